@@ -473,6 +473,12 @@ test("the monitoring port also serves debug answers, which upstream's tools requ
   assert.match(await ask(ports.monitoring, "/debug/clusterz"), /^200 \[\{/);
   assert.match(await ask(ports.monitoring, "/ready"), /^404/);
   assert.match(await ask(ports.monitoring, "/metrics"), /^200 # HELP/);
+  const collections = await fetch(`http://${address}:${ports.monitoring}/debug/serin/collections`);
+  const { pods, memos } = (await collections.json()) as {
+    readonly pods: { readonly size: number };
+    readonly memos: Readonly<Record<string, { readonly size: number }>>;
+  };
+  assert.deepEqual([typeof pods.size, typeof memos["scoped-services"]?.size], ["number", "number"]);
 });
 
 test("with ISTIO_MULTIROOT_MESH a proxy that requests its configuration gets the mesh's roots", async () => {

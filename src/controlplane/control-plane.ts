@@ -662,7 +662,10 @@ export class ControlPlane {
           }),
       "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
       "/debug/serin/collections": () =>
-        json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),
+        json({
+          ...Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats])),
+          memos: this.#graph.memos,
+        }),
     };
     return withIndex(routes);
   }

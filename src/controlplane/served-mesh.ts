@@ -29,6 +29,7 @@ import {
   type WantedPolicyStatus,
   type WantedRouteStatus,
 } from "./model/index.ts";
+import { memos } from "./model/memos.ts";
 import { countChanges } from "./change-metrics.ts";
 import type { DebugSources } from "./debug-answers.ts";
 import {
@@ -130,6 +131,7 @@ export class ServedMesh {
           services.set(model.registry.kubernetes.size + model.registry.entries.size);
         });
       },
+      memos,
       computed: () => {
         this.#generation += 1;
         settled(this.#generation);

@@ -1,5 +1,6 @@
 import type { Collection, CollectionReader } from "../../kube/index.ts";
 import { meshKey, type MeshSettings, type NamespaceFacts, type NodeFacts, type PodFacts } from "./facts.ts";
+import { memos } from "./memos.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { endpointNetworks, type EndpointNetworks } from "./networks.ts";
 import { remoteKey } from "./remote-inputs.ts";
@@ -71,7 +72,7 @@ export function localMesh(inputs: MeshInputs, reader: CollectionReader): MeshSet
   return found;
 }
 
-const settled = new WeakMap<MeshSettings, MeshSettings>();
+const settled = memos.memo<MeshSettings, MeshSettings>("local-mesh");
 
 /** The default network of a remote cluster's workloads. */
 export function remoteNetwork(

@@ -2,6 +2,7 @@ import type { MeshNetworks } from "../../api/istio/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Labels } from "./facts.ts";
 import { addressBytes, cidrOf } from "./ip-address.ts";
+import { memos } from "./memos.ts";
 
 /** The network of an endpoint, by its address and the labels of its workload. Empty if its network has no name. */
 export type EndpointNetworks = (address: string, labels: Labels) => string;
@@ -12,7 +13,7 @@ export function endpointNetworks(
   rootNamespaceLabel: string,
   networks: MeshNetworks,
 ): EndpointNetworks {
-  const { byRegistry, ranges } = tableOf(networks);
+  const { byRegistry, ranges } = tables.of(networks, tableOf);
   const ofCluster = rootNamespaceLabel === "" ? (byRegistry.get(clusterId) ?? "") : rootNamespaceLabel;
   return (address, labels) => {
     const own = labels[istioLabels.network] ?? "";
@@ -33,11 +34,9 @@ interface NetworkTable {
   readonly ranges: readonly NetworkRange[];
 }
 
-const tables = new WeakMap<MeshNetworks, NetworkTable>();
+const tables = memos.memo<MeshNetworks, NetworkTable>("network-tables");
 
 function tableOf(networks: MeshNetworks): NetworkTable {
-  const known = tables.get(networks);
-  if (known !== undefined) return known;
   const byRegistry = new Map<string, string>();
   const ranges: NetworkRange[] = [];
   for (const [network, { registries, cidrs }] of Object.entries(networks)) {
@@ -47,9 +46,7 @@ function tableOf(networks: MeshNetworks): NetworkTable {
       if (range !== undefined) ranges.push({ network, ...range });
     }
   }
-  const table = { byRegistry, ranges: ranges.sort((left, right) => left.length - right.length) };
-  tables.set(networks, table);
-  return table;
+  return { byRegistry, ranges: ranges.sort((left, right) => left.length - right.length) };
 }
 
 function networkOfAddress(text: string, ranges: readonly NetworkRange[]): string {

@@ -23,7 +23,7 @@ import {
 } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "./network-gateways.ts";
-import { Remembered } from "./remembered.ts";
+import { memos } from "./memos.ts";
 import { hasSelector } from "./selection.ts";
 import { localityText, type LocalityModel } from "./service/service-endpoint-model.ts";
 import { hostCovers, hostsOverlap } from "./service/service-hostname.ts";
@@ -361,8 +361,8 @@ interface Reach {
   readonly hosts: ReadonlySet<string>;
 }
 
-const reaches = new WeakMap<readonly ServiceModel[], Reach | null>();
-const reachOfServices = new WeakMap<readonly ScopedService[], Reach>();
+const reaches = memos.memo<readonly ServiceModel[], Reach | null>("reaches");
+const reachOfServices = memos.memo<readonly ScopedService[], Reach>("reaches-of-services");
 
 /** Undefined if several services have one host, because then the client's namespace decides which one is meant. */
 function reachOf(visible: readonly ServiceModel[]): Reach | undefined {
@@ -380,7 +380,7 @@ function reachOf(visible: readonly ServiceModel[]): Reach | undefined {
   return reach ?? undefined;
 }
 
-const scopedServices = new Remembered<ServiceModel, ScopedService>();
+const scopedServices = memos.keyed<ServiceModel, ScopedService>("scoped-services");
 
 function scopedService(service: ServiceModel, port: number | undefined): ScopedService {
   return scopedServices.of(service, String(port), () => withPort(service, port));

@@ -3,6 +3,7 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { ResourceSchema } from "../../wire/discovery/index.ts";
 import { bytesToIp } from "../../wire/netlink/index.ts";
 import { AddressSchema } from "../../wire/workload/index.ts";
+import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
@@ -58,7 +59,7 @@ class AddressIndex {
 
 const indexes = new WeakMap<ResourceView, { readonly index: AddressIndex; users: number }>();
 
-const aliased = new WeakMap<EncodedResource, EncodedResource>();
+const aliased = memos.memo<EncodedResource, EncodedResource>("resources-with-aliases");
 
 /**
  * The addresses that one ztunnel has asked for, by uid, `namespace/hostname` or `network/address`. A service brings its

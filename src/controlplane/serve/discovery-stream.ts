@@ -1,5 +1,6 @@
 import { userError, type Clock, type SerinError } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
+import { memos } from "../model/memos.ts";
 import { contentHash } from "../translate/content-hash.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import { AddressDemand } from "./address-demand.ts";
@@ -493,20 +494,15 @@ function isWildcardType(typeUrl: string): boolean {
   );
 }
 
-const listVersions = new WeakMap<readonly EncodedResource[], string>();
+const listVersions = memos.memo<readonly EncodedResource[], string>("version-of-lists");
 
 /** The version of a whole state-of-the-world response. It is the same in every process for the same resources. */
 function versionOf(groups: ResourceGroups): string {
-  const versions = groups.map(versionOfList);
+  const versions = groups.map((list) => listVersions.of(list, versionOfList));
   return versions.length === 1 ? (versions[0] ?? "") : contentHash(Buffer.from(versions.join("\n")));
 }
 
 function versionOfList(resources: readonly EncodedResource[]): string {
-  let version = listVersions.get(resources);
-  if (version === undefined) {
-    const lines = resources.map((resource) => `${resource.name}@${resource.version}`).sort();
-    version = contentHash(Buffer.from(lines.join("\n")));
-    listVersions.set(resources, version);
-  }
-  return version;
+  const lines = resources.map((resource) => `${resource.name}@${resource.version}`).sort();
+  return contentHash(Buffer.from(lines.join("\n")));
 }

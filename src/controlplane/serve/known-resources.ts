@@ -1,13 +1,11 @@
+import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
 
 /** Versions by name, for lists that many streams were sent. */
-const versionsOfLists = new WeakMap<readonly EncodedResource[], ReadonlyMap<string, string>>();
+const versionsOfLists = memos.memo<readonly EncodedResource[], ReadonlyMap<string, string>>("versions-of-lists");
 
 function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, string> {
-  let versions = versionsOfLists.get(list);
-  if (versions === undefined)
-    versionsOfLists.set(list, (versions = new Map(list.map(({ name, version }) => [name, version]))));
-  return versions;
+  return versionsOfLists.of(list, (resources) => new Map(resources.map(({ name, version }) => [name, version])));
 }
 
 /**

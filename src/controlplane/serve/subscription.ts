@@ -1,3 +1,4 @@
+import { memos } from "../model/memos.ts";
 import type { AddressDemand } from "./address-demand.ts";
 import type { EncodedResource } from "../translate/resource.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
@@ -37,7 +38,7 @@ const noRange: GenerationRange = { first: 0, last: 0 };
 const maxToldNames = 16;
 
 /** The resources of a list of names, as the previous stream found them. Other streams mostly find the same. */
-const resourcesOfTold = new WeakMap<readonly string[], ResourceGroups>();
+const resourcesOfTold = memos.memo<readonly string[], ResourceGroups>("resources-of-changes");
 
 /**
  * One stream's interest in one type: what it wants, what must still be sent to it, and what it has answered. Changes

@@ -1,3 +1,4 @@
+import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 
@@ -5,12 +6,10 @@ import { groupsOf, type ResourceView } from "./resource-view.ts";
 const leastShared = 64;
 
 const none: ReadonlySet<string> = new Set();
-const namesOfLists = new WeakMap<readonly EncodedResource[], ReadonlySet<string>>();
+const namesOfLists = memos.memo<readonly EncodedResource[], ReadonlySet<string>>("names-of-lists");
 
 function namesOf(list: readonly EncodedResource[]): ReadonlySet<string> {
-  let names = namesOfLists.get(list);
-  if (names === undefined) namesOfLists.set(list, (names = new Set(list.map(({ name }) => name))));
-  return names;
+  return namesOfLists.of(list, (resources) => new Set(resources.map(({ name }) => name)));
 }
 
 /**

@@ -3,6 +3,7 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { Cluster_DnsLookupFamily, ClusterSchema } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { isAddress } from "../model/ip-address.ts";
+import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
 /** The address families of a proxy. Upstream resolves the names of clusters only to addresses of these. */
@@ -18,8 +19,8 @@ export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies
 const lookups = { IPv6: Cluster_DnsLookupFamily.V6_ONLY, both: Cluster_DnsLookupFamily.ALL } as const;
 /** Each variant is made once, for all proxies of the same families. */
 const made = {
-  IPv6: new WeakMap<EncodedResource, EncodedResource>(),
-  both: new WeakMap<EncodedResource, EncodedResource>(),
+  IPv6: memos.memo<EncodedResource, EncodedResource>("clusters-for-ipv6"),
+  both: memos.memo<EncodedResource, EncodedResource>("clusters-for-both-families"),
 };
 
 /**

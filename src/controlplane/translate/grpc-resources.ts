@@ -12,6 +12,7 @@ import {
   RouterSchema,
   type VirtualHost,
 } from "../../wire/envoy/index.ts";
+import { memos } from "../model/memos.ts";
 import { overAds, packed } from "./envoy-any.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
@@ -63,9 +64,7 @@ function apiListener(manager: Any): Uint8Array {
  * clients have no filters.
  */
 export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedResource | undefined {
-  let hosts = hostsOfTables.get(table);
-  if (hosts === undefined) hostsOfTables.set(table, (hosts = hostsByDomain(table)));
-  const found = hosts.get(target.host);
+  const found = hostsOfTables.of(table, hostsByDomain).get(target.host);
   if (found === undefined) return undefined;
   const name = grpcRoutesName(target);
   return encodeResource(
@@ -76,7 +75,7 @@ export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedR
 }
 
 /** Parsed tables, because a client may request thousands of names from one table. */
-const hostsOfTables = new WeakMap<EncodedResource, ReadonlyMap<string, VirtualHost>>();
+const hostsOfTables = memos.memo<EncodedResource, ReadonlyMap<string, VirtualHost>>("hosts-of-route-tables");
 
 function hostsByDomain(table: EncodedResource): ReadonlyMap<string, VirtualHost> {
   const found = new Map<string, VirtualHost>();

@@ -10,6 +10,7 @@ import {
   type FilterChain,
 } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
+import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
 /** Types that only Istio's build of Envoy has, and that contain further configuration. */
@@ -24,7 +25,7 @@ const ownNames = new Set([
 const ownFactory = "istio.hashable_string";
 const plainFactory = "envoy.string";
 
-const stripped = new WeakMap<EncodedResource, EncodedResource>();
+const stripped = memos.memo<EncodedResource, EncodedResource>("resources-for-stock-envoy");
 
 /**
  * Adapts a resource for an Envoy without Istio's filters, which would otherwise reject it. It serves the same traffic,

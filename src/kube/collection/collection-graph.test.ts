@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import type { Collection, CollectionChange } from "../collection.ts";
+import { Memos } from "../memo/index.ts";
 import { CollectionGraph } from "./collection-graph.ts";
 
 interface Pod {
@@ -288,4 +289,12 @@ test("a subscriber that throws affects neither the others nor later changes", ()
     assert.deepEqual(told, ["first a", "second a"]);
   }
   assert.deepEqual(failures, ["first: Error: broken"]);
+});
+
+test("a graph shows the memos that its computations use", () => {
+  const memos = new Memos();
+  const graph = new CollectionGraph({ memos });
+  memos.memo<object, number>("hosts").of({}, () => 1);
+  assert.deepEqual(graph.memos, { hosts: { size: 1, computations: 1 } });
+  assert.deepEqual(new CollectionGraph().memos, {});
 });

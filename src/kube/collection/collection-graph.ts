@@ -1,5 +1,6 @@
 import { invariant } from "../../base/index.ts";
 import type { Collection } from "../collection.ts";
+import type { Memos, MemoStats } from "../memo/index.ts";
 import { BaseCollection, type Change } from "./base-collection.ts";
 import { DerivedCollection, type Compute } from "./derived-collection.ts";
 import { FlattenedCollection } from "./flattened-collection.ts";
@@ -19,6 +20,8 @@ export interface CollectionGraphOptions {
    */
   readonly subscriberFailed?: (collection: string, error: unknown) => void;
   readonly nowMs?: () => number;
+  /** The memos of the functions that compute the collections. */
+  readonly memos?: Memos;
 }
 
 /**
@@ -142,6 +145,11 @@ export class CollectionGraph {
 
   get collections(): readonly Collection<unknown>[] {
     return this.#collections;
+  }
+
+  /** By name. */
+  get memos(): Readonly<Record<string, MemoStats>> {
+    return this.#options.memos?.stats ?? {};
   }
 
   #settleOnce(): void {

@@ -1,12 +1,12 @@
 import type { MeshSettings } from "../facts.ts";
+import { memos } from "../memos.ts";
 import { hostCovers, isWildcard, mostSpecificHost } from "./service-hostname.ts";
 
-const tables = new WeakMap<MeshSettings, ReadonlyMap<string, boolean>>();
+const tables = memos.memo<MeshSettings, ReadonlyMap<string, boolean>>("cluster-local-hosts");
 
 /** Whether a host means each cluster's own service: by `serviceSettings`, else only for Kubernetes' own services. */
 export function isClusterLocal(hostname: string, mesh: MeshSettings): boolean {
-  let hosts = tables.get(mesh);
-  if (hosts === undefined) tables.set(mesh, (hosts = clusterLocalHosts(mesh)));
+  const hosts = tables.of(mesh, clusterLocalHosts);
   return hosts.get(mostSpecificHost(hosts.keys(), hostname) ?? "") ?? false;
 }
 

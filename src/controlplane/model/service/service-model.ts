@@ -8,6 +8,7 @@ import {
   type ServiceFacts,
   type TrafficPreference,
 } from "../facts.ts";
+import { memos } from "../memos.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
@@ -153,10 +154,10 @@ function inOrder(lists: readonly (readonly ServiceModel[])[], first: readonly Se
 }
 
 const none: readonly ServiceModel[] = [];
-const ordered = new WeakMap<
+const ordered = memos.memo<
   readonly ServiceModel[],
   { readonly lists: readonly (readonly ServiceModel[])[]; readonly services: readonly ServiceModel[] }
->();
+>("ordered-services");
 
 /** The services of one hostname in all namespaces. */
 export function servicesOfHost(

@@ -8,7 +8,7 @@ import {
 } from "../../model/destination-rule-model.ts";
 import { compareText, meshKey, type Labels, type MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
-import { Remembered } from "../../model/remembered.ts";
+import { memos } from "../../model/memos.ts";
 import { localityText } from "../../model/service/service-endpoint-model.ts";
 import { hostCovers, isWildcard } from "../../model/service/service-hostname.ts";
 import type { OutboundScope, ScopeChoice, ScopedService } from "../../model/sidecar-scope.ts";
@@ -117,8 +117,8 @@ function clientOf(
   return { key, isSidecar, hbone, namespace, labels, locality, node, network, clusterId, networkView };
 }
 
-const everybodysServices = new Remembered<readonly ScopedService[], readonly ClientService[]>();
-const clientServices = new Remembered<ScopedService, ClientService>();
+const everybodysServices = memos.keyed<readonly ScopedService[], readonly ClientService[]>("client-services-of-scopes");
+const clientServices = memos.keyed<ScopedService, ClientService>("client-services");
 
 function clientService(client: ServiceClient, service: ScopedService): ClientService {
   // The object is created only once for each key.

@@ -23,7 +23,7 @@ import {
   ServersOfServices,
   type ServiceEndpoints,
 } from "../../model/service/service-endpoints.ts";
-import { Remembered } from "../../model/remembered.ts";
+import { memos } from "../../model/memos.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
 import type { Waypoints } from "../../model/ambient/waypoint.ts";
 import type { OutboundScope } from "../../model/sidecar-scope.ts";
@@ -119,7 +119,7 @@ export function deriveOutboundClusters(
   const wantedAssignments = graph.flatten(
     "assignment-variants",
     services,
-    ({ clusters }) => told.of(clusters, "", () => clusters.filter(({ endpoints }) => endpoints !== undefined)),
+    ({ clusters }) => told.of(clusters, () => clusters.filter(({ endpoints }) => endpoints !== undefined)),
     ({ endpoints }) => endpoints ?? "",
   );
   return {
@@ -141,8 +141,8 @@ export function deriveOutboundClusters(
   };
 }
 
-const sharedClusters = new Remembered<ServiceModel, SharedCluster>();
-const told = new Remembered<readonly SharedCluster[], readonly SharedCluster[]>();
+const sharedClusters = memos.keyed<ServiceModel, SharedCluster>("clusters-of-services");
+const told = memos.memo<readonly SharedCluster[], readonly SharedCluster[]>("clusters-with-endpoints");
 
 function serviceClusters(
   { client, service: { key, registry: registered, ports } }: ClientService,

@@ -1,7 +1,7 @@
 import type { HttpMatch } from "../../../api/istio/index.ts";
 import { compareText, factsKey, type MeshSettings } from "../../model/facts.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
-import { Remembered } from "../../model/remembered.ts";
+import { memos } from "../../model/memos.ts";
 import { hostCovers, isWildcard, mostSpecificHost } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { meshGateway } from "../../model/routing/virtual-service-model.ts";
@@ -334,7 +334,7 @@ interface CommonHosts {
  * most clients do not differ.
  */
 const maxCommon = 16;
-const commonHosts = new WeakMap<readonly ResolvedService[], CommonHosts[]>();
+const commonHosts = memos.memo<readonly ResolvedService[], CommonHosts[]>("common-hosts");
 const nobody = { namespace: "", labels: {} };
 
 /**
@@ -391,8 +391,7 @@ function routesToAlias(planned: PlannedPort, byHost: CommonHosts["byHost"]): boo
 function commonOf(planned: PlannedPort): CommonHosts {
   const { services, virtualServices: shapes, hashing, mesh } = planned;
   const routed = shapes.map((shape) => (hasRoutes(shape, planned.port) ? "1" : "0")).join("");
-  let known = commonHosts.get(services);
-  if (known === undefined) commonHosts.set(services, (known = []));
+  const known = commonHosts.of(services, () => []);
   const found = known.find(
     (common) =>
       common.mesh === mesh &&
@@ -449,8 +448,8 @@ function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
   }));
 }
 
-const ownCandidates = new Remembered<ServiceModel, Candidate>();
-const spelledDomains = new Remembered<ServiceModel, readonly string[]>();
-const unknownHosts = new Remembered<MeshSettings, HostPlan>();
+const ownCandidates = memos.keyed<ServiceModel, Candidate>("host-candidates");
+const spelledDomains = memos.keyed<ServiceModel, readonly string[]>("domains-of-services");
+const unknownHosts = memos.keyed<MeshSettings, HostPlan>("unknown-host-plans");
 /** Keyed by the list of domains, which is unique for each host. */
-const plans = new Remembered<readonly string[], HostPlan>();
+const plans = memos.keyed<readonly string[], HostPlan>("host-plans");

@@ -2,7 +2,7 @@ import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
 import type { AppProtocol } from "../../model/facts.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { hostsOverlap, isWildcard } from "../../model/service/service-hostname.ts";
-import { Remembered } from "../../model/remembered.ts";
+import { memos } from "../../model/memos.ts";
 import {
   registeredService,
   serviceInCluster,
@@ -97,12 +97,14 @@ function portsOf(
 }
 
 /** Scopes that reach the same services share one list, and one list for each port. */
-const servicesByPort = new Remembered<readonly ScopedService[], ReadonlyMap<number, readonly PortService[]>>();
-const portServices = new Remembered<ScopedService, PortService>();
-const hostnames = new Remembered<
+const servicesByPort = memos.keyed<readonly ScopedService[], ReadonlyMap<number, readonly PortService[]>>(
+  "services-by-port",
+);
+const portServices = memos.memo<ScopedService, PortService>("port-services");
+const hostnames = memos.memo<
   readonly PortService[],
   { readonly names: ReadonlySet<string>; readonly wildcards: readonly string[] }
->();
+>("hostnames-of-ports");
 
 export type PortService = Omit<ScopedService, "ports">;
 
@@ -110,7 +112,7 @@ function servicesOfPorts(egress: EgressScope): ReadonlyMap<number, readonly Port
   const byPort = new Map<number, PortService[]>();
   for (const scoped of egress.services) {
     const { ports, ...service } = scoped;
-    const one = portServices.of(scoped, "", () => service);
+    const one = portServices.of(scoped, () => service);
     for (const port of egress.port === undefined ? ports : [egress.port.number]) {
       const known = byPort.get(port);
       if (known === undefined) byPort.set(port, [one]);
@@ -126,7 +128,7 @@ function concerning(
   port: number,
 ): readonly string[] {
   if (port === httpPort) return candidates.map(({ key }) => key);
-  const { names, wildcards } = hostnames.of(services, "", () => {
+  const { names, wildcards } = hostnames.of(services, () => {
     const all = new Set(services.map(({ hostname }) => hostname));
     return { names: all, wildcards: [...all].filter(isWildcard) };
   });

@@ -5,6 +5,7 @@ import { RouteConfigurationSchema, VirtualHostSchema } from "../../../wire/envoy
 import { typeUrls } from "../../../wire/xds/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
 import { meshKey, type DestinationRuleFacts } from "../../model/facts.ts";
+import { memos } from "../../model/memos.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { qualifiedHost } from "../../model/service/service-hostname.ts";
 import { isVisible, registeredService, type ServiceModel } from "../../model/service/service-model.ts";
@@ -210,10 +211,10 @@ export function routeTableResource(
   return resource;
 }
 
-const encodedTables = new WeakMap<
+const encodedTables = memos.memo<
   RouteTable,
   { readonly used: readonly (EncodedHost | undefined)[]; readonly resource: EncodedResource }
->();
+>("encoded-route-tables");
 
 /** A route configuration whose hosts are sent separately. */
 export function announcedTableResource(name: string): EncodedResource {

@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+
+const controlPlane = join(import.meta.dirname, "..");
+
+/** State of a collection's or view's followers, which is no cache. */
+const notMemos = ["serve/address-demand.ts indexes", "serve/resource-view.ts followedCollections"];
+
+test("functions of the control plane cache by object only in memos, whose sizes the graph shows", () => {
+  const found = globSync("{model,serve,translate}/**/*.ts", { cwd: controlPlane })
+    .filter((file) => !file.endsWith(".test.ts"))
+    .flatMap((file) =>
+      [
+        ...readFileSync(join(controlPlane, file), "utf8").matchAll(/^(?:export )?const (\w+)[^;]*?\bnew WeakMap\b/gm),
+      ].map(([, name]) => `${file} ${name}`),
+    );
+  assert.deepEqual(found.sort(), notMemos);
+});

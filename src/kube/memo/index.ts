@@ -1,0 +1,2 @@
+/** Apart from the other doors, because only control planes load it. */
+export { Memos, type MemoStats } from "./memo.ts";

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { setImmediate } from "node:timers/promises";
+import { runInNewContext } from "node:vm";
+import { test } from "node:test";
+import { Memos } from "./memo.ts";
+
+/** Collects what nothing refers to, and lets the memos learn of it. */
+async function collect(): Promise<void> {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  for (let round = 0; round < 3; round += 1) {
+    await setImmediate();
+    gc();
+  }
+  await setImmediate();
+}
+
+test("a memo computes a value once for an object, and counts what it stores", () => {
+  const memos = new Memos();
+  const lengths = memos.memo<readonly string[], number>("lengths");
+  const list = ["a", "b"];
+  let computed = 0;
+  const lengthOf = (one: readonly string[]): number => {
+    computed += 1;
+    return one.length;
+  };
+  assert.deepEqual([lengths.of(list, lengthOf), lengths.of(list, lengthOf), computed], [2, 2, 1]);
+  lengths.set(list, 3);
+  assert.deepEqual([lengths.get(list), lengths.get([])], [3, undefined]);
+  assert.deepEqual(memos.stats, { lengths: { size: 1, computations: 2 } });
+});
+
+test("a memo by keys has a value for each key of an object, and evicts the oldest key of too many", () => {
+  const memos = new Memos();
+  const words = memos.keyed<object, string>("words");
+  const subject = {};
+  for (let index = 0; index < 5000; index += 1) words.of(subject, String(index), () => `word ${index}`);
+  assert.equal(words.stats.size, 4096);
+  assert.equal(
+    words.of(subject, "4999", () => "again"),
+    "word 4999",
+  );
+  assert.equal(
+    words.of(subject, "0", () => "again"),
+    "again",
+  );
+  assert.equal(words.stats.size, 4096);
+});
+
+test("a memo that is full forgets everything, and fills again", () => {
+  const memos = new Memos();
+  const small = memos.memo<object, number>("small", 2);
+  const subjects = [{}, {}, {}];
+  for (const [index, subject] of subjects.entries()) small.of(subject, () => index);
+  assert.deepEqual(
+    subjects.map((subject) => small.get(subject)),
+    [undefined, undefined, 2],
+  );
+  assert.equal(small.stats.size, 1);
+});
+
+test("objects that are gone take their values with them", async () => {
+  const memos = new Memos();
+  const one = memos.memo<object, number>("one");
+  const many = memos.keyed<object, { readonly subject: object }>("many");
+  const stays = {};
+  for (let index = 0; index < 1000; index += 1) {
+    const subject = index === 0 ? stays : {};
+    one.of(subject, () => index);
+    for (const key of ["a", "b"]) many.of(subject, key, () => ({ subject }));
+  }
+  assert.deepEqual([one.stats.size, many.stats.size], [1000, 2000]);
+  await collect();
+  assert.deepEqual([one.stats.size, many.stats.size], [1, 2]);
+  assert.equal(one.get(stays), 0);
+});
+
+test("two memos of one name are refused", () => {
+  const memos = new Memos();
+  memos.memo("hosts");
+  assert.throws(() => memos.keyed("hosts"), /two memos have the name hosts/);
+});

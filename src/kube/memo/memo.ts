@@ -1,0 +1,140 @@
+import { invariant } from "../../base/index.ts";
+
+export interface MemoStats {
+  /** Stored values, with those of objects that are gone but not collected yet. */
+  readonly size: number;
+  /** How often a value was computed or replaced. */
+  readonly computations: number;
+}
+
+/** Beyond this, a memo forgets everything. A mesh of 10,000 services and 100 scopes needs less than half of it. */
+const maxValues = 1_000_000;
+/**
+ * Bounds the keys of one object, such as scopes, namespaces and versions. Beyond it, the oldest keys are evicted.
+ */
+const maxKeys = 4096;
+
+/** How many of a memo's values go when their object is collected. */
+interface Share {
+  values: number;
+}
+
+const single: Share = { values: 1 };
+
+/** Values by object. An object that is collected takes its values with it. */
+class MemoStore<Kept> {
+  readonly kept = new WeakMap<object, Kept>();
+  readonly #collected = new FinalizationRegistry<Share>((share) => (this.size -= share.values));
+  size = 0;
+
+  add(subject: object, kept: Kept, share: Share): void {
+    this.kept.set(subject, kept);
+    this.#collected.register(subject, share);
+  }
+}
+
+/** What both kinds of memos share. */
+abstract class BoundedMemo<Kept> {
+  readonly #maxValues: number;
+  #store = new MemoStore<Kept>();
+  #computations = 0;
+
+  constructor(max: number) {
+    this.#maxValues = max;
+  }
+
+  get stats(): MemoStats {
+    return { size: this.#store.size, computations: this.#computations };
+  }
+
+  protected kept(subject: object): Kept | undefined {
+    return this.#store.kept.get(subject);
+  }
+
+  /** The store for one value more. */
+  protected storeForOneMore(): MemoStore<Kept> {
+    this.#computations += 1;
+    if (this.#store.size >= this.#maxValues) this.#store = new MemoStore();
+    return this.#store;
+  }
+}
+
+/**
+ * A value for each object, for as long as the object lives. A value that depends on anything else must be checked after
+ * {@link get}, and replaced with {@link set}.
+ */
+export class Memo<Subject extends object, Value> extends BoundedMemo<Value> {
+  get(subject: Subject): Value | undefined {
+    return this.kept(subject);
+  }
+
+  set(subject: Subject, value: Value): void {
+    const store = this.storeForOneMore();
+    if (store.kept.has(subject)) {
+      store.kept.set(subject, value);
+      return;
+    }
+    store.add(subject, value, single);
+    store.size += 1;
+  }
+
+  of(subject: Subject, make: (subject: Subject) => Value): Value {
+    const known = this.kept(subject);
+    if (known !== undefined) return known;
+    const value = make(subject);
+    this.set(subject, value);
+    return value;
+  }
+}
+
+interface Keyed<Value> {
+  readonly values: Map<string, Value>;
+  readonly share: Share;
+}
+
+/** Values by an object and a key, for as long as the object lives. Equal parts of several scopes share one value. */
+export class KeyedMemo<Subject extends object, Value> extends BoundedMemo<Keyed<Value>> {
+  of(subject: Subject, key: string, make: () => Value): Value {
+    const known = this.kept(subject)?.values.get(key);
+    if (known !== undefined) return known;
+    const value = make();
+    const store = this.storeForOneMore();
+    let keyed = store.kept.get(subject);
+    if (keyed === undefined) {
+      keyed = { values: new Map(), share: { values: 0 } };
+      store.add(subject, keyed, keyed.share);
+    }
+    const { values, share } = keyed;
+    if (values.size >= maxKeys) values.delete(values.keys().next().value ?? "");
+    values.set(key, value);
+    store.size += values.size - share.values;
+    share.values = values.size;
+    return value;
+  }
+}
+
+/**
+ * The memos of the functions that a graph's collections are computed with. Each has a name and a bound, and the graph
+ * shows their sizes. A memo depends on nothing but its object and key, so it never has to be invalidated.
+ */
+export class Memos {
+  readonly #memos = new Map<string, { readonly stats: MemoStats }>();
+
+  memo<Subject extends object, Value>(name: string, max = maxValues): Memo<Subject, Value> {
+    return this.#added(name, new Memo<Subject, Value>(max));
+  }
+
+  keyed<Subject extends object, Value>(name: string, max = maxValues): KeyedMemo<Subject, Value> {
+    return this.#added(name, new KeyedMemo<Subject, Value>(max));
+  }
+
+  get stats(): Readonly<Record<string, MemoStats>> {
+    return Object.fromEntries([...this.#memos].map(([name, { stats }]) => [name, stats]));
+  }
+
+  #added<Some extends { readonly stats: MemoStats }>(name: string, memo: Some): Some {
+    invariant(!this.#memos.has(name), `two memos have the name ${name}`);
+    this.#memos.set(name, memo);
+    return memo;
+  }
+}
