@@ -22,7 +22,7 @@ import { filesOf, groups, type Group } from "./suite/groups.ts";
 import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
-import { endAllRuns, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
+import { endAllRuns, pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
 import { isPatient, needsWholeMachine } from "./suite/whole-machine.ts";
 
 interface Counts {
@@ -216,6 +216,7 @@ async function main(): Promise<void> {
       measuredMs,
       groups.flatMap((group) => filesOf(root, group)),
     );
+  if (options.files.length === 0) pruneTestsCompileCache();
   for (const skipped of total.skipped) process.stdout.write(`not run: ${skipped}\n`);
   if (process.env["CI"] === "true") total.failed += total.skipped.length;
   // A change that touches no test is no failure.

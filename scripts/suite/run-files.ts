@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { pruneCompileCache } from "../../src/bundle/index.ts";
 import type { FileCounts } from "../count-reporter.ts";
 import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
 import type { Group } from "./groups.ts";
@@ -45,6 +46,11 @@ const root = join(import.meta.dirname, "../..");
  * are private.
  */
 const compileCache = join(root, `.cache/compiled-${process.getuid?.() ?? 0}`);
+
+/** Tests compile files in many temporary folders, and their code stays in the cache. */
+export function pruneTestsCompileCache(): void {
+  pruneCompileCache({ directory: compileCache, nowMs: Date.now() });
+}
 
 /**
  * unit: each process has its own network, so that a test that connects to a stopped server does not reach another

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { userError } from "../base/index.ts";
-import { bundleProgram, keepBundle } from "../bundle/index.ts";
+import { bundleProgram, keepBundle, pruneCompileCache } from "../bundle/index.ts";
 import { builtPage, bundlePage, pageSources } from "../dashboard/bundle/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -9,7 +9,7 @@ import type { RoleContext } from "./role.ts";
 const readableByAll = 0o022;
 
 /** `serin bundle KEY`: makes the bundle of this checkout; bin/serin calls it when there is none of these sources. */
-export async function run({ args, release }: RoleContext): Promise<number> {
+export async function run({ args, env, release }: RoleContext): Promise<number> {
   const [key = ""] = args;
   if (!/^[0-9a-f]{40}$/.test(key))
     throw userError("usage", `serin bundle: "${key}" is no key of a bundle; bin/serin calls this verb itself`);
@@ -20,6 +20,9 @@ export async function run({ args, release }: RoleContext): Promise<number> {
     write: async (directory) => await writeProgram(release.root, directory),
     nowMs: Date.now(),
   });
+  // Compiled code of a removed bundle is of no use.
+  const compiled = env["NODE_COMPILE_CACHE"] ?? "";
+  if (isAbsolute(compiled)) pruneCompileCache({ directory: compiled, nowMs: Date.now() });
   return 0;
 }
 

@@ -1,0 +1,75 @@
+import { lstatSync, readdirSync, unlinkSync, type Dirent } from "node:fs";
+import { join } from "node:path";
+
+export interface PruneCompileCacheOptions {
+  /** What `NODE_COMPILE_CACHE` names. */
+  readonly directory: string;
+  readonly nowMs: number;
+  readonly maxFiles?: number;
+}
+
+/** A checkout has about 6,000 files with compiled code, and a bundle 300. Some checkouts share a cache. */
+const defaultMaxFiles = 60_000;
+/** The share of the bound that stays, so that not every start has to prune. */
+const keptShare = 2 / 3;
+/** Node may still write a younger file. */
+const youngMs = 600_000;
+/** Node's folder for a version, an architecture, its flags and a user. */
+const versionFolder = /^v\d+\.\d+\.\d+-\w+-[0-9a-f]+-\d+$/;
+const compiledFile = /^[0-9a-f]{8}$/;
+/** Processes of labs have a folder of their own in the cache. */
+const labFolder = "lab";
+
+/**
+ * Removes the files with compiled code that were not used for the longest time, if there are too many. Node never
+ * removes one, and each new path of a source adds one: each bundle, and each folder of a test. Other processes may use
+ * the cache meanwhile, because Node compiles again what is missing. Returns how many files it has removed.
+ */
+export function pruneCompileCache({ directory, nowMs, maxFiles = defaultMaxFiles }: PruneCompileCacheOptions): number {
+  const paths = filesOf(directory);
+  if (paths.length <= maxFiles) return 0;
+  const unused = paths
+    .map((path) => ({ path, usedMs: lastUseMs(path) }))
+    .filter(({ usedMs }) => nowMs - usedMs > youngMs)
+    .toSorted((left, right) => left.usedMs - right.usedMs)
+    .slice(0, paths.length - Math.floor(maxFiles * keptShare));
+  return unused.filter(({ path }) => removed(path)).length;
+}
+
+/** Only Node's own names, because the environment may name any folder. Does not follow links. */
+function filesOf(directory: string): readonly string[] {
+  return ["", labFolder].flatMap((folder) =>
+    entriesOf(join(directory, folder))
+      .filter((entry) => entry.isDirectory() && versionFolder.test(entry.name))
+      .flatMap(({ name }) =>
+        entriesOf(join(directory, folder, name))
+          .filter((entry) => entry.isFile() && compiledFile.test(entry.name))
+          .map((entry) => join(directory, folder, name, entry.name)),
+      ),
+  );
+}
+
+function entriesOf(directory: string): readonly Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch {
+    // It is not there yet, or belongs to the users of a lab.
+    return [];
+  }
+}
+
+/** Most file systems note that a file was read once a day. */
+function lastUseMs(path: string): number {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? 0 : Math.max(stat.atimeMs, stat.mtimeMs);
+}
+
+function removed(path: string): boolean {
+  try {
+    unlinkSync(path);
+    return true;
+  } catch {
+    // Another process has removed it, or it belongs to the users of a lab.
+    return false;
+  }
+}
