@@ -1,5 +1,11 @@
 import { matchesLabels } from "../../api/index.ts";
-import { canaryKind, type Canary, type CanaryTarget, type DestinationTarget } from "../../api/serin/index.ts";
+import {
+  canaryKind,
+  rolloutPhases,
+  type Canary,
+  type CanaryTarget,
+  type DestinationTarget,
+} from "../../api/serin/index.ts";
 import type { Inventory } from "./inventory.ts";
 
 /** One side of a rollout's comparison. Namespace, workload and service have the names in metrics' labels. */
@@ -16,19 +22,9 @@ export interface ComparedSides {
   readonly stable: ComparedBackend;
 }
 
-const movedNow = new Set([
-  "Planned",
-  "Preflight",
-  "Progressing",
-  "Settling",
-  "Judging",
-  "Soaking",
-  "Retiring",
-  "Waiting",
-  "Paused",
-  "RollingBack",
-  "Stuck",
-]);
+const atRest: ReadonlySet<string> = new Set(["Watching", "Completed", "RolledBack"]);
+/** The phases of a rollout that has begun or waits to begin, and has not ended. */
+export const phasesUnderWay: ReadonlySet<string> = new Set(rolloutPhases.filter((phase) => !atRest.has(phase)));
 const found = new WeakMap<Inventory, ReadonlyMap<string, string>>();
 
 /** The Canary that currently moves each workload's traffic: `Canary shop/shop`. */
@@ -37,7 +33,7 @@ export function rolloutsByWorkload(inventory: Inventory): ReadonlyMap<string, st
   if (rollouts === undefined) {
     const made = new Map<string, string>();
     for (const canary of inventory.objects.canaries) {
-      if (!movedNow.has(canary.status?.phase ?? "")) continue;
+      if (!phasesUnderWay.has(canary.status?.phase ?? "")) continue;
       const { namespace = "", name = "" } = canary.metadata;
       for (const side of Object.values(comparedSides(canary, inventory) ?? {}))
         for (const key of workloadsOf(side as ComparedBackend, inventory)) made.set(key, `Canary ${namespace}/${name}`);

@@ -2,6 +2,7 @@ import type { AttentionRow, LadderProxy, NamespaceRow, OverviewHead, OverviewVie
 import { percentText, worst, type Judged } from "./health.ts";
 import type { Workload } from "./inventory.ts";
 import { latestUpgrade } from "./ladder.ts";
+import { phasesUnderWay } from "./moved-workloads.ts";
 import { proxyRow } from "./proxies.ts";
 import { controlPlanes, revisionByTag, wantedRevision } from "./revisions.ts";
 import { rolloutRow, type Rollout } from "./rollouts.ts";
@@ -12,20 +13,6 @@ import { workloadRow } from "./workload-row.ts";
 
 /** The maximum number of rows that need attention. */
 export const maxAttention = 50;
-
-const underWay = new Set([
-  "Planned",
-  "Preflight",
-  "Progressing",
-  "Settling",
-  "Judging",
-  "Soaking",
-  "Retiring",
-  "Waiting",
-  "Paused",
-  "RollingBack",
-  "Stuck",
-]);
 
 export function overviewView(input: ViewInput, visible: VisibleNamespaces, cluster: string): OverviewView {
   const { inventory, traffic, pilots } = input;
@@ -54,7 +41,7 @@ export function overviewView(input: ViewInput, visible: VisibleNamespaces, clust
       missing: missing.length,
     },
     workloads: workloads.length,
-    rolloutsUnderWay: rollouts.filter(({ status }) => underWay.has(status?.phase ?? "")).length,
+    rolloutsUnderWay: rollouts.filter(({ status }) => phasesUnderWay.has(status?.phase ?? "")).length,
   };
   const names = [...inventory.namespaces.keys()].filter((name) => isVisible(visible, name));
   const byNamespace = Map.groupBy(workloads, ({ namespace }) => namespace);

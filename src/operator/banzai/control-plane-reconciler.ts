@@ -2,6 +2,7 @@ import { messageOf } from "../../base/index.ts";
 import {
   apiVersionOf,
   formatIssues,
+  type KindDefinition,
   type KubernetesObject,
   type OwnerReference,
   type UntypedObject,
@@ -22,7 +23,7 @@ import {
   renderBanzaiControlPlane,
   renderMeshGateways,
 } from "../../install/index.ts";
-import { isKubeCode } from "../../kube/index.ts";
+import { isKubeCode, type Informer, type KubeClient } from "../../kube/index.ts";
 import { readinessCheck } from "../readiness.ts";
 import { injectionLabelChanges } from "./injection-labels.ts";
 import type { BanzaiWorld, IstioObject } from "./banzai-world.ts";
@@ -237,10 +238,28 @@ async function finalize(world: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
 
 async function setStatus(
   { client, istios }: BanzaiWorld,
-  { metadata }: KubernetesObject,
+  object: KubernetesObject,
   status: BanzaiStatus,
 ): Promise<void> {
-  const before = istios.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
+  await writeStatus(client, { kind: banzaiIstioKind, seen: istios }, object, status);
+}
+
+type WithStatus = KubernetesObject & { readonly status?: BanzaiStatus };
+
+/** Objects of one of Banzai Cloud's kinds, as last seen. */
+interface SeenObjects<Value extends WithStatus> {
+  readonly kind: KindDefinition<Value>;
+  readonly seen: Pick<Informer<Value>, "get">;
+}
+
+/** Writes an object's status, unless the object was last seen with it. */
+export async function writeStatus<Value extends WithStatus>(
+  client: KubeClient,
+  { kind, seen }: SeenObjects<Value>,
+  { metadata }: Pick<KubernetesObject, "metadata">,
+  status: BanzaiStatus,
+): Promise<void> {
+  const before = seen.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
   if (
     before?.Status === status.Status &&
     before?.ErrorMessage === status.ErrorMessage &&
@@ -254,5 +273,5 @@ async function setStatus(
       GatewayAddress: status.GatewayAddress ?? null,
     },
   };
-  await client.patchMerge(banzaiIstioKind, metadata.name ?? "", metadata.namespace, patch, { subresource: "status" });
+  await client.patchMerge(kind, metadata.name ?? "", metadata.namespace, patch, { subresource: "status" });
 }

@@ -14,7 +14,7 @@ import { gatewaySelector, renderBanzaiGateway } from "../../install/index.ts";
 import { controllerOf, isKubeCode } from "../../kube/index.ts";
 import { readinessCheck } from "../readiness.ts";
 import type { BanzaiWorld, IstioObject, MeshGatewayObject } from "./banzai-world.ts";
-import { hasRelease, ownedBy } from "./control-plane-reconciler.ts";
+import { hasRelease, ownedBy, writeStatus } from "./control-plane-reconciler.ts";
 
 const retryMs = 1000;
 /** The time for a released Deployment to disappear. */
@@ -194,24 +194,8 @@ async function serviceAddresses(
 
 async function setStatus(
   { client, gateways }: BanzaiWorld,
-  { metadata }: MeshGatewayObject | BanzaiMeshGateway,
+  object: MeshGatewayObject | BanzaiMeshGateway,
   status: BanzaiStatus,
 ): Promise<void> {
-  const before = gateways.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
-  if (
-    before?.Status === status.Status &&
-    before?.ErrorMessage === status.ErrorMessage &&
-    JSON.stringify(before?.GatewayAddress) === JSON.stringify(status.GatewayAddress)
-  )
-    return;
-  const patch = {
-    status: {
-      Status: status.Status,
-      ErrorMessage: status.ErrorMessage ?? null,
-      GatewayAddress: status.GatewayAddress ?? null,
-    },
-  };
-  await client.patchMerge(banzaiMeshGatewayKind, metadata.name ?? "", metadata.namespace, patch, {
-    subresource: "status",
-  });
+  await writeStatus(client, { kind: banzaiMeshGatewayKind, seen: gateways }, object, status);
 }
