@@ -315,11 +315,11 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"],
   },
   // Half of them are its own, three of these for what an upgrade leaves behind and when to look again, two for what Canaries may
-  // copy and ask, two for where control planes are, one for how old events are, one for what observers keep a while, one for who does not answer since when, five for the images' hub and the rights of probes,
+  // copy and ask, two for where control planes are, one for how old events are, two for what observers keep and for how long, one for who does not answer since when, five for the images' hub and the rights of probes,
   // seven for authors and their rights, which every round asks about, one for why it is held up, six for the thread that reviews strangers' objects, four bound conditions' CEL; what
   // signs, plans an installation or evaluates is loaded with its first use.
   rollout: {
-    modules: 346,
+    modules: 347,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -32,7 +32,7 @@ export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: Seen
   }
   const gain = gainOf(state.sources, seen.sources);
   const inner: CountingState = {
-    sources: { ...state.sources, ...seen.sources },
+    sources: lastCounts(state.sources, seen.sources),
     gained: sumOfBatches([state.gained, gain]),
     rates: countRates(state.rates, gain, spec),
   };
@@ -43,6 +43,16 @@ export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: Seen
       ? { ...judged, evidence: `${judged.evidence}; the latest error: ${seen.lastError}` }
       : judged;
   return { ...applyConditions(spec, named, () => bindingsOf(inner.gained)), inner };
+}
+
+/** More sources than one look reads, so that one that misses some looks is still known. */
+const maxSources = 256;
+
+/** The last counts of each source, without those that were not seen for longest where there are too many. */
+function lastCounts(before: CountingState["sources"], now: CountingState["sources"]): CountingState["sources"] {
+  const absent = Object.entries(before).filter(([source]) => now[source] === undefined);
+  const kept = absent.slice(Math.max(0, absent.length + Object.keys(now).length - maxSources));
+  return { ...Object.fromEntries(kept), ...now };
 }
 
 function judgeShareOf(spec: CheckSpec, subject: CheckSubject, gained: RateBatch): Judgement {

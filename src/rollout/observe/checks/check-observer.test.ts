@@ -110,6 +110,28 @@ test("a slow server delays no round and gets no second request meanwhile, and it
   assert.equal(asked, 2);
 });
 
+test("while a look goes on, the reason is told why the look before it had no answer", async () => {
+  const clock = { ...standingClock(), sleep: async (): Promise<void> => await Promise.resolve() };
+  let asked = 0;
+  const exchange: HttpExchange = async () => {
+    asked += 1;
+    if (asked === 1) throw new Error("GET http://gate/: no route");
+    return await new Promise(() => undefined);
+  };
+  const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
+  const webhook = { url: "http://gate/", method: "GET", headers: {}, body: {}, timeoutSeconds: 60 } as const;
+  const check = { spec: spec("webhook", { intervalSeconds: 1, webhook }), subject: backends };
+  await observer.observe(check, origin);
+  await new Promise((turn) => void setImmediate(turn));
+  assert.equal((await observer.observe(check, origin)).type, "unavailable");
+  const begun = clock.nowAtMs;
+  clock.nowMs = clock.steadyMs = () => begun + 2000;
+  assert.deepEqual(await observer.observe(check, origin), {
+    type: "pending",
+    detail: "asked 0 s ago, no answer yet; the look before had none either: GET http://gate/: no route",
+  });
+});
+
 test("a server that is missing or fails has not answered", async () => {
   const clock = standingClock();
   const webhook = {

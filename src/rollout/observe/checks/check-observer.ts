@@ -56,6 +56,8 @@ interface Watched {
   isAnswered: boolean;
   /** A round has received the result of the latest look. No other look begins before that. */
   isDelivered: boolean;
+  /** Why the last look that has ended had no answer. Empty if it had one. */
+  problem: string;
   readonly durations: DurationObserver;
   readonly reporter: ReporterChoice;
   readonly logs: ErrorLogObserver;
@@ -98,7 +100,7 @@ export class CheckObserver {
       watched.latest = this.#begin(check, origin, watched, nowMs);
     }
     const { look, latest } = watched;
-    const seen = watched.isAnswered ? await latest : await this.#within(latest, watched.look);
+    const seen = watched.isAnswered ? await latest : await this.#within(latest, watched);
     if (seen.type === "pending") return seen;
     watched.isDelivered = true;
     return intervalMs === 0 ? seen : { ...seen, look };
@@ -107,21 +109,23 @@ export class CheckObserver {
   async #begin(check: PlannedCheck, origin: CheckOrigin, watched: Watched, nowMs: number): Promise<CheckObservation> {
     watched.isAnswered = false;
     watched.isDelivered = false;
-    try {
-      return await this.#look(check, origin, watched, nowMs);
-    } catch (error) {
-      return { type: "unavailable", detail: messageOf(error) };
-    } finally {
-      watched.isAnswered = true;
-    }
+    const seen = await this.#look(check, origin, watched, nowMs).catch((error: unknown): CheckObservation => ({
+      type: "unavailable",
+      detail: messageOf(error),
+    }));
+    watched.isAnswered = true;
+    watched.problem = seen.type === "unavailable" ? seen.detail : "";
+    return seen;
   }
 
-  async #within(latest: Promise<CheckObservation>, sinceMs: number): Promise<CheckObservation> {
+  /** While a slow look goes on, people read what the look before it lacked. */
+  async #within(latest: Promise<CheckObservation>, { look, problem }: Watched): Promise<CheckObservation> {
     const { clock } = this.#options;
+    const before = problem === "" ? "" : `; the look before had none either: ${problem}`;
     const ended = new AbortController();
     const tooLong = clock.sleep(patienceMs, ended.signal).then((): CheckObservation => ({
       type: "pending",
-      detail: `asked ${Math.round((clock.nowMs() - sinceMs) / 1000)} s ago, no answer yet`,
+      detail: `asked ${Math.round((clock.nowMs() - look) / 1000)} s ago, no answer yet${before}`,
     }));
     try {
       return await Promise.race([latest, tooLong.catch(() => latest)]);
@@ -149,6 +153,7 @@ export class CheckObserver {
       latest: undefined,
       isAnswered: true,
       isDelivered: true,
+      problem: "",
       durations: new DurationObserver(),
       reporter: new ReporterChoice(),
       logs: new ErrorLogObserver(client, clock),

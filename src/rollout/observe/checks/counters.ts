@@ -3,6 +3,7 @@ import type { PrometheusSample } from "../../../telemetry/index.ts";
 import type { CheckObservation, CheckSubject, OutcomeCounts } from "../../decide/index.ts";
 import { plainClientName, probeNamespace } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { LastSeen } from "./last-seen.ts";
 import { describeSubject, proxiesFor, type ProxyPod } from "./proxies.ts";
 import { groupingOf, reporterOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
 import { podName, type Scrape } from "./scrape.ts";
@@ -106,7 +107,7 @@ interface ReporterTotals {
  * other one does.
  */
 export class ReporterChoice {
-  readonly #last = new Map<string, ReporterTotals>();
+  readonly #last = new LastSeen<ReporterTotals>();
   #chosen: Reporter | undefined;
   /** The requests that the other reporter has counted since the chosen one last counted any. */
   #other = 0;

@@ -4,6 +4,7 @@ import { errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { CheckObservation, OutcomeCounts } from "../../decide/index.ts";
 import { added, noOutcomes } from "./counters.ts";
 import { isErrorLine } from "./error-line.ts";
+import { LastSeen } from "./last-seen.ts";
 import type { SubjectPods } from "./subject-pods.ts";
 import { podName } from "./scrape.ts";
 
@@ -35,7 +36,7 @@ interface Reading {
 export class ErrorLogObserver {
   readonly #client: KubeClient;
   readonly #clock: Clock;
-  readonly #readings = new Map<string, Reading>();
+  readonly #readings = new LastSeen<Reading>();
   #lastError: string | undefined;
 
   constructor(client: KubeClient, clock: Clock) {
@@ -60,9 +61,10 @@ export class ErrorLogObserver {
       }),
     );
     const sources = Object.fromEntries(
-      containers.flatMap(({ key }) =>
-        this.#readings.has(key) ? [[key, this.#readings.get(key)?.counts ?? noOutcomes]] : [],
-      ),
+      containers.flatMap(({ key }) => {
+        const reading = this.#readings.get(key);
+        return reading === undefined ? [] : [[key, reading.counts]];
+      }),
     );
     if (Object.keys(sources).length === 0) return { type: "unavailable", detail: problem ?? "no log could be read" };
     return { type: "counters", sources, ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }) };
@@ -79,6 +81,7 @@ export class ErrorLogObserver {
     const jumped = Math.abs(nowMs - known.wallMs - (steadyMs - known.steadyMs)) > jumpMs;
     known.wallMs = nowMs;
     known.steadyMs = steadyMs;
+    this.#readings.set(key, known);
     // Seconds that a clock jump skipped do not count as seconds without an error. After a jump back, nothing waits for
     // the same time to come again.
     if (jumped) {

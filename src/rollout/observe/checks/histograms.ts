@@ -4,6 +4,7 @@ import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import { addHistograms, gainOf, noDurations, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { ReporterChoice, isCounted, scrapeAll, type Answer } from "./counters.ts";
+import { LastSeen } from "./last-seen.ts";
 import { groupingOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
 import { podName, type Scrape } from "./scrape.ts";
 
@@ -20,7 +21,7 @@ type Sides = Readonly<Record<Group, DurationHistogram>>;
  */
 export class DurationObserver {
   readonly #epoch = randomUUID();
-  readonly #last = new Map<string, Sides>();
+  readonly #last = new LastSeen<Sides>();
   readonly #choice = new ReporterChoice();
   #sums: Sides = { canary: noDurations, stable: noDurations };
 

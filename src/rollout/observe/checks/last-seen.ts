@@ -1,0 +1,22 @@
+/** More sources than a look reads, so that one that misses some looks is still known. */
+const maxSources = 256;
+
+/** What each source was seen with last. A source that is gone is forgotten when enough others have come. */
+export class LastSeen<Value> {
+  /** The source that was seen least recently first. */
+  readonly #values = new Map<string, Value>();
+
+  get size(): number {
+    return this.#values.size;
+  }
+
+  get(source: string): Value | undefined {
+    return this.#values.get(source);
+  }
+
+  set(source: string, value: Value): void {
+    this.#values.delete(source);
+    this.#values.set(source, value);
+    if (this.#values.size > maxSources) this.#values.delete(this.#values.keys().next().value ?? "");
+  }
+}
