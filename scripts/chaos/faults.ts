@@ -233,7 +233,14 @@ function slowLink(chaos: Chaos): Blow {
 /** Runs a program in the network of the lab's host, or of one of the lab's processes. */
 async function onHost(cluster: LabCluster, words: readonly string[], pid?: number): Promise<void> {
   const { code, output } = await cluster.run(inNetworkOf(cluster, words, pid), { timeoutMs: orderLimitMs });
-  if (code !== 0) throw new Error(`${words.slice(0, 6).join(" ")} ended with ${code}: ${output.trim()}`);
+  if (code !== 0) throw new Error(`${shownCommand(words)} ended with ${code}: ${output.trim()}`);
+}
+
+const shownCharacters = 40;
+
+/** Without the programs that are words of it. */
+function shownCommand(words: readonly string[]): string {
+  return words.map((word) => (word.length > shownCharacters || word.includes("\n") ? "…" : word)).join(" ");
 }
 
 async function isDoneOnHost(cluster: LabCluster, words: readonly string[]): Promise<boolean> {

@@ -45,6 +45,8 @@ export class ChaosRun {
   /** Undefined until what was acknowledged has been read. */
   #lost: readonly string[] | undefined;
   #fromMs = 0;
+  /** How long faults have been struck. */
+  #struckMs = 0;
   #waitedMs: number | undefined;
   #begun: LoadTotals | undefined;
   #load: ConstantLoad | undefined;
@@ -106,11 +108,13 @@ export class ChaosRun {
     proof.note(`${closedConnections} long connections were closed`);
     if (this.#fromMs > 0) proof.note(describeShortage(this.#waitedMs, waitedMs(), clock.nowMs() - this.#fromMs));
     return {
-      minutes: this.#minutes,
+      minutes: Math.round((10 * this.#struckMs) / 60_000) / 10,
+      orderedMinutes: this.#minutes,
       struck,
       unendedFaults: this.#strikes.unended,
       rollouts,
       unendedRollouts: unended,
+      writes: this.#writes.count,
       lostWrites: this.#lost,
       load: { requests, failed },
       failures: this.#failures,
@@ -155,13 +159,17 @@ export class ChaosRun {
   /** A fault begins only if it can last for its time. None begins over one that does not end. */
   async #strike(lastFaultMs: number): Promise<void> {
     const { clock, random, proof } = this.#chaos;
+    const begunMs = clock.steadyMs();
+    const restUntil = async (untilMs: number): Promise<void> => {
+      await clock.sleep(Math.max(0, Math.min(untilMs, lastFaultMs) - clock.steadyMs()), proof.signal);
+      this.#struckMs = Math.min(clock.steadyMs(), lastFaultMs) - begunMs;
+    };
     for (const fault of inTurn(faults, random)) {
       const roundMs = clock.steadyMs();
-      if (roundMs + fault.lastsMs >= lastFaultMs) return;
+      if (roundMs + fault.lastsMs >= lastFaultMs) return await restUntil(lastFaultMs);
       await this.#strikes.strike(fault);
       if (this.#strikes.unended.length > 0) return;
-      const leftMs = Math.min(roundMs + faultEveryMs, lastFaultMs) - clock.steadyMs();
-      await clock.sleep(Math.max(0, leftMs), proof.signal);
+      await restUntil(roundMs + faultEveryMs);
     }
   }
 

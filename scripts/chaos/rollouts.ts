@@ -33,6 +33,7 @@ const checks = [{ type: "request-success-rate", minSamples: 20, timeoutSeconds: 
 const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
 
 export interface RolloutCounts {
+  /** Canaries and MeshUpgrades that were begun. */
   readonly rollouts: number;
   /** That have not ended in time, or ended without a word of who must do what. */
   readonly unended: readonly string[];
@@ -78,6 +79,7 @@ export class EndlessRollouts {
   async #canary(name: string, over: AbortSignal): Promise<void> {
     const { lab } = this.#chaos.proof;
     await this.#order(`creating Canary ${name}`, async () => await lab.api.apply([appCanary(name, checks, weights)]));
+    this.#rollouts += 1;
     const forth = await this.#toItsEnd(canaryKind, name, namespaces.shop);
     if (forth?.phase === "RolledBack" || over.aborted) return;
     const undo = ["canary", "undo", name, "-n", namespaces.shop];
@@ -91,6 +93,7 @@ export class EndlessRollouts {
     const to = from === revisions.old ? revisions.new : revisions.old;
     const upgrade: UntypedObject = upgradeObject(proof, { name, from, to, version: tag });
     await this.#order(`creating MeshUpgrade ${name}`, async () => await proof.lab.api.apply([upgrade]));
+    this.#rollouts += 1;
     const status = await this.#toItsEnd(meshUpgradeKind, name);
     if (status?.phase === "Completed") {
       this.#revision = to;
@@ -111,7 +114,6 @@ export class EndlessRollouts {
   ): Promise<RolloutStatus | undefined> {
     const { proof, clock } = this.#chaos;
     const begunMs = clock.steadyMs();
-    this.#rollouts += 1;
     let told = "";
     let toldAtMs = 0;
     let last: RolloutStatus | undefined;
@@ -132,7 +134,7 @@ export class EndlessRollouts {
     const took = seconds(clock.steadyMs() - begunMs);
     const ended = last !== undefined && until.includes(last.phase);
     const words = `${kind.kind} ${name}: ${last?.phase ?? "no status"} after ${took}: ${last?.cause ?? last?.message ?? ""}`;
-    const saysWho = last?.phase !== "Stuck" || last.message !== "";
+    const saysWho = last?.phase !== "Stuck" || (last.message !== "" && last.pauseReason !== undefined);
     if (!ended || !saysWho) this.#unended.push(words);
     proof.note(ended ? words : `NOT ENDED ${words}`);
     return ended ? last : undefined;

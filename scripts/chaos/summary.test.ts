@@ -5,10 +5,12 @@ import { summarise, type Found } from "./summary.ts";
 const at = "2026-06-01T00:00:10.000Z";
 const good: Found = {
   minutes: 2,
+  orderedMinutes: 2,
   struck: [{ name: "kill -9 of a ztunnel", cuts: "", fromMs: Date.parse(at), untilMs: Date.parse(at) }],
   unendedFaults: [],
   rollouts: 3,
   unendedRollouts: [],
+  writes: 500,
   lostWrites: [],
   load: { requests: 100, failed: 1 },
   failures: [
@@ -44,6 +46,9 @@ const flaws: readonly (readonly [string, Partial<Found>, RegExp])[] = [
   ["a part without its end", { problems: ["the stage: not done"] }, /the stage/],
   ["no request", { load: { requests: 0, failed: 0 } }, /no request was sent/],
   ["no fault", { struck: [], failures: [], load: { requests: 9, failed: 0 } }, /no fault was struck/],
+  ["no rollout", { rollouts: 0 }, /no rollout was begun/],
+  ["no write", { writes: 0 }, /no write was acknowledged/],
+  ["faults for a shorter time", { minutes: 1.2 }, /faults were struck for 1\.2 of 2 minutes/],
   ["memory that grows", { memory: [{ role: "pilot", secondKib: 1024, lastKib: 2048, grows: true }] }, /pilot: 1 MiB/],
 ];
 for (const [name, flaw, words] of flaws)
@@ -52,6 +57,10 @@ for (const [name, flaw, words] of flaws)
     assert.equal(summary.ok, false);
     assert.match(problems.join("\n"), words);
   });
+
+test("whether writes are lost is not told as 0 when nobody could read them", () => {
+  assert.equal(summarise({ ...good, lostWrites: undefined }).summary.lostWrites, null);
+});
 
 test("failures count as unexplained if no fault explains them or the generators did not describe them", () => {
   const late = { at: "2026-06-01T00:01:00.000Z", target: "ambient: details", cause: "status 503", group: "kept-alive" };

@@ -9,12 +9,18 @@ import type { StruckFault } from "./strikes.ts";
 const shown = 20;
 
 export interface Found {
+  /** How long faults were struck, and how long they should have been. */
   readonly minutes: number;
+  readonly orderedMinutes: number;
   readonly struck: readonly StruckFault[];
   /** Faults that could not be ended. */
   readonly unendedFaults: readonly string[];
+  /** Canaries and MeshUpgrades that were begun. Their undo is none of its own. */
   readonly rollouts: number;
+  /** Those that did not end, forth or back, or that ended without a word of who must do what. */
   readonly unendedRollouts: readonly string[];
+  /** Writes that the API server acknowledged. */
+  readonly writes: number;
   /** Undefined when what was acknowledged has not been read. */
   readonly lostWrites: readonly string[] | undefined;
   readonly load: Counted;
@@ -28,12 +34,14 @@ export interface Found {
 }
 
 export interface Summary {
+  /** Everything below is as it must be, no part failed, and no memory grew. */
   readonly ok: boolean;
   readonly minutes: number;
   readonly faults: number;
   readonly rollouts: number;
   readonly unended: number;
-  readonly lostWrites: number;
+  /** Null when nobody could read what is there. */
+  readonly lostWrites: number | null;
   readonly requests: number;
   readonly failed: number;
   readonly unexplained: number;
@@ -56,6 +64,11 @@ export function summarise(found: Found): { readonly summary: Summary; readonly p
     ...memory.filter(({ grows }) => grows).map((role) => `it grows: ${describeMemory(role)}`),
     ...(load.requests === 0 ? ["no request was sent"] : []),
     ...(struck.length === 0 ? ["no fault was struck"] : []),
+    ...(rollouts === 0 ? ["no rollout was begun"] : []),
+    ...(found.writes === 0 ? ["no write was acknowledged"] : []),
+    ...(found.minutes < found.orderedMinutes
+      ? [`faults were struck for ${found.minutes} of ${found.orderedMinutes} minutes`]
+      : []),
   ];
   const summary = {
     ok: problems.length === 0,
@@ -63,7 +76,7 @@ export function summarise(found: Found): { readonly summary: Summary; readonly p
     faults: struck.length,
     rollouts,
     unended: unendedRollouts.length,
-    lostWrites: lostWrites?.length ?? 0,
+    lostWrites: lostWrites?.length ?? null,
     requests: load.requests,
     failed: load.failed,
     unexplained: unexplained.length + untold,
