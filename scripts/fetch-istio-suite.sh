@@ -60,6 +60,9 @@ program client ./pkg/test/echo/cmd/client
 program extauthz ./samples/extauthz/cmd/extauthz
 program jwt-server ./samples/jwt-server/src
 program fake-registry ./pkg/test/fakes/imageregistry
+program echo-basic sigs.k8s.io/gateway-api/conformance/echo-basic
+# The forward proxy of TestTunnelingOutboundTraffic.
+[[ " ${suites[*]} " != *" pilot.main "* ]] || scripts/fetch-envoy.sh
 for suite in "${suites[@]}"; do
   [[ -x $target/$suite.test ]] || (cd "$source" && go test -c -vet=off -tags=integ -trimpath -ldflags "-s -w" -o "$target/$suite.test" "./tests/integration/$(tr . / <<<"${suite%.main}")")
 done

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { describeError } from "../src/base/index.ts";
 import { CaseRecord, patternFor } from "./istio-suite/case-record.ts";
 import { attemptSuite, builds } from "./istio-suite/suite-attempt.ts";
-import { chosenSuites, exclusions, folderOf, suites, type Suite } from "./istio-suite/suites.ts";
+import { chosenSuites, excludedTests, folderOf, suites, type Suite } from "./istio-suite/suites.ts";
 import { suiteTable, totalsOf, type SuiteOutcome } from "./istio-suite/suite-table.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
@@ -65,7 +65,7 @@ function isChosenFunction(name: string): boolean {
 }
 
 async function runSuite(suite: Suite, record: CaseRecord, until: number): Promise<void> {
-  const excluded = exclusions.flatMap(({ suite: name, tests = [] }) => (name === suite.name ? tests : []));
+  const excluded = excludedTests(suite);
   const functions = testsOf(suite).filter((name) => isChosenFunction(name) && !excluded.includes(name));
   const again = flags.failed
     ? record
@@ -119,6 +119,9 @@ async function main(): Promise<number> {
     const file = join(builds, "results", `${suite.name}.jsonl`);
     const record = new CaseRecord(file);
     record.load();
+    // Verdicts from before the exclusion.
+    for (const test of excludedTests(suite))
+      if (record.has(test)) record.forget((name) => name === test || name.startsWith(`${test}/`));
     if (!flags.report) {
       const fetched = spawnSync(join(import.meta.dirname, "fetch-istio-suite.sh"), [suite.name], { stdio: "inherit" });
       if (fetched.status !== 0) throw new Error(`${suite.name} could not be built`);

@@ -84,6 +84,14 @@ test("cases are the tests without subtests, and those that failed by themselves"
   assert.deepEqual(record.ended(), ["TestA", "TestB", "TestC", "TestD/one/deep"]);
 });
 
+test("a group of which upstream's filters leave nothing is no case", (t) => {
+  const record = recordOf(t, { "TestA/to_b": "passed" });
+  const why = "    run.go:90: cases from naked in primary-0 with b as destination are removed by filters ";
+  record.add({ test: "TestA/to_c", verdict: "skipped", seconds: 0, at, why });
+  assert.deepEqual(record.counts(), { cases: 1, passed: 1, failed: 0, skipped: 0 });
+  assert.deepEqual(record.ended(), ["TestA/to_b", "TestA/to_c"]);
+});
+
 test("a record survives a restart without a truncated line, and forgets tests that run again", (t) => {
   const directory = mkdtempSync(join(tmpdir(), "suite-"));
   t.after(() => rmSync(directory, { recursive: true }));

@@ -66,6 +66,18 @@ export const exclusions: readonly Exclusion[] = [
     cases: 1,
     why: "needs a WebAssembly module of a public registry (attributegen), which the lab does not reach",
   },
+  {
+    suite: "telemetry.api",
+    tests: ["TestDashboard/pilot-dashboard.json", "TestDashboard/istio-performance-dashboard.json"],
+    cases: 2,
+    why: "asks for metrics of Go's runtime (go_goroutines), which processes of Node do not have",
+  },
+  {
+    suite: "telemetry.policy.main",
+    tests: ["TestRateLimiting"],
+    cases: 1,
+    why: "needs images of other vendors' programs (Envoy's rate limit service, Redis)",
+  },
   { suite: "security.fuzz", cases: 2, why: "needs images of other vendors' programs (wfuzz, dotdotpwn, jwt_tool)" },
   { suite: "pilot.agentgateway", cases: 1, why: "needs an image of another vendor's program (agentgateway)" },
   { suite: "ambient.agentgateway", cases: 1, why: "needs an image of another vendor's program (agentgateway)" },
@@ -81,6 +93,11 @@ export const exclusions: readonly Exclusion[] = [
   { suite: "pilot.multiplecontrolplanes", cases: 3, why: "needs two clusters; this runner makes one" },
   { suite: "ambient.crl", cases: 2, why: "needs two clusters; this runner makes one" },
 ];
+
+/** The tests of a suite that are left out. */
+export function excludedTests(suite: Suite): readonly string[] {
+  return exclusions.flatMap(({ suite: name, tests = [] }) => (name === suite.name ? tests : []));
+}
 
 /** The folder of a suite below upstream's tests/integration. */
 export function folderOf({ name }: Suite): string {

@@ -1,6 +1,9 @@
 #!/bin/sh
-# The echo server of Istio's tests, with the certificates of its image.
+# The echo server of Istio's tests, with the certificates of its image; its client if the first word is a URL.
 programs="$(dirname "$0")/../../../.cache/interop/istio-suite"
+case "$1" in
+*://*) exec "$programs/client" "$@" ;;
+esac
 count=$#
 while [ "$count" -gt 0 ]; do
   word=$1
