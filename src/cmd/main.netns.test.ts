@@ -43,7 +43,10 @@ test("a process that is asked to end does so when its work is done, even with an
     stdio: "ignore",
   });
   const limit = setTimeout(() => child.kill("SIGKILL"), 40_000);
-  while (!isConnecting()) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (!isConnecting()) {
+    assert.equal(child.exitCode ?? child.signalCode, null, "the process ended before it connected");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
   child.kill("SIGTERM");
   const [code, signal] = (await once(child, "close")) as [number | null, string | null];
   clearTimeout(limit);
