@@ -31,9 +31,9 @@ const streamSeconds = 20;
 /** The run's own file system, so that it can be full. */
 const diskBytes = 512 * 2 ** 20;
 const insideVariable = "SERIN_CHAOS_INSIDE";
-/** Of the lab's end. Whatever is left ends with the process namespace. */
+/** The limit for deleting the lab. Whatever is left ends with the process namespace. */
 const deleteLimitMs = 20_000;
-/** From a signal to the last line, if the process still turns. */
+/** The time from a signal to the last line, if the process can still work. */
 const reportLimitMs = 10_000;
 
 function numberOf(flag: "minutes" | "seed" | "rate"): number {
@@ -44,12 +44,12 @@ function numberOf(flag: "minutes" | "seed" | "rate"): number {
 }
 
 const minutes = numberOf("minutes");
-/** Of the whole run. */
+/** The limit of the whole run. */
 const limitMs = stageLimitMs + minutes * 60_000 + endLimitMs;
 
 async function main(): Promise<number> {
   const interrupt = new AbortController();
-  // Whoever started this process ends it by closing its input, so that it still reports what it knows.
+  // A parent ends this process by closing its input, so that it still reports its findings.
   process.stdin.on("end", () => interrupt.abort(new Error("ended by a signal"))).resume();
   const note = (text: string): void =>
     void process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);
@@ -72,7 +72,7 @@ async function main(): Promise<number> {
   } catch (error) {
     stopped.push(`the run did not come to its end: ${describeError(error)}`);
   }
-  // Parts that are still under way end too.
+  // Unfinished parts end too.
   interrupt.abort(new Error("the run is over"));
   const found = run.found();
   const { summary, problems } = summarise({ ...found, problems: [...stopped, ...found.problems] });

@@ -1,20 +1,20 @@
-// What the parts of a chaos run share.
+// Shared by the parts of a chaos run.
 import type { Clock } from "../../src/base/index.ts";
 import type { Proof } from "../upgrade-proof/proof.ts";
 
 export interface Chaos {
   readonly proof: Proof;
-  /** Its wall clock is also that of the load's reports. */
+  /** The load's reports use the same wall clock. */
   readonly clock: Clock;
-  /** From 0 to 1, by the run's seed. */
+  /** A number from 0 to 1, from the run's seed. */
   readonly random: () => number;
 }
 
 export class TimeLimitError extends Error {}
 
 /**
- * Rejects when the work has not ended within the limit, or when the outer signal aborts. The work's own signal aborts
- * then, and nobody waits for the work any longer.
+ * Rejects when the work has not ended within the limit, or when the outer signal aborts. Then the work's own signal
+ * aborts too, and nothing waits for the work any longer.
  */
 export async function inTime<Value>(
   what: string,

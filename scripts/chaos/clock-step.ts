@@ -1,5 +1,5 @@
-// Steps the wall clock of one Node process that runs already: SIGUSR1 opens its inspector, which evaluates an expression.
-// What is stepped is the JavaScript clock of the main thread; timers and durations do not follow the wall clock.
+// Steps the wall clock of one running Node process: SIGUSR1 opens its inspector, which evaluates an expression. Only
+// the JavaScript clock of the main thread is stepped. Timers and durations do not follow the wall clock.
 
 const inspectorUrl = "http://127.0.0.1:9229/json/list";
 const stepMs = 60_000;
@@ -29,7 +29,7 @@ console.log(result.value);
 process.exit(0);
 `;
 
-/** The inspector is closed once this connection has ended. */
+/** The inspector closes after this connection has ended. */
 const closing = `process.getBuiltinModule("node:timers").setTimeout(() => process.getBuiltinModule("node:inspector").close(), 200).unref();`;
 
 const back = `(() => {

@@ -1,11 +1,12 @@
-// Which failed requests a fault explains: those whose connection a killed process held, or that went over a link that was away.
+// Decides which failed requests a fault explains: those on a connection of a killed process, and those over a link that
+// was down.
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import type { StruckFault } from "./strikes.ts";
 
-/** A reset reaches the client, and the client tells it, in less than this. */
+/** A reset reaches the client, and the client reports it, in less than this. */
 const toldWithinMs = 2_000;
 
-/** The failures that no fault explains. `limitMs`: how long a request waits for its answer. */
+/** The failures that no fault explains. `limitMs` is the time limit of a request. */
 export function unexplainedFailures(
   failures: readonly LoadFailure[],
   faults: readonly StruckFault[],
@@ -13,7 +14,7 @@ export function unexplainedFailures(
 ): readonly LoadFailure[] {
   return failures.filter(({ at, cause, target }) => {
     const atMs = Date.parse(at);
-    // A request that was under way at the fault's end may wait for its whole limit.
+    // A request that began before the fault's end may wait for its whole limit.
     const waitedMs = isSilence(cause) ? limitMs : 0;
     return !faults.some(
       ({ cuts, fromMs, untilMs }) =>
@@ -22,10 +23,10 @@ export function unexplainedFailures(
   });
 }
 
-/** No whole answer came in time. */
+/** Whether no complete answer came in time. */
 function isSilence(cause: string): boolean {
   return /\bin \d+ ms\b|DEADLINE_EXCEEDED|ETIMEDOUT/.test(cause);
 }
 
-/** Long connections that were closed are in the same list; they are no requests. */
+/** Closed long connections are in the same list, and are not requests. */
 export const isRequest = ({ group }: LoadFailure): boolean => group !== "closed-connection";

@@ -13,11 +13,11 @@ import type { Blow, Fault } from "./strikes.ts";
 
 const awayMs = 5_000;
 const lastingMs = 10_000;
-/** Of one command or request. A fault repeats those that end it. */
+/** The limit of one command or request. A command that ends a fault is repeated. */
 const orderLimitMs = 5_000;
-/** A larger file system is the machine's own: it is never filled. */
+/** A larger file system belongs to the machine, and is never filled. */
 const maxFilledBytes = 2 ** 30;
-/** Large pieces first: filling must not take longer than the fault. */
+/** Large pieces first, because filling must not take longer than the fault. */
 const fillBytes = [2 ** 24, 2 ** 12] as const;
 export const hangingWebhookAddress = { host: "172.18.0.1", port: 9443 } as const;
 
@@ -26,7 +26,9 @@ interface KilledRole {
   readonly cuts?: string;
 }
 
-/** Of the cluster and the mesh. The supervisor is left out: it stands for the machine, and everything ends with it. */
+/**
+ * Roles of the cluster and the mesh, without the supervisor: it stands for the machine, and everything ends with it.
+ */
 const roles: readonly KilledRole[] = [
   { role: "cluster-apiserver" },
   { role: "cluster-controllers" },
@@ -35,11 +37,11 @@ const roles: readonly KilledRole[] = [
   { role: "cni" },
   { role: "rollout" },
   { role: "ztunnel", cuts: "" },
-  // Without sidecars and waypoints, the proxies are the gateway's.
+  // Without sidecars and waypoints, only the gateway has proxies.
   { role: "proxy", cuts: "gateway" },
 ];
 
-/** Links of the workers, as the lab's host names them. */
+/** The workers' links, by their names on the lab's host. */
 const workerLinks = ["node1", "node2"] as const;
 
 export const faults: readonly Fault[] = [
@@ -124,14 +126,14 @@ function diskFull(): Blow {
   };
 }
 
-/** Until there is no room for another piece. */
+/** Writes until no further piece fits. */
 async function fill(file: string, bytes: number, signal: AbortSignal): Promise<void> {
   const piece = Buffer.alloc(bytes, 1);
   for (let filled = 0; filled < maxFilledBytes && !signal.aborted; filled += bytes) {
     try {
       await appendFile(file, piece);
     } catch {
-      // It is full.
+      // The file system is full.
       return;
     }
   }
@@ -156,7 +158,7 @@ function clockStep(chaos: Chaos): Blow {
   };
 }
 
-/** It takes the connection and never answers. */
+/** A webhook that accepts the connection and never answers. */
 function webhookHangs({ proof, clock }: Chaos): Blow {
   const { client } = proof.lab.api;
   const name = "serin-chaos-hangs";
@@ -207,7 +209,7 @@ async function hangingWebhook(client: KubeClient, name: string): Promise<void> {
   );
 }
 
-/** 200 ms and 1 % loss; without the kernel's netem the loss alone. */
+/** 200 ms and 1 % loss. Without the kernel's netem, only the loss. */
 function slowLink(chaos: Chaos): Blow {
   const { cluster } = chaos.proof.lab;
   const link = some(chaos, workerLinks, "worker");
@@ -216,7 +218,7 @@ function slowLink(chaos: Chaos): Blow {
   let undo: readonly string[] = [];
   return {
     begin: async () => {
-      // Either way back succeeds also when there is nothing to undo.
+      // Both ways of undoing also succeed when there is nothing to undo.
       undo = ["sh", "-c", `tc qdisc del dev ${link} root; ! tc qdisc show dev ${link} | grep -q netem`];
       if (await isDoneOnHost(cluster, netem)) return `200 ms and 1 % loss on ${link}`;
       undo = ["nft", "add table netdev chaos; delete table netdev chaos"];

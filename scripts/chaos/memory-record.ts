@@ -1,11 +1,11 @@
-// The memory of the lab's processes by role, and whether it grows.
+// Samples the memory of the lab's processes by role, and decides whether it grows.
 import { readFileSync } from "node:fs";
 import type { MachineProcess } from "../../test/support/processes.ts";
 
 /** A younger process is still starting. */
 const grownUpMs = 60_000;
 const allowedGrowth = 1.05;
-/** A shorter quarter, or one with fewer looks, says nothing about growth. */
+/** A shorter quarter, or one with fewer samples, shows nothing about growth. */
 const minQuarterMs = 300_000;
 const minLooks = 20;
 const maxLooks = 20_000;
@@ -17,10 +17,13 @@ interface Look {
 
 export interface MemoryOfRole {
   readonly role: string;
-  /** The mean of a process of the role in the second and in the last quarter of the run; undefined when there were no looks. */
+  /**
+   * The mean memory of a process of the role in the second and in the last quarter of the run. Undefined without
+   * samples.
+   */
   readonly secondKib?: number;
   readonly lastKib?: number;
-  /** False also when the quarters are too short to say so. */
+  /** Also false when the quarters are too short for a decision. */
   readonly grows: boolean;
 }
 
@@ -28,7 +31,7 @@ export class MemoryRecord {
   readonly #looks = new Map<string, Look[]>();
   readonly #seenSinceMs = new Map<number, number>();
 
-  /** Takes the resident memory of each process. */
+  /** Samples the resident memory of each process. */
   look(processes: readonly MachineProcess[], nowMs: number): void {
     for (const { pid, words } of processes) {
       const role = roleOf(words);
@@ -78,7 +81,7 @@ function residentKib(pid: number): number | undefined {
   try {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
-// The run: a stage, then faults, rollouts, writes and requests side by side, then what became of them. Every part has a
-// limit, and all of them together have one.
+// Plays a run: the stage, then faults, rollouts, writes and requests side by side, and then the evaluation. Every part
+// has a limit, and so has the whole run.
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import { messageOf } from "../../src/base/index.ts";
 import { difference, type LoadTotals } from "../upgrade-proof/load-totals.ts";
@@ -14,23 +14,23 @@ import { inTurn, Strikes } from "./strikes.ts";
 import { describeFailure, describeMemory, type Found } from "./summary.ts";
 import { AcknowledgedWrites } from "./writes.ts";
 
-/** From the run's begin to its first fault. */
+/** From the run's start to its first fault. */
 export const stageLimitMs = 180_000;
 /** From the last fault's time to the report. */
 export const endLimitMs = 90_000;
-/** Of what comes after the last rollout. */
+/** The limit of the work after the last rollout. */
 const countLimitMs = 25_000;
 const loadEndLimitMs = 8_000;
 const writesLimitMs = 10_000;
-/** After the last rollout, before the load is stopped. */
+/** The pause after the last rollout, before the load stops. */
 const calmMs = 3_000;
 const faultEveryMs = 10_000;
 const memoryEveryMs = 5_000;
-/** Of a request of the load. */
+/** The time limit of a request of the load. */
 const requestLimitMs = 4_000;
-/** More failures than these are counted, and not explained. */
+/** Further failures are counted, and not explained. */
 const maxFailures = 20_000;
-/** Of all failures, explained or not. */
+/** The number of printed failures, explained or not. */
 const shownFailures = 200;
 
 export class ChaosRun {
@@ -42,7 +42,7 @@ export class ChaosRun {
   readonly #strikes: Strikes;
   readonly #rollouts: EndlessRollouts;
   readonly #writes: AcknowledgedWrites;
-  /** Undefined until what was acknowledged has been read. */
+  /** Undefined until the acknowledged writes have been read. */
   #lost: readonly string[] | undefined;
   #fromMs = 0;
   /** How long faults have been struck. */
@@ -59,7 +59,7 @@ export class ChaosRun {
     this.#writes = new AcknowledgedWrites(chaos);
   }
 
-  /** Throws when the stage cannot be set, and when the run is interrupted. */
+  /** Throws when the stage cannot be prepared, and when the run is interrupted. */
   async play(): Promise<void> {
     const { proof, clock } = this.#chaos;
     await inTime("the stage", stageLimitMs, async () => await this.#begin(), proof.signal);
@@ -92,7 +92,7 @@ export class ChaosRun {
     await this.#load?.stop();
   }
 
-  /** What is known now, also of a run that was interrupted. Prints what it knows beyond the counts. */
+  /** The findings so far, also of an interrupted run. Prints those that the counts do not show. */
   found(): Found {
     const { proof, clock } = this.#chaos;
     const { totals } = proof.reports;
@@ -124,7 +124,7 @@ export class ChaosRun {
     };
   }
 
-  /** A part that fails, or takes too long, leaves the others their turn. */
+  /** Runs a part. Other parts still run when this one fails or reaches its limit. */
   async #part(what: string, limitMs: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const { signal } = this.#chaos.proof;
     try {
@@ -135,7 +135,7 @@ export class ChaosRun {
     }
   }
 
-  /** The rollouts know by themselves what is still under way after the limit. */
+  /** After the limit, the rollouts themselves report which of them have not ended. */
   async #ended(rollouts: Promise<void>, limitMs: number): Promise<void> {
     const { signal } = this.#chaos.proof;
     try {
@@ -145,7 +145,7 @@ export class ChaosRun {
     }
   }
 
-  /** What fails before the first fault is the stage's, and is not counted. */
+  /** Failures before the first fault belong to the stage, and do not count. */
   async #begin(): Promise<void> {
     await setChaosStage(this.#chaos);
     const { proof } = this.#chaos;
@@ -156,7 +156,7 @@ export class ChaosRun {
     proof.note(`the load has begun, ${requests} requests, ${failed} failed: ${Object.keys(targets).join(", ")}`);
   }
 
-  /** A fault begins only if it can last for its time. None begins over one that does not end. */
+  /** A fault begins only if enough time is left, and only after the previous one has ended. */
   async #strike(lastFaultMs: number): Promise<void> {
     const { clock, random, proof } = this.#chaos;
     const begunMs = clock.steadyMs();
@@ -189,7 +189,7 @@ export class ChaosRun {
     }
   }
 
-  /** Takes the failures over before their list is full. */
+  /** Reads the failures before their list is full. */
   #take(): void {
     const taken = this.#chaos.proof.reports.failures.splice(0);
     this.#failures.push(...taken.slice(0, Math.max(0, maxFailures - this.#failures.length)));

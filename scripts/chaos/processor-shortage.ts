@@ -1,7 +1,11 @@
-// How short of processor time the machine is, as the kernel's pressure figures tell it. On a starved machine requests wait for no fault of the mesh.
+// Measures the machine's shortage of processor time by the kernel's pressure figures. On a starved machine requests
+// wait without a fault of the mesh.
 import { readFileSync } from "node:fs";
 
-/** The time for which some process waited for a processor, in milliseconds since the machine's start. Undefined where the kernel does not tell. */
+/**
+ * The time in milliseconds since the machine's start in which some process waited for a processor. Undefined if the
+ * kernel does not report it.
+ */
 export function waitedMs(): number | undefined {
   try {
     return parseWaitedMs(readFileSync("/proc/pressure/cpu", "utf8"));
@@ -15,7 +19,7 @@ export function parseWaitedMs(text: string): number | undefined {
   return total === undefined ? undefined : Number(total) / 1000;
 }
 
-/** In words, for a span of time. */
+/** Describes the shortage of a time span. */
 export function describeShortage(fromMs: number | undefined, untilMs: number | undefined, spanMs: number): string {
   if (fromMs === undefined || untilMs === undefined || spanMs <= 0)
     return "the kernel does not tell processor pressure";

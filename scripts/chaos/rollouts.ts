@@ -1,4 +1,4 @@
-// A Canary or a MeshUpgrade is always under way: forth, back, and the next one.
+// Runs rollouts without a pause: a Canary or a MeshUpgrade goes forward and back, and then the next one begins.
 import type { KindDefinition, UntypedObject } from "../../src/api/index.ts";
 import {
   canaryKind,
@@ -17,15 +17,15 @@ import { inTime, untilDone, type Chaos } from "./chaos.ts";
 import { doubled, tag } from "./stage.ts";
 
 const lookEveryMs = 500;
-/** Of one question or order. */
+/** The limit of one read or order. */
 const orderLimitMs = 20_000;
-/** Of one rollout, forth or back, with faults all the time. */
+/** The limit of one rollout, forward or back, with faults all the time. */
 const endsWithinMs = 600_000;
-/** How long an order is repeated. An order may meet an API server that is away. */
+/** How long an order is repeated, because the API server may be down. */
 const takenWithinMs = 60_000;
-/** A MeshUpgrade begins only this long before the last fault. Until then, Canaries fill the time: they are short. */
+/** A MeshUpgrade needs this much time before the last fault. Shorter Canaries fill the rest. */
 const upgradeTakesMs = 150_000;
-/** How often a note says what a rollout waits for. */
+/** How often a note reports what a rollout waits for. */
 const noteEveryMs = 15_000;
 /** The load is small, so a step of 10 % would wait for requests most of the time. */
 const weights = [50, 100];
@@ -35,7 +35,7 @@ const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
 export interface RolloutCounts {
   /** Canaries and MeshUpgrades that were begun. */
   readonly rollouts: number;
-  /** That have not ended in time, or ended without a word of who must do what. */
+  /** Rollouts that did not end in time, or that ended without saying who must do what. */
   readonly unended: readonly string[];
 }
 
@@ -43,7 +43,7 @@ export class EndlessRollouts {
   readonly #chaos: Chaos;
   readonly #unended: string[] = [];
   #rollouts = 0;
-  /** What is under way, and its last words. */
+  /** The current rollout, with its last message. */
   #now: string | undefined;
   #revision: string = revisions.old;
 
@@ -56,7 +56,7 @@ export class EndlessRollouts {
     return { rollouts: this.#rollouts, unended: [...this.#unended, ...now] };
   }
 
-  /** Begins rollouts until the signal aborts, at `lastFaultMs` of the steady clock. The one under way may end after that. */
+  /** Starts rollouts until the signal aborts, at `lastFaultMs` of the steady clock. The current one may end later. */
   async run(over: AbortSignal, lastFaultMs: number): Promise<void> {
     const { proof, clock } = this.#chaos;
     let wasCanary = false;
@@ -67,7 +67,7 @@ export class EndlessRollouts {
         if (wasCanary) await this.#canary(`canary-${number}`, over);
         else await this.#upgrade(`upgrade-${number}`);
       } catch (error) {
-        // The run's end keeps the name of what is under way.
+        // The report at the run's end needs the name of the current rollout.
         if (proof.signal.aborted) return;
         this.#unended.push(messageOf(error));
         proof.note(`NOT ENDED ${messageOf(error)}`);
@@ -105,7 +105,7 @@ export class EndlessRollouts {
     await this.#toItsEnd(meshUpgradeKind, name, undefined, ["RolledBack"]);
   }
 
-  /** Undefined when it did not end in time. */
+  /** Undefined if it did not end in time. */
   async #toItsEnd<Value extends Canary | MeshUpgrade>(
     kind: KindDefinition<Value>,
     name: string,
@@ -140,7 +140,7 @@ export class EndlessRollouts {
     return ended ? last : undefined;
   }
 
-  /** Undefined while nobody answers. */
+  /** Undefined while the API server does not answer. */
   async #statusOf<Value extends Canary | MeshUpgrade>(
     kind: KindDefinition<Value>,
     name: string,
@@ -157,7 +157,7 @@ export class EndlessRollouts {
     }
   }
 
-  /** An order that is refused for long is a fault of its own. */
+  /** An order that is refused for long counts as a fault. */
   async #order(what: string, order: () => Promise<unknown>): Promise<void> {
     const { proof, clock } = this.#chaos;
     let last: unknown;
@@ -184,7 +184,7 @@ export class EndlessRollouts {
   }
 }
 
-/** They take turns, as long as there is time for a MeshUpgrade. */
+/** The kinds take turns, as long as enough time for a MeshUpgrade is left. */
 export function nextRollout(wasCanary: boolean, leftMs: number): "Canary" | "MeshUpgrade" {
   return wasCanary && leftMs >= upgradeTakesMs ? "MeshUpgrade" : "Canary";
 }

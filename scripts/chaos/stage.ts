@@ -1,4 +1,4 @@
-// The lab that is broken: bookinfo and echoes in an ambient mesh, behind two gateways and two istiods.
+// The lab for chaos: bookinfo and echoes in an ambient mesh, behind two gateways and two istiods.
 import { join } from "node:path";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
 import { gatewayService, revisionSpec } from "../upgrade-proof/objects.ts";
@@ -7,10 +7,10 @@ import { allAvailable, deployApplications } from "../upgrade-proof/stage.ts";
 import type { Chaos } from "./chaos.ts";
 import { hangingWebhookAddress } from "./faults.ts";
 
-/** The release of both revisions: this tree, under another version's name. */
+/** Both revisions use the same release: this tree under another version's name. */
 export const tag = versions.old;
 
-/** A lab of this tree, and the mesh of the first revision with bookinfo and echoes in it. */
+/** Creates a lab of this tree, and the mesh of the first revision with bookinfo and echoes in it. */
 export async function setChaosStage({ proof }: Chaos): Promise<void> {
   const { lab } = proof;
   await lab.create();
@@ -27,13 +27,13 @@ export async function setChaosStage({ proof }: Chaos): Promise<void> {
   const { host, port } = hangingWebhookAddress;
   lab.spawn([process.execPath, "-e", `require("node:net").createServer().listen(${port}, "${host}")`]);
   await allAvailable(proof);
-  // With one of them, a restart would be an outage: of users for a gateway, of new certificates for an istiod.
+  // With one pod, a restart would be an outage: for a gateway's users, and for new certificates from an istiod.
   for (const name of [gatewayService, `istiod-${revisions.old}`]) await doubled(proof, name);
   await allAvailable(proof);
   proof.note("the mesh and the applications are ready");
 }
 
-/** To two pods. */
+/** Scales the Deployment to two pods. */
 export async function doubled({ lab }: Proof, name: string): Promise<void> {
   const kubeconfig = join(lab.cluster.stateDirectory, "kubeconfig");
   const words = ["scale", "-n", namespaces.mesh, `deployment/${name}`, "--replicas=2"];

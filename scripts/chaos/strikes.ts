@@ -1,12 +1,12 @@
-// Strikes faults one after another. A fault that was struck is ended before the next one begins.
+// Strikes faults one after another. Each fault ends before the next one begins.
 import { messageOf } from "../../src/base/index.ts";
 import { inTime, TimeLimitError, untilDone, type Chaos } from "./chaos.ts";
 
 /** One fault, aimed at a process, a link or an object. */
 export interface Blow {
-  /** Returns what was struck. */
+  /** Returns a description of the target. */
   readonly begin: (signal: AbortSignal) => string | Promise<string>;
-  /** Undoes it, also when it took effect in part or not at all. A failed call is repeated. */
+  /** Undoes the fault, even if it took effect only in part or not at all. A failed call is repeated. */
   readonly end: (signal: AbortSignal) => unknown;
 }
 
@@ -18,11 +18,11 @@ export interface Fault {
    */
   readonly cuts: string | undefined;
   readonly lastsMs: number;
-  /** Throws when it cannot be done here; nothing is struck then. */
+  /** Throws if the fault is not possible here. Then nothing is struck. */
   readonly aim: (chaos: Chaos) => Blow;
 }
 
-/** A fault that was done to the lab. */
+/** A fault that was applied to the lab. */
 export interface StruckFault {
   readonly name: string;
   readonly cuts: string | undefined;
@@ -37,13 +37,13 @@ export interface StrikeLimits {
   readonly endMs: number;
 }
 
-/** Of one fault, besides the time that it lasts. */
+/** The limits of one fault, in addition to its duration. */
 export const strikeLimits: StrikeLimits = { beginMs: 15_000, endMs: 30_000 };
 
 export class Strikes {
-  /** In their order. */
+  /** The struck faults, in order. */
   readonly struck: StruckFault[] = [];
-  /** Faults that were struck and could not be ended, each with the reason. */
+  /** Struck faults that could not be ended, each with the reason. */
   readonly unended: string[] = [];
   readonly #chaos: Chaos;
   readonly #limits: StrikeLimits;
@@ -53,7 +53,9 @@ export class Strikes {
     this.#limits = limits;
   }
 
-  /** Strikes the fault, lets it last, and ends it. A fault that could not be struck is left out with the reason. */
+  /**
+   * Strikes the fault, waits for its duration, and ends it. A fault that cannot be struck is skipped with the reason.
+   */
   async strike(fault: Fault): Promise<void> {
     const { name, cuts, lastsMs } = fault;
     const { proof, clock } = this.#chaos;
@@ -79,7 +81,7 @@ export class Strikes {
     await this.#end(struck, blow);
     if (refused === undefined) return;
     proof.note(`fault not begun: ${name}: ${messageOf(refused)}`);
-    // An order that got no answer may have been done all the same. One that failed was not, and is no fault.
+    // An order without an answer may have taken effect. A refused one has not, and is no fault.
     if (!(refused instanceof TimeLimitError)) this.struck.splice(this.struck.indexOf(struck), 1);
   }
 
@@ -112,7 +114,7 @@ export class Strikes {
   }
 }
 
-/** All faults in an order of chance, then all of them again. */
+/** All faults in random order, and then again. */
 export function* inTurn<One>(faults: readonly One[], random: () => number): Generator<One, void> {
   while (faults.length > 0) {
     const left = [...faults];

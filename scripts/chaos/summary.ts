@@ -1,4 +1,4 @@
-// What a chaos run found, as counts and in words.
+// The result of a chaos run, as counts and as text.
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import type { Counted } from "../upgrade-proof/load-totals.ts";
 import { seconds } from "../upgrade-proof/proof.ts";
@@ -15,21 +15,21 @@ export interface Found {
   readonly struck: readonly StruckFault[];
   /** Faults that could not be ended. */
   readonly unendedFaults: readonly string[];
-  /** Canaries and MeshUpgrades that were begun. Their undo is none of its own. */
+  /** Started Canaries and MeshUpgrades. An undo does not count as one. */
   readonly rollouts: number;
-  /** Those that did not end, forth or back, or that ended without a word of who must do what. */
+  /** Rollouts that did not end, forward or back, or that ended without saying who must do what. */
   readonly unendedRollouts: readonly string[];
   /** Writes that the API server acknowledged. */
   readonly writes: number;
-  /** Undefined when what was acknowledged has not been read. */
+  /** Undefined if the acknowledged writes could not be read. */
   readonly lostWrites: readonly string[] | undefined;
   readonly load: Counted;
-  /** Also of long connections. */
+  /** Failures of requests and of long connections. */
   readonly failures: readonly LoadFailure[];
-  /** How long a request waits for its answer. */
+  /** The time limit of a request. */
   readonly requestLimitMs: number;
   readonly memory: readonly MemoryOfRole[];
-  /** Parts of the run that did not come to their end. */
+  /** Parts of the run that did not end. */
   readonly problems: readonly string[];
 }
 
@@ -47,7 +47,7 @@ export interface Summary {
   readonly unexplained: number;
 }
 
-/** The last line of a run, and what must not be in words. */
+/** Returns the last line of a run, and a description of each problem. */
 export function summarise(found: Found): { readonly summary: Summary; readonly problems: readonly string[] } {
   const { struck, unendedFaults, rollouts, unendedRollouts, lostWrites, load, memory } = found;
   const told = found.failures.filter(isRequest);

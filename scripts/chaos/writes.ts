@@ -1,13 +1,13 @@
-// Writes that the API server has acknowledged, and whether it still has them.
+// Writes objects, and checks that the API server still has those that it acknowledged.
 import { configMapKind } from "../../src/api/kubernetes/index.ts";
 import { inTime, untilDone, type Chaos } from "./chaos.ts";
 
 const namespace = "default";
 const label = "serin-chaos";
 const everyMs = 200;
-/** Of one write. What is answered later is not acknowledged. */
+/** The time limit of one write. A later answer does not count as an acknowledgement. */
 const limitMs = 5_000;
-/** More than a run of a day makes. */
+/** More than a run of a day writes. */
 const maxWrites = 500_000;
 
 export class AcknowledgedWrites {
@@ -32,7 +32,7 @@ export class AcknowledgedWrites {
         this.#acknowledged.push(name);
         await clock.sleep(everyMs, signal);
       } catch {
-        // Refused, cut off, or the run's end: not acknowledged.
+        // The write was refused or interrupted, or the run has ended, so it is not acknowledged.
         await clock.sleep(everyMs);
       }
     }
@@ -47,7 +47,10 @@ export class AcknowledgedWrites {
     });
   }
 
-  /** The names of those that the API server no longer has. Asks until it answers or the signal aborts. */
+  /**
+   * Returns the acknowledged writes that the API server no longer has. Repeats the question until it is answered or the
+   * signal aborts.
+   */
   async lost(signal: AbortSignal): Promise<readonly string[]> {
     const { proof, clock } = this.#chaos;
     const options = { namespace, labelSelector: `${label}=write` };
@@ -64,7 +67,7 @@ export class AcknowledgedWrites {
   }
 }
 
-/** Those that were acknowledged and are not there. */
+/** The acknowledged writes that are missing. */
 export function lostOf(acknowledged: readonly string[], there: readonly (string | undefined)[]): readonly string[] {
   const found = new Set(there);
   return acknowledged.filter((name) => !found.has(name));

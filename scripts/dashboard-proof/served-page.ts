@@ -5,7 +5,7 @@ import { userError } from "../../src/base/index.ts";
 
 const addressTimeoutMs = 60_000;
 
-/** Where commands run: on a lab's machine. */
+/** Runs commands on the lab's machine. */
 export interface CommandHost {
   readonly serin: string;
   spawn(command: readonly string[]): ChildProcess;

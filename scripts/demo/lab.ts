@@ -11,7 +11,7 @@ export const root = join(import.meta.dirname, "../..");
 export const clusterName = "serin-demo";
 export const kubeconfigPath = join(root, ".cache/demo/kubeconfig");
 const serin = join(root, "bin/serin");
-/** On a busy machine everything takes longer; whoever hangs is still found. */
+/** Commands take longer on a busy machine. A command that hangs still ends. */
 const commandTimeoutMs = 300_000;
 
 export interface CommandResult {

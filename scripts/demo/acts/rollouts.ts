@@ -16,7 +16,7 @@ import { labOf, revisionSpec } from "./lab-and-mesh.ts";
 
 const loadClients = 4;
 const loadPauseMs = 100;
-/** As many as give the step that routes by header its 40 answers in a second. */
+/** Enough clients for the step that routes by header to get its 40 answers in a second. */
 const testerClients = 2;
 /** On a busy machine every step is slower. Only an engine that writes nothing for this long has failed. */
 const silenceMs = 180_000;
