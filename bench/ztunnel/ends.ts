@@ -63,6 +63,7 @@ export async function runServer(): Promise<void> {
     });
     stream.resume();
   });
+  process.send?.("listening");
 }
 
 /** Open connections, and their work between "go" and the end of the slice. */

@@ -72,6 +72,7 @@ export class Scene {
   readonly #subject: ChildProcess;
   readonly #ends: readonly ChildProcess[];
   readonly #load: ChildProcess;
+  readonly #serverListens: Promise<void>;
 
   constructor(subject: Subject, scratch: string) {
     this.name = subject.name;
@@ -109,11 +110,19 @@ export class Scene {
         stdio: ["ignore", "inherit", "inherit", "ipc"],
       });
     this.#load = this.#client.enter(() => end("load"));
-    this.#ends = [this.#load, this.#server.enter(() => end("server"))];
+    const server = this.#server.enter(() => end("server"));
+    this.#ends = [this.#load, server];
+    this.#serverListens = new Promise((resolve, reject) => {
+      server.once("message", () => resolve());
+      server.once("exit", () => reject(new Error(`the server of ${this.name} ended`)));
+    });
+    // Another failure may come before anyone waits for this one.
+    this.#serverListens.catch(() => undefined);
   }
 
-  /** Resolves when it accepts connections. */
+  /** Resolves when it, and the server behind it, accept connections. */
   async ready(): Promise<void> {
+    await this.#serverListens;
     const deadline = Date.now() + readyTimeoutMs;
     for (;;) {
       if (this.#subject.exitCode !== null) throw new Error(`${this.name} ended at once: ${this.#lastWords()}`);
@@ -229,16 +238,10 @@ function link(client: NetworkNamespace, server: NetworkNamespace): void {
   serverLinks.addAddress(2, { address: serverAddress, prefixLength: 24 });
   clientLinks.close();
   serverLinks.close();
-  // The ztunnel dials the server from the client's address. Its ports are none of the client's own: the kernel tracks the
-  // client's connections by the same addresses, and would take one for the other.
-  const ranges = [
-    [client, "32768 65000"],
-    [server, "1024 32767"],
-  ] as const;
-  for (const [namespace, range] of ranges)
+  // Allow quick reuse of ports, because one client opens many short connections to one address.
+  for (const namespace of [client, server])
     namespace.enter(() => {
-      writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", range);
-      // Allow quick reuse of ports, because one client opens many short connections to one address.
+      writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "1024 65000");
       writeFileSync("/proc/sys/net/ipv4/tcp_tw_reuse", "1");
     });
 }
