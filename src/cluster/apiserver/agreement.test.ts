@@ -242,3 +242,32 @@ test("a definition whose default violates its schema is refused", async () => {
   assert.equal(status, 422);
   assert.match(body.message, /properties\[a\]\.default: Invalid value: "integer":/);
 });
+
+test("each request of a deprecated version of a custom resource is answered with a warning", async () => {
+  const version = (name: string, more: object): object => ({
+    name,
+    served: true,
+    storage: name === "v1",
+    schema: { openAPIV3Schema: { type: "object" } },
+    ...more,
+  });
+  const made = await server.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "olds.deprecated.example" },
+    spec: {
+      group: "deprecated.example",
+      scope: "Namespaced",
+      names: { plural: "olds", singular: "old", kind: "Old", listKind: "OldList" },
+      versions: [version("v1beta1", { deprecated: true }), version("v1", {})],
+    },
+  });
+  assert.equal(made.status, 201, made.text);
+  const warningOf = async (name: string): Promise<unknown> =>
+    (await server.call("GET", `/apis/deprecated.example/${name}/namespaces/default/olds`)).headers["warning"];
+  assert.equal(
+    await warningOf("v1beta1"),
+    '299 - "deprecated.example/v1beta1 Old is deprecated; use deprecated.example/v1 Old"',
+  );
+  assert.equal(await warningOf("v1"), undefined);
+});

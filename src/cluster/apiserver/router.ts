@@ -60,7 +60,7 @@ export class Router {
           query: url.searchParams,
         });
       const type = this.#typeOf(info);
-      const deprecated = deprecations[`${type.storageKey}/${type.version}`];
+      const deprecated = type.deprecationWarning ?? deprecations[`${type.storageKey}/${type.version}`];
       if (deprecated !== undefined) warnings.push(deprecated);
       await this.#resource({ request, response, info, query: url.searchParams, user, type, warnings });
     } catch (error) {
@@ -242,7 +242,7 @@ function streamVerb(info: RequestInfo): RequestInfo {
   return { ...info, verb: "create" };
 }
 
-/** Deprecation warnings by resource and version. */
+/** Deprecation warnings of built-in kinds, by resource and version. */
 const deprecations: Readonly<Record<string, string>> = {
   "/endpoints/v1": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
   "/componentstatuses/v1": "v1 ComponentStatus is deprecated in v1.19+",

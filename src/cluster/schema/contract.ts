@@ -37,6 +37,8 @@ export interface ResourceType {
    * For a CRD's selectable fields, the path each (`spec.color`). Built-in kinds' field selectors are the API server's.
    */
   readonly selectableFields?: readonly string[];
+  /** What every request of a deprecated version is warned with. */
+  readonly deprecationWarning?: string;
 }
 
 export interface SubresourceType {

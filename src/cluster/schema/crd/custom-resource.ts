@@ -36,6 +36,7 @@ function resourceType(name: string, spec: JsonObject, version: JsonObject, stora
   const selectableFields = arrayOf(version.selectableFields).map((field) =>
     stringOf(objectOf(field).jsonPath).replace(/^\./, ""),
   );
+  const deprecationWarning = version.deprecated === true ? deprecationWarningOf(version, spec) : undefined;
   return {
     group,
     version: stringOf(version.name),
@@ -54,7 +55,24 @@ function resourceType(name: string, spec: JsonObject, version: JsonObject, stora
     customResourceDefinition: name,
     ...(scale === undefined ? {} : { scale }),
     ...(selectableFields.length === 0 ? {} : { selectableFields }),
+    ...(deprecationWarning === undefined ? {} : { deprecationWarning }),
   };
+}
+
+/** The warning that the CRD states, else one that names the newest version to use. */
+function deprecationWarningOf(version: JsonObject, spec: JsonObject): string {
+  if (typeof version.deprecationWarning === "string") return version.deprecationWarning;
+  const [group, kind] = [stringOf(spec.group), stringOf(objectOf(spec.names).kind)];
+  const name = stringOf(version.name);
+  const newest = arrayOf(spec.versions)
+    .filter(isObject)
+    .filter((other) => other.served === true && other.deprecated !== true)
+    .map((other) => stringOf(other.name))
+    .filter((other) => compareVersions(other, name) > 0)
+    .sort(compareVersions)
+    .at(-1);
+  const remedy = newest === undefined ? "" : `; use ${group}/${newest} ${kind}`;
+  return `${group}/${name} ${kind} is deprecated${remedy}`;
 }
 
 function subresources(group: string, kind: string, version: JsonObject): SubresourceType[] {

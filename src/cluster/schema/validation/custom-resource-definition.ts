@@ -106,7 +106,20 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
     );
 }
 
+const maxWarningBytes = 256;
+
+function validateDeprecation({ deprecated, deprecationWarning: warning }: JsonObject, at: string, check: Check): void {
+  if (typeof warning !== "string") return;
+  if (deprecated !== true) return check.invalid(at, warning, "can only be set for deprecated versions");
+  if (warning === "") check.invalid(at, warning, "must not be an empty string");
+  if (Buffer.byteLength(warning) > maxWarningBytes)
+    check.invalid(at, warning, `must be <= ${maxWarningBytes} characters long`);
+  if (!/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u.test(warning))
+    check.invalid(at, warning, "must only contain printable UTF-8 characters");
+}
+
 function validateVersion(version: JsonObject, at: string, schemaAt: string, check: Check): void {
+  validateDeprecation(version, `${at}.deprecationWarning`, check);
   const schema = objectOf(version.schema).openAPIV3Schema;
   if (!isObject(schema)) {
     check.required(`${at}.schema.openAPIV3Schema`);
