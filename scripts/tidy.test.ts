@@ -287,9 +287,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // Eight read and make certificates, which it needs before it listens.
+  // Eight read and make certificates, which it needs before it listens. Another eight count requests for /metrics.
   "cluster-apiserver": {
-    modules: 162,
+    modules: 170,
     never: [
       "generated/proto",
       "node_modules/@bufbuild/cel",

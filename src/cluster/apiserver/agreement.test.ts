@@ -271,3 +271,21 @@ test("each request of a deprecated version of a custom resource is answered with
   );
   assert.equal(await warningOf("v1"), undefined);
 });
+
+test("/metrics counts requests by verb, resource and answer, and needs the right to read it", async () => {
+  const maps = "/api/v1/namespaces/default/configmaps";
+  for (const name of ["none", "gone"]) assert.equal((await server.call("GET", `${maps}/${name}`)).status, 404);
+  await server.call("GET", "/apis/nobody.example/v1/things");
+  const { status, text } = await server.call("GET", "/metrics");
+  assert.equal(status, 200);
+  const of = 'verb="GET",group="",version="v1",resource="configmaps",subresource="",scope="resource"';
+  assert.match(
+    text,
+    new RegExp(`^apiserver_request_total\\{${of},component="apiserver",dry_run="",code="404"\\} \\d+$`, "m"),
+  );
+  assert.match(text, /^apiserver_request_duration_seconds_count\{verb="GET"/m);
+  assert.match(text, /^apiserver_current_inflight_requests\{request_kind="readOnly"\} 0$/m);
+  assert.match(text, /^process_resident_memory_bytes \d/m);
+  assert.doesNotMatch(text, /nobody\.example/);
+  assert.equal((await server.call("GET", "/metrics", undefined, { anonymous: true })).status, 403);
+});

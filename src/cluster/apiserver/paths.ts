@@ -42,6 +42,7 @@ const rootPaths = [
   "/apis",
   "/healthz",
   "/livez",
+  "/metrics",
   "/openapi/v2",
   "/openapi/v3",
   "/openid/v1/jwks",

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { SerinError, sourceStack } from "../../base/index.ts";
+import { prometheusContentType } from "../../telemetry/index.ts";
 import { AdmissionRefusal } from "../admission/index.ts";
 import type { AccessAttributes, Authenticator, User } from "../auth/index.ts";
 import { SchemaFault, type ResourceType } from "../schema/contract.ts";
@@ -13,6 +14,7 @@ import { bindPod, evictPod } from "./pod-subresources.ts";
 import { hasNoLogsYet, isProxied, proxyTarget } from "./proxy-targets.ts";
 import { getObject, listObjects } from "./read.ts";
 import { deleteCollection, deleteObject } from "./remove.ts";
+import { RequestMetrics } from "./request-metrics.ts";
 import { requestInfoOf, type RequestInfo, type ResourceRequest } from "./request-info.ts";
 import { answerReview, createToken, isReview } from "./reviews.ts";
 import { scaleOf } from "./scale.ts";
@@ -35,12 +37,14 @@ export class Router {
   readonly #writer: Writer;
   readonly #discovery: Discovery;
   readonly #authenticator: Authenticator;
+  readonly #metrics: RequestMetrics;
 
   constructor(parts: ServerParts, writer: Writer, discovery: Discovery, authenticator: Authenticator) {
     this.#parts = parts;
     this.#writer = writer;
     this.#discovery = discovery;
     this.#authenticator = authenticator;
+    this.#metrics = new RequestMetrics(parts.clock);
   }
 
   /** Always answers, never throws. */
@@ -52,6 +56,8 @@ export class Router {
       const user = this.#userOf(request);
       this.#authorize(user, info);
       if (info.kind === "resource" && request.method === "HEAD") throw methodNotAllowed();
+      if (info.kind === "path" && info.path === "/metrics")
+        return sendBytes({ response, warnings }, 200, Buffer.from(this.#metrics.text()), prometheusContentType);
       if (info.kind === "path")
         return answerPath(this.#parts, this.#discovery, {
           request,
@@ -60,6 +66,7 @@ export class Router {
           query: url.searchParams,
         });
       const type = this.#typeOf(info);
+      this.#metrics.follow(info, url.searchParams, response);
       const deprecated = type.deprecationWarning ?? deprecations[`${type.storageKey}/${type.version}`];
       if (deprecated !== undefined) warnings.push(deprecated);
       await this.#resource({ request, response, info, query: url.searchParams, user, type, warnings });

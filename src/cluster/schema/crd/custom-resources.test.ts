@@ -297,28 +297,31 @@ test("a CRD that is not structural or has an invalid CEL rule is refused, and th
   assert.equal(rule?.field, "spec.validation.openAPIV3Schema.x-kubernetes-validations[0].rule");
 });
 
+/** A CRD with three versions, of which these fields make the oldest deprecated. */
+function threeVersions(deprecated: object): UntypedObject {
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "things.example.dev" },
+    spec: {
+      group: "example.dev",
+      scope: "Namespaced",
+      names: { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList" },
+      versions: ["v1alpha1", "v1beta1", "v1"].map((name) => ({
+        name,
+        served: true,
+        storage: name === "v1",
+        schema: { openAPIV3Schema: { type: "object" } },
+        ...(name === "v1alpha1" ? deprecated : {}),
+      })),
+    },
+  };
+}
+
 test("a deprecated version has its own warning, or one that names the newest version to use", () => {
-  const definition = (deprecated: object): UntypedObject =>
-    ({
-      apiVersion: "apiextensions.k8s.io/v1",
-      kind: "CustomResourceDefinition",
-      metadata: { name: "things.example.dev" },
-      spec: {
-        group: "example.dev",
-        scope: "Namespaced",
-        names: { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList" },
-        versions: ["v1alpha1", "v1beta1", "v1"].map((name) => ({
-          name,
-          served: true,
-          storage: name === "v1",
-          schema: { openAPIV3Schema: { type: "object" } },
-          ...(name === "v1alpha1" ? deprecated : {}),
-        })),
-      },
-    }) as UntypedObject;
   const warningWith = (deprecated: object): string | undefined => {
-    assert.deepEqual(registry.validate(definitionType, definition(deprecated), undefined), []);
-    registry.addCustomResourceDefinition(definition(deprecated));
+    assert.deepEqual(registry.validate(definitionType, threeVersions(deprecated), undefined), []);
+    registry.addCustomResourceDefinition(threeVersions(deprecated));
     assert.equal(typeOf("example.dev", "v1", "Thing").deprecationWarning, undefined);
     return typeOf("example.dev", "v1alpha1", "Thing").deprecationWarning;
   };
@@ -326,7 +329,7 @@ test("a deprecated version has its own warning, or one that names the newest ver
   assert.equal(warningWith({ deprecated: true }), "example.dev/v1alpha1 Thing is deprecated; use example.dev/v1 Thing");
   assert.equal(warningWith({ deprecated: true, deprecationWarning: "it goes" }), "it goes");
   const faults = (extra: object): string[] =>
-    registry.validate(definitionType, definition(extra), undefined).map(({ message }) => message);
+    registry.validate(definitionType, threeVersions(extra), undefined).map(({ message }) => message);
   assert.match(faults({ deprecationWarning: "it goes" }).join(), /can only be set for deprecated versions/);
   assert.match(faults({ deprecated: true, deprecationWarning: "" }).join(), /must not be an empty string/);
   assert.match(faults({ deprecated: true, deprecationWarning: "a\nb" }).join(), /printable UTF-8/);

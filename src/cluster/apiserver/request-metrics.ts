@@ -1,0 +1,82 @@
+import type { ServerResponse } from "node:http";
+import type { Clock } from "../../base/index.ts";
+import {
+  addProcessMetrics,
+  MetricsRegistry,
+  renderPrometheus,
+  type Counter,
+  type Gauge,
+  type Histogram,
+  type MetricFamily,
+} from "../../telemetry/index.ts";
+import type { ResourceRequest } from "./request-info.ts";
+
+/** The upper bounds of durations in seconds. */
+const durationBounds = [
+  0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+];
+const labelsOfRequest = ["verb", "group", "version", "resource", "subresource", "scope", "component"] as const;
+const component = "apiserver";
+
+/** The verbs of the real server's metrics, where they are not the verb in capitals. */
+const verbNames: Readonly<Record<string, string>> = { create: "POST", update: "PUT" };
+
+/** Counts requests for resources under the names of the real API server. */
+export class RequestMetrics {
+  readonly #registry: MetricsRegistry;
+  readonly #requests: MetricFamily<Counter>;
+  readonly #durations: MetricFamily<Histogram>;
+  readonly #inFlight: MetricFamily<Gauge>;
+  readonly #clock: Pick<Clock, "steadyMs">;
+
+  constructor(clock: Pick<Clock, "steadyMs">) {
+    this.#clock = clock;
+    this.#registry = new MetricsRegistry({ clock });
+    this.#requests = this.#registry.counter("apiserver_request_total", "Requests for resources by verb and answer.", [
+      ...labelsOfRequest,
+      "dry_run",
+      "code",
+    ]);
+    this.#durations = this.#registry.histogram(
+      "apiserver_request_duration_seconds",
+      "Time to answer requests for resources, without watches.",
+      labelsOfRequest,
+      durationBounds,
+    );
+    this.#inFlight = this.#registry.gauge(
+      "apiserver_current_inflight_requests",
+      "Requests that are being answered, without watches.",
+      ["request_kind"],
+    );
+    addProcessMetrics(this.#registry, process);
+  }
+
+  /** Counts the request when its answer ends. Call this only for served resources, because paths are the client's. */
+  follow(info: ResourceRequest, query: URLSearchParams, response: ServerResponse): void {
+    const startedMs = this.#clock.steadyMs();
+    const isWatch = info.verb === "watch";
+    const kind = this.#inFlight.labels(isReading(info.verb) ? "readOnly" : "mutating");
+    if (!isWatch) kind.add(1);
+    response.once("close", () => {
+      if (!isWatch) kind.add(-1);
+      const labels = labelsOf(info);
+      this.#requests.labels(...labels, query.get("dryRun") ?? "", String(response.statusCode)).increment();
+      if (!isWatch) this.#durations.labels(...labels).observe((this.#clock.steadyMs() - startedMs) / 1000);
+    });
+  }
+
+  /** All metrics in Prometheus' text format. */
+  text(): string {
+    return renderPrometheus(this.#registry);
+  }
+}
+
+function isReading(verb: string): boolean {
+  return verb === "get" || verb === "list";
+}
+
+function labelsOf(info: ResourceRequest): readonly string[] {
+  const { verb, group, version, resource, subresource, name, namespace } = info;
+  const scope = name !== "" || verb === "create" ? "resource" : namespace === "" ? "cluster" : "namespace";
+  return [verbNames[verb] ?? verb.toUpperCase(), group, version, resource, subresource, scope, component];
+}
