@@ -18,6 +18,7 @@ export const sharedMetrics: ReadonlySet<string> = new Set([
   "envoy_listener_manager_total_listeners_active",
   "envoy_server_live",
   "serin_metrics_series_limit",
+  "serin_proxy_listeners",
 ]);
 
 interface Row extends Statistic {
@@ -48,7 +49,10 @@ export class ProxyStats {
       "Connections of clients that live now, and tunnels in them.",
       ["state"],
     );
+    const reached = registry.gauge("serin_proxy_listeners", "Listeners with an address that clients reach.").labels();
     registry.onCollect(() => {
+      // Internal listeners have no address.
+      reached.set([...this.#listeners.listeners()].filter(({ addresses }) => addresses.length > 0).length);
       const { connections: all, drainingConnections: draining } = this.#listeners;
       connections.labels("active").set(all - draining);
       connections.labels("draining").set(draining);

@@ -16,6 +16,7 @@ import { observeConnections, observeRequests, ReporterChoice } from "./counters.
 import { ErrorLogObserver } from "./error-logs.ts";
 import { DurationObserver } from "./histograms.ts";
 import type { CheckDestination } from "./destinations.ts";
+import { gatewayWithoutListeners } from "./gateway-without-listeners.ts";
 import { httpExchange, type HttpExchange } from "./http-exchange.ts";
 import type * as MeshMetricsModule from "./mesh-metrics.ts";
 import { podFacts } from "./pod-facts.ts";
@@ -172,11 +173,17 @@ export class CheckObserver {
     switch (spec.type) {
       case "request-success-rate":
       case "request-share":
-        return await observeRequests(view, subject, this.#scrape, reporter);
+        return (
+          (await gatewayWithoutListeners(view, subject, this.#scrape)) ??
+          (await observeRequests(view, subject, this.#scrape, reporter))
+        );
       case "tcp-connect-failures":
         return await observeConnections(view, subject, this.#scrape);
       case "request-duration":
-        return await durations.observe(view, subject, this.#scrape);
+        return (
+          (await gatewayWithoutListeners(view, subject, this.#scrape)) ??
+          (await durations.observe(view, subject, this.#scrape))
+        );
       case "pod-health":
       case "restarts": {
         const { canary, stable } = await podsOfSubject(client, view, subject);

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { CheckSubject } from "../../decide/index.ts";
+import { gatewayWithoutListeners } from "./gateway-without-listeners.ts";
+import { fakeScrape, fakeView, gatewayPod } from "./testing/fake-mesh.ts";
+
+const subject: CheckSubject = {
+  type: "gatewayRevisions",
+  gateway: { name: "front", namespace: "shop" },
+  canary: "next",
+  stable: "default",
+};
+const front = "gateway.networking.k8s.io/gateway-name";
+const pods = [gatewayPod("old"), gatewayPod("new", { labels: { [front]: "front", "istio.io/rev": "next" } })];
+const listening = (count: number): string => `serin_proxy_listeners ${count}\n`;
+
+async function verdict(texts: Readonly<Record<string, string>>, of = pods): Promise<string | undefined> {
+  const seen = await gatewayWithoutListeners(fakeView(of), subject, fakeScrape(texts));
+  return seen?.type === "verdict" ? seen.verdict : undefined;
+}
+
+test("a gateway that no Gateway is bound to passes without requests", async () => {
+  assert.equal(await verdict({ old: listening(0), new: listening(0) }), "pass");
+  assert.equal(await verdict({ new: listening(0) }, pods.slice(1)), "pass", "at 100 % the old pods are gone");
+});
+
+test("a gateway is judged by its requests as soon as one of its pods listens, or may listen", async () => {
+  assert.equal(await verdict({ old: listening(1), new: listening(0) }), undefined, "the new revision lost a listener");
+  assert.equal(await verdict({ old: listening(0), new: listening(1) }), undefined);
+  assert.equal(await verdict({ new: listening(0) }), undefined, "the old pod does not answer");
+  assert.equal(await verdict({ old: listening(0), new: "" }), undefined, "the new pod does not tell");
+  assert.equal(await verdict({ old: listening(0) }, pods.slice(0, 1)), undefined, "the new revision has no pod");
+  const backends: CheckSubject = { type: "mesh" };
+  assert.equal(await gatewayWithoutListeners(fakeView(pods), backends, fakeScrape({})), undefined);
+});
