@@ -15,6 +15,8 @@ export interface Peeked {
   readonly bytes: Buffer;
   /** `ended`: the peer ended its side, or the connection closed, before there was enough. */
   readonly outcome: "enough" | "timeout" | "ended";
+  /** Why the connection failed, such as a peer's TLS alert. Undefined if the peer ended in order. */
+  readonly error?: Error | undefined;
 }
 
 /**
@@ -25,11 +27,11 @@ export function peek(stream: ByteStream, options: PeekOptions): Promise<Peeked> 
   return new Promise((resolve) => {
     let bytes: Buffer = Buffer.alloc(0);
     let timer: NodeJS.Timeout | undefined;
-    const finish = (outcome: Peeked["outcome"]): void => {
+    const finish = (outcome: Peeked["outcome"], error?: Error): void => {
       clearTimeout(timer);
       stream.setHandler(ignoring);
       if (outcome !== "ended") stream.pause();
-      resolve({ bytes, outcome });
+      resolve({ bytes, outcome, error });
     };
     stream.setHandler({
       data: (chunk) => {
@@ -38,7 +40,7 @@ export function peek(stream: ByteStream, options: PeekOptions): Promise<Peeked> 
       },
       end: () => finish("ended"),
       drain: () => undefined,
-      close: () => finish("ended"),
+      close: (error) => finish("ended", error),
     });
     if (options.timeoutMs > 0) timer = setTimeout(() => finish("timeout"), options.timeoutMs);
     stream.resume();

@@ -43,7 +43,7 @@ export interface ExchangedPeer {
 
 /**
  * Sends our metadata and reads the peer's, on a paused stream that has agreed to this. A peer that sends something
- * else, or nothing in time, is served without metadata. Undefined if the connection ended meanwhile.
+ * else, or nothing in time, is served without metadata. Undefined if the connection ended meanwhile. Rejects if it failed.
  */
 export async function exchangePeers(
   stream: ByteStream,
@@ -51,7 +51,12 @@ export async function exchangePeers(
   timeoutMs: number,
 ): Promise<ExchangedPeer | undefined> {
   stream.write(own);
-  const { bytes, outcome } = await peek(stream, { enough: isWhole, maxBytes: headBytes + maxBodyBytes, timeoutMs });
+  const { bytes, outcome, error } = await peek(stream, {
+    enough: isWhole,
+    maxBytes: headBytes + maxBodyBytes,
+    timeoutMs,
+  });
+  if (error !== undefined) throw error;
   if (outcome === "ended") {
     stream.destroy();
     return undefined;

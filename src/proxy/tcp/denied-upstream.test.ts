@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import type { TcpSpec } from "./tcp-spec.ts";
 import { seededRandom, systemClock } from "../../base/index.ts";
@@ -33,36 +33,51 @@ async function outcomeAt(port: number): Promise<string> {
   });
 }
 
-for (const alpnProtocol of [peerExchangeProtocol, "istio"])
+/** What a client sees of a connection whose endpoint treats it in this way, and the flow of it. */
+async function through(
+  alpnProtocol: string,
+  endpoint: (socket: Socket) => void,
+): Promise<{ readonly outcome: string; readonly flow: TcpFlow }> {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) => {
+    socket.resume();
+    setTimeout(() => endpoint(socket), 50);
+  });
+  const cluster = harness.cluster("shop", [port]);
+  const closed = Promise.withResolvers<TcpFlow>();
+  const proxy = new TcpProxy({
+    spec: () => spec,
+    cluster: () => cluster,
+    connector: {
+      connect: async ({ address, port: at }, timeoutMs) =>
+        Object.assign(await connectTcp({ address, port: at, timeoutMs }), { alpnProtocol }),
+    },
+    clock: systemClock,
+    random: seededRandom(1),
+    observer: { opened: () => undefined, moved: () => undefined, closed: closed.resolve },
+  });
+  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) =>
+    proxy.accept(stream, connectionFrom("127.0.0.1")),
+  );
+  const outcome = await outcomeAt(listener.address.port);
+  listener.close();
+  return { outcome, flow: await closed.promise };
+}
+
+for (const alpnProtocol of [peerExchangeProtocol, "istio"]) {
   test(`a client sees the end of a connection that the endpoint's policy denies, and no reset, by ALPN ${alpnProtocol}`, async () => {
-    await using harness = await Harness.start();
-    const port = await harness.rawBackend((socket) => {
-      socket.resume();
-      setTimeout(() => socket.end(), 50);
-    });
-    const cluster = harness.cluster("shop", [port]);
-    const closed = Promise.withResolvers<TcpFlow>();
-    const proxy = new TcpProxy({
-      spec: () => spec,
-      cluster: () => cluster,
-      connector: {
-        connect: async (endpoint, timeoutMs) =>
-          Object.assign(await connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }), {
-            alpnProtocol,
-          }),
-      },
-      clock: systemClock,
-      random: seededRandom(1),
-      observer: { opened: () => undefined, moved: () => undefined, closed: closed.resolve },
-    });
-    const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) =>
-      proxy.accept(stream, connectionFrom("127.0.0.1")),
-    );
-    const outcome = await outcomeAt(listener.address.port);
-    listener.close();
+    const { outcome, flow } = await through(alpnProtocol, (socket) => socket.end());
     assert.equal(outcome, "end");
-    const flow = await closed.promise;
     // An endpoint that was reached is no failed connection.
     assert.equal(flow.endpoint?.counters.connectFailures, 0);
     if (alpnProtocol === peerExchangeProtocol) assert.equal(flagLetters(flow.flag), "UC");
   });
+
+  test(`a client sees the failure of a connection that the endpoint breaks off, and the flow its reason, by ALPN ${alpnProtocol}`, async () => {
+    const { outcome, flow } = await through(alpnProtocol, (socket) => socket.resetAndDestroy());
+    assert.equal(outcome, "ECONNRESET");
+    assert.equal(flagLetters(flow.flag), "UC");
+    assert.match(flow.transportFailure, /ECONNRESET/);
+    assert.equal(flow.endpoint?.activeConnections, 0);
+  });
+}

@@ -21,7 +21,7 @@ export async function openHttpTunnel(stream: ByteStream, spec: HttpTunnelSpec, t
   const first = postPath === undefined ? `CONNECT ${authority} HTTP/1.1` : `POST ${postPath} HTTP/1.1`;
   const more = postPath === undefined ? "" : "connection: Upgrade\r\nupgrade: bytestream\r\n";
   stream.write(Buffer.from(`${first}\r\nhost: ${authority}\r\n${more}\r\n`));
-  const { bytes, outcome } = await peek(stream, {
+  const { bytes, outcome, error } = await peek(stream, {
     enough: (seen) => seen.includes(headEnd),
     maxBytes: maxHeadBytes,
     timeoutMs,
@@ -33,6 +33,6 @@ export async function openHttpTunnel(stream: ByteStream, spec: HttpTunnelSpec, t
   stream.destroy();
   throw transientError(
     "tunnel-refused",
-    `the proxy did not open a tunnel to ${authority}: ${outcome === "enough" ? `status ${status ?? "unreadable"}` : outcome}`,
+    `the proxy did not open a tunnel to ${authority}: ${outcome === "enough" ? `status ${status ?? "unreadable"}` : (error?.message ?? outcome)}`,
   );
 }

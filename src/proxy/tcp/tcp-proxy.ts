@@ -123,7 +123,8 @@ export class TcpProxy {
 
   async #greet(stream: ByteStream, connection: ConnectionInfo, clusterName: string | undefined): Promise<void> {
     this.#greeting.add(stream);
-    const exchanged = await exchangePeers(stream, this.#ownGreeting(), exchangeTimeoutMs);
+    // A client whose connection fails is gone like one that ends it.
+    const exchanged = await exchangePeers(stream, this.#ownGreeting(), exchangeTimeoutMs).catch(() => undefined);
     this.#greeting.delete(stream);
     if (exchanged === undefined) return;
     await this.#serve(
@@ -161,7 +162,7 @@ export class TcpProxy {
     stream.setHandler({ ...ignoring, close: () => (gone = true) });
     const upstream = await this.#connect(flow);
     observer.opened(flow);
-    if (upstream === undefined) stream.destroy({ reset: true });
+    if (upstream === undefined || upstream === "failed") stream.destroy({ reset: true });
     else if (upstream === "ended") this.#denied.end(stream);
     else if (gone) upstream.destroy();
     else await this.#relay(live, upstream);
@@ -198,7 +199,7 @@ export class TcpProxy {
   }
 
   /** Undefined if no endpoint can be reached. The flow then has the reason. */
-  async #connect(flow: TcpFlow): Promise<ByteStream | "ended" | undefined> {
+  async #connect(flow: TcpFlow): Promise<ByteStream | "ended" | "failed" | undefined> {
     const first = flow.cluster?.firstEndpoints();
     if (first !== undefined) {
       await first;
@@ -253,7 +254,7 @@ export class TcpProxy {
     }
   }
 
-  async #dial(endpoint: Endpoint, flow: TcpFlow): Promise<ByteStream | "ended" | undefined> {
+  async #dial(endpoint: Endpoint, flow: TcpFlow): Promise<ByteStream | "ended" | "failed" | undefined> {
     endpoint.beginRelay();
     try {
       const { connectTimeoutMs } = endpoint.cluster.config.limits;
@@ -270,6 +271,7 @@ export class TcpProxy {
           ? await this.#introduce(direct, flow, connectTimeoutMs)
           : await openHttpTunnel(direct, tunnel, connectTimeoutMs);
       endpoint.counters.connectionsOpened += 1;
+      if (stream === "failed") return stream;
       flow.flag = stream === "ended" ? responseFlags.upstreamConnectionTermination : responseFlags.none;
       flow.transportFailure = stream === "ended" ? "the endpoint closed before it said who it is" : "";
       return stream;
@@ -284,14 +286,21 @@ export class TcpProxy {
 
   /**
    * `ended` if the endpoint accepted us and then closed before it introduced itself, as it does if its policy denies us.
-   * The client sees the same end as without an introduction.
+   * `failed` if the connection broke, for example by a TLS alert that refuses our certificate: the flow then has the
+   * reason. The client sees the same as without an introduction.
    */
-  async #introduce(direct: UpstreamStream, flow: TcpFlow, timeoutMs: number): Promise<ByteStream | "ended"> {
+  async #introduce(direct: UpstreamStream, flow: TcpFlow, timeoutMs: number): Promise<ByteStream | "ended" | "failed"> {
     if (direct.alpnProtocol !== peerExchangeProtocol) return direct;
-    const exchanged = await exchangePeers(direct, this.#ownGreeting(), timeoutMs);
-    if (exchanged === undefined) return "ended";
-    flow.upstreamPeer = exchanged.peer;
-    return exchanged.stream;
+    try {
+      const exchanged = await exchangePeers(direct, this.#ownGreeting(), timeoutMs);
+      if (exchanged === undefined) return "ended";
+      flow.upstreamPeer = exchanged.peer;
+      return exchanged.stream;
+    } catch (error) {
+      flow.flag = responseFlags.upstreamConnectionTermination;
+      flow.transportFailure = messageOf(error);
+      return "failed";
+    }
   }
 
   #choose(): string {
