@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { profiles, renderInstall, resolveSettings } from "../../install/index.ts";
 import { dataPlanes, gatewayKinds } from "./sim-mesh.ts";
 import { simulateCell, upgradeMatrix } from "./upgrade-matrix.ts";
 
@@ -24,6 +25,49 @@ test("the matrix has every data plane with every kind of gateway, by revision an
       cells.some((cell) => cell.dataPlane === dataPlane && cell.egress === true),
       `${dataPlane} with two gateways of the installation`,
     );
+});
+
+/** What of a profile's installation an upgrade moves. */
+function movedOf(profile: string) {
+  const settings = resolveSettings({ specs: [{ profile }] }, { hub: "hub", tag: "1.0.0" }).value;
+  assert.ok(settings !== undefined, profile);
+  const objects = renderInstall(settings, { istio: [], rollout: [] }).components.flatMap(({ objects }) => objects);
+  const named = (kind: string, app: RegExp): number =>
+    objects.filter((object) => object.kind === kind && app.test(object.metadata.labels?.["app"] ?? "")).length;
+  return {
+    istiods: named("Deployment", /^istiod$/),
+    ambient: named("DaemonSet", /^ztunnel$/) > 0,
+    gateways: named("Deployment", /gateway$/),
+  };
+}
+
+test("every built-in profile that installs a control plane is a cell of the matrix, for every data plane that it can have", () => {
+  const cells = upgradeMatrix();
+  const withoutControlPlane: string[] = [];
+  for (const profile of Object.keys(profiles)) {
+    const { istiods, ambient, gateways } = movedOf(profile);
+    if (istiods === 0) {
+      withoutControlPlane.push(profile);
+      continue;
+    }
+    for (const dataPlane of ambient ? dataPlanes : (["sidecar", "none"] as const))
+      for (const by of ["revision", "tag"])
+        for (const installs of [true, false])
+          assert.ok(
+            cells.some(
+              (cell) =>
+                cell.dataPlane === dataPlane &&
+                cell.by === by &&
+                cell.installs === installs &&
+                (gateways === 0
+                  ? cell.gateways.length === 0
+                  : cell.gateways.includes("operator") && (cell.egress === true) === gateways > 1),
+            ),
+            `${profile}: ${dataPlane}, ${gateways} gateways, by ${by}`,
+          );
+  }
+  // Their control plane is elsewhere, or comes with another installation, and an upgrade moves that one.
+  assert.deepEqual(withoutControlPlane, ["empty", "remote"]);
 });
 
 /** Tests every third mesh. `npm run sim -- --matrix` tests all of them. */
