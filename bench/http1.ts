@@ -173,6 +173,8 @@ async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
     contexts: new TlsContexts(secrets),
     localIdentity: "",
     leavingLimitMs: 45_000,
+    startNeeds: () => config.startNeeds(),
+    replaced: () => config.followListeners(),
     observeRefused: () => undefined,
     clock: systemClock,
     log: silentLogger,

@@ -200,6 +200,8 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
     contexts: new TlsContexts(secrets),
     localIdentity: "",
     leavingLimitMs: 45_000,
+    startNeeds: () => config.startNeeds(),
+    replaced: () => config.followListeners(),
     observeRefused: () => undefined,
     clock: systemClock,
     log: silentLogger,

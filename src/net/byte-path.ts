@@ -21,6 +21,8 @@ export type ListenOptions =
       /** SO_REUSEPORT: several processes or threads may listen. */
       readonly reusePort?: boolean;
       readonly backlog?: number;
+      /** Reserves the address, if this Node can. Clients are refused until {@link ByteListener.begin}. */
+      readonly held?: boolean;
     };
 
 /** One implementation of the byte path. */
@@ -113,24 +115,32 @@ class LibuvPath implements BytePath {
     const server = this.#binding.newServer();
     const what =
       "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
-    const status = this.#bind(server, options);
     server.onconnection = (connectStatus, handle) => {
       if (connectStatus === 0) accept(this.#stream(handle));
     };
-    const listenStatus = status === 0 ? server.listen(backlogOf(options)) : status;
-    if (listenStatus !== 0) {
-      server.close();
-      return Promise.reject(uvError(what, listenStatus));
-    }
+    const held = "held" in options && options.held === true;
     const out: NameOut = {};
-    server.getsockname(out);
+    let status = this.#bind(server, options);
+    if (status === 0 && !held) status = server.listen(backlogOf(options));
+    // libuv reports an address that is in use with the next call.
+    if (status === 0) status = server.getsockname(out);
+    if (status !== 0) {
+      server.close();
+      return Promise.reject(uvError(what, status));
+    }
     const address = { address: out.address ?? "", port: out.port ?? 0 };
     let open = true;
     const close = (): void => {
       if (open) server.close();
       open = false;
     };
-    return Promise.resolve({ address, close });
+    if (!held) return Promise.resolve({ address, close });
+    const begin = async (): Promise<void> => {
+      const begun = open ? server.listen(backlogOf(options)) : 0;
+      if (begun !== 0) throw uvError(what, begun);
+      await Promise.resolve();
+    };
+    return Promise.resolve({ address, close, begin });
   }
 
   adoptTcp(fd: number): ByteStream {
@@ -200,6 +210,7 @@ class NodePath implements BytePath {
   }
 
   listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
+    if ("held" in options && options.held === true) return Promise.resolve(this.#held(options, accept));
     return new Promise((resolve, reject) => {
       const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
         accept(new SocketStream(socket)),
@@ -227,6 +238,23 @@ class NodePath implements BytePath {
           done,
         );
     });
+  }
+
+  /** Sockets of node:net cannot be bound without listening, so this one opens later. */
+  #held(options: Exclude<ListenOptions, { fd: number }>, accept: (stream: ByteStream) => void): ByteListener {
+    let listener: ByteListener | undefined;
+    let open = true;
+    return {
+      address: { address: options.address, port: options.port },
+      begin: async () => {
+        listener = await this.listenTcp({ ...options, held: false }, accept);
+        if (!open) listener.close();
+      },
+      close: () => {
+        open = false;
+        listener?.close();
+      },
+    };
   }
 
   adoptTcp(fd: number): ByteStream {

@@ -65,6 +65,8 @@ export interface SecureStream extends ByteStream {
 
 export interface ByteListener {
   readonly address: SocketAddress;
+  /** Accepts from now on. Only of a listener that was opened with `held`. Rejects if the address is taken meanwhile. */
+  begin?(): Promise<void>;
   /** Stops accepting. Open connections continue. */
   close(): void;
 }

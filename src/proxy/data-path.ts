@@ -124,6 +124,7 @@ export class DataPath implements Serving {
       runtime: { connector: this.#connector, clock, random, ...(shared === undefined ? {} : limitsOf(shared)) },
       resolve: options.resolve,
       secrets: this.#secrets,
+      contexts,
       services: {
         clock,
         modules: () => this.#loadModules(statistics, callCluster),
@@ -155,8 +156,9 @@ export class DataPath implements Serving {
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
   }
 
+  /** This thread shares the source of certificates, which has it already. */
   certify(): void {
-    // Nothing to do: this thread shares the source of certificates, which has it already.
+    this.#listeners.proceed();
   }
 
   setLogLevel(): void {
@@ -278,6 +280,8 @@ export class DataPath implements Serving {
       contexts,
       localIdentity: identity,
       leavingLimitMs: settings.connectionDrainMs,
+      startNeeds: () => this.#config.startNeeds(),
+      replaced: () => this.#config.followListeners(),
       observeRefused: (listener, info) => observer.refused(listener, info),
       clock,
       log: log.scoped("listener"),

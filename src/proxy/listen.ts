@@ -1,7 +1,7 @@
 import type { ByteListener, ByteStream } from "../net/index.ts";
 
-/** Opens a listening socket. `accept` receives paused streams. */
+/** Opens a listening socket, or with `held` one that refuses clients until it begins. `accept` receives paused streams. */
 export type Listen = (
-  options: { readonly address: string; readonly port: number },
+  options: { readonly address: string; readonly port: number; readonly held?: boolean },
   accept: (stream: ByteStream) => void,
 ) => Promise<ByteListener>;

@@ -3,16 +3,31 @@ import { messageOf, userError } from "../base/index.ts";
 import type { ByteStream, SocketAddress } from "../net/index.ts";
 import type { ConnectionInfo } from "./terms/connection-info.ts";
 import { ActiveListener, type ListenerRuntime } from "./listener/listener.ts";
+import type { RouteTable } from "./routing/route-table.ts";
+import type { TlsContexts } from "./tls/tls-contexts.ts";
 import type { TlsSpec } from "./tls/tls-spec.ts";
 
 export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | "chains"> {
   readonly chains: Omit<ListenerRuntime["chains"], "enter">;
   /** Connections of a listener or chain that is gone are closed after this time. */
   readonly leavingLimitMs: number;
+  /** What the first listeners wait for besides their own resources. */
+  readonly startNeeds: () => readonly string[];
+  /** Called when a listener no longer needs the resources of its previous specification. */
+  readonly replaced: () => void;
+}
+
+/** A specification that is not in force yet, because something that it refers to has not arrived. */
+interface Waiting {
+  readonly spec: ListenerSpec;
+  readonly limit: Disposable;
+  over: boolean;
 }
 
 /** A connection of a removed listener or chain is closed after this time without a request. */
 const leavingQuietMs = 2000;
+/** How long a specification waits for what it refers to: Envoy's default of `initial_fetch_timeout`. */
+export const firstFetchLimitMs = 15_000;
 /** A socket that could not be opened is tried again after this time. */
 const rebindMs = 1000;
 
@@ -28,6 +43,10 @@ export class ListenerSet {
   #destinations = new Map<string, ActiveListener>();
   /** Removed listeners, with the time of their removal. */
   readonly #leaving = new Map<ActiveListener, number>();
+  /** By the listener's name. A listener that serves already goes on as before meanwhile. */
+  readonly #waiting = new Map<string, Waiting>();
+  /** Whether the first listeners serve. They begin together, because some hand connections to others. */
+  #started = false;
   #draining: "nothing" | "inbound" | "all" = "nothing";
   #triedMs = 0;
 
@@ -68,9 +87,10 @@ export class ListenerSet {
     const out: string[] = [];
     for (const { name, bound, trouble } of this.#active.values())
       if (!bound) out.push(`listener ${name}${trouble === undefined ? "" : `: ${trouble}`}`);
+    const needs = [...this.#waiting.values()].flatMap(({ spec }) => this.#needsOf(spec));
     for (const name of this.routeNames())
-      if (this.#options.chains.routeTable(name) === undefined) out.push(`routes ${name}`);
-    return out;
+      if (this.#options.chains.routeTable(name) === undefined) needs.push(`routes ${name}`);
+    return [...out, ...new Set(needs)];
   }
 
   /** The names of the route tables that listeners use. */
@@ -91,23 +111,75 @@ export class ListenerSet {
   }
 
   /**
-   * Applies a listener's configuration. Resolves when it listens. Rejects if it cannot, and retries in the background.
+   * Takes a listener's configuration, which comes into force by {@link proceed}. Resolves when its addresses are
+   * reserved. Rejects if one cannot be, and retries in the background.
    */
   async set(spec: ListenerSpec): Promise<void> {
-    const known = this.#active.get(spec.name);
-    let listener = known;
+    let listener = this.#active.get(spec.name);
     if (listener === undefined) {
-      listener = new ActiveListener(spec, this.#runtime);
+      listener = new ActiveListener(spec, this.#runtime, { held: true });
       this.#active.set(spec.name, listener);
       if (this.#drains(listener)) listener.drain();
-    } else listener.reconfigure(spec);
-    this.#indexDestinations();
+    } else if (!listener.begun) listener.reconfigure(spec);
+    this.#wait(spec);
+    await this.#bind(listener);
+  }
+
+  async #bind(listener: ActiveListener): Promise<void> {
     try {
       await listener.bind();
     } catch (error) {
-      this.#options.log.error("a listener cannot listen", { listener: spec.name, error: messageOf(error) });
-      throw userError("cannot-listen", `listener ${spec.name}: ${messageOf(error)}`, { cause: error });
+      this.#options.log.error("a listener cannot listen", { listener: listener.name, error: messageOf(error) });
+      throw userError("cannot-listen", `listener ${listener.name}: ${messageOf(error)}`, { cause: error });
     }
+  }
+
+  #wait(spec: ListenerSpec): void {
+    this.#stopWaiting(spec.name);
+    const { clock, log } = this.#options;
+    const limit = clock.after(firstFetchLimitMs, () => {
+      waiting.over = true;
+      log.warn("a listener is put in force although something is missing", {
+        listener: spec.name,
+        missing: [...this.#options.startNeeds(), ...this.#needsOf(spec)].join(", "),
+      });
+      this.proceed();
+    });
+    const waiting: Waiting = { spec, limit, over: false };
+    this.#waiting.set(spec.name, waiting);
+    for (const { started } of startingPlugins(spec)) void started.then(() => this.proceed());
+  }
+
+  #stopWaiting(name: string): void {
+    this.#waiting.get(name)?.limit[Symbol.dispose]();
+    this.#waiting.delete(name);
+  }
+
+  /** Puts configuration in force whose resources are there. Must be called when some may have arrived. */
+  proceed(): void {
+    if (this.#waiting.size === 0) return;
+    const ready = [...this.#waiting.values()].filter(({ spec, over }) => over || this.#needsOf(spec).length === 0);
+    if (!this.#started) {
+      const complete = ready.length === this.#waiting.size && this.#options.startNeeds().length === 0;
+      if (!complete && ready.every(({ over }) => !over)) return;
+      this.#started = true;
+    }
+    for (const { spec } of ready) {
+      this.#stopWaiting(spec.name);
+      const listener = this.#active.get(spec.name);
+      if (listener === undefined) continue;
+      listener.begin();
+      if (listener.spec === spec) continue;
+      listener.reconfigure(spec);
+      this.#bind(listener).catch(() => undefined);
+      this.#options.replaced();
+    }
+    if (ready.length > 0) this.#indexDestinations();
+  }
+
+  #needsOf(spec: ListenerSpec): string[] {
+    const { contexts, chains } = this.#options;
+    return needsOf(spec, { contexts, routeTable: (name) => chains.routeTable(name) });
   }
 
   /** Stops listening. Open connections are served to their end. */
@@ -115,6 +187,7 @@ export class ListenerSet {
     const known = this.#active.get(name);
     if (known === undefined) return;
     this.#active.delete(name);
+    this.#stopWaiting(name);
     this.#indexDestinations();
     known.stopListening();
     known.drain();
@@ -140,7 +213,11 @@ export class ListenerSet {
 
   /** Closes the sockets of draining listeners. */
   stopListening(): void {
-    for (const listener of this.#active.values()) if (this.#drains(listener)) listener.stopListening();
+    for (const listener of this.#active.values()) {
+      if (!this.#drains(listener)) continue;
+      this.#stopWaiting(listener.name);
+      listener.stopListening();
+    }
   }
 
   /** Closes HTTP connections without a request for that long. */
@@ -149,6 +226,7 @@ export class ListenerSet {
   }
 
   closeAll(): void {
+    for (const name of this.#waiting.keys()) this.#stopWaiting(name);
     for (const listener of this.#all()) {
       listener.stopListening();
       listener.closeAll();
@@ -159,6 +237,7 @@ export class ListenerSet {
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     const { leavingLimitMs } = this.#options;
+    this.proceed();
     for (const listener of this.#all()) listener.sweep(leavingQuietMs, leavingLimitMs);
     for (const [listener, sinceMs] of this.#leaving) {
       listener.closeIdle(leavingQuietMs);
@@ -176,7 +255,7 @@ export class ListenerSet {
   }
 
   #chainSpecs(): ChainSpec[] {
-    return [...this.#active.values()].flatMap(({ spec }) => chainsOf(spec));
+    return [...this.#active.values(), ...this.#waiting.values()].flatMap(({ spec }) => chainsOf(spec));
   }
 
   #all(): ActiveListener[] {
@@ -187,7 +266,7 @@ export class ListenerSet {
     this.#destinations = new Map();
     for (const listener of this.#active.values()) {
       const { spec } = listener;
-      if (spec.kind === "internal" || spec.handsOff) continue;
+      if (spec.kind === "internal" || spec.handsOff || !listener.begun) continue;
       for (const { address, port } of spec.addresses) this.#destinations.set(`${address} ${port}`, listener);
     }
   }
@@ -200,6 +279,36 @@ export class ListenerSet {
       (any === "0.0.0.0" ? this.#destinations.get(`:: ${port}`) : undefined)
     );
   }
+}
+
+interface ListenerResources {
+  readonly routeTable: (name: string) => RouteTable | undefined;
+  readonly contexts: Pick<TlsContexts, "awaited">;
+}
+
+/** What a listener's chains refer to and has not arrived: routes, secrets, and plugins that start. */
+function needsOf(spec: ListenerSpec, { routeTable, contexts }: ListenerResources): string[] {
+  const chains = chainsOf(spec);
+  const routes = [...routeNamesOf(chains)].filter((name) => routeTable(name) === undefined);
+  const secrets = chains.flatMap(({ tls }) => (tls === undefined ? [] : contexts.awaited(tls)));
+  const plugins = startingPlugins(spec).map(({ name }) => name);
+  return [
+    ...routes.map((name) => `routes ${name}`),
+    ...new Set(secrets.map((name) => `secret ${name}`)),
+    ...plugins.map((name) => `plugin ${name}`),
+  ];
+}
+
+/** The filters that cannot take requests yet. */
+function startingPlugins(spec: ListenerSpec): { readonly name: string; readonly started: Promise<unknown> }[] {
+  return chainsOf(spec).flatMap(({ serves }) =>
+    serves.kind !== "http"
+      ? []
+      : serves.http.connection.filters.flatMap((filter) => {
+          const started = filter.starting?.();
+          return started === undefined ? [] : [{ name: filter.name, started }];
+        }),
+  );
 }
 
 function chainsOf(spec: ListenerSpec): readonly ChainSpec[] {

@@ -111,6 +111,7 @@ test("a removed cluster serves as long as a connection of a removed listener or 
     leavingRouteNames: () => new Set(),
     tlsSpecs: () => [],
     pending: () => [],
+    proceed: () => undefined,
   } as unknown as ListenerSet);
   const typeUrl = typeUrls.cluster;
   const subscription = config.subscriptions().find((one) => one.typeUrl === typeUrl);
@@ -160,6 +161,7 @@ test("routes that no listener requests stay as long as a connection of a removed
     leavingRouteNames: () => leaving,
     tlsSpecs: () => [],
     pending: () => [],
+    proceed: () => undefined,
     remove: () => undefined,
   } as unknown as ListenerSet);
   const apply = async (
@@ -282,6 +284,7 @@ test("routes stay when only their resource is removed, until no listener request
     leavingRouteNames: () => new Set(),
     tlsSpecs: () => [],
     pending: () => [],
+    proceed: () => undefined,
     remove: () => undefined,
   } as unknown as ListenerSet);
   const apply = async (update: XdsUpdate): Promise<void> => {

@@ -15,9 +15,10 @@ import { compileEndpoints, resolvedEndpoints } from "./config/endpoint-config.ts
 import { compileListener } from "./config/listener-config.ts";
 import { compileRouteTable } from "./config/route-config.ts";
 import type { FilterServices } from "./filters/filter-services.ts";
-import type { ListenerSet } from "./listener-set.ts";
+import { firstFetchLimitMs, type ListenerSet } from "./listener-set.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 import { SecretStore } from "./tls/secret-store.ts";
+import type { TlsContexts } from "./tls/tls-contexts.ts";
 import { VirtualHosts } from "./virtual-hosts.ts";
 import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
 import { ForwardNames } from "./upstream/forward-names.ts";
@@ -27,6 +28,7 @@ export interface ProxyConfigOptions {
   readonly runtime: ClusterRuntime;
   readonly resolve: ResolveName;
   readonly secrets?: SecretStore;
+  readonly contexts?: Pick<TlsContexts, "awaited">;
   /** The services that compiled filters use. */
   readonly services?: FilterServices;
   readonly clock: Clock;
@@ -73,6 +75,8 @@ export class ProxyConfig {
   readonly #virtualHosts: VirtualHosts;
   /** Types of which a first update has come. */
   readonly #received = new Set<string>();
+  /** When the first clusters came, on the steady clock. */
+  #firstClustersMs: number | undefined;
   #client: Pick<XdsClient, "setNames"> | undefined;
   #listenerSet: ListenerSet | undefined;
   updatesAccepted = 0;
@@ -107,12 +111,25 @@ export class ProxyConfig {
 
   /** What is still missing before the proxy can serve. */
   pending(): string[] {
-    const out: string[] = [];
-    if (!this.#received.has(typeUrls.cluster)) out.push("clusters");
-    const wantsEndpoints = [...this.#clusters.values()].some(({ spec }) => spec.discovery.kind === "eds");
-    if (wantsEndpoints && !this.#received.has(typeUrls.endpoint)) out.push("endpoints");
-    if (!this.#received.has(typeUrls.listener)) out.push("listeners");
-    return [...out, ...(this.#listenerSet?.pending() ?? [])];
+    const listeners = this.#received.has(typeUrls.listener) ? [] : ["listeners"];
+    return [...this.startNeeds(), ...listeners, ...(this.#listenerSet?.pending() ?? [])];
+  }
+
+  /** The clusters, endpoints and secrets without which the first requests would wait. */
+  startNeeds(): string[] {
+    if (this.#firstClustersMs === undefined) return ["clusters"];
+    const wanted = [...this.#clusters.values()];
+    const wantsEndpoints = wanted.some(({ spec }) => spec.discovery.kind === "eds");
+    if (wantsEndpoints && !this.#received.has(typeUrls.endpoint)) return ["endpoints"];
+    if (this.#options.clock.steadyMs() - this.#firstClustersMs >= firstFetchLimitMs) return [];
+    const endpoints = wanted.flatMap(({ spec, cluster }) =>
+      spec.discovery.kind === "eds" && !cluster.hasEndpoints ? `endpoints of ${cluster.name}` : [],
+    );
+    const { contexts } = this.#options;
+    const secrets = wanted.flatMap(({ spec }) =>
+      contexts === undefined ? [] : spec.transports.tls().flatMap((tls) => contexts.awaited(tls)),
+    );
+    return [...endpoints, ...new Set(secrets.map((name) => `secret ${name}`))];
   }
 
   /** The order in which a client should subscribe: a resource comes before those that refer to it. */
@@ -141,8 +158,22 @@ export class ProxyConfig {
         mode: "named",
         apply: (update) => this.#take(update, () => this.#applyVirtualHosts(update)),
       },
-      ...(this.#options.secrets === undefined ? [] : [this.#options.secrets.subscription()]),
+      ...(this.#options.secrets === undefined ? [] : [this.#secretSubscription(this.#options.secrets)]),
     ];
+  }
+
+  #secretSubscription(secrets: SecretStore): XdsSubscription {
+    const subscription = secrets.subscription();
+    return {
+      ...subscription,
+      apply: (update) => {
+        try {
+          return subscription.apply(update);
+        } finally {
+          this.#listenerSet?.proceed();
+        }
+      },
+    };
   }
 
   /** Must be called once a second. */
@@ -171,6 +202,7 @@ export class ProxyConfig {
   async #takeListeners(update: XdsUpdate): Promise<void> {
     const binding: Promise<void>[] = [];
     const troubles = this.#applyListeners(update, binding);
+    this.#listenerSet?.proceed();
     for (const outcome of await Promise.allSettled(binding))
       if (outcome.status === "rejected") troubles.push(messageOf(outcome.reason));
     this.#judge(update, troubles);
@@ -178,7 +210,9 @@ export class ProxyConfig {
 
   #judge(update: XdsUpdate, troubles: readonly string[]): void {
     this.#received.add(update.typeUrl);
+    if (update.typeUrl === typeUrls.cluster) this.#firstClustersMs ??= this.#options.clock.steadyMs();
     this.#askForSecrets();
+    this.#listenerSet?.proceed();
     if (troubles.length === 0) {
       this.updatesAccepted += 1;
       return;
@@ -339,6 +373,12 @@ export class ProxyConfig {
       const applied = this.#listenerSet?.set(compileListener(message, this.#notes));
       if (applied !== undefined) binding.push(applied);
     });
+    this.followListeners();
+    return troubles;
+  }
+
+  /** Requests the routes that listeners name. Must be called when a listener names others. */
+  followListeners(): void {
     const names = this.#listenerSet?.routeNames() ?? new Set<string>();
     this.#unasked = new Set([...this.#tables.keys(), ...this.routes.keys()].filter((name) => !names.has(name)));
     for (const name of this.#unasked) {
@@ -348,7 +388,6 @@ export class ProxyConfig {
     }
     this.#forgetTables();
     this.#client?.setNames(typeUrls.route, names);
-    return troubles;
   }
 
   /**

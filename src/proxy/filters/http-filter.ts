@@ -97,6 +97,8 @@ export interface HttpFilter {
   readonly name: string;
   /** The filter does nothing unless a route configures it. */
   readonly idle?: boolean;
+  /** Resolves when the filter can take requests. Undefined if it can; requests that come before wait. */
+  starting?(): Promise<unknown> | undefined;
   /**
    * Undefined lets the request continue. A promise holds the request until it settles. `signal` is aborted when the
    * client leaves. A rejection is answered with 500.

@@ -50,6 +50,8 @@ export class LazyWasmFilter implements HttpFilter {
   readonly name: string;
   readonly #filter: Promise<HttpFilter | undefined>;
   #loaded: HttpFilter | undefined;
+  /** Undefined when the plugin has started or failed. */
+  #starting: Promise<unknown> | undefined;
 
   constructor(name: string, settings: WasmSettings, modules: () => Promise<WasmModules>) {
     this.name = name;
@@ -57,6 +59,14 @@ export class LazyWasmFilter implements HttpFilter {
       (loaded) => (this.#loaded = loaded.filter(name, settings)),
       () => undefined,
     );
+    this.#starting = this.#filter
+      .then(async (filter) => await filter?.starting?.())
+      .catch(() => undefined)
+      .then(() => (this.#starting = undefined));
+  }
+
+  starting(): Promise<unknown> | undefined {
+    return this.#starting;
   }
 
   stream(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined {

@@ -34,6 +34,10 @@ export class SwitchedFilter implements HttpFilter {
     return this.#enabledFor(request) ? this.#filter.onRequest(request, signal) : undefined;
   }
 
+  starting(): Promise<unknown> | undefined {
+    return this.#filter.starting?.();
+  }
+
   stream(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined {
     return this.#filter.stream !== undefined && this.#enabledFor(request)
       ? this.#filter.stream(request, signal)

@@ -53,6 +53,8 @@ export class ActiveListener {
   readonly #leaving = new Map<FilterChainRuntime, number>();
   #draining = false;
   #binding: Promise<void> = Promise.resolve();
+  /** Its sockets refuse connections until {@link begin}. */
+  #held: boolean;
   #stopped = false;
   /** Connections without a chain yet, and since when. */
   readonly #opening = new Map<ByteStream, number>();
@@ -61,8 +63,9 @@ export class ActiveListener {
   lastAcceptedMs = 0;
   readonly counters: ListenerCounters = { accepted: 0, noFilterChain: 0, inspectionFailed: 0, handshakeFailed: 0 };
 
-  constructor(spec: ListenerSpec, runtime: ListenerRuntime) {
+  constructor(spec: ListenerSpec, runtime: ListenerRuntime, { held }: { readonly held: boolean } = { held: false }) {
     this.#spec = spec;
+    this.#held = held;
     this.#runtime = runtime;
     this.#setChains(spec);
   }
@@ -84,6 +87,7 @@ export class ActiveListener {
   get bound(): boolean {
     return (
       this.trouble === undefined &&
+      !this.#held &&
       (this.#spec.kind !== "bound" || this.#spec.addresses.every((address) => this.#sockets.has(socketKey(address))))
     );
   }
@@ -132,6 +136,34 @@ export class ActiveListener {
     await binding;
   }
 
+  /** Whether it serves. Before that, only its addresses are reserved. */
+  get begun(): boolean {
+    return !this.#held;
+  }
+
+  /** Accepts connections from now on. {@link bind} waits for it, and rejects if a socket cannot. */
+  begin(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    const binding = this.#binding.catch(() => undefined).then(async () => await this.#beginSockets());
+    this.#binding = binding;
+    binding.catch(() => undefined);
+  }
+
+  /** A socket that cannot begin is opened anew by {@link bind}. */
+  async #beginSockets(): Promise<void> {
+    for (const [key, socket] of this.#sockets) {
+      try {
+        await socket.begin?.();
+      } catch (error) {
+        this.#sockets.delete(key);
+        socket.close();
+        this.trouble = messageOf(error);
+        this.#runtime.log.error("a listener cannot listen", { listener: this.name, error: this.trouble });
+      }
+    }
+  }
+
   async #openSockets(): Promise<void> {
     const wanted = new Map(
       this.#spec.kind === "bound" ? this.#spec.addresses.map((address) => [socketKey(address), address]) : [],
@@ -139,7 +171,7 @@ export class ActiveListener {
     try {
       for (const [key, address] of wanted) {
         if (this.#sockets.has(key)) continue;
-        const socket = await this.#runtime.listen(address, (stream) => this.#accept(stream));
+        const socket = await this.#runtime.listen({ ...address, held: this.#held }, (stream) => this.#accept(stream));
         // The listener may have been removed meanwhile.
         if (this.#stopped) socket.close();
         else this.#sockets.set(key, socket);

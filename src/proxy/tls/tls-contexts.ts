@@ -61,6 +61,18 @@ export class TlsContexts {
     return context;
   }
 
+  /** The secrets for which neither the control plane nor the CA has had an answer yet. Files are read in a moment. */
+  awaited({ certificates, roots }: TlsSpec): string[] {
+    const names = certificates.flatMap((ref) =>
+      ref.kind === "sds" && this.#secrets.certificate(ref) === undefined && !this.#secrets.isInVain(ref)
+        ? ref.name
+        : [],
+    );
+    if (roots?.kind === "sds" && this.#secrets.roots(roots) === undefined && !this.#secrets.isInVain(roots))
+      names.push(roots.name);
+    return names.filter((name) => !name.startsWith("file-"));
+  }
+
   /** Whether something is missing that will never come. */
   #isInVain(spec: TlsSpec): boolean {
     return (

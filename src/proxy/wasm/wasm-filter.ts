@@ -39,6 +39,11 @@ export class WasmFilter implements HttpFilter {
     this.#options = options;
   }
 
+  starting(): Promise<unknown> | undefined {
+    const session = this.#options.handle.plugin.session();
+    return session instanceof Promise ? session : undefined;
+  }
+
   stream(request: FilterRequest): StreamFilter | undefined {
     return this.#streams.get(request);
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -7,13 +8,13 @@ import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
-import { fetchOnce } from "../testing/harness.ts";
+import { eventually, fetchOnce, Harness } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
 const modulePath = join(import.meta.dirname, "../../../test/wasm/test-module.wasm");
 const type = "type.googleapis.com";
 
-function wasmFilter(filename: string): object {
+function wasmFilter(filename: string, code: object = { local: { filename } }): object {
   return {
     name: "users.module",
     typedConfig: {
@@ -24,7 +25,7 @@ function wasmFilter(filename: string): object {
           name: "test",
           root_id: "test",
           configuration: { "@type": `${type}/google.protobuf.StringValue`, value: "some text" },
-          vm_config: { runtime: "envoy.wasm.runtime.v8", code: { local: { filename } } },
+          vm_config: { runtime: "envoy.wasm.runtime.v8", code },
         },
       },
     },
@@ -68,4 +69,38 @@ test("a proxy runs the module that its listener names, and exports its metrics a
   });
   const { error } = await ads.acknowledged(typeUrls.listener, from);
   assert.match(String(error), /users\.module.*code must name a file/);
+});
+
+test("a listener serves without a plugin that it gets until the plugin has started", async () => {
+  await using backends = await Harness.start();
+  const backend = await backends.backend((_, response) => response.end("hello"));
+  const { promise: wanted, resolve: want } = Promise.withResolvers<void>();
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const module = await readFile(modulePath);
+  const store = await backends.backend((_, response) => {
+    want();
+    void released.then(() => response.end(module));
+  });
+  await using proxy = await TestProxy.start({
+    name: "gateway",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+  });
+  const { ads } = proxy;
+  const port = await freePort();
+  ads.push(typeUrls.cluster, { a: edsCluster("a", "a") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [backend.port]) });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 100 }) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  await proxy.ready();
+  const uri = `http://127.0.0.1:${store.port}/module.wasm`;
+  const code = { remote: { http_uri: { uri, cluster: "unused", timeout: "60s" } } };
+  ads.push(typeUrls.listener, {
+    [`listener_${port}`]: httpListener(port, "http.80", { httpFilters: [wasmFilter("", code), router] as never }),
+  });
+  await wanted;
+  const before = await fetchOnce(port, "/");
+  assert.deepEqual([before.body, before.headers["x-wasm"]], ["hello", undefined]);
+  release();
+  await eventually(async () => (await fetchOnce(port, "/")).headers["x-wasm"] === "response");
 });

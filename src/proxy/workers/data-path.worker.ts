@@ -75,7 +75,10 @@ async function take(update: XdsUpdate): Promise<UpdateOutcome> {
 
 const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {
   update: take,
-  certify: (parts) => certificates.receive(restoreCertificate(parts, revocations)),
+  certify: (parts) => {
+    certificates.receive(restoreCertificate(parts, revocations));
+    dataPath.certify();
+  },
   setLogLevel: (level) => void (threshold.level = level),
   status: () => dataPath.status(),
   drain: (inboundOnly) => dataPath.drain(inboundOnly),

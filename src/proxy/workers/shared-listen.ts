@@ -19,9 +19,9 @@ export function sharedListen(): Listen {
         );
     held.add(wanted);
     try {
-      const listener = await listenTcp({ ...wanted, reusePort: true }, accept);
+      const listener = await listenTcp({ ...options, reusePort: true }, accept);
       return {
-        address: listener.address,
+        ...listener,
         close: () => {
           held.delete(wanted);
           listener.close();

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { silentLogger, systemClock, type Clock } from "../base/index.ts";
+import type { Listen } from "./listen.ts";
+import type { ListenerSpec } from "./listener/listener-spec.ts";
+import { firstFetchLimitMs, ListenerSet, type ListenerSetOptions } from "./listener-set.ts";
+
+/** A bound listener with routes of that name. */
+const listenerWith = (name: string, routes: string): ListenerSpec =>
+  ({
+    name,
+    kind: "bound",
+    addresses: [{ address: "127.0.0.1", port: 80 }],
+    chains: [
+      {
+        name: "c",
+        serves: { kind: "http", http: { routes: { kind: "rds", name: routes }, connection: { filters: [] } } },
+      },
+    ],
+    defaultChain: undefined,
+  }) as unknown as ListenerSpec;
+
+function harness() {
+  const timers: { readonly ms: number; readonly run: () => void }[] = [];
+  const tables = new Set<string>();
+  const startNeeds: string[] = ["endpoints of a"];
+  let [held, begun, replaced] = [0, 0, 0];
+  const clock: Clock = {
+    ...systemClock,
+    after: (ms, run) => {
+      const timer = { ms, run };
+      timers.push(timer);
+      return { [Symbol.dispose]: () => void timers.splice(timers.indexOf(timer), 1) };
+    },
+  };
+  const set = new ListenerSet({
+    clock,
+    log: silentLogger,
+    leavingLimitMs: 1000,
+    startNeeds: () => startNeeds,
+    replaced: () => (replaced += 1),
+    listen: (options: Parameters<Listen>[0]) => {
+      if (options.held === true) held += 1;
+      else begun += 1;
+      return Promise.resolve({
+        address: options,
+        close: () => undefined,
+        begin: () => Promise.resolve(void (begun += 1)),
+      });
+    },
+    contexts: { awaited: () => [] },
+    chains: { routeTable: (name: string) => (tables.has(name) ? {} : undefined) },
+  } as unknown as ListenerSetOptions);
+  return { set, timers, tables, startNeeds, counts: () => ({ held, begun, replaced }) };
+}
+
+test("listeners begin when what they refer to is there, and a change waits for its routes beside the old ones", async () => {
+  const { set, timers, tables, startNeeds, counts } = harness();
+  await set.set(listenerWith("one", "first"));
+  set.proceed();
+  tables.add("first");
+  set.proceed();
+  assert.deepEqual(counts(), { held: 1, begun: 0, replaced: 0 }, "endpoints are missing");
+  assert.deepEqual(set.pending(), ["listener one"]);
+  startNeeds.length = 0;
+  set.proceed();
+  await setImmediate();
+  assert.deepEqual([counts(), timers.length, set.pending()], [{ held: 1, begun: 1, replaced: 0 }, 0, []]);
+  await set.set(listenerWith("one", "second"));
+  assert.deepEqual([...set.routeNames()].sort(), ["first", "second"]);
+  set.proceed();
+  assert.equal(counts().replaced, 0);
+  tables.add("second");
+  set.proceed();
+  assert.deepEqual([[...set.routeNames()], counts().replaced], [["second"], 1]);
+});
+
+test("a listener listens after 15 s although something is missing", async () => {
+  const { set, timers, counts } = harness();
+  await set.set(listenerWith("one", "first"));
+  set.proceed();
+  assert.deepEqual(
+    timers.map(({ ms }) => ms),
+    [15_000],
+  );
+  assert.equal(firstFetchLimitMs, 15_000);
+  timers[0]?.run();
+  await setImmediate();
+  assert.deepEqual(counts(), { held: 1, begun: 1, replaced: 0 });
+  assert.deepEqual(set.pending(), ["routes first"]);
+});
+
+test("a listener that is removed while it waits does not listen", async () => {
+  const { set, timers, tables, startNeeds, counts } = harness();
+  await set.set(listenerWith("one", "first"));
+  set.remove("one");
+  tables.add("first");
+  startNeeds.length = 0;
+  set.proceed();
+  await setImmediate();
+  assert.deepEqual([counts().begun, timers.length], [0, 0]);
+});
