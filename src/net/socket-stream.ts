@@ -26,6 +26,8 @@ export class SocketStream implements ByteStream {
     socket.pause();
     this.#listen("error", (error: unknown) => {
       this.#error ??= networkError(`connection with ${this.remote.address}:${this.remote.port}`, error);
+      // Node does not close a socket after a TLS alert, and the end of the connection would follow like an orderly one.
+      socket.destroy();
     });
     this.#listen("close", () => this.#onClose());
   }

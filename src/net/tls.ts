@@ -225,6 +225,8 @@ function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSoc
   let fault: SerinError | undefined;
   tlsSocket.on("error", (error) => {
     fault = tlsFault(networkError(`TLS with ${stream.remote.address}:${stream.remote.port}`, error));
+    // Node does not close the socket after an alert, and the end of the connection would follow like an orderly one.
+    stream.transportClosed(fault);
   });
   tlsSocket.on("close", () => stream.transportClosed(fault));
   return stream;
