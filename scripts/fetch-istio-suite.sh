@@ -37,9 +37,9 @@ lay_over() {
   # The name of istiod's Service, for virtual machines.
   sed -i -e '/istioctlcmd "istio.io\/istio\/istioctl\/pkg\/workload"$/d' -e 's/= istioctlcmd\.IstiodHost(istioNS, istioRevision)/= "istiod." + istioNS + ".svc" + istioRevision[:0]/' \
     "$framework/echo/kube/deployment.go"
-  # Errors of a program are exit codes. It also knows its namespace, which the library's empty error does not.
+  # Errors of a program are exit codes. It also knows its namespace, and links to the documents of its own version.
   sed -i -e 's/BeIdenticalTo(analyzerFoundIssuesError)/MatchError(ContainSubstring("exit status 79"))/' -e 's/MatchError(analyze\.FileParseError{})/MatchError(ContainSubstring("exit status"))/' \
-    -e 's/strings.Split(analyzerFoundIssuesError.Error(), /strings.Split(strings.Replace(analyzerFoundIssuesError.Error(), "namespace: .", "", 1), /' \
+    -e 's/strings.Split(analyzerFoundIssuesError.Error(), /strings.Split(strings.NewReplacer("namespace: .", "", "See https:\/\/istio.io\/v1.30", "").Replace(analyzerFoundIssuesError.Error()), /' \
     "$source/tests/integration/pilot/analyze_test.go"
   # Four hundred packages of types that no test names.
   printf 'package xds\n' >"$source/pkg/config/xds/filter_types.gen.go"
