@@ -3,6 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
+import { gatewayApiKinds } from "../../api/gateway/index.ts";
+import type { KindDefinition } from "../../api/index.ts";
+import { istioKinds } from "../../api/istio/index.ts";
+import { canaryKind, checkKind, freezeKind, meshUpgradeKind } from "../../api/serin/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { MeshReader } from "./mesh-reader.ts";
 import { SmallCluster } from "./testing/small-cluster.ts";
@@ -28,7 +32,17 @@ function kialiRights(): string[] {
     .toSorted();
 }
 
-test("the addon's role allows what the reader lists and watches, reviews of tokens and of its own rights, and nothing else", async () => {
+/** The kinds whose objects have a page of their own. It asks whether its reader may get the object. */
+const pageKinds: readonly KindDefinition[] = [
+  ...istioKinds,
+  ...gatewayApiKinds,
+  canaryKind,
+  meshUpgradeKind,
+  checkKind,
+  freezeKind,
+];
+
+test("the addon's role allows what the reader lists and watches, to get objects with a page, reviews of tokens and of its own rights, and nothing else", async () => {
   const { client } = new SmallCluster();
   const asked = new Set<string>();
   const noting = {
@@ -52,6 +66,9 @@ test("the addon's role allows what the reader lists and watches, reviews of toke
   await running;
   const expected = [
     ...asked,
+    ...pageKinds
+      .map(({ plural, group }) => `get ${plural}.${group}`)
+      .filter((right) => isWatched(right.replace(/^get/, "list"))),
     "create selfsubjectaccessreviews.authorization.k8s.io",
     "create tokenreviews.authentication.k8s.io",
   ];
