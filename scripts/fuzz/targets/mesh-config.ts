@@ -1,4 +1,4 @@
-import { parseDocument } from "yaml";
+import { parse } from "yaml";
 import { parseMeshConfig, parseMeshNetworks } from "../../../src/api/istio/index.ts";
 import { SerinError } from "../../../src/base/index.ts";
 import { parseProxyConfig, yamlNestingFault } from "../../../src/inject/index.ts";
@@ -37,12 +37,12 @@ export const target: FuzzTarget = {
     if (yamlNestingFault(text) !== undefined) return;
     let raw: unknown;
     try {
-      raw = parseDocument(text).toJS();
+      raw = parse(text, { logLevel: "error" });
     } catch {
       return;
     }
-    for (const parse of [parseMeshConfig, parseMeshNetworks]) {
-      const { value, errors } = parse(raw);
+    for (const read of [parseMeshConfig, parseMeshNetworks]) {
+      const { value, errors } = read(raw);
       expect((value === undefined) === errors.length > 0, "what has no value has an error");
     }
   },
