@@ -26,7 +26,8 @@ const imageManifest = JSON.stringify({
 /** The files of the modules' host. */
 const hosted: Readonly<Record<string, Uint8Array | string>> = {
   "test-module.wasm": moduleBytes,
-  "broken.wasm": "no module",
+  "broken.wasm": Buffer.concat([moduleBytes.subarray(0, 8), Buffer.from("no module")]),
+  "text.wasm": "no module",
   "1.0": imageManifest,
   [sha256(moduleBytes)]: moduleBytes,
 };
@@ -335,8 +336,11 @@ function extensions(kubectl: Kubectl): void {
       assert.match(await ok("kubectl logs deploy/waypoint"), /default\.broken/);
       await ok(own("broken.wasm", "failStrategy: FAIL_OPEN"));
       await other("200");
+      // As upstream's agent, which denies all requests in the place of a module that it could not fetch.
+      await ok(own("text.wasm", "failStrategy: FAIL_CLOSE"));
+      await other("403");
       await ok(own("test-module.wasm", `failStrategy: FAIL_CLOSE\n  sha256: "${"0".repeat(64)}"`));
-      await other("503");
+      await other("403");
       await ok(own("test-module.wasm", `failStrategy: FAIL_OPEN\n  sha256: "${sha256(moduleBytes)}"`));
       await answers("/other has its module", "/other", (given) => values(given, "x-wasm").length === 1);
     },
