@@ -175,6 +175,8 @@ export type CheckSubject =
       readonly canary: string;
       readonly stable: string;
       readonly namespaces: readonly string[];
+      /** Set if the step moves one gateway alone: the labels of its pods in both revisions. */
+      readonly gatewayLabels?: Readonly<Record<string, string>>;
     };
 
 /** The server as proxies name it: the Service, the workload, or both. */

@@ -33,3 +33,30 @@ test("a gateway is judged by its requests as soon as one of its pods listens, or
   const backends: CheckSubject = { type: "mesh" };
   assert.equal(await gatewayWithoutListeners(fakeView(pods), backends, fakeScrape({})), undefined);
 });
+
+test("a gateway of an installation is found by its labels, beside other proxies of its namespace", async () => {
+  const classic = { istio: "ingressgateway", app: "istio-ingressgateway" };
+  const installed: CheckSubject = {
+    type: "revisions",
+    canary: "next",
+    stable: "default",
+    namespaces: ["shop"],
+    gatewayLabels: classic,
+  };
+  const all = [
+    gatewayPod("old", { labels: classic }),
+    gatewayPod("new", { labels: { ...classic, "istio.io/rev": "next" } }),
+    gatewayPod("other", { labels: { istio: "egressgateway" } }),
+  ];
+  const texts = { old: listening(0), new: listening(0), other: listening(3) };
+  const seen = await gatewayWithoutListeners(fakeView(all), installed, fakeScrape(texts));
+  assert.equal(seen?.type, "verdict");
+  const busy = await gatewayWithoutListeners(fakeView(all), installed, fakeScrape({ ...texts, new: listening(1) }));
+  assert.equal(busy, undefined);
+  const { gatewayLabels: _, ...wave } = installed;
+  assert.equal(
+    await gatewayWithoutListeners(fakeView(all), wave, fakeScrape(texts)),
+    undefined,
+    "a wave is no gateway",
+  );
+});

@@ -45,6 +45,7 @@ export function classicGatewaySteps(
       canary: to.revision,
       stable: from.revision,
       namespaces: [namespace],
+      gatewayLabels: selector,
     }),
     matrix,
   );
