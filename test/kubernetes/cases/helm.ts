@@ -39,8 +39,10 @@ export async function tidyUp({ cluster }: Bench): Promise<void> {
   }
   if (names.length > 0) await cluster.kubectl("delete", ...names);
   // A namespace whose pods still end is looked at again only after half of their grace period.
-  for (const one of [namespace, "serin-system"])
+  for (const one of [namespace, "serin-system"]) {
+    await cluster.run(["kubectl", "delete", "deployments,daemonsets", "--all", "-n", one, "--timeout=60s"]);
     await cluster.run(["kubectl", "wait", "--for=delete", "pod", "--all", "-n", one, "--timeout=120s"]);
+  }
   await cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
   await cluster.kubectl("annotate", "pods", "--all", "-n", shop, `${captured}-`);
 }
