@@ -1,4 +1,4 @@
-import { aborted, type Clock } from "../base/index.ts";
+import type { Clock } from "../base/index.ts";
 import type { SliceFacts } from "./model/facts.ts";
 
 /** How long kube-proxies on busy nodes take to forget a pod that ends. */
@@ -22,5 +22,5 @@ export async function leaveService({ slices, service, pod, clock, force }: Leave
   const hasOthers = [...slices].some(
     (slice) => slice.service === service && slice.endpoints.some((one) => one.ready && one.pod !== pod),
   );
-  if (hasOthers) await Promise.race([clock.sleep(forgottenAfterMs), aborted(force)]);
+  if (hasOthers) await clock.sleep(forgottenAfterMs, force).catch(() => undefined);
 }

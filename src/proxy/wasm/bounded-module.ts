@@ -5,13 +5,18 @@ const headerBytes = 8;
 const memorySection = 5;
 const pageBytes = 65_536;
 
+/** Whether the bytes begin as those of every WebAssembly module do. */
+export function beginsAsModule(bytes: Uint8Array): boolean {
+  return magic.equals(bytes.subarray(0, magic.length));
+}
+
 /**
  * Bounds a module's memory: it may grow to `maxBytes` and no further, whatever it declares. A thread's limits do not
  * bound WebAssembly memory, because it is outside the heap.
  */
 export function boundedModule(code: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
   const bytes = Buffer.from(code);
-  if (bytes.length < headerBytes || !bytes.subarray(0, magic.length).equals(magic))
+  if (bytes.length < headerBytes || !beginsAsModule(bytes))
     throw userError("module-invalid", "the file is no WebAssembly module: it does not begin with \\0asm");
   const parts: Buffer[] = [bytes.subarray(0, headerBytes)];
   for (let at = headerBytes; at < bytes.length;) {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { messageOf, toSerinError, transientError, userError, type Clock } from "../../base/index.ts";
+import { beginsAsModule } from "./bounded-module.ts";
 import { fetchAttempts, fetchBackoffMs, maxCachedModuleBytes, maxKnownVersions, maxModuleBytes } from "./limits.ts";
 import { unboxed } from "./module-archive.ts";
 import { moduleOfImage } from "./module-image.ts";
@@ -13,8 +14,6 @@ export interface ModuleSourceOptions {
   /** Called after each fetch over a network. */
   readonly fetched: (result: FetchResult) => void;
 }
-
-const wasmMark = Buffer.from("\0asm");
 
 type RemoteLocation = ModuleLocation & { readonly kind: "remote" };
 
@@ -81,7 +80,7 @@ export class ModuleSources {
       try {
         const code = await this.#get(location, deadline, failsAs);
         failsAs("fetch_failure");
-        if (!wasmMark.equals(code.bytes.subarray(0, wasmMark.length)))
+        if (!beginsAsModule(code.bytes))
           throw userError(
             "module-unreachable",
             `${url} is no WebAssembly module: its first bytes are of another format`,

@@ -9,6 +9,7 @@ export { journalCounts, type DecideInput, type Decision, type RolloutOrders } fr
 export { judgeCheck } from "./judge-checks.ts";
 export { withApprovals } from "./checks/approvals.ts";
 export { intervalMsOf } from "./checks/looks.ts";
+export { maxSources } from "./checks/outcomes.ts";
 export type {
   Action,
   CheckObservation,

@@ -46,7 +46,7 @@ export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: Seen
 }
 
 /** More sources than one look reads, so that one that misses some looks is still known. */
-const maxSources = 256;
+export const maxSources = 256;
 
 /** The last counts of each source, without those that were not seen for longest where there are too many. */
 function lastCounts(before: CountingState["sources"], now: CountingState["sources"]): CountingState["sources"] {

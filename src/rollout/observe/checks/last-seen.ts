@@ -1,5 +1,4 @@
-/** More sources than a look reads, so that one that misses some looks is still known. */
-const maxSources = 256;
+import { maxSources } from "../../decide/index.ts";
 
 /** What each source was seen with last. A source that is gone is forgotten when enough others have come. */
 export class LastSeen<Value> {
