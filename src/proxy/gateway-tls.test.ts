@@ -6,13 +6,15 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import type { JsonValue } from "@bufbuild/protobuf";
+import { systemClock, type Clock } from "../base/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort, TestAuthority, type Issued } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
+import { firstFetchLimitMs } from "./listener-set.ts";
 import { plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
 import { eventually } from "./testing/harness.ts";
 import { connectionManager, gatewayTls, outboundCluster, router } from "./testing/mesh-config.ts";
-import { TestProxy } from "./testing/test-proxy.ts";
+import { TestProxy, type TestProxyOptions } from "./testing/test-proxy.ts";
 
 const certificateSecret = (name: string, issued: Issued): JsonValue => ({
   name,
@@ -168,12 +170,15 @@ test("a gateway chooses certificates from secrets by server name, verifies clien
   backend.close();
 });
 
-test("a listener refuses connections until its secret arrives", async () => {
-  const authority = await TestAuthority.create();
-  await using proxy = await TestProxy.start({
+/** A gateway with one listener, whose secret is missing. */
+async function startWithoutSecret(
+  options: Pick<TestProxyOptions, "clock" | "workers"> = {},
+): Promise<{ readonly proxy: TestProxy; readonly port: number; readonly sendSecret: () => Promise<void> }> {
+  const proxy = await TestProxy.start({
     name: "gateway",
     role: "router",
     authority: new FakeCertificateAuthority(),
+    ...options,
   });
   const { ads } = proxy;
   const port = await freePort();
@@ -187,12 +192,37 @@ test("a listener refuses connections until its secret arrives", async () => {
     },
   });
   ads.push(typeUrls.route, { routes: weightedRoute("routes", { a: 1 }) });
+  const sendSecret = async (): Promise<void> => {
+    const authority = await TestAuthority.create();
+    ads.push(typeUrls.secret, {
+      "kubernetes://late": certificateSecret("kubernetes://late", await authority.issue({ dns: "shop.test" })),
+    });
+  };
+  return { proxy, port, sendSecret };
+}
+
+test("a listener refuses connections until its secret arrives", async () => {
+  const { proxy: started, port, sendSecret } = await startWithoutSecret();
+  await using proxy = started;
+  await eventually(() => proxy.ads.hasAskedFor(typeUrls.secret));
+  await proxy.ads.acknowledged(typeUrls.route, 0);
+  await assert.rejects(get(port, "shop.test"), { code: "ECONNREFUSED" });
+  await sendSecret();
+  await proxy.ready();
+  assert.equal((await get(port, "shop.test")).status, 500);
+});
+
+test("when a listener has listened without its secret, connections wait for it", async () => {
+  const clock: Clock = {
+    ...systemClock,
+    after: (ms, run) => systemClock.after(ms === firstFetchLimitMs ? 0 : ms, run),
+  };
+  const { proxy: started, port, sendSecret } = await startWithoutSecret({ clock, workers: 1 });
+  await using proxy = started;
   await proxy.ready();
   const waiting = get(port, "shop.test");
-  await eventually(() => ads.hasAskedFor(typeUrls.secret));
-  ads.push(typeUrls.secret, {
-    "kubernetes://late": certificateSecret("kubernetes://late", await authority.issue({ dns: "shop.test" })),
-  });
+  await eventually(() => proxy.ads.hasAskedFor(typeUrls.secret));
+  await sendSecret();
   assert.equal((await waiting).status, 500);
 });
 

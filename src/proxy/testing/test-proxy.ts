@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createLogger, seededRandom, ShutdownController, systemClock } from "../../base/index.ts";
+import { createLogger, seededRandom, ShutdownController, systemClock, type Clock } from "../../base/index.ts";
 import type { CertificateAuthority } from "../../dataplane/index.ts";
 import { listenTcp } from "../../net/index.ts";
 import { freePort } from "../../net/testing/index.ts";
@@ -23,6 +23,8 @@ export interface TestProxyOptions {
   readonly workers?: number;
   /** Replaces the part that serves requests, instead of {@link workers}. */
   readonly serve?: NonNullable<ProxyOptions["serve"]>;
+  /** The clock of a proxy without workers, which have their own. */
+  readonly clock?: Clock;
 }
 
 /** The test of workers runs other tests again with this many. */
@@ -70,7 +72,7 @@ export class TestProxy implements AsyncDisposable {
       readFile: async (path) => await readFile(path, "utf8"),
       newRequestId: () => randomUUID(),
       log: createLogger({ scope: name, level: "debug", write: (line) => void this.log.push(line) }),
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       random: seededRandom(3),
       quit: () => this.shutdown.request("quit"),
       ...(options.serve === undefined ? servingOf(options.workers) : { serve: options.serve }),
