@@ -270,7 +270,7 @@ export class ControlPlane {
     const mesh = await configFile.load();
     this.#networks = await networksFile.load();
     this.#takeMesh(mesh);
-    // Proxies still get changes while their streams drain.
+    // Until proxies reach another replica, they still get changes.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
     const start: StartWork = (name, task) =>

@@ -49,6 +49,7 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
       },
       ended: () => call.end(),
       drained: () => opened.drained(),
+      stopping: () => call.end(),
       failed: fail,
       closed: () => opened.close(),
     });

@@ -24,6 +24,8 @@ export interface CallHandler {
   ended(): void;
   /** After a write returned false, more may be written. */
   drained(): void;
+  /** The server stops. A handler whose call has no end of its own ends it, and its client finds another server. */
+  stopping?(): void;
   /** The client sent something that is not a request. The handler ends the call. */
   failed(error: SerinError): void;
   /**
@@ -143,6 +145,10 @@ export class GrpcCall extends SessionStream {
   }
 
   // ---- for the connection
+
+  stop(): void {
+    if (!this.#isOver) this.#handler.stopping?.();
+  }
 
   receive(chunk: Buffer, endStream: boolean): number {
     if (this.#isStarted || this.#isOver) this.#take(chunk);

@@ -86,6 +86,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     if (this.#goawayGrace !== undefined || this.session.over) return;
     this.session.drain();
     this.#goawayGrace = this.#owner.clock.after(grpcLimits.goawayGraceMs, () => this.session.refuseMore());
+    for (const call of this.session.streams) call.stop();
   }
 
   /** Ends all calls, and then the connection. */

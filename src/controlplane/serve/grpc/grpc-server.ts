@@ -68,7 +68,10 @@ export class GrpcServer implements ConnectionOwner {
     }
   }
 
-  /** Accepts no more connections and calls, lets calls end, and ends calls that are open after `graceMs`. */
+  /**
+   * Accepts no more connections and calls, ends those that have no end of their own, lets the others end, and ends calls
+   * that are open after `graceMs`.
+   */
   async stop(graceMs: number): Promise<void> {
     this.#stopListening();
     const closed = new Promise<void>((resolve) => (this.#allClosed = resolve));
