@@ -16,7 +16,7 @@ import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
-import { runChecks } from "./suite/checks.ts";
+import { endChecks, runChecks } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
 import { filesOf, groups, type Group } from "./suite/groups.ts";
 import { parseOptions, usage, type Options } from "./suite/options.ts";
@@ -157,7 +157,7 @@ async function runAll(
   const total: Counts = { passed: 0, failed: 0, skipped: [] };
   if (checks) {
     const beginMs = performance.now();
-    const { passed, failed } = runChecks(root);
+    const { passed, failed } = await runChecks(root);
     process.stdout.write(`check: ${passed} passed, ${failed} failed, ${secondsSince(beginMs)}\n`);
     total.passed += passed;
     total.failed += failed;
@@ -231,6 +231,7 @@ async function main(): Promise<void> {
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
+    endChecks();
     endAllRuns();
     process.exit(1);
   });
