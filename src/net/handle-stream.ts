@@ -1,4 +1,4 @@
-import { internalError, invariant } from "../base/index.ts";
+import { internalError, invariant, type Clock } from "../base/index.ts";
 import { unmapIp } from "../wire/netlink/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
 import { uvEndOfFile, type LibuvBinding, type NameOut, type StreamHandle, type WriteRequest } from "./libuv-binding.ts";
@@ -430,12 +430,18 @@ export function readInSmallChunks(stream: ByteStream): void {
 }
 
 /**
- * Pauses a stream, and calls `proceed` in the next turn of the event loop, after other streams were read. The stream is
- * read again when `proceed` returns true.
+ * Pauses a stream, and calls `proceed` after this time, or in the next turn of the event loop if it is 0, after other
+ * streams were read. The stream is read again when `proceed` returns true.
  */
-export function inNextTurn(stream: ByteStream, proceed: () => boolean): void {
+export function inLaterTurn(
+  stream: ByteStream,
+  { clock, waitMs }: { readonly clock: Clock; readonly waitMs: number },
+  proceed: () => boolean,
+): void {
   stream.pause();
-  setImmediate(() => {
+  const run = (): void => {
     if (proceed()) stream.resume();
-  });
+  };
+  if (waitMs > 0) clock.after(waitMs, run);
+  else setImmediate(run);
 }

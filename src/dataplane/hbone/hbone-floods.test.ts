@@ -18,6 +18,7 @@ import type { HboneRequest } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
 
 const { maxIdleFramesPerSecond: limit } = hboneLimits;
+const longestPauseMs = hboneLimits.wastedStreams * hboneLimits.pausePerWastedStreamMs;
 const noBytes = Buffer.alloc(0);
 const connect = hpackEncode([":method", "CONNECT", ":authority", "10.0.0.1:80"]);
 const padded = 8;
@@ -73,7 +74,15 @@ class Flooder implements FrameHandler {
     const clock: Clock = {
       ...systemClock,
       steadyMs: () => this.nowMs,
-      after: () => ({ [Symbol.dispose]: () => undefined }),
+      after: (ms, run) => {
+        // Short waits are those between the streams of a wasteful client.
+        if (ms <= longestPauseMs)
+          setImmediate(() => {
+            this.nowMs += ms;
+            run();
+          });
+        return { [Symbol.dispose]: () => undefined };
+      },
     };
     const onConnect = (request: HboneRequest): void => {
       this.requests.push(request);

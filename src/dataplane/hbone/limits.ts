@@ -28,9 +28,10 @@ export const hboneLimits = {
    */
   wastedStreams: 500,
   wastedStreamsPerSecond: 10,
-  /** Streams that a client may open before other connections get their turn, and fewer for one that wastes them. */
+  /** Streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  wastefulStreamsPerTurn: 1,
+  /** How long the next stream of a wasteful client waits for each stream that it has wasted. */
+  pausePerWastedStreamMs: 0.1,
   prematureResetMs: 1_000,
   answeredResetsAreFree: true,
   poolConnections: 8_192,

@@ -1,5 +1,5 @@
 import { transientError, type Clock } from "../../base/index.ts";
-import { inNextTurn, type SecureStream, type SocketAddress } from "../../net/index.ts";
+import { inLaterTurn, type SecureStream, type SocketAddress } from "../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
@@ -188,8 +188,8 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
     this.#close(transientError("http2-failed", `the peer broke HTTP/2: ${message}`));
   }
 
-  deferred(): void {
-    inNextTurn(this.#stream, () => {
+  deferred(waitMs: number): void {
+    inLaterTurn(this.#stream, { clock: this.#clock, waitMs }, () => {
       this.session.proceed(this.#clock.steadyMs());
       this.#requireReader();
       return !this.session.isDeferred;

@@ -1,24 +1,67 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Clock } from "../../base/index.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import { Http2Flooder, streamAttacks } from "../testing/http2-flooder.ts";
 import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { ask, connectTo } from "../testing/http2-peers.ts";
 
 const attackers = 8;
-const connectionsEach = 3;
+const connectionsEach = 2;
+/** Enough for each account: refused streams are frames without progress. */
+const floodStreams = 2 * http2Limits.maxIdleFramesPerSecond;
 const upstreamDelayMs = 20;
 const honestRequests = 50;
 
+const longestPauseMs = http2Limits.wastedStreams * http2Limits.pausePerWastedStreamMs;
+
+/** Pauses that end within this time end in the same turn. */
+const jumpMs = 5;
+
+/** Jumps to the end of the shortest pause in each turn, because a wasteful client is served more and more slowly. */
+class JumpingClock implements Clock {
+  #nowMs = 0;
+  #isArmed = false;
+  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
+  readonly nowMs = (): number => this.#nowMs;
+  readonly steadyMs = (): number => this.#nowMs;
+  readonly sleep = (): Promise<void> => Promise.resolve();
+  after(ms: number, run: () => void): Disposable {
+    const timer = { atMs: this.#nowMs + ms, run };
+    this.#timers.push(timer);
+    this.#arm();
+    return { [Symbol.dispose]: () => (this.#timers = this.#timers.filter((other) => other !== timer)) };
+  }
+  #arm(): void {
+    if (this.#isArmed) return;
+    this.#isArmed = true;
+    setImmediate(() => {
+      this.#isArmed = false;
+      this.#jump();
+    });
+  }
+  #jump(): void {
+    const nextMs = Math.min(...this.#timers.map(({ atMs }) => atMs));
+    if (nextMs > this.#nowMs + longestPauseMs) return;
+    this.#nowMs = nextMs + jumpMs;
+    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
+    this.#timers = this.#timers.filter((timer) => !due.includes(timer));
+    for (const { run } of due) run();
+    this.#arm();
+  }
+}
+
 /** A gateway whose upstream takes its time for what the attackers ask. */
 async function gateway(): Promise<Harness> {
-  const harness = await Harness.start();
+  const harness = await Harness.start({}, 1, { clock: new JumpingClock() });
   const { port } = await harness.backend((incoming, response) => {
     const answer = (): void => void response.end("fine");
     if (incoming.url === "/flood") setTimeout(answer, upstreamDelayMs);
     else answer();
   });
-  harness.cluster("a", [port]);
+  // The attackers share this process, so a connection to the upstream may take long.
+  const limits = { connectTimeoutMs: 60_000, maxConnections: Infinity, maxPendingRequests: Infinity };
+  harness.cluster("a", [port], { limits: { ...limits, maxRequestsPerConnection: 0, idleTimeoutMs: 3_600_000 } });
   harness.table = tableOf(route(forwardTo("a")));
   return harness;
 }
@@ -30,7 +73,7 @@ for (const [title, attack] of Object.entries(streamAttacks)) {
   test(`eight clients that flood by ${title} are cut off each time; an honest client is answered, and nothing of theirs is kept`, async () => {
     await using harness = await gateway();
     const over = new AbortController();
-    const flooders = Array.from({ length: attackers }, () => new Http2Flooder(attack));
+    const flooders = Array.from({ length: attackers }, () => new Http2Flooder(attack, floodStreams));
     const flood = Promise.all(
       flooders.map(async (flooder) => {
         for (let count = 0; count < connectionsEach; count += 1) await flooder.run(harness.port, over.signal);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { systemClock } from "../../base/index.ts";
+import { systemClock, type Clock } from "../../base/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import {
   errorCode,
@@ -106,7 +106,7 @@ class Peer {
   goaways = 0;
   closed = 0;
 
-  constructor(server = true, maxStreams = 10) {
+  constructor(server = true, maxStreams = 10, clock: Clock = systemClock) {
     const handler: Http2ConnectionHandler = {
       opened: (stream) => this.watch(stream),
       goaway: () => (this.goaways += 1),
@@ -117,7 +117,7 @@ class Peer {
       stream: this.pipe,
       server,
       handler,
-      clock: systemClock,
+      clock,
       maxHeaderListBytes: 8192,
       maxStreams,
       pingIntervalMs: 0,
@@ -551,6 +551,57 @@ test("a client that opens many streams at once is served in turns, and input bey
     [4, true],
     [5, false],
   ]);
+});
+
+/** A clock that the test moves. Timers run when they are due. */
+class HandClock implements Clock {
+  #nowMs = 0;
+  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
+  readonly nowMs = (): number => this.#nowMs;
+  readonly steadyMs = (): number => this.#nowMs;
+  readonly sleep = (): Promise<void> => Promise.resolve();
+  after(ms: number, run: () => void): Disposable {
+    const timer = { atMs: this.#nowMs + ms, run };
+    this.#timers.push(timer);
+    return { [Symbol.dispose]: () => (this.#timers = this.#timers.filter((other) => other !== timer)) };
+  }
+  pass(ms: number): void {
+    this.#nowMs += ms;
+    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
+    this.#timers = this.#timers.filter((timer) => !due.includes(timer));
+    for (const { run } of due) run();
+  }
+}
+
+test("a client that wastes streams is not read until its next stream may open, however many turns pass", async () => {
+  const clock = new HandClock();
+  const peer = new Peer(true, 1000, clock).greet();
+  const head = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);
+  for (let index = 0; index < 100; index += 1) {
+    peer.writer.headers(2 * index + 1, head, true, 16_384);
+    peer.writer.rstStream(2 * index + 1, errorCode.cancel);
+  }
+  peer.push();
+  for (let turns = 0; turns < 5; turns += 1) await turn();
+  const atOnce = 20;
+  const seen: [streams: number, isPaused: boolean][] = [[peer.streams.size, peer.pipe.isPaused]];
+  for (const waitMs of [1.9, 0.2, 2.2]) {
+    clock.pass(waitMs);
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+    seen.push([peer.streams.size, peer.pipe.isPaused]);
+  }
+  assert.deepEqual(seen, [
+    [atOnce, true],
+    [atOnce, true],
+    [atOnce + 1, true],
+    [atOnce + 2, true],
+  ]);
+  clock.pass(2000);
+  while (peer.pipe.isPaused) {
+    clock.pass(50);
+    await turn();
+  }
+  assert.deepEqual([peer.streams.size, peer.connection.closed], [100, false]);
 });
 
 test("a connection that ends while its input waits reads nothing more of it", async () => {

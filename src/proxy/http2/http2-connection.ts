@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import { TurnOutput } from "../../dataplane/index.ts";
-import { inNextTurn, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { inLaterTurn, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
@@ -207,8 +207,8 @@ export class Http2Connection implements SessionPort {
     this.#abortStreams({ by: "connection", code, unprocessed: false, message });
   }
 
-  deferred(): void {
-    inNextTurn(this.#stream, () => {
+  deferred(waitMs: number): void {
+    inLaterTurn(this.#stream, { clock: this.#clock, waitMs }, () => {
       this.#session.proceed(this.#clock.steadyMs());
       this.#requireReader();
       return !this.#session.isDeferred;

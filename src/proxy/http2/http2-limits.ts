@@ -31,9 +31,10 @@ export const http2Limits = {
    */
   wastedStreams: 500,
   wastedStreamsPerSecond: 10,
-  /** Streams that a client may open before other connections get their turn, and fewer for one that wastes them. */
+  /** Streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  wastefulStreamsPerTurn: 1,
+  /** How long the next stream of a wasteful client waits for each stream that it has wasted. */
+  pausePerWastedStreamMs: 0.1,
   /** A client may reset a request without penalty after waiting this long for the response. */
   prematureResetMs: 1000,
   answeredResetsAreFree: true,

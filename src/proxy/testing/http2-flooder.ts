@@ -14,6 +14,7 @@ const maxFrameBytes = 16_384;
 const body = Buffer.from("xx");
 const largestIncrement = 2 ** 31 - 1;
 const cancel = 8;
+const streamsPerTurn = 50;
 
 /** Ways in which a client makes a server drop streams that it has started to serve. */
 export const streamAttacks: Readonly<Record<string, Attack>> = {
@@ -44,7 +45,7 @@ export const streamAttacks: Readonly<Record<string, Attack>> = {
 /** A client that opens attacking streams over a real socket as fast as the server reads them. */
 export class Http2Flooder {
   readonly #attack: Attack;
-  readonly #streamsATurn: number;
+  readonly #streamsPerConnection: number;
   readonly #writer = new FrameWriter();
   #nextId = 1;
   /** The number of streams opened on all connections. */
@@ -52,9 +53,10 @@ export class Http2Flooder {
   /** How each connection ended: the server's GOAWAY, or nothing. */
   readonly endings: string[] = [];
 
-  constructor(attack: Attack, streamsATurn = 50) {
+  /** `streamsPerConnection` limits what a connection sends. After that it waits for its end. */
+  constructor(attack: Attack, streamsPerConnection = Infinity) {
     this.#attack = attack;
-    this.#streamsATurn = streamsATurn;
+    this.#streamsPerConnection = streamsPerConnection;
   }
 
   /** Runs one connection until the server ends it, or the signal is aborted. */
@@ -79,7 +81,7 @@ export class Http2Flooder {
     this.#writer.settings([]);
     this.#nextId = 1;
     while (!ending.isClosed && ending.code === "" && !signal.aborted) {
-      if (stream.bufferedBytes === 0) this.#flood(stream);
+      if (stream.bufferedBytes === 0 && this.#nextId < 2 * this.#streamsPerConnection) this.#flood(stream);
       await new Promise((next) => setImmediate(next));
     }
     stream.destroy();
@@ -88,7 +90,7 @@ export class Http2Flooder {
   }
 
   #flood(stream: ByteStream): void {
-    for (let count = 0; count < this.#streamsATurn; count += 1) {
+    for (let count = 0; count < streamsPerTurn; count += 1) {
       this.#attack(this.#writer, this.#nextId);
       this.#nextId += 2;
       this.streams += 1;

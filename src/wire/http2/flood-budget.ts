@@ -29,8 +29,11 @@ export interface FloodLimits {
   readonly wastedStreamsPerSecond: number;
   /** The number of streams that a client may open before other connections get their turn. */
   readonly streamsPerTurn: number;
-  /** The same for a client that has wasted some of its streams. Each costs work that nobody needs. */
-  readonly wastefulStreamsPerTurn: number;
+  /**
+   * A client that wastes streams opens one at a time, and waits this long before the next, times the number of streams
+   * that it has wasted.
+   */
+  readonly pausePerWastedStreamMs: number;
 }
 
 /**
@@ -38,7 +41,7 @@ export interface FloodLimits {
  * measure.
  */
 const framesEarned = 3;
-/** A client that has used up this fraction of its account (one part in so many) gets shorter turns. */
+/** A client that has used up this fraction of its account (one part in so many) must wait between streams. */
 const wastefulParts = 25;
 /** A stream that breaks the protocol costs as much as this many cancelled ones. Correct clients have hardly any. */
 const brokenStreamCost = 5;
@@ -56,6 +59,7 @@ export class FloodBudget {
   #idleSinceMs: number;
   #wasted = 0;
   #wastedAtMs: number;
+  #openedAtMs = -Infinity;
   nowMs: number;
   /**
    * The account of streams is overdrawn: the connection must end as soon as no stream is in the middle of something.
@@ -86,11 +90,28 @@ export class FloodBudget {
     this.#idleFrames = 0;
   }
 
-  /** The number of streams that the peer may open in one turn now. */
-  get streamsPerTurn(): number {
-    const { wastedStreams, streamsPerTurn, wastefulStreamsPerTurn } = this.#limits;
+  /** Records a stream that the peer opened. */
+  opened(): void {
+    this.#openedAtMs = this.nowMs;
+  }
+
+  /**
+   * The time for which the peer's next stream must wait, because the peer wastes streams. A turn of the event loop is
+   * not enough: the next turns would all be busy with such streams, and each honest request takes several turns.
+   */
+  get waitMs(): number {
+    if (this.#wasted === 0) return 0;
+    const { wastedStreams, pausePerWastedStreamMs } = this.#limits;
     this.#refill();
-    return this.#wasted * wastefulParts < wastedStreams ? streamsPerTurn : wastefulStreamsPerTurn;
+    if (this.#wasted * wastefulParts < wastedStreams) return 0;
+    return Math.max(0, this.#openedAtMs + this.#wasted * pausePerWastedStreamMs - this.nowMs);
+  }
+
+  /** Begins such a wait, and returns its length. It restores nothing, because the peer does not rest meanwhile. */
+  wait(): number {
+    const { waitMs } = this;
+    if (waitMs > 0) this.#wastedAtMs = this.nowMs + waitMs;
+    return waitMs;
   }
 
   /** Records a stream that was served completely. */
@@ -116,6 +137,7 @@ export class FloodBudget {
   }
 
   #refill(): void {
+    if (this.nowMs <= this.#wastedAtMs) return;
     if (this.#wasted > 0) {
       const refilled = ((this.nowMs - this.#wastedAtMs) / 1000) * this.#limits.wastedStreamsPerSecond;
       this.#wasted = Math.max(0, this.#wasted - refilled);

@@ -66,8 +66,10 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
 
   /** The frames behind a head may take its stream back, which costs least in the same turn. */
   isTurnOver(streamId: number): boolean {
-    const { openedInTurn, budget, streams } = this.#core;
-    return openedInTurn > 0 && openedInTurn >= budget.streamsPerTurn && streams.get(streamId) === undefined;
+    const { openedInTurn, budget, limits, streams } = this.#core;
+    // Streams that waited here may have been broken since.
+    this.#throwIfExceeded();
+    return (openedInTurn >= limits.streamsPerTurn || budget.waitMs > 0) && streams.get(streamId) === undefined;
   }
 
   rstStream(streamId: number, code: number): void {
@@ -157,6 +159,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       return;
     }
     budget.earn(0);
+    budget.opened();
     this.#core.openedInTurn += 1;
     port.opened(streamId, fields, endStream);
     this.#throwIfExceeded();

@@ -65,10 +65,10 @@ export interface SessionPort {
    */
   failed(error: Http2ConnectionError): void;
   /**
-   * The peer has opened many streams at once. Read no more, and call {@link Http2Session.proceed} after other
-   * connections had their turn.
+   * The peer has opened many streams at once, or wastes them. Read no more, and call {@link Http2Session.proceed} after
+   * this time, and after other connections had their turn.
    */
-  deferred(): void;
+  deferred(waitMs: number): void;
   /** The peer does not answer pings. End the connection at once. */
   unanswered(): void;
 }

@@ -88,13 +88,17 @@ test("a peer that opens many streams at once is served in turns", () => {
 });
 
 for (const [title, round] of Object.entries(streamFloods)) {
-  test(`a peer that wastes streams gets shorter turns: ${title}`, () => {
+  test(`a peer that wastes streams opens one at a time, each later than the one before: ${title}`, () => {
     const model = new SessionModel();
     model.play(...Array.from({ length: 200 }, (_, index) => round(2 * index + 1)).flat());
     assert.equal(model.session.over, true);
     // Broken streams cost five times as much as those that are taken back.
-    const wasted = modelLimits.wastedStreams / (title === "taken back at once" ? 1 : 5);
-    assert.ok(model.turns >= wasted * 0.9 - modelLimits.streamsPerTurn, `${model.turns} turns`);
+    const cost = title === "taken back at once" ? 1 : 5;
+    const { wastedStreams, pausePerWastedStreamMs, streamsPerTurn } = modelLimits;
+    const streams = wastedStreams / cost;
+    assert.ok(model.turns >= streams * 0.9 - streamsPerTurn, `${model.turns} turns`);
+    const waitsMs = ((streams * (streams - 1)) / 2) * cost * pausePerWastedStreamMs;
+    assert.ok(model.waitedMs > 0.9 * waitsMs && model.waitedMs < 1.1 * waitsMs, `${model.waitedMs} of ${waitsMs} ms`);
     assert.deepEqual(model.finish(), []);
   });
 }

@@ -93,10 +93,10 @@ export class Http2Session<Stream extends SessionStream> {
     this.#heardAtMs = nowMs;
     const isWaiting = this.#reader.isDeferred;
     this.#turn(nowMs, () => this.#reader.push(chunk));
-    if (!isWaiting && this.isDeferred) this.#core.port.deferred();
+    if (!isWaiting) this.#tellDeferred();
   }
 
-  /** Whether input waits because the peer has opened as many streams as one turn may. */
+  /** Whether input waits because the peer has opened as many streams as it may for now. */
   get isDeferred(): boolean {
     return !this.#core.over && this.#reader.isDeferred;
   }
@@ -105,7 +105,11 @@ export class Http2Session<Stream extends SessionStream> {
   proceed(nowMs: number): void {
     if (!this.isDeferred) return;
     this.#turn(nowMs, () => this.#reader.proceed());
-    if (this.isDeferred) this.#core.port.deferred();
+    this.#tellDeferred();
+  }
+
+  #tellDeferred(): void {
+    if (this.isDeferred) this.#core.port.deferred(this.#core.budget.wait());
   }
 
   #turn(nowMs: number, read: () => void): void {

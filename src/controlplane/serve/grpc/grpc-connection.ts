@@ -1,5 +1,5 @@
 import type { Clock } from "../../../base/index.ts";
-import { inNextTurn, type ByteStream } from "../../../net/index.ts";
+import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
@@ -228,8 +228,8 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     this.#closeCalls();
   }
 
-  deferred(): void {
-    inNextTurn(this.#stream, () => {
+  deferred(waitMs: number): void {
+    inLaterTurn(this.#stream, { clock: this.#owner.clock, waitMs }, () => {
       this.session.proceed(this.#owner.clock.steadyMs());
       return !this.session.isDeferred;
     });

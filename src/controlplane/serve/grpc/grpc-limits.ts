@@ -33,9 +33,10 @@ export const grpcLimits = {
    */
   wastedStreams: 200,
   wastedStreamsPerSecond: 200,
-  /** Streams that a client may open before other connections get their turn, and fewer for one that wastes them. */
+  /** Streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  wastefulStreamsPerTurn: 1,
+  /** How long the next stream of a wasteful client waits for each stream that it has wasted. */
+  pausePerWastedStreamMs: 0.02,
   prematureResetMs: Infinity,
   answeredResetsAreFree: false,
   /** After how much quiet a client is asked for a sign of life, and how long it has to answer. */

@@ -25,7 +25,7 @@ export const modelLimits: SessionLimits = {
   wastedStreams: 50,
   wastedStreamsPerSecond: 1,
   streamsPerTurn: 3,
-  wastefulStreamsPerTurn: 1,
+  pausePerWastedStreamMs: 1,
   prematureResetMs: 1000,
   answeredResetsAreFree: true,
 };
@@ -175,10 +175,13 @@ export class SessionModel implements SessionPort, FrameHandler {
   #initialWindow = defaultWindow;
   #isFull = false;
   #isOver = false;
-  #isDeferred = false;
+  /** The time for which the session wants to wait, if it does. */
+  #deferredMs: number | undefined;
   #openedInTurn = 0;
   /** Turns that the session asked for. */
   turns = 0;
+  /** The time that it spent waiting between turns. */
+  waitedMs = 0;
   /** After bytes that form no whole frame, the peer's own intent is undefined. */
   #isLost = false;
   #nowMs = 0;
@@ -332,8 +335,10 @@ export class SessionModel implements SessionPort, FrameHandler {
   }
 
   #finishTurns(): void {
-    while (this.#isDeferred) {
-      this.#isDeferred = false;
+    while (this.#deferredMs !== undefined) {
+      this.#nowMs += this.#deferredMs;
+      this.waitedMs += this.#deferredMs;
+      this.#deferredMs = undefined;
       this.#openedInTurn = 0;
       this.turns += 1;
       this.session.proceed(this.#nowMs);
@@ -368,8 +373,8 @@ export class SessionModel implements SessionPort, FrameHandler {
     return this.#isFull;
   }
 
-  deferred(): void {
-    this.#isDeferred = true;
+  deferred(waitMs: number): void {
+    this.#deferredMs = waitMs;
   }
 
   opened(streamId: number, fields: readonly string[], endStream: boolean): void {

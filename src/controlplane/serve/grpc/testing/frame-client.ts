@@ -10,6 +10,10 @@ import {
 import type { GrpcCall } from "../grpc-call.ts";
 import { GrpcConnection, type ConnectionOwner } from "../grpc-connection.ts";
 import { FrameOutput } from "../frame-output.ts";
+import { grpcLimits } from "../grpc-limits.ts";
+
+/** How long the next call of a wasteful client waits at most. */
+const longestWaitMs = grpcLimits.wastedStreams * grpcLimits.pausePerWastedStreamMs;
 
 /** A byte stream whose other end is the test. */
 export class Pipe implements ByteStream {
@@ -115,6 +119,10 @@ export class HandClock implements Clock {
   get timers(): number {
     return this.#timers.length;
   }
+  /** The time until the next timer is due. */
+  get nextTimerMs(): number {
+    return Math.min(...this.#timers.map(({ atMs }) => atMs - this.#nowMs));
+  }
   pass(ms: number): void {
     this.#nowMs += ms;
     for (const timer of this.#timers.filter(({ atMs }) => atMs <= this.#nowMs)) {
@@ -172,9 +180,11 @@ export class FrameClient {
   readonly writer = new FrameWriter();
   readonly connection: GrpcConnection;
   readonly #reader = new FrameReader(this.heard, { maxFrameSize: 65_536, expectPreface: false });
+  readonly #clock: HandClock;
   #read = 0;
 
   constructor(owner: TestOwner, settings: readonly (readonly [number, number])[] = []) {
+    this.#clock = owner.clock;
     this.connection = new GrpcConnection(owner, this.pipe, { address: "10.0.0.1", port: 2, subjectAltName: undefined });
     this.connection.start();
     this.writer.preface();
@@ -202,7 +212,11 @@ export class FrameClient {
   async told(): Promise<readonly string[]> {
     await turn();
     // The connection reads on in later turns. Its answers leave at the end of the last one.
-    while (this.pipe.isPaused) await turn();
+    while (this.pipe.isPaused) {
+      const { nextTimerMs } = this.#clock;
+      if (nextTimerMs <= longestWaitMs) this.#clock.pass(nextTimerMs);
+      await turn();
+    }
     await turn();
     for (; this.#read < this.pipe.written.length; this.#read += 1)
       this.#reader.push(Buffer.from(this.pipe.written[this.#read] ?? []));
