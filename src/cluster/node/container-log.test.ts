@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -34,6 +34,22 @@ test("lines after a full disk are whole, even if the previous line was written p
     const lines = readLogText(path, everything).split("\n");
     assert.equal(lines[0], "first");
     assert.ok(lines.includes("fourth"), lines.join(" | "));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("a log that cannot be rotated continues in the same file", () => {
+  const directory = mkdtempSync(join(tmpdir(), "container-log-"));
+  try {
+    const path = join(directory, "0.log");
+    mkdirSync(join(`${path}.1`, "occupied"), { recursive: true });
+    const log = new ContainerLog(path, systemClock);
+    log.append(Buffer.concat([Buffer.alloc(11 * 1024 * 1024, "x"), Buffer.from("\n")]));
+    log.append(Buffer.from("after the rotation\n"));
+    log.end();
+    rmSync(`${path}.1`, { recursive: true });
+    assert.equal(readLogText(path, { ...everything, tailLines: 1 }), "after the rotation\n");
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -155,11 +155,22 @@ export class ContainerLog {
     for (const follower of this.#followers) follower(lines);
   }
 
+  /** A full disk may refuse the rename or have no room for another file. The log then continues in this one. */
   #rotate(): void {
-    closeSync(this.#descriptor);
-    renameSync(this.path, `${this.path}.1`);
-    this.#descriptor = openSync(this.path, "a", 0o640);
-    this.#size = 0;
+    const former = `${this.path}.1`;
+    try {
+      renameSync(this.path, former);
+    } catch {
+      return;
+    }
+    try {
+      const descriptor = openSync(this.path, "a", 0o640);
+      closeSync(this.#descriptor);
+      this.#descriptor = descriptor;
+      this.#size = 0;
+    } catch {
+      renameSync(former, this.path);
+    }
   }
 }
 

@@ -150,16 +150,21 @@ export class PodWorker {
       try {
         await this.#sync();
       } catch (error) {
-        this.#log.warn("a pod could not be brought to its state", {
-          pod: this.#pod.metadata.name,
-          error: messageOf(error),
-        });
-        this.#again(retryMs);
+        this.#retryAfter("a pod could not be brought to its state", error);
       }
-      this.#save();
+      try {
+        this.#save();
+      } catch (error) {
+        this.#retryAfter("the record of a pod could not be written", error);
+      }
       this.#status.changed();
     }
     this.#looping = false;
+  }
+
+  #retryAfter(what: string, error: unknown): void {
+    this.#log.warn(what, { pod: this.#pod.metadata.name, error: messageOf(error) });
+    this.#again(retryMs);
   }
 
   /** If several looks are requested, only the earliest matters, because that look requests the others again. */
