@@ -1,4 +1,4 @@
-import { nearestName } from "../base/index.ts";
+import { nearestName, truncated } from "../base/index.ts";
 import type { FieldIssue, IssueCode, Parsed } from "./parsed.ts";
 
 /**
@@ -196,8 +196,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 const shownCharacters = 60;
 
 function describe(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+  return truncated(JSON.stringify(value) ?? String(value), shownCharacters);
 }
 
 /** Whether an earlier key equals each key. False for undefined keys. Runs in linear time. */

@@ -1,3 +1,4 @@
+import { truncated } from "../base/index.ts";
 import type { FieldChange, Finding, Json, PreflightReport, ResourceGroup } from "../preflight/index.ts";
 import { paint, type Colour } from "./colour.ts";
 import { renderTable } from "./table.ts";
@@ -286,8 +287,7 @@ function changeText({ path, before, after }: FieldChange): string {
 
 function valueText(value: Json | undefined): string {
   const text = typeof value === "string" ? value : JSON.stringify(value ?? null);
-  const line = text.replaceAll("\n", "⏎");
-  return line.length > maxValueLength ? `${line.slice(0, maxValueLength)}…` : line;
+  return truncated(text.replaceAll("\n", "⏎"), maxValueLength);
 }
 
 function cut(lines: readonly string[]): string[] {

@@ -1,6 +1,6 @@
 import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../api/index.ts";
 import { istioKinds } from "../api/istio/index.ts";
-import type { Clock, Logger } from "../base/index.ts";
+import { truncated, type Clock, type Logger } from "../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../kube/index.ts";
 import { refusedId, type RefusedObjects } from "./ingest/index.ts";
 import { leadAlone } from "./leadership/index.ts";
@@ -107,8 +107,7 @@ function typeOf({ revision }: RefusedStatusOptions): string {
 }
 
 function messageFor(faults: string): string {
-  const text = `${faults}; the last version that was valid stays in force, if there was one`;
-  return text.length > maxMessage ? `${text.slice(0, maxMessage)}…` : text;
+  return truncated(`${faults}; the last version that was valid stays in force, if there was one`, maxMessage);
 }
 
 function conditionsOf(object: KubernetesObject): readonly Condition[] {

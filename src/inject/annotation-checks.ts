@@ -1,4 +1,4 @@
-import { addressBytes, userError } from "../base/index.ts";
+import { addressBytes, userError, truncated } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
@@ -95,9 +95,7 @@ export function checkAnnotations(annotations: Readonly<Record<string, string>>):
   for (const [name, value] of Object.entries(annotations)) {
     const expected = Object.hasOwn(checks, name) ? checks[name]?.(value) : undefined;
     if (expected !== undefined)
-      faults.push(
-        `annotation ${name} must be ${expected}, got "${value.length > maxQuoted ? `${value.slice(0, maxQuoted)}…` : value}"`,
-      );
+      faults.push(`annotation ${name} must be ${expected}, got "${truncated(value, maxQuoted)}"`);
   }
   if (faults.length > 0) throw userError("annotation-invalid", faults.join("; "));
 }

@@ -15,7 +15,7 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
     );
   let value: unknown;
   try {
-    value = parse(renderPodTemplate(text, templateData(input)));
+    value = parse(renderPodTemplate(text, templateData(input)), { logLevel: "error" });
   } catch (error) {
     throw failed(`cannot be used: ${messageOf(error)}`, error);
   }

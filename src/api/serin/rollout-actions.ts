@@ -1,3 +1,4 @@
+import { truncated } from "../../base/index.ts";
 import type { RolloutAction, RolloutActionOffer } from "../rollout-action.ts";
 import { keyOf } from "../meta.ts";
 import type { Canary } from "./canary.ts";
@@ -287,6 +288,5 @@ function objectText({ kind, name, namespace }: ObjectReference): string {
 const maxValueLength = 80;
 
 function shortJson(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.length <= maxValueLength ? text : `${text.slice(0, maxValueLength)}…`;
+  return truncated(JSON.stringify(value), maxValueLength);
 }

@@ -6,7 +6,7 @@ import {
   type KubernetesObject,
 } from "../../api/index.ts";
 import { istioKinds, type IstioCondition } from "../../api/istio/index.ts";
-import type { Clock, Logger } from "../../base/index.ts";
+import { truncated, type Clock, type Logger } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { leadAlone } from "../leadership/index.ts";
 
@@ -115,7 +115,7 @@ function wantedConditions(
     type: fieldCondition,
     status: "True",
     reason: "FieldsWithoutEffect",
-    message: shortened(formatIssues(issues).replaceAll("\n", "; ")),
+    message: truncated(formatIssues(issues).replaceAll("\n", "; "), maxMessageLength),
     observedGeneration: object.metadata.generation,
   } as IstioCondition;
   const wanted: IstioCondition = { ...said, lastTransitionTime: own?.lastTransitionTime ?? metaTime(clock.nowMs()) };
@@ -128,8 +128,4 @@ function wantedConditions(
   )
     return undefined;
   return [...before.filter(({ type }) => type !== fieldCondition), wanted];
-}
-
-function shortened(text: string): string {
-  return text.length > maxMessageLength ? `${text.slice(0, maxMessageLength)}…` : text;
 }

@@ -27,7 +27,7 @@ function readConfig<Config>(
   if (tooDeep !== undefined) throw userError("bad-mesh-config", `${path} ${tooDeep}`);
   let raw: unknown;
   try {
-    raw = parse(text);
+    raw = parse(text, { logLevel: "error" });
   } catch (error) {
     throw userError("bad-mesh-config", `${path} is no YAML: ${messageOf(error)}`);
   }
@@ -67,7 +67,7 @@ class ConfigFile<Config> {
 
   /** The parsed text in force. */
   get tree(): unknown {
-    return parse(this.#text);
+    return parse(this.#text, { logLevel: "error" });
   }
 
   async load(): Promise<Config> {

@@ -120,7 +120,7 @@ export class InjectionSource {
   #currentMesh(): MeshForInjection {
     const text = this.#options.meshText();
     if (this.#mesh === undefined || text !== this.#meshText) {
-      this.#mesh = readMeshForInjection(parse(text));
+      this.#mesh = readMeshForInjection(parse(text, { logLevel: "error" }));
       this.#meshText = text;
     }
     return this.#mesh;

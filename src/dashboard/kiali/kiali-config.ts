@@ -24,7 +24,7 @@ const defaultMetricsPort = 9090;
 export function parseKialiConfig(text: string, source: string): KialiConfig {
   let document: unknown;
   try {
-    document = parse(text);
+    document = parse(text, { logLevel: "error" });
   } catch (error) {
     throw userError("file-invalid", `${source} is no YAML: ${messageOf(error)}`);
   }

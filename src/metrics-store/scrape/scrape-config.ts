@@ -65,7 +65,7 @@ const defaultTimeoutMs = 10_000;
 export function parseScrapeConfig(text: string, source: string): ScrapeConfig {
   let document: unknown;
   try {
-    document = parse(text);
+    document = parse(text, { logLevel: "error" });
   } catch (error) {
     const [place] = error instanceof YAMLParseError ? (error.linePos ?? []) : [];
     throw userError(

@@ -1,5 +1,5 @@
 import { configMapKind, deploymentKind, podKind, type Deployment } from "../../api/kubernetes/index.ts";
-import { messageOf, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
+import { messageOf, userError, truncated, type Clock, type Environment, type Logger } from "../../base/index.ts";
 import type { KubeClient, KubeConfig, OverlaidObject } from "../../kube/index.ts";
 import type { ResourceChange } from "../compare/resources.ts";
 import type { FieldChange } from "../tree-diff.ts";
@@ -244,5 +244,5 @@ function differenceText(fields: readonly FieldChange[]): string {
   const text = [...lines, ...(fields.length > maxFields ? [`and ${fields.length - maxFields} more fields`] : [])].join(
     "\n",
   );
-  return text.length <= maxDifferenceLength ? text : `${text.slice(0, maxDifferenceLength)}…`;
+  return truncated(text, maxDifferenceLength);
 }

@@ -1,4 +1,4 @@
-import { userError, type Clock } from "../../base/index.ts";
+import { userError, truncated, type Clock } from "../../base/index.ts";
 import {
   journalFormatVersion,
   maxDecisions,
@@ -141,7 +141,7 @@ function clipped(record: DecisionRecord): DecisionRecord {
 }
 
 function clippedText(text: string): string {
-  return text.length > maxTextCharacters ? `${text.slice(0, maxTextCharacters)}…` : text;
+  return truncated(text, maxTextCharacters);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { truncated } from "../../base/index.ts";
 import { describeReference, type Write } from "./step.ts";
 
 const shownCharacters = 300;
@@ -10,6 +11,5 @@ export function conflictDetail(write: Write, found: unknown, expected: unknown, 
 
 /** A value for people, shortened. */
 export function shown(value: unknown): string {
-  const text = value === undefined ? "nothing" : JSON.stringify(value);
-  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+  return truncated(value === undefined ? "nothing" : JSON.stringify(value), shownCharacters);
 }

@@ -1,4 +1,4 @@
-import { messageOf } from "../../base/index.ts";
+import { messageOf, truncated } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { AcknowledgementReport, ConnectedProxy, ObjectReference } from "../../api/serin/index.ts";
 import type { CheckObservation, SettleState } from "../decide/index.ts";
@@ -11,6 +11,8 @@ import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-
 export const notAskedLeft = 100_000;
 /** Stands for an unready control plane. It exceeds the sum over any number of control planes. */
 export const notReadyLeft = 1000 * notAskedLeft;
+/** A proxy may name every resource that it rejected. The first ones are evidence enough. */
+const reasonCharacters = 240;
 
 /**
  * Whether every pilot has processed the object's current version, and every connected proxy has acknowledged the
@@ -47,7 +49,7 @@ function acknowledgedState(pilot: PilotPod, { processed, proxies }: Acknowledgem
     if (proxy.rejected !== null)
       return {
         state: "failed",
-        detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${clipped(proxy.rejected.reason)}`,
+        detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${truncated(proxy.rejected.reason, reasonCharacters)}`,
       };
   const late = proxies.filter(({ connected, acknowledged }) => connected && !acknowledged);
   const [first] = late;
@@ -88,13 +90,6 @@ function isStale({ types }: ConnectedProxy): boolean {
   return Object.values(types).some(({ sent, acked }) => sent !== acked);
 }
 
-const reasonCharacters = 240;
-
-/** A proxy may name every resource that it rejected. The first ones are evidence enough. */
-function clipped(reason: string): string {
-  return reason.length > reasonCharacters ? `${reason.slice(0, reasonCharacters)}…` : reason;
-}
-
 /** All proxies of the revision's control plane, and what they rejected. */
 async function rejections(
   view: ClusterView,
@@ -103,7 +98,9 @@ async function rejections(
   const proxies = await servedProxies(view, revision);
   const rejected = proxies.flatMap(({ id, types }) =>
     Object.entries(types).flatMap(([typeUrl, { reason }]) =>
-      reason === null ? [] : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${clipped(reason)}`],
+      reason === null
+        ? []
+        : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${truncated(reason, reasonCharacters)}`],
     ),
   );
   return { proxies, rejected };

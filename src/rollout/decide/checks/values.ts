@@ -1,3 +1,4 @@
+import { truncated } from "../../../base/index.ts";
 import type { CheckSpec, Verdict } from "../../../api/serin/index.ts";
 import type { SeenValues } from "../observation.ts";
 import type { CheckSubject } from "../step.ts";
@@ -68,6 +69,5 @@ function judgeAnswer({ result, status = 0 }: SeenValues, told: string): Judgemen
 
 function shown(value: unknown): string {
   if (isNothing(value)) return "nothing";
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+  return truncated(typeof value === "string" ? value : JSON.stringify(value), shownCharacters);
 }

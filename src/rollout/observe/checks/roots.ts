@@ -1,3 +1,4 @@
+import { truncated } from "../../../base/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { scrapeAll } from "./counters.ts";
@@ -68,5 +69,5 @@ export async function observeRoots(
 }
 
 function shown(root: string): string {
-  return root.length > shownDigits ? `${root.slice(0, shownDigits)}…` : root;
+  return truncated(root, shownDigits);
 }

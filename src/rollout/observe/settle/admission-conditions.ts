@@ -1,7 +1,11 @@
+import { truncated } from "../../../base/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { validatingWebhookConfigurationKind } from "../../../api/kubernetes/index.ts";
 import { errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
+
+/** A message may have those of several webhooks. */
+const messageCharacters = 300;
 
 /** The engine's own namespace, whose labels request no sidecars. */
 const testNamespace = "serin-system";
@@ -25,7 +29,7 @@ export async function tagServesState(client: KubeClient, tag: string, revision: 
   });
   if (status >= 300) {
     const refusal = errorOfStatus({ verb: "dry run", object: `a pod of tag ${tag}` }, status, text);
-    return { state: "waiting", detail: clipped(refusal.message) };
+    return { state: "waiting", detail: truncated(refusal.message, messageCharacters) };
   }
   const found = (JSON.parse(text) as Pod).metadata.annotations?.[revisionKey];
   if (found === revision) return { state: "met" };
@@ -66,12 +70,8 @@ export async function validatorServesState(client: KubeClient, revision: string)
   const isAnswer = /no\.such\.attribute|unknown attribute|denied the request/.test(text);
   return isAnswer
     ? { state: "met" }
-    : { state: "waiting", detail: `${service ?? expected} does not validate yet: ${clipped(refusal.message)}` };
-}
-
-const messageCharacters = 300;
-
-/** A message may have those of several webhooks. */
-function clipped(message: string): string {
-  return message.length > messageCharacters ? `${message.slice(0, messageCharacters)}…` : message;
+    : {
+        state: "waiting",
+        detail: `${service ?? expected} does not validate yet: ${truncated(refusal.message, messageCharacters)}`,
+      };
 }
