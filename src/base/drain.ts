@@ -43,3 +43,14 @@ export function aborted(signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }
+
+/**
+ * Calls `run` once when the signal aborts, and at once if it already has. A listener of the signal alone would never
+ * hear of an abort that came first, for example during an `await`. Disposing the handle cancels the call. Without a
+ * signal nothing happens.
+ */
+export function onAbort(signal: AbortSignal | undefined, run: () => void): Disposable {
+  if (signal?.aborted === true) run();
+  else signal?.addEventListener("abort", run, { once: true });
+  return { [Symbol.dispose]: () => signal?.removeEventListener("abort", run) };
+}

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { ShutdownController, userError, type Shutdown } from "../base/index.ts";
+import { ShutdownController, userError, onAbort, type Shutdown } from "../base/index.ts";
 import { ApiServer, type ListenTarget } from "../cluster/apiserver/index.ts";
 import { createSchemaRegistry } from "../cluster/schema/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -71,12 +71,7 @@ export async function run(context: RoleContext): Promise<number> {
 function endedByParent(shutdown: Shutdown): Shutdown {
   if (process.send === undefined) return shutdown;
   const controller = new ShutdownController();
-  const follow = (signal: AbortSignal): void => {
-    if (signal.aborted) controller.request("asked to end");
-    else signal.addEventListener("abort", () => controller.request("asked to end"), { once: true });
-  };
-  follow(shutdown.drain);
-  follow(shutdown.force);
+  for (const signal of [shutdown.drain, shutdown.force]) onAbort(signal, () => controller.request("asked to end"));
   process.once("disconnect", () => {
     controller.request("the supervisor is gone");
     controller.request("the supervisor is gone");

@@ -1,7 +1,15 @@
 import { setMaxListeners } from "node:events";
 import type { Readable } from "node:stream";
 import { apiVersionOf, type KindDefinition, type KubernetesObject } from "../api/index.ts";
-import { SerinError, toSerinError, transientError, userError, type Clock, type Logger } from "../base/index.ts";
+import {
+  SerinError,
+  toSerinError,
+  transientError,
+  userError,
+  onAbort,
+  type Clock,
+  type Logger,
+} from "../base/index.ts";
 import type {
   ApplyOptions,
   DeleteOptions,
@@ -317,9 +325,7 @@ class HttpKubeClient implements KubeConnection {
   ): Promise<Answer> {
     const deadline = new AbortController();
     using _timer = this.#clock.after(requestTimeoutMs, () => deadline.abort());
-    const abort = (): void => deadline.abort(outer?.reason);
-    if (outer?.aborted === true) abort();
-    outer?.addEventListener("abort", abort, { once: true });
+    using _abort = onAbort(outer, () => deadline.abort(outer?.reason));
     try {
       return await run(deadline.signal);
     } catch (error) {
@@ -329,8 +335,6 @@ class HttpKubeClient implements KubeConnection {
       throw transientError("timeout", `${subject.verb} of ${subject.object}: no answer within ${requestTimeoutMs} ms`, {
         cause: error,
       });
-    } finally {
-      outer?.removeEventListener("abort", abort);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { WebSocket } from "ws";
-import { transientError, userError, type Clock } from "../base/index.ts";
+import { transientError, userError, onAbort, type Clock } from "../base/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
 
@@ -65,7 +65,7 @@ export async function execInPod(options: PodExecOptions): Promise<PodExec> {
       ),
     ),
   );
-  options.signal?.addEventListener("abort", () => socket.terminate(), { once: true });
+  onAbort(options.signal, () => socket.terminate());
   await opened(socket, options);
   return {
     write: (text) => socket.send(Buffer.concat([Buffer.of(channels.stdin), Buffer.from(text)])),

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { transientError } from "../base/index.ts";
+import { transientError, onAbort } from "../base/index.ts";
 
 export interface StreamExchange {
   readonly method: string;
@@ -36,10 +36,11 @@ export async function requestOverStream(
   };
   const outgoing = request({ method, path, host: "localhost", headers, createConnection: () => stream });
   return await new Promise((resolve, reject) => {
-    const abort = (): void =>
-      void outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted"));
-    signal?.addEventListener("abort", abort, { once: true });
-    outgoing.once("close", () => signal?.removeEventListener("abort", abort));
+    const abort = onAbort(
+      signal,
+      () => void outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted")),
+    );
+    outgoing.once("close", () => abort[Symbol.dispose]());
     // Also needed after the response has begun, because a stream that breaks reports it to the request.
     outgoing.on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {

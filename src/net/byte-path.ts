@@ -1,5 +1,5 @@
 import { connect as connectSocket, createServer, Socket } from "node:net";
-import { transientError } from "../base/index.ts";
+import { transientError, onAbort } from "../base/index.ts";
 import { ipFamilyOf, unmapIp } from "../wire/netlink/index.ts";
 import type { ByteListener, ByteStream, ConnectOptions } from "./byte-stream.ts";
 import { HandleStream, type HandleBacking } from "./handle-stream.ts";
@@ -56,14 +56,16 @@ function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposa
     () => giveUp(transientError("timeout", `${connectName(options)}: no answer in ${timeoutMs} ms`)),
     timeoutMs,
   );
-  const onAbort = (): void =>
-    giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: signal?.reason }));
-  if (signal?.aborted === true) queueMicrotask(onAbort);
-  else signal?.addEventListener("abort", onAbort, { once: true });
+  // The caller needs a moment for what it gives up.
+  const abort = onAbort(signal, () =>
+    queueMicrotask(() =>
+      giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: signal?.reason })),
+    ),
+  );
   return {
     [Symbol.dispose]: () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      abort[Symbol.dispose]();
     },
   };
 }

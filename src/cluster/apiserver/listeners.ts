@@ -2,7 +2,7 @@ import { createSecureServer, type Http2SecureServer } from "node:http2";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { userError } from "../../base/index.ts";
+import { userError, onAbort } from "../../base/index.ts";
 
 /** Where to listen: an address, or a descriptor that is already bound. */
 export type ListenTarget = { readonly host: string; readonly port: number } | { readonly fd: number };
@@ -83,8 +83,8 @@ export class Listeners {
       this.#idle = resolve;
       const timer = setTimeout(resolve, graceMs);
       timer.unref();
-      forced.addEventListener("abort", () => resolve(), { once: true });
-      if (this.#active === 0 || forced.aborted) resolve();
+      onAbort(forced, resolve);
+      if (this.#active === 0) resolve();
     });
     this.#tls.close();
     // Wait a turn of the event loop, so that written answers leave the process.

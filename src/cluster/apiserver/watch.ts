@@ -1,3 +1,4 @@
+import { onAbort } from "../../base/index.ts";
 import type { ChangeEvent, StoredRecord } from "../store/index.ts";
 import { includeObjectOf, type ResourceContext, type ServerParts } from "./context.ts";
 import { apiVersionOf, type IncludeObject } from "./encoder.ts";
@@ -106,13 +107,12 @@ class WatchStream {
     const ticker = bookmarks
       ? setInterval(() => this.#write([this.#bookmark()]), bookmarkIntervalMs).unref()
       : undefined;
-    stopping.addEventListener("abort", end);
-    if (stopping.aborted) end();
+    const stopped = onAbort(stopping, end);
     response.on("close", () => {
       subscription[Symbol.dispose]();
       timer[Symbol.dispose]();
       clearInterval(ticker);
-      stopping.removeEventListener("abort", end);
+      stopped[Symbol.dispose]();
     });
     response.on("error", () => undefined);
   }

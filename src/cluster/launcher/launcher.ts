@@ -7,6 +7,7 @@ import {
   messageOf,
   SerinError,
   userError,
+  onAbort,
   type Clock,
   type Environment,
   type ErrorCode,
@@ -118,7 +119,7 @@ export class Launcher {
       } else void this.#serve(child, request, apiServer);
     });
     if (command.writesUidMap) await writeUidMap(child, this.#options.clock);
-    signal.addEventListener("abort", () => this.#stop(child), { once: true });
+    onAbort(signal, () => this.#stop(child));
     const code = await ended;
     this.#log.info("the lab has ended", { code });
     if (!wasReady && !signal.aborted) {

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { internalError, SerinError, userError, type Environment } from "../../base/index.ts";
+import { internalError, SerinError, userError, onAbort, type Environment } from "../../base/index.ts";
 import { createClusterPki, type ClusterPki } from "../apiserver/cluster-pki.ts";
 import { parseImageCatalogue } from "../images/parse-catalogue.ts";
 import { compileCacheDirectory, labHostUid, labRunsAsOtherUser, type LauncherProgress } from "../launcher/index.ts";
@@ -213,7 +213,7 @@ async function waitForLauncher(launcher: ChildProcess, directory: string, signal
       if (error === undefined) resolve(port);
       else reject(error);
     };
-    signal.addEventListener("abort", () => settle(interrupted()), { once: true });
+    onAbort(signal, () => settle(interrupted()));
     launcher.once("error", (error) => settle(internalError("launcher-failed", error.message, { cause: error })));
     launcher.once("exit", (code) =>
       settle(

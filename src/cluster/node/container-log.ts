@@ -2,7 +2,7 @@ import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, re
 import { Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
-import type { Clock } from "../../base/index.ts";
+import { onAbort, type Clock } from "../../base/index.ts";
 
 /** At this size a file is renamed to `.1`, replacing the former one. So a container keeps at most twice this size. */
 const rotateBytes = 10 * 1024 * 1024;
@@ -124,10 +124,10 @@ export class ContainerLog {
       if (!following) return;
       while (!signal.aborted && !renderer.full) {
         if (queue.length === 0) {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-            signal.addEventListener("abort", () => resolve(), { once: true });
-          });
+          const { promise, resolve } = Promise.withResolvers<void>();
+          wake = resolve;
+          using _abort = onAbort(signal, resolve);
+          await promise;
           continue;
         }
         const lines = queue.shift();

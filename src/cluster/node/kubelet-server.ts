@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { type Logger, messageOf, SerinError, userError } from "../../base/index.ts";
+import { messageOf, SerinError, userError, onAbort, type Logger } from "../../base/index.ts";
 import { readLogText, type LogReadOptions } from "./container-log.ts";
 import { serveAttach, serveExec } from "./exec-service.ts";
 import type { ManagedContainer } from "./managed-container.ts";
@@ -66,8 +66,7 @@ export class KubeletServer {
         server.close(() => resolve());
         server.closeAllConnections();
       };
-      if (signal.aborted) end();
-      else signal.addEventListener("abort", end, { once: true });
+      onAbort(signal, end);
     });
   }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { keyOf, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
-import { describeError, type Clock, type Logger } from "../../base/index.ts";
+import { describeError, onAbort, type Clock, type Logger } from "../../base/index.ts";
 import {
   createInformer,
   parseUntrustedKubeConfig,
@@ -263,7 +263,7 @@ export class RemoteClusters {
         waitedMs: timeoutMs,
       });
     });
-    remote.stop.signal.addEventListener("abort", () => timer[Symbol.dispose](), { once: true });
+    onAbort(remote.stop.signal, () => timer[Symbol.dispose]());
     void remote.ingest.synced.then(() => timer[Symbol.dispose]());
   }
 

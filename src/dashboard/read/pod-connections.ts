@@ -1,5 +1,5 @@
 import { connect, isIPv6, type Socket } from "node:net";
-import { messageOf, transientError, type Clock } from "../../base/index.ts";
+import { messageOf, transientError, onAbort, type Clock } from "../../base/index.ts";
 import {
   bodyFramings,
   ChunkedScanner,
@@ -205,18 +205,13 @@ class PodConnection {
     this.wasAnswered = false;
     this.#isInBody = false;
     this.#headParts = undefined;
-    const abort = (): void => this.#end(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      return await new Promise<boolean>((resolve, reject) => {
-        this.#done = resolve;
-        this.#failed = reject;
-        if (this.#socket.destroyed) reject(new Error("the connection was closed"));
-        else this.#socket.write(`GET ${path} HTTP/1.1\r\nhost: ${this.host}\r\naccept: */*\r\n\r\n`);
-      });
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    this.#done = resolve;
+    this.#failed = reject;
+    using _abort = onAbort(signal, () => this.#end(signal.reason));
+    if (this.#socket.destroyed) reject(new Error("the connection was closed"));
+    else this.#socket.write(`GET ${path} HTTP/1.1\r\nhost: ${this.host}\r\naccept: */*\r\n\r\n`);
+    return await promise;
   }
 
   #end(cause: unknown): void {

@@ -4,6 +4,7 @@ import {
   systemClock,
   systemRandom,
   transientError,
+  onAbort,
   type Clock,
   type Logger,
   type Random,
@@ -96,15 +97,13 @@ export class CertificateManager implements CertificateSource {
     // The CA may have returned while nobody waited.
     if (entry.waiters.size === 0 && entry.error !== undefined) entry.wake.abort();
     entry.waiters.add(waiter);
-    const onAbort = () => {
+    const abort = onAbort(signal, () => {
       const cause = entry.error === undefined ? "" : `: ${entry.error}`;
       reject(transientError("certificate-wait", `no certificate for ${identity} in time${cause}`));
-    };
-    if (signal?.aborted === true) onAbort();
-    signal?.addEventListener("abort", onAbort, { once: true });
+    });
     return await promise.finally(() => {
       entry.waiters.delete(waiter);
-      signal?.removeEventListener("abort", onAbort);
+      abort[Symbol.dispose]();
     });
   }
 

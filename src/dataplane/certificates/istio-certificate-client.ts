@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
-import { messageOf, transientError } from "../../base/index.ts";
+import { messageOf, onAbort, transientError } from "../../base/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import { callMetadata, type ControlPlaneEndpoint, openChannel } from "../grpc-channel.ts";
@@ -46,7 +46,7 @@ export class IstioCertificateClient implements CertificateAuthority {
             else resolve(bytes);
           },
         );
-        signal.addEventListener("abort", () => call.cancel(), { once: true });
+        onAbort(signal, () => call.cancel());
       });
       return fromBinary(IstioCertificateResponseSchema, answer).certChain;
     } catch (error) {

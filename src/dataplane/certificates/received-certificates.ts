@@ -1,4 +1,4 @@
-import { transientError } from "../../base/index.ts";
+import { transientError, onAbort } from "../../base/index.ts";
 import type { CertificateSource, WorkloadCertificate } from "./certificate-types.ts";
 
 /** Certificates that another thread fetches and rotates. */
@@ -35,14 +35,12 @@ export class ReceivedCertificates implements CertificateSource {
   }
 
   #changed(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#waiters.delete(done);
-        signal?.removeEventListener("abort", done);
-        resolve();
-      };
-      this.#waiters.add(done);
-      signal?.addEventListener("abort", done, { once: true });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiters.add(resolve);
+    const abort = onAbort(signal, resolve);
+    return promise.finally(() => {
+      this.#waiters.delete(resolve);
+      abort[Symbol.dispose]();
     });
   }
 }

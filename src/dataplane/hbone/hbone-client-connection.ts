@@ -1,4 +1,4 @@
-import { messageOf, transientError, type Clock } from "../../base/index.ts";
+import { messageOf, transientError, onAbort, type Clock } from "../../base/index.ts";
 import type { ByteStreamHandler, SecureStream } from "../../net/index.ts";
 import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
@@ -99,11 +99,10 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     const timer = this.#clock.after(timeoutMs, () =>
       giveUp(transientError("timeout", `no answer to CONNECT ${options.authority} within ${Math.round(timeoutMs)} ms`)),
     );
-    const onAbort = () => giveUp(transientError("aborted", "the connect was given up"));
-    options.signal?.addEventListener("abort", onAbort, { once: true });
+    const abort = onAbort(options.signal, () => giveUp(transientError("aborted", "the connect was given up")));
     return promise.finally(() => {
       timer[Symbol.dispose]();
-      options.signal?.removeEventListener("abort", onAbort);
+      abort[Symbol.dispose]();
       this.#pending.delete(stream);
     });
   }

@@ -152,6 +152,22 @@ test("updates are ACKed or NACKed with the reason, and a reconnect requests only
   again.stop();
 });
 
+test("an abort while the channel is being opened ends the client", { timeout: 10_000 }, async (t) => {
+  const control = new ControlPlane();
+  await control.start();
+  t.after(() => control.stop());
+  const client = new DeltaXdsClient({
+    endpoint: { url: `http://127.0.0.1:${control.port}`, headers: {} },
+    node: { id: "ztunnel~1.2.3.4~pod.ns~ns.svc.cluster.local", metadata: {} },
+    subscriptions: [{ typeUrl: "type/everything", mode: "wildcard", apply: () => undefined }],
+    log: silentLogger,
+  });
+  const stop = new AbortController();
+  const running = client.run(stop.signal);
+  stop.abort();
+  await running;
+});
+
 /** A clock whose timers end when the test says, by their length. */
 function clockOfTimers(): { readonly clock: Clock; readonly elapse: (ms: number) => void } {
   const timers = new Map<object, { readonly ms: number; readonly run: () => void }>();

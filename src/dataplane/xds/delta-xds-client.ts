@@ -6,6 +6,7 @@ import {
   systemClock,
   systemRandom,
   transientError,
+  onAbort,
   type Clock,
   type Logger,
   type Random,
@@ -167,15 +168,11 @@ export class DeltaXdsClient implements XdsClient {
       const identity = (bytes: Buffer) => bytes;
       const stream = client.makeBidiStreamRequest(discoveryMethods.deltaAds, identity, identity, metadata);
       const ended = this.#follow(stream, onResponse);
-      const cancel = () => stream.cancel();
-      signal.addEventListener("abort", cancel, { once: true });
+      // The signal may have been aborted while the channel was opened.
+      using _cancel = onAbort(signal, () => stream.cancel());
       using _timer = this.#clock.after(timeoutMs, () => this.#giveUpUnlessConnected(client, stream, timeoutMs));
-      try {
-        this.#begin(stream);
-        await ended;
-      } finally {
-        signal.removeEventListener("abort", cancel);
-      }
+      this.#begin(stream);
+      await ended;
     } finally {
       this.#stream = undefined;
       this.#connected = false;

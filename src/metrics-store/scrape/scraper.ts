@@ -1,4 +1,4 @@
-import { aborted, messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { aborted, messageOf, onAbort, type Clock, type Logger } from "../../base/index.ts";
 import {
   endpointsKind,
   nodeKind,
@@ -88,7 +88,7 @@ export class Scraper {
   async run(signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
     const watching: Promise<void>[] = [];
-    signal.addEventListener("abort", () => stop.abort(), { once: true });
+    onAbort(signal, () => stop.abort());
     const prune = setInterval(() => this.#options.store.prune(this.#options.clock.nowMs()), pruneEveryMs);
     try {
       while (!signal.aborted) {

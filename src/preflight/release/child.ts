@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { transientError, userError, type Environment } from "../../base/index.ts";
+import { transientError, userError, onAbort, type Environment } from "../../base/index.ts";
 
 /** How to start one program of a release. */
 export interface Program {
@@ -37,9 +37,8 @@ export function startChild(
     env: { ...env, NODE_OPTIONS: options },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const stop = (): void => endChild(child);
-  signal.addEventListener("abort", stop, { once: true });
-  child.once("close", () => signal.removeEventListener("abort", stop));
+  const abort = onAbort(signal, () => endChild(child));
+  child.once("close", () => abort[Symbol.dispose]());
   // The caller learns of failures by `close`, or by `error` if the program cannot be started.
   child.on("error", () => undefined);
   return child;

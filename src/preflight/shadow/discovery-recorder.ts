@@ -1,6 +1,6 @@
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { transientError } from "../../base/index.ts";
+import { transientError, onAbort } from "../../base/index.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -64,7 +64,7 @@ abstract class Exchange {
     try {
       await new Promise<void>((resolve, reject) => {
         const fail = (error: unknown): void => reject(error instanceof Error ? error : new Error(String(error)));
-        limit.addEventListener("abort", () => fail(this.#late(signal, target)), { once: true });
+        onAbort(limit, () => fail(this.#late(signal, target)));
         this.stream.on("error", (error) =>
           fail(
             transientError(

@@ -1,5 +1,13 @@
 import { configMapKind, deploymentKind, podKind, type Deployment } from "../../api/kubernetes/index.ts";
-import { messageOf, userError, truncated, type Clock, type Environment, type Logger } from "../../base/index.ts";
+import {
+  messageOf,
+  userError,
+  truncated,
+  onAbort,
+  type Clock,
+  type Environment,
+  type Logger,
+} from "../../base/index.ts";
 import type { KubeClient, KubeConfig, OverlaidObject } from "../../kube/index.ts";
 import type { ResourceChange } from "../compare/resources.ts";
 import type { FieldChange } from "../tree-diff.ts";
@@ -164,8 +172,7 @@ export class WhatIf {
     const { istioNamespace: namespace, env, clock, log } = this.#options;
     // The processes outlive a question that is answered, and end with one that is given up.
     const ended = new AbortController();
-    const giveUp = (): void => ended.abort(signal.reason);
-    signal.addEventListener("abort", giveUp, { once: true });
+    using _giveUp = onAbort(signal, () => ended.abort(signal.reason));
     const runner = await ReleaseRunner.open({ env, signal: ended.signal });
     let pilots: ShadowPilots | undefined;
     try {
@@ -193,8 +200,6 @@ export class WhatIf {
       if (pilots !== undefined) await this.#warm.end({ key, pilots, runner });
       else await runner.close().catch(() => undefined);
       throw error;
-    } finally {
-      signal.removeEventListener("abort", giveUp);
     }
   }
 }

@@ -1,7 +1,7 @@
 import { rootCertificates } from "node:tls";
 import { fromBinary } from "@bufbuild/protobuf";
 import { certificateRef, rootsRef } from "./secret-source.ts";
-import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, transientError, userError, onAbort, type Clock, type Logger } from "../../base/index.ts";
 import type { CertificateSource, WorkloadCertificate, XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import { SecretSchema, type Secret } from "../../wire/envoy/index.ts";
@@ -149,7 +149,7 @@ export class SecretStore {
   async changed(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.add(resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    onAbort(signal, resolve);
     const { certificates, identity } = this.#options;
     if (certificates.peek(identity) === undefined)
       void certificates.fetch(identity, signal).then(

@@ -1,4 +1,4 @@
-import { transientError } from "../../base/index.ts";
+import { transientError, onAbort } from "../../base/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../terms/call-cluster.ts";
 import { headText } from "../terms/header-text.ts";
@@ -57,9 +57,8 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   }
 
   async run(signal: AbortSignal): Promise<ClusterAnswer> {
-    const abort = (): void => this.#giveUp(transientError("cancelled", `${this.#name} was given up`));
-    if (signal.aborted) throw signal.reason;
-    signal.addEventListener("abort", abort, { once: true });
+    signal.throwIfAborted();
+    using _abort = onAbort(signal, () => this.#giveUp(transientError("cancelled", `${this.#name} was given up`)));
     const timer = setTimeout(() => {
       this.#endpoint.report({ kind: "timeout" });
       this.#giveUp(transientError("timeout", `${this.#name} took longer than ${this.#request.timeoutMs} ms`));
@@ -72,7 +71,6 @@ class ClusterCall implements PoolUser, ResponseReceiver {
       return await this.#answer.promise;
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
     }
   }
 

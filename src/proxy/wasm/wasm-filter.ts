@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { onAbort, type Clock } from "../../base/index.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterCounter } from "../terms/filter-statistics.ts";
 import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "../filters/http-filter.ts";
@@ -79,7 +79,7 @@ export class WasmFilter implements HttpFilter {
       },
     });
     this.#streams.set(request, stream);
-    signal.addEventListener("abort", () => stream.end(), { once: true });
+    onAbort(signal, () => stream.end());
     const outcome = await stream.requestHead(before, !request.hasBody);
     if (outcome.kind === "reply") return outcome.reply;
     if (outcome.kind === "abort") return { ...moduleFailedReply, details: "wasm_close_stream" };

@@ -1,4 +1,4 @@
-import { Backoff, messageOf, systemRandom, type Clock, type Logger, type Random } from "../../base/index.ts";
+import { Backoff, messageOf, systemRandom, onAbort, type Clock, type Logger, type Random } from "../../base/index.ts";
 import { closeDescriptor, SeqpacketConnection, type SeqpacketMessage } from "../../net/index.ts";
 import {
   decodeZdsRequest,
@@ -58,20 +58,19 @@ export class ZdsClient {
     // Handles requests one after the other, because answers must have their order.
     let queue = Promise.resolve();
     return new Promise((resolve) => {
-      const stop = () => connection.close();
-      signal.addEventListener("abort", stop, { once: true });
+      let abort: Disposable | undefined;
       connection.start({
         message: (message) => {
           queue = queue.then(() => this.#handle(connection, message, known));
         },
         close: (error) => {
-          signal.removeEventListener("abort", stop);
+          abort?.[Symbol.dispose]();
           if (error !== undefined) this.#log.warn("the CNI agent's connection failed", { error: error.message });
           resolve();
         },
       });
       connection.send(encodeZdsHello({ version: 1, revision: this.#options.revision, acceptsListeners: true }));
-      if (signal.aborted) stop();
+      abort = onAbort(signal, () => connection.close());
     });
   }
 

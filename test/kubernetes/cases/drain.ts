@@ -59,10 +59,14 @@ async function withTwoOfEverything(bench: Bench, act: () => Promise<void>): Prom
 /** How many pods had to go. */
 async function drain(bench: Bench, node: string): Promise<number> {
   const before = await podsOn(bench, node);
-  await bench.cluster.ok(
-    ["kubectl", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=240s"],
-    { timeoutMs: 270_000 },
-  );
+  const command = ["kubectl", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force"];
+  try {
+    await bench.cluster.ok([...command, "--timeout=240s"], { timeoutMs: 270_000 });
+  } catch (error) {
+    // A node that stays cordoned would also fail the cases after this one.
+    await bench.cluster.kubectl("uncordon", node);
+    throw error;
+  }
   await bench.load.more(100);
   const left = await podsOn(bench, node);
   if (left.length > 0) throw new Error(`${node} is drained and has still ${left.join(", ")}`);

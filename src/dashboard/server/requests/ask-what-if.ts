@@ -2,7 +2,7 @@ import { istioKinds } from "../../../api/istio/index.ts";
 import type { WhatIfAnswer } from "../../../api/dashboard/index.ts";
 import type { KindDefinition } from "../../../api/index.ts";
 import { endpointSliceKind, namespaceKind, nodeKind, podKind, serviceKind } from "../../../api/kubernetes/index.ts";
-import { SerinError, type Clock, type Environment, type Logger } from "../../../base/index.ts";
+import { SerinError, onAbort, type Clock, type Environment, type Logger } from "../../../base/index.ts";
 import type { OverlaidObject } from "../../../kube/index.ts";
 import { WhatIf } from "../../../preflight/what-if/index.ts";
 import type { Identity } from "../access/identity.ts";
@@ -47,7 +47,7 @@ export function askWhatIf(options: AskWhatIfOptions): RequestHandler<"POST /api/
     yaml: { users: threads },
   } = options;
   const whatIf = new WhatIf(options);
-  ended.addEventListener("abort", () => void whatIf.close(), { once: true });
+  onAbort(ended, () => void whatIf.close());
   let isBusy = false;
   return async (fields, identity, outer): Promise<WhatIfAnswer> => {
     const yaml = fields.requiredText("yaml", maxYamlLength);

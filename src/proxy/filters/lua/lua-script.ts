@@ -1,4 +1,4 @@
-import { userError } from "../../../base/index.ts";
+import { aborted, userError } from "../../../base/index.ts";
 import type { FilterCounter } from "../../terms/filter-statistics.ts";
 import type { LocalReply } from "../http-filter.ts";
 import { defaultLuaLimits, LuaInterpreter, type LuaLimits, type LuaProgress, type LuaRun } from "./lua-interpreter.ts";
@@ -108,11 +108,8 @@ export class LuaScript {
 }
 
 /** Resolves when the stream has ended, because the script's wait may then never end. */
-function gone(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
-  });
+async function gone(signal: AbortSignal): Promise<undefined> {
+  await aborted(signal);
 }
 
 interface Running {
