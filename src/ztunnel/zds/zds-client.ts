@@ -58,13 +58,13 @@ export class ZdsClient {
     // Handles requests one after the other, because answers must have their order.
     let queue = Promise.resolve();
     return new Promise((resolve) => {
-      let abort: Disposable | undefined;
+      let abort: Disposable = { [Symbol.dispose]: () => undefined };
       connection.start({
         message: (message) => {
           queue = queue.then(() => this.#handle(connection, message, known));
         },
         close: (error) => {
-          abort?.[Symbol.dispose]();
+          abort[Symbol.dispose]();
           if (error !== undefined) this.#log.warn("the CNI agent's connection failed", { error: error.message });
           resolve();
         },
