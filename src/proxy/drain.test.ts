@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { once } from "node:events";
 import { test, type TestContext } from "node:test";
+import { hastyClock } from "../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
@@ -12,6 +13,7 @@ import { TestProxy } from "./testing/test-proxy.ts";
 
 /** How long a connection of a removed listener lives. */
 const limitMs = 1000;
+const clock = hastyClock(5);
 
 async function waypoint(t: TestContext, terminationDrain: string): Promise<{ proxy: TestProxy; client: Socket }> {
   const server = createServer((socket) => socket.on("error", () => undefined).pipe(socket));
@@ -22,6 +24,8 @@ async function waypoint(t: TestContext, terminationDrain: string): Promise<{ pro
     name: "waypoint",
     role: "waypoint",
     authority: new FakeCertificateAuthority(),
+    clock,
+    workers: 1,
     proxyConfig: `drainDuration: ${limitMs / 1000}s\nterminationDrainDuration: ${terminationDrain}\n`,
   });
   const { ads } = proxy;
@@ -51,7 +55,7 @@ test("a draining proxy keeps a connection as long as its Gateway exists, and cut
   await echoes(client);
   proxy.shutdown.request("SIGTERM");
   await eventually(() => proxy.log.some((line) => line.includes("stopped listening")));
-  await new Promise((resolve) => setTimeout(resolve, 2 * limitMs));
+  await clock.sleep(2 * limitMs);
   await echoes(client);
   const closed = once(client, "close");
   proxy.ads.push(typeUrls.listener, {}, ["main"]);

@@ -1,1 +1,2 @@
 export { suspicion } from "./linear-time.ts";
+export { hastyClock } from "./hasty-clock.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { silentLogger } from "../../base/index.ts";
+import { hastyClock } from "../../base/testing/index.ts";
 import type { Problem, TopicName, Topics } from "../../api/dashboard/index.ts";
 import { httpRouteKind } from "../../api/gateway/index.ts";
 import { istioGatewayKind } from "../../api/istio/index.ts";
@@ -45,7 +46,7 @@ class Reading implements Disposable {
     this.cluster.set(serviceKind, service("shop", "web", { app: "web" }));
     this.#reader = createDashboardReader({
       client: this.cluster.client,
-      clock: systemClock,
+      clock: hastyClock(5),
       log: silentLogger,
       askPod,
       cluster: "test",
