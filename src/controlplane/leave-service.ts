@@ -16,11 +16,12 @@ export interface LeaveServiceOptions {
 /**
  * Waits until proxies that connect to our Service reach another replica. One that is told to leave earlier may come
  * back to this pod, and its packets are lost once the pod has ended: it has no control plane for seconds, and keeps the
- * endpoints of other pods that end meanwhile. Resolves at once if no other replica is ready, or when `force` aborts.
+ * endpoints of other pods that end meanwhile. A replica that is ready may not be marked so yet, because a busy cluster's
+ * EndpointSlices are late. Resolves at once if there is no other replica, or when `force` aborts.
  */
 export async function leaveService({ slices, service, pod, clock, force }: LeaveServiceOptions): Promise<void> {
   const hasOthers = [...slices].some(
-    (slice) => slice.service === service && slice.endpoints.some((one) => one.ready && one.pod !== pod),
+    (slice) => slice.service === service && slice.endpoints.some((one) => one.pod !== pod),
   );
   if (hasOthers) await clock.sleep(forgottenAfterMs, force).catch(() => undefined);
 }

@@ -38,7 +38,10 @@ export function attachNode(node: NodeNumber): void {
   ip("-n", name, "route", "add", "default", "via", clientAddress);
   for (const other of nodeNumbers)
     if (other !== node) ip("-n", name, "route", "add", podRangeOf(other), "via", nodeAddress(other));
-  runCommand(["nsenter", `--net=${networkOf(node)}`, "sysctl", "-qw", "net.ipv4.ip_forward=1"]);
+  // kube-proxy refuses connections to a Service without endpoints by ICMP. The kernel sends one such refusal a second to
+  // a client, and drops the others silently: requests would then seem to hang where they are refused.
+  for (const setting of ["net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0"])
+    runCommand(["nsenter", `--net=${networkOf(node)}`, "sysctl", "-qw", setting]);
 }
 
 /** The kernel ends a namespace some time later, and the cable with it. A node that comes back meanwhile needs its name. */
