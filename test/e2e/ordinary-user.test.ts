@@ -2,14 +2,14 @@
 // gateway with a single uid.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
 import { setBookinfoStage } from "../support/bookinfo-stage.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
-import { LabCluster, root } from "../support/lab-cluster.ts";
+import { LabCluster, root, serin } from "../support/lab-cluster.ts";
 
 const isRoot = process.getuid?.() === 0;
 /** A uid without an account on the machine. */
@@ -20,14 +20,16 @@ const lab = new LabCluster("ordinary", isRoot ? { uid: stranger, releaseRoot } :
 
 /**
  * Root's checkout may be in a directory that other users cannot enter. Root still owns the copied files, so the user
- * can only read them.
+ * can only read them. The sources are not linked: links would change their times, and the checkout would need a new
+ * bundle.
  */
 function readableCopy(): string {
   chmodSync(scratch, 0o755);
   const copy = join(scratch, "serin");
-  const parts = ["bin", "src", "generated", "manifests", "samples", "scripts", "package.json", "node_modules"];
-  execFileSync("mkdir", [copy]);
-  for (const part of parts) {
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly version: string };
+  execFileSync(serin, ["release", "build", copy, "--version", version]);
+  rmSync(join(copy, "node_modules"));
+  for (const part of ["scripts", "node_modules"]) {
     try {
       execFileSync("cp", ["-al", join(root, part), copy], { stdio: "ignore" });
     } catch {
