@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Container } from "../../api/kubernetes/index.ts";
 import { userError } from "../../base/index.ts";
 import { releaseInContainer, type ResolvedImage } from "../images/index.ts";
 import { expandVariables } from "./container-environment.ts";
+import type { ContainerRights } from "./container-process.ts";
 import { scriptDirectory, type ContainerMount } from "./container-root.ts";
 import type { PodHost } from "./pod-host.ts";
 
@@ -35,14 +36,36 @@ export function volumeMounts(
   });
 }
 
-/** The mounts of the release tree, its packages and the shared cache of compiled sources. */
-export function releaseMounts(image: ResolvedImage, host: PodHost): ContainerMount[] {
+/** The mounts of the release tree, its packages and the user's cache of compiled sources. */
+export function releaseMounts(
+  image: Pick<ResolvedImage, "release">,
+  host: Pick<PodHost, "compileCache">,
+  { user, group }: Pick<ContainerRights, "user" | "group">,
+): ContainerMount[] {
   const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
   if (image.release.nodeModules !== undefined)
     mounts.push({ source: image.release.nodeModules, target: modulesInContainer, readOnly: true });
-  if (host.compileCache !== undefined)
-    mounts.push({ source: host.compileCache, target: compileCacheInContainer, readOnly: false });
+  const compileCache = host.compileCache === undefined ? undefined : compileCacheOf(host.compileCache, user, group);
+  if (compileCache !== undefined)
+    mounts.push({ source: compileCache, target: compileCacheInContainer, readOnly: false });
   return mounts;
+}
+
+/**
+ * The cache of one user. Every user must be able to write theirs, or each of their processes compiles everything again,
+ * and nobody may write that of others, who would run what is in it. Undefined if it cannot be made: a container starts
+ * without it too.
+ */
+function compileCacheOf(shared: string, user: number, group: number): string | undefined {
+  if (user === 0) return shared;
+  const own = join(shared, String(user));
+  try {
+    mkdirSync(own, { recursive: true, mode: 0o755 });
+    if (statSync(own).uid !== user) chownSync(own, user, group);
+    return own;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

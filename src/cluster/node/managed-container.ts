@@ -229,7 +229,7 @@ export class ManagedContainer {
     this.#mount = buildContainerRoot({
       workDirectory,
       mounts: [
-        ...releaseMounts(image, host),
+        ...releaseMounts(image, host, this.#rights),
         ...volumeMounts(spec, host, this.#environment),
         {
           source: join(directory, terminationLog),

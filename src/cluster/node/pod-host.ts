@@ -11,7 +11,7 @@ export interface PodHost {
   readonly log: Logger;
   readonly images: ImageCatalogue;
   readonly directories: PodDirectories;
-  /** The cache of compiled sources, which all programs of the release may write. Undefined: none. */
+  /** The cache of compiled sources of all users. Undefined: none. */
   readonly compileCache: string | undefined;
   /** Whether programs of a checkout run from the sources and not from their bundle. */
   readonly fromSource: boolean;
