@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { authorAnnotation } from "../../api/serin/index.ts";
-import { planText, readAuthor } from "./author-record.ts";
+import { planText, readAuthor, type RequestUser } from "./author-record.ts";
 import { reviewAuthor } from "./author-review.ts";
 
 const key = Buffer.alloc(32, 7);
@@ -34,11 +34,16 @@ function canary(spec: Record<string, unknown> = {}, author?: string): Rollout {
 }
 
 /** The annotation that is stored, as the API server would; "refused" where it is. */
-function stored(operation: string, user: string, object: Rollout, oldObject?: Rollout): string | undefined {
-  const { response } = reviewAuthor(
-    { request: { uid: "1", operation, userInfo: { username: user, groups: ["g"] }, object, oldObject } },
-    key,
-  ) as { response: { allowed: boolean; patch?: string } };
+function stored(
+  operation: string,
+  user: string | RequestUser,
+  object: Rollout,
+  oldObject?: Rollout,
+): string | undefined {
+  const userInfo = typeof user === "string" ? { username: user, groups: ["g"] } : user;
+  const { response } = reviewAuthor({ request: { uid: "1", operation, userInfo, object, oldObject } }, key) as {
+    response: { allowed: boolean; patch?: string };
+  };
   if (!response.allowed) return "refused";
   const patch = JSON.parse(Buffer.from(response.patch ?? "W10=", "base64").toString()) as {
     op: string;
@@ -72,6 +77,37 @@ test("the creator of a rollout is its author, until somebody changes its behavio
   assert.equal(stored("UPDATE", "bob", canary({ paused: true }), canary()), undefined);
   // An empty annotation takes it over.
   assert.equal(authorOf(canary(), stored("UPDATE", "carol", canary({}, ""), old)), "carol");
+});
+
+/** An account as the API server describes it, with a token that is replaced every hour. */
+function account(namespace: string, name: string, token = "1"): RequestUser {
+  return {
+    username: `system:serviceaccount:${namespace}:${name}`,
+    uid: `uid-${name}`,
+    groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`, "system:authenticated"],
+    extra: { "authentication.kubernetes.io/credential-id": [`JTI=${token}`] },
+  };
+}
+
+test("the account of a GitOps controller becomes the author like a user, by its first sync and by each that changes the spec", () => {
+  const controller = account("argocd", "application-controller");
+  const made = stored("CREATE", controller, canary());
+  const { username, ...rest } = controller;
+  assert.deepEqual(readAuthor(key, planText(canary()), made), { user: username, ...rest });
+  // A server-side apply of what Git has: the annotation is another's and stays. The controller's token is a new one.
+  const again = account("argocd", "application-controller", "2");
+  assert.equal(stored("UPDATE", again, canary({}, made), canary({}, made)), made);
+  // Nor does another controller that applies the same take it over, or one that replaces the object.
+  assert.equal(stored("UPDATE", account("flux", "apply"), canary({}, made), canary({}, made)), made);
+  assert.equal(stored("UPDATE", account("flux", "apply"), canary(), canary({}, made)), made);
+  // Somebody's change and its repair by the controller each have their author.
+  const edited = canary({ steps: [{ weight: 50 }] }, made);
+  const byHand = stored("UPDATE", "bob", edited, canary({}, made));
+  assert.equal(authorOf(edited, byHand), "bob");
+  const repaired = stored("UPDATE", again, canary({}, byHand), canary({ steps: [{ weight: 50 }] }, byHand));
+  assert.equal(authorOf(canary(), repaired), username);
+  // A manifest that was exported with the annotation is refused, unless its own author applies it.
+  assert.equal(stored("CREATE", account("flux", "apply"), canary({}, made)), "refused");
 });
 
 test("a client that names an author itself is refused, and an author is bound to one spec of one object", () => {

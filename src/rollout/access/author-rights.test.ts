@@ -118,6 +118,32 @@ test("a rollout without a recorded author waits for one, and so does one with a 
   assert.equal(await every.refusal(changed, steps), undefined, "orders are anybody's");
 });
 
+test("the reviews of a service account name its groups, uid and extra, by which roles and other authorizers decide", async () => {
+  const author = {
+    user: "system:serviceaccount:argocd:controller",
+    uid: "u7",
+    groups: ["system:serviceaccounts", "system:serviceaccounts:argocd", "system:authenticated"],
+    extra: { "authentication.kubernetes.io/pod-name": ["controller-0"] },
+  };
+  const plain = { apiVersion: "x/v1", kind: "Canary", metadata: { name: "web", namespace: "shop" }, spec };
+  const annotations = { [authorAnnotation]: signAuthor(key, planText(plain), author) };
+  const reviewed: { resourceAttributes?: unknown }[] = [];
+  const client = {
+    raw: (_method: string, _path: string, options?: RawOptions) => {
+      reviewed.push(((options ?? {}).body as { spec: object }).spec);
+      return Promise.resolve({ status: 201, headers: {}, text: JSON.stringify({ status: { allowed: true } }) });
+    },
+  } as unknown as KubeClient;
+  const authorKey = { get: () => Promise.resolve(key) } as unknown as AuthorKey;
+  const everything = new AuthorRights(authorKey, new AccessReviews(client, systemClock));
+  assert.equal(await everything.refusal({ ...plain, metadata: { ...plain.metadata, annotations } }, steps), undefined);
+  assert.equal(reviewed.length, all.length);
+  for (const { resourceAttributes, ...asked } of reviewed) {
+    assert.ok(resourceAttributes);
+    assert.deepEqual(asked, author);
+  }
+});
+
 test("a recent access review is not repeated", async () => {
   const { rights: every, asked } = rights(all);
   for (let round = 0; round < 20; round += 1) await every.refusal(rolloutOf("alice"), steps);
