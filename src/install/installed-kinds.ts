@@ -3,7 +3,10 @@ import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/ind
 
 type Row = readonly [group: string, version: string, kind: string, plural: string, namespaced: boolean];
 
-/** The kinds that an installation writes, in the order of their creation. Removal uses the reverse order. */
+/**
+ * The kinds that an installation writes, in the order of their creation. Removal uses the reverse order. No installation
+ * writes a Secret, so no installer needs to read them.
+ */
 const rows: readonly Row[] = [
   ["", "v1", "Namespace", "namespaces", false],
   ["apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false],
@@ -13,7 +16,6 @@ const rows: readonly Row[] = [
   ["rbac.authorization.k8s.io", "v1", "Role", "roles", true],
   ["rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true],
   ["", "v1", "ConfigMap", "configmaps", true],
-  ["", "v1", "Secret", "secrets", true],
   ["", "v1", "Service", "services", true],
   ["discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true],
   ["apps", "v1", "StatefulSet", "statefulsets", true],
@@ -44,4 +46,22 @@ export function installedKindOf(object: KubernetesObject): KindDefinition<Untype
       `the installer does not know the kind ${object.kind ?? "(none)"} of ${object.metadata.name ?? ""}`,
     );
   return found;
+}
+
+/** The kinds of which an installer reads single objects: their owner, their readiness, or whether they are there. */
+const readKinds: ReadonlySet<string> = new Set([
+  "Namespace",
+  "CustomResourceDefinition",
+  "ConfigMap",
+  "Service",
+  "Deployment",
+  "DaemonSet",
+  "MutatingWebhookConfiguration",
+]);
+/** The kinds that no removal looks for. */
+const keptKinds: ReadonlySet<string> = new Set(["Namespace", "CustomResourceDefinition"]);
+
+/** The verbs that an installer needs for a kind. Removal also needs `delete`. */
+export function installVerbs(kind: string): readonly string[] {
+  return [...(readKinds.has(kind) ? ["get"] : []), ...(keptKinds.has(kind) ? [] : ["list"]), "create", "patch"];
 }

@@ -1,6 +1,7 @@
 import type { UntypedObject } from "../api/index.ts";
 import { restrictedContext } from "../api/pod-security/index.ts";
 import { grant } from "./components/roles.ts";
+import { istioOperatorRules } from "./operator-rights.ts";
 import { fieldEnv, object, proxyUser } from "./render-context.ts";
 
 export interface OperatorSettings {
@@ -28,12 +29,11 @@ export function renderOperator(settings: OperatorSettings, definitions: readonly
     ...names.map((one) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name: one } })),
     ...definitions,
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
-    // An installer of control planes must be able to grant what it installs.
     ...grant({
       name: revision === "" ? "istio-operator" : name,
       labels,
       serviceAccount,
-      rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }],
+      rules: istioOperatorRules,
     }),
     object(
       { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },

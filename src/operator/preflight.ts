@@ -2,7 +2,7 @@ import { userError } from "../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../api/index.ts";
 import { askSelfAccess } from "../kube/access/index.ts";
 import { controllerOf, type KubeClient } from "../kube/index.ts";
-import { installedKindOf, type InstallSettings } from "../install/index.ts";
+import { installedKindOf, installVerbs, type InstallSettings } from "../install/index.ts";
 import type { ClusterState } from "./cluster-state.ts";
 
 /** Checks everything except rights that could fail after the first write. Throws a user error that names all faults. */
@@ -65,8 +65,6 @@ function checkDefinitions(
   );
 }
 
-const verbs = ["get", "list", "create", "patch"] as const;
-
 /**
  * Checks whether the user has all rights that an installation needs. Comes first, because even the other checks need
  * rights.
@@ -82,7 +80,7 @@ export async function checkRights(client: KubeClient, objects: readonly UntypedO
   await Promise.all(
     [...wanted.values()].map(async ({ kind, namespace }) => {
       const denied: string[] = [];
-      for (const verb of verbs) if (!(await mayDo(client, kind, verb, namespace))) denied.push(verb);
+      for (const verb of installVerbs(kind.kind)) if (!(await mayDo(client, kind, verb, namespace))) denied.push(verb);
       if (denied.length > 0)
         missing.push(
           `${denied.join(", ")} ${kind.plural}${kind.group === "" ? "" : `.${kind.group}`}${namespace === undefined ? "" : ` in ${namespace}`}`,

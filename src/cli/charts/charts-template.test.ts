@@ -85,6 +85,14 @@ test("values come from the chart, files, --set and --set-string, in this order",
   );
   assert.deepEqual(containers[0]?.args.slice(-3), ["--istio-version=1.6", "--a", "--b=c"]);
   assert.deepEqual(nodeSelector, { disk: "ssd" });
+  // The operator may lead by the Lease of its release alone.
+  const role = objects.find(({ kind }) => kind === "ClusterRole") as unknown as {
+    rules: readonly { readonly resourceNames?: readonly string[] }[];
+  };
+  assert.deepEqual(
+    role.rules.flatMap(({ resourceNames = [] }) => resourceNames),
+    ["banzai-istio-operator-1-6"],
+  );
 });
 
 test("a chart makes the objects that an installation makes", async () => {

@@ -1,10 +1,7 @@
-import { installedKinds } from "../../install/index.ts";
+import { installedKinds, installVerbs } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { callerName, readJson, whyNot, type Access } from "./cluster-facts.ts";
 import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
-
-/** The verbs that the installer needs for each kind that it writes. */
-const verbs = ["get", "list", "create", "patch"] as const;
 
 /** Checks whether the caller has the permissions that an installation needs. */
 export async function rightsFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
@@ -14,9 +11,9 @@ export async function rightsFindings(client: KubeClient, istioNamespace: string)
     return [good("rights", user, "may do everything")];
   const remedy = `as an administrator: ${grantCommand(name)}`;
   const missing: ClusterFinding[] = [];
-  for (const { group, plural, namespaced } of installedKinds) {
+  for (const { group, kind, plural, namespaced } of installedKinds) {
     const access = { group, resource: plural, ...(namespaced ? { namespace: istioNamespace } : {}) };
-    const denied = await deniedVerbs(client, access);
+    const denied = await deniedVerbs(client, access, installVerbs(kind));
     if (denied.length === 0) continue;
     const place = namespaced ? ` in namespace ${istioNamespace}` : "";
     const detail = `may not ${denied.join(", ")} ${plural}${group === "" ? "" : `.${group}`}${place}`;
@@ -29,7 +26,11 @@ export async function rightsFindings(client: KubeClient, istioNamespace: string)
   ];
 }
 
-async function deniedVerbs(client: KubeClient, access: Omit<Access, "verb">): Promise<string[]> {
+async function deniedVerbs(
+  client: KubeClient,
+  access: Omit<Access, "verb">,
+  verbs: readonly string[],
+): Promise<string[]> {
   const reasons = await Promise.all(verbs.map(async (verb) => await whyNot(client, { ...access, verb })));
   return verbs.filter((_verb, index) => reasons[index] !== undefined);
 }

@@ -2,6 +2,7 @@ import { stringify } from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
 import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { grant } from "../components/roles.ts";
+import { banzaiOperatorRules } from "../operator-rights.ts";
 import { fieldEnv, object, proxyUser } from "../render-context.ts";
 import { assembleChart, type Chart } from "./chart.ts";
 import type { ChartOptions } from "./istio-charts.ts";
@@ -20,6 +21,10 @@ const helpers = [
 ].join("\n");
 
 const withProxy = "and $.Values.prometheusMetrics.enabled $.Values.prometheusMetrics.authProxy.enabled";
+
+/** The Lease by which one operator of a release leads: `banzai-istio-operator-1-7`. */
+const minorParts = 'splitList "." (toString $.Values.istioVersion)';
+const lease = `printf "banzai-istio-operator-%s-%s" (index (${minorParts}) 0) (index (${minorParts}) 1)`;
 
 /**
  * Banzai Cloud's chart of an operator, which manages the release `istioVersion`. It keeps its own
@@ -104,8 +109,7 @@ function operatorParts(marks: TemplateMarks): OperatorParts {
   return {
     access: [
       object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
-      // An installer of control planes must be able to grant what it installs.
-      ...grant({ name, labels, serviceAccount, rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }] }),
+      ...grant({ name, labels, serviceAccount, rules: banzaiOperatorRules(marks.text(lease)) }),
     ],
     service: object(
       { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },

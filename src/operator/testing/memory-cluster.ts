@@ -157,6 +157,9 @@ export class MemoryCluster implements KubeClient {
   ): Promise<Value> {
     if (options.dryRun === true) return object;
     this.#note(`apply ${kind.kind}/${keyOf(object)}`);
+    const known = this.find(kind.kind, object.metadata.name ?? "", object.metadata.namespace);
+    // Like an API server, it makes no version of what has not changed.
+    if (known !== undefined && hasAll(known, object)) return known as unknown as Value;
     const stored = this.put(kind.kind, { ...object, apiVersion: apiVersionOf(kind) });
     if ((kind.kind === "Deployment" || kind.kind === "DaemonSet") && !this.held.has(`${kind.kind}/${keyOf(object)}`))
       stored["status"] = readyStatus(kind.kind, stored.metadata.generation ?? 1);
@@ -226,6 +229,14 @@ export class MemoryCluster implements KubeClient {
     this.onWrite(write);
     this.writes.push(write);
   }
+}
+
+/** Whether an object has all that an applied one says. */
+function hasAll(known: Stored, object: KubernetesObject): boolean {
+  return (
+    asked({ ...known, ...object }) === asked(known) &&
+    JSON.stringify({ ...known.metadata, ...object.metadata }) === JSON.stringify(known.metadata)
+  );
 }
 
 /** The fields whose changes increment an object's generation. */

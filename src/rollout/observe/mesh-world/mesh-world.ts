@@ -30,9 +30,9 @@ export interface MeshSources {
   readonly image: EngineImage;
 }
 
-/** The kinds of objects of a revision's control plane and ztunnel, in the order of their removal. No installation has a Secret. */
+/** The kinds of objects of a revision's control plane and ztunnel, in the order of their removal. */
 const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
-  installedKinds.filter(({ kind }) => !["Namespace", "CustomResourceDefinition", "Secret"].includes(kind)).toReversed();
+  installedKinds.filter(({ kind }) => !["Namespace", "CustomResourceDefinition"].includes(kind)).toReversed();
 
 export interface ObservedWorld {
   readonly world: MeshWorld;

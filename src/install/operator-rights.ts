@@ -1,0 +1,109 @@
+import { manage, observe, read, type PolicyRule } from "./components/roles.ts";
+
+const rbac = ["rbac.authorization.k8s.io"];
+/**
+ * The roles of control planes grant more than their installer has, such as reading Secrets. `escalate` lets it write
+ * such roles, and `bind` lets it bind them.
+ */
+const granting: PolicyRule = { apiGroups: rbac, resources: ["clusterroles", "roles"], verbs: ["escalate", "bind"] };
+const keepRoles = ["list", "create", "patch", "delete"] as const;
+
+/** Definitions of kinds are never removed, because users' objects would go with them. */
+const definitions: PolicyRule = {
+  apiGroups: ["apiextensions.k8s.io"],
+  resources: ["customresourcedefinitions"],
+  verbs: ["get", "create", "patch"],
+};
+
+/** What the operator of IstioOperator objects requests. It installs every component, and removes what it installed. */
+export const istioOperatorRules: readonly PolicyRule[] = [
+  { apiGroups: ["install.istio.io"], resources: ["istiooperators"], verbs: [...observe, "patch"] },
+  { apiGroups: ["install.istio.io"], resources: ["istiooperators/status"], verbs: ["patch"] },
+  { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update", "patch"] },
+  { apiGroups: [""], resources: ["namespaces"], verbs: ["get", "create", "patch"] },
+  definitions,
+  granting,
+  {
+    apiGroups: rbac,
+    resources: ["clusterroles", "clusterrolebindings", "roles", "rolebindings"],
+    verbs: keepRoles,
+  },
+  { apiGroups: [""], resources: ["serviceaccounts"], verbs: [...observe, "create", "patch", "delete"] },
+  { apiGroups: [""], resources: ["configmaps", "services"], verbs: [...manage, "watch"] },
+  { apiGroups: ["apps"], resources: ["deployments", "daemonsets"], verbs: [...manage, "watch"] },
+  // No installation has StatefulSets. Removal also finds objects to which somebody gave the installation's labels.
+  { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["list", "delete"] },
+  { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "create", "patch", "delete"] },
+  {
+    apiGroups: ["autoscaling"],
+    resources: ["horizontalpodautoscalers"],
+    verbs: [...observe, "create", "patch", "delete"],
+  },
+  { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: [...observe, "create", "patch", "delete"] },
+  {
+    apiGroups: ["admissionregistration.k8s.io"],
+    resources: ["mutatingwebhookconfigurations"],
+    verbs: [...manage, "watch"],
+  },
+  {
+    apiGroups: ["admissionregistration.k8s.io"],
+    resources: ["validatingwebhookconfigurations"],
+    verbs: [...observe, "create", "patch", "delete"],
+  },
+  // Why pods do not start.
+  { apiGroups: [""], resources: ["pods", "events"], verbs: ["list"] },
+  { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
+];
+
+const banzaiGroup = ["istio.banzaicloud.io"];
+
+/** What Banzai Cloud's operator of one release requests, and the proxy before its metrics. */
+export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
+  return [
+    { apiGroups: banzaiGroup, resources: ["istios"], verbs: [...observe, "patch"] },
+    { apiGroups: banzaiGroup, resources: ["meshgateways"], verbs: [...manage, "watch"] },
+    { apiGroups: banzaiGroup, resources: ["remoteistios"], verbs: observe },
+    {
+      apiGroups: banzaiGroup,
+      resources: ["istios/status", "meshgateways/status", "remoteistios/status"],
+      verbs: ["patch"],
+    },
+    // A cluster may ask for this right before an owner may block the deletion of what it owns.
+    { apiGroups: banzaiGroup, resources: ["istios/finalizers", "meshgateways/finalizers"], verbs: ["update"] },
+    // A creation cannot be limited to a name.
+    { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
+    { apiGroups: ["coordination.k8s.io"], resources: ["leases"], resourceNames: [lease], verbs: ["get", "update"] },
+    { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
+    { apiGroups: [""], resources: ["namespaces"], verbs: [...observe, "patch"] },
+    definitions,
+    granting,
+    { apiGroups: rbac, resources: ["clusterroles", "clusterrolebindings"], verbs: keepRoles },
+    // Objects of a namespace are removed with their owner.
+    { apiGroups: rbac, resources: ["roles", "rolebindings"], verbs: [...observe, "create", "patch"] },
+    { apiGroups: [""], resources: ["serviceaccounts", "configmaps"], verbs: [...observe, "create", "patch"] },
+    { apiGroups: [""], resources: ["services"], verbs: [...read, "create", "patch"] },
+    { apiGroups: ["apps"], resources: ["deployments"], verbs: [...manage, "watch"] },
+    // Pods of a gateway that moved serve on in their ReplicaSet, until it is removed.
+    { apiGroups: ["apps"], resources: ["replicasets"], verbs: ["list", "delete"] },
+    { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: [...observe, "create", "patch"] },
+    { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: [...observe, "create", "patch"] },
+    {
+      apiGroups: ["admissionregistration.k8s.io"],
+      resources: ["mutatingwebhookconfigurations"],
+      verbs: [...observe, "create", "patch", "delete"],
+    },
+    {
+      apiGroups: ["admissionregistration.k8s.io"],
+      resources: ["validatingwebhookconfigurations"],
+      verbs: [...manage, "watch"],
+    },
+    {
+      apiGroups: ["security.istio.io"],
+      resources: ["peerauthentications"],
+      verbs: ["get", "create", "patch", "delete"],
+    },
+    // The proxy asks who reads the metrics, and whether they may.
+    { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
+    { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
+  ];
+}

@@ -1,0 +1,225 @@
+// The operators work under their roles alone, and the roles allow little more.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger, systemClock, type Clock } from "../base/index.ts";
+import type { KubernetesObject } from "../api/index.ts";
+import { parseIstioOperator } from "../api/istio/index.ts";
+import { banzaiOperatorRules, profiles, renderInstall, renderOperator, resolveSettings } from "../install/index.ts";
+import { LeaderElection, QueueMetrics } from "../kube/index.ts";
+import { MetricsRegistry } from "../telemetry/index.ts";
+import { BanzaiOperator, IstioOperatorController } from "./index.ts";
+import { ClientUnderRole, rightsOf, type RuleOfRole } from "./testing/client-under-role.ts";
+import { MemoryCluster } from "./testing/memory-cluster.ts";
+
+const namespace = "istio-system";
+const definitions = ["virtualservices", "destinationrules"].map((plural) => ({
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: `${plural}.networking.istio.io` },
+}));
+/** All time is a hundredth. */
+const clock: Clock = {
+  ...systemClock,
+  steadyMs: () => systemClock.steadyMs() * 100,
+  sleep: async (ms, signal) => await systemClock.sleep(ms / 100, signal),
+};
+
+const istioRules = renderOperator(
+  { hub: "h", tag: "1", namespace: "istio-operator", watchedNamespaces: [], revision: "" },
+  [],
+)
+  .filter(({ kind }) => kind === "ClusterRole")
+  .flatMap((role) => (role as unknown as { rules: readonly RuleOfRole[] }).rules);
+const banzaiRules = banzaiOperatorRules("banzai-istio-operator-1-6");
+
+async function eventually(what: string, holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!holds()) {
+    assert.ok(Date.now() < deadline, what);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** Leads and works under the role while the body runs. */
+async function whileWorking(
+  client: ClientUnderRole,
+  name: string,
+  work: (signal: AbortSignal) => Promise<void>,
+  body: () => Promise<void>,
+): Promise<void> {
+  const ended = new AbortController();
+  const election = new LeaderElection({ client, namespace, name, identity: "pod", clock, log: silentLogger });
+  const running = election.run(ended.signal, work);
+  try {
+    await body();
+  } finally {
+    ended.abort();
+    await running;
+  }
+}
+
+function unusedOf(rules: readonly RuleOfRole[], client: ClientUnderRole): string[] {
+  return rightsOf(rules)
+    .filter((right) => !client.used.has(right))
+    .toSorted();
+}
+
+const each = (verbs: string, resources: string): string[] =>
+  resources.split(" ").flatMap((resource) => verbs.split(" ").map((verb) => `${verb} ${resource}`));
+const granting = each("escalate bind", "clusterroles.rbac.authorization.k8s.io roles.rbac.authorization.k8s.io");
+
+test("the operator of IstioOperator installs, changes and removes everything under its role, which allows little more", async () => {
+  const cluster = new MemoryCluster();
+  const client = new ClientUnderRole(cluster, istioRules);
+  const controller = new IstioOperatorController({
+    client,
+    watchedNamespaces: [],
+    revision: "",
+    defaults: { hub: "h", tag: "1.31.0" },
+    customResources: async () => ({ istio: definitions, rollout: definitions }),
+    identity: "operator",
+    readyTimeoutMs: 600_000,
+    queues: new QueueMetrics(new MetricsRegistry()),
+    clock,
+    log: silentLogger,
+  });
+  const ask = (spec: object, metadata: object = {}): unknown =>
+    cluster.put("IstioOperator", {
+      metadata: { ...cluster.find("IstioOperator", "mesh", namespace)?.metadata, name: "mesh", namespace, ...metadata },
+      spec,
+    } as KubernetesObject);
+  const isHealthy = (): boolean =>
+    (cluster.find("IstioOperator", "mesh", namespace)?.["status"] as { status?: string } | undefined)?.status ===
+    "HEALTHY";
+  cluster.held.add("DaemonSet/istio-system/ztunnel").add("Deployment/istio-system/istiod");
+  ask({
+    profile: "ambient",
+    components: { ingressGateways: [{ name: "istio-ingressgateway", enabled: true }] },
+    values: { pilot: { autoscaleMin: 2 } },
+  });
+  await whileWorking(
+    client,
+    "istio-operator-lock",
+    async (signal) => await controller.run(signal),
+    async () => {
+      await eventually("it looks why istiod does not start", () => client.used.has("list pods"));
+      cluster.release("Deployment", namespace, "istiod");
+      await eventually("it looks why ztunnel does not start", () => client.used.has("list events"));
+      cluster.release("DaemonSet", namespace, "ztunnel");
+      await eventually("installed", isHealthy);
+      ask({ profile: "remote", values: { global: { remotePilotAddress: "192.0.2.1" } } });
+      await eventually("changed", () => cluster.find("DaemonSet", "ztunnel", namespace) === undefined && isHealthy());
+      ask({ profile: "remote" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+      await eventually("removed", () => cluster.find("IstioOperator", "mesh", namespace) === undefined);
+    },
+  );
+  assert.deepEqual([...client.refused], []);
+  assert.deepEqual(
+    unusedOf(istioRules, client),
+    [
+      // A real API server asks for these when a role is written.
+      ...granting,
+      // The log of a container that crashed.
+      "get pods/log",
+      // Objects of others with the installation's labels.
+      "delete statefulsets.apps",
+    ].toSorted(),
+  );
+});
+
+test("the operator of IstioOperator may write each kind that a profile renders", () => {
+  const rights = new Set(rightsOf(istioRules));
+  const lacking = new Set<string>();
+  for (const profile of Object.keys(profiles)) {
+    const spec = { profile, ...(profile === "empty" ? {} : { components: { rollout: { enabled: true } } }) };
+    const parsed = parseIstioOperator({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
+    const { value: settings } = resolveSettings({ specs: [parsed.value?.spec ?? {}] }, { hub: "h", tag: "1" });
+    assert.ok(settings, profile);
+    for (const { objects } of renderInstall(settings, { istio: definitions, rollout: [] }).components)
+      for (const { kind = "", apiVersion = "" } of objects) {
+        const group = apiVersion.includes("/") ? `.${apiVersion.split("/")[0] ?? ""}` : "";
+        const resource = `${kind.toLowerCase()}s${group}`;
+        for (const verb of ["create", "patch"])
+          if (!rights.has(`${verb} ${resource}`)) lacking.add(`${verb} ${resource}`);
+      }
+  }
+  assert.deepEqual([...lacking], []);
+});
+
+test("Banzai Cloud's operator installs, moves and removes everything under its role, which allows little more", async () => {
+  const cluster = new MemoryCluster();
+  const client = new ClientUnderRole(cluster, banzaiRules);
+  const operator = new BanzaiOperator({
+    client,
+    minor: "1.6",
+    images: { hub: "h", tag: "1" },
+    definitions: async () => definitions,
+    clock,
+    log: silentLogger,
+  });
+  const put = (kind: string, name: string, spec: object, metadata: object = {}): void =>
+    void cluster.put(kind, {
+      metadata: { ...cluster.find(kind, name, namespace)?.metadata, name, namespace, ...metadata },
+      spec,
+    } as KubernetesObject);
+  const statusOf = (kind: string, name: string): string | undefined =>
+    (cluster.find(kind, name, namespace)?.["status"] as { Status?: string } | undefined)?.Status;
+  cluster.put("Namespace", { metadata: { name: "shop" } });
+  put("RemoteIstio", "far", {});
+  put("Istio", "foreign", { version: "1.7.7", global: false });
+  const gateways = { enabled: true, ingress: { enabled: true, serviceType: "ClusterIP" } };
+  const spec = {
+    version: "1.6.8",
+    gateways,
+    autoInjectionNamespaces: ["shop"],
+    meshPolicy: { mtlsMode: "STRICT" },
+    pilot: { minReplicas: 2, maxReplicas: 3 },
+    mixer: { enabled: true },
+  };
+  put("Istio", "mesh", spec);
+  await whileWorking(
+    client,
+    "banzai-istio-operator-1-6",
+    async (signal) => await operator.run(signal),
+    async () => {
+      await eventually("it is available", () => statusOf("Istio", "mesh") === "Available");
+      await eventually("its gateway is", () => statusOf("MeshGateway", "istio-ingressgateway") === "Available");
+      await eventually("a RemoteIstio is answered", () => statusOf("RemoteIstio", "far") === "Unmanaged");
+      put("Istio", "mesh", {
+        ...spec,
+        meshPolicy: { mtlsMode: "PERMISSIVE" },
+        gateways: { enabled: true, ingress: { enabled: false } },
+      });
+      await eventually("the gateway goes", () => client.used.has("delete meshgateways.istio.banzaicloud.io"));
+      await eventually("the policy goes", () => client.used.has("delete peerauthentications.security.istio.io"));
+      put("Istio", "mesh", spec, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+      await eventually("it is removed", () => cluster.find("Istio", "mesh", namespace) === undefined);
+    },
+  );
+  assert.deepEqual([...client.refused], []);
+  assert.deepEqual(
+    unusedOf(banzaiRules, client),
+    [
+      ...granting,
+      // A gateway that moves to another control plane.
+      "delete deployments.apps",
+      "delete replicasets.apps",
+      // An API server may ask for these when an object gets an owner.
+      ...each("update", "istios/finalizers.istio.banzaicloud.io meshgateways/finalizers.istio.banzaicloud.io"),
+      // An event that is repeated.
+      "patch events",
+      // The proxy before the metrics.
+      "create tokenreviews.authentication.k8s.io",
+      "create subjectaccessreviews.authorization.k8s.io",
+    ].toSorted(),
+  );
+});
+
+test("the operators read no Secrets, run nothing in pods, and act as nobody else", () => {
+  for (const rules of [istioRules, banzaiRules]) {
+    assert.deepEqual(
+      rightsOf(rules).filter((right) => /\*|^impersonate | secrets\b|\/exec|\/proxy|\/token|\/attach/.test(right)),
+      [],
+    );
+  }
+});
