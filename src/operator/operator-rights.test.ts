@@ -1,4 +1,5 @@
-// The operators work under their roles alone, and the roles allow little more.
+// The operators work under their roles alone, and the roles allow little more. test/e2e/seed-003.test.ts and
+// test/e2e/seed-004.test.ts compare the roles with the requests of a lab.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../base/index.ts";

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { join } from "node:path";
-import { requireLeastRights, type RbacObjects } from "../support/audited-rights.ts";
 import { eventually } from "../support/eventually.ts";
 import { kubectls } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
@@ -107,10 +106,72 @@ test("a Canary does only what its author may do: it waits for an author, names t
   await ok("kubectl get httproute -n rights nginx-canary");
 });
 
+/** The account that the cluster recorded as the Canary's author. */
+const author = async (): Promise<{ readonly user: string; readonly groups: readonly string[] }> =>
+  JSON.parse(
+    await ok(`kubectl get canary -n rights nginx -o jsonpath='{.metadata.annotations.rollout\\.serin\\.dev/author}'`),
+  ) as { user: string; groups: string[] };
+/** Makes a kubeconfig with nothing but the token of this account. */
+const loginOf = async (name: string): Promise<string> => {
+  const file = `${name}.kubeconfig`;
+  await ok(
+    `kubectl config view --minify --flatten --raw > ${file} && kubectl --kubeconfig=${file} config unset users && kubectl --kubeconfig=${file} config set-credentials ${name} --token="$(kubectl create token -n gitops ${name})" && kubectl --kubeconfig=${file} config set-context --current --user=${name}`,
+  );
+  return `kubectl --kubeconfig=${file}`;
+};
+/** Applies by a line that was refused. The engine keeps a refused right for 10 s. */
+const applies = async (line: string): Promise<void> =>
+  await eventually("the granted rights count", async () => await guide.shows(line, "serverside-applied"), patientMs);
+/** Binds a role of the namespace `rights`. */
+const bind = async (role: string, name: string, subject: string): Promise<string> =>
+  await ok(`kubectl create rolebinding ${name} -n rights --role=${role} ${subject}`);
+
+test("a Canary that a GitOps controller applies does what the controller's account may do, or the account that it impersonates", async () => {
+  await ok("kubectl delete canary -n rights nginx --timeout=200s");
+  await ok("kubectl create namespace gitops && kubectl create serviceaccount -n gitops argo");
+  await ok("kubectl create serviceaccount -n gitops flux && kubectl create serviceaccount -n rights reconciler");
+  await bind("canaries", "sync", "--group=system:serviceaccounts:gitops");
+  const argo = `${canary()} | ${await loginOf("argo")} apply --server-side --field-manager=argocd-controller -f -`;
+  await guide.fails(
+    argo,
+    /system:serviceaccount:gitops:argo may not: create httproutes\.gateway\.networking\.k8s\.io in namespace rights; get services rights\/nginx/,
+  );
+  for (const role of ["routes", "services"]) await bind(role, `sync-${role}`, "--group=system:serviceaccounts:gitops");
+  await applies(argo);
+  await says(/^Judging: weight 80\/20: /);
+  const byArgo = await author();
+  assert.equal(byArgo.user, "system:serviceaccount:gitops:argo");
+  assert.deepEqual(byArgo.groups.toSorted(), [
+    "system:authenticated",
+    "system:serviceaccounts",
+    "system:serviceaccounts:gitops",
+  ]);
+  // The next sync, by whomever, changes nothing and therefore not the author.
+  const flux = await loginOf("flux");
+  const sync = (as: string): string =>
+    `${canary()} | ${flux} ${as} apply --server-side --force-conflicts --field-manager=kustomize-controller -f -`;
+  await ok(sync(""));
+  assert.deepEqual(await author(), byArgo);
+  // Flux's `spec.serviceAccountName`: its controller may do more than the account of the tenant.
+  const reconciler = "--as=system:serviceaccount:rights:reconciler";
+  await ok("kubectl delete canary -n rights nginx --timeout=200s");
+  await guide.fails(`${flux} ${reconciler} get --raw /version`, /cannot impersonate resource "serviceaccounts"/);
+  await ok(
+    "kubectl create role reconciler -n rights --verb=impersonate --resource=serviceaccounts --resource-name=reconciler",
+  );
+  await bind("reconciler", "reconciler", "--serviceaccount=gitops:flux");
+  await bind("canaries", "tenant", "--serviceaccount=rights:reconciler");
+  await guide.fails(
+    sync(reconciler),
+    /system:serviceaccount:rights:reconciler may not: create httproutes\.gateway\.networking\.k8s\.io in namespace rights/,
+  );
+  for (const role of ["routes", "services"]) await bind(role, `tenant-${role}`, "--serviceaccount=rights:reconciler");
+  await applies(sync(reconciler));
+  assert.equal((await author()).user, "system:serviceaccount:rights:reconciler");
+  await says(/^Judging: weight 80\/20: /);
+});
+
 test("no component requests what its roles refuse, and the roles allow nothing unused", async () => {
-  const rbac = JSON.parse(
-    await ok("kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json"),
-  ) as RbacObjects;
   const asking = ["istio-system:istiod", "serin-system:serin-rollout"];
-  requireLeastRights(guide.lab.stateDirectory, rbac, { asking, compared: asking });
+  await guide.requireLeastRights({ asking, compared: asking });
 });

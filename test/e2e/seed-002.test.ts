@@ -384,6 +384,15 @@ EOF`);
       return /"destination_version":"v1"/.test(answer) && /"destination_version":"v2"/.test(answer);
     });
   });
+
+  step(
+    "the mesh and its addons requested nothing that their roles refuse, and Prometheus' role allows nothing unused",
+    async () => {
+      const prometheus = "istio-system:prometheus";
+      const asking = ["istio-system:istiod", "istio-system:kiali", prometheus];
+      await guide.requireLeastRights({ asking, compared: [prometheus] });
+    },
+  );
 }
 
 const [kubectl] = kubectls().slice(-1);

@@ -298,6 +298,12 @@ function walkthrough(kubectl: Kubectl): void {
   }
 
   step("the 1.6 control plane and its operator are removed; the moved gateway and the apps stay", async () => {
+    const operators = ["istio-system:istio-operator-v16x", "istio-system:istio-operator-v17x"];
+    const pilots = ["istiod-service-account", "istiod-service-account-istio-sample-v17x"].map(
+      (name) => `istio-system:${name}`,
+    );
+    // Before the removal, because an istiod that ends has lost its roles already.
+    await guide.requireLeastRights({ asking: [...operators, ...pilots], compared: operators });
     await ok(
       "kubectl label ns load istio-injection- istio.io/rev=istio-sample-v17x.istio-system --overwrite && kubectl -n load delete pod client --wait=true && kubectl apply -f client.yaml && kubectl -n load wait --for=condition=Ready pod/client --timeout=60s",
     );

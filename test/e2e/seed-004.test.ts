@@ -210,6 +210,8 @@ EOF`);
       async () => !(await guide.shows("kubectl -n istio-system get deploy --no-headers", "istiod-canary-2")),
       60_000,
     );
+    const operator = ["istio-operator:istio-operator"];
+    await guide.requireLeastRights({ asking: operator, compared: operator });
   });
 
   step(

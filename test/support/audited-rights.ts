@@ -14,12 +14,15 @@ interface AuditEvent {
     readonly namespace: string;
     readonly name: string;
   };
+  /** The path of a request that names no resource. */
+  readonly requestURI?: string;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
 interface PolicyRule {
   readonly apiGroups?: readonly string[];
   readonly resources?: readonly string[];
+  readonly nonResourceURLs?: readonly string[];
   readonly verbs: readonly string[];
 }
 
@@ -63,10 +66,10 @@ function auditedRights(
   );
   const refused = events
     .filter(({ annotations }) => annotations["authorization.k8s.io/decision"] !== "allow")
-    .map(({ user, verb, objectRef }) => {
+    .map(({ user, verb, objectRef, requestURI }) => {
       const name = user.username.replace("system:serviceaccount:", "");
       const where = (objectRef?.namespace ?? "") === "" ? "" : ` in ${objectRef?.namespace ?? ""}`;
-      return `${name} may not ${verb} ${objectRef === undefined ? "a path" : resourceOf(objectRef)} ${objectRef?.name ?? ""}${where}`;
+      return `${name} may not ${verb} ${objectRef === undefined ? (requestURI ?? "a path") : resourceOf(objectRef)} ${objectRef?.name ?? ""}${where}`;
     });
   const users = new Set(events.map(({ user }) => user.username));
   const unused = bindingsOf(rbac).flatMap((binding) =>
@@ -127,7 +130,8 @@ function unusedOf(binding: Binding, role: Role | undefined, events: readonly Aud
       ? [{ verb, ...objectRef }]
       : [],
   );
-  const isAsked = ({ verb, group, resource }: Right): boolean =>
+  const isAsked = ({ verb, group, resource, path }: Right): boolean =>
+    events.some((event) => path !== undefined && event.verb === verb && event.requestURI === path) ||
     asked.some(
       ({ verb: askedVerb, apiGroup, resource: name, subresource }) =>
         (verb === "*" || verb === askedVerb) &&
@@ -148,15 +152,18 @@ interface Right {
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
+  /** A path without a resource, such as `/metrics`. */
+  readonly path?: string;
 }
 
-/** Each verb of each resource. Paths are not among them. */
+/** Each verb of each resource and of each path. */
 function rightsOf({ rules }: Role): Right[] {
-  return (rules ?? []).flatMap(({ apiGroups = [], resources = [], verbs }) =>
-    apiGroups.flatMap((group) =>
+  return (rules ?? []).flatMap(({ apiGroups = [], resources = [], nonResourceURLs = [], verbs }) => [
+    ...apiGroups.flatMap((group) =>
       resources.flatMap((resource) => verbs.map((verb): Right => ({ verb, group, resource }))),
     ),
-  );
+    ...nonResourceURLs.flatMap((path) => verbs.map((verb): Right => ({ verb, group: "", resource: path, path }))),
+  ]);
 }
 
 /** `istiod-clusterrole-istio-system: get nodes`, for each right of a role. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { renderInstall, resolveSettings } from "../../src/install/index.ts";
+import { banzaiOperatorRules, renderInstall, renderOperator, resolveSettings } from "../../src/install/index.ts";
 import { rightsByName, type Role } from "./audited-rights.ts";
 import { root } from "./lab-cluster.ts";
 import { rarelyUsedRights } from "./rarely-used-rights.ts";
@@ -10,9 +10,15 @@ import { rarelyUsedRights } from "./rarely-used-rights.ts";
 test("each right that labs do not need is in a role, has one entry in the list, and is used by the source in that entry", () => {
   const { value: settings } = resolveSettings({ specs: [{ profile: "ambient" }] }, { hub: "h", tag: "1" });
   assert.ok(settings);
+  const operator = { hub: "h", tag: "1", namespace: "istio-operator", watchedNamespaces: [], revision: "" };
+  const installed = renderInstall(settings, { istio: [], rollout: [] }).components.flatMap(({ objects }) => objects);
+  const banzai = ["v16x", "v17x"].map((release) => ({
+    kind: "ClusterRole",
+    metadata: { name: `istio-operator-${release}` },
+    rules: banzaiOperatorRules("lease"),
+  }));
   const granted = new Set(
-    renderInstall(settings, { istio: [], rollout: [] })
-      .components.flatMap(({ objects }) => objects as unknown as readonly Role[])
+    ([...installed, ...renderOperator(operator, []), ...banzai] as unknown as readonly Role[])
       .filter(({ kind }) => kind === "ClusterRole" || kind === "Role")
       .flatMap(rightsByName),
   );

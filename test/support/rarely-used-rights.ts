@@ -1,23 +1,7 @@
 // Rights that the components' roles grant and that the tests' labs do not need, grouped by the work that needs them.
 
-/** Where in the sources a verb is used. */
-export interface UsedAt {
-  readonly file: string;
-  readonly text: string;
-}
-
-export interface RareRights {
-  readonly feature: string;
-  readonly usedAt: readonly UsedAt[];
-  /** `serin-rollout: get nodes`: the role, the verb and the resource. */
-  readonly rights: readonly string[];
-}
-
-function each(role: string, verbs: string, resources: string): string[] {
-  return resources.split(" ").flatMap((resource) => verbs.split(" ").map((verb) => `${role}: ${verb} ${resource}`));
-}
-
-const at = (file: string, text: string): UsedAt => ({ file, text });
+import { at, each, type RareRights } from "./rare-rights.ts";
+import { rarelyUsedOperatorRights } from "./rarely-used-operator-rights.ts";
 
 const engine = "serin-rollout";
 const pilot = "istiod-clusterrole-istio-system";
@@ -209,4 +193,9 @@ const ofNodesAndGateways: readonly RareRights[] = [
   },
 ];
 
-export const rarelyUsedRights: readonly RareRights[] = [...ofEngine, ...ofPilot, ...ofNodesAndGateways];
+export const rarelyUsedRights: readonly RareRights[] = [
+  ...ofEngine,
+  ...ofPilot,
+  ...ofNodesAndGateways,
+  ...rarelyUsedOperatorRights,
+];

@@ -1,6 +1,7 @@
 // Shared by the walkthroughs' tests: lines typed into a shell of the lab or of a given cluster, in dependent steps,
 // under load.
 import assert from "node:assert/strict";
+import { requireLeastRights, type ExpectedRights, type RbacObjects } from "./audited-rights.ts";
 import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
 import { givenFacts, guideCluster, type GivenFacts, type GuideCluster } from "./given-cluster.ts";
 import { LabCluster, serin, type LabClusterOptions, type Ran } from "./lab-cluster.ts";
@@ -36,6 +37,13 @@ export class TypedGuide<Cluster extends GuideCluster> {
   async shows(line: string, expected: RegExp | string): Promise<boolean> {
     const { code, output } = await this.lab.shell(line);
     return code === 0 && (typeof expected === "string" ? output.includes(expected) : expected.test(output));
+  }
+
+  /** See {@link requireLeastRights}. A given cluster keeps no audit log where the test could read it. */
+  async requireLeastRights(expected: ExpectedRights): Promise<void> {
+    if (!(this.lab instanceof LabCluster)) return;
+    const output = await this.ok("kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json");
+    requireLeastRights(this.lab.stateDirectory, JSON.parse(output) as RbacObjects, expected);
   }
 
   /** Runs a program on the machine, outside the cluster. It must succeed. */

@@ -1,0 +1,21 @@
+// The form of the lists of rights that a component needs rarely.
+
+/** Where in the sources a verb is used. */
+export interface UsedAt {
+  readonly file: string;
+  readonly text: string;
+}
+
+export interface RareRights {
+  readonly feature: string;
+  readonly usedAt: readonly UsedAt[];
+  /** `serin-rollout: get nodes`: the role, the verb and the resource. */
+  readonly rights: readonly string[];
+}
+
+/** Each verb of each resource, both as lists with spaces. */
+export function each(role: string, verbs: string, resources: string): string[] {
+  return resources.split(" ").flatMap((resource) => verbs.split(" ").map((verb) => `${role}: ${verb} ${resource}`));
+}
+
+export const at = (file: string, text: string): UsedAt => ({ file, text });
