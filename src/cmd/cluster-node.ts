@@ -4,7 +4,14 @@ import { parseArgs } from "node:util";
 import { systemClock, userError } from "../base/index.ts";
 import type { ImageEntry } from "../cluster/images/index.ts";
 import { kubernetesVersion, readClusterRecord } from "../cluster/record/index.ts";
-import { kubeletPort, KubeletServer, NodeAgent } from "../cluster/node/index.ts";
+import {
+  kubeletPort,
+  KubeletServer,
+  NodeAgent,
+  readMemoryBytes,
+  readProcessTable,
+  UsageSampler,
+} from "../cluster/node/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -42,6 +49,13 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   });
   // Without the supervisor this process has nothing to do. Pods belong to the lab and continue.
   process.once("disconnect", () => process.exit(0));
+  const sampler = new UsageSampler({
+    clock: systemClock,
+    processes: readProcessTable,
+    memoryBytes: readMemoryBytes,
+    containers: () => agent.runningContainers(),
+    ownPid: process.pid,
+  });
   const server = new KubeletServer({
     address: node.address,
     port: kubeletPort,
@@ -51,6 +65,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     nodeName: node.name,
     worker: (key) => agent.worker(key),
     workers: () => agent.workers(),
+    usage: async () => await sampler.usage(),
     log,
   });
   const serving = server.run(shutdown.drain, () => undefined);

@@ -11,6 +11,7 @@ import type { Node, Pod, Service } from "../../src/api/kubernetes/index.ts";
 import { nodeKind, podKind, serviceKind } from "../../src/api/kubernetes/index.ts";
 import { createLogger, systemClock } from "../../src/base/index.ts";
 import { createKubeClient, loadKubeConfig, type KubeConnection } from "../../src/kube/index.ts";
+import { kubectls } from "../support/kubectls.ts";
 
 const root = join(import.meta.dirname, "../..");
 const home = mkdtempSync(join(tmpdir(), "serin-e2e-"));
@@ -199,6 +200,22 @@ test("a pod runs, and a Service reaches it by its LoadBalancer address in the sh
   assert.match(url, /^http:\/\/127\.7\.255\.200:\d+$/);
   assert.equal(await (await fetch(url)).text(), `hello from ${running.spec?.nodeName}`);
 });
+
+for (const { title, file } of kubectls())
+  test(`kubectl top shows what containers, pods and nodes use (${title})`, () => {
+    assert.ok(file !== undefined, `${title} is missing`);
+    const top = (...args: string[]): string => {
+      const { status, stdout, stderr } = spawnSync(file, ["top", ...args], { encoding: "utf8", env });
+      assert.equal(status, 0, stderr);
+      return stdout;
+    };
+    const [, used = ""] = /^default +web +web +\d+m +(\d+)Mi/m.exec(top("pods", "-A", "--containers")) ?? [];
+    assert.ok(Number(used) > 10 && Number(used) < 500, `${used} MiB`);
+    assert.match(top("pods", "-l", "app=web"), /^web +\d+m +\d+Mi *$/m);
+    assert.doesNotMatch(top("pods", "-A", "-l", "app!=web"), /web/);
+    for (const node of ["e2e-control-plane", "e2e-worker", "e2e-worker2"])
+      assert.match(top("nodes"), new RegExp(`^${node} +\\d+m +\\d+% +\\d+Mi +\\d+% *$`, "m"));
+  });
 
 test("an unknown image ends as ErrImagePull with the remedy", async () => {
   await client.create(podKind, {

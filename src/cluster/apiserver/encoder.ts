@@ -102,6 +102,25 @@ export class Encoder {
     return Buffer.concat(parts);
   }
 
+  /** A list of objects that are not stored. */
+  computedList(
+    type: ResourceType,
+    objects: readonly UntypedObject[],
+    form: AnswerForm,
+    include: IncludeObject,
+  ): Buffer {
+    if (form.as === "table") return this.#table(type, objects, { resourceVersion: "" }, form, include, true);
+    const partial = form.as === "partial";
+    return Buffer.from(
+      JSON.stringify({
+        kind: partial ? "PartialObjectMetadataList" : type.listKind,
+        apiVersion: partial ? `meta.k8s.io/${form.metaVersion}` : apiVersionOf(type),
+        metadata: {},
+        items: partial ? objects.map((object) => this.#partial(object, form.metaVersion)) : objects,
+      }),
+    );
+  }
+
   /** One line of a watch. Tables carry their columns only in a stream's first event. */
   event(
     type: ResourceType,

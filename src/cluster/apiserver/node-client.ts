@@ -22,6 +22,7 @@ export interface NodeClientOptions {
 }
 
 const connectTimeoutMs = 10_000;
+const readTimeoutMs = 10_000;
 const hopByHop = [
   "connection",
   "keep-alive",
@@ -68,6 +69,32 @@ export class NodeClient {
         answer.destroy();
         resolve();
       });
+    });
+  }
+
+  /** Reads a JSON document of a node. Fails after {@link readTimeoutMs}. */
+  async read(target: ProxyTarget): Promise<unknown> {
+    return await new Promise((resolve, reject) => {
+      const outgoing = this.#request(target, "GET", {});
+      const fail = (error: Error): void => reject(unreachable(target, error));
+      const limit = setTimeout(() => outgoing.destroy(new Error("no answer in time")), readTimeoutMs);
+      outgoing.on("error", fail);
+      outgoing.on("close", () => clearTimeout(limit));
+      outgoing.on("response", (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on("error", fail);
+        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+        answer.on("end", () => {
+          const text = Buffer.concat(chunks).toString("utf8");
+          try {
+            if (answer.statusCode !== 200) throw new Error(`HTTP status ${answer.statusCode ?? 0}`);
+            resolve(JSON.parse(text));
+          } catch (error) {
+            fail(error as Error);
+          }
+        });
+      });
+      outgoing.end();
     });
   }
 

@@ -124,6 +124,11 @@ function containerOf(object: UntypedObject, { spec }: PodFields, pod: string, wa
   throw badRequest(`a container name must be specified for pod ${pod}, choose one of: [${names.join(" ")}]`);
 }
 
+/** The node's own API. Throws if the node does not exist or has no address. */
+export function nodeTarget(parts: ServerParts, name: string, path: string): ProxyTarget {
+  return { ...nodeAddress(parts, name), path };
+}
+
 function nodeAddress(parts: ServerParts, name: string): Pick<ProxyTarget, "protocol" | "host" | "port" | "toNode"> {
   const node = parts.store.get("/nodes", "", name);
   if (node === undefined) throw notFound({ group: "", plural: "nodes" }, name);

@@ -8,6 +8,7 @@ import { SchemaFault, type ResourceType } from "../schema/contract.ts";
 import { sendBytes, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import type { Discovery } from "./discovery.ts";
 import { impersonated } from "./impersonate.ts";
+import { answerMetrics, isMetrics } from "./metrics-api.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { answerPath } from "./paths.ts";
 import { bindPod, evictPod } from "./pod-subresources.ts";
@@ -148,6 +149,7 @@ export class Router {
     if (info.name === "" && ["update", "patch"].includes(info.verb)) throw methodNotAllowed();
     if (type.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb))
       throw info.name === "" ? methodNotAllowed() : unknownPath();
+    if (isMetrics(type)) return await answerMetrics(this.#parts, context);
     switch (info.verb) {
       case "get":
         return await this.#get(context);

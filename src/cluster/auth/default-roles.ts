@@ -1,6 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { rbacGroup, type PolicyRule } from "./rbac.ts";
 
+const metricsGroup = "metrics.k8s.io";
 const read = ["get", "list", "watch"];
 const write = ["create", "delete", "deletecollection", "patch", "update"];
 const all = [...read, ...write];
@@ -183,6 +184,12 @@ export function defaultClusterRoles(): UntypedObject[] {
     clusterRole("system:aggregate-to-admin", administered, aggregate("admin")),
     clusterRole("system:aggregate-to-edit", edited, aggregate("edit")),
     clusterRole("system:aggregate-to-view", viewed, aggregate("view")),
+    // Metrics-server brings this role to other clusters.
+    clusterRole("system:aggregated-metrics-reader", [rule(read, metricsGroup, "nodes", "pods")], {
+      ...aggregate("view"),
+      ...aggregate("edit"),
+      ...aggregate("admin"),
+    }),
     clusterRole("system:discovery", [
       {
         verbs: ["get"],

@@ -10,6 +10,8 @@ import type { ManagedContainer } from "./managed-container.ts";
 import type { PodWorker } from "./pod-worker.ts";
 import { servePortForward } from "./port-forward.ts";
 import { acceptRemoteStreams, type WantedStreams } from "./remote-streams.ts";
+import { statsSummary } from "./stats-summary.ts";
+import type { UsageReport } from "./usage-sampler.ts";
 
 export interface KubeletServerOptions {
   readonly address: string;
@@ -23,6 +25,7 @@ export interface KubeletServerOptions {
   /** Finds the worker of a pod by `namespace/name`. */
   readonly worker: (key: string) => PodWorker | undefined;
   readonly workers: () => Iterable<PodWorker>;
+  readonly usage: () => Promise<UsageReport>;
   readonly log: Logger;
 }
 
@@ -84,7 +87,7 @@ export class KubeletServer {
           metadata: {},
           items: [...this.#options.workers()].map((worker) => worker.pod),
         });
-      if (route === "stats") return sendJson(response, this.#stats());
+      if (route === "stats" && rest.join("/") === "summary") return sendJson(response, await this.#summary());
       if (["exec", "attach", "portForward"].includes(route)) return refuse(response, 400, "Upgrade request required");
       refuse(response, 404, `404 page not found`);
     } catch (error) {
@@ -179,15 +182,9 @@ export class KubeletServer {
     return container;
   }
 
-  #stats(): unknown {
-    const pods = [...this.#options.workers()].map((worker) => {
-      const { name, namespace, uid } = worker.pod.metadata;
-      return {
-        podRef: { name, namespace, uid },
-        containers: worker.containers.map((container) => ({ name: container.spec.name })),
-      };
-    });
-    return { node: { nodeName: this.#options.nodeName }, pods };
+  async #summary(): Promise<object> {
+    const report = await this.#options.usage();
+    return statsSummary(this.#options.nodeName, this.#options.workers(), report);
   }
 }
 

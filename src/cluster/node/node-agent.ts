@@ -24,7 +24,7 @@ import {
 import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
 import type { LoadBalancerPort } from "./node-report.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
-import { isAlive, signalProcess } from "./container-process.ts";
+import { isAlive, signalProcess, type ProcessIdentity } from "./container-process.ts";
 import { isMirrorPod, MirrorPods } from "./mirror-pods.ts";
 import { NetworkAttachment } from "./network-attachment.ts";
 import { NodeRegistration } from "./node-registration.ts";
@@ -140,6 +140,15 @@ export class NodeAgent {
 
   workers(): Iterable<PodWorker> {
     return this.#workers.values();
+  }
+
+  /** The first processes of all containers that run. */
+  runningContainers(): ProcessIdentity[] {
+    return [...this.#workers.values()].flatMap((worker) =>
+      worker.containers.flatMap(({ running, record }) =>
+        running && record.identity !== undefined ? [record.identity] : [],
+      ),
+    );
   }
 
   get hostRoot(): string {

@@ -24,6 +24,7 @@ import { applyJsonPatch } from "./patch/json-patch.ts";
 import { applyMergePatch } from "./patch/merge-patch.ts";
 import { applyStrategicMergePatch } from "./patch/strategic-merge-patch.ts";
 import { isObject } from "./json.ts";
+import { metricsTypes } from "./metrics-types.ts";
 import { zeroObject } from "./normalise.ts";
 import { apiVersionOfType, type ResourceModel } from "./resource-model.ts";
 import { servingErrors } from "./validation/custom-resource-definition.ts";
@@ -88,7 +89,8 @@ export class Schemas implements SchemaRegistry {
   #generation = 0;
 
   constructor() {
-    this.#builtIn = (readGenerated("resources") as readonly GeneratedResource[]).map(builtInType);
+    const generated = (readGenerated("resources") as readonly GeneratedResource[]).map(builtInType);
+    this.#builtIn = [...generated, ...metricsTypes];
     for (const type of this.#builtIn) this.#register(new BuiltInModel(type, this.#shapes));
   }
 

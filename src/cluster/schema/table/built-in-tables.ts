@@ -2,6 +2,7 @@ import type { ResourceType } from "../contract.ts";
 import { defaultTable, type TableForm } from "./column.ts";
 import { coreTables } from "./core.ts";
 import { groupTables } from "./groups.ts";
+import { metricsTables } from "./metrics.ts";
 import { podTable } from "./pods.ts";
 import { workloadTables } from "./workloads.ts";
 
@@ -10,6 +11,7 @@ const tables: Readonly<Record<string, TableForm>> = {
   ...coreTables,
   ...workloadTables,
   ...groupTables,
+  ...metricsTables,
 };
 
 /** The form of a built-in kind, as a real server prints it. */

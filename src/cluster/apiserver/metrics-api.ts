@@ -1,0 +1,138 @@
+// The metrics API, which metrics-server adds to other clusters: what nodes and pods use, as their nodes measure it now.
+import type { UntypedObject } from "../../api/index.ts";
+import { messageOf } from "../../base/index.ts";
+import type { ResourceType } from "../schema/contract.ts";
+import { metricsGroup } from "../schema/metrics-types.ts";
+import type { StoredRecord } from "../store/index.ts";
+import { includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
+import { apiVersionOf } from "./encoder.ts";
+import { answerFormOf } from "./negotiate.ts";
+import { nodeTarget } from "./proxy-targets.ts";
+import { selectionOf } from "./read.ts";
+import { notFound } from "./status.ts";
+
+export function isMetrics(type: ResourceType): boolean {
+  return type.group === metricsGroup;
+}
+
+/** Answers a get or a list. Objects without measurements are left out: pods that do not run, nodes that are away. */
+export async function answerMetrics(parts: ServerParts, context: ResourceContext): Promise<void> {
+  const { info, query, type } = context;
+  const form = answerFormOf(context.request.headers.accept);
+  const records = measuredRecords(parts, context);
+  const metrics =
+    type.plural === "nodes" ? await nodeMetrics(parts, type, records) : await podMetrics(parts, type, records);
+  const include = includeObjectOf(query);
+  if (info.verb === "list")
+    return await sendForm(context, 200, form, parts.encoder.computedList(type, metrics, form, include));
+  const [object] = metrics;
+  if (object === undefined) {
+    const name = type.namespaced ? `${info.namespace}/${info.name}` : info.name;
+    throw notFound({ group: metricsGroup, plural: type.kind.toLowerCase() }, name);
+  }
+  await sendForm(context, 200, form, parts.encoder.object(type, object, form, include));
+}
+
+/** The stored pods or nodes that the request is about. */
+function measuredRecords(parts: ServerParts, context: ResourceContext): readonly StoredRecord[] {
+  const { info, type } = context;
+  const collection = parts.store.collection(`/${type.plural}`);
+  if (info.verb === "get") {
+    const record = collection.get(type.namespaced ? info.namespace : "", info.name);
+    return record === undefined ? [] : [record];
+  }
+  // Selectors select by the fields of the measured object.
+  const measured = parts.registry.resource("", "v1", type.plural) ?? type;
+  const { namespace, matches } = selectionOf({ ...context, type: measured });
+  const all = collection.list(namespace);
+  return matches === undefined ? all : all.filter(matches);
+}
+
+interface Stats {
+  readonly cpu?: { readonly time?: string; readonly windowMs?: number; readonly usageNanoCores?: number };
+  readonly memory?: { readonly workingSetBytes?: number };
+}
+
+interface Summary {
+  readonly node?: Stats;
+  readonly pods?: readonly {
+    readonly podRef: { readonly uid?: string };
+    readonly containers: readonly (Stats & { readonly name: string })[];
+  }[];
+}
+
+async function nodeMetrics(
+  parts: ServerParts,
+  type: ResourceType,
+  records: readonly StoredRecord[],
+): Promise<UntypedObject[]> {
+  const summaries = await summariesOf(
+    parts,
+    records.map(({ name }) => name),
+  );
+  return records.flatMap((record) => {
+    const stats = summaries.get(record.name)?.node;
+    return stats === undefined ? [] : [{ ...headOf(parts, type, record, stats), usage: usageOf(stats) }];
+  });
+}
+
+async function podMetrics(
+  parts: ServerParts,
+  type: ResourceType,
+  records: readonly StoredRecord[],
+): Promise<UntypedObject[]> {
+  const nodeOf = (record: StoredRecord): string =>
+    (record.object["spec"] as { nodeName?: string } | undefined)?.nodeName ?? "";
+  const summaries = await summariesOf(
+    parts,
+    records.map(nodeOf).filter((name) => name !== ""),
+  );
+  const byUid = new Map(
+    [...summaries.values()].flatMap(({ pods = [] }) =>
+      pods.map(({ podRef, containers }) => [podRef.uid, containers] as const),
+    ),
+  );
+  return records.flatMap((record) => {
+    const containers = byUid.get(record.object.metadata.uid) ?? [];
+    const [first] = containers;
+    if (first === undefined) return [];
+    const used = containers.map((stats) => ({ name: stats.name, usage: usageOf(stats) }));
+    return [{ ...headOf(parts, type, record, first), containers: used }];
+  });
+}
+
+/** What each node measures now. A node that does not answer is left out. */
+async function summariesOf(parts: ServerParts, nodes: readonly string[]): Promise<Map<string, Summary>> {
+  const found = new Map<string, Summary>();
+  const read = async (name: string): Promise<void> => {
+    try {
+      found.set(name, (await parts.nodes.read(nodeTarget(parts, name, "/stats/summary"))) as Summary);
+    } catch (error) {
+      parts.log.debug("a node does not say what its pods use", { node: name, error: messageOf(error) });
+    }
+  };
+  await Promise.all([...new Set(nodes)].map(read));
+  return found;
+}
+
+function headOf(parts: ServerParts, type: ResourceType, record: StoredRecord, { cpu }: Stats): UntypedObject {
+  return {
+    kind: type.kind,
+    apiVersion: apiVersionOf(type),
+    metadata: {
+      name: record.name,
+      ...(record.namespace === "" ? {} : { namespace: record.namespace }),
+      creationTimestamp: nowText(parts.clock),
+      ...(Object.keys(record.labels).length === 0 ? {} : { labels: record.labels }),
+    },
+    timestamp: `${(cpu?.time ?? "").slice(0, 19)}Z`,
+    window: `${(cpu?.windowMs ?? 0) / 1_000}s`,
+  };
+}
+
+function usageOf({ cpu, memory }: Stats): { cpu: string; memory: string } {
+  return {
+    cpu: `${Math.round(cpu?.usageNanoCores ?? 0)}n`,
+    memory: `${Math.round((memory?.workingSetBytes ?? 0) / 1_024)}Ki`,
+  };
+}

@@ -1,0 +1,114 @@
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/** One process, as the kernel's /proc shows it. */
+export interface ProcessEntry {
+  readonly pid: number;
+  readonly parent: number;
+  readonly session: number;
+  /** Field 22 of /proc/<pid>/stat, as in `ProcessIdentity`. */
+  readonly startTicks: string;
+  /** Processor time of the process and of its children that have ended, in milliseconds. */
+  readonly cpuMs: number;
+  /** Empty if the kernel does not show it to us. */
+  readonly pidNamespace: string;
+}
+
+/** The kernel counts times in /proc in hundredths of a second, on every architecture. */
+const tickMs = 10;
+
+/** All processes that this process sees. A process that ends meanwhile is left out. */
+export function readProcessTable(root = "/proc"): ProcessEntry[] {
+  const entries: ProcessEntry[] = [];
+  for (const name of readdirSync(root)) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const pidNamespace = linkOf(join(root, name, "ns/pid"));
+      entries.push(parseStat(Number(name), readFileSync(join(root, name, "stat"), "utf8"), pidNamespace));
+    } catch {
+      // The process has ended.
+    }
+  }
+  return entries;
+}
+
+/** Parses the line of /proc/<pid>/stat. The name in parentheses may contain spaces and parentheses. */
+export function parseStat(pid: number, text: string, pidNamespace: string): ProcessEntry {
+  const fields = text
+    .slice(text.lastIndexOf(")") + 2)
+    .trim()
+    .split(" ");
+  const [, parent, , session] = fields;
+  const ticks = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index] ?? 0), 0);
+  return {
+    pid,
+    parent: Number(parent),
+    session: Number(session),
+    startTicks: fields[19] ?? "",
+    cpuMs: ticks * tickMs,
+    pidNamespace,
+  };
+}
+
+/**
+ * The memory of a process in bytes, with its share of pages that several processes use (PSS), so that sums over
+ * processes are right. Zero for a process that has ended.
+ */
+export async function readMemoryBytes(pid: number, root = "/proc"): Promise<number> {
+  const text = await readFile(join(root, String(pid), "smaps_rollup"), "utf8").catch(() => "");
+  const kilobytes = /^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? (await residentKilobytes(pid, root));
+  return Number(kilobytes) * 1_024;
+}
+
+/** The resident memory, for kernels and processes that do not show their shares. */
+async function residentKilobytes(pid: number, root: string): Promise<string> {
+  const text = await readFile(join(root, String(pid), "status"), "utf8").catch(() => "");
+  return /^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? "0";
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Assigns each process to the container whose first process it is, or whose PID namespace or session it is in, or whose
+ * process started it. Answers the processes of each of `inits`, by the pid of the first process.
+ */
+export function processesByInit(
+  table: readonly ProcessEntry[],
+  inits: ReadonlySet<number>,
+  ownNamespace: string,
+): Map<number, ProcessEntry[]> {
+  const byPid = new Map(table.map((entry) => [entry.pid, entry]));
+  const initOfNamespace = new Map<string, number>();
+  for (const init of inits) {
+    const namespace = byPid.get(init)?.pidNamespace ?? "";
+    if (namespace !== "" && namespace !== ownNamespace) initOfNamespace.set(namespace, init);
+  }
+  const owners = new Map<number, number | undefined>();
+  const ownerOf = (pid: number): number | undefined => {
+    if (owners.has(pid)) return owners.get(pid);
+    owners.set(pid, undefined);
+    const entry = byPid.get(pid);
+    if (entry === undefined) return undefined;
+    const owner = inits.has(pid)
+      ? pid
+      : (initOfNamespace.get(entry.pidNamespace) ?? (inits.has(entry.session) ? entry.session : ownerOf(entry.parent)));
+    owners.set(pid, owner);
+    return owner;
+  };
+  const found = new Map<number, ProcessEntry[]>();
+  for (const entry of table) {
+    const owner = ownerOf(entry.pid);
+    if (owner === undefined) continue;
+    const list = found.get(owner);
+    if (list === undefined) found.set(owner, [entry]);
+    else list.push(entry);
+  }
+  return found;
+}

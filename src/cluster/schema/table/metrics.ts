@@ -1,0 +1,32 @@
+import type { UntypedObject } from "../../../api/index.ts";
+import { arrayOf, objectOf, stringOf } from "../json.ts";
+import { parseQuantity } from "../quantity.ts";
+import { at } from "./cell-text.ts";
+import { columns, type TableForm } from "./column.ts";
+
+/** The tables of metrics-server. A pod's usage is the sum of its containers'. */
+export const metricsTables: Readonly<Record<string, TableForm>> = {
+  "metrics.k8s.io/nodes": {
+    columns: columns("Name|cpu|memory|Window"),
+    cells: (each) => cellsOf(each, [objectOf(each.usage)]),
+  },
+  "metrics.k8s.io/pods": {
+    columns: columns("Name|cpu|memory|Window"),
+    cells: (each) =>
+      cellsOf(
+        each,
+        arrayOf(each.containers).map((container) => objectOf(at(container, "usage"))),
+      ),
+  },
+};
+
+function cellsOf(object: UntypedObject, usages: readonly Record<string, unknown>[]): unknown[] {
+  const sum = (resource: string): bigint =>
+    usages.reduce((total, usage) => total + (parseQuantity(stringOf(usage[resource]))?.nanos ?? 0n), 0n);
+  return [
+    object.metadata.name,
+    `${sum("cpu")}n`,
+    `${sum("memory") / (1_024n * 1_000_000_000n)}Ki`,
+    stringOf(object["window"]),
+  ];
+}
