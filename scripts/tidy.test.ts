@@ -302,9 +302,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // Eight read and make certificates, which it needs before it listens. Another eight count requests for /metrics.
+  // Eight read and make certificates, which it needs before it listens. Another eight count requests for /metrics. Three
+  // are the kinds, tables and answers of the metrics API.
   "cluster-apiserver": {
-    modules: 171,
+    modules: 174,
     never: [
       "generated/proto",
       "node_modules/@bufbuild/cel",
@@ -314,12 +315,14 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/re2js",
     ],
   },
+  // Three are the autoscalers' sources, usage and plan.
   "cluster-controllers": {
-    modules: 135,
+    modules: 138,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
+  // Three measure what containers use.
   "cluster-node": {
-    modules: 149,
+    modules: 152,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"],
   },
   "cluster-supervisor": { modules: 70, never: ["src/kube/", "generated/", "node_modules/@grpc", "node_modules/yaml"] },

@@ -9,7 +9,7 @@ import type { RoleContext } from "./role.ts";
 
 const dnsServiceIP = "10.96.0.10";
 const usage =
-  "serin cluster-controllers --kubeconfig FILE --dns-listen ADDRESS:PORT [--dns-upstream ADDRESS:PORT] [--manifests DIRECTORY]";
+  "serin cluster-controllers --kubeconfig FILE --dns-listen ADDRESS:PORT [--dns-upstream ADDRESS:PORT] [--manifests DIRECTORY] [--autoscale]";
 
 /** `serin cluster-controllers`: controllers, scheduler, LoadBalancer addresses and DNS of a lab cluster. */
 export async function run({ args, log, shutdown, release }: RoleContext): Promise<number> {
@@ -29,7 +29,11 @@ export async function run({ args, log, shutdown, release }: RoleContext): Promis
   });
   const context = new ControllerContext({ client, log, clock, random: systemRandom });
   addScheduler(context);
-  addControllers(context, { rootCa: config.ca, metadataClient });
+  addControllers(context, {
+    rootCa: config.ca,
+    metadataClient,
+    autoscalers: { followsMetrics: options.autoscale },
+  });
   addClusterDns(context, { ...options.dns, ...(options.upstream === undefined ? {} : { upstream: options.upstream }) });
   const bootstrapped = addBootstrap(context, {
     definitions: definitionFiles(options.manifests ?? join(release.root, "manifests")),
@@ -49,6 +53,8 @@ interface Options {
   readonly dns: Endpoint;
   readonly upstream: Endpoint | undefined;
   readonly manifests: string | undefined;
+  /** Autoscalers follow what pods use. */
+  readonly autoscale: boolean;
 }
 
 interface Endpoint {
@@ -58,20 +64,32 @@ interface Endpoint {
 
 function readOptions(args: readonly string[]): Options {
   const string = { type: "string" } as const;
-  let values: { kubeconfig?: string; "dns-listen"?: string; "dns-upstream"?: string; manifests?: string };
+  let values: {
+    kubeconfig?: string;
+    "dns-listen"?: string;
+    "dns-upstream"?: string;
+    manifests?: string;
+    autoscale?: boolean;
+  };
   try {
     ({ values } = parseArgs({
       args: [...args],
-      options: { kubeconfig: string, "dns-listen": string, "dns-upstream": string, manifests: string },
+      options: {
+        kubeconfig: string,
+        "dns-listen": string,
+        "dns-upstream": string,
+        manifests: string,
+        autoscale: { type: "boolean" },
+      },
     }));
   } catch (error) {
     throw userError("usage", (error as Error).message, { hint: usage });
   }
-  const { kubeconfig, manifests } = values;
+  const { kubeconfig, manifests, autoscale = false } = values;
   if (kubeconfig === undefined) throw userError("usage", "--kubeconfig is missing", { hint: usage });
   const dns = parseEndpoint("--dns-listen", values["dns-listen"]);
   if (dns === undefined) throw userError("usage", "--dns-listen is missing", { hint: usage });
-  return { kubeconfig, dns, upstream: parseEndpoint("--dns-upstream", values["dns-upstream"]), manifests };
+  return { kubeconfig, dns, upstream: parseEndpoint("--dns-upstream", values["dns-upstream"]), manifests, autoscale };
 }
 
 function parseEndpoint(option: string, text: string | undefined): Endpoint | undefined {

@@ -3,7 +3,8 @@ import { parseArgs } from "node:util";
 import { SerinError, userError } from "../base/index.ts";
 import type { RoleContext } from "./role.ts";
 
-const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-]   one control plane and two workers without either
+const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale]
+    one control plane and two workers, unless told otherwise; with --autoscale, autoscalers follow what pods use
 serin cluster delete [--name NAME]
 serin cluster list [--names]
 serin cluster kubeconfig [--name NAME]
@@ -61,6 +62,7 @@ interface Flags {
   name?: string;
   config?: string;
   workers?: string;
+  autoscale?: boolean;
   names?: boolean;
   json?: boolean;
   help?: boolean;
@@ -75,6 +77,7 @@ function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
         name: { type: "string", short: "n" },
         config: { type: "string", short: "c" },
         workers: { type: "string" },
+        autoscale: { type: "boolean" },
         names: { type: "boolean" },
         json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
@@ -101,6 +104,7 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
   process.stdout.write(`Creating cluster "${plan.name}" ...\n`);
   const created = await createCluster({
     plan,
+    autoscale: flags.autoscale === true,
     env,
     release,
     signal: shutdown.drain,

@@ -8,7 +8,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Node, Pod, Service } from "../../src/api/kubernetes/index.ts";
-import { nodeKind, podKind, serviceKind } from "../../src/api/kubernetes/index.ts";
+import {
+  deploymentKind,
+  horizontalPodAutoscalerKind,
+  nodeKind,
+  podKind,
+  serviceKind,
+} from "../../src/api/kubernetes/index.ts";
 import { createLogger, systemClock } from "../../src/base/index.ts";
 import { createKubeClient, loadKubeConfig, type KubeConnection } from "../../src/kube/index.ts";
 import { kubectls } from "../support/kubectls.ts";
@@ -108,7 +114,7 @@ after(() => {
 });
 
 test("a cluster is created from kind's configuration, with all nodes ready under kind's names", async () => {
-  const output = succeed(["cluster", "create", "--config", "-"], config);
+  const output = succeed(["cluster", "create", "--config", "-", "--autoscale"], config);
   assert.match(output, /All nodes are ready/);
   await connect();
   const { items } = await client.list(nodeKind);
@@ -216,6 +222,47 @@ for (const { title, file } of kubectls())
     for (const node of ["e2e-control-plane", "e2e-worker", "e2e-worker2"])
       assert.match(top("nodes"), new RegExp(`^${node} +\\d+m +\\d+% +\\d+Mi +\\d+% *$`, "m"));
   });
+
+/** Uses about an eighth of a processor. */
+const busyProgram = "setInterval(() => { const end = Date.now() + 12; while (Date.now() < end); }, 100)";
+
+test("an autoscaler adds pods while the processor time of its Deployment's pods is above the target", async () => {
+  const labels = { app: "busy" };
+  const container = {
+    name: "busy",
+    image: "node",
+    args: ["-e", busyProgram],
+    resources: { requests: { cpu: "50m" } },
+  };
+  await client.create(deploymentKind, {
+    metadata: { name: "busy", namespace: "default" },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [container] } },
+    },
+  });
+  await client.create(horizontalPodAutoscalerKind, {
+    metadata: { name: "busy", namespace: "default" },
+    spec: {
+      scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "busy" },
+      maxReplicas: 2,
+      metrics: [
+        { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 60 } } },
+      ],
+    },
+  });
+  // The first look may come before the pod is measured, and the controller looks every 15 seconds.
+  await eventually("two replicas", scaled).catch(async () => await eventually("two replicas", scaled));
+  const found = await client.get(horizontalPodAutoscalerKind, "busy", "default");
+  assert.ok(found?.status?.conditions?.some(({ type, status }) => type === "ScalingActive" && status === "True"));
+  await client.delete(horizontalPodAutoscalerKind, "busy", "default");
+  await client.delete(deploymentKind, "busy", "default");
+});
+
+async function scaled(): Promise<true | undefined> {
+  return (await client.get(deploymentKind, "busy", "default"))?.spec?.replicas === 2 ? true : undefined;
+}
 
 test("an unknown image ends as ErrImagePull with the remedy", async () => {
   await client.create(podKind, {

@@ -74,18 +74,49 @@ export const cronJobKind = defineKind<CronJob>({
   namespaced: true,
 });
 
+export interface AutoscalerTarget {
+  type: string;
+  averageUtilization?: number;
+  averageValue?: string;
+  value?: string;
+}
+
+/** The sources that need no further metrics API are typed. Others exist. */
+export interface AutoscalerMetric extends Record<string, unknown> {
+  type: string;
+  resource?: { name: string; target: AutoscalerTarget };
+  containerResource?: { name: string; container: string; target: AutoscalerTarget };
+}
+
+export interface AutoscalerRules {
+  stabilizationWindowSeconds?: number;
+  selectPolicy?: "Max" | "Min" | "Disabled";
+  policies?: { type: "Pods" | "Percent"; value: number; periodSeconds: number }[];
+  tolerance?: string;
+}
+
+export interface AutoscalerCondition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+  lastTransitionTime?: string;
+}
+
 export interface HorizontalPodAutoscaler extends KubernetesObject {
   spec?: {
     scaleTargetRef: { apiVersion?: string; kind: string; name: string };
     minReplicas?: number;
     maxReplicas: number;
-    metrics?: Record<string, unknown>[];
+    metrics?: AutoscalerMetric[];
+    behavior?: { scaleUp?: AutoscalerRules; scaleDown?: AutoscalerRules };
   };
   status?: {
     observedGeneration?: number;
+    lastScaleTime?: string;
     currentReplicas?: number;
     desiredReplicas?: number;
-    conditions?: { type: string; status: string; reason?: string; message?: string; lastTransitionTime?: string }[];
+    conditions?: AutoscalerCondition[];
     currentMetrics?: Record<string, unknown>[];
   };
 }

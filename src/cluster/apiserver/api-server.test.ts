@@ -216,3 +216,14 @@ test("after a restart, objects, versions and watches continue", async () => {
   const old = await server.watch(`${configMaps}?watch=true&resourceVersion=1`, (events) => events.length > 0);
   assert.deepEqual([old[0].type, old[0].object.code], ["ERROR", 410]);
 });
+
+test("writing a kind that the lab stores and does not enforce is answered with a warning", async () => {
+  const policies = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
+  const text = '299 - "the lab stores NetworkPolicies and does not enforce them: every pod reaches every other"';
+  const created = await server.call("POST", policies, { metadata: { name: "deny" }, spec: { podSelector: {} } });
+  assert.deepEqual([created.status, created.headers["warning"]], [201, text]);
+  const patched = await server.call("PATCH", `${policies}/deny`, { metadata: { labels: { a: "b" } } }, merge);
+  assert.deepEqual([patched.status, patched.headers["warning"]], [200, text]);
+  assert.equal((await server.call("GET", policies)).headers["warning"], undefined);
+  assert.equal((await server.call("POST", configMaps, configMap("quiet"))).headers["warning"], undefined);
+});

@@ -72,7 +72,7 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
   const metadataClient = createKubeClient(config, { ...options, metadataOnly: true });
   const context = new ControllerContext({ client, log: silentLogger, clock: systemClock, random: systemRandom });
   addScheduler(context);
-  addControllers(context, { rootCa: ca, metadataClient });
+  addControllers(context, { rootCa: ca, metadataClient, autoscalers: { followsMetrics: false } });
   const stop = new AbortController();
   const running = Promise.all([context.run(stop.signal), playNodes(client, stop.signal)]);
 

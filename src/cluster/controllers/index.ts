@@ -1,5 +1,5 @@
 import type { KubeClient } from "../../kube/index.ts";
-import { addAutoscalerController } from "./autoscaler.ts";
+import { addAutoscalerController, type AutoscalerOptions } from "./autoscaler.ts";
 import { addClusterRoleAggregation } from "./cluster-role-aggregation.ts";
 import type { ControllerContext } from "./controller.ts";
 import { addCronJobController } from "./cron-job.ts";
@@ -27,10 +27,12 @@ export interface ControllersOptions {
   readonly rootCa: string;
   /** A client that requests only metadata, for the garbage collector. */
   readonly metadataClient: KubeClient;
+  readonly autoscalers: AutoscalerOptions;
 }
 
 /** Adds all controllers of the cluster to the context. `context.run` runs them. */
-export function addControllers(context: ControllerContext, { rootCa, metadataClient }: ControllersOptions): void {
+export function addControllers(context: ControllerContext, options: ControllersOptions): void {
+  const { rootCa, metadataClient, autoscalers } = options;
   addNamespaceContentControllers(context, rootCa);
   addNamespaceController(context);
   addNodeLifecycleController(context);
@@ -45,7 +47,7 @@ export function addControllers(context: ControllerContext, { rootCa, metadataCli
   addMetalLbInstallation(context);
   addTokenSecretController(context, rootCa);
   addDisruptionBudgetController(context);
-  addAutoscalerController(context);
+  addAutoscalerController(context, autoscalers);
   addClusterRoleAggregation(context);
   addPodGarbageController(context);
   addGarbageCollector(context, metadataClient);

@@ -33,6 +33,8 @@ import { writeShims } from "./shims.ts";
 
 export interface CreateClusterOptions {
   readonly plan: ClusterPlan;
+  /** Whether autoscalers follow what pods use. */
+  readonly autoscale: boolean;
   readonly release: { readonly root: string; readonly entry: string; readonly version: string };
   readonly env: Environment;
   /** Aborted by Ctrl-C. Then everything is undone. */
@@ -130,6 +132,7 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
     apiServer: plan.apiServer,
     release: { root: release.root, version: release.version },
     createdAt: new Date().toISOString(),
+    ...(options.autoscale ? { autoscale: true } : {}),
   });
   const cache = compileCacheDirectory(env);
   mkdirSync(cache, { recursive: true });

@@ -20,6 +20,8 @@ export interface ClusterRecord {
   /** The release tree that the cluster runs from, as the host sees it. */
   readonly release: { readonly root: string; readonly version: string };
   readonly createdAt: string;
+  /** Autoscalers follow what pods use. Otherwise they only keep replicas within their bounds. */
+  readonly autoscale?: boolean;
   /** Known once the launcher has started. */
   readonly launcher?: HostProcess;
   /** The lab's first process, by which its namespaces are entered. */

@@ -92,7 +92,10 @@ export class Supervisor {
       listen: async (address, port) => await this.#listen("forward", address, port),
     });
     this.#startApiServer(controlPlane, fabric, descriptors);
-    await Promise.all([this.#startControllers(controlPlane, fabric), this.#startNodes(record, fabric, forwards)]);
+    await Promise.all([
+      this.#startControllers(record, controlPlane, fabric),
+      this.#startNodes(record, fabric, forwards),
+    ]);
     send({ type: "ready" });
   }
 
@@ -139,9 +142,11 @@ export class Supervisor {
   }
 
   /** Resolves when the kinds of every lab are defined, because a user's first command may use them. */
-  async #startControllers(controlPlane: ClusterNode, fabric: Fabric): Promise<void> {
+  async #startControllers(record: ClusterRecord, controlPlane: ClusterNode, fabric: Fabric): Promise<void> {
     const kubeconfig = join(this.#options.stateDirectory, "pki/controllers.kubeconfig");
-    const args = ["cluster-controllers", "--kubeconfig", kubeconfig, "--dns-listen", `${controlPlane.address}:53`];
+    const dns = `${controlPlane.address}:53`;
+    const args = ["cluster-controllers", "--kubeconfig", kubeconfig, "--dns-listen", dns];
+    if (record.autoscale === true) args.push("--autoscale");
     await new Promise<void>((resolve) => {
       this.#manage("controllers", args, fabric.namespaceOf(controlPlane.name), [], (message) => {
         if ((message as NodeReport).ready === true) resolve();
