@@ -22,6 +22,7 @@ const groups: readonly (readonly [group: string, folder: string, versions: reado
   ["authorization.k8s.io", "authorization", ["v1"]],
   ["autoscaling", "autoscaling", ["v2", "v1"]],
   ["batch", "batch", ["v1"]],
+  ["certificates.k8s.io", "certificates", ["v1"]],
   ["networking.k8s.io", "networking", ["v1"]],
   ["policy", "policy", ["v1"]],
   ["rbac.authorization.k8s.io", "rbac", ["v1"]],

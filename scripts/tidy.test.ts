@@ -303,9 +303,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   // Eight read and make certificates, which it needs before it listens. Another eight count requests for /metrics. Three
-  // are the kinds, tables and answers of the metrics API.
+  // are the kinds, tables and answers of the metrics API, and two read and admit certificate requests.
   "cluster-apiserver": {
-    modules: 174,
+    modules: 176,
     never: [
       "generated/proto",
       "node_modules/@bufbuild/cel",
@@ -315,9 +315,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/re2js",
     ],
   },
-  // Three are the autoscalers' sources, usage and plan.
+  // Three are the autoscalers' sources, usage and plan; one answers certificate requests and loads their signer later.
   "cluster-controllers": {
-    modules: 138,
+    modules: 140,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
   // Three measure what containers use.

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock, systemRandom, userError } from "../base/index.ts";
@@ -9,7 +10,7 @@ import type { RoleContext } from "./role.ts";
 
 const dnsServiceIP = "10.96.0.10";
 const usage =
-  "serin cluster-controllers --kubeconfig FILE --dns-listen ADDRESS:PORT [--dns-upstream ADDRESS:PORT] [--manifests DIRECTORY] [--autoscale]";
+  "serin cluster-controllers --kubeconfig FILE --dns-listen ADDRESS:PORT [--dns-upstream ADDRESS:PORT] [--manifests DIRECTORY] [--autoscale] [--signing-authority FILES]";
 
 /** `serin cluster-controllers`: controllers, scheduler, LoadBalancer addresses and DNS of a lab cluster. */
 export async function run({ args, log, shutdown, release }: RoleContext): Promise<number> {
@@ -33,6 +34,7 @@ export async function run({ args, log, shutdown, release }: RoleContext): Promis
     rootCa: config.ca,
     metadataClient,
     autoscalers: { followsMetrics: options.autoscale },
+    ...(options.signingAuthority === undefined ? {} : { signing: authorityIn(options.signingAuthority) }),
   });
   addClusterDns(context, { ...options.dns, ...(options.upstream === undefined ? {} : { upstream: options.upstream }) });
   const bootstrapped = addBootstrap(context, {
@@ -48,6 +50,11 @@ export async function run({ args, log, shutdown, release }: RoleContext): Promis
   return 0;
 }
 
+/** The authority's files are read for each certificate, so that the key is not kept in memory. */
+function authorityIn(files: string): () => { certificate: string; key: string } {
+  return () => ({ certificate: readFileSync(`${files}.crt`, "utf8"), key: readFileSync(`${files}.key`, "utf8") });
+}
+
 interface Options {
   readonly kubeconfig: string;
   readonly dns: Endpoint;
@@ -55,6 +62,8 @@ interface Options {
   readonly manifests: string | undefined;
   /** Autoscalers follow what pods use. */
   readonly autoscale: boolean;
+  /** The files of the authority for certificate requests, without `.crt` and `.key`. */
+  readonly signingAuthority: string | undefined;
 }
 
 interface Endpoint {
@@ -70,6 +79,7 @@ function readOptions(args: readonly string[]): Options {
     "dns-upstream"?: string;
     manifests?: string;
     autoscale?: boolean;
+    "signing-authority"?: string;
   };
   try {
     ({ values } = parseArgs({
@@ -80,6 +90,7 @@ function readOptions(args: readonly string[]): Options {
         "dns-upstream": string,
         manifests: string,
         autoscale: { type: "boolean" },
+        "signing-authority": string,
       },
     }));
   } catch (error) {
@@ -89,7 +100,14 @@ function readOptions(args: readonly string[]): Options {
   if (kubeconfig === undefined) throw userError("usage", "--kubeconfig is missing", { hint: usage });
   const dns = parseEndpoint("--dns-listen", values["dns-listen"]);
   if (dns === undefined) throw userError("usage", "--dns-listen is missing", { hint: usage });
-  return { kubeconfig, dns, upstream: parseEndpoint("--dns-upstream", values["dns-upstream"]), manifests, autoscale };
+  return {
+    kubeconfig,
+    dns,
+    upstream: parseEndpoint("--dns-upstream", values["dns-upstream"]),
+    manifests,
+    autoscale,
+    signingAuthority: values["signing-authority"],
+  };
 }
 
 function parseEndpoint(option: string, text: string | undefined): Endpoint | undefined {

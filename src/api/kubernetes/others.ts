@@ -244,3 +244,34 @@ export const ingressClassKind = defineKind<IngressClass>({
   plural: "ingressclasses",
   namespaced: false,
 });
+
+export interface CertificateSigningRequest extends KubernetesObject {
+  spec?: {
+    /** PKCS #10 in PEM, in base64. */
+    request: string;
+    signerName: string;
+    usages?: string[];
+    expirationSeconds?: number;
+    username?: string;
+  };
+  status?: {
+    /** PEM in base64. */
+    certificate?: string;
+    conditions?: CertificateCondition[];
+  };
+}
+export interface CertificateCondition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+  lastUpdateTime?: string;
+  lastTransitionTime?: string;
+}
+export const certificateSigningRequestKind = defineKind<CertificateSigningRequest>({
+  group: "certificates.k8s.io",
+  versions: ["v1"],
+  kind: "CertificateSigningRequest",
+  plural: "certificatesigningrequests",
+  namespaced: false,
+});

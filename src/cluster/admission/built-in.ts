@@ -3,6 +3,7 @@ import type { RbacAuthorizer } from "../auth/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
+import { certificateRequests } from "./certificate-requests.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { podDefaults } from "./pod-defaults.ts";
 import { roleEscalation } from "./role-escalation.ts";
@@ -25,6 +26,7 @@ export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     serviceAccountAdmission(parts),
     podDefaults(parts),
     roleEscalation(parts.store, parts.authorizer),
+    certificateRequests(parts.authorizer, parts.clock),
     webhookAdmission(parts),
   ];
 }

@@ -50,7 +50,7 @@ export function hasStatus(type: ResourceType): boolean {
 }
 
 /** Kinds whose status may be set at creation. */
-const statusAtCreation = new Set(["/nodes", "certificates.k8s.io/certificatesigningrequests"]);
+const statusAtCreation = new Set(["/nodes"]);
 
 export function prepareCreate(type: ResourceType, object: UntypedObject): void {
   if (hasStatus(type) && !statusAtCreation.has(type.storageKey)) delete object["status"];
@@ -164,6 +164,10 @@ const strategies: Readonly<Record<string, Strategy>> = {
   "apps/replicasets": statusOf({ replicas: 0 }),
   "apps/statefulsets": statusOf({ replicas: 0, availableReplicas: 0 }),
   "/replicationcontrollers": statusOf({ replicas: 0 }),
+  "certificates.k8s.io/certificatesigningrequests": {
+    ...statusOf({}),
+    prepareUpdate: (object, old) => void (object["spec"] = cloneJson(old["spec"])),
+  },
   "networking.k8s.io/ingresses": statusOf({ loadBalancer: {} }),
   "autoscaling/horizontalpodautoscalers": statusOf({ desiredReplicas: 0, currentMetrics: null }),
   "policy/poddisruptionbudgets": statusOf({

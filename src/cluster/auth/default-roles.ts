@@ -231,6 +231,16 @@ export function defaultClusterRoles(): UntypedObject[] {
       },
     ]),
     clusterRole("system:node", nodeRules),
+    ...["kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving"].map((signer) =>
+      clusterRole(`system:certificates.k8s.io:${signer}-approver`, [
+        {
+          verbs: ["approve"],
+          apiGroups: ["certificates.k8s.io"],
+          resources: ["signers"],
+          resourceNames: [`kubernetes.io/${signer}`],
+        },
+      ]),
+    ),
     clusterRole("system:node-proxier", [
       rule(["list", "watch"], "", "services", "endpoints"),
       rule(read, "", "nodes"),

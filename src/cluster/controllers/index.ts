@@ -1,5 +1,6 @@
 import type { KubeClient } from "../../kube/index.ts";
 import { addAutoscalerController, type AutoscalerOptions } from "./autoscaler.ts";
+import { addCertificateRequestController, type ReadSigningAuthority } from "./certificate-requests.ts";
 import { addClusterRoleAggregation } from "./cluster-role-aggregation.ts";
 import type { ControllerContext } from "./controller.ts";
 import { addCronJobController } from "./cron-job.ts";
@@ -28,11 +29,13 @@ export interface ControllersOptions {
   /** A client that requests only metadata, for the garbage collector. */
   readonly metadataClient: KubeClient;
   readonly autoscalers: AutoscalerOptions;
+  /** The authority that signs CertificateSigningRequests. Without it, they stay approved. */
+  readonly signing?: ReadSigningAuthority | undefined;
 }
 
 /** Adds all controllers of the cluster to the context. `context.run` runs them. */
 export function addControllers(context: ControllerContext, options: ControllersOptions): void {
-  const { rootCa, metadataClient, autoscalers } = options;
+  const { rootCa, metadataClient, autoscalers, signing } = options;
   addNamespaceContentControllers(context, rootCa);
   addNamespaceController(context);
   addNodeLifecycleController(context);
@@ -48,6 +51,7 @@ export function addControllers(context: ControllerContext, options: ControllersO
   addTokenSecretController(context, rootCa);
   addDisruptionBudgetController(context);
   addAutoscalerController(context, autoscalers);
+  addCertificateRequestController(context, signing);
   addClusterRoleAggregation(context);
   addPodGarbageController(context);
   addGarbageCollector(context, metadataClient);

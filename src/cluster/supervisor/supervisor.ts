@@ -145,7 +145,9 @@ export class Supervisor {
   async #startControllers(record: ClusterRecord, controlPlane: ClusterNode, fabric: Fabric): Promise<void> {
     const kubeconfig = join(this.#options.stateDirectory, "pki/controllers.kubeconfig");
     const dns = `${controlPlane.address}:53`;
+    const authority = join(this.#options.stateDirectory, "pki/ca");
     const args = ["cluster-controllers", "--kubeconfig", kubeconfig, "--dns-listen", dns];
+    args.push("--signing-authority", authority);
     if (record.autoscale === true) args.push("--autoscale");
     await new Promise<void>((resolve) => {
       this.#manage("controllers", args, fabric.namespaceOf(controlPlane.name), [], (message) => {

@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../../api/index.ts";
-import { ageOf } from "../human-duration.ts";
+import { ageOf, humanDuration } from "../human-duration.ts";
 import { arrayOf, objectOf, stringOf } from "../json.ts";
 import { at, count, firstThree, none, objectsAt, selectorText, textOr, unset } from "./cell-text.ts";
 import { loadBalancerText } from "./core.ts";
@@ -67,7 +67,34 @@ const policyBindings: TableForm = {
   ],
 };
 
+/** `Approved,Issued`. */
+function certificateCondition(request: UntypedObject): string {
+  const types = objectsAt(request.status, "conditions").map((condition) => stringOf(condition.type));
+  const decision = ["Denied", "Approved"].find((type) => types.includes(type)) ?? "Pending";
+  return [
+    decision,
+    ...(types.includes("Failed") ? ["Failed"] : []),
+    ...(stringOf(at(request.status, "certificate")) === "" ? [] : ["Issued"]),
+  ].join(",");
+}
+
+function requestedDuration(request: UntypedObject): string {
+  const seconds = at(request.spec, "expirationSeconds");
+  return typeof seconds === "number" ? humanDuration(seconds * 1_000) : none;
+}
+
 export const groupTables: Readonly<Record<string, TableForm>> = {
+  "certificates.k8s.io/certificatesigningrequests": {
+    columns: columns("Name|Age|SignerName|Requestor|RequestedDuration|Condition"),
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      age(each, nowMs),
+      textOr(at(each.spec, "signerName"), none),
+      stringOf(at(each.spec, "username")),
+      requestedDuration(each),
+      certificateCondition(each),
+    ],
+  },
   "networking.k8s.io/ingressclasses": {
     columns: columns("Name|Controller|Parameters|Age"),
     cells: (each, nowMs) => [

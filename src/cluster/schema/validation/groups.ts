@@ -177,6 +177,27 @@ function autoscaler(object: JsonObject, _old: JsonObject | undefined, check: Che
     check.invalid("spec.scaleTargetRef.apiVersion", target.apiVersion, "apiVersion must specify API group");
 }
 
+const minimumCertificateSeconds = 600;
+
+function certificateSigningRequest(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
+  const spec = objectOf(object.spec);
+  const signer = stringOf(spec.signerName);
+  if (stringOf(spec.request) === "") check.required("spec.request");
+  if (arrayOf(spec.usages).length === 0) check.required("spec.usages");
+  if (signer === "") check.required("spec.signerName");
+  else if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\.[-a-z0-9.]+\/[^/]+$/.test(signer))
+    check.invalid(
+      "spec.signerName",
+      signer,
+      "must be a fully qualified domain and path of the form 'example.com/signer-name'",
+    );
+  else if (signer === "kubernetes.io/legacy-unknown")
+    check.invalid("spec.signerName", signer, "the legacy signerName is not allowed via this API version");
+  const seconds = spec.expirationSeconds;
+  if (typeof seconds === "number" && seconds < minimumCertificateSeconds)
+    check.invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)");
+}
+
 function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   if (arrayOf(spec.rules).length === 0 && spec.defaultBackend === undefined)
@@ -226,6 +247,7 @@ export const groupValidators: KindValidators = {
   "admissionregistration.k8s.io/validatingwebhookconfigurations": webhookConfiguration,
   "apiextensions.k8s.io/customresourcedefinitions": validateCustomResourceDefinition,
   "autoscaling/horizontalpodautoscalers": autoscaler,
+  "certificates.k8s.io/certificatesigningrequests": certificateSigningRequest,
   "coordination.k8s.io/leases": lease,
   "discovery.k8s.io/endpointslices": endpointSlice,
   "networking.k8s.io/ingresses": ingress,
