@@ -120,8 +120,9 @@ const loginOf = async (name: string): Promise<string> => {
   return `kubectl --kubeconfig=${file}`;
 };
 /** Applies by a line that was refused. The engine keeps a refused right for 10 s. */
-const applies = async (line: string): Promise<void> =>
+const applies = async (line: string): Promise<void> => {
   await eventually("the granted rights count", async () => await guide.shows(line, "serverside-applied"), patientMs);
+};
 /** Binds a role of the namespace `rights`. */
 const bind = async (role: string, name: string, subject: string): Promise<string> =>
   await ok(`kubectl create rolebinding ${name} -n rights --role=${role} ${subject}`);
