@@ -11,18 +11,26 @@ let compileCache: string;
 beforeEach(() => (compileCache = mkdtempSync(join(tmpdir(), "serin-cache-"))));
 afterEach(() => rmSync(compileCache, { recursive: true, force: true }));
 
-function cacheOf(user: number): string | undefined {
-  return releaseMounts(image, { compileCache }, { user, group: user })[1]?.source;
+function cacheOf(user: number, chown = (): void => undefined): string | undefined {
+  return releaseMounts(image, { compileCache }, { user, group: user }, chown)[1]?.source;
 }
 
 test("each user of pods writes a cache of compiled sources that is theirs alone", () => {
-  const user = process.getuid?.() === 0 ? 1337 : (process.getuid?.() ?? 0);
-  const own = cacheOf(user);
-  assert.ok(own === join(compileCache, String(user)));
-  const { uid, mode } = statSync(own);
-  assert.deepEqual([uid, mode & 0o022], [user, 0]);
-  assert.equal(cacheOf(user), own);
+  const given: unknown[] = [];
+  // A user namespace with one user cannot give a directory to another.
+  const own = cacheOf(1337, (...args: unknown[]) => void given.push(args));
+  assert.equal(own, join(compileCache, "1337"));
+  assert.deepEqual(given, [[own, 1337, 1337]]);
+  assert.equal(statSync(join(compileCache, "1337")).mode & 0o022, 0);
+  assert.equal(cacheOf(1337), own);
   assert.equal(cacheOf(0), compileCache);
+});
+
+test("a container starts without a cache that cannot be given to its user", () => {
+  const refuse = (): never => {
+    throw new Error("EINVAL: invalid argument, chown");
+  };
+  assert.equal(cacheOf(1337, refuse), undefined);
 });
 
 test("a container starts without a cache that cannot be made, as on a full disk", () => {

@@ -41,11 +41,13 @@ export function releaseMounts(
   image: Pick<ResolvedImage, "release">,
   host: Pick<PodHost, "compileCache">,
   { user, group }: Pick<ContainerRights, "user" | "group">,
+  chown: typeof chownSync = chownSync,
 ): ContainerMount[] {
   const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
   if (image.release.nodeModules !== undefined)
     mounts.push({ source: image.release.nodeModules, target: modulesInContainer, readOnly: true });
-  const compileCache = host.compileCache === undefined ? undefined : compileCacheOf(host.compileCache, user, group);
+  const compileCache =
+    host.compileCache === undefined ? undefined : compileCacheOf(host.compileCache, { user, group }, chown);
   if (compileCache !== undefined)
     mounts.push({ source: compileCache, target: compileCacheInContainer, readOnly: false });
   return mounts;
@@ -56,12 +58,16 @@ export function releaseMounts(
  * and nobody may write that of others, who would run what is in it. Undefined if it cannot be made: a container starts
  * without it too.
  */
-function compileCacheOf(shared: string, user: number, group: number): string | undefined {
+function compileCacheOf(
+  shared: string,
+  { user, group }: Pick<ContainerRights, "user" | "group">,
+  chown: typeof chownSync,
+): string | undefined {
   if (user === 0) return shared;
   const own = join(shared, String(user));
   try {
     mkdirSync(own, { recursive: true, mode: 0o755 });
-    if (statSync(own).uid !== user) chownSync(own, user, group);
+    if (statSync(own).uid !== user) chown(own, user, group);
     return own;
   } catch {
     return undefined;
