@@ -64,7 +64,8 @@ interface Dial {
 function poolWith(limits: Partial<PoolLimits> = {}): {
   pool: ConnectionPool;
   dials: Dial[];
-  acquire: (fresh?: boolean, protocol?: WireProtocol) => User;
+  /** Resolves when a connection for it is being opened. */
+  acquire: (fresh?: boolean, protocol?: WireProtocol) => Promise<User>;
 } {
   const dials: Dial[] = [];
   const connect = async (
@@ -105,9 +106,10 @@ function poolWith(limits: Partial<PoolLimits> = {}): {
       ...limits,
     },
   });
-  const acquire = (fresh = false, protocol: WireProtocol = "http1"): User => {
+  const acquire = async (fresh = false, protocol: WireProtocol = "http1"): Promise<User> => {
     const user = new User(protocol);
     pool.acquire(user, fresh);
+    await Promise.resolve();
     return user;
   };
   return { pool, dials, acquire };
@@ -115,22 +117,22 @@ function poolWith(limits: Partial<PoolLimits> = {}): {
 
 test("a freed connection serves the user that waits longest, and the one that is being opened is kept for later", async () => {
   const { pool, dials, acquire } = poolWith();
-  const first = acquire();
+  const first = await acquire();
   await dials[0]?.succeed();
-  const second = acquire();
+  const second = await acquire();
   assert.equal(second.connection, undefined);
   pool.release(first.connection ?? assert.fail());
   assert.equal(second.connection, first.connection);
   await dials[1]?.succeed();
   assert.equal(pool.openConnections, 2);
-  const third = acquire();
+  const third = await acquire();
   assert.notEqual(third.connection, second.connection);
   assert.equal(dials.length, 2);
 });
 
 test("with room for one connection, a failed attempt fails one request and the next is tried", async () => {
   const { dials, acquire } = poolWith({ maxConnections: 1 });
-  const [first, second] = [acquire(), acquire()];
+  const [first, second] = [await acquire(), await acquire()];
   assert.equal(dials.length, 1);
   await dials[0]?.fail();
   assert.deepEqual([first.failure?.kind, second.failure], ["connection-failure", undefined]);
@@ -138,15 +140,31 @@ test("with room for one connection, a failed attempt fails one request and the n
   assert.ok(second.connection !== undefined);
 });
 
-test("requests beyond the pending limit are refused at once", () => {
+test("a request that is taken back in the turn in which it came opens no connection", async () => {
+  const { pool, dials } = poolWith({ maxConnections: 2 });
+  const [gone, stays, last] = [new User("http1"), new User("http1"), new User("http1")];
+  for (const user of [gone, stays]) pool.acquire(user, false);
+  pool.giveUp(gone);
+  await Promise.resolve();
+  assert.deepEqual([dials.length, pool.dialing], [1, 1]);
+  await dials[0]?.succeed();
+  assert.ok(stays.connection !== undefined && gone.connection === undefined);
+  // What was not opened does not count against the limit.
+  pool.acquire(last, false);
+  await Promise.resolve();
+  await dials[1]?.succeed();
+  assert.ok(last.connection !== undefined);
+});
+
+test("requests beyond the pending limit are refused at once", async () => {
   const { acquire } = poolWith({ maxPendingRequests: 1, maxConnections: 1 });
-  acquire();
-  assert.equal(acquire().failure?.kind, "overflow");
+  await acquire();
+  assert.equal((await acquire()).failure?.kind, "overflow");
 });
 
 test("a drained pool serves users that already wait, and keeps no connection", async () => {
   const { pool, dials, acquire } = poolWith();
-  const waiting = acquire();
+  const waiting = await acquire();
   pool.drain();
   const stream = await dials[0]?.succeed();
   pool.release(waiting.connection ?? assert.fail());
@@ -155,24 +173,24 @@ test("a drained pool serves users that already wait, and keeps no connection", a
 
 test("an HTTP/1.1 connection whose carrier drains is not used again, whether idle or just released", async () => {
   const { pool, dials, acquire } = poolWith();
-  const first = acquire();
+  const first = await acquire();
   const stream = (await dials[0]?.succeed()) ?? assert.fail();
   pool.release(first.connection ?? assert.fail());
   stream.retiring = true;
   pool.sweep(systemClock.steadyMs());
   assert.deepEqual([stream.ended, pool.openConnections], [true, 0]);
-  acquire();
+  await acquire();
   assert.equal(dials.length, 2);
 });
 
 test("an HTTP/2 connection whose carrier drains ends with its last stream, or at once without one", async () => {
   const { pool, dials, acquire } = poolWith();
   const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
-  const idle = acquire(false, "http2");
+  const idle = await acquire(false, "http2");
   const idleStream = (await dials[0]?.succeed()) ?? assert.fail();
   idle.channel?.abandon();
   idleStream.retiring = true;
-  const busy = acquire(false, "http2");
+  const busy = await acquire(false, "http2");
   const busyStream = (await dials[1]?.succeed()) ?? assert.fail();
   busyStream.retiring = true;
   pool.sweep(systemClock.steadyMs());
@@ -185,13 +203,13 @@ test("an HTTP/2 connection whose carrier drains ends with its last stream, or at
 
 test("a connection whose carrier drains from the start serves only one waiting user", async () => {
   const { pool, dials, acquire } = poolWith();
-  const first = acquire();
+  const first = await acquire();
   const stream = (await dials[0]?.succeed(undefined, true)) ?? assert.fail();
   assert.ok(first.connection !== undefined);
   first.connection.requests = 1;
   pool.release(first.connection);
   assert.deepEqual([stream.ended, dials.length], [true, 1]);
-  const [second, third] = [acquire(false, "http2"), acquire(false, "http2")];
+  const [second, third] = [await acquire(false, "http2"), await acquire(false, "http2")];
   await dials[1]?.succeed(undefined, true);
   assert.ok(second.channel !== undefined);
   assert.equal(third.channel, undefined);
@@ -200,20 +218,20 @@ test("a connection whose carrier drains from the start serves only one waiting u
 
 test("a fresh connection is never a used one, and a connection is retired after its number of requests", async () => {
   const { pool, dials, acquire } = poolWith({ maxRequestsPerConnection: 1 });
-  const first = acquire();
+  const first = await acquire();
   const stream = await dials[0]?.succeed();
   if (first.connection !== undefined) first.connection.requests = 1;
   pool.release(first.connection ?? assert.fail());
   assert.equal(stream?.ended, true);
-  acquire(true);
+  await acquire(true);
   assert.equal(dials.length, 2);
 });
 
 test("a connection whose request left before it opened is kept briefly, and a used one for the idle timeout", async () => {
   const { pool, dials, acquire } = poolWith();
-  const used = acquire();
+  const used = await acquire();
   await dials[0]?.succeed();
-  pool.giveUp(acquire());
+  pool.giveUp(await acquire());
   const surplus = (await dials[1]?.succeed()) ?? assert.fail();
   pool.release(used.connection ?? assert.fail());
   pool.sweep(systemClock.steadyMs() + 4000);
@@ -224,10 +242,10 @@ test("a connection whose request left before it opened is kept briefly, and a us
 
 test("a connection older than its maximum takes no more requests, whether idle or just released", async () => {
   const { pool, dials, acquire } = poolWith({ maxDurationMs: 10_000 });
-  const [idle, busy] = [acquire(), acquire()];
+  const [idle, busy] = [await acquire(), await acquire()];
   const idleStream = await dials[0]?.succeed();
   await dials[1]?.succeed();
-  const shared = acquire(false, "http2");
+  const shared = await acquire(false, "http2");
   const sharedStream = await dials[2]?.succeed();
   pool.release(idle.connection ?? assert.fail());
   pool.sweep(systemClock.steadyMs() + 9000);
@@ -244,7 +262,7 @@ test("a connection older than its maximum takes no more requests, whether idle o
 
 test("all waiting users share one dialled HTTP/2 connection", async () => {
   const { pool, dials, acquire } = poolWith();
-  const users = Array.from({ length: 20 }, () => acquire(false, "http2"));
+  const users = await Promise.all(Array.from({ length: 20 }, () => acquire(false, "http2")));
   assert.deepEqual(
     dials.map((dial) => dial.protocol),
     ["http2"],
@@ -252,7 +270,7 @@ test("all waiting users share one dialled HTTP/2 connection", async () => {
   const stream = await dials[0]?.succeed();
   assert.ok(users.every((user) => user.channel !== undefined && user.connection === undefined));
   assert.equal(new Set(users.map((user) => user.channel)).size, 20);
-  acquire(false, "http2").channel?.abandon();
+  (await acquire(false, "http2")).channel?.abandon();
   pool.drain();
   for (const user of users) user.channel?.abandon();
   await new Promise((resolve) => setImmediate(resolve));
@@ -261,11 +279,11 @@ test("all waiting users share one dialled HTTP/2 connection", async () => {
 
 test("TLS decides the protocol: with HTTP/1.1, users that waited to share a connection each get their own", async () => {
   const { dials, acquire } = poolWith();
-  const first = acquire(false, "alpn");
+  const first = await acquire(false, "alpn");
   await dials[0]?.succeed("h2");
   assert.ok(first.channel !== undefined && first.connection === undefined);
   const other = poolWith();
-  const users = [1, 2, 3].map(() => other.acquire(false, "alpn"));
+  const users = await Promise.all([1, 2, 3].map(() => other.acquire(false, "alpn")));
   for (let index = 0; index < 3; index += 1) await other.dials[index]?.succeed(index === 0 ? "http/1.1" : undefined);
   assert.deepEqual(
     users.map((user) => user.connection !== undefined),

@@ -211,8 +211,12 @@ export class ConnectionPool implements ConnectionHome {
     const user = this.#waiting[0];
     if (user === undefined || !this.#hasRoom()) return;
     const protocol = user.upstreamProtocol ?? "http1";
-    if (protocol === "http1" ? this.#waiting.length > this.dialing : this.#wantsMore(protocol))
-      void this.#connect(protocol);
+    if (this.#isShort(protocol)) void this.#connect(protocol);
+  }
+
+  /** Whether more users wait than the connections in progress will serve. */
+  #isShort(protocol: WireProtocol): boolean {
+    return protocol === "http1" ? this.#waiting.length > this.dialing : this.#wantsMore(protocol);
   }
 
   /** Whether more users wait than the connections in progress have streams. */
@@ -248,6 +252,14 @@ export class ConnectionPool implements ConnectionHome {
   async #connect(protocol: WireProtocol): Promise<void> {
     this.#connecting[protocol] += 1;
     this.#breaker.connections.force();
+    // A client that floods takes requests back by the frames that follow them. Such a request opens no connection.
+    await Promise.resolve();
+    this.#connecting[protocol] -= 1;
+    if (!this.#isShort(protocol)) {
+      this.#breaker.connections.give();
+      return;
+    }
+    this.#connecting[protocol] += 1;
     try {
       const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, {
         protocol,
