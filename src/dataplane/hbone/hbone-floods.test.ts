@@ -301,6 +301,19 @@ test("a peer that lets answers pile up is cut off", async () => {
   assert.deepEqual([flooder.reasons, flooder.ended], [["unread_answers"], true]);
 });
 
+test("a peer that was cut off and goes on sending is read no further", () => {
+  const flooder = new Flooder();
+  flooder.writer.windowUpdate(0, 2 ** 31 - 1);
+  flooder.send();
+  assert.deepEqual([flooder.ended, flooder.paused], [true, false]);
+  for (let bytes = 0; bytes <= hboneLimits.maxDroppedBytes; bytes += 16_384) {
+    assert.equal(flooder.paused, false);
+    flooder.writer.raw(Buffer.alloc(16_384));
+    flooder.send();
+  }
+  assert.equal(flooder.paused, true);
+});
+
 test("data beyond the connection's window ends it, which bounds the memory of many paused tunnels", () => {
   const flooder = new Flooder((request) => void request.accept());
   const block = Buffer.alloc(hboneLimits.maxFrameBytes);

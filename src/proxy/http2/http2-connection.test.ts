@@ -604,6 +604,19 @@ test("a client that wastes streams is not read until its next stream may open, h
   assert.deepEqual([peer.streams.size, peer.connection.closed], [100, false]);
 });
 
+test("a peer that was cut off and goes on sending is read no further", async () => {
+  const peer = new Peer().greet();
+  peer.raw(frame(0, 0, 0, "00"));
+  assert.ok((await peer.said()).includes("goaway 0 PROTOCOL_ERROR"));
+  const block = Buffer.alloc(http2Limits.maxDroppedBytes / 4);
+  const seen: boolean[] = [];
+  for (let count = 0; count < 5; count += 1) {
+    peer.pipe.handler?.data(block);
+    seen.push(peer.pipe.isPaused);
+  }
+  assert.deepEqual(seen, [false, false, false, false, true]);
+});
+
 test("a connection that ends while its input waits reads nothing more of it", async () => {
   const peer = new Peer(true, 1000).greet();
   const head = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);

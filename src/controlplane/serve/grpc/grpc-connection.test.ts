@@ -431,6 +431,18 @@ test("a client whose calls must be reset, or whose request heads are malformed, 
   assert.match((await client.told()).at(-1) ?? "", /^goaway \d+ ENHANCE_YOUR_CALM: /);
 });
 
+test("a client that was cut off and goes on sending is read no further", async () => {
+  const client = await greeted(echo().owner);
+  client.writer.windowUpdate(0, 2 ** 31 - 1);
+  client.send();
+  assert.match((await client.told()).at(-1) ?? "", /^goaway 0 FLOW_CONTROL_ERROR/);
+  for (let bytes = 0; bytes <= grpcLimits.maxDroppedBytes; bytes += 65_536) {
+    assert.equal(client.pipe.isPaused, false);
+    client.send(Buffer.alloc(65_536));
+  }
+  assert.equal(client.pipe.isPaused, true);
+});
+
 test("bytes that are not HTTP/2, or break its rules, end the connection by GOAWAY with the reason", async () => {
   const notHttp2 = new FrameClient(echo().owner);
   notHttp2.send(Buffer.from("GET / HTTP/1.1\r\n\r\n"));

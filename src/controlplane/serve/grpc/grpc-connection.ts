@@ -43,6 +43,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   #waitsForKernel = false;
   #isEnded = false;
   #isClosed = false;
+  #droppedBytes = 0;
   #reason: string | undefined;
   #goawayGrace: Disposable | undefined;
   #closeGrace: Disposable | undefined;
@@ -69,7 +70,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   start(): void {
     this.session.start();
     this.#stream.setHandler({
-      data: (chunk) => this.session.receive(chunk, this.#owner.clock.steadyMs()),
+      data: (chunk) => this.#read(chunk),
       end: () => this.#inputEnded(),
       drain: () => this.#drained(),
       close: (error) => this.#close(error?.message),
@@ -268,6 +269,17 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   }
 
   // ---- the end
+
+  #read(chunk: Buffer): void {
+    if (this.session.over) this.#drop(chunk);
+    else this.session.receive(chunk, this.#owner.clock.steadyMs());
+  }
+
+  /** A peer that was cut off may send without end. */
+  #drop(chunk: Buffer): void {
+    this.#droppedBytes += chunk.length;
+    if (this.#droppedBytes > grpcLimits.maxDroppedBytes) this.#stream.pause();
+  }
 
   /** A half-closed connection is useless in HTTP/2. */
   #inputEnded(): void {

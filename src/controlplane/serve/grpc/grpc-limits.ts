@@ -47,6 +47,11 @@ export const grpcLimits = {
   goawayGraceMs: 1000,
   /** Time for the peer to read the rest and to close after our end. */
   closeGraceMs: 1000,
+  /**
+   * How many bytes are read and dropped after our end, so that a peer reads our last frames before a reset. More stay in
+   * the kernel until the connection closes.
+   */
+  maxDroppedBytes: 256 * 1024,
   /** Within this time an ended call must be gone from our side. */
   endTimeoutMs: 30_000,
   /** Length of an encoded `grpc-message`, because a peer may allow only small header lists. */
