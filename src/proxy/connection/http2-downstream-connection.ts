@@ -3,7 +3,7 @@ import { errorCode } from "../../wire/http2/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
-import { requestText, trailersFault } from "../http2/http2-heads.ts";
+import { requestText } from "../http2/http2-heads.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler } from "../http2/http2-stream.ts";
 import type { Answer } from "../http/answer.ts";
@@ -249,8 +249,9 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
     this.#exchange.begin(scratchHead, true, bytes, end, end, endStream || isConnect);
   }
 
+  /** The stream has checked the fields. */
   #trailers(fields: readonly string[], endStream: boolean): void {
-    if (!endStream || trailersFault(fields) !== undefined) this.#malformed();
+    if (!endStream) this.#malformed();
     else this.#exchange.requestTrailers(fields);
   }
 

@@ -617,6 +617,17 @@ test("a peer that was cut off and goes on sending is read no further", async () 
   assert.deepEqual(seen, [false, false, false, false, true]);
 });
 
+test("a request that waits for its upstream and gets invalid trailers is reset at once", async () => {
+  const peer = new Peer().greet().request(1, false);
+  const seen = peer.streams.get(1) ?? assert.fail();
+  seen.stream.pause();
+  peer.writer.data(1, Buffer.from("x"), 0, 1, false);
+  peer.writer.headers(1, hpackEncode([":path", "/late"]), true, 16_384);
+  peer.push();
+  assert.ok((await peer.said()).includes("rst 1 PROTOCOL_ERROR"));
+  assert.equal(seen.events.at(-1), "aborted by protocol PROTOCOL_ERROR");
+});
+
 test("a connection that ends while its input waits reads nothing more of it", async () => {
   const peer = new Peer(true, 1000).greet();
   const head = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);

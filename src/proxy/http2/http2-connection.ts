@@ -221,7 +221,7 @@ export class Http2Connection implements SessionPort {
   }
 
   #begin(streamId: number): Http2Stream {
-    const stream = new Http2Stream(this.#session, streamId);
+    const stream = new Http2Stream(this.#session, streamId, this.#server);
     this.#session.adopt(stream);
     return stream;
   }

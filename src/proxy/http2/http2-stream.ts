@@ -1,4 +1,5 @@
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
+import { trailersFault } from "./http2-heads.ts";
 import { http2Limits } from "./http2-limits.ts";
 
 /**
@@ -29,6 +30,8 @@ const noBytes = Buffer.alloc(0);
 /** One stream of an HTTP/2 connection: its two halves, its windows, and the data that waits in both directions. */
 export class Http2Stream extends SessionStream {
   readonly #session: Http2Session<Http2Stream>;
+  readonly #server: boolean;
+  #hasHead = false;
   handler: Http2StreamHandler = nobody;
   /** The part of `content-length` that has not arrived. -1 if there is no length. */
   expectedBytes = -1;
@@ -47,9 +50,11 @@ export class Http2Stream extends SessionStream {
   #left = false;
   #stalledSweeps = 0;
 
-  constructor(session: Http2Session<Http2Stream>, id: number) {
+  /** `server`: a client has opened it. */
+  constructor(session: Http2Session<Http2Stream>, id: number, server: boolean) {
     super(id);
     this.#session = session;
+    this.#server = server;
   }
 
   get closed(): boolean {
@@ -152,10 +157,13 @@ export class Http2Stream extends SessionStream {
 
   receiveHeaders(fields: readonly string[], endStream: boolean): number {
     if (!endStream) {
+      this.#hasHead = true;
       this.handler.headers(fields, false);
       return errorCode.noError;
     }
     if (this.expectedBytes > 0) return errorCode.protocolError;
+    // Check trailers now, because a request that waits for its upstream would hide a client's fault until then.
+    if (this.#server && this.#hasHead && trailersFault(fields) !== undefined) return errorCode.protocolError;
     this.#queuedTrailers = fields;
     this.#deliverQueue();
     return errorCode.noError;
