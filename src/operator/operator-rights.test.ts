@@ -104,6 +104,8 @@ test("the operator of IstioOperator installs, changes and removes everything und
     async (signal) => await controller.run(signal),
     async () => {
       await eventually("it looks why istiod does not start", () => client.used.has("list pods"));
+      // A fast machine would end the installation before the first renewal of its lock.
+      await eventually("it renews its lock", () => client.used.has("patch leases.coordination.k8s.io"));
       cluster.release("Deployment", namespace, "istiod");
       await eventually("it looks why ztunnel does not start", () => client.used.has("list events"));
       cluster.release("DaemonSet", namespace, "ztunnel");
