@@ -2,7 +2,7 @@ import { serviceKind } from "../../../src/api/kubernetes/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import { loadPlan } from "../constant-load.ts";
-import { ambient, generatorObject, namespaceObject } from "../objects.ts";
+import { ambient, defaultCpuRequest, generatorObject, namespaceObject } from "../objects.ts";
 import { root } from "../real-cluster.ts";
 
 export const shop = "bookinfo";
@@ -14,7 +14,7 @@ export const bookinfoCase: Case = {
   after: ["install"],
   async run(bench) {
     const { cluster, load } = bench;
-    await cluster.api.apply([namespaceObject(shop, ambient)]);
+    await cluster.api.apply([namespaceObject(shop, ambient), defaultCpuRequest(shop)]);
     for (const file of ["platform/kube/bookinfo.yaml", "gateway-api/bookinfo-gateway.yaml"])
       await cluster.kubectl("apply", "-n", shop, "-f", `${root}/samples/bookinfo/${file}`);
     await cluster.available(shop);

@@ -4,7 +4,7 @@ import { canaryKind } from "../../../src/api/serin/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import { nodeNumbers } from "../cluster-layout.ts";
-import { namespaceObject } from "../objects.ts";
+import { defaultCpuRequest, namespaceObject } from "../objects.ts";
 import { root } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
 import { applyText } from "./policies.ts";
@@ -37,7 +37,7 @@ export const sidecarCase: Case = {
   after: ["bookinfo"],
   async run(bench) {
     const { cluster } = bench;
-    await applyText(bench, [namespaceObject(sidecars, { "istio-injection": "enabled" })]);
+    await applyText(bench, [namespaceObject(sidecars, { "istio-injection": "enabled" }), defaultCpuRequest(sidecars)]);
     await cluster.kubectl("apply", "-n", sidecars, "-f", `${root}/samples/helloworld/helloworld.yaml`);
     await cluster.available(sidecars);
     const pods = await cluster.kubectl(
