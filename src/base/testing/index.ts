@@ -1,2 +1,3 @@
 export { suspicion } from "./linear-time.ts";
 export { hastyClock } from "./hasty-clock.ts";
+export { HandClock } from "./hand-clock.ts";

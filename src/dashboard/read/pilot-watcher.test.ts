@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { HandClock } from "../../base/testing/index.ts";
 import { ladderView } from "../views/index.ts";
 import { input, pod } from "../views/testing/small-mesh.ts";
 import { PilotWatcher } from "./pilot-watcher.ts";
-import { MovedClock } from "./testing/moved-clock.ts";
 
 /** The source state after each of these answers to requests of the given path. */
 async function told(
@@ -21,7 +21,7 @@ async function told(
       if (at >= answers.length) ended.abort();
       return await Promise.resolve({ status: 200, text: answers[at] ?? "[]" });
     },
-    clock: new MovedClock(),
+    clock: new HandClock(),
     pods: () => [pod("istio-system", "istiod", { labels: { app: "istiod" } })],
     injectors: () => [],
     isWanted: () => true,
@@ -61,7 +61,7 @@ test("a pod that a tenant labels as istiod is not asked, and one behind an injec
       asked.add(namespace);
       return await Promise.resolve({ status: 200, text: "[]" });
     },
-    clock: new MovedClock(),
+    clock: new HandClock(),
     pods: () => ["istio-system", "mesh-control", "tenant"].map(pilot),
     injectors: () => [
       {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import { maxIdleMs, PodConnections } from "./pod-connections.ts";
-import { MovedClock } from "./testing/moved-clock.ts";
 
 interface Pod extends AsyncDisposable {
   readonly port: number;
@@ -128,24 +128,24 @@ test("malformed, oversized, endless and unsolicited answers are refused, and an 
 });
 
 test("an idle connection is closed after its time, unless it was used since", async () => {
-  const clock = new MovedClock();
+  const clock = new HandClock();
   const pods = new PodConnections(clock);
   const answer = (socket: Socket): void => void socket.write(fixed("one"));
   await using seldom = await servePod(answer);
   await using often = await servePod(answer);
   await Promise.all([get(pods, seldom.port), get(pods, often.port)]);
   assert.equal(pods.idle, 2);
-  await clock.pass(maxIdleMs - 1);
+  clock.pass(maxIdleMs - 1);
   await get(pods, often.port);
   assert.deepEqual([pods.idle, often.connections()], [2, 1]);
-  await clock.pass(1);
+  clock.pass(1);
   assert.equal(pods.idle, 1);
   while (seldom.open() > 0) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual([often.open(), await get(pods, seldom.port)], [1, { status: 200, text: "one" }]);
   assert.equal(seldom.connections(), 2);
-  await clock.pass(maxIdleMs - 1);
+  clock.pass(maxIdleMs - 1);
   assert.equal(pods.idle, 1);
-  await clock.pass(1);
+  clock.pass(1);
   assert.equal(pods.idle, 0);
   pods.close();
 });

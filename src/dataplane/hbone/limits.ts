@@ -42,10 +42,7 @@ export const hboneLimits = {
   goawayGraceMs: 1_000,
   /** The time for the peer to close after we have ended. */
   closeGraceMs: 2_000,
-  /**
-   * How many bytes are read and dropped after our end, so that a peer reads our last frames before a reset. More stay in
-   * the kernel until the connection closes.
-   */
+  /** How many bytes are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,
 } as const;
 

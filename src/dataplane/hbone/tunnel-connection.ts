@@ -45,7 +45,6 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   readonly #output: TurnOutput;
   readonly session: Http2Session<TunnelStream>;
   #isClosed = false;
-  #droppedBytes = 0;
   #goawayGrace: Disposable | undefined;
   #pingTimer: Disposable | undefined;
 
@@ -197,6 +196,10 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
     });
   }
 
+  sendsOn(): void {
+    this.#stream.pause();
+  }
+
   unanswered(): void {
     this.destroy(
       transientError("tunnel-broken", `the peer did not answer a PING within ${hboneLimits.pingTimeoutMs / 1000} s`),
@@ -210,18 +213,8 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   }
 
   #read(chunk: Buffer): void {
-    if (this.session.over) {
-      this.#drop(chunk);
-      return;
-    }
     this.session.receive(chunk, this.#clock.steadyMs());
     this.#requireReader();
-  }
-
-  /** A peer that was cut off may send without end. */
-  #drop(chunk: Buffer): void {
-    this.#droppedBytes += chunk.length;
-    if (this.#droppedBytes > hboneLimits.maxDroppedBytes) this.#stream.pause();
   }
 
   #requireReader(): void {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Clock } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import { Http2Flooder, streamAttacks } from "../testing/http2-flooder.ts";
 import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
@@ -19,41 +20,24 @@ const longestPauseMs = http2Limits.wastedStreams * http2Limits.pausePerWastedStr
 const jumpMs = 5;
 
 /** Jumps to the end of the shortest pause in each turn, because a wasteful client is served more and more slowly. */
-class JumpingClock implements Clock {
-  #nowMs = 0;
+class JumpingClock extends HandClock {
   #isArmed = false;
-  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
-  readonly nowMs = (): number => this.#nowMs;
-  readonly steadyMs = (): number => this.#nowMs;
-  readonly sleep = (): Promise<void> => Promise.resolve();
-  after(ms: number, run: () => void): Disposable {
-    const timer = { atMs: this.#nowMs + ms, run };
-    this.#timers.push(timer);
+
+  override after(ms: number, run: () => void): Disposable {
+    const timer = super.after(ms, run);
     this.#arm();
-    return { [Symbol.dispose]: () => (this.#timers = this.#timers.filter((other) => other !== timer)) };
+    return timer;
   }
+
   #arm(): void {
     if (this.#isArmed) return;
     this.#isArmed = true;
     setImmediate(() => {
       this.#isArmed = false;
-      this.#jump();
+      if (this.nextTimerMs > longestPauseMs) return;
+      this.pass(this.nextTimerMs + jumpMs);
+      this.#arm();
     });
-  }
-  #jump(): void {
-    const nextMs = Math.min(...this.#timers.map(({ atMs }) => atMs));
-    if (nextMs > this.#nowMs + longestPauseMs) return;
-    this.#runUntil(nextMs + jumpMs);
-    this.#arm();
-  }
-  pass(ms: number): void {
-    this.#runUntil(this.#nowMs + ms);
-  }
-  #runUntil(untilMs: number): void {
-    this.#nowMs = untilMs;
-    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
-    this.#timers = this.#timers.filter((timer) => !due.includes(timer));
-    for (const { run } of due) run();
   }
 }
 

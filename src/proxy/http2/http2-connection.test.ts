@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { systemClock, type Clock } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import {
   errorCode,
@@ -554,25 +555,6 @@ test("a client that opens many streams at once is served in turns, and input bey
 });
 
 /** A clock that the test moves. Timers run when they are due. */
-class HandClock implements Clock {
-  #nowMs = 0;
-  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
-  readonly nowMs = (): number => this.#nowMs;
-  readonly steadyMs = (): number => this.#nowMs;
-  readonly sleep = (): Promise<void> => Promise.resolve();
-  after(ms: number, run: () => void): Disposable {
-    const timer = { atMs: this.#nowMs + ms, run };
-    this.#timers.push(timer);
-    return { [Symbol.dispose]: () => (this.#timers = this.#timers.filter((other) => other !== timer)) };
-  }
-  pass(ms: number): void {
-    this.#nowMs += ms;
-    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
-    this.#timers = this.#timers.filter((timer) => !due.includes(timer));
-    for (const { run } of due) run();
-  }
-}
-
 test("a client that wastes streams is not read until its next stream may open, however many turns pass", async () => {
   const clock = new HandClock();
   const peer = new Peer(true, 1000, clock).greet();

@@ -52,7 +52,6 @@ export class Http2Connection implements SessionPort {
   readonly #session: Http2Session<Http2Stream>;
   readonly #output: TurnOutput;
   #isClosed = false;
-  #droppedBytes = 0;
   #goawayGrace: Disposable | undefined;
   #closeGrace: Disposable | undefined;
 
@@ -216,6 +215,10 @@ export class Http2Connection implements SessionPort {
     });
   }
 
+  sendsOn(): void {
+    this.#stream.pause();
+  }
+
   unanswered(): void {
     this.destroy(new Error(`the peer did not answer a PING within ${this.#pingTimeoutMs / 1000} s`));
   }
@@ -227,18 +230,8 @@ export class Http2Connection implements SessionPort {
   }
 
   #read(chunk: Buffer): void {
-    if (this.#session.over) {
-      this.#drop(chunk);
-      return;
-    }
     this.#session.receive(chunk, this.#clock.steadyMs());
     this.#requireReader();
-  }
-
-  /** A peer that was cut off may send without end. */
-  #drop(chunk: Buffer): void {
-    this.#droppedBytes += chunk.length;
-    if (this.#droppedBytes > http2Limits.maxDroppedBytes) this.#stream.pause();
   }
 
   #requireReader(): void {

@@ -52,10 +52,7 @@ export const http2Limits = {
   goawayGraceMs: 1000,
   /** How long the peer may take to close after our end. */
   closeGraceMs: 2000,
-  /**
-   * How many bytes are read and dropped after our end, so that a peer reads our last frames before a reset. More stay in
-   * the kernel until the connection closes.
-   */
+  /** How many bytes are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,
 } as const;
 

@@ -1,35 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Clock } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import { ForwardNames, type ForwardNameRules } from "./forward-names.ts";
-
-class ManualClock implements Clock {
-  #ms = 0;
-  readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
-
-  nowMs(): number {
-    return this.#ms;
-  }
-
-  steadyMs(): number {
-    return this.#ms;
-  }
-
-  sleep(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  after(delayMs: number, run: () => void): Disposable {
-    const timer = { atMs: this.#ms + delayMs, run };
-    this.#timers.add(timer);
-    return { [Symbol.dispose]: () => void this.#timers.delete(timer) };
-  }
-
-  advance(ms: number): void {
-    this.#ms += ms;
-    for (const timer of this.#timers) if (timer.atMs <= this.#ms && this.#timers.delete(timer)) timer.run();
-  }
-}
 
 const rules: ForwardNameRules = {
   defaultPort: 80,
@@ -41,7 +13,7 @@ const rules: ForwardNameRules = {
 };
 
 test("a name is resolved once for all requests, again when the answer is old, and forgotten when unused", async () => {
-  const clock = new ManualClock();
+  const clock = new HandClock();
   const asked: string[] = [];
   let addresses = ["192.0.2.1", "192.0.2.2"];
   const names = new ForwardNames(
@@ -58,18 +30,18 @@ test("a name is resolved once for all requests, again when the answer is old, an
   ]);
   assert.equal(names.addressOf("a.test"), "192.0.2.2");
   assert.deepEqual(asked, ["a.test"]);
-  clock.advance(1000);
+  clock.pass(1000);
   addresses = ["192.0.2.9"];
   assert.equal(names.addressOf("a.test"), "192.0.2.1", "the old answer serves until the next has come");
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(names.addressOf("a.test"), "192.0.2.9");
-  clock.advance(5000);
+  clock.pass(5000);
   names.sweep(clock.steadyMs());
   assert.equal(names.size, 0);
 });
 
 test("names beyond the limit, names without an address, and slow answers are refused", async () => {
-  const clock = new ManualClock();
+  const clock = new HandClock();
   const names = new ForwardNames(
     rules,
     (name) =>
@@ -84,7 +56,7 @@ test("names beyond the limit, names without an address, and slow answers are ref
   const slow = assert.rejects(Promise.resolve(names.addressOf("slow.test")), { code: "timeout" });
   await names.addressOf("a.test");
   await assert.rejects(Promise.resolve(names.addressOf("b.test")), { code: "busy" });
-  clock.advance(100);
+  clock.pass(100);
   await slow;
   assert.equal(await names.addressOf("b.test"), "192.0.2.1");
 });
@@ -104,14 +76,14 @@ test("neither a name nor an address leads to this machine or its link", async ()
     "64:ff9b::169.254.169.254",
     "fd00:ec2::254",
   ]) {
-    const names = new ForwardNames(rules, () => Promise.resolve([address]), new ManualClock());
+    const names = new ForwardNames(rules, () => Promise.resolve([address]), new HandClock());
     await assert.rejects(Promise.resolve(names.addressOf("evil.test")), { code: "dns-no-address" }, address);
     await assert.rejects(Promise.resolve(names.addressOf(address)), { code: "dns-no-address" }, address);
   }
   const mixed = new ForwardNames(
     { ...rules, family: "ipv4-preferred" },
     () => Promise.resolve(["127.0.0.1", "2001:db8::1", "192.0.2.7"]),
-    new ManualClock(),
+    new HandClock(),
   );
   assert.equal(await mixed.addressOf("mixed.test"), "192.0.2.7");
 });

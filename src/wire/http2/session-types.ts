@@ -19,6 +19,11 @@ export interface SessionLimits extends FloodLimits {
   readonly prematureResetMs: number;
   /** A client may also cancel a stream without charge after our head has been sent. */
   readonly answeredResetsAreFree: boolean;
+  /**
+   * How many bytes are read and dropped after the session's end, so that the peer reads our last frames before a reset.
+   * More stay in the kernel until the connection closes.
+   */
+  readonly maxDroppedBytes: number;
 }
 
 export interface SessionOptions {
@@ -69,6 +74,8 @@ export interface SessionPort {
    * this time, and after other connections had their turn.
    */
   deferred(waitMs: number): void;
+  /** The session is over, and the peer has sent {@link SessionLimits.maxDroppedBytes} since. Read no more. */
+  sendsOn(): void;
   /** The peer does not answer pings. End the connection at once. */
   unanswered(): void;
 }

@@ -23,6 +23,7 @@ export class Http2Session<Stream extends SessionStream> {
   readonly #reader: FrameReader;
   #heardAtMs: number;
   #pingSentAtMs: number;
+  #droppedBytes = 0;
   openedStreams = 0;
   /** Why the peer was cut off for flooding. */
   floodReason: FloodReason | undefined;
@@ -89,7 +90,10 @@ export class Http2Session<Stream extends SessionStream> {
 
   /** Handles bytes from the peer. */
   receive(chunk: Buffer, nowMs: number): void {
-    if (this.#core.over) return;
+    if (this.#core.over) {
+      this.#drop(chunk);
+      return;
+    }
     this.#heardAtMs = nowMs;
     const isWaiting = this.#reader.isDeferred;
     this.#turn(nowMs, () => this.#reader.push(chunk));
@@ -106,6 +110,12 @@ export class Http2Session<Stream extends SessionStream> {
     if (!this.isDeferred) return;
     this.#turn(nowMs, () => this.#reader.proceed());
     this.#tellDeferred();
+  }
+
+  #drop(chunk: Buffer): void {
+    const { limits, port } = this.#core;
+    this.#droppedBytes += chunk.length;
+    if (this.#droppedBytes > limits.maxDroppedBytes) port.sendsOn();
   }
 
   #tellDeferred(): void {

@@ -43,7 +43,6 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   #waitsForKernel = false;
   #isEnded = false;
   #isClosed = false;
-  #droppedBytes = 0;
   #reason: string | undefined;
   #goawayGrace: Disposable | undefined;
   #closeGrace: Disposable | undefined;
@@ -70,7 +69,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   start(): void {
     this.session.start();
     this.#stream.setHandler({
-      data: (chunk) => this.#read(chunk),
+      data: (chunk) => this.session.receive(chunk, this.#owner.clock.steadyMs()),
       end: () => this.#inputEnded(),
       drain: () => this.#drained(),
       close: (error) => this.#close(error?.message),
@@ -236,6 +235,10 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     });
   }
 
+  sendsOn(): void {
+    this.#stream.pause();
+  }
+
   unanswered(): void {
     this.destroy(`the client did not answer a PING within ${grpcLimits.keepaliveTimeoutMs / 1000} s`);
   }
@@ -269,17 +272,6 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   }
 
   // ---- the end
-
-  #read(chunk: Buffer): void {
-    if (this.session.over) this.#drop(chunk);
-    else this.session.receive(chunk, this.#owner.clock.steadyMs());
-  }
-
-  /** A peer that was cut off may send without end. */
-  #drop(chunk: Buffer): void {
-    this.#droppedBytes += chunk.length;
-    if (this.#droppedBytes > grpcLimits.maxDroppedBytes) this.#stream.pause();
-  }
 
   /** A half-closed connection is useless in HTTP/2. */
   #inputEnded(): void {

@@ -47,10 +47,7 @@ export const grpcLimits = {
   goawayGraceMs: 1000,
   /** Time for the peer to read the rest and to close after our end. */
   closeGraceMs: 1000,
-  /**
-   * How many bytes are read and dropped after our end, so that a peer reads our last frames before a reset. More stay in
-   * the kernel until the connection closes.
-   */
+  /** How many bytes are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,
   /** Within this time an ended call must be gone from our side. */
   endTimeoutMs: 30_000,

@@ -28,6 +28,7 @@ export const modelLimits: SessionLimits = {
   pausePerWastedStreamMs: 1,
   prematureResetMs: 1000,
   answeredResetsAreFree: true,
+  maxDroppedBytes: 64,
 };
 const maxStreams = 8;
 
@@ -371,6 +372,10 @@ export class SessionModel implements SessionPort, FrameHandler {
 
   isFull(): boolean {
     return this.#isFull;
+  }
+
+  sendsOn(): void {
+    if (!this.#isOver) this.faults.push("a peer that sends after an end that was not");
   }
 
   deferred(waitMs: number): void {

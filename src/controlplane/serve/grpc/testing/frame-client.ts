@@ -1,4 +1,4 @@
-import type { Clock } from "../../../../base/index.ts";
+import { HandClock } from "../../../../base/testing/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../../../net/index.ts";
 import {
   errorCodeName,
@@ -95,40 +95,6 @@ export class Heard implements FrameHandler {
   }
   windowUpdate(streamId: number, increment: number): void {
     this.events.push(`window ${streamId} ${increment}`);
-  }
-}
-
-/** A clock that a test moves. */
-export class HandClock implements Clock {
-  #nowMs = 0;
-  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
-  nowMs(): number {
-    return this.#nowMs;
-  }
-  steadyMs(): number {
-    return this.#nowMs;
-  }
-  sleep(): Promise<void> {
-    return Promise.resolve();
-  }
-  after(ms: number, run: () => void): Disposable {
-    const timer = { atMs: this.#nowMs + ms, run };
-    this.#timers.push(timer);
-    return { [Symbol.dispose]: () => (this.#timers = this.#timers.filter((other) => other !== timer)) };
-  }
-  get timers(): number {
-    return this.#timers.length;
-  }
-  /** The time until the next timer is due. */
-  get nextTimerMs(): number {
-    return Math.min(...this.#timers.map(({ atMs }) => atMs - this.#nowMs));
-  }
-  pass(ms: number): void {
-    this.#nowMs += ms;
-    for (const timer of this.#timers.filter(({ atMs }) => atMs <= this.#nowMs)) {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-      timer.run();
-    }
   }
 }
 
