@@ -20,6 +20,7 @@ ${endpoints.join("\n")}
 services:
 - {name: web, namespace: default, hostname: web.default.svc.cluster.local, vips: [/10.96.0.1, "/fd96::1"], ports: {80: 80}}
 - {name: headless, namespace: default, hostname: headless.default.svc.cluster.local, vips: [], ports: {80: 80}}
+- {name: other, namespace: shop, hostname: other.shop.svc.cluster.local, vips: [/10.96.0.3], ports: {80: 80}}
 - {name: ext, namespace: default, hostname: api.example.com, vips: [/240.0.0.1], ports: {443: 443}}
 - {name: byname, namespace: default, hostname: db.example.com, vips: [], ports: {443: 443}}
 - {name: wild, namespace: default, hostname: "*.wild.example", vips: [/240.0.0.2], ports: {443: 443}}
@@ -54,6 +55,21 @@ test("a service's name resolves to its addresses by family, in any case", async 
 test("search domains after an external name are removed with a CNAME, and wildcards match", async () => {
   assert.deepEqual(data(await ask("api.example.com.default.svc.cluster.local")), ["api.example.com", "240.0.0.1"]);
   assert.deepEqual(data(await ask("any.wild.example")), ["240.0.0.2"]);
+});
+
+test("a service's short names resolve, as they are and with a search domain, without a name server", async () => {
+  for (const name of ["web", "web.default", "web.default.svc", "other.shop"])
+    assert.deepEqual(data(await ask(name)), [name.startsWith("web") ? "10.96.0.1" : "10.96.0.3"], name);
+  for (const [name, short] of [
+    ["other.shop.default.svc.cluster.local", "other.shop"],
+    ["other.shop.svc.default.svc.cluster.local", "other.shop.svc"],
+    ["web.default.svc.svc.cluster.local", "web.default.svc"],
+  ] as const)
+    assert.deepEqual(data(await ask(name)), [short, short.startsWith("web") ? "10.96.0.1" : "10.96.0.3"], name);
+  assert.deepEqual(data(await ask("any.wild.example.default.svc.cluster.local")), ["240.0.0.2"]);
+  // No Service of the own namespace has this name.
+  assert.equal(code(await ask("other")), serverFailure);
+  assert.equal(code(await ask("other.default.svc.cluster.local")), serverFailure);
 });
 
 test("a headless service resolves to its endpoints, truncated over UDP and whole over TCP", async () => {

@@ -74,29 +74,46 @@ export class DnsResolver {
 
   /** Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. */
   #find(name: string, namespace: string): FoundName | undefined {
-    const { domain } = this.#options;
     const direct = this.#byName(name, namespace);
-    if (direct !== undefined && this.#isResolvedElsewhere(direct)) return undefined;
     if (direct !== undefined) return { addresses: this.#addresses(direct) };
+    const { domain } = this.#options;
     for (const suffix of [`.${namespace}.svc.${domain}`, `.svc.${domain}`, `.${domain}`]) {
       if (!name.endsWith(suffix)) continue;
       const alias = name.slice(0, -suffix.length);
-      // A name without dots is a service's short name. It does not exist, because otherwise the direct look-up would
-      // have found it.
-      const service = alias.includes(".") ? this.#byName(alias, namespace) : undefined;
-      if (service !== undefined) return { addresses: this.#addresses(service), alias };
+      const service = this.#byName(alias, namespace);
+      if (service === undefined) continue;
+      const addresses = this.#addresses(service);
+      return service.hostname.startsWith("*") ? { addresses } : { addresses, alias };
     }
     return undefined;
   }
 
+  /** The service of a name, or of the full name that it may be short for. */
   #byName(name: string, namespace: string): Service | undefined {
-    const { state } = this.#options;
-    const exact = state.serviceByHostname(name, namespace);
-    if (exact !== undefined) return exact;
-    const labels = name.split(".");
-    for (let skip = 1; skip < labels.length; skip += 1) {
-      const service = state.serviceByHostname(`*.${labels.slice(skip).join(".")}`, namespace);
-      if (service !== undefined) return service;
+    const full = this.#fullName(name, namespace);
+    return this.#byHost(name, namespace) ?? (full === undefined ? undefined : this.#byHost(full, namespace));
+  }
+
+  /**
+   * Of the short names of a Kubernetes Service: `web`, `web.shop` and `web.shop.svc`. A resolver asks for the second one
+   * as `web.shop.<own namespace>.svc.cluster.local` first. As upstream, we answer that at once, instead of waiting for a
+   * name server to say that it does not exist.
+   */
+  #fullName(name: string, namespace: string): string | undefined {
+    const { domain } = this.#options;
+    const { length } = name.split(".");
+    if (length === 1) return `${name}.${namespace}.svc.${domain}`;
+    if (length === 2) return `${name}.svc.${domain}`;
+    return length === 3 && name.endsWith(".svc") ? `${name}.${domain}` : undefined;
+  }
+
+  /** The service of a host name, or of the most specific wildcard that has it. */
+  #byHost(host: string, namespace: string): Service | undefined {
+    const labels = host.split(".");
+    const names = labels.map((_label, skip) => (skip === 0 ? host : `*.${labels.slice(skip).join(".")}`));
+    for (const name of names) {
+      const service = this.#options.state.serviceByHostname(name, namespace);
+      if (service !== undefined && !this.#isResolvedElsewhere(service)) return service;
     }
     return undefined;
   }
