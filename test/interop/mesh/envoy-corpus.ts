@@ -1,9 +1,10 @@
 // Every configuration of the corpus, one after the other, into three stock Envoys: sidecar, gateway and waypoint.
 //   test/interop/mesh/in-namespace.sh node test/interop/mesh/envoy-corpus.ts [--only <part of a name>] [--json]
 // Ends with 1 when a configuration was not taken; the last line with --json is {"configurations":n,"nacks":n,"failed":n,…}.
-import { messageOf } from "../../../src/base/index.ts";
+import { describeError } from "../../../src/base/index.ts";
 import { readCorpus, type CorpusCase } from "./corpus.ts";
 import { startEnvoy, type EnvoyProcess } from "./envoy-process.ts";
+import { fetchFresh } from "./fetch-fresh.ts";
 import { routerNode, sidecarNode, waypointNode } from "./nodes.ts";
 import type { StoredObject } from "./object-store.ts";
 import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh.ts";
@@ -60,9 +61,9 @@ class Corpus {
       nacks.push(...(await this.#rejections()));
       if (nacks.length === 0) faults.push(...(await this.#inactive()));
     } catch (error) {
-      faults.push(messageOf(error));
+      faults.push(describeError(error));
     }
-    await removeCase(this.#mesh, one).catch((error: unknown) => faults.push(`taking it away: ${messageOf(error)}`));
+    await removeCase(this.#mesh, one).catch((error: unknown) => faults.push(`taking it away: ${describeError(error)}`));
     for (const envoy of this.#envoys) if (!envoy.alive()) faults.push(`Envoy ${envoy.id} has ended`);
     return { name: one.name, nacks, faults };
   }
@@ -73,7 +74,7 @@ class Corpus {
     for (const { group, kind, namespace, name, resourceVersion } of stored) {
       const query = new URLSearchParams({ group, kind, namespace, name, resourceVersion });
       for (;;) {
-        const response = await fetch(
+        const response = await fetchFresh(
           `http://127.0.0.1:${this.#mesh.pilot.ports.http}/debug/serin/acknowledged?${query.toString()}`,
         );
         const text = await response.text();
@@ -93,7 +94,7 @@ class Corpus {
 
   async #rejections(): Promise<string[]> {
     const proxies = (await (
-      await fetch(`http://127.0.0.1:${this.#mesh.pilot.ports.http}/debug/serin/proxies`)
+      await fetchFresh(`http://127.0.0.1:${this.#mesh.pilot.ports.http}/debug/serin/proxies`)
     ).json()) as ConnectedProxy[];
     return proxies.flatMap(({ id, types }) =>
       Object.entries(types).flatMap(([type, { reason }]) =>

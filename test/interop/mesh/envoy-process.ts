@@ -8,6 +8,7 @@ import { root } from "../../support/lab-cluster.ts";
 import { envoyBootstrap } from "../envoy/envoy-bootstrap.ts";
 import { serveSecrets } from "../envoy/secret-service.ts";
 import { freePort } from "../../../src/net/testing/index.ts";
+import { fetchFresh } from "./fetch-fresh.ts";
 import { nodeId, nodeMetadata, type MeshNode } from "./nodes.ts";
 import type { TestMesh } from "./test-mesh.ts";
 
@@ -125,7 +126,7 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
   const envoy: EnvoyProcess = {
     node,
     id: `${pod}.${namespace}`,
-    ask: async (path) => await (await fetch(`http://127.0.0.1:${admin}${path}`)).json(),
+    ask: async (path) => await (await fetchFresh(`http://127.0.0.1:${admin}${path}`)).json(),
     alive: () => child.exitCode === null && child.signalCode === null,
     stop: () => {
       child.kill("SIGKILL");
