@@ -11,9 +11,9 @@ import { ownSerin, releaseOf, versionAfterOwn } from "../test/kubernetes/release
 import { ConstantLoad } from "../test/kubernetes/constant-load.ts";
 import { runIsolated, surroundings, type Surroundings } from "../test/kubernetes/isolation.ts";
 import { RealCluster, root } from "../test/kubernetes/real-cluster.ts";
-import type { LoadFailure } from "../samples/load-generator/load-plan.ts";
+import { latencyBoundsMs, type LoadFailure } from "../samples/load-generator/load-plan.ts";
 import { scriptArguments } from "./script-arguments.ts";
-import { difference, LoadReports } from "./upgrade-proof/load-totals.ts";
+import { difference, LoadReports, type LoadTotals } from "./upgrade-proof/load-totals.ts";
 
 const help = `npm run e2e:kubernetes [-- options]
   --only CASES           with commas between them, with what they come after; all of them when absent:
@@ -130,7 +130,7 @@ async function runCase(bench: Bench, one: Case, results: readonly CaseResult[]):
   try {
     const saw = await one.run(bench);
     const { requests, requestsFailed } = end(true, saw);
-    if (requestsFailed === 0) return end(true, requests === 0 ? saw : `${saw}; ${requests} requests, 0 failed`);
+    if (requestsFailed === 0) return end(true, requests === 0 ? saw : `${saw}; ${requestsText(bench, before)}`);
     const why = unexcused()
       .slice(-5)
       .map(({ at, target, cause }) => `${at} ${target}: ${cause}`);
@@ -138,6 +138,12 @@ async function runCase(bench: Bench, one: Case, results: readonly CaseResult[]):
   } catch (error) {
     return end(false, describeError(error));
   }
+}
+
+function requestsText(bench: Bench, before: LoadTotals): string {
+  const { requests, slow } = difference(bench.reports.totals, before);
+  const slowText = slow === 0 ? "" : `, ${slow} took more than ${(latencyBoundsMs.at(-1) ?? 0) / 1_000} s`;
+  return `${requests} requests, 0 failed${slowText}`;
 }
 
 async function leaveToUser(cluster: RealCluster): Promise<void> {

@@ -14,6 +14,8 @@ export interface Counted {
 }
 
 export interface LoadTotals extends Counted {
+  /** Requests that took longer than the last of {@link latencyBoundsMs}. */
+  readonly slow: number;
   readonly targets: Readonly<Record<string, Counted>>;
   readonly ended: number;
   readonly closedConnections: number;
@@ -86,6 +88,7 @@ export class LoadReports {
     return {
       requests: sum("requests"),
       failed: sum("failed"),
+      slow: Object.values(this.#targets).reduce((total, { latencies }) => total + (latencies.at(-1) ?? 0), 0),
       targets,
       ended: connections.reduce((total, [, { ended }]) => total + ended, 0),
       closedConnections: connections.reduce((total, [, { closed }]) => total + closed, 0),
@@ -134,6 +137,7 @@ export function difference(later: LoadTotals, earlier: LoadTotals): LoadTotals {
   return {
     requests: later.requests - earlier.requests,
     failed: later.failed - earlier.failed,
+    slow: later.slow - earlier.slow,
     targets,
     ended: later.ended - earlier.ended,
     closedConnections: later.closedConnections - earlier.closedConnections,
