@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { Clock } from "../../base/index.ts";
 import { limits } from "./limits.ts";
 import { RequestsInFlight } from "./requests-in-flight.ts";
-import { HandClock } from "./testing/hand-clock.ts";
+import { HandClock } from "../../base/testing/index.ts";
 
 /** A response that closes when it was read or destroyed. */
 class Answer extends EventEmitter {

@@ -554,7 +554,6 @@ test("a client that opens many streams at once is served in turns, and input bey
   ]);
 });
 
-/** A clock that the test moves. Timers run when they are due. */
 test("a client that wastes streams is not read until its next stream may open, however many turns pass", async () => {
   const clock = new HandClock();
   const peer = new Peer(true, 1000, clock).greet();

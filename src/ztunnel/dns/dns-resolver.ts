@@ -109,18 +109,21 @@ export class DnsResolver {
 
   /** The service of a host name, or of the most specific wildcard that has it. */
   #byHost(host: string, namespace: string): Service | undefined {
-    const labels = host.split(".");
-    const names = labels.map((_label, skip) => (skip === 0 ? host : `*.${labels.slice(skip).join(".")}`));
-    for (const name of names) {
-      const service = this.#options.state.serviceByHostname(name, namespace);
-      if (service !== undefined && !this.#isResolvedElsewhere(service)) return service;
+    const exact = this.#answerable(host, namespace);
+    if (exact !== undefined) return exact;
+    for (let dot = host.indexOf("."); dot >= 0; dot = host.indexOf(".", dot + 1)) {
+      const found = this.#answerable(`*${host.slice(dot)}`, namespace);
+      if (found !== undefined) return found;
     }
     return undefined;
   }
 
   /** As upstream: if there are no addresses, only Kubernetes' own services are answered, by their endpoints. */
-  #isResolvedElsewhere({ vips, hostname }: Service): boolean {
-    return vips.length === 0 && !hostname.endsWith(`.svc.${this.#options.domain}`);
+  #answerable(hostname: string, namespace: string): Service | undefined {
+    const { state, domain } = this.#options;
+    const service = state.serviceByHostname(hostname, namespace);
+    if (service === undefined) return undefined;
+    return service.vips.length > 0 || service.hostname.endsWith(`.svc.${domain}`) ? service : undefined;
   }
 
   /** A service's addresses. A headless service has those of its healthy endpoints. */

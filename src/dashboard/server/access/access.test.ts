@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { silentLogger, type Clock } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { FakeKubeApi } from "../testing/fake-kube-api.ts";
-import { HandClock } from "../testing/hand-clock.ts";
+import { HandClock } from "../../../base/testing/index.ts";
 import { syntheticIdentity } from "../testing/synthetic-access.ts";
 import { ClusterAccess, limitsOfRights } from "./cluster-access.ts";
 import { readerOf } from "./identity.ts";
@@ -84,7 +84,7 @@ test("rights are cached for ten seconds, and then a revoked right is gone", asyn
   user.allows = () => false;
   assert.equal(await identity.may(right), true);
   assert.equal(user.requests.length, 1);
-  clock.ms += 11_000;
+  clock.pass(11_000);
   assert.equal(await identity.may(right), false);
 });
 
@@ -95,14 +95,14 @@ test("while the API server is down nobody may act, and views stay visible for a 
   assert.equal(await identity.namespaces(), "*");
   server.isAway = true;
   user.isAway = true;
-  clock.ms += 60_000;
+  clock.pass(60_000);
   assert.equal(await identity.namespaces(), "*");
   assert.equal(await identity.may({ verb: "get", group: "", resource: "pods", namespace: "dev" }), false);
   assert.deepEqual(await limitsOfRights(identity), [
     "The API server does not tell what you may do: orders are taken again once it answers.",
   ]);
   assert.equal(await identity.isValid(), true);
-  clock.ms += 3_600_000;
+  clock.pass(3_600_000);
   await assert.rejects(identity.namespaces(), { code: "unreachable" });
   assert.equal(await identity.isValid(), false);
 });
@@ -112,16 +112,16 @@ test("a session ends when its token expires or the API server rejects it", async
   const server = new FakeKubeApi({ tokens: { opaque: "bob" } });
   const access = clusterAccess({ server, user: new FakeKubeApi(), clock });
   const opaque = await access.logIn("opaque");
-  clock.ms += 120_000;
+  clock.pass(120_000);
   assert.equal(await opaque.isValid(), true);
   server.tokens = {};
-  clock.ms += 120_000;
+  clock.pass(120_000);
   assert.equal(await opaque.isValid(), false);
-  const jwt = `e30.${Buffer.from(JSON.stringify({ exp: clock.ms / 1_000 + 30 })).toString("base64url")}.x`;
+  const jwt = `e30.${Buffer.from(JSON.stringify({ exp: clock.nowMs() / 1_000 + 30 })).toString("base64url")}.x`;
   server.tokens = { [jwt]: "bob" };
   const expiring = await access.logIn(jwt);
   assert.equal(await expiring.isValid(), true);
-  clock.ms += 31_000;
+  clock.pass(31_000);
   assert.equal(await expiring.isValid(), false);
 });
 
@@ -188,15 +188,15 @@ test("sessions end when idle, when old, or above the maximum number, the least u
   const begin = (user: string): string =>
     sessions.begin(syntheticIdentity({ user, close: () => void closed.push(user) }));
   const idle = begin("idle");
-  clock.ms += 1_001;
+  clock.pass(1_001);
   assert.equal(sessions.find(idle), undefined);
   assert.deepEqual(closed, ["idle"]);
   const used = begin("used");
   for (let count = 0; count < 10; count += 1) {
-    clock.ms += 499;
+    clock.pass(499);
     assert.notEqual(sessions.find(used), undefined);
   }
-  clock.ms += 499;
+  clock.pass(499);
   assert.equal(sessions.find(used), undefined);
   for (let count = 0; count < 40; count += 1) begin("many");
   assert.equal(sessions.size, 32);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { limits } from "../limits.ts";
-import { HandClock } from "../testing/hand-clock.ts";
+import { HandClock } from "../../../base/testing/index.ts";
 import { FailedLogins } from "./failed-logins.ts";
 
 function fail(logins: FailedLogins, address: string, times = limits.failedLoginsPerMinute): void {
@@ -14,7 +14,7 @@ test("an address with too many failed logins waits a minute, without affecting o
   fail(logins, "10.0.0.1");
   assert.throws(() => logins.check("10.0.0.1"), /too many logins from your address/);
   assert.doesNotThrow(() => logins.check("10.0.0.2"));
-  clock.ms += 61_000;
+  clock.pass(61_000);
   assert.doesNotThrow(() => logins.check("10.0.0.1"));
 });
 
@@ -32,7 +32,7 @@ test("remembered addresses are bounded, and expire after a minute", () => {
   for (let index = 0; index < limits.failedLoginAddresses + 50; index += 1)
     logins.add(`10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`);
   assert.equal(logins.size, limits.failedLoginAddresses);
-  clock.ms += 61_000;
+  clock.pass(61_000);
   logins.add("10.9.9.9");
   assert.equal(logins.size, 1);
 });
