@@ -23,7 +23,8 @@ async function doubled({ cluster }: Bench): Promise<readonly Deployment[]> {
     .filter(({ metadata, spec }) => metadata.name !== asking && (spec?.replicas ?? 1) === 1);
 }
 
-async function scale({ cluster }: Bench, deployments: readonly Deployment[], replicas: number): Promise<void> {
+/** Resolves when everything is available again. */
+export async function scale({ cluster }: Bench, deployments: readonly Deployment[], replicas: number): Promise<void> {
   for (const { metadata } of deployments) {
     const deployment = `deployment/${metadata.name ?? ""}`;
     await cluster.kubectl("scale", "-n", metadata.namespace ?? "", deployment, `--replicas=${replicas}`);

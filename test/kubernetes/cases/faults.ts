@@ -1,3 +1,4 @@
+import { deploymentKind } from "../../../src/api/kubernetes/index.ts";
 import { systemClock } from "../../../src/base/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
@@ -5,6 +6,7 @@ import type { NodeNumber } from "../cluster-layout.ts";
 import { nodeNumbers } from "../cluster-layout.ts";
 import type { RealCluster } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
+import { scale } from "./drain.ts";
 
 const apiServerAwayMs = 30_000;
 const powerAwayMs = 5_000;
@@ -22,34 +24,52 @@ interface Kill extends Pick<Case, "title" | "excused"> {
   /** The first words of the command line after the program. */
   readonly role: string;
   readonly after?: string;
+  /**
+   * A Deployment of the shop that has a second pod meanwhile. Without any endpoint of a Service, kube-proxy refuses its
+   * connections in one table of iptables, and writes its endpoints into another. A connection between the two writes is
+   * tracked without an endpoint, and nobody ever answers it.
+   */
+  readonly doubled?: string;
 }
 
 /** Each process of the role one after the other, on whichever node; another one takes its place. */
-function killCase({ name, role, title, excused, after = "bookinfo" }: Kill): Case {
+function killCase({ name, role, title, excused, after = "bookinfo", doubled }: Kill): Case {
   return {
     name,
     title,
     after: [after],
     ...(excused === undefined ? {} : { excused }),
     async run(bench) {
-      const { cluster, load } = bench;
-      let killed = 0;
-      for (const number of nodeNumbers) {
-        const pids = await pidsOf(bench, number, role);
-        if (pids.length === 0) continue;
-        await cluster.nodes[number].ok(["kill", "-9", ...pids]);
-        killed += pids.length;
-        await eventually(`${role} runs again on n${number}`, async () => {
-          const now = await pidsOf(bench, number, role);
-          return now.length >= pids.length && !now.some((pid) => pids.includes(pid));
-        });
-        for (const namespace of ["istio-system", "serin-system", shop]) await cluster.available(namespace);
-        await load.more(100);
-      }
-      if (killed === 0) throw new Error(`no process ${role} on any node`);
-      return `${killed} killed, node by node`;
+      const { client } = bench.cluster.api;
+      const deployment = doubled === undefined ? undefined : await client.get(deploymentKind, doubled, shop);
+      const deployments = deployment === undefined ? [] : [deployment];
+      await scale(bench, deployments, 2);
+      const killed = await killAll(bench, role);
+      await scale(bench, deployments, 1);
+      return `${killed} killed, one after the other`;
     },
   };
+}
+
+/** Returns how many processes were killed. */
+async function killAll(bench: Bench, role: string): Promise<number> {
+  const { cluster, load } = bench;
+  let killed = 0;
+  for (const number of nodeNumbers) {
+    const pids = await pidsOf(bench, number, role);
+    for (const pid of pids) {
+      await cluster.nodes[number].ok(["kill", "-9", pid]);
+      killed += 1;
+      await eventually(`${role} runs again on n${number}`, async () => {
+        const now = await pidsOf(bench, number, role);
+        return now.length >= pids.length && !now.includes(pid);
+      });
+      for (const namespace of ["istio-system", "serin-system", shop]) await cluster.available(namespace);
+      await load.more(100);
+    }
+  }
+  if (killed === 0) throw new Error(`no process ${role} on any node`);
+  return killed;
 }
 
 /** What clients see of a proxy that is killed: its connections end, and nobody listens before it is started again. */
@@ -70,6 +90,7 @@ export const killCases: readonly Case[] = [
     role: "proxy proxy router",
     title: "kill -9 of the gateways",
     excused: withTheProxy,
+    doubled: "bookinfo-gateway-istio",
   }),
   killCase({
     name: "kill-waypoint",
