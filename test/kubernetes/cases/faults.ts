@@ -1,11 +1,10 @@
-import { deploymentKind } from "../../../src/api/kubernetes/index.ts";
+import { deploymentKind, podKind } from "../../../src/api/kubernetes/index.ts";
 import { systemClock } from "../../../src/base/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import type { NodeNumber } from "../cluster-layout.ts";
-import { nodeNumbers } from "../cluster-layout.ts";
-import type { RealCluster } from "../real-cluster.ts";
-import { shop } from "./bookinfo.ts";
+import { nodeName, nodeNumbers } from "../cluster-layout.ts";
+import { addressOf, shop } from "./bookinfo.ts";
 import { scale } from "./drain.ts";
 
 const apiServerAwayMs = 30_000;
@@ -166,15 +165,32 @@ export const runtimesCase: Case = {
   },
 };
 
-async function everythingAnswers(cluster: RealCluster): Promise<void> {
+/**
+ * Waits until the kubelet has started each container of the node's pods again. Before, the API server has the states
+ * from before the power went, and everything seems ready.
+ */
+async function startedAgain({ cluster }: Bench, node: string, sinceMs: number): Promise<void> {
+  await eventually(`every container of ${node} was started again, and is ready`, async () => {
+    const { items } = await cluster.api.client.list(podKind);
+    return items
+      .filter(({ spec, status }) => spec?.nodeName === node && status?.phase === "Running")
+      .flatMap(({ status }) => status?.containerStatuses ?? [])
+      .every(({ ready, state }) => ready === true && Date.parse(state?.running?.startedAt ?? "") >= sinceMs);
+  });
+}
+
+async function everythingAnswers(bench: Bench): Promise<void> {
+  const { cluster } = bench;
   await cluster.nodesReady();
   for (const namespace of ["kube-system", "istio-system", shop]) await cluster.available(namespace);
   await cluster.kubectl("rollout", "status", "daemonset/ztunnel", "-n", "istio-system", "--timeout=120s");
-  const url = `http://details.${shop}:9080/details/0`;
+  const details = `http://details.${shop}:9080/details/0`;
   await eventually("a pod of the mesh is answered", async () => {
-    const { code } = await cluster.ask({ namespace: shop, pod: "deploy/productpage-v1", seconds: 3 }, url);
+    const { code } = await cluster.ask({ namespace: shop, pod: "deploy/productpage-v1", seconds: 3 }, details);
     return code === 0;
   });
+  const url = `http://${await addressOf(bench, "bookinfo-gateway-istio", shop)}/productpage`;
+  await eventually(`${url} answers`, async () => (await cluster.run(["curl", "-sf", "-m", "3", url])).code === 0);
 }
 
 /** Requests to what the node carries fail, as with every cluster: they are not counted while it is away. */
@@ -189,9 +205,11 @@ export const rebootCase: Case = {
     let seconds = 0;
     try {
       await cluster.nodes[2].powerOff();
+      const offMs = Date.now();
       await systemClock.sleep(powerAwayMs);
       await cluster.nodes[2].powerOn();
-      await everythingAnswers(cluster);
+      await startedAgain(bench, nodeName(2), offMs);
+      await everythingAnswers(bench);
       seconds = Math.round((performance.now() - begun) / 1000);
     } finally {
       // Whatever comes after needs the load.
