@@ -1,65 +1,64 @@
-// Runs a gateway's data path under clients that make it reset HTTP/2 streams. Measures the waiting time of an honest
+// Runs one of Serin's HTTP/2 servers under clients that make it reset streams. Measures the waiting time of an honest
 // client and the memory that stays.
-//   node bench/http2-floods.ts [--seconds 5] [--attackers 8] [--json]
-// The proxy is a separate process. Attackers whose connections are ended connect again at once.
+//   node bench/http2-floods.ts [--server gateway|hbone|discovery] [--seconds 5] [--attackers 8] [--json]
+// The server is a separate process. Attackers whose connections are ended connect again at once. There is no TLS.
 import { fork, type ChildProcess } from "node:child_process";
 import { createServer } from "node:http";
 import { createServer as createSink } from "node:net";
 import type { AddressInfo } from "node:net";
-import { parseArgs } from "node:util";
+import { benchOptions } from "../scripts/bench-options.ts";
 import { giveBackIdleMemory } from "../src/base/index.ts";
-import { forwardTo, Harness, route, tableOf } from "../src/proxy/testing/harness.ts";
-import { Http2Flooder, streamAttacks } from "../src/proxy/testing/http2-flooder.ts";
+import { Http2Flooder } from "../src/proxy/testing/http2-flooder.ts";
 import { ask, connectTo } from "../src/proxy/testing/http2-peers.ts";
+import { answerMs, floodedServers, type FloodedServer } from "./http2-floods/flooded-servers.ts";
 
-const { values: options, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seconds: { type: "string", default: "5" },
-    attackers: { type: "string", default: "8" },
-    json: { type: "boolean", default: false },
-  },
-});
-const phaseMs = Number(options.seconds) * 1000;
+const roles = ["server", "attackers", "sink", "upstream"] as const;
+/** Set in child processes. */
+const role = roles.find((one) => one === process.argv[2]);
+const ownArguments = process.argv.slice(role === undefined ? 2 : 3);
+const options = benchOptions(
+  "node bench/http2-floods.ts",
+  { server: "gateway", seconds: 5, attackers: 8, json: false },
+  ownArguments,
+);
+const phaseMs = options.seconds * 1000;
 const restMs = 10_000;
 const sinkBytes = 65_536;
 const megabyte = 1_048_576;
 
-/**
- * The child process of a gateway to one upstream. On request it reports its memory in MB, its upstream connections, and
- * its CPU time.
- */
-async function runProxy(upstreamPort: number): Promise<void> {
+function chosenServer(): FloodedServer {
+  const found = Object.entries(floodedServers).find(([name]) => name === options.server);
+  if (found !== undefined) return found[1];
+  const names = Object.keys(floodedServers).join(", ");
+  process.stderr.write(`--server: "${options.server}" is none of ${names}\n`);
+  process.exit(2);
+}
+const flooded = chosenServer();
+
+/** What a child process reports: its port at the start; later its memory in MB, connections and CPU time in ms. */
+type Report = readonly [number, number, number];
+
+/** The child process of the server. */
+async function runServer(): Promise<void> {
   // Every process of Serin does the same.
   giveBackIdleMemory();
-  const harness = await Harness.start();
-  const cluster = harness.cluster("a", [upstreamPort], { maxConnections: 1024 });
-  harness.table = tableOf(route(forwardTo("a")));
-  setInterval(() => {
-    harness.records.length = 0;
-    harness.finished.length = 0;
-    harness.listener.sweep();
-    for (const endpoint of cluster.endpoints()) endpoint.sweep(performance.now());
-  }, 1000);
-  process.on("disconnect", () => process.exit());
+  const [upstreamPort] = await new Promise<Report>((resolve) => process.once("message", resolve));
+  const { port, upstreamConnections } = await flooded.start(upstreamPort);
   process.on("message", () => {
-    let connections = 0;
-    for (const endpoint of cluster.endpoints()) connections += endpoint.openConnections;
     const { user, system } = process.cpuUsage();
-    process.send?.([process.memoryUsage().rss / megabyte, connections, (user + system) / 1000]);
+    process.send?.([process.memoryUsage().rss / megabyte, upstreamConnections(), (user + system) / 1000]);
   });
-  process.send?.([harness.port, 0, 0]);
+  process.send?.([port, 0, 0]);
 }
 
 /** The child process of a slow upstream. */
 async function runUpstream(): Promise<void> {
-  const server = createServer((_request, response) => void setTimeout(() => response.end("fine"), 5));
+  const server = createServer((_request, response) => void setTimeout(() => response.end("fine"), answerMs));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  process.on("disconnect", () => process.exit());
   process.send?.([(server.address() as AddressInfo).port, 0, 0]);
 }
 
-/** The child process of a server that only ends connections, at about the same rate as the proxy. */
+/** The child process of a server that only ends connections, at about the same rate as ours. */
 async function runSink(): Promise<void> {
   const server = createSink((socket) => {
     socket.on("error", () => undefined);
@@ -68,7 +67,6 @@ async function runSink(): Promise<void> {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  process.on("disconnect", () => process.exit());
   process.send?.([(server.address() as AddressInfo).port, 0, 0]);
 }
 
@@ -76,13 +74,12 @@ async function runSink(): Promise<void> {
  * The child process of the attackers. Floods for one phase with the given attack, and reports its streams and
  * connections.
  */
-async function runAttackers(): Promise<void> {
-  process.on("disconnect", () => process.exit());
+function runAttackers(): void {
   process.on("message", ({ title, port }: { readonly title: string; readonly port: number }) => {
-    const attack = streamAttacks[title];
+    const attack = flooded.attacks.get(title);
     if (attack === undefined) return;
     const over = AbortSignal.timeout(phaseMs);
-    const flooders = Array.from({ length: Number(options.attackers) }, () => new Http2Flooder(attack));
+    const flooders = Array.from({ length: options.attackers }, () => new Http2Flooder(attack));
     const floods = flooders.map(async (flooder) => {
       while (!over.aborted) await flooder.run(port, over).catch(() => undefined);
     });
@@ -91,11 +88,10 @@ async function runAttackers(): Promise<void> {
       process.send?.([streams, flooders.reduce((sum, one) => sum + one.endings.length, 0), 0]);
     });
   });
-  await Promise.resolve();
 }
 
-async function told(child: ChildProcess): Promise<[number, number, number]> {
-  return await new Promise((resolve) => child.once("message", (pair) => resolve(pair as [number, number, number])));
+async function told(child: ChildProcess): Promise<Report> {
+  return await new Promise((resolve) => child.once("message", (report) => resolve(report as Report)));
 }
 
 interface Phase {
@@ -107,13 +103,14 @@ interface Phase {
 
 async function honest(port: number): Promise<Phase> {
   const session = await connectTo(port);
+  const { headers, body } = flooded.honest;
   const latencies: number[] = [];
   let failed = 0;
   const untilMs = performance.now() + phaseMs;
   while (performance.now() < untilMs) {
     const startedMs = performance.now();
-    const status = await ask(session, { ":path": "/honest" }).then(
-      ({ headers }) => headers[":status"],
+    const status = await ask(session, headers, body).then(
+      (answer) => answer.headers[":status"],
       () => 0,
     );
     if (status === 200) latencies.push(performance.now() - startedMs);
@@ -125,59 +122,91 @@ async function honest(port: number): Promise<Phase> {
   return { answers: latencies.length, failed, p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
 }
 
-async function main(): Promise<void> {
-  const upstream = fork(import.meta.filename, ["upstream"]);
-  const [upstreamPort] = await told(upstream);
-  const proxy = fork(import.meta.filename, ["proxy", String(upstreamPort)]);
-  const sink = fork(import.meta.filename, ["sink"]);
-  const children = [upstream, proxy, sink];
-  try {
-    const [port] = await told(proxy);
-    const [sinkPort] = await told(sink);
-    const attackers = fork(import.meta.filename, ["attackers", ...process.argv.slice(2)]);
-    children.push(attackers);
-    const look = async (): Promise<readonly [number, number, number]> => {
-      proxy.send("look");
-      return await told(proxy);
-    };
+function waitText({ p50Ms, p99Ms }: Phase): string {
+  return `p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`;
+}
+
+class Bench {
+  readonly #children: ChildProcess[] = [];
+  #server: ChildProcess | undefined;
+
+  async run(): Promise<Record<string, unknown>> {
+    const server = this.#fork("server");
+    this.#server = server;
+    const [upstreamPort] = await told(this.#fork("upstream"));
+    server.send([upstreamPort, 0, 0]);
+    const [port] = await told(server);
+    const [sinkPort] = await told(this.#fork("sink"));
+    const attackers = this.#fork("attackers");
     await honest(port);
-    const [, , startMs] = await look();
+    const [, , startMs] = await this.#look();
     const quiet = await honest(port);
-    const [, , quietMs] = await look();
-    await new Promise((resolve) => setTimeout(resolve, restMs));
-    const [beforeMb] = await look();
-    const report: Record<string, unknown> = { quiet, beforeMb, quietWorkMs: quietMs - startMs };
+    const [, , quietMs] = await this.#look();
+    await this.#rest();
+    const [beforeMb] = await this.#look();
+    const quietWorkMs = quietMs - startMs;
     process.stdout.write(
-      `quiet: p50 ${quiet.p50Ms.toFixed(1)} ms, p99 ${quiet.p99Ms.toFixed(1)} ms, the proxy works ${(quietMs - startMs).toFixed(0)} ms; 10 s later ${beforeMb.toFixed(0)} MB\n`,
+      `${options.server}, quiet: ${waitText(quiet)}, the server works ${quietWorkMs.toFixed(0)} ms; 10 s later ${beforeMb.toFixed(0)} MB\n`,
     );
-    for (const title of Object.keys(streamAttacks)) {
+    const attacks: Record<string, unknown> = {};
+    for (const title of flooded.attacks.keys()) {
       // They first flood another server, which shows the effect of their CPU time alone.
       attackers.send({ title, port: sinkPort });
       const elsewhere = told(attackers);
       const busy = await honest(port);
       await elsewhere;
-      const [, , idleMs] = await look();
+      const [, , idleMs] = await this.#look();
       attackers.send({ title, port });
-      const flooded = told(attackers);
+      const flood = told(attackers);
       const attacked = await honest(port);
-      const [streams, connections] = await flooded;
-      const [peakMb, held, workedMs] = await look();
+      const [streams, connections] = await flood;
+      const [peakMb, held, workedMs] = await this.#look();
       const workMs = workedMs - idleMs;
-      await new Promise((resolve) => setTimeout(resolve, restMs));
-      const [afterMb, left] = await look();
-      report[title] = { ...attacked, busy, workMs, streams, connections, peakMb, held, afterMb, left };
+      await this.#rest();
+      const [afterMb, left] = await this.#look();
+      const p99ToQuiet = attacked.p99Ms / quiet.p99Ms;
+      const memory = { peakMb, afterMb, held, left };
+      attacks[title] = { ...attacked, p99ToQuiet, busy, workMs, streams, connections, ...memory };
       process.stdout.write(
-        `${title}: ${streams} streams on ${connections} connections; honest ${attacked.answers} answers, ${attacked.failed} failed, p50 ${attacked.p50Ms.toFixed(1)} ms, p99 ${attacked.p99Ms.toFixed(1)} ms (while they flood another server: p50 ${busy.p50Ms.toFixed(1)} ms, p99 ${busy.p99Ms.toFixed(1)} ms), the proxy works ${workMs.toFixed(0)} ms; ${peakMb.toFixed(0)} MB and ${held} upstream connections, 10 s later ${afterMb.toFixed(0)} MB and ${left}\n`,
+        `${title}: ${streams} streams on ${connections} connections; honest ${attacked.answers} answers, ${attacked.failed} failed, ${waitText(attacked)}, ${p99ToQuiet.toFixed(1)} times quiet (while they flood another server: ${waitText(busy)}), the server works ${workMs.toFixed(0)} ms; ${peakMb.toFixed(0)} MB and ${held} upstream connections, 10 s later ${afterMb.toFixed(0)} MB and ${left}\n`,
       );
     }
-    if (options.json) process.stdout.write(`${JSON.stringify({ name: "http2-floods", ...report })}\n`);
-  } finally {
-    for (const child of children) child.kill("SIGKILL");
+    return { server: options.server, quiet, quietWorkMs, beforeMb, attacks };
+  }
+
+  end(): void {
+    for (const child of this.#children) child.kill("SIGKILL");
+  }
+
+  #fork(role: (typeof roles)[number]): ChildProcess {
+    const child = fork(import.meta.filename, [role, ...ownArguments]);
+    this.#children.push(child);
+    return child;
+  }
+
+  async #look(): Promise<Report> {
+    this.#server?.send("look");
+    return this.#server === undefined ? [0, 0, 0] : await told(this.#server);
+  }
+
+  async #rest(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, restMs));
   }
 }
 
-if (positionals[0] === "proxy") await runProxy(Number(positionals[1]));
-else if (positionals[0] === "attackers") await runAttackers();
-else if (positionals[0] === "sink") await runSink();
-else if (positionals[0] === "upstream") await runUpstream();
-else await main();
+async function main(): Promise<void> {
+  const bench = new Bench();
+  try {
+    const report = await bench.run();
+    if (options.json) process.stdout.write(`${JSON.stringify({ name: "http2-floods", ...report })}\n`);
+  } finally {
+    bench.end();
+  }
+}
+
+if (role === undefined) await main();
+else {
+  process.on("disconnect", () => process.exit());
+  const run = { server: runServer, attackers: runAttackers, sink: runSink, upstream: runUpstream }[role];
+  await run();
+}

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { benchOptions } from "./bench-options.ts";
 
 /** Positional arguments, options that another program gets, or a switch that is on when absent. */
-const ownParsers = ["bench/controlplane/growth.ts", "bench/http2-floods.ts", "bench/paired.ts", "bench/ztunnel.ts"];
+const ownParsers = ["bench/controlplane/growth.ts", "bench/paired.ts", "bench/ztunnel.ts"];
 const root = join(import.meta.dirname, "..");
 
 test("options have the types of their defaults", () => {

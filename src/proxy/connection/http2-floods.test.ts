@@ -59,7 +59,7 @@ async function gateway(clock: Clock): Promise<Harness> {
 const openConnections = (harness: Harness): number =>
   [...(harness.clusters.get("a")?.endpoints() ?? [])].reduce((sum, { openConnections: open }) => sum + open, 0);
 
-for (const [title, attack] of Object.entries(streamAttacks)) {
+for (const [title, attack] of streamAttacks()) {
   test(`eight clients that flood by ${title} are cut off each time; an honest client is answered, and nothing of theirs is kept`, async () => {
     const clock = new JumpingClock();
     await using harness = await gateway(clock);

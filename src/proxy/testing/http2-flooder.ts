@@ -4,11 +4,22 @@ import { errorCodeName, FrameReader, FrameWriter, hpackEncode } from "../../wire
 /** Writes the frames of one stream of an attack. */
 export type Attack = (writer: FrameWriter, id: number) => void;
 
+/** HPACK blocks of the requests of one kind of server. */
+export interface AttackHeads {
+  readonly withoutBody: Buffer;
+  /** Declares a body of one byte. Undefined: the attacks with a declared length are left out. */
+  readonly withBody?: Buffer;
+  /** Lists fields that no request may have. */
+  readonly malformed: Buffer;
+}
+
 const request = (method: string, more: readonly string[] = []): Buffer =>
   hpackEncode([":method", method, ":scheme", "http", ":path", "/flood", ":authority", "a", ...more]);
-const get = request("GET");
-const post = request("POST", ["content-length", "1"]);
-const malformed = request("GET", ["connection", "close"]);
+const httpHeads: AttackHeads = {
+  withoutBody: request("GET"),
+  withBody: request("POST", ["content-length", "1"]),
+  malformed: request("GET", ["connection", "close"]),
+};
 const badTrailers = hpackEncode([":path", "/late"]);
 const maxFrameBytes = 16_384;
 const body = Buffer.from("xx");
@@ -17,30 +28,46 @@ const cancel = 8;
 const streamsPerTurn = 50;
 
 /** Ways in which a client makes a server drop streams that it has started to serve. */
-export const streamAttacks: Readonly<Record<string, Attack>> = {
-  "streams that are taken back at once": (writer, id) => {
-    writer.headers(id, get, true, maxFrameBytes);
-    writer.rstStream(id, cancel);
-  },
-  "a WINDOW_UPDATE above the largest window": (writer, id) => {
-    writer.headers(id, get, true, maxFrameBytes);
-    writer.windowUpdate(id, largestIncrement);
-  },
-  "DATA after the end": (writer, id) => {
-    writer.headers(id, get, true, maxFrameBytes);
-    writer.data(id, body, 0, 1, false);
-  },
-  "DATA beyond content-length": (writer, id) => {
-    writer.headers(id, post, false, maxFrameBytes);
+export function streamAttacks({ withoutBody, withBody, malformed }: AttackHeads = httpHeads): ReadonlyMap<
+  string,
+  Attack
+> {
+  const attacks = new Map<string, Attack>([
+    [
+      "streams that are reset at once",
+      (writer, id) => {
+        writer.headers(id, withoutBody, true, maxFrameBytes);
+        writer.rstStream(id, cancel);
+      },
+    ],
+    [
+      "a WINDOW_UPDATE above the largest window",
+      (writer, id) => {
+        writer.headers(id, withoutBody, true, maxFrameBytes);
+        writer.windowUpdate(id, largestIncrement);
+      },
+    ],
+    [
+      "DATA after the end",
+      (writer, id) => {
+        writer.headers(id, withoutBody, true, maxFrameBytes);
+        writer.data(id, body, 0, 1, false);
+      },
+    ],
+    ["heads without a request", (writer, id) => writer.headers(id, malformed, true, maxFrameBytes)],
+  ]);
+  if (withBody === undefined) return attacks;
+  attacks.set("DATA beyond content-length", (writer, id) => {
+    writer.headers(id, withBody, false, maxFrameBytes);
     writer.data(id, body, 0, 2, false);
-  },
-  "trailers that are none": (writer, id) => {
-    writer.headers(id, post, false, maxFrameBytes);
+  });
+  attacks.set("invalid trailers", (writer, id) => {
+    writer.headers(id, withBody, false, maxFrameBytes);
     writer.data(id, body, 0, 1, false);
     writer.headers(id, badTrailers, true, maxFrameBytes);
-  },
-  "heads that make no request": (writer, id) => writer.headers(id, malformed, true, maxFrameBytes),
-};
+  });
+  return attacks;
+}
 
 /** A client that opens attacking streams over a real socket as fast as the server reads them. */
 export class Http2Flooder {
