@@ -11,6 +11,7 @@ import { hpackEncode } from "../../src/wire/http2/index.ts";
 export const answerMs = 5;
 const sweepMs = 1000;
 const maxRequestBytes = 65_536;
+const maxFrameBytes = 16_384;
 const grpcPath = "/bench.Service/Echo";
 const peerIdentity = "spiffe://cluster.local/ns/default/sa/bench";
 
@@ -112,7 +113,8 @@ export const floodedServers = {
     start: startTunnels,
     honest: { headers: { ":method": "CONNECT", ":authority": "10.0.0.1:80" }, body: Buffer.from("x") },
     attacks: streamAttacks({
-      withoutBody: hpackEncode(connectFields),
+      whole: (writer, id) => writer.headers(id, hpackEncode(connectFields), true, maxFrameBytes),
+      unfinished: hpackEncode(connectFields),
       malformed: hpackEncode([...connectFields, ...forbidden]),
     }),
   },
@@ -123,8 +125,11 @@ export const floodedServers = {
       body: grpcMessage,
     },
     attacks: streamAttacks({
-      withoutBody: hpackEncode(grpcFields),
-      withBody: hpackEncode([...grpcFields, "content-length", "1"]),
+      whole: (writer, id) => {
+        writer.headers(id, hpackEncode(grpcFields), false, maxFrameBytes);
+        writer.data(id, grpcMessage, 0, grpcMessage.length, true);
+      },
+      unfinished: hpackEncode(grpcFields),
       malformed: hpackEncode([...grpcFields, ...forbidden]),
     }),
   },

@@ -4,6 +4,7 @@ import {
   errorCode,
   errorCodeName,
   Http2Session,
+  requestFieldsFault,
   type FloodReason,
   type FrameWriter,
   type Http2ConnectionError,
@@ -12,6 +13,8 @@ import {
 import { hboneLimits } from "./limits.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
 import { TurnOutput } from "./turn-output.ts";
+
+const requestPseudoFields = [":method", ":scheme", ":path", ":authority"];
 
 export interface TunnelConnectionHandler {
   /** A client opened a stream with a request. Only for servers. */
@@ -152,6 +155,10 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   }
 
   opened(streamId: number, fields: readonly string[], endStream: boolean): void {
+    if (requestFieldsFault(fields, requestPseudoFields, {}) !== undefined) {
+      this.session.refuse(streamId, errorCode.protocolError);
+      return;
+    }
     const stream = this.#begin(streamId);
     stream.remoteEnded = endStream;
     this.#handler.opened?.(stream, fields, endStream);

@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
-import {
-  requestFields,
-  requestText,
-  responseText,
-  textOfTrailers,
-  trailersFault,
-  trailersOfText,
-} from "./http2-heads.ts";
+import { trailersFault } from "../../wire/http2/index.ts";
+import { requestFields, requestText, responseText, textOfTrailers, trailersOfText } from "./http2-heads.ts";
 
 const request = (...more: string[]): string[] => [
   ":method",

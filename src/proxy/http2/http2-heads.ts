@@ -1,4 +1,5 @@
 import { fieldKinds, statusText, type FieldKind, type MessageHead } from "../../wire/http1/index.ts";
+import { fieldFault, isFieldName, readPseudoFields, type PseudoFields } from "../../wire/http2/index.ts";
 
 // Heads pass through the proxy as HTTP/1.1 text, whatever protocol they arrived in, so that one implementation scans,
 // routes, edits and copies them. This file converts HTTP/2 headers to that text and back (RFC 9113, 8).
@@ -6,18 +7,12 @@ import { fieldKinds, statusText, type FieldKind, type MessageHead } from "../../
 /** The result of reading a header list. */
 export type HeadText = { readonly text: string } | { readonly malformed: string };
 
-/** A header name in lower case (RFC 9110, 5.1). */
-export const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-const unsafeValue = /[\0\r\n]/;
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-
-/** Headers that describe an HTTP/1.1 connection. A message with one of them is malformed. */
-const connectionFields = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 
 /** A request's headers as the text of a head. `endStream`: no body follows. */
 export function requestText(fields: readonly string[], endStream: boolean): HeadText {
-  const pseudo: Record<string, string | undefined> = {};
-  const regular = readPseudo(fields, [":method", ":scheme", ":path", ":authority"], pseudo);
+  const pseudo: PseudoFields = {};
+  const regular = readPseudoFields(fields, [":method", ":scheme", ":path", ":authority"], pseudo);
   if (typeof regular === "string") return { malformed: regular };
   const { ":method": method, ":path": path, ":scheme": scheme } = pseudo;
   const isConnect = method === "CONNECT";
@@ -57,8 +52,8 @@ export function requestText(fields: readonly string[], endStream: boolean): Head
 
 /** A response's headers as the text of a head. It has a body length only if the upstream sent one. */
 export function responseText(fields: readonly string[]): HeadText {
-  const pseudo: Record<string, string | undefined> = {};
-  const regular = readPseudo(fields, [":status"], pseudo);
+  const pseudo: PseudoFields = {};
+  const regular = readPseudoFields(fields, [":status"], pseudo);
   if (typeof regular === "string") return { malformed: regular };
   const status = pseudo[":status"] ?? "";
   if (!/^[1-9]\d\d$/.test(status) || status === "101") return { malformed: "no valid :status" };
@@ -71,15 +66,6 @@ export function responseText(fields: readonly string[]): HeadText {
     text += `${name}: ${value}\r\n`;
   }
   return { text: `${text}\r\n` };
-}
-
-/** Why the fields cannot be trailers. Undefined if they can. */
-export function trailersFault(fields: readonly string[]): string | undefined {
-  for (let at = 0; at < fields.length; at += 2) {
-    const fault = fieldFault(fields[at] ?? "", fields[at + 1] ?? "");
-    if (fault !== undefined) return fault;
-  }
-  return undefined;
 }
 
 /** The HTTP/2 headers of a request whose head is HTTP/1.1 text. */
@@ -106,8 +92,7 @@ export function trailersOfText(text: string): string[] {
     const colon = line.indexOf(":");
     if (colon <= 0) continue;
     const name = line.slice(0, colon).toLowerCase();
-    if (fieldName.test(name) && !connectionFields.has(name) && !messageFields.has(name))
-      fields.push(name, line.slice(colon + 1).trim());
+    if (isFieldName(name) && !messageFields.has(name)) fields.push(name, line.slice(colon + 1).trim());
   }
   return fields;
 }
@@ -132,32 +117,6 @@ const messageFields = new Set([
   "content-type",
   "content-range",
 ]);
-
-/** Reads the pseudo headers, which come first. Returns the index of the first other header, or the fault. */
-function readPseudo(
-  fields: readonly string[],
-  known: readonly string[],
-  into: Record<string, string | undefined>,
-): number | string {
-  let at = 0;
-  for (; at < fields.length; at += 2) {
-    const name = fields[at] ?? "";
-    if (name.charCodeAt(0) !== 58) break;
-    const value = fields[at + 1] ?? "";
-    if (!known.includes(name)) return `the pseudo field ${name}`;
-    if (into[name] !== undefined) return `${name} twice`;
-    if (unsafeValue.test(value)) return `a control byte in ${name}`;
-    into[name] = value;
-  }
-  return at;
-}
-
-function fieldFault(name: string, value: string): string | undefined {
-  if (!fieldName.test(name))
-    return name.startsWith(":") ? `the pseudo field ${name} after other fields` : "a field name that may not be";
-  if (unsafeValue.test(value)) return `a control byte in ${name}`;
-  return connectionFields.has(name) ? `the field ${name}` : undefined;
-}
 
 function addFields(fields: string[], head: MessageHead): void {
   for (let field = 0; field < head.fieldCount; field += 1) {

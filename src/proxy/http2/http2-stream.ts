@@ -1,5 +1,4 @@
-import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
-import { trailersFault } from "./http2-heads.ts";
+import { errorCode, errorCodeName, SessionStream, trailersFault, type Http2Session } from "../../wire/http2/index.ts";
 import { http2Limits } from "./http2-limits.ts";
 
 /**

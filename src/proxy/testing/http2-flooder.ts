@@ -4,65 +4,69 @@ import { errorCodeName, FrameReader, FrameWriter, hpackEncode } from "../../wire
 /** Writes the frames of one stream of an attack. */
 export type Attack = (writer: FrameWriter, id: number) => void;
 
-/** HPACK blocks of the requests of one kind of server. */
-export interface AttackHeads {
-  readonly withoutBody: Buffer;
-  /** Declares a body of one byte. Undefined: the attacks with a declared length are left out. */
-  readonly withBody?: Buffer;
-  /** Lists fields that no request may have. */
+/** The requests of one kind of server. */
+export interface AttackingRequests {
+  /** A whole request that takes the server some time. */
+  readonly whole: Attack;
+  /** The head of a request whose body follows. */
+  readonly unfinished: Buffer;
+  /** The same, which declares a body of one byte. Undefined: the server does not look at declared lengths. */
+  readonly declared?: Buffer;
+  /** A head with fields that no request may have. */
   readonly malformed: Buffer;
 }
 
+const maxFrameBytes = 16_384;
 const request = (method: string, more: readonly string[] = []): Buffer =>
   hpackEncode([":method", method, ":scheme", "http", ":path", "/flood", ":authority", "a", ...more]);
-const httpHeads: AttackHeads = {
-  withoutBody: request("GET"),
-  withBody: request("POST", ["content-length", "1"]),
+const get = request("GET");
+const httpRequests: AttackingRequests = {
+  whole: (writer, id) => writer.headers(id, get, true, maxFrameBytes),
+  unfinished: request("POST"),
+  declared: request("POST", ["content-length", "1"]),
   malformed: request("GET", ["connection", "close"]),
 };
 const badTrailers = hpackEncode([":path", "/late"]);
-const maxFrameBytes = 16_384;
 const body = Buffer.from("xx");
 const largestIncrement = 2 ** 31 - 1;
 const cancel = 8;
 const streamsPerTurn = 50;
 
-/** Ways in which a client makes a server drop streams that it has started to serve. */
-export function streamAttacks({ withoutBody, withBody, malformed }: AttackHeads = httpHeads): ReadonlyMap<
-  string,
-  Attack
-> {
+/** Ways in which a client makes a server drop streams that it has started to serve, or refuse them. */
+export function streamAttacks(requests: AttackingRequests = httpRequests): ReadonlyMap<string, Attack> {
+  const { whole, unfinished, declared, malformed } = requests;
   const attacks = new Map<string, Attack>([
     [
       "streams that are reset at once",
       (writer, id) => {
-        writer.headers(id, withoutBody, true, maxFrameBytes);
+        whole(writer, id);
         writer.rstStream(id, cancel);
       },
     ],
     [
       "a WINDOW_UPDATE above the largest window",
       (writer, id) => {
-        writer.headers(id, withoutBody, true, maxFrameBytes);
+        whole(writer, id);
         writer.windowUpdate(id, largestIncrement);
       },
     ],
     [
       "DATA after the end",
       (writer, id) => {
-        writer.headers(id, withoutBody, true, maxFrameBytes);
+        whole(writer, id);
         writer.data(id, body, 0, 1, false);
       },
     ],
     ["heads without a request", (writer, id) => writer.headers(id, malformed, true, maxFrameBytes)],
+    ["streams above the limit", (writer, id) => writer.headers(id, unfinished, false, maxFrameBytes)],
   ]);
-  if (withBody === undefined) return attacks;
+  if (declared === undefined) return attacks;
   attacks.set("DATA beyond content-length", (writer, id) => {
-    writer.headers(id, withBody, false, maxFrameBytes);
+    writer.headers(id, declared, false, maxFrameBytes);
     writer.data(id, body, 0, 2, false);
   });
   attacks.set("invalid trailers", (writer, id) => {
-    writer.headers(id, withBody, false, maxFrameBytes);
+    writer.headers(id, declared, false, maxFrameBytes);
     writer.data(id, body, 0, 1, false);
     writer.headers(id, badTrailers, true, maxFrameBytes);
   });

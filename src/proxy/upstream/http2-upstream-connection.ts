@@ -8,9 +8,9 @@ import {
   scanRequestHead,
   scanResponseHead,
 } from "../../wire/http1/index.ts";
-import { errorCode } from "../../wire/http2/index.ts";
+import { errorCode, trailersFault } from "../../wire/http2/index.ts";
 import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
-import { requestFields, responseText, trailersFault } from "../http2/http2-heads.ts";
+import { requestFields, responseText } from "../http2/http2-heads.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler, StreamFailure } from "../http2/http2-stream.ts";
 import type { UpstreamStream } from "./endpoint.ts";

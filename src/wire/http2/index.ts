@@ -2,6 +2,15 @@
 export { errorCode, errorCodeName, Http2ConnectionError, setting } from "./constants.ts";
 export { FrameReader, type FrameHandler, type FrameReaderOptions } from "./frame-reader.ts";
 export { FrameWriter } from "./frame-writer.ts";
+export {
+  fieldFault,
+  fieldName,
+  isFieldName,
+  readPseudoFields,
+  requestFieldsFault,
+  trailersFault,
+  type PseudoFields,
+} from "./header-fields.ts";
 export { hpackEncode, type HpackEncodeOptions } from "./hpack-encoder.ts";
 export { type FloodReason } from "./flood-budget.ts";
 export { Http2Session } from "./session.ts";

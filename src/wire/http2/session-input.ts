@@ -153,6 +153,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       budget.idleFrame();
       return;
     }
+    this.#core.openedInTurn += 1;
     if (streams.size >= maxStreams) {
       budget.idleFrame();
       port.output().rstStream(streamId, errorCode.refusedStream);
@@ -160,7 +161,6 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     }
     budget.earn(0);
     budget.opened();
-    this.#core.openedInTurn += 1;
     port.opened(streamId, fields, endStream);
     this.#throwIfExceeded();
   }

@@ -1,8 +1,8 @@
 import { toSerinError, type SerinError } from "../../../base/index.ts";
-import { errorCode, SessionStream, type Http2Session } from "../../../wire/http2/index.ts";
+import { errorCode, SessionStream, trailersFault, type Http2Session } from "../../../wire/http2/index.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 import { MessageDecoder, type Decompress } from "./message-decoder.ts";
-import { fieldValues, trailersFault, type RequestHead } from "./request-head.ts";
+import { fieldValues, type RequestHead } from "./request-head.ts";
 import type { FrameOutput } from "./frame-output.ts";
 
 /** Who opened a connection. */

@@ -5,7 +5,7 @@ import type { CallCluster, ClusterAnswer } from "../../terms/call-cluster.ts";
 import type { LocalReply } from "../http-filter.ts";
 import { utf8HeadText } from "../../terms/header-text.ts";
 import { responseFlags } from "../../terms/response-flags.ts";
-import { fieldName } from "../../http2/http2-heads.ts";
+import { fieldName } from "../../../wire/http2/index.ts";
 import { statusOf, type ScriptFields, type ScriptMessage } from "./lua-message.ts";
 import type { LuaWait } from "./lua-interpreter.ts";
 import { fieldsOfTable, jsonOfLua, luaOfJson, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";

@@ -1,0 +1,76 @@
+/** A header name in lower case (RFC 9110, 5.1, and RFC 9113, 8.2). */
+export const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+// eslint-disable-next-line no-control-regex -- these make a field malformed
+const unsafeValue = /[\0\r\n]/;
+/** Headers that describe an HTTP/1.1 connection. A message with one of them is malformed. */
+const connectionFields = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
+const colon = 58;
+
+/** Pseudo headers by name. */
+export type PseudoFields = Record<string, string | undefined>;
+
+/** Whether HTTP/2 allows a header of this name. The name is in lower case. */
+export function isFieldName(name: string): boolean {
+  return fieldName.test(name) && !connectionFields.has(name);
+}
+
+/** Why a header that is not a pseudo header makes its message malformed (RFC 9113, 8.2). Undefined if it does not. */
+export function fieldFault(name: string, value: string): string | undefined {
+  if (!fieldName.test(name))
+    return name.charCodeAt(0) === colon
+      ? `the pseudo field ${name} after other fields`
+      : "a field name with invalid characters";
+  if (unsafeValue.test(value)) return `a control byte in ${name}`;
+  return connectionFields.has(name) ? `the field ${name}` : undefined;
+}
+
+/** Why a header list cannot be trailers. Undefined if it can. Names and values alternate. */
+export function trailersFault(fields: readonly string[]): string | undefined {
+  return faultFrom(fields, 0);
+}
+
+/**
+ * Reads the pseudo headers, which come first (RFC 9113, 8.3). Returns the index of the first other header, or the fault.
+ * Names and values alternate.
+ */
+export function readPseudoFields(
+  fields: readonly string[],
+  known: readonly string[],
+  into: PseudoFields,
+): number | string {
+  let at = 0;
+  for (; at < fields.length; at += 2) {
+    const name = fields[at] ?? "";
+    if (name.charCodeAt(0) !== colon) break;
+    const value = fields[at + 1] ?? "";
+    if (!known.includes(name)) return `the pseudo field ${name}`;
+    if (into[name] !== undefined) return `${name} twice`;
+    if (unsafeValue.test(value)) return `a control byte in ${name}`;
+    into[name] = value;
+  }
+  return at;
+}
+
+/**
+ * Reads the pseudo headers of a request in the same way, and checks its other headers. Returns the fault. Undefined:
+ * there is none.
+ */
+export function requestFieldsFault(
+  fields: readonly string[],
+  known: readonly string[],
+  into: PseudoFields,
+): string | undefined {
+  const regular = readPseudoFields(fields, known, into);
+  if (typeof regular === "string") return regular;
+  for (let at = regular; at < fields.length; at += 2)
+    if (fields[at] === "te" && fields[at + 1] !== "trailers") return "te other than trailers";
+  return faultFrom(fields, regular);
+}
+
+function faultFrom(fields: readonly string[], first: number): string | undefined {
+  for (let at = first; at < fields.length; at += 2) {
+    const fault = fieldFault(fields[at] ?? "", fields[at + 1] ?? "");
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
