@@ -4,7 +4,12 @@ import { GrpcServer, grpcStatus, unaryMethod } from "../../src/controlplane/serv
 import { serveHbone } from "../../src/dataplane/index.ts";
 import { listenTcp, type ByteStream, type SecureStream } from "../../src/net/index.ts";
 import { forwardTo, Harness, route, tableOf } from "../../src/proxy/testing/harness.ts";
-import { streamAttacks, type Attack } from "../../src/proxy/testing/http2-flooder.ts";
+import {
+  streamAttacks,
+  streamsAboveLimit,
+  type Attack,
+  type AttackingRequests,
+} from "../../src/proxy/testing/http2-flooder.ts";
 import { hpackEncode } from "../../src/wire/http2/index.ts";
 
 /** The time that each server, or its upstream, takes for an answer. */
@@ -107,12 +112,16 @@ const forbidden = ["connection", "close"];
 /** A gRPC message of one byte: a flag, the length, the byte. */
 const grpcMessage = Buffer.from([0, 0, 0, 0, 1, 120]);
 
+function attacksBy(requests?: AttackingRequests): ReadonlyMap<string, Attack> {
+  return new Map([...streamAttacks(requests), ["streams above the limit", streamsAboveLimit(requests)]]);
+}
+
 export const floodedServers = {
-  gateway: { start: startGateway, honest: { headers: { ":path": "/honest" } }, attacks: streamAttacks() },
+  gateway: { start: startGateway, honest: { headers: { ":path": "/honest" } }, attacks: attacksBy() },
   hbone: {
     start: startTunnels,
     honest: { headers: { ":method": "CONNECT", ":authority": "10.0.0.1:80" }, body: Buffer.from("x") },
-    attacks: streamAttacks({
+    attacks: attacksBy({
       whole: (writer, id) => writer.headers(id, hpackEncode(connectFields), true, maxFrameBytes),
       unfinished: hpackEncode(connectFields),
       malformed: hpackEncode([...connectFields, ...forbidden]),
@@ -124,7 +133,7 @@ export const floodedServers = {
       headers: { ":method": "POST", ":path": grpcPath, "content-type": "application/grpc", te: "trailers" },
       body: grpcMessage,
     },
-    attacks: streamAttacks({
+    attacks: attacksBy({
       whole: (writer, id) => {
         writer.headers(id, hpackEncode(grpcFields), false, maxFrameBytes);
         writer.data(id, grpcMessage, 0, grpcMessage.length, true);

@@ -151,6 +151,10 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.stream.resume();
   }
 
+  upstreamLost(): void {
+    // This connection ends as well.
+  }
+
   exchangeEnded(keepAlive: boolean, more: boolean): void {
     if (this.#state === "closed") return;
     this.#backedUp = !more;

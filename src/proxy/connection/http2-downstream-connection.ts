@@ -201,6 +201,10 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
     this.#stream?.resume();
   }
 
+  upstreamLost(): void {
+    if (this.#stream !== undefined) this.#stream.isCostly = true;
+  }
+
   exchangeEnded(_keepAlive: boolean, _more: boolean, leaves = false): void {
     if (this.#tunnel) this.#stream?.write(noBytes, true);
     this.#stream?.leave();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { constants, type ClientHttp2Session } from "node:http2";
 import { test } from "node:test";
 import type { Clock } from "../../base/index.ts";
 import { HandClock } from "../../base/testing/index.ts";
@@ -98,3 +99,26 @@ for (const [title, attack] of streamAttacks()) {
     honest.close();
   });
 }
+
+/** Sends a request whose body never ends. Resolves when the stream has ended, with the status. */
+async function unfinished(session: ClientHttp2Session): Promise<number | undefined> {
+  const stream = session.request({ ":method": "POST", ":path": "/unfinished" }, { endStream: false });
+  let status: number | undefined;
+  stream.on("response", (headers) => (status = headers[":status"]));
+  stream.on("error", () => undefined);
+  stream.resume();
+  await new Promise<void>((resolve) => stream.once("close", resolve));
+  return status;
+}
+
+test("a client whose unfinished requests cost the gateway a connection to the upstream each is cut off", async () => {
+  await using harness = await gateway(new JumpingClock());
+  const client = await connectTo(harness.port);
+  const leaves = new Promise<number>((resolve) => client.once("goaway", resolve));
+  let answered = 0;
+  while (!client.closed && answered < 2 * http2Limits.wastedStreams && (await unfinished(client)) === 200)
+    answered += 1;
+  // The passing time restores a few.
+  assert.ok(answered < 1.2 * http2Limits.wastedStreams, `${answered} answers`);
+  assert.equal(await leaves, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+});

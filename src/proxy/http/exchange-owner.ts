@@ -11,6 +11,11 @@ export interface ExchangeOwner {
   pauseRequest(): void;
   resumeRequest(): void;
   /**
+   * The upstream has answered before the client sent the whole request, and that cost its connection. Called before
+   * {@link exchangeEnded}.
+   */
+  upstreamLost(): void;
+  /**
    * The response is complete. The connection continues with the next request (`more`: at once, otherwise after a drain)
    * or closes. `leaves`: the client should use another connection, because this proxy's own application cannot be
    * reached.

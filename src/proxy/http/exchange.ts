@@ -558,6 +558,7 @@ export class Exchange extends FilteredExchange {
   #afterSend(more: boolean, last: boolean): boolean {
     this.owner.touch();
     if (last) {
+      if (!this.request.complete && this.attempts.upstreamProtocol === "http1") this.owner.upstreamLost();
       this.finish();
       this.owner.exchangeEnded(this.answer.keepAlive && this.request.complete, more);
     } else if (!more) this.attempts.pause();

@@ -32,9 +32,9 @@ const largestIncrement = 2 ** 31 - 1;
 const cancel = 8;
 const streamsPerTurn = 50;
 
-/** Ways in which a client makes a server drop streams that it has started to serve, or refuse them. */
+/** Ways in which a client makes a server drop streams that it has started to serve. */
 export function streamAttacks(requests: AttackingRequests = httpRequests): ReadonlyMap<string, Attack> {
-  const { whole, unfinished, declared, malformed } = requests;
+  const { whole, declared, malformed } = requests;
   const attacks = new Map<string, Attack>([
     [
       "streams that are reset at once",
@@ -58,7 +58,6 @@ export function streamAttacks(requests: AttackingRequests = httpRequests): Reado
       },
     ],
     ["heads without a request", (writer, id) => writer.headers(id, malformed, true, maxFrameBytes)],
-    ["streams above the limit", (writer, id) => writer.headers(id, unfinished, false, maxFrameBytes)],
   ]);
   if (declared === undefined) return attacks;
   attacks.set("DATA beyond content-length", (writer, id) => {
@@ -71,6 +70,11 @@ export function streamAttacks(requests: AttackingRequests = httpRequests): Reado
     writer.headers(id, badTrailers, true, maxFrameBytes);
   });
   return attacks;
+}
+
+/** Opens more streams than the server allows, and ends none of them. */
+export function streamsAboveLimit({ unfinished }: AttackingRequests = httpRequests): Attack {
+  return (writer, id) => writer.headers(id, unfinished, false, maxFrameBytes);
 }
 
 /** A client that opens attacking streams over a real socket as fast as the server reads them. */

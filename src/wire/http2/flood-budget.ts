@@ -100,7 +100,8 @@ export class FloodBudget {
    * not enough: the next turns would all be busy with such streams, and each honest request takes several turns.
    */
   get waitMs(): number {
-    if (this.#wasted === 0) return 0;
+    // A connection that must end does so in the next turn.
+    if (this.#wasted === 0 || this.exceeded !== undefined) return 0;
     const { wastedStreams, pausePerWastedStreamMs } = this.#limits;
     this.#refill();
     if (this.#wasted * wastefulParts < wastedStreams) return 0;

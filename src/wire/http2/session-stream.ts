@@ -17,6 +17,8 @@ export abstract class SessionStream {
   remoteEnded = false;
   /** Whether our END_STREAM has been written. */
   sentEnd = false;
+  /** Whether the peer cost us more than an answer, such as a connection to another server. Charged at the end. */
+  isCostly = false;
 
   constructor(id: number) {
     this.id = id;

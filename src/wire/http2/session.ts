@@ -184,7 +184,8 @@ export class Http2Session<Stream extends SessionStream> {
     const core = this.#core;
     if (!core.streams.delete(stream)) return;
     core.windows.forget(stream);
-    if (stream.sentEnd) core.budget.served();
+    if (stream.isCostly) core.budget.takenBack();
+    else if (stream.sentEnd) core.budget.served();
     core.port.streamEnded();
     core.finishIfDone();
   }
