@@ -1,10 +1,11 @@
 // Sends HTTP/1.1 through the gateway's data path on the loopback address. Measures requests per CPU second of the
 // proxy, and latency.
-//   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--json]
+//   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--beside DIR] [--json]
 // With ENVOY=/path/to/envoy, the same load runs against it in turns, and the ratio of work per CPU second is reported.
 // Both get the same listener: an access log to /dev/null (none with --bare), and no Istio metrics, because a stock
 // Envoy lacks their filter. bench/telemetry.ts measures the cost of those. Envoy's own counters cannot be turned off,
-// so ours stay on too.
+// so ours stay on too. With --beside, the proxy of another checkout gets the same load in turns, and the ratio of the
+// costs of each round is reported. Short rounds help on an unsteady machine: --seconds 0.5 --rounds 200.
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -33,7 +34,7 @@ import {
 } from "../src/wire/envoy/index.ts";
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
-import { median, quantile } from "./median-interval.ts";
+import { intervalText, median, medianInterval, quantile } from "./median-interval.ts";
 
 interface Options {
   readonly seconds: number;
@@ -41,6 +42,7 @@ interface Options {
   readonly connections: number;
   readonly bodyBytes: number;
   readonly bare: boolean;
+  readonly beside: string;
   readonly json: boolean;
 }
 
@@ -240,8 +242,17 @@ function envoyConfig(port: number, upstreamPort: number, bare: boolean): JsonVal
 
 const children: ChildProcess[] = [];
 
-async function startRole(role: string, args: readonly string[], core: number): Promise<Subject> {
-  const child = spawn("taskset", ["-c", String(core), process.execPath, import.meta.filename, role, ...args], {
+interface Role {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly core: number;
+  /** This file, or that of another checkout. */
+  readonly script?: string;
+}
+
+async function startRole(role: "upstream" | "proxy", options: Role): Promise<Subject> {
+  const { name, args, core, script = import.meta.filename } = options;
+  const child = spawn("taskset", ["-c", String(core), process.execPath, script, role, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   children.push(child);
@@ -249,7 +260,7 @@ async function startRole(role: string, args: readonly string[], core: number): P
     child.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString())));
     child.once("exit", (code) => reject(new Error(`${role} ended with ${code}`)));
   });
-  return { name: "serin", port, pid: child.pid ?? 0 };
+  return { name, port, pid: child.pid ?? 0 };
 }
 
 async function startEnvoy(program: string, upstreamPort: number, bare: boolean): Promise<Subject> {
@@ -373,24 +384,36 @@ function describe(name: string, measured: Measured): string {
 
 async function main(options: Options): Promise<void> {
   const { bare } = options;
-  const upstream = await startRole("upstream", [String(options.bodyBytes)], 1);
-  const serin = await startRole("proxy", [String(upstream.port), ...(bare ? ["--bare"] : [])], 0);
+  const upstream = await startRole("upstream", { name: "upstream", args: [String(options.bodyBytes)], core: 1 });
+  const args = [String(upstream.port), ...(bare ? ["--bare"] : [])];
+  const subjects = [await startRole("proxy", { name: "serin", args, core: 0 })];
+  if (options.beside !== "") {
+    const script = join(options.beside, "bench/http1.ts");
+    subjects.push(await startRole("proxy", { name: "beside", args, core: 0, script }));
+  }
   const program = process.env["ENVOY"];
   const envoy = program === undefined ? undefined : await startEnvoy(program, upstream.port, bare);
-  const subjects = envoy === undefined ? [serin] : [serin, envoy];
+  if (envoy !== undefined) subjects.push(envoy);
   for (const subject of subjects) await measure(subject, options, Math.min(1, options.seconds));
   const results: Record<string, Measured[]> = {};
   for (let round = 0; round < options.rounds; round += 1) {
-    for (const subject of subjects) {
+    // In the other order each time, so that nobody is always the first one.
+    for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
       const measured = await measure(subject, options, options.seconds);
       (results[subject.name] ??= []).push(measured);
       process.stdout.write(describe(subject.name, measured));
     }
   }
   const own = median((results["serin"] ?? []).map((one) => one.cpuMicrosPerRequest));
-  const ratios = (results["envoy"] ?? []).map(
-    (one, round) => one.cpuMicrosPerRequest / (results["serin"]?.[round]?.cpuMicrosPerRequest ?? Infinity),
-  );
+  const costsTo = (name: string): number[] =>
+    (results[name] ?? []).map(
+      (one, round) => one.cpuMicrosPerRequest / (results["serin"]?.[round]?.cpuMicrosPerRequest ?? Infinity),
+    );
+  const ratios = costsTo("envoy");
+  const costToBeside =
+    options.beside === "" ? undefined : medianInterval(costsTo("beside").map((inverse) => 1 / inverse));
+  if (costToBeside !== undefined)
+    process.stdout.write(`CPU for a request, to ${options.beside}: ${intervalText(costToBeside)}\n`);
   process.stdout.write(
     envoy === undefined
       ? "envoy  peer not run (set ENVOY to its path)\n"
@@ -398,7 +421,7 @@ async function main(options: Options): Promise<void> {
   );
   if (options.json)
     process.stdout.write(
-      `${JSON.stringify({ name: "http1", accessLog: !bare, cpuMicrosPerRequest: own, ratioToEnvoy: envoy === undefined ? null : median(ratios), results })}\n`,
+      `${JSON.stringify({ name: "http1", accessLog: !bare, cpuMicrosPerRequest: own, ratioToEnvoy: envoy === undefined ? null : median(ratios), costToBeside, results })}\n`,
     );
 }
 
@@ -413,6 +436,7 @@ else {
       connections: 64,
       body: 1024,
       bare: false,
+      beside: "",
       json: false,
     });
     await main({ ...options, bodyBytes });
