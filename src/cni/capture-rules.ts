@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { messageOf } from "../base/index.ts";
 import {
   action,
+  forgetTranslatedDatagrams,
   inNamespace,
   isSystemCode,
   match,
@@ -69,6 +70,15 @@ export function removeCapture(namespaceFd: number): void {
   const transaction = new NftTransaction();
   addNatChains(transaction);
   nft.commit(transaction);
+}
+
+/**
+ * Lets the pod's queries of DNS reach its name server once its ztunnel no longer answers. Must be called after {@link
+ * removeCapture}, when the queries from before have been answered. The kernel would otherwise redirect a new query for
+ * up to two minutes if its socket gets the port of an earlier one.
+ */
+export function forgetCapturedDns(namespaceFd: number): void {
+  forgetTranslatedDatagrams(namespaceFd, { destinationPort: dnsPort, translatedPort: ztunnelPorts.dns });
 }
 
 /** Whether {@link installCapture} ran here, even if its rules were removed since. */

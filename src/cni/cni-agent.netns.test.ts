@@ -240,7 +240,7 @@ test("outbound, inbound and DNS of enrolled pods are captured; un-enrolled peers
   assert.equal(await askOnce(legacy.namespace.fd, reviews.address, 9080), `reviews saw ${legacy.address}: x`);
   assert.equal(ztunnel.connections().at(-1), `inbound-plaintext ${legacy.address} ${reviews.address}:9080`);
   assert.equal(await askOnce(sleep.namespace.fd, legacy.address, 9080), `[zt]legacy saw ${sleep.address}: x`);
-  assert.equal(await askUdp(sleep.namespace.fd, sleep.address, "10.96.0.10", 53, "who"), "zt answers who");
+  assert.equal(await askUdp(sleep.namespace.fd, sleep, "10.96.0.10", 53, "who"), "zt answers who");
 
   const before = ztunnel.connections().length;
   assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x");
@@ -350,6 +350,28 @@ test("a restarted agent recovers the sockets, loses no connection meanwhile, and
   assert.equal(young.events.filter((event) => event.event === "add").length, 2);
 });
 
+/** Asks the name server that {@link nameServer} has, from the same port each time. */
+const askName = (pod: TestPodHost): Promise<string> =>
+  Promise.race([
+    askUdp(pod.namespace.fd, { address: pod.address, port: 40_053 }, nameServer, 53, "who"),
+    new Promise<string>((resolve) => setTimeout(resolve, 3000, "no answer within 3 s").unref()),
+  ]).catch((error: unknown) => String(error));
+const nameServer = "10.96.0.10";
+
+test("un-enrolment lets queries of DNS pass, also from a port whose query the ztunnel has answered", async (context) => {
+  const rig = new Rig(context);
+  const sleep = rig.node.addPod();
+  await rig.node.serveUdp(nameServer, 53, "the cluster");
+  rig.startAgent();
+  void new ZtunnelProcess(rig.socket, "zt");
+  const key = rig.pod("sleep", sleep);
+  await rig.enrolled(key);
+  assert.equal(await askName(sleep), "zt answers who");
+  rig.cluster.namespaces.set({ metadata: { name: "default" } });
+  await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === undefined);
+  assert.equal(await askName(sleep), "the cluster answers who");
+});
+
 test("un-enrolment lets traffic pass at once and keeps open connections", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
@@ -442,6 +464,8 @@ test("an agent that is uninstalled releases every pod under load and leaves noth
   await long.ask("one");
   const loop = connectionLoop(context, sleep, reviews.address, 9080);
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
+  await rig.node.serveUdp(nameServer, 53, "the cluster");
+  assert.equal(await askName(sleep), "zt answers who");
   rig.uninstalled = true;
   await rig.stopAgent();
   const { faults, answers } = await loop.stop();
@@ -452,6 +476,7 @@ test("an agent that is uninstalled releases every pod under load and leaves noth
   const before = ztunnel.connections().length;
   assert.equal(await askOnce(sleep.namespace.fd, reviews.address, 9080), `reviews saw ${sleep.address}: x`);
   assert.equal(ztunnel.connections().length, before);
+  assert.equal(await askName(sleep), "the cluster answers who");
   for (const key of keys) assert.equal(rig.cluster.annotation(key, redirection), undefined);
   assert.equal(readFileSync(conflist, "utf8"), clusterNetwork);
   assert.deepEqual(readdirSync(join(rig.directory, "net.d")), ["10-ptp.conflist"]);

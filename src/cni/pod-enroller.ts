@@ -13,7 +13,14 @@ import {
   redirectionAnnotation,
   wasCaptured,
 } from "./ambient-pod.ts";
-import { allowConnectionMigration, captureDigest, hasCapture, installCapture, removeCapture } from "./capture-rules.ts";
+import {
+  allowConnectionMigration,
+  captureDigest,
+  forgetCapturedDns,
+  hasCapture,
+  installCapture,
+  removeCapture,
+} from "./capture-rules.ts";
 import type { HostProbeRules } from "./host-probe-rules.ts";
 import { loggedRoute } from "./logged-route.ts";
 import { initPidAnnotation, type PodNamespaceFinder } from "./pod-namespace.ts";
@@ -176,7 +183,7 @@ export class PodEnroller {
     for (const pod of pods.filter((each) => wasCaptured(each) && !this.#enrolments.has(keyOf(each))))
       attempt(keyOf(pod), () => {
         using namespace = finder.open(pod);
-        if (namespace !== undefined) removeCapture(namespace.fd);
+        if (namespace !== undefined) this.#removeOldCapture(namespace);
       });
     const absent = { [redirectionAnnotation]: null, [ztunnelOwnerAnnotation]: null };
     const annotated = Promise.allSettled(pods.map((pod) => this.#annotate(pod, absent)));
@@ -384,13 +391,28 @@ export class PodEnroller {
     } else if (wasCaptured(pod)) {
       // An earlier agent enrolled the pod. Its ztunnel drops the pod, because the snapshot does not name it.
       using namespace = this.#options.finder.open(pod);
-      if (namespace !== undefined) removeCapture(namespace.fd);
+      if (namespace !== undefined) this.#removeOldCapture(namespace);
     }
     await this.#annotate(pod, { [redirectionAnnotation]: null, [ztunnelOwnerAnnotation]: null });
   }
 
+  /** Removes the rules of an earlier agent. */
+  #removeOldCapture(namespace: NetworkNamespace): void {
+    removeCapture(namespace.fd);
+    this.#forgetDns(namespace);
+  }
+
+  #forgetDns(namespace: NetworkNamespace): void {
+    try {
+      forgetCapturedDns(namespace.fd);
+    } catch (error) {
+      this.#log.warn("queries of DNS may still go to the ztunnel that a pod has left", { error: messageOf(error) });
+    }
+  }
+
   async #release(enrolment: Enrolment, keepConnections: boolean): Promise<void> {
     const { owner } = enrolment;
+    if (keepConnections) this.#forgetDns(enrolment.namespace);
     if (owner?.isOpen === true) await this.#tellGone(owner, enrolment.uid, keepConnections);
     closePodSockets(enrolment.sockets);
     enrolment.namespace.close();

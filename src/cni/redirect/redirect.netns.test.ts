@@ -119,9 +119,9 @@ test("queries to the cluster's DNS go to the proxy on request, and to other serv
   await listening;
   try {
     applyRedirect(rules("--redirect-dns"), pod.namespace.fd);
-    assert.equal(await askUdp(pod.namespace.fd, pod.address, "10.96.0.10", 53, "name"), "proxy:name");
+    assert.equal(await askUdp(pod.namespace.fd, pod, "10.96.0.10", 53, "name"), "proxy:name");
     applyRedirect(rules("--redirect-dns", "--capture-all-dns"), pod.namespace.fd);
-    assert.equal(await askUdp(pod.namespace.fd, pod.address, "8.8.8.8", 53, "name"), "proxy:name");
+    assert.equal(await askUdp(pod.namespace.fd, pod, "8.8.8.8", 53, "name"), "proxy:name");
   } finally {
     resolver.close();
   }

@@ -9,7 +9,7 @@ import {
   openTcpSocketInNamespace,
   RouteNetlink,
 } from "../../net/index.ts";
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 
 const linkLocal = "169.254.1.1";
 
@@ -25,6 +25,7 @@ export class TestNode {
   readonly namespace = NetworkNamespace.create();
   readonly #children: ChildProcess[] = [];
   readonly #servers: Server[] = [];
+  readonly #datagramServers: DatagramSocket[] = [];
   readonly #accepted = new Set<Socket>();
   #pods = 0;
 
@@ -67,6 +68,21 @@ export class TestNode {
     return { address, namespace, initPid: init.pid ?? -1 };
   }
 
+  /** Answers each datagram to this address, which is one of the node's, with `<name> answers <text>`. */
+  async serveUdp(address: string, port: number, name: string): Promise<void> {
+    using links = new RouteNetlink(this.namespace.fd);
+    links.addAddress(1, { address, prefixLength: 32 });
+    const socket = createSocket("udp4");
+    socket.on("message", (message, peer) =>
+      socket.send(`${name} answers ${message.toString()}`, peer.port, peer.address),
+    );
+    this.#datagramServers.push(socket);
+    // A socket that gets a descriptor listens within the call.
+    const listening = once(socket, "listening");
+    socket.bind({ fd: bindUdpInNamespace(this.namespace.fd, { address, port }) });
+    await listening;
+  }
+
   /** Answers each line with `<name> saw <the client's address>: <line>`. */
   async serve(pod: TestPodHost, port: number, name: string): Promise<void> {
     const fd = listenTcpInNamespace(pod.namespace.fd, { address: "0.0.0.0", port });
@@ -87,7 +103,7 @@ export class TestNode {
    */
   close(): void {
     for (const child of this.#children) child.kill("SIGKILL");
-    for (const server of this.#servers) server.close();
+    for (const server of [...this.#servers, ...this.#datagramServers]) server.close();
     for (const socket of this.#accepted) socket.destroy();
     this.namespace.close();
   }
@@ -153,7 +169,13 @@ export async function askOnce(
   }
 }
 
-export function askUdp(namespaceFd: number, from: string, to: string, port: number, text: string): Promise<string> {
+export function askUdp(
+  namespaceFd: number,
+  from: { readonly address: string; readonly port?: number },
+  to: string,
+  port: number,
+  text: string,
+): Promise<string> {
   const socket = createSocket("udp4");
   return new Promise((resolve, reject) => {
     socket.once("error", reject);
@@ -162,6 +184,6 @@ export function askUdp(namespaceFd: number, from: string, to: string, port: numb
       resolve(message.toString());
     });
     socket.once("listening", () => socket.send(text, port, to));
-    socket.bind({ fd: bindUdpInNamespace(namespaceFd, { address: from, port: 0 }) });
+    socket.bind({ fd: bindUdpInNamespace(namespaceFd, { port: 0, ...from }) });
   });
 }

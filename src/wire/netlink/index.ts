@@ -7,6 +7,12 @@ export {
   splitReplies,
   type NetlinkReply,
 } from "./attribute.ts";
+export {
+  deleteConntrackMessage,
+  listConntrackMessage,
+  readTranslatedDatagrams,
+  type TranslatedDatagrams,
+} from "./conntrack-messages.ts";
 export { bytesToIp, ipFamilyOf, ipToBytes, unmapIp, type IpFamily } from "./ip-address.ts";
 export {
   action,

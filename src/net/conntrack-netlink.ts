@@ -1,0 +1,44 @@
+import {
+  deleteConntrackMessage,
+  listConntrackMessage,
+  netlinkTypes,
+  readTranslatedDatagrams,
+} from "../wire/netlink/index.ts";
+import { NetlinkSocket, replyError } from "./netlink-socket.ts";
+import { systemError } from "./node-error.ts";
+
+/** Which translations to forget: the port that datagrams were sent to, and the port that got them. */
+export interface DatagramTranslation {
+  readonly destinationPort: number;
+  readonly translatedPort: number;
+}
+
+/**
+ * Deletes the kernel's entries for a translation of UDP in a network namespace, and returns their number. Such an entry
+ * lives for up to two minutes after its last datagram, and outlives the rule that made it. A socket that gets the same
+ * local port meanwhile would be translated too.
+ */
+export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramTranslation): number {
+  using socket = new NetlinkSocket("netfilter", namespaceFd);
+  let forgotten = 0;
+  for (const payload of socket.dump("list tracked connections", listConntrackMessage())) {
+    const entry = readTranslatedDatagrams(payload);
+    if (entry?.destinationPort !== wanted.destinationPort || entry.translatedPort !== wanted.translatedPort) continue;
+    const message = deleteConntrackMessage(entry);
+    const sequence = socket.number(message);
+    socket.send([message]);
+    const fault = awaitReply(socket, sequence);
+    // The entry may have expired since it was listed.
+    if (fault !== undefined && fault !== "ENOENT") throw systemError("delete a tracked connection", fault);
+    forgotten += 1;
+  }
+  return forgotten;
+}
+
+/** The errno's name if the kernel refused the message. */
+function awaitReply(socket: NetlinkSocket, sequence: number): string | undefined {
+  for (;;) {
+    for (const reply of socket.receive())
+      if (reply.sequence === sequence && reply.type === netlinkTypes.error) return replyError(reply);
+  }
+}
