@@ -298,7 +298,7 @@ test("streams above a connection's limit are refused, and a flood of them is cut
   const refusals = await flooder.read();
   assert.ok(refusals >= limit / hboneLimits.streamsPerTurn, `${refusals} turns`);
   assert.equal(flooder.requests.length, hboneLimits.acceptedStreams);
-  assert.deepEqual(flooder.reasons, ["idle_frames"]);
+  assert.deepEqual(flooder.reasons, ["refused_streams"]);
 });
 
 test("an endless header block in CONTINUATION frames of any size is cut off", () => {

@@ -2,10 +2,16 @@ import { errorCode, Http2ConnectionError } from "./constants.ts";
 
 /**
  * Why a peer was cut off: frames without progress (`idle_frames`), streams that it cancels at once (`resets`), streams
- * that it makes us reset (`broken_streams`), responses that it does not read (`unread_answers`), or an excessive header
- * block.
+ * that it makes us reset (`broken_streams`), streams above the limit that we announced (`refused_streams`), responses
+ * that it does not read (`unread_answers`), or an excessive header block.
  */
-export type FloodReason = "idle_frames" | "resets" | "broken_streams" | "unread_answers" | "header_block";
+export type FloodReason =
+  | "idle_frames"
+  | "resets"
+  | "broken_streams"
+  | "refused_streams"
+  | "unread_answers"
+  | "header_block";
 
 /** Ends a connection with ENHANCE_YOUR_CALM. */
 export class Http2FloodError extends Http2ConnectionError {
@@ -128,6 +134,11 @@ export class FloodBudget {
   /** Records a stream that the peer made us reset, or that began with an invalid request head. */
   broken(): void {
     this.#waste(brokenStreamCost, "broken_streams", "broken off for what the peer sent");
+  }
+
+  /** Records a stream above a limit that the peer knows. Correct clients have some, which cross our resets. */
+  refused(): void {
+    this.#waste(1, "refused_streams", "above the limit");
   }
 
   #waste(cost: number, reason: FloodReason, what: string): void {

@@ -32,6 +32,10 @@ export class SessionCore<Stream extends SessionStream> {
   sawSettings = false;
   peerMaxStreams: number;
   peerDecoderShrunk = false;
+  /** Whether the peer has acknowledged our SETTINGS, and thus knows how many streams it may open. */
+  peerKnowsLimits = false;
+  /** The number of streams that were refused before the peer knew the limit. */
+  refusedEarly = 0;
   /** Whether the session ignores input and writes no more frames. */
   over = false;
   /** Streams that the peer has opened in this turn. */
@@ -74,6 +78,19 @@ export class SessionCore<Stream extends SessionStream> {
     if (this.over) return;
     this.port.output().rstStream(streamId, code);
     if (this.server && blamingCodes.has(code)) this.budget.broken();
+  }
+
+  /**
+   * Refuses a stream above the limit. A client that does not know the limit yet may open as many streams again without
+   * a charge. A later one costs it as much as a stream that it cancels.
+   */
+  refuseAboveLimit(streamId: number): void {
+    const { port, budget, maxStreams, peerKnowsLimits } = this;
+    port.output().rstStream(streamId, errorCode.refusedStream);
+    budget.opened();
+    budget.idleFrame();
+    if (!peerKnowsLimits) this.refusedEarly += 1;
+    if (peerKnowsLimits || this.refusedEarly > maxStreams) budget.refused();
   }
 
   /**

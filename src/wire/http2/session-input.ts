@@ -105,6 +105,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
   }
 
   settingsAck(): void {
+    this.#core.peerKnowsLimits = true;
     this.#core.budget.idleFrame();
   }
 
@@ -155,8 +156,8 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     }
     this.#core.openedInTurn += 1;
     if (streams.size >= maxStreams) {
-      budget.idleFrame();
-      port.output().rstStream(streamId, errorCode.refusedStream);
+      this.#core.refuseAboveLimit(streamId);
+      this.#throwIfExceeded();
       return;
     }
     budget.earn(0);

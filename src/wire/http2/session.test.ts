@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { setting } from "./constants.ts";
 import { hpackEncode } from "./hpack-encoder.ts";
 import { fuzzSession, playSession } from "./testing/session-fuzz.ts";
-import { modelLimits, requestBlock, SessionModel, type Action } from "./testing/session-model.ts";
+import { maxStreams, modelLimits, requestBlock, SessionModel, type Action } from "./testing/session-model.ts";
 
 const largestIncrement = 2 ** 31 - 1;
 const open = (id: number, end = false): Action => ({ does: "headers", id, block: requestBlock, end });
@@ -102,6 +102,42 @@ for (const [title, round] of Object.entries(streamFloods)) {
     assert.deepEqual(model.finish(), []);
   });
 }
+
+const opens = (count: number, firstId: number): Action[] =>
+  Array.from({ length: count }, (_, index) => open(firstId + 2 * index));
+const settingsAck = frame(4, 1, 0);
+
+test("a peer that knows the limit of streams and opens more waits longer each time, and loses its connection", () => {
+  const model = new SessionModel();
+  const { wastedStreams, pausePerWastedStreamMs } = modelLimits;
+  model.play(settingsAck, ...opens(maxStreams, 1));
+  model.play(...opens(2 * wastedStreams, 101));
+  const refused = model.said.filter((text) => text.endsWith("REFUSED_STREAM"));
+  assert.deepEqual([refused.length, model.session.floodReason], [wastedStreams, "refused_streams"]);
+  const waitsMs = ((wastedStreams * (wastedStreams - 1)) / 2) * pausePerWastedStreamMs;
+  assert.ok(model.waitedMs > 0.9 * waitsMs && model.waitedMs < 1.1 * waitsMs, `${model.waitedMs} of ${waitsMs} ms`);
+  assert.deepEqual(model.finish(), []);
+});
+
+test("a peer that does not know the limit of streams may open twice as many once", () => {
+  const model = new SessionModel();
+  model.play(...opens(2 * maxStreams, 1));
+  assert.deepEqual([model.session.activeStreams, model.waitedMs, model.failure], [maxStreams, 0, undefined]);
+  model.play(...opens(2 * modelLimits.wastedStreams, 101));
+  assert.equal(model.session.floodReason, "refused_streams");
+  assert.deepEqual(model.finish(), []);
+});
+
+test("served streams make up for streams above the limit, which cross their answers", () => {
+  const model = new SessionModel();
+  model.play(settingsAck, ...opens(maxStreams - 1, 1));
+  for (let id = 101; id < 1000; id += 4) {
+    model.play(open(id, true), open(id + 2, true));
+    model.play({ does: "answer", id, end: true });
+  }
+  assert.ok(model.said.filter((text) => text.endsWith("REFUSED_STREAM")).length > 2 * modelLimits.wastedStreams);
+  assert.deepEqual([model.waitedMs, model.failure, model.finish()], [0, undefined, []]);
+});
 
 for (const [title, action] of Object.entries(frameFloods)) {
   test(`useless frames end the connection, unless they are slow: ${title}`, () => {

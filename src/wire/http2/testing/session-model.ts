@@ -30,7 +30,7 @@ export const modelLimits: SessionLimits = {
   answeredResetsAreFree: true,
   maxDroppedBytes: 64,
 };
-const maxStreams = 8;
+export const maxStreams = 8;
 
 /** The next action of the peer, or of the session's own side. */
 export type Action =
