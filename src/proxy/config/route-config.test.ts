@@ -49,26 +49,32 @@ const bodies = (answers: readonly Answer[]): string[] =>
   answers.map((answer) => (answer.status === 404 ? "-" : answer.body));
 
 suite("matches", () => {
-  test("paths match exactly, by prefix, by path segment, by regular expression and without case, and the first match wins", async () => {
-    const table = named([
-      ["exact", { path: "/a" }],
-      ["under", { pathSeparatedPrefix: "/b" }],
-      ["regex", { safeRegex: { regex: "/c/[0-9]+" } }],
-      ["nocase", { prefix: "/D", caseSensitive: false }],
-      ["prefix", { prefix: "/e" }],
-    ]);
-    const paths = ["/a", "/a/", "/a?x=1", "/b", "/b/x", "/bx", "/c/12", "/c/12x", "/d/x", "/ex", "/x"];
-    const expected = ["exact", "-", "exact", "under", "under", "-", "regex", "-", "nocase", "prefix", "-"];
-    assert.deepEqual(
-      bodies(
-        await ask(
-          table,
-          paths.map((path) => [path, {}] as const),
+  const kinds = [
+    ["exact", { path: "/a" }],
+    ["under", { pathSeparatedPrefix: "/b" }],
+    ["regex", { safeRegex: { regex: "/c/[0-9]+" } }],
+    ["nocase", { prefix: "/D", caseSensitive: false }],
+    ["prefix", { prefix: "/e" }],
+  ] as const;
+  const many = Array.from({ length: 20 }, (_, index) => [`other${index}`, { prefix: `/other${index}` }] as const);
+  for (const [title, routes] of [
+    ["of a short list", kinds],
+    ["of a long list, which is searched by path", [...many, ...kinds, ...many]],
+  ] as const)
+    test(`paths match exactly, by prefix, by path segment, by regular expression and without case, and the first match wins: ${title}`, async () => {
+      const table = named(routes);
+      const paths = ["/a", "/a/", "/a?x=1", "/b", "/b/x", "/bx", "/c/12", "/c/12x", "/d/x", "/ex", "/x"];
+      const expected = ["exact", "-", "exact", "under", "under", "-", "regex", "-", "nocase", "prefix", "-"];
+      assert.deepEqual(
+        bodies(
+          await ask(
+            table,
+            paths.map((path) => [path, {}] as const),
+          ),
         ),
-      ),
-      expected,
-    );
-  });
+        expected,
+      );
+    });
 
   test("headers match by value, presence, absence and inversion, and a route needs all of its matches", async () => {
     const header = (value: Record<string, JsonValue>): JsonValue => ({

@@ -22,6 +22,7 @@ import {
   type WeightedCluster as WeightedClusterMessage,
 } from "../../wire/envoy/index.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
+import { RouteSearch } from "../routing/route-search.ts";
 import { RouteTable, type VirtualHost } from "../routing/route-table.ts";
 import type {
   ClusterChoice,
@@ -40,7 +41,7 @@ import { compileFilterOverrides, noOverrides, type FilterOverrides } from "./htt
 import { compileMutation } from "./header-mutation-config.ts";
 import { compileReplacement } from "./regex.ts";
 import { compileRetry } from "./retry-config.ts";
-import { compileMatch } from "./route-match-config.ts";
+import { compileMatch, pathConditionOf } from "./route-match-config.ts";
 
 /** Envoy's timeout for a route without one. */
 const defaultTimeoutMs = 15_000;
@@ -205,10 +206,12 @@ function compileVirtualHost(
       where: `${where}, route ${route.name === "" ? index : route.name}`,
     }),
   );
+  const search = RouteSearch.of(routes);
   return {
     name: message.name,
     domains: message.domains.map((domain) => domain.toLowerCase()),
     routes,
+    ...(search === undefined ? {} : { search }),
     requireTls: tlsRequirements[message.requireTls] ?? "none",
   };
 }
@@ -241,9 +244,11 @@ function compileRoute(message: RouteMessage, scope: RouteScope): Route {
   if (message.match === undefined) throw invalid(where, "match is missing");
   const levels = join(levelOf(message, where, notes), scope.levels);
   const overrides = compileFilterOverrides(message.typedPerFilterConfig, scope.overrides, where, notes);
+  const path = pathConditionOf(message.match);
   return {
     name: message.name,
     matches: compileMatch(message.match, where, notes),
+    ...(path === undefined ? {} : { path }),
     forConnect: message.match.pathSpecifier.case === "connectMatcher",
     action: compileAction(message, message.match, scope),
     requestMutations: levels.request,

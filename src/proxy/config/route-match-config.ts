@@ -6,6 +6,7 @@ import {
   pathIs,
   startingWith,
   underPath,
+  type PathCondition,
   type RequestMatcher,
 } from "../routing/matchers.ts";
 import type { RequestView } from "../routing/request-view.ts";
@@ -53,6 +54,14 @@ export function compileMatch(match: RouteMatch, where: string, notes: ConfigNote
     if (fraction < 1) matchers.push(() => random() < fraction);
   }
   return allOf(matchers);
+}
+
+/** The path that a request must have to match. Undefined if a search by path cannot use it. */
+export function pathConditionOf({ pathSpecifier: path, caseSensitive }: RouteMatch): PathCondition | undefined {
+  if (caseSensitive === false) return undefined;
+  if (path.case === "path") return { kind: "exact", text: path.value };
+  if (path.case === "prefix" || path.case === "pathSeparatedPrefix") return { kind: "prefix", text: path.value };
+  return undefined;
 }
 
 const nothingSaid: ReadonlyMap<string, unknown> = new Map();

@@ -219,7 +219,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   /** The client has sent all of the request: the route's time limit begins. */
   requestComplete(): void {
-    if (this.#channel !== undefined) this.#sentAtMs = this.#context.clock.steadyMs();
+    if (this.#channel !== undefined && this.#sentAtMs < 0) this.#sentAtMs = this.#context.clock.steadyMs();
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });

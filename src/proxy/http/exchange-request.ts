@@ -113,7 +113,8 @@ export class ExchangeRequest implements RequestView {
       return { status: 426, body: "Upgrade Required", details: "low_version" };
     }
     // Policies would see another method than servers that know no case.
-    if (/[a-z]/.test(this.method)) return { status: 400, body: "", details: "http1.invalid_method" };
+    if (this.method !== "GET" && /[a-z]/.test(this.method))
+      return { status: 400, body: "", details: "http1.invalid_method" };
     if (!this.#readTarget(config)) return { status: 400, body: "", details: "path_normalization_failed" };
     if (this.authority === "") return { status: 400, body: "", details: "missing_host_header" };
     if (head.connectionNominates && !this.#dropNominated(config))

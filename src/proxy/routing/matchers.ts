@@ -50,6 +50,12 @@ export function pathIs(matcher: StringMatcher): RequestMatcher {
   return (request) => matcher(request.path);
 }
 
+/** A condition on the path of a request, with case. */
+export interface PathCondition {
+  readonly kind: "exact" | "prefix";
+  readonly text: string;
+}
+
 export interface HeaderCondition {
   /** In lower case. `:method`, `:authority`, `:path` and `:scheme` are parts of the request line. */
   readonly name: string;

@@ -1,4 +1,5 @@
 import type { RequestView } from "./request-view.ts";
+import type { RouteSearch } from "./route-search.ts";
 import type { Route } from "./route.ts";
 
 export interface VirtualHost {
@@ -6,6 +7,8 @@ export interface VirtualHost {
   /** In lower case: `a.example`, `*.example`, `a.*` or `*`. */
   readonly domains: readonly string[];
   readonly routes: readonly Route[];
+  /** Finds the first matching route of a long list. Undefined if the list is short. */
+  readonly search?: RouteSearch;
   /** Whether HTTP requests are redirected to HTTPS: all of them, or only external ones. */
   readonly requireTls: "none" | "external" | "all";
 }
@@ -80,6 +83,7 @@ export class RouteTable {
 
 /** The first route of the virtual host that matches. */
 export function routeOf(host: VirtualHost, request: RequestView): Route | undefined {
+  if (host.search !== undefined) return host.search.find(request);
   const isConnect = request.method === "CONNECT";
   const { routes } = host;
   for (let index = 0; index < routes.length; index += 1) {

@@ -2,12 +2,14 @@ import type { Random } from "../../base/index.ts";
 import type { CorsPolicy } from "./cors.ts";
 import type { HashPolicy } from "./hash-policy.ts";
 import type { HeaderMutation } from "./header-mutation.ts";
-import type { RequestMatcher } from "./matchers.ts";
+import type { PathCondition, RequestMatcher } from "./matchers.ts";
 
 export interface Route {
   /** The configured name. Logs show `-` if it is empty. */
   readonly name: string;
   readonly matches: RequestMatcher;
+  /** What {@link matches} requires of the path. Undefined if it may match any path. */
+  readonly path?: PathCondition;
   /** A CONNECT request matches only a route with this flag. */
   readonly forConnect: boolean;
   readonly action: RouteAction;
