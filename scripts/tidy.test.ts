@@ -269,7 +269,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // between the process and what serves, three are doors that proxies and ztunnels share, four bound CEL (the evaluator
   // is read at the first expression), two are what two floors share, and eight read and make certificates.
   proxy: {
-    modules: 597,
+    modules: 600,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -283,7 +283,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   pilot: {
-    modules: 860,
+    modules: 862,
     never: [
       "src/cluster/",
       "src/dataplane/",
@@ -297,7 +297,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   cni: {
     // With the plugin that it writes and answers.
-    modules: 175,
+    modules: 177,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -327,7 +327,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   // Three measure what containers use.
   "cluster-node": {
-    modules: 152,
+    modules: 154,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"],
   },
   "cluster-supervisor": { modules: 70, never: ["src/kube/", "generated/", "node_modules/@grpc", "node_modules/yaml"] },
