@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { PodLoad } from "../support/pod-load.ts";
+import { untilTold } from "../support/until-told.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const apply = (yaml: string): string => `kubectl apply -f - <<'EOF'\n${yaml}\nEOF`;
@@ -35,7 +36,7 @@ spec:
         image: k8s.gcr.io/echoserver:1.10
         ports: [{containerPort: 8080}]
         readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
-        lifecycle: {preStop: {sleep: {seconds: 5}}}
+        lifecycle: {preStop: {sleep: {seconds: 3}}}
 ---
 apiVersion: v1
 kind: Service
@@ -142,27 +143,25 @@ function meshUpgrade(kubectl: Kubectl): void {
     "namespaces,nodes,deployments,daemonsets,gateways.gateway.networking.k8s.io,mutatingwebhookconfigurations,validatingwebhookconfigurations,poddisruptionbudgets";
   const everything = async (): Promise<ReadonlyMap<string, unknown>> =>
     new Map((JSON.parse(await ok(`kubectl get ${kinds} -A -o json`)) as { items: Found[] }).items.map(intended));
-  /** As of the latest order; undefined while the engine has not seen that. */
-  const status = async (name: string): Promise<{ phase?: string; message?: string } | undefined> => {
-    const { metadata, status: found } = JSON.parse(await ok(`kubectl get meshupgrade ${name} -o json`)) as {
-      metadata: { generation: number };
-      status?: { observedGeneration: number; phase: string; message: string };
-    };
-    return found?.observedGeneration === metadata.generation ? found : undefined;
-  };
-  /** Waits for the phase, or says at once where else it ended. */
+  /** Waits for the phase as of the latest order, or fails at once when it ends otherwise. */
   const reaches = async (name: string, phase: string): Promise<void> => {
     const others = ["Completed", "RolledBack", "RollingBack", "Stuck"].filter(
       (end) => end !== phase && !(phase === "RolledBack" && end === "RollingBack"),
     );
-    await eventually(
-      `${name} is ${phase}`,
-      async () => {
-        const now = await status(name);
-        assert.ok(!others.includes(now?.phase ?? ""), `${name} is ${now?.phase ?? ""}: ${now?.message ?? ""}`);
-        return now?.phase === phase;
+    const fields = '{.metadata.generation} {.status.observedGeneration} {.status.phase}: {.status.message}{"\\n"}';
+    await untilTold(
+      guide.lab,
+      {
+        what: `${name} is ${phase}`,
+        command: ["kubectl", "get", "meshupgrade", name, "-o", `jsonpath=${fields}`],
+        timeoutMs: upgradeTimeoutMs,
       },
-      upgradeTimeoutMs,
+      (line) => {
+        const [generation, observed, now = ""] = line.split(" ");
+        if (generation !== observed) return false;
+        assert.ok(!others.includes(now.slice(0, -1)), `${name}: ${line}`);
+        return now === `${phase}:`;
+      },
     );
   };
   const abort = async (name: string): Promise<void> =>

@@ -1,0 +1,51 @@
+// Waits for a state of an object by a watch of kubectl, because polling by kubectl takes a third of a core.
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import type { LabCluster } from "./lab-cluster.ts";
+
+export interface Told {
+  /** The awaited state, for the error. */
+  readonly what: string;
+  /** `kubectl get … -w` without the `-w`. It prints a line for each state of the object. */
+  readonly command: readonly string[];
+  readonly timeoutMs: number;
+}
+
+/** The pause before a watch that ended begins again. */
+const againMs = 300;
+
+/** Resolves with the first line that is accepted. Rejects at once if `accepts` throws. */
+export async function untilTold(
+  lab: Pick<LabCluster, "spawnInShell">,
+  { what, command, timeoutMs }: Told,
+  accepts: (line: string) => boolean,
+): Promise<string> {
+  const limit = AbortSignal.timeout(timeoutMs);
+  let last = "";
+  while (!limit.aborted) {
+    const child = lab.spawnInShell([...command, "-w"]);
+    try {
+      const told = await firstAccepted(child, limit, (line) => accepts((last = line)));
+      if (told !== undefined) return told;
+    } finally {
+      child.kill("SIGTERM");
+    }
+    await delay(againMs);
+  }
+  return assert.fail(`${what}: not so after ${timeoutMs / 1000} s: ${last}`);
+}
+
+/** Undefined when the watch or the time ended. */
+async function firstAccepted(
+  { stdout, stderr }: ChildProcess,
+  limit: AbortSignal,
+  accepts: (line: string) => boolean,
+): Promise<string | undefined> {
+  assert.ok(stdout !== null);
+  stderr?.resume();
+  const lines = createInterface({ input: stdout, signal: limit });
+  for await (const line of lines) if (accepts(line)) return line;
+  return undefined;
+}
