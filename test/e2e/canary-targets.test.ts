@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { join } from "node:path";
-import { eventually } from "../support/eventually.ts";
 import { kubectls } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
 import { PodLoad } from "../support/pod-load.ts";
+import { untilTold } from "../support/until-told.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const samples = join(root, "samples/canary");
@@ -61,24 +61,29 @@ after(async () => {
   await guide.lab.delete();
 });
 
-const phaseOf = async (namespace: string, name: string): Promise<string> =>
-  await ok(`kubectl get canary -n ${namespace} ${name} -o jsonpath='{.status.phase}: {.status.message}'`);
+/** Waits until the Canary's `phase: message` is accepted. */
+async function untilSays(
+  namespace: string,
+  name: string,
+  what: string,
+  accepts: (said: string) => boolean,
+): Promise<void> {
+  const command = ["kubectl", "get", "canary", "-n", namespace, name, "-o"];
+  const line = 'jsonpath={.status.phase}: {.status.message}{"\\n"}';
+  await untilTold(guide.lab, { what, command: [...command, line], timeoutMs: patientMs }, accepts).catch(
+    async (error: unknown) => {
+      throw new Error(`${String(error)}\n${await ok(`kubectl get canary -n ${namespace} ${name} -o yaml`)}`);
+    },
+  );
+}
 
 async function reaches(namespace: string, name: string, phase: string): Promise<void> {
-  let seen = "";
-  await eventually(
-    `canary ${namespace}/${name} is ${phase}`,
-    async () => {
-      seen = await phaseOf(namespace, name);
-      assert.ok(
-        !seen.startsWith("Stuck") && (phase === "RolledBack" || !seen.startsWith("RolledBack")),
-        `${namespace}/${name}: ${seen}`,
-      );
-      return seen.startsWith(`${phase}:`);
-    },
-    patientMs,
-  ).catch(async (error: unknown) => {
-    throw new Error(`${String(error)}\n${seen}\n${await ok(`kubectl get canary -n ${namespace} ${name} -o yaml`)}`);
+  await untilSays(namespace, name, `canary ${namespace}/${name} is ${phase}`, (said) => {
+    assert.ok(
+      !said.startsWith("Stuck") && (phase === "RolledBack" || !said.startsWith("RolledBack")),
+      `${namespace}/${name}: ${said}`,
+    );
+    return said.startsWith(`${phase}:`);
   });
 }
 
@@ -100,8 +105,8 @@ step(
     assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath={.spec.paused}"), "true");
     await ok("kubectl create namespace bare && kubectl label namespace bare istio.io/dataplane-mode=ambient");
     await ok(`kubectl apply -n bare ${of("web", "deployment-canary")}`);
-    await eventually("the missing waypoint is said", async () =>
-      /Stuck: .*Service bare\/web is in ambient and has no waypoint/.test(await phaseOf("bare", "web")),
+    await untilSays("bare", "web", "the missing waypoint is said", (said) =>
+      /Stuck: .*Service bare\/web is in ambient and has no waypoint/.test(said),
     );
     await ok("kubectl delete namespace bare --wait=false");
   },
@@ -117,11 +122,7 @@ step("all targets move from the old version to the new one, and no request fails
     ok(`kubectl apply -n duo ${of("services-canary")}`),
     ok(`kubectl apply -n front ${of("namespaces-canary")}`),
   ]);
-  await eventually(
-    "two Services wait for an approval",
-    async () => /waits for approval/.test(await phaseOf("duo", "nginx")),
-    patientMs,
-  );
+  await untilSays("duo", "nginx", "two Services wait for an approval", (said) => /waits for approval/.test(said));
   const cookie = (
     await ok(
       `kubectl exec -n client deploy/curl -c curl -- sh -c 'for i in $(seq 1 60); do curl -s -o /dev/null -D - ${urls.duo}; done'`,

@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { PodLoad } from "../support/pod-load.ts";
+import { untilTold } from "../support/until-told.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const apply = (yaml: string): string => `kubectl apply -f - <<'EOF'\n${yaml}\nEOF`;
@@ -32,7 +33,7 @@ spec:
         image: k8s.gcr.io/echoserver:1.10
         ports: [{containerPort: 8080}]
         readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
-        lifecycle: {preStop: {sleep: {seconds: 5}}}
+        lifecycle: {preStop: {sleep: {seconds: 3}}}
 ---
 apiVersion: v1
 kind: Service
@@ -128,17 +129,18 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
 
   step("the mesh moves to the end with the gateway, no request fails, and the old revision is retired", async () => {
     await ok(apply(upgrade(profile)));
-    const found = await eventually(
-      "the upgrade has ended",
-      async () => {
-        const { status } = JSON.parse(await ok("kubectl get meshupgrade to-1-18-1 -o json")) as {
-          readonly status?: { phase: string; message: string; completedSteps: { id: string }[] };
-        };
-        if (status?.phase !== "Completed" && status?.phase !== "Stuck" && status?.phase !== "RolledBack") return false;
-        return status;
+    await untilTold(
+      guide.lab,
+      {
+        what: "the upgrade has ended",
+        command: ["kubectl", "get", "meshupgrade", "to-1-18-1", "-o", 'jsonpath={.status.phase}{"\\n"}'],
+        timeoutMs: upgradeTimeoutMs,
       },
-      upgradeTimeoutMs,
+      (phase) => ["Completed", "Stuck", "RolledBack"].includes(phase),
     );
+    const { status: found } = JSON.parse(await ok("kubectl get meshupgrade to-1-18-1 -o json")) as {
+      readonly status: { phase: string; message: string; completedSteps: { id: string }[] };
+    };
     assert.equal(found.phase, "Completed", found.message);
     assert.deepEqual(gatewaySteps(found.completedSteps.map(({ id }) => id)), planned);
     await load?.more(20);
