@@ -18,7 +18,9 @@ test("the app and the mesh change under load with no failed request, and two bad
   const summary = run.summary();
   assert.equal(summary.ok, true);
   assert.ok(summary.requests > 1000, `${summary.requests} requests`);
-  for (const step of summary.steps.filter(({ name }) => !name.includes("bad"))) assert.equal(step.failed, 0, step.name);
+  // Some requests may meet the bad ztunnel before it is found. The bad control plane's configuration is never used.
+  for (const step of summary.steps.filter(({ name }) => name !== "a bad ztunnel"))
+    assert.equal(step.failed, 0, step.name);
   assert.equal(summary.rolledBack.length, 2);
   assert.match(summary.rolledBack[0]?.cause ?? "", /rejected istio\.workload\.Address/);
   // The upgrade's probes and the counts of failed connections find the fault within the same seconds.
