@@ -14,7 +14,7 @@ import { runWithLab } from "./run-with-lab.ts";
 import { scriptArguments } from "./script-arguments.ts";
 import { LoadReports } from "./upgrade-proof/load-totals.ts";
 import { ProofLab } from "./upgrade-proof/proof-lab.ts";
-import { revisions, type Proof } from "./upgrade-proof/proof.ts";
+import { revisions, versions, type Proof } from "./upgrade-proof/proof.ts";
 import { allAvailable, ConstantLoad, setStage } from "./upgrade-proof/stage.ts";
 
 const parts = ["views", "figures", "freshness", "orders", "access", "faults", "upgrade"] as const;
@@ -78,7 +78,7 @@ async function main(): Promise<number> {
   let load: ConstantLoad | undefined;
   const found: Found = { views: 0, problems: [], deviations: [] };
   try {
-    await setStage(proof);
+    await setStage(proof, wanted.has("upgrade") ? Object.values(versions) : [versions.old]);
     await lab.api.apply("samples/addons/kiali.yaml");
     await lab.api.apply([pausedCanary(proof)]);
     await allAvailable(proof);
@@ -122,6 +122,11 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     // Only the first address contains the secret. Its cookie opens all others.
     const base = page.url().replace(/#.*$/, "");
     const state = await context.storageState();
+    // A window of more than a minute passes on a page of its own, while the other parts run: these change whom the
+    // requests reach, not their number.
+    const figures = wanted.has("figures") ? figuresOf(proof, await browser.page(context), base) : undefined;
+    // A problem of the other parts comes first.
+    figures?.catch(() => undefined);
     if (wanted.has("views")) {
       const { opened, failed } = await openViews(browser, {
         views,
@@ -133,29 +138,16 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
       found.views += opened;
       found.problems.push(...failed);
     }
-    // A window of a minute passes on a page of its own, while a Canary takes orders: these change whom the requests reach, not their number.
-    const figures = wanted.has("figures") ? figuresOf(proof, await browser.page(context), base) : undefined;
-    // The problem of an order comes first.
-    figures?.catch(() => undefined);
     if (wanted.has("orders")) found.problems.push(...(await giveOrders(proof, page, base)));
-    for (const { service, share } of (await figures) ?? []) {
-      found.deviations.push(Number.isNaN(share) ? 1 : share);
-      if (!(share <= maxDeviation)) found.problems.push(`the rate of ${service} is ${(share * 100).toFixed(1)} % off`);
-    }
-    if (wanted.has("freshness")) {
-      const requestMs = await requestDelay(proof, page, base);
-      proof.note(`a request is on the page at most ${Math.round(requestMs)} ms after it began`);
-      if (requestMs > maxDelayMs) found.problems.push(`a request was on the page after ${Math.round(requestMs)} ms`);
-      const delays = await weightDelays(proof, page, base);
-      proof.note(
-        `weights are on the page ${delays.map((ms) => `${Math.round(ms)} ms`).join(" and ")} after they were written`,
-      );
-      for (const ms of delays)
-        if (ms > maxDelayMs) found.problems.push(`a weight was on the page after ${Math.round(ms)} ms`);
-    }
+    if (wanted.has("freshness")) found.problems.push(...(await tryFreshness(proof, page, base)));
     const served = await ServedPage.start(proof.lab.cluster, ["kiali"]);
     try {
       if (wanted.has("access")) found.problems.push(...(await tryAccess(proof, browser, served.url)));
+      for (const { service, share } of (await figures) ?? []) {
+        found.deviations.push(Number.isNaN(share) ? 1 : share);
+        if (!(share <= maxDeviation))
+          found.problems.push(`the rate of ${service} is ${(share * 100).toFixed(1)} % off`);
+      }
       if (wanted.has("faults")) {
         const faultPages = {
           own: base,
@@ -175,6 +167,20 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     await context.close();
     await own.stop();
   }
+}
+
+/** Measures how soon a request and a weight are on the page. Returns the faults it found. */
+async function tryFreshness(proof: Proof, page: Page, base: string): Promise<readonly string[]> {
+  const problems: string[] = [];
+  const requestMs = await requestDelay(proof, page, base);
+  proof.note(`a request is on the page at most ${Math.round(requestMs)} ms after it began`);
+  if (requestMs > maxDelayMs) problems.push(`a request was on the page after ${Math.round(requestMs)} ms`);
+  const delays = await weightDelays(proof, page, base);
+  proof.note(
+    `weights are on the page ${delays.map((ms) => `${Math.round(ms)} ms`).join(" and ")} after they were written`,
+  );
+  for (const ms of delays) if (ms > maxDelayMs) problems.push(`a weight was on the page after ${Math.round(ms)} ms`);
+  return problems;
 }
 
 async function figuresOf(proof: Proof, page: Page, base: string): Promise<readonly Deviation[]> {

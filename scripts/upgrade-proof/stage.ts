@@ -28,12 +28,13 @@ const firstRequests = 200;
 const preStopSeconds = 3;
 const graceSeconds = 15;
 
-export async function setStage(proof: Proof): Promise<void> {
+/** `releases` are the versions that the lab must be able to run. */
+export async function setStage(proof: Proof, releases: readonly string[] = Object.values(versions)): Promise<void> {
   const { lab } = proof;
   await lab.create();
   writeFileSync(join(lab.cluster.stateDirectory, "images.yaml"), imageCatalogue);
   proof.note("a lab of one control plane node and two workers is ready");
-  await Promise.all([lab.addRelease(versions.old), lab.addRelease(versions.new)]);
+  await Promise.all(releases.map(async (version) => await lab.addRelease(version)));
   const operator = (spec: object): string =>
     JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
   const cni = {
