@@ -29,6 +29,8 @@ const env = {
   PATH: process.env["PATH"] ?? "",
   XDG_STATE_HOME: join(home, "state"),
   KUBECONFIG: join(home, "kubeconfig"),
+  // Programs start in half of the time with the code that other tests have compiled.
+  ...(process.env["NODE_COMPILE_CACHE"] === undefined ? {} : { NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] }),
 };
 const name = "e2e";
 const directory = join(env.XDG_STATE_HOME, "serin/clusters", name);
