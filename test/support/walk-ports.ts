@@ -96,8 +96,9 @@ export async function walkPorts(mesh: WalkedMesh): Promise<number> {
 }
 
 async function apply(ok: WalkedMesh["ok"], objects: readonly object[]): Promise<void> {
-  const text = objects.map((object) => JSON.stringify(object)).join("\n---\n");
-  await ok(`kubectl apply -f - <<'EOF'\n${text}\nEOF`);
+  // One document: kubectl 1.32 does not read several ones of JSON.
+  const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
+  await ok(`kubectl apply -f - <<'EOF'\n${list}\nEOF`);
 }
 
 async function placesOf({ ok, captured, inside, another, waypoint, nodes }: WalkedMesh): Promise<{

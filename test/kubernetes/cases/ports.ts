@@ -19,33 +19,37 @@ export const portsCase: Case = {
     const { cluster } = bench;
     const sleeping = (name: string, namespace: string): object =>
       deploymentObject({ name, namespace, image: busyboxImage, command: ["sleep", "infinity"] });
-    await applyText(bench, [
-      namespaceObject(inside, ambient),
-      namespaceObject(another, { "istio-injection": "enabled" }),
-      sleeping("asks", inside),
-      sleeping("captured", inside),
-      sleeping("asks", another),
-    ]);
-    await cluster.serin("waypoint", "apply", "-n", inside);
-    await eventually("the waypoint has its Deployment", async () => {
-      const { code } = await cluster.run(["kubectl", "get", "deployment", "waypoint", "-n", inside]);
-      return code === 0;
-    });
-    for (const namespace of [inside, another]) await cluster.available(namespace);
-    const pod = (namespace: string, selector: string): WalkedPod => ({ namespace, selector });
-    const rows = await walkPorts({
-      ok: async (line) => await cluster.ok(["sh", "-c", line]),
-      processes: visibleProcesses,
-      elsewhere: new Set([...elsewhere, ...ofLabsAlone]),
-      sleepImage: busyboxImage,
-      captured: pod(inside, "app=captured"),
-      inside: pod(inside, "app=asks"),
-      another: pod(another, "app=asks"),
-      waypoint: pod(inside, "gateway.networking.k8s.io/gateway-name=waypoint"),
-      nodes: { asked: nodeAddress(1), asking: nodeAddress(2) },
-    });
-    // The namespace of a waypoint takes half of the waypoint's time to drain.
-    await cluster.kubectl("delete", "namespace", inside, another, "--wait=false");
-    return `${rows} rows as they stand, asked from a pod outside, a pod inside, another namespace, a node and the own pod`;
+    try {
+      await applyText(bench, [
+        namespaceObject(inside, ambient),
+        namespaceObject(another, { "istio-injection": "enabled" }),
+        sleeping("asks", inside),
+        sleeping("captured", inside),
+        sleeping("asks", another),
+      ]);
+      await cluster.serin("waypoint", "apply", "-n", inside);
+      await eventually("the waypoint has its Deployment", async () => {
+        const { code } = await cluster.run(["kubectl", "get", "deployment", "waypoint", "-n", inside]);
+        return code === 0;
+      });
+      for (const namespace of [inside, another]) await cluster.available(namespace);
+      const pod = (namespace: string, selector: string): WalkedPod => ({ namespace, selector });
+      const rows = await walkPorts({
+        ok: async (line) => await cluster.ok(["sh", "-c", line]),
+        processes: visibleProcesses,
+        elsewhere: new Set([...elsewhere, ...ofLabsAlone]),
+        sleepImage: busyboxImage,
+        captured: pod(inside, "app=captured"),
+        inside: pod(inside, "app=asks"),
+        another: pod(another, "app=asks"),
+        waypoint: pod(inside, "gateway.networking.k8s.io/gateway-name=waypoint"),
+        nodes: { asked: nodeAddress(1), asking: nodeAddress(2) },
+      });
+      return `${rows} rows as they stand, asked from a pod outside, a pod inside, another namespace, a node and the own pod`;
+    } finally {
+      // A later upgrade would wait for requests to their sidecars. The namespace of a waypoint takes half of the
+      // waypoint's time to drain.
+      await cluster.kubectl("delete", "namespace", inside, another, "--wait=false", "--ignore-not-found");
+    }
   },
 };
