@@ -48,7 +48,7 @@ function budget({ metadata, spec }: Deployment): UntypedObject {
 }
 
 /** What is done while everything has two pods, and none loses both. */
-async function withTwoOfEverything(bench: Bench, act: () => Promise<void>): Promise<void> {
+export async function withTwoOfEverything(bench: Bench, act: () => Promise<void>): Promise<void> {
   const deployments = await doubled(bench);
   await scale(bench, deployments, 2);
   await applyText(bench, deployments.map(budget));
