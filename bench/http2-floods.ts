@@ -1,6 +1,6 @@
 // Runs one of Serin's HTTP/2 servers under clients that make it reset streams. Measures the waiting time of an honest
 // client and the memory that stays.
-//   node bench/http2-floods.ts [--server gateway|hbone|discovery] [--seconds 5] [--attackers 8] [--json]
+//   node bench/http2-floods.ts [--server gateway|hbone|discovery] [--seconds 5] [--attackers 8] [--only "above the limit"] [--json]
 // The server is a separate process. Attackers whose connections are ended connect again at once. There is no TLS.
 import { fork, type ChildProcess } from "node:child_process";
 import { createServer } from "node:http";
@@ -18,7 +18,7 @@ const role = roles.find((one) => one === process.argv[2]);
 const ownArguments = process.argv.slice(role === undefined ? 2 : 3);
 const options = benchOptions(
   "node bench/http2-floods.ts",
-  { server: "gateway", seconds: 5, attackers: 8, json: false },
+  { server: "gateway", seconds: 5, attackers: 8, only: "", json: false },
   ownArguments,
 );
 const phaseMs = options.seconds * 1000;
@@ -42,8 +42,8 @@ type Report = readonly [number, number, number];
 async function runServer(): Promise<void> {
   // Every process of Serin does the same.
   giveBackIdleMemory();
-  const [upstreamPort] = await new Promise<Report>((resolve) => process.once("message", resolve));
-  const { port, upstreamConnections } = await flooded.start(upstreamPort);
+  const [attackedPort, honestPort] = await new Promise<Report>((resolve) => process.once("message", resolve));
+  const { port, upstreamConnections } = await flooded.start({ attackedPort, honestPort });
   process.on("message", () => {
     const { user, system } = process.cpuUsage();
     process.send?.([process.memoryUsage().rss / megabyte, upstreamConnections(), (user + system) / 1000]);
@@ -133,8 +133,10 @@ class Bench {
   async run(): Promise<Record<string, unknown>> {
     const server = this.#fork("server");
     this.#server = server;
-    const [upstreamPort] = await told(this.#fork("upstream"));
-    server.send([upstreamPort, 0, 0]);
+    // The honest client asks another upstream, because nothing keeps the attacked one free.
+    const [attackedPort] = await told(this.#fork("upstream"));
+    const [honestPort] = await told(this.#fork("upstream"));
+    server.send([attackedPort, honestPort, 0]);
     const [port] = await told(server);
     const [sinkPort] = await told(this.#fork("sink"));
     const attackers = this.#fork("attackers");
@@ -149,7 +151,7 @@ class Bench {
       `${options.server}, quiet: ${waitText(quiet)}, the server works ${quietWorkMs.toFixed(0)} ms; 10 s later ${beforeMb.toFixed(0)} MB\n`,
     );
     const attacks: Record<string, unknown> = {};
-    for (const title of flooded.attacks.keys()) {
+    for (const title of [...flooded.attacks.keys()].filter((one) => one.includes(options.only))) {
       // They first flood another server, which shows the effect of their CPU time alone.
       attackers.send({ title, port: sinkPort });
       const elsewhere = told(attackers);

@@ -31,18 +31,29 @@ export interface HonestRequest {
   readonly body?: Buffer;
 }
 
+/** The ports of two servers that answer HTTP/1.1. */
+export interface Upstreams {
+  readonly attackedPort: number;
+  readonly honestPort: number;
+}
+
 export interface FloodedServer {
-  /** `upstreamPort` answers HTTP/1.1. */
-  start(upstreamPort: number): Promise<RunningServer>;
+  start(upstreams: Upstreams): Promise<RunningServer>;
   /** Is answered with status 200. */
   readonly honest: HonestRequest;
   readonly attacks: ReadonlyMap<string, Attack>;
 }
 
-async function startGateway(upstreamPort: number): Promise<RunningServer> {
+const honestPath = "/honest";
+
+async function startGateway({ attackedPort, honestPort }: Upstreams): Promise<RunningServer> {
   const harness = await Harness.start();
-  const cluster = harness.cluster("a", [upstreamPort], { maxConnections: 1024 });
-  harness.table = tableOf(route(forwardTo("a")));
+  const cluster = harness.cluster("attacked", [attackedPort], { maxConnections: 1024 });
+  harness.cluster("honest", [honestPort]);
+  harness.table = tableOf(
+    route(forwardTo("honest"), { matches: ({ path }) => path === honestPath }),
+    route(forwardTo("attacked")),
+  );
   setInterval(() => {
     harness.records.length = 0;
     harness.finished.length = 0;
@@ -117,7 +128,7 @@ function attacksBy(requests?: AttackingRequests): ReadonlyMap<string, Attack> {
 }
 
 export const floodedServers = {
-  gateway: { start: startGateway, honest: { headers: { ":path": "/honest" } }, attacks: attacksBy() },
+  gateway: { start: startGateway, honest: { headers: { ":path": honestPath } }, attacks: attacksBy() },
   hbone: {
     start: startTunnels,
     honest: { headers: { ":method": "CONNECT", ":authority": "10.0.0.1:80" }, body: Buffer.from("x") },
