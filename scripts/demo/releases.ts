@@ -1,5 +1,6 @@
 // The releases that the mesh is changed to: built from this checkout, some with a fault laid over it.
-import { rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root, serinOk } from "./lab.ts";
 import { versions, type Stage } from "./stage.ts";
@@ -24,12 +25,44 @@ export function prepareReleases(): ReadonlyMap<string, Promise<void>> {
   );
 }
 
+/** What a release is made of, beside its overlay. */
+const parts = ["bin", "generated", "manifests", "samples", "src", "package.json", "package-lock.json"];
+
 async function addRelease(version: string, overlay: string | undefined): Promise<void> {
-  const directory = join(root, ".cache/releases", version);
+  await buildRelease(version, overlay);
+  await serinOk(["release", "add", releaseDirectory(version)]);
+}
+
+export function releaseDirectory(version: string): string {
+  return join(root, ".cache/releases", version);
+}
+
+/** Builds the release, unless an earlier demo has built it from the same files. */
+export async function buildRelease(version: string, overlay?: string): Promise<void> {
+  const directory = releaseDirectory(version);
+  const keyFile = `${directory}.key`;
+  const key = keyOf([...parts, ...(overlay === undefined ? [] : [overlay])].map((part) => join(root, part)));
+  if (existsSync(directory) && existsSync(keyFile) && readFileSync(keyFile, "utf8") === key) return;
+  rmSync(keyFile, { force: true });
   rmSync(directory, { recursive: true, force: true });
   const laidOver = overlay === undefined ? [] : ["--overlay", join(root, overlay)];
   await serinOk(["release", "build", directory, "--version", version, ...laidOver]);
-  await serinOk(["release", "add", directory]);
+  writeFileSync(keyFile, key);
+}
+
+/** Changes with the name, size or time of any of the files, and with the Node that compiles them. */
+function keyOf(paths: readonly string[]): string {
+  const hash = createHash("sha256").update(process.version);
+  for (const path of paths) {
+    const files = statSync(path).isDirectory()
+      ? readdirSync(path, { recursive: true, encoding: "utf8" }).toSorted()
+      : [""];
+    for (const file of files) {
+      const { size, mtimeMs } = statSync(join(path, file));
+      hash.update(`${path} ${file} ${size} ${mtimeMs}\n`);
+    }
+  }
+  return hash.digest("hex");
 }
 
 export async function releaseReady({ releases: prepared }: Stage, version: string): Promise<void> {

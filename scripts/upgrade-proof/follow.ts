@@ -1,10 +1,9 @@
 // Follows a rollout by its object.
 import type { KindDefinition } from "../../src/api/index.ts";
 import type { Canary, MeshUpgrade, RolloutPhase, RolloutStatus } from "../../src/api/serin/index.ts";
-import { systemClock } from "../../src/base/index.ts";
+import { followObject } from "../follow-object.ts";
 import { seconds, type Proof } from "./proof.ts";
 
-const lookEveryMs = 200;
 /** Finished steps that were printed, so that a second look does not print them again. */
 const told = new Set<string>();
 const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
@@ -28,9 +27,9 @@ export async function follow<Value extends Canary | MeshUpgrade>(
   const { namespace, timeoutMs, until = ends, isEnough = () => false } = options;
   const deadline = performance.now() + timeoutMs;
   let message = "";
-  for (;;) {
-    proof.signal.throwIfAborted();
-    const { status } = (await proof.lab.api.client.get(kind, name, namespace)) ?? {};
+  const followed = { kind, name, namespace, signal: proof.signal };
+  return await followObject(proof.lab.api.client, followed, (object) => {
+    const status = object?.status;
     if (status !== undefined) {
       for (const step of status.completedSteps) {
         const key = `${name} ${step.id} ${step.startedAt}`;
@@ -42,8 +41,8 @@ export async function follow<Value extends Canary | MeshUpgrade>(
     }
     if (performance.now() > deadline)
       throw new Error(`${kind.kind} ${name} has not come so far in ${seconds(timeoutMs)}: ${message}`);
-    await systemClock.sleep(lookEveryMs, proof.signal);
-  }
+    return undefined;
+  });
 }
 
 function stepText({ title, startedAt, endedAt, evidence }: RolloutStatus["completedSteps"][number]): string {

@@ -1,8 +1,7 @@
-import { join } from "node:path";
-import { rmSync } from "node:fs";
-import { Lab, clusterName, readObjects, root, runSerin, serinOk } from "../lab.ts";
+import { Lab, clusterName, readObjects, runSerin, serinOk } from "../lab.ts";
 import { serviceKind } from "../../../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
+import { buildRelease, releaseDirectory } from "../releases.ts";
 import { namespaces, revisions, versions, type Act, type Stage } from "../stage.ts";
 
 /** One control plane node and two workers, and the older of the demo's two releases. */
@@ -10,13 +9,8 @@ export const createLab: Act = {
   name: "a lab cluster",
   async play(stage) {
     await runSerin(["cluster", "delete", "--name", clusterName]);
-    const directory = join(root, ".cache/releases", versions.old);
-    rmSync(directory, { recursive: true, force: true });
-    await Promise.all([
-      serinOk(["cluster", "create", "--name", clusterName]),
-      serinOk(["release", "build", directory, "--version", versions.old]),
-    ]);
-    await serinOk(["release", "add", directory]);
+    await Promise.all([serinOk(["cluster", "create", "--name", clusterName]), buildRelease(versions.old)]);
+    await serinOk(["release", "add", releaseDirectory(versions.old)]);
     stage.lab = await Lab.connect();
     await stage.lab.apply([
       {

@@ -6,7 +6,7 @@ import {
   type MeshUpgrade,
   type RolloutStatus,
 } from "../../../src/api/serin/index.ts";
-import { systemClock } from "../../../src/base/index.ts";
+import { followObject } from "../../follow-object.ts";
 import { serinOk, type Lab } from "../lab.ts";
 import { Load } from "../load.ts";
 import { LongConnection } from "../long-connection.ts";
@@ -196,12 +196,11 @@ async function follow<Value extends Canary | MeshUpgrade>(
   namespace?: string,
   isEnough: (status: RolloutStatus) => boolean = () => false,
 ): Promise<RolloutStatus> {
-  const lab = labOf(stage);
   let writtenAtMs = performance.now();
   let version: string | undefined;
-  for (;;) {
-    stage.signal.throwIfAborted();
-    const { metadata, status } = (await lab.client.get(kind, name, namespace)) ?? {};
+  const followed = { kind, name, namespace, signal: stage.signal };
+  return await followObject(labOf(stage).client, followed, (object) => {
+    const { metadata, status } = object ?? {};
     if (metadata?.resourceVersion !== version) {
       version = metadata?.resourceVersion;
       writtenAtMs = performance.now();
@@ -215,8 +214,8 @@ async function follow<Value extends Canary | MeshUpgrade>(
       throw new Error(
         `${kind.kind} ${name} is still ${status?.phase ?? "not seen"}, and the engine has written nothing for ${silenceMs / 1000} s: ${status?.message ?? ""}`,
       );
-    await systemClock.sleep(100);
-  }
+    return undefined;
+  });
 }
 
 function tell(stage: Stage, step: RolloutStatus["completedSteps"][number]): void {
