@@ -127,16 +127,17 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
     );
   });
 
+  const said = '{.status.phase}: {.status.message}{"\\n"}';
   step("the mesh moves to the end with the gateway, no request fails, and the old revision is retired", async () => {
     await ok(apply(upgrade(profile)));
     await untilTold(
       guide.lab,
       {
         what: "the upgrade has ended",
-        command: ["kubectl", "get", "meshupgrade", "to-1-18-1", "-o", 'jsonpath={.status.phase}{"\\n"}'],
+        command: ["kubectl", "get", "meshupgrade", "to-1-18-1", "-o", `jsonpath=${said}`],
         timeoutMs: upgradeTimeoutMs,
       },
-      (phase) => ["Completed", "Stuck", "RolledBack"].includes(phase),
+      (line) => /^(Completed|Stuck|RolledBack):/.test(line),
     );
     const { status: found } = JSON.parse(await ok("kubectl get meshupgrade to-1-18-1 -o json")) as {
       readonly status: { phase: string; message: string; completedSteps: { id: string }[] };
