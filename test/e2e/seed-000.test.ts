@@ -75,16 +75,13 @@ async function titleComesBack(expected: RegExp): Promise<void> {
   assert.match(await whoAnswers(), expected);
 }
 
-/**
- * Applies a corrected line under constant load. No request may fail. Returns who answered after the change, in this many
- * answers.
- */
-async function underLoad(change: () => Promise<void>, counted = 40): Promise<ReadonlyMap<string, number>> {
+/** Applies a corrected line under constant load. No request may fail. Returns who answered after the change. */
+async function underLoad(change: () => Promise<void>): Promise<ReadonlyMap<string, number>> {
   const load = new GatewayLoad(lab, gateway);
   await load.more(20);
   await change();
   load.answers.clear();
-  await load.more(counted);
+  await load.more(answersCounted);
   await load.stop();
   assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   return load.answers;
@@ -483,7 +480,7 @@ ${backends([`bookinfo-${canary}`])}`;
         writeRoute(paths + backends([`bookinfo-${old}`, 100 - weight], [`bookinfo-${canary}`, weight]));
         await byEach(async () => void (await ok("kubectl apply -f bookinfo-httproute.yaml")));
         await new Promise((resolve) => setTimeout(resolve, 1000));
-      }, answersCounted);
+      });
       const measured = share(answers, `bookinfo-${canary}`);
       assert.ok(
         Math.abs(measured - weight) <= (weight === 100 ? 0 : 15),

@@ -96,7 +96,7 @@ export async function walkPorts(mesh: WalkedMesh): Promise<number> {
 }
 
 async function apply(ok: WalkedMesh["ok"], objects: readonly object[]): Promise<void> {
-  // One document: kubectl 1.32 does not read several ones of JSON.
+  // One document: kubectl 1.32 fails at the second of several JSON documents.
   const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
   await ok(`kubectl apply -f - <<'EOF'\n${list}\nEOF`);
 }
