@@ -1,15 +1,18 @@
 // Measures the cost of a change for the control plane, and compares it with a real istiod if ISTIOD names a
 // pilot-discovery binary.
 //   npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000] [--rounds 10] [--only start,sidecars,...] [--json]
+//   npm run bench:controlplane -- --beside DIR [--pairs 4] [--clients 100] [--rounds 10] [--changes ep,vs,svc] [--json]
 // Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback address. K clients of
-// bench/xdsload take their responses.
+// bench/xdsload take their responses. With --beside, the control planes of this and another checkout get the same changes
+// at the same moment (bench/controlplane/beside.ts).
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { benchOptions } from "../scripts/bench-options.ts";
 import { buildLoadClient, startApiServer, xdsload, type ApiServer } from "./controlplane/api-server.ts";
-import { median } from "./median-interval.ts";
-import { startSubject } from "./controlplane/subject.ts";
+import { compareCheckouts } from "./controlplane/beside.ts";
+import { ownProgram, startSubject, type Program } from "./controlplane/subject.ts";
+import { intervalText, median } from "./median-interval.ts";
 
 const options = benchOptions("npm run bench:controlplane --", {
   services: 1000,
@@ -19,6 +22,9 @@ const options = benchOptions("npm run bench:controlplane --", {
   rounds: 10,
   starts: 5,
   only: "start,sidecars,vhds,many,ztunnels,manyztunnels",
+  beside: "",
+  pairs: 4,
+  changes: "ep,vs,svc",
   json: false,
 });
 
@@ -134,7 +140,7 @@ const scenarios: readonly Scenario[] = [
   },
 ];
 
-async function measure(api: ApiServer, program: string | undefined, scenario: Scenario): Promise<Figures> {
+async function measure(api: ApiServer, program: Program, scenario: Scenario): Promise<Figures> {
   await using subject = await startSubject(api, program);
   const args = [
     "bench",
@@ -170,7 +176,7 @@ async function measure(api: ApiServer, program: string | undefined, scenario: Sc
  * Medians of alternating starts. The first start of each does not count, because the API server's first answers are
  * slow.
  */
-async function measureStarts(api: ApiServer, programs: readonly (string | undefined)[]): Promise<Figures[]> {
+async function measureStarts(api: ApiServer, programs: readonly Program[]): Promise<Figures[]> {
   const rounds = programs.map((): { readyS: number; cpuS: number }[] => []);
   for (let round = 0; round <= options.starts; round += 1) {
     for (const [at, program] of programs.entries()) {
@@ -197,35 +203,51 @@ function shown(value: number | undefined): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
-const wanted = new Set(options.only.split(","));
-const istiod = process.env["ISTIOD"] === "" ? undefined : process.env["ISTIOD"];
+async function compareAll(): Promise<void> {
+  const { services, pods } = options;
+  const wanted = new Set(options.only.split(","));
+  const istiod =
+    process.env["ISTIOD"] === undefined || process.env["ISTIOD"] === ""
+      ? undefined
+      : { discovery: process.env["ISTIOD"] };
+  const found: { serin: Figures; istiod: Figures } = { serin: {}, istiod: {} };
+  for (const ambient of [false, true]) {
+    const chosen = scenarios.filter((scenario) => scenario.ambient === ambient && wanted.has(scenario.name));
+    const starts = !ambient && wanted.has("start");
+    if (chosen.length === 0 && !starts) continue;
+    await using api = await startApiServer({ services, pods, ambient });
+    if (starts) {
+      process.stderr.write("start: in turns\n");
+      const [own, other] = await measureStarts(api, istiod === undefined ? [ownProgram] : [ownProgram, istiod]);
+      Object.assign(found.serin, own);
+      Object.assign(found.istiod, other);
+    }
+    for (const scenario of chosen) {
+      process.stderr.write(`${scenario.name}: Serin\n`);
+      Object.assign(found.serin, await measure(api, ownProgram, scenario));
+      if (istiod === undefined || scenario.ownOnly === true) continue;
+      process.stderr.write(`${scenario.name}: istiod\n`);
+      Object.assign(found.istiod, await measure(api, istiod, scenario));
+    }
+  }
+  if (istiod === undefined) process.stderr.write("ISTIOD names no pilot-discovery: nothing to compare with\n");
+  process.stdout.write("| | istiod | Serin | ratio |\n| --- | --- | --- | --- |\n");
+  for (const [name, own] of Object.entries(found.serin)) {
+    const other = found.istiod[name];
+    process.stdout.write(
+      `| ${name} | ${shown(other)} | ${shown(own)} | ${shown(other === undefined ? undefined : own / other)} |\n`,
+    );
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify(found)}\n`);
+}
+
 await buildLoadClient();
-const found: { serin: Figures; istiod: Figures } = { serin: {}, istiod: {} };
-for (const ambient of [false, true]) {
-  const chosen = scenarios.filter((scenario) => scenario.ambient === ambient && wanted.has(scenario.name));
-  const starts = !ambient && wanted.has("start");
-  if (chosen.length === 0 && !starts) continue;
-  await using api = await startApiServer({ services: options.services, pods: options.pods, ambient });
-  if (starts) {
-    process.stderr.write("start: in turns\n");
-    const [own, other] = await measureStarts(api, istiod === undefined ? [undefined] : [undefined, istiod]);
-    Object.assign(found.serin, own);
-    Object.assign(found.istiod, other);
-  }
-  for (const scenario of chosen) {
-    process.stderr.write(`${scenario.name}: Serin\n`);
-    Object.assign(found.serin, await measure(api, undefined, scenario));
-    if (istiod === undefined || scenario.ownOnly === true) continue;
-    process.stderr.write(`${scenario.name}: istiod\n`);
-    Object.assign(found.istiod, await measure(api, istiod, scenario));
-  }
+if (options.beside === "") await compareAll();
+else {
+  const { services, pods, beside, pairs, rounds, changes } = options;
+  await using api = await startApiServer({ services, pods, ambient: false });
+  const ratios = await compareCheckouts(api, beside, { services, pods, clients, pairs, rounds, changes });
+  for (const [what, interval] of Object.entries(ratios))
+    process.stdout.write(`CPU of ${what}, to ${beside}: ${intervalText(interval)}\n`);
+  if (options.json) process.stdout.write(`${JSON.stringify({ name: "controlplane", costToBeside: ratios })}\n`);
 }
-if (istiod === undefined) process.stderr.write("ISTIOD names no pilot-discovery: nothing to compare with\n");
-process.stdout.write("| | istiod | Serin | ratio |\n| --- | --- | --- | --- |\n");
-for (const [name, own] of Object.entries(found.serin)) {
-  const other = found.istiod[name];
-  process.stdout.write(
-    `| ${name} | ${shown(other)} | ${shown(own)} | ${shown(other === undefined ? undefined : own / other)} |\n`,
-  );
-}
-if (options.json) process.stdout.write(`${JSON.stringify(found)}\n`);

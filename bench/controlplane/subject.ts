@@ -14,8 +14,14 @@ const startTimeoutMs = 120_000;
 const lookMs = 10;
 const namespace = "istio-system";
 
-/** `program`: the path of pilot-discovery. Undefined: Serin's own. Both debounce changes for a millisecond or two. */
-export async function startSubject(api: ApiServer, program: string | undefined): Promise<Subject> {
+/** Serin's control plane from a checkout, or a real istiod. */
+export type Program = { readonly checkout: string } | { readonly discovery: string };
+
+/** The control plane of this checkout. */
+export const ownProgram: Program = { checkout: root };
+
+/** Serin and istiod both debounce changes for a millisecond or two. */
+export async function startSubject(api: ApiServer, program: Program): Promise<Subject> {
   const [http, grpc, secure, webhooks, monitoring, control] = [
     await freePort(),
     await freePort(),
@@ -44,9 +50,10 @@ export async function startSubject(api: ApiServer, program: string | undefined):
     "--ctrlz_port",
     String(control),
   ];
-  // Uses the compile cache of an earlier start, as its image does.
-  const own = [join(root, "bin/serin"), "pilot", ...flags];
-  const upstream = [resolve(program ?? ""), ...flags, "--kubeconfig", api.kubeconfig];
+  const command =
+    "checkout" in program
+      ? [join(resolve(program.checkout), "bin/serin"), "pilot", ...flags]
+      : [resolve(program.discovery), ...flags, "--kubeconfig", api.kubeconfig];
   const env = {
     ...process.env,
     KUBECONFIG: api.kubeconfig,
@@ -56,11 +63,13 @@ export async function startSubject(api: ApiServer, program: string | undefined):
     PILOT_DEBOUNCE_AFTER: "1ms",
     PILOT_ENABLE_AMBIENT: "true",
     ROOT_CA_DIR: cache,
+    // Uses the compile cache of an earlier start, as its image does.
     NODE_COMPILE_CACHE: join(cache, "compiled"),
   };
-  const log = join(cache, `${program === undefined ? "serin" : "istiod"}.log`);
+  const isOther = "checkout" in program && resolve(program.checkout) !== root;
+  const log = join(cache, `${"discovery" in program ? "istiod" : isOther ? "beside" : "serin"}.log`);
   const startedMs = performance.now();
-  const child = startProcess(program === undefined ? own : upstream, log, env);
+  const child = startProcess(command, log, env);
   while ((await fetch(`http://${at(http)}/ready`).catch(() => undefined))?.status !== 200) {
     if (child.exitCode !== null || performance.now() - startedMs > startTimeoutMs) {
       child.kill("SIGKILL");

@@ -57,6 +57,7 @@ type tstate struct {
 
 type client struct {
 	idx       int
+	addr      string
 	kind      string // sidecar | ztunnel
 	delta     bool
 	node      []byte
@@ -514,7 +515,7 @@ func storm(ctx context.Context, cs []*client, timeout time.Duration) ([]float64,
 	wg.Add(len(cs))
 	t0 := time.Now()
 	for _, c := range cs {
-		go c.run(ctx, *fAddr, func(*client) { wg.Done() })
+		go c.run(ctx, c.addr, func(*client) { wg.Done() })
 	}
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()

@@ -29,6 +29,10 @@ var (
 	fKToken   = flag.String("ktoken", "", "bearer token for the API server")
 	fVHDS     = flag.Bool("vhds", false, "clients take virtual hosts by themselves (delta sidecars)")
 	fPID      = flag.Int("pid", 0, "server pid, for CPU and RSS")
+	fAddr2    = flag.String("addr2", "", "compare: the other xDS server")
+	fPID2     = flag.Int("pid2", 0, "compare: the other server's pid")
+	fStorms   = flag.Int("storms", 5, "compare: how often the clients of each server connect")
+	fSlice    = flag.Int("slice", 5, "compare: changes of a slice")
 	fN        = flag.Int("n", 100, "services")
 	fN0       = flag.Int("n0", 0, "setup: first service to create")
 	fM        = flag.Int("m", 5, "pods per service")
@@ -125,10 +129,11 @@ func diff(a, b map[string][4]int64, per float64) map[string]string {
 	return o
 }
 
-func makeClients() []*client {
+// makeClients: the clients of one server; their probes count from index first.
+func makeClients(addr string, first int) []*client {
 	var cs []*client
 	for i := 0; i < *fK; i++ {
-		c := &client{idx: i, kind: *fKind, delta: *fDelta}
+		c := &client{idx: first + i, addr: addr, kind: *fKind, delta: *fDelta}
 		if *fKind == "ztunnel" {
 			c.id, c.node = ztunnelNode(i)
 			c.types = []string{ADDR, AUTHZ}
@@ -144,7 +149,7 @@ func makeClients() []*client {
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: xdsload setup|bench|watch [flags]")
+		fmt.Fprintln(os.Stderr, "usage: xdsload setup|bench|compare|watch [flags]")
 		os.Exit(2)
 	}
 	cmd := os.Args[1]
@@ -154,6 +159,8 @@ func main() {
 		newKube().setup(*fN0, *fN, *fM, *fVS)
 	case "bench":
 		bench()
+	case "compare":
+		compare()
 	case "watch":
 		watchCmd()
 	}
@@ -161,7 +168,7 @@ func main() {
 
 func watchCmd() {
 	*fK = 1
-	cs := makeClients()
+	cs := makeClients(*fAddr, 0)
 	c := cs[0]
 	c.trace = true
 	keepVersions = true
@@ -199,7 +206,7 @@ func bench() {
 	out["rss_before_MB"] = r1(rss0)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	cs := makeClients()
+	cs := makeClients(*fAddr, 0)
 	self := os.Getpid()
 	cpu0, my0 := cpuNS(*fPID), cpuNS(self)
 	sync, el, err := storm(ctx, cs, *fTimeout)
@@ -262,14 +269,16 @@ func bench() {
 		curProbe.Store(nil)
 		return p, api, wat, ok
 	}
-	series := func(name, typ string, w *watcher, marker func(i int) string, do func(i int, mk string), after func()) {
+	series := func(ch change) {
 		var first, p50, p99, last, api, wat []float64
 		miss := 0
+		w := k.watch(ctx, ch.watch)
+		ch.prepare()
 		s0 := snap()
 		cpu, my, t := cpuNS(*fPID), cpuNS(self), time.Now()
 		for i := 0; i < *fR; i++ {
-			mk := marker(i)
-			p, a, wv, ok := run1(typ, mk, w, func() { do(i, mk) })
+			mk := ch.marker(i)
+			p, a, wv, ok := run1(ch.typ, mk, w, func() { ch.apply(i, mk) })
 			if !ok {
 				miss++
 			}
@@ -297,97 +306,13 @@ func bench() {
 		res := map[string]any{"first_ms": dist(first), "p50_ms": dist(p50), "p99_ms": dist(p99), "last_ms": dist(last), "api_ms": dist(api), "watch_ms": dist(wat),
 			"server_cpu_ms_per_change": r1(d / float64(*fR) * 1000), "client_cpu_ms_per_change": r1(dm / float64(*fR) * 1000), "incomplete": miss, "rss_MB": r1(cur),
 			"per_change_per_client": diff(s0, s1, float64(*fR)*float64(len(cs))), "load": loadavg()}
-		out[name] = res
-		fmt.Fprintln(os.Stderr, name, js(res))
-		if after != nil {
-			after()
-		}
+		out[ch.name] = res
+		fmt.Fprintln(os.Stderr, ch.name, js(res))
+		ch.after(*fR)
 	}
 	run := strconv.FormatInt(time.Now().Unix()%100000, 10)
-	for _, pr := range strings.Split(*fProbes, ",") {
-		switch pr {
-		case "ep": // swap the last endpoint of service 3 between its own pod and a spare pod
-			ps := []podRef{}
-			for r := 0; r < *fM; r++ {
-				ps = append(ps, pod(3, r, *fM))
-			}
-			alt := append(append([]podRef{}, ps[:*fM-1]...), spare(*fM))
-			path := epSliceBase + nsName(3) + "/endpointslices/" + svcName(3) + "-abcde"
-			w := k.watch(ctx, epSliceBase+nsName(3)+"/endpointslices?watch=1&resourceVersion=0")
-			typ := EDS
-			if *fKind == "ztunnel" {
-				typ = ADDR
-			}
-			body := func(x []podRef) string {
-				var e []string
-				for _, p := range x {
-					e = append(e, epJSON(p))
-				}
-				return `{"endpoints":[` + strings.Join(e, ",") + `]}`
-			}
-			k.merge(path, body(ps))
-			time.Sleep(1500 * time.Millisecond)
-			series("endpointslice", typ, w, func(i int) string {
-				if i%2 == 0 {
-					return spare(*fM).ip
-				}
-				return ps[*fM-1].ip
-			}, func(i int, mk string) {
-				x := alt
-				if i%2 == 1 {
-					x = ps
-				}
-				k.merge(path, body(x))
-			}, func() { k.merge(path, body(ps)); time.Sleep(time.Second) })
-		case "vs":
-			path := "/apis/networking.istio.io/v1/namespaces/" + nsName(3) + "/virtualservices/" + svcName(3)
-			w := k.watch(ctx, "/apis/networking.istio.io/v1/namespaces/"+nsName(3)+"/virtualservices?watch=1&resourceVersion=0")
-			typ := RDS
-			if *fVHDS {
-				typ = VHDS
-			}
-			series("virtualservice", typ, w, func(i int) string { return fmt.Sprintf("mk-%s-%03d", run, i) }, func(i int, mk string) {
-				wt := 50
-				if i%2 == 1 {
-					wt = 90
-				}
-				k.merge(path, `{"spec":`+vsSpec(3, wt, mk)+`}`)
-			}, nil)
-		case "svc":
-			w := k.watch(ctx, nsPath(nsName(3), "services")+"?watch=1&resourceVersion=0")
-			typ := CDS
-			if *fKind == "ztunnel" {
-				typ = ADDR
-			}
-			nm := func(i int) string { return fmt.Sprintf("new-%s-%03d", run, i) }
-			series("service", typ, w, nm, func(i int, mk string) { k.post(nsPath(nsName(3), "services"), svcJSON(mk, nsName(3), false)) }, func() {
-				for i := 0; i < *fR; i++ {
-					k.del(nsPath(nsName(3), "services/"+nm(i)))
-				}
-				time.Sleep(3 * time.Second)
-			})
-		case "pod": // ztunnel: change one pod's canonical-name label -> Workload.canonical_name
-			p := pod(3, 1, *fM)
-			path := nsPath(p.ns, "pods/"+p.name)
-			w := k.watch(ctx, nsPath(p.ns, "pods")+"?watch=1&resourceVersion=0&labelSelector=app%3D"+p.svc)
-			series("pod", ADDR, w, func(i int) string { return fmt.Sprintf("cn-%s-%03d", run, i) }, func(i int, mk string) {
-				k.merge(path, fmt.Sprintf(`{"metadata":{"labels":{"service.istio.io/canonical-name":%q}}}`, mk))
-			}, nil)
-		case "newpod": // ztunnel: create one pod and set its status (two writes); timed from the status write
-			w := k.watch(ctx, nsPath(nsName(3), "pods")+"?watch=1&resourceVersion=0&labelSelector=app%3Dnewpod")
-			nm := func(i int) podRef {
-				return podRef{name: fmt.Sprintf("np-%s-%03d", run, i), ns: nsName(3), ip: fmt.Sprintf("10.241.100.%d", 100+i), svc: "newpod", version: "v1", node: "node-1"}
-			}
-			series("newpod", ADDR, w, func(i int) string { return nm(i).name }, func(i int, mk string) {
-				p := nm(i)
-				k.post(nsPath(p.ns, "pods"), podJSON(p))
-				k.merge(nsPath(p.ns, "pods/"+p.name+"/status"), podStatus(p))
-			}, func() {
-				for i := 0; i < *fR; i++ {
-					k.must("DELETE", nsPath(nsName(3), "pods/"+nm(i).name), "application/json", `{"gracePeriodSeconds":0}`)
-				}
-			})
-		}
+	for _, kind := range strings.Split(*fProbes, ",") {
+		series(changeOf(kind, k, run))
 	}
 	out["retries_total"] = reconnects.Load()
 	out["load_end"] = loadavg()
