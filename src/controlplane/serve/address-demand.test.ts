@@ -35,6 +35,7 @@ function onDemand() {
     viewOf: () => view,
     generation: () => 1,
     clock: systemClock,
+    turnMs: () => systemClock.steadyMs(),
     observer: { pushed: () => undefined, rejected: () => undefined, expired: () => undefined },
     pending: () => undefined,
     bodies: new ResponseBodies(),

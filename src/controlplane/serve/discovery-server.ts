@@ -79,6 +79,7 @@ export class DiscoveryServer {
   readonly #acknowledgements = new AcknowledgementReader();
   #forgetting: Disposable | undefined;
   #serials = 0;
+  #turnAtMs: number | undefined;
 
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;
@@ -239,6 +240,14 @@ export class DiscoveryServer {
     return [...this.#gone.values()].map((entry) => entry.proxy);
   }
 
+  #turnMs(): number {
+    if (this.#turnAtMs === undefined) {
+      this.#turnAtMs = this.#options.clock.steadyMs();
+      queueMicrotask(() => (this.#turnAtMs = undefined));
+    }
+    return this.#turnAtMs;
+  }
+
   #open(protocol: DiscoveryProtocol, sink: ResponseSink, proxy: ProxyIdentity): DiscoveryStream {
     const { viewOf, generation, clock, log, metrics, workloads } = this.#options;
     if (proxy.registration !== undefined) workloads?.connected(proxy);
@@ -250,6 +259,7 @@ export class DiscoveryServer {
       viewOf: (typeUrl) => viewOf(proxy, typeUrl),
       generation,
       clock,
+      turnMs: () => this.#turnMs(),
       serial: this.#serials,
       bodies: this.#bodies,
       pending: () => this.#pumpLater(stream),

@@ -46,6 +46,8 @@ export interface DiscoveryStreamOptions {
   readonly viewOf: (typeUrl: string) => ResourceView;
   readonly generation: () => number;
   readonly clock: Clock;
+  /** The time of this turn of the event loop. All streams learn of a change in one turn. */
+  readonly turnMs: () => number;
   readonly observer: StreamObserver;
   /** Unique in this process. Nonces begin with it. */
   readonly serial: number;
@@ -296,9 +298,14 @@ export class DiscoveryStream {
 
   #noteClusters(delivery: Delivery, part: "asked" | "changed" | "removed"): void {
     const endpoints = this.subscriptions.get(typeUrls.endpoint);
+    const isFirst = part === "asked" && this.#knownClusters.begin(delivery.groups);
     let sent = 0;
     for (const group of delivery.groups) {
       sent += group.length;
+      if (isFirst) {
+        if (this.proxy.envoy) for (const { name } of group) this.#owed.add(name);
+        continue;
+      }
       for (const { name, version } of group) {
         const known = this.#knownClusters.get(name);
         // Clusters without endpoints in EDS (found by DNS, or the original destination) have nothing to wait for.
@@ -315,7 +322,7 @@ export class DiscoveryStream {
       const names = new Set(delivery.groups.flatMap((group) => group.map(({ name }) => name)));
       for (const name of this.#knownClusters.names()) if (!names.has(name)) this.#forgetCluster(name);
     }
-    if (part === "asked") this.#knownClusters.share(delivery.groups);
+    if (part === "asked" && !isFirst) this.#knownClusters.share(delivery.groups);
     if (endpoints !== undefined) endpoints.askIfAny(this.#takeOwed(endpoints.names), this.#options.generation());
   }
 
@@ -376,7 +383,7 @@ export class DiscoveryStream {
   #open(typeUrl: string): Subscription {
     if (this.subscriptions.size >= maxTypes)
       throw userError("bad-request", `a stream may ask for ${maxTypes} types of resources at most`);
-    const { viewOf, generation, clock, pending } = this.#options;
+    const { viewOf, generation, turnMs, pending } = this.#options;
     const view = viewOf(typeUrl);
     const subscription = new Subscription(typeUrl, view);
     this.subscriptions.set(typeUrl, subscription);
@@ -384,7 +391,7 @@ export class DiscoveryStream {
     this.#viewSubscriptions.push(
       view.subscribe((names) => {
         // A question that waits may be answered now, whatever was told.
-        const isDue = subscription.change(names, generation(), clock.steadyMs()) || subscription.hasAsked;
+        const isDue = subscription.change(names, generation(), turnMs()) || subscription.hasAsked;
         if (!isDue) return;
         this.#mayBeDue = true;
         pending();

@@ -26,3 +26,21 @@ test("a client's known resources are the same whether a shared list or its own e
   known.delete("own");
   assert.deepEqual([shown(known), known.size], [{ a: "1", b: "2", c: "3" }, 3]);
 });
+
+test("a client that has nothing knows what its first lists say, and changes as any other", () => {
+  const known = new KnownResources();
+  assert.ok(known.begin([[resource("a", "1")], [resource("b", "2"), resource("c", "1")]]));
+  assert.deepEqual([shown(known), known.size], [{ a: "1", b: "2", c: "1" }, 3]);
+  known.set("a", "2");
+  known.delete("b");
+  known.set("d", "1");
+  assert.deepEqual([shown(known), known.size], [{ a: "2", c: "1", d: "1" }, 3]);
+  assert.equal(known.begin([[resource("e", "1")]]), false);
+  assert.deepEqual([shown(known), known.size], [{ a: "2", c: "1", d: "1" }, 3]);
+});
+
+test("lists with a common name are no beginning, because a client has one version of it", () => {
+  const known = new KnownResources();
+  assert.equal(known.begin([[resource("a", "1")], [resource("a", "2"), resource("b", "1")]]), false);
+  assert.deepEqual([shown(known), known.size], [{}, 0]);
+});

@@ -26,6 +26,20 @@ export class KnownResources {
     return this.#own.has(name) ? this.#own.get(name) : this.#sharedVersion(name);
   }
 
+  /**
+   * Records that a client that has nothing was sent these lists, without looking at each resource. Returns false if it
+   * has something already, or if a name is in two lists. The lists must not change any more.
+   */
+  begin(lists: readonly (readonly EncodedResource[])[]): boolean {
+    if (this.#size > 0 || this.#own.size > 0) return false;
+    const shared = lists.map(versionsOf).toSorted((left, right) => right.size - left.size);
+    for (const [index, list] of shared.entries())
+      if (shared.slice(0, index).some((larger) => haveCommonName(list, larger))) return false;
+    this.#shared = shared;
+    for (const list of shared) this.#size += list.size;
+    return true;
+  }
+
   set(name: string, version: string): void {
     if (this.get(name) === undefined) this.#size += 1;
     if (this.#sharedVersion(name) === version) this.#own.delete(name);
@@ -64,4 +78,9 @@ export class KnownResources {
     }
     return undefined;
   }
+}
+
+function haveCommonName(small: ReadonlyMap<string, string>, large: ReadonlyMap<string, string>): boolean {
+  for (const name of small.keys()) if (large.has(name)) return true;
+  return false;
 }

@@ -34,11 +34,18 @@ export interface Delivery {
 }
 
 const noRange: GenerationRange = { first: 0, last: 0 };
+let latestRange = noRange;
+
+/** The range of one generation. All streams of a change share the object. */
+function rangeOf(generation: number): GenerationRange {
+  if (latestRange.last !== generation) latestRange = { first: generation, last: generation };
+  return latestRange;
+}
 /** A longer list of changed names is stored as a set. */
 const maxToldNames = 16;
 
 /** The resources of a list of names, as the previous stream found them. Other streams mostly find the same. */
-const resourcesOfTold = memos.memo<readonly string[], ResourceGroups>("resources-of-changes");
+const resourcesOfTold = memos.brief<readonly string[], ResourceGroups>("resources-of-changes");
 
 /**
  * One stream's interest in one type: what it wants, what must still be sent to it, and what it has answered. Changes
@@ -150,7 +157,7 @@ export class Subscription {
   change(names: readonly string[], generation: number, nowMs: number): boolean {
     if (this.#range === undefined && this.#wantsAllOf(names)) {
       this.#told = names;
-      this.#range = { first: generation, last: generation };
+      this.#range = rangeOf(generation);
       this.#sinceMs = nowMs;
       return true;
     }

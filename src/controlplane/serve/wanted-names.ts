@@ -53,7 +53,7 @@ export class WantedNames {
    * strings.
    */
   addAll(names: readonly string[], view: ResourceView): void {
-    if (this.size === 0 && names.length >= leastShared && view.groups !== undefined) this.#share(names, view);
+    if (this.size === 0 && names.length >= leastShared && view.groups !== undefined && this.#share(names, view)) return;
     for (const name of names) if (!this.has(name)) this.add(view.get(name)?.name ?? name);
   }
 
@@ -62,14 +62,16 @@ export class WantedNames {
     yield* this.#own;
   }
 
-  #share(names: readonly string[], view: ResourceView): void {
+  /** Returns whether the shared names are all that the client asks for. */
+  #share(names: readonly string[], view: ResourceView): boolean {
     const asked = new Set(names);
     const shared = groupsOf(view)
       .map(namesOf)
       .find((list) => list.size >= leastShared && list.size <= asked.size && isWithin(list, asked));
-    if (shared === undefined) return;
+    if (shared === undefined) return false;
     this.#shared = shared;
     this.#gone.clear();
+    return shared.size === asked.size;
   }
 }
 

@@ -48,6 +48,19 @@ test("a memo by keys has a value for each key of an object, and evicts the oldes
   assert.equal(words.stats.size, 4096);
 });
 
+test("a memo of brief objects counts collected ones until it is full, and then starts again", async () => {
+  const memos = new Memos();
+  const brief = memos.brief<object, number>("brief", 3);
+  for (let index = 0; index < 2; index += 1) brief.set({}, index);
+  await collect();
+  assert.equal(brief.stats.size, 2);
+  const kept = {};
+  brief.set(kept, 2);
+  assert.deepEqual([brief.get(kept), brief.stats.size], [2, 3]);
+  brief.set({}, 3);
+  assert.deepEqual([brief.get(kept), brief.stats.size], [undefined, 1]);
+});
+
 test("a memo that is full forgets everything, and fills again", () => {
   const memos = new Memos();
   const small = memos.memo<object, number>("small", 2);

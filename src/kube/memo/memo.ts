@@ -1,7 +1,10 @@
 import { invariant } from "../../base/index.ts";
 
 export interface MemoStats {
-  /** Stored values, with those of objects that are gone but not collected yet. */
+  /**
+   * Stored values, with those of objects that are gone but not collected yet. A memo of brief objects counts all of
+   * them until it starts again.
+   */
   readonly size: number;
   /** How often a value was computed or replaced. */
   readonly computations: number;
@@ -14,6 +17,9 @@ const maxValues = 1_000_000;
  */
 const maxKeys = 4096;
 
+/** The bound of a memo of brief objects. Nearly all of its values are gone. */
+const maxBriefValues = 10_000;
+
 /** How many of a memo's values go when their object is collected. */
 interface Share {
   values: number;
@@ -24,23 +30,30 @@ const single: Share = { values: 1 };
 /** Values by object. An object that is collected takes its values with it. */
 class MemoStore<Kept> {
   readonly kept = new WeakMap<object, Kept>();
-  readonly #collected = new FinalizationRegistry<Share>((share) => (this.size -= share.values));
+  readonly #collected: FinalizationRegistry<Share> | undefined;
   size = 0;
+
+  constructor(isBrief: boolean) {
+    this.#collected = isBrief ? undefined : new FinalizationRegistry<Share>((share) => (this.size -= share.values));
+  }
 
   add(subject: object, kept: Kept, share: Share): void {
     this.kept.set(subject, kept);
-    this.#collected.register(subject, share);
+    this.#collected?.register(subject, share);
   }
 }
 
 /** What both kinds of memos share. */
 abstract class BoundedMemo<Kept> {
   readonly #maxValues: number;
-  #store = new MemoStore<Kept>();
+  readonly #isBrief: boolean;
+  #store: MemoStore<Kept>;
   #computations = 0;
 
-  constructor(max: number) {
+  constructor(max: number, isBrief = false) {
     this.#maxValues = max;
+    this.#isBrief = isBrief;
+    this.#store = new MemoStore(isBrief);
   }
 
   get stats(): MemoStats {
@@ -54,7 +67,7 @@ abstract class BoundedMemo<Kept> {
   /** The store for one value more. */
   protected storeForOneMore(): MemoStore<Kept> {
     this.#computations += 1;
-    if (this.#store.size >= this.#maxValues) this.#store = new MemoStore();
+    if (this.#store.size >= this.#maxValues) this.#store = new MemoStore(this.#isBrief);
     return this.#store;
   }
 }
@@ -122,6 +135,14 @@ export class Memos {
 
   memo<Subject extends object, Value>(name: string, max = maxValues): Memo<Subject, Value> {
     return this.#added(name, new Memo<Subject, Value>(max));
+  }
+
+  /**
+   * For objects that live for one change, such as the list of its names. Learning that an object was collected costs
+   * more than such a value is worth.
+   */
+  brief<Subject extends object, Value>(name: string, max = maxBriefValues): Memo<Subject, Value> {
+    return this.#added(name, new Memo<Subject, Value>(max, true));
   }
 
   keyed<Subject extends object, Value>(name: string, max = maxValues): KeyedMemo<Subject, Value> {

@@ -96,8 +96,8 @@ export class Http2Session<Stream extends SessionStream> {
     }
     this.#heardAtMs = nowMs;
     const isWaiting = this.#reader.isDeferred;
-    this.#turn(nowMs, () => this.#reader.push(chunk));
-    if (!isWaiting) this.#tellDeferred();
+    this.#turn(nowMs, chunk);
+    if (!isWaiting && this.#reader.isDeferred) this.#tellDeferred();
   }
 
   /** Whether input waits because the peer has opened as many streams as it may for now. */
@@ -108,7 +108,7 @@ export class Http2Session<Stream extends SessionStream> {
   /** Must be called in a later turn after {@link SessionPort.deferred}. */
   proceed(nowMs: number): void {
     if (!this.isDeferred) return;
-    this.#turn(nowMs, () => this.#reader.proceed());
+    this.#turn(nowMs);
     this.#tellDeferred();
   }
 
@@ -122,13 +122,15 @@ export class Http2Session<Stream extends SessionStream> {
     if (this.isDeferred) this.#core.port.deferred(this.#core.budget.wait());
   }
 
-  #turn(nowMs: number, read: () => void): void {
+  /** Reads a chunk, or what waits of earlier ones. */
+  #turn(nowMs: number, chunk?: Buffer): void {
     const core = this.#core;
     core.nowMs = nowMs;
     core.budget.nowMs = nowMs;
     core.openedInTurn = 0;
     try {
-      read();
+      if (chunk === undefined) this.#reader.proceed();
+      else this.#reader.push(chunk);
     } catch (error) {
       this.#fail(
         error instanceof Http2ConnectionError
