@@ -14,7 +14,6 @@ const systemNamespaces: ReadonlySet<string> = new Set([
   "kube-node-lease",
   "local-path-storage",
 ]);
-const proxyContainer = "istio-proxy";
 
 /**
  * Whether to inject a pod that reached the webhook. The label overrides the annotation. If they are true or false, they
@@ -29,7 +28,6 @@ export function injectionDecision(
   const { labels = {}, annotations = {} } = pod.metadata;
   if (pod.spec?.hostNetwork === true) return no("it is on the host's network");
   if (systemNamespaces.has(namespace)) return no(`${namespace} is a namespace of the cluster itself`);
-  if (annotations[podAnnotations.status] !== undefined && hasProxy(pod)) return no("it has been injected already");
   if (annotations[podAnnotations.redirection] === "enabled") return no("a ztunnel captures its traffic");
   const asked = labels[podLabels.inject] ?? annotations[podAnnotations.inject];
   const mode = labels[podLabels.dataplaneMode];
@@ -53,10 +51,4 @@ function selects(selector: LabelSelector, labels: Labels): boolean {
   const isEmpty =
     Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;
   return !isEmpty && matchesLabelSelector(selector, labels);
-}
-
-function hasProxy(pod: Pod): boolean {
-  return [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].some(
-    (container) => container.name === proxyContainer,
-  );
 }

@@ -121,13 +121,12 @@ test("the patch contains only the changes of the injection", () => {
   );
 });
 
-test("injection skips pods on the host's network, injected ones, ambient ones, and excluded ones by label, annotation or selector", () => {
+test("injection skips pods on the host's network, ambient ones, and excluded ones by label, annotation or selector", () => {
   const reasons = (given: Pod, using = context(), namespaceLabels = {}): string | undefined => {
     const outcome = inject(given, using, namespaceLabels);
     return outcome.kind === "skipped" ? outcome.reason : undefined;
   };
   assert.match(reasons(pod({ spec: { hostNetwork: true } })) ?? "", /host's network/);
-  assert.match(reasons(injected(pod())) ?? "", /injected already/);
   assert.match(reasons(pod(), context(), { "istio.io/dataplane-mode": "ambient" }) ?? "", /namespace is labelled/);
   assert.match(reasons(pod({ labels: { "istio.io/dataplane-mode": "ambient" } })) ?? "", /ambient/);
   assert.match(reasons(pod({ annotations: { "ambient.istio.io/redirection": "enabled" } })) ?? "", /ztunnel/);

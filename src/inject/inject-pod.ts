@@ -14,9 +14,10 @@ import { findAnyContainer, findContainer, mergeStrategically, moveContainer, wit
 import { podProxyConfig, type MeshForInjection, type PodProxyConfig } from "./mesh.ts";
 import { ownerOf } from "./owner.ts";
 import { proxyConfigLayers } from "./proxy-config-layers.ts";
-import { applicationProbers, rewriteProbes } from "./probes.ts";
-import { mergePrometheus, securePortAnnotation } from "./prometheus.ts";
+import { applicationProbers, probersVariable, rewriteProbes } from "./probes.ts";
+import { applicationVariable, mergePrometheus, securePortAnnotation } from "./prometheus.ts";
 import { sidecarTemplate } from "./sidecar-template.ts";
+import { withoutInjection } from "./strip-injection.ts";
 import { proxyContainerName, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
 /** The configuration of the revision that injects. */
@@ -60,9 +61,12 @@ const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>>
 /** A container with this image stands for the template's own container and gets its image. */
 const autoImage = "auto";
 
-/** Decides on a pod and injects it. Throws a user error for the pod's creator if an annotation cannot be used. */
+/**
+ * Decides on a pod and injects it. A pod that was injected before, by `kube-inject` or another webhook, gets this
+ * revision's sidecar in place of the former one. Throws a user error for the pod's creator if an annotation cannot be used.
+ */
 export function injectPod(given: InjectionRequest, context: InjectionContext): InjectionOutcome {
-  const request = { ...given, pod: withoutNulls(given.pod) };
+  const request = { ...given, pod: withoutInjection(withoutNulls(given.pod)) };
   const { pod, namespace, namespaceLabels } = request;
   const decision = injectionDecision(pod, namespace, namespaceLabels, context.settings);
   if (!decision.inject) return { kind: "skipped", reason: decision.reason };
@@ -253,12 +257,11 @@ function finish(
   const metrics = mergePrometheus(pod, input.mesh, statusPort);
   if (metrics !== undefined) {
     pod = withAnnotations(pod, metrics.annotations);
-    if (metrics.application !== undefined)
-      environment.push({ name: "ISTIO_PROMETHEUS_ANNOTATIONS", value: metrics.application });
+    if (metrics.application !== undefined) environment.push({ name: applicationVariable, value: metrics.application });
   }
   if (answers && findAnyContainer(pod, proxyContainerName) !== undefined && rewritesProbes(merged, settings)) {
     const probers = applicationProbers(pod, statusPort);
-    if (probers !== undefined) environment.push({ name: "ISTIO_KUBE_APP_PROBERS", value: probers });
+    if (probers !== undefined) environment.push({ name: probersVariable, value: probers });
     pod = rewriteProbes(pod, statusPort);
   }
   pod = withProxyEnvironment(pod, environment);
@@ -298,7 +301,7 @@ function withProxyEnvironment(pod: Pod, environment: readonly { name: string; va
   };
 }
 
-/** Describes what was added, for people, tools, and injectors that must not inject again. */
+/** Describes what was added, for people, tools, and injectors that inject again. */
 function injectionStatus({ spec }: InjectedPod, revision: string): string {
   const names = (list: readonly { name: string }[] | undefined): string[] | null =>
     list === undefined || list.length === 0 ? null : list.map(({ name }) => name);

@@ -2,6 +2,8 @@ import type { Container, LifecycleHandler, Pod, Probe } from "../api/kubernetes/
 
 const proxyContainer = "istio-proxy";
 const kinds = { readinessProbe: "readyz", livenessProbe: "livez", startupProbe: "startupz" } as const;
+/** The proxy's variable with the probes that it makes. */
+export const probersVariable = "ISTIO_KUBE_APP_PROBERS";
 const hooks = { preStop: "prestopz", postStart: "poststartz" } as const;
 
 /** A probe that the proxy makes in place of the kubelet, under the path that the kubelet requests. */
@@ -82,6 +84,57 @@ function rewriteContainer(container: Container, statusPort: number): Container {
     lifecycle[field] = { ...rest, httpGet: proxied(hook.httpGet, pathOf(container, path), statusPort) };
   }
   return { ...rewritten, lifecycle };
+}
+
+/**
+ * Writes the application's own probes and hooks back, in which names of ports have become numbers. `text` is the value of
+ * {@link probersVariable}.
+ */
+export function restoreProbes(pod: Pod, text: string | undefined): Pod {
+  const probers = readProbers(text);
+  if (probers === undefined || pod.spec === undefined) return pod;
+  const restored = <Handler extends Probe | LifecycleHandler>(handler: Handler): Handler => {
+    const path = handler.httpGet?.path ?? "";
+    const prober = path.startsWith("/app-health/") && Object.hasOwn(probers, path) ? probers[path] : undefined;
+    if (typeof prober !== "object" || prober === null) return handler;
+    const { httpGet: _proxied, ...rest } = handler;
+    const { timeoutSeconds: _kept, ...own } = prober;
+    return { ...rest, ...own } as Handler;
+  };
+  const restore = (container: Container): Container => {
+    const own: Container = { ...container };
+    for (const [field] of entriesOf(kinds)) {
+      const probe = container[field];
+      if (probe !== undefined) own[field] = restored(probe);
+    }
+    if (container.lifecycle === undefined) return own;
+    const lifecycle = { ...container.lifecycle };
+    for (const [field] of entriesOf(hooks)) {
+      const hook = lifecycle[field];
+      if (hook !== undefined) lifecycle[field] = restored(hook);
+    }
+    return { ...own, lifecycle };
+  };
+  const { containers, initContainers } = pod.spec;
+  return {
+    ...pod,
+    spec: {
+      ...pod.spec,
+      containers: containers.map(restore),
+      ...(initContainers === undefined ? {} : { initContainers: initContainers.map(restore) }),
+    },
+  };
+}
+
+/** Anybody may have written a variable. */
+function readProbers(text: string | undefined): Readonly<Record<string, Prober>> | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, Prober>) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The kubelet still runs commands itself. */

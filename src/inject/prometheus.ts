@@ -23,6 +23,10 @@ const reservedPorts: ReadonlySet<number> = new Set([
 ]);
 const maxPort = 65_535;
 
+/** The proxy's variable with the address of the application's own metrics. */
+export const applicationVariable = "ISTIO_PROMETHEUS_ANNOTATIONS";
+const mergedPath = "/stats/prometheus";
+
 export interface PrometheusMerge {
   readonly annotations: Record<string, string>;
   /**
@@ -58,7 +62,7 @@ export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: nu
     annotations: {
       ...kept,
       "prometheus.io/port": String(statusPort),
-      "prometheus.io/path": "/stats/prometheus",
+      "prometheus.io/path": mergedPath,
       "prometheus.io/scrape": "true",
     },
     application:
@@ -68,8 +72,49 @@ export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: nu
   };
 }
 
+/** The annotations before {@link mergePrometheus}. `application` is the value of {@link applicationVariable}. */
+export function restoredPrometheus(
+  annotations: Readonly<Record<string, string>>,
+  application: string | undefined,
+): Record<string, string> {
+  if (annotations["prometheus.io/path"] !== mergedPath) return { ...annotations };
+  const merged: ReadonlySet<string> = new Set(["prometheus.io/port", "prometheus.io/path", "prometheus.io/scrape"]);
+  const kept: Record<string, string> = Object.fromEntries(
+    Object.entries(annotations).filter(([name]) => !merged.has(name)),
+  );
+  const { targets, ...own } = readApplication(application);
+  for (const [word, value] of Object.entries(own))
+    if (typeof value === "string" && value !== "") kept[`prometheus.io/${word}`] = value;
+  if (targets !== undefined)
+    kept[podAnnotations.scrapeTargets] = targets.map(({ port, path }) => `${port}:${path}`).join(",");
+  return kept;
+}
+
+interface Target {
+  readonly port: string;
+  readonly path: string;
+}
+
+interface Application {
+  readonly scrape?: string;
+  readonly path?: string;
+  readonly port?: string;
+  readonly targets?: readonly Target[];
+}
+
+/** Anybody may have written a variable. */
+function readApplication(text: string | undefined): Application {
+  if (text === undefined) return {};
+  try {
+    const { scrape = "", path = "", port = "", targets } = JSON.parse(text) as Application;
+    return { scrape, path, port, ...(Array.isArray(targets) ? { targets: targets as readonly Target[] } : {}) };
+  } catch {
+    return {};
+  }
+}
+
 /** Pairs `port:path` with commas between them. Upstream's default for the path. */
-function parseTargets(text = ""): readonly { readonly port: string; readonly path: string }[] {
+function parseTargets(text = ""): readonly Target[] {
   const entries = text
     .split(",")
     .map((entry) => entry.trim())

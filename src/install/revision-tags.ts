@@ -1,6 +1,6 @@
 import { isTree } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { defaultValidator, defaultWebhooksOf, revisionTag } from "./components/webhooks.ts";
+import { defaultValidator, revisionTag, unnamedWebhooks } from "./components/webhooks.ts";
 import { revisionTagService } from "./components/revision-tag-service.ts";
 import { resolveSettings, type InstallSettings } from "./settings.ts";
 
@@ -45,19 +45,16 @@ function withClient({ webhooks, ...rest }: UntypedObject, clientConfig: Tree): U
 }
 
 const neverMatches = { matchLabels: { "istio.io/deactivated": "never-match" } } as const;
-const defaultNames = new Set([
-  "namespace.sidecar-injector.istio.io",
-  "object.sidecar-injector.istio.io",
-  "auto.sidecar-injector.istio.io",
-]);
 
 /**
- * Disables the webhooks of an unnamed control plane for pods that name no revision, because the tag `default` leads
- * elsewhere.
+ * Disables the webhooks of an unnamed control plane, because the tag `default` leads elsewhere, as upstream does. The
+ * tag's webhooks select the same pods, those with `istio.io/rev=default` too. Of two injections of one pod the last one
+ * counts, and webhooks run in the order of their names: the tag's comes first.
  */
 export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
+  const selectors = unnamedWebhooks();
   return webhooks.map((webhook) =>
-    defaultNames.has(String(webhook["name"]))
+    selectors.some(({ name }) => name === webhook["name"])
       ? { ...webhook, namespaceSelector: neverMatches, objectSelector: neverMatches }
       : webhook,
   );
@@ -65,7 +62,7 @@ export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
 
 /** The opposite of {@link deactivateDefault}. */
 export function reactivateDefault(webhooks: readonly Tree[]): Tree[] {
-  const selectors = defaultWebhooksOf();
+  const selectors = unnamedWebhooks();
   return webhooks.map((webhook) => {
     const found = selectors.find(({ name }) => name === webhook["name"]);
     return found === undefined

@@ -160,8 +160,8 @@ function withoutForeign(
  * The injector of an unnamed control plane. It injects by default only if the tag `default` does not lead elsewhere.
  */
 function withoutDefault(object: UntypedObject): UntypedObject {
-  if (object.kind !== "MutatingWebhookConfiguration" || object.metadata.labels?.["istio.io/tag"] !== undefined)
-    return object;
+  const { "istio.io/tag": tag, "istio.io/rev": revision } = object.metadata.labels ?? {};
+  if (object.kind !== "MutatingWebhookConfiguration" || tag !== undefined || revision !== "default") return object;
   return { ...object, webhooks: deactivateDefault(object["webhooks"] as Readonly<Record<string, unknown>>[]) };
 }
 

@@ -59,9 +59,9 @@ const everybody: Selectors = {
   object: [absent("sidecar.istio.io/inject"), absent("istio.io/rev")],
 };
 
-/** All selectors for pods that name no revision. */
-export function defaultWebhooksOf(): readonly Selectors[] {
-  return [...defaultSelectors, everybody];
+/** All webhooks that an unnamed control plane can have: for pods that name the revision `default`, or none. */
+export function unnamedWebhooks(): readonly Selectors[] {
+  return [...revisionSelectors("default"), ...defaultSelectors, everybody];
 }
 
 function selectorsOf(revision: string, isDefault: boolean, settings: InstallSettings): readonly Selectors[] {

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Pod } from "../api/kubernetes/index.ts";
+import { injectPod, readInjectionSettings, readMeshForInjection } from "./index.ts";
+
+function injectedBy(revision: string, tag: string, pod: Pod): Pod {
+  const settings = readInjectionSettings(
+    {},
+    { hub: "hub", tag, istioNamespace: "istio-system", revision, clusterName: "Kubernetes", network: "" },
+  );
+  const context = {
+    settings,
+    mesh: readMeshForInjection({ enablePrometheusMerge: true }),
+    revision,
+    nativeSidecars: true,
+    proxyConfigs: [],
+  };
+  const outcome = injectPod({ pod, namespace: "demo", namespaceLabels: {} }, context);
+  assert.ok(outcome.kind === "injected", JSON.stringify(outcome));
+  return outcome.pod;
+}
+
+const web: Pod = {
+  metadata: {
+    name: "web",
+    labels: { app: "web" },
+    annotations: { "prometheus.io/port": "9090", "prometheus.io/path": "/own", "prometheus.io/scrape": "true" },
+  },
+  spec: {
+    containers: [
+      {
+        name: "web",
+        image: "web:1",
+        readinessProbe: { httpGet: { path: "/ready", port: 8080 }, timeoutSeconds: 3 },
+        livenessProbe: { tcpSocket: { port: 8080 } },
+        startupProbe: { grpc: { port: 8081 } },
+        lifecycle: { preStop: { httpGet: { path: "/leave", port: 8080 } } },
+      },
+    ],
+    volumes: [{ name: "own", emptyDir: {} }],
+  },
+};
+
+test("a pod that another revision injected gets this revision's sidecar, and the same probes and metrics as without the other", () => {
+  const again = injectedBy("new", "2", injectedBy("old", "1", web));
+  assert.deepEqual(again, injectedBy("new", "2", web));
+  const proxy = again.spec?.initContainers?.find(({ name }) => name === "istio-proxy");
+  assert.equal(proxy?.image, "hub/proxyv2:2");
+  assert.equal(again.metadata.annotations?.["istio.io/rev"], "new");
+});
+
+test("changes to the sidecar that a user wrote stay when another revision injects", () => {
+  const own: Pod = {
+    ...web,
+    spec: {
+      containers: [
+        ...(web.spec?.containers ?? []),
+        { name: "istio-proxy", image: "auto", resources: { limits: { cpu: "3" } } },
+      ],
+    },
+  };
+  const proxy = injectedBy("new", "2", injectedBy("old", "1", own)).spec?.initContainers?.find(
+    ({ name }) => name === "istio-proxy",
+  );
+  assert.equal(proxy?.image, "hub/proxyv2:2");
+  assert.equal(proxy?.resources?.limits?.["cpu"], "3");
+});
+
+test("annotations of an earlier injection that somebody wrote cannot bring a container, and illegible ones are ignored", () => {
+  const first = injectedBy("old", "1", web);
+  const withAnnotation = (name: string, value: string): Pod => ({
+    ...first,
+    metadata: { ...first.metadata, annotations: { ...first.metadata.annotations, [name]: value } },
+  });
+  const smuggled = injectedBy(
+    "new",
+    "2",
+    withAnnotation("proxy.istio.io/overrides", JSON.stringify({ containers: [{ name: "more", image: "evil" }] })),
+  );
+  assert.deepEqual(
+    smuggled.spec?.containers.map(({ name }) => name),
+    ["web"],
+  );
+  for (const status of ["", "[]", "null", "{", '{"containers":1,"volumes":"x"}']) {
+    const { containers, initContainers = [] } = injectedBy(
+      "new",
+      "2",
+      withAnnotation("sidecar.istio.io/status", status),
+    ).spec ?? { containers: [] };
+    const names = [...containers, ...initContainers].map(({ name }) => name);
+    assert.equal(names.filter((name) => name === "istio-proxy").length, 1, status);
+    assert.ok(names.includes("web"));
+  }
+});

@@ -1,0 +1,68 @@
+import type { Container, Pod } from "../api/kubernetes/index.ts";
+import { podAnnotations } from "./annotations.ts";
+import { findAnyContainer } from "./merge-pod.ts";
+import { restoreProbes, probersVariable } from "./probes.ts";
+import { applicationVariable, restoredPrometheus } from "./prometheus.ts";
+import { proxyContainerName } from "./template-input.ts";
+
+type ContainerLists = Partial<Record<"containers" | "initContainers", readonly Container[]>>;
+
+/**
+ * The pod as it was before an injection, as far as the injection has recorded it. So a template that `kube-inject` has
+ * written gets the sidecar of the revision that its namespace names, as upstream does it. Labels that only injection
+ * sets stay: the next one writes them again. A pod without a legible record is returned as it is.
+ */
+export function withoutInjection(pod: Pod): Pod {
+  const { annotations = {} } = pod.metadata;
+  const added = readObject(annotations[podAnnotations.status]);
+  if (added === undefined || pod.spec === undefined) return pod;
+  const environment = environmentOf(findAnyContainer(pod, proxyContainerName));
+  const own = (readObject(annotations[podAnnotations.overrides]) ?? {}) as ContainerLists;
+  const { containers, initContainers, volumes } = pod.spec;
+  const left = <Item extends { readonly name: string }>(list: readonly Item[], names: unknown): Item[] =>
+    Array.isArray(names) ? list.filter(({ name }) => !names.includes(name)) : [...list];
+  // Only changes to containers that injection had added: an annotation cannot bring others into the pod.
+  const changed = (list: readonly Container[] | undefined, names: unknown): Container[] =>
+    Array.isArray(names) && Array.isArray(list)
+      ? (list as readonly Container[]).filter(({ name }) => names.includes(name))
+      : [];
+  const { [podAnnotations.status]: _status, [podAnnotations.overrides]: _overrides, ...kept } = annotations;
+  const stripped: Pod = {
+    ...pod,
+    metadata: {
+      ...pod.metadata,
+      annotations: restoredPrometheus(kept, environment.get(applicationVariable)),
+    },
+    spec: {
+      ...pod.spec,
+      containers: [...left(containers, added["containers"]), ...changed(own.containers, added["containers"])],
+      ...(initContainers === undefined
+        ? {}
+        : {
+            initContainers: [
+              ...left(initContainers, added["initContainers"]),
+              ...changed(own.initContainers, added["initContainers"]),
+            ],
+          }),
+      ...(volumes === undefined ? {} : { volumes: left(volumes, added["volumes"]) }),
+    },
+  };
+  return restoreProbes(stripped, environment.get(probersVariable));
+}
+
+function environmentOf(container: Container | undefined): ReadonlyMap<string, string | undefined> {
+  return new Map((container?.env ?? []).map(({ name, value }) => [name, value]));
+}
+
+/** Anybody may have written an annotation. */
+function readObject(text: string | undefined): Record<string, unknown> | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
