@@ -1,7 +1,7 @@
 import { jsonEqualWithoutNulls, pointerNames, transientError } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-import { isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
+import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
 import { describeReference } from "../decide/index.ts";
 
 export const fieldManager = "serin-rollout";
@@ -57,10 +57,8 @@ export class ObjectAccess {
       contentType: "application/json-patch+json",
     });
     if (answer.status >= 300) {
-      throw transientError(
-        "patch-refused",
-        `${describeReference(object)} ${pointer}: the server answered ${answer.status}: ${answer.text.slice(0, 300)}`,
-      );
+      const subject = { verb: "change", object: `${pointer} in ${describeReference(object)}` };
+      throw transientError("patch-refused", errorOfStatus(subject, answer.status, answer.text).message);
     }
   }
 }

@@ -29,7 +29,8 @@ export function advance(input: DecideInput, step: Step): Decision {
 
 /** A write that somebody keeps undoing, or that the server refuses, fails the step like one that does not settle. */
 function write(input: DecideInput, step: Step, before: StepStatus, writing: readonly Action[]): Decision {
-  const { status, orders, elapsedMs } = input;
+  const { status, orders, elapsedMs, failedWrite } = input;
+  const failure = failedWrite === undefined ? "" : `: ${failedWrite.detail}`;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
   const stalledMs = withoutProgressMs(before) + elapsedMs;
   const held = { ...status, step: { ...before, settlingMs, stalledMs } };
@@ -43,12 +44,12 @@ function write(input: DecideInput, step: Step, before: StepStatus, writing: read
     );
     return fail({ ...input, status: held }, step, {
       because: "write",
-      cause: `${step.title}: what it writes does not stay, or is refused: ${names.slice(0, 3).join(", ")}`,
+      cause: `${step.title}: what it writes does not stay, or is refused: ${names.slice(0, 3).join(", ")}${failure}`,
     });
   }
   return {
-    status: { ...recovered(held), phase: step.phase ?? "Progressing", message: step.title },
-    actions: [...recovery(status), ...writing],
+    status: { ...recovered(held), phase: step.phase ?? "Progressing", message: `${step.title}${failure}` },
+    actions: [...recovery(status), ...(failedWrite?.waits === true ? [] : writing)],
   };
 }
 

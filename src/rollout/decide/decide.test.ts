@@ -123,6 +123,19 @@ test("a step that does not settle within the spec's time is rolled back, and the
   assert.match(failed.status.cause ?? "", /one did not settle in 0.05 s: 0 of 1 ready/);
 });
 
+test("a refused write is told in the message, waits for its repetition, and is the cause of the rollback", () => {
+  const steps = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "b" } as const] }, last];
+  const observation: Observation = { writes: [{ state: "pending", prior: undefined }], settle: [], checks: [] };
+  const given = input({ status: begun, steps, observation, failedWrite: { detail: "422: immutable", waits: true } });
+  const waits = decide(given);
+  assert.equal(waits.status.message, "one: 422: immutable");
+  assert.deepEqual(waits.actions, []);
+  const again = decide({ ...given, failedWrite: { detail: "422: immutable", waits: false } });
+  assert.deepEqual(reasons(again), ["journal", "write"]);
+  const failed = decide({ ...given, orders: { ...orders, settleTimeoutMs: 50 } });
+  assert.match(failed.status.cause ?? "", /or is refused: .*\/data\/a: 422: immutable$/);
+});
+
 test("a rollback keeps the kind of its cause until its end, whatever started it", () => {
   const hasty = { ...orders, settleTimeoutMs: 50 };
   const write = { type: "field", object, pointer: "/data/a", value: "b" } as const;

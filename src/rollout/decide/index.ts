@@ -5,7 +5,7 @@ export { decide, initialStatus } from "./decide.ts";
 export { refusedStatus, type Refusal } from "./hold.ts";
 export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
-export { journalCounts, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
+export { journalCounts, type DecideInput, type Decision, type FailedWrite, type RolloutOrders } from "./input.ts";
 export { judgeCheck } from "./judge-checks.ts";
 export { withApprovals } from "./checks/approvals.ts";
 export { intervalMsOf } from "./checks/looks.ts";

@@ -37,12 +37,20 @@ export interface DecideInput {
   readonly journal: JournalCounts;
   /** The result of the last `undo`. Undefined if this engine has not tried one yet. */
   readonly undo?: UndoReport;
+  /** Set when the step's last write failed. Undefined after a successful one. */
+  readonly failedWrite?: FailedWrite;
   /** Why no step may begin now. The first one is the reason of the pause. */
   readonly blockers: readonly Blocker[];
   readonly group?: GroupView;
   /** Time since the last round by a steady clock, bounded: neither a jump of the clock nor an engine that was down is in it. */
   readonly elapsedMs: number;
   readonly nowMs: number;
+}
+
+export interface FailedWrite {
+  readonly detail: string;
+  /** It is too early to write again. */
+  readonly waits: boolean;
 }
 
 export interface Decision {

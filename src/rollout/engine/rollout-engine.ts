@@ -235,8 +235,7 @@ export class RolloutEngine {
       this.#metrics.error(kind);
       // The engine repeats a failing round without end, so its error must be visible. A conflict or a stale read is no
       // error.
-      const isRace = isKubeCode(error, "conflict") || (error instanceof SerinError && error.code === "read-late");
-      if (!isRace && (this.#options.mayWrite?.() ?? true))
+      if (!isRace(error) && (this.#options.mayWrite?.() ?? true))
         this.#warn(kind, name, "RoundFailed", `tried again: ${messageOf(error)}`);
       throw error;
     }
@@ -380,8 +379,15 @@ export class RolloutEngine {
     }
     this.#board.table.stored(key);
     if (decision.actions.length > 0) {
-      const report = await this.#actions.perform(rollout, decision);
-      this.#board.memory.rememberUndo(key, report);
+      try {
+        const report = await this.#actions.perform(rollout, decision);
+        this.#board.memory.rememberUndo(key, report);
+        this.#board.memory.forgetFailedWrite(key);
+      } catch (error) {
+        if (!isRace(error))
+          this.#board.memory.rememberFailedWrite(key, messageOf(error), this.#options.clock.steadyMs());
+        throw error;
+      }
     }
     if (decision.actions.some(({ type }) => type === "release")) await this.#release(kind, raw);
     this.#show(key, decision.status.phase);
@@ -484,4 +490,8 @@ function originOf({ key, rollout, status }: Round): Omit<CheckOrigin, "step"> {
 /** During an undo, no new change is looked for. */
 function putBackChange({ rollout, status }: Round): DecideInput["change"] {
   return { candidate: status.candidate ?? "", watched: isWatched(rollout) };
+}
+
+function isRace(error: unknown): boolean {
+  return isKubeCode(error, "conflict") || (error instanceof SerinError && error.code === "read-late");
 }

@@ -61,6 +61,7 @@ export class RoundBoard {
     this.table.set(self);
     const { all } = this.table;
     const undo = this.memory.undoReport(key);
+    const failedWrite = this.memory.failedWrite(key, time.steadyMs);
     const group = groupView(self, all);
     const decision = decide({
       orders,
@@ -70,6 +71,7 @@ export class RoundBoard {
       observation,
       journal,
       ...(undo === undefined ? {} : { undo }),
+      ...(failedWrite === undefined ? {} : { failedWrite }),
       blockers: blockers({ self, all, freezes, maxConcurrent: this.#maxConcurrent }),
       ...(group === undefined ? {} : { group }),
       elapsedMs: this.memory.elapsedMs(key, time.steadyMs),

@@ -39,6 +39,21 @@ function writes(rounds: number, next: (round: number) => RolloutStatus): number 
   return count;
 }
 
+test("a write that keeps failing is repeated at once twice, and then ever more rarely", () => {
+  const memory = new RoundMemory();
+  const writtenAtMs: number[] = [];
+  for (let nowMs = 0; nowMs < 60_000; nowMs += 50) {
+    memory.remember(key, initialStatus, nowMs);
+    if (memory.failedWrite(key, nowMs)?.waits === true) continue;
+    writtenAtMs.push(nowMs);
+    memory.rememberFailedWrite(key, "the server refuses it", nowMs);
+  }
+  assert.deepEqual(writtenAtMs, [0, 50, 100, 1100, 3100, 7100, 15_100, 25_100, 35_100, 45_100, 55_100]);
+  assert.equal(memory.failedWrite(key, 60_000)?.detail, "the server refuses it");
+  memory.forgetFailedWrite(key);
+  assert.equal(memory.failedWrite(key, 60_000), undefined);
+});
+
 test("in a minute of waiting the status is stored at the start and every ten seconds", () => {
   assert.equal(
     writes(400, (round) => judging(round)),

@@ -1,12 +1,16 @@
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { RolloutStatus, StepStatus } from "../../api/serin/index.ts";
-import type { Decision, UndoReport } from "../decide/index.ts";
+import type { Decision, FailedWrite, UndoReport } from "../decide/index.ts";
 
 /**
  * The maximum time that one round adds. An engine that was suspended, or waited for an answer, observed nothing
  * meanwhile.
  */
 const maxRoundMs = 5000;
+/** The first repetitions of a failed write follow at once, because most failures are lost races. */
+const failuresAtOnce = 3;
+const firstWriteDelayMs = 1000;
+const maxWriteDelayMs = 10_000;
 /** How often changes of texts and counters alone are stored. Watchers see every wait, but not every figure. */
 export const storeTextsMs = 10_000;
 const maxSuperseded = 16;
@@ -15,6 +19,7 @@ interface Remembered {
   readonly status: RolloutStatus;
   readonly atSteadyMs: number;
   readonly undo: UndoReport | undefined;
+  readonly failure?: { readonly detail: string; readonly count: number; readonly untilSteadyMs: number } | undefined;
   /** When this engine stored the status last, or saw the rollout first. */
   readonly storedAtSteadyMs: number;
 }
@@ -55,7 +60,13 @@ export class RoundMemory {
   remember(key: string, status: RolloutStatus, steadyMs: number): void {
     const last = this.#rounds.get(key);
     const storedAtSteadyMs = last?.storedAtSteadyMs ?? steadyMs;
-    this.#rounds.set(key, { status, atSteadyMs: steadyMs, undo: last?.undo, storedAtSteadyMs });
+    this.#rounds.set(key, {
+      status,
+      atSteadyMs: steadyMs,
+      undo: last?.undo,
+      failure: last?.failure,
+      storedAtSteadyMs,
+    });
   }
 
   /** Whether the decision of the last round is worth a write. */
@@ -80,6 +91,30 @@ export class RoundMemory {
   rememberUndo(key: string, undo: UndoReport | undefined): void {
     const last = this.#rounds.get(key);
     if (last !== undefined) this.#rounds.set(key, { ...last, undo });
+  }
+
+  /** A write of the last round failed. Its repetitions become rarer, whatever else starts a round. */
+  rememberFailedWrite(key: string, detail: string, steadyMs: number): void {
+    const last = this.#rounds.get(key);
+    if (last === undefined) return;
+    const count = (last.failure?.count ?? 0) + 1;
+    const delayMs =
+      count < failuresAtOnce ? 0 : Math.min(maxWriteDelayMs, firstWriteDelayMs * 2 ** (count - failuresAtOnce));
+    this.#rounds.set(key, { ...last, failure: { detail, count, untilSteadyMs: steadyMs + delayMs } });
+  }
+
+  /** All actions of the last round were carried out. */
+  forgetFailedWrite(key: string): void {
+    const last = this.#rounds.get(key);
+    if (last?.failure !== undefined) this.#rounds.set(key, { ...last, failure: undefined });
+  }
+
+  failedWrite(key: string, steadyMs: number): FailedWrite | undefined {
+    const failure = this.#rounds.get(key)?.failure;
+    // A lost race is not worth a message.
+    return failure === undefined || failure.count < failuresAtOnce
+      ? undefined
+      : { detail: failure.detail, waits: steadyMs < failure.untilSteadyMs };
   }
 
   /** This engine has changed the object, so a later read of that version is stale. */

@@ -28,7 +28,7 @@ import { canaryRevision, podRev, restartPointer, rev } from "./sim-mesh.ts";
 
 const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPointer]);
 
-/** The server's error if a patch tests for another value than the current one. */
+/** The server's error if a patch tests for another value than the current one, or a webhook refuses the object. */
 export class PatchRefused extends Error {}
 
 const requestsPerTick = 400;
@@ -49,6 +49,8 @@ export class ModelCluster {
   /** The routes that get no more requests, and those whose counters cannot be read. */
   readonly silent = new Set<string>();
   readonly unanswered = new Set<string>();
+  /** The objects, by {@link referenceKey}, whose changes the server refuses, except those of an undo. */
+  readonly refused = new Set<string>();
   controlPlaneUp = true;
   nowMs = 0;
   readonly #random: Random;
@@ -198,6 +200,7 @@ export class ModelCluster {
     if (write.type === "create") {
       if (this.find(write.object) === undefined) this.#start(this.add(write.object));
     } else if (write.type === "delete") this.#remove(write.object);
+    else if (this.refused.has(referenceKey(write.object))) throw new PatchRefused();
     else this.#set(write.object, write.pointer, write.value, prior);
   }
 

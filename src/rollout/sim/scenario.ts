@@ -47,10 +47,10 @@ export type Disturbance =
 /**
  * A fault that never ends by itself, so that every rollout that waits for it must report it. `silence`: a route gets no
  * more requests. `unanswered`: its counters cannot be read. `theirs`: another writer's value stays. `controlPlaneGone`:
- * no proxy learns of changes.
+ * no proxy learns of changes. `refused`: the server refuses what the engine writes into one object.
  */
 export interface Lasting {
-  readonly type: "silence" | "unanswered" | "theirs" | "controlPlaneGone";
+  readonly type: "silence" | "unanswered" | "theirs" | "controlPlaneGone" | "refused";
   readonly atTick: number;
   readonly rollout: number;
 }
@@ -70,6 +70,8 @@ export interface Scenario {
 /** All disturbances have ended by this tick. */
 export const calmFromTick = 200;
 export const tickMs = 500;
+
+const refusalSalt = 0x4e_f5;
 
 export const namespaces = ["a", "b", "c"] as const;
 
@@ -93,7 +95,7 @@ export function scenarioOf(seed: number): Scenario {
       grouped.length,
     ),
     maxConcurrent: 1 + pick(random, 3),
-    ...(random() < 0.25 ? { lasting: lastingOf(random, grouped.length) } : {}),
+    ...(random() < 0.25 ? { lasting: lastingOf(random, grouped.length, seed) } : {}),
     crashRate: random() < 0.5 ? 0.03 * random() : 0,
     lostRate: random() < 0.5 ? 0.05 * random() : 0,
     staleRate: random() < 0.3 ? 0.1 * random() : 0,
@@ -174,10 +176,12 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
   }
 }
 
-function lastingOf(random: Random, rollouts: number): Lasting {
+function lastingOf(random: Random, rollouts: number, seed: number): Lasting {
   const types = ["silence", "unanswered", "theirs", "controlPlaneGone"] as const;
   const type = types[pick(random, types.length)] ?? "silence";
-  return { type, atTick: pick(random, calmFromTick), rollout: pick(random, rollouts) };
+  const fault = { atTick: pick(random, calmFromTick), rollout: pick(random, rollouts) };
+  // By a generator of its own, so that earlier seeds keep their scenarios.
+  return { type: seededRandom(seed ^ refusalSalt)() < 0.25 ? "refused" : type, ...fault };
 }
 
 /** While an engine is stopped, the rollout on which it works may be aborted. */

@@ -21,7 +21,7 @@ import { hasFinalizer, needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
 import { isWatched, journalNameOf, ordersOf, specCandidate, type Rollout } from "../engine/rollout-object.ts";
 import { isAtRest, lateReadLookMs, nextLookMs } from "../engine/next-look.ts";
-import type { ModelCluster } from "./model-cluster.ts";
+import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
 import type { SimStore } from "./sim-store.ts";
 
 /** Thrown when an engine notices that it no longer leads. */
@@ -179,7 +179,14 @@ export class SimEngine {
     this.board.table.stored(key);
     if (decision.actions.length > 0) {
       this.#fence();
-      yield* this.#perform(key, raw, decision);
+      try {
+        yield* this.#perform(key, raw, decision);
+        this.board.memory.forgetFailedWrite(key);
+      } catch (error) {
+        if (error instanceof PatchRefused)
+          this.board.memory.rememberFailedWrite(key, "the server refuses it", this.#options.now().steadyMs);
+        throw error;
+      }
     }
     if (decision.actions.some(({ type }) => type === "release")) {
       this.#fence();

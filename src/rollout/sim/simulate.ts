@@ -1,6 +1,6 @@
 import { invariant, jsonEqualWithoutNulls, messageOf, type Random, seededRandom } from "../../base/index.ts";
 import type { Freeze, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
-import { isPuttingBack, isUnderWay, undoPatienceMs, type Decision } from "../decide/index.ts";
+import { isPuttingBack, isUnderWay, referenceKey, undoPatienceMs, type Decision } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { ModelCluster, PatchRefused } from "./model-cluster.ts";
@@ -356,7 +356,13 @@ class Simulation {
     this.#note(`${type} of ${sim.name} begins and lasts`);
     if (type === "silence") this.#cluster.silent.add(sim.name);
     if (type === "unanswered") this.#cluster.unanswered.add(sim.name);
+    if (type === "refused") this.#refuse(sim);
     if (type === "theirs") this.#meddle({ type: "meddle", atTick, untilTick: patienceTicks, rollout }, sim, true);
+  }
+
+  #refuse(sim: SimRollout): void {
+    const object = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
+    if (object !== undefined) this.#cluster.refused.add(referenceKey(object));
   }
 
   #disturbAll(disturbance: Disturbance, begins: boolean): void {

@@ -14,7 +14,7 @@ import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
-import { tickMs, type Scenario, type SimRollout } from "./scenario.ts";
+import { calmFromTick, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
 import { minSamples, objectsOf, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
@@ -22,6 +22,9 @@ import type { SimStore } from "./sim-store.ts";
 
 /** A tolerance, because a round may pause for a few ticks between reading and storing. */
 const slackMs = 20 * tickMs;
+
+const minuteMs = 60_000;
+const maxRepetitions = 16;
 
 interface Seen {
   sim: SimRollout;
@@ -35,6 +38,8 @@ interface Seen {
   kept: boolean;
   /** When the status was last written only to update texts and counters. */
   toldAtMs: number;
+  /** When the engine wrote for this step again, in the last minute. */
+  repeated: { readonly step: string; readonly atMs: readonly number[] };
 }
 
 /** Checks the invariants of a simulation. */
@@ -71,6 +76,7 @@ export class Witness {
       if (action.reason === "StepDone") this.#stepDone(key, seen, rollout, status, action.evidence ?? []);
     }
     this.#isWorthWriting(key, seen, rollout.status, status, actions.length);
+    if (actions.some(({ type }) => type === "write")) this.#isPatient(key, seen, rollout.status, status);
     const { step } = status;
     if (step?.settledAt !== undefined && before.step?.settledAt === undefined) {
       seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs);
@@ -101,6 +107,21 @@ export class Witness {
     const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
     invariant(sinceMs >= storeTextsMs, `${key} wrote its status ${sinceMs} ms after the last time: ${status.message}`);
     seen.toldAtMs = this.#cluster.nowMs;
+  }
+
+  /**
+   * Checks in the calm that a write that fails is repeated only rarely, although each repetition starts another round.
+   * Before, engines die and begin anew.
+   */
+  #isPatient(key: string, seen: Seen, stored: RolloutStatus | undefined, status: RolloutStatus): void {
+    if (stored === undefined || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(status))) return;
+    const nowMs = this.#cluster.nowMs;
+    if (nowMs < calmFromTick * tickMs) return;
+    const step = status.step?.id ?? "";
+    const before = seen.repeated.step === step ? seen.repeated.atMs.filter((atMs) => nowMs - atMs < minuteMs) : [];
+    seen.repeated = { step, atMs: [...before, nowMs] };
+    const count = seen.repeated.atMs.length;
+    invariant(count <= maxRepetitions, `${key} wrote the same ${count} times in a minute: ${status.message}`);
   }
 
   #begun(key: string, rollout: Rollout, status: RolloutStatus, nowMs: number, freezes: readonly Freeze[]): void {
@@ -192,6 +213,7 @@ export class Witness {
     else
       invariant(
         (cause.includes("after its restart") && did("meddle")) ||
+          (lasting === "refused" && cause.includes("or is refused")) ||
           /aborted by|^group g|another change|was deleted|journal still holds/.test(cause),
         `${key} was rolled back: ${cause}`,
       );
@@ -311,6 +333,7 @@ export class Witness {
       last: undefined,
       kept: false,
       toldAtMs: Number.NEGATIVE_INFINITY,
+      repeated: { step: "", atMs: [] },
     };
     this.#seen.set(key, seen);
     return seen;
