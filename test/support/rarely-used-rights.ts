@@ -14,7 +14,7 @@ const bySteps = [
   at(access, 'client.raw("PATCH", path'),
   at(access, "client.delete(kindOf(object"),
 ];
-const lists = at("src/rollout/observe/mesh-world/mesh-world.ts", "client.list(kind, { labelSelector }");
+const lists = at("src/rollout/observe/mesh-world/retirable.ts", "client.list(kind, { labelSelector }");
 const roles = "clusterroles.rbac.authorization.k8s.io roles.rbac.authorization.k8s.io";
 const bindings = "clusterrolebindings.rbac.authorization.k8s.io rolebindings.rbac.authorization.k8s.io";
 const webhooks =
@@ -58,6 +58,19 @@ const ofEngine: readonly RareRights[] = [
     rights: [
       ...each(engine, "get patch", "meshupgrades.rollout.serin.dev"),
       ...each(engine, "update", "meshupgrades/status.rollout.serin.dev"),
+    ],
+  },
+  {
+    feature: "an upgrade of the mesh moves Gateways of every class",
+    usedAt: [at("src/rollout/observe/mesh-world/gateways.ts", "client.list(gatewayClassKind)")],
+    rights: each(engine, "list", "gatewayclasses.gateway.networking.k8s.io"),
+  },
+  {
+    feature: "an upgrade of the mesh retires a control plane that an operator brought",
+    usedAt: bySteps,
+    rights: [
+      ...each(engine, "get patch", "istiooperators.install.istio.io"),
+      ...each(engine, "get create delete", "istios.istio.banzaicloud.io"),
     ],
   },
   {

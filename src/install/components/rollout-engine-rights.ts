@@ -37,6 +37,10 @@ const meshUpgrades: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["namespaces", "pods"], verbs: [...manage, "watch"] },
   { apiGroups: [""], resources: ["services", "serviceaccounts", "configmaps"], verbs: manage },
   { apiGroups: [""], resources: ["serviceaccounts/token"], verbs: ["create"] },
+  { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: ["list"] },
+  // The objects of operators that bring a control plane, which would restore it.
+  { apiGroups: ["install.istio.io"], resources: ["istiooperators"], verbs: ["get", "patch"] },
+  { apiGroups: ["istio.banzaicloud.io"], resources: ["istios"], verbs: ["get", "create", "delete"] },
   { apiGroups: ["apps"], resources: ["deployments", "daemonsets", "statefulsets"], verbs: [...manage, "watch"] },
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: manage },
   { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: manage },

@@ -102,8 +102,7 @@ export class Planner {
     const { view, clock } = this.#options;
     const begunMs = clock.steadyMs();
     if (begunMs - kept.namespaces.atMs < kept.namespaces.tookMs * namespacesRest) return kept.world;
-    const { tags } = kept;
-    const namespaces = await observeNamespaces({ view, upgrade, prior: new PriorValues(journal), tags });
+    const namespaces = await observeNamespaces({ view, upgrade, prior: new PriorValues(journal), leads: kept.leads });
     kept.world = { ...kept.world, namespaces };
     kept.namespaces = { atMs: clock.steadyMs(), tookMs: clock.steadyMs() - begunMs };
     return kept.world;

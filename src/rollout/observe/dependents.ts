@@ -6,6 +6,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import { injectionLabel, probeNamespace, revisionLabel, type Dependent } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import { operatorObjectOf } from "./operator-objects.ts";
 import { dependentProxies } from "./pilots.ts";
 import { isLive, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
 
@@ -44,13 +45,30 @@ function connectedProxy(view: ClusterView, id: string): Dependent {
   const dot = id.lastIndexOf(".");
   const [name, namespace] = [id.slice(0, dot), id.slice(dot + 1)];
   const pod = view.pods.get(`${namespace}/${name}`);
-  if (pod !== undefined && isInstalledGateway(pod))
-    return { type: "installedGateway", name, namespace, workload: workloadOf(pod), text: `proxy ${id}` };
-  return { type: "proxy", name, namespace, text: `proxy ${id}` };
+  return (
+    (pod === undefined ? undefined : gatewayOf(view, pod, `proxy ${id}`)) ?? {
+      type: "proxy",
+      name,
+      namespace,
+      text: `proxy ${id}`,
+    }
+  );
 }
 
 function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
   return /^(Ingress|Egress)Gateways$/.test(labels[componentLabel] ?? "");
+}
+
+/** The gateway of an installation or of an operator whose pod this is. */
+function gatewayOf(view: ClusterView, pod: Pod, text: string): Dependent | undefined {
+  const { name = "", namespace = "" } = pod.metadata;
+  const workload = workloadOf(pod);
+  const own = { namespace, workload, proxy: `${name}.${namespace}`, text };
+  const deployment = workload.kind === "Deployment" ? view.deployments.get(`${namespace}/${workload.name}`) : undefined;
+  const owner = deployment === undefined ? undefined : operatorObjectOf(deployment);
+  if (owner !== undefined && (owner.kind === "MeshGateway" || isInstalledGateway(pod)))
+    return { type: "ownedGateway", name, owner, ...own };
+  return isInstalledGateway(pod) ? { type: "installedGateway", name, ...own } : undefined;
 }
 
 function podsOf(view: ClusterView, revision: string): Dependent[] {
@@ -68,7 +86,8 @@ function podsOf(view: ClusterView, revision: string): Dependent[] {
       return labels[revisionLabel] === undefined
         ? []
         : [{ type: "gateway", name: gateway, ...own, text: `${text} (a gateway)` }];
-    return isInstalledGateway(pod) ? [{ type: "installedGateway", name, ...own, text: `${text} (a gateway)` }] : [];
+    const found = gatewayOf(view, pod, `${text} (a gateway)`);
+    return found === undefined ? [] : [found];
   });
 }
 

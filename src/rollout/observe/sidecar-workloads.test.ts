@@ -4,8 +4,8 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { reference } from "../plan/index.ts";
 import { fieldManager } from "../act/object-access.ts";
-import { sidecarPod } from "./checks/testing/fake-mesh.ts";
-import { progressOf } from "./sidecar-workloads.ts";
+import { fakePod, sidecarPod } from "./checks/testing/fake-mesh.ts";
+import { progressOf, sidecarRevision } from "./sidecar-workloads.ts";
 
 const restartedMs = Date.parse("2026-06-01T00:00:00Z");
 const withinMs = 60_000;
@@ -34,6 +34,14 @@ function failsAt(atMs: number, pods: readonly Pod[]): boolean {
   const query = { revision: "new", mark: "m", connected: new Set<string>(), ageMs, withinMs };
   return progressOf(workload, query).failed === true;
 }
+
+test("a proxy that an operator wrote is no sidecar, but one that kube-inject wrote is", () => {
+  const proxy = { name: "g", containers: ["istio-proxy"], labels: { "sidecar.istio.io/inject": "false" } };
+  const annotations = { "istio.io/rev": "old" };
+  assert.equal(sidecarRevision(fakePod({ ...proxy, annotations })), undefined);
+  const injected = fakePod({ ...proxy, annotations: { ...annotations, "sidecar.istio.io/status": "{}" } });
+  assert.equal(sidecarRevision(injected), "old");
+});
 
 test("each pod that becomes ready extends a restarted workload's time limit, up to ten times", () => {
   assert.equal(failsAt(61_000, []), true, "nothing came");

@@ -19,6 +19,8 @@ export interface SidecarWorkload {
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const componentLabel = "operator.istio.io/component";
+const injectLabel = "sidecar.istio.io/inject";
+const statusAnnotation = "sidecar.istio.io/status";
 const hashLabels = { "pod-template-hash": "Deployment", "rollouts-pod-template-hash": "Rollout" } as const;
 
 /**
@@ -33,6 +35,9 @@ export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
     labels["app"] === "ztunnel"
   )
     return undefined;
+  // An operator or a person wrote its proxy, so the new revision would inject none.
+  const injects = labels[injectLabel] ?? annotations[injectLabel];
+  if (injects === "false" && annotations[statusAnnotation] === undefined) return undefined;
   if (![...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy"))
     return undefined;
   return annotations[revisionLabel] ?? "default";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { CheckSubject } from "../../decide/index.ts";
 import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
 import { DurationObserver } from "./histograms.ts";
-import { fakeScrape, fakeView, gatewayPod, sidecarPod, waypointPod, ztunnelPod } from "./testing/fake-mesh.ts";
+import { fakePod, fakeScrape, fakeView, gatewayPod, sidecarPod, waypointPod, ztunnelPod } from "./testing/fake-mesh.ts";
 
 const labels = (all: Readonly<Record<string, string>>): string =>
   Object.entries(all)
@@ -113,6 +113,34 @@ test("a request with a proxy of the new revision at either end counts as the can
     "shop/moved": { canaryTotal: 7, canaryErrors: 0, stableTotal: 0, stableErrors: 0 },
     "shop/left": { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 },
   });
+});
+
+test("requests to a namespace are counted by clients in other namespaces, and by gateways that a user injects", async () => {
+  const subject: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
+  const sidecar = ["app", "istio-proxy"];
+  const view = fakeView([
+    sidecarPod("web", "new", "web"),
+    fakePod({ name: "client", namespace: "office", containers: sidecar, annotations: { "istio.io/rev": "old" } }),
+    fakePod({
+      name: "front",
+      namespace: "edge",
+      containers: ["istio-proxy"],
+      annotations: { "istio.io/rev": "old", "inject.istio.io/templates": "gateway" },
+    }),
+  ]);
+  const to = (namespace: string, count: number): string =>
+    requests("x", "200", count, { destination_workload: "web", destination_workload_namespace: namespace });
+  const texts = { web: "", client: to("shop", 4) + to("office", 9), front: to("shop", 6) };
+  const seen = await observeRequests(view, subject, fakeScrape(texts));
+  const totals = seen.type === "counters" ? Object.entries(seen.sources) : [];
+  assert.deepEqual(
+    totals.map(([name, { canaryTotal, stableTotal }]) => [name, canaryTotal, stableTotal]),
+    [
+      ["edge/front", 6, 0],
+      ["shop/web", 0, 0],
+      ["office/client", 4, 0],
+    ],
+  );
 });
 
 test("mesh connections are counted by ztunnels if there are any, except those that a probe expects to be refused", async () => {

@@ -6,8 +6,10 @@ import { sidecarRevision } from "../sidecar-workloads.ts";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const waypointClass = "istio-waypoint";
 const revisionLabel = "istio.io/rev";
+const templatesAnnotation = "inject.istio.io/templates";
+const gatewayTemplate = "gateway";
 
-/** The maximum number of proxies that one look scrapes. Gateways and waypoints come first. */
+/** The maximum number of proxies that one look scrapes. Gateways and waypoints come first, then the sidecars concerned. */
 export const maxProxies = 128;
 
 export type ProxyKind = "gateway" | "waypoint" | "sidecar" | "ztunnel";
@@ -34,13 +36,15 @@ export function runningPods(view: ClusterView): readonly Pod[] {
 }
 
 function kindOf(pod: Pod): ProxyKind | undefined {
-  const { labels = {} } = pod.metadata;
+  const { labels = {}, annotations = {} } = pod.metadata;
   if (
     labels["gateway.istio.io/managed"] === "istio.io-mesh-controller" ||
     labels["gateway.networking.k8s.io/gateway-class-name"] === waypointClass
   )
     return "waypoint";
   if (labels[gatewayNameLabel] !== undefined || /^(ingress|egress)gateway$/.test(labels["istio"] ?? ""))
+    return "gateway";
+  if (annotations[templatesAnnotation]?.split(",").some((name) => name.trim() === gatewayTemplate) === true)
     return "gateway";
   if (labels["app"] === "ztunnel") return "ztunnel";
   return sidecarRevision(pod) === undefined ? undefined : "sidecar";
@@ -72,25 +76,23 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
     case "backends":
       return bounded(all.filter(({ kind }) => kind !== "ztunnel"));
     case "revisions":
+      // Clients of the namespaces may be anywhere.
       return bounded(
-        all.filter(
-          ({ kind, pod: { metadata } }) =>
-            kind !== "ztunnel" &&
-            (kind !== "sidecar" ||
-              subject.namespaces.length === 0 ||
-              subject.namespaces.includes(metadata.namespace ?? "")),
-        ),
+        all.filter(({ kind }) => kind !== "ztunnel"),
+        new Set(subject.namespaces),
       );
   }
 }
 
 const order: Readonly<Record<ProxyKind, number>> = { gateway: 0, waypoint: 1, ztunnel: 2, sidecar: 3 };
 
-function bounded(pods: readonly ProxyPod[]): ProxyPod[] {
+function bounded(pods: readonly ProxyPod[], preferred: ReadonlySet<string> = new Set()): ProxyPod[] {
+  const isElsewhere = ({ pod }: ProxyPod): number => (preferred.has(pod.metadata.namespace ?? "") ? 0 : 1);
   return pods
     .toSorted(
       (left, right) =>
         order[left.kind] - order[right.kind] ||
+        isElsewhere(left) - isElsewhere(right) ||
         (left.pod.metadata.name ?? "").localeCompare(right.pod.metadata.name ?? ""),
     )
     .slice(0, maxProxies);

@@ -1,5 +1,5 @@
 import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
-import { gatewayKind, type Gateway } from "../../../api/gateway/index.ts";
+import { gatewayClassKind, gatewayKind, type Gateway } from "../../../api/gateway/index.ts";
 import { horizontalPodAutoscalerKind, type Deployment } from "../../../api/kubernetes/index.ts";
 import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
@@ -15,14 +15,29 @@ import {
   type ScaledDeployment,
 } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { operatorObjectOf } from "../operator-objects.ts";
 import { controlPlaneRevision, isControlPlane } from "../pilot-answers.ts";
 import type { PriorValues } from "./prior-values.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const componentLabel = "operator.istio.io/component";
 const classicComponent = /^(Ingress|Egress)Gateways$/;
-const ingressClass = "istio";
-const waypointClasses: readonly string[] = ["istio-waypoint", "istio-mesh"];
+/** What a Gateway's proxies do. */
+type GatewayType = "ingress" | "eastWest" | "waypoint";
+
+/** By the controller that a GatewayClass names. */
+const typesByController: Readonly<Record<string, GatewayType>> = {
+  "istio.io/gateway-controller": "ingress",
+  "istio.io/eastwest-controller": "eastWest",
+  "istio.io/mesh-controller": "waypoint",
+};
+/** Classes that need no object. */
+const builtInTypes: Readonly<Record<string, GatewayType>> = {
+  istio: "ingress",
+  "istio-east-west": "eastWest",
+  "istio-waypoint": "waypoint",
+  "istio-mesh": "waypoint",
+};
 
 export interface GatewaySources {
   readonly client: KubeClient;
@@ -41,6 +56,17 @@ export async function listGateways(client: KubeClient): Promise<readonly Gateway
   );
 }
 
+/** The type of each class that a control plane serves. Users may have classes of their own. */
+async function gatewayTypes(client: KubeClient): Promise<ReadonlyMap<string, GatewayType>> {
+  const { items } = await client.list(gatewayClassKind).catch(() => ({ items: [] }));
+  const types = new Map(Object.entries(builtInTypes));
+  for (const { metadata, spec } of items) {
+    const type = typesByController[spec.controllerName];
+    if (type !== undefined && metadata.name !== undefined && !types.has(metadata.name)) types.set(metadata.name, type);
+  }
+  return types;
+}
+
 /**
  * The Gateways that the old revision owned when the upgrade began, by their own label, their namespace's, or the
  * default tag.
@@ -48,15 +74,18 @@ export async function listGateways(client: KubeClient): Promise<readonly Gateway
 export async function observeGateways(sources: GatewaySources): Promise<GatewayInWorld[]> {
   const { client, view, upgrade, prior, tags } = sources;
   const { scope, from } = upgrade.spec;
-  const gateways = (await listGateways(client)).filter(({ spec }) =>
-    spec.gatewayClassName === ingressClass
-      ? scope.gateways
-      : scope.waypoints && waypointClasses.includes(spec.gatewayClassName),
-  );
+  const listed = await listGateways(client);
+  if (listed.length === 0) return [];
+  const types = await gatewayTypes(client);
+  const gateways = listed.flatMap((gateway) => {
+    const type = types.get(gateway.spec.gatewayClassName);
+    const isMoved = type === "waypoint" ? scope.waypoints : type !== undefined && scope.gateways;
+    return isMoved ? [{ ...gateway, type }] : [];
+  });
   if (gateways.length === 0) return [];
   const autoscaled = await autoscaledDeployments(client);
   return gateways
-    .flatMap(({ metadata, spec }): GatewayInWorld[] => {
+    .flatMap(({ metadata, type }): GatewayInWorld[] => {
       const { name = "", namespace = "" } = metadata;
       const object = reference("gateway.networking.k8s.io/v1", "Gateway", name, namespace);
       const label = prior.label(object, revisionLabel, metadata.labels?.[revisionLabel]);
@@ -78,12 +107,14 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
         )
         .map((deployment) => scaled(deployment, prior, autoscaled))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-      const waypoint = spec.gatewayClassName !== ingressClass;
+      // Only a mesh of several networks runs a proxy for this class.
+      if (type === "eastWest" && deployments.length === 0) return [];
       return [
         {
           name,
           namespace,
-          waypoint,
+          waypoint: type === "waypoint",
+          ...(type === "eastWest" ? { eastWest: true } : {}),
           ...(label === undefined ? {} : { label }),
           followsNamespace: label === undefined && ofNamespace !== undefined,
           deployments,
@@ -106,6 +137,8 @@ export async function observeClassicGateways(
   if (!scope.gateways || from.revision === to.revision) return [];
   const rendered = new Map(installs.flat().map((body) => [`${body.kind ?? ""} ${nameOf(body)}`, body]));
   const owned = view.deployments.list().filter(({ metadata }) => {
+    // Its operator would undo every change.
+    if (operatorObjectOf({ metadata }) !== undefined) return false;
     const { labels = {}, name = "", namespace } = metadata;
     if (!classicComponent.test(labels[componentLabel] ?? "") || labels[canaryOfLabel] !== undefined) return false;
     const object = reference("apps/v1", "Deployment", name, namespace);

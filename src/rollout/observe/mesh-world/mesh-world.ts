@@ -1,20 +1,15 @@
-import {
-  probeDataPlanes,
-  type JournalEntry,
-  type MeshUpgrade,
-  type ObjectReference,
-  type ProbeDataPlane,
-} from "../../../api/serin/index.ts";
+import { probeDataPlanes, type JournalEntry, type MeshUpgrade, type ProbeDataPlane } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { referenceTo, type MeshWorld, type NamespaceInWorld } from "../../plan/index.ts";
+import type { MeshWorld, NamespaceInWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { observeClassicGateways, observeGateways } from "./gateways.ts";
 import { observeCni, observeRoot, ztunnelNodes } from "./shared-parts.ts";
-import { observeNamespaces } from "./namespaces.ts";
+import { observeNamespaces, type NamespaceLeads } from "./namespaces.ts";
 import { PriorValues } from "./prior-values.ts";
+import { observeRetirable } from "./retirable.ts";
 import { renderOne, type EngineImage } from "./render-install.ts";
-import { listWebhooks, observeInjectors, observeTags, tagsBefore } from "./tags.ts";
+import { injectsWithoutTag, listWebhooks, observeInjectors, observeTags, tagsBefore } from "./tags.ts";
 
 /** The kinds of objects that an installation creates for a gateway besides its Deployment. */
 const gatewayPartKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
@@ -36,8 +31,7 @@ const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["i
 
 export interface ObservedWorld {
   readonly world: MeshWorld;
-  /** The revision of each tag before the upgrade. */
-  readonly tags: ReadonlyMap<string, string>;
+  readonly leads: NamespaceLeads;
 }
 
 /** Gathers the state of the cluster that the plan of this upgrade needs. */
@@ -50,7 +44,8 @@ export async function observeMeshWorld(
   // Loaded on demand, because most rollouts are of applications and do not need it.
   const [install, webhooks] = await Promise.all([import("../../../install/index.ts"), listWebhooks(client)]);
   const tags = tagsBefore(webhooks, prior);
-  const namespaces = await observeNamespaces({ view, upgrade, prior, tags });
+  const leads = { tags, injectsWithoutTag: injectsWithoutTag(webhooks, tags, upgrade.spec.from.revision) };
+  const namespaces = await observeNamespaces({ view, upgrade, prior, leads });
   const installs = upgrade.spec.to.install.map((spec, index) =>
     renderOne(install, spec, `spec.to.install[${index}]`, image),
   );
@@ -69,14 +64,14 @@ export async function observeMeshWorld(
     ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
     ...(await observeCni(client, view, install, upgrade, image)),
     ...(await observeRoot(client, upgrade)),
-    retirable: await retirable(client, retirableKinds(install), upgrade.spec.from.revision),
+    ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision)),
     probeImage: `${image.hub}/serin:${image.tag}`,
     dataPlanes: dataPlanesOf(upgrade, namespaces, {
       gateways: gateways.some(({ waypoint }) => !waypoint),
       waypoints: gateways.some(({ waypoint }) => waypoint),
     }),
   };
-  return { world, tags };
+  return { world, leads };
 }
 
 /** The data planes that this upgrade moves, and clients outside the mesh, which must stay refused. */
@@ -97,14 +92,4 @@ function dataPlanesOf(
     none: sidecar || ambient,
   };
   return probeDataPlanes.filter((plane) => planes[plane]);
-}
-
-async function retirable(
-  client: KubeClient,
-  kinds: ReturnType<typeof retirableKinds>,
-  revision: string,
-): Promise<ObjectReference[]> {
-  const labelSelector = `istio.io/rev=${revision},operator.istio.io/component in (Pilot,Ztunnel),!istio.io/tag`;
-  const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
-  return lists.flat().map(referenceTo);
 }

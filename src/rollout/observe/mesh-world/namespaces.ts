@@ -22,12 +22,19 @@ import {
 } from "../sidecar-workloads.ts";
 import type { PriorValues } from "./prior-values.ts";
 
+/** What led namespaces to a revision before the upgrade, besides their labels. */
+export interface NamespaceLeads {
+  /** The revision of each tag. */
+  readonly tags: ReadonlyMap<string, string>;
+  /** The old revision injects `istio-injection: enabled` without a tag, although it has a name. */
+  readonly injectsWithoutTag: boolean;
+}
+
 export interface NamespaceSources {
   readonly view: ClusterView;
   readonly upgrade: MeshUpgrade;
   readonly prior: PriorValues;
-  /** The revision of each tag before the upgrade. */
-  readonly tags: ReadonlyMap<string, string>;
+  readonly leads: NamespaceLeads;
 }
 
 const redirectionAnnotation = "ambient.istio.io/redirection";
@@ -68,11 +75,11 @@ function inWorld(
   enrolled: readonly EnrolledPod[],
   connected: ReadonlySet<string>,
 ): NamespaceInWorld {
-  const { upgrade, prior, tags } = sources;
+  const { upgrade, prior } = sources;
   const { from, to, scope } = upgrade.spec;
   const name = metadata.name ?? "";
   const labels = prior.labels(reference("v1", "Namespace", name), metadata.labels);
-  const injection = scope.namespaces ? injectionOf(labels, tags, from.revision) : undefined;
+  const injection = scope.namespaces ? injectionOf(labels, sources.leads, from.revision) : undefined;
   const byNamespace = labels[injectionLabel] !== undefined || labels[revisionLabel] !== undefined;
   const concerns = scope.namespaces && (injection !== undefined || !byNamespace);
   const own = concerns
@@ -94,7 +101,7 @@ function inWorld(
 /** The label of the namespace that selects the old revision, if any. `istio-injection` overrides `istio.io/rev`. */
 export function injectionOf(
   labels: Readonly<Record<string, string>>,
-  tags: ReadonlyMap<string, string>,
+  { tags, injectsWithoutTag }: NamespaceLeads,
   from: string,
 ): NamespaceInjection | undefined {
   const injected = labels[injectionLabel];
@@ -102,6 +109,7 @@ export function injectionOf(
   // In an ambient namespace the label may name only the revision of its gateways.
   if (named === undefined || labels[modeLabel] === "ambient") return undefined;
   const label = injected === undefined ? revisionLabel : injectionLabel;
+  if (injectsWithoutTag && label === injectionLabel) return { label, value: labels[label] ?? "" };
   const led = tags.get(named);
   if ((led ?? named) !== from) return undefined;
   // `istio-injection` follows the default revision, even if there is no tag with that name.
@@ -109,7 +117,7 @@ export function injectionOf(
 }
 
 function workloadInWorld(
-  { view, upgrade, prior, tags }: NamespaceSources,
+  { view, upgrade, prior, leads: { tags } }: NamespaceSources,
   workload: SidecarWorkload,
   byPods: boolean,
   connected: ReadonlySet<string>,

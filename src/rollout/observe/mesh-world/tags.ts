@@ -1,4 +1,4 @@
-import type { KindDefinition } from "../../../api/index.ts";
+import { matchesLabelSelector, type KindDefinition } from "../../../api/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   serviceKind,
@@ -8,7 +8,14 @@ import {
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { labelPointer, reference, revisionLabel, type MeshWorld, type TagInWorld } from "../../plan/index.ts";
+import {
+  injectionLabel,
+  labelPointer,
+  reference,
+  revisionLabel,
+  type MeshWorld,
+  type TagInWorld,
+} from "../../plan/index.ts";
 import type { PriorValues } from "./prior-values.ts";
 
 const tagLabel = "istio.io/tag";
@@ -44,6 +51,30 @@ export function tagsBefore({ injectors }: Webhooks, prior: PriorValues): Map<str
       );
       return tag === undefined || led === undefined ? [] : [[tag, led] as const];
     }),
+  );
+}
+
+/**
+ * Whether a named revision injects namespaces with `istio-injection: enabled` without a tag, as the first control plane
+ * of Banzai's operator does.
+ */
+export function injectsWithoutTag(
+  { injectors }: Webhooks,
+  tags: ReadonlyMap<string, string>,
+  revision: string,
+): boolean {
+  return (
+    revision !== defaultTag &&
+    !tags.has(defaultTag) &&
+    injectors.some(
+      ({ metadata: { labels = {} }, webhooks = [] }) =>
+        labels[tagLabel] === undefined &&
+        labels[revisionLabel] === revision &&
+        webhooks.some(
+          ({ namespaceSelector }) =>
+            namespaceSelector !== undefined && matchesLabelSelector(namespaceSelector, { [injectionLabel]: "enabled" }),
+        ),
+    )
   );
 }
 

@@ -1,6 +1,7 @@
 import {
   canaryOfLabel,
   gatewayCanaryAnnotations as annotations,
+  type CheckType,
   type MeshUpgrade,
   type ObjectReference,
 } from "../../../api/serin/index.ts";
@@ -10,6 +11,7 @@ import type { GatewayInWorld, MeshWorld, ScaledDeployment } from "./mesh-world.t
 import { check, namedChecks } from "./planned-check.ts";
 import { counted, revisionLabel } from "./sidecar-steps.ts";
 
+const ofRequests: ReadonlySet<CheckType> = new Set(["request-success-rate", "request-duration"]);
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
 /** Labels gateways that follow their namespace with the old revision, so that they do not move with the namespace. */
@@ -91,7 +93,9 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
     canary: to.revision,
     stable: from.revision,
   });
-  const checks = gatewayChecks(upgrade, answers, matrix);
+  const checks = gatewayChecks(upgrade, answers, matrix).filter(
+    ({ spec }) => gateway.eastWest !== true || !ofRequests.has(spec.type),
+  );
   const ready = (revision: string, atLeast: number): SettleCondition => ({
     type: "readyPods",
     namespace,

@@ -51,8 +51,15 @@ function upgrade(more: object = {}): MeshUpgrade {
   return parsed.value ?? assert.fail(JSON.stringify(parsed.errors));
 }
 
-test("objects that a wave or a gateway's steps move are not left behind, but a bare pod and an unlisted tag are", () => {
-  assert.deepEqual(leftBehind(upgrade(), world, [sidecar, bare, gateway, tag]), [bare, tag]);
+test("objects that a wave or a gateway's steps move are not left behind, but a bare pod, an operator's gateway and an unlisted tag are", () => {
+  const ofOperator: Dependent = {
+    type: "ownedGateway",
+    name: "front-1",
+    namespace: "edge",
+    workload: front,
+    text: "g",
+  };
+  assert.deepEqual(leftBehind(upgrade(), world, [sidecar, bare, gateway, ofOperator, tag]), [bare, ofOperator, tag]);
 });
 
 test("a namespace that no wave selects, and a gateway outside the scope, are left behind", () => {
@@ -67,5 +74,14 @@ test("each left-behind object has a remedy for a person", () => {
   assert.equal(howToMove(tag, "new"), "serin tag set prod --revision new --overwrite");
   assert.equal(howToMove(type("namespace"), "new"), "kubectl label --overwrite namespace x istio.io/rev=new");
   assert.match(howToMove(type("ztunnel"), "new"), /kubectl label --overwrite namespace n /);
+  const owned = (kind: string): Dependent => ({
+    ...type("ownedGateway"),
+    owner: reference("example.com/v1", kind, "front", "n"),
+  });
+  assert.equal(
+    howToMove(owned("MeshGateway"), "istio-1.7.istio-system"),
+    `kubectl -n n patch meshgateways.istio.banzaicloud.io front --type=merge -p '{"spec":{"istioControlPlane":{"name":"istio-1.7","namespace":"istio-system"}}}'`,
+  );
+  assert.match(howToMove(owned("IstioOperator"), "new"), /^make it a gateway of new in IstioOperator n\/front,/);
   assert.match(howToMove(type("gatewayLabel"), "new"), /^kubectl -n n label --overwrite gateways/);
 });

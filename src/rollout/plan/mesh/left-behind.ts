@@ -10,6 +10,7 @@ export interface Dependent {
     | "ztunnel"
     | "gateway"
     | "installedGateway"
+    | "ownedGateway"
     | "proxy"
     | "tag"
     | "validator"
@@ -21,6 +22,8 @@ export interface Dependent {
   readonly namespace?: string;
   /** The workload that created the pod. */
   readonly workload?: ObjectReference;
+  /** The object of an operator that writes the workload. */
+  readonly owner?: ObjectReference;
   /** `<pod>.<namespace>` of its proxy. */
   readonly proxy?: string;
   /** `pod shop/web-1 (its sidecar)`. */
@@ -41,6 +44,8 @@ export function howToMove(dependent: Dependent, to: string): string {
       return `kubectl -n ${namespace} label --overwrite gateways.gateway.networking.k8s.io ${name} ${revisionLabel}=${to}`;
     case "installedGateway":
       return `set spec.scope.gateways: true, or install ${namespace}/${dependent.workload?.name ?? name} with revision ${to}`;
+    case "ownedGateway":
+      return howToMoveOwned(dependent, to);
     case "proxy":
       return `lead it to the control plane of ${to}, or end it`;
     case "tag":
@@ -52,6 +57,15 @@ export function howToMove(dependent: Dependent, to: string): string {
     case "namespace":
       return `kubectl label --overwrite namespace ${name} ${revisionLabel}=${to}`;
   }
+}
+
+/** An operator undoes what anybody else changes, so only its own object moves the gateway. */
+function howToMoveOwned({ name, namespace = "", owner }: Dependent, to: string): string {
+  const dot = to.lastIndexOf(".");
+  if (owner?.kind !== "MeshGateway" || dot < 0)
+    return `make it a gateway of ${to} in ${owner?.kind ?? "its owner"} ${owner?.namespace ?? namespace}/${owner?.name ?? name}, whose operator writes it`;
+  const patch = { spec: { istioControlPlane: { name: to.slice(0, dot), namespace: to.slice(dot + 1) } } };
+  return `kubectl -n ${namespace} patch meshgateways.istio.banzaicloud.io ${owner.name} --type=merge -p '${JSON.stringify(patch)}'`;
 }
 
 function howToMoveSidecar({ name, namespace = "", workload }: Dependent, to: string): string {
@@ -106,6 +120,7 @@ export function leftBehind(
         return tags.has("default");
       case "namespace":
         return scope.namespaces && whole.has(name) && injected.has(name);
+      case "ownedGateway":
       case "proxy":
       case "machine":
         return false;

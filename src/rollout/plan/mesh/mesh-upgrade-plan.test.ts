@@ -232,6 +232,26 @@ test("surging makes every new pod ready before an old one leaves, and restores t
   assert.deepEqual(stepOf(steps, "wave-1/end").writes.map(fieldOf), ['Deployment cart strategy={"type":"Recreate"}']);
 });
 
+test("what an operator brought is retired in the operator's own object, which would restore it", () => {
+  const operator = reference("install.istio.io/v1alpha1", "IstioOperator", "mesh", "istio-system");
+  const banzai = reference("istio.banzaicloud.io/v1beta1", "Istio", "sample", "istio-system");
+  const owners = [{ object: operator, components: ["pilot", "ztunnel"] }, { object: banzai }];
+  const { writes } = stepOf(planMeshUpgrade(upgrade(), { ...world, owners, retirable: [] }), "retire");
+  assert.deepEqual(
+    writes.map((write) =>
+      write.type === "field"
+        ? `${write.object.kind} ${write.pointer} = ${JSON.stringify(write.value)}`
+        : `${write.type} ${write.object.kind} ${write.object.name}`,
+    ),
+    [
+      "delete Namespace serin-probes",
+      "IstioOperator /spec/components/pilot/enabled = false",
+      "IstioOperator /spec/components/ztunnel/enabled = false",
+      "delete Istio sample",
+    ],
+  );
+});
+
 test("tags move together, a write tests them, and objects that followed a tag follow it again", () => {
   const namespaces = [
     sidecars("shop", { injection: { label: "istio-injection", value: "enabled", tag: "default" } }),
@@ -340,6 +360,20 @@ test("a gateway's weight is rounded to whole pods, and the title states the real
     "20 % (1 of 5 pods, as near as it comes to 10 %)",
     "33 % (2 of 6 pods, as near as it comes to 50 %)",
   ]);
+});
+
+test("an east-west gateway, which counts no requests, is judged by probes and rejections alone", () => {
+  const checks = [{ type: "request-duration" }, { type: "pod-health" }];
+  const gateways = [gateway("front"), gateway("between", { eastWest: true })];
+  const steps = planMeshUpgrade(upgrade({ checks, gateways: { weights: [100] } }), { ...world, gateways });
+  const checksOf = (name: string): readonly string[] =>
+    stepOf(steps, `gateway/istio-system/${name}/100`).checks.map(({ spec }) => spec.type);
+  assert.deepEqual(
+    checksOf("between"),
+    checksOf("front").filter((type) => !type.startsWith("request-")),
+  );
+  assert.ok(checksOf("front").includes("request-duration"));
+  assert.ok(checksOf("between").includes("pod-health"));
 });
 
 test("a waypoint gets a canary beside it, then a rising share of the connections, and finally its own pods", () => {

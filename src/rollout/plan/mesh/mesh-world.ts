@@ -18,8 +18,10 @@ export interface MeshWorld {
    * label.
    */
   readonly tags: readonly TagInWorld[];
-  /** The objects of the old revision's control plane and ztunnel. */
+  /** The objects of the old revision's control plane and ztunnel, without those of {@link owners}. */
   readonly retirable: readonly ObjectReference[];
+  /** The objects of operators that write the old revision's control plane and ztunnel. Absent without an operator. */
+  readonly owners?: readonly RevisionOwner[];
   /**
    * For waves of single workloads: the old revision's webhooks that inject by namespace label, and the new one's
    * address.
@@ -46,6 +48,13 @@ export interface MeshWorld {
   readonly probeImage: string;
   /** The data planes of the cluster, which the matrix probes. */
   readonly dataPlanes: readonly ProbeDataPlane[];
+}
+
+/** An operator restores what anybody else deletes, so its own object says what is retired. */
+export interface RevisionOwner {
+  readonly object: ObjectReference;
+  /** The components of an IstioOperator to disable. Absent: the object is nothing but the control plane, and is deleted. */
+  readonly components?: readonly string[];
 }
 
 export interface NamespaceInWorld {
@@ -109,6 +118,8 @@ export interface GatewayInWorld {
   readonly name: string;
   readonly namespace: string;
   readonly waypoint: boolean;
+  /** It passes connections of other networks through, so it counts no requests. */
+  readonly eastWest?: boolean;
   /** Its label `istio.io/rev` before the upgrade, which names a revision or a tag. */
   readonly label?: string;
   /** It has no label of its own, and the label of its namespace selects the old revision. */

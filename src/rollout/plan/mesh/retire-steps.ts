@@ -2,14 +2,17 @@ import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { SettleCondition, Step, Write } from "../../decide/index.ts";
 import { probeNamespace } from "../probe-pairs.ts";
 import { reference } from "../references.ts";
-import type { MeshWorld } from "./mesh-world.ts";
+import type { MeshWorld, RevisionOwner } from "./mesh-world.ts";
 import { splitInjector } from "./split-injection.ts";
 
 /** Undo does not restore it: it would first have to wait until the namespace has left, which can take minutes. */
 const deleteProbes: Write = { type: "delete", object: reference("v1", "Namespace", probeNamespace), own: true };
 
 /** Removes the old revision when nothing depends on it and its last connections have ended. */
-export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataPlanes }: MeshWorld): Step[] {
+export function retireSteps(
+  upgrade: MeshUpgrade,
+  { retirable, owners = [], namespaces, dataPlanes }: MeshWorld,
+): Step[] {
   const { from, retire, approvals } = upgrade.spec;
   const left = namespaces.filter(({ leftToEnd }) => leftToEnd.length > 0);
   return [
@@ -34,6 +37,7 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
         ...(upgrade.spec.waves.some(({ workloadLabels }) => Object.keys(workloadLabels).length > 0)
           ? [{ type: "delete", object: splitInjector(upgrade.spec.to.revision) } as const]
           : []),
+        ...owners.flatMap(retireOwned),
         ...retirable.map((object): Write => ({ type: "delete", object })),
       ],
       settle: [
@@ -55,6 +59,16 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
       lingers: true,
     },
   ];
+}
+
+function retireOwned({ object, components }: RevisionOwner): Write[] {
+  if (components === undefined) return [{ type: "delete", object }];
+  return components.map((name) => ({
+    type: "field",
+    object,
+    pointer: `/spec/components/${name}/enabled`,
+    value: false,
+  }));
 }
 
 /** Removes only the probes, if no revision is removed. */

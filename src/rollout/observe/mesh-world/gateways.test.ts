@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
+import type { Deployment } from "../../../api/kubernetes/index.ts";
+import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { observeGateways } from "./gateways.ts";
+import { PriorValues } from "./prior-values.ts";
+
+const gatewayClass = (name: string, controllerName: string) => ({ metadata: { name }, spec: { controllerName } });
+const gateway = (name: string, gatewayClassName: string) => ({
+  metadata: { name, namespace: "edge" },
+  spec: { gatewayClassName, listeners: [] },
+});
+const deployment = (name: string, of: string) => ({
+  metadata: { name, namespace: "edge", labels: { "gateway.networking.k8s.io/gateway-name": of } },
+  spec: { replicas: 2 },
+});
+
+const objects: Readonly<Record<string, readonly object[]>> = {
+  GatewayClass: [
+    gatewayClass("istio", "istio.io/gateway-controller"),
+    gatewayClass("public", "istio.io/gateway-controller"),
+    gatewayClass("other", "example.com/controller"),
+    gatewayClass("istio-remote", "istio.io/unmanaged-gateway"),
+  ],
+  Gateway: [
+    gateway("front", "istio"),
+    gateway("own-class", "public"),
+    gateway("between", "istio-east-west"),
+    gateway("unserved", "istio-east-west"),
+    gateway("waypoint", "istio-waypoint"),
+    gateway("elsewhere", "istio-remote"),
+    gateway("foreign", "other"),
+  ],
+};
+const deployments = [
+  deployment("front-istio", "front"),
+  deployment("between", "between"),
+  deployment("own-class-public", "own-class"),
+  deployment("waypoint", "waypoint"),
+];
+
+async function observed(scope: { readonly gateways: boolean; readonly waypoints: boolean }): Promise<string[]> {
+  const found = await observeGateways({
+    client: {
+      list: async ({ kind }: KindDefinition) =>
+        await Promise.resolve({ items: (objects[kind] ?? []) as KubernetesObject[], resourceVersion: "1" }),
+    } as unknown as KubeClient,
+    view: {
+      namespaces: { get: () => undefined },
+      deployments: { list: () => deployments as unknown as Deployment[] },
+    } as unknown as ClusterView,
+    upgrade: { spec: { from: { revision: "default" }, to: { revision: "next" }, scope } } as unknown as MeshUpgrade,
+    prior: new PriorValues([]),
+    tags: new Map(),
+  });
+  return found.map(
+    ({ name, waypoint, deployments: own }) =>
+      `${waypoint ? "waypoint" : "gateway"} ${name}: ${own.map((one) => one.name).join(", ")}`,
+  );
+}
+
+test("an upgrade moves east-west gateways and gateways of a user's own class, and none of another controller", async () => {
+  assert.deepEqual(await observed({ gateways: true, waypoints: true }), [
+    "gateway between: between",
+    "gateway front: front-istio",
+    "gateway own-class: own-class-public",
+    "waypoint waypoint: waypoint",
+  ]);
+});
+
+test("the scope of an upgrade leaves out gateways or waypoints", async () => {
+  assert.deepEqual(await observed({ gateways: false, waypoints: true }), ["waypoint waypoint: waypoint"]);
+  assert.deepEqual(await observed({ gateways: true, waypoints: false }), [
+    "gateway between: between",
+    "gateway front: front-istio",
+    "gateway own-class: own-class-public",
+  ]);
+});

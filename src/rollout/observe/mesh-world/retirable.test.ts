@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KindDefinition } from "../../../api/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { observeRetirable } from "./retirable.ts";
+
+const namespace = "istio-system";
+const deployment = (name: string, metadata: object) => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name, namespace, ...metadata },
+});
+const component = "operator.istio.io/component";
+const owning = {
+  "install.operator.istio.io/owning-resource": "mesh",
+  "install.operator.istio.io/owning-resource-namespace": namespace,
+};
+
+async function retirable(listed: readonly object[], deployments: readonly object[] = []) {
+  const client = { list: async () => await Promise.resolve({ items: listed }) } as unknown as KubeClient;
+  const view = {
+    deployments: { list: () => deployments },
+    controlPlaneNamespaces: () => new Set([namespace]),
+  } as unknown as ClusterView;
+  const kinds = [{ kind: "Deployment" }] as unknown as readonly KindDefinition[];
+  const { retirable: free, owners = [] } = await observeRetirable(client, view, kinds, "old");
+  return {
+    free: free.map(({ name }) => name),
+    owners: owners.map(({ object, components }) => [object.kind, object.name, ...(components ?? [])]),
+  };
+}
+
+test("what nobody looks after is deleted, and an operator's parts are disabled in its IstioOperator", async () => {
+  const found = await retirable([
+    deployment("istiod-old", { labels: { [component]: "Pilot" } }),
+    deployment("istiod-of-operator", { labels: { [component]: "Pilot", ...owning } }),
+    deployment("ztunnel-of-operator", { labels: { [component]: "Ztunnel", ...owning } }),
+  ]);
+  assert.deepEqual(found, { free: ["istiod-old"], owners: [["IstioOperator", "mesh", "pilot", "ztunnel"]] });
+});
+
+test("a control plane of Banzai's operator, which labels no component, is retired with its Istio", async () => {
+  const ofBanzai = (name: string, revision: string, kind: string) =>
+    deployment(name, {
+      labels: { app: "istiod", "istio.io/rev": revision },
+      ownerReferences: [
+        { apiVersion: "istio.banzaicloud.io/v1beta1", kind, name: "sample", uid: "u", controller: true },
+      ],
+    });
+  const found = await retirable(
+    [],
+    [
+      ofBanzai("istiod", "old", "Istio"),
+      ofBanzai("istiod-new", "new", "Istio"),
+      deployment("istiod-other", { labels: { app: "istiod", "istio.io/rev": "old" } }),
+    ],
+  );
+  assert.deepEqual(found, { free: [], owners: [["Istio", "sample"]] });
+});

@@ -1,0 +1,49 @@
+import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
+import type { ObjectReference } from "../../../api/serin/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import { referenceKey } from "../../decide/index.ts";
+import { referenceTo, type MeshWorld } from "../../plan/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { operatorObjectOf } from "../operator-objects.ts";
+import { controlPlaneRevision, isControlPlane } from "../pilot-answers.ts";
+
+const componentLabel = "operator.istio.io/component";
+/** The fields of an IstioOperator's components, by the component that their objects name. */
+const operatorComponents: Readonly<Record<string, string>> = { Pilot: "pilot", Ztunnel: "ztunnel" };
+
+const banzaiGroup = "istio.banzaicloud.io/";
+
+/** What the retirement of a revision deletes, and the objects of operators that it changes instead. */
+export async function observeRetirable(
+  client: KubeClient,
+  view: ClusterView,
+  kinds: readonly KindDefinition[],
+  revision: string,
+): Promise<Pick<MeshWorld, "retirable" | "owners">> {
+  const labelSelector = `istio.io/rev=${revision},${componentLabel} in (${Object.keys(operatorComponents).join(",")}),!istio.io/tag`;
+  const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
+  // Banzai's operator labels no component.
+  const controlPlanes = view.deployments
+    .list()
+    .filter((one) => isControlPlane(view, one) && controlPlaneRevision(one) === revision)
+    .filter((one) => operatorObjectOf(one)?.apiVersion.startsWith(banzaiGroup) === true);
+  const free: ObjectReference[] = [];
+  const owners = new Map<string, { readonly object: ObjectReference; readonly components: Set<string> }>();
+  for (const found of [...lists.flat(), ...controlPlanes] as unknown as readonly UntypedObject[]) {
+    const owner = operatorObjectOf(found);
+    if (owner === undefined || (owner.kind !== "IstioOperator" && !owner.apiVersion.startsWith(banzaiGroup))) {
+      free.push(referenceTo(found));
+      continue;
+    }
+    const key = referenceKey(owner);
+    const known = owners.get(key) ?? { object: owner, components: new Set() };
+    owners.set(key, known);
+    known.components.add(operatorComponents[found.metadata.labels?.[componentLabel] ?? ""] ?? "");
+  }
+  return {
+    retirable: free,
+    owners: [...owners.values()].map(({ object, components }) =>
+      object.kind === "IstioOperator" ? { object, components: [...components].toSorted() } : { object },
+    ),
+  };
+}

@@ -1,0 +1,17 @@
+import type { KubernetesObject } from "../../api/index.ts";
+import type { ObjectReference } from "../../api/serin/index.ts";
+import { controllerOf } from "../../kube/index.ts";
+import { reference } from "../plan/index.ts";
+
+const ownerLabel = "install.operator.istio.io/owning-resource";
+const ownerNamespaceLabel = "install.operator.istio.io/owning-resource-namespace";
+
+/** The object whose operator writes this one, and would undo what anybody else changes: an IstioOperator, or a controller. */
+export function operatorObjectOf({ metadata }: Pick<KubernetesObject, "metadata">): ObjectReference | undefined {
+  const { labels = {}, namespace } = metadata;
+  const [name, ownNamespace] = [labels[ownerLabel], labels[ownerNamespaceLabel]];
+  if (name !== undefined && ownNamespace !== undefined)
+    return reference("install.istio.io/v1alpha1", "IstioOperator", name, ownNamespace);
+  const owner = controllerOf({ metadata });
+  return owner === undefined ? undefined : reference(owner.apiVersion, owner.kind, owner.name, namespace);
+}
