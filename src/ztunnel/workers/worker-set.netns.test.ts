@@ -195,7 +195,12 @@ test("a DENY policy cuts connections of both workers, and refuses later ones", a
   );
   await node.set.apply({ ...noChange, policies: state.policies() });
   await eventually(() => talks.every(({ closed }) => closed));
-  assert.equal(await (await node.talk()).say("two "), false);
+  // On a busy machine the reset arrives before the client has seen that it is connected.
+  const later = node.talk().then(
+    async (talk) => await talk.say("two "),
+    () => false,
+  );
+  assert.equal(await later, false);
   await node.set.apply({ ...noChange, removedPolicies: ["default/none"] });
   assert.equal(await (await node.talk()).say("three "), true);
 });

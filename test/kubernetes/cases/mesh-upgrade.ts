@@ -14,6 +14,9 @@ import { loadLayout } from "./install.ts";
 
 const endTimeoutMs = 900_000;
 const streamSeconds = 60;
+/** Both ways together. The load goes on after the way back until so many requests were answered. */
+const leastRequests = 50_000;
+const loadTimeoutMs = 400_000;
 /** The Deployment that asks more than the constant load. */
 const asking = "load-upgrade";
 
@@ -169,7 +172,7 @@ async function thereAndBack(bench: Bench): Promise<number> {
   await load.more(100);
   await cluster.kubectl("patch", "meshupgrade", "to-next", "--type=merge", "-p", '{"spec":{"abort":true}}');
   await ended(bench, "to-next", ["RolledBack"]);
-  await load.more(100);
+  await load.more(Math.max(100, leastRequests - (load.totals.requests - before.requests)), loadTimeoutMs);
   await cluster.kubectl("delete", "meshupgrade", "to-next");
   return completedSteps.length;
 }
