@@ -2,6 +2,7 @@ import type { Namespace, Pod, PodTemplate } from "../../../api/kubernetes/index.
 import { ztunnelOwnerAnnotation, type MeshUpgrade } from "../../../api/serin/index.ts";
 import {
   injectionLabel,
+  labelPointer,
   probeNamespace,
   reference,
   restartMark,
@@ -75,11 +76,14 @@ function inWorld(
   enrolled: readonly EnrolledPod[],
   connected: ReadonlySet<string>,
 ): NamespaceInWorld {
-  const { upgrade, prior } = sources;
+  const { upgrade, prior, leads } = sources;
   const { from, to, scope } = upgrade.spec;
   const name = metadata.name ?? "";
-  const labels = prior.labels(reference("v1", "Namespace", name), metadata.labels);
-  const injection = scope.namespaces ? injectionOf(labels, sources.leads, from.revision) : undefined;
+  const object = reference("v1", "Namespace", name);
+  const labels = prior.labels(object, metadata.labels);
+  // After the retirement, only the journal tells whose injector the label selected.
+  const injectsWithoutTag = leads.injectsWithoutTag || prior.has(object, labelPointer(injectionLabel));
+  const injection = scope.namespaces ? injectionOf(labels, { ...leads, injectsWithoutTag }, from.revision) : undefined;
   const byNamespace = labels[injectionLabel] !== undefined || labels[revisionLabel] !== undefined;
   const concerns = scope.namespaces && (injection !== undefined || !byNamespace);
   const own = concerns
@@ -109,11 +113,12 @@ export function injectionOf(
   // In an ambient namespace the label may name only the revision of its gateways.
   if (named === undefined || labels[modeLabel] === "ambient") return undefined;
   const label = injected === undefined ? revisionLabel : injectionLabel;
-  if (injectsWithoutTag && label === injectionLabel) return { label, value: labels[label] ?? "" };
   const led = tags.get(named);
-  if ((led ?? named) !== from) return undefined;
+  const isUntagged = injectsWithoutTag && label === injectionLabel && led === undefined && named !== from;
+  if (!isUntagged && (led ?? named) !== from) return undefined;
   // `istio-injection` follows the default revision, even if there is no tag with that name.
-  return { label, value: labels[label] ?? "", ...(led === undefined && label === revisionLabel ? {} : { tag: named }) };
+  const followsTag = !isUntagged && (led !== undefined || label === injectionLabel);
+  return { label, value: labels[label] ?? "", ...(followsTag ? { tag: named } : {}) };
 }
 
 function workloadInWorld(

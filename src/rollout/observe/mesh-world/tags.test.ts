@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
-import { injectionOf } from "./namespaces.ts";
+import type { JournalEntry, MeshUpgrade } from "../../../api/serin/index.ts";
+import { labelPointer, reference } from "../../plan/index.ts";
+import { fakeView } from "../checks/testing/fake-mesh.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { injectionOf, observeNamespaces } from "./namespaces.ts";
+import { PriorValues } from "./prior-values.ts";
 import { injectsWithoutTag } from "./tags.ts";
 
 const injector = (revision: string, namespaceSelector: object, tag?: string): WebhookConfiguration =>
@@ -32,4 +37,29 @@ test("a namespace with istio-injection moves from the revision that injects it w
   assert.deepEqual(injectionOf(labels, sources, "sample"), { label: "istio-injection", value: "enabled" });
   assert.equal(injectionOf(labels, { ...sources, injectsWithoutTag: false }, "sample"), undefined);
   assert.equal(injectionOf({ ...labels, "istio.io/dataplane-mode": "ambient" }, sources, "sample"), undefined);
+});
+
+test("a moved namespace is led by what led it before, although the old revision's injector is gone", async () => {
+  const object = reference("v1", "Namespace", "shop");
+  const entry = (key: string, prior?: string): JournalEntry => ({
+    type: "field",
+    object,
+    pointer: labelPointer(key),
+    ...(prior === undefined ? {} : { prior }),
+  });
+  const namespaces = [{ metadata: { name: "shop", labels: { "istio.io/rev": "new" } } }];
+  const view = { ...fakeView([]), namespaces: { list: () => namespaces } } as unknown as ClusterView;
+  const scope = { namespaces: true, gateways: true, waypoints: true, tags: true, defaultRevision: true };
+  const upgrade = {
+    metadata: { name: "to-new" },
+    spec: { from: { revision: "sample" }, to: { revision: "new", install: [] }, scope },
+  } as unknown as MeshUpgrade;
+  const seen = async (journal: readonly JournalEntry[]): Promise<unknown> => {
+    const leads = { tags: new Map<string, string>(), injectsWithoutTag: false };
+    const prior = new PriorValues(journal);
+    return (await observeNamespaces({ view, upgrade, prior, leads })).map(({ name, injection }) => [name, injection]);
+  };
+  const moved = [entry("istio.io/rev"), entry("istio-injection", "enabled")];
+  assert.deepEqual(await seen(moved), [["shop", { label: "istio-injection", value: "enabled" }]]);
+  assert.deepEqual(await seen([]), []);
 });
