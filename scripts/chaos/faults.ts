@@ -221,6 +221,8 @@ function slowLink(chaos: Chaos): Blow {
       // Both ways of undoing also succeed when there is nothing to undo.
       undo = ["sh", "-c", `tc qdisc del dev ${link} root; ! tc qdisc show dev ${link} | grep -q netem`];
       if (await isDoneOnHost(cluster, netem)) return `200 ms and 1 % loss on ${link}`;
+      if (!(await isDoneOnHost(cluster, ["nft", "--version"])))
+        throw new Error("this kernel has no netem, and the package nftables is not installed");
       undo = ["nft", "add table netdev chaos; delete table netdev chaos"];
       await onHost(cluster, [
         "nft",
