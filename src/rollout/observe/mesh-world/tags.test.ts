@@ -43,6 +43,7 @@ test("a moved namespace is led by what led it before, although the old revision'
   const object = reference("v1", "Namespace", "shop");
   const entry = (key: string, prior?: string): JournalEntry => ({
     type: "field",
+    step: "move",
     object,
     pointer: labelPointer(key),
     ...(prior === undefined ? {} : { prior }),
