@@ -6,6 +6,7 @@ import { difference, type LoadTotals } from "../upgrade-proof/load-totals.ts";
 import { ConstantLoad } from "../upgrade-proof/stage.ts";
 import { inTime, type Chaos } from "./chaos.ts";
 import { faults } from "./faults.ts";
+import { isRequest, unexplainedFailures } from "./explain-failures.ts";
 import { MemoryRecord } from "./memory-record.ts";
 import { describeShortage, waitedMs } from "./processor-shortage.ts";
 import { EndlessRollouts } from "./rollouts.ts";
@@ -30,6 +31,10 @@ const memoryEveryMs = 5_000;
 const requestLimitMs = 4_000;
 /** Further failures are counted, and not explained. */
 const maxFailures = 20_000;
+/** A generator reports a failure in less than this. */
+const examineAfterMs = 2_000;
+/** The number of unexplained failures that one look prints. */
+const warnedFailures = 10;
 /** The number of printed failures, explained or not. */
 const shownFailures = 200;
 
@@ -37,6 +42,8 @@ export class ChaosRun {
   readonly #chaos: Chaos;
   readonly #minutes: number;
   readonly #failures: LoadFailure[] = [];
+  /** How many of them have been examined during the run. */
+  #examined = 0;
   readonly #memory = new MemoryRecord();
   readonly #problems: string[] = [];
   readonly #strikes: Strikes;
@@ -180,6 +187,7 @@ export class ChaosRun {
         this.#memory.look(proof.lab.cluster.processes(), clock.nowMs());
         proof.reports.read();
         this.#take();
+        this.#warn();
         await clock.sleep(memoryEveryMs, until);
       } catch (error) {
         if (until.aborted) return;
@@ -187,6 +195,19 @@ export class ChaosRun {
         return;
       }
     }
+  }
+
+  /** Prints unexplained failures while the run goes on, so that nobody waits an hour for them. */
+  #warn(): void {
+    const { proof, clock } = this.#chaos;
+    const untilMs = clock.nowMs() - examineAfterMs;
+    const later = this.#failures.findIndex(({ at }, index) => index >= this.#examined && Date.parse(at) > untilMs);
+    const end = later < 0 ? this.#failures.length : later;
+    const { struck } = this.#strikes;
+    const examined = this.#failures.slice(this.#examined, end).filter(isRequest);
+    this.#examined = end;
+    for (const failure of unexplainedFailures(examined, struck, requestLimitMs).slice(0, warnedFailures))
+      proof.note(`UNEXPLAINED ${describeFailure(failure, struck)}`);
   }
 
   /** Reads the failures before their list is full. */
