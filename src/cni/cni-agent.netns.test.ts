@@ -36,9 +36,11 @@ class ZtunnelProcess {
   readonly events: ZtunnelEvent[] = [];
   readonly #child: ChildProcess;
 
-  constructor(socket: string, name: string, revision = "") {
+  constructor(socket: string, name: string, revision = "", refusals = 0) {
     const program = join(import.meta.dirname, "testing/fake-ztunnel.ts");
-    this.#child = spawn(process.execPath, [program, socket, name, revision], { stdio: ["ignore", "pipe", "inherit"] });
+    this.#child = spawn(process.execPath, [program, socket, name, revision, String(refusals)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     children.add(this.#child);
     const { stdout } = this.#child;
     assert.ok(stdout !== null);
@@ -298,6 +300,29 @@ test("a hand-over between revisions under constant connections loses none, and k
   );
   assert.match(await long.ask("two"), /^reviews saw .*: two$/);
   assert.ok(old.events.filter((event) => event.event === "delete").length >= 2);
+});
+
+test("a pod stays with its ztunnel while the next one cannot serve it, and moves when it can", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const old = new ZtunnelProcess(rig.socket, "old", "1-18-0");
+  await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
+  const loop = connectionLoop(context, sleep, reviews.address, 9080);
+  const refusals = 3;
+  const young = new ZtunnelProcess(rig.socket, "young", "1-18-1", refusals);
+  await until(() => young.events.some((event) => event.event === "snapshot-sent"));
+  rig.cluster.label("default/sleep", { [revisionLabel]: "1-18-1" });
+  const adds = (): number => young.events.filter((event) => event.event === "add").length;
+  await until(() => adds() >= refusals);
+  const answer = await askOnce(sleep.namespace.fd, reviews.address, 9080);
+  assert.ok(adds() > refusals || answer.startsWith("[old]"), answer);
+  await rig.cluster.until("default/sleep", (pod) => pod?.metadata.annotations?.[owner] === "1-18-1");
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[young\]/);
+  assert.equal(adds(), refusals + 1);
+  assert.equal(old.events.filter((event) => event.event === "delete").length, 1);
+  assert.deepEqual((await loop.stop()).faults, []);
 });
 
 test("while a killed ztunnel is away connections wait, and none is refused", async (context) => {

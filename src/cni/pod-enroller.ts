@@ -351,7 +351,10 @@ export class PodEnroller {
     return enrolment.ownerRevision === undefined ? undefined : hub.link(enrolment.ownerRevision);
   }
 
-  /** Hands the pod over. The new owner acknowledges before the old one is informed. */
+  /**
+   * Hands the pod over. The new owner acknowledges before the old one is informed. If the new one cannot serve the pod
+   * yet, the old one keeps it, and the pod is looked at again later.
+   */
   async #giveTo(target: ZtunnelLink, enrolment: Enrolment, pod: Pod): Promise<void> {
     // A ztunnel that accepts no sockets opens its own.
     if (target.acceptsListeners && enrolment.sockets.length === 0) await this.#openSockets(enrolment);
@@ -368,6 +371,7 @@ export class PodEnroller {
           serviceAccount: pod.spec?.serviceAccountName ?? "default",
         },
         listeners: sockets.map((socket) => socket.role),
+        handedOver: previous?.isOpen === true,
       },
       [enrolment.namespace.fd, ...sockets.map((socket) => socket.fd)],
     );

@@ -110,10 +110,10 @@ class ZtunnelProcess {
     sockets: readonly { readonly role: ZdsListenerRole; readonly fd: number }[] = [],
   ): Promise<void> {
     const workload = { name: uid, namespace: "default", serviceAccount: uid };
-    const answer = await this.send({ type: "add", uid, workload, listeners: sockets.map(({ role }) => role) }, [
-      namespace.fd,
-      ...sockets.map(({ fd }) => fd),
-    ]);
+    const answer = await this.send(
+      { type: "add", uid, workload, listeners: sockets.map(({ role }) => role), handedOver: false },
+      [namespace.fd, ...sockets.map(({ fd }) => fd)],
+    );
     assert.equal(answer.error, "");
   }
 

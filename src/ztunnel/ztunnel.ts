@@ -35,6 +35,7 @@ import { absolutePath, describeConfig, type ZtunnelConfig } from "./config.ts";
 import { DataPath } from "./data-path.ts";
 import { readNameservers } from "./dns/dns-resolver.ts";
 import { IdentityUsers } from "./proxy/identity-users.ts";
+import { preparePod } from "./proxy/prepare-pod.ts";
 import type { Serving } from "./serving.ts";
 import { loadLocalConfig } from "./state/local-config.ts";
 import { MeshState } from "./state/mesh-state.ts";
@@ -49,6 +50,7 @@ const closingTimeoutMs = 500;
 export interface ServingData {
   readonly config: ZtunnelConfig;
   readonly certificates: CertificateManager;
+  readonly identities: IdentityUsers;
   readonly registry: MetricsRegistry;
   readonly nameservers: readonly string[];
   readonly log: Logger;
@@ -85,6 +87,7 @@ export class Ztunnel {
   readonly #registry = new MetricsRegistry();
   readonly #readiness = new Readiness();
   readonly #certificates: CertificateManager;
+  readonly #identities: IdentityUsers;
   readonly #revocations: RevocationLists | undefined;
   #threads: ThreadServing | undefined;
 
@@ -107,6 +110,7 @@ export class Ztunnel {
       clock,
       random,
     });
+    this.#identities = new IdentityUsers(this.#certificates);
     addCertificateMetrics(this.#registry, this.#certificates);
     this.#registry
       .gauge("istio_build", "Istio component build info.", ["component", "tag"])
@@ -131,7 +135,7 @@ export class Ztunnel {
     const background = [
       following.ended,
       this.#runXds(serving, ended.signal),
-      this.#runPods(this.#counted(serving), shutdown.drain),
+      this.#runPods(this.#counted(serving), serving.state, shutdown.drain),
       this.#followRoots(ended.signal),
     ];
     try {
@@ -152,6 +156,7 @@ export class Ztunnel {
     const data: ServingData = {
       config,
       certificates: this.#certificates,
+      identities: this.#identities,
       registry: this.#registry,
       nameservers: await readNameservers(this.#options.resolvConfPath ?? "/etc/resolv.conf"),
       log,
@@ -164,7 +169,6 @@ export class Ztunnel {
       this.#threads ??
       new DataPath({
         ...data,
-        identities: new IdentityUsers(this.#certificates),
         drainLog: log.scoped("drain"),
         writeLine,
       });
@@ -298,7 +302,7 @@ export class Ztunnel {
     await client.run(signal);
   }
 
-  async #runPods(pods: ServedPods, drain: AbortSignal): Promise<void> {
+  async #runPods(pods: ServedPods, state: MeshState, drain: AbortSignal): Promise<void> {
     const { config, log, clock, random } = this.#options;
     let task: Disposable | undefined = this.#readiness.add("workload proxy manager");
     if (config.dedicatedWorkload !== undefined) {
@@ -311,6 +315,8 @@ export class Ztunnel {
       path: config.zdsPath,
       revision: config.revision,
       pods,
+      prepare: async (info) =>
+        await preparePod(info, { state, certificates: this.#certificates, identities: this.#identities, clock }),
       log: log.scoped("inpod"),
       clock,
       random,

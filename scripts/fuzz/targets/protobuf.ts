@@ -71,6 +71,7 @@ export const target: FuzzTarget = {
       uid: "u",
       workload: { name: "a", namespace: "b", serviceAccount: "c" },
       listeners: ["outbound"],
+      handedOver: false,
     }),
     Buffer.from([0, 0, 0, 0, 2, 8, 1]),
   ],

@@ -1,6 +1,6 @@
 // A ztunnel for tests, which runs as a separate process. It takes pods' sockets over ZDS, reports which ztunnel
 // accepted a connection, and relays it in plain text. Arguments: the path of the ZDS socket, a name for its answers,
-// its revision.
+// its revision, and how often it refuses a pod that is handed over.
 import { createSocket } from "node:dgram";
 import {
   closeDescriptor,
@@ -32,7 +32,8 @@ interface Held {
   readonly close: () => void;
 }
 
-const [path = "", name = "", revision = ""] = process.argv.slice(2);
+const [path = "", name = "", revision = "", refusals = "0"] = process.argv.slice(2);
+let refusalsLeft = Number(refusals);
 const held = new Map<string, Held>();
 let live = 0;
 
@@ -124,6 +125,11 @@ async function handle(
   switch (request.type) {
     case "add":
       named.add(request.uid);
+      if (request.handedOver && refusalsLeft > 0) {
+        refusalsLeft -= 1;
+        for (const fd of message.descriptors) closeDescriptor(fd);
+        return { ...done, response: { error: "no certificate yet", listeners: [] } };
+      }
       await hold(request.uid, request.listeners, message.descriptors);
       return done;
     case "keep": {

@@ -28,7 +28,7 @@ const text = string({ unit: "grapheme", maxLength: 40 });
 const roles = array(constantFrom(...zdsListenerRoles), { maxLength: 12 });
 const workload = record({ name: text, namespace: text, serviceAccount: text });
 const request = oneof(
-  record({ type: constant("add" as const), uid: text, workload, listeners: roles }),
+  record({ type: constant("add" as const), uid: text, workload, listeners: roles, handedOver: boolean() }),
   record({ type: constant("keep" as const), uid: text, returnListeners: boolean() }),
   record({ type: constant("delete" as const), uid: text, handedOver: boolean() }),
   constant({ type: "snapshot-sent" as const }),
@@ -58,6 +58,7 @@ test("upstream's bytes decode to their meaning", () => {
     uid: "u1",
     workload: { name: "a", namespace: "b", serviceAccount: "c" },
     listeners: [],
+    handedOver: false,
   });
   assert.deepEqual(decodeZdsRequest(Buffer.from("120412027531", "hex")), {
     type: "delete",

@@ -5,6 +5,7 @@ import { parseListenerRoles, type ZdsHello, type ZdsRequest, type ZdsResponse, t
 type Fields = (field: number, reader: BinaryReader) => boolean;
 
 const listenersField = 100;
+const addHandedOverField = 101;
 
 /** Reads a message's fields. `take` returns whether it has read a field. Others are skipped. */
 function read(what: string, bytes: Uint8Array, take: Fields): void {
@@ -97,7 +98,8 @@ export function encodeZdsRequest(request: ZdsRequest): Buffer {
       case "add":
         writeString(inner, 1, request.uid);
         writeMessage(inner, 2, (info) => writeWorkload(info, request.workload));
-        return writeListeners(inner, request.listeners);
+        writeListeners(inner, request.listeners);
+        return writeBoolean(inner, addHandedOverField, request.handedOver);
       case "keep":
         writeString(inner, 1, request.uid);
         return writeBoolean(inner, 100, request.returnListeners);
@@ -133,14 +135,16 @@ function decodeAdd(bytes: Uint8Array): ZdsRequest {
   let uid = "";
   let workload: ZdsWorkload = { name: "", namespace: "", serviceAccount: "" };
   const listeners: string[] = [];
+  let handedOver = false;
   read("AddWorkload", bytes, (field, reader) => {
     if (field === 1) uid = reader.string();
     else if (field === 2) workload = decodeWorkload(reader.bytes());
     else if (field === listenersField) listeners.push(readListener(reader.bytes()));
+    else if (field === addHandedOverField) handedOver = reader.bool();
     else return false;
     return true;
   });
-  return { type: "add", uid, workload, listeners: parseListenerRoles(listeners) };
+  return { type: "add", uid, workload, listeners: parseListenerRoles(listeners), handedOver };
 }
 
 function decodeWorkload(bytes: Uint8Array): ZdsWorkload {

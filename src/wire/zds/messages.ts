@@ -38,13 +38,15 @@ export type ZdsListenerRole = (typeof zdsListenerRoles)[number];
 export type ZdsRequest =
   /**
    * Carries the descriptor of the network namespace, then one for each listener. If the uid is known, the descriptors
-   * are closed.
+   * are closed. With `handedOver` another ztunnel serves the workload until the answer, so the receiver refuses what it
+   * cannot serve at once.
    */
   | {
       readonly type: "add";
       readonly uid: string;
       readonly workload: ZdsWorkload;
       readonly listeners: readonly ZdsListenerRole[];
+      readonly handedOver: boolean;
     }
   /** The workload stays unchanged. With `returnListeners` the answer carries its descriptors. */
   | { readonly type: "keep"; readonly uid: string; readonly returnListeners: boolean }

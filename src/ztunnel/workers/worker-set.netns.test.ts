@@ -7,6 +7,7 @@ import { CertificateManager, FakeCertificateAuthority } from "../../dataplane/in
 import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace, type ByteStream } from "../../net/index.ts";
 import { echo, requireOwnNetwork } from "../../net/testing/index.ts";
 import { MetricsRegistry, parsePrometheus } from "../../telemetry/index.ts";
+import { IdentityUsers } from "../proxy/identity-users.ts";
 import { readConfig } from "../config.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
 import { noChange } from "../state/mesh-change.ts";
@@ -51,6 +52,7 @@ class Node implements AsyncDisposable {
       data: {
         config: readConfig({ FAKE_CA: "true" }, "test", []),
         certificates: this.#certificates,
+        identities: new IdentityUsers(this.#certificates),
         registry: new MetricsRegistry(),
         nameservers: [],
         log,

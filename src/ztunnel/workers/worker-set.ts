@@ -4,7 +4,7 @@ import { certificateParts, type WorkloadCertificate } from "../../dataplane/tunn
 import { closeDescriptor } from "../../net/index.ts";
 import { renderSnapshot, snapshotOf, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
 import { ThreadMetrics } from "../../telemetry/threads/index.ts";
-import { IdentityUsers } from "../proxy/identity-users.ts";
+import type { IdentityUsers } from "../proxy/identity-users.ts";
 import { openListeners } from "../proxy/own-listeners.ts";
 import { keepIdentity } from "../proxy/pod-identity.ts";
 import type { ConnectionEntry, PodEntry } from "../serving.ts";
@@ -53,7 +53,7 @@ export class WorkerSet implements ThreadServing {
   constructor(options: WorkerSetOptions) {
     const { count, data } = options;
     this.#options = options;
-    this.#identities = new IdentityUsers(data.certificates);
+    this.#identities = data.identities;
     this.#memory = ShareMemory.memory(count);
     this.#share = new ShareMemory(this.#memory);
     this.#logLevel = data.log.level;

@@ -8,16 +8,31 @@ import {
   type ZdsRequest,
 } from "../../wire/zds/index.ts";
 import type { ServedPods } from "../proxy/served-pods.ts";
+import type { WorkloadInfo } from "../state/model.ts";
 
 export interface ZdsClientOptions {
   readonly path: string;
   readonly revision: string;
   readonly pods: ServedPods;
+  /**
+   * Prepares to serve a pod that another ztunnel still serves. Throws if that takes too long. The returned object must
+   * live until the pod was added.
+   */
+  readonly prepare: (info: WorkloadInfo) => Promise<Disposable>;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
   /** Called when the agent has sent all pods, and again when the agent is gone. */
   readonly onSynced: (synced: boolean) => void;
+}
+
+/** A message that was read, or the reason why it cannot be. */
+interface Received {
+  readonly request?: ZdsRequest;
+  readonly unreadable?: unknown;
+  readonly descriptors: readonly number[];
+  /** For a pod that is handed over. */
+  readonly prepared?: Promise<Disposable>;
 }
 
 /** Our end of ZDS. The CNI agent names the pods that we serve, and passes their namespaces and sockets. */
@@ -61,7 +76,8 @@ export class ZdsClient {
       let abort: Disposable = { [Symbol.dispose]: () => undefined };
       connection.start({
         message: (message) => {
-          queue = queue.then(() => this.#handle(connection, message, known));
+          const received = this.#read(message);
+          queue = queue.then(() => this.#handle(connection, received, known));
         },
         close: (error) => {
           abort[Symbol.dispose]();
@@ -74,15 +90,30 @@ export class ZdsClient {
     });
   }
 
-  async #handle(connection: SeqpacketConnection, message: SeqpacketMessage, known: Set<string>): Promise<void> {
+  /** Begins at once what takes long, because many pods may be handed over together. */
+  #read({ bytes, descriptors }: SeqpacketMessage): Received {
+    try {
+      const request = decodeZdsRequest(bytes);
+      const { pods, prepare } = this.#options;
+      if (request.type !== "add" || !request.handedOver || pods.descriptors(request.uid) !== undefined)
+        return { request, descriptors };
+      const prepared = prepare(request.workload);
+      // Whoever adds the pod sees the failure.
+      prepared.catch(() => undefined);
+      return { request, descriptors, prepared };
+    } catch (error) {
+      return { unreadable: error, descriptors };
+    }
+  }
+
+  async #handle(connection: SeqpacketConnection, received: Received, known: Set<string>): Promise<void> {
     let error = "";
     let returned: { readonly roles: readonly ZdsListenerRole[]; readonly descriptors: readonly number[] } = {
       roles: [],
       descriptors: [],
     };
     try {
-      const request = decodeZdsRequest(message.bytes);
-      returned = (await this.#obey(request, message.descriptors, known)) ?? returned;
+      returned = (await this.#obey(received, known)) ?? returned;
     } catch (thrown) {
       error = messageOf(thrown);
       this.#log.error("a request of the CNI agent failed", { error });
@@ -91,12 +122,13 @@ export class ZdsClient {
     connection.send(encodeZdsResponse({ error, listeners: returned.roles }), returned.descriptors);
   }
 
-  async #obey(request: ZdsRequest, descriptors: readonly number[], known: Set<string>) {
+  async #obey({ request, descriptors, prepared, unreadable }: Received, known: Set<string>) {
     const { pods } = this.#options;
+    if (request === undefined) throw unreadable;
     switch (request.type) {
       case "add":
         known.add(request.uid);
-        await this.#add(request, descriptors);
+        await this.#add(request, descriptors, prepared);
         return undefined;
       case "delete":
         this.#log.info(request.handedOver ? "pod handed over" : "pod received, removing", { uid: request.uid });
@@ -112,7 +144,15 @@ export class ZdsClient {
     }
   }
 
-  async #add(request: Extract<ZdsRequest, { type: "add" }>, descriptors: readonly number[]): Promise<void> {
+  async #add(
+    request: Extract<ZdsRequest, { type: "add" }>,
+    descriptors: readonly number[],
+    preparing: Promise<Disposable> | undefined,
+  ): Promise<void> {
+    using _prepared = await preparing?.catch((error: unknown) => {
+      for (const fd of descriptors) closeDescriptor(fd);
+      throw error;
+    });
     const { uid, workload, listeners } = request;
     const [namespaceFd, ...sockets] = descriptors;
     const { pods } = this.#options;

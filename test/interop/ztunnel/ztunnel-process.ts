@@ -100,7 +100,9 @@ export class ZtunnelProcess {
     pod: { readonly namespace: string; readonly name: string; readonly serviceAccount: string },
     network: NetworkNamespace,
   ): Promise<void> {
-    const answer = await this.#send({ type: "add", uid, workload: pod, listeners: [] }, [network.fd]);
+    const answer = await this.#send({ type: "add", uid, workload: pod, listeners: [], handedOver: false }, [
+      network.fd,
+    ]);
     if (answer.error !== "") throw new Error(`the ztunnel of ${this.name} does not take ${pod.name}: ${answer.error}`);
   }
 

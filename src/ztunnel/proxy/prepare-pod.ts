@@ -1,0 +1,45 @@
+import { messageOf, transientError, type Clock } from "../../base/index.ts";
+import type { CertificateSource } from "../../dataplane/tunnels/index.ts";
+import type { MeshState } from "../state/mesh-state.ts";
+import { workloadIdentity, type WorkloadInfo } from "../state/model.ts";
+import type { IdentityUsers } from "./identity-users.ts";
+
+/**
+ * How long a pod stays with the ztunnel that serves it while this one is not ready for it. It is well below the time in
+ * which the CNI agent expects an answer.
+ */
+const prepareTimeoutMs = 4_000;
+
+export interface PodSources {
+  readonly state: Pick<MeshState, "waitForPod">;
+  readonly certificates: Pick<CertificateSource, "fetch">;
+  readonly identities: Pick<IdentityUsers, "use">;
+  readonly clock: Clock;
+}
+
+/**
+ * Waits until the control plane has told of a pod and the pod's certificate is there. Without them, peers that connect
+ * would wait for an answer, although another ztunnel can still give it. The returned object keeps the certificate, and
+ * must be disposed after the pod was added. Throws a transient error after 4 s.
+ */
+export async function preparePod(
+  info: WorkloadInfo,
+  { state, certificates, identities, clock }: PodSources,
+): Promise<Disposable> {
+  const timeout = new AbortController();
+  using _timer = clock.after(prepareTimeoutMs, () => timeout.abort());
+  const workload = await state.waitForPod(info, prepareTimeoutMs, clock);
+  if (workload === undefined)
+    throw transientError("source-unknown", `the control plane has not told of pod ${info.namespace}/${info.name} yet`);
+  const identity = workloadIdentity(workload);
+  const used = identities.use(identity);
+  try {
+    await certificates.fetch(identity, timeout.signal);
+    return used;
+  } catch (error) {
+    used[Symbol.dispose]();
+    throw transientError("certificate-wait", `no certificate for ${identity} yet: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
