@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SerinError } from "../../base/index.ts";
-import { HandClock } from "../../base/testing/hand-clock.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import type { WorkloadCertificate } from "../../dataplane/tunnels/index.ts";
 import type { Workload } from "../state/model.ts";
 import { preparePod, type PodSources } from "./prepare-pod.ts";

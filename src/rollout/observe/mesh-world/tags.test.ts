@@ -49,7 +49,7 @@ test("a moved namespace is led by what led it before, although the old revision'
     ...(prior === undefined ? {} : { prior }),
   });
   const namespaces = [{ metadata: { name: "shop", labels: { "istio.io/rev": "new" } } }];
-  const view = { ...fakeView([]), namespaces: { list: () => namespaces } } as unknown as ClusterView;
+  const view = Object.assign(fakeView([]), { namespaces: { list: () => namespaces } }) as unknown as ClusterView;
   const scope = { namespaces: true, gateways: true, waypoints: true, tags: true, defaultRevision: true };
   const upgrade = {
     metadata: { name: "to-new" },
