@@ -1,6 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { Condition, KubernetesObject, LabelSelector, ObjectMeta } from "../meta.ts";
 import type { PodSpec } from "./core.ts";
+import type { PersistentVolumeClaim } from "./others.ts";
 
 /** Kinds of the group `apps` (v1). */
 
@@ -104,7 +105,8 @@ export interface StatefulSet extends KubernetesObject {
     minReadySeconds?: number;
     revisionHistoryLimit?: number;
     ordinals?: { start?: number };
-    volumeClaimTemplates?: KubernetesObject[];
+    volumeClaimTemplates?: PersistentVolumeClaim[];
+    persistentVolumeClaimRetentionPolicy?: { whenDeleted?: "Retain" | "Delete"; whenScaled?: "Retain" | "Delete" };
   };
   status?: {
     observedGeneration?: number;

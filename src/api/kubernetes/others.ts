@@ -1,5 +1,6 @@
 import { defineKind } from "../kind.ts";
 import type { Condition, KubernetesObject, LabelSelector } from "../meta.ts";
+import type { NodeSelectorTerm } from "./core.ts";
 
 /** Kinds of Kubernetes' smaller groups. */
 
@@ -273,5 +274,65 @@ export const certificateSigningRequestKind = defineKind<CertificateSigningReques
   versions: ["v1"],
   kind: "CertificateSigningRequest",
   plural: "certificatesigningrequests",
+  namespaced: false,
+});
+
+export type AccessMode = "ReadWriteOnce" | "ReadOnlyMany" | "ReadWriteMany" | "ReadWriteOncePod";
+
+export interface PersistentVolumeClaim extends KubernetesObject {
+  spec?: {
+    accessModes?: AccessMode[];
+    resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
+    selector?: LabelSelector;
+    /** Absent: the default class, which admission fills in. Empty: no class, so only volumes without one. */
+    storageClassName?: string;
+    volumeMode?: "Filesystem" | "Block";
+    volumeName?: string;
+    dataSource?: { kind: string; name: string };
+    dataSourceRef?: { kind: string; name: string };
+  };
+  status?: { phase?: "Pending" | "Bound" | "Lost"; accessModes?: AccessMode[]; capacity?: Record<string, string> };
+}
+export const persistentVolumeClaimKind = defineKind<PersistentVolumeClaim>({
+  group: "",
+  versions: ["v1"],
+  kind: "PersistentVolumeClaim",
+  plural: "persistentvolumeclaims",
+  namespaced: true,
+});
+
+export interface PersistentVolume extends KubernetesObject {
+  spec?: {
+    accessModes?: AccessMode[];
+    capacity?: Record<string, string>;
+    claimRef?: { apiVersion?: string; kind?: string; namespace?: string; name?: string; uid?: string };
+    hostPath?: { path: string; type?: string };
+    local?: { path: string };
+    nodeAffinity?: { required?: { nodeSelectorTerms: NodeSelectorTerm[] } };
+    persistentVolumeReclaimPolicy?: "Retain" | "Delete" | "Recycle";
+    storageClassName?: string;
+    volumeMode?: "Filesystem" | "Block";
+  };
+  status?: { phase?: "Pending" | "Available" | "Bound" | "Released" | "Failed"; message?: string; reason?: string };
+}
+export const persistentVolumeKind = defineKind<PersistentVolume>({
+  group: "",
+  versions: ["v1"],
+  kind: "PersistentVolume",
+  plural: "persistentvolumes",
+  namespaced: false,
+});
+
+export interface StorageClass extends KubernetesObject {
+  provisioner: string;
+  reclaimPolicy?: "Retain" | "Delete";
+  volumeBindingMode?: "Immediate" | "WaitForFirstConsumer";
+  allowVolumeExpansion?: boolean;
+}
+export const storageClassKind = defineKind<StorageClass>({
+  group: "storage.k8s.io",
+  versions: ["v1"],
+  kind: "StorageClass",
+  plural: "storageclasses",
   namespaced: false,
 });

@@ -8,6 +8,7 @@ import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { podDefaults } from "./pod-defaults.ts";
 import { roleEscalation } from "./role-escalation.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
+import { storageAdmission } from "./storage.ts";
 import { webhookAdmission } from "./webhooks.ts";
 
 export interface AdmissionParts {
@@ -25,6 +26,7 @@ export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     namespaceLifecycle(parts.store),
     serviceAccountAdmission(parts),
     podDefaults(parts),
+    storageAdmission(parts),
     roleEscalation(parts.store, parts.authorizer),
     certificateRequests(parts.authorizer, parts.clock),
     webhookAdmission(parts),

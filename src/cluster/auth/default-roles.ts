@@ -231,6 +231,8 @@ export function defaultClusterRoles(): UntypedObject[] {
       },
     ]),
     clusterRole("system:node", nodeRules),
+    // The lab's nodes are the provisioner of their volumes, and delete what they have removed.
+    clusterRole("lab:volume-provisioner", [rule(["delete"], "", "persistentvolumes")]),
     ...["kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving"].map((signer) =>
       clusterRole(`system:certificates.k8s.io:${signer}-approver`, [
         {
@@ -286,6 +288,7 @@ export function defaultClusterRoleBindings(): UntypedObject[] {
       name: "system:serviceaccounts",
     }),
     binding("system:node", "system:node", { kind: "Group", name: "system:nodes" }),
+    binding("lab:volume-provisioner", "lab:volume-provisioner", { kind: "Group", name: "system:nodes" }),
     binding(
       "system:node-proxier",
       "system:node-proxier",

@@ -9,9 +9,11 @@ import {
   endpointSliceKind,
   namespaceKind,
   serviceKind,
+  storageClassKind,
 } from "../../api/kubernetes/index.ts";
 import { messageOf, userError } from "../../base/index.ts";
 import { isKubeCode, objectsInManifest, type KubeClient } from "../../kube/index.ts";
+import { localVolumes, volumeAnnotations } from "../record/local-volumes.ts";
 import type { ControllerContext } from "./controller.ts";
 
 const fieldManager = "serin-bootstrap";
@@ -29,15 +31,16 @@ export interface BootstrapOptions {
 const namespaces = ["metallb-system"];
 
 /**
- * The objects of a new lab: the DNS Service, MetalLB's namespace, the definitions of MetalLB and the Gateway API.
+ * The objects of a new lab: the DNS Service, the default StorageClass, MetalLB's namespace, the definitions of MetalLB and the Gateway API.
  * Resolves when all of them exist.
  */
 export function addBootstrap(context: ControllerContext, options: BootstrapOptions): Promise<void> {
-  const steps = [...namespaces.map((name) => `namespace/${name}`), "dns", ...options.definitions];
+  const steps = [...namespaces.map((name) => `namespace/${name}`), "dns", "storage", ...options.definitions];
   const missing = new Set(steps);
   const { promise, resolve } = Promise.withResolvers<void>();
   const bootstrap = async (step: string): Promise<void> => {
     if (step === "dns") await createDnsService(context.client, options);
+    else if (step === "storage") await createStorageClass(context.client);
     else if (step.startsWith("namespace/")) await createNamespace(context.client, step.slice("namespace/".length));
     else await applyDefinitions(context, step);
     missing.delete(step);
@@ -57,6 +60,17 @@ export function definitionFiles(manifestsDirectory: string): string[] {
 async function createNamespace(client: KubeClient, name: string): Promise<void> {
   if ((await client.get(namespaceKind, name)) !== undefined) return;
   await client.create(namespaceKind, { metadata: { name } });
+}
+
+/** As in kind, the default class makes a directory on the node that the first pod selects. A user's changes to it stay. */
+async function createStorageClass(client: KubeClient): Promise<void> {
+  if ((await client.get(storageClassKind, localVolumes.className)) !== undefined) return;
+  await client.create(storageClassKind, {
+    metadata: { name: localVolumes.className, annotations: { [volumeAnnotations.defaultClass]: "true" } },
+    provisioner: localVolumes.provisioner,
+    reclaimPolicy: "Delete",
+    volumeBindingMode: "WaitForFirstConsumer",
+  });
 }
 
 async function createDnsService(client: KubeClient, { dns, dnsServiceIP }: BootstrapOptions): Promise<void> {

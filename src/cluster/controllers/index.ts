@@ -19,6 +19,8 @@ import { addReplicaSetController } from "./replica-set.ts";
 import { addNamespaceContentControllers } from "./service-account.ts";
 import { addStatefulSetController } from "./stateful-set.ts";
 import { addTokenSecretController } from "./token-secret.ts";
+import { addVolumeBinding } from "./volume-binding.ts";
+import { addVolumeProtection } from "./volume-protection.ts";
 
 export { addBootstrap, definitionFiles, type BootstrapOptions } from "./bootstrap.ts";
 export { ControllerContext, type ControllerDependencies } from "./controller.ts";
@@ -43,6 +45,8 @@ export function addControllers(context: ControllerContext, options: ControllersO
   addReplicaSetController(context);
   addDaemonSetController(context);
   addStatefulSetController(context);
+  addVolumeBinding(context);
+  addVolumeProtection(context);
   addJobController(context);
   addCronJobController(context);
   addEndpointSliceController(context);

@@ -6,11 +6,14 @@ import { enqueueControllerOn, enqueueOn, type ControllerContext } from "./contro
 import { PodControl } from "./pod-control.ts";
 import { availableAtMs, isReady, isTerminating } from "./pod-facts.ts";
 import { podFrom } from "./pod-template.ts";
+import { ClaimControl } from "./stateful-set-claim-control.ts";
+import { volumesFor } from "./stateful-set-claims.ts";
 import { planStatefulSet } from "./stateful-set-plan.ts";
 
 export function addStatefulSetController(context: ControllerContext): void {
   const sets = context.view(statefulSetKind);
   const control = new PodControl({ context, ownerKind: statefulSetKind, component: "statefulset-controller" });
+  const claims = new ClaimControl(context);
   const history = new RevisionHistory(context, statefulSetKind);
 
   const queue = context.queue("statefulset", async (key) => {
@@ -24,6 +27,8 @@ export function addStatefulSetController(context: ControllerContext): void {
     const plan = planStatefulSet(set, currentHash, updateHash, pods, nowMs);
     let failure: unknown;
     try {
+      await claims.own(set, pods);
+      for (const { ordinal } of plan.create) await claims.ensure(set, ordinal);
       await control.createAll(
         set,
         plan.create.map(({ ordinal, hash }) => newPod(set, ordinal, hash, templateOf(set, revisions, hash))),
@@ -91,6 +96,9 @@ function newPod(set: StatefulSet, ordinal: number, hash: string, template: PodTe
       ...(pod.spec ?? { containers: [] }),
       hostname: name,
       ...(subdomain === undefined || subdomain === "" ? {} : { subdomain }),
+      ...((set.spec?.volumeClaimTemplates ?? []).length === 0
+        ? {}
+        : { volumes: volumesFor(set, ordinal, pod.spec?.volumes ?? []) }),
     },
   };
 }

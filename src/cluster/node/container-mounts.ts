@@ -26,7 +26,11 @@ export function volumeMounts(
         `volume "${wanted.name}" of container "${container.name}" is not among the pod's`,
       );
     const path = host.volumePath(volume);
-    const writable = volume.emptyDir !== undefined || volume.hostPath !== undefined;
+    const claimed = volume.persistentVolumeClaim;
+    const writable =
+      volume.emptyDir !== undefined ||
+      volume.hostPath !== undefined ||
+      (claimed !== undefined && claimed.readOnly !== true);
     const { subPath = "" } = wanted;
     return {
       source: subPath === "" ? path : subPathIn(path, expandVariables(subPath, environment), writable),

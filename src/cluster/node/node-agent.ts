@@ -4,11 +4,15 @@ import { keyOf } from "../../api/index.ts";
 import {
   configMapKind,
   endpointSliceKind,
+  persistentVolumeClaimKind,
+  persistentVolumeKind,
   podKind,
   secretKind,
   serviceKind,
   type ConfigMap,
   type EndpointSlice,
+  type PersistentVolume,
+  type PersistentVolumeClaim,
   type Pod,
   type Secret,
   type Service,
@@ -34,6 +38,7 @@ import { readPodRecords, type PodRecord } from "./pod-record.ts";
 import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
 import { ServiceProxy } from "./service-proxy.ts";
 import { PodWorker, type NodeServices } from "./pod-worker.ts";
+import { VolumeJanitor } from "./volume-janitor.ts";
 
 export interface NodeAgentOptions {
   readonly node: ClusterNode;
@@ -64,6 +69,8 @@ export class NodeAgent {
   readonly #pods: Informer<Pod>;
   readonly #configMaps: Informer<ConfigMap>;
   readonly #secrets: Informer<Secret>;
+  readonly #claims: Informer<PersistentVolumeClaim>;
+  readonly #volumes: Informer<PersistentVolume>;
   readonly services: Informer<Service>;
   readonly endpointSlices: Informer<EndpointSlice>;
   #records = new Map<string, PodRecord>();
@@ -76,6 +83,8 @@ export class NodeAgent {
     this.#pods = createInformer(client, podKind, { ...shared, fieldSelector: `spec.nodeName=${node.name}` });
     this.#configMaps = createInformer(client, configMapKind, shared);
     this.#secrets = createInformer(client, secretKind, shared);
+    this.#claims = createInformer(client, persistentVolumeClaimKind, shared);
+    this.#volumes = createInformer(client, persistentVolumeKind, shared);
     this.services = createInformer(client, serviceKind, shared);
     this.endpointSlices = createInformer(client, endpointSliceKind, shared);
     this.#services = this.#makeServices();
@@ -105,14 +114,28 @@ export class NodeAgent {
     mkdirSync(this.hostRoot, { recursive: true });
     this.#services.attachment.prepare();
     this.#adoptPods();
-    const informers = [this.#configMaps, this.#secrets, this.services, this.endpointSlices].map(
-      async (informer) => await informer.run(signal),
-    );
+    const informers = [
+      this.#configMaps,
+      this.#secrets,
+      this.#claims,
+      this.#volumes,
+      this.services,
+      this.endpointSlices,
+    ].map(async (informer) => await informer.run(signal));
     await registration.register(signal);
     ready();
     const heartbeat = registration.keepAlive(signal);
     const proxy = this.#proxy.run(signal);
-    await Promise.all([this.#configMaps.synced, this.#secrets.synced, this.services.synced]);
+    const janitor = new VolumeJanitor({
+      ...this.#options,
+      volumes: this.#volumes,
+      nodeName: this.#options.node.name,
+      hostRoot: this.hostRoot,
+    }).run(signal);
+    await Promise.all(
+      [this.#configMaps, this.#secrets, this.#claims, this.#volumes, this.services].map(({ synced }) => synced),
+    );
+    this.#claims.subscribe((change) => this.#sourceChanged("claim", change));
     this.#configMaps.subscribe((change) => this.#sourceChanged("configMap", change));
     this.#secrets.subscribe((change) => this.#sourceChanged("secret", change));
     const mirrors = new MirrorPods({
@@ -130,7 +153,7 @@ export class NodeAgent {
     const pods = this.#pods.run(signal);
     void this.#pods.synced.then(() => this.#removeOrphans());
     await aborted(signal);
-    await Promise.all([...informers, heartbeat, pods, proxy]);
+    await Promise.all([...informers, heartbeat, janitor, pods, proxy]);
   }
 
   /** Finds the worker of a pod by `namespace/name`. */
@@ -200,7 +223,10 @@ export class NodeAgent {
     this.#records.clear();
   }
 
-  #sourceChanged(kind: "configMap" | "secret", change: InformerChange<ConfigMap | Secret>): void {
+  #sourceChanged(
+    kind: "claim" | "configMap" | "secret",
+    change: InformerChange<ConfigMap | PersistentVolumeClaim | Secret>,
+  ): void {
     const { name = "", namespace } = change.object.metadata;
     for (const worker of this.#workers.values()) {
       if (worker.pod.metadata.namespace === namespace && PodVolumes.refersTo(worker.pod, kind, name))
@@ -251,6 +277,10 @@ export class NodeAgent {
       hostIp: this.#options.node.address,
       configMap: (name) => this.#configMaps.get(`${namespace}/${name}`),
       secret: (name) => this.#secrets.get(`${namespace}/${name}`),
+      storage: {
+        claim: (name) => this.#claims.get(`${namespace}/${name}`),
+        volume: (name) => this.#volumes.get(name),
+      },
       services: () => this.#serviceVariables(pod),
       token: async (request) => await this.#requestToken(pod, request.audience, request.expirationSeconds),
     };

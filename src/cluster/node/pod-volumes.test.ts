@@ -1,16 +1,38 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { ConfigMap, Pod, Secret, Volume } from "../../api/kubernetes/index.ts";
+import type {
+  ConfigMap,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  Secret,
+  Volume,
+} from "../../api/kubernetes/index.ts";
 import { systemClock } from "../../base/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
 import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
 
 function setUp(
   volumes: Volume[],
-  objects: { maps?: Record<string, ConfigMap>; secrets?: Record<string, Secret> } = {},
+  objects: {
+    maps?: Record<string, ConfigMap>;
+    secrets?: Record<string, Secret>;
+    claim?: PersistentVolumeClaim;
+    volume?: PersistentVolume;
+  } = {},
 ): { volumes: PodVolumes; sources: VolumeSources; root: string; tokens: string[] } {
   const root = mkdtempSync(join(tmpdir(), "serin-volumes-"));
   const pod: Pod = {
@@ -25,6 +47,7 @@ function setUp(
     hostIp: "172.18.0.3",
     configMap: (name) => objects.maps?.[name],
     secret: (name) => objects.secrets?.[name],
+    storage: { claim: () => objects.claim, volume: () => objects.volume },
     services: () => [
       {
         metadata: { name: "my-db", namespace: "n" },
@@ -133,4 +156,43 @@ test("an environment has services, references and expanded values", () => {
       ),
     /secret "s" not found/,
   );
+});
+
+test("a claim is the directory of its volume, which stays as it is, and a path or a kind that the lab does not mount is refused", async () => {
+  const claim: PersistentVolumeClaim = {
+    metadata: { name: "data", namespace: "n", uid: "c" },
+    spec: { volumeName: "pv" },
+    status: { phase: "Bound" },
+  };
+  const bound = (spec: PersistentVolume["spec"]): PersistentVolume => ({
+    metadata: { name: "pv" },
+    spec: { claimRef: { namespace: "n", name: "data", uid: "c" }, ...spec },
+  });
+  const volume: Volume = { name: "v", persistentVolumeClaim: { claimName: "data" } };
+  const path = "/var/lib/serin/volumes/pv";
+  const { volumes, sources, root } = setUp([volume], { claim, volume: bound({ hostPath: { path } }) });
+  assert.throws(() => volumes.pathOf(volume), /not prepared yet/);
+  await volumes.prepare(sources);
+  assert.equal(volumes.pathOf(volume), join(root, "host", path));
+  assert.equal(statSync(volumes.pathOf(volume)).mode & 0o777, 0o777);
+  writeFileSync(join(volumes.pathOf(volume), "kept"), "yes");
+  chmodSync(volumes.pathOf(volume), 0o700);
+  await volumes.prepare(sources);
+  assert.equal(readFileSync(join(volumes.pathOf(volume), "kept"), "utf8"), "yes");
+  assert.equal(statSync(volumes.pathOf(volume)).mode & 0o777, 0o700);
+
+  const refused = async (objects: Parameters<typeof setUp>[1], reason: RegExp): Promise<void> => {
+    const other = setUp([volume], objects);
+    await assert.rejects(other.volumes.prepare(other.sources), reason);
+  };
+  await refused({}, /persistentvolumeclaim "data" not found/);
+  await refused({ claim: { ...claim, status: { phase: "Pending" } } }, /"data" is not bound/);
+  await refused({ claim, volume: bound({ claimRef: { uid: "other" } }) }, /"data" is not bound/);
+  await refused({ claim, volume: bound({}) }, /kind that the lab does not have/);
+  for (const outside of ["/proc/sys", "/srv/../dev", "/", "data"])
+    await refused({ claim, volume: bound({ local: { path: outside } }) }, /not a directory for data/);
+  const linked = setUp([volume], { claim, volume: bound({ hostPath: { path: "/link/data" } }) });
+  mkdirSync(join(linked.root, "host"), { recursive: true });
+  symlinkSync("/tmp", join(linked.root, "host/link"));
+  await assert.rejects(linked.volumes.prepare(linked.sources), /leads out of the node's directory/);
 });

@@ -10,11 +10,13 @@ import type {
   VolumeProjection,
 } from "../../api/kubernetes/index.ts";
 import { transientError, userError, type Clock } from "../../base/index.ts";
+import { claimedVolume, type ClaimSources } from "./claimed-volume.ts";
 import { writeAtomicDirectory, type DirectoryFile } from "./atomic-directory.ts";
 import { fieldValue, resourceValue, type EnvironmentSources } from "./container-environment.ts";
 
 /** The sources of volumes. */
 export interface VolumeSources extends EnvironmentSources {
+  readonly storage: ClaimSources;
   /** A token of the pod's service account, bound to the pod. */
   token(request: TokenRequest): Promise<IssuedToken>;
 }
@@ -54,6 +56,8 @@ interface HeldToken extends IssuedToken {
 export class PodVolumes {
   readonly #options: PodVolumesOptions;
   readonly #tokens = new Map<string, HeldToken>();
+  /** What the pod's claims are bound to, by the name of the volume. A binding never changes. */
+  readonly #claimed = new Map<string, Volume>();
 
   constructor(options: PodVolumesOptions) {
     this.#options = options;
@@ -71,8 +75,9 @@ export class PodVolumes {
   }
 
   /** Whether a volume of the pod uses this object, so that its change requires {@link prepare}. */
-  static refersTo(pod: Pod, kind: "configMap" | "secret", name: string): boolean {
+  static refersTo(pod: Pod, kind: "claim" | "configMap" | "secret", name: string): boolean {
     return (pod.spec?.volumes ?? []).some((volume) => {
+      if (kind === "claim") return volume.persistentVolumeClaim?.claimName === name;
       const projected = volume.projected?.sources ?? [];
       if (kind === "configMap")
         return volume.configMap?.name === name || projected.some((source) => source.configMap?.name === name);
@@ -91,6 +96,12 @@ export class PodVolumes {
 
   /** The path of a volume outside of containers. Throws a user error for a hostPath that leaves the node. */
   pathOf(volume: Volume): string {
+    if (volume.persistentVolumeClaim !== undefined) {
+      const claimed = this.#claimed.get(volume.name);
+      if (claimed === undefined)
+        throw transientError("volume-source-missing", `volume "${volume.name}" is not prepared yet`);
+      return this.#hostPath(claimed);
+    }
     if (volume.hostPath !== undefined) return this.#hostPath(volume);
     if (volume.emptyDir !== undefined) {
       const inMemory = volume.emptyDir.medium === "Memory";
@@ -100,6 +111,12 @@ export class PodVolumes {
   }
 
   async #prepareOne(volume: Volume, sources: VolumeSources): Promise<void> {
+    if (volume.persistentVolumeClaim !== undefined) {
+      const claimed = this.#claimed.get(volume.name) ?? claimedVolume(volume, sources.storage);
+      makeHostPath(this.#hostPath(claimed), claimed, 0o777);
+      this.#claimed.set(volume.name, claimed);
+      return;
+    }
     const path = this.pathOf(volume);
     if (volume.emptyDir !== undefined) {
       mkdirSync(path, { recursive: true });
@@ -243,8 +260,8 @@ function insidePath(path: string): string {
   return normal;
 }
 
-/** By `hostPath.type`. A lab's node starts empty, so a path without a type is created as a directory. */
-function makeHostPath(path: string, volume: Volume): void {
+/** By `hostPath.type`. A directory that is made gets the mode. A lab's node starts empty, so a path without a type is created as a directory. */
+function makeHostPath(path: string, volume: Volume, mode?: number): void {
   const type = volume.hostPath?.type ?? "";
   const status = lstatSync(path, { throwIfNoEntry: false });
   if (status !== undefined) return;
@@ -253,6 +270,7 @@ function makeHostPath(path: string, volume: Volume): void {
     case "DirectoryOrCreate":
     case "Directory":
       mkdirSync(path, { recursive: true });
+      if (mode !== undefined) chmodSync(path, mode);
       break;
     case "FileOrCreate":
       mkdirSync(dirname(path), { recursive: true });

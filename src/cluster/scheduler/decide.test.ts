@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Node, Pod, PodSpec } from "../../api/kubernetes/index.ts";
+import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, PodSpec } from "../../api/kubernetes/index.ts";
 import { decide, type Decision } from "./decide.ts";
 import { Placements } from "./node-state.ts";
+import { volumeNeedsOf, type VolumeNeeds } from "./volume-needs.ts";
 
 const node = (
   name: string,
@@ -25,7 +26,13 @@ const pod = (name: string, spec: Partial<PodSpec> = {}, labels: Record<string, s
   },
   spec: { containers: [{ name: "app" }], ...spec },
 });
-const choose = (wanted: Pod, nodes: Node[], placed: [Pod, string][] = []): Decision => {
+const noVolumes: VolumeNeeds = { bound: [], waiting: [], existingOnly: [], volumes: [] };
+const choose = (
+  wanted: Pod,
+  nodes: Node[],
+  placed: [Pod, string][] = [],
+  volumeNeeds: VolumeNeeds = noVolumes,
+): Decision => {
   const placements = new Placements();
   for (const item of nodes) placements.setNode(item);
   for (const [other, where] of placed) placements.place(other, where);
@@ -34,6 +41,7 @@ const choose = (wanted: Pod, nodes: Node[], placed: [Pod, string][] = []): Decis
     nodes: placements.nodes(),
     repelling: placements.repelling(),
     namespaceLabels: () => ({}),
+    volumeNeeds,
   });
 };
 
@@ -93,4 +101,65 @@ test("a topology spread constraint limits the skew", () => {
   const nodes = [node("a", { labels: { zone: "1" } }), node("b", { labels: { zone: "2" } })];
   const placed: [Pod, string][] = [[pod("p", {}, { app: "x" }), "a"]];
   assert.deepEqual(choose(pod("q", spec, { app: "x" }, "other"), nodes, placed), { node: "b" });
+});
+
+test("a pod goes where its volumes are, waits for its claims with kube-scheduler's words, and may choose the node of a claim that waits", () => {
+  const wanted = pod("p", { volumes: [{ name: "v", persistentVolumeClaim: { claimName: "data" } }] });
+  const nodes = [node("a"), node("b")];
+  const on = (host: string, name: string): PersistentVolume => ({
+    metadata: { name },
+    spec: {
+      accessModes: ["ReadWriteOnce"],
+      capacity: { storage: "1Gi" },
+      storageClassName: "fixed",
+      nodeAffinity: {
+        required: {
+          nodeSelectorTerms: [
+            { matchExpressions: [{ key: "kubernetes.io/hostname", operator: "In", values: [host] }] },
+          ],
+        },
+      },
+    },
+  });
+  const claimed = (className: string, more: Partial<PersistentVolumeClaim> = {}): PersistentVolumeClaim => ({
+    metadata: { name: "data", namespace: "default" },
+    spec: {
+      accessModes: ["ReadWriteOnce"],
+      resources: { requests: { storage: "1Gi" } },
+      storageClassName: className,
+      ...more.spec,
+    },
+    ...(more.status === undefined ? {} : { status: more.status }),
+  });
+  const decided = (claim: PersistentVolumeClaim | undefined, volumes: PersistentVolume[] = []): Decision => {
+    const modes = { immediate: "Immediate", standard: "WaitForFirstConsumer", fixed: "WaitForFirstConsumer" } as const;
+    const needs = volumeNeedsOf(wanted, {
+      claim: () => claim,
+      volume: (name) => volumes.find(({ metadata }) => metadata.name === name),
+      volumes: () => volumes,
+      storageClass: (name) => ({
+        metadata: { name },
+        provisioner: name === "fixed" ? "kubernetes.io/no-provisioner" : "x",
+        volumeBindingMode: modes[name as keyof typeof modes],
+      }),
+    });
+    return choose(wanted, nodes, [], needs);
+  };
+  const message = (text: string): Decision => ({ node: undefined, message: `0/2 nodes are available: ${text}.` });
+  assert.deepEqual(decided(undefined), message('persistentvolumeclaim "data" not found'));
+  assert.deepEqual(decided(claimed("immediate")), message("pod has unbound immediate PersistentVolumeClaims"));
+  assert.deepEqual(decided(claimed("standard")), { node: "a" });
+  const bound = claimed("standard", { spec: { volumeName: "one" }, status: { phase: "Bound" } });
+  assert.deepEqual(decided(bound, [on("b", "one")]), { node: "b" });
+  assert.deepEqual(
+    decided(bound, [on("gone", "one")]),
+    message("2 node(s) didn't match PersistentVolume's node affinity"),
+  );
+  assert.deepEqual(decided(claimed("fixed"), [on("b", "free")]), { node: "b" });
+  assert.deepEqual(
+    decided(claimed("fixed"), [
+      { ...on("b", "small"), spec: { ...on("b", "small").spec, capacity: { storage: "1Mi" } } },
+    ]),
+    message("2 node(s) didn't find available persistent volumes to bind"),
+  );
 });

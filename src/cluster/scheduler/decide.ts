@@ -12,6 +12,8 @@ export type Decision = { readonly node: string } | { readonly node: undefined; r
 export function decide(inputs: FilterInputs): Decision {
   const { nodes } = inputs;
   if (nodes.length === 0) return { node: undefined, message: "no nodes available to schedule pods" };
+  const { refusal } = inputs.volumeNeeds;
+  if (refusal !== undefined) return { node: undefined, message: `0/${nodes.length} nodes are available: ${refusal}.` };
   const filters = filtersFor(inputs);
   const reasons = new Map<string, number>();
   const feasible: NodeState[] = [];

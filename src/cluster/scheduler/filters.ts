@@ -4,12 +4,14 @@ import { formatTaint, matchesNode, untoleratedTaint } from "../controllers/node-
 import { allocatable, hostPortsOf, type NodeState, type PlacedPod } from "./node-state.ts";
 import { countByDomain, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
 import { requestsOf } from "./resources.ts";
+import { volumeFilter, type VolumeNeeds } from "./volume-needs.ts";
 
 export interface FilterInputs {
   readonly pod: Pod;
   readonly nodes: readonly NodeState[];
   readonly repelling: readonly PlacedPod[];
   readonly namespaceLabels: NamespaceLabels;
+  readonly volumeNeeds: VolumeNeeds;
 }
 
 /** Returns why the pod does not fit on the node, with kube-scheduler's text. Undefined: it fits. */
@@ -24,6 +26,7 @@ export function filtersFor(inputs: FilterInputs): Filter[] {
     ready(inputs),
     hostPorts(inputs),
     resources(inputs),
+    volumeFilter(inputs.volumeNeeds),
     ...podAffinity(inputs),
     ...spread(inputs),
   ];

@@ -1,11 +1,22 @@
 import { keyOf } from "../../api/index.ts";
-import { namespaceKind, nodeKind, podKind, type Pod } from "../../api/kubernetes/index.ts";
+import {
+  namespaceKind,
+  nodeKind,
+  persistentVolumeClaimKind,
+  persistentVolumeKind,
+  podKind,
+  storageClassKind,
+  type PersistentVolumeClaim,
+  type Pod,
+} from "../../api/kubernetes/index.ts";
 import { isKubeCode, type Reconciler } from "../../kube/index.ts";
 import type { ControllerContext } from "../controllers/controller.ts";
 import type { ObjectView } from "../controllers/object-view.ts";
 import { isActive, isFinished, isTerminating, podCondition } from "../controllers/pod-facts.ts";
+import { volumeAnnotations } from "../record/local-volumes.ts";
 import { decide } from "./decide.ts";
 import { Placements } from "./node-state.ts";
+import { volumeNeedsOf, type StorageFacts, type VolumeNeeds } from "./volume-needs.ts";
 
 const schedulerName = "default-scheduler";
 const concurrentBindings = 16;
@@ -22,6 +33,8 @@ class Scheduler {
   readonly #placements = new Placements();
   /** The keys of pods that fit on no node. They are tried again when there is more room. */
   readonly #unschedulable = new Set<string>();
+  /** The nodes of pods that wait there for their volumes, by the pod's uid. Their requests count already. */
+  readonly #reserved = new Map<string, { readonly key: string; readonly node: string }>();
   readonly #queue: Reconciler;
   readonly #record: ReturnType<ControllerContext["events"]>;
 
@@ -43,6 +56,7 @@ class Scheduler {
       }
       if (change.type === "delete" || isFinished(object)) {
         this.#unschedulable.delete(key);
+        this.#reserved.delete(uid);
         if (this.#placements.has(uid)) {
           this.#placements.remove(uid);
           this.#retryAll();
@@ -56,17 +70,34 @@ class Scheduler {
       else this.#placements.setNode(object);
       this.#retryAll();
     });
+    this.#context.view(persistentVolumeClaimKind).onChange(() => this.#retryAll());
+    this.#context.view(persistentVolumeKind).onChange(() => this.#retryAll());
+    this.#context.view(storageClassKind).onChange(() => this.#retryAll());
   }
 
   #retryAll(): void {
     for (const key of this.#unschedulable) this.#queue.add(key);
+    for (const { key } of this.#reserved.values()) this.#queue.add(key);
   }
 
   async #schedule(key: string): Promise<undefined> {
     const pod = this.#pods.at(key);
-    if (pod === undefined || !needsNode(pod) || this.#placements.has(pod.metadata.uid ?? "")) {
+    const uid = pod?.metadata.uid ?? "";
+    const reserved = this.#reserved.get(uid);
+    if (pod === undefined || !needsNode(pod) || (reserved === undefined && this.#placements.has(uid))) {
       this.#unschedulable.delete(key);
       return;
+    }
+    const nodes = this.#placements.nodes();
+    const volumeNeeds = volumeNeedsOf(pod, this.#storage());
+    if (reserved !== undefined) {
+      const isThere = nodes.some(({ node }) => node.metadata.name === reserved.node);
+      if (isThere && volumeNeeds.refusal === undefined && volumeNeeds.waiting.length > 0) {
+        await this.#selectNode(volumeNeeds.waiting, reserved.node);
+        return;
+      }
+      this.#reserved.delete(uid);
+      this.#placements.remove(uid);
     }
     const namespaces = this.#context.view(namespaceKind);
     const decision = decide({
@@ -74,6 +105,7 @@ class Scheduler {
       nodes: this.#placements.nodes(),
       repelling: this.#placements.repelling(),
       namespaceLabels: (namespace) => namespaces.at(namespace)?.metadata.labels,
+      volumeNeeds,
     });
     if (decision.node === undefined) {
       this.#unschedulable.add(key);
@@ -83,10 +115,42 @@ class Scheduler {
     this.#unschedulable.delete(key);
     // Record the placement before the request, so that it counts for the next pod.
     this.#placements.place(pod, decision.node);
-    await this.#bind(pod, decision.node);
+    if (volumeNeeds.waiting.length === 0) return await this.#bind(pod, decision.node);
+    this.#reserved.set(uid, { key, node: decision.node });
+    await this.#selectNode(volumeNeeds.waiting, decision.node);
   }
 
-  async #bind(pod: Pod, node: string): Promise<void> {
+  #storage(): StorageFacts {
+    const claims = this.#context.view(persistentVolumeClaimKind);
+    const volumes = this.#context.view(persistentVolumeKind);
+    const classes = this.#context.view(storageClassKind);
+    return {
+      claim: (namespace, name) => claims.get(namespace, name),
+      volume: (name) => volumes.at(name),
+      volumes: () => volumes.all(),
+      storageClass: (name) => classes.at(name),
+    };
+  }
+
+  /** Tells who makes or binds the claims' volumes which node needs them. The claims' change brings the pod back. */
+  async #selectNode(claims: VolumeNeeds["waiting"], node: string): Promise<undefined> {
+    const views = this.#context.view(persistentVolumeClaimKind);
+    for (const { metadata } of claims.filter((claim) => selectedNode(claim) !== node)) {
+      const { name = "", namespace, uid } = metadata;
+      const annotations = { [volumeAnnotations.selectedNode]: node };
+      try {
+        views.wrote(
+          await this.#context.client.patchMerge(persistentVolumeClaimKind, name, namespace, {
+            metadata: { uid, annotations },
+          }),
+        );
+      } catch (error) {
+        if (!isKubeCode(error, "not-found") && !isKubeCode(error, "conflict")) throw error;
+      }
+    }
+  }
+
+  async #bind(pod: Pod, node: string): Promise<undefined> {
     const { name = "", namespace = "", uid = "" } = pod.metadata;
     const binding = {
       apiVersion: "v1",
@@ -137,6 +201,10 @@ class Scheduler {
       if (!isKubeCode(error, "not-found")) throw error;
     }
   }
+}
+
+function selectedNode({ metadata }: PersistentVolumeClaim): string | undefined {
+  return metadata.annotations?.[volumeAnnotations.selectedNode];
 }
 
 function needsNode(pod: Pod): boolean {

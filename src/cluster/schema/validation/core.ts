@@ -183,12 +183,23 @@ function endpoints(object: JsonObject, _old: JsonObject | undefined, check: Chec
   }
 }
 
+const changeableInClaim = new Set(["resources", "volumeName", "volumeAttributesClassName"]);
+
 function claim(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   if (arrayOf(spec.accessModes).length === 0) check.required("spec.accessModes", "at least 1 access mode is required");
   if (objectOf(objectOf(spec.resources).requests).storage === undefined) check.required("spec.resources[storage]");
-  if (old !== undefined && stringOf(objectOf(old.spec).volumeName) !== "")
-    check.immutable("spec.volumeName", spec.volumeName, objectOf(old.spec).volumeName);
+  if (old === undefined) return;
+  const before = objectOf(old.spec);
+  if (stringOf(before.volumeName) !== "") check.immutable("spec.volumeName", spec.volumeName, before.volumeName);
+  const fields = [...Object.keys(spec), ...Object.keys(before)].filter((name) => !changeableInClaim.has(name));
+  // A claim without a class may get one later.
+  const isFixed = (name: string): boolean => name !== "storageClassName" || before.storageClassName !== undefined;
+  if (fields.some((name) => isFixed(name) && !jsonEqual(spec[name], before[name])))
+    check.forbidden(
+      "spec",
+      "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+    );
 }
 
 function event(object: JsonObject, _old: JsonObject | undefined, check: Check): void {

@@ -27,9 +27,21 @@ function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void
     else if (!matchesLabelSelector(selector, labels as Record<string, string>))
       check.add(fieldErrors.invalid("spec.template.metadata.labels", shown, misses));
   }
-  validatePodTemplate(template, "spec.template", check);
+  validatePodTemplate(withClaims(template, arrayOf(spec.volumeClaimTemplates)), "spec.template", check);
   const restartPolicy = objectOf(template.spec).restartPolicy;
   if (restartPolicy !== undefined) check.oneOf("spec.template.spec.restartPolicy", restartPolicy, ["Always"]);
+}
+
+/** The template as its pods will have it, with a volume for each of a StatefulSet's claims. */
+function withClaims(template: JsonObject, claims: readonly unknown[]): JsonObject {
+  const podSpec = objectOf(template.spec);
+  const declared = arrayOf(podSpec.volumes);
+  const names = new Set(declared.map((volume) => objectOf(volume).name));
+  const added = claims
+    .map((claim) => stringOf(objectOf(objectOf(claim).metadata).name))
+    .filter((name) => name !== "" && !names.has(name))
+    .map((name) => ({ name, persistentVolumeClaim: { claimName: name } }));
+  return added.length === 0 ? template : { ...template, spec: { ...podSpec, volumes: [...declared, ...added] } };
 }
 
 const percentPattern = /^\d+%$/;

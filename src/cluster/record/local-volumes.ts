@@ -1,0 +1,42 @@
+import type { PersistentVolume } from "../../api/kubernetes/index.ts";
+
+/** What controllers and nodes agree on about the volumes that the lab makes: directories of one node each. */
+export const localVolumes = {
+  /** The default StorageClass, named as kind's. */
+  className: "standard",
+  provisioner: "lab.serin.dev/local-directory",
+  /** The directory of all volumes, below a node's host root. */
+  directory: "/var/lib/serin/volumes",
+  /** The most volumes that a lab makes. */
+  maxVolumes: 256,
+  /** The largest size that a claim may request. The lab records sizes and does not enforce them. */
+  maxSize: "1Ti",
+} as const;
+
+/** Annotations of volumes and claims, as Kubernetes names them. */
+export const volumeAnnotations = {
+  provisionedBy: "pv.kubernetes.io/provisioned-by",
+  selectedNode: "volume.kubernetes.io/selected-node",
+  provisioner: "volume.kubernetes.io/storage-provisioner",
+  bindCompleted: "pv.kubernetes.io/bind-completed",
+  boundByController: "pv.kubernetes.io/bound-by-controller",
+  defaultClass: "storageclass.kubernetes.io/is-default-class",
+} as const;
+
+/** Keep claims and volumes that are in use. */
+export const volumeFinalizers = {
+  claim: "kubernetes.io/pvc-protection",
+  volume: "kubernetes.io/pv-protection",
+} as const;
+
+export function localVolumePath(volumeName: string): string {
+  return `${localVolumes.directory}/${volumeName}`;
+}
+
+/** Whether the lab made the volume, so that the lab deletes its directory too. */
+export function isLocalVolume({ metadata, spec }: PersistentVolume): boolean {
+  return (
+    metadata.annotations?.[volumeAnnotations.provisionedBy] === localVolumes.provisioner &&
+    spec?.hostPath?.path === localVolumePath(metadata.name ?? "")
+  );
+}

@@ -1,0 +1,69 @@
+import type { PersistentVolume, PersistentVolumeClaim, Pod, StorageClass } from "../../api/kubernetes/index.ts";
+import { bestMatch, isOnNode } from "../controllers/volume-plan.ts";
+import { claimNamesOf } from "../controllers/volume-protection.ts";
+import type { NodeState } from "./node-state.ts";
+
+export interface StorageFacts {
+  readonly claim: (namespace: string, name: string) => PersistentVolumeClaim | undefined;
+  readonly volume: (name: string) => PersistentVolume | undefined;
+  readonly volumes: () => readonly PersistentVolume[];
+  readonly storageClass: (name: string) => StorageClass | undefined;
+}
+
+/** What a pod's claims require of its node. */
+export interface VolumeNeeds {
+  /** Why no node will do, with kube-scheduler's text. */
+  readonly refusal?: string;
+  /** The volumes of bound claims. */
+  readonly bound: readonly PersistentVolume[];
+  /** Claims that wait for the pod's node. */
+  readonly waiting: readonly PersistentVolumeClaim[];
+  /** Those of them whose class makes no volumes, so that a node must have a free one. */
+  readonly existingOnly: readonly PersistentVolumeClaim[];
+  readonly volumes: readonly PersistentVolume[];
+}
+
+export function volumeNeedsOf(pod: Pod, facts: StorageFacts): VolumeNeeds {
+  const bound: PersistentVolume[] = [];
+  const waiting: PersistentVolumeClaim[] = [];
+  const existingOnly: PersistentVolumeClaim[] = [];
+  const needs = { bound, waiting, existingOnly, volumes: [] as readonly PersistentVolume[] };
+  for (const name of claimNamesOf(pod)) {
+    const claim = facts.claim(pod.metadata.namespace ?? "", name);
+    const refusal = refusalOf(name, claim);
+    if (refusal !== undefined || claim === undefined)
+      return { ...needs, ...(refusal === undefined ? {} : { refusal }) };
+    if (claim.status?.phase === "Bound") {
+      const volume = facts.volume(claim.spec?.volumeName ?? "");
+      if (volume === undefined)
+        return { ...needs, refusal: `persistentvolume "${claim.spec?.volumeName ?? ""}" not found` };
+      bound.push(volume);
+      continue;
+    }
+    const storageClass = facts.storageClass(claim.spec?.storageClassName ?? "");
+    if (storageClass?.volumeBindingMode !== "WaitForFirstConsumer" || (claim.spec?.volumeName ?? "") !== "")
+      return { ...needs, refusal: "pod has unbound immediate PersistentVolumeClaims" };
+    waiting.push(claim);
+    if (storageClass.provisioner === "kubernetes.io/no-provisioner") existingOnly.push(claim);
+  }
+  return { ...needs, volumes: existingOnly.length === 0 ? [] : facts.volumes() };
+}
+
+function refusalOf(name: string, claim: PersistentVolumeClaim | undefined): string | undefined {
+  if (claim === undefined) return `persistentvolumeclaim "${name}" not found`;
+  if (claim.metadata.deletionTimestamp !== undefined) return `persistentvolumeclaim "${name}" is being deleted`;
+  if (claim.status?.phase === "Lost")
+    return `persistentvolumeclaim "${name}" bound to non-existent persistentvolume "${claim.spec?.volumeName ?? ""}"`;
+  return undefined;
+}
+
+/** Why the node cannot have the pod's volumes, with kube-scheduler's text. */
+export function volumeFilter(needs: VolumeNeeds): (state: NodeState) => string | undefined {
+  return ({ node }) => {
+    if (needs.bound.some((volume) => !isOnNode(volume, node)))
+      return "node(s) didn't match PersistentVolume's node affinity";
+    return needs.existingOnly.some((claim) => bestMatch(claim, needs.volumes, node) === undefined)
+      ? "node(s) didn't find available persistent volumes to bind"
+      : undefined;
+  };
+}
