@@ -336,3 +336,32 @@ export const storageClassKind = defineKind<StorageClass>({
   plural: "storageclasses",
   namespaced: false,
 });
+
+export interface NetworkPolicyPort {
+  protocol?: "TCP" | "UDP" | "SCTP";
+  port?: number | string;
+  endPort?: number;
+}
+
+export interface NetworkPolicyPeer {
+  podSelector?: LabelSelector;
+  namespaceSelector?: LabelSelector;
+  ipBlock?: { cidr: string; except?: string[] };
+}
+
+export interface NetworkPolicy extends KubernetesObject {
+  spec?: {
+    /** Absent: all pods of the namespace. */
+    podSelector?: LabelSelector;
+    ingress?: { from?: NetworkPolicyPeer[]; ports?: NetworkPolicyPort[] }[];
+    egress?: { to?: NetworkPolicyPeer[]; ports?: NetworkPolicyPort[] }[];
+    policyTypes?: ("Ingress" | "Egress")[];
+  };
+}
+export const networkPolicyKind = defineKind<NetworkPolicy>({
+  group: "networking.k8s.io",
+  versions: ["v1"],
+  kind: "NetworkPolicy",
+  plural: "networkpolicies",
+  namespaced: true,
+});

@@ -262,8 +262,6 @@ const deprecations: Readonly<Record<string, string>> = {
 
 /** What the lab stores for manifests that have it, and does not act on. */
 const unenforcedKinds: Readonly<Record<string, string>> = {
-  "networking.k8s.io/networkpolicies":
-    "the lab stores NetworkPolicies and does not enforce them: every pod reaches every other",
   "/limitranges": "the lab stores LimitRanges and does not enforce them",
   "/resourcequotas": "the lab stores ResourceQuotas and does not enforce them",
 };

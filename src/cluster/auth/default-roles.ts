@@ -231,7 +231,8 @@ export function defaultClusterRoles(): UntypedObject[] {
       },
     ]),
     clusterRole("system:node", nodeRules),
-    // The lab's nodes are the provisioner of their volumes, and delete what they have removed.
+    // The lab's nodes do the work of a network plugin, and of the provisioner of their volumes.
+    clusterRole("lab:policy-enforcer", [rule(["list", "watch"], "networking.k8s.io", "networkpolicies")]),
     clusterRole("lab:volume-provisioner", [rule(["delete"], "", "persistentvolumes")]),
     ...["kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving"].map((signer) =>
       clusterRole(`system:certificates.k8s.io:${signer}-approver`, [
@@ -288,6 +289,7 @@ export function defaultClusterRoleBindings(): UntypedObject[] {
       name: "system:serviceaccounts",
     }),
     binding("system:node", "system:node", { kind: "Group", name: "system:nodes" }),
+    binding("lab:policy-enforcer", "lab:policy-enforcer", { kind: "Group", name: "system:nodes" }),
     binding("lab:volume-provisioner", "lab:volume-provisioner", { kind: "Group", name: "system:nodes" }),
     binding(
       "system:node-proxier",

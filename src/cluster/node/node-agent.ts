@@ -31,6 +31,8 @@ import { labNetwork, type ClusterNode } from "../record/index.ts";
 import { isAlive, signalProcess, type ProcessIdentity } from "./container-process.ts";
 import { isMirrorPod, MirrorPods } from "./mirror-pods.ts";
 import { NetworkAttachment } from "./network-attachment.ts";
+import { NetworkPolicies } from "./network-policies.ts";
+import type { LocalPod } from "./network-policy-plan.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import type { PodDirectories } from "./pod-host.ts";
 import { PodAddresses } from "./pod-network.ts";
@@ -66,6 +68,7 @@ export class NodeAgent {
   readonly #workers = new Map<string, PodWorker>();
   readonly #services: NodeServices;
   readonly #proxy: ServiceProxy;
+  readonly #policies: NetworkPolicies;
   readonly #pods: Informer<Pod>;
   readonly #configMaps: Informer<ConfigMap>;
   readonly #secrets: Informer<Secret>;
@@ -97,6 +100,21 @@ export class NodeAgent {
       onLoadBalancers: options.onLoadBalancers,
       log,
     });
+    this.#policies = new NetworkPolicies({
+      client,
+      localPods: () => this.#localPods(),
+      // The control plane's node serves DNS.
+      nameServer: node.role === "control-plane" ? node.address : undefined,
+      clock,
+      log,
+    });
+  }
+
+  /** The pods that run here in a network of their own. */
+  #localPods(): LocalPod[] {
+    return [...this.#workers.values()].flatMap(({ pod, sandbox }) =>
+      sandbox?.address === undefined ? [] : [{ pod, address: sandbox.address.ip }],
+    );
   }
 
   /** Blocks until the signal is aborted. Pods keep running then. Calls `ready` when the node accepts pods. */
@@ -152,8 +170,12 @@ export class NodeAgent {
     void mirrors.create(signal);
     const pods = this.#pods.run(signal);
     void this.#pods.synced.then(() => this.#removeOrphans());
+    // Only with all pods known, or those of an earlier process would lose their isolation for a moment.
+    const policies = Promise.race([this.#pods.synced, aborted(signal)]).then(
+      async () => await this.#policies.run(signal),
+    );
     await aborted(signal);
-    await Promise.all([...informers, heartbeat, janitor, pods, proxy]);
+    await Promise.all([...informers, heartbeat, janitor, pods, policies, proxy]);
   }
 
   /** Finds the worker of a pod by `namespace/name`. */
@@ -191,6 +213,7 @@ export class NodeAgent {
       this.#workers.get(change.previous.metadata.uid ?? "")?.remove();
     if (worker !== undefined) worker.update(object);
     else this.#startWorker(object);
+    this.#policies.podsChanged();
   }
 
   #startWorker(pod: Pod): void {
@@ -248,7 +271,10 @@ export class NodeAgent {
       log,
       events: new EventRecorder({ client, component: "kubelet", host: node.name, log, clock, random: systemRandom }),
       images: new ImageCatalogue(stateDirectory, images),
-      addresses: new PodAddresses(node.podCidr, () => this.#proxy.podsChanged()),
+      addresses: new PodAddresses(node.podCidr, () => {
+        this.#proxy.podsChanged();
+        this.#policies.podsChanged();
+      }),
       attachment: new NetworkAttachment(this.hostRoot),
       compileCache,
       fromSource,

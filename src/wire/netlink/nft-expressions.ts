@@ -189,6 +189,12 @@ export const match = {
     loadPayload("transport", 2, 2),
     compare(equality(options), u16be(port)),
   ],
+  /** Ports from the first to the last. The kernel compares bytes, which are in network order. */
+  destinationPorts: (first: number, last: number): NftExpression[] => [
+    loadPayload("transport", 2, 2),
+    compare("greaterOrEqual", u16be(first)),
+    compare("lessOrEqual", u16be(last)),
+  ],
   /**
    * The first packet of a TCP connection (SYN without ACK). Never matches a connection that was open before tracking
    * began. Needs {@link match.protocol} before it.

@@ -5,8 +5,8 @@ import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";
 import { validateLabelSelector } from "../metadata.ts";
+import { networkPolicy } from "./network-policy.ts";
 import { checkLabelName, checkSubdomain } from "../names.ts";
-import { portNameProblems } from "./pod-spec.ts";
 import { validateCustomResourceDefinition } from "./custom-resource-definition.ts";
 
 const operations = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
@@ -213,24 +213,6 @@ function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check)
       check.oneOf(`${childPath(at, position)}.pathType`, path.pathType, ["Exact", "ImplementationSpecific", "Prefix"]);
       if (path.pathType !== "ImplementationSpecific" && !stringOf(path.path).startsWith("/"))
         check.invalid(`${childPath(at, position)}.path`, path.path, "must be an absolute path");
-    }
-  }
-}
-
-function networkPolicy(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
-  const spec = objectOf(object.spec);
-  check.add(...validateLabelSelector(spec.podSelector, "spec.podSelector"));
-  for (const [index, type] of arrayOf(spec.policyTypes).entries())
-    check.oneOf(childPath("spec.policyTypes", index), type, ["Ingress", "Egress"]);
-  for (const direction of ["ingress", "egress"]) {
-    for (const [index, rule] of arrayOf(spec[direction]).entries()) {
-      for (const [position, raw] of arrayOf(objectOf(rule).ports).entries()) {
-        const at = `${childPath(`${childPath(`spec.${direction}`, index)}.ports`, position)}.port`;
-        const { port } = objectOf(raw);
-        if (typeof port === "number") check.port(at, port);
-        else if (typeof port === "string")
-          for (const problem of portNameProblems(port)) check.invalid(at, port, problem);
-      }
     }
   }
 }
