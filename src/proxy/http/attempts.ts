@@ -12,7 +12,13 @@ import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";
-import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
+import {
+  brokenOffReply,
+  connectFailureReply,
+  replyTable,
+  upstreamFailureReplies,
+  type ReplyRow,
+} from "./reply-table.ts";
 import {
   isIdempotent,
   retriesConnectFailure,
@@ -39,7 +45,7 @@ export interface AttemptsOwner {
   /** The upstream has ended its side of a tunnel, or all of it. */
   tunnelEnded(whole: boolean): void;
   /** No upstream will respond. The proxy responds instead, or cuts off a response that has already begun. */
-  failed(status: number, text: string, flag: ResponseFlag, details: string): void;
+  failed(reply: ReplyRow): void;
   /** The upstream takes bytes of the request. */
   upstreamTakesMore(): void;
 }
@@ -196,7 +202,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
         : cluster.forDestination(this.#destination, this.#hostname);
     if (endpoint === undefined) {
       cluster.counters.noHealthyEndpoint += 1;
-      this.#owner.failed(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream");
+      this.#owner.failed(replyTable.noHealthyUpstream);
     }
     return endpoint;
   }
@@ -223,7 +229,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });
-        this.#giveUp(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout");
+        this.#giveUp(replyTable.responseTimeout);
       });
     }
   }
@@ -286,11 +292,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
     this.endpoint?.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
     if (retriesConnectFailure(this.#action?.retry, failure) && this.#retryLater()) return;
-    const reason =
-      failure.kind === "timeout"
-        ? "connection timeout"
-        : `remote connection failure, transport failure reason: ${failure.message}`;
-    this.#owner.failed(503, resetText(reason), responseFlags.upstreamConnectionFailure, resetDetails("before", reason));
+    this.#owner.failed(failure.kind === "timeout" ? replyTable.connectTimeout : connectFailureReply(failure.message));
   }
 
   // ---- ResponseReceiver
@@ -350,16 +352,15 @@ export class Attempts implements PoolUser, ResponseReceiver {
     // is going away.
     if (failure.kind !== "refused" && (failure.anyByte || channel?.reused !== true))
       this.endpoint?.report({ kind: "reset" });
-    const { status, flag, reason } = failureAnswers[failure.kind];
     if (this.#owner.answerStarted) {
-      this.#owner.failed(status, "", flag, resetDetails("after", failure.message));
+      this.#owner.failed(brokenOffReply(failure));
       return;
     }
     if (this.#retriesStale(channel, failure) || this.#retriesRefused(failure)) return;
     if (this.#request.replayable && retriesFailure(this.#action?.retry, failure) && this.#retryLater()) return;
     if (failure.kind !== "protocol-error" && failure.message !== "connection termination")
       this.transportFailure = failure.message;
-    this.#owner.failed(status, resetText(reason), flag, resetDetails("before", reason));
+    this.#owner.failed(upstreamFailureReplies[failure.kind]);
   }
 
   upstreamDrained(): void {
@@ -451,7 +452,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.drop();
       if (this.#retryLater()) return;
     }
-    this.#giveUp(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "upstream_per_try_timeout");
+    this.#giveUp(replyTable.tryTimeout);
   }
 
   // ---- ends
@@ -469,12 +470,12 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   #overflowed(cluster: Cluster): void {
     cluster.counters.overflow += 1;
-    this.#owner.failed(503, resetText("overflow"), responseFlags.upstreamOverflow, resetDetails("before", "overflow"));
+    this.#owner.failed(replyTable.overflow);
   }
 
-  #giveUp(status: number, text: string, flag: ResponseFlag, details: string): void {
+  #giveUp(reply: ReplyRow): void {
     this.drop();
-    this.#owner.failed(status, text, flag, details);
+    this.#owner.failed(reply);
   }
 
   #leave(failed: boolean): void {
@@ -509,26 +510,8 @@ function isUnreached(head: MessageHead): boolean {
   return head.status === 503 && head.get(unreachedHeader) !== undefined;
 }
 
-/** Decides about a request whose channel failed before a response. */
-const failureAnswers: Readonly<
-  Record<UpstreamFailure["kind"], { readonly status: number; readonly flag: ResponseFlag; readonly reason: string }>
-> = {
-  closed: { status: 503, flag: responseFlags.upstreamConnectionTermination, reason: "connection termination" },
-  "protocol-error": { status: 502, flag: responseFlags.upstreamProtocolError, reason: "protocol error" },
-  reset: { status: 503, flag: responseFlags.upstreamRemoteReset, reason: "remote reset" },
-  refused: { status: 503, flag: responseFlags.upstreamRemoteReset, reason: "remote refused stream reset" },
-};
-
 /** How often a request that the upstream has not processed is sent again without a retry policy. */
 const maxRefusals = 3;
-
-function resetText(reason: string): string {
-  return `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`;
-}
-
-function resetDetails(when: "before" | "after", reason: string): string {
-  return `upstream_reset_${when}_response_started{${reason.replaceAll(/[\s,]+/g, "_")}}`;
-}
 
 const texts = new WeakMap<SocketAddress, string>();
 

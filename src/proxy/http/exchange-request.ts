@@ -12,17 +12,11 @@ import { headText } from "../terms/header-text.ts";
 import { trustsForwardedProto } from "./compose-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { nominatedFields } from "./nominated-fields.ts";
+import { replyTable, type ReplyRow } from "./reply-table.ts";
 import { parseTarget } from "./request-target.ts";
 
 /** The head of a request whose bytes never became one. */
 const noHead = new MessageHead();
-
-/** Why a request is not even routed. */
-export interface RequestRefusal {
-  readonly status: number;
-  readonly body: string;
-  readonly details: string;
-}
 
 /** New values by name in lower case. Undefined removes the header, and a list writes one field for each value. */
 type HeadEdits = ReadonlyMap<string, string | readonly string[] | undefined>;
@@ -102,7 +96,7 @@ export class ExchangeRequest implements RequestView {
   }
 
   /** Reads the head that {@link reset} was given. */
-  read(config: HttpConnectionConfig, newRequestId: () => string): RequestRefusal | undefined {
+  read(config: HttpConnectionConfig, newRequestId: () => string): ReplyRow | undefined {
     this.method = this.head.method();
     const { head } = this;
     if (!this.isHttp2) this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
@@ -110,17 +104,15 @@ export class ExchangeRequest implements RequestView {
     this.isGrpc = contentType >= 0 && isGrpcContentType(head.value(contentType));
     if (this.protocol === "HTTP/1.0" && !config.acceptHttp10) {
       this.pathAndQuery = head.target();
-      return { status: 426, body: "Upgrade Required", details: "low_version" };
+      return replyTable.oldVersion;
     }
     // Policies would see another method than servers that know no case.
-    if (this.method !== "GET" && /[a-z]/.test(this.method))
-      return { status: 400, body: "", details: "http1.invalid_method" };
-    if (!this.#readTarget(config)) return { status: 400, body: "", details: "path_normalization_failed" };
-    if (this.authority === "") return { status: 400, body: "", details: "missing_host_header" };
-    if (head.connectionNominates && !this.#dropNominated(config))
-      return { status: 400, body: "", details: "invalid_connection_header" };
+    if (this.method !== "GET" && /[a-z]/.test(this.method)) return replyTable.badMethod;
+    if (!this.#readTarget(config)) return replyTable.badPath;
+    if (this.authority === "") return replyTable.noHost;
+    if (head.connectionNominates && !this.#dropNominated(config)) return replyTable.badConnectionField;
     if (config.underscores !== undefined && !this.#judgeUnderscores(config, config.underscores))
-      return { status: 400, body: "", details: "unexpected_underscore" };
+      return replyTable.underscore;
     this.#readIdentity(config, newRequestId);
     return undefined;
   }

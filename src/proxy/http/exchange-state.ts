@@ -20,6 +20,7 @@ import type { MessageFlow } from "./message-flow.ts";
 import { OutgoingRequest } from "./outgoing-request.ts";
 import { decodePeerMetadata, peerMetadataHeader } from "../peers/peer-metadata.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
+import type { ReplyRow } from "./reply-table.ts";
 
 /** The state of an exchange and what others may read of it. The subclass has the behaviour. */
 export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
@@ -85,7 +86,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   abstract switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
   abstract tunnelBytes(bytes: Buffer): void;
   abstract tunnelEnded(whole: boolean): void;
-  abstract failed(status: number, text: string, flag: ResponseFlag, details: string): void;
+  abstract failed(reply: ReplyRow): void;
   abstract upstreamTakesMore(): void;
 
   /** The exchange ends when no byte has moved for this long. 0 means no limit. */

@@ -1,5 +1,5 @@
 import { userError } from "../../base/index.ts";
-import { bodyFramings, statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
+import { bodyFramings, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 import type { LocalReply as FilterReply } from "../filters/http-filter.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
 import {
@@ -21,6 +21,15 @@ import { FilteredExchange } from "./filtered-exchange.ts";
 import { forwardHost } from "./forward-host.ts";
 import type { HeldBody } from "./held-body.ts";
 import { shapeReply } from "./local-reply.ts";
+import {
+  codecErrorReply,
+  directReply,
+  endTable,
+  filterReply,
+  noClusterReply,
+  replyTable,
+  type ReplyRow,
+} from "./reply-table.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";
 import { redirectLocation } from "./redirect-location.ts";
 import { isIdempotent } from "./retry-decision.ts";
@@ -45,12 +54,7 @@ export class Exchange extends FilteredExchange {
     this.chunkedByClient = head.chunked && !this.facts.isHttp2;
     const refusal = this.facts.read(this.config, this.context.newRequestId);
     if (refusal !== undefined) {
-      this.#reply(
-        refusal.status,
-        refusal.body,
-        refusal.status === 426 ? responseFlags.downstreamProtocolError : responseFlags.none,
-        refusal.details,
-      );
+      this.#reply(refusal);
       return;
     }
     this.trace = this.config.tracing?.start(this.facts, this.context.random);
@@ -63,9 +67,7 @@ export class Exchange extends FilteredExchange {
       this.facts.forwardedProto !== "https" &&
       (host.requireTls === "all" || !this.facts.internalPeer)
     ) {
-      this.#reply(301, "", responseFlags.none, "tls_required", [
-        ["location", `https://${withoutPort(this.authority)}${this.pathAndQuery}`],
-      ]);
+      this.#reply(replyTable.tlsRequired, [["location", `https://${withoutPort(this.authority)}${this.pathAndQuery}`]]);
       return;
     }
     this.route = host === undefined ? undefined : routeOf(host, this.facts);
@@ -76,13 +78,7 @@ export class Exchange extends FilteredExchange {
   /** Refuses what never became a request. */
   refuse(status: number, reason: string): void {
     this.reset(undefined, false, true);
-    const codec = this.facts.isHttp2 ? "http2" : "http1";
-    this.#reply(
-      status,
-      statusText(status),
-      responseFlags.downstreamProtocolError,
-      `${codec}.codec_error{${reason.replaceAll(" ", "_")}}`,
-    );
+    this.#reply(codecErrorReply(status, reason, this.facts.isHttp2));
   }
 
   requestBody(bytes: Buffer, from: number, to: number, complete: boolean): void {
@@ -115,7 +111,7 @@ export class Exchange extends FilteredExchange {
   #webBody(bytes: Buffer, from: number, to: number, complete: boolean): boolean {
     const data = this.grpcWeb?.request(bytes, from, to, complete);
     if (data !== undefined) return this.request.body(data, 0, data.length, complete, this.attempts.channel);
-    this.#failWith(400, "Bad gRPC-web request, invalid base64 data.", responseFlags.none, "grpc_base_64_decode_failed");
+    this.#failWith(replyTable.badBase64);
     return false;
   }
 
@@ -135,8 +131,8 @@ export class Exchange extends FilteredExchange {
   abandon(): void {
     if (!this.active) return;
     if (!this.tunnel) {
-      this.flag = responseFlags.downstreamConnectionTermination;
-      this.details = "downstream_remote_disconnect";
+      this.flag = endTable.clientLeft.flag;
+      this.details = endTable.clientLeft.details;
     }
     this.attempts.drop();
     this.finish();
@@ -144,7 +140,7 @@ export class Exchange extends FilteredExchange {
 
   /** The framing of the request's body is wrong: where it ends cannot be known. */
   badBody(): void {
-    this.#failWith(400, "Bad Request", responseFlags.downstreamProtocolError, "http1.codec_error{bad_chunked_framing}");
+    this.#failWith(replyTable.badChunks);
   }
 
   /** Must be called once a second while an exchange over HTTP/2 is open. */
@@ -154,12 +150,7 @@ export class Exchange extends FilteredExchange {
 
   /** No byte has moved for too long. */
   idleTimeout(): void {
-    this.#failWith(
-      this.request.complete ? 504 : 408,
-      "stream timeout",
-      responseFlags.streamIdleTimeout,
-      "stream_idle_timeout",
-    );
+    this.#failWith(this.request.complete ? replyTable.idleResponse : replyTable.idleRequest);
   }
 
   // ---- AttemptsOwner
@@ -169,7 +160,7 @@ export class Exchange extends FilteredExchange {
   }
 
   answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void {
-    this.details = "via_upstream";
+    this.details = endTable.answered.details;
     this.request.answerStarted();
     if (this.config.peerMetadata.readFromUpstream) this.readUpstreamPeer(head);
     if (this.countsAnswer) this.countAnswer(head.bytes, from, to);
@@ -218,7 +209,7 @@ export class Exchange extends FilteredExchange {
 
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void {
     this.tunnel = true;
-    this.details = "via_upstream";
+    this.details = endTable.answered.details;
     this.stopTimers();
     if (!this.answer.switching(head, from, to, this.#responseEdits(head), sentAtMs)) this.attempts.pause();
     this.owner.switchToTunnel();
@@ -238,14 +229,14 @@ export class Exchange extends FilteredExchange {
     this.owner.exchangeEnded(false, true);
   }
 
-  failed(status: number, text: string, flag: ResponseFlag, details: string): void {
+  failed(reply: ReplyRow): void {
     if (!this.active) return;
     if (!this.answer.started) {
-      this.#reply(status, text, flag, details);
+      this.#reply(reply);
       return;
     }
-    this.flag = flag;
-    this.details = details;
+    this.flag = reply.flag;
+    this.details = reply.details;
     this.finish();
     this.owner.abort();
   }
@@ -265,24 +256,21 @@ export class Exchange extends FilteredExchange {
   }
 
   protected override answerOfFilter(reply: FilterReply): void {
-    this.#reply(reply.status, reply.body, reply.flag, reply.details, reply.headers, reply.grpcStatus);
+    this.#reply(filterReply(reply), reply.headers);
   }
 
   protected override act(bytes: Buffer, from: number, to: number): void {
     const { route } = this;
     if (route === undefined) {
-      this.#reply(404, "", responseFlags.noRouteFound, "route_not_found");
+      this.#reply(replyTable.noRoute);
       return;
     }
     this.responseMutations = route.responseMutations;
     if (route.cors !== undefined && this.#answersByCors(route.cors)) return;
     const { action } = route;
-    if (action.kind === "direct-response")
-      this.#reply(action.status, action.body, responseFlags.none, "direct_response");
+    if (action.kind === "direct-response") this.#reply(directReply(action.status, action.body));
     else if (action.kind === "redirect")
-      this.#reply(action.status, "", responseFlags.none, "direct_response", [
-        ["location", redirectLocation(action, this.facts)],
-      ]);
+      this.#reply(directReply(action.status, ""), [["location", redirectLocation(action, this.facts)]]);
     else this.#forward(route, action, bytes, from, to);
   }
 
@@ -291,7 +279,7 @@ export class Exchange extends FilteredExchange {
     const decision = decideCors(policy, this.facts);
     if (decision === undefined) return false;
     if (decision.kind === "answer") {
-      this.#reply(200, "", responseFlags.none, "cors_response", decision.fields);
+      this.#reply(replyTable.corsAnswer, decision.fields);
       return true;
     }
     this.responseMutations = [decision.mutation, ...this.responseMutations];
@@ -303,7 +291,7 @@ export class Exchange extends FilteredExchange {
     const choice = chooseCluster(action.target, (name) => facts.head.get(name), this.context.random);
     const cluster = choice === undefined ? undefined : this.context.cluster(choice.cluster);
     if (choice === undefined || cluster === undefined) {
-      this.#reply(action.clusterNotFoundStatus, "", responseFlags.noClusterFound, "cluster_not_found");
+      this.#reply(noClusterReply(action.clusterNotFoundStatus));
       return;
     }
     attempts.cluster = cluster;
@@ -355,10 +343,7 @@ export class Exchange extends FilteredExchange {
     };
     found.then(
       (address) => still(() => this.letGo((body) => send(at(address), body, 0, body.length))),
-      () =>
-        still(() =>
-          this.#reply(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure"),
-        ),
+      () => still(() => this.#reply(replyTable.nameNotFound)),
     );
   }
 
@@ -367,7 +352,7 @@ export class Exchange extends FilteredExchange {
     const { to: cluster, destination } = choice;
     const protocol = this.#checkUpgrade(action) ? wireProtocol(cluster, facts, this.upgrade !== undefined) : undefined;
     if (protocol === undefined) {
-      this.#reply(403, "", responseFlags.none, "upgrade_failed");
+      this.#reply(replyTable.upgradeRefused);
       return;
     }
     attempts.target(
@@ -378,9 +363,7 @@ export class Exchange extends FilteredExchange {
       this.#hash(cluster, action),
       destination,
     );
-    this.limitDuration(exchangeLimitMs(action, this.config, facts), () =>
-      this.#failWith(408, "downstream duration timeout", responseFlags.durationTimeout, "max_duration_timeout"),
-    );
+    this.limitDuration(exchangeLimitMs(action, this.config, facts), () => this.#failWith(replyTable.durationTimeout));
     if (choice.responseMutation !== undefined)
       this.responseMutations = [choice.responseMutation, ...this.responseMutations];
     const mutations =
@@ -566,29 +549,25 @@ export class Exchange extends FilteredExchange {
   }
 
   /** Ends the exchange for a reason of ours: by an answer, or by closing when one has begun. */
-  #failWith(status: number, text: string, flag: ResponseFlag, details: string): void {
+  #failWith(reply: ReplyRow): void {
     if (!this.active) return;
     this.attempts.drop();
-    this.failed(status, text, flag, details);
+    this.failed(reply);
   }
 
-  #reply(
-    status: number,
-    body: string | Buffer,
-    flag: ResponseFlag,
-    details: string,
-    given: Fields = [],
-    grpcStatus?: number,
-  ): void {
+  #reply(row: ReplyRow, given: Fields = []): void {
+    const { flag, details } = row;
     this.flag = flag;
     this.details = details;
     const edits = this.route?.action.kind === "forward" ? undefined : this.#responseEdits(this.facts.head);
     const added = edits === undefined ? (this.pass?.answerFields ?? []) : edits.added;
-    const draft = { status, body, fields: [...given, ...added, ...this.#toldToPeer(flag)], flag, grpcStatus };
+    const fields = [...given, ...added, ...this.#toldToPeer(flag)];
     // The application behind this proxy has ended, so close the client's connection. Otherwise the client would use it
     // again.
     const leaves = flag === responseFlags.upstreamConnectionFailure && this.config.peerMetadata.writeToClient;
-    const reply = this.#inForm(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined)));
+    const reply = this.#inForm(
+      shapeReply(row, fields, this.config, this.facts.isGrpc, this.#mutationContext(undefined)),
+    );
     this.replyThroughFilters(reply, (shown) => this.#sendReply(shown, leaves));
   }
 

@@ -17,7 +17,7 @@ import {
 import { GrpcWebTranslation } from "./grpc-web.ts";
 import { HeldBody } from "./held-body.ts";
 import { MessageFlow, type FlowHead, type FlowStep } from "./message-flow.ts";
-import { responseFlags } from "../terms/response-flags.ts";
+import { endTable, replyTable } from "./reply-table.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 
 const noBytes = Buffer.alloc(0);
@@ -396,7 +396,7 @@ export abstract class FilteredExchange extends ExchangeState {
       this.answerOfFilter(reply);
       return;
     }
-    this.details = reply?.details ?? "filter_ended_stream";
+    this.details = reply?.details ?? endTable.filterEnded.details;
     this.finish();
     this.owner.abort();
   }
@@ -405,7 +405,7 @@ export abstract class FilteredExchange extends ExchangeState {
     this.context.onTrouble?.("a filter failed", error);
     if (!this.active) return;
     this.attempts.drop();
-    this.failed(500, "", responseFlags.none, "filter_failed");
+    this.failed(replyTable.filterFailed);
   }
 }
 

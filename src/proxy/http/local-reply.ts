@@ -2,28 +2,23 @@ import { editHeaders, type MutationContext } from "../routing/header-mutation.ts
 import type { LocalReply } from "./compose-response.ts";
 import { encodeGrpcMessage, grpcStatusOfHttp } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { flagLetters, type ResponseFlag } from "../terms/response-flags.ts";
+import { flagLetters } from "../terms/response-flags.ts";
+import type { ReplyRow } from "./reply-table.ts";
 
-/** A response of the proxy itself, before the listener's rules and the client's protocol are applied. */
-export interface ReplyDraft {
-  readonly status: number;
-  readonly body: string | Buffer;
-  readonly fields: readonly (readonly [name: string, value: string])[];
-  readonly flag: ResponseFlag;
-  /** The gRPC status. Undefined means the one that corresponds to the HTTP status. */
-  readonly grpcStatus: number | undefined;
-}
+type Fields = LocalReply["fields"];
 
 /** Applies the listener's first matching rule, and converts the response to gRPC for a gRPC client. */
 export function shapeReply(
-  draft: ReplyDraft,
+  row: ReplyRow,
+  given: Fields,
   config: HttpConnectionConfig,
   isGrpc: boolean,
   context: MutationContext,
 ): LocalReply {
-  let { status, body, fields } = draft;
+  let { status, body } = row;
+  let fields = given;
   if (config.localReplies.length > 0) {
-    const told = { status, flag: flagLetters(draft.flag) };
+    const told = { status, flag: flagLetters(row.flag) };
     const rule = config.localReplies.find((one) => one.matches(told));
     if (rule !== undefined) {
       status = rule.status ?? status;
@@ -34,7 +29,7 @@ export function shapeReply(
     }
   }
   if (!isGrpc) return { status, body, fields };
-  const grpcStatus = String(draft.grpcStatus ?? grpcStatusOfHttp(status));
+  const grpcStatus = String(row.grpcStatus ?? grpcStatusOfHttp(status));
   const message = encodeGrpcMessage(body.toString());
   const kept = fields.filter(([name]) => name !== "content-type");
   return {
@@ -49,11 +44,7 @@ export function shapeReply(
   };
 }
 
-function edited(
-  fields: ReplyDraft["fields"],
-  mutation: Parameters<typeof editHeaders>[0][number],
-  context: MutationContext,
-): ReplyDraft["fields"] {
+function edited(fields: Fields, mutation: Parameters<typeof editHeaders>[0][number], context: MutationContext): Fields {
   const edits = editHeaders([mutation], context, (name) => fields.some(([other]) => other === name));
   return [...fields.filter(([name]) => !edits.dropped.has(name)), ...edits.added];
 }

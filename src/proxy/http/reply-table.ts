@@ -1,0 +1,117 @@
+import { statusText } from "../../wire/http1/index.ts";
+import type { LocalReply } from "../filters/http-filter.ts";
+import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
+import type { UpstreamFailure } from "../upstream/upstream-channel.ts";
+
+/** How an exchange ends that no upstream has ended: what logs and metrics say. */
+export interface EndRow {
+  readonly flag: ResponseFlag;
+  /** Envoy's `response_code_details`. */
+  readonly details: string;
+}
+
+/** A reply of the proxy itself: what the client gets, besides what logs and metrics say. */
+export interface ReplyRow extends EndRow {
+  readonly status: number;
+  readonly body: string | Buffer;
+  /** The status for a gRPC client. Undefined: the one that the HTTP status maps to. */
+  readonly grpcStatus: number | undefined;
+}
+
+function row(status: number, body: string | Buffer, flag: ResponseFlag, details: string): ReplyRow {
+  return { status, body, flag, details, grpcStatus: undefined };
+}
+
+const { none, downstreamProtocolError } = responseFlags;
+
+/** Each cause for which the proxy replies itself, with its reply. Causes with facts of their own follow below. */
+export const replyTable = {
+  // The client's request.
+  badChunks: row(400, "Bad Request", downstreamProtocolError, "http1.codec_error{bad_chunked_framing}"),
+  oldVersion: row(426, "Upgrade Required", downstreamProtocolError, "low_version"),
+  badMethod: row(400, "", none, "http1.invalid_method"),
+  badPath: row(400, "", none, "path_normalization_failed"),
+  noHost: row(400, "", none, "missing_host_header"),
+  badConnectionField: row(400, "", none, "invalid_connection_header"),
+  underscore: row(400, "", none, "unexpected_underscore"),
+  badBase64: row(400, "Bad gRPC-web request, invalid base64 data.", none, "grpc_base_64_decode_failed"),
+  // Routes and policies.
+  tlsRequired: row(301, "", none, "tls_required"),
+  noRoute: row(404, "", responseFlags.noRouteFound, "route_not_found"),
+  corsAnswer: row(200, "", none, "cors_response"),
+  upgradeRefused: row(403, "", none, "upgrade_failed"),
+  filterFailed: row(500, "", none, "filter_failed"),
+  // The choice of an endpoint.
+  nameNotFound: row(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure"),
+  noHealthyUpstream: row(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream"),
+  overflow: beforeResponse(503, responseFlags.upstreamOverflow, "overflow"),
+  // The connection to the endpoint.
+  connectTimeout: beforeResponse(503, responseFlags.upstreamConnectionFailure, "connection timeout"),
+  // Time limits.
+  responseTimeout: row(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout"),
+  tryTimeout: row(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "upstream_per_try_timeout"),
+  durationTimeout: row(408, "downstream duration timeout", responseFlags.durationTimeout, "max_duration_timeout"),
+  /** The client has not sent the whole request. */
+  idleRequest: row(408, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout"),
+  /** The upstream has the whole request. */
+  idleResponse: row(504, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout"),
+} as const satisfies Readonly<Record<string, ReplyRow>>;
+
+/** The upstream's failures, before a response has begun. */
+export const upstreamFailureReplies: Readonly<Record<UpstreamFailure["kind"], ReplyRow>> = {
+  closed: beforeResponse(503, responseFlags.upstreamConnectionTermination, "connection termination"),
+  "protocol-error": beforeResponse(502, responseFlags.upstreamProtocolError, "protocol error"),
+  reset: beforeResponse(503, responseFlags.upstreamRemoteReset, "remote reset"),
+  refused: beforeResponse(503, responseFlags.upstreamRemoteReset, "remote refused stream reset"),
+};
+
+/** The upstream failed after its response had begun. Only filters may still hold its head, and then a reply follows. */
+export function brokenOffReply({ kind, message }: UpstreamFailure): ReplyRow {
+  const { status, flag } = upstreamFailureReplies[kind];
+  return row(status, "", flag, resetDetails("after", message));
+}
+
+/** No connection could be opened, for this reason. */
+export function connectFailureReply(message: string): ReplyRow {
+  const reason = `remote connection failure, transport failure reason: ${message}`;
+  return beforeResponse(503, responseFlags.upstreamConnectionFailure, reason);
+}
+
+/** Bytes that never became a request. */
+export function codecErrorReply(status: number, reason: string, isHttp2: boolean): ReplyRow {
+  const codec = isHttp2 ? "http2" : "http1";
+  const details = `${codec}.codec_error{${reason.replaceAll(" ", "_")}}`;
+  return row(status, statusText(status), downstreamProtocolError, details);
+}
+
+/** The route's cluster does not exist. The route names the status. */
+export function noClusterReply(status: number): ReplyRow {
+  return row(status, "", responseFlags.noClusterFound, "cluster_not_found");
+}
+
+/** The route itself is the reply, or redirects. */
+export function directReply(status: number, body: string | Buffer): ReplyRow {
+  return row(status, body, none, "direct_response");
+}
+
+/** A filter replies instead of the upstream. */
+export function filterReply({ status, body, flag, details, grpcStatus }: LocalReply): ReplyRow {
+  return { status, body, flag, details, grpcStatus };
+}
+
+/** Ends without a reply of the proxy. */
+export const endTable = {
+  answered: { flag: none, details: "via_upstream" },
+  clientLeft: { flag: responseFlags.downstreamConnectionTermination, details: "downstream_remote_disconnect" },
+  /** A filter ended the exchange, and named no reason. */
+  filterEnded: { flag: none, details: "filter_ended_stream" },
+} as const satisfies Readonly<Record<string, EndRow>>;
+
+function beforeResponse(status: number, flag: ResponseFlag, reason: string): ReplyRow {
+  const body = `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`;
+  return row(status, body, flag, resetDetails("before", reason));
+}
+
+function resetDetails(when: "before" | "after", reason: string): string {
+  return `upstream_reset_${when}_response_started{${reason.replaceAll(/[\s,]+/g, "_")}}`;
+}
