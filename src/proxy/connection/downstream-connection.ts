@@ -13,10 +13,12 @@ import {
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { Answer } from "../http/answer.ts";
 import type { ExchangeContext } from "../http/exchange-context.ts";
+import { ExchangeMemory } from "../http/exchange-memory.ts";
 import type { ExchangeOwner } from "../http/exchange-owner.ts";
 import type { ExchangeRequest } from "../http/exchange-request.ts";
 import { Exchange } from "../http/exchange.ts";
 import { Http1Answer } from "../http/http1-answer.ts";
+import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
 import { keptTrailers } from "../terms/trailers.ts";
 
@@ -50,7 +52,9 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   readonly isHttp2 = false;
   readonly #context: ExchangeContext;
   readonly #onClosed: (connection: ListenerConnection) => void;
-  readonly #exchange: Exchange;
+  /** Undefined between requests. */
+  #exchange: Exchange | undefined;
+  readonly #memory = new ExchangeMemory();
   #state: State = "head";
   /** Received bytes that cannot be used yet. */
   #carry: Buffer | undefined;
@@ -75,7 +79,6 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.info = options.info;
     this.#context = options.context;
     this.#onClosed = options.onClosed;
-    this.#exchange = new Exchange(this, options.context);
     this.#idleSinceMs = options.context.clock.steadyMs();
   }
 
@@ -86,8 +89,13 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     if (!this.#paused) this.stream.resume();
   }
 
-  createAnswer(context: ExchangeContext, request: ExchangeRequest): Answer {
-    return new Http1Answer(this.stream, context, request);
+  createAnswer(
+    context: ExchangeContext,
+    config: HttpConnectionConfig,
+    request: ExchangeRequest,
+    keepAlive: boolean,
+  ): Answer {
+    return new Http1Answer(this.stream, context, config, request, keepAlive);
   }
 
   /** Whether no request is in progress and none has begun to arrive. */
@@ -101,7 +109,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.#quietSweeps = 0;
     switch (this.#state) {
       case "tunnel":
-        this.#exchange.clientBytes(chunk);
+        this.#exchange?.clientBytes(chunk);
         return;
       case "closing":
         this.#lingered += chunk.length;
@@ -121,19 +129,19 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
       return;
     }
     this.#halfClosed = true;
-    this.#exchange.clientEnded();
+    this.#exchange?.clientEnded();
   }
 
   drain(): void {
     this.#backedUp = false;
-    if (this.#exchange.active) this.#exchange.clientDrained();
+    if (this.#exchange?.active === true) this.#exchange.clientDrained();
     else this.#resumeConsuming();
   }
 
   close(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#exchange.abandon();
+    this.#exchange?.abandon();
     this.#onClosed(this);
   }
 
@@ -157,6 +165,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
 
   exchangeEnded(keepAlive: boolean, more: boolean): void {
     if (this.#state === "closed") return;
+    this.#exchange = undefined;
     this.#backedUp = !more;
     if (keepAlive) {
       this.#state = "head";
@@ -174,7 +183,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.#state = "tunnel";
     const early = this.#carry;
     this.#carry = undefined;
-    if (early !== undefined) this.#exchange.clientBytes(early);
+    if (early !== undefined) this.#exchange?.clientBytes(early);
     this.resumeRequest();
   }
 
@@ -215,8 +224,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
         return;
       case "request":
         this.#requestSweeps += 1;
-        if (!this.#requestComplete && over(this.#requestSweeps, config.requestTimeoutMs)) this.#exchange.idleTimeout();
-        else if (over(this.#quietSweeps, this.#exchange.idleLimitMs)) this.#exchange.idleTimeout();
+        if (!this.#requestComplete && over(this.#requestSweeps, config.requestTimeoutMs)) this.#exchange?.idleTimeout();
+        else if (over(this.#quietSweeps, this.#exchange?.idleLimitMs ?? 0)) this.#exchange?.idleTimeout();
         return;
       case "closing":
         if (this.#quietSweeps > maxLingerSweeps) this.abort();
@@ -262,7 +271,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   }
 
   #keep(bytes: Buffer, from: number): void {
-    if (this.#state === "tunnel") this.#exchange.clientBytes(bytes.subarray(from));
+    if (this.#state === "tunnel") this.#exchange?.clientBytes(bytes.subarray(from));
     else if (this.#state === "head" || this.#state === "request") {
       this.#carry = Buffer.from(bytes.subarray(from));
       if (this.#state === "request" || this.#backedUp) this.pauseRequest();
@@ -302,9 +311,9 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.#requestComplete = this.#complete();
     this.#state = "request";
     const body = this.#withoutHop(bytes, after, to);
-    const keepAlive = keepsAlive(scratchHead);
-    if (body === undefined) this.#exchange.begin(scratchHead, keepAlive, bytes, after, to, this.#requestComplete);
-    else this.#exchange.begin(scratchHead, keepAlive, body, 0, body.length, this.#requestComplete);
+    const exchange = this.#newExchange(scratchHead, keepsAlive(scratchHead));
+    if (body === undefined) exchange.begin(bytes, after, to);
+    else exchange.begin(body, 0, body.length);
     return to;
   }
 
@@ -314,8 +323,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     if (to < 0) return -1;
     this.#requestComplete = this.#complete();
     const body = this.#withoutHop(bytes, from, to);
-    if (body === undefined) this.#exchange.requestBody(bytes, from, to, this.#requestComplete);
-    else this.#exchange.requestBody(body, 0, body.length, this.#requestComplete);
+    if (body === undefined) this.#exchange?.requestBody(bytes, from, to, this.#requestComplete);
+    else this.#exchange?.requestBody(body, 0, body.length, this.#requestComplete);
     return to;
   }
 
@@ -338,7 +347,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     if (this.#framing !== bodyFramings.chunked) return from;
     const to = this.#chunked?.scan(bytes, from, bytes.length) ?? from;
     if (this.#chunked?.bad !== true) return to;
-    if (this.#exchange.active) this.#exchange.badBody();
+    if (this.#exchange?.active === true) this.#exchange.badBody();
     else this.#refuse(400, "bad chunked framing");
     return -1;
   }
@@ -352,7 +361,13 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.#requestComplete = true;
     this.#carry = undefined;
     this.#state = "request";
-    this.#exchange.refuse(status, reason);
+    this.#newExchange(undefined, false).refuse(status, reason);
+  }
+
+  #newExchange(head: MessageHead | undefined, keepAlive: boolean): Exchange {
+    const exchange = new Exchange(this, this.#context, this.#memory, head, keepAlive, this.#requestComplete);
+    this.#exchange = exchange;
+    return exchange;
   }
 
   /**

@@ -8,9 +8,11 @@ import { http2Limits } from "../http2/http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler } from "../http2/http2-stream.ts";
 import type { Answer } from "../http/answer.ts";
 import type { ExchangeContext } from "../http/exchange-context.ts";
+import { ExchangeMemory } from "../http/exchange-memory.ts";
 import type { ExchangeOwner } from "../http/exchange-owner.ts";
 import type { ExchangeRequest } from "../http/exchange-request.ts";
 import { Exchange } from "../http/exchange.ts";
+import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import { Http2Answer } from "../http/http2-answer.ts";
 import { pseudoFault } from "./http2-pseudo.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
@@ -23,8 +25,8 @@ export interface Http2DownstreamOptions {
   readonly onClosed: (connection: ListenerConnection) => void;
 }
 
-/** The maximum number of idle exchanges that a connection keeps for new streams. */
-const maxSpareStreams = 32;
+/** How many ended streams leave their memory for new ones. */
+const maxSpareMemories = 32;
 const noBytes = Buffer.alloc(0);
 /** This thread reads one head at a time, so all connections share the buffer. */
 const scratchHead = new MessageHead();
@@ -36,7 +38,7 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   readonly #connection: Http2Connection;
   readonly #onClosed: (connection: ListenerConnection) => void;
   readonly #streams = new Set<DownstreamStream>();
-  readonly #spare: DownstreamStream[] = [];
+  readonly #spare: ExchangeMemory[] = [];
   #idleSinceMs: number;
 
   constructor(options: Http2DownstreamOptions) {
@@ -66,9 +68,9 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   // ---- Http2ConnectionHandler
 
   opened(stream: Http2Stream): void {
-    const downstream = this.#spare.pop() ?? new DownstreamStream(this);
+    const downstream = new DownstreamStream(this, stream, this.#spare.pop() ?? new ExchangeMemory());
     this.#streams.add(downstream);
-    downstream.open(stream);
+    stream.handler = downstream;
   }
 
   goaway(): void {
@@ -88,7 +90,7 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   /** The stream's exchange is over. */
   released(stream: DownstreamStream): void {
     if (!this.#streams.delete(stream)) return;
-    if (this.#spare.length < maxSpareStreams) this.#spare.push(stream);
+    if (this.#spare.length < maxSpareMemories) this.#spare.push(stream.memory);
     if (this.#streams.size === 0) this.#idleSinceMs = this.context.clock.steadyMs();
     if (this.context.draining) this.#connection.drain();
   }
@@ -117,41 +119,37 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   }
 }
 
-/** One stream with its exchange. The object is reused for other streams. */
+/** One stream with its exchange. */
 class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
   readonly #connection: Http2DownstreamConnection;
-  readonly #exchange: Exchange;
-  #answer: Http2Answer | undefined;
-  #stream: Http2Stream | undefined;
-  #begun = false;
+  readonly #stream: Http2Stream;
+  readonly memory: ExchangeMemory;
+  /** Undefined before the request's head. */
+  #exchange: Exchange | undefined;
   #tunnel = false;
+  #released = false;
   // Sweeps since the last activity, and since the request began. A sweep is a second.
   #quietSweeps = 0;
   #requestSweeps = 0;
   readonly isHttp2 = true;
 
-  constructor(connection: Http2DownstreamConnection) {
+  constructor(connection: Http2DownstreamConnection, stream: Http2Stream, memory: ExchangeMemory) {
     this.#connection = connection;
-    this.#exchange = new Exchange(this, connection.context);
+    this.#stream = stream;
+    this.memory = memory;
   }
 
   get info(): ConnectionInfo {
     return this.#connection.info;
   }
 
-  createAnswer(context: ExchangeContext, request: ExchangeRequest): Answer {
-    this.#answer = new Http2Answer(context, request);
-    return this.#answer;
-  }
-
-  open(stream: Http2Stream): void {
-    this.#stream = stream;
-    if (this.#answer !== undefined) this.#answer.stream = stream;
-    this.#begun = false;
-    this.#tunnel = false;
-    this.#quietSweeps = 0;
-    this.#requestSweeps = 0;
-    stream.handler = this;
+  createAnswer(
+    context: ExchangeContext,
+    config: HttpConnectionConfig,
+    request: ExchangeRequest,
+    keepAlive: boolean,
+  ): Answer {
+    return new Http2Answer(this.#stream, context, config, request, keepAlive);
   }
 
   sweep(): void {
@@ -159,55 +157,58 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
     this.#quietSweeps += 1;
     this.#requestSweeps += 1;
     const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
-    if (this.#tunnel) return;
-    this.#exchange.sweep();
-    const late = this.#stream?.remoteEnded === false && over(this.#requestSweeps, requestTimeoutMs);
-    if (late || over(this.#quietSweeps, this.#exchange.idleLimitMs)) this.#exchange.idleTimeout();
+    const exchange = this.#exchange;
+    if (this.#tunnel || exchange === undefined) return;
+    exchange.sweep();
+    const late = !this.#stream.remoteEnded && over(this.#requestSweeps, requestTimeoutMs);
+    if (late || over(this.#quietSweeps, exchange.idleLimitMs)) exchange.idleTimeout();
   }
 
   // ---- Http2StreamHandler
 
   headers(fields: readonly string[], endStream: boolean): void {
     this.#quietSweeps = 0;
-    if (this.#begun) this.#trailers(fields, endStream);
-    else this.#begin(fields, endStream);
+    if (this.#exchange === undefined) this.#begin(fields, endStream);
+    else if (endStream) this.#exchange.requestTrailers(fields);
+    else this.#malformed();
   }
 
   data(bytes: Buffer, endStream: boolean): void {
     this.#quietSweeps = 0;
-    if (!this.#tunnel) this.#exchange.requestBody(bytes, 0, bytes.length, endStream);
+    if (!this.#tunnel) this.#exchange?.requestBody(bytes, 0, bytes.length, endStream);
     else {
-      if (bytes.length > 0) this.#exchange.clientBytes(bytes);
-      if (endStream) this.#exchange.clientEnded();
+      if (bytes.length > 0) this.#exchange?.clientBytes(bytes);
+      if (endStream) this.#exchange?.clientEnded();
     }
   }
 
   drained(): void {
-    this.#exchange.clientDrained();
+    this.#exchange?.clientDrained();
   }
 
   aborted(): void {
-    this.#exchange.abandon();
+    this.#exchange?.abandon();
     this.#release();
   }
 
   // ---- ExchangeOwner
 
   pauseRequest(): void {
-    this.#stream?.pause();
+    // A stream without a user must drop what still comes.
+    if (!this.#released) this.#stream.pause();
   }
 
   resumeRequest(): void {
-    this.#stream?.resume();
+    this.#stream.resume();
   }
 
   upstreamLost(): void {
-    if (this.#stream !== undefined) this.#stream.isCostly = true;
+    this.#stream.isCostly = true;
   }
 
   exchangeEnded(_keepAlive: boolean, _more: boolean, leaves = false): void {
-    if (this.#tunnel) this.#stream?.write(noBytes, true);
-    this.#stream?.leave();
+    if (this.#tunnel) this.#stream.write(noBytes, true);
+    this.#stream.leave();
     this.#release();
     if (leaves) this.#connection.leave();
   }
@@ -218,20 +219,20 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
 
   switchToTunnel(): void {
     this.#tunnel = true;
-    this.#stream?.resume();
+    this.#stream.resume();
   }
 
   endTunnel(): void {
-    this.#stream?.write(noBytes, true);
+    this.#stream.write(noBytes, true);
   }
 
   abort(): void {
-    this.#stream?.reset(errorCode.internalError);
+    if (this.#released) return;
+    this.#stream.reset(errorCode.internalError);
     this.#release();
   }
 
   #begin(fields: readonly string[], endStream: boolean): void {
-    this.#begun = true;
     const head = requestText(fields, endStream);
     if ("malformed" in head || pseudoFault(fields) !== undefined) {
       this.#malformed();
@@ -242,26 +243,25 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
     const end = scanRequestHead(scratchHead, bytes, 0, bytes.length, headLimits);
     if (end <= 0) {
       const { status, reason } = scratchHead.error ?? { status: 400, reason: "bad request" };
-      this.#exchange.refuse(status, reason);
+      this.#newExchange(undefined, false, true).refuse(status, reason);
       return;
     }
-    if (scratchHead.contentLength >= 0 && this.#stream !== undefined)
-      this.#stream.expectedBytes = scratchHead.contentLength;
+    if (scratchHead.contentLength >= 0) this.#stream.expectedBytes = scratchHead.contentLength;
     const isConnect = scratchHead.method() === "CONNECT";
     // A tunnel's bytes wait for its other end.
-    if (isConnect) this.#stream?.pause();
-    this.#exchange.begin(scratchHead, true, bytes, end, end, endStream || isConnect);
+    if (isConnect) this.#stream.pause();
+    this.#newExchange(scratchHead, true, endStream || isConnect).begin(bytes, end, end);
   }
 
-  /** The stream has checked the fields. */
-  #trailers(fields: readonly string[], endStream: boolean): void {
-    if (!endStream) this.#malformed();
-    else this.#exchange.requestTrailers(fields);
+  #newExchange(head: MessageHead | undefined, keepAlive: boolean, complete: boolean): Exchange {
+    const exchange = new Exchange(this, this.#connection.context, this.memory, head, keepAlive, complete);
+    this.#exchange = exchange;
+    return exchange;
   }
 
   #malformed(): void {
-    this.#stream?.reset(errorCode.protocolError);
-    this.#exchange.abandon();
+    this.#stream.reset(errorCode.protocolError);
+    this.#exchange?.abandon();
     this.#release();
   }
 
@@ -270,9 +270,8 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
    * sends.
    */
   #release(): void {
-    if (this.#stream === undefined) return;
-    if (this.#answer !== undefined) this.#answer.stream = undefined;
-    this.#stream = undefined;
+    if (this.#released) return;
+    this.#released = true;
     this.#connection.released(this);
   }
 }

@@ -5,12 +5,14 @@ import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** The response of an exchange, in a form that the client's version of HTTP supports. */
+const noTexts: readonly string[] = [];
+
+/** The response of one exchange, in a form that the client's version of HTTP supports. */
 export abstract class Answer {
   protected readonly context: ExchangeContext;
   protected readonly request: ExchangeRequest;
-  protected config: HttpConnectionConfig;
-  protected clientKeepsAlive = false;
+  protected readonly config: HttpConnectionConfig;
+  protected readonly clientKeepsAlive: boolean;
   /** Whether a head has been written. */
   started = false;
   /** Whether the connection can be used for another request. */
@@ -20,30 +22,22 @@ export abstract class Answer {
   /** -1 if the upstream did not respond. */
   upstreamServiceMs = -1;
   grpcStatus = "";
-  captured: readonly string[] = [];
+  captured = noTexts;
   /** Names and values, alternating. */
-  receivedTrailers: readonly string[] = [];
+  receivedTrailers = noTexts;
   /** The client's proxy identified itself, so the response identifies this one. */
   peerAsked = false;
 
-  constructor(context: ExchangeContext, request: ExchangeRequest) {
+  constructor(
+    context: ExchangeContext,
+    config: HttpConnectionConfig,
+    request: ExchangeRequest,
+    clientKeepsAlive: boolean,
+  ) {
     this.context = context;
-    this.request = request;
-    this.config = context.config();
-  }
-
-  reset(config: HttpConnectionConfig, clientKeepsAlive: boolean): void {
     this.config = config;
+    this.request = request;
     this.clientKeepsAlive = clientKeepsAlive;
-    this.started = false;
-    this.keepAlive = false;
-    this.status = 0;
-    this.sentBytes = 0;
-    this.upstreamServiceMs = -1;
-    this.grpcStatus = "";
-    this.captured = [];
-    this.receivedTrailers = [];
-    this.peerAsked = false;
   }
 
   /** Sends `100 Continue`, if the client's protocol has it. */

@@ -1,5 +1,5 @@
 import type { SocketAddress } from "../../net/index.ts";
-import { addressText } from "../terms/address-text.ts";
+import { keptAddressText } from "../terms/address-text.ts";
 import { parseAuthority } from "../../wire/hbone/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { ForwardAction } from "../routing/route.ts";
@@ -134,33 +134,12 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   /** Our address of the last attempt's connection. Empty without one. */
   get upstreamLocal(): string {
-    return this.#local === undefined ? "" : keptText(this.#local);
+    return this.#local === undefined ? "" : keptAddressText(this.#local);
   }
 
   /** Where the request's body goes now, if anywhere. */
   get channel(): UpstreamChannel | undefined {
     return this.#channel;
-  }
-
-  reset(): void {
-    this.#action = undefined;
-    this.cluster = undefined;
-    this.endpoint = undefined;
-    this.#counted = false;
-    this.#tunnel = false;
-    this.#paused = false;
-    this.#made = 0;
-    this.#retries = 0;
-    this.#staleRetried = false;
-    this.#refusals = 0;
-    this.#timeoutMs = 0;
-    this.#sentAtMs = -1;
-    this.#destination = undefined;
-    this.#tried = undefined;
-    this.#previous = undefined;
-    this.upstreamProtocol = "http1";
-    this.#local = undefined;
-    this.transportFailure = "";
   }
 
   /** The cluster of the request and how it is sent. */
@@ -512,16 +491,3 @@ function isUnreached(head: MessageHead): boolean {
 
 /** How often a request that the upstream has not processed is sent again without a retry policy. */
 const maxRefusals = 3;
-
-const texts = new WeakMap<SocketAddress, string>();
-
-/**
- * `address:port`, made once for each connection. The object for a connection's local end lives as long as the
- * connection.
- */
-function keptText(address: SocketAddress): string {
-  let text = texts.get(address);
-  // The detour over bytes makes one flat string, which is copied faster than a concatenated one.
-  if (text === undefined) texts.set(address, (text = Buffer.from(addressText(address), "latin1").toString("latin1")));
-  return text;
-}

@@ -2,12 +2,19 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { Answer } from "./answer.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 /** The connection (HTTP/1.1) or stream (HTTP/2) on which an exchange responds. */
 export interface ExchangeOwner {
   readonly info: ConnectionInfo;
   readonly isHttp2: boolean;
-  createAnswer(context: ExchangeContext, request: ExchangeRequest): Answer;
+  /** `keepAlive`: the client wants to use the connection again. */
+  createAnswer(
+    context: ExchangeContext,
+    config: HttpConnectionConfig,
+    request: ExchangeRequest,
+    keepAlive: boolean,
+  ): Answer;
   pauseRequest(): void;
   resumeRequest(): void;
   /**

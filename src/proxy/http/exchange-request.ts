@@ -10,10 +10,13 @@ import { clientCertificateField, type ClientCertificateField } from "./client-ce
 import { isGrpcContentType } from "./grpc.ts";
 import { headText } from "../terms/header-text.ts";
 import { trustsForwardedProto } from "./compose-request.ts";
+import type { ExchangeMemory } from "./exchange-memory.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { nominatedFields } from "./nominated-fields.ts";
 import { replyTable, type ReplyRow } from "./reply-table.ts";
 import { parseTarget } from "./request-target.ts";
+
+const none: readonly string[] = [];
 
 /** The head of a request whose bytes never became one. */
 const noHead = new MessageHead();
@@ -26,7 +29,7 @@ function oneOf(edits: HeadEdits, name: string): string | undefined {
   return typeof value === "object" ? value[0] : value;
 }
 
-/** What routing, the upstream and logs need from a request. The requests of a connection reuse one object. */
+/** What routing, the upstream and logs need from one request. */
 export class ExchangeRequest implements RequestView {
   readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;
@@ -39,16 +42,17 @@ export class ExchangeRequest implements RequestView {
   scheme: "http" | "https";
   /** What `x-forwarded-proto` says after this hop. */
   forwardedProto = "";
-  head: MessageHead = noHead;
+  head: MessageHead;
+  readonly #memory: ExchangeMemory;
   /** A head of this request's own, once it must outlive the read that brought it, or was edited. */
   #ownHead: MessageHead | undefined;
-  method = "";
+  method = "-";
   path = "";
   query = "";
   authority = "";
-  protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2" = "HTTP/1.1";
+  protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   /** The target as the client sent it, or in normal form. */
-  pathAndQuery = "";
+  pathAndQuery = "-";
   requestId = "";
   requestIdIsNew = false;
   userAgent = "";
@@ -58,44 +62,27 @@ export class ExchangeRequest implements RequestView {
   isGrpcWeb = false;
   /** Filters see the answer, so it comes out of its chunks. */
   answerPassesFilters = false;
-  captured: readonly string[] = [];
+  captured = none;
   /** The head's own target cannot be passed on as it is. */
   targetDiffers = false;
 
-  constructor(connection: ConnectionInfo, isHttp2: boolean) {
+  /** Without a head, it represents bytes that were not a request. */
+  constructor(connection: ConnectionInfo, isHttp2: boolean, head: MessageHead | undefined, memory: ExchangeMemory) {
     this.connection = connection;
     this.local = connection.local;
     this.remote = connection.remote;
     this.scheme = connection.tls === undefined ? "http" : "https";
     this.isHttp2 = isHttp2;
+    this.protocol = isHttp2 ? "HTTP/2" : "HTTP/1.1";
+    this.head = head ?? noHead;
+    this.#memory = memory;
   }
 
   get isConnect(): boolean {
     return this.method === "CONNECT";
   }
 
-  /** Forgets the previous request. Without a head, it represents bytes that were not a request. */
-  reset(head: MessageHead | undefined): void {
-    this.head = head ?? noHead;
-    this.method = "-";
-    this.path = "";
-    this.query = "";
-    this.authority = "";
-    this.protocol = this.isHttp2 ? "HTTP/2" : "HTTP/1.1";
-    this.pathAndQuery = "-";
-    this.requestId = "";
-    this.requestIdIsNew = false;
-    this.userAgent = "";
-    this.forwardedFor = "";
-    this.isGrpc = false;
-    this.isGrpcWeb = false;
-    this.answerPassesFilters = false;
-    this.captured = none;
-    this.targetDiffers = false;
-    this.internalPeer = false;
-  }
-
-  /** Reads the head that {@link reset} was given. */
+  /** Reads the head. */
   read(config: HttpConnectionConfig, newRequestId: () => string): ReplyRow | undefined {
     this.method = this.head.method();
     const { head } = this;
@@ -165,6 +152,15 @@ export class ExchangeRequest implements RequestView {
     if (this.head !== this.#ownHead) this.#keep(Buffer.from(this.head.bytes.subarray(this.head.start, this.head.end)));
   }
 
+  /** Nobody reads the head any more, so that the next request may use its memory. */
+  giveMemoryBack(): void {
+    const own = this.#ownHead;
+    if (own === undefined) return;
+    this.#ownHead = undefined;
+    this.head = noHead;
+    this.#memory.giveHead(own);
+  }
+
   /** Changes the head: a value takes the place of all fields of its name (lower case), undefined removes them. `:path`, `:method` and `:authority` too. */
   rewriteHead(edits: HeadEdits, config: HttpConnectionConfig): void {
     const { head } = this;
@@ -195,7 +191,7 @@ export class ExchangeRequest implements RequestView {
   }
 
   #keep(bytes: Buffer): void {
-    const own = (this.#ownHead ??= new MessageHead());
+    const own = (this.#ownHead ??= this.#memory.takeHead() ?? new MessageHead());
     if (scanRequestHead(own, bytes, 0, bytes.length, ownHeadLimits) <= 0)
       throw internalError("bad-filter-edit", `a filter made a request unreadable: ${own.error?.reason ?? "no end"}`);
     this.head = own;
@@ -261,8 +257,6 @@ export class ExchangeRequest implements RequestView {
     if (config.requestCapture.length > 0) this.captured = capturedOf(head, config.requestCapture);
   }
 }
-
-const none: readonly string[] = [];
 
 /** The values of some headers. Empty for a missing header, and an empty list if all are missing. */
 export function capturedOf(head: MessageHead, names: readonly string[]): readonly string[] {

@@ -32,6 +32,8 @@ export class FilterPass implements FilterRequest {
   readonly #edits = new Map<string, string | readonly string[] | undefined>();
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
+  /** The client has left, or the exchange has ended. */
+  #over = false;
   readonly metadata = new Map<string, unknown>();
   /** The body for the upstream, if a filter has replaced the client's. */
   newBody: Buffer | undefined;
@@ -180,8 +182,9 @@ export class FilterPass implements FilterRequest {
   /** Aborted when the client leaves or the exchange ends. */
   readonly signal = (): AbortSignal => (this.#abort ??= new AbortController()).signal;
 
-  /** Called when the client leaves. */
+  /** Called when the client leaves or the exchange ends. No further filter sees the request. */
   abort(): void {
+    this.#over = true;
     this.#abort?.abort();
   }
 
@@ -193,6 +196,7 @@ export class FilterPass implements FilterRequest {
     const reply = await first;
     if (reply !== undefined) return reply;
     for (const filter of filters.slice(next)) {
+      if (this.#over) break;
       const later = await filter.onRequest(this, this.signal);
       if (later !== undefined) return later;
     }

@@ -1,6 +1,7 @@
 import { ChunkedScanner, type MessageHead } from "../../wire/http1/index.ts";
 import type { GrpcWebForm } from "../filters/http-filter.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
+import type { LocalReply } from "./compose-response.ts";
 import { isGrpcContentType } from "./grpc.ts";
 
 const noBytes = Buffer.alloc(0);
@@ -62,6 +63,14 @@ export class GrpcWebTranslation {
       dropped,
       added: [...(edits?.added ?? []).filter(([name]) => name !== "content-type"), ["content-type", this.contentType]],
     };
+  }
+
+  /** A reply of the proxy in gRPC's form is one head, which these clients take under their own name of it. */
+  localReply(reply: LocalReply): LocalReply {
+    const fields = reply.fields.map(
+      ([name, value]) => [name, name === "content-type" ? this.contentType : value] as const,
+    );
+    return { ...reply, fields };
   }
 
   answerBody(bytes: Buffer, from: number, to: number): Buffer {

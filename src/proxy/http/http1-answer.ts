@@ -17,14 +17,15 @@ export class Http1Answer extends Answer {
   readonly #stream: ByteStream;
   #delivery: BodyDelivery = "as-is";
 
-  constructor(stream: ByteStream, context: ExchangeContext, request: ExchangeRequest) {
-    super(context, request);
+  constructor(
+    stream: ByteStream,
+    context: ExchangeContext,
+    config: HttpConnectionConfig,
+    request: ExchangeRequest,
+    clientKeepsAlive: boolean,
+  ) {
+    super(context, config, request, clientKeepsAlive);
     this.#stream = stream;
-  }
-
-  override reset(config: HttpConnectionConfig, clientKeepsAlive: boolean): void {
-    super.reset(config, clientKeepsAlive);
-    this.#delivery = "as-is";
   }
 
   sayContinue(): void {

@@ -6,6 +6,9 @@ import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { Answer } from "./answer.ts";
 import { scratch } from "./byte-builder.ts";
 import { composeLocalReply, composeResponse, type LocalReply } from "./compose-response.ts";
+import type { ExchangeContext } from "./exchange-context.ts";
+import type { ExchangeRequest } from "./exchange-request.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 /** The limits of a head, including the headers that the proxy adds. */
 const composedHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
@@ -14,11 +17,21 @@ const composedHead = new MessageHead(composedHeadLimits);
 
 /** A response on an HTTP/2 stream. */
 export class Http2Answer extends Answer {
-  /** The stream of the current request. */
-  stream: Http2Stream | undefined;
+  readonly #stream: Http2Stream;
+
+  constructor(
+    stream: Http2Stream,
+    context: ExchangeContext,
+    config: HttpConnectionConfig,
+    request: ExchangeRequest,
+    clientKeepsAlive: boolean,
+  ) {
+    super(context, config, request, clientKeepsAlive);
+    this.#stream = stream;
+  }
 
   sayContinue(): void {
-    this.stream?.sendHeaders([":status", "100"], false);
+    this.#stream.sendHeaders([":status", "100"], false);
   }
 
   fromUpstream(
@@ -41,12 +54,12 @@ export class Http2Answer extends Answer {
   body(bytes: Buffer, from: number, to: number, last: boolean): boolean {
     this.sentBytes += to - from;
     if (from === to && !last) return true;
-    return this.stream?.write(bytes.subarray(from, to), last) ?? true;
+    return this.#stream.write(bytes.subarray(from, to), last);
   }
 
   trailers(fields: readonly string[]): boolean {
     this.noteTrailers(fields);
-    this.stream?.sendTrailers(fields);
+    this.#stream.sendTrailers(fields);
     return true;
   }
 
@@ -74,15 +87,15 @@ export class Http2Answer extends Answer {
       toHead: this.request.method === "HEAD",
     });
     const end = this.#sendHead(this.sentBytes === 0);
-    return this.sentBytes === 0 || (this.stream?.write(scratch.view(end), true) ?? true);
+    return this.sentBytes === 0 || this.#stream.write(scratch.view(end), true);
   }
 
   /** Sends the head in the scratch. Returns where the head ends. */
   #sendHead(endStream: boolean): number {
     const end = scanResponseHead(composedHead, scratch.buffer, 0, scratch.length, composedHeadLimits);
     // A configured header may be invalid. Then the response cannot be sent.
-    if (end > 0) this.stream?.sendHeaders(responseFields(composedHead), endStream);
-    else this.stream?.reset(errorCode.internalError);
+    if (end > 0) this.#stream.sendHeaders(responseFields(composedHead), endStream);
+    else this.#stream.reset(errorCode.internalError);
     return Math.max(0, end);
   }
 }

@@ -2,10 +2,38 @@ import { editHeaders, type MutationContext } from "../routing/header-mutation.ts
 import type { LocalReply } from "./compose-response.ts";
 import { encodeGrpcMessage, grpcStatusOfHttp } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { flagLetters } from "../terms/response-flags.ts";
+import { unreachedHeader } from "../peers/peer-metadata.ts";
+import { flagLetters, responseFlags } from "../terms/response-flags.ts";
 import type { ReplyRow } from "./reply-table.ts";
+import { isIdempotent } from "./retry-decision.ts";
 
 type Fields = LocalReply["fields"];
+
+/**
+ * Whether the client must use another connection: the application behind this proxy has ended, and the client would
+ * send its next request to it.
+ */
+export function leavesClient({ flag }: ReplyRow, { peerMetadata }: HttpConnectionConfig): boolean {
+  return flag === responseFlags.upstreamConnectionFailure && peerMetadata.writeToClient;
+}
+
+/**
+ * Tells a peer proxy that it may try another endpoint: the application has not seen the request, or it has ended and
+ * the request may be sent twice. `peerAsked`: the client's proxy identified itself.
+ */
+export function toldToPeer(
+  { flag }: ReplyRow,
+  { peerMetadata }: HttpConnectionConfig,
+  method: string,
+  draining: boolean,
+  peerAsked: boolean,
+): Fields {
+  if (!peerAsked || !peerMetadata.writeToClient) return noFields;
+  const brokeOff = flag === responseFlags.upstreamConnectionTermination && draining && isIdempotent(method);
+  return brokeOff || flag === responseFlags.upstreamConnectionFailure ? [[unreachedHeader, "true"]] : noFields;
+}
+
+const noFields: Fields = [];
 
 /** Applies the listener's first matching rule, and converts the response to gRPC for a gRPC client. */
 export function shapeReply(

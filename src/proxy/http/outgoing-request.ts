@@ -1,15 +1,16 @@
 import { ChunkedScanner } from "../../wire/http1/index.ts";
 import { trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
-import { ByteBuilder } from "./byte-builder.ts";
+import type { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
+import type { ExchangeMemory } from "./exchange-memory.ts";
 import type { Shadow } from "./shadow.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 
 /** A request is kept for another attempt up to this size; beyond it, there is one attempt. */
 export const maxReplayBytes = 64 * 1024;
-const requestBufferBytes = 2048;
 const noBytes = Buffer.alloc(0);
+const noShadows: readonly Shadow[] = [];
 
 /**
  * How a body is relayed. `as-is`: unchanged, chunks with their framing. `take-out-of-chunks`: only the data of its
@@ -22,7 +23,8 @@ export type RequestBodyForm = "as-is" | "take-out-of-chunks" | "plain";
  * mirrors.
  */
 export class OutgoingRequest {
-  readonly #bytes = new ByteBuilder(requestBufferBytes);
+  readonly #memory: ExchangeMemory;
+  readonly #bytes: ByteBuilder;
   #headLength = 0;
   /** Position and length of the attempt number in the head. -1: the head has none. */
   #attemptAt = -1;
@@ -30,23 +32,18 @@ export class OutgoingRequest {
   #form: RequestBodyForm = "as-is";
   #chunked: ChunkedScanner | undefined;
   #trailers: readonly string[] | undefined;
-  /** The upstream to which the bytes were last written. It may still refer to them after the response. */
-  #writtenTo: UpstreamChannel | undefined;
-  #shadows: Shadow[] = [];
+  #shadows = noShadows;
   /** Whether the client has sent the whole request. */
-  complete = true;
+  complete: boolean;
   /** Whether the request asks for a protocol upgrade. */
   asksUpgrade = false;
   /** Whether everything so far is buffered for another attempt. */
   replayable = true;
 
-  reset(complete: boolean): void {
+  constructor(memory: ExchangeMemory, complete: boolean) {
+    this.#memory = memory;
+    this.#bytes = memory.request;
     this.complete = complete;
-    this.asksUpgrade = false;
-    this.replayable = true;
-    this.#trailers = undefined;
-    this.#form = "as-is";
-    if (this.#shadows.length > 0) this.#shadows = [];
   }
 
   /** The body is sent without framing, and no header has its length. */
@@ -56,23 +53,19 @@ export class OutgoingRequest {
 
   /** Writes the head. Must be called first. */
   compose(composition: RequestComposition, form: RequestBodyForm): void {
-    if (this.#writtenTo?.holdsBytes === true) this.#bytes.detach();
-    else this.#bytes.clear(requestBufferBytes);
-    this.#writtenTo = undefined;
+    this.#memory.emptyRequest();
     this.#attemptAt = composeRequest(this.#bytes, composition);
-    this.#attemptLength = 1;
     this.asksUpgrade = composition.upgrade !== undefined;
     this.#headLength = this.#bytes.length;
     this.#form = form;
     if (form !== "take-out-of-chunks") return;
-    this.#chunked ??= new ChunkedScanner();
+    this.#chunked = new ChunkedScanner();
     this.#chunked.keepsTrailers = true;
-    this.#chunked.reset();
   }
 
   /** Creates a copy for a mirror, which then also gets the body. */
   addShadow(shadow: Shadow): void {
-    this.#shadows.push(shadow);
+    this.#shadows = [...this.#shadows, shadow];
   }
 
   stampAttempt(attempt: number): void {
@@ -85,7 +78,7 @@ export class OutgoingRequest {
 
   /** Sends everything that is buffered. Returns the same as {@link UpstreamChannel.send}. */
   sendTo(channel: UpstreamChannel): boolean {
-    this.#writtenTo = channel;
+    this.#memory.writtenTo(channel);
     const trailers = this.#trailers;
     const more = channel.send(this.#bytes.view(), this.#headLength, this.complete && trailers === undefined);
     if (trailers !== undefined) channel.sendTrailers(trailers);

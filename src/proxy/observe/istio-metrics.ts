@@ -106,7 +106,7 @@ export class IstioMetrics {
   readonly #kept = new Map<string, RequestHandles>();
   readonly #last = new WeakMap<ConnectionInfo, LastCounted>();
   readonly #tcp = new WeakMap<TcpFlow, CountedFlow>();
-  /** Records are reused, so an entry is removed when its stream ends. */
+  /** An entry is removed when its stream ends. */
   readonly #streams = new WeakMap<ExchangeRecord, CountedStream>();
   /** A number identifies the rules in keys. */
   readonly #ruleIds = new WeakMap<StatsRules, number>();

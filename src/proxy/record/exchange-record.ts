@@ -5,7 +5,8 @@ import type { RequestTrace } from "../terms/request-trace.ts";
 import type { ResponseFlag } from "../terms/response-flags.ts";
 
 /**
- * The facts about an exchange, during it or at its end. Callers must read them at once, because the object is reused.
+ * The facts about one exchange, during it or at its end. Each exchange has a record of its own, which stays as it was at
+ * the end. Whoever keeps a record keeps the memory of the whole exchange.
  */
 export interface ExchangeRecord {
   readonly startedMs: number;

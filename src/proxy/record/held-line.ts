@@ -1,7 +1,7 @@
 import type { ExchangeRecord } from "./exchange-record.ts";
 import type { RequestKind } from "./request-kind.ts";
 
-/** The values of a record that a held line needs later, when the record itself has been reused. */
+/** The values of a record that a held line needs later. The record itself would keep its whole exchange in memory. */
 export class HeldLine implements Pick<
   ExchangeRecord,
   | "cluster"

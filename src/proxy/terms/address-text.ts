@@ -4,3 +4,13 @@ import type { SocketAddress } from "../../net/index.ts";
 export function addressText({ address, port }: SocketAddress): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
+
+const texts = new WeakMap<SocketAddress, string>();
+
+/** {@link addressText}, made once for each address of a connection: that object lives as long as the connection. */
+export function keptAddressText(address: SocketAddress): string {
+  let text = texts.get(address);
+  // The detour over bytes makes one flat string, which is copied faster than a concatenated one.
+  if (text === undefined) texts.set(address, (text = Buffer.from(addressText(address), "latin1").toString("latin1")));
+  return text;
+}

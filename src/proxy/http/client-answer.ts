@@ -1,0 +1,191 @@
+import { bodyFramings, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
+import { decodePeerMetadata, peerMetadataHeader } from "../peers/peer-metadata.ts";
+import type { HeaderEdits, HeaderMutation } from "../routing/header-mutation.ts";
+import { permittedTrailers } from "../terms/trailers.ts";
+import type { Answer } from "./answer.ts";
+import type { AnswerFilters } from "./answer-filters.ts";
+import type { LocalReply } from "./compose-response.ts";
+import { mutationContext, responseEdits } from "./exchange-edits.ts";
+import type { ExchangeParts } from "./exchange-parts.ts";
+import type { ComposedAnswer } from "./filtered-answer.ts";
+import type { GrpcWebTranslation } from "./grpc-web.ts";
+import { leavesClient, shapeReply, toldToPeer } from "./local-reply.ts";
+import { endTable, type ReplyRow } from "./reply-table.ts";
+
+type Fields = HeaderEdits["added"];
+
+const noFields: Fields = [];
+const noMutations: readonly HeaderMutation[] = [];
+
+/** The exchange that is answered. */
+export interface AnsweredExchange extends ExchangeParts {
+  /** The response is complete, or nothing of it follows any more. */
+  finish(): void;
+}
+
+/**
+ * The way of one response to the client, from an upstream or from the proxy itself: headers are edited, filters see it,
+ * and gRPC becomes gRPC-Web. The first response whose head is written is the only one.
+ */
+export class ClientAnswer {
+  readonly #exchange: AnsweredExchange;
+  readonly #answer: Answer;
+  /** The mutations of the head, the most specific first. */
+  mutations = noMutations;
+  /** What filters add to the head, whoever responds. */
+  addedFields = noFields;
+  /** Undefined: no filter takes part in the response. */
+  filters: AnswerFilters | undefined;
+  /** Undefined: the client does not speak gRPC-Web. */
+  grpcWeb: GrpcWebTranslation | undefined;
+  /** Whether we have sent 100 Continue. */
+  #saidContinue = false;
+
+  constructor(exchange: AnsweredExchange, answer: Answer) {
+    this.#exchange = exchange;
+    this.#answer = answer;
+  }
+
+  /** Whether something of a response has been sent. */
+  get isSent(): boolean {
+    return this.#answer.started;
+  }
+
+  /** Whether a response has come. It may still be in the filters. */
+  get begun(): boolean {
+    return this.#answer.started || this.filters?.begun === true;
+  }
+
+  /** The client's proxy identified itself, so the response identifies this one. */
+  peerAsked(): void {
+    this.#answer.peerAsked = true;
+  }
+
+  /** Sends `100 Continue` once only: a server that repeats it would fill the memory for a client that does not read. */
+  sayContinue(): void {
+    if (this.#saidContinue) return;
+    this.#saidContinue = true;
+    this.#answer.sayContinue();
+  }
+
+  // ---- an upstream's response
+
+  head(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void {
+    const { record, facts, config } = this.#exchange;
+    record.details = endTable.answered.details;
+    if (config.peerMetadata.readFromUpstream) {
+      const peer = head.get(peerMetadataHeader);
+      if (peer !== undefined) record.upstreamPeer = decodePeerMetadata(peer);
+    }
+    if (facts.isGrpc) record.countAnswer(head.bytes, from, to);
+    const edits = this.#edits(head);
+    const { filters } = this;
+    if (filters === undefined || filters.begun) this.#sendHead(head, framing, from, to, last, sentAtMs, edits);
+    else filters.begin({ head, framing, from, to, last, sentAtMs }, edits);
+  }
+
+  body(bytes: Buffer, from: number, to: number, last: boolean): void {
+    const { facts, record } = this.#exchange;
+    if (facts.isGrpc) record.countAnswer(bytes, from, to);
+    if (this.filters?.body(bytes, from, to, last) !== true) this.sendBody(bytes, from, to, last);
+  }
+
+  /** The end of the response, with trailers. */
+  trailers(received: readonly string[]): void {
+    const trailers = permittedTrailers(received);
+    if (this.filters?.end(trailers) !== true) this.sendTrailers(trailers);
+  }
+
+  /** Switches protocols. */
+  switching(head: MessageHead, from: number, to: number, sentAtMs: number): void {
+    this.#exchange.record.details = endTable.answered.details;
+    if (!this.#answer.switching(head, from, to, this.#edits(head), sentAtMs)) this.#exchange.attempts.pause();
+  }
+
+  tunnelBytes(bytes: Buffer): void {
+    if (!this.#answer.raw(bytes)) this.#exchange.attempts.pause();
+  }
+
+  // ---- what leaves the filters. The methods return whether the client takes more.
+
+  sendFiltered(answer: ComposedAnswer, edits: HeaderEdits, sentAtMs: number): boolean {
+    const { head, framing, from, to, last } = answer;
+    return this.#sendHead(head, framing, from, to, last, sentAtMs, edits);
+  }
+
+  #sendHead(
+    head: MessageHead,
+    framing: BodyFraming,
+    from: number,
+    to: number,
+    last: boolean,
+    sentAtMs: number,
+    given: HeaderEdits | undefined,
+  ): boolean {
+    const { grpcWeb } = this;
+    const answer = this.#answer;
+    const edits = grpcWeb === undefined ? given : grpcWeb.answer(head, given, last && from === to);
+    if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
+      // Its chunks were decoded, because a response of gRPC would need plain frames.
+      const shown = grpcWeb !== undefined && framing === bodyFramings.chunked ? bodyFramings.untilClose : framing;
+      return this.#afterSend(answer.fromUpstream(head, shown, from, to, last, edits, sentAtMs), last);
+    }
+    const more = answer.fromUpstream(head, bodyFramings.untilClose, from, from, false, edits, sentAtMs);
+    return from === to ? this.#afterSend(more, false) : this.sendBody(head.bytes, from, to, last);
+  }
+
+  sendBody(bytes: Buffer, from: number, to: number, last: boolean): boolean {
+    const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerBody(bytes, from, to) : undefined;
+    return this.#afterSend(
+      web === undefined ? this.#answer.body(bytes, from, to, last) : this.#answer.body(web, 0, web.length, last),
+      last,
+    );
+  }
+
+  sendTrailers(fields: readonly string[]): void {
+    const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerTrailers(fields) : undefined;
+    this.#afterSend(web === undefined ? this.#answer.trailers(fields) : this.#answer.trailersInBody(fields, web), true);
+  }
+
+  #afterSend(more: boolean, last: boolean): boolean {
+    const exchange = this.#exchange;
+    const { owner, request, attempts } = exchange;
+    owner.touch();
+    if (last) {
+      if (!request.complete && attempts.upstreamProtocol === "http1") owner.upstreamLost();
+      exchange.finish();
+      owner.exchangeEnded(this.#answer.keepAlive && request.complete, more);
+    } else if (!more) attempts.pause();
+    return more;
+  }
+
+  // ---- the proxy's own reply
+
+  /** Replies for this cause, with these fields of its own. */
+  reply(row: ReplyRow, given: Fields = noFields): void {
+    const exchange = this.#exchange;
+    const { record, config, facts, context } = exchange;
+    record.endsBy(row);
+    const edits = record.route?.action.kind === "forward" ? undefined : this.#edits(facts.head);
+    const added = edits?.added ?? this.addedFields;
+    const toPeer = toldToPeer(row, config, facts.method, context.draining, this.#answer.peerAsked);
+    const fields = [...given, ...added, ...toPeer];
+    const shaped = shapeReply(row, fields, config, facts.isGrpc, mutationContext(exchange, undefined));
+    const reply = this.grpcWeb?.localReply(shaped) ?? shaped;
+    const leaves = leavesClient(row, config);
+    const { filters } = this;
+    if (filters === undefined || filters.begun) this.#sendReply(reply, leaves);
+    else filters.reply(reply, (shown) => this.#sendReply(shown, leaves));
+  }
+
+  #sendReply(reply: LocalReply, leaves: boolean): void {
+    const { owner, request } = this.#exchange;
+    const more = this.#answer.local(reply, request.complete && !leaves);
+    this.#exchange.finish();
+    owner.exchangeEnded(this.#answer.keepAlive, more, leaves);
+  }
+
+  #edits(head: MessageHead): HeaderEdits | undefined {
+    return responseEdits(this.#exchange, this.mutations, this.addedFields, head);
+  }
+}

@@ -1,0 +1,55 @@
+import type { MessageHead } from "../../wire/http1/index.ts";
+import {
+  editHeaders,
+  type HeaderEdits,
+  type HeaderMutation,
+  type MutationContext,
+} from "../routing/header-mutation.ts";
+import { flagLetters } from "../terms/response-flags.ts";
+import type { ExchangeParts } from "./exchange-parts.ts";
+
+type Parts = Pick<ExchangeParts, "record" | "facts" | "config">;
+
+/** What values of headers may refer to. `response`: the upstream's head, if response headers are edited. */
+export function mutationContext({ record, facts, config }: Parts, response: MessageHead | undefined): MutationContext {
+  return {
+    request: facts,
+    connection: record.connection,
+    clientAddress: () => facts.clientAddress(config),
+    startedMs: record.startedMs,
+    routeName: record.routeName,
+    cluster: record.cluster?.name ?? "",
+    upstreamHost: record.endpoint?.name ?? "",
+    status: response?.status ?? record.status,
+    flags: () => flagLetters(record.flag),
+    response,
+    metadata: record.metadata,
+  };
+}
+
+/** The edits of a request's head. */
+export function requestEdits(parts: Parts, levels: readonly HeaderMutation[]): HeaderEdits | undefined {
+  return levels.length === 0 ? undefined : edits(parts, levels, parts.facts.head);
+}
+
+/** The edits of a response's head, with the fields that filters add. Replies of the proxy give the request's head. */
+export function responseEdits(
+  parts: Parts,
+  levels: readonly HeaderMutation[],
+  added: HeaderEdits["added"],
+  head: MessageHead,
+): HeaderEdits | undefined {
+  if (levels.length === 0) return added.length === 0 ? undefined : { dropped: noNames, added };
+  const made = edits(parts, levels, head);
+  return added.length === 0 ? made : { dropped: made.dropped, added: [...made.added, ...added] };
+}
+
+function edits(parts: Parts, levels: readonly HeaderMutation[], head: MessageHead): HeaderEdits {
+  return editHeaders(
+    levels,
+    mutationContext(parts, head === parts.facts.head ? undefined : head),
+    (name) => head.find(name) >= 0,
+  );
+}
+
+const noNames: ReadonlySet<string> = new Set();

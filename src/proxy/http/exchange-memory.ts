@@ -1,0 +1,44 @@
+import type { MessageHead } from "../../wire/http1/index.ts";
+import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
+import { ByteBuilder } from "./byte-builder.ts";
+
+const requestBufferBytes = 2048;
+
+/**
+ * Memory that one exchange after the other uses, because it costs more to allocate than the rest of an exchange. It has
+ * no facts about any of them: everything else of an exchange is made for its request.
+ */
+export class ExchangeMemory {
+  readonly #request = new ByteBuilder(requestBufferBytes);
+  #writtenTo: UpstreamChannel | undefined;
+  #head: MessageHead | undefined;
+
+  /** For the request that goes upstream. */
+  get request(): ByteBuilder {
+    return this.#request;
+  }
+
+  /** Empties the request's memory. Bytes that an upstream of the previous request still reads stay as they are. */
+  emptyRequest(): void {
+    if (this.#writtenTo?.holdsBytes === true) this.#request.detach();
+    else this.#request.clear(requestBufferBytes);
+    this.#writtenTo = undefined;
+  }
+
+  /** The upstream that reads the request's bytes. It may do so until after its response. */
+  writtenTo(channel: UpstreamChannel): void {
+    this.#writtenTo = channel;
+  }
+
+  /** A head that nobody else has. Undefined if there is none to spare. */
+  takeHead(): MessageHead | undefined {
+    const head = this.#head;
+    this.#head = undefined;
+    return head;
+  }
+
+  /** Nobody will read this head any more. */
+  giveHead(head: MessageHead): void {
+    this.#head = head;
+  }
+}

@@ -1,0 +1,26 @@
+import type { Attempts } from "./attempts.ts";
+import type { ExchangeContext } from "./exchange-context.ts";
+import type { ExchangeOwner } from "./exchange-owner.ts";
+import type { ExchangeRequest } from "./exchange-request.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import type { LiveRecord } from "./live-record.ts";
+import type { OutgoingRequest } from "./outgoing-request.ts";
+import type { ReplyRow } from "./reply-table.ts";
+
+/** What an exchange shows to those that do a part of its work. All of it is made for one request. */
+export interface ExchangeParts {
+  readonly owner: ExchangeOwner;
+  readonly context: ExchangeContext;
+  /** The configuration at the request's beginning. */
+  readonly config: HttpConnectionConfig;
+  /** The client's request. */
+  readonly facts: ExchangeRequest;
+  /** The request that goes upstream. */
+  readonly request: OutgoingRequest;
+  readonly attempts: Attempts;
+  readonly record: LiveRecord;
+  /** False once the exchange has ended: what comes later has no effect. */
+  readonly active: boolean;
+  /** Ends the exchange for this cause: by a reply, or by a cut if something of a response has been sent. */
+  fail(cause: ReplyRow): void;
+}

@@ -1,0 +1,266 @@
+import { userError } from "../../base/index.ts";
+import type { HeaderEdits } from "../routing/header-mutation.ts";
+import { requestHash } from "../routing/hash-policy.ts";
+import { withoutPort } from "../routing/route-table.ts";
+import { chooseCluster, type ForwardAction, type Route } from "../routing/route.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import type { ForwardNames } from "../upstream/forward-names.ts";
+import type { WireProtocol } from "../upstream/pool-user.ts";
+import type { ForwardDestination } from "./attempts.ts";
+import { ByteBuilder } from "./byte-builder.ts";
+import type { ClientAnswer } from "./client-answer.ts";
+import { composeRequest, type RequestComposition } from "./compose-request.ts";
+import { requestEdits } from "./exchange-edits.ts";
+import type { ExchangeParts } from "./exchange-parts.ts";
+import { forwardHost } from "./forward-host.ts";
+import type { HeldBody } from "./held-body.ts";
+import type { RequestBodyForm } from "./outgoing-request.ts";
+import { noClusterReply, replyTable } from "./reply-table.ts";
+import { Shadow } from "./shadow.ts";
+import { exchangeLimitMs, responseTimeoutMs, tellsPeer, wireProtocol } from "./upstream-choice.ts";
+
+const mirrorHeadBytes = 2048;
+
+/** The exchange whose request is forwarded. */
+export interface ForwardedExchange extends ExchangeParts {
+  readonly answer: ClientAnswer;
+  readonly held: HeldBody | undefined;
+  /** Keeps what arrived of the request, and stops reading. */
+  hold(bytes: Buffer, from: number, to: number): HeldBody;
+  /** Lets the request continue with the bytes that arrived meanwhile. */
+  letGo(goOn: (body: Buffer) => void): void;
+  /** Ends the exchange this long after its beginning. 0 means no limit. */
+  limitDuration(limitMs: number): void;
+  /** How the body goes upstream. `otherMirrors`: some mirrors do not use HTTP/1.1. */
+  bodyForm(protocol: WireProtocol, otherMirrors: boolean, from: number, to: number): RequestBodyForm;
+  /** Takes the first part of the body, once the request's head is composed. */
+  startBody(bytes: Buffer, from: number, to: number, complete: boolean): void;
+}
+
+/** A cluster that was chosen for a request, with what its choice changes of it. */
+interface Choice extends NonNullable<ReturnType<typeof chooseCluster>> {
+  readonly to: Cluster;
+  readonly destination: ForwardDestination | undefined;
+}
+
+/** The way of one request to the cluster of its route, up to its first attempt at an endpoint. */
+export class Forwarding {
+  readonly #exchange: ForwardedExchange;
+  readonly #route: Route;
+  readonly #action: ForwardAction;
+  /** The protocol to upgrade to. */
+  #upgrade: string | undefined;
+
+  constructor(exchange: ForwardedExchange, route: Route, action: ForwardAction) {
+    this.#exchange = exchange;
+    this.#route = route;
+    this.#action = action;
+  }
+
+  /** Begins with the received part of the body. */
+  start(bytes: Buffer, from: number, to: number): void {
+    const { facts, context, attempts } = this.#exchange;
+    const action = this.#action;
+    const choice = chooseCluster(action.target, (name) => facts.head.get(name), context.random);
+    const cluster = choice === undefined ? undefined : context.cluster(choice.cluster);
+    if (choice === undefined || cluster === undefined) {
+      this.#exchange.fail(noClusterReply(action.clusterNotFoundStatus));
+      return;
+    }
+    attempts.cluster = cluster;
+    const first = cluster.firstEndpoints();
+    if (first !== undefined) {
+      this.#startAfter(first, this.#exchange.hold(bytes, from, to));
+      return;
+    }
+    const { names } = cluster;
+    if (names === undefined) this.#send({ ...choice, to: cluster, destination: undefined }, bytes, from, to);
+    else
+      this.#lookUp(
+        names,
+        (destination, body, start, end) => this.#send({ ...choice, to: cluster, destination }, body, start, end),
+        bytes,
+        from,
+        to,
+      );
+  }
+
+  /** Chooses again then, because another cluster of the name may have arrived. */
+  #startAfter(first: Promise<void>, held: HeldBody): void {
+    const exchange = this.#exchange;
+    void first.then(() => {
+      if (exchange.active && exchange.held === held) exchange.letGo((body) => this.start(body, 0, body.length));
+    });
+  }
+
+  /** The requested name decides where the request goes. */
+  #lookUp(
+    names: ForwardNames,
+    send: (destination: ForwardDestination, body: Buffer, start: number, end: number) => void,
+    bytes: Buffer,
+    from: number,
+    to: number,
+  ): void {
+    const exchange = this.#exchange;
+    const host = forwardHost(exchange.facts.authority, names.rules.defaultPort);
+    const found =
+      host === undefined
+        ? Promise.reject(userError("bad-request", "the request names no host"))
+        : names.addressOf(host.name);
+    const at = (address: string): ForwardDestination => ({
+      address,
+      port: host?.port ?? 0,
+      hostname: host?.name ?? "",
+    });
+    if (typeof found === "string") {
+      send(at(found), bytes, from, to);
+      return;
+    }
+    const held = exchange.hold(bytes, from, to);
+    const still = (run: () => void): void => {
+      if (exchange.active && exchange.held === held) run();
+    };
+    found.then(
+      (address) => still(() => exchange.letGo((body) => send(at(address), body, 0, body.length))),
+      () => still(() => exchange.fail(replyTable.nameNotFound)),
+    );
+  }
+
+  #send(choice: Choice, bytes: Buffer, from: number, to: number): void {
+    const exchange = this.#exchange;
+    const { facts, attempts, request, config, record, answer } = exchange;
+    const action = this.#action;
+    const { to: cluster } = choice;
+    const protocol = this.#checkUpgrade() ? wireProtocol(cluster, facts, this.#upgrade !== undefined) : undefined;
+    if (protocol === undefined) {
+      exchange.fail(replyTable.upgradeRefused);
+      return;
+    }
+    const hash = this.#hash(cluster);
+    attempts.target(cluster, action, protocol, responseTimeoutMs(action, facts), hash, choice.destination);
+    exchange.limitDuration(exchangeLimitMs(action, config, facts));
+    if (choice.responseMutation !== undefined) answer.mutations = [choice.responseMutation, ...answer.mutations];
+    const { requestMutations } = this.#route;
+    const edits = requestEdits(
+      exchange,
+      choice.requestMutation === undefined ? requestMutations : [choice.requestMutation, ...requestMutations],
+    );
+    const endpoint = attempts.pick();
+    if (endpoint === undefined) return;
+    // Header values of the response that refer to the request must outlive this read.
+    if (answer.mutations.length > 0 || config.localReplies.length > 0) facts.detach();
+    const host =
+      edits?.added.find(([name]) => name === "host")?.[1] ??
+      choice.hostRewrite ??
+      action.rewriteHost ??
+      (action.autoHostRewrite ? endpoint.config.hostname : undefined);
+    const { complete } = request;
+    const { mirrors } = action;
+    const otherMirrors =
+      mirrors.length > 0 && mirrors.some(({ cluster: name }) => this.#mirrorProtocol(name) !== "http1");
+    if (record.trace?.upstreamSpanId !== undefined) record.trace.forwardedMs = exchange.context.clock.nowMs();
+    request.compose(
+      this.#composition(cluster, host ?? facts.changedHost(), edits),
+      exchange.bodyForm(protocol, otherMirrors, from, to),
+    );
+    if (mirrors.length > 0) this.#mirror(edits);
+    exchange.startBody(bytes, from, to, complete);
+    if (!exchange.active) return;
+    attempts.attempt(endpoint, false);
+    if (exchange.active && request.complete) attempts.requestComplete();
+  }
+
+  /**
+   * The request's hash, if its cluster chooses endpoints by it. A cookie that was created for it is set on the
+   * response.
+   */
+  #hash(cluster: Cluster): number | undefined {
+    const { hashPolicies } = this.#action;
+    if (!cluster.choosesByHash || hashPolicies.length === 0) return undefined;
+    const { facts, config, record, answer } = this.#exchange;
+    const hash = requestHash(
+      hashPolicies,
+      facts,
+      facts.clientAddress(config),
+      `${record.downstreamRemote} ${record.downstreamLocal}`,
+    );
+    const cookie = hash?.setCookie;
+    if (cookie !== undefined) {
+      const add = [
+        { name: "set-cookie", value: () => cookie, action: "append-if-exists-or-add", keepEmptyValue: true },
+      ] as const;
+      answer.mutations = [...answer.mutations, { add, remove: [] }];
+    }
+    return hash?.value;
+  }
+
+  /** Returns false if the upgrade is refused. h2c is not treated as an upgrade, so the request continues without it. */
+  #checkUpgrade(): boolean {
+    const { facts, config } = this.#exchange;
+    const { head } = facts;
+    if (head.upgradeField < 0 || !head.connectionUpgrade || facts.protocol !== "HTTP/1.1") return true;
+    const protocol = head.value(head.upgradeField).toLowerCase();
+    if (protocol.startsWith("h2c")) return true;
+    if (!(this.#action.upgrades.get(protocol) ?? config.upgrades.has(protocol))) return false;
+    this.#upgrade = head.value(head.upgradeField);
+    return true;
+  }
+
+  #composition(cluster: Cluster, host: string | undefined, edits: HeaderEdits | undefined): RequestComposition {
+    const { facts, config, record, context } = this.#exchange;
+    const action = this.#action;
+    const path = action.rewritePath?.(facts.path) ?? facts.path;
+    const rewritten = facts.targetDiffers || (path !== facts.path && !facts.isConnect);
+    return {
+      head: facts.head,
+      config,
+      target: rewritten ? (facts.query === "" ? path : `${path}?${facts.query}`) : undefined,
+      originalPath: path === facts.path ? undefined : facts.pathAndQuery,
+      host,
+      internalPeer: facts.internalPeer,
+      peerAddress: facts.remote.address,
+      scheme: facts.scheme,
+      requestId: facts.requestId,
+      requestIdIsNew: facts.requestIdIsNew,
+      trace: record.trace,
+      forwardedFor: facts.forwardedFor,
+      clientCertificate: facts.clientCertificate(config),
+      peerMetadata: tellsPeer(config.peerMetadata, cluster) ? context.ownMetadata : undefined,
+      upgrade: this.#upgrade,
+      edits,
+      attemptCount: action.includeAttemptCount,
+    };
+  }
+
+  #mirrorProtocol(name: string): ReturnType<typeof wireProtocol> {
+    const cluster = this.#exchange.context.cluster(name);
+    return cluster === undefined ? "http1" : wireProtocol(cluster, this.#exchange.facts, false);
+  }
+
+  /** Sends copies to the mirrors of the route, as far as they can take them. */
+  #mirror(edits: HeaderEdits | undefined): void {
+    const { facts, request, context } = this.#exchange;
+    for (const mirror of this.#action.mirrors) {
+      const protocol = this.#mirrorProtocol(mirror.cluster);
+      const wanted = this.#upgrade === undefined && protocol !== undefined && context.random() < mirror.fraction;
+      const endpoint = wanted ? context.cluster(mirror.cluster)?.pick(undefined, 1) : undefined;
+      if (endpoint === undefined || protocol === undefined) continue;
+      const { authority } = facts;
+      const name = withoutPort(authority);
+      const host = mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`;
+      const head = new ByteBuilder(mirrorHeadBytes);
+      composeRequest(head, this.#composition(endpoint.cluster, host, edits));
+      request.addShadow(
+        new Shadow({
+          endpoint,
+          head: head.view(),
+          toHead: facts.method === "HEAD",
+          chunksRequest: request.chunksRequest,
+          scheme: facts.scheme,
+          protocol,
+          clock: context.clock,
+        }),
+      );
+    }
+  }
+}

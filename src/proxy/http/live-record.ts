@@ -1,0 +1,183 @@
+import { keptAddressText } from "../terms/address-text.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { RequestTrace } from "../terms/request-trace.ts";
+import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
+import type { Route } from "../routing/route.ts";
+import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { Answer } from "./answer.ts";
+import type { Attempts } from "./attempts.ts";
+import type { ExchangeContext } from "./exchange-context.ts";
+import type { ExchangeRequest } from "./exchange-request.ts";
+import { GrpcMessageCounter } from "./grpc.ts";
+import type { EndRow } from "./reply-table.ts";
+
+/**
+ * The record of one exchange, from its beginning on. It reads what the exchange's other parts know, and has the rest
+ * itself. Each request gets a new one, so that nothing of an earlier exchange can be in it.
+ */
+export class LiveRecord implements ExchangeRecord {
+  readonly connection: ConnectionInfo;
+  readonly #request: ExchangeRequest;
+  readonly #attempts: Attempts;
+  readonly #answer: Answer;
+  readonly startedMs: number;
+  readonly startedSteadyMs: number;
+  durationMs = 0;
+  flag: ResponseFlag = responseFlags.none;
+  details = "";
+  receivedBytes = 0;
+  route: Route | undefined;
+  trace: RequestTrace | undefined;
+  downstreamPeer: WorkloadLabels | undefined;
+  upstreamPeer: WorkloadLabels | undefined;
+  /** Filled by filters. Undefined if none ran. */
+  filterMetadata: ReadonlyMap<string, unknown> | undefined;
+  #requestCounter: GrpcMessageCounter | undefined;
+  #answerCounter: GrpcMessageCounter | undefined;
+
+  constructor(context: ExchangeContext, request: ExchangeRequest, attempts: Attempts, answer: Answer) {
+    this.connection = request.connection;
+    this.#request = request;
+    this.#attempts = attempts;
+    this.#answer = answer;
+    this.startedMs = context.clock.nowMs();
+    this.startedSteadyMs = context.clock.steadyMs();
+    this.downstreamPeer = request.connection.peer;
+  }
+
+  /** Why the exchange ends as it does. */
+  endsBy({ flag, details }: EndRow): void {
+    this.flag = flag;
+    this.details = details;
+  }
+
+  /** The exchange is over. */
+  end(steadyMs: number): void {
+    this.durationMs = steadyMs - this.startedSteadyMs;
+  }
+
+  /** Bodies of HTTP/2 have no framing, so that messages can be counted. */
+  countRequest(bytes: Buffer, from: number, to: number): void {
+    if (this.#request.isHttp2) (this.#requestCounter ??= new GrpcMessageCounter()).add(bytes, from, to);
+  }
+
+  countAnswer(bytes: Buffer, from: number, to: number): void {
+    if (this.#request.isHttp2) (this.#answerCounter ??= new GrpcMessageCounter()).add(bytes, from, to);
+  }
+
+  get requestedServerName(): string {
+    const { connection } = this;
+    return connection.serverName ?? connection.tls?.serverName ?? "";
+  }
+
+  get downstreamLocal(): string {
+    return keptAddressText(this.connection.local);
+  }
+
+  get downstreamRemote(): string {
+    return keptAddressText(this.connection.remote);
+  }
+
+  get method(): string {
+    return this.#request.method;
+  }
+
+  get pathAndQuery(): string {
+    return this.#request.pathAndQuery;
+  }
+
+  get protocol(): ExchangeRecord["protocol"] {
+    return this.#request.protocol;
+  }
+
+  get authority(): string {
+    return this.#request.authority;
+  }
+
+  get requestId(): string {
+    return this.#request.requestId;
+  }
+
+  get forwardedFor(): string {
+    return this.#request.forwardedFor;
+  }
+
+  get userAgent(): string {
+    return this.#request.userAgent;
+  }
+
+  get isGrpc(): boolean {
+    return this.#request.isGrpc;
+  }
+
+  get capturedRequest(): readonly string[] {
+    return this.#request.captured;
+  }
+
+  get status(): number {
+    return this.#answer.status;
+  }
+
+  get sentBytes(): number {
+    return this.#answer.sentBytes;
+  }
+
+  get upstreamServiceMs(): number {
+    return this.#answer.upstreamServiceMs;
+  }
+
+  get grpcStatus(): string {
+    return this.#answer.grpcStatus;
+  }
+
+  get trailers(): readonly string[] {
+    return this.#answer.receivedTrailers;
+  }
+
+  get capturedResponse(): readonly string[] {
+    return this.#answer.captured;
+  }
+
+  get routeName(): string {
+    return this.route?.name ?? "";
+  }
+
+  get operation(): string {
+    return this.route?.operation ?? "";
+  }
+
+  get retries(): number {
+    return this.#attempts.retries;
+  }
+
+  get cluster(): Cluster | undefined {
+    return this.#attempts.cluster;
+  }
+
+  get endpoint(): Endpoint | undefined {
+    return this.#attempts.endpoint;
+  }
+
+  get upstreamLocal(): string {
+    return this.#attempts.upstreamLocal;
+  }
+
+  get transportFailure(): string {
+    return this.#attempts.transportFailure;
+  }
+
+  get requestMessages(): number {
+    return this.isGrpc ? (this.#requestCounter?.messages ?? 0) : 0;
+  }
+
+  get responseMessages(): number {
+    return this.isGrpc ? (this.#answerCounter?.messages ?? 0) : 0;
+  }
+
+  get metadata(): ReadonlyMap<string, unknown> | undefined {
+    const metadata = this.filterMetadata;
+    return metadata === undefined || metadata.size === 0 ? undefined : metadata;
+  }
+}
