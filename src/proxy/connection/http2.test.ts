@@ -80,6 +80,28 @@ test("a request over HTTP/2 reaches an HTTP/2 upstream, with bodies and trailers
   assert.deepEqual([harness.records[0]?.receivedBytes, harness.records[0]?.sentBytes], [5, answer.body.length]);
 });
 
+test("streams of one connection that wait for their client do not mix their bodies", async () => {
+  const bodies = Array.from({ length: 6 }, () => randomBytes(1024 * 1024));
+  for (const upstream of ["http1", "http2"] as const) {
+    await using harness = await Harness.start();
+    await using backend = await Http2Backend.start((stream, headers) => {
+      stream.respond({ ":status": 200 });
+      stream.end(bodies[Number(headers[":path"]?.slice(1))]);
+    });
+    const plain = await harness.backend((request, response) => response.end(bodies[Number(request.url?.slice(1))]));
+    harness.cluster("a", [upstream === "http2" ? backend.port : plain.port], { upstreamProtocol: upstream });
+    harness.table = tableOf(route(forwardTo("a")));
+    const session = await connectTo(harness.port);
+    const answers = await Promise.all(bodies.map(async (_, index) => await ask(session, { ":path": `/${index}` })));
+    assert.deepEqual(
+      answers.map(({ body }) => sha(body)),
+      bodies.map(sha),
+      upstream,
+    );
+    session.close();
+  }
+});
+
 test("large bodies arrive whole in every combination of HTTP/1.1 and HTTP/2, with and without a stated length", async () => {
   const body = randomBytes(3 * 1024 * 1024);
   for (const upstream of ["http1", "http2"] as const) {

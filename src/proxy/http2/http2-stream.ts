@@ -1,3 +1,4 @@
+import { KeptChunk } from "../../net/index.ts";
 import { errorCode, errorCodeName, SessionStream, trailersFault, type Http2Session } from "../../wire/http2/index.ts";
 import { http2Limits } from "./http2-limits.ts";
 
@@ -36,10 +37,12 @@ export class Http2Stream extends SessionStream {
   expectedBytes = -1;
   #paused = false;
   #delivering = false;
-  #queue: Buffer[] = [];
+  /** Received data that waits for its reader. */
+  #queue: KeptChunk[] = [];
   /** The trailers that follow the queued data. */
   #queuedTrailers: readonly string[] | undefined;
-  #pending: Uint8Array[] = [];
+  /** Data that waits for windows or output. Large chunks stay in the memory into which they were read. */
+  #pending: KeptChunk[] = [];
   #pendingTrailers: readonly string[] | undefined;
   #wantsDrain = false;
   #local: "open" | "ending" | "ended" = "open";
@@ -73,14 +76,14 @@ export class Http2Stream extends SessionStream {
     if (endStream) this.#localDone();
   }
 
-  /** False: wait for `drained`. What could not be sent has been copied. */
-  write(bytes: Uint8Array, endStream: boolean): boolean {
+  /** False: wait for `drained`. What could not be sent is kept. */
+  write(bytes: Buffer, endStream: boolean): boolean {
     if (this.#closed || this.#local !== "open") return true;
     if (endStream) this.#local = "ending";
     const sent = this.#pending.length > 0 ? 0 : this.#send(bytes, 0);
     if (this.#closed) return true;
     if (sent < bytes.length || (bytes.length === 0 && this.#pending.length > 0)) {
-      if (sent < bytes.length) this.#pending.push(Buffer.from(bytes.subarray(sent)));
+      if (sent < bytes.length) this.#pending.push(new KeptChunk(bytes.subarray(sent)));
       this.#wantsDrain = true;
       return false;
     }
@@ -100,12 +103,14 @@ export class Http2Stream extends SessionStream {
   /** Called by the connection when windows or output have room again. */
   writable(): void {
     while (!this.#closed && this.#pending.length > 0) {
-      const bytes = this.#pending[0] ?? noBytes;
-      const sent = this.#send(bytes, 0);
-      if (sent < bytes.length) {
-        if (sent > 0) this.#pending[0] = bytes.subarray(sent);
+      const [chunk] = this.#pending;
+      if (chunk === undefined) break;
+      const sent = this.#send(chunk.bytes, 0);
+      if (sent < chunk.bytes.length) {
+        if (sent > 0) chunk.skip(sent);
         return;
       }
+      chunk.release();
       this.#pending.shift();
     }
     if (this.#closed) return;
@@ -178,7 +183,7 @@ export class Http2Stream extends SessionStream {
       this.#deliver(chunk, endStream);
       this.#deliverQueue();
     } else if (chunk.length > 0) {
-      this.#queue.push(Buffer.from(chunk));
+      this.#queue.push(new KeptChunk(chunk));
       this.#session.queuedBytesChanged(chunk.length);
     }
     return errorCode.noError;
@@ -199,7 +204,7 @@ export class Http2Stream extends SessionStream {
     if (this.remoteEnded && code === errorCode.noError) {
       // The peer has ended and needs nothing more from us. Its complete message still counts.
       this.#local = "ended";
-      this.#pending = [];
+      this.#dropPending();
       this.#closeWhenBothEnded();
       return;
     }
@@ -254,8 +259,10 @@ export class Http2Stream extends SessionStream {
     while (!this.#paused && !this.#closed && !this.#toldEnd) {
       const chunk = this.#queue.shift();
       if (chunk !== undefined) {
-        this.#session.queuedBytesChanged(-chunk.length);
-        this.#deliver(chunk, this.#queue.length === 0 && this.remoteEnded && this.#queuedTrailers === undefined);
+        this.#session.queuedBytesChanged(-chunk.bytes.length);
+        const isLast = this.#queue.length === 0 && this.remoteEnded && this.#queuedTrailers === undefined;
+        chunk.deliver((bytes) => this.#deliver(bytes, isLast));
+        chunk.release();
         continue;
       }
       if (!this.remoteEnded) return;
@@ -273,13 +280,21 @@ export class Http2Stream extends SessionStream {
     else if (this.#left) this.reset(errorCode.noError);
   }
 
+  #dropPending(): void {
+    for (const chunk of this.#pending) chunk.release();
+    this.#pending = [];
+  }
+
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
     let queued = 0;
-    for (const chunk of this.#queue) queued += chunk.length;
+    for (const chunk of this.#queue) {
+      queued += chunk.bytes.length;
+      chunk.release();
+    }
     this.#queue = [];
-    this.#pending = [];
+    this.#dropPending();
     if (queued > 0) this.#session.queuedBytesChanged(-queued);
     this.handler = nobody;
     this.#session.ended(this);
