@@ -1,4 +1,4 @@
-// The server's own maintenance: aggregated roles, objects of deleted definitions, expiry of events.
+// The server's own maintenance: aggregated roles, objects of deleted definitions, expiry of events and of old changes.
 import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
 import { aggregatedRules, clusterRoles, rulesOf, serverUser } from "../auth/index.ts";
@@ -11,7 +11,9 @@ import { ApiError } from "./status.ts";
 import type { Writer, WriteIntent } from "./writer.ts";
 
 const eventLifetimeMs = 3_600_000;
-const eventSweepMs = 60_000;
+const sweepMs = 60_000;
+/** Changes are known for five minutes, for watches that resume and lists that continue, as with the real server. */
+const knownSweeps = 5;
 
 /** Runs until disposed. Logs failures, and tries again with the next change. */
 export class Upkeep {
@@ -20,6 +22,8 @@ export class Upkeep {
   readonly #subscriptions: Disposable[] = [];
   #aggregating = false;
   readonly #cleaning = new Set<string>();
+  /** The revision at each of the last sweeps. */
+  readonly #revisions: number[] = [];
 
   constructor(parts: ServerParts, writer: Writer) {
     this.#parts = parts;
@@ -46,7 +50,10 @@ export class Upkeep {
       }),
     );
     for (const record of secrets.list()) if (lacksToken(record)) void this.#fillToken(record.namespace, record.name);
-    const sweep = setInterval(() => void this.#expireEvents(), eventSweepMs).unref();
+    const sweep = setInterval(() => {
+      this.#forgetChanges();
+      void this.#expireEvents();
+    }, sweepMs).unref();
     this.#subscriptions.push({ [Symbol.dispose]: () => clearInterval(sweep) });
   }
 
@@ -128,6 +135,12 @@ export class Upkeep {
       if (!isGone(error))
         log.warn("a token secret could not be filled", { secret: `${namespace}/${name}`, error: String(error) });
     }
+  }
+
+  #forgetChanges(): void {
+    const { store } = this.#parts;
+    this.#revisions.push(store.revision);
+    if (this.#revisions.length > knownSweeps) store.forget(this.#revisions.shift() ?? 0);
   }
 
   /** Events live for an hour after their last change, as with the real server. */

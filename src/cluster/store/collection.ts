@@ -113,9 +113,19 @@ export class Collection {
     }
   }
 
+  /** For the store: forgets the changes up to this revision. */
+  forget(revision: number): void {
+    const first = this.#history.findIndex((event) => event.revision > revision);
+    this.#drop(first < 0 ? this.#history.length : first);
+  }
+
   #trim(): void {
     if (this.#history.length <= maximumHistoryEvents && this.#historyBytes <= maximumHistoryBytes) return;
-    const dropped = this.#history.splice(0, Math.ceil(this.#history.length / 2));
+    this.#drop(Math.ceil(this.#history.length / 2));
+  }
+
+  #drop(count: number): void {
+    const dropped = this.#history.splice(0, count);
     for (const event of dropped) this.#historyBytes -= event.record.bytes.length;
     this.#compacted = dropped.at(-1)?.revision ?? this.#compacted;
   }

@@ -46,6 +46,31 @@ test("writes of one event-loop turn share a commit, readers see only durable dat
   await store.close();
 });
 
+test("forgotten changes end watches from before them, and no others", async () => {
+  const store = Store.open({ path: join(directory, "forgets.db"), log: silentLogger });
+  await store.put("/configmaps", configMap("one"), "absent");
+  await store.put("/configmaps", configMap("one", { a: "b" }), 1);
+  await store.put("/secrets", configMap("other"), "absent");
+  await store.put("/configmaps", configMap("two"), "absent");
+  store.forget(3);
+  const collection = store.collection("/configmaps");
+  assert.equal(collection.since(1), undefined);
+  assert.equal(collection.listAt(1), undefined);
+  assert.deepEqual(
+    collection.since(2)?.map(({ record }) => record.name),
+    ["two"],
+  );
+  assert.deepEqual(
+    collection.list().map(({ name, revision }) => [name, revision]),
+    [
+      ["one", 2],
+      ["two", 4],
+    ],
+  );
+  assert.deepEqual(store.collection("/secrets").since(3), [], "nothing has changed since");
+  await store.close();
+});
+
 test("after a restart, objects and revisions are the same, and a watch resumes where it ended", async () => {
   const store = Store.open({ path: join(directory, "a.db"), log: silentLogger });
   assert.equal(store.revision, 4);

@@ -90,6 +90,11 @@ export class Store {
     return collection;
   }
 
+  /** Forgets the changes up to this revision. Watches and lists from before it are refused (410 Gone). */
+  forget(revision: number): void {
+    for (const collection of this.#collections.values()) collection.forget(revision);
+  }
+
   #newCollection(name: string, revision: number): Collection {
     return new Collection(name, revision, (error) => {
       this.#log.error("a listener failed", {
