@@ -35,6 +35,7 @@ import {
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
 import { intervalText, median, medianInterval, quantile } from "./median-interval.ts";
+import { cpuMicros } from "./process-cost.ts";
 
 interface Options {
   readonly seconds: number;
@@ -284,12 +285,6 @@ async function startEnvoy(program: string, upstreamPort: number, bare: boolean):
     await systemClock.sleep(50);
   }
   throw new Error("envoy does not listen");
-}
-
-/** CPU time of a process in microseconds, all threads. */
-function cpuMicros(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
 function residentMb(pid: number): number {

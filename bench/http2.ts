@@ -1,0 +1,323 @@
+// Sends HTTP/2 and gRPC through a gateway, and compares its work per CPU second, its slowest answers and its memory with
+// those of a stock Envoy in the same rounds.
+//   ENVOY=/path/to/envoy node bench/http2.ts [--seconds 1] [--rounds 10] [--only TITLE] [--beside DIR] [--json]
+// Both proxies read the same resources over delta ADS, write an access log to /dev/null and have one thread on the
+// first core. Load and upstream have the second core. With --beside, the proxy of another checkout takes part.
+import { spawnSync, spawn } from "node:child_process";
+import { createServer as createHttpServer } from "node:http";
+import { connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import type { Duplex } from "node:stream";
+import { benchOptions } from "../scripts/bench-options.ts";
+import { systemClock } from "../src/base/index.ts";
+import { TestAuthority } from "../src/net/testing/index.ts";
+import { answerHttp2, LoadSession, type RequestPlan } from "./http2/frames.ts";
+import { serverName, type Certificates, type UpstreamPorts } from "./http2/resources.ts";
+import { runProxy, Subjects, type Subject } from "./http2/subjects.ts";
+import { intervalText, median, medianInterval, quantile, type MedianInterval } from "./median-interval.ts";
+import { cpuMicros, memoryMb } from "./process-cost.ts";
+
+const answerBytes = 1024;
+const bulkBytes = 1_048_576;
+const messageBytes = 100;
+const warmUpSeconds = 1;
+const settleMs = 200;
+
+interface Scenario {
+  readonly title: string;
+  readonly plan: RequestPlan;
+  readonly connections: number;
+  readonly streams: number;
+  readonly mutualTls?: boolean;
+  /** Connections that are open and do nothing meanwhile. */
+  readonly idle?: number;
+  /** The routes are replaced so often. */
+  readonly changeEveryMs?: number;
+}
+
+const get = (path: string): readonly string[] => [
+  ...[":method", "GET", ":scheme", "http", ":path", path, ":authority", "bookinfo.example"],
+  ...["user-agent", "bench/1", "accept", "*/*", "cookie", "session=abcdef0123456789"],
+];
+const grpcFields = [
+  ...[":method", "POST", ":scheme", "http", ":path", "/http2.Echo/Call", ":authority", "bookinfo.example"],
+  ...["content-type", "application/grpc", "te", "trailers", "user-agent", "bench/1"],
+];
+/** A flag, the length and the message. */
+const grpcMessage = Buffer.concat([Buffer.from([0, 0, 0, 0, messageBytes]), Buffer.alloc(messageBytes, "x")]);
+
+const scenarios: readonly Scenario[] = [
+  { title: "HTTP/2 to HTTP/1.1", plan: { fields: get("/") }, connections: 8, streams: 8 },
+  { title: "HTTP/2 to HTTP/2", plan: { fields: get("/http2") }, connections: 8, streams: 8 },
+  { title: "gRPC, unary", plan: { fields: grpcFields, body: grpcMessage }, connections: 8, streams: 8 },
+  {
+    title: "gRPC, messages of open streams",
+    plan: { fields: grpcFields, body: grpcMessage, endless: true },
+    connections: 8,
+    streams: 8,
+  },
+  {
+    title: "mutual TLS on both sides, HTTP/2",
+    plan: { fields: get("/mutualTls") },
+    connections: 8,
+    streams: 8,
+    mutualTls: true,
+  },
+  { title: "bodies of 1 MB", plan: { fields: get("/bulk") }, connections: 4, streams: 2 },
+  {
+    title: "HTTP/2 to HTTP/1.1 beside 10,000 idle connections",
+    plan: { fields: get("/") },
+    connections: 8,
+    streams: 8,
+    idle: 10_000,
+  },
+  {
+    title: "HTTP/2 to HTTP/1.1, routes change every second",
+    plan: { fields: get("/") },
+    connections: 8,
+    streams: 8,
+    changeEveryMs: 1000,
+  },
+];
+
+interface Measured {
+  readonly answers: number;
+  readonly failed: number;
+  readonly cpuMicros: number;
+  readonly p50Ms: number;
+  readonly p999Ms: number;
+  readonly memoryMb: number;
+}
+
+async function listening(server: {
+  listen(port: number, host: string, done: () => void): unknown;
+  address(): unknown;
+}) {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return (server.address() as { port: number }).port;
+}
+
+/** The upstream for all scenarios, as one process that prints its ports. */
+async function runUpstream(certificates: Certificates): Promise<void> {
+  const answer = Buffer.alloc(answerBytes, "x");
+  const bulk = Buffer.alloc(bulkBytes, "x");
+  const http1 = (body: Buffer) =>
+    createHttpServer((_, response) => {
+      response.writeHead(200, { "content-type": "text/plain", "content-length": body.length });
+      response.end(body);
+    });
+  const tls = { cert: certificates.certificateChain, key: certificates.privateKey, ca: certificates.roots };
+  const ports: UpstreamPorts = {
+    http1: await listening(http1(answer)),
+    bulk: await listening(http1(bulk)),
+    http2: await listening(createServer((socket) => answerHttp2(socket.setNoDelay(), answer))),
+    mutualTls: await listening(
+      createTlsServer({ ...tls, requestCert: true, ALPNProtocols: ["h2"] }, (socket) => answerHttp2(socket, answer)),
+    ),
+  };
+  process.stdout.write(`${JSON.stringify(ports)}\n`);
+}
+
+function open(port: number, certificates?: Certificates): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const socket: Socket =
+      certificates === undefined
+        ? connect({ port, host: "127.0.0.1", noDelay: true }, () => resolve(socket))
+        : connectTls(
+            {
+              port,
+              host: "127.0.0.1",
+              servername: serverName,
+              ALPNProtocols: ["h2"],
+              cert: certificates.certificateChain,
+              key: certificates.privateKey,
+              ca: certificates.roots,
+            },
+            () => resolve(socket),
+          );
+    socket.once("error", reject);
+  });
+}
+
+async function measure(
+  subject: Subject,
+  scenario: Scenario,
+  certificates: Certificates,
+  seconds: number,
+): Promise<Measured> {
+  const { connections, streams, plan, mutualTls = false, changeEveryMs } = scenario;
+  const port = mutualTls ? subject.ports.mutualTls : subject.ports.plain;
+  const latencies: number[] = [];
+  let failed = 0;
+  let counting = false;
+  const sessions = await Promise.all(
+    Array.from(
+      { length: connections },
+      async () =>
+        new LoadSession(await open(port, mutualTls ? certificates : undefined), plan, (latencyMs, ok) => {
+          if (!counting) return;
+          if (ok) latencies.push(latencyMs);
+          else failed += 1;
+        }),
+    ),
+  );
+  let version = 1;
+  const changes =
+    changeEveryMs === undefined ? undefined : setInterval(() => subject.changeRoutes((version += 1)), changeEveryMs);
+  for (const session of sessions) session.begin(streams);
+  await systemClock.sleep(settleMs);
+  counting = true;
+  const before = cpuMicros(subject.pid);
+  await systemClock.sleep(seconds * 1000);
+  counting = false;
+  const spent = cpuMicros(subject.pid) - before;
+  const memory = memoryMb(subject.pid);
+  clearInterval(changes);
+  for (const session of sessions) session.stop();
+  await systemClock.sleep(settleMs);
+  return {
+    answers: latencies.length,
+    failed,
+    cpuMicros: spent / Math.max(1, latencies.length),
+    p50Ms: median(latencies),
+    p999Ms: quantile(latencies, 0.999),
+    memoryMb: memory,
+  };
+}
+
+/** Opens idle connections in a process of its own, because of the limit of descriptors. Returns what closes them. */
+async function openIdle(subject: Subject, count: number): Promise<() => void> {
+  if (count === 0) return () => undefined;
+  const words = ["-c", "1", process.execPath, import.meta.filename, "idle", `${subject.ports.plain} ${count}`];
+  const child = spawn("taskset", words, { stdio: ["ignore", "pipe", "inherit"] });
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once("data", () => resolve());
+    child.once("exit", (code) => reject(new Error(`the process of idle connections ended with ${code}`)));
+  });
+  return () => child.kill("SIGKILL");
+}
+
+/** Holds connections until the process is killed, or the bench has gone. */
+async function holdIdle([port = 0, count = 0]: readonly number[]): Promise<void> {
+  const batch = 200;
+  for (let opened = 0; opened < count; opened += batch)
+    await Promise.all(
+      Array.from({ length: Math.min(batch, count - opened) }, async () => {
+        const socket = await open(port);
+        socket.on("error", () => undefined).resume();
+      }),
+    );
+  process.stdout.write("ready\n");
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) process.exit();
+  }, 1000);
+}
+
+interface Row {
+  readonly title: string;
+  readonly results: Readonly<Record<string, readonly Measured[]>>;
+  /** Work per CPU second, this checkout's to the named proxy's. */
+  readonly ratios: Readonly<Record<string, MedianInterval>>;
+}
+
+interface Options {
+  readonly seconds: number;
+  readonly rounds: number;
+}
+
+async function play(
+  scenario: Scenario,
+  subjects: readonly Subject[],
+  certificates: Certificates,
+  { seconds, rounds }: Options,
+): Promise<Row> {
+  const { title, idle = 0 } = scenario;
+  const results: Record<string, Measured[]> = Object.fromEntries(subjects.map(({ name }) => [name, []]));
+  const closers = await Promise.all(subjects.map(async (subject) => await openIdle(subject, idle)));
+  for (const subject of subjects) await measure(subject, scenario, certificates, warmUpSeconds);
+  for (let round = 0; round < rounds; round += 1)
+    // In the other order each time, so that nobody is always the first one.
+    for (const subject of round % 2 === 0 ? subjects : subjects.toReversed())
+      results[subject.name]?.push(await measure(subject, scenario, certificates, seconds));
+  for (const close of closers) close();
+  process.stdout.write(`${title}\n`);
+  for (const [name, measured] of Object.entries(results)) process.stdout.write(describe(name, measured, seconds));
+  const own = results["serin"] ?? [];
+  const ratios = Object.fromEntries(
+    Object.entries(results)
+      .filter(([name]) => name !== "serin")
+      .map(([name, theirs]) => [
+        name,
+        medianInterval(theirs.map((one, round) => one.cpuMicros / (own[round]?.cpuMicros ?? Number.NaN))),
+      ]),
+  );
+  for (const [name, interval] of Object.entries(ratios))
+    process.stdout.write(`  work per CPU second, Serin to ${name}: ${intervalText(interval)}\n`);
+  return { title, results, ratios };
+}
+
+function describe(name: string, measured: readonly Measured[], seconds: number): string {
+  const middle = (of: (one: Measured) => number): number => median(measured.map(of));
+  const failed = measured.reduce((sum, one) => sum + one.failed, 0);
+  return `  ${name.padEnd(7)} ${(middle(({ answers }) => answers) / seconds).toFixed(0).padStart(7)} a second  ${middle(({ cpuMicros: cost }) => cost).toFixed(1)} µs CPU each  p50 ${middle(({ p50Ms }) => p50Ms).toFixed(2)} ms  p99.9 ${middle(({ p999Ms }) => p999Ms).toFixed(2)} ms  ${middle(({ memoryMb: memory }) => memory).toFixed(0)} MB  ${failed} failed\n`;
+}
+
+async function main(): Promise<void> {
+  const options = benchOptions("npm run bench:http2 --", { seconds: 1, rounds: 10, only: "", beside: "", json: false });
+  const chosen = scenarios.filter(({ title }) => title.includes(options.only));
+  if (chosen.length === 0) throw new Error(`no scenario's title has "${options.only}" in it`);
+  const authority = await TestAuthority.create();
+  const certificates = await authority.issue({ dns: serverName });
+  spawnSync("taskset", ["-cp", "1", String(process.pid)]);
+  const upstream = spawn("taskset", ["-c", "1", process.execPath, import.meta.filename, "upstream"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  upstream.stdin.end(JSON.stringify(certificates));
+  const ports = await new Promise<UpstreamPorts>((resolve, reject) => {
+    upstream.stdout.once("data", (chunk: Buffer) => resolve(JSON.parse(chunk.toString()) as UpstreamPorts));
+    upstream.once("exit", (code) => reject(new Error(`the upstream ended with ${code}`)));
+  });
+  const subjects = new Subjects(ports, certificates);
+  try {
+    await subjects.startSerin("serin", import.meta.filename);
+    if (options.beside !== "") await subjects.startSerin("beside", join(options.beside, "bench/http2.ts"));
+    const envoy = process.env["ENVOY"];
+    if (envoy === undefined) process.stdout.write("envoy  peer not run (set ENVOY to its path)\n");
+    else await subjects.startEnvoy(envoy);
+    const rows: Row[] = [];
+    for (const scenario of chosen) rows.push(await play(scenario, subjects.all, certificates, options));
+    if (options.json) process.stdout.write(`${JSON.stringify({ name: "http2", rows: rows.map(summaryOf) })}\n`);
+  } finally {
+    await subjects.stop();
+    upstream.kill("SIGKILL");
+  }
+}
+
+function summaryOf({ title, results, ratios }: Row): object {
+  const of = (pick: (one: Measured) => number): object =>
+    Object.fromEntries(Object.entries(results).map(([name, measured]) => [name, median(measured.map(pick))]));
+  return {
+    title,
+    ratios,
+    cpuMicros: of((one) => one.cpuMicros),
+    p999Ms: of((one) => one.p999Ms),
+    memoryMb: of((one) => one.memoryMb),
+    failed: Object.values(results)
+      .flat()
+      .reduce((sum, one) => sum + one.failed, 0),
+  };
+}
+
+async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+const [role, argument = ""] = process.argv.slice(2);
+if (role === "upstream") await runUpstream(JSON.parse(await textOf(process.stdin)) as Certificates);
+else if (role === "proxy") await runProxy(argument);
+else if (role === "idle") await holdIdle(argument.split(" ").map(Number));
+else await main();
