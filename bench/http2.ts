@@ -36,14 +36,25 @@ interface Scenario {
   readonly changeEveryMs?: number;
 }
 
-const get = (path: string): readonly string[] => [
-  ...[":method", "GET", ":scheme", "http", ":path", path, ":authority", "bookinfo.example"],
-  ...["user-agent", "bench/1", "accept", "*/*", "cookie", "session=abcdef0123456789"],
-];
-const grpcFields = [
-  ...[":method", "POST", ":scheme", "http", ":path", "/http2.Echo/Call", ":authority", "bookinfo.example"],
-  ...["content-type", "application/grpc", "te", "trailers", "user-agent", "bench/1"],
-];
+const get = (path: string): readonly string[] =>
+  Object.entries({
+    ":method": "GET",
+    ":scheme": "http",
+    ":path": path,
+    ":authority": "bookinfo.example",
+    "user-agent": "bench/1",
+    accept: "*/*",
+    cookie: "session=abcdef0123456789",
+  }).flat();
+const grpcFields = Object.entries({
+  ":method": "POST",
+  ":scheme": "http",
+  ":path": "/http2.Echo/Call",
+  ":authority": "bookinfo.example",
+  "content-type": "application/grpc",
+  te: "trailers",
+  "user-agent": "bench/1",
+}).flat();
 /** A flag, the length and the message. */
 const grpcMessage = Buffer.concat([Buffer.from([0, 0, 0, 0, messageBytes]), Buffer.alloc(messageBytes, "x")]);
 

@@ -267,9 +267,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // what a stranger says in heads, trailers and tokens, nineteen are scripts and messages that filters hold (the
   // interpreter itself is read at the first script), six read how modules of users are configured, three are the door
   // between the process and what serves, three are doors that proxies and ztunnels share, four bound CEL (the evaluator
-  // is read at the first expression), two are what two floors share, and eight read and make certificates.
+  // is read at the first expression), two are what two floors share, eight read and make certificates, and seven are
+  // parts of an exchange and its table of replies.
   proxy: {
-    modules: 600,
+    modules: 607,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -1,9 +1,9 @@
-import { bodyFramings, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
+import { bodyFramings, type MessageHead } from "../../wire/http1/index.ts";
 import { decodePeerMetadata, peerMetadataHeader } from "../peers/peer-metadata.ts";
 import type { HeaderEdits, HeaderMutation } from "../routing/header-mutation.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 import type { Answer } from "./answer.ts";
-import type { AnswerFilters } from "./answer-filters.ts";
+import type { AnswerFilters, UpstreamAnswer } from "./answer-filters.ts";
 import type { LocalReply } from "./compose-response.ts";
 import { mutationContext, responseEdits } from "./exchange-edits.ts";
 import type { ExchangeParts } from "./exchange-parts.ts";
@@ -70,7 +70,8 @@ export class ClientAnswer {
 
   // ---- an upstream's response
 
-  head(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void {
+  head(upstream: UpstreamAnswer): void {
+    const { head, from, to } = upstream;
     const { record, facts, config } = this.#exchange;
     record.details = endTable.answered.details;
     if (config.peerMetadata.readFromUpstream) {
@@ -80,8 +81,8 @@ export class ClientAnswer {
     if (facts.isGrpc) record.countAnswer(head.bytes, from, to);
     const edits = this.#edits(head);
     const { filters } = this;
-    if (filters === undefined || filters.begun) this.#sendHead(head, framing, from, to, last, sentAtMs, edits);
-    else filters.begin({ head, framing, from, to, last, sentAtMs }, edits);
+    if (filters === undefined || filters.begun) this.#sendHead(upstream, edits);
+    else filters.begin(upstream, edits);
   }
 
   body(bytes: Buffer, from: number, to: number, last: boolean): void {
@@ -109,19 +110,11 @@ export class ClientAnswer {
   // ---- what leaves the filters. The methods return whether the client takes more.
 
   sendFiltered(answer: ComposedAnswer, edits: HeaderEdits, sentAtMs: number): boolean {
-    const { head, framing, from, to, last } = answer;
-    return this.#sendHead(head, framing, from, to, last, sentAtMs, edits);
+    return this.#sendHead({ ...answer, sentAtMs }, edits);
   }
 
-  #sendHead(
-    head: MessageHead,
-    framing: BodyFraming,
-    from: number,
-    to: number,
-    last: boolean,
-    sentAtMs: number,
-    given: HeaderEdits | undefined,
-  ): boolean {
+  #sendHead(upstream: UpstreamAnswer, given: HeaderEdits | undefined): boolean {
+    const { head, framing, from, to, last, sentAtMs } = upstream;
     const { grpcWeb } = this;
     const answer = this.#answer;
     const edits = grpcWeb === undefined ? given : grpcWeb.answer(head, given, last && from === to);

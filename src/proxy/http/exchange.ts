@@ -352,7 +352,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
 
   answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void {
     this.request.answerStarted();
-    this.answer.head(head, framing, from, to, last, sentAtMs);
+    this.answer.head({ head, framing, from, to, last, sentAtMs });
   }
 
   answerBody(bytes: Buffer, from: number, to: number, last: boolean): void {

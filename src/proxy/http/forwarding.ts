@@ -156,8 +156,7 @@ export class Forwarding {
       (action.autoHostRewrite ? endpoint.config.hostname : undefined);
     const { complete } = request;
     const { mirrors } = action;
-    const otherMirrors =
-      mirrors.length > 0 && mirrors.some(({ cluster: name }) => this.#mirrorProtocol(name) !== "http1");
+    const otherMirrors = mirrors.some(({ cluster: name }) => this.#mirrorProtocol(name) !== "http1");
     if (record.trace?.upstreamSpanId !== undefined) record.trace.forwardedMs = exchange.context.clock.nowMs();
     request.compose(
       this.#composition(cluster, host ?? facts.changedHost(), edits),

@@ -155,11 +155,11 @@ const before: readonly { readonly name: string; readonly http1: string; readonly
 
 /** The facts that must not depend on the request before. */
 const compared = [
-  ...["method", "pathAndQuery", "protocol", "authority", "status", "flag", "details", "transportFailure"],
-  ...["receivedBytes", "sentBytes", "requestId", "forwardedFor", "userAgent", "routeName", "operation", "retries"],
-  ...["trace", "cluster", "downstreamPeer", "upstreamPeer", "isGrpc", "grpcStatus", "requestMessages"],
-  ...["responseMessages", "metadata", "trailers", "capturedRequest", "capturedResponse"],
-] as const;
+  ["method", "pathAndQuery", "protocol", "authority", "status", "flag", "details", "transportFailure"],
+  ["receivedBytes", "sentBytes", "requestId", "forwardedFor", "userAgent", "routeName", "operation", "retries"],
+  ["trace", "cluster", "downstreamPeer", "upstreamPeer", "isGrpc", "grpcStatus", "requestMessages"],
+  ["responseMessages", "metadata", "trailers", "capturedRequest", "capturedResponse"],
+].flat();
 
 function factsOf(record: ExchangeRecord): Record<string, unknown> {
   return Object.fromEntries(compared.map((name) => [name, Reflect.get(record, name)]));
