@@ -6,6 +6,16 @@ import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
 import { givenFacts, guideCluster, type GivenFacts, type GuideCluster } from "./given-cluster.ts";
 import { LabCluster, serin, type LabClusterOptions, type Ran } from "./lab-cluster.ts";
 
+const describedBytes = 20_000;
+const describeCluster = `kubectl get pods -A -o wide
+kubectl get canaries,meshupgrades -A
+kubectl get events -A --sort-by=.lastTimestamp --no-headers | tail -n 30
+kubectl get pods -A --no-headers | awk '{split($3, ready, "/"); if (ready[1] != ready[2]) print $1, $2}' | head -n 5 |
+while read -r namespace pod; do
+  echo "== log of $namespace/$pod"
+  kubectl logs -n "$namespace" "$pod" --all-containers --tail=15
+done`;
+
 /** Lines that a person types on a cluster. */
 export class TypedGuide<Cluster extends GuideCluster> {
   readonly lab: Cluster;
@@ -58,9 +68,22 @@ export class TypedGuide<Cluster extends GuideCluster> {
     return async () => {
       assert.equal(this.#failed, undefined, "an earlier step failed");
       this.#failed = title;
-      await body();
+      try {
+        await body();
+      } catch (error) {
+        if (error instanceof Error) error.message += `\n${await this.#clusterNow()}`;
+        throw error;
+      }
       this.#failed = undefined;
     };
+  }
+
+  /** The pods, the newest events, and the logs of pods that are not ready, for the message of a failed step. */
+  async #clusterNow(): Promise<string> {
+    const { output } = await this.lab.shell(describeCluster, { timeoutMs: 20_000 }).catch((error: unknown) => ({
+      output: `the cluster cannot be described: ${String(error)}`,
+    }));
+    return output.slice(0, describedBytes);
   }
 }
 
