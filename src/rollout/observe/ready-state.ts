@@ -15,18 +15,18 @@ interface WorkloadStatus {
 /** Stands for an unknown number of missing pods. It exceeds the pods of any workload. */
 const unknownLeft = 10_000;
 
-/** Whether all pods of a Deployment or DaemonSet match its spec and are ready. `replicas` is a minimum. */
+/** Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` of them. */
 export function readyState(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
   { kind, name }: ObjectReference,
-  replicas = 0,
+  minReplicas = 0,
 ): SettleState {
   if (object === undefined) return { state: "waiting", detail: `${kind} ${name} is not there yet`, left: unknownLeft };
   const status = (object["status"] ?? {}) as WorkloadStatus;
   if ((status.observedGeneration ?? 0) < (object.metadata.generation ?? 0))
     return { state: "waiting", detail: `${kind} ${name} has not been seen by its controller`, left: unknownLeft };
   const wanted = Math.max(
-    replicas,
+    minReplicas,
     kind === "DaemonSet"
       ? (status.desiredNumberScheduled ?? 0)
       : ((object["spec"] as { replicas?: number }).replicas ?? 1),
@@ -36,8 +36,11 @@ export function readyState(
   const ready = Math.min(updated, available);
   if (ready < wanted)
     return { state: "waiting", detail: `${kind} ${name}: ${ready} of ${wanted} ready`, left: wanted - ready };
-  const surplus = kind === "Deployment" ? (status.replicas ?? 0) - wanted : 0;
-  return surplus > 0
-    ? { state: "waiting", detail: `${kind} ${name}: ${surplus} old pods are leaving`, left: surplus }
-    : { state: "met" };
+  const replicas = status.replicas ?? 0;
+  const surplus = kind === "Deployment" ? replicas - wanted : 0;
+  if (surplus <= 0) return { state: "met" };
+  // The status does not tell whether an old or a new pod is unavailable. Old ones are deleted when all new ones are.
+  const why =
+    available < replicas ? `${available} of ${replicas} pods are available` : `${surplus} old pods are leaving`;
+  return { state: "waiting", detail: `${kind} ${name}: ${why}`, left: surplus };
 }

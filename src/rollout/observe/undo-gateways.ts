@@ -9,6 +9,7 @@ import type { ObjectAccess } from "../act/object-access.ts";
 import { annotationPointer, reference, referenceTo, revisionLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { isControlPlane } from "./pilot-answers.ts";
+import { withPodReason } from "./pod-reason.ts";
 import { readyState } from "./ready-state.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
@@ -63,7 +64,7 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
     const runs = deployment?.metadata.labels?.[revisionLabel];
     if (revision !== undefined && runs !== revision && isRevision(view, revision))
       return `${object.name} is of ${runs ?? "no revision"}, and not yet of ${revision}`;
-    const ready = readyState(deployment, object, 1);
+    const ready = withPodReason(readyState(deployment, object, 1), deployment, view);
     if (ready.state !== "met") return ready.detail;
   }
   return undefined;
@@ -92,10 +93,7 @@ async function canaryMissing(
     .find(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[canaryOfLabel] === gateway);
   if (canary === undefined) return `the canary of ${name} is not there yet`;
   const object = referenceTo(canary as unknown as UntypedObject);
-  const ready = readyState(
-    await objects.get({ ...object, apiVersion: "apps/v1", kind: "Deployment", plural: "deployments" }),
-    object,
-    1,
-  );
+  const found = await objects.get({ ...object, apiVersion: "apps/v1", kind: "Deployment", plural: "deployments" });
+  const ready = withPodReason(readyState(found, object, 1), found, view);
   return ready.state === "met" ? undefined : ready.detail;
 }

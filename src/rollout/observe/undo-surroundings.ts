@@ -6,6 +6,7 @@ import type { SettleState } from "../decide/index.ts";
 import { nextRootName, probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { EventAges } from "./event-ages.ts";
+import { withPodReason } from "./pod-reason.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -37,10 +38,14 @@ export function undoSurroundings({
     heldBack: async (entry, current, found) =>
       (await heldByGateway({ objects, view }, entry, current, found)) ?? (await heldByRoots(view, entry)),
     stillServes: async (entry) => (await heldByRoots(view, entry)) ?? (await stillServes(objects, view, entry)),
-    notReady: async (object) => reasonOf(readyState(await objects.get(object), object)),
+    notReady: async (object) => {
+      const found = await objects.get(object);
+      return reasonOf(withPodReason(readyState(found, object), found, view));
+    },
     notReached: async (object) => {
       const found = await objects.get(object);
-      return reasonOf(readyState(found, object)) ?? reasonOf(await reachableState({ client, view, ageMs }, found));
+      const notReady = reasonOf(withPodReason(readyState(found, object), found, view));
+      return notReady ?? reasonOf(await reachableState({ client, view, ageMs }, found));
     },
     notAcknowledged: async (object) =>
       reasonOf(await observeAcknowledged(view, object, await objects.get(object), ageMs)),

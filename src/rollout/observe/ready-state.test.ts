@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { UntypedObject } from "../../api/index.ts";
+import { reference } from "../plan/index.ts";
+import { readyState } from "./ready-state.ts";
+
+const web = reference("apps/v1", "Deployment", "web", "shop");
+
+function stateWith(status: object): ReturnType<typeof readyState> {
+  const object = {
+    metadata: { name: "web", generation: 2 },
+    spec: { replicas: 1 },
+    status,
+  } as unknown as UntypedObject;
+  return readyState(object, web);
+}
+
+test("a Deployment is ready when its only pods are new and available", () => {
+  const new1 = { observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplicas: 1 };
+  assert.deepEqual(stateWith(new1), { state: "met" });
+  assert.equal(stateWith({ ...new1, observedGeneration: 1 }).state, "waiting");
+});
+
+test("old pods are said to leave only when every pod is available, because otherwise a new one may be missing", () => {
+  const both = { observedGeneration: 2, replicas: 2, updatedReplicas: 1 };
+  assert.deepEqual(stateWith({ ...both, availableReplicas: 2 }), {
+    state: "waiting",
+    detail: "Deployment web: 1 old pods are leaving",
+    left: 1,
+  });
+  assert.deepEqual(stateWith({ ...both, availableReplicas: 1 }), {
+    state: "waiting",
+    detail: "Deployment web: 1 of 2 pods are available",
+    left: 1,
+  });
+});
