@@ -171,3 +171,33 @@ test("errors name the object and have the server's reason in kebab-case", async 
   server.closeAllConnections();
   await assert.rejects(client.create(thingKind, thing("a", 1)), { kind: "transient", code: "unreachable" });
 });
+
+test("a kind whose first list is forbidden counts as empty if it is optional, and its objects appear when they may be read", async () => {
+  const { server, url } = await scripted([
+    statusError(403, "Forbidden"),
+    statusError(403, "Forbidden"),
+    list(10, thing("a", 5)),
+  ]);
+  const client = createKubeClient(
+    { server: url, context: "test", namespace: "default" },
+    { log: silentLogger, clock: systemClock },
+  );
+  const informer = createInformer(client, thingKind, {
+    emptyIfForbidden: true,
+    log: silentLogger,
+    clock: systemClock,
+    random: () => 0,
+  });
+  const stop = new AbortController();
+  const found = Promise.withResolvers<string>();
+  informer.subscribe(({ key }) => found.resolve(key));
+  const running = informer.run(stop.signal);
+  await informer.synced;
+  assert.deepEqual(informer.list(), []);
+  assert.equal(await found.promise, "default/a");
+  stop.abort();
+  await running;
+  client.close();
+  server.close();
+  server.closeAllConnections();
+});

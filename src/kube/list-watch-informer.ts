@@ -9,6 +9,8 @@ import { isCode } from "./status-error.ts";
 export interface InformerOptions<Value extends KubernetesObject = KubernetesObject> extends ListOptions {
   /** Makes stored and delivered objects smaller. Must keep name, namespace, uid and resourceVersion. */
   readonly transform?: (object: Value) => Value;
+  /** Counts a kind as empty, instead of waiting, if the first list is forbidden. Objects that are known stay. */
+  readonly emptyIfForbidden?: boolean;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
@@ -49,9 +51,11 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   readonly #handlers = new Set<Handler<Value>>();
   readonly #markSynced: () => void;
   readonly #object: string;
+  readonly #emptyIfForbidden: boolean;
   #hasSynced = false;
   #resourceVersion: string | undefined;
   #absentSinceMs: number | undefined;
+  #isForbidden = false;
 
   constructor(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions<Value>) {
     const {
@@ -59,6 +63,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
       clock,
       random = systemRandom,
       transform = (object) => object,
+      emptyIfForbidden = false,
       namespace,
       labelSelector,
       fieldSelector,
@@ -73,6 +78,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
       ...(pageSize === undefined ? {} : { pageSize }),
     };
     this.#transform = transform;
+    this.#emptyIfForbidden = emptyIfForbidden;
     this.#client = client;
     this.#kind = kind;
     this.#list = list;
@@ -136,6 +142,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   async #readAll(): Promise<string> {
     const { items, resourceVersion } = await this.#client.list(this.#kind, this.#list);
     this.#absentSinceMs = undefined;
+    this.#isForbidden = false;
     this.#replace(items);
     this.#finishSync();
     return resourceVersion;
@@ -210,8 +217,22 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
       this.#noteAbsent();
       return;
     }
+    if (this.#emptyIfForbidden && isCode(error, "forbidden")) {
+      this.#noteForbidden(error);
+      return;
+    }
     const level = this.#backoff.attempt === 0 ? "debug" : "warn";
     this.#log[level]("will retry", { object: this.#object, error: describeError(error) });
+  }
+
+  #noteForbidden(error: unknown): void {
+    if (!this.#isForbidden)
+      this.#log.warn("this account may not read the kind, so no new objects are seen: grant it list and watch", {
+        object: this.#object,
+        error: describeError(error),
+      });
+    this.#isForbidden = true;
+    this.#finishSync();
   }
 
   #noteAbsent(): void {
