@@ -283,8 +283,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
+  // Ten are the kinds, settings, feeds, model, controller and debug answer of multi-cluster services.
   pilot: {
-    modules: 863,
+    modules: 873,
     never: [
       "src/cluster/",
       "src/dataplane/",

@@ -1,6 +1,7 @@
 import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
 import type { InsecureKubeConfigOption } from "../kube/index.ts";
 import { envDuration } from "./authority-options.ts";
+import { readMultiClusterServiceSettings, type MultiClusterServiceSettings } from "./multi-cluster-options.ts";
 
 /** istiod's settings for other clusters and networks, under upstream's names. */
 export interface ClusterSettings {
@@ -12,7 +13,9 @@ export interface ClusterSettings {
   readonly resolveGatewayNames: boolean;
   /** Lets ambient reach services that are global in all clusters and networks. */
   readonly ambient: AmbientMultiNetwork;
-  /** Settings of the environment that this control plane does not support, for its log. */
+  /** Services of the Multi-Cluster Services API. */
+  readonly services: MultiClusterServiceSettings;
+  /** Settings of the environment that have no effect, for the log. */
   readonly withoutEffect: readonly string[];
 }
 
@@ -27,6 +30,7 @@ const fileOptions: readonly string[] = ["clientKey", "clientCertificate", "token
 
 export function readClusterSettings(env: Environment): ClusterSettings {
   const enabled = envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK", false);
+  const services = readMultiClusterServiceSettings(env);
   return {
     remoteTimeoutMs: envDuration(env, "PILOT_REMOTE_CLUSTER_TIMEOUT", defaultTimeoutMs),
     insecureKubeConfigOptions: insecureOptions(envString(env, "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", "")),
@@ -38,19 +42,13 @@ export function readClusterSettings(env: Environment): ClusterSettings {
         ingress: envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_INGRESS", false),
       },
     },
-    withoutEffect: unsupported.filter((name) => isAsked(env, name)),
+    services: services.settings,
+    withoutEffect: [...services.withoutEffect, ...unsupported.filter((name) => isAsked(env, name))],
   };
 }
 
-/** Services of the Multi-Cluster Services API, and sources of kubeconfigs other than Secrets. */
-const unsupported = [
-  "ENABLE_MCS_AUTO_EXPORT",
-  "ENABLE_MCS_SERVICE_DISCOVERY",
-  "ENABLE_MCS_HOST",
-  "ENABLE_MCS_CLUSTER_LOCAL",
-  "PILOT_MULTICLUSTER_KUBECONFIG_PATH",
-  "LOCAL_CLUSTER_SECRET_WATCHER",
-];
+/** Sources of kubeconfigs other than Secrets. */
+const unsupported = ["PILOT_MULTICLUSTER_KUBECONFIG_PATH", "LOCAL_CLUSTER_SECRET_WATCHER"];
 
 function isAsked(env: Environment, name: string): boolean {
   const text = envString(env, name, "");

@@ -35,6 +35,7 @@ import {
   MeshConfigFile,
   MeshIngest,
   MeshNetworksFile,
+  multiClusterKinds,
   PullSecretIngest,
   SecretIngest,
   ServedVersionClient,
@@ -43,6 +44,7 @@ import {
 import { leaveService } from "./leave-service.ts";
 import { addMeshMetrics } from "./mesh-metrics.ts";
 import { MeshClusters } from "./mesh-clusters.ts";
+import { multiClusterServices } from "./multi-cluster-answer.ts";
 import { meshSettings } from "./mesh-settings.ts";
 import { ambientSubjects, meshKey, type MeshInputs } from "./model/index.ts";
 import {
@@ -66,6 +68,7 @@ import {
   type ProxyIdentity,
   type WorkloadProxies,
 } from "./serve/index.ts";
+import { runServiceExportController } from "./service-export-controller.ts";
 import { ServedMesh } from "./served-mesh.ts";
 import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
@@ -172,11 +175,13 @@ export class ControlPlane {
       clock,
       log: log.scoped("config maps"),
     });
+    const kinds = multiClusterKinds(settings.clusters.services);
     this.#ingest = new MeshIngest({
       client,
       inputs: this.#inputs,
       revision: settings.revision,
       metrics: options.metrics,
+      multiClusterKinds: kinds,
       clock,
       log,
     });
@@ -188,6 +193,7 @@ export class ControlPlane {
       connect: options.connect ?? ((config) => createKubeClient(config, { log, clock, userAgent: "istiod" })),
       timeoutMs: settings.clusters.remoteTimeoutMs,
       insecureOptions: settings.clusters.insecureKubeConfigOptions,
+      multiClusterKinds: kinds,
       podOf: (key) => this.#ingest.get("Pod", key),
       metrics: options.metrics,
       clock,
@@ -578,6 +584,25 @@ export class ControlPlane {
         },
         signal,
       ),
+      settings.clusters.services.autoExport
+        ? runServiceExportController(
+            {
+              client,
+              namespace,
+              podName,
+              clusterId,
+              api: settings.clusters.services.api,
+              inputs: this.#inputs,
+              remoteClientOf: (id) => this.#clusters.clientOf(id),
+              serviceOf: (id, key) =>
+                id === undefined ? this.#ingest.get("Service", key) : this.#clusters.serviceOf(id, key),
+              queues,
+              clock,
+              log: log.scoped("exports"),
+            },
+            signal,
+          )
+        : undefined,
       runRefusedStatusWriter(
         {
           client,
@@ -700,6 +725,7 @@ export class ControlPlane {
       discovery: this.#discovery,
       configuration: () => this.#ingest.configuration(),
       rootNamespace,
+      multiCluster: () => multiClusterServices(this.#inputs, this.#mesh.model.registry),
       meshConfig: () => this.#configFile?.tree,
       types: envoyTypes,
     });

@@ -10,6 +10,7 @@ import { inspectionRoutes, withIndex } from "./debug-answers.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { createFeeds } from "./ingest/feeds.ts";
 import { meshKey } from "./model/index.ts";
+import { multiClusterServices } from "./multi-cluster-answer.ts";
 import { ServedMesh } from "./served-mesh.ts";
 import { config, namespace, pod, service, slice, testMesh } from "./testing/model-fixture.ts";
 
@@ -62,6 +63,7 @@ function setUp() {
           { kind: kindOf("telemetry.istio.io", "Telemetry"), informer: { list: () => [telemetry] } },
         ] as never,
       rootNamespace: () => "istio-system",
+      multiCluster: () => multiClusterServices(mesh.inputs, mesh.model.registry),
       meshConfig: () => ({ trustDomain: "cluster.local" }),
       types: envoyTypes,
     }),
@@ -260,6 +262,7 @@ test("all paths are listed, as upstream does", async () => {
     "configz",
     "mesh",
     "networkz",
+    "mcsz",
     "ambientz",
     "syncz",
   ])

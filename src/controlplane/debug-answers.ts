@@ -5,11 +5,12 @@ import type { CollectionStats, Informer } from "../kube/index.ts";
 import { AddressSchema, AuthorizationSchema } from "../wire/workload/index.ts";
 import type { EnvoyTypes } from "../wire/envoy-types/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { localityText, type EndpointModel } from "./model/service/service-endpoint-model.ts";
-import { endpointsKey, type ServiceEndpoints } from "./model/service/service-endpoints.ts";
+import { endpointsKey, localityText, type EndpointModel } from "./model/service/service-endpoint-model.ts";
+import type { ServiceEndpoints } from "./model/service/service-endpoints.ts";
 import type { ServiceModel, ServiceRegistry } from "./model/service/service-model.ts";
 import type { NetworkGatewaysModel } from "./model/network-gateways.ts";
 import type { OutboundScope } from "./model/index.ts";
+import type { MultiClusterServiceForm } from "./multi-cluster-answer.ts";
 import {
   json,
   proxyConfigDump,
@@ -35,6 +36,7 @@ export interface DebugSources {
     readonly informer: Pick<Informer<KubernetesObject>, "list">;
   }[];
   readonly rootNamespace: () => string;
+  readonly multiCluster: () => readonly MultiClusterServiceForm[];
   /** The mesh config as written, without defaults. */
   readonly meshConfig: () => unknown;
   readonly types: () => EnvoyTypes;
@@ -100,6 +102,13 @@ export function inspectionRoutes(sources: DebugSources): Readonly<Record<string,
         telemetries: byNamespace(sources, url, budget, "Telemetry", "namespace_to_telemetries"),
       })),
     "/debug/networkz": () => json(gateways(sources)),
+    // Upstream answers null where there are none.
+    "/debug/mcsz": () =>
+      bounded((budget) => {
+        const found = sources.multiCluster();
+        budget.take(found.length);
+        return found.length === 0 ? null : found;
+      }),
     "/debug/ambientz": () => bounded((budget) => ambient(sources, budget)),
     "/debug/mesh": () => json(sources.meshConfig() ?? {}),
     "/debug/sidecarz": (url) => sidecarScope(sources, url),
@@ -236,11 +245,11 @@ function sidecarScope(sources: DebugSources, url: URL): HttpAnswer {
       body: `proxy "${proxy.id}" has no scope: ztunnels and waypoints are bounded by no Sidecar, and a sidecar has none before its pod is known\n`,
     };
   return bounded((budget) => {
-    const { kubernetes, entries } = sources.registry;
+    const { kubernetes, imported, entries } = sources.registry;
     const formsOf = (scoped: OutboundScope["services"]): readonly Readonly<Record<string, unknown>>[] =>
       scoped.flatMap(({ key, registry, ports }) => {
         budget.take();
-        const service = (registry === "Kubernetes" ? kubernetes : entries).get(key);
+        const service = registry === "Kubernetes" ? (kubernetes.get(key) ?? imported.get(key)) : entries.get(key);
         return service === undefined
           ? []
           : [serviceForm({ ...service, ports: service.ports.filter(({ port }) => ports.includes(port)) })];
@@ -264,7 +273,7 @@ function sidecarScope(sources: DebugSources, url: URL): HttpAnswer {
 }
 
 function services({ registry }: DebugSources, url: URL): readonly ServiceModel[] {
-  return [...registry.kubernetes.values(), ...registry.entries.values()]
+  return [...registry.kubernetes.values(), ...registry.imported.values(), ...registry.entries.values()]
     .filter(({ namespace }) => isWanted(url, namespace))
     .sort((left, right) => compare(left.hostname, right.hostname) || compare(left.namespace, right.namespace));
 }
@@ -345,7 +354,7 @@ function endpointsOf(
 ): readonly EndpointModel[] {
   const key = endpointsKey(`${namespace}/${hostname}`, port);
   if (registry !== "Kubernetes") return endpoints.entries.get(key) ?? [];
-  return endpoints.kubernetes.get(key) ?? endpoints.remote.get(key) ?? [];
+  return endpoints.kubernetes.get(key) ?? endpoints.remote.get(key) ?? endpoints.imported.get(key) ?? [];
 }
 
 /** By host, namespace and `registry/cluster`. */

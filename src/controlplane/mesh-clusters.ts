@@ -39,6 +39,11 @@ export class MeshClusters {
     return clusterId === this.#options.clusterId ? this.#options.client : this.#remotes.clientOf(clusterId);
   }
 
+  /** A Service of a remote cluster, as last seen. */
+  serviceOf(clusterId: string, key: string): KubernetesObject | undefined {
+    return this.#remotes.serviceOf(clusterId, key);
+  }
+
   get ids(): readonly string[] {
     return this.states(true).map(({ id }) => id);
   }

@@ -23,6 +23,7 @@ export function meshSettings(
     networks,
     ambientMultiNetwork: settings.clusters?.ambient.enabled ?? false,
     ...(settings.clusters === undefined ? {} : { ambientNetworkCrossing: settings.clusters.ambient.crossing }),
+    ...multiClusterServices(settings.clusters),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
     ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
     severalAuthorizers: settings.severalAuthorizers ?? false,
@@ -74,6 +75,14 @@ export function meshSettings(
     accessLogEncoding: config.accessLogEncoding,
     pathNormalization: config.pathNormalization,
   };
+}
+
+function multiClusterServices(
+  clusters: ControlPlaneSettings["clusters"] | undefined,
+): Pick<MeshSettings, "multiClusterServices"> {
+  if (clusters?.services.discovery !== true) return {};
+  const { api, host, clusterLocal } = clusters.services;
+  return { multiClusterServices: { group: api.group, host, clusterLocal } };
 }
 
 function ingressSettings(config: MeshConfig): Omit<NonNullable<MeshSettings["ingress"]>, "namespace"> {

@@ -14,6 +14,7 @@ import {
   serviceKind,
 } from "../api/kubernetes/index.ts";
 import type { KubernetesObject } from "../api/index.ts";
+import { defaultMultiClusterApi, serviceExportKind, serviceImportKind } from "../api/multicluster/index.ts";
 import { ShutdownController, silentLogger, systemClock, transientError } from "../base/index.ts";
 import type { ListResult } from "../kube/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
@@ -81,10 +82,15 @@ function remoteSecret(name: string, data: Readonly<Record<string, string>>): Kub
 }
 
 const ports = [{ name: "http", port: 80, targetPort: 8080 }];
+const exportKind = serviceExportKind(defaultMultiClusterApi);
+const importKind = serviceImportKind(defaultMultiClusterApi);
+/** Without it, clients of other clusters do not discover the endpoints of the service. */
+const webExport: KubernetesObject = { metadata: { name: "web", namespace: "shop" } };
 home.put(namespaceKind, namespace("istio-system"));
 home.put(namespaceKind, namespace("shop", { discovered: "yes" }));
 home.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, ports));
 home.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.1.0.5" }]));
+home.put(exportKind, webExport);
 home.put(podKind, pod("shop/client", "10.1.0.8", { labels: { app: "client" }, redirected: false }));
 home.put(secretKind, remoteSecret("west", { west: kubeconfig("https://west.example") }));
 home.put(secretKind, remoteSecret("lost", { lost: kubeconfig("https://lost.example") }));
@@ -99,6 +105,7 @@ west.put(namespaceKind, namespace("istio-system"));
 west.put(namespaceKind, namespace("shop"));
 west.put(serviceKind, service("shop/web", "10.100.0.5", { app: "web" }, ports));
 west.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.2.0.5" }]));
+west.put(exportKind, webExport);
 const client = pod("shop/client", "10.2.0.8", {
   labels: { app: "client" },
   account: "client",
@@ -127,7 +134,15 @@ const settings = readControlPlaneSettings(
     "--networksConfig",
     "/nonexistent/meshNetworks",
   ],
-  { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1", PILOT_REMOTE_CLUSTER_TIMEOUT: "20ms" },
+  {
+    HUB: "lab",
+    TAG: "1.2.3",
+    POD_NAME: "istiod-1",
+    PILOT_REMOTE_CLUSTER_TIMEOUT: "20ms",
+    ENABLE_MCS_SERVICE_DISCOVERY: "true",
+    ENABLE_MCS_HOST: "true",
+    ENABLE_MCS_AUTO_EXPORT: "true",
+  },
   "0.0.0",
 );
 const shutdown = new ShutdownController();
@@ -238,6 +253,23 @@ test("a proxy of another cluster gets its certificate by that cluster's token, a
   proxy.close();
 });
 
+test("the leader exports a new Service in its cluster, and clients of others reach it, by its import's host too", async () => {
+  const proxy = sidecar("Kubernetes");
+  const metadata = { name: "late", namespace: "shop" };
+  for (const server of [home, west])
+    server.put(importKind, { metadata, spec: { ips: ["242.0.0.1"] } } as unknown as KubernetesObject);
+  west.put(serviceKind, service("shop/late", "10.100.0.9", { app: "late" }, ports));
+  west.put(endpointSliceKind, slice("shop/late", { name: "http", port: 8080 }, [{ address: "10.2.0.9" }]));
+  const { metadata: made } = await until(async () => await west.get(exportKind, "late", "shop"));
+  assert.equal(made.ownerReferences?.[0]?.uid, (await west.get(serviceKind, "late", "shop"))?.metadata.uid);
+  assert.equal(await home.get(exportKind, "late", "shop"), undefined);
+  for (const domain of ["cluster.local", "clusterset.local"]) {
+    proxy.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: [`outbound|80||late.shop.svc.${domain}`] });
+    await until(async () => ((await endpoints(proxy)).includes("10.2.0.9") ? true : undefined));
+  }
+  proxy.close();
+});
+
 test("endpoints of a cluster appear, change and disappear with it, and stay while its API server is unreachable", async () => {
   const proxy = sidecar("Kubernetes");
   proxy.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: [webCluster] });
@@ -246,6 +278,7 @@ test("endpoints of a cluster appear, change and disappear with it, and stay whil
   assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.6"]);
   // The cluster comes by another way, without a gap in between.
   const other = new RemoteServer();
+  other.put(exportKind, webExport);
   other.put(serviceKind, service("shop/web", "10.100.0.5", { app: "web" }, ports));
   other.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.2.0.7" }]));
   (servers as Record<string, RemoteServer>)["west"] = other;
@@ -260,6 +293,7 @@ test("endpoints of a cluster appear, change and disappear with it, and stay whil
 
 test("a cluster that answers late is added then", async () => {
   const lost = servers["lost"]!;
+  lost.put(exportKind, webExport);
   lost.put(serviceKind, service("shop/web", "10.101.0.5", { app: "web" }, ports));
   lost.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.3.0.5" }]));
   lost.away = false;

@@ -128,7 +128,8 @@ export class ServedMesh {
         void clock.after(debounceMs, () => {
           debounced.observe((clock.steadyMs() - startedMs) / 1000);
           this.#settle(settle);
-          services.set(model.registry.kubernetes.size + model.registry.entries.size);
+          const { kubernetes, imported, entries } = model.registry;
+          services.set(kubernetes.size + imported.size + entries.size);
         });
       },
       memos,

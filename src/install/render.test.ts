@@ -430,3 +430,20 @@ test("the CNI agent uses the folders of the cluster's platform, unless the value
   assert.equal(own.paths["cni-net-dir"], "/var/lib/rancher/k3s/agent/etc/cni/net.d");
   assert.equal(own.config["CNI_CONF_NAME"], "a.conf");
 });
+
+test("the control plane, and those of other clusters, may read exports and imports of services in the group of MCS_API_GROUP", () => {
+  const groupsOf = (objects: readonly UntypedObject[], name: string): unknown =>
+    (
+      find(objects, "ClusterRole", name) as { rules?: { resources: string[]; apiGroups: string[]; verbs: string[] }[] }
+    ).rules
+      ?.filter(({ resources }) => ["serviceexports", "serviceimports"].includes(resources[0] ?? ""))
+      .map(({ apiGroups, verbs }) => `${apiGroups.join()}: ${verbs.join(" ")}`);
+  for (const [values, group] of [
+    [{}, "multicluster.x-k8s.io"],
+    [{ pilot: { env: { MCS_API_GROUP: "net.gke.io" } } }, "net.gke.io"],
+  ] as const) {
+    const { objects } = render({ profile: "minimal", values });
+    for (const name of ["istiod-clusterrole-istio-system", "istio-reader-clusterrole-istio-system"])
+      assert.deepEqual(groupsOf(objects, name), [`${group}: list watch create`, `${group}: list watch`], name);
+  }
+});

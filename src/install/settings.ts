@@ -25,6 +25,8 @@ export interface InstallSettings {
   /** The value of the label `istio.io/rev`, if it is neither the name nor `default`. */
   readonly revisionLabel?: string;
   readonly meshConfig: Readonly<Record<string, unknown>>;
+  /** The API group of ServiceExports. Absent: the pilot's variable MCS_API_GROUP, or the API's own. */
+  readonly multiClusterGroup?: string;
   readonly values: Readonly<Record<string, unknown>>;
   readonly base: ComponentSpec;
   readonly pilot: ComponentSpec;

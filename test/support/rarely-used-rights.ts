@@ -164,6 +164,18 @@ const ofPilot: readonly RareRights[] = [
     ],
   },
   {
+    feature: "services that other clusters offer, and that are offered to them",
+    usedAt: [
+      at("src/controlplane/ingest/multi-cluster-feeds.ts", "create(exports, serviceExports"),
+      at("src/controlplane/ingest/multi-cluster-feeds.ts", "create(imports, serviceImports"),
+      at("src/controlplane/service-export-controller.ts", "writer.create(kind"),
+    ],
+    rights: [
+      ...each(pilot, "list watch create", "serviceexports.multicluster.x-k8s.io"),
+      ...each(pilot, "list watch", "serviceimports.multicluster.x-k8s.io"),
+    ],
+  },
+  {
     feature: "a namespace without the CA's root, or one that needs it no more",
     usedAt: [
       at("src/controlplane/gateways/root-certificate-controller.ts", "client.apply("),

@@ -46,6 +46,7 @@ import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { extensionFeeds } from "./extension-feeds.ts";
 import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
 import { ingressFacts } from "./ingress-facts.ts";
+import { multiClusterFeeds, type MultiClusterKinds, type TellOfIssues } from "./multi-cluster-feeds.ts";
 import { networkAddresses } from "./network-addresses.ts";
 import { podExcerpt, podFacts } from "./pod-facts.ts";
 import { tagFacts } from "./tag-facts.ts";
@@ -56,6 +57,8 @@ export interface Feed {
   readonly kind: KindDefinition;
   /** The fields to read. Absent: whole objects. */
   readonly excerpt?: Excerpt;
+  /** A cluster that does not let this control plane read the kind counts as one without objects of it. */
+  readonly isOptional?: boolean;
   /** Undefined: the object was deleted. */
   take(key: string, object: KubernetesObject | undefined): void;
 }
@@ -68,6 +71,7 @@ export function createFeeds(
   inputs: MeshInputs,
   revision: string,
   toldOf: ConfigRules<unknown>["refused"] = () => undefined,
+  multiCluster?: { readonly kinds: MultiClusterKinds; readonly warned: TellOfIssues },
 ): readonly Feed[] {
   let isRefused = false;
   const refused: ConfigRules<unknown>["refused"] = (object, issues) => {
@@ -149,6 +153,7 @@ export function createFeeds(
     config(requestAuthenticationKind, inputs.requestAuthentications),
     config(telemetryKind, inputs.telemetries),
     ...extensionFeeds(inputs.extensions, { revision, refused }),
+    ...(multiCluster === undefined ? [] : multiClusterFeeds(feed, inputs, { ...multiCluster, refused })),
   ];
 }
 

@@ -5,6 +5,7 @@ import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
 import { createFeeds, type Feed } from "./feeds.ts";
+import { warnOfFields, type MultiClusterKinds } from "./multi-cluster-feeds.ts";
 import { RefusedObjects } from "./refused-objects.ts";
 
 export interface MeshIngestOptions {
@@ -12,6 +13,8 @@ export interface MeshIngestOptions {
   readonly inputs: MeshInputs;
   readonly revision: string;
   readonly metrics?: MetricsRegistry;
+  /** Absent: no kind of the Multi-Cluster Services API is read. */
+  readonly multiClusterKinds?: MultiClusterKinds;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -61,12 +64,14 @@ export class MeshIngest {
         faults: this.#faults,
       });
     };
-    this.#feeds = createFeeds(inputs, revision, refused).map((feed) => ({
+    const kinds = options.multiClusterKinds ?? {};
+    this.#feeds = createFeeds(inputs, revision, refused, { kinds, warned: warnOfFields(log) }).map((feed) => ({
       feed,
       informer: createInformer(client, feed.kind, {
         log,
         clock,
         ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }),
+        ...(feed.isOptional === undefined ? {} : { emptyIfForbidden: feed.isOptional }),
       }),
     }));
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);

@@ -1,17 +1,20 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { secretKind } from "../../api/kubernetes/index.ts";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { defaultMultiClusterApi, serviceExportKind, serviceImportKind } from "../../api/multicluster/index.ts";
+import { silentLogger, systemClock, userError } from "../../base/index.ts";
 import { CollectionGraph, type KubeConfig } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { createMeshInputs } from "../model/mesh-inputs.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
+import { multiClusterKinds } from "./multi-cluster-feeds.ts";
 import { RemoteClusters } from "./remote-clusters.ts";
 
 /** The API server of another cluster. If it is `stuck`, it never answers a list. */
 class RemoteServer extends FakeKubeClient {
   readonly server: string;
   closed = false;
+  forbidden = "";
 
   constructor(server: string) {
     super();
@@ -20,6 +23,7 @@ class RemoteServer extends FakeKubeClient {
 
   override async list(...args: Parameters<FakeKubeClient["list"]>): Promise<never> {
     if (this.server.includes("stuck")) await new Promise(() => undefined);
+    if (args[0].plural === this.forbidden) throw userError("forbidden", "not for you");
     return (await super.list(...args)) as never;
   }
 
@@ -45,19 +49,27 @@ function kubeconfig(server: string): string {
   return Buffer.from(text).toString("base64");
 }
 
-function clusters() {
+function clusters(prepare: (server: RemoteServer) => void = () => undefined) {
   const client = new FakeKubeClient();
   const servers: RemoteServer[] = [];
   const connect = ({ server }: KubeConfig): RemoteServer => {
     const made = new RemoteServer(server);
+    prepare(made);
     servers.push(made);
     return made;
   };
+  const { remote: inputs } = createMeshInputs(new CollectionGraph());
   const remotes = new RemoteClusters({
     client,
     namespace: "istio-system",
     clusterId: "own",
-    inputs: createMeshInputs(new CollectionGraph()).remote,
+    inputs,
+    multiClusterKinds: multiClusterKinds({
+      api: defaultMultiClusterApi,
+      discovery: true,
+      host: true,
+      autoExport: false,
+    }),
     connect,
     timeoutMs: 0,
     insecureOptions: new Set(),
@@ -72,7 +84,7 @@ function clusters() {
       data,
     } as never);
   const serverOf = (id: string): string | undefined => (remotes.clientOf(id) as RemoteServer | undefined)?.server;
-  return { client, remotes, servers, put, serverOf };
+  return { client, inputs, remotes, servers, put, serverOf };
 }
 
 test("when one of two secrets for a cluster is deleted or stops naming it, the other takes over", async () => {
@@ -104,4 +116,26 @@ test("tokens are reviewed by a cluster's current kubeconfig, until a changed one
   put("one", { east: kubeconfig("https://three") });
   await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
   assert.equal(serverOf("east"), "https://three");
+});
+
+test("exports and imports of a remote cluster are read, without addresses that are none, and leave with it", async () => {
+  const metadata = { name: "web", namespace: "shop" };
+  const { client, inputs, remotes, put } = clusters((server) => {
+    server.put(serviceExportKind(defaultMultiClusterApi), { metadata });
+    const spec = { ips: ["242.0.0.1", "soon"] };
+    server.put(serviceImportKind(defaultMultiClusterApi), { metadata, spec } as never);
+  });
+  put("one", { east: kubeconfig("https://one") });
+  await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
+  assert.deepEqual(inputs.serviceExports.get("east/shop/web"), { clusterId: "east", ...metadata });
+  assert.deepEqual(inputs.serviceImports.get("east/shop/web")?.addresses, ["242.0.0.1"]);
+  await client.delete(secretKind, "one", "istio-system");
+  await untilTrue(() => inputs.serviceExports.size + inputs.serviceImports.size === 0);
+});
+
+test("a cluster that forbids reading its exports is read all the same, as one that exports nothing", async () => {
+  const { inputs, remotes, put } = clusters((server) => (server.forbidden = "serviceexports"));
+  put("one", { east: kubeconfig("https://one") });
+  await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
+  assert.equal(inputs.serviceExports.size, 0);
 });

@@ -16,6 +16,7 @@ import {
   type RemoteClusterMetrics,
   type RemoteSyncStatus,
 } from "./remote-cluster-metrics.ts";
+import type { MultiClusterKinds } from "./multi-cluster-feeds.ts";
 import { RemoteIngest } from "./remote-ingest.ts";
 import { ServedVersionClient } from "./served-version-client.ts";
 
@@ -36,6 +37,8 @@ export interface RemoteClustersOptions {
   readonly timeoutMs: number;
   /** The insecure kubeconfig fields that are allowed, for example those that name files. */
   readonly insecureOptions: ReadonlySet<string>;
+  /** Absent: no kind of the Multi-Cluster Services API is read. */
+  readonly multiClusterKinds?: MultiClusterKinds;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
@@ -132,6 +135,11 @@ export class RemoteClusters {
     return this.#inForce(clusterId)?.ingest.get("Pod", key);
   }
 
+  /** The same for a Service. */
+  serviceOf(clusterId: string, key: string): KubernetesObject | undefined {
+    return this.#inForce(clusterId)?.ingest.get("Service", key);
+  }
+
   /** Sorted by id. */
   states(): readonly ClusterState[] {
     return [...this.#remotes.values()]
@@ -225,6 +233,7 @@ export class RemoteClusters {
       client: new ServedVersionClient(client),
       inputs,
       selectors: this.#selectors,
+      multiClusterKinds: this.#options.multiClusterKinds ?? {},
       clock,
       log: ownLog,
     });

@@ -5,6 +5,7 @@ import type { SourceCollection } from "../../kube/index.ts";
 import { remoteKey, type RemoteInputs } from "../model/remote-inputs.ts";
 import { configFacts } from "./config-facts.ts";
 import type { Feed } from "./feeds.ts";
+import { multiClusterFeeds, type MultiClusterReading } from "./multi-cluster-feeds.ts";
 import { networkAddresses } from "./network-addresses.ts";
 import { podExcerpt, podFacts } from "./pod-facts.ts";
 import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
@@ -17,22 +18,32 @@ export interface RemoteFeed extends Feed {
 }
 
 /** The feeds of all kinds that are read from a remote cluster. Configuration is not among them. */
-export function createRemoteFeeds(inputs: RemoteInputs, clusterId: string): readonly RemoteFeed[] {
+export function createRemoteFeeds(
+  inputs: RemoteInputs,
+  clusterId: string,
+  multiCluster?: MultiClusterReading,
+): readonly RemoteFeed[] {
   const ofCluster = <Facts>(facts: Facts | undefined): (Facts & { clusterId: string }) | undefined =>
     facts === undefined ? undefined : { ...facts, clusterId };
+  const feed = <Value extends KubernetesObject, Facts>(
+    kind: KindDefinition<Value>,
+    target: SourceCollection<Facts>,
+    convert: (object: Value) => Facts | undefined,
+  ): RemoteFeed => remoteFeed(clusterId, kind, target, convert);
   return [
-    remoteFeed(clusterId, namespaceKind, inputs.namespaces, ({ metadata }) => ({
+    feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({
       name: metadata.name ?? "",
       labels: metadata.labels ?? {},
     })),
-    remoteFeed(clusterId, nodeKind, inputs.nodes, nodeFacts),
-    { ...remoteFeed(clusterId, podKind, inputs.pods, (pod) => ofCluster(podFacts(pod))), excerpt: podExcerpt },
-    remoteFeed(clusterId, serviceKind, inputs.services, (service) => ofCluster(serviceFacts(service))),
-    remoteFeed(clusterId, endpointSliceKind, inputs.slices, (slice) => ofCluster(sliceFacts(slice))),
-    remoteFeed(clusterId, gatewayKind, inputs.gateways, (gateway) => {
+    feed(nodeKind, inputs.nodes, nodeFacts),
+    { ...feed(podKind, inputs.pods, (pod) => ofCluster(podFacts(pod))), excerpt: podExcerpt },
+    feed(serviceKind, inputs.services, (service) => ofCluster(serviceFacts(service))),
+    feed(endpointSliceKind, inputs.slices, (slice) => ofCluster(sliceFacts(slice))),
+    feed(gatewayKind, inputs.gateways, (gateway) => {
       const facts = configFacts(gatewayKind, gateway, { refused: () => undefined });
       return facts === undefined ? undefined : { ...facts, programmed: false, clusterId, ...networkAddresses(gateway) };
     }),
+    ...(multiCluster === undefined ? [] : multiClusterFeeds(feed, inputs, multiCluster, { clusterId })),
   ];
 }
 

@@ -1,8 +1,9 @@
-import type { KubernetesObject, LabelSelector } from "../../api/index.ts";
+import { formatIssues, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { RemoteInputs } from "../model/remote-inputs.ts";
 import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
+import { warnOfFields, type MultiClusterKinds, type TellOfIssues } from "./multi-cluster-feeds.ts";
 import { createRemoteFeeds, type RemoteFeed } from "./remote-feeds.ts";
 
 export interface RemoteIngestOptions {
@@ -10,6 +11,7 @@ export interface RemoteIngestOptions {
   readonly client: KubeClient;
   readonly inputs: RemoteInputs;
   readonly selectors: readonly LabelSelector[];
+  readonly multiClusterKinds: MultiClusterKinds;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -31,12 +33,18 @@ export class RemoteIngest {
     const { clusterId, client, inputs, selectors, clock, log } = options;
     this.#options = options;
     this.#namespaces.setSelectors(selectors);
-    this.#feeds = createRemoteFeeds(inputs, clusterId).map((feed) => ({
+    const multiCluster = {
+      kinds: options.multiClusterKinds,
+      warned: warnOfFields(log),
+      refused: refusal(log),
+    };
+    this.#feeds = createRemoteFeeds(inputs, clusterId, multiCluster).map((feed) => ({
       feed,
       informer: createInformer(client, feed.kind, {
         log,
         clock,
         ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }),
+        ...(feed.isOptional === undefined ? {} : { emptyIfForbidden: feed.isOptional }),
       }),
     }));
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
@@ -96,4 +104,14 @@ export class RemoteIngest {
       }
     }
   }
+}
+
+function refusal(log: Logger): TellOfIssues {
+  return ({ kind, metadata }, issues) =>
+    log.warn("an object is not taken into the mesh", {
+      kind: kind ?? "",
+      namespace: metadata.namespace ?? "",
+      name: metadata.name ?? "",
+      faults: formatIssues(issues),
+    });
 }

@@ -10,6 +10,8 @@ import type {
 } from "../model/facts.ts";
 
 const serviceNameLabel = "kubernetes.io/service-name";
+/** Marks copies of other clusters' endpoints that a controller of multi-cluster services has made. */
+const importedSliceLabel = "multicluster.kubernetes.io/service-name";
 
 const exportToAnnotation = "networking.istio.io/exportTo";
 
@@ -127,10 +129,15 @@ export function statedPreference(annotations: Readonly<Record<string, string>> |
   return preference === undefined ? {} : { preference };
 }
 
-/** Undefined for slices without a Service, and for slices of host names. */
+/**
+ * Undefined for slices without a Service, for slices of host names, and for copies of other clusters' slices, whose
+ * endpoints are read where they are.
+ */
 export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
-  const service = slice.metadata.labels?.[serviceNameLabel];
-  if (service === undefined || slice.addressType === "FQDN") return undefined;
+  const labels = slice.metadata.labels ?? {};
+  const service = labels[serviceNameLabel];
+  if (service === undefined || labels[importedSliceLabel] !== undefined || slice.addressType === "FQDN")
+    return undefined;
   const namespace = slice.metadata.namespace ?? "default";
   return {
     namespace,

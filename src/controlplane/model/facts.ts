@@ -98,6 +98,8 @@ export interface MeshSettings
    * Which proxies enter other networks by HBONE within HBONE in a mesh with several networks. Absent: only waypoints.
    */
   readonly ambientNetworkCrossing?: { readonly waypoints: boolean; readonly ingress: boolean };
+  /** Absent means that every cluster discovers the services of all. */
+  readonly multiClusterServices?: MultiClusterServices;
   /** Absent means upstream's defaults, as in {@link hboneOf}. */
   readonly hbone?: HboneSettings;
   /** Whether waypoints accept connections whose server name matches a wildcard host. Absent means no. */
@@ -129,6 +131,16 @@ export interface MeshSettings
   readonly pathNormalization: PathNormalization;
 }
 export const meshKey = "mesh";
+
+/** With it, other clusters discover an endpoint only if a ServiceExport of its cluster offers the service. */
+export interface MultiClusterServices {
+  /** The API group of ServiceImports that routes name. */
+  readonly group: string;
+  /** ServiceImports have the host `<service>.<namespace>.svc.clusterset.local`. */
+  readonly host: boolean;
+  /** Hosts of the cluster's domain lead to endpoints of the client's cluster only. */
+  readonly clusterLocal: boolean;
+}
 
 export interface IngressSettings {
   readonly mode: MeshConfig["ingressControllerMode"];
@@ -243,6 +255,24 @@ export interface ServiceFacts {
   readonly publishNotReady: boolean;
   /** The annotation's value. */
   readonly waypointCanaryWeight?: string | undefined;
+}
+
+/** A cluster offers its endpoints of the service with this name to other clusters. */
+export interface ServiceExportFacts {
+  /** Absent means the cluster of the control plane. */
+  readonly clusterId?: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** A cluster reaches the exported service with this name at addresses of its own. */
+export interface ServiceImportFacts {
+  /** Absent means the cluster of the control plane. */
+  readonly clusterId?: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Empty for an import without a host. */
+  readonly addresses: readonly string[];
 }
 
 export interface ServicePortFacts {

@@ -19,7 +19,9 @@ import type {
   RequestAuthenticationFacts,
   ServiceAccountFacts,
   ServiceEntryFacts,
+  ServiceExportFacts,
   ServiceFacts,
+  ServiceImportFacts,
   SidecarFacts,
   SliceFacts,
   TagFacts,
@@ -44,6 +46,10 @@ export interface MeshInputs {
   readonly pods: SourceCollection<PodFacts>;
   readonly services: SourceCollection<ServiceFacts>;
   readonly slices: SourceCollection<SliceFacts>;
+  /** Of all clusters. Those of a remote cluster have a {@link remoteKey}. */
+  readonly serviceExports: SourceCollection<ServiceExportFacts>;
+  /** Of all clusters. Those of a remote cluster have a {@link remoteKey}. */
+  readonly serviceImports: SourceCollection<ServiceImportFacts>;
   readonly serviceAccounts: SourceCollection<ServiceAccountFacts>;
   readonly tags: SourceCollection<TagFacts>;
   readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
@@ -82,6 +88,8 @@ export interface MeshInputs {
 
 export function createMeshInputs(graph: CollectionGraph): MeshInputs {
   const source = <Facts>(name: string): SourceCollection<Facts> => graph.source<Facts>(name, structurallyEqual);
+  const serviceExports = source<ServiceExportFacts>("service-exports");
+  const serviceImports = source<ServiceImportFacts>("service-imports");
   return {
     mesh: source("mesh"),
     namespaces: source("namespaces"),
@@ -89,6 +97,8 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     pods: source("pods"),
     services: source("services"),
     slices: source("endpoint-slices"),
+    serviceExports,
+    serviceImports,
     serviceAccounts: source("service-accounts"),
     tags: source("tags"),
     gatewayClasses: source("gateway-classes"),
@@ -117,7 +127,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     keySets: source("key-sets"),
     secrets: source("secrets"),
     configMaps: source("config-maps"),
-    remote: createRemoteInputs(graph),
+    remote: createRemoteInputs(graph, { serviceExports, serviceImports }),
     resolvedNames: source("resolved-names"),
   };
 }

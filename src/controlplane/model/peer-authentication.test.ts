@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { meshKey } from "./facts.ts";
 import { mutualTlsModeOf, workloadMutualTls } from "./peer-authentication.ts";
 import { deriveServiceEndpoints, getEndpoints } from "./service/service-endpoints.ts";
+import { deriveServiceRegistry } from "./service/service-model.ts";
 import { config, createModelFixture, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
 
 const peers = (key: string, spec: object, createdAt = "2026-01-01T00:00:00Z"): ReturnType<typeof config> =>
@@ -39,7 +40,7 @@ test("mutual TLS mode is inherited from mesh, namespace, workload and port, and 
 
 test("clients speak plaintext to a port that accepts no mutual TLS", () => {
   const { apply, graph, inputs } = createModelFixture();
-  const endpoints = deriveServiceEndpoints(graph, inputs);
+  const endpoints = deriveServiceEndpoints(graph, inputs, deriveServiceRegistry(graph, inputs));
   const found = graph.derive("found", inputs.mesh, (_, reader) => [
     [
       meshKey,

@@ -1,11 +1,20 @@
 import { structurallyEqual, type CollectionGraph, type SourceCollection } from "../../kube/index.ts";
-import type { GatewayFacts, NamespaceFacts, NodeFacts, PodFacts, ServiceFacts, SliceFacts } from "./facts.ts";
+import type {
+  GatewayFacts,
+  NamespaceFacts,
+  NodeFacts,
+  PodFacts,
+  ServiceExportFacts,
+  ServiceFacts,
+  ServiceImportFacts,
+  SliceFacts,
+} from "./facts.ts";
 
 /**
  * The objects of the clusters that remote secrets name. Keys are {@link remoteKey}s. Configuration is only read from
  * the own cluster.
  */
-export interface RemoteInputs {
+export interface RemoteInputs extends SharedInputs {
   /** By id. A cluster appears after its first complete read. */
   readonly clusters: SourceCollection<RemoteClusterFacts>;
   readonly namespaces: SourceCollection<NamespaceFacts>;
@@ -15,6 +24,12 @@ export interface RemoteInputs {
   readonly slices: SourceCollection<SliceFacts & OfCluster>;
   /** Only Gateways that describe a network's gateway are used. */
   readonly gateways: SourceCollection<GatewayFacts & OfCluster>;
+}
+
+/** The sources that hold the objects of the own cluster and of remote ones, because all of them mean the same mesh. */
+interface SharedInputs {
+  readonly serviceExports: SourceCollection<ServiceExportFacts>;
+  readonly serviceImports: SourceCollection<ServiceImportFacts>;
 }
 
 export interface OfCluster {
@@ -30,10 +45,11 @@ export function remoteKey(clusterId: string, key: string): string {
   return `${clusterId}/${key}`;
 }
 
-export function createRemoteInputs(graph: CollectionGraph): RemoteInputs {
+export function createRemoteInputs(graph: CollectionGraph, shared: SharedInputs): RemoteInputs {
   const source = <Facts>(name: string): SourceCollection<Facts> =>
     graph.source<Facts>(`remote-${name}`, structurallyEqual);
   return {
+    ...shared,
     clusters: source("clusters"),
     namespaces: source("namespaces"),
     nodes: source("nodes"),

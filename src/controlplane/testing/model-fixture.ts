@@ -1,6 +1,8 @@
 import { keyOf, type KubernetesObject } from "../../api/index.ts";
+import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { createFeeds } from "../ingest/feeds.ts";
+import { multiClusterKinds } from "../ingest/multi-cluster-feeds.ts";
 import { meshKey, type MeshSettings } from "../model/facts.ts";
 import { createMeshInputs, type MeshInputs } from "../model/mesh-inputs.ts";
 
@@ -56,6 +58,13 @@ export const testMesh: MeshSettings = {
   pathNormalization: "DEFAULT",
 };
 
+export const testMultiClusterKinds = multiClusterKinds({
+  api: defaultMultiClusterApi,
+  discovery: true,
+  host: true,
+  autoExport: false,
+});
+
 /** A model that is fed with plain objects, for tests. */
 export interface ModelFixture {
   readonly graph: CollectionGraph;
@@ -68,7 +77,7 @@ export interface ModelFixture {
 export function createModelFixture(revision = "default"): ModelFixture {
   const graph = new CollectionGraph();
   const inputs = createMeshInputs(graph);
-  const feeds = createFeeds(inputs, revision);
+  const feeds = createFeeds(inputs, revision, undefined, { kinds: testMultiClusterKinds, warned: () => undefined });
   inputs.mesh.set(meshKey, testMesh);
   const each = (
     objects: readonly KubernetesObject[],

@@ -1,6 +1,6 @@
 import { keyOf, type KubernetesObject } from "../../api/index.ts";
 import { createRemoteFeeds } from "../ingest/remote-feeds.ts";
-import type { ModelFixture } from "./model-fixture.ts";
+import { testMultiClusterKinds, type ModelFixture } from "./model-fixture.ts";
 
 /** A remote cluster of a model fixture. */
 export interface RemoteFixture {
@@ -9,7 +9,12 @@ export interface RemoteFixture {
 }
 
 export function createRemoteFixture({ graph, inputs }: ModelFixture, clusterId: string): RemoteFixture {
-  const feeds = createRemoteFeeds(inputs.remote, clusterId);
+  const nobody = (): void => undefined;
+  const feeds = createRemoteFeeds(inputs.remote, clusterId, {
+    kinds: testMultiClusterKinds,
+    refused: nobody,
+    warned: nobody,
+  });
   const each = (objects: readonly KubernetesObject[], present: boolean): void =>
     graph.batch(() => {
       for (const object of objects) {

@@ -29,7 +29,7 @@ export interface MeshModel {
 export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): MeshModel {
   const routes = deriveRouteModels(graph, inputs);
   const registry = deriveServiceRegistry(graph, inputs);
-  const endpoints = deriveServiceEndpoints(graph, inputs);
+  const endpoints = deriveServiceEndpoints(graph, inputs, registry);
   const virtualServices = deriveVirtualServices(graph, inputs);
   const destinationRules = deriveDestinationRules(graph, inputs);
   const networkGateways = deriveNetworkGateways(graph, inputs);
@@ -103,6 +103,8 @@ function attachedTo<Model extends Attached>(
   collections: readonly Collection<Model>[],
   reader: CollectionReader,
 ): readonly Model[] {
+  // A route of the Service does not name the host in clusterset.local, as upstream.
+  if (service.clusterSet === true) return [];
   const key = parentKey({
     registry: service.registry,
     key: `${service.namespace}/${service.registry === "Kubernetes" ? service.name : service.objectName}`,

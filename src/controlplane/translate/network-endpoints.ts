@@ -3,7 +3,7 @@ import { LbEndpointSchema, type LbEndpoint } from "../../wire/envoy/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import { compareText } from "../model/facts.ts";
 import { gatewaysTo, type NetworkGateway, type NetworkGateways } from "../model/network-gateways.ts";
-import type { EndpointModel } from "../model/service/service-endpoint-model.ts";
+import { isDiscoverableFrom, type EndpointModel } from "../model/service/service-endpoint-model.ts";
 import { originalDestinationFilter } from "./cluster.ts";
 import { innerConnectName } from "./double-tunnel.ts";
 import { internalAddress, tcpAddress } from "./envoy-address.ts";
@@ -42,7 +42,8 @@ export interface LocatedEndpoint {
 }
 
 /**
- * Whether a client receives the endpoint. Endpoints of cluster-local services are only for clients of the same cluster.
+ * Whether a client receives the endpoint. Endpoints of cluster-local services, and those that their cluster does not
+ * export, are only for clients of the same cluster.
  */
 export function isSeenBy(
   client: Pick<ClientNetwork, "clusterId" | "view">,
@@ -50,6 +51,7 @@ export function isSeenBy(
   clusterLocal: boolean,
 ): boolean {
   if (client.view !== undefined && endpoint.network !== "" && !client.view.includes(endpoint.network)) return false;
+  if (!isDiscoverableFrom(client.clusterId, endpoint)) return false;
   return !clusterLocal || endpoint.clusterId === client.clusterId;
 }
 

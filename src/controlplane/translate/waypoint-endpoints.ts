@@ -24,7 +24,8 @@ export function ingressWaypoints(
   waypoints: Waypoints,
   reader: CollectionReader,
 ): readonly WaypointShare[] {
-  if (service.registry !== "Kubernetes" || service.addresses.length === 0) return [];
+  // Waypoints do not know hosts in clusterset.local.
+  if (service.registry !== "Kubernetes" || service.clusterSet === true || service.addresses.length === 0) return [];
   const own = service.labels[istioLabels.ingressUseWaypoint];
   const wanted = own ?? reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
   if (wanted !== "true") return [];

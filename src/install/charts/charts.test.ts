@@ -48,6 +48,10 @@ test("values reach names, images, sizes and environment", () => {
     istiod,
     /\{\{- range \$name, \$value := \$v\.env \}\}\n +- name: \{\{ \$name \}\}\n +value: \{\{ \$value \| quote \}\}/,
   );
+  assert.match(
+    istiod,
+    /apiGroups:\n +- "?\{\{ \$v\.env\.MCS_API_GROUP \| default "multicluster\.x-k8s\.io" \| quote \}\}"?\n +resources:\n +- serviceexports/,
+  );
   assert.match(istiod, /\{\{- if and \$v\.global\.defaultPodDisruptionBudget\.enabled/);
   assert.match(fileOf("istiod", "templates/revision-tags.yaml"), /\{\{- range \$tag := \$v\.revisionTags \}\}/);
 });

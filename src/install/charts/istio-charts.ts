@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import { isTree, treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { renderBase } from "../components/base.ts";
 import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
 import { renderCni } from "../components/cni.ts";
@@ -49,6 +50,7 @@ function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tre
     namespace: marks.text("$.Release.Namespace"),
     revision: isRevisioned ? marks.text("$v.revision") : "",
     revisionLabel: marks.text(chosenRevision),
+    multiClusterGroup: marks.text(`$v.env.MCS_API_GROUP | default "${defaultMultiClusterApi.group}"`),
     values: mergeTrees(
       mergeTrees(defaultValues, { pilot: { autoscaleEnabled: true } }),
       values,

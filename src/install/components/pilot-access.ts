@@ -1,8 +1,9 @@
 import { treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { componentLabels, object, revisioned } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
-import { grant, observe, read } from "./roles.ts";
+import { grant, observe, read, type PolicyRule } from "./roles.ts";
 
 export function pilotAccount(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const { namespace, values } = settings;
@@ -55,11 +56,25 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
       { apiGroups: ["networking.istio.io"], resources: ["workloadentries"], verbs: ["get", "watch", "list"] },
       { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
       { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
+      ...multiClusterRules(settings),
       { apiGroups: ["apps"], resources: ["replicasets"], verbs: read },
       { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
       { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
     ],
   });
+}
+
+/**
+ * Reading exports and imports of services, and exporting services automatically. Granted whether or not this is switched
+ * on, as upstream does: other clusters' control planes switch it on in their own environment.
+ */
+function multiClusterRules({ values, multiClusterGroup }: InstallSettings): readonly PolicyRule[] {
+  const asked = treeAt(values, "pilot", "env")?.["MCS_API_GROUP"] as string | undefined;
+  const group = multiClusterGroup ?? asked ?? defaultMultiClusterApi.group;
+  return [
+    { apiGroups: [group], resources: ["serviceexports"], verbs: [...observe, "create"] },
+    { apiGroups: [group], resources: ["serviceimports"], verbs: observe },
+  ];
 }
 
 /** For a root that a ClusterTrustBundle distributes. */
@@ -115,6 +130,7 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
         { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
         { apiGroups: [""], resources: ["configmaps"], verbs: ["create", "patch", "delete"] },
         { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
+        ...multiClusterRules(settings),
         ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true"
           ? trustBundleRules
           : []),

@@ -1,8 +1,10 @@
 import type { BackendObjectReference } from "../../../api/gateway/index.ts";
+import { defaultMultiClusterApi } from "../../../api/multicluster/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { hostnameOf, type MeshSettings, type ServiceFacts } from "../facts.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
+import { clusterSetHost } from "../service/imported-services.ts";
 import { isGranted } from "./reference-grant.ts";
 
 /** The cluster that a backend reference leads to, or why it leads nowhere. */
@@ -21,6 +23,8 @@ export interface BackendContext {
   readonly needsGrant: boolean;
 }
 
+const importGroup = defaultMultiClusterApi.group;
+
 export function clusterName(port: number, host: string): string {
   return `outbound|${port}||${host}`;
 }
@@ -31,7 +35,8 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
   const namespace = reference.namespace ?? context.namespace;
   if (reference.kind === "Hostname" && reference.group === "networking.istio.io")
     return resolveHostname(reference, context);
-  const isImport = reference.kind === "ServiceImport" && reference.group === "multicluster.x-k8s.io";
+  const isImport =
+    reference.kind === "ServiceImport" && reference.group === (mesh.multiClusterServices?.group ?? importGroup);
   if (!isImport && (reference.kind !== "Service" || (reference.group !== "" && reference.group !== "core"))) {
     return fault(
       "InvalidKind",
@@ -48,7 +53,10 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
       `backendRef ${reference.name}/${namespace} not accessible to a ${context.kind} in namespace "${context.namespace}" (missing a ReferenceGrant?)`,
     );
   }
-  const host = hostnameOf({ namespace, name: reference.name }, mesh.domain);
+  const name = { namespace, name: reference.name };
+  // Without hosts in clusterset.local, the Service's own host reaches all clusters.
+  const host =
+    isImport && mesh.multiClusterServices?.host === true ? clusterSetHost(name) : hostnameOf(name, mesh.domain);
   const service = reader.get(inputs.services, `${namespace}/${reference.name}`);
   return service === undefined
     ? fault("BackendNotFound", `backend(${host}) not found`)

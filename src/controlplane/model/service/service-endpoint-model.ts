@@ -30,6 +30,22 @@ export interface EndpointModel {
    * workload.
    */
   readonly workload: string;
+  /** Absent for endpoints that every cluster discovers, whatever is exported: all without multi-cluster services. */
+  readonly discoverable?: Discoverability;
+}
+
+/** Who discovers an endpoint: clients of all clusters, or of its own only. */
+export type Discoverability = "mesh" | "cluster";
+
+export function isDiscoverableFrom(
+  clusterId: string,
+  endpoint: Pick<EndpointModel, "discoverable" | "clusterId">,
+): boolean {
+  return endpoint.discoverable !== "cluster" || endpoint.clusterId === clusterId;
+}
+
+export function endpointsKey(service: string, port: number): string {
+  return `${service}|${port}`;
 }
 
 export const nowhere: LocalityModel = { region: "", zone: "", subzone: "" };

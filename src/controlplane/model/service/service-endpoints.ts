@@ -16,7 +16,10 @@ import { clusterView, type ClusterView } from "../cluster-view.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls } from "../peer-authentication.ts";
+import { deriveImportedEndpoints } from "./imported-services.ts";
+import { discoverability } from "./service-discoverability.ts";
 import {
+  endpointsKey,
   identityOf,
   localityFromLabel,
   localityText,
@@ -24,6 +27,7 @@ import {
   takesIstioTls,
   tlsModeLabel,
   workloadText,
+  type Discoverability,
   type EndpointModel,
 } from "./service-endpoint-model.ts";
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
@@ -35,11 +39,9 @@ export interface ServiceEndpoints {
   readonly kubernetes: Collection<readonly EndpointModel[]>;
   /** Services that exist only in other clusters. */
   readonly remote: Collection<readonly EndpointModel[]>;
+  /** Services of the domain `clusterset.local`. */
+  readonly imported: Collection<readonly EndpointModel[]>;
   readonly entries: Collection<readonly EndpointModel[]>;
-}
-
-export function endpointsKey(service: string, port: number): string {
-  return `${service}|${port}`;
 }
 
 export function getEndpoints(
@@ -50,7 +52,12 @@ export function getEndpoints(
 ): readonly EndpointModel[] {
   const key = endpointsKey(`${service.namespace}/${service.hostname}`, port);
   if (service.registry !== "Kubernetes") return reader.get(endpoints.entries, key) ?? [];
-  return reader.get(endpoints.kubernetes, key) ?? reader.get(endpoints.remote, key) ?? [];
+  return (
+    reader.get(endpoints.kubernetes, key) ??
+    reader.get(endpoints.remote, key) ??
+    reader.get(endpoints.imported, key) ??
+    []
+  );
 }
 
 /** Whether there are endpoints and the condition holds for all of them. */
@@ -73,10 +80,17 @@ const tunnelLabel = "networking.istio.io/tunnel";
 const managedLabel = "gateway.istio.io/managed";
 const waypointManager = "istio.io-mesh-controller";
 
-export function deriveServiceEndpoints(graph: CollectionGraph, inputs: MeshInputs): ServiceEndpoints {
+export function deriveServiceEndpoints(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  registry: Pick<ServiceRegistry, "imported">,
+): ServiceEndpoints {
+  const kubernetes = deriveKubernetesEndpoints(graph, inputs);
+  const remote = deriveRemoteEndpoints(graph, inputs);
   return {
-    kubernetes: deriveKubernetesEndpoints(graph, inputs),
-    remote: deriveRemoteEndpoints(graph, inputs),
+    kubernetes,
+    remote,
+    imported: deriveImportedEndpoints(graph, inputs, registry.imported, [kubernetes, remote]),
     entries: deriveEntryEndpoints(graph, inputs),
   };
 }
@@ -97,12 +111,15 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
     const view = clusterView(undefined, mesh, inputs, reader);
     const own = reader.lookup(slices, key);
     const selected = selectedWorkloadEntries(service.namespace, service.selector, inputs, reader);
+    const discoverable = discoverability(key, undefined, { mesh, inputs, reader });
     return service.ports
       .filter((port) => port.protocol === "TCP")
       .map((port) => {
         const target = { name: port.name, port: port.port, target: typeof port.target === "number" ? port.target : 0 };
         const found = [
-          ...own.flatMap((slice) => sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader })),
+          ...own.flatMap((slice) =>
+            sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader, discoverable }),
+          ),
           ...selected.flatMap((entry) => workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? []),
           ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
@@ -139,6 +156,10 @@ interface EndpointContext {
   readonly reader: CollectionReader;
 }
 
+interface SliceContext extends EndpointContext {
+  readonly discoverable: Discoverability | undefined;
+}
+
 /** The endpoints in other clusters for a port, by its name, of the service `namespace/name`. */
 function remoteEndpoints(service: string, portName: string, context: EndpointContext): readonly EndpointModel[] {
   const { mesh, inputs, reader } = context;
@@ -153,7 +174,8 @@ function remoteEndpoints(service: string, portName: string, context: EndpointCon
     if (own === undefined) return [];
     const view = views.get(slice.clusterId) ?? clusterView(slice.clusterId, mesh, inputs, reader);
     views.set(slice.clusterId, view);
-    return sliceEndpoints(slice, own, portName, view, context);
+    const discoverable = discoverability(service, slice.clusterId, context);
+    return sliceEndpoints(slice, own, portName, view, { ...context, discoverable });
   });
 }
 
@@ -208,7 +230,7 @@ function sliceEndpoints(
   service: ServiceFacts,
   portName: string,
   view: ClusterView,
-  context: EndpointContext,
+  context: SliceContext,
 ): readonly EndpointModel[] {
   const target = slice.ports.find((candidate) => candidate.name === portName)?.port;
   if (target === undefined) return [];
@@ -216,11 +238,13 @@ function sliceEndpoints(
     .filter((endpoint) => endpoint.ready || service.publishNotReady)
     .flatMap((endpoint) => {
       const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
-      return endpoint.addresses.map((address): EndpointModel =>
-        pod === undefined
-          ? addressEndpoint(address, target, endpoint.node, view)
-          : podEndpoint(pod, address, target, view, context),
-      );
+      return endpoint.addresses.map((address): EndpointModel => {
+        const found =
+          pod === undefined
+            ? addressEndpoint(address, target, endpoint.node, view)
+            : podEndpoint(pod, address, target, view, context);
+        return context.discoverable === undefined ? found : { ...found, discoverable: context.discoverable };
+      });
     });
 }
 

@@ -9,6 +9,7 @@ import {
   type TrafficPreference,
 } from "../facts.ts";
 import { memos } from "../memos.ts";
+import { deriveImportedServices } from "./imported-services.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
@@ -26,6 +27,8 @@ export interface ServiceRegistry {
   readonly kubernetes: Collection<ServiceModel>;
   /** Services that exist only in other clusters. */
   readonly remote: Collection<ServiceModel>;
+  /** Hosts of `clusterset.local`: other names of exported services. */
+  readonly imported: Collection<ServiceModel>;
   readonly entries: Collection<ServiceModel>;
   readonly byHost: readonly CollectionIndex<ServiceModel>[];
   readonly byVisibility: readonly CollectionIndex<ServiceModel>[];
@@ -67,10 +70,12 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
       (model) => [serviceKey(model), model] as const,
     );
   });
-  const all = [kubernetes, remote, entries];
+  const imported = deriveImportedServices(graph, inputs, [kubernetes, remote]);
+  const all = [kubernetes, remote, imported, entries];
   return {
     kubernetes,
     remote,
+    imported,
     entries,
     byHost: all.map((collection) => collection.index("host", (service) => [service.hostname])),
     byVisibility: all.map((collection) => collection.index("visible", (service) => service.visibleIn)),
@@ -94,7 +99,11 @@ export function registeredService(
   reader: CollectionReader,
 ): ServiceModel | undefined {
   if (registry !== "Kubernetes") return reader.get(registries.entries, key);
-  return reader.get(registries.kubernetes, key) ?? reader.get(registries.remote, key);
+  return ofClusters(registries, key, reader);
+}
+
+function ofClusters(registry: ServiceRegistry, key: string, reader: CollectionReader): ServiceModel | undefined {
+  return reader.get(registry.kubernetes, key) ?? reader.get(registry.remote, key) ?? reader.get(registry.imported, key);
 }
 
 /** The service as seen by a proxy that connects to automatically assigned IPv4 addresses. */
@@ -104,7 +113,7 @@ export function withAutomaticAddresses(service: ServiceModel): ServiceModel {
 }
 
 export function getService(registry: ServiceRegistry, key: string, reader: CollectionReader): ServiceModel | undefined {
-  return reader.get(registry.kubernetes, key) ?? reader.get(registry.remote, key) ?? reader.get(registry.entries, key);
+  return ofClusters(registry, key, reader) ?? reader.get(registry.entries, key);
 }
 
 export const everywhere = "*";

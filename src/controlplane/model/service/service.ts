@@ -45,6 +45,8 @@ export interface ServiceModel {
   readonly automaticAddresses?: readonly string[];
   /** Its addresses in other clusters that have the service. */
   readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
+  /** Its host is in `clusterset.local`: another name of the service with this name, for exported endpoints. */
+  readonly clusterSet?: true;
   readonly meshExternal: boolean;
   /** `*`, or namespaces. Empty means that nobody sees it. */
   readonly visibleIn: readonly string[];

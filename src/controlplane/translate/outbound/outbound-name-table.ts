@@ -16,8 +16,9 @@ export function nameTable(
   for (const service of services) {
     const ips = addressesOf(service, endpointsOf);
     if (ips.length === 0) continue;
+    // Short names mean the host in the cluster's domain, so a host in clusterset.local has none.
     const own =
-      service.registry === "Kubernetes"
+      service.registry === "Kubernetes" && service.clusterSet !== true
         ? { shortname: service.name, namespace: service.namespace }
         : { shortname: "", namespace: "" };
     table[service.hostname] = {

@@ -4,7 +4,7 @@ import { localNetwork } from "../../model/cluster-view.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
-import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
+import { isDiscoverableFrom, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { ClientNetwork } from "../network-endpoints.ts";
 
@@ -38,12 +38,13 @@ export function nearEndpoints(
 }
 
 function ofOwnClusters(
-  endpoints: readonly EndpointModel[],
+  all: readonly EndpointModel[],
   service: ServiceModel,
   mesh: MeshSettings,
   inputs: MeshInputs,
   reader: CollectionReader,
 ): readonly EndpointModel[] {
+  const endpoints = all.filter((endpoint) => isDiscoverableFrom(mesh.clusterId, endpoint));
   if (endpoints.every(({ clusterId }) => clusterId === mesh.clusterId)) return endpoints;
   const everywhere =
     mesh.ambientMultiNetwork !== true ||

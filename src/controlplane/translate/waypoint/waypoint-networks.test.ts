@@ -213,3 +213,10 @@ test("an ingress gateway stays in its network, unless the environment enables cr
   assert.deepEqual(valueAt(gateway, "metadata", "filterMetadata", "envoy.transport_socket_match"), { tunnel: "http" });
   assert.match(JSON.stringify(listeners["outer_connect_originate"]), /"x-istio-source","value":"gateway"/);
 });
+
+test("a waypoint discovers endpoints of other clusters only where their cluster exports them", () => {
+  const { waypoint } = networks({
+    multiClusterServices: { group: "multicluster.x-k8s.io", host: true, clusterLocal: false },
+  });
+  assert.deepEqual(reached(waypoint.endpoints[vip]), ["10.1.0.1:8080 1"]);
+});

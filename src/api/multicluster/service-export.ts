@@ -1,0 +1,16 @@
+import { defineKind, type KindDefinition } from "../kind.ts";
+import type { KubernetesObject } from "../meta.ts";
+import type { MultiClusterApi } from "./multi-cluster-api.ts";
+
+/** Offers the Service of the same name and namespace to the other clusters. Its name is all that counts. */
+export type ServiceExport = KubernetesObject;
+
+export function serviceExportKind({ group, version }: MultiClusterApi): KindDefinition<ServiceExport> {
+  return defineKind<ServiceExport>({
+    group,
+    versions: [version],
+    kind: "ServiceExport",
+    plural: "serviceexports",
+    namespaced: true,
+  });
+}

@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseServiceImport } from "./index.ts";
+
+const metadata = { name: "web", namespace: "shop" };
+
+test("a ServiceImport has the addresses of spec.ips, sorted; an entry that is none is left out by its path", () => {
+  const parsed = parseServiceImport({ metadata, spec: { ips: ["242.0.0.9", "soon", "242.0.0.1", 7] } });
+  assert.deepEqual(parsed.value?.spec.ips, ["242.0.0.1", "242.0.0.9"]);
+  assert.deepEqual(parsed.warnings, [
+    { path: "spec.ips[1]", message: 'must be an IP address, got "soon"; the entry is left out' },
+    { path: "spec.ips[3]", message: "must be an IP address, got 7; the entry is left out" },
+  ]);
+});
+
+test("a ServiceImport without addresses is valid, a headless one says that it gets no host", () => {
+  assert.deepEqual(parseServiceImport({ metadata }), {
+    value: { metadata, spec: { ips: [] } },
+    errors: [],
+    warnings: [],
+  });
+  const headless = parseServiceImport({ metadata, spec: { type: "Headless" } });
+  assert.deepEqual(headless.value?.spec.ips, []);
+  assert.equal(headless.warnings[0]?.path, "spec.type");
+});
+
+test("a ServiceImport whose ips are no list is refused at that path", () => {
+  assert.equal(parseServiceImport({ metadata, spec: { ips: "242.0.0.1" } }).errors[0]?.path, "spec.ips");
+});

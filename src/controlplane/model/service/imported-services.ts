@@ -1,0 +1,90 @@
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { compareText, factsKey, hostnameOf, meshKey, type MeshSettings, type ServiceImportFacts } from "../facts.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import { importedDiscoverability } from "./service-discoverability.ts";
+import { endpointsKey, type EndpointModel } from "./service-endpoint-model.ts";
+import type { ServiceModel } from "./service.ts";
+
+/** The domain of exported services in all clusters. It does not depend on the domain of a cluster. */
+const clusterSetDomain = "clusterset.local";
+
+type Named = Pick<ServiceImportFacts, "namespace" | "name">;
+
+export function clusterSetHost(service: Named): string {
+  return hostnameOf(service, clusterSetDomain).toLowerCase();
+}
+
+/** `namespace/hostname` of the service in the clusters' own domain. */
+function ownKey(service: Named, mesh: MeshSettings): string {
+  return `${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`;
+}
+
+/** A service or an endpoint list of the clusters' own domain. The own cluster's comes first. */
+type OwnDomain<Item> = readonly Collection<Item>[];
+
+function find<Item>(collections: OwnDomain<Item>, key: string, reader: CollectionReader): Item | undefined {
+  for (const collection of collections) {
+    const item = reader.get(collection, key);
+    if (item !== undefined) return item;
+  }
+  return undefined;
+}
+
+/**
+ * Services with the host `<service>.<namespace>.svc.clusterset.local`. Each is a copy of the service of any cluster,
+ * with the addresses of the imports. A cluster without an import of its own gets another cluster's addresses.
+ */
+export function deriveImportedServices(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  services: OwnDomain<ServiceModel>,
+): Collection<ServiceModel> {
+  const byName = inputs.serviceImports.index("name", (imported) => [factsKey(imported)]);
+  return graph.derive("services-imported", inputs.serviceImports, (imported, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh?.multiClusterServices?.host !== true) return [];
+    const service = find(services, ownKey(imported, mesh), reader);
+    // The own cluster has no id here, so it comes first.
+    const imports = reader
+      .lookup(byName, factsKey(imported))
+      .filter(({ addresses }) => addresses.length > 0)
+      .toSorted((left, right) => compareText(left.clusterId ?? "", right.clusterId ?? ""));
+    const [first] = imports;
+    if (service === undefined || service.resolution === "alias" || first === undefined) return [];
+    const hostname = clusterSetHost(imported);
+    const model: ServiceModel = {
+      ...service,
+      hostname,
+      clusterSet: true,
+      addresses: first.addresses,
+      addressesByCluster: Object.fromEntries(
+        imports.flatMap(({ clusterId, addresses }) => (clusterId === undefined ? [] : [[clusterId, addresses]])),
+      ),
+    };
+    return [[`${service.namespace}/${hostname}`, model]];
+  });
+}
+
+/** The endpoints of imported services: those of the service in all clusters, each as its own cluster exports it. */
+export function deriveImportedEndpoints(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  imported: Collection<ServiceModel>,
+  endpoints: OwnDomain<readonly EndpointModel[]>,
+): Collection<readonly EndpointModel[]> {
+  return graph.derive("endpoints-imported", imported, (service, reader, key) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const own = ownKey(service, mesh);
+    const reexported = (endpoint: EndpointModel): EndpointModel => {
+      if (endpoint.discoverable === undefined) return endpoint;
+      const clusterId = endpoint.clusterId === mesh.clusterId ? undefined : endpoint.clusterId;
+      const discoverable = importedDiscoverability(factsKey(service), clusterId, { mesh, inputs, reader });
+      return { ...endpoint, discoverable };
+    };
+    return service.ports.map(
+      ({ port }) =>
+        [endpointsKey(key, port), (find(endpoints, endpointsKey(own, port), reader) ?? []).map(reexported)] as const,
+    );
+  });
+}

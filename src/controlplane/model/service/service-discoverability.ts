@@ -1,0 +1,46 @@
+import type { CollectionReader } from "../../../kube/index.ts";
+import type { MeshSettings } from "../facts.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import { remoteKey } from "../remote-inputs.ts";
+import type { Discoverability } from "./service-endpoint-model.ts";
+
+interface Discovery {
+  readonly mesh: MeshSettings;
+  readonly inputs: MeshInputs;
+  readonly reader: CollectionReader;
+}
+
+/**
+ * Who discovers a cluster's endpoints under the service's host in the cluster's domain. `service` is `namespace/name`;
+ * without a cluster's id, the cluster is the control plane's own. Undefined without multi-cluster services.
+ */
+export function discoverability(
+  service: string,
+  clusterId: string | undefined,
+  { mesh, inputs, reader }: Discovery,
+): Discoverability | undefined {
+  const { multiClusterServices } = mesh;
+  if (multiClusterServices === undefined) return undefined;
+  if (multiClusterServices.clusterLocal) return "cluster";
+  return reader.get(inputs.serviceExports, keyIn(clusterId, service)) === undefined ? "cluster" : "mesh";
+}
+
+/**
+ * The same under the host in `clusterset.local`. The cluster must import what it exports: as upstream does, it offers no
+ * endpoints of a host that it does not know.
+ */
+export function importedDiscoverability(
+  service: string,
+  clusterId: string | undefined,
+  { inputs, reader }: Discovery,
+): Discoverability {
+  const key = keyIn(clusterId, service);
+  const imported = reader.get(inputs.serviceImports, key);
+  return imported !== undefined && imported.addresses.length > 0 && reader.get(inputs.serviceExports, key) !== undefined
+    ? "mesh"
+    : "cluster";
+}
+
+function keyIn(clusterId: string | undefined, service: string): string {
+  return clusterId === undefined ? service : remoteKey(clusterId, service);
+}

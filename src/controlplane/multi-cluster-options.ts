@@ -1,0 +1,50 @@
+import { defaultMultiClusterApi, type MultiClusterApi } from "../api/multicluster/index.ts";
+import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
+
+/** istiod's settings for the Multi-Cluster Services API, under upstream's names. */
+export interface MultiClusterServiceSettings {
+  readonly api: MultiClusterApi;
+  /** Other clusters discover only what a ServiceExport offers. */
+  readonly discovery: boolean;
+  /** Imported services have the host `<service>.<namespace>.svc.clusterset.local`. */
+  readonly host: boolean;
+  /** The cluster's own domain means the own cluster's endpoints alone. */
+  readonly clusterLocal: boolean;
+  /** The leader makes a ServiceExport for each Service that is not local to its cluster. */
+  readonly autoExport: boolean;
+}
+
+const discoveryName = "ENABLE_MCS_SERVICE_DISCOVERY";
+const hostName = "ENABLE_MCS_HOST";
+const clusterLocalName = "ENABLE_MCS_CLUSTER_LOCAL";
+
+/** `withoutEffect` names the settings that need another one, and which. */
+export function readMultiClusterServiceSettings(env: Environment): {
+  readonly settings: MultiClusterServiceSettings;
+  readonly withoutEffect: readonly string[];
+} {
+  const asks = (name: string): boolean => envBoolean(env, name, false);
+  const discovery = asks(discoveryName);
+  const host = asks(hostName) && discovery;
+  const clusterLocal = asks(clusterLocalName) && host;
+  const needs = (name: string, needed: string, isMet: boolean): readonly string[] =>
+    asks(name) && !isMet ? [`${name} (needs ${needed}=true)`] : [];
+  return {
+    settings: { api: readApi(env), discovery, host, clusterLocal, autoExport: asks("ENABLE_MCS_AUTO_EXPORT") },
+    withoutEffect: [...needs(hostName, discoveryName, discovery), ...needs(clusterLocalName, hostName, host)],
+  };
+}
+
+function readApi(env: Environment): MultiClusterApi {
+  const group = envString(env, "MCS_API_GROUP", defaultMultiClusterApi.group);
+  const version = envString(env, "MCS_API_VERSION", defaultMultiClusterApi.version);
+  if (!/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$/.test(group))
+    throw userError("env-invalid", `MCS_API_GROUP must be an API group, got "${group}"`, {
+      hint: `for example ${defaultMultiClusterApi.group}`,
+    });
+  if (!/^v[0-9]+((alpha|beta)[0-9]+)?$/.test(version))
+    throw userError("env-invalid", `MCS_API_VERSION must be an API version, got "${version}"`, {
+      hint: `for example ${defaultMultiClusterApi.version}`,
+    });
+  return { group, version };
+}

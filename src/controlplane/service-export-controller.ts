@@ -1,0 +1,136 @@
+import { apiVersionOf, keyOf, type KubernetesObject } from "../api/index.ts";
+import { serviceKind } from "../api/kubernetes/index.ts";
+import { serviceExportKind, type MultiClusterApi } from "../api/multicluster/index.ts";
+import { describeError, SerinError, type Clock, type Logger } from "../base/index.ts";
+import { isKubeCode, Reconciler, type CollectionChange, type KubeClient, type QueueMetrics } from "../kube/index.ts";
+import { leadAlone } from "./leadership/index.ts";
+import { hostnameOf, meshKey, type ServiceFacts } from "./model/facts.ts";
+import type { MeshInputs } from "./model/index.ts";
+import { isClusterLocal } from "./model/service/cluster-local.ts";
+
+export interface ServiceExportControllerOptions {
+  readonly client: KubeClient;
+  /** The namespace of the lease. */
+  readonly namespace: string;
+  /** Unique among the replicas of all revisions. */
+  readonly podName: string;
+  readonly clusterId: string;
+  readonly api: MultiClusterApi;
+  readonly inputs: MeshInputs;
+  /** The client of a remote cluster. Undefined for one that is no longer read. */
+  readonly remoteClientOf: (clusterId: string) => KubeClient | undefined;
+  /** A Service as last seen. Without a cluster's id, one of the own cluster. */
+  readonly serviceOf: (clusterId: string | undefined, key: string) => KubernetesObject | undefined;
+  readonly queues?: QueueMetrics | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Upstream's name. All revisions share the lease, because they would make the same objects. */
+const lease = "istio-serviceexport-controller-election";
+const maxAttempts = 5;
+/** A cluster without the definition, or without the right to create exports, is tried again after this time. */
+const blockedMs = 60_000;
+
+/**
+ * Makes a ServiceExport for each Service of every cluster, except those that are local to their cluster. A Service owns
+ * its export, so Kubernetes deletes both together. An export that a user deletes is not made again while its Service
+ * stays and this control plane leads.
+ */
+export async function runServiceExportController(
+  options: ServiceExportControllerOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  await leadAlone(
+    options,
+    lease,
+    signal,
+    async (leading, client) => await exportServices({ ...options, client }, leading),
+  );
+}
+
+/** The leader's work. */
+export async function exportServices(options: ServiceExportControllerOptions, signal: AbortSignal): Promise<void> {
+  const { inputs, queues, clock, log } = options;
+  const exporter = new ServiceExporter(options);
+  const reconciler = new Reconciler({
+    name: "service-exports",
+    queues,
+    log,
+    clock,
+    maxAttempts,
+    reconcile: async (key) => await exporter.reconcile(key),
+  });
+  const addNew = (changes: readonly CollectionChange<ServiceFacts>[]): void => {
+    for (const change of changes)
+      if (change.type === "set" && change.previous?.createdAt !== change.item.createdAt) reconciler.add(change.key);
+  };
+  using _own = inputs.services.subscribe(addNew);
+  using _remote = inputs.remote.services.subscribe(addNew);
+  await reconciler.run(signal);
+}
+
+/** Whether the namespace is being deleted. The Service goes with it. */
+function isTerminating(error: unknown): boolean {
+  return error instanceof SerinError && error.reason === "NamespaceTerminating";
+}
+
+class ServiceExporter {
+  readonly #options: ServiceExportControllerOptions;
+  /** Until when clusters are left alone that cannot have exports. */
+  readonly #blockedUntilMs = new Map<string, number>();
+
+  constructor(options: ServiceExportControllerOptions) {
+    this.#options = options;
+  }
+
+  /** Returns after how many milliseconds to try again, if the cluster cannot have exports now. */
+  async reconcile(key: string): Promise<number | void> {
+    const { inputs, clusterId: home, client, remoteClientOf, serviceOf, api, clock } = this.#options;
+    const mesh = inputs.mesh.get(meshKey);
+    const facts = inputs.services.get(key) ?? inputs.remote.services.get(key);
+    if (mesh === undefined || facts === undefined || inputs.serviceExports.get(key) !== undefined) return;
+    if (isClusterLocal(hostnameOf(facts, mesh.domain).toLowerCase(), mesh)) return;
+    const { clusterId, namespace, name } = facts;
+    const service = serviceOf(clusterId, `${namespace}/${name}`);
+    const writer = clusterId === undefined ? client : remoteClientOf(clusterId);
+    if (writer === undefined || service?.metadata.uid === undefined || service.metadata.deletionTimestamp !== undefined)
+      return;
+    const cluster = clusterId ?? home;
+    const waitMs = (this.#blockedUntilMs.get(cluster) ?? 0) - clock.steadyMs();
+    if (waitMs > 0) return waitMs;
+    const kind = serviceExportKind(api);
+    try {
+      await writer.create(kind, {
+        apiVersion: apiVersionOf(kind),
+        kind: kind.kind,
+        metadata: {
+          namespace,
+          name,
+          ownerReferences: [
+            { apiVersion: apiVersionOf(serviceKind), kind: serviceKind.kind, name, uid: service.metadata.uid },
+          ],
+        },
+      });
+      this.#blockedUntilMs.delete(cluster);
+    } catch (error) {
+      if (isKubeCode(error, "already-exists") || isTerminating(error)) return;
+      if (!isKubeCode(error, "not-found") && !isKubeCode(error, "forbidden")) throw error;
+      return this.#block(cluster, keyOf(service), error);
+    }
+  }
+
+  #block(cluster: string, service: string, error: unknown): number {
+    const { clock, log, api } = this.#options;
+    if (!this.#blockedUntilMs.has(cluster))
+      log.warn("no ServiceExports are made in a cluster: install their definition and let this account create them", {
+        cluster,
+        api: `${api.group}/${api.version}`,
+        service,
+        retryMs: blockedMs,
+        error: describeError(error),
+      });
+    this.#blockedUntilMs.set(cluster, clock.steadyMs() + blockedMs);
+    return blockedMs;
+  }
+}
