@@ -55,6 +55,25 @@ test("command and args replace an image's words as in Kubernetes", async () => {
   ]);
 });
 
+test("images of busybox and its like bring its applets, also for an entry of the user's catalogue", async () => {
+  const state = newState();
+  writeFileSync(join(state, "images.yaml"), "images:\n- images: ['*/tools']\n  entrypoint: []\n  applets: [wget]\n");
+  const catalogue = new ImageCatalogue(state, builtIn);
+  const resolve = async (image: string, command?: string[], args?: string[]): Promise<unknown> => {
+    const { argv, applets } = await catalogue.resolve({ image, command, args });
+    return [argv, applets];
+  };
+  const all = ["httpd", "nc", "nslookup", "wget"];
+  assert.deepEqual(await resolve("busybox:1.36", undefined, ["httpd", "-f"]), [["httpd", "-f"], all]);
+  assert.deepEqual(await resolve("alpine", ["/bin/nc"], ["-l"]), [["/opt/image/bin/nc", "-l"], all]);
+  assert.deepEqual(await resolve("curlimages/curl", undefined, ["/usr/bin/nslookup", "web"]), [
+    ["/opt/image/bin/nslookup", "web"],
+    all,
+  ]);
+  assert.deepEqual(await resolve("my/tools", ["/bin/nc"]), [["/bin/nc"], ["wget"]]);
+  assert.deepEqual(await resolve("debian", ["/usr/bin/wget"]), [["/usr/bin/wget"], []]);
+});
+
 test("a user's program that containers cannot see is refused, and the message says where to put it", async () => {
   const state = mkdtempSync(join(tmpdir(), "serin-state-"));
   const tree = newTree("1.0.0");
@@ -140,5 +159,9 @@ test("an invalid catalogue names the entry and the field", () => {
   assert.throws(
     () => parseImageCatalogue("images:\n- images: a\n", "f"),
     /f: images\[0\]\.images must be a list of strings/,
+  );
+  assert.throws(
+    () => parseImageCatalogue("images:\n- images: [a]\n  applets: [wget, vi]\n", "f"),
+    /f: images\[0\]\.applets: unknown applet "vi"; known are httpd, nc, nslookup, wget/,
   );
 });

@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { userError } from "../../base/index.ts";
+import { appletCommand, type AppletName } from "./applets.ts";
+import { programDirectories, releaseInContainer } from "./container-paths.ts";
 import { matchesImagePattern, parseImageReference } from "./image-reference.ts";
 import type { ImageEntry } from "./image-entry.ts";
 import { findRelease, type LabRelease } from "./releases.ts";
@@ -14,14 +16,12 @@ export interface ResolvedImage {
   readonly release: LabRelease;
   /** Other names of the image's program, which shells in the container can find. */
   readonly aliases: Readonly<Record<string, readonly string[]>>;
+  /** Programs that the image has, and machines often lack. */
+  readonly applets: readonly AppletName[];
   /** A registry's name for the image: `docker.io/library/busybox@sha256:…`. */
   readonly id: string;
 }
 
-/** The path of the release tree in every container. */
-export const releaseInContainer = "/opt/serin";
-/** The machine's directories that containers see: the files that a program needs, without data of the machine's users. */
-export const programDirectories = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu"];
 const userFile = "images.yaml";
 
 export interface ContainerWords {
@@ -75,6 +75,7 @@ export class ImageCatalogue {
           .filter((name) => !name.includes("/") && name !== entry.entrypoint[0])
           .map((name) => [name, entry.entrypoint.map(inRelease)]),
       ),
+      applets: entry.applets,
       environment: Object.fromEntries(
         Object.entries(entry.environment).map(([name, value]) => [name, value.replaceAll("{tag}", reference.tag)]),
       ),
@@ -103,10 +104,15 @@ export class ImageCatalogue {
  */
 function programOf(entry: ImageEntry, { command, args }: ContainerWords): string[] {
   if (command === undefined || command.length === 0) {
-    return [...entry.entrypoint.map(inRelease), ...(args === undefined || args.length === 0 ? entry.arguments : args)];
+    const given = args === undefined || args.length === 0 ? entry.arguments : args;
+    if (entry.entrypoint.length > 0) return [...entry.entrypoint.map(inRelease), ...given];
+    const [first, ...rest] = given;
+    return first === undefined ? [] : [appletCommand(first, entry.applets), ...rest];
   }
   const [first = "", ...rest] = command;
-  const program = usesEntrypoint(entry, { command }) ? entry.entrypoint.map(inRelease) : [first];
+  const program = usesEntrypoint(entry, { command })
+    ? entry.entrypoint.map(inRelease)
+    : [appletCommand(first, entry.applets)];
   return [...program, ...rest, ...(args ?? [])];
 }
 

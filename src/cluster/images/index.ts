@@ -1,10 +1,6 @@
-export {
-  ImageCatalogue,
-  programDirectories,
-  releaseInContainer,
-  type ContainerWords,
-  type ResolvedImage,
-} from "./image-catalogue.ts";
+export { appletScripts } from "./applets.ts";
+export { programDirectories, releaseInContainer, scriptDirectory } from "./container-paths.ts";
+export { ImageCatalogue, type ContainerWords, type ResolvedImage } from "./image-catalogue.ts";
 export type { ImageEntry } from "./image-entry.ts";
 export type { ImageReference } from "./image-reference.ts";
 export {

@@ -1,5 +1,6 @@
 import type * as Yaml from "yaml";
 import { loadPackage, messageOf, userError } from "../../base/index.ts";
+import { appletNames } from "./applets.ts";
 import type { ImageEntry } from "./image-entry.ts";
 
 const knownFields = new Set([
@@ -8,6 +9,7 @@ const knownFields = new Set([
   "entrypoint",
   "arguments",
   "aliases",
+  "applets",
   "environment",
   "workingDirectory",
   "user",
@@ -59,12 +61,21 @@ function parseEntry(raw: unknown, place: string): ImageEntry {
     throw userError("file-invalid", `${place}.user must be a user's number, or "user:group" in numbers`);
   const images = strings("images");
   if (images.length === 0) throw userError("file-invalid", `${place}.images must name one pattern at least`);
+  const wanted = strings("applets");
+  const applets = appletNames.filter((name) => wanted.includes(name));
+  const unknown = wanted.find((name) => !applets.some((applet) => applet === name));
+  if (unknown !== undefined)
+    throw userError(
+      "file-invalid",
+      `${place}.applets: unknown applet "${unknown}"; known are ${appletNames.join(", ")}`,
+    );
   return {
     images,
     release,
     entrypoint: strings("entrypoint"),
     arguments: strings("arguments"),
     aliases: strings("aliases"),
+    applets,
     environment: environment as Record<string, string>,
     workingDirectory,
     user,

@@ -2,10 +2,10 @@ import { chownSync, existsSync, mkdirSync, realpathSync, statSync } from "node:f
 import { dirname, join } from "node:path";
 import type { Container } from "../../api/kubernetes/index.ts";
 import { userError } from "../../base/index.ts";
-import { releaseInContainer, type ResolvedImage } from "../images/index.ts";
+import { appletScripts, releaseInContainer, scriptDirectory, type ResolvedImage } from "../images/index.ts";
 import { expandVariables } from "./container-environment.ts";
 import type { ContainerRights } from "./container-process.ts";
-import { scriptDirectory, type ContainerMount } from "./container-root.ts";
+import type { ContainerMount } from "./container-root.ts";
 import type { PodHost } from "./pod-host.ts";
 
 /**
@@ -85,15 +85,13 @@ function compileCacheOf(
 const modulesInContainer = join(dirname(releaseInContainer), "node_modules");
 const compileCacheInContainer = "/var/cache/serin";
 
-/** Scripts for the other names of the image's program. */
-export function aliasScripts(image: ResolvedImage): Record<string, string> {
+/** Scripts for the image's applets and for the other names of its program. */
+export function imageScripts({ aliases, applets }: ResolvedImage): Record<string, string> {
   const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
-  return Object.fromEntries(
-    Object.entries(image.aliases).map(([name, words]) => [
-      name,
-      `#!/bin/sh\nexec ${words.map(quote).join(" ")} "$@"\n`,
-    ]),
+  const others = Object.entries(aliases).map(
+    ([name, words]) => [name, `#!/bin/sh\nexec ${words.map(quote).join(" ")} "$@"\n`] as const,
   );
+  return { ...appletScripts(applets), ...Object.fromEntries(others) };
 }
 
 /** The variables of every container. The image's and the container's own variables override them. */

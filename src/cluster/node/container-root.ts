@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { programDirectories } from "../images/index.ts";
+import { programDirectories, scriptDirectory } from "../images/index.ts";
 import {
   bindMount,
   changeDirectory,
@@ -45,9 +45,6 @@ export interface ContainerRootOptions {
   /** Tmpfs limit of everything that the container writes outside its volumes. */
   readonly sizeMb: number;
 }
-
-/** The first directory in a container's PATH, with the other names of its image's program. */
-export const scriptDirectory = "/opt/image/bin";
 
 const oldRoot = "/.old";
 const emptyDirectories = ["etc", "tmp", "run", "var", "proc", "sys", "dev", "home", "root", "mnt", "srv", "opt"];

@@ -8,7 +8,7 @@ import { messageOf, SerinError } from "../../base/index.ts";
 import type { ResolvedImage } from "../images/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
 import { runHook } from "./container-hook.ts";
-import { aliasScripts, baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
+import { imageScripts, baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
 import { declaredPorts, untilListening } from "./container-ports.ts";
 import { ContainerLog } from "./container-log.ts";
 import { ContainerProbes } from "./container-probes.ts";
@@ -237,7 +237,7 @@ export class ManagedContainer {
           readOnly: false,
         },
       ],
-      scripts: aliasScripts(image),
+      scripts: imageScripts(image),
       etcFiles: host.etcFiles(),
       hostProc: hostPid,
       readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem === true,
