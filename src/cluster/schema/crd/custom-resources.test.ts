@@ -283,18 +283,38 @@ test("int-or-string, preserved unknown fields, nullable and embedded objects fol
   );
 });
 
+function faultsOfSchema(schema: object): readonly FieldError[] {
+  const definition = definitionsIn("metallb")[0] as UntypedObject & { spec: { versions: object[] } };
+  definition.spec.versions = [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: schema } }];
+  return registry.validate(definitionType, definition, undefined);
+}
+
 test("a CRD that is not structural or has an invalid CEL rule is refused, and the message names the field", () => {
-  const version = (schema: object): FieldError[] => {
-    const definition = definitionsIn("metallb")[0] as UntypedObject & { spec: { versions: object[] } };
-    definition.spec.versions = [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: schema } }];
-    return [...registry.validate(definitionType, definition, undefined)];
-  };
   assert.equal(
-    version({ type: "object", properties: { spec: {} } })[0]?.field,
+    faultsOfSchema({ type: "object", properties: { spec: {} } })[0]?.field,
     "spec.validation.openAPIV3Schema.properties[spec].type",
   );
-  const [rule] = version({ type: "object", "x-kubernetes-validations": [{ rule: "self.(" }] });
+  const [rule] = faultsOfSchema({ type: "object", "x-kubernetes-validations": [{ rule: "self.(" }] });
   assert.equal(rule?.field, "spec.validation.openAPIV3Schema.x-kubernetes-validations[0].rule");
+});
+
+test("beside properties, additionalProperties may only be true, which keeps unknown fields", () => {
+  const spec = (additionalProperties: unknown): object => ({
+    type: "object",
+    properties: { port: { type: "integer" } },
+    additionalProperties,
+  });
+  const faults = (additionalProperties: unknown): string[] =>
+    faultsOfSchema({ type: "object", properties: { spec: spec(additionalProperties) } }).map(
+      ({ field, message }) => `${field}: ${message}`,
+    );
+  const path = "spec.validation.openAPIV3Schema.properties[spec].additionalProperties";
+  for (const refused of [false, { type: "string" }])
+    assert.deepEqual(faults(refused), [`${path}: Forbidden: additionalProperties and properties are mutual exclusive`]);
+  assert.deepEqual(faults(true), []);
+  define(spec(true));
+  const { object, errors, unknown } = judge(thing({ port: 1, other: "kept" }));
+  assert.deepEqual([object["spec"], errors, unknown], [{ port: 1, other: "kept" }, [], []]);
 });
 
 /** A CRD with three versions, of which these fields make the oldest deprecated. */

@@ -181,7 +181,7 @@ function validateSchema(schema: JsonObject, at: string, check: Check, logical: b
     isObject(properties) &&
     Object.keys(properties).length > 0 &&
     additionalProperties !== undefined &&
-    additionalProperties !== false
+    additionalProperties !== true
   )
     check.forbidden(`${at}.additionalProperties`, "additionalProperties and properties are mutual exclusive");
   validateListType(schema, at, check);
