@@ -243,6 +243,41 @@ test("a definition whose default violates its schema is refused", async () => {
   assert.match(body.message, /properties\[a\]\.default: Invalid value: "integer":/);
 });
 
+test("a short name belongs to one definition of its group, and definitions of other groups may have it too", async () => {
+  const defined = async (plural: string, group: string, more: object): Promise<string[][]> => {
+    const kind = plural.slice(0, -1);
+    const { body } = await server.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
+      metadata: { name: `${plural}.${group}` },
+      spec: {
+        group,
+        scope: "Namespaced",
+        names: { plural, singular: kind, kind: kind.toUpperCase(), ...more },
+        versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object" } } }],
+      },
+    });
+    const conditions: Json[] = body.status.conditions;
+    return conditions.map(({ type, status, reason, message }) => [`${type}=${status}`, reason, message]);
+  };
+  const accepted = [
+    ["NamesAccepted=True", "NoConflicts", "no conflicts found"],
+    ["Established=True", "InitialNamesAccepted", "the initial names have been accepted"],
+  ];
+  const refused = (reason: string, name: string): string[][] => [
+    ["NamesAccepted=False", reason, `"${name}" is already in use`],
+    ["Established=False", "NotAccepted", "not all names are accepted"],
+  ];
+  assert.deepEqual(await defined("apples", "one.example", { shortNames: ["ap"] }), accepted);
+  assert.deepEqual(await defined("apricots", "two.example", { shortNames: ["ap"] }), accepted);
+  assert.deepEqual(
+    await defined("apricots", "one.example", { shortNames: ["ac", "ap"] }),
+    refused("ShortNamesConflict", "ap"),
+  );
+  assert.deepEqual(await defined("pears", "one.example", { singular: "apple" }), refused("SingularConflict", "apple"));
+  assert.deepEqual(await defined("plums", "one.example", { kind: "APPLE" }), refused("KindConflict", "APPLE"));
+  assert.equal((await server.call("GET", "/apis/two.example/v1/apricots")).status, 200);
+  assert.equal((await server.call("GET", "/apis/one.example/v1/apricots")).status, 404);
+});
+
 test("each request of a deprecated version of a custom resource is answered with a warning", async () => {
   const version = (name: string, more: object): object => ({
     name,

@@ -59,7 +59,7 @@ export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "
           },
         ]
       : [
-          { type: "NamesAccepted", status: "False", reason: "NameConflict", message: taken, lastTransitionTime: time },
+          { type: "NamesAccepted", status: "False", ...taken, lastTransitionTime: time },
           {
             type: "Established",
             status: "False",
@@ -107,11 +107,25 @@ function keepTime(condition: Condition, before: readonly Condition[] | undefined
     : condition;
 }
 
-function namesTaken(spec: CrdSpec, name: string, registry: SchemaRegistry): string | undefined {
-  for (const type of registry.resources()) {
-    if (type.group !== spec.group || type.customResourceDefinition === name) continue;
-    if (type.plural === spec.names.plural) return `"${spec.names.plural}" is already in use`;
-    if (type.kind === spec.names.kind) return `"${spec.names.kind}" is already in use`;
+/** The conflict with another definition of the group. Groups may have equal names: clients then prefer the first group. */
+function namesTaken(
+  { group, names }: CrdSpec,
+  name: string,
+  registry: SchemaRegistry,
+): Pick<Condition, "reason" | "message"> | undefined {
+  const others = registry.resources().filter((type) => type.group === group && type.customResourceDefinition !== name);
+  const resources = new Set(others.flatMap(({ plural, singular, shortNames }) => [plural, singular, ...shortNames]));
+  const kinds = new Set(others.flatMap(({ kind, listKind }) => [kind, listKind]));
+  const wanted: readonly [reason: string, names: readonly (string | undefined)[], taken: ReadonlySet<string>][] = [
+    ["PluralConflict", [names.plural], resources],
+    ["SingularConflict", [names.singular ?? names.kind.toLowerCase()], resources],
+    ["ShortNamesConflict", names.shortNames ?? [], resources],
+    ["KindConflict", [names.kind], kinds],
+    ["ListKindConflict", [names.listKind ?? `${names.kind}List`], kinds],
+  ];
+  for (const [reason, asked, taken] of wanted) {
+    const found = asked.find((each) => each !== undefined && taken.has(each));
+    if (found !== undefined) return { reason, message: `"${found}" is already in use` };
   }
   return undefined;
 }
