@@ -4,6 +4,7 @@ import type { SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { certificateRequests } from "./certificate-requests.ts";
+import { limitRanger, limitRangerAfterWebhooks } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { podDefaults } from "./pod-defaults.ts";
 import { roleEscalation } from "./role-escalation.ts";
@@ -24,11 +25,13 @@ export interface AdmissionParts {
 export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
   return [
     namespaceLifecycle(parts.store),
+    limitRanger(parts.store),
     serviceAccountAdmission(parts),
     podDefaults(parts),
     storageAdmission(parts),
     roleEscalation(parts.store, parts.authorizer),
     certificateRequests(parts.authorizer, parts.clock),
     webhookAdmission(parts),
+    limitRangerAfterWebhooks(parts.store),
   ];
 }

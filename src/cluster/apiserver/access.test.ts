@@ -333,6 +333,50 @@ test("a pod that a webhook changed can be labelled, because the webhook's values
   await server.call("DELETE", `${configurations}/injector`);
 });
 
+test("a container that a webhook adds gets the defaults of the namespace's LimitRange too", async (context) => {
+  const patch = [{ op: "add", path: "/spec/containers/-", value: { name: "added", image: "x" } }];
+  const hook = await startWebhook(() => ({
+    allowed: true,
+    patchType: "JSONPatch",
+    patch: Buffer.from(JSON.stringify(patch)).toString("base64"),
+  }));
+  context.after(() => hook.close());
+  const configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+  await server.call("POST", "/api/v1/namespaces", { metadata: { name: "ranged" } });
+  await server.call("POST", "/api/v1/namespaces/ranged/serviceaccounts", { metadata: { name: "default" } });
+  await server.call("POST", "/api/v1/namespaces/ranged/limitranges", {
+    metadata: { name: "limits" },
+    spec: { limits: [{ type: "Container", default: { memory: "64Mi" } }] },
+  });
+  await server.call("POST", configurations, {
+    metadata: { name: "adder" },
+    webhooks: [
+      {
+        name: "add.test.dev",
+        clientConfig: {
+          url: `https://127.0.0.1:${hook.port}/add`,
+          caBundle: Buffer.from(hook.ca).toString("base64"),
+        },
+        rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
+        namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ranged" } },
+        admissionReviewVersions: ["v1"],
+        sideEffects: "None",
+      },
+    ],
+  });
+  const { body, text } = await server.call("POST", "/api/v1/namespaces/ranged/pods", pod("web"));
+  const resources = { limits: { memory: "64Mi" }, requests: { memory: "64Mi" } };
+  assert.deepEqual(
+    body.spec?.containers.map((container: Json) => [container.name, container.resources]),
+    [
+      ["main", resources],
+      ["added", resources],
+    ],
+    text,
+  );
+  await server.call("DELETE", `${configurations}/adder`);
+});
+
 test("logs and upgrades are relayed to the pod's node, and a proxied request to the pod itself", async () => {
   const { certificate, key } = server.pki.nodes["node-a"] ?? { certificate: "", key: "" };
   const paths: string[] = [];

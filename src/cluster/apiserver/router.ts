@@ -262,7 +262,6 @@ const deprecations: Readonly<Record<string, string>> = {
 
 /** What the lab stores for manifests that have it, and does not act on. */
 const unenforcedKinds: Readonly<Record<string, string>> = {
-  "/limitranges": "the lab stores LimitRanges and does not enforce them",
   "/resourcequotas": "the lab stores ResourceQuotas and does not enforce them",
 };
 

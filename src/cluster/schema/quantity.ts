@@ -47,8 +47,10 @@ function scaleByTen(value: bigint, power: number): bigint {
 /** The canonical form that a server writes. An invalid quantity stays unchanged. */
 export function canonicalQuantity(text: string): string {
   const quantity = parseQuantity(text);
-  if (quantity === undefined) return text;
-  const { nanos, format } = quantity;
+  return quantity === undefined ? text : quantityText(quantity);
+}
+
+export function quantityText({ nanos, format }: Quantity): string {
   if (nanos === 0n) return "0";
   const sign = nanos < 0n ? "-" : "";
   const magnitude = nanos < 0n ? -nanos : nanos;
@@ -82,4 +84,9 @@ function decimalForm(nanos: bigint, exponentForm: boolean): string {
 
 export function compareQuantities(a: Quantity, b: Quantity): number {
   return a.nanos < b.nanos ? -1 : a.nanos > b.nanos ? 1 : 0;
+}
+
+/** The sum, in the form of the first that is not zero, as in Kubernetes. */
+export function addQuantities(a: Quantity, b: Quantity): Quantity {
+  return { nanos: a.nanos + b.nanos, format: a.nanos === 0n ? b.format : a.format };
 }

@@ -5,6 +5,7 @@ import { fieldErrors } from "../field-error.ts";
 import { isCidr } from "../crd/formats.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";
+import { limitRange } from "./limit-range.ts";
 import { validateLabels } from "../metadata.ts";
 import { checkLabelName, checkSubdomain } from "../names.ts";
 import { portNameProblems } from "./pod-spec.ts";
@@ -218,4 +219,5 @@ export const coreValidators: KindValidators = {
   "/endpoints": endpoints,
   "/persistentvolumeclaims": claim,
   "/events": event,
+  "/limitranges": limitRange,
 };

@@ -1,0 +1,77 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { addQuantities, compareQuantities, parseQuantity, type Quantity } from "../schema/quantity.ts";
+
+/** Quantities by the name of the resource. */
+export type Amounts = ReadonlyMap<string, Quantity>;
+export type AmountField = "requests" | "limits";
+
+export interface ContainerAmounts {
+  readonly name: string;
+  readonly restartPolicy?: string;
+  resources?: Partial<Record<AmountField, Record<string, string>>>;
+}
+
+export interface PodAmounts {
+  readonly containers?: readonly ContainerAmounts[];
+  readonly initContainers?: readonly ContainerAmounts[];
+  readonly overhead?: Readonly<Record<string, string>>;
+}
+
+export function podSpecOf(pod: UntypedObject): PodAmounts {
+  return pod["spec"] ?? {};
+}
+
+export function amountsOf(list: Readonly<Record<string, string>> | undefined): Amounts {
+  const amounts = new Map<string, Quantity>();
+  for (const [name, text] of Object.entries(list ?? {})) {
+    const quantity = parseQuantity(text);
+    if (quantity !== undefined) amounts.set(name, quantity);
+  }
+  return amounts;
+}
+
+/**
+ * What a pod may need at once: the sum of its containers and sidecars, or more if an init container needs more while it
+ * runs (KEP-753), plus the overhead. As in Kubernetes, overhead does not make a limit where containers have none.
+ */
+export function podAmounts(
+  { containers = [], initContainers = [], overhead }: PodAmounts,
+  field: AmountField,
+): Amounts {
+  const own = (container: ContainerAmounts): Amounts => amountsOf(container.resources?.[field]);
+  const total = new Map<string, Quantity>();
+  for (const container of containers) addAmounts(total, own(container));
+  const sidecars = new Map<string, Quantity>();
+  const peak = new Map<string, Quantity>();
+  for (const container of initContainers) {
+    if (container.restartPolicy === "Always") {
+      addAmounts(sidecars, own(container));
+      continue;
+    }
+    const running = new Map(own(container));
+    addAmounts(running, sidecars);
+    keepLarger(peak, running);
+  }
+  addAmounts(total, sidecars);
+  keepLarger(total, peak);
+  for (const [name, more] of amountsOf(overhead)) {
+    const before = total.get(name);
+    if (before !== undefined) total.set(name, addQuantities(before, more));
+    else if (field === "requests") total.set(name, more);
+  }
+  return total;
+}
+
+export function addAmounts(into: Map<string, Quantity>, more: Amounts): void {
+  for (const [name, quantity] of more) {
+    const before = into.get(name);
+    into.set(name, before === undefined ? quantity : addQuantities(before, quantity));
+  }
+}
+
+function keepLarger(into: Map<string, Quantity>, other: Amounts): void {
+  for (const [name, quantity] of other) {
+    const before = into.get(name);
+    if (before === undefined || compareQuantities(before, quantity) < 0) into.set(name, quantity);
+  }
+}

@@ -1,0 +1,66 @@
+import { fieldErrors } from "../field-error.ts";
+import { arrayOf, childPath, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { checkQualifiedName } from "../names.ts";
+import { compareQuantities, parseQuantity, type Quantity } from "../quantity.ts";
+import type { Check } from "./check.ts";
+import type { KindValidator } from "./kind-validator.ts";
+
+type Field = "min" | "max" | "default" | "defaultRequest" | "maxLimitRequestRatio";
+
+/** Pairs of which the first may not be larger than the second: how a message names each, and the field at fault. */
+const orders: readonly { readonly low: Field; readonly high: Field; readonly at: Field }[] = [
+  { low: "min", high: "max", at: "min" },
+  { low: "min", high: "defaultRequest", at: "defaultRequest" },
+  { low: "defaultRequest", high: "max", at: "defaultRequest" },
+  { low: "defaultRequest", high: "default", at: "defaultRequest" },
+  { low: "min", high: "default", at: "default" },
+  { low: "default", high: "max", at: "default" },
+];
+const words: Readonly<Record<Field, string>> = {
+  min: "min",
+  max: "max",
+  default: "default",
+  defaultRequest: "default request",
+  maxLimitRequestRatio: "ratio",
+};
+
+export const limitRange: KindValidator = (object, _old, check) => {
+  const types = new Set<string>();
+  for (const [index, raw] of arrayOf(objectOf(object.spec).limits).entries()) {
+    const limit = objectOf(raw);
+    const at = childPath("spec.limits", index);
+    const type = stringOf(limit.type);
+    for (const problem of checkQualifiedName(type)) check.invalid(`${at}.type`, type, problem);
+    if (types.has(type)) check.add(fieldErrors.duplicate(`${at}.type`, type));
+    types.add(type);
+    validateLimit(limit, type, at, check);
+  }
+};
+
+function validateLimit(limit: JsonObject, type: string, at: string, check: Check): void {
+  if (type === "Pod")
+    for (const field of ["default", "defaultRequest"])
+      if (Object.keys(objectOf(limit[field])).length > 0)
+        check.forbidden(`${at}.${field}`, "may not be specified when `type` is 'Pod'");
+  const valueOf = (field: Field, name: string): Quantity | undefined =>
+    parseQuantity(stringOf(objectOf(limit[field])[name]));
+  if (type === "PersistentVolumeClaim" && (valueOf("min", "storage") ?? valueOf("max", "storage")) === undefined)
+    check.required(at, "either minimum or maximum storage value is required, but neither was provided");
+  for (const name of new Set(Object.keys(words).flatMap((field) => Object.keys(objectOf(limit[field]))))) {
+    const text = (field: Field): string => stringOf(objectOf(limit[field])[name]);
+    for (const { low, high, at: field } of orders) {
+      const [small, large] = [valueOf(low, name), valueOf(high, name)];
+      if (small === undefined || large === undefined || compareQuantities(small, large) <= 0) continue;
+      const end = low === "defaultRequest" && high === "default" ? "default limit" : words[high];
+      const detail = `${words[low]} value ${text(low)} is greater than ${end} value ${text(high)}`;
+      check.invalid(`${at}.${field}[${name}]`, text(field), detail);
+    }
+    const ratio = valueOf("maxLimitRequestRatio", name);
+    if (ratio !== undefined && ratio.nanos < 1_000_000_000n)
+      check.invalid(
+        `${at}.maxLimitRequestRatio[${name}]`,
+        text("maxLimitRequestRatio"),
+        `ratio ${text("maxLimitRequestRatio")} is less than 1`,
+      );
+  }
+}
