@@ -1,3 +1,5 @@
 export { builtInAdmission, type AdmissionParts } from "./built-in.ts";
 export { AdmissionChain, type AdmissionPlugin } from "./chain.ts";
+export { collectionOf } from "./quota-usage.ts";
 export { AdmissionRefusal, type AdmissionRequest, type UntypedOptions } from "./request.ts";
+export { checkQuotas, quotasKey, quotaStatus, specOf } from "./resource-quotas.ts";

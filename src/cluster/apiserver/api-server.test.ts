@@ -216,17 +216,3 @@ test("after a restart, objects, versions and watches continue", async () => {
   const old = await server.watch(`${configMaps}?watch=true&resourceVersion=1`, (events) => events.length > 0);
   assert.deepEqual([old[0].type, old[0].object.code], ["ERROR", 410]);
 });
-
-test("writing a kind that the lab stores and does not enforce is answered with a warning", async () => {
-  const quotas = "/api/v1/namespaces/default/resourcequotas";
-  const text = '299 - "the lab stores ResourceQuotas and does not enforce them"';
-  const created = await server.call("POST", quotas, { metadata: { name: "few" }, spec: { hard: { pods: "3" } } });
-  assert.deepEqual([created.status, created.headers["warning"]], [201, text]);
-  const patched = await server.call("PATCH", `${quotas}/few`, { metadata: { labels: { a: "b" } } }, merge);
-  assert.deepEqual([patched.status, patched.headers["warning"]], [200, text]);
-  assert.equal((await server.call("GET", quotas)).headers["warning"], undefined);
-  assert.equal((await server.call("POST", configMaps, configMap("quiet"))).headers["warning"], undefined);
-  const policies = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
-  const policy = await server.call("POST", policies, { metadata: { name: "deny" }, spec: { podSelector: {} } });
-  assert.deepEqual([policy.status, policy.headers["warning"]], [201, undefined]);
-});

@@ -20,6 +20,7 @@ import { Discovery } from "./discovery.ts";
 import { Encoder } from "./encoder.ts";
 import { Listeners, type ListenTarget } from "./listeners.ts";
 import { NodeClient } from "./node-client.ts";
+import { QuotaStatus } from "./quota-status.ts";
 import { Router } from "./router.ts";
 import { ServiceAllocator } from "./service-allocator.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -89,6 +90,7 @@ export class ApiServer {
       upgrade: (request, socket, head) => void router.handleUpgrade(request, socket, head),
     });
     using upkeep = new Upkeep(parts, writer);
+    using quotas = new QuotaStatus(parts, writer);
     try {
       const bound: BoundAddress[] = [];
       for (const target of options.listen) bound.push(await listeners.listen(target));
@@ -96,6 +98,7 @@ export class ApiServer {
       address = `${options.advertise.address}:${port}`;
       await createInitialObjects(parts, writer, { address: options.advertise.address, port });
       await upkeep.start();
+      quotas.start();
       ready(bound);
       await Promise.race([aborted(shutdown.drain), broken.promise]);
     } finally {

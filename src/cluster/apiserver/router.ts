@@ -70,9 +70,6 @@ export class Router {
       this.#metrics.follow(info, url.searchParams, response);
       const deprecated = type.deprecationWarning ?? deprecations[`${type.storageKey}/${type.version}`];
       if (deprecated !== undefined) warnings.push(deprecated);
-      const unenforced = unenforcedKinds[type.storageKey];
-      if (unenforced !== undefined && info.subresource === "" && ["create", "update", "patch"].includes(info.verb))
-        warnings.push(unenforced);
       await this.#resource({ request, response, info, query: url.searchParams, user, type, warnings });
     } catch (error) {
       this.#refuse(error, request, response, warnings);
@@ -258,11 +255,6 @@ function streamVerb(info: RequestInfo): RequestInfo {
 const deprecations: Readonly<Record<string, string>> = {
   "/endpoints/v1": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
   "/componentstatuses/v1": "v1 ComponentStatus is deprecated in v1.19+",
-};
-
-/** What the lab stores for manifests that have it, and does not act on. */
-const unenforcedKinds: Readonly<Record<string, string>> = {
-  "/resourcequotas": "the lab stores ResourceQuotas and does not enforce them",
 };
 
 /** Turns a watch of one object by the old path into one with a field selector on its name. */

@@ -1,14 +1,14 @@
 // The server's own maintenance: aggregated roles, objects of deleted definitions, expiry of events and of old changes.
 import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
-import { aggregatedRules, clusterRoles, rulesOf, serverUser } from "../auth/index.ts";
-import type { ResourceType } from "../schema/contract.ts";
+import { aggregatedRules, clusterRoles, rulesOf } from "../auth/index.ts";
 import type { StoredRecord } from "../store/index.ts";
 import type { ServerParts } from "./context.ts";
 import { cleanupFinalizer, customResourceDefinitionKey, typesOf } from "./custom-resources.ts";
 import { deleteOne } from "./remove.ts";
 import { ApiError } from "./status.ts";
-import type { Writer, WriteIntent } from "./writer.ts";
+import { serverIntent } from "./write.ts";
+import type { Writer } from "./writer.ts";
 
 const eventLifetimeMs = 3_600_000;
 const sweepMs = 60_000;
@@ -90,7 +90,7 @@ export class Upkeep {
       changed = true;
       try {
         await this.#writer.update(
-          intentFor(type, ""),
+          serverIntent(type, ""),
           role.metadata.name ?? "",
           (current) => ({ ...current, rules }),
           true,
@@ -130,7 +130,7 @@ export class Upkeep {
       return { ...secret, data: { ...(secret["data"] as Record<string, string> | undefined), ...data } };
     };
     try {
-      await this.#writer.update(intentFor(type, namespace), name, fill, true);
+      await this.#writer.update(serverIntent(type, namespace), name, fill, true);
     } catch (error) {
       if (!isGone(error))
         log.warn("a token secret could not be filled", { secret: `${namespace}/${name}`, error: String(error) });
@@ -198,7 +198,7 @@ export class Upkeep {
       const collection = store.collection(type.storageKey);
       for (const record of collection.list()) {
         if (record.object.metadata.deletionTimestamp !== undefined) continue;
-        await deleteOne(this.#parts, intentFor(type, record.namespace), record.name, {}).catch((error: unknown) => {
+        await deleteOne(this.#parts, serverIntent(type, record.namespace), record.name, {}).catch((error: unknown) => {
           if (!isGone(error)) throw error;
         });
       }
@@ -211,7 +211,7 @@ export class Upkeep {
       const finalizers = (current.metadata.finalizers ?? []).filter((finalizer) => finalizer !== cleanupFinalizer);
       return { ...current, metadata: { ...current.metadata, finalizers } };
     };
-    await this.#writer.update(intentFor(definitionType, ""), name, release, true);
+    await this.#writer.update(serverIntent(definitionType, ""), name, release, true);
   }
 }
 
@@ -235,18 +235,4 @@ function base64(text: string): string {
 
 function isGone(error: unknown): boolean {
   return error instanceof ApiError && error.reason === "NotFound";
-}
-
-function intentFor(type: ResourceType, namespace: string): WriteIntent {
-  const options = { kind: "UpdateOptions", apiVersion: "meta.k8s.io/v1" } as const;
-  return {
-    user: serverUser,
-    type,
-    namespace,
-    subresource: "",
-    manager: "kube-apiserver",
-    dryRun: false,
-    options,
-    warnings: [],
-  };
 }

@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { UntypedOptions } from "../admission/index.ts";
+import { serverUser } from "../auth/index.ts";
 import { SchemaFault, type ResourceType } from "../schema/contract.ts";
 import { cloneJson, isObject } from "../schema/json.ts";
 import { decodeObject, mediaTypeOf, parseYaml, readBody } from "./body.ts";
@@ -33,6 +34,20 @@ export function intentOf(context: ResourceContext, optionsKind: string, extra: P
     options,
     warnings,
     ...extra,
+  };
+}
+
+/** A write of the server itself. */
+export function serverIntent(type: ResourceType, namespace: string, subresource = ""): WriteIntent {
+  return {
+    user: serverUser,
+    type,
+    namespace,
+    subresource,
+    manager: "kube-apiserver",
+    dryRun: false,
+    options: { kind: "UpdateOptions", apiVersion: "meta.k8s.io/v1" },
+    warnings: [],
   };
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import type { AdmissionRequest, UntypedOptions } from "../admission/index.ts";
+import { checkQuotas, type AdmissionRequest, type UntypedOptions } from "../admission/index.ts";
 import type { User } from "../auth/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { fieldErrors } from "../schema/field-error.ts";
@@ -111,6 +111,7 @@ export class Writer {
     this.#validate(type, object, undefined, "");
     using _hold = type.storageKey === "/services" ? this.#parts.services.allocate(object, undefined) : noHold;
     await admission.validate({ ...request, name: metadata.name ?? "", object });
+    checkQuotas(store, request, object, undefined);
     if (dryRun) return { object, record: undefined, created: true };
     const record = await store.put(type.storageKey, this.#toStorage(type, object), "absent");
     return record === undefined ? undefined : { object, record, created: true };
@@ -168,6 +169,7 @@ export class Writer {
     this.#validate(type, admitted, old, subresource);
     using _hold = type.storageKey === "/services" ? this.#parts.services.allocate(admitted, old) : noHold;
     await admission.validate({ ...request, object: admitted });
+    checkQuotas(store, request, admitted, old);
     if (dryRun) return { object: admitted, record: undefined, created: false };
     if (endsNow(admitted)) return await this.#removeUpdated(intent, oldRecord, admitted);
     const record = await store.put(type.storageKey, this.#toStorage(type, admitted), oldRecord.revision);

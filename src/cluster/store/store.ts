@@ -116,6 +116,17 @@ export class Store {
     return pending.type === "DELETED" ? undefined : pending.record;
   }
 
+  /** The newest states in a namespace, in no order. They may not be durable yet, see {@link durable}. */
+  newest(collection: string, namespace: string): StoredRecord[] {
+    const isHere = ({ record }: ChangeEvent): boolean =>
+      record.collection === collection && record.namespace === namespace;
+    const pending = new Map([...this.#uncommitted.values()].filter(isHere).map((event) => [event.record.name, event]));
+    const settled = this.collection(collection)
+      .list(namespace)
+      .filter(({ name }) => !pending.has(name));
+    return [...settled, ...[...pending.values()].flatMap(({ type, record }) => (type === "DELETED" ? [] : [record]))];
+  }
+
   /** Resolves when that record, as {@link latest} answered it, is durable. */
   async durable(record: StoredRecord): Promise<void> {
     const pending =

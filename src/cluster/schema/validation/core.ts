@@ -9,6 +9,7 @@ import { limitRange } from "./limit-range.ts";
 import { validateLabels } from "../metadata.ts";
 import { checkLabelName, checkSubdomain } from "../names.ts";
 import { portNameProblems } from "./pod-spec.ts";
+import { resourceQuota } from "./resource-quota.ts";
 
 const configKeyPattern = /^[-._a-zA-Z0-9]+$/;
 const dataMaxBytes = 1024 * 1024;
@@ -220,4 +221,5 @@ export const coreValidators: KindValidators = {
   "/persistentvolumeclaims": claim,
   "/events": event,
   "/limitranges": limitRange,
+  "/resourcequotas": resourceQuota,
 };

@@ -1,0 +1,92 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { Quantity } from "../schema/quantity.ts";
+import { amountsOf, podAmounts, podSpecOf, type AmountField, type Amounts } from "./pod-amounts.ts";
+
+export const podsKey = "/pods";
+export const claimsKey = "/persistentvolumeclaims";
+export const servicesKey = "/services";
+
+const one: Quantity = { nanos: 1_000_000_000n, format: "decimal" };
+/** Kinds with a name for quotas from before `count/`. */
+const countedByPlural = new Set(["configmaps", "replicationcontrollers", "resourcequotas", "secrets"]);
+const ofServices = new Set(["services", "services.loadbalancers", "services.nodeports"]);
+const classSuffix = ".storageclass.storage.k8s.io/";
+/** These have a name for quotas without `requests.` too. */
+const plainRequest = /^(cpu|memory|ephemeral-storage|hugepages-.*)$/;
+
+/** The collection whose objects a quota's resource counts. */
+export function collectionOf(resource: string): string {
+  if (resource.startsWith("count/")) {
+    const [, plural = "", group = ""] = /^count\/([^.]*)\.?(.*)$/.exec(resource) ?? [];
+    return `${group}/${plural}`;
+  }
+  if (countedByPlural.has(resource)) return `/${resource}`;
+  if (ofServices.has(resource)) return servicesKey;
+  if (resource === "persistentvolumeclaims" || resource === "requests.storage" || resource.includes(classSuffix))
+    return claimsKey;
+  return podsKey;
+}
+
+/** What an object uses, by the names of quotas' resources. */
+export function usageOf(storageKey: string, object: UntypedObject): Map<string, Quantity> {
+  const slash = storageKey.indexOf("/");
+  const [group, plural] = [storageKey.slice(0, slash), storageKey.slice(slash + 1)];
+  const usage = new Map<string, Quantity>([[`count/${plural}${group === "" ? "" : `.${group}`}`, one]]);
+  if (storageKey === podsKey) addPod(usage, object);
+  else if (storageKey === claimsKey) addClaim(usage, object);
+  else if (storageKey === servicesKey) addService(usage, object);
+  else if (group === "" && countedByPlural.has(plural)) usage.set(plural, one);
+  return usage;
+}
+
+function addPod(usage: Map<string, Quantity>, pod: UntypedObject): void {
+  const { phase } = (pod["status"] ?? {}) as { phase?: string };
+  // A pod that has ended uses no resources, but it is still an object.
+  if (phase === "Succeeded" || phase === "Failed") return;
+  usage.set("pods", one);
+  const spec = podSpecOf(pod);
+  for (const [name, quantity] of quotaNames(podAmounts(spec, "requests"), podAmounts(spec, "limits")))
+    usage.set(name, quantity);
+}
+
+/** Requests and limits by the names of quotas' resources: `cpu` is the same as `requests.cpu`. */
+export function quotaNames(requests: Amounts, limits: Amounts): Map<string, Quantity> {
+  const named = new Map<string, Quantity>();
+  for (const [name, quantity] of requests) {
+    if (plainRequest.test(name)) named.set(name, quantity);
+    named.set(`requests.${name}`, quantity);
+  }
+  for (const [name, quantity] of limits) named.set(`limits.${name}`, quantity);
+  return named;
+}
+
+function addClaim(usage: Map<string, Quantity>, claim: UntypedObject): void {
+  const spec = (claim["spec"] ?? {}) as {
+    storageClassName?: string;
+    resources?: Partial<Record<AmountField, Record<string, string>>>;
+  };
+  const storage = amountsOf(spec.resources?.requests).get("storage");
+  const prefixes = ["", ...(spec.storageClassName === undefined ? [] : [`${spec.storageClassName}${classSuffix}`])];
+  for (const prefix of prefixes) {
+    usage.set(`${prefix}persistentvolumeclaims`, one);
+    if (storage !== undefined) usage.set(`${prefix}requests.storage`, storage);
+  }
+}
+
+function addService(usage: Map<string, Quantity>, service: UntypedObject): void {
+  const {
+    type,
+    ports = [],
+    allocateLoadBalancerNodePorts,
+  } = (service["spec"] ?? {}) as {
+    type?: string;
+    ports?: readonly { nodePort?: number }[];
+    allocateLoadBalancerNodePorts?: boolean;
+  };
+  usage.set("services", one);
+  if (type === "LoadBalancer") usage.set("services.loadbalancers", one);
+  if (type !== "LoadBalancer" && type !== "NodePort") return;
+  const isEach = type === "NodePort" || allocateLoadBalancerNodePorts !== false;
+  const nodePorts = isEach ? ports.length : ports.filter(({ nodePort = 0 }) => nodePort !== 0).length;
+  usage.set("services.nodeports", { nanos: BigInt(nodePorts) * one.nanos, format: "decimal" });
+}
