@@ -51,6 +51,7 @@ export interface ReplicaSet extends KubernetesObject {
     readyReplicas?: number;
     availableReplicas?: number;
     terminatingReplicas?: number;
+    conditions?: Omit<Condition, "observedGeneration">[];
   };
 }
 export const replicaSetKind = defineKind<ReplicaSet>({

@@ -11,8 +11,10 @@ import {
   replicaSetKind,
   serviceAccountKind,
   serviceKind,
+  type Deployment,
   type Pod,
 } from "../../api/kubernetes/index.ts";
+import { defineKind, type KubernetesObject } from "../../api/index.ts";
 import { silentLogger, systemClock, systemRandom } from "../../base/index.ts";
 import { createInformer, createKubeClient, type KubeClient } from "../../kube/index.ts";
 import { ServerHarness } from "../apiserver/server-harness.ts";
@@ -21,6 +23,13 @@ import { addControllers, ControllerContext } from "./index.ts";
 
 const options = { log: silentLogger, clock: systemClock };
 const namespace = "shop";
+const resourceQuotaKind = defineKind<KubernetesObject & { spec?: { hard?: Record<string, string> } }>({
+  group: "",
+  versions: ["v1"],
+  kind: "ResourceQuota",
+  plural: "resourcequotas",
+  namespaced: true,
+});
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 400; tries += 1) {
@@ -56,7 +65,8 @@ function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
   return pods.run(signal);
 }
 
-test("a Deployment rolls out and over behind its Service, its pods are replaced, and its namespace is deleted with its objects", async () => {
+/** Starts an API server with the controllers, the scheduler, and two nodes that the test plays; makes the namespace. */
+async function startCluster(): Promise<{ readonly client: KubeClient; readonly stop: () => Promise<void> }> {
   const harness = await new ServerHarness().start();
   const pem = (path: string): string => readFileSync(path, "utf8");
   const ca = pem(harness.pki.caCertificate);
@@ -95,6 +105,20 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
     "the default account",
     async () => (await client.get(serviceAccountKind, "default", namespace)) !== undefined,
   );
+  return {
+    client,
+    stop: async () => {
+      stop.abort();
+      await running;
+      client.close();
+      metadataClient.close();
+      await harness.remove();
+    },
+  };
+}
+
+test("a Deployment rolls out and over behind its Service, its pods are replaced, and its namespace is deleted with its objects", async () => {
+  const { client, stop } = await startCluster();
   const labels = { app: "web" };
   const template = { metadata: { labels }, spec: { containers: [{ name: "app", image: "web:1" }] } };
   await client.create(deploymentKind, {
@@ -146,9 +170,34 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
   await client.delete(namespaceKind, namespace);
   await until("the namespace is gone", async () => (await client.get(namespaceKind, namespace)) === undefined);
   assert.deepEqual(await pods(), []);
-  stop.abort();
-  await running;
-  client.close();
-  metadataClient.close();
-  await harness.remove();
+  await stop();
+});
+
+test("a Deployment says that a quota holds its pods back, and goes on when there is room", async (context) => {
+  const { client, stop } = await startCluster();
+  context.after(stop);
+  const quota = { metadata: { name: "few", namespace }, spec: { hard: { pods: "1" } } };
+  await client.create(resourceQuotaKind, quota);
+  const labels = { app: "web" };
+  await client.create(deploymentKind, {
+    metadata: { name: "web", namespace },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [{ name: "app", image: "web:1" }] } },
+    },
+  });
+  const deployment = async (): Promise<Deployment["status"]> =>
+    (await client.get(deploymentKind, "web", namespace))?.status;
+  const failure = (status: Deployment["status"]): NonNullable<NonNullable<Deployment["status"]>["conditions"]> =>
+    (status?.conditions ?? []).filter(({ type }) => type === "ReplicaFailure");
+  await until("refused", async () => failure(await deployment()).length === 1);
+  const [{ reason, message } = { reason: "", message: "" }] = failure(await deployment());
+  assert.equal(reason, "FailedCreate");
+  assert.match(message, /exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1/);
+  await client.patchMerge(resourceQuotaKind, "few", namespace, { spec: { hard: { pods: "2" } } });
+  await until("rolled out", async () => {
+    const status = await deployment();
+    return status?.availableReplicas === 2 && failure(status).length === 0;
+  });
 });

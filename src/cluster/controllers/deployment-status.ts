@@ -55,8 +55,12 @@ export function deploymentStatus(inputs: StatusInputs): StatusDecision {
     enough ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
     enough ? "Deployment has minimum availability." : "Deployment does not have minimum availability.",
   );
-  if (inputs.failure === undefined) conditions.remove("ReplicaFailure");
-  else conditions.set("ReplicaFailure", "True", "FailedCreate", inputs.failure);
+  const failure =
+    inputs.failure === undefined
+      ? all.flatMap((set) => set.status?.conditions ?? []).find(({ type }) => type === "ReplicaFailure")
+      : { reason: "FailedCreate", message: inputs.failure };
+  if (failure === undefined) conditions.remove("ReplicaFailure");
+  else conditions.set("ReplicaFailure", "True", failure.reason ?? "", failure.message ?? "");
   const lookAgainMs = setProgressing(conditions, inputs, counts, complete);
   return { status: { ...counts, conditions: conditions.list() }, complete, lookAgainMs };
 }

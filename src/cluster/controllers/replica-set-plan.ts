@@ -46,6 +46,20 @@ export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], now
   };
 }
 
+type ReplicaSetConditions = NonNullable<NonNullable<ReplicaSet["status"]>["conditions"]>;
+
+/** The conditions after a try to create or remove pods. As upstream, the first failure stays until a try succeeds. */
+export function conditionsAfter(
+  { status }: ReplicaSet,
+  failure: { readonly reason: "FailedCreate" | "FailedDelete"; readonly message: string } | undefined,
+  now: string,
+): ReplicaSetConditions {
+  const { conditions = [] } = status ?? {};
+  if (failure === undefined) return conditions.filter(({ type }) => type !== "ReplicaFailure");
+  if (conditions.some(({ type }) => type === "ReplicaFailure")) return conditions;
+  return [...conditions, { type: "ReplicaFailure", status: "True", ...failure, lastTransitionTime: now }];
+}
+
 const deletionCost = "controller.kubernetes.io/pod-deletion-cost";
 
 /**

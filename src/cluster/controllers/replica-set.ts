@@ -1,16 +1,21 @@
-import { jsonEqual } from "../../base/index.ts";
+import { jsonEqual, messageOf } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
 import { podKind, replicaSetKind, type Pod, type ReplicaSet } from "../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
 import { enqueueControllerOn, enqueueOn, type ControllerContext } from "./controller.ts";
 import { PodControl } from "./pod-control.ts";
 import { podFrom, randomSuffix } from "./pod-template.ts";
-import { planReplicaSet } from "./replica-set-plan.ts";
+import { conditionsAfter, planReplicaSet, type ReplicaSetPlan } from "./replica-set-plan.ts";
 import { matchesLabelSelector } from "../../api/index.ts";
 import { controllerOf } from "../../kube/index.ts";
 
 /** The server appends five letters to generated names, and the result must fit into a DNS label. */
 const maxNamePrefix = 57;
+
+function failureOf(plan: ReplicaSetPlan, error: unknown): Parameters<typeof conditionsAfter>[1] {
+  if (error === undefined) return undefined;
+  return { reason: plan.create > 0 ? "FailedCreate" : "FailedDelete", message: messageOf(error) };
+}
 
 export function addReplicaSetController(context: ControllerContext): void {
   const sets = context.view(replicaSetKind);
@@ -28,7 +33,9 @@ export function addReplicaSetController(context: ControllerContext): void {
     } catch (error) {
       failure = error;
     }
-    await writeStatus(set, plan.status);
+    const conditions = conditionsAfter(set, failureOf(plan, failure), context.now());
+    const isEmpty = conditions.length === 0 && set.status?.conditions === undefined;
+    await writeStatus(set, isEmpty ? plan.status : { ...plan.status, conditions });
     if (failure !== undefined) throw failure;
     return plan.lookAgainMs;
   });
