@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { ImageCatalogue } from "./image-catalogue.ts";
 import { parseImageReference } from "./image-reference.ts";
 import { parseImageCatalogue } from "./parse-catalogue.ts";
@@ -13,14 +13,25 @@ const builtIn = parseImageCatalogue(
   "manifests/images.yaml",
 );
 
+const directories: string[] = [];
+after(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+
+function newDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "serin-images-"));
+  directories.push(directory);
+  return directory;
+}
+
 function newState(): string {
-  const state = mkdtempSync(join(tmpdir(), "serin-state-"));
+  const state = newDirectory();
   writeOwnRelease(state, { version: "1.0.0", root: "/release", nodeModules: undefined });
   return state;
 }
 
 function newTree(version: string): string {
-  const tree = mkdtempSync(join(tmpdir(), "serin-tree-"));
+  const tree = newDirectory();
   for (const directory of ["bin", "src"]) mkdirSync(join(tree, directory));
   writeFileSync(join(tree, "bin/serin"), "#!/bin/sh\n");
   writeFileSync(join(tree, "package.json"), JSON.stringify({ version }));
@@ -75,7 +86,7 @@ test("images of busybox and its like bring its applets, also for an entry of the
 });
 
 test("a user's program that containers cannot see is refused, and the message says where to put it", async () => {
-  const state = mkdtempSync(join(tmpdir(), "serin-state-"));
+  const state = newDirectory();
   const tree = newTree("1.0.0");
   writeOwnRelease(state, { version: "1.0.0", root: tree, nodeModules: undefined });
   const elsewhere = newTree("2.0.0");

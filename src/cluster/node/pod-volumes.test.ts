@@ -6,13 +6,14 @@ import {
   mkdtempSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import type {
   ConfigMap,
   PersistentVolume,
@@ -25,6 +26,11 @@ import { systemClock } from "../../base/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
 import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
 
+const roots: string[] = [];
+after(() => {
+  for (const root of roots) rmSync(root, { recursive: true, force: true });
+});
+
 function setUp(
   volumes: Volume[],
   objects: {
@@ -35,6 +41,7 @@ function setUp(
   } = {},
 ): { volumes: PodVolumes; sources: VolumeSources; root: string; tokens: string[] } {
   const root = mkdtempSync(join(tmpdir(), "serin-volumes-"));
+  roots.push(root);
   const pod: Pod = {
     metadata: { name: "p", namespace: "n", uid: "u", labels: { app: "web" } },
     spec: { containers: [], volumes },
