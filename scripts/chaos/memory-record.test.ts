@@ -6,7 +6,8 @@ const hourMs = 3_600_000;
 
 function grows(kibAt: (atMs: number) => number, everyMs = 5_000, forMs = hourMs): boolean | undefined {
   const record = new MemoryRecord();
-  for (let atMs = 0; atMs < forMs; atMs += everyMs) record.add("pilot", { atMs, kib: kibAt(atMs) });
+  for (let atMs = 0; atMs < forMs; atMs += everyMs)
+    record.add("pilot", { pid: 1, atMs, ageMs: atMs, kib: kibAt(atMs) });
   return record.compare(0, forMs)[0]?.grows;
 }
 
@@ -32,6 +33,44 @@ test("memory of the start-up, in the first quarter, is not growth; a short run o
   );
   assert.equal(
     grows((atMs) => atMs, 5_000, hourMs / 4),
+    false,
+  );
+});
+
+/** Processes that are killed one after the other, as old as {@link livesMs} tells for each moment. */
+function growsWithKills(livesMs: (atMs: number) => number, kibAt: (ageMs: number, atMs: number) => number): boolean {
+  const record = new MemoryRecord();
+  let [pid, bornMs] = [1, 0];
+  for (let atMs = 0; atMs < hourMs; atMs += 5_000) {
+    if (atMs - bornMs > livesMs(atMs)) [pid, bornMs] = [pid + 1, atMs];
+    if (atMs - bornMs >= 60_000)
+      record.add("node", { pid, atMs, ageMs: atMs - bornMs, kib: kibAt(atMs - bornMs, atMs) });
+  }
+  return record.compare(0, hourMs)[0]?.grows ?? false;
+}
+
+test("processes of the last quarter may be older, and so larger, than those of the second", () => {
+  const livesMs = (atMs: number): number => (atMs < hourMs / 2 ? 150_000 : 600_000);
+  const filling = (ageMs: number): number => 70_000 + ageMs / 20;
+  assert.equal(growsWithKills(livesMs, filling), false);
+  assert.equal(
+    growsWithKills(livesMs, (ageMs, atMs) => filling(ageMs) + (15_000 * atMs) / hourMs),
+    true,
+    "at the same age they are larger: what they hold has grown",
+  );
+});
+
+test("processes that differ from each other by more than the growth show none", () => {
+  let seed = 1;
+  const sizes = new Map<number, number>();
+  const sizeOf = (ageMs: number, atMs: number): number => {
+    const born = atMs - ageMs;
+    seed = (seed * 16_807) % 2_147_483_647;
+    if (!sizes.has(born)) sizes.set(born, 60_000 + (seed % 60_000));
+    return (sizes.get(born) ?? 0) * (atMs > hourMs / 2 ? 1.06 : 1);
+  };
+  assert.equal(
+    growsWithKills(() => 200_000, sizeOf),
     false,
   );
 });

@@ -10,8 +10,16 @@ const minQuarterMs = 300_000;
 const minLooks = 20;
 const maxLooks = 20_000;
 
-interface Look {
+/** Ages of one band differ by at most this factor. */
+const ageBandFactor = 1.25;
+/** Growth within this many standard errors may be chance. */
+const sureErrors = 2;
+
+export interface Look {
+  readonly pid: number;
   readonly atMs: number;
+  /** Since the process was first seen. */
+  readonly ageMs: number;
   readonly kib: number;
 }
 
@@ -23,10 +31,16 @@ export interface MemoryOfRole {
    */
   readonly secondKib?: number;
   readonly lastKib?: number;
+  /**
+   * The memory in the last quarter divided by that in the second, of processes of the same age. A role whose processes
+   * all lived through both quarters has no such ages, and is compared as it is.
+   */
+  readonly ratio?: number;
   /** Also false when the quarters are too short for a decision. */
   readonly grows: boolean;
 }
 
+/** A process that the run itself kills is young, and a young heap still fills: so ages must be the same to compare. */
 export class MemoryRecord {
   readonly #looks = new Map<string, Look[]>();
   readonly #seenSinceMs = new Map<number, number>();
@@ -38,8 +52,9 @@ export class MemoryRecord {
       if (role === undefined) continue;
       const sinceMs = this.#seenSinceMs.get(pid) ?? nowMs;
       this.#seenSinceMs.set(pid, sinceMs);
-      const kib = nowMs - sinceMs < grownUpMs ? undefined : residentKib(pid);
-      if (kib !== undefined) this.add(role, { atMs: nowMs, kib });
+      const ageMs = nowMs - sinceMs;
+      const kib = ageMs < grownUpMs ? undefined : residentKib(pid);
+      if (kib !== undefined) this.add(role, { pid, atMs: nowMs, ageMs, kib });
     }
     const alive = new Set(processes.map(({ pid }) => pid));
     for (const pid of this.#seenSinceMs.keys()) if (!alive.has(pid)) this.#seenSinceMs.delete(pid);
@@ -60,16 +75,54 @@ export class MemoryRecord {
     };
     return [...this.#looks].map(([role, looks]) => {
       const [second, last] = [looksOf(looks, 1), looksOf(looks, 3)];
-      const [secondKib, lastKib] = [meanKib(second), meanKib(last)];
-      if (secondKib === undefined || lastKib === undefined) return { role, grows: false };
+      if (second.length === 0 || last.length === 0) return { role, grows: false };
+      const { ratio, error } = growthOf(second, last);
       const enough = quarterMs >= minQuarterMs && Math.min(second.length, last.length) >= minLooks;
-      return { role, secondKib, lastKib, grows: enough && lastKib > secondKib * allowedGrowth };
+      const grows = enough && ratio > allowedGrowth && ratio - 1 > sureErrors * error;
+      return { role, secondKib: meanKib(second), lastKib: meanKib(last), ratio, grows };
     });
   }
 }
 
-function meanKib(looks: readonly Look[]): number | undefined {
-  return looks.length === 0 ? undefined : looks.reduce((sum, { kib }) => sum + kib, 0) / looks.length;
+interface Growth {
+  readonly ratio: number;
+  /** The standard error of the ratio, as far as several processes tell it. */
+  readonly error: number;
+}
+
+function growthOf(second: readonly Look[], last: readonly Look[]): Growth {
+  const [bandsBefore, bandsAfter] = [second, last].map((looks) => Map.groupBy(looks, ageBand));
+  const shared = [...(bandsBefore?.keys() ?? [])].filter((band) => bandsAfter?.has(band) === true);
+  // Of each band, what is usual in the second quarter: processes of different ages become comparable.
+  const usual = new Map(shared.map((band) => [band, meanKib(bandsBefore?.get(band) ?? [])]));
+  const inBands = (looks: readonly Look[]): readonly Look[] => looks.filter((look) => usual.has(ageBand(look)));
+  if (Math.min(inBands(second).length, inBands(last).length) < minLooks)
+    return { ratio: meanKib(last) / meanKib(second), error: 0 };
+  const ofProcesses = (looks: readonly Look[]): number[] =>
+    [...Map.groupBy(inBands(looks), ({ pid }) => pid).values()].map((own) =>
+      mean(own.map((look) => look.kib / (usual.get(ageBand(look)) ?? look.kib))),
+    );
+  const [before, after] = [ofProcesses(second), ofProcesses(last)];
+  return { ratio: mean(after) / mean(before), error: Math.hypot(standardError(before), standardError(after)) };
+}
+
+function ageBand({ ageMs }: Look): number {
+  return Math.floor(Math.log(Math.max(ageMs, 1)) / Math.log(ageBandFactor));
+}
+
+function meanKib(looks: readonly Look[]): number {
+  return mean(looks.map(({ kib }) => kib));
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function standardError(values: readonly number[]): number {
+  if (values.length < 2) return 0;
+  const average = mean(values);
+  const squares = values.reduce((sum, value) => sum + (value - average) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
 function roleOf(words: readonly string[]): string | undefined {

@@ -84,8 +84,9 @@ export function summarise(found: Found): { readonly summary: Summary; readonly p
   return { summary, problems };
 }
 
-export function describeMemory({ role, secondKib = 0, lastKib = 0 }: MemoryOfRole): string {
-  return `memory of a ${role}: ${mib(secondKib)} in the second quarter, ${mib(lastKib)} in the last one`;
+export function describeMemory({ role, secondKib = 0, lastKib = 0, ratio }: MemoryOfRole): string {
+  const growth = ratio === undefined ? "" : `, ${ratio.toFixed(2)} times at the same age`;
+  return `memory of a ${role}: ${mib(secondKib)} in the second quarter, ${mib(lastKib)} in the last one${growth}`;
 }
 
 export function describeFailure(
