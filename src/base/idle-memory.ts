@@ -17,9 +17,9 @@ export const unhurriedShare = 0.5;
 const worthBytes = 6 * 1024 * 1024;
 
 /**
- * Gives back the memory that a start, or a burst of work, has left behind. The collector of its own accord only acts
- * when more is asked for, which an idle process never does; and many such processes run side by side.
- * `busiestShare` of the time is the most that it may be at work. Disposing it ends it; it keeps no process alive.
+ * Gives back the memory that a start, or a burst of work, has left behind. V8 collects garbage when a process allocates,
+ * and an idle process does not. The collection waits until the process has worked for at most `busiestShare` of the
+ * last seconds. Ends when disposed. Does not keep the process alive.
  */
 export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   let collect: Collect | undefined;
@@ -33,7 +33,7 @@ export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
     collect ??= exposedCollector();
     collect({ type: "major", execution: "sync", flavor: "last-resort" });
     heapBytes = process.memoryUsage().heapTotal;
-    // A collection is no work of the process.
+    // The collection itself does not count as work.
     seen = performance.eventLoopUtilization();
   }, lookMs);
   timer.unref();
