@@ -52,3 +52,16 @@ test("a process that is asked to end does so when its work is done, even with an
   clearTimeout(limit);
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
 });
+
+test("the preStop hook of a sidecar leaves a file where its proxy watches for one, without a Node", () => {
+  const program = join(import.meta.dirname, "../../bin/serin");
+  const script = `
+    mount -t tmpfs none /etc && mkdir -p /etc/istio/proxy/orders
+    # A Node that the script would start fails.
+    SERIN_FROM_SOURCE=1 NODE_OPTIONS=--no-such-option "$0" request --debug-port=15020 POST drain
+    ls /etc/istio/proxy/orders`;
+  assert.equal(
+    execFileSync("unshare", ["--mount", "sh", "-euc", script, program], { encoding: "utf8" }).trim(),
+    "drain",
+  );
+});

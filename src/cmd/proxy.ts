@@ -6,6 +6,7 @@ import { machineBounds, workerCount } from "../base/worker-count/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
 import {
+  podEndFolder,
   Proxy,
   randomUuids,
   readSettings,
@@ -65,6 +66,7 @@ export async function run(context: RoleContext): Promise<number> {
     logThreshold,
     clock: systemClock,
     random: systemRandom,
+    ...(settings.role === "sidecar" ? { podEndFolder } : {}),
     quit: () => void process.kill(process.pid, "SIGTERM"),
     ...(workers.count === 1 ? {} : { serve: await serveBy(workers.count) }),
   });

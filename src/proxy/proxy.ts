@@ -27,6 +27,7 @@ import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
 import { mergedMetricsRoute, metricsRoutes } from "./agent/merged-metrics.ts";
+import { followPodEnd } from "./agent/pod-end-folder.ts";
 import { watchWorkloadHealth } from "./agent/workload-health.ts";
 import { DataPath, type DataPathOptions } from "./data-path.ts";
 import type { DnsCapture } from "./dns-capture/index.ts";
@@ -52,6 +53,8 @@ export interface ProxyOptions {
   readonly logThreshold?: LogThreshold;
   readonly clock: Clock;
   readonly random: Random;
+  /** Where the pod's preStop hook leaves a file, see {@link followPodEnd}. If absent, the hook sends a request. */
+  readonly podEndFolder?: string;
   /** Ends this process like a signal. */
   readonly quit: () => void;
   /** Creates the part that serves requests. If absent, a {@link DataPath} in this thread. */
@@ -138,6 +141,7 @@ export class Proxy {
       this.#followRoots(ended.signal),
       this.#followRevocations(ended.signal),
       this.#tellHealth(ended.signal),
+      this.#followPodEnd(ended.signal),
     ];
     this.#certificates.prefetch(this.#identity);
     this.#serving.start();
@@ -174,6 +178,18 @@ export class Proxy {
       { path, readFile, revocations: this.#revocations, optional: true, clock, log: log.scoped("identity") },
       signal,
     );
+  }
+
+  async #followPodEnd(signal: AbortSignal): Promise<void> {
+    const { podEndFolder: folder, log } = this.#options;
+    if (folder !== undefined) await followPodEnd({ folder, onPodEnd: () => this.#drainForPodEnd(), log }, signal);
+  }
+
+  #drainForPodEnd(): void {
+    if (this.#podEnds) return;
+    this.#podEnds = true;
+    this.#serving.drain(this.#options.settings.role === "sidecar");
+    this.#serving.closeUnused();
   }
 
   async #tellHealth(signal: AbortSignal): Promise<void> {
@@ -265,13 +281,7 @@ export class Proxy {
         ...told.status,
         "/healthz/ready": ready,
         "/quitquitquit": inPod(onPost(quit)),
-        "/drain": inPod(
-          onPost(() => {
-            this.#podEnds = true;
-            this.#serving.drain(settings.role === "sidecar");
-            this.#serving.closeUnused();
-          }),
-        ),
+        "/drain": inPod(onPost(() => this.#drainForPodEnd())),
       }),
       everywhere(settings.ports.envoyStats, told.envoy),
       everywhere(settings.ports.readiness, { "/healthz/ready": ready }),

@@ -23,6 +23,7 @@ export interface TestProxyOptions {
   readonly workers?: number;
   /** Replaces the part that serves requests, instead of {@link workers}. */
   readonly serve?: NonNullable<ProxyOptions["serve"]>;
+  readonly podEndFolder?: string;
   /** The clock of a proxy without workers, which have their own. */
   readonly clock?: Clock;
 }
@@ -74,6 +75,7 @@ export class TestProxy implements AsyncDisposable {
       log: createLogger({ scope: name, level: "debug", write: (line) => void this.log.push(line) }),
       clock: options.clock ?? systemClock,
       random: seededRandom(3),
+      ...(options.podEndFolder === undefined ? {} : { podEndFolder: options.podEndFolder }),
       quit: () => this.shutdown.request("quit"),
       ...(options.serve === undefined ? servingOf(options.workers) : { serve: options.serve }),
     });

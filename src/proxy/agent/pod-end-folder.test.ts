@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { createLogger } from "../../base/index.ts";
+import { eventually } from "../testing/harness.ts";
+import { followPodEnd } from "./pod-end-folder.ts";
+
+function parentFolder(t: TestContext): string {
+  const parent = mkdtempSync(join(tmpdir(), "serin-"));
+  t.after(() => rmSync(parent, { recursive: true, force: true }));
+  return parent;
+}
+
+const log = createLogger({ scope: "test", level: "error" });
+
+test("a proxy is told once the file appears, and leaves no folder behind", async (t) => {
+  const folder = join(parentFolder(t), "orders");
+  const end = new AbortController();
+  let told = 0;
+  const followed = followPodEnd({ folder, onPodEnd: () => void (told += 1), log }, end.signal);
+  await eventually(() => existsSync(folder));
+  writeFileSync(join(folder, "another"), "");
+  writeFileSync(join(folder, "drain"), "");
+  await eventually(() => told > 0);
+  end.abort();
+  await followed;
+  assert.equal(existsSync(folder), false);
+});
+
+test("an order to the container before this one has no effect", async (t) => {
+  const folder = join(parentFolder(t), "orders");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "drain"), "");
+  const end = new AbortController();
+  let told = 0;
+  const followed = followPodEnd({ folder, onPodEnd: () => void (told += 1), log }, end.signal);
+  await eventually(() => existsSync(folder) && !existsSync(join(folder, "drain")));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  end.abort();
+  await followed;
+  assert.equal(told, 0);
+});
+
+test("without the pod's volume there is no folder, so that the hook sends a request", async (t) => {
+  const folder = join(parentFolder(t), "absent", "orders");
+  await followPodEnd({ folder, onPodEnd: () => undefined, log }, new AbortController().signal);
+  assert.equal(existsSync(folder), false);
+});
