@@ -9,7 +9,7 @@ import {
   type Readiness,
 } from "../base/index.ts";
 import { listenTcp, secureServer, streamDuplex, type ByteStream, type TlsContextSource } from "../net/index.ts";
-import { prometheusContentType } from "../telemetry/index.ts";
+import { prometheusContentType, type FamilyNames } from "../telemetry/index.ts";
 
 // An import would load every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).
 const { createServer } = process.getBuiltinModule("node:http");
@@ -94,9 +94,19 @@ export function readinessRoute(readiness: Readiness): EndpointRoute {
       : { status: 503, body: `not ready, pending: ${readiness.pending().join(", ")}\n` };
 }
 
-/** The registry in Prometheus' text format. */
-export function metricsRoute(text: () => string | Promise<string>): EndpointRoute {
-  return async () => ({ status: 200, contentType: prometheusContentType, body: await text() });
+/** A registry in Prometheus' text format, whole or the families that the scraper names. */
+export function metricsRoute(text: (names: FamilyNames) => string | Promise<string>): EndpointRoute {
+  return async (_request, url) => ({
+    status: 200,
+    contentType: prometheusContentType,
+    body: await text(namesAsked(url)),
+  });
+}
+
+/** The families that a scraper names by `name[]=…`, as Prometheus' own HTTP handler reads them (client_golang, promhttp). */
+export function namesAsked({ searchParams }: URL): FamilyNames {
+  const names = searchParams.getAll("name[]");
+  return names.length === 0 ? undefined : new Set(names);
 }
 
 export function jsonRoute(value: () => unknown): EndpointRoute {

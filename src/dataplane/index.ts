@@ -18,6 +18,7 @@ export {
   listenHttp,
   listenSecureHttp,
   metricsRoute,
+  namesAsked,
   readinessRoute,
   type EndpointAnswer,
   type EndpointRoute,

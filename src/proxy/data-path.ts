@@ -7,7 +7,7 @@ import {
   type XdsClient,
   type XdsSubscription,
 } from "../dataplane/index.ts";
-import { AccessLog, fileSink, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
+import { AccessLog, fileSink, renderPrometheus, type FamilyNames, type MetricsRegistry } from "../telemetry/index.ts";
 import { formatBaggage } from "../wire/hbone/index.ts";
 import type { CallCluster } from "./terms/call-cluster.ts";
 import { FilterStatistics } from "./terms/filter-statistics.ts";
@@ -239,8 +239,8 @@ export class DataPath implements Serving {
     return Promise.resolve(this.#stats.statistics());
   }
 
-  metrics(): Promise<string> {
-    return Promise.resolve(renderPrometheus(this.#options.registry));
+  metrics(names?: FamilyNames): Promise<string> {
+    return Promise.resolve(renderPrometheus(this.#options.registry, names));
   }
 
   #loadModules(statistics: FilterStatistics, callCluster: CallCluster): Promise<ModuleHost> {

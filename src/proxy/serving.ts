@@ -1,5 +1,6 @@
 import type { EndpointAnswer, WorkloadCertificate, XdsClient, XdsSubscription } from "../dataplane/index.ts";
 import type { LogLevel } from "../base/index.ts";
+import type { FamilyNames } from "../telemetry/index.ts";
 
 /** The state of the part that serves requests. */
 export interface ServingStatus {
@@ -48,8 +49,8 @@ export interface Serving {
   answer(target: string): EndpointAnswer | Promise<EndpointAnswer>;
   clusters(): Promise<readonly ClusterStatus[]>;
   statistics(): Promise<readonly Statistic[]>;
-  /** All metrics of the process, in Prometheus' text format. */
-  metrics(): Promise<string>;
+  /** The metrics of the process in Prometheus' text format: all, or these families. */
+  metrics(names?: FamilyNames): Promise<string>;
 }
 
 /** An endpoint of a cluster, with its counters. */

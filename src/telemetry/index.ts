@@ -9,12 +9,19 @@ export {
   type MetricsRegistryOptions,
   type MetricType,
 } from "./metrics-registry.ts";
-export { parsePrometheus, readSampleText, type PrometheusSample, type PrometheusScrape } from "./parse-prometheus.ts";
+export {
+  familyOfSample,
+  parsePrometheus,
+  readSampleText,
+  type PrometheusSample,
+  type PrometheusScrape,
+} from "./parse-prometheus.ts";
 export { addProcessMetrics } from "./process-metrics.ts";
 export {
   prometheusContentType,
   renderPrometheus,
   renderSnapshot,
   snapshotOf,
+  type FamilyNames,
   type FamilySnapshot,
 } from "./render-prometheus.ts";

@@ -1,4 +1,5 @@
 import { userError } from "../base/index.ts";
+import type { FamilyNames } from "./render-prometheus.ts";
 
 /**
  * One line of a scrape. The parts of a histogram have the names `<name>_bucket` (with `le`), `<name>_sum` and
@@ -20,9 +21,10 @@ export interface PrometheusScrape {
 
 /**
  * Parses Prometheus' text format 0.0.4, with quoted names as well, and the sample lines of OpenMetrics without their
- * exemplars. Throws a user error with the line number if a line is neither a comment nor a sample.
+ * exemplars. Throws a user error with the line number if a line is neither a comment nor a sample. With `names`, skips
+ * the samples of other families, which costs little.
  */
-export function parsePrometheus(text: string): PrometheusScrape {
+export function parsePrometheus(text: string, names?: FamilyNames): PrometheusScrape {
   const samples: PrometheusSample[] = [];
   const types = new Map<string, string>();
   let lineNumber = 0;
@@ -35,9 +37,15 @@ export function parsePrometheus(text: string): PrometheusScrape {
       if (type !== null) types.set(type[2] ?? unescapeLabel(type[1] ?? ""), type[3] ?? "");
       continue;
     }
+    if (names !== undefined && !names.has(familyOfSample(nameAtStart.exec(line)?.[0] ?? "", names))) continue;
     samples.push(parseSample(line, lineNumber));
   }
   return { samples, types };
+}
+
+/** The family of a sample: without the suffix of a histogram's part, unless a family in `names` ends in it. */
+export function familyOfSample(name: string, names: ReadonlySet<string>): string {
+  return names.has(name) ? name : name.replace(partOfHistogram, "");
 }
 
 /** The parts of a sample's line: name and labels, the value, and the timestamp. Without an exemplar. */
@@ -70,6 +78,7 @@ export function readSampleText(line: string, lineNumber: number): SampleText {
   return { name, labels, head: line.slice(0, at).trimEnd(), value, timestamp };
 }
 
+const partOfHistogram = /_(?:bucket|sum|count)$/;
 const nameAtStart = /^[a-zA-Z_:][a-zA-Z0-9_:]*/;
 
 function parseSample(line: string, lineNumber: number): PrometheusSample {
@@ -77,6 +86,11 @@ function parseSample(line: string, lineNumber: number): PrometheusSample {
   const value = parseValue(text) ?? NaN;
   return timestamp === undefined ? { name, labels, value } : { name, labels, value, timestampMs: Number(timestamp) };
 }
+
+// Made once: a scrape has thousands of lines.
+const label = /\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)+)")\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,|(?=\}))/y;
+const quoted = /\s*"((?:[^"\\]|\\.)+)"\s*(,|(?=\}))/y;
+const close = /\s*\}/y;
 
 /**
  * A name with characters outside the older set is quoted: a label's name before its `=`, and the metric's name as the
@@ -88,9 +102,6 @@ function parseLabels(
   lineNumber: number,
 ): { labels: Record<string, string>; quotedName: string | undefined; end: number } {
   const labels: Record<string, string> = {};
-  const one = /\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)+)")\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,|(?=\}))/y;
-  const quoted = /\s*"((?:[^"\\]|\\.)+)"\s*(,|(?=\}))/y;
-  const close = /\s*\}/y;
   let at = start;
   let quotedName: string | undefined;
   quoted.lastIndex = at;
@@ -102,11 +113,11 @@ function parseLabels(
   for (;;) {
     close.lastIndex = at;
     if (close.test(line)) return { labels, quotedName, end: close.lastIndex };
-    one.lastIndex = at;
-    const match = one.exec(line);
+    label.lastIndex = at;
+    const match = label.exec(line);
     if (match === null) throw bad(lineNumber, 'labels as name="value", closed by }', line);
     labels[match[1] ?? unescapeLabel(match[2] ?? "")] = unescapeLabel(match[3] ?? "");
-    at = one.lastIndex;
+    at = label.lastIndex;
   }
 }
 

@@ -3,16 +3,23 @@ import { Histogram, type MetricsRegistry, type MetricType } from "./metrics-regi
 /** The content type of {@link renderPrometheus}. */
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
+/**
+ * The metrics that a scraper asks for, by the names of their families: a histogram's without `_bucket`, `_sum` and
+ * `_count`. Undefined if it asks for all of them.
+ */
+export type FamilyNames = ReadonlySet<string> | undefined;
+
 /** Renders the registry in Prometheus' text format 0.0.4. Omits metrics without series. */
-export function renderPrometheus(registry: MetricsRegistry): string {
-  return renderSnapshot(snapshotOf(registry));
+export function renderPrometheus(registry: MetricsRegistry, names?: FamilyNames): string {
+  return renderSnapshot(snapshotOf(registry, names));
 }
 
 /** Renders metrics in the order of their names, like {@link renderPrometheus}. */
-export function renderSnapshot(families: readonly FamilySnapshot[]): string {
+export function renderSnapshot(families: readonly FamilySnapshot[], names?: FamilyNames): string {
   const lines: string[] = [];
   let last = "";
   for (const family of families) {
+    if (names?.has(family.name) === false) continue;
     if (family.name !== last)
       lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`, `# TYPE ${family.name} ${family.type}`);
     last = family.name;
@@ -94,10 +101,10 @@ export interface FamilySnapshot {
 }
 
 /** The registry's metrics that have series, in the order of their names. */
-export function snapshotOf(registry: MetricsRegistry): FamilySnapshot[] {
+export function snapshotOf(registry: MetricsRegistry, names?: FamilyNames): FamilySnapshot[] {
   const families: FamilySnapshot[] = [];
   for (const family of registry.families()) {
-    if (family.isEmpty) continue;
+    if (family.isEmpty || names?.has(family.name) === false) continue;
     const { name, help, type, labelNames } = family;
     let bounds: Float64Array | undefined;
     const series: SeriesSnapshot[] = [];

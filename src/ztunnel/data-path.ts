@@ -1,6 +1,6 @@
 import type { Clock, Logger, LogLevel, Random } from "../base/index.ts";
 import { ConnectionTracker, type CertificateSource, type TrackedConnection } from "../dataplane/tunnels/index.ts";
-import { renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
+import { renderPrometheus, type FamilyNames, type MetricsRegistry } from "../telemetry/index.ts";
 import { formatAuthority } from "../wire/hbone/index.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import { DnsMetrics } from "./dns/dns-metrics.ts";
@@ -120,8 +120,8 @@ export class DataPath implements Serving {
     );
   }
 
-  metrics(): Promise<string> {
-    return Promise.resolve(renderPrometheus(this.#options.registry));
+  metrics(names?: FamilyNames): Promise<string> {
+    return Promise.resolve(renderPrometheus(this.#options.registry, names));
   }
 
   drain(): void {

@@ -1,4 +1,5 @@
 import type { LogLevel } from "../base/index.ts";
+import type { FamilyNames } from "../telemetry/index.ts";
 import type { MeshChange } from "./state/mesh-change.ts";
 import type { MeshState } from "./state/mesh-state.ts";
 import type { WorkloadInfo } from "./state/model.ts";
@@ -35,8 +36,8 @@ export interface Serving extends ServedPods {
   setLogLevel(level: LogLevel): void;
   connections(): Promise<readonly ConnectionEntry[]>;
   pods(): Promise<readonly PodEntry[]>;
-  /** The metrics in Prometheus' text format. */
-  metrics(): Promise<string>;
+  /** The metrics in Prometheus' text format: all, or these families. */
+  metrics(names?: FamilyNames): Promise<string>;
   /** Stops accepting for all pods. Live connections continue. */
   drain(): void;
   /** Resolves when no connection is open. */

@@ -198,7 +198,7 @@ export class Ztunnel {
 
   async #listen(serving: Serving): Promise<readonly HttpEndpoint[]> {
     const { config, clock, logThreshold } = this.#options;
-    const metrics = metricsRoute(async () => await serving.metrics());
+    const metrics = metricsRoute(async (names) => await serving.metrics(names));
     const admin = { config, certificates: this.#certificates, serving };
     const threshold: LogThreshold = {
       get level() {

@@ -74,7 +74,7 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
 
 /** All metrics in Prometheus' text format. */
 export function servingMetricsRoute(serving: Serving): EndpointRoute {
-  return metricsRoute(async () => await serving.metrics());
+  return metricsRoute(async (names) => await serving.metrics(names));
 }
 
 function serverInfo({ settings, serving, startedMs, nowMs }: AdminSources, state: string): unknown {

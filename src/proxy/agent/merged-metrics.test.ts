@@ -13,18 +13,18 @@ registry.gauge("process_resident_memory_bytes", "Of the proxy.").labels().set(1)
 const said: string[] = [];
 
 /** The value of each metric without labels, after one scrape of an application that answers so. */
-async function scraped(handler: RequestListener): Promise<ReadonlyMap<string, number>> {
+async function scraped(handler: RequestListener, query = ""): Promise<ReadonlyMap<string, number>> {
   const app = createServer(handler);
   await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
   const log = createLogger({ scope: "test", level: "info", write: (line) => said.push(line) });
   const route = mergedMetricsRoute({
-    own: metricsRoute(() => renderPrometheus(registry)),
+    own: metricsRoute((names) => renderPrometheus(registry, names)),
     apps: [{ port: (app.address() as AddressInfo).port, path: "/metrics" }],
     address: "127.0.0.1",
     registry,
     log,
   });
-  const { body } = await route({} as never, new URL("http://localhost/stats/prometheus"));
+  const { body } = await route({} as never, new URL(`http://localhost/stats/prometheus${query}`));
   app.closeAllConnections();
   app.close();
   // Whatever the application says, a scraper can read all of it.
@@ -45,6 +45,15 @@ test("the application's metrics follow ours, and process metrics are the applica
     [1, 3, 7, 1],
   );
   assert.deepEqual(said, []);
+});
+
+test("a scraper that names families gets these alone, ours and the application's", async () => {
+  const found = await scraped(
+    (_request, response) =>
+      response.end("# TYPE app_seconds histogram\napp_seconds_bucket 3\napp_seconds_count 3\napp_total 3\n"),
+    "?name[]=ours_total&name[]=app_seconds",
+  );
+  assert.deepEqual([...found.keys()], ["ours_total", "app_seconds_bucket", "app_seconds_count"]);
 });
 
 test("an application that sends garbage, refuses or breaks off loses only its own metrics, which is counted and logged once", async () => {

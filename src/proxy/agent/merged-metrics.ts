@@ -1,6 +1,6 @@
 import { messageOf, userError, type Logger } from "../../base/index.ts";
-import type { EndpointRoute } from "../../dataplane/index.ts";
-import { readSampleText, type MetricsRegistry } from "../../telemetry/index.ts";
+import { namesAsked, type EndpointRoute } from "../../dataplane/index.ts";
+import { familyOfSample, readSampleText, type FamilyNames, type MetricsRegistry } from "../../telemetry/index.ts";
 
 const { request: requestHttp } = process.getBuiltinModule("node:http");
 
@@ -74,9 +74,9 @@ export function mergedMetricsRoute({ own, apps, address, registry, log }: Merged
   const readers = apps.map((app) => {
     let isFailing = false;
     let isLeaving = false;
-    return async (): Promise<string> => {
+    return async (names: FamilyNames): Promise<string> => {
       try {
-        const { text, left, problem } = readable(await scrape(app, address));
+        const { text, left, problem } = readable(await scrape(app, address), names);
         leftOut.add(left);
         if (left > 0 && !isLeaving)
           log.warn("lines of the application's metrics are left out, as no scraper could read them", {
@@ -104,7 +104,8 @@ export function mergedMetricsRoute({ own, apps, address, registry, log }: Merged
   });
   return async (request, url) => {
     scrapes.increment();
-    const theirs = (await Promise.all(readers.map(async (read) => await read()))).filter((text) => text !== "");
+    const names = namesAsked(url);
+    const theirs = (await Promise.all(readers.map(async (read) => await read(names)))).filter((text) => text !== "");
     // Rendered after the application's metrics, so that a scrape shows its own failure.
     const ours = await own(request, url);
     return theirs.length === 0 ? ours : { ...ours, body: merged(String(ours.body), theirs.map(ended).join("")) };
@@ -129,10 +130,13 @@ interface Scraped {
 }
 
 /**
- * Converts the application's lines to text format 0.0.4. Returns also how many lines were left out, and the fault of
- * the first of them. Throws if all samples were left out.
+ * Converts the application's lines of the named families to text format 0.0.4. Returns also how many lines were left
+ * out, and the fault of the first of them. Throws if all samples were left out.
  */
-function readable({ text, contentType }: Scraped): {
+function readable(
+  { text, contentType }: Scraped,
+  names: FamilyNames,
+): {
   readonly text: string;
   readonly left: number;
   readonly problem: string;
@@ -145,6 +149,8 @@ function readable({ text, contentType }: Scraped): {
   for (const [index, raw] of text.split("\n").entries()) {
     const line = raw.trim();
     if (line === endOfOpenMetrics) continue;
+    const [, name] = names === undefined ? [] : (familyOfLine.exec(line) ?? []);
+    if (names !== undefined && name !== undefined && !names.has(familyOfSample(name, names))) continue;
     if (line === "" || line.startsWith("#")) {
       const type = typeLine.exec(line)?.[1];
       if (type === undefined || knownTypes.has(type)) lines.push(line);

@@ -122,7 +122,7 @@ export class ProxylessAgent {
   #metrics(): EndpointRoute {
     const { settings, log } = this.#options;
     return mergedMetricsRoute({
-      own: metricsRoute(() => renderPrometheus(this.#registry)),
+      own: metricsRoute((names) => renderPrometheus(this.#registry, names)),
       apps: settings.appMetrics,
       address: settings.instanceIp,
       registry: this.#registry,

@@ -9,7 +9,7 @@ import {
   type XdsSubscription,
   type XdsUpdate,
 } from "../../dataplane/index.ts";
-import { renderSnapshot, snapshotOf, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
+import { renderSnapshot, snapshotOf, type FamilyNames, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
 import { ThreadMetrics } from "../../telemetry/threads/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import type { DataPathOptions } from "../data-path.ts";
@@ -156,7 +156,7 @@ export class WorkerSet implements Serving {
     return mergeStatistics([...this.#statistics.values(), this.#pastStatistics]);
   }
 
-  async metrics(): Promise<string> {
+  async metrics(names?: FamilyNames): Promise<string> {
     await this.#group.each("metrics", undefined, (index, metrics) => this.#metrics.take(index, metrics));
     for (const index of this.#group.live)
       this.#connections.labels(String(index)).set(
@@ -166,7 +166,7 @@ export class WorkerSet implements Serving {
           .flatMap(({ series }) => series)
           .reduce((sum, { value }) => sum + value, 0),
       );
-    return renderSnapshot(this.#metrics.merged(snapshotOf(this.#options.data.registry)));
+    return renderSnapshot(this.#metrics.merged(snapshotOf(this.#options.data.registry)), names);
   }
 
   /** Gives an update to all workers. It is accepted if none of them refuses it. */

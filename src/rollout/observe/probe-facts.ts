@@ -149,11 +149,14 @@ interface Connection {
   readonly count: number;
 }
 
-const counters = new Set(["istio_tcp_connections_opened_total", "istio_requests_total"]);
+/** The metrics that the facts are made of. */
+export const connectionCounters = ["istio_tcp_connections_opened_total", "istio_requests_total"];
 
 function connectionsOf(samples: readonly PrometheusSample[]): Connection[] {
   return samples
-    .filter(({ name, labels }) => counters.has(name) && labels["source_workload_namespace"] === probeNamespace)
+    .filter(
+      ({ name, labels }) => connectionCounters.includes(name) && labels["source_workload_namespace"] === probeNamespace,
+    )
     .map(({ labels, value }) => ({
       reporter: labels["reporter"] ?? "",
       client: labels["source_workload"] ?? "",

@@ -8,7 +8,7 @@ import type { ClusterView } from "./cluster-view.ts";
 import { isZtunnel } from "./pilot-answers.ts";
 import { podFacts } from "./checks/pod-facts.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
-import { probeFacts } from "./probe-facts.ts";
+import { connectionCounters, probeFacts } from "./probe-facts.ts";
 import { trustedDomains } from "./probe-roots.ts";
 import { RecentValues } from "./recent-values.ts";
 
@@ -54,7 +54,7 @@ export class ProbeObserver {
     const clients = [...new Set(pairs.map((pair) => pair.client))];
     const [reports, samples, domains] = await Promise.all([
       Promise.all(clients.map((name) => readReport(client, view, name))),
-      Promise.all(dataPlanePods(view).map(scrape)),
+      Promise.all(dataPlanePods(view).map(async (pod) => await scrape(pod, connectionCounters))),
       Promise.all(
         scope.revisions.map(async (revision) => [revision, await trustedDomains(client, view, revision)] as const),
       ),

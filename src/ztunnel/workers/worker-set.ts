@@ -2,7 +2,7 @@ import { transientError, type LogLevel } from "../../base/index.ts";
 import { WorkerGroup, type WatchLimits, type WorkerThread } from "../../base/workers/index.ts";
 import { certificateParts, type WorkloadCertificate } from "../../dataplane/tunnels/index.ts";
 import { closeDescriptor } from "../../net/index.ts";
-import { renderSnapshot, snapshotOf, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
+import { renderSnapshot, snapshotOf, type FamilyNames, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
 import { ThreadMetrics } from "../../telemetry/threads/index.ts";
 import type { IdentityUsers } from "../proxy/identity-users.ts";
 import { openListeners } from "../proxy/own-listeners.ts";
@@ -146,7 +146,7 @@ export class WorkerSet implements ThreadServing {
     );
   }
 
-  async metrics(): Promise<string> {
+  async metrics(names?: FamilyNames): Promise<string> {
     await this.#group.each("metrics", undefined, (worker, metrics) => this.#metrics.take(worker, metrics));
     for (const worker of this.#group.live)
       this.#connections.labels(String(worker)).set(
@@ -156,7 +156,7 @@ export class WorkerSet implements ThreadServing {
           .flatMap(({ series }) => series)
           .reduce((sum, { value }) => sum + value, 0),
       );
-    return renderSnapshot(this.#metrics.merged(snapshotOf(this.#options.data.registry)));
+    return renderSnapshot(this.#metrics.merged(snapshotOf(this.#options.data.registry)), names);
   }
 
   drain(): void {

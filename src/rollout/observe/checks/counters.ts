@@ -8,6 +8,14 @@ import { describeSubject, proxiesFor, type ProxyPod } from "./proxies.ts";
 import { groupingOf, reporterOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
 import { podName, type Scrape } from "./scrape.ts";
 
+export const requestsMetric = "istio_requests_total";
+const openedMetric = "istio_tcp_connections_opened_total";
+const failedMetric = "istio_tcp_connections_failed_total";
+/** A metric of our own proxies: Envoy's counts internal listeners too. */
+export const listenersMetric = "serin_proxy_listeners";
+export const requestMetrics = [requestsMetric, listenersMetric];
+const connectionMetrics = [requestsMetric, openedMetric, failedMetric];
+
 export const noOutcomes: OutcomeCounts = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
 
 /** gRPC statuses that blame the server: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
@@ -23,7 +31,7 @@ export async function observeRequests(
   scrape: Scrape,
   choice = new ReporterChoice(),
 ): Promise<CheckObservation> {
-  const { answers, problem } = await scrapeAll(view, subject, scrape);
+  const { answers, problem } = await scrapeAll(view, subject, scrape, requestMetrics);
   if (answers.length === 0) return { type: "unavailable", detail: problem };
   const grouping = groupingOf(view, subject);
   const reporter = choice.of(answers, subject, grouping);
@@ -50,7 +58,7 @@ export async function observeConnections(
 ): Promise<CheckObservation> {
   const counting: CheckSubject =
     subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject;
-  const scraped = await scrapeAll(view, counting, scrape);
+  const scraped = await scrapeAll(view, counting, scrape, connectionMetrics);
   if (scraped.answers.length === 0) return { type: "unavailable", detail: scraped.problem };
   const ztunnels = scraped.answers.filter(({ proxy }) => proxy.kind === "ztunnel");
   const answers = subject.type === "mesh" && ztunnels.length > 0 ? ztunnels : scraped.answers;
@@ -66,11 +74,12 @@ export interface Answer {
   readonly samples: readonly PrometheusSample[];
 }
 
-/** Scrapes all proxies of the subject. `problem` says why none answered. */
+/** Scrapes the families of all proxies of the subject, or all metrics. `problem` says why none answered. */
 export async function scrapeAll(
   view: ClusterView,
   subject: CheckSubject,
   scrape: Scrape,
+  families?: readonly string[],
 ): Promise<{ readonly answers: readonly Answer[]; readonly problem: string }> {
   const proxies = proxiesFor(view, subject);
   let problem = `no proxy that counts for ${describeSubject(subject)} runs`;
@@ -80,8 +89,8 @@ export async function scrapeAll(
         return {
           proxy,
           samples: await view.recently(
-            `metrics ${proxy.pod.metadata.uid ?? podName(proxy.pod)}`,
-            async () => await scrape(proxy.pod),
+            `metrics ${proxy.pod.metadata.uid ?? podName(proxy.pod)} ${families?.join() ?? ""}`,
+            async () => await scrape(proxy.pod, families),
           ),
         };
       } catch (error) {
@@ -149,7 +158,7 @@ function reporterTotals(
 ): { source: number; waypoint: number } {
   const totals = { source: 0, waypoint: 0 };
   for (const sample of samples) {
-    const reporter = sample.name === "istio_requests_total" ? reporterOf(sample) : undefined;
+    const reporter = sample.name === requestsMetric ? reporterOf(sample) : undefined;
     if (reporter !== undefined && grouping(sample, proxy) !== undefined) totals[reporter] += sample.value;
   }
   return totals;
@@ -163,7 +172,7 @@ function requestCounts(
 ): OutcomeCounts {
   let sum = noOutcomes;
   for (const sample of samples) {
-    if (sample.name !== "istio_requests_total" || !isCounted(sample, proxy, reporter)) continue;
+    if (sample.name !== requestsMetric || !isCounted(sample, proxy, reporter)) continue;
     const group = grouping(sample, proxy);
     if (group !== undefined) sum = added(sum, group, sample.value, isFailure(sample) ? sample.value : 0);
   }
@@ -202,10 +211,9 @@ function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" |
   // The probe outside the mesh expects refusals, so its failures do not count.
   if (labels["source_workload"] === plainClientName && labels["source_workload_namespace"] === probeNamespace)
     return undefined;
-  if (name === "istio_tcp_connections_failed_total") return "failed";
-  const byRequest = name === "istio_requests_total" && labels["reporter"] !== "destination";
-  if (!byRequest && (name !== "istio_tcp_connections_opened_total" || labels["reporter"] !== "source"))
-    return undefined;
+  if (name === failedMetric) return "failed";
+  const byRequest = name === requestsMetric && labels["reporter"] !== "destination";
+  if (!byRequest && (name !== openedMetric || labels["reporter"] !== "source")) return undefined;
   return connectFailure.test(labels["response_flags"] ?? "") ? "failed" : "opened";
 }
 

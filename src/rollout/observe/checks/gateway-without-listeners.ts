@@ -1,12 +1,9 @@
 import { matchesLabels } from "../../../api/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { scrapeAll, type Answer } from "./counters.ts";
+import { listenersMetric, requestMetrics, scrapeAll, type Answer } from "./counters.ts";
 import { proxiesFor, type ProxyPod } from "./proxies.ts";
 import type { Scrape } from "./scrape.ts";
-
-/** A metric of our own proxies: Envoy's counts internal listeners too. */
-const listenersMetric = "serin_proxy_listeners";
 
 /**
  * A pass if no pod of the gateway listens, in either revision: no Gateway is bound to it, so that no request can ever
@@ -20,7 +17,7 @@ export async function gatewayWithoutListeners(
   if (subject.type !== "gatewayRevisions" && subject.type !== "revisions") return undefined;
   const pods = podsOf(view, subject);
   if (pods === undefined) return undefined;
-  const { answers } = await scrapeAll(view, subject, scrape);
+  const { answers } = await scrapeAll(view, subject, scrape, requestMetrics);
   const ofGateway = answers.filter(({ proxy }) => pods.some(({ pod }) => pod === proxy.pod));
   const hasCanary = ofGateway.some(({ proxy }) => proxy.revision === subject.canary);
   if (ofGateway.length < pods.length || !hasCanary) return undefined;

@@ -3,7 +3,7 @@ import type { PrometheusSample } from "../../../telemetry/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import { addHistograms, gainOf, noDurations, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { ReporterChoice, isCounted, scrapeAll, type Answer } from "./counters.ts";
+import { ReporterChoice, isCounted, requestsMetric, scrapeAll, type Answer } from "./counters.ts";
 import { LastSeen } from "./last-seen.ts";
 import { groupingOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
 import { podName, type Scrape } from "./scrape.ts";
@@ -11,6 +11,8 @@ import { podName, type Scrape } from "./scrape.ts";
 /** A metric with finer buckets, which only our own proxies have. */
 export const fineDurationMetric = "serin_request_duration_milliseconds";
 const durationMetric = "istio_request_duration_milliseconds";
+/** Requests are needed to choose the reporter. */
+const durationMetrics = [requestsMetric, fineDurationMetric, durationMetric];
 
 type Sides = Readonly<Record<Group, DurationHistogram>>;
 
@@ -26,7 +28,7 @@ export class DurationObserver {
   #sums: Sides = { canary: noDurations, stable: noDurations };
 
   async observe(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<CheckObservation> {
-    const { answers, problem } = await scrapeAll(view, subject, scrape);
+    const { answers, problem } = await scrapeAll(view, subject, scrape, durationMetrics);
     if (answers.length === 0) return { type: "unavailable", detail: problem };
     const grouping = groupingOf(view, subject);
     const { changes } = this.#choice;

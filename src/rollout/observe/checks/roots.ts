@@ -33,6 +33,7 @@ export async function observeRoots(
     view,
     subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject,
     scrape,
+    [certificatesMetric, trustedMetric],
   );
   if (answers.length === 0) return { type: "unavailable", detail: problem };
   const proxies = answers.flatMap(({ proxy, samples }): ProxyRoots[] => {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { fakePod } from "./testing/fake-mesh.ts";
 import { scrapePod } from "./scrape.ts";
@@ -15,4 +17,28 @@ test("a pod whose metrics cannot be read is named, with what happened and the co
     message:
       "pod shop/web-1 does not tell its metrics: nothing listens on 127.0.0.1:1 (ECONNREFUSED); the engine asks again; if this lasts, see kubectl -n shop describe pod web-1",
   });
+});
+
+test("a pod is asked for the named families alone, and what else it sends is skipped", async () => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? "");
+    response.end("istio_requests_total 3\nserin_proxy_listeners 2\nother_total 1\n");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const pod = fakePod({
+    name: "web-1",
+    annotations: { "prometheus.io/port": String((server.address() as AddressInfo).port) },
+    status: { podIP: "127.0.0.1" },
+  });
+  const names = async (families?: readonly string[]): Promise<string[]> =>
+    (await scrapePod(pod, families)).map(({ name }) => name);
+  assert.deepEqual(await names(["istio_requests_total", "serin_proxy_listeners"]), [
+    "istio_requests_total",
+    "serin_proxy_listeners",
+  ]);
+  assert.deepEqual(await names(), ["istio_requests_total", "serin_proxy_listeners", "other_total"]);
+  assert.deepEqual(asked, ["/metrics?name[]=istio_requests_total&name[]=serin_proxy_listeners", "/metrics"]);
+  server.closeAllConnections();
+  server.close();
 });

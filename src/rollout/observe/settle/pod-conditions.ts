@@ -104,7 +104,7 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
 /** `draining, 1 connection`, from the metrics of the draining ztunnel. */
 async function drainingText(pod: Pod): Promise<string> {
   try {
-    const samples = await scrapePod(pod);
+    const samples = await scrapePod(pod, ["serin_ztunnel_connections"]);
     const open = samples
       .filter(({ name, labels }) => name === "serin_ztunnel_connections" && labels["state"] === "draining")
       .reduce((sum, { value }) => sum + value, 0);

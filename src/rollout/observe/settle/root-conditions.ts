@@ -128,7 +128,7 @@ function whatHappened(error: unknown): string {
 async function rootsOfPod(pod: Pod): Promise<PodRoots> {
   const name = `${pod.metadata.namespace ?? ""}/${pod.metadata.name ?? ""}`;
   try {
-    const samples = await scrapePod(pod);
+    const samples = await scrapePod(pod, ["serin_trusted_roots", "serin_certificates"]);
     const roots = (metric: string): string[] =>
       samples.flatMap((sample) => (sample.name === metric && sample.value > 0 ? [sample.labels["root"] ?? ""] : []));
     const trusted = roots("serin_trusted_roots");

@@ -77,10 +77,10 @@ export function fakeView(pods: readonly Pod[]): ClusterView {
 
 /** Answers scrapes with the text of each pod. A pod without a text does not answer. */
 export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
-  return async ({ metadata }) => {
+  return async ({ metadata }, families) => {
     const text = texts[metadata.name ?? ""];
     if (text === undefined) throw new Error(`${metadata.name ?? ""} does not answer`);
-    return await Promise.resolve(parsePrometheus(text).samples);
+    return await Promise.resolve(parsePrometheus(text, families === undefined ? undefined : new Set(families)).samples);
   };
 }
 
