@@ -38,8 +38,11 @@ export const hboneLimits = {
   idleMs: 5 * 60_000,
   pingIntervalMs: 10_000,
   pingTimeoutMs: 20_000,
-  /** The time between the two GOAWAYs, if the peer does not answer the PING between them. */
-  goawayGraceMs: 1_000,
+  /**
+   * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine answers after
+   * seconds, and a stream that comes after the second GOAWAY is refused.
+   */
+  goawayGraceMs: 5_000,
   /** The time for the peer to close after we have ended. */
   closeGraceMs: 2_000,
   /** How many bytes are read and dropped after our end. */

@@ -48,8 +48,11 @@ export const http2Limits = {
   pingTimeoutMs: 20_000,
   /** After an exchange is over, the rest of its response must make progress within this time. */
   flushTimeoutMs: 60_000,
-  /** The time between the two GOAWAYs, if the peer does not answer the PING between them. */
-  goawayGraceMs: 1000,
+  /**
+   * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine answers after
+   * seconds, and a stream that comes after the second GOAWAY is refused.
+   */
+  goawayGraceMs: 5000,
   /** How long the peer may take to close after our end. */
   closeGraceMs: 2000,
   /** How many bytes are read and dropped after our end. */

@@ -1,4 +1,4 @@
-/** What those who look at a mesh ask, as they ask it; by who asks. */
+/** The queries of dashboards and guides for a mesh, word for word, by the one that sends them. */
 export const queries: Readonly<Record<string, readonly string[]>> = {
   "Kiali's graph": [
     ...["source", "destination", "waypoint"].map(

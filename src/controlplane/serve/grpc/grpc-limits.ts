@@ -43,8 +43,11 @@ export const grpcLimits = {
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,
-  /** Time between the two GOAWAYs if the peer does not answer the PING between them. */
-  goawayGraceMs: 1000,
+  /**
+   * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine answers after
+   * seconds, and a stream that comes after the second GOAWAY is refused.
+   */
+  goawayGraceMs: 5000,
   /** Time for the peer to read the rest and to close after our end. */
   closeGraceMs: 1000,
   /** How many bytes are read and dropped after our end. */
