@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import type { CertificateManager } from "../dataplane/index.ts";
 import type { ZtunnelConfig } from "./config.ts";
+import { isOwnPod } from "./own-pod.ts";
 import type { ConnectionEntry, PodEntry, Serving } from "./serving.ts";
 import type { MeshState } from "./state/mesh-state.ts";
 import { serviceKey, type GatewayAddress, type Service, type Workload } from "./state/model.ts";
@@ -24,7 +25,9 @@ export async function configDump({ config, certificates, serving }: AdminSources
       .sort((a, b) => compare(a.hostname, b.hostname)),
     policies: [...state.policies()].sort((a, b) => compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`)),
     certificates: certificates.statuses().map(certificateDump),
-    workloadState: Object.fromEntries((await serving.pods()).map((pod) => [pod.uid, podDump(pod)])),
+    workloadState: Object.fromEntries(
+      (await serving.pods()).filter(({ uid }) => !isOwnPod(uid)).map((pod) => [pod.uid, podDump(pod)]),
+    ),
   };
 }
 

@@ -44,6 +44,18 @@ test("invalid values are named with their variable", () => {
   assert.throws(() => readConfig({ PROXY_MODE: "dedicated" }, "1", []), /PROXY_WORKLOAD_INFO must be/);
 });
 
+test("the ztunnel's own pod is known in shared mode, if the environment names it", () => {
+  const named = { POD_NAMESPACE: "istio-system", POD_NAME: "ztunnel-x", SERVICE_ACCOUNT: "ztunnel" };
+  assert.deepEqual(readConfig(named, "1", []).ownWorkload, {
+    namespace: "istio-system",
+    name: "ztunnel-x",
+    serviceAccount: "ztunnel",
+  });
+  assert.equal(readConfig({ ...named, SERVICE_ACCOUNT: "" }, "1", []).ownWorkload, undefined);
+  const dedicated = { ...named, PROXY_MODE: "dedicated", PROXY_WORKLOAD_INFO: "default/client/client" };
+  assert.equal(readConfig(dedicated, "1", []).ownWorkload, undefined);
+});
+
 const machine = { cores: 8, maxDescriptors: 1_048_576 };
 
 for (const [value, limit, count] of [

@@ -32,6 +32,8 @@ export interface ZtunnelConfig {
   /** `shared`: serves the pods that ZDS names. `dedicated`: serves only its own network namespace. */
   readonly proxyMode: "shared" | "dedicated";
   readonly dedicatedWorkload: WorkloadInfo | undefined;
+  /** The ztunnel's own pod. Undefined if the environment does not name it, or in dedicated mode. */
+  readonly ownWorkload: WorkloadInfo | undefined;
   readonly zdsPath: string;
   readonly mark: number;
   readonly terminationGraceMs: number;
@@ -119,6 +121,7 @@ export function readConfig(
     secretTtlSeconds: seconds(env, "SECRET_TTL", 86_400),
     proxyMode,
     dedicatedWorkload: proxyMode === "dedicated" ? dedicatedWorkload(env) : undefined,
+    ownWorkload: proxyMode === "shared" ? ownWorkload(env) : undefined,
     zdsPath: envString(env, "INPOD_UDS", "/var/run/ztunnel/ztunnel.sock"),
     mark: envInteger(env, "PACKET_MARK", 0x539),
     terminationGraceMs: seconds(env, "CONNECTION_TERMINATION_DEADLINE", 5) * 1000,
@@ -141,6 +144,13 @@ export function readConfig(
 /** Converts a path of upstream's form, which begins at the root of the file system with a dot. */
 export function absolutePath(path: string): string {
   return path.startsWith("./") ? resolve("/", path) : resolve(path);
+}
+
+function ownWorkload(env: Environment): WorkloadInfo | undefined {
+  const [namespace, name, serviceAccount] = ["POD_NAMESPACE", "POD_NAME", "SERVICE_ACCOUNT"].map((variable) =>
+    envString(env, variable, ""),
+  );
+  return namespace && name && serviceAccount ? { namespace, name, serviceAccount } : undefined;
 }
 
 /** `namespace/name/service-account`, as upstream's PROXY_WORKLOAD_INFO. */

@@ -48,7 +48,7 @@ class ZtunnelProcess {
   #answers: ((answer: ReturnType<typeof decodeZdsResponse>) => void)[] = [];
   readonly #agent: Promise<SeqpacketConnection>;
 
-  constructor(name: string, workers = 1) {
+  constructor(name: string, workers = 1, environment: Readonly<Record<string, string>> = {}) {
     const path = join(directory, `${name}.sock`);
     const config = join(directory, "mesh.yaml");
     const caRoot = join(directory, "ca-root.json");
@@ -83,6 +83,7 @@ class ZtunnelProcess {
           INPOD_UDS: path,
           NODE_NAME: "node",
           ZTUNNEL_WORKER_THREADS: String(workers),
+          ...environment,
         },
         stdio: ["ignore", "pipe", "pipe"],
       }),
@@ -261,4 +262,22 @@ for (const [before, after] of [
     assert.match(fresh.text, /error="receive: connection closed due to connection drain"/);
     app.close();
     pods.close();
+  });
+
+for (const workers of [1, 2])
+  test(`a ztunnel with ${workers} worker(s) takes HBONE for its own pod, and a connection to it does not keep it alive`, async () => {
+    const ztunnel = new ZtunnelProcess("own", workers, {
+      POD_NAMESPACE: "istio-system",
+      POD_NAME: "ztunnel-x",
+      SERVICE_ACCOUNT: "ztunnel",
+      CONNECTION_TERMINATION_DEADLINE: "1s",
+    });
+    // No CNI agent knows this pod, so the end of its snapshot must not remove it.
+    assert.equal((await ztunnel.send({ type: "snapshot-sent" })).error, "");
+    const namespaceFd = ztunnel.namespace.fd;
+    const stream = await connectTcp({ address: "127.0.0.1", port: 15_008, namespaceFd, timeoutMs: 20_000 });
+    ztunnel.terminate();
+    assert.equal(await ztunnel.exited, 0);
+    stream.destroy();
+    ztunnel.namespace.close();
   });

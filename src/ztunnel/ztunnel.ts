@@ -34,6 +34,7 @@ import { configDump, connectionsDump } from "./admin.ts";
 import { absolutePath, describeConfig, type ZtunnelConfig } from "./config.ts";
 import { DataPath } from "./data-path.ts";
 import { readNameservers } from "./dns/dns-resolver.ts";
+import { isOwnPod, OwnPod } from "./own-pod.ts";
 import { IdentityUsers } from "./proxy/identity-users.ts";
 import { preparePod } from "./proxy/prepare-pod.ts";
 import type { Serving } from "./serving.ts";
@@ -132,6 +133,8 @@ export class Ztunnel {
     const ended = new AbortController();
     // Revocation lists must be read before the first handshake.
     const following = await this.#followRevocations(ended.signal);
+    const own = config.ownWorkload === undefined ? undefined : new OwnPod(serving, config.ownWorkload, this.#log);
+    await own?.start(config.ports.hbone);
     const background = [
       following.ended,
       this.#runXds(serving, ended.signal),
@@ -140,6 +143,7 @@ export class Ztunnel {
     ];
     try {
       await aborted(shutdown.drain);
+      own?.end();
       await this.#drain(serving, shutdown);
     } finally {
       await serving.end();
@@ -184,10 +188,11 @@ export class Ztunnel {
     const started = this.#registry
       .counter("workload_manager_proxies_started_total", "The total number of proxies that were started.")
       .labels();
-    this.#registry.onCollect(() => served.set(serving.uids().length));
+    const uids = () => serving.uids().filter((uid) => !isOwnPod(uid));
+    this.#registry.onCollect(() => served.set(uids().length));
     return {
       descriptors: (uid) => serving.descriptors(uid),
-      uids: () => serving.uids(),
+      uids,
       remove: (uid, handedOver) => serving.remove(uid, handedOver),
       add: async (pod: AddedPod) => {
         started.increment();

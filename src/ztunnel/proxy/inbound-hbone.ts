@@ -192,7 +192,7 @@ export class InboundHbone {
       address: target.address,
       port: target.port,
       mark,
-      sourceAddress: source.address,
+      ...(this.#pod.itself ? {} : { sourceAddress: source.address }),
       timeoutMs: connectTimeoutMs,
       signal,
       ...(this.#pod.namespaceFd === undefined ? {} : { namespaceFd: this.#pod.namespaceFd }),

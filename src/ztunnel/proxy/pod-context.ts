@@ -56,6 +56,8 @@ export interface PodContext {
   readonly info: WorkloadInfo;
   /** The pod's network namespace. Undefined for our own. */
   readonly namespaceFd: number | undefined;
+  /** Whether it is the ztunnel's own pod. Nothing redirects answers there, so its connections have its own address. */
+  readonly itself: boolean;
   readonly pool: HbonePool;
 }
 
@@ -89,15 +91,9 @@ export async function ownWorkload({
   );
 }
 
-/** Our own ports. No connection may be sent to them. */
+/** The ports that take connections to pods, as upstream: a connection to them would come back to us. */
 export function isIllegalPort(ports: ProxyPorts, port: number): boolean {
-  return (
-    port === ports.outbound ||
-    port === ports.inboundPlaintext ||
-    port === ports.hbone ||
-    (port >= 15_000 && port <= 15_001) ||
-    (port >= 15_020 && port <= 15_021)
-  );
+  return port === ports.outbound || port === ports.inboundPlaintext || port === ports.hbone;
 }
 
 export const selfCall = "attempted recursive call to ourselves";

@@ -66,16 +66,16 @@ function podProxy(
   env: ProxyEnvironment,
   namespace: NetworkNamespace,
   name: string,
-  listeners: readonly PassedListener[] = [],
+  { listeners = [], itself = false }: { listeners?: readonly PassedListener[]; itself?: boolean } = {},
 ) {
   const info = { name, namespace: "default", serviceAccount: name };
   const namespaceFd = NetworkNamespace.open(`/proc/self/fd/${namespace.fd}`).fd;
-  return new PodProxy({ environment: env, uid: name, info, namespaceFd, listeners });
+  return new PodProxy({ environment: env, uid: name, info, namespaceFd, listeners, itself });
 }
 
 /** An application in the server's pod: says who connected, then echoes. */
-async function echoServer(namespace: NetworkNamespace) {
-  return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port: 8080 }) }, (stream) => {
+async function echoServer(namespace: NetworkNamespace, port = 8080) {
+  return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port }) }, (stream) => {
     echo(stream);
     stream.write(Buffer.from(`hello ${stream.remote.address}\n`));
   });
@@ -169,6 +169,39 @@ test("an echo through a service crosses two ztunnels, keeps the client's address
 const strict = `policies:
 - {name: strict, namespace: default, scope: Namespace, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}
 `;
+
+for (const [itself, whose, seen] of [
+  [false, "a pod", clientAddress],
+  [true, "the ztunnel's own pod", serverAddress],
+] as const)
+  test(`port 15020 of ${whose} is reached by HBONE, from the address ${seen}`, async () => {
+    const pods = podPair();
+    const app = await echoServer(pods.server, 15_020);
+    const root = new FakeCertificateAuthority().exportRoot();
+    const client = environment(root, mesh());
+    const server = environment(root, mesh());
+    const clientProxy = podProxy(client.env, pods.client, "client");
+    const hbone = { address: "0.0.0.0", port: 15_008, transparent: !itself };
+    const serverProxy = podProxy(server.env, pods.server, "server", {
+      listeners: [{ role: "inbound-hbone", fd: listenTcpInNamespace(pods.server.fd, hbone) }],
+      itself,
+    });
+    await clientProxy.start();
+    await serverProxy.start();
+    const one = await talk(pods.client, serverAddress, 15_020);
+    assert.match(await one.until("hello"), new RegExp(`hello ${seen.replaceAll(".", "\\.")}\\n`));
+    assert.match(
+      renderPrometheus(server.registry),
+      /istio_tcp_connections_opened_total\{reporter="destination"[^\n]*connection_security_policy="mutual_tls"[^\n]* 1\n/,
+    );
+    one.stream.destroy();
+    clientProxy.close();
+    serverProxy.close();
+    app.close();
+    client.certificates.close();
+    server.certificates.close();
+    pods.close();
+  });
 
 test("STRICT accepts mTLS and closes plaintext, which PERMISSIVE accepts from the client's address", async () => {
   for (const policies of ["", strict]) {

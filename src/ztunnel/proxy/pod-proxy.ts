@@ -20,6 +20,7 @@ export interface PodProxyOptions {
   readonly namespaceFd: number | undefined;
   /** If empty, we open the sockets in the namespace. */
   readonly listeners: readonly PassedListener[];
+  readonly itself?: boolean;
 }
 
 /** The log's names for connections that fail unexpectedly. */
@@ -58,6 +59,7 @@ export class PodProxy {
       uid: options.uid,
       info: options.info,
       namespaceFd: options.namespaceFd,
+      itself: options.itself === true,
       pool,
     };
     this.#inbound = new InboundHbone(this.#pod);
@@ -79,7 +81,8 @@ export class PodProxy {
   /** Opens or takes over the listeners. If one fails, none stays open. */
   async start(): Promise<void> {
     const { environment, listeners: passed, namespaceFd } = this.#options;
-    this.#identity = keepIdentity(this.info, environment);
+    // Most ztunnels are never asked for their own certificate. A handshake fetches it.
+    if (!this.#pod.itself) this.#identity = keepIdentity(this.info, environment);
     const wanted = passed.length > 0 ? passed : openListeners(namespaceFd, environment.ports, this.#log);
     this.#held = wanted;
     let taken = 0;

@@ -12,6 +12,8 @@ export interface AddedPod {
   readonly info: WorkloadInfo;
   readonly namespaceFd: number | undefined;
   readonly listeners: readonly PassedListener[];
+  /** Whether it is the ztunnel's own pod, which takes only HBONE. */
+  readonly itself?: boolean;
 }
 
 /** The accepting sockets, for an agent that has lost its own. */

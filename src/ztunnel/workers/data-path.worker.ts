@@ -76,7 +76,7 @@ else
     revocationsRead.resolve,
   );
 
-async function addPod({ uid, info, namespaceFd, listeners }: AddedPod): Promise<string | undefined> {
+async function addPod({ uid, info, namespaceFd, listeners, itself = false }: AddedPod): Promise<string | undefined> {
   await revocationsRead.promise;
   const copies: number[] = [];
   const copy = (fd: number): number => {
@@ -91,6 +91,7 @@ async function addPod({ uid, info, namespaceFd, listeners }: AddedPod): Promise<
       info,
       namespaceFd: namespaceFd === undefined ? undefined : copy(namespaceFd),
       listeners: listeners.map(({ role, fd }) => ({ role, fd: copy(fd) })),
+      itself,
     };
   } catch (error) {
     for (const fd of copies) closeDescriptor(fd);

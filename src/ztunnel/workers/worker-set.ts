@@ -29,7 +29,7 @@ export interface WorkerSetOptions {
 /** A pod whose sockets this thread keeps open, because a worker may end before the pod does. */
 interface HeldPod {
   readonly pod: AddedPod;
-  readonly identity: Disposable;
+  readonly identity: Disposable | undefined;
   listens: boolean;
 }
 
@@ -106,7 +106,10 @@ export class WorkerSet implements ThreadServing {
     const { clock } = this.#options.data;
     const { uid, info } = added;
     const pod = this.#withListeners(added);
-    const identity = keepIdentity(info, { state: this.state, clock, identities: this.#identities });
+    const identity =
+      added.itself === true
+        ? undefined
+        : keepIdentity(info, { state: this.state, clock, identities: this.#identities });
     const held = { pod, identity, listens: true };
     this.#held.set(uid, held);
     const troubles = (await this.#group.all("addPod", pod)).flatMap((trouble) => trouble ?? []);
@@ -179,7 +182,7 @@ export class WorkerSet implements ThreadServing {
 
   async end(): Promise<void> {
     await this.#group.end(this.#group.all("end", undefined));
-    for (const { identity } of this.#held.values()) identity[Symbol.dispose]();
+    for (const { identity } of this.#held.values()) identity?.[Symbol.dispose]();
   }
 
   #withListeners(added: AddedPod): AddedPod {
@@ -203,7 +206,7 @@ export class WorkerSet implements ThreadServing {
     if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
     // Live connections need the identity's certificate until they end.
     await this.#group.all("podClosed", uid);
-    held.identity[Symbol.dispose]();
+    held.identity?.[Symbol.dispose]();
   }
 
   #tellLeft(): void {
