@@ -20,6 +20,7 @@ ${endpoints.join("\n")}
 services:
 - {name: web, namespace: default, hostname: web.default.svc.cluster.local, vips: [/10.96.0.1, "/fd96::1"], ports: {80: 80}}
 - {name: headless, namespace: default, hostname: headless.default.svc.cluster.local, vips: [], ports: {80: 80}}
+- {name: one, namespace: default, hostname: db-0.db.default.svc.cluster.local, vips: [/240.0.0.3], ports: {80: 80}}
 - {name: other, namespace: shop, hostname: other.shop.svc.cluster.local, vips: [/10.96.0.3], ports: {80: 80}}
 - {name: ext, namespace: default, hostname: api.example.com, vips: [/240.0.0.1], ports: {443: 443}}
 - {name: byname, namespace: default, hostname: db.example.com, vips: [], ports: {443: 443}}
@@ -70,6 +71,17 @@ test("a service's short names resolve, as they are and with a search domain, wit
   // No Service of the own namespace has this name.
   assert.equal(code(await ask("other")), serverFailure);
   assert.equal(code(await ask("other.default.svc.cluster.local")), serverFailure);
+});
+
+test("a ServiceEntry for one pod of a StatefulSet resolves by the pod's short names too", async () => {
+  for (const name of ["db-0.db", "db-0.db.default", "db-0.db.default.svc", "db-0.db.default.svc.cluster.local"])
+    assert.deepEqual(data(await ask(name)), ["240.0.0.3"], name);
+});
+
+test("the name of a headless service's pod is left to the name server, which knows the pod's address", async () => {
+  // Without a name server, a forwarded query fails.
+  for (const name of ["h0.headless", "h0.headless.default", "h0.headless.default.svc.cluster.local"])
+    assert.equal(code(await ask(name)), serverFailure, name);
 });
 
 test("a headless service resolves to its endpoints, truncated over UDP and whole over TCP", async () => {

@@ -88,23 +88,37 @@ export class DnsResolver {
     return undefined;
   }
 
-  /** The service of a name, or of the full name that it may be short for. */
+  /** The service of a name, or of a full name that it may be short for. */
   #byName(name: string, namespace: string): Service | undefined {
-    const full = this.#fullName(name, namespace);
-    return this.#byHost(name, namespace) ?? (full === undefined ? undefined : this.#byHost(full, namespace));
+    for (const host of [name, ...this.#fullNames(name, namespace)]) {
+      const found = this.#byHost(host, namespace);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /**
    * Of the short names of a Kubernetes Service: `web`, `web.shop` and `web.shop.svc`. A resolver asks for the second one
    * as `web.shop.<own namespace>.svc.cluster.local` first. As upstream, we answer that at once, instead of waiting for a
-   * name server to say that it does not exist.
+   * name server to say that it does not exist. `web-0.web` and the like are short for names of a StatefulSet's pods. As
+   * upstream, only a ServiceEntry has such a host: names of pods themselves are left to the cluster's name server.
    */
-  #fullName(name: string, namespace: string): string | undefined {
+  #fullNames(name: string, namespace: string): readonly string[] {
     const { domain } = this.#options;
-    const { length } = name.split(".");
-    if (length === 1) return `${name}.${namespace}.svc.${domain}`;
-    if (length === 2) return `${name}.svc.${domain}`;
-    return length === 3 && name.endsWith(".svc") ? `${name}.${domain}` : undefined;
+    const [local, services] = [`${name}.${namespace}.svc.${domain}`, `${name}.svc.${domain}`];
+    const qualified = name.endsWith(".svc") ? [`${name}.${domain}`] : [];
+    switch (name.split(".").length) {
+      case 1:
+        return [local];
+      case 2:
+        return [services, local];
+      case 3:
+        return [...qualified, services];
+      case 4:
+        return qualified;
+      default:
+        return [];
+    }
   }
 
   /** The service of a host name, or of the most specific wildcard that has it. */
