@@ -1,6 +1,7 @@
 import type { ChainSpec, ListenerSpec } from "./listener/listener-spec.ts";
 import { messageOf, userError } from "../base/index.ts";
 import type { ByteStream, SocketAddress } from "../net/index.ts";
+import type { Discovery } from "./filters/http-filter.ts";
 import type { ConnectionInfo } from "./terms/connection-info.ts";
 import { ActiveListener, type ListenerRuntime } from "./listener/listener.ts";
 import type { RouteTable } from "./routing/route-table.ts";
@@ -98,6 +99,11 @@ export class ListenerSet {
     return routeNamesOf(this.#chainSpecs());
   }
 
+  /** The filters of listeners whose configuration comes by itself. */
+  discoveries(): Discovery[] {
+    return discoveriesOf(this.#chainSpecs());
+  }
+
   /** Resources that connections of removed listeners and chains may still need. */
   leavingRouteNames(): Set<string> {
     const specs = [...this.#active.values()].flatMap((listener) => listener.leavingChains);
@@ -158,7 +164,9 @@ export class ListenerSet {
   /** Puts configuration in force whose resources are there. Must be called when some may have arrived. */
   proceed(): void {
     if (this.#waiting.size === 0) return;
-    const ready = [...this.#waiting.values()].filter(({ spec, over }) => over || this.#needsOf(spec).length === 0);
+    const ready = [...this.#waiting.values()].filter(
+      ({ spec, over }) => (over && !awaitsFilter(spec)) || this.#needsOf(spec).length === 0,
+    );
     if (!this.#started) {
       const complete = ready.length === this.#waiting.size && this.#options.startNeeds().length === 0;
       if (!complete && ready.every(({ over }) => !over)) return;
@@ -291,12 +299,25 @@ function needsOf(spec: ListenerSpec, { routeTable, contexts }: ListenerResources
   const chains = chainsOf(spec);
   const routes = [...routeNamesOf(chains)].filter((name) => routeTable(name) === undefined);
   const secrets = chains.flatMap(({ tls }) => (tls === undefined ? [] : contexts.awaited(tls)));
+  const configs = discoveriesOf(chains).flatMap(({ awaited, resource }) => (awaited ? resource : []));
   const plugins = startingPlugins(spec).map(({ name }) => name);
   return [
     ...routes.map((name) => `routes ${name}`),
     ...new Set(secrets.map((name) => `secret ${name}`)),
+    ...new Set(configs.map((name) => `filter configuration ${name}`)),
     ...plugins.map((name) => `plugin ${name}`),
   ];
+}
+
+function discoveriesOf(chains: readonly ChainSpec[]): Discovery[] {
+  return chains.flatMap(({ serves }) =>
+    serves.kind === "http" ? serves.http.connection.filters.flatMap(({ discovery }) => discovery ?? []) : [],
+  );
+}
+
+/** A filter's configuration has a time limit of its own, or none. */
+function awaitsFilter(spec: ListenerSpec): boolean {
+  return discoveriesOf(chainsOf(spec)).some(({ awaited }) => awaited);
 }
 
 /** The filters that cannot take requests yet. */

@@ -110,6 +110,7 @@ test("a removed cluster serves as long as a connection of a removed listener or 
     routeNames: () => new Set(),
     leavingRouteNames: () => new Set(),
     tlsSpecs: () => [],
+    discoveries: () => [],
     pending: () => [],
     proceed: () => undefined,
   } as unknown as ListenerSet);
@@ -160,6 +161,7 @@ test("routes that no listener requests stay as long as a connection of a removed
     routeNames: () => asked,
     leavingRouteNames: () => leaving,
     tlsSpecs: () => [],
+    discoveries: () => [],
     pending: () => [],
     proceed: () => undefined,
     remove: () => undefined,
@@ -283,6 +285,7 @@ test("routes stay when only their resource is removed, until no listener request
     routeNames: () => asked,
     leavingRouteNames: () => new Set(),
     tlsSpecs: () => [],
+    discoveries: () => [],
     pending: () => [],
     proceed: () => undefined,
     remove: () => undefined,

@@ -6,6 +6,7 @@ import {
   ClusterSchema,
   ListenerSchema,
   RouteConfigurationSchema,
+  TypedExtensionConfigSchema,
   type ClusterLoadAssignment,
 } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
@@ -14,7 +15,8 @@ import { ConfigNotes } from "./config/config-check.ts";
 import { compileEndpoints, resolvedEndpoints } from "./config/endpoint-config.ts";
 import { compileListener } from "./config/listener-config.ts";
 import { compileRouteTable } from "./config/route-config.ts";
-import type { FilterServices } from "./filters/filter-services.ts";
+import { checkExtensionConfig } from "./config/http-filter-config.ts";
+import { standaloneServices, type FilterServices } from "./filters/filter-services.ts";
 import { firstFetchLimitMs, type ListenerSet } from "./listener-set.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 import { SecretStore } from "./tls/secret-store.ts";
@@ -72,6 +74,8 @@ export class ProxyConfig {
   readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
   readonly endpoints = new Map<string, AppliedResource<typeof ClusterLoadAssignmentSchema>>();
   readonly routes = new Map<string, AppliedResource<typeof RouteConfigurationSchema>>();
+  /** Filters' configurations that came by themselves. */
+  readonly extensions = new Map<string, AppliedResource<typeof TypedExtensionConfigSchema>>();
   readonly #virtualHosts: VirtualHosts;
   /** Types of which a first update has come. */
   readonly #received = new Set<string>();
@@ -84,7 +88,10 @@ export class ProxyConfig {
 
   constructor(options: ProxyConfigOptions) {
     this.#options = options;
-    this.#notes = new ConfigNotes((note) => options.log.warn(note), options.services);
+    this.#notes = new ConfigNotes((note) => options.log.warn(note), {
+      ...(options.services ?? standaloneServices()),
+      extensionConfig: (name) => this.extensions.get(name)?.message().typedConfig,
+    });
     this.#virtualHosts = new VirtualHosts(this.#notes);
   }
 
@@ -157,6 +164,12 @@ export class ProxyConfig {
         typeUrl: typeUrls.virtualHost,
         mode: "named",
         apply: (update) => this.#take(update, () => this.#applyVirtualHosts(update)),
+      },
+      // Listeners name them.
+      {
+        typeUrl: typeUrls.extensionConfig,
+        mode: "named",
+        apply: (update) => this.#take(update, () => this.#applyExtensions(update)),
       },
       ...(this.#options.secrets === undefined ? [] : [this.#secretSubscription(this.#options.secrets)]),
     ];
@@ -388,6 +401,9 @@ export class ProxyConfig {
     }
     this.#forgetTables();
     this.#client?.setNames(typeUrls.route, names);
+    const filters = new Set(this.#listenerSet?.discoveries().map(({ resource }) => resource));
+    for (const name of this.extensions.keys()) if (!filters.has(name)) this.extensions.delete(name);
+    this.#client?.setNames(typeUrls.extensionConfig, filters);
   }
 
   /**
@@ -423,6 +439,22 @@ export class ProxyConfig {
         this.routes.set(name, { ...applied, message: () => this.#virtualHosts.whole(message) });
     }
     // As in Envoy, a removal has no effect here: the listeners that request the routes are removed later.
+    return troubles;
+  }
+
+  /** A configuration is in force for all of its filters, or for none. */
+  #applyExtensions(update: XdsUpdate): string[] {
+    const filters = this.#listenerSet?.discoveries() ?? [];
+    const troubles = this.#each(update, TypedExtensionConfigSchema, this.extensions, ({ typedConfig }, name) => {
+      if (typedConfig === undefined) throw userError("config-rejected", `${name}: typedConfig must be set`);
+      const mine = filters.filter(({ resource }) => resource === name);
+      if (mine.length === 0) checkExtensionConfig(name, typedConfig, this.#notes);
+      for (const begin of mine.map((filter) => filter.prepare(typedConfig)))
+        void begin()?.then(() => this.#listenerSet?.proceed());
+    });
+    // Without a default, the last configuration stays in force until no listener names it, because the listener that
+    // still does is about to be changed or removed.
+    for (const name of update.removed) for (const filter of filters) if (filter.resource === name) filter.retract();
     return troubles;
   }
 

@@ -305,6 +305,8 @@ function nodeMetadata(
     ISTIO_VERSION: settings.version,
     // An extension of Serin: virtual hosts come separately from their route configuration.
     VIRTUAL_HOST_DISCOVERY: "true",
+    // An extension of Serin too: older proxies of ours refuse filters whose configuration comes separately.
+    EXTENSION_CONFIG_DISCOVERY: "true",
     PILOT_SAN: ["istiod.istio-system.svc"],
     ENVOY_PROMETHEUS_PORT: ports.envoyStats,
     ENVOY_STATUS_PORT: ports.readiness,

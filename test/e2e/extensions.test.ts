@@ -310,6 +310,12 @@ function extensions(kubectl: Kubectl): void {
     await configure("istio-system", "the front");
     await configure("default", "the middle");
     await at("the middle", "the front");
+    // The configuration came by extension discovery, and is no part of a listener.
+    const shown = async (kind: string): Promise<string> =>
+      await ok(`${guide.lab.serin} proxy-config ${kind} deploy/waypoint.default`);
+    assert.match(await shown("ecds"), /^extensions\.istio\.io\/\S*default\.greet\S* +\S*Wasm$/m);
+    assert.match(await shown("ecds -o json"), /the middle/);
+    assert.doesNotMatch(await shown("listener -o json"), /the middle/);
     await ok("kubectl delete wasmplugin greet -n istio-system");
     await at("the middle");
     await ok("kubectl delete wasmplugin greet");

@@ -41,6 +41,11 @@ export interface ProxyIdentity {
    * says so.
    */
   readonly virtualHostDiscovery: boolean;
+  /**
+   * Whether it takes the configuration of filters as separate resources. An Envoy always does, and so does Serin's proxy
+   * unless it is older than this feature.
+   */
+  readonly extensionConfigDiscovery: boolean;
   /** Whether credentials have proven its namespace. Only such a proxy gets secrets. */
   readonly verified: boolean;
   /** The account of its credentials, whatever its node claims. */
@@ -81,6 +86,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     stockEnvoy: isStockEnvoy(node),
     registration: readProxyRegistration(node),
     virtualHostDiscovery: isTrue(metadata["VIRTUAL_HOST_DISCOVERY"]),
+    extensionConfigDiscovery: node.userAgentName === "envoy" || isTrue(metadata["EXTENSION_CONFIG_DISCOVERY"]),
     verified: false,
   };
 }

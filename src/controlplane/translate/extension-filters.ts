@@ -19,6 +19,8 @@ export interface ExtensionContext {
   readonly types: EnvoyTypes;
   /** Whether the proxy is an Envoy. Serin's own proxy runs modules for requests, not for connections. */
   readonly envoy: boolean;
+  /** Whether the proxy takes the configuration of filters as separate resources. */
+  readonly discovers: boolean;
   /**
    * The content of an image pull secret, by namespace and name. Empty if it does not exist or the proxy may not read
    * it.
@@ -60,19 +62,24 @@ export function compileExtension(selected: SelectedExtension, context: Extension
     selected,
     http: type === "HTTP" ? filter : undefined,
     network: type === "NETWORK" ? filter : undefined,
-    config: context.envoy ? extensionConfig(resource, type, selected, wasm, context) : undefined,
+    config: isDiscovered(type, context) ? extensionConfig(resource, type, selected, wasm, context) : undefined,
   };
 }
 
-/** An Envoy gets the module's configuration by discovery, Serin's own proxy within the listener. */
+/** Serin's own proxy runs no module for connections, and an older one takes none by discovery. */
+function isDiscovered(type: keyof typeof wasmTypes, { envoy, discovers }: ExtensionContext): boolean {
+  return envoy || (discovers && type === "HTTP");
+}
+
 function filterOf(
   name: string,
   type: keyof typeof wasmTypes,
   { facts }: SelectedExtension,
   wasm: WasmModule,
-  { envoy, pullSecret }: ExtensionContext,
+  context: ExtensionContext,
 ): JsonObject | undefined {
-  if (envoy) return discovered(name, type);
+  const { pullSecret } = context;
+  if (isDiscovered(type, context)) return discovered(name, type);
   return type === "HTTP"
     ? { name, typedConfig: { "@type": wasmTypes.HTTP, config: pluginConfig(facts, wasm, pullSecret) } }
     : closed(name, wasm);

@@ -53,7 +53,11 @@ export class ExtensionPrograms {
     const filters = selection.envoyFiltersOf(extended);
     const extensions = selection.trafficExtensionsOf(extended);
     if (filters.length === 0 && extensions.length === 0) return undefined;
-    const key: string[] = [extended.type, proxy.envoy ? "envoy" : ""];
+    const key: string[] = [
+      extended.type,
+      proxy.envoy ? "envoy" : "",
+      proxy.extensionConfigDiscovery ? "discovery" : "",
+    ];
     const patches = filters.flatMap((facts) => {
       const compiled = this.#compiled(facts);
       const mine = compiled.patches.filter(
@@ -77,7 +81,12 @@ export class ExtensionPrograms {
     if (patches.length === 0 && extensions.length === 0) return undefined;
     return this.#shared(key.join(" "), () => {
       if (!proxy.envoy) for (const { facts } of extensions) this.#tellOfPrograms(facts);
-      const context = { types: types(), envoy: proxy.envoy, pullSecret: secretOf };
+      const context = {
+        types: types(),
+        envoy: proxy.envoy,
+        discovers: proxy.extensionConfigDiscovery,
+        pullSecret: secretOf,
+      };
       return new ExtensionProgram({
         proxyType: extended.type,
         types: types(),

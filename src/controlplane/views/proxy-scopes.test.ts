@@ -31,6 +31,7 @@ const proxy: ProxyIdentity = {
   envoy: false,
   stockEnvoy: false,
   virtualHostDiscovery: false,
+  extensionConfigDiscovery: false,
   verified: true,
 };
 

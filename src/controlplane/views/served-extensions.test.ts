@@ -463,7 +463,28 @@ test("plugins have their names, phases and traffic, and get their configuration 
   );
 });
 
-test("Serin's own proxy gets a plugin inside its listener, and a network plugin passes or denies by failStrategy", () => {
+test("Serin's own proxy gets a plugin for requests as an Envoy does, and a network plugin inside its listener", () => {
+  const { connect, apply } = setup(
+    plugin("shop/a", { pluginConfig: { a: 1 } }),
+    plugin("shop/closed", { type: "NETWORK", match: [{ mode: "SERVER" }] }),
+  );
+  const [ours, envoys] = [
+    connect({ ...web, envoy: false, metadata: { EXTENSION_CONFIG_DISCOVERY: "true" } }),
+    connect(web),
+  ];
+  const name = `${names}shop.a~istio-translated-wasmplugin`;
+  const listener = JSON.stringify(ours.show(typeUrls.listener)["virtualInbound"]);
+  assert.ok(listener.includes(`{"name":"${name}","config_discovery":{`), listener);
+  assert.match(listener, /shop\.closed~istio-translated-wasmplugin","typed_config":\{"rules":\{\}/);
+  assert.deepEqual(ours.show(typeUrls.extensionConfig), { [name]: envoys.show(typeUrls.extensionConfig)[name] });
+  const before = ours.get(typeUrls.listener, "virtualInbound")?.version;
+  const changed: string[] = [];
+  using _watching = ours.view(typeUrls.extensionConfig).subscribe((changes) => changed.push(...changes));
+  apply(plugin("shop/a", { pluginConfig: { a: 2 } }));
+  assert.deepEqual([changed, ours.get(typeUrls.listener, "virtualInbound")?.version], [[name], before]);
+});
+
+test("a proxy of ours that takes no discovery gets a plugin inside its listener, and a network plugin passes or denies by failStrategy", () => {
   const { connect, logged } = setup(
     plugin("shop/a", { pluginConfig: { a: 1 }, sha256: "a".repeat(64), failStrategy: "FAIL_RELOAD" }),
     plugin("shop/closed", { type: "NETWORK", match: [{ mode: "SERVER" }] }),

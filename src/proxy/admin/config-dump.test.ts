@@ -39,6 +39,7 @@ test("the routes of a listener are dumped as static routes, including those of i
       clusters: none,
       endpoints: none,
       routes: none,
+      extensions: none,
       listeners: new Map([
         ["main_internal", { version: "1", updatedMs: 0, body: new Uint8Array(), message: () => listener }],
       ]),

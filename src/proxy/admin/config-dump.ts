@@ -1,5 +1,5 @@
-import { anyUnpack, StringValueSchema, anyPack, type Any } from "@bufbuild/protobuf/wkt";
-import { create, toJson, type DescMessage, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import { create, toJson, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import {
   ClusterLoadAssignmentSchema,
   ClusterSchema,
@@ -16,6 +16,8 @@ import type { ListenerSet } from "../listener-set.ts";
 import type { AppliedResource, ProxyConfig } from "../proxy-config.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
 import type { SecretStore } from "../tls/secret-store.ts";
+import { extensionsDump } from "./extensions-dump.ts";
+import { resourceJson } from "./resource-json.ts";
 import { staticClusterConfigs, staticListenerConfigs } from "./static-resources.ts";
 
 export interface DumpSources {
@@ -43,8 +45,7 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
         ({ resource, ...rest }) => ({ ...rest, cluster: resource }),
       ),
     },
-    // No filter configurations are separate resources, but istioctl needs this part of the dump.
-    { "@type": `${v3}.EcdsConfigDump` },
+    extensionsDump(config.extensions),
     ...(withEndpoints ? [endpointsDump(config)] : []),
     {
       "@type": `${v3}.ListenersConfigDump`,
@@ -149,37 +150,6 @@ function entries<Schema extends DescMessage>(
 
 function typed<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>, typeUrl: string): object {
   return { "@type": typeUrl, ...(resourceJson(schema, message) as object) };
-}
-
-function resourceJson<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): JsonValue {
-  const registry = envoyRegistry();
-  try {
-    return toJson(schema, message, { registry, useProtoFieldName: true });
-  } catch {
-    return toJson(schema, knownOnly(message) as MessageShape<Schema>, { registry, useProtoFieldName: true });
-  }
-}
-
-/** Replaces every Any of an unknown type, at any depth, by its type's name, because JSON cannot show its content. */
-function knownOnly(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(knownOnly);
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
-  if (isAny(value)) {
-    const name = value.typeUrl.split("/").at(-1) ?? "";
-    const schema = envoyRegistry().getMessage(name);
-    const inner = schema === undefined ? undefined : anyUnpack(value, envoyRegistry());
-    if (schema === undefined || inner === undefined)
-      return anyPack(
-        StringValueSchema,
-        create(StringValueSchema, { value: `a message of ${name}, which this proxy does not know` }),
-      );
-    return anyPack(schema, knownOnly(inner) as MessageShape<typeof schema>);
-  }
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, knownOnly(inner)]));
-}
-
-function isAny(value: object): value is Any {
-  return Reflect.get(value, "$typeName") === "google.protobuf.Any";
 }
 
 const redacted = Buffer.from("[redacted]").toString("base64");

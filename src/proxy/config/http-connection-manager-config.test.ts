@@ -90,7 +90,19 @@ test("unsupported filters and fields of a listener are refused by name", () => {
   );
   assert.throws(
     () => compile({ httpFilters: [{ name: "x", configDiscovery: { typeUrls: ["y"] } }] }),
-    /by configDiscovery is not supported/,
+    /the HTTP filter x: configDiscovery from no source, other than ads, is not supported/,
+  );
+  assert.throws(
+    () =>
+      compile({
+        httpFilters: [
+          {
+            name: "x",
+            configDiscovery: { configSource: { ads: {} }, typeUrls: ["y"], applyDefaultConfigWithoutWarming: true },
+          },
+        ],
+      }),
+    /the HTTP filter x: applyDefaultConfigWithoutWarming needs a defaultConfig/,
   );
   assert.throws(() => compile({ via: "me" }), /the field via is not supported/);
   assert.throws(

@@ -33,6 +33,7 @@ import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
 import type { CorsPolicy } from "../routing/cors.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileCors } from "./cors-config.ts";
+import { compileDiscovered } from "./discovered-filter-config.ts";
 import { compileExtAuthz, compileExtAuthzPerRoute } from "./ext-authz-config.ts";
 import { compileFault } from "./fault-config.ts";
 import { tellFilterState } from "./filter-state-config.ts";
@@ -84,8 +85,12 @@ export function compileHttpFilters(
   };
   for (const message of messages) {
     const here = `${where}: the HTTP filter ${message.name}`;
-    if (message.configType.case === "configDiscovery")
-      throw unsupported(where, `the HTTP filter ${message.name} by configDiscovery`);
+    if (message.configType.case === "configDiscovery") {
+      const compile = (any: Any, at: string) => compileFilter(message.name, any, statPrefix, at, notes);
+      const filter = compileDiscovered(message.name, message.configType.value, compile, here, notes);
+      filters.push(new SwitchedFilter(filter, !message.disabled));
+      continue;
+    }
     const any = message.configType.value;
     const metadata = any === undefined ? undefined : peerMetadataOf(any);
     if (metadata !== undefined) {
@@ -106,6 +111,15 @@ export function compileHttpFilters(
     } else if (filter !== undefined) filters.push(new SwitchedFilter(filter, !message.disabled));
   }
   return { filters, peerMetadata, stats };
+}
+
+/** Checks a configuration that no filter has asked for yet. Throws if it cannot be served. */
+export function checkExtensionConfig(name: string, any: Any, notes: ConfigNotes): void {
+  const where = `the configuration of the HTTP filter ${name}`;
+  const wasm = wasmOf(any);
+  // A filter would start its module.
+  if (wasm !== undefined) compileWasm(wasm, where, notes);
+  else if (compileFilter(name, any, "", where, notes) === "unknown") throw unsupported(where, any.typeUrl);
 }
 
 function typeOf(any: Any): string {

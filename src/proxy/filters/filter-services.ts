@@ -1,3 +1,4 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { silentLogger, systemClock, systemRandom, transientError, type Clock, type Random } from "../../base/index.ts";
 import { CollectorExports } from "../tracing/collector-exports.ts";
 import { LuaScripts } from "./lua/index.ts";
@@ -19,6 +20,8 @@ export interface FilterServices {
   readonly exports: CollectorExports;
   /** Shared token buckets for rate limits. Absent if this is the only serving thread. */
   readonly buckets?: SharedBuckets;
+  /** The configuration of a filter that came by itself. Undefined if none has. */
+  readonly extensionConfig?: (name: string) => Any | undefined;
   /** The scripts of filters. */
   readonly scripts: LuaScripts;
 }

@@ -1,3 +1,4 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ResponseFlag } from "../terms/response-flags.ts";
 import type { RequestView } from "../routing/request-view.ts";
@@ -86,6 +87,21 @@ export interface LocalReply {
   readonly grpcStatus?: number;
 }
 
+/** A filter's configuration that comes as a resource of its own (Envoy's ECDS). */
+export interface Discovery {
+  /** The name of the resource. */
+  readonly resource: string;
+  /** A listener with the filter must not begin yet. */
+  readonly awaited: boolean;
+  /**
+   * Checks a configuration. Throws if it cannot be served. The returned function puts it in force, and returns a promise
+   * if the filter starts first.
+   */
+  prepare(config: Any): () => Promise<unknown> | undefined;
+  /** The resource was removed. */
+  retract(): void;
+}
+
 /**
  * One step that requests pass, in the order of the configuration. All requests of a listener share a filter, so it has
  * no state of a request.
@@ -97,6 +113,8 @@ export interface HttpFilter {
   readonly name: string;
   /** The filter does nothing unless a route configures it. */
   readonly idle?: boolean;
+  /** Absent if the listener contains the whole configuration. */
+  readonly discovery?: Discovery | undefined;
   /** Resolves when the filter can take requests. Undefined if it can; requests that come before wait. */
   starting?(): Promise<unknown> | undefined;
   /**

@@ -1,5 +1,5 @@
 import { responseFlags } from "../terms/response-flags.ts";
-import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
+import type { Discovery, FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
 
 /** A route's switch for a filter, besides or instead of a configuration. */
 export class FilterSwitch {
@@ -32,6 +32,10 @@ export class SwitchedFilter implements HttpFilter {
     signal: () => AbortSignal,
   ): LocalReply | undefined | Promise<LocalReply | undefined> {
     return this.#enabledFor(request) ? this.#filter.onRequest(request, signal) : undefined;
+  }
+
+  get discovery(): Discovery | undefined {
+    return this.#filter.discovery;
   }
 
   starting(): Promise<unknown> | undefined {

@@ -20,6 +20,7 @@ export const responseFlags = {
   unauthorizedExternal: 17,
   durationTimeout: 18,
   dnsResolutionFailed: 19,
+  noFilterConfigFound: 20,
 } as const;
 
 export type ResponseFlag = (typeof responseFlags)[keyof typeof responseFlags];
@@ -45,6 +46,7 @@ const letters = [
   "UAEX",
   "DT",
   "DF",
+  "NFCF",
 ];
 
 const names = [
@@ -68,6 +70,7 @@ const names = [
   "UnauthorizedExternalService",
   "DurationTimeout",
   "DnsResolutionFailed",
+  "NoFilterConfigFound",
 ];
 
 /** The flags by Envoy's letters. */

@@ -13,6 +13,7 @@ import {
   ListenerSchema,
   RouteConfigurationSchema,
   SecretSchema,
+  TypedExtensionConfigSchema,
   VirtualHostSchema,
 } from "../../wire/envoy/index.ts";
 import { discoveryMethods, typeUrls } from "../../wire/xds/index.ts";
@@ -25,6 +26,7 @@ const schemas: Readonly<Record<string, DescMessage>> = {
   [typeUrls.listener]: ListenerSchema,
   [typeUrls.route]: RouteConfigurationSchema,
   [typeUrls.virtualHost]: VirtualHostSchema,
+  [typeUrls.extensionConfig]: TypedExtensionConfigSchema,
   [typeUrls.secret]: SecretSchema,
   [typeUrls.proxyConfig]: ProxyConfigSchema,
 };

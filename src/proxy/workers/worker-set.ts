@@ -226,7 +226,12 @@ export class WorkerSet implements Serving {
 }
 
 /** As `ProxyConfig` and `SecretStore` treat them. */
-const lastingTypes: ReadonlySet<string> = new Set([typeUrls.endpoint, typeUrls.route, typeUrls.secret]);
+const lastingTypes: ReadonlySet<string> = new Set([
+  typeUrls.endpoint,
+  typeUrls.route,
+  typeUrls.extensionConfig,
+  typeUrls.secret,
+]);
 
 /** In the order of the workers' own subscriptions. */
 const workerTypes = [
@@ -235,5 +240,6 @@ const workerTypes = [
   { type: typeUrls.listener, mode: "wildcard" },
   { type: typeUrls.route, mode: "named" },
   { type: typeUrls.virtualHost, mode: "named" },
+  { type: typeUrls.extensionConfig, mode: "named" },
   { type: typeUrls.secret, mode: "named" },
 ] as const;

@@ -40,9 +40,13 @@ export {
   type SelfConfigSource,
   type PathConfigSource,
   type ExtensionConfigSource,
+  ExtensionConfigSourceSchema,
 } from "#generated/proto/envoy/config/core/v3/config_source_pb.js";
 export type { GrpcService, GrpcService_EnvoyGrpc } from "#generated/proto/envoy/config/core/v3/grpc_service_pb.js";
-export type { TypedExtensionConfig } from "#generated/proto/envoy/config/core/v3/extension_pb.js";
+export {
+  type TypedExtensionConfig,
+  TypedExtensionConfigSchema,
+} from "#generated/proto/envoy/config/core/v3/extension_pb.js";
 export type {
   Http1ProtocolOptions,
   Http2ProtocolOptions,

@@ -1,0 +1,39 @@
+import { createRegistry, type JsonValue } from "@bufbuild/protobuf";
+import { envoyRegistry, TypedExtensionConfigSchema } from "../../wire/envoy/index.ts";
+import { WasmSchema } from "../../wire/envoy-wasm/index.ts";
+import type { ProxyConfig } from "../proxy-config.ts";
+import { resourceJson } from "./resource-json.ts";
+
+const type = "type.googleapis.com/envoy";
+
+/** The configurations of filters that came by themselves. istioctl needs this part of the dump even if it is empty. */
+export function extensionsDump(extensions: ProxyConfig["extensions"]): Record<string, unknown> {
+  const part = { "@type": `${type}.admin.v3.EcdsConfigDump` };
+  if (extensions.size === 0) return part;
+  const registry = createRegistry(envoyRegistry(), WasmSchema);
+  return {
+    ...part,
+    ecds_filters: [...extensions.values()].map(({ message, version, updatedMs }) => ({
+      version_info: version,
+      ecds_filter: {
+        "@type": `${type}.config.core.v3.TypedExtensionConfig`,
+        ...(withoutSecrets(resourceJson(TypedExtensionConfigSchema, message(), registry)) as object),
+      },
+      last_updated: new Date(updatedMs).toISOString(),
+    })),
+  };
+}
+
+/** The credentials for pulling a plugin's image, which readers of a dump do not need. */
+const secretField = "ISTIO_META_WASM_IMAGE_PULL_SECRET";
+
+function withoutSecrets(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([field, inner]) => [
+      field,
+      field === secretField ? "<redacted>" : withoutSecrets(inner),
+    ]),
+  );
+}

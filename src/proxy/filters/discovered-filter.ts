@@ -1,0 +1,104 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type { Clock } from "../../base/index.ts";
+import { responseFlags } from "../terms/response-flags.ts";
+import type { Discovery, FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
+
+export interface DiscoveredFilterOptions {
+  readonly name: string;
+  /** Makes the filter of a configuration. Throws if it cannot be served. */
+  readonly compile: (config: Any) => HttpFilter;
+  /** Serves until a configuration has come, and after it was removed. */
+  readonly fallback: HttpFilter | undefined;
+  /** How long a listener waits for the first configuration. Infinity: until it comes. */
+  readonly waitMs: number;
+  readonly clock: Pick<Clock, "steadyMs">;
+}
+
+/** Envoy's answer when the configuration has not come in time. */
+const noConfiguration: LocalReply = {
+  status: 500,
+  body: "",
+  headers: [],
+  flag: responseFlags.noFilterConfigFound,
+  details: "",
+};
+
+/** A filter whose configuration is a resource of its own. A change takes effect without a change of the listener. */
+export class DiscoveredFilter implements HttpFilter, Discovery {
+  readonly name: string;
+  readonly #options: DiscoveredFilterOptions;
+  readonly #waitsUntilMs: number;
+  /** The filter that took a request's head also gets the rest, although another one is in force by then. */
+  readonly #taken = new WeakMap<FilterRequest, HttpFilter>();
+  #current: HttpFilter | undefined;
+  /** The filter of the latest configuration. It is not in force while it starts. */
+  #latest: HttpFilter | undefined;
+  /** Whether a request has come. */
+  #serves = false;
+
+  constructor(options: DiscoveredFilterOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#waitsUntilMs = options.clock.steadyMs() + options.waitMs;
+    this.#current = options.fallback;
+  }
+
+  get discovery(): Discovery {
+    return this;
+  }
+
+  get resource(): string {
+    return this.name;
+  }
+
+  get awaited(): boolean {
+    return this.#latest === undefined && this.#options.clock.steadyMs() < this.#waitsUntilMs;
+  }
+
+  prepare(config: Any): () => Promise<unknown> | undefined {
+    const next = this.#options.compile(config);
+    return () => this.#follow(next);
+  }
+
+  retract(): void {
+    if (this.#options.fallback === undefined) return;
+    this.#current = this.#options.fallback;
+    this.#latest = undefined;
+  }
+
+  starting(): Promise<unknown> | undefined {
+    return this.#current?.starting?.();
+  }
+
+  onRequest(
+    request: FilterRequest,
+    signal: () => AbortSignal,
+  ): LocalReply | undefined | Promise<LocalReply | undefined> {
+    const filter = this.#current;
+    this.#serves = true;
+    if (filter === undefined) return noConfiguration;
+    if (filter.stream !== undefined) this.#taken.set(request, filter);
+    return filter.onRequest(request, signal);
+  }
+
+  stream(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined {
+    return (this.#taken.get(request) ?? this.#current)?.stream?.(request, signal);
+  }
+
+  /**
+   * The previous filter goes on until the new one has started. The first one begins at once, unless the default already
+   * serves: the listener or the requests wait for it.
+   */
+  #follow(next: HttpFilter): Promise<unknown> | undefined {
+    const isFirst = this.#latest === undefined && !this.#serves;
+    this.#latest = next;
+    const started = next.starting?.();
+    if (isFirst || started === undefined) {
+      this.#current = next;
+      return started;
+    }
+    return started.then(() => {
+      if (this.#latest === next) this.#current = next;
+    });
+  }
+}
