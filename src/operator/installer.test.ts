@@ -283,6 +283,26 @@ test("a complete removal waits for the CNI agents to release their pods, while e
   assert.deepEqual(cluster.names("DaemonSet"), []);
 });
 
+test("a control plane keeps its rights until its pods have ended, so that it can give up its leases", async () => {
+  const cluster = new MemoryCluster();
+  await install(cluster, ["profile=minimal", "revision=canary"]);
+  const labels = { app: "istiod", "istio.io/rev": "canary" };
+  cluster.put("Pod", { metadata: { name: "istiod-canary-1", namespace: "istio-system", labels } });
+  let seen: readonly string[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    sleep: async () => {
+      seen = [...cluster.names("Deployment"), ...cluster.names("Role")].filter((name) =>
+        name.includes("istiod-canary"),
+      );
+      await cluster.delete(podKind, "istiod-canary-1", "istio-system");
+    },
+  };
+  await removeInstalled({ client: cluster, clock, what: { revision: "canary" }, onRemoved: () => undefined });
+  assert.deepEqual(seen, ["istio-system/istiod-canary"]);
+  assert.equal(cluster.names("Role").includes("istio-system/istiod-canary"), false);
+});
+
 test("an agent that does not end is named", async () => {
   const cluster = new MemoryCluster();
   await install(cluster, ["profile=ambient"]);

@@ -2,6 +2,7 @@ import { userError, type Clock } from "../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
 import { controllerOf, isKubeCode, type KubeClient } from "../kube/index.ts";
 import { installedKinds } from "../install/index.ts";
+import { podsLeft, type SelectingWorkload } from "./pods-gone.ts";
 import { releasePods } from "./release-pods.ts";
 
 export interface UninstallOptions {
@@ -25,12 +26,16 @@ const agentKind = "DaemonSet";
  * removed.
  */
 const everything = "operator.istio.io/component";
+const rightsGroup = "rbac.authorization.k8s.io";
+/** Longer than a control plane's leases live without it, so waiting longer would not help. */
+const controlPlanePatienceMs = 20_000;
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
 /**
  * Removes installed objects. Webhooks and tags come first, so that none leads to a removed control plane. Then come the
  * CNI agents, which release their pods while everything else still serves. The other kinds follow, the last installed
- * first. Definitions stay, because removing them would remove users' objects. The root certificate and namespaces stay
+ * first, and rights only when the control planes have ended: without them, a control plane could not give its leases up,
+ * and the next one would wait for them. Definitions stay, because removing them would remove users' objects. The root certificate and namespaces stay
  * too.
  */
 export async function removeInstalled({
@@ -47,16 +52,19 @@ export async function removeInstalled({
     .toReversed()
     .filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
   let removed = 0;
+  const controlPlanes: SelectingWorkload[] = [];
   const removeAll = async (kind: KindDefinition<UntypedObject>): Promise<void> => {
     const items = (await present(client, kind, labelSelector)).filter(
       (object) => !keeps({ ...object, kind: kind.kind }),
     );
     await Promise.all(
-      items.map(async ({ metadata }) => {
+      items.map(async (object) => {
+        const { metadata } = object;
         if (!dryRun)
           await client.delete(kind, metadata.name ?? "", metadata.namespace, { propagationPolicy: "Background" });
         onRemoved({ kind: kind.kind, metadata });
         removed += 1;
+        if (kind.kind === "Deployment" && metadata.labels?.["app"] === "istiod") controlPlanes.push(object);
       }),
     );
   };
@@ -65,7 +73,12 @@ export async function removeInstalled({
     const keepsAgent = (agent: KubernetesObject): boolean => keeps({ ...agent, kind: agentKind });
     removed += await releasePods({ client, clock, labelSelector, keeps: keepsAgent, onRemoved, onWait });
   }
-  for (const kind of kinds.filter(({ kind }) => !webhookKinds.has(kind))) await removeAll(kind);
+  for (const kind of kinds.filter(({ kind }) => !webhookKinds.has(kind))) {
+    if (kind.group === rightsGroup && !dryRun)
+      for (const ending of controlPlanes.splice(0))
+        await podsLeft({ client, clock, patienceMs: controlPlanePatienceMs }, ending);
+    await removeAll(kind);
+  }
   return removed;
 }
 

@@ -252,6 +252,24 @@ test("what an operator brought is retired in the operator's own object, which wo
   );
 });
 
+test("the old control plane keeps its rights until its pods have ended, so that it can give up its leases", () => {
+  const rights = [
+    reference("v1", "ServiceAccount", "istiod-old", "istio-system"),
+    reference("rbac.authorization.k8s.io/v1", "Role", "istiod-old", "istio-system"),
+  ];
+  const steps = planMeshUpgrade(upgrade(), { ...world, retirable: [...rights, ...world.retirable] });
+  assert.deepEqual(ids(steps).slice(-3), ["retire", "rights", "drain"]);
+  assert.deepEqual(stepOf(steps, "retire").writes.map(fieldOf).slice(-1), ["delete Deployment istiod-old"]);
+  assert.deepEqual(
+    stepOf(steps, "retire").settle.map(({ type }) => type),
+    ["podsGone"],
+  );
+  assert.deepEqual(stepOf(steps, "rights").writes.map(fieldOf), [
+    "delete ServiceAccount istiod-old",
+    "delete Role istiod-old",
+  ]);
+});
+
 test("tags move together, a write tests them, and objects that followed a tag follow it again", () => {
   const namespaces = [
     sidecars("shop", { injection: { label: "istio-injection", value: "enabled", tag: "default" } }),

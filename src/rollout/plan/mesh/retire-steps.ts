@@ -1,4 +1,4 @@
-import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
 import type { SettleCondition, Step, Write } from "../../decide/index.ts";
 import { probeNamespace } from "../probe-pairs.ts";
 import { reference } from "../references.ts";
@@ -14,6 +14,7 @@ export function retireSteps(
   { retirable, owners = [], namespaces, dataPlanes }: MeshWorld,
 ): Step[] {
   const { from, retire, approvals } = upgrade.spec;
+  const rights = retirable.filter(isRight);
   const left = namespaces.filter(({ leftToEnd }) => leftToEnd.length > 0);
   return [
     {
@@ -38,7 +39,7 @@ export function retireSteps(
           ? [{ type: "delete", object: splitInjector(upgrade.spec.to.revision) } as const]
           : []),
         ...owners.flatMap(retireOwned),
-        ...retirable.map((object): Write => ({ type: "delete", object })),
+        ...retirable.filter((object) => !isRight(object)).map((object): Write => ({ type: "delete", object })),
       ],
       settle: [
         { type: "podsGone", namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": from.revision } },
@@ -46,6 +47,7 @@ export function retireSteps(
       checks: [],
       phase: "Retiring",
     },
+    ...(rights.length === 0 ? [] : [rightsStep(from.revision, rights)]),
     {
       id: "drain",
       title: `the last connections of ztunnel ${from.revision} end`,
@@ -59,6 +61,22 @@ export function retireSteps(
       lingers: true,
     },
   ];
+}
+
+/** A control plane that ends without its rights cannot give up its leases, and the next one waits until they expire. */
+function rightsStep(revision: string, rights: readonly ObjectReference[]): Step {
+  return {
+    id: "rights",
+    title: `the rights of ${revision} go`,
+    writes: rights.map((object): Write => ({ type: "delete", object })),
+    settle: [],
+    checks: [],
+    phase: "Retiring",
+  };
+}
+
+function isRight({ apiVersion, kind }: ObjectReference): boolean {
+  return apiVersion.startsWith("rbac.authorization.k8s.io/") || kind === "ServiceAccount";
 }
 
 function retireOwned({ object, components }: RevisionOwner): Write[] {
