@@ -115,6 +115,24 @@ test("a table is decoded once for any number of names, and an unwanted name is f
   assert.deepEqual(heard, [cluster]);
 });
 
+test("a limit of http2MaxRequests goes to gRPC clients, without Envoy's other limits", () => {
+  const limited = (maxRequests: number) =>
+    encodeResource(
+      ClusterSchema,
+      cluster,
+      create(ClusterSchema, {
+        name: cluster,
+        clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
+        edsClusterConfig: { serviceName: cluster },
+        circuitBreakers: { thresholds: [{ maxConnections: 7, maxRequests }] },
+      }),
+    );
+  const limits = (maxRequests: number): unknown =>
+    decodeResource(ClusterSchema, grpcCluster(limited(maxRequests)))["circuitBreakers"];
+  assert.deepEqual(limits(100), { thresholds: [{ maxRequests: 100 }] });
+  assert.equal(limits(4_294_967_295), undefined);
+});
+
 test("features that gRPC clients refuse are left out: Envoy's TLS, balancing by load, endpoints behind tunnels", () => {
   const shown = decodeResource(ClusterSchema, grpcCluster(envoyCluster));
   assert.deepEqual(

@@ -2,6 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {
+  CircuitBreakersSchema,
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
   ClusterLoadAssignmentSchema,
@@ -13,6 +14,7 @@ import {
   type VirtualHost,
 } from "../../wire/envoy/index.ts";
 import { memos } from "../model/memos.ts";
+import { unlimited } from "./cluster.ts";
 import { overAds, packed } from "./envoy-any.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
@@ -114,6 +116,7 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
   if (discovery.case !== "type" || discovery.value !== Cluster_DiscoveryType.EDS || edsClusterConfig === undefined)
     return resource;
   const understood = understoodBalancing.has(lbPolicy);
+  const maxRequests = cluster.circuitBreakers?.thresholds[0]?.maxRequests;
   return encodeResource(
     ClusterSchema,
     name,
@@ -124,6 +127,10 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
       lbPolicy: understood ? lbPolicy : Cluster_LbPolicy.ROUND_ROBIN,
       lbConfig: understood && lbPolicy === Cluster_LbPolicy.RING_HASH ? cluster.lbConfig : { case: undefined },
       ...(outlierDetection === undefined ? {} : { outlierDetection }),
+      // Clients know no other limit.
+      ...(maxRequests === undefined || maxRequests === unlimited
+        ? {}
+        : { circuitBreakers: create(CircuitBreakersSchema, { thresholds: [{ maxRequests }] }) }),
     }),
   );
 }
