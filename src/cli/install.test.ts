@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,6 +32,22 @@ test("a manifest begins with the namespace, ends with webhooks, and contains eve
   assert.deepEqual([objects[0]?.kind, objects[0]?.metadata.name], ["Namespace", "istio-system"]);
   assert.equal(objects.at(-1)?.kind, "ValidatingWebhookConfiguration");
   assert.ok(objects.some(({ kind, metadata }) => kind === "Deployment" && metadata.name === "istio-ingressgateway"));
+});
+
+test("a manifest goes to the file of --output, and a file that cannot be written is named", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-manifest-"));
+  try {
+    const file = join(directory, "mesh.yaml");
+    const { output } = await serin(`manifest generate --component pilot -o ${file}`);
+    assert.equal(output, "");
+    assert.equal(readFileSync(file, "utf8"), (await serin("manifest generate --component pilot")).output);
+    await refused(
+      `manifest generate -o ${directory}/none/mesh.yaml`,
+      `cannot write ${directory}/none/mesh.yaml: there is no such file or directory`,
+    );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test("invalid flags and files are reported with the place and a suggestion", async () => {

@@ -59,7 +59,7 @@ async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void
     );
   const text = results.join("---\n");
   if (flags.output === undefined) context.out(text);
-  else await (await import("node:fs/promises")).writeFile(flags.output, text);
+  else await (await import("./user-file.ts")).writeUserFile(flags.output, text);
 }
 
 async function injectionOf(

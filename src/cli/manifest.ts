@@ -6,14 +6,16 @@ import { installFlags, manifestOf, readYaml, renderFromFlags, type InstallFlags 
 import type { CliContext } from "./context.ts";
 import { lineChanges } from "./line-changes.ts";
 import { translateOperator } from "./translate-operator.ts";
+import { writeUserFile } from "./user-file.ts";
 
 export function manifestCommands(program: Command, context: CliContext): void {
   const manifest = program.command("manifest").description("the objects of an installation");
   installFlags(
     manifest.command("generate").description("print the objects of an installation as YAML, for kubectl apply -f -"),
   )
+    .option("-o, --output <file>", "the output file (default: standard output)")
     .option("--component <names>", "only these components, such as pilot,cni")
-    .action(async (flags: InstallFlags & { readonly component?: string }) => await generate(flags, context));
+    .action(async (flags: GenerateFlags) => await generate(flags, context));
   manifest
     .command("diff <from> <to>")
     .description("compare the objects of two files")
@@ -33,14 +35,21 @@ export function manifestCommands(program: Command, context: CliContext): void {
     });
 }
 
-async function generate(flags: InstallFlags & { readonly component?: string }, context: CliContext): Promise<void> {
+interface GenerateFlags extends InstallFlags {
+  readonly component?: string;
+  readonly output?: string;
+}
+
+async function generate(flags: GenerateFlags, context: CliContext): Promise<void> {
   const rendered = await renderFromFlags(flags, context);
   const wanted = flags.component?.toLowerCase().split(",");
   const components =
     wanted === undefined
       ? rendered.components
       : rendered.components.filter(({ name }) => wanted.some((word) => name.toLowerCase().startsWith(word)));
-  for (const object of manifestOf({ ...rendered, components })) context.out(`---\n${textOf(object)}`);
+  const texts = manifestOf({ ...rendered, components }).map((object) => `---\n${textOf(object)}`);
+  if (flags.output === undefined) for (const text of texts) context.out(text);
+  else await writeUserFile(flags.output, texts.join(""));
 }
 
 /** Writes definitions as one line of JSON, which is also YAML, because writing a megabyte as YAML takes a second. */

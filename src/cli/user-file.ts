@@ -1,11 +1,12 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { messageOf, userError } from "../base/index.ts";
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or directory",
+  EROFS: "its file system is read-only",
   EISDIR: "it is a directory, and a file is expected",
-  EACCES: "you have no right to read it",
+  EACCES: "you have no right to it",
   ENOTDIR: "a part of its path is not a directory",
 };
 
@@ -15,6 +16,15 @@ export async function readUserFile(path: string): Promise<string> {
     return path === "-" ? await text(process.stdin) : await readFile(path, "utf8");
   } catch (cause) {
     throw userError("file-unreadable", `cannot read ${path}: ${reasonOf(cause)}`);
+  }
+}
+
+/** Writes a file that the user has named. Throws a user error that names the file. */
+export async function writeUserFile(path: string, content: string): Promise<void> {
+  try {
+    await writeFile(path, content);
+  } catch (cause) {
+    throw userError("path-not-writable", `cannot write ${path}: ${reasonOf(cause)}`);
   }
 }
 
