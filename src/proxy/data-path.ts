@@ -123,6 +123,7 @@ export class DataPath implements Serving {
     this.#config = new ProxyConfig({
       runtime: { connector: this.#connector, clock, random, ...(shared === undefined ? {} : limitsOf(shared)) },
       resolve: options.resolve,
+      sharesResources: shared !== undefined,
       secrets: this.#secrets,
       contexts,
       services: {

@@ -10,6 +10,7 @@ import {
   ClusterSchema,
   envoyRegistry,
   RouteConfigurationSchema,
+  TypedExtensionConfigSchema,
 } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import type { ListenerSet } from "./listener-set.ts";
@@ -304,6 +305,49 @@ test("routes stay when only their resource is removed, until no listener request
   assert.equal(config.routeTable("first"), undefined);
   assert.equal(config.routes.has("first"), false);
 });
+
+for (const [title, sharesResources, expected] of [
+  ["is forgotten", false, [true, false, false]],
+  ["stays if other threads get the same resources, because it is not sent again then", true, [true, true, false]],
+] as const)
+  test(`a filter's configuration that no listener names any more ${title}, and its removal forgets it`, async () => {
+    let named = true;
+    const config = new ProxyConfig({
+      runtime: {
+        connector: { connect: () => Promise.reject(new Error("nobody connects")) },
+        clock: systemClock,
+        random: Math.random,
+      },
+      resolve: () => Promise.resolve([]),
+      sharesResources,
+      clock: systemClock,
+      log: silentLogger,
+    });
+    const filter = { resource: "f", awaited: false, prepare: () => () => undefined, retract: () => false };
+    config.attach({
+      routeNames: () => new Set(),
+      leavingRouteNames: () => new Set(),
+      tlsSpecs: () => [],
+      discoveries: () => (named ? [filter] : []),
+      pending: () => [],
+      proceed: () => undefined,
+      remove: () => undefined,
+    } as unknown as ListenerSet);
+    const known: boolean[] = [];
+    const apply = async (update: XdsUpdate): Promise<void> => {
+      await config
+        .subscriptions()
+        .find(({ typeUrl }) => typeUrl === update.typeUrl)
+        ?.apply(update);
+      known.push(config.extensions.has("f"));
+    };
+    const typedConfig = { "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault" };
+    await apply(updateOf(typeUrls.extensionConfig, TypedExtensionConfigSchema, { f: { name: "f", typedConfig } }));
+    named = false;
+    await apply({ typeUrl: typeUrls.listener, resources: [], removed: ["one"] });
+    await apply({ typeUrl: typeUrls.extensionConfig, resources: [], removed: ["f"] });
+    assert.deepEqual(known, expected);
+  });
 
 test("a listener may take the address of another that is removed in the same update", async () => {
   await using proxy = await TestProxy.start({

@@ -33,6 +33,11 @@ export interface ProxyConfigOptions {
   readonly contexts?: Pick<TlsContexts, "awaited">;
   /** The services that compiled filters use. */
   readonly services?: FilterServices;
+  /**
+   * Whether other threads get the same resources. Then the control plane may go on sending one that only they name, and
+   * does not send it again when this thread names it again.
+   */
+  readonly sharesResources?: boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -53,6 +58,8 @@ interface ActiveCluster {
 }
 
 const warmingLimitMs = 5000;
+/** How many filters' configurations are kept while no listener of this thread names all of them. */
+const maxKeptExtensions = 1000;
 
 /**
  * The configuration from the control plane that is in force. An update is applied resource by resource: valid resources
@@ -402,7 +409,8 @@ export class ProxyConfig {
     this.#forgetTables();
     this.#client?.setNames(typeUrls.route, names);
     const filters = new Set(this.#listenerSet?.discoveries().map(({ resource }) => resource));
-    for (const name of this.extensions.keys()) if (!filters.has(name)) this.extensions.delete(name);
+    if (this.#options.sharesResources !== true || this.extensions.size > maxKeptExtensions)
+      for (const name of this.extensions.keys()) if (!filters.has(name)) this.extensions.delete(name);
     this.#client?.setNames(typeUrls.extensionConfig, filters);
   }
 
@@ -454,7 +462,10 @@ export class ProxyConfig {
     });
     // Without a default, the last configuration stays in force until no listener names it, because the listener that
     // still does is about to be changed or removed.
-    for (const name of update.removed) for (const filter of filters) if (filter.resource === name) filter.retract();
+    for (const name of update.removed) {
+      const staying = filters.filter((filter) => filter.resource === name && !filter.retract());
+      if (staying.length === 0) this.extensions.delete(name);
+    }
     return troubles;
   }
 

@@ -60,10 +60,11 @@ export class DiscoveredFilter implements HttpFilter, Discovery {
     return () => this.#follow(next);
   }
 
-  retract(): void {
-    if (this.#options.fallback === undefined) return;
+  retract(): boolean {
+    if (this.#options.fallback === undefined) return false;
     this.#current = this.#options.fallback;
     this.#latest = undefined;
+    return true;
   }
 
   starting(): Promise<unknown> | undefined {

@@ -98,8 +98,8 @@ export interface Discovery {
    * if the filter starts first.
    */
   prepare(config: Any): () => Promise<unknown> | undefined;
-  /** The resource was removed. */
-  retract(): void;
+  /** The resource was removed. Returns false if its configuration stays in force. */
+  retract(): boolean;
 }
 
 /**
