@@ -1,6 +1,6 @@
 import { MessageHead, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
-import { responseFields } from "../http2/http2-heads.ts";
+import { responseBlock } from "../http2/http2-heads.ts";
 import type { Http2Stream } from "../http2/http2-stream.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { Answer } from "./answer.ts";
@@ -94,7 +94,7 @@ export class Http2Answer extends Answer {
   #sendHead(endStream: boolean): number {
     const end = scanResponseHead(composedHead, scratch.buffer, 0, scratch.length, composedHeadLimits);
     // A configured header may be invalid. Then the response cannot be sent.
-    if (end > 0) this.#stream.sendHeaders(responseFields(composedHead), endStream);
+    if (end > 0) this.#stream.sendHead(responseBlock(composedHead), endStream);
     else this.#stream.reset(errorCode.internalError);
     return Math.max(0, end);
   }

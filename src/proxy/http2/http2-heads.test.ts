@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
-import { trailersFault } from "../../wire/http2/index.ts";
-import { requestFields, requestText, responseText, textOfTrailers, trailersOfText } from "./http2-heads.ts";
+import { MessageHead, scanRequestHead, scanResponseHead } from "../../wire/http1/index.ts";
+import { hpackEncode, trailersFault } from "../../wire/http2/index.ts";
+import {
+  requestBlock,
+  requestText,
+  responseBlock,
+  responseText,
+  textOfTrailers,
+  trailersOfText,
+} from "./http2-heads.ts";
 
 const request = (...more: string[]): string[] => [
   ":method",
@@ -29,7 +36,7 @@ test("a request's fields become a head of HTTP/1.1 and back: one host, joined co
     "POST /p?q HTTP/1.1\r\nHost: B\r\nConnection: x\r\nTransfer-Encoding: chunked\r\nX-Y: Z\r\nTE: trailers\r\n\r\n",
   );
   assert.ok(scanRequestHead(head, bytes, 0, bytes.length) > 0);
-  assert.deepEqual(requestFields(head, "http"), [
+  const fields = [
     ":method",
     "POST",
     ":scheme",
@@ -42,7 +49,18 @@ test("a request's fields become a head of HTTP/1.1 and back: one host, joined co
     "Z",
     "te",
     "trailers",
-  ]);
+  ];
+  assert.deepEqual(requestBlock(head, "http"), hpackEncode(fields));
+});
+
+test("a response's head becomes a header block without the fields of its connection", () => {
+  const head = new MessageHead();
+  const bytes = Buffer.from(
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nKeep-Alive: timeout=5\r\nX-Empty:\r\nDate:  now \r\n\r\n",
+  );
+  assert.ok(scanResponseHead(head, bytes, 0, bytes.length) > 0);
+  const fields = [":status", "200", "content-type", "text/plain", "x-empty", "", "date", "now"];
+  assert.deepEqual(responseBlock(head), hpackEncode(fields));
 });
 
 const malformed: readonly (readonly [title: string, fields: string[]])[] = [

@@ -1,5 +1,5 @@
 import { fieldKinds, statusText, type FieldKind, type MessageHead } from "../../wire/http1/index.ts";
-import { fieldFault, isFieldName, readPseudoFields, type PseudoFields } from "../../wire/http2/index.ts";
+import { fieldFault, HeaderBlock, isFieldName, readPseudoFields, type PseudoFields } from "../../wire/http2/index.ts";
 
 // Heads pass through the proxy as HTTP/1.1 text, whatever protocol they arrived in, so that one implementation scans,
 // routes, edits and copies them. This file converts HTTP/2 headers to that text and back (RFC 9113, 8).
@@ -68,21 +68,32 @@ export function responseText(fields: readonly string[]): HeadText {
   return { text: `${text}\r\n` };
 }
 
-/** The HTTP/2 headers of a request whose head is HTTP/1.1 text. */
-export function requestFields(head: MessageHead, scheme: string): string[] {
+/** This thread writes one head at a time, so all connections share the memory. */
+const block = new HeaderBlock();
+
+/** The header block of a request whose head is HTTP/1.1 text. Valid until the next block. */
+export function requestBlock(head: MessageHead, scheme: string): Buffer {
+  const { bytes, hostField } = head;
   const method = head.method();
-  const authority = head.hostField < 0 ? "" : head.value(head.hostField);
-  const fields =
-    method === "CONNECT" ? [":method", method] : [":method", method, ":scheme", scheme, ":path", head.target()];
-  if (authority !== "") fields.push(":authority", authority);
-  addFields(fields, head);
-  return fields;
+  block.begin();
+  block.field(":method", method);
+  if (method !== "CONNECT") {
+    block.field(":scheme", scheme);
+    block.valueOf(":path", bytes, head.targetStart, head.targetEnd);
+  }
+  const hostStart = head.valueStarts[hostField] ?? 0;
+  const hostEnd = head.valueEnds[hostField] ?? 0;
+  if (hostField >= 0 && hostEnd > hostStart) block.valueOf(":authority", bytes, hostStart, hostEnd);
+  addFields(head);
+  return block.view();
 }
 
-export function responseFields(head: MessageHead): string[] {
-  const fields = [":status", String(head.status)];
-  addFields(fields, head);
-  return fields;
+/** The header block of a response whose head is HTTP/1.1 text. Valid until the next block. */
+export function responseBlock(head: MessageHead): Buffer {
+  block.begin();
+  block.field(":status", String(head.status));
+  addFields(head);
+  return block.view();
 }
 
 /** Trailers of HTTP/1.1 as received, without forbidden fields. */
@@ -118,15 +129,17 @@ const messageFields = new Set([
   "content-range",
 ]);
 
-function addFields(fields: string[], head: MessageHead): void {
+function addFields(head: MessageHead): void {
+  const { bytes, nameStarts, nameEnds, valueStarts, valueEnds } = head;
   for (let field = 0; field < head.fieldCount; field += 1) {
     const kind = head.kind(field);
-    if (kind !== fieldKinds.other && staysBehind(kind)) continue;
-    fields.push(head.name(field).toLowerCase(), head.value(field));
+    if (staysBehind(kind)) continue;
+    block.fieldOf(bytes, nameStarts[field] ?? 0, nameEnds[field] ?? 0, valueStarts[field] ?? 0, valueEnds[field] ?? 0);
   }
 }
 
-function staysBehind(kind: FieldKind): boolean {
+/** Whether a field of HTTP/1.1 has no place in HTTP/2. */
+export function staysBehind(kind: FieldKind): boolean {
   switch (kind) {
     case fieldKinds.host:
     case fieldKinds.connection:

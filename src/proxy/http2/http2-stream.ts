@@ -76,6 +76,13 @@ export class Http2Stream extends SessionStream {
     if (endStream) this.#localDone();
   }
 
+  /** Sends a head as a header block, which is copied. */
+  sendHead(block: Buffer, endStream: boolean): void {
+    if (this.#closed || this.#local !== "open") return;
+    this.#session.sendBlock(this, block, endStream);
+    if (endStream) this.#localDone();
+  }
+
   /** False: wait for `drained`. What could not be sent is kept. */
   write(bytes: Buffer, endStream: boolean): boolean {
     if (this.#closed || this.#local !== "open") return true;

@@ -10,7 +10,7 @@ import {
 } from "../../wire/http1/index.ts";
 import { errorCode, trailersFault } from "../../wire/http2/index.ts";
 import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
-import { requestFields, responseText } from "../http2/http2-heads.ts";
+import { requestBlock, responseText } from "../http2/http2-heads.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler, StreamFailure } from "../http2/http2-stream.ts";
 import type { UpstreamStream } from "./endpoint.ts";
@@ -181,7 +181,7 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
       return true;
     }
     const bodiless = message.length === headLength;
-    this.#stream.sendHeaders(requestFields(scratchHead, receiver.scheme), last && bodiless);
+    this.#stream.sendHead(requestBlock(scratchHead, receiver.scheme), last && bodiless);
     return bodiless || this.#stream.write(message.subarray(headLength), last);
   }
 

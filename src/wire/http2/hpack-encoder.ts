@@ -1,5 +1,13 @@
 import { huffmanEncode, huffmanLength } from "./huffman.ts";
-import { staticFieldIndex, staticNameIndex } from "./static-table.ts";
+import { staticFieldIndex, staticNameIndex, staticNameIndexOf } from "./static-table.ts";
+
+const initialBytes = 4096;
+/** A larger buffer, left by a large head, is not kept. */
+const keepBytes = 65_536;
+/** An integer below 2^28 takes at most this many bytes. */
+const maxIntegerBytes = 5;
+/** Up to this length, a loop copies faster than a call of the runtime. */
+const loopBytes = 48;
 
 export interface HpackEncodeOptions {
   /** Huffman-codes strings if that is shorter. Costs more CPU than it saves on a local network. */
@@ -20,12 +28,12 @@ export function hpackEncode(fields: readonly string[], options: HpackEncodeOptio
   for (let index = 0; index < fields.length; index += 2) {
     const name = fields[index] ?? "";
     const value = fields[index + 1] ?? "";
-    const whole = staticFieldIndex(name, value);
+    const known = staticNameIndex(name);
+    const whole = staticFieldIndex(known, value);
     if (whole > 0) {
       at = putInteger(target, at, 0x80, 7, whole);
       continue;
     }
-    const known = staticNameIndex(name);
     at = putInteger(target, at, 0, 4, known);
     if (known === 0) at = putString(target, at, name, huffman);
     at = putString(target, at, value, huffman);
@@ -33,6 +41,108 @@ export function hpackEncode(fields: readonly string[], options: HpackEncodeOptio
   return target.subarray(0, at);
 }
 
+function putString(target: Buffer, offset: number, text: string, huffman: boolean): number {
+  if (huffman) {
+    const length = huffmanLength(text);
+    if (length < text.length) return huffmanEncode(text, target, putInteger(target, offset, 0x80, 7, length));
+  }
+  const at = putInteger(target, offset, 0, 7, text.length);
+  return at + target.write(text, at, "latin1");
+}
+
+/**
+ * Writes header blocks like `hpackEncode`, without a string for each field: most fields of a relayed head are copied
+ * from its bytes. One block after the other uses the same memory.
+ */
+export class HeaderBlock {
+  #bytes: Buffer = Buffer.allocUnsafeSlow(initialBytes);
+  #length = 0;
+
+  /** Begins a block, which ends the last one. */
+  begin(): void {
+    this.#length = 0;
+    if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafeSlow(initialBytes);
+  }
+
+  /** The block so far. Valid until {@link begin}. */
+  view(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** A field with its name in lower case, both in latin1. */
+  field(name: string, value: string): void {
+    this.#reserve(name.length + value.length);
+    const target = this.#bytes;
+    const known = staticNameIndex(name);
+    const whole = staticFieldIndex(known, value);
+    if (whole > 0) {
+      this.#length = putInteger(target, this.#length, 0x80, 7, whole);
+      return;
+    }
+    const at = putInteger(target, this.#length, 0, 4, known);
+    this.#length = putText(target, known === 0 ? putText(target, at, name) : at, value);
+  }
+
+  /** A field whose value is in latin1 bytes. */
+  valueOf(name: string, bytes: Uint8Array, valueStart: number, valueEnd: number): void {
+    this.#reserve(name.length + valueEnd - valueStart);
+    const target = this.#bytes;
+    const known = staticNameIndex(name);
+    const at = putInteger(target, this.#length, 0, 4, known);
+    this.#length = putBytes(target, known === 0 ? putText(target, at, name) : at, bytes, valueStart, valueEnd);
+  }
+
+  /** A field of a head in latin1 bytes. Its name may be in any case. */
+  fieldOf(bytes: Uint8Array, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
+    this.#reserve(nameEnd - nameStart + valueEnd - valueStart);
+    const target = this.#bytes;
+    const known = staticNameIndexOf(bytes, nameStart, nameEnd);
+    const at = putInteger(target, this.#length, 0, 4, known);
+    const after = known === 0 ? putLowerCase(target, at, bytes, nameStart, nameEnd) : at;
+    this.#length = putBytes(target, after, bytes, valueStart, valueEnd);
+  }
+
+  /** Makes room for a field whose name and value have so many bytes. */
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes + 3 * maxIntegerBytes;
+    if (needed <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
+    this.#bytes.copy(larger, 0, 0, this.#length);
+    this.#bytes = larger;
+  }
+}
+
+function putText(target: Buffer, offset: number, text: string): number {
+  const at = putInteger(target, offset, 0, 7, text.length);
+  if (text.length > loopBytes) return at + target.write(text, at, "latin1");
+  for (let index = 0; index < text.length; index += 1) target[at + index] = text.charCodeAt(index);
+  return at + text.length;
+}
+
+function putLowerCase(target: Buffer, offset: number, bytes: Uint8Array, start: number, end: number): number {
+  let at = putInteger(target, offset, 0, 7, end - start);
+  for (let from = start; from < end; from += 1) {
+    const byte = bytes[from] ?? 0;
+    target[at] = byte >= 65 && byte <= 90 ? byte | 32 : byte;
+    at += 1;
+  }
+  return at;
+}
+
+function putBytes(target: Buffer, offset: number, bytes: Uint8Array, start: number, end: number): number {
+  let at = putInteger(target, offset, 0, 7, end - start);
+  if (end - start > loopBytes) {
+    target.set(bytes.subarray(start, end), at);
+    return at + end - start;
+  }
+  for (let from = start; from < end; from += 1) {
+    target[at] = bytes[from] ?? 0;
+    at += 1;
+  }
+  return at;
+}
+
+/** Writes an integer with a prefix of some bits (RFC 7541, 5.1). `first` has the bits before it. Returns the offset behind. */
 function putInteger(target: Buffer, offset: number, first: number, prefixBits: number, value: number): number {
   const mask = (1 << prefixBits) - 1;
   let at = offset;
@@ -50,13 +160,4 @@ function putInteger(target: Buffer, offset: number, first: number, prefixBits: n
   }
   target[at] = rest;
   return at + 1;
-}
-
-function putString(target: Buffer, offset: number, text: string, huffman: boolean): number {
-  if (huffman) {
-    const length = huffmanLength(text);
-    if (length < text.length) return huffmanEncode(text, target, putInteger(target, offset, 0x80, 7, length));
-  }
-  const at = putInteger(target, offset, 0, 7, text.length);
-  return at + target.write(text, at, "latin1");
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { Http2ConnectionError, errorCode } from "./constants.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
-import { hpackEncode } from "./hpack-encoder.ts";
+import { HeaderBlock, hpackEncode } from "./hpack-encoder.ts";
 import { huffmanDecode, huffmanEncode, huffmanLength } from "./huffman.ts";
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
@@ -55,6 +55,26 @@ test("the responses of RFC 7541 C.6 decode while a table of 256 bytes evicts", (
   assert.equal(first?.[1], "302");
   assert.deepEqual(second?.slice(0, 4), [":status", "307", "cache-control", "private"]);
   assert.deepEqual(third?.slice(-2), ["set-cookie", "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1"]);
+});
+
+test("a header block in used memory decodes to its fields, with names of any case in lower case", () => {
+  const block = new HeaderBlock();
+  const name = fc.oneof(fc.constantFrom("Content-Type", "x-request-id", ":status"), fc.string({ maxLength: 90 }));
+  const pairs = fc.array(fc.tuple(name, fc.string({ maxLength: 3000 })), { maxLength: 12 });
+  fc.assert(
+    fc.property(pairs, (fields) => {
+      block.begin();
+      for (const [index, [text, value]] of fields.entries()) {
+        const bytes = Buffer.from(`${text}${value}`, "latin1");
+        if (index % 3 === 0) block.field(text.toLowerCase(), value);
+        else if (index % 3 === 1) block.valueOf(text.toLowerCase(), bytes, text.length, bytes.length);
+        else block.fieldOf(bytes, 0, text.length, text.length, bytes.length);
+      }
+      const expected = fields.flatMap(([text, value]) => [text.toLowerCase(), value]);
+      assert.deepEqual(new HpackDecoder().decode(block.view()), expected);
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test("every encoded list decodes to itself", () => {

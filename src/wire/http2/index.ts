@@ -11,7 +11,7 @@ export {
   trailersFault,
   type PseudoFields,
 } from "./header-fields.ts";
-export { hpackEncode, type HpackEncodeOptions } from "./hpack-encoder.ts";
+export { HeaderBlock, hpackEncode, type HpackEncodeOptions } from "./hpack-encoder.ts";
 export { type FloodReason } from "./flood-budget.ts";
 export { Http2Session } from "./session.ts";
 export { SessionStream } from "./session-stream.ts";

@@ -72,18 +72,39 @@ export const staticValues: readonly string[] = [
 ];
 
 const byName = new Map<string, number>();
-const byField = new Map<string, number>();
-for (let index = staticNames.length - 1; index >= 1; index -= 1) {
-  byName.set(staticNames[index] ?? "", index);
-  byField.set(`${staticNames[index]}\0${staticValues[index]}`, index);
+/** Indices of names by the length of the name, so that a name in bytes is found without a string. */
+const byLength: number[][] = [];
+for (let index = staticNames.length - 1; index >= 1; index -= 1) byName.set(staticNames[index] ?? "", index);
+for (const [name, index] of byName) (byLength[name.length] ??= []).push(index);
+const none: readonly number[] = [];
+
+/** The index of a whole field whose name has this index, or 0. Entries of one name follow each other. */
+export function staticFieldIndex(nameIndex: number, value: string): number {
+  if (nameIndex === 0) return 0;
+  const name = staticNames[nameIndex];
+  for (let index = nameIndex; staticNames[index] === name; index += 1) if (staticValues[index] === value) return index;
+  return 0;
 }
 
-/** The index of a whole field, or 0. */
-export function staticFieldIndex(name: string, value: string): number {
-  return byField.get(`${name}\0${value}`) ?? 0;
-}
-
-/** The index of an entry with this name, or 0. */
+/** The index of the first entry with this name, or 0. */
 export function staticNameIndex(name: string): number {
   return byName.get(name) ?? 0;
+}
+
+/** Like {@link staticNameIndex}, for a name in latin1 bytes and in any case. */
+export function staticNameIndexOf(bytes: Uint8Array, start: number, end: number): number {
+  const candidates = byLength[end - start] ?? none;
+  for (let at = 0; at < candidates.length; at += 1) {
+    const index = candidates[at] ?? 0;
+    if (equalsLowerCase(bytes, start, staticNames[index] ?? "")) return index;
+  }
+  return 0;
+}
+
+function equalsLowerCase(bytes: Uint8Array, start: number, name: string): boolean {
+  for (let index = 0; index < name.length; index += 1) {
+    const byte = bytes[start + index] ?? 0;
+    if ((byte >= 65 && byte <= 90 ? byte | 32 : byte) !== name.charCodeAt(index)) return false;
+  }
+  return true;
 }
