@@ -13,6 +13,7 @@ import { HpackDecoder } from "./hpack-decoder.ts";
 
 /** A smaller DATA frame transports little compared with its header. */
 const smallDataBytes = 1024;
+const wholeBlockFlags = frameFlag.endHeaders | frameFlag.endStream;
 
 /** Receives the frames of a connection in order. Chunks and payloads are valid only during the call. */
 export interface FrameHandler {
@@ -187,8 +188,17 @@ export class FrameReader {
       throw new Http2ConnectionError(errorCode.frameSizeError, `a frame of type ${type} has ${length} bytes`);
     }
     if (bytes.length - body < length) return at;
-    this.#control(type, flags, streamId, bytes.subarray(body, body + length));
+    if (type === frameType.headers && (flags | frameFlag.endStream) === wholeBlockFlags)
+      this.#wholeBlock(bytes, body, body + length, flags, streamId);
+    else this.#control(type, flags, streamId, bytes.subarray(body, body + length));
     return body + length;
+  }
+
+  /** A header block in one frame without padding and priority, as most are. It is decoded where it is. */
+  #wholeBlock(bytes: Buffer, start: number, end: number, flags: number, streamId: number): void {
+    if (streamId === 0) throw protocolError("HEADERS on stream 0");
+    if (end - start > this.#maxHeaderBlockBytes) throw this.#blockTooLarge();
+    this.#handler.headers(streamId, this.#hpack.decode(bytes, start, end), (flags & frameFlag.endStream) !== 0);
   }
 
   /** The limit of a control frame. Only header blocks may exceed the 16 KiB of other frames. */
@@ -309,12 +319,7 @@ export class FrameReader {
 
   #headerPart(part: Buffer, flags: number): void {
     this.#headerBytes += part.length;
-    if (this.#headerBytes > this.#maxHeaderBlockBytes || this.#headerParts.length > 64) {
-      throw new Http2ConnectionError(
-        errorCode.enhanceYourCalm,
-        `a header block is larger than ${this.#maxHeaderBlockBytes} bytes`,
-      );
-    }
+    if (this.#headerBytes > this.#maxHeaderBlockBytes || this.#headerParts.length > 64) throw this.#blockTooLarge();
     const last = (flags & frameFlag.endHeaders) !== 0;
     if (!last) {
       this.#headerParts.push(Buffer.from(part));
@@ -326,6 +331,13 @@ export class FrameReader {
     this.#headerParts = [];
     this.#headerBytes = 0;
     this.#handler.headers(streamId, this.#hpack.decode(block), this.#headerEnd);
+  }
+
+  #blockTooLarge(): Http2ConnectionError {
+    return new Http2ConnectionError(
+      errorCode.enhanceYourCalm,
+      `a header block is larger than ${this.#maxHeaderBlockBytes} bytes`,
+    );
   }
 }
 

@@ -1,7 +1,26 @@
+import { staticNames } from "./static-table.ts";
+
 /** A header name in lower case (RFC 9110, 5.1, and RFC 9113, 8.2). */
 export const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 // eslint-disable-next-line no-control-regex -- these make a field malformed
 const unsafeValue = /[\0\r\n]/;
+/** Names that need no further check. Most fields of most messages have one of them. */
+const soundNames: ReadonlySet<string> = new Set([
+  ...staticNames.filter((name) => fieldName.test(name) && name !== "transfer-encoding"),
+  "te",
+  "trailer",
+  "x-request-id",
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-envoy-upstream-service-time",
+  "traceparent",
+  "tracestate",
+  "grpc-status",
+  "grpc-message",
+  "grpc-timeout",
+  "grpc-encoding",
+  "grpc-accept-encoding",
+]);
 /** Headers that describe an HTTP/1.1 connection. A message with one of them is malformed. */
 const connectionFields = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 const colon = 58;
@@ -16,6 +35,7 @@ export function isFieldName(name: string): boolean {
 
 /** Why a header that is not a pseudo header makes its message malformed (RFC 9113, 8.2). Undefined if it does not. */
 export function fieldFault(name: string, value: string): string | undefined {
+  if (soundNames.has(name)) return unsafeValue.test(value) ? `a control byte in ${name}` : undefined;
   if (!fieldName.test(name))
     return name.charCodeAt(0) === colon
       ? `the pseudo field ${name} after other fields`
@@ -44,11 +64,40 @@ export function readPseudoFields(
     if (name.charCodeAt(0) !== colon) break;
     const value = fields[at + 1] ?? "";
     if (!known.includes(name)) return `the pseudo field ${name}`;
-    if (into[name] !== undefined) return `${name} twice`;
     if (unsafeValue.test(value)) return `a control byte in ${name}`;
-    into[name] = value;
+    if (!putPseudoField(into, name, value)) return `${name} twice`;
   }
   return at;
+}
+
+/** Returns false if the field is there already. Names written out are found faster than computed ones. */
+function putPseudoField(into: PseudoFields, name: string, value: string): boolean {
+  switch (name) {
+    case ":method":
+      if (into[":method"] !== undefined) return false;
+      into[":method"] = value;
+      return true;
+    case ":scheme":
+      if (into[":scheme"] !== undefined) return false;
+      into[":scheme"] = value;
+      return true;
+    case ":path":
+      if (into[":path"] !== undefined) return false;
+      into[":path"] = value;
+      return true;
+    case ":authority":
+      if (into[":authority"] !== undefined) return false;
+      into[":authority"] = value;
+      return true;
+    case ":status":
+      if (into[":status"] !== undefined) return false;
+      into[":status"] = value;
+      return true;
+    default:
+      if (into[name] !== undefined) return false;
+      into[name] = value;
+      return true;
+  }
 }
 
 /**

@@ -23,8 +23,10 @@ export class HpackDecoder {
   /** Newest first. */
   #names: string[] = [];
   #values: string[] = [];
-  #bytes = 0;
+  #tableBytes = 0;
   #at = 0;
+  /** The index in the field that is read. */
+  #index = 0;
 
   constructor(options: HpackDecoderOptions = {}) {
     this.#limit = options.maxTableBytes ?? 4096;
@@ -33,7 +35,8 @@ export class HpackDecoder {
   }
 
   /** Returns names and values, alternating, as latin1 strings. */
-  decode(bytes: Uint8Array, start = 0, end = bytes.length): string[] {
+  decode(block: Uint8Array, start = 0, end = block.length): string[] {
+    const bytes = Buffer.isBuffer(block) ? block : Buffer.from(block.buffer, block.byteOffset, block.byteLength);
     const fields: string[] = [];
     let listBytes = 0;
     this.#at = start;
@@ -44,7 +47,9 @@ export class HpackDecoder {
         this.#resize(this.#integer(bytes, end, 5));
         continue;
       }
-      const [name, value] = this.#field(bytes, end, first);
+      const name = this.#name(bytes, end, first);
+      const value = this.#value(bytes, end, first);
+      if ((first & 0xc0) === 0x40) this.#insert(name, value);
       listBytes += name.length + value.length + fieldOverhead;
       if (listBytes > this.#maxListBytes) {
         throw new Http2ConnectionError(
@@ -57,28 +62,26 @@ export class HpackDecoder {
     return fields;
   }
 
-  #field(bytes: Uint8Array, end: number, first: number): [string, string] {
-    if (first & 0x80) return this.#entry(this.#integer(bytes, end, 7));
-    const indexed = (first & 0x40) !== 0;
-    const index = this.#integer(bytes, end, indexed ? 6 : 4);
-    const name = index === 0 ? this.#string(bytes, end) : this.#entry(index)[0];
-    const value = this.#string(bytes, end);
-    if (indexed) this.#insert(name, value);
-    return [name, value];
+  /** The name of the field at the position. Leaves {@link #index} for {@link #value}. */
+  #name(bytes: Buffer, end: number, first: number): string {
+    const prefixBits = (first & 0x80) !== 0 ? 7 : (first & 0x40) !== 0 ? 6 : 4;
+    this.#index = this.#integer(bytes, end, prefixBits);
+    if (this.#index === 0 && prefixBits !== 7) return this.#string(bytes, end);
+    const name = this.#index <= staticLength ? staticNames[this.#index] : this.#names[this.#index - staticLength - 1];
+    if (name === undefined || this.#index === 0) throw compressionError(`index ${this.#index} names no entry`);
+    return name;
   }
 
-  #entry(index: number): [string, string] {
-    if (index >= 1 && index <= staticLength) return [staticNames[index] ?? "", staticValues[index] ?? ""];
-    const name = this.#names[index - staticLength - 1];
-    const value = this.#values[index - staticLength - 1];
-    if (name === undefined || value === undefined) throw compressionError(`index ${index} names no entry`);
-    return [name, value];
+  #value(bytes: Buffer, end: number, first: number): string {
+    if ((first & 0x80) === 0) return this.#string(bytes, end);
+    const index = this.#index;
+    return (index <= staticLength ? staticValues[index] : this.#values[index - staticLength - 1]) ?? "";
   }
 
   #insert(name: string, value: string): void {
     this.#names.unshift(name);
     this.#values.unshift(value);
-    this.#bytes += name.length + value.length + fieldOverhead;
+    this.#tableBytes += name.length + value.length + fieldOverhead;
     this.#evict();
   }
 
@@ -90,14 +93,14 @@ export class HpackDecoder {
   }
 
   #evict(): void {
-    while (this.#bytes > this.#maxBytes) {
+    while (this.#tableBytes > this.#maxBytes) {
       const name = this.#names.pop() ?? "";
       const value = this.#values.pop() ?? "";
-      this.#bytes -= name.length + value.length + fieldOverhead;
+      this.#tableBytes -= name.length + value.length + fieldOverhead;
     }
   }
 
-  #integer(bytes: Uint8Array, end: number, prefixBits: number): number {
+  #integer(bytes: Buffer, end: number, prefixBits: number): number {
     const mask = (1 << prefixBits) - 1;
     let value = (bytes[this.#at] ?? 0) & mask;
     this.#at += 1;
@@ -112,7 +115,7 @@ export class HpackDecoder {
     }
   }
 
-  #string(bytes: Uint8Array, end: number): string {
+  #string(bytes: Buffer, end: number): string {
     if (this.#at >= end) throw compressionError("a string is cut off");
     const huffman = ((bytes[this.#at] ?? 0) & 0x80) !== 0;
     const length = this.#integer(bytes, end, 7);
@@ -120,7 +123,7 @@ export class HpackDecoder {
     if (start + length > end) throw compressionError("a string is cut off");
     this.#at = start + length;
     if (huffman) return huffmanDecode(bytes, start, this.#at);
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1", start, this.#at);
+    return bytes.toString("latin1", start, this.#at);
   }
 }
 

@@ -103,17 +103,23 @@ export function huffmanDecode(bytes: Uint8Array, start: number, end: number): st
   let length = 0;
   for (let index = start; index < end; index += 1) {
     const byte = bytes[index] ?? 0;
-    for (const nibble of [byte >> 4, byte & 15]) {
-      const key = node * 16 + nibble;
-      const emitted = symbol[key] ?? -1;
-      if (emitted >= 0) {
-        scratch[length] = emitted;
-        length += 1;
-      }
-      node = next[key] ?? -1;
-      if (node < 0)
-        throw new Http2ConnectionError(errorCode.compressionError, "a header string has an invalid Huffman code");
+    const high = node * 16 + (byte >> 4);
+    const first = symbol[high] ?? -1;
+    if (first >= 0) {
+      scratch[length] = first;
+      length += 1;
     }
+    node = next[high] ?? -1;
+    // A negative key finds nothing, so that one check suffices for both halves.
+    const low = node * 16 + (byte & 15);
+    const second = symbol[low] ?? -1;
+    if (second >= 0) {
+      scratch[length] = second;
+      length += 1;
+    }
+    node = next[low] ?? -1;
+    if (node < 0)
+      throw new Http2ConnectionError(errorCode.compressionError, "a header string has an invalid Huffman code");
   }
   if (table.padding[node] !== 1)
     throw new Http2ConnectionError(errorCode.compressionError, "a header string has an invalid Huffman padding");
