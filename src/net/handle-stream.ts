@@ -94,6 +94,10 @@ export class HandleStream implements ByteStream {
   get bufferedBytes(): number {
     return this.#inFlightBytes + this.#queuedBytes;
   }
+  /** Whether a write copies the bytes before it returns. */
+  get copiesWrites(): boolean {
+    return this.#backing.tls;
+  }
 
   /** Hands the handle over, for example to a TLS handshake. The stream must not be used afterwards. */
   detach(): StreamHandle {
@@ -422,6 +426,14 @@ export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boo
   let room = true;
   for (const chunk of chunks) room = stream.write(chunk);
   return room;
+}
+
+/**
+ * Whether {@link writeAll} takes these bytes from where they are. They belong to the chunk that is being delivered, which
+ * is kept until the kernel has them.
+ */
+export function writesInPlace(stream: ByteStream, bytes: Uint8Array): boolean {
+  return stream instanceof HandleStream && !stream.copiesWrites && readBufferOf(bytes) !== undefined;
 }
 
 /** For numerous quiet connections: keeps no large buffer for each, so large data arrives in small chunks. */
