@@ -82,7 +82,14 @@ test("a request over HTTP/2 reaches an HTTP/2 upstream, with bodies and trailers
 
 test("streams of one connection that wait for their client do not mix their bodies", async () => {
   const bodies = Array.from({ length: 6 }, () => randomBytes(1024 * 1024));
-  for (const upstream of ["http1", "http2"] as const) {
+  // A wide window lets the proxy send what it reads without a copy, until the kernel takes no more.
+  const [usual, wide] = [65_535, 8 * 1024 * 1024];
+  for (const [upstream, window] of [
+    ["http1", usual],
+    ["http1", wide],
+    ["http2", usual],
+    ["http2", wide],
+  ] as const) {
     await using harness = await Harness.start();
     await using backend = await Http2Backend.start((stream, headers) => {
       stream.respond({ ":status": 200 });
@@ -91,12 +98,13 @@ test("streams of one connection that wait for their client do not mix their bodi
     const plain = await harness.backend((request, response) => response.end(bodies[Number(request.url?.slice(1))]));
     harness.cluster("a", [upstream === "http2" ? backend.port : plain.port], { upstreamProtocol: upstream });
     harness.table = tableOf(route(forwardTo("a")));
-    const session = await connectTo(harness.port);
+    const session = await connectTo(harness.port, { settings: { initialWindowSize: window } });
+    session.setLocalWindowSize(window);
     const answers = await Promise.all(bodies.map(async (_, index) => await ask(session, { ":path": `/${index}` })));
     assert.deepEqual(
       answers.map(({ body }) => sha(body)),
       bodies.map(sha),
-      upstream,
+      `${upstream}, a window of ${window}`,
     );
     session.close();
   }

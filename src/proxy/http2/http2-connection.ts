@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import { TurnOutput } from "../../dataplane/index.ts";
-import { inLaterTurn, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { inLaterTurn, writeAll, writesInPlace, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
@@ -52,6 +52,8 @@ export class Http2Connection implements SessionPort {
   readonly #session: Http2Session<Http2Stream>;
   readonly #output: TurnOutput;
   #isClosed = false;
+  /** The kernel has not taken all of the bytes that were sent in place. */
+  #isBlocked = false;
   #goawayGrace: Disposable | undefined;
   #closeGrace: Disposable | undefined;
 
@@ -87,7 +89,7 @@ export class Http2Connection implements SessionPort {
     this.#stream.setHandler({
       data: (chunk) => this.#read(chunk),
       end: () => this.#inputEnded(),
-      drain: () => this.#output.drained(),
+      drain: () => this.#drained(),
       close: (error) => this.#close(error),
     });
     if (received !== undefined) this.#read(received);
@@ -168,7 +170,30 @@ export class Http2Connection implements SessionPort {
   }
 
   isFull(): boolean {
-    return this.#output.isFull;
+    return this.#isBlocked || this.#output.isFull;
+  }
+
+  sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
+    const stream = this.#stream;
+    // What the kernel has not taken yet goes first.
+    if (stream.bufferedBytes > 0 || !writesInPlace(stream, bytes)) return false;
+    const writer = this.#output.writer();
+    writer.returned();
+    const ends: number[] = [];
+    for (let at = 0; at < bytes.length; at += frameBytes) {
+      const length = Math.min(frameBytes, bytes.length - at);
+      writer.dataHead(streamId, length, endStream && at + length === bytes.length);
+      ends.push(writer.length);
+    }
+    const heads = writer.view();
+    const chunks = ends.flatMap((end, frame) => [
+      heads.subarray(ends[frame - 1] ?? 0, end),
+      bytes.subarray(frame * frameBytes, (frame + 1) * frameBytes),
+    ]);
+    if (!writeAll(stream, chunks)) this.#isBlocked = true;
+    if (stream.bufferedBytes === 0) writer.reuse();
+    else writer.release();
+    return true;
   }
 
   opened(streamId: number, fields: readonly string[], endStream: boolean): void {
@@ -232,6 +257,11 @@ export class Http2Connection implements SessionPort {
   #read(chunk: Buffer): void {
     this.#session.receive(chunk, this.#clock.steadyMs());
     this.#requireReader();
+  }
+
+  #drained(): void {
+    this.#isBlocked = false;
+    this.#output.drained();
   }
 
   #requireReader(): void {

@@ -112,8 +112,10 @@ export class Http2Stream extends SessionStream {
     while (!this.#closed && this.#pending.length > 0) {
       const [chunk] = this.#pending;
       if (chunk === undefined) break;
-      const sent = this.#send(chunk.bytes, 0);
-      if (sent < chunk.bytes.length) {
+      const { length } = chunk.bytes;
+      let sent = 0;
+      chunk.deliver((bytes) => (sent = this.#send(bytes, 0)));
+      if (sent < length) {
         if (sent > 0) chunk.skip(sent);
         return;
       }

@@ -23,6 +23,11 @@ export class SendWindows<Stream extends SessionStream> {
     return Math.min(stream.sendWindow, this.#connection, this.frameBytes);
   }
 
+  /** How much DATA may be sent now in frames of any number. 0 or less: none. */
+  roomForAll(stream: Stream): number {
+    return Math.min(stream.sendWindow, this.#connection);
+  }
+
   spend(stream: Stream, bytes: number): void {
     stream.sendWindow -= bytes;
     this.#connection -= bytes;
