@@ -59,7 +59,7 @@ function copyFields(out: ByteBuilder, response: ResponseComposition): { date: bo
     const kind = head.kind(field);
     if (kind === fieldKinds.date) seen.date = true;
     if (kind === fieldKinds.server) seen.server = true;
-    if (keepsField(response, field)) continue;
+    if (keepsResponseField(response, field)) continue;
     out.range(bytes, rangeStart, nameStarts[field] ?? 0);
     rangeStart = lineEnds[field] ?? 0;
   }
@@ -67,7 +67,8 @@ function copyFields(out: ByteBuilder, response: ResponseComposition): { date: bo
   return seen;
 }
 
-function keepsField(response: ResponseComposition, field: number): boolean {
+/** Whether a field of the upstream's head goes to the client. */
+export function keepsResponseField(response: ResponseComposition, field: number): boolean {
   const { head, config, edits } = response;
   switch (head.kind(field)) {
     case fieldKinds.connection:

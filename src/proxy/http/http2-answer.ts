@@ -6,6 +6,7 @@ import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { Answer } from "./answer.ts";
 import { scratch } from "./byte-builder.ts";
 import { composeLocalReply, composeResponse, type LocalReply } from "./compose-response.ts";
+import { composeResponseBlock } from "./compose-response-block.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
@@ -45,16 +46,22 @@ export class Http2Answer extends Answer {
   ): boolean {
     this.note(head, sentAtMs);
     this.keepAlive = true;
-    scratch.clear();
-    composeResponse(scratch, this.composition(head, "as-is", undefined, edits));
-    this.#sendHead(last && from === to);
+    const composition = this.composition(head, "as-is", undefined, edits);
+    const block = composeResponseBlock(composition);
+    if (block !== undefined) this.#stream.sendHead(block, last && from === to);
+    else {
+      scratch.clear();
+      composeResponse(scratch, composition);
+      this.#sendHead(last && from === to);
+    }
     return (last && from === to) || this.body(head.bytes, from, to, last);
   }
 
   body(bytes: Buffer, from: number, to: number, last: boolean): boolean {
     this.sentBytes += to - from;
     if (from === to && !last) return true;
-    return this.#stream.write(bytes.subarray(from, to), last);
+    const isWhole = from === 0 && to === bytes.length;
+    return this.#stream.write(isWhole ? bytes : bytes.subarray(from, to), last);
   }
 
   trailers(fields: readonly string[]): boolean {
