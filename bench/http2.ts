@@ -2,11 +2,12 @@
 // those of a stock Envoy in the same rounds.
 //   ENVOY=/path/to/envoy node bench/http2.ts [--seconds 1] [--rounds 10] [--only TITLE] [--beside DIR] [--json]
 // Both proxies read the same resources over delta ADS, write an access log to /dev/null and have one thread on the
-// first core. Load and upstream have the second core. With --beside, the proxy of another checkout takes part.
+// first core. Load and upstream have the second core. Serin runs from a bundle and with the flags of bin/serin. With
+// --beside, the proxy of another checkout takes part.
 import { spawnSync, spawn } from "node:child_process";
 import { createServer as createHttpServer } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import type { Duplex } from "node:stream";
 import { benchOptions } from "../scripts/bench-options.ts";
@@ -14,7 +15,7 @@ import { systemClock } from "../src/base/index.ts";
 import { TestAuthority } from "../src/net/testing/index.ts";
 import { answerHttp2, LoadSession, type RequestPlan } from "./http2/frames.ts";
 import { serverName, type Certificates, type UpstreamPorts } from "./http2/resources.ts";
-import { runProxy, Subjects, type Subject } from "./http2/subjects.ts";
+import { Subjects, type Subject } from "./http2/subjects.ts";
 import { intervalText, median, medianInterval, quantile, type MedianInterval } from "./median-interval.ts";
 import { cpuMicros, memoryMb } from "./process-cost.ts";
 
@@ -22,6 +23,9 @@ const answerBytes = 1024;
 const bulkBytes = 1_048_576;
 const messageBytes = 100;
 const warmUpSeconds = 1;
+/** Enough that hot code is compiled, however slow the machine is. Large bodies need fewer, so the time has a limit. */
+const warmUpAnswers = 10_000;
+const maxWarmUps = 15;
 const settleMs = 200;
 
 interface Scenario {
@@ -197,6 +201,12 @@ async function measure(
   };
 }
 
+async function warmUp(subject: Subject, scenario: Scenario, certificates: Certificates): Promise<void> {
+  let answers = 0;
+  for (let times = 0; times < maxWarmUps && answers < warmUpAnswers; times += 1)
+    answers += (await measure(subject, scenario, certificates, warmUpSeconds)).answers;
+}
+
 /** Opens idle connections in a process of its own, because of the limit of descriptors. Returns what closes them. */
 async function openIdle(subject: Subject, count: number): Promise<() => void> {
   if (count === 0) return () => undefined;
@@ -247,7 +257,7 @@ async function play(
   const { title, idle = 0 } = scenario;
   const results: Record<string, Measured[]> = Object.fromEntries(subjects.map(({ name }) => [name, []]));
   const closers = await Promise.all(subjects.map(async (subject) => await openIdle(subject, idle)));
-  for (const subject of subjects) await measure(subject, scenario, certificates, warmUpSeconds);
+  for (const subject of subjects) await warmUp(subject, scenario, certificates);
   for (let round = 0; round < rounds; round += 1)
     // In the other order each time, so that nobody is always the first one.
     for (const subject of round % 2 === 0 ? subjects : subjects.toReversed())
@@ -292,8 +302,8 @@ async function main(): Promise<void> {
   });
   const subjects = new Subjects(ports, certificates);
   try {
-    await subjects.startSerin("serin", import.meta.filename);
-    if (options.beside !== "") await subjects.startSerin("beside", join(options.beside, "bench/http2.ts"));
+    await subjects.startSerin("serin", join(import.meta.dirname, ".."));
+    if (options.beside !== "") await subjects.startSerin("beside", resolve(options.beside));
     const envoy = process.env["ENVOY"];
     if (envoy === undefined) process.stdout.write("envoy  peer not run (set ENVOY to its path)\n");
     else await subjects.startEnvoy(envoy);
@@ -329,6 +339,5 @@ async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
 
 const [role, argument = ""] = process.argv.slice(2);
 if (role === "upstream") await runUpstream(JSON.parse(await textOf(process.stdin)) as Certificates);
-else if (role === "proxy") await runProxy(argument);
 else if (role === "idle") await holdIdle(argument.split(" ").map(Number));
 else await main();

@@ -1,16 +1,12 @@
 // The proxies that are compared, each a process on the first core with a control plane of its own in the bench.
 import { spawn, type ChildProcess } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { seededRandom, ShutdownController, silentLogger, systemClock } from "../../src/base/index.ts";
-import { FakeCertificateAuthority } from "../../src/dataplane/index.ts";
-import { connectTcp, listenTcp } from "../../src/net/index.ts";
+import { systemClock } from "../../src/base/index.ts";
+import { connectTcp } from "../../src/net/index.ts";
 import { freePort } from "../../src/net/testing/index.ts";
-import { readSettings } from "../../src/proxy/proxy-settings.ts";
-import { Proxy } from "../../src/proxy/proxy.ts";
+import { bundleRole, productEnv, productFlags } from "../bundle-role.ts";
 import { AdsServer } from "../../src/proxy/testing/ads-server.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 import { resourcesFor, routeResource, type Certificates, type ListenerPorts, type UpstreamPorts } from "./resources.ts";
@@ -24,37 +20,6 @@ export interface Subject {
   readonly ports: ListenerPorts;
   /** Replaces all routes. */
   changeRoutes(version: number): void;
-}
-
-/** Runs Serin's proxy until the process ends. */
-export async function runProxy(adsUrl: string): Promise<void> {
-  const [admin, stats, readiness, envoyStats] = await Promise.all(
-    Array.from({ length: 4 }, async () => await freePort()),
-  );
-  const env = {
-    PROXY_CONFIG: `discoveryAddress: ${adsUrl}\n`,
-    POD_NAME: "bench-1",
-    POD_NAMESPACE: "bench",
-    SERVICE_ACCOUNT: "bench",
-    INSTANCE_IP: "127.0.0.1",
-    ADMIN_PORT: String(admin),
-    STATS_PORT: String(stats),
-    READINESS_PORT: String(readiness),
-    ENVOY_STATS_PORT: String(envoyStats),
-  };
-  const proxy = new Proxy({
-    settings: readSettings({ env, args: ["proxy", "router"], version: "bench", labelsFile: undefined }),
-    authority: new FakeCertificateAuthority(),
-    listen: listenTcp,
-    resolve: () => Promise.resolve(["127.0.0.1"]),
-    readFile: async (path) => await readFile(path, "utf8"),
-    newRequestId: () => randomUUID(),
-    log: silentLogger,
-    clock: systemClock,
-    random: seededRandom(3),
-    quit: () => undefined,
-  });
-  await proxy.run(new ShutdownController());
 }
 
 function envoyBootstrap(adsUrl: string): object {
@@ -104,6 +69,8 @@ export class Subjects {
   readonly #children: ChildProcess[] = [];
   readonly #controlPlanes: AdsServer[] = [];
   readonly #directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
+  /** Below the checkout, because bundles find their packages there. */
+  readonly #bundles = mkdtempSync(join(bundlesDirectory(), "bench-"));
   readonly #upstreams: UpstreamPorts;
   readonly #certificates: Certificates;
 
@@ -112,9 +79,11 @@ export class Subjects {
     this.#certificates = certificates;
   }
 
-  /** `script` is the bench of this checkout or of another one. */
-  async startSerin(name: string, script: string): Promise<void> {
-    await this.#start(name, (adsUrl) => [process.execPath, script, "proxy", adsUrl]);
+  /** Starts the proxy of a checkout. */
+  async startSerin(name: string, checkout: string): Promise<void> {
+    const file = join(this.#bundles, `${name}.mjs`);
+    await bundleRole("bench/http2-proxy.ts", checkout, file);
+    await this.#start(name, (adsUrl) => [process.execPath, ...productFlags, file, adsUrl]);
   }
 
   async startEnvoy(program: string): Promise<void> {
@@ -128,7 +97,7 @@ export class Subjects {
   async stop(): Promise<void> {
     for (const child of this.#children) child.kill("SIGKILL");
     for (const ads of this.#controlPlanes) await ads[Symbol.asyncDispose]();
-    rmSync(this.#directory, { recursive: true, force: true });
+    for (const directory of [this.#directory, this.#bundles]) rmSync(directory, { recursive: true, force: true });
   }
 
   async #start(name: string, commandOf: (adsUrl: string) => readonly string[]): Promise<void> {
@@ -138,7 +107,10 @@ export class Subjects {
     const ports = { plain, mutualTls };
     for (const [typeUrl, resources] of resourcesFor(ports, this.#upstreams, this.#certificates))
       ads.push(typeUrl, resources);
-    const child = spawn("taskset", ["-c", "0", ...commandOf(ads.url)], { stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn("taskset", ["-c", "0", ...commandOf(ads.url)], {
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...productEnv },
+    });
     this.#children.push(child);
     const deadlineMs = performance.now() + readyTimeoutMs;
     for (const port of [plain, mutualTls])
@@ -155,6 +127,12 @@ export class Subjects {
       changeRoutes: (version) => ads.push(typeUrls.route, routeResource(version)),
     });
   }
+}
+
+function bundlesDirectory(): string {
+  const directory = join(import.meta.dirname, "../../.bundles");
+  mkdirSync(directory, { recursive: true });
+  return directory;
 }
 
 async function accepts(port: number): Promise<boolean> {

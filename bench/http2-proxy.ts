@@ -1,0 +1,37 @@
+// Serin's proxy as one process of the bench, until it ends. The argument is the URL of its control plane.
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { seededRandom, ShutdownController, silentLogger, systemClock } from "../src/base/index.ts";
+import { FakeCertificateAuthority } from "../src/dataplane/index.ts";
+import { listenTcp } from "../src/net/index.ts";
+import { freePort } from "../src/net/testing/free-port.ts";
+import { readSettings } from "../src/proxy/proxy-settings.ts";
+import { Proxy } from "../src/proxy/proxy.ts";
+
+const [admin, stats, readiness, envoyStats] = await Promise.all(
+  Array.from({ length: 4 }, async () => await freePort()),
+);
+const env = {
+  PROXY_CONFIG: `discoveryAddress: ${process.argv[2] ?? ""}\n`,
+  POD_NAME: "bench-1",
+  POD_NAMESPACE: "bench",
+  SERVICE_ACCOUNT: "bench",
+  INSTANCE_IP: "127.0.0.1",
+  ADMIN_PORT: String(admin),
+  STATS_PORT: String(stats),
+  READINESS_PORT: String(readiness),
+  ENVOY_STATS_PORT: String(envoyStats),
+};
+const proxy = new Proxy({
+  settings: readSettings({ env, args: ["proxy", "router"], version: "bench", labelsFile: undefined }),
+  authority: new FakeCertificateAuthority(),
+  listen: listenTcp,
+  resolve: () => Promise.resolve(["127.0.0.1"]),
+  readFile: async (path) => await readFile(path, "utf8"),
+  newRequestId: () => randomUUID(),
+  log: silentLogger,
+  clock: systemClock,
+  random: seededRandom(3),
+  quit: () => undefined,
+});
+await proxy.run(new ShutdownController());
