@@ -103,7 +103,7 @@ function waypoint(kubectl: Kubectl): void {
     };
     const before = await count();
     await ok(
-      `kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 ${requests}); do curl -s -m 5 -o /dev/null http://reviews:9080/health; done'`,
+      `kubectl exec deploy/sleep -- curl -s -m 5 -o /dev/null -H "Connection: close" "http://reviews:9080/health?[1-${requests}]"`,
     );
     return Object.fromEntries(
       Object.entries(await count()).map(([name, value]) => [name, value - (before[name] ?? 0)]),
@@ -116,7 +116,7 @@ function waypoint(kubectl: Kubectl): void {
       `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" --rate 40/s "http://reviews:9080/health?[1-240]"'`,
     );
     const anew = ok(
-      `kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 100); do curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" http://reviews:9080/health; sleep 0.03; done'`,
+      `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" -H "Connection: close" --rate 20/s "http://reviews:9080/health?[1-100]"'`,
     );
     await change();
     const codes = (await Promise.all([kept, anew])).join("").trim().split("\n");
