@@ -23,7 +23,7 @@ import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
 import { endAllRuns, pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
-import { isPatient, needsWholeMachine } from "./suite/whole-machine.ts";
+import { groupsBeside, isPatient, needsWholeMachine } from "./suite/whole-machine.ts";
 
 interface Counts {
   passed: number;
@@ -48,6 +48,8 @@ const labBytes = 5 * 2 ** 30;
 const unknownMs: Readonly<Record<Group, number>> = { unit: 300, netns: 2_000, e2e: 60_000, interop: 60_000 };
 /** When files that share a process keep it alive for this long, each runs again in its own. */
 const sharedTimeoutMs = 240_000;
+/** How much longer what runs beside another group may take. */
+const patienceBeside = 4;
 /** With more failed files than this, the failures are no coincidence, and none runs a second time. */
 const maxSecondRuns = 4;
 const root = join(import.meta.dirname, "..");
@@ -60,12 +62,21 @@ interface GroupRun {
   readonly wrapped: boolean;
   readonly lanes: number | undefined;
   readonly records: boolean;
+  /**
+   * Present when the group runs beside another one, at the lowest priority. It resolves when the other one has ended.
+   * Failed files wait for it before they run a second time.
+   */
+  readonly beside?: Promise<unknown> | undefined;
 }
 
-async function runGroup({ group, files, secondRuns, wrapped, lanes: wantedLanes, records }: GroupRun): Promise<Counts> {
-  const endsAtMs = performance.now() + groupTimeoutMs[group];
+async function runGroup(options: GroupRun): Promise<Counts> {
+  const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside } = options;
+  // What runs beside another group may have to wait for all of it.
+  const patience = beside === undefined ? 1 : patienceBeside;
+  const endsAtMs = performance.now() + patience * groupTimeoutMs[group];
   const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {
-    const timeoutMs = Math.min(Math.max(1, endsAtMs - performance.now()), shared ? sharedTimeoutMs : Infinity);
+    const limitMs = shared ? patience * sharedTimeoutMs : Infinity;
+    const timeoutMs = Math.min(Math.max(1, endsAtMs - performance.now()), limitMs);
     return await runFiles({ group, files: some, shared, timeoutMs, wrapped, yields });
   };
   const shares = (file: string): boolean =>
@@ -77,12 +88,13 @@ async function runGroup({ group, files, secondRuns, wrapped, lanes: wantedLanes,
   const patient = batches.filter((batch) => !records && batch.files.every(isPatient));
   const others = batches.filter((batch) => !alone.includes(batch) && !patient.includes(batch));
   const runs = await runInTurns({ alone, patient, others }, lanes, (batch, yields) =>
-    run(batch.files, batch.shared, yields),
+    run(batch.files, batch.shared, yields || beside !== undefined),
   );
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));
-  const lost = await runLost(batches, counts, async (some) => await run(some, false));
+  const lost = await runLost(batches, counts, async (some) => await run(some, false, beside !== undefined));
   const failed = files.filter((file) => (counts.get(file)?.failed ?? 1) > 0);
-  if (secondRuns && failed.length <= maxSecondRuns) {
+  if (secondRuns && failed.length > 0 && failed.length <= maxSecondRuns) {
+    await beside;
     for (const file of failed) {
       process.stdout.write(`a second time, alone: ${file}\n`);
       const again = (await run([file], false)).counts.get(file);
@@ -162,28 +174,43 @@ async function runAll(
     total.passed += passed;
     total.failed += failed;
   }
-  for (const [group, ofGroup] of files) {
-    if (ofGroup.length === 0) continue;
+  const run = async (group: Group, beside?: Promise<unknown>): Promise<void> => {
+    const ofGroup = files.get(group) ?? [];
+    if (ofGroup.length === 0) return;
     const reason = unavailable(group);
     if (reason !== undefined && group !== "unit") {
       total.skipped.push(`${group}: ${ofGroup.length} files (${reason})`);
-      continue;
+      return;
     }
-    process.stdout.write(`\n${group}: ${ofGroup.length} files\n`);
+    process.stdout.write(
+      `\n${group}: ${ofGroup.length} files${beside === undefined ? "" : ", beside the next group"}\n`,
+    );
     const beginMs = performance.now();
+    const wrapped = reason === undefined;
     const counts = await runGroup({
       group,
       files: ofGroup,
       secondRuns: !once,
-      wrapped: reason === undefined,
+      wrapped,
       lanes,
       records: record,
+      beside,
     });
     process.stdout.write(`${group}: ${counts.passed} passed, ${counts.failed} failed, ${secondsSince(beginMs)}\n`);
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped.push(...counts.skipped);
-  }
+  };
+  // What yields takes longer than it would, and that must not be recorded.
+  const beside = record ? [] : groupsBeside(files.get("e2e") ?? [], lanes ?? lanesOf("e2e"));
+  const e2eEnded = Promise.withResolvers<void>();
+  const runBeside = async (): Promise<void> => {
+    for (const group of beside) await run(group, e2eEnded.promise);
+  };
+  const ranBeside = runBeside();
+  for (const group of files.keys()) if (!beside.includes(group)) await run(group);
+  e2eEnded.resolve();
+  await ranBeside;
   return total;
 }
 

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { batchesOf, needsOwnProcess, runInLanes, runInTurns, type Batch } from "./batches.ts";
-import { filesBeside, filesOfWholeMachine, isPatient, needsWholeMachine } from "./whole-machine.ts";
+import { filesBeside, filesOfWholeMachine, groupsBeside, isPatient, needsWholeMachine } from "./whole-machine.ts";
 
 suite("which test files share a process", () => {
   test("short files of one folder share a process up to a total duration, and the longest batch comes first", () => {
@@ -111,4 +111,10 @@ test("every file that needs the whole machine exists, and no other lab runs besi
   assert.equal(isPatient("test/e2e/envoy.test.ts"), true);
   assert.equal(needsWholeMachine("test/e2e/dashboard.test.ts"), true);
   assert.equal(needsWholeMachine("test/e2e/waypoint.test.ts"), false);
+});
+
+test("unit and netns files run beside end-to-end files only where there are two lanes and one of the files judges times", () => {
+  const [judge, other] = ["test/e2e/demo.test.ts", "test/e2e/waypoint.test.ts"];
+  assert.deepEqual(groupsBeside([other, judge], 2), ["unit", "netns"]);
+  assert.deepEqual([groupsBeside([other, judge], 1), groupsBeside([other], 2), groupsBeside([], 2)], [[], [], []]);
 });

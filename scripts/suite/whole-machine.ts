@@ -1,4 +1,5 @@
-// End-to-end files that measure times or shares, and those that may run beside them.
+// End-to-end files that measure times or shares, and what may run beside them.
+import type { Group } from "./groups.ts";
 
 const files: ReadonlySet<string> = new Set([
   // The proofs under load. A request that takes longer than 4 s counts as failed.
@@ -21,6 +22,14 @@ const patientFiles: ReadonlySet<string> = new Set([
   "test/e2e/upgrade-plan.test.ts",
   "test/e2e/what-if.test.ts",
 ]);
+
+/** These groups may run at the lowest priority while the files above leave processor time. */
+const patientGroups = ["unit", "netns"] as const;
+
+/** The groups that run beside the end-to-end files, if there is more than one lane and some of the files leave time. */
+export function groupsBeside(files: readonly string[], lanes: number): readonly Group[] {
+  return lanes > 1 && files.some(needsWholeMachine) ? patientGroups : [];
+}
 
 export function isPatient(file: string): boolean {
   return patientFiles.has(file);
