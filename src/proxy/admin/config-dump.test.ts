@@ -44,7 +44,7 @@ test("the routes of a listener are dumped as static routes, including those of i
         ["main_internal", { version: "1", updatedMs: 0, body: new Uint8Array(), message: () => listener }],
       ]),
     },
-    listeners: { listeners: () => [] },
+    listeners: { listeners: () => [], discoveries: () => [] },
     secrets: { certificate: () => undefined, roots: () => undefined, applied: () => [] },
     startedMs: 0,
     nodeId: "x",

@@ -45,7 +45,7 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
         ({ resource, ...rest }) => ({ ...rest, cluster: resource }),
       ),
     },
-    extensionsDump(config.extensions),
+    extensionsDump(config.extensions, new Set(sources.listeners.discoveries().map(({ resource }) => resource))),
     ...(withEndpoints ? [endpointsDump(config)] : []),
     {
       "@type": `${v3}.ListenersConfigDump`,

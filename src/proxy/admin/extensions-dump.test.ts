@@ -9,7 +9,8 @@ import { extensionsDump } from "./extensions-dump.ts";
 const applied = (message: unknown) => ({ version: "7", updatedMs: 0, body: new Uint8Array(), message: () => message });
 
 function dumped(extensions: ReadonlyMap<string, unknown>): unknown {
-  return extensionsDump(extensions as Parameters<typeof extensionsDump>[0])["ecds_filters"];
+  const named = new Set(["shop.a", "f"]);
+  return extensionsDump(extensions as Parameters<typeof extensionsDump>[0], named)["ecds_filters"];
 }
 
 test("a plugin's configuration is dumped whole, but for the credentials that pull its image", () => {
@@ -46,6 +47,11 @@ test("a plugin's configuration is dumped whole, but for the credentials that pul
       },
     },
   ]);
+});
+
+test("a configuration that no listener names is not dumped", () => {
+  const message = create(TypedExtensionConfigSchema, { name: "kept" });
+  assert.equal(dumped(new Map([["kept", applied(message)]])), undefined);
 });
 
 test("a configuration of a type that this proxy does not know is dumped by its type", () => {

@@ -6,14 +6,21 @@ import { resourceJson } from "./resource-json.ts";
 
 const type = "type.googleapis.com/envoy";
 
-/** The configurations of filters that came by themselves. istioctl needs this part of the dump even if it is empty. */
-export function extensionsDump(extensions: ProxyConfig["extensions"]): Record<string, unknown> {
+/**
+ * The configurations of filters that came by themselves, of those that listeners name. istioctl needs this part of the
+ * dump even if it is empty.
+ */
+export function extensionsDump(
+  extensions: ProxyConfig["extensions"],
+  named: ReadonlySet<string>,
+): Record<string, unknown> {
   const part = { "@type": `${type}.admin.v3.EcdsConfigDump` };
-  if (extensions.size === 0) return part;
+  const shown = [...extensions].filter(([name]) => named.has(name));
+  if (shown.length === 0) return part;
   const registry = createRegistry(envoyRegistry(), WasmSchema);
   return {
     ...part,
-    ecds_filters: [...extensions.values()].map(({ message, version, updatedMs }) => ({
+    ecds_filters: shown.map(([, { message, version, updatedMs }]) => ({
       version_info: version,
       ecds_filter: {
         "@type": `${type}.config.core.v3.TypedExtensionConfig`,
