@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { constants, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import { writeTar } from "./write-tar.ts";
 
 interface Descriptor {
@@ -35,6 +35,8 @@ const manifestType = "application/vnd.oci.image.manifest.v1+json";
 const indexType = "application/vnd.oci.image.index.v1+json";
 const configType = "application/vnd.oci.image.config.v1+json";
 const layerType = "application/vnd.oci.image.layer.v1.tar+gzip";
+/** Level 9 takes more than twice the time for 0.14 % less. */
+const compressionLevel = 7;
 const zeroTime = "1970-01-01T00:00:00Z";
 
 export class OciLayout {
@@ -59,7 +61,7 @@ export class OciLayout {
     const tar = readFileSync(scratch);
     rmSync(scratch);
     return {
-      descriptor: this.#addBlob(layerType, gzipSync(tar, { level: constants.Z_BEST_COMPRESSION })),
+      descriptor: this.#addBlob(layerType, gzipSync(tar, { level: compressionLevel })),
       diffId: digestOf(tar),
     };
   }
