@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Agent, request as httpsRequest } from "node:https";
 import type { Duplex } from "node:stream";
+import { createSecureContext } from "node:tls";
 import { nodeHttp } from "../../base/index.ts";
 import { ApiError } from "./status.ts";
 
@@ -23,6 +24,8 @@ export interface NodeClientOptions {
 
 const connectTimeoutMs = 10_000;
 const readTimeoutMs = 10_000;
+/** Kept connections to a node. The rollout engine reads logs of several pods several times a second. */
+const maxFreeConnections = 4;
 const hopByHop = [
   "connection",
   "keep-alive",
@@ -36,28 +39,22 @@ const hopByHop = [
 
 /** Forwards requests to nodes (the kubelet's API), pods and Services. */
 export class NodeClient {
-  readonly #agent: Agent;
+  /** For requests that end with their answer. */
+  readonly #kept: Agent;
+  /** For requests that take their connection over, and for a second try. */
+  readonly #fresh: Agent;
 
   constructor(options: NodeClientOptions) {
-    this.#agent = new Agent({
-      cert: options.certificate,
-      key: options.key,
-      ca: options.ca,
-      keepAlive: false,
-      rejectUnauthorized: true,
-    });
+    // Made once: to read the certificates for each connection costs more than the connection.
+    const secureContext = createSecureContext({ cert: options.certificate, key: options.key, ca: options.ca });
+    const shared = { secureContext, rejectUnauthorized: true };
+    this.#kept = new Agent({ ...shared, keepAlive: true, maxFreeSockets: maxFreeConnections });
+    this.#fresh = new Agent({ ...shared, keepAlive: false });
   }
 
   /** An ordinary request and its streamed answer. */
   async forward(target: ProxyTarget, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const headers = passedHeaders(request);
-    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-      const outgoing = this.#request(target, request.method ?? "GET", headers);
-      outgoing.on("response", resolve);
-      outgoing.on("error", (error) => reject(unreachable(target, error)));
-      response.on("close", () => outgoing.destroy());
-      request.pipe(outgoing);
-    });
+    const answer = await this.#answer(target, request, response, this.#kept);
     const answerHeaders = { ...answer.headers };
     for (const name of hopByHop) delete answerHeaders[name];
     response.writeHead(answer.statusCode ?? 502, answerHeaders);
@@ -72,10 +69,40 @@ export class NodeClient {
     });
   }
 
+  /** A node may have closed a kept connection meanwhile. Then a request that changes nothing is sent again. */
+  async #answer(
+    target: ProxyTarget,
+    request: IncomingMessage,
+    response: ServerResponse,
+    agent: Agent,
+  ): Promise<IncomingMessage> {
+    const isRead = request.method === "GET" || request.method === "HEAD";
+    const outgoing = this.#request(
+      target,
+      request.method ?? "GET",
+      passedHeaders(request),
+      isRead ? agent : this.#fresh,
+    );
+    const end = (): void => void outgoing.destroy();
+    try {
+      return await new Promise<IncomingMessage>((resolve, reject) => {
+        outgoing.on("response", resolve);
+        outgoing.on("error", reject);
+        response.on("close", end);
+        if (isRead) outgoing.end();
+        else request.pipe(outgoing);
+      });
+    } catch (error) {
+      response.off("close", end);
+      if (!isRead || !outgoing.reusedSocket || response.destroyed) throw unreachable(target, error as Error);
+      return await this.#answer(target, request, response, this.#fresh);
+    }
+  }
+
   /** Reads a JSON document of a node. Fails after {@link readTimeoutMs}. */
   async read(target: ProxyTarget): Promise<unknown> {
     return await new Promise((resolve, reject) => {
-      const outgoing = this.#request(target, "GET", {});
+      const outgoing = this.#request(target, "GET", {}, this.#fresh);
       const fail = (error: Error): void => reject(unreachable(target, error));
       const limit = setTimeout(() => outgoing.destroy(new Error("no answer in time")), readTimeoutMs);
       outgoing.on("error", fail);
@@ -101,7 +128,7 @@ export class NodeClient {
   /** A request to switch protocols. After the other side's 101, bytes pass unchanged in both directions. */
   async upgrade(target: ProxyTarget, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const headers = { ...passedHeaders(request), connection: "Upgrade", upgrade: request.headers.upgrade ?? "" };
-    const outgoing = this.#request(target, request.method ?? "GET", headers);
+    const outgoing = this.#request(target, request.method ?? "GET", headers, this.#fresh);
     socket.on("error", () => outgoing.destroy());
     socket.on("close", () => outgoing.destroy());
     await new Promise<void>((resolve, reject) => {
@@ -123,7 +150,7 @@ export class NodeClient {
     });
   }
 
-  #request(target: ProxyTarget, method: string, headers: Record<string, string | string[]>) {
+  #request(target: ProxyTarget, method: string, headers: Record<string, string | string[]>, toNode: Agent) {
     const options = {
       host: target.host,
       port: target.port,
@@ -133,7 +160,7 @@ export class NodeClient {
       timeout: connectTimeoutMs,
     };
     if (target.protocol === "http") return connectLimited(nodeHttp().request({ ...options, agent: false }));
-    if (target.toNode) return connectLimited(httpsRequest({ ...options, agent: this.#agent }));
+    if (target.toNode) return connectLimited(httpsRequest({ ...options, agent: toNode }));
     return connectLimited(httpsRequest({ ...options, agent: false, rejectUnauthorized: false }));
   }
 }
