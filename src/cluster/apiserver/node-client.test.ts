@@ -19,7 +19,7 @@ function credentials() {
 
 interface Relay {
   /** Sends a request through the client to the node. Returns its answer. */
-  ask(method?: string): Promise<string>;
+  readonly ask: (method?: string) => Promise<string>;
   /** The node's connections, in order. */
   readonly connections: readonly Socket[];
 }
