@@ -149,6 +149,10 @@ function ztunnelRows(): [string, readonly Asked[]][] {
     ["ztunnel 15000 all", [{ url: "http://<target>:15000/config_dump", target, others: nobody, own: served }]],
     ["ztunnel 15020 metrics", [{ url: "http://<target>:15020/stats/prometheus", target, others: served, own: served }]],
     [
+      "ztunnel 15008 of its own pod: CONNECT, to 15020 and 15021",
+      [{ url: "https://<target>:15008/", target, others: noHandshake }],
+    ],
+    [
       "ztunnel 15021 /healthz/ready",
       [{ url: "http://<target>:15021/healthz/ready", target, others: served, own: served }],
     ],
