@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createProgram, completeProgram } from "./program.ts";
-import { Progress } from "./progress.ts";
+import { Progress } from "./terminal/progress.ts";
 import { FakeContext } from "./testing/fake-context.ts";
 import { verbs } from "./verbs.ts";
 

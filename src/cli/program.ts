@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
 import { commonFlags } from "./flags.ts";
-import { Progress } from "./progress.ts";
+import { Progress } from "./terminal/progress.ts";
 import { verbs, type Verb } from "./verbs.ts";
 
 /** The command line. `parseAsync` runs one line without the program's name. */

@@ -19,12 +19,12 @@ export const verbs: readonly Verb[] = [
     name: "install",
     aliases: ["apply"],
     summary: "install a mesh from a profile, files and flags",
-    load: async () => (await import("./install.ts")).installCommands,
+    load: async () => (await import("./installation/install.ts")).installCommands,
   },
   {
     name: "verify-install",
     summary: "check that all objects of an installation exist and are ready",
-    load: async () => (await import("./install.ts")).verifyInstallCommand,
+    load: async () => (await import("./installation/install.ts")).verifyInstallCommand,
   },
   {
     name: "upgrade",
@@ -34,27 +34,27 @@ export const verbs: readonly Verb[] = [
   {
     name: "uninstall",
     summary: "remove one revision, or everything",
-    load: async () => (await import("./uninstall.ts")).uninstallCommand,
+    load: async () => (await import("./installation/uninstall.ts")).uninstallCommand,
   },
   {
     name: "manifest",
     summary: "the objects of an installation as YAML",
-    load: async () => (await import("./manifest.ts")).manifestCommands,
+    load: async () => (await import("./installation/manifest.ts")).manifestCommands,
   },
   {
     name: "gateway-api",
     summary: "install the Gateway API's definitions into the cluster",
-    load: async () => (await import("./gateway-api.ts")).gatewayApiCommands,
+    load: async () => (await import("./installation/gateway-api.ts")).gatewayApiCommands,
   },
   {
     name: "profile",
     summary: "the installation profiles",
-    load: async () => (await import("./profile.ts")).profileCommands,
+    load: async () => (await import("./installation/profile.ts")).profileCommands,
   },
   {
     name: "operator",
     summary: "an operator in the cluster that installs IstioOperator objects",
-    load: async () => (await import("./operator.ts")).operatorCommands,
+    load: async () => (await import("./installation/operator.ts")).operatorCommands,
   },
   {
     name: "charts",
@@ -70,7 +70,7 @@ export const verbs: readonly Verb[] = [
   {
     name: "tag",
     summary: "revision tags: names that point to a revision and can move to another",
-    load: async () => (await import("./tag.ts")).tagCommands,
+    load: async () => (await import("./installation/tag.ts")).tagCommands,
   },
   {
     name: "canary",
@@ -102,13 +102,13 @@ export const verbs: readonly Verb[] = [
   {
     name: "version",
     summary: "the versions of the command line, of control planes and of data planes",
-    load: async () => (await import("./version.ts")).versionCommand,
+    load: async () => (await import("./control-planes/version.ts")).versionCommand,
   },
   {
     name: "proxy-status",
     aliases: ["ps"],
     summary: "connected proxies and what they have acknowledged; for one pod, the differences",
-    load: async () => (await import("./status.ts")).statusCommands,
+    load: async () => (await import("./proxies/status.ts")).statusCommands,
   },
   {
     name: "proxy-config",
@@ -120,23 +120,23 @@ export const verbs: readonly Verb[] = [
     name: "ztunnel-config",
     aliases: ["zc"],
     summary: "the configuration of a ztunnel",
-    load: async () => (await import("./ztunnel-config.ts")).ztunnelConfigCommands,
+    load: async () => (await import("./proxies/ztunnel-config.ts")).ztunnelConfigCommands,
   },
   {
     name: "waypoint",
     summary: "L7 proxies of ambient namespaces, services and pods",
-    load: async () => (await import("./waypoint.ts")).waypointCommands,
+    load: async () => (await import("./proxies/waypoint.ts")).waypointCommands,
   },
   {
     name: "analyze",
     summary: "find problems in files and in the cluster",
-    load: async () => (await import("./analyze.ts")).analyzeCommand,
+    load: async () => (await import("./user-manifests/analyze.ts")).analyzeCommand,
   },
   {
     name: "validate",
     aliases: ["v"],
     summary: "check whether the mesh would accept files",
-    load: async () => (await import("./validate.ts")).validateCommand,
+    load: async () => (await import("./user-manifests/validate.ts")).validateCommand,
   },
   {
     name: "dashboard",
@@ -154,23 +154,23 @@ export const verbs: readonly Verb[] = [
   {
     name: "kube-inject",
     summary: "add the sidecar to the workloads of a file",
-    load: async () => (await import("./kube-inject.ts")).kubeInjectCommand,
+    load: async () => (await import("./user-manifests/kube-inject.ts")).kubeInjectCommand,
   },
   {
     name: "admin",
     aliases: ["istiod"],
     summary: "the log levels of control planes",
-    load: async () => (await import("./admin.ts")).adminCommands,
+    load: async () => (await import("./control-planes/admin.ts")).adminCommands,
   },
   {
     name: "remote-clusters",
     summary: "the clusters that each control plane watches",
-    load: async () => (await import("./remote-clusters.ts")).remoteClustersCommand,
+    load: async () => (await import("./control-planes/remote-clusters.ts")).remoteClustersCommand,
   },
   {
     name: "create-remote-secret",
     summary: "credentials for another cluster's control plane to read this cluster",
-    load: async () => (await import("./create-remote-secret.ts")).createRemoteSecretCommand,
+    load: async () => (await import("./control-planes/create-remote-secret.ts")).createRemoteSecretCommand,
   },
   {
     name: "bug-report",

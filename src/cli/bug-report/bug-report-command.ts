@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { messageOf, userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect, durationFlag } from "../flags.ts";
-import { adminPortFlag } from "../proxy-admin.ts";
+import { adminPortFlag } from "../proxies/proxy-admin.ts";
 import { ArchiveWriter } from "./archive-writer.ts";
 import { collectReport, type ReportFlags } from "./collect-report.ts";
 

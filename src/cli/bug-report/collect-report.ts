@@ -3,9 +3,9 @@ import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf } from "../flags.ts";
-import { askPilot, listPilots } from "../pilots.ts";
-import { isRunning } from "../pods.ts";
-import { askAdmin, hasProxy, type AdminFlags } from "../proxy-admin.ts";
+import { askPilot, listPilots } from "../control-planes/pilots.ts";
+import { isRunning } from "../proxies/pods.ts";
+import { askAdmin, hasProxy, type AdminFlags } from "../proxies/proxy-admin.ts";
 
 export interface ReportFlags extends AdminFlags {
   readonly include: readonly string[];

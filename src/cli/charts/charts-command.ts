@@ -8,7 +8,7 @@ import { aborted, messageOf, nearestName, nodeHttp, userError } from "../../base
 import { renderCharts, type Chart } from "../../install/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect } from "../flags.ts";
-import { readYaml } from "../install-input.ts";
+import { readYaml } from "../installation/install-input.ts";
 import { coalesce, renderChart } from "./render-chart.ts";
 import { repositoryOf } from "./repository.ts";
 import { applyHelmSet } from "./value-flags.ts";

@@ -4,8 +4,8 @@ import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, portFlag, type CommonFlags } from "../flags.ts";
-import { findPods, findPodsByLabel, isRunning } from "../pods.ts";
-import { renderTable } from "../table.ts";
+import { findPods, findPodsByLabel, isRunning } from "../proxies/pods.ts";
+import { renderTable } from "../terminal/table.ts";
 import { knownDashboards, type KnownDashboard } from "./known-dashboards.ts";
 import { LocalForward } from "./local-forward.ts";
 

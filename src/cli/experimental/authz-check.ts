@@ -1,8 +1,8 @@
 import { userError } from "../../base/index.ts";
 import { ConfigDump, jsonNames } from "../../proxy-dump/index.ts";
 import type { CliContext } from "../context.ts";
-import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxy-admin.ts";
-import { renderTable } from "../table.ts";
+import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxies/proxy-admin.ts";
+import { renderTable } from "../terminal/table.ts";
 
 export interface AuthzFlags extends AdminFlags {
   readonly file?: string;

@@ -8,12 +8,12 @@ import {
 import { userError } from "../../base/index.ts";
 import { injectionDecision, readInjectionSettings, type InjectionSettings } from "../../inject/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { paint } from "../colour.ts";
+import { paint } from "../terminal/colour.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, type CommonFlags } from "../flags.ts";
-import { readInjectionTexts } from "../injection-source.ts";
-import { findPods } from "../pods.ts";
-import { renderTable } from "../table.ts";
+import { readInjectionTexts } from "../user-manifests/injection-source.ts";
+import { findPods } from "../proxies/pods.ts";
+import { renderTable } from "../terminal/table.ts";
 
 export interface CheckInjectFlags extends CommonFlags {
   readonly labels?: string;

@@ -2,7 +2,7 @@ import { messageOf } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { CliContext } from "../context.ts";
 import { ConfigDump, jsonNames } from "../../proxy-dump/index.ts";
-import { askAdmin, hasProxy, parseAdminJson, type AdminFlags } from "../proxy-admin.ts";
+import { askAdmin, hasProxy, parseAdminJson, type AdminFlags } from "../proxies/proxy-admin.ts";
 import { appliedPolicies, matchNothing } from "./authz-check.ts";
 import { appliesTo, type MeshObjects, type PeerAuthenticationSpec, type Written } from "./mesh-objects.ts";
 

@@ -1,8 +1,8 @@
 import { userError } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { CliContext } from "../context.ts";
-import { findPods, findPodsByLabel } from "../pods.ts";
-import { asProxyPod, askAdmin, type AdminFlags } from "../proxy-admin.ts";
+import { findPods, findPodsByLabel } from "../proxies/pods.ts";
+import { asProxyPod, askAdmin, type AdminFlags } from "../proxies/proxy-admin.ts";
 
 export interface StatsFlags extends AdminFlags {
   readonly output: string;

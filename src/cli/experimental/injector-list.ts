@@ -11,7 +11,7 @@ import {
 } from "../../api/kubernetes/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, type CommonFlags } from "../flags.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 
 const revisionLabel = "istio.io/rev";
 const systemNamespaces = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);

@@ -2,7 +2,7 @@ import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { withinTimeout, type TimeoutFlags } from "../deadline.ts";
 import type { CommonFlags } from "../flags.ts";
-import { listPilotsOf, tryPilot, type Pilot } from "../pilots.ts";
+import { listPilotsOf, tryPilot, type Pilot } from "../control-planes/pilots.ts";
 
 export interface DebugFlags extends CommonFlags, TimeoutFlags {
   readonly revision?: string;

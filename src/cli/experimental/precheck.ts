@@ -8,10 +8,10 @@ import {
   serverVersion,
   whyNot,
 } from "../cluster-readiness/index.ts";
-import { paint } from "../colour.ts";
+import { paint } from "../terminal/colour.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, type CommonFlags } from "../flags.ts";
-import { outputFormat, renderValue } from "../output.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
 
 export interface PrecheckFlags extends CommonFlags {
   readonly skipControlplane?: boolean;

@@ -4,9 +4,9 @@ import { nearestName, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import type { CommonFlags } from "../flags.ts";
-import { outputFormat, renderValue } from "../output.ts";
-import { listPilots, listProxies, namespacesOfControlPlanes } from "../pilots.ts";
-import { renderTable } from "../table.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
+import { listPilots, listProxies, namespacesOfControlPlanes } from "../control-planes/pilots.ts";
+import { renderTable } from "../terminal/table.ts";
 
 export interface RevisionFlags extends CommonFlags {
   readonly output?: string;

@@ -4,7 +4,7 @@ import { graphGroupings, type GraphGrouping, type GraphView } from "../../api/da
 import type { CliContext } from "../context.ts";
 import type { CommonFlags } from "../flags.ts";
 import { FirstLook, followViews, sourceLines } from "../mesh-views.ts";
-import { screenOf } from "../screen.ts";
+import { screenOf } from "../terminal/screen.ts";
 import { renderDot, renderGraph } from "./graph-tree.ts";
 
 interface GraphFlags extends CommonFlags {

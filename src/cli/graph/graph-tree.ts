@@ -1,7 +1,15 @@
 import type { GraphEdge, GraphNode, GraphView } from "../../api/dashboard/index.ts";
-import { paint } from "../colour.ts";
-import { bytesText, durationText, healthColours, healthMarks, lockText, rateText, shareText } from "../measure-text.ts";
-import { withWhatFits } from "../with-what-fits.ts";
+import { paint } from "../terminal/colour.ts";
+import {
+  bytesText,
+  durationText,
+  healthColours,
+  healthMarks,
+  lockText,
+  rateText,
+  shareText,
+} from "../terminal/measure-text.ts";
+import { withWhatFits } from "../terminal/with-what-fits.ts";
 
 export interface GraphTreeOptions {
   readonly columns: number | undefined;

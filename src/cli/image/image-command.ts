@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { Option, type Command } from "commander";
 import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 import { archiveBytes, dockerArchive, ociArchive } from "./image-archive.ts";
 import { blobsOf, chooseImages, ImageLayout, shortName, type LayoutImage } from "./image-layout.ts";
 import { importImages } from "./import-images.ts";

@@ -5,7 +5,7 @@ import {
   type EndpointAssignment,
   type LocalityEndpoints,
 } from "../../proxy-dump/index.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 import type { EndpointFilter } from "./endpoints.ts";
 
 type LbEndpoint = NonNullable<LocalityEndpoints["lbEndpoints"]>[number];

@@ -1,5 +1,5 @@
 import { compareClusterNames, managedBy, parseClusterName, type ClusterConfig } from "../../proxy-dump/index.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 
 /** Parts of a cluster's name. All given ones must match. */
 export interface ClusterFilter {

@@ -1,5 +1,5 @@
 import { addressText, compare, type Address } from "../../proxy-dump/index.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 
 /** The fields of Envoy's `/clusters?format=json` that are used, with the names of its JSON. */
 export interface ClusterStatuses {

@@ -8,7 +8,7 @@ import {
   portOf,
   type ListenerConfig,
 } from "../../proxy-dump/index.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 
 export interface ListenerFilter {
   readonly address?: string;

@@ -4,8 +4,8 @@ import { configMapKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf } from "../flags.ts";
-import { adminPortFlag, askAdmin, asProxyPod, type AdminFlags, type ProxyPod } from "../proxy-admin.ts";
-import { findPods, findPodsByLabel } from "../pods.ts";
+import { adminPortFlag, askAdmin, asProxyPod, type AdminFlags, type ProxyPod } from "../proxies/proxy-admin.ts";
+import { findPods, findPodsByLabel } from "../proxies/pods.ts";
 
 interface LogFlags extends AdminFlags {
   readonly level?: string;

@@ -1,7 +1,7 @@
 import { userError } from "../../base/index.ts";
 import { ConfigDump, jsonNames } from "../../proxy-dump/index.ts";
 import type { CliContext } from "../context.ts";
-import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxy-admin.ts";
+import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxies/proxy-admin.ts";
 
 export interface DumpFlags extends AdminFlags {
   readonly output?: string;

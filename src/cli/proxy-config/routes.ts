@@ -1,5 +1,5 @@
 import { domainsText, managedBy, matchText, type RouteConfig } from "../../proxy-dump/index.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 
 export interface RouteFilter {
   readonly name?: string;

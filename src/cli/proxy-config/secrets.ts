@@ -1,5 +1,5 @@
 import { secretRows, type ConfigDump } from "../../proxy-dump/index.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 
 /** `named` shows names as `secret/<name>`, for several tables in one output. */
 export function secretTable(dump: ConfigDump, nowMs: number, named = false): string {

@@ -10,7 +10,7 @@ import {
   type Matcher,
   type OnMatch,
 } from "../../proxy-dump/index.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 
 /** The filter chains of a waypoint, each with the matches that select it. */
 export function waypointListenerTable(listeners: readonly ListenerConfig[]): string {

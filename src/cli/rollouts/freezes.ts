@@ -4,7 +4,7 @@ import { formatIssues } from "../../api/index.ts";
 import { freezeKind, parseFreeze, type Freeze, type FreezeWindow } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 import { whoAmI } from "./rollout-objects.ts";
 
 interface AddFlags extends ConnectionFlags {

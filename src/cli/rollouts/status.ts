@@ -2,8 +2,8 @@ import type { KindDefinition } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { messageOf, SerinError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
-import { RolloutEnd } from "../rollout-end.ts";
-import { plainScreen, screenOf } from "../screen.ts";
+import { RolloutEnd } from "./rollout-end.ts";
+import { plainScreen, screenOf } from "../terminal/screen.ts";
 import { renderLadder } from "./ladder.ts";
 import { findRollout, nameOf, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
 

@@ -16,14 +16,14 @@ import {
 import { userError } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
-import { upgradeInPlaceCommand } from "../install.ts";
+import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "../terminal/table.ts";
 import { showHistory, type HistoryFlags } from "./history.ts";
 import { importCommand } from "./import.ts";
 import { nameOf, readObject, rolloutToOrder, whoAmI, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
 import { showStatus, type StatusFlags } from "./status.ts";
-import { upgradePlanCommand } from "../upgrade-plan.ts";
+import { upgradePlanCommand } from "./upgrade-plan.ts";
 
 interface OrderFlags extends RolloutFlags {
   readonly message?: string;

@@ -4,8 +4,8 @@ import type { SourceState, TopicName } from "../../api/dashboard/index.ts";
 import type { CliContext } from "../context.ts";
 import type { CommonFlags } from "../flags.ts";
 import { FirstLook, followViews, sourceLines, type Followed } from "../mesh-views.ts";
-import { rateText, shareText } from "../measure-text.ts";
-import { screenOf } from "../screen.ts";
+import { rateText, shareText } from "../terminal/measure-text.ts";
+import { screenOf } from "../terminal/screen.ts";
 import { sortedRows, topRows, topSorts, topSubjects, type TopRow, type TopSort, type TopSubject } from "./top-rows.ts";
 import { renderTop } from "./top-table.ts";
 

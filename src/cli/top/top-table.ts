@@ -1,7 +1,15 @@
-import { paint } from "../colour.ts";
+import { paint } from "../terminal/colour.ts";
 import type { CliContext } from "../context.ts";
-import { bytesText, durationText, healthColours, healthMarks, lockText, rateText, shareText } from "../measure-text.ts";
-import { withWhatFits } from "../with-what-fits.ts";
+import {
+  bytesText,
+  durationText,
+  healthColours,
+  healthMarks,
+  lockText,
+  rateText,
+  shareText,
+} from "../terminal/measure-text.ts";
+import { withWhatFits } from "../terminal/with-what-fits.ts";
 import type { TopRow, TopSubject } from "./top-rows.ts";
 
 export interface TopTableOptions {

@@ -1,0 +1,169 @@
+import type { Command } from "commander";
+import { logLevels, nearestName, transientError, userError } from "../../base/index.ts";
+import { paint } from "../terminal/colour.ts";
+import type { CliContext } from "../context.ts";
+import { portFlag, revisionFlag, type CommonFlags } from "../flags.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
+import { listPilotsOf, type Pilot } from "./pilots.ts";
+import { renderTable } from "../terminal/table.ts";
+
+interface LogFlags extends CommonFlags {
+  readonly revision?: string;
+  readonly level?: string;
+  readonly reset?: boolean;
+  readonly logReset?: boolean;
+  readonly output?: string;
+  readonly ctrlz_port: number;
+}
+
+/** A logging scope, in the form of istiod's ControlZ. */
+interface Scope {
+  readonly name: string;
+  readonly description?: string;
+  readonly output_level: string;
+  readonly stack_trace_level?: string;
+}
+
+const controlPort = 9876;
+const defaultLevel = "info";
+/** The levels of Serin, and those that only upstream's istiod has. */
+const levels = [...logLevels, "fatal", "none"];
+
+export function adminCommands(program: Command, context: CliContext): void {
+  const admin = program.command("admin").alias("istiod").description("the control planes");
+  revisionFlag(admin.command("log [istiod]").alias("l"))
+    .description("show the log level of a control plane; --level changes it until the control plane ends")
+    .option(
+      "--level <levels>",
+      `<level>, or <scope>:<level>, several parted by commas; levels are ${logLevels.join(", ")}`,
+    )
+    .option("--reset", `back to ${defaultLevel}`)
+    .option("--log-reset", `back to ${defaultLevel}`)
+    .option("--ctrlz_port <port>", "the port of its ControlZ", portFlag, controlPort)
+    .option("-o, --output <format>", "json, yaml or short", "short")
+    .action(async (name: string | undefined, flags: LogFlags) => await log(name, flags, context));
+}
+
+async function log(name: string | undefined, flags: LogFlags, context: CliContext): Promise<void> {
+  const resets = flags.reset === true || flags.logReset === true;
+  if (resets && flags.level !== undefined)
+    throw userError("arguments-conflict", "--level cannot be combined with --reset");
+  const format = outputFormat(flags.output);
+  const client = await context.connect(flags);
+  const pilot = await pilotNamed(name, await listPilotsOf(client, flags.revision), context);
+  const scopes = await readScopes(pilot, flags, context);
+  const changes = resets
+    ? scopes.map((scope) => ({ scope: scope.name, level: defaultLevel }))
+    : parseLevels(flags.level, scopes);
+  for (const { scope, level } of changes)
+    await ask(pilot, "PUT", `/scopej/${scope}`, flags, context, JSON.stringify({ name: scope, output_level: level }));
+  if (changes.length > 0) return;
+  const shown = scopes.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  if (format !== "table")
+    context.out(
+      await renderValue(
+        shown.map((scope) => ({
+          scope_name: scope.name,
+          log_level: scope.output_level,
+          stack_trace_level: scope.stack_trace_level ?? "none",
+          description: scope.description ?? "",
+        })),
+        format,
+      ),
+    );
+  else
+    context.out(
+      renderTable(
+        ["ACTIVE SCOPE", "DESCRIPTION", "LOG LEVEL", "STACK TRACE LEVEL"],
+        shown.map((scope) => [
+          scope.name,
+          scope.description ?? "",
+          scope.output_level,
+          scope.stack_trace_level ?? "none",
+        ]),
+        3,
+        (cell) => (cell === "debug" ? paint(context, "yellow", cell) : cell),
+      ),
+    );
+}
+
+async function pilotNamed(
+  name: string | undefined,
+  pilots: readonly Pilot[],
+  { programName }: CliContext,
+): Promise<Pilot> {
+  const [pod = "", namespace] = (name ?? "").split(".");
+  const found =
+    name === undefined
+      ? pilots[0]
+      : pilots.find((pilot) => pilot.pod === pod && (namespace === undefined || pilot.namespace === namespace));
+  if (found !== undefined) return found;
+  if (pilots.length === 0)
+    throw userError("not-installed", "no istiod runs in this cluster", { hint: `${programName} install` });
+  const names = pilots.map((pilot) => pilot.pod);
+  const near = nearestName(pod, names);
+  throw userError(
+    "object-missing",
+    `there is no istiod "${pod}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+    {
+      hint: `those that run: ${names.join(", ")}`,
+    },
+  );
+}
+
+async function readScopes(pilot: Pilot, flags: LogFlags, context: CliContext): Promise<readonly Scope[]> {
+  return JSON.parse(await ask(pilot, "GET", "/scopej/", flags, context)) as readonly Scope[];
+}
+
+function parseLevels(
+  text: string | undefined,
+  scopes: readonly Scope[],
+): readonly { readonly scope: string; readonly level: string }[] {
+  return (text ?? "")
+    .split(",")
+    .filter((part) => part !== "")
+    .flatMap((part) => {
+      const [, scope, level = ""] = /^(?:([^:=]+)[:=])?([^:=]*)$/.exec(part) ?? [];
+      if (!levels.includes(level)) {
+        const near = nearestName(level, logLevels);
+        throw userError(
+          "argument-invalid",
+          `"${part}" names no level that is known${near === undefined ? "" : `; did you mean ${near}?`}`,
+          { hint: `levels are ${logLevels.join(", ")}` },
+        );
+      }
+      if (scope === undefined || scope === "all") return scopes.map(({ name }) => ({ scope: name, level }));
+      const known = scopes.map(({ name }) => name);
+      if (known.includes(scope)) return [{ scope, level }];
+      const near = nearestName(scope, known);
+      throw userError(
+        "argument-invalid",
+        `there is no scope "${scope}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+        { hint: `scopes are ${known.join(", ")}` },
+      );
+    });
+}
+
+async function ask(
+  { pod, namespace }: Pilot,
+  method: string,
+  path: string,
+  flags: LogFlags,
+  context: CliContext,
+  body?: string,
+): Promise<string> {
+  const answer = await context.requestOfPod(flags, {
+    namespace,
+    pod,
+    port: flags.ctrlz_port,
+    method,
+    path,
+    ...(body === undefined ? {} : { body }),
+  });
+  if (answer.status >= 300)
+    throw transientError(
+      "admin-refused",
+      `${pod}.${namespace} answered ${answer.status} for ${method} ${path}: ${answer.text.trim().slice(0, 200)}`,
+    );
+  return answer.text;
+}

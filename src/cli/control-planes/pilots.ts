@@ -1,0 +1,158 @@
+import { messageOf, nearestName, transientError, userError } from "../../base/index.ts";
+import type { ConnectedProxy } from "../../api/serin/index.ts";
+import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
+import {
+  deploymentKind,
+  mutatingWebhookConfigurationKind,
+  podKind,
+  type Deployment,
+  type Pod,
+} from "../../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+
+/** Everybody may label pods of their own namespaces like this, so the label alone proves nothing. */
+const pilotSelector = "app=istiod";
+
+export interface Pilot {
+  readonly pod: string;
+  readonly namespace: string;
+  readonly revision: string;
+}
+
+/** The namespaces with control planes. A user who may not list webhooks gets only istio-system. */
+export async function namespacesOfControlPlanes(client: KubeClient): Promise<ReadonlySet<string>> {
+  const { items } = await client.list(mutatingWebhookConfigurationKind).catch((error: unknown) => {
+    if (isKubeCode(error, "forbidden")) return { items: [] };
+    throw error;
+  });
+  return controlPlaneNamespaces(items);
+}
+
+/** The Deployments of every control plane. */
+export async function listControlPlanes(client: KubeClient): Promise<readonly Deployment[]> {
+  const namespaces = await namespacesOfControlPlanes(client);
+  const { items } = await client.list(deploymentKind, { labelSelector: pilotSelector });
+  return items.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ""));
+}
+
+/** The running pods of every control plane. */
+export async function listPilots(client: KubeClient): Promise<Pilot[]> {
+  const namespaces = await namespacesOfControlPlanes(client);
+  const { items } = await client.list(podKind, { labelSelector: pilotSelector });
+  return items
+    .filter((pod) => isRunning(pod) && namespaces.has(pod.metadata.namespace ?? ""))
+    .map(({ metadata }) => ({
+      pod: metadata.name ?? "",
+      namespace: metadata.namespace ?? "",
+      revision: metadata.labels?.["istio.io/rev"] ?? "default",
+    }));
+}
+
+/** The pilots of one revision, or all without a revision. Throws a user error if the revision has none. */
+export async function listPilotsOf(client: KubeClient, revision: string | undefined): Promise<readonly Pilot[]> {
+  const pilots = await listPilots(client);
+  if (revision === undefined || revision === "") return pilots;
+  const own = pilots.filter((pilot) => pilot.revision === revision);
+  if (own.length > 0) return own;
+  const known = [...new Set(pilots.map((pilot) => pilot.revision))].toSorted();
+  const near = nearestName(revision, known);
+  throw userError(
+    "revision-unknown",
+    `no control plane of revision "${revision}" runs${near === undefined ? "" : `; did you mean "${near}"?`}`,
+    {
+      hint:
+        known.length === 0 ? "no control plane runs in this cluster at all" : `revisions that run: ${known.join(", ")}`,
+    },
+  );
+}
+
+function isRunning(pod: Pod): boolean {
+  return pod.status?.phase === "Running" && pod.metadata.deletionTimestamp === undefined;
+}
+
+/** Sends a GET to a pilot's port through the API server. Undefined if the path does not exist. */
+export async function tryPilot(
+  client: KubeClient,
+  pilot: Pilot,
+  port: number,
+  path: string,
+): Promise<string | undefined> {
+  const answer = await client
+    .raw("GET", `/api/v1/namespaces/${pilot.namespace}/pods/${pilot.pod}:${port}/proxy${path}`, { accept: "*/*" })
+    .catch((cause: unknown) => {
+      if (isKubeCode(cause, "forbidden")) throw cause;
+      throw transientError("pilot-unreachable", `${pilot.pod} does not answer on port ${port}: ${messageOf(cause)}`, {
+        cause,
+      });
+    });
+  if (answer.status === 404) return undefined;
+  if (answer.status === 403) {
+    throw userError("forbidden", `you may not ask ${pilot.pod} through the API server: ${refusalOf(answer.text)}`, {
+      hint: `it takes "get" on pods/proxy in namespace ${pilot.namespace}: kubectl auth can-i get pods/proxy -n ${pilot.namespace}`,
+    });
+  }
+  if (answer.status !== 200)
+    throw transientError(
+      "pilot-unreachable",
+      `${pilot.pod} answered ${answer.status} for ${path}: ${answer.text.slice(0, 200)}`,
+    );
+  return answer.text;
+}
+
+function refusalOf(text: string): string {
+  try {
+    return (JSON.parse(text) as { readonly message?: string }).message ?? text;
+  } catch {
+    return text.slice(0, 200);
+  }
+}
+
+export async function askPilot(client: KubeClient, pilot: Pilot, port: number, path: string): Promise<string> {
+  const text = await tryPilot(client, pilot, port, path);
+  if (text === undefined) throw transientError("pilot-unreachable", `${pilot.pod} answered 404 for ${path}`);
+  return text;
+}
+
+export async function listProxies(client: KubeClient, pilot: Pilot): Promise<readonly ConnectedProxy[]> {
+  const own = await tryPilot(client, pilot, 8080, "/debug/serin/proxies");
+  if (own !== undefined) return JSON.parse(own) as readonly ConnectedProxy[];
+  // Upstream's istiod has only this report, with less detail.
+  const status = JSON.parse(await askPilot(client, pilot, 8080, "/debug/syncz")) as readonly UpstreamStatus[];
+  return status.map((proxy) => fromUpstream(proxy, pilot.revision));
+}
+
+type UpstreamStatus = Readonly<Record<string, string | undefined>>;
+
+const upstreamTypes: Readonly<Record<string, string>> = {
+  cluster: "envoy.config.cluster.v3.Cluster",
+  listener: "envoy.config.listener.v3.Listener",
+  endpoint: "envoy.config.endpoint.v3.ClusterLoadAssignment",
+  route: "envoy.config.route.v3.RouteConfiguration",
+  extension_config: "envoy.config.core.v3.TypedExtensionConfig",
+};
+
+function fromUpstream(status: UpstreamStatus, revision: string): ConnectedProxy {
+  const id = status["proxy"] ?? "";
+  const types = Object.entries(upstreamTypes).flatMap(([word, type]) => {
+    const sent = status[`${word}_sent`] ?? "";
+    return sent === ""
+      ? []
+      : [
+          [
+            `type.googleapis.com/${type}`,
+            { sent, acked: status[`${word}_acked`] ?? "", nacked: "", reason: null },
+          ] as const,
+        ];
+  });
+  return {
+    id,
+    type: status["proxy_type"] ?? "",
+    namespace: id.slice(id.lastIndexOf(".") + 1),
+    node: "",
+    version: status["istio_version"] ?? "",
+    revision,
+    clusterId: status["cluster_id"] ?? "",
+    connectedAt: "",
+    types: Object.fromEntries(types),
+  };
+}

@@ -1,0 +1,108 @@
+import type { Command } from "commander";
+import { describeError } from "../../base/index.ts";
+import type { CliContext } from "../context.ts";
+import { timeoutFlag, withinTimeout, type TimeoutFlags } from "../deadline.ts";
+import { revisionFlag, type CommonFlags } from "../flags.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
+
+interface VersionFlags extends CommonFlags, TimeoutFlags {
+  readonly output?: string;
+  readonly remote?: boolean;
+  readonly short?: boolean;
+  readonly revision?: string;
+}
+
+export function versionCommand(program: Command, context: CliContext): void {
+  timeoutFlag(revisionFlag(program.command("version")))
+    .description("the versions of the command line, of control planes and of data planes")
+    .option("--remote", "ask the cluster (the default), and fail if it does not answer")
+    .option("--no-remote", "do not ask the cluster")
+    .option("-s, --short", "only numbers (as it is without this flag)")
+    .option("--no-short", "each proxy on a line of its own")
+    .option("-o, --output <format>", "json or yaml")
+    .action(
+      async (flags: VersionFlags, command: Command) =>
+        await version(flags, command.getOptionValueSource("remote") === "cli", context),
+    );
+}
+
+interface Versions {
+  readonly meshVersion: readonly {
+    readonly Component: string;
+    readonly revision: string;
+    readonly Info: { readonly version: string };
+  }[];
+  readonly dataPlaneVersion: readonly { readonly ID: string; readonly IstioVersion: string }[];
+}
+
+async function version(flags: VersionFlags, isRemoteSaid: boolean, context: CliContext): Promise<void> {
+  const format = outputFormat(flags.output, ["json", "yaml"]);
+  const planes = flags.remote === false ? undefined : await remoteVersions(flags, isRemoteSaid, context);
+  if (format !== "table") {
+    context.out(await renderValue({ clientVersion: { version: context.version }, ...planes }, format));
+    return;
+  }
+  context.out(`client version: ${context.version}\n`);
+  if (planes === undefined) return;
+  const { meshVersion, dataPlaneVersion } = planes;
+  if (meshVersion.length === 0) context.err("Istio is not present in the cluster\n");
+  const isOne =
+    new Set(meshVersion.map(({ Info }) => Info.version)).size === 1 &&
+    new Set(meshVersion.map(({ revision }) => revision)).size === 1;
+  for (const { revision, Info } of isOne ? meshVersion.slice(0, 1) : meshVersion)
+    context.out(
+      `control plane version: ${Info.version}${isOne && revision === "default" ? "" : ` (revision ${revision})`}\n`,
+    );
+  if (flags.short === false)
+    for (const { ID, IstioVersion } of dataPlaneVersion) context.out(`data plane version: ${IstioVersion} (${ID})\n`);
+  else context.out(`data plane version: ${counted(dataPlaneVersion)}\n`);
+}
+
+function counted(proxies: Versions["dataPlaneVersion"]): string {
+  const counts = new Map<string, number>();
+  for (const { IstioVersion } of proxies) counts.set(IstioVersion, (counts.get(IstioVersion) ?? 0) + 1);
+  const texts = [...counts]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([number, count]) => `${number} (${count} proxies)`);
+  return texts.length === 0 ? "none" : texts.join(", ");
+}
+
+/** Undefined without a cluster. That is an error only with an explicit `--remote`. */
+async function remoteVersions(
+  flags: VersionFlags,
+  isRemoteSaid: boolean,
+  context: CliContext,
+): Promise<Versions | undefined> {
+  try {
+    return await withinTimeout(askVersions(flags, context), flags, context);
+  } catch (error) {
+    if (isRemoteSaid || flags.revision !== undefined) throw error;
+    // Without a kubeconfig there is nothing to ask. Any other failure is worth a message.
+    if (!(error instanceof Error && "code" in error && error.code === "kubeconfig-missing"))
+      context.err(`! the cluster could not be asked: ${describeError(error).split("\n")[0] ?? ""}\n`);
+    return undefined;
+  }
+}
+
+async function askVersions(flags: VersionFlags, context: CliContext): Promise<Versions> {
+  const client = await context.connect(flags);
+  const { askPilot, listPilotsOf, listProxies } = await import("./pilots.ts");
+  const pilots = await listPilotsOf(client, flags.revision);
+  const found = await Promise.all(
+    pilots.map(async (pilot) => ({
+      pilot,
+      number: (await askPilot(client, pilot, 15_014, "/version")).trim(),
+      proxies: await listProxies(client, pilot),
+    })),
+  );
+  return {
+    meshVersion: found.map(({ pilot, number }) => ({
+      Component: "pilot",
+      revision: pilot.revision,
+      Info: { version: number },
+    })),
+    dataPlaneVersion: found.flatMap(({ proxies }) =>
+      proxies.map(({ id, version: number }) => ({ ID: id, IstioVersion: number })),
+    ),
+  };
+}

@@ -1,0 +1,159 @@
+import { messageOf } from "../../base/index.ts";
+import { gatewayKind } from "../../api/gateway/index.ts";
+import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
+import {
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  podKind,
+  type Namespace,
+  type Pod,
+} from "../../api/kubernetes/index.ts";
+import { gatewayCanaryAnnotations, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { listControlPlanes, listPilots, listProxies, namespacesOfControlPlanes } from "../control-planes/pilots.ts";
+
+const revisionLabel = "istio.io/rev";
+const tagLabel = "istio.io/tag";
+const injectionLabel = "istio-injection";
+const defaultRevision = "default";
+
+export interface Dependents {
+  /** Tags of the revision that another control plane could take over. */
+  readonly tags: readonly string[];
+  /** Namespaces whose labels select the revision for injection, by its name, by a tag, or as the default. */
+  readonly namespaces: readonly string[];
+  /** `id` of proxies that get their configuration from the revision. */
+  readonly proxies: readonly string[];
+  /** `namespace/name` of Gateways whose proxies the revision runs. */
+  readonly gateways: readonly string[];
+  /** `namespace/name` of pods whose traffic goes through the revision's ztunnel, or that it injected. */
+  readonly pods: readonly string[];
+  /** What could not be read. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Finds what would stop working if the revision were removed. Its own ztunnels and classic gateways do not count,
+ * because they are removed with it.
+ */
+export async function dependentsOf(client: KubeClient, revision: string): Promise<Dependents> {
+  const [{ items: allPods }, namespaces, tags, planes] = await Promise.all([
+    client.list(podKind),
+    client.list(namespaceKind),
+    tagsOf(client, revision),
+    namespacesOfControlPlanes(client),
+  ]);
+  const pods = allPods.filter(
+    ({ metadata, status }) =>
+      metadata.deletionTimestamp === undefined && status?.phase !== "Succeeded" && status?.phase !== "Failed",
+  );
+  const going = new Set(allPods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).map(nameOf));
+  const own = pods.filter((pod) => isOwn(pod, revision, planes));
+  const { proxies, warnings } = await connectedProxies(client, revision, own, going);
+  const isAsked = new Set(proxies.map(podOf));
+  return {
+    tags: await takenOver(client, revision, tags),
+    namespaces: namespaces.items
+      .filter((namespace) => namesRevision(namespace, revision, tags))
+      .map(({ metadata }) => metadata.name ?? "")
+      .toSorted(),
+    proxies,
+    gateways: await ownedGateways(client, revision, namespaces.items),
+    pods: pods
+      .filter((pod) => !isAsked.has(nameOf(pod)) && !own.includes(pod) && leansOn(pod, revision))
+      .map(nameOf)
+      .toSorted(),
+    warnings,
+  };
+}
+
+async function tagsOf(client: KubeClient, revision: string): Promise<string[]> {
+  const { items } = await client.list(mutatingWebhookConfigurationKind);
+  return items
+    .filter(({ metadata: { labels = {} } }) => labels[tagLabel] !== undefined && labels[revisionLabel] === revision)
+    .map(({ metadata }) => metadata.labels?.[tagLabel] ?? "")
+    .toSorted();
+}
+
+/** The tags that must move first. Tags of the last control plane are removed with it. */
+async function takenOver(client: KubeClient, revision: string, tags: readonly string[]): Promise<readonly string[]> {
+  const items = await listControlPlanes(client);
+  const hasHeir = items.some(({ metadata }) => (metadata.labels?.[revisionLabel] ?? defaultRevision) !== revision);
+  return hasHeir ? tags : [];
+}
+
+function namesRevision({ metadata }: Namespace, revision: string, tags: readonly string[]): boolean {
+  const { labels = {}, deletionTimestamp } = metadata;
+  if (deletionTimestamp !== undefined) return false;
+  if (labels[injectionLabel] === "enabled") return revision === defaultRevision || tags.includes(defaultRevision);
+  const named = labels[revisionLabel];
+  return labels[injectionLabel] === undefined && named !== undefined && (named === revision || tags.includes(named));
+}
+
+/** Whether a pod is part of the revision itself and is removed with it. */
+function isOwn(
+  { metadata: { labels = {}, namespace = "" } }: Pod,
+  revision: string,
+  planes: ReadonlySet<string>,
+): boolean {
+  const component = labels["operator.istio.io/component"];
+  const isPart =
+    (labels["app"] === "ztunnel" && ztunnelNamespaces(planes).has(namespace)) ||
+    (labels["app"] === "istiod" && planes.has(namespace)) ||
+    component === "IngressGateways" ||
+    component === "EgressGateways";
+  return isPart && (labels[revisionLabel] ?? defaultRevision) === revision;
+}
+
+function leansOn(pod: Pod, revision: string): boolean {
+  const annotations = pod.metadata.annotations ?? {};
+  return (
+    annotations[ztunnelOwnerAnnotation] === revision ||
+    (annotations["sidecar.istio.io/status"] !== undefined && annotations[revisionLabel] === revision)
+  );
+}
+
+/** The connected proxies, except those of pods that are being removed. */
+async function connectedProxies(
+  client: KubeClient,
+  revision: string,
+  ownPods: readonly Pod[],
+  going: ReadonlySet<string>,
+): Promise<{ proxies: string[]; warnings: string[] }> {
+  const own = new Set(ownPods.map(nameOf));
+  const proxies = new Set<string>();
+  const warnings: string[] = [];
+  for (const pilot of (await listPilots(client)).filter((one) => one.revision === revision)) {
+    try {
+      for (const { id } of await listProxies(client, pilot))
+        if (!own.has(podOf(id)) && !going.has(podOf(id))) proxies.add(id);
+    } catch (error) {
+      warnings.push(`${pilot.pod} could not be asked who is connected: ${messageOf(error)}`);
+    }
+  }
+  return { proxies: [...proxies].toSorted(), warnings };
+}
+
+async function ownedGateways(client: KubeClient, revision: string, all: readonly Namespace[]): Promise<string[]> {
+  const namespaces = new Map(all.map(({ metadata }) => [metadata.name ?? "", metadata.labels?.[revisionLabel]]));
+  // Without the Gateway API, the kind does not exist.
+  const { items } = await client.list(gatewayKind).catch(() => ({ items: [] }));
+  return items
+    .filter(({ metadata, spec }) => {
+      if (spec.gatewayClassName !== "istio" && spec.gatewayClassName !== "istio-waypoint") return false;
+      const owner = metadata.labels?.[revisionLabel] ?? namespaces.get(metadata.namespace ?? "") ?? defaultRevision;
+      return owner === revision || metadata.annotations?.[gatewayCanaryAnnotations.revision] === revision;
+    })
+    .map(nameOf)
+    .toSorted();
+}
+
+function nameOf({ metadata }: { readonly metadata: { readonly name?: string; readonly namespace?: string } }): string {
+  return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+}
+
+/** A proxy's id is `name.namespace`. */
+function podOf(id: string): string {
+  const dot = id.lastIndexOf(".");
+  return `${id.slice(dot + 1)}/${id.slice(0, dot)}`;
+}

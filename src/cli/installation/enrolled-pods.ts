@@ -1,0 +1,26 @@
+import { podKind, type Pod } from "../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+
+const isAmbient = ({ metadata }: Pod): boolean => metadata.annotations?.["ambient.istio.io/redirection"] === "enabled";
+const hasSidecar = ({ metadata }: Pod): boolean => metadata.annotations?.["sidecar.istio.io/status"] !== undefined;
+
+/** Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. */
+export async function enrolledPods(client: KubeClient): Promise<string[]> {
+  const { items } = await client.list(podKind);
+  return [
+    ["ambient, which go on in plain text", items.filter(isAmbient)] as const,
+    ["with a sidecar, which keep it until they are restarted", items.filter(hasSidecar)] as const,
+  ].flatMap(([what, pods]) => (pods.length === 0 ? [] : [`${what}: ${byNamespace(pods)}`]));
+}
+
+function byNamespace(pods: readonly Pod[]): string {
+  const counts = new Map<string, number>();
+  for (const { metadata } of pods) {
+    const namespace = metadata.namespace ?? "";
+    counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
+  }
+  return [...counts]
+    .toSorted(([left], [right]) => (left < right ? -1 : 1))
+    .map(([namespace, count]) => `${namespace} (${count} ${count === 1 ? "pod" : "pods"})`)
+    .join(", ");
+}

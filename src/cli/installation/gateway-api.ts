@@ -1,0 +1,77 @@
+import { Option, type Command } from "commander";
+import { userError } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { customResourceDefinitionKind, type CustomResourceDefinition } from "../../api/kubernetes/index.ts";
+import type { CliContext, ConnectionFlags, GatewayApiChannel } from "../context.ts";
+import { connectionFlags } from "./install-input.ts";
+
+interface GatewayApiFlags extends ConnectionFlags {
+  readonly channel: GatewayApiChannel;
+  readonly dryRun?: boolean;
+}
+
+const fieldManager = "serin-gateway-api";
+const versionAnnotation = "gateway.networking.k8s.io/bundle-version";
+const channelAnnotation = "gateway.networking.k8s.io/channel";
+
+export function gatewayApiCommands(program: Command, context: CliContext): void {
+  const group = program.command("gateway-api").description("the Gateway API's definitions");
+  connectionFlags(
+    group
+      .command("install")
+      .description("install this release's definitions; newer ones in the cluster stay")
+      .addOption(
+        new Option("--channel <name>", "which definitions").choices(["standard", "experimental"]).default("standard"),
+      )
+      .option("--dry-run", "only print what would be written"),
+  ).action(async (flags: GatewayApiFlags) => await install(flags, context));
+}
+
+async function install(flags: GatewayApiFlags, context: CliContext): Promise<void> {
+  const [client, wanted] = [await context.connect(flags), await context.gatewayApiDefinitions(flags.channel)];
+  const { items } = await client.list(customResourceDefinitionKind);
+  const live = new Map(items.map((definition) => [definition.metadata.name ?? "", definition]));
+  refuseSmallerChannel(wanted, live, flags.channel);
+  const suffix = flags.dryRun === true ? " (dry run)" : "";
+  for (const definition of wanted) {
+    const name = definition.metadata.name ?? "";
+    const before = live.get(name)?.metadata.annotations?.[versionAnnotation];
+    const after = definition.metadata.annotations?.[versionAnnotation] ?? "";
+    if (before !== undefined && isNewer(before, after)) {
+      context.out(`- ${name} stays at ${before}, which is newer than ${after}\n`);
+      continue;
+    }
+    if (flags.dryRun !== true)
+      await client.apply(customResourceDefinitionKind, definition, {
+        fieldManager,
+        force: true,
+      });
+    context.out(`✔ ${name} ${before === undefined ? "" : `${before} -> `}${after}${suffix}\n`);
+  }
+}
+
+/** Refuses to replace the experimental channel by the standard one, which lacks fields that objects may use. */
+function refuseSmallerChannel(
+  wanted: readonly UntypedObject[],
+  live: ReadonlyMap<string, CustomResourceDefinition>,
+  channel: GatewayApiChannel,
+): void {
+  if (channel !== "standard") return;
+  const larger = wanted
+    .map(({ metadata }) => metadata.name ?? "")
+    .filter((name) => live.get(name)?.metadata.annotations?.[channelAnnotation] === "experimental");
+  if (larger.length === 0) return;
+  throw userError(
+    "argument-invalid",
+    `the cluster has the experimental channel of ${larger.join(", ")}; the standard one has fewer fields, and objects may use the others`,
+    { hint: "serin gateway-api install --channel experimental" },
+  );
+}
+
+/** Whether one release is later than another, as `v1.10.0` is later than `v1.9.1`. Other texts count as older. */
+function isNewer(version: string, than: string): boolean {
+  const parts = (text: string): number[] => (/^v(\d+)\.(\d+)\.(\d+)/.exec(text) ?? []).slice(1).map(Number);
+  const [left, right] = [parts(version), parts(than)];
+  const at = left.findIndex((part, index) => part !== right[index]);
+  return at !== -1 && (left[at] ?? 0) > (right[at] ?? 0);
+}

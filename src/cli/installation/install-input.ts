@@ -1,0 +1,114 @@
+import type { Command } from "commander";
+import { LineCounter, parseAllDocuments } from "yaml";
+import { userError } from "../../base/index.ts";
+import { formatIssues, type UntypedObject } from "../../api/index.ts";
+import { defaultHub } from "../../api/images/index.ts";
+import { parseIstioOperator, type IstioOperatorSpec } from "../../api/istio/index.ts";
+import {
+  inApplyOrder,
+  renderInstall,
+  renderNamespaces,
+  resolveSettings,
+  type InstallSettings,
+  type RenderedComponent,
+} from "../../install/index.ts";
+import type { CliContext, ConnectionFlags } from "../context.ts";
+
+/** The flags of all verbs that read an installation's spec. */
+export interface InstallFlags extends ConnectionFlags {
+  readonly filename: readonly string[];
+  readonly set: readonly string[];
+  readonly revision?: string;
+}
+
+export function collect(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
+}
+
+export function connectionFlags(command: Command): Command {
+  return command
+    .option("-c, --kubeconfig <path>", "kubeconfig file")
+    .option("--context <name>", "context of the kubeconfig");
+}
+
+export function installFlags(command: Command): Command {
+  return connectionFlags(
+    command
+      .option("-f, --filename <file>", "an IstioOperator file; may be repeated, later ones win", collect, [])
+      .option("-s, --set <path=value>", "a field of the spec, such as profile=ambient; may be repeated", collect, [])
+      .option("-r, --revision <revision>", "the revision to install")
+      .option("-d, --manifests <path>", "no effect; the release's own manifests are used"),
+  );
+}
+
+export interface RenderedInstall {
+  readonly settings: InstallSettings;
+  readonly components: readonly RenderedComponent[];
+}
+
+/** Reads files and flags and renders them. Throws user errors for faults, and prints warnings on standard error. */
+export async function renderFromFlags(flags: InstallFlags, context: CliContext): Promise<RenderedInstall> {
+  const specs: IstioOperatorSpec[] = [];
+  for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));
+  return await renderSpecs(specs, setFlagsOf(flags), context);
+}
+
+export function setFlagsOf(flags: InstallFlags): readonly string[] {
+  return flags.revision === undefined ? flags.set : [...flags.set, `revision=${flags.revision}`];
+}
+
+export async function renderSpecs(
+  specs: readonly IstioOperatorSpec[],
+  setFlags: readonly string[],
+  context: CliContext,
+): Promise<RenderedInstall> {
+  const parsed = resolveSettings({ specs, setFlags }, { hub: defaultHub, tag: context.version });
+  if (parsed.value === undefined) throw userError("install-invalid", formatIssues(parsed.errors));
+  for (const warning of parsed.warnings) context.err(`! ${formatIssues([warning])}\n`);
+  // Load the megabyte of definitions only if the base component, which installs them, is enabled.
+  const customResources =
+    parsed.value.base.enabled === true ? await context.customResources() : { istio: [], rollout: [] };
+  const { components, errors } = renderInstall(parsed.value, customResources);
+  if (errors.length > 0) throw userError("install-invalid", formatIssues(errors));
+  return { settings: parsed.value, components };
+}
+
+/** All objects of an installation, in an order in which kubectl can apply them. Namespaces come first. */
+export function manifestOf({ settings, components }: RenderedInstall): UntypedObject[] {
+  return inApplyOrder([
+    ...renderNamespaces(settings, components),
+    ...components.flatMap((component) => component.objects),
+  ]);
+}
+
+export async function readOperatorFile(file: string, context: CliContext): Promise<IstioOperatorSpec[]> {
+  const specs: IstioOperatorSpec[] = [];
+  for (const raw of await readYaml(file, context)) {
+    const parsed = parseIstioOperator(raw);
+    if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
+    for (const warning of parsed.warnings) context.err(`! ${file}: ${formatIssues([warning])}\n`);
+    specs.push(parsed.value.spec);
+  }
+  return specs;
+}
+
+/** Reads the documents of a YAML file. A syntax error includes its line and column. */
+export async function readYaml(file: string, context: CliContext): Promise<UntypedObject[]> {
+  const text = await context.readFile(file);
+  const lineCounter = new LineCounter();
+  const objects: UntypedObject[] = [];
+  for (const document of parseAllDocuments(text, { lineCounter })) {
+    const [syntax] = document.errors;
+    if (syntax !== undefined) {
+      const at = syntax.linePos?.[0];
+      const place = at === undefined ? "" : `:${at.line}:${at.col}`;
+      throw userError(
+        "file-invalid",
+        `${file}${place}: ${(syntax.message.split("\n")[0] ?? "is not YAML").replace(/ at line \d+, column \d+:?$/, "")}`,
+      );
+    }
+    const raw = document.toJS() as UntypedObject | null;
+    if (raw !== null) objects.push(raw);
+  }
+  return objects;
+}

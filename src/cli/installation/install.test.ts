@@ -1,0 +1,324 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import { describeError, silentLogger, systemClock } from "../../base/index.ts";
+import { createKubeClient, loadKubeConfig } from "../../kube/index.ts";
+import { createProgram } from "../program.ts";
+import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
+
+async function serin(line: string, cluster: FakeCluster = {}): Promise<FakeContext> {
+  const context = new FakeContext(cluster);
+  await createProgram(context).parseAsync(line.split(" "), { from: "user" });
+  return context;
+}
+
+async function refused(line: string, text: string, cluster: FakeCluster = {}): Promise<void> {
+  await assert.rejects(serin(line, cluster), (error) => {
+    assert.equal(describeError(error), text);
+    return true;
+  });
+}
+
+test("a manifest begins with the namespace, ends with webhooks, and contains every object that install applies", async () => {
+  const { output } = await serin("manifest generate --set profile=default");
+  const objects = parseAllDocuments(output).map(
+    (document) => document.toJS() as { kind: string; metadata: { name: string } },
+  );
+  assert.deepEqual([objects[0]?.kind, objects[0]?.metadata.name], ["Namespace", "istio-system"]);
+  assert.equal(objects.at(-1)?.kind, "ValidatingWebhookConfiguration");
+  assert.ok(objects.some(({ kind, metadata }) => kind === "Deployment" && metadata.name === "istio-ingressgateway"));
+});
+
+test("a manifest goes to the file of --output, and a file that cannot be written is named", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-manifest-"));
+  try {
+    const file = join(directory, "mesh.yaml");
+    const { output } = await serin(`manifest generate --component pilot -o ${file}`);
+    assert.equal(output, "");
+    assert.equal(readFileSync(file, "utf8"), (await serin("manifest generate --component pilot")).output);
+    await refused(
+      `manifest generate -o ${directory}/none/mesh.yaml`,
+      `cannot write ${directory}/none/mesh.yaml: there is no such file or directory`,
+    );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("invalid flags and files are reported with the place and a suggestion", async () => {
+  await refused(
+    "manifest generate --set profile=ambiant",
+    'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known are ambient, default, demo, empty, minimal, preview, remote, stable',
+  );
+  await refused(
+    "manifest generate --set values.pilot.autoscaleEnable=false",
+    "spec.values.pilot.autoscaleEnable: is not a key of any release from 1.6 to 1.31; did you mean spec.values.pilot.autoscaleEnabled?",
+  );
+  await refused(
+    "manifest generate --set component.pilot.enabled=true",
+    "spec.component: is not a field that is known here; did you mean components?",
+  );
+  await refused("manifest generate -f iop.yaml", "iop.yaml:3:1: All mapping items must start at the same column", {
+    files: { "iop.yaml": "spec:\n  profile: default\n components\n" },
+  });
+  await refused("manifest generate -f gone.yaml", "cannot read gone.yaml: there is no such file or directory");
+  await refused(
+    "install --readiness-timeout soon -y",
+    '--readiness-timeout must be such as 90, 300s or 1m30s, got "soon"',
+  );
+  const context = new FakeContext({});
+  await assert.rejects(createProgram(context).parseAsync(["install", "--upgrade-gateway"], { from: "user" }));
+  assert.equal(context.errors, "error: unknown option '--upgrade-gateway'\n(Did you mean --upgrade-gateways?)\n");
+});
+
+test("an in-place upgrade needs an installed control plane of the same profile", async () => {
+  await refused(
+    "upgrade -y",
+    "there is no control plane istiod in namespace istio-system\n  hint: install one: serin install; or move between revisions: serin upgrade start -f <file>",
+  );
+  const installed: FakeCluster = {
+    objects: {
+      Deployment: [
+        {
+          metadata: { name: "istiod", namespace: "istio-system" },
+          spec: { template: { spec: { containers: [{ name: "discovery", image: "h/pilot:1.17.0" }] } } },
+        } as never,
+      ],
+      ConfigMap: [
+        {
+          metadata: { name: "values", namespace: "istio-system" },
+          data: { "merged-values": '{"profile":"ambient"}' },
+        } as never,
+      ],
+    },
+  };
+  await refused(
+    "upgrade -y",
+    "the control plane was installed with profile ambient, and the upgrade names none\n  hint: give the files and flags of the installation again: serin upgrade --set profile=ambient",
+    installed,
+  );
+  const { output } = await serin("upgrade -y --set profile=ambient", installed);
+  assert.match(
+    output,
+    /^Upgrade of Istio 1.17.0 to 1.18.1 in place\n✔ Upgrade complete: the control plane is at 1.18.1\n/,
+  );
+});
+
+test("an in-place upgrade moves at most two minor releases up and one down, unless forced", async () => {
+  const running = (version: string): FakeCluster => ({
+    objects: {
+      Deployment: [
+        {
+          metadata: { name: "istiod", namespace: "istio-system" },
+          spec: { template: { spec: { containers: [{ name: "discovery", image: `h/pilot:${version}` }] } } },
+        } as never,
+      ],
+    },
+  });
+  await refused(
+    "upgrade -y",
+    "Istio 1.15.4 cannot be upgraded to 1.18.1 in place: that is 3 minor releases at once, and at most 2 are supported\n  hint: upgrade to 1.17 first, install 1.18.1 beside it as a revision, or pass --force",
+    running("1.15.4"),
+  );
+  await refused(
+    "upgrade -y",
+    "Istio 1.20.0 cannot be downgraded to 1.18.1 in place: that is 2 minor releases back, and at most 1 is supported\n  hint: downgrade to 1.19 first, install 1.18.1 beside it as a revision, or pass --force",
+    running("1.20.0"),
+  );
+  for (const version of ["1.16.9", "1.18.1", "1.19.0-rc.1", "latest"])
+    assert.match((await serin("upgrade -y", running(version))).output, /Upgrade complete/);
+  const { output, errors } = await serin("upgrade -y --force", running("1.20.0"));
+  assert.match(output, /Upgrade complete/);
+  assert.match(errors, /^! Istio 1.20.0 cannot be downgraded to 1.18.1 in place: .*: forced\n/);
+});
+
+test("verify-install checks the profile that the revision was installed with", async () => {
+  const values = {
+    metadata: { name: "values", namespace: "istio-system" },
+    data: { "merged-values": '{"profile":"minimal"}' },
+  } as never;
+  assert.match(
+    (await serin("verify-install", { objects: { ConfigMap: [values] } })).output,
+    /Checked 0 custom resource definitions\n[\s\S]*✔ Istio is installed and verified successfully\n$/,
+  );
+});
+
+test("an unreachable cluster is named, and nothing is reported as installed", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  const directory = mkdtempSync(join(tmpdir(), "serin-install-"));
+  const file = join(directory, "kubeconfig");
+  writeFileSync(
+    file,
+    `clusters: [{ name: c, cluster: { server: "https://127.0.0.1:${port}" } }]\ncontexts: [{ name: gone, context: { cluster: c, user: u } }]\nusers: [{ name: u, user: { token: t } }]\ncurrent-context: gone\n`,
+  );
+  const client = createKubeClient(await loadKubeConfig(file), { log: silentLogger, clock: systemClock });
+  for (const line of ["upgrade -y", "verify-install", "uninstall --purge", "tag list"]) {
+    const context = Object.assign(new FakeContext({}), { connect: async () => client });
+    await assert.rejects(createProgram(context).parseAsync(line.split(" "), { from: "user" }), (error) => {
+      assert.equal(
+        describeError(error),
+        `cannot reach the API server at https://127.0.0.1:${port}\n  caused by: connect ECONNREFUSED 127.0.0.1:${port}\n  hint: check that the API server of the context "gone" runs`,
+      );
+      return true;
+    });
+    assert.equal(context.output, "");
+  }
+  client.close();
+  rmSync(directory, { recursive: true });
+});
+
+const injector = (revision: string, labels: Record<string, string> = {}, names: readonly string[] = []) =>
+  ({
+    metadata: {
+      name: `istio-sidecar-injector-${revision}`,
+      labels: { app: "sidecar-injector", "istio.io/rev": revision, ...labels },
+    },
+    webhooks: ["rev.namespace.sidecar-injector.istio.io", ...names].map((name) => ({
+      name,
+      clientConfig: {
+        service: { name: `istiod-${revision}`, namespace: "istio-system", path: "/inject" },
+        caBundle: "Q0E=",
+      },
+    })),
+  }) as never;
+
+const tagged: FakeCluster = {
+  objects: {
+    Deployment: ["default", "canary"].map((revision) => ({
+      metadata: {
+        name: `istiod-${revision}`,
+        namespace: "istio-system",
+        labels: { app: "istiod", "istio.io/rev": revision },
+      },
+    })),
+    MutatingWebhookConfiguration: [
+      injector("default", {}, ["namespace.sidecar-injector.istio.io"]),
+      injector("canary"),
+      {
+        metadata: {
+          name: "istio-revision-tag-prod",
+          labels: { app: "sidecar-injector", "istio.io/rev": "default", "istio.io/tag": "prod" },
+        },
+      },
+    ],
+    Namespace: [{ metadata: { name: "shop", labels: { "istio.io/rev": "prod" } } }],
+  },
+};
+
+test("a tag is set on an existing revision, moved only on request, and listed with its users", async () => {
+  await refused(
+    "tag set prod --revision odl",
+    'there is no revision "odl" in the cluster\n  hint: installed are canary, default',
+    tagged,
+  );
+  await refused(
+    "tag set prod --revision canary",
+    'the tag "prod" leads to revision "default" already\n  hint: to move it: serin tag set prod --revision canary --overwrite',
+    tagged,
+  );
+  await refused(
+    "tag set canary --revision default",
+    'a tag cannot be called "canary": a revision is\n  hint: choose another name',
+    tagged,
+  );
+  const moved = await serin("tag set prod --revision canary --overwrite", tagged);
+  assert.deepEqual(moved.applied, [
+    "Service/istiod-revision-tag-prod",
+    "MutatingWebhookConfiguration/istio-revision-tag-prod",
+  ]);
+  assert.match(moved.output, /^Revision tag "prod" moved, referencing control plane revision "canary"/);
+  assert.equal((await serin("tag list", tagged)).output, "TAG    REVISION   NAMESPACES\nprod   default    shop\n");
+});
+
+test("removing a tag removes its Service, and asks first while namespaces use it", async () => {
+  await refused("tag remove prod", "the tag was not removed\n  hint: answer y, or pass --skip-confirmation", tagged);
+  const { applied, output } = await serin("tag remove prod -y", tagged);
+  assert.deepEqual(applied, [
+    "delete MutatingWebhookConfiguration/istio-revision-tag-prod",
+    "delete Service/istiod-revision-tag-prod",
+  ]);
+  assert.equal(output, "Revision tag prod removed\n");
+});
+
+test("the tag default disables the unnamed control plane's own webhooks, and works like the revision's", async () => {
+  const { applied } = await serin("tag set default --revision canary", tagged);
+  assert.deepEqual(applied, [
+    "Service/istiod-revision-tag-default",
+    "MutatingWebhookConfiguration/istio-revision-tag-default",
+    "ValidatingWebhookConfiguration/istiod-default-validator",
+    "patch MutatingWebhookConfiguration/istio-sidecar-injector-default",
+  ]);
+  const { output } = await serin("tag generate default --revision canary", tagged);
+  assert.match(output, /name: istiod-canary\n[\s\S]*caBundle: Q0E=/);
+});
+
+test("profiles are listed, dumped and compared", async () => {
+  assert.match((await serin("profile list")).output, /^Istio configuration profiles:\n {4}ambient\n {4}default\n/);
+  assert.match((await serin("profile dump ambient --config-path components.cni")).output, /^enabled: true\n$/);
+  const context = new FakeContext({});
+  await assert.rejects(createProgram(context).parseAsync(["profile", "diff", "default", "minimal"], { from: "user" }), {
+    message: "profiles default and minimal differ",
+  });
+  assert.match(
+    context.output,
+    /-\s+- enabled: true\n\+\s+- enabled: false\n[\s\S]*-\s+profile: default\n\+\s+profile: minimal\n {4}tag: 1.18.1\n$/,
+  );
+  assert.equal((await serin("profile diff demo demo")).output, "Profiles are identical\n");
+});
+
+test("two manifests are compared object by object", async () => {
+  const map = (value: string) => `kind: ConfigMap\nmetadata: { name: a, namespace: n }\ndata: { x: ${value} }\n`;
+  const files = {
+    "a.yaml": map("one"),
+    "b.yaml": map("two"),
+    "c.yaml": `${map("one")}---\nkind: Secret\nmetadata: { name: s }\n`,
+  };
+  assert.equal((await serin("manifest diff a.yaml a.yaml", { files })).output, "Manifests are identical\n");
+  await refused("manifest diff a.yaml b.yaml", "1 object differs", { files });
+  assert.equal(
+    (await serin("manifest diff a.yaml c.yaml --ignore Secret", { files })).output,
+    "Manifests are identical\n",
+  );
+});
+
+test("an IstioOperator file is converted to chart values", async () => {
+  const files = {
+    "iop.yaml":
+      "spec: { profile: minimal, revision: b, hub: h, values: { pilot: { env: { A: x } } }, components: { ingressGateways: [{ name: edge, enabled: true, k8s: { env: [{ name: B, value: y }] } }] } }\n",
+  };
+  const { output } = await serin("manifest translate -f iop.yaml", { files });
+  assert.match(
+    output,
+    /# helm install istiod istio\/istiod -n istio-system -f <this document>\nprofile: minimal\nrevision: b\nglobal:\n {2}hub: h\nenv:\n {2}A: x\n/,
+  );
+  assert.match(
+    output,
+    /# helm install edge istio\/gateway [\s\S]*labels:\n {2}istio: ingressgateway\n[\s\S]*env:\n {2}B: y\n/,
+  );
+});
+
+test("an IstioOperator with a profile names all charts, and fields without a chart value get a warning", async () => {
+  const files = {
+    "iop.yaml":
+      "spec: { profile: demo, components: { pilot: { k8s: { hpaSpec: { minReplicas: 2 } } }, ingressGateways: [{ name: istio-ingressgateway, k8s: { serviceAnnotations: { a: b }, strategy: {}, env: [{ name: N, valueFrom: { fieldRef: { fieldPath: metadata.name } } }] } }] } }\n",
+  };
+  const { output, errors } = await serin("manifest translate -f iop.yaml", { files });
+  assert.deepEqual(
+    [...output.matchAll(/# helm install (\S+)/g)].map(([, release]) => release),
+    ["istio-base", "istiod", "istio-ingressgateway", "istio-egressgateway"],
+  );
+  assert.match(output, /autoscaleMin: 2\n[\s\S]*annotations:\n {4}a: b\n[\s\S]*type: ClusterIP\n/);
+  assert.deepEqual(errors.split("\n").slice(0, -1), [
+    "! iop.yaml: spec.components.ingressGateways[0].k8s.strategy: the chart gateway has no value for it; patch what it renders",
+    "! iop.yaml: spec.components.ingressGateways[0].k8s.env (those with a valueFrom): the chart gateway has no value for it; patch what it renders",
+  ]);
+});

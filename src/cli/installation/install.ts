@@ -1,0 +1,222 @@
+import type { Command } from "commander";
+import { userError } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { configMapKind, deploymentKind } from "../../api/kubernetes/index.ts";
+import { renderDefaultRevision } from "../../install/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
+import { oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
+import type { CliContext, ConnectionFlags } from "../context.ts";
+import { durationOf } from "../flags.ts";
+import { versionSkew } from "./version-skew.ts";
+
+interface ApplyFlags extends InstallFlags {
+  readonly skipConfirmation?: boolean;
+  readonly readinessTimeout: string;
+  readonly upgradeGateways?: boolean;
+  readonly verify?: boolean;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+}
+
+export function installCommands(program: Command, context: CliContext): void {
+  applyFlags(
+    program
+      .command("install")
+      .alias("apply")
+      .description("install a control plane, its node agent, ztunnel and gateways from a profile, files and flags"),
+  )
+    .option("--force", "no effect; old scripts use it")
+    .action(async (flags: ApplyFlags) => await install(flags, context));
+}
+
+function applyFlags(command: Command): Command {
+  return installFlags(command)
+    .option("-y, --skip-confirmation", "do not ask")
+    .option("--readiness-timeout <time>", "how long each component may take to become ready: 90, 300s, 5m", "300s")
+    .option("--upgrade-gateways", "move gateways of another revision to this one, in place")
+    .option("--verify", "check afterwards that all objects exist and are ready")
+    .option("--dry-run", "only print what would be written");
+}
+
+/** Compares an installation's objects with the cluster. It was a separate verb before 1.24. */
+export function verifyInstallCommand(program: Command, context: CliContext): void {
+  installFlags(
+    program.command("verify-install").description("check that all objects of an installation exist and are ready"),
+  ).action(async (flags: InstallFlags) => await verifyInstalled(flags, context));
+}
+
+async function verifyInstalled(flags: InstallFlags, context: CliContext): Promise<void> {
+  const client = await context.connect(flags);
+  const isBare = flags.filename.length === 0 && flags.set.length === 0;
+  const profile = isBare ? await installedProfile(await renderFromFlags(flags, context), client) : undefined;
+  await verify(
+    await renderFromFlags(profile === undefined ? flags : { ...flags, set: [`profile=${profile}`] }, context),
+    flags,
+    context,
+  );
+}
+
+/** The verb `upgrade` without a subcommand: installs this release over the one that runs. */
+export function upgradeInPlaceCommand(command: Command, context: CliContext): void {
+  applyFlags(command)
+    .option("--force", "also over more minor releases than are supported")
+    .action(async (flags: ApplyFlags) => await upgrade(flags, context));
+}
+
+async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
+  const rendered = await renderFromFlags(flags, context);
+  const timeoutMs = durationOf(flags.readinessTimeout, "--readiness-timeout");
+  const client = await context.connect(flags);
+  await warnOfOldCluster(client, context);
+  if (flags.dryRun === true) return await dryRun(rendered, client, context);
+  await confirm(question(rendered), flags, "nothing was installed", context);
+  await apply(rendered, flags, timeoutMs, client, context);
+  context.out("✔ Installation complete\n");
+  if (flags.verify === true) await verify(rendered, flags, context);
+}
+
+/** Warns about an old API server and continues, because it may still have everything that the installation needs. */
+async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promise<void> {
+  const { text, supported } = await serverVersion(client);
+  if (text !== "" && !supported)
+    err(
+      `! The API server runs Kubernetes ${text}, and 1.${oldestMinor} is the oldest that is supported: upgrade the cluster\n`,
+    );
+}
+
+/** One line shows what the verb waits for. It disappears when there is something else to print. */
+const eraseLine = "\r\u001b[K";
+
+async function apply(
+  rendered: RenderedInstall,
+  flags: ApplyFlags,
+  readyTimeoutMs: number,
+  client: KubeClient,
+  context: CliContext,
+): Promise<void> {
+  const { settings, components } = rendered;
+  const defaultRevision = renderDefaultRevision(settings);
+  const tell = (print: () => void): void => {
+    if (context.interactive) context.err(eraseLine);
+    print();
+  };
+  await context.installer.apply({
+    client,
+    clock: context.clock,
+    settings,
+    components,
+    ...(defaultRevision === undefined ? {} : { defaultRevision }),
+    upgradeGateways: flags.upgradeGateways === true,
+    identity: context.identity,
+    onDone: (component) => tell(() => context.out(`✔ ${component.done}\n`)),
+    onNote: (note) => tell(() => context.err(`! ${note}\n`)),
+    ...(context.interactive ? { onWait: (text: string) => context.err(`${eraseLine}  ${text}`) } : {}),
+    readyTimeoutMs,
+    signal: context.signal,
+  });
+}
+
+function question({ settings }: RenderedInstall): string {
+  const revision = settings.revision === "" ? "" : ` as revision "${settings.revision}"`;
+  return `This will install the Istio ${settings.tag} profile "${settings.profile}"${revision} into the cluster. Proceed? (y/N) `;
+}
+
+async function confirm(text: string, flags: ApplyFlags, otherwise: string, context: CliContext): Promise<void> {
+  if (flags.skipConfirmation === true || (await context.confirm(text))) return;
+  context.err("Cancelled.\n");
+  throw userError("cancelled", otherwise, { hint: "answer y, or pass --skip-confirmation" });
+}
+
+async function dryRun(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<void> {
+  for (const object of manifestOf(rendered)) {
+    const change = await context.installer.plan(client, object);
+    context.out(`${nameOf(object)} ${change} (dry run)\n`);
+  }
+  context.out("✔ Nothing was written\n");
+}
+
+function nameOf({ kind = "", metadata }: UntypedObject): string {
+  return `${kind.toLowerCase()}/${metadata.name ?? ""}${metadata.namespace === undefined ? "" : ` in ${metadata.namespace}`}`;
+}
+
+async function verify(rendered: RenderedInstall, flags: ConnectionFlags, context: CliContext): Promise<void> {
+  const { good, bad, definitions, deployments } = await context.installer.verify(
+    await context.connect(flags),
+    manifestOf(rendered),
+  );
+  for (const line of good) context.out(`✔ ${line}\n`);
+  if (bad.length > 0) {
+    throw userError(
+      "problem-found",
+      `the installation is not as it was rendered:\n${bad.map((line) => `  ${line}`).join("\n")}`,
+      { hint: "install again: what is there is completed" },
+    );
+  }
+  context.out(
+    `Checked ${definitions} custom resource definitions\nChecked ${deployments} Istio Deployments\n✔ Istio is installed and verified successfully\n`,
+  );
+}
+
+async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
+  const rendered = await renderFromFlags(flags, context);
+  const { settings } = rendered;
+  const client = await context.connect(flags);
+  const name = settings.revision === "" ? "istiod" : `istiod-${settings.revision}`;
+  const running = await client.get(deploymentKind, name, settings.namespace);
+  if (running === undefined) {
+    throw userError("not-installed", `there is no control plane ${name} in namespace ${settings.namespace}`, {
+      hint: "install one: serin install; or move between revisions: serin upgrade start -f <file>",
+    });
+  }
+  const image =
+    running.spec?.template?.spec?.containers?.find(({ name: container }) => container === "discovery")?.image ?? "";
+  const from = image.slice(image.lastIndexOf(":") + 1);
+  const skew = versionSkew(from, settings.tag);
+  if (skew !== undefined && flags.force !== true) throw skew;
+  if (skew !== undefined) context.err(`! ${skew.message}: forced\n`);
+  await refuseOtherProfile(rendered, flags, client);
+  context.out(
+    from === settings.tag
+      ? `Istio ${from} is installed again in place\n`
+      : `Upgrade of Istio ${from} to ${settings.tag} in place\n`,
+  );
+  if (flags.dryRun === true) return await dryRun(rendered, client, context);
+  await confirm(
+    `Proxies of this control plane lose it while its pods are replaced. Proceed? (y/N) `,
+    flags,
+    "nothing was changed",
+    context,
+  );
+  await apply(rendered, flags, durationOf(flags.readinessTimeout, "--readiness-timeout"), client, context);
+  context.out(`✔ Upgrade complete: the control plane is at ${settings.tag}\n`);
+  context.out(
+    "Restart what has a sidecar, so that it gets the new one: kubectl rollout restart deployment -n <namespace>\n",
+  );
+  if (flags.verify === true) await verify(rendered, flags, context);
+}
+
+/**
+ * Refuses an upgrade without files and flags if another profile is installed, because it would install the default
+ * profile.
+ */
+async function refuseOtherProfile(rendered: RenderedInstall, flags: ApplyFlags, client: KubeClient): Promise<void> {
+  if (flags.filename.length > 0 || flags.set.length > 0) return;
+  const { settings } = rendered;
+  const before = await installedProfile(rendered, client);
+  if (before === undefined || before === settings.profile) return;
+  throw userError(
+    "upgrade-profile",
+    `the control plane was installed with profile ${before}, and the upgrade names none`,
+    {
+      hint: `give the files and flags of the installation again: serin upgrade --set profile=${before}`,
+    },
+  );
+}
+
+/** The profile of the revision's installation, as recorded in its ConfigMap. */
+async function installedProfile({ settings }: RenderedInstall, client: KubeClient): Promise<string | undefined> {
+  const name = settings.revision === "" ? "values" : `values-${settings.revision}`;
+  const text = (await client.get(configMapKind, name, settings.namespace))?.data?.["merged-values"];
+  return text === undefined ? undefined : (JSON.parse(text) as { readonly profile?: string }).profile;
+}

@@ -1,0 +1,101 @@
+import type { Command } from "commander";
+import { stringify } from "yaml";
+import { userError } from "../../base/index.ts";
+import { keyOf, type UntypedObject } from "../../api/index.ts";
+import { installFlags, manifestOf, readYaml, renderFromFlags, type InstallFlags } from "./install-input.ts";
+import type { CliContext } from "../context.ts";
+import { lineChanges } from "../terminal/line-changes.ts";
+import { translateOperator } from "./translate-operator.ts";
+import { writeUserFile } from "../user-file.ts";
+
+export function manifestCommands(program: Command, context: CliContext): void {
+  const manifest = program.command("manifest").description("the objects of an installation");
+  installFlags(
+    manifest.command("generate").description("print the objects of an installation as YAML, for kubectl apply -f -"),
+  )
+    .option("-o, --output <file>", "the output file (default: standard output)")
+    .option("--component <names>", "only these components, such as pilot,cni")
+    .action(async (flags: GenerateFlags) => await generate(flags, context));
+  manifest
+    .command("diff <from> <to>")
+    .description("compare the objects of two files")
+    .option("--ignore <paths>", "objects to leave out, as Kind:namespace:name with * for any, comma-separated", "")
+    .action(
+      async (from: string, to: string, flags: { readonly ignore: string }) =>
+        await diff(from, to, flags.ignore, context),
+    );
+  manifest
+    .command("translate")
+    .description("convert an IstioOperator file to Helm values, one file for each chart")
+    .requiredOption("-f, --filename <file>", "the IstioOperator file")
+    .action(async (flags: { readonly filename: string }) => {
+      const { text, warnings } = translateOperator(await readYaml(flags.filename, context), flags.filename);
+      for (const warning of warnings) context.err(`! ${warning}\n`);
+      context.out(text);
+    });
+}
+
+interface GenerateFlags extends InstallFlags {
+  readonly component?: string;
+  readonly output?: string;
+}
+
+async function generate(flags: GenerateFlags, context: CliContext): Promise<void> {
+  const rendered = await renderFromFlags(flags, context);
+  const wanted = flags.component?.toLowerCase().split(",");
+  const components =
+    wanted === undefined
+      ? rendered.components
+      : rendered.components.filter(({ name }) => wanted.some((word) => name.toLowerCase().startsWith(word)));
+  const texts = manifestOf({ ...rendered, components }).map((object) => `---\n${textOf(object)}`);
+  if (flags.output === undefined) for (const text of texts) context.out(text);
+  else await writeUserFile(flags.output, texts.join(""));
+}
+
+/** Writes definitions as one line of JSON, which is also YAML, because writing a megabyte as YAML takes a second. */
+function textOf(object: UntypedObject): string {
+  return object.kind === "CustomResourceDefinition"
+    ? `${JSON.stringify(object)}\n`
+    : stringify(object, { aliasDuplicateObjects: false });
+}
+
+async function diff(from: string, to: string, ignore: string, context: CliContext): Promise<void> {
+  const ignored = ignore.split(",").filter((pattern) => pattern !== "");
+  const before = await byName(from, ignored, context);
+  const after = await byName(to, ignored, context);
+  let differences = 0;
+  for (const name of [...new Set([...before.keys(), ...after.keys()])].toSorted()) {
+    const [left, right] = [before.get(name), after.get(name)];
+    if (left === right) continue;
+    differences += 1;
+    const what = left === undefined ? `only in ${to}` : right === undefined ? `only in ${from}` : "differs";
+    context.out(
+      `\nObject ${name} ${what}${left === undefined || right === undefined ? "" : `:\n\n${lineChanges(left, right)}`}\n`,
+    );
+  }
+  if (differences > 0)
+    throw userError("difference-found", `${differences} object${differences === 1 ? " differs" : "s differ"}`);
+  context.out("Manifests are identical\n");
+}
+
+async function byName(file: string, ignored: readonly string[], context: CliContext): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for (const object of await readYaml(file, context)) {
+    if (typeof object !== "object" || object.metadata === undefined)
+      throw userError("file-invalid", `${file} holds something that is no Kubernetes object`);
+    const name = `${object.kind ?? ""}:${object.metadata.namespace ?? ""}:${object.metadata.name ?? ""}`;
+    if (!ignored.some((pattern) => matches(pattern, object)))
+      found.set(name, stringify(object, { sortMapEntries: true }));
+  }
+  return found;
+}
+
+function matches(pattern: string, object: UntypedObject): boolean {
+  const [kind = "*", namespace = "*", name = "*"] = pattern.split(":");
+  const [inNamespace = "", named = ""] = [object.metadata.namespace, keyOf(object).split("/").at(-1)];
+  return [
+    [kind, object.kind ?? ""],
+    [namespace, inNamespace],
+    [name, named],
+  ].every(([wanted = "", is = ""]) => wanted === "*" || wanted === "" || wanted === is);
+}

@@ -1,0 +1,228 @@
+import type { Command } from "commander";
+import { stringify } from "yaml";
+import { userError } from "../../base/index.ts";
+import { apiVersionOf, defineKind, type KubernetesObject } from "../../api/index.ts";
+import { defaultHub } from "../../api/images/index.ts";
+import {
+  clusterRoleKind,
+  deploymentKind,
+  namespaceKind,
+  podKind,
+  serviceAccountKind,
+  serviceKind,
+} from "../../api/kubernetes/index.ts";
+import { parseIstioOperator } from "../../api/istio/index.ts";
+import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../../install/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { podObstacle } from "../../kube/obstacles/index.ts";
+import { connectionFlags, readYaml } from "./install-input.ts";
+import type { CliContext, ConnectionFlags } from "../context.ts";
+
+interface OperatorFlags extends ConnectionFlags {
+  readonly hub: string;
+  readonly tag?: string;
+  readonly operatorNamespace: string;
+  readonly watchedNamespaces: string;
+  readonly revision?: string;
+  readonly filename?: string;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+  readonly purge?: boolean;
+  readonly skipConfirmation?: boolean;
+}
+
+const fieldManager = "istio-operator-init";
+const readyTimeoutMs = 120_000;
+const pollMs = 100;
+
+const istioOperatorKind = defineKind<KubernetesObject>({
+  group: "install.istio.io",
+  versions: ["v1alpha1"],
+  kind: "IstioOperator",
+  plural: "istiooperators",
+  namespaced: true,
+});
+const clusterRoleBindingKind = defineKind<KubernetesObject>({
+  group: "rbac.authorization.k8s.io",
+  versions: ["v1"],
+  kind: "ClusterRoleBinding",
+  plural: "clusterrolebindings",
+  namespaced: false,
+});
+
+export function operatorCommands(program: Command, context: CliContext): void {
+  const operator = program.command("operator").description("the controller that keeps IstioOperator objects installed");
+  for (const verb of ["init", "dump"] as const) {
+    operatorFlags(
+      operator
+        .command(verb)
+        .description(
+          verb === "init" ? "install the controller in the cluster" : "print the objects that init would write",
+        ),
+      context,
+    )
+      .option("-f, --filename <file>", "an IstioOperator to hand to the controller")
+      .option("--dry-run", "only print what would be written")
+      .action(
+        async (flags: OperatorFlags) => await init(verb === "dump" ? { ...flags, dryRun: true } : flags, context),
+      );
+  }
+  operatorFlags(operator.command("remove").description("remove the controller; its installations stay"), context)
+    .option("--force", "even though IstioOperator objects are left")
+    .option("--purge", "every operator of the cluster")
+    .option("-y, --skip-confirmation", "do not ask")
+    .action(async (flags: OperatorFlags) => await remove(flags, context));
+}
+
+function operatorFlags(command: Command, context: CliContext): Command {
+  return connectionFlags(command)
+    .option("--hub <hub>", "the hub of the operator's image", defaultHub)
+    .option("--tag <tag>", "its tag", context.version)
+    .option("-o, --operatorNamespace <namespace>", "the namespace of the controller", "istio-operator")
+    .option(
+      "--watchedNamespaces <namespaces>",
+      "whose IstioOperator objects it looks after, comma-separated",
+      "istio-system",
+    )
+    .option("-r, --revision <revision>", "of the controller itself, when several run");
+}
+
+async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
+  const settings: OperatorSettings = {
+    hub: flags.hub,
+    tag: flags.tag ?? context.version,
+    namespace: flags.operatorNamespace,
+    watchedNamespaces: flags.watchedNamespaces
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== ""),
+    revision: flags.revision ?? "",
+  };
+  const requested = flags.filename === undefined ? [] : await operatorObjects(flags.filename, settings, context);
+  const objects = renderOperator(settings, (await context.customResources()).operator);
+  if (flags.dryRun === true) {
+    for (const object of [...objects, ...requested]) context.out(`---\n${stringify(object)}`);
+    return;
+  }
+  const client = await context.connect(flags);
+  context.out(
+    `Installing operator controller in namespace: ${settings.namespace} using image: ${settings.hub}/operator:${settings.tag}\n`,
+  );
+  context.out(
+    `Operator controller will watch namespaces: ${settings.watchedNamespaces.length === 0 ? "all" : settings.watchedNamespaces.join(", ")}\n`,
+  );
+  for (const object of objects) {
+    const kind = installedKindOf(object);
+    // Leave an existing namespace unchanged, because others may have changed it.
+    if (kind.kind === "Namespace" && (await client.get(namespaceKind, object.metadata.name ?? "")) !== undefined)
+      continue;
+    await client.apply(kind, object, { fieldManager, force: true });
+  }
+  await waitForDeployment(client, settings, context);
+  context.out("✔ Istio operator installed\n");
+  for (const object of requested) await client.apply(istioOperatorKind, object, { fieldManager, force: true });
+  context.out("✔ Installation complete\n");
+}
+
+async function operatorObjects(
+  file: string,
+  settings: OperatorSettings,
+  context: CliContext,
+): Promise<KubernetesObject[]> {
+  return (await readYaml(file, context)).map((raw) => {
+    const parsed = parseIstioOperator(raw);
+    if (parsed.value === undefined)
+      throw userError(
+        "install-invalid",
+        `${file}: ${parsed.errors.map(({ path, message }) => `${path}: ${message}`).join("\n")}`,
+      );
+    const namespace = raw.metadata?.namespace ?? settings.watchedNamespaces[0] ?? "istio-system";
+    return {
+      ...raw,
+      apiVersion: apiVersionOf(istioOperatorKind),
+      kind: istioOperatorKind.kind,
+      metadata: { ...raw.metadata, name: raw.metadata?.name ?? "installed-state", namespace },
+    };
+  });
+}
+
+async function waitForDeployment(
+  client: KubeClient,
+  { namespace, revision }: OperatorSettings,
+  { clock, signal }: CliContext,
+): Promise<void> {
+  const name = operatorName(revision);
+  const deadline = clock.steadyMs() + readyTimeoutMs;
+  for (;;) {
+    const { metadata, status } = (await client.get(deploymentKind, name, namespace)) ?? { metadata: {} };
+    const isSeen = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
+    if (isSeen && Math.min(status?.updatedReplicas ?? 0, status?.availableReplicas ?? 0) > 0) return;
+    if (clock.steadyMs() > deadline) {
+      const pods = await client
+        .list(podKind, { namespace, labelSelector: `name=${name}` })
+        .catch(() => ({ items: [] }));
+      const obstacle = podObstacle(pods.items);
+      const why = obstacle === undefined ? "" : `: ${obstacle.text}`;
+      throw userError(
+        "not-ready",
+        `Deployment ${namespace}/${name} was not ready after ${readyTimeoutMs / 1000} s${why}`,
+        {
+          hint: `kubectl -n ${namespace} describe pod -l name=${name}`,
+        },
+      );
+    }
+    await clock.sleep(pollMs, signal);
+  }
+}
+
+async function remove(flags: OperatorFlags, context: CliContext): Promise<void> {
+  const client = await context.connect(flags);
+  const { items } = await client.list(deploymentKind, { labelSelector: "operator.istio.io/managed-by=serin" });
+  const wanted = items.filter(
+    ({ metadata }) =>
+      flags.purge === true ||
+      (metadata.name === operatorName(flags.revision ?? "") && metadata.namespace === flags.operatorNamespace),
+  );
+  if (wanted.length === 0) {
+    throw userError(
+      "not-installed",
+      `there is no operator ${operatorName(flags.revision ?? "")} in namespace ${flags.operatorNamespace}`,
+      {
+        hint:
+          items.length === 0
+            ? "none is installed"
+            : `installed are ${items.map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`).join(", ")}`,
+      },
+    );
+  }
+  await refuseWhileNeeded(client, wanted.length === items.length, flags);
+  if (
+    flags.skipConfirmation !== true &&
+    !(await context.confirm("The Istio operator will be removed; what it installed stays. Proceed? (y/N) "))
+  ) {
+    throw userError("cancelled", "nothing was removed", { hint: "answer y, or pass --skip-confirmation" });
+  }
+  context.out("Removing Istio operator...\n");
+  for (const { metadata } of wanted) {
+    const { name = "", namespace } = metadata;
+    await client.delete(deploymentKind, name, namespace, { propagationPolicy: "Background" });
+    await client.delete(serviceKind, name, namespace);
+    await client.delete(clusterRoleBindingKind, name);
+    await client.delete(clusterRoleKind, name);
+    await client.delete(serviceAccountKind, name, namespace);
+  }
+  context.out("✔ Removal complete\n");
+}
+
+/** Refuses to remove the last controller while objects exist, because nothing else removes their finalizers. */
+async function refuseWhileNeeded(client: KubeClient, isLast: boolean, flags: OperatorFlags): Promise<void> {
+  if (!isLast || flags.force === true) return;
+  const { items } = await client.list(istioOperatorKind).catch(() => ({ items: [] }));
+  const held = items
+    .filter(({ metadata }) => (metadata.finalizers ?? []).length > 0)
+    .map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
+  if (held.length === 0) return;
+  throw userError("in-use", `these IstioOperator objects need the controller to be deleted: ${held.join(", ")}`, {
+    hint: "kubectl delete them first, or pass --force and take their finalizers off by hand",
+  });
+}

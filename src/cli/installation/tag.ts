@@ -1,0 +1,231 @@
+import type { Command } from "commander";
+import { stringify } from "yaml";
+import { userError } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import {
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  serviceKind,
+  validatingWebhookConfigurationKind,
+  type WebhookConfiguration,
+} from "../../api/kubernetes/index.ts";
+import { deactivateDefault, installedKindOf, reactivateDefault, renderTag } from "../../install/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { connectionFlags } from "./install-input.ts";
+import { listControlPlanes } from "../control-planes/pilots.ts";
+import type { CliContext, ConnectionFlags } from "../context.ts";
+import { renderTable } from "../terminal/table.ts";
+
+interface TagFlags extends ConnectionFlags {
+  readonly revision?: string;
+  readonly overwrite?: boolean;
+  readonly skipConfirmation?: boolean;
+  readonly autoInjectNamespaces?: boolean;
+  readonly output?: string;
+}
+
+const fieldManager = "istio-operator";
+const revisionLabel = "istio.io/rev";
+const tagLabel = "istio.io/tag";
+const tagServiceName = (tag: string): string => `istiod-revision-tag-${tag}`;
+
+export function tagCommands(program: Command, context: CliContext): void {
+  const tag = program
+    .command("tag")
+    .description("revision tags: names that point to a revision and can move to another");
+  for (const verb of ["set", "generate"] as const) {
+    connectionFlags(
+      tag
+        .command(`${verb} <tag>`)
+        .description(
+          verb === "set" ? "create a tag, or move one with --overwrite" : "print the objects of a tag as YAML",
+        )
+        .option("-r, --revision <revision>", "the revision of the tag")
+        .option("--overwrite", "move a tag that points to another revision")
+        .option("--auto-inject-namespaces", "for the tag default: inject namespaces without any injection label")
+        .option("-y, --skip-confirmation", "do not ask"),
+    ).action(async (name: string, flags: TagFlags) => await set(name, flags, verb, context));
+  }
+  connectionFlags(
+    tag
+      .command("list")
+      .alias("show")
+      .description("list the tags, their revisions, and the namespaces that use them")
+      .option("-o, --output <format>", "table, json or yaml", "table"),
+  ).action(async (flags: TagFlags) => await list(flags, context));
+  connectionFlags(
+    tag
+      .command("remove <tag>")
+      .alias("delete")
+      .description("remove a tag; the control plane stays")
+      .option("-y, --skip-confirmation", "do not ask, even if namespaces use it"),
+  ).action(async (name: string, flags: TagFlags) => await remove(name, flags, context));
+}
+
+async function set(tag: string, flags: TagFlags, verb: "set" | "generate", context: CliContext): Promise<void> {
+  if (flags.revision === undefined)
+    throw userError("argument-missing", `tag ${verb} needs the revision that "${tag}" shall lead to`, {
+      hint: `serin tag ${verb} ${tag} --revision <revision>`,
+    });
+  if (!/^[a-z0-9]([-a-z0-9]{0,55}[a-z0-9])?$/.test(tag))
+    throw userError("argument-invalid", `a tag must be lower-case letters, digits and dashes, got "${tag}"`);
+  const client = await context.connect(flags);
+  const revision = flags.revision;
+  const injectors = await injectorsOf(client);
+  const own = injectors.find(
+    ({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === revision,
+  );
+  if (own === undefined) throw await unknownRevision(client, revision);
+  if (
+    tag !== "default" &&
+    injectors.some(({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === tag)
+  ) {
+    throw userError("name-taken", `a tag cannot be called "${tag}": a revision is`, {
+      hint: "choose another name",
+    });
+  }
+  const existing = tagNamed(injectors, tag);
+  const leadsTo = existing?.metadata.labels?.[revisionLabel];
+  if (verb === "set" && leadsTo !== undefined && leadsTo !== revision && flags.overwrite !== true) {
+    throw userError("name-taken", `the tag "${tag}" leads to revision "${leadsTo}" already`, {
+      hint: `to move it: serin tag set ${tag} --revision ${revision} --overwrite`,
+    });
+  }
+  const objects = renderTag({
+    tag,
+    revision,
+    namespace: own.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system",
+    version: context.version,
+    clientConfig: { ...own.webhooks?.[0]?.clientConfig },
+    injectEverybody: flags.autoInjectNamespaces === true,
+  });
+  if (verb === "generate") {
+    for (const object of objects) context.out(`---\n${stringify(object)}`);
+    return;
+  }
+  for (const object of objects) await client.apply(installedKindOf(object), object, { fieldManager, force: true });
+  if (tag === "default" && revision !== "default") await patchUnnamed(client, deactivateDefault);
+  context.out(
+    `Revision tag "${tag}" ${leadsTo === undefined ? "created" : "moved"}, referencing control plane revision "${revision}". To enable injection using this\n` +
+      `revision tag, use 'kubectl label namespace <NAMESPACE> istio.io/rev=${tag}'\n`,
+  );
+}
+
+async function unknownRevision(client: KubeClient, revision: string): Promise<Error> {
+  const items = await listControlPlanes(client);
+  const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
+  return userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
+    hint: known.length === 0 ? "install one: serin install --revision <revision>" : `installed are ${known.join(", ")}`,
+  });
+}
+
+async function injectorsOf(client: KubeClient): Promise<readonly WebhookConfiguration[]> {
+  return (await client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" })).items;
+}
+
+function tagNamed(injectors: readonly WebhookConfiguration[], tag: string): WebhookConfiguration | undefined {
+  return injectors.find(({ metadata: { labels = {} } }) => labels[tagLabel] === tag);
+}
+
+/** Changes the webhooks of the unnamed control plane. Only one control plane may inject by default. */
+async function patchUnnamed(client: KubeClient, change: typeof deactivateDefault): Promise<void> {
+  for (const { metadata, webhooks = [] } of await injectorsOf(client)) {
+    if (metadata.labels?.[tagLabel] !== undefined || metadata.labels?.[revisionLabel] !== "default") continue;
+    const changed = change(webhooks as unknown as Readonly<Record<string, unknown>>[]);
+    await client.patchMerge(
+      mutatingWebhookConfigurationKind,
+      metadata.name ?? "",
+      undefined,
+      { webhooks: changed },
+      { fieldManager },
+    );
+  }
+}
+
+interface TagDescription {
+  readonly tag: string;
+  readonly revision: string;
+  readonly namespaces: readonly string[];
+}
+
+async function list(flags: TagFlags, context: CliContext): Promise<void> {
+  const client = await context.connect(flags);
+  const tags: TagDescription[] = [];
+  for (const { metadata } of await injectorsOf(client)) {
+    const tag = metadata.labels?.[tagLabel];
+    if (tag !== undefined)
+      tags.push({
+        tag,
+        revision: metadata.labels?.[revisionLabel] ?? "default",
+        namespaces: await namespacesOf(client, tag),
+      });
+  }
+  tags.sort((a, b) => a.tag.localeCompare(b.tag));
+  if (flags.output === "json") context.out(`${JSON.stringify(tags, null, 2)}\n`);
+  else if (flags.output === "yaml") context.out(stringify(tags));
+  else if (flags.output !== undefined && flags.output !== "table")
+    throw userError("argument-invalid", `-o ${flags.output} is not known: expected table, json or yaml`);
+  else if (tags.length === 0) context.out("No Istio revision tag found\n");
+  else
+    context.out(
+      renderTable(
+        ["TAG", "REVISION", "NAMESPACES"],
+        tags.map(({ tag, revision, namespaces }) => [tag, revision, namespaces.join(",")]),
+      ),
+    );
+}
+
+async function namespacesOf(client: KubeClient, tag: string): Promise<string[]> {
+  const { items } = await client.list(namespaceKind);
+  return items
+    .filter(
+      ({ metadata: { labels = {} } }) =>
+        (labels["istio-injection"] === undefined && labels[revisionLabel] === tag) ||
+        (tag === "default" && labels["istio-injection"] === "enabled"),
+    )
+    .map(({ metadata }) => metadata.name ?? "")
+    .toSorted();
+}
+
+async function remove(tag: string, flags: TagFlags, context: CliContext): Promise<void> {
+  const client = await context.connect(flags);
+  const found = tagNamed(await injectorsOf(client), tag);
+  if (found === undefined)
+    throw userError("revision-unknown", `there is no tag "${tag}"`, { hint: "serin tag list shows the tags" });
+  const users = await namespacesOf(client, tag);
+  if (users.length > 0 && flags.skipConfirmation !== true) {
+    const text = `! These namespaces use the tag "${tag}": ${users.join(", ")}. Their new pods will get no sidecar. Proceed? (y/N) `;
+    if (!(await context.confirm(text)))
+      throw userError("cancelled", "the tag was not removed", { hint: "answer y, or pass --skip-confirmation" });
+  }
+  const namespace = found.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
+  await client.delete(mutatingWebhookConfigurationKind, found.metadata.name ?? "");
+  await client.delete(serviceKind, tagServiceName(tag), namespace);
+  if (tag === "default") await removeDefault(client);
+  context.out(`Revision tag ${tag} removed\n`);
+}
+
+/** Removes the default validator with the tag, unless an unnamed control plane exists to which it returns. */
+async function removeDefault(client: KubeClient): Promise<void> {
+  const unnamed = (await injectorsOf(client)).find(
+    ({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === "default",
+  );
+  if (unnamed === undefined) {
+    await client.delete(validatingWebhookConfigurationKind, "istiod-default-validator");
+    return;
+  }
+  await patchUnnamed(client, reactivateDefault);
+  const clientConfig = { ...unnamed.webhooks?.[0]?.clientConfig };
+  const namespace = unnamed.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
+  const objects: UntypedObject[] = renderTag({
+    tag: "default",
+    revision: "default",
+    namespace,
+    version: "",
+    clientConfig,
+    injectEverybody: false,
+  });
+  // The control plane's own webhooks inject, so the tag needs none.
+  for (const object of objects.filter(({ kind }) => kind !== "MutatingWebhookConfiguration"))
+    await client.apply(installedKindOf(object), object, { fieldManager, force: true });
+}

@@ -1,0 +1,87 @@
+import { stringify } from "yaml";
+import { userError } from "../../base/index.ts";
+import { formatIssues, type UntypedObject } from "../../api/index.ts";
+import {
+  parseIstioOperator,
+  type ComponentSpec,
+  type GatewaySpec,
+  type IstioOperatorSpec,
+} from "../../api/istio/index.ts";
+import { chartValuesOf, resolveSpec, type ChartName } from "../../install/index.ts";
+
+export interface Translation {
+  /** A YAML document for each chart, with the helm command that uses it. */
+  readonly text: string;
+  /** Fields for which the charts have no value. */
+  readonly warnings: readonly string[];
+}
+
+/** Translates an IstioOperator file into values of charts. Its profile decides which charts are needed. */
+export function translateOperator(objects: readonly UntypedObject[], file: string): Translation {
+  const [raw, second] = objects;
+  if (raw === undefined) throw userError("file-invalid", `${file} holds no IstioOperator`);
+  if (second !== undefined)
+    throw userError("file-invalid", `${file} holds ${objects.length} documents, and one is translated at a time`);
+  const parsed = parseIstioOperator(raw);
+  if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
+  const { spec } = parsed.value;
+  const resolved = resolveSpec({ specs: [spec] });
+  if (resolved.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(resolved.errors)}`);
+  const namespace = spec.namespace ?? "istio-system";
+  const uses = chartsOf(spec, resolved.value);
+  return {
+    text: uses
+      .map(
+        ({ chart, release, component, values }) =>
+          `---\n# helm install ${release} istio/${chart} -n ${component?.namespace ?? namespace} -f <this document>\n${stringify(values, { aliasDuplicateObjects: false })}`,
+      )
+      .join(""),
+    warnings: uses.flatMap(({ chart, path, left }) =>
+      left.map(
+        (field) =>
+          `${file}: spec.components.${path}.k8s.${field}: the chart ${chart} has no value for it; patch what it renders`,
+      ),
+    ),
+  };
+}
+
+interface ChartUse {
+  readonly chart: ChartName;
+  readonly release: string;
+  /** The path of the component, below `spec.components`. */
+  readonly path: string;
+  readonly component: ComponentSpec | undefined;
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly left: readonly string[];
+}
+
+/** The charts to install. They know the profiles by name, except the chart of gateways. */
+function chartsOf(spec: IstioOperatorSpec, resolved: IstioOperatorSpec): ChartUse[] {
+  const { components = {} } = resolved;
+  const one = (
+    chart: "base" | "istiod" | "cni" | "ztunnel",
+    release: string,
+    path: "base" | "pilot" | "cni" | "ztunnel",
+  ): ChartUse[] =>
+    components[path]?.enabled === true
+      ? [{ chart, release, path, component: components[path], ...chartValuesOf(spec, chart) }]
+      : [];
+  const gateways = (path: "ingressGateways" | "egressGateways"): ChartUse[] =>
+    (components[path] ?? [])
+      .map((gateway: GatewaySpec, index) => ({
+        chart: "gateway" as const,
+        release: gateway.name,
+        path: `${path}[${index}]`,
+        component: gateway,
+        ...chartValuesOf(resolved, "gateway", gateway),
+      }))
+      .filter(({ component }) => component.enabled === true);
+  return [
+    ...one("base", "istio-base", "base"),
+    ...one("istiod", "istiod", "pilot"),
+    ...one("cni", "istio-cni", "cni"),
+    ...one("ztunnel", "ztunnel", "ztunnel"),
+    ...gateways("ingressGateways"),
+    ...gateways("egressGateways"),
+  ];
+}

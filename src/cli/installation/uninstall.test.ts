@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeError } from "../../base/index.ts";
+import { createProgram } from "../program.ts";
+import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
+
+const pod = (
+  namespace: string,
+  name: string,
+  labels: Record<string, string>,
+  annotations: Record<string, string> = {},
+) => ({ metadata: { namespace, name, labels, annotations }, status: { phase: "Running" } });
+const gateway = (name: string, labels: Record<string, string>, annotations: Record<string, string> = {}) => ({
+  metadata: { namespace: "bookinfo", name, labels, annotations },
+  spec: { gatewayClassName: "istio", listeners: [] },
+});
+const istiod = (revision: string) => ({
+  metadata: {
+    namespace: "istio-system",
+    name: `istiod-${revision}`,
+    labels: { app: "istiod", "istio.io/rev": revision },
+  },
+});
+const injector = (name: string, labels: Record<string, string>) => ({
+  metadata: { name, labels: { app: "sidecar-injector", ...labels } },
+});
+const inUse: FakeCluster = {
+  objects: {
+    Deployment: [istiod("old"), istiod("new"), istiod("unused")],
+    MutatingWebhookConfiguration: [
+      injector("istio-revision-tag-prod", { "istio.io/rev": "old", "istio.io/tag": "prod" }),
+    ],
+    Namespace: [
+      { metadata: { name: "bookinfo", labels: { "istio.io/rev": "old" } } },
+      { metadata: { name: "shop", labels: { "istio.io/rev": "prod" } } },
+      { metadata: { name: "moved", labels: { "istio.io/rev": "new" } } },
+    ],
+    Pod: [
+      pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" }),
+      pod("istio-system", "ztunnel-old-1", { app: "ztunnel", "istio.io/rev": "old" }),
+      pod("bookinfo", "reviews-1", {}, { "serin.dev/ztunnel-owner": "old" }),
+      pod("bookinfo", "ratings-1", {}, { "serin.dev/ztunnel-owner": "new" }),
+      pod("shop", "cart-1", {}, { "sidecar.istio.io/status": "{}", "istio.io/rev": "old" }),
+      pod("istio-system", "istio-ingressgateway-1", {
+        "operator.istio.io/component": "IngressGateways",
+        "istio.io/rev": "old",
+      }),
+    ],
+    Gateway: [
+      gateway("edge", {}),
+      gateway("moved", { "istio.io/rev": "new" }),
+      gateway("half-way", { "istio.io/rev": "new" }, { "rollout.serin.dev/canary-revision": "old" }),
+    ],
+  },
+  answers: {
+    "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies": JSON.stringify([
+      { id: "ztunnel-old-1.istio-system" },
+      { id: "istio-ingressgateway-1.istio-system" },
+      { id: "edge-istio-1.bookinfo" },
+    ]),
+  },
+};
+
+async function uninstall(flags: string, cluster: FakeCluster): Promise<FakeContext> {
+  const context = new FakeContext(cluster);
+  await createProgram(context).parseAsync(["uninstall", ...flags.split(" ")], { from: "user" });
+  return context;
+}
+
+test("a revision in use stays and its users are listed, except those removed with it", async () => {
+  await assert.rejects(uninstall("--revision old -y", inUse), (error) => {
+    assert.equal(
+      describeError(error),
+      `revision "old" is still needed by
+  tags: prod
+  namespaces: bookinfo, shop
+  proxies: edge-istio-1.bookinfo
+  gateways: bookinfo/edge, bookinfo/half-way
+  pods: bookinfo/reviews-1, shop/cart-1
+  hint: move them first (serin upgrade start), or pass --force`,
+    );
+    return true;
+  });
+});
+
+test("--force removes it anyway", async () => {
+  const { removed, output } = await uninstall("--revision old -y --force", inUse);
+  assert.deepEqual(removed, [{ revision: "old" }]);
+  assert.equal(output, "✔ Uninstall complete\n");
+});
+
+test("a revision that only its own ztunnels use is removed", async () => {
+  const { removed } = await uninstall("--revision unused -y", inUse);
+  assert.deepEqual(removed, [{ revision: "unused" }]);
+});
+
+test("an istiod that does not answer is named, and does not delay its removal", async () => {
+  const dead: FakeCluster = {
+    objects: {
+      Deployment: [istiod("old")],
+      Pod: [pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" })],
+    },
+  };
+  const { removed, errors } = await uninstall("--revision old -y", dead);
+  assert.deepEqual(removed, [{ revision: "old" }]);
+  assert.match(errors, /^! istiod-old-1 could not be asked who is connected: /);
+});
+
+test("an unknown revision is refused, with the installed ones", async () => {
+  await assert.rejects(uninstall("--revision odl -y", inUse), (error) => {
+    assert.equal(
+      describeError(error),
+      `there is no revision "odl" in the cluster\n  hint: installed are new, old, unused`,
+    );
+    return true;
+  });
+});
+
+test("a purge lists the dependents and asks for confirmation", async () => {
+  const context = new FakeContext(inUse);
+  await assert.rejects(
+    createProgram(context).parseAsync(["uninstall", "--purge"], { from: "user" }),
+    /nothing was removed/,
+  );
+  assert.match(
+    context.errors,
+    /^! These pods are in the mesh:\n.*\n! These depend on it, and will be without a control plane:\n {2}revision old, tags: prod\n {2}revision old, namespaces: bookinfo, shop\n/,
+  );
+  assert.deepEqual((await uninstall("--purge -y", inUse)).removed, ["everything"]);
+});
+
+test("nothing is removed without confirmation", async () => {
+  await assert.rejects(uninstall("--purge", inUse), /nothing was removed/);
+});
+
+test("a purge names the mesh's pods by namespace, with or without confirmation", async () => {
+  const captured = { "ambient.istio.io/redirection": "enabled" };
+  const cluster: FakeCluster = {
+    objects: {
+      Pod: [
+        pod("shop", "cart-1", {}, captured),
+        pod("bookinfo", "reviews-1", {}, captured),
+        pod("bookinfo", "reviews-2", {}, captured),
+        pod("legacy", "web-1", {}, { "sidecar.istio.io/status": "{}" }),
+        pod("plain", "web-1", {}),
+      ],
+    },
+  };
+  const named = `! These pods are in the mesh:
+  ambient, which go on in plain text: bookinfo (2 pods), shop (1 pod)
+  with a sidecar, which keep it until they are restarted: legacy (1 pod)
+`;
+  assert.equal((await uninstall("--purge -y", cluster)).errors, named);
+  const asked = new FakeContext(cluster);
+  await assert.rejects(
+    createProgram(asked).parseAsync(["uninstall", "--purge"], { from: "user" }),
+    /nothing was removed/,
+  );
+  assert.ok(asked.errors.startsWith(named));
+});
+
+test("a tenant's Deployment and pods with the mesh's labels are not treated as the mesh's own", async () => {
+  const labels = { app: "istiod", "istio.io/rev": "other" };
+  const tag = injector("istio-revision-tag-prod", { "istio.io/rev": "old", "istio.io/tag": "prod" });
+  const own = pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" });
+  const made: FakeCluster = {
+    objects: {
+      Deployment: [istiod("old"), { metadata: { name: "istiod", namespace: "tenant", labels } }],
+      MutatingWebhookConfiguration: [tag],
+      Pod: [
+        own,
+        pod("tenant", "istiod-1", { app: "istiod", "istio.io/rev": "old" }),
+        pod("tenant", "web-1", { app: "ztunnel", "istio.io/rev": "old" }, { "serin.dev/ztunnel-owner": "old" }),
+      ],
+    },
+    answers: { "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies": "[]" },
+  };
+  const error = await uninstall("--revision old -y", made).then(() => assert.fail("it was removed"), describeError);
+  assert.match(error, /^revision "old" is still needed by\n {2}pods: tenant\/web-1\n/);
+});

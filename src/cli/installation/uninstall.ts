@@ -1,0 +1,142 @@
+import type { Command } from "commander";
+import { userError } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { installedKinds } from "../../install/index.ts";
+import { enrolledPods } from "./enrolled-pods.ts";
+import { dependentsOf, type Dependents } from "./dependents.ts";
+import { collect, connectionFlags, renderFromFlags } from "./install-input.ts";
+import { listControlPlanes } from "../control-planes/pilots.ts";
+import type { CliContext, ConnectionFlags } from "../context.ts";
+
+interface UninstallFlags extends ConnectionFlags {
+  readonly revision?: string;
+  readonly filename: readonly string[];
+  readonly set: readonly string[];
+  readonly purge?: boolean;
+  readonly force?: boolean;
+  readonly skipConfirmation?: boolean;
+  readonly dryRun?: boolean;
+}
+
+export function uninstallCommand(program: Command, context: CliContext): void {
+  connectionFlags(
+    program
+      .command("uninstall")
+      .description("remove one revision, or everything that was installed")
+      .option("-r, --revision <revision>", "the revision to remove")
+      .option("-f, --filename <file>", "remove the revision of this IstioOperator file", collect, [])
+      .option("-s, --set <path=value>", "a field of the spec, such as revision=canary; may be repeated", collect, [])
+      .option("--purge", "remove every revision and their shared objects")
+      .option("--force", "remove the revision even if proxies, gateways or pods depend on it")
+      .option("--dry-run", "only print what would be removed")
+      .option("-y, --skip-confirmation", "do not ask"),
+  ).action(async (flags: UninstallFlags) => await uninstall(flags, context));
+}
+
+type What = { readonly revision: string } | "everything";
+
+async function uninstall(flags: UninstallFlags, context: CliContext): Promise<void> {
+  const what = await whatToRemove(flags, context);
+  const client = await context.connect(flags);
+  if (what === "everything") {
+    const enrolled = await enrolledPods(client);
+    if (enrolled.length > 0)
+      context.err(`! These pods are in the mesh:\n${enrolled.map((line) => `  ${line}\n`).join("")}`);
+    await askAboutEverything(client, flags, context);
+  } else await askAboutRevision(client, what.revision, flags, context);
+  const removed = await context.installer.remove({
+    client,
+    what,
+    dryRun: flags.dryRun === true,
+    onWait: (text) => context.err(`! ${text}\n`),
+    onRemoved: ({ kind = "", metadata }) =>
+      context.out(
+        `  ${flags.dryRun === true ? "Would remove" : "Removed"} ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`,
+      ),
+  });
+  if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
+  else context.out(removed === 0 ? "! Nothing was there to remove\n" : "✔ Uninstall complete\n");
+}
+
+async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {
+  if (flags.purge === true) return "everything";
+  if (flags.revision !== undefined) return { revision: flags.revision };
+  const named = flags.set.find((text) => /^(spec\.)?(values\.)?revision=/.test(text));
+  if (flags.filename.length > 0 || named !== undefined) {
+    const { settings } = await renderFromFlags(flags, context);
+    return { revision: settings.revision === "" ? "default" : settings.revision };
+  }
+  throw userError("argument-missing", "neither --revision nor --purge was given", {
+    hint: "serin uninstall --revision 1-18-1 removes one control plane; --purge removes all",
+  });
+}
+
+async function askAboutEverything(client: KubeClient, flags: UninstallFlags, context: CliContext): Promise<void> {
+  if (flags.skipConfirmation === true || flags.dryRun === true) return;
+  const items = await listControlPlanes(client);
+  const lines: string[] = [];
+  for (const revision of new Set(items.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default"))) {
+    for (const line of describe(await dependentsOf(client, revision)))
+      lines.push(`  revision ${revision}, ${line.trim()}`);
+  }
+  if (lines.length > 0)
+    context.err(`! These depend on it, and will be without a control plane:\n${lines.join("\n")}\n`);
+  await ask("All Istio resources will be pruned from the cluster", context);
+}
+
+async function askAboutRevision(
+  client: KubeClient,
+  revision: string,
+  flags: UninstallFlags,
+  context: CliContext,
+): Promise<void> {
+  if (!(await exists(client, revision))) {
+    const items = await listControlPlanes(client);
+    const known = items.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
+    throw userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
+      hint: known.length === 0 ? "no control plane is installed" : `installed are ${known.toSorted().join(", ")}`,
+    });
+  }
+  if (flags.force !== true && flags.dryRun !== true) await refuseIfNeeded(client, revision, context);
+  if (flags.skipConfirmation !== true && flags.dryRun !== true)
+    await ask(`Revision ${revision} will be removed from the cluster`, context);
+}
+
+/** Whether any object has the revision's label, so that an incomplete installation counts too. */
+async function exists(client: KubeClient, revision: string): Promise<boolean> {
+  for (const kind of installedKinds.toReversed()) {
+    const { items } = await client
+      .list(kind, { labelSelector: `istio.io/rev=${revision}` })
+      .catch(() => ({ items: [] }));
+    if (items.length > 0) return true;
+  }
+  return false;
+}
+
+async function ask(text: string, context: CliContext): Promise<void> {
+  if (await context.confirm(`${text}. Proceed? (y/N) `)) return;
+  throw userError("cancelled", "nothing was removed", { hint: "answer y, or pass --skip-confirmation" });
+}
+
+const shownDependents = 10;
+
+async function refuseIfNeeded(client: KubeClient, revision: string, context: CliContext): Promise<void> {
+  const dependents = await dependentsOf(client, revision);
+  for (const warning of dependents.warnings) context.err(`! ${warning}\n`);
+  const lines = describe(dependents);
+  if (lines.length === 0) return;
+  throw userError("in-use", `revision "${revision}" is still needed by\n${lines.join("\n")}`, {
+    hint: "move them first (serin upgrade start), or pass --force",
+  });
+}
+
+function describe({ tags, namespaces, proxies, gateways, pods }: Dependents): string[] {
+  return Object.entries({ tags, namespaces, proxies, gateways, pods })
+    .filter(([, names]) => names.length > 0)
+    .map(([what, names]) => `  ${what}: ${listed(names)}`);
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, shownDependents).join(", ");
+  return names.length <= shownDependents ? shown : `${shown} and ${names.length - shownDependents} more`;
+}

@@ -1,0 +1,38 @@
+import { userError } from "../../base/index.ts";
+
+const mostMinorsUp = 2;
+const mostMinorsDown = 1;
+
+/**
+ * Why one version must not replace another in place, as a user error. Undefined if it may, or if they cannot be
+ * compared.
+ */
+export function versionSkew(from: string, to: string): Error | undefined {
+  const [before, after] = [minorOf(from), minorOf(to)];
+  if (before === undefined || after === undefined || before.major !== after.major) return undefined;
+  const steps = after.minor - before.minor;
+  if (steps > mostMinorsUp) {
+    return userError(
+      "version-skew",
+      `Istio ${from} cannot be upgraded to ${to} in place: that is ${steps} minor releases at once, and at most ${mostMinorsUp} are supported`,
+      {
+        hint: `upgrade to ${before.major}.${before.minor + mostMinorsUp} first, install ${to} beside it as a revision, or pass --force`,
+      },
+    );
+  }
+  if (-steps > mostMinorsDown) {
+    return userError(
+      "version-skew",
+      `Istio ${from} cannot be downgraded to ${to} in place: that is ${-steps} minor releases back, and at most ${mostMinorsDown} is supported`,
+      {
+        hint: `downgrade to ${before.major}.${before.minor - mostMinorsDown} first, install ${to} beside it as a revision, or pass --force`,
+      },
+    );
+  }
+  return undefined;
+}
+
+function minorOf(version: string): { readonly major: number; readonly minor: number } | undefined {
+  const [, major, minor] = /^v?(\d+)\.(\d+)(?:\.|$|-)/.exec(version) ?? [];
+  return major === undefined || minor === undefined ? undefined : { major: Number(major), minor: Number(minor) };
+}

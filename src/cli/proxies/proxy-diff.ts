@@ -1,0 +1,104 @@
+import { userError } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import type { CliContext } from "../context.ts";
+import { lineChanges } from "../terminal/line-changes.ts";
+import { listPilotsOf, tryPilot } from "../control-planes/pilots.ts";
+import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags, type ProxyPod } from "./proxy-admin.ts";
+import { ConfigDump, jsonNames, type RouteConfig } from "../../proxy-dump/index.ts";
+
+interface DiffFlags extends AdminFlags {
+  readonly revision?: string;
+  readonly file?: string;
+}
+
+type Resource = Readonly<Record<string, unknown>> & { readonly name?: string };
+
+/** Compares the clusters, listeners and routes of the pod's proxy with those that its control plane would send. */
+export async function proxyDiff(name: string, flags: DiffFlags, context: CliContext): Promise<void> {
+  const client = await context.connect(flags);
+  const pod = await findProxyPod(client, name, flags, context);
+  const text =
+    flags.file === undefined
+      ? await askAdmin(pod, "GET", "/config_dump", flags, context)
+      : await context.readFile(flags.file);
+  const proxy = dumpOf(text, flags.file ?? `the answer of ${pod.name}`);
+  const wanted = dumpOf(await wantedBy(client, pod, flags, context), "the control plane's answer");
+  const dynamic = (resources: readonly Resource[]): readonly Resource[] =>
+    resources.filter(({ name: own = "" }) => wantedNames.has(own) || !fixedNames.has(own));
+  const wantedNames = new Set([...wanted.clusters(), ...wanted.listeners()].map(({ name: own = "" }) => own));
+  context.out(compareResources("Clusters", wanted.clusters(), dynamic(proxy.clusters())));
+  context.out(compareResources("Listeners", wanted.listeners(), dynamic(proxy.listeners())));
+  context.out(compareResources("Routes", wanted.sentRoutes().map(inOrder), proxy.sentRoutes().map(inOrder)));
+}
+
+/** Resources of the bootstrap, which control planes do not send. */
+const fixedNames = new Set(["prometheus_stats", "agent", "sds-grpc", "xds-grpc", "zipkin", "prometheus", ""]);
+
+function dumpOf(text: string, where: string): ConfigDump {
+  return new ConfigDump(jsonNames(parseAdminJson(text, where)), where);
+}
+
+async function wantedBy(
+  client: KubeClient,
+  pod: ProxyPod,
+  { revision }: DiffFlags,
+  { programName }: CliContext,
+): Promise<string> {
+  const pilots = await listPilotsOf(client, revision);
+  for (const pilot of pilots) {
+    const answer = await tryPilot(client, pilot, 8080, `/debug/config_dump?proxyID=${pod.name}.${pod.namespace}`);
+    if (answer !== undefined) return answer;
+  }
+  throw userError(
+    "proxy-not-connected",
+    `the proxy of ${pod.name}.${pod.namespace} is not connected to any control plane`,
+    {
+      hint: `its log says why: kubectl -n ${pod.namespace} logs ${pod.name} -c istio-proxy; who is connected: ${programName} proxy-status`,
+    },
+  );
+}
+
+/** Sorts virtual hosts, because those discovered on demand have no fixed order. */
+function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
+  return {
+    ...rest,
+    virtualHosts: virtualHosts.toSorted((left, right) => ((left.name ?? "") < (right.name ?? "") ? -1 : 1)),
+  };
+}
+
+/**
+ * Longer resources are only named, because nobody reads such a diff, and its cost grows with the product of the lines.
+ */
+const maxLines = 3_000;
+
+function compareResources(title: string, wanted: readonly Resource[], present: readonly Resource[]): string {
+  const byName = (resources: readonly Resource[]): ReadonlyMap<string, string> =>
+    new Map(resources.map((resource) => [resource.name ?? "", canonical(resource)]));
+  const [should, has] = [byName(wanted), byName(present)];
+  const changes = [...new Set([...should.keys(), ...has.keys()])].toSorted().flatMap((name) => {
+    const [before, after] = [should.get(name), has.get(name)];
+    if (before === after) return [];
+    if (after === undefined) return [`- ${name} (the proxy does not have it)`];
+    if (before === undefined) return [`+ ${name} (the control plane does not know it)`];
+    const isLong = Math.max(before.split("\n").length, after.split("\n").length) > maxLines;
+    return [`~ ${name}${isLong ? " (too long to show)" : `\n${lineChanges(before, after)}`}`];
+  });
+  return changes.length === 0
+    ? `${title} Match\n`
+    : `${title} Don't Match\n--- Istiod ${title}\n+++ Proxy ${title}\n${changes.join("\n")}\n`;
+}
+
+/** Serialises with sorted names, so that only the content counts. */
+function canonical(value: unknown): string {
+  return JSON.stringify(sorted(value), undefined, 2);
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, inner]) => [name, sorted(inner)]),
+  );
+}

@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ConnectedProxy } from "../../api/serin/index.ts";
+import { createProgram } from "../program.ts";
+import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
+
+const prefix = "type.googleapis.com";
+const proxy = (id: string, version: string, types: ConnectedProxy["types"]): ConnectedProxy => ({
+  id,
+  type: "router",
+  namespace: id.slice(id.lastIndexOf(".") + 1),
+  node: "kind-worker",
+  version,
+  revision: "default",
+  connectedAt: "2026-06-01T00:00:00Z",
+  types,
+});
+const acknowledged = { sent: "4", acked: "4", nacked: "", reason: null };
+
+const pilotPath = (pod: string, port: number, path: string): string =>
+  `/api/v1/namespaces/istio-system/pods/${pod}:${port}/proxy${path}`;
+const pilot = (name: string, revision: string) => ({
+  metadata: { name, namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": revision } },
+  status: { phase: "Running" },
+});
+const cluster: FakeCluster = {
+  objects: { Pod: [pilot("istiod-1", "default"), pilot("istiod-canary-1", "canary")] },
+  answers: {
+    [pilotPath("istiod-1", 15_014, "/version")]: "1.18.0\n",
+    [pilotPath("istiod-canary-1", 15_014, "/version")]: "1.18.1\n",
+    [pilotPath("istiod-1", 8080, "/debug/serin/proxies")]: JSON.stringify([
+      proxy("ztunnel-b.istio-system", "1.18.0", {
+        [`${prefix}/istio.workload.Address`]: acknowledged,
+        [`${prefix}/istio.security.Authorization`]: acknowledged,
+      }),
+      proxy("gateway-1.bookinfo", "1.18.0", {
+        [`${prefix}/envoy.config.cluster.v3.Cluster`]: acknowledged,
+        [`${prefix}/envoy.config.listener.v3.Listener`]: { ...acknowledged, sent: "5" },
+        [`${prefix}/envoy.config.route.v3.RouteConfiguration`]: {
+          sent: "5",
+          acked: "4",
+          nacked: "5",
+          reason: "no such cluster",
+        },
+      }),
+    ]),
+    [pilotPath("istiod-canary-1", 8080, "/debug/serin/proxies")]: JSON.stringify([
+      { ...proxy("gateway-2.bookinfo", "1.18.1", {}), clusterId: "east" },
+    ]),
+  },
+};
+
+async function run(line: string, of: FakeCluster | undefined = cluster): Promise<{ output: string; errors: string }> {
+  const context = new FakeContext(of);
+  await createProgram(context).parseAsync(line.split(" "), { from: "user" });
+  return context;
+}
+
+test("proxy-status names each proxy's istiod, and marks pending and rejected types", async () => {
+  assert.equal(
+    (await run("proxy-status")).output,
+    `NAME                       CLUSTER        ISTIOD              VERSION     SUBSCRIBED TYPES
+gateway-1.bookinfo         Kubernetes     istiod-1            1.18.0      3 (CDS,LDS*,RDS!)
+gateway-2.bookinfo         east           istiod-canary-1     1.18.1      0
+ztunnel-b.istio-system     Kubernetes     istiod-1            1.18.0      2 (WADS,WDS)
+`,
+  );
+});
+
+test("proxy-status shows the state of each type in columns, and in the format of xDS's status service", async () => {
+  assert.match(
+    (await run("ps -v 1 -r default")).output,
+    /^NAME +CLUSTER +CDS +LDS +EDS +RDS +ECDS +WADS +WDS +ISTIOD +VERSION\ngateway-1\.bookinfo +Kubernetes +SYNCED +STALE +IGNORED +ERROR +IGNORED/,
+  );
+  const { resources } = JSON.parse((await run("ps -n bookinfo -r default -o json")).output) as {
+    readonly resources: readonly {
+      readonly node: { readonly id: string };
+      readonly genericXdsConfigs: readonly unknown[];
+    }[];
+  };
+  assert.deepEqual(
+    resources.map(({ node }) => node.id),
+    ["gateway-1.bookinfo"],
+  );
+  assert.deepEqual(resources[0]?.genericXdsConfigs[2], {
+    typeUrl: `${prefix}/envoy.config.route.v3.RouteConfiguration`,
+    configStatus: "ERROR",
+    errorState: { details: "no such cluster" },
+  });
+});
+
+test("an unknown revision is refused with a suggestion", async () => {
+  await assert.rejects(run("ps -r canry"), {
+    code: "revision-unknown",
+    message: 'no control plane of revision "canry" runs; did you mean "canary"?',
+  });
+});
+
+test("proxy-status of one pod shows its missing and different resources", async () => {
+  const part = (type: string, list: string, entries: readonly unknown[]) => ({
+    "@type": `${prefix}/envoy.admin.v3.${type}`,
+    [list]: entries,
+  });
+  const dump = (clusters: readonly Record<string, unknown>[]): string =>
+    JSON.stringify({
+      configs: [
+        part(
+          "ClustersConfigDump",
+          "dynamic_active_clusters",
+          clusters.map((one) => ({ cluster: one })),
+        ),
+      ],
+    });
+  const pod = {
+    metadata: { name: "web-1", namespace: "shop" },
+    spec: { containers: [{ name: "istio-proxy", image: "proxyv2" }] },
+    status: { phase: "Running" },
+  };
+  const given: FakeCluster = {
+    objects: { Pod: [...(cluster.objects?.["Pod"] ?? []), pod] },
+    answers: {
+      [pilotPath("istiod-canary-1", 8080, "/debug/config_dump?proxyID=web-1.shop")]: dump([
+        { name: "a", type: "EDS" },
+        { name: "b", connect_timeout: "1s" },
+        { name: "same" },
+      ]),
+    },
+    pods: {
+      "GET web-1.shop:15000/config_dump": dump([
+        { name: "same" },
+        { connect_timeout: "2s", name: "b" },
+        { name: "xds-grpc" },
+      ]),
+    },
+  };
+  assert.equal(
+    (await run("ps web-1.shop", given)).output,
+    `Clusters Don't Match
+--- Istiod Clusters
++++ Proxy Clusters
+- a (the proxy does not have it)
+~ b
+  {
+-   "connectTimeout": "1s",
++   "connectTimeout": "2s",
+    "name": "b"
+  }
+Listeners Match
+Routes Match
+`,
+  );
+  await assert.rejects(run("ps web-1.shop", { ...given, answers: {} }), { code: "proxy-not-connected" });
+});
+
+test("proxy-status without an istiod prints the remedy", async () => {
+  assert.equal(
+    (await run("ps", {})).errors,
+    "No istiod runs in this cluster; install one by: serin install --set profile=ambient\n",
+  );
+});
+
+test("version counts data planes by version, and works without a cluster", async () => {
+  assert.equal(
+    (await run("version")).output,
+    `client version: 1.18.1
+control plane version: 1.18.0 (revision default)
+control plane version: 1.18.1 (revision canary)
+data plane version: 1.18.0 (2 proxies), 1.18.1 (1 proxies)
+`,
+  );
+  const alone = new FakeContext();
+  await createProgram(alone).parseAsync(["version"], { from: "user" });
+  assert.equal(alone.output, "client version: 1.18.1\n");
+});
+
+test("proxy-status and version give up after --timeout", async () => {
+  const silent = (): FakeContext =>
+    Object.assign(new FakeContext(cluster), { connect: async () => await new Promise<never>(() => undefined) });
+  for (const line of ["proxy-status --timeout 20ms", "version --remote --timeout=20ms"])
+    await assert.rejects(
+      createProgram(silent()).parseAsync(line.split(" ")),
+      /no control plane answered within 0\.02 s/,
+    );
+  assert.match((await run("proxy-status --timeout=10s")).output, /^NAME /);
+});

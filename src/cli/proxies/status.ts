@@ -1,0 +1,152 @@
+import type { Command } from "commander";
+import { userError } from "../../base/index.ts";
+import type { ConnectedProxy } from "../../api/serin/index.ts";
+import { paint, type Colour } from "../terminal/colour.ts";
+import type { CliContext } from "../context.ts";
+import { timeoutFlag, withinTimeout, type TimeoutFlags } from "../deadline.ts";
+import { revisionFlag } from "../flags.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
+import { listPilotsOf, listProxies, type Pilot } from "../control-planes/pilots.ts";
+import { adminPortFlag, type AdminFlags } from "./proxy-admin.ts";
+import { compareTypes, shortTypeOf, syncStateOf } from "./sync-types.ts";
+import { renderTable } from "../terminal/table.ts";
+
+interface StatusFlags extends AdminFlags, TimeoutFlags {
+  readonly output?: string;
+  readonly revision?: string;
+  readonly verbosity?: string;
+  readonly file?: string;
+}
+
+interface Connected extends ConnectedProxy {
+  readonly pilot: Pilot;
+}
+
+export function statusCommands(program: Command, context: CliContext): void {
+  timeoutFlag(revisionFlag(program.command("proxy-status [pod]").alias("ps")))
+    .description(
+      "list every connected proxy with its control plane and what it has acknowledged (! rejected, * not acknowledged yet); for one pod, compare its configuration with its control plane's",
+    )
+    .option(
+      "-o, --output <format>",
+      "json, yaml or table; json and yaml say SYNCED, STALE or ERROR for each type",
+      "table",
+    )
+    .option("-v, --verbosity <level>", "1: a column for each type", "0")
+    .option("--file <file>", "a saved answer of /config_dump instead of the pod's")
+    .option(...adminPortFlag)
+    .action(async (pod: string | undefined, flags: StatusFlags) => {
+      const work =
+        pod === undefined
+          ? proxyStatus(flags, context)
+          : import("./proxy-diff.ts").then(async ({ proxyDiff }) => await proxyDiff(pod, flags, context));
+      await withinTimeout(work, flags, context);
+    });
+}
+
+async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<void> {
+  const format = outputFormat(flags.output, ["json", "yaml", "table"]);
+  if (!/^\d$/.test(flags.verbosity ?? "0"))
+    throw userError("argument-invalid", `--verbosity must be 0 or 1, got "${flags.verbosity ?? ""}"`);
+  const client = await context.connect(flags);
+  const pilots = await listPilotsOf(client, flags.revision);
+  if (pilots.length === 0) {
+    context.err(
+      `No istiod runs in this cluster; install one by: ${context.programName} install --set profile=ambient\n`,
+    );
+    return;
+  }
+  const found = (
+    await Promise.all(
+      pilots.map(async (pilot) => (await listProxies(client, pilot)).map((proxy) => ({ ...proxy, pilot }))),
+    )
+  ).flat();
+  const proxies = found
+    .filter(({ namespace }) => flags.namespace === undefined || namespace === flags.namespace)
+    .toSorted((a, b) => a.id.localeCompare(b.id));
+  if (format !== "table") {
+    for (const pilot of pilots)
+      context.out(
+        await renderValue(
+          discoveryResponse(
+            pilot,
+            proxies.filter((proxy) => proxy.pilot === pilot),
+            context,
+          ),
+          format,
+        ),
+      );
+  } else if (flags.verbosity === "0")
+    context.out(
+      renderTable(
+        ["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"],
+        proxies.map((proxy) => [...start(proxy), proxy.pilot.pod, proxy.version, subscription(proxy)]),
+        5,
+      ),
+    );
+  else context.out(verboseTable(proxies, context));
+}
+
+function start({ id, clusterId = "" }: Connected): readonly string[] {
+  return [id, clusterId === "" ? ownCluster : clusterId];
+}
+
+/** The name of a cluster without a configured name. */
+const ownCluster = "Kubernetes";
+
+/** `4 (CDS,LDS,EDS,RDS)`. A type has `!` if its last push was rejected, and `*` if it is not acknowledged yet. */
+function subscription(proxy: Connected): string {
+  const marks = { ERROR: "!", STALE: "*", SYNCED: "", NOT_SENT: "" };
+  const names = statesOf(proxy).map(([name, state]) => `${name}${marks[state]}`);
+  return names.length === 0 ? "0" : `${names.length} (${names.join(",")})`;
+}
+
+function statesOf({ types }: Connected): (readonly [string, ReturnType<typeof syncStateOf>])[] {
+  return Object.entries(types)
+    .map(([typeUrl, state]) => [shortTypeOf(typeUrl), syncStateOf(state)] as const)
+    .toSorted(([a], [b]) => compareTypes(a, b));
+}
+
+const stateColours: Readonly<Record<string, Colour>> = { SYNCED: "green", STALE: "yellow", ERROR: "red" };
+
+function verboseTable(proxies: readonly Connected[], context: CliContext): string {
+  const states = new Map(proxies.map((proxy) => [proxy, new Map(statesOf(proxy))]));
+  const types = [
+    ...new Set(["CDS", "LDS", "EDS", "RDS", "ECDS", ...[...states.values()].flatMap((map) => [...map.keys()])]),
+  ].toSorted(compareTypes);
+  const rows = proxies.map((proxy) => [
+    ...start(proxy),
+    ...types.map((type) => (states.get(proxy)?.get(type) ?? "IGNORED").replace("_", " ")),
+    proxy.pilot.pod,
+    proxy.version,
+  ]);
+  return renderTable(["NAME", "CLUSTER", ...types, "ISTIOD", "VERSION"], rows, 5, (cell) => {
+    const colour = stateColours[cell];
+    return colour === undefined ? cell : paint(context, colour, cell);
+  });
+}
+
+const clientConfig = "type.googleapis.com/envoy.service.status.v3.ClientConfig";
+
+/** The answer in the form in which istiod reports its proxies over xDS. */
+function discoveryResponse(pilot: Pilot, proxies: readonly Connected[], { version }: CliContext): unknown {
+  return {
+    versionInfo: proxies[0]?.version ?? version,
+    resources: proxies.map((proxy) => ({
+      "@type": clientConfig,
+      node: {
+        id: proxy.id,
+        metadata: { CLUSTER_ID: start(proxy)[1], ISTIO_VERSION: proxy.version, NAMESPACE: proxy.namespace },
+      },
+      genericXdsConfigs: Object.entries(proxy.types).map(([typeUrl, state]) => ({
+        typeUrl,
+        configStatus: syncStateOf(state),
+        ...(state.reason === null ? {} : { errorState: { details: state.reason } }),
+      })),
+    })),
+    typeUrl: clientConfig,
+    controlPlane: {
+      identifier: JSON.stringify({ Component: "istiod", ID: pilot.pod, Info: { revision: pilot.revision } }),
+    },
+  };
+}

@@ -1,0 +1,301 @@
+import type { Command } from "commander";
+import { transientError, userError } from "../../base/index.ts";
+import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
+import { namespaceKind, podKind, type Namespace } from "../../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { podObstacle } from "../../kube/obstacles/index.ts";
+import type { CliContext } from "../context.ts";
+import { durationFlag, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
+import { renderValue } from "../terminal/output.ts";
+import { renderTable } from "../terminal/table.ts";
+
+interface WaypointFlags extends CommonFlags {
+  readonly name: string;
+  readonly for?: string;
+  readonly revision?: string;
+  readonly enrollNamespace?: boolean;
+  readonly overwrite?: boolean;
+  readonly wait?: boolean;
+  readonly waypointTimeout: number;
+  readonly all?: boolean;
+  readonly allNamespaces?: boolean;
+  readonly dryRun?: boolean;
+}
+
+const waypointClass = "istio-waypoint";
+const trafficTypes = ["all", "none", "service", "workload"];
+const useWaypointLabel = "istio.io/use-waypoint";
+const waypointForLabel = "istio.io/waypoint-for";
+const revisionLabel = "istio.io/rev";
+const defaultName = "waypoint";
+const fieldManager = "istioctl";
+const defaultTimeout = "90s";
+const pollMs = 250;
+
+export function waypointCommands(program: Command, context: CliContext): void {
+  const parent = program
+    .command("waypoint")
+    .description("L7 proxies of ambient namespaces, services and pods: Gateways of the class istio-waypoint");
+  madeFlags(parent.command("generate").description("print the Gateway of a waypoint as YAML")).action(
+    async (flags: WaypointFlags) => {
+      context.out(await renderValue(wantedWaypoint(flags.namespace, flags), "yaml"));
+    },
+  );
+  waitFlags(madeFlags(parent.command("apply").description("create or change a waypoint")), "until it is ready")
+    .option("--enroll-namespace", "label the namespace, so that it uses the waypoint")
+    .option("--overwrite", "also when the namespace uses another waypoint")
+    .option("--dry-run", "only print what would be written")
+    .action(async (flags: WaypointFlags) => await apply(flags, context));
+  revisionFlag(
+    nameFlag(
+      parent
+        .command("delete [names...]")
+        .description("delete waypoints: by name, all of a namespace, or those of a revision"),
+    ),
+  )
+    .option("--all", "every waypoint of the namespace")
+    .option("--dry-run", "only print what would be removed")
+    .action(async (names: readonly string[], flags: WaypointFlags) => await remove(names, flags, context));
+  nameFlag(parent.command("list").description("list the waypoints, and whether they are programmed"))
+    .option("-A, --all-namespaces", "of all namespaces")
+    .action(async (flags: WaypointFlags) => await list(flags, context));
+  waitFlags(
+    nameFlag(parent.command("status").description("show the waypoints' conditions")),
+    "until they are programmed (as it is without this flag)",
+  )
+    .option("--no-wait", "do not wait")
+    .option("-A, --all-namespaces", "of all namespaces")
+    .action(async (flags: WaypointFlags) => await status(flags, context));
+}
+
+function nameFlag(command: Command): Command {
+  return command.option("--name <name>", "the waypoint's name", defaultName);
+}
+
+function madeFlags(command: Command): Command {
+  return revisionFlag(nameFlag(command)).option(
+    "--for <type>",
+    `which traffic it takes: ${trafficTypes.join(", ")}; else what the control plane takes for right`,
+  );
+}
+
+function waitFlags(command: Command, text: string): Command {
+  return command
+    .option("-w, --wait", text)
+    .option("--waypoint-timeout <time>", "how long to wait", durationFlag, durationFlag(defaultTimeout));
+}
+
+function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Gateway {
+  const name = flags.name === "" ? defaultName : flags.name;
+  if (name === "none")
+    throw userError("argument-invalid", "invalid name provided for waypoint, 'none' is a reserved value");
+  if (flags.for !== undefined && !trafficTypes.includes(flags.for))
+    throw userError(
+      "argument-invalid",
+      `invalid traffic type: ${flags.for}. Valid options are: [${trafficTypes.join(" ")}]`,
+    );
+  const labels = {
+    ...(flags.revision === undefined ? {} : { [revisionLabel]: flags.revision }),
+    ...(flags.for === undefined ? {} : { [waypointForLabel]: flags.for }),
+  };
+  const gateway = {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "Gateway",
+    metadata: {
+      ...(Object.keys(labels).length === 0 ? {} : { labels }),
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+    },
+    spec: { gatewayClassName: waypointClass, listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] },
+  };
+  // Only the written fields. The server fills the other fields of a parsed Gateway.
+  return gateway as unknown as Gateway;
+}
+
+async function apply(flags: WaypointFlags, context: CliContext): Promise<void> {
+  const namespace = await namespaceOf(flags, context);
+  const wanted = wantedWaypoint(namespace, flags);
+  const client = await context.connect(flags);
+  const { metadata } = await readNamespace(client, namespace);
+  if (flags.enrollNamespace === true) {
+    if (flags.overwrite !== true && (metadata.labels?.[useWaypointLabel] ?? "") !== "") {
+      context.out(
+        `⚠️ Warning: namespace (${namespace}) already has an enrolled Waypoint. Consider adding the \`--overwrite\` flag to your apply command.\n`,
+      );
+      return;
+    }
+    if (metadata.labels?.["istio.io/dataplane-mode"] !== "ambient") {
+      context.out(
+        `⚠️ Warning: namespace is not enrolled in ambient. Consider running\t\`kubectl label namespace ${namespace} istio.io/dataplane-mode=ambient\`\n`,
+      );
+    }
+  }
+  const name = wanted.metadata.name ?? "";
+  const dryRun = flags.dryRun === true;
+  const suffix = dryRun ? " (dry run)" : "";
+  await client.apply(gatewayKind, wanted, { fieldManager, dryRun }).catch((cause: unknown) => {
+    if (!isKubeCode(cause, "not-found")) throw cause;
+    throw missingDefinitions(cause);
+  });
+  context.out(`✅ waypoint ${namespace}/${name} applied${suffix}\n`);
+  if (flags.wait === true && !dryRun) {
+    await waitUntilProgrammed(client, namespace, name, flags.waypointTimeout, context);
+    context.out(`✅ waypoint ${namespace}/${name} is ready!\n`);
+  }
+  if (flags.enrollNamespace !== true) return;
+  await client.patchMerge(
+    namespaceKind,
+    namespace,
+    undefined,
+    { metadata: { labels: { [useWaypointLabel]: name } } },
+    { fieldManager, dryRun },
+  );
+  context.out(`✅ namespace ${namespace} labeled with "${useWaypointLabel}: ${name}"${suffix}\n`);
+}
+
+function missingDefinitions(cause: unknown): Error {
+  return userError(
+    "definitions-missing",
+    "missing Kubernetes Gateway CRDs need to be installed before applying a waypoint",
+    { cause, hint: "serin gateway-api install" },
+  );
+}
+
+async function readNamespace(client: KubeClient, name: string): Promise<Namespace> {
+  const found = await client.get(namespaceKind, name);
+  if (found === undefined)
+    throw userError("object-missing", `namespace: ${name} not found`, { hint: `kubectl create namespace ${name}` });
+  return found;
+}
+
+async function waitUntilProgrammed(
+  client: KubeClient,
+  namespace: string,
+  name: string,
+  timeoutMs: number,
+  { clock, signal }: CliContext,
+): Promise<Gateway> {
+  const deadlineMs = clock.nowMs() + timeoutMs;
+  for (;;) {
+    const found = await client.get(gatewayKind, name, namespace);
+    if (found !== undefined && isProgrammed(found)) return found;
+    if (clock.nowMs() >= deadlineMs) {
+      const said =
+        found?.status?.conditions
+          ?.map(({ type, status: state, message }) => `${type} is ${state}${message === "" ? "" : ` (${message})`}`)
+          .join("; ") ?? "";
+      const labelSelector = `gateway.networking.k8s.io/gateway-name=${name}`;
+      const pods = await client.list(podKind, { namespace, labelSelector }).catch(() => ({ items: [] }));
+      const obstacle = podObstacle(pods.items);
+      const why = [said, obstacle?.text ?? ""].filter((text) => text !== "").join("; ");
+      throw transientError(
+        "not-ready",
+        `timed out while waiting for waypoint\t${namespace}/${name}${why === "" ? "" : `: ${why}`}`,
+        {
+          hint: `kubectl -n ${namespace} describe gateway ${name}; kubectl -n ${namespace} get pods -l gateway.networking.k8s.io/gateway-name=${name}`,
+        },
+      );
+    }
+    await clock.sleep(pollMs, signal);
+  }
+}
+
+function isProgrammed({ status: state }: Gateway): boolean {
+  return (
+    state?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") === true
+  );
+}
+
+/** The waypoints sorted by namespace, then name. Empty without the Gateway API. */
+async function waypointsIn(
+  client: KubeClient,
+  namespace: string | undefined,
+  labelSelector?: string,
+): Promise<Gateway[]> {
+  const options = {
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+  };
+  const { items } = await client.list(gatewayKind, options).catch((cause: unknown) => {
+    if (isKubeCode(cause, "not-found")) throw missingDefinitions(cause);
+    throw cause;
+  });
+  const key = ({ metadata }: Gateway): string => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+  return items
+    .filter(({ spec }) => spec.gatewayClassName === waypointClass)
+    .toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
+async function remove(names: readonly string[], flags: WaypointFlags, context: CliContext): Promise<void> {
+  const isMany = flags.all === true || flags.revision !== undefined;
+  if (isMany && names.length > 0)
+    throw userError("arguments-conflict", "cannot specify waypoint names when deleting all waypoints");
+  if (!isMany && names.length === 0)
+    throw userError(
+      "argument-missing",
+      "must specify a waypoint name or delete all using --all or delete specific revision using --revision",
+    );
+  const client = await context.connect(flags);
+  const namespace = await namespaceOf(flags, context);
+  const found = await waypointsIn(
+    client,
+    namespace,
+    flags.revision === undefined ? undefined : `${revisionLabel}=${flags.revision}`,
+  );
+  const known = new Set(found.map(({ metadata }) => metadata.name ?? ""));
+  for (const name of isMany ? known : names) {
+    if (!known.has(name)) {
+      context.out(`waypoint ${namespace}/${name} not found\n`);
+      continue;
+    }
+    if (flags.dryRun !== true) await client.delete(gatewayKind, name, namespace);
+    context.out(`waypoint ${namespace}/${name} deleted${flags.dryRun === true ? " (dry run)" : ""}\n`);
+  }
+}
+
+async function list(flags: WaypointFlags, context: CliContext): Promise<void> {
+  const everywhere = flags.allNamespaces === true;
+  const found = await waypointsIn(
+    await context.connect(flags),
+    everywhere ? undefined : await namespaceOf(flags, context),
+  );
+  if (found.length === 0) return context.out("No waypoints found.\n");
+  const rows = found.map(({ metadata: { namespace = "", name = "", labels = {} }, status: state }) => [
+    ...(everywhere ? [namespace] : []),
+    name,
+    labels[revisionLabel] ?? "default",
+    labels[waypointForLabel] ?? "none",
+    state?.conditions?.find(({ type }) => type === "Programmed")?.status ?? "False",
+  ]);
+  context.out(
+    renderTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "REVISION", "TRAFFIC TYPE", "PROGRAMMED"], rows, 5),
+  );
+}
+
+async function status(flags: WaypointFlags, context: CliContext): Promise<void> {
+  const everywhere = flags.allNamespaces === true;
+  const client = await context.connect(flags);
+  const found = await waypointsIn(client, everywhere ? undefined : await namespaceOf(flags, context));
+  if (found.length === 0) return context.out("No waypoints found.\n");
+  const rows: string[][] = [];
+  for (const gateway of found) {
+    const { namespace = "", name = "" } = gateway.metadata;
+    const current =
+      flags.wait === false
+        ? gateway
+        : await waitUntilProgrammed(client, namespace, name, flags.waypointTimeout, context);
+    const conditions = current.status?.conditions ?? [];
+    const shown = conditions.find(({ type }) => type === "Programmed") ?? conditions.at(-1);
+    rows.push([
+      ...(everywhere ? [namespace] : []),
+      name,
+      shown?.status ?? "",
+      shown?.type ?? "",
+      shown?.reason ?? "",
+      shown?.message ?? "",
+    ]);
+  }
+  context.out(
+    renderTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "STATUS", "TYPE", "REASON", "MESSAGE"], rows, 5),
+  );
+}

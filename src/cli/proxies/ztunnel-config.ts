@@ -1,0 +1,264 @@
+import type { Command } from "commander";
+import { logLevels, transientError, userError } from "../../base/index.ts";
+import { podKind, type Pod } from "../../api/kubernetes/index.ts";
+import type { CliContext, ConnectionFlags } from "../context.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
+import { adminPortFlag } from "./proxy-admin.ts";
+import { renderTable } from "../terminal/table.ts";
+import {
+  certificateSection,
+  connectionSection,
+  policySection,
+  serviceSection,
+  workloadSection,
+  type DumpFilter,
+  type DumpSection,
+  type ZtunnelDump,
+} from "../../proxy-dump/index.ts";
+
+interface ZtunnelFlags extends ConnectionFlags {
+  readonly namespace: string;
+  readonly node?: string;
+  readonly file?: string;
+  readonly workloadNamespace?: string;
+  readonly serviceNamespace?: string;
+  readonly policyNamespace?: string;
+  readonly workloadNode?: string;
+  readonly address?: string;
+  readonly direction?: string;
+  readonly raw?: boolean;
+  readonly withHeaders?: boolean;
+  readonly reset?: boolean;
+  readonly proxyAdminPort: number;
+  readonly output: string;
+  readonly level?: string;
+}
+
+type Section = (dump: ZtunnelDump, filter: DumpFilter) => DumpSection;
+
+type Flag = readonly [flags: string, text: string];
+const workloadNamespace: Flag = ["--workload-namespace <namespace>", "only what belongs to this namespace"];
+
+/** The verbs with their aliases, their texts and their filters. */
+const sections: readonly {
+  readonly verb: string;
+  readonly aliases: readonly string[];
+  readonly text: string;
+  readonly of: Section;
+  readonly flags: readonly Flag[];
+}[] = [
+  {
+    verb: "workload",
+    aliases: ["workloads", "w"],
+    text: "the workloads that it knows",
+    of: workloadSection,
+    flags: [
+      workloadNamespace,
+      ["--workload-node <node>", "only workloads on this node"],
+      ["--address <address>", "only the workload at this address"],
+    ],
+  },
+  {
+    verb: "service",
+    aliases: ["services", "s", "svc"],
+    text: "the services that it knows, with their healthy endpoints",
+    of: serviceSection,
+    flags: [workloadNamespace, ["--service-namespace <namespace>", "only services of this namespace"]],
+  },
+  {
+    verb: "policy",
+    aliases: ["policies", "p", "pol"],
+    text: "the authorization policies that it enforces",
+    of: policySection,
+    flags: [workloadNamespace, ["--policy-namespace <namespace>", "only policies of this namespace"]],
+  },
+  {
+    verb: "certificate",
+    aliases: ["certificates", "certs", "cert"],
+    text: "the certificates that it holds for its pods",
+    of: certificateSection,
+    flags: [workloadNamespace],
+  },
+  {
+    verb: "connections",
+    aliases: ["cons"],
+    text: "the connections that live now",
+    of: connectionSection,
+    flags: [
+      workloadNamespace,
+      ["--direction <direction>", "only inbound or outbound ones"],
+      ["--raw", "addresses instead of names"],
+    ],
+  },
+];
+
+/** `ztunnel-config …`: shows the answers of a ztunnel's admin port in upstream's columns. */
+export function ztunnelConfigCommands(program: Command, context: CliContext): void {
+  const parent = program
+    .command("ztunnel-config")
+    .alias("zc")
+    .description("show the configuration of a ztunnel; without a pod or node, of the first running one");
+  for (const { verb, aliases, text, of, flags: own } of sections) {
+    const command = withDumpFlags(
+      parent
+        .command(`${verb} [pod]`)
+        .aliases([...aliases])
+        .description(text),
+    );
+    for (const [flag, meaning] of own) command.option(flag, meaning);
+    command.action(async (pod: string | undefined, flags: ZtunnelFlags) => {
+      const section = of(await readDump(pod, flags, context), filterOf(flags, context));
+      await print(flags, context, section.raw, () => renderTable(section.header, section.rows));
+    });
+  }
+  withDumpFlags(parent.command("all [pod]").description("show all of these tables"))
+    .option(...workloadNamespace)
+    .option("--with-headers", "print a title line before each table")
+    .action(async (pod: string | undefined, flags: ZtunnelFlags) => {
+      const dump = await readDump(pod, flags, context);
+      const title = (verb: string): string =>
+        flags.withHeaders === true ? `------ ${verb.toUpperCase()} INFO ------\n\n` : "";
+      const tables = (): string[] =>
+        sections
+          .map(({ verb, of }) => ({ verb, ...of(dump, filterOf(flags, context)) }))
+          .map(({ verb, header, rows }) => `${title(verb)}${renderTable(header, rows)}`);
+      await print(flags, context, dump, () => tables().join("\n"));
+    });
+  withTarget(
+    parent
+      .command("log [pod]")
+      .alias("o")
+      .description("show the log level of one ztunnel or of all; --level changes it until the ztunnel ends"),
+  )
+    .option("--level <level>", logLevels.join(", "))
+    .option("-r, --reset", "back to info")
+    .action(async (pod: string | undefined, flags: ZtunnelFlags) => await log(pod, flags, context));
+}
+
+function withTarget(command: Command): Command {
+  return command
+    .option("-n, --namespace <namespace>", "the namespace of the ztunnels", "istio-system")
+    .option("--node <node>", "the ztunnel of this node")
+    .option(...adminPortFlag);
+}
+
+function withDumpFlags(command: Command): Command {
+  return withTarget(command)
+    .option("-o, --output <format>", "short, json or yaml", "short")
+    .option("-f, --file <file>", "a saved answer of /config_dump instead of a pod's; - is standard input");
+}
+
+function filterOf(flags: ZtunnelFlags, { clock }: CliContext): DumpFilter {
+  const { address, workloadNode: node, direction, raw } = flags;
+  const namespace = flags.workloadNamespace ?? flags.serviceNamespace ?? flags.policyNamespace;
+  if (direction !== undefined && direction !== "inbound" && direction !== "outbound")
+    throw userError("argument-invalid", `--direction ${direction} is unknown: expected inbound or outbound`);
+  return {
+    nowMs: clock.nowMs(),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(address === undefined ? {} : { address }),
+    ...(node === undefined ? {} : { node }),
+    ...(direction === undefined ? {} : { direction }),
+    ...(raw === undefined ? {} : { raw }),
+  };
+}
+
+async function print(
+  { output }: ZtunnelFlags,
+  context: CliContext,
+  value: unknown,
+  table: () => string,
+): Promise<void> {
+  const format = outputFormat(output);
+  context.out(format === "table" ? table() : await renderValue(value, format));
+}
+
+async function readDump(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<ZtunnelDump> {
+  const text = flags.file === undefined ? await fromPod(pod, flags, context) : await context.readFile(flags.file);
+  try {
+    return JSON.parse(text) as ZtunnelDump;
+  } catch (cause) {
+    throw userError("dump-invalid", `${flags.file ?? "the ztunnel's answer"} is no JSON`, { cause });
+  }
+}
+
+async function fromPod(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<string> {
+  const [target] = await targets(pod, flags, context);
+  if (target === undefined) throw noZtunnel(flags);
+  return await ask(target, "GET", "/config_dump", flags, context);
+}
+
+async function log(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<void> {
+  if (flags.reset === true && flags.level !== undefined)
+    throw userError("arguments-conflict", "--level cannot be combined with --reset");
+  const level = flags.reset === true ? "info" : flags.level === "warning" ? "warn" : flags.level;
+  if (level !== undefined && !logLevels.some((known) => known === level))
+    throw userError("argument-invalid", `--level ${level} is unknown: expected one of ${logLevels.join(", ")}`);
+  const found = await targets(pod, flags, context);
+  if (found.length === 0) throw noZtunnel(flags);
+  for (const target of found) {
+    const answer = await ask(
+      target,
+      "POST",
+      level === undefined ? "/logging" : `/logging?level=${level}`,
+      flags,
+      context,
+    );
+    context.out(`${target.pod}.${target.namespace}:\n${answer.trim()}\n`);
+  }
+}
+
+interface Target {
+  readonly namespace: string;
+  readonly pod: string;
+}
+
+/** The pod `name[.namespace]`, the pod on `--node`, or all running ztunnel pods sorted by name. */
+async function targets(named: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<Target[]> {
+  if (named !== undefined && !/^(ds|daemonset)\//.test(named)) {
+    const [pod = "", namespace = flags.namespace] = named.split(".");
+    return [{ pod, namespace }];
+  }
+  const client = await context.connect(flags);
+  const { items } = await client.list(podKind, { namespace: flags.namespace, labelSelector: "app=ztunnel" });
+  return items
+    .filter((item) => isRunning(item) && (flags.node === undefined || item.spec?.nodeName === flags.node))
+    .map(({ metadata }) => ({ pod: metadata.name ?? "", namespace: metadata.namespace ?? flags.namespace }))
+    .toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
+}
+
+function isRunning({ metadata, status }: Pod): boolean {
+  return status?.phase === "Running" && metadata.deletionTimestamp === undefined;
+}
+
+function noZtunnel({ namespace, node }: ZtunnelFlags): Error {
+  return userError(
+    "no-ztunnel",
+    `no ztunnel runs in the namespace ${namespace}${node === undefined ? "" : ` on the node ${node}`}`,
+    {
+      hint: "kubectl get pods -A -l app=ztunnel; another namespace is named by -n",
+    },
+  );
+}
+
+async function ask(
+  { namespace, pod }: Target,
+  method: string,
+  path: string,
+  flags: ZtunnelFlags,
+  context: CliContext,
+): Promise<string> {
+  const { status, text } = await context.requestOfPod(flags, {
+    namespace,
+    pod,
+    port: flags.proxyAdminPort,
+    method,
+    path,
+  });
+  if (status !== 200)
+    throw transientError(
+      "ztunnel-refused",
+      `${pod}.${namespace} answered ${status} for ${method} ${path}: ${text.trim().slice(0, 200)}`,
+    );
+  return text;
+}

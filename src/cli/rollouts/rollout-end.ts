@@ -1,0 +1,8 @@
+import { CommandEnd } from "../command-end.ts";
+
+/** Ends the command with an exit code for the rollout's state. */
+export class RolloutEnd extends CommandEnd {
+  constructor(exitCode: number) {
+    super("rollout-state", exitCode);
+  }
+}

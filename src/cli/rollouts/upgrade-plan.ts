@@ -1,0 +1,162 @@
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
+import { createLogger, userError } from "../../base/index.ts";
+import { formatIssues, type UntypedObject } from "../../api/index.ts";
+import { parseMeshUpgrade, type MeshUpgrade } from "../../api/serin/index.ts";
+import type { PlannedUpgrade, PreflightReport, Release, ReleaseFinder } from "../../preflight/index.ts";
+import { CommandEnd } from "../command-end.ts";
+import type { CliContext, ConnectionFlags } from "../context.ts";
+import { readYaml } from "../installation/install-input.ts";
+import { planText } from "./upgrade-plan-text.ts";
+
+interface PlanFlags extends ConnectionFlags {
+  readonly filename: string;
+  readonly fromRelease?: string;
+  readonly toRelease?: string;
+  readonly diff?: boolean;
+  readonly strict?: boolean;
+  readonly json?: boolean;
+  readonly output?: string;
+}
+
+const blockedExitCode = 1;
+
+/** `serin upgrade plan`: shows what an upgrade would do, without doing it. */
+export function upgradePlanCommand(upgrade: Command, context: CliContext): void {
+  // Without it, `-f` after a verb would count as the flag of `upgrade` itself.
+  upgrade.enablePositionalOptions();
+  upgrade
+    .command("plan")
+    .description("show what an upgrade would change, for whom, and what blocks it; writes nothing")
+    .requiredOption("-f, --filename <file>", "the MeshUpgrade as YAML; - is standard input")
+    .option("--from-release <release>", "the old release: its directory, or a version that the lab has")
+    .option("--to-release <release>", "the new release: its directory, or a version that the lab has")
+    .option("--diff", "show every changed field of rendered objects")
+    .option("--strict", "warnings, and parts that could not be compared, count as failure")
+    .option("--json", "the plan as JSON, for pipelines")
+    .option("-o, --output <format>", "json: the same")
+    .addHelpText("after", helpText)
+    .action(async (flags: PlanFlags) => await plan(flags, context));
+}
+
+const helpText = `
+Exit codes: 0 nothing blocks (with --strict: nothing to warn of either), 1 blocked, 2 the plan could not be made.
+
+Examples:
+  serin upgrade plan -f upgrade.yaml                                     in a lab, which has both releases
+  serin upgrade plan -f upgrade.yaml --from-release ./1.18.0 --to-release ./1.18.1
+  serin upgrade plan -f upgrade.yaml --json --strict | jq .findings      in a pipeline
+`;
+
+async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
+  const isJson = flags.json === true || flags.output === "json";
+  if (flags.output !== undefined && flags.output !== "json")
+    throw userError("argument-invalid", `-o ${flags.output} is not known: expected json`);
+  const upgrade = await readUpgrade(flags.filename, context);
+  const report = await reportOf(upgrade, flags, context).catch((error: unknown) => {
+    // If the user interrupted, report that instead of the resulting error.
+    throw context.signal.aborted ? new DOMException("the plan was interrupted", "AbortError") : error;
+  });
+  context.out(
+    isJson
+      ? `${JSON.stringify(report, undefined, 2)}\n`
+      : planText(report, { colour: context.colour, diff: flags.diff === true }),
+  );
+  const fails =
+    report.verdict === "blocked" ||
+    (flags.strict === true && (report.verdict === "warnings" || report.notCompared.length > 0));
+  if (fails) throw new CommandEnd("problem-found", blockedExitCode);
+}
+
+async function reportOf(
+  { planned, object }: ReadUpgrade,
+  flags: PlanFlags,
+  context: CliContext,
+): Promise<PreflightReport> {
+  const { previewUpgrade } = context;
+  const { preflight } = await import("../../preflight/index.ts");
+  const { loadKubeConfig } = await import("../../kube/index.ts");
+  return await preflight({
+    client: await context.connect(flags),
+    kubeConfig: await loadKubeConfig(flags.kubeconfig ?? context.env, flags.context),
+    upgrade: planned,
+    ...(previewUpgrade === undefined ? {} : { preview: async () => await previewUpgrade(flags, object) }),
+    releases: await releaseFinder(flags, context),
+    env: context.env,
+    clock: context.clock,
+    log: createLogger({ scope: "plan", level: "warn" }),
+    signal: context.signal,
+    progress: (text) => {
+      if (context.showsProgress) context.err(`  ${text} …\n`);
+    },
+  });
+}
+
+interface ReadUpgrade {
+  readonly planned: PlannedUpgrade;
+  readonly object: MeshUpgrade;
+}
+
+async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgrade> {
+  const objects = (await readYaml(file, context)).filter(({ kind }) => kind === "MeshUpgrade");
+  const [object, ...others] = objects;
+  if (object === undefined)
+    throw userError("file-invalid", `${file} holds no MeshUpgrade`, {
+      hint: "a file of apiVersion: rollout.serin.dev/v1alpha1, kind: MeshUpgrade; docs/rollouts.md has one",
+    });
+  if (others.length > 0)
+    throw userError(
+      "file-invalid",
+      `${file} holds ${objects.length} MeshUpgrades: ${objects.map(({ metadata }) => metadata?.name ?? "").join(", ")}`,
+      { hint: "plan one file each" },
+    );
+  const { value, errors, warnings } = parseMeshUpgrade(object);
+  if (value === undefined) throw userError("rollout-invalid", `${file}: ${formatIssues(errors)}`);
+  for (const warning of warnings) context.err(`! ${file}: ${formatIssues([warning])}\n`);
+  const { spec } = value;
+  const planned = {
+    name: value.metadata.name ?? "",
+    from: spec.from.revision,
+    to: spec.to.revision,
+    ...asWritten(object),
+    ...(spec.to.root === undefined ? {} : { rootSecret: spec.to.root.secretName }),
+    scope: spec.scope,
+    waves: spec.waves,
+    ztunnel: spec.ztunnel,
+    gatewayWeights: spec.gateways.weights,
+    waypointWeights: spec.waypoints.weights,
+    soakSeconds: spec.soakSeconds,
+  };
+  return { planned, object: value };
+}
+
+/** The specs as written in the file, because each release parses them itself. */
+function asWritten(object: UntypedObject): { readonly installs: readonly unknown[]; readonly cni?: unknown } {
+  const { to } = object["spec"] as { readonly to?: { readonly install?: readonly unknown[]; readonly cni?: unknown } };
+  return { installs: to?.install ?? [], ...(to?.cni === undefined ? {} : { cni: to.cni }) };
+}
+
+/**
+ * Finds a release: the directory in the flags, else the lab's directory of the version, else this release itself if it
+ * has that version.
+ */
+async function releaseFinder(flags: PlanFlags, context: CliContext): Promise<ReleaseFinder> {
+  const { openRelease } = await import("../../preflight/index.ts");
+  return async (side, version): Promise<Release | undefined> => {
+    const [flag, given] = side === "from" ? ["--from-release", flags.fromRelease] : ["--to-release", flags.toRelease];
+    if (given !== undefined)
+      return await openRelease(flag, existsSync(given) ? given : await labTree(flag, given, flags, context));
+    const wanted = version ?? (side === "to" ? context.version : undefined);
+    if (wanted === undefined) return undefined;
+    const directory = await context.releaseTree(wanted, flags);
+    return directory === undefined ? undefined : await openRelease(flag, directory);
+  };
+}
+
+async function labTree(flag: string, version: string, flags: PlanFlags, context: CliContext): Promise<string> {
+  const directory = await context.releaseTree(version, flags);
+  if (directory !== undefined) return directory;
+  throw userError("release-missing", `${flag}: "${version}" is neither a directory nor a release that this lab has`, {
+    hint: "serin release list shows those; serin release build DIR --version VERSION makes one",
+  });
+}

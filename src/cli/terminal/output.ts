@@ -1,0 +1,24 @@
+import { userError } from "../../base/index.ts";
+
+export type OutputFormat = "json" | "yaml" | "table";
+
+/** The output format of `-o`. `short`, `table` and no value mean the table. */
+export function outputFormat(
+  output: string | undefined,
+  known: readonly string[] = ["json", "yaml", "short"],
+): OutputFormat {
+  if (output === undefined || output === "" || output === "short" || output === "table") return "table";
+  if (output === "json" || output === "yaml") return output;
+  throw userError(
+    "argument-invalid",
+    `--output ${output} is unknown: expected ${known.slice(0, -1).join(", ")} or ${known.at(-1) ?? ""}`,
+  );
+}
+
+/** JSON as istioctl indents it, or YAML. */
+export async function renderValue(value: unknown, format: "json" | "yaml"): Promise<string> {
+  if (format === "json") return `${JSON.stringify(value, undefined, 4)}\n`;
+  // Loaded on demand, because it takes time and is rarely needed.
+  const { stringify } = await import("yaml");
+  return stringify(value, { lineWidth: 0 });
+}

@@ -1,0 +1,43 @@
+import type { CliContext } from "../context.ts";
+
+/** Shows a changing text. */
+export interface Screen {
+  show(text: string): void;
+  close(): void;
+}
+
+/** Prints each new line once, for logs and pipes. */
+export function plainScreen(context: CliContext): Screen {
+  return { show: (text) => context.out(text), close: () => undefined };
+}
+
+const hideCursor = "\u001b[?25l";
+const showCursor = "\u001b[?25h";
+
+/** A screen that redraws its text in place. */
+export function screenOf(context: CliContext): Screen {
+  if (!context.colour || context.columns() === undefined) return seenLines(context);
+  let lines = 0;
+  context.out(hideCursor);
+  return {
+    show: (text) => {
+      const up = lines === 0 ? "" : `\u001b[${lines}A`;
+      context.out(`${up}\r\u001b[J${text}`);
+      lines = text.split("\n").length - 1;
+    },
+    close: () => context.out(showCursor),
+  };
+}
+
+/** A terminal that cannot be redrawn only gets new lines. */
+function seenLines(context: CliContext): Screen {
+  let before = new Set<string>();
+  return {
+    show: (text) => {
+      const lines = text.split("\n").filter((line) => line !== "");
+      for (const line of lines) if (!before.has(line) && !line.startsWith("  ○")) context.out(`${line}\n`);
+      before = new Set(lines);
+    },
+    close: () => undefined,
+  };
+}

@@ -1,0 +1,300 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { KubernetesObject } from "../../api/index.ts";
+import { describeError, SerinError, silentLogger, systemClock, userError } from "../../base/index.ts";
+import { createKubeClient } from "../../kube/index.ts";
+import { CommandEnd } from "../command-end.ts";
+import { createProgram } from "../program.ts";
+import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
+
+const root = join(import.meta.dirname, "../../..");
+const bookinfo = [
+  "platform/kube/bookinfo.yaml",
+  "networking/bookinfo-gateway.yaml",
+  "networking/destination-rule-reviews.yaml",
+].map((file) => join(root, "samples/bookinfo", file));
+const faulty = join(import.meta.dirname, "../testing/bookinfo-faults.yaml");
+
+class FileContext extends FakeContext {
+  /** The exit code that the command ended with. */
+  exitCode = 0;
+  override readonly readFile = async (path: string): Promise<string> => await readFile(path, "utf8");
+}
+
+/** Runs the command. In its output, paths of this project are relative to the project. */
+async function run(words: readonly string[], cluster?: FakeCluster): Promise<FileContext> {
+  const context = new FileContext(cluster);
+  try {
+    await createProgram(context).parseAsync(words, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommandEnd)) throw error;
+    context.exitCode = error.exitCode;
+  }
+  context.output = context.output.replaceAll(`${root}/`, "");
+  context.errors = context.errors.replaceAll(`${root}/`, "");
+  return context;
+}
+
+async function refusal(words: readonly string[], cluster?: FakeCluster): Promise<string> {
+  try {
+    await run(words, cluster);
+  } catch (error) {
+    assert.ok(error instanceof SerinError, String(error));
+    return describeError(error);
+  }
+  throw new Error("it was taken");
+}
+
+test("every planted fault of bookinfo is reported with its line", async () => {
+  const { output, errors, exitCode } = await run(["analyze", "--use-kube=false", ...bookinfo, faulty]);
+  assert.equal(output, await readFile(join(import.meta.dirname, "../testing/bookinfo-faults.txt"), "utf8"));
+  assert.match(errors, /^Error: Analyzers found issues when analyzing namespace: default\.\n/);
+  assert.equal(exitCode, 79);
+});
+
+test("valid files produce one line", async () => {
+  const { output, errors, exitCode } = await run(["analyze", "--use-kube=false", ...bookinfo]);
+  assert.deepEqual([output, exitCode], ["", 0]);
+  assert.equal(
+    errors,
+    "✔ No validation issues found when analyzing:\n  - samples/bookinfo/platform/kube/bookinfo.yaml\n  - samples/bookinfo/networking/bookinfo-gateway.yaml\n  - samples/bookinfo/networking/destination-rule-reviews.yaml\n",
+  );
+});
+
+test("thresholds and suppressions choose the shown and the failing messages, and JSON output agrees", async () => {
+  const shown = await run(["analyze", "-k=false", "--output-threshold", "error", "--failure-threshold=Info", faulty]);
+  assert.ok(
+    shown.output.split("\n").every((line) => line === "" || line.startsWith("Error [")),
+    shown.output,
+  );
+  const weights = ["analyze", "--use-kube=false", "--analyzer", "virtualservice.WeightAnalyzer", faulty];
+  const plain = await run([...weights, "-o", "json"]);
+  assert.deepEqual(JSON.parse(plain.output), [
+    {
+      code: "SER0104",
+      documentationUrl: "",
+      level: "Warning",
+      message:
+        "weights 90 and 20 sum up to 110, not 100, and each counts relative to that sum: reviews v1 81.8 % and reviews v3 18.2 %; write percentages that sum up to 100 if something else is meant",
+      origin: "VirtualService default/reviews",
+      reference: "src/cli/testing/bookinfo-faults.yaml:18",
+    },
+  ]);
+  assert.equal(plain.exitCode, 0);
+  assert.match((await run([...weights, "-o", "yaml"])).output, /^- code: SER0104\n/);
+  assert.equal((await run([...weights, "--failure-threshold", "Warning"])).exitCode, 79);
+  for (const resource of [
+    "VirtualService reviews.default",
+    "VirtualService *.default",
+    "VirtualService default/reviews",
+  ]) {
+    assert.equal((await run([...weights, "-S", `SER0104=${resource}`])).output, "", resource);
+  }
+  const unknown = await run([...weights, "-S", "IST9999=Pod x"]);
+  assert.match(unknown.errors, /^Warning: IST9999 is no message code, so nothing is suppressed by "IST9999=Pod x"/);
+});
+
+test("an invalid document is reported with its line and column, and the others are analysed", async () => {
+  const context = new FakeContext({
+    files: {
+      "-": "kind: Service\nmetadata:\n  name: x\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n---\na: [1\n",
+    },
+  });
+  await assert.rejects(
+    createProgram(context).parseAsync(["analyze", "--use-kube=false", "-"], { from: "user" }),
+    CommandEnd,
+  );
+  assert.equal(
+    context.errors,
+    'Error(s) adding files: errors parsing content "-": -:1:1: apiVersion is required: a document must be a Kubernetes object\nError(s) adding files: errors parsing content "-": -:11:1: Flow sequence in block collection must be sufficiently indented and end with a ]\nError: Some files couldn\'t be parsed.\n',
+  );
+  assert.match(context.output, /^Info \[IST0102] \(Namespace shop -:8\)/);
+  const ignored = new FakeContext({ files: { "-": "a: 1\n" } });
+  await createProgram(ignored).parseAsync(["analyze", "--use-kube=false", "--ignore-unknown", "-"], { from: "user" });
+  assert.match(
+    ignored.errors,
+    /No validation issues found when analyzing namespace: default \(but 1 file could not be parsed\)/,
+  );
+});
+
+const object = (
+  apiVersion: string,
+  kind: string,
+  name: string,
+  rest: object = {},
+  labels: Record<string, string> = {},
+): KubernetesObject => ({
+  apiVersion,
+  kind,
+  metadata: {
+    name,
+    labels,
+    ...(kind === "Namespace" || kind.endsWith("Configuration") ? {} : { namespace: "default" }),
+  },
+  ...rest,
+});
+const cluster: FakeCluster = {
+  objects: {
+    Namespace: [
+      object("v1", "Namespace", "default", {}, { "istio-injection": "enabled" }),
+      object("v1", "Namespace", "other"),
+    ],
+    Service: [
+      object("v1", "Service", "reviews", {
+        spec: { selector: { app: "reviews" }, ports: [{ name: "http", port: 9080 }] },
+      }),
+    ],
+    Pod: [
+      object("v1", "Pod", "reviews-1", { spec: { containers: [{ name: "app" }] } }, { app: "reviews", version: "v1" }),
+    ],
+    MutatingWebhookConfiguration: [
+      object(
+        "admissionregistration.k8s.io/v1",
+        "MutatingWebhookConfiguration",
+        "istio-sidecar-injector",
+        { webhooks: [] },
+        { "istio.io/rev": "default" },
+      ),
+    ],
+  },
+};
+
+test("the context's namespace of a cluster is analysed, -n chooses another one, and -A all", async () => {
+  const own = await run(["analyze"], cluster);
+  assert.match(
+    own.output,
+    /^Warning \[IST0103] \(Pod default\/reviews-1\) has no sidecar although its namespace says istio-injection=enabled: [^\n]+\n$/,
+  );
+  assert.equal(own.exitCode, 0);
+  assert.match(
+    (await run(["analyze", "-n", "other"], cluster)).output,
+    /^Info \[IST0102] \(Namespace other\) [^\n]+\n$/,
+  );
+  assert.equal((await run(["analyze", "-A"], cluster)).output.split("\n").length, 3);
+  const fine = await run(["analyze", "-S", "IST0103=Pod *.default"], cluster);
+  assert.equal(fine.errors, "✔ No validation issues found when analyzing namespace: default.\n");
+});
+
+test("files replace the cluster's objects, and are analysed together with the others", async () => {
+  const { output } = await run(
+    ["analyze", "--analyzer", "destinationrule.SubsetSelectPodAnalyzer", bookinfo[2] ?? ""],
+    cluster,
+  );
+  assert.equal(
+    output,
+    `Error [IST0173] (DestinationRule default/reviews samples/bookinfo/networking/destination-rule-reviews.yaml:16) subset "v2" selects version=v2, which no pod has, so requests to it get 503: the pods of reviews have version=v1; correct the labels, or deploy such pods
+Error [IST0173] (DestinationRule default/reviews samples/bookinfo/networking/destination-rule-reviews.yaml:19) subset "v3" selects version=v3, which no pod has, so requests to it get 503: the pods of reviews have version=v1; correct the labels, or deploy such pods
+`,
+  );
+});
+
+test("unreadable kinds are reported, and their absence causes no messages", async () => {
+  const context = new FakeContext(cluster);
+  const connect = context.connect;
+  const limited = Object.assign(context, {
+    connect: async () => {
+      const client = await connect();
+      const list: typeof client.list = async (kind, options) => {
+        if (kind.kind === "Service")
+          throw userError(
+            "forbidden",
+            'list of services: services is forbidden: User "me" cannot list resource "services"',
+          );
+        if (kind.kind === "VirtualService") throw userError("not-found", "list of virtualservices: there is none");
+        return await client.list(kind, options);
+      };
+      return { ...client, list };
+    },
+    readFile: async (path: string) => await readFile(path, "utf8"),
+  });
+  await assert.rejects(
+    createProgram(limited).parseAsync(["analyze", bookinfo[1] ?? "", bookinfo[2] ?? ""], { from: "user" }),
+    CommandEnd,
+  );
+  assert.match(
+    context.errors,
+    /^! list of services: services is forbidden: User "me" cannot list resource "services"; checks that need them are left out\n/,
+  );
+  assert.ok(!/IST0174/.test(context.output), context.output);
+  assert.match(
+    context.output,
+    /Error \[SER0107] \(VirtualService default\/bookinfo [^)]+:\d+\) the cluster has no definition of kind VirtualService \(networking\.istio\.io\), so this object cannot be applied; install the definitions first: serin install/,
+  );
+});
+
+test("invalid arguments are refused by name", async () => {
+  assert.equal(
+    await refusal(["analyze", "--use-kube=false"]),
+    "there is nothing to analyse: name files, or let the cluster be read\n  hint: serin analyze --use-kube=false FILE…, or serin analyze without that flag",
+  );
+  assert.equal(
+    await refusal(["analyze", "--use-kube=false", "nowhere.yaml"]),
+    "cannot read nowhere.yaml: there is no such file or directory",
+  );
+  assert.equal(
+    await refusal(["analyze", "--output-threshold", "bad", "x"]),
+    'a level must be one of Error, Warning, Info, got "bad"',
+  );
+  assert.equal(
+    await refusal(["analyze", "-o", "xml", "x"]),
+    'an output format must be one of log, json, yaml, got "xml"',
+  );
+  assert.equal(
+    await refusal(["analyze", "--timeout", "soon", "x"]),
+    'a time must be such as 90, 300s or 1m30s, got "soon"',
+  );
+  assert.equal(
+    await refusal(["analyze", "-S", "IST0102", "x"]),
+    'what is suppressed must be given as CODE=Kind name.namespace, got "IST0102"\n  hint: such as -S "IST0102=Namespace default"',
+  );
+  assert.equal(
+    await refusal(["analyze", "--analyzer", "injection.Analyser"]),
+    'there is no analyzer "injection.Analyser"; did you mean injection.Analyzer?\n  hint: serin analyze -L lists them',
+  );
+  assert.equal(
+    await refusal(["analyze", "--revision", "canary"], cluster),
+    'there is no revision or tag "canary" in the cluster\n  hint: there is default',
+  );
+  assert.equal(
+    await refusal(["analyze", "-n", "gone"], cluster),
+    'namespace "gone" not found\n  hint: kubectl get namespaces lists them; -A analyses all',
+  );
+});
+
+test("a mistyped flag, and a cluster that does not answer, are reported with a remedy", async () => {
+  const context = new FakeContext({});
+  await assert.rejects(createProgram(context).parseAsync(["analyze", "--outptu-threshold", "Error"], { from: "user" }));
+  assert.equal(context.errors, "error: unknown option '--outptu-threshold'\n(Did you mean --output-threshold?)\n");
+  const closed = createServer().listen(0, "127.0.0.1");
+  await once(closed, "listening");
+  const { port } = closed.address() as AddressInfo;
+  closed.close();
+  await once(closed, "close");
+  const config = { server: `https://127.0.0.1:${port}`, context: "lab", namespace: "default" };
+  const lost = Object.assign(new FakeContext({}), {
+    connect: async () => createKubeClient(config, { log: silentLogger, clock: systemClock }),
+  });
+  await assert.rejects(createProgram(lost).parseAsync(["analyze"], { from: "user" }), (error) => {
+    assert.equal(
+      describeError(error),
+      `cannot reach the API server at https://127.0.0.1:${port}\n  caused by: connect ECONNREFUSED 127.0.0.1:${port}\n  hint: check that the API server of the context "lab" runs`,
+    );
+    return true;
+  });
+  assert.equal(lost.output, "");
+});
+
+test("analyzers and messages can be listed", async () => {
+  assert.match(
+    (await run(["analyze", "-L"])).output,
+    /^\* ambient\.WaypointAnalyzer:\n {4}waypoints that labels name are there\n/,
+  );
+  assert.match(
+    (await run(["analyze", "--list-messages"])).output,
+    /^IST0101 Error {3}ReferencedResourceNotFound: What is referred to is not there\.$/m,
+  );
+});

@@ -1,0 +1,280 @@
+import type { Command } from "commander";
+import { nearestName, userError } from "../../base/index.ts";
+import type { MeshConfig } from "../../api/istio/index.ts";
+import {
+  analyze,
+  analyzers,
+  formatMessage,
+  isMessageCode,
+  levels,
+  messageTypes,
+  plainMessage,
+  reaches,
+  type Level,
+  type Message,
+  type Resource,
+  type Suppression,
+} from "../../analyze/index.ts";
+import { CommandEnd } from "../command-end.ts";
+import type { CliContext } from "../context.ts";
+import { collect, durationFlag, istioNamespaceOf, type CommonFlags } from "../flags.ts";
+import { faultText, readManifests, type ReadManifests } from "./manifest-files.ts";
+
+interface AnalyzeFlags extends CommonFlags {
+  readonly useKube: boolean;
+  readonly allNamespaces?: boolean;
+  readonly failureThreshold: Level;
+  readonly outputThreshold: Level;
+  readonly output: "log" | "json" | "yaml";
+  readonly suppress: readonly string[];
+  readonly analyzer: readonly string[];
+  readonly listAnalyzers?: boolean;
+  readonly listMessages?: boolean;
+  readonly revision: string;
+  readonly timeout: number;
+  readonly ignoreUnknown?: boolean;
+  readonly meshConfigFile?: string;
+  readonly verbose?: boolean;
+  readonly color?: boolean;
+}
+
+/** istioctl's exit code if findings reach the failure threshold. */
+const foundExitCode = 79;
+const failedExitCode = 1;
+const formats = ["log", "json", "yaml"] as const;
+const second = 1000;
+
+export function analyzeCommand(program: Command, context: CliContext): void {
+  program
+    .command("analyze [files...]")
+    .description("find problems in files, in the cluster, or in the cluster as it would be with the files")
+    .option("-k, --use-kube", "read the cluster; --use-kube=false analyses only the files", true)
+    .option("--no-use-kube", "analyse only the files")
+    .option("-A, --all-namespaces", "all namespaces")
+    .option(
+      "--failure-threshold <level>",
+      `exit with ${foundExitCode} from this level on: ${levels.join(", ")}`,
+      level,
+      "Error",
+    )
+    .option("--output-threshold <level>", `show messages from this level on: ${levels.join(", ")}`, level, "Info")
+    .option("-o, --output <format>", `one of ${formats.join(", ")}`, format, "log")
+    .option(
+      "-S, --suppress <code=resource>",
+      'leave messages out, as in "IST0102=Namespace default" or "IST0103=Pod *.test"; may be repeated',
+      collect,
+      [],
+    )
+    .option("--analyzer <name>", "run only this analyzer; may be repeated", collect, [])
+    .option("-L, --list-analyzers", "list the analyzers")
+    .option("--list-messages", "list the messages with their codes and levels")
+    .option("-r, --revision <revision>", "analyse the objects that this revision reads", "default")
+    .option("--timeout <duration>", "how long reading the cluster may take", durationFlag, 30 * second)
+    .option("--ignore-unknown", "do not fail when a document is no Kubernetes object")
+    .option("--meshConfigFile <file>", "mesh config to analyse with, instead of the cluster's")
+    .option("-R, --recursive", "no effect; directories are always read recursively")
+    .option("--remote-contexts <names...>", "no effect; only one cluster is read")
+    .option("-v, --verbose", "say which analyzers ran")
+    .option("--color", "colours, as on a terminal")
+    .option("--no-color", "no colours")
+    .addHelpText("after", helpText)
+    .action(async (files: readonly string[], flags: AnalyzeFlags) => await run(files, flags, context));
+}
+
+const helpText = `
+Examples:
+  serin analyze                                     the namespace of the kubeconfig's context
+  serin analyze -A                                  all namespaces
+  serin analyze route.yaml                          the cluster as it would be with the file
+  serin analyze --use-kube=false samples/bookinfo   files alone, without a cluster
+  serin analyze -S "IST0102=Namespace default"      without one message
+`;
+
+function level(text: string): Level {
+  const found = levels.find((known) => known.toLowerCase() === text.toLowerCase());
+  if (found === undefined)
+    throw userError("argument-invalid", `a level must be one of ${levels.join(", ")}, got "${text}"`);
+  return found;
+}
+
+function format(text: string): AnalyzeFlags["output"] {
+  const found = formats.find((known) => known === text.toLowerCase());
+  if (found === undefined)
+    throw userError("argument-invalid", `an output format must be one of ${formats.join(", ")}, got "${text}"`);
+  return found;
+}
+
+async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
+  if (flags.listAnalyzers === true)
+    return context.out(
+      analyzers
+        .map(({ name, description }) => `* ${name}:\n    ${description}\n`)
+        .toSorted()
+        .join(""),
+    );
+  if (flags.listMessages === true)
+    return context.out(
+      Object.values(messageTypes)
+        .map(({ code, level: own, name, description }) => `${code} ${own.padEnd(7)} ${name}: ${description}\n`)
+        .join(""),
+    );
+  if (!flags.useKube && paths.length === 0)
+    throw userError("argument-missing", "there is nothing to analyse: name files, or let the cluster be read", {
+      hint: "serin analyze --use-kube=false FILE…, or serin analyze without that flag",
+    });
+  checkAnalyzers(flags.analyzer);
+  const suppressions = suppressionsOf(flags.suppress, context);
+  const files = await readManifests(paths, context);
+  for (const fault of files.faults)
+    context.err(`Error(s) adding files: errors parsing content "${fault.file}": ${faultText(fault)}\n`);
+  const target = await targetOf(files, flags, context);
+  const where = flags.allNamespaces === true ? "all namespaces" : `namespace: ${target.defaultNamespace}`;
+  const messages = analyze(target.resources, { ...target, suppressions, only: flags.analyzer });
+  if (flags.verbose === true)
+    context.err(
+      `Analyzed ${target.resources.length} objects in ${where} with ${flags.analyzer.length === 0 ? analyzers.length : flags.analyzer.length} analyzers\n`,
+    );
+  const shown = messages.filter((message) => reaches(message.type.level, flags.outputThreshold));
+  await print(shown, flags, context);
+  if (shown.length === 0) reportNothing(files, where, context);
+  end(messages, files, where, flags, context);
+}
+
+function checkAnalyzers(names: readonly string[]): void {
+  const known = analyzers.map(({ name }) => name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const near = nearestName(unknown, known);
+  throw userError(
+    "argument-invalid",
+    `there is no analyzer "${unknown}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+    { hint: "serin analyze -L lists them" },
+  );
+}
+
+function suppressionsOf(texts: readonly string[], context: CliContext): readonly Suppression[] {
+  return texts.map((text) => {
+    const [code = "", resource, ...rest] = text.split("=");
+    if (resource === undefined || rest.length > 0)
+      throw userError(
+        "argument-invalid",
+        `what is suppressed must be given as CODE=Kind name.namespace, got "${text}"`,
+        { hint: 'such as -S "IST0102=Namespace default"' },
+      );
+    if (!isMessageCode(code))
+      context.err(
+        `Warning: ${code} is no message code, so nothing is suppressed by "${text}"; serin analyze --list-messages lists them\n`,
+      );
+    return { code, resource };
+  });
+}
+
+interface Target {
+  readonly resources: readonly Resource[];
+  readonly scope: "cluster" | "files";
+  readonly namespace: string | undefined;
+  readonly onlyNamespace: boolean;
+  readonly defaultNamespace: string;
+  readonly istioNamespace: string;
+  readonly unread?: ReadonlySet<string>;
+  readonly notServed?: ReadonlySet<string>;
+  readonly meshConfig?: MeshConfig | undefined;
+}
+
+/** The input of the analysis: the files, and the cluster's objects if it is read. */
+async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliContext): Promise<Target> {
+  const istioNamespace = istioNamespaceOf(flags);
+  const cluster =
+    flags.useKube || flags.meshConfigFile !== undefined
+      ? await import("../../preflight/cluster-contents/index.ts")
+      : undefined;
+  const fromFile =
+    flags.meshConfigFile === undefined
+      ? undefined
+      : await cluster?.readMeshConfig(await context.readFile(flags.meshConfigFile), flags.meshConfigFile);
+  if (!flags.useKube || cluster === undefined) {
+    const named = flags.allNamespaces === true ? undefined : flags.namespace;
+    return {
+      resources: files.resources,
+      scope: "files",
+      namespace: named,
+      onlyNamespace: named !== undefined,
+      defaultNamespace: flags.namespace ?? "default",
+      istioNamespace,
+      meshConfig: fromFile,
+    };
+  }
+  const client = await context.connect(flags);
+  const namespace = flags.namespace ?? (await context.defaultNamespace(flags));
+  const contents = await cluster.readCluster(client, { istioNamespace, revision: flags.revision }, flags.timeout);
+  cluster.checkRevision(contents, flags.revision);
+  for (const said of contents.unread.values()) context.err(`! ${said}; checks that need them are left out\n`);
+  const { objects } = contents;
+  if (
+    flags.allNamespaces !== true &&
+    !contents.unread.has("/Namespace") &&
+    !objects.some(({ kind, metadata }) => kind === "Namespace" && metadata.name === namespace) &&
+    !hasNamespace(files, namespace)
+  ) {
+    throw userError("object-missing", `namespace "${namespace}" not found`, {
+      hint: "kubectl get namespaces lists them; -A analyses all",
+    });
+  }
+  return {
+    resources: [...objects.map((object) => ({ object })), ...files.resources],
+    scope: "cluster",
+    namespace: flags.allNamespaces === true ? undefined : namespace,
+    onlyNamespace: flags.allNamespaces !== true && flags.namespace !== undefined,
+    defaultNamespace: namespace,
+    istioNamespace,
+    unread: new Set(contents.unread.keys()),
+    notServed: contents.notServed,
+    meshConfig: fromFile ?? (await cluster.meshConfigOf(contents, { istioNamespace, revision: flags.revision })),
+  };
+}
+
+function hasNamespace({ resources }: ReadManifests, name: string): boolean {
+  return resources.some(({ object: { kind, metadata } }) => kind === "Namespace" && metadata.name === name);
+}
+
+async function print(messages: readonly Message[], flags: AnalyzeFlags, context: CliContext): Promise<void> {
+  if (flags.output === "json") return context.out(`${JSON.stringify(messages.map(plainMessage), undefined, "\t")}\n`);
+  if (flags.output === "yaml")
+    return context.out((await import("yaml")).stringify(messages.map(plainMessage), { lineWidth: 0 }));
+  const colour = flags.color ?? context.colour;
+  for (const message of messages) context.out(`${formatMessage(message, { colour })}\n`);
+}
+
+function reportNothing({ files, faults }: ReadManifests, where: string, context: CliContext): void {
+  const broken = new Set(faults.map(({ file }) => file)).size;
+  if (broken > 0)
+    context.err(
+      `No validation issues found when analyzing ${where} (but ${broken} ${broken === 1 ? "file" : "files"} could not be parsed).\n`,
+    );
+  else if (files.length > 1)
+    context.err(`✔ No validation issues found when analyzing:\n${files.map((file) => `  - ${file}\n`).join("")}`);
+  else context.err(`✔ No validation issues found when analyzing ${files[0] ?? where}.\n`);
+}
+
+/**
+ * All messages count for the exit code, even hidden ones. For JSON and YAML the code is 0, because the reader decides.
+ */
+function end(
+  messages: readonly Message[],
+  { faults }: ReadManifests,
+  where: string,
+  flags: AnalyzeFlags,
+  context: CliContext,
+): void {
+  if (flags.output !== "log") return;
+  if (messages.some(({ type }) => reaches(type.level, flags.failureThreshold))) {
+    context.err(
+      `Error: Analyzers found issues when analyzing ${where}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`,
+    );
+    throw new CommandEnd("problem-found", foundExitCode);
+  }
+  if (faults.length > 0 && flags.ignoreUnknown !== true) {
+    context.err("Error: Some files couldn't be parsed.\n");
+    throw new CommandEnd("problem-found", failedExitCode);
+  }
+}

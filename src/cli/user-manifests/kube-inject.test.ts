@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import { describeError } from "../../base/index.ts";
+import type { KubernetesObject } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import { createProgram } from "../program.ts";
+import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
+
+const manifest = `apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: web, ports: [{containerPort: 9080}]}]}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: tidy, namespace: shop}
+spec: {jobTemplate: {spec: {template: {metadata: {labels: {sidecar.istio.io/inject: "false"}}, spec: {containers: [{name: tidy, image: tidy}]}}}}}
+`;
+const files = {
+  "web.yaml": manifest,
+  config: "policy: enabled\n",
+  mesh: "{}\n",
+  values: JSON.stringify({ global: { hub: "docker.io/istio", tag: "1.31.1" } }),
+  "bad.yaml": "kind: Pod\nmetadata:\n  name: a\n spec: 1\n",
+};
+
+async function serin(line: string, cluster: FakeCluster): Promise<FakeContext> {
+  const context = new FakeContext(cluster);
+  await createProgram(context).parseAsync(["kube-inject", ...line.split(" ")]);
+  return context;
+}
+
+test("workloads get the sidecar in their templates, and other objects stay unchanged", async () => {
+  const { output, errors } = await serin(
+    "-f web.yaml --injectConfigFile config --meshConfigFile mesh --valuesFile values",
+    { files },
+  );
+  const [service, deployment, cron] = parseAllDocuments(output).map(
+    (document) => document.toJS() as { readonly kind: string; readonly spec: Record<string, unknown> },
+  );
+  assert.deepEqual(service?.spec, { ports: [{ port: 80 }] });
+  const template = deployment?.spec["template"] as Pod;
+  const containers = [...(template.spec?.containers ?? []), ...(template.spec?.initContainers ?? [])];
+  assert.deepEqual(
+    containers
+      .filter(({ image }) => image === "docker.io/istio/proxyv2:1.31.1")
+      .map(({ name }) => name)
+      .toSorted(),
+    ["istio-init", "istio-proxy"],
+  );
+  assert.doesNotMatch(JSON.stringify(cron), /proxyv2/);
+  assert.equal(errors, '! CronJob tidy is left as it is: sidecar.istio.io/inject is "false"\n');
+});
+
+test("a file that is not YAML, a missing file name, and an unknown revision are refused", async () => {
+  const refused = async (line: string): Promise<string> =>
+    await serin(line, {
+      files,
+      objects: { ConfigMap: [{ metadata: { name: "istio-sidecar-injector-canary", namespace: "istio-system" } }] },
+    }).then(() => assert.fail("it was not refused"), describeError);
+  assert.match(await refused("-f bad.yaml"), /^bad\.yaml:4:1: All mapping items must start at the same column/);
+  assert.match(await refused("--revision canry"), /^filename not specified/);
+  assert.equal(
+    await refused("-f web.yaml -r canry"),
+    'there is no ConfigMap istio-sidecar-injector-canry in namespace istio-system; did you mean the revision "canary"?\n  hint: revisions: canary; one is named by --revision',
+  );
+});
+
+test("an empty revision means the default one", async () => {
+  const { output } = await serin("-f web.yaml --revision=", {
+    files,
+    objects: {
+      ConfigMap: [
+        {
+          kind: "ConfigMap",
+          metadata: { name: "istio-sidecar-injector", namespace: "istio-system" },
+          data: { config: files.config, values: files.values },
+        } as KubernetesObject,
+      ],
+    },
+  });
+  assert.match(output, /name: istio-proxy/);
+});

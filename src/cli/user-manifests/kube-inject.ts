@@ -1,0 +1,177 @@
+import type { Command } from "commander";
+import { messageOf, userError } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { namespaceKind, type Pod } from "../../api/kubernetes/index.ts";
+import { injectPod, type InjectionContext } from "../../inject/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import type { CliContext } from "../context.ts";
+import { istioNamespaceOf, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
+import { readYaml } from "../installation/install-input.ts";
+import { injectionContext, readInjectionTexts, type InjectionTexts } from "./injection-source.ts";
+
+interface InjectFlags extends CommonFlags {
+  readonly filename?: string;
+  readonly output?: string;
+  readonly revision?: string;
+  readonly injectConfigFile?: string;
+  readonly meshConfigFile?: string;
+  readonly valuesFile?: string;
+}
+
+export function kubeInjectCommand(program: Command, context: CliContext): void {
+  revisionFlag(program.command("kube-inject"))
+    .description("add the sidecar to the pods and workloads of a file; everything else in it stays as it is")
+    .option("-f, --filename <file>", "YAML; - is standard input")
+    .option("-o, --output <file>", "the output file (default: standard output)")
+    .option("--injectConfigFile <file>", "the key config of ConfigMap istio-sidecar-injector, instead of the cluster's")
+    .option("--meshConfigFile <file>", "the mesh config, instead of the cluster's")
+    .option("--valuesFile <file>", "the key values of ConfigMap istio-sidecar-injector, instead of the cluster's")
+    .action(async (flags: InjectFlags) => await kubeInject(flags, context));
+}
+
+/** The path of the pod template in each kind of workload. */
+const templatePaths: Readonly<Record<string, readonly string[]>> = {
+  Pod: [],
+  Deployment: ["spec", "template"],
+  DaemonSet: ["spec", "template"],
+  StatefulSet: ["spec", "template"],
+  ReplicaSet: ["spec", "template"],
+  ReplicationController: ["spec", "template"],
+  Job: ["spec", "template"],
+  CronJob: ["spec", "jobTemplate", "spec", "template"],
+};
+
+async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void> {
+  if (flags.filename === undefined)
+    throw userError("argument-missing", "filename not specified (see --filename or -f)", {
+      hint: `${context.programName} kube-inject -f <file> | kubectl apply -f -`,
+    });
+  const { stringify } = await import("yaml");
+  const objects = await readYaml(flags.filename, context);
+  const { injection, client } = await injectionOf(flags, context);
+  const labels = new NamespaceLabels(client);
+  const results: string[] = [];
+  for (const object of objects)
+    results.push(
+      stringify(
+        await injectObject(object, await namespaceOfObject(object, flags, context), labels, injection, context),
+      ),
+    );
+  const text = results.join("---\n");
+  if (flags.output === undefined) context.out(text);
+  else await (await import("../user-file.ts")).writeUserFile(flags.output, text);
+}
+
+async function injectionOf(
+  flags: InjectFlags,
+  context: CliContext,
+): Promise<{ readonly injection: InjectionContext; readonly client: KubeClient | undefined }> {
+  // Scripts write `--revision=` for the default revision.
+  const revision = flags.revision === undefined || flags.revision === "" ? "default" : flags.revision;
+  const namespace = istioNamespaceOf(flags);
+  const read = async (file: string | undefined): Promise<string | undefined> =>
+    file === undefined ? undefined : await context.readFile(file);
+  const own: InjectionTexts = {
+    config: await read(flags.injectConfigFile),
+    values: await read(flags.valuesFile),
+    mesh: await read(flags.meshConfigFile),
+  };
+  // With all three files no cluster is asked, because there may be none.
+  const client =
+    own.config !== undefined && own.values !== undefined && own.mesh !== undefined
+      ? undefined
+      : await context.connect(flags);
+  const found = client === undefined ? own : await readInjectionTexts(client, revision, namespace);
+  const texts = {
+    config: own.config ?? found.config,
+    values: own.values ?? found.values,
+    mesh: own.mesh ?? found.mesh,
+  };
+  return { injection: await injectionContext(texts, revision, namespace, client, context), client };
+}
+
+async function namespaceOfObject(
+  { metadata }: UntypedObject,
+  flags: InjectFlags,
+  context: CliContext,
+): Promise<string> {
+  return metadata?.namespace ?? (await namespaceOf(flags, context).catch(() => "default"));
+}
+
+/** The labels of namespaces. Each is read once. A missing namespace has none. */
+class NamespaceLabels {
+  readonly #client: KubeClient | undefined;
+  readonly #known = new Map<string, Promise<Readonly<Record<string, string>>>>();
+
+  constructor(client: KubeClient | undefined) {
+    this.#client = client;
+  }
+
+  async of(name: string): Promise<Readonly<Record<string, string>>> {
+    const known =
+      this.#known.get(name) ?? this.#client?.get(namespaceKind, name).then((found) => found?.metadata.labels ?? {});
+    if (known === undefined) return {};
+    this.#known.set(name, known);
+    return await known;
+  }
+}
+
+async function injectObject(
+  object: UntypedObject,
+  namespace: string,
+  labels: NamespaceLabels,
+  injection: InjectionContext,
+  context: CliContext,
+): Promise<UntypedObject> {
+  if (object.kind === "List") {
+    const items = Reflect.get(object, "items") as readonly UntypedObject[] | undefined;
+    return {
+      ...object,
+      items: await Promise.all(
+        (items ?? []).map(
+          async (item) => await injectObject(item, item.metadata.namespace ?? namespace, labels, injection, context),
+        ),
+      ),
+    };
+  }
+  const path = templatePaths[object.kind ?? ""];
+  if (path === undefined) return object;
+  const copy = structuredClone(object);
+  const parent = path
+    .slice(0, -1)
+    .reduce<unknown>(
+      (value, field) => (typeof value === "object" && value !== null ? Reflect.get(value, field) : undefined),
+      copy,
+    );
+  const last = path.at(-1);
+  const pod = (
+    last === undefined ? copy : typeof parent === "object" && parent !== null ? Reflect.get(parent, last) : undefined
+  ) as Pod | undefined;
+  if (pod?.spec === undefined) return object;
+  const name = `${object.kind ?? ""} ${object.metadata.name ?? object.metadata.generateName ?? ""}`;
+  const injected = injectTemplate(pod, name, namespace, await labels.of(namespace), injection, context);
+  if (last === undefined) return injected as UntypedObject;
+  Reflect.set(parent as object, last, injected);
+  return copy;
+}
+
+function injectTemplate(
+  pod: Pod,
+  name: string,
+  namespace: string,
+  namespaceLabels: Readonly<Record<string, string>>,
+  injection: InjectionContext,
+  context: CliContext,
+): Pod {
+  try {
+    const outcome = injectPod({ pod: { ...pod, metadata: pod.metadata ?? {} }, namespace, namespaceLabels }, injection);
+    if (outcome.kind === "injected") {
+      for (const warning of outcome.warnings) context.err(`! ${name}: ${warning}\n`);
+      return outcome.pod;
+    }
+    context.err(`! ${name} is left as it is: ${outcome.reason}\n`);
+    return pod;
+  } catch (cause) {
+    throw userError("injection-refused", `${name} cannot be injected: ${messageOf(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,54 @@
+import { readdir, stat } from "node:fs/promises";
+import { extname, join } from "node:path";
+import { userError } from "../../base/index.ts";
+import { readManifest, type Manifest, type ManifestFault } from "../../analyze/index.ts";
+import type { CliContext } from "../context.ts";
+import { reasonOf } from "../user-file.ts";
+
+const extensions = [".json", ".yaml", ".yml"];
+
+export interface ReadManifests extends Manifest {
+  /** The files as named on the command line, or below a named directory. `-` is standard input. */
+  readonly files: readonly string[];
+}
+
+/**
+ * The objects of files, and of directories with everything below them. Files that are neither YAML nor JSON by name are
+ * skipped and reported. A missing path is a user error.
+ */
+export async function readManifests(paths: readonly string[], context: CliContext): Promise<ReadManifests> {
+  const files = (await Promise.all(paths.map(async (path) => await filesOf(path, context)))).flat();
+  const manifests = await Promise.all(
+    files.map(async (file) => await readManifest(file, await context.readFile(file))),
+  );
+  return {
+    files,
+    resources: manifests.flatMap(({ resources }) => resources),
+    faults: manifests.flatMap(({ faults }) => faults),
+  };
+}
+
+async function filesOf(path: string, context: CliContext): Promise<readonly string[]> {
+  if (path === "-") {
+    if (context.interactive) context.err("Reading from stdin:\n");
+    return [path];
+  }
+  const found = await stat(path).catch((error: unknown) => {
+    throw userError("file-unreadable", `cannot read ${path}: ${reasonOf(error)}`);
+  });
+  if (!found.isDirectory()) return accepted(path, context) ? [path] : [];
+  const below = await readdir(path, { recursive: true, withFileTypes: true });
+  const files = below.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+  return files.toSorted().filter((file) => accepted(file, context));
+}
+
+function accepted(file: string, context: CliContext): boolean {
+  if (extensions.includes(extname(file))) return true;
+  context.err(`Skipping file ${file}, recognized file extensions are: [${extensions.join(" ")}]\n`);
+  return false;
+}
+
+/** `file.yaml:3:7: what is wrong`. */
+export function faultText({ file, position, message }: ManifestFault): string {
+  return `${[file, ...(position === undefined ? [] : [position.line, position.column])].join(":")}: ${message}`;
+}

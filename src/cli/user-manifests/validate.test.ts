@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { describeError } from "../../base/index.ts";
+import { CommandEnd } from "../command-end.ts";
+import { createProgram } from "../program.ts";
+import { FakeContext } from "../testing/fake-context.ts";
+
+async function validate(
+  words: readonly string[],
+  files: Readonly<Record<string, string>>,
+): Promise<{ readonly out: string; readonly err: string; readonly exitCode: number }> {
+  const directory = mkdtempSync(join(tmpdir(), "validate-"));
+  const context = Object.assign(new FakeContext({ files }), {
+    readFile: async (path: string) => (path === "-" ? (files["-"] ?? "") : await readFile(path, "utf8")),
+  });
+  let exitCode = 0;
+  try {
+    mkdirSync(join(directory, "below"));
+    for (const [name, text] of Object.entries(files)) if (name !== "-") writeFileSync(join(directory, name), text);
+    await createProgram(context).parseAsync(["validate", ...words.map((word) => word.replaceAll("DIR", directory))], {
+      from: "user",
+    });
+  } catch (error) {
+    if (!(error instanceof CommandEnd)) throw error;
+    exitCode = error.exitCode;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+  return {
+    out: context.output.replaceAll(directory, "DIR"),
+    err: context.errors.replaceAll(directory, "DIR"),
+    exitCode,
+  };
+}
+
+const good =
+  "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: reviews\nspec:\n  hosts: [reviews]\n  http:\n  - route:\n    - destination: {host: reviews}\n";
+
+test("valid files are reported as valid, including those in subdirectories", async () => {
+  const found = await validate(["-f", "DIR"], {
+    "a.yaml": good,
+    "below/b.json": JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x" } }),
+    "notes.md": "no",
+  });
+  assert.deepEqual(found, {
+    out: '"DIR/a.yaml" is valid\n"DIR/below/b.json" is valid\n',
+    err: "Skipping file DIR/notes.md, recognized file extensions are: [.json .yaml .yml]\n",
+    exitCode: 0,
+  });
+  assert.equal((await validate(["-f", "-"], { "-": good })).out, "validation succeed\n");
+});
+
+test("every error has its file, line and column, for YAML and for fields", async () => {
+  const found = await validate(["-f", "DIR/a.yaml,DIR/b.yaml"], {
+    "a.yaml": good.replace("hosts: [reviews]", "hots: [reviews]").replace("v1\n", "v2\n"),
+    "b.yaml": "apiVersion: v1\nkind: Service\n metadata:\n   name: x\n",
+  });
+  assert.equal(found.exitCode, 1);
+  assert.equal(found.out, "");
+  assert.equal(
+    found.err,
+    `Error: DIR/a.yaml:1:1: VirtualService reviews: apiVersion must be networking.istio.io/v1 or networking.istio.io/v1beta1 or networking.istio.io/v1alpha3 for a VirtualService, got "networking.istio.io/v2"
+Error: DIR/a.yaml:6:3: VirtualService reviews: spec.hots is not a field that is known here; did you mean hosts?
+Error: DIR/b.yaml:2:7: Nested mappings are not allowed in compact mappings
+Error: 3 errors in 2 of 2 files
+`,
+  );
+});
+
+test("an unknown kind of Istio's groups, and a kind in another group, are named", async () => {
+  const found = await validate(["-f", "DIR"], {
+    "a.yaml": good.replace("VirtualService", "VirtualServices"),
+    "b.yaml": good.replace("networking.istio.io", "network.istio.io"),
+    "c.yaml": `${good}specs: {}\n`,
+  });
+  assert.deepEqual(found.err.split("\n").slice(0, 3), [
+    'Error: DIR/a.yaml:2:1: VirtualServices reviews: kind is no kind of networking.istio.io, got "VirtualServices"; did you mean VirtualService?',
+    'Error: DIR/b.yaml:1:1: VirtualService reviews: apiVersion must be of group networking.istio.io for a VirtualService, got "network.istio.io"',
+    "Error: DIR/c.yaml:10:1: VirtualService reviews: specs is not a field of an object; did you mean spec?",
+  ]);
+});
+
+test("oddities are warnings, and validation succeeds", async () => {
+  const found = await validate(["DIR/a.yaml"], {
+    "a.yaml": `apiVersion: v1\nkind: Service\nmetadata:\n  name: x\nspec:\n  ports:\n  - port: 80\n  - port: 81\n    name: web\n---\n${good}  - route:\n    - destination: {host: other}\n`,
+  });
+  assert.deepEqual(found, {
+    out: '"DIR/a.yaml" is valid, with 3 warnings\n',
+    err: `Warning: DIR/a.yaml:7:5: Service x: spec.ports[0] has no name, so proxies guess its protocol; name it <protocol>-<name>
+Warning: DIR/a.yaml:8:5: Service x: spec.ports[1] is named "web", which tells no protocol, so proxies guess it; name it <protocol>-<name>, such as http-web
+Warning: DIR/a.yaml:20:5: VirtualService reviews: spec.http[1] is never used: http[0] has no match and takes all
+`,
+    exitCode: 0,
+  });
+});
+
+test("an IstioOperator is validated as install reads it", async () => {
+  const found = await validate(["-f", "DIR/a.yaml"], {
+    "a.yaml": "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata:\n  name: x\nspec:\n  profile: 3\n",
+  });
+  assert.match(found.err, /^Error: DIR\/a\.yaml:6:3: IstioOperator x: spec\.profile must be a string, got 3\n/);
+});
+
+test("without files the error says what to name", async () => {
+  await assert.rejects(validate([], {}), (error) => {
+    assert.equal(
+      describeError(error),
+      "there is nothing to validate: name files by --filename\n  hint: serin validate -f FILE, -f DIRECTORY, or -f - for standard input",
+    );
+    return true;
+  });
+});
