@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { Duplex } from "node:stream";
-import { acceptRemoteStreams } from "../../../src/cluster/node/remote-streams.ts";
+import { acceptRemoteStreams } from "../../../src/cluster/node/kubelet-api/remote-streams.ts";
 import { expect, type FuzzTarget } from "../target.ts";
 
 const maxHeldBytes = 4 << 20;

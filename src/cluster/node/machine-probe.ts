@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../base/index.ts";
 import { NetworkNamespace, RouteNetlink } from "../../net/index.ts";
-import { buildContainerRoot } from "./container-root.ts";
+import { buildContainerRoot } from "./containers/container-root.ts";
 import { closeDescriptor } from "./libc.ts";
-import { ServiceRules } from "./service-rules.ts";
+import { ServiceRules } from "./network/service-rules.ts";
 
 export interface MachineFinding {
   readonly subject: string;

@@ -28,19 +28,19 @@ import {
 import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
 import type { LoadBalancerPort } from "./node-report.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
-import { isAlive, signalProcess, type ProcessIdentity } from "./container-process.ts";
+import { isAlive, signalProcess, type ProcessIdentity } from "./containers/container-process.ts";
 import { isMirrorPod, MirrorPods } from "./mirror-pods.ts";
-import { NetworkAttachment } from "./network-attachment.ts";
-import { NetworkPolicies } from "./network-policies.ts";
-import type { LocalPod } from "./network-policy-plan.ts";
+import { NetworkAttachment } from "./network/network-attachment.ts";
+import { NetworkPolicies } from "./network/network-policies.ts";
+import type { LocalPod } from "./network/network-policy-plan.ts";
 import { NodeRegistration } from "./node-registration.ts";
-import type { PodDirectories } from "./pod-host.ts";
-import { PodAddresses } from "./pod-network.ts";
-import { readPodRecords, type PodRecord } from "./pod-record.ts";
-import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
-import { ServiceProxy } from "./service-proxy.ts";
-import { PodWorker, type NodeServices } from "./pod-worker.ts";
-import { VolumeJanitor } from "./volume-janitor.ts";
+import type { PodDirectories } from "./pods/pod-host.ts";
+import { PodAddresses } from "./network/pod-network.ts";
+import { readPodRecords, type PodRecord } from "./pods/pod-record.ts";
+import { PodVolumes, type VolumeSources } from "./volumes/pod-volumes.ts";
+import { ServiceProxy } from "./network/service-proxy.ts";
+import { PodWorker, type NodeServices } from "./pods/pod-worker.ts";
+import { VolumeJanitor } from "./volumes/volume-janitor.ts";
 
 export interface NodeAgentOptions {
   readonly node: ClusterNode;

@@ -1,0 +1,229 @@
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { Socket } from "node:net";
+import { dirname } from "node:path";
+import type { Duplex } from "node:stream";
+import { onAbort, type Clock } from "../../../base/index.ts";
+
+/** At this size a file is renamed to `.1`, replacing the former one. So a container keeps at most twice this size. */
+const rotateBytes = 10 * 1024 * 1024;
+/** A longer line is written in parts, as container runtimes do. */
+const partBytes = 16 * 1024;
+const newline = 0x0a;
+
+/** Writes to a descriptor. Returns how many bytes it took, or throws. */
+type WriteFile = (descriptor: number, bytes: Buffer) => number;
+
+export interface LogReadOptions {
+  readonly follow: boolean;
+  readonly timestamps: boolean;
+  readonly tailLines: number | undefined;
+  readonly sinceMs: number | undefined;
+  readonly limitBytes: number | undefined;
+}
+
+/**
+ * The log of one run of a container, in a rotating file with lines in the CRI format (`time stdout F text`). Output and
+ * error share one pipe to keep their order, so both are tagged `stdout`.
+ */
+export class ContainerLog {
+  readonly path: string;
+  readonly #clock: Clock;
+  readonly #writeFile: WriteFile;
+  #descriptor: number;
+  #size: number;
+  /** A full disk has taken only the beginning of the last line. */
+  #isTorn = false;
+  #rest: Buffer = Buffer.alloc(0);
+  #ended = false;
+  #source: Duplex | undefined;
+  readonly #followers = new Set<(lines: readonly LogLine[] | undefined) => void>();
+  readonly #listeners = new Set<(chunk: Buffer) => void>();
+
+  constructor(path: string, clock: Clock, writeFile: WriteFile = writeSync) {
+    mkdirSync(dirname(path), { recursive: true });
+    this.path = path;
+    this.#clock = clock;
+    this.#writeFile = writeFile;
+    this.#descriptor = openSync(path, "a", 0o640);
+    this.#size = fstatSync(this.#descriptor).size;
+  }
+
+  /** Reads the container's output pipe or terminal. Resolves at its end. */
+  async consume(output: number | Duplex): Promise<void> {
+    const source = typeof output === "number" ? new Socket({ fd: output, readable: true, writable: false }) : output;
+    this.#source = source;
+    source.on("data", (chunk: Buffer) => this.append(chunk));
+    await new Promise<void>((resolve) => {
+      source.once("error", () => resolve());
+      source.once("close", () => resolve());
+      source.once("end", () => source.destroy());
+    });
+    this.end();
+  }
+
+  append(chunk: Buffer): void {
+    for (const listener of this.#listeners) listener(chunk);
+    const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    const time = new Date(this.#clock.nowMs()).toISOString().replace("Z", "000000Z");
+    const lines: LogLine[] = [];
+    let from = 0;
+    for (let at = data.indexOf(newline); at !== -1; at = data.indexOf(newline, from)) {
+      lines.push({ time, text: data.toString("utf8", from, at), partial: false });
+      from = at + 1;
+    }
+    while (data.length - from >= partBytes) {
+      lines.push({ time, text: data.toString("utf8", from, from + partBytes), partial: true });
+      from += partBytes;
+    }
+    this.#rest = Buffer.from(data.subarray(from));
+    if (lines.length > 0) this.#write(lines);
+  }
+
+  /** Writes the incomplete last line and ends the followers. */
+  end(): void {
+    if (this.#ended) return;
+    if (this.#rest.length > 0) this.append(Buffer.from("\n"));
+    this.#ended = true;
+    this.#source?.destroy();
+    closeSync(this.#descriptor);
+    for (const follower of this.#followers) follower(undefined);
+    this.#followers.clear();
+    this.#listeners.clear();
+  }
+
+  /** Passes all further raw output to a listener, for attach. */
+  listen(listener: (chunk: Buffer) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /**
+   * Passes on the text in pieces. Resolves at the end of the file. With `follow`, when the container ends or `signal`
+   * is aborted.
+   */
+  async read(
+    options: LogReadOptions,
+    write: (text: string) => Promise<void> | void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const queue: (readonly LogLine[] | undefined)[] = [];
+    let wake = (): void => undefined;
+    const follower = (lines: readonly LogLine[] | undefined): void => {
+      queue.push(lines);
+      wake();
+    };
+    const following = options.follow && !this.#ended;
+    if (following) this.#followers.add(follower);
+    const renderer = new LogRenderer(options);
+    try {
+      await write(renderer.render(readLogFile(this.path, options)));
+      if (!following) return;
+      while (!signal.aborted && !renderer.full) {
+        if (queue.length === 0) {
+          const { promise, resolve } = Promise.withResolvers<void>();
+          wake = resolve;
+          using _abort = onAbort(signal, resolve);
+          await promise;
+          continue;
+        }
+        const lines = queue.shift();
+        if (lines === undefined) return;
+        await write(renderer.render(lines));
+      }
+    } finally {
+      this.#followers.delete(follower);
+    }
+  }
+
+  #write(lines: readonly LogLine[]): void {
+    if (this.#ended) return;
+    const text = lines.map((line) => `${line.time} stdout ${line.partial ? "P" : "F"} ${line.text}\n`).join("");
+    const bytes = Buffer.from(this.#isTorn ? `\n${text}` : text);
+    if (this.#size > rotateBytes) this.#rotate();
+    try {
+      const written = this.#writeFile(this.#descriptor, bytes);
+      this.#size += written;
+      // The next line must not continue this one.
+      if (written > 0) this.#isTorn = written < bytes.length;
+    } catch {
+      // A full disk must not stop the container. The lines are lost, but the followers still get them.
+    }
+    for (const follower of this.#followers) follower(lines);
+  }
+
+  /** A full disk may refuse the rename or have no room for another file. The log then continues in this one. */
+  #rotate(): void {
+    const former = `${this.path}.1`;
+    try {
+      renameSync(this.path, former);
+    } catch {
+      return;
+    }
+    try {
+      const descriptor = openSync(this.path, "a", 0o640);
+      closeSync(this.#descriptor);
+      this.#descriptor = descriptor;
+      this.#size = 0;
+    } catch {
+      renameSync(former, this.path);
+    }
+  }
+}
+
+interface LogLine {
+  readonly time: string;
+  readonly text: string;
+  readonly partial: boolean;
+}
+
+/** The log of an earlier run, or of a container whose process is gone. */
+export function readLogText(path: string, options: LogReadOptions): string {
+  return new LogRenderer(options).render(readLogFile(path, options));
+}
+
+function readLogFile(path: string, options: LogReadOptions): LogLine[] {
+  let lines: LogLine[] = [];
+  for (const name of [`${path}.1`, path]) {
+    if (!existsSync(name)) continue;
+    for (const line of readFileSync(name, "utf8").split("\n")) {
+      const match = /^(\S+) \S+ ([FP]) (.*)$/s.exec(line);
+      if (match !== null) lines.push({ time: match[1] ?? "", text: match[3] ?? "", partial: match[2] === "P" });
+    }
+  }
+  const { sinceMs, tailLines } = options;
+  if (sinceMs !== undefined) lines = lines.filter((line) => Date.parse(line.time) >= sinceMs);
+  if (tailLines !== undefined) lines = tailLines === 0 ? [] : lines.slice(-tailLines);
+  return lines;
+}
+
+class LogRenderer {
+  readonly #timestamps: boolean;
+  #left: number;
+
+  constructor(options: LogReadOptions) {
+    this.#timestamps = options.timestamps;
+    this.#left = options.limitBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  get full(): boolean {
+    return this.#left <= 0;
+  }
+
+  render(lines: readonly LogLine[]): string {
+    const text = lines
+      .map((line) => `${this.#timestamps ? `${line.time} ` : ""}${line.text}${line.partial ? "" : "\n"}`)
+      .join("");
+    const bytes = Buffer.byteLength(text);
+    if (bytes <= this.#left) {
+      this.#left -= bytes;
+      return text;
+    }
+    const cut = Buffer.from(text).subarray(0, this.#left).toString("utf8");
+    this.#left = 0;
+    return cut;
+  }
+}

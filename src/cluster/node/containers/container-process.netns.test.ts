@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { systemClock } from "../../../base/index.ts";
+import { ContainerLog, readLogText } from "./container-log.ts";
+import {
+  adoptContainer,
+  isAlive,
+  programPidOf,
+  spawnContainer,
+  startTicksOf,
+  type SpawnedContainer,
+} from "./container-process.ts";
+import { buildContainerRoot } from "./container-root.ts";
+import { requireOwnNetwork } from "../../../net/testing/index.ts";
+
+requireOwnNetwork();
+
+const everything = {
+  follow: false,
+  timestamps: false,
+  tailLines: undefined,
+  sinceMs: undefined,
+  limitBytes: undefined,
+};
+
+function start(script: string): { directory: string; spawned: SpawnedContainer } {
+  const directory = mkdtempSync(join(tmpdir(), "serin-container-"));
+  const mount = buildContainerRoot({
+    workDirectory: mkdtempSync(join(tmpdir(), "serin-root-")),
+    mounts: [],
+    scripts: {},
+    etcFiles: {},
+    hostProc: false,
+    readOnlyRoot: false,
+    sizeMb: 16,
+  });
+  const rights = { privileged: false, capabilities: ["kill"], user: 0, group: 0 };
+  const command = {
+    argv: ["/bin/sh", "-c", script],
+    environment: { PATH: "/usr/bin:/bin", GREETING: "hello" },
+    workingDirectory: "/tmp/deep/er",
+    rights,
+  };
+  return {
+    directory,
+    spawned: spawnContainer({
+      namespaces: { mount },
+      hostPid: false,
+      directory,
+      stdin: false,
+      terminal: undefined,
+      command,
+    }),
+  };
+}
+
+async function logOf({ directory, spawned }: ReturnType<typeof start>): Promise<{ path: string; done: Promise<void> }> {
+  const path = join(directory, "0.log");
+  return await Promise.resolve({ path, done: new ContainerLog(path, systemClock).consume(spawned.output) });
+}
+
+test("a container's output, working directory, environment and exit code arrive", async () => {
+  const started = start("echo $GREETING; pwd; echo oops >&2; exit 7");
+  const log = await logOf(started);
+  assert.deepEqual(await started.spawned.process.exited, { exitCode: 7, lost: false });
+  await log.done;
+  assert.equal(readLogText(log.path, everything), "hello\n/tmp/deep/er\noops\n");
+  assert.match(readFileSync(log.path, "utf8"), /^\d{4}-\d\d-\d\dT\S+Z stdout F hello\n/);
+  assert.equal(readLogText(log.path, { ...everything, tailLines: 1 }), "oops\n");
+});
+
+test("a signal reaches the program, and its end also ends every process that it started", async () => {
+  const started = start('trap "echo bye; exit 3" TERM; sleep 987 & echo $!; while :; do sleep 0.05; done');
+  const log = await logOf(started);
+  while (readLogText(log.path, everything) === "") await systemClock.sleep(5);
+  const program = programPidOf(started.spawned.process.identity.pid) ?? 0;
+  assert.notEqual(startTicksOf(program), undefined);
+  started.spawned.process.signal("SIGTERM");
+  assert.deepEqual(await started.spawned.process.exited, { exitCode: 3, lost: false });
+  // The log ends only when the last process with the pipe has ended, including the sleep of 987 seconds.
+  await log.done;
+  assert.match(readLogText(log.path, everything), /^\d+\nbye\n$/);
+});
+
+test("a container that another process started can be adopted, with its exit code", async () => {
+  const started = start("echo one; read line < /tmp/never || sleep 0.4; echo two; exit 5");
+  const adopted = adoptContainer(started.spawned.process.identity, started.directory, systemClock);
+  assert.notEqual(adopted.output, undefined);
+  assert.deepEqual(await adopted.process.exited, { exitCode: 5, lost: false });
+  assert.equal(isAlive(started.spawned.process.identity), false);
+  const late = adoptContainer(started.spawned.process.identity, started.directory, systemClock);
+  assert.equal(late.output, undefined);
+  assert.deepEqual(await late.process.exited, { exitCode: 5, lost: false });
+});
+
+test("a killed container counts as 137", async () => {
+  const { spawned } = start("sleep 987");
+  spawned.process.kill();
+  assert.deepEqual(await spawned.process.exited, { exitCode: 137, lost: false });
+});

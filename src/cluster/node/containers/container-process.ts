@@ -1,0 +1,308 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { chownSync, closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { transientError, type Clock } from "../../../base/index.ts";
+import { closeDescriptor, makeFifo, openDescriptor, openFlags, setPipeSize } from "../libc.ts";
+import { inNewNamespaces, withNamespaces, type NamespaceDescriptors } from "../namespaces.ts";
+
+export interface ContainerCommand {
+  readonly argv: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
+  readonly rights: ContainerRights;
+}
+
+export interface ContainerRights {
+  readonly privileged: boolean;
+  /** The names of capabilities in lower case without `CAP_`. */
+  readonly capabilities: readonly string[];
+  readonly user: number;
+  readonly group: number;
+}
+
+/** Identifies a container after its node process was restarted. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of /proc/<pid>/stat. It distinguishes a process from a later one with the same number. */
+  readonly startTicks: string;
+}
+
+export interface ExitStatus {
+  /** The exit code as in a shell: 128 + n if signal n ended the process. */
+  readonly exitCode: number;
+  /** The process vanished unobserved and left no exit code. */
+  readonly lost: boolean;
+}
+
+/**
+ * A container: a small shell is the first process of a PID namespace (it mounts /proc, reaps, and records the exit
+ * code), and the program runs below it. When the shell ends, everything in the namespace ends. The container outlives
+ * the node process.
+ */
+export interface ContainerProcess {
+  readonly identity: ProcessIdentity;
+  readonly exited: Promise<ExitStatus>;
+  readonly running: boolean;
+  /** Sends the signal to the program itself, not to its children. */
+  signal(name: NodeJS.Signals): void;
+  kill(): void;
+}
+
+/** The names of a container's files, in a directory that exists as long as the lab. */
+const fifoName = "output";
+const exitName = "exit-code";
+const stdinName = "input";
+
+const outputPipeBytes = 256 * 1024;
+const adoptedPollMs = 150;
+
+const shell = "/bin/sh";
+/** Runs with all rights of the lab. It mounts, and then drops the rights that the container does not have. */
+const mountScript = `umask 022
+if [ "$1" = own-proc ]; then mount -t proc -o "$2,nosuid,nodev,noexec" proc /proc || exit 126; fi
+mkdir -p "$3" 2>/dev/null; cd "$3" || exit 126
+shift 3
+exec "$@"`;
+/** The script of the container's first process. It reaps processes, and records the program's exit code. */
+const waitScript = `"$@" 3>&-
+code=$?
+echo "$code" >&3
+exit "$code"`;
+
+export interface SpawnOptions {
+  /** The namespaces of the pod and the container. Unless `hostPid` is set, a new PID namespace is made. */
+  readonly namespaces: NamespaceDescriptors;
+  readonly hostPid: boolean;
+  /** An existing directory of this container alone, for its pipes and exit code. */
+  readonly directory: string;
+  readonly stdin: boolean;
+  /** The slave of a terminal, used instead of pipes. */
+  readonly terminal: number | undefined;
+  readonly command: ContainerCommand;
+}
+
+export interface SpawnedContainer {
+  readonly process: ContainerProcess;
+  /** The read end of standard output and error. It ends with the last process of the container. */
+  readonly output: number;
+  /** Write end of standard input, for a container that has one. */
+  readonly input: number | undefined;
+}
+
+/** Starts the container. Throws a transient error if the kernel refuses. */
+export function spawnContainer(options: SpawnOptions): SpawnedContainer {
+  const fifo = join(options.directory, fifoName);
+  const exitFile = join(options.directory, exitName);
+  for (const path of [fifo, exitFile]) rmSync(path, { force: true });
+  makeFifo(fifo);
+  // As in container runtimes, the program's own user must be able to open /dev/stdout again.
+  const { user, group } = options.command.rights;
+  chownSync(fifo, user, group);
+  const output = openDescriptor(fifo, openFlags.readOnly | openFlags.nonBlocking);
+  const writer = openDescriptor(fifo, openFlags.readWrite);
+  setPipeSize(writer, outputPipeBytes);
+  const exitDescriptor = openSync(exitFile, "w", 0o600);
+  const input = options.stdin && options.terminal === undefined ? openInput(options.directory) : undefined;
+  try {
+    const { terminal } = options;
+    const child = startInit(
+      options,
+      terminal === undefined
+        ? [input?.reader ?? "ignore", writer, writer, exitDescriptor]
+        : [terminal, terminal, terminal, exitDescriptor],
+    );
+    if (child.pid === undefined)
+      throw transientError("container-start-failed", "the kernel refused to start a process");
+    return { process: new ChildContainerProcess(child, child.pid), output, input: input?.writer };
+  } catch (error) {
+    closeDescriptor(output);
+    if (input !== undefined) closeDescriptor(input.writer);
+    throw error;
+  } finally {
+    closeDescriptor(writer);
+    closeSync(exitDescriptor);
+    if (input !== undefined) closeDescriptor(input.reader);
+  }
+}
+
+function startInit(options: SpawnOptions, stdio: ("ignore" | number)[]): ChildProcess {
+  const { command } = options;
+  const procMode = command.rights.privileged ? "rw" : "ro";
+  const { user, group } = command.rights;
+  // Changing the user needs the right to do so, so the shell before the program keeps its capabilities.
+  const changesUser = user !== 0 || group !== 0;
+  const first = [...(changesUser ? [] : rightsPrefix(command.rights)), shell, "-c", waitScript, "container"];
+  const program = [
+    ...(options.terminal === undefined ? [] : ["setsid", "-c", "-w"]),
+    ...(changesUser ? rightsPrefix(command.rights) : []),
+    ...command.argv,
+  ];
+  const args = [
+    "-c",
+    mountScript,
+    "container",
+    options.hostPid ? "host-proc" : "own-proc",
+    procMode,
+    command.workingDirectory,
+    ...first,
+    ...program,
+  ];
+  const start = (): ChildProcess => spawn(shell, args, { stdio, env: command.environment, cwd: "/", detached: true });
+  return withNamespaces(options.namespaces, () => (options.hostPid ? start() : inNewNamespaces({ pid: true }, start)));
+}
+
+/** The command prefix that drops the rights which the container does not have. */
+export function rightsPrefix(rights: ContainerRights): string[] {
+  const { privileged, capabilities, user, group } = rights;
+  const words: string[] = [];
+  if (!privileged) words.push(`--bounding-set=${["-all", ...capabilities.map((name) => `+${name}`)].join(",")}`);
+  if (user !== 0 || group !== 0) words.push(`--reuid=${user}`, `--regid=${group}`, "--clear-groups");
+  return words.length === 0 ? [] : ["setpriv", ...words, "--"];
+}
+
+interface InputPipe {
+  readonly reader: number;
+  readonly writer: number;
+}
+
+/** A named pipe whose writing end we keep. The container reads its end when we close it. */
+function openInput(directory: string): InputPipe {
+  const path = join(directory, stdinName);
+  rmSync(path, { force: true });
+  makeFifo(path);
+  const writer = openDescriptor(path, openFlags.readWrite | openFlags.nonBlocking);
+  return { reader: openDescriptor(path, openFlags.readOnly), writer };
+}
+
+class ChildContainerProcess implements ContainerProcess {
+  readonly identity: ProcessIdentity;
+  readonly exited: Promise<ExitStatus>;
+  running = true;
+
+  constructor(child: ChildProcess, pid: number) {
+    this.identity = { pid, startTicks: startTicksOf(pid) ?? "" };
+    this.exited = new Promise((resolve) => {
+      child.once("error", () => this.#ended(resolve, 128));
+      child.once("exit", (code) => this.#ended(resolve, code ?? 137));
+    });
+  }
+
+  signal(name: NodeJS.Signals): void {
+    if (this.running) signalProgram(this.identity, name);
+  }
+
+  kill(): void {
+    if (this.running) signalProcess(this.identity, "SIGKILL");
+  }
+
+  #ended(resolve: (status: ExitStatus) => void, exitCode: number): void {
+    this.running = false;
+    endGroup(this.identity.pid);
+    resolve({ exitCode, lost: false });
+  }
+}
+
+/**
+ * A container that an earlier node process started. It is polled, because the kernel reports its end only to its
+ * parent.
+ */
+class AdoptedContainerProcess implements ContainerProcess {
+  readonly identity: ProcessIdentity;
+  readonly exited: Promise<ExitStatus>;
+  running = true;
+
+  constructor(identity: ProcessIdentity, directory: string, clock: Clock) {
+    this.identity = identity;
+    this.exited = this.#watch(directory, clock);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    if (this.running) signalProgram(this.identity, name);
+  }
+
+  kill(): void {
+    if (this.running) signalProcess(this.identity, "SIGKILL");
+  }
+
+  async #watch(directory: string, clock: Clock): Promise<ExitStatus> {
+    while (isAlive(this.identity)) await clock.sleep(adoptedPollMs);
+    this.running = false;
+    endGroup(this.identity.pid);
+    return exitStatusIn(directory);
+  }
+}
+
+export interface AdoptedContainer {
+  readonly process: ContainerProcess;
+  /** Absent when the container has ended meanwhile. */
+  readonly output: number | undefined;
+}
+
+/** Takes over a container that an earlier node process started in `directory`. */
+export function adoptContainer(identity: ProcessIdentity, directory: string, clock: Clock): AdoptedContainer {
+  const alive = isAlive(identity);
+  const output = alive
+    ? openDescriptor(join(directory, fifoName), openFlags.readOnly | openFlags.nonBlocking)
+    : undefined;
+  return { process: new AdoptedContainerProcess(identity, directory, clock), output };
+}
+
+function exitStatusIn(directory: string): ExitStatus {
+  const text = readText(join(directory, exitName))?.trim() ?? "";
+  return /^\d+$/.test(text) ? { exitCode: Number(text), lost: false } : { exitCode: 137, lost: true };
+}
+
+export function isAlive(identity: ProcessIdentity): boolean {
+  return startTicksOf(identity.pid) === identity.startTicks;
+}
+
+/** The start time of a process. Undefined if it does not exist or is a zombie. */
+export function startTicksOf(pid: number): string | undefined {
+  const text = readText(`/proc/${pid}/stat`);
+  if (text === undefined) return undefined;
+  // The name in parentheses may contain spaces, so count fields after it. The state is the 3rd, the start time the
+  // 22nd.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+}
+
+/** The pid of the container's program in this process' namespace. Undefined before its start and after its end. */
+export function programPidOf(initPid: number): number | undefined {
+  const children = readText(`/proc/${initPid}/task/${initPid}/children`)?.trim().split(" ") ?? [];
+  const first = Number(children[0]);
+  return Number.isInteger(first) && first > 0 ? first : undefined;
+}
+
+function signalProgram(identity: ProcessIdentity, name: NodeJS.Signals): void {
+  if (!isAlive(identity)) return;
+  const program = programPidOf(identity.pid);
+  if (program !== undefined) sendSignal(program, name);
+}
+
+export function signalProcess(identity: ProcessIdentity, name: NodeJS.Signals): void {
+  if (isAlive(identity)) sendSignal(identity.pid, name);
+}
+
+/**
+ * A container in the node's PID namespace leaves processes behind. They are in the group of its first process, whose
+ * number is not reused while the group lives.
+ */
+function endGroup(leader: number): void {
+  sendSignal(-leader, "SIGKILL");
+}
+
+function sendSignal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
+import { inNewNamespaces, withNamespaces } from "../namespaces.ts";
+import { requireOwnNetwork } from "../../../net/testing/index.ts";
+
+requireOwnNetwork();
+
+function scratch(): string {
+  return mkdtempSync(join(tmpdir(), "serin-root-"));
+}
+
+/**
+ * Runs a script like a container's first process: with its own PID namespace, its own read-only /proc, default
+ * capabilities.
+ */
+function inContainer(
+  mounts: readonly ContainerMount[],
+  script: string,
+): { status: number | null; stdout: string; stderr: string } {
+  const mount = buildContainerRoot({
+    workDirectory: scratch(),
+    mounts,
+    scripts: {},
+    etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" },
+    hostProc: false,
+    readOnlyRoot: false,
+    sizeMb: 16,
+  });
+  const words = [
+    "-c",
+    'mount -t proc -o ro proc /proc; exec setpriv --bounding-set=-all,+chown,+dac_override -- sh -c "$1"',
+    "test",
+    script,
+  ];
+  return withNamespaces({ mount }, () =>
+    inNewNamespaces({ pid: true }, () => spawnSync("/bin/sh", words, { encoding: "utf8", cwd: "/" })),
+  );
+}
+
+test("a container can write neither the machine's programs nor the kernel's settings, nor make them writable", () => {
+  const { stderr } = inContainer(
+    [],
+    "touch /usr/x; echo 1 > /proc/sys/kernel/panic; mount -o remount,rw /usr; touch /usr/y; umount /usr; mount -t tmpfs t /usr",
+  );
+  assert.match(stderr, /cannot touch '\/usr\/x': Read-only/);
+  assert.match(stderr, /cannot create \/proc\/sys\/kernel\/panic: Read-only/);
+  assert.match(stderr, /cannot touch '\/usr\/y': Read-only/);
+  assert.match(stderr, /umount: \/usr: must be superuser|umount: \/usr: .*permitted/);
+});
+
+test("a container sees its own /etc and nothing of the machine's users, files or processes", () => {
+  const { stdout } = inContainer(
+    [],
+    "cat /etc/resolv.conf; ls /etc/shadow /home/* /.old 2>&1; ls -d /proc/[0-9]* | wc -l; wc -l < /etc/passwd",
+  );
+  assert.match(stdout, /^nameserver 10\.96\.0\.10\n/);
+  assert.match(stdout, /'?\/etc\/shadow'?: No such file/);
+  assert.match(stdout, /'?\/\.old'?: No such file/);
+  // At most the shell and the two ends of its pipe.
+  assert.match(stdout, /\n[1-5]\n4\n$/);
+});
+
+test("volumes are mounted at their paths, even through links, and read-only ones are read-only", () => {
+  const data = scratch();
+  writeFileSync(join(data, "token"), "secret");
+  const writable = scratch();
+  const { stdout, stderr } = inContainer(
+    [
+      { source: data, target: "/var/run/secrets/kubernetes.io/serviceaccount", readOnly: true },
+      { source: writable, target: "/data", readOnly: false },
+      { source: join(data, "token"), target: "/etc/one/file", readOnly: true },
+    ],
+    "cat /run/secrets/kubernetes.io/serviceaccount/token /etc/one/file; touch /var/run/secrets/kubernetes.io/serviceaccount/x; echo hi > /data/out",
+  );
+  assert.equal(stdout, "secretsecret");
+  assert.match(stderr, /Read-only file system/);
+  assert.equal(execFileSync("cat", [join(writable, "out")], { encoding: "utf8" }), "hi\n");
+});
+
+test("a volume can be mounted inside a read-only one, in either order", () => {
+  const [outer, inner] = [scratch(), scratch()];
+  writeFileSync(join(outer, "root-cert.pem"), "root");
+  writeFileSync(join(inner, "crl"), "list");
+  const { stdout, stderr } = inContainer(
+    [
+      { source: inner, target: "/secrets/istio/crl", readOnly: false },
+      { source: outer, target: "/secrets/istio", readOnly: true },
+    ],
+    "cat /secrets/istio/root-cert.pem /secrets/istio/crl/crl; touch /secrets/istio/crl/x; touch /secrets/istio/y",
+  );
+  assert.equal(stdout, "rootlist");
+  assert.match(stderr, /cannot touch '\/secrets\/istio\/y'/);
+  assert.doesNotMatch(stderr, /crl\/x/);
+});
+
+test("a container's mounts are invisible outside", () => {
+  const before = execFileSync("sh", ["-c", "wc -l < /proc/self/mountinfo"], { encoding: "utf8" });
+  mkdirSync(join(scratch(), "x"));
+  inContainer([], "true");
+  assert.equal(execFileSync("sh", ["-c", "wc -l < /proc/self/mountinfo"], { encoding: "utf8" }), before);
+});

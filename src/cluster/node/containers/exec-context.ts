@@ -1,0 +1,12 @@
+import type { ContainerRights } from "./container-process.ts";
+import type { NamespaceDescriptors } from "../namespaces.ts";
+
+/** The surroundings in which a command runs beside a container's program. */
+export interface ExecContext {
+  readonly namespaces: NamespaceDescriptors;
+  /** First process of the container's PID namespace. */
+  readonly initPid: number;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
+  readonly rights: ContainerRights;
+}

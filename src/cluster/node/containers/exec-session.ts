@@ -1,0 +1,102 @@
+import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import { ReadStream } from "node:tty";
+import { internalError } from "../../../base/index.ts";
+import type { ExecContext } from "./exec-context.ts";
+import { rightsPrefix } from "./container-process.ts";
+import { closeDescriptor, ioctl, openDescriptor, openFlags } from "../libc.ts";
+import { openNamespace, withNamespaces, type NamespaceDescriptors } from "../namespaces.ts";
+
+const outputShown = 4_096;
+
+/** Starts a command beside a container's program, in all its namespaces. */
+export function spawnInContainer(
+  context: ExecContext,
+  command: readonly string[],
+  stdio: StdioOptions,
+  newSession = false,
+): ChildProcess {
+  const pid = openNamespace(context.initPid, "pid");
+  try {
+    const words = [
+      "-c",
+      'cd "$1" 2>/dev/null; shift; exec "$@"',
+      "exec",
+      context.workingDirectory,
+      ...rightsPrefix(context.rights),
+      ...(newSession ? ["setsid", "-c"] : []),
+      ...command,
+    ];
+    return withNamespaces({ ...context.namespaces, pid }, () =>
+      spawn("/bin/sh", words, { stdio, env: context.environment, cwd: "/" }),
+    );
+  } finally {
+    closeDescriptor(pid);
+  }
+}
+
+/**
+ * Runs a command to its end. Returns its exit code and its output, which may be cut. At the deadline it is killed with
+ * code 137.
+ */
+export async function execInContainer(
+  context: ExecContext,
+  command: readonly string[],
+  timeoutMs: number,
+): Promise<{ exitCode: number; output: string }> {
+  const child = spawnInContainer(context, command, ["ignore", "pipe", "pipe"]);
+  let output = "";
+  const take = (chunk: Buffer): void => {
+    if (output.length < outputShown) output += chunk.toString("utf8");
+  };
+  child.stdout?.on("data", take);
+  child.stderr?.on("data", take);
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  const exitCode = await new Promise<number>((resolve) => {
+    child.once("error", () => resolve(126));
+    child.once("close", (code) => resolve(code ?? 137));
+  });
+  clearTimeout(timer);
+  return { exitCode, output: output.slice(0, outputShown).trim() };
+}
+
+/** A terminal whose slave is in the container's own /dev/pts. */
+export interface Terminal {
+  readonly master: number;
+  readonly slave: number;
+}
+
+const getTerminalNumber = 0x80045430;
+const unlockTerminal = 0x40045431;
+const setWindowSize = 0x5414;
+
+export function openTerminal(container: Pick<NamespaceDescriptors, "mount">): Terminal {
+  return withNamespaces({ mount: container.mount ?? missingMount() }, () => {
+    const master = openDescriptor("/dev/pts/ptmx", openFlags.readWrite | openFlags.noTty);
+    try {
+      ioctl(master, unlockTerminal, Buffer.alloc(4), "unlock terminal");
+      const number = Buffer.alloc(4);
+      ioctl(master, getTerminalNumber, number, "number of terminal");
+      const slave = openDescriptor(`/dev/pts/${number.readInt32LE(0)}`, openFlags.readWrite | openFlags.noTty);
+      return { master, slave };
+    } catch (error) {
+      closeDescriptor(master);
+      throw error;
+    }
+  });
+}
+
+function missingMount(): never {
+  throw internalError("unexpected", "the container has no mount namespace");
+}
+
+export function resizeTerminal(terminal: Terminal, columns: number, rows: number): void {
+  ioctl(terminal.master, setWindowSize, Buffer.from(Uint16Array.of(rows, columns, 0, 0).buffer), "resize terminal");
+}
+
+/** Reads and writes the master side, and closes it at the end. */
+export function terminalStream(terminal: Terminal): ReadStream {
+  const stream = new ReadStream(terminal.master);
+  // Reading fails with EIO when the last process has closed the other side.
+  stream.on("error", () => undefined);
+  return stream;
+}

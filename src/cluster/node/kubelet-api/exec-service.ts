@@ -1,0 +1,148 @@
+import type { ChildProcess } from "node:child_process";
+import { openTerminal, resizeTerminal, spawnInContainer, terminalStream } from "../containers/exec-session.ts";
+import { closeDescriptor } from "../libc.ts";
+import type { ManagedContainer } from "../pods/managed-container.ts";
+import type { RemoteStreams, WantedStreams } from "./remote-streams.ts";
+
+const success = { metadata: {}, status: "Success" };
+
+/** Runs a command in a container with a client's streams. Resolves when it has ended and the client was told. */
+export async function serveExec(
+  container: ManagedContainer,
+  command: readonly string[],
+  wanted: WantedStreams,
+  streams: RemoteStreams,
+): Promise<void> {
+  let exitCode: number;
+  try {
+    exitCode = wanted.tty
+      ? await execWithTerminal(container, command, streams)
+      : await execWithPipes(container, command, streams);
+  } catch (error) {
+    await streams.finish({
+      metadata: {},
+      status: "Failure",
+      message: error instanceof Error ? error.message : String(error),
+      reason: "InternalError",
+      code: 500,
+    });
+    return;
+  }
+  await streams.finish(exitCode === 0 ? success : exitStatus(exitCode));
+}
+
+function exitStatus(exitCode: number): unknown {
+  return {
+    metadata: {},
+    status: "Failure",
+    message: `command terminated with non-zero exit code: exit status ${exitCode}`,
+    reason: "NonZeroExitCode",
+    details: { causes: [{ reason: "ExitCode", message: String(exitCode) }] },
+  };
+}
+
+async function execWithPipes(
+  container: ManagedContainer,
+  command: readonly string[],
+  streams: RemoteStreams,
+): Promise<number> {
+  const child = spawnInContainer(container.execContext(), command, [
+    streams.stdin === undefined ? "ignore" : "pipe",
+    "pipe",
+    "pipe",
+  ]);
+  streams.onClose(() => child.kill("SIGKILL"));
+  if (child.stdin !== null) {
+    streams.stdin?.pipe(child.stdin);
+    child.stdin.on("error", () => streams.stdin?.resume());
+  }
+  // `finish` ends the client's streams after the last byte.
+  if (streams.stdout === undefined) child.stdout?.resume();
+  else child.stdout?.pipe(streams.stdout, { end: false });
+  if (streams.stderr === undefined) child.stderr?.resume();
+  else child.stderr?.pipe(streams.stderr, { end: false });
+  return await closed(child);
+}
+
+async function closed(child: ChildProcess): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => resolve(code ?? (signal === null ? 1 : 137)));
+  });
+}
+
+async function execWithTerminal(
+  container: ManagedContainer,
+  command: readonly string[],
+  streams: RemoteStreams,
+): Promise<number> {
+  const context = container.execContext();
+  const terminal = openTerminal(context.namespaces);
+  let child: ChildProcess;
+  try {
+    child = spawnInContainer(
+      { ...context, environment: { TERM: "xterm", ...context.environment } },
+      command,
+      [terminal.slave, terminal.slave, terminal.slave],
+      true,
+    );
+  } finally {
+    closeDescriptor(terminal.slave);
+  }
+  const screen = terminalStream(terminal);
+  let open = true;
+  const screenClosed = new Promise<void>((resolve) =>
+    screen.once("close", () => {
+      open = false;
+      resolve();
+    }),
+  );
+  screen.on("data", (chunk: Buffer) => streams.stdout?.write(chunk));
+  streams.onResize((columns, rows) => {
+    if (open) resizeTerminal(terminal, columns, rows);
+  });
+  streams.stdin?.on("data", (chunk: Buffer) => {
+    if (open) screen.write(chunk);
+  });
+  streams.onClose(() => child.kill("SIGKILL"));
+  const exitCode = await new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : 137)));
+  });
+  // Reads the program's last output before it reports the end. Does not wait for a daemon that keeps the terminal open.
+  await Promise.race([screenClosed, new Promise((resolve) => setTimeout(resolve, 200))]);
+  screen.destroy();
+  return exitCode;
+}
+
+/** Relays what the container's program prints from now on, and feeds its standard input if it has one. */
+export async function serveAttach(container: ManagedContainer, streams: RemoteStreams): Promise<void> {
+  const log = container.currentLog;
+  if (log === undefined || !container.running) {
+    await streams.finish({
+      metadata: {},
+      status: "Failure",
+      message: `container ${container.spec.name} is not running`,
+      reason: "BadRequest",
+      code: 400,
+    });
+    return;
+  }
+  using _listening = log.listen((chunk) => void streams.stdout?.write(chunk));
+  const { console: terminal } = container;
+  if (terminal !== undefined) {
+    streams.onResize((columns, rows) => {
+      if (container.running) resizeTerminal(terminal.terminal, columns, rows);
+    });
+    streams.stdin?.on("data", (chunk: Buffer) => terminal.screen.write(chunk));
+  }
+  const input = terminal === undefined ? container.input : undefined;
+  if (input !== undefined) streams.stdin?.pipe(input, { end: false });
+  // With `stdinOnce`, the end of the first client's input is the end of the container's.
+  if (input !== undefined && (container.spec as { stdinOnce?: boolean }).stdinOnce === true)
+    streams.stdin?.once("end", () => input.write("", () => input.destroy()));
+  const clientGone = new Promise<void>((resolve) => streams.onClose(resolve));
+  await Promise.race([clientGone, container.exited]);
+  const exitCode = container.exitCode ?? 0;
+  await streams.finish(exitCode === 0 || container.running ? success : exitStatus(exitCode));
+}

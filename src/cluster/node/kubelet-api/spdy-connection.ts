@@ -1,0 +1,94 @@
+import { Duplex } from "node:stream";
+import { SpdySession, type SpdyStream } from "../../../wire/spdy/index.ts";
+
+/** The server side of SPDY/3.1 over an upgraded connection. Each stream of the client is a Duplex. */
+export class SpdyConnection {
+  readonly #socket: Duplex;
+  readonly #streams = new Set<SpdyDuplex>();
+
+  constructor(socket: Duplex, onStream: (stream: SpdyDuplex) => void) {
+    this.#socket = socket;
+    const session = new SpdySession({
+      role: "server",
+      send: (bytes) => {
+        if (socket.writable) socket.write(bytes);
+      },
+      opened: (stream) => {
+        const duplex = new SpdyDuplex(stream, socket);
+        this.#streams.add(duplex);
+        duplex.once("close", () => this.#streams.delete(duplex));
+        onStream(duplex);
+      },
+    });
+    socket.on("data", (chunk: Buffer) => {
+      try {
+        session.receive(chunk);
+      } catch {
+        // The data is not valid SPDY, so the connection cannot continue.
+        this.close();
+      }
+    });
+    socket.on("error", () => this.close());
+    socket.on("close", () => this.close());
+  }
+
+  /** Ends the connection and all its streams. */
+  close(): void {
+    for (const stream of this.#streams) stream.destroy();
+    this.#streams.clear();
+    this.#socket.destroy();
+  }
+
+  /** Flushes the written data, and then ends the connection. */
+  async end(): Promise<void> {
+    await new Promise<void>((resolve) => this.#socket.end(() => resolve()));
+    setTimeout(() => this.close(), 200).unref();
+  }
+}
+
+/** A stream that waits for its reader and for the connection. */
+export class SpdyDuplex extends Duplex {
+  readonly #stream: SpdyStream;
+  readonly #socket: Duplex;
+
+  constructor(stream: SpdyStream, socket: Duplex) {
+    super({ allowHalfOpen: true });
+    this.#stream = stream;
+    this.#socket = socket;
+    this.on("error", () => undefined);
+    stream.setHandler({
+      data: (bytes) => {
+        // The peers do not support windows of single streams, so the whole connection waits for a slow reader.
+        if (!this.push(Buffer.from(bytes))) socket.pause();
+      },
+      end: () => void this.push(null),
+      reset: () => void this.destroy(),
+    });
+  }
+
+  header(name: string): string | undefined {
+    return (this.#stream.headers as Readonly<Record<string, string | undefined>>)[name];
+  }
+
+  override _read(): void {
+    this.#socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#stream.write(chunk);
+    if (this.#socket.writableNeedDrain && !this.#socket.destroyed) {
+      const go = (): void => {
+        this.#socket.off("drain", go);
+        this.#socket.off("close", go);
+        done();
+      };
+      this.#socket.on("drain", go);
+      this.#socket.on("close", go);
+    } else done();
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#stream.end();
+    done();
+  }
+}

@@ -1,0 +1,151 @@
+import type { Clock } from "../../../base/index.ts";
+import type { ProcessIdentity } from "../containers/container-process.ts";
+import { processesByInit, type ProcessEntry } from "./process-table.ts";
+
+/** The processor time and memory of one group of processes. */
+export interface Usage {
+  /** Billionths of a processor, on average over the window. */
+  readonly cpuNanoCores: number;
+  /** Since the start of the processes that still run. */
+  readonly cpuTotalMs: number;
+  readonly memoryBytes: number;
+}
+
+export interface UsageReport {
+  /** The end of the window, as wall-clock time. */
+  readonly atMs: number;
+  readonly windowMs: number;
+  readonly containers: ReadonlyMap<ProcessIdentity, Usage>;
+  /** The node's containers and the node process itself. */
+  readonly node: Usage;
+}
+
+export interface UsageSamplerOptions {
+  readonly clock: Clock;
+  readonly processes: () => readonly ProcessEntry[];
+  readonly memoryBytes: (pid: number) => Promise<number>;
+  /** The first processes of all containers that run. */
+  readonly containers: () => readonly ProcessIdentity[];
+  /** The node process. */
+  readonly ownPid: number;
+}
+
+interface Sample {
+  readonly steadyMs: number;
+  /** By container, and for the node process by {@link ownKey}. */
+  readonly cpuMs: ReadonlyMap<string, number>;
+}
+
+/** Shorter windows are too coarse: the kernel counts in hundredths of a second. */
+const minWindowMs = 1_000;
+/** From here on a window is long enough. The newest sample that is so old begins the window. */
+const goodWindowMs = 10_000;
+const maxWindowMs = 60_000;
+const ownKey = "node";
+
+/**
+ * Measures what containers use, on request only: a lab that nobody measures spends nothing on it. Processor time needs
+ * two samples. The first request of a minute therefore takes a second, and later ones answer at once, with the time
+ * since an earlier request as their window.
+ */
+export class UsageSampler {
+  readonly #options: UsageSamplerOptions;
+  /** In the order of time, at least {@link minWindowMs} apart and never older than {@link maxWindowMs}. */
+  #samples: Sample[] = [];
+  #latest: { readonly steadyMs: number; readonly report: UsageReport } | undefined;
+  #underWay: Promise<UsageReport> | undefined;
+
+  constructor(options: UsageSamplerOptions) {
+    this.#options = options;
+  }
+
+  /** Requests at the same time share one measurement. */
+  async usage(): Promise<UsageReport> {
+    this.#underWay ??= this.#measure().finally(() => (this.#underWay = undefined));
+    return await this.#underWay;
+  }
+
+  async #measure(): Promise<UsageReport> {
+    const { clock } = this.#options;
+    const nowMs = clock.steadyMs();
+    if (this.#latest !== undefined && nowMs - this.#latest.steadyMs < minWindowMs) return this.#latest.report;
+    this.#samples = this.#samples.filter((sample) => nowMs - sample.steadyMs <= maxWindowMs);
+    if (this.#samples.length === 0) {
+      this.#samples.push(this.#sample().sample);
+      await clock.sleep(minWindowMs);
+    }
+    const { sample, groups } = this.#sample();
+    const base = this.#baseOf(sample);
+    this.#samples.push(sample);
+    const report = await this.#report(base, sample, groups);
+    this.#latest = { steadyMs: sample.steadyMs, report };
+    return report;
+  }
+
+  #baseOf({ steadyMs }: Sample): Sample {
+    const base = this.#samples.findLast((sample) => steadyMs - sample.steadyMs >= goodWindowMs) ?? this.#samples[0];
+    if (base === undefined) throw new Error("a window needs an earlier sample");
+    return base;
+  }
+
+  #sample(): { readonly sample: Sample; readonly groups: ReadonlyMap<ProcessIdentity, readonly ProcessEntry[]> } {
+    const { clock, containers, processes, ownPid } = this.#options;
+    const steadyMs = clock.steadyMs();
+    const table = processes();
+    const own = table.find((entry) => entry.pid === ownPid);
+    const running = containers();
+    const byInit = processesByInit(table, new Set(running.map(({ pid }) => pid)), own?.pidNamespace ?? "");
+    const groups = new Map<ProcessIdentity, readonly ProcessEntry[]>();
+    const cpuMs = new Map<string, number>([[ownKey, own?.cpuMs ?? 0]]);
+    for (const identity of running) {
+      const group = byInit.get(identity.pid) ?? [];
+      // Another process has the number meanwhile, so the container has ended.
+      if (!group.some((entry) => entry.pid === identity.pid && entry.startTicks === identity.startTicks)) continue;
+      groups.set(identity, group);
+      cpuMs.set(
+        keyOfProcess(identity),
+        group.reduce((sum, entry) => sum + entry.cpuMs, 0),
+      );
+    }
+    return { sample: { steadyMs, cpuMs }, groups };
+  }
+
+  async #report(
+    base: Sample,
+    sample: Sample,
+    groups: ReadonlyMap<ProcessIdentity, readonly ProcessEntry[]>,
+  ): Promise<UsageReport> {
+    const windowMs = sample.steadyMs - base.steadyMs;
+    const usageOf = async (key: string, pids: readonly number[]): Promise<Usage> => {
+      const cpuTotalMs = sample.cpuMs.get(key) ?? 0;
+      // A container without an earlier sample started within the window. Programs that `exec` ran may have ended.
+      const usedMs = Math.max(0, cpuTotalMs - (base.cpuMs.get(key) ?? 0));
+      const bytes = await Promise.all(pids.map(async (pid) => await this.#options.memoryBytes(pid)));
+      return {
+        cpuNanoCores: Math.round((usedMs / windowMs) * 1e9),
+        cpuTotalMs,
+        memoryBytes: bytes.reduce((sum, each) => sum + each, 0),
+      };
+    };
+    const containers = new Map<ProcessIdentity, Usage>();
+    for (const [identity, group] of groups)
+      containers.set(
+        identity,
+        await usageOf(
+          keyOfProcess(identity),
+          group.map(({ pid }) => pid),
+        ),
+      );
+    const own = await usageOf(ownKey, [this.#options.ownPid]);
+    const node = [own, ...containers.values()].reduce((sum, each) => ({
+      cpuNanoCores: sum.cpuNanoCores + each.cpuNanoCores,
+      cpuTotalMs: sum.cpuTotalMs + each.cpuTotalMs,
+      memoryBytes: sum.memoryBytes + each.memoryBytes,
+    }));
+    return { atMs: this.#options.clock.nowMs(), windowMs, containers, node };
+  }
+}
+
+function keyOfProcess({ pid, startTicks }: ProcessIdentity): string {
+  return `${pid}/${startTicks}`;
+}

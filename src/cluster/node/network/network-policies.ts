@@ -1,0 +1,146 @@
+import {
+  namespaceKind,
+  networkPolicyKind,
+  podKind,
+  type Namespace,
+  type NetworkPolicy,
+  type Pod,
+} from "../../../api/kubernetes/index.ts";
+import { aborted, messageOf, type Clock, type Logger } from "../../../base/index.ts";
+import { createInformer, type Informer, type KubeClient } from "../../../kube/index.ts";
+import { maxRulesPerDirection, planNetworkPolicies, type LocalPod, type PodIsolation } from "./network-policy-plan.ts";
+import { NetworkPolicyRules } from "./network-policy-rules.ts";
+
+export interface NetworkPoliciesOptions {
+  readonly client: KubeClient;
+  /** The pods of this node with an address of their own. */
+  readonly localPods: () => readonly LocalPod[];
+  /** This node's address if the cluster's name server listens on it. */
+  readonly nameServer: string | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const retryMs = 1_000;
+
+/**
+ * Puts NetworkPolicies into effect for the pods of one node. It looks at the cluster's pods and namespaces only from the
+ * first policy on.
+ */
+export class NetworkPolicies {
+  readonly #options: NetworkPoliciesOptions;
+  readonly #policies: Informer<NetworkPolicy>;
+  readonly #pods: Informer<Pod>;
+  readonly #namespaces: Informer<Namespace>;
+  /** Undefined until the rules of an earlier process have been replaced, and while nothing is known. */
+  #rules: NetworkPolicyRules | undefined;
+  #isBroken = false;
+  #scheduled: Disposable | undefined;
+  readonly #overfull = new Set<string>();
+
+  constructor(options: NetworkPoliciesOptions) {
+    this.#options = options;
+    const { client, clock, log } = options;
+    this.#policies = createInformer(client, networkPolicyKind, { clock, log });
+    this.#pods = createInformer(client, podKind, { clock, log });
+    this.#namespaces = createInformer(client, namespaceKind, { clock, log });
+  }
+
+  /** Blocks until the signal is aborted. The rules stay. */
+  async run(signal: AbortSignal): Promise<void> {
+    const informers = [this.#policies.run(signal)];
+    await Promise.race([this.#policies.synced, aborted(signal)]);
+    if (!signal.aborted && this.#policies.list().length === 0) await this.#firstPolicy(signal);
+    if (!signal.aborted) {
+      informers.push(this.#pods.run(signal), this.#namespaces.run(signal));
+      await Promise.race([Promise.all([this.#pods.synced, this.#namespaces.synced]), aborted(signal)]);
+    }
+    if (!signal.aborted) await this.#enforce(signal);
+    await Promise.all(informers);
+  }
+
+  /** Must be called when a pod of this node has started or ended, or its labels have changed. */
+  podsChanged(): void {
+    this.#schedule(0);
+  }
+
+  /** Without policies there is nothing to do but to remove the rules of an earlier process. */
+  async #firstPolicy(signal: AbortSignal): Promise<void> {
+    const first = Promise.withResolvers<void>();
+    using _subscription = this.#policies.subscribe(({ type }) => {
+      if (type === "set") first.resolve();
+    });
+    this.#open();
+    await Promise.race([first.promise, aborted(signal)]);
+    this.#close();
+  }
+
+  async #enforce(signal: AbortSignal): Promise<void> {
+    this.#open();
+    using _policies = this.#policies.subscribe(() => this.#schedule(0));
+    using _pods = this.#pods.subscribe(() => this.#schedule(0));
+    using _namespaces = this.#namespaces.subscribe(() => this.#schedule(0));
+    await aborted(signal);
+    this.#close();
+  }
+
+  #open(): void {
+    this.#rules = new NetworkPolicyRules();
+    this.#isBroken = true;
+    this.#apply();
+  }
+
+  #close(): void {
+    this.#scheduled?.[Symbol.dispose]();
+    this.#scheduled = undefined;
+    this.#rules?.[Symbol.dispose]();
+    this.#rules = undefined;
+  }
+
+  /** Changes that arrive together are applied together. */
+  #schedule(delayMs: number): void {
+    if (this.#scheduled !== undefined || this.#rules === undefined) return;
+    this.#scheduled = this.#options.clock.after(delayMs, () => {
+      this.#scheduled = undefined;
+      this.#apply();
+    });
+  }
+
+  #apply(): void {
+    const rules = this.#rules;
+    if (rules === undefined) return;
+    const isolations = planNetworkPolicies({
+      policies: this.#policies.list(),
+      localPods: this.#options.localPods(),
+      pods: this.#pods.list(),
+      namespaceLabels: (name) => this.#namespaces.get(name)?.metadata.labels,
+    });
+    this.#warn(isolations);
+    try {
+      if (this.#isBroken) rules.replaceAll(isolations, this.#options.nameServer);
+      else rules.update(isolations);
+      this.#isBroken = false;
+    } catch (error) {
+      // A part may have been applied, so start from nothing.
+      this.#isBroken = true;
+      this.#options.log.error("the rules of network policies were refused", { error: messageOf(error) });
+      this.#schedule(retryMs);
+    }
+  }
+
+  #warn(isolations: readonly PodIsolation[]): void {
+    const overfull = new Set(
+      isolations.flatMap(({ address, overfull: directions }) =>
+        directions.map((direction) => `${direction} of ${address}`),
+      ),
+    );
+    for (const name of overfull)
+      if (!this.#overfull.has(name))
+        this.#options.log.error("a pod's network policies have too many rules, so nothing is allowed", {
+          pod: name,
+          most: maxRulesPerDirection,
+        });
+    this.#overfull.clear();
+    for (const name of overfull) this.#overfull.add(name);
+  }
+}

@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Container, NetworkPolicy, Pod } from "../../../api/kubernetes/index.ts";
+import { maxRulesPerDirection, planNetworkPolicies, type PodIsolation } from "./network-policy-plan.ts";
+
+type Spec = NonNullable<NetworkPolicy["spec"]>;
+type Ports = NonNullable<Container["ports"]>;
+
+const pod = (key: string, ip: string, labels: Record<string, string>, ports: Ports = []): Pod => {
+  const [namespace = "", name = ""] = key.split("/");
+  return {
+    metadata: { name, namespace, labels },
+    spec: { containers: [{ name: "app", ports }] },
+    status: { phase: "Running", podIP: ip },
+  };
+};
+const web = pod("shop/web", "10.244.1.2", { app: "web" }, [{ name: "http", containerPort: 8080, protocol: "TCP" }]);
+const cart = pod("shop/cart", "10.244.1.3", { app: "cart" }, [{ name: "http", containerPort: 9090, protocol: "TCP" }]);
+const other = pod("other/cart", "10.244.2.2", { app: "cart" });
+const dns: Pod = {
+  metadata: {
+    name: "coredns-cp",
+    namespace: "kube-system",
+    labels: { "k8s-app": "kube-dns" },
+    annotations: { "kubernetes.io/config.mirror": "coredns" },
+  },
+  spec: { containers: [], hostNetwork: true },
+  status: { phase: "Running", podIP: "172.18.0.2" },
+};
+const onHost: Pod = { ...other, spec: { containers: [], hostNetwork: true } };
+
+function plan(
+  specs: readonly Spec[],
+  local: Pod = web,
+  pods: readonly Pod[] = [web, cart, other, dns],
+): PodIsolation[] {
+  return planNetworkPolicies({
+    policies: specs.map((spec, index) => ({ metadata: { name: `p${index}`, namespace: "shop" }, spec })),
+    localPods: [{ pod: local, address: local.status?.podIP ?? "" }],
+    pods,
+    namespaceLabels: (name) => ({ "kubernetes.io/metadata.name": name }),
+  });
+}
+const only = (spec: Spec, local?: Pod, pods?: readonly Pod[]): PodIsolation => {
+  const [isolation] = plan([spec], local, pods);
+  assert.ok(isolation !== undefined);
+  return isolation;
+};
+const tcp = (first: number, last = first) => ({ protocol: "tcp" as const, first, last });
+const from = (...addresses: string[]) => ({ kind: "addresses" as const, addresses });
+
+test("only selected pods are isolated, in the directions of the policy's types or of their defaults", () => {
+  const types = (spec: Spec): unknown[] => {
+    const { ingress, egress } = only(spec);
+    return [ingress, egress];
+  };
+  assert.deepEqual(plan([{ podSelector: { matchLabels: { app: "cart" } } }]), []);
+  assert.deepEqual(plan([{}], other), [], "a policy of another namespace");
+  assert.deepEqual(types({ podSelector: {} }), [[], undefined]);
+  assert.deepEqual(types({}), [[], undefined]);
+  assert.deepEqual(types({ egress: [{}] }), [[], [{ peer: { kind: "any" }, ports: undefined }]]);
+  assert.deepEqual(types({ policyTypes: ["Egress"], ingress: [{}] }), [undefined, []]);
+  assert.deepEqual(types({ ingress: [{}], policyTypes: ["Ingress"] })[0], [
+    { peer: { kind: "any" }, ports: undefined },
+  ]);
+});
+
+test("what several policies allow adds up", () => {
+  const [isolation] = plan([{}, { ingress: [{ from: [{ podSelector: {} }] }] }, { policyTypes: ["Egress"] }]);
+  assert.deepEqual(isolation?.ingress, [{ peer: from("10.244.1.2", "10.244.1.3"), ports: undefined }]);
+  assert.deepEqual(isolation.egress, []);
+});
+
+test("peers are pods of the policy's namespace, of selected namespaces, or of both selections, and blocks", () => {
+  const peersOf = (peers: NonNullable<Spec["ingress"]>[0]["from"], pods?: readonly Pod[]): unknown =>
+    only({ ingress: [{ from: peers ?? [] }] }, web, pods).ingress?.map(({ peer }) => peer);
+  const carts = { matchLabels: { app: "cart" } };
+  const named = { matchLabels: { "kubernetes.io/metadata.name": "other" } };
+  assert.deepEqual(peersOf([{ podSelector: carts }]), [from("10.244.1.3")]);
+  assert.deepEqual(peersOf([{ namespaceSelector: named }]), [from("10.244.2.2")]);
+  assert.deepEqual(peersOf([{ namespaceSelector: {}, podSelector: carts }]), [from("10.244.1.3", "10.244.2.2")]);
+  assert.deepEqual(peersOf([{ namespaceSelector: named, podSelector: { matchLabels: { app: "web" } } }]), []);
+  const block = { cidr: "10.0.0.0/8", except: ["10.244.1.0/24"] };
+  assert.deepEqual(peersOf([{ podSelector: carts }, { ipBlock: block }]), [
+    from("10.244.1.3"),
+    { kind: "block", ...block },
+  ]);
+  assert.deepEqual(peersOf([{ ipBlock: { cidr: "2001:db8::/64" } }]), [], "the lab has no addresses of version 6");
+  assert.deepEqual(peersOf([{ namespaceSelector: {} }], [onHost, { ...cart, status: { phase: "Succeeded" } }]), []);
+});
+
+test("ports are numbers, ranges, all of a protocol, or names of the isolated pod's own ports", () => {
+  const portsOf = (...ports: NonNullable<Spec["ingress"]>[0]["ports"] & object): unknown =>
+    only({ ingress: [{ ports }] }).ingress?.map((each) => each.ports);
+  assert.deepEqual(portsOf({ port: 80 }, { port: 1000, endPort: 2000, protocol: "SCTP" }, { protocol: "UDP" }), [
+    [tcp(80), { protocol: "sctp", first: 1000, last: 2000 }, { protocol: "udp", first: 0, last: 65_535 }],
+  ]);
+  assert.deepEqual(portsOf({ port: "http" }), [[tcp(8080)]]);
+  assert.deepEqual(portsOf({ port: "http", protocol: "UDP" }), [], "a name that the pod does not have allows nothing");
+});
+
+test("a named port of egress is the destination's number, wherever it leads", () => {
+  const named = { ports: [{ port: "http" }] };
+  assert.deepEqual(only({ egress: [{ ...named, to: [{ podSelector: {} }] }] }).egress, [
+    { peer: from("10.244.1.2"), ports: [tcp(8080)] },
+    { peer: from("10.244.1.3"), ports: [tcp(9090)] },
+  ]);
+  assert.equal(only({ egress: [named] }).egress?.length, 2);
+  assert.deepEqual(only({ egress: [{ ...named, to: [{ ipBlock: { cidr: "10.0.0.0/8" } }] }] }).egress, []);
+});
+
+test("the cluster's name server is a peer of egress by the labels of its pod, with port 53 alone", () => {
+  const to = [{ namespaceSelector: {}, podSelector: { matchLabels: { "k8s-app": "kube-dns" } } }];
+  const udp = { protocol: "udp" as const, first: 53, last: 53 };
+  const egress = (rule: NonNullable<Spec["egress"]>[0]): unknown => only({ egress: [rule] }).egress;
+  assert.deepEqual(egress({ to }), [{ peer: from("172.18.0.2"), ports: [udp, tcp(53)] }]);
+  assert.deepEqual(egress({ to, ports: [{ port: 53, protocol: "UDP" }] }), [
+    { peer: from("172.18.0.2"), ports: [udp] },
+  ]);
+  assert.deepEqual(egress({ to, ports: [{ port: 6443 }] }), []);
+  assert.deepEqual(only({ ingress: [{ from: to }] }).ingress, []);
+});
+
+test("a direction with more rules than the bound allows nothing, and is named", () => {
+  const ports = Array.from({ length: maxRulesPerDirection }, (_, index) => ({ port: index + 1 }));
+  const full = only({ ingress: [{ ports }] });
+  assert.deepEqual([full.ingress?.length, full.overfull], [1, []]);
+  const over = only({ ingress: [{ ports }, {}] });
+  assert.deepEqual([over.ingress, over.overfull], [[], ["ingress"]]);
+});

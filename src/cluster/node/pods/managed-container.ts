@@ -1,0 +1,529 @@
+import { randomBytes } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import type { Container, LifecycleHandler, Probe } from "../../../api/kubernetes/index.ts";
+import { messageOf, SerinError } from "../../../base/index.ts";
+import type { ResolvedImage } from "../../images/index.ts";
+import { containerEnvironment, expandVariables } from "../containers/container-environment.ts";
+import { runHook } from "../probes/container-hook.ts";
+import { imageScripts, baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
+import { declaredPorts, untilListening } from "../probes/container-ports.ts";
+import { ContainerLog } from "../containers/container-log.ts";
+import { ContainerProbes } from "../probes/container-probes.ts";
+import {
+  adoptContainer,
+  type ContainerProcess,
+  type ContainerRights,
+  type ExitStatus,
+  spawnContainer,
+  type SpawnedContainer,
+} from "../containers/container-process.ts";
+import { type ContainerRecord, newRecord } from "./container-record.ts";
+import { buildContainerRoot } from "../containers/container-root.ts";
+import { containerRights } from "../containers/container-rights.ts";
+import type { ExecContext } from "../containers/exec-context.ts";
+import { execInContainer, openTerminal, terminalStream, type Terminal } from "../containers/exec-session.ts";
+import { closeDescriptor } from "../libc.ts";
+import { openNamespace, type NamespaceDescriptors } from "../namespaces.ts";
+import type { PodHost } from "./pod-host.ts";
+import type { ContainerRole, ContainerView } from "./pod-status.ts";
+import type { ProbeTarget } from "../probes/probe-attempt.ts";
+import { RestartBackoff } from "./restart-backoff.ts";
+import { terminationMessage } from "../containers/termination-message.ts";
+
+/** The terminal of a container with its output and input streams. */
+export interface ContainerConsole {
+  readonly terminal: Terminal;
+  readonly screen: Duplex;
+}
+
+const rootSizeMb = 512;
+const drainMs = 500;
+const terminationLog = "termination-log";
+
+/** One container of a pod with all its runs. */
+export class ManagedContainer {
+  readonly spec: Container;
+  readonly role: ContainerRole;
+  readonly record: ContainerRecord;
+  readonly #host: PodHost;
+  readonly #backoff: RestartBackoff;
+  #process: ContainerProcess | undefined;
+  #log: ContainerLog | undefined;
+  #mount: number | undefined;
+  #console: ContainerConsole | undefined;
+  #input: Socket | undefined;
+  #probes: ContainerProbes | undefined;
+  #rights: ContainerRights | undefined;
+  #environment: Record<string, string> = {};
+  #workingDirectory = "/";
+  #exit: Promise<void> = Promise.resolve();
+  /** The end of the preStop hook, once it has begun. */
+  #preStop: Promise<void> | undefined;
+  #stopping = false;
+  /** Set by the pod: no further run will follow. */
+  done = false;
+
+  constructor(spec: Container, role: ContainerRole, host: PodHost, record?: ContainerRecord) {
+    this.spec = spec;
+    this.role = role;
+    this.#host = host;
+    this.#backoff = new RestartBackoff(host.clock);
+    this.record =
+      record ??
+      newRecord(
+        spec.name,
+        (host.pod().spec?.initContainers ?? []).length > 0 ? "PodInitializing" : "ContainerCreating",
+      );
+  }
+
+  get running(): boolean {
+    return this.#process?.running === true;
+  }
+
+  get exitCode(): number | undefined {
+    return (
+      this.record.state.terminated?.exitCode ??
+      (this.record.state.waiting === undefined ? undefined : this.record.lastState?.terminated?.exitCode)
+    );
+  }
+
+  /** Resolves when the current run has ended. */
+  get exited(): Promise<void> {
+    return this.#exit;
+  }
+
+  /** Whether a run has ended and no new one has begun. */
+  get ended(): boolean {
+    return !this.running && (this.record.state.terminated !== undefined || this.record.lastState !== undefined);
+  }
+
+  get started(): boolean {
+    return this.running && (this.#probes?.started ?? true);
+  }
+
+  view(): ContainerView {
+    const { state, lastState, restartCount, containerId, imageId } = this.record;
+    return {
+      spec: this.spec,
+      role: this.role,
+      state,
+      lastState,
+      restartCount,
+      containerId,
+      imageId,
+      started: this.started,
+      ready: this.running && (this.#probes?.ready ?? true),
+      done: this.done,
+    };
+  }
+
+  /** Milliseconds until the next run may begin. 0: now. */
+  get delayMs(): number {
+    return this.#backoff.delayMs;
+  }
+
+  /** Shows in the state that the next run is delayed: ImagePullBackOff or CrashLoopBackOff. */
+  showBackoff(): void {
+    const { record } = this;
+    if (record.state.waiting?.reason === "ImagePullBackOff" || record.state.waiting?.reason === "CrashLoopBackOff")
+      return;
+    if (record.state.terminated !== undefined) record.lastState = record.state;
+    const failedImage =
+      record.state.waiting?.reason === "ErrImagePull" ||
+      record.state.waiting?.reason === "CreateContainerConfigError" ||
+      record.state.waiting?.reason === "CreateContainerError";
+    if (failedImage) {
+      if (record.state.waiting?.reason === "ErrImagePull")
+        record.state = {
+          waiting: {
+            reason: "ImagePullBackOff",
+            message: `Back-off pulling image "${this.spec.image}": ${record.state.waiting.message ?? ""}`,
+          },
+        };
+      return;
+    }
+    const { name = "", namespace = "" } = this.#host.pod().metadata;
+    record.state = {
+      waiting: {
+        reason: "CrashLoopBackOff",
+        message: `back-off ${Math.round(this.#backoff.stepMs / 1_000)}s restarting failed container=${this.spec.name} pod=${name}_${namespace}`,
+      },
+    };
+    this.#event(
+      "Warning",
+      "BackOff",
+      `Back-off restarting failed container ${this.spec.name} in pod ${name}_${namespace}`,
+    );
+  }
+
+  /** Begins a run. Never throws. The state shows a failure, and {@link delayMs} says when to try again. */
+  async start(): Promise<void> {
+    const { record } = this;
+    const previous = record.state.terminated === undefined ? undefined : record.state;
+    try {
+      const image = await this.#resolveImage();
+      if (image === undefined) return;
+      if (previous !== undefined) record.lastState = previous;
+      if (record.lastState !== undefined) record.restartCount += 1;
+      this.#run(image);
+    } catch (error) {
+      this.#closeMount();
+      const reason =
+        error instanceof SerinError && error.kind === "user" ? "CreateContainerConfigError" : "CreateContainerError";
+      record.state = { waiting: { reason, message: messageOf(error) } };
+      this.#backoff.failed();
+      this.#event("Warning", "Failed", `Error: ${messageOf(error)}`);
+      this.#host.changed();
+      return;
+    }
+    if (this.spec.lifecycle?.postStart !== undefined) await this.#postStart(this.spec.lifecycle.postStart);
+    this.#host.changed();
+  }
+
+  async #resolveImage(): Promise<ResolvedImage | undefined> {
+    const { spec } = this;
+    const { images, clock } = this.#host;
+    const beganMs = clock.steadyMs();
+    const pulls = spec.imagePullPolicy === "Always" || !images.has(spec.image ?? "");
+    if (pulls) this.#event("Normal", "Pulling", `Pulling image "${spec.image}"`);
+    try {
+      const image = await images.resolve({ image: spec.image ?? "", command: spec.command, args: spec.args });
+      const tookMs = Math.max(1, Math.round(clock.steadyMs() - beganMs));
+      const pulled = pulls
+        ? `Successfully pulled image "${spec.image}" in ${tookMs}ms (${tookMs}ms including waiting). Image size: 0 bytes.`
+        : `Container image "${spec.image}" already present on machine`;
+      this.#event("Normal", "Pulled", pulled);
+      return image;
+    } catch (error) {
+      const message = messageOf(error);
+      const invalid = error instanceof SerinError && error.code === "image-name-invalid";
+      this.record.state = { waiting: { reason: invalid ? "InvalidImageName" : "ErrImagePull", message } };
+      this.#backoff.failed();
+      this.#event("Warning", "Failed", `Failed to pull image "${spec.image}": ${message}`);
+      this.#event("Warning", "Failed", `Error: ${invalid ? "InvalidImageName" : "ErrImagePull"}`);
+      this.#host.changed();
+      return undefined;
+    }
+  }
+
+  #run(image: ResolvedImage): void {
+    const { record, spec } = this;
+    const host = this.#host;
+    const pod = host.pod();
+    this.#environment = this.#environmentOf(image);
+    this.#workingDirectory = spec.workingDir ?? image.workingDirectory;
+    const argv = image.argv.map((word) => expandVariables(word, this.#environment));
+    const [program] = argv;
+    if (program === undefined) throw new Error("no command specified");
+    this.#rights = containerRights(spec, pod, host.uidCount);
+    const directory = this.#directory;
+    const workDirectory = join(directory, "root");
+    mkdirSync(workDirectory, { recursive: true });
+    writeFileSync(join(directory, terminationLog), "");
+    chmodSync(join(directory, terminationLog), 0o666);
+    this.#closeMount();
+    const hostPid = pod.spec?.hostPID === true;
+    this.#mount = buildContainerRoot({
+      workDirectory,
+      mounts: [
+        ...releaseMounts(image, host, this.#rights),
+        ...volumeMounts(spec, host, this.#environment),
+        {
+          source: join(directory, terminationLog),
+          target: spec.terminationMessagePath ?? "/dev/termination-log",
+          readOnly: false,
+        },
+      ],
+      scripts: imageScripts(image),
+      etcFiles: host.etcFiles(),
+      hostProc: hostPid,
+      readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem === true,
+      sizeMb: rootSizeMb,
+    });
+    this.#event("Normal", "Created", `Created container: ${spec.name}`);
+    const terminal = spec.tty === true ? openTerminal({ mount: this.#mount }) : undefined;
+    const spawned = this.#spawn(argv, hostPid, this.#rights, terminal);
+    this.#console = terminal === undefined ? undefined : { terminal, screen: terminalStream(terminal) };
+    this.#log = new ContainerLog(this.#logPath(record.restartCount), host.clock);
+    rmSync(this.#logPath(record.restartCount - 2), { force: true });
+    record.containerId = `serin://${randomBytes(32).toString("hex")}`;
+    record.imageId = image.id;
+    record.identity = spawned.process.identity;
+    record.probed = undefined;
+    record.state = { running: { startedAt: this.#now() } };
+    this.#event("Normal", "Started", `Started container ${spec.name}`);
+    this.#input =
+      spawned.input === undefined ? undefined : new Socket({ fd: spawned.input, readable: false, writable: true });
+    this.#input?.on("error", () => undefined);
+    this.#follow(spawned.process, this.#console?.screen ?? spawned.output);
+    if (this.#console !== undefined) closeDescriptor(spawned.output);
+  }
+
+  #spawn(
+    argv: readonly string[],
+    hostPid: boolean,
+    rights: ContainerRights,
+    terminal: Terminal | undefined,
+  ): SpawnedContainer {
+    const environment = terminal === undefined ? this.#environment : { TERM: "xterm", ...this.#environment };
+    try {
+      return spawnContainer({
+        namespaces: this.#namespaces(),
+        hostPid,
+        directory: this.#directory,
+        stdin: this.spec.stdin === true,
+        terminal: terminal?.slave,
+        command: { argv, environment, workingDirectory: this.#workingDirectory, rights },
+      });
+    } catch (error) {
+      if (terminal !== undefined) closeDescriptor(terminal.master);
+      throw error;
+    } finally {
+      if (terminal !== undefined) closeDescriptor(terminal.slave);
+    }
+  }
+
+  #closeMount(): void {
+    if (this.#mount !== undefined) closeDescriptor(this.#mount);
+    this.#mount = undefined;
+  }
+
+  /** Continues with a container that an earlier node process started. */
+  adopt(): void {
+    const { identity } = this.record;
+    if (identity === undefined || this.record.state.running === undefined) return;
+    const adopted = adoptContainer(identity, this.#directory, this.#host.clock);
+    this.#rights = containerRights(this.spec, this.#host.pod(), this.#host.uidCount);
+    this.#log = new ContainerLog(this.#logPath(this.record.restartCount), this.#host.clock);
+    if (adopted.output !== undefined) {
+      this.#mount = openNamespace(identity.pid, "mnt");
+      void this.#recallSurroundings();
+    }
+    this.#follow(adopted.process, adopted.output);
+  }
+
+  /** Restores the context that exec needs, for a container from an earlier node process. */
+  async #recallSurroundings(): Promise<void> {
+    const { image: name = "", command, args, workingDir } = this.spec;
+    try {
+      const image = await this.#host.images.resolve({ image: name, command, args });
+      this.#environment = this.#environmentOf(image);
+      this.#workingDirectory = workingDir ?? image.workingDirectory;
+    } catch (error) {
+      this.#host.log.debug("the surroundings of a container cannot be told again", {
+        container: this.spec.name,
+        error: messageOf(error),
+      });
+    }
+  }
+
+  #follow(process: ContainerProcess, output: number | Duplex | undefined): void {
+    this.#process = process;
+    this.#stopping = false;
+    this.#preStop = undefined;
+    const drained = output === undefined ? Promise.resolve(this.#log?.end()) : this.#log?.consume(output);
+    this.#startProbes();
+    this.#exit = (async () => {
+      const status = await process.exited;
+      // The last lines must come before the end. A process that escaped with the pipe is not waited for.
+      await Promise.race([drained, this.#host.clock.sleep(drainMs)]);
+      this.#log?.end();
+      this.#ended(status);
+    })();
+  }
+
+  #ended(status: ExitStatus): void {
+    const { record } = this;
+    this.#probes?.stop();
+    this.#probes = undefined;
+    this.#input?.destroy();
+    this.#input = undefined;
+    this.#closeMount();
+    const { exitCode } = status;
+    const message = status.lost
+      ? "the container ended while its node process was away"
+      : terminationMessage({
+          container: this.spec,
+          exitCode,
+          messagePath: join(this.#directory, terminationLog),
+          logPath: this.#logPath(record.restartCount),
+        });
+    record.identity = undefined;
+    record.state = {
+      terminated: {
+        exitCode,
+        reason: status.lost ? "ContainerStatusUnknown" : exitCode === 0 ? "Completed" : "Error",
+        ...(message === "" ? {} : { message }),
+        startedAt: record.state.running?.startedAt ?? this.#now(),
+        finishedAt: this.#now(),
+        ...(record.containerId === undefined ? {} : { containerID: record.containerId }),
+      },
+    };
+    this.#backoff.ended(Date.parse(record.state.terminated?.startedAt ?? ""));
+    this.#host.changed();
+  }
+
+  #startProbes(): void {
+    const { spec } = this;
+    const ports = spec.readinessProbe === undefined && this.role === "main" ? declaredPorts(spec) : [];
+    if (
+      spec.startupProbe === undefined &&
+      spec.livenessProbe === undefined &&
+      spec.readinessProbe === undefined &&
+      ports.length === 0
+    )
+      return;
+    const { identity } = this.record;
+    const probes = new ContainerProbes({
+      target: this.#probeTarget(),
+      clock: this.#host.clock,
+      onUnhealthy: (kind, message) => {
+        const word = { startup: "Startup", liveness: "Liveness", readiness: "Readiness" }[kind];
+        this.#event("Warning", "Unhealthy", `${word} probe failed: ${message}`);
+      },
+      known: this.record.probed,
+      settled:
+        ports.length === 0 || identity === undefined
+          ? undefined
+          : async (signal) => await untilListening(identity.pid, ports, this.#host.clock, signal),
+      onChange: () => {
+        this.record.probed = { started: probes.started, ready: probes.ready };
+        this.#host.changed();
+      },
+      onFailed: (kind, probe) => void this.#endUnhealthy(kind, probe),
+    });
+    this.#probes = probes;
+    void probes.run();
+  }
+
+  async #endUnhealthy(kind: string, probe: Probe): Promise<void> {
+    this.#event("Normal", "Killing", `Container ${this.spec.name} failed ${kind} probe, will be restarted`);
+    const grace = probe.terminationGracePeriodSeconds ?? this.#host.pod().spec?.terminationGracePeriodSeconds ?? 30;
+    await this.stop(grace * 1_000);
+  }
+
+  /**
+   * Runs preStop, sends SIGTERM, and SIGKILL after the time. Resolves when the container has ended. `graceMs` 0 kills
+   * at once.
+   */
+  async stop(graceMs: number): Promise<void> {
+    const running = this.#process;
+    if (running === undefined || !running.running || this.#stopping) return await this.#exit;
+    this.#stopping = true;
+    using _limit = this.#host.clock.after(graceMs, () => running.kill());
+    await Promise.race([this.prepareStop(graceMs), running.exited]);
+    running.signal("SIGTERM");
+    await this.#exit;
+  }
+
+  /** Runs the preStop hook once. A sidecar's hook begins with the pod's termination, long before its own. */
+  async prepareStop(graceMs: number): Promise<void> {
+    const { preStop } = this.spec.lifecycle ?? {};
+    if (preStop === undefined || graceMs === 0 || !this.running) return;
+    this.#preStop ??= this.#hook("PreStop", preStop).then(() => undefined);
+    await this.#preStop;
+  }
+
+  /** Kills it at once. */
+  kill(): void {
+    this.#process?.kill();
+  }
+
+  async #postStart(handler: LifecycleHandler): Promise<void> {
+    if (await this.#hook("PostStart", handler)) return;
+    this.kill();
+  }
+
+  async #hook(name: "PostStart" | "PreStop", handler: LifecycleHandler): Promise<boolean> {
+    try {
+      await runHook(handler, this.#probeTarget(), this.#host.clock);
+      return true;
+    } catch (error) {
+      this.#event("Warning", `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  #probeTarget(): ProbeTarget {
+    return {
+      podIp: this.#host.podIp(),
+      container: this.spec,
+      exec: async (command, timeoutMs) => await this.execForOutput(command, timeoutMs),
+    };
+  }
+
+  /** Runs a command beside the program. */
+  async execForOutput(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }> {
+    return await execInContainer(this.execContext(), command, timeoutMs);
+  }
+
+  /** The context for a command beside the program. Throws if the container does not run. */
+  execContext(): ExecContext {
+    const { identity } = this.record;
+    if (!this.running || identity === undefined || this.#mount === undefined || this.#rights === undefined)
+      throw new Error(`container not found ("${this.spec.name}")`);
+    return {
+      namespaces: this.#namespaces(),
+      initPid: identity.pid,
+      environment: this.#environment,
+      workingDirectory: this.#workingDirectory,
+      rights: this.#rights,
+    };
+  }
+
+  /** The log of the current or last run. An earlier run has only {@link previousLogPath}. */
+  get currentLog(): ContainerLog | undefined {
+    return this.#log;
+  }
+
+  get previousLogPath(): string | undefined {
+    if (this.record.restartCount === 0) return undefined;
+    const path = this.#logPath(this.record.restartCount - 1);
+    return existsSync(path) ? path : undefined;
+  }
+
+  /** The console of a container with `tty`. It is lost when its node process restarts. */
+  get console(): ContainerConsole | undefined {
+    return this.running ? this.#console : undefined;
+  }
+
+  /** Standard input of a container with `stdin` and no terminal. It is lost when the node process restarts. */
+  get input(): Socket | undefined {
+    return this.running ? this.#input : undefined;
+  }
+
+  #namespaces(): NamespaceDescriptors {
+    const { namespaces } = this.#host.sandbox();
+    return this.#mount === undefined ? namespaces : { ...namespaces, mount: this.#mount };
+  }
+
+  #environmentOf(image: ResolvedImage): Record<string, string> {
+    return {
+      ...baseEnvironment(image, this.#host),
+      ...image.environment,
+      ...containerEnvironment(this.spec, this.#host.sources()),
+    };
+  }
+
+  /** The directory for files of its runs, in the lab's tmpfs. */
+  get #directory(): string {
+    return join(this.#host.directories.memory, "containers", this.spec.name);
+  }
+
+  #logPath(run: number): string {
+    return join(this.#host.directories.logs, this.spec.name, `${run}.log`);
+  }
+
+  #event(type: "Normal" | "Warning", reason: string, message: string): void {
+    const field =
+      this.role === "main" ? "containers" : this.role === "ephemeral" ? "ephemeralContainers" : "initContainers";
+    this.#host.event({ type, reason, message, fieldPath: `spec.${field}{${this.spec.name}}` });
+  }
+
+  #now(): string {
+    return new Date(this.#host.clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z");
+  }
+}

@@ -1,0 +1,50 @@
+import type { Pod } from "../../../api/kubernetes/index.ts";
+
+const clusterDomain = "cluster.local";
+const dnsService = "10.96.0.10";
+const hostnameBytes = 63;
+
+/** The host name inside the pod. */
+export function hostnameOf(pod: Pod, nodeName: string): string {
+  if (pod.spec?.hostNetwork === true) return nodeName;
+  return (pod.spec?.hostname ?? pod.metadata.name ?? "pod").slice(0, hostnameBytes).replace(/[-.]+$/, "");
+}
+
+/** The pod's own files in /etc. They use the lab's DNS and never the machine's. */
+export function etcFilesOf(pod: Pod, podIp: string, nodeName: string): Record<string, string> {
+  const hostname = hostnameOf(pod, nodeName);
+  return { hostname: `${hostname}\n`, hosts: hostsFile(pod, podIp, hostname), "resolv.conf": resolverFile(pod) };
+}
+
+function hostsFile(pod: Pod, podIp: string, hostname: string): string {
+  const { subdomain, hostAliases = [] } = (pod.spec ?? {}) as {
+    subdomain?: string;
+    hostAliases?: { ip: string; hostnames?: string[] }[];
+  };
+  const names =
+    subdomain === undefined
+      ? hostname
+      : `${hostname}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain} ${hostname}`;
+  const own = podIp === "" ? [] : [`${podIp}\t${names}`];
+  const aliases = hostAliases.map((alias) => `${alias.ip}\t${(alias.hostnames ?? []).join("\t")}`);
+  return `${["# Kubernetes-managed hosts file.", "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", ...own, ...aliases].join("\n")}\n`;
+}
+
+function resolverFile(pod: Pod): string {
+  const { namespace = "default" } = pod.metadata;
+  const { dnsPolicy = "ClusterFirst", dnsConfig } = pod.spec ?? {};
+  const fromCluster = dnsPolicy !== "None";
+  const servers = [...(fromCluster ? [dnsService] : []), ...(dnsConfig?.nameservers ?? [])];
+  const searches = [
+    ...(fromCluster ? [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain] : []),
+    ...(dnsConfig?.searches ?? []),
+  ];
+  const given = (dnsConfig?.options ?? []).map(({ name, value }) => (value === undefined ? name : `${name}:${value}`));
+  const options = fromCluster && !given.some((option) => option.startsWith("ndots:")) ? ["ndots:5", ...given] : given;
+  return [
+    ...servers.map((server) => `nameserver ${server}`),
+    ...(searches.length > 0 ? [`search ${searches.join(" ")}`] : []),
+    ...(options.length > 0 ? [`options ${options.join(" ")}`] : []),
+    "",
+  ].join("\n");
+}

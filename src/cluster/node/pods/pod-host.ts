@@ -1,0 +1,39 @@
+import type { EventNote } from "../../../kube/index.ts";
+import type { Pod, Volume } from "../../../api/kubernetes/index.ts";
+import type { Clock, Logger } from "../../../base/index.ts";
+import type { ImageCatalogue } from "../../images/index.ts";
+import type { EnvironmentSources } from "../containers/container-environment.ts";
+import type { PodSandbox } from "./pod-sandbox.ts";
+
+/** The functions of the pod and the node that a container uses. */
+export interface PodHost {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly images: ImageCatalogue;
+  readonly directories: PodDirectories;
+  /** The cache of compiled sources of all users. Undefined: none. */
+  readonly compileCache: string | undefined;
+  /** Whether programs of a checkout run from the sources and not from their bundle. */
+  readonly fromSource: boolean;
+  /** The number of uids in the lab's user namespace: 1 or many. */
+  readonly uidCount: number;
+  pod(): Pod;
+  sandbox(): PodSandbox;
+  podIp(): string;
+  sources(): EnvironmentSources;
+  volumePath(volume: Volume): string;
+  /** The files for each container's /etc. */
+  etcFiles(): Record<string, string>;
+  event(note: EventNote): void;
+  /** Reports a change in a container, such as its state or readiness. */
+  changed(): void;
+}
+
+export interface PodDirectories {
+  /** In the lab's tmpfs: states, pipes, secrets. */
+  readonly memory: string;
+  /** Below the node's host root: emptyDirs. */
+  readonly disk: string;
+  /** Below the node's host root: /var/log/pods/<namespace>_<name>_<uid>. */
+  readonly logs: string;
+}

@@ -1,0 +1,79 @@
+import { isDeepStrictEqual } from "node:util";
+import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
+import { messageOf, type Logger } from "../../../base/index.ts";
+import { isKubeCode, type KubeClient } from "../../../kube/index.ts";
+import { podStatus, type PodView } from "./pod-status.ts";
+
+const retryMs = 200;
+
+/** Writes a pod's status to the API server, one request at a time. Changes meanwhile go with the next request. */
+export class PodStatusWriter {
+  readonly #client: KubeClient;
+  readonly #log: Logger;
+  readonly #view: () => PodView;
+  #written: Pod["status"];
+  #dirty = false;
+  #writing: Promise<void> | undefined;
+  #gone = false;
+
+  constructor(services: { readonly client: KubeClient; readonly log: Logger }, view: () => PodView) {
+    this.#client = services.client;
+    this.#log = services.log;
+    this.#view = view;
+  }
+
+  /** Must be called when the status may have changed. */
+  changed(): void {
+    this.#dirty = true;
+    this.#writing ??= this.#drain();
+  }
+
+  /** Resolves when the server has the latest status, or the pod no longer exists. */
+  async flush(): Promise<void> {
+    this.changed();
+    while (this.#writing !== undefined) await this.#writing;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#dirty && !this.#gone) {
+      this.#dirty = false;
+      try {
+        await this.#write();
+      } catch (error) {
+        this.#log.debug("a pod's status could not be written", { error: messageOf(error) });
+        this.#dirty = true;
+        await new Promise((resolve) => setTimeout(resolve, retryMs));
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  async #write(): Promise<void> {
+    const view = this.#view();
+    const { name = "", namespace, uid } = view.pod.metadata;
+    const status = podStatus(view);
+    if (
+      isDeepStrictEqual(status, this.#written) &&
+      isDeepStrictEqual(view.pod.status?.conditions ?? [], status.conditions)
+    )
+      return;
+    // A merge patch keeps omitted fields, so removed fields must be named.
+    const patch =
+      view.podIp === undefined && view.pod.status?.podIP !== undefined
+        ? { ...status, podIP: null, podIPs: null }
+        : status;
+    try {
+      await this.#client.patchMerge(
+        podKind,
+        name,
+        namespace,
+        { metadata: { uid }, status: patch },
+        { subresource: "status" },
+      );
+      this.#written = status;
+    } catch (error) {
+      if (isKubeCode(error, "not-found")) this.#gone = true;
+      else throw error;
+    }
+  }
+}

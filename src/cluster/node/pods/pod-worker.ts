@@ -1,0 +1,494 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
+import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
+import type { EventNote, EventRecorder, KubeClient } from "../../../kube/index.ts";
+import type { ImageCatalogue } from "../../images/index.ts";
+import { unmetIdentity } from "../containers/container-rights.ts";
+import { ManagedContainer } from "./managed-container.ts";
+import type { NetworkAttachment } from "../network/network-attachment.ts";
+import { etcFilesOf, hostnameOf } from "./pod-etc.ts";
+import type { PodDirectories, PodHost } from "./pod-host.ts";
+import type { PodAddresses } from "../network/pod-network.ts";
+import { writePodRecord, type PodRecord } from "./pod-record.ts";
+import { adoptSandbox, createSandbox, destroySandbox, type PodSandbox } from "./pod-sandbox.ts";
+import type { PodView } from "./pod-status.ts";
+import { PodStatusWriter } from "./pod-status-writer.ts";
+import { PodVolumeUpkeep } from "../volumes/pod-volume-upkeep.ts";
+import { PodVolumes, type VolumeSources } from "../volumes/pod-volumes.ts";
+
+/** The services that all pods of a node share. */
+export interface NodeServices {
+  readonly client: KubeClient;
+  readonly nodeName: string;
+  readonly hostIp: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: EventRecorder;
+  readonly images: ImageCatalogue;
+  readonly addresses: PodAddresses;
+  readonly attachment: NetworkAttachment;
+  readonly compileCache: string | undefined;
+  readonly fromSource: boolean;
+  readonly uidCount: number;
+  readonly hostRoot: string;
+  directoriesOf(pod: Pod): PodDirectories;
+  sourcesOf(pod: Pod, podIp: string): VolumeSources;
+}
+
+const retryMs = 500;
+/** The network agent is usually back within a moment. */
+const attachRetryMs = 100;
+const maxTimerMs = 2 ** 31 - 1;
+
+/**
+ * Brings one pod into the state that its object specifies. Every change (of the object, a container, a probe, a timer)
+ * triggers another look. A worker has one loop, so no two changes of a pod overlap.
+ */
+export class PodWorker {
+  readonly uid: string;
+  readonly containers: ManagedContainer[];
+  readonly volumes: PodVolumes;
+  readonly #services: NodeServices;
+  readonly #log: Logger;
+  readonly #host: PodHost;
+  readonly #directories: PodDirectories;
+  readonly #status: PodStatusWriter;
+  readonly #startTime: string;
+  #pod: Pod;
+  #sandbox: PodSandbox | undefined;
+  #attached = false;
+  #removed = false;
+  #finished = false;
+  #dirty = false;
+  #looping = false;
+  #timer: { readonly atMs: number; readonly handle: Disposable } | undefined;
+  readonly #upkeep: PodVolumeUpkeep;
+  readonly #gone = Promise.withResolvers<void>();
+
+  constructor(pod: Pod, services: NodeServices, record?: PodRecord) {
+    this.uid = pod.metadata.uid ?? "";
+    this.#pod = pod;
+    this.#services = services;
+    this.#log = services.log;
+    this.#directories = services.directoriesOf(pod);
+    this.#startTime = record?.startTime ?? secondsOf(services.clock.nowMs());
+    this.volumes = new PodVolumes({
+      memoryDirectory: join(this.#directories.memory, "volumes"),
+      diskDirectory: this.#directories.disk,
+      hostRoot: services.hostRoot,
+      clock: services.clock,
+    });
+    this.#upkeep = new PodVolumeUpkeep({
+      volumes: this.volumes,
+      clock: services.clock,
+      event: (note) => this.#event(note),
+    });
+    this.#host = this.#makeHost();
+    this.containers = this.#makeContainers(record);
+    this.#status = new PodStatusWriter(services, () => this.#view());
+    if (record !== undefined) this.#adopt(record);
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  get podIp(): string | undefined {
+    return this.#pod.spec?.hostNetwork === true ? this.#services.hostIp : this.#sandbox?.address?.ip;
+  }
+
+  get sandbox(): PodSandbox | undefined {
+    return this.#sandbox;
+  }
+
+  /** Resolves when nothing of the pod is left on this node. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** Takes a new or changed object. */
+  update(pod: Pod): void {
+    const { labels, annotations } = this.#pod.metadata;
+    if (
+      PodVolumes.showsMetadata(pod) &&
+      !(isDeepStrictEqual(labels, pod.metadata.labels) && isDeepStrictEqual(annotations, pod.metadata.annotations))
+    )
+      this.#upkeep.changed();
+    this.#pod = pod;
+    const known = new Set(this.containers.map((container) => container.spec.name));
+    for (const spec of pod.spec?.ephemeralContainers ?? [])
+      if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
+    this.kick();
+  }
+
+  /** Handles the deletion of the object: ends everything at once. */
+  remove(): void {
+    this.#removed = true;
+    for (const container of this.containers) container.kill();
+    this.kick();
+  }
+
+  /** Must be called when a ConfigMap or Secret of the pod's volumes has changed. */
+  volumesChanged(): void {
+    this.#upkeep.changed();
+    this.kick();
+  }
+
+  kick(): void {
+    this.#dirty = true;
+    void this.#loop();
+  }
+
+  async #loop(): Promise<void> {
+    if (this.#looping) return;
+    this.#looping = true;
+    while (this.#dirty && !this.#finished) {
+      this.#dirty = false;
+      this.#disarm();
+      try {
+        await this.#sync();
+      } catch (error) {
+        this.#retryAfter("a pod could not be brought to its state", error);
+      }
+      try {
+        this.#save();
+      } catch (error) {
+        this.#retryAfter("the record of a pod could not be written", error);
+      }
+      this.#status.changed();
+    }
+    this.#looping = false;
+  }
+
+  #retryAfter(what: string, error: unknown): void {
+    this.#log.warn(what, { pod: this.#pod.metadata.name, error: messageOf(error) });
+    this.#again(retryMs);
+  }
+
+  /** If several looks are requested, only the earliest matters, because that look requests the others again. */
+  #again(ms: number): void {
+    const { clock } = this.#services;
+    const atMs = clock.steadyMs() + ms;
+    if (this.#timer !== undefined && this.#timer.atMs <= atMs) return;
+    this.#disarm();
+    this.#timer = { atMs, handle: clock.after(Math.min(ms, maxTimerMs), () => this.kick()) };
+  }
+
+  #disarm(): void {
+    this.#timer?.handle[Symbol.dispose]();
+    this.#timer = undefined;
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#removed || this.#pod.metadata.deletionTimestamp !== undefined) return await this.#terminate();
+    const { phase } = this.#pod.status ?? {};
+    // Its status may take a moment to return. Ended containers must not start again meanwhile, least of all sidecars.
+    if (phase === "Succeeded" || phase === "Failed" || this.#isOver()) return await this.#rest();
+    if (!(await this.#ensureSandbox())) return;
+    if (!(await this.#ensureVolumes())) return;
+    if (await this.#runInits()) await this.#runMains();
+    if (this.#isOver()) await this.#rest();
+  }
+
+  async #ensureSandbox(): Promise<boolean> {
+    const { spec } = this.#pod;
+    if (this.#sandbox === undefined) {
+      const address = spec?.hostNetwork === true ? undefined : this.#services.addresses.take();
+      const sysctls = Object.fromEntries(
+        (spec?.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
+      );
+      try {
+        this.#sandbox = createSandbox({ hostname: hostnameOf(this.#pod, this.#services.nodeName), address, sysctls });
+      } catch (error) {
+        if (address !== undefined) this.#services.addresses.release(address);
+        this.#event({
+          type: "Warning",
+          reason: "FailedCreatePodSandBox",
+          message: `Failed to create pod sandbox: ${messageOf(error)}`,
+        });
+        this.#again(retryMs);
+        return false;
+      }
+      const unmet = unmetIdentity(this.#pod, this.#services.uidCount);
+      if (unmet !== undefined) this.#event({ type: "Warning", reason: "IdentityNotApplied", message: unmet });
+      this.#save();
+      void this.#annotate(this.#sandbox);
+    }
+    return await this.#attach(this.#sandbox);
+  }
+
+  /** Annotates the pod for the mesh's agent, which finds pods that are older than itself by this annotation. */
+  async #annotate(sandbox: PodSandbox): Promise<void> {
+    const { name = "", namespace } = this.#pod.metadata;
+    try {
+      const annotations = { "lab.serin.dev/init-pid": String(sandbox.init.pid) };
+      // Nodes may write what they observe of a pod, and nothing else.
+      await this.#services.client.patchMerge(
+        podKind,
+        name,
+        namespace,
+        { metadata: { uid: this.uid, annotations } },
+        { subresource: "status" },
+      );
+    } catch (error) {
+      this.#log.debug("the pod's init could not be noted", { pod: name, error: messageOf(error) });
+    }
+  }
+
+  async #attach(sandbox: PodSandbox): Promise<boolean> {
+    const { attachment } = this.#services;
+    if (this.#attached || sandbox.address === undefined || !attachment.installed) {
+      this.#attached = true;
+      return true;
+    }
+    try {
+      await attachment.add({ pod: this.#pod, initPid: sandbox.init.pid, ip: sandbox.address.ip });
+      this.#attached = true;
+      return true;
+    } catch (error) {
+      this.#event({
+        type: "Warning",
+        reason: "FailedCreatePodSandBox",
+        message: `Failed to set up the pod's network: ${messageOf(error)}`,
+      });
+      this.#again(attachRetryMs);
+      return false;
+    }
+  }
+
+  async #ensureVolumes(): Promise<boolean> {
+    const { ready, againMs } = await this.#upkeep.look(() => this.#services.sourcesOf(this.#pod, this.podIp ?? ""));
+    if (againMs !== undefined) this.#again(againMs);
+    return ready;
+  }
+
+  /** True when all init containers are done and all sidecars have started. */
+  async #runInits(): Promise<boolean> {
+    for (const container of this.containers) {
+      if (container.role === "sidecar") {
+        if (!container.running) await this.#startWhenDue(container);
+        if (!container.started) return false;
+      } else if (container.role === "init") {
+        if (container.done) {
+          if (container.exitCode !== 0) return false;
+        } else if (container.running) return false;
+        else if (container.ended && container.exitCode === 0) container.done = true;
+        else if (container.ended && this.#pod.spec?.restartPolicy === "Never") {
+          container.done = true;
+          return false;
+        } else {
+          await this.#startWhenDue(container);
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  async #runMains(): Promise<void> {
+    const starts: Promise<void>[] = [];
+    for (const container of this.containers) {
+      if ((container.role !== "main" && container.role !== "ephemeral") || container.running || container.done)
+        continue;
+      if (container.ended && !this.#restarts(container)) container.done = true;
+      else starts.push(this.#startWhenDue(container));
+    }
+    await Promise.all(starts);
+  }
+
+  #restarts(container: ManagedContainer): boolean {
+    if (container.role === "ephemeral") return false;
+    const policy = this.#pod.spec?.restartPolicy ?? "Always";
+    return policy === "Always" || (policy === "OnFailure" && container.exitCode !== 0);
+  }
+
+  async #startWhenDue(container: ManagedContainer): Promise<void> {
+    const { delayMs } = container;
+    if (delayMs > 0) {
+      container.showBackoff();
+      this.#again(delayMs);
+      return;
+    }
+    await container.start();
+    if (!container.running && !container.ended) this.#again(container.delayMs);
+  }
+
+  #isOver(): boolean {
+    const inits = this.containers.filter((container) => container.role === "init");
+    if (inits.some((container) => container.done && container.exitCode !== 0)) return true;
+    const mains = this.containers.filter((container) => container.role === "main");
+    return mains.length > 0 && mains.every((container) => container.done);
+  }
+
+  /** Handles the end of all main containers: sidecars end, the network is removed, the status stays. */
+  async #rest(): Promise<void> {
+    await this.#stopSidecars(this.#graceMs());
+    this.#dismantle();
+  }
+
+  async #terminate(): Promise<void> {
+    const graceMs = this.#removed ? 0 : this.#graceMs();
+    const deadlineMs = this.#services.clock.steadyMs() + graceMs;
+    const mains = this.containers.filter((container) => container.role !== "sidecar" && container.running);
+    for (const container of this.containers.filter((candidate) => candidate.running)) {
+      const field =
+        container.role === "main"
+          ? "containers"
+          : container.role === "ephemeral"
+            ? "ephemeralContainers"
+            : "initContainers";
+      this.#event({
+        type: "Normal",
+        reason: "Killing",
+        message: `Stopping container ${container.spec.name}`,
+        fieldPath: `spec.${field}{${container.spec.name}}`,
+      });
+    }
+    for (const container of this.containers) if (container.role === "sidecar") void container.prepareStop(graceMs);
+    // While containers end, readiness still changes, and a shorter grace period may be requested.
+    await Promise.all(mains.map(async (container) => await container.stop(graceMs)));
+    await this.#stopSidecars(Math.max(0, deadlineMs - this.#services.clock.steadyMs()));
+    for (const container of this.containers) container.done = true;
+    const sandbox = this.#sandbox;
+    if (this.#attached && sandbox?.address !== undefined) {
+      await this.#services.attachment
+        .remove({ pod: this.#pod, initPid: sandbox.init.pid, ip: sandbox.address.ip })
+        .catch((error: unknown) =>
+          this.#log.debug("the network agent did not take leave of a pod", { error: messageOf(error) }),
+        );
+    }
+    this.#dismantle();
+    if (!this.#removed) {
+      await this.#status.flush();
+      await this.#deleteObject();
+    }
+    this.#finish();
+  }
+
+  /** Stops sidecars in the reverse order of their start, because later ones may use earlier ones. */
+  async #stopSidecars(graceMs: number): Promise<void> {
+    const sidecars = this.containers.filter((container) => container.role === "sidecar").toReversed();
+    for (const container of sidecars) {
+      await container.stop(graceMs);
+      container.done = true;
+    }
+  }
+
+  async #deleteObject(): Promise<void> {
+    const { name = "", namespace } = this.#pod.metadata;
+    await this.#services.client.delete(podKind, name, namespace, {
+      gracePeriodSeconds: 0,
+      preconditions: { uid: this.uid },
+    });
+  }
+
+  #dismantle(): void {
+    const sandbox = this.#sandbox;
+    if (sandbox === undefined) return;
+    this.#sandbox = undefined;
+    destroySandbox(sandbox);
+    if (sandbox.address !== undefined) this.#services.addresses.release(sandbox.address);
+  }
+
+  #finish(): void {
+    this.#finished = true;
+    this.#disarm();
+    for (const path of [this.#directories.memory, this.#directories.disk, this.#directories.logs])
+      rmSync(path, { recursive: true, force: true });
+    this.#gone.resolve();
+  }
+
+  #graceMs(): number {
+    const { deletionGracePeriodSeconds } = this.#pod.metadata;
+    return (deletionGracePeriodSeconds ?? this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000;
+  }
+
+  #event(note: EventNote): void {
+    this.#services.events.record(podKind, this.#pod, note);
+  }
+
+  #save(): void {
+    if (this.#finished) return;
+    const { name = "", namespace = "" } = this.#pod.metadata;
+    writePodRecord(this.#directories.memory, {
+      uid: this.uid,
+      namespace,
+      name,
+      startTime: this.#startTime,
+      init: this.#sandbox?.init,
+      address: this.#sandbox?.address,
+      attached: this.#attached,
+      containers: this.containers.map((container) => container.record),
+    });
+  }
+
+  #adopt(record: PodRecord): void {
+    this.#attached = record.attached;
+    if (record.address !== undefined) this.#services.addresses.adopt(record.address);
+    if (record.init !== undefined) this.#sandbox = adoptSandbox(record.init, record.address);
+    if (this.#sandbox === undefined && record.address !== undefined) this.#services.addresses.release(record.address);
+    for (const container of this.containers) container.adopt();
+  }
+
+  #makeContainers(record: PodRecord | undefined): ManagedContainer[] {
+    const { initContainers = [], containers = [], ephemeralContainers = [] } = this.#pod.spec ?? {};
+    const known = new Map(record?.containers.map((container) => [container.name, container]));
+    return [
+      ...initContainers.map(
+        (spec) =>
+          new ManagedContainer(
+            spec,
+            spec.restartPolicy === "Always" ? "sidecar" : "init",
+            this.#host,
+            known.get(spec.name),
+          ),
+      ),
+      ...containers.map((spec) => new ManagedContainer(spec, "main", this.#host, known.get(spec.name))),
+      ...ephemeralContainers.map((spec) => new ManagedContainer(spec, "ephemeral", this.#host, known.get(spec.name))),
+    ];
+  }
+
+  #makeHost(): PodHost {
+    const services = this.#services;
+    const { clock, log, images, compileCache, fromSource, uidCount } = services;
+    return {
+      clock,
+      log,
+      images,
+      compileCache,
+      fromSource,
+      uidCount,
+      directories: this.#directories,
+      pod: () => this.#pod,
+      sandbox: () => {
+        if (this.#sandbox === undefined) throw new Error("the pod has no sandbox");
+        return this.#sandbox;
+      },
+      podIp: () => this.podIp ?? "",
+      sources: () => services.sourcesOf(this.#pod, this.podIp ?? ""),
+      volumePath: (volume) => this.volumes.pathOf(volume),
+      etcFiles: () => etcFilesOf(this.#pod, this.podIp ?? "", services.nodeName),
+      event: (note) => this.#event(note),
+      changed: () => this.kick(),
+    };
+  }
+
+  #view(): PodView {
+    return {
+      pod: this.#pod,
+      containers: this.containers.map((container) => container.view()),
+      podIp: this.podIp ?? this.#pod.status?.podIP,
+      hostIp: this.#services.hostIp,
+      startTime: this.#startTime,
+      hasSandbox: this.#sandbox !== undefined,
+      now: secondsOf(this.#services.clock.nowMs()),
+      failure: undefined,
+    };
+  }
+}
+
+function secondsOf(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
+}

@@ -1,0 +1,40 @@
+import type { Clock } from "../../../base/index.ts";
+
+/** The kubelet's newer delays (KEP-4603): from 1 s, doubling up to a minute. The first restart has no delay. */
+const initialMs = 1_000;
+const maxMs = 60_000;
+/** After a run of this length, the delays start again. */
+const provenMs = 120_000;
+
+/** Decides when a container that has ended or could not start may start again. */
+export class RestartBackoff {
+  readonly #clock: Clock;
+  #failures = 0;
+  #notBeforeMs = 0;
+  stepMs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A run that began at `startedAtMs` ended. */
+  ended(startedAtMs: number): void {
+    if (this.#clock.nowMs() - startedAtMs > provenMs) this.#failures = 0;
+    this.#hold(this.#failures === 0 ? 0 : initialMs * 2 ** (this.#failures - 1));
+  }
+
+  /** A run could not begin at all. */
+  failed(): void {
+    this.#hold(initialMs * 2 ** this.#failures);
+  }
+
+  get delayMs(): number {
+    return Math.max(0, this.#notBeforeMs - this.#clock.nowMs());
+  }
+
+  #hold(ms: number): void {
+    this.#failures += 1;
+    this.stepMs = Math.min(ms, maxMs);
+    this.#notBeforeMs = this.#clock.nowMs() + this.stepMs;
+  }
+}

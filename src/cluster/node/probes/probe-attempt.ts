@@ -1,0 +1,145 @@
+import { connect as connectHttp2, constants } from "node:http2";
+import { request as httpsRequest } from "node:https";
+import { connect } from "node:net";
+import type { Container, Probe } from "../../../api/kubernetes/index.ts";
+import { messageOf, nodeHttp } from "../../../base/index.ts";
+
+export interface ProbeOutcome {
+  readonly success: boolean;
+  readonly message: string;
+}
+
+/** Runs a command in the container. Returns its exit code and its output, which may be cut. */
+export type ExecInContainer = (
+  command: readonly string[],
+  timeoutMs: number,
+) => Promise<{ readonly exitCode: number; readonly output: string }>;
+
+export interface ProbeTarget {
+  readonly podIp: string;
+  readonly container: Container;
+  readonly exec: ExecInContainer;
+}
+
+const bodyShown = 512;
+
+/** Runs a probe once, from the node's network like the kubelet. Never throws. */
+export async function attemptProbe(probe: Probe, target: ProbeTarget): Promise<ProbeOutcome> {
+  const timeoutMs = (probe.timeoutSeconds ?? 1) * 1_000;
+  try {
+    if (probe.httpGet !== undefined) return await attemptHttp(probe.httpGet, target, timeoutMs);
+    if (probe.tcpSocket !== undefined)
+      return await attemptTcp(
+        probe.tcpSocket.host ?? target.podIp,
+        portNumber(probe.tcpSocket.port, target.container),
+        timeoutMs,
+      );
+    if (probe.grpc !== undefined)
+      return await attemptGrpc(target.podIp, probe.grpc.port, probe.grpc.service ?? "", timeoutMs);
+    if (probe.exec !== undefined) {
+      const { exitCode, output } = await target.exec(probe.exec.command ?? [], timeoutMs);
+      return { success: exitCode === 0, message: exitCode === 0 ? "" : `command exited with ${exitCode}: ${output}` };
+    }
+    return { success: true, message: "" };
+  } catch (error) {
+    return { success: false, message: messageOf(error) };
+  }
+}
+
+/** A port by number, or by the name that the container gives it. Throws for an unknown name. */
+export function portNumber(port: number | string, container: Container): number {
+  if (typeof port === "number") return port;
+  const named = container.ports?.find((candidate) => candidate.name === port)?.containerPort;
+  const parsed = named ?? Number(port);
+  if (!Number.isInteger(parsed)) throw new Error(`container "${container.name}" has no port named "${port}"`);
+  return parsed;
+}
+
+/** Sends the HTTP GET of a probe or a lifecycle hook. Accepts any certificate. */
+export async function attemptHttp(
+  get: NonNullable<Probe["httpGet"]>,
+  target: Pick<ProbeTarget, "podIp" | "container">,
+  timeoutMs: number,
+): Promise<ProbeOutcome> {
+  const host = get.host ?? target.podIp;
+  const port = portNumber(get.port, target.container);
+  const headers: Record<string, string> = { "user-agent": "kube-probe/1.36", accept: "*/*", connection: "close" };
+  for (const { name, value } of get.httpHeaders ?? []) headers[name.toLowerCase()] = value;
+  const path = get.path === undefined || get.path === "" ? "/" : get.path.startsWith("/") ? get.path : `/${get.path}`;
+  const options = { host, port, path, headers, timeout: timeoutMs, agent: false as const };
+  return await new Promise((resolve) => {
+    const request =
+      get.scheme === "HTTPS" ? httpsRequest({ ...options, rejectUnauthorized: false }) : nodeHttp().request(options);
+    const timer = setTimeout(() => request.destroy(new Error("context deadline exceeded")), timeoutMs);
+    request.once("error", (error) => {
+      clearTimeout(timer);
+      resolve({
+        success: false,
+        message: `Get "${(get.scheme ?? "HTTP").toLowerCase()}://${host}:${port}${path}": ${error.message}`,
+      });
+    });
+    request.once("response", (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        if (body.length < bodyShown) body += chunk;
+      });
+      response.once("close", () => {
+        clearTimeout(timer);
+        const status = response.statusCode ?? 0;
+        const success = status >= 200 && status < 400;
+        resolve({ success, message: success ? "" : `HTTP probe failed with statuscode: ${status}` });
+      });
+    });
+    request.end();
+  });
+}
+
+async function attemptTcp(host: string, port: number, timeoutMs: number): Promise<ProbeOutcome> {
+  return await new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const finish = (outcome: ProbeOutcome): void => {
+      socket.destroy();
+      resolve(outcome);
+    };
+    socket.setTimeout(timeoutMs, () => finish({ success: false, message: `dial tcp ${host}:${port}: i/o timeout` }));
+    socket.once("error", (error) => finish({ success: false, message: `dial tcp ${host}:${port}: ${error.message}` }));
+    socket.once("connect", () => finish({ success: true, message: "" }));
+  });
+}
+
+/** Calls grpc.health.v1.Health/Check. SERVING is 1 in field 1 of the response. */
+async function attemptGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<ProbeOutcome> {
+  const name = Buffer.from(service);
+  const message = name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.of(0x0a, name.length), name]);
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  return await new Promise((resolve) => {
+    const session = connectHttp2(`http://${host}:${port}`);
+    const finish = (outcome: ProbeOutcome): void => {
+      clearTimeout(timer);
+      session.destroy();
+      resolve(outcome);
+    };
+    const timer = setTimeout(
+      () => finish({ success: false, message: `timeout: health rpc did not complete within ${timeoutMs / 1_000}s` }),
+      timeoutMs,
+    );
+    session.once("error", (error) => finish({ success: false, message: error.message }));
+    const stream = session.request({
+      [constants.HTTP2_HEADER_METHOD]: "POST",
+      [constants.HTTP2_HEADER_PATH]: "/grpc.health.v1.Health/Check",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    const chunks: Buffer[] = [];
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.once("error", (error) => finish({ success: false, message: error.message }));
+    stream.once("end", () => {
+      const body = Buffer.concat(chunks).subarray(5);
+      const serving = body.length >= 2 && body[0] === 0x08 && body[1] === 1;
+      finish({ success: serving, message: serving ? "" : 'service unhealthy (responded with "NOT_SERVING")' });
+    });
+    stream.end(Buffer.concat([prefix, message]));
+  });
+}

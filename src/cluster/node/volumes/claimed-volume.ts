@@ -1,0 +1,41 @@
+import { normalize } from "node:path";
+import type { PersistentVolume, PersistentVolumeClaim, Volume } from "../../../api/kubernetes/index.ts";
+import { transientError, userError } from "../../../base/index.ts";
+
+export interface ClaimSources {
+  readonly claim: (name: string) => PersistentVolumeClaim | undefined;
+  readonly volume: (name: string) => PersistentVolume | undefined;
+}
+
+/** The kernel's trees are no place for data, and all nodes of the lab share them. */
+const refusedPaths = ["/", "/proc", "/sys", "/dev"];
+
+/** The pod's volume as the directory that its claim is bound to. Throws if there is none, or the lab cannot mount it. */
+export function claimedVolume(volume: Volume, { claim: claimOf, volume: volumeOf }: ClaimSources): Volume {
+  const claimName = volume.persistentVolumeClaim?.claimName ?? "";
+  const claim = claimOf(claimName);
+  if (claim === undefined)
+    throw transientError("volume-source-missing", `persistentvolumeclaim "${claimName}" not found`);
+  const { volumeName = "" } = claim.spec ?? {};
+  const bound = volumeOf(volumeName);
+  if (claim.status?.phase !== "Bound" || bound === undefined || bound.spec?.claimRef?.uid !== claim.metadata.uid)
+    throw transientError("volume-source-missing", `persistentvolumeclaim "${claimName}" is not bound`);
+  const { hostPath, local, volumeMode } = bound.spec ?? {};
+  const path = hostPath?.path ?? local?.path;
+  if (path === undefined || volumeMode === "Block")
+    throw userError(
+      "volume-invalid",
+      `persistentvolume "${volumeName}" is of a kind that the lab does not have: it mounts directories by spec.hostPath and spec.local`,
+    );
+  const asked = normalize(path);
+  if (!asked.startsWith("/") || refusedPaths.some((refused) => isAtOrBelow(asked, refused)))
+    throw userError(
+      "volume-invalid",
+      `persistentvolume "${volumeName}": path "${path}" is not a directory for data; use a path such as /srv/data`,
+    );
+  return { name: volume.name, hostPath: { path: asked, type: hostPath?.type ?? "DirectoryOrCreate" } };
+}
+
+function isAtOrBelow(path: string, parent: string): boolean {
+  return path === parent || (parent !== "/" && path.startsWith(`${parent}/`));
+}

@@ -1,0 +1,69 @@
+import { messageOf, type Clock } from "../../../base/index.ts";
+import type { EventNote } from "../../../kube/index.ts";
+import type { PodVolumes, VolumeSources } from "./pod-volumes.ts";
+
+const retryMs = 500;
+const eventEveryMs = 10_000;
+
+export interface PodVolumeUpkeepOptions {
+  readonly volumes: Pick<PodVolumes, "prepare" | "renewAtMs">;
+  readonly clock: Clock;
+  readonly event: (note: EventNote) => void;
+}
+
+export interface VolumeState {
+  /** Containers may run. */
+  readonly ready: boolean;
+  /** When to look again even if nothing changes. Undefined: never. */
+  readonly againMs: number | undefined;
+}
+
+/** Prepares a pod's volumes at the start, after a change of their content, and when a token must be renewed. */
+export class PodVolumeUpkeep {
+  readonly #options: PodVolumeUpkeepOptions;
+  #ready = false;
+  #stale = false;
+  #misses = 0;
+  #eventAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: PodVolumeUpkeepOptions) {
+    this.#options = options;
+  }
+
+  /** Must be called when a source of the volumes has changed. */
+  changed(): void {
+    this.#stale = true;
+  }
+
+  async look(sources: () => VolumeSources): Promise<VolumeState> {
+    const { volumes, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    const dueMs = volumes.renewAtMs;
+    if (!this.#ready || this.#stale || (dueMs !== undefined && nowMs >= dueMs)) {
+      this.#stale = false;
+      try {
+        await volumes.prepare(sources());
+      } catch (error) {
+        this.#stale = true;
+        this.#tell(error, nowMs);
+        // Running containers keep their current volumes.
+        return { ready: this.#ready, againMs: retryMs };
+      }
+      this.#ready = true;
+      this.#misses = 0;
+    }
+    return { ready: true, againMs: volumes.renewAtMs === undefined ? undefined : volumes.renewAtMs - nowMs };
+  }
+
+  /** Reports a failure, except the first one, because a pod may arrive a moment before the sources of its volumes. */
+  #tell(error: unknown, nowMs: number): void {
+    this.#misses += 1;
+    if (this.#misses <= 1 || nowMs - this.#eventAtMs <= eventEveryMs) return;
+    this.#eventAtMs = nowMs;
+    this.#options.event({
+      type: "Warning",
+      reason: "FailedMount",
+      message: `MountVolume.SetUp failed: ${messageOf(error)}`,
+    });
+  }
+}

@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import type {
+  ConfigMap,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  Secret,
+  Volume,
+} from "../../../api/kubernetes/index.ts";
+import { systemClock } from "../../../base/index.ts";
+import { containerEnvironment, expandVariables } from "../containers/container-environment.ts";
+import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
+
+const roots: string[] = [];
+after(() => {
+  for (const root of roots) rmSync(root, { recursive: true, force: true });
+});
+
+function setUp(
+  volumes: Volume[],
+  objects: {
+    maps?: Record<string, ConfigMap>;
+    secrets?: Record<string, Secret>;
+    claim?: PersistentVolumeClaim;
+    volume?: PersistentVolume;
+  } = {},
+): { volumes: PodVolumes; sources: VolumeSources; root: string; tokens: string[] } {
+  const root = mkdtempSync(join(tmpdir(), "serin-volumes-"));
+  roots.push(root);
+  const pod: Pod = {
+    metadata: { name: "p", namespace: "n", uid: "u", labels: { app: "web" } },
+    spec: { containers: [], volumes },
+  };
+  const tokens: string[] = [];
+  const sources: VolumeSources = {
+    pod,
+    nodeName: "node",
+    podIp: "10.244.1.2",
+    hostIp: "172.18.0.3",
+    configMap: (name) => objects.maps?.[name],
+    secret: (name) => objects.secrets?.[name],
+    storage: { claim: () => objects.claim, volume: () => objects.volume },
+    services: () => [
+      {
+        metadata: { name: "my-db", namespace: "n" },
+        spec: { clusterIP: "10.96.0.7", ports: [{ name: "sql", port: 5432 }] },
+      },
+    ],
+    token: async ({ audience, expirationSeconds }) => {
+      tokens.push(audience ?? "");
+      return await Promise.resolve({ token: `t${tokens.length}`, expiresAtMs: Date.now() + expirationSeconds * 1_000 });
+    },
+  };
+  return {
+    volumes: new PodVolumes({
+      memoryDirectory: join(root, "memory"),
+      diskDirectory: join(root, "disk"),
+      hostRoot: join(root, "host"),
+      clock: systemClock,
+    }),
+    sources,
+    root,
+    tokens,
+  };
+}
+
+test("a projected volume holds token, certificate and namespace, and asks for a token once", async () => {
+  const volume: Volume = {
+    name: "access",
+    projected: {
+      sources: [
+        { serviceAccountToken: { path: "token", audience: "istio-ca", expirationSeconds: 600 } },
+        { configMap: { name: "ca", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+        { downwardAPI: { items: [{ path: "namespace", fieldRef: { fieldPath: "metadata.namespace" } }] } },
+      ],
+    },
+  };
+  const { volumes, sources, tokens } = setUp([volume], { maps: { ca: { metadata: {}, data: { "ca.crt": "PEM" } } } });
+  await volumes.prepare(sources);
+  await volumes.prepare(sources);
+  const read = (name: string): string => readFileSync(join(volumes.pathOf(volume), name), "utf8");
+  assert.deepEqual([read("token"), read("ca.crt"), read("namespace")], ["t1", "PEM", "n"]);
+  assert.deepEqual(tokens, ["istio-ca"]);
+  assert.ok((volumes.renewAtMs ?? 0) < Date.now() + 600_000);
+});
+
+test("a changed config map is replaced atomically, and removed keys disappear", async () => {
+  const volume: Volume = { name: "config", configMap: { name: "c" } };
+  const maps: Record<string, ConfigMap> = { c: { metadata: {}, data: { a: "1", b: "2" } } };
+  const { volumes, sources } = setUp([volume], { maps });
+  await volumes.prepare(sources);
+  const path = volumes.pathOf(volume);
+  const generation = readlinkSync(join(path, "..data"));
+  maps["c"] = { metadata: {}, data: { a: "3" } };
+  await volumes.prepare(sources);
+  assert.equal(readFileSync(join(path, "a"), "utf8"), "3");
+  assert.equal(existsSync(join(path, "b")), false);
+  assert.notEqual(readlinkSync(join(path, "..data")), generation);
+  assert.equal(existsSync(join(path, generation)), false);
+});
+
+test("a missing source is named, and an optional one is skipped", async () => {
+  const missing = setUp([{ name: "s", secret: { secretName: "gone" } }]);
+  await assert.rejects(missing.volumes.prepare(missing.sources), /secret "gone" not found/);
+  const optional = setUp([{ name: "s", secret: { secretName: "gone", optional: true } }]);
+  await optional.volumes.prepare(optional.sources);
+});
+
+test("a hostPath stays below the node's directory, even through links", async () => {
+  const { volumes, sources, root } = setUp([
+    { name: "h", hostPath: { path: "/var/run/x", type: "DirectoryOrCreate" } },
+  ]);
+  await volumes.prepare(sources);
+  assert.ok(existsSync(join(root, "host/var/run/x")));
+  assert.equal(volumes.pathOf({ name: "up", hostPath: { path: "/../../etc" } }), join(root, "host/etc"));
+  mkdirSync(join(root, "host/var/lib"), { recursive: true });
+  symlinkSync("/etc", join(root, "host/var/lib/link"));
+  assert.throws(
+    () => volumes.pathOf({ name: "bad", hostPath: { path: "/var/lib/link/passwd" } }),
+    /leads out of the node's directory/,
+  );
+  assert.equal(volumes.pathOf({ name: "proc", hostPath: { path: "/proc" } }), "/proc");
+});
+
+test("an environment has services, references and expanded values", () => {
+  const { sources } = setUp([], { maps: { c: { metadata: {}, data: { mode: "fast" } } } });
+  const environment = containerEnvironment(
+    {
+      name: "a",
+      resources: { limits: { cpu: "1500m", memory: "64Mi" } },
+      env: [
+        { name: "MODE", valueFrom: { configMapKeyRef: { name: "c", key: "mode" } } },
+        { name: "IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
+        { name: "CPU", valueFrom: { resourceFieldRef: { resource: "limits.cpu" } } },
+        { name: "URL", value: "http://$(MY_DB_SERVICE_HOST):$(MY_DB_SERVICE_PORT_SQL)/$(MODE)/$(NONE)/$$(MODE)" },
+      ],
+    },
+    sources,
+  );
+  assert.equal(environment["URL"], "http://10.96.0.7:5432/fast/$(NONE)/$(MODE)");
+  assert.deepEqual([environment["IP"], environment["CPU"]], ["10.244.1.2", "2"]);
+  assert.equal(expandVariables("$(A)$", { A: "x" }), "x$");
+  assert.throws(
+    () =>
+      containerEnvironment(
+        { name: "a", env: [{ name: "X", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }] },
+        sources,
+      ),
+    /secret "s" not found/,
+  );
+});
+
+test("a claim is the directory of its volume, which stays as it is, and a path or a kind that the lab does not mount is refused", async () => {
+  const claim: PersistentVolumeClaim = {
+    metadata: { name: "data", namespace: "n", uid: "c" },
+    spec: { volumeName: "pv" },
+    status: { phase: "Bound" },
+  };
+  const bound = (spec: PersistentVolume["spec"]): PersistentVolume => ({
+    metadata: { name: "pv" },
+    spec: { claimRef: { namespace: "n", name: "data", uid: "c" }, ...spec },
+  });
+  const volume: Volume = { name: "v", persistentVolumeClaim: { claimName: "data" } };
+  const path = "/var/lib/serin/volumes/pv";
+  const { volumes, sources, root } = setUp([volume], { claim, volume: bound({ hostPath: { path } }) });
+  assert.throws(() => volumes.pathOf(volume), /not prepared yet/);
+  await volumes.prepare(sources);
+  assert.equal(volumes.pathOf(volume), join(root, "host", path));
+  assert.equal(statSync(volumes.pathOf(volume)).mode & 0o777, 0o777);
+  writeFileSync(join(volumes.pathOf(volume), "kept"), "yes");
+  chmodSync(volumes.pathOf(volume), 0o700);
+  await volumes.prepare(sources);
+  assert.equal(readFileSync(join(volumes.pathOf(volume), "kept"), "utf8"), "yes");
+  assert.equal(statSync(volumes.pathOf(volume)).mode & 0o777, 0o700);
+
+  const refused = async (objects: Parameters<typeof setUp>[1], reason: RegExp): Promise<void> => {
+    const other = setUp([volume], objects);
+    await assert.rejects(other.volumes.prepare(other.sources), reason);
+  };
+  await refused({}, /persistentvolumeclaim "data" not found/);
+  await refused({ claim: { ...claim, status: { phase: "Pending" } } }, /"data" is not bound/);
+  await refused({ claim, volume: bound({ claimRef: { uid: "other" } }) }, /"data" is not bound/);
+  await refused({ claim, volume: bound({}) }, /kind that the lab does not have/);
+  for (const outside of ["/proc/sys", "/srv/../dev", "/", "data"])
+    await refused({ claim, volume: bound({ local: { path: outside } }) }, /not a directory for data/);
+  const linked = setUp([volume], { claim, volume: bound({ hostPath: { path: "/link/data" } }) });
+  mkdirSync(join(linked.root, "host"), { recursive: true });
+  symlinkSync("/tmp", join(linked.root, "host/link"));
+  await assert.rejects(linked.volumes.prepare(linked.sources), /leads out of the node's directory/);
+});

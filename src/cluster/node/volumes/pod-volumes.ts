@@ -1,0 +1,285 @@
+import { chmodSync, existsSync, lstatSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import type {
+  ConfigMap,
+  DownwardItem,
+  KeyToPath,
+  Pod,
+  Secret,
+  Volume,
+  VolumeProjection,
+} from "../../../api/kubernetes/index.ts";
+import { transientError, userError, type Clock } from "../../../base/index.ts";
+import { claimedVolume, type ClaimSources } from "./claimed-volume.ts";
+import { writeAtomicDirectory, type DirectoryFile } from "./atomic-directory.ts";
+import { fieldValue, resourceValue, type EnvironmentSources } from "../containers/container-environment.ts";
+
+/** The sources of volumes. */
+export interface VolumeSources extends EnvironmentSources {
+  readonly storage: ClaimSources;
+  /** A token of the pod's service account, bound to the pod. */
+  token(request: TokenRequest): Promise<IssuedToken>;
+}
+
+export interface TokenRequest {
+  readonly audience: string | undefined;
+  readonly expirationSeconds: number;
+}
+
+export interface IssuedToken {
+  readonly token: string;
+  readonly expiresAtMs: number;
+}
+
+export interface PodVolumesOptions {
+  /** Below the lab's tmpfs: secrets never touch the disk. */
+  readonly memoryDirectory: string;
+  /** Below the node's host root, for emptyDirs. */
+  readonly diskDirectory: string;
+  /** The directory to which a `hostPath` is relative. */
+  readonly hostRoot: string;
+  readonly clock: Clock;
+}
+
+const defaultFileMode = 0o644;
+const defaultTokenSeconds = 3_600;
+/** As in the kubelet, a token is renewed after four fifths of its life. */
+const tokenRenewShare = 0.8;
+/** The kernel's trees, which all nodes of the lab share. */
+const sharedHostPaths = ["/proc", "/sys", "/dev"];
+
+interface HeldToken extends IssuedToken {
+  readonly renewAtMs: number;
+}
+
+/** The volumes of one pod. They are made before its containers start, and kept current while it runs. */
+export class PodVolumes {
+  readonly #options: PodVolumesOptions;
+  readonly #tokens = new Map<string, HeldToken>();
+  /** What the pod's claims are bound to, by the name of the volume. A binding never changes. */
+  readonly #claimed = new Map<string, Volume>();
+
+  constructor(options: PodVolumesOptions) {
+    this.#options = options;
+  }
+
+  /** Makes missing volumes and updates changed ones. Throws a user error with the volume and what is missing. */
+  async prepare(sources: VolumeSources): Promise<void> {
+    for (const volume of sources.pod.spec?.volumes ?? []) await this.#prepareOne(volume, sources);
+  }
+
+  /** When {@link prepare} must run again to renew a token. Undefined: never. */
+  get renewAtMs(): number | undefined {
+    const times = [...this.#tokens.values()].map((token) => token.renewAtMs);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /** Whether a volume of the pod uses this object, so that its change requires {@link prepare}. */
+  static refersTo(pod: Pod, kind: "claim" | "configMap" | "secret", name: string): boolean {
+    return (pod.spec?.volumes ?? []).some((volume) => {
+      if (kind === "claim") return volume.persistentVolumeClaim?.claimName === name;
+      const projected = volume.projected?.sources ?? [];
+      if (kind === "configMap")
+        return volume.configMap?.name === name || projected.some((source) => source.configMap?.name === name);
+      return volume.secret?.secretName === name || projected.some((source) => source.secret?.name === name);
+    });
+  }
+
+  /** Whether a volume of the pod contains its labels or annotations, which may change. */
+  static showsMetadata(pod: Pod): boolean {
+    return (pod.spec?.volumes ?? []).some(
+      (volume) =>
+        volume.downwardAPI !== undefined ||
+        volume.projected?.sources?.some((source) => source.downwardAPI !== undefined) === true,
+    );
+  }
+
+  /** The path of a volume outside of containers. Throws a user error for a hostPath that leaves the node. */
+  pathOf(volume: Volume): string {
+    if (volume.persistentVolumeClaim !== undefined) {
+      const claimed = this.#claimed.get(volume.name);
+      if (claimed === undefined)
+        throw transientError("volume-source-missing", `volume "${volume.name}" is not prepared yet`);
+      return this.#hostPath(claimed);
+    }
+    if (volume.hostPath !== undefined) return this.#hostPath(volume);
+    if (volume.emptyDir !== undefined) {
+      const inMemory = volume.emptyDir.medium === "Memory";
+      return join(inMemory ? this.#options.memoryDirectory : this.#options.diskDirectory, "empty-dir", volume.name);
+    }
+    return join(this.#options.memoryDirectory, volume.name);
+  }
+
+  async #prepareOne(volume: Volume, sources: VolumeSources): Promise<void> {
+    if (volume.persistentVolumeClaim !== undefined) {
+      const claimed = this.#claimed.get(volume.name) ?? claimedVolume(volume, sources.storage);
+      makeHostPath(this.#hostPath(claimed), claimed, 0o777);
+      this.#claimed.set(volume.name, claimed);
+      return;
+    }
+    const path = this.pathOf(volume);
+    if (volume.emptyDir !== undefined) {
+      mkdirSync(path, { recursive: true });
+      chmodSync(path, 0o777);
+    } else if (volume.hostPath !== undefined) makeHostPath(path, volume);
+    else {
+      const files = await this.#filesOf(volume, sources);
+      writeAtomicDirectory(path, files, this.#options.clock.nowMs());
+    }
+  }
+
+  #hostPath(volume: Volume): string {
+    const asked = normalize(volume.hostPath?.path ?? "/");
+    if (sharedHostPaths.some((shared) => asked === shared || asked.startsWith(`${shared}/`))) return asked;
+    const path = join(this.#options.hostRoot, asked);
+    // A link that a pod has left in the host root must not lead out of it.
+    for (let existing = path; existing.length >= this.#options.hostRoot.length; existing = dirname(existing)) {
+      if (!existsSync(existing)) continue;
+      const real = realpathSync(existing);
+      const root = realpathSync(this.#options.hostRoot);
+      if (real !== root && !real.startsWith(`${root}/`))
+        throw userError(
+          "volume-invalid",
+          `hostPath ${asked} of volume "${volume.name}" leads out of the node's directory`,
+        );
+      break;
+    }
+    return path;
+  }
+
+  async #filesOf(volume: Volume, sources: VolumeSources): Promise<Map<string, DirectoryFile>> {
+    const files = new Map<string, DirectoryFile>();
+    if (volume.configMap !== undefined) {
+      const { name = "", items, optional, defaultMode = defaultFileMode } = volume.configMap;
+      addConfigMap(files, sources.configMap(name), { name, items, optional, mode: defaultMode });
+    } else if (volume.secret !== undefined) {
+      const { secretName = "", items, optional, defaultMode = defaultFileMode } = volume.secret;
+      addSecret(files, sources.secret(secretName), { name: secretName, items, optional, mode: defaultMode });
+    } else if (volume.downwardAPI !== undefined) {
+      addDownward(files, volume.downwardAPI.items, sources, volume.downwardAPI.defaultMode ?? defaultFileMode);
+    } else if (volume.projected !== undefined) {
+      const mode = volume.projected.defaultMode ?? defaultFileMode;
+      for (const [index, source] of (volume.projected.sources ?? []).entries())
+        await this.#addProjection(files, source, sources, mode, `${volume.name}/${index}`);
+    } else throw userError("volume-invalid", `volume "${volume.name}" is of a kind that the lab does not have`);
+    return files;
+  }
+
+  async #addProjection(
+    files: Map<string, DirectoryFile>,
+    source: VolumeProjection,
+    sources: VolumeSources,
+    mode: number,
+    key: string,
+  ): Promise<void> {
+    if (source.configMap !== undefined) {
+      const { name = "", items, optional } = source.configMap;
+      addConfigMap(files, sources.configMap(name), { name, items, optional, mode });
+    }
+    if (source.secret !== undefined) {
+      const { name = "", items, optional } = source.secret;
+      addSecret(files, sources.secret(name), { name, items, optional, mode });
+    }
+    if (source.downwardAPI !== undefined) addDownward(files, source.downwardAPI.items, sources, mode);
+    if (source.serviceAccountToken !== undefined) {
+      const { audience, expirationSeconds = defaultTokenSeconds, path } = source.serviceAccountToken;
+      const held = await this.#token(key, { audience, expirationSeconds }, sources);
+      files.set(path, { data: Buffer.from(held.token), mode });
+    }
+  }
+
+  async #token(key: string, request: TokenRequest, sources: VolumeSources): Promise<IssuedToken> {
+    const nowMs = this.#options.clock.nowMs();
+    const held = this.#tokens.get(key);
+    if (held !== undefined && nowMs < held.renewAtMs) return held;
+    const issued = await sources.token(request);
+    this.#tokens.set(key, { ...issued, renewAtMs: nowMs + (issued.expiresAtMs - nowMs) * tokenRenewShare });
+    return issued;
+  }
+}
+
+interface KeyedSource {
+  readonly name: string;
+  readonly items: readonly KeyToPath[] | undefined;
+  readonly optional: boolean | undefined;
+  readonly mode: number;
+}
+
+function addConfigMap(files: Map<string, DirectoryFile>, map: ConfigMap | undefined, source: KeyedSource): void {
+  if (map === undefined && source.optional !== true)
+    throw transientError("volume-source-missing", `configmap "${source.name}" not found`);
+  const data = new Map<string, Buffer>();
+  for (const [key, value] of Object.entries(map?.data ?? {})) data.set(key, Buffer.from(value));
+  for (const [key, value] of Object.entries(map?.binaryData ?? {})) data.set(key, Buffer.from(value, "base64"));
+  addKeyed(files, data, source, "configmap");
+}
+
+function addSecret(files: Map<string, DirectoryFile>, secret: Secret | undefined, source: KeyedSource): void {
+  if (secret === undefined && source.optional !== true)
+    throw transientError("volume-source-missing", `secret "${source.name}" not found`);
+  const data = new Map(Object.entries(secret?.data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64")]));
+  addKeyed(files, data, source, "secret");
+}
+
+function addKeyed(
+  files: Map<string, DirectoryFile>,
+  data: ReadonlyMap<string, Buffer>,
+  source: KeyedSource,
+  kind: string,
+): void {
+  if (source.items === undefined) {
+    for (const [key, value] of data) files.set(key, { data: value, mode: source.mode });
+    return;
+  }
+  for (const { key, path, mode } of source.items) {
+    const value = data.get(key);
+    if (value !== undefined) files.set(insidePath(path), { data: value, mode: mode ?? source.mode });
+    else if (source.optional !== true)
+      throw transientError("volume-source-missing", `references non-existent ${kind} key: ${key} of "${source.name}"`);
+  }
+}
+
+function addDownward(
+  files: Map<string, DirectoryFile>,
+  items: readonly DownwardItem[] | undefined,
+  sources: EnvironmentSources,
+  mode: number,
+): void {
+  for (const { path, fieldRef, resourceFieldRef } of items ?? []) {
+    let value = "";
+    if (fieldRef !== undefined) value = fieldValue(fieldRef.fieldPath, sources);
+    else if (resourceFieldRef !== undefined) value = resourceValue(resourceFieldRef, { name: "" }, sources.pod);
+    files.set(insidePath(path), { data: Buffer.from(value), mode });
+  }
+}
+
+function insidePath(path: string): string {
+  const normal = normalize(path);
+  if (normal.startsWith("/") || normal === ".." || normal.startsWith("../"))
+    throw userError("volume-invalid", `path "${path}" of a volume item leads out of the volume`);
+  return normal;
+}
+
+/** By `hostPath.type`. A directory that is made gets the mode. A lab's node starts empty, so a path without a type is created as a directory. */
+function makeHostPath(path: string, volume: Volume, mode?: number): void {
+  const type = volume.hostPath?.type ?? "";
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  if (status !== undefined) return;
+  switch (type) {
+    case "":
+    case "DirectoryOrCreate":
+    case "Directory":
+      mkdirSync(path, { recursive: true });
+      if (mode !== undefined) chmodSync(path, mode);
+      break;
+    case "FileOrCreate":
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, "");
+      break;
+    default:
+      throw transientError(
+        "volume-invalid",
+        `hostPath type check failed: ${volume.hostPath?.path} is not a ${type.toLowerCase()}`,
+      );
+  }
+}

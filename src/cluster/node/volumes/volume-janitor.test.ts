@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import type { PersistentVolume } from "../../../api/kubernetes/index.ts";
+import { silentLogger, systemClock } from "../../../base/index.ts";
+import type { Informer, InformerChange, KubeClient } from "../../../kube/index.ts";
+import { localVolumePath, localVolumes, volumeAnnotations } from "../../record/local-volumes.ts";
+import { VolumeJanitor } from "./volume-janitor.ts";
+
+type Spec = NonNullable<PersistentVolume["spec"]>;
+const path = localVolumePath("pvc-1");
+const released = (spec: Partial<Spec> = {}, phase: "Bound" | "Released" = "Released"): PersistentVolume => ({
+  metadata: {
+    name: "pvc-1",
+    uid: "u",
+    annotations: { [volumeAnnotations.provisionedBy]: localVolumes.provisioner },
+  },
+  spec: {
+    hostPath: { path },
+    persistentVolumeReclaimPolicy: "Delete",
+    nodeAffinity: {
+      required: {
+        nodeSelectorTerms: [{ matchExpressions: [{ key: "kubernetes.io/hostname", operator: "In", values: ["a"] }] }],
+      },
+    },
+    ...spec,
+  },
+  status: { phase },
+});
+
+/** Reports one change to a janitor of node `a`. Returns whether the directory is there afterwards, and what was deleted. */
+async function after(
+  type: "set" | "delete",
+  object: PersistentVolume,
+  prepare: (root: string) => void = () => undefined,
+): Promise<{ exists: boolean; deleted: string[] }> {
+  const hostRoot = mkdtempSync(join(tmpdir(), "serin-janitor-"));
+  prepare(hostRoot);
+  mkdirSync(join(hostRoot, path, "data"), { recursive: true });
+  const deleted: string[] = [];
+  let tell: (change: InformerChange<PersistentVolume>) => void = () => undefined;
+  const volumes = {
+    subscribe: (handler: typeof tell) => {
+      tell = handler;
+      return { [Symbol.dispose]: () => undefined };
+    },
+  } as unknown as Informer<PersistentVolume>;
+  const client = {
+    delete: async (_kind: unknown, name: string) => void deleted.push(name),
+  } as unknown as KubeClient;
+  const stop = new AbortController();
+  const janitor = new VolumeJanitor({
+    client,
+    volumes,
+    nodeName: "a",
+    hostRoot,
+    clock: systemClock,
+    log: silentLogger,
+  });
+  const running = janitor.run(stop.signal);
+  tell(type === "set" ? { type, key: "pvc-1", object, previous: undefined } : { type, key: "pvc-1", object });
+  await systemClock.sleep(50);
+  stop.abort();
+  await running;
+  const exists = existsSync(join(hostRoot, path, "data"));
+  rmSync(hostRoot, { recursive: true });
+  return { exists, deleted };
+}
+
+test("a node deletes the directory of a released volume that the lab made there, and then the volume", async () => {
+  assert.deepEqual(await after("set", released()), { exists: false, deleted: ["pvc-1"] });
+  assert.deepEqual(await after("delete", released()), { exists: false, deleted: [] });
+});
+
+test("a node leaves volumes alone that are bound, retained, on another node, or not the lab's", async () => {
+  const elsewhere = [{ matchExpressions: [{ key: "kubernetes.io/hostname", operator: "In" as const, values: ["b"] }] }];
+  for (const volume of [
+    released({}, "Bound"),
+    released({ persistentVolumeReclaimPolicy: "Retain" }),
+    released({ nodeAffinity: { required: { nodeSelectorTerms: elsewhere } } }),
+    released({ hostPath: { path: "/var/lib/serin/volumes/../../../etc" } }),
+    { ...released(), metadata: { name: "pvc-1" } },
+  ])
+    assert.deepEqual(await after("set", volume), { exists: true, deleted: [] });
+});
+
+test("a link in place of the directory of all volumes does not lead the deletion out of the node", async () => {
+  let outside = "";
+  const { deleted } = await after("set", released(), (root) => {
+    outside = mkdtempSync(join(tmpdir(), "serin-outside-"));
+    mkdirSync(join(root, dirname(localVolumes.directory)), { recursive: true });
+    symlinkSync(outside, join(root, localVolumes.directory));
+  });
+  assert.deepEqual(deleted, ["pvc-1"]);
+  assert.ok(existsSync(join(outside, "pvc-1", "data")));
+  rmSync(outside, { recursive: true });
+});

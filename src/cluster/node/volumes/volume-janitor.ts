@@ -1,0 +1,81 @@
+import { rm } from "node:fs/promises";
+import { existsSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { persistentVolumeKind, type PersistentVolume } from "../../../api/kubernetes/index.ts";
+import { aborted, messageOf, type Clock, type Logger } from "../../../base/index.ts";
+import { isKubeCode, type Informer, type KubeClient } from "../../../kube/index.ts";
+import { isLocalVolume, localVolumePath, localVolumes } from "../../record/local-volumes.ts";
+
+export interface VolumeJanitorOptions {
+  readonly client: KubeClient;
+  readonly volumes: Informer<PersistentVolume>;
+  readonly nodeName: string;
+  /** The directory that volumes' paths are relative to. */
+  readonly hostRoot: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const retryMs = 5_000;
+
+/** Deletes the directories of the volumes that the lab made on this node, when nobody claims them any more. */
+export class VolumeJanitor {
+  readonly #options: VolumeJanitorOptions;
+  /** The names of volumes that are being deleted. Volumes are bounded, and so is this. */
+  readonly #deleting = new Set<string>();
+
+  constructor(options: VolumeJanitorOptions) {
+    this.#options = options;
+  }
+
+  /** Blocks until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    using _subscription = this.#options.volumes.subscribe(({ type, object }) => {
+      if (!this.#isOurs(object) || object.status?.phase !== "Released") return;
+      void this.#reclaim(object, type === "delete", signal);
+    });
+    await aborted(signal);
+  }
+
+  /** Only a volume whose class deletes is deleted. One that is retained keeps its directory, even without its object. */
+  #isOurs(volume: PersistentVolume): boolean {
+    const [term] = volume.spec?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
+    const isHere = term?.matchExpressions?.[0]?.values?.includes(this.#options.nodeName) === true;
+    return isHere && isLocalVolume(volume) && volume.spec?.persistentVolumeReclaimPolicy === "Delete";
+  }
+
+  async #reclaim(volume: PersistentVolume, isGone: boolean, signal: AbortSignal): Promise<void> {
+    const { client, clock, log } = this.#options;
+    const { name = "", uid = "" } = volume.metadata;
+    if (this.#deleting.has(name)) return;
+    this.#deleting.add(name);
+    try {
+      while (!signal.aborted) {
+        try {
+          await this.#removeDirectory(name);
+          if (!isGone) await client.delete(persistentVolumeKind, name, undefined, { preconditions: { uid } });
+          return;
+        } catch (error) {
+          if (isKubeCode(error, "not-found") || isKubeCode(error, "conflict")) return;
+          log.warn("a volume could not be deleted", { volume: name, error: messageOf(error) });
+          await clock.sleep(retryMs, signal).catch(() => undefined);
+        }
+      }
+    } finally {
+      this.#deleting.delete(name);
+    }
+  }
+
+  async #removeDirectory(volumeName: string): Promise<void> {
+    const { hostRoot, log } = this.#options;
+    const path = join(hostRoot, localVolumePath(volumeName));
+    const parent = join(hostRoot, localVolumes.directory);
+    if (!existsSync(parent)) return;
+    // A pod with a hostPath volume may have put a link in place of the directory of all volumes.
+    if (realpathSync(parent) !== join(realpathSync(hostRoot), localVolumes.directory)) {
+      log.warn("a volume's directory leads out of its node, and is left alone", { volume: volumeName });
+      return;
+    }
+    await rm(path, { recursive: true, force: true });
+  }
+}
