@@ -30,11 +30,17 @@ const released = (spec: Partial<Spec> = {}, phase: "Bound" | "Released" = "Relea
   status: { phase },
 });
 
-/** Reports one change to a janitor of node `a`. Returns whether the directory is there afterwards, and what was deleted. */
+const graceMs = 50;
+const limitMs = 10_000;
+
+/**
+ * Reports one change to a janitor of node `a`. Returns whether the directory is there afterwards, and what was deleted.
+ * Waits for an effect that is expected, and for a moment where there must be none.
+ */
 async function after(
   type: "set" | "delete",
   object: PersistentVolume,
-  prepare: (root: string) => void = () => undefined,
+  { acts, prepare = () => undefined }: { readonly acts: boolean; readonly prepare?: (root: string) => void },
 ): Promise<{ exists: boolean; deleted: string[] }> {
   const hostRoot = mkdtempSync(join(tmpdir(), "serin-janitor-"));
   prepare(hostRoot);
@@ -61,17 +67,20 @@ async function after(
   });
   const running = janitor.run(stop.signal);
   tell(type === "set" ? { type, key: "pvc-1", object, previous: undefined } : { type, key: "pvc-1", object });
-  await systemClock.sleep(50);
+  const directory = join(hostRoot, path, "data");
+  const hasActed = (): boolean => acts && (type === "set" ? deleted.length > 0 : !existsSync(directory));
+  const untilMs = systemClock.steadyMs() + (acts ? limitMs : graceMs);
+  while (!hasActed() && systemClock.steadyMs() < untilMs) await systemClock.sleep(5);
   stop.abort();
   await running;
-  const exists = existsSync(join(hostRoot, path, "data"));
+  const exists = existsSync(directory);
   rmSync(hostRoot, { recursive: true });
   return { exists, deleted };
 }
 
 test("a node deletes the directory of a released volume that the lab made there, and then the volume", async () => {
-  assert.deepEqual(await after("set", released()), { exists: false, deleted: ["pvc-1"] });
-  assert.deepEqual(await after("delete", released()), { exists: false, deleted: [] });
+  assert.deepEqual(await after("set", released(), { acts: true }), { exists: false, deleted: ["pvc-1"] });
+  assert.deepEqual(await after("delete", released(), { acts: true }), { exists: false, deleted: [] });
 });
 
 test("a node leaves volumes alone that are bound, retained, on another node, or not the lab's", async () => {
@@ -83,15 +92,18 @@ test("a node leaves volumes alone that are bound, retained, on another node, or 
     released({ hostPath: { path: "/var/lib/serin/volumes/../../../etc" } }),
     { ...released(), metadata: { name: "pvc-1" } },
   ])
-    assert.deepEqual(await after("set", volume), { exists: true, deleted: [] });
+    assert.deepEqual(await after("set", volume, { acts: false }), { exists: true, deleted: [] });
 });
 
 test("a link in place of the directory of all volumes does not lead the deletion out of the node", async () => {
   let outside = "";
-  const { deleted } = await after("set", released(), (root) => {
-    outside = mkdtempSync(join(tmpdir(), "serin-outside-"));
-    mkdirSync(join(root, dirname(localVolumes.directory)), { recursive: true });
-    symlinkSync(outside, join(root, localVolumes.directory));
+  const { deleted } = await after("set", released(), {
+    acts: true,
+    prepare: (root) => {
+      outside = mkdtempSync(join(tmpdir(), "serin-outside-"));
+      mkdirSync(join(root, dirname(localVolumes.directory)), { recursive: true });
+      symlinkSync(outside, join(root, localVolumes.directory));
+    },
   });
   assert.deepEqual(deleted, ["pvc-1"]);
   assert.ok(existsSync(join(outside, "pvc-1", "data")));
