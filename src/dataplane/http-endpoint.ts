@@ -103,7 +103,7 @@ export function metricsRoute(text: (names: FamilyNames) => string | Promise<stri
   });
 }
 
-/** The families that a scraper names by `name[]=…`, as Prometheus' own HTTP handler reads them (client_golang, promhttp). */
+/** The families that a scraper names by `name[]=…`, as in Prometheus' own HTTP handler (client_golang, promhttp). */
 export function namesAsked({ searchParams }: URL): FamilyNames {
   const names = searchParams.getAll("name[]");
   return names.length === 0 ? undefined : new Set(names);

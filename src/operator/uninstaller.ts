@@ -34,9 +34,9 @@ const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhook
 /**
  * Removes installed objects. Webhooks and tags come first, so that none leads to a removed control plane. Then come the
  * CNI agents, which release their pods while everything else still serves. The other kinds follow, the last installed
- * first, and rights only when the control planes have ended: without them, a control plane could not give its leases up,
- * and the next one would wait for them. Definitions stay, because removing them would remove users' objects. The root certificate and namespaces stay
- * too.
+ * first. Rights go only when the control planes have ended: without them, a control plane could not give up its leases,
+ * and the next one would wait for these. Definitions stay, because removing them would remove users' objects. The root
+ * certificate and namespaces stay too.
  */
 export async function removeInstalled({
   client,
