@@ -1,6 +1,7 @@
+import { join } from "node:path";
 import { aborted, messageOf, type Logger } from "../../base/index.ts";
 
-const { watch } = process.getBuiltinModule("node:fs");
+const { existsSync, watch } = process.getBuiltinModule("node:fs");
 const { mkdir, rm } = process.getBuiltinModule("node:fs/promises");
 
 /** The folder in which `bin/serin`, called by the preStop hook, leaves {@link podEndFile}. */
@@ -30,6 +31,8 @@ export async function followPodEnd({ folder, onPodEnd, log }: PodEndOptions, sig
     const watcher = watch(folder, { persistent: false }, (_event, name) => {
       if (name === podEndFile) onPodEnd();
     });
+    // The hook may have come between the two.
+    if (existsSync(join(folder, podEndFile))) onPodEnd();
     const failed = new Promise<never>((_resolve, reject) => watcher.once("error", reject));
     await Promise.race([aborted(signal), failed]).finally(() => watcher.close());
   } catch (error) {
