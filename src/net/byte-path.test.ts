@@ -141,6 +141,22 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
+    test("one large write arrives whole, even if it waits and nobody else keeps its bytes", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const left = new Recorder(near);
+      const total = 16 << 20;
+      near.write(pattern(0, total));
+      near.end();
+      // Memory that nobody holds is collected now, and other bytes come in its place.
+      for (let count = 0; count < 100; count += 1) Buffer.alloc(1 << 20, 0xaa);
+      const right = new Recorder(far, { verifyPattern: true });
+      await right.ended;
+      assert.deepEqual([right.count, right.mismatchAt], [total, undefined]);
+      far.end();
+      assert.equal(await left.closed, undefined);
+      listener.close();
+    });
+
     if (kind === "libuv") {
       test("a stream with a chunk size limit reads small chunks, however much arrives at once", async () => {
         const { near, far, listener } = await connectedPair(path);

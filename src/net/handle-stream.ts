@@ -143,6 +143,7 @@ export class HandleStream implements ByteStream {
     }
     if (!this.#binding.lastWriteWasAsync()) return true;
     // TLS has encrypted its own copy by now. TCP still reads from our bytes.
+    request.chunks = [bytes];
     this.#awaitWrite(request, bytes.length, this.#backing.tls ? [] : held(bytes));
     return this.#room();
   }

@@ -42,8 +42,8 @@ export interface ConnectRequest {
 export interface WriteRequest {
   oncomplete: (status: number) => void;
   /**
-   * The chunks of a `writev`, which holds no reference to them. Without this, they could be collected while the kernel
-   * reads them.
+   * The chunks of a `writeBuffer` or `writev` that completes later. Neither holds a reference to them. Without this,
+   * they would be collected before the kernel has read them.
    */
   chunks?: readonly Uint8Array[];
 }
