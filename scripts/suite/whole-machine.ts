@@ -4,7 +4,6 @@ import type { Group } from "./groups.ts";
 const files: ReadonlySet<string> = new Set([
   // The proofs under load. A request that takes longer than 4 s counts as failed.
   "test/e2e/upgrade-proof.test.ts",
-  "test/e2e/mesh-upgrade.test.ts",
   "test/e2e/demo.test.ts",
   // The load's figures and the page's may differ by 2 %, and the page must show a change within 2 s.
   "test/e2e/dashboard.test.ts",

@@ -1,7 +1,17 @@
-// The whole mesh goes forward, back from the middle, forward again, and the old revision is retired.
+// The whole mesh goes forward, back from the middle, and forward to the end, where the old revision is retired. Then it is
+// put back once more, which installs the old revision again. After each way back, everything that people have asked for
+// is as it was.
+import assert from "node:assert/strict";
+import {
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  podKind,
+  serviceKind,
+} from "../../src/api/kubernetes/index.ts";
 import { meshUpgradeKind, type RolloutPhase, type RolloutStatus } from "../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { follow } from "./follow.ts";
+import { expectIntendedState, intendedState } from "./intended-state.ts";
 import { namespaces } from "./load-plans.ts";
 import { difference } from "./load-totals.ts";
 import { revisionSpec } from "./objects.ts";
@@ -82,7 +92,9 @@ function isInTheMiddle({ ambientOnly }: Proof, { completedSteps }: RolloutStatus
 
 export async function playUpgrade(proof: Proof): Promise<void> {
   const { lab, reports } = proof;
+  const { client } = lab.api;
   const way = { from: revisions.old, to: revisions.new, version: versions.new };
+  const asBefore = await intendedState(client);
   await lab.api.apply([upgradeObject(proof, { name: "forward", ...way })]);
   const hasBoth = ({ completedSteps }: RolloutStatus): boolean =>
     completedSteps.some(({ id }) => id.startsWith(`${firstWave}/`) || id.startsWith("gateway/"));
@@ -101,13 +113,41 @@ export async function playUpgrade(proof: Proof): Promise<void> {
   const begun = performance.now();
   await lab.serin(["upgrade", "rollback", "forward"]);
   await expectEnd(proof, "forward", "RolledBack");
+  await expectIntendedState(client, asBefore);
   proof.note(`everything is as it was, after ${seconds(performance.now() - begun)}`);
   await moreRequests(proof, proof.requests * backShare);
   await lab.api.apply([upgradeObject(proof, { name: "again", ...way })]);
   await expectEnd(proof, "again", "Completed");
-  proof.revision = revisions.new;
-  const remote = await lab.serin(["version", "--remote"]);
-  for (const line of remote.trim().split("\n")) proof.note(line);
+  await expectRetired(proof);
+  for (const line of (await lab.serin(["version", "--remote"])).trim().split("\n")) proof.note(line);
+  proof.note("back from the end");
+  await client.patchMerge(meshUpgradeKind, "again", undefined, { spec: { abort: true } });
+  await expectEnd(proof, "again", "RolledBack");
+  await expectIntendedState(client, asBefore);
+  proof.note("the old revision is there again, and everything is as it was");
+}
+
+/** Nothing of the old revision runs or is called any more, and namespaces follow the same tag as before. */
+async function expectRetired({ lab, ambientOnly }: Proof): Promise<void> {
+  const { client } = lab.api;
+  const webhooks = (await client.list(mutatingWebhookConfigurationKind)).items;
+  const found = [
+    ...(await client.list(podKind, { namespace: namespaces.mesh })).items,
+    ...(await client.list(serviceKind, { namespace: namespaces.mesh })).items,
+    ...webhooks,
+  ].map(({ metadata }) => metadata.name ?? "");
+  const ofOld = new RegExp(`(istiod|ztunnel|injector)-${revisions.old}`);
+  assert.deepEqual(
+    found.filter((name) => ofOld.test(name)),
+    [],
+    "left of the old revision",
+  );
+  const tag = webhooks.find(({ metadata }) => metadata.name === "istio-revision-tag-default");
+  const services = tag?.webhooks?.map(({ clientConfig }) => clientConfig.service?.name) ?? [];
+  assert.deepEqual([...new Set(services)], [`istiod-${revisions.new}`], "what the tag default leads to");
+  if (ambientOnly) return;
+  const { metadata } = (await client.get(namespaceKind, namespaces.sidecarClients)) ?? { metadata: {} };
+  assert.equal(metadata.labels?.["istio-injection"], "enabled", `the label of ${namespaces.sidecarClients}`);
 }
 
 /** A ztunnel leaves with its last connection, so the upgrade may take as long as a long connection lives. */

@@ -2,7 +2,7 @@
 import type { UntypedObject } from "../../src/api/index.ts";
 import type { LoadPlan } from "../../samples/load-generator/load-plan.ts";
 import { readObjects } from "../demo/lab.ts";
-import { ambientNamespaces, namespaces, sidecarNamespaces } from "./load-plans.ts";
+import { ambientNamespaces, namespaces } from "./load-plans.ts";
 import { podReportDirectory } from "./proof-lab.ts";
 
 const gatewayName = "bookinfo-gateway";
@@ -35,8 +35,20 @@ export function namespaceObjects(revision: string): UntypedObject[] {
   });
   return [
     ...ambientNamespaces.map((name) => namespace(name, { "istio.io/dataplane-mode": "ambient" })),
-    ...sidecarNamespaces.map((name) => namespace(name, { "istio.io/rev": revision })),
+    // One follows the tag `default`, and one names its revision.
+    namespace(namespaces.sidecarClients, { "istio-injection": "enabled" }),
+    namespace(namespaces.sidecarServers, { "istio.io/rev": revision }),
   ];
+}
+
+/** Sidecars are replaced by evictions, of which the last ready pod is spared. */
+export function disruptionBudget(): UntypedObject {
+  return {
+    apiVersion: "policy/v1",
+    kind: "PodDisruptionBudget",
+    metadata: { name: "app-b", namespace: namespaces.sidecarServers },
+    spec: { minAvailable: 1, selector: { matchLabels: { app: "app-b" } } },
+  };
 }
 
 /** A waypoint for bookinfo's reviews. */

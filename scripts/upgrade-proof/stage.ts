@@ -10,6 +10,7 @@ import { readObjects } from "../demo/lab.ts";
 import { ambientPlan, gatewayPlan, namespaces, sidecarPlan } from "./load-plans.ts";
 import {
   canaryObjects,
+  disruptionBudget,
   gatewayObjects,
   gatewayService,
   generatorObjects,
@@ -47,6 +48,7 @@ export async function setStage(proof: Proof, releases: readonly string[] = Objec
     lab.serin(["install", "-y", "-f", "-"], operator(cni)),
     lab.serin(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old))),
   ]);
+  await lab.serin(["tag", "set", "default", "--revision", revisions.old, "-y"]);
   proof.note(`the mesh is of revision ${revisions.old}`);
   await deployApplications(proof);
   await allAvailable(proof);
@@ -72,8 +74,9 @@ export async function deployApplications({ lab, ambientOnly }: Proof): Promise<v
   if (ambientOnly) await api.apply(apps.flatMap((file) => inNamespace(file, echoes)));
   else {
     for (const file of [...apps, "samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"])
-      await api.apply(readObjects(file).map(withPreStop), sidecarServers);
+      await api.apply(readObjects(file).map(withPreStop).map(withSpare), sidecarServers);
     await api.apply([
+      disruptionBudget(),
       { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "load-generator", namespace: sidecarClients } },
     ]);
   }
@@ -93,6 +96,12 @@ function withPreStop(object: UntypedObject): UntypedObject {
   }));
   const pod = { ...spec.template.spec, terminationGracePeriodSeconds: graceSeconds, containers };
   return { ...object, spec: { ...spec, template: { ...spec.template, spec: pod } } };
+}
+
+/** A second pod of the application whose disruption budget spares one. */
+function withSpare(object: UntypedObject): UntypedObject {
+  if (object.kind !== "Deployment" || object.metadata.name !== "app-b") return object;
+  return { ...object, spec: { ...(object["spec"] as object), replicas: 2 } };
 }
 
 function inNamespace(file: string, namespace: string): UntypedObject[] {

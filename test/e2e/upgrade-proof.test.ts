@@ -21,7 +21,7 @@ const requests = 10_000;
 const rate = 0.25;
 const timeLimitMs = 1_180_000;
 
-test("a mesh goes forward, back and forward again, and an app 0 -> 10 -> 50 -> 100 -> 0, without a failed request or a connection closed; a bad release is undone", async () => {
+test("a mesh goes forward and back, forward again and back from the end, and an app 0 -> 10 -> 50 -> 100 -> 0, without a failed request or a connection closed; a bad release is undone", async () => {
   const run = await runProof<ProofSummary>(
     "scripts/e2e-upgrade.ts",
     [
