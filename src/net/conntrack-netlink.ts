@@ -1,8 +1,11 @@
 import {
   deleteConntrackMessage,
   listConntrackMessage,
+  listUnansweredMessage,
   netlinkTypes,
   readTranslatedDatagrams,
+  readUnansweredConnect,
+  type TrackedEntry,
 } from "../wire/netlink/index.ts";
 import { NetlinkSocket, replyError } from "./netlink-socket.ts";
 import { systemError } from "./node-error.ts";
@@ -24,15 +27,37 @@ export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramT
   for (const payload of socket.dump("list tracked connections", listConntrackMessage())) {
     const entry = readTranslatedDatagrams(payload);
     if (entry?.destinationPort !== wanted.destinationPort || entry.translatedPort !== wanted.translatedPort) continue;
-    const message = deleteConntrackMessage(entry);
-    const sequence = socket.number(message);
-    socket.send([message]);
-    const fault = awaitReply(socket, sequence);
-    // The entry may have expired since it was listed.
-    if (fault !== undefined && fault !== "ENOENT") throw systemError("delete a tracked connection", fault);
+    forget(socket, entry);
     forgotten += 1;
   }
   return forgotten;
+}
+
+/**
+ * Deletes the kernel's entries for TCP connects that have no answer yet and were sent to another endpoint (`address:port`)
+ * than the current ones, in the calling thread's network namespace. Returns their number. Such an entry lives for two
+ * minutes after the last attempt. It sends each repeated SYN to the endpoint that was chosen first, and those of later
+ * connections from the same port too.
+ */
+export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolean): number {
+  using socket = new NetlinkSocket("netfilter");
+  let forgotten = 0;
+  for (const payload of socket.dump("list unanswered connects", listUnansweredMessage())) {
+    const entry = readUnansweredConnect(payload);
+    if (entry === undefined || isCurrent(entry.endpoint)) continue;
+    forget(socket, entry);
+    forgotten += 1;
+  }
+  return forgotten;
+}
+
+function forget(socket: NetlinkSocket, entry: TrackedEntry): void {
+  const message = deleteConntrackMessage(entry);
+  const sequence = socket.number(message);
+  socket.send([message]);
+  const fault = awaitReply(socket, sequence);
+  // The entry may have expired since it was listed.
+  if (fault !== undefined && fault !== "ENOENT") throw systemError("delete a tracked connection", fault);
 }
 
 /** The errno's name if the kernel refused the message. */

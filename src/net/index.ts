@@ -6,7 +6,7 @@ export type {
   SecureStream,
   SocketAddress,
 } from "./byte-stream.ts";
-export { forgetTranslatedDatagrams } from "./conntrack-netlink.ts";
+export { forgetTranslatedDatagrams, forgetUnansweredConnects } from "./conntrack-netlink.ts";
 export { inLaterTurn, readInSmallChunks, writeAll, writesInPlace } from "./handle-stream.ts";
 export { KeptChunk } from "./read-buffer.ts";
 export { check, libc, watchReadable, type Libc } from "./libc.ts";

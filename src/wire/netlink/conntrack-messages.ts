@@ -1,20 +1,28 @@
 // Messages of connection tracking (linux/netfilter/nfnetlink_conntrack.h).
-import { nested, netlinkFlags, netlinkMessage, readAttributes } from "./attribute.ts";
+import { attribute, nested, netlinkFlags, netlinkMessage, readAttributes, u32be } from "./attribute.ts";
+import { bytesToIp } from "./ip-address.ts";
 import { protocolNumber } from "./nft-expressions.ts";
 
 const subsystem = 1;
 const operations = { get: 1, delete: 2 } as const;
-const attributes = { originalTuple: 1, replyTuple: 2, zone: 18 } as const;
-const tupleAttributes = { protocol: 2 } as const;
+const attributes = { originalTuple: 1, replyTuple: 2, status: 3, zone: 18, statusMask: 26 } as const;
+const tupleAttributes = { address: 1, protocol: 2 } as const;
+const addressAttributes = { sourceIpv4: 1, sourceIpv6: 3 } as const;
 const protocolAttributes = { number: 1, sourcePort: 2, destinationPort: 3 } as const;
+/** Bits of `enum ip_conntrack_status`. */
+const statusBits = { answered: 1 << 1, destinationTranslated: 1 << 5 } as const;
 /** The header `nfgenmsg`: family, version, resource. */
 const headerBytes = 4;
 
-/** An entry of UDP that the kernel translates to another port. */
-export interface TranslatedDatagrams {
+/** What identifies an entry. */
+export interface TrackedEntry {
   readonly family: number;
-  /** The original tuple in the kernel's encoding. It identifies the entry. */
+  /** The original tuple in the kernel's encoding. */
   readonly tuple: Buffer;
+}
+
+/** An entry of UDP that the kernel translates to another port. */
+export interface TranslatedDatagrams extends TrackedEntry {
   readonly destinationPort: number;
   /** The port that gets the datagrams. */
   readonly translatedPort: number;
@@ -24,7 +32,18 @@ export function listConntrackMessage(): Buffer {
   return netlinkMessage((subsystem << 8) | operations.get, netlinkFlags.dump, Buffer.from([0, 0, 0, 0]));
 }
 
-export function deleteConntrackMessage({ family, tuple }: TranslatedDatagrams): Buffer {
+/** Lists the entries whose destination is translated and that have no answer yet. Before Linux 5.15 it lists all entries. */
+export function listUnansweredMessage(): Buffer {
+  return netlinkMessage(
+    (subsystem << 8) | operations.get,
+    netlinkFlags.dump,
+    Buffer.from([0, 0, 0, 0]),
+    attribute(attributes.status, u32be(statusBits.destinationTranslated)),
+    attribute(attributes.statusMask, u32be(statusBits.answered | statusBits.destinationTranslated)),
+  );
+}
+
+export function deleteConntrackMessage({ family, tuple }: TrackedEntry): Buffer {
   return netlinkMessage(
     (subsystem << 8) | operations.delete,
     netlinkFlags.acknowledge,
@@ -40,16 +59,39 @@ export function readTranslatedDatagrams(payload: Buffer): TranslatedDatagrams | 
   const reply = entry.get(attributes.replyTuple);
   // Entries of a zone belong to others.
   if (tuple === undefined || reply === undefined || entry.has(attributes.zone)) return undefined;
-  const destinationPort = udpPort(tuple, protocolAttributes.destinationPort);
-  const translatedPort = udpPort(reply, protocolAttributes.sourcePort);
+  const destinationPort = portOf("udp", tuple, protocolAttributes.destinationPort);
+  const translatedPort = portOf("udp", reply, protocolAttributes.sourcePort);
   if (destinationPort === undefined || translatedPort === undefined || destinationPort === translatedPort)
     return undefined;
   return { family: payload[0] ?? 0, tuple, destinationPort, translatedPort };
 }
 
-function udpPort(tuple: Buffer, which: number): number | undefined {
-  const protocol = readAttributes(readAttributes(tuple).get(tupleAttributes.protocol) ?? Buffer.alloc(0));
-  if (protocol.get(protocolAttributes.number)?.[0] !== protocolNumber("udp")) return undefined;
-  const port = protocol.get(which);
+/** A connect over TCP whose destination is translated and that nobody has answered yet. */
+export interface UnansweredConnect extends TrackedEntry {
+  /** The endpoint that it was sent to, as `address:port`. */
+  readonly endpoint: string;
+}
+
+/** Reads an entry of a list. Undefined for everything else, and for malformed bytes. */
+export function readUnansweredConnect(payload: Buffer): UnansweredConnect | undefined {
+  const entry = readAttributes(payload.subarray(headerBytes));
+  const bits = entry.get(attributes.status);
+  if (bits?.length !== 4 || entry.has(attributes.zone)) return undefined;
+  const { answered, destinationTranslated } = statusBits;
+  if ((bits.readUInt32BE(0) & (answered | destinationTranslated)) !== destinationTranslated) return undefined;
+  const tuple = entry.get(attributes.originalTuple);
+  const reply = entry.get(attributes.replyTuple);
+  if (tuple === undefined || reply === undefined) return undefined;
+  const port = portOf("tcp", reply, protocolAttributes.sourcePort);
+  const addresses = readAttributes(readAttributes(reply).get(tupleAttributes.address) ?? Buffer.alloc(0));
+  const address = addresses.get(addressAttributes.sourceIpv4) ?? addresses.get(addressAttributes.sourceIpv6);
+  if (port === undefined || (address?.length !== 4 && address?.length !== 16)) return undefined;
+  return { family: payload[0] ?? 0, tuple, endpoint: `${bytesToIp(address)}:${port}` };
+}
+
+function portOf(protocol: "tcp" | "udp", tuple: Buffer, which: number): number | undefined {
+  const found = readAttributes(readAttributes(tuple).get(tupleAttributes.protocol) ?? Buffer.alloc(0));
+  if (found.get(protocolAttributes.number)?.[0] !== protocolNumber(protocol)) return undefined;
+  const port = found.get(which);
   return port?.length === 2 ? port.readUInt16BE(0) : undefined;
 }

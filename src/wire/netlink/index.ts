@@ -10,7 +10,10 @@ export {
 export {
   deleteConntrackMessage,
   listConntrackMessage,
+  listUnansweredMessage,
   readTranslatedDatagrams,
+  readUnansweredConnect,
+  type TrackedEntry,
   type TranslatedDatagrams,
 } from "./conntrack-messages.ts";
 export { bytesToIp, ipFamilyOf, ipToBytes, unmapIp, type IpFamily } from "./ip-address.ts";

@@ -20,6 +20,8 @@ export interface ServiceProxyOptions {
 
 const serviceNameLabel = "kubernetes.io/service-name";
 const retryMs = 1_000;
+/** An answer of an endpoint that has just left arrives in this time, even over a slow link. */
+const answerMs = 1_000;
 const loopbackIndex = 1;
 
 /** Does kube-proxy's job for one node: turns Services and their endpoints into rules. */
@@ -31,6 +33,7 @@ export class ServiceProxy {
   #announced = new Map<string, readonly LoadBalancerPort[]>();
   #rules: ServiceRules | undefined;
   #scheduled = false;
+  #forgetting = false;
 
   constructor(options: ServiceProxyOptions) {
     this.#options = options;
@@ -48,6 +51,7 @@ export class ServiceProxy {
     this.#restoreAnnounced();
     for (const service of services.list()) this.#announce(service);
     this.#report();
+    this.#forgetUnansweredConnects();
     using _services = services.subscribe((change) => this.#mark(change.key));
     using _slices = endpointSlices.subscribe((change) => {
       if (change.type === "set") this.#takeSlice(change.object);
@@ -114,13 +118,28 @@ export class ServiceProxy {
     }
   }
 
+  /** Later, and once for all endpoints that leave meanwhile. */
+  #forgetUnansweredConnects(): void {
+    if (this.#forgetting) return;
+    this.#forgetting = true;
+    setTimeout(() => {
+      this.#forgetting = false;
+      try {
+        this.#rules?.forgetUnansweredConnects();
+      } catch (error) {
+        this.#options.log.error("unanswered connects were not forgotten", { error: messageOf(error) });
+      }
+    }, answerMs);
+  }
+
   #applyService(rules: ServiceRules, key: string): void {
     const service = this.#options.services.get(key);
     const before = this.#portKeys.get(key) ?? [];
     const plans = service === undefined ? [] : this.#plan(service);
     const now = new Set(plans.map((plan) => plan.key));
     for (const portKey of before) if (!now.has(portKey)) rules.remove(portKey);
-    for (const plan of plans) rules.update(plan);
+    const left = plans.map((plan) => rules.update(plan));
+    if (service === undefined || left.includes(true)) this.#forgetUnansweredConnects();
     if (service === undefined) {
       this.#portKeys.delete(key);
       this.#setAnnounced(key, []);

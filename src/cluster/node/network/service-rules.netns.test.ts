@@ -58,7 +58,7 @@ after(() => {
 async function dial(from: NetworkNamespace | undefined, host: string, port: number): Promise<string> {
   const fd = openTcpSocketInNamespace(from?.fd, { family: "ipv4" });
   const socket = new Socket({ fd, readable: true, writable: true });
-  socket.setTimeout(2_000, () => socket.destroy(new Error("timeout")));
+  socket.setTimeout(10_000, () => socket.destroy(new Error("timeout")));
   return await new Promise((resolve) => {
     let text = "";
     socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
@@ -112,6 +112,25 @@ test("endpoints are replaced atomically, and an open connection continues", asyn
   socket.destroy();
   echo.close();
   rules.remove(steady.key);
+});
+
+test("a connect that nobody has answered goes to a current endpoint with its next attempt", async () => {
+  const gone: PlannedPort = {
+    ...plan,
+    key: "default/gone/tcp/tcp",
+    clusterAddresses: ["10.96.0.54"],
+    externalAddresses: [],
+    nodePort: undefined,
+    endpoints: [{ address: "10.244.1.99", port: 8080, local: true }],
+  };
+  assert.equal(rules.update(gone), false);
+  const answer = dial(pods[2], "10.96.0.54", 80);
+  // The first SYN has been sent. The next one follows a second later.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(rules.update({ ...gone, endpoints: plan.endpoints.slice(0, 1) }), true);
+  rules.forgetUnansweredConnects();
+  assert.equal(await answer, "10.244.1.2 saw 10.244.1.4");
+  rules.remove(gone.key);
 });
 
 test("client affinity keeps a client on one endpoint", async () => {

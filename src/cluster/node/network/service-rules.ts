@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import {
   action,
+  forgetUnansweredConnects,
   match,
   NftNetlink,
   NftTransaction,
@@ -63,14 +64,26 @@ export class ServiceRules implements Disposable {
     this.#hairpins = podAddresses;
   }
 
-  /** Updates one port. Existing connections stay with their endpoint. */
-  update(plan: PlannedPort): void {
+  /** Updates one port, and returns whether an endpoint has left. Existing connections stay with their endpoint. */
+  update(plan: PlannedPort): boolean {
     const before = this.#installed.get(plan.key);
-    if (before !== undefined && isDeepStrictEqual(before.plan, plan)) return;
+    if (before !== undefined && isDeepStrictEqual(before.plan, plan)) return false;
     const transaction = new NftTransaction();
     const table = transaction.table(family, tableName);
     this.#install(table, plan);
     this.#netlink.commit(transaction);
+    const now = new Set(plan.endpoints.map(endpointName));
+    return before?.plan.endpoints.some((endpoint) => !now.has(endpointName(endpoint))) === true;
+  }
+
+  /**
+   * Lets connects that nobody has answered choose among the current endpoints with their next attempt, if theirs has left.
+   * Call it when an answer that was on its way has arrived.
+   */
+  forgetUnansweredConnects(): void {
+    const plans = [...this.#installed.values()].map(({ plan }) => plan);
+    const current = new Set(plans.flatMap(({ endpoints }) => endpoints.map(endpointName)));
+    forgetUnansweredConnects((endpoint) => current.has(endpoint));
   }
 
   remove(key: string): void {
@@ -127,6 +140,7 @@ function keyTypes(entry: MapEntry): readonly NftKeyType[] {
   return entry.map === maps.nodePorts ? nodePortKey : addressKey;
 }
 
+const endpointName = ({ address, port }: ServiceEndpoint): string => `${address}:${port}`;
 const chainOf = (plan: PlannedPort, part: string): string => `${part}/${plan.key}`;
 
 /** The map entries that lead to a port's chains. */
