@@ -88,7 +88,7 @@ async function startTunnels(): Promise<RunningServer> {
           });
           tunnel.resume();
         }, answerMs);
-        request.signal.addEventListener("abort", () => clearTimeout(accepted));
+        request.onWithdrawn(() => clearTimeout(accepted));
       },
     });
   });

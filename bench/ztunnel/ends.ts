@@ -13,6 +13,7 @@ export interface Work {
 export type Order =
   | { readonly order: "open"; readonly work: Work }
   | { readonly order: "go"; readonly sliceMs: number }
+  | { readonly order: "trickle"; readonly work: Work; readonly gapMs: number; readonly forMs: number }
   | { readonly order: "close" };
 
 /** `count`: the number of round trips, megabytes or connections. */
@@ -76,6 +77,7 @@ export function runLoad(): void {
   let session: Session | undefined;
   const perform = async (order: Order): Promise<Answer> => {
     if (order.order === "open") session = await open(order.work);
+    else if (order.order === "trickle") return await trickle(order);
     else if (order.order === "go") return (await session?.run(order.sliceMs)) ?? nothing;
     else session?.close();
     return nothing;
@@ -211,16 +213,40 @@ async function down(_work: Work, lines: readonly Line[], sliceMs: number): Promi
 }
 
 /** Connects, sends a message, reads the echo, and closes. */
+async function exchange(address: string, message: Buffer): Promise<void> {
+  const line = new Line(await dial(address, ports.echo));
+  await line.trip(message);
+  line.stream.end();
+  await line.room();
+}
+
+/** Begins a connection every now and then, whatever became of those before. */
+async function trickle({
+  work,
+  gapMs,
+  forMs,
+}: {
+  readonly work: Work;
+  readonly gapMs: number;
+  readonly forMs: number;
+}): Promise<Answer> {
+  const message = Buffer.alloc(work.bytes, "x");
+  const open: Promise<void>[] = [];
+  for (const untilMs = performance.now() + forMs; performance.now() < untilMs;) {
+    open.push(exchange(work.address, message));
+    await new Promise((resolve) => setTimeout(resolve, gapMs));
+  }
+  await Promise.all(open);
+  return { count: open.length, p99Ms: 0 };
+}
+
 async function openAndClose(work: Work, sliceMs: number): Promise<Answer> {
   const message = Buffer.alloc(work.bytes, "x");
   const latencies: number[] = [];
   const untilMs = performance.now() + sliceMs;
   const one = async (): Promise<void> => {
     for (let nowMs = performance.now(); nowMs < untilMs || latencies.length < leastWork.connections;) {
-      const line = new Line(await dial(work.address, ports.echo));
-      await line.trip(message);
-      line.stream.end();
-      await line.room();
+      await exchange(work.address, message);
       const afterMs = performance.now();
       latencies.push(afterMs - nowMs);
       nowMs = afterMs;

@@ -17,6 +17,28 @@ export interface TrackedConnection<Details> {
   draining: boolean;
 }
 
+class Tracked<Details> implements TrackedConnection<Details>, Disposable {
+  readonly id: number;
+  readonly openedAtMs: number;
+  readonly details: Details;
+  readonly abort: (reason: Error) => void;
+  draining: boolean;
+  readonly #close: (connection: TrackedConnection<Details>) => void;
+
+  constructor(connection: TrackedConnection<Details>, close: (connection: TrackedConnection<Details>) => void) {
+    this.id = connection.id;
+    this.openedAtMs = connection.openedAtMs;
+    this.details = connection.details;
+    this.abort = connection.abort;
+    this.draining = connection.draining;
+    this.#close = close;
+  }
+
+  [Symbol.dispose](): void {
+    this.#close(this);
+  }
+}
+
 /**
  * The live connections of a process: the numbers of active and draining ones, and a promise for the end of the last
  * one. While the whole process drains, it logs `draining, N connection(s)` at each change of N.
@@ -49,12 +71,15 @@ export class ConnectionTracker<Details> {
 
   /** Adds a connection. Dispose the result when it has ended. */
   open(details: Details, abort: (reason: Error) => void, nowMs: number): TrackedConnection<Details> & Disposable {
-    const connection = { id: this.#nextId, openedAtMs: nowMs, details, abort, draining: this.#processDrains };
+    const connection = new Tracked(
+      { id: this.#nextId, openedAtMs: nowMs, details, abort, draining: this.#processDrains },
+      this.#close,
+    );
     this.#nextId += 1;
     this.#connections.set(connection.id, connection);
     if (connection.draining) this.#draining += 1;
     this.#changed();
-    return Object.assign(connection, { [Symbol.dispose]: () => this.#close(connection) });
+    return connection;
   }
 
   /** Marks matching connections as draining. */
@@ -83,7 +108,7 @@ export class ConnectionTracker<Details> {
     for (const connection of this.#connections.values()) connection.abort(reason);
   }
 
-  #close(connection: TrackedConnection<Details>): void {
+  readonly #close = (connection: TrackedConnection<Details>): void => {
     if (!this.#connections.delete(connection.id)) return;
     if (connection.draining) this.#draining -= 1;
     this.#changed();
@@ -91,7 +116,7 @@ export class ConnectionTracker<Details> {
     const idle = this.#idle;
     this.#idle = [];
     for (const resolve of idle) resolve();
-  }
+  };
 
   #changed(): void {
     const counts = this.counts;

@@ -25,51 +25,59 @@ export interface RelayOptions {
  */
 export function relay(first: ByteStream, second: ByteStream, options: RelayOptions = {}): Promise<RelayResult> {
   return new Promise((resolve) => {
-    let open = 2;
-    let error: Error | undefined;
-    let failed: "first" | "second" | undefined;
-    const closed = (side: "first" | "second", cause: Error | undefined) => {
-      if (cause !== undefined && error === undefined) {
-        error = cause;
-        failed = side;
-      }
-      open -= 1;
-      if (open > 0) return;
-      resolve({ forwardBytes: first.receivedBytes, backwardBytes: second.receivedBytes, error, failed });
-    };
-    const ends: Ends = { count: 0 };
-    first.setHandler(new OneWay(first, second, ends, options.onForward, (cause) => closed("first", cause)));
-    second.setHandler(new OneWay(second, first, ends, options.onBackward, (cause) => closed("second", cause)));
+    const pair = new Pair(first, second, resolve);
+    first.setHandler(new OneWay(pair, first, second, options.onForward));
+    second.setHandler(new OneWay(pair, second, first, options.onBackward));
     first.resume();
     second.resume();
   });
 }
 
-/** How many of the two sides have ended in order. */
-interface Ends {
-  count: number;
+/** The two streams of a relay. */
+class Pair {
+  /** How many of the two sides have ended in order. */
+  ends = 0;
+  readonly #first: ByteStream;
+  readonly #second: ByteStream;
+  readonly #resolve: (result: RelayResult) => void;
+  #open = 2;
+  #error: Error | undefined;
+  #failed: "first" | "second" | undefined;
+
+  constructor(first: ByteStream, second: ByteStream, resolve: (result: RelayResult) => void) {
+    this.#first = first;
+    this.#second = second;
+    this.#resolve = resolve;
+  }
+
+  closed(stream: ByteStream, cause: Error | undefined): void {
+    if (cause !== undefined && this.#error === undefined) {
+      this.#error = cause;
+      this.#failed = stream === this.#first ? "first" : "second";
+    }
+    this.#open -= 1;
+    if (this.#open > 0) return;
+    this.#resolve({
+      forwardBytes: this.#first.receivedBytes,
+      backwardBytes: this.#second.receivedBytes,
+      error: this.#error,
+      failed: this.#failed,
+    });
+  }
 }
 
 /** Copies one direction. */
 class OneWay implements ByteStreamHandler {
+  readonly #pair: Pair;
   readonly #from: ByteStream;
   readonly #to: ByteStream;
-  readonly #ends: Ends;
   readonly #count: ((bytes: number) => void) | undefined;
-  readonly #closed: (error: Error | undefined) => void;
 
-  constructor(
-    from: ByteStream,
-    to: ByteStream,
-    ends: Ends,
-    count: ((bytes: number) => void) | undefined,
-    closed: (error: Error | undefined) => void,
-  ) {
+  constructor(pair: Pair, from: ByteStream, to: ByteStream, count: ((bytes: number) => void) | undefined) {
+    this.#pair = pair;
     this.#from = from;
     this.#to = to;
-    this.#ends = ends;
     this.#count = count;
-    this.#closed = closed;
   }
 
   data(chunk: Buffer): void {
@@ -79,7 +87,7 @@ class OneWay implements ByteStreamHandler {
   }
 
   end(): void {
-    this.#ends.count += 1;
+    this.#pair.ends += 1;
     this.#to.end();
   }
 
@@ -91,7 +99,7 @@ class OneWay implements ByteStreamHandler {
   close(error: Error | undefined): void {
     if (error !== undefined) this.#to.destroy({ reset: true });
     // After both ends, the other side closes when it has sent its queue.
-    else if (this.#ends.count < 2) this.#to.destroy();
-    this.#closed(error);
+    else if (this.#pair.ends < 2) this.#to.destroy();
+    this.#pair.closed(this.#from, error);
   }
 }

@@ -3,8 +3,8 @@ import { suite, test } from "node:test";
 import { SerinError } from "../base/index.ts";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream } from "./byte-stream.ts";
-import { readInSmallChunks, writeAll } from "./handle-stream.ts";
-import { libc } from "./libc.ts";
+import { forgetAddresses, readInSmallChunks, writeAll } from "./handle-stream.ts";
+import { libc, linux } from "./libc.ts";
 import { openTcpSocketInNamespace } from "./namespace-socket.ts";
 import { Recorder, relay, pattern } from "./testing/recorder.ts";
 
@@ -158,6 +158,18 @@ for (const kind of ["libuv", "node"] as const) {
     });
 
     if (kind === "libuv") {
+      test("a closed stream still has its addresses, unless it may forget them", async () => {
+        const { near, far, listener } = await connectedPair(path);
+        forgetAddresses(far);
+        const [left, right] = [new Recorder(near), new Recorder(far)];
+        near.destroy();
+        far.destroy();
+        await Promise.all([left.closed, right.closed]);
+        assert.deepEqual(near.remote, listener.address);
+        assert.deepEqual(far.remote, { address: "", port: 0 });
+        listener.close();
+      });
+
       test("a stream with a chunk size limit reads small chunks, however much arrives at once", async () => {
         const { near, far, listener } = await connectedPair(path);
         readInSmallChunks(far);
@@ -239,6 +251,45 @@ for (const kind of ["libuv", "node"] as const) {
         path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000, signal }),
         /aborted|ECONNREFUSED/,
       );
+    });
+
+    test("a connect that its user gives up is aborted", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const { port } = listener.address;
+      const onStart = (giveUp: (reason: Error) => void) => giveUp(new Error("enough"));
+      await assert.rejects(
+        path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000, onStart }),
+        (error) => error instanceof SerinError && error.code === "aborted",
+      );
+      near.destroy();
+      far.destroy();
+      listener.close();
+    });
+
+    test("both ends send small writes without delay", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const value = Buffer.alloc(4);
+      const length = Buffer.from([4, 0, 0, 0]);
+      for (const { fd } of [near, far]) {
+        assert.equal(libc().getsockopt(fd, linux.levelTcp, linux.noDelay, value.fill(0), length), 0);
+        assert.equal(value.readInt32LE(0), 1);
+      }
+      near.destroy();
+      far.destroy();
+      listener.close();
+    });
+
+    test("what is written before the last end arrives, however much it is", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const [left, right] = [new Recorder(near), new Recorder(far)];
+      near.end();
+      await right.ended;
+      const bytes = Buffer.alloc(3_000_000, "x");
+      far.write(bytes);
+      far.end();
+      assert.equal((await left.ended).length, bytes.length);
+      assert.deepEqual(await Promise.all([left.closed, right.closed]), [undefined, undefined]);
+      listener.close();
     });
 
     test("a second listener on a port is address-in-use unless both share it", async () => {

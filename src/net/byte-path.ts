@@ -1,5 +1,5 @@
 import { connect as connectSocket, createServer, Socket } from "node:net";
-import { transientError, onAbort } from "../base/index.ts";
+import { transientError, onAbort, SharedTimeouts, systemClock } from "../base/index.ts";
 import { ipFamilyOf, unmapIp } from "../wire/netlink/index.ts";
 import type { ByteListener, ByteStream, ConnectOptions } from "./byte-stream.ts";
 import { HandleStream, type HandleBacking } from "./handle-stream.ts";
@@ -49,22 +49,23 @@ function connectName(options: ConnectOptions): string {
   return `connect to ${options.address}:${options.port}`;
 }
 
+const timeouts = new SharedTimeouts(systemClock);
+
 /** Calls `giveUp` with a reason on timeout or abort. Disposing the result cancels both. */
 function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposable {
   const { signal, timeoutMs } = options;
-  const timer = setTimeout(
-    () => giveUp(transientError("timeout", `${connectName(options)}: no answer in ${timeoutMs} ms`)),
-    timeoutMs,
+  const timer = timeouts.after(timeoutMs, () =>
+    giveUp(transientError("timeout", `${connectName(options)}: no answer in ${timeoutMs} ms`)),
   );
   // The caller needs a moment for what it gives up.
-  const abort = onAbort(signal, () =>
-    queueMicrotask(() =>
-      giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: signal?.reason })),
-    ),
-  );
+  const abortBecauseOf = (reason: unknown): void =>
+    queueMicrotask(() => giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: reason })));
+  options.onStart?.(abortBecauseOf);
+  if (signal === undefined) return timer;
+  const abort = onAbort(signal, () => abortBecauseOf(signal.reason));
   return {
     [Symbol.dispose]: () => {
-      clearTimeout(timer);
+      timer[Symbol.dispose]();
       abort[Symbol.dispose]();
     },
   };
@@ -118,11 +119,13 @@ class LibuvPath implements BytePath {
     const what =
       "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
     server.onconnection = (connectStatus, handle) => {
-      if (connectStatus === 0) accept(this.#stream(handle));
+      if (connectStatus === 0) accept(new HandleStream(this.#binding, tcpBacking(handle)));
     };
     const held = "held" in options && options.held === true;
     const out: NameOut = {};
     let status = this.#bind(server, options);
+    // Accepted sockets inherit it.
+    if (status === 0) server.setNoDelay(true);
     if (status === 0 && !held) status = server.listen(backlogOf(options));
     // libuv reports an address that is in use with the next call.
     if (status === 0) status = server.getsockname(out);
@@ -297,10 +300,14 @@ function best(): BytePath {
 /**
  * Connects to an IP address. Error codes: `timeout`, `connection-refused`, `host-unreachable`, `aborted` and others.
  */
-export async function connectTcp(options: ConnectOptions): Promise<ByteStream> {
-  const stream = await best().connectTcp(options);
-  if (options.keepalive !== undefined) keepAlive(stream, options.keepalive);
-  return stream;
+export function connectTcp(options: ConnectOptions): Promise<ByteStream> {
+  const { keepalive } = options;
+  const connected = best().connectTcp(options);
+  if (keepalive === undefined) return connected;
+  return connected.then((stream) => {
+    keepAlive(stream, keepalive);
+    return stream;
+  });
 }
 
 /**

@@ -75,7 +75,7 @@ export interface ConnectOptions {
   readonly address: string;
   readonly port: number;
   /** The descriptor of the network namespace to dial from. Absent: the process's own. */
-  readonly namespaceFd?: number;
+  readonly namespaceFd?: number | undefined;
   /** SO_MARK, such as 0x539. */
   readonly mark?: number;
   /** Dial from this address, which may belong to another host (IP_TRANSPARENT). */
@@ -84,4 +84,6 @@ export interface ConnectOptions {
   readonly keepalive?: TcpKeepalive;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** Receives a function that gives the connect up. Costs less than a signal. */
+  readonly onStart?: (giveUp: (reason: Error) => void) => void;
 }

@@ -66,6 +66,8 @@ export class HandleStream implements ByteStream {
 
   #local: SocketAddress | undefined;
   #remote: SocketAddress | undefined;
+  /** Whether somebody asks for the addresses after the stream has closed. */
+  keepsAddresses = true;
   receivedBytes = 0;
   sentBytes = 0;
 
@@ -395,9 +397,11 @@ export class HandleStream implements ByteStream {
 
   #close(error: Error | undefined, reset: boolean): void {
     if (this.#state !== "open") return;
-    // Ask now, because logs need the addresses after the handle has closed.
-    this.#local ??= this.#name("local");
-    this.#remote ??= this.#name("remote");
+    if (this.keepsAddresses) {
+      // Ask now, because logs need the addresses after the handle has closed.
+      this.#local ??= this.#name("local");
+      this.#remote ??= this.#name("remote");
+    }
     this.#state = "closing";
     for (const { buffer } of this.#queue) buffer?.release();
     this.#queue = [];
@@ -440,6 +444,11 @@ export function writesInPlace(stream: ByteStream, bytes: Uint8Array): boolean {
 /** For numerous quiet connections: keeps no large buffer for each, so large data arrives in small chunks. */
 export function readInSmallChunks(stream: ByteStream): void {
   if (stream instanceof HandleStream) stream.maxReadTier = 0;
+}
+
+/** Saves system calls at the close of a stream whose addresses nobody asks for afterwards. */
+export function forgetAddresses(stream: ByteStream): void {
+  if (stream instanceof HandleStream) stream.keepsAddresses = false;
 }
 
 /**

@@ -151,6 +151,7 @@ export const linux = {
   ipTransparent: 19,
   ipBindAddressNoPort: 24,
   levelTcp: 6,
+  noDelay: 1,
   keepAliveTime: 4,
   keepAliveInterval: 5,
   keepAliveProbes: 6,

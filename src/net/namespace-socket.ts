@@ -58,6 +58,8 @@ const lengthBytes = Buffer.alloc(4);
 export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
   return inNamespace(namespaceFd, () => {
     const fd = boundSocket(linux.socketStream, options);
+    // Whoever accepts from the descriptor gets sockets that have it, also those that wait already.
+    setOption(fd, linux.levelTcp, linux.noDelay, 1);
     if (libc().listen(fd, options.backlog ?? defaultBacklog) < 0)
       throw closedAfter(fd, `listen on ${options.address}:${options.port}`);
     return fd;
@@ -97,9 +99,10 @@ export function mayMarkSockets(mark: number): boolean {
 /** The original destination of a redirected connection. Undefined if it was not redirected (no conntrack entry). */
 export function originalDestination(socket: {
   readonly fd: number;
-  readonly local: SocketAddress;
+  /** Both ends have addresses of one family. The peer's is known already, because logs need it. */
+  readonly remote: SocketAddress;
 }): SocketAddress | undefined {
-  const ipv6 = ipFamilyOf(socket.local.address) === "ipv6";
+  const ipv6 = ipFamilyOf(socket.remote.address) === "ipv6";
   lengthBytes.writeInt32LE(ipv6 ? 28 : 16);
   const level = ipv6 ? linux.levelIpv6 : linux.levelIp;
   if (libc().getsockopt(socket.fd, level, linux.originalDestination, addressBytes, lengthBytes) < 0) {
@@ -166,8 +169,21 @@ function bindSource(fd: number, address: string, port: number | undefined): void
   bindTo(fd, address, 0);
 }
 
+/** Encoded addresses of other hosts. Connections come from the same few again and again. */
+const foreignAddresses = new Map<string, Buffer>();
+const maxForeignAddresses = 1024;
+
+function foreignAddress(address: string): Buffer {
+  let bytes = foreignAddresses.get(address);
+  if (bytes !== undefined) return bytes;
+  bytes = encodeSocketAddress(address, 0);
+  if (foreignAddresses.size >= maxForeignAddresses) foreignAddresses.clear();
+  foreignAddresses.set(address, bytes);
+  return bytes;
+}
+
 function bindForeign(fd: number, address: string): boolean {
-  const bytes = encodeSocketAddress(address, 0);
+  const bytes = foreignAddress(address);
   for (let attempt = 0; attempt < foreignPortAttempts; attempt++) {
     walkedPorts = (walkedPorts + portStep) % foreignPortCount;
     bytes.writeUInt16BE(foreignPorts.first + walkedPorts, 2);
@@ -197,12 +213,13 @@ function setTransparent(fd: number, family: IpFamily): void {
 
 function setOption(fd: number, level: number, name: number, value: number): void {
   optionBytes.writeInt32LE(value);
-  check(`setsockopt ${level}/${name}`, libc().setsockopt(fd, level, name, optionBytes, optionBytes.length));
+  if (libc().setsockopt(fd, level, name, optionBytes, optionBytes.length) < 0)
+    throw systemError(`setsockopt ${level}/${name}`, lastErrorName());
 }
 
 function bindTo(fd: number, address: string, port: number): void {
   const bytes = encodeSocketAddress(address, port);
-  check(`bind to ${address}:${port}`, libc().bind(fd, bytes, bytes.length));
+  if (libc().bind(fd, bytes, bytes.length) < 0) throw systemError(`bind to ${address}:${port}`, lastErrorName());
 }
 
 function closedAfter(fd: number, what: string): Error {

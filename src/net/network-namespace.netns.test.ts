@@ -134,7 +134,7 @@ test("replacing a table swaps all its rules at once", async () => {
       serve(listenTcpInNamespace(right.fd, { address: "10.1.0.2", port }), (socket) => {
         const original = originalDestination({
           fd: (socket as unknown as { _handle: { fd: number } })._handle.fd,
-          local: { address: "10.1.0.2", port },
+          remote: { address: "10.1.0.1", port: 0 },
         });
         return `${port} wanted ${original?.address}:${original?.port}`;
       }),

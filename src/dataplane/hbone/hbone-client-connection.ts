@@ -1,6 +1,5 @@
-import { messageOf, transientError, onAbort, type Clock } from "../../base/index.ts";
+import { messageOf, SharedTimeouts, transientError, onAbort, type Clock } from "../../base/index.ts";
 import type { ByteStreamHandler, SecureStream } from "../../net/index.ts";
-import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
 import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
@@ -12,14 +11,17 @@ export interface HboneClientConnectionOptions {
   readonly stream: SecureStream;
   readonly clock: Clock;
   readonly onClosed: () => void;
+  /** Shared by the connections of a pool. */
+  readonly timeouts?: SharedTimeouts;
   /** Whether the transport below will end soon, so that tunnels through it should be released too. */
   readonly isRetiringBelow?: () => boolean;
 }
 
 /** A CONNECT without an answer yet. */
 interface Pending {
-  readonly resolve: (headers: Headers) => void;
+  readonly resolve: (tunnel: HboneTunnel) => void;
   readonly reject: (error: Error) => void;
+  readonly limits: readonly Disposable[];
 }
 
 /** One pooled connection. Opens tunnels, retires on GOAWAY, and ends after its idle time. */
@@ -29,12 +31,16 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   readonly #onClosed: () => void;
   readonly #isRetiringBelow: () => boolean;
   readonly #pending = new Map<TunnelStream, Pending>();
+  readonly #timeouts: SharedTimeouts;
+  readonly #isRetiring = (): boolean => this.#retired || this.#isRetiringBelow();
   #idleTimer: Disposable | undefined;
+  #idleSinceMs = 0;
   #retired = false;
   #opened = 0;
 
   constructor(options: HboneClientConnectionOptions) {
     this.#clock = options.clock;
+    this.#timeouts = options.timeouts ?? new SharedTimeouts(options.clock);
     this.#onClosed = options.onClosed;
     this.#isRetiringBelow = options.isRetiringBelow ?? (() => false);
     this.#connection = new TunnelConnection({
@@ -47,7 +53,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
 
   start(): void {
     this.#connection.start();
-    this.#armIdle();
+    this.idle();
   }
 
   get openedStreams(): number {
@@ -69,58 +75,63 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     this.#connection.drain();
   }
 
-  async open(options: HboneConnectOptions, timeoutMs: number): Promise<HboneTunnel> {
-    if (options.signal?.aborted === true) throw transientError("aborted", "the connect was given up");
+  open(options: HboneConnectOptions, timeoutMs: number): Promise<HboneTunnel> {
+    if (options.signal?.aborted === true) return Promise.reject(transientError("aborted", "the connect was given up"));
     this.#opened += 1;
-    this.#idleTimer?.[Symbol.dispose]();
-    const stream = this.#connection.open([
-      ":method",
-      "CONNECT",
-      ":authority",
-      options.authority,
-      ...options.headers.flat(),
-    ]);
-    const responseHeaders = await this.#answer(stream, options, timeoutMs);
-    stream.peerIdentity = this.#connection.peerIdentity;
-    stream.responseHeaders = responseHeaders;
-    stream.isRetiring = () => this.#retired || this.#isRetiringBelow();
-    return stream;
+    const fields = [":method", "CONNECT", ":authority", options.authority];
+    for (const [name, value] of options.headers) fields.push(name, value);
+    return this.#answer(this.#connection.open(fields), options, timeoutMs);
   }
 
-  #answer(stream: TunnelStream, options: HboneConnectOptions, timeoutMs: number): Promise<Headers> {
-    const { promise, resolve, reject } = Promise.withResolvers<Headers>();
-    this.#pending.set(stream, { resolve, reject });
-    stream.setHandler(new AnswerHandler(reject));
-    const giveUp = (error: Error) => {
-      this.#pending.delete(stream);
-      stream.destroy({ reset: true });
-      reject(error);
-    };
-    const timer = this.#clock.after(timeoutMs, () =>
-      giveUp(transientError("timeout", `no answer to CONNECT ${options.authority} within ${Math.round(timeoutMs)} ms`)),
-    );
-    const abort = onAbort(options.signal, () => giveUp(transientError("aborted", "the connect was given up")));
-    return promise.finally(() => {
-      timer[Symbol.dispose]();
-      abort[Symbol.dispose]();
-      this.#pending.delete(stream);
+  #answer(stream: TunnelStream, options: HboneConnectOptions, timeoutMs: number): Promise<HboneTunnel> {
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => {
+        this.#settled(stream);
+        reject(error);
+      };
+      const giveUp = (error: Error) => {
+        stream.destroy({ reset: true });
+        fail(error);
+      };
+      const timer = this.#timeouts.after(timeoutMs, () =>
+        giveUp(
+          transientError("timeout", `no answer to CONNECT ${options.authority} within ${Math.round(timeoutMs)} ms`),
+        ),
+      );
+      const { signal } = options;
+      const aborted = () => giveUp(transientError("aborted", "the connect was given up"));
+      const limits = signal === undefined ? [timer] : [timer, onAbort(signal, aborted)];
+      this.#pending.set(stream, { resolve, reject, limits });
+      stream.setHandler(new AnswerHandler(fail));
     });
   }
 
-  headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void {
+  /** Returns who waits for the answer, if somebody does, and lets nobody wait any more. */
+  #settled(stream: TunnelStream): Pending | undefined {
     const pending = this.#pending.get(stream);
-    if (pending === undefined) {
+    if (pending === undefined) return undefined;
+    this.#pending.delete(stream);
+    for (const limit of pending.limits) limit[Symbol.dispose]();
+    return pending;
+  }
+
+  headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void {
+    if (!this.#pending.has(stream)) {
       if (endStream) stream.endReceived();
       return;
     }
     const headers = pairsOf(fields);
     const status = statusOf(headers);
     if (status >= 100 && status < 200) return;
-    this.#pending.delete(stream);
+    const pending = this.#settled(stream);
+    if (pending === undefined) return;
     if (status === 200) {
       // The caller that awaits the answer sets the handler. Until then the stream is paused and queues data.
-      stream.setHandler(new AnswerHandler(() => undefined));
-      pending.resolve(headers.filter(([name]) => !name.startsWith(":")));
+      stream.setHandler(answered);
+      stream.peerIdentity = this.#connection.peerIdentity;
+      stream.responseHeaders = headers.filter(([name]) => !name.startsWith(":"));
+      stream.isRetiring = this.#isRetiring;
+      pending.resolve(stream);
       if (endStream) stream.endReceived();
       return;
     }
@@ -134,7 +145,9 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   }
 
   idle(): void {
-    if (!this.#connection.draining) this.#armIdle();
+    if (this.#connection.draining) return;
+    this.#idleSinceMs = this.#clock.steadyMs();
+    if (this.#idleTimer === undefined) this.#armIdle(hboneLimits.idleMs);
   }
 
   connectionClosed(): void {
@@ -143,9 +156,15 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     this.#onClosed();
   }
 
-  #armIdle(): void {
-    this.#idleTimer?.[Symbol.dispose]();
-    this.#idleTimer = this.#clock.after(hboneLimits.idleMs, () => this.retire());
+  /** One timer serves all idle times: when it is due, it goes on for what is left of the last one. */
+  #armIdle(ms: number): void {
+    this.#idleTimer = this.#clock.after(ms, () => {
+      this.#idleTimer = undefined;
+      if (this.#connection.activeStreams > 0) return;
+      const leftMs = this.#idleSinceMs + hboneLimits.idleMs - this.#clock.steadyMs();
+      if (leftMs > 0) this.#armIdle(leftMs);
+      else this.retire();
+    });
   }
 }
 
@@ -172,6 +191,8 @@ class AnswerHandler implements ByteStreamHandler {
       );
   }
 }
+
+const answered = new AnswerHandler(() => undefined);
 
 const statusNames = new Map([
   [400, "400 Bad Request"],

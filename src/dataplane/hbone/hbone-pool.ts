@@ -1,4 +1,4 @@
-import { invariant, systemClock, transientError, SerinError, type Clock } from "../../base/index.ts";
+import { invariant, SharedTimeouts, systemClock, transientError, SerinError, type Clock } from "../../base/index.ts";
 import type { SecureStream } from "../../net/index.ts";
 import { HboneClientConnection } from "./hbone-client-connection.ts";
 import type { HboneConnectOptions, HboneTarget, HboneTunnel } from "./hbone-types.ts";
@@ -35,6 +35,7 @@ const maxAttempts = 4;
 export class HbonePool {
   readonly #dial: HboneDialer;
   readonly #clock: Clock;
+  readonly #timeouts: SharedTimeouts;
   readonly #targets = new Map<string, Target>();
   #connections = 0;
   #closed = false;
@@ -42,6 +43,7 @@ export class HbonePool {
   constructor(options: HbonePoolOptions) {
     this.#dial = options.dial;
     this.#clock = options.clock ?? systemClock;
+    this.#timeouts = new SharedTimeouts(this.#clock);
   }
 
   /** The number of live connections to all targets. */
@@ -51,14 +53,16 @@ export class HbonePool {
 
   /** Opens a tunnel. Fails with a transient error that names the failed step. Nothing was sent in that case. */
   async connect(options: HboneConnectOptions): Promise<HboneTunnel> {
-    const deadline = this.#clock.steadyMs() + options.timeoutMs;
+    const startedMs = this.#clock.steadyMs();
+    const leftMs = () => Math.max(1, options.timeoutMs - (this.#clock.steadyMs() - startedMs));
     const target = this.#target(options);
     for (let attempt = 1; ; attempt += 1) {
-      const leftMs = Math.max(1, deadline - this.#clock.steadyMs());
-      const connection = await this.#connection(target, options, leftMs);
+      const ready = this.#closed ? undefined : readyConnection(target);
+      const connection = ready ?? (await this.#connection(target, options, leftMs()));
       const fresh = connection.openedStreams === 0;
       try {
-        return await connection.open(options, Math.max(1, deadline - this.#clock.steadyMs()));
+        const isFirst = attempt === 1 && ready !== undefined;
+        return await connection.open(options, isFirst ? options.timeoutMs : leftMs());
       } catch (error) {
         if (attempt >= maxAttempts || options.signal?.aborted === true || !mayMove(error, fresh)) throw error;
       }
@@ -74,16 +78,10 @@ export class HbonePool {
   #target(options: HboneTarget): Target {
     const { sourceIdentity, address, port, expectedIdentities, destinationId, namespaceFd, mark, sourceAddress } =
       options;
-    const key = [
-      sourceIdentity,
-      address,
-      port,
-      destinationId ?? "",
-      namespaceFd ?? "",
-      mark ?? "",
-      sourceAddress ?? "",
-      ...[...expectedIdentities].sort(),
-    ].join("|");
+    const expected =
+      expectedIdentities.length > 1 ? [...expectedIdentities].sort().join("|") : (expectedIdentities[0] ?? "");
+    const socket = `${address}|${port}|${namespaceFd ?? ""}|${mark ?? ""}|${sourceAddress ?? ""}`;
+    const key = `${sourceIdentity}|${destinationId ?? ""}|${socket}|${expected}`;
     let target = this.#targets.get(key);
     if (target === undefined) {
       target = { key, connections: new Set(), dialing: new Set() };
@@ -94,7 +92,8 @@ export class HbonePool {
 
   async #connection(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
     if (this.#closed) throw transientError("draining", "pool draining");
-    for (const connection of target.connections) if (connection.takesStreams) return connection;
+    const ready = readyConnection(target);
+    if (ready !== undefined) return ready;
     for (const dialing of target.dialing) {
       if (dialing.waiters >= hboneLimits.pooledStreams) continue;
       dialing.waiters += 1;
@@ -127,6 +126,7 @@ export class HbonePool {
     const connection = new HboneClientConnection({
       stream,
       clock: this.#clock,
+      timeouts: this.#timeouts,
       onClosed: () => {
         invariant(target.connections.delete(connection), "a connection is given back once");
         this.#connections -= 1;
@@ -143,6 +143,11 @@ export class HbonePool {
     if (target.connections.size === 0 && target.dialing.size === 0 && this.#targets.get(target.key) === target)
       this.#targets.delete(target.key);
   }
+}
+
+function readyConnection({ connections }: Target): HboneClientConnection | undefined {
+  for (const connection of connections) if (connection.takesStreams) return connection;
+  return undefined;
 }
 
 /** Whether a failed CONNECT was certainly not accepted: it was refused, or its reused connection had already gone. */

@@ -1,11 +1,12 @@
 import { systemClock, type Clock } from "../../base/index.ts";
-import type { ByteStream, SecureStream } from "../../net/index.ts";
-import type { Headers } from "../../wire/hbone/index.ts";
-import { errorCode, type FloodReason } from "../../wire/http2/index.ts";
+import type { SecureStream } from "../../net/index.ts";
+import type { FloodReason } from "../../wire/http2/index.ts";
+import { ArrivedConnect, fieldOf } from "./arrived-connect.ts";
 import type { HboneRequest, HboneServerConnection } from "./hbone-types.ts";
-import { pairsOf } from "./request-fields.ts";
 import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
+
+const badRequest = 400;
 
 export interface ServeHboneOptions {
   /** Called for each CONNECT. Answers the request now or later. */
@@ -59,43 +60,14 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
   }
 
   opened(stream: TunnelStream, fields: readonly string[], endStream: boolean): void {
-    const pairs = pairsOf(fields);
-    const pseudo = (name: string) => pairs.find(([key]) => key === name)?.[1];
-    if (pseudo(":method") !== "CONNECT") {
-      this.#reject(stream, 400, []);
+    const request = new ArrivedConnect(this.#connection, stream, fields);
+    if (fieldOf(fields, ":method") !== "CONNECT") {
+      request.reject(badRequest);
       return;
     }
-    const withdrawn = new AbortController();
-    stream.setHandler({
-      data() {},
-      end() {},
-      drain() {},
-      close: () => withdrawn.abort(new Error("the peer took the request back")),
-    });
+    stream.setHandler(request);
     if (endStream) stream.endReceived();
-    this.#onConnect({
-      authority: pseudo(":authority") ?? "",
-      headers: pairs.filter(([key]) => !key.startsWith(":")),
-      peerIdentity: this.#connection.peerIdentity,
-      local: this.#connection.local,
-      remote: this.#connection.remote,
-      signal: withdrawn.signal,
-      accept: (headers = []) => this.#accept(stream, headers),
-      reject: (status, headers = []) => this.#reject(stream, status, headers),
-    });
-  }
-
-  #accept(stream: TunnelStream, headers: Headers): ByteStream {
-    if (!stream.closed) this.#connection.session.sendHeaders(stream, [":status", "200", ...headers.flat()], false);
-    return stream;
-  }
-
-  #reject(stream: TunnelStream, status: number, headers: Headers): void {
-    if (stream.closed) return;
-    const { session } = this.#connection;
-    session.sendHeaders(stream, [":status", String(status), ...headers.flat()], true);
-    session.reset(stream, errorCode.noError);
-    stream.abort(undefined);
+    this.#onConnect(request);
   }
 
   connectionClosed(_error: Error | undefined, cutOff: FloodReason | undefined): void {

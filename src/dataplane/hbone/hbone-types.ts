@@ -14,9 +14,9 @@ export interface HboneTarget {
    * The owner of the address, such as a workload's uid. If the address gets a new owner, that owner gets a new
    * connection.
    */
-  readonly destinationId?: string;
+  readonly destinationId?: string | undefined;
   /** The network namespace to dial from. It is part of the pool's key. */
-  readonly namespaceFd?: number;
+  readonly namespaceFd?: number | undefined;
   readonly mark?: number;
   readonly sourceAddress?: string;
 }
@@ -50,8 +50,8 @@ export interface HboneRequest {
   /** The addresses of the TLS connection. `local` has the HBONE port. */
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
-  /** Aborts if the peer cancels the request before the answer. */
-  readonly signal: AbortSignal;
+  /** Calls `run` when {@link signal} aborts, and at once if it has. Replaces the last one. Costs less than a signal. */
+  onWithdrawn(run: (reason: Error) => void): void;
   /** Answers 200 and returns our end of the tunnel, paused. */
   accept(headers?: Headers): ByteStream;
   /** Answers with an HTTP status: 401 policy, 503 upstream failure, 400 bad target. */

@@ -16,7 +16,7 @@ export function ipToBytes(address: string): Buffer {
 
 /** Formats 4 or 16 bytes. IPv6 has RFC 5952 form, and IPv4-mapped addresses appear as IPv4. */
 export function bytesToIp(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
   if (bytes.length !== 16) throw userError("address-invalid", `an IP address has 4 or 16 bytes, got ${bytes.length}`);
   if (isMapped(bytes)) return bytes.subarray(12).join(".");
   return formatIpv6(bytes);

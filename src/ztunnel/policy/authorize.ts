@@ -31,6 +31,7 @@ const allowed: Verdict = { allowed: true };
 export function authorize(state: MeshState, workload: Workload, facts: ConnectionFacts): Verdict {
   const missing = state.missingPolicy(workload);
   if (missing !== undefined) return { allowed: false, reason: missing, pending: true };
+  if (!state.hasPolicies) return allowed;
   let hasAllow = false;
   let matchedAllow = false;
   const keys = [

@@ -6,10 +6,10 @@ export type Reporter = "source" | "destination";
 /** What determines the kind of a connection. Identities are present only if mTLS has proved or will prove them. */
 export interface ConnectionEnds {
   readonly reporter: Reporter;
-  readonly source?: Workload;
-  readonly sourceIdentity?: string;
-  readonly destination?: Workload;
-  readonly service?: Service;
+  readonly source?: Workload | undefined;
+  readonly sourceIdentity?: string | undefined;
+  readonly destination?: Workload | undefined;
+  readonly service?: Service | undefined;
   readonly mutualTls: boolean;
 }
 

@@ -12,9 +12,9 @@ export interface ConnectionDetails extends ConnectionEnds {
   readonly destinationAddress: SocketAddress;
   /** The address that the application connected to. Outbound only. */
   readonly originalDestination?: SocketAddress;
-  readonly toWaypoint?: boolean;
+  readonly toWaypoint?: boolean | undefined;
   /** The target inside HBONE. */
-  readonly hboneTarget?: string;
+  readonly hboneTarget?: string | undefined;
 }
 
 /** Why a connection failed, for `response_flags`. `-` if it did not fail. */

@@ -7,7 +7,14 @@ import {
   type HboneRequest,
   type HboneServerConnection,
 } from "../../dataplane/tunnels/index.ts";
-import { connectTcp, secureServer, type ByteStream, type SecureStream, type SocketAddress } from "../../net/index.ts";
+import {
+  connectTcp,
+  forgetAddresses,
+  secureServer,
+  type ByteStream,
+  type SecureStream,
+  type SocketAddress,
+} from "../../net/index.ts";
 import {
   formatAuthority,
   headerValue,
@@ -113,22 +120,22 @@ export class InboundHbone {
     const { telemetry, state, network } = this.#pod.environment;
     let target: Target;
     try {
-      target = await this.#target(request);
+      const own = ownWorkload(this.#pod);
+      target = this.#target(request, own instanceof Promise ? await own : own);
     } catch (error) {
       telemetry.denied("destination", request.remote, request.local, messageOf(error));
       request.reject(error instanceof Error && "code" in error && error.code === "no-port" ? 503 : 400);
       return;
     }
-    const source = state.workloadByAddress(network, request.remote.address);
     const record = telemetry.open({
       reporter: "destination",
       sourceAddress: request.remote,
       destinationAddress: request.local,
       hboneTarget: request.authority,
-      ...(source === undefined ? {} : { source }),
+      source: state.workloadByAddress(network, request.remote.address),
       sourceIdentity: request.peerIdentity,
       destination: target.workload,
-      ...(target.service === undefined ? {} : { service: target.service }),
+      service: target.service,
       mutualTls: true,
     });
     await this.#serveTunnel(request, target, record);
@@ -144,7 +151,7 @@ export class InboundHbone {
     };
     const current = () => state.workloadByUid(target.workload.uid) ?? target.workload;
     const verdict = () => authorize(state, current(), facts);
-    await state.waitForPolicies(current, policyTimeoutMs, clock);
+    if (state.missingPolicy(current()) !== undefined) await state.waitForPolicies(current, policyTimeoutMs, clock);
     const decided = verdict();
     if (!decided.allowed) {
       record.finish(`connection closed due to policy rejection: ${decided.reason}`, "DENY");
@@ -152,7 +159,7 @@ export class InboundHbone {
       return;
     }
     const abort: { tunnel: (error: Error) => void } = { tunnel: () => request.reject(503) };
-    using _tracked = tracker.open(
+    const tracked = tracker.open(
       {
         pod: this.#pod,
         direction: "inbound",
@@ -165,14 +172,28 @@ export class InboundHbone {
       (error) => abort.tunnel(error),
       clock.nowMs(),
     );
+    try {
+      await this.#relayTunnel(request, target, record, abort);
+    } finally {
+      tracked[Symbol.dispose]();
+    }
+  }
+
+  async #relayTunnel(
+    request: HboneRequest,
+    target: Target,
+    record: ConnectionRecord,
+    abort: { tunnel: (error: Error) => void },
+  ): Promise<void> {
     let application: ByteStream;
     try {
-      application = await this.#dial(request.remote, target, request.signal);
+      application = await this.#dial(request, target);
     } catch (error) {
       record.finish(`connection failed: ${messageOf(error)}`);
       request.reject(503);
       return;
     }
+    forgetAddresses(application);
     const { workload, meant } = target;
     if (workload.applicationTunnel?.protocol === "PROXY")
       application.write(proxyHeader(request.remote, meant, request.peerIdentity));
@@ -186,25 +207,23 @@ export class InboundHbone {
     else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
   }
 
-  async #dial(source: SocketAddress, target: Target, signal: AbortSignal): Promise<ByteStream> {
-    const { mark } = this.#pod.environment;
-    return await connectTcp({
+  #dial(request: HboneRequest, target: Target): Promise<ByteStream> {
+    return connectTcp({
       address: target.address,
       port: target.port,
-      mark,
-      ...(this.#pod.itself ? {} : { sourceAddress: source.address }),
+      mark: this.#pod.environment.mark,
+      ...(this.#pod.itself ? {} : { sourceAddress: request.remote.address }),
       timeoutMs: connectTimeoutMs,
-      signal,
-      ...(this.#pod.namespaceFd === undefined ? {} : { namespaceFd: this.#pod.namespaceFd }),
+      onStart: (giveUp) => request.onWithdrawn(giveUp),
+      namespaceFd: this.#pod.namespaceFd,
     });
   }
 
   /** Checks that the CONNECT is for this pod, and returns the port. */
-  async #target(request: HboneRequest): Promise<Target> {
+  #target(request: HboneRequest, workload: Workload): Target {
     const { state, ports } = this.#pod.environment;
     const authority = parseAuthority(request.authority);
     if (authority === undefined) throw userError("authority-invalid", `invalid CONNECT address ${request.authority}`);
-    const workload = await ownWorkload(this.#pod);
     const forwarded = headerValue(request.headers, "forwarded");
     const saidHost = forwarded === undefined ? undefined : parseForwardedHost(forwarded);
     const address = request.local.address;

@@ -1,6 +1,14 @@
 import { messageOf, SerinError, type ErrorCode } from "../../base/index.ts";
-import { connectWithin, relay } from "../../dataplane/tunnels/index.ts";
-import { connectTcp, isTlsFault, originalDestination, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { connectWithin, relay, type HboneConnectOptions, type HboneTunnel } from "../../dataplane/tunnels/index.ts";
+import {
+  connectTcp,
+  forgetAddresses,
+  isTlsFault,
+  originalDestination,
+  type ByteStream,
+  type ByteStreamHandler,
+  type SocketAddress,
+} from "../../net/index.ts";
 import { formatForwarded, type Headers } from "../../wire/hbone/index.ts";
 import { workloadIdentity, type Workload } from "../state/model.ts";
 import type { ConnectionRecord, ResponseFlag } from "./connection-record.ts";
@@ -12,7 +20,7 @@ import {
   selfCall,
   type PodContext,
 } from "./pod-context.ts";
-import { resolvedRoute, route, type Route } from "./route.ts";
+import { isNamed, resolvedRoute, route, type InnerTunnel, type Route } from "./route.ts";
 import { newTraceParent } from "./trace-parent.ts";
 import { workloadBaggage } from "./workload-baggage.ts";
 
@@ -24,27 +32,37 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
   const { telemetry, tracker, ports, clock } = pod.environment;
   const source = client.remote;
   const destination = originalDestination(client) ?? client.local;
+  forgetAddresses(client);
   const details = { pod, direction: "outbound", protocol: "TCP", source, destination } as const;
-  using _tracked = tracker.open(details, (error) => client.destroy({ reset: true, error }), clock.nowMs());
-  // The handler ignores the end until the route is known.
-  client.setHandler({ data() {}, end() {}, drain() {}, close() {} });
-  if (isLoopback(destination.address) && isIllegalPort(ports, destination.port)) {
-    telemetry.denied("source", source, destination, selfCall);
-    client.destroy({ reset: true });
-    return;
-  }
-  let workload: Workload;
-  let first: Route;
+  const tracked = tracker.open(details, (error) => client.destroy({ reset: true, error }), clock.nowMs());
   try {
-    workload = await ownWorkload(pod);
-    first = await resolved(pod, destination, route({ ...routeInputs(pod), source: workload, destination }));
-  } catch (error) {
-    telemetry.denied("source", source, destination, messageOf(error));
-    client.destroy({ reset: true });
-    return;
+    client.setHandler(notYet);
+    if (isLoopback(destination.address) && isIllegalPort(ports, destination.port)) {
+      telemetry.denied("source", source, destination, selfCall);
+      client.destroy({ reset: true });
+      return;
+    }
+    let workload: Workload;
+    let first: Route;
+    try {
+      // What is known needs no further turn of the event loop's queue.
+      const own = ownWorkload(pod);
+      workload = own instanceof Promise ? await own : own;
+      first = route({ ...routeInputs(pod), source: workload, destination });
+      if (isNamed(first)) first = await resolved(pod, destination, first);
+    } catch (error) {
+      telemetry.denied("source", source, destination, messageOf(error));
+      client.destroy({ reset: true });
+      return;
+    }
+    await connectAndRelay(pod, { client, source, destination, workload }, first);
+  } finally {
+    tracked[Symbol.dispose]();
   }
-  await connectAndRelay(pod, { client, source, destination, workload }, first);
 }
+
+/** Ignores the end until the route is known. */
+const notYet: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
 async function resolved({ environment }: PodContext, destination: SocketAddress, found: Route): Promise<Route> {
   return await resolvedRoute(
@@ -67,16 +85,17 @@ function routeInputs(pod: PodContext) {
 }
 
 async function connectAndRelay(pod: PodContext, outgoing: Outgoing, first: Route): Promise<void> {
-  const tried = new Set<string>();
+  let tried: Set<string> | undefined;
   let current = first;
   let record = open(pod, outgoing, current);
   for (;;) {
     let server: ByteStream;
     try {
-      const isLast = current.hasOthers !== true || tried.size + 1 >= maxEndpoints;
+      const isLast = current.hasOthers !== true || (tried?.size ?? 0) + 1 >= maxEndpoints;
       server = await connectNext(pod, outgoing, current, isLast ? connectTimeoutMs : connectTimeoutWithOthersMs);
     } catch (error) {
       // None of the application's bytes have been sent, so another endpoint may be tried.
+      tried ??= new Set();
       const next = await otherEndpoint(pod, outgoing, current, tried, error);
       record.finish(failureOf(error, current), flagOf(error, current));
       if (next === undefined) {
@@ -98,49 +117,50 @@ function open(pod: PodContext, outgoing: Outgoing, next: Route): ConnectionRecor
     sourceAddress: outgoing.source,
     destinationAddress: { address: next.address, port: next.port },
     originalDestination: outgoing.destination,
-    ...(next.waypoint === true ? { toWaypoint: true } : {}),
-    ...(next.authority === undefined ? {} : { hboneTarget: next.authority }),
+    toWaypoint: next.waypoint,
+    hboneTarget: next.authority,
     source: outgoing.workload,
-    ...(next.protocol === "HBONE" ? { sourceIdentity: workloadIdentity(outgoing.workload) } : {}),
-    ...(next.workload === undefined ? {} : { destination: next.workload }),
-    ...(next.service === undefined ? {} : { service: next.service }),
+    sourceIdentity: next.protocol === "HBONE" ? workloadIdentity(outgoing.workload) : undefined,
+    destination: next.workload,
+    service: next.service,
     mutualTls: next.protocol === "HBONE",
   });
 }
 
-async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route, timeoutMs: number): Promise<ByteStream> {
+function connectNext(pod: PodContext, outgoing: Outgoing, next: Route, timeoutMs: number): Promise<ByteStream> {
   const { mark } = pod.environment;
-  const namespace = pod.namespaceFd === undefined ? {} : { namespaceFd: pod.namespaceFd };
-  if (next.authority === undefined) {
-    return await connectTcp({
-      address: next.address,
-      port: next.port,
-      mark,
-      timeoutMs,
-      ...namespace,
-    });
-  }
-  const sourceIdentity = workloadIdentity(outgoing.workload);
-  const headers = requestHeaders(outgoing, next);
-  const tunnel = await pod.pool.connect({
-    sourceIdentity,
-    address: next.address,
-    port: next.port,
-    expectedIdentities: next.expectedIdentities,
-    ...(next.workload === undefined ? {} : { destinationId: next.workload.uid }),
+  const { address, port, authority, expectedIdentities } = next;
+  const { namespaceFd } = pod;
+  if (authority === undefined) return connectTcp({ address, port, mark, timeoutMs, namespaceFd });
+  const options: HboneConnectOptions = {
+    sourceIdentity: workloadIdentity(outgoing.workload),
+    address,
+    port,
+    expectedIdentities,
+    destinationId: next.workload?.uid,
     mark,
-    ...namespace,
-    authority: next.authority,
-    headers,
+    namespaceFd,
+    authority,
+    headers: requestHeaders(outgoing, next),
     timeoutMs,
-  });
-  if (next.within === undefined) return tunnel;
-  const { expectedIdentities } = next.within;
+  };
+  const tunnel = pod.pool.connect(options);
+  return next.within === undefined ? tunnel : connectInner(pod, outgoing, next.within, { options, tunnel });
+}
+
+/** Opens the inner tunnel to another network, within the outer one to its gateway. */
+async function connectInner(
+  pod: PodContext,
+  outgoing: Outgoing,
+  { expectedIdentities }: InnerTunnel,
+  outer: { readonly options: HboneConnectOptions; readonly tunnel: Promise<HboneTunnel> },
+): Promise<ByteStream> {
+  const { sourceIdentity, authority, headers, timeoutMs } = outer.options;
   const origin = ["x-istio-origin-network", outgoing.workload.network] as const;
-  return await connectWithin(tunnel, pod.environment.certificates, {
+  return await connectWithin(await outer.tunnel, pod.environment.certificates, {
     sourceIdentity,
     expectedIdentities,
-    authority: next.authority,
+    authority,
     headers: [...headers, origin],
     timeoutMs,
     clock: pod.environment.clock,

@@ -44,5 +44,8 @@ test("a connection of a pod that stays unknown fails after 15 s, and the error n
   const { clock, elapse } = clockByHand();
   const found = ownWorkload({ environment: { state: new MeshState(), clock }, info });
   elapse(15_000);
-  await assert.rejects(found, /failed to fetch information about local workload: default\.shop \(job-1\)/);
+  await assert.rejects(
+    Promise.resolve(found),
+    /failed to fetch information about local workload: default\.shop \(job-1\)/,
+  );
 });

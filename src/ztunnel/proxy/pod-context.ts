@@ -75,15 +75,18 @@ const ownWorkloadTimeoutMs = 15_000;
 /** How long a connection waits for the policies of a workload. */
 export const policyTimeoutMs = 5_000;
 
-/** The workload of the pod itself. */
-export async function ownWorkload({
-  environment: { state, clock },
-  info,
-}: {
+interface OwnPod {
   readonly environment: Pick<ProxyEnvironment, "state" | "clock">;
   readonly info: WorkloadInfo;
-}): Promise<Workload> {
-  const workload = state.workloadByPod(info) ?? (await state.waitForPod(info, ownWorkloadTimeoutMs, clock));
+}
+
+/** The workload of the pod itself. Waits for it only if it is not known yet. */
+export function ownWorkload(pod: OwnPod): Workload | Promise<Workload> {
+  return pod.environment.state.workloadByPod(pod.info) ?? awaitedWorkload(pod);
+}
+
+async function awaitedWorkload({ environment: { state, clock }, info }: OwnPod): Promise<Workload> {
+  const workload = await state.waitForPod(info, ownWorkloadTimeoutMs, clock);
   if (workload !== undefined) return workload;
   throw transientError(
     "source-unknown",

@@ -197,15 +197,16 @@ export class PodProxy {
   /** Counts open connections, to know when a draining pod is done. */
   #track(served: Promise<void>, kind: AcceptedKind): void {
     this.#open += 1;
-    served
-      .catch((error: unknown) =>
-        this.#log.error("a connection failed unexpectedly", { component: components[kind], error: messageOf(error) }),
-      )
-      .finally(() => {
-        this.#open -= 1;
-        this.#endIfIdle();
-      });
+    served.then(this.#ended, (error: unknown) => {
+      this.#log.error("a connection failed unexpectedly", { component: components[kind], error: messageOf(error) });
+      this.#ended();
+    });
   }
+
+  readonly #ended = (): void => {
+    this.#open -= 1;
+    this.#endIfIdle();
+  };
 
   #endIfIdle(): void {
     if (this.#state === "draining" && this.#open === 0) this.close();

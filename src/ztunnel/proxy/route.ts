@@ -57,6 +57,11 @@ export function route(options: RouteOptions): Route {
   return straightOn(destination);
 }
 
+/** Whether the next hop has only a name, which {@link resolvedRoute} resolves. */
+export function isNamed({ workload, address }: Route): boolean {
+  return workload !== undefined && address === workload.hostname && workload.workloadIps.length === 0;
+}
+
 /**
  * Does the same as `route`, and resolves the name of an endpoint without an address. Throws a transient error if the
  * name has no address.
@@ -67,7 +72,7 @@ export async function resolvedRoute(
   addressesOf: (host: string) => Promise<readonly string[]>,
 ): Promise<Route> {
   const { workload } = found;
-  if (workload === undefined || found.address !== workload.hostname || workload.workloadIps.length > 0) return found;
+  if (workload === undefined || !isNamed(found)) return found;
   const addresses = await addressesOf(workload.hostname);
   const address = addresses.find((one) => ipFamilyOf(one) === ipFamilyOf(asked)) ?? addresses[0];
   if (address === undefined)
