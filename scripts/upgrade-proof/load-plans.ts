@@ -12,7 +12,6 @@ export const namespaces = {
   sidecarServers: "demo-b",
 } as const;
 export const ambientNamespaces = [namespaces.shop, namespaces.echoes];
-export const sidecarNamespaces = [namespaces.sidecarClients, namespaces.sidecarServers];
 
 export interface LoadScale {
   /** A factor for every rate. */
