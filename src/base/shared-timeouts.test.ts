@@ -6,10 +6,10 @@ import { HandClock } from "./testing/index.ts";
 
 /** Counts the timers that are started. */
 class CountedClock extends HandClock implements Clock {
-  timers = 0;
+  started = 0;
 
   override after(ms: number, run: () => void): Disposable {
-    this.timers += 1;
+    this.started += 1;
     return super.after(ms, run);
   }
 }
@@ -74,9 +74,9 @@ test("a timeout that is started by an expired one waits for its whole time", () 
 test("a thousand cancelled timeouts of one length take one timer", () => {
   const { clock, expired, start } = fixture();
   for (let count = 0; count < 1000; count += 1) start(100, String(count))[Symbol.dispose]();
-  assert.equal(clock.timers, 1);
+  assert.equal(clock.started, 1);
   clock.pass(100);
-  assert.deepEqual([clock.timers, expired], [1, []]);
+  assert.deepEqual([clock.started, expired], [1, []]);
 });
 
 test("more lengths than share a timer get timers of their own", () => {
