@@ -26,6 +26,6 @@ export async function run({ args, env, log }: RoleContext): Promise<number> {
     log.info("the pod's traffic goes through its sidecar", { rules: rules.length, mode: command.options.mode });
   }
   if (command.validate && !command.dryRun && !command.clean)
-    await checkRedirect(command.options.inboundPort, validationTimeoutMs, systemClock);
+    await checkRedirect(command.options, validationTimeoutMs, systemClock);
   return 0;
 }

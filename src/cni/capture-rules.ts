@@ -5,15 +5,12 @@ import {
   action,
   forgetTranslatedDatagrams,
   inNamespace,
-  isSystemCode,
   match,
   NftNetlink,
   NftTransaction,
-  RouteNetlink,
   type NftRulePart,
-  type RouteSpec,
-  type RuleSpec,
 } from "../net/index.ts";
+import { addMarkRoutes } from "./mark-routes.ts";
 
 /** Ports of a ztunnel inside each pod, as upstream has them. */
 export const ztunnelPorts = { outbound: 15001, inboundPlaintext: 15006, inboundHbone: 15008, dns: 15053 } as const;
@@ -25,8 +22,13 @@ export const probeSource = { ipv4: "169.254.7.127", ipv6: "fd16:9254:7127:1337:f
 const ztunnelMark = { value: 0x539, mask: 0xfff } as const;
 const connectionMark = { value: 0x111, mask: 0xfff } as const;
 const dnsPort = 53;
-const routeTable = 100;
-const rulePriority = 32_764;
+/** Return what the application sends to a client's address to ztunnel. */
+const returnRoutes = {
+  mark: connectionMark.value,
+  markMask: connectionMark.mask,
+  table: 100,
+  priority: 32_764,
+} as const;
 
 const natTable = "istio-ambient-nat";
 const mangleTable = "istio-ambient-mangle";
@@ -52,7 +54,7 @@ const notFromZtunnel = match.mark(ztunnelMark.value, ztunnelMark.mask, { not: tr
  * DNS to 15053. Exempts ztunnel's own traffic and the node's probes. Replaces earlier rules in one transaction.
  */
 export function installCapture(namespaceFd: number, options: CaptureOptions): void {
-  installReturnRoutes(namespaceFd);
+  addMarkRoutes(returnRoutes, namespaceFd);
   const transaction = new NftTransaction();
   writeMangle(transaction);
   writeNat(transaction, options);
@@ -183,34 +185,4 @@ function writeMangle(transaction: NftTransaction): void {
       action.setConnectionMark(connectionMark.value, connectionMark.mask),
     )
     .addRule("output", match.connectionMark(connectionMark.value, connectionMark.mask), action.restoreMark());
-}
-
-function installReturnRoutes(namespaceFd: number): void {
-  using links = new RouteNetlink(namespaceFd);
-  for (const family of ["ipv4", "ipv6"] as const) {
-    const rule: RuleSpec = {
-      family,
-      priority: rulePriority,
-      table: routeTable,
-      mark: connectionMark.value,
-      markMask: connectionMark.mask,
-    };
-    const route: RouteSpec = {
-      destination: { address: family === "ipv4" ? "0.0.0.0" : "::", prefixLength: 0 },
-      type: "local",
-      linkIndex: 1,
-      table: routeTable,
-    };
-    // A family that the kernel has disabled carries no traffic.
-    tolerate(["EEXIST", "EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"], () => links.addRule(rule));
-    tolerate(["EEXIST", "EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"], () => links.addRoute(route));
-  }
-}
-
-function tolerate(names: readonly string[], run: () => void): void {
-  try {
-    run();
-  } catch (error) {
-    if (!isSystemCode(error, ...names)) throw error;
-  }
 }

@@ -1,4 +1,6 @@
 export { checkRedirect } from "./redirect-check.ts";
 export { adaptToUsers, readRedirectCommand, type RedirectCommand, type RedirectOptions } from "./redirect-options.ts";
-export { describeRedirect, planRedirect, type RedirectRule } from "./redirect-plan.ts";
+export { describeRedirect } from "./describe-redirect.ts";
+export { planRedirect } from "./redirect-plan.ts";
+export type { RedirectRule } from "./redirect-rule.ts";
 export { applyRedirect, hasRedirect, removeRedirect } from "./redirect-rules.ts";

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { createServer, Socket } from "node:net";
 import { messageOf, transientError, type Clock } from "../../base/index.ts";
 import { mayMarkSockets, openTcpSocketInNamespace } from "../../net/index.ts";
-import { proxyMark } from "./redirect-plan.ts";
+import type { RedirectOptions } from "./redirect-options.ts";
+import { ownMark } from "./redirect-rule.ts";
 
 const retryMs = 100;
 const attemptMs = 1_000;
@@ -13,14 +14,18 @@ const probe = { host: "127.0.0.6", port: 15_002 } as const;
  * Checks whether this pod's traffic is redirected: a connection to its own pod must arrive at the inbound port. Throws
  * a transient error after `timeoutMs`.
  */
-export async function checkRedirect(inboundPort: number, timeoutMs: number, clock: Clock): Promise<void> {
+export async function checkRedirect(
+  { inboundPort, mode }: Pick<RedirectOptions, "inboundPort" | "mode">,
+  timeoutMs: number,
+  clock: Clock,
+): Promise<void> {
   const server = createServer((socket) => socket.destroy());
   server.listen(inboundPort, "0.0.0.0");
   await once(server, "listening");
   const deadlineMs = clock.steadyMs() + timeoutMs;
   try {
     for (;;) {
-      const fault = await connectFault();
+      const fault = await connectFault(ownMark(mode));
       if (fault === undefined) return;
       if (clock.steadyMs() >= deadlineMs) {
         throw transientError("redirect-missing", `this pod's traffic is not redirected to its sidecar: ${fault}`, {
@@ -34,9 +39,9 @@ export async function checkRedirect(inboundPort: number, timeoutMs: number, cloc
   }
 }
 
-async function connectFault(): Promise<string | undefined> {
-  const mark = mayMarkSockets(proxyMark.value) ? { mark: proxyMark.value } : {};
-  const fd = openTcpSocketInNamespace(undefined, { family: "ipv4", ...mark });
+async function connectFault(mark: number): Promise<string | undefined> {
+  const marked = mayMarkSockets(mark) ? { mark } : {};
+  const fd = openTcpSocketInNamespace(undefined, { family: "ipv4", ...marked });
   const socket = new Socket({ fd, readable: true, writable: true, manualStart: true } as ConstructorParameters<
     typeof Socket
   >[0]);

@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { adaptToUsers, describeRedirect, planRedirect, readRedirectCommand } from "./index.ts";
 
 test("unsupported flags are refused by name", () => {
-  assert.throws(() => readRedirectCommand(["-m", "TPROXY"], {}, ""), /TPROXY \(-m\) is not supported/);
+  assert.throws(() => readRedirectCommand(["-m", "TPROXY", "-t", "7"], {}, ""), /-t 7 is not supported: .* set 1337/);
+  assert.throws(() => readRedirectCommand(["-m", "TPROXY", "-r", "9"], {}, ""), /-r 9 is not supported: .* set 133$/);
+  assert.throws(() => readRedirectCommand(["-m", "MAGIC"], {}, ""), /-m\) must be REDIRECT, TPROXY or NONE/);
   assert.throws(() => readRedirectCommand(["-d", "http"], {}, ""), /-d must be a port from 0 to 65535, got "http"/);
   assert.throws(() => readRedirectCommand(["-i", "10.0.0.0"], {}, ""), /-i must be IP ranges/);
   assert.throws(() => readRedirectCommand(["--nonsense"], {}, ""), /Unknown option '--nonsense'/);
@@ -38,4 +40,44 @@ test("ranges of both families are redirected, exclusions come first, and a mode 
   assert.ok(at("ip6 daddr fd00::/8 meta l4proto tcp redirect to :15001") > 0);
   assert.ok(at("meta skuid 1337 accept") > 0);
   assert.deepEqual(planRedirect(readRedirectCommand(["-m", "NONE"], {}, "").options), []);
+});
+
+test("TPROXY intercepts inbound connections by mark, and redirects outbound ones as REDIRECT does", () => {
+  const written = (mode: string): string[] =>
+    describeRedirect(
+      planRedirect(
+        readRedirectCommand(["-m", mode, "-b", "*", "-d", "15020", "-i", "*", "-c", "eth1"], {}, "").options,
+      ),
+    )
+      .split("\n")
+      .map((line) => line.trim());
+  const lines = written("TPROXY");
+  const chain = (name: string): string[] => {
+    const first = lines.indexOf(`chain ${name} {`);
+    return lines.slice(first + 1, lines.indexOf("}", first));
+  };
+  const set = (what: string): string => `${what} mark set ${what} mark and 0xfffff000 or 0x539 accept`;
+  assert.deepEqual(chain("mark-prerouting"), [
+    "type filter hook prerouting priority -150;",
+    'iifname "eth1" accept',
+    `iifname "lo" meta l4proto tcp meta mark and 0xfff == 0x539 ${set("ct")}`,
+    'iifname "lo" accept',
+    "meta l4proto tcp th dport 15008 accept",
+    "meta l4proto tcp th dport 15020 accept",
+    `meta l4proto tcp ct direction original tproxy to :15006 ${set("meta")}`,
+    "meta l4proto tcp ct direction original drop",
+  ]);
+  assert.deepEqual(chain("mark-output"), [
+    "type route hook output priority -150;",
+    'oifname "eth1" accept',
+    `meta l4proto tcp ct mark and 0xfff == 0x539 ${set("meta")}`,
+  ]);
+  assert.deepEqual(chain("prerouting"), ["type nat hook prerouting priority -100;", 'iifname "eth1" accept']);
+  const redirected = written("REDIRECT");
+  const output = redirected.slice(redirected.indexOf("chain output {") + 1, -3);
+  assert.deepEqual(
+    chain("output").filter((line) => line !== "meta mark and 0xfff == 0x539 accept"),
+    output.map((line) => line.replace("0x539", "0x53a")),
+  );
+  assert.ok(!redirected.includes("chain mark-prerouting {"));
 });

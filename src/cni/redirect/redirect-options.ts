@@ -1,9 +1,10 @@
 import { parseArgs } from "node:util";
 import { messageOf, userError, type Environment } from "../../base/index.ts";
+import { transparentMark, transparentTable, type InterceptionMode } from "./redirect-rule.ts";
 
 /** Which traffic of a pod passes through its sidecar. */
 export interface RedirectOptions {
-  readonly mode: "REDIRECT" | "NONE";
+  readonly mode: InterceptionMode;
   readonly outboundPort: number;
   readonly inboundPort: number;
   readonly tunnelPort: number;
@@ -87,19 +88,14 @@ export function readRedirectCommand(args: readonly string[], env: Environment, r
     const value = values[name];
     return typeof value === "string" ? value : fallback;
   };
-  const mode = given("istio-inbound-interception-mode", "REDIRECT");
-  if (mode === "TPROXY")
-    throw userError("unsupported", "interception mode TPROXY (-m) is not supported: use REDIRECT", {
-      hint: "remove the annotation sidecar.istio.io/interceptionMode, or interceptionMode of the proxy's config",
-    });
-  if (mode !== "REDIRECT" && mode !== "NONE" && mode !== "")
-    throw userError("argument-invalid", `interception mode (-m) must be REDIRECT or NONE, got "${mode}"`);
+  const mode = modeOf(given("istio-inbound-interception-mode", ""));
+  if (mode === "TPROXY") checkTransparentFlags(given);
   const users = given("proxy-uid", proxyUser);
   const inboundPorts = given("istio-inbound-ports", "");
   const dns = values["redirect-dns"] === true || env["ISTIO_META_DNS_CAPTURE"] === "true";
   return {
     options: {
-      mode: mode === "NONE" ? "NONE" : "REDIRECT",
+      mode,
       outboundPort: portOf("-p", given("envoy-port", "15001")),
       inboundPort: portOf("-z", given("inbound-capture-port", "15006")),
       tunnelPort: portOf("-e", given("inbound-tunnel-port", "15008")),
@@ -145,6 +141,24 @@ function parseFlags(args: readonly string[]): Readonly<Record<string, string | b
     return parseArgs({ args: [...args], options: flags, allowPositionals: false }).values;
   } catch (error) {
     throw userError("argument-invalid", `istio-iptables: ${messageOf(error)}`);
+  }
+}
+
+function modeOf(text: string): InterceptionMode {
+  if (text === "") return "REDIRECT";
+  if (text === "REDIRECT" || text === "TPROXY" || text === "NONE") return text;
+  throw userError("argument-invalid", `interception mode (-m) must be REDIRECT, TPROXY or NONE, got "${text}"`);
+}
+
+/** The control plane tells proxies the mark, whatever the flag is. */
+function checkTransparentFlags(given: (name: keyof typeof flags, fallback: string) => string): void {
+  const fixed = [
+    ["-t", given("istio-inbound-tproxy-mark", ""), transparentMark],
+    ["-r", given("istio-inbound-tproxy-route-table", ""), transparentTable],
+  ] as const;
+  for (const [flag, value, only] of fixed) {
+    if (value !== "" && value !== String(only))
+      throw userError("unsupported", `${flag} ${value} is not supported: leave it out, or set ${only}`);
   }
 }
 

@@ -1,24 +1,44 @@
-import { action, match, NftNetlink, NftTransaction, type NftExpression } from "../../net/index.ts";
-import { proxyMark, redirectTable, type RedirectCondition, type RedirectRule } from "./redirect-plan.ts";
+import { userError } from "../../base/index.ts";
+import { action, isSystemCode, match, NftNetlink, NftTransaction, type NftExpression } from "../../net/index.ts";
+import { addMarkRoutes, removeMarkRoutes } from "../mark-routes.ts";
+import {
+  markMask,
+  redirectChains,
+  redirectTable,
+  transparentMark,
+  transparentTable,
+  type RedirectVerdict,
+  type RedirectCondition,
+  type RedirectRule,
+} from "./redirect-rule.ts";
 
-const dstnatPriority = -100;
+const transparentRoutes = {
+  mark: transparentMark,
+  markMask,
+  table: transparentTable,
+  priority: 32_765,
+} as const;
 
 /** Replaces the rules of earlier runs in one transaction, in a network namespace or in this process's own. */
 export function applyRedirect(rules: readonly RedirectRule[], namespaceFd?: number): void {
+  const transparent = rules.some(({ verdict }) => verdict.kind === "intercept");
+  if (transparent) addMarkRoutes(transparentRoutes, namespaceFd);
   const transaction = new NftTransaction();
-  const table = transaction
-    .table("inet", redirectTable)
-    .replace()
-    .addChain("prerouting", { type: "nat", hook: "prerouting", priority: dstnatPriority })
-    .addChain("output", { type: "nat", hook: "output", priority: dstnatPriority });
-  for (const rule of rules)
-    table.addRule(
-      rule.chain,
-      ...rule.when.map(expressionsOf),
-      rule.to === undefined ? action.accept() : action.redirect(rule.to),
-    );
+  const table = transaction.table("inet", redirectTable).replace();
+  for (const [name, chain] of Object.entries(redirectChains))
+    if (chain.type === "nat" || transparent) table.addChain(name, chain);
+  for (const rule of rules) table.addRule(rule.chain, ...rule.when.map(conditionOf), verdictOf(rule.verdict));
   using nft = new NftNetlink(namespaceFd);
-  nft.commit(transaction);
+  try {
+    nft.commit(transaction);
+  } catch (error) {
+    if (!transparent || !isSystemCode(error, "ENOENT")) throw error;
+    throw userError("unsupported", "mode TPROXY needs nft_tproxy in the node's kernel", {
+      cause: error,
+      hint: "run `modprobe nft_tproxy` on the node, or use interception mode REDIRECT",
+    });
+  }
+  if (!transparent) removeMarkRoutes(transparentRoutes, namespaceFd);
 }
 
 /** Removes the redirect. Does nothing if there is none. */
@@ -28,6 +48,7 @@ export function removeRedirect(namespaceFd?: number): void {
   const transaction = new NftTransaction();
   transaction.table("inet", redirectTable).delete();
   nft.commit(transaction);
+  removeMarkRoutes(transparentRoutes, namespaceFd);
 }
 
 export function hasRedirect(namespaceFd?: number): boolean {
@@ -35,7 +56,24 @@ export function hasRedirect(namespaceFd?: number): boolean {
   return nft.tables("inet").includes(redirectTable);
 }
 
-function expressionsOf(condition: RedirectCondition): NftExpression[] {
+function verdictOf(verdict: RedirectVerdict): readonly NftExpression[] {
+  switch (verdict.kind) {
+    case "pass":
+      return [action.accept()];
+    case "drop":
+      return [action.drop()];
+    case "redirect":
+      return action.redirect(verdict.port);
+    case "intercept":
+      return [...action.transparentProxy(verdict.port), ...action.setMark(verdict.mark, markMask), action.accept()];
+    case "mark":
+      return [...action.setMark(verdict.mark, markMask), action.accept()];
+    case "mark-connection":
+      return [...action.setConnectionMark(verdict.mark, markMask), action.accept()];
+  }
+}
+
+function conditionOf(condition: RedirectCondition): NftExpression[] {
   const options = { not: "not" in condition && condition.not === true };
   switch (condition.kind) {
     case "protocol":
@@ -55,6 +93,10 @@ function expressionsOf(condition: RedirectCondition): NftExpression[] {
     case "gid":
       return match.socketGid(condition.id);
     case "mark":
-      return match.mark(proxyMark.value, proxyMark.mask);
+      return match.mark(condition.mark, markMask);
+    case "connection-mark":
+      return match.connectionMark(condition.mark, markMask);
+    case "opener":
+      return match.fromOpener();
   }
 }

@@ -69,9 +69,12 @@ test("a pod's traffic passes its sidecar in, out and to itself, except what the 
   // It went into this process's own namespace, which a second run finds as it should be.
   applyRedirect(rules());
   assert.equal(hasRedirect(), true);
-  await checkRedirect(15_006, 0, systemClock);
+  await checkRedirect({ inboundPort: 15_006, mode: "REDIRECT" }, 0, systemClock);
   removeRedirect();
-  await assert.rejects(checkRedirect(15_006, 0, systemClock), /not redirected to its sidecar: connect ECONNREFUSED/);
+  await assert.rejects(
+    checkRedirect({ inboundPort: 15_006, mode: "REDIRECT" }, 0, systemClock),
+    /not redirected to its sidecar: connect ECONNREFUSED/,
+  );
   assert.equal(hasRedirect(), false);
 
   applyRedirect(rules(), own);

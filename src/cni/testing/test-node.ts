@@ -85,12 +85,44 @@ export class TestNode {
 
   /** Answers each line with `<name> saw <the client's address>: <line>`. */
   async serve(pod: TestPodHost, port: number, name: string): Promise<void> {
-    const fd = listenTcpInNamespace(pod.namespace.fd, { address: "0.0.0.0", port });
+    await this.#listen(pod, { port }, (socket) => {
+      socket.on("data", (data) => socket.write(`${name} saw ${socket.remoteAddress}: ${data.toString()}`));
+    });
+  }
+
+  /**
+   * Stands in for a pod's proxy in mode TPROXY: connects each connection to where it was going, from the client's
+   * address.
+   */
+  async proxyTransparently(pod: TestPodHost, port: number, mark: number): Promise<void> {
+    await this.#listen(pod, { port, transparent: true }, (socket) => {
+      const fd = openTcpSocketInNamespace(pod.namespace.fd, {
+        family: "ipv4",
+        mark,
+        sourceAddress: socket.remoteAddress ?? "",
+      });
+      const upstream = new Socket({ fd, readable: true, writable: true, manualStart: true } as ConstructorParameters<
+        typeof Socket
+      >[0]);
+      upstream.on("error", () => socket.destroy());
+      upstream.on("data", (data) => socket.write(`proxy says ${data.toString()}`));
+      upstream.on("close", () => socket.destroy());
+      socket.on("close", () => upstream.destroy());
+      upstream.connect({ host: socket.localAddress ?? "", port: socket.localPort ?? 0 }, () => socket.pipe(upstream));
+    });
+  }
+
+  async #listen(
+    pod: TestPodHost,
+    options: { readonly port: number; readonly transparent?: boolean },
+    accept: (socket: Socket) => void,
+  ): Promise<void> {
+    const fd = listenTcpInNamespace(pod.namespace.fd, { address: "0.0.0.0", ...options });
     const server = createServer((socket) => {
       this.#accepted.add(socket);
       socket.on("close", () => this.#accepted.delete(socket));
       socket.on("error", () => undefined);
-      socket.on("data", (data) => socket.write(`${name} saw ${socket.remoteAddress}: ${data.toString()}`));
+      accept(socket);
     });
     server.listen({ fd });
     this.#servers.push(server);

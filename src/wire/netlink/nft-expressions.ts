@@ -25,7 +25,7 @@ const metaKeys = {
   nfproto: 15,
   protocol: 16,
 } as const;
-const ctKeys = { state: 0, status: 2, mark: 3 } as const;
+const ctKeys = { state: 0, direction: 1, status: 2, mark: 3 } as const;
 const ctStateBits = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
 const ctStatusBits = { snat: 16, dnat: 32 } as const;
 const interfaceNameBytes = 16;
@@ -223,6 +223,8 @@ export const match = {
     mask(u32(states.reduce((bits, state) => bits | ctStateBits[state], 0))),
     compare("notEqual", u32(0)),
   ],
+  /** Packets from the side that opened the connection, the first one included. */
+  fromOpener: (): NftExpression[] => [loadCt(ctKeys.direction), compare("equal", Buffer.from([0]))],
   /** The connection's source or destination has been translated. */
   connectionStatus: (status: keyof typeof ctStatusBits): NftExpression[] => [
     loadCt(ctKeys.status),
@@ -304,6 +306,15 @@ export const action = {
   redirect: (port: number): NftExpression[] => [
     immediate(u16be(port)),
     expression("redir", attribute(1, u32be(register)), attribute(2, u32be(register))),
+  ],
+  /**
+   * Gives the packet to the transparent socket of its connection, or else to the one that listens on this port of this
+   * namespace, without a change of its addresses. The rule does not match if there is no such socket.
+   */
+  transparentProxy: (port: number): NftExpression[] => [
+    immediate(u16be(port)),
+    // Family 0: packets of both.
+    expression("tproxy", attribute(1, u32be(0)), attribute(3, u32be(register))),
   ],
   dnat: (address: string, port?: number): NftExpression[] => natAddress(1, address, port),
   snat: (address: string): NftExpression[] => natAddress(0, address, undefined),

@@ -1,0 +1,65 @@
+import type { RedirectOptions } from "./redirect-options.ts";
+import {
+  tcp,
+  transparentMark,
+  type RedirectVerdict,
+  type RedirectCondition,
+  type RedirectRule,
+} from "./redirect-rule.ts";
+
+const pass: RedirectVerdict = { kind: "pass" };
+const fromLoopback: RedirectCondition = { kind: "input", interface: "lo" };
+
+/**
+ * Mode TPROXY: inbound connections reach the proxy with the addresses that they have, and the proxy's connections to the
+ * application have the client's address. The application's packets to that address must return to the proxy, so the
+ * connection remembers the mark of the proxy's packets, and the application's get it too.
+ */
+export function planTransparent(options: RedirectOptions): RedirectRule[] {
+  return [...arriving(options), ...leaving(options)];
+}
+
+function arriving(options: RedirectOptions): RedirectRule[] {
+  const rule = (verdict: RedirectVerdict, ...when: readonly RedirectCondition[]): RedirectRule => ({
+    chain: "mark-prerouting",
+    when,
+    verdict,
+  });
+  const { inboundPorts, inboundPort, tunnelPort } = options;
+  // While the proxy does not listen, nothing may reach the application past it.
+  const intercept = (...when: readonly RedirectCondition[]): RedirectRule[] => [
+    rule({ kind: "intercept", port: inboundPort, mark: transparentMark }, ...when),
+    rule({ kind: "drop" }, ...when),
+  ];
+  const rules = [...options.excludedInterfaces, ...options.guestInterfaces].map((name) =>
+    rule(pass, { kind: "input", interface: name }),
+  );
+  rules.push(
+    rule({ kind: "mark-connection", mark: transparentMark }, fromLoopback, tcp, {
+      kind: "mark",
+      mark: transparentMark,
+    }),
+    // What the pod sends to itself and the proxy must see, the chain `output` has redirected.
+    rule(pass, fromLoopback),
+    rule(pass, tcp, { kind: "port", port: tunnelPort }),
+  );
+  // Also later packets: the kernel keeps no trace of a connection that it opens with a SYN cookie.
+  const opener: RedirectCondition = { kind: "opener" };
+  if (inboundPorts === "*") {
+    for (const port of options.excludedInboundPorts) rules.push(rule(pass, tcp, { kind: "port", port }));
+    rules.push(...intercept(tcp, opener));
+  } else for (const port of inboundPorts) rules.push(...intercept(tcp, { kind: "port", port }, opener));
+  return rules;
+}
+
+function leaving(options: RedirectOptions): RedirectRule[] {
+  const rule = (verdict: RedirectVerdict, ...when: readonly RedirectCondition[]): RedirectRule => ({
+    chain: "mark-output",
+    when,
+    verdict,
+  });
+  return [
+    ...options.excludedInterfaces.map((name) => rule(pass, { kind: "output", interface: name })),
+    rule({ kind: "mark", mark: transparentMark }, tcp, { kind: "connection-mark", mark: transparentMark }),
+  ];
+}
