@@ -80,7 +80,8 @@ async function serveBy(count: number): Promise<NonNullable<ProxyOptions["serve"]
   return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
 }
 
-async function dnsCapture({ podNamespace: namespace, domain, ports }: ProxySettings, log: Logger): Promise<DnsCapture> {
+async function dnsCapture(settings: ProxySettings, log: Logger): Promise<DnsCapture> {
+  const { podNamespace: namespace, domain, ports } = settings;
   const [{ DnsCapture }, { readResolverFile }] = await Promise.all([
     import("../proxy/dns-capture/index.ts"),
     import("../dataplane/dns/index.ts"),
@@ -89,7 +90,7 @@ async function dnsCapture({ podNamespace: namespace, domain, ports }: ProxySetti
     namespace,
     domain,
     resolverFile: await readResolverFile("/etc/resolv.conf"),
-    mark: redirectMark,
+    mark: redirectMark(settings),
     port: ports.dns,
     random: systemRandom,
     log,

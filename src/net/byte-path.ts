@@ -4,7 +4,7 @@ import { ipFamilyOf, unmapIp } from "../wire/netlink/index.ts";
 import type { ByteListener, ByteStream, ConnectOptions } from "./byte-stream.ts";
 import { HandleStream, type HandleBacking } from "./handle-stream.ts";
 import { libuvBinding, type LibuvBinding, type NameOut, type TcpHandle } from "./libuv-binding.ts";
-import { closeDescriptor, openTcpSocketInNamespace, resetOnClose } from "./namespace-socket.ts";
+import { bindTcpInNamespace, closeDescriptor, openTcpSocketInNamespace, resetOnClose } from "./namespace-socket.ts";
 import { networkError, systemError, uvError } from "./node-error.ts";
 import { SocketStream } from "./socket-stream.ts";
 import { keepAlive } from "./tcp-keepalive.ts";
@@ -23,6 +23,8 @@ export type ListenOptions =
       readonly backlog?: number;
       /** Reserves the address, if this Node can. Clients are refused until {@link ByteListener.begin}. */
       readonly held?: boolean;
+      /** Accepts connections to addresses of other hosts (IP_TRANSPARENT). */
+      readonly transparent?: boolean;
     };
 
 /** One implementation of the byte path. */
@@ -123,7 +125,13 @@ class LibuvPath implements BytePath {
     };
     const held = "held" in options && options.held === true;
     const out: NameOut = {};
-    let status = this.#bind(server, options);
+    let status: number;
+    try {
+      status = this.#bind(server, options);
+    } catch (error) {
+      server.close();
+      return Promise.reject(networkError(what, error));
+    }
     // Accepted sockets inherit it.
     if (status === 0) server.setNoDelay(true);
     if (status === 0 && !held) status = server.listen(backlogOf(options));
@@ -162,11 +170,8 @@ class LibuvPath implements BytePath {
 
   #dial(handle: TcpHandle, options: ConnectOptions, done: (status: number) => void): void {
     const fd = preparedSocket(options);
-    const opened = fd === undefined ? 0 : handle.open(fd);
-    if (opened !== 0) {
-      closeDescriptor(fd ?? -1);
-      return done(opened);
-    }
+    const opened = fd === undefined ? 0 : open(handle, fd);
+    if (opened !== 0) return done(opened);
     const request = this.#binding.newConnectRequest();
     request.oncomplete = done;
     const { address, port } = options;
@@ -177,10 +182,28 @@ class LibuvPath implements BytePath {
 
   #bind(server: TcpHandle, options: ListenOptions): number {
     if ("fd" in options) return server.open(options.fd);
+    if (options.transparent === true) return open(server, transparentSocket(options));
     const flags = options.reusePort === true ? this.#binding.reusePortFlag : 0;
     if (ipFamilyOf(options.address) === "ipv4") return server.bind(options.address, options.port, flags);
     return server.bind6(options.address, options.port, flags);
   }
+}
+
+function open(handle: TcpHandle, fd: number): number {
+  const status = handle.open(fd);
+  if (status !== 0) closeDescriptor(fd);
+  return status;
+}
+
+/** Of both families if the address is `::`, as the sockets of libuv and Node are. */
+function transparentSocket({ address, port, reusePort }: Exclude<ListenOptions, { fd: number }>): number {
+  return bindTcpInNamespace(undefined, {
+    address,
+    port,
+    transparent: true,
+    ipv6Only: false,
+    ...(reusePort === undefined ? {} : { reusePort }),
+  });
 }
 
 function backlogOf(options: ListenOptions): number {
@@ -231,8 +254,9 @@ class NodePath implements BytePath {
             : { address: "", port: 0 };
         resolve({ address, close: () => void server.close() });
       };
-      if ("fd" in options) server.listen({ fd: options.fd, backlog: backlogOf(options) }, done);
-      else
+      const fd = "fd" in options ? options.fd : options.transparent === true ? transparentSocket(options) : undefined;
+      if (fd !== undefined) server.listen({ fd, backlog: backlogOf(options) }, done);
+      else if ("address" in options)
         server.listen(
           {
             host: options.address,

@@ -66,6 +66,11 @@ export function listenTcpInNamespace(namespaceFd: number | undefined, options: N
   });
 }
 
+/** Like {@link listenTcpInNamespace}, for who listens later. */
+export function bindTcpInNamespace(namespaceFd: number | undefined, options: NamespaceSocketOptions): number {
+  return inNamespace(namespaceFd, () => boundSocket(linux.socketStream, options));
+}
+
 /** Opens a bound UDP socket for `dgram`'s `bind({ fd })`. Bind 127.0.0.1 and ::1 separately, not all addresses. */
 export function bindUdpInNamespace(namespaceFd: number | undefined, options: NamespaceSocketOptions): number {
   return inNamespace(namespaceFd, () => boundSocket(linux.socketDatagram, options));
@@ -207,8 +212,11 @@ function commonDivisor(left: number, right: number): number {
 }
 
 function setTransparent(fd: number, family: IpFamily): void {
-  if (family === "ipv6") setOption(fd, linux.levelIpv6, linux.ipv6Transparent, 1);
-  else setOption(fd, linux.levelIp, linux.ipTransparent, 1);
+  optionBytes.writeInt32LE(1);
+  const [level, name] =
+    family === "ipv6" ? [linux.levelIpv6, linux.ipv6Transparent] : [linux.levelIp, linux.ipTransparent];
+  const result = libc().setsockopt(fd, level, name, optionBytes, optionBytes.length);
+  check("IP_TRANSPARENT, which needs the capability NET_ADMIN", result);
 }
 
 function setOption(fd: number, level: number, name: number, value: number): void {

@@ -9,6 +9,7 @@ import {
   originalDestination,
   socketName,
 } from "./namespace-socket.ts";
+import { bytePath } from "./byte-path.ts";
 import { NetworkNamespace } from "./network-namespace.ts";
 import { NftNetlink } from "./nft-netlink.ts";
 import { RouteNetlink } from "./route-netlink.ts";
@@ -230,6 +231,39 @@ test("a socket dials from a foreign address with a mark", async () => {
   right.close();
 });
 
+for (const kind of ["libuv", "node"] as const) {
+  test(`a transparent listener accepts connections to an address that is not this host's (${kind})`, async () => {
+    const path = bytePath(kind);
+    assert.ok(path !== undefined);
+    const route = { address: "10.9.9.9", prefixLength: 32 };
+    using links = new RouteNetlink();
+    links.setLoopbackUp();
+    links.addRule({ family: "ipv4", priority: 100, table: 100, mark: 0x539, markMask: 0xfff });
+    links.addRoute({ destination: route, type: "local", linkIndex: 1, table: 100 });
+    try {
+      const address = { address: "10.9.9.9", port: 8080 };
+      await assert.rejects(
+        path.listenTcp(address, () => undefined),
+        /EADDRNOTAVAIL/,
+      );
+      const seen = Promise.withResolvers<string>();
+      const listener = await path.listenTcp({ ...address, transparent: true, held: true }, (stream) => {
+        seen.resolve(`${stream.local.address}:${stream.local.port}`);
+        stream.destroy();
+      });
+      await listener.begin?.();
+      const dial = { mark: 0x539, sourceAddress: "127.0.0.1", timeoutMs: 5000 };
+      const client = await path.connectTcp({ ...address, ...dial });
+      assert.equal(await seen.promise, "10.9.9.9:8080");
+      client.destroy();
+      listener.close();
+    } finally {
+      links.deleteRoute({ destination: route, type: "local", linkIndex: 1, table: 100 });
+      links.deleteRule({ family: "ipv4", priority: 100, table: 100, mark: 0x539, markMask: 0xfff });
+    }
+  });
+}
+
 test("a port from which another host's address was dialled comes back as late as possible", () => {
   using namespace = NetworkNamespace.create();
   const ports = new Set<number>();
@@ -298,6 +332,9 @@ test("the kernel accepts every expression of the builder", () => {
     action.snat("169.254.7.127"),
   );
   table.addRule("filter", match.connectionState("established", "related"), action.accept());
+  table
+    .addChain("mangle", { type: "filter", hook: "prerouting", priority: -150 })
+    .addRule("mangle", match.protocol("tcp"), match.fromOpener(), action.transparentProxy(15_006), action.drop());
   table.addRule(
     "filter",
     match.inputInterface("eth0"),
@@ -324,7 +361,7 @@ test("the kernel accepts every expression of the builder", () => {
     )
     .addRule("filter", action.rejectUnreachable());
   nft.commit(transaction);
-  assert.deepEqual(nft.chains("inet", "all").sort(), ["filter", "post", "pre", "svc"]);
+  assert.deepEqual(nft.chains("inet", "all").sort(), ["filter", "mangle", "post", "pre", "svc"]);
   const removal = new NftTransaction();
   removal
     .table("inet", "all")

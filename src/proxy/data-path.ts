@@ -59,8 +59,13 @@ const tunnelEndMs = 1000;
 const tunnelEndStepMs = 10;
 /** How long the last spans and logs may take to reach their collector. */
 const exportsEndMs = 2000;
-/** Packets with this mark pass the redirect of the pod's connections. */
-export const redirectMark = 0x539;
+/**
+ * Packets with this mark pass the redirect of the pod's connections. In mode TPROXY it is another one, because 1337 then
+ * keeps packets in the pod, whatever their destination is.
+ */
+export function redirectMark({ metadata }: Pick<ProxySettings, "metadata">): number {
+  return metadata["INTERCEPTION_MODE"] === "TPROXY" ? 1338 : 1337;
+}
 /** The maximum number of open access log files. */
 const maxAccessLogs = 16;
 
@@ -104,7 +109,7 @@ export class DataPath implements Serving {
       clock,
       identity,
       tunnelHeaders: tunnelHeaders(settings),
-      ...(settings.role === "sidecar" ? { mark: redirectMark } : {}),
+      ...(settings.role === "sidecar" ? { mark: redirectMark(settings) } : {}),
     });
     const statistics = new FilterStatistics();
     const callCluster = clusterCaller((name) => this.#config.cluster(name));

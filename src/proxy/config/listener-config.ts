@@ -1,6 +1,7 @@
 import {
   FilterChainSchema,
   ListenerSchema,
+  OriginalSrcSchema,
   ProxyProtocolConfig_Version,
   ProxyProtocolSchema,
   TrafficDirection,
@@ -10,6 +11,7 @@ import {
   type Listener,
   type ListenerFilter,
   type ListenerFilterChainMatchPredicate,
+  type OriginalSrc,
   type ProxyProtocol,
   type TransportSocket,
 } from "../../wire/envoy/index.ts";
@@ -44,6 +46,7 @@ const used = [
   "accessLog",
   "internalListener",
   "tcpKeepalive",
+  "transparent",
 ];
 const harmless = [
   "statPrefix",
@@ -59,7 +62,6 @@ const harmless = [
   "bypassOverloadManager",
   "socketOptions",
   "freebind",
-  "transparent",
 ];
 
 const defaultInspectionMs = 15_000;
@@ -87,6 +89,7 @@ export function compileListener(message: Listener, notes: ConfigNotes): Listener
     addresses,
     kind: internal ? "internal" : message.bindToPort === false ? "virtual" : "bound",
     handsOff: message.useOriginalDst === true,
+    transparent: message.transparent === true,
     direction:
       message.trafficDirection === TrafficDirection.INBOUND
         ? "inbound"
@@ -129,6 +132,7 @@ function listenAddress(address: Address | undefined, where: string): ListenAddre
 
 const inspectors: Readonly<Record<string, InspectorSpec["kind"]>> = {
   "envoy.filters.listener.original_dst": "original-destination",
+  "envoy.filters.listener.original_src": "original-source",
   "envoy.filters.listener.tls_inspector": "tls",
   "envoy.filters.listener.http_inspector": "http",
   "envoy.filters.listener.proxy_protocol": "proxy-protocol",
@@ -145,7 +149,19 @@ function compileInspector(filter: ListenerFilter, where: string, notes: ConfigNo
     kind,
     enabled: disabled === undefined ? () => true : (port) => !disabled(port),
     ...(kind === "proxy-protocol" ? { headers: compileProxyHeaders(filter, where, notes) } : {}),
+    ...(kind === "original-source" ? { mark: compileSourceMark(filter, where, notes) } : {}),
   };
+}
+
+function compileSourceMark(filter: ListenerFilter, where: string, notes: ConfigNotes): number | undefined {
+  const message = filter.configType.case === "typedConfig" ? unpack(filter.configType.value) : undefined;
+  if (message?.$typeName !== OriginalSrcSchema.typeName) return undefined;
+  const source = message as OriginalSrc;
+  const inner = `${where}: listener filter ${filter.name}`;
+  checkFields(OriginalSrcSchema, source, inner, notes, { used: ["mark", "bindPort"], harmless: [] });
+  // The kernel could not tell the connection to the application from the client's own.
+  if (source.bindPort) throw unsupported(inner, "bindPort");
+  return source.mark === 0 ? undefined : source.mark;
 }
 
 function compileProxyHeaders(filter: ListenerFilter, where: string, notes: ConfigNotes): ProxyHeaderRules {

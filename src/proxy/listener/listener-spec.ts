@@ -24,6 +24,8 @@ export interface ListenerSpec {
   readonly kind: "bound" | "virtual" | "internal";
   /** Connections go to the listener that stands for where they were going, if there is one. */
   readonly handsOff: boolean;
+  /** Its sockets accept connections to addresses of other hosts. */
+  readonly transparent: boolean;
   readonly direction: "inbound" | "outbound" | "unspecified";
   readonly inspectors: readonly InspectorSpec[];
   /** 0 waits as long as it takes. */
@@ -41,11 +43,14 @@ export interface ListenerSpec {
 }
 
 export interface InspectorSpec {
-  readonly kind: "original-destination" | "tls" | "http" | "proxy-protocol";
+  /** `original-source`: connections to endpoints have the client's address. */
+  readonly kind: "original-destination" | "original-source" | "tls" | "http" | "proxy-protocol";
   /** Whether it inspects connections to this port. */
   readonly enabled: (destinationPort: number) => boolean;
   /** The versions of PROXY headers that `proxy-protocol` accepts. */
   readonly headers?: ProxyHeaderRules;
+  /** The SO_MARK of the connections of `original-source`. */
+  readonly mark?: number | undefined;
 }
 
 export interface ProxyHeaderRules {

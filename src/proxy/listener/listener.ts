@@ -13,6 +13,7 @@ import type { Listen } from "../listen.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { secureDownstream } from "./downstream-tls.ts";
 import { FilterChainRuntime, type ChainRuntime } from "./filter-chain.ts";
+import { infoOf, traitsOf } from "./arrival.ts";
 import { selectFilterChain, type ConnectionTraits } from "./filter-chain-match.ts";
 import { inspect, inspectionPlan, noInspection, type Inspection } from "./inspection.ts";
 
@@ -171,7 +172,10 @@ export class ActiveListener {
     try {
       for (const [key, address] of wanted) {
         if (this.#sockets.has(key)) continue;
-        const socket = await this.#runtime.listen({ ...address, held: this.#held }, (stream) => this.#accept(stream));
+        const socket = await this.#runtime.listen(
+          { ...address, held: this.#held, transparent: this.#spec.transparent },
+          (stream) => this.#accept(stream),
+        );
         // The listener may have been removed meanwhile.
         if (this.#stopped) socket.close();
         else this.#sockets.set(key, socket);
@@ -291,13 +295,7 @@ export class ActiveListener {
       dispose(stream);
       return;
     }
-    const info: ConnectionInfo = {
-      ...arrival,
-      local: traits.local,
-      remote: traits.remote,
-      ...(seen.proxied?.remote === undefined ? {} : { directRemote: traits.directRemote }),
-      ...(seen.hello.kind === "tls" && seen.hello.serverName !== "" ? { serverName: seen.hello.serverName } : {}),
-    };
+    const info = infoOf(spec, arrival, traits, seen);
     if (chain.spec.tls === undefined) chain.accept(unread(stream, seen.bytes), info);
     else await this.#secure(stream, chain, info, seen);
   }
@@ -379,22 +377,4 @@ function ownIdentity(spec: ChainSpec, identity: string): string {
     true
     ? identity
     : "";
-}
-
-function traitsOf(arrival: ConnectionInfo, seen: Inspection): ConnectionTraits {
-  const { hello, preface, proxied } = seen;
-  const secured = hello.kind === "tls";
-  return {
-    local: proxied?.local ?? arrival.local,
-    remote: proxied?.remote ?? arrival.remote,
-    directRemote: arrival.remote,
-    serverName: secured ? hello.serverName : "",
-    transportProtocol: secured ? "tls" : "raw_buffer",
-    applicationProtocols: secured
-      ? hello.alpnProtocols
-      : preface === "none" || preface === "incomplete"
-        ? []
-        : [preface],
-    source: arrival.source,
-  };
 }

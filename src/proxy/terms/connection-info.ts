@@ -14,6 +14,8 @@ export interface ConnectionInfo {
    * The client's destination: the listening address, or the original destination of a captured or tunnelled connection.
    */
   readonly local: SocketAddress;
+  /** Set if connections to endpoints have the client's address. */
+  readonly originalSource?: OriginalSource;
   /** TLS of the connection, or of the tunnel that carried it. Undefined in plain text. */
   readonly tls: DownstreamTls | undefined;
   /** The workload that the peer claims to be (baggage of a tunnel, peer metadata). Undefined if it sent nothing. */
@@ -27,6 +29,13 @@ export interface ConnectionInfo {
    * here.
    */
   logKind?: object;
+}
+
+/** The client's address for connections to endpoints, which a mark lets return to this proxy. */
+export interface OriginalSource {
+  readonly address: string;
+  /** Their SO_MARK. */
+  readonly mark: number | undefined;
 }
 
 export interface DownstreamTls {

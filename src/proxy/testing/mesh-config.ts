@@ -1,4 +1,4 @@
-import type { JsonValue } from "@bufbuild/protobuf";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 
 // A control plane's configuration for a sidecar in Istio's form.
 
@@ -230,6 +230,18 @@ export function virtualInbound(
     ],
   };
 }
+
+/** The same in mode TPROXY: connections to the application have the client's address. */
+export function transparentInbound(...given: Parameters<typeof virtualInbound>): JsonValue {
+  const listener = virtualInbound(...given) as JsonObject;
+  const listenerFilters = [...(listener["listenerFilters"] as JsonValue[]), originalSource];
+  return { ...listener, transparent: true, listenerFilters };
+}
+
+const originalSource: JsonValue = {
+  name: "envoy.filters.listener.original_src",
+  typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.original_src.v3.OriginalSrc`, mark: 1337 },
+};
 
 /** Exchanges metadata over raw connections that agree on it by ALPN. Used by chains and by clusters. */
 const peerExchange: JsonValue = {

@@ -6,7 +6,7 @@ import { ClientPools } from "./client-pools.ts";
 import { ConnectionPool, type PoolCounters, type PoolLimits } from "./connection-pool.ts";
 import { EndpointSelection, type SelectionRules } from "./endpoint-selection.ts";
 import type { PreviousPriorities } from "./previous-priorities.ts";
-import { endpointKey, endpointName, type EndpointConfig, type EndpointConnector } from "./endpoint.ts";
+import { endpointKey, endpointName, sourceFor, type EndpointConfig, type EndpointConnector } from "./endpoint.ts";
 import type { ForwardNames } from "./forward-names.ts";
 import { originalDestinationEndpoint, type OriginalDestinationRule } from "./original-destination.ts";
 import { OutlierDetector, OutlierRecord, type EndpointOutcome, type OutlierPolicy } from "./outlier-detector.ts";
@@ -115,7 +115,9 @@ export class Endpoint {
 
   /** The connections for requests of `downstream`. Undefined if too many clients have their own connections. */
   poolFor(downstream: ConnectionInfo): ConnectionPool | undefined {
-    return this.config.proxyHeader === undefined ? this.pool : this.#clientPools.get(downstream);
+    if (this.config.proxyHeader !== undefined) return this.#clientPools.get(downstream);
+    const source = sourceFor(this.config, downstream.originalSource);
+    return source === undefined ? this.pool : this.#clientPools.ofSource(source);
   }
 
   *pools(): Iterable<ConnectionPool> {

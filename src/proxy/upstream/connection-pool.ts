@@ -1,6 +1,6 @@
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
 import { Budget } from "./circuit-breaker.ts";
-import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
 import type { ConnectContext, EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Http2Settings } from "./http2-settings.ts";
@@ -51,6 +51,8 @@ export interface ConnectionPoolOptions {
   readonly http2?: Http2Settings;
   /** The only connection whose requests it carries. Absent: those of any connection. */
   readonly downstream?: ConnectionInfo;
+  /** The address of the only clients whose requests it carries. Absent: this proxy's own. */
+  readonly source?: OriginalSource;
 }
 
 /** Protocols that TLS may agree on and that mean HTTP/2. */
@@ -76,7 +78,7 @@ export class ConnectionPool implements ConnectionHome {
   #serving = false;
   #closed = false;
   readonly #breaker: PoolBreaker;
-  readonly #context: Pick<ConnectContext, "downstream">;
+  readonly #context: Pick<ConnectContext, "downstream" | "source">;
   limits: PoolLimits;
 
   constructor(options: ConnectionPoolOptions) {
@@ -86,7 +88,11 @@ export class ConnectionPool implements ConnectionHome {
     this.#counters = options.counters;
     this.#onPeer = options.onPeer;
     this.limits = options.limits;
-    this.#context = options.downstream === undefined ? {} : { downstream: options.downstream };
+    const { downstream, source } = options;
+    this.#context = {
+      ...(downstream === undefined ? {} : { downstream }),
+      ...(source === undefined ? {} : { source }),
+    };
     this.#breaker = options.breaker ?? {
       connections: new Budget(() => this.limits.maxConnections),
       pending: new Budget(() => this.limits.maxPendingRequests),

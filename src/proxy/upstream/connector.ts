@@ -14,13 +14,14 @@ import { peerExchangeProtocol } from "../peers/peer-exchange.ts";
 import { nameTrouble, peerTrouble } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls, type UpstreamTlsSpec } from "../tls/tls-spec.ts";
-import type {
-  ConnectContext,
-  EndpointConfig,
-  EndpointConnector,
-  EndpointTransport,
-  ProxyHeaderVersion,
-  UpstreamStream,
+import {
+  sourceFor,
+  type ConnectContext,
+  type EndpointConfig,
+  type EndpointConnector,
+  type EndpointTransport,
+  type ProxyHeaderVersion,
+  type UpstreamStream,
 } from "./endpoint.ts";
 import type { OwnConnections } from "./own-connections.ts";
 
@@ -88,7 +89,7 @@ export class MeshConnector implements EndpointConnector {
     switch (transport.kind) {
       case "plain":
       case "tls":
-        return await this.#dial(endpoint, timeoutMs);
+        return await this.#dial(endpoint, timeoutMs, context);
       case "hbone":
         return await this.#tunnel(transport, timeoutMs);
       case "internal": {
@@ -133,12 +134,16 @@ export class MeshConnector implements EndpointConnector {
       : outer;
   }
 
-  async #dial({ address, port, sourceAddress, keepalive }: EndpointConfig, timeoutMs: number): Promise<ByteStream> {
+  async #dial(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext): Promise<ByteStream> {
+    const { address, port, keepalive } = endpoint;
+    const source = sourceFor(endpoint, context.source ?? context.downstream?.originalSource);
+    const sourceAddress = source?.address ?? endpoint.sourceAddress;
     const options: Partial<ConnectOptions> = {
       ...(sourceAddress === undefined ? {} : { sourceAddress }),
       ...(keepalive === undefined ? {} : { keepalive }),
+      ...(source?.mark === undefined ? this.#marked() : { mark: source.mark }),
     };
-    const stream = await connectTcp({ address, port, timeoutMs, ...options, ...this.#marked() });
+    const stream = await connectTcp({ address, port, timeoutMs, ...options });
     this.#options.ownConnections?.add(stream);
     return stream;
   }

@@ -1,5 +1,6 @@
 import type { ByteStream, TcpKeepalive } from "../../net/index.ts";
-import type { ConnectionInfo } from "../terms/connection-info.ts";
+import { ipFamilyOf } from "../../net/index.ts";
+import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 
@@ -57,6 +58,17 @@ export function endpointName(config: EndpointConfig): string {
   return config.address.includes(":") ? `[${config.address}]:${config.port}` : `${config.address}:${config.port}`;
 }
 
+/**
+ * The client's address, if connections to the endpoint may have it. From 127.0.0.1, the application could not answer
+ * another host.
+ */
+export function sourceFor(config: EndpointConfig, source: OriginalSource | undefined): OriginalSource | undefined {
+  const { address, transport } = config;
+  if (source === undefined || (transport.kind !== "plain" && transport.kind !== "tls")) return undefined;
+  if (address === "::1" || address.startsWith("127.")) return undefined;
+  return ipFamilyOf(address) === ipFamilyOf(source.address) ? source : undefined;
+}
+
 /** Identifies the connection target. The pools of equal targets survive an update. */
 export function endpointKey(config: EndpointConfig): string {
   return `${config.address} ${config.port} ${transportKey(config.transport)} ${config.sourceAddress ?? ""} ${config.proxyHeader ?? ""} ${config.innerTls?.key ?? ""}`;
@@ -81,6 +93,8 @@ export interface ConnectContext {
   readonly protocol: "http1" | "http2" | "alpn" | "tcp";
   /** The client whose bytes it will carry, if it belongs to one client only. */
   readonly downstream?: ConnectionInfo;
+  /** The address of all clients whose bytes it will carry, if it takes that address. */
+  readonly source?: OriginalSource;
   /** Whether both sides may exchange metadata before the first byte, if ALPN negotiates it. */
   readonly exchangesPeers?: boolean;
 }

@@ -26,6 +26,7 @@ import { file_envoy_extensions_filters_http_router_v3_router } from "#generated/
 import { file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state } from "#generated/proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js";
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from "#generated/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from "#generated/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
+import { file_envoy_extensions_filters_listener_original_src_v3_original_src } from "#generated/proto/envoy/extensions/filters/listener/original_src/v3/original_src_pb.js";
 import { file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol } from "#generated/proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
 import { file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector } from "#generated/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 import { file_envoy_extensions_filters_network_connection_limit_v3_connection_limit } from "#generated/proto/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js";
@@ -90,6 +91,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state,
     file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
     file_envoy_extensions_filters_listener_original_dst_v3_original_dst,
+    file_envoy_extensions_filters_listener_original_src_v3_original_src,
     file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol,
     file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
     file_envoy_extensions_filters_network_connection_limit_v3_connection_limit,

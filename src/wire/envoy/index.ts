@@ -291,6 +291,10 @@ export {
   OriginalDstSchema,
 } from "#generated/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
 export {
+  type OriginalSrc,
+  OriginalSrcSchema,
+} from "#generated/proto/envoy/extensions/filters/listener/original_src/v3/original_src_pb.js";
+export {
   type TlsInspector,
   TlsInspectorSchema,
 } from "#generated/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";

@@ -1,0 +1,49 @@
+import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
+import type { ConnectionTraits } from "./filter-chain-match.ts";
+import type { Inspection } from "./inspection.ts";
+import type { ListenerSpec } from "./listener-spec.ts";
+
+/** What the chains of a listener may ask for. */
+export function traitsOf(arrival: ConnectionInfo, seen: Inspection): ConnectionTraits {
+  const { hello, preface, proxied } = seen;
+  const secured = hello.kind === "tls";
+  return {
+    local: proxied?.local ?? arrival.local,
+    remote: proxied?.remote ?? arrival.remote,
+    directRemote: arrival.remote,
+    serverName: secured ? hello.serverName : "",
+    transportProtocol: secured ? "tls" : "raw_buffer",
+    applicationProtocols: secured
+      ? hello.alpnProtocols
+      : preface === "none" || preface === "incomplete"
+        ? []
+        : [preface],
+    source: arrival.source,
+  };
+}
+
+/** What a chain learns of its connection. */
+export function infoOf(
+  spec: ListenerSpec,
+  arrival: ConnectionInfo,
+  traits: ConnectionTraits,
+  seen: Inspection,
+): ConnectionInfo {
+  const originalSource = originalSourceOf(spec, traits);
+  return {
+    ...arrival,
+    local: traits.local,
+    remote: traits.remote,
+    ...(seen.proxied?.remote === undefined ? {} : { directRemote: traits.directRemote }),
+    ...(seen.hello.kind === "tls" && seen.hello.serverName !== "" ? { serverName: seen.hello.serverName } : {}),
+    ...(originalSource === undefined ? {} : { originalSource }),
+  };
+}
+
+function originalSourceOf(
+  { inspectors }: ListenerSpec,
+  { local, remote }: ConnectionTraits,
+): OriginalSource | undefined {
+  const rule = inspectors.find(({ kind, enabled }) => kind === "original-source" && enabled(local.port));
+  return rule === undefined ? undefined : { address: remote.address, mark: rule.mark };
+}
