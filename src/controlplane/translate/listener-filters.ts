@@ -1,4 +1,9 @@
-import { HttpInspectorSchema, OriginalDstSchema, TlsInspectorSchema } from "../../wire/envoy/index.ts";
+import {
+  HttpInspectorSchema,
+  OriginalDstSchema,
+  OriginalSrcSchema,
+  TlsInspectorSchema,
+} from "../../wire/envoy/index.ts";
 import { originalDestinationFilter } from "./cluster.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 
@@ -7,6 +12,14 @@ const inspectedBytes = 512;
 /** Restores the original destination of a redirected or tunnelled connection. */
 export function originalDestination(): FilterInit {
   return filterInit(originalDestinationFilter, OriginalDstSchema, {});
+}
+
+/** Marks what belongs in the pod in mode TPROXY. The redirect's rules know it, upstream's as well. */
+const transparentMark = 1337;
+
+/** Connections to the application have the client's address. */
+export function originalSource(): FilterInit {
+  return filterInit("envoy.filters.listener.original_src", OriginalSrcSchema, { mark: transparentMark });
 }
 
 /** Reads the server name and ALPN names of a client's TLS. */

@@ -7,7 +7,7 @@ import { durationOfMs } from "../envoy-any.ts";
 import type { FilterInit } from "../filter-init.ts";
 import { plaintextHttpProtocols } from "../inbound-chain-match.ts";
 import { inboundListenerName, type FilterChainInit } from "./inbound-chain.ts";
-import { httpInspector, originalDestination, tlsInspector } from "../listener-filters.ts";
+import { httpInspector, originalDestination, originalSource, tlsInspector } from "../listener-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 
 type ListenerInit = Exclude<MessageInitShape<typeof ListenerSchema>, { $typeName: string }>;
@@ -18,6 +18,7 @@ export interface InboundListenerOptions {
   readonly mesh: MeshSettings;
   /** The wildcard of the pod's first address family. */
   readonly wildcard: string;
+  /** Mode TPROXY. */
   readonly transparent: boolean;
   readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
 }
@@ -30,7 +31,7 @@ export function virtualInboundListener(
   return create(ListenerSchema, {
     ...listenerOf(inboundListenerName, wildcard, mesh.proxyInboundListenPort, chains, mesh),
     accessLog: unmatchedAccessLogs(telemetry.accessLogs, mesh),
-    listenerFilters: [originalDestination(), ...inspectors(chains)],
+    listenerFilters: [originalDestination(), ...(transparent ? [originalSource()] : []), ...inspectors(chains)],
     ...(transparent ? { transparent: true } : {}),
   });
 }

@@ -282,6 +282,23 @@ test("without a redirect, only a Sidecar's ingress has listeners", () => {
   assert.deepEqual(names(), ["shop/web-1 10.244.1.5_7000", "shop/web-1 inbound|7000||"]);
 });
 
+test("in mode TPROXY, the listener is transparent and connections to the application have the client's address", () => {
+  const { apply, listener } = sidecars();
+  apply(...base, workload());
+  const inspectors = listener()["listenerFilters"] as JsonObject[];
+  assert.equal(listener()["transparent"], undefined);
+  apply(...base, workload({ env: [{ name: "ISTIO_META_INTERCEPTION_MODE", value: "TPROXY" }] }));
+  assert.equal(listener()["transparent"], true);
+  const originalSource = {
+    name: "envoy.filters.listener.original_src",
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
+      mark: 1337,
+    },
+  };
+  assert.deepEqual(listener()["listenerFilters"], [inspectors[0], originalSource, ...inspectors.slice(1)]);
+});
+
 test("HBONE to a sidecar meets the same policies with the tunnel's identity, and reaches only its own addresses", () => {
   const { apply, listener, chains, names, inputs, graph } = sidecars();
   const allowed = { from: [{ source: { principals: ["cluster.local/ns/shop/sa/client"] } }] };
