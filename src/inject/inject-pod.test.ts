@@ -281,10 +281,6 @@ test("every unusable annotation is named with the expected value", () => {
     /interceptionMode must be REDIRECT, TPROXY or NONE, got "MAGIC"; annotation .*excludeOutboundPorts must be port numbers/,
   );
   assert.throws(
-    () => inject(pod({ annotations: { "sidecar.istio.io/interceptionMode": "TPROXY" } })),
-    /interception mode TPROXY is not supported: use REDIRECT/,
-  );
-  assert.throws(
     () => inject(pod({ annotations: { "inject.istio.io/templates": "sidecar,grpc" } })),
     /there is no template "grpc" \(use grpc-agent .*\); known are sidecar, gateway/,
   );
@@ -344,6 +340,38 @@ test("the user's own istio-proxy container wins field by field, even over a nati
     assert.match(result.metadata.annotations?.["proxy.istio.io/overrides"] ?? "", /"EXTRA"/);
     assert.deepEqual(names(result.spec?.containers), native ? ["app"] : ["app", "istio-proxy"]);
   }
+});
+
+test("in mode TPROXY, by annotation or for the mesh, the proxy is root with NET_ADMIN, whatever user is asked for", () => {
+  const annotations = { "sidecar.istio.io/interceptionMode": "TPROXY" };
+  const own = { name: "istio-proxy", image: "auto", securityContext: { runAsUser: 2000, runAsGroup: 3000 } };
+  const mesh = context({ mesh: { defaultConfig: { interceptionMode: "TPROXY" } } });
+  for (const result of [injected(pod({ annotations })), injected(pod(), mesh)]) {
+    const [init] = result.spec?.initContainers ?? [];
+    assert.equal(init?.args?.slice(5, 9).join(" "), "-u 1337 -m TPROXY");
+    assert.equal(variable(result, "ISTIO_META_INTERCEPTION_MODE"), "TPROXY");
+    const { runAsUser, runAsGroup, runAsNonRoot, capabilities } = proxyOf(result)?.securityContext ?? {};
+    assert.deepEqual(
+      [runAsUser, runAsGroup, runAsNonRoot, capabilities],
+      [0, 1337, false, { add: ["NET_ADMIN"], drop: ["ALL"] }],
+    );
+  }
+  const low = { ...annotations, "sidecar.istio.io/capNetBindService": "true" };
+  assert.deepEqual(proxyOf(injected(pod({ annotations: low })))?.securityContext?.capabilities?.add, [
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+  ]);
+  const cni = context({ values: "pilot: {cni: {enabled: true}}" });
+  const result = injected(pod({ annotations, spec: { containers: [own, { name: "app" }] } }), cni);
+  const [validation] = result.spec?.initContainers ?? [];
+  assert.deepEqual(
+    [validation?.name, validation?.securityContext?.runAsUser, validation?.args?.[6]],
+    ["istio-validation", 1337, "1337"],
+  );
+  assert.deepEqual(
+    [proxyOf(result)?.securityContext?.runAsUser, proxyOf(result)?.securityContext?.runAsGroup],
+    [0, 1337],
+  );
 });
 
 test("the gateway template fills a container whose image is auto and adds no redirect", () => {

@@ -18,7 +18,7 @@ import { applicationProbers, probersVariable, rewriteProbes } from "./probes.ts"
 import { applicationVariable, mergePrometheus, securePortAnnotation } from "./prometheus.ts";
 import { sidecarTemplate } from "./sidecar-template.ts";
 import { withoutInjection } from "./strip-injection.ts";
-import { proxyContainerName, type InjectedPod, type TemplateInput } from "./template-input.ts";
+import { proxyContainerName, proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
 /** The configuration of the revision that injects. */
 export interface InjectionContext {
@@ -72,7 +72,6 @@ export function injectPod(given: InjectionRequest, context: InjectionContext): I
   if (!decision.inject) return { kind: "skipped", reason: decision.reason };
   checkAnnotations(pod.metadata.annotations ?? {});
   const input = templateInput(request, context);
-  refuseTransparentMode(input);
   const rendered = renderTemplates(input, context.settings);
   const template = rendered.reduce((merged, one) => mergeStrategically(merged, one), nothing);
   const injected = finish(merge(pod, template, rendered), template, input, context);
@@ -82,15 +81,6 @@ export function injectPod(given: InjectionRequest, context: InjectionContext): I
     patch: createJsonPatch(given.pod, injected),
     warnings: injectionWarnings(pod),
   };
-}
-
-/** Refuse it here, because the redirect would fail in every such pod, again and again. */
-function refuseTransparentMode({ annotations, proxyConfig }: TemplateInput): void {
-  if ((annotations[podAnnotations.interceptionMode] ?? proxyConfig.interceptionMode) !== "TPROXY") return;
-  throw userError(
-    "unsupported",
-    `interception mode TPROXY is not supported: use REDIRECT (annotation ${podAnnotations.interceptionMode}, or interceptionMode of the mesh's or the pod's proxy config)`,
-  );
 }
 
 function templateInput(
@@ -219,28 +209,50 @@ function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
 function withProxyUser(pod: Pod, own: Container | undefined): Pod {
   const { runAsUser, runAsGroup } = own?.securityContext ?? {};
   if (runAsUser === undefined && runAsGroup === undefined) return pod;
-  const adjust = (container: Container): Container => {
-    if (container.name !== "istio-init" && container.name !== "istio-validation") return container;
-    const at = container.args?.indexOf("-u") ?? -1;
-    const args =
-      runAsUser === undefined || runAsUser === 0 || at < 0
-        ? container.args
-        : container.args?.with(at + 1, String(runAsUser));
-    const identity =
-      container.name === "istio-init"
-        ? {}
-        : { ...(runAsUser === undefined ? {} : { runAsUser }), ...(runAsGroup === undefined ? {} : { runAsGroup }) };
-    return {
-      ...container,
-      ...(args === undefined ? {} : { args }),
-      securityContext: { ...container.securityContext, ...identity },
-    };
-  };
   const { containers = [], initContainers = [] } = pod.spec ?? {};
+  const adjust = initContainers.some(redirectsTransparently)
+    ? asTransparentProxy
+    : (container: Container) => exempting(container, runAsUser, runAsGroup);
   return {
     ...pod,
     spec: { ...pod.spec, containers: containers.map(adjust), initContainers: initContainers.map(adjust) },
   };
+}
+
+function exempting(container: Container, runAsUser: number | undefined, runAsGroup: number | undefined): Container {
+  if (!isRedirect(container)) return container;
+  const at = container.args?.indexOf("-u") ?? -1;
+  const args =
+    runAsUser === undefined || runAsUser === 0 || at < 0
+      ? container.args
+      : container.args?.with(at + 1, String(runAsUser));
+  const identity =
+    container.name === "istio-init"
+      ? {}
+      : { ...(runAsUser === undefined ? {} : { runAsUser }), ...(runAsGroup === undefined ? {} : { runAsGroup }) };
+  return {
+    ...container,
+    ...(args === undefined ? {} : { args }),
+    securityContext: { ...container.securityContext, ...identity },
+  };
+}
+
+/** Only root has capabilities in a container. The redirect exempts its group, because it cannot exempt root. */
+function asTransparentProxy(container: Container): Container {
+  if (container.name !== proxyContainerName) return container;
+  return {
+    ...container,
+    securityContext: { ...container.securityContext, runAsUser: 0, runAsGroup: proxyUser },
+  };
+}
+
+function isRedirect({ name }: Container): boolean {
+  return name === "istio-init" || name === "istio-validation";
+}
+
+function redirectsTransparently(container: Container): boolean {
+  const { args = [] } = container;
+  return isRedirect(container) && args[args.indexOf("-m") + 1] === "TPROXY";
 }
 
 /** Adds what no template can express: metrics, probes, the status annotation and the order of the containers. */

@@ -111,13 +111,19 @@ function sidecarSecurityContext(input: TemplateInput): SecurityContext {
   }
   const bindsLowPorts =
     annotationOr(input, podAnnotations.capNetBindService, String(proxy.capNetBindService)) === "true";
+  const capabilities = [
+    // For transparent sockets, and for marks.
+    ...(interceptionMode(input) === "TPROXY" ? ["NET_ADMIN"] : []),
+    ...(bindsLowPorts ? ["NET_BIND_SERVICE"] : []),
+  ];
+  const asRoot = capabilities.length > 0;
   return {
     allowPrivilegeEscalation: proxy.privileged,
-    capabilities: { ...(bindsLowPorts ? { add: ["NET_BIND_SERVICE"] } : {}), drop: ["ALL"] },
+    capabilities: { ...(asRoot ? { add: capabilities } : {}), drop: ["ALL"] },
     privileged: proxy.privileged,
     readOnlyRootFilesystem: true,
-    runAsNonRoot: !bindsLowPorts,
-    runAsUser: bindsLowPorts ? 0 : proxyUser,
+    runAsNonRoot: !asRoot,
+    runAsUser: asRoot ? 0 : proxyUser,
     runAsGroup: proxyUser,
   };
 }

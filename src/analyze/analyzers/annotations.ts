@@ -145,8 +145,8 @@ const json: Check = ["JSON", isObject];
 const checks: Readonly<Record<string, Check>> = {
   "prometheus.istio.io/merge-metrics": ["true or false", (value) => /^(1|0|t|f|true|false)$/i.test(value)],
   "sidecar.istio.io/interceptionMode": [
-    "REDIRECT or NONE (Serin does not support TPROXY)",
-    (value) => ["REDIRECT", "NONE"].includes(value),
+    "REDIRECT, TPROXY or NONE",
+    (value) => ["REDIRECT", "TPROXY", "NONE"].includes(value),
   ],
   "sidecar.istio.io/proxyCPU": quantity,
   "sidecar.istio.io/proxyCPULimit": quantity,

@@ -108,10 +108,11 @@ test("a mesh config's faults are reported at their fields, and fields without ef
   assert.deepEqual(lines(parseMeshConfig("text").errors), [": must be an object with the mesh's settings"]);
 });
 
-test("the interception mode TPROXY is reported with its remedy", () => {
-  assert.deepEqual(lines(parseMeshConfig({ defaultConfig: { interceptionMode: "TPROXY" } }).warnings), [
-    "defaultConfig.interceptionMode: TPROXY is not supported, and pods with it are refused: use REDIRECT",
-  ]);
+test("the interception mode TPROXY is taken without a warning, and an unknown one is an error", () => {
+  const { value, warnings } = parseMeshConfig({ defaultConfig: { interceptionMode: "TPROXY" } });
+  assert.deepEqual([value?.defaultConfig.interceptionMode, lines(warnings)], ["TPROXY", []]);
+  const [error] = lines(parseMeshConfig({ defaultConfig: { interceptionMode: "MAGIC" } }).errors);
+  assert.match(error ?? "", /^defaultConfig\.interceptionMode: must be .*REDIRECT/);
 });
 
 test("a concurrency of 0 differs from an unset one", () => {

@@ -144,8 +144,6 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
       "has no effect here, as upstream's control plane writes it and reads none: name the roots in caCertificates of the mesh config",
       "caCertificatesPem",
     );
-  if (config.interceptionMode === "TPROXY")
-    reader.warnNoEffect("TPROXY is not supported, and pods with it are refused: use REDIRECT", "interceptionMode");
   warnOfUnknown(reader);
   return config;
 }
