@@ -32,6 +32,10 @@ test("the agent redirects pods whose init container only validates, with that co
     [options?.outboundRanges, options?.excludedInboundPorts, options?.dnsServers],
     [["10.0.0.0/8"], [15_090], "*"],
   );
+  assert.deepEqual(
+    ["TPROXY", "NONE"].map((mode) => sidecarRedirect(injected("istio-validation", [...args, "-m", mode]))?.mode),
+    ["TPROXY", "NONE"],
+  );
   assert.equal(sidecarRedirect(injected("istio-init", args)), undefined);
   assert.equal(sidecarRedirect({ ...injected("istio-validation", args), status: { phase: "Succeeded" } }), undefined);
   assert.equal(sidecarRedirect({ metadata: { name: "plain" }, spec: { containers: [{ name: "app" }] } }), undefined);

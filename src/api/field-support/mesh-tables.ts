@@ -266,15 +266,12 @@ export const proxyDefaultsTable: FieldTable = {
       "concurrency",
     ),
     acted(
-      "Injection",
+      "Interception. With TPROXY the application sees its clients' addresses, except over HBONE and if it listens on a loopback address",
       "s",
-      injectTest,
+      "src/cmd/transparent-sidecar.netns.test.ts",
       "interceptionMode",
-      "holdApplicationUntilProxyStarts",
-      "proxyMetadata{}",
-      "image",
-      "meshId",
     ),
+    acted("Injection", "s", injectTest, "holdApplicationUntilProxyStarts", "proxyMetadata{}", "image", "meshId"),
     acted("Surroundings of gateways", "g", managerTest, "gatewayTopology.**"),
     acted(
       "Headers",
