@@ -16,6 +16,7 @@ const fromLoopback: RedirectCondition = { kind: "input", interface: "lo" };
  * connection remembers the mark of the proxy's packets, and the application's get it too.
  */
 export function planTransparent(options: RedirectOptions): RedirectRule[] {
+  if (options.inboundPorts.length === 0) return [];
   return [...arriving(options), ...leaving(options)];
 }
 

@@ -65,6 +65,10 @@ test("inbound connections keep their destination and, up to the application, the
   applyRedirect(rules("-b", "3306"), own);
   assert.equal(await who(askOnce(other, pod.address, 8080)), "app");
   assert.equal(await who(askOnce(other, pod.address, 3306)), "proxy");
+  applyRedirect(rules("-b", ""), own);
+  assert.equal(await who(askOnce(other, pod.address, 3306)), "database", "no port is intercepted");
+  assert.equal(await who(askOnce(own, peer.address, 8080)), "outbound");
+  applyRedirect(rules(), own);
   removeRedirect(own);
   assert.equal(await who(askOnce(other, pod.address, 3306)), "database");
 });

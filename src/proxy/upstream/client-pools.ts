@@ -26,18 +26,35 @@ export class ClientPools {
   /** Undefined if {@link maxClientPools} others have a pool. */
   get(downstream: ConnectionInfo): ConnectionPool | undefined {
     const { remote, local } = downstream;
-    return this.#get(`${remote.address} ${remote.port} ${local.address} ${local.port}`, { downstream });
-  }
-
-  /** The same for connections from a client's address. */
-  ofSource(source: OriginalSource): ConnectionPool | undefined {
-    return this.#get(`${source.address} ${source.mark}`, { source });
-  }
-
-  #get(key: string, of: Pick<ConnectionPoolOptions, "downstream" | "source">): ConnectionPool | undefined {
-    let pool = this.#pools.get(key);
+    const key = `${remote.address} ${remote.port} ${local.address} ${local.port}`;
+    const pool = this.#pools.get(key);
     if (pool !== undefined || this.#pools.size >= maxClientPools) return pool;
-    pool = new ConnectionPool({ ...this.#options, ...of });
+    return this.#add(key, { downstream });
+  }
+
+  /**
+   * The pool for connections from a client's address. The one that was not asked for longest makes way: its idle
+   * connections close, and the others end with their exchanges.
+   */
+  ofSource(source: OriginalSource): ConnectionPool {
+    const key = `${source.address} ${source.mark}`;
+    const pool = this.#pools.get(key);
+    if (pool === undefined) {
+      for (const [oldest, one] of this.#pools) {
+        if (this.#pools.size < maxClientPools) break;
+        this.#pools.delete(oldest);
+        one.drain();
+      }
+      return this.#add(key, { source });
+    }
+    // The map's order is that of the last use.
+    this.#pools.delete(key);
+    this.#pools.set(key, pool);
+    return pool;
+  }
+
+  #add(key: string, of: Pick<ConnectionPoolOptions, "downstream" | "source">): ConnectionPool {
+    const pool = new ConnectionPool({ ...this.#options, ...of });
     this.#pools.set(key, pool);
     return pool;
   }

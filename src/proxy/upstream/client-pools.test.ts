@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "../../base/index.ts";
+import { endpointAt } from "../testing/harness.ts";
+import { ClientPools, maxClientPools } from "./client-pools.ts";
+
+function createPools(): ClientPools {
+  return new ClientPools({
+    endpoint: endpointAt(80),
+    connector: { connect: () => Promise.reject(new Error("nobody dials in this test")) },
+    clock: systemClock,
+    limits: {
+      connectTimeoutMs: 1000,
+      maxConnections: 10,
+      maxPendingRequests: 10,
+      maxRequestsPerConnection: 0,
+      idleTimeoutMs: 60_000,
+    },
+    counters: { connectionsOpened: 0, connectFailures: 0, connectionsClosed: 0 },
+  });
+}
+
+test("each client's address has a pool, and the one that was not asked for longest makes way", () => {
+  const pools = createPools();
+  const of = (host: number): object => pools.ofSource({ address: `10.0.${host >> 8}.${host & 255}`, mark: 1337 });
+  const [first, second] = [of(0), of(1)];
+  assert.notEqual(first, second);
+  for (let host = 2; host < maxClientPools; host += 1) of(host);
+  assert.equal(of(0), first);
+  of(maxClientPools);
+  assert.equal(pools.size, maxClientPools);
+  assert.equal(of(0), first, "it was asked for since");
+  assert.notEqual(of(1), second, "it made way");
+});
+
+test("a client with connections of its own is refused beyond the limit, because others' may be in use", () => {
+  const pools = createPools();
+  const of = (port: number): object | undefined =>
+    pools.get({
+      remote: { address: "10.0.0.1", port },
+      local: { address: "10.0.0.2", port: 80 },
+      tls: undefined,
+      peer: undefined,
+    });
+  const first = of(0);
+  for (let port = 1; port < maxClientPools; port += 1) of(port);
+  assert.deepEqual([of(maxClientPools), of(0)], [undefined, first]);
+});
