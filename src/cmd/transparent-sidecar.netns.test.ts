@@ -11,10 +11,10 @@ import {
   blackHole,
   inboundCluster,
   passthrough,
+  TestProxy,
   transparentInbound,
   virtualOutbound,
-} from "../proxy/testing/mesh-config.ts";
-import { TestProxy } from "../proxy/testing/test-proxy.ts";
+} from "../proxy/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 
 requireOwnNetwork();
