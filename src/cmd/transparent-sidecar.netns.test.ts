@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
 import { after, before, test } from "node:test";
@@ -51,6 +52,8 @@ function linkNamespaces(): void {
     links.addNeighbour(2, other4, mac);
     links.addNeighbour(2, other6, mac);
   }
+  // The strictest check of packets' sources that a node may have.
+  for (const name of ["all", "eth0", "lo"]) writeFileSync(`/proc/sys/net/ipv4/conf/${name}/rp_filter`, "1");
   other.addAddress(2, { address: secondClient, prefixLength: 32 });
   own.addNeighbour(2, secondClient, clientMac);
 }

@@ -2,12 +2,14 @@ import {
   markMask,
   redirectChains,
   redirectTable,
+  transparentMark,
+  transparentTable,
   type RedirectVerdict,
   type RedirectCondition,
   type RedirectRule,
 } from "./redirect-rule.ts";
 
-/** Formats the rules in the syntax of nft(8). */
+/** Formats the rules in the syntax of nft(8), and what they need in that of ip(8), as comments. */
 export function describeRedirect(rules: readonly RedirectRule[]): string {
   const chains = Object.entries(redirectChains).map(([name, { type, hook, priority }]) => {
     const lines = rules
@@ -16,8 +18,13 @@ export function describeRedirect(rules: readonly RedirectRule[]): string {
     if (lines.length === 0 && type !== "nat") return "";
     return `  chain ${name} {\n    type ${type} hook ${hook} priority ${priority};\n${lines.join("")}  }\n`;
   });
-  return `table inet ${redirectTable} {\n${chains.join("")}}\n`;
+  const transparent = rules.some(({ verdict }) => verdict.kind === "intercept");
+  return `${transparent ? routes : ""}table inet ${redirectTable} {\n${chains.join("")}}\n`;
 }
+
+const routes = `# ip rule add fwmark ${hex(transparentMark)}/${hex(markMask)} lookup ${transparentTable}
+# ip route add local default dev lo table ${transparentTable}
+`;
 
 function describeVerdict(verdict: RedirectVerdict): string {
   switch (verdict.kind) {

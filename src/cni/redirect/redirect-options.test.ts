@@ -57,6 +57,10 @@ test("TPROXY intercepts inbound connections by mark, and redirects outbound ones
     return lines.slice(first + 1, lines.indexOf("}", first));
   };
   const set = (what: string): string => `${what} mark set ${what} mark and 0xfffff000 or 0x539 accept`;
+  assert.deepEqual(lines.slice(0, 2), [
+    "# ip rule add fwmark 0x539/0xfff lookup 133",
+    "# ip route add local default dev lo table 133",
+  ]);
   assert.deepEqual(chain("mark-prerouting"), [
     "type filter hook prerouting priority -150;",
     'iifname "eth1" accept',

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../../base/index.ts";
@@ -49,6 +50,8 @@ test("inbound connections keep their destination and, up to the application, the
   const kept = await TestClient.connect(other, pod.address, 8080);
   for (const line of ["one", "two"]) assert.equal(await kept.ask(line), `proxy says app saw ${peer.address}: ${line}`);
   kept.close();
+  pod.namespace.enter(() => writeFileSync("/proc/sys/net/ipv4/tcp_syncookies", "2"));
+  assert.equal(await askOnce(other, pod.address, 8080), `proxy says app saw ${peer.address}: x`, "by a SYN cookie");
 
   await host.serve(pod, 9090, "late");
   applyRedirect(rules("-z", "16006"), own);
