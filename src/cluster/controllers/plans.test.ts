@@ -9,15 +9,15 @@ import type {
   Service,
   StatefulSet,
 } from "../../api/kubernetes/index.ts";
-import { formatAddress, parseAddress, parseRange } from "./address-pool.ts";
-import { nextRun, parseCron } from "./cron-schedule.ts";
-import { planDaemonSet } from "./daemon-set-plan.ts";
-import { planRollingUpdate, planScaling } from "./deployment-plan.ts";
-import { planSlices } from "./endpoints-plan.ts";
-import { decideCollection, OwnerGraph, type GraphNode } from "./garbage-collector-graph.ts";
-import { allocate, isAdvertised, useOf } from "./load-balancer-plan.ts";
-import { planReplicaSet } from "./replica-set-plan.ts";
-import { planStatefulSet } from "./stateful-set-plan.ts";
+import { formatAddress, parseAddress, parseRange } from "./services/address-pool.ts";
+import { nextRun, parseCron } from "./jobs/cron-schedule.ts";
+import { planDaemonSet } from "./workloads/daemon-set-plan.ts";
+import { planRollingUpdate, planScaling } from "./workloads/deployment-plan.ts";
+import { planSlices } from "./services/endpoints-plan.ts";
+import { decideCollection, OwnerGraph, type GraphNode } from "./lifecycle/garbage-collector-graph.ts";
+import { allocate, isAdvertised, useOf } from "./services/load-balancer-plan.ts";
+import { planReplicaSet } from "./workloads/replica-set-plan.ts";
+import { planStatefulSet } from "./workloads/stateful-set-plan.ts";
 
 const set = (name: string, replicas: number, available: number, created = "2026-01-01T00:00:00Z"): ReplicaSet => ({
   metadata: { name, creationTimestamp: created },

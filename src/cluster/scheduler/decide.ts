@@ -1,7 +1,7 @@
 import { controllerOf } from "../../kube/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { filtersFor, type FilterInputs } from "./filters.ts";
-import { matchesTerm, untoleratedTaint } from "../controllers/node-match.ts";
+import { matchesTerm, untoleratedTaint } from "../controllers/pods/node-match.ts";
 import { allocatable, type NodeState } from "./node-state.ts";
 import { countByDomain, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
 import { requestsOf } from "./resources.ts";

@@ -1,6 +1,6 @@
 import { matchesLabelSelector } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import { formatTaint, matchesNode, untoleratedTaint } from "../controllers/node-match.ts";
+import { formatTaint, matchesNode, untoleratedTaint } from "../controllers/pods/node-match.ts";
 import { allocatable, hostPortsOf, type NodeState, type PlacedPod } from "./node-state.ts";
 import { countByDomain, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
 import { requestsOf } from "./resources.ts";

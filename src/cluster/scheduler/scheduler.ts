@@ -12,7 +12,7 @@ import {
 import { isKubeCode, type Reconciler } from "../../kube/index.ts";
 import type { ControllerContext } from "../controllers/controller.ts";
 import type { ObjectView } from "../controllers/object-view.ts";
-import { isActive, isFinished, isTerminating, podCondition } from "../controllers/pod-facts.ts";
+import { isActive, isFinished, isTerminating, podCondition } from "../controllers/pods/pod-facts.ts";
 import { volumeAnnotations } from "../record/local-volumes.ts";
 import { decide } from "./decide.ts";
 import { Placements } from "./node-state.ts";

@@ -1,6 +1,6 @@
 import type { PersistentVolume, PersistentVolumeClaim, Pod, StorageClass } from "../../api/kubernetes/index.ts";
-import { bestMatch, isOnNode } from "../controllers/volume-plan.ts";
-import { claimNamesOf } from "../controllers/volume-protection.ts";
+import { bestMatch, isOnNode } from "../controllers/volumes/volume-plan.ts";
+import { claimNamesOf } from "../controllers/volumes/volume-protection.ts";
 import type { NodeState } from "./node-state.ts";
 
 export interface StorageFacts {

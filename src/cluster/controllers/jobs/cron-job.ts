@@ -1,0 +1,159 @@
+import { jsonEqual } from "../../../base/index.ts";
+import { cronJobKind, jobKind, type CronJob, type Job } from "../../../api/kubernetes/index.ts";
+import { controllerOf, isKubeCode, ownerReference } from "../../../kube/index.ts";
+import { enqueueControllerOn, enqueueOn, timeOf, type ControllerContext } from "../controller.ts";
+import { nextRun, parseCron } from "./cron-schedule.ts";
+import { finishedCondition } from "./job-plan.ts";
+import { createdMs, isTerminating } from "../pods/pod-facts.ts";
+
+/** Timers of Node cannot wait longer than 24 days. */
+const longestWaitMs = 3_600_000;
+/** A cluster that was off for a week starts one missed run, not all of them. */
+const maxMissedRuns = 100;
+
+/** Starts Jobs at their scheduled times in UTC. */
+export function addCronJobController(context: ControllerContext): void {
+  const cronJobs = context.view(cronJobKind);
+  const jobs = context.view(jobKind);
+  const record = context.events("cronjob-controller");
+  const jobsByOwner = jobs.index((job) => {
+    const owner = controllerOf(job);
+    return owner === undefined ? [] : [owner.uid];
+  });
+
+  const queue = context.queue("cronjob", async (key) => {
+    const cronJob = cronJobs.at(key);
+    if (cronJob?.spec === undefined || isTerminating(cronJob)) return undefined;
+    const owned = jobsByOwner.of(cronJob.metadata.uid ?? "");
+    await trim(cronJob, owned);
+    const schedule = parseCron(cronJob.spec.schedule);
+    if (schedule === undefined) {
+      record(cronJobKind, cronJob, {
+        type: "Warning",
+        reason: "UnparseableSchedule",
+        message: `unparseable schedule: "${cronJob.spec.schedule}"`,
+      });
+      return undefined;
+    }
+    const nowMs = context.clock.nowMs();
+    const active = owned.filter((job) => finishedCondition(job) === undefined && !isTerminating(job));
+    const due = cronJob.spec.suspend === true ? undefined : dueRun(cronJob, schedule, nowMs);
+    const lastScheduleTime = due === undefined ? cronJob.status?.lastScheduleTime : await start(cronJob, due, active);
+    await writeStatus(cronJob, jobsByOwner.of(cronJob.metadata.uid ?? ""), lastScheduleTime);
+    const next = nextRun(schedule, nowMs);
+    return next === undefined ? undefined : Math.min(longestWaitMs, next - nowMs);
+  });
+
+  const start = async (cronJob: CronJob, dueMs: number, active: readonly Job[]): Promise<string | undefined> => {
+    const { name = "", namespace = "" } = cronJob.metadata;
+    if (active.length > 0 && cronJob.spec?.concurrencyPolicy === "Forbid") return cronJob.status?.lastScheduleTime;
+    if (cronJob.spec?.concurrencyPolicy === "Replace") {
+      for (const job of active)
+        await context.client.delete(jobKind, job.metadata.name ?? "", namespace, { propagationPolicy: "Background" });
+    }
+    const template = cronJob.spec?.jobTemplate ?? {};
+    const job: Job = {
+      metadata: {
+        // The name follows from the time, so that a run is never started twice.
+        name: `${name.slice(0, 52)}-${Math.floor(dueMs / 60_000)}`,
+        namespace,
+        ...(template.metadata?.labels === undefined ? {} : { labels: template.metadata.labels }),
+        annotations: {
+          ...template.metadata?.annotations,
+          "batch.kubernetes.io/cronjob-scheduled-timestamp": timeOf(dueMs),
+        },
+        ownerReferences: [ownerReference(cronJobKind, cronJob)],
+      },
+      ...(template.spec === undefined ? {} : { spec: template.spec }),
+    };
+    try {
+      jobs.wrote(await context.client.create(jobKind, job));
+      record(cronJobKind, cronJob, {
+        type: "Normal",
+        reason: "SuccessfulCreate",
+        message: `Created job ${job.metadata.name ?? ""}`,
+      });
+    } catch (error) {
+      if (!isKubeCode(error, "already-exists")) throw error;
+    }
+    return timeOf(dueMs);
+  };
+
+  const writeStatus = async (
+    cronJob: CronJob,
+    owned: readonly Job[],
+    lastScheduleTime: string | undefined,
+  ): Promise<void> => {
+    const active = owned
+      .filter((job) => finishedCondition(job) === undefined)
+      .map(({ metadata: { name = "", namespace = "", uid = "" } }) => ({
+        kind: "Job",
+        apiVersion: "batch/v1",
+        name,
+        namespace,
+        uid,
+      }));
+    const completions = owned.flatMap((job) => job.status?.completionTime ?? []).sort();
+    const lastSuccessfulTime = completions.at(-1) ?? cronJob.status?.lastSuccessfulTime;
+    const status = {
+      active,
+      ...(lastScheduleTime === undefined ? {} : { lastScheduleTime }),
+      ...(lastSuccessfulTime === undefined ? {} : { lastSuccessfulTime }),
+    };
+    if (jsonEqual({ active: [], ...cronJob.status }, { ...cronJob.status, ...status })) return;
+    try {
+      cronJobs.wrote(
+        await context.client.patchMerge(
+          cronJobKind,
+          cronJob.metadata.name ?? "",
+          cronJob.metadata.namespace,
+          { status },
+          { subresource: "status" },
+        ),
+      );
+    } catch (error) {
+      if (!isKubeCode(error, "not-found")) throw error;
+    }
+  };
+
+  const trim = async (cronJob: CronJob, owned: readonly Job[]): Promise<void> => {
+    for (const [type, limit] of [
+      ["Complete", cronJob.spec?.successfulJobsHistoryLimit ?? 3],
+      ["Failed", cronJob.spec?.failedJobsHistoryLimit ?? 1],
+    ] as const) {
+      const ended = owned
+        .filter((job) => finishedCondition(job)?.type === type && !isTerminating(job))
+        .sort((a, b) => createdMs(a) - createdMs(b));
+      for (const job of ended.slice(0, Math.max(0, ended.length - limit))) {
+        await context.client.delete(jobKind, job.metadata.name ?? "", job.metadata.namespace, {
+          propagationPolicy: "Background",
+        });
+      }
+    }
+  };
+
+  enqueueOn(cronJobs, queue);
+  enqueueControllerOn(jobs, cronJobKind, queue);
+}
+
+/** The latest due run that has not been started. Undefined if there is none, or if it is too late. */
+function dueRun(
+  cronJob: CronJob,
+  schedule: NonNullable<ReturnType<typeof parseCron>>,
+  nowMs: number,
+): number | undefined {
+  const deadlineSeconds = cronJob.spec?.startingDeadlineSeconds;
+  const earliest = deadlineSeconds === undefined ? 0 : nowMs - deadlineSeconds * 1000;
+  let due: number | undefined;
+  let from = Math.max(
+    earliest,
+    Date.parse(cronJob.status?.lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? "") || nowMs,
+  );
+  for (let missed = 0; ; missed += 1) {
+    const next = nextRun(schedule, from);
+    if (next === undefined || next > nowMs) return due;
+    due = next;
+    // If there are too many missed runs to step through, continue shortly before now.
+    from = missed === maxMissedRuns ? Math.max(next, nowMs - 61_000) : next;
+  }
+}

@@ -1,0 +1,170 @@
+import type { Job, JobCondition, Pod } from "../../../api/kubernetes/index.ts";
+import { createdMs, isFinished, isReady, isTerminating } from "../pods/pod-facts.ts";
+
+export const completionIndexAnnotation = "batch.kubernetes.io/job-completion-index";
+const backoffInitialMs = 10_000;
+const backoffMaxMs = 360_000;
+
+export interface JobPlan {
+  /** The completion indexes of pods to create. Undefined for a Job without indexes. */
+  readonly create: readonly (number | undefined)[];
+  readonly remove: readonly Pod[];
+  readonly status: NonNullable<Job["status"]>;
+  readonly lookAgainMs: number | undefined;
+}
+
+/**
+ * What a Job needs next, judged by its pods. Pods that ended stay until the Job goes, so they can be counted each time.
+ */
+export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: number): JobPlan {
+  const spec = job.spec;
+  const succeeded = pods.filter((pod) => pod.status?.phase === "Succeeded");
+  const failed = pods.filter((pod) => pod.status?.phase === "Failed");
+  const active = pods.filter((pod) => !isFinished(pod) && !isTerminating(pod));
+  const ended = finishedCondition(job);
+  const startTime = job.status?.startTime ?? (spec?.suspend === true ? undefined : now);
+  const counts = {
+    active: active.length,
+    ready: active.filter(isReady).length,
+    succeeded: Math.max(succeeded.length, ended === undefined ? 0 : (job.status?.succeeded ?? 0)),
+    failed: Math.max(failed.length, ended === undefined ? 0 : (job.status?.failed ?? 0)),
+    terminating: pods.filter((pod) => isTerminating(pod) && !isFinished(pod)).length,
+    ...(startTime === undefined ? {} : { startTime }),
+    ...(spec?.completionMode === "Indexed" ? { completedIndexes: formatIndexes(indexesOf(succeeded)) } : {}),
+  };
+  const keep = (job.status?.conditions ?? []).filter(({ type }) => type !== "Suspended");
+  if (ended !== undefined)
+    return {
+      create: [],
+      remove: active,
+      status: { ...job.status, ...counts, active: 0, conditions: job.status?.conditions ?? [] },
+      lookAgainMs: undefined,
+    };
+  const end = endOf(job, succeeded, failed, active, startTime, nowMs);
+  if (end !== undefined) {
+    const condition = { ...end, status: "True" as const, lastProbeTime: now, lastTransitionTime: now };
+    const completion = end.type === "Complete" ? { completionTime: now } : {};
+    return {
+      create: [],
+      remove: active,
+      status: { ...counts, active: 0, ready: 0, ...completion, conditions: [...keep, condition] },
+      lookAgainMs: undefined,
+    };
+  }
+  if (spec?.suspend === true) {
+    const suspended = {
+      type: "Suspended" as const,
+      status: "True" as const,
+      reason: "JobSuspended",
+      message: "Job suspended",
+      lastProbeTime: now,
+      lastTransitionTime: now,
+    };
+    const before = job.status?.conditions?.find(({ type, status }) => type === "Suspended" && status === "True");
+    return {
+      create: [],
+      remove: active,
+      status: { ...counts, conditions: [...keep, before ?? suspended] },
+      lookAgainMs: undefined,
+    };
+  }
+  const waitMs = retryWaitMs(failed, nowMs);
+  const deadlineMs =
+    spec?.activeDeadlineSeconds === undefined || startTime === undefined
+      ? undefined
+      : Date.parse(startTime) + spec.activeDeadlineSeconds * 1000 - nowMs;
+  const missing = waitMs > 0 ? [] : missingPods(job, succeeded, active);
+  const surplus = Math.max(0, active.length - wantedActive(job, succeeded));
+  const remove = [...active].sort((a, b) => createdMs(b) - createdMs(a)).slice(0, surplus);
+  const looks = [waitMs > 0 ? waitMs : undefined, deadlineMs].filter((ms) => ms !== undefined);
+  return {
+    create: missing,
+    remove,
+    status: { ...counts, conditions: keep },
+    lookAgainMs: looks.length === 0 ? undefined : Math.min(...looks),
+  };
+}
+
+export function finishedCondition(job: Job): JobCondition | undefined {
+  return job.status?.conditions?.find(
+    ({ type, status }) => (type === "Complete" || type === "Failed") && status === "True",
+  );
+}
+
+function endOf(
+  job: Job,
+  succeeded: readonly Pod[],
+  failed: readonly Pod[],
+  active: readonly Pod[],
+  startTime: string | undefined,
+  nowMs: number,
+): Pick<JobCondition, "type" | "reason" | "message"> | undefined {
+  const { completions, activeDeadlineSeconds, backoffLimit = 6, completionMode } = job.spec ?? {};
+  const done = completionMode === "Indexed" ? indexesOf(succeeded).length : succeeded.length;
+  // Without a number of completions, any success means that the work is done once all pods have ended.
+  if (completions === undefined ? succeeded.length > 0 && active.length === 0 : done >= completions) {
+    return { type: "Complete", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" };
+  }
+  if (failed.length > backoffLimit)
+    return { type: "Failed", reason: "BackoffLimitExceeded", message: "Job has reached the specified backoff limit" };
+  if (
+    activeDeadlineSeconds !== undefined &&
+    startTime !== undefined &&
+    nowMs - Date.parse(startTime) >= activeDeadlineSeconds * 1000
+  ) {
+    return { type: "Failed", reason: "DeadlineExceeded", message: "Job was active longer than specified deadline" };
+  }
+  return undefined;
+}
+
+function wantedActive(job: Job, succeeded: readonly Pod[]): number {
+  const { completions, parallelism = 1 } = job.spec ?? {};
+  if (completions === undefined) return succeeded.length > 0 ? 0 : parallelism;
+  return Math.min(parallelism, Math.max(0, completions - succeeded.length));
+}
+
+function missingPods(job: Job, succeeded: readonly Pod[], active: readonly Pod[]): (number | undefined)[] {
+  const { completions, completionMode } = job.spec ?? {};
+  if (completions === undefined && succeeded.length > 0) return [];
+  const count = Math.max(0, wantedActive(job, succeeded) - active.length);
+  if (completionMode !== "Indexed") return Array.from({ length: count }, () => undefined);
+  const taken = new Set([...indexesOf(succeeded), ...indexesOf(active)]);
+  const free: number[] = [];
+  for (let index = 0; index < (completions ?? 0) && free.length < count; index += 1)
+    if (!taken.has(index)) free.push(index);
+  return free;
+}
+
+/** The wait before the next pod after failures: 10 s, 20 s, 40 s … since the last one. */
+function retryWaitMs(failed: readonly Pod[], nowMs: number): number {
+  if (failed.length === 0) return 0;
+  const last = Math.max(...failed.map(finishedAtMs));
+  return last + Math.min(backoffMaxMs, backoffInitialMs * 2 ** (failed.length - 1)) - nowMs;
+}
+
+function finishedAtMs(pod: Pod): number {
+  const times = (pod.status?.containerStatuses ?? []).map(
+    ({ state }) => Date.parse(state?.terminated?.finishedAt ?? "") || 0,
+  );
+  return Math.max(createdMs(pod), ...times);
+}
+
+function indexesOf(pods: readonly Pod[]): number[] {
+  const found = pods.flatMap((pod) => {
+    const index = pod.metadata.annotations?.[completionIndexAnnotation];
+    return index === undefined ? [] : [Number(index)];
+  });
+  return [...new Set(found)].sort((a, b) => a - b);
+}
+
+/** `0-2,5`. */
+function formatIndexes(indexes: readonly number[]): string {
+  const parts: string[] = [];
+  for (let start = 0; start < indexes.length;) {
+    let end = start;
+    while (indexes[end + 1] === (indexes[end] ?? 0) + 1) end += 1;
+    parts.push(start === end ? String(indexes[start]) : `${indexes[start]}-${indexes[end]}`);
+    start = end + 1;
+  }
+  return parts.join(",");
+}

@@ -1,0 +1,126 @@
+import type { KindDefinition, KubernetesObject, OwnerReference } from "../../../api/index.ts";
+
+/** The collector's facts about an object. */
+export interface GraphNode {
+  readonly kind: KindDefinition;
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly owners: readonly OwnerReference[];
+  readonly finalizers: readonly string[];
+  readonly terminating: boolean;
+}
+
+/** All objects by uid, and who depends on whom. */
+export class OwnerGraph {
+  readonly #nodes = new Map<string, GraphNode>();
+  readonly #dependents = new Map<string, Set<string>>();
+
+  get(uid: string): GraphNode | undefined {
+    return this.#nodes.get(uid);
+  }
+
+  set(node: GraphNode): void {
+    this.remove(node.uid);
+    this.#nodes.set(node.uid, node);
+    for (const { uid } of node.owners) {
+      let dependents = this.#dependents.get(uid);
+      if (dependents === undefined) this.#dependents.set(uid, (dependents = new Set()));
+      dependents.add(node.uid);
+    }
+  }
+
+  remove(uid: string): void {
+    for (const owner of this.#nodes.get(uid)?.owners ?? []) {
+      const dependents = this.#dependents.get(owner.uid);
+      dependents?.delete(uid);
+      if (dependents?.size === 0) this.#dependents.delete(owner.uid);
+    }
+    this.#nodes.delete(uid);
+  }
+
+  dependentsOf(uid: string): GraphNode[] {
+    return [...(this.#dependents.get(uid) ?? [])].flatMap((dependent) => this.#nodes.get(dependent) ?? []);
+  }
+}
+
+export function graphNodeOf(kind: KindDefinition, object: KubernetesObject): GraphNode {
+  const {
+    uid = "",
+    name = "",
+    namespace = "",
+    ownerReferences = [],
+    finalizers = [],
+    deletionTimestamp,
+  } = object.metadata;
+  return {
+    kind,
+    uid,
+    name,
+    namespace,
+    owners: ownerReferences,
+    finalizers,
+    terminating: deletionTimestamp !== undefined,
+  };
+}
+
+export type CollectorAction =
+  | { readonly type: "none" }
+  /** Delete the object, because it has no owner any more, or because its owner waits for this. */
+  | { readonly type: "delete"; readonly policy: "Background" | "Foreground" | "Orphan" | undefined }
+  /** Some owners are gone and others are not, so only the references are removed. */
+  | { readonly type: "release"; readonly keep: readonly OwnerReference[] }
+  | { readonly type: "finalize"; readonly finalizers: readonly string[] };
+
+export const foregroundFinalizer = "foregroundDeletion";
+export const orphanFinalizer = "orphan";
+
+/** What to do with one object, given which of its owners exist. `undefined` from `ownerOf` means: certainly gone. */
+export function decideCollection(
+  node: GraphNode,
+  graph: OwnerGraph,
+  ownerOf: (reference: OwnerReference) => GraphNode | undefined,
+): CollectorAction {
+  if (node.terminating) {
+    if (
+      node.finalizers.includes(foregroundFinalizer) &&
+      !graph.dependentsOf(node.uid).some((dependent) => blocks(dependent, node.uid))
+    ) {
+      return { type: "finalize", finalizers: node.finalizers.filter((finalizer) => finalizer !== foregroundFinalizer) };
+    }
+    if (node.finalizers.includes(orphanFinalizer) && graph.dependentsOf(node.uid).length === 0) {
+      return { type: "finalize", finalizers: node.finalizers.filter((finalizer) => finalizer !== orphanFinalizer) };
+    }
+    return { type: "none" };
+  }
+  if (node.owners.length === 0) return { type: "none" };
+  const present = node.owners.filter((reference) => ownerOf(reference) !== undefined);
+  const orphaning = present.filter((reference) => isOrphaning(ownerOf(reference)));
+  if (orphaning.length > 0)
+    return { type: "release", keep: node.owners.filter((reference) => !orphaning.includes(reference)) };
+  const solid = present.filter((reference) => !isWaiting(ownerOf(reference)));
+  if (solid.length === node.owners.length) return { type: "none" };
+  if (solid.length > 0) return { type: "release", keep: solid };
+  const waiting = present.some((reference) => isWaiting(ownerOf(reference)));
+  if (waiting) return { type: "delete", policy: graph.dependentsOf(node.uid).length > 0 ? "Foreground" : "Background" };
+  // The object's own finalizer decides how its dependents are deleted.
+  const policy = node.finalizers.includes(orphanFinalizer)
+    ? "Orphan"
+    : node.finalizers.includes(foregroundFinalizer)
+      ? "Foreground"
+      : "Background";
+  return { type: "delete", policy };
+}
+
+function blocks(dependent: GraphNode, ownerUid: string): boolean {
+  return dependent.owners.some(({ uid, blockOwnerDeletion }) => uid === ownerUid && blockOwnerDeletion === true);
+}
+
+/** An owner in foreground deletion counts as gone, for those who depend on it. */
+function isWaiting(owner: GraphNode | undefined): boolean {
+  return owner?.terminating === true && owner.finalizers.includes(foregroundFinalizer);
+}
+
+function isOrphaning(owner: GraphNode | undefined): boolean {
+  return owner?.terminating === true && owner.finalizers.includes(orphanFinalizer);
+}

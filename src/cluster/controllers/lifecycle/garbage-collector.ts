@@ -1,0 +1,197 @@
+import type { KindDefinition, KubernetesObject, OwnerReference } from "../../../api/index.ts";
+import { customResourceDefinitionKind } from "../../../api/kubernetes/index.ts";
+import { aborted, describeError } from "../../../base/index.ts";
+import { createInformer, isKubeCode, type KubeClient, type Reconciler } from "../../../kube/index.ts";
+import type { ControllerContext } from "../controller.ts";
+import { discoverKinds } from "./discovery.ts";
+import { decideCollection, graphNodeOf, OwnerGraph, type GraphNode } from "./garbage-collector-graph.ts";
+
+/** A delay, because definitions change in bursts. A mesh installs thirty at once. */
+const rediscoverAfterMs = 300;
+const retryDiscoveryMs = 1_000;
+/** Kinds that change all the time and never have owners. */
+const ignored = new Set(["/events", "events.k8s.io/events"]);
+
+interface Followed {
+  readonly stop: AbortController;
+}
+
+/**
+ * Deletes objects whose owners are gone. It follows the metadata of every kind of the server, by a client that requests
+ * only metadata.
+ */
+export function addGarbageCollector(context: ControllerContext, metadataClient: KubeClient): void {
+  const collector = new GarbageCollector(context, metadataClient);
+  context.runs((signal) => collector.run(signal));
+}
+
+class GarbageCollector {
+  readonly #context: ControllerContext;
+  readonly #metadata: KubeClient;
+  readonly #graph = new OwnerGraph();
+  readonly #followed = new Map<string, Followed>();
+  readonly #queue: Reconciler;
+  #rediscover: Disposable | undefined;
+  #kinds: readonly KindDefinition<KubernetesObject>[] = [];
+  /** Resolves when the graph has been filled once. Before that, every owner would look missing. */
+  readonly #filled = Promise.withResolvers<void>();
+  #signal: AbortSignal | undefined;
+
+  constructor(context: ControllerContext, metadata: KubeClient) {
+    this.#context = context;
+    this.#metadata = metadata;
+    this.#queue = context.queue("garbage-collector", (uid) => this.#collect(uid), {
+      concurrency: 8,
+      after: [this.#filled.promise],
+    });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    await this.#context.allSynced();
+    await this.#discover();
+    await aborted(signal);
+    this.#rediscover?.[Symbol.dispose]();
+  }
+
+  #discoverSoon(delayMs: number): void {
+    this.#rediscover?.[Symbol.dispose]();
+    this.#rediscover = this.#context.clock.after(delayMs, () => void this.#discover());
+  }
+
+  async #discover(): Promise<void> {
+    const signal = this.#signal;
+    if (signal === undefined || signal.aborted) return;
+    try {
+      this.#kinds = await discoverKinds(this.#context.client);
+      const kinds = new Map(this.#kinds.map((kind) => [idOf(kind), kind]));
+      const synced: Promise<void>[] = [];
+      for (const [id, { stop }] of this.#followed) {
+        if (kinds.has(id)) continue;
+        stop.abort();
+        this.#followed.delete(id);
+      }
+      for (const [id, kind] of kinds)
+        if (!this.#followed.has(id) && !ignored.has(id)) synced.push(this.#follow(id, kind, signal));
+      await Promise.all(synced);
+      this.#filled.resolve();
+    } catch (error) {
+      this.#context.log.debug("discovery failed", { error: describeError(error) });
+      this.#discoverSoon(retryDiscoveryMs);
+    }
+  }
+
+  #follow(id: string, kind: KindDefinition<KubernetesObject>, signal: AbortSignal): Promise<void> {
+    const stop = new AbortController();
+    const informer = createInformer(this.#metadata, kind, { ...this.#context.dependencies(), transform: essential });
+    const followed: Followed = { stop };
+    this.#followed.set(id, followed);
+    const definesKinds = id === idOf(customResourceDefinitionKind);
+    informer.subscribe(({ type, object }) => {
+      if (definesKinds) this.#discoverSoon(rediscoverAfterMs);
+      const node = graphNodeOf(kind, object);
+      if (type === "set") this.#noteSet(node);
+      else this.#noteDeleted(node);
+    });
+    void informer.run(AbortSignal.any([signal, stop.signal]));
+    return informer.synced;
+  }
+
+  #noteSet(node: GraphNode): void {
+    const before = this.#graph.get(node.uid);
+    this.#graph.set(node);
+    if (node.owners.length > 0 || node.finalizers.length > 0) this.#queue.add(node.uid);
+    if (node.terminating && (before === undefined || !before.terminating))
+      for (const dependent of this.#graph.dependentsOf(node.uid)) this.#queue.add(dependent.uid);
+    for (const owner of before?.owners ?? []) this.#queue.add(owner.uid);
+  }
+
+  #noteDeleted(node: GraphNode): void {
+    this.#graph.remove(node.uid);
+    for (const dependent of this.#graph.dependentsOf(node.uid)) this.#queue.add(dependent.uid);
+    // The owner may wait for the deletion of this object.
+    for (const owner of node.owners) this.#queue.add(owner.uid);
+  }
+
+  async #collect(uid: string): Promise<void> {
+    const node = this.#graph.get(uid);
+    if (node === undefined) return;
+    const owners = new Map<string, GraphNode>();
+    for (const reference of node.owners) {
+      const owner = await this.#resolve(node, reference);
+      if (owner !== undefined) owners.set(reference.uid, owner);
+    }
+    const action = decideCollection(node, this.#graph, (reference) => owners.get(reference.uid));
+    const { client } = this.#context;
+    const { kind, name, namespace } = node;
+    try {
+      if (action.type === "delete") {
+        await client.delete(kind, name, namespace, {
+          preconditions: { uid },
+          ...(action.policy === undefined ? {} : { propagationPolicy: action.policy }),
+        });
+        this.#context.log.debug("collected", { kind: kind.kind, namespace, name });
+      } else if (action.type === "release") {
+        await client.patchMerge(kind, name, namespace, { metadata: { uid, ownerReferences: action.keep } });
+      } else if (action.type === "finalize") {
+        await client.patchMerge(kind, name, namespace, { metadata: { uid, finalizers: action.finalizers } });
+      }
+    } catch (error) {
+      if (!isKubeCode(error, "not-found") && !isKubeCode(error, "conflict")) throw error;
+    }
+  }
+
+  /** The owner, if it exists. For objects that the graph lacks it asks the server, because the watch may lag behind. */
+  async #resolve(node: GraphNode, reference: OwnerReference): Promise<GraphNode | undefined> {
+    const known = this.#graph.get(reference.uid);
+    if (known !== undefined) return known;
+    const [group = "", version = ""] = reference.apiVersion.includes("/")
+      ? reference.apiVersion.split("/")
+      : ["", reference.apiVersion];
+    const kind = await this.#kindOf(group, version, reference.kind);
+    // A kind that the server does not serve may be served again, so its dependents stay.
+    if (kind === undefined) return { ...unknownOwner, uid: reference.uid };
+    const object = await this.#context.client.get(kind, reference.name, kind.namespaced ? node.namespace : undefined);
+    return object === undefined || object.metadata.uid !== reference.uid ? undefined : graphNodeOf(kind, object);
+  }
+
+  async #kindOf(group: string, version: string, name: string): Promise<KindDefinition<KubernetesObject> | undefined> {
+    const find = (): KindDefinition<KubernetesObject> | undefined =>
+      this.#kinds.find((kind) => kind.group === group && kind.kind === name);
+    let found = find();
+    if (found === undefined) {
+      this.#kinds = await discoverKinds(this.#context.client);
+      found = find();
+    }
+    return found === undefined ? undefined : { ...found, versions: [version] };
+  }
+}
+
+const unknownOwner: Omit<GraphNode, "uid"> = {
+  kind: { group: "", versions: [""], kind: "", plural: "", namespaced: false },
+  name: "",
+  namespace: "",
+  owners: [],
+  finalizers: [],
+  terminating: false,
+};
+
+function idOf(kind: KindDefinition): string {
+  return `${kind.group}/${kind.plural}`;
+}
+
+/** Keeps only the fields that the graph needs, to save memory. */
+function essential(object: KubernetesObject): KubernetesObject {
+  const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = object.metadata;
+  return {
+    metadata: {
+      ...(name === undefined ? {} : { name }),
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      ...(ownerReferences === undefined ? {} : { ownerReferences }),
+      ...(finalizers === undefined ? {} : { finalizers }),
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+    },
+  };
+}

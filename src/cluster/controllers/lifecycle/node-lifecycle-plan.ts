@@ -1,0 +1,87 @@
+import type { Lease, Node, NodeCondition, Pod, Taint } from "../../../api/kubernetes/index.ts";
+import { tolerates } from "../pods/node-match.ts";
+
+/** How long a node may be silent, like kube-controller-manager's --node-monitor-grace-period. */
+const graceMs = 40_000;
+const notReady = "node.kubernetes.io/not-ready";
+const unreachable = "node.kubernetes.io/unreachable";
+const unschedulable = "node.kubernetes.io/unschedulable";
+const managed = new Set([notReady, unreachable, unschedulable]);
+
+export interface NodeVerdict {
+  /** The status that the node reports, or Unknown if it has been silent for too long. */
+  readonly ready: "True" | "False" | "Unknown";
+  /** When silence would become too long. */
+  readonly lookAgainMs: number;
+}
+
+/** Judges a node by its Ready condition and by how long ago its lease changed, as seen on our own clock. */
+export function judgeNode(
+  node: Node,
+  lease: Lease | undefined,
+  leaseSeenMs: number | undefined,
+  nowMs: number,
+): NodeVerdict {
+  const condition = readyOf(node);
+  // A node that has just registered again may still have its old lease, so the latest sign counts.
+  const signs = [lease?.spec?.renewTime, condition?.lastHeartbeatTime, node.metadata.creationTimestamp];
+  const lastSign = Math.max(leaseSeenMs ?? 0, ...signs.map((sign) => Date.parse(sign ?? "") || 0));
+  const leftMs = lastSign + graceMs - nowMs;
+  if (leftMs <= 0) return { ready: "Unknown", lookAgainMs: graceMs };
+  // This controller wrote Unknown. Only the node itself replaces it.
+  return { ready: condition?.status ?? "Unknown", lookAgainMs: leftMs };
+}
+
+/** The taints of a node in this state, and those of other writers. The times tell since when. */
+export function wantedTaints(node: Node, ready: NodeVerdict["ready"]): Taint[] {
+  const kept = (node.spec?.taints ?? []).filter((taint) => !managed.has(taint.key));
+  const add = (key: string, effect: Taint["effect"]): void => {
+    kept.push(
+      (node.spec?.taints ?? []).find((taint) => taint.key === key && taint.effect === effect) ?? { key, effect },
+    );
+  };
+  if (node.spec?.unschedulable === true) add(unschedulable, "NoSchedule");
+  if (ready !== "True") {
+    const key = ready === "False" ? notReady : unreachable;
+    add(key, "NoSchedule");
+    add(key, "NoExecute");
+  }
+  return kept;
+}
+
+/** All conditions that the node reports, as Unknown. */
+export function unknownConditions(node: Node, now: string): NodeCondition[] {
+  const reported = node.status?.conditions ?? [];
+  const types = new Set(["Ready", ...reported.map(({ type }) => type)]);
+  return [...types].map((type) => {
+    const before = reported.find((condition) => condition.type === type);
+    if (before?.status === "Unknown") return before;
+    return {
+      ...before,
+      type,
+      status: "Unknown",
+      reason: "NodeStatusUnknown",
+      message: "Kubelet stopped posting node status.",
+      lastTransitionTime: now,
+    };
+  });
+}
+
+/** How long the pod may stay on a node with these taints. Undefined: forever. 0: not at all. */
+export function stayMs(pod: Pod, taints: readonly Taint[]): number | undefined {
+  let shortest: number | undefined;
+  for (const taint of taints) {
+    if (taint.effect !== "NoExecute") continue;
+    const matching = (pod.spec?.tolerations ?? []).filter((toleration) => tolerates(toleration, taint));
+    if (matching.length === 0) return 0;
+    for (const { tolerationSeconds } of matching) {
+      if (tolerationSeconds === undefined) continue;
+      shortest = Math.min(shortest ?? Number.POSITIVE_INFINITY, Math.max(0, tolerationSeconds) * 1000);
+    }
+  }
+  return shortest;
+}
+
+export function readyOf(node: Node): NodeCondition | undefined {
+  return node.status?.conditions?.find(({ type }) => type === "Ready");
+}

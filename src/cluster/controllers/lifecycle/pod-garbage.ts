@@ -1,0 +1,67 @@
+import { keyOf } from "../../../api/index.ts";
+import { nodeKind, podKind, type Pod } from "../../../api/kubernetes/index.ts";
+import { isKubeCode } from "../../../kube/index.ts";
+import type { ControllerContext } from "../controller.ts";
+import { createdMs, isFinished, isTerminating } from "../pods/pod-facts.ts";
+
+/** A missing node may register again after a restart, so its pods are kept for a while. */
+const goneNodeMs = 10_000;
+/** Like kube-controller-manager's --terminated-pod-gc-threshold, but for the size of a lab. */
+const maxFinishedPods = 1_000;
+
+/**
+ * Removes pods whose node no longer exists, pods that were deleted before they had a node, and the oldest pods beyond
+ * the limit of ended ones.
+ */
+export function addPodGarbageController(context: ControllerContext): void {
+  const nodes = context.view(nodeKind);
+  const pods = context.view(podKind);
+  const missingSinceMs = new Map<string, number>();
+
+  const remove = async (pod: Pod): Promise<void> => {
+    const { name = "", namespace, uid = "" } = pod.metadata;
+    try {
+      await context.client.delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } });
+    } catch (error) {
+      if (!isKubeCode(error, "conflict")) throw error;
+    }
+  };
+
+  const queue = context.queue("pod-garbage", async (key) => {
+    const pod = pods.at(key);
+    if (pod === undefined) return undefined;
+    const node = pod.spec?.nodeName;
+    if (node === undefined) {
+      if (isTerminating(pod)) await remove(pod);
+      return undefined;
+    }
+    if (nodes.at(node) !== undefined) {
+      missingSinceMs.delete(node);
+      return undefined;
+    }
+    const since = missingSinceMs.get(node) ?? context.clock.steadyMs();
+    missingSinceMs.set(node, since);
+    const leftMs = since + goneNodeMs - context.clock.steadyMs();
+    if (leftMs > 0) return leftMs;
+    await remove(pod);
+    return undefined;
+  });
+
+  const finished = context.queue("finished-pods", async () => {
+    const ended = pods.all().filter((pod) => isFinished(pod) && !isTerminating(pod));
+    const excess = ended
+      .sort((a, b) => createdMs(a) - createdMs(b))
+      .slice(0, Math.max(0, ended.length - maxFinishedPods));
+    for (const pod of excess) await remove(pod);
+  });
+
+  pods.onChange(({ type, key, object }) => {
+    if (type === "delete") return;
+    if (isFinished(object)) finished.add("all");
+    const node = object.spec?.nodeName;
+    if (node === undefined ? isTerminating(object) : nodes.at(node) === undefined) queue.add(key);
+  });
+  nodes.onChange(({ type, object }) => {
+    if (type === "delete") for (const pod of context.podsByNode.of(object.metadata.name ?? "")) queue.add(keyOf(pod));
+  });
+}

@@ -1,0 +1,77 @@
+import type {
+  Node,
+  NodeSelectorRequirement,
+  NodeSelectorTerm,
+  Pod,
+  PodSpec,
+  Taint,
+  Toleration,
+} from "../../../api/kubernetes/index.ts";
+
+/** Whether `spec.nodeSelector` and the required node affinity allow the node. */
+export function matchesNode(spec: PodSpec, node: Node): boolean {
+  const labels = node.metadata.labels ?? {};
+  for (const [key, value] of Object.entries(spec.nodeSelector ?? {})) if (labels[key] !== value) return false;
+  const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  return required === undefined || required.nodeSelectorTerms.some((term) => matchesTerm(term, node));
+}
+
+/** All requirements of the term must match. An empty term matches nothing. */
+export function matchesTerm(term: NodeSelectorTerm, node: Node): boolean {
+  const { matchExpressions = [], matchFields = [] } = term;
+  if (matchExpressions.length + matchFields.length === 0) return false;
+  const labels = node.metadata.labels ?? {};
+  return (
+    matchExpressions.every((requirement) => matchesRequirement(requirement, labels[requirement.key])) &&
+    matchFields.every(
+      (requirement) => requirement.key === "metadata.name" && matchesRequirement(requirement, node.metadata.name),
+    )
+  );
+}
+
+function matchesRequirement({ operator, values = [] }: NodeSelectorRequirement, found: string | undefined): boolean {
+  switch (operator) {
+    case "In":
+      return found !== undefined && values.includes(found);
+    case "NotIn":
+      return found === undefined || !values.includes(found);
+    case "Exists":
+      return found !== undefined;
+    case "DoesNotExist":
+      return found === undefined;
+    case "Gt":
+      return found !== undefined && Number(found) > Number(values[0]);
+    case "Lt":
+      return found !== undefined && Number(found) < Number(values[0]);
+    default:
+      return false;
+  }
+}
+
+/** The first taint with one of the effects that the pod does not tolerate. */
+export function untoleratedTaint(
+  pod: Pod | PodSpec,
+  taints: readonly Taint[] | undefined,
+  effects: readonly Taint["effect"][],
+): Taint | undefined {
+  const spec = "containers" in pod ? pod : pod.spec;
+  const tolerations = spec?.tolerations ?? [];
+  return taints?.find(
+    (taint) => effects.includes(taint.effect) && !tolerations.some((toleration) => tolerates(toleration, taint)),
+  );
+}
+
+export function tolerates(
+  { key = "", operator = "Equal", value = "", effect = "" }: Toleration,
+  taint: Taint,
+): boolean {
+  if (effect !== "" && effect !== taint.effect) return false;
+  if (key === "") return operator === "Exists";
+  if (key !== taint.key) return false;
+  return operator === "Exists" || value === (taint.value ?? "");
+}
+
+/** A taint in kubectl's form: `{key: value}`. */
+export function formatTaint(taint: Taint): string {
+  return `{${taint.key}: ${taint.value ?? ""}}`;
+}

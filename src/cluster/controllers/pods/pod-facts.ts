@@ -1,0 +1,59 @@
+import type { KubernetesObject } from "../../../api/index.ts";
+import type { Pod, PodCondition } from "../../../api/kubernetes/index.ts";
+
+export function podCondition(pod: Pod, type: string): PodCondition | undefined {
+  return pod.status?.conditions?.find((condition) => condition.type === type);
+}
+
+export function isReady(pod: Pod): boolean {
+  return podCondition(pod, "Ready")?.status === "True";
+}
+
+/** Whether the pod has been ready for at least `minReadySeconds`. */
+export function isAvailable(pod: Pod, minReadySeconds: number, nowMs: number): boolean {
+  return isReady(pod) && nowMs >= availableAtMs(pod, minReadySeconds);
+}
+
+/** When a ready pod becomes available. */
+export function availableAtMs(pod: Pod, minReadySeconds: number): number {
+  const since = podCondition(pod, "Ready")?.lastTransitionTime;
+  if (minReadySeconds === 0) return 0;
+  return (since === undefined ? Number.POSITIVE_INFINITY : Date.parse(since)) + minReadySeconds * 1000;
+}
+
+export function isFinished(pod: Pod): boolean {
+  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+}
+
+export function isTerminating(object: KubernetesObject): boolean {
+  return object.metadata.deletionTimestamp !== undefined;
+}
+
+/** Whether the pod has neither ended nor is being deleted. */
+export function isActive(pod: Pod): boolean {
+  return !isFinished(pod) && !isTerminating(pod);
+}
+
+export function createdMs(object: KubernetesObject): number {
+  return Date.parse(object.metadata.creationTimestamp ?? "") || 0;
+}
+
+export function restartsOf(pod: Pod): number {
+  return Math.max(0, ...(pod.status?.containerStatuses ?? []).map((status) => status.restartCount));
+}
+
+/** Converts an absolute number, or a percentage of `total` such as `25%`, with the given rounding. */
+export function resolveCount(
+  value: number | string | undefined,
+  fallback: number | string,
+  total: number,
+  round: "up" | "down",
+): number {
+  const chosen = value ?? fallback;
+  if (typeof chosen === "number") return chosen;
+  const percent = Number.parseFloat(chosen);
+  if (!Number.isFinite(percent)) return 0;
+  if (!chosen.endsWith("%")) return percent;
+  const exact = (percent * total) / 100;
+  return round === "up" ? Math.ceil(exact) : Math.floor(exact);
+}

@@ -1,0 +1,172 @@
+import { jsonEqual } from "../../../base/index.ts";
+import { keyOf, matchesLabels } from "../../../api/index.ts";
+import {
+  endpointsKind,
+  endpointSliceKind,
+  podKind,
+  serviceKind,
+  type Endpoints,
+  type EndpointSlice,
+  type Pod,
+  type Service,
+} from "../../../api/kubernetes/index.ts";
+import { isKubeCode, ownerReference } from "../../../kube/index.ts";
+import { enqueueOn, type ControllerContext } from "../controller.ts";
+import { planSlices, planSubsets, type SlicePlan } from "./endpoints-plan.ts";
+import { isTerminating } from "../pods/pod-facts.ts";
+import { templateHash } from "../pods/pod-template.ts";
+
+export const serviceNameLabel = "kubernetes.io/service-name";
+const managedByLabel = "endpointslice.kubernetes.io/managed-by";
+const manager = "endpointslice-controller.k8s.io";
+const headlessLabel = "service.kubernetes.io/headless";
+
+/** Keeps the slices and the older Endpoints object of each Service that selects pods. */
+export function addEndpointSliceController(context: ControllerContext): void {
+  const services = context.view(serviceKind);
+  const slices = context.view(endpointSliceKind);
+  const endpoints = context.view(endpointsKind);
+  const servicesByNamespace = services.index((service) => [service.metadata.namespace ?? ""]);
+  const slicesByService = slices.index((slice) => {
+    const name = slice.metadata.labels?.[serviceNameLabel];
+    return name === undefined || slice.metadata.labels?.[managedByLabel] !== manager
+      ? []
+      : [`${slice.metadata.namespace ?? ""}/${name}`];
+  });
+
+  const queue = context.queue(
+    "endpointslice",
+    async (key) => {
+      const service = services.at(key);
+      const known = slicesByService.of(key);
+      if (service === undefined || isTerminating(service)) return;
+      if (
+        service.spec?.selector === undefined ||
+        Object.keys(service.spec.selector).length === 0 ||
+        service.spec.type === "ExternalName"
+      ) {
+        for (const slice of known)
+          await context.client.delete(endpointSliceKind, slice.metadata.name ?? "", slice.metadata.namespace);
+        return;
+      }
+      const pods = context.podsByNamespace
+        .of(service.metadata.namespace ?? "")
+        .filter((pod) => matchesLabels(service.spec?.selector, pod.metadata.labels));
+      await writeSlices(service, planSlices(service, pods), known);
+      await writeEndpoints(service, pods);
+    },
+    { concurrency: 8 },
+  );
+
+  const writeSlices = async (
+    service: Service,
+    plans: readonly SlicePlan[],
+    known: readonly EndpointSlice[],
+  ): Promise<void> => {
+    const left = new Map(known.map((slice) => [slice.metadata.name ?? "", slice]));
+    for (const [index, plan] of plans.entries()) {
+      const wanted = sliceOf(service, plan, index);
+      const name = wanted.metadata.name ?? "";
+      const found = left.get(name);
+      left.delete(name);
+      await writeSlice(wanted, found);
+    }
+    for (const slice of left.values()) {
+      await context.client.delete(endpointSliceKind, slice.metadata.name ?? "", slice.metadata.namespace);
+      slices.deleted(slice);
+    }
+  };
+
+  const writeSlice = async (wanted: EndpointSlice, found: EndpointSlice | undefined): Promise<void> => {
+    const { name = "", namespace, labels } = wanted.metadata;
+    if (found === undefined || isTerminating(found)) {
+      slices.wrote(await context.client.create(endpointSliceKind, wanted));
+      return;
+    }
+    const same =
+      jsonEqual(found.endpoints ?? [], wanted.endpoints) &&
+      jsonEqual(found.ports ?? [], wanted.ports) &&
+      jsonEqual(found.metadata.labels, labels);
+    if (same) return;
+    const gone = Object.fromEntries(
+      Object.keys(found.metadata.labels ?? {})
+        .filter((key) => labels?.[key] === undefined)
+        .map((key) => [key, null]),
+    );
+    const patch = { metadata: { labels: { ...labels, ...gone } }, endpoints: wanted.endpoints, ports: wanted.ports };
+    slices.wrote(await context.client.patchMerge(endpointSliceKind, name, namespace, patch));
+  };
+
+  const writeEndpoints = async (service: Service, pods: readonly Pod[]): Promise<void> => {
+    const { name = "", namespace = "" } = service.metadata;
+    const subsets = planSubsets(service, pods);
+    const found = endpoints.get(namespace, name);
+    if (found !== undefined && jsonEqual(found.subsets ?? [], subsets)) return;
+    const wanted: Endpoints = {
+      metadata: {
+        name,
+        namespace,
+        labels: { ...service.metadata.labels, "endpoints.kubernetes.io/managed-by": "endpoint-controller" },
+      },
+      subsets,
+    };
+    try {
+      endpoints.wrote(
+        found === undefined
+          ? await context.client.create(endpointsKind, wanted)
+          : await context.client.patchMerge(endpointsKind, name, namespace, { subsets }),
+      );
+    } catch (error) {
+      if (!isKubeCode(error, "already-exists")) throw error;
+      endpoints.wrote(await context.client.patchMerge(endpointsKind, name, namespace, { subsets }));
+    }
+  };
+
+  enqueueOn(services, queue);
+  services.onChange(({ type, key }) => {
+    if (type !== "delete") return;
+    const found = endpoints.at(key);
+    if (found !== undefined)
+      void context.client
+        .delete(endpointsKind, found.metadata.name ?? "", found.metadata.namespace)
+        .catch(() => queue.add(key));
+  });
+  slices.onChange(({ type, object }) => {
+    const name = object.metadata.labels?.[serviceNameLabel];
+    if (type === "delete" && name !== undefined) queue.add(`${object.metadata.namespace ?? ""}/${name}`);
+  });
+  context.view(podKind).onChange((change) => {
+    const { object } = change;
+    const previous = change.type === "set" ? change.previous : undefined;
+    for (const service of servicesByNamespace.of(object.metadata.namespace ?? "")) {
+      const selector = service.spec?.selector;
+      if (
+        matchesLabels(selector, object.metadata.labels) ||
+        (previous !== undefined && matchesLabels(selector, previous.metadata.labels))
+      )
+        queue.add(keyOf(service));
+    }
+  });
+}
+
+function sliceOf(service: Service, plan: SlicePlan, index: number): EndpointSlice {
+  const { name = "", namespace = "", uid = "", labels } = service.metadata;
+  // The name is derived from the Service, so that a restarted controller finds its slice.
+  const suffix = templateHash(`${uid}/${plan.addressType}`).slice(0, 5);
+  return {
+    metadata: {
+      name: index === 0 ? `${name}-${suffix}` : `${name}-${suffix}-${index}`,
+      namespace,
+      labels: {
+        ...labels,
+        [serviceNameLabel]: name,
+        [managedByLabel]: manager,
+        ...(service.spec?.clusterIP === "None" ? { [headlessLabel]: "" } : {}),
+      },
+      ownerReferences: [ownerReference(serviceKind, service)],
+    },
+    addressType: plan.addressType,
+    endpoints: [...plan.endpoints],
+    ports: plan.ports,
+  };
+}

@@ -1,0 +1,284 @@
+// Tests claims, volumes and StatefulSets with claims against the real API server. The test plays the node.
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import {
+  eventKind,
+  nodeKind,
+  persistentVolumeClaimKind,
+  persistentVolumeKind,
+  podKind,
+  statefulSetKind,
+  type PersistentVolume,
+  type Pod,
+} from "../../../api/kubernetes/index.ts";
+import { silentLogger, systemClock, systemRandom } from "../../../base/index.ts";
+import { createInformer, createKubeClient, type KubeConfig } from "../../../kube/index.ts";
+import { ServerHarness } from "../../apiserver/server-harness.ts";
+import { VolumeJanitor } from "../../node/volumes/volume-janitor.ts";
+import { localVolumePath } from "../../record/local-volumes.ts";
+import { addScheduler } from "../../scheduler/index.ts";
+import { addBootstrap, addControllers, ControllerContext } from "../index.ts";
+
+const options = { log: silentLogger, clock: systemClock };
+const namespace = "default";
+const harness = new ServerHarness();
+const stop = new AbortController();
+let client: ReturnType<typeof createKubeClient>;
+let nodeClient: ReturnType<typeof createKubeClient>;
+let metadataClient: ReturnType<typeof createKubeClient>;
+let running: Promise<unknown>;
+let hostRoot: string;
+
+before(async () => {
+  await harness.start();
+  hostRoot = join(harness.directory, "node-a");
+  mkdirSync(hostRoot);
+  const pem = (path: string): string => readFileSync(path, "utf8");
+  const ca = pem(harness.pki.caCertificate);
+  const configOf = ({ certificate, key }: { certificate: string; key: string }): KubeConfig => ({
+    server: `https://127.0.0.1:${harness.port}`,
+    context: "test",
+    namespace,
+    ca,
+    clientCertificate: { certificate: pem(certificate), key: pem(key) },
+  });
+  client = createKubeClient(configOf(harness.pki.controllerManager), options);
+  const identity = harness.pki.nodes["node-a"];
+  assert.ok(identity !== undefined);
+  // With a node's own rights: it may delete what the lab made.
+  nodeClient = createKubeClient(configOf(identity), options);
+  metadataClient = createKubeClient(configOf(harness.pki.controllerManager), { ...options, metadataOnly: true });
+  const context = new ControllerContext({ client, log: silentLogger, clock: systemClock, random: systemRandom });
+  addScheduler(context);
+  addControllers(context, { rootCa: ca, metadataClient, autoscalers: { followsMetrics: false } });
+  const bootstrapped = addBootstrap(context, {
+    definitions: [],
+    dns: { address: "127.0.0.1", port: 53 },
+    dnsServiceIP: "10.96.0.10",
+  });
+  const volumes = createInformer<PersistentVolume>(nodeClient, persistentVolumeKind, options);
+  const janitor = new VolumeJanitor({ ...options, client: nodeClient, volumes, nodeName: "node-a", hostRoot });
+  running = Promise.all([
+    context.run(stop.signal),
+    playNode(stop.signal),
+    volumes.run(stop.signal),
+    janitor.run(stop.signal),
+  ]);
+  const conditions = [{ type: "Ready", status: "True" as const, lastHeartbeatTime: new Date().toISOString() }];
+  await client.create(nodeKind, {
+    metadata: { name: "node-a", labels: { "kubernetes.io/hostname": "node-a" } },
+    status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions },
+  });
+  await bootstrapped;
+});
+
+after(async () => {
+  stop.abort();
+  await running;
+  client.close();
+  nodeClient.close();
+  metadataClient.close();
+  await harness.remove();
+});
+
+/** Reports bound pods as ready with their volumes' directories made, and removes deleted ones. */
+function playNode(signal: AbortSignal): Promise<void> {
+  const pods = createInformer(client, podKind, options);
+  const act = async ({ metadata, spec, status }: Pod): Promise<void> => {
+    const { name = "", uid = "" } = metadata;
+    if (spec?.nodeName === undefined) return;
+    if (metadata.deletionTimestamp !== undefined)
+      return await client.delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } });
+    if (status?.phase === "Running") return;
+    for (const { persistentVolumeClaim } of spec.volumes ?? []) {
+      if (persistentVolumeClaim === undefined) continue;
+      const claim = await client.get(persistentVolumeClaimKind, persistentVolumeClaim.claimName, namespace);
+      const directory = join(hostRoot, localVolumePath(claim?.spec?.volumeName ?? ""));
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(join(directory, uid), "");
+    }
+    const conditions = [{ type: "Ready", status: "True", lastTransitionTime: new Date().toISOString() }];
+    const running = { status: { phase: "Running", conditions } };
+    await client.patchMerge(podKind, name, namespace, running, { subresource: "status" });
+  };
+  pods.subscribe(({ type, object }) => {
+    if (type === "set") void act(object).catch(() => undefined);
+  });
+  return pods.run(signal);
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 400; tries += 1) {
+    if (await holds()) return;
+    await systemClock.sleep(25);
+  }
+  assert.fail(`never: ${what}`);
+}
+
+const phaseOfClaim = async (name: string): Promise<string> =>
+  (await client.get(persistentVolumeClaimKind, name, namespace))?.status?.phase ?? "gone";
+const podUses = (name: string, claimName: string): Pod => ({
+  metadata: { name, namespace },
+  spec: {
+    containers: [{ name: "app", image: "busybox", volumeMounts: [{ name: "data", mountPath: "/data" }] }],
+    volumes: [{ name: "data", persistentVolumeClaim: { claimName } }],
+  },
+});
+const requests = { requests: { storage: "64Mi" } };
+
+async function events(reason: string, name: string): Promise<string[]> {
+  const { items } = await client.list(eventKind, { namespace });
+  return items
+    .filter((event) => event.reason === reason && event.involvedObject.name === name)
+    .map(({ message = "" }) => message);
+}
+
+async function table(path: string, count: number): Promise<unknown[][]> {
+  const accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
+  const { body } = await harness.call("GET", path, undefined, { accept });
+  return body.rows.map(({ cells }: { cells: unknown[] }) => cells.slice(0, count));
+}
+
+test("a pod waits for its missing claim; the claim then gets a directory of the pod's node, is kept while the pod lives, and its directory goes with it", async () => {
+  await client.create(podKind, podUses("p", "data"));
+  await until("the event", async () => (await events("FailedScheduling", "p")).length > 0);
+  assert.deepEqual(await events("FailedScheduling", "p"), [
+    '0/1 nodes are available: persistentvolumeclaim "data" not found.',
+  ]);
+  await client.create(persistentVolumeClaimKind, {
+    metadata: { name: "data", namespace },
+    spec: { accessModes: ["ReadWriteOnce"], resources: requests },
+  });
+  await until("runs", async () => (await client.get(podKind, "p", namespace))?.status?.phase === "Running");
+  const claim = await client.get(persistentVolumeClaimKind, "data", namespace);
+  const volumeName = claim?.spec?.volumeName ?? "";
+  assert.equal(volumeName, `pvc-${claim?.metadata.uid}`);
+  assert.deepEqual(claim?.status, { phase: "Bound", accessModes: ["ReadWriteOnce"], capacity: { storage: "64Mi" } });
+  await until(
+    "the volume is bound",
+    async () => (await client.get(persistentVolumeKind, volumeName))?.status?.phase === "Bound",
+  );
+  assert.deepEqual(await table(`/api/v1/namespaces/${namespace}/persistentvolumeclaims`, 6), [
+    ["data", "Bound", volumeName, "64Mi", "RWO", "standard"],
+  ]);
+  assert.deepEqual(await table("/api/v1/persistentvolumes", 7), [
+    [volumeName, "64Mi", "RWO", "Delete", "Bound", "default/data", "standard"],
+  ]);
+  assert.deepEqual(await table("/apis/storage.k8s.io/v1/storageclasses", 5), [
+    ["standard (default)", "lab.serin.dev/local-directory", "Delete", "WaitForFirstConsumer", false],
+  ]);
+
+  const directory = join(hostRoot, localVolumePath(volumeName));
+  await client.delete(persistentVolumeClaimKind, "data", namespace);
+  await systemClock.sleep(200);
+  assert.equal(await phaseOfClaim("data"), "Bound");
+  assert.ok(existsSync(directory));
+  await client.delete(podKind, "p", namespace);
+  await until("the claim is gone", async () => (await phaseOfClaim("data")) === "gone");
+  await until("the volume is gone", async () => (await client.get(persistentVolumeKind, volumeName)) === undefined);
+  assert.equal(existsSync(directory), false);
+});
+
+test("the pods of a StatefulSet keep their claims and data over their re-creation and the set's scaling", async () => {
+  const labels = { app: "db" };
+  const data = { metadata: { name: "data" }, spec: { accessModes: ["ReadWriteOnce" as const], resources: requests } };
+  await client.create(statefulSetKind, {
+    metadata: { name: "db", namespace },
+    spec: {
+      replicas: 2,
+      serviceName: "db",
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { containers: [{ name: "db", image: "db", volumeMounts: [{ name: "data", mountPath: "/data" }] }] },
+      },
+      volumeClaimTemplates: [data],
+    },
+  });
+  const isReady = async (count: number): Promise<boolean> =>
+    (await client.get(statefulSetKind, "db", namespace))?.status?.readyReplicas === count;
+  await until("two pods", async () => await isReady(2));
+  const volumeOf = async (name: string): Promise<string> =>
+    (await client.get(persistentVolumeClaimKind, name, namespace))?.spec?.volumeName ?? "";
+  const [first, second] = [await volumeOf("data-db-0"), await volumeOf("data-db-1")];
+  assert.notEqual(first, second);
+  const before = await client.get(podKind, "db-1", namespace);
+  await client.delete(podKind, "db-1", namespace);
+  await until("another pod", async () => {
+    const pod = await client.get(podKind, "db-1", namespace);
+    return pod?.status?.phase === "Running" && pod.metadata.uid !== before?.metadata.uid;
+  });
+  const patch = async (replicas: number): Promise<unknown> =>
+    await client.patchMerge(statefulSetKind, "db", namespace, { spec: { replicas } });
+  await patch(0);
+  await until("no pods", async () => (await client.list(podKind, { namespace })).items.length === 0);
+  await patch(1);
+  await until("one pod", async () => await isReady(1));
+  assert.deepEqual([await volumeOf("data-db-0"), await volumeOf("data-db-1")], [first, second]);
+  assert.ok(existsSync(join(hostRoot, localVolumePath(second), before?.metadata.uid ?? "")));
+
+  await client.patchMerge(statefulSetKind, "db", namespace, {
+    spec: { persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete" } },
+  });
+  await until(
+    "the set owns its claim",
+    async () =>
+      (await client.get(persistentVolumeClaimKind, "data-db-0", namespace))?.metadata.ownerReferences?.[0]?.kind ===
+      "StatefulSet",
+  );
+  await client.delete(statefulSetKind, "db", namespace);
+  await until("the owned claim is gone", async () => (await phaseOfClaim("data-db-0")) === "gone");
+  assert.equal(await phaseOfClaim("data-db-1"), "Bound");
+  await client.delete(persistentVolumeClaimKind, "data-db-1", namespace);
+  await until("the other is gone", async () => (await phaseOfClaim("data-db-1")) === "gone");
+});
+
+test("a volume that was made by hand is bound, kept when its claim goes, and not deleted by the lab", async () => {
+  const made = (name: string, policy: "Retain" | "Delete"): PersistentVolume => ({
+    metadata: { name },
+    spec: {
+      accessModes: ["ReadWriteOnce"],
+      capacity: { storage: "1Gi" },
+      hostPath: { path: `/srv/${name}` },
+      persistentVolumeReclaimPolicy: policy,
+      storageClassName: "by-hand",
+    },
+  });
+  for (const [name, policy, expected] of [
+    ["kept", "Retain", "Released"],
+    ["stuck", "Delete", "Failed"],
+  ] as const) {
+    await client.create(persistentVolumeClaimKind, {
+      metadata: { name, namespace },
+      spec: { accessModes: ["ReadWriteOnce"], resources: requests, storageClassName: "by-hand" },
+    });
+    await until("it tells why", async () => (await events("ProvisioningFailed", name)).length > 0);
+    await client.create(persistentVolumeKind, made(name, policy));
+    await until("bound", async () => (await phaseOfClaim(name)) === "Bound");
+    await client.delete(persistentVolumeKind, name);
+    await client.delete(persistentVolumeClaimKind, name, namespace);
+    await until("gone with its claim", async () => (await client.get(persistentVolumeKind, name)) === undefined);
+    await client.create(persistentVolumeClaimKind, {
+      metadata: { name, namespace },
+      spec: { accessModes: ["ReadWriteOnce"], resources: requests, storageClassName: "by-hand" },
+    });
+    await client.create(persistentVolumeKind, made(name, policy));
+    await until("bound", async () => (await phaseOfClaim(name)) === "Bound");
+    await client.delete(persistentVolumeClaimKind, name, namespace);
+    await until(expected, async () => (await client.get(persistentVolumeKind, name))?.status?.phase === expected);
+  }
+});
+
+test("a claim's spec does not change, and its size only where the class allows it", async () => {
+  const path = `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
+  const merge = { contentType: "application/merge-patch+json" };
+  const spec = { accessModes: ["ReadWriteOnce"], resources: requests };
+  await harness.call("POST", path, { metadata: { name: "fixed" }, spec });
+  const modes = await harness.call("PATCH", `${path}/fixed`, { spec: { accessModes: ["ReadOnlyMany"] } }, merge);
+  assert.deepEqual([modes.status, /spec is immutable after creation/.test(modes.text)], [422, true]);
+  const size = { spec: { resources: { requests: { storage: "1Gi" } } } };
+  const larger = await harness.call("PATCH", `${path}/fixed`, size, merge);
+  assert.deepEqual([larger.status, /only dynamically provisioned pvc can be resized/.test(larger.text)], [403, true]);
+});

@@ -1,0 +1,85 @@
+import { jsonEqual } from "../../../base/index.ts";
+import { keyOf } from "../../../api/index.ts";
+import { daemonSetKind, nodeKind, podKind, type DaemonSet, type Pod } from "../../../api/kubernetes/index.ts";
+import { isKubeCode } from "../../../kube/index.ts";
+import { hashOf, RevisionHistory, revisionHashLabel } from "./controller-revisions.ts";
+import { enqueueControllerOn, enqueueOn, type ControllerContext } from "../controller.ts";
+import { daemonPodSpec, planDaemonSet } from "./daemon-set-plan.ts";
+import { PodControl } from "../pods/pod-control.ts";
+import { isTerminating } from "../pods/pod-facts.ts";
+import { podFrom, randomSuffix } from "../pods/pod-template.ts";
+
+export function addDaemonSetController(context: ControllerContext): void {
+  const sets = context.view(daemonSetKind);
+  const nodes = context.view(nodeKind);
+  const control = new PodControl({ context, ownerKind: daemonSetKind, component: "daemonset-controller" });
+  const history = new RevisionHistory(context, daemonSetKind);
+
+  const queue = context.queue("daemonset", async (key) => {
+    const set = sets.at(key);
+    if (set?.spec === undefined || isTerminating(set)) return undefined;
+    const revisions = await history.sync(set, set.spec.template);
+    const hash = hashOf(revisions.current);
+    const pods = await control.claim(set, set.spec.selector);
+    const plan = planDaemonSet(set, hash, nodes.all(), pods, context.clock.nowMs());
+    let failure: unknown;
+    try {
+      await control.createAll(
+        set,
+        plan.create.map((node) => newPod(set, hash, node)),
+      );
+      await control.deleteAll(set, plan.remove);
+    } catch (error) {
+      failure = error;
+    }
+    await writeStatus(set, plan.status);
+    await history.trim(revisions, new Set(pods.map(hashOf)), set.spec.revisionHistoryLimit ?? 10);
+    if (failure !== undefined) throw failure;
+    return plan.lookAgainMs;
+  });
+
+  const newPod = (set: DaemonSet, hash: string, node: string): Pod => {
+    const { name = "", namespace = "" } = set.metadata;
+    const template = set.spec?.template ?? {};
+    const prefix = `${name.slice(0, 57)}-`;
+    const labels = { [revisionHashLabel]: hash, "pod-template-generation": String(set.metadata.generation ?? 1) };
+    const pod = podFrom({
+      template,
+      namespace,
+      name: prefix + randomSuffix(context.random),
+      generateName: prefix,
+      ownerKind: daemonSetKind,
+      owner: set,
+      labels,
+    });
+    return { ...pod, spec: daemonPodSpec(pod.spec ?? { containers: [] }, node) };
+  };
+
+  const writeStatus = async (set: DaemonSet, status: NonNullable<DaemonSet["status"]>): Promise<void> => {
+    if (jsonEqual(set.status, { ...set.status, ...status })) return;
+    try {
+      sets.wrote(
+        await context.client.patchMerge(
+          daemonSetKind,
+          set.metadata.name ?? "",
+          set.metadata.namespace,
+          { status },
+          { subresource: "status" },
+        ),
+      );
+    } catch (error) {
+      if (!isKubeCode(error, "not-found")) throw error;
+    }
+  };
+
+  enqueueOn(sets, queue);
+  enqueueControllerOn(context.view(podKind), daemonSetKind, queue);
+  nodes.onChange((change) => {
+    if (change.type === "set" && change.previous !== undefined) {
+      const { object, previous } = change;
+      // Ignore heartbeats. Only labels and taints decide which pods run on a node.
+      if (jsonEqual(object.metadata.labels, previous.metadata.labels) && jsonEqual(object.spec, previous.spec)) return;
+    }
+    for (const set of sets.all()) queue.add(keyOf(set));
+  });
+}
