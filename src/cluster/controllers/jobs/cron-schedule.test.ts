@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { nextRun, parseCron } from "./cron-schedule.ts";
+
+/** The next run after Friday, 27 February 2026, 23:58:30. */
+function next(text: string, after = "2026-02-27T23:58:30Z"): string | undefined {
+  const schedule = parseCron(text);
+  const atMs = schedule === undefined ? undefined : nextRun(schedule, Date.parse(after));
+  return atMs === undefined ? undefined : new Date(atMs).toISOString().replace(":00.000Z", "");
+}
+
+test("fields are minute, hour, day of the month, month and day of the week", () => {
+  assert.equal(next("30 6 1 * *"), "2026-03-01T06:30");
+  assert.equal(next("0 0 * * 1"), "2026-03-02T00:00");
+  assert.equal(next("15 12 * 7 *"), "2026-07-01T12:15");
+});
+
+test("a field is a list of numbers and ranges, with steps", () => {
+  assert.equal(next("*/5 * * * *"), "2026-02-28T00:00");
+  assert.equal(next("59 * * * *"), "2026-02-27T23:59");
+  assert.equal(next("10,40 9-17 * * *"), "2026-02-28T09:10");
+  assert.equal(next("0 8-20/6 * * *", "2026-02-28T08:00:00Z"), "2026-02-28T14:00");
+  // A number with a step means from there to the end.
+  assert.equal(next("50/4 * * * *", "2026-02-28T00:55:00Z"), "2026-02-28T00:58");
+});
+
+test("months and days of the week have names, in either case", () => {
+  assert.equal(next("0 0 * * mon"), "2026-03-02T00:00");
+  assert.equal(next("0 0 * JUN Tue-THU"), "2026-06-02T00:00");
+});
+
+test("the shorthands stand for their schedules", () => {
+  assert.deepEqual(
+    ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"].map((text) => next(text)),
+    [
+      "2027-01-01T00:00",
+      "2027-01-01T00:00",
+      "2026-03-01T00:00",
+      "2026-03-01T00:00",
+      "2026-02-28T00:00",
+      "2026-02-28T00:00",
+      "2026-02-28T00:00",
+    ],
+  );
+});
+
+test("if both days are restricted, one of them is enough", () => {
+  assert.equal(next("0 0 13 * 5"), "2026-03-06T00:00");
+  assert.equal(next("0 0 13 * 5", "2026-03-06T00:00:00Z"), "2026-03-13T00:00");
+  assert.equal(next("0 0 1 * 5"), "2026-03-01T00:00");
+});
+
+test("a run is after the given time, and never at it", () => {
+  assert.equal(next("0 0 * * *", "2026-02-28T00:00:00Z"), "2026-03-01T00:00");
+});
+
+test("the 29th of February comes in leap years, and the 30th never", () => {
+  assert.equal(next("0 0 29 2 *"), "2028-02-29T00:00");
+  assert.equal(next("0 0 30 2 *"), undefined);
+});
+
+test("schedules with wrong numbers, ranges, steps or fields are refused", () => {
+  for (const text of ["", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "x * * * *"])
+    assert.equal(parseCron(text), undefined, text);
+  for (const text of ["*/0 * * * *", "5-1 * * * *", "-5 * * * *", "1.5 * * * *", "@never"])
+    assert.equal(parseCron(text), undefined, text);
+});

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Job, Pod } from "../../../api/kubernetes/index.ts";
+import { makePod, namesOf, type PodOptions } from "../testing/make-pod.ts";
+import { completionIndexAnnotation, planJob, type JobPlan } from "./job-plan.ts";
+
+const now = "2026-01-01T12:00:00Z";
+const nowMs = Date.parse(now);
+const job = (spec: Partial<NonNullable<Job["spec"]>> = {}, status?: Job["status"]): Job => ({
+  metadata: { name: "work", namespace: "default", uid: "job" },
+  spec: { completions: 1, parallelism: 1, template: {}, ...spec },
+  ...(status === undefined ? {} : { status }),
+});
+const plan = (of: Job, pods: readonly Pod[] = []): JobPlan => planJob(of, pods, now, nowMs);
+const succeeded = (name: string, options: PodOptions = {}): Pod =>
+  makePod(name, { phase: "Succeeded", ready: false, ...options });
+const failed = (name: string, finishedAt = "2026-01-01T08:00:00Z"): Pod => ended(name, "Failed", finishedAt);
+function ended(name: string, phase: "Failed" | "Succeeded", finishedAt: string): Pod {
+  const pod = makePod(name, { phase, ready: false, restarts: 0 });
+  for (const status of pod.status?.containerStatuses ?? [])
+    status.state = { terminated: { exitCode: phase === "Failed" ? 1 : 0, finishedAt } };
+  return pod;
+}
+const indexed = (index: number, options: PodOptions = {}): Pod =>
+  makePod(`work-${index}`, { ...options, annotations: { [completionIndexAnnotation]: String(index) } });
+const end = ({ status }: JobPlan): string => {
+  const found = status.conditions?.find(({ type }) => type === "Complete" || type === "Failed");
+  return found === undefined ? "goes on" : `${found.type}: ${found.reason}`;
+};
+
+test("a Job runs as many pods at once as parallelism says, and no more than completions are missing", () => {
+  assert.equal(plan(job({ parallelism: 2, completions: 5 })).create.length, 2);
+  assert.equal(
+    plan(job({ parallelism: 3, completions: 5 }), [succeeded("a"), succeeded("b"), succeeded("c"), makePod("d")]).create
+      .length,
+    1,
+  );
+  assert.equal(plan(job({ parallelism: 0, completions: 5 })).create.length, 0);
+});
+
+test("a lower parallelism removes the youngest pods", () => {
+  const pods = [makePod("older"), makePod("younger", { created: "2026-01-01T01:00:00Z" })];
+  assert.deepEqual(namesOf(plan(job({ parallelism: 1, completions: 4 }), pods).remove), ["younger"]);
+});
+
+test("a Job is complete when its number of pods has succeeded", () => {
+  const complete = plan(job({ completions: 2 }), [succeeded("a"), succeeded("b")]);
+  assert.equal(end(complete), "Complete: CompletionsReached");
+  assert.deepEqual([complete.status.succeeded, complete.status.completionTime, complete.create], [2, now, []]);
+  assert.equal(end(plan(job({ completions: 2 }), [succeeded("a")])), "goes on");
+  assert.equal(end(plan(job({ completions: 0 }))), "Complete: CompletionsReached");
+});
+
+test("a work queue is complete when one pod has succeeded and all have ended, and starts no pod after the first success", () => {
+  const { completions: _none, ...spec } = job({ parallelism: 2 }).spec ?? { template: {} };
+  const queue: Job = { ...job(), spec };
+  assert.equal(plan(queue).create.length, 2);
+  const onePod = plan(queue, [succeeded("a"), makePod("b")]);
+  assert.deepEqual([end(onePod), onePod.create], ["goes on", []]);
+  assert.equal(end(plan(queue, [succeeded("a"), failed("b")])), "Complete: CompletionsReached");
+});
+
+test("a Job fails when more pods have failed than backoffLimit, which is six by default", () => {
+  const failures = (count: number): Pod[] => Array.from({ length: count }, (_, index) => failed(`f-${index}`));
+  assert.equal(end(plan(job(), failures(6))), "goes on");
+  assert.equal(end(plan(job(), failures(7))), "Failed: BackoffLimitExceeded");
+  assert.equal(end(plan(job({ backoffLimit: 0 }), failures(1))), "Failed: BackoffLimitExceeded");
+});
+
+test("a Job that fails removes the pods that still run", () => {
+  const pods = [failed("a"), makePod("b")];
+  const { remove, status } = plan(job({ backoffLimit: 0, parallelism: 2, completions: 2 }), pods);
+  assert.deepEqual([namesOf(remove), status.failed, status.active], [["b"], 1, 0]);
+});
+
+test("a Job fails after activeDeadlineSeconds, which comes before its retries", () => {
+  const late = job({ activeDeadlineSeconds: 60, backoffLimit: 5 }, { startTime: "2026-01-01T11:59:00Z" });
+  assert.equal(end(plan(late, [makePod("a")])), "Failed: DeadlineExceeded");
+  const early = job({ activeDeadlineSeconds: 60 }, { startTime: "2026-01-01T11:59:10Z" });
+  assert.deepEqual([end(plan(early, [makePod("a")])), plan(early, [makePod("a")]).lookAgainMs], ["goes on", 10_000]);
+});
+
+test("the next pod waits ten seconds after a failure, twice as long after each further one, and six minutes at most", () => {
+  const wait = (count: number): number | undefined => {
+    const pods = Array.from({ length: count }, (_, index) => failed(`f-${index}`, now));
+    const { create, lookAgainMs } = plan(job({ backoffLimit: 100 }), pods);
+    assert.deepEqual(create, []);
+    return lookAgainMs;
+  };
+  assert.deepEqual([1, 2, 3, 6, 7].map(wait), [10_000, 20_000, 40_000, 320_000, 360_000]);
+  assert.equal(plan(job(), [failed("a", "2026-01-01T11:59:50Z")]).create.length, 1);
+});
+
+test("an indexed Job has a pod for each index, and creates anew only those that have not succeeded", () => {
+  const spec = { completions: 4, parallelism: 4, completionMode: "Indexed" as const };
+  assert.deepEqual(plan(job(spec)).create, [0, 1, 2, 3]);
+  const pods = [indexed(0, { phase: "Succeeded" }), indexed(2)];
+  assert.deepEqual(plan(job(spec), pods).create, [1, 3]);
+  const all = [0, 1, 2, 3].map((index) => indexed(index, { phase: "Succeeded" }));
+  assert.equal(end(plan(job(spec), all)), "Complete: CompletionsReached");
+  assert.equal(plan(job(spec), all).status.completedIndexes, "0-3");
+});
+
+test("a suspended Job has no pods and says so by a condition", () => {
+  const { create, remove, status } = plan(job({ suspend: true }), [makePod("a")]);
+  assert.deepEqual([create, namesOf(remove), status.startTime], [[], ["a"], undefined]);
+  const [condition] = status.conditions ?? [];
+  assert.deepEqual([condition?.type, condition?.status, condition?.reason], ["Suspended", "True", "JobSuspended"]);
+});
+
+test("an ended Job stays ended, with its counts, when its pods are gone", () => {
+  const status = {
+    succeeded: 3,
+    failed: 1,
+    startTime: "2026-01-01T11:00:00Z",
+    conditions: [{ type: "Complete" as const, status: "True" as const }],
+  };
+  const { create, status: after } = plan(job({ completions: 3 }, status));
+  assert.deepEqual([create, after.succeeded, after.failed, after.active], [[], 3, 1, 0]);
+});
+
+test("the status counts active, ready and terminating pods, and keeps the time of the start", () => {
+  const pods = [makePod("a"), makePod("b", { ready: false }), makePod("c", { deleted: true })];
+  const started = job({ completions: 5, parallelism: 3 }, { startTime: "2026-01-01T11:00:00Z" });
+  const { active, ready, terminating, startTime } = plan(started, pods).status;
+  assert.deepEqual([active, ready, terminating, startTime], [2, 1, 1, "2026-01-01T11:00:00Z"]);
+  assert.equal(plan(job()).status.startTime, now);
+});

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Pod, PodDisruptionBudget } from "../../../api/kubernetes/index.ts";
+import { makePod } from "../testing/make-pod.ts";
+import { budgetStatus } from "./disruption-budget.ts";
+
+const now = "2026-01-01T12:00:00Z";
+const budget = (
+  spec: NonNullable<PodDisruptionBudget["spec"]>,
+  status?: PodDisruptionBudget["status"],
+): PodDisruptionBudget => ({
+  metadata: { name: "web", generation: 2 },
+  spec,
+  ...(status === undefined ? {} : { status }),
+});
+const pods = (healthy: number, others: readonly Pod[] = []): Pod[] => [
+  ...Array.from({ length: healthy }, (_, index) => makePod(`p-${index}`)),
+  ...others,
+];
+/** `healthy of wanted, allowed`. */
+const said = (spec: NonNullable<PodDisruptionBudget["spec"]>, of: readonly Pod[], expected: number): string => {
+  const { currentHealthy, desiredHealthy, disruptionsAllowed } = budgetStatus(budget(spec), of, expected, now);
+  return `${currentHealthy} of ${desiredHealthy}, ${disruptionsAllowed}`;
+};
+
+test("minAvailable as a number allows what is healthy beyond it", () => {
+  assert.equal(said({ minAvailable: 2 }, pods(3), 3), "3 of 2, 1");
+  assert.equal(said({ minAvailable: 3 }, pods(3), 3), "3 of 3, 0");
+  assert.equal(said({ minAvailable: 5 }, pods(3), 3), "3 of 5, 0");
+});
+
+test("a percentage refers to the pods that the controllers want, and is rounded up", () => {
+  assert.equal(said({ minAvailable: "50%" }, pods(7), 7), "7 of 4, 3");
+  assert.equal(said({ maxUnavailable: "30%" }, pods(7), 7), "7 of 4, 3");
+  assert.equal(said({ minAvailable: "50%" }, pods(3), 10), "3 of 5, 0");
+});
+
+test("maxUnavailable allows so many disruptions as long as no other pod is missing", () => {
+  assert.equal(said({ maxUnavailable: 1 }, pods(3), 3), "3 of 2, 1");
+  assert.equal(said({ maxUnavailable: 1 }, pods(2), 3), "2 of 2, 0");
+  assert.equal(said({ maxUnavailable: 5 }, pods(3), 3), "3 of 0, 3");
+  assert.equal(said({ maxUnavailable: 0 }, pods(3), 3), "3 of 3, 0");
+});
+
+test("pods that are not ready and pods that are being deleted are not healthy", () => {
+  const others = [makePod("unready", { ready: false }), makePod("going", { deleted: true })];
+  assert.equal(said({ minAvailable: 1 }, pods(2, others), 4), "2 of 1, 1");
+});
+
+test("a budget without pods allows no disruption", () => {
+  assert.equal(said({ minAvailable: 0 }, [], 0), "0 of 0, 0");
+  assert.equal(said({ maxUnavailable: 1 }, [], 0), "0 of 0, 0");
+});
+
+test("expectedPods are the pods for a number, and what the controllers want for the rest", () => {
+  const expected = (spec: NonNullable<PodDisruptionBudget["spec"]>): number | undefined =>
+    budgetStatus(budget(spec), pods(3), 5, now).expectedPods;
+  assert.deepEqual([{ minAvailable: 1 }, { minAvailable: "20%" }, { maxUnavailable: 1 }].map(expected), [3, 5, 5]);
+});
+
+test("the condition says whether a disruption is allowed, and its time moves only with that", () => {
+  const allowed = budgetStatus(budget({ minAvailable: 2 }), pods(3), 3, now);
+  const [condition] = allowed.conditions ?? [];
+  assert.deepEqual(
+    [condition?.type, condition?.status, condition?.reason],
+    ["DisruptionAllowed", "True", "SufficientPods"],
+  );
+  const still = budgetStatus(budget({ minAvailable: 2 }, allowed), pods(4), 4, "2026-01-01T13:00:00Z");
+  assert.equal(still.conditions?.[0]?.lastTransitionTime, now);
+  const refused = budgetStatus(budget({ minAvailable: 2 }, allowed), pods(2), 2, "2026-01-01T13:00:00Z");
+  const [after] = refused.conditions ?? [];
+  assert.deepEqual(
+    [after?.status, after?.reason, after?.lastTransitionTime],
+    ["False", "InsufficientPods", "2026-01-01T13:00:00Z"],
+  );
+});
