@@ -49,6 +49,11 @@ test("percentages that round to no pods at all allow one unavailable pod, so tha
   assert.deepEqual(boundsOf(rolling(3, "0%", "10%")), { desired: 3, maxSurge: 0, maxUnavailable: 1 });
 });
 
+test("the strategy Recreate has no bounds of a rolling update: no pod more, and none that may be unavailable", () => {
+  const recreate = deployment({ replicas: 4, strategy: { type: "Recreate" } });
+  assert.deepEqual(boundsOf(recreate), { desired: 4, maxSurge: 0, maxUnavailable: 0 });
+});
+
 test("no more pods can be unavailable than are wanted", () => {
   assert.equal(boundsOf(rolling(2, 1, 5)).maxUnavailable, 2);
   assert.equal(boundsOf(rolling(0, 0, 0)).maxUnavailable, 0);

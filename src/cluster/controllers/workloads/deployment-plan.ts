@@ -13,10 +13,11 @@ export interface RolloutBounds {
 
 /**
  * The bounds of a rolling update in pods. If both are zero, one pod may be unavailable, because the update would stop.
+ * Recreate has no bounds: such a Deployment is available only with all its pods.
  */
 export function boundsOf(deployment: Deployment): RolloutBounds {
   const desired = deployment.spec?.replicas ?? 1;
-  if (deployment.spec?.strategy?.type === "Recreate") return { desired, maxSurge: 0, maxUnavailable: desired };
+  if (deployment.spec?.strategy?.type === "Recreate") return { desired, maxSurge: 0, maxUnavailable: 0 };
   const rolling = deployment.spec?.strategy?.rollingUpdate;
   const maxSurge = resolveCount(rolling?.maxSurge, "25%", desired, "up");
   const maxUnavailable = resolveCount(rolling?.maxUnavailable, "25%", desired, "down");

@@ -176,3 +176,9 @@ test("a set whose pods are refused passes its condition on, and the new set's co
   const solved = decide(deployment({}, decision.status), { newSet: set("new", 3, 3) });
   assert.equal(said(solved, "ReplicaFailure"), "absent");
 });
+
+test("a Deployment of the strategy Recreate is available only with all its pods", () => {
+  const recreate = deployment({ strategy: { type: "Recreate" } });
+  assert.equal(said(decide(recreate, { newSet: set("new", 3, 2) }), "Available"), "False MinimumReplicasUnavailable");
+  assert.equal(said(decide(recreate, { newSet: set("new", 3, 3) }), "Available"), "True MinimumReplicasAvailable");
+});
