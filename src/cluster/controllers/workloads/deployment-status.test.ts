@@ -182,3 +182,29 @@ test("a Deployment of the strategy Recreate is available only with all its pods"
   assert.equal(said(decide(recreate, { newSet: set("new", 3, 2) }), "Available"), "False MinimumReplicasUnavailable");
   assert.equal(said(decide(recreate, { newSet: set("new", 3, 3) }), "Available"), "True MinimumReplicasAvailable");
 });
+
+test("a Deployment that has rolled out stays so when its pods are unavailable later, or when it is scaled", () => {
+  const done = decide(deployment(), { newSet: set("new", 3, 3) }).status;
+  const crashed = decide(deployment({}, done), { newSet: set("new", 3, 1), afterSeconds: 60 });
+  assert.equal(said(crashed, "Progressing"), "True NewReplicaSetAvailable");
+  assert.equal(said(crashed, "Available"), "False MinimumReplicasUnavailable");
+  const long = decide(deployment({}, crashed.status), { newSet: set("new", 3, 1), afterSeconds: 3_600 });
+  assert.deepEqual([said(long, "Progressing"), long.lookAgainMs], ["True NewReplicaSetAvailable", undefined]);
+  const scaled = decide(deployment({ replicas: 5 }, done), { newSet: set("new", 4, 3, 5), afterSeconds: 60 });
+  assert.equal(said(scaled, "Progressing"), "True NewReplicaSetAvailable");
+});
+
+test("a new template begins a rollout with a deadline of its own, even of a Deployment that had no pods", () => {
+  const done = decide(deployment(), { newSet: set("old", 3, 3) }).status;
+  const next = decide(deployment({}, done), { newSet: set("new", 0, 0, 1), oldSets: [set("old", 3, 3)] });
+  assert.deepEqual([said(next, "Progressing"), next.lookAgainMs], ["True ReplicaSetUpdated", 600_000]);
+  const empty = decide(deployment({ replicas: 0 }), { newSet: set("old", 0, 0) }).status;
+  const first = decide(deployment({}, empty), { newSet: set("new", 0, 0, 3), oldSets: [set("old", 0, 0)] });
+  assert.deepEqual([said(first, "Progressing"), first.lookAgainMs], ["True ReplicaSetUpdated", 600_000]);
+});
+
+test("a pause does not hide that a rollout failed its deadline", () => {
+  const before = { conditions: [progressing("ProgressDeadlineExceeded", "False")] };
+  const paused = decide(deployment({ paused: true }, before), { newSet: set("new", 1, 0) });
+  assert.equal(said(paused, "Progressing"), "False ProgressDeadlineExceeded");
+});

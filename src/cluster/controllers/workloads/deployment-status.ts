@@ -82,15 +82,24 @@ function setProgressing(
     conditions.remove("Progressing");
     return undefined;
   }
+  const succeeded = `${subject} has successfully progressed.`;
   if (deployment.spec?.paused === true) {
-    if (current?.reason !== "DeploymentPaused")
+    // A pause must not hide that the rollout failed.
+    if (current?.reason !== "DeploymentPaused" && current?.reason !== "ProgressDeadlineExceeded")
       conditions.set("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused");
     return undefined;
   }
   if (complete) {
-    conditions.set("Progressing", "True", "NewReplicaSetAvailable", `${subject} has successfully progressed.`);
+    conditions.set("Progressing", "True", "NewReplicaSetAvailable", succeeded);
     return undefined;
   }
+  // This set has rolled out. Whether its pods are available later is told by Available alone, and no deadline runs.
+  if (
+    current?.reason === "NewReplicaSetAvailable" &&
+    current.message === succeeded &&
+    counts.replicas === counts.updatedReplicas
+  )
+    return undefined;
   if (current?.reason === "DeploymentPaused") {
     conditions.set("Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed");
     return deadlineSeconds * 1000;
