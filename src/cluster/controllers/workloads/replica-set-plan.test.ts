@@ -106,3 +106,8 @@ test("the first failure stays in the condition until a try succeeds", () => {
   assert.deepEqual(again, failed);
   assert.deepEqual(conditionsAfter(withFailure, undefined, "2026-01-01T00:02:00Z"), []);
 });
+
+test("a deleted pod counts as terminating until it has ended", () => {
+  const pods = [makePod("a", { deleted: true }), makePod("b", { deleted: true, phase: "Failed" }), makePod("c")];
+  assert.equal(planReplicaSet(set(1), pods, nowMs).status.terminatingReplicas, 1);
+});
