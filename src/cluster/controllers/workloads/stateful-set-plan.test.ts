@@ -118,3 +118,15 @@ test("the ordinal is the number at the end of the name", () => {
   assert.equal(ordinalOf(makePod("db-12")), 12);
   assert.equal(ordinalOf(makePod("db-x")), -1);
 });
+
+test("an ordered update waits while any pod is not ready, even one that it has not reached", () => {
+  assert.deepEqual(namesOf(update(set(3), pods(3, { 0: { ready: false } })).remove), []);
+  // So a broken new template stays broken after it is set back, until somebody deletes the pod, as documented.
+  assert.deepEqual(namesOf(update(set(2), pods(2, { 1: { hash: "broken", ready: false } })).remove), []);
+});
+
+test("a parallel update waits only for the pods that it has replaced", () => {
+  const parallel = set(3, { podManagementPolicy: "Parallel" });
+  assert.deepEqual(namesOf(update(parallel, pods(3, { 0: { ready: false } })).remove), ["db-2"]);
+  assert.deepEqual(namesOf(update(parallel, pods(3, { 2: { hash: "new", ready: false } })).remove), []);
+});

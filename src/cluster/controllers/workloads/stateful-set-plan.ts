@@ -43,7 +43,9 @@ export function planStatefulSet(
     .sort((a, b) => ordinalOf(b) - ordinalOf(a));
   if (parallel) remove.push(...condemned);
   else if (settled && allHealthy && condemned[0] !== undefined) remove.push(condemned[0]);
-  if (set.spec?.updateStrategy?.type !== "OnDelete" && settled && condemned.length === 0) {
+  // An ordered set updates only while all its pods are available, so that an update never takes a second one away.
+  const mayUpdate = settled && condemned.length === 0 && (parallel || allHealthy);
+  if (set.spec?.updateStrategy?.type !== "OnDelete" && mayUpdate) {
     for (let index = start + replicas - 1; index >= start + partition; index -= 1) {
       const pod = byOrdinal.get(index);
       if (pod !== undefined && hashOf(pod) !== updateHash) {
