@@ -76,18 +76,22 @@ export class PodControl {
     );
   }
 
-  /** Adopts matching orphans, and releases pods that no longer match. Returns the owner's pods. */
-  async claim(owner: KubernetesObject, selector: LabelSelector): Promise<Pod[]> {
+  /** Adopts orphans that match and belong, and releases pods that no longer do. Returns the owner's pods. */
+  async claim(
+    owner: KubernetesObject,
+    selector: LabelSelector,
+    belongs: (pod: Pod) => boolean = () => true,
+  ): Promise<Pod[]> {
     const { uid = "", namespace = "" } = owner.metadata;
+    const matches = (pod: Pod): boolean => matchesLabelSelector(selector, pod.metadata.labels) && belongs(pod);
     const owned: Pod[] = [];
     for (const pod of this.#context.podsByController.of(uid)) {
-      if (matchesLabelSelector(selector, pod.metadata.labels)) owned.push(pod);
+      if (matches(pod)) owned.push(pod);
       else if (!isTerminating(owner)) await this.#release(owner, pod);
     }
     if (isTerminating(owner)) return owned;
     for (const pod of this.#context.podsByNamespace.of(namespace)) {
-      if (controllerOf(pod) !== undefined || !isActive(pod) || !matchesLabelSelector(selector, pod.metadata.labels))
-        continue;
+      if (controllerOf(pod) !== undefined || !isActive(pod) || !matches(pod)) continue;
       const adopted = await this.#adopt(owner, pod);
       if (adopted !== undefined) owned.push(adopted);
     }

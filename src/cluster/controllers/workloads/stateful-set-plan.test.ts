@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod, StatefulSet } from "../../../api/kubernetes/index.ts";
 import { makePod, namesOf, type PodOptions } from "../testing/make-pod.ts";
-import { ordinalOf, planStatefulSet, type StatefulSetPlan } from "./stateful-set-plan.ts";
+import { isMember, ordinalOf, planStatefulSet, type StatefulSetPlan } from "./stateful-set-plan.ts";
 
 const nowMs = Date.parse("2026-01-01T12:00:00Z");
 const set = (replicas: number, spec: Partial<NonNullable<StatefulSet["spec"]>> = {}): StatefulSet => ({
@@ -129,4 +129,18 @@ test("a parallel update waits only for the pods that it has replaced", () => {
   const parallel = set(3, { podManagementPolicy: "Parallel" });
   assert.deepEqual(namesOf(update(parallel, pods(3, { 0: { ready: false } })).remove), ["db-2"]);
   assert.deepEqual(namesOf(update(parallel, pods(3, { 2: { hash: "new", ready: false } })).remove), []);
+});
+
+test("pods with another name than the set's are left alone", () => {
+  const others = [
+    makePod("db-backup", { hash: "old" }),
+    makePod("other-1", { hash: "old" }),
+    makePod("db-x-7", { hash: "old" }),
+  ];
+  const { create, remove, status } = keep(set(2), [...pods(1), ...others]);
+  assert.deepEqual([create.map(({ ordinal }) => ordinal), namesOf(remove), status.replicas], [[1], [], 1]);
+  assert.deepEqual(
+    [...pods(1), ...others].map((pod) => isMember(set(2), pod)),
+    [true, false, false, false],
+  );
 });

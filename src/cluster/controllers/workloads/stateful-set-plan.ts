@@ -16,9 +16,10 @@ export function planStatefulSet(
   set: StatefulSet,
   currentHash: string,
   updateHash: string,
-  pods: readonly Pod[],
+  claimed: readonly Pod[],
   nowMs: number,
 ): StatefulSetPlan {
+  const pods = claimed.filter((pod) => isMember(set, pod));
   const replicas = set.spec?.replicas ?? 1;
   const start = set.spec?.ordinals?.start ?? 0;
   const partition = set.spec?.updateStrategy?.rollingUpdate?.partition ?? 0;
@@ -56,6 +57,11 @@ export function planStatefulSet(
     }
   }
   return { create, remove, status: statusOf(set, currentHash, updateHash, pods, nowMs) };
+}
+
+/** Whether the pod's name is the set's name with an ordinal. A pod with another name is none of the set's. */
+export function isMember(set: StatefulSet, pod: Pod): boolean {
+  return ordinalOf(pod) >= 0 && pod.metadata.name === `${set.metadata.name ?? ""}-${ordinalOf(pod)}`;
 }
 
 export function ordinalOf(pod: Pod): number {

@@ -14,7 +14,7 @@ import { availableAtMs, isReady, isTerminating } from "../pods/pod-facts.ts";
 import { podFrom } from "../pods/pod-template.ts";
 import { ClaimControl } from "./stateful-set-claim-control.ts";
 import { volumesFor } from "./stateful-set-claims.ts";
-import { planStatefulSet } from "./stateful-set-plan.ts";
+import { isMember, planStatefulSet } from "./stateful-set-plan.ts";
 
 export function addStatefulSetController(context: ControllerContext): void {
   const sets = context.view(statefulSetKind);
@@ -28,7 +28,7 @@ export function addStatefulSetController(context: ControllerContext): void {
     const revisions = await history.sync(set, set.spec.template);
     const updateHash = hashOf(revisions.current);
     const currentHash = hashOfName(set, revisions) ?? updateHash;
-    const pods = await control.claim(set, set.spec.selector);
+    const pods = await control.claim(set, set.spec.selector, (pod) => isMember(set, pod));
     const nowMs = context.clock.nowMs();
     const plan = planStatefulSet(set, currentHash, updateHash, pods, nowMs);
     let failure: unknown;
