@@ -144,3 +144,9 @@ test("pods with another name than the set's are left alone", () => {
     [true, false, false, false],
   );
 });
+
+test("a pod that is being deleted counts in replicas until it is gone, and not for a revision", () => {
+  const { replicas, readyReplicas, currentReplicas } = keep(set(1), pods(2, { 1: { deleted: true } })).status;
+  assert.deepEqual([replicas, readyReplicas, currentReplicas], [2, 2, 1]);
+  assert.equal(keep(set(0), pods(1, { 0: { deleted: true } })).status.replicas, 1);
+});

@@ -78,12 +78,14 @@ function statusOf(
 ): NonNullable<StatefulSet["status"]> {
   const live = pods.filter((pod) => !isTerminating(pod));
   const updated = live.filter((pod) => hashOf(pod) === updateHash).length;
-  const ready = live.filter(isReady);
-  const done = updated === live.length && live.length === (set.spec?.replicas ?? 1) && ready.length === live.length;
+  const ready = pods.filter(isReady);
+  const wanted = set.spec?.replicas ?? 1;
+  const done = [updated, pods.length, ready.length].every((count) => count === wanted);
   const name = set.metadata.name ?? "";
   return {
     observedGeneration: set.metadata.generation ?? 0,
-    replicas: live.length,
+    // A pod counts until it is gone, so that readers can wait for the end of a scale-down.
+    replicas: pods.length,
     readyReplicas: ready.length,
     availableReplicas: ready.filter((pod) => isAvailable(pod, set.spec?.minReadySeconds ?? 0, nowMs)).length,
     currentReplicas: done ? updated : live.filter((pod) => hashOf(pod) === currentHash).length,
