@@ -146,3 +146,11 @@ test("a daemon pod is tied to its node before it is scheduled, and still known b
   assert.equal(spec.nodeName, undefined);
   assert.equal(nodeOf({ metadata: { name: "x" }, spec }), "a");
 });
+
+test("a pod that waits for a node that no longer exists is removed, and a pod that ran there is not", () => {
+  const waiting = makePod("waiting", { hash: "new", phase: "Pending", ready: false });
+  waiting.spec = daemonPodSpec({ containers: [] }, "gone");
+  const ran = makePod("ran", { hash: "new", node: "gone" });
+  const adopted = makePod("adopted", { hash: "new", phase: "Pending" });
+  assert.deepEqual(namesOf(plan(set(), [node("a")], [waiting, ran, adopted, pod("a", "new")]).remove), ["waiting"]);
+});

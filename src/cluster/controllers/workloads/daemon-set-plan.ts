@@ -52,6 +52,9 @@ export function planDaemonSet(
       if (here.length === 0 && shouldRun) create.push(node.metadata.name ?? "");
     }
   }
+  const present = new Set(["", ...nodes.map(({ metadata }) => metadata.name)]);
+  // The scheduler never binds these. Pods that were bound to a lost node are the pod garbage controller's.
+  remove.push(...pods.filter((pod) => pod.spec?.nodeName === undefined && !present.has(nodeOf(pod))));
   if (set.spec?.updateStrategy?.type !== "OnDelete") rollOn(set, situations, available, create, remove);
   const soon = Math.min(
     ...pods
