@@ -154,3 +154,32 @@ test("a pod that waits for a node that no longer exists is removed, and a pod th
   const adopted = makePod("adopted", { hash: "new", phase: "Pending" });
   assert.deepEqual(namesOf(plan(set(), [node("a")], [waiting, ran, adopted, pod("a", "new")]).remove), ["waiting"]);
 });
+
+test("the node of a daemon pod replaces the required node affinity of the template, and preferences stay", () => {
+  const preferred = [
+    { weight: 1, preference: { matchExpressions: [{ key: "disk", operator: "In" as const, values: ["ssd"] }] } },
+  ];
+  const { affinity } = daemonPodSpec(
+    {
+      containers: [],
+      affinity: {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: {
+            nodeSelectorTerms: [
+              { matchExpressions: [{ key: "zone", operator: "Exists" }] },
+              { matchExpressions: [{ key: "gpu", operator: "Exists" }] },
+            ],
+          },
+          preferredDuringSchedulingIgnoredDuringExecution: preferred,
+        },
+      },
+    },
+    "a",
+  );
+  assert.deepEqual(affinity?.nodeAffinity, {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: [{ matchFields: [{ key: "metadata.name", operator: "In", values: ["a"] }] }],
+    },
+    preferredDuringSchedulingIgnoredDuringExecution: preferred,
+  });
+});

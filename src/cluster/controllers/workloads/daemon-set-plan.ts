@@ -78,19 +78,19 @@ export function nodeOf(pod: Pod): string {
   return terms[0]?.matchFields?.find(({ key }) => key === "metadata.name")?.values?.[0] ?? "";
 }
 
-/** The template's spec for one node, with the tolerations that daemon pods need. */
+/**
+ * The template's spec for one node, with the tolerations that daemon pods need. The node replaces the template's own
+ * required affinity, which has already chosen it.
+ */
 export function daemonPodSpec(spec: PodSpec, node: string): PodSpec {
-  const onlyHere = [{ key: "metadata.name", operator: "In" as const, values: [node] }];
-  const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
-  const nodeSelectorTerms =
-    required === undefined ? [{ matchFields: onlyHere }] : required.map((term) => ({ ...term, matchFields: onlyHere }));
+  const matchFields = [{ key: "metadata.name", operator: "In" as const, values: [node] }];
   return {
     ...spec,
     affinity: {
       ...spec.affinity,
       nodeAffinity: {
         ...spec.affinity?.nodeAffinity,
-        requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms },
+        requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchFields }] },
       },
     },
     tolerations: [...(spec.tolerations ?? []), ...daemonTolerations(spec)],
