@@ -126,3 +126,14 @@ test("the status counts active, ready and terminating pods, and keeps the time o
   assert.deepEqual([active, ready, terminating, startTime], [2, 1, 1, "2026-01-01T11:00:00Z"]);
   assert.equal(plan(job()).status.startTime, now);
 });
+
+test("three or more consecutive completed indexes are written as a range, and two are not", () => {
+  const written = (...indexes: readonly number[]): string | undefined =>
+    plan(
+      job({ completions: 20, completionMode: "Indexed" }),
+      indexes.map((index) => indexed(index, { phase: "Succeeded" })),
+    ).status.completedIndexes;
+  assert.equal(written(7, 1, 3, 4, 5), "1,3-5,7");
+  assert.equal(written(0, 1, 3), "0,1,3");
+  assert.equal(written(), "");
+});

@@ -157,13 +157,14 @@ function indexesOf(pods: readonly Pod[]): number[] {
   return [...new Set(found)].sort((a, b) => a - b);
 }
 
-/** `0-2,5`. */
+/** `0-2,5,6`: three or more consecutive indexes are a range. */
 function formatIndexes(indexes: readonly number[]): string {
   const parts: string[] = [];
   for (let start = 0; start < indexes.length;) {
     let end = start;
     while (indexes[end + 1] === (indexes[end] ?? 0) + 1) end += 1;
-    parts.push(start === end ? String(indexes[start]) : `${indexes[start]}-${indexes[end]}`);
+    if (end - start > 1) parts.push(`${indexes[start]}-${indexes[end]}`);
+    else parts.push(...indexes.slice(start, end + 1).map(String));
     start = end + 1;
   }
   return parts.join(",");
