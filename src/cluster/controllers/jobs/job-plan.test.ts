@@ -137,3 +137,24 @@ test("three or more consecutive completed indexes are written as a range, and tw
   assert.equal(written(0, 1, 3), "0,1,3");
   assert.equal(written(), "");
 });
+
+test("with restartPolicy OnFailure, restarts of containers count against backoffLimit", () => {
+  const spec = (backoffLimit: number, restartPolicy: "OnFailure" | "Never" = "OnFailure"): Job =>
+    job({ backoffLimit, template: { spec: { containers: [], restartPolicy } } });
+  assert.equal(end(plan(spec(3), [makePod("a", { restarts: 2 })])), "goes on");
+  assert.equal(end(plan(spec(3), [makePod("a", { restarts: 3 })])), "Failed: BackoffLimitExceeded");
+  assert.equal(end(plan(spec(3, "Never"), [makePod("a", { restarts: 3 })])), "goes on");
+  assert.equal(end(plan(spec(0), [makePod("a", { restarts: 0 })])), "goes on");
+  assert.equal(end(plan(spec(0), [makePod("a", { restarts: 1 })])), "Failed: BackoffLimitExceeded");
+});
+
+test("the restarts of all pods that have not ended are added, also those of init containers", () => {
+  const spec = { backoffLimit: 3, parallelism: 2, completions: 2 };
+  const retried = job({ ...spec, template: { spec: { containers: [], restartPolicy: "OnFailure" } } });
+  const initialising = makePod("b", { phase: "Pending", ready: false, restarts: 0 });
+  const [container] = initialising.status?.containerStatuses ?? [];
+  if (initialising.status !== undefined && container !== undefined)
+    initialising.status.initContainerStatuses = [{ ...container, restartCount: 2 }];
+  assert.equal(end(plan(retried, [makePod("a", { restarts: 1 }), initialising])), "Failed: BackoffLimitExceeded");
+  assert.equal(end(plan(retried, [makePod("a", { restarts: 1, phase: "Succeeded" }), initialising])), "goes on");
+});

@@ -105,7 +105,7 @@ function endOf(
   if (completions === undefined ? succeeded.length > 0 && active.length === 0 : done >= completions) {
     return { type: "Complete", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" };
   }
-  if (failed.length > backoffLimit)
+  if (failed.length > backoffLimit || isPastRestarts(job, active))
     return { type: "Failed", reason: "BackoffLimitExceeded", message: "Job has reached the specified backoff limit" };
   if (
     activeDeadlineSeconds !== undefined &&
@@ -115,6 +115,17 @@ function endOf(
     return { type: "Failed", reason: "DeadlineExceeded", message: "Job was active longer than specified deadline" };
   }
   return undefined;
+}
+
+/** Whether containers that are restarted in their pods have used up the retries. */
+function isPastRestarts({ spec }: Job, active: readonly Pod[]): boolean {
+  if (spec?.template.spec?.restartPolicy !== "OnFailure") return false;
+  const statuses = active.flatMap(({ status }) => [
+    ...(status?.initContainerStatuses ?? []),
+    ...(status?.containerStatuses ?? []),
+  ]);
+  const restarts = statuses.reduce((total, { restartCount }) => total + restartCount, 0);
+  return restarts > 0 && restarts >= (spec.backoffLimit ?? 6);
 }
 
 function wantedActive(job: Job, succeeded: readonly Pod[]): number {
