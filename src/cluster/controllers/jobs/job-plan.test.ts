@@ -158,3 +158,37 @@ test("the restarts of all pods that have not ended are added, also those of init
   assert.equal(end(plan(retried, [makePod("a", { restarts: 1 }), initialising])), "Failed: BackoffLimitExceeded");
   assert.equal(end(plan(retried, [makePod("a", { restarts: 1, phase: "Succeeded" }), initialising])), "goes on");
 });
+
+test("the deadline of a Job does not run while it is suspended, and begins anew when it is resumed", () => {
+  const long = "2026-01-01T08:00:00Z";
+  const suspended = plan(job({ suspend: true, activeDeadlineSeconds: 60 }, { startTime: long }), [makePod("a")]);
+  assert.equal(end(suspended), "goes on");
+  const resumed = plan(job({ activeDeadlineSeconds: 60 }, suspended.status));
+  assert.deepEqual([end(resumed), resumed.status.startTime, resumed.lookAgainMs], ["goes on", now, 60_000]);
+  assert.equal(resumed.create.length, 1);
+});
+
+test("a resumed Job says by the condition that it is no longer suspended", () => {
+  const suspended = plan(job({ suspend: true })).status;
+  const resumed = plan(job({}, suspended)).status;
+  assert.deepEqual(
+    resumed.conditions?.map(({ type, status, reason }) => [type, status, reason]),
+    [["Suspended", "False", "JobResumed"]],
+  );
+  const later = planJob(job({}, resumed), [], "2026-01-01T13:00:00Z", nowMs + 3_600_000).status;
+  assert.deepEqual([later.conditions, later.startTime], [resumed.conditions, now]);
+  assert.deepEqual(plan(job()).status.conditions, []);
+});
+
+test("pods that a suspension stops count neither as succeeded nor as failed", () => {
+  const stopped = [
+    makePod("a", { phase: "Succeeded", deleted: true }),
+    makePod("b", { phase: "Failed", deleted: true }),
+  ];
+  const { status } = plan(job({ suspend: true, completions: 1, backoffLimit: 0 }), stopped);
+  assert.deepEqual(
+    [status.succeeded, status.failed, end(plan(job({ suspend: true, backoffLimit: 0 }), stopped))],
+    [0, 0, "goes on"],
+  );
+  assert.equal(plan(job({ suspend: true, completions: 2 }), [succeeded("c")]).status.succeeded, 1);
+});

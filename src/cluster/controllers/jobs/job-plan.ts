@@ -18,11 +18,14 @@ export interface JobPlan {
  */
 export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: number): JobPlan {
   const spec = job.spec;
-  const succeeded = pods.filter((pod) => pod.status?.phase === "Succeeded");
-  const failed = pods.filter((pod) => pod.status?.phase === "Failed");
+  const isSuspended = spec?.suspend === true;
+  // What a suspension stops is neither done nor failed.
+  const countable = isSuspended ? pods.filter((pod) => !isTerminating(pod)) : pods;
+  const succeeded = countable.filter((pod) => pod.status?.phase === "Succeeded");
+  const failed = countable.filter((pod) => pod.status?.phase === "Failed");
   const active = pods.filter((pod) => !isFinished(pod) && !isTerminating(pod));
   const ended = finishedCondition(job);
-  const startTime = job.status?.startTime ?? (spec?.suspend === true ? undefined : now);
+  const startTime = startOf(job, now);
   const counts = {
     active: active.length,
     ready: active.filter(isReady).length,
@@ -32,7 +35,10 @@ export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: numb
     ...(startTime === undefined ? {} : { startTime }),
     ...(spec?.completionMode === "Indexed" ? { completedIndexes: formatIndexes(indexesOf(succeeded)) } : {}),
   };
-  const keep = (job.status?.conditions ?? []).filter(({ type }) => type !== "Suspended");
+  const conditions = [
+    ...(job.status?.conditions ?? []).filter(({ type }) => type !== "Suspended"),
+    ...suspensionOf(job, now),
+  ];
   if (ended !== undefined)
     return {
       create: [],
@@ -40,34 +46,18 @@ export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: numb
       status: { ...job.status, ...counts, active: 0, conditions: job.status?.conditions ?? [] },
       lookAgainMs: undefined,
     };
-  const end = endOf(job, succeeded, failed, active, startTime, nowMs);
+  const end = endOf(job, succeeded, failed, active, isSuspended ? undefined : startTime, nowMs);
   if (end !== undefined) {
     const condition = { ...end, status: "True" as const, lastProbeTime: now, lastTransitionTime: now };
     const completion = end.type === "Complete" ? { completionTime: now } : {};
     return {
       create: [],
       remove: active,
-      status: { ...counts, active: 0, ready: 0, ...completion, conditions: [...keep, condition] },
+      status: { ...counts, active: 0, ready: 0, ...completion, conditions: [...conditions, condition] },
       lookAgainMs: undefined,
     };
   }
-  if (spec?.suspend === true) {
-    const suspended = {
-      type: "Suspended" as const,
-      status: "True" as const,
-      reason: "JobSuspended",
-      message: "Job suspended",
-      lastProbeTime: now,
-      lastTransitionTime: now,
-    };
-    const before = job.status?.conditions?.find(({ type, status }) => type === "Suspended" && status === "True");
-    return {
-      create: [],
-      remove: active,
-      status: { ...counts, conditions: [...keep, before ?? suspended] },
-      lookAgainMs: undefined,
-    };
-  }
+  if (isSuspended) return { create: [], remove: active, status: { ...counts, conditions }, lookAgainMs: undefined };
   const waitMs = retryWaitMs(failed, nowMs);
   const deadlineMs =
     spec?.activeDeadlineSeconds === undefined || startTime === undefined
@@ -80,7 +70,7 @@ export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: numb
   return {
     create: missing,
     remove,
-    status: { ...counts, conditions: keep },
+    status: { ...counts, conditions },
     lookAgainMs: looks.length === 0 ? undefined : Math.min(...looks),
   };
 }
@@ -89,6 +79,31 @@ export function finishedCondition(job: Job): JobCondition | undefined {
   return job.status?.conditions?.find(
     ({ type, status }) => (type === "Complete" || type === "Failed") && status === "True",
   );
+}
+
+/** When the Job began to be active: its deadline begins anew after a suspension. */
+function startOf({ spec, status }: Job, now: string): string | undefined {
+  if (spec?.suspend === true) return status?.startTime;
+  const wasSuspended = status?.conditions?.some((each) => each.type === "Suspended" && each.status === "True");
+  return wasSuspended === true ? now : (status?.startTime ?? now);
+}
+
+/** The condition Suspended. A Job that was never suspended has none. */
+function suspensionOf({ spec, status }: Job, now: string): JobCondition[] {
+  const before = status?.conditions?.find(({ type }) => type === "Suspended");
+  const isSuspended = spec?.suspend === true;
+  if (before === undefined && !isSuspended) return [];
+  if (before?.status === (isSuspended ? "True" : "False")) return [before];
+  return [
+    {
+      type: "Suspended",
+      status: isSuspended ? "True" : "False",
+      reason: isSuspended ? "JobSuspended" : "JobResumed",
+      message: isSuspended ? "Job suspended" : "Job resumed",
+      lastProbeTime: now,
+      lastTransitionTime: now,
+    },
+  ];
 }
 
 function endOf(
