@@ -192,3 +192,9 @@ test("pods that a suspension stops count neither as succeeded nor as failed", ()
   );
   assert.equal(plan(job({ suspend: true, completions: 2 }), [succeeded("c")]).status.succeeded, 1);
 });
+
+test("the first success of a work queue leaves the pods that still run", () => {
+  const { completions: _none, ...spec } = job({ parallelism: 3 }).spec ?? { template: {} };
+  const { create, remove } = plan({ ...job(), spec }, [succeeded("a"), makePod("b"), makePod("c")]);
+  assert.deepEqual([create, remove], [[], []]);
+});

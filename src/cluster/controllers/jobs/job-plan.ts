@@ -64,7 +64,7 @@ export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: numb
       ? undefined
       : Date.parse(startTime) + spec.activeDeadlineSeconds * 1000 - nowMs;
   const missing = waitMs > 0 ? [] : missingPods(job, succeeded, active);
-  const surplus = Math.max(0, active.length - wantedActive(job, succeeded));
+  const surplus = Math.max(0, active.length - wantedActive(job, succeeded, active));
   const remove = [...active].sort((a, b) => createdMs(b) - createdMs(a)).slice(0, surplus);
   const looks = [waitMs > 0 ? waitMs : undefined, deadlineMs].filter((ms) => ms !== undefined);
   return {
@@ -143,16 +143,16 @@ function isPastRestarts({ spec }: Job, active: readonly Pod[]): boolean {
   return restarts > 0 && restarts >= (spec.backoffLimit ?? 6);
 }
 
-function wantedActive(job: Job, succeeded: readonly Pod[]): number {
+/** How many pods should run. After the first success of a work queue, those that run finish their work. */
+function wantedActive(job: Job, succeeded: readonly Pod[], active: readonly Pod[]): number {
   const { completions, parallelism = 1 } = job.spec ?? {};
-  if (completions === undefined) return succeeded.length > 0 ? 0 : parallelism;
+  if (completions === undefined) return succeeded.length > 0 ? active.length : parallelism;
   return Math.min(parallelism, Math.max(0, completions - succeeded.length));
 }
 
 function missingPods(job: Job, succeeded: readonly Pod[], active: readonly Pod[]): (number | undefined)[] {
   const { completions, completionMode } = job.spec ?? {};
-  if (completions === undefined && succeeded.length > 0) return [];
-  const count = Math.max(0, wantedActive(job, succeeded) - active.length);
+  const count = Math.max(0, wantedActive(job, succeeded, active) - active.length);
   if (completionMode !== "Indexed") return Array.from({ length: count }, () => undefined);
   const taken = new Set([...indexesOf(succeeded), ...indexesOf(active)]);
   const free: number[] = [];
