@@ -198,3 +198,11 @@ test("the first success of a work queue leaves the pods that still run", () => {
   const { create, remove } = plan({ ...job(), spec }, [succeeded("a"), makePod("b"), makePod("c")]);
   assert.deepEqual([create, remove], [[], []]);
 });
+
+test("a success ends the wait after earlier failures, and later failures count from one again", () => {
+  const spec = { completions: 10, backoffLimit: 20 };
+  const early = [failed("a", "2026-01-01T11:59:40Z"), failed("b", "2026-01-01T11:59:50Z")];
+  const success = ended("c", "Succeeded", "2026-01-01T11:59:55Z");
+  assert.equal(plan(job(spec), [...early, success]).create.length, 1);
+  assert.equal(plan(job(spec), [...early, success, failed("d", now)]).lookAgainMs, 10_000);
+});

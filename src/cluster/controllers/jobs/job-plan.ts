@@ -58,7 +58,7 @@ export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: numb
     };
   }
   if (isSuspended) return { create: [], remove: active, status: { ...counts, conditions }, lookAgainMs: undefined };
-  const waitMs = retryWaitMs(failed, nowMs);
+  const waitMs = retryWaitMs(succeeded, failed, nowMs);
   const deadlineMs =
     spec?.activeDeadlineSeconds === undefined || startTime === undefined
       ? undefined
@@ -161,11 +161,13 @@ function missingPods(job: Job, succeeded: readonly Pod[], active: readonly Pod[]
   return free;
 }
 
-/** The wait before the next pod after failures: 10 s, 20 s, 40 s … since the last one. */
-function retryWaitMs(failed: readonly Pod[], nowMs: number): number {
-  if (failed.length === 0) return 0;
-  const last = Math.max(...failed.map(finishedAtMs));
-  return last + Math.min(backoffMaxMs, backoffInitialMs * 2 ** (failed.length - 1)) - nowMs;
+/** The wait before the next pod after failures since the last success: 10 s, 20 s, 40 s … since the last one. */
+function retryWaitMs(succeeded: readonly Pod[], failed: readonly Pod[], nowMs: number): number {
+  const lastSuccessMs = Math.max(0, ...succeeded.map(finishedAtMs));
+  const failuresMs = failed.map(finishedAtMs).filter((atMs) => atMs > lastSuccessMs);
+  if (failuresMs.length === 0) return 0;
+  const backoffMs = Math.min(backoffMaxMs, backoffInitialMs * 2 ** (failuresMs.length - 1));
+  return Math.max(...failuresMs) + backoffMs - nowMs;
 }
 
 function finishedAtMs(pod: Pod): number {
