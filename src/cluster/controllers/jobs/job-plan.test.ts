@@ -206,3 +206,23 @@ test("a success ends the wait after earlier failures, and later failures count f
   assert.equal(plan(job(spec), [...early, success]).create.length, 1);
   assert.equal(plan(job(spec), [...early, success, failed("d", now)]).lookAgainMs, 10_000);
 });
+
+test("an index that succeeded twice counts once", () => {
+  const spec = { completions: 2, parallelism: 2, completionMode: "Indexed" as const };
+  const pods = [
+    indexed(0, { phase: "Succeeded" }),
+    { ...indexed(0, { phase: "Succeeded" }), metadata: { ...indexed(0).metadata, name: "twin" } },
+  ];
+  const { create, status } = plan(job(spec), pods);
+  assert.deepEqual([create, status.succeeded, status.completedIndexes], [[1], 1, "0"]);
+});
+
+test("an ended indexed Job keeps its completed indexes when its pods are gone", () => {
+  const status = {
+    succeeded: 3,
+    completedIndexes: "0-2",
+    conditions: [{ type: "Complete" as const, status: "True" as const }],
+  };
+  const after = plan(job({ completions: 3, completionMode: "Indexed" }, status)).status;
+  assert.equal(after.completedIndexes, "0-2");
+});

@@ -21,7 +21,7 @@ export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: numb
   const isSuspended = spec?.suspend === true;
   // What a suspension stops is neither done nor failed.
   const countable = isSuspended ? pods.filter((pod) => !isTerminating(pod)) : pods;
-  const succeeded = countable.filter((pod) => pod.status?.phase === "Succeeded");
+  const succeeded = successesOf(job, countable);
   const failed = countable.filter((pod) => pod.status?.phase === "Failed");
   const active = pods.filter((pod) => !isFinished(pod) && !isTerminating(pod));
   const ended = finishedCondition(job);
@@ -39,11 +39,13 @@ export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: numb
     ...(job.status?.conditions ?? []).filter(({ type }) => type !== "Suspended"),
     ...suspensionOf(job, now),
   ];
+  const { completedIndexes: _indexes, ...withoutIndexes } = counts;
   if (ended !== undefined)
     return {
       create: [],
       remove: active,
-      status: { ...job.status, ...counts, active: 0, conditions: job.status?.conditions ?? [] },
+      // The pods may be gone by now, so the completed indexes stay as they were.
+      status: { ...job.status, ...withoutIndexes, active: 0, conditions: job.status?.conditions ?? [] },
       lookAgainMs: undefined,
     };
   const end = endOf(job, succeeded, failed, active, isSuspended ? undefined : startTime, nowMs);
@@ -81,6 +83,13 @@ export function finishedCondition(job: Job): JobCondition | undefined {
   );
 }
 
+/** The pods that count as completions. An index of an indexed Job counts once. */
+function successesOf({ spec }: Job, pods: readonly Pod[]): Pod[] {
+  const all = pods.filter((pod) => pod.status?.phase === "Succeeded");
+  if (spec?.completionMode !== "Indexed") return all;
+  return [...new Map(all.map((pod) => [pod.metadata.annotations?.[completionIndexAnnotation], pod])).values()];
+}
+
 /** When the Job began to be active: its deadline begins anew after a suspension. */
 function startOf({ spec, status }: Job, now: string): string | undefined {
   if (spec?.suspend === true) return status?.startTime;
@@ -114,10 +123,9 @@ function endOf(
   startTime: string | undefined,
   nowMs: number,
 ): Pick<JobCondition, "type" | "reason" | "message"> | undefined {
-  const { completions, activeDeadlineSeconds, backoffLimit = 6, completionMode } = job.spec ?? {};
-  const done = completionMode === "Indexed" ? indexesOf(succeeded).length : succeeded.length;
+  const { completions, activeDeadlineSeconds, backoffLimit = 6 } = job.spec ?? {};
   // Without a number of completions, any success means that the work is done once all pods have ended.
-  if (completions === undefined ? succeeded.length > 0 && active.length === 0 : done >= completions) {
+  if (completions === undefined ? succeeded.length > 0 && active.length === 0 : succeeded.length >= completions) {
     return { type: "Complete", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" };
   }
   if (failed.length > backoffLimit || isPastRestarts(job, active))
