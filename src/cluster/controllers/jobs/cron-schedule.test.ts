@@ -65,3 +65,26 @@ test("schedules with wrong numbers, ranges, steps or fields are refused", () => 
   for (const text of ["*/0 * * * *", "5-1 * * * *", "-5 * * * *", "1.5 * * * *", "@never"])
     assert.equal(parseCron(text), undefined, text);
 });
+
+test("a question mark is an asterisk, also for whether both days are restricted", () => {
+  assert.equal(next("0 0 ? * 1"), "2026-03-02T00:00");
+  assert.equal(next("0 0 13 * ?"), "2026-03-13T00:00");
+  assert.equal(next("0 0 * * 1"), "2026-03-02T00:00");
+});
+
+test("an asterisk with a step restricts a day", () => {
+  // Every second day of the month, or Monday: 1 March is a Sunday.
+  assert.equal(next("0 0 */2 * 1"), "2026-03-01T00:00");
+  assert.equal(next("0 0 */2 * 1", "2026-03-01T00:00:00Z"), "2026-03-02T00:00");
+  assert.equal(next("0 0 */1 * 1"), "2026-03-02T00:00");
+});
+
+test("days of the week are 0 to 6, as Kubernetes' API server demands", () => {
+  assert.equal(next("0 0 * * 0"), "2026-03-01T00:00");
+  assert.equal(parseCron("0 0 * * 7"), undefined);
+});
+
+test("a field with two hyphens or slashes, or with a number that is not in digits, is refused", () => {
+  for (const text of ["1-5-7 * * * *", "*/5/5 * * * *", "1e1 * * * *", "0x5 * * * *", "5/1e1 * * * *", "5/ * * * *"])
+    assert.equal(parseCron(text), undefined, text);
+});

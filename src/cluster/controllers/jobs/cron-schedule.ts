@@ -30,7 +30,7 @@ export function parseCron(text: string): CronSchedule | undefined {
   const hours = parseField(hour, 0, 23);
   const days = parseField(day, 1, 31);
   const months = parseField(month, 1, 12, monthNames);
-  const weekdays = parseField(weekday, 0, 7, dayNames);
+  const weekdays = parseField(weekday, 0, 6, dayNames);
   if (
     minutes === undefined ||
     hours === undefined ||
@@ -39,8 +39,7 @@ export function parseCron(text: string): CronSchedule | undefined {
     weekdays === undefined
   )
     return undefined;
-  if (weekdays.delete(7)) weekdays.add(0);
-  return { minutes, hours, days, months, weekdays, anyDay: !day.startsWith("*") && !weekday.startsWith("*") };
+  return { minutes, hours, days, months, weekdays, anyDay: !hasStar(day) && !hasStar(weekday) };
 }
 
 /** The first time after `afterMs` that matches, in UTC. Undefined if there is none within five years. */
@@ -67,21 +66,28 @@ function matchesDay(schedule: CronSchedule, time: Date): boolean {
   return schedule.anyDay ? day || weekday : day && weekday;
 }
 
+/** Whether one of the field's parts leaves all values open. A step of more than one restricts them. */
+function hasStar(field: string): boolean {
+  return field.split(",").some((part) => /^[*?](?:\/0*1)?$/.test(part));
+}
+
 function parseField(text: string, low: number, high: number, names: readonly string[] = []): Set<number> | undefined {
   const values = new Set<number>();
   const number = (part: string): number => {
-    const named = names.indexOf(part);
-    return named > -1 && part !== "" ? named : Number(part === "" ? Number.NaN : part);
+    const named = part === "" ? -1 : names.indexOf(part);
+    if (named > -1) return named;
+    return /^\d+$/.test(part) ? Number(part) : Number.NaN;
   };
   for (const part of text.split(",")) {
-    const [range = "", stepText] = part.split("/");
-    const step = stepText === undefined ? 1 : Number(stepText);
-    const [fromText = "", toText] = range.split("-");
+    const [range = "", stepText, ...moreSteps] = part.split("/");
+    const step = stepText === undefined ? 1 : number(stepText);
+    const [fromText = "", toText, ...moreEnds] = range.split("-");
     const open = fromText === "*" || fromText === "?";
     const from = open ? low : number(fromText);
     const to =
       open || (toText === undefined && stepText !== undefined) ? high : toText === undefined ? from : number(toText);
-    if (![from, to, step].every(Number.isInteger) || step < 1 || from < low || to > high || from > to) return undefined;
+    if (moreSteps.length + moreEnds.length > 0 || ![from, to, step].every(Number.isInteger)) return undefined;
+    if (step < 1 || from < low || to > high || from > to) return undefined;
     for (let value = from; value <= to; value += step) values.add(value);
   }
   return values;
