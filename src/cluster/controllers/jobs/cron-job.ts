@@ -2,14 +2,12 @@ import { jsonEqual } from "../../../base/index.ts";
 import { cronJobKind, jobKind, type CronJob, type Job } from "../../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../../kube/index.ts";
 import { enqueueControllerOn, enqueueOn, timeOf, type ControllerContext } from "../controller.ts";
-import { nextRun, parseCron } from "./cron-schedule.ts";
+import { latestRun, nextRun, parseCron } from "./cron-schedule.ts";
 import { finishedCondition } from "./job-plan.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 
 /** Timers of Node cannot wait longer than 24 days. */
 const longestWaitMs = 3_600_000;
-/** A cluster that was off for a week starts one missed run, not all of them. */
-const maxMissedRuns = 100;
 
 /** Starts Jobs at their scheduled times in UTC. */
 export function addCronJobController(context: ControllerContext): void {
@@ -37,7 +35,7 @@ export function addCronJobController(context: ControllerContext): void {
     }
     const nowMs = context.clock.nowMs();
     const active = owned.filter((job) => finishedCondition(job) === undefined && !isTerminating(job));
-    const due = cronJob.spec.suspend === true ? undefined : dueRun(cronJob, schedule, nowMs);
+    const due = dueRun(cronJob, nowMs);
     const lastScheduleTime = due === undefined ? cronJob.status?.lastScheduleTime : await start(cronJob, due, active);
     await writeStatus(cronJob, jobsByOwner.of(cronJob.metadata.uid ?? ""), lastScheduleTime);
     const next = nextRun(schedule, nowMs);
@@ -137,23 +135,11 @@ export function addCronJobController(context: ControllerContext): void {
 }
 
 /** The latest due run that has not been started. Undefined if there is none, or if it is too late. */
-function dueRun(
-  cronJob: CronJob,
-  schedule: NonNullable<ReturnType<typeof parseCron>>,
-  nowMs: number,
-): number | undefined {
-  const deadlineSeconds = cronJob.spec?.startingDeadlineSeconds;
-  const earliest = deadlineSeconds === undefined ? 0 : nowMs - deadlineSeconds * 1000;
-  let due: number | undefined;
-  let from = Math.max(
-    earliest,
-    Date.parse(cronJob.status?.lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? "") || nowMs,
-  );
-  for (let missed = 0; ; missed += 1) {
-    const next = nextRun(schedule, from);
-    if (next === undefined || next > nowMs) return due;
-    due = next;
-    // If there are too many missed runs to step through, continue shortly before now.
-    from = missed === maxMissedRuns ? Math.max(next, nowMs - 61_000) : next;
-  }
+export function dueRun({ metadata, spec, status }: CronJob, nowMs: number): number | undefined {
+  const schedule = parseCron(spec?.schedule ?? "");
+  if (schedule === undefined || spec?.suspend === true) return undefined;
+  const deadlineSeconds = spec?.startingDeadlineSeconds;
+  const earliestMs = deadlineSeconds === undefined ? 0 : nowMs - deadlineSeconds * 1000;
+  const knownMs = Date.parse(status?.lastScheduleTime ?? metadata.creationTimestamp ?? "") || nowMs;
+  return latestRun(schedule, Math.max(earliestMs, knownMs), nowMs);
 }

@@ -60,6 +60,20 @@ export function nextRun(schedule: CronSchedule, afterMs: number): number | undef
   return undefined;
 }
 
+/**
+ * The last time after `afterMs`, and not after `nowMs`, that matches. It looks back from now in growing windows, because
+ * a cluster that was off for a year has missed half a million runs of a schedule of minutes.
+ */
+export function latestRun(schedule: CronSchedule, afterMs: number, nowMs: number): number | undefined {
+  for (let windowMs = 60_000; ; windowMs *= 2) {
+    const fromMs = Math.max(afterMs, nowMs - windowMs);
+    let latest: number | undefined;
+    for (let next = nextRun(schedule, fromMs); next !== undefined && next <= nowMs; next = nextRun(schedule, next))
+      latest = next;
+    if (latest !== undefined || fromMs === afterMs) return latest;
+  }
+}
+
 function matchesDay(schedule: CronSchedule, time: Date): boolean {
   const day = schedule.days.has(time.getUTCDate());
   const weekday = schedule.weekdays.has(time.getUTCDay());
