@@ -327,9 +327,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   // Three are the autoscalers' sources, usage and plan; one answers certificate requests and loads their signer later;
-  // seven plan, bind and protect volumes, and make the claims of StatefulSets.
+  // seven plan, bind and protect volumes, and make the claims of StatefulSets; one knows the time zones of CronJobs.
   "cluster-controllers": {
-    modules: 147,
+    modules: 148,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
   // Three measure what containers use, three find and delete the directories of volumes, three plan and enforce

@@ -49,3 +49,8 @@ test("a suspended CronJob and one without a readable schedule have no due run", 
   assert.equal(due(cronJob("* * * * *", undefined, { suspend: true })), undefined);
   assert.equal(due(cronJob("nonsense")), undefined);
 });
+
+test("the time zone of a CronJob decides when it is due", () => {
+  assert.equal(due(cronJob("15 13 * * *", undefined, { timeZone: "Europe/Berlin" })), "2026-03-04T12:15");
+  assert.equal(due(cronJob("15 12 * * *", undefined, { timeZone: "Europe/Berlin" })), undefined);
+});

@@ -9,7 +9,7 @@ import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 /** Timers of Node cannot wait longer than 24 days. */
 const longestWaitMs = 3_600_000;
 
-/** Starts Jobs at their scheduled times in UTC. */
+/** Starts Jobs at their scheduled times, which are in UTC unless they name a time zone. */
 export function addCronJobController(context: ControllerContext): void {
   const cronJobs = context.view(cronJobKind);
   const jobs = context.view(jobKind);
@@ -24,13 +24,9 @@ export function addCronJobController(context: ControllerContext): void {
     if (cronJob?.spec === undefined || isTerminating(cronJob)) return undefined;
     const owned = jobsByOwner.of(cronJob.metadata.uid ?? "");
     await trim(cronJob, owned);
-    const schedule = parseCron(cronJob.spec.schedule);
+    const schedule = parseCron(cronJob.spec.schedule, cronJob.spec.timeZone);
     if (schedule === undefined) {
-      record(cronJobKind, cronJob, {
-        type: "Warning",
-        reason: "UnparseableSchedule",
-        message: `unparseable schedule: "${cronJob.spec.schedule}"`,
-      });
+      record(cronJobKind, cronJob, { type: "Warning", ...scheduleFault(cronJob.spec) });
       return undefined;
     }
     const nowMs = context.clock.nowMs();
@@ -134,9 +130,15 @@ export function addCronJobController(context: ControllerContext): void {
   enqueueControllerOn(jobs, cronJobKind, queue);
 }
 
+function scheduleFault({ schedule, timeZone }: NonNullable<CronJob["spec"]>): { reason: string; message: string } {
+  return parseCron(schedule) === undefined
+    ? { reason: "UnparseableSchedule", message: `unparseable schedule: "${schedule}"` }
+    : { reason: "UnknownTimeZone", message: `invalid timeZone: "${timeZone ?? ""}"` };
+}
+
 /** The latest due run that has not been started. Undefined if there is none, or if it is too late. */
 export function dueRun({ metadata, spec, status }: CronJob, nowMs: number): number | undefined {
-  const schedule = parseCron(spec?.schedule ?? "");
+  const schedule = parseCron(spec?.schedule ?? "", spec?.timeZone);
   if (schedule === undefined || spec?.suspend === true) return undefined;
   const deadlineSeconds = spec?.startingDeadlineSeconds;
   const earliestMs = deadlineSeconds === undefined ? 0 : nowMs - deadlineSeconds * 1000;

@@ -88,3 +88,37 @@ test("a field with two hyphens or slashes, or with a number that is not in digit
   for (const text of ["1-5-7 * * * *", "*/5/5 * * * *", "1e1 * * * *", "0x5 * * * *", "5/1e1 * * * *", "5/ * * * *"])
     assert.equal(parseCron(text), undefined, text);
 });
+
+/** The next run in a time zone. */
+function nextIn(timeZone: string, text: string, after: string): string | undefined {
+  const schedule = parseCron(text, timeZone);
+  const atMs = schedule === undefined ? undefined : nextRun(schedule, Date.parse(after));
+  return atMs === undefined ? undefined : new Date(atMs).toISOString().replace(":00.000Z", "");
+}
+
+test("a schedule with a time zone is in the time of that zone, in summer and in winter", () => {
+  assert.equal(nextIn("Europe/Berlin", "30 6 * * *", "2026-02-01T00:00:00Z"), "2026-02-01T05:30");
+  assert.equal(nextIn("Europe/Berlin", "30 6 * * *", "2026-07-01T00:00:00Z"), "2026-07-01T04:30");
+  assert.equal(nextIn("Europe/Berlin", "0 0 1 7 *", "2026-02-01T00:00:00Z"), "2026-06-30T22:00");
+  assert.equal(nextIn("Asia/Kolkata", "0 0 * * 1", "2026-02-27T00:00:00Z"), "2026-03-01T18:30");
+  assert.equal(nextIn("Etc/UTC", "30 6 * * *", "2026-02-01T00:00:00Z"), "2026-02-01T06:30");
+});
+
+test("a run in the hour that is left out in spring waits for the next day", () => {
+  // On 8 March 2026 New York's clocks go from 2:00 to 3:00, at 7:00 UTC.
+  assert.equal(nextIn("America/New_York", "30 2 * * *", "2026-03-08T05:00:00Z"), "2026-03-09T06:30");
+  assert.equal(nextIn("America/New_York", "0 * * * *", "2026-03-08T06:00:00Z"), "2026-03-08T07:00");
+  assert.equal(nextIn("America/New_York", "0 3 * * *", "2026-03-08T05:00:00Z"), "2026-03-08T07:00");
+});
+
+test("a run in the hour that comes twice in autumn comes twice", () => {
+  // On 1 November 2026 New York's clocks go from 2:00 to 1:00, at 6:00 UTC.
+  assert.equal(nextIn("America/New_York", "30 1 * * *", "2026-11-01T04:00:00Z"), "2026-11-01T05:30");
+  assert.equal(nextIn("America/New_York", "30 1 * * *", "2026-11-01T05:30:00Z"), "2026-11-01T06:30");
+  assert.equal(nextIn("America/New_York", "30 1 * * *", "2026-11-01T06:30:00Z"), "2026-11-02T06:30");
+  assert.equal(nextIn("America/New_York", "*/20 * * * *", "2026-11-01T05:40:00Z"), "2026-11-01T06:00");
+});
+
+test("a schedule in an unknown time zone is refused", () => {
+  assert.equal(parseCron("* * * * *", "Europe/Atlantis"), undefined);
+});

@@ -1,3 +1,5 @@
+import { nextChange, offsetsOf, type OffsetAt } from "./time-zone.ts";
+
 /** A cron expression of five fields, or a shorthand like `@hourly`. */
 export interface CronSchedule {
   readonly minutes: ReadonlySet<number>;
@@ -7,6 +9,8 @@ export interface CronSchedule {
   readonly weekdays: ReadonlySet<number>;
   /** If both day fields are restricted, either of them suffices. */
   readonly anyDay: boolean;
+  /** The offsets of its time zone. Undefined for UTC. */
+  readonly offsetAt: OffsetAt | undefined;
 }
 
 const shorthands: Readonly<Record<string, string>> = {
@@ -21,8 +25,10 @@ const shorthands: Readonly<Record<string, string>> = {
 const monthNames = ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const dayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-/** Undefined for an invalid schedule. */
-export function parseCron(text: string): CronSchedule | undefined {
+/** Undefined for an invalid schedule or time zone. */
+export function parseCron(text: string, timeZone?: string): CronSchedule | undefined {
+  const offsetAt = timeZone === undefined ? undefined : offsetsOf(timeZone);
+  if (timeZone !== undefined && offsetAt === undefined) return undefined;
   const fields = (shorthands[text.trim()] ?? text.trim()).toLowerCase().split(/\s+/);
   if (fields.length !== 5) return undefined;
   const [minute = "", hour = "", day = "", month = "", weekday = ""] = fields;
@@ -39,11 +45,28 @@ export function parseCron(text: string): CronSchedule | undefined {
     weekdays === undefined
   )
     return undefined;
-  return { minutes, hours, days, months, weekdays, anyDay: !hasStar(day) && !hasStar(weekday) };
+  return { minutes, hours, days, months, weekdays, anyDay: !hasStar(day) && !hasStar(weekday), offsetAt };
 }
 
-/** The first time after `afterMs` that matches, in UTC. Undefined if there is none within five years. */
+/**
+ * The first time after `afterMs` that matches. Undefined if there is none within five years. As upstream, a run in an
+ * hour that is left out when the clocks are set does not happen, and one in an hour that comes twice happens twice.
+ */
 export function nextRun(schedule: CronSchedule, afterMs: number): number | undefined {
+  const { offsetAt } = schedule;
+  if (offsetAt === undefined) return nextMatch(schedule, afterMs);
+  for (let fromMs = afterMs; ;) {
+    const offsetMs = offsetAt(fromMs + 1);
+    const match = nextMatch(schedule, fromMs + offsetMs);
+    if (match === undefined) return undefined;
+    const changeMs = nextChange(offsetAt, fromMs + 1, match - offsetMs);
+    if (changeMs === undefined) return match - offsetMs;
+    fromMs = changeMs - 1;
+  }
+}
+
+/** The first time after `afterMs` that matches, as the clocks show it. */
+function nextMatch(schedule: CronSchedule, afterMs: number): number | undefined {
   const time = new Date(Math.floor(afterMs / 60_000) * 60_000 + 60_000);
   const limitMs = afterMs + 5 * 366 * 86_400_000;
   while (time.getTime() <= limitMs) {
