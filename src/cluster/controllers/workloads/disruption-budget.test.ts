@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod, PodDisruptionBudget } from "../../../api/kubernetes/index.ts";
 import { makePod } from "../testing/make-pod.ts";
-import { budgetStatus } from "./disruption-budget.ts";
+import { budgetStatus, expectedScale, type Scale } from "./disruption-budget.ts";
 
 const now = "2026-01-01T12:00:00Z";
 const budget = (
@@ -73,4 +73,39 @@ test("the condition says whether a disruption is allowed, and its time moves onl
     [after?.status, after?.reason, after?.lastTransitionTime],
     ["False", "InsufficientPods", "2026-01-01T13:00:00Z"],
   );
+});
+
+const ownedBy = (kind: string, uid: string, pod: Pod): Pod => ({
+  ...pod,
+  metadata: { ...pod.metadata, ownerReferences: [{ apiVersion: "apps/v1", kind, name: uid, uid, controller: true }] },
+});
+
+test("the expected pods are the sizes of the pods' controllers, each once", () => {
+  const scales: Readonly<Record<string, Scale>> = {
+    "old-set": { uid: "deployment", replicas: 4 },
+    "new-set": { uid: "deployment", replicas: 4 },
+    db: { uid: "db", replicas: 3 },
+  };
+  const owned = [
+    ownedBy("ReplicaSet", "old-set", makePod("a")),
+    ownedBy("ReplicaSet", "new-set", makePod("b")),
+    ownedBy("StatefulSet", "db", makePod("c")),
+    ownedBy("StatefulSet", "db", makePod("d")),
+  ];
+  assert.equal(
+    expectedScale(owned, ({ uid }) => scales[uid]),
+    7,
+  );
+  assert.equal(
+    expectedScale([], () => undefined),
+    0,
+  );
+});
+
+test("pods without a controller have no size, so that only minAvailable as a number protects them and lets them go", () => {
+  const bare = expectedScale(pods(3), () => undefined);
+  assert.equal(bare, 0);
+  assert.equal(said({ maxUnavailable: 1 }, pods(3), bare), "3 of 0, 0");
+  assert.equal(said({ minAvailable: "50%" }, pods(3), bare), "3 of 0, 0");
+  assert.equal(said({ minAvailable: 2 }, pods(3), bare), "3 of 2, 1");
 });

@@ -1,5 +1,5 @@
 import { jsonEqual } from "../../../base/index.ts";
-import { keyOf, matchesLabelSelector } from "../../../api/index.ts";
+import { keyOf, matchesLabelSelector, type OwnerReference } from "../../../api/index.ts";
 import {
   deploymentKind,
   podDisruptionBudgetKind,
@@ -24,7 +24,8 @@ export function addDisruptionBudgetController(context: ControllerContext): void 
     const matching = context.podsByNamespace
       .of(budget.metadata.namespace ?? "")
       .filter((pod) => !isFinished(pod) && matchesLabelSelector(budget.spec?.selector, pod.metadata.labels));
-    const status = budgetStatus(budget, matching, expectedPods(context, matching), context.now());
+    const expected = expectedScale(matching, (owner, namespace) => scaleIn(context, owner, namespace));
+    const status = budgetStatus(budget, matching, expected, context.now());
     if (jsonEqual({ ...budget.status, conditions: undefined }, { ...status, conditions: undefined })) return;
     const { name = "", namespace } = budget.metadata;
     try {
@@ -58,14 +59,15 @@ export function budgetStatus(
     maxUnavailable === undefined
       ? resolveCount(minAvailable, 1, typeof minAvailable === "string" ? expected : pods.length, "up")
       : Math.max(0, expected - resolveCount(maxUnavailable, 0, expected, "up"));
-  const allowed = pods.length === 0 ? 0 : Math.max(0, healthy - wanted);
+  const expectedPods = maxUnavailable === undefined && typeof minAvailable !== "string" ? pods.length : expected;
+  const allowed = expectedPods === 0 ? 0 : Math.max(0, healthy - wanted);
   const before = budget.status?.conditions?.find(({ type }) => type === "DisruptionAllowed");
   const state = allowed > 0 ? "True" : "False";
   return {
     observedGeneration: budget.metadata.generation ?? 0,
     currentHealthy: healthy,
     desiredHealthy: wanted,
-    expectedPods: maxUnavailable === undefined && typeof minAvailable !== "string" ? pods.length : expected,
+    expectedPods,
     disruptionsAllowed: allowed,
     conditions: [
       {
@@ -80,25 +82,40 @@ export function budgetStatus(
   };
 }
 
-/** The total that the pods' controllers want. A percentage refers to that, not to the existing pods. */
-function expectedPods(context: ControllerContext, pods: readonly Pod[]): number {
+/** A controller's wanted number of pods. A Deployment stands for all its ReplicaSets. */
+export interface Scale {
+  readonly uid: string;
+  readonly replicas: number;
+}
+
+/**
+ * The total that the pods' controllers want. A percentage refers to that, not to the existing pods. As Kubernetes
+ * documents, pods without a controller have no size that a percentage or maxUnavailable could refer to.
+ */
+export function expectedScale(
+  pods: readonly Pod[],
+  scaleOf: (owner: OwnerReference, namespace: string | undefined) => Scale | undefined,
+): number {
   const sizes = new Map<string, number>();
-  let bare = 0;
   for (const pod of pods) {
     const owner = controllerOf(pod);
-    const namespace = pod.metadata.namespace;
-    if (owner === undefined) {
-      bare += 1;
-      continue;
-    }
-    const set = owner.kind === "ReplicaSet" ? context.view(replicaSetKind).get(namespace, owner.name) : undefined;
-    const above = set === undefined ? undefined : controllerOf(set);
-    if (above?.kind === "Deployment")
-      sizes.set(above.uid, context.view(deploymentKind).get(namespace, above.name)?.spec?.replicas ?? 1);
-    else if (set !== undefined) sizes.set(owner.uid, set.spec?.replicas ?? 1);
-    else if (owner.kind === "StatefulSet")
-      sizes.set(owner.uid, context.view(statefulSetKind).get(namespace, owner.name)?.spec?.replicas ?? 1);
-    else sizes.set(owner.uid, (sizes.get(owner.uid) ?? 0) + 1);
+    if (owner === undefined) continue;
+    const scale = scaleOf(owner, pod.metadata.namespace);
+    // The pods of a controller without a size count one by one.
+    if (scale === undefined) sizes.set(owner.uid, (sizes.get(owner.uid) ?? 0) + 1);
+    else sizes.set(scale.uid, scale.replicas);
   }
-  return [...sizes.values()].reduce((total, size) => total + size, bare);
+  return [...sizes.values()].reduce((total, size) => total + size, 0);
+}
+
+function scaleIn(context: ControllerContext, owner: OwnerReference, namespace: string | undefined): Scale | undefined {
+  if (owner.kind === "StatefulSet") {
+    const set = context.view(statefulSetKind).get(namespace, owner.name);
+    return { uid: owner.uid, replicas: set?.spec?.replicas ?? 1 };
+  }
+  const set = owner.kind === "ReplicaSet" ? context.view(replicaSetKind).get(namespace, owner.name) : undefined;
+  if (set === undefined) return undefined;
+  const above = controllerOf(set);
+  if (above?.kind !== "Deployment") return { uid: owner.uid, replicas: set.spec?.replicas ?? 1 };
+  return { uid: above.uid, replicas: context.view(deploymentKind).get(namespace, above.name)?.spec?.replicas ?? 1 };
 }
