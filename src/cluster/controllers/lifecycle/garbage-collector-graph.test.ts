@@ -128,3 +128,30 @@ test("an object is terminating from its deletionTimestamp on", () => {
     true,
   );
 });
+
+/** Deletes `a` of the circle a ← b ← c ← a in the foreground, and acts until nothing happens. */
+function deleteCircle(): string[] {
+  const graph = graphOf(
+    node("a", { owners: ["c"], ...foreground }),
+    node("b", { owners: ["a"] }),
+    node("c", { owners: ["b"] }),
+  );
+  const gone: string[] = [];
+  for (let turn = 0; turn < 9; turn += 1) {
+    for (const subject of ["a", "b", "c"].flatMap((uid) => graph.get(uid) ?? [])) {
+      const action = decideCollection(subject, graph, ({ uid }) => graph.get(uid));
+      if (action.type === "finalize" && action.finalizers.length === 0) {
+        graph.remove(subject.uid);
+        gone.push(subject.uid);
+      } else if (action.type === "delete") {
+        const finalizers = action.policy === "Foreground" ? [foregroundFinalizer] : [];
+        graph.set({ ...subject, owners: action.unblock ?? subject.owners, terminating: true, finalizers });
+      }
+    }
+  }
+  return gone;
+}
+
+test("objects that own each other in a circle do not block each other's foreground deletion", () => {
+  assert.deepEqual(deleteCircle().toSorted(), ["a", "b", "c"]);
+});

@@ -67,7 +67,12 @@ export function graphNodeOf(kind: KindDefinition, object: KubernetesObject): Gra
 export type CollectorAction =
   | { readonly type: "none" }
   /** Delete the object, because it has no owner any more, or because its owner waits for this. */
-  | { readonly type: "delete"; readonly policy: "Background" | "Foreground" | "Orphan" | undefined }
+  | {
+      readonly type: "delete";
+      readonly policy: "Background" | "Foreground" | "Orphan" | undefined;
+      /** References to write first, which block no owner, because the object is in a circle of owners. */
+      readonly unblock?: readonly OwnerReference[];
+    }
   /** Some owners are gone and others are not, so only the references are removed. */
   | { readonly type: "release"; readonly keep: readonly OwnerReference[] }
   | { readonly type: "finalize"; readonly finalizers: readonly string[] };
@@ -102,7 +107,7 @@ export function decideCollection(
   if (solid.length === node.owners.length) return { type: "none" };
   if (solid.length > 0) return { type: "release", keep: solid };
   const waiting = present.some((reference) => isWaiting(ownerOf(reference)));
-  if (waiting) return { type: "delete", policy: graph.dependentsOf(node.uid).length > 0 ? "Foreground" : "Background" };
+  if (waiting) return deleteForOwner(node, graph.dependentsOf(node.uid));
   // The object's own finalizer decides how its dependents are deleted.
   const policy = node.finalizers.includes(orphanFinalizer)
     ? "Orphan"
@@ -110,6 +115,14 @@ export function decideCollection(
       ? "Foreground"
       : "Background";
   return { type: "delete", policy };
+}
+
+/** The deletion of an object whose owner waits for it. If it owns that owner, both would wait for each other. */
+function deleteForOwner(node: GraphNode, dependents: readonly GraphNode[]): CollectorAction {
+  if (dependents.length === 0) return { type: "delete", policy: "Background" };
+  if (!dependents.some(isWaiting)) return { type: "delete", policy: "Foreground" };
+  const unblock = node.owners.map((reference) => ({ ...reference, blockOwnerDeletion: false }));
+  return { type: "delete", policy: "Foreground", unblock };
 }
 
 function blocks(dependent: GraphNode, ownerUid: string): boolean {

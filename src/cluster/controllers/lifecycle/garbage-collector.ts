@@ -126,6 +126,8 @@ class GarbageCollector {
     const { kind, name, namespace } = node;
     try {
       if (action.type === "delete") {
+        if (action.unblock !== undefined)
+          await client.patchMerge(kind, name, namespace, { metadata: { uid, ownerReferences: action.unblock } });
         await client.delete(kind, name, namespace, {
           preconditions: { uid },
           ...(action.policy === undefined ? {} : { propagationPolicy: action.policy }),
