@@ -4,6 +4,7 @@ import {
   decideCollection,
   foregroundFinalizer,
   graphNodeOf,
+  isInReach,
   orphanFinalizer,
   OwnerGraph,
   type CollectorAction,
@@ -154,4 +155,12 @@ function deleteCircle(): string[] {
 
 test("objects that own each other in a circle do not block each other's foreground deletion", () => {
   assert.deepEqual(deleteCircle().toSorted(), ["a", "b", "c"]);
+});
+
+test("an owner is cluster-wide or in the same namespace", () => {
+  const wide = { ...node("w"), kind: { ...kind, namespaced: false }, namespace: "" };
+  assert.equal(isInReach(node("x"), node("a")), true);
+  assert.equal(isInReach(wide, node("a")), true);
+  assert.equal(isInReach({ ...node("x"), namespace: "other" }, node("a")), false);
+  assert.equal(isInReach(node("x"), wide), false);
 });

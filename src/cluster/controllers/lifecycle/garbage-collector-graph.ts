@@ -125,6 +125,11 @@ function deleteForOwner(node: GraphNode, dependents: readonly GraphNode[]): Coll
   return { type: "delete", policy: "Foreground", unblock };
 }
 
+/** Whether an object can be the owner of another: it must be of the whole cluster or of the same namespace. */
+export function isInReach(owner: GraphNode, node: GraphNode): boolean {
+  return !owner.kind.namespaced || owner.namespace === node.namespace;
+}
+
 function blocks(dependent: GraphNode, ownerUid: string): boolean {
   return dependent.owners.some(({ uid, blockOwnerDeletion }) => uid === ownerUid && blockOwnerDeletion === true);
 }

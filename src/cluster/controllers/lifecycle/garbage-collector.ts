@@ -4,7 +4,7 @@ import { aborted, describeError } from "../../../base/index.ts";
 import { createInformer, isKubeCode, type KubeClient, type Reconciler } from "../../../kube/index.ts";
 import type { ControllerContext } from "../controller.ts";
 import { discoverKinds } from "./discovery.ts";
-import { decideCollection, graphNodeOf, OwnerGraph, type GraphNode } from "./garbage-collector-graph.ts";
+import { decideCollection, graphNodeOf, isInReach, OwnerGraph, type GraphNode } from "./garbage-collector-graph.ts";
 
 /** A delay, because definitions change in bursts. A mesh installs thirty at once. */
 const rediscoverAfterMs = 300;
@@ -146,13 +146,15 @@ class GarbageCollector {
   /** The owner, if it exists. For objects that the graph lacks it asks the server, because the watch may lag behind. */
   async #resolve(node: GraphNode, reference: OwnerReference): Promise<GraphNode | undefined> {
     const known = this.#graph.get(reference.uid);
-    if (known !== undefined) return known;
+    if (known !== undefined && isInReach(known, node)) return known;
     const [group = "", version = ""] = reference.apiVersion.includes("/")
       ? reference.apiVersion.split("/")
       : ["", reference.apiVersion];
     const kind = await this.#kindOf(group, version, reference.kind);
-    // A kind that the server does not serve may be served again, so its dependents stay.
-    if (kind === undefined) return { ...unknownOwner, uid: reference.uid };
+    // A kind that the server does not serve may be served again, so its dependents stay. Those of the whole cluster that
+    // name an owner in some namespace stay too, because nobody can say in which.
+    if (kind === undefined || (kind.namespaced && !node.kind.namespaced))
+      return { ...unknownOwner, uid: reference.uid };
     const object = await this.#context.client.get(kind, reference.name, kind.namespaced ? node.namespace : undefined);
     return object === undefined || object.metadata.uid !== reference.uid ? undefined : graphNodeOf(kind, object);
   }
