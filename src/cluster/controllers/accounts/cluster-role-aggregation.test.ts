@@ -60,3 +60,10 @@ test("a role that is up to date is not written again", async () => {
   await cluster.settle();
   assert.equal(cluster.writes.length, before);
 });
+
+test("a role that loses its label takes its rules with it", async () => {
+  const cluster = await clusterWith({ first: ["a"], second: ["b"] });
+  cluster.put(clusterRoleKind, { metadata: { name: "second", labels: {} }, rules: [rule("b")] });
+  await cluster.settle();
+  assert.deepEqual(resourcesOf(cluster), ["a"]);
+});

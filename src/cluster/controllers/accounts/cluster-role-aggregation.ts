@@ -25,14 +25,8 @@ export function addClusterRoleAggregation(context: ControllerContext): void {
     roles.wrote(await context.client.patchMerge(clusterRoleKind, name, undefined, { rules }));
   });
   enqueueOn(roles, queue);
-  roles.onChange(({ object }) => {
-    for (const role of roles.all()) {
-      if (
-        role.aggregationRule?.clusterRoleSelectors?.some((selector) =>
-          matchesLabelSelector(selector, object.metadata.labels),
-        ) === true
-      )
-        queue.add(role.metadata.name ?? "");
-    }
+  // A change of any role may concern all aggregated ones, also by labels that it no longer has.
+  roles.onChange(() => {
+    for (const role of roles.all()) if (role.aggregationRule !== undefined) queue.add(role.metadata.name ?? "");
   });
 }
