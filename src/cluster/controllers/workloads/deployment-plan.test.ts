@@ -5,6 +5,7 @@ import {
   boundsOf,
   desiredReplicasAnnotation,
   initialReplicas,
+  maxReplicasAnnotation,
   planRollingUpdate,
   planScaling,
   revisionAnnotation,
@@ -148,4 +149,19 @@ test("a set without a readable revision has the revision 0", () => {
   assert.equal(revisionOf(noted(set("a", 1, 1), { [revisionAnnotation]: "7" })), 7);
   assert.equal(revisionOf(noted(set("a", 1, 1), { [revisionAnnotation]: "x" })), 0);
   assert.equal(revisionOf(set("a", 1, 1)), 0);
+});
+
+test("proportions refer to the size that the sets were made for, surge included", () => {
+  const bounds = { desired: 20, maxSurge: 3, maxUnavailable: 2 };
+  const made = { [maxReplicasAnnotation]: "13" };
+  const plan = planScaling(bounds, noted(set("new", 2, 0), made), [noted(set("old", 8, 8), made)], true);
+  // 8 * 23 / 13 and 2 * 23 / 13 are 14 and 4; the five that are left over go to the largest set.
+  assert.deepEqual(sizes(plan), { old: 19, new: 4 });
+});
+
+test("a change of size empties old sets beside a new set that has all wanted pods available", () => {
+  const bounds = { desired: 3, maxSurge: 1, maxUnavailable: 1 };
+  const full = noted(set("new", 3, 3), { [desiredReplicasAnnotation]: "3" });
+  assert.deepEqual(sizes(planScaling(bounds, full, [set("adopted", 2, 2), set("empty", 0, 0)], true)), { adopted: 0 });
+  assert.deepEqual(sizes(planScaling(bounds, full, [set("adopted", 2, 2)], false)), { adopted: 0 });
 });

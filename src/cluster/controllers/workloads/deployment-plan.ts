@@ -103,6 +103,8 @@ export function planScaling(
     if (specReplicas(only) !== bounds.desired) sizes.set(nameOf(only), bounds.desired);
     return sizes;
   }
+  if (newSet !== undefined && isSaturated(bounds, newSet))
+    return new Map(active.filter((set) => set !== newSet).map((set) => [nameOf(set), 0]));
   if (!rolling) return sizes;
   const total = sum(active, specReplicas);
   const allowed = bounds.desired === 0 ? 0 : bounds.desired + bounds.maxSurge;
@@ -113,7 +115,8 @@ export function planScaling(
   );
   for (const set of ordered) {
     if (left === 0) break;
-    const share = Math.round((specReplicas(set) * allowed) / total) - specReplicas(set);
+    const madeFor = Number(set.metadata.annotations?.[maxReplicasAnnotation] ?? 0) || total;
+    const share = Math.round((specReplicas(set) * allowed) / madeFor) - specReplicas(set);
     const change = left > 0 ? Math.min(left, Math.max(0, share)) : Math.max(left, Math.min(0, share));
     sizes.set(nameOf(set), Math.max(0, specReplicas(set) + change));
     left -= change;
@@ -122,6 +125,12 @@ export function planScaling(
   if (largest !== undefined && left !== 0)
     sizes.set(nameOf(largest), Math.max(0, (sizes.get(nameOf(largest)) ?? specReplicas(largest)) + left));
   return sizes;
+}
+
+/** Whether the new set has all wanted pods available, so that no old set is needed. */
+function isSaturated({ desired }: RolloutBounds, newSet: ReplicaSet): boolean {
+  const noted = newSet.metadata.annotations?.[desiredReplicasAnnotation];
+  return specReplicas(newSet) === desired && availableReplicas(newSet) === desired && Number(noted) === desired;
 }
 
 /** Whether `spec.replicas` changed since the sets were last sized. */
