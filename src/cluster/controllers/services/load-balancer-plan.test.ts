@@ -117,3 +117,20 @@ test("an advertisement announces the pools that it names or selects, or all if i
   assert.equal(announced({ ipAddressPoolSelectors: [{ matchLabels: { zone: "b" } }] }), false);
   assert.equal(isAdvertised(main, []), false);
 });
+
+test("Services that keep the client's address share one only if they select the same pods", () => {
+  const shared = (port: number, name: string, spec: Partial<ServiceSpec> = {}): Service =>
+    service({ "metallb.io/allow-shared-ip": "k" }, { ports: [{ port }], ...spec }, name);
+  const local = (app: string): Partial<ServiceSpec> => ({
+    externalTrafficPolicy: "Local",
+    selector: { app, tier: "x" },
+  });
+  const address = (of: Service, holder: Service): string | undefined => beside(of, holder).addresses?.[0];
+  assert.equal(address(shared(81, "web", local("a")), shared(80, "holder", local("a"))), "172.18.255.200");
+  assert.equal(address(shared(81, "web", local("a")), shared(80, "holder", local("b"))), "172.18.255.201");
+  assert.equal(address(shared(81, "web"), shared(80, "holder", local("a"))), "172.18.255.201");
+  assert.equal(
+    address(shared(81, "web", { selector: { app: "a" } }), shared(80, "holder", { selector: { app: "b" } })),
+    "172.18.255.200",
+  );
+});

@@ -1,3 +1,4 @@
+import { canonicalJson } from "../../../base/index.ts";
 import { matchesLabelSelector } from "../../../api/index.ts";
 import type { IPAddressPool, L2Advertisement, Service } from "../../../api/kubernetes/index.ts";
 import { formatAddress, isBuggy, parseAddress, parseRange, rangeHas, type AddressRange } from "./address-pool.ts";
@@ -6,10 +7,15 @@ export type Allocation =
   | { readonly addresses: readonly string[]; readonly pool: string }
   | { readonly addresses: undefined; readonly reason: string };
 
-/** The owner of an address. Services may share one if they name the same key and use different ports. */
+/**
+ * The owner of an address. Services may share one if they name the same key, use different ports, and either all spread
+ * their traffic over the cluster or select the same pods.
+ */
 export interface AddressUse {
   readonly service: string;
   readonly sharingKey: string | undefined;
+  /** The selector of a Service whose traffic stays on the node that it reaches. Empty for any other. */
+  readonly localPods: string;
   readonly ports: readonly string[];
 }
 
@@ -73,7 +79,8 @@ export function askedAddresses(service: Service): string[] {
 export function useOf(service: Service): AddressUse {
   const { namespace = "", name = "" } = service.metadata;
   const ports = (service.spec?.ports ?? []).map(({ port, protocol = "TCP" }) => `${protocol}/${port}`);
-  return { service: `${namespace}/${name}`, sharingKey: annotationOf(service, "allow-shared-ip"), ports };
+  const localPods = service.spec?.externalTrafficPolicy === "Local" ? canonicalJson(service.spec.selector ?? {}) : "";
+  return { service: `${namespace}/${name}`, sharingKey: annotationOf(service, "allow-shared-ip"), localPods, ports };
 }
 
 /** Whether an advertisement announces the pool. One without pools announces all. */
@@ -140,6 +147,7 @@ function mayShare(one: AddressUse, other: AddressUse): boolean {
   return (
     one.sharingKey !== undefined &&
     one.sharingKey === other.sharingKey &&
+    one.localPods === other.localPods &&
     !one.ports.some((port) => other.ports.includes(port))
   );
 }
