@@ -67,3 +67,12 @@ test("a role that loses its label takes its rules with it", async () => {
   await cluster.settle();
   assert.deepEqual(resourcesOf(cluster), ["a"]);
 });
+
+test("a role that its own selector matches does not keep its rules by that", async () => {
+  const cluster = await clusterWith({ first: ["a"] });
+  const view = cluster.view(clusterRoleKind).at("view");
+  assert.ok(view !== undefined);
+  cluster.put(clusterRoleKind, { ...view, metadata: { name: "view", labels: toView }, rules: [rule("secrets")] });
+  await cluster.settle();
+  assert.deepEqual(resourcesOf(cluster), ["a"]);
+});
