@@ -112,3 +112,10 @@ test("a pod stays for the shortest of its limits", () => {
   assert.equal(stayMs(pod, [executed("a"), executed("b")]), 30_000);
   assert.equal(stayMs(pod, [executed("a"), executed("c")]), 0);
 });
+
+test("of several tolerations of one taint, the first counts", () => {
+  const forever: Toleration = { operator: "Exists" };
+  const limited: Toleration = { key: "a", operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 };
+  assert.equal(stayMs(tolerant(forever, limited), [executed("a")]), undefined);
+  assert.equal(stayMs(tolerant(limited, forever), [executed("a")]), 300_000);
+});
