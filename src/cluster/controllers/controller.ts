@@ -1,10 +1,11 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
-import type { Clock, Logger, Random } from "../../base/index.ts";
+import { jsonEqual, type Clock, type Logger, type Random } from "../../base/index.ts";
 import {
   controllerOf,
   createInformer,
   EventRecorder,
+  isKubeCode,
   Reconciler,
   type EventNote,
   type Informer,
@@ -129,6 +130,39 @@ export class ControllerContext implements ControllerDependencies {
   /** The time as the API writes it, to the second. */
   now(): string {
     return timeOf(this.clock.nowMs());
+  }
+}
+
+type StatusWriter = Pick<ControllerContext, "client" | "view">;
+
+/** Writes a status that changes the object's. Otherwise the same as {@link patchStatus}. */
+export async function writeStatus<Value extends KubernetesObject & { readonly status?: unknown }>(
+  context: StatusWriter,
+  kind: KindDefinition<Value>,
+  object: Value,
+  status: NonNullable<Value["status"]>,
+): Promise<Value | undefined> {
+  const before = object.status as object | undefined;
+  return jsonEqual(before, { ...before, ...status }) ? undefined : await patchStatus(context, kind, object, status);
+}
+
+/**
+ * Merges into an object's status, and lets the kind's view know at once. Returns the object as it was written. Undefined
+ * if it is gone.
+ */
+export async function patchStatus<Value extends KubernetesObject>(
+  context: StatusWriter,
+  kind: KindDefinition<Value>,
+  { metadata: { name = "", namespace } }: Value,
+  status: object,
+): Promise<Value | undefined> {
+  try {
+    const written = await context.client.patchMerge(kind, name, namespace, { status }, { subresource: "status" });
+    context.view(kind).wrote(written);
+    return written;
+  } catch (error) {
+    if (!isKubeCode(error, "not-found")) throw error;
+    return undefined;
   }
 }
 

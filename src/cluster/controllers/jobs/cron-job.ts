@@ -1,7 +1,7 @@
 import { jsonEqual } from "../../../base/index.ts";
 import { cronJobKind, jobKind, type CronJob, type Job } from "../../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../../kube/index.ts";
-import { enqueueControllerOn, enqueueOn, timeOf, type ControllerContext } from "../controller.ts";
+import { enqueueControllerOn, enqueueOn, patchStatus, timeOf, type ControllerContext } from "../controller.ts";
 import { latestRun, nextRun, parseCron } from "./cron-schedule.ts";
 import { finishedCondition } from "./job-plan.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
@@ -95,19 +95,7 @@ export function addCronJobController(context: ControllerContext): void {
       ...(lastSuccessfulTime === undefined ? {} : { lastSuccessfulTime }),
     };
     if (jsonEqual({ active: [], ...cronJob.status }, { ...cronJob.status, ...status })) return;
-    try {
-      cronJobs.wrote(
-        await context.client.patchMerge(
-          cronJobKind,
-          cronJob.metadata.name ?? "",
-          cronJob.metadata.namespace,
-          { status },
-          { subresource: "status" },
-        ),
-      );
-    } catch (error) {
-      if (!isKubeCode(error, "not-found")) throw error;
-    }
+    await patchStatus(context, cronJobKind, cronJob, status);
   };
 
   const trim = async (cronJob: CronJob, owned: readonly Job[]): Promise<void> => {

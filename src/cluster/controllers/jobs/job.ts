@@ -1,7 +1,5 @@
-import { jsonEqual } from "../../../base/index.ts";
 import { jobKind, podKind, type Job, type Pod } from "../../../api/kubernetes/index.ts";
-import { isKubeCode } from "../../../kube/index.ts";
-import { enqueueControllerOn, enqueueOn, type ControllerContext } from "../controller.ts";
+import { enqueueControllerOn, enqueueOn, writeStatus, type ControllerContext } from "../controller.ts";
 import { completionIndexAnnotation, finishedCondition, planJob } from "./job-plan.ts";
 import { PodControl } from "../pods/pod-control.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
@@ -31,7 +29,7 @@ export function addJobController(context: ControllerContext): void {
     } catch (error) {
       failure = error;
     }
-    await writeStatus(job, plan.status);
+    await noteProgress(job, plan.status);
     if (failure !== undefined) throw failure;
     return plan.lookAgainMs ?? (await expire(jobs.at(key) ?? job));
   });
@@ -66,23 +64,17 @@ export function addJobController(context: ControllerContext): void {
     };
   };
 
-  const writeStatus = async (job: Job, status: NonNullable<Job["status"]>): Promise<void> => {
-    if (jsonEqual(job.status, { ...job.status, ...status })) return;
-    const { name = "", namespace } = job.metadata;
-    try {
-      const written = await context.client.patchMerge(jobKind, name, namespace, { status }, { subresource: "status" });
-      jobs.wrote(written);
-      const end = finishedCondition(written);
-      if (end === undefined || finishedCondition(job) !== undefined) return;
-      const completed = end.type === "Complete";
-      record(jobKind, job, {
-        type: completed ? "Normal" : "Warning",
-        reason: completed ? "Completed" : (end.reason ?? "Failed"),
-        message: completed ? "Job completed" : (end.message ?? "Job failed"),
-      });
-    } catch (error) {
-      if (!isKubeCode(error, "not-found")) throw error;
-    }
+  const noteProgress = async (job: Job, status: NonNullable<Job["status"]>): Promise<void> => {
+    const written = await writeStatus(context, jobKind, job, status);
+    if (written === undefined) return;
+    const end = finishedCondition(written);
+    if (end === undefined || finishedCondition(job) !== undefined) return;
+    const completed = end.type === "Complete";
+    record(jobKind, job, {
+      type: completed ? "Normal" : "Warning",
+      reason: completed ? "Completed" : (end.reason ?? "Failed"),
+      message: completed ? "Job completed" : (end.message ?? "Job failed"),
+    });
   };
 
   const expire = async (job: Job): Promise<number | undefined> => {

@@ -6,8 +6,7 @@ import {
   type IPAddressPool,
   type Service,
 } from "../../../api/kubernetes/index.ts";
-import { isKubeCode } from "../../../kube/index.ts";
-import { enqueueOn, type ControllerContext } from "../controller.ts";
+import { enqueueOn, patchStatus, type ControllerContext } from "../controller.ts";
 import {
   addressesOf,
   allocate,
@@ -84,21 +83,8 @@ export function addLoadBalancerController(context: ControllerContext): void {
   );
 
   const writeAddresses = async (service: Service, addresses: readonly string[]): Promise<void> => {
-    const { name = "", namespace } = service.metadata;
     const loadBalancer = { ingress: addresses.length === 0 ? null : addresses.map((ip) => ({ ip, ipMode: "VIP" })) };
-    try {
-      services.wrote(
-        await context.client.patchMerge(
-          serviceKind,
-          name,
-          namespace,
-          { status: { loadBalancer } },
-          { subresource: "status" },
-        ),
-      );
-    } catch (error) {
-      if (!isKubeCode(error, "not-found")) throw error;
-    }
+    await patchStatus(context, serviceKind, service, { loadBalancer });
   };
 
   const retryWaiting = (): void => {

@@ -1,4 +1,3 @@
-import { jsonEqual } from "../../../base/index.ts";
 import { keyOf } from "../../../api/index.ts";
 import {
   nodeKind,
@@ -10,7 +9,7 @@ import {
 } from "../../../api/kubernetes/index.ts";
 import { isKubeCode, type EventNote, type Reconciler } from "../../../kube/index.ts";
 import { isLocalVolume, localVolumes, volumeAnnotations } from "../../record/local-volumes.ts";
-import { enqueueOn, type ControllerContext } from "../controller.ts";
+import { enqueueOn, patchStatus, writeStatus, type ControllerContext } from "../controller.ts";
 import type { ObjectView } from "../object-view.ts";
 import { phaseOf, planClaim } from "./volume-plan.ts";
 
@@ -70,7 +69,8 @@ class VolumeBinding {
     });
     if (step.kind === "wait") this.#tell(claim, step.note);
     else if (step.kind === "lost") {
-      if (claim.status?.phase !== "Lost") await this.#writeStatus(claim, { phase: "Lost" });
+      if (claim.status?.phase !== "Lost")
+        await writeStatus(this.#context, persistentVolumeClaimKind, claim, { phase: "Lost" });
       this.#tell(claim, step.note);
     } else if (step.kind === "bind") await this.#bind(claim, step.volume);
     else await this.#provision(claim, step.volume);
@@ -135,29 +135,8 @@ class VolumeBinding {
     }
     this.#told.delete(keyOf(claim));
     const { accessModes = [], capacity = {} } = volume.spec ?? {};
-    await this.#writeStatus(claim, { phase: "Bound", accessModes, capacity });
+    await writeStatus(this.#context, persistentVolumeClaimKind, claim, { phase: "Bound", accessModes, capacity });
     this.#volumeQueue.add(volumeName);
-  }
-
-  async #writeStatus(
-    claim: PersistentVolumeClaim,
-    status: NonNullable<PersistentVolumeClaim["status"]>,
-  ): Promise<void> {
-    if (jsonEqual(claim.status, { ...claim.status, ...status })) return;
-    const { name = "", namespace } = claim.metadata;
-    try {
-      this.#claims.wrote(
-        await this.#context.client.patchMerge(
-          persistentVolumeClaimKind,
-          name,
-          namespace,
-          { status },
-          { subresource: "status" },
-        ),
-      );
-    } catch (error) {
-      if (!isKubeCode(error, "not-found")) throw error;
-    }
   }
 
   async #syncVolume(name: string): Promise<undefined> {
@@ -171,30 +150,17 @@ class VolumeBinding {
       return;
     }
     if (phase !== "Released" || policy === "Retain" || isLocalVolume(volume)) {
-      if (volume.status?.phase !== phase) await this.#writePhase(volume, { phase });
+      if (volume.status?.phase !== phase) await patchStatus(this.#context, persistentVolumeKind, volume, { phase });
       return;
     }
     if (volume.status?.phase === "Failed") return;
     const message = "the lab deletes only the directories of volumes that it made; delete this volume by hand";
-    await this.#writePhase(volume, { phase: "Failed", reason: "VolumeFailedDelete", message });
+    await patchStatus(this.#context, persistentVolumeKind, volume, {
+      phase: "Failed",
+      reason: "VolumeFailedDelete",
+      message,
+    });
     this.#record(persistentVolumeKind, volume, { type: "Warning", reason: "VolumeFailedDelete", message });
-  }
-
-  async #writePhase(volume: PersistentVolume, status: NonNullable<PersistentVolume["status"]>): Promise<void> {
-    const name = volume.metadata.name ?? "";
-    try {
-      this.#volumes.wrote(
-        await this.#context.client.patchMerge(
-          persistentVolumeKind,
-          name,
-          undefined,
-          { status },
-          { subresource: "status" },
-        ),
-      );
-    } catch (error) {
-      if (!isKubeCode(error, "not-found")) throw error;
-    }
   }
 
   #tell(claim: PersistentVolumeClaim, note: EventNote | undefined): void {

@@ -1,9 +1,8 @@
 import { jsonEqual } from "../../../base/index.ts";
 import { keyOf } from "../../../api/index.ts";
 import { daemonSetKind, nodeKind, podKind, type DaemonSet, type Pod } from "../../../api/kubernetes/index.ts";
-import { isKubeCode } from "../../../kube/index.ts";
 import { hashOf, RevisionHistory, revisionHashLabel } from "./controller-revisions.ts";
-import { enqueueControllerOn, enqueueOn, type ControllerContext } from "../controller.ts";
+import { enqueueControllerOn, enqueueOn, writeStatus, type ControllerContext } from "../controller.ts";
 import { daemonPodSpec, planDaemonSet } from "./daemon-set-plan.ts";
 import { PodControl } from "../pods/pod-control.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
@@ -32,7 +31,7 @@ export function addDaemonSetController(context: ControllerContext): void {
     } catch (error) {
       failure = error;
     }
-    await writeStatus(set, plan.status);
+    await writeStatus(context, daemonSetKind, set, plan.status);
     await history.trim(revisions, new Set(pods.map(hashOf)), set.spec.revisionHistoryLimit ?? 10);
     if (failure !== undefined) throw failure;
     return plan.lookAgainMs;
@@ -53,23 +52,6 @@ export function addDaemonSetController(context: ControllerContext): void {
       labels,
     });
     return { ...pod, spec: daemonPodSpec(pod.spec ?? { containers: [] }, node) };
-  };
-
-  const writeStatus = async (set: DaemonSet, status: NonNullable<DaemonSet["status"]>): Promise<void> => {
-    if (jsonEqual(set.status, { ...set.status, ...status })) return;
-    try {
-      sets.wrote(
-        await context.client.patchMerge(
-          daemonSetKind,
-          set.metadata.name ?? "",
-          set.metadata.namespace,
-          { status },
-          { subresource: "status" },
-        ),
-      );
-    } catch (error) {
-      if (!isKubeCode(error, "not-found")) throw error;
-    }
   };
 
   enqueueOn(sets, queue);

@@ -1,8 +1,7 @@
-import { jsonEqual, messageOf } from "../../../base/index.ts";
+import { messageOf } from "../../../base/index.ts";
 import { keyOf } from "../../../api/index.ts";
 import { podKind, replicaSetKind, type Pod, type ReplicaSet } from "../../../api/kubernetes/index.ts";
-import { isKubeCode } from "../../../kube/index.ts";
-import { enqueueControllerOn, enqueueOn, type ControllerContext } from "../controller.ts";
+import { enqueueControllerOn, enqueueOn, writeStatus, type ControllerContext } from "../controller.ts";
 import { PodControl } from "../pods/pod-control.ts";
 import { podFrom, randomSuffix } from "../pods/pod-template.ts";
 import { conditionsAfter, planReplicaSet, type ReplicaSetPlan } from "./replica-set-plan.ts";
@@ -35,7 +34,7 @@ export function addReplicaSetController(context: ControllerContext): void {
     }
     const conditions = conditionsAfter(set, failureOf(plan, failure), context.now());
     const isEmpty = conditions.length === 0 && set.status?.conditions === undefined;
-    await writeStatus(set, isEmpty ? plan.status : { ...plan.status, conditions });
+    await writeStatus(context, replicaSetKind, set, isEmpty ? plan.status : { ...plan.status, conditions });
     if (failure !== undefined) throw failure;
     return plan.lookAgainMs;
   });
@@ -54,23 +53,6 @@ export function addReplicaSetController(context: ControllerContext): void {
         owner: set,
       }),
     );
-  };
-
-  const writeStatus = async (set: ReplicaSet, status: NonNullable<ReplicaSet["status"]>): Promise<void> => {
-    if (jsonEqual(set.status, { ...set.status, ...status })) return;
-    try {
-      sets.wrote(
-        await context.client.patchMerge(
-          replicaSetKind,
-          set.metadata.name ?? "",
-          set.metadata.namespace,
-          { status },
-          { subresource: "status" },
-        ),
-      );
-    } catch (error) {
-      if (!isKubeCode(error, "not-found")) throw error;
-    }
   };
 
   enqueueOn(sets, queue);

@@ -1,4 +1,3 @@
-import { jsonEqual } from "../../../base/index.ts";
 import {
   podKind,
   statefulSetKind,
@@ -6,9 +5,8 @@ import {
   type PodTemplate,
   type StatefulSet,
 } from "../../../api/kubernetes/index.ts";
-import { isKubeCode } from "../../../kube/index.ts";
 import { hashOf, RevisionHistory, revisionHashLabel, type Revisions } from "./controller-revisions.ts";
-import { enqueueControllerOn, enqueueOn, type ControllerContext } from "../controller.ts";
+import { enqueueControllerOn, enqueueOn, writeStatus, type ControllerContext } from "../controller.ts";
 import { PodControl } from "../pods/pod-control.ts";
 import { availableAtMs, isReady, isTerminating } from "../pods/pod-facts.ts";
 import { podFrom } from "../pods/pod-template.ts";
@@ -43,30 +41,13 @@ export function addStatefulSetController(context: ControllerContext): void {
     } catch (error) {
       failure = error;
     }
-    await writeStatus(set, plan.status);
+    await writeStatus(context, statefulSetKind, set, plan.status);
     await history.trim(revisions, new Set([...pods.map(hashOf), currentHash]), set.spec.revisionHistoryLimit ?? 10);
     if (failure !== undefined) throw failure;
     const waits = pods.filter(isReady).map((pod) => availableAtMs(pod, set.spec?.minReadySeconds ?? 0) - nowMs);
     const soon = Math.min(...waits.filter((ms) => ms > 0));
     return Number.isFinite(soon) ? soon : undefined;
   });
-
-  const writeStatus = async (set: StatefulSet, status: NonNullable<StatefulSet["status"]>): Promise<void> => {
-    if (jsonEqual(set.status, { ...set.status, ...status })) return;
-    try {
-      sets.wrote(
-        await context.client.patchMerge(
-          statefulSetKind,
-          set.metadata.name ?? "",
-          set.metadata.namespace,
-          { status },
-          { subresource: "status" },
-        ),
-      );
-    } catch (error) {
-      if (!isKubeCode(error, "not-found")) throw error;
-    }
-  };
 
   enqueueOn(sets, queue);
   enqueueControllerOn(context.view(podKind), statefulSetKind, queue);
