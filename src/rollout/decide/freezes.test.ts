@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Freeze, FreezeSpec, FreezeWindow } from "../../api/serin/index.ts";
-import { instantOf, windowState } from "../../api/serin/freeze-windows/index.ts";
+import { windowState } from "../../api/serin/freeze-windows/index.ts";
+import { instantOf } from "../../base/zoned-time/index.ts";
 import { freezesInForce } from "./freezes.ts";
 
 const berlin = "Europe/Berlin";

@@ -1,8 +1,8 @@
 // oxlint-disable-next-line import/default -- for Node the package is CommonJS, which the linter takes for its other build
 import rrule from "rrule";
 import { messageOf, userError } from "../../../base/index.ts";
+import { instantOf, localOf } from "../../../base/zoned-time/index.ts";
 import type { FreezeWindow } from "../freeze.ts";
-import { instantOf, localOf } from "./zoned-time.ts";
 
 // oxlint-disable-next-line import/no-named-as-default-member -- as above
 const { rrulestr } = rrule;

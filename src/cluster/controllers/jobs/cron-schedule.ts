@@ -1,4 +1,4 @@
-import { nextChange, offsetsOf, type OffsetAt } from "./time-zone.ts";
+import { nextClockChange, zoneOffsetMs } from "../../../base/zoned-time/index.ts";
 
 /** A cron expression of five fields, or a shorthand like `@hourly`. */
 export interface CronSchedule {
@@ -9,8 +9,8 @@ export interface CronSchedule {
   readonly weekdays: ReadonlySet<number>;
   /** If both day fields are restricted, either of them suffices. */
   readonly anyDay: boolean;
-  /** The offsets of its time zone. Undefined for UTC. */
-  readonly offsetAt: OffsetAt | undefined;
+  /** A known time zone. Undefined for UTC. */
+  readonly timeZone: string | undefined;
 }
 
 const shorthands: Readonly<Record<string, string>> = {
@@ -27,8 +27,7 @@ const dayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /** Undefined for an invalid schedule or time zone. */
 export function parseCron(text: string, timeZone?: string): CronSchedule | undefined {
-  const offsetAt = timeZone === undefined ? undefined : offsetsOf(timeZone);
-  if (timeZone !== undefined && offsetAt === undefined) return undefined;
+  if (timeZone !== undefined && !isTimeZone(timeZone)) return undefined;
   const fields = (shorthands[text.trim()] ?? text.trim()).toLowerCase().split(/\s+/);
   if (fields.length !== 5) return undefined;
   const [minute = "", hour = "", day = "", month = "", weekday = ""] = fields;
@@ -45,7 +44,7 @@ export function parseCron(text: string, timeZone?: string): CronSchedule | undef
     weekdays === undefined
   )
     return undefined;
-  return { minutes, hours, days, months, weekdays, anyDay: !hasStar(day) && !hasStar(weekday), offsetAt };
+  return { minutes, hours, days, months, weekdays, anyDay: !hasStar(day) && !hasStar(weekday), timeZone };
 }
 
 /**
@@ -53,13 +52,13 @@ export function parseCron(text: string, timeZone?: string): CronSchedule | undef
  * hour that is left out when the clocks are set does not happen, and one in an hour that comes twice happens twice.
  */
 export function nextRun(schedule: CronSchedule, afterMs: number): number | undefined {
-  const { offsetAt } = schedule;
-  if (offsetAt === undefined) return nextMatch(schedule, afterMs);
+  const { timeZone } = schedule;
+  if (timeZone === undefined) return nextMatch(schedule, afterMs);
   for (let fromMs = afterMs; ;) {
-    const offsetMs = offsetAt(fromMs + 1);
+    const offsetMs = zoneOffsetMs(timeZone, fromMs + 1);
     const match = nextMatch(schedule, fromMs + offsetMs);
     if (match === undefined) return undefined;
-    const changeMs = nextChange(offsetAt, fromMs + 1, match - offsetMs);
+    const changeMs = nextClockChange(timeZone, fromMs + 1, match - offsetMs);
     if (changeMs === undefined) return match - offsetMs;
     fromMs = changeMs - 1;
   }
@@ -101,6 +100,15 @@ function matchesDay(schedule: CronSchedule, time: Date): boolean {
   const day = schedule.days.has(time.getUTCDate());
   const weekday = schedule.weekdays.has(time.getUTCDay());
   return schedule.anyDay ? day || weekday : day && weekday;
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    zoneOffsetMs(name, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether one of the field's parts leaves all values open. A step of more than one restricts them. */

@@ -7,7 +7,7 @@ const dayMs = 86_400_000;
 const formats = new Map<string, Intl.DateTimeFormat>();
 const maxZones = 600;
 
-/** The time zone's offset from UTC at this instant. */
+/** By how much the zone's clocks are ahead of UTC at this instant. Throws a `RangeError` for an unknown zone. */
 export function zoneOffsetMs(timeZone: string, instantMs: number): number {
   const parts: Record<string, number> = {};
   for (const { type, value } of formatOf(timeZone).formatToParts(instantMs)) parts[type] = Number(value);
@@ -29,6 +29,25 @@ export function instantOf(timeZone: string, localMs: number): number {
   const after = zoneOffsetMs(timeZone, localMs + dayMs);
   const candidates = [localMs - before, localMs - after].filter((instant) => localOf(timeZone, instant) === localMs);
   return candidates.length === 0 ? localMs - before : Math.min(...candidates);
+}
+
+/** When the zone's clocks are first set after `fromMs`, and not after `toMs`. Undefined if they are not. */
+export function nextClockChange(timeZone: string, fromMs: number, toMs: number): number | undefined {
+  const offsetMs = zoneOffsetMs(timeZone, fromMs);
+  for (let before = fromMs; before < toMs;) {
+    let after = Math.min(toMs, before + dayMs);
+    if (zoneOffsetMs(timeZone, after) === offsetMs) {
+      before = after;
+      continue;
+    }
+    while (after - before > 1) {
+      const middle = Math.floor((before + after) / 2);
+      if (zoneOffsetMs(timeZone, middle) === offsetMs) before = middle;
+      else after = middle;
+    }
+    return after;
+  }
+  return undefined;
 }
 
 function formatOf(timeZone: string): Intl.DateTimeFormat {
