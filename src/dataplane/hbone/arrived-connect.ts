@@ -2,14 +2,9 @@ import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/ind
 import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
 import type { HboneRequest } from "./hbone-types.ts";
+import { fieldOf, headersOf } from "./request-fields.ts";
 import type { TunnelConnection } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
-
-/** The value of a field in a decoded header block (alternating names and values). */
-export function fieldOf(fields: readonly string[], name: string): string | undefined {
-  for (let index = 0; index < fields.length; index += 2) if (fields[index] === name) return fields[index + 1];
-  return undefined;
-}
 
 /** A CONNECT from a peer. Handles its stream until the answer, when nothing but its end can arrive. */
 export class ArrivedConnect implements HboneRequest, ByteStreamHandler {
@@ -24,12 +19,7 @@ export class ArrivedConnect implements HboneRequest, ByteStreamHandler {
     this.#connection = connection;
     this.#stream = stream;
     this.authority = fieldOf(fields, ":authority") ?? "";
-    const headers: [string, string][] = [];
-    for (let index = 0; index + 1 < fields.length; index += 2) {
-      const name = fields[index] ?? "";
-      if (!name.startsWith(":")) headers.push([name, fields[index + 1] ?? ""]);
-    }
-    this.headers = headers;
+    this.headers = headersOf(fields);
   }
 
   get peerIdentity(): string {

@@ -3,7 +3,7 @@ import type { ByteStreamHandler, SecureStream } from "../../net/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
 import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
-import { pairsOf, statusOf } from "./request-fields.ts";
+import { headersOf, statusOf } from "./request-fields.ts";
 import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 
@@ -120,8 +120,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
       if (endStream) stream.endReceived();
       return;
     }
-    const headers = pairsOf(fields);
-    const status = statusOf(headers);
+    const status = statusOf(fields);
     if (status >= 100 && status < 200) return;
     const pending = this.#settled(stream);
     if (pending === undefined) return;
@@ -129,7 +128,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
       // The caller that awaits the answer sets the handler. Until then the stream is paused and queues data.
       stream.setHandler(answered);
       stream.peerIdentity = this.#connection.peerIdentity;
-      stream.responseHeaders = headers.filter(([name]) => !name.startsWith(":"));
+      stream.responseHeaders = headersOf(fields);
       stream.isRetiring = this.#isRetiring;
       pending.resolve(stream);
       if (endStream) stream.endReceived();

@@ -57,12 +57,13 @@ export class HbonePool {
     const leftMs = () => Math.max(1, options.timeoutMs - (this.#clock.steadyMs() - startedMs));
     const target = this.#target(options);
     for (let attempt = 1; ; attempt += 1) {
-      const ready = this.#closed ? undefined : readyConnection(target);
-      const connection = ready ?? (await this.#connection(target, options, leftMs()));
+      const found = this.#connection(target, options, leftMs);
+      const connection = found instanceof Promise ? await found : found;
       const fresh = connection.openedStreams === 0;
       try {
-        const isFirst = attempt === 1 && ready !== undefined;
-        return await connection.open(options, isFirst ? options.timeoutMs : leftMs());
+        // The same limit for all that need not wait, so that they share a timer.
+        const isAtOnce = attempt === 1 && connection === found;
+        return await connection.open(options, isAtOnce ? options.timeoutMs : leftMs());
       } catch (error) {
         if (attempt >= maxAttempts || options.signal?.aborted === true || !mayMove(error, fresh)) throw error;
       }
@@ -90,10 +91,22 @@ export class HbonePool {
     return target;
   }
 
-  async #connection(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
+  /** A promise only if the caller has to wait. */
+  #connection(
+    target: Target,
+    options: HboneConnectOptions,
+    leftMs: () => number,
+  ): HboneClientConnection | Promise<HboneClientConnection> {
     if (this.#closed) throw transientError("draining", "pool draining");
-    const ready = readyConnection(target);
-    if (ready !== undefined) return ready;
+    for (const connection of target.connections) if (connection.takesStreams) return connection;
+    return this.#awaitedConnection(target, options, leftMs);
+  }
+
+  async #awaitedConnection(
+    target: Target,
+    options: HboneConnectOptions,
+    leftMs: () => number,
+  ): Promise<HboneClientConnection> {
     for (const dialing of target.dialing) {
       if (dialing.waiters >= hboneLimits.pooledStreams) continue;
       dialing.waiters += 1;
@@ -103,7 +116,7 @@ export class HbonePool {
     if (this.#connections >= hboneLimits.poolConnections) {
       throw transientError("busy", `the pool holds ${hboneLimits.poolConnections} connections already`);
     }
-    const dialing: Dialing = { connection: this.#dialNew(target, options, leftMs), waiters: 1 };
+    const dialing: Dialing = { connection: this.#dialNew(target, options, leftMs()), waiters: 1 };
     target.dialing.add(dialing);
     try {
       return await dialing.connection;
@@ -143,11 +156,6 @@ export class HbonePool {
     if (target.connections.size === 0 && target.dialing.size === 0 && this.#targets.get(target.key) === target)
       this.#targets.delete(target.key);
   }
-}
-
-function readyConnection({ connections }: Target): HboneClientConnection | undefined {
-  for (const connection of connections) if (connection.takesStreams) return connection;
-  return undefined;
 }
 
 /** Whether a failed CONNECT was certainly not accepted: it was refused, or its reused connection had already gone. */

@@ -1,8 +1,9 @@
 import { systemClock, type Clock } from "../../base/index.ts";
 import type { SecureStream } from "../../net/index.ts";
 import type { FloodReason } from "../../wire/http2/index.ts";
-import { ArrivedConnect, fieldOf } from "./arrived-connect.ts";
+import { ArrivedConnect } from "./arrived-connect.ts";
 import type { HboneRequest, HboneServerConnection } from "./hbone-types.ts";
+import { fieldOf } from "./request-fields.ts";
 import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 

@@ -50,7 +50,7 @@ export interface HboneRequest {
   /** The addresses of the TLS connection. `local` has the HBONE port. */
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
-  /** Calls `run` when {@link signal} aborts, and at once if it has. Replaces the last one. Costs less than a signal. */
+  /** Calls `run` if the peer cancels the request before the answer, or at once if it has. Replaces an earlier `run`. */
   onWithdrawn(run: (reason: Error) => void): void;
   /** Answers 200 and returns our end of the tunnel, paused. */
   accept(headers?: Headers): ByteStream;

@@ -1,14 +1,23 @@
-import { headerValue, type Headers } from "../../wire/hbone/index.ts";
+import type { Headers } from "../../wire/hbone/index.ts";
 
-/** Converts a decoded header block (alternating names and values) to pairs. */
-export function pairsOf(fields: readonly string[]): Headers {
-  const pairs: [string, string][] = [];
-  for (let index = 0; index + 1 < fields.length; index += 2) pairs.push([fields[index] ?? "", fields[index + 1] ?? ""]);
-  return pairs;
+/** The value of a field in a decoded header block (alternating names and values). */
+export function fieldOf(fields: readonly string[], name: string): string | undefined {
+  for (let index = 0; index < fields.length; index += 2) if (fields[index] === name) return fields[index + 1];
+  return undefined;
+}
+
+/** The fields of a decoded header block as pairs, without the pseudo-header fields. */
+export function headersOf(fields: readonly string[]): Headers {
+  const headers: [string, string][] = [];
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const name = fields[index] ?? "";
+    if (!name.startsWith(":")) headers.push([name, fields[index + 1] ?? ""]);
+  }
+  return headers;
 }
 
 /** `:status` as a number. 0 if it is missing or invalid. */
-export function statusOf(headers: Headers): number {
-  const status = Number(headerValue(headers, ":status") ?? 0);
+export function statusOf(fields: readonly string[]): number {
+  const status = Number(fieldOf(fields, ":status") ?? 0);
   return Number.isInteger(status) ? status : 0;
 }
