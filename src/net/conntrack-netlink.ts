@@ -23,14 +23,12 @@ export interface DatagramTranslation {
  */
 export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramTranslation): number {
   using socket = new NetlinkSocket("netfilter", namespaceFd);
-  let forgotten = 0;
-  for (const payload of socket.dump("list tracked connections", listConntrackMessage())) {
+  return forgetAll(socket, listConntrackMessage(), (payload) => {
     const entry = readTranslatedDatagrams(payload);
-    if (entry?.destinationPort !== wanted.destinationPort || entry.translatedPort !== wanted.translatedPort) continue;
-    forget(socket, entry);
-    forgotten += 1;
-  }
-  return forgotten;
+    const isWanted =
+      entry?.destinationPort === wanted.destinationPort && entry.translatedPort === wanted.translatedPort;
+    return isWanted ? entry : undefined;
+  });
 }
 
 /**
@@ -41,10 +39,18 @@ export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramT
  */
 export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolean): number {
   using socket = new NetlinkSocket("netfilter");
-  let forgotten = 0;
-  for (const payload of socket.dump("list unanswered connects", listUnansweredMessage())) {
+  return forgetAll(socket, listUnansweredMessage(), (payload) => {
     const entry = readUnansweredConnect(payload);
-    if (entry === undefined || isCurrent(entry.endpoint)) continue;
+    return entry === undefined || isCurrent(entry.endpoint) ? undefined : entry;
+  });
+}
+
+/** Deletes the listed entries that `wanted` returns, and returns their number. */
+function forgetAll(socket: NetlinkSocket, list: Buffer, wanted: (payload: Buffer) => TrackedEntry | undefined): number {
+  let forgotten = 0;
+  for (const payload of socket.dump("list tracked connections", list)) {
+    const entry = wanted(payload);
+    if (entry === undefined) continue;
     forget(socket, entry);
     forgotten += 1;
   }
