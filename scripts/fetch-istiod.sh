@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Puts upstream's control plane and command line, built from their Go module, and its charts into .cache/interop/{pilot-discovery,istioctl,istio-charts}.
-# What is there already stays. Needs Go; the build takes some minutes. For: ISTIOD=.cache/interop/pilot-discovery npm run interop
+# Builds upstream's control plane and command line from their Go module, and copies its charts. They are in
+# .cache/interop/{pilot-discovery,istioctl,istio-charts}. Existing files stay. Needs Go. The build takes some minutes.
+# Use: ISTIOD=.cache/interop/pilot-discovery npm run interop
 set -euo pipefail
 cd "$(dirname "$0")/.."
 istio=v0.0.0-20260827124520-eed52ebb66ad
 api=v1.31.1
 target="$PWD/.cache/interop"
 mkdir -p "$target"
-command -v go >/dev/null || { echo "Go is missing: upstream's control plane is built by it" >&2; exit 1; }
+command -v go >/dev/null || { echo "Go is missing. Install it: it builds upstream's control plane" >&2; exit 1; }
 export GOFLAGS=-mod=mod
 
 build() {
@@ -16,7 +17,7 @@ build() {
   (
     cd "$scratch"
     go mod init istio-build 2>/dev/null
-    # Versions that the module names by commit are replaced by the releases next to them.
+    # The module names some versions by commit. Replace them by the closest releases.
     go mod edit "-require=istio.io/istio@$istio" "-replace=istio.io/api=istio.io/api@$api" "-replace=istio.io/client-go=istio.io/client-go@$api" \
       -replace=github.com/envoyproxy/go-control-plane/envoy=github.com/envoyproxy/go-control-plane/envoy@v1.40.0 \
       -replace=github.com/envoyproxy/go-control-plane/contrib=github.com/envoyproxy/go-control-plane/contrib@v1.36.1-0.20260729145720-a2d8c7492908

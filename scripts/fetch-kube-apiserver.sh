@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Puts a real kube-apiserver and the etcd that it stores in, both built from their Go modules, into .cache/interop/.
-# What is there already stays. Needs Go; the first build takes some minutes.
+# Builds a real kube-apiserver and its etcd from their Go modules, in .cache/interop/. Existing files stay. Needs Go.
+# The first build takes some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kubernetes=v1.36.3
 etcd=v3.6.16
 target="$PWD/.cache/interop"
 mkdir -p "$target"
-command -v go >/dev/null || { echo "Go is missing: kube-apiserver and etcd are built by it" >&2; exit 1; }
+command -v go >/dev/null || { echo "Go is missing. Install it: it builds kube-apiserver and etcd" >&2; exit 1; }
 export GOFLAGS=-mod=mod
 
 build_apiserver() {
@@ -16,7 +16,7 @@ build_apiserver() {
   (
     cd "$scratch"
     go mod init kube-apiserver-build 2>/dev/null
-    # Kubernetes' module takes its libraries from its own tree, which a module's archive lacks: their releases replace them.
+    # Kubernetes' module expects its libraries in its own tree, but the module's archive lacks them. Use their releases.
     staging="v0.${kubernetes#v1.}"
     while read -r module; do replacements+=("-replace=$module=$module@$staging"); done < <(
       go mod edit -json "$(go mod download -json "k8s.io/kubernetes@$kubernetes" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')" |

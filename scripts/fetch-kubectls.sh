@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Puts the two kubectls that the end-to-end tests drive into .cache/kubectl/: `kubectl-1.20`, Debian 12's own, unpacked and not
-# installed, and `kubectl`, a current one, built from its Go module. What is there already stays. Needs apt-get, dpkg and Go.
+# Fetches the two kubectls that the end-to-end tests drive to .cache/kubectl/. `kubectl-1.20` comes from Debian 12's
+# package, which is unpacked and not installed. `kubectl` is a current one, built from its Go module. Existing files
+# stay. Needs apt-get, dpkg and Go.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 current=v1.36.3
@@ -12,7 +13,7 @@ fetch_old() {
   scratch=$(mktemp -d)
   (cd "$scratch" && apt-get download kubernetes-client >/dev/null && dpkg -x kubernetes-client_*.deb unpacked)
   if ! "$scratch/unpacked/usr/bin/kubectl" version --client 2>/dev/null | grep -qF 'v1.20.'; then
-    echo "kubernetes-client of this machine's package lists is not 1.20: Debian 12 has it" >&2
+    echo "apt offers no kubernetes-client 1.20. Run this on Debian 12, or add its package source" >&2
     return 1
   fi
   mv "$scratch/unpacked/usr/bin/kubectl" "$target/kubectl-1.20"
@@ -21,13 +22,13 @@ fetch_old() {
 
 build_current() {
   local scratch staging replacements=() module
-  command -v go >/dev/null || { echo "Go is missing: a current kubectl is built by it" >&2; return 1; }
+  command -v go >/dev/null || { echo "Go is missing. Install it: it builds a current kubectl" >&2; return 1; }
   scratch=$(mktemp -d)
   export GOFLAGS=-mod=mod
   (
     cd "$scratch"
     go mod init kubectl-build 2>/dev/null
-    # Kubernetes' module takes its libraries from its own tree, which a module's archive lacks: their releases replace them.
+    # Kubernetes' module expects its libraries in its own tree, but the module's archive lacks them. Use their releases.
     staging="v0.${current#v1.}"
     while read -r module; do replacements+=("-replace=$module=$module@$staging"); done < <(
       go mod edit -json "$(go mod download -json "k8s.io/kubernetes@$current" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')" |

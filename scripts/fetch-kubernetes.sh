@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Puts a whole Kubernetes, built from Go modules, into .cache/kubernetes/<version>/: API server, controller manager, scheduler, kubelet,
-# kube-proxy and kubectl; and etcd, containerd with its shim, and CoreDNS into .cache/kubernetes/peers/. What is there already stays.
-# Needs Go; the first build takes some 15 minutes on two cores.
+# Builds a whole Kubernetes from Go modules. .cache/kubernetes/<version>/ gets API server, controller manager,
+# scheduler, kubelet, kube-proxy and kubectl. .cache/kubernetes/peers/ gets etcd, containerd with its shim, and CoreDNS. Existing
+# files stay. Needs Go. The first build takes some 15 minutes on two cores.
 #   scripts/fetch-kubernetes.sh [1.36.3]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,12 +12,12 @@ coredns=v1.14.7
 target="$PWD/.cache/kubernetes/${kubernetes#v}"
 peers="$PWD/.cache/kubernetes/peers"
 mkdir -p "$target" "$peers"
-command -v go >/dev/null || { echo "Go is missing: Kubernetes, etcd, containerd and CoreDNS are built by it" >&2; exit 1; }
+command -v go >/dev/null || { echo "Go is missing. Install it: it builds Kubernetes, etcd, containerd and CoreDNS" >&2; exit 1; }
 export GOFLAGS=-mod=mod CGO_ENABLED=0
 scratch=$(mktemp -d)
 trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
 
-# build <module@version> <package>...: in a module of its own; the programs stand in $scratch/<name>/out afterwards.
+# build <module@version> <package>...: builds in a module of its own. The programs are in $scratch/<name>/out.
 build() {
   local name=$1 required=$2
   shift 2
@@ -36,7 +36,7 @@ build_kubernetes() {
   (
     cd "$scratch/kubernetes"
     go mod init kubernetes-build 2>/dev/null
-    # Kubernetes' module takes its libraries from its own tree, which a module's archive lacks: their releases replace them.
+    # Kubernetes' module expects its libraries in its own tree, but the module's archive lacks them. Use their releases.
     staging="v0.${kubernetes#v1.}"
     while read -r module; do replacements+=("-replace=$module=$module@$staging"); done < <(
       go mod edit -json "$(go mod download -json "k8s.io/kubernetes@$kubernetes" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')" |
@@ -53,7 +53,7 @@ build_kubernetes() {
 
 build_coredns() {
   mkdir -p "$scratch/coredns"
-  # The plugins that a cluster's DNS needs; all of them take ten times as long to build.
+  # Only the plugins that a cluster's DNS needs. To build all plugins takes ten times as long.
   cat > "$scratch/coredns/main.go" <<'GO'
 package main
 

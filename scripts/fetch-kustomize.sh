@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Puts the kustomize that the interop tests drive into .cache/interop/, built from its Go module. What is there already stays. Needs Go.
+# Builds the kustomize that the interop tests drive from its Go module, in .cache/interop/. An existing file
+# stays. Needs Go.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=v5.8.1
@@ -9,7 +10,7 @@ provenance=sigs.k8s.io/kustomize/api/provenance
 
 build() {
   local scratch
-  command -v go >/dev/null || { echo "Go is missing: kustomize is built by it" >&2; return 1; }
+  command -v go >/dev/null || { echo "Go is missing. Install it: it builds kustomize" >&2; return 1; }
   scratch=$(mktemp -d)
   GOBIN="$scratch" GOFLAGS=-mod=mod go install -trimpath -ldflags "-s -w -X $provenance.version=$version" "sigs.k8s.io/kustomize/kustomize/v5@$version"
   mv "$scratch/kustomize" "$target/kustomize"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the CNCF's container registry, built from its Go module, into .cache/interop/registry. What is there already stays. Needs Go.
+# Builds the CNCF's container registry from its Go module, as .cache/interop/registry. An existing file stays. Needs Go.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=v3.1.2
@@ -8,7 +8,7 @@ mkdir -p "$target"
 
 build() {
   local scratch
-  command -v go >/dev/null || { echo "Go is missing: the registry is built by it" >&2; return 1; }
+  command -v go >/dev/null || { echo "Go is missing. Install it: it builds the registry" >&2; return 1; }
   scratch=$(mktemp -d)
   GOBIN="$scratch" GOFLAGS=-mod=mod go install -trimpath \
     -ldflags "-s -w -X github.com/distribution/distribution/v3/version.version=$version" \

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The echo server of Istio's tests, with the certificates of its image; its client if the first word is a URL.
+# The echo program of Istio's tests with its image's certificates: its client if the first argument is a URL, else its
+# server.
 programs="$(dirname "$0")/../../../.cache/interop/istio-suite"
 case "$1" in
 *://*) exec "$programs/client" "$@" ;;
