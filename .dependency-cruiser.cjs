@@ -1,4 +1,4 @@
-// The import rules of ARCHITECTURE.md ("Who may import whom"). A rule is changed by an ADR.
+// The import rules of ARCHITECTURE.md ("Who may import whom"). A change of a rule needs an ADR.
 const parts = {
   base: [],
   bundle: [],
@@ -60,7 +60,7 @@ const forbidden = Object.entries(parts).map(([part, allowed]) => ({
   to: { path: "^src/", pathNot: `^src/(${[part, ...allowed].join("|")})/` },
 }));
 
-/** The folders of src/proxy from the lowest: a request falls through them, and none imports one above it. */
+/** The folders of src/proxy, lowest floor first. A folder may not import a folder of a higher floor. */
 const proxyFloors = [
   ["http2"],
   ["terms"],
@@ -79,7 +79,7 @@ const proxyFloors = [
 ];
 const floorRules = proxyFloors.slice(0, -1).map((floor, index) => ({
   name: `proxy-floor-${floor.join("-")}`,
-  comment: `src/proxy/${floor.join(" and ")} may not import a floor above`,
+  comment: `src/proxy/${floor.join(" and ")} may not import a higher floor`,
   severity: "error",
   from: { path: `^src/proxy/(${floor.join("|")})/`, pathNot: "\\.test\\.ts$|/testing/" },
   to: {
@@ -96,14 +96,14 @@ module.exports = {
     ...floorRules,
     {
       name: "through-the-door",
-      comment: "another part is entered through its index.ts (or an index.ts of a folder of it)",
+      comment: "import another part only through its index.ts, or through the index.ts of one of its folders",
       severity: "error",
       from: { path: "^src/([^/]+)/" },
       to: { path: "^src/([^/]+)/", pathNot: ["^src/$1/", "/index\\.ts$"] },
     },
     {
       name: "cluster-is-a-kubernetes",
-      comment: "of api, the lab cluster knows only Kubernetes' kinds",
+      comment: "the lab cluster may import only the Kubernetes kinds of src/api",
       severity: "error",
       from: { path: "^src/cluster/" },
       to: { path: "^src/api/", pathNot: "^src/api/(kubernetes/|index\\.ts)" },
@@ -111,7 +111,7 @@ module.exports = {
     {
       name: "pure-middle",
       comment:
-        "api, wire, promql, install, inject, analyze, convert, Go's templates, model, translate, decide and the views of the dashboard are pure: no node:*",
+        "api, wire, promql, install, inject, analyze, convert, go-template, model, translate, decide and the dashboard's views are pure: they may not import node:*",
       severity: "error",
       from: {
         path: "^src/(api|wire|promql|install|inject|analyze|convert|base/go-template|controlplane/model|controlplane/translate|rollout/decide|dashboard/views)/",
@@ -121,21 +121,21 @@ module.exports = {
     },
     {
       name: "views-stand-on-the-pipeline",
-      comment: "views choose from what ingest, model, translate and serve make, and none of these knows proxies' views",
+      comment: "views select from what ingest, model, translate and serve produce, so none of these may import views",
       severity: "error",
       from: { path: "^src/controlplane/(ingest|model|translate|serve)/", pathNot: "\\.test\\.ts$" },
       to: { path: "^src/controlplane/views/" },
     },
     {
       name: "views-through-the-door",
-      comment: "the rest of the control plane enters its views through their index.ts",
+      comment: "the rest of the control plane imports its views only through their index.ts",
       severity: "error",
       from: { path: "^src/controlplane/", pathNot: "^src/controlplane/views/" },
       to: { path: "^src/controlplane/views/", pathNot: "/index\\.ts$" },
     },
     {
       name: "page-knows-the-contract",
-      comment: "the dashboard's page imports its own files and the contract in api/dashboard alone",
+      comment: "the dashboard's page may import only its own files and the contract in api/dashboard",
       severity: "error",
       from: { path: "^src/dashboard/web/" },
       to: { path: "^src/", pathNot: "^src/(dashboard/web/|api/dashboard/index\\.ts)" },

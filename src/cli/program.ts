@@ -52,7 +52,7 @@ function emptyProgram(context: CliContext): Command {
   return (
     program
       .description(
-        "A service mesh that speaks Istio, in which anything is changed by canary, with no failed request, and can be undone.",
+        "A service mesh that speaks Istio. You change anything by canary, with no failed request, and you can undo it.",
       )
       .version(context.version, "--version", "the release that this command line belongs to")
       .configureOutput({ writeOut: context.out, writeErr: context.err })
