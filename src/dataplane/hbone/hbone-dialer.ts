@@ -1,3 +1,4 @@
+import { systemClock, type Clock } from "../../base/index.ts";
 import { connectTcp, secureClient } from "../../net/index.ts";
 import type { CertificateSource } from "../certificates/certificate-types.ts";
 import type { HboneDialer } from "./hbone-pool.ts";
@@ -6,8 +7,10 @@ import type { HboneDialer } from "./hbone-pool.ts";
  * Connects by TCP, then makes the handshake with the source's certificate when it is available. Sends no SNI and
  * resumes no sessions.
  */
-export function hboneDialer(certificates: CertificateSource): HboneDialer {
+export function hboneDialer(certificates: CertificateSource, clock: Clock = systemClock): HboneDialer {
   return async (target, timeoutMs, signal) => {
+    const startedMs = clock.steadyMs();
+    const leftMs = () => Math.max(1, Math.ceil(timeoutMs - (clock.steadyMs() - startedMs)));
     const limit = AbortSignal.timeout(Math.ceil(timeoutMs));
     const certificate = await certificates.fetch(
       target.sourceIdentity,
@@ -17,7 +20,7 @@ export function hboneDialer(certificates: CertificateSource): HboneDialer {
     const stream = await connectTcp({
       address,
       port,
-      timeoutMs,
+      timeoutMs: leftMs(),
       ...(namespaceFd === undefined ? {} : { namespaceFd }),
       ...(mark === undefined ? {} : { mark }),
       ...(sourceAddress === undefined ? {} : { sourceAddress }),
@@ -25,7 +28,7 @@ export function hboneDialer(certificates: CertificateSource): HboneDialer {
     });
     return await secureClient(stream, certificate.context, {
       alpn: ["h2"],
-      timeoutMs,
+      timeoutMs: leftMs(),
       verify: { by: "identities", identities: target.expectedIdentities },
     });
   };

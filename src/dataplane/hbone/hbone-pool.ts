@@ -4,7 +4,10 @@ import { HboneClientConnection } from "./hbone-client-connection.ts";
 import type { HboneConnectOptions, HboneTarget, HboneTunnel } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
 
-/** Connects to a target and makes the TLS handshake (ALPN h2) with the certificate of the source's identity. */
+/**
+ * Connects to a target and makes the TLS handshake (ALPN h2) with the certificate of the source's identity. After
+ * `timeoutMs` it fails with code `timeout` or `certificate-wait`.
+ */
 export type HboneDialer = (target: HboneTarget, timeoutMs: number, signal?: AbortSignal) => Promise<SecureStream>;
 
 export interface HbonePoolOptions {
@@ -26,6 +29,9 @@ interface Dialing {
 
 /** The number of times that one connect may move to another connection, if the peer certainly did not accept it. */
 const maxAttempts = 4;
+
+/** The time limit of a step when no time is left. */
+const leastLeftMs = 1;
 
 /**
  * Tunnels over shared connections: one for each source identity and destination, with up to 100 streams, closed after 5
@@ -54,7 +60,7 @@ export class HbonePool {
   /** Opens a tunnel. Fails with a transient error that names the failed step. Nothing was sent in that case. */
   async connect(options: HboneConnectOptions): Promise<HboneTunnel> {
     const startedMs = this.#clock.steadyMs();
-    const leftMs = () => Math.max(1, options.timeoutMs - (this.#clock.steadyMs() - startedMs));
+    const leftMs = () => Math.max(leastLeftMs, options.timeoutMs - (this.#clock.steadyMs() - startedMs));
     const target = this.#target(options);
     for (let attempt = 1; ; attempt += 1) {
       const found = this.#connection(target, options, leftMs);
@@ -110,8 +116,8 @@ export class HbonePool {
     for (const dialing of target.dialing) {
       if (dialing.waiters >= hboneLimits.pooledStreams) continue;
       dialing.waiters += 1;
-      const connection = await dialing.connection;
-      return connection.takesStreams ? connection : await this.#connection(target, options, leftMs);
+      const connection = await this.#dialedByAnother(dialing, options, leftMs);
+      return connection?.takesStreams === true ? connection : await this.#connection(target, options, leftMs);
     }
     if (this.#connections >= hboneLimits.poolConnections) {
       throw transientError("busy", `the pool holds ${hboneLimits.poolConnections} connections already`);
@@ -123,6 +129,30 @@ export class HbonePool {
     } finally {
       target.dialing.delete(dialing);
       this.#forgetIfEmpty(target);
+    }
+  }
+
+  /**
+   * Waits for a connection that another connect dials, but no longer than this one may wait. Returns undefined if only
+   * the other one's time is over: it may have had less of it, or have begun earlier.
+   */
+  async #dialedByAnother(
+    dialing: Dialing,
+    { address, port, timeoutMs }: HboneConnectOptions,
+    leftMs: () => number,
+  ): Promise<HboneClientConnection | undefined> {
+    const late = Promise.withResolvers<never>();
+    using _timer = this.#clock.after(leftMs(), () =>
+      late.reject(transientError("timeout", `no connection to ${address}:${port} within ${timeoutMs} ms`)),
+    );
+    const dialed = dialing.connection.catch((error: unknown) => {
+      if (isTimeout(error) && leftMs() > leastLeftMs) return undefined;
+      throw error;
+    });
+    try {
+      return await Promise.race([dialed, late.promise]);
+    } finally {
+      dialing.waiters -= 1;
     }
   }
 
@@ -156,6 +186,11 @@ export class HbonePool {
     if (target.connections.size === 0 && target.dialing.size === 0 && this.#targets.get(target.key) === target)
       this.#targets.delete(target.key);
   }
+}
+
+/** Whether a dial failed because of its own time limit. */
+function isTimeout(error: unknown): boolean {
+  return error instanceof SerinError && (error.code === "timeout" || error.code === "certificate-wait");
 }
 
 /** Whether a failed CONNECT was certainly not accepted: it was refused, or its reused connection had already gone. */

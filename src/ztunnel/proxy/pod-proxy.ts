@@ -51,7 +51,7 @@ export class PodProxy {
     this.info = options.info;
     this.#log = options.environment.log;
     const pool = new HbonePool({
-      dial: hboneDialer(options.environment.certificates),
+      dial: hboneDialer(options.environment.certificates, options.environment.clock),
       clock: options.environment.clock,
     });
     this.#pod = {

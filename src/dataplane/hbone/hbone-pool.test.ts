@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
+import { test } from "node:test";
+import { SerinError, transientError } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
+import type { SecureStream } from "../../net/index.ts";
+import { HbonePool } from "./hbone-pool.ts";
+
+interface Dialed {
+  readonly timeoutMs: number;
+  readonly fail: (error: Error) => void;
+}
+
+/** A pool whose dials end when the test says so, or after their time limit as those of a peer that does not answer. */
+function unansweredPool() {
+  const clock = new HandClock();
+  const dialed: Dialed[] = [];
+  const pool = new HbonePool({
+    clock,
+    dial: async (_target, timeoutMs) => {
+      const { promise, reject } = Promise.withResolvers<SecureStream>();
+      dialed.push({ timeoutMs, fail: reject });
+      clock.after(timeoutMs, () => reject(transientError("timeout", `no handshake in ${timeoutMs} ms`)));
+      return await promise;
+    },
+  });
+  /** Resolves with the error's message, and is undefined while the connect goes on. */
+  const connect = (timeoutMs: number) => {
+    const attempt: { error?: string } = {};
+    void pool
+      .connect({
+        sourceIdentity: "spiffe://cluster.local/ns/default/sa/me",
+        address: "10.0.0.1",
+        port: 15_008,
+        expectedIdentities: [],
+        authority: "10.0.0.1:80",
+        headers: [],
+        timeoutMs,
+      })
+      .catch((error: unknown) => {
+        assert.ok(error instanceof SerinError);
+        attempt.error = `${error.code}: ${error.message}`;
+      });
+    return attempt;
+  };
+  const pass = async (ms: number): Promise<void> => {
+    clock.pass(ms);
+    await turn();
+  };
+  return { dialed, connect, pass };
+}
+
+test("a connect that shares the dial of another one keeps its own time, and dials again when the other's is over", async () => {
+  const { dialed, connect, pass } = unansweredPool();
+  const first = connect(2_000);
+  await pass(1_900);
+  const last = connect(10_000);
+  await pass(100);
+  assert.equal(first.error, "timeout: no handshake in 2000 ms");
+  assert.equal(last.error, undefined);
+  assert.deepEqual(
+    dialed.map(({ timeoutMs }) => timeoutMs),
+    [2_000, 9_900],
+  );
+  await pass(9_900);
+  assert.equal(last.error, "timeout: no handshake in 9900 ms");
+});
+
+test("a connect does not wait longer than it may for the dial of another one", async () => {
+  const { dialed, connect, pass } = unansweredPool();
+  const patient = connect(10_000);
+  const hasty = connect(2_000);
+  await pass(2_000);
+  assert.equal(hasty.error, "timeout: no connection to 10.0.0.1:15008 within 2000 ms");
+  assert.equal(patient.error, undefined);
+  assert.equal(dialed.length, 1);
+});
+
+test("a dial that fails for another reason than time fails all that share it", async () => {
+  const { dialed, connect, pass } = unansweredPool();
+  const attempts = [connect(2_000), connect(10_000)];
+  await pass(0);
+  dialed[0]?.fail(transientError("connection-refused", "refused"));
+  await pass(0);
+  assert.deepEqual(
+    attempts.map(({ error }) => error),
+    ["connection-refused: refused", "connection-refused: refused"],
+  );
+  assert.equal(dialed.length, 1);
+});
