@@ -5,6 +5,7 @@ import { copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
+import { clientAddress, interceptedServer } from "../support/intercepted-server.ts";
 import { kubectls } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
@@ -131,6 +132,16 @@ describe("a stock Envoy 1.40", () => {
     // The stars come from ratings, which reviews-v2 calls through Serin's proxy.
     assert.match(page, /reviews-v2/);
     assert.doesNotMatch(page, /currently unavailable/);
+  });
+
+  step("in mode TPROXY, shows its application the address of a client with a sidecar", async () => {
+    await ok(`kubectl apply -f - <<'EOF'\n${interceptedServer("default", "seen", "TPROXY")}\nEOF`);
+    await ok("kubectl rollout status deployment/seen --timeout=200s");
+    assert.deepEqual(await rejections(), {});
+    const client = await ok("kubectl get pod -l app=curl -o jsonpath='{.items[0].status.podIP}'");
+    const answer = await ok("kubectl exec deploy/curl -c curl -- curl -sS -m 5 http://seen/");
+    assert.equal(clientAddress(answer), client.trim(), answer);
+    assert.match(await ok("kubectl exec deploy/seen -c curl -- curl -sS -m 5 http://helloworld:5000/hello"), /Hello/);
   });
 
   step("accepts something of each kind that shapes proxies", async () => {

@@ -16,13 +16,12 @@ import {
   type EndpointRoute,
 } from "../../../src/dataplane/index.ts";
 import { appProbeRoutes } from "../../../src/proxy/agent/app-prober.ts";
-import { readSettings, type ProxySettings } from "../../../src/proxy/index.ts";
+import { readSettings, redirectMark, type ProxySettings } from "../../../src/proxy/index.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { serveSecrets } from "./secret-service.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const sidecarUid = 1337;
-const redirectMark = 0x539;
 /** Commands of other programs in the image, which the same pod uses. */
 const otherCommands = ["istio-iptables", "wait", "request"];
 
@@ -92,7 +91,7 @@ async function run(args: readonly string[]): Promise<number> {
         settings,
         secretSocket,
         token: readFileSync(settings.tokenFile, "utf8").trim(),
-        mark: marks ? redirectMark : undefined,
+        mark: marks ? redirectMark(settings) : undefined,
       }),
     ),
   );
