@@ -122,3 +122,24 @@ test("a concurrency of 0 differs from an unset one", () => {
   assert.equal(concurrencyOf({ concurrency: 0 }), 0);
   assert.equal(concurrencyOf({ concurrency: 2 }), 2);
 });
+
+test("only tracing providers and fields that Serin's proxy does not support are warned of", () => {
+  const collector = { service: "collector.istio-system", port: 4317 };
+  const parsed = parseMeshConfig({
+    extensionProviders: [
+      { name: "zipkin", zipkin: collector },
+      { name: "otel", opentelemetry: collector },
+      {
+        name: "dynatrace",
+        opentelemetry: { ...collector, http: { path: "/v1" }, dynatraceSampler: { tenant: "t", clusterId: 1 } },
+      },
+      { name: "datadog", datadog: collector },
+      { name: "skywalking", skywalking: collector },
+    ],
+  });
+  assert.deepEqual(lines(parsed.warnings), [
+    "extensionProviders[2].opentelemetry.dynatraceSampler: has an effect in Envoy only, not in Serin's proxy",
+    "extensionProviders[3].datadog: gets spans from Envoy only: Serin's proxy propagates trace contexts and sends no spans",
+    "extensionProviders[4].skywalking: gets spans from Envoy only: Serin's proxy propagates trace contexts and sends no spans",
+  ]);
+});

@@ -56,10 +56,10 @@ export interface SkyWalkingProvider extends ProviderService {
   readonly accessToken?: string | undefined;
 }
 
-const onlyEnvoy = "gets spans from Envoy only: Serin's proxy passes trace contexts on and sends no spans";
+const onlyEnvoy = "gets spans from Envoy only: Serin's proxy propagates trace contexts and sends no spans";
+const notByOurProxy = "has an effect in Envoy only, not in Serin's proxy";
 
 export function readZipkin(reader: Reader): ZipkinProvider {
-  reader.warnNoEffect(onlyEnvoy);
   const provider: ZipkinProvider = {
     kind: "zipkin",
     ...readCollector(reader),
@@ -75,10 +75,11 @@ export function readZipkin(reader: Reader): ZipkinProvider {
 }
 
 export function readOpenTelemetry(reader: Reader): OpenTelemetryProvider {
-  reader.warnNoEffect(onlyEnvoy);
   const http = reader.object("http");
   const grpc = reader.object("grpc");
   const detectors = reader.object("resourceDetectors");
+  if (detectors?.has("dynatrace") === true) detectors.warnNoEffect(notByOurProxy, "dynatrace");
+  if (reader.has("dynatraceSampler")) reader.warnNoEffect(notByOurProxy, "dynatraceSampler");
   const provider: OpenTelemetryProvider = {
     kind: "opentelemetry",
     ...readCollector(reader),
