@@ -1,6 +1,6 @@
 import { keyOf, type KindDefinition, type KubernetesObject } from "../../../api/index.ts";
 import { podKind } from "../../../api/kubernetes/index.ts";
-import { silentLogger, userError } from "../../../base/index.ts";
+import { silentLogger, transientError, userError } from "../../../base/index.ts";
 import { HandClock } from "../../../base/testing/index.ts";
 import {
   controllerOf,
@@ -8,6 +8,7 @@ import {
   type Informer,
   type InformerChange,
   type KubeClient,
+  type RawResponse,
 } from "../../../kube/index.ts";
 import { applyMergePatch } from "../../schema/patch/merge-patch.ts";
 import { asList, timeOf, type ControllerContext } from "../controller.ts";
@@ -68,8 +69,14 @@ export class HandCluster {
   readonly writes: string[] = [];
   /** The reasons of the events. */
   readonly events: string[] = [];
+  /** The messages of the events. */
+  readonly notes: string[] = [];
+  /** Writes that the server refuses, for example `create Pod`, with the error that it answers. */
+  readonly refusals = new Map<string, Error>();
+  /** Objects as the server has them, where the watch has not brought them yet. By kind and key: `Pod/default/web`. */
+  readonly unseen = new Map<string, KubernetesObject | undefined>();
   readonly context: ControllerContext;
-  readonly #kinds = new Map<string, HandInformer>();
+  readonly #kinds = new Map<string, { readonly kind: KindDefinition; readonly informer: HandInformer }>();
   readonly #views = new Map<string, ObjectView<KubernetesObject>>();
   readonly #queues = new Map<string, (key: string) => Promise<number | void>>();
   /** By queue and key, so that a key waits once. */
@@ -89,12 +96,15 @@ export class HandCluster {
       podsByNamespace: pods.index((pod) => asList(pod.metadata.namespace)),
       podsByNode: pods.index((pod) => asList(pod.spec?.nodeName)),
       view: (kind: KindDefinition) => this.view(kind),
+      lateView: (kind: KindDefinition) => this.view(kind),
       queue: (name: string, reconcile: (key: string) => Promise<number | void>) => {
         this.#queues.set(name, reconcile);
         return { add: (key: string) => this.#waiting.set(`${name} ${key}`, { queue: name, key }) };
       },
-      events: () => (_kind: KindDefinition, _object: KubernetesObject, note: EventNote) =>
-        this.events.push(note.reason),
+      events: () => (_kind: KindDefinition, _object: KubernetesObject, note: EventNote) => {
+        this.events.push(note.reason);
+        this.notes.push(note.message);
+      },
       now: () => timeOf(this.clock.nowMs()),
     } as unknown as ControllerContext;
   }
@@ -155,35 +165,78 @@ export class HandCluster {
   }
 
   #informer(kind: KindDefinition): HandInformer {
-    let informer = this.#kinds.get(kind.kind);
-    if (informer === undefined) this.#kinds.set(kind.kind, (informer = new HandInformer()));
-    return informer;
+    let known = this.#kinds.get(kind.kind);
+    if (known === undefined) this.#kinds.set(kind.kind, (known = { kind, informer: new HandInformer() }));
+    return known.informer;
+  }
+
+  #find(kind: KindDefinition, name: string, namespace = ""): KubernetesObject | undefined {
+    const key = namespace === "" ? name : `${namespace}/${name}`;
+    const unseen = `${kind.kind}/${key}`;
+    return this.unseen.has(unseen) ? this.unseen.get(unseen) : this.#informer(kind).get(key);
+  }
+
+  /** Records a write, or refuses it. */
+  #note(verb: string, kind: KindDefinition, name: string, namespace = ""): void {
+    const refusal = this.refusals.get(`${verb} ${kind.kind}`);
+    if (refusal !== undefined) throw refusal;
+    this.writes.push(`${verb} ${kind.kind}/${namespace === "" ? "" : `${namespace}/`}${name}`);
+  }
+
+  /** Deletes as the server does: at once, or as soon as the finalizers are gone. */
+  #delete(kind: KindDefinition, known: KubernetesObject, uid: string | undefined): void {
+    const { finalizers = [], deletionTimestamp = timeOf(this.clock.nowMs()), ...metadata } = known.metadata;
+    if (uid !== undefined && uid !== metadata.uid) throw transientError("conflict", "the uid is another one");
+    if (finalizers.length === 0) this.#informer(kind).drop(known);
+    else this.put(kind, { ...known, metadata: { ...metadata, finalizers, deletionTimestamp } });
+  }
+
+  /** The kinds of the cluster, as the server's discovery tells them. */
+  #discovery(path: string): RawResponse {
+    const items = [...this.#kinds.values()]
+      .filter(({ kind }) => (kind.group === "") === (path === "/api"))
+      .map(({ kind }) => {
+        const scope = kind.namespaced ? "Namespaced" : "Cluster";
+        const verbs = ["list", "watch", "delete"];
+        const resources = [{ resource: kind.plural, responseKind: { kind: kind.kind }, scope, verbs }];
+        return { metadata: { name: kind.group }, versions: [{ version: kind.versions[0], resources }] };
+      });
+    return { status: 200, headers: {}, text: JSON.stringify({ items }) };
   }
 
   #client(): KubeClient {
-    const find = (kind: KindDefinition, name: string, namespace = ""): KubernetesObject | undefined =>
-      this.#informer(kind).get(namespace === "" ? name : `${namespace}/${name}`);
-    const note = (verb: string, kind: KindDefinition, name: string, namespace = ""): void =>
-      void this.writes.push(`${verb} ${kind.kind}/${namespace === "" ? "" : `${namespace}/`}${name}`);
-    const client: Pick<KubeClient, "get" | "create" | "patchMerge" | "delete"> = {
-      get: async (kind, name, namespace) => find(kind, name, namespace) as never,
+    const client: Pick<KubeClient, "get" | "list" | "create" | "update" | "patchMerge" | "delete" | "raw"> = {
+      get: async (kind, name, namespace) => this.#find(kind, name, namespace) as never,
+      list: async (kind, { namespace } = {}) => {
+        const items = this.all(kind).filter(({ metadata }) => (namespace ?? metadata.namespace) === metadata.namespace);
+        return { items, resourceVersion: String(this.#version) };
+      },
       create: async (kind, object) => {
         const { name = "", namespace } = object.metadata;
-        if (find(kind, name, namespace) !== undefined) throw userError("already-exists", `${name} is there already`);
-        note("create", kind, name, namespace);
+        if (this.#find(kind, name, namespace) !== undefined)
+          throw userError("already-exists", `${name} is there already`);
+        this.#note("create", kind, name, namespace);
         return this.put(kind, object);
       },
-      patchMerge: async (kind, name, namespace, patch) => {
-        const known = find(kind, name, namespace);
+      update: async (kind, object, { subresource } = {}) => {
+        const { name = "", namespace } = object.metadata;
+        const known = this.#find(kind, name, namespace);
         if (known === undefined) throw userError("not-found", `${name} is not there`);
-        note("patch", kind, name, namespace);
+        this.#note(subresource === undefined ? "update" : `update ${subresource} of`, kind, name, namespace);
+        return this.put(kind, { ...known, ...object, metadata: { ...known.metadata, ...object.metadata } });
+      },
+      patchMerge: async (kind, name, namespace, patch) => {
+        const known = this.#find(kind, name, namespace);
+        if (known === undefined) throw userError("not-found", `${name} is not there`);
+        this.#note("patch", kind, name, namespace);
         return this.put(kind, applyMergePatch(known, patch) as never);
       },
-      delete: async (kind, name, namespace) => {
-        note("delete", kind, name, namespace);
-        const known = find(kind, name, namespace);
-        if (known !== undefined) this.#informer(kind).drop(known);
+      delete: async (kind, name, namespace, { preconditions } = {}) => {
+        this.#note("delete", kind, name, namespace);
+        const known = this.#find(kind, name, namespace);
+        if (known !== undefined) this.#delete(kind, known, preconditions?.uid);
       },
+      raw: async (_method, path) => this.#discovery(path),
     };
     return client as KubeClient;
   }

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  configMapKind,
+  customResourceDefinitionKind,
+  namespaceKind,
+  podKind,
+  type Namespace,
+} from "../../../api/kubernetes/index.ts";
+import { HandCluster } from "../testing/hand-cluster.ts";
+import { makePod, namesOf } from "../testing/make-pod.ts";
+import { addNamespaceController } from "./namespace.ts";
+
+/** A cluster whose namespace `shop` is being deleted. */
+function start(): HandCluster {
+  const cluster = new HandCluster();
+  addNamespaceController(cluster.context);
+  putNamespace(cluster, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+  return cluster;
+}
+function putNamespace(cluster: HandCluster, metadata: Partial<Namespace["metadata"]> = {}): void {
+  cluster.put(namespaceKind, {
+    metadata: { name: "shop", ...metadata },
+    spec: { finalizers: ["kubernetes", "example.com/audit"] },
+  });
+}
+function putConfig(cluster: HandCluster, name: string, namespace = "shop", finalizers: string[] = []): void {
+  cluster.put(configMapKind, { metadata: { name, namespace, finalizers } });
+}
+function putPod(cluster: HandCluster, finalizers: string[] = []): void {
+  const pod = makePod("web");
+  cluster.put(podKind, { ...pod, metadata: { ...pod.metadata, namespace: "shop", finalizers } });
+}
+const finalizersOf = (cluster: HandCluster): string[] | undefined => cluster.all(namespaceKind)[0]?.spec?.finalizers;
+
+test("a namespace that is being deleted loses its contents, and then the finalizer that held it", async () => {
+  const cluster = start();
+  putConfig(cluster, "settings");
+  putConfig(cluster, "settings", "other");
+  putPod(cluster);
+  cluster.put(customResourceDefinitionKind, { metadata: { name: "wide.example.com" } });
+  await cluster.settle();
+  assert.deepEqual(cluster.all(podKind), []);
+  assert.deepEqual(
+    cluster.all(configMapKind).map(({ metadata }) => metadata.namespace),
+    ["other"],
+  );
+  assert.deepEqual(namesOf(cluster.all(customResourceDefinitionKind)), ["wide.example.com"]);
+  assert.deepEqual(finalizersOf(cluster), ["example.com/audit"]);
+  assert.equal(cluster.writes.at(-1), "update finalize of Namespace/shop");
+});
+
+test("a namespace that is not being deleted is left alone", async () => {
+  const cluster = new HandCluster();
+  addNamespaceController(cluster.context);
+  putNamespace(cluster);
+  putConfig(cluster, "settings");
+  await cluster.settle();
+  assert.deepEqual([cluster.writes, cluster.all(configMapKind).length], [[], 1]);
+});
+
+test("a namespace stays while an object in it has a finalizer, and goes soon after that is gone", async () => {
+  const cluster = start();
+  putConfig(cluster, "kept", "shop", ["example.com/keep"]);
+  await cluster.settle();
+  assert.deepEqual(finalizersOf(cluster), ["kubernetes", "example.com/audit"]);
+  cluster.remove(configMapKind, "shop/kept");
+  await cluster.pass(15_000);
+  assert.deepEqual(finalizersOf(cluster), ["example.com/audit"]);
+});
+
+test("the end of a pod is noticed at once", async () => {
+  const cluster = start();
+  putPod(cluster, ["example.com/keep"]);
+  await cluster.settle();
+  assert.deepEqual(finalizersOf(cluster), ["kubernetes", "example.com/audit"]);
+  cluster.remove(podKind, "shop/web");
+  await cluster.settle();
+  assert.deepEqual(finalizersOf(cluster), ["example.com/audit"]);
+});

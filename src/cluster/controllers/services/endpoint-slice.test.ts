@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  endpointsKind,
+  endpointSliceKind,
+  podKind,
+  serviceKind,
+  type EndpointSlice,
+  type Service,
+} from "../../../api/kubernetes/index.ts";
+import { HandCluster } from "../testing/hand-cluster.ts";
+import { makePod } from "../testing/make-pod.ts";
+import { addEndpointSliceController } from "./endpoint-slice.ts";
+
+const labels = { app: "web" };
+
+/** A cluster with a Service and the pod `a`. */
+async function start(spec: Service["spec"] = {}, metadata: Partial<Service["metadata"]> = {}): Promise<HandCluster> {
+  const cluster = new HandCluster();
+  addEndpointSliceController(cluster.context);
+  cluster.put(podKind, makePod("a", { labels, ip: "10.0.0.1", node: "n1" }));
+  putService(cluster, spec, metadata);
+  await cluster.settle();
+  return cluster;
+}
+function putService(cluster: HandCluster, spec: Service["spec"], metadata: Partial<Service["metadata"]> = {}): void {
+  cluster.put(serviceKind, {
+    metadata: { name: "web", namespace: "default", ...metadata },
+    spec: { selector: labels, ports: [{ port: 80 }], ...spec },
+  });
+}
+const slices = (cluster: HandCluster): EndpointSlice[] => cluster.all(endpointSliceKind);
+const addresses = (cluster: HandCluster): string[] =>
+  slices(cluster).flatMap(({ endpoints = [] }) => endpoints.flatMap((endpoint) => endpoint.addresses));
+
+test("a Service gets a slice that it owns, with its labels, and an Endpoints object of its name", async () => {
+  const cluster = await start({}, { labels: { team: "shop" } });
+  const [slice] = slices(cluster);
+  assert.deepEqual(slice?.metadata.labels, {
+    team: "shop",
+    "kubernetes.io/service-name": "web",
+    "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+  });
+  assert.match(slice.metadata.name ?? "", /^web-[a-z0-9]{5}$/);
+  assert.deepEqual(
+    slice.metadata.ownerReferences?.map(({ kind, name, controller }) => [kind, name, controller]),
+    [["Service", "web", true]],
+  );
+  assert.deepEqual(addresses(cluster), ["10.0.0.1"]);
+  const [endpoints] = cluster.all(endpointsKind);
+  assert.deepEqual([endpoints?.metadata.name, endpoints?.subsets?.[0]?.addresses?.[0]?.ip], ["web", "10.0.0.1"]);
+});
+
+test("slices follow the pods that come, change and go", async () => {
+  const cluster = await start();
+  cluster.put(podKind, makePod("b", { labels, ip: "10.0.0.2" }));
+  await cluster.settle();
+  assert.deepEqual(addresses(cluster), ["10.0.0.1", "10.0.0.2"]);
+  cluster.put(podKind, makePod("a", { labels: { app: "other" }, ip: "10.0.0.1" }));
+  await cluster.settle();
+  assert.deepEqual(addresses(cluster), ["10.0.0.2"]);
+  cluster.remove(podKind, "default/b");
+  await cluster.settle();
+  assert.deepEqual([addresses(cluster), slices(cluster).length], [[], 1]);
+});
+
+test("a change that does not concern the endpoints writes nothing", async () => {
+  const cluster = await start();
+  const before = cluster.writes.length;
+  cluster.put(podKind, makePod("a", { labels, ip: "10.0.0.1", node: "n1", annotations: { note: "x" } }));
+  await cluster.settle();
+  assert.equal(cluster.writes.length, before);
+});
+
+test("labels that the Service loses leave its slices too", async () => {
+  const cluster = await start({}, { labels: { team: "shop", tier: "front" } });
+  putService(cluster, {}, { labels: { team: "blog" } });
+  await cluster.settle();
+  const { team, tier } = slices(cluster)[0]?.metadata.labels ?? {};
+  assert.deepEqual([team, tier], ["blog", undefined]);
+});
+
+test("slices of a headless Service are labelled so", async () => {
+  const cluster = await start({ clusterIP: "None" });
+  assert.equal(slices(cluster)[0]?.metadata.labels?.["service.kubernetes.io/headless"], "");
+});
+
+test("a Service of two address families has a slice of each, and loses that of a family that it gives up", async () => {
+  const cluster = await start({ ipFamilies: ["IPv4", "IPv6"] });
+  const types = (): string[] => slices(cluster).map(({ addressType }) => addressType);
+  assert.deepEqual(types(), ["IPv4", "IPv6"]);
+  putService(cluster, { ipFamilies: ["IPv4"] });
+  await cluster.settle();
+  assert.deepEqual(types(), ["IPv4"]);
+});
+
+test("a slice that somebody deletes is made again", async () => {
+  const cluster = await start();
+  cluster.remove(endpointSliceKind, `default/${slices(cluster)[0]?.metadata.name ?? ""}`);
+  await cluster.settle();
+  assert.deepEqual(addresses(cluster), ["10.0.0.1"]);
+});
+
+test("a Service without a selector and one that is a name outside get no endpoints", async () => {
+  for (const spec of [{ selector: {} }, { type: "ExternalName" as const, externalName: "example.com" }]) {
+    const cluster = await start(spec);
+    assert.deepEqual(cluster.writes, []);
+  }
+});
+
+test("slices that others manage stay as they are", async () => {
+  const cluster = new HandCluster();
+  addEndpointSliceController(cluster.context);
+  const foreign = {
+    "kubernetes.io/service-name": "web",
+    "endpointslice.kubernetes.io/managed-by": "somebody",
+  };
+  cluster.put(endpointSliceKind, {
+    metadata: { name: "web-foreign", namespace: "default", labels: foreign },
+    addressType: "IPv4",
+    endpoints: [{ addresses: ["192.0.2.1"] }],
+  });
+  putService(cluster, {});
+  await cluster.settle();
+  assert.deepEqual(addresses(cluster), ["192.0.2.1"]);
+});
+
+test("the Endpoints object of a Service goes with it, and the slices are left to the garbage collector", async () => {
+  const cluster = await start();
+  cluster.remove(serviceKind, "default/web");
+  await cluster.settle();
+  assert.deepEqual([cluster.all(endpointsKind).length, slices(cluster).length], [0, 1]);
+});
