@@ -106,6 +106,41 @@ test("an orphan that is gone when it should be adopted is none of the owner's po
   assert.deepEqual(await control.claim(owner, selector), []);
 });
 
+test("an owner that the server no longer has, or deletes, adopts nothing", async () => {
+  for (const found of ["nothing", "successor", "terminating"] as const) {
+    const { cluster, control, owner } = stage();
+    cluster.put(podKind, makePod("orphan", { labels }));
+    const metadata =
+      found === "successor"
+        ? { ...owner.metadata, uid: "successor" }
+        : { ...owner.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" };
+    cluster.unseen.set("ReplicaSet/default/web", found === "nothing" ? undefined : { ...owner, metadata });
+    assert.deepEqual([await control.claim(owner, selector), cluster.writes], [[], []], found);
+  }
+});
+
+test("a pod that cannot be deleted is told by an event, and fails the work", async () => {
+  const { cluster, control, owner } = stage();
+  cluster.refusals.set("delete Pod", userError("forbidden", "a webhook says no"));
+  await assert.rejects(control.deleteAll(owner, [makePod("a")]), /says no/);
+  assert.deepEqual([cluster.events, cluster.notes], [["FailedDelete"], ["Error deleting: a webhook says no"]]);
+});
+
+test("a namespace that is being deleted takes no pods, which is neither a failure nor an event", async () => {
+  const { cluster, control, owner } = stage();
+  cluster.refusals.set("create Pod", userError("forbidden", "it ends", { reason: "NamespaceTerminating" }));
+  await control.createAll(owner, [makePod("a")]);
+  assert.deepEqual(cluster.events, []);
+});
+
+test("of many pods that are refused, only the first is tried and told", async () => {
+  const { cluster, control, owner } = stage();
+  cluster.refusals.set("create Pod", userError("forbidden", "exceeded quota: few"));
+  const pods = Array.from({ length: 20 }, (_, index) => makePod(`p-${index}`));
+  await assert.rejects(control.createAll(owner, pods), /exceeded quota/);
+  assert.deepEqual(cluster.events, ["FailedCreate"]);
+});
+
 test("at most sixteen writes are under way at once, and the first failure ends the work after its batch", async () => {
   const started: number[] = [];
   const items = Array.from({ length: 40 }, (_, index) => index);
@@ -117,4 +152,22 @@ test("at most sixteen writes are under way at once, and the first failure ends t
     /no room/,
   );
   assert.equal(started.length, 16);
+});
+
+test("batches double from the given size up to sixteen", async () => {
+  let underWay = 0;
+  let most = 0;
+  const sizes: number[] = [];
+  const items = Array.from({ length: 50 }, (_, index) => index);
+  const run = async (): Promise<void> => {
+    most = Math.max(most, (underWay += 1));
+    await Promise.resolve();
+    underWay -= 1;
+    if (underWay === 0) {
+      sizes.push(most);
+      most = 0;
+    }
+  };
+  await inBatches(items, run, 1);
+  assert.deepEqual(sizes, [1, 2, 4, 8, 16, 16, 3]);
 });

@@ -5,6 +5,7 @@ import { describeError, messageOf, SerinError } from "../../../base/index.ts";
 import { controllerOf, isKubeCode, ownerReference, type EventNote } from "../../../kube/index.ts";
 import type { ControllerContext } from "../controller.ts";
 import type { ObjectView } from "../object-view.ts";
+import { mayAdopt } from "./adoption.ts";
 import { isActive, isTerminating } from "./pod-facts.ts";
 
 /** The maximum number of concurrent requests, so that a set of a thousand pods does not flood the server. */
@@ -15,44 +16,49 @@ export interface PodControlOptions {
   readonly ownerKind: KindDefinition;
   /** The source of its events: `replicaset-controller`. */
   readonly component: string;
+  /** The text of its events. Most controllers share one. */
+  readonly wording?: PodWording;
 }
+
+type PodVerb = "create" | "delete";
+export type PodWording = (verb: PodVerb, pod: Pod, owner: KubernetesObject, failure: string | undefined) => string;
+
+const commonWording: PodWording = (verb, { metadata: { name = "" } }, _owner, failure) => {
+  if (failure !== undefined) return `Error ${verb === "create" ? "creating" : "deleting"}: ${failure}`;
+  return `${verb === "create" ? "Created" : "Deleted"} pod: ${name}`;
+};
 
 /** Creates, deletes, adopts and releases pods for one kind of owner, and writes the events that describe shows. */
 export class PodControl {
   readonly #context: ControllerContext;
   readonly #kind: KindDefinition;
   readonly #pods: ObjectView<Pod>;
+  readonly #wording: PodWording;
   readonly #record: (kind: KindDefinition, object: KubernetesObject, note: EventNote) => void;
 
-  constructor({ context, ownerKind, component }: PodControlOptions) {
+  constructor({ context, ownerKind, component, wording = commonWording }: PodControlOptions) {
     this.#context = context;
+    this.#wording = wording;
     this.#kind = ownerKind;
     this.#pods = context.view(podKind);
     this.#record = context.events(component);
   }
 
   async createAll(owner: KubernetesObject, pods: readonly Pod[]): Promise<void> {
-    await inBatches(pods, async (pod) => {
+    const create = async (pod: Pod): Promise<void> => {
       try {
         const created = await this.#context.client.create(podKind, pod);
         this.#pods.wrote(created);
-        this.#record(this.#kind, owner, {
-          type: "Normal",
-          reason: "SuccessfulCreate",
-          message: `Created pod: ${created.metadata.name ?? ""}`,
-        });
+        this.#note(owner, "create", created);
       } catch (error) {
-        // A terminating namespace accepts no pods. That is expected, so it needs no event.
-        if (!(error instanceof SerinError && error.reason === "NamespaceTerminating")) {
-          this.#record(this.#kind, owner, {
-            type: "Warning",
-            reason: "FailedCreate",
-            message: `Error creating: ${messageOf(error)}`,
-          });
-        }
+        // A terminating namespace accepts no pods. That is expected, and it ends with the namespace.
+        if (error instanceof SerinError && error.reason === "NamespaceTerminating") return;
+        this.#note(owner, "create", pod, error);
         throw error;
       }
-    });
+    };
+    // One pod that is refused tells enough: the others would be refused for the same reason.
+    await inBatches(pods, create, 1);
   }
 
   async deleteAll(owner: KubernetesObject, pods: readonly Pod[]): Promise<void> {
@@ -64,14 +70,13 @@ export class PodControl {
           await this.#context.client.delete(podKind, name, namespace, { preconditions: { uid } });
         } catch (error) {
           // A conflict means that another pod has the name now, so ours is deleted already.
-          if (!isKubeCode(error, "conflict")) throw error;
+          if (!isKubeCode(error, "conflict")) {
+            this.#note(owner, "delete", pod, error);
+            throw error;
+          }
         }
         this.#pods.deleted(pod);
-        this.#record(this.#kind, owner, {
-          type: "Normal",
-          reason: "SuccessfulDelete",
-          message: `Deleted pod: ${name}`,
-        });
+        this.#note(owner, "delete", pod);
       },
     );
   }
@@ -90,12 +95,25 @@ export class PodControl {
       else if (!isTerminating(owner)) await this.#release(owner, pod);
     }
     if (isTerminating(owner)) return owned;
-    for (const pod of this.#context.podsByNamespace.of(namespace)) {
-      if (controllerOf(pod) !== undefined || !isActive(pod) || !matches(pod)) continue;
+    const orphans = this.#context.podsByNamespace
+      .of(namespace)
+      .filter((pod) => controllerOf(pod) === undefined && isActive(pod) && matches(pod));
+    if (orphans.length === 0 || !(await mayAdopt(this.#context, this.#kind, owner))) return owned;
+    for (const pod of orphans) {
       const adopted = await this.#adopt(owner, pod);
       if (adopted !== undefined) owned.push(adopted);
     }
     return owned;
+  }
+
+  #note(owner: KubernetesObject, verb: PodVerb, pod: Pod, error?: unknown): void {
+    const noun = verb === "create" ? "Create" : "Delete";
+    const failure = error === undefined ? undefined : messageOf(error);
+    this.#record(this.#kind, owner, {
+      type: failure === undefined ? "Normal" : "Warning",
+      reason: failure === undefined ? `Successful${noun}` : `Failed${noun}`,
+      message: this.#wording(verb, pod, owner, failure),
+    });
   }
 
   async #adopt(owner: KubernetesObject, pod: Pod): Promise<Pod | undefined> {
@@ -126,11 +144,21 @@ export class PodControl {
   }
 }
 
-/** Runs all items in batches of bounded size. Throws the first failure after its batch. */
-export async function inBatches<Item>(items: readonly Item[], run: (item: Item) => Promise<void>): Promise<void> {
-  for (let start = 0; start < items.length; start += maxConcurrentWrites) {
-    const results = await Promise.allSettled(items.slice(start, start + maxConcurrentWrites).map(run));
+/**
+ * Runs all items in batches of bounded size, which double from the first one on. Throws the first failure after its
+ * batch.
+ */
+export async function inBatches<Item>(
+  items: readonly Item[],
+  run: (item: Item) => Promise<void>,
+  firstSize = maxConcurrentWrites,
+): Promise<void> {
+  let size = firstSize;
+  for (let start = 0; start < items.length;) {
+    const results = await Promise.allSettled(items.slice(start, start + size).map(run));
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
+    start += size;
+    size = Math.min(maxConcurrentWrites, size * 2);
   }
 }

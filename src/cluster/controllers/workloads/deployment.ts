@@ -24,6 +24,7 @@ import {
 } from "./deployment-plan.ts";
 import { deploymentStatus } from "./deployment-status.ts";
 import type { ObjectIndex, ObjectView } from "../object-view.ts";
+import { mayAdopt } from "../pods/adoption.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 import { templateHash } from "../pods/pod-template.ts";
 
@@ -104,8 +105,11 @@ class DeploymentController {
   async #claim(deployment: Deployment): Promise<ReplicaSet[]> {
     const { uid = "", namespace = "" } = deployment.metadata;
     const owned = this.#setsByOwner.of(uid).filter((set) => !isTerminating(set));
-    for (const set of this.#orphanSets.of(namespace)) {
-      if (isTerminating(set) || !matchesLabelSelector(deployment.spec?.selector, set.metadata.labels)) continue;
+    const orphans = this.#orphanSets
+      .of(namespace)
+      .filter((set) => !isTerminating(set) && matchesLabelSelector(deployment.spec?.selector, set.metadata.labels));
+    if (orphans.length === 0 || !(await mayAdopt(this.#context, deploymentKind, deployment))) return owned;
+    for (const set of orphans) {
       const ownerReferences = [...(set.metadata.ownerReferences ?? []), ownerReference(deploymentKind, deployment)];
       owned.push(await this.#patch(set, { metadata: { uid: set.metadata.uid, ownerReferences } }));
     }

@@ -16,7 +16,15 @@ import { isMember, planStatefulSet } from "./stateful-set-plan.ts";
 
 export function addStatefulSetController(context: ControllerContext): void {
   const sets = context.view(statefulSetKind);
-  const control = new PodControl({ context, ownerKind: statefulSetKind, component: "statefulset-controller" });
+  const control = new PodControl({
+    context,
+    ownerKind: statefulSetKind,
+    component: "statefulset-controller",
+    wording: (verb, pod, owner, failure) => {
+      const what = `${verb} Pod ${pod.metadata.name ?? ""} in StatefulSet ${owner.metadata.name ?? ""}`;
+      return failure === undefined ? `${what} successful` : `${what} failed error: ${failure}`;
+    },
+  });
   const claims = new ClaimControl(context);
   const history = new RevisionHistory(context, statefulSetKind);
 

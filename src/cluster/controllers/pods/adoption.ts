@@ -1,0 +1,17 @@
+import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
+import type { ControllerContext } from "../controller.ts";
+import { isTerminating } from "./pod-facts.ts";
+
+/**
+ * Whether the server still has the owner. The owner's watch may be behind that of its dependents: an owner that is
+ * deleted without its dependents would then adopt them again, and the garbage collector would delete them.
+ */
+export async function mayAdopt(
+  { client }: Pick<ControllerContext, "client">,
+  kind: KindDefinition,
+  owner: KubernetesObject,
+): Promise<boolean> {
+  const { name = "", namespace, uid } = owner.metadata;
+  const found = await client.get(kind, name, namespace);
+  return found !== undefined && found.metadata.uid === uid && !isTerminating(found);
+}
