@@ -1,11 +1,11 @@
 import { defineKind } from "../kind.ts";
-import type { KubernetesObject, LabelSelector } from "../meta.ts";
+import type { Condition, KubernetesObject, LabelSelector } from "../meta.ts";
 
 /** Kinds of the core group (v1), with the fields that Serin uses. The API server keeps all other fields. */
 
 export interface Namespace extends KubernetesObject {
   spec?: { finalizers?: string[] };
-  status?: { phase?: "Active" | "Terminating"; conditions?: Record<string, string>[] };
+  status?: { phase?: "Active" | "Terminating"; conditions?: Condition[] };
 }
 export const namespaceKind = defineKind<Namespace>({
   group: "",

@@ -5,8 +5,10 @@ import {
   customResourceDefinitionKind,
   namespaceKind,
   podKind,
+  secretKind,
   type Namespace,
 } from "../../../api/kubernetes/index.ts";
+import { userError } from "../../../base/index.ts";
 import { HandCluster } from "../testing/hand-cluster.ts";
 import { makePod, namesOf } from "../testing/make-pod.ts";
 import { addNamespaceController } from "./namespace.ts";
@@ -77,4 +79,70 @@ test("the end of a pod is noticed at once", async () => {
   cluster.remove(podKind, "shop/web");
   await cluster.settle();
   assert.deepEqual(finalizersOf(cluster), ["example.com/audit"]);
+});
+
+test("pods go before everything else in the namespace", async () => {
+  const cluster = start();
+  putPod(cluster, ["example.com/keep"]);
+  putConfig(cluster, "settings");
+  await cluster.settle();
+  assert.deepEqual(namesOf(cluster.all(configMapKind)), ["settings"]);
+  cluster.remove(podKind, "shop/web");
+  await cluster.settle();
+  assert.deepEqual(cluster.all(configMapKind), []);
+});
+
+const conditions = (cluster: HandCluster): Record<string, string> =>
+  Object.fromEntries(
+    (cluster.all(namespaceKind)[0]?.status?.conditions ?? []).map(({ type, status, reason, message }) => [
+      type,
+      status === "True" ? `${reason}: ${message}` : "",
+    ]),
+  );
+
+test("the conditions name what is left, and the finalizers that hold it", async () => {
+  const cluster = start();
+  putConfig(cluster, "kept", "shop", ["example.com/keep"]);
+  await cluster.settle();
+  assert.deepEqual(conditions(cluster), {
+    NamespaceDeletionDiscoveryFailure: "",
+    NamespaceDeletionGroupVersionParsingFailure: "",
+    NamespaceDeletionContentFailure: "",
+    NamespaceContentRemaining:
+      "SomeResourcesRemain: Some resources are remaining: configmaps. has 1 resource instances",
+    NamespaceFinalizersRemaining:
+      "SomeFinalizersRemain: Some content in the namespace has finalizers remaining: example.com/keep in 1 resource instances",
+  });
+});
+
+test("a deletion that is refused is told by a condition, and does not hold up other kinds", async () => {
+  const cluster = start();
+  putConfig(cluster, "settings");
+  cluster.put(secretKind, { metadata: { name: "token", namespace: "shop" } });
+  cluster.refusals.set("delete ConfigMap", userError("forbidden", "a webhook says no"));
+  await assert.rejects(cluster.settle(), /says no/);
+  assert.equal(
+    conditions(cluster)["NamespaceDeletionContentFailure"],
+    "ContentDeletionFailed: Failed to delete all resource types, 1 remaining: a webhook says no",
+  );
+  assert.deepEqual([cluster.all(secretKind), cluster.all(configMapKind).length], [[], 1]);
+});
+
+test("conditions of others stay, and those that do not change keep their time", async () => {
+  const cluster = start();
+  const [namespace] = cluster.all(namespaceKind);
+  const other = {
+    type: "Example",
+    status: "True" as const,
+    reason: "R",
+    message: "",
+    lastTransitionTime: "2026-01-01T00:00:00Z",
+  };
+  cluster.put(namespaceKind, { ...(namespace as Namespace), status: { conditions: [other] } });
+  putConfig(cluster, "kept", "shop", ["example.com/keep"]);
+  await cluster.settle();
+  const before = cluster.all(namespaceKind)[0]?.status?.conditions;
+  assert.deepEqual(before?.[0], other);
+  await cluster.pass(15_000);
+  assert.deepEqual(cluster.all(namespaceKind)[0]?.status?.conditions, before);
 });

@@ -1,8 +1,9 @@
 import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import { namespaceKind, podKind, type Namespace } from "../../../api/kubernetes/index.ts";
-import { isKubeCode, resourcePath } from "../../../kube/index.ts";
+import { isKubeCode } from "../../../kube/index.ts";
 import { enqueueOn, type ControllerContext } from "../controller.ts";
 import { discoverKinds } from "./discovery.ts";
+import { conditionsOf, type NamespaceContent } from "./namespace-conditions.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { inBatches } from "../pods/pod-control.ts";
 
@@ -25,9 +26,10 @@ export function addNamespaceController(context: ControllerContext): void {
       rounds.delete(name);
       return undefined;
     }
-    const left = await deleteContent(context, name);
-    await reportProgress(context, namespace, left);
-    if (left.size > 0) {
+    const content = await deleteContent(context, name);
+    await reportProgress(context, namespace, content);
+    if (content.failures.length > 0) throw content.failures[0];
+    if (content.left.size > 0) {
       const round = rounds.get(name) ?? 0;
       rounds.set(name, round + 1);
       return Math.min(lookAgainMaxMs, lookAgainMs * 2 ** round);
@@ -54,31 +56,56 @@ export function addNamespaceController(context: ControllerContext): void {
   });
 }
 
-/** Deletes everything in the namespace. Returns the number of remaining objects by resource. */
-async function deleteContent(context: ControllerContext, namespace: string): Promise<Map<string, number>> {
-  const left = new Map<string, number>();
+/**
+ * Deletes everything in the namespace. As in Kubernetes, the pods go first: what protects them, such as NetworkPolicies,
+ * stays until the last one has gone.
+ */
+async function deleteContent(context: ControllerContext, namespace: string): Promise<NamespaceContent> {
+  const content: NamespaceContent = { left: new Map(), finalizers: new Map(), failures: [] };
   const kinds = (await discoverKinds(context.client)).filter((kind) => kind.namespaced && !isShadow(kind));
-  await inBatches(kinds, async (kind) => {
-    const items = await listOf(context, kind, namespace);
-    if (items.length === 0) return;
-    await inBatches(
-      items.filter((item) => !isTerminating(item)),
-      async (item) => {
-        await ignoreGone(() =>
-          context.client.delete(kind, item.metadata.name ?? "", namespace, { propagationPolicy: "Background" }),
-        );
-      },
-    );
-    // Objects without finalizers and grace period are deleted by now.
-    const remaining = items.some(
-      (item) => isTerminating(item) || kind.kind === "Pod" || (item.metadata.finalizers?.length ?? 0) > 0,
-    )
-      ? await listOf(context, kind, namespace)
-      : [];
-    if (remaining.length > 0)
-      left.set(kind.group === "" ? kind.plural : `${kind.plural}.${kind.group}`, remaining.length);
-  });
-  return left;
+  const isPod = ({ group, kind }: KindDefinition): boolean => group === "" && kind === "Pod";
+  const remove = async (kind: KindDefinition<KubernetesObject>): Promise<void> => {
+    try {
+      note(content, kind, await deleteAll(context, kind, namespace));
+    } catch (error) {
+      content.failures.push(error);
+    }
+  };
+  for (const kind of kinds.filter(isPod)) await remove(kind);
+  if (content.left.size + content.failures.length > 0) return content;
+  await inBatches(
+    kinds.filter((kind) => !isPod(kind)),
+    remove,
+  );
+  return content;
+}
+
+/** Deletes the objects of a kind in the namespace. Returns those that remain for now. */
+async function deleteAll(
+  context: ControllerContext,
+  kind: KindDefinition<KubernetesObject>,
+  namespace: string,
+): Promise<readonly KubernetesObject[]> {
+  const items = await listOf(context, kind, namespace);
+  await inBatches(
+    items.filter((item) => !isTerminating(item)),
+    async (item) => {
+      await ignoreGone(() =>
+        context.client.delete(kind, item.metadata.name ?? "", namespace, { propagationPolicy: "Background" }),
+      );
+    },
+  );
+  // Objects without finalizers and grace period are deleted by now.
+  const mayRemain = items.some(
+    (item) => isTerminating(item) || kind.kind === "Pod" || (item.metadata.finalizers?.length ?? 0) > 0,
+  );
+  return mayRemain ? await listOf(context, kind, namespace) : [];
+}
+
+function note(content: NamespaceContent, kind: KindDefinition, remaining: readonly KubernetesObject[]): void {
+  if (remaining.length > 0) content.left.set(`${kind.plural}.${kind.group}`, remaining.length);
+  for (const finalizer of remaining.flatMap(({ metadata }) => metadata.finalizers ?? []))
+    content.finalizers.set(finalizer, (content.finalizers.get(finalizer) ?? 0) + 1);
 }
 
 /** Whether the kind is a second view of Events, which exist in two groups. */
@@ -103,25 +130,20 @@ async function listOf(
 async function reportProgress(
   context: ControllerContext,
   namespace: Namespace,
-  left: ReadonlyMap<string, number>,
+  content: NamespaceContent,
 ): Promise<void> {
   const { name = "" } = namespace.metadata;
-  const remaining = [...left].map(([resource, count]) => `${resource} has ${count} resource instances`).join(", ");
-  const before = namespace.status?.conditions?.find(({ type }) => type === "NamespaceContentRemaining");
-  const message = left.size === 0 ? "All content successfully removed" : `Some resources are remaining: ${remaining}`;
-  if (left.size === 0 || before?.["message"] === message) return;
-  const condition = {
-    type: "NamespaceContentRemaining",
-    status: "True",
-    reason: "SomeResourcesRemain",
-    message,
-    lastTransitionTime: context.now(),
-  };
+  const conditions = conditionsOf(content, namespace.status?.conditions ?? [], context.now());
+  // A namespace that is empty at the first look goes at once, so nobody would read them.
+  if (conditions === undefined) return;
   await ignoreGone(async () => {
-    await context.client.raw("PATCH", `${resourcePath(namespaceKind, undefined, name)}/status`, {
-      contentType: "application/merge-patch+json",
-      body: { status: { phase: "Terminating", conditions: [condition] } },
-    });
+    await context.client.patchMerge(
+      namespaceKind,
+      name,
+      undefined,
+      { status: { phase: "Terminating", conditions } },
+      { subresource: "status" },
+    );
   });
 }
 
