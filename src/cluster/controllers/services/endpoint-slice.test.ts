@@ -131,3 +131,27 @@ test("the Endpoints object of a Service goes with it, and the slices are left to
   await cluster.settle();
   assert.deepEqual([cluster.all(endpointsKind).length, slices(cluster).length], [0, 1]);
 });
+
+test("a Service that loses its selector keeps what it had, for somebody else to manage", async () => {
+  const cluster = await start();
+  const before = cluster.writes.length;
+  putService(cluster, { selector: {} });
+  cluster.put(podKind, makePod("b", { labels, ip: "10.0.0.2" }));
+  await cluster.settle();
+  assert.deepEqual([addresses(cluster), cluster.writes.length], [["10.0.0.1"], before]);
+});
+
+test("the Endpoints object has the labels of the Service, and tells a headless one", async () => {
+  const cluster = await start({ clusterIP: "None" }, { labels: { team: "shop", tier: "front" } });
+  const labelsOf = (): Record<string, string> | undefined => cluster.all(endpointsKind)[0]?.metadata.labels;
+  const managed = { "endpoints.kubernetes.io/managed-by": "endpoint-controller" };
+  assert.deepEqual(labelsOf(), {
+    team: "shop",
+    tier: "front",
+    "service.kubernetes.io/headless": "",
+    ...managed,
+  });
+  putService(cluster, { clusterIP: "None" }, { labels: { team: "blog" } });
+  await cluster.settle();
+  assert.deepEqual(labelsOf(), { team: "blog", "service.kubernetes.io/headless": "", ...managed });
+});

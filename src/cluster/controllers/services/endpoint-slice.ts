@@ -39,16 +39,7 @@ export function addEndpointSliceController(context: ControllerContext): void {
     async (key) => {
       const service = services.at(key);
       const known = slicesByService.of(key);
-      if (service === undefined || isTerminating(service)) return;
-      if (
-        service.spec?.selector === undefined ||
-        Object.keys(service.spec.selector).length === 0 ||
-        service.spec.type === "ExternalName"
-      ) {
-        for (const slice of known)
-          await context.client.delete(endpointSliceKind, slice.metadata.name ?? "", slice.metadata.namespace);
-        return;
-      }
+      if (service === undefined || isTerminating(service) || !selectsPods(service)) return;
       const pods = context.podsByNamespace
         .of(service.metadata.namespace ?? "")
         .filter((pod) => matchesLabels(service.spec?.selector, pod.metadata.labels));
@@ -88,37 +79,34 @@ export function addEndpointSliceController(context: ControllerContext): void {
       jsonEqual(found.ports ?? [], wanted.ports) &&
       jsonEqual(found.metadata.labels, labels);
     if (same) return;
-    const gone = Object.fromEntries(
-      Object.keys(found.metadata.labels ?? {})
-        .filter((key) => labels?.[key] === undefined)
-        .map((key) => [key, null]),
-    );
-    const patch = { metadata: { labels: { ...labels, ...gone } }, endpoints: wanted.endpoints, ports: wanted.ports };
+    const metadata = { labels: labelPatch(found.metadata.labels, labels) };
+    const patch = { metadata, endpoints: wanted.endpoints, ports: wanted.ports };
     slices.wrote(await context.client.patchMerge(endpointSliceKind, name, namespace, patch));
   };
 
   const writeEndpoints = async (service: Service, pods: readonly Pod[]): Promise<void> => {
     const { name = "", namespace = "" } = service.metadata;
     const subsets = planSubsets(service, pods);
-    const found = endpoints.get(namespace, name);
-    if (found !== undefined && jsonEqual(found.subsets ?? [], subsets)) return;
-    const wanted: Endpoints = {
-      metadata: {
-        name,
-        namespace,
-        labels: { ...service.metadata.labels, "endpoints.kubernetes.io/managed-by": "endpoint-controller" },
-      },
-      subsets,
+    const labels = {
+      ...service.metadata.labels,
+      ...headlessLabels(service),
+      "endpoints.kubernetes.io/managed-by": "endpoint-controller",
     };
+    const found = endpoints.get(namespace, name);
+    if (found !== undefined && jsonEqual(found.subsets ?? [], subsets) && jsonEqual(found.metadata.labels, labels))
+      return;
+    const patch = (): Promise<Endpoints> =>
+      context.client.patchMerge(endpointsKind, name, namespace, {
+        metadata: { labels: labelPatch(found?.metadata.labels, labels) },
+        subsets,
+      });
+    const create = (): Promise<Endpoints> =>
+      context.client.create(endpointsKind, { metadata: { name, namespace, labels }, subsets });
     try {
-      endpoints.wrote(
-        found === undefined
-          ? await context.client.create(endpointsKind, wanted)
-          : await context.client.patchMerge(endpointsKind, name, namespace, { subsets }),
-      );
+      endpoints.wrote(await (found === undefined ? create() : patch()));
     } catch (error) {
       if (!isKubeCode(error, "already-exists")) throw error;
-      endpoints.wrote(await context.client.patchMerge(endpointsKind, name, namespace, { subsets }));
+      endpoints.wrote(await patch());
     }
   };
 
@@ -149,6 +137,24 @@ export function addEndpointSliceController(context: ControllerContext): void {
   });
 }
 
+/** As in Kubernetes, what other Services have is left to whoever made it, also after they lost their selector. */
+function selectsPods({ spec }: Service): boolean {
+  return Object.keys(spec?.selector ?? {}).length > 0 && spec?.type !== "ExternalName";
+}
+
+function headlessLabels({ spec }: Service): Record<string, string> {
+  return spec?.clusterIP === "None" ? { [headlessLabel]: "" } : {};
+}
+
+/** The labels as a merge patch, which removes those that are no longer wanted. */
+function labelPatch(
+  before: Readonly<Record<string, string>> = {},
+  wanted: Readonly<Record<string, string>> = {},
+): Record<string, string | null> {
+  const gone = Object.keys(before).filter((key) => wanted[key] === undefined);
+  return { ...wanted, ...Object.fromEntries(gone.map((key) => [key, null])) };
+}
+
 function sliceOf(service: Service, plan: SlicePlan, index: number): EndpointSlice {
   const { name = "", namespace = "", uid = "", labels } = service.metadata;
   // The name is derived from the Service, so that a restarted controller finds its slice.
@@ -161,7 +167,7 @@ function sliceOf(service: Service, plan: SlicePlan, index: number): EndpointSlic
         ...labels,
         [serviceNameLabel]: name,
         [managedByLabel]: manager,
-        ...(service.spec?.clusterIP === "None" ? { [headlessLabel]: "" } : {}),
+        ...headlessLabels(service),
       },
       ownerReferences: [ownerReference(serviceKind, service)],
     },
