@@ -112,3 +112,22 @@ test("the lease of another namespace is no heartbeat", async () => {
   await cluster.pass(10_000);
   assert.equal(readyOf(cluster), "Unknown");
 });
+
+test("pods of a silent node are told that it is not ready, by an event each", async () => {
+  const cluster = start();
+  putPod(cluster, "a", { operator: "Exists" });
+  putPod(cluster, "b", { operator: "Exists" });
+  await cluster.settle();
+  await cluster.pass(120_000);
+  assert.deepEqual(cluster.notes, ["Node n1 status is now: NodeNotReady", "Node is not ready", "Node is not ready"]);
+});
+
+test("a node that reports itself as not ready gets taints, and its pods stay as the node reports them", async () => {
+  const cluster = start();
+  putPod(cluster, "a", { operator: "Exists" });
+  putNode(cluster, "False");
+  await cluster.settle();
+  const notReady = "node.kubernetes.io/not-ready";
+  assert.deepEqual(taintsOf(cluster), [`${notReady}:NoSchedule`, `${notReady}:NoExecute`]);
+  assert.equal(podReady(cluster), "True");
+});

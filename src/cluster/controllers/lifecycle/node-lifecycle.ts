@@ -46,7 +46,8 @@ export function addNodeLifecycleController(context: ControllerContext): void {
       );
     }
     await writeTaints(node, ready);
-    if (ready !== "True") await markPodsNotReady(name);
+    // The kubelet of a node that reports itself as not ready still tells which pods are ready.
+    if (ready === "Unknown") await markPodsNotReady(name);
     return lookAgainMs;
   });
 
@@ -75,17 +76,12 @@ export function addNodeLifecycleController(context: ControllerContext): void {
           ? { ...condition, status: "False" as const, reason: "NodeNotReady", lastTransitionTime: context.now() }
           : condition,
       );
-      await ignoreGone(async () =>
-        pods.wrote(
-          await context.client.patchMerge(
-            podKind,
-            pod.metadata.name ?? "",
-            pod.metadata.namespace,
-            { status: { conditions } },
-            { subresource: "status" },
-          ),
-        ),
-      );
+      await ignoreGone(async () => {
+        const { name = "", namespace } = pod.metadata;
+        const patch = { status: { conditions } };
+        pods.wrote(await context.client.patchMerge(podKind, name, namespace, patch, { subresource: "status" }));
+        record(podKind, pod, { type: "Warning", reason: "NodeNotReady", message: "Node is not ready" });
+      });
     }
   };
 
