@@ -26,23 +26,23 @@ const tolerant = (...tolerations: readonly Toleration[]): Pod => {
 
 test("a node that renews its lease is what it says it is", () => {
   const verdict = judgeNode(node(ready("True", secondsAgo(300))), lease(secondsAgo(10)), undefined, nowMs);
-  assert.deepEqual(verdict, { ready: "True", lookAgainMs: 30_000 });
+  assert.deepEqual(verdict, { ready: "True", lookAgainMs: 40_000 });
   assert.equal(judgeNode(node(ready("False", secondsAgo(1))), undefined, undefined, nowMs).ready, "False");
 });
 
-test("a node that is silent for forty seconds is unknown", () => {
-  const silent = node(ready("True", secondsAgo(40)));
-  assert.equal(judgeNode(silent, lease(secondsAgo(40)), undefined, nowMs).ready, "Unknown");
-  assert.equal(judgeNode(silent, lease(secondsAgo(39)), undefined, nowMs).ready, "True");
+test("a node that is silent for fifty seconds is unknown", () => {
+  const silent = node(ready("True", secondsAgo(50)));
+  assert.equal(judgeNode(silent, lease(secondsAgo(50)), undefined, nowMs).ready, "Unknown");
+  assert.equal(judgeNode(silent, lease(secondsAgo(49)), undefined, nowMs).ready, "True");
 });
 
 test("a lease that was seen to change counts by our clock, whatever the node's clock says", () => {
   assert.equal(judgeNode(node(ready("True")), lease(secondsAgo(9_000)), nowMs - 5_000, nowMs).ready, "True");
 });
 
-test("a new node has forty seconds to report", () => {
-  assert.equal(judgeNode(node(undefined, {}, secondsAgo(39)), undefined, undefined, nowMs).lookAgainMs, 1_000);
-  assert.equal(judgeNode(node(undefined, {}, secondsAgo(41)), undefined, undefined, nowMs).ready, "Unknown");
+test("a new node has fifty seconds to report", () => {
+  assert.equal(judgeNode(node(undefined, {}, secondsAgo(49)), undefined, undefined, nowMs).lookAgainMs, 1_000);
+  assert.equal(judgeNode(node(undefined, {}, secondsAgo(51)), undefined, undefined, nowMs).ready, "Unknown");
 });
 
 test("a ready node has only the taints of others", () => {

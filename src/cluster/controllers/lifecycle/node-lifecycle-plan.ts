@@ -2,7 +2,7 @@ import type { Lease, Node, NodeCondition, Pod, Taint } from "../../../api/kubern
 import { tolerates } from "../pods/node-match.ts";
 
 /** How long a node may be silent, like kube-controller-manager's --node-monitor-grace-period. */
-const graceMs = 40_000;
+const graceMs = 50_000;
 const notReady = "node.kubernetes.io/not-ready";
 const unreachable = "node.kubernetes.io/unreachable";
 const unschedulable = "node.kubernetes.io/unschedulable";

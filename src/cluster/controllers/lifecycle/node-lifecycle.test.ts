@@ -37,11 +37,11 @@ const putPod = (cluster: HandCluster, name: string, ...tolerations: Toleration[]
 };
 const podReady = (cluster: HandCluster): string | undefined => cluster.all(podKind)[0]?.status?.conditions?.[0]?.status;
 
-test("a node that is silent for forty seconds is unknown, gets taints and an event, and its pods are not ready", async () => {
+test("a node that is silent for fifty seconds is unknown, gets taints and an event, and its pods are not ready", async () => {
   const cluster = start();
   putPod(cluster, "a", { operator: "Exists" });
   await cluster.settle();
-  await cluster.pass(39_000);
+  await cluster.pass(49_000);
   assert.deepEqual([readyOf(cluster), taintsOf(cluster), podReady(cluster)], ["True", [], "True"]);
   await cluster.pass(1_000);
   assert.deepEqual(
@@ -68,7 +68,7 @@ test("a pod leaves a node that does not come back after the time that it tolerat
   putPod(cluster, "default", { key: unreachable, operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 });
   putPod(cluster, "hasty");
   await cluster.settle();
-  await cluster.pass(40_000);
+  await cluster.pass(50_000);
   assert.deepEqual(namesOf(cluster.all(podKind)), ["patient", "default"]);
   await cluster.pass(299_000);
   assert.deepEqual(namesOf(cluster.all(podKind)), ["patient", "default"]);
@@ -104,7 +104,7 @@ test("a cordoned node has the taint that keeps new pods away", async () => {
 test("the lease of another namespace is no heartbeat", async () => {
   const cluster = start();
   await cluster.settle();
-  await cluster.pass(30_000);
+  await cluster.pass(40_000);
   cluster.put(leaseKind, {
     metadata: { name: "n1", namespace: "default" },
     spec: { renewTime: cluster.context.now() },
