@@ -9,6 +9,7 @@ import {
   type InformerChange,
   type KubeClient,
   type RawResponse,
+  type WatchEvent,
 } from "../../../kube/index.ts";
 import { applyMergePatch } from "../../schema/patch/merge-patch.ts";
 import { asList, timeOf, type ControllerContext } from "../controller.ts";
@@ -37,6 +38,21 @@ class HandInformer implements Informer<KubernetesObject> {
   subscribe(handler: Handler): Disposable {
     this.#handlers.push(handler);
     return { [Symbol.dispose]: () => undefined };
+  }
+
+  async *watch(signal?: AbortSignal): AsyncGenerator<WatchEvent<KubernetesObject>> {
+    const waiting: WatchEvent<KubernetesObject>[] = [];
+    let wake = (): void => undefined;
+    this.subscribe(({ type, object }) => {
+      waiting.push({ type: type === "set" ? "MODIFIED" : "DELETED", object });
+      wake();
+    });
+    signal?.addEventListener("abort", () => wake());
+    for (;;) {
+      yield* waiting.splice(0);
+      if (signal?.aborted === true) return;
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
   }
 
   set(object: KubernetesObject): void {
@@ -81,6 +97,7 @@ export class HandCluster {
   readonly #queues = new Map<string, (key: string) => Promise<number | void>>();
   /** By queue and key, so that a key waits once. */
   readonly #waiting = new Map<string, { readonly queue: string; readonly key: string }>();
+  readonly #runs: ((signal: AbortSignal) => Promise<void>)[] = [];
   #timers: Timer[] = [];
   #version = 0;
 
@@ -106,6 +123,9 @@ export class HandCluster {
         this.notes.push(note.message);
       },
       now: () => timeOf(this.clock.nowMs()),
+      dependencies: () => ({ client: this.context.client, clock: this.clock, log: silentLogger, random: () => 0 }),
+      runs: (run: (signal: AbortSignal) => Promise<void>) => this.#runs.push(run),
+      allSynced: () => Promise.resolve(),
     } as unknown as ControllerContext;
   }
 
@@ -137,6 +157,11 @@ export class HandCluster {
   remove(kind: KindDefinition, key: string): void {
     const known = this.#informer(kind).get(key);
     if (known !== undefined) this.#informer(kind).drop(known);
+  }
+
+  /** Runs what follows the server by itself, beside the queues. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#runs.map((run) => run(signal)));
   }
 
   /** Works until no key waits. */
@@ -205,7 +230,7 @@ export class HandCluster {
   }
 
   #client(): KubeClient {
-    const client: Pick<KubeClient, "get" | "list" | "create" | "update" | "patchMerge" | "delete" | "raw"> = {
+    const client: Omit<KubeClient, "apply" | "close"> = {
       get: async (kind, name, namespace) => this.#find(kind, name, namespace) as never,
       list: async (kind, { namespace } = {}) => {
         const items = this.all(kind).filter(({ metadata }) => (namespace ?? metadata.namespace) === metadata.namespace);
@@ -229,13 +254,18 @@ export class HandCluster {
         const known = this.#find(kind, name, namespace);
         if (known === undefined) throw userError("not-found", `${name} is not there`);
         this.#note("patch", kind, name, namespace);
-        return this.put(kind, applyMergePatch(known, patch) as never);
+        const patched = this.put(kind, applyMergePatch(known, patch) as never);
+        const held = (object: KubernetesObject): boolean => (object.metadata.finalizers ?? []).length > 0;
+        if (known.metadata.deletionTimestamp !== undefined && held(known) && !held(patched))
+          this.#informer(kind).drop(patched);
+        return patched;
       },
       delete: async (kind, name, namespace, { preconditions } = {}) => {
         this.#note("delete", kind, name, namespace);
         const known = this.#find(kind, name, namespace);
         if (known !== undefined) this.#delete(kind, known, preconditions?.uid);
       },
+      watch: (kind, { signal }) => this.#informer(kind).watch(signal) as never,
       raw: async (_method, path) => this.#discovery(path),
     };
     return client as KubeClient;

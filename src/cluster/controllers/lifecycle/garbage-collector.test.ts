@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import type { KubernetesObject, OwnerReference } from "../../../api/index.ts";
+import { configMapKind, customResourceDefinitionKind, podKind, secretKind } from "../../../api/kubernetes/index.ts";
+import { HandCluster } from "../testing/hand-cluster.ts";
+import { makePod, namesOf } from "../testing/make-pod.ts";
+import { addGarbageCollector } from "./garbage-collector.ts";
+
+interface Stage {
+  readonly cluster: HandCluster;
+  /** Lets the collector hear of all changes, and work. */
+  readonly turn: () => Promise<void>;
+}
+/** Runs the collector over a cluster with the secrets `first` and `second`, which own what the test puts. */
+async function withCollector(run: (stage: Stage) => Promise<void>): Promise<void> {
+  const cluster = new HandCluster();
+  cluster.view(configMapKind);
+  cluster.view(customResourceDefinitionKind);
+  addGarbageCollector(cluster.context, cluster.context.client);
+  for (const name of ["first", "second"]) cluster.put(secretKind, { metadata: { name, namespace: "shop", uid: name } });
+  const stop = new AbortController();
+  const running = cluster.run(stop.signal);
+  const turn = async (): Promise<void> => {
+    for (let round = 0; round < 5; round += 1) {
+      await setImmediate();
+      await cluster.settle();
+    }
+  };
+  await turn();
+  await run({ cluster, turn });
+  stop.abort();
+  await running;
+}
+const owner = (name: string, more: Partial<OwnerReference> = {}): OwnerReference => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  name,
+  uid: name,
+  ...more,
+});
+function putConfig(cluster: HandCluster, name: string, ...ownerReferences: OwnerReference[]): void {
+  cluster.put(configMapKind, { metadata: { name, namespace: "shop", ownerReferences } });
+}
+/** Deletes a secret as the server does for the policy whose finalizer is given. */
+function deleteSecret(cluster: HandCluster, name: string, finalizer?: string): void {
+  if (finalizer === undefined) cluster.remove(secretKind, `shop/${name}`);
+  else {
+    const finalizers = [finalizer];
+    const deletionTimestamp = "2026-01-01T00:00:00Z";
+    cluster.put(secretKind, { metadata: { name, namespace: "shop", uid: name, finalizers, deletionTimestamp } });
+  }
+}
+const configs = (cluster: HandCluster): KubernetesObject[] => cluster.all(configMapKind);
+const ownersOf = (cluster: HandCluster): string[][] =>
+  configs(cluster).map(({ metadata }) => (metadata.ownerReferences ?? []).map(({ uid }) => uid));
+
+test("an object goes with its last owner, and one without owners stays", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    putConfig(cluster, "of-first", owner("first"));
+    putConfig(cluster, "free");
+    await turn();
+    assert.deepEqual(namesOf(configs(cluster)), ["of-first", "free"]);
+    deleteSecret(cluster, "first");
+    await turn();
+    assert.deepEqual(namesOf(configs(cluster)), ["free"]);
+  });
+});
+
+test("an object with another owner loses only the reference to the one that is gone", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    putConfig(cluster, "shared", owner("first"), owner("second"));
+    await turn();
+    deleteSecret(cluster, "first");
+    await turn();
+    assert.deepEqual(ownersOf(cluster), [["second"]]);
+  });
+});
+
+test("an object whose owner never existed, or has another uid, is collected", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    putConfig(cluster, "lost", owner("nobody"));
+    putConfig(cluster, "outdated", owner("first", { uid: "predecessor" }));
+    await turn();
+    assert.deepEqual(configs(cluster), []);
+  });
+});
+
+test("an object whose owner is of a kind that the server does not serve stays", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    putConfig(cluster, "waiting", owner("first", { apiVersion: "example.com/v1", kind: "Widget" }));
+    await turn();
+    assert.deepEqual(namesOf(configs(cluster)), ["waiting"]);
+  });
+});
+
+test("an owner that is deleted in the foreground goes after the objects that block it", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    putConfig(cluster, "blocking", owner("first", { blockOwnerDeletion: true }));
+    await turn();
+    deleteSecret(cluster, "first", "foregroundDeletion");
+    await turn();
+    assert.deepEqual([configs(cluster), namesOf(cluster.all(secretKind))], [[], ["second"]]);
+    assert.deepEqual(cluster.writes, ["delete ConfigMap/shop/blocking", "patch Secret/shop/first"]);
+  });
+});
+
+test("an owner that is deleted without its dependents leaves them without it", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    putConfig(cluster, "kept", owner("first"));
+    await turn();
+    deleteSecret(cluster, "first", "orphan");
+    await turn();
+    assert.deepEqual([ownersOf(cluster), namesOf(cluster.all(secretKind))], [[[]], ["second"]]);
+  });
+});
+
+test("chains of owners go from the top to the end", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    cluster.put(configMapKind, {
+      metadata: { name: "middle", namespace: "shop", uid: "middle", ownerReferences: [owner("first")] },
+    });
+    const pod = makePod("end");
+    const ownerReferences = [owner("middle", { kind: "ConfigMap" })];
+    cluster.put(podKind, { ...pod, metadata: { ...pod.metadata, namespace: "shop", ownerReferences } });
+    await turn();
+    deleteSecret(cluster, "first");
+    await turn();
+    assert.deepEqual([configs(cluster), cluster.all(podKind)], [[], []]);
+  });
+});
+
+test("a kind that is defined later is followed too", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    const widgetKind = { ...configMapKind, group: "example.com", kind: "Widget", plural: "widgets" };
+    cluster.put(widgetKind, { metadata: { name: "lost", namespace: "shop", ownerReferences: [owner("nobody")] } });
+    cluster.put(customResourceDefinitionKind, { metadata: { name: "widgets.example.com" } });
+    await turn();
+    assert.equal(cluster.all(widgetKind).length, 1);
+    await cluster.pass(300);
+    await turn();
+    assert.deepEqual(cluster.all(widgetKind), []);
+  });
+});
