@@ -4,11 +4,30 @@ import type { PodTemplate } from "./apps.ts";
 
 /** Kinds of the group `batch` (v1). */
 
+/** What a Job does about a failed pod that a rule matches. The first rule that matches decides. */
+export interface PodFailurePolicy {
+  rules: {
+    action: "Count" | "FailIndex" | "FailJob" | "Ignore";
+    onExitCodes?: { containerName?: string; operator: "In" | "NotIn"; values: number[] };
+    onPodConditions?: { type: string; status?: "True" | "False" | "Unknown" }[];
+  }[];
+}
+
+/** When an indexed Job has succeeded before all its indexes have. One rule that is met suffices. */
+export interface SuccessPolicy {
+  rules: { succeededIndexes?: string; succeededCount?: number }[];
+}
+
 export interface JobSpec {
   parallelism?: number;
   completions?: number;
   completionMode?: "NonIndexed" | "Indexed";
   backoffLimit?: number;
+  backoffLimitPerIndex?: number;
+  maxFailedIndexes?: number;
+  podFailurePolicy?: PodFailurePolicy;
+  podReplacementPolicy?: "TerminatingOrFailed" | "Failed";
+  successPolicy?: SuccessPolicy;
   activeDeadlineSeconds?: number;
   ttlSecondsAfterFinished?: number;
   suspend?: boolean;
@@ -37,6 +56,7 @@ export interface Job extends KubernetesObject {
     startTime?: string;
     completionTime?: string;
     completedIndexes?: string;
+    failedIndexes?: string;
     conditions?: JobCondition[];
     uncountedTerminatedPods?: Record<string, string[]>;
   };

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Job, Pod } from "../../../api/kubernetes/index.ts";
 import { makePod, namesOf, type PodOptions } from "../testing/make-pod.ts";
-import { completionIndexAnnotation, planJob, type JobPlan } from "./job-plan.ts";
+import { completionIndexAnnotation } from "./job-indexes.ts";
+import { planJob, type JobPlan } from "./job-plan.ts";
 
 const now = "2026-01-01T12:00:00Z";
 const nowMs = Date.parse(now);
@@ -24,7 +25,7 @@ function ended(name: string, phase: "Failed" | "Succeeded", finishedAt: string):
 const indexed = (index: number, options: PodOptions = {}): Pod =>
   makePod(`work-${index}`, { ...options, annotations: { [completionIndexAnnotation]: String(index) } });
 const end = ({ status }: JobPlan): string => {
-  const found = status.conditions?.find(({ type }) => type === "Complete" || type === "Failed");
+  const found = status.conditions?.findLast(({ type }) => type !== "Suspended");
   return found === undefined ? "goes on" : `${found.type}: ${found.reason}`;
 };
 
@@ -67,27 +68,28 @@ test("a Job fails when more pods have failed than backoffLimit, which is six by 
   assert.equal(end(plan(job({ backoffLimit: 0 }), failures(1))), "Failed: BackoffLimitExceeded");
 });
 
-test("a Job that fails removes the pods that still run", () => {
+test("a Job that fails removes the pods that still run, which count as failed", () => {
   const pods = [failed("a"), makePod("b")];
   const { remove, status } = plan(job({ backoffLimit: 0, parallelism: 2, completions: 2 }), pods);
-  assert.deepEqual([namesOf(remove), status.failed, status.active], [["b"], 1, 0]);
+  assert.deepEqual([namesOf(remove), status.failed, status.active, status.terminating], [["b"], 2, 0, 1]);
 });
 
 test("a Job fails after activeDeadlineSeconds, which comes before its retries", () => {
   const late = job({ activeDeadlineSeconds: 60, backoffLimit: 5 }, { startTime: "2026-01-01T11:59:00Z" });
-  assert.equal(end(plan(late, [makePod("a")])), "Failed: DeadlineExceeded");
+  assert.equal(end(plan(late, [makePod("a")])), "FailureTarget: DeadlineExceeded");
+  assert.equal(end(plan(late)), "Failed: DeadlineExceeded");
   const early = job({ activeDeadlineSeconds: 60 }, { startTime: "2026-01-01T11:59:10Z" });
   assert.deepEqual([end(plan(early, [makePod("a")])), plan(early, [makePod("a")]).lookAgainMs], ["goes on", 10_000]);
 });
 
-test("the next pod waits ten seconds after a failure, twice as long after each further one, and six minutes at most", () => {
+test("the next pod waits ten seconds after a failure, twice as long after each further one, and ten minutes at most", () => {
   const wait = (count: number): number | undefined => {
     const pods = Array.from({ length: count }, (_, index) => failed(`f-${index}`, now));
     const { create, lookAgainMs } = plan(job({ backoffLimit: 100 }), pods);
     assert.deepEqual(create, []);
     return lookAgainMs;
   };
-  assert.deepEqual([1, 2, 3, 6, 7].map(wait), [10_000, 20_000, 40_000, 320_000, 360_000]);
+  assert.deepEqual([1, 2, 3, 6, 7].map(wait), [10_000, 20_000, 40_000, 320_000, 600_000]);
   assert.equal(plan(job(), [failed("a", "2026-01-01T11:59:50Z")]).create.length, 1);
 });
 
@@ -142,10 +144,10 @@ test("with restartPolicy OnFailure, restarts of containers count against backoff
   const spec = (backoffLimit: number, restartPolicy: "OnFailure" | "Never" = "OnFailure"): Job =>
     job({ backoffLimit, template: { spec: { containers: [], restartPolicy } } });
   assert.equal(end(plan(spec(3), [makePod("a", { restarts: 2 })])), "goes on");
-  assert.equal(end(plan(spec(3), [makePod("a", { restarts: 3 })])), "Failed: BackoffLimitExceeded");
+  assert.equal(end(plan(spec(3), [makePod("a", { restarts: 3 })])), "FailureTarget: BackoffLimitExceeded");
   assert.equal(end(plan(spec(3, "Never"), [makePod("a", { restarts: 3 })])), "goes on");
   assert.equal(end(plan(spec(0), [makePod("a", { restarts: 0 })])), "goes on");
-  assert.equal(end(plan(spec(0), [makePod("a", { restarts: 1 })])), "Failed: BackoffLimitExceeded");
+  assert.equal(end(plan(spec(0), [makePod("a", { restarts: 1 })])), "FailureTarget: BackoffLimitExceeded");
 });
 
 test("the restarts of all pods that have not ended are added, also those of init containers", () => {
@@ -155,7 +157,10 @@ test("the restarts of all pods that have not ended are added, also those of init
   const [container] = initialising.status?.containerStatuses ?? [];
   if (initialising.status !== undefined && container !== undefined)
     initialising.status.initContainerStatuses = [{ ...container, restartCount: 2 }];
-  assert.equal(end(plan(retried, [makePod("a", { restarts: 1 }), initialising])), "Failed: BackoffLimitExceeded");
+  assert.equal(
+    end(plan(retried, [makePod("a", { restarts: 1 }), initialising])),
+    "FailureTarget: BackoffLimitExceeded",
+  );
   assert.equal(end(plan(retried, [makePod("a", { restarts: 1, phase: "Succeeded" }), initialising])), "goes on");
 });
 
@@ -225,4 +230,45 @@ test("an ended indexed Job keeps its completed indexes when its pods are gone", 
   };
   const after = plan(job({ completions: 3, completionMode: "Indexed" }, status)).status;
   assert.equal(after.completedIndexes, "0-2");
+});
+
+test("a Job whose pods end is about to succeed or to fail, and has ended when the last one is gone", () => {
+  const going = makePod("b", { deleted: true });
+  const spec = { backoffLimit: 0, parallelism: 2, completions: 2 };
+  const failing = plan(job(spec), [failed("a"), makePod("b")]);
+  assert.equal(end(failing), "FailureTarget: BackoffLimitExceeded");
+  assert.equal(end(plan(job(spec, failing.status), [failed("a"), going])), "FailureTarget: BackoffLimitExceeded");
+  const over = plan(job(spec, failing.status), [failed("a")]).status;
+  assert.deepEqual(
+    over.conditions?.map(({ type, reason }) => [type, reason]),
+    [
+      ["FailureTarget", "BackoffLimitExceeded"],
+      ["Failed", "BackoffLimitExceeded"],
+    ],
+  );
+  assert.deepEqual([over.failed, over.terminating, over.completionTime], [2, 0, undefined]);
+  const succeeding = plan(job({ completions: 1, parallelism: 2 }), [succeeded("a"), makePod("b")]);
+  assert.deepEqual(
+    [end(succeeding), namesOf(succeeding.remove), succeeding.status.completionTime],
+    ["SuccessCriteriaMet: CompletionsReached", ["b"], undefined],
+  );
+  const done = plan(job({ completions: 1, parallelism: 2 }, succeeding.status), [succeeded("a")]).status;
+  assert.deepEqual([done.conditions?.at(-1)?.type, done.completionTime, done.failed], ["Complete", now, 0]);
+});
+
+test("a Job that is about to end goes no other way, whatever its last pods do", () => {
+  const conditions = [{ type: "SuccessCriteriaMet" as const, status: "True" as const, reason: "SuccessPolicy" }];
+  const pods = [failed("a"), failed("b"), makePod("c", { deleted: true })];
+  const { create, status } = plan(job({ backoffLimit: 0, completions: 5 }, { succeeded: 2, conditions }), pods);
+  assert.deepEqual([create, status.succeeded, status.conditions], [[], 2, conditions]);
+});
+
+test("a failure comes before a success", () => {
+  assert.equal(end(plan(job({ backoffLimit: 0 }), [failed("a"), succeeded("b")])), "Failed: BackoffLimitExceeded");
+});
+
+test("completed indexes stay when their pods are gone", () => {
+  const spec = { completions: 4, parallelism: 4, completionMode: "Indexed" as const };
+  const { create, status } = plan(job(spec, { completedIndexes: "0,1", succeeded: 2 }), [indexed(2)]);
+  assert.deepEqual([create, status.completedIndexes, status.succeeded], [[3], "0,1", 2]);
 });

@@ -1,80 +1,55 @@
 import type { Job, JobCondition, Pod } from "../../../api/kubernetes/index.ts";
 import { createdMs, isFinished, isReady, isTerminating } from "../pods/pod-facts.ts";
+import { failedIndexesOf, lastFailures, totalOf } from "./index-failures.ts";
+import { endOf, type JobEnd, type JobProgress } from "./job-end.ts";
+import { formatIndexes, indexOf, indexesOf, parseIndexes, unite } from "./job-indexes.ts";
+import { judgeFailure, replacesOnlyFailed } from "./pod-failure-policy.ts";
 
-export const completionIndexAnnotation = "batch.kubernetes.io/job-completion-index";
 const backoffInitialMs = 10_000;
-const backoffMaxMs = 360_000;
+const backoffMaxMs = 600_000;
 
 export interface JobPlan {
   /** The completion indexes of pods to create. Undefined for a Job without indexes. */
   readonly create: readonly (number | undefined)[];
+  /** By index, the failed pods whose successors are created. Empty unless the Job limits the failures of each index. */
+  readonly predecessors: ReadonlyMap<number, Pod>;
   readonly remove: readonly Pod[];
   readonly status: NonNullable<Job["status"]>;
   readonly lookAgainMs: number | undefined;
+}
+
+/** A Job with its pods, sorted by what they mean to it. */
+interface JobState {
+  readonly job: Job;
+  readonly succeeded: readonly Pod[];
+  readonly succeededIndexes: readonly number[] | undefined;
+  readonly failed: readonly Pod[];
+  readonly failedIndexes: readonly number[] | undefined;
+  readonly active: readonly Pod[];
+  /** Pods that are being deleted and have not ended. */
+  readonly terminating: readonly Pod[];
 }
 
 /**
  * What a Job needs next, judged by its pods. Pods that ended stay until the Job goes, so they can be counted each time.
  */
 export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: number): JobPlan {
-  const spec = job.spec;
-  const isSuspended = spec?.suspend === true;
-  // What a suspension stops is neither done nor failed.
-  const countable = isSuspended ? pods.filter((pod) => !isTerminating(pod)) : pods;
-  const succeeded = successesOf(job, countable);
-  const failed = countable.filter((pod) => pod.status?.phase === "Failed");
-  const active = pods.filter((pod) => !isFinished(pod) && !isTerminating(pod));
-  const ended = finishedCondition(job);
+  const state = stateOf(job, pods);
+  const { active } = state;
   const startTime = startOf(job, now);
-  const counts = {
-    active: active.length,
-    ready: active.filter(isReady).length,
-    succeeded: Math.max(succeeded.length, ended === undefined ? 0 : (job.status?.succeeded ?? 0)),
-    failed: Math.max(failed.length, ended === undefined ? 0 : (job.status?.failed ?? 0)),
-    terminating: pods.filter((pod) => isTerminating(pod) && !isFinished(pod)).length,
-    ...(startTime === undefined ? {} : { startTime }),
-    ...(spec?.completionMode === "Indexed" ? { completedIndexes: formatIndexes(indexesOf(succeeded)) } : {}),
-  };
+  const counts = countsOf(state, startTime);
+  const idle = { create: [], predecessors: new Map<number, Pod>(), remove: active, lookAgainMs: undefined };
+  if (finishedCondition(job) !== undefined) return { ...idle, status: endedStatus(job, counts) };
   const conditions = [
     ...(job.status?.conditions ?? []).filter(({ type }) => type !== "Suspended"),
     ...suspensionOf(job, now),
   ];
-  const { completedIndexes: _indexes, ...withoutIndexes } = counts;
-  if (ended !== undefined)
-    return {
-      create: [],
-      remove: active,
-      // The pods may be gone by now, so the completed indexes stay as they were.
-      status: { ...job.status, ...withoutIndexes, active: 0, conditions: job.status?.conditions ?? [] },
-      lookAgainMs: undefined,
-    };
-  const end = endOf(job, succeeded, failed, active, isSuspended ? undefined : startTime, nowMs);
-  if (end !== undefined) {
-    const condition = { ...end, status: "True" as const, lastProbeTime: now, lastTransitionTime: now };
-    const completion = end.type === "Complete" ? { completionTime: now } : {};
-    return {
-      create: [],
-      remove: active,
-      status: { ...counts, active: 0, ready: 0, ...completion, conditions: [...conditions, condition] },
-      lookAgainMs: undefined,
-    };
-  }
-  if (isSuspended) return { create: [], remove: active, status: { ...counts, conditions }, lookAgainMs: undefined };
-  const waitMs = retryWaitMs(succeeded, failed, nowMs);
-  const deadlineMs =
-    spec?.activeDeadlineSeconds === undefined || startTime === undefined
-      ? undefined
-      : Date.parse(startTime) + spec.activeDeadlineSeconds * 1000 - nowMs;
-  const missing = waitMs > 0 ? [] : missingPods(job, succeeded, active);
-  const surplus = Math.max(0, active.length - wantedActive(job, succeeded, active));
-  const remove = [...active].sort((a, b) => createdMs(b) - createdMs(a)).slice(0, surplus);
-  const looks = [waitMs > 0 ? waitMs : undefined, deadlineMs].filter((ms) => ms !== undefined);
-  return {
-    create: missing,
-    remove,
-    status: { ...counts, conditions },
-    lookAgainMs: looks.length === 0 ? undefined : Math.min(...looks),
-  };
+  const isSuspended = job.spec?.suspend === true;
+  const interim = interimCondition(job);
+  const end = interim ?? endOf(job, progressOf(state, isSuspended ? undefined : startTime), nowMs);
+  if (end !== undefined) return { ...idle, status: endingStatus(state, { ...counts, conditions }, end, now) };
+  if (isSuspended) return { ...idle, status: { ...counts, conditions } };
+  return { ...planPods(state, startTime, nowMs), status: { ...counts, conditions } };
 }
 
 export function finishedCondition(job: Job): JobCondition | undefined {
@@ -83,11 +58,109 @@ export function finishedCondition(job: Job): JobCondition | undefined {
   );
 }
 
-/** The pods that count as completions. An index of an indexed Job counts once. */
-function successesOf({ spec }: Job, pods: readonly Pod[]): Pod[] {
-  const all = pods.filter((pod) => pod.status?.phase === "Succeeded");
-  if (spec?.completionMode !== "Indexed") return all;
-  return [...new Map(all.map((pod) => [pod.metadata.annotations?.[completionIndexAnnotation], pod])).values()];
+/** The condition of a Job whose end is decided, and whose last pods may not have gone yet. */
+function interimCondition(job: Job): JobEnd | undefined {
+  const found = job.status?.conditions?.find(
+    ({ type, status }) => (type === "SuccessCriteriaMet" || type === "FailureTarget") && status === "True",
+  );
+  return found as JobEnd | undefined;
+}
+
+function stateOf(job: Job, pods: readonly Pod[]): JobState {
+  const { completions = 0, suspend, completionMode } = job.spec ?? {};
+  // What a suspension stops is neither done nor failed.
+  const countable = suspend === true ? pods.filter((pod) => !isTerminating(pod)) : pods;
+  const succeeded = countable.filter((pod) => pod.status?.phase === "Succeeded");
+  const failed = countable.filter((pod) => pod.status?.phase === "Failed");
+  const running = pods.filter((pod) => !isFinished(pod));
+  const isIndexed = completionMode === "Indexed";
+  const before = parseIndexes(job.status?.completedIndexes ?? "", completions);
+  const failedIndexes = failedIndexesOf(job, failed);
+  const succeededIndexes = isIndexed ? unite(before, indexesOf(succeeded, completions)) : undefined;
+  return {
+    job,
+    succeeded,
+    succeededIndexes,
+    failed,
+    // An index that succeeded has not failed, whatever its other pods did.
+    failedIndexes: failedIndexes?.filter((index) => succeededIndexes?.includes(index) !== true),
+    active: running.filter((pod) => !isTerminating(pod)),
+    terminating: running.filter(isTerminating),
+  };
+}
+
+type JobStatus = NonNullable<Job["status"]>;
+
+function countsOf(state: JobState, startTime: string | undefined): JobStatus {
+  const { job, failed, active, terminating, succeededIndexes, failedIndexes } = state;
+  return {
+    active: active.length,
+    ready: active.filter(isReady).length,
+    succeeded: successesOf(state),
+    failed: failed.filter((pod) => judgeFailure(job, pod).action !== "Ignore").length,
+    terminating: terminating.length,
+    ...(startTime === undefined ? {} : { startTime }),
+    ...(succeededIndexes === undefined ? {} : { completedIndexes: formatIndexes(succeededIndexes) }),
+    ...(failedIndexes === undefined ? {} : { failedIndexes: formatIndexes(failedIndexes) }),
+  };
+}
+
+/** The number of completions. An index counts once. */
+function successesOf({ succeeded, succeededIndexes }: JobState): number {
+  return (succeededIndexes ?? succeeded).length;
+}
+
+function progressOf(state: JobState, startTime: string | undefined): JobProgress {
+  return { ...state, succeeded: successesOf(state), startTime };
+}
+
+/** The pods may be gone by now, so that the counts and indexes stay as they were. */
+function endedStatus({ status }: Job, counts: JobStatus): JobStatus {
+  const { completedIndexes: _completed, failedIndexes: _failed, ...rest } = counts;
+  return {
+    ...status,
+    ...rest,
+    ...highestCounts(status, counts),
+    active: 0,
+    conditions: status?.conditions ?? [],
+  };
+}
+
+/** A Job is Complete or Failed only when its last pod has gone. Until then, an interim condition tells its end. */
+function endingStatus(state: JobState, counts: JobStatus, end: JobEnd, now: string): JobStatus {
+  const { job, active, terminating } = state;
+  const isNew = interimCondition(job) === undefined;
+  const unfinished = active.length + terminating.length;
+  // Pods that the failure of their Job stops count as failed.
+  const stopped = isNew && end.type === "FailureTarget" ? unfinished : 0;
+  const condition = (type: JobCondition["type"]): JobCondition => ({
+    ...end,
+    type,
+    status: "True",
+    lastProbeTime: now,
+    lastTransitionTime: now,
+  });
+  const last = end.type === "FailureTarget" ? "Failed" : "Complete";
+  return {
+    ...counts,
+    ...highestCounts(job.status, { ...counts, failed: (counts.failed ?? 0) + stopped }),
+    active: 0,
+    ready: 0,
+    terminating: unfinished,
+    ...(unfinished === 0 && last === "Complete" ? { completionTime: now } : {}),
+    conditions: [
+      ...(counts.conditions ?? []),
+      ...(isNew ? [condition(end.type)] : []),
+      ...(unfinished === 0 ? [condition(last)] : []),
+    ],
+  };
+}
+
+function highestCounts(before: Job["status"], counts: JobStatus): Pick<JobStatus, "succeeded" | "failed"> {
+  return {
+    succeeded: Math.max(before?.succeeded ?? 0, counts.succeeded ?? 0),
+    failed: Math.max(before?.failed ?? 0, counts.failed ?? 0),
+  };
 }
 
 /** When the Job began to be active: its deadline begins anew after a suspension. */
@@ -115,58 +188,76 @@ function suspensionOf({ spec, status }: Job, now: string): JobCondition[] {
   ];
 }
 
-function endOf(
-  job: Job,
-  succeeded: readonly Pod[],
-  failed: readonly Pod[],
-  active: readonly Pod[],
-  startTime: string | undefined,
-  nowMs: number,
-): Pick<JobCondition, "type" | "reason" | "message"> | undefined {
-  const { completions, activeDeadlineSeconds, backoffLimit = 6 } = job.spec ?? {};
-  // Without a number of completions, any success means that the work is done once all pods have ended.
-  if (completions === undefined ? succeeded.length > 0 && active.length === 0 : succeeded.length >= completions) {
-    return { type: "Complete", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" };
-  }
-  if (failed.length > backoffLimit || isPastRestarts(job, active))
-    return { type: "Failed", reason: "BackoffLimitExceeded", message: "Job has reached the specified backoff limit" };
-  if (
-    activeDeadlineSeconds !== undefined &&
-    startTime !== undefined &&
-    nowMs - Date.parse(startTime) >= activeDeadlineSeconds * 1000
-  ) {
-    return { type: "Failed", reason: "DeadlineExceeded", message: "Job was active longer than specified deadline" };
-  }
-  return undefined;
-}
-
-/** Whether containers that are restarted in their pods have used up the retries. */
-function isPastRestarts({ spec }: Job, active: readonly Pod[]): boolean {
-  if (spec?.template.spec?.restartPolicy !== "OnFailure") return false;
-  const statuses = active.flatMap(({ status }) => [
-    ...(status?.initContainerStatuses ?? []),
-    ...(status?.containerStatuses ?? []),
-  ]);
-  const restarts = statuses.reduce((total, { restartCount }) => total + restartCount, 0);
-  return restarts > 0 && restarts >= (spec.backoffLimit ?? 6);
+/** The pods that a Job that goes on creates and removes. */
+function planPods(state: JobState, startTime: string | undefined, nowMs: number): Omit<JobPlan, "status"> {
+  const { job, active, terminating } = state;
+  const wanted = wantedActive(state);
+  const surplus = Math.max(0, active.length - wanted);
+  const remove = [...active].sort((a, b) => createdMs(b) - createdMs(a)).slice(0, surplus);
+  const room = Math.max(0, wanted - active.length - (replacesOnlyFailed(job) ? terminating.length : 0));
+  const { create, predecessors, waitMs } = newPods(state, room, nowMs);
+  const { activeDeadlineSeconds } = job.spec ?? {};
+  const deadlineMs =
+    activeDeadlineSeconds === undefined || startTime === undefined
+      ? undefined
+      : Date.parse(startTime) + activeDeadlineSeconds * 1000 - nowMs;
+  const looks = [waitMs, deadlineMs].filter((ms) => ms !== undefined);
+  return { create, predecessors, remove, lookAgainMs: looks.length === 0 ? undefined : Math.min(...looks) };
 }
 
 /** How many pods should run. After the first success of a work queue, those that run finish their work. */
-function wantedActive(job: Job, succeeded: readonly Pod[], active: readonly Pod[]): number {
-  const { completions, parallelism = 1 } = job.spec ?? {};
-  if (completions === undefined) return succeeded.length > 0 ? active.length : parallelism;
-  return Math.min(parallelism, Math.max(0, completions - succeeded.length));
+function wantedActive(state: JobState): number {
+  const { completions, parallelism = 1 } = state.job.spec ?? {};
+  if (completions === undefined) return state.succeeded.length > 0 ? state.active.length : parallelism;
+  return Math.min(parallelism, Math.max(0, completions - successesOf(state)));
 }
 
-function missingPods(job: Job, succeeded: readonly Pod[], active: readonly Pod[]): (number | undefined)[] {
-  const { completions, completionMode } = job.spec ?? {};
-  const count = Math.max(0, wantedActive(job, succeeded, active) - active.length);
-  if (completionMode !== "Indexed") return Array.from({ length: count }, () => undefined);
-  const taken = new Set([...indexesOf(succeeded), ...indexesOf(active)]);
+interface NewPods extends Pick<JobPlan, "create" | "predecessors"> {
+  /** Undefined if no pod has to wait. */
+  readonly waitMs: number | undefined;
+}
+
+/** As many pods as there is room for. Failed ones are replaced after a wait. */
+function newPods(state: JobState, room: number, nowMs: number): NewPods {
+  const { job, succeeded, failed } = state;
+  const predecessors = new Map<number, Pod>();
+  if (job.spec?.backoffLimitPerIndex !== undefined) return newPodsOfIndexes(state, room, nowMs);
+  const waitMs = retryWaitMs(succeeded, failed, nowMs);
+  if (waitMs > 0) return { create: [], predecessors, waitMs };
+  const create =
+    state.succeededIndexes === undefined ? Array.from({ length: room }, () => undefined) : freeIndexes(state, room);
+  return { create, predecessors, waitMs: undefined };
+}
+
+/** Each index waits for itself, and holds its place meanwhile. */
+function newPodsOfIndexes(state: JobState, room: number, nowMs: number): NewPods {
+  const last = lastFailures(state.failed);
+  const waits = freeIndexes(state, room).map((index) => {
+    const pod = last.get(index);
+    return { index, pod, waitMs: pod === undefined ? 0 : finishedAtMs(pod) + backoffMs(totalOf(pod)) - nowMs };
+  });
+  const due = waits.filter(({ waitMs }) => waitMs <= 0);
+  const later = waits.map(({ waitMs }) => waitMs).filter((waitMs) => waitMs > 0);
+  return {
+    create: due.map(({ index }) => index),
+    predecessors: new Map(due.flatMap(({ index, pod }) => (pod === undefined ? [] : [[index, pod] as const]))),
+    waitMs: later.length === 0 ? undefined : Math.min(...later),
+  };
+}
+
+/** The lowest indexes that have neither ended nor a pod. */
+function freeIndexes({ job, succeededIndexes, failedIndexes, active, terminating }: JobState, count: number): number[] {
+  const occupied = replacesOnlyFailed(job) ? [...active, ...terminating] : active;
+  const taken = new Set([...(succeededIndexes ?? []), ...(failedIndexes ?? []), ...occupied.map(indexOf)]);
   const free: number[] = [];
-  for (let index = 0; index < (completions ?? 0) && free.length < count; index += 1)
+  for (let index = 0; index < (job.spec?.completions ?? 0) && free.length < count; index += 1)
     if (!taken.has(index)) free.push(index);
   return free;
+}
+
+/** 10 s, 20 s, 40 s … after so many failures. */
+function backoffMs(failures: number): number {
+  return Math.min(backoffMaxMs, backoffInitialMs * 2 ** (failures - 1));
 }
 
 /** The wait before the next pod after failures since the last success: 10 s, 20 s, 40 s … since the last one. */
@@ -174,8 +265,7 @@ function retryWaitMs(succeeded: readonly Pod[], failed: readonly Pod[], nowMs: n
   const lastSuccessMs = Math.max(0, ...succeeded.map(finishedAtMs));
   const failuresMs = failed.map(finishedAtMs).filter((atMs) => atMs > lastSuccessMs);
   if (failuresMs.length === 0) return 0;
-  const backoffMs = Math.min(backoffMaxMs, backoffInitialMs * 2 ** (failuresMs.length - 1));
-  return Math.max(...failuresMs) + backoffMs - nowMs;
+  return Math.max(...failuresMs) + backoffMs(failuresMs.length) - nowMs;
 }
 
 function finishedAtMs(pod: Pod): number {
@@ -183,25 +273,4 @@ function finishedAtMs(pod: Pod): number {
     ({ state }) => Date.parse(state?.terminated?.finishedAt ?? "") || 0,
   );
   return Math.max(createdMs(pod), ...times);
-}
-
-function indexesOf(pods: readonly Pod[]): number[] {
-  const found = pods.flatMap((pod) => {
-    const index = pod.metadata.annotations?.[completionIndexAnnotation];
-    return index === undefined ? [] : [Number(index)];
-  });
-  return [...new Set(found)].sort((a, b) => a - b);
-}
-
-/** `0-2,5,6`: three or more consecutive indexes are a range. */
-function formatIndexes(indexes: readonly number[]): string {
-  const parts: string[] = [];
-  for (let start = 0; start < indexes.length;) {
-    let end = start;
-    while (indexes[end + 1] === (indexes[end] ?? 0) + 1) end += 1;
-    if (end - start > 1) parts.push(`${indexes[start]}-${indexes[end]}`);
-    else parts.push(...indexes.slice(start, end + 1).map(String));
-    start = end + 1;
-  }
-  return parts.join(",");
 }

@@ -1,6 +1,8 @@
 import { jobKind, podKind, type Job, type Pod } from "../../../api/kubernetes/index.ts";
 import { enqueueControllerOn, enqueueOn, writeStatus, type ControllerContext } from "../controller.ts";
-import { completionIndexAnnotation, finishedCondition, planJob } from "./job-plan.ts";
+import { failureAnnotations } from "./index-failures.ts";
+import { completionIndexAnnotation } from "./job-indexes.ts";
+import { finishedCondition, planJob } from "./job-plan.ts";
 import { PodControl } from "../pods/pod-control.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { podFrom, randomSuffix } from "../pods/pod-template.ts";
@@ -23,7 +25,7 @@ export function addJobController(context: ControllerContext): void {
     try {
       await control.createAll(
         job,
-        plan.create.map((index) => newPod(job, index)),
+        plan.create.map((index) => newPod(job, index, plan.predecessors.get(index ?? -1))),
       );
       await control.deleteAll(job, plan.remove);
     } catch (error) {
@@ -34,7 +36,7 @@ export function addJobController(context: ControllerContext): void {
     return plan.lookAgainMs ?? (await expire(jobs.at(key) ?? job));
   });
 
-  const newPod = (job: Job, index: number | undefined): Pod => {
+  const newPod = (job: Job, index: number | undefined, predecessor: Pod | undefined): Pod => {
     const { name = "", namespace = "", uid = "" } = job.metadata;
     const prefix = index === undefined ? `${name.slice(0, 57)}-` : `${name.slice(0, 50)}-${index}-`;
     const labels = {
@@ -58,9 +60,20 @@ export function addJobController(context: ControllerContext): void {
       ...pod,
       metadata: {
         ...pod.metadata,
-        annotations: { ...pod.metadata.annotations, [completionIndexAnnotation]: String(index) },
+        annotations: {
+          ...pod.metadata.annotations,
+          [completionIndexAnnotation]: String(index),
+          ...(job.spec?.backoffLimitPerIndex === undefined ? {} : failureAnnotations(job, predecessor)),
+        },
       },
-      spec: { ...(pod.spec ?? { containers: [] }), hostname: `${name}-${index}`, containers: withIndex(pod, index) },
+      spec: {
+        ...pod.spec,
+        hostname: `${name}-${index}`,
+        containers: withIndex(pod.spec?.containers ?? [], index),
+        ...(pod.spec?.initContainers === undefined
+          ? {}
+          : { initContainers: withIndex(pod.spec.initContainers, index) }),
+      },
     };
   };
 
@@ -94,10 +107,14 @@ export function addJobController(context: ControllerContext): void {
   enqueueControllerOn(context.view(podKind), jobKind, queue);
 }
 
-function withIndex(pod: Pod, index: number): NonNullable<Pod["spec"]>["containers"] {
+type Containers = NonNullable<Pod["spec"]>["containers"];
+
+/** A container that sets the variable itself keeps its own value. */
+function withIndex(containers: Containers, index: number): Containers {
   const variable = { name: "JOB_COMPLETION_INDEX", value: String(index) };
-  return (pod.spec?.containers ?? []).map((container) => ({
-    ...container,
-    env: [...(container.env ?? []).filter(({ name }) => name !== variable.name), variable],
-  }));
+  return containers.map((container) =>
+    container.env?.some(({ name }) => name === variable.name) === true
+      ? container
+      : { ...container, env: [...(container.env ?? []), variable] },
+  );
 }

@@ -21,7 +21,7 @@ export interface PodControlOptions {
 }
 
 type PodVerb = "create" | "delete";
-export type PodWording = (verb: PodVerb, pod: Pod, owner: KubernetesObject, failure: string | undefined) => string;
+type PodWording = (verb: PodVerb, pod: Pod, owner: KubernetesObject, failure: string | undefined) => string;
 
 const commonWording: PodWording = (verb, { metadata: { name = "" } }, _owner, failure) => {
   if (failure !== undefined) return `Error ${verb === "create" ? "creating" : "deleting"}: ${failure}`;

@@ -3,11 +3,12 @@ import type { FieldError, ResourceType } from "../contract.ts";
 import { Check } from "./check.ts";
 import { coreValidators } from "./core.ts";
 import { groupValidators } from "./groups.ts";
+import { jobValidators } from "./jobs.ts";
 import type { KindValidators } from "./kind-validator.ts";
 import { validateMetadata } from "../metadata.ts";
 import { workloadValidators } from "./workloads.ts";
 
-const validators: KindValidators = { ...coreValidators, ...workloadValidators, ...groupValidators };
+const validators: KindValidators = { ...coreValidators, ...workloadValidators, ...jobValidators, ...groupValidators };
 
 /** Checks an object of a built-in kind for frequent mistakes, with the real server's messages. */
 export function validateBuiltIn(

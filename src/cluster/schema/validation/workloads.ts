@@ -136,57 +136,6 @@ function statefulSet(object: JsonObject, old: JsonObject | undefined, check: Che
   }
 }
 
-function job(object: JsonObject, old: JsonObject | undefined, check: Check): void {
-  const spec = objectOf(object.spec);
-  jobSpec(spec, "spec", check);
-  if (old === undefined) return;
-  const previous = objectOf(old.spec);
-  check.immutable("spec.selector", spec.selector, previous.selector);
-  check.immutable("spec.completionMode", spec.completionMode, previous.completionMode);
-  if (previous.suspend !== true || spec.suspend !== true)
-    check.immutable("spec.template", spec.template, previous.template);
-  if (spec.completionMode !== "Indexed") check.immutable("spec.completions", spec.completions, previous.completions);
-}
-
-function jobSpec(spec: JsonObject, path: string, check: Check): void {
-  for (const field of [
-    "parallelism",
-    "completions",
-    "activeDeadlineSeconds",
-    "backoffLimit",
-    "ttlSecondsAfterFinished",
-  ])
-    check.nonNegative(`${path}.${field}`, spec[field]);
-  validatePodTemplate(spec.template, `${path}.template`, check);
-  const restartPolicy = objectOf(objectOf(spec.template).spec).restartPolicy;
-  if (restartPolicy === "Always" || restartPolicy === undefined) {
-    check.required(`${path}.template.spec.restartPolicy`, 'valid values: "OnFailure", "Never"');
-  }
-}
-
-const scheduleFieldPattern = /^[\d*/,\-A-Za-z?]+$/;
-
-function cronJob(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
-  const spec = objectOf(object.spec);
-  const schedule = stringOf(spec.schedule);
-  const fields = schedule.trim().split(/\s+/);
-  if (schedule === "") check.required("spec.schedule");
-  else if (
-    !schedule.startsWith("@") &&
-    (fields.length !== 5 || !fields.every((field) => scheduleFieldPattern.test(field)))
-  ) {
-    check.invalid(
-      "spec.schedule",
-      schedule,
-      `expected exactly 5 fields, found ${fields.length}: [${fields.join(" ")}]`,
-    );
-  }
-  check.oneOf("spec.concurrencyPolicy", spec.concurrencyPolicy, ["Allow", "Forbid", "Replace"]);
-  for (const field of ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"])
-    check.nonNegative(`spec.${field}`, spec[field]);
-  jobSpec(objectOf(objectOf(spec.jobTemplate).spec), "spec.jobTemplate.spec", check);
-}
-
 const changeableInPod = new Set([
   "tolerations",
   "activeDeadlineSeconds",
@@ -229,6 +178,4 @@ export const workloadValidators: KindValidators = {
   "apps/replicasets": replicaSet,
   "apps/daemonsets": daemonSet,
   "apps/statefulsets": statefulSet,
-  "batch/jobs": job,
-  "batch/cronjobs": cronJob,
 };

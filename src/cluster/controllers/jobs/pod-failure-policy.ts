@@ -1,0 +1,52 @@
+import type { ContainerStatus, Job, Pod, PodFailurePolicy } from "../../../api/kubernetes/index.ts";
+
+type Rule = PodFailurePolicy["rules"][number];
+
+export interface FailureVerdict {
+  /** Undefined if no rule matches: then the failure counts. */
+  readonly action: Rule["action"] | undefined;
+  /** Why the pod makes its Job fail, if it does. */
+  readonly message: string | undefined;
+}
+
+/** What the Job's policy says about a pod that has failed. */
+export function judgeFailure({ spec }: Job, pod: Pod): FailureVerdict {
+  for (const [index, rule] of (spec?.podFailurePolicy?.rules ?? []).entries()) {
+    const cause = causeOf(rule, pod);
+    if (cause === undefined) continue;
+    const message = `${cause} matching ${rule.action} rule at index ${index}`;
+    return { action: rule.action, message: rule.action === "FailJob" ? message : undefined };
+  }
+  return { action: undefined, message: undefined };
+}
+
+/** A Job with a policy judges pods by how they ended, so it replaces none that still ends. */
+export function replacesOnlyFailed({ spec }: Job): boolean {
+  return spec?.podFailurePolicy !== undefined || spec?.podReplacementPolicy === "Failed";
+}
+
+/** What of the pod the rule matches, in words. */
+function causeOf({ onExitCodes, onPodConditions = [] }: Rule, { metadata, status }: Pod): string | undefined {
+  const pod = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+  if (onExitCodes !== undefined) {
+    const statuses = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
+    const container = statuses.find((each) => matchesExit(onExitCodes, each));
+    if (container === undefined) return undefined;
+    return `Container ${container.name} for pod ${pod} failed with exit code ${container.state?.terminated?.exitCode}`;
+  }
+  const condition = status?.conditions?.find((each) =>
+    onPodConditions.some((pattern) => each.type === pattern.type && each.status === (pattern.status ?? "True")),
+  );
+  return condition === undefined ? undefined : `Pod ${pod} has condition ${condition.type}`;
+}
+
+/** A container that ended well matches nothing, also where the rule excludes other codes. */
+function matchesExit(
+  { containerName, operator, values }: NonNullable<Rule["onExitCodes"]>,
+  { name, state }: ContainerStatus,
+): boolean {
+  const exitCode = state?.terminated?.exitCode;
+  if (exitCode === undefined || exitCode === 0) return false;
+  if (containerName !== undefined && containerName !== name) return false;
+  return values.includes(exitCode) === (operator === "In");
+}

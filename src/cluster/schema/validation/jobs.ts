@@ -1,0 +1,236 @@
+import { fieldErrors, omitted } from "../field-error.ts";
+import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { checkQualifiedName } from "../names.ts";
+import type { Check } from "./check.ts";
+import type { KindValidators } from "./kind-validator.ts";
+import { validatePodTemplate } from "./pod-spec.ts";
+
+function job(object: JsonObject, old: JsonObject | undefined, check: Check): void {
+  const spec = objectOf(object.spec);
+  jobSpec(spec, "spec", check);
+  if (old === undefined) return;
+  const previous = objectOf(old.spec);
+  check.immutable("spec.selector", spec.selector, previous.selector);
+  for (const field of ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"])
+    check.immutable(`spec.${field}`, spec[field], previous[field]);
+  if (previous.suspend !== true || spec.suspend !== true)
+    check.immutable("spec.template", spec.template, previous.template);
+  if (spec.completionMode !== "Indexed") check.immutable("spec.completions", spec.completions, previous.completions);
+}
+
+function jobSpec(spec: JsonObject, path: string, check: Check): void {
+  for (const field of [
+    "parallelism",
+    "completions",
+    "activeDeadlineSeconds",
+    "backoffLimit",
+    "ttlSecondsAfterFinished",
+    "backoffLimitPerIndex",
+    "maxFailedIndexes",
+  ])
+    check.nonNegative(`${path}.${field}`, spec[field]);
+  indexLimits(spec, path, check);
+  if (isObject(spec.podFailurePolicy)) podFailurePolicy(spec, spec.podFailurePolicy, `${path}.podFailurePolicy`, check);
+  if (isObject(spec.successPolicy)) {
+    if (spec.completionMode === "Indexed") successPolicy(spec, spec.successPolicy, `${path}.successPolicy`, check);
+    else check.invalid(`${path}.successPolicy`, spec.successPolicy, needsIndexes);
+  }
+  const replacement = spec.podFailurePolicy === undefined ? ["Failed", "TerminatingOrFailed"] : ["Failed"];
+  check.oneOf(`${path}.podReplacementPolicy`, spec.podReplacementPolicy, replacement);
+  validatePodTemplate(spec.template, `${path}.template`, check);
+  const restartPolicy = objectOf(objectOf(spec.template).spec).restartPolicy;
+  if (restartPolicy === "Always" || restartPolicy === undefined) {
+    check.required(`${path}.template.spec.restartPolicy`, 'valid values: "OnFailure", "Never"');
+  } else if (restartPolicy === "OnFailure" && spec.podFailurePolicy !== undefined) {
+    check.invalid(
+      `${path}.template.spec.restartPolicy`,
+      restartPolicy,
+      'only "Never" is supported when podFailurePolicy is specified',
+    );
+  }
+}
+
+const needsIndexes = "requires indexed completion mode";
+
+function indexLimits(spec: JsonObject, path: string, check: Check): void {
+  check.oneOf(`${path}.completionMode`, spec.completionMode, ["NonIndexed", "Indexed"]);
+  const { completions, parallelism, maxFailedIndexes, backoffLimitPerIndex } = spec;
+  if (maxFailedIndexes !== undefined && backoffLimitPerIndex === undefined)
+    check.required(`${path}.backoffLimitPerIndex`, "when maxFailedIndexes is specified");
+  if (spec.completionMode !== "Indexed") {
+    for (const field of ["backoffLimitPerIndex", "maxFailedIndexes"])
+      if (spec[field] !== undefined) check.invalid(`${path}.${field}`, spec[field], needsIndexes);
+    return;
+  }
+  const atMost = (field: string, limit: number, suffix: string): void => {
+    const value = spec[field];
+    if (typeof value === "number" && value > limit)
+      check.invalid(`${path}.${field}`, value, `must be less than or equal to ${suffix}`);
+  };
+  if (completions === undefined) check.required(`${path}.completions`, "when completion mode is Indexed");
+  atMost("parallelism", manyIndexes, `${manyIndexes} when completion mode is Indexed`);
+  if (typeof completions === "number") atMost("maxFailedIndexes", completions, "completions");
+  atMost("maxFailedIndexes", manyIndexes, String(manyIndexes));
+  if (typeof completions !== "number" || completions <= manyIndexes || backoffLimitPerIndex === undefined) return;
+  if (maxFailedIndexes === undefined)
+    check.required(`${path}.maxFailedIndexes`, `must be specified when completions is above ${manyIndexes}`);
+  const when = `when completions are above ${manyIndexes} and used with backoff limit per index`;
+  if (parallelism !== undefined) atMost("parallelism", fewerIndexes, `${fewerIndexes} ${when}`);
+  atMost("maxFailedIndexes", fewerIndexes, `${fewerIndexes} ${when}`);
+}
+
+/** Limits that keep the lists of indexes in the status short. */
+const manyIndexes = 100_000;
+const fewerIndexes = 10_000;
+const maxRules = 20;
+const maxExitCodes = 255;
+
+function atMostItems(path: string, items: readonly unknown[], maximum: number, check: Check): void {
+  if (items.length > maximum) check.add(fieldErrors.tooMany(path, items.length, maximum));
+}
+
+/** Checks a required value against the supported ones. */
+function choice(path: string, value: unknown, supported: readonly string[], check: Check): void {
+  if (value === undefined || value === "")
+    check.required(path, `valid values: [${supported.map((each) => JSON.stringify(each)).join(" ")}]`);
+  else check.oneOf(path, value, supported);
+}
+
+function podFailurePolicy(spec: JsonObject, policy: JsonObject, path: string, check: Check): void {
+  const rules = arrayOf(policy.rules).map(objectOf);
+  atMostItems(`${path}.rules`, rules, maxRules, check);
+  const pod = objectOf(objectOf(spec.template).spec);
+  const containers = new Set(
+    [...arrayOf(pod.containers), ...arrayOf(pod.initContainers)].map((container) => objectOf(container).name),
+  );
+  for (const [index, rule] of rules.entries()) {
+    const at = childPath(`${path}.rules`, index);
+    choice(`${at}.action`, rule.action, ["Count", "FailIndex", "FailJob", "Ignore"], check);
+    if (rule.action === "FailIndex" && spec.backoffLimitPerIndex === undefined)
+      check.invalid(`${at}.action`, rule.action, "requires the backoffLimitPerIndex to be set");
+    const conditions = arrayOf(rule.onPodConditions).map(objectOf);
+    if (isObject(rule.onExitCodes)) exitCodes(rule.onExitCodes, `${at}.onExitCodes`, containers, check);
+    podConditions(conditions, `${at}.onPodConditions`, check);
+    const hasExitCodes = rule.onExitCodes !== undefined;
+    if (hasExitCodes && conditions.length > 0)
+      check.invalid(at, omitted, "specifying both OnExitCodes and OnPodConditions is not supported");
+    if (!hasExitCodes && conditions.length === 0)
+      check.invalid(at, omitted, "specifying one of OnExitCodes and OnPodConditions is required");
+  }
+}
+
+function podConditions(patterns: readonly JsonObject[], path: string, check: Check): void {
+  atMostItems(path, patterns, maxRules, check);
+  for (const [index, { type, status }] of patterns.entries()) {
+    const at = childPath(path, index);
+    for (const problem of checkQualifiedName(stringOf(type))) check.invalid(`${at}.type`, type, problem);
+    choice(`${at}.status`, status, ["False", "True", "Unknown"], check);
+  }
+}
+
+function exitCodes(
+  { operator, containerName, values: raw }: JsonObject,
+  path: string,
+  containers: ReadonlySet<unknown>,
+  check: Check,
+): void {
+  choice(`${path}.operator`, operator, ["In", "NotIn"], check);
+  if (containerName !== undefined && !containers.has(containerName))
+    check.invalid(
+      `${path}.containerName`,
+      containerName,
+      "must be one of the container or initContainer names in the pod template",
+    );
+  const values = arrayOf(raw).map(Number);
+  if (values.length === 0) check.invalid(`${path}.values`, values, "at least one value is required");
+  atMostItems(`${path}.values`, values, maxExitCodes, check);
+  for (const [index, value] of values.entries()) {
+    const at = childPath(`${path}.values`, index);
+    if (operator === "In" && value === 0) check.invalid(at, value, "must not be 0 for the In operator");
+    if (values.indexOf(value) < index) check.add(fieldErrors.duplicate(at, value));
+  }
+  if (values.some((value, index) => value < (values[index - 1] ?? value)))
+    check.invalid(`${path}.values`, values, "must be ordered");
+}
+
+function successPolicy(spec: JsonObject, policy: JsonObject, path: string, check: Check): void {
+  const rules = arrayOf(policy.rules).map(objectOf);
+  const completions = typeof spec.completions === "number" ? spec.completions : 0;
+  if (rules.length === 0)
+    check.required(`${path}.rules`, "at least one rules must be specified when the successPolicy is specified");
+  atMostItems(`${path}.rules`, rules, maxRules, check);
+  for (const [index, { succeededIndexes, succeededCount }] of rules.entries()) {
+    const at = childPath(`${path}.rules`, index);
+    if (succeededIndexes === undefined && succeededCount === undefined)
+      check.required(at, "at least one of succeededCount or succeededIndexes must be specified");
+    const listed = succeededIndexes === undefined ? undefined : readIndexes(stringOf(succeededIndexes), completions);
+    if (listed?.problem !== undefined)
+      check.invalid(`${at}.succeededIndexes`, succeededIndexes, `error parsing succeededIndexes: ${listed.problem}`);
+    if (typeof succeededCount !== "number") continue;
+    check.nonNegative(`${at}.succeededCount`, succeededCount);
+    const atMost = (limit: number, what: string): void => {
+      if (succeededCount > limit)
+        check.invalid(`${at}.succeededCount`, succeededCount, `must be less than or equal to ${limit} (${what})`);
+    };
+    atMost(completions, "the number of specified completions");
+    if (listed !== undefined) atMost(listed.total, "the number of indexes in the specified succeededIndexes field");
+  }
+}
+
+/** Reads a list such as `0-2,5`: the number of its indexes, or the first problem. */
+function readIndexes(text: string, completions: number): { readonly total: number; readonly problem?: string } {
+  let total = 0;
+  let before: number | undefined;
+  for (const part of text === "" ? [] : text.split(",")) {
+    const limits = part.split("-");
+    const problem = intervalProblem(part, limits, completions);
+    if (problem !== undefined) return { total: 0, problem };
+    const [first = 0, last = first] = limits.map(Number);
+    if (before !== undefined && before >= first) return { total: 0, problem: notIncreasing(before, first) };
+    total += last - first + 1;
+    before = last;
+  }
+  return { total };
+}
+
+function intervalProblem(part: string, limits: readonly string[], completions: number): string | undefined {
+  if (limits.length > 2)
+    return `the fragment "${part}" violates the requirement that an index interval can have at most two parts separated by '-'`;
+  for (const limit of limits) {
+    if (!/^\d+$/.test(limit)) return `cannot convert string to integer for index: "${limit}"`;
+    if (Number(limit) >= completions) return `too large index: "${limit}"`;
+  }
+  const [first = 0, last = first] = limits.map(Number);
+  return first > last ? notIncreasing(first, last) : undefined;
+}
+
+const notIncreasing = (previous: number, current: number): string =>
+  `non-increasing order, previous: ${previous}, current: ${current}`;
+
+const scheduleFieldPattern = /^[\d*/,\-A-Za-z?]+$/;
+
+function cronJob(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
+  const spec = objectOf(object.spec);
+  const schedule = stringOf(spec.schedule);
+  const fields = schedule.trim().split(/\s+/);
+  if (schedule === "") check.required("spec.schedule");
+  else if (
+    !schedule.startsWith("@") &&
+    (fields.length !== 5 || !fields.every((field) => scheduleFieldPattern.test(field)))
+  ) {
+    check.invalid(
+      "spec.schedule",
+      schedule,
+      `expected exactly 5 fields, found ${fields.length}: [${fields.join(" ")}]`,
+    );
+  }
+  check.oneOf("spec.concurrencyPolicy", spec.concurrencyPolicy, ["Allow", "Forbid", "Replace"]);
+  for (const field of ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"])
+    check.nonNegative(`spec.${field}`, spec[field]);
+  jobSpec(objectOf(objectOf(spec.jobTemplate).spec), "spec.jobTemplate.spec", check);
+}
+
+export const jobValidators: KindValidators = {
+  "batch/jobs": job,
+  "batch/cronjobs": cronJob,
+};
