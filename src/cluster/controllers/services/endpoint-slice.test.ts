@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   endpointsKind,
   endpointSliceKind,
+  nodeKind,
   podKind,
   serviceKind,
   type EndpointSlice,
@@ -154,4 +155,19 @@ test("the Endpoints object has the labels of the Service, and tells a headless o
   putService(cluster, { clusterIP: "None" }, { labels: { team: "blog" } });
   await cluster.settle();
   assert.deepEqual(labelsOf(), { team: "blog", "service.kubernetes.io/headless": "", ...managed });
+});
+
+test("an endpoint is in the zone of its node, and follows its label", async () => {
+  const cluster = await start();
+  const zones = (): (string | undefined)[] =>
+    slices(cluster).flatMap(({ endpoints = [] }) => endpoints.map(({ zone }) => zone));
+  assert.deepEqual(zones(), [undefined]);
+  const label = (zone: string): void =>
+    void cluster.put(nodeKind, { metadata: { name: "n1", labels: { "topology.kubernetes.io/zone": zone } } });
+  label("a");
+  await cluster.settle();
+  assert.deepEqual(zones(), ["a"]);
+  label("b");
+  await cluster.settle();
+  assert.deepEqual(zones(), ["b"]);
 });

@@ -3,6 +3,7 @@ import { keyOf, matchesLabels } from "../../../api/index.ts";
 import {
   endpointsKind,
   endpointSliceKind,
+  nodeKind,
   podKind,
   serviceKind,
   type Endpoints,
@@ -19,6 +20,7 @@ import { templateHash } from "../pods/pod-template.ts";
 export const serviceNameLabel = "kubernetes.io/service-name";
 const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 const manager = "endpointslice-controller.k8s.io";
+const zoneLabel = "topology.kubernetes.io/zone";
 const headlessLabel = "service.kubernetes.io/headless";
 
 /** Keeps the slices and the older Endpoints object of each Service that selects pods. */
@@ -26,6 +28,8 @@ export function addEndpointSliceController(context: ControllerContext): void {
   const services = context.view(serviceKind);
   const slices = context.view(endpointSliceKind);
   const endpoints = context.view(endpointsKind);
+  const nodes = context.view(nodeKind);
+  const zoneOf = (node: string): string | undefined => nodes.at(node)?.metadata.labels?.[zoneLabel];
   const servicesByNamespace = services.index((service) => [service.metadata.namespace ?? ""]);
   const slicesByService = slices.index((slice) => {
     const name = slice.metadata.labels?.[serviceNameLabel];
@@ -43,7 +47,7 @@ export function addEndpointSliceController(context: ControllerContext): void {
       const pods = context.podsByNamespace
         .of(service.metadata.namespace ?? "")
         .filter((pod) => matchesLabels(service.spec?.selector, pod.metadata.labels));
-      await writeSlices(service, planSlices(service, pods), known);
+      await writeSlices(service, planSlices(service, pods, zoneOf), known);
       await writeEndpoints(service, pods);
     },
     { concurrency: 8 },
@@ -123,17 +127,24 @@ export function addEndpointSliceController(context: ControllerContext): void {
     const name = object.metadata.labels?.[serviceNameLabel];
     if (type === "delete" && name !== undefined) queue.add(`${object.metadata.namespace ?? ""}/${name}`);
   });
-  context.view(podKind).onChange((change) => {
-    const { object } = change;
-    const previous = change.type === "set" ? change.previous : undefined;
-    for (const service of servicesByNamespace.of(object.metadata.namespace ?? "")) {
+  const enqueueServicesOf = (pod: Pod, previous: Pod | undefined): void => {
+    for (const service of servicesByNamespace.of(pod.metadata.namespace ?? "")) {
       const selector = service.spec?.selector;
       if (
-        matchesLabels(selector, object.metadata.labels) ||
+        matchesLabels(selector, pod.metadata.labels) ||
         (previous !== undefined && matchesLabels(selector, previous.metadata.labels))
       )
         queue.add(keyOf(service));
     }
+  };
+  context.view(podKind).onChange((change) => {
+    enqueueServicesOf(change.object, change.type === "set" ? change.previous : undefined);
+  });
+  nodes.onChange((change) => {
+    const { labels, name = "" } = change.object.metadata;
+    const before = change.type === "set" ? change.previous?.metadata.labels?.[zoneLabel] : undefined;
+    if (labels?.[zoneLabel] === before) return;
+    for (const pod of context.podsByNode.of(name)) enqueueServicesOf(pod, undefined);
   });
 }
 

@@ -19,8 +19,15 @@ export interface SlicePlan {
   readonly endpoints: readonly Endpoint[];
 }
 
-/** Plans the slices of a Service: one group for each address family and each set of resolved ports. */
-export function planSlices(service: Service, pods: readonly Pod[]): SlicePlan[] {
+/**
+ * Plans the slices of a Service: one group for each address family and each set of resolved ports. `zoneOf` tells the
+ * zone of a node.
+ */
+export function planSlices(
+  service: Service,
+  pods: readonly Pod[],
+  zoneOf: (node: string) => string | undefined = () => undefined,
+): SlicePlan[] {
   const plans: SlicePlan[] = [];
   const families = service.spec?.ipFamilies ?? ["IPv4"];
   for (const addressType of families.length === 0 ? (["IPv4"] as const) : families) {
@@ -32,7 +39,7 @@ export function planSlices(service: Service, pods: readonly Pod[]): SlicePlan[] 
       if (ports === undefined) continue;
       const key = JSON.stringify(ports);
       const group = groups.get(key) ?? { ports, endpoints: [] };
-      group.endpoints.push(endpointOf(service, pod, address));
+      group.endpoints.push(endpointOf(service, pod, address, zoneOf(pod.spec?.nodeName ?? "")));
       groups.set(key, group);
     }
     // A Service without endpoints has an empty slice, so that readers can tell "none" from "not known yet".
@@ -85,7 +92,7 @@ export function planSubsets(service: Service, pods: readonly Pod[]): NonNullable
   return subsets;
 }
 
-function endpointOf(service: Service, pod: Pod, address: string): Endpoint {
+function endpointOf(service: Service, pod: Pod, address: string, zone: string | undefined): Endpoint {
   const { name = "", namespace = "", uid = "" } = pod.metadata;
   const terminating = isTerminating(pod);
   const serving = isReady(pod);
@@ -96,6 +103,7 @@ function endpointOf(service: Service, pod: Pod, address: string): Endpoint {
     conditions: { ready: publish || (serving && !terminating), serving, terminating },
     ...(named && pod.spec?.hostname !== undefined ? { hostname: pod.spec.hostname } : {}),
     ...(pod.spec?.nodeName === undefined ? {} : { nodeName: pod.spec.nodeName }),
+    ...(zone === undefined ? {} : { zone }),
     targetRef: { kind: "Pod", name, namespace, uid },
   };
 }
