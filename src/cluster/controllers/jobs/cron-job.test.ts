@@ -162,3 +162,15 @@ test("a schedule or a time zone that cannot be read is told by an event", async 
   await lost.settle();
   assert.deepEqual([broken.events, lost.events], [["UnparseableSchedule"], ["UnknownTimeZone"]]);
 });
+
+test("an interval starts its first Job so long after the CronJob was made, and goes on without a drift", async () => {
+  const cluster = start({ schedule: "@every 90s" });
+  await cluster.settle();
+  await cluster.pass(89_000);
+  assert.deepEqual(cluster.all(jobKind), []);
+  await cluster.pass(1_000);
+  assert.equal(cluster.all(cronJobKind)[0]?.status?.lastScheduleTime, "2026-03-04T12:02:00Z");
+  await cluster.pass(270_000);
+  assert.equal(cluster.all(jobKind).length, 4);
+  assert.equal(cluster.all(cronJobKind)[0]?.status?.lastScheduleTime, "2026-03-04T12:06:30Z");
+});

@@ -2,7 +2,7 @@ import { jsonEqual } from "../../../base/index.ts";
 import { cronJobKind, jobKind, type CronJob, type Job } from "../../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../../kube/index.ts";
 import { enqueueControllerOn, enqueueOn, patchStatus, timeOf, type ControllerContext } from "../controller.ts";
-import { latestRun, nextRun, parseCron } from "./cron-schedule.ts";
+import { latestRun, parseCron, upcomingRun } from "./cron-schedule.ts";
 import { finishedCondition } from "./job-plan.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 
@@ -34,7 +34,8 @@ export function addCronJobController(context: ControllerContext): void {
     const due = dueRun(cronJob, nowMs);
     const lastScheduleTime = due === undefined ? cronJob.status?.lastScheduleTime : await start(cronJob, due, active);
     await writeStatus(cronJob, jobsByOwner.of(cronJob.metadata.uid ?? ""), lastScheduleTime);
-    const next = nextRun(schedule, nowMs);
+    const sinceMs = Date.parse(lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? "") || nowMs;
+    const next = upcomingRun(schedule, sinceMs, nowMs);
     return next === undefined ? undefined : Math.min(longestWaitMs, next - nowMs);
   });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nextRun, parseCron } from "./cron-schedule.ts";
+import { latestRun, nextRun, parseCron, upcomingRun } from "./cron-schedule.ts";
 
 /** The next run after Friday, 27 February 2026, 23:58:30. */
 function next(text: string, after = "2026-02-27T23:58:30Z"): string | undefined {
@@ -121,4 +121,32 @@ test("a run in the hour that comes twice in autumn comes twice", () => {
 
 test("a schedule in an unknown time zone is refused", () => {
   assert.equal(parseCron("* * * * *", "Europe/Atlantis"), undefined);
+});
+
+test("an interval runs at the same distance again and again, in whole seconds", () => {
+  const every = (text: string): number | undefined => {
+    const schedule = parseCron(text);
+    return schedule === undefined ? undefined : nextRun(schedule, 0);
+  };
+  assert.deepEqual(
+    ["@every 1h30m", "@every 90s", "@every 1.5s", "@every 10ms"].map(every),
+    [5_400_000, 90_000, 1_000, 1_000],
+  );
+  for (const text of ["@every", "@every ", "@every 5", "@every 1 h", "@every  1h", "@every hour"])
+    assert.equal(parseCron(text), undefined, text);
+});
+
+test("the runs of an interval are counted from its beginning, whenever somebody looks", () => {
+  const schedule = parseCron("@every 10m");
+  assert.ok(schedule !== undefined);
+  const minute = 60_000;
+  const looks = [0, 9, 10, 25].map((minutes) => minutes * minute);
+  assert.deepEqual(
+    looks.map((nowMs) => (upcomingRun(schedule, 0, nowMs) ?? 0) / minute),
+    [10, 10, 20, 30],
+  );
+  assert.deepEqual(
+    looks.map((nowMs) => latestRun(schedule, 0, nowMs)),
+    [undefined, undefined, 10 * minute, 20 * minute],
+  );
 });

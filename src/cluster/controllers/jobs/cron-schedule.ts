@@ -1,7 +1,15 @@
+import { goDurationMs } from "../../../base/index.ts";
 import { nextClockChange, zoneOffsetMs } from "../../../base/zoned-time/index.ts";
 
+export type CronSchedule = CronFields | CronInterval;
+
+/** `@every 1h30m`: runs at this distance from each other, the first one so long after the CronJob was made. */
+interface CronInterval {
+  readonly everyMs: number;
+}
+
 /** A cron expression of five fields, or a shorthand like `@hourly`. */
-export interface CronSchedule {
+interface CronFields {
   readonly minutes: ReadonlySet<number>;
   readonly hours: ReadonlySet<number>;
   readonly days: ReadonlySet<number>;
@@ -22,12 +30,14 @@ const shorthands: Readonly<Record<string, string>> = {
   "@midnight": "0 0 * * *",
   "@hourly": "0 * * * *",
 };
+const everyPrefix = "@every ";
 const monthNames = ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const dayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /** Undefined for an invalid schedule or time zone. */
 export function parseCron(text: string, timeZone?: string): CronSchedule | undefined {
   if (timeZone !== undefined && !isTimeZone(timeZone)) return undefined;
+  if (text.startsWith(everyPrefix)) return parseInterval(text.slice(everyPrefix.length));
   const fields = (shorthands[text.trim()] ?? text.trim()).toLowerCase().split(/\s+/);
   if (fields.length !== 5) return undefined;
   const [minute = "", hour = "", day = "", month = "", weekday = ""] = fields;
@@ -47,11 +57,26 @@ export function parseCron(text: string, timeZone?: string): CronSchedule | undef
   return { minutes, hours, days, months, weekdays, anyDay: !hasStar(day) && !hasStar(weekday), timeZone };
 }
 
+/** Whole seconds, and one at least. Undefined for a text that is not a duration. */
+function parseInterval(text: string): CronInterval | undefined {
+  const everyMs = goDurationMs(text);
+  return everyMs === undefined ? undefined : { everyMs: Math.max(1000, Math.floor(everyMs / 1000) * 1000) };
+}
+
+/** The first run after `nowMs`, of a schedule whose runs are counted from `sinceMs` on if it is an interval. */
+export function upcomingRun(schedule: CronSchedule, sinceMs: number, nowMs: number): number | undefined {
+  if (!("everyMs" in schedule)) return nextRun(schedule, nowMs);
+  const { everyMs } = schedule;
+  const passed = Math.max(0, Math.floor((nowMs - sinceMs) / everyMs));
+  return sinceMs + (passed + 1) * everyMs;
+}
+
 /**
  * The first time after `afterMs` that matches. Undefined if there is none within five years. As upstream, a run in an
  * hour that is left out when the clocks are set does not happen, and one in an hour that comes twice happens twice.
  */
 export function nextRun(schedule: CronSchedule, afterMs: number): number | undefined {
+  if ("everyMs" in schedule) return upcomingRun(schedule, afterMs, afterMs);
   const { timeZone } = schedule;
   if (timeZone === undefined) return nextMatch(schedule, afterMs);
   for (let fromMs = afterMs; ;) {
@@ -65,7 +90,7 @@ export function nextRun(schedule: CronSchedule, afterMs: number): number | undef
 }
 
 /** The first time after `afterMs` that matches, as the clocks show it. */
-function nextMatch(schedule: CronSchedule, afterMs: number): number | undefined {
+function nextMatch(schedule: CronFields, afterMs: number): number | undefined {
   const time = new Date(Math.floor(afterMs / 60_000) * 60_000 + 60_000);
   const limitMs = afterMs + 5 * 366 * 86_400_000;
   while (time.getTime() <= limitMs) {
@@ -87,6 +112,10 @@ function nextMatch(schedule: CronSchedule, afterMs: number): number | undefined 
  * a cluster that was off for a year has missed half a million runs of a schedule of minutes.
  */
 export function latestRun(schedule: CronSchedule, afterMs: number, nowMs: number): number | undefined {
+  if ("everyMs" in schedule) {
+    const latestMs = (upcomingRun(schedule, afterMs, nowMs) ?? afterMs) - schedule.everyMs;
+    return latestMs > afterMs ? latestMs : undefined;
+  }
   for (let windowMs = 60_000; ; windowMs *= 2) {
     const fromMs = Math.max(afterMs, nowMs - windowMs);
     let latest: number | undefined;
@@ -96,7 +125,7 @@ export function latestRun(schedule: CronSchedule, afterMs: number, nowMs: number
   }
 }
 
-function matchesDay(schedule: CronSchedule, time: Date): boolean {
+function matchesDay(schedule: CronFields, time: Date): boolean {
   const day = schedule.days.has(time.getUTCDate());
   const weekday = schedule.weekdays.has(time.getUTCDay());
   return schedule.anyDay ? day || weekday : day && weekday;
