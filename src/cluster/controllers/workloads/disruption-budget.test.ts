@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Pod, PodDisruptionBudget } from "../../../api/kubernetes/index.ts";
+import {
+  podDisruptionBudgetKind,
+  podKind,
+  replicaSetKind,
+  type Pod,
+  type PodDisruptionBudget,
+} from "../../../api/kubernetes/index.ts";
+import { HandCluster } from "../testing/hand-cluster.ts";
 import { makePod } from "../testing/make-pod.ts";
-import { budgetStatus, expectedScale, type Scale } from "./disruption-budget.ts";
+import { addDisruptionBudgetController, budgetStatus, expectedScale, type Scale } from "./disruption-budget.ts";
 
 const now = "2026-01-01T12:00:00Z";
 const budget = (
@@ -104,8 +111,58 @@ test("the expected pods are the sizes of the pods' controllers, each once", () =
 
 test("pods without a controller have no size, so that only minAvailable as a number protects them and lets them go", () => {
   const bare = expectedScale(pods(3), () => undefined);
-  assert.equal(bare, 0);
+  assert.ok(bare === 0, "no size");
   assert.equal(said({ maxUnavailable: 1 }, pods(3), bare), "3 of 0, 0");
   assert.equal(said({ minAvailable: "50%" }, pods(3), bare), "3 of 0, 0");
   assert.equal(said({ minAvailable: 2 }, pods(3), bare), "3 of 2, 1");
+});
+
+/** A cluster with a budget and a pod of the given controller. */
+async function withPodOf(kind: string, spec: NonNullable<PodDisruptionBudget["spec"]>): Promise<HandCluster> {
+  const cluster = new HandCluster();
+  addDisruptionBudgetController(cluster.context);
+  const labels = { app: "web" };
+  cluster.put(podKind, ownedBy(kind, "owner", makePod("a", { labels })));
+  cluster.put(podDisruptionBudgetKind, {
+    metadata: { name: "web", namespace: "default", generation: 1 },
+    spec: { selector: { matchLabels: labels }, ...spec },
+  });
+  await cluster.settle();
+  return cluster;
+}
+const condition = (cluster: HandCluster): (string | undefined)[] => {
+  const [found] = cluster.all(podDisruptionBudgetKind)[0]?.status?.conditions ?? [];
+  return [found?.type, found?.status, found?.reason, found?.message];
+};
+
+test("a budget that needs a size allows nothing and says why, if a controller has none", async () => {
+  const cluster = await withPodOf("DaemonSet", { maxUnavailable: 1 });
+  const problem = "daemonsets.apps does not implement the scale subresource";
+  assert.deepEqual(condition(cluster), ["DisruptionAllowed", "False", "SyncFailed", problem]);
+  assert.equal(cluster.all(podDisruptionBudgetKind)[0]?.status?.disruptionsAllowed, 0);
+  assert.deepEqual(cluster.events, ["CalculateExpectedPodCountFailed"]);
+  const writes = cluster.writes.length;
+  cluster.put(
+    podKind,
+    ownedBy("DaemonSet", "owner", makePod("a", { labels: { app: "web" }, annotations: { x: "y" } })),
+  );
+  await cluster.settle();
+  assert.equal(cluster.writes.length, writes);
+});
+
+test("a budget with a number of minAvailable needs no sizes", async () => {
+  const cluster = await withPodOf("DaemonSet", { minAvailable: 0 });
+  assert.deepEqual(condition(cluster).slice(0, 3), ["DisruptionAllowed", "True", "SufficientPods"]);
+});
+
+test("a budget whose pod's controller is missing fails until it is there", async () => {
+  const cluster = await withPodOf("ReplicaSet", { maxUnavailable: 1 });
+  assert.deepEqual(condition(cluster).slice(2), ["SyncFailed", 'found no controllers for pod "a"']);
+  cluster.put(replicaSetKind, {
+    metadata: { name: "owner", namespace: "default", uid: "owner" },
+    spec: { replicas: 1, selector: {}, template: {} },
+  });
+  cluster.put(podKind, ownedBy("ReplicaSet", "owner", makePod("a", { labels: { app: "web" } })));
+  await cluster.settle();
+  assert.deepEqual(condition(cluster).slice(1), ["True", "SufficientPods", ""]);
 });

@@ -17,6 +17,7 @@ import { isFinished, isReady, isTerminating, resolveCount } from "../pods/pod-fa
 export function addDisruptionBudgetController(context: ControllerContext): void {
   const budgets = context.view(podDisruptionBudgetKind);
   const pods = context.view(podKind);
+  const record = context.events("controllermanager");
 
   const queue = context.queue("disruption-budget", async (key) => {
     const budget = budgets.at(key);
@@ -24,9 +25,20 @@ export function addDisruptionBudgetController(context: ControllerContext): void 
     const matching = context.podsByNamespace
       .of(budget.metadata.namespace ?? "")
       .filter((pod) => !isFinished(pod) && matchesLabelSelector(budget.spec?.selector, pod.metadata.labels));
-    const expected = expectedScale(matching, (owner, namespace) => scaleIn(context, owner, namespace));
-    const status = budgetStatus(budget, matching, expected, context.now());
-    if (jsonEqual({ ...budget.status, conditions: undefined }, { ...status, conditions: undefined })) return;
+    const expected = refersToScale(budget)
+      ? expectedScale(matching, (owner, namespace) => scaleIn(context, owner, namespace))
+      : matching.length;
+    const status =
+      typeof expected === "number"
+        ? budgetStatus(budget, matching, expected, context.now())
+        : failedStatus(budget, expected.problem, context.now());
+    if (jsonEqual(essence(budget.status), essence(status))) return;
+    if (typeof expected !== "number")
+      record(podDisruptionBudgetKind, budget, {
+        type: "Warning",
+        reason: "CalculateExpectedPodCountFailed",
+        message: `Failed to calculate the number of expected pods: ${expected.problem}`,
+      });
     const { name = "", namespace } = budget.metadata;
     try {
       await context.client.patchMerge(podDisruptionBudgetKind, name, namespace, { status }, { subresource: "status" });
@@ -45,6 +57,48 @@ export function addDisruptionBudgetController(context: ControllerContext): void 
         queue.add(keyOf(budget));
     }
   });
+}
+
+/** A status without the times of its conditions. */
+function essence(status: PodDisruptionBudget["status"]): object {
+  const conditions = (status?.conditions ?? []).map(({ type, status: state, reason, message }) => [
+    type,
+    state,
+    reason,
+    message,
+  ]);
+  return { ...status, conditions };
+}
+
+/** Whether the budget needs the sizes of the pods' controllers: a number of `minAvailable` does not. */
+function refersToScale({ spec }: PodDisruptionBudget): boolean {
+  return spec?.maxUnavailable !== undefined || typeof spec?.minAvailable === "string";
+}
+
+/** The status of a budget that cannot be computed. To be safe, it allows no disruption. */
+function failedStatus(
+  { status }: PodDisruptionBudget,
+  problem: string,
+  now: string,
+): NonNullable<PodDisruptionBudget["status"]> {
+  const before = status?.conditions?.find(({ type }) => type === "DisruptionAllowed");
+  return {
+    currentHealthy: 0,
+    desiredHealthy: 0,
+    expectedPods: 0,
+    ...status,
+    disruptionsAllowed: 0,
+    conditions: [
+      {
+        type: "DisruptionAllowed",
+        status: "False",
+        reason: "SyncFailed",
+        message: problem,
+        lastTransitionTime: before?.status === "False" ? before.lastTransitionTime : now,
+        observedGeneration: status?.observedGeneration ?? 0,
+      },
+    ],
+  };
 }
 
 export function budgetStatus(
@@ -88,34 +142,57 @@ export interface Scale {
   readonly replicas: number;
 }
 
+interface NoScale {
+  readonly problem: string;
+}
+
 /**
  * The total that the pods' controllers want. A percentage refers to that, not to the existing pods. As Kubernetes
  * documents, pods without a controller have no size that a percentage or maxUnavailable could refer to.
  */
 export function expectedScale(
   pods: readonly Pod[],
-  scaleOf: (owner: OwnerReference, namespace: string | undefined) => Scale | undefined,
-): number {
+  scaleOf: (owner: OwnerReference, namespace: string | undefined) => Scale | NoScale | undefined,
+): number | NoScale {
   const sizes = new Map<string, number>();
   for (const pod of pods) {
     const owner = controllerOf(pod);
     if (owner === undefined) continue;
     const scale = scaleOf(owner, pod.metadata.namespace);
-    // The pods of a controller without a size count one by one.
-    if (scale === undefined) sizes.set(owner.uid, (sizes.get(owner.uid) ?? 0) + 1);
-    else sizes.set(scale.uid, scale.replicas);
+    if (scale === undefined) return { problem: `found no controllers for pod "${pod.metadata.name ?? ""}"` };
+    if ("problem" in scale) return scale;
+    sizes.set(scale.uid, scale.replicas);
   }
   return [...sizes.values()].reduce((total, size) => total + size, 0);
 }
 
-function scaleIn(context: ControllerContext, owner: OwnerReference, namespace: string | undefined): Scale | undefined {
-  if (owner.kind === "StatefulSet") {
-    const set = context.view(statefulSetKind).get(namespace, owner.name);
-    return { uid: owner.uid, replicas: set?.spec?.replicas ?? 1 };
-  }
-  const set = owner.kind === "ReplicaSet" ? context.view(replicaSetKind).get(namespace, owner.name) : undefined;
-  if (set === undefined) return undefined;
-  const above = controllerOf(set);
-  if (above?.kind !== "Deployment") return { uid: owner.uid, replicas: set.spec?.replicas ?? 1 };
-  return { uid: above.uid, replicas: context.view(deploymentKind).get(namespace, above.name)?.spec?.replicas ?? 1 };
+/** Controllers of the built-in kinds that have no size of their own. */
+const withoutScale: Readonly<Record<string, string>> = {
+  DaemonSet: "daemonsets.apps",
+  Job: "jobs.batch",
+  Node: "nodes",
+};
+
+/** The size of a pod's controller. Undefined if there is no such controller. */
+function scaleIn(
+  context: ControllerContext,
+  owner: OwnerReference,
+  namespace: string | undefined,
+): Scale | NoScale | undefined {
+  const resource = withoutScale[owner.kind];
+  if (resource !== undefined) return { problem: `${resource} does not implement the scale subresource` };
+  if (owner.kind === "StatefulSet") return scaleOf(context.view(statefulSetKind).get(namespace, owner.name), owner.uid);
+  // A controller of another kind is as large as its pods.
+  if (owner.kind !== "ReplicaSet") return { uid: owner.uid, replicas: context.podsByController.of(owner.uid).length };
+  const set = context.view(replicaSetKind).get(namespace, owner.name);
+  const above = set === undefined ? undefined : controllerOf(set);
+  if (above?.kind !== "Deployment") return scaleOf(set, owner.uid);
+  return scaleOf(context.view(deploymentKind).get(namespace, above.name), above.uid);
+}
+
+function scaleOf(
+  found: { readonly metadata: { readonly uid?: string }; readonly spec?: { readonly replicas?: number } } | undefined,
+  uid: string,
+): Scale | undefined {
+  return found?.metadata.uid === uid ? { uid, replicas: found.spec?.replicas ?? 1 } : undefined;
 }
