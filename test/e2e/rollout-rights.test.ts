@@ -84,13 +84,13 @@ test("a Canary does only what its author may do: it waits for an author, names t
   await askAuthors("nothing");
   await eventually("authors are not recorded", async () => !(await recordsAuthors()), patientMs);
   await ok(`${canary()} | kubectl apply -f -`);
-  const asked = await says(/^Stuck: nobody is recorded as its author/);
+  const asked = await says(/^Stuck: it has no recorded author/);
   const [, takeover = ""] = /`kubectl (.*?)`/.exec(asked) ?? [];
   await askAuthors("canaries");
   await eventually("authors are recorded again", recordsAuthors, patientMs);
   await guide.fails(
     "kubectl --as=dev annotate canary -n rights nginx rollout.serin.dev/author=admin --overwrite",
-    /is written by the rollout engine alone/,
+    /may be set only by the rollout engine/,
   );
   await ok(`kubectl --as=dev ${takeover}`);
   await says(/^Stuck: its author dev may not: create httproutes\.gateway\.networking\.k8s\.io in namespace rights/);

@@ -31,7 +31,7 @@ test("the matrix is a table of clients and servers, with the problems below", ()
         ok: 20,
         failed: 5,
         mutualTls: "unknown",
-        problem: "let in without mTLS",
+        problem: "accepted without mTLS",
       },
     ],
   });
@@ -41,7 +41,7 @@ test("the matrix is a table of clients and servers, with the problems below", ()
 old sidecar       ✔ 25 mTLS 3ms   ✖ 25 part plain 3ms
 no mesh                           ✖ 20/25 refused
 ✖ old sidecar -> new ambient: 5 of 25 in plain text
-✖ no mesh -> new ambient: let in without mTLS
+✖ no mesh -> new ambient: accepted without mTLS
 `,
   );
 });

@@ -47,7 +47,7 @@ export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
 
 function refuse(review: AuthorReview): unknown {
   return answer(review, {
-    refusal: `metadata.annotations[${authorAnnotation}] is written by the rollout engine alone: leave it out, or set it to "" to take the rollout over`,
+    refusal: `metadata.annotations[${authorAnnotation}] may be set only by the rollout engine: leave it out, or set it to "" to take the rollout over`,
   });
 }
 

@@ -106,7 +106,7 @@ test("the engine does only what the author of a rollout could do, in every names
 test("a rollout without a recorded author waits for one, and so does one with a changed spec", async () => {
   const { rights: every, asked } = rights(all);
   const unknown = await every.refusal(rolloutOf(undefined), steps);
-  assert.equal(unknown?.problem, "nobody is recorded as its author");
+  assert.equal(unknown?.problem, "it has no recorded author");
   assert.match(unknown.remedy, /`kubectl annotate canary -n shop web rollout\.serin\.dev\/author= --overwrite`/);
   assert.match(
     (await every.refusal(rolloutOf("alice", { steps: [{ weight: 100 }] }), steps))?.problem ?? "",

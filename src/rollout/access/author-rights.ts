@@ -33,13 +33,13 @@ export class AuthorRights {
     const questions = [...writes, ...(canary === undefined ? [] : readsOfCanary(canary))];
     const recorded = rollout.metadata.annotations?.[authorAnnotation] ?? "";
     const author = readAuthor(await this.#key.get(), planText(rollout), recorded);
-    const takeover = `who may do what it does takes it over by \`${takeoverCommand(rollout)}\``;
+    const takeover = `let a user with the needed rights take it over: \`${takeoverCommand(rollout)}\``;
     if (author === undefined)
       return {
         problem:
           recorded === ""
-            ? "nobody is recorded as its author"
-            : "its spec is not what its recorded author wrote: it was changed while nobody recorded by whom",
+            ? "it has no recorded author"
+            : "its spec is not what its recorded author wrote: it was changed while no author was recorded",
         remedy: takeover,
       };
     const denied = await this.#reviews.denied(author, questions);

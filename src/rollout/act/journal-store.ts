@@ -63,9 +63,9 @@ export class JournalStore {
     if (fresh.length > 0 && JSON.stringify(entries).length > maxEntryBytes) {
       throw userError(
         "journal-full",
-        `the journal ${name} would have ${entries.length} entries of more than ${maxEntryBytes / 1024} KiB, and what cannot be journaled is not written`,
+        `the journal ${name} would have ${entries.length} entries of more than ${maxEntryBytes / 1024} KiB, and the engine writes only what it can journal`,
         {
-          hint: "put it back or let it end, and move the rest by another rollout: fewer namespaces, or a smaller scope",
+          hint: "undo it or let it end, and move the rest with another rollout: fewer namespaces, or a smaller scope",
         },
       );
     }

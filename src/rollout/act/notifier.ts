@@ -86,7 +86,7 @@ export class Notifier {
 
 /** The server's name, without the parts of the URL that may be secret. */
 export function serverOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).origin : "a URL that cannot be read";
+  return URL.canParse(url) ? new URL(url).origin : "an invalid URL";
 }
 
 const events: Readonly<Partial<Record<DecisionReason, NotificationEvent>>> = {

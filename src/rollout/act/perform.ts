@@ -59,7 +59,7 @@ async function undoDeleted(
 ): Promise<UndoResult> {
   const found = await objects.get(entry.object);
   if (found?.metadata.deletionTimestamp !== undefined)
-    return { state: "waiting", detail: "the old one is still leaving" };
+    return { state: "waiting", detail: "the old object is still being deleted" };
   if (found === undefined) await objects.create(entry.object, entry.body);
   const notReady = isCopy(entry)
     ? await surroundings.notReached(entry.object)
@@ -77,7 +77,7 @@ async function undoCreated(
   const found = await objects.get(entry.object);
   if (found === undefined || found.metadata.deletionTimestamp !== undefined) return { state: "undone" };
   if (!isOurs(found)) {
-    const detail = `${describeReference(entry.object)}, made in step ${entry.step}, was removed and made anew by ${lastWriter(found) ?? "somebody else"}; delete it, or rename it, and putting back goes on`;
+    const detail = `${describeReference(entry.object)}, made in step ${entry.step}, was deleted and created again by ${lastWriter(found) ?? "somebody else"}; delete it, or rename it, and the undo continues`;
     return { state: "conflict", detail };
   }
   const serves = await surroundings.stillServes(entry);
@@ -132,5 +132,5 @@ function fieldConflict(
   found: unknown,
   who: string,
 ): string {
-  return `${describeReference(object)} ${pointer} was changed by ${who} since step ${step}: found ${shown(found)}, written was ${shown(written)}; set it to ${shown(prior)} (as it was before) or back to what was written, and putting back goes on`;
+  return `${describeReference(object)} ${pointer} was changed by ${who} since step ${step}: found ${shown(found)}, the rollout wrote ${shown(written)}; set it to ${shown(prior)} (as it was before) or to what the rollout wrote, and the undo continues`;
 }

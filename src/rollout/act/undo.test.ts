@@ -211,7 +211,7 @@ test("a field that somebody else changed is never overwritten, and the message n
   const { report } = await undo(objects, journal);
   assert.equal(
     report.conflict,
-    'HTTPRoute n/r /spec/rules was changed by kubectl-edit at 2026-01-01T00:00:00Z since step s: found [{"weight":77}], written was [{"weight":50},{"weight":50}]; set it to [{"weight":100}] (as it was before) or back to what was written, and putting back goes on',
+    'HTTPRoute n/r /spec/rules was changed by kubectl-edit at 2026-01-01T00:00:00Z since step s: found [{"weight":77}], the rollout wrote [{"weight":50},{"weight":50}]; set it to [{"weight":100}] (as it was before) or to what the rollout wrote, and the undo continues',
   );
   assert.deepEqual(valueAt(theirs, "/spec/rules"), [{ weight: 77 }]);
   assert.ok(objects.all.has("Deployment canary"), "what came before it in the journal stays for now");
@@ -270,7 +270,7 @@ test("a gateway keeps its canary and its revision while its Deployment waits for
   };
   const { report } = await undo(objects, journal, missing, true);
   assert.deepEqual(report.waitingFor, [
-    "Namespace n/probes: the old one is still leaving",
+    "Namespace n/probes: the old object is still being deleted",
     "Deployment n/door-istio: no canary yet",
   ]);
   const left = objects.all.get("Gateway door");

@@ -69,7 +69,9 @@ async function queryIssues(
         parseQuery(fillTemplate(text, someValues).text);
         return [];
       } catch (error) {
-        return [{ path: `${path.replace(/^\[0\]/, "spec")}.${field}`, message: `is no PromQL: ${messageOf(error)}` }];
+        return [
+          { path: `${path.replace(/^\[0\]/, "spec")}.${field}`, message: `is not valid PromQL: ${messageOf(error)}` },
+        ];
       }
     }),
   );
@@ -90,7 +92,7 @@ async function installIssues({ to }: MeshUpgrade["spec"]): Promise<Faults> {
     if (value === undefined) return told;
     const revision = value.revision === "" ? "default" : value.revision;
     const isOther = value.pilot.enabled && path !== "spec.to.cni" && revision !== to.revision;
-    const message = `must be the revision of the upgrade (${to.revision}), or the old one is installed over`;
+    const message = `must be the revision of the upgrade (${to.revision}); another one would be overwritten`;
     return isOther ? { ...told, errors: [{ path: `${path}.revision`, message }] } : told;
   });
   return { errors: found.flatMap(({ errors }) => errors), warnings: found.flatMap(({ warnings }) => warnings) };

@@ -95,7 +95,7 @@ test("an object whose review exceeds the limit is refused by name without blocki
   clearInterval(timer);
   const { response } = (await answer.json()) as { response: { allowed: boolean; status?: { message: string } } };
   assert.equal(response.allowed, false);
-  assert.match(response.status?.message ?? "", /^Freeze "never" is refused: judging it took longer than 1 s/);
+  assert.match(response.status?.message ?? "", /^Freeze "never" is refused: checking it took longer than 1 s/);
   // If this thread did the review, it would get only a handful of turns.
   assert.ok(turns > 20, `${turns} turns`);
   assert.match((await answerAt("/review", [{ weight: 101 }])).message, /is not valid/, "the next one has a new thread");

@@ -74,7 +74,7 @@ export class ReviewHandler {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     const asksAuthor = pathname.startsWith("/author");
     if (asksAuthor && !(await authorKey.isPath("author", pathname)))
-      throw new Error("authors are told to the API server alone");
+      throw new Error("only the API server may ask for authors");
     return await this.#bodies.use(request, async (body) => {
       if (asksAuthor) return reviewAuthor(parseReview(body), await authorKey.get());
       const caller = request.socket.remoteAddress ?? "";
@@ -91,11 +91,8 @@ export class ReviewHandler {
       const spent = excessText(verdict.kind, limits.workMs);
       if (verdict.reviewed === undefined) throw new Error(`reading this request took ${spent}`);
       const { uid, object } = verdict.reviewed;
-      log.warn("an object takes too much to judge", { object, kind: verdict.kind });
-      return refuseReview(
-        { request: { uid } },
-        `${object} is refused: judging it took ${spent}. Make its lists shorter`,
-      );
+      log.warn("an object takes too much to check", { object, kind: verdict.kind });
+      return refuseReview({ request: { uid } }, `${object} is refused: checking it took ${spent}. Shorten its lists`);
     }
     const { answer, rights } = verdict;
     // Only the API server gets an answer about rights, because other clients of the port could learn who may do what.
@@ -109,5 +106,5 @@ export class ReviewHandler {
 }
 
 function tooMany(): Error {
-  return new Error("too many reviews wait to be judged: try again in some seconds");
+  return new Error("too many reviews are waiting: try again in a few seconds");
 }

@@ -27,7 +27,7 @@ test("approvers must name themselves, and earlier approvals stay valid", async (
   const asBob = { userInfo: { username: "bob" } };
   assert.match(
     await review({ approvals: [approval] }, asBob),
-    /spec\.approvals\[0\]\.by: must name who writes it \(bob\), got "ann"/,
+    /spec\.approvals\[0\]\.by: must name the user who writes it \(bob\), got "ann"/,
   );
   const oldObject = {
     spec: { approvals: [{ why: approval.why, at: approval.at, by: approval.by, step: approval.step }] },
@@ -81,7 +81,7 @@ test("a spec that cannot work is refused at its field: queries, falling weights,
   };
   assert.match(
     await review({ checks: [{ type: "query", name: "errors", query, max: 1 }] }),
-    /spec\.checks\[0\]\.query\.expression: is no PromQL: /,
+    /spec\.checks\[0\]\.query\.expression: is not valid PromQL: /,
   );
   const closed = { provider: "mesh", expression: `${query.expression}))` };
   assert.equal(await review({ checks: [{ type: "query", name: "errors", query: closed, max: 1 }] }), "allowed");
@@ -131,5 +131,8 @@ test("an approval must name a step that waits for one, and an order must name it
   assert.match(await approving("step-1"), /spec\.approvals\[0\]\.step: step "step-1" waits for no approval/);
   assert.equal(await approving("step-2"), "allowed");
   const order = { paused: true, orderedBy: { by: "bob", why: "", at: approval.at } };
-  assert.match(await review(order, { oldObject }), /spec\.orderedBy\.by: must name who writes it \(ann\), got "bob"/);
+  assert.match(
+    await review(order, { oldObject }),
+    /spec\.orderedBy\.by: must name the user who writes it \(ann\), got "bob"/,
+  );
 });

@@ -41,7 +41,7 @@ export interface RolloutReviewAnswer {
 /** Parses the body of a request. Throws an error if it is not an AdmissionReview. */
 export function parseReview(body: Uint8Array): RolloutReview {
   const review: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
-  if (typeof review !== "object" || review === null) throw new Error("the body is no AdmissionReview");
+  if (typeof review !== "object" || review === null) throw new Error("the body is not an AdmissionReview");
   return review;
 }
 
@@ -138,7 +138,7 @@ function ruleIssues({ spec: { windows, timeZone } }: Freeze): FieldIssue[] {
 }
 
 function issue(path: string, user: string, said: string): FieldIssue {
-  return { path, message: `must name who writes it (${user}), got "${said}"` };
+  return { path, message: `must name the user who writes it (${user}), got "${said}"` };
 }
 
 function sorted(approval: Approval): readonly unknown[] {

@@ -63,7 +63,7 @@ export class RolloutWebhook {
         trusted = await this.#look();
         this.#trusted ||= trusted;
       } catch (error) {
-        this.#log.warn("reviews of rollouts are not answered now, trying again", { error: messageOf(error) });
+        this.#log.warn("the webhook for rollouts cannot answer now, trying again", { error: messageOf(error) });
       }
       await clock.sleep(trusted ? lookEveryMs : lookAgainMs, signal).catch(() => undefined);
     }

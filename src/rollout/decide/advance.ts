@@ -21,7 +21,7 @@ export function advance(input: DecideInput, step: Step): Decision {
   if (observation === undefined) return { status, actions: [] };
   const conflict = observation.writes.find((write) => write.state === "conflict");
   if (conflict !== undefined)
-    return stick(status, "conflict", conflict.detail, "put it back, or abort and apply the change anew");
+    return stick(status, "conflict", conflict.detail, "restore it, or abort and apply the change again");
   const writing = writeActions(step, observation.writes);
   if (writing.length > 0) return write(input, step, status.step, writing);
   return settle(input, step, status.step, observation);
@@ -44,7 +44,7 @@ function write(input: DecideInput, step: Step, before: StepStatus, writing: read
     );
     return fail({ ...input, status: held }, step, {
       because: "write",
-      cause: `${step.title}: what it writes does not stay, or is refused: ${names.slice(0, 3).join(", ")}${failure}`,
+      cause: `${step.title}: what it writes is overwritten or refused: ${names.slice(0, 3).join(", ")}${failure}`,
     });
   }
   return {
@@ -268,7 +268,7 @@ function overdueText(step: StepStatus, limitMs: number): string {
   const { settlingMs = 0 } = step;
   const stalledMs = withoutProgressMs(step);
   const seconds = Math.round(settlingMs / 1000);
-  if (stalledMs <= limitMs) return `${seconds} s, however much came`;
+  if (stalledMs <= limitMs) return `${seconds} s, although it made progress`;
   return stalledMs === settlingMs
     ? `${limitMs / 1000} s`
     : `${seconds} s, the last ${limitMs / 1000} s of them without progress`;
@@ -310,7 +310,7 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
       { ...judged, phase: status.phase },
       "samples",
       `${step.title}: ${open.name ?? open.type}: ${halted}`,
-      "send it requests; or let it go on without (promote --full), or put it back (abort, rollback)",
+      "send it requests, or skip the checks (promote --full), or undo it (abort, rollback)",
     );
   if (open !== undefined)
     return {
@@ -438,7 +438,7 @@ function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision 
       input.status,
       reason.because === "check" ? "check" : "step",
       reason.cause,
-      "a person decides, by rollback: Manual: approve the step (promote, approve), or put it back (abort, rollback)",
+      "rollback is Manual, so a person decides: approve the step (promote, approve), or undo it (abort, rollback)",
     );
   return startRollback(input, step.phase === "Preflight" ? { ...reason, because: "preflight" } : reason, "RolledBack");
 }
@@ -465,6 +465,6 @@ function stick(status: RolloutStatus, reason: PauseReason, cause: string, todo: 
 
 export function recovery({ phase, message }: RolloutStatus): RolloutEvent[] {
   return phase === "Stuck"
-    ? [{ type: "event", reason: "Resumed", message: `what held it up is gone: ${message}`, warning: false }]
+    ? [{ type: "event", reason: "Resumed", message: `no longer held up: ${message}`, warning: false }]
     : [];
 }

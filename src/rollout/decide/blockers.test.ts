@@ -43,7 +43,7 @@ function found(self: Contender, others: readonly Contender[], options: Options =
 }
 
 test("one rollout at a time may hold a namespace, and its holder is named", () => {
-  assert.deepEqual(asked(contender("a"), [contender("b", moving)]), ["Canary shop/b holds namespace shop"]);
+  assert.deepEqual(asked(contender("a"), [contender("b", moving)]), ["Canary shop/b has reserved namespace shop"]);
   assert.deepEqual(asked(contender("a", { wants: ["other"] }), [contender("b", moving)]), []);
 });
 
@@ -58,7 +58,7 @@ test("one mesh upgrade runs at a time, and it holds a namespace only while a ste
   const upgrade = (name: string, options: Partial<Contender> = {}): Contender =>
     contender(name, { key: `MeshUpgrade ${name}`, kind: "MeshUpgrade", target: "mesh", ...options });
   assert.deepEqual(asked(upgrade("b", { wants: [] }), [upgrade("a", { ...moving, holds: [] })]), [
-    "MeshUpgrade a comes first: one MeshUpgrade at a time",
+    "MeshUpgrade a goes first: only one MeshUpgrade at a time",
   ]);
   assert.deepEqual(
     asked(upgrade("b", { wants: [] }), [upgrade("a", { ...moving, phase: "Retiring", holds: [], lingers: true })]),
@@ -76,7 +76,7 @@ test("one mesh upgrade runs at a time, and it holds a namespace only while a ste
 test("a limit, two canaries on one target and a freeze delay the start", () => {
   assert.match(
     asked(contender("a", { wants: ["x"] }), [contender("b", moving)], { maxConcurrent: 1 })[0] ?? "",
-    /1 rollouts are under way, at most 1 may be: Canary shop\/b/,
+    /1 rollouts are under way, the limit is 1: Canary shop\/b/,
   );
   assert.match(
     asked(contender("a", { wants: [], target: "t" }), [contender("b", { ...moving, target: "t" })])[0] ?? "",

@@ -48,7 +48,7 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): Blocker[] {
     const first = others.find(
       (other) => other.kind === "MeshUpgrade" && ((other.underWay && !other.lingers) || goesBefore(other, self)),
     );
-    if (first !== undefined) held.push(behind(first, `${first.key} comes first: one MeshUpgrade at a time`));
+    if (first !== undefined) held.push(behind(first, `${first.key} goes first: only one MeshUpgrade at a time`));
   }
   const rival = others.find((other) => other.target === self.target && (other.underWay || goesBefore(other, self)));
   if (rival !== undefined && self.kind === "Canary") held.push(behind(rival, `${rival.key} moves the same target`));
@@ -63,7 +63,7 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): Blocker[] {
   if (underWay.length >= maxConcurrent && !groupOf(self, others).some((other) => other.underWay)) {
     held.push({
       reason: "limit",
-      text: `${underWay.length} rollouts are under way, at most ${maxConcurrent} may be: ${listed(underWay)}`,
+      text: `${underWay.length} rollouts are under way, the limit is ${maxConcurrent}: ${listed(underWay)}`,
     });
   }
   return held;
@@ -90,7 +90,7 @@ function namespaceBlockers({ self, all }: BlockersInput): Blocker[] {
     if (other.key === self.key || sameGroup(self, other)) return [];
     const holds =
       other.holds.find((name) => wanted.has(name)) ?? heldForGroup(other, all).find((name) => wanted.has(name));
-    if (holds !== undefined) return [behind(other, `${other.key} holds namespace ${holds}`)];
+    if (holds !== undefined) return [behind(other, `${other.key} has reserved namespace ${holds}`)];
     // A rollout that has begun does not wait for one that has not. Otherwise both might wait for each other.
     if (self.underWay || joins) return [];
     const first = (other.underWay && other.phase === "Waiting") || (isWaiting(other, all) && isOlder(other, self));

@@ -36,9 +36,9 @@ test("a root that the other revision does not trust is named, in each direction"
   assert.equal(problems.length, 2);
   assert.match(
     problems[0] ?? "",
-    /^new signs by root O=other \(sha256 b{12}…\), which data planes of old do not trust \(they trust O=cluster.local/,
+    /^new signs with root O=other \(sha256 b{12}…\), which data planes of old do not trust \(they trust O=cluster.local/,
   );
-  assert.match(problems[1] ?? "", /^old signs by root O=cluster.local .* data planes of new do not trust/);
+  assert.match(problems[1] ?? "", /^old signs with root O=cluster.local .* data planes of new do not trust/);
 });
 
 test("a second root that both trust is no problem, whichever signs", () => {
@@ -68,7 +68,7 @@ test("an unknown or expired root is a problem, and one that expires soon is a no
       { ...old, revision: "new", signing: [], unknown: "no pod of istiod runs" },
       nowMs,
     ).problems.join(),
-    /the root that new signs by is not known: no pod of istiod runs/,
+    /the root that new signs with is not known: no pod of istiod runs/,
   );
   const ended = { ...old, signing: [{ ...first, notAfter: "2026-05-01T00:00:00Z" }] };
   assert.match(compareRoots(ended, ended, nowMs).problems.join(), /has ended at 2026-05-01/);

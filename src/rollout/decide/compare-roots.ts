@@ -67,12 +67,13 @@ function describeRoot({ subject, fingerprint }: RootCertificate): string {
 function trustProblems(truster: RevisionRoots, signer: RevisionRoots): string[] {
   if (truster.trusted.length === 0)
     return [`the roots that ${truster.revision} tells its data planes to trust are not known${because(truster)}`];
-  if (signer.signing.length === 0) return [`the root that ${signer.revision} signs by is not known${because(signer)}`];
+  if (signer.signing.length === 0)
+    return [`the root that ${signer.revision} signs with is not known${because(signer)}`];
   return signer.signing
     .filter(({ fingerprint }) => !truster.trusted.some((trusted) => trusted.fingerprint === fingerprint))
     .map(
       (root) =>
-        `${signer.revision} signs by root ${describeRoot(root)}, which data planes of ${truster.revision} do not trust (they trust ${truster.trusted.map(describeRoot).join(", ")}): give both revisions the same cacerts, or let ${truster.revision} trust both roots first`,
+        `${signer.revision} signs with root ${describeRoot(root)}, which data planes of ${truster.revision} do not trust (they trust ${truster.trusted.map(describeRoot).join(", ")}): give both revisions the same cacerts, or let ${truster.revision} trust both roots first`,
     );
 }
 
@@ -92,7 +93,7 @@ function domainProblems(from: RevisionRoots, to: RevisionRoots): string[] {
   );
   if (missing.length === 0) return [];
   return [
-    `${from.revision} is of trust domain ${from.trustDomain}, ${to.revision} of ${to.trustDomain}: ${missing.join(", and ")}, or both must have one trustDomain`,
+    `${from.revision} has trust domain ${from.trustDomain}, ${to.revision} has ${to.trustDomain}: ${missing.join(", and ")}, or both must have the same trustDomain`,
   ];
 }
 

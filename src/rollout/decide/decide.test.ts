@@ -72,7 +72,7 @@ test("a run begins with its plan, the namespaces of all its steps, and a name fo
 
 test("a blocker is named, reported once, and reported again only when it changes", () => {
   const freeze: Blocker = { reason: "freeze", by: "holidays", text: "freeze holidays until then" };
-  const rival: Blocker = { reason: "rollout", by: "Canary a/b", text: "Canary a/b holds namespace n" };
+  const rival: Blocker = { reason: "rollout", by: "Canary a/b", text: "Canary a/b has reserved namespace n" };
   const held = decide(input({ blockers: [freeze] }));
   assert.deepEqual(
     [held.status.phase, held.status.message, reasons(held)],
@@ -133,7 +133,7 @@ test("a refused write is told in the message, waits for its repetition, and is t
   const again = decide({ ...given, failedWrite: { detail: "422: immutable", waits: false } });
   assert.deepEqual(reasons(again), ["journal", "write"]);
   const failed = decide({ ...given, orders: { ...orders, settleTimeoutMs: 50 } });
-  assert.match(failed.status.cause ?? "", /or is refused: .*\/data\/a: 422: immutable$/);
+  assert.match(failed.status.cause ?? "", /or refused: .*\/data\/a: 422: immutable$/);
 });
 
 test("a rollback keeps the kind of its cause until its end, whatever started it", () => {
@@ -209,7 +209,7 @@ test("a conflicting field stops the rollout until it is restored, and then it co
   };
   const stuck = decide(input({ status: begun, observation: conflict }));
   assert.deepEqual([stuck.status.phase, reasons(stuck)], ["Stuck", ["Stuck"]]);
-  assert.match(stuck.status.message, /changed by kubectl; put it back, or abort/);
+  assert.match(stuck.status.message, /changed by kubectl; restore it, or abort/);
   const again = decide(input({ status: stuck.status, observation: met }));
   assert.deepEqual([again.status.cause, reasons(again)], [undefined, ["Resumed", "StepDone"]]);
 });
@@ -394,7 +394,7 @@ test("a slow machine is no failure: the limit counts from the last progress, and
     Array.from({ length: 100 }, (_one, index) => 1000 - index),
     900,
   );
-  assert.match(endless.cause ?? "", /did not settle in 11 s, however much came/);
+  assert.match(endless.cause ?? "", /did not settle in 11 s, although it made progress/);
 });
 
 test("a waiting status states start and deadline, and changes only on progress or delay", () => {

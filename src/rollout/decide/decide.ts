@@ -70,7 +70,7 @@ function changed(input: DecideInput, underWay: boolean): Decision {
   if (running && input.change.idle === true)
     return startRollback(
       input,
-      { because: "reverted", cause: "what is to be rolled out was changed back to what runs" },
+      { because: "reverted", cause: "the change was reverted to the version that runs" },
       "RolledBack",
     );
   if (running)
@@ -168,7 +168,7 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
       { ...input, status },
       {
         because: "leftover",
-        cause: "its journal still holds what an earlier object of this name did; that is put back first",
+        cause: "its journal still has entries of an earlier object of this name; these are undone first",
       },
       "NewRun",
     );
@@ -198,7 +198,9 @@ function finish({ status, change, group, nowMs, journal }: DecideInput): Decisio
     return { status: { ...watching, phase: "Watching", message: "waits for a change to roll out" }, actions: [] };
   }
   if (group !== undefined && group.notDone.length > 0)
-    return waitFor(status, [{ reason: "group", text: `its group completes together: ${group.notDone.join(", ")}` }]);
+    return waitFor(status, [
+      { reason: "group", text: `its group completes together, not done yet: ${group.notDone.join(", ")}` },
+    ]);
   if (group !== undefined && group.run !== status.groupRun)
     return { status: { ...status, groupRun: group.run }, actions: [] };
   return {

@@ -113,7 +113,7 @@ test("failWhen and passWhen override the statistical verdict", () => {
   const slow = planned("request-duration", { minSamples: 20, failWhen: "canary.p99 > 50.0" });
   assert.match(
     look(slow, [durations([0, 0, 0], [9, 0, 0]), durations([0, 100, 0], [9, 100, 0])]).evidence,
-    /^failWhen holds: canary\.p99 > 50\.0; 100 requests/,
+    /^failWhen is true: canary\.p99 > 50\.0; 100 requests/,
   );
 });
 

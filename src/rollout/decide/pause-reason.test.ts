@@ -52,7 +52,7 @@ test("a pause has its reason: an approval, or a person's order", () => {
 test("a waiting rollout has the reason and the name of its first blocker, and loses both when it continues", () => {
   const blockers: readonly Blocker[] = [
     { reason: "freeze", by: "holidays", text: "freeze holidays until then (peak)" },
-    { reason: "limit", text: "8 rollouts are under way, at most 8 may be" },
+    { reason: "limit", text: "8 rollouts are under way, the limit is 8" },
   ];
   const waiting = decided({ blockers });
   assert.deepEqual(reasonOf(waiting), ["Waiting", "freeze", "holidays"]);
@@ -134,5 +134,5 @@ test("a status of an older engine without a reason gets one, independent of its 
 test("a spec that cannot be executed has the reason, and the cause with the remedy", () => {
   const refused = refusedStatus(begun, { reason: "author", problem: "dev may not: get services", remedy: "grant it" });
   assert.deepEqual(reasonOf(refused), ["Stuck", "author"]);
-  assert.equal(refused.cause, "dev may not: get services; grant it, or delete the object, which puts back what it did");
+  assert.equal(refused.cause, "dev may not: get services; grant it, or delete the object, which undoes what it did");
 });

@@ -105,10 +105,10 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   const each = samplesOfEach(spec, pairs.length);
   const short = pairs.filter((pair) => pair.ok < each);
   if (short.length > 0)
-    return judged("wait", `${rate}; ${each} of each pair are needed, which lacks: ${namesOf(short, () => "")}`);
+    return judged("wait", `${rate}; ${each} of each pair are needed, too few are of: ${namesOf(short, () => "")}`);
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
   if (untold.length > 0)
-    return judged("error", `the server's side has not told whether it is mTLS: ${namesOf(untold, () => "")}`);
+    return judged("error", `the server has not reported whether it is mTLS: ${namesOf(untold, () => "")}`);
   return judged(
     "pass",
     `${pairs.length} pairs, ${ok} of ${ok + failed}, mTLS and identities as expected${latencies(pairs)}`,
@@ -119,7 +119,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
 function endedText(ended: readonly string[] = []): string {
   if (ended.length === 0) return "";
   const more = ended.length > namedWords ? ` and ${ended.length - namedWords} more` : "";
-  return `; of the probes themselves ${ended.slice(0, namedWords).join(", ")}${more}`;
+  return `; probe containers that ended: ${ended.slice(0, namedWords).join(", ")}${more}`;
 }
 
 /** `, median of 3 to 20 ms`. */
@@ -207,17 +207,15 @@ function problemOf(
   pairs: number,
 ): string {
   const { ok, failed, letIn, mutual, plain, plainBehind, wrongClient, wrongServer } = counts;
-  if (expected === "refusal" && letIn > 0) return "let in without mTLS, at a port that takes mTLS only";
+  if (expected === "refusal" && letIn > 0) return "accepted without mTLS, on a port that requires mTLS";
   if (expected === "answer") {
-    if (plain > 0) return mutual === 0 ? "in plain text" : `in part in plain text (${plain} of ${plain + mutual})`;
+    if (plain > 0) return mutual === 0 ? "in plain text" : `partly in plain text (${plain} of ${plain + mutual})`;
     if (plainBehind > 0) return "in plain text from the waypoint to its server";
     const bypassed = ok - mutual;
     if (to.dataPlane === "waypoint" && bypassed > Math.max(countingSlack, ok * bypassShare))
-      return `past the waypoint (${bypassed} of ${ok})`;
-    if (wrongClient > 0)
-      return `the server's side verified the client as ${wrongClientIdentity}, which must be ${expectedClient}`;
-    if (wrongServer > 0)
-      return `the client's side verified the server as ${wrongServerIdentity}, which must be ${expectedServer}`;
+      return `bypassed the waypoint (${bypassed} of ${ok})`;
+    if (wrongClient > 0) return `the server verified the client as ${wrongClientIdentity}, expected ${expectedClient}`;
+    if (wrongServer > 0) return `the client verified the server as ${wrongServerIdentity}, expected ${expectedServer}`;
   }
   // Each of many pairs may fail by chance, so the evidence that is required of one rises with the number of pairs.
   if (failureEvidence(ok, failed, maxErrorRate) < failThreshold + Math.log(pairs)) return "";
@@ -249,7 +247,7 @@ function sum(pairs: readonly ProbePair[], field: "ok" | "failed"): number {
 function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string {
   const across = pairs.filter(({ from, to }) => from.revision !== "" && from.revision !== to.revision);
   if (bad.length > 1 && bad.length === across.length && bad.every((pair) => across.includes(pair)))
-    return ", all that cross revisions and no other";
+    return ", exactly those that cross revisions";
   const one = (side: "from" | "to"): string | undefined => {
     const ends = new Set(bad.map((pair) => describeProbeEnd(pair[side])));
     const all = pairs.filter((pair) => ends.has(describeProbeEnd(pair[side]))).length;

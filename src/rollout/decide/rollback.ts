@@ -81,7 +81,7 @@ export function rollBackFurther(input: DecideInput): Decision {
       undo,
       {
         reason: "undo",
-        message: `putting back waits for ${undo.waitingFor.join("; ")}; see to it, and putting back goes on by itself`,
+        message: `the undo waits for ${undo.waitingFor.join("; ")}; resolve it, and the undo continues by itself`,
       },
       again,
     );
@@ -90,15 +90,15 @@ export function rollBackFurther(input: DecideInput): Decision {
     events.push({
       type: "event",
       reason: "Resumed",
-      message: "what held it up is gone: putting back goes on",
+      message: "no longer held up: the undo continues",
       warning: false,
     });
   if (passOver && before.waitedMs <= undoPatienceMs) {
-    const message = `waited ${undoPatienceMs / 1000} s for ${undo.waitingFor.join("; ")}: what does not need it is put back, the rest is tried again and again`;
+    const message = `waited ${undoPatienceMs / 1000} s for ${undo.waitingFor.join("; ")}: everything else is undone, the rest is retried`;
     events.push({ type: "event", reason: "Waiting", message, warning: true });
   }
   const cause = status.cause ?? "";
-  const message = undo.waitingFor.length === 0 ? cause : `${cause}; still to put back: ${undo.waitingFor.join("; ")}`;
+  const message = undo.waitingFor.length === 0 ? cause : `${cause}; still to undo: ${undo.waitingFor.join("; ")}`;
   return { status: { ...status, phase: "RollingBack", message, undo }, actions: [...events, again] };
 }
 
@@ -123,7 +123,7 @@ function end(input: DecideInput, undo: UndoStatus): Decision {
   const notFollowing = undo.next === "Deleted" ? (input.group?.notFollowing ?? []) : [];
   if (notFollowing.length > 0)
     return {
-      status: { ...status, message: `waits until its group goes back as well: ${notFollowing.join(", ")}`, undo },
+      status: { ...status, message: `waits until its group is undone as well: ${notFollowing.join(", ")}`, undo },
       actions: [],
     };
   const { step: _step, namespaces: _namespaces, ...rest } = status;
@@ -144,7 +144,7 @@ function end(input: DecideInput, undo: UndoStatus): Decision {
     warning: true,
   };
   if (undo.next === "Deleted")
-    return { status: ended, actions: [event, deletedEvent("what it did is put back"), { type: "release" }] };
+    return { status: ended, actions: [event, deletedEvent("what it did is undone"), { type: "release" }] };
   return { status: ended, actions: [event, ...(journal.setup === 0 ? [{ type: "release" } as const] : [])] };
 }
 
@@ -171,7 +171,7 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
       orders.orderedBy,
     );
   if (journal.run > 0 && status.undo?.next !== "Deleted") {
-    const left = underWay ? `left as it is, by onDeletion: ${orders.deletion ?? "Leave"}` : "what it did stays";
+    const left = underWay ? `left as it is, because of onDeletion: ${orders.deletion ?? "Leave"}` : "what it did stays";
     return {
       status,
       actions: [

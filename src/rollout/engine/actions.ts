@@ -46,7 +46,7 @@ export class Actions {
   /** Throws unless this engine leads. A process that was suspended must not continue to write afterwards. */
   fence(): void {
     if (!this.#options.mayWrite())
-      throw transientError("not-leading", "this engine may no longer hold its lease, and writes nothing");
+      throw transientError("not-leading", "this engine may have lost its lease, so it writes nothing");
   }
 
   /** A completed run is recorded in its journal before its status. So no later crash leads to an undo of it. */

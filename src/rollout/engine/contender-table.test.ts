@@ -36,10 +36,10 @@ const holding = contender("a", { holds: ["shop"], phase: "Settling" });
 const between = contender("a");
 const lingering = contender("a", { phase: "Retiring", lingers: true });
 const completed = contender("a", { phase: "Completed", underWay: false, done: true });
-const first = "MeshUpgrade a comes first: one MeshUpgrade at a time";
+const first = "MeshUpgrade a goes first: only one MeshUpgrade at a time";
 
 test("a namespace that a decision releases stays held until the decision is stored", () => {
-  assert.deepEqual(waits(holding, between, false), [first, "MeshUpgrade a holds namespace shop"]);
+  assert.deepEqual(waits(holding, between, false), [first, "MeshUpgrade a has reserved namespace shop"]);
   assert.deepEqual(waits(holding, between, true), [first]);
   for (const after of [lingering, completed]) {
     assert.deepEqual(waits(between, after, false), [first]);
@@ -49,7 +49,7 @@ test("a namespace that a decision releases stays held until the decision is stor
 
 test("a namespace that a decision takes is held at once", () => {
   const idle = contender("a", { phase: "Planned", underWay: false, wantsToBegin: true });
-  assert.deepEqual(waits(idle, holding, false), [first, "MeshUpgrade a holds namespace shop"]);
+  assert.deepEqual(waits(idle, holding, false), [first, "MeshUpgrade a has reserved namespace shop"]);
 });
 
 test("after a failed write the next round uses the stored state", () => {

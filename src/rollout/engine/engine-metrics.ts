@@ -17,23 +17,18 @@ export class EngineMetrics {
       "name",
       "phase",
     ]);
-    this.#decisions = registry.counter("serin_rollout_decisions_total", "What was decided, by reason", [
-      "kind",
-      "decision",
-    ]);
+    this.#decisions = registry.counter("serin_rollout_decisions_total", "Decisions, by reason", ["kind", "decision"]);
     this.#verdicts = registry.counter(
       "serin_rollout_verdicts_total",
       "Verdicts of checks, once each time that one changes",
       ["type", "verdict"],
     );
-    this.#errors = registry.counter(
-      "serin_rollout_reconcile_errors_total",
-      "Rounds that could not be done and are tried again",
-      ["kind"],
-    );
+    this.#errors = registry.counter("serin_rollout_reconcile_errors_total", "Rounds that failed and are tried again", [
+      "kind",
+    ]);
     this.#rolledBack = registry.counter(
       "serin_rollout_rolled_back_total",
-      "Rollouts that were put back to their end, by the kind of the cause, and the type of the check where one failed",
+      "Rollouts that were completely undone, by the kind of the cause, and by the type of the check if one failed",
       ["kind", "cause", "check"],
     );
   }

@@ -159,7 +159,7 @@ export class RolloutEngine {
       },
       onFailure: ({ kind, namespace, name, event }, url, problem) => {
         const key = namespace === "" ? name : `${namespace}/${name}`;
-        const message = `${event} could not be told to ${url}: ${problem}`;
+        const message = `${event} could not be sent to ${url}: ${problem}`;
         this.#log.warn(message, { rollout: `${kind} ${key}` });
         this.#warn(kind, key, "NotificationFailed", message);
       },
@@ -236,7 +236,7 @@ export class RolloutEngine {
       // The engine repeats a failing round without end, so its error must be visible. A conflict or a stale read is no
       // error.
       if (!isRace(error) && (this.#options.mayWrite?.() ?? true))
-        this.#warn(kind, name, "RoundFailed", `tried again: ${messageOf(error)}`);
+        this.#warn(kind, name, "RoundFailed", `failed, trying again: ${messageOf(error)}`);
       throw error;
     }
   }

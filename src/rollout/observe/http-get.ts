@@ -31,7 +31,7 @@ export function httpGet(
           chunks.push(chunk);
         });
         // If the server closes the connection in the middle of its answer, Node emits no error.
-        response.on("close", () => reject(unreachable(`${where} broke off its answer`)));
+        response.on("close", () => reject(unreachable(`${where} closed the connection within its answer`)));
         response.on("end", () => {
           if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
           else {
@@ -59,11 +59,11 @@ function unreachable(message: string, reason?: string): SerinError {
 /** What errors of a connection mean, by their name. */
 const meanings: Readonly<Record<string, (where: string) => string>> = {
   ECONNREFUSED: (where) => `nothing listens on ${where}`,
-  ECONNRESET: (where) => `${where} broke off the connection`,
-  EPIPE: (where) => `${where} broke off the connection`,
+  ECONNRESET: (where) => `${where} closed the connection`,
+  EPIPE: (where) => `${where} closed the connection`,
   ETIMEDOUT: (where) => `${where} does not answer`,
-  EHOSTUNREACH: (where) => `no route leads to ${where}`,
-  ENETUNREACH: (where) => `no route leads to ${where}`,
+  EHOSTUNREACH: (where) => `there is no route to ${where}`,
+  ENETUNREACH: (where) => `there is no route to ${where}`,
 };
 
 /** An error of Node's connections in words, with its name behind. `where` is an address with its port. */

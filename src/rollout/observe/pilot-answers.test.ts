@@ -84,11 +84,11 @@ test("an istiod that does not answer is named, with since when, what it was aske
   const acknowledged = await observeAcknowledged(view, route, undefined, () => 0);
   assert.equal(
     acknowledged.state === "waiting" ? acknowledged.detail : "",
-    `${who} has not told which proxies have acknowledged VirtualService shop/reviews ${refused}; ${remedy}`,
+    `${who} has not reported which proxies have acknowledged VirtualService shop/reviews ${refused}; ${remedy}`,
   );
   // Later questions to it, whatever they ask, tell the same beginning.
   clock.nowAtMs += 20_000;
-  const proxies = `${who} has not told which proxies it serves ${refused}; ${remedy}`;
+  const proxies = `${who} has not reported which proxies it serves ${refused}; ${remedy}`;
   for (const seen of [await observeRejections(view, "1-1-0"), await observeConvergence(view, { type: "mesh" })])
     assert.deepEqual(seen, { type: "unavailable", detail: proxies });
 });
@@ -125,8 +125,5 @@ test("a token that the API server refuses is the reason, with its words", async 
 test("an answer that is no JSON is told as that", async (context) => {
   await serve(context, (_, response) => response.end("<html>"));
   const seen = await observeRejections(viewOf().view, "1-1-0");
-  assert.match(
-    seen.type === "unavailable" ? seen.detail : "",
-    /: 127\.0\.0\.1:8080 answered something that is no JSON;/,
-  );
+  assert.match(seen.type === "unavailable" ? seen.detail : "", /: 127\.0\.0\.1:8080 sent an answer that is not JSON;/);
 });

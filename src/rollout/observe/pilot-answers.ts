@@ -175,7 +175,7 @@ export function unanswered(
   const command = code === "token-refused" && hint !== undefined ? hint : `kubectl -n ${namespace} logs ${name}`;
   return transientError(
     code,
-    `istiod ${namespace}/${name} of revision ${revision} has not told ${about} since ${since}: ${messageOf(fault)}; the engine asks again; if this lasts, see ${command}`,
+    `istiod ${namespace}/${name} of revision ${revision} has not reported ${about} since ${since}: ${messageOf(fault)}; the engine asks again; if this lasts, see ${command}`,
     { cause: fault, ...(reason === undefined ? {} : { reason }) },
   );
 }
@@ -230,10 +230,7 @@ function parsedAnswer<Answer>(view: Asking, pilot: PilotPod, question: PilotQues
   try {
     return JSON.parse(text) as Answer;
   } catch {
-    const fault = transientError(
-      "answer-unreadable",
-      `${pilot.address}:${debugPort} answered something that is no JSON`,
-    );
+    const fault = transientError("answer-unreadable", `${pilot.address}:${debugPort} sent an answer that is not JSON`);
     throw unanswered(view, pilot, question, fault);
   }
 }

@@ -52,7 +52,7 @@ test("a ready probe has started, and an unready one may take a while, with an ex
   });
   assert.deepEqual(probePodState(pod({ status }), "p", agesAt(createdMs + 120_000)), {
     state: "failed",
-    detail: "probe p has not come nearer to its start for 90 s: container probe: ImagePullBackOff: no such image",
+    detail: "probe p has made no progress towards its start for 90 s: container probe: ImagePullBackOff: no such image",
   });
 });
 

@@ -10,7 +10,7 @@ const startLimitMs = 90_000;
  * The state of a probe pod. If it will never start, the result is a failure with the reason instead of an endless wait.
  */
 export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEvent): SettleState {
-  if (pod === undefined) return { state: "waiting", detail: `probe ${name} is not there yet` };
+  if (pod === undefined) return { state: "waiting", detail: `probe ${name} does not exist yet` };
   const revision = pod.metadata.labels?.["istio.io/rev"];
   if (revision !== undefined && !isInjected(pod)) {
     return {
@@ -29,7 +29,7 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
   if (sinceMs <= startLimitMs) return { state: "waiting", detail: `probe ${name} is not ready: ${reason}` };
   return {
     state: "failed",
-    detail: `probe ${name} has not come nearer to its start for ${Math.round(startLimitMs / 1000)} s: ${reason}`,
+    detail: `probe ${name} has made no progress towards its start for ${Math.round(startLimitMs / 1000)} s: ${reason}`,
   };
 }
 

@@ -65,7 +65,7 @@ export class ProbeObserver {
     if (missing !== undefined)
       return {
         type: "unavailable",
-        detail: `${missing.client} does not probe ${missing.name}: it was made for another plan, delete the namespace ${probeNamespace} and begin anew`,
+        detail: `${missing.client} does not probe ${missing.name}: it was made for another plan, delete the namespace ${probeNamespace} and start again`,
       };
     const pods = view.pods
       .list()

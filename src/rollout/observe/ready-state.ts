@@ -21,7 +21,8 @@ export function readyState(
   { kind, name }: ObjectReference,
   minReplicas = 0,
 ): SettleState {
-  if (object === undefined) return { state: "waiting", detail: `${kind} ${name} is not there yet`, left: unknownLeft };
+  if (object === undefined)
+    return { state: "waiting", detail: `${kind} ${name} does not exist yet`, left: unknownLeft };
   const status = (object["status"] ?? {}) as WorkloadStatus;
   if ((status.observedGeneration ?? 0) < (object.metadata.generation ?? 0))
     return { state: "waiting", detail: `${kind} ${name} has not been seen by its controller`, left: unknownLeft };

@@ -109,14 +109,14 @@ function foundIn(view: ClusterView, { kind, name, namespace = "" }: ObjectRefere
 
 const endsByItself: Readonly<Record<string, string>> = {
   Job: "a Job's pods end by themselves",
-  Pod: "a bare pod: nothing makes it anew, delete and create it",
+  Pod: "a bare pod: no controller recreates it, delete and create it",
   ReplicaSet: "a bare ReplicaSet: delete the pod and it makes a new one",
   ReplicationController: "a ReplicationController: delete the pod and it makes a new one",
 };
 
 function whyUnmovable({ kind }: ObjectReference, found: UntypedObject | undefined): string | undefined {
   if (kind === "Rollout") return undefined;
-  if (found === undefined) return endsByItself[kind] ?? `nothing is known of how a ${kind} makes its pods anew`;
+  if (found === undefined) return endsByItself[kind] ?? `it is not known how a ${kind} recreates its pods`;
   const spec = found["spec"] as {
     paused?: boolean;
     updateStrategy?: { type?: string; rollingUpdate?: { partition?: number } };

@@ -56,14 +56,14 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
         metadata.labels?.[gatewayNameLabel] === name &&
         metadata.labels[canaryOfLabel] === undefined,
     );
-  if (own.length === 0) return `the Deployment of Gateway ${namespace}/${name} is not there yet`;
+  if (own.length === 0) return `the Deployment of Gateway ${namespace}/${name} does not exist yet`;
   for (const { metadata } of own) {
     const object = reference("apps/v1", "Deployment", metadata.name ?? "", namespace);
     const deployment = await objects.get(object);
     const revision = labels[revisionLabel];
     const runs = deployment?.metadata.labels?.[revisionLabel];
     if (revision !== undefined && runs !== revision && isRevision(view, revision))
-      return `${object.name} is of ${runs ?? "no revision"}, and not yet of ${revision}`;
+      return `${object.name} is at ${runs ?? "no revision"}, and not yet at ${revision}`;
     const ready = withPodReason(readyState(deployment, object, 1), deployment, view);
     if (ready.state !== "met") return ready.detail;
   }
@@ -91,7 +91,7 @@ async function canaryMissing(
   const canary = view.deployments
     .list()
     .find(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[canaryOfLabel] === gateway);
-  if (canary === undefined) return `the canary of ${name} is not there yet`;
+  if (canary === undefined) return `the canary of ${name} does not exist yet`;
   const object = referenceTo(canary as unknown as UntypedObject);
   const found = await objects.get({ ...object, apiVersion: "apps/v1", kind: "Deployment", plural: "deployments" });
   const ready = withPodReason(readyState(found, object, 1), found, view);

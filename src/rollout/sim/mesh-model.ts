@@ -194,7 +194,7 @@ function dependentsReason(
   });
   return found.length === 0
     ? undefined
-    : `${found.length} still depend on ${revision}, and a person moves what no step does: ${found.join("; ")}: lead it to ${to}`;
+    : `${found.length} still depend on ${revision}, and no step moves them, so a person must: ${found.join("; ")}: point it to ${to}`;
 }
 
 function isOfUpgrade({ name }: ObjectReference, revision: string): boolean {

@@ -207,14 +207,14 @@ export class Witness {
         did("controlPlaneDown") ||
           lasting === "controlPlaneGone" ||
           // A recreated upgrade does not find the old revision that its predecessor has removed.
-          (did("recreate") && cause.includes(" is there, and ")),
+          (did("recreate") && cause.includes(" exists, and ")),
         `${key} was rolled back: ${cause}`,
       );
     else
       invariant(
         (cause.includes("after its restart") && did("meddle")) ||
-          (lasting === "refused" && cause.includes("or is refused")) ||
-          /aborted by|^group g|another change|was deleted|journal still holds/.test(cause),
+          (lasting === "refused" && cause.includes("or refused")) ||
+          /aborted by|^group g|another change|was deleted|journal still has/.test(cause),
         `${key} was rolled back: ${cause}`,
       );
   }

@@ -25,13 +25,13 @@ export function judgeConditions(
   if (failWhen !== undefined) {
     const fails = evaluateCondition(failWhen, values);
     if (typeof fails !== "boolean") return { verdict: "error", evidence: `failWhen: ${failWhen}: ${fails.problem}` };
-    if (fails) return { verdict: "fail", evidence: `failWhen holds: ${failWhen}` };
+    if (fails) return { verdict: "fail", evidence: `failWhen is true: ${failWhen}` };
   }
-  if (passWhen === undefined) return { verdict: "pass", evidence: `failWhen does not hold: ${failWhen ?? ""}` };
+  if (passWhen === undefined) return { verdict: "pass", evidence: `failWhen is false: ${failWhen ?? ""}` };
   const passes = evaluateCondition(passWhen, values);
   if (typeof passes !== "boolean") return { verdict: "error", evidence: `passWhen: ${passWhen}: ${passes.problem}` };
-  if (passes) return { verdict: "pass", evidence: `passWhen holds: ${passWhen}` };
+  if (passes) return { verdict: "pass", evidence: `passWhen is true: ${passWhen}` };
   return failWhen === undefined
-    ? { verdict: "fail", evidence: `passWhen does not hold: ${passWhen}` }
-    : { verdict: "wait", evidence: `neither condition holds` };
+    ? { verdict: "fail", evidence: `passWhen is false: ${passWhen}` }
+    : { verdict: "wait", evidence: `neither condition is true` };
 }

@@ -78,7 +78,7 @@ export function countLook(
       };
     case "wait":
       if (impatientTypes.includes(spec.type) && settledMs > timeoutMs)
-        return { verdict: "fail", evidence: `not in ${spec.timeoutSeconds} s: ${evidence}`, state };
+        return { verdict: "fail", evidence: `no result in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.waitLimit !== undefined && state.waits > spec.waitLimit)
         return { verdict: "fail", evidence: `waited in ${looks(state.waits)}: ${evidence}`, state };
       return { verdict, evidence, state };
@@ -126,7 +126,7 @@ function failure(spec: CheckSpec, state: LookState, evidence: string): CountedLo
   const { inner: _, ...rest } = state;
   return {
     verdict: "wait",
-    evidence: `failed in ${state.failures} of ${looks(failureLimit)} that may: ${evidence}`,
+    evidence: `failed in ${state.failures} of at most ${looks(failureLimit)}: ${evidence}`,
     state: rest,
   };
 }

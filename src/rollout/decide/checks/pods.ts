@@ -24,7 +24,7 @@ export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown): Jud
 }
 
 function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgement {
-  if (canary.length === 0) return { verdict: "wait", evidence: "no pod of the canary is there" };
+  if (canary.length === 0) return { verdict: "wait", evidence: "the canary has no pod" };
   const counts = `${canary.filter((pod) => pod.ready).length} of ${canary.length} pods of the canary are ready, ${stable.filter((pod) => pod.ready).length} of ${stable.length} of stable`;
   // A fault that the stable pods share does not come from the release.
   const common = new Set(stable.flatMap((pod) => (pod.problem === undefined ? [] : [pod.problem.kind])));
@@ -48,7 +48,7 @@ function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgeme
 
 /** Counts each restart as an error, so that a canary does not fail if the stable version restarts as often. */
 function judgeRestarts({ canary, stable }: SeenPods, { restarts }: PodState, first: boolean): Judgement {
-  if (canary.length === 0) return { verdict: "wait", evidence: "no pod of the canary is there" };
+  if (canary.length === 0) return { verdict: "wait", evidence: "the canary has no pod" };
   const since = (pod: PodFacts): number => Math.max(0, pod.restarts - (restarts[pod.uid] ?? pod.restarts));
   const sum = (pods: readonly PodFacts[]): number => pods.reduce((total, pod) => total + since(pod), 0);
   const [ofCanary, ofStable] = [sum(canary), sum(stable)];

@@ -21,7 +21,7 @@ export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenVa
   if (spec.query?.baseline !== undefined && isNothing(baseline)) {
     const alone = subject.type === "backends" && subject.expectedShare === 100;
     return alone
-      ? { verdict: "pass", evidence: `${told}: the stable version takes no requests to compare with` }
+      ? { verdict: "pass", evidence: `${told}: the stable version gets no requests to compare with` }
       : { verdict: "wait", evidence: `${told}: no data` };
   }
   if (spec.passWhen === undefined && spec.failWhen === undefined)

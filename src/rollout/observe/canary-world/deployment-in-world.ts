@@ -34,8 +34,8 @@ export async function deploymentInWorld(
   if (found?.spec === undefined)
     throw targetError(
       "target-missing",
-      `spec.target.deployment.name: Deployment ${namespace}/${target.name} is not there`,
-      "make it first, or name another",
+      `spec.target.deployment.name: Deployment ${namespace}/${target.name} does not exist`,
+      "create it first, or name another",
     );
   const { spec, metadata } = found;
   const object: ObjectReference = {
@@ -96,7 +96,7 @@ function checkSelected({ spec }: Deployment, service: ServiceInWorld, deployment
     .join(",");
   throw targetError(
     "target-unclear",
-    `spec.target.deployment.service: Service ${service.namespace}/${service.name} selects ${selector === "" ? "nothing" : selector}, which pods of Deployment ${deployment} are not`,
+    `spec.target.deployment.service: Service ${service.namespace}/${service.name} selects ${selector === "" ? "nothing" : selector}, which does not match the pods of Deployment ${deployment}`,
     "name the Service of its pods",
   );
 }
@@ -167,8 +167,8 @@ async function autoscalerOf(
   if (canary.spec.dynamicStableScale) {
     throw targetError(
       "target-taken",
-      `spec.dynamicStableScale: HorizontalPodAutoscaler ${namespace}/${found.metadata.name ?? ""} moves the replicas of Deployment ${target.name}, and two cannot`,
-      "leave dynamicStableScale out: the autoscaler gives back pods that have less to do",
+      `spec.dynamicStableScale: HorizontalPodAutoscaler ${namespace}/${found.metadata.name ?? ""} already sets the replicas of Deployment ${target.name}, and only one may`,
+      "leave dynamicStableScale out: the autoscaler removes pods that have less to do",
     );
   }
   return found as unknown as UntypedObject;

@@ -19,8 +19,8 @@ export async function routeInWorld(
   const what = describeReference(object);
   if (!Array.isArray(list)) {
     const found =
-      (await objects.get(object)) === undefined ? "is not there" : `has no ${pointer.slice("/spec/".length)}`;
-    throw targetError("target-missing", `${field}: ${what} ${found}`, "make it first, or name another");
+      (await objects.get(object)) === undefined ? "does not exist" : `has no ${pointer.slice("/spec/".length)}`;
+    throw targetError("target-missing", `${field}: ${what} ${found}`, "create it first, or name another");
   }
   checkRule(route, list as Fields[], what);
   return { object, pointer, list: list as Fields[] };

@@ -28,8 +28,8 @@ export async function requireService(
   if (service === undefined)
     throw targetError(
       "target-missing",
-      `${field}: Service ${namespace}/${name} is not there`,
-      "make it first, or name another",
+      `${field}: Service ${namespace}/${name} does not exist`,
+      "create it first, or name another",
     );
   const { ports = [], selector = {} } = (service.spec ?? {}) as unknown as {
     ports?: readonly Fields[];
@@ -58,8 +58,8 @@ export async function requireLayer7(
   const { name, namespace } = service;
   throw targetError(
     "target-missing",
-    `${field}: Service ${namespace}/${name} is in ambient and has no waypoint, so nobody reads its requests and no weight can be kept`,
-    `make one: serin waypoint apply -n ${namespace} --enroll-namespace`,
+    `${field}: Service ${namespace}/${name} is in ambient and has no waypoint, so no proxy reads its requests and no weight has an effect`,
+    `create one: serin waypoint apply -n ${namespace} --enroll-namespace`,
   );
 }
 
@@ -129,7 +129,7 @@ export async function refuseOtherRoutes(
     if (hosts.some((name) => resolveHost(name, at) === host))
       throw targetError(
         "target-taken",
-        `${field}: ${place} has the routes of ${host} already`,
+        `${field}: ${place} already has routes of ${host}`,
         `move that one: use target.virtualService with name ${metadata.name ?? ""}, or delete it`,
       );
     if (
@@ -140,7 +140,7 @@ export async function refuseOtherRoutes(
       throw targetError(
         "target-unclear",
         `${field}: ${place} sends to ${host} itself, to the pods of all versions alike`,
-        `move that one: use target.virtualService with name ${metadata.name ?? ""}; or let this Canary's route hold there too, with gateways and hosts, and delete it`,
+        `move that one: use target.virtualService with name ${metadata.name ?? ""}; or let this Canary's route apply there too, with gateways and hosts, and delete it`,
       );
     }
   }
@@ -156,14 +156,14 @@ export async function refuseOtherRoutes(
     if (parentRefs.some((parent) => parent["kind"] === "Service" && isIt(parent)))
       throw targetError(
         "target-taken",
-        `${field}: ${place} has the routes of Service ${namespace}/${service} already`,
+        `${field}: ${place} already has routes of Service ${namespace}/${service}`,
         `move that one: use target.httpRoute with name ${metadata.name ?? ""}, or delete it`,
       );
     if (rules.some(({ backendRefs = [] }) => backendRefs.some(isIt))) {
       throw targetError(
         "target-unclear",
         `${field}: ${place} sends to Service ${namespace}/${service} itself, to the pods of all versions alike`,
-        `move that one: use target.httpRoute with name ${metadata.name ?? ""} and two Services; or let this Canary's route hold there too, with gateways and hosts, and delete it`,
+        `move that one: use target.httpRoute with name ${metadata.name ?? ""} and two Services; or let this Canary's route apply there too, with gateways and hosts, and delete it`,
       );
     }
   }

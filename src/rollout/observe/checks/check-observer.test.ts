@@ -128,7 +128,7 @@ test("while a look goes on, the reason is told why the look before it had no ans
   clock.nowMs = clock.steadyMs = () => begun + 2000;
   assert.deepEqual(await observer.observe(check, origin), {
     type: "pending",
-    detail: "asked 0 s ago, no answer yet; the look before had none either: GET http://gate/: no route",
+    detail: "asked 0 s ago, no answer yet; the look before had no answer either: GET http://gate/: no route",
   });
 });
 

@@ -122,7 +122,7 @@ export class CheckObserver {
   /** While a slow look goes on, people read what the look before it lacked. */
   async #within(latest: Promise<CheckObservation>, { look, problem }: Watched): Promise<CheckObservation> {
     const { clock } = this.#options;
-    const before = problem === "" ? "" : `; the look before had none either: ${problem}`;
+    const before = problem === "" ? "" : `; the look before had no answer either: ${problem}`;
     const ended = new AbortController();
     const tooLong = clock.sleep(patienceMs, ended.signal).then((): CheckObservation => ({
       type: "pending",
@@ -233,7 +233,7 @@ export class CheckObserver {
     const notPassed =
       seen.find((one) => one.type === "verdict" && one.verdict === "fail") ??
       seen.find((one) => one.type !== "verdict" || one.verdict !== "pass");
-    return notPassed ?? seen.at(-1) ?? { type: "unavailable", detail: "no control plane is there" };
+    return notPassed ?? seen.at(-1) ?? { type: "unavailable", detail: "there is no control plane" };
   }
 }
 

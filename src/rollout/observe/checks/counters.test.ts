@@ -90,7 +90,7 @@ test("a proxy that does not answer counts nothing, and if none answers there is 
   });
   assert.deepEqual(await observeRequests(fakeView([]), backends, fakeScrape({})), {
     type: "unavailable",
-    detail: "no proxy that counts for shop/next and shop/now runs",
+    detail: "no proxy that counts requests of shop/next and shop/now is running",
   });
 });
 

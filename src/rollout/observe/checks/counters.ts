@@ -82,7 +82,7 @@ export async function scrapeAll(
   families?: readonly string[],
 ): Promise<{ readonly answers: readonly Answer[]; readonly problem: string }> {
   const proxies = proxiesFor(view, subject);
-  let problem = `no proxy that counts for ${describeSubject(subject)} runs`;
+  let problem = `no proxy that counts requests of ${describeSubject(subject)} is running`;
   const answers = await Promise.all(
     proxies.map(async (proxy): Promise<Answer | undefined> => {
       try {

@@ -49,7 +49,7 @@ export class ErrorLogObserver {
       ...canary.flatMap((pod) => containersOf(pod, "canary")),
       ...stable.flatMap((pod) => containersOf(pod, "stable")),
     ].slice(0, maxContainers);
-    if (containers.length === 0) return { type: "unavailable", detail: "no pod with a log of its own runs" };
+    if (containers.length === 0) return { type: "unavailable", detail: "no pod with its own log is running" };
     let problem: string | undefined;
     await Promise.all(
       containers.map(async (one) => {

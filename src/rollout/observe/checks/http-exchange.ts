@@ -52,7 +52,7 @@ export const httpExchange: HttpExchange = async ({ url, method, headers, body, t
 
 /** A URL without its credentials, for evidence and logs, which more people may read. */
 export function shownUrl(url: string): string {
-  if (!URL.canParse(url)) return "a URL that cannot be read";
+  if (!URL.canParse(url)) return "an invalid URL";
   const { origin, pathname } = new URL(url);
   return `${origin}${pathname}`;
 }

@@ -8,8 +8,8 @@ const incurable: Readonly<Record<string, string>> = {
   ImagePullBackOff: "has an image that cannot be pulled",
   ErrImagePull: "has an image that cannot be pulled",
   InvalidImageName: "has an invalid image name",
-  CreateContainerConfigError: "names configuration that is not there",
-  CreateContainerError: "cannot be made",
+  CreateContainerConfigError: "refers to configuration that does not exist",
+  CreateContainerError: "cannot be created",
   RunContainerError: "cannot be started",
 };
 

@@ -44,7 +44,7 @@ export async function observeRoots(
     return own.length === 0 ? [] : [{ name: podName(proxy.pod), own, trusted: named(trustedMetric) }];
   });
   if (proxies.length === 0)
-    return { type: "verdict", verdict: "wait", evidence: `none of ${answers.length} proxies tells of a certificate` };
+    return { type: "verdict", verdict: "wait", evidence: `none of ${answers.length} proxies reports a certificate` };
   const wanted = roots.length > 0 ? roots : [...new Set(proxies.flatMap(({ own }) => own))];
   for (const { name, own, trusted } of proxies) {
     const untrusted = wanted.find((root) => !trusted.includes(root));

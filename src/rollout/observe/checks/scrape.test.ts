@@ -15,7 +15,7 @@ test("a pod whose metrics cannot be read is named, with what happened and the co
   });
   await assert.rejects(scrapePod(pod), {
     message:
-      "pod shop/web-1 does not tell its metrics: nothing listens on 127.0.0.1:1 (ECONNREFUSED); the engine asks again; if this lasts, see kubectl -n shop describe pod web-1",
+      "pod shop/web-1 does not report its metrics: nothing listens on 127.0.0.1:1 (ECONNREFUSED); the engine asks again; if this lasts, see kubectl -n shop describe pod web-1",
   });
 });
 

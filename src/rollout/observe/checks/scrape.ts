@@ -21,7 +21,7 @@ export const scrapePod: Scrape = async (pod, families) => {
     const { namespace = "", name = "" } = pod.metadata;
     throw transientError(
       "pod-unreachable",
-      `pod ${namespace}/${name} does not tell its metrics: ${messageOf(fault)}; the engine asks again; if this lasts, see kubectl -n ${namespace} describe pod ${name}`,
+      `pod ${namespace}/${name} does not report its metrics: ${messageOf(fault)}; the engine asks again; if this lasts, see kubectl -n ${namespace} describe pod ${name}`,
       { cause: fault },
     );
   });

@@ -58,7 +58,7 @@ export async function observeCni(
   if (running === undefined)
     throw userError(
       "rollout-invalid",
-      `spec.to.cni: no DaemonSet ${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""} is there to be replaced`,
+      `spec.to.cni: no DaemonSet ${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""} exists that could be replaced`,
       { hint: "set spec.to.cni.namespace to where the agent runs" },
     );
   const labels = running.spec?.selector.matchLabels ?? {};
@@ -86,7 +86,7 @@ export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgr
       "rollout-invalid",
       `spec.to.root.secretName: there is no Secret ${rootNamespace}/${root.secretName}`,
       {
-        hint: "it has the keys of cacerts: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; empty data lets a control plane make a root",
+        hint: "it needs the keys of cacerts: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; with empty data a control plane makes a root",
       },
     );
   }
@@ -108,6 +108,6 @@ function fingerprintOf(pem: string): string {
   try {
     return new X509Certificate(first).fingerprint256.replaceAll(":", "").toLowerCase();
   } catch {
-    throw userError("rollout-invalid", "spec.to.root.secretName: root-cert.pem holds no certificate");
+    throw userError("rollout-invalid", "spec.to.root.secretName: root-cert.pem contains no certificate");
   }
 }

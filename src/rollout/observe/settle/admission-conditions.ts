@@ -57,7 +57,7 @@ export async function validatorServesState(client: KubeClient, revision: string)
   if (found === undefined) return { state: "met" };
   const expected = revision === "default" ? "istiod" : `istiod-${revision}`;
   if (found.metadata.labels?.[revisionKey] !== revision)
-    return { state: "waiting", detail: `${defaultValidator} leads to ${service ?? "no Service"}, not to ${expected}` };
+    return { state: "waiting", detail: `${defaultValidator} points to ${service ?? "no Service"}, not to ${expected}` };
   const { status, text } = await client.raw(
     "POST",
     `/apis/security.istio.io/v1/namespaces/${testNamespace}/authorizationpolicies?dryRun=All`,
@@ -65,7 +65,10 @@ export async function validatorServesState(client: KubeClient, revision: string)
   );
   if (status === 404) return { state: "met" };
   if (status < 300)
-    return { state: "waiting", detail: `${service ?? expected} is not asked yet: a wrong AuthorizationPolicy passes` };
+    return {
+      state: "waiting",
+      detail: `${service ?? expected} is not called yet: an invalid AuthorizationPolicy is accepted`,
+    };
   const refusal = errorOfStatus({ verb: "dry run", object: "a wrong AuthorizationPolicy" }, status, text);
   const isAnswer = /no\.such\.attribute|unknown attribute|denied the request/.test(text);
   return isAnswer

@@ -86,7 +86,7 @@ async function enrolledReport(view: ClusterView, pod: Pod, node: string): Promis
       const { namespace = "", name = "" } = pod.metadata;
       throw transientError(
         "pod-unreachable",
-        `the CNI agent ${namespace}/${name} of ${node} does not tell its enrolled pods: ${messageOf(fault)}; the engine asks again; if this lasts, see kubectl -n ${namespace} logs ${name}`,
+        `the CNI agent ${namespace}/${name} of ${node} does not report its enrolled pods: ${messageOf(fault)}; the engine asks again; if this lasts, see kubectl -n ${namespace} logs ${name}`,
         { cause: fault },
       );
     }

@@ -55,7 +55,7 @@ export async function dependentState(
     ? { state: "met" }
     : {
         state: "waiting",
-        detail: `${dependents.length} still depend on ${revision}, and a person moves what no step does: ${named.join("; ")}${more}`,
+        detail: `${dependents.length} still depend on ${revision}, and no step moves them, so a person must: ${named.join("; ")}${more}`,
       };
 }
 
@@ -74,7 +74,7 @@ export function leftToEndState(view: ClusterView, namespace: string, revision: s
   const more = left.length > maxNamed ? ` and ${left.length - maxNamed} more` : "";
   return left.length === 0
     ? { state: "met" }
-    : { state: "waiting", detail: `no restart moves ${left.slice(0, maxNamed).join(", ")}${more}` };
+    : { state: "waiting", detail: `a restart does not move ${left.slice(0, maxNamed).join(", ")}${more}` };
 }
 
 type ReadyPods = Extract<SettleCondition, { type: "readyPods" }>;

@@ -8,7 +8,7 @@ export function revisionServesState(view: ClusterView, revision: string): Settle
   const known = [...new Set(pilotPods(view).map((pilot) => pilot.revision))].toSorted();
   return {
     state: "waiting",
-    detail: `no control plane of revision ${revision} is ready${known.length === 0 ? "" : `; there are ${known.join(", ")}`}`,
+    detail: `no control plane of revision ${revision} is ready${known.length === 0 ? "" : `; ready: ${known.join(", ")}`}`,
   };
 }
 
@@ -26,6 +26,6 @@ export function revisionFreeState(view: ClusterView, revision: string): SettleSt
     ) ?? "somebody else";
   return {
     state: "failed",
-    detail: `revision ${revision} is there already: Deployment ${found.metadata.namespace ?? ""}/${found.metadata.name ?? ""} was installed by ${by}. Leave spec.to.install out to move to it as it is, or name another revision`,
+    detail: `revision ${revision} already exists: Deployment ${found.metadata.namespace ?? ""}/${found.metadata.name ?? ""} was installed by ${by}. Leave spec.to.install out to move to it as it is, or name another revision`,
   };
 }

@@ -33,11 +33,11 @@ export async function rootTrustedState(view: ClusterView, fingerprint: string): 
 export async function rootInUseState(view: ClusterView, fingerprint: string): Promise<SettleState> {
   const pilots = await pilotRoots(view);
   const late = pilots.filter(({ report }) => report.signing !== fingerprint).map(({ name }) => name);
-  if (late.length > 0) return waiting(late, "do not sign by the root yet");
+  if (late.length > 0) return waiting(late, "do not sign with the root yet");
   const other = (await podRoots(view)).filter(
     ({ used, problem }) => problem !== "" || used.some((root) => root !== fingerprint),
   );
-  return other.length === 0 ? { state: "met" } : waiting(other.map(named), "hold certificates of another root");
+  return other.length === 0 ? { state: "met" } : waiting(other.map(named), "have certificates of another root");
 }
 
 /** Whether nothing trusts any other root. */
@@ -61,7 +61,7 @@ export async function rootsSettledState(view: ClusterView): Promise<SettleState>
   const [first] = pilots;
   if (first === undefined) return { state: "met" };
   const differing = pilots.filter(({ report }) => report.stage !== first.report.stage).map(({ name }) => name);
-  if (differing.length > 0) return waiting([first.name, ...differing], "are not at one stage of the root's change");
+  if (differing.length > 0) return waiting([first.name, ...differing], "are at different stages of the root's change");
   const pods = await podRoots(view);
   const late = pods.filter(
     ({ trusted, used, problem }) =>
@@ -69,9 +69,7 @@ export async function rootsSettledState(view: ClusterView): Promise<SettleState>
       first.report.trusted.some((root) => !trusted.includes(root)) ||
       used.some((root) => root !== first.report.signing),
   );
-  return late.length === 0
-    ? { state: "met" }
-    : waiting(late.map(named), "have not followed the control plane's root yet");
+  return late.length === 0 ? { state: "met" } : waiting(late.map(named), "do not use the control plane's root yet");
 }
 
 function waiting(names: readonly string[], what: string): SettleState {
@@ -92,7 +90,7 @@ async function pilotRoots(
       const report = await rootsOf(view, pilot);
       if (report === undefined)
         throw new Error(
-          `istiod ${pilot.namespace}/${pilot.name} of revision ${pilot.revision} cannot tell which roots it hands out: it is not Serin's, or older; upgrade it, or change the root by a Secret cacerts without to.root`,
+          `istiod ${pilot.namespace}/${pilot.name} of revision ${pilot.revision} cannot report which roots it hands out: it is not Serin's, or older; upgrade it, or change the root with a Secret cacerts and without to.root`,
         );
       return { name: pilot.name, report };
     }),
@@ -136,7 +134,7 @@ async function rootsOfPod(pod: Pod): Promise<PodRoots> {
       name,
       trusted,
       used: roots("serin_certificates"),
-      problem: trusted.length === 0 ? "does not tell its roots" : "",
+      problem: trusted.length === 0 ? "does not report its roots" : "",
     };
   } catch (error) {
     return { name, trusted: [], used: [], problem: whatHappened(error) };

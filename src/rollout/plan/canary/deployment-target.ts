@@ -39,8 +39,8 @@ export function deploymentTargetPlan(canary: Canary, target: DeploymentTarget, w
   if (deployment === undefined)
     throw targetError(
       "target-missing",
-      `spec.target.deployment: Deployment ${canary.metadata.namespace ?? ""}/${target.name} is not there`,
-      "make it first",
+      `spec.target.deployment: Deployment ${canary.metadata.namespace ?? ""}/${target.name} does not exist`,
+      "create it first",
     );
   return new DeploymentPlan(canary.spec, target, deployment);
 }

@@ -32,7 +32,7 @@ export function gatewayRules(
   if (rules.length > maxRules)
     throw targetError(
       "target-unclear",
-      `${what} would have ${rules.length} rules, and may have ${maxRules}`,
+      `${what} would have ${rules.length} rules, and at most ${maxRules} are allowed`,
       "use fewer steps with match, or split the route",
     );
   return rules;
@@ -103,7 +103,7 @@ function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields
   if (found.length === 0)
     throw targetError(
       "target-missing",
-      `${what}: no request that it takes has a path of the step's match`,
+      `${what}: no request that it matches has a path of the step's match`,
       "name paths within the rule's own, or another rule",
     );
   return found;
@@ -155,7 +155,7 @@ function merged(own: readonly Fields[], added: readonly Fields[], what: string, 
   if (twice !== undefined)
     throw targetError(
       "target-unclear",
-      `${what} matches the ${kind} ${String(twice["name"])} already, and a match may name it once`,
+      `${what} already matches the ${kind} ${String(twice["name"])}, and a match may name it only once`,
       `match another ${kind}`,
     );
   return [...own, ...added];

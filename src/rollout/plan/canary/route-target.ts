@@ -148,8 +148,8 @@ function inWorld(world: CanaryWorld, route: MovedRoute, index: number): RouteInW
   if (found === undefined)
     throw targetError(
       "target-missing",
-      `${route.field}: ${describeReference(route.object)} is not there`,
-      "make it first, or name another",
+      `${route.field}: ${describeReference(route.object)} does not exist`,
+      "create it first, or name another",
     );
   return found;
 }

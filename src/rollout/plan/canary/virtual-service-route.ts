@@ -122,7 +122,7 @@ function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields
   if (found.length === 0)
     throw targetError(
       "target-missing",
-      `${what}: no request that it takes has a path of the step's match`,
+      `${what}: no request that it matches has a path of the step's match`,
       "name paths within the route's own, or another route",
     );
   return found;
@@ -187,7 +187,7 @@ function merged(own: Fields, added: readonly (readonly [string, Fields])[], what
   if (twice !== undefined)
     throw targetError(
       "target-unclear",
-      `${what} matches the ${kind} ${twice[0]} already, and a match may name it once`,
+      `${what} already matches the ${kind} ${twice[0]}, and a match may name it only once`,
       `match another ${kind}`,
     );
   return { ...own, ...Object.fromEntries(added) };

@@ -72,7 +72,7 @@ export function classicGatewaySteps(
     ...shifts,
     {
       id: `${id}/own`,
-      title: `gateway ${namespace}/${name} is of ${to.revision}`,
+      title: `gateway ${namespace}/${name} belongs to ${to.revision}`,
       writes: [
         {
           type: "field",
@@ -102,7 +102,7 @@ export function classicGatewaySteps(
     },
     {
       id: `${id}/done`,
-      title: `gateway ${namespace}/${name}: the canary leaves`,
+      title: `gateway ${namespace}/${name}: delete the canary`,
       writes: [{ type: "delete", object: canary }],
       settle: [{ type: "gone", object: canary }],
       checks: [],

@@ -150,7 +150,7 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
     },
     {
       id: `${id}/done`,
-      title: `gateway ${namespace}/${name}: the canary leaves`,
+      title: `gateway ${namespace}/${name}: delete the canary`,
       writes: [annotate(object, annotations.revision), annotate(object, annotations.replicas)],
       settle: [acknowledged, { type: "gone", object: canary }],
       checks: [],
@@ -217,7 +217,7 @@ function waypointSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: re
     },
     {
       id: `${id}/done`,
-      title: title("the canary leaves"),
+      title: title("delete the canary"),
       writes: [
         annotate(object, annotations.weight),
         annotate(object, annotations.replicas),

@@ -47,13 +47,13 @@ export function howToMove(dependent: Dependent, to: string): string {
     case "ownedGateway":
       return howToMoveOwned(dependent, to);
     case "proxy":
-      return `lead it to the control plane of ${to}, or end it`;
+      return `connect it to the control plane of ${to}, or end it`;
     case "tag":
       return `serin tag set ${name} --revision ${to} --overwrite`;
     case "validator":
       return `serin tag set default --revision ${to} --overwrite`;
     case "machine":
-      return `lead the machine to the control plane of ${to}, and restart its agent`;
+      return `connect the machine to the control plane of ${to}, and restart its agent`;
     case "namespace":
       return `kubectl label --overwrite namespace ${name} ${revisionLabel}=${to}`;
   }
@@ -72,12 +72,12 @@ function howToMoveSidecar({ name, namespace = "", workload }: Dependent, to: str
   const kind = workload?.kind ?? "Pod";
   const label = `kubectl label --overwrite namespace ${namespace} ${revisionLabel}=${to} ${injectionLabel}-`;
   if (kind === "Pod")
-    return `create it anew, once its namespace names ${to}: kubectl -n ${namespace} delete pod ${name}`;
+    return `create it again, once its namespace names ${to}: kubectl -n ${namespace} delete pod ${name}`;
   if (kind === "Job")
-    return `let it end, or: kubectl -n ${namespace} delete job ${workload?.name ?? ""}, and create it anew`;
+    return `let it end, or: kubectl -n ${namespace} delete job ${workload?.name ?? ""}, and create it again`;
   if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet")
     return `let a wave of spec.waves select namespace ${namespace}, or: ${label} && kubectl -n ${namespace} rollout restart ${kind.toLowerCase()}/${workload?.name ?? ""}`;
-  return `restart ${kind} ${workload?.name ?? ""} by its own means, once its namespace names ${to}: ${label}`;
+  return `restart ${kind} ${workload?.name ?? ""} with its own tool, once its namespace names ${to}: ${label}`;
 }
 
 /** The dependents of the old revision that no step of the upgrade moves. */

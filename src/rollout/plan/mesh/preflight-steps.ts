@@ -8,7 +8,7 @@ export function preflightSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): 
   return [
     {
       id: "preflight",
-      title: `${from.revision} is there, and ${installs.length === 0 ? `${to.revision} is too` : `${to.revision} is free`}`,
+      title: `${from.revision} exists, and ${installs.length === 0 ? `so does ${to.revision}` : `${to.revision} is free`}`,
       writes: [],
       settle: [
         { type: "revisionServes", revision: from.revision },

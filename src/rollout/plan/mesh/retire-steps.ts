@@ -67,7 +67,7 @@ export function retireSteps(
 function rightsStep(revision: string, rights: readonly ObjectReference[]): Step {
   return {
     id: "rights",
-    title: `the rights of ${revision} go`,
+    title: `delete the rights of ${revision}`,
     writes: rights.map((object): Write => ({ type: "delete", object })),
     settle: [],
     checks: [],
@@ -95,7 +95,7 @@ export function removeProbes({ dataPlanes }: MeshWorld): Step[] {
   return [
     {
       id: "probes-leave",
-      title: "the probes leave",
+      title: "delete the probes",
       writes: [deleteProbes],
       settle: [],
       checks: [],

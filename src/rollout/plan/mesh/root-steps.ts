@@ -41,7 +41,7 @@ export function rootSteps(upgrade: MeshUpgrade, { root }: MeshWorld, matrix: Pla
   return [
     step(
       "trust",
-      `all trust ${name} beside the one in force`,
+      `all trust ${name} beside the current root`,
       [{ type: "create", object, body: nextSecret(root) }],
       [{ type: "rootTrusted", fingerprint }],
     ),
@@ -70,7 +70,7 @@ export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[]
   return [
     {
       id: "root/done",
-      title: "the new root takes the place of the former, which istio-ca-previous keeps",
+      title: "the new root replaces the old one, which istio-ca-previous keeps",
       writes: [{ type: "field", object, pointer: annotationPointer(authorityStageAnnotation), value: "done" }],
       settle: [{ type: "gone", object }],
       checks: [],

@@ -24,7 +24,7 @@ export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
       title:
         tags.length === 0
           ? "gateways follow their namespaces again"
-          : `${tags.length === 1 ? "the tag" : "the tags"} ${names.join(", ")} and what names no revision lead to ${spec.to.revision}`,
+          : `${tags.length === 1 ? "the tag" : "the tags"} ${names.join(", ")} and objects without a revision point to ${spec.to.revision}`,
       writes: [
         ...unsplitWrites(world, plannedWaves(upgrade, world)),
         ...tags.flatMap(({ objects }) =>
