@@ -18,16 +18,16 @@ test("the link is created once, found again and removed, and never replaces a fo
   const path = join(directory, "bin/istioctl");
   assert.equal(
     (await serin("istioctl", "--dry-run", "-d", join(directory, "bin"))).output,
-    `✔ ${path} leads to /opt/serin/bin/serin (dry run)\n`,
+    `✔ ${path} points to /opt/serin/bin/serin (dry run)\n`,
   );
   for (let times = 0; times < 2; times += 1)
     assert.equal(
       (await serin("istioctl", "-d", join(directory, "bin"))).output,
-      `✔ ${path} leads to /opt/serin/bin/serin\n`,
+      `✔ ${path} points to /opt/serin/bin/serin\n`,
     );
   assert.equal(readlinkSync(path), "/opt/serin/bin/serin");
   assert.equal((await serin("istioctl", "-d", join(directory, "bin"), "--remove")).output, `✔ ${path} is removed\n`);
   writeFileSync(path, "#!/bin/sh\n");
-  await assert.rejects(serin("istioctl", "-d", join(directory, "bin")), /istioctl is there already and is not ours/);
-  await assert.rejects(serin("kubectl"), /"kubectl" is no name that this command line answers to: expected istioctl/);
+  await assert.rejects(serin("istioctl", "-d", join(directory, "bin")), /istioctl already exists and is not ours/);
+  await assert.rejects(serin("kubectl"), /"kubectl" is not a name that this command line supports: expected istioctl/);
 });

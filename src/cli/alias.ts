@@ -28,7 +28,7 @@ function alias(name: string, flags: AliasFlags, context: CliContext): void {
   if (name !== aliasName)
     throw userError(
       "argument-invalid",
-      `"${name}" is no name that this command line answers to: expected ${aliasName}`,
+      `"${name}" is not a name that this command line supports: expected ${aliasName}`,
     );
   const directory = resolve(flags.directory ?? join(context.env["HOME"] ?? ".", ".local/bin"));
   const path = join(directory, aliasName);
@@ -36,17 +36,17 @@ function alias(name: string, flags: AliasFlags, context: CliContext): void {
   if (present !== undefined && present !== context.executable) {
     throw userError(
       "path-taken",
-      `${path} is there already and is not ours${present === "" ? "" : `: it leads to ${present}`}`,
-      { hint: `choose another directory by --directory, or move it away yourself` },
+      `${path} already exists and is not ours${present === "" ? "" : `: it points to ${present}`}`,
+      { hint: `choose another directory with --directory, or move it away yourself` },
     );
   }
   const suffix = flags.dryRun === true ? " (dry run)" : "";
   if (flags.remove === true) {
     if (present !== undefined && flags.dryRun !== true) unlinkSync(path);
-    return context.out(present === undefined ? `${path} is not there\n` : `✔ ${path} is removed${suffix}\n`);
+    return context.out(present === undefined ? `${path} does not exist\n` : `✔ ${path} is removed${suffix}\n`);
   }
   if (flags.dryRun !== true && present === undefined) link(path, directory, context.executable);
-  context.out(`✔ ${path} leads to ${context.executable}${suffix}\n`);
+  context.out(`✔ ${path} points to ${context.executable}${suffix}\n`);
   const search = (context.env["PATH"] ?? "").split(delimiter);
   const at = search.indexOf(directory);
   const other = search
@@ -69,9 +69,9 @@ function link(path: string, directory: string, target: string): void {
     mkdirSync(directory, { recursive: true });
     symlinkSync(target, path);
   } catch (cause) {
-    throw userError("path-not-writable", `${path} cannot be made: ${messageOf(cause)}`, {
+    throw userError("path-not-writable", `${path} cannot be created: ${messageOf(cause)}`, {
       cause,
-      hint: "choose another directory by --directory",
+      hint: "choose another directory with --directory",
     });
   }
 }

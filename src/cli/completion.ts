@@ -32,7 +32,7 @@ export function completionCommands(program: Command, context: CliContext): void 
         const near = nearestName(shell, Object.keys(scripts));
         throw userError(
           "argument-invalid",
-          `completion for ${shell} is not there: expected ${Object.keys(scripts).join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`,
+          `there is no completion for ${shell}: expected ${Object.keys(scripts).join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`,
         );
       }
       context.out(script(placesOf(program, context.otherVerbs)));

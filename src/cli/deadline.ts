@@ -13,7 +13,7 @@ const defaultTimeout = "30s";
 export function timeoutFlag(command: Command): Command {
   return command.option(
     "--timeout <duration>",
-    `how long control planes may take to answer (${defaultTimeout} without it)`,
+    `how long control planes may take to answer (default: ${defaultTimeout})`,
     durationFlag,
     durationFlag(defaultTimeout),
   );

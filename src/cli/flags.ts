@@ -22,11 +22,11 @@ export interface CommonFlag {
 export const commonFlags: readonly CommonFlag[] = [
   { short: "-c", long: "--kubeconfig <path>", text: "kubeconfig file" },
   { long: "--context <name>", text: "context of the kubeconfig" },
-  { short: "-n", long: "--namespace <namespace>", text: "namespace; else the one of the kubeconfig's context" },
+  { short: "-n", long: "--namespace <namespace>", text: "namespace (default: the one of the kubeconfig's context)" },
   {
     short: "-i",
     long: "--istioNamespace <namespace>",
-    text: "where the control plane is (istio-system unless it is said)",
+    text: "where the control plane is (default: istio-system)",
   },
   { long: "--vklog <level>", text: "no effect; old scripts use it", hidden: true },
   { long: "--log_output_level <levels>", text: "no effect; old scripts use it", hidden: true },
@@ -68,6 +68,6 @@ export function durationFlag(value: string): number {
 export function durationOf(value: string, what: string): number {
   const ms = /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1000 : goDurationMs(value);
   if (ms === undefined || ms < 0)
-    throw userError("argument-invalid", `${what} must be such as 90, 300s or 1m30s, got "${value}"`);
+    throw userError("argument-invalid", `${what} must look like 90, 300s or 1m30s, got "${value}"`);
   return ms;
 }

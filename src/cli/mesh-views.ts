@@ -29,11 +29,11 @@ export async function followViews<First extends TopicName, Second extends TopicN
   signal: AbortSignal,
 ): Promise<void> {
   const { followMesh, clock } = context;
-  if (followMesh === undefined) throw userError("no-views", "this command line cannot look at a mesh");
+  if (followMesh === undefined) throw userError("no-views", "this command line cannot watch a mesh");
   const end = new AbortController();
   const views: { first?: Topics[First]["view"]; second?: Topics[Second]["view"] } = {};
   let failure: unknown;
-  let lastProblem = "nothing was answered";
+  let lastProblem = "there was no answer";
   const tell = (): void => {
     if (views.first !== undefined && views.second !== undefined)
       take.seen({ first: views.first, second: views.second });

@@ -17,7 +17,7 @@ export function tarHeader({ path, sizeBytes, modifiedSeconds }: TarEntry): Buffe
   const block = Buffer.alloc(tarBlockBytes);
   const write = (text: string, offset: number): void => void block.write(text, offset, "latin1");
   const octal = (value: number, length: number): string => `${value.toString(8).padStart(length - 1, "0")}\0`;
-  invariant(sizeBytes < 8 ** 11, `a file in a tar is below 8 GiB: ${path}`);
+  invariant(sizeBytes < 8 ** 11, `a file in a tar must be smaller than 8 GiB: ${path}`);
   block.write(name, 0);
   write(octal(0o644, 8), 100);
   write(octal(0, 8), 108);

@@ -6,7 +6,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or directory",
   EROFS: "its file system is read-only",
   EISDIR: "it is a directory, and a file is expected",
-  EACCES: "you have no right to it",
+  EACCES: "permission denied",
   ENOTDIR: "a part of its path is not a directory",
 };
 

@@ -191,6 +191,6 @@ export const verbs: readonly Verb[] = [
   { name: "release", summary: "the releases that a lab cluster can run" },
   {
     name: "doctor",
-    summary: "what this machine lacks for a lab cluster; by --kubernetes, what a cluster lacks for the mesh",
+    summary: "what this machine lacks for a lab cluster; with --kubernetes, what a cluster lacks for the mesh",
   },
 ];

@@ -73,8 +73,8 @@ function endedByParent(shutdown: Shutdown): Shutdown {
   const controller = new ShutdownController();
   for (const signal of [shutdown.drain, shutdown.force]) onAbort(signal, () => controller.request("asked to end"));
   process.once("disconnect", () => {
-    controller.request("the supervisor is gone");
-    controller.request("the supervisor is gone");
+    controller.request("the supervisor has ended");
+    controller.request("the supervisor has ended");
   });
   return controller;
 }
@@ -96,12 +96,12 @@ function readConfiguration(file: string): Configuration {
   try {
     value = JSON.parse(text) as Configuration;
   } catch (error) {
-    throw userError("file-invalid", `${file} is not JSON`, { cause: error, hint: "mend the file's syntax" });
+    throw userError("file-invalid", `${file} is not JSON`, { cause: error, hint: "fix the file's syntax" });
   }
   const wrong = (field: string, expected: string): Error =>
     userError("file-invalid", `${file}: ${field} must be ${expected}`, { hint: `set ${field}` });
   for (const field of textFields)
-    if (typeof value[field] !== "string" || value[field] === "") throw wrong(field, "a text that is not empty");
+    if (typeof value[field] !== "string" || value[field] === "") throw wrong(field, "a non-empty text");
   if (!Array.isArray(value.listen) || value.listen.length === 0)
     throw wrong("listen", 'a list of {"host","port"} or {"fd"}');
   for (const target of value.listen) {

@@ -43,7 +43,7 @@ export async function run({ args, log, shutdown, release }: RoleContext): Promis
     dnsServiceIP,
   });
   void bootstrapped.then(() => process.send?.({ ready: true }));
-  void context.allSynced().then(() => log.info("controllers run", { server: config.server }));
+  void context.allSynced().then(() => log.info("controllers are running", { server: config.server }));
   await context.run(shutdown.drain);
   client.close();
   metadataClient.close();

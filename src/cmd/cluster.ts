@@ -4,7 +4,7 @@ import { SerinError, userError } from "../base/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale]
-    one control plane and two workers, unless told otherwise; with --autoscale, autoscalers follow what pods use
+    one control plane and two workers by default; with --autoscale, autoscalers follow what pods use
 serin cluster delete [--name NAME]
 serin cluster list [--names]
 serin cluster kubeconfig [--name NAME]
@@ -145,7 +145,7 @@ async function nameOf({ env }: RoleContext, given: string | undefined): Promise<
   if (first === undefined) return "kind";
   if (others.length === 0) return first.name;
   throw new SerinError("user", "ambiguous", "there are several clusters", {
-    hint: `say which: --name ${[first, ...others].map(({ name }) => name).join("|")}`,
+    hint: `choose one: --name ${[first, ...others].map(({ name }) => name).join("|")}`,
   });
 }
 

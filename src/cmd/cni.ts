@@ -144,7 +144,7 @@ async function daemonSetIsGone(client: KubeClient, namespace: string, name: stri
   } catch (error) {
     // An uninstallation takes the agent's account and rights as well; an upgrade never does.
     if (isKubeCode(error, "forbidden") || isKubeCode(error, "unauthorized")) return true;
-    log.warn("cannot tell whether the agent is uninstalled; its configuration stays", { error: messageOf(error) });
+    log.warn("cannot find out whether the agent is uninstalled; its configuration stays", { error: messageOf(error) });
     return false;
   }
 }

@@ -16,7 +16,7 @@ const usage = `Usage: serin doctor [--json]
        serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME] [-i NAMESPACE]
 
 What this machine lacks for a lab cluster; with --kubernetes, what the kubeconfig's cluster lacks for the mesh, as far
-as its API server tells. Each finding names the remedy. Ends with 1 where something is missing.
+as its API server shows. Each finding names the remedy. Exits with 1 if something is missing.
 `;
 
 const options = {
@@ -57,7 +57,7 @@ function flagsOf(args: readonly string[]): Flags {
   try {
     const { values } = parseArgs({ args: [...args], options });
     const stray = (["kubeconfig", "context", "istioNamespace"] as const).find((name) => values[name] !== undefined);
-    if (stray !== undefined && !values.kubernetes) throw new Error(`--${stray} is for --kubernetes`);
+    if (stray !== undefined && !values.kubernetes) throw new Error(`--${stray} needs --kubernetes`);
     return values;
   } catch (error) {
     throw userError("usage", `doctor: ${messageOf(error)}\n${usage}`);

@@ -30,7 +30,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
     throw userError("file-unreadable", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
       cause,
-      hint: "name it by -config",
+      hint: "pass its path with -config",
     });
   });
   const config = parseKialiConfig(text, path);

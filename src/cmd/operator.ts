@@ -135,7 +135,7 @@ async function runBanzaiOperator(
       passive = new AbortController();
       const until = AbortSignal.any([passive.signal, shutdown.drain]);
       tellOfSecondOperator({ client, minor, identity, holder, clock: systemClock, log }, until).catch(
-        (error: unknown) => log.warn("could not tell of a second operator", { error: messageOf(error) }),
+        (error: unknown) => log.warn("could not report a second operator", { error: messageOf(error) }),
       );
     },
   };
@@ -209,5 +209,5 @@ async function runMetricsProxy(
 }
 
 function logListening(log: Logger, address: string, upstream: URL): void {
-  log.info("serves metrics to who may read them", { address, upstream: upstream.href });
+  log.info("serves metrics to clients that may read them", { address, upstream: upstream.href });
 }

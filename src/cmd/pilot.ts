@@ -42,7 +42,7 @@ function orphanedSignal(): Disposable & { readonly signal: AbortSignal } {
   const orphaned = new AbortController();
   const parent = process.ppid;
   const timer = setInterval(() => {
-    if (process.ppid !== parent) orphaned.abort(new Error("who started the shadow has gone"));
+    if (process.ppid !== parent) orphaned.abort(new Error("the process that started the shadow has ended"));
   }, parentCheckMs);
   timer.unref();
   return { signal: orphaned.signal, [Symbol.dispose]: () => clearInterval(timer) };

@@ -40,13 +40,13 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     for (const warning of parsed.warnings) log.warn(warning);
     text = changed;
     scraper.reconfigure(parsed);
-    log.info("configuration read again", { path });
+    log.info("configuration reloaded", { path });
   };
   process.on(
     "SIGHUP",
     () =>
       void reload().catch((error: unknown) =>
-        log.error("the configuration stays as it was", { error: messageOf(error) }),
+        log.error("the former configuration stays in use", { error: messageOf(error) }),
       ),
   );
   const api = new PrometheusApi({
@@ -92,9 +92,11 @@ function handlerOf(api: PrometheusApi, store: SampleStore): WebHandler {
 
 function addStoreMetrics(registry: MetricsRegistry, store: SampleStore): void {
   const series = registry.gauge("prometheus_tsdb_head_series", "Series in the store.").labels();
-  const appended = registry.counter("prometheus_tsdb_head_samples_appended_total", "Samples that were taken.").labels();
-  const bytes = registry.gauge("serin_metrics_store_sample_bytes", "What the samples take in memory.").labels();
-  const refused = registry.counter("serin_metrics_store_refused_total", "Samples that were not taken, by reason.", [
+  const appended = registry
+    .counter("prometheus_tsdb_head_samples_appended_total", "Samples that were accepted.")
+    .labels();
+  const bytes = registry.gauge("serin_metrics_store_sample_bytes", "Memory that the samples use.").labels();
+  const refused = registry.counter("serin_metrics_store_refused_total", "Samples that were refused, by reason.", [
     "reason",
   ]);
   registry.onCollect(() => {
@@ -115,7 +117,7 @@ async function readConfig(path: string): Promise<string> {
   } catch (cause) {
     throw userError("file-unreadable", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
       cause,
-      hint: "name it by --config.file",
+      hint: "pass its path with --config.file",
     });
   }
 }

@@ -76,7 +76,7 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
         hint:
           first === undefined
             ? "serin cluster create"
-            : `say which: --name ${[first, ...others].map((cluster) => cluster.name).join("|")}`,
+            : `choose one: --name ${[first, ...others].map((cluster) => cluster.name).join("|")}`,
       },
     );
   }
@@ -94,7 +94,7 @@ export async function buildRelease(
   if (!/^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$/.test(version))
     throw userError("argument-invalid", `"${version}" is not a version such as 1.18.1`);
   if (existsSync(directory) && !existsSync(join(directory, "package.json"))) {
-    throw userError("path-taken", `${directory} is there and is no release tree`, {
+    throw userError("path-taken", `${directory} exists and is not a release tree`, {
       hint: "name a directory that does not exist yet",
     });
   }
@@ -156,7 +156,7 @@ function layOver(overlay: string, directory: string): void {
     if (parts.length !== 2)
       throw userError(
         "release-invalid",
-        `${path}: ${file} holds the text to replace ${parts.length - 1} times, not once: ${find}`,
+        `${path}: ${file} contains the text to replace ${parts.length - 1} times, not once: ${find}`,
       );
     writeFileSync(target, parts.join(replace));
   }

@@ -101,5 +101,5 @@ test("foreign flags, and flags that need --kubernetes, are refused by name", asy
   const alone = await new Promise<string>((resolve) => {
     execFile(process.execPath, [main, "doctor", "-i", "mesh"], (_error, _output, errors) => resolve(errors));
   });
-  assert.match(alone, /^serin: doctor: --istioNamespace is for --kubernetes\n/);
+  assert.match(alone, /^serin: doctor: --istioNamespace needs --kubernetes\n/);
 });

@@ -65,7 +65,7 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
       });
       if (content === undefined) continue;
       if (bytes >= maxReportBytes) {
-        notes.push(`${file} and what follows: left out, as the report has ${maxReportBytes >> 20} MiB already`);
+        notes.push(`${file} and later files: left out, because the report has ${maxReportBytes >> 20} MiB already`);
         break;
       }
       const shown = content.length > maxFileBytes ? content.slice(-maxFileBytes) : content;
@@ -76,7 +76,7 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
     }
     await archive.add(
       "bug-report/notes.txt",
-      notes.length === 0 ? "All could be collected.\n" : `${notes.join("\n")}\n`,
+      notes.length === 0 ? "Everything was collected.\n" : `${notes.join("\n")}\n`,
     );
   }
   for (const note of notes) context.err(`! ${note}\n`);
@@ -89,9 +89,9 @@ function makeDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true });
   } catch (cause) {
-    throw userError("path-not-writable", `${directory} cannot be made: ${messageOf(cause)}`, {
+    throw userError("path-not-writable", `${directory} cannot be created: ${messageOf(cause)}`, {
       cause,
-      hint: "choose another by --output-dir",
+      hint: "choose another with --output-dir",
     });
   }
 }

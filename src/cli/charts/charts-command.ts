@@ -65,7 +65,7 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
   if (!/^[a-z0-9]([-a-z0-9.]{0,51}[a-z0-9])?$/.test(release))
     throw userError(
       "release-invalid",
-      `a release is named by lower-case letters, digits, dashes and dots, at most 53, got "${release}"`,
+      `a release name has at most 53 lower-case letters, digits, dashes and dots, got "${release}"`,
     );
   const charts = renderCharts({
     hub: flags.hub,
@@ -78,7 +78,7 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
   for (const file of flags.values) {
     for (const document of await readYaml(file, context)) {
       if (typeof document !== "object" || Array.isArray(document))
-        throw userError("file-invalid", `${file} must hold an object with values`);
+        throw userError("file-invalid", `${file} must contain an object with values`);
       values = coalesce(values as Readonly<Record<string, unknown>>, { ...document });
     }
   }
@@ -102,7 +102,7 @@ function chartNamed(name: string, charts: readonly Chart[]): Chart {
     throw userError(
       "argument-invalid",
       `there is no chart "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`,
-      { hint: `there are ${names.join(", ")}` },
+      { hint: `the charts are ${names.join(", ")}` },
     );
   return chart;
 }
@@ -149,7 +149,7 @@ async function serve(
   try {
     await once(server, "listening");
   } catch (cause) {
-    throw userError("address-in-use", `port ${port} cannot be listened on: ${messageOf(cause)}`, {
+    throw userError("address-in-use", `cannot listen on port ${port}: ${messageOf(cause)}`, {
       cause,
       hint: "choose another: serin charts serve --port 0",
     });

@@ -128,9 +128,9 @@ test("accounts come before their users, and webhooks last", async () => {
 test("an invalid chart, release, flag or value is refused by name", async () => {
   await refused(
     "r istoid",
-    'there is no chart "istoid"; did you mean "istiod"?\n  hint: there are base, istiod, cni, ztunnel, gateway, istio-operator',
+    'there is no chart "istoid"; did you mean "istiod"?\n  hint: the charts are base, istiod, cni, ztunnel, gateway, istio-operator',
   );
-  await refused("R istiod", 'a release is named by lower-case letters, digits, dashes and dots, at most 53, got "R"');
+  await refused("R istiod", 'a release name has at most 53 lower-case letters, digits, dashes and dots, got "R"');
   await refused(
     "r istiod --set revision",
     '--set revision: "revision" must be path=value\n  hint: --set operator.image.tag=0.6.12',

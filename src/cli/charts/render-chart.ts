@@ -107,7 +107,10 @@ function kindOf(document: string, source: string): string {
   const [first] = parseAllDocuments(document);
   const [error] = first?.errors ?? [];
   if (error !== undefined)
-    throw userError("chart-values", `${source} is no YAML with these values: ${error.message.split("\n")[0] ?? ""}`);
+    throw userError(
+      "chart-values",
+      `${source} is not valid YAML with these values: ${error.message.split("\n")[0] ?? ""}`,
+    );
   return (first?.toJS() as UntypedObject | undefined)?.kind ?? "";
 }
 

@@ -39,8 +39,7 @@ async function deniedVerbs(
 async function escalation(client: KubeClient, user: string, remedy: string): Promise<ClusterFinding[]> {
   const group = "rbac.authorization.k8s.io";
   if ((await whyNot(client, { verb: "escalate", group, resource: "clusterroles" })) === undefined) return [];
-  const detail =
-    "may not escalate clusterroles: the API server refuses roles with rights that this user has not itself";
+  const detail = "may not escalate clusterroles: the API server refuses roles with rights that this user does not have";
   return [warning("rights", user, detail, remedy)];
 }
 
@@ -70,13 +69,17 @@ export async function podSecurityFinding(client: KubeClient, istioNamespace: str
   const read = await readJson<NamespaceObject>(client, `/api/v1/namespaces/${istioNamespace}`);
   if (read.state === "forbidden") return unseen(subject, "namespaces", read.reason);
   if (read.state === "absent")
-    return good(subject, object, "is not there yet: the API server's default, which no object shows, will hold for it");
+    return good(
+      subject,
+      object,
+      "does not exist yet: the API server's default, which no object shows, will apply to it",
+    );
   const level = read.value.metadata?.labels?.[enforceLabel];
   if (level === undefined)
     return good(
       subject,
       object,
-      `has no label ${enforceLabel}: the API server's default, which no object shows, holds`,
+      `has no label ${enforceLabel}: the API server's default, which no object shows, applies`,
     );
   if (level === "privileged") return good(subject, object, `${enforceLabel} is privileged`);
   return fault(

@@ -128,12 +128,12 @@ test("IPv6 addresses of pods or of a node are a warning", async () => {
   const whole = node("b");
   const itself = { ...whole, status: { ...whole.status, addresses: [{ type: "InternalIP", address: "fd00::12" }] } };
   const findings = await examine({ "/api/v1/nodes": { items: [pods, itself, node("c")] } });
-  const remedy = "try the mesh on a cluster that carries nothing yet, or use IPv4 for pods and Services";
+  const remedy = "try the mesh on a cluster that is not in use yet, or use IPv4 for pods and Services";
   assert.deepEqual(
     complaints(findings).filter((text) => text.includes("IPv6")),
     [
-      `! node (Node a): has addresses of IPv6 (fd00:10:244:1::/64); the mesh has been run with IPv4 only\n    remedy: ${remedy}\n`,
-      `! node (Node b): has addresses of IPv6 (fd00::12); the mesh has been run with IPv4 only\n    remedy: ${remedy}\n`,
+      `! node (Node a): has IPv6 addresses (fd00:10:244:1::/64); the mesh has been tested with IPv4 only\n    remedy: ${remedy}\n`,
+      `! node (Node b): has IPv6 addresses (fd00::12); the mesh has been tested with IPv4 only\n    remedy: ${remedy}\n`,
     ],
   );
 });
@@ -152,7 +152,7 @@ test("missing rights are named by verb and kind, with the command that grants th
   assert.deepEqual(
     complaints(escalating).map((text) => text.replaceAll("\n", " ")),
     [
-      "! rights (User system:serviceaccount:ci:deployer): may not escalate clusterroles: the API server refuses roles with rights that this user has not itself     remedy: as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --serviceaccount=ci:deployer ",
+      "! rights (User system:serviceaccount:ci:deployer): may not escalate clusterroles: the API server refuses roles with rights that this user does not have     remedy: as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --serviceaccount=ci:deployer ",
     ],
   );
 });
@@ -303,7 +303,7 @@ test("missing or old Gateway API definitions are named, with the command that in
     ],
   );
   assert.deepEqual(await told([]), [
-    "warning gateways.gateway.networking.k8s.io is not there: waypoints and Gateways need it; serin gateway-api install",
+    "warning gateways.gateway.networking.k8s.io does not exist: waypoints and Gateways need it; serin gateway-api install",
   ]);
   assert.deepEqual(await told([definition("Gateway", "gateways", "v1", "v1beta1")]), [
     "ok gateways.gateway.networking.k8s.io v1.4.0, channel standard, 1 kind; ",

@@ -52,7 +52,7 @@ async function gatewayApiFindings(client: KubeClient): Promise<ClusterFinding[]>
       warning(
         subject,
         "CustomResourceDefinition gateways.gateway.networking.k8s.io",
-        "is not there: waypoints and Gateways need it",
+        "does not exist: waypoints and Gateways need it",
         command,
       ),
     ];

@@ -29,7 +29,7 @@ const pluginsByDaemonSet: Readonly<Record<string, string>> = {
 };
 
 const afterwards = (istioNamespace: string): string =>
-  `the files of CNI on a node cannot be seen from outside; once it runs, kubectl logs -n ${istioNamespace} ds/istio-cni-node names the one that it chained into`;
+  `the CNI files of a node are not visible from outside; kubectl logs -n ${istioNamespace} ds/istio-cni-node names the one that it chained into, once it runs`;
 
 /** Finds the cluster's network plugin, and the mesh's CNI agent if it is installed. */
 export async function networkFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
@@ -91,7 +91,7 @@ async function ciliumFindings(client: KubeClient, namespace: string): Promise<Cl
       fault(
         "Cilium",
         object,
-        "kube-proxy-replacement is true without bpf-lb-sock-hostns-only: sockets of pods are led past the mesh's redirect",
+        "kube-proxy-replacement is true without bpf-lb-sock-hostns-only: sockets of pods bypass the mesh's redirect",
         "helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set socketLB.hostNamespaceOnly=true",
       ),
     );
@@ -180,7 +180,7 @@ function cloudFinding(nodes: readonly SeenNode[] | undefined): ClusterFinding {
     return good(
       "LoadBalancer",
       `Node ${node.metadata?.name ?? ""}`,
-      `is of ${node.spec?.providerID?.split("://")[0] ?? ""}, whose controller gives addresses; no Service has asked for one yet`,
+      `is of ${node.spec?.providerID?.split("://")[0] ?? ""}, whose controller assigns addresses; no Service has asked for one yet`,
     );
   const isK3s = nodes?.some(({ status }) => status?.nodeInfo?.["kubeletVersion"]?.includes("+k3s") === true);
   if (isK3s === true) return good("LoadBalancer", "Cluster", "k3s brings ServiceLB, unless it was disabled");

@@ -90,7 +90,7 @@ function oldKernel(node: SeenNode): ClusterFinding | undefined {
     "node",
     nameOf(node),
     `its kernel is ${version === "" ? "of no known version" : version}; nf_tables translates addresses in tables of both families since Linux ${needMajor}.${needMinor}`,
-    "use a newer kernel, unless the distribution has brought this back to its own; the log of istio-cni-node on that node tells",
+    "use a newer kernel, unless the distribution has brought this back to its own; the log of istio-cni-node on that node shows it",
   );
 }
 
@@ -102,8 +102,8 @@ function unknownFamily(node: SeenNode): ClusterFinding | undefined {
   return warning(
     "node",
     nameOf(node),
-    `has addresses of IPv6 (${found}); the mesh has been run with IPv4 only`,
-    "try the mesh on a cluster that carries nothing yet, or use IPv4 for pods and Services",
+    `has IPv6 addresses (${found}); the mesh has been tested with IPv4 only`,
+    "try the mesh on a cluster that is not in use yet, or use IPv4 for pods and Services",
   );
 }
 
@@ -139,7 +139,7 @@ export function platformFinding(nodes: readonly SeenNode[]): ClusterFinding | un
       return warning(
         "platform",
         nameOf(node),
-        `is a node of ${name}, which keeps files of CNI in places of its own`,
+        `is a node of ${name}, which keeps CNI files in its own directories`,
         `serin install --set values.global.platform=${name} (with Helm: --set global.platform=${name})`,
       );
   }

@@ -35,7 +35,7 @@ export function adminCommands(program: Command, context: CliContext): void {
     .description("show the log level of a control plane; --level changes it until the control plane ends")
     .option(
       "--level <levels>",
-      `<level>, or <scope>:<level>, several parted by commas; levels are ${logLevels.join(", ")}`,
+      `<level>, or <scope>:<level>, several separated by commas; levels are ${logLevels.join(", ")}`,
     )
     .option("--reset", `back to ${defaultLevel}`)
     .option("--log-reset", `back to ${defaultLevel}`)
@@ -128,7 +128,7 @@ function parseLevels(
         const near = nearestName(level, logLevels);
         throw userError(
           "argument-invalid",
-          `"${part}" names no level that is known${near === undefined ? "" : `; did you mean ${near}?`}`,
+          `"${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
           { hint: `levels are ${logLevels.join(", ")}` },
         );
       }

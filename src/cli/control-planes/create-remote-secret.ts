@@ -29,11 +29,11 @@ export function createRemoteSecretCommand(program: Command, context: CliContext)
     .option("--name <name>", "the name of this cluster, for the other one")
     .option("--type <type>", "remote, or config (for a control plane outside)", "remote")
     .option("--auth-type <type>", "bearer-token", "bearer-token")
-    .option("--service-account <name>", `whose token it holds (${readerAccount} unless it is said)`)
+    .option("--service-account <name>", `whose token it contains (default: ${readerAccount})`)
     .option("--secret-name <name>", "the Secret with that token")
     .option("--server <url>", "the API server's address for the other cluster (default: the kubeconfig's)")
-    .option("--create-service-account", "make the account when it is not there (as it is without this flag)")
-    .option("--no-create-service-account", "refuse when it is not there")
+    .option("--create-service-account", "create the account if it does not exist (default)")
+    .option("--no-create-service-account", "fail if it does not exist")
     .option("--dry-run", "create nothing in this cluster; fail if something would have to be created")
     .action(async (flags: RemoteSecretFlags) => await createRemoteSecret(flags, context));
 }
@@ -52,7 +52,7 @@ async function createRemoteSecret(flags: RemoteSecretFlags, context: CliContext)
   const server = flags.server ?? (await context.apiServer(flags));
   if (flags.server === undefined && /\/\/(127\.|localhost|\[::1\])/.test(server))
     context.err(
-      `! the server of the kubeconfig is ${server}, which another cluster hardly reaches; name one that it does by --server\n`,
+      `! the server of the kubeconfig is ${server}, which another cluster probably cannot reach; give an address that it can with --server\n`,
     );
   await ensureAccount(client, account, namespace, flags);
   const { token, root } = await tokenOf(await tokenSecret(client, account, namespace, flags), client, context);
@@ -68,7 +68,7 @@ async function clusterId(client: KubeClient): Promise<string> {
   const found = await client.get(namespaceKind, "kube-system");
   if (found?.metadata.uid === undefined)
     throw userError("object-missing", "the cluster has no namespace kube-system to be named after", {
-      hint: "name it by --name",
+      hint: "name it with --name",
     });
   return found.metadata.uid;
 }
@@ -180,7 +180,7 @@ async function tokenSecret(
     if (!isOfAccount(named))
       throw userError(
         "secret-foreign",
-        `Secret ${namespace}/${secretName} holds no token of the service account ${account}`,
+        `Secret ${namespace}/${secretName} contains no token of the service account ${account}`,
       );
     return named;
   }
@@ -191,7 +191,7 @@ async function tokenSecret(
     throw userError(
       "secret-missing",
       `the service account ${account} has no Secret with a token in namespace ${namespace}`,
-      { hint: "without --dry-run one is made" },
+      { hint: "without --dry-run one is created" },
     );
   const name = `${account}-istio-remote-secret-token`;
   return await client.apply(
@@ -224,7 +224,7 @@ async function tokenOf(
     await clock.sleep(pollMs, signal);
     current = await client.get(secretKind, name, namespace);
   }
-  throw transientError("token-refused", `Secret ${namespace ?? ""}/${name} has got no token`, {
+  throw transientError("token-refused", `Secret ${namespace ?? ""}/${name} did not get a token`, {
     hint: "the cluster's controller for service account tokens writes it: see kube-controller-manager",
   });
 }

@@ -88,7 +88,7 @@ export async function tryPilot(
   if (answer.status === 404) return undefined;
   if (answer.status === 403) {
     throw userError("forbidden", `you may not ask ${pilot.pod} through the API server: ${refusalOf(answer.text)}`, {
-      hint: `it takes "get" on pods/proxy in namespace ${pilot.namespace}: kubectl auth can-i get pods/proxy -n ${pilot.namespace}`,
+      hint: `you need "get" on pods/proxy in namespace ${pilot.namespace}: kubectl auth can-i get pods/proxy -n ${pilot.namespace}`,
     });
   }
   if (answer.status !== 200)

@@ -17,7 +17,7 @@ export function versionCommand(program: Command, context: CliContext): void {
     .description("the versions of the command line, of control planes and of data planes")
     .option("--remote", "ask the cluster (the default), and fail if it does not answer")
     .option("--no-remote", "do not ask the cluster")
-    .option("-s, --short", "only numbers (as it is without this flag)")
+    .option("-s, --short", "only numbers (default)")
     .option("--no-short", "each proxy on a line of its own")
     .option("-o, --output <format>", "json or yaml")
     .action(

@@ -52,7 +52,7 @@ export function dashboardCommands(program: Command, context: CliContext): void {
     .option("--local", "serve it from here, even if a pod serves it")
     .option(
       "--prometheus-url <url>",
-      "served from here: ask this Prometheus what was measured, instead of the proxies themselves",
+      "served from here: read metrics from this Prometheus instead of the proxies themselves",
       prometheusUrl,
     )
     .action(async (flags: PageFlags) => await showPage(flags, context));
@@ -162,7 +162,7 @@ async function announce(url: string, isFirst: boolean, flags: DashboardFlags, co
   if (!flags.browser) context.out("skipping opening a browser\n");
   else if (!(await context.openBrowser(url)))
     context.out(
-      `No browser could be opened; open the address in yours: it is good for one. Interrupt (Ctrl-C) to end.\n`,
+      `No browser could be opened; open the address in yours: it works in one browser. Interrupt (Ctrl-C) to end.\n`,
     );
 }
 
@@ -174,11 +174,11 @@ function forwardFlags(command: Command, uiPort?: number): Command {
       "the address of this machine to listen on; localhost is both loopback addresses",
       "localhost",
     )
-    .option("--browser", "open a browser (as it is without this flag)", true)
+    .option("--browser", "open a browser (default)", true)
     .option("--no-browser", "only print the address");
   return uiPort === undefined
     ? command
-    : command.option("--ui-port <port>", `the pod's port (${uiPort} unless it is said)`, portFlag);
+    : command.option("--ui-port <port>", `the pod's port (default: ${uiPort})`, portFlag);
 }
 
 function selectorFlag(command: Command): Command {
@@ -220,7 +220,7 @@ async function podOf(dashboard: KnownDashboard, flags: DashboardFlags, context: 
     "not-installed",
     `${dashboard.name} is not installed: no pod with the label ${dashboard.selectors[0] ?? ""} in namespace ${namespaces.join(" or ")}`,
     {
-      hint: `${dashboard.install}; another namespace is named by -n`,
+      hint: `${dashboard.install}; for another namespace use -n`,
     },
   );
 }
@@ -230,9 +230,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
   if ((name === undefined) === (selector === undefined))
     throw userError(
       "argument-missing",
-      name === undefined
-        ? "which proxy? neither a pod nor -l was given"
-        : "a pod and -l were given: one of them says which",
+      name === undefined ? "no proxy is given: expected a pod or -l" : "a pod cannot be combined with -l",
     );
   const client = await context.connect(flags);
   const [pod] =
@@ -247,7 +245,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
 async function pilotPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
   const { selector, revision } = flags;
   if ([name, selector, revision].filter((part) => part !== undefined).length > 1)
-    throw userError("arguments-conflict", "of a pod, -l and -r only one says which control plane");
+    throw userError("arguments-conflict", "a pod, -l and -r exclude each other: one of them chooses the control plane");
   const where = { ...flags, namespace: flags.namespace ?? istioNamespaceOf(flags) };
   const client = await context.connect(flags);
   const [pod] =

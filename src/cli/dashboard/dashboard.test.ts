@@ -37,8 +37,11 @@ test("a pod that is not running, and a missing proxy name, are reported", async 
     run("dash grafana", [pod("g", { app: "grafana" }, "Pending")]),
     /pod g\.istio-system is Pending/,
   );
-  await assert.rejects(run("dashboard proxy", []), /neither a pod nor -l was given/);
-  await assert.rejects(run("dashboard istiod-debug x -r canary", []), /only one says which control plane/);
+  await assert.rejects(run("dashboard proxy", []), /no proxy is given/);
+  await assert.rejects(
+    run("dashboard istiod-debug x -r canary", []),
+    /exclude each other: one of them chooses the control plane/,
+  );
   await assert.rejects(run("dashboard kiali --port 70000", []), /a port must be a number from 0 to 65535/);
 });
 
@@ -114,7 +117,7 @@ test("an occupied port is replaced by a free one, unless the user chose it", asy
       open: async () => assert.fail(),
       failed: () => undefined,
     });
-    await assert.rejects(forward.listen(), /cannot be listened on/);
+    await assert.rejects(forward.listen(), /cannot listen on port/);
   } finally {
     first.close();
   }

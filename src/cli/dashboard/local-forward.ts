@@ -40,14 +40,10 @@ export class LocalForward {
         this.close();
       }
     }
-    throw userError(
-      "address-in-use",
-      `port ${ports[0] ?? 0} of ${address} cannot be listened on: ${messageOf(problem)}`,
-      {
-        cause: problem,
-        hint: "name another by -p, or leave -p out for any free one",
-      },
-    );
+    throw userError("address-in-use", `cannot listen on port ${ports[0] ?? 0} of ${address}: ${messageOf(problem)}`, {
+      cause: problem,
+      hint: "choose another with -p, or leave -p out for any free one",
+    });
   }
 
   async #listenOnLoopback(port: number): Promise<number> {

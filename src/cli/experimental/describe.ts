@@ -36,7 +36,7 @@ export async function describePod(name: string, flags: DescribeFlags, context: C
       ({ metadata, spec }) => metadata.namespace === namespace && matchesLabels(spec?.selector, pod.metadata.labels),
     );
     for (const service of services) lines.push(separator, ...serviceLines(service, pod, objects, spokenOf));
-    if (services.length === 0) lines.push(separator, "No service leads to this pod");
+    if (services.length === 0) lines.push(separator, "No service selects this pod");
     lines.push(separator, ...(await describeAuthorization(pod, objects, istioNamespaceOf(flags), flags, context)));
   }
   context.out(`${lines.join("\n")}\n`);

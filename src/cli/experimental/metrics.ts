@@ -26,7 +26,7 @@ export async function workloadMetrics(
   const pod = items.find(({ status }) => status?.phase === "Running")?.metadata.name;
   if (pod === undefined)
     throw userError("not-installed", "no Prometheus pods found", {
-      hint: `expected is a running pod with the label ${prometheusLabel} in namespace ${namespace}: kubectl apply -f samples/addons/prometheus.yaml`,
+      hint: `expected a running pod with the label ${prometheusLabel} in namespace ${namespace}: kubectl apply -f samples/addons/prometheus.yaml`,
     });
   const ask = async (query: string): Promise<number> =>
     valueOf(

@@ -156,7 +156,7 @@ async function checkFromVersion(client: KubeClient, version: string): Promise<Fi
       level: "Warning",
       origin: "Service istio-system/zipkin",
       message:
-        'The configuration "meshConfig.defaultConfig.tracer" changed in release 1.21: traces go to zipkin.istio-system.svc no longer by default; name it as an extension provider, and choose it by a Telemetry',
+        'The configuration "meshConfig.defaultConfig.tracer" changed in release 1.21: traces no longer go to zipkin.istio-system.svc by default; add it as an extension provider, and select it in a Telemetry',
     },
   ];
 }

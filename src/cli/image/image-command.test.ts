@@ -102,7 +102,10 @@ suite("serin image", () => {
   test("an image that cannot be saved is refused before anything is written", async () => {
     const archive = join(scratch, "never.tar");
     await refused(["save", "nobody", "-o", archive], /no image called nobody\n.*serin image list/);
-    await refused(["save", "-o", archive, "--arch", "riscv64"], /is not there for riscv64; it is for amd64, arm64/);
+    await refused(
+      ["save", "-o", archive, "--arch", "riscv64"],
+      /does not exist for riscv64; it exists for amd64, arm64/,
+    );
     const broken = join(scratch, "broken");
     writeSmallLayout(broken, [pilot]);
     const blobs = join(broken, "blobs/sha256");
@@ -161,8 +164,12 @@ suite("serin image", () => {
     await using registry = await new FakeRegistry().start();
     const hub = `${registry.host}/team/mesh`;
     const output = await serin(["push", "--hub", hub, "--plain-http"]);
-    assert.match(output, new RegExp(`✔ ${hub}/pilot:1\\.18\\.1: .* sent, 0 of 6 blobs were there`));
-    assert.match(output, new RegExp(`✔ ${hub}/ztunnel:1\\.18\\.1: .* sent, 2 of 6 blobs were there`), "mounted");
+    assert.match(output, new RegExp(`✔ ${hub}/pilot:1\\.18\\.1: .* sent, 0 of 6 blobs were already there`));
+    assert.match(
+      output,
+      new RegExp(`✔ ${hub}/ztunnel:1\\.18\\.1: .* sent, 2 of 6 blobs were already there`),
+      "mounted",
+    );
     assert.match(output, new RegExp(`Next: serin install --set hub=${hub}\n`));
     for (const architecture of ["amd64", "arm64"])
       assert.equal(
@@ -178,7 +185,7 @@ suite("serin image", () => {
     const uploads = (): number =>
       registry.log.filter((line) => line.startsWith("PUT /v2/team/mesh/pilot/blobs")).length;
     assert.equal(uploads(), 6);
-    assert.match(await serin(["push", "pilot", "--hub", hub, "--plain-http"]), /its content was there/);
+    assert.match(await serin(["push", "pilot", "--hub", hub, "--plain-http"]), /its content was already there/);
     assert.equal(uploads(), 6);
   });
 
@@ -277,9 +284,13 @@ suite("serin image", () => {
       { files },
     );
     for (const file of ["ca.der", "cut.pem"])
-      await refused(push(registry, "--ca-file", file), new RegExp(`--ca-file ${file} holds no certificate in PEM\n`), {
-        files,
-      });
+      await refused(
+        push(registry, "--ca-file", file),
+        new RegExp(`--ca-file ${file} contains no certificate in PEM\n`),
+        {
+          files,
+        },
+      );
     await refused(push(registry, "--ca-file", "absent.pem"), /absent\.pem/);
     const elsewhere = await registryCertificate({ address: "127.9.9.9" });
     await using misnamed = await new FakeRegistry({ tls: elsewhere }).start();

@@ -55,10 +55,7 @@ export function imageCommands(program: Command, context: CliContext): void {
           .choices(["oci", "docker"])
           .default("oci"),
       )
-      .option(
-        "--arch <architecture>",
-        "one architecture alone; docker archives have this machine's where none is named",
-      ),
+      .option("--arch <architecture>", "only this architecture; a docker archive has this machine's by default"),
   ).action(async (names: readonly string[], flags: SaveFlags) => await save(names, flags, context));
   layoutFlag(
     group
@@ -159,7 +156,7 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
     const { sent, sentBytes, reused } = result;
     const name = `${to.registry}/${to.repository}:${to.tag}`;
     context.out(
-      `✔ ${name}: ${sent === 0 ? "its content was there" : `${bytesText(sentBytes)} sent, ${reused} of ${sent + reused} blobs were there`}\n`,
+      `✔ ${name}: ${sent === 0 ? "its content was already there" : `${bytesText(sentBytes)} sent, ${reused} of ${sent + reused} blobs were already there`}\n`,
     );
   }
   if (flags.hub !== undefined) context.out(`Next: serin install --set hub=${flags.hub}\n`);
@@ -172,8 +169,8 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
 async function authoritiesOf(file: string, context: CliContext): Promise<string> {
   const text = await context.readFile(file);
   if (!holdsCertificate(text))
-    throw userError("file-invalid", `--ca-file ${file} holds no certificate in PEM`, {
-      hint: "it is a text with BEGIN CERTIFICATE; openssl x509 -inform der -in FILE makes one of a DER file",
+    throw userError("file-invalid", `--ca-file ${file} contains no certificate in PEM`, {
+      hint: "expected a text with BEGIN CERTIFICATE; openssl x509 -inform der -in FILE converts a DER file",
     });
   return text;
 }

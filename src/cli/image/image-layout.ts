@@ -129,7 +129,7 @@ export class ImageLayout {
   }
 
   #invalid(file: string, what: string): SerinError {
-    return userError("image-layout-invalid", `${file}: ${what}: this is no layout of images that can be used`, {
+    return userError("image-layout-invalid", `${file}: ${what}: this layout of images cannot be used`, {
       hint,
     });
   }
@@ -161,7 +161,7 @@ export function variantOf({ reference, variants }: LayoutImage, architecture: st
   const found = variants.find((variant) => variant.architecture === architecture);
   if (found !== undefined) return found;
   const known = variants.map((variant) => variant.architecture).join(", ");
-  throw userError("image-architecture", `${reference} is not there for ${architecture}; it is for ${known}`, {
+  throw userError("image-architecture", `${reference} does not exist for ${architecture}; it exists for ${known}`, {
     hint: `--arch ${variants[0]?.architecture ?? ""}, or npm run image -- --arch ${architecture}`,
   });
 }

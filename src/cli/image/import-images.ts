@@ -42,7 +42,7 @@ export async function importImages({ bytes, command, address, signal }: ImportOp
     signal.throwIfAborted();
     throw userError("image-import-failed", `cannot run ${command}: ${(cause as Error).message}`, {
       cause,
-      hint: "run this on a node, name its client by --ctr (`k3s ctr`), or take an archive there: serin image save -o serin.tar",
+      hint: "run this on a node, name its client with --ctr (`k3s ctr`), or copy an archive there: serin image save -o serin.tar",
     });
   }
   const failure = await sent;
@@ -51,7 +51,7 @@ export async function importImages({ bytes, command, address, signal }: ImportOp
       "image-import-failed",
       `${command} could not import the images: ${output.trim() || `it ended with ${code}`}`,
       {
-        hint: "root may use containerd's socket; --address names another one",
+        hint: "only root may use containerd's socket; --address names another one",
       },
     );
   if (failure !== undefined) throw failure;

@@ -87,7 +87,7 @@ export class RegistryClient {
     if ((status >= 200 && status < 300) || (status === 404 && method === "HEAD")) return answer;
     const message = `${this.registry} answered ${method} of ${repository} with ${status}${errorText(answer.text)}`;
     if (status === 429 || status >= 500)
-      throw transientError("registry-busy", message, { hint: "try again: what is there is not sent again" });
+      throw transientError("registry-busy", message, { hint: "try again: content that is there is not sent again" });
     throw userError("registry-refused", message, {
       hint:
         status === 404
@@ -133,7 +133,7 @@ export class RegistryClient {
     if (realm === null || (realm.protocol !== "https:" && !(this.#options.plainHttp && realm.protocol === "http:")))
       throw userError(
         "registry-refused",
-        `${this.registry} asks for a token of "${fields.get("realm") ?? ""}", which is no https address`,
+        `${this.registry} asks for a token of "${fields.get("realm") ?? ""}", which is not an https address`,
         { hint: "--plain-http allows http, in a network that you trust" },
       );
     return `Bearer ${await this.#token(realm, fields, repository)}`;

@@ -27,13 +27,13 @@ export async function credentialsOf(
   const { username, password, passwordStdin } = flags;
   if (username !== undefined) {
     if (password === undefined && passwordStdin !== true)
-      throw userError("argument-missing", `--username ${username} comes without a password`, {
+      throw userError("argument-missing", `--username ${username} is given without a password`, {
         hint: "--password-stdin reads it from standard input",
       });
     return { username, password: password ?? (await context.readFile("-")).replace(/\r?\n$/, "") };
   }
   if (password !== undefined || passwordStdin === true)
-    throw userError("argument-missing", "a password comes without --username", {
+    throw userError("argument-missing", "a password is given without --username", {
       hint: "--username <name>",
     });
   return await credentialsOfDocker(registry, context);
@@ -81,7 +81,7 @@ function parseConfig(text: string, file: string): DockerConfig {
     // Reported below.
   }
   throw userError("file-invalid", `${file} is not a JSON object`, {
-    hint: "mend the file, or pass --username and --password-stdin",
+    hint: "fix the file, or pass --username and --password-stdin",
   });
 }
 
@@ -104,7 +104,7 @@ function credentialsOfEntry(entry: DockerEntry, file: string, registry: string):
   const pair = Buffer.from(auth, "base64").toString();
   const colon = pair.indexOf(":");
   if (colon <= 0)
-    throw userError("file-invalid", `${file}: auths["${registry}"].auth is no user and password in base64`, {
+    throw userError("file-invalid", `${file}: auths["${registry}"].auth is not a user and password in base64`, {
       hint: `docker login ${registry}`,
     });
   return { username: pair.slice(0, colon), password: pair.slice(colon + 1) };

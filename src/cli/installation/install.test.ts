@@ -69,7 +69,7 @@ test("invalid flags and files are reported with the place and a suggestion", asy
   await refused("manifest generate -f gone.yaml", "cannot read gone.yaml: there is no such file or directory");
   await refused(
     "install --readiness-timeout soon -y",
-    '--readiness-timeout must be such as 90, 300s or 1m30s, got "soon"',
+    '--readiness-timeout must look like 90, 300s or 1m30s, got "soon"',
   );
   const context = new FakeContext({});
   await assert.rejects(createProgram(context).parseAsync(["install", "--upgrade-gateway"], { from: "user" }));
@@ -217,17 +217,17 @@ const tagged: FakeCluster = {
 test("a tag is set on an existing revision, moved only on request, and listed with its users", async () => {
   await refused(
     "tag set prod --revision odl",
-    'there is no revision "odl" in the cluster\n  hint: installed are canary, default',
+    'there is no revision "odl" in the cluster\n  hint: installed: canary, default',
     tagged,
   );
   await refused(
     "tag set prod --revision canary",
-    'the tag "prod" leads to revision "default" already\n  hint: to move it: serin tag set prod --revision canary --overwrite',
+    'the tag "prod" already points to revision "default"\n  hint: to move it: serin tag set prod --revision canary --overwrite',
     tagged,
   );
   await refused(
     "tag set canary --revision default",
-    'a tag cannot be called "canary": a revision is\n  hint: choose another name',
+    'a tag cannot be called "canary": a revision has this name\n  hint: choose another name',
     tagged,
   );
   const moved = await serin("tag set prod --revision canary --overwrite", tagged);

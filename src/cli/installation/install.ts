@@ -60,7 +60,7 @@ async function verifyInstalled(flags: InstallFlags, context: CliContext): Promis
 /** The verb `upgrade` without a subcommand: installs this release over the one that runs. */
 export function upgradeInPlaceCommand(command: Command, context: CliContext): void {
   applyFlags(command)
-    .option("--force", "also over more minor releases than are supported")
+    .option("--force", "allow upgrades across more minor releases than are supported")
     .action(async (flags: ApplyFlags) => await upgrade(flags, context));
 }
 
@@ -149,8 +149,8 @@ async function verify(rendered: RenderedInstall, flags: ConnectionFlags, context
   if (bad.length > 0) {
     throw userError(
       "problem-found",
-      `the installation is not as it was rendered:\n${bad.map((line) => `  ${line}`).join("\n")}`,
-      { hint: "install again: what is there is completed" },
+      `the installation differs from the rendered objects:\n${bad.map((line) => `  ${line}`).join("\n")}`,
+      { hint: "run install again; it completes a partial installation" },
     );
   }
   context.out(
@@ -191,7 +191,7 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   await apply(rendered, flags, durationOf(flags.readinessTimeout, "--readiness-timeout"), client, context);
   context.out(`✔ Upgrade complete: the control plane is at ${settings.tag}\n`);
   context.out(
-    "Restart what has a sidecar, so that it gets the new one: kubectl rollout restart deployment -n <namespace>\n",
+    "Restart workloads that have a sidecar, so that they get the new one: kubectl rollout restart deployment -n <namespace>\n",
   );
   if (flags.verify === true) await verify(rendered, flags, context);
 }

@@ -191,7 +191,7 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
         hint:
           items.length === 0
             ? "none is installed"
-            : `installed are ${items.map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`).join(", ")}`,
+            : `installed: ${items.map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`).join(", ")}`,
       },
     );
   }

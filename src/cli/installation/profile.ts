@@ -63,7 +63,7 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
   if (flags.output === "json") context.out(`${JSON.stringify(whole, null, 2)}\n`);
   else if (flags.output === "flags") context.out(`${flagsOf(found).join("\n")}\n`);
   else if (flags.output === "yaml") context.out(stringify(whole, { aliasDuplicateObjects: false }));
-  else throw userError("argument-invalid", `-o ${flags.output} is not known: expected yaml, json or flags`);
+  else throw userError("argument-invalid", `-o ${flags.output} is not supported: expected yaml, json or flags`);
 }
 
 function resolved(

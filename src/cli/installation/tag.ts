@@ -64,7 +64,7 @@ export function tagCommands(program: Command, context: CliContext): void {
 
 async function set(tag: string, flags: TagFlags, verb: "set" | "generate", context: CliContext): Promise<void> {
   if (flags.revision === undefined)
-    throw userError("argument-missing", `tag ${verb} needs the revision that "${tag}" shall lead to`, {
+    throw userError("argument-missing", `tag ${verb} needs the revision that "${tag}" shall point to`, {
       hint: `serin tag ${verb} ${tag} --revision <revision>`,
     });
   if (!/^[a-z0-9]([-a-z0-9]{0,55}[a-z0-9])?$/.test(tag))
@@ -80,14 +80,14 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
     tag !== "default" &&
     injectors.some(({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === tag)
   ) {
-    throw userError("name-taken", `a tag cannot be called "${tag}": a revision is`, {
+    throw userError("name-taken", `a tag cannot be called "${tag}": a revision has this name`, {
       hint: "choose another name",
     });
   }
   const existing = tagNamed(injectors, tag);
   const leadsTo = existing?.metadata.labels?.[revisionLabel];
   if (verb === "set" && leadsTo !== undefined && leadsTo !== revision && flags.overwrite !== true) {
-    throw userError("name-taken", `the tag "${tag}" leads to revision "${leadsTo}" already`, {
+    throw userError("name-taken", `the tag "${tag}" already points to revision "${leadsTo}"`, {
       hint: `to move it: serin tag set ${tag} --revision ${revision} --overwrite`,
     });
   }
@@ -115,7 +115,7 @@ async function unknownRevision(client: KubeClient, revision: string): Promise<Er
   const items = await listControlPlanes(client);
   const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
   return userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
-    hint: known.length === 0 ? "install one: serin install --revision <revision>" : `installed are ${known.join(", ")}`,
+    hint: known.length === 0 ? "install one: serin install --revision <revision>" : `installed: ${known.join(", ")}`,
   });
 }
 
@@ -164,7 +164,7 @@ async function list(flags: TagFlags, context: CliContext): Promise<void> {
   if (flags.output === "json") context.out(`${JSON.stringify(tags, null, 2)}\n`);
   else if (flags.output === "yaml") context.out(stringify(tags));
   else if (flags.output !== undefined && flags.output !== "table")
-    throw userError("argument-invalid", `-o ${flags.output} is not known: expected table, json or yaml`);
+    throw userError("argument-invalid", `-o ${flags.output} is not supported: expected table, json or yaml`);
   else if (tags.length === 0) context.out("No Istio revision tag found\n");
   else
     context.out(

@@ -19,9 +19,12 @@ export interface Translation {
 /** Translates an IstioOperator file into values of charts. Its profile decides which charts are needed. */
 export function translateOperator(objects: readonly UntypedObject[], file: string): Translation {
   const [raw, second] = objects;
-  if (raw === undefined) throw userError("file-invalid", `${file} holds no IstioOperator`);
+  if (raw === undefined) throw userError("file-invalid", `${file} contains no IstioOperator`);
   if (second !== undefined)
-    throw userError("file-invalid", `${file} holds ${objects.length} documents, and one is translated at a time`);
+    throw userError(
+      "file-invalid",
+      `${file} contains ${objects.length} documents, and only one can be translated at a time`,
+    );
   const parsed = parseIstioOperator(raw);
   if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
   const { spec } = parsed.value;

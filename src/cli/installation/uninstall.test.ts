@@ -110,7 +110,7 @@ test("an unknown revision is refused, with the installed ones", async () => {
   await assert.rejects(uninstall("--revision odl -y", inUse), (error) => {
     assert.equal(
       describeError(error),
-      `there is no revision "odl" in the cluster\n  hint: installed are new, old, unused`,
+      `there is no revision "odl" in the cluster\n  hint: installed: new, old, unused`,
     );
     return true;
   });

@@ -55,7 +55,7 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
       ),
   });
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
-  else context.out(removed === 0 ? "! Nothing was there to remove\n" : "✔ Uninstall complete\n");
+  else context.out(removed === 0 ? "! There was nothing to remove\n" : "✔ Uninstall complete\n");
 }
 
 async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {
@@ -94,7 +94,7 @@ async function askAboutRevision(
     const items = await listControlPlanes(client);
     const known = items.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
     throw userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
-      hint: known.length === 0 ? "no control plane is installed" : `installed are ${known.toSorted().join(", ")}`,
+      hint: known.length === 0 ? "no control plane is installed" : `installed: ${known.toSorted().join(", ")}`,
     });
   }
   if (flags.force !== true && flags.dryRun !== true) await refuseIfNeeded(client, revision, context);

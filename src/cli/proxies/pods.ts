@@ -42,7 +42,7 @@ export async function parseResourceName(text: string, flags: CommonFlags, contex
   const name = dot === -1 ? rest : rest.slice(0, dot);
   const namespace = dot === -1 ? await namespaceOf(flags, context) : rest.slice(dot + 1);
   if (name === "" || namespace === "")
-    throw userError("argument-invalid", `"${text}" names no pod: expected [<type>/]<name>[.<namespace>]`);
+    throw userError("argument-invalid", `"${text}" is not a pod's name: expected [<type>/]<name>[.<namespace>]`);
   return { type, name, namespace };
 }
 
@@ -61,9 +61,9 @@ export async function findPods(
     const near = nearestName(type, [...podWords, ...selectingKinds.flatMap(({ words }) => words)]);
     throw userError(
       "argument-invalid",
-      `"${type}" is no type of resource that has pods${near === undefined ? "" : `; did you mean ${near}?`}`,
+      `"${type}" is not a type of resource that has pods${near === undefined ? "" : `; did you mean ${near}?`}`,
       {
-        hint: `known are pod, ${selectingKinds.map(({ words }) => words[0]).join(", ")}`,
+        hint: `known types: pod, ${selectingKinds.map(({ words }) => words[0]).join(", ")}`,
       },
     );
   }
@@ -89,7 +89,7 @@ export async function findPodsByLabel(
   const pods = await podsOfSelector(client, selector, namespace);
   if (pods.length === 0)
     throw userError("object-missing", `no pod in namespace ${namespace} has the labels ${selector}`, {
-      hint: "another namespace is named by -n",
+      hint: "for another namespace use -n",
     });
   return pods;
 }
@@ -148,7 +148,7 @@ async function refuseUnknown(
     like.length > 0
       ? `did you mean ${like.join(", ")}?`
       : names.length === 0
-        ? `the namespace ${namespace} has none; another one is named by -n, or as ${name}.<namespace>`
+        ? `the namespace ${namespace} has none; give another one with -n, or as ${name}.<namespace>`
         : `kubectl -n ${namespace} get ${kind.plural}`;
   throw userError("object-missing", `there is no ${kind.kind.toLowerCase()} "${name}" in namespace ${namespace}`, {
     hint,

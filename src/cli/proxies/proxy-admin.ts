@@ -85,7 +85,7 @@ export async function askAdmin(
         `the proxy of ${pod.name}.${pod.namespace} does not answer on port ${port}: ${messageOf(cause)}`,
         {
           cause,
-          hint: `kubectl -n ${pod.namespace} logs ${pod.name} -c ${proxyContainer}; another port is named by --proxy-admin-port`,
+          hint: `kubectl -n ${pod.namespace} logs ${pod.name} -c ${proxyContainer}; for another port use --proxy-admin-port`,
         },
       );
     });
@@ -102,9 +102,9 @@ export function parseAdminJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw userError("dump-invalid", `${where} is no JSON`, {
+    throw userError("dump-invalid", `${where} is not JSON`, {
       cause,
-      hint: "expected is what the proxy's admin answers: curl localhost:15000/config_dump",
+      hint: "expected the answer of the proxy's admin: curl localhost:15000/config_dump",
     });
   }
 }

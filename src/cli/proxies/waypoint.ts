@@ -43,7 +43,7 @@ export function waypointCommands(program: Command, context: CliContext): void {
   );
   waitFlags(madeFlags(parent.command("apply").description("create or change a waypoint")), "until it is ready")
     .option("--enroll-namespace", "label the namespace, so that it uses the waypoint")
-    .option("--overwrite", "also when the namespace uses another waypoint")
+    .option("--overwrite", "even if the namespace uses another waypoint")
     .option("--dry-run", "only print what would be written")
     .action(async (flags: WaypointFlags) => await apply(flags, context));
   revisionFlag(
@@ -61,7 +61,7 @@ export function waypointCommands(program: Command, context: CliContext): void {
     .action(async (flags: WaypointFlags) => await list(flags, context));
   waitFlags(
     nameFlag(parent.command("status").description("show the waypoints' conditions")),
-    "until they are programmed (as it is without this flag)",
+    "until they are programmed (default)",
   )
     .option("--no-wait", "do not wait")
     .option("-A, --all-namespaces", "of all namespaces")
@@ -75,7 +75,7 @@ function nameFlag(command: Command): Command {
 function madeFlags(command: Command): Command {
   return revisionFlag(nameFlag(command)).option(
     "--for <type>",
-    `which traffic it takes: ${trafficTypes.join(", ")}; else what the control plane takes for right`,
+    `which traffic it takes: ${trafficTypes.join(", ")} (default: the control plane decides)`,
   );
 }
 

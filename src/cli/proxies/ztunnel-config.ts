@@ -82,7 +82,7 @@ const sections: readonly {
   {
     verb: "connections",
     aliases: ["cons"],
-    text: "the connections that live now",
+    text: "the open connections",
     of: connectionSection,
     flags: [
       workloadNamespace,
@@ -178,7 +178,7 @@ async function readDump(pod: string | undefined, flags: ZtunnelFlags, context: C
   try {
     return JSON.parse(text) as ZtunnelDump;
   } catch (cause) {
-    throw userError("dump-invalid", `${flags.file ?? "the ztunnel's answer"} is no JSON`, { cause });
+    throw userError("dump-invalid", `${flags.file ?? "the ztunnel's answer"} is not JSON`, { cause });
   }
 }
 
@@ -236,7 +236,7 @@ function noZtunnel({ namespace, node }: ZtunnelFlags): Error {
     "no-ztunnel",
     `no ztunnel runs in the namespace ${namespace}${node === undefined ? "" : ` on the node ${node}`}`,
     {
-      hint: "kubectl get pods -A -l app=ztunnel; another namespace is named by -n",
+      hint: "kubectl get pods -A -l app=ztunnel; for another namespace use -n",
     },
   );
 }

@@ -72,7 +72,7 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
         value: (dump) => dump.part("BootstrapConfigDump") ?? {},
       }),
   );
-  dumpCommand(parent, "ecds", ["ec"], "extensions that it was sent by themselves", dumpFile).action(
+  dumpCommand(parent, "ecds", ["ec"], "extensions that it receives separately", dumpFile).action(
     async (name: string | undefined, flags: DumpFlags) =>
       await show(await readDump(name, masks.endpoints, flags, context), flags, context, {
         table: extensionTable,
@@ -102,7 +102,7 @@ function dumpCommand(
     .aliases([...aliases])
     .description(text)
     .option("-o, --output <format>", "json, yaml or short", output)
-    .option("-f, --file <file>", `${file}, saved, instead of a pod's; - is standard input`)
+    .option("-f, --file <file>", `a file with ${file} instead of a pod's; - is standard input`)
     .option(...adminPortFlag);
 }
 
@@ -180,7 +180,7 @@ function routeCommand(parent: Command, context: CliContext): void {
 
 function verboseFlags(command: Command): Command {
   return command
-    .option("--verbose", "with matches (as it is without this flag)")
+    .option("--verbose", "with matches (default)")
     .option("--no-verbose", "one line a listener or route configuration");
 }
 
@@ -226,7 +226,7 @@ function allCommand(parent: Command, context: CliContext): void {
         parent,
         "all",
         ["a"],
-        "all of it: tables one after the other, or the whole dump by -o json",
+        "all of it: tables one after the other, or the whole dump with -o json",
         dumpFile,
       ),
     ),
@@ -264,7 +264,7 @@ function allTables(dump: ConfigDump, flags: AllFlags, context: CliContext): stri
 function some<Value>(list: readonly Value[], what: string): readonly Value[] {
   if (list.length === 0)
     throw userError("dump-empty", `the proxy has no ${what}`, {
-      hint: "it has heard nothing from a control plane yet: see proxy-status",
+      hint: "it has received nothing from a control plane yet: see proxy-status",
     });
   return list;
 }

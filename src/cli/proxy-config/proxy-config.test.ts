@@ -158,7 +158,7 @@ test("loggers are set one by one, and an unknown one is refused by name", async 
   );
   assert.match(
     await refused("pc log details-v1-x.test-ns --level http:debg"),
-    /^"http:debg" names no level that is known; did you mean debug\?/,
+    /^"http:debg" is not a known level; did you mean debug\?/,
   );
 });
 
@@ -177,8 +177,8 @@ test("an invalid target is refused with a suggestion or the reason", async () =>
   );
   assert.match(
     await refused("pc c deploymnt/details-v1.test-ns"),
-    /^"deploymnt" is no type of resource that has pods; did you mean deployment\?/,
+    /^"deploymnt" is not a type of resource that has pods; did you mean deployment\?/,
   );
-  assert.match(await refused("pc c"), /^which pod is meant is not said\n/);
+  assert.match(await refused("pc c"), /^neither a pod nor --file is given\n/);
   assert.match(await refused("pc c -f dump.json -o xml"), /^--output xml is unknown: expected json, yaml or short$/);
 });

@@ -25,7 +25,7 @@ export function logCommand(parent: Command, context: CliContext): void {
     .description("show the log levels of a proxy; --level changes them until the proxy ends")
     .option(
       "--level <levels>",
-      `<level>, or <logger>:<level>, several parted by commas; levels are ${levels.join(", ")}`,
+      `<level>, or <logger>:<level>, several separated by commas; levels are ${levels.join(", ")}`,
     )
     .option("-r, --reset", "back to the level that sidecars are injected with")
     .option("-l, --selector <labels>", "all pods with these labels")
@@ -36,12 +36,12 @@ export function logCommand(parent: Command, context: CliContext): void {
 
 async function log(name: string | undefined, flags: LogFlags, context: CliContext): Promise<void> {
   if (flags.reset === true && flags.level !== undefined)
-    throw userError("arguments-conflict", "--level and --reset exclude each other");
+    throw userError("arguments-conflict", "--level cannot be combined with --reset");
   if ((name === undefined) === (flags.selector === undefined)) {
     throw userError(
       "argument-missing",
-      name === undefined ? "which pod is meant is not said" : "a pod and --selector exclude each other",
-      { hint: "give a pod as <name>[.<namespace>], or labels by -l" },
+      name === undefined ? "neither a pod nor --selector is given" : "a pod cannot be combined with --selector",
+      { hint: "expected a pod <name>[.<namespace>], or labels with -l" },
     );
   }
   const client = await context.connect(flags);
@@ -72,7 +72,7 @@ function parseLevels(text: string | undefined): readonly string[] {
         const near = nearestName(word, levels);
         throw userError(
           "argument-invalid",
-          `"${part}" names no level that is known${near === undefined ? "" : `; did you mean ${near}?`}`,
+          `"${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
           { hint: `levels are ${levels.join(", ")}` },
         );
       }

@@ -18,9 +18,9 @@ export async function readAdminText(
   if ((name === undefined) === (flags.file === undefined)) {
     throw userError(
       "argument-missing",
-      name === undefined ? "which pod is meant is not said" : "a pod and --file exclude each other",
+      name === undefined ? "neither a pod nor --file is given" : "a pod cannot be combined with --file",
       {
-        hint: "give a pod as <name>[.<namespace>] or deployment/<name>[.<namespace>], or a saved answer by --file",
+        hint: "expected a pod <name>[.<namespace>] or deployment/<name>[.<namespace>], or a saved answer with --file",
       },
     );
   }

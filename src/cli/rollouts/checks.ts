@@ -31,7 +31,7 @@ export function checkCommands(program: Command, context: CliContext): void {
   )
     .option(
       "--canary <service>",
-      "the Service of the canary; NAMESPACE/SERVICE elsewhere, workload:NAME for a Deployment. Without it the whole mesh is looked at",
+      "the Service of the canary; NAMESPACE/SERVICE in another namespace, workload:NAME for a Deployment (default: the whole mesh)",
     )
     .option("--stable <service>", "the backend to compare the canary with, in the same form")
     .option("--within <seconds>", "how long to wait for an answer", "30")
@@ -89,7 +89,7 @@ function backendOf(text: string, home: string): CheckedBackend {
 function flags(command: Command): Command {
   return command
     .option("-f, --filename <file>", "a Check as YAML; - is standard input")
-    .option("-n, --namespace <namespace>", "of a Check of the cluster")
+    .option("-n, --namespace <namespace>", "the namespace of a Check of the cluster")
     .option("--kubeconfig <path>", "kubeconfig file")
     .option("--context <name>", "context of the kubeconfig");
 }
@@ -114,7 +114,7 @@ async function specOf(subject: string | undefined, said: ExplainFlags, context: 
     throw userError(
       "not-found",
       `there is no built-in check, and no Check in namespace ${namespace}, that is called "${subject}"`,
-      { hint: `built in are ${checkTypes.join(", ")}` },
+      { hint: `built-in checks: ${checkTypes.join(", ")}` },
     );
   return parsed(`Check ${namespace}/${subject}`, found);
 }

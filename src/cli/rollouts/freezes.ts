@@ -42,7 +42,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
     .option("--reason <text>", "the reason, which waiting rollouts show")
     .option("--from <time>", "its beginning, such as 2026-12-20T18:00:00 in --zone (default: now)")
     .option("--until <time>", "its end")
-    .option("--rrule <rule>", "again and again, by RFC 5545, from --from on: FREQ=WEEKLY;BYDAY=FR")
+    .option("--rrule <rule>", "repeat by RFC 5545, from --from on: FREQ=WEEKLY;BYDAY=FR")
     .option("--duration <time>", "how long each time lasts: 90m, 12h, 3d")
     .option("--zone <name>", "time zone, such as Europe/Berlin (default: UTC)")
     .option("--kind <kind...>", "Canary or MeshUpgrade (default: both)")
@@ -72,7 +72,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
       if ((await client.get(freezeKind, name)) === undefined)
         throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
       await client.delete(freezeKind, name);
-      context.out(`freeze ${name} is gone\n`);
+      context.out(`freeze ${name} is removed\n`);
     },
   );
 }
@@ -115,7 +115,7 @@ const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d:
 
 function secondsOf(text: string): number {
   const [, count = "", unit = ""] = /^(\d+)([smhd])$/.exec(text) ?? [];
-  if (unit === "") throw userError("argument-invalid", `--duration: must be such as 90m, 12h or 3d, got "${text}"`);
+  if (unit === "") throw userError("argument-invalid", `--duration: must look like 90m, 12h or 3d, got "${text}"`);
   return Number(count) * (unitSeconds[unit] ?? 1);
 }
 
@@ -175,5 +175,5 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
     { metadata: { resourceVersion: freeze.metadata.resourceVersion }, spec: { exceptions } },
     { fieldManager: "serin-cli" },
   );
-  context.out(`freeze ${name} lets ${flags.canary ?? flags.upgrade ?? ""} go on: ${flags.reason}\n`);
+  context.out(`freeze ${name} exempts ${flags.canary ?? flags.upgrade ?? ""}: ${flags.reason}\n`);
 }

@@ -31,7 +31,7 @@ export async function showHistory<Value extends Rollout>(
     throw userError(
       "ambiguous",
       `${found.length} namespaces have had a ${kind.kind} "${name}": ${found.map(({ metadata }) => metadata.name?.split(".")[1] ?? "").join(", ")}`,
-      { hint: "say which by -n" },
+      { hint: "choose one with -n" },
     );
   if (journal === undefined)
     throw userError("not-found", `there is no history of a ${kind.kind} "${name}"`, {

@@ -33,7 +33,7 @@ export function importCommand(canary: Command, context: CliContext): void {
       if (!objects.some(({ kind }) => kind === "Canary"))
         throw userError(
           "file-invalid",
-          `${filename.join(", ")}: no Rollout of Argo Rollouts and no Canary of Flagger is in it`,
+          `${filename.join(", ")}: found no Rollout of Argo Rollouts and no Canary of Flagger`,
         );
       context.out(objects.map((object) => stringify(object)).join("---\n"));
     });

@@ -63,8 +63,7 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   const { cause } = status;
   if (cause !== undefined && !lines.some((line) => line.includes(cause)))
     lines.push(`  ${paint("red", "cause")}: ${cause}`);
-  for (const held of status.undo?.waitingFor ?? [])
-    lines.push(`  ${paint("yellow", "…")} putting back waits for ${held}`);
+  for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} the undo waits for ${held}`);
   const hint = hintOf(title, status);
   if (hint !== "") lines.push(paint("dim", `  ${hint}`));
   return `${lines.map((line) => clip(line, options.columns)).join("\n")}\n`;
@@ -152,11 +151,11 @@ function hintOf(title: string, status: RolloutStatus): string {
     case "RollingBack":
       return when("since ", status.undo?.startedAt);
     case "Waiting":
-      return `${when("since ", phaseSince)}; it goes on by itself${command === "" ? "" : `, or: ${command}`}`;
+      return `${when("since ", phaseSince)}; it continues by itself${command === "" ? "" : `, or: ${command}`}`;
     default:
       return (step?.waitingFor ?? []).length === 0
         ? ""
-        : `${when("since ", step?.waitingSince)}${when("; it fails at ", step?.waitsUntil)}${step?.waitsUntil === undefined ? "" : " unless it comes nearer"}`;
+        : `${when("since ", step?.waitingSince)}${when("; it fails at ", step?.waitsUntil)}${step?.waitsUntil === undefined ? "" : " unless it makes progress"}`;
   }
 }
 
@@ -178,8 +177,8 @@ function commandOf(title: string, { phase, pauseReason, pausedBy, undo }: Rollou
   const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
   // An older engine wrote no reason, so its message, which is shown above, must do.
   if (phase === "Paused" && pauseReason !== undefined)
-    return `let it go on: serin ${noun} ${pauseReason === "approval" ? approve : "resume"} ${named}`;
-  if (phase === "Stuck" && undo === undefined) return `put it right, or put it back: serin ${noun} ${back} ${named}`;
+    return `let it continue: serin ${noun} ${pauseReason === "approval" ? approve : "resume"} ${named}`;
+  if (phase === "Stuck" && undo === undefined) return `fix it, or undo it: serin ${noun} ${back} ${named}`;
   return "";
 }
 

@@ -60,7 +60,7 @@ export async function findRollout<Value extends Rollout>(
   if (found.length > 1) {
     const where = found.map(({ metadata }) => metadata.namespace ?? "").join(", ");
     throw userError("ambiguous", `${found.length} namespaces have a ${kind.kind} "${name}": ${where}`, {
-      hint: "say which by -n",
+      hint: "choose one with -n",
     });
   }
   if (object !== undefined) return { client, object };
@@ -91,7 +91,7 @@ export async function rolloutToOrder<Value extends Rollout>(
   if (object !== undefined) return { client, object };
   const { object: other } = await findRollout(kind, name, flags, context);
   throw userError("not-found", `there is no ${kind.kind} "${name}" in namespace ${namespace}`, {
-    hint: `namespace ${other.metadata.namespace ?? ""} has one: say -n ${other.metadata.namespace ?? ""}`,
+    hint: `namespace ${other.metadata.namespace ?? ""} has one: use -n ${other.metadata.namespace ?? ""}`,
   });
 }
 
@@ -106,8 +106,8 @@ export async function whoAmI(client: KubeClient): Promise<string> {
       ? (JSON.parse(text) as { status?: { userInfo?: { username?: string } } }).status?.userInfo?.username
       : undefined;
   if (name === undefined || name === "")
-    throw userError("unknown-user", `the API server does not say who you are (status ${status})`, {
-      hint: "an approval names who gave it; kubectl auth whoami",
+    throw userError("unknown-user", `the API server did not identify you (status ${status})`, {
+      hint: "an approval records your user name: see kubectl auth whoami",
     });
   return name;
 }

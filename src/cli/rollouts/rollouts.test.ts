@@ -78,21 +78,21 @@ test("the ladder's last line shows since when it waits, until when, and the next
       last({ phase: "Paused", message: "weight 90/10: waits for approval" }),
       last({ phase: "Waiting", pauseReason: "freeze", pausedBy: "holidays", message: "a text" }),
       last({ phase: "Waiting", message: `waits: freeze holidays until ${until} (quiet)` }),
-      last({ phase: "Waiting", message: "waits: Canary a/b holds namespace shop" }),
+      last({ phase: "Waiting", message: "waits: Canary a/b has reserved namespace shop" }),
       last({ phase: "Stuck", message: "x" }),
       last({ phase: "Judging" }),
     ],
     [
-      "since 2026-01-31T12:03:12Z; it fails at 2026-01-31T12:08:12Z unless it comes nearer",
+      "since 2026-01-31T12:03:12Z; it fails at 2026-01-31T12:08:12Z unless it makes progress",
       "since 2026-01-31T12:03:12Z, until 2026-01-31T12:08:12Z",
       "since 2026-01-31T12:03:12Z, until 2026-01-31T12:08:12Z; end it: serin upgrade complete up",
-      "since 2026-01-31T12:03:12Z: let it go on: serin canary promote web -n shop",
-      "since 2026-01-31T12:03:12Z: let it go on: serin upgrade resume up",
+      "since 2026-01-31T12:03:12Z: let it continue: serin canary promote web -n shop",
+      "since 2026-01-31T12:03:12Z: let it continue: serin upgrade resume up",
       "since 2026-01-31T12:03:12Z",
-      "since 2026-01-31T12:03:12Z; it goes on by itself, or: serin freeze except holidays --canary shop/web --reason WHY",
-      "since 2026-01-31T12:03:12Z; it goes on by itself",
-      "since 2026-01-31T12:03:12Z; it goes on by itself",
-      "since 2026-01-31T12:03:12Z: put it right, or put it back: serin canary abort web -n shop",
+      "since 2026-01-31T12:03:12Z; it continues by itself, or: serin freeze except holidays --canary shop/web --reason WHY",
+      "since 2026-01-31T12:03:12Z; it continues by itself",
+      "since 2026-01-31T12:03:12Z; it continues by itself",
+      "since 2026-01-31T12:03:12Z: fix it, or undo it: serin canary abort web -n shop",
       "since 2026-01-31T12:03:12Z",
     ],
   );
@@ -162,7 +162,7 @@ test("missing arguments are reported before any request to a cluster", async () 
   );
   assert.match(
     await refusal("freeze", "add", "x", "--reason", "r", "--rrule", "FREQ=DAILY", "--duration", "soon"),
-    /--duration: must be such as 90m/,
+    /--duration: must look like 90m/,
   );
   assert.match(await refusal("check", "explain"), /the types are request-success-rate/);
   assert.match(await refusal("check", "explain", "request-success-rate"), /\w/);
@@ -221,7 +221,7 @@ test("an order without -n never affects another namespace's rollout of that name
   ]) {
     const { said, applied } = await ordered("shop", ...words);
     assert.match(said, /there is no Canary "web" in namespace default/, words.join(" "));
-    assert.match(said, /namespace shop has one: say -n shop/, words.join(" "));
+    assert.match(said, /namespace shop has one: use -n shop/, words.join(" "));
     assert.deepEqual(applied, [], words.join(" "));
   }
 });

@@ -40,7 +40,7 @@ export function planText(report: PreflightReport, options: TextOptions): string 
 const verdicts: Readonly<Record<PreflightReport["verdict"], { readonly colour: Colour; readonly text: string }>> = {
   ok: { colour: "green", text: "✔ ok: nothing stands in the way" },
   warnings: { colour: "yellow", text: "! warnings: nothing blocks, but look at these" },
-  blocked: { colour: "red", text: "✘ blocked: do not start before these are mended" },
+  blocked: { colour: "red", text: "✘ blocked: fix these before you start" },
 };
 const marks: Readonly<Record<Finding["severity"], string>> = { blocked: "✘", warning: "!", note: "·" };
 
@@ -156,7 +156,7 @@ function proxyLines({ proxies }: PreflightReport): string[] {
   const counted = `${asked} workloads' proxies asked about (${live} pods), ${resources} resources`;
   const filters = envoyFilters.map(
     ({ name, patchedByFrom, patchedByTo, differingCount }) =>
-      `  EnvoyFilter ${name}: changes ${patchedByFrom} resources now, ${patchedByTo} then${differingCount === 0 ? "" : `; ${differingCount} otherwise`}`,
+      `  EnvoyFilter ${name}: changes ${patchedByFrom} resources now, ${patchedByTo} after the upgrade${differingCount === 0 ? "" : `; ${differingCount} differ`}`,
   );
   if (groups.length === 0) return [`Proxies would get the same: ${counted}`, ...filters];
   return [`Proxies would get other configuration: ${counted}`, ...cut(groups.map(groupText)), ...filters];

@@ -51,7 +51,7 @@ Examples:
 async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
   const isJson = flags.json === true || flags.output === "json";
   if (flags.output !== undefined && flags.output !== "json")
-    throw userError("argument-invalid", `-o ${flags.output} is not known: expected json`);
+    throw userError("argument-invalid", `-o ${flags.output} is not supported: expected json`);
   const upgrade = await readUpgrade(flags.filename, context);
   const report = await reportOf(upgrade, flags, context).catch((error: unknown) => {
     // If the user interrupted, report that instead of the resulting error.
@@ -101,14 +101,14 @@ async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgra
   const objects = (await readYaml(file, context)).filter(({ kind }) => kind === "MeshUpgrade");
   const [object, ...others] = objects;
   if (object === undefined)
-    throw userError("file-invalid", `${file} holds no MeshUpgrade`, {
+    throw userError("file-invalid", `${file} contains no MeshUpgrade`, {
       hint: "a file of apiVersion: rollout.serin.dev/v1alpha1, kind: MeshUpgrade; docs/rollouts.md has one",
     });
   if (others.length > 0)
     throw userError(
       "file-invalid",
-      `${file} holds ${objects.length} MeshUpgrades: ${objects.map(({ metadata }) => metadata?.name ?? "").join(", ")}`,
-      { hint: "plan one file each" },
+      `${file} contains ${objects.length} MeshUpgrades: ${objects.map(({ metadata }) => metadata?.name ?? "").join(", ")}`,
+      { hint: "plan each in its own file" },
     );
   const { value, errors, warnings } = parseMeshUpgrade(object);
   if (value === undefined) throw userError("rollout-invalid", `${file}: ${formatIssues(errors)}`);

@@ -42,12 +42,12 @@ const orders: Readonly<
   Record<string, { readonly text: string; readonly done: string; readonly order: Parameters<typeof orderPatch>[0] }>
 > = {
   pause: { text: "pause before the next action", done: "is paused", order: "pause" },
-  resume: { text: "continue after a pause", done: "goes on", order: "resume" },
-  abort: { text: "stop, and undo everything", done: "is being put back", order: "rollback" },
-  undo: { text: "undo everything, also after the end", done: "is being put back", order: "rollback" },
+  resume: { text: "continue after a pause", done: "continues", order: "resume" },
+  abort: { text: "stop, and undo everything", done: "is being undone", order: "rollback" },
+  undo: { text: "undo everything, also after the end", done: "is being undone", order: "rollback" },
   rollback: {
     text: "undo everything, from any phase and also after the end",
-    done: "is being put back",
+    done: "is being undone",
     order: "rollback",
   },
 };
@@ -193,7 +193,7 @@ async function create<Value extends Rollout>(
   });
   const name = object.metadata.name ?? "";
   if (flags.dryRun === true) {
-    context.out(`${kind.kind} ${nameOf(object)} would be taken\n`);
+    context.out(`${kind.kind} ${nameOf(object)} would be accepted\n`);
     return;
   }
   if (flags.watch === true)
@@ -243,7 +243,7 @@ async function retry<Value extends Rollout>(
   while ((await client.get(kind, name, namespace)) !== undefined) {
     if (context.clock.steadyMs() > deadlineMs)
       throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, {
-        hint: `look: kubectl get ${kind.plural} ${name} -o yaml`,
+        hint: `see kubectl get ${kind.plural} ${name} -o yaml`,
       });
     await context.clock.sleep(approvalRetryMs, context.signal);
   }
@@ -337,7 +337,7 @@ function waitingStep(rollout: Rollout): string {
   throw userError(
     "nothing-waits",
     `nothing waits for an approval: it is ${rollout.status?.phase ?? "not seen by the engine yet"}`,
-    { hint: "say which by --step; the ids are in: status -o json" },
+    { hint: "choose one with --step; status -o json shows the ids" },
   );
 }
 

@@ -95,7 +95,7 @@ test("thresholds and suppressions choose the shown and the failing messages, and
     assert.equal((await run([...weights, "-S", `SER0104=${resource}`])).output, "", resource);
   }
   const unknown = await run([...weights, "-S", "IST9999=Pod x"]);
-  assert.match(unknown.errors, /^Warning: IST9999 is no message code, so nothing is suppressed by "IST9999=Pod x"/);
+  assert.match(unknown.errors, /^Warning: IST9999 is not a message code, so nothing is suppressed by "IST9999=Pod x"/);
 });
 
 test("an invalid document is reported with its line and column, and the others are analysed", async () => {
@@ -245,11 +245,11 @@ test("invalid arguments are refused by name", async () => {
   );
   assert.equal(
     await refusal(["analyze", "--timeout", "soon", "x"]),
-    'a time must be such as 90, 300s or 1m30s, got "soon"',
+    'a time must look like 90, 300s or 1m30s, got "soon"',
   );
   assert.equal(
     await refusal(["analyze", "-S", "IST0102", "x"]),
-    'what is suppressed must be given as CODE=Kind name.namespace, got "IST0102"\n  hint: such as -S "IST0102=Namespace default"',
+    '--suppress must be CODE=Kind name.namespace, got "IST0102"\n  hint: such as -S "IST0102=Namespace default"',
   );
   assert.equal(
     await refusal(["analyze", "--analyzer", "injection.Analyser"]),

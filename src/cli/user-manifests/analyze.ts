@@ -70,7 +70,7 @@ export function analyzeCommand(program: Command, context: CliContext): void {
     .option("--list-messages", "list the messages with their codes and levels")
     .option("-r, --revision <revision>", "analyse the objects that this revision reads", "default")
     .option("--timeout <duration>", "how long reading the cluster may take", durationFlag, 30 * second)
-    .option("--ignore-unknown", "do not fail when a document is no Kubernetes object")
+    .option("--ignore-unknown", "do not fail if a document is not a Kubernetes object")
     .option("--meshConfigFile <file>", "mesh config to analyse with, instead of the cluster's")
     .option("-R, --recursive", "no effect; directories are always read recursively")
     .option("--remote-contexts <names...>", "no effect; only one cluster is read")
@@ -156,14 +156,12 @@ function suppressionsOf(texts: readonly string[], context: CliContext): readonly
   return texts.map((text) => {
     const [code = "", resource, ...rest] = text.split("=");
     if (resource === undefined || rest.length > 0)
-      throw userError(
-        "argument-invalid",
-        `what is suppressed must be given as CODE=Kind name.namespace, got "${text}"`,
-        { hint: 'such as -S "IST0102=Namespace default"' },
-      );
+      throw userError("argument-invalid", `--suppress must be CODE=Kind name.namespace, got "${text}"`, {
+        hint: 'such as -S "IST0102=Namespace default"',
+      });
     if (!isMessageCode(code))
       context.err(
-        `Warning: ${code} is no message code, so nothing is suppressed by "${text}"; serin analyze --list-messages lists them\n`,
+        `Warning: ${code} is not a message code, so nothing is suppressed by "${text}"; serin analyze --list-messages lists them\n`,
       );
     return { code, resource };
   });

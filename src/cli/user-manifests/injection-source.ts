@@ -45,8 +45,8 @@ async function unknownRevision(client: KubeClient, revision: string, namespace: 
     {
       hint:
         known.length === 0
-          ? "no control plane is installed there; another namespace is named by -i"
-          : `revisions: ${known.join(", ")}; one is named by --revision`,
+          ? "no control plane is installed there; for another namespace use -i"
+          : `revisions: ${known.join(", ")}; choose one with --revision`,
     },
   );
 }

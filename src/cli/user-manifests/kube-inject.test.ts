@@ -72,7 +72,7 @@ test("a file that is not YAML, a missing file name, and an unknown revision are 
   assert.match(await refused("--revision canry"), /^filename not specified/);
   assert.equal(
     await refused("-f web.yaml -r canry"),
-    'there is no ConfigMap istio-sidecar-injector-canry in namespace istio-system; did you mean the revision "canary"?\n  hint: revisions: canary; one is named by --revision',
+    'there is no ConfigMap istio-sidecar-injector-canry in namespace istio-system; did you mean the revision "canary"?\n  hint: revisions: canary; choose one with --revision',
   );
 });
 

@@ -39,7 +39,7 @@ export function validateCommand(program: Command, context: CliContext): void {
       [],
     )
     .option("-x, --referential", "no effect; old scripts use it")
-    .addHelpText("after", "\nWhat fits together across objects is checked by analyze.\n")
+    .addHelpText("after", "\nanalyze checks how objects fit together.\n")
     .action(
       async (files: readonly string[], flags: ValidateFlags) =>
         await run([...flags.filename.flatMap((names) => names.split(",")), ...files], context),
@@ -138,7 +138,7 @@ function unknownKindIssues(groupKind: string): readonly FieldIssue[] {
     return [
       {
         path: "kind",
-        message: `is no kind of ${group}, got "${kind}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+        message: `is not a kind of ${group}, got "${kind}"${near === undefined ? "" : `; did you mean ${near}?`}`,
       },
     ];
   }
@@ -167,7 +167,7 @@ function portIssues(spec: unknown): readonly FieldIssue[] {
         message:
           name === undefined
             ? "has no name, so proxies guess its protocol; name it <protocol>-<name>"
-            : `is named "${name}", which tells no protocol, so proxies guess it; name it <protocol>-<name>, such as http-${name}`,
+            : `is named "${name}", which names no protocol, so proxies guess it; name it <protocol>-<name>, such as http-${name}`,
       },
     ];
   });
