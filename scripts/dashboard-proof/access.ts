@@ -45,7 +45,7 @@ export async function tryAccess({ lab }: Proof, browser: ProofBrowser, base: str
     // The dashboard's own account reads. A user who has not logged in cannot steer a rollout.
     await page.goto(`${base}#/rollouts/Canary/${namespaces.shop}/${canaryName}`);
     await page.getByRole("group", { name: "Orders" }).waitFor({ timeout: seenTimeoutMs });
-    if ((await orderable(page)) > 0) problems.push("without a login orders are offered");
+    if ((await orderable(page)) > 0) problems.push("the page offers orders without a login");
     const token = await createToken(lab, narrow);
     await page.goto(`${base}#/login`);
     await page.getByRole("textbox").or(page.locator("input[type=password], textarea")).first().fill(token);
@@ -58,10 +58,10 @@ export async function tryAccess({ lab }: Proof, browser: ProofBrowser, base: str
     const content = page.locator("#content");
     await content.filter({ hasText: "productpage" }).waitFor({ timeout: seenTimeoutMs });
     if (/app-b/.test(await content.innerText()))
-      problems.push(`who may read ${namespaces.shop} alone sees workloads of ${namespaces.sidecarServers}`);
+      problems.push(`a user who may read only ${namespaces.shop} sees workloads of ${namespaces.sidecarServers}`);
     await page.goto(`${base}#/rollouts/Canary/${namespaces.shop}/${canaryName}`);
     await page.getByRole("group", { name: "Orders" }).waitFor({ timeout: seenTimeoutMs });
-    if ((await orderable(page)) > 0) problems.push("who may not patch Canaries is offered orders");
+    if ((await orderable(page)) > 0) problems.push("a user who may not patch Canaries is offered orders");
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
   } finally {

@@ -26,9 +26,9 @@ type Fault = (proof: Proof, pages: FaultPages, page: Page) => Promise<void>;
 
 const faults: Readonly<Record<string, Fault>> = {
   "an API server that is away": apiServerAway,
-  "a dashboard that is started anew": dashboardAnew,
-  "a token that is good no more": tokenEnds,
-  "a proxy that tells garbage": garbageMetrics,
+  "a dashboard that is restarted": dashboardAnew,
+  "a token that is no longer valid": tokenEnds,
+  "a proxy that reports garbage": garbageMetrics,
 };
 
 /** Returns the faults it found. */
@@ -39,7 +39,9 @@ export async function standFaults(proof: Proof, pages: FaultPages): Promise<read
     const page = await pages.page();
     try {
       await fault(proof, pages, page);
-      proof.note(`${name}: said, and over by itself (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
+      proof.note(
+        `${name}: the page reported it, and recovered by itself (${((performance.now() - begun) / 1000).toFixed(1)} s)`,
+      );
     } catch (error) {
       const shown = await page
         .locator("body")
@@ -75,11 +77,11 @@ async function apiServerAway({ lab }: Proof, { own }: FaultPages, page: Page): P
       .waitFor({ timeout: seenTimeoutMs });
     await page
       .locator(".live")
-      .filter({ hasText: /cluster away since \d\d:\d\d:\d\d/ })
+      .filter({ hasText: /cluster unreachable since \d\d:\d\d:\d\d/ })
       .waitFor({ timeout: seenTimeoutMs });
     await page.waitForTimeout(awayMs);
     const text = await content.innerText();
-    if (!text.includes("productpage")) throw new Error("what was known is shown no more");
+    if (!text.includes("productpage")) throw new Error("the last known state is no longer shown");
   } finally {
     process.kill(supervisor.pid, "SIGCONT");
   }
@@ -152,13 +154,13 @@ async function garbageMetrics({ lab }: Proof, { own }: FaultPages, page: Page): 
     const content = page.locator("#content");
     await page.goto(`${own}#/workloads`);
     await content
-      .filter({ hasText: /1 of \d+ proxies do(es)? not tell (its|their) metrics: garbage/ })
+      .filter({ hasText: /1 of \d+ proxies do(es)? not report (its|their) metrics: garbage/ })
       .waitFor({ timeout: seenTimeoutMs });
     await content.filter({ hasText: /\d\/s/ }).waitFor({ timeout: seenTimeoutMs });
   } finally {
     await lab.api.client.delete(podKind, garbageName, namespace);
   }
-  await gone(page.locator("#content"), /tell (its|their) metrics/);
+  await gone(page.locator("#content"), /report (its|their) metrics/);
 }
 
 async function live(page: Page): Promise<void> {

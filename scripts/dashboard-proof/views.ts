@@ -82,7 +82,7 @@ export async function openViews(
     } finally {
       await context.close();
     }
-    note(`every view at ${sight.width} px, ${sight.colorScheme}: ${failed.length} of ${opened} not as they must be`);
+    note(`every view at ${sight.width} px, ${sight.colorScheme}: ${failed.length} of ${opened} have problems`);
   }
   return { opened, failed };
 }

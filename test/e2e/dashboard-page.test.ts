@@ -257,7 +257,7 @@ casesInChromium("the page", () => {
     await page.keyboard.press("ArrowRight");
     await said.getByText(/^edge-gateway, gateway in istio-ingress;/).waitFor({ timeout: patienceMs });
     await page.keyboard.press("Enter");
-    const panel = page.getByRole("complementary", { name: "Details of what is chosen" });
+    const panel = page.getByRole("complementary", { name: "Details of the selection" });
     await panel.getByRole("heading", { name: "edge-gateway" }).waitFor({ timeout: patienceMs });
     assert.match(page.url(), /sel=gateway/);
     await panel.getByRole("button", { name: /checkout v1/ }).click();
@@ -397,7 +397,7 @@ casesInChromium("the page", () => {
       const { port } = closed;
       await closed.stop();
       await closed.start(port, "--login");
-      await page.getByText("The session has ended, or the server was started anew.").waitFor({ timeout: patienceMs });
+      await page.getByText("The session has ended, or the server was restarted.").waitFor({ timeout: patienceMs });
       await field.fill(syntheticToken);
       await page.keyboard.press("Enter");
       await page.getByRole("heading", { level: 1, name: "Ladder" }).waitFor({ timeout: patienceMs });

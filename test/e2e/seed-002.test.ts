@@ -166,7 +166,7 @@ async function lookAtCanary(page: Page, url: string): Promise<void> {
     pageTimeoutMs,
   ).catch((error: unknown) => assert.fail(`${String(error)}\n${said}`));
   await edges.getByRole("button", { name: "istio-ingressgateway → nginx v2" }).first().click();
-  const panel = page.getByRole("complementary", { name: "Details of what is chosen" });
+  const panel = page.getByRole("complementary", { name: "Details of the selection" });
   await panel.getByRole("heading", { name: "Weights" }).waitFor();
   assert.match(await panel.innerText(), /nginx-virtual-svc/);
   // The drawing shows the same, and the edge stays selected.

@@ -147,7 +147,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       const shown = await page.locator("#content").innerText();
       for (const revision of ["up-1", "up-2", "serin-1"]) assert.match(shown, new RegExp(revision));
       // By default upstream's istiods answer debug requests only from inside their pods.
-      assert.doesNotMatch(shown, /does not tell of its proxies/);
+      assert.doesNotMatch(shown, /does not list its proxies/);
     } finally {
       await browser.close();
       await served.stop();

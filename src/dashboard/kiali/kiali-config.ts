@@ -26,7 +26,7 @@ export function parseKialiConfig(text: string, source: string): KialiConfig {
   try {
     document = parse(text, { logLevel: "error" });
   } catch (error) {
-    throw userError("file-invalid", `${source} is no YAML: ${messageOf(error)}`);
+    throw userError("file-invalid", `${source} is not valid YAML: ${messageOf(error)}`);
   }
   const at = (...path: readonly string[]): unknown =>
     path.reduce<unknown>(

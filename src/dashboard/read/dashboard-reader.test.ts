@@ -188,7 +188,7 @@ test("a proxy with malformed metrics is named until it returns valid ones", asyn
   using reading = new Reading();
   reading.garbage = "<html><body>istio_requests_total 5</body></html>";
   const isSaid = (problem = ""): boolean =>
-    problem.startsWith("none of 1 proxies tells its metrics: what it answers is not the text of metrics");
+    problem.startsWith("none of 1 proxies reports its metrics: its answer is not in the text format of metrics");
   await reading.see("graph", graph, ({ head }) =>
     head.sources.some(({ name, problem }) => name === "metrics" && isSaid(problem)),
   );
@@ -244,7 +244,7 @@ test("configuration that cannot be analysed is reported, until the analysis succ
   );
   assert.match(
     head.sources.find(({ name }) => name === "analysis")?.problem ?? "",
-    /cannot be analysed, so that messages are missing: odd/,
+    /cannot be analysed, so messages are missing: odd/,
   );
   isOdd = false;
   reading.cluster.set(istioGatewayKind, gateway);

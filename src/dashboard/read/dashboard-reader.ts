@@ -249,7 +249,7 @@ class Reader implements DashboardReader {
             name: "analysis",
             ok: false,
             ...(this.#analysedAtMs === undefined ? {} : { asOfMs: this.#analysedAtMs }),
-            problem: `the configuration cannot be analysed, so that messages are missing: ${this.#messagesProblem}; serin analyze tells more`,
+            problem: `the configuration cannot be analysed, so messages are missing: ${this.#messagesProblem}; serin analyze shows more`,
           },
         ];
   }
@@ -358,7 +358,7 @@ const patienceMs = 5000;
 function found<Value>(value: Value | undefined, what: string): Value {
   if (value === undefined)
     throw userError("not-found", `there is no ${what}, or you may not see it`, {
-      hint: "it may have been deleted; lists show what there is",
+      hint: "it may have been deleted; the lists show what exists",
     });
   return value;
 }

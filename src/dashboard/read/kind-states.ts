@@ -117,7 +117,7 @@ export class KindStates {
     const refused: SourceState = {
       name: "rights",
       ok: false,
-      problem: `this server may not read ${namesOf(forbidden)}: what is of these kinds is missing here; grant it list and watch on them`,
+      problem: `this server may not read ${namesOf(forbidden)}: objects of these kinds are missing here; grant it list and watch on them`,
     };
     return [kubernetes, refused];
   }

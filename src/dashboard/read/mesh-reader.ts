@@ -206,7 +206,7 @@ export class MeshReader {
         this.#answeredAtMs = clock.nowMs();
         this.#problem = undefined;
       } catch (error) {
-        this.#problem = `the API server does not answer: ${messageOf(error)}; what is shown is as it was then`;
+        this.#problem = `the API server does not answer: ${messageOf(error)}; the page shows the last known state`;
       }
       if (before !== this.#problem) onChange();
       await clock.sleep(heartbeatMs, signal).catch(() => undefined);

@@ -148,7 +148,7 @@ export class PilotWatcher {
       if (!isOwn) answer = await ask(pilot.address, "/debug/syncz", within);
       if (answer.status === 401 || answer.status === 403)
         throw new Error(
-          `it tells of its proxies only to who comes from within its pod (status ${answer.status}): serin dashboard --local, by a user who may forward its ports, shows them`,
+          `it lists its proxies only to clients in its own pod (status ${answer.status}): serin dashboard --local shows them to a user who may forward its ports`,
         );
       if (answer.status !== 200) throw new Error(`it answers ${answer.status}`);
       const { text } = answer;
@@ -158,7 +158,7 @@ export class PilotWatcher {
       pilot.problem = undefined;
       if (isOwn && clock.steadyMs() - pilot.rootAtMs > rootsIntervalMs) await this.#askRoot(pilot, within);
     } catch (error) {
-      pilot.problem = `${pilot.address.pod} does not tell of its proxies: ${messageOf(error)}`;
+      pilot.problem = `${pilot.address.pod} does not list its proxies: ${messageOf(error)}`;
     }
   }
 
@@ -173,7 +173,7 @@ export class PilotWatcher {
 function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
   const answer = JSON.parse(text) as unknown;
   if (answer === null) return [];
-  if (!Array.isArray(answer)) throw new Error("its answer is no list of proxies");
+  if (!Array.isArray(answer)) throw new Error("its answer is not a list of proxies");
   return (answer as readonly unknown[]).filter(
     (one): one is Readonly<Record<string, unknown>> => typeof one === "object" && one !== null,
   );

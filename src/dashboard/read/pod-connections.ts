@@ -237,7 +237,7 @@ class PodConnection {
   #read(bytes: Buffer, size: number): void {
     // There is no request to which this could be the answer.
     if (this.#exchange === undefined) {
-      this.#end(new Error("an answer that nobody asked for"));
+      this.#end(new Error("an answer without a request"));
       return;
     }
     this.wasAnswered = true;
@@ -252,7 +252,7 @@ class PodConnection {
     for (let at = 0; ;) {
       const after = scanResponseHead(head, all, at, length);
       if (after === headRefused) {
-        this.#end(new Error(head.error?.reason ?? "its answer is no HTTP"));
+        this.#end(new Error(head.error?.reason ?? "its answer is not HTTP"));
         return;
       }
       if (after === headIncomplete) {
@@ -283,7 +283,7 @@ class PodConnection {
       this.#keep(exchange, bytes, from, end);
     } else end = from;
     if (this.#exchange === undefined) return;
-    if (this.#chunks.bad) this.#end(new Error("its answer's chunks are none"));
+    if (this.#chunks.bad) this.#end(new Error("its answer has invalid chunks"));
     else if (
       this.#framing === bodyFramings.chunked
         ? this.#chunks.done
@@ -296,7 +296,7 @@ class PodConnection {
   #keep(exchange: Exchange, bytes: Buffer, from: number, to: number): void {
     const size = exchange.size + to - from;
     if (size > maxAnswerBytes) {
-      this.#end(new Error(`it answers more than ${maxAnswerBytes} bytes`));
+      this.#end(new Error(`its answer has more than ${maxAnswerBytes} bytes`));
       return;
     }
     if (size > exchange.place.length) {

@@ -26,7 +26,7 @@ test("a pod's metrics path leads only to that pod, and nothing else is requested
     "metrics",
     "",
   ]) {
-    await assert.rejects(ask(address, path, signal), /is no path of a request/, path);
+    await assert.rejects(ask(address, path, signal), /is not the path of a request/, path);
   }
   for (const path of ["/stats/prometheus?filter=..", "/a..b/.../c"]) await ask(address, path, signal);
   assert.deepEqual(

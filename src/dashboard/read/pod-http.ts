@@ -39,7 +39,7 @@ export function checkPath(path: string): void {
       .includes("..")
   )
     return;
-  throw transientError("pod-unreachable", `${JSON.stringify(path.slice(0, 100))} is no path of a request`);
+  throw transientError("pod-unreachable", `${JSON.stringify(path.slice(0, 100))} is not the path of a request`);
 }
 
 /** Connects through the API server, for a server outside the cluster. It needs `get` on `pods/proxy`. */
@@ -53,7 +53,7 @@ export function askPodByApiServer(client: KubeClient): AskPod {
     if (answer.status === 403)
       throw transientError(
         "forbidden",
-        `pods of ${namespace} may not be asked through the API server: it takes "get" on pods/proxy`,
+        `pods of ${namespace} may not be asked through the API server: you need "get" on pods/proxy`,
       );
     if (read === undefined || answer.status !== 200) return answer;
     read(Buffer.from(answer.text));

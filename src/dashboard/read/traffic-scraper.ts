@@ -79,7 +79,7 @@ export class TrafficScraper {
         ok: false,
         ...asOf,
         problem:
-          "no pod has a proxy that tells its metrics (annotation prometheus.io/scrape): the mesh has no proxies yet, or pods may not be read",
+          "no pod has a proxy that reports its metrics (annotation prometheus.io/scrape): the mesh has no proxies yet, or pods may not be read",
       };
     const { dropped } = this.history;
     if (failing.length === this.#targets.size && failing.every(({ failures }) => failures > 1))
@@ -87,14 +87,14 @@ export class TrafficScraper {
         name: "metrics",
         ok: false,
         ...asOf,
-        problem: `none of ${this.#targets.size} proxies tells its metrics: ${failing[0]?.problem ?? ""}`,
+        problem: `none of ${this.#targets.size} proxies reports its metrics: ${failing[0]?.problem ?? ""}`,
       };
     if (dropped > 0)
       return {
         name: "metrics",
         ok: false,
         ...asOf,
-        problem: `there are more series than are kept: ${dropped} gains were left out`,
+        problem: `there are more series than the history keeps: ${dropped} increases were left out`,
       };
     // Ignore short failures, because proxies come and go.
     const lasting = failing.filter(({ failures }) => failures > 3);
@@ -103,7 +103,7 @@ export class TrafficScraper {
         name: "metrics",
         ok: false,
         ...asOf,
-        problem: `${lasting.length} of ${this.#targets.size} proxies do not tell their metrics: ${lasting[0]?.address.pod ?? ""}: ${lasting[0]?.problem ?? ""}`,
+        problem: `${lasting.length} of ${this.#targets.size} proxies do not report their metrics: ${lasting[0]?.address.pod ?? ""}: ${lasting[0]?.problem ?? ""}`,
       };
     return { name: "metrics", ok: true, ...asOf };
   }
@@ -165,7 +165,7 @@ export class TrafficScraper {
       target.problem = messageOf(error);
       target.nextAtMs =
         clock.steadyMs() + Math.min(maxPauseMs, scrapeIntervalMs * 2 ** Math.min(target.failures - 1, 4));
-      log.debug("a proxy does not tell its metrics", { pod: target.address.pod, error: target.problem });
+      log.debug("a proxy does not report its metrics", { pod: target.address.pod, error: target.problem });
     }
   }
 }
@@ -179,7 +179,7 @@ const firstLine = /^\s*(#|[a-zA-Z_:][\w:]*(\{|[ \t]+[-+]?(\d|\.|NaN|Inf)))/;
  */
 function refuseGarbage(body: Buffer): void {
   if (body.length > 0 && !firstLine.test(body.toString("latin1", 0, firstLineBytes)))
-    throw new Error("what it answers is not the text of metrics");
+    throw new Error("its answer is not in the text format of metrics");
 }
 
 /** Where a proxy serves its metrics, according to annotations. Undefined for pods without them. */

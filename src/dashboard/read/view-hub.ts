@@ -77,8 +77,8 @@ export class ViewHub implements ViewSource {
       if (this.#feeds.size >= maxFeeds) {
         sink.problem({
           code: "unavailable",
-          message: `${maxFeeds} different views are being looked at already`,
-          hint: "close pages that nobody looks at",
+          message: `${maxFeeds} different views are already open`,
+          hint: "close pages that nobody needs",
         });
         return;
       }

@@ -28,7 +28,7 @@ export async function checkTopic({ name, parameters }: ParsedTopic, identity: Id
       throw refusal(
         "forbidden",
         `you may not list the pods of namespace ${namespace}`,
-        "a RoleBinding to the ClusterRole view gives that",
+        "a RoleBinding to the ClusterRole view grants that",
       );
     return;
   }
@@ -39,7 +39,7 @@ export async function checkTopic({ name, parameters }: ParsedTopic, identity: Id
   const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
   const known = kinds.find((one) => one.kind === kind && one.group === group);
   if (known === undefined)
-    throw refusal("not-found", `${kind} of ${apiVersion} is no kind of the mesh's configuration`);
+    throw refusal("not-found", `${kind} of ${apiVersion} is not a kind of the mesh's configuration`);
   if (await identity.may({ verb: "get", group, resource: known.plural, namespace, name: object })) return;
   throw refusal(
     "forbidden",

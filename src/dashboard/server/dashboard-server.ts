@@ -120,7 +120,7 @@ export class DashboardServer {
     );
     server.maxConnections = connections;
     // Stays as long as it serves: without this handler, an error of the listening socket would end the process.
-    server.on("error", (error) => this.#options.log.warn("the listener is at fault", { error: describeError(error) }));
+    server.on("error", (error) => this.#options.log.warn("the listener failed", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {
       // Do not wait for the client to close the connection too, because it might never do so and would occupy a place.
       if (socket.writable)
@@ -164,19 +164,19 @@ export class DashboardServer {
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { root } = this.#options;
     const url = URL.parse(request.url ?? "/", "http://localhost");
-    if (url === null) throw refusal("invalid", "the request's path is none");
+    if (url === null) throw refusal("invalid", "the request's path is not valid");
     const { pathname } = url;
     if (pathname === root || (pathname === "/" && root !== "")) {
       response.writeHead(302, { location: `${root}/` }).end();
       return;
     }
     const own = pathname.startsWith(`${root}/`) ? pathname.slice(root.length + 1) : undefined;
-    if (own === undefined) throw refusal("not-found", `${pathname} is not known here`, `the page is at ${root}/`);
+    if (own === undefined) throw refusal("not-found", `${pathname} does not exist here`, `the page is at ${root}/`);
     if (own === "healthz") response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
     else if (own === "enter") await this.#enter(url, request, response);
     else if (own === "api" || own.startsWith("api/")) await this.#api(own, url, request, response);
     else if (request.method !== "GET" && request.method !== "HEAD")
-      throw refusal("invalid", `${request.method ?? ""} is not taken here`);
+      throw refusal("invalid", `${request.method ?? ""} is not supported here`);
     else if (own === "console" || own.startsWith("console/"))
       response.writeHead(302, { location: `${root}/${url.search}` }).end();
     else await this.#file(own === "" ? "index.html" : own, request, response);
@@ -193,7 +193,7 @@ export class DashboardServer {
     const { root, access } = this.#options;
     // The browser that used the address may open it again.
     if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response) && !(await this.#visits.isNamed(request)))
-      throw refusal("forbidden", "this address was used, or is not of this server", access.loginHint);
+      throw refusal("forbidden", "this address was already used, or does not belong to this server", access.loginHint);
     response.setHeader("cache-control", "no-store");
     response.writeHead(303, { location: `${root}/` }).end();
   }
@@ -207,7 +207,7 @@ export class DashboardServer {
     const name = `${method === "HEAD" ? "GET" : method} /${own}`;
     if (name === "GET /api/live") {
       // A HEAD of the stream would never end and has no content.
-      if (method === "HEAD") throw refusal("invalid", "the stream is taken by GET alone");
+      if (method === "HEAD") throw refusal("invalid", "the stream supports only GET");
       this.#live(url, request, response, visit);
       return;
     }

@@ -38,7 +38,7 @@ export function checkHost(request: IncomingMessage): void {
   if (host === "localhost" || host.endsWith(".localhost") || isIP(host) !== 0) return;
   throw refusal(
     "forbidden",
-    `"${host}" is no name of this machine`,
+    `"${host}" is not a name of this machine`,
     "open the address that was printed, with localhost or 127.0.0.1",
   );
 }

@@ -115,9 +115,9 @@ export class Visits {
    */
   async logIn(token: string, address: string, visit: Visit, response: ServerResponse): Promise<Visit> {
     const { access, audit, sessions } = this.#options;
-    if (!access.mayLogIn) throw refusal("forbidden", "nobody logs in here by a token");
+    if (!access.mayLogIn) throw refusal("forbidden", "this server does not accept logins with a token");
     if (token === "" || token.length > limits.tokenLength || /[^\x21-\x7e]/.test(token))
-      throw refusal("invalid", "this is no bearer token", "kubectl create token <service account>");
+      throw refusal("invalid", "this is not a bearer token", "kubectl create token <service account>");
     this.#failures.check(address);
     try {
       const identity = await access.logIn(token);
@@ -141,7 +141,7 @@ export class Visits {
     const identity = access.enter(secret);
     if (identity === undefined) return false;
     this.setCookie(response, sessions.begin(identity));
-    audit.record({ user: identity.user, what: "login", result: "done", detail: "by the printed address" });
+    audit.record({ user: identity.user, what: "login", result: "done", detail: "with the printed address" });
     return true;
   }
 

@@ -249,7 +249,7 @@ class RungTable {
         blockers.push(`proxy ${proxy.pod} rejects: ${proxy.reason}`);
     if (goingTo !== "") blockers.push(...this.#heldBy(kind, namespace, name, pods));
     else if (wanted !== "" && Object.keys(at).some((revision) => revision !== wanted))
-      blockers.push(`pods are not of ${wanted} yet: restart them, or upgrade by a MeshUpgrade`);
+      blockers.push(`pods are not at ${wanted} yet: restart them, or upgrade with a MeshUpgrade`);
     return blockers.length > maxBlockers
       ? [...blockers.slice(0, maxBlockers), `and ${blockers.length - maxBlockers} more`]
       : blockers;

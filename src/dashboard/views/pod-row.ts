@@ -51,6 +51,6 @@ function ztunnelText(pod: Pod, all: readonly Pod[]): string {
       spec?.nodeName === pod.spec?.nodeName &&
       (metadata.labels["istio.io/rev"] ?? "default") === owner,
   );
-  if (found === undefined) return `${owner}, of which none runs on ${pod.spec?.nodeName ?? "its node"}`;
+  if (found === undefined) return `${owner}, which has no pod on ${pod.spec?.nodeName ?? "its node"}`;
   return isReadyPod(found) ? keyOf(found) : `${keyOf(found)}, not ready`;
 }

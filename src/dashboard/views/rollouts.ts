@@ -114,6 +114,10 @@ function freezeRow(freeze: Freeze, atMs: number): FreezeRow {
     };
   } catch (error) {
     // Like the engine, treat an unreadable window as active, so that nothing changes at a possibly forbidden time.
-    return { name, reason: `${reason} (its rule cannot be read, so it holds: ${messageOf(error)})`, active: true };
+    return {
+      name,
+      reason: `${reason} (its rule cannot be read, so it is in force: ${messageOf(error)})`,
+      active: true,
+    };
   }
 }

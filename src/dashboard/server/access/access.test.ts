@@ -99,7 +99,7 @@ test("while the API server is down nobody may act, and views stay visible for a 
   assert.equal(await identity.namespaces(), "*");
   assert.equal(await identity.may({ verb: "get", group: "", resource: "pods", namespace: "dev" }), false);
   assert.deepEqual(await limitsOfRights(identity), [
-    "The API server does not tell what you may do: orders are taken again once it answers.",
+    "The API server does not report what you may do: orders are accepted again once it answers.",
   ]);
   assert.equal(await identity.isValid(), true);
   clock.pass(3_600_000);

@@ -21,7 +21,7 @@ export interface ClusterAccessOptions {
   readonly credentialsOfToken?: (token: string) => OwnCredentials & { readonly client: KubeConnection };
 }
 
-const loginHint = "log in by a bearer token: kubectl create token <service account> -n <namespace>";
+const loginHint = "log in with a bearer token: kubectl create token <service account> -n <namespace>";
 
 /**
  * Access in a cluster. Users log in with bearer tokens, which the API server checks and which all their requests use.
@@ -75,8 +75,8 @@ export class ClusterAccess implements Access {
       if (known === undefined)
         throw refusal(
           "forbidden",
-          "the API server does not take this token",
-          "it may have expired, or be of another cluster; kubectl create token <service account>",
+          "the API server does not accept this token",
+          "it may have expired, or belong to another cluster; kubectl create token <service account>",
         );
       return new ReviewedIdentity({
         known,
@@ -103,7 +103,7 @@ export class ClusterAccess implements Access {
   async limitsOf(identity: Identity): Promise<readonly string[]> {
     if (identity.authentication === "anonymous")
       return [
-        "You read by the dashboard's own account. Log in by a token to read logs and proxies, and to change anything.",
+        "You read with the dashboard's own account. Log in with a token to read logs and proxies, and to change anything.",
       ];
     return await limitsOfRights(identity);
   }
@@ -118,17 +118,15 @@ export async function limitsOfRights(identity: Identity): Promise<readonly strin
       namespaces.size === 0
         ? "no namespace"
         : `${namespaces.size} ${namespaces.size === 1 ? "namespace" : "namespaces"}`;
-    told.push(
-      `You see ${count}: those whose pods you may list. More are given by a RoleBinding to the ClusterRole view.`,
-    );
+    told.push(`You see ${count}: those whose pods you may list. A RoleBinding to the ClusterRole view gives more.`);
   }
   const where = namespaces === "*" ? "" : ([...namespaces][0] ?? "");
   const right = { verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: where } as const;
   const may = await identity.knows(right);
   if (may === undefined)
-    told.push("The API server does not tell what you may do: orders are taken again once it answers.");
+    told.push("The API server does not report what you may do: orders are accepted again once it answers.");
   if (may === false)
-    told.push("You may not give orders to canaries: that takes the right to patch canaries of rollout.serin.dev.");
+    told.push("You may not give orders to canaries: you need the right to patch canaries of rollout.serin.dev.");
   return told;
 }
 

@@ -27,8 +27,7 @@ export class KubeconfigAccess implements Access {
   readonly cluster: string;
   readonly mayLogIn = false;
   readonly anonymous = undefined;
-  readonly loginHint =
-    "open the address that serin dashboard has printed last; if it was restarted, that is another one";
+  readonly loginHint = "open the address that serin dashboard printed last; each start prints another one";
   readonly #options: KubeconfigAccessOptions;
   readonly #identity: ReviewedIdentity;
   #secret = newSecret();
@@ -53,7 +52,7 @@ export class KubeconfigAccess implements Access {
   static async open(options: KubeconfigAccessOptions): Promise<KubeconfigAccess> {
     const known = await reviewSelf(options.own.client);
     if (known === undefined)
-      throw refusal("forbidden", "the API server does not take the kubeconfig's credentials", "kubectl auth whoami");
+      throw refusal("forbidden", "the API server does not accept the kubeconfig's credentials", "kubectl auth whoami");
     return new KubeconfigAccess(options, known);
   }
 
@@ -68,7 +67,9 @@ export class KubeconfigAccess implements Access {
   }
 
   async logIn(): Promise<Identity> {
-    return await Promise.reject(refusal("forbidden", "nobody logs in here by a token", this.loginHint));
+    return await Promise.reject(
+      refusal("forbidden", "this server does not accept logins with a token", this.loginHint),
+    );
   }
 
   enter(secret: string): Identity | undefined {

@@ -71,7 +71,7 @@ async function review<Status>(client: KubeClient, path: string, body: unknown): 
 
 function checkAnswer(httpStatus: number, resource: string): void {
   if (httpStatus === 401)
-    throw userError("unauthorized", "the API server does not take these credentials", { hint: "log in again" });
+    throw userError("unauthorized", "the API server does not accept these credentials", { hint: "log in again" });
   if (httpStatus === 403) throw userError("forbidden", `the API server does not answer ${resource} for this account`);
   if (httpStatus >= 300) throw transientError("unavailable", `the API server answered ${httpStatus} for ${resource}`);
 }

@@ -39,8 +39,8 @@ export class LiveHub {
       if (this.#topics.size >= limits.topics)
         throw refusal(
           "unavailable",
-          `${limits.topics} views are followed at once, and no more`,
-          "close pages that nobody looks at",
+          `${limits.topics} views are open, which is the limit`,
+          "close pages that nobody needs",
         );
       topic = new LiveTopic({ text, topic: parsed, reader, ...this.#options });
       this.#topics.set(key, topic);

@@ -85,14 +85,14 @@ export class LivePages {
     if (this.#pages.size >= limits.pages)
       throw refusal(
         "unavailable",
-        `${limits.pages} pages are open, and no more can be`,
-        "close pages that nobody looks at",
+        `${limits.pages} pages are open, which is the limit`,
+        "close pages that nobody needs",
       );
     const ofUser = [...this.#pages].filter((one) => one.owner.user === owner.user).length;
     if (ofUser >= limits.pagesOfUser)
       throw refusal(
         "unavailable",
-        `you have ${limits.pagesOfUser} pages open, and can have no more`,
+        `you have ${limits.pagesOfUser} pages open, which is the limit`,
         "close some of them",
       );
     const ofPlace =
@@ -100,7 +100,7 @@ export class LivePages {
     if (ofPlace >= limits.pagesOfAddress)
       throw refusal(
         "unavailable",
-        `${limits.pagesOfAddress} pages are open from your address without a login, and no more can be`,
+        `${limits.pagesOfAddress} pages are open from your address without a login, which is the limit`,
         "log in, or close some of them",
       );
     const followed = new Set([...this.#pages].flatMap((one) => (one.owner.viewer === owner.viewer ? one.topics : [])));
@@ -108,8 +108,8 @@ export class LivePages {
     if (more > 0 && followed.size + more > limits.topicsOfUser)
       throw refusal(
         "unavailable",
-        `${followed.size} different views are open for ${owner.viewer} already, and no more can be`,
-        "close pages that nobody looks at",
+        `${followed.size} different views are open for ${owner.viewer}, which is the limit`,
+        "close pages that nobody needs",
       );
     request.setTimeout(0);
     response.socket?.setNoDelay(true);
@@ -173,7 +173,7 @@ export class LivePages {
       }
       await Promise.all(open.topics.map(async (text) => await this.#follow(open, text, identity)));
     } catch (error) {
-      this.#options.log.debug("a page could not be attended", { error: describeError(error) });
+      this.#options.log.debug("a page could not be served", { error: describeError(error) });
       if (this.#pages.has(open)) for (const text of open.topics) open.page.tellOnce(text, problemOf(error));
     } finally {
       open.isAttended = false;

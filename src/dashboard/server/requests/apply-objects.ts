@@ -37,7 +37,7 @@ export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): 
     const [dryRun, resourceVersion] = [fields.flag("dryRun"), fields.text("resourceVersion")];
     const objects = await readObjects(client, fields.requiredText("yaml", maxYamlLength), yaml.users);
     if (resourceVersion !== "" && objects.length !== 1)
-      throw refusal("invalid", `one object was edited, and the YAML holds ${objects.length}`);
+      throw refusal("invalid", `one object was edited, and the YAML contains ${objects.length}`);
     const applied: string[] = [];
     const warnings: string[] = [];
     for (const one of objects) {
@@ -82,7 +82,7 @@ export async function readObjects(
   const [fault] = faults;
   if (fault !== undefined)
     throw refusal("invalid", `${fault.position === undefined ? "" : `line ${fault.position.line}: `}${fault.message}`);
-  if (resources.length === 0) throw refusal("invalid", "the YAML holds no object");
+  if (resources.length === 0) throw refusal("invalid", "the YAML contains no object");
   if (resources.length > maxObjects)
     throw refusal(
       "invalid",

@@ -53,7 +53,7 @@ export function askWhatIf(options: AskWhatIfOptions): RequestHandler<"POST /api/
     const yaml = fields.requiredText("yaml", maxYamlLength);
     const messages = await validate(yaml, identity);
     if (messages.some(({ level, code }) => level === "Error" && code === ""))
-      return { messages, proxies: [], compared: 0, incomplete: "The YAML is at fault: see the messages." };
+      return { messages, proxies: [], compared: 0, incomplete: "The YAML is not valid: see the messages." };
     const own = ownOf(identity);
     const lacking = await lackingRights(identity);
     if (lacking.length > 0)
@@ -61,14 +61,9 @@ export function askWhatIf(options: AskWhatIfOptions): RequestHandler<"POST /api/
         messages,
         proxies: [],
         compared: 0,
-        incomplete: `It takes the right to list, in all namespaces, ${lacking.join(", ")}: a control plane reads them.`,
+        incomplete: `You need the right to list in all namespaces: ${lacking.join(", ")}. A control plane reads them.`,
       };
-    if (isBusy)
-      throw refusal(
-        "unavailable",
-        "what would change is being worked out for somebody else",
-        "try again in some seconds",
-      );
+    if (isBusy) throw refusal("unavailable", "a what-if of somebody else is running", "try again in a few seconds");
     isBusy = true;
     try {
       const signal = AbortSignal.any([outer, ended, AbortSignal.timeout(timeLimitMs)]);
@@ -118,7 +113,7 @@ async function asApplied(
   } catch (error) {
     if (!(error instanceof SerinError) || error.code !== "forbidden") throw error;
     incomplete.push(
-      `You may not apply ${kind.plural}: the object is taken as it stands, without what the API server would add.`,
+      `You may not apply ${kind.plural}: the object is used as it is, without what the API server would add.`,
     );
     const metadata = {
       uid: "what-if",

@@ -44,9 +44,9 @@ const goneTimeoutMs = 30_000;
 const done: Readonly<Record<RolloutAction, string>> = {
   approve: "approved",
   pause: "paused",
-  resume: "goes on",
+  resume: "continues",
   promote: "goes to the end at once",
-  rollback: "is being put back",
+  rollback: "is being undone",
   complete: "ends its soak",
   retry: "begins again",
 };
@@ -73,8 +73,8 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
       if (step !== "" && rollout.status?.step?.id !== step)
         throw refusal(
           "conflict",
-          `${name} is at another step by now: ${rollout.status?.step?.title ?? rollout.status?.phase ?? "none"}`,
-          "look at what it would change now, and confirm that",
+          `${name} is already at another step: ${rollout.status?.step?.title ?? rollout.status?.phase ?? "none"}`,
+          "look at what the order would change now, and confirm that",
         );
       const refused = refusalOf(kindName, rollout, action, {
         patch: await mayDo(identity, kind, rollout, ["patch"]),

@@ -7,11 +7,7 @@ import { refusal } from "../problem.ts";
 /** The user's own credentials, which writes and reads of pods require. */
 export function ownOf({ own }: Identity): OwnCredentials {
   if (own === undefined)
-    throw refusal(
-      "forbidden",
-      "the dashboard's own account does nothing of this in your place",
-      "log in by a bearer token",
-    );
+    throw refusal("forbidden", "the dashboard's own account does not do this for you", "log in with a bearer token");
   return own;
 }
 
@@ -37,7 +33,7 @@ export async function sendToKube(
   const reason = reasons[response.status];
   if (reason === undefined)
     throw transientError("unavailable", `the API server answered ${response.status}: ${message}`);
-  throw refusal(reason, message, reason === "forbidden" ? "kubectl auth can-i tells what you may do" : undefined);
+  throw refusal(reason, message, reason === "forbidden" ? "kubectl auth can-i shows what you may do" : undefined);
 }
 
 function messageIn(text: string): string {

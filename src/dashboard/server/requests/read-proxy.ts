@@ -94,7 +94,7 @@ function tableIn(
     if (cause instanceof SerinError) throw cause;
     throw transientError(
       "unavailable",
-      `what the proxy of ${name} answered is not the configuration of a ${isZtunnel ? "ztunnel" : "proxy"}`,
+      `the answer of the proxy of ${name} is not the configuration of a ${isZtunnel ? "ztunnel" : "proxy"}`,
       { cause, hint: `kubectl -n ${namespace} port-forward ${name} ${adminPort}, and look at /config_dump` },
     );
   }
@@ -134,7 +134,7 @@ async function askAdmin(
       throw refusal(
         "forbidden",
         `you may not forward ports of pods in namespace ${namespace}`,
-        "it takes the right to create pods/portforward there",
+        "you need the right to create pods/portforward there",
       );
     throw transientError("unavailable", `the proxy of ${pod} does not answer: ${messageOf(cause)}`, {
       cause,
@@ -145,7 +145,7 @@ async function askAdmin(
   try {
     return JSON.parse(answer.text);
   } catch (cause) {
-    throw transientError("unavailable", `the proxy of ${pod} answered what is no JSON`, { cause });
+    throw transientError("unavailable", `the proxy of ${pod} sent an answer that is not JSON`, { cause });
   }
 }
 

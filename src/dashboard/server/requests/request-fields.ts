@@ -18,10 +18,10 @@ export class RequestFields {
     try {
       body = JSON.parse(text === "" ? "{}" : text);
     } catch {
-      throw refusal("invalid", "the body is no JSON");
+      throw refusal("invalid", "the body is not JSON");
     }
     if (typeof body !== "object" || body === null || Array.isArray(body))
-      throw refusal("invalid", "the body is no JSON object");
+      throw refusal("invalid", "the body is not a JSON object");
     return new RequestFields(new Map(Object.entries(body)));
   }
 

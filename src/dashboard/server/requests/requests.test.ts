@@ -402,7 +402,7 @@ test("a proxy with a malformed answer is reported as unavailable", async () => {
   const { ask } = rig({ objects: [proxyPod] }, "<html>");
   await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" }), {
     code: "unavailable",
-    message: /no JSON/,
+    message: /not JSON/,
   });
 });
 
@@ -440,7 +440,7 @@ test("what-if results are withheld without the rights that they need", async () 
   const { ask } = rig({ allows: ({ resource }) => resource !== "nodes" });
   const answer = await ask("POST /api/what-if", { yaml: virtualService });
   assert.deepEqual([answer.compared, answer.proxies], [0, []]);
-  assert.match(answer.incomplete, /right to list, in all namespaces, nodes/);
+  assert.match(answer.incomplete, /right to list in all namespaces: nodes/);
 });
 
 test("objects may be followed with the right to get them, and workloads with the right to list their namespace's pods", async () => {

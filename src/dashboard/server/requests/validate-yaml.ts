@@ -42,7 +42,7 @@ export function createValidateYaml(options: ValidateYamlOptions): ValidateYaml {
     if (isAnonymous && yaml.length > maxAnonymousLength)
       throw refusal(
         "too-long",
-        `yaml: at most ${maxAnonymousLength} characters of who has not logged in, got ${yaml.length}`,
+        `yaml: at most ${maxAnonymousLength} characters without a login, got ${yaml.length}`,
         "log in, or use serin validate",
       );
     const manifest = await (isAnonymous ? options.yaml.anonymous : options.yaml.users).read(yaml);
@@ -72,13 +72,11 @@ export async function messagesOf(
   const messages = [...faultsOf(manifest)];
   const isRead = typeof contents !== "string";
   if (!isRead)
-    messages.push(
-      note(`the cluster could not be read, so that references to other objects are not checked: ${contents}`),
-    );
+    messages.push(note(`the cluster could not be read, so references to other objects are not checked: ${contents}`));
   else if (contents.unread.size > 0)
     messages.push(
       note(
-        `you may not read ${[...contents.unread.keys()].join(", ")}: what is said of references to these may be wrong`,
+        `you may not read ${[...contents.unread.keys()].join(", ")}: messages about references to these may be wrong`,
       ),
     );
   const known: Resource[] = isRead ? contents.objects.map((object) => ({ object })) : [];

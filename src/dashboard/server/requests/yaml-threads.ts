@@ -47,7 +47,7 @@ export class YamlThreads {
   async read(text: string): Promise<Manifest> {
     if (this.#running >= this.#options.threads) {
       if (this.#waiting.length >= maxWaiting)
-        throw refusal("unavailable", "many YAMLs are being read", "try again in some seconds");
+        throw refusal("unavailable", "many YAMLs are being read", "try again in a few seconds");
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else this.#running += 1;
     try {
@@ -72,7 +72,7 @@ export class YamlThreads {
       await thread.end();
       throw refusal(
         "too-long",
-        "reading this YAML takes more time or memory than is given for it",
+        "reading this YAML takes more time or memory than is allowed",
         "leave out aliases, deep nesting and very many keys, or send it in parts",
       );
     }

@@ -30,7 +30,7 @@ export function LoginPage(): JSX.Element {
         {ended === undefined ? undefined : <Notice tone="warn">{ended.message}</Notice>}
         {value?.mayLogIn === false ? (
           <Notice tone="info">
-            This server takes no tokens{value.limits.length === 0 ? "." : `: ${value.limits.join(" ")}`}
+            This server accepts no tokens{value.limits.length === 0 ? "." : `: ${value.limits.join(" ")}`}
           </Notice>
         ) : (
           <form
@@ -64,8 +64,8 @@ export function LoginPage(): JSX.Element {
         {value?.mayLogIn === false ? undefined : (
           <div class="stack">
             <p class="muted">
-              What you may see and do is asked of the API server for this token, for each read and each write. A token
-              for a service account:
+              The API server decides with this token what you may see and do, at each read and each write. A token for a
+              service account:
             </p>
             <CommandLine command="kubectl create token my-account --namespace my-namespace --duration 8h" />
           </div>

@@ -24,8 +24,8 @@ export function Empty({
 
 const problemTitles: Readonly<Record<string, string>> = {
   forbidden: "You may not see this",
-  "not-found": "It is not there",
-  unavailable: "It cannot be reached now",
+  "not-found": "It does not exist",
+  unavailable: "It is not available now",
   conflict: "It has changed meanwhile",
   "logged-out": "Log in first",
 };

@@ -14,7 +14,7 @@ export function Limits({ session }: { readonly session: Session }): JSX.Element 
     return (
       <div class="limits">
         <Notice tone="warn" live>
-          The session of {lapsed} has ended: its token is good no more. What is shown is what everybody may read;{" "}
+          The session of {lapsed} has ended: its token is no longer valid. The page shows what everybody may read;{" "}
           <a href={linkTo(["login"])}>log in again</a> to do anything.
         </Notice>
       </div>

@@ -15,9 +15,9 @@ test("a page whose server lost the cluster shows since when, instead of live", (
   const away = { name: "kubernetes", ok: false, asOfMs: atMs, problem: "the API server does not answer" };
   assert.deepEqual(liveStatus(live, [away, metrics]), {
     kind: "away",
-    text: `cluster away since ${formatClock(atMs)}`,
+    text: `cluster unreachable since ${formatClock(atMs)}`,
   });
-  assert.equal(liveStatus(live, [{ name: "kubernetes", ok: false }]).text, "cluster away");
+  assert.equal(liveStatus(live, [{ name: "kubernetes", ok: false }]).text, "cluster unreachable");
 });
 
 test("a page that lost its own server shows that first", () => {

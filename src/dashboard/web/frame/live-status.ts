@@ -15,7 +15,7 @@ export function liveStatus(state: LiveState, sources: readonly SourceState[]): L
   const cluster = sources.find(({ name }) => name === "kubernetes");
   if (state.kind === "live" && cluster?.ok === false) {
     const since = cluster.asOfMs === undefined ? "" : ` since ${formatClock(cluster.asOfMs)}`;
-    return { kind: "away", text: `cluster away${since}` };
+    return { kind: "away", text: `cluster unreachable${since}` };
   }
   const text = {
     idle: "",

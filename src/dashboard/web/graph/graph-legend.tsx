@@ -17,7 +17,7 @@ const kinds: readonly { readonly kind: GraphNode["kind"]; readonly words: string
   },
   {
     kind: "unknown",
-    words: "Nobody could name it",
+    words: "Unknown origin",
     shape: <rect x="1" y="2" width="38" height="14" rx="7" stroke-dasharray="4 3" />,
   },
 ];
@@ -61,7 +61,7 @@ export function GraphLegend({ onClose }: { readonly onClose: () => void }): JSX.
             <rect x="3" y="7" width="10" height="7" rx="1.5" fill="currentColor" />
             <path d="M5.2 7V5a2.8 2.8 0 0 1 5.6 0v2" fill="none" stroke="currentColor" stroke-width="1.6" />
           </svg>
-          All by mutual TLS; open where none is
+          All mutual TLS; an open lock: none
         </li>
       </ul>
       <p class="small muted">

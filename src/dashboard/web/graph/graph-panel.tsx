@@ -27,7 +27,7 @@ export function GraphPanel({ graph, routes, selected, onSelect }: GraphPanelProp
   const node = graph.nodes.get(selected);
   const edge = node === undefined ? graph.edges.find(({ key }) => key === selected) : undefined;
   return (
-    <aside class="graph-panel" aria-label="Details of what is chosen">
+    <aside class="graph-panel" aria-label="Details of the selection">
       <button
         type="button"
         class="button graph-panel-close"
@@ -43,7 +43,7 @@ export function GraphPanel({ graph, routes, selected, onSelect }: GraphPanelProp
         <EdgeDetails display={edge} routes={routes} onSelect={onSelect} />
       ) : (
         <p class="muted">
-          What was chosen is not in the graph now: it had no traffic within the window, or a filter hides it.
+          The selection is not in the graph now: it had no traffic within the window, or a filter hides it.
         </p>
       )}
     </aside>
@@ -319,7 +319,7 @@ function EdgeDetails({
 }
 
 function MutualTls({ share }: { readonly share: number | undefined }): JSX.Element {
-  if (share === undefined) return <Tag title="No proxy at the destination has told">mTLS not known</Tag>;
+  if (share === undefined) return <Tag title="No proxy at the destination has reported it">mTLS not known</Tag>;
   if (share >= fullShare) return <Tag tone="good">mTLS</Tag>;
   return <Tag tone="warn">{share === 0 ? "plain text" : `${formatShare(share)} mTLS`}</Tag>;
 }

@@ -180,7 +180,7 @@ export function GraphStage({ graph, label, search, nextFound, selected, onSelect
         <button
           type="button"
           class="button"
-          title="Arrange all anew: places are kept while the mesh changes"
+          title="Arrange everything again: places stay while the mesh changes"
           onClick={arrangeAnew}
         >
           Arrange

@@ -66,7 +66,7 @@ export function ConfigEditor({
               type="button"
               class="button"
               disabled={empty || whatIf.asking}
-              title="Which proxies would be sent something else, without writing anything"
+              title="Show which proxies would get another configuration, without writing anything"
               onClick={() => whatIf.ask(text)}
             >
               {whatIf.asking ? "Asking…" : "What if?"}
@@ -86,7 +86,7 @@ export function ConfigEditor({
         </div>
         {readOnlyBecause === undefined ? undefined : (
           <p class="editor-note muted">
-            {readOnlyBecause} The text can be changed to be checked and for “What if?”; it cannot be applied.
+            {readOnlyBecause} You can edit the text to check it and to ask “What if?”, but you cannot apply it.
           </p>
         )}
         <YamlEditor

@@ -82,7 +82,7 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
           </button>{" "}
           ·{" "}
           <button type="button" class="link-button" onClick={take}>
-            Take what is there now, and drop your text
+            Take the current object, and drop your text
           </button>
         </Notice>
       ) : undefined}
@@ -111,7 +111,11 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
       />
       {comparing ? (
         <Dialog title="What somebody has changed" size="wide" onClose={() => setComparing(false)}>
-          <DiffView before={base.yaml} after={head.yaml} label="From what you began with to what is there now" />
+          <DiffView
+            before={base.yaml}
+            after={head.yaml}
+            label="From the object that you began with to the current one"
+          />
         </Dialog>
       ) : undefined}
     </>

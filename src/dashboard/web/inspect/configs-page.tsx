@@ -23,7 +23,7 @@ export function ConfigsPage(): JSX.Element {
         text={configText}
         empty={
           <Empty title="No configuration">
-            There is none of the mesh's kinds in the namespaces that are chosen and that you may see.
+            The chosen namespaces that you may see have no object of the mesh's kinds.
           </Empty>
         }
       />

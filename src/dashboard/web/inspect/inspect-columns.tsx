@@ -215,7 +215,7 @@ export const configColumns: readonly Column<ConfigRow>[] = [
   },
   {
     key: "first",
-    title: "What it says",
+    title: "First message",
     priority: 3,
     cell: ({ firstMessage }) => (firstMessage === "" ? none : <span title={firstMessage}>{firstMessage}</span>),
   },

@@ -181,7 +181,7 @@ function Section({
     <>
       {answer.truncated ? (
         <Notice tone="info">
-          There is more than a page can show: the table ends early. All of it: serin proxy-config {section} {pod} -n{" "}
+          The table is cut, because it is too long for a page. All of it: serin proxy-config {section} {pod} -n{" "}
           {namespace}
         </Notice>
       ) : undefined}

@@ -67,7 +67,7 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
         <Fact title="Requests">{row.requestRate > 0 ? formatRate(row.requestRate) : "none"}</Fact>
         <Fact title="Errors">{row.requestRate > 0 ? formatShare(row.errorShare) : "–"}</Fact>
         <Fact title="p99">{formatMs(row.p99Ms)}</Fact>
-        <Fact title="Endpoints ready" note={row.endpoints === 0 ? "nobody answers" : undefined}>
+        <Fact title="Endpoints ready" note={row.endpoints === 0 ? "no endpoints" : undefined}>
           {row.endpointsReady} of {row.endpoints}
         </Fact>
         <Fact title="Address" note={row.ports.join(", ")}>
@@ -181,7 +181,7 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
             ),
             content: () => (
               <DataTable
-                label="Configuration that is about it"
+                label="Configuration that applies to it"
                 title="Configuration"
                 id="c"
                 noun={["object", "objects"]}
@@ -189,8 +189,8 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
                 columns={configColumns}
                 order="messages"
                 empty={
-                  <Empty title="No configuration is about it">
-                    Traffic goes to it as Kubernetes says. <a href={linkTo(["config", "new"])}>Write some</a>
+                  <Empty title="No configuration applies to it">
+                    Kubernetes alone decides where its traffic goes. <a href={linkTo(["config", "new"])}>Write some</a>
                   </Empty>
                 }
               />

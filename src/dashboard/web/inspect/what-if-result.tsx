@@ -42,14 +42,14 @@ export function WhatIfResult({ answer }: { readonly answer: WhatIfAnswer }): JSX
           `${proxy} ${namespace} ${type} ${resource} ${difference}`
         }
         tools={
-          <span class="muted small">{`${countOf(answer.proxies.length, "proxy", "proxies")} of ${answer.compared} would be sent something else; nothing was written`}</span>
+          <span class="muted small">{`${countOf(answer.proxies.length, "proxy", "proxies")} of ${answer.compared} would get another configuration; nothing was written`}</span>
         }
         empty={
           invalid ? (
             <Empty title="It has errors">Correct them first: the messages are below the editor.</Empty>
           ) : (
             <Empty
-              title="No proxy would be sent anything else"
+              title="No proxy would get another configuration"
               icon="good"
             >{`${countOf(answer.compared, "proxy was", "proxies were")} compared.`}</Empty>
           )

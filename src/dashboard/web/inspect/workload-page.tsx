@@ -174,7 +174,7 @@ function Content({ head, live }: { readonly head: WorkloadHead; readonly live: L
             ),
             content: () => (
               <DataTable
-                label="Configuration that is about it"
+                label="Configuration that applies to it"
                 title="Configuration"
                 id="c"
                 noun={["object", "objects"]}
@@ -182,7 +182,7 @@ function Content({ head, live }: { readonly head: WorkloadHead; readonly live: L
                 columns={configColumns}
                 order="messages"
                 empty={
-                  <Empty title="No configuration is about it">
+                  <Empty title="No configuration applies to it">
                     No object of the mesh's kinds selects it or routes to it.
                   </Empty>
                 }
@@ -246,14 +246,14 @@ function Overview({ head, live }: { readonly head: WorkloadHead; readonly live: 
         empty={<Empty title="No pods">It is scaled to 0, or its pods could not be made: see its events.</Empty>}
       />
       <DataTable
-        label="Services that lead to it"
+        label="Services that select it"
         title="Services"
         id="s"
         noun={["service", "services"]}
         rows={live.table("services").value}
         columns={serviceColumns}
         order="name"
-        empty={<Empty title="No service leads to it">No Service selects its pods.</Empty>}
+        empty={<Empty title="No service selects it">No Service selects its pods.</Empty>}
       />
       <section class="card">
         <div class="card-head">
@@ -333,7 +333,7 @@ function Traffic({ live }: { readonly live: Live<"workload"> }): JSX.Element {
         columns={peerColumns}
         order="-rate"
         text={text}
-        empty={<Empty title="It calls nobody">No request of its was measured in the last minute.</Empty>}
+        empty={<Empty title="It calls nobody">No request from it was measured in the last minute.</Empty>}
       />
     </>
   );

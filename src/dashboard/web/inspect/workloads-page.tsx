@@ -17,8 +17,8 @@ export function WorkloadsPage(): JSX.Element {
         text={workloadText}
         empty={
           <Empty title="No workloads">
-            There is none in the namespaces that are chosen and that you may see. Choose others above, or deploy
-            something: kubectl apply -f …
+            The chosen namespaces that you may see have none. Choose others above, or deploy something: kubectl apply -f
+            …
           </Empty>
         }
       />

@@ -74,7 +74,7 @@ function RevisionHead({
       <div class="row">
         <strong>{name}</strong>
         {revision?.tags.map((tag) => (
-          <Tag key={tag} tone="info" title={`The tag ${tag} leads here`}>
+          <Tag key={tag} tone="info" title={`The tag ${tag} points here`}>
             {tag}
           </Tag>
         ))}
@@ -91,7 +91,7 @@ function RevisionHead({
           )}
           <span>{countOf(revision.proxies, "proxy", "proxies")}</span>
           {revision.root === "" ? undefined : (
-            <span class="mono" title="The root that it signs by (SHA-256, its beginning)">
+            <span class="mono" title="The root that it signs with (first digits of its SHA-256)">
               <Icon name="lock" size={10} /> {revision.root.slice(0, 8)}
             </span>
           )}

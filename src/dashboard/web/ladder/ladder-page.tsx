@@ -70,7 +70,7 @@ export function LadderPage(): JSX.Element {
           >
             {only === "all"
               ? "No control plane and no namespace of a mesh is known, or none in the namespaces that are chosen. Install one with `serin install`."
-              : "All parts stand where they are wanted."}
+              : "All parts are where they should be."}
           </Empty>
         ) : (
           <LadderGrid revisions={revisions} rungs={rungs} />

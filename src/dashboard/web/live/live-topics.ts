@@ -112,7 +112,7 @@ async function sessionProblem(): Promise<Problem | undefined> {
     if (authentication !== "none") return undefined;
     const problem = {
       code: "logged-out",
-      message: "The session has ended, or the server was started anew.",
+      message: "The session has ended, or the server was restarted.",
       hint: limits.join(" "),
     } as const;
     // End the session at once. That removes the view, and with it the caller that waits for this answer.

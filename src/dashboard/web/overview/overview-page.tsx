@@ -68,7 +68,7 @@ function Figures({ head }: { readonly head: OverviewHead }): JSX.Element {
         <dd>{formatMs(head.p99Ms)}</dd>
       </div>
       <div>
-        <dt>Proxies in step</dt>
+        <dt>Proxies in sync</dt>
         <dd>
           <a href={linkTo(["ladder"])}>
             {synced.toLocaleString("en-US")} of {all.toLocaleString("en-US")}

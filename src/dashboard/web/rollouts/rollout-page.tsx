@@ -80,7 +80,7 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
       )}
       {undo === undefined ? undefined : (
         <Notice tone="warn">
-          Put back since <Moment atMs={Date.parse(undo.startedAt)} />, for {formatDuration(undo.elapsedMs)}.
+          Undone since <Moment atMs={Date.parse(undo.startedAt)} />, for {formatDuration(undo.elapsedMs)}.
           {undo.waitingFor.length === 0 ? "" : ` Waits for ${undo.waitingFor.join("; ")}.`}
         </Notice>
       )}
@@ -97,7 +97,7 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
                       settles since <Age atMs={Date.parse(currentStep.startedAt)} ago={false} />
                       {currentStep.waitsUntil === undefined ? undefined : (
                         <>
-                          ; fails at <Moment atMs={Date.parse(currentStep.waitsUntil)} /> unless it comes nearer
+                          ; fails at <Moment atMs={Date.parse(currentStep.waitsUntil)} /> unless it makes progress
                         </>
                       )}
                     </>

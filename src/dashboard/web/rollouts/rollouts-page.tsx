@@ -79,7 +79,7 @@ function Freezes({ freezes }: { readonly freezes: readonly FreezeRow[] }): JSX.E
           <li key={name}>
             <strong>{name}</strong>
             <Mark tone={active ? "warn" : "idle"} icon={active ? "paused" : "idle"}>
-              {active ? "holds rollouts now" : "not in force"}
+              {active ? "blocks rollouts now" : "not in force"}
             </Mark>
             <span class="muted nowrap">
               {active && endsAtMs !== undefined ? (
