@@ -14,8 +14,8 @@ const { values: flags } = scriptArguments(
   {
     command: "npm run chaos --",
     help: {
-      minutes: "how long faults are struck",
-      seed: "of the order of the faults",
+      minutes: "how long faults are injected",
+      seed: "the seed of the faults' order",
       rate: "multiplies the rates of the load generators",
       json: "print one JSON object last",
     },

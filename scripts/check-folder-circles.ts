@@ -13,7 +13,7 @@ const unknown = circles.filter(({ folder }) => knownCircles[folder] === undefine
 const gone = Object.keys(knownCircles).filter((known) => !circles.some(({ folder }) => folder === known));
 for (const circle of unknown) process.stderr.write(`${describeCircle(circle)}\n`);
 for (const folder of gone)
-  process.stderr.write(`${folder}: has no circle any more: delete it from scripts/folder-circles/known-circles.ts\n`);
+  process.stderr.write(`${folder}: no longer has a circle: delete it from scripts/folder-circles/known-circles.ts\n`);
 if (unknown.length > 0)
   process.stderr.write("move what both need into a folder or file of its own, below both: ARCHITECTURE.md\n");
 if (unknown.length + gone.length > 0) process.exitCode = 1;

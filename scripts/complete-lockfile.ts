@@ -23,7 +23,7 @@ function entryOf(name: string, version: string, dev: boolean): Record<string, un
   const at = words.findIndex((word) => operatingSystems.includes(word));
   const [os, cpu, abi = ""] = words.slice(at);
   if (at === -1 || os === undefined || cpu === undefined)
-    throw new Error(`${name}: its name tells no platform; install it where the registry has it`);
+    throw new Error(`${name}: its name contains no platform; install it where the registry has it`);
   const libc = os === "linux" && abi !== "" ? { libc: [abi.startsWith("musl") ? "musl" : "glibc"] } : {};
   return { version, cpu: [cpu], ...(dev ? { dev } : {}), ...libc, optional: true, os: [os] };
 }

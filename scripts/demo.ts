@@ -192,14 +192,14 @@ function printSummary(stage: Stage, summary: Summary, problem: unknown): void {
       `  memory (PSS): ${memory.map(([name, mb]) => `${name} ${mb} MB`).join(", ")}; ${Math.round(memory.reduce((sum, [, mb]) => sum + mb, 0))} MB in all`,
     );
   out(`  ${summary.requests} requests, ${summary.failed} failed, ${seconds(summary.seconds * 1000)}`);
-  if (problem !== undefined) out(`  The demo did not end well: ${describeError(problem)}`);
+  if (problem !== undefined) out(`  The demo failed: ${describeError(problem)}`);
 }
 
 /** On a terminal the cluster stays until the user leaves. */
 async function leave(): Promise<boolean> {
   const urls = await runSerin(["cluster", "urls", "--name", clusterName]);
   process.stdout.write(`
-  Look around while it is there:
+  Look around while it runs:
     browser   ${urls.output.trim().split("\n").join("\n              ")}
     kubectl   export KUBECONFIG=${kubeconfigPath}; kubectl get pods -A; kubectl get canary,meshupgrade -A
     inside    bin/serin cluster shell --name ${clusterName}

@@ -167,7 +167,7 @@ function print(
   note(
     `${requests} requests in the good parts, ${failed} failed; ${closedConnections} long connections closed by the mesh, ${endedWithPod} ended with their pod`,
   );
-  if (problem !== undefined) note(`The proof did not end well: ${describeError(problem)}`);
+  if (problem !== undefined) note(`The proof failed: ${describeError(problem)}`);
 }
 
 process.exit(await main());

@@ -154,5 +154,5 @@ writeFileSync(
   `{\n${lines.map(([name, types]) => `${JSON.stringify(name)}: ${JSON.stringify(types.toSorted().join(" "))}`).join(",\n")}\n}\n`,
 );
 console.log(
-  `${files.size} files, ${descriptors.length} bytes, ${packed.length} compressed; imported and not there: ${[...missing].join(", ") || "none"}`,
+  `${files.size} files, ${descriptors.length} bytes, ${packed.length} compressed; imported and missing: ${[...missing].join(", ") || "none"}`,
 );

@@ -52,7 +52,7 @@ interface Outcome {
 async function runParts(): Promise<boolean> {
   const known = new Set(parts.map(({ name }) => `${name}.test.ts`));
   const forgotten = globSync("*.test.ts", { cwd: join(root, "test/interop") }).filter((file) => !known.has(file));
-  if (forgotten.length > 0) throw new Error(`test/interop has files of no part: ${forgotten.join(", ")}`);
+  if (forgotten.length > 0) throw new Error(`test/interop has files that belong to no part: ${forgotten.join(", ")}`);
   const lines: string[] = [];
   let isGood = true;
   for (const part of parts) {

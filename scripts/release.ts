@@ -35,8 +35,8 @@ const { values } = scriptArguments(
     help: {
       output: "the directory of the release",
       arch: "architectures, separated by commas",
-      verify: "make everything a second time, and compare the bytes",
-      "verify-only": "check the release in that directory, and make none",
+      verify: "build everything a second time, and compare the bytes",
+      "verify-only": "only check the release in that directory",
     },
   },
   {
@@ -150,7 +150,7 @@ function compareWithSecondRun(scratch: string): void {
   const [before, now] = [output, second].map((directory) => readFileSync(join(directory, sums), "utf8"));
   const different = differentFiles(before ?? "", now ?? "");
   if (different.length > 0)
-    throw new Error(`A second run of the same commit gave other bytes:\n${different.join("\n")}`);
+    throw new Error(`A second run of the same commit gave different bytes:\n${different.join("\n")}`);
   note(`a second run gave the same bytes: ${filesBelow(output).length} files`);
 }
 

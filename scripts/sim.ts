@@ -52,9 +52,7 @@ function replay(seed: number): boolean {
   process.stdout.write(
     `seed ${seed}: ${JSON.stringify(scenario)}\n${result.history.map((line) => `  ${line}\n`).join("")}`,
   );
-  process.stdout.write(
-    result.failure === undefined ? "  nothing that must hold was broken\n" : `  BROKEN: ${result.failure}\n`,
-  );
+  process.stdout.write(result.failure === undefined ? "  no rule was broken\n" : `  BROKEN: ${result.failure}\n`);
   return result.failure === undefined;
 }
 

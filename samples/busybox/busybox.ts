@@ -11,7 +11,7 @@ const applets: Readonly<Record<string, (words: readonly string[]) => Promise<num
 const [name = "", ...words] = process.argv.slice(2);
 const applet = applets[name];
 if (applet === undefined) {
-  printError(`${name}: applet not found; there are ${Object.keys(applets).join(", ")}`);
+  printError(`${name}: applet not found; the applets are ${Object.keys(applets).join(", ")}`);
   process.exitCode = 127;
 } else {
   try {

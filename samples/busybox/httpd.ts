@@ -31,7 +31,7 @@ const texts: Readonly<Record<number, string>> = {
 /** `httpd [-f] [-v] [-p [IP:]PORT] [-h HOME]`: serves files. Runs until a signal ends it. */
 export async function httpd(words: readonly string[]): Promise<number> {
   const { flags, values, rest } = readWords(words, { flags: ["f", "v"], valued: ["p", "h"] });
-  if (rest.length > 0) throw new UsageError(`httpd takes no word without an option, got '${rest[0] ?? ""}'`);
+  if (rest.length > 0) throw new UsageError(`httpd accepts only options, got '${rest[0] ?? ""}'`);
   if (!flags.has("f")) {
     const program = fileURLToPath(new URL("busybox.ts", import.meta.url));
     spawn(process.execPath, [program, "httpd", "-f", ...words], { detached: true, stdio: "ignore" }).unref();

@@ -115,7 +115,7 @@ function diskFull(): Blow {
   const directory = tmpdir();
   const { blocks, bsize } = statfsSync(directory);
   if (blocks * bsize > maxFilledBytes)
-    throw new Error(`${directory} is no file system of its own: this user may not mount one`);
+    throw new Error(`${directory} is not a separate file system: this user may not mount one`);
   const file = join(directory, "filler");
   return {
     begin: async (signal) => {

@@ -83,7 +83,7 @@ export class ChaosRun {
     const looking = this.#look(counted.signal);
     await this.#part("faults", forMs + endLimitMs - countLimitMs, async () => await this.#strike(lastFaultMs));
     over.abort();
-    proof.note(`${this.#strikes.struck.length} faults; the rollout under way ends now without any`);
+    proof.note(`${this.#strikes.struck.length} faults; the rollout under way now ends without faults`);
     await this.#ended(rollouts, leftMs() - countLimitMs);
     await clock.sleep(calmMs, proof.signal);
     counted.abort();
@@ -191,7 +191,7 @@ export class ChaosRun {
         await clock.sleep(memoryEveryMs, until);
       } catch (error) {
         if (until.aborted) return;
-        this.#problems.push(`a look at the processes and the reports: ${messageOf(error)}`);
+        this.#problems.push(`sampling the processes and the reports: ${messageOf(error)}`);
         return;
       }
     }

@@ -14,5 +14,5 @@ test("the kernel's total gives the share of time in which processes waited for a
 
 test("the report says when a kernel has no pressure figures", () => {
   assert.equal(parseWaitedMs(""), undefined);
-  assert.match(describeShortage(undefined, undefined, 60_000), /does not tell/);
+  assert.match(describeShortage(undefined, undefined, 60_000), /does not report/);
 });

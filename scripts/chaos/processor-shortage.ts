@@ -22,6 +22,6 @@ export function parseWaitedMs(text: string): number | undefined {
 /** Describes the shortage of a time span. */
 export function describeShortage(fromMs: number | undefined, untilMs: number | undefined, spanMs: number): string {
   if (fromMs === undefined || untilMs === undefined || spanMs <= 0)
-    return "the kernel does not tell processor pressure";
+    return "the kernel does not report processor pressure";
   return `processes waited for a processor in ${Math.round((100 * (untilMs - fromMs)) / spanMs)} % of the time`;
 }

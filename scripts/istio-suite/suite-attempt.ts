@@ -44,7 +44,7 @@ export interface Attempt {
 export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
   const [kubectl] = kubectls().slice(-1);
   if (kubectl === undefined)
-    throw new Error("there is no kubectl: scripts/fetch-kubectls.sh puts one into .cache/kubectl");
+    throw new Error("there is no kubectl: scripts/fetch-kubectls.sh downloads one to .cache/kubectl");
   process.env["PATH"] = `${kubectlDirectory(kubectl)}:${process.env["PATH"] ?? ""}`;
   const lab = new LabCluster("istio-suite");
   try {

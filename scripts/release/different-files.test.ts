@@ -13,8 +13,8 @@ test("a file with different bytes is named, and so is a file that only one run w
   const first = sum("a", "serin.tgz") + sum("b", "only first.tar");
   const second = sum("c", "serin.tgz") + sum("d", "only second.tar");
   assert.deepEqual(differentFiles(first, second), [
-    "only first.tar: the first run alone wrote it",
-    "only second.tar: the second run alone wrote it",
-    "serin.tgz: other bytes",
+    "only first.tar: only the first run wrote it",
+    "only second.tar: only the second run wrote it",
+    "serin.tgz: different bytes",
   ]);
 });

@@ -3,9 +3,9 @@ export function differentFiles(first: string, second: string): string[] {
   const before = checksums(first);
   const now = checksums(second);
   return [...new Set([...before.keys(), ...now.keys()])].sort().flatMap((file) => {
-    if (!now.has(file)) return [`${file}: the first run alone wrote it`];
-    if (!before.has(file)) return [`${file}: the second run alone wrote it`];
-    return before.get(file) === now.get(file) ? [] : [`${file}: other bytes`];
+    if (!now.has(file)) return [`${file}: only the first run wrote it`];
+    if (!before.has(file)) return [`${file}: only the second run wrote it`];
+    return before.get(file) === now.get(file) ? [] : [`${file}: different bytes`];
   });
 }
 

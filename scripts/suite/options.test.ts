@@ -43,6 +43,6 @@ test("an unknown option is refused", () => {
     /--only fast: expected one of check, unit, netns, e2e, interop/,
   );
   assert.throws(() => parseOptions(["--lanes", "no"]), /--lanes no: expected a number from 1/);
-  assert.throws(() => parseOptions(["--smoke", "--changed"]), /--smoke and --changed choose differently/);
+  assert.throws(() => parseOptions(["--smoke", "--changed"]), /--smoke and --changed exclude each other/);
   assert.throws(() => parseOptions(["--quick"]), /--quick: no such option/);
 });

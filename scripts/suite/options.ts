@@ -59,7 +59,7 @@ export function parseOptions(args: readonly string[]): Options {
     else files.push(arg);
   }
   if (options.smoke && changed !== undefined)
-    throw new Error("--smoke and --changed choose differently: give one of them");
+    throw new Error("--smoke and --changed exclude each other: give one of them");
   return { ...options, changed, lanes, files };
 }
 

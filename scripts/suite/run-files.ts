@@ -79,7 +79,7 @@ export function unavailable(group: Group): string | undefined {
   const [program = "", ...args] = wrap(group, ["true"]);
   const probe = spawnSync(program, args, { encoding: "utf8" });
   if (probe.status === 0) return undefined;
-  return `namespaces cannot be made here (${probe.error?.message ?? probe.stderr.trim()}); bin/serin doctor says what to do`;
+  return `namespaces cannot be created here (${probe.error?.message ?? probe.stderr.trim()}); bin/serin doctor says what to do`;
 }
 
 /** Runs files one after another, and prints those that failed or were slow. */

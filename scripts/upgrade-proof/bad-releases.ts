@@ -226,11 +226,11 @@ function judge(
   const problems = [
     ...(status.phase === "RolledBack" ? [] : [`it ended as ${status.phase}`]),
     ...(cause.test(said) ? [] : [`its cause does not match ${String(cause)}`]),
-    ...(counted.failed <= bound ? [] : [`${counted.failed} requests failed, where ${bound} can be explained`]),
+    ...(counted.failed <= bound ? [] : [`${counted.failed} requests failed, but the fault explains at most ${bound}`]),
   ];
   const failedShare = counted.failed / Math.max(1, counted.requests);
   proof.note(
-    `${name}: ${problems.length === 0 ? "undone" : `NOT as it should be: ${problems.join("; ")}`} in ${seconds(ended - begun)}, ${counted.failed} of ${counted.requests} failed (at most ${bound}): ${said}`,
+    `${name}: ${problems.length === 0 ? "undone" : `NOT as expected: ${problems.join("; ")}`} in ${seconds(ended - begun)}, ${counted.failed} of ${counted.requests} failed (at most ${bound}): ${said}`,
   );
   return {
     name,

@@ -40,7 +40,7 @@ export async function follow<Value extends Canary | MeshUpgrade>(
       if (until.includes(status.phase) || isEnough(status)) return status;
     }
     if (performance.now() > deadline)
-      throw new Error(`${kind.kind} ${name} has not come so far in ${seconds(timeoutMs)}: ${message}`);
+      throw new Error(`${kind.kind} ${name} has not reached that in ${seconds(timeoutMs)}: ${message}`);
     return undefined;
   });
 }

@@ -39,7 +39,7 @@ export async function intendedState(client: KubeClient): Promise<IntendedState> 
 /** Throws an error that names the first object that differs, is missing, or is new. */
 export async function expectIntendedState(client: KubeClient, before: IntendedState): Promise<void> {
   const now = await intendedState(client);
-  for (const [name, object] of before) assert.deepEqual(now.get(name), object, `${name} is not as it was`);
+  for (const [name, object] of before) assert.deepEqual(now.get(name), object, `${name} is not as before`);
   const added = [...now.keys()].filter((name) => !before.has(name));
   assert.deepEqual(added, [], "objects that were not there before");
 }

@@ -33,7 +33,7 @@ export class ProofLab {
   }
 
   get api(): Lab {
-    if (this.#lab === undefined) throw new Error("the lab is not there yet");
+    if (this.#lab === undefined) throw new Error("the lab does not exist yet");
     return this.#lab;
   }
 

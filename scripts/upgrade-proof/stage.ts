@@ -49,7 +49,7 @@ export async function setStage(proof: Proof, releases: readonly string[] = Objec
     lab.serin(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old))),
   ]);
   await lab.serin(["tag", "set", "default", "--revision", revisions.old, "-y"]);
-  proof.note(`the mesh is of revision ${revisions.old}`);
+  proof.note(`the mesh has revision ${revisions.old}`);
   await deployApplications(proof);
   await allAvailable(proof);
   proof.note("the applications are ready");
@@ -138,7 +138,7 @@ export class ConstantLoad {
       const service = await lab.api.client.get(serviceKind, gatewayService, namespaces.mesh);
       return service?.status?.loadBalancer?.ingress?.[0]?.ip;
     });
-    await lab.api.until("the gateway leads to every application", async () => await leadsEverywhere(proof, address));
+    await lab.api.until("the gateway routes to every application", async () => await leadsEverywhere(proof, address));
     await lab.api.apply(generatorObjects(ambientPlan(scale, !ambientOnly)), namespaces.echoes);
     if (!ambientOnly) await lab.api.apply(generatorObjects(sidecarPlan(scale)), namespaces.sidecarClients);
     const program = join(root, "samples/load-generator/load-generator.ts");

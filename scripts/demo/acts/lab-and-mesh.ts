@@ -102,7 +102,7 @@ async function untilBookinfoAnswers({ gatewayAddress }: Stage): Promise<void> {
 function gatewayObjects(): UntypedObject[] {
   const [gateway, route] = readObjects("samples/bookinfo/gateway-api/bookinfo-gateway.yaml");
   if (gateway === undefined || route === undefined)
-    throw new Error("bookinfo-gateway.yaml must hold a Gateway and an HTTPRoute");
+    throw new Error("bookinfo-gateway.yaml must contain a Gateway and an HTTPRoute");
   const spec = gateway["spec"] as { listeners: { allowedRoutes: unknown }[] };
   for (const listener of spec.listeners) listener.allowedRoutes = { namespaces: { from: "All" } };
   const routeSpec = route["spec"] as { parentRefs: { namespace?: string }[] };
@@ -123,6 +123,6 @@ function gatewayObjects(): UntypedObject[] {
 }
 
 export function labOf({ lab }: Stage): Lab {
-  if (lab === undefined) throw new Error("the lab is not there yet");
+  if (lab === undefined) throw new Error("the lab does not exist yet");
   return lab;
 }

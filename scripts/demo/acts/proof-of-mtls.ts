@@ -35,9 +35,9 @@ export const proveMutualTls: Act = {
     const found = await capture();
     stage.note(await identitiesInLog(lab));
     stage.note(
-      `on the link of ${page.spec?.nodeName ?? ""}: ${found.frames} frames, ${found.hboneFrames} of HBONE, ${found.matches} that hold the request`,
+      `on the link of ${page.spec?.nodeName ?? ""}: ${found.frames} frames, ${found.hboneFrames} of HBONE, ${found.matches} that contain the request`,
     );
-    if (found.matches > 0) throw new Error(`${found.matches} frames on the link hold the request in the clear`);
+    if (found.matches > 0) throw new Error(`${found.matches} frames on the link contain the request in plain text`);
     if (found.hboneFrames === 0)
       throw new Error("no frame of HBONE was seen on the link, so the capture proves nothing");
   },
@@ -109,7 +109,7 @@ interface Captured {
 async function startCapture(lab: Lab, node: string, text: string): Promise<() => Promise<Captured>> {
   const name = "capture";
   await lab.client.delete(podKind, name, "default", { gracePeriodSeconds: 0 });
-  await lab.until("the former capture is gone", async () =>
+  await lab.until("the former capture is deleted", async () =>
     (await lab.client.get(podKind, name, "default")) === undefined ? true : undefined,
   );
   const pod = await lab.client.create(podKind, {

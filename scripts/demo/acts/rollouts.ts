@@ -35,7 +35,7 @@ export const startLoad: Act = {
       return load.counts.requests >= 50 && connection.answeredLines > 5 ? true : await Promise.resolve(undefined);
     });
     stage.note(
-      `${loadClients} kept-alive clients, ${loadClients} with a connection a request, and one long TCP connection`,
+      `${loadClients} kept-alive clients, ${loadClients} with one connection for each request, and one long TCP connection`,
     );
   },
 };
