@@ -66,8 +66,8 @@ function refuseExternalAuthority(env: Environment): void {
     if (value !== "")
       throw userError(
         "env-invalid",
-        `${name}="${value}" is not supported: this control plane signs by an authority of its own`,
-        { hint: "plug an intermediate authority in by the secret cacerts" },
+        `${name}="${value}" is not supported: this control plane signs with its own authority`,
+        { hint: "provide an intermediate authority in the secret cacerts" },
       );
   }
 }
@@ -79,8 +79,8 @@ function tokenAudiences(env: Environment): readonly string[] {
     .map((audience) => audience.trim())
     .filter((audience) => audience !== "");
   if (audiences.length === 0)
-    throw userError("env-invalid", `TOKEN_AUDIENCES="${text}" names no audience: no proxy's token would be taken`, {
-      hint: "name at least one, such as istio-ca, or leave it away",
+    throw userError("env-invalid", `TOKEN_AUDIENCES="${text}" names no audience: no proxy's token would be accepted`, {
+      hint: "name at least one, such as istio-ca, or unset it",
     });
   return audiences;
 }

@@ -12,14 +12,15 @@ const events = { added: "add", updated: "update", deleted: "delete" } as const;
 export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void {
   const registered = metrics.counter(
     "pilot_k8s_reg_events",
-    "Services, endpoints, pods and nodes that came, changed or went.",
+    "Services, endpoints, pods and nodes that were added, changed or removed.",
     ["type", "event"],
   );
-  const configured = metrics.counter("pilot_k8s_cfg_events", "Objects of configuration that came, changed or went.", [
-    "type",
-    "event",
-  ]);
-  const triggers = metrics.counter("pilot_push_triggers", "Changes that may be for proxies, by reason.", ["type"]);
+  const configured = metrics.counter(
+    "pilot_k8s_cfg_events",
+    "Objects of configuration that were added, changed or removed.",
+    ["type", "event"],
+  );
+  const triggers = metrics.counter("pilot_push_triggers", "Changes that may affect proxies, by reason.", ["type"]);
   const count = (
     collection: Collection<unknown>,
     reason: Reason,

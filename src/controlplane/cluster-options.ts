@@ -64,8 +64,8 @@ function insecureOptions(text: string): ReadonlySet<InsecureKubeConfigOption> {
   if (unknown !== undefined) {
     throw userError(
       "env-invalid",
-      `PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS allows "${unknown}", which this control plane never runs`,
-      { hint: `allowed may be ${fileOptions.join(", ")}; give exec and auth providers' users a token instead` },
+      `PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS allows "${unknown}", which this control plane does not support`,
+      { hint: `allowed values: ${fileOptions.join(", ")}; use a token instead of exec or an auth provider` },
     );
   }
   return new Set(names as InsecureKubeConfigOption[]);

@@ -164,7 +164,7 @@ function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
     const text = given.get(flag);
     const address = text === undefined ? undefined : listenAddress(flag, text);
     if (address === undefined || loopbackAddresses.includes(address.address)) return address;
-    throw userError("argument-invalid", `a shadow listens on the loopback alone, got ${flag} ${text ?? ""}`, {
+    throw userError("argument-invalid", `a shadow must listen on the loopback, got ${flag} ${text ?? ""}`, {
       hint: `${flag} 127.0.0.1:${address.port}`,
     });
   };

@@ -161,7 +161,7 @@ test("callers without credentials, or with those of another namespace or account
     { credentials, headers },
   );
   other.send({ typeUrl: typeUrls.address });
-  await assert.rejects(other.next(), /its credentials are of istio-system\/ztunnel/);
+  await assert.rejects(other.next(), /its credentials are for istio-system\/ztunnel/);
   other.close();
   const account = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, {
     credentials,
@@ -171,7 +171,7 @@ test("callers without credentials, or with those of another namespace or account
   account.send({ typeUrl: typeUrls.address });
   await assert.rejects(
     account.next(),
-    /says that it is of istio-system\/admin, its credentials are of istio-system\/ztunnel/,
+    /claims to be istio-system\/admin, but its credentials are for istio-system\/ztunnel/,
   );
   account.close();
 });

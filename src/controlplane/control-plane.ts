@@ -132,7 +132,7 @@ export class ControlPlane {
     this.#queues = new QueueMetrics(options.metrics);
     this.#authenticator = this.#createAuthenticator();
     this.#metrics
-      .gauge("istio_build", "The release that runs.", ["component", "tag"])
+      .gauge("istio_build", "The running release.", ["component", "tag"])
       .labels("pilot", options.version)
       .set(1);
     this.#mesh = new ServedMesh({
@@ -320,7 +320,7 @@ export class ControlPlane {
     this.#ready = !drain.aborted;
     const { withoutEffect } = settings.clusters;
     if (withoutEffect.length > 0)
-      log.warn("the environment asks for what has no effect here", { variables: withoutEffect.join(", ") });
+      log.warn("environment variables have no effect here", { variables: withoutEffect.join(", ") });
     log.info("serving", { revision: settings.revision, version: this.#options.version, namespace: settings.namespace });
     start("gateways", this.#runControllers(drain));
     await aborted(drain);
@@ -334,7 +334,7 @@ export class ControlPlane {
     ]);
     ended.abort();
     // An API server that does not answer must not block the end. Closing the client ends all waiting requests.
-    if (work.size > 0) log.warn("ended with work left", { work: [...work.keys()].join(", ") });
+    if (work.size > 0) log.warn("stopped although some work had not ended", { work: [...work.keys()].join(", ") });
   }
 
   /**

@@ -124,13 +124,13 @@ export function inspectionRoutes(sources: DebugSources): Readonly<Record<string,
 /** Upstream's pages about internals that Serin does not have. Each answer says where to look instead. */
 const withoutCounterpart: Readonly<Record<string, string>> = {
   "/debug/cachez":
-    "there is no cache of answers here: each resource is encoded once, when what it is made of changes, so that there is nothing to look at or to clear; see /debug/krtz for what is kept",
+    "this control plane has no cache of responses to show or to clear: it encodes each resource once, when its inputs change; see /debug/krtz for the resources",
   "/debug/inject":
-    "the templates that come with this control plane are part of its program and no text; custom ones are in the ConfigMap istio-sidecar-injector, and serin kube-inject shows what a pod becomes",
+    "the built-in templates are code of this control plane, not text; custom templates are in the ConfigMap istio-sidecar-injector, and serin kube-inject shows the injected pod",
   "/debug/push_status":
-    "there is no push of the whole mesh here whose state could be told: see /debug/syncz for what each proxy has, and /metrics for what was refused",
+    "this control plane does not push the whole mesh, so there is no push status: see /debug/syncz for what each proxy has, and /metrics for rejections",
   "/debug/pushcontext":
-    "there is no push context here: see /debug/configz, /debug/registryz, /debug/endpointShardz and /debug/sidecarz for what proxies are told from",
+    "this control plane has no push context: see /debug/configz, /debug/registryz, /debug/endpointShardz and /debug/sidecarz for the sources of the proxies' configuration",
 };
 
 /**
@@ -166,7 +166,7 @@ function bounded(answer: (budget: Budget) => unknown): HttpAnswer {
     if (!(error instanceof TooMany)) throw error;
     return {
       status: 413,
-      body: `there are more than ${maxListed} entries; ask for those of one namespace, by ?namespace=, or of one proxy, by ?proxyID=\n`,
+      body: `there are more than ${maxListed} entries; select one namespace with ?namespace=, or one proxy with ?proxyID=\n`,
     };
   }
 }
@@ -242,7 +242,7 @@ function sidecarScope(sources: DebugSources, url: URL): HttpAnswer {
   if (scope === undefined)
     return {
       status: 404,
-      body: `proxy "${proxy.id}" has no scope: ztunnels and waypoints are bounded by no Sidecar, and a sidecar has none before its pod is known\n`,
+      body: `proxy "${proxy.id}" has no scope: a Sidecar does not limit ztunnels and waypoints, and a sidecar has no scope until its pod is known\n`,
     };
   return bounded((budget) => {
     const { kubernetes, imported, entries } = sources.registry;

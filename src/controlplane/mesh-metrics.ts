@@ -8,23 +8,23 @@ const meshGateway = "mesh";
 /** Metrics of faults in a mesh, under upstream's names. Computed at a scrape. */
 export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, version: string, clock: Clock): void {
   const startedMs = clock.steadyMs();
-  metrics.gauge("pilot_info", "The release that runs.", ["version"]).labels(version).set(1);
+  metrics.gauge("pilot_info", "The running release.", ["version"]).labels(version).set(1);
   const gauge = (name: string, help: string): { set(value: number): void } => metrics.gauge(name, help).labels();
   const uptime = gauge("istiod_uptime_seconds", "Seconds since the start.");
   const virtualServices = gauge("pilot_virt_services", "VirtualServices that this control plane knows.");
-  const withoutPod = gauge("endpoint_no_pod", "Endpoints that name a pod which is not there.");
+  const withoutPod = gauge("endpoint_no_pod", "Endpoints that name a pod which does not exist.");
   const notReady = gauge("pilot_endpoint_not_ready", "Endpoints that are not ready.");
   const domains = gauge(
     "pilot_vservice_dup_domain",
-    "Hosts that more than one VirtualService has for the mesh's sidecars: the oldest counts.",
+    "Hosts that more than one VirtualService has for the mesh's sidecars: the oldest one applies.",
   );
   const subsets = gauge(
     "pilot_destrule_subsets",
-    "Subsets that more than one DestinationRule of a namespace has for one host: the oldest counts.",
+    "Subsets that more than one DestinationRule of a namespace has for one host: the oldest one applies.",
   );
   const clusters = gauge(
     "pilot_duplicate_envoy_clusters",
-    "Ports of hosts that more than one ServiceEntry of a namespace has: the oldest counts.",
+    "Ports of hosts that more than one ServiceEntry of a namespace has: the oldest one applies.",
   );
   metrics.onCollect(() => {
     uptime.set((clock.steadyMs() - startedMs) / msPerSecond);

@@ -242,7 +242,7 @@ test("a proxy of another cluster gets its certificate by that cluster's token, a
   const { certChain } = fromBinary(IstioCertificateResponseSchema, await ask("west"));
   assert.equal(new X509Certificate(certChain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/client");
   await assert.rejects(ask("Kubernetes"), /token is not valid/);
-  await assert.rejects(ask("nowhere"), /the cluster "nowhere", which is not known here/);
+  await assert.rejects(ask("nowhere"), /the cluster "nowhere", which this control plane does not know/);
   client.close();
 
   const proxy = sidecar("west");

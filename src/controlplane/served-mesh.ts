@@ -116,7 +116,7 @@ export class ServedMesh {
     const debounced = metrics
       .histogram(
         "pilot_debounce_time",
-        "Seconds from the first change to its being taken in, with those that came meanwhile.",
+        "Seconds from the first change until it is applied, together with later changes.",
         [],
         debounceBounds,
       )
@@ -138,13 +138,13 @@ export class ServedMesh {
         settled(this.#generation);
       },
       failed: (collection, key, error) =>
-        log.error("an item could not be computed and stays as it was", {
+        log.error("an item could not be computed and keeps its previous value", {
           collection,
           key,
           error: describeError(error),
         }),
       subscriberFailed: (collection, error) =>
-        log.error("a change could not be taken on", { collection, error: describeError(error) }),
+        log.error("a subscriber could not apply a change", { collection, error: describeError(error) }),
     });
     const inputs = createMeshInputs(graph);
     this.trustBundles = graph.source("trust-bundles");

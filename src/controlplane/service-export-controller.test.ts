@@ -103,6 +103,6 @@ test("a cluster without the definition, or without the right, is reported once a
     put("home", "shop/web");
     await untilEqual(() => servers.home.exports(), ["shop/web"]);
     assert.deepEqual([servers.west.tries, said.length], [1, 1]);
-    assert.match(said[0] ?? "", /install their definition and let this account create them/);
+    assert.match(said[0] ?? "", /install their definition, and allow this account to create them/);
   }
 });

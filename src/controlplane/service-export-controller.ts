@@ -123,13 +123,16 @@ class ServiceExporter {
   #block(cluster: string, service: string, error: unknown): number {
     const { clock, log, api } = this.#options;
     if (!this.#blockedUntilMs.has(cluster))
-      log.warn("no ServiceExports are made in a cluster: install their definition and let this account create them", {
-        cluster,
-        api: `${api.group}/${api.version}`,
-        service,
-        retryMs: blockedMs,
-        error: describeError(error),
-      });
+      log.warn(
+        "no ServiceExports are created in a cluster: install their definition, and allow this account to create them",
+        {
+          cluster,
+          api: `${api.group}/${api.version}`,
+          service,
+          retryMs: blockedMs,
+          error: describeError(error),
+        },
+      );
     this.#blockedUntilMs.set(cluster, clock.steadyMs() + blockedMs);
     return blockedMs;
   }

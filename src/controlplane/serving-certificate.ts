@@ -98,7 +98,7 @@ export class ControlPlaneIdentity {
         await this.#look();
       } catch (error) {
         waitMs = retryMs;
-        log.warn("the mesh's authority could not be looked after, and stays as it was", { error: messageOf(error) });
+        log.warn("the mesh's authority could not be checked, and stays unchanged", { error: messageOf(error) });
       }
     }
     await Promise.all(watching);
@@ -109,7 +109,8 @@ export class ControlPlaneIdentity {
     const { clock, log } = options;
     const state = await loadAuthority(options, this.#state.current);
     const changed = !structurallyEqual(state.material, this.#state.material);
-    if (state.stage !== this.#state.stage) log.info("the change of the mesh's root", { stage: state.stage });
+    if (state.stage !== this.#state.stage)
+      log.info("the change of the mesh's root has a new stage", { stage: state.stage });
     if (!changed && clock.nowMs() < this.#renewAtMs) {
       this.#state = state;
       return;
@@ -120,7 +121,7 @@ export class ControlPlaneIdentity {
     this.authority = authority;
     this.serving = serving;
     this.#renewAtMs = halfOf(serving, options);
-    log.info(changed ? "took over a changed authority" : "renewed the serving certificate");
+    log.info(changed ? "applied a changed authority" : "renewed the serving certificate");
     for (const listener of this.#listeners) listener();
   }
 }
@@ -131,7 +132,7 @@ async function loadedAuthority(options: IdentityOptions, signal: AbortSignal): P
       return await loadAuthority(options);
     } catch (error) {
       if (toSerinError(error).kind !== "transient" || signal.aborted) throw error;
-      options.log.warn("the mesh's authority could not be read, and is asked for again", { error: messageOf(error) });
+      options.log.warn("the mesh's authority could not be read; trying again", { error: messageOf(error) });
       await options.clock.sleep(retryMs, signal).catch(() => undefined);
       if (signal.aborted) throw error;
     }

@@ -80,11 +80,11 @@ test("a shadow answers proxies without TLS, and writes nothing", async () => {
 test("a shadow listens only on the loopback, and for proxies only if asked to", () => {
   assert.throws(
     () => readControlPlaneSettings(["discovery", "--shadow", "--grpcAddr", ":15010"], {}, "1.0.0"),
-    /a shadow listens on the loopback alone, got --grpcAddr :15010/,
+    /a shadow must listen on the loopback, got --grpcAddr :15010/,
   );
   assert.throws(
     () => readControlPlaneSettings(["--httpAddr=0.0.0.0:8080"], { SHADOW: "true" }, "1.0.0"),
-    /loopback alone/,
+    /must listen on the loopback/,
   );
   const { shadow, http } = readControlPlaneSettings([], { SHADOW: "true" }, "1.0.0");
   assert.deepEqual([shadow, http.address], [{ discovery: undefined }, "127.0.0.1"]);

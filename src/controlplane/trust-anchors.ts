@@ -65,7 +65,7 @@ export class TrustAnchors {
     try {
       this.#configured = pems.map(canonicalRoot);
     } catch (error) {
-      this.#options.log.error("the roots of caCertificates stay as they were: one of them cannot be used", {
+      this.#options.log.error("the roots of caCertificates are not changed, because one of them cannot be used", {
         error: messageOf(error),
       });
     }
@@ -149,8 +149,8 @@ export class TrustAnchors {
 function canonicalRoot(pem: string, index: number): string {
   const parsed = certificateOf(pem, `caCertificates[${index}].pem`);
   if (!parsed.ca)
-    throw userError("tls-material-invalid", `caCertificates[${index}].pem is a certificate, but no authority's`, {
-      hint: "name the root that signs, not what it has signed",
+    throw userError("tls-material-invalid", `caCertificates[${index}].pem is not a CA certificate`, {
+      hint: "use the root certificate, not a certificate that it signed",
     });
   return parsed.toString();
 }
@@ -159,7 +159,7 @@ function certificateOf(text: string | Buffer, where: string): X509Certificate {
   try {
     return new X509Certificate(text);
   } catch (error) {
-    throw userError("tls-material-invalid", `${where} is no certificate: ${messageOf(error)}`, { cause: error });
+    throw userError("tls-material-invalid", `${where} is not a certificate: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -175,15 +175,16 @@ function bundleRoots(text: string): readonly string[] {
   const parsed: unknown = JSON.parse(text);
   const keys: unknown = typeof parsed === "object" && parsed !== null ? Reflect.get(parsed, "keys") : undefined;
   if (!Array.isArray(keys))
-    throw transientError("key-set-unreadable", "the answer is no SPIFFE bundle: it has no list `keys`");
+    throw transientError("key-set-unreadable", "the response is not a SPIFFE bundle: it has no list `keys`");
   const roots = (keys as readonly (BundleKey | null)[]).flatMap((key, index) =>
     key?.use === "x509-svid" ? [bundleRoot(key, index)] : [],
   );
-  if (roots.length === 0) throw transientError("key-set-unreadable", "the SPIFFE bundle has no key of use x509-svid");
+  if (roots.length === 0)
+    throw transientError("key-set-unreadable", "the SPIFFE bundle has no key whose use is x509-svid");
   if (roots.length > maxBundleRoots)
     throw transientError(
       "key-set-unreadable",
-      `the SPIFFE bundle has ${roots.length} roots, of which at most ${maxBundleRoots} are taken`,
+      `the SPIFFE bundle has ${roots.length} roots, at most ${maxBundleRoots} are allowed`,
     );
   return roots;
 }
@@ -197,6 +198,6 @@ function bundleRoot({ x5c }: BundleKey, index: number): string {
     );
   const parsed = certificateOf(Buffer.from(first, "base64"), `keys[${index}].x5c of the SPIFFE bundle`);
   if (!parsed.ca)
-    throw transientError("key-set-unreadable", `keys[${index}] of the SPIFFE bundle is no authority's certificate`);
+    throw transientError("key-set-unreadable", `keys[${index}] of the SPIFFE bundle is not a CA certificate`);
   return parsed.toString();
 }

@@ -66,7 +66,7 @@ test("a token is reviewed by the API server of the cluster that the caller names
   await assert.rejects(authenticator.authenticate(credentials("west", "east")), /token is not valid/);
   await assert.rejects(
     authenticator.authenticate(credentials("own", "north")),
-    /of the cluster "north", which is not known here/,
+    /in the cluster "north", which this control plane does not know/,
   );
 });
 
@@ -75,12 +75,15 @@ test("a token for another audience, or for none that the API server names, is re
   own.tokens.set("for nobody", { username: account, pod: "web-1", audiences: [] });
   own.tokens.set("for several", { username: account, pod: "web-1", audiences: ["vault", "istio-ca"] });
   await assert.rejects(make().authenticate(credentials("for another")), /not valid: it is for vault/);
-  await assert.rejects(make().authenticate(credentials("for nobody")), /not valid: it is for no audience/);
+  await assert.rejects(
+    make().authenticate(credentials("for nobody")),
+    /not valid: it is for none of the expected audiences/,
+  );
   assert.equal((await make().authenticate(credentials("for several"))).serviceAccount, "web");
 });
 
 test("a person's token and no credentials at all are refused", async () => {
-  await assert.rejects(make().authenticate(credentials("human")), /alice is no service account/);
+  await assert.rejects(make().authenticate(credentials("human")), /alice is not a service account/);
   await assert.rejects(make().authenticate(credentials(undefined)), /neither a token nor a client certificate/);
   await assert.rejects(
     make().authenticate(credentials(undefined, "", "URI:spiffe://elsewhere/ns/shop/sa/web")),

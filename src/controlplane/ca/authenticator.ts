@@ -93,7 +93,7 @@ export class Authenticator {
     const caller = this.#byCertificate(credentials.subjectAltName ?? "");
     if (token !== undefined) return await this.#byTokenOr(token, credentials, caller);
     if (caller !== undefined) return caller;
-    throw userError("unauthenticated", "the caller shows neither a token nor a client certificate of this mesh", {
+    throw userError("unauthenticated", "the caller sent neither a token nor a client certificate of this mesh", {
       hint: `send a service account token for the ${this.#audiences()} as "authorization: Bearer …"`,
     });
   }
@@ -134,9 +134,9 @@ export class Authenticator {
     if (client === undefined) {
       throw userError(
         "unauthenticated",
-        `the caller says that it is of the cluster "${clusterId}", which is not known here`,
+        `the caller claims to be in the cluster "${clusterId}", which this control plane does not know`,
         {
-          hint: `known are ${clusterIds().join(", ")}: correct ISTIO_META_CLUSTER_ID of the proxy, or add the cluster's secret`,
+          hint: `known clusters: ${clusterIds().join(", ")}; correct ISTIO_META_CLUSTER_ID of the proxy, or add the cluster's secret`,
         },
       );
     }
@@ -213,10 +213,10 @@ export class Authenticator {
     const fault =
       error !== "" || isForUs
         ? error
-        : `it is for ${isFor.length === 0 ? "no audience that the API server would name" : isFor.join(", ")}`;
+        : `it is for ${isFor.length === 0 ? "none of the expected audiences" : isFor.join(", ")}`;
     if (status?.authenticated !== true || fault !== "" || account === null || !groups.includes(accountsGroup)) {
       const reason =
-        fault !== "" ? `: ${fault}` : status?.authenticated === true ? `: ${username} is no service account` : "";
+        fault !== "" ? `: ${fault}` : status?.authenticated === true ? `: ${username} is not a service account` : "";
       throw userError("unauthenticated", `the caller's token is not valid${reason}`, {
         hint: `use a service account token for the ${this.#audiences()} that has not expired`,
       });

@@ -19,7 +19,7 @@ const maxDepth = 16;
 export function checkAuthority(authority: CheckedAuthority, nowMs: number): readonly string[] {
   const [first = ""] = splitPem(authority.certificate);
   const certificate = certificateOf(first, "ca-cert.pem");
-  if (!certificate.ca) throw bad("ca-cert.pem is not the certificate of an authority (basicConstraints CA)");
+  if (!certificate.ca) throw bad("ca-cert.pem is not a CA certificate (basicConstraints CA)");
   if (!certificate.checkPrivateKey(privateKeyOf(authority.privateKey)))
     throw bad("ca-key.pem is not the key of ca-cert.pem");
   const roots = splitPem(authority.root).map((pem) => certificateOf(pem, "root-cert.pem"));
@@ -55,7 +55,7 @@ function certificateOf(pem: string, field: string): X509Certificate {
   try {
     return new X509Certificate(pem);
   } catch (error) {
-    throw bad(`${field} has what is no certificate in PEM`, error);
+    throw bad(`${field} contains something that is not a certificate in PEM`, error);
   }
 }
 
@@ -75,7 +75,7 @@ function checkPath(
     if (root !== undefined) {
       if (root !== current && isOldRoot(root))
         doubts.push(
-          `the root "${nameOf(root)}" is a certificate of X.509 version 1, which does not say whether it is an authority's: not every client takes it for one`,
+          `the root "${nameOf(root)}" is an X.509 version 1 certificate, which cannot state that it is a CA: some clients do not accept it`,
         );
       else if (root !== current) checkIssuer(root, "root-cert.pem", depth);
       return checkTime(root, nowMs);
@@ -85,7 +85,7 @@ function checkPath(
     );
     if (next === undefined)
       throw bad(
-        `no certificate of cert-chain.pem or root-cert.pem has issued the one of "${nameOf(current)}" (issuer "${current.issuer.replaceAll("\n", ", ")}")`,
+        `no certificate in cert-chain.pem or root-cert.pem issued the certificate of "${nameOf(current)}" (issuer "${current.issuer.replaceAll("\n", ", ")}")`,
       );
     checkIssuer(next, "cert-chain.pem", depth);
     certificate = next;
@@ -97,13 +97,13 @@ function checkPath(
 function checkIssuer(certificate: X509Certificate, field: string, below: number): void {
   if (!certificate.ca)
     throw bad(
-      `the certificate of "${nameOf(certificate)}" in ${field} is none of an authority (basicConstraints CA, keyUsage certSign)`,
+      `the certificate of "${nameOf(certificate)}" in ${field} is not a CA certificate (basicConstraints CA, keyUsage certSign)`,
     );
   const pathLength = readPathLength(certificate.raw);
   // A path length counts all authorities below, including the one that signs for workloads.
   if (pathLength !== undefined && below + 1 > pathLength)
     throw bad(
-      `the certificate of "${nameOf(certificate)}" in ${field} allows ${pathLength} authorities below it, and there are ${below + 1}`,
+      `the certificate of "${nameOf(certificate)}" in ${field} allows ${pathLength} authorities below it, but there are ${below + 1}`,
     );
 }
 
@@ -117,10 +117,10 @@ function isOldRoot(root: X509Certificate): boolean {
 
 function checkTime(certificate: X509Certificate, nowMs: number): void {
   if (certificate.validToDate.getTime() <= nowMs)
-    throw bad(`the certificate of "${nameOf(certificate)}" has expired at ${certificate.validToDate.toISOString()}`);
+    throw bad(`the certificate of "${nameOf(certificate)}" expired at ${certificate.validToDate.toISOString()}`);
   if (certificate.validFromDate.getTime() > nowMs)
     throw bad(
-      `the certificate of "${nameOf(certificate)}" is valid from ${certificate.validFromDate.toISOString()} on only`,
+      `the certificate of "${nameOf(certificate)}" is not valid before ${certificate.validFromDate.toISOString()}`,
     );
 }
 
@@ -137,7 +137,7 @@ function checkRevocationLists(text: string, authorities: readonly X509Certificat
     try {
       return readSigned(derOfPem(pem, /^X509 CRL$/) ?? Buffer.alloc(0));
     } catch (error) {
-      throw bad("ca-crl.pem has what is no revocation list", error);
+      throw bad("ca-crl.pem contains something that is not a revocation list", error);
     }
   });
   if (lists.length === 0) throw bad("ca-crl.pem has no revocation list in PEM");

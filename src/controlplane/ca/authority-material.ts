@@ -36,9 +36,9 @@ export function materialOf(secret: Secret): AuthorityMaterial {
   if (missing.length > 0) {
     throw userError(
       "bad-ca-secret",
-      `the secret ${nameOfSecret(secret)} must hold ${Object.values(keys).slice(0, 2).join(" and ")}, and ${keys.root} unless it is self-signed; it lacks ${missing.join(", ")}`,
+      `the secret ${nameOfSecret(secret)} must have ${Object.values(keys).slice(0, 2).join(" and ")}, and ${keys.root} unless it is self-signed; it lacks ${missing.join(", ")}`,
       {
-        hint: "fill them, or delete the secret to have a new root made",
+        hint: "add them, or delete the secret so that a new root is created",
       },
     );
   }

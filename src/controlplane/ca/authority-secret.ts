@@ -103,7 +103,7 @@ async function currentSecret(options: AuthoritySecretOptions, known: AuthorityMa
   try {
     const data = { ...dataOf(made), ...(selfSigned.inCacerts ? { [generatedKey]: "" } : {}) };
     const created = await client.create(secretKind, { metadata: { name, namespace }, type: "istio.io/ca-root", data });
-    log.info(known === undefined ? "made a self-signed root" : "wrote the mesh's root down again", {
+    log.info(known === undefined ? "created a self-signed root" : "restored the secret of the mesh's root", {
       secret: `${namespace}/${name}`,
     });
     return created;
@@ -132,7 +132,7 @@ async function renewed(options: AuthoritySecretOptions, secret: Secret): Promise
   const next = await renewSelfSignedAuthority(material, clock, selfSigned);
   try {
     const updated = await client.update(secretKind, { ...secret, data: { ...secret.data, ...dataOf(next) } });
-    log.info("made the mesh's self-signed root anew, of the same key, before its end", {
+    log.info("renewed the mesh's self-signed root before it expires, with the same key", {
       secret: nameOfSecret(secret),
     });
     return updated;
@@ -155,11 +155,11 @@ function checkedMaterialOf(secret: Secret, { clock, log }: AuthoritySecretOption
   const material = materialOf(secret);
   try {
     for (const doubt of checkAuthority(material, clock.nowMs()))
-      log.warn("an authority is doubtful", { secret: nameOfSecret(secret), doubt });
+      log.warn("an authority may cause problems", { secret: nameOfSecret(secret), doubt });
   } catch (error) {
     if (!(error instanceof SerinError)) throw error;
     throw userError("bad-ca-secret", `the secret ${nameOfSecret(secret)}: ${messageOf(error)}`, {
-      hint: "correct the secret; until then a control plane that runs goes on with what it has",
+      hint: "correct the secret; until then a running control plane keeps its current authority",
     });
   }
   return material;
@@ -175,13 +175,13 @@ async function fill(
       ...next,
       data: dataOf(await createSelfSignedAuthority(trustDomain, clock)),
     });
-    log.info("made the mesh's next root", { secret: `${namespace}/${nextName}` });
+    log.info("created the mesh's next root", { secret: `${namespace}/${nextName}` });
     return filled;
   } catch (error) {
     if (!isKubeCode(error, "conflict")) throw error;
     const winner = await client.get(secretKind, nextName, namespace);
     if (winner === undefined || isEmpty(winner))
-      throw transientError("ca-secret-changed", `the secret ${namespace}/${nextName} changes under us`, {
+      throw transientError("ca-secret-changed", `the secret ${namespace}/${nextName} was changed at the same time`, {
         cause: error,
       });
     return winner;
@@ -208,7 +208,7 @@ async function promote(
       ...current,
       data: current.type === tlsType ? tlsDataOf(material) : { ...dataOf(material), ...markOf(current, material) },
     });
-    log.info("the mesh has another root", { secret: `${namespace}/${current.metadata.name ?? ""}` });
+    log.info("the mesh's root has changed", { secret: `${namespace}/${current.metadata.name ?? ""}` });
   }
   await client.delete(secretKind, nextName, namespace);
 }

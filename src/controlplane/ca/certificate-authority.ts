@@ -210,8 +210,8 @@ export class CertificateAuthority {
   ): Promise<{ readonly pem: string; readonly notAfterMs: number }> {
     const nowMs = this.#clock.nowMs();
     if (nowMs >= this.#endsMs)
-      throw userError("ca-not-ready", `the authority has expired at ${new Date(this.#endsMs).toISOString()}`, {
-        hint: "plug in an authority that is valid",
+      throw userError("ca-not-ready", `the authority expired at ${new Date(this.#endsMs).toISOString()}`, {
+        hint: "provide a valid authority",
       });
     // Certificates hold whole seconds.
     const notAfterMs = Math.floor(Math.min(nowMs + ttlMs, this.#endsMs) / msPerSecond) * msPerSecond;

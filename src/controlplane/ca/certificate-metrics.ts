@@ -38,7 +38,7 @@ export function createCertificateMetrics(metrics: MetricsRegistry): CertificateM
   const unauthenticated = metrics
     .counter(
       "citadel_server_authentication_failure_count",
-      "Requests whose caller is not known, or may not have the identity.",
+      "Requests whose caller is unknown or may not have the identity.",
     )
     .labels();
   const parsing = metrics
@@ -69,15 +69,18 @@ export function createCertificateMetrics(metrics: MetricsRegistry): CertificateM
 export function addExpiryMetrics(metrics: MetricsRegistry, authority: () => CertificateAuthority, clock: Clock): void {
   const gauge = (name: string, help: string) => metrics.gauge(`citadel_server_${name}`, help);
   const root = {
-    timestamp: gauge("root_cert_expiry_timestamp", "When the root ends, in seconds since 1970."),
-    seconds: gauge("root_cert_expiry_seconds", "Seconds until the root ends; negative after."),
+    timestamp: gauge("root_cert_expiry_timestamp", "When the root expires, in seconds since 1970."),
+    seconds: gauge("root_cert_expiry_seconds", "Seconds until the root expires; negative afterwards."),
   };
   const chain = {
     timestamp: gauge(
       "cert_chain_expiry_timestamp",
-      "When the authority's own certificate ends, in seconds since 1970.",
+      "When the authority's own certificate expires, in seconds since 1970.",
     ),
-    seconds: gauge("cert_chain_expiry_seconds", "Seconds until the authority's own certificate ends; negative after."),
+    seconds: gauge(
+      "cert_chain_expiry_seconds",
+      "Seconds until the authority's own certificate expires; negative afterwards.",
+    ),
   };
   metrics.onCollect(() => {
     const { rootNotAfterMs, notAfterMs, hasChain } = authority();

@@ -23,7 +23,7 @@ const maxRequestCharacters = 65_536;
 /** Reads a request in PEM and checks its key and its signature. Throws the user error `bad-csr` for an invalid one. */
 export function readCertificateRequest(pem: string): CertificateRequestParts {
   if (pem.length > maxRequestCharacters)
-    throw refused(`has ${pem.length} characters, at most ${maxRequestCharacters} are read`);
+    throw refused(`has ${pem.length} characters, at most ${maxRequestCharacters} are allowed`);
   const der = derOfPem(pem, /^(NEW )?CERTIFICATE REQUEST$/);
   if (der === undefined) throw refused("cannot be read: it must be PKCS #10 in PEM");
   try {

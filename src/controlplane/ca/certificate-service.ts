@@ -70,8 +70,8 @@ export class CertificateService {
     if ((request.certificateSigner ?? "") !== "") {
       throw userError(
         "bad-signer",
-        `CertSigner "${request.certificateSigner ?? ""}" is not supported: certificates are signed by the mesh's own authority`,
-        { hint: "take ISTIO_META_CERT_SIGNER from the proxy" },
+        `CertSigner "${request.certificateSigner ?? ""}" is not supported: only the mesh's own authority signs certificates`,
+        { hint: "remove ISTIO_META_CERT_SIGNER from the proxy" },
       );
     }
     const authority = this.#options.authority();

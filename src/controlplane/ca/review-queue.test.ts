@@ -59,7 +59,7 @@ test("an address that floods the queue is told to wait, and others run between i
   await other;
   const results = await Promise.all(flood);
   assert.equal(results.filter((result) => result === "taken").length, 7);
-  assert.match(results.at(-1) ?? "", /too many callers of flood wait/);
+  assert.match(results.at(-1) ?? "", /too many callers from flood wait/);
 });
 
 test("the total of waiting reviews is limited, and a review that fails frees its place", async () => {

@@ -57,7 +57,7 @@ export class ReviewQueue {
       this.#forgetIdle(address, asker);
       throw transientError(
         "busy",
-        `too many callers${this.#waiting >= waiting ? "" : ` of ${address}`} wait until their tokens are checked`,
+        `too many callers${this.#waiting >= waiting ? "" : ` from ${address}`} wait for the check of their tokens`,
         { hint: "try again in a moment" },
       );
     }

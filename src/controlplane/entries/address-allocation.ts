@@ -130,7 +130,7 @@ class AddressAllocation {
     return this.#pools.flatMap((pool) => {
       const value = pool.take(isTaken);
       if (value === undefined) {
-        this.#options.log.error("no address is left for a ServiceEntry's host", { entry: key, host });
+        this.#options.log.error("no free address is left for a ServiceEntry's host", { entry: key, host });
         return [];
       }
       this.#promised.set(value, key);

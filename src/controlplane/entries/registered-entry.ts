@@ -80,8 +80,8 @@ export function isAutoRegistered({ metadata }: WorkloadEntry): boolean {
 
 /** The reason why a proxy may not use an entry. Undefined: it may. */
 export function registrationFault(proxy: ProxyIdentity, account: string | undefined): string | undefined {
-  if (!proxy.verified) return "its credentials do not prove who it is; it must use the port with TLS";
+  if (!proxy.verified) return "its credentials do not identify it; it must use the port with TLS";
   if (account !== undefined && account !== "" && account !== proxy.serviceAccount)
-    return `it runs as the account ${proxy.serviceAccount === "" ? "that it does not say" : proxy.serviceAccount}, the entry is for ${account}`;
+    return `it runs as the account ${proxy.serviceAccount === "" ? "(unknown)" : proxy.serviceAccount}, but the entry is for ${account}`;
   return undefined;
 }

@@ -140,15 +140,15 @@ test("probe results become a condition of entries that are probed", async () => 
 
 test("registration without proof, for another account, or with a missing group or entry is refused", async () => {
   await registering(60_000, async ({ client, registration }) => {
-    assert.throws(() => registration.connected({ ...proxy(), verified: false }), /may not stand for .*prove/);
+    assert.throws(() => registration.connected({ ...proxy(), verified: false }), /may not use .*identify/);
     assert.throws(() => registration.connected(proxy({ SERVICE_ACCOUNT: "other" })), /the entry is for vm/);
     assert.throws(
       () => registration.connected(proxy({ AUTO_REGISTER_GROUP: "none" })),
-      /WorkloadGroup shop\/none, which is not there/,
+      /WorkloadGroup shop\/none, which does not exist/,
     );
     assert.throws(
       () => registration.connected(proxy({ AUTO_REGISTER_GROUP: "", WORKLOAD_ENTRY: "own" })),
-      /WorkloadEntry shop\/own, which is not there/,
+      /WorkloadEntry shop\/own, which does not exist/,
     );
     assert.equal((await client.list(workloadEntryKind)).items.length, 0);
   });

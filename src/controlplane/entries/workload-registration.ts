@@ -94,14 +94,17 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       return () => series.increment();
     };
     this.#counters = {
-      created: counter("auto_registration_success_total", "WorkloadEntries that were made for proxies."),
-      updated: counter("auto_registration_updates_total", "WorkloadEntries whose proxies came back."),
-      disconnected: counter("auto_registration_unregister_total", "WorkloadEntries whose proxies went."),
+      created: counter("auto_registration_success_total", "WorkloadEntries that were created for proxies."),
+      updated: counter("auto_registration_updates_total", "WorkloadEntries whose proxies connected again."),
+      disconnected: counter("auto_registration_unregister_total", "WorkloadEntries whose proxies disconnected."),
       failed: counter(
         "auto_registration_errors_total",
-        "Writes of WorkloadEntries for proxies that failed; they are tried again.",
+        "Failed writes of WorkloadEntries for proxies. They are retried.",
       ),
-      deleted: counter("auto_registration_deletes_total", "WorkloadEntries whose proxies were gone for too long."),
+      deleted: counter(
+        "auto_registration_deletes_total",
+        "WorkloadEntries that were deleted because their proxies stayed away for too long.",
+      ),
     };
   }
 
@@ -123,7 +126,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
         await clock.sleep(graceMs * sweepGraces, signal).catch(() => undefined);
         if (signal.aborted) return;
         await this.#markLeftBehind().catch((error: unknown) =>
-          log.warn("WorkloadEntries that a replica has left behind could not be marked", {
+          log.warn("WorkloadEntries that an ended replica left behind could not be marked", {
             error: describeError(error),
           }),
         );
@@ -164,7 +167,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     const key = `${proxy.namespace}/${registeredEntryName(proxy) ?? ""}`;
     const known = this.#connected.get(key);
     if (known === undefined) {
-      this.#options.log.warn("a proxy tells of its health that stands for no WorkloadEntry", { proxy: proxy.id });
+      this.#options.log.warn("a proxy that has no WorkloadEntry reported its health", { proxy: proxy.id });
       return;
     }
     known.health = { ...health, atMs: this.#options.clock.nowMs() };
@@ -179,18 +182,18 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     if (entry === undefined && group === "")
       throw userError(
         "workload-unregistered",
-        `the proxy ${proxy.id} says that it is the WorkloadEntry ${key}, which is not there`,
-        { hint: "create it, or let it be made of a WorkloadGroup" },
+        `the proxy ${proxy.id} claims the WorkloadEntry ${key}, which does not exist`,
+        { hint: "create it, or have a WorkloadGroup create it" },
       );
     if (entry === undefined && template === undefined)
       throw userError(
         "workload-unregistered",
-        `the proxy ${proxy.id} is to be registered by the WorkloadGroup ${proxy.namespace}/${group}, which is not there`,
+        `the proxy ${proxy.id} names the WorkloadGroup ${proxy.namespace}/${group}, which does not exist`,
         { hint: "create the WorkloadGroup" },
       );
     const fault = registrationFault(proxy, entry?.spec.serviceAccount ?? template?.serviceAccount);
     if (fault !== undefined)
-      throw userError("not-allowed", `the proxy ${proxy.id} may not stand for the WorkloadEntry ${key}: ${fault}`);
+      throw userError("not-allowed", `the proxy ${proxy.id} may not use the WorkloadEntry ${key}: ${fault}`);
   }
 
   async #counted(key: string): Promise<number | undefined> {
@@ -285,7 +288,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
           : { preconditions: { resourceVersion: entry.metadata.resourceVersion } },
       );
       this.#counters.deleted();
-      log.info("the WorkloadEntry of a proxy that is gone was deleted", { entry: key });
+      log.info("deleted the WorkloadEntry of a proxy that did not connect again", { entry: key });
     } else
       await writeConditions(
         client,
@@ -349,7 +352,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
           if (!isKubeCode(error, "conflict") && !isKubeCode(error, "not-found")) throw error;
         },
       );
-      log.info("the proxy of a WorkloadEntry has not come back since its control plane was lost", {
+      log.info("the proxy of a WorkloadEntry has not connected again since its control plane ended", {
         entry: key,
         replica: controller,
       });

@@ -203,12 +203,15 @@ function waitFor(
       kind,
       metadata: { name },
     } of foreign)
-      log.warn("an object that is not this Gateway's has the name that its own would have; it is left alone", {
-        gateway: metadata.name,
-        namespace: metadata.namespace,
-        kind,
-        name,
-      });
+      log.warn(
+        "an object that does not belong to a Gateway has the name of one of the Gateway's objects; it is not changed",
+        {
+          gateway: metadata.name,
+          namespace: metadata.namespace,
+          kind,
+          name,
+        },
+      );
   }
   memory.inTheWay = inTheWay;
   return foreign.length === 0 ? undefined : inTheWayRetryMs;
@@ -327,7 +330,7 @@ async function remove(
   gateway: Gateway,
   { metadata }: Deployment,
 ): Promise<void> {
-  log.info("a Gateway's proxies are no longer wanted", {
+  log.info("a Gateway's proxies are no longer needed", {
     gateway: gateway.metadata.name,
     namespace: gateway.metadata.namespace,
     deployment: metadata.name,

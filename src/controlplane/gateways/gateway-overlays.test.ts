@@ -46,7 +46,7 @@ spec:
   ]);
   assert.equal(overlaid(deployment, undefined), deployment);
   assert.throws(() => overlaid(deployment, "- a"), {
-    message: "the parameters of a Gateway for its Deployment are no object",
+    message: "the parameters of a Gateway for its Deployment are not an object",
   });
 });
 

@@ -88,7 +88,7 @@ function besideDeployment(
 
 function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject): Fields | undefined {
   if (text === undefined || text.trim() === "") return undefined;
-  const hint = "the value must be YAML of an object of that kind, of which only the fields to change are given";
+  const hint = "the value must be YAML of an object of that kind, with only the fields to change";
   const fault = yamlBoundsFault(text);
   if (fault !== undefined)
     throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} ${fault}`, { hint });
@@ -99,11 +99,11 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
   } catch (error) {
     throw userError(
       "gateway-parameters",
-      `the parameters of a Gateway for its ${kind} are no YAML: ${messageOf(error)}`,
+      `the parameters of a Gateway for its ${kind} are not valid YAML: ${messageOf(error)}`,
       { hint },
     );
   }
-  throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} are no object`, { hint });
+  throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} are not an object`, { hint });
 }
 
 /** Null removes a field. */

@@ -117,7 +117,7 @@ export class KeySetIngest {
     const text = await this.#options.fetchText(address ?? (await this.#discover(issuer, signal)), signal);
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed !== "object" || parsed === null || !("keys" in parsed) || !Array.isArray(parsed.keys)) {
-      throw transientError("key-set-unreadable", "the answer is no key set: it has no list `keys`");
+      throw transientError("key-set-unreadable", "the response is not a key set: it has no list `keys`");
     }
     return text;
   }
@@ -130,7 +130,7 @@ export class KeySetIngest {
     const found: unknown =
       typeof document === "object" && document !== null ? Reflect.get(document, "jwks_uri") : undefined;
     if (typeof found !== "string")
-      throw transientError("key-set-unreadable", "the issuer's discovery document names no jwks_uri");
+      throw transientError("key-set-unreadable", "the issuer's discovery document has no jwks_uri");
     return found;
   }
 }

@@ -38,6 +38,6 @@ test("a mesh config that is invalid or unreadable leaves the previous one in for
   });
   assert.deepEqual(taken, ["one", "cluster.local"]);
   assert.deepEqual(texts, ["trustDomain: one", ""]);
-  assert.equal(lines.filter((line) => line.includes("kept the mesh config as it was")).length, 3);
+  assert.equal(lines.filter((line) => line.includes("kept the previous mesh config")).length, 3);
   assert.equal(lines.filter((line) => line.includes("must be nested at most 64 levels deep")).length, 1);
 });

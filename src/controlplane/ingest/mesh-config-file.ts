@@ -29,13 +29,13 @@ function readConfig<Config>(
   try {
     raw = parse(text, { logLevel: "error" });
   } catch (error) {
-    throw userError("bad-mesh-config", `${path} is no YAML: ${messageOf(error)}`);
+    throw userError("bad-mesh-config", `${path} is not valid YAML: ${messageOf(error)}`);
   }
   const parsed = read(raw);
   if (parsed.value === undefined)
-    throw userError("bad-mesh-config", `${path} is no ${what}:\n${formatIssues(parsed.errors)}`);
+    throw userError("bad-mesh-config", `${path} is not a valid ${what}:\n${formatIssues(parsed.errors)}`);
   if (parsed.warnings.length > 0)
-    log.warn(`the ${what} has fields without effect`, { path, fields: formatIssues(parsed.warnings) });
+    log.warn(`the ${what} has fields that have no effect`, { path, fields: formatIssues(parsed.warnings) });
   return parsed.value;
 }
 
@@ -87,12 +87,12 @@ class ConfigFile<Config> {
           const config = readConfig(text, this.#path, this.#content, this.#log);
           this.#text = text;
           changed(config);
-          this.#log.info(`took a changed ${this.#content.what}`, { path: this.#path });
+          this.#log.info(`applied a changed ${this.#content.what}`, { path: this.#path });
         }
         this.#fault = undefined;
       } catch (error) {
         const fault = messageOf(error);
-        if (fault !== this.#fault) this.#log.error(`kept the ${this.#content.what} as it was`, { error: fault });
+        if (fault !== this.#fault) this.#log.error(`kept the previous ${this.#content.what}`, { error: fault });
         this.#fault = fault;
       }
     }

@@ -57,7 +57,7 @@ export class MeshIngest {
     this.refused = new RefusedObjects(options.metrics);
     const refused = ({ kind, metadata }: KubernetesObject, issues: readonly FieldIssue[]): void => {
       this.#faults = formatIssues(issues);
-      log.warn("an object is not taken into the mesh", {
+      log.warn("an object is not valid and is not used", {
         kind: kind ?? "",
         namespace: metadata.namespace ?? "",
         name: metadata.name ?? "",
@@ -134,7 +134,7 @@ export class MeshIngest {
     if (!this.#feeds.some(({ feed }) => feed.kind.group === group && feed.kind.kind === kind)) {
       const known = this.#feeds.map(({ feed }) => feed.kind.kind).join(", ");
       throw userError("bad-request", `the control plane does not read ${kind} of "${group}"`, {
-        hint: `ask for one of ${known}`,
+        hint: `use one of ${known}`,
       });
     }
     const held = this.#versions.get(versionKey(group, kind, key));
@@ -150,7 +150,7 @@ export class MeshIngest {
     } catch (error) {
       // An unexpected object must not stop the others from being read.
       this.#faults = `it cannot be read: ${messageOf(error)}`;
-      this.#log.error("an object could not be read, and changes nothing", {
+      this.#log.error("an object could not be read and has no effect", {
         kind: feed.kind.kind,
         object: key,
         error: describeError(error),

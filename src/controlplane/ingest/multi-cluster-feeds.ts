@@ -81,7 +81,7 @@ export function multiClusterFeeds<Feed extends object>(
 /** Logs the fields of an object that are passed over while the rest of it is read. */
 export function warnOfFields(log: Logger): TellOfIssues {
   return ({ kind, metadata }, issues) =>
-    log.warn("fields of an object are passed over", {
+    log.warn("fields of an object are ignored", {
       kind: kind ?? "",
       namespace: metadata.namespace ?? "",
       name: metadata.name ?? "",

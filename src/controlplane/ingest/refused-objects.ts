@@ -19,7 +19,7 @@ export class RefusedObjects {
   constructor(metrics: MetricsRegistry | undefined) {
     this.#gauge = metrics?.gauge(
       "pilot_k8s_object_errors",
-      "Objects whose version in force is not valid: their last good one counts, if there was one.",
+      "Objects whose current version is not valid. Their last valid version stays in force, if there was one.",
       ["name"],
     );
   }

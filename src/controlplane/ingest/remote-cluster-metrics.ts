@@ -19,7 +19,7 @@ export function createRemoteClusterMetrics(metrics: MetricsRegistry): RemoteClus
   ]);
   const timeouts = metrics.counter(
     "remote_cluster_sync_timeouts_total",
-    "Remote clusters that took too long to be read, so that a start went on without them.",
+    "Remote clusters that took too long to be read, so that the start continued without them.",
     ["cluster"],
   );
   const events = metrics.counter("remote_cluster_secret_events_total", "Events of secrets that name remote clusters.", [

@@ -199,18 +199,18 @@ export class RemoteClusters {
     const { clusterId, insecureOptions, log } = this.#options;
     const about = { cluster: id, secret };
     if (id === clusterId) {
-      log.info("a remote secret names the cluster that the control plane runs in; passed over", about);
+      log.info("a remote secret names the cluster that the control plane runs in; it is ignored", about);
       return;
     }
     const known = this.#remotes.get(id);
     const configHash = createHash("sha256").update(text).digest("hex");
     if (known?.secret === secret && known.configHash === configHash) return;
     if (known !== undefined && known.secret !== secret && this.#secrets.get(known.secret)?.data?.[id] !== undefined) {
-      log.warn("two remote secrets name one cluster; the first counts", { ...about, first: known.secret });
+      log.warn("two remote secrets name one cluster; the first one is used", { ...about, first: known.secret });
       return;
     }
     if (known === undefined && this.#remotes.size >= maxClusters) {
-      log.error("a remote cluster is passed over: there are too many", { ...about, bound: maxClusters });
+      log.error("a remote cluster is ignored: there are too many", { ...about, bound: maxClusters });
       return;
     }
     try {
@@ -242,7 +242,7 @@ export class RemoteClusters {
     this.#remotes.set(id, remote);
     if (previous !== undefined) this.#leaving.add(previous);
     this.#note(remote, "syncing");
-    log.info(previous === undefined ? "reading a remote cluster" : "reading a remote cluster anew", {
+    log.info(previous === undefined ? "reading a remote cluster" : "reading a remote cluster again", {
       cluster: id,
       secret,
       server: config.server,

@@ -108,7 +108,7 @@ export class RemoteIngest {
 
 function refusal(log: Logger): TellOfIssues {
   return ({ kind, metadata }, issues) =>
-    log.warn("an object is not taken into the mesh", {
+    log.warn("an object is not valid and is not used", {
       kind: kind ?? "",
       namespace: metadata.namespace ?? "",
       name: metadata.name ?? "",

@@ -78,10 +78,10 @@ function certificateFault(key: string, text: string): string | undefined {
   const blocks = text.match(certificateBlock) ?? [];
   try {
     return blocks.map((block) => new X509Certificate(block)).length === 0
-      ? `${key} holds no certificate in PEM`
+      ? `${key} has no certificate in PEM`
       : undefined;
   } catch (error) {
-    return `${key} holds something that is no certificate: ${messageOf(error)}`;
+    return `${key} contains something that is not a certificate: ${messageOf(error)}`;
   }
 }
 
@@ -96,6 +96,6 @@ function pairFault(
       ? undefined
       : `${privateKeyKey} is not the key of the certificate in ${certificateKey}`;
   } catch (error) {
-    return `${privateKeyKey} holds no private key in PEM: ${messageOf(error)}`;
+    return `${privateKeyKey} has no private key in PEM: ${messageOf(error)}`;
   }
 }

@@ -33,7 +33,7 @@ test("a secret is read under the keys of either type, and the error names its fa
   );
   assert.equal(
     faultOf(secretFacts(secret("x", { ...pair, "tls.crt": "nonsense" })).keyPair),
-    "tls.crt holds no certificate in PEM",
+    "tls.crt has no certificate in PEM",
   );
   assert.equal(
     faultOf(secretFacts(secret("x", { ...pair, "tls.key": two.privateKey })).keyPair),
@@ -41,7 +41,7 @@ test("a secret is read under the keys of either type, and the error names its fa
   );
   assert.match(
     faultOf(secretFacts(secret("x", { ...pair, "tls.key": "nonsense" })).keyPair),
-    /^tls.key holds no private key in PEM/,
+    /^tls.key has no private key in PEM/,
   );
   assert.equal(
     faultOf(secretFacts(secret("x", pair)).authority),

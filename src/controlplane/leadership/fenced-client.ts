@@ -92,7 +92,7 @@ export class FencedClient implements KubeClient {
 
   #writer(): KubeClient {
     if (!this.#holds())
-      throw transientError("not-leading", "the lease may be somebody else's by now, so nothing is written");
+      throw transientError("not-leading", "another replica may have the lease by now, so nothing is written");
     return this.#client;
   }
 }

@@ -60,9 +60,13 @@ export class DebugRequests implements DebugAnswerer {
 
   async answer(server: DiscoveryServer, proxy: ProxyIdentity, request: DebugRequest): Promise<Buffer> {
     if (!proxy.verified)
-      throw userError("unauthenticated", `${proxy.id} asks for ${request.typeUrl} without proof of who it is`, {
-        hint: "ask on the port with TLS, with a service account's token",
-      });
+      throw userError(
+        "unauthenticated",
+        `${proxy.id} asks for ${request.typeUrl} without credentials that identify it`,
+        {
+          hint: "use the port with TLS and a service account token",
+        },
+      );
     const { resources, controlPlane } = await this.#resourcesOf(server, proxy, request);
     const said = {
       typeUrl: request.typeUrl,

@@ -54,7 +54,7 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
   const sizes = registry.histogram("pilot_xds_config_size_bytes", "Bytes of a response.", ["type"], sizeBounds);
   const expired = registry.counter(
     "pilot_xds_expired_nonce",
-    "Answers to another response than the last of their type.",
+    "ACKs and NACKs of a response that is not the last of its type.",
     ["type"],
   );
   const byType = (suffix: string): { increment(): void } =>

@@ -195,7 +195,7 @@ export class DiscoveryServer {
         if (debug === undefined || !isDebugType(typeUrl)) return false;
         if (nonces.has(request.responseNonce)) return true;
         if (isBusy || !isWritable)
-          throw userError("too-many-requests", "a debug request must wait for the answer to the one before");
+          throw userError("too-many-requests", "a debug request must wait for the answer to the previous one");
         isBusy = true;
         const names =
           request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest"
@@ -317,10 +317,10 @@ function decodeRequest(protocol: DiscoveryProtocol, bytes: Uint8Array): DeltaDis
   try {
     request = fromBinary<typeof DeltaDiscoveryRequestSchema | typeof DiscoveryRequestSchema>(schema, bytes);
   } catch (error) {
-    throw userError("bad-request", `the request is no ${schema.name}: ${messageOf(error)}`);
+    throw userError("bad-request", `the request is not a valid ${schema.name}: ${messageOf(error)}`);
   }
   if (request.typeUrl === "" || request.typeUrl.length > maxTypeUrlLength)
-    throw userError("bad-request", `a request must name a type of resources in 1 to ${maxTypeUrlLength} characters`);
+    throw userError("bad-request", `the type URL of a request must have 1 to ${maxTypeUrlLength} characters`);
   return request;
 }
 

@@ -81,7 +81,7 @@ function readRequest(bytes: Uint8Array): IstioCertificateRequest {
   try {
     return fromBinary(IstioCertificateRequestSchema, bytes);
   } catch (error) {
-    throw userError("bad-csr", "the bytes are no IstioCertificateRequest", { cause: error });
+    throw userError("bad-csr", "the bytes are not an IstioCertificateRequest", { cause: error });
   }
 }
 

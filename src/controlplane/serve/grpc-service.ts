@@ -72,7 +72,7 @@ function authorize(proxy: ProxyIdentity, caller: Caller | undefined): false | Pr
   throw new SerinError(
     "user",
     "wrong-identity",
-    `the proxy ${proxy.id} says that it is of ${namespace}/${serviceAccount}, its credentials are of ${caller.namespace}/${caller.serviceAccount}`,
+    `the proxy ${proxy.id} claims to be ${namespace}/${serviceAccount}, but its credentials are for ${caller.namespace}/${caller.serviceAccount}`,
   );
 }
 

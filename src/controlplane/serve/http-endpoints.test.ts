@@ -22,7 +22,7 @@ test("a path is found with any number of leading slashes, as istioctl sends it, 
     "200 1.2.3?a=//b",
   ]);
   for (const path of ["//", "/", "//localhost/version", "/version/"])
-    assert.match(await ask(path), /^404 no such path; there are \/version$/);
+    assert.match(await ask(path), /^404 no such path; available paths: \/version$/);
   server.close();
 });
 

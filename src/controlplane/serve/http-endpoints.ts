@@ -22,7 +22,7 @@ export function forLoopback(route: HttpRoute): HttpRoute {
   return (url, request) => {
     return isLoopbackAddress(request.socket.remoteAddress ?? "")
       ? route(url, request)
-      : { status: 401, body: "only callers on the loopback are answered here; forward the port to the pod\n" };
+      : { status: 401, body: "only callers on the loopback are allowed here; use port forwarding to the pod\n" };
   };
 }
 
@@ -45,11 +45,14 @@ export function forKnownCallers(
       ({ namespace } = await authenticate(request));
     } catch (error) {
       const known = toSerinError(error);
-      return { status: known.kind === "user" ? 401 : 503, body: `${known.message}; or forward the port to the pod\n` };
+      return {
+        status: known.kind === "user" ? 401 : 503,
+        body: `${known.message}; or use port forwarding to the pod\n`,
+      };
     }
     return mayAsk(namespace, url)
       ? await route(url, request)
-      : { status: 403, body: `callers of the namespace ${namespace} are not told ${url.pathname}\n` };
+      : { status: 403, body: `callers of the namespace ${namespace} may not read ${url.pathname}\n` };
   };
 }
 
@@ -88,7 +91,7 @@ async function answerOf(routes: Readonly<Record<string, HttpRoute>>, request: In
   const url = urlOf(request);
   const route = url === undefined || !Object.hasOwn(routes, url.pathname) ? undefined : routes[url.pathname];
   if (url === undefined || route === undefined)
-    return { status: 404, body: `no such path; there are ${Object.keys(routes).sort().join(", ")}\n` };
+    return { status: 404, body: `no such path; available paths: ${Object.keys(routes).sort().join(", ")}\n` };
   if (request.method !== "GET" && request.method !== "HEAD") return { status: 405, body: "use GET\n" };
   return await route(url, request);
 }

@@ -40,7 +40,7 @@ async function answerOf(request: IncomingMessage, threshold: LogThreshold): Prom
   // istioctl asks without the slash.
   const pathname = `${asked}/` === path ? path : asked;
   if (pathname !== path && pathname !== path + scopeName)
-    return { status: 404, body: `there is ${path} and ${path}${scopeName}\n` };
+    return { status: 404, body: `no such path; available paths: ${path}, ${path}${scopeName}\n` };
   const scope = (): unknown => ({
     name: scopeName,
     description: "All log lines.",

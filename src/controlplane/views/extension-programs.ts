@@ -101,11 +101,11 @@ export class ExtensionPrograms {
   /** Reports plugins for connections, which Serin's own proxy does not run and cannot report. */
   #tellOfPrograms({ namespace, name, spec: { extension } }: TrafficExtensionFacts): void {
     if (extension.kind === "lua" || extension.wasm.type !== "NETWORK") return;
-    const without = extension.wasm.failStrategy === "FAIL_OPEN" ? "does without it" : "refuses all connections";
+    const without = extension.wasm.failStrategy === "FAIL_OPEN" ? "skips it" : "refuses all connections";
     this.#options.failed({
       filter: `${namespace}/${name}`,
       field: "plugin",
-      fault: `Serin's own proxy runs no WebAssembly for connections (type NETWORK) and ${without}, as failStrategy says`,
+      fault: `Serin's own proxy does not run WebAssembly for connections (type NETWORK) and ${without}, as set by failStrategy`,
     });
   }
 

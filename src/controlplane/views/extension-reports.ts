@@ -50,7 +50,7 @@ export class ExtensionReports {
     this.#faults += 1;
     this.#told.set(filter, told);
     this.#status.labels(filter, patchOf(field), "error").set(1);
-    this.#log.warn("what should extend proxies does not", { object: filter, part: field, fault });
+    this.#log.warn("an extension of proxies is not applied", { object: filter, part: field, fault });
   }
 
   #forget(filter: string): void {

@@ -493,7 +493,7 @@ test("a proxy of ours that takes no discovery gets a plugin inside its listener,
   const proxy = connect({ ...web, envoy: false });
   assert.ok(
     logged.some((line) => line.includes("shop/closed") && line.includes("refuses all connections")) &&
-      logged.some((line) => line.includes("shop/open") && line.includes("does without it")) &&
+      logged.some((line) => line.includes("shop/open") && line.includes("skips it")) &&
       !logged.some((line) => line.includes("shop/a~")),
     logged.join("\n"),
   );

@@ -87,10 +87,10 @@ test("an EnvoyFilter whose patch Envoy would reject is denied at the field, and 
   assert.equal(bad.allowed, false);
   assert.match(
     bad.message,
-    /spec\.configPatches\[0\]\.patch\.value\.connect_timeout: is no google\.protobuf\.Duration: "soon"/,
+    /spec\.configPatches\[0\]\.patch\.value\.connect_timeout: is not a valid google\.protobuf\.Duration: "soon"/,
   );
   assert.match(
     judge({ connect_timeut: "1s" }).warnings.join(),
-    /connect_timeut: is no field of envoy\.config\.cluster\.v3\.Cluster/,
+    /connect_timeut: is not a field of envoy\.config\.cluster\.v3\.Cluster/,
   );
 });

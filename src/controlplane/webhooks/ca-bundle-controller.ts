@@ -99,7 +99,7 @@ async function patch(
     return doubtRetryMs;
   }
   await write(found.webhooks.map((webhook) => (isOpen(webhook) ? { ...webhook, failurePolicy: "Fail" } : webhook)));
-  log.info("validation is shown to work and fails closed from now on", { webhooks: name });
+  log.info("validation works, and fails closed from now on", { webhooks: name });
   return undefined;
 }
 

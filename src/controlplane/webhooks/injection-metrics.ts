@@ -15,12 +15,12 @@ export function createInjectionMetrics(metrics: MetricsRegistry, log: Logger): I
     const labelled = metrics.counter(name, help, []).labels();
     return () => labelled.increment();
   };
-  const requested = counter("sidecar_injection_requests_total", "Pods that were to be decided on.");
+  const requested = counter("sidecar_injection_requests_total", "Pods that the injector was asked about.");
   const injected = counter("sidecar_injection_success_total", "Pods that were injected.");
   const failed = counter("sidecar_injection_failure_total", "Pods that could not be injected.");
-  const skipped = counter("sidecar_injection_skip_total", "Pods that are left as they are.");
+  const skipped = counter("sidecar_injection_skip_total", "Pods that were not changed.");
   const time = metrics
-    .histogram("sidecar_injection_time_seconds", "How long pods were decided on.", [], timeBounds)
+    .histogram("sidecar_injection_time_seconds", "Duration of the decisions about pods.", [], timeBounds)
     .labels();
   return {
     judged({ outcome, pod, namespace, reason, seconds }) {
@@ -31,7 +31,7 @@ export function createInjectionMetrics(metrics: MetricsRegistry, log: Logger): I
         log.warn("a pod cannot be injected", { pod, namespace, error: reason });
       } else if (outcome === "skipped") {
         skipped();
-        log.debug("left a pod as it is", { pod, namespace, reason });
+        log.debug("did not change a pod", { pod, namespace, reason });
       } else if (outcome === "injected") {
         injected();
         log.debug("injected a pod", { pod, namespace });

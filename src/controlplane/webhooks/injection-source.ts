@@ -108,7 +108,7 @@ export class InjectionSource {
         defaults,
       );
     } catch (error) {
-      log.error("kept the injection's configuration as it was", {
+      log.error("kept the previous configuration of the injection", {
         configMap: map?.metadata.name ?? "",
         error: messageOf(error),
       });

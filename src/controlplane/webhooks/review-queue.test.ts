@@ -154,5 +154,5 @@ test("a malformed review is a fault", async () => {
   const verdict = await queue.review("10.0.0.1", { path: "/validate", body: Buffer.from("[") });
   assert.equal(verdict?.kind, "fault");
   const list = await queue.review("10.0.0.1", task("text"));
-  assert.deepEqual(list, { kind: "fault", message: "the body is no AdmissionReview" });
+  assert.deepEqual(list, { kind: "fault", message: "the body is not an AdmissionReview" });
 });

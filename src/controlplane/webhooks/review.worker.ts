@@ -13,7 +13,7 @@ let onScope: ((message: ScopeMessage) => void) | undefined;
 
 function reviewOf(body: Uint8Array): AdmissionReview {
   const review: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
-  if (typeof review !== "object" || review === null) throw new Error("the body is no AdmissionReview");
+  if (typeof review !== "object" || review === null) throw new Error("the body is not an AdmissionReview");
   return review;
 }
 

@@ -45,7 +45,7 @@ test("only its own refusal of an always invalid object proves that validation wo
     );
   };
   assert.equal(await doubt(refuse), undefined);
-  assert.match((await doubt(() => undefined)) ?? "", /was taken/);
+  assert.match((await doubt(() => undefined)) ?? "", /was accepted/);
   const failing = (code: "forbidden" | "not-found", message: string) => () => {
     throw userError(code, message);
   };

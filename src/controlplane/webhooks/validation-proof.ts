@@ -32,7 +32,7 @@ export async function validationDoubt(
       } as never,
       { dryRun: true },
     );
-    return "an object that must be refused was taken";
+    return "an object that must be refused was accepted";
   } catch (error) {
     const message = messageOf(error);
     // The API server's own text, and the field that our validation reports.

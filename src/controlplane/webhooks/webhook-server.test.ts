@@ -85,7 +85,7 @@ test("a review that takes too long is refused with the object, the limit and a r
         status: {
           code: 422,
           message:
-            'Pod "slow/web" is refused: judging it took longer than 8 s. Split it into several objects with shorter lists and less nesting',
+            'Pod "slow/web" is refused: its validation took longer than 8 s. Split it into several objects with shorter lists and less nesting',
         },
       },
     ],

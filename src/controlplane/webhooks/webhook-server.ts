@@ -72,7 +72,7 @@ class ReviewHandler {
       const { pathname } = new URL(request.url ?? "/", "https://localhost");
       lane = laneOf(pathname);
       if (lane === undefined) {
-        response.writeHead(404).end("there are /validate and /inject\n");
+        response.writeHead(404).end("no such path; available paths: /validate, /inject\n");
         return;
       }
       const verdict = await this.#verdict(lane, pathname, request, response);
@@ -116,8 +116,12 @@ class ReviewHandler {
     const { kind, reviewed } = verdict;
     const spent = excessText(kind, this.#limitMs);
     if (reviewed === undefined) throw userError("too-much-work", `reading this request took ${spent}`);
-    const message = `${reviewed.object} is refused: judging it took ${spent}. Split it into several objects with shorter lists and less nesting`;
-    this.#log.warn("an object takes too much to judge", { object: reviewed.object, limitMs: this.#limitMs, kind });
+    const message = `${reviewed.object} is refused: its validation took ${spent}. Split it into several objects with shorter lists and less nesting`;
+    this.#log.warn("the validation of an object takes too long", {
+      object: reviewed.object,
+      limitMs: this.#limitMs,
+      kind,
+    });
     if (lane === "validate") this.#validation.failed();
     return JSON.stringify(refuse({ request: { uid: reviewed.uid } }, message));
   }
@@ -129,5 +133,5 @@ function laneOf(path: string): Lane | undefined {
 }
 
 function busy(): Error {
-  return transientError("busy", "too many admission reviews wait to be judged: try again in some seconds");
+  return transientError("busy", "too many admission reviews are waiting: try again in a few seconds");
 }

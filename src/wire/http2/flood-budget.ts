@@ -91,7 +91,7 @@ export class FloodBudget {
     this.#idleFrames += 1;
     if (this.#idleFrames <= this.#maxIdleFrames) return;
     if (this.nowMs - this.#idleSinceMs < 1000)
-      throw new Http2FloodError("idle_frames", "too many frames that move nothing on");
+      throw new Http2FloodError("idle_frames", "too many frames that make no progress");
     this.#idleSinceMs = this.nowMs;
     this.#idleFrames = 0;
   }
@@ -128,12 +128,12 @@ export class FloodBudget {
 
   /** Records a stream that the peer cancelled before its response. */
   takenBack(): void {
-    this.#waste(1, "resets", "taken back");
+    this.#waste(1, "resets", "cancelled");
   }
 
   /** Records a stream that the peer made us reset, or that began with an invalid request head. */
   broken(): void {
-    this.#waste(brokenStreamCost, "broken_streams", "broken off for what the peer sent");
+    this.#waste(brokenStreamCost, "broken_streams", "reset because of what the peer sent");
   }
 
   /** Records a stream above a limit that the peer knows. Correct clients have some, which cross our resets. */

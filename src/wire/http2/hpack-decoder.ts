@@ -68,7 +68,7 @@ export class HpackDecoder {
     this.#index = this.#integer(bytes, end, prefixBits);
     if (this.#index === 0 && prefixBits !== 7) return this.#string(bytes, end);
     const name = this.#index <= staticLength ? staticNames[this.#index] : this.#names[this.#index - staticLength - 1];
-    if (name === undefined || this.#index === 0) throw compressionError(`index ${this.#index} names no entry`);
+    if (name === undefined || this.#index === 0) throw compressionError(`index ${this.#index} is not in the table`);
     return name;
   }
 

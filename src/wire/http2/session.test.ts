@@ -150,7 +150,7 @@ for (const [title, action] of Object.entries(frameFloods)) {
     assert.deepEqual([slow.failure, slow.finish()], [undefined, []]);
     const flood = begun();
     for (let count = 0; count < limit + 30; count += 1) flood.play(action);
-    assert.match(flood.said.at(-1) ?? "", /^goaway 3 ENHANCE_YOUR_CALM: too many frames that move nothing on$/);
+    assert.match(flood.said.at(-1) ?? "", /^goaway 3 ENHANCE_YOUR_CALM: too many frames that make no progress$/);
     assert.deepEqual([flood.session.floodReason, flood.finish()], ["idle_frames", []]);
   });
 }

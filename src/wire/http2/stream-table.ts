@@ -68,7 +68,7 @@ export class StreamTable<Stream extends SessionStream> {
   refuseUnopened(id: number, frame: string): void {
     const unopened = this.#server ? id > this.lastPeerId : id >= this.#nextId;
     if (!unopened && id % 2 === 1) return;
-    const whose = frame === "HEADERS" && this.#server ? "is no client's" : "was never opened";
+    const whose = frame === "HEADERS" && this.#server ? "is not a client's" : "was never opened";
     throw new Http2ConnectionError(errorCode.protocolError, `${frame} on stream ${id}, which ${whose}`);
   }
 

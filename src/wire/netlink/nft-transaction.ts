@@ -251,7 +251,7 @@ export class NftTableEditor {
    */
   dnatToOneOf(endpoints: readonly NftEndpoint[]): NftExpression[] {
     const [first] = endpoints;
-    if (first === undefined) throw userError("unexpected", "a translation needs one endpoint at least");
+    if (first === undefined) throw userError("unexpected", "a translation needs at least one endpoint");
     const family: IpFamily = ipFamilyOf(first.address);
     const id = this.#transaction.takeSetId();
     const dataTypes: readonly NftKeyType[] = [family, "port"];

@@ -127,7 +127,7 @@ export function decodeZdsRequest(bytes: Uint8Array): ZdsRequest {
     else return false;
     return true;
   });
-  if (request === undefined) throw userError("zds-invalid", "a WorkloadRequest holds nothing that is known");
+  if (request === undefined) throw userError("zds-invalid", "a WorkloadRequest has an unknown payload");
   return request;
 }
 

@@ -103,12 +103,12 @@ test("a ServiceEntry of DYNAMIC_DNS reports what its waypoint does not support",
   );
   assert.match(
     message("ServiceEntry", "shop/wild"),
-    /takes no connections to TLS ports \(443\).*ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS/,
+    /accepts no connections to TLS ports \(443\).*ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS/,
   );
   graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, wildcardTlsAtWaypoints: true }));
-  assert.doesNotMatch(message("ServiceEntry", "shop/wild"), /takes no/);
+  assert.doesNotMatch(message("ServiceEntry", "shop/wild"), /accepts no/);
   apply(entry("MESH_INTERNAL"));
-  assert.match(message("ServiceEntry", "shop/wild"), /takes no requests for it.*MESH_EXTERNAL/);
+  assert.match(message("ServiceEntry", "shop/wild"), /accepts no requests for it.*MESH_EXTERNAL/);
 });
 
 test("a policy's status says how ztunnel or its targets' waypoints apply it", () => {

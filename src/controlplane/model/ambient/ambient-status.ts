@@ -122,7 +122,7 @@ const missingForWildcard: AmbientCondition = {
   type: waypointMissing,
   status: "True",
   reason: "NoWaypointForWildcardService",
-  message: "a wildcard host is reached by a waypoint alone, and there is none: name one by istio.io/use-waypoint",
+  message: "a wildcard host needs a waypoint, and there is none: set one with the label istio.io/use-waypoint",
 };
 
 function bound({ waypoint, fault }: WaypointBinding, remark: string): readonly AmbientCondition[] {
@@ -155,7 +155,7 @@ function ingressRemark(
   if (said === undefined) return "";
   return isTrueText(said)
     ? "; traffic from ingress gateways goes through it too"
-    : `; traffic from ingress gateways passes it by, as ${istioLabels.ingressUseWaypoint} is not true`;
+    : `; traffic from ingress gateways bypasses it, because ${istioLabels.ingressUseWaypoint} is not true`;
 }
 
 /** Reports connections that a waypoint refuses because only the client knows the full host name. */
@@ -165,13 +165,13 @@ function forwardingRemark(
 ): string {
   if (resolution !== "DYNAMIC_DNS") return "";
   if (location === "MESH_INTERNAL")
-    return "; it takes no requests for it, as DYNAMIC_DNS is forwarded to what is MESH_EXTERNAL alone";
+    return "; it accepts no requests for it, because DYNAMIC_DNS works only for MESH_EXTERNAL";
   const left = takesServerNames
     ? []
     : ports.filter(({ protocol }) => protocol?.toUpperCase() === "TLS").map(({ number }) => number);
   return left.length === 0
     ? ""
-    : `; it takes no connections to TLS ports (${left.join(", ")}), as a client may write any server name: ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS of the control plane allows them`;
+    : `; it accepts no connections to TLS ports (${left.join(", ")}), because a client may send any server name: set ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS of the control plane to allow them`;
 }
 
 function policyCondition(
@@ -188,26 +188,26 @@ function policyCondition(
       ...base,
       status: "False",
       reason: "UnsupportedValue",
-      message: "ztunnels are not told of dry runs: one of an older release would enforce them",
+      message: "ztunnels do not receive dry-run policies, because older releases would enforce them",
     };
   if (!isForZtunnel(policy))
     return {
       ...base,
       status: "False",
       reason: "UnsupportedValue",
-      message: `ztunnel does not know the action ${policy.spec.action}`,
+      message: `ztunnel does not support the action ${policy.spec.action}`,
     };
   const found = [...new Set(policy.spec.rules.flatMap(requestAttributes))].sort();
   if (found.length === 0) return { ...base, status: "True", reason: "Accepted", message: "attached to ztunnel" };
   const effect =
     policy.spec.action === "DENY"
-      ? "are left out of this DENY, which denies more than it asks"
-      : "make their rules of this ALLOW match nothing, which allows less than it asks";
+      ? "are left out of this DENY, which then denies more than it says"
+      : "make their rules of this ALLOW match nothing, which then allows less than it says";
   return {
     ...base,
     status: "True",
     reason: "UnsupportedValue",
-    message: `ztunnel cannot tell what requests are made of (${found.join(", ")}): these ${effect}; a waypoint enforces them`,
+    message: `ztunnel cannot read attributes of HTTP requests (${found.join(", ")}): these ${effect}; a waypoint enforces them`,
   };
 }
 
@@ -271,7 +271,7 @@ function targetVerdict(
         ? accepted(found.name)
         : refused(
             "Invalid",
-            `the GatewayClass ${found.name} is none of waypoints: its controller is not ${meshController}`,
+            `the GatewayClass ${found.name} is not for waypoints: its controller is not ${meshController}`,
           );
     }
     case "Gateway": {
@@ -285,6 +285,6 @@ function targetVerdict(
     case "ServiceEntry":
       return ofService(reader.get(inputs.serviceEntries, key));
     default:
-      return refused("Invalid", `a ${target.kind} is nothing that a policy can be attached to`);
+      return refused("Invalid", `a policy cannot be attached to a ${target.kind}`);
   }
 }

@@ -229,7 +229,7 @@ export class WaypointBindings {
       return {
         fault: {
           reason: "CrossNamespaceWaypointForbidden",
-          message: `the waypoint "${said.waypoint.key}" is of another namespace, and serviceEntryVisibility of the mesh config keeps the ServiceEntry in its own`,
+          message: `the waypoint "${said.waypoint.key}" is in another namespace, and serviceEntryVisibility of the mesh config limits the ServiceEntry to its own`,
         },
       };
     if (said?.waypoint !== undefined)
@@ -301,7 +301,7 @@ export class WaypointBindings {
       return {
         fault: {
           reason: "CanaryInvalidWeight",
-          message: `the canary waypoint "${key}" has a weight that is no whole number from 0 to 100`,
+          message: `the canary waypoint "${key}" has a weight that is not a whole number from 0 to 100`,
         },
       };
     const { waypoint, fault } = this.#usable(wanted, service, "service", reader);
@@ -348,7 +348,7 @@ export class WaypointBindings {
       return {
         fault: {
           reason: "AttachmentDenied",
-          message: `the waypoint "${key}" takes nothing of the namespace "${subject.namespace}": see allowedRoutes of its listeners`,
+          message: `the waypoint "${key}" accepts nothing from the namespace "${subject.namespace}": see allowedRoutes of its listeners`,
         },
       };
     }
@@ -356,7 +356,7 @@ export class WaypointBindings {
       return {
         fault: {
           reason: unsupportedTraffic,
-          message: `the waypoint "${key}" does not take traffic to a ${traffic}; it takes: ${waypoint.takes}`,
+          message: `the waypoint "${key}" does not accept traffic to a ${traffic}; it accepts: ${waypoint.takes}`,
         },
       };
     }

@@ -98,9 +98,10 @@ export function listenerFaults(
 ): ListenerFaults {
   if (!endsTls(listener) || usesOwnCertificate(listener)) return {};
   const references = listener.tls?.certificateRefs ?? [];
-  if (references.length === 0) return { unresolved: invalid("the listener ends TLS, so it must have certificateRefs") };
+  if (references.length === 0)
+    return { unresolved: invalid("the listener terminates TLS, so it must have certificateRefs") };
   if (references.length > maxCertificates)
-    return { unresolved: invalid(`TLS takes up to ${maxCertificates} certificates, got ${references.length}`) };
+    return { unresolved: invalid(`TLS accepts up to ${maxCertificates} certificates, got ${references.length}`) };
   const faults = references.map((reference) => certificateFault(owner, reference, inputs, reader));
   const [first] = faults;
   if (first !== undefined && faults.every((fault) => fault !== undefined))

@@ -263,7 +263,7 @@ function waypointVerdict(
     fault:
       waiting.length === 0
         ? undefined
-        : { reason: "Pending", message: `waiting for a pod to be ready of ${waiting.join(", ")}` },
+        : { reason: "Pending", message: `waiting for a ready pod of ${waiting.join(", ")}` },
     text: `Resource programmed, assigned to ${text}`,
   };
 }

@@ -18,9 +18,9 @@ export function decompressionOf(encoding: string, maxBytes: number): Decompress 
         throw new SerinError(
           "user",
           "request-too-long",
-          `a request may have ${maxBytes} bytes at most, this one has more once it is not compressed any more`,
+          `a request may have ${maxBytes} bytes at most, this one has more after decompression`,
         );
-      throw userError("bad-request", `a request is no ${encoding}: ${messageOf(error)}`, { cause: error });
+      throw userError("bad-request", `a request is not valid ${encoding}: ${messageOf(error)}`, { cause: error });
     }
   };
 }

@@ -344,7 +344,7 @@ test("a timeout, a cancellation or a lost connection closes a call once", async 
   client.send();
   owner.clock.pass(2000);
   assert.deepEqual(await client.told(), [
-    "headers 1 :status 200 grpc-status 4 grpc-message the call's time is over end",
+    "headers 1 :status 200 grpc-status 4 grpc-message the call's deadline has passed end",
     "rst 1 NO_ERROR",
   ]);
   client.head(3, ["grpc-timeout", "1H"]);
@@ -372,17 +372,17 @@ test("a client that floods with useless frames or cancelled calls is disconnecte
     rounds: number,
     reason: string,
   ])[] = [
-    [({ writer }) => writer.ping(Buffer.alloc(8), false), 2010, "too many frames that move nothing on"],
-    [({ writer }) => writer.settings([]), 2010, "too many frames that move nothing on"],
-    [({ writer }) => writer.data(1, Buffer.alloc(0), 0, 0, false), 2010, "too many frames that move nothing on"],
-    [({ writer }) => writer.windowUpdate(0, 1), 2010, "too many frames that move nothing on"],
+    [({ writer }) => writer.ping(Buffer.alloc(8), false), 2010, "too many frames that make no progress"],
+    [({ writer }) => writer.settings([]), 2010, "too many frames that make no progress"],
+    [({ writer }) => writer.data(1, Buffer.alloc(0), 0, 0, false), 2010, "too many frames that make no progress"],
+    [({ writer }) => writer.windowUpdate(0, 1), 2010, "too many frames that make no progress"],
     [
       (client, round) => {
         client.head(3 + round * 2);
         client.writer.rstStream(3 + round * 2, 8);
       },
       201,
-      "too many calls that were taken back",
+      "too many calls that were cancelled",
     ],
   ];
   for (const [put, rounds, reason] of floods) {
@@ -419,7 +419,7 @@ test("a client whose calls must be reset, or whose request heads are malformed, 
     client.send();
     assert.match(
       (await client.told()).at(-1) ?? "",
-      /^goaway \d+ ENHANCE_YOUR_CALM: too many calls that were broken off for what the peer sent$/,
+      /^goaway \d+ ENHANCE_YOUR_CALM: too many calls that were reset because of what the peer sent$/,
     );
     assert.ok(calls.length <= grpcLimits.wastedStreams / 5, `${calls.length} calls`);
     assert.deepEqual([...client.connection.calls], []);
@@ -452,7 +452,7 @@ test("bytes that are not HTTP/2, or break its rules, end the connection by GOAWA
       ({ writer }) => writer.data(7, Buffer.from("x"), 0, 1, false),
       "PROTOCOL_ERROR: DATA on stream 7, which was never opened",
     ],
-    [(client) => client.head(2), "PROTOCOL_ERROR: HEADERS on stream 2, which is no client's"],
+    [(client) => client.head(2), "PROTOCOL_ERROR: HEADERS on stream 2, which is not a client's"],
     [
       ({ writer }) => writer.windowUpdate(0, 2 ** 31 - 1),
       "FLOW_CONTROL_ERROR: the connection's window is above 2^31-1",

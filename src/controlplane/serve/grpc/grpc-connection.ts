@@ -200,7 +200,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     else {
       if (head.timeoutMs !== undefined)
         call.deadline = clock.after(head.timeoutMs, () =>
-          call.end(grpcStatus.deadlineExceeded, "the call's time is over"),
+          call.end(grpcStatus.deadlineExceeded, "the call's deadline has passed"),
         );
       method(call);
     }

@@ -89,11 +89,11 @@ export class MessageDecoder {
   #lengthAt(bytes: Buffer, at: number): number {
     const flag = bytes[at];
     if (flag !== 0 && this.#decompress === undefined)
-      throw userError("bad-request", "a request is compressed, in a stream that said that it compresses nothing");
+      throw userError("bad-request", "a request is compressed, but its stream announced no compression");
     if (flag !== 0 && flag !== 1)
       throw userError(
         "bad-request",
-        `a request begins with the byte ${flag}, where 0 or 1 says whether it is compressed`,
+        `a request begins with the byte ${flag}, expected 0 (not compressed) or 1 (compressed)`,
       );
     const length = bytes.readUInt32BE(at + 1);
     if (length > this.#maxBytes)

@@ -21,7 +21,7 @@ export function requestFault(fields: readonly string[]): string | undefined {
   if (fault !== undefined) return fault;
   const { ":method": method, ":path": path, ":scheme": scheme } = pseudo;
   return method === undefined || path === undefined || scheme === undefined
-    ? "the pseudo fields make no request"
+    ? "the pseudo fields do not make a request"
     : undefined;
 }
 

@@ -20,11 +20,11 @@ export function unaryMethod(
     call.start({
       message: (bytes) => {
         if (request === undefined) request = Buffer.from(bytes);
-        else call.end(grpcStatus.unimplemented, "the method takes one request, a second came");
+        else call.end(grpcStatus.unimplemented, "the method takes one request, but a second arrived");
       },
       ended: () => {
         if (request === undefined) {
-          call.end(grpcStatus.unimplemented, "the method takes one request, none came");
+          call.end(grpcStatus.unimplemented, "the method takes one request, but none arrived");
           return;
         }
         answer(request, call).then((response) => {

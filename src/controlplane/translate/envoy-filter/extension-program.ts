@@ -129,7 +129,7 @@ export class ExtensionProgram {
       this.#keepName(message, resource.name, patching);
       return encodeResource(desc, resource.name, message);
     } catch (error) {
-      this.#report(patching, `${resource.name} stays as it was: ${messageOf(error)}`);
+      this.#report(patching, `${resource.name} is not changed: ${messageOf(error)}`);
       return resource;
     }
   }
@@ -195,7 +195,7 @@ export class ExtensionProgram {
   #keepName(message: Message, name: string, patching: Patching): void {
     const named = message as unknown as { name: string };
     if (named.name === name) return;
-    this.#report(patching, `must not rename ${name} to ${named.name}; its name stays`);
+    this.#report(patching, `must not rename ${name} to ${named.name}; it keeps its name`);
     named.name = name;
   }
 
@@ -242,7 +242,7 @@ export class ExtensionProgram {
     const { value } = patch;
     const name = value === undefined ? "" : (value as unknown as { name: string }).name;
     if (value === undefined || name === "") {
-      this.#options.failed(patch, "has no name, so that it cannot be added");
+      this.#options.failed(patch, "has no name, so it cannot be added");
       return [];
     }
     return [encodeResource(types.mustHave(value.$typeName), name, value)];

@@ -26,28 +26,28 @@ test("faults in patch values are reported at their fields at any depth", () => {
     [],
   );
   assert.deepEqual(issues("CLUSTER", { connect_timeout: "soon" }), [
-    '….connect_timeout: is no google.protobuf.Duration: "soon"',
+    '….connect_timeout: is not a valid google.protobuf.Duration: "soon"',
   ]);
   assert.deepEqual(issues("CLUSTER", { lb_policy: "FASTEST" }), [
-    '….lb_policy: is no envoy.config.cluster.v3.Cluster.LbPolicy: "FASTEST"',
+    '….lb_policy: is not a valid envoy.config.cluster.v3.Cluster.LbPolicy: "FASTEST"',
   ]);
   assert.deepEqual(issues("CLUSTER", { connect_timeut: "1s" }), [
-    "….connect_timeut: is no field of envoy.config.cluster.v3.Cluster and is left out; did you mean connect_timeout?",
+    "….connect_timeut: is not a field of envoy.config.cluster.v3.Cluster and is ignored; did you mean connect_timeout?",
   ]);
   assert.deepEqual(issues("HTTP_FILTER", { name: "x" }), [
-    "…: has no typed_config: Envoy goes by the types of configurations, not by names",
+    "…: has no typed_config: Envoy identifies configurations by type, not by name",
   ]);
   assert.deepEqual(
     issues("HTTP_FILTER", { name: "x", typed_config: { "@type": lua, default_source_code: { inline_string: 1 } } }),
     [
-      "….typed_config.default_source_code.inline_string: is no envoy.config.core.v3.DataSource.inline_string: expected string, got 1",
+      "….typed_config.default_source_code.inline_string: is not a valid envoy.config.core.v3.DataSource.inline_string: expected string, got 1",
     ],
   );
   assert.deepEqual(issues("HTTP_FILTER", { name: "x", typed_config: { inline_code: "" } }), [
     "….typed_config: must be an object with @type, the address of its type",
   ]);
   assert.deepEqual(issues("HTTP_ROUTE", { route: {}, redirect: {} }), [
-    "….redirect: must not be set beside route: only one of route, redirect, direct_response, filter_action, non_forwarding_action may be",
+    "….redirect: must not be set together with route: only one of route, redirect, direct_response, filter_action, non_forwarding_action may be set",
   ]);
   assert.deepEqual(issues("VIRTUAL_HOST", { domains: "a" }), ['….domains: must be a list, got "a"']);
 });

@@ -63,7 +63,7 @@ class ValueCheck implements ValueIssues {
         const near = nearestName(key, new Set(desc.fields.map(({ name }) => name)));
         this.warnings.push({
           path: `${path}.${key}`,
-          message: `is no field of ${desc.typeName} and is left out${near === undefined ? "" : `; did you mean ${near}?`}`,
+          message: `is not a field of ${desc.typeName} and is ignored${near === undefined ? "" : `; did you mean ${near}?`}`,
         });
         continue;
       }
@@ -73,7 +73,7 @@ class ValueCheck implements ValueIssues {
       if (oneof !== undefined && other !== undefined)
         this.#error(
           `${path}.${key}`,
-          `must not be set beside ${other}: only one of ${oneof.fields.map(({ name }) => name).join(", ")} may be`,
+          `must not be set together with ${other}: only one of ${oneof.fields.map(({ name }) => name).join(", ")} may be set`,
         );
       if (oneof !== undefined) seen.set(oneof.name, key);
       this.#field(desc, field, value, `${path}.${key}`);
@@ -85,7 +85,7 @@ class ValueCheck implements ValueIssues {
     ) {
       this.warnings.push({
         path,
-        message: "has no typed_config: Envoy goes by the types of configurations, not by names",
+        message: "has no typed_config: Envoy identifies configurations by type, not by name",
       });
     }
   }
@@ -121,7 +121,7 @@ class ValueCheck implements ValueIssues {
         path,
         messageOf(error).replace(
           /^cannot decode (?:field|message|enum) (\S+) from JSON: /,
-          (_all, what: string) => `is no ${what}: `,
+          (_all, what: string) => `is not a valid ${what}: `,
         ),
       );
     }

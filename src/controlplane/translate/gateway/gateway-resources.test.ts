@@ -310,7 +310,7 @@ test("a Gateway API listener serves once its certificate is usable, and its stat
     "InvalidCertificateRef",
   ]);
   putSecret("edge/good");
-  putSecret("edge/bad", { keyPair: { fault: "tls.crt holds no certificate in PEM" } });
+  putSecret("edge/bad", { keyPair: { fault: "tls.crt has no certificate in PEM" } });
   putSecret("shop/foreign");
   apply(
     config("ReferenceGrant", "shop/edge", {

@@ -111,7 +111,7 @@ function joined<Init>(terms: readonly Term<Init>[], context: RuleContext, not: (
 }
 
 const httpOnly = (context: RuleContext): void => {
-  if (context.tcp) throw new Untellable("is of HTTP only");
+  if (context.tcp) throw new Untellable("applies to HTTP only");
 };
 
 function operationTerms(operation: AuthorizationOperation, context: RuleContext): readonly Term<PermissionInit>[] {
@@ -236,7 +236,7 @@ function namedCondition(
   }
   // An attribute that requests never have does not match.
   return permission(() => {
-    throw new Untellable(`the attribute ${key} is not known`);
+    throw new Untellable(`the attribute ${key} is unknown`);
   });
 }
 
@@ -257,7 +257,7 @@ function rangesClause(kind: "remoteIp" | "directRemoteIp"): Clause<PrincipalInit
 
 function rangeOf(text: string): NonNullable<ReturnType<typeof cidrRange>> {
   const range = cidrRange(text);
-  if (range === undefined) throw new Untellable(`${text} is no address and no CIDR`);
+  if (range === undefined) throw new Untellable(`${text} is neither an address nor a CIDR`);
   return range;
 }
 

@@ -357,7 +357,7 @@ test("a waypoint of an account serves the account's pods and their services, wit
   apply(...shop, ...accounts, mesh({ "istio.io/service-account": "api" }));
   assert.deepEqual(
     [deployments("shop/gw"), programmed("shop/gw")?.message],
-    [["api-waypoint-proxy"], "waiting for a pod to be ready of api-waypoint-proxy"],
+    [["api-waypoint-proxy"], "waiting for a ready pod of api-waypoint-proxy"],
   );
   apply(proxy);
   const api = "api-waypoint-proxy.shop.mesh.internal";
