@@ -36,7 +36,7 @@ export class MatchConditions {
       if (result === false) return false;
       if (result !== true)
         fault ??= new Error(
-          `matchCondition "${name}" of webhook "${webhook.name}" gave no boolean: ${result instanceof Error ? result.message : String(result)}`,
+          `matchCondition "${name}" of webhook "${webhook.name}" did not return a boolean: ${result instanceof Error ? result.message : String(result)}`,
         );
     }
     if (fault !== undefined) throw fault;

@@ -77,7 +77,7 @@ class Webhooks {
       throw new AdmissionRefusal(
         500,
         "InternalError",
-        `Internal error occurred: admission webhook "${webhook.name}" answered a patch that does not apply: ${messageOf(error)}`,
+        `Internal error occurred: admission webhook "${webhook.name}" returned a patch that does not apply: ${messageOf(error)}`,
       );
     }
   }

@@ -31,7 +31,7 @@ function intentFor(parts: ServerParts, object: UntypedObject, namespace: string)
   const [group = "", version = ""] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
   const type = parts.registry.resourceOfKind(group, version, object.kind ?? "");
   if (type === undefined)
-    throw new ApiError(500, "InternalError", `the schema knows no ${object.kind ?? ""} of ${apiVersion}`);
+    throw new ApiError(500, "InternalError", `the schema has no kind ${object.kind ?? ""} in ${apiVersion}`);
   const options = { kind: "CreateOptions", apiVersion: "meta.k8s.io/v1" } as const;
   return {
     user: serverUser,

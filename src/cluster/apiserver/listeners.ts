@@ -102,7 +102,7 @@ function listenError(target: ListenTarget, error: NodeJS.ErrnoException): Error 
       cause: error,
     });
   return userError("cannot-listen", `cannot listen on ${where}: ${error.message}`, {
-    hint: "check that the address is one of this machine and that the port may be bound",
+    hint: "check that the address belongs to this machine and that you may bind the port",
     cause: error,
   });
 }

@@ -108,7 +108,7 @@ async function summariesOf(parts: ServerParts, nodes: readonly string[]): Promis
     try {
       found.set(name, (await parts.nodes.read(nodeTarget(parts, name, "/stats/summary"))) as Summary);
     } catch (error) {
-      parts.log.debug("a node does not say what its pods use", { node: name, error: messageOf(error) });
+      parts.log.debug("a node does not report what its pods use", { node: name, error: messageOf(error) });
     }
   };
   await Promise.all([...new Set(nodes)].map(read));

@@ -220,7 +220,7 @@ async function deleteOptionsOf(parts: ServerParts, context: ResourceContext): Pr
   };
   const { kind } = sent as { kind?: string };
   if (kind !== undefined && kind !== "DeleteOptions")
-    throw badRequest(`a deletion takes DeleteOptions in its body, not ${kind}`);
+    throw badRequest(`the body of a deletion must be DeleteOptions, got ${kind}`);
   checkDeleteOptions(options, query);
   return options;
 }

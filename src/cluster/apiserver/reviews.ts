@@ -37,7 +37,7 @@ export async function answerReview(parts: ServerParts, context: ResourceContext)
   const { request, type } = context;
   const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
   const review = reviews[type.storageKey];
-  if (review === undefined) throw badRequest(`${type.plural} is no review`);
+  if (review === undefined) throw badRequest(`${type.plural} is not a review`);
   const { spec, status } = review(parts, context, (object["spec"] ?? {}) as Fields);
   const answer: UntypedObject = {
     ...object,

@@ -42,8 +42,8 @@ export class ServiceAllocator {
     const [address = "", prefix = ""] = cidr.split("/");
     const bits = Number(prefix);
     if (!/^\d+\.\d+\.\d+\.\d+$/.test(address) || !(bits >= 8 && bits <= 28)) {
-      throw userError("address-invalid", `the service CIDR "${cidr}" is no IPv4 range`, {
-        hint: "give one from /8 to /28, such as 10.96.0.0/16",
+      throw userError("address-invalid", `the service CIDR "${cidr}" is not an IPv4 range`, {
+        hint: "use a range from /8 to /28, such as 10.96.0.0/16",
       });
     }
     this.#store = store;

@@ -134,7 +134,7 @@ export class DnsServer {
     try {
       answer = answerZone(source, domain, name, question.type);
     } catch (error) {
-      this.#options.log.error("a question failed", { name, type: question.type, error: messageOf(error) });
+      this.#options.log.error("a DNS query failed", { name, type: question.type, error: messageOf(error) });
       return encodeFailure(question);
     }
     if (answer.outcome === "unknown" && this.#forwarder !== undefined) {

@@ -57,7 +57,7 @@ export class ImageCatalogue {
     if (entry === undefined) {
       throw userError(
         "image-unknown",
-        `the lab has no program for image "${words.image}"; add one to ${join(this.#stateDirectory, userFile)} (its form: manifests/images.yaml)`,
+        `the lab has no program for image "${words.image}"; add one to ${join(this.#stateDirectory, userFile)} (for the format, see manifests/images.yaml)`,
       );
     }
     const release = findRelease(this.#stateDirectory, entry.release === "tag" ? reference.tag : undefined);

@@ -34,7 +34,10 @@ function parseEntry(raw: unknown, place: string): ImageEntry {
   const fields = raw as Record<string, unknown>;
   for (const name of Object.keys(fields)) {
     if (!knownFields.has(name))
-      throw userError("file-invalid", `${place}.${name}: unknown field; known are ${[...knownFields].join(", ")}`);
+      throw userError(
+        "file-invalid",
+        `${place}.${name}: unknown field; expected one of ${[...knownFields].join(", ")}`,
+      );
   }
   const strings = (name: string): string[] => {
     const value = fields[name] ?? [];
@@ -60,14 +63,14 @@ function parseEntry(raw: unknown, place: string): ImageEntry {
   if (typeof user !== "string" || !/^\d+(:\d+)?$/.test(user))
     throw userError("file-invalid", `${place}.user must be a user's number, or "user:group" in numbers`);
   const images = strings("images");
-  if (images.length === 0) throw userError("file-invalid", `${place}.images must name one pattern at least`);
+  if (images.length === 0) throw userError("file-invalid", `${place}.images must have at least one pattern`);
   const wanted = strings("applets");
   const applets = appletNames.filter((name) => wanted.includes(name));
   const unknown = wanted.find((name) => !applets.some((applet) => applet === name));
   if (unknown !== undefined)
     throw userError(
       "file-invalid",
-      `${place}.applets: unknown applet "${unknown}"; known are ${appletNames.join(", ")}`,
+      `${place}.applets: unknown applet "${unknown}"; expected one of ${appletNames.join(", ")}`,
     );
   return {
     images,

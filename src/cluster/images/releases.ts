@@ -91,8 +91,8 @@ export function addRelease(stateDirectory: string, tree: string): string {
   const version = versionOf(tree);
   const { own } = JSON.parse(readFileSync(join(stateDirectory, indexName), "utf8")) as ReleaseIndex;
   if (version === own.version) {
-    throw userError("release-exists", `${tree} has version ${version}, which is the cluster's own`, {
-      hint: "give it another version: serin release build DIR --version VERSION",
+    throw userError("release-exists", `${tree} has version ${version}, the same as the cluster`, {
+      hint: "build it with another version: serin release build DIR --version VERSION",
     });
   }
   const releases = join(stateDirectory, directoryName);
@@ -119,8 +119,8 @@ function versionOf(tree: string): string {
   try {
     manifest = JSON.parse(readFileSync(join(tree, "package.json"), "utf8")) as { version?: unknown };
   } catch (error) {
-    throw userError("release-invalid", `${tree} is no release tree: ${messageOf(error)}`, {
-      hint: "it needs bin/serin, package.json and src/ or dist/; serin release build DIR --version VERSION makes one",
+    throw userError("release-invalid", `${tree} is not a release tree: ${messageOf(error)}`, {
+      hint: "it needs bin/serin, package.json and src/ or dist/; create one with serin release build DIR --version VERSION",
     });
   }
   const { version } = manifest;
@@ -130,6 +130,6 @@ function versionOf(tree: string): string {
     existsSync(join(tree, "bin/serin")) &&
     ["src", "dist"].some((name) => lstatSync(join(tree, name), { throwIfNoEntry: false }) !== undefined);
   if (!hasProgram)
-    throw userError("release-invalid", `${tree} is no release tree: bin/serin and src/ or dist/ are missing`);
+    throw userError("release-invalid", `${tree} is not a release tree: bin/serin and src/ or dist/ are missing`);
   return version;
 }

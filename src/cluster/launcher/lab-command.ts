@@ -104,9 +104,13 @@ function rootCommand(options: LabCommandOptions): LabCommand {
   const { releaseRoot, stateDirectory, compileCache, nodeModules, nodeProgram, entry } = options;
   const base = ["/mnt", "/media", "/srv"].find((path) => existsSync(path));
   if (base === undefined)
-    throw userError("machine-lacks", "none of /mnt, /media and /srv is there to bind the lab's files to", {
-      hint: "mkdir /mnt",
-    });
+    throw userError(
+      "machine-lacks",
+      "none of /mnt, /media and /srv exists; the lab needs one of them as a mount point",
+      {
+        hint: "mkdir /mnt",
+      },
+    );
   const inside = { release: `${base}/release`, state: `${base}/state`, cache: `${base}/compile-cache` };
   const modulesOutside = !nodeModules.startsWith(`${releaseRoot}/`);
   const node = modulesOutside

@@ -136,11 +136,9 @@ export class Launcher {
     const { stateDirectory, releaseRoot, entry, env } = this.#options;
     const nodeModules = dirname(dirname(dirname(process.execPath)));
     if (basename(nodeModules) !== "node_modules") {
-      throw internalError(
-        "machine-lacks",
-        `this process runs on ${process.execPath}, not on the Node that the release carries`,
-        { hint: "start it by bin/serin" },
-      );
+      throw internalError("machine-lacks", `this process runs on ${process.execPath}, not on the Node of the release`, {
+        hint: "start it with bin/serin",
+      });
     }
     const asOtherUser = labRunsAsOtherUser();
     if (asOtherUser)
@@ -220,7 +218,7 @@ function requireReadableByAll(paths: readonly string[], releaseRoot: string): vo
   if (closed === undefined) return;
   throw userError(
     "release-unreadable",
-    `${closed} is readable by its owner alone, and root's lab runs as another user`,
+    `only its owner can read ${closed}, but a lab that root creates runs as another user`,
     { hint: `chmod -R go+rX ${releaseRoot}` },
   );
 }
@@ -249,13 +247,13 @@ async function listenNear(address: string, port: number, fixed: boolean): Promis
     if (fault === undefined) return server;
     if (fault.code !== "EADDRINUSE") {
       throw userError("cannot-listen", `cannot listen on ${address}:${candidate}: ${fault.message}`, {
-        hint: "take an address of this machine's loopback (127.0.0.0/8) and a port above 1023",
+        hint: "use a loopback address of this machine (127.0.0.0/8) and a port above 1023",
       });
     }
   }
   throw userError("address-in-use", `port ${port} on ${address} is in use`, {
     hint: fixed
-      ? "leave out networking.apiServerPort to take the next free one, or choose another"
+      ? "remove networking.apiServerPort to use the next free port, or choose another"
       : `none of the next ${portsTried} ports is free either`,
   });
 }
@@ -274,7 +272,7 @@ async function writeUidMap(child: ChildProcess, clock: Clock): Promise<void> {
     await clock.sleep(1);
   }
   child.kill("SIGKILL");
-  throw userError("lab-not-started", "the lab's user namespace did not come up", {
+  throw userError("lab-not-started", "the lab's user namespace did not start", {
     hint: "serin doctor says what the machine forbids",
   });
 }

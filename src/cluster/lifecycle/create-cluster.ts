@@ -271,7 +271,7 @@ function finish(
   const previousContext = mergeIntoKubeconfig(kubeconfigPath, access);
   writeShims(directory, plan.name, release.root);
   const record = readClusterRecord(directory);
-  if (record === undefined) throw internalError("cluster-record", "the cluster's record has vanished");
+  if (record === undefined) throw internalError("cluster-record", "the cluster's record no longer exists");
   const complete: ClusterRecord = {
     ...record,
     kubeconfig: {
@@ -294,7 +294,7 @@ async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions):
   if (lacks.length === 0) return undefined;
   const what = lacks.map(({ subject, detail, remedy }) => `  ${subject}: ${detail}\n    remedy: ${remedy}`).join("\n");
   return userError("machine-lacks", `this machine lacks what a lab needs:\n${what}`, {
-    hint: "serin doctor looks again",
+    hint: "fix this, then check again with serin doctor",
   });
 }
 
@@ -314,7 +314,7 @@ function fileFault(error: unknown, directory: string): SerinError | undefined {
     if (isRefused && path !== undefined) {
       return userError("path-not-writable", `cannot write ${path}`, {
         cause: error,
-        hint: "set XDG_STATE_HOME (the cluster's files) or KUBECONFIG to a place that you may write",
+        hint: "set XDG_STATE_HOME (the cluster's files) or KUBECONFIG to a directory that you may write",
       });
     }
   }

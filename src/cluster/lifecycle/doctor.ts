@@ -110,7 +110,7 @@ function namespaceFinding(): Finding {
   const { status, stderr, error } = spawnSync(program, [...args, "true"], { encoding: "utf8" });
   if (status === 0) return good("user namespaces", "allowed");
   if (error !== undefined && "code" in error && error.code === "ENOENT")
-    return bad("user namespaces", `cannot be tried without ${program}`, "install the program first");
+    return bad("user namespaces", `cannot be checked without ${program}`, "install the program first");
   const detail = (error?.message ?? stderr ?? "").trim();
   return bad("user namespaces", detail, namespaceRemedy());
 }

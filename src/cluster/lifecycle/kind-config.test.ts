@@ -32,7 +32,7 @@ test("an API server address that is not ours to bind becomes the loopback, with 
   const { plan, warnings } = parseKindConfig(threeNodes);
   assert.deepEqual(plan.apiServer, { address: "127.7.0.10", port: 6443, portIsFixed: false });
   assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? "", /10\.0\.0\.152 is not the lab's to bind/);
+  assert.match(warnings[0] ?? "", /10\.0\.0\.152 is not a loopback address/);
 });
 
 test("without a file kind's default applies, and --name wins", () => {
@@ -54,7 +54,7 @@ test("every invalid field is reported with its line and the expected value", () 
         error.message,
         /my\.yaml:2: apiVersion: must be kind\.x-k8s\.io\/v1alpha4, got "kind\.x-k8s\.io\/v1"/,
       );
-      assert.match(error.message, /my\.yaml:3: node: unknown field; known are kind, /);
+      assert.match(error.message, /my\.yaml:3: node: unknown field; expected one of kind, /);
       assert.match(error.message, /my\.yaml:6: nodes\[0\]\.role: must be control-plane or worker, got "master"/);
       assert.match(error.message, /my\.yaml:7: nodes\[0\]\.colour: unknown field/);
       assert.match(error.message, /my\.yaml:9: networking\.apiServerPort: must be an integer/);

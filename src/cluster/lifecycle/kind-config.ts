@@ -26,7 +26,7 @@ interface Problem {
 /** Kind's fields without a counterpart in the lab. A warning names them. */
 const ignoredFields: Readonly<Record<string, string>> = {
   featureGates: "the lab's API server has no feature gates",
-  runtimeConfig: "the lab serves all that it knows",
+  runtimeConfig: "the lab serves every API that it has",
   kubeadmConfigPatches: "no kubeadm runs here",
   kubeadmConfigPatchesJSON6902: "no kubeadm runs here",
   containerdConfigPatches: "no containerd runs here",
@@ -36,8 +36,8 @@ const ignoredFields: Readonly<Record<string, string>> = {
   extraPortMappings: "serin cluster urls lists the loopback addresses of LoadBalancer services",
   podSubnet: `pods always are in ${labNetwork.podRange}/16`,
   serviceSubnet: `services always are in ${labNetwork.serviceCidr}`,
-  disableDefaultCNI: "the lab's pod network is always there",
-  kubeProxyMode: "services are always made by nftables",
+  disableDefaultCNI: "the lab's pod network is always on",
+  kubeProxyMode: "services always use nftables",
   dnsSearch: "the lab resolves no names outside of it",
 };
 const knownTop = [
@@ -116,7 +116,7 @@ class ConfigReader {
     const apiServer = this.#apiServer(networking);
     const family = this.#string(networking, "ipFamily");
     if (family !== undefined && family !== "ipv4")
-      this.warnings.push(`networking.ipFamily: ${family} is not offered; the cluster is ipv4`);
+      this.warnings.push(`networking.ipFamily: ${family} is not supported; the cluster is ipv4`);
     return { name, nodes: this.#nodes(top.get("nodes"), name), apiServer };
   }
 
@@ -124,7 +124,7 @@ class ConfigReader {
     if (this.#problems.length === 0) return;
     const list = this.#problems.map((problem) => `${this.#source}:${problem.line}: ${problem.text}`).join("\n");
     throw userError("file-invalid", list, {
-      hint: `the form is kind's: https://kind.sigs.k8s.io/docs/user/configuration (${apiVersion})`,
+      hint: `use the format of kind: https://kind.sigs.k8s.io/docs/user/configuration (${apiVersion})`,
     });
   }
 
@@ -136,7 +136,7 @@ class ConfigReader {
       this.#problem(networking.get("apiServerAddress"), `networking.apiServerAddress: "${asked}" is not an IP address`);
     else if (asked !== undefined) {
       this.warnings.push(
-        `networking.apiServerAddress: ${asked} is not the lab's to bind; the API server is at ${address} on this machine's loopback`,
+        `networking.apiServerAddress: ${asked} is not a loopback address; the API server listens on ${address} instead`,
       );
     }
     const portPair = networking.get("apiServerPort");
@@ -150,7 +150,7 @@ class ConfigReader {
     }
     // A port below 1024 needs root on the host. In kind, 0 and -1 mean any port.
     if (port > 0 && port < 1024)
-      this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; take one above 1023`);
+      this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; use a port above 1023`);
     // A port for another address is only a preference, because another lab may use it on the loopback address.
     const isMeantFor = asked === undefined || asked === address;
     return port <= 0
@@ -174,7 +174,7 @@ class ConfigReader {
     }
     if (roles.length === 0) roles.push({ role: "control-plane", labels: {} });
     const controlPlanes = roles.filter((node) => node.role === "control-plane").length;
-    if (controlPlanes !== 1) this.#problem(pair, `nodes: exactly one control-plane is offered, got ${controlPlanes}`);
+    if (controlPlanes !== 1) this.#problem(pair, `nodes: exactly one control-plane is supported, got ${controlPlanes}`);
     if (roles.length > labNetwork.maxNodes)
       this.#problem(pair, `nodes: at most ${labNetwork.maxNodes}, got ${roles.length}`);
     // Kind lists control planes first, and numbers workers from the second one on.
@@ -226,7 +226,7 @@ class ConfigReader {
       if (!yaml().isPair(item)) continue;
       const key = String(yaml().isScalar(item.key) ? item.key.value : item.key);
       const place = path === "the file" ? key : `${path}.${key}`;
-      if (!known.includes(key)) this.#problem(item, `${place}: unknown field; known are ${known.join(", ")}`);
+      if (!known.includes(key)) this.#problem(item, `${place}: unknown field; expected one of ${known.join(", ")}`);
       else if (ignoredFields[key] !== undefined) this.warnings.push(`${place} is ignored: ${ignoredFields[key]}`);
       fields.set(key, item);
     }

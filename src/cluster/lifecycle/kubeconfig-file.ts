@@ -103,13 +103,13 @@ function readKubeconfig(path: string): KubeconfigDocument {
     value = loadPackage<typeof Yaml>("yaml").parse(readFileSync(path, "utf8"));
   } catch (error) {
     throw userError("kubeconfig-invalid", `cannot read the kubeconfig ${path}: ${messageOf(error)}`, {
-      hint: "mend it, or set KUBECONFIG to another file",
+      hint: "fix it, or set KUBECONFIG to another file",
     });
   }
   if (value === null || value === undefined) return empty;
   if (typeof value !== "object" || Array.isArray(value)) {
     throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be a map`, {
-      hint: "mend it, or set KUBECONFIG to another file",
+      hint: "fix it, or set KUBECONFIG to another file",
     });
   }
   const given = value as Partial<KubeconfigDocument>;

@@ -38,7 +38,7 @@ case "$1 $2" in
   "get nodes") exec kubectl get nodes -o name ;;
   "version "*) echo "kind (serin)"; exit 0 ;;
 esac
-echo "kind: this stand-in knows create, delete, get clusters, get nodes, get kubeconfig" >&2
+echo "kind: this stand-in supports create, delete, get clusters, get nodes, get kubeconfig" >&2
 exit 1`;
 }
 
@@ -47,7 +47,7 @@ function dockerShim(): string {
   const { fabricCidr, hostAddress } = labNetwork;
   return `# docker network inspect kind, for the lab's fabric.
 if [ "$1 $2" != "network inspect" ]; then
-  echo "docker: no Docker runs here; this stand-in knows: docker network inspect [-f FORMAT] kind" >&2
+  echo "docker: no Docker runs here; this stand-in supports: docker network inspect [-f FORMAT] kind" >&2
   exit 1
 fi
 shift 2
@@ -64,7 +64,7 @@ case "$format" in
   *.Subnet*) echo "${fabricCidr}" ;;
   *.Gateway*) echo "${hostAddress}" ;;
   *.IPAM.Config*) echo "[{${fabricCidr}  ${hostAddress} map[]}]" ;;
-  *) echo "docker: this stand-in does not know the format $format" >&2; exit 1 ;;
+  *) echo "docker: this stand-in does not support the format $format" >&2; exit 1 ;;
 esac`;
 }
 

@@ -70,7 +70,7 @@ export class MirrorPods {
     const { name = "", uid = "" } = pod.metadata;
     await this.#client
       .delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } })
-      .catch((error: unknown) => this.#log.debug("a mirror pod is gone already", { name, error: messageOf(error) }));
+      .catch((error: unknown) => this.#log.debug("a mirror pod is deleted already", { name, error: messageOf(error) }));
     await this.create(signal);
   }
 

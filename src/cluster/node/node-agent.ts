@@ -231,7 +231,7 @@ export class NodeAgent {
     const records = readPodRecords(this.#podsDirectory);
     this.#records = new Map(records.map((record) => [record.uid, record]));
     for (const { address } of records) if (address !== undefined) this.#services.addresses.adopt(address);
-    if (records.length > 0) this.#log.info("pods of an earlier process are taken over", { count: records.length });
+    if (records.length > 0) this.#log.info("took over the pods of an earlier process", { count: records.length });
   }
 
   /** Ends pods that run here but no longer exist in the API. */
@@ -354,11 +354,11 @@ export class NodeAgent {
     if (response.status >= 300)
       throw internalError(
         "token-refused",
-        `the API server gave no token for ${namespace}/${account}: ${response.text.slice(0, 200)}`,
+        `the API server returned no token for ${namespace}/${account}: ${response.text.slice(0, 200)}`,
       );
     const { status } = JSON.parse(response.text) as { status?: { token?: string; expirationTimestamp?: string } };
     if (status?.token === undefined)
-      throw internalError("token-refused", `the API server gave no token for ${namespace}/${account}`);
+      throw internalError("token-refused", `the API server returned no token for ${namespace}/${account}`);
     return { token: status.token, expiresAtMs: Date.parse(status.expirationTimestamp ?? "") };
   }
 }

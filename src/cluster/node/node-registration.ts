@@ -65,7 +65,7 @@ export class NodeRegistration {
           statusAtMs = this.#options.clock.steadyMs();
         }
       } catch (error) {
-        this.#options.log.warn("the node's heartbeat was not taken", { error: messageOf(error) });
+        this.#options.log.warn("the node's heartbeat was not accepted", { error: messageOf(error) });
       }
       await this.#options.clock.sleep(heartbeatMs, signal).catch(() => undefined);
     }

@@ -80,7 +80,7 @@ export function readClusterRecord(directory: string): ClusterRecord | undefined 
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw userError("file-unreadable", `cannot read ${join(directory, recordName)}`, {
       cause: error,
-      hint: "is it another user's? Delete the cluster as that user",
+      hint: "if it belongs to another user, delete the cluster as that user",
     });
   }
   try {
@@ -88,7 +88,7 @@ export function readClusterRecord(directory: string): ClusterRecord | undefined 
   } catch (error) {
     throw internalError("cluster-record", `${join(directory, recordName)} is damaged`, {
       cause: error,
-      hint: `remove ${directory} and create the cluster anew`,
+      hint: `remove ${directory} and create the cluster again`,
     });
   }
 }
@@ -138,7 +138,10 @@ export function requireCluster(env: Environment, name: string): { directory: str
   if (record === undefined) {
     const others = listClusterNames(env);
     throw userError("cluster-not-found", `there is no cluster "${name}"`, {
-      hint: others.length === 0 ? `create it: serin cluster create --name ${name}` : `there is: ${others.join(", ")}`,
+      hint:
+        others.length === 0
+          ? `create it: serin cluster create --name ${name}`
+          : `existing clusters: ${others.join(", ")}`,
     });
   }
   return { directory, record };

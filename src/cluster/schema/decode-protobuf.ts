@@ -162,7 +162,7 @@ function readValue(reader: Wire.BinaryReader, type: Wire.WireType): RawValue {
       return reader.float();
     case WireType.StartGroup:
     case WireType.EndGroup:
-      throw new SchemaFault(400, "BadRequest", "the protobuf body holds a group, which Kubernetes never sends");
+      throw new SchemaFault(400, "BadRequest", "the protobuf body contains a group, which Kubernetes never sends");
   }
 }
 

@@ -183,12 +183,12 @@ class PathParser {
       return { kind: "slice", from: Number(slice[1]), to: slice[2] === "" ? undefined : Number(slice[2]) };
     const quoted = /^(['"])(.*)\1$/s.exec(part);
     if (quoted?.[2] !== undefined) return { kind: "field", name: quoted[2] };
-    throw this.#fault(`"${part}" is no index, slice or quoted name`);
+    throw this.#fault(`"${part}" is not an index, slice or quoted name`);
   }
 
   #filter(content: string): Step {
     const match = /^(@[^=!<>]*?)\s*(?:(==|!=|<=|>=|<|>)\s*(.+))?$/s.exec(content);
-    if (match?.[1] === undefined) throw this.#fault(`"${content}" is no filter`);
+    if (match?.[1] === undefined) throw this.#fault(`"${content}" is not a filter`);
     const path = new PathParser(match[1].trim()).parse();
     if (match[2] === undefined || match[3] === undefined)
       return { kind: "filter", path, operator: "exists", value: undefined };

@@ -273,7 +273,7 @@ export class Schemas implements SchemaRegistry {
 
 function objectResult(value: unknown): UntypedObject {
   if (!isObject(value) || !isObject(value.metadata))
-    throw new SchemaFault(422, "Invalid", "the patched object is no object with metadata");
+    throw new SchemaFault(422, "Invalid", "the patched value is not an object with metadata");
   return value as UntypedObject;
 }
 

@@ -45,7 +45,7 @@ export function startWriterThread(path: string, broken: (error: Error) => void):
       });
       if (!reply.ok) {
         throw transientError("storage-failed", `the database ${path} refused a write: ${reply.message}`, {
-          hint: "free space on the disk that holds the cluster's state directory; the write may then be repeated",
+          hint: "free space on the disk that holds the cluster's state directory; then try again",
         });
       }
     },

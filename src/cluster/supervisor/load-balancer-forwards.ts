@@ -66,7 +66,7 @@ export class LoadBalancerForwards {
       open.server.on("connection", (socket) => splice(socket, target));
       this.#publish();
     } catch (error) {
-      this.#options.log.warn("no loopback address for a service", {
+      this.#options.log.warn("a service gets no loopback address", {
         service: target.service,
         port: target.port,
         error: messageOf(error),
@@ -88,7 +88,7 @@ export class LoadBalancerForwards {
     try {
       this.#writeUrls();
     } catch (error) {
-      log.warn("the services' addresses could not be written, trying again", { error: messageOf(error) });
+      log.warn("the services' addresses could not be written; trying again", { error: messageOf(error) });
       this.#rewrite = clock.after(rewriteAfterMs, () => this.#publish());
     }
   }

@@ -114,7 +114,7 @@ export function fieldValue(
     case "status.hostIPs":
       return sources.hostIp;
     default:
-      throw userError("volume-invalid", `fieldPath "${path}" is not one that pods offer`);
+      throw userError("volume-invalid", `fieldPath "${path}" is not supported`);
   }
 }
 

@@ -59,7 +59,7 @@ export function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   const group = pod.spec?.securityContext?.fsGroup;
   if (group !== undefined && group >= uidCount) asked.add(`fsGroup ${group}`);
   if (asked.size === 0) return undefined;
-  return `${[...asked].join(", ")} not applied: this lab has ${uidCount === 1 ? "one user alone" : `${uidCount} users`}; its programs run as that user`;
+  return `${[...asked].join(", ")} not applied: this lab has ${uidCount === 1 ? "only one user" : `${uidCount} users`}; its programs run as that user`;
 }
 
 function capabilitiesOf(wanted: { add?: string[]; drop?: string[] } | undefined): string[] {

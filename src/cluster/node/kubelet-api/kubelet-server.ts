@@ -171,7 +171,7 @@ export class KubeletServer {
     const worker = this.#options.worker(`${namespace}/${pod}`);
     if (worker === undefined)
       throw new NotFound(
-        `pod "${namespace}/${pod}" does not run on ${this.#options.nodeName}; a part of the cluster itself writes to launcher.log in the cluster's directory`,
+        `pod "${namespace}/${pod}" does not run on ${this.#options.nodeName}; a component of the cluster itself logs to launcher.log in the cluster's directory`,
       );
     return worker;
   }
@@ -207,7 +207,7 @@ function targetOf(request: IncomingMessage): { readonly url: URL; readonly words
     const url = new URL(request.url ?? "/", "https://node");
     return { url, words: url.pathname.split("/").slice(1).map(decodeURIComponent) };
   } catch (error) {
-    throw userError("bad-request", `"${request.url ?? ""}" is no path`, { cause: error });
+    throw userError("bad-request", `"${request.url ?? ""}" is not a path`, { cause: error });
   }
 }
 

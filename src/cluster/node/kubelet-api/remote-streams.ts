@@ -158,7 +158,7 @@ export async function upgradeWebSocket(
   if (chosen === undefined)
     throw userError(
       "stream-refused",
-      `none of the protocols ${offered.join(", ")} is offered; these are: ${protocols.join(", ")}`,
+      `none of the protocols ${offered.join(", ")} is supported; supported: ${protocols.join(", ")}`,
     );
   // ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io, so we write the header ourselves.
   delete request.headers["sec-websocket-protocol"];

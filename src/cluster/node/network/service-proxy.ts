@@ -127,7 +127,9 @@ export class ServiceProxy {
       try {
         this.#rules?.forgetUnansweredConnects();
       } catch (error) {
-        this.#options.log.error("unanswered connects were not forgotten", { error: messageOf(error) });
+        this.#options.log.error("tracked connections without an answer could not be deleted", {
+          error: messageOf(error),
+        });
       }
     }, answerMs);
   }

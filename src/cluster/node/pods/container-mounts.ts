@@ -23,7 +23,7 @@ export function volumeMounts(
     if (volume === undefined)
       throw userError(
         "volume-invalid",
-        `volume "${wanted.name}" of container "${container.name}" is not among the pod's`,
+        `volume "${wanted.name}" of container "${container.name}" does not exist in the pod`,
       );
     const path = host.volumePath(volume);
     const claimed = volume.persistentVolumeClaim;
@@ -113,14 +113,14 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
 function subPathIn(volume: string, subPath: string, mayCreate: boolean): string {
   const path = join(volume, subPath);
   if (path !== volume && !path.startsWith(`${volume}/`))
-    throw userError("volume-invalid", `subPath "${subPath}" leads out of its volume`);
+    throw userError("volume-invalid", `subPath "${subPath}" points outside its volume`);
   if (!existsSync(path)) {
-    if (!mayCreate) throw userError("volume-invalid", `subPath "${subPath}" is not in its volume`);
+    if (!mayCreate) throw userError("volume-invalid", `subPath "${subPath}" does not exist in its volume`);
     mkdirSync(path, { recursive: true });
   }
   const real = realpathSync(path);
   const root = realpathSync(volume);
   if (real !== root && !real.startsWith(`${root}/`))
-    throw userError("volume-invalid", `subPath "${subPath}" leads out of its volume`);
+    throw userError("volume-invalid", `subPath "${subPath}" points outside its volume`);
   return real;
 }

@@ -313,7 +313,7 @@ export class ManagedContainer {
       this.#environment = this.#environmentOf(image);
       this.#workingDirectory = workingDir ?? image.workingDirectory;
     } catch (error) {
-      this.#host.log.debug("the surroundings of a container cannot be told again", {
+      this.#host.log.debug("the environment of a running container cannot be computed again", {
         container: this.spec.name,
         error: messageOf(error),
       });
@@ -344,7 +344,7 @@ export class ManagedContainer {
     this.#closeMount();
     const { exitCode } = status;
     const message = status.lost
-      ? "the container ended while its node process was away"
+      ? "the container ended while the node runtime was not running"
       : terminationMessage({
           container: this.spec,
           exitCode,

@@ -150,7 +150,7 @@ export class PodWorker {
       try {
         await this.#sync();
       } catch (error) {
-        this.#retryAfter("a pod could not be brought to its state", error);
+        this.#retryAfter("a pod could not be brought to its desired state", error);
       }
       try {
         this.#save();
@@ -233,7 +233,7 @@ export class PodWorker {
         { subresource: "status" },
       );
     } catch (error) {
-      this.#log.debug("the pod's init could not be noted", { pod: name, error: messageOf(error) });
+      this.#log.debug("the pod's first process could not be recorded", { pod: name, error: messageOf(error) });
     }
   }
 
@@ -356,7 +356,7 @@ export class PodWorker {
       await this.#services.attachment
         .remove({ pod: this.#pod, initPid: sandbox.init.pid, ip: sandbox.address.ip })
         .catch((error: unknown) =>
-          this.#log.debug("the network agent did not take leave of a pod", { error: messageOf(error) }),
+          this.#log.debug("the network agent could not remove a pod", { error: messageOf(error) }),
         );
     }
     this.#dismantle();

@@ -25,7 +25,7 @@ export function claimedVolume(volume: Volume, { claim: claimOf, volume: volumeOf
   if (path === undefined || volumeMode === "Block")
     throw userError(
       "volume-invalid",
-      `persistentvolume "${volumeName}" is of a kind that the lab does not have: it mounts directories by spec.hostPath and spec.local`,
+      `persistentvolume "${volumeName}" has a type that the lab does not support; use spec.hostPath or spec.local`,
     );
   const asked = normalize(path);
   if (!asked.startsWith("/") || refusedPaths.some((refused) => isAtOrBelow(asked, refused)))

@@ -132,7 +132,7 @@ test("a hostPath stays below the node's directory, even through links", async ()
   symlinkSync("/etc", join(root, "host/var/lib/link"));
   assert.throws(
     () => volumes.pathOf({ name: "bad", hostPath: { path: "/var/lib/link/passwd" } }),
-    /leads out of the node's directory/,
+    /points outside the node's directory/,
   );
   assert.equal(volumes.pathOf({ name: "proc", hostPath: { path: "/proc" } }), "/proc");
 });
@@ -195,11 +195,11 @@ test("a claim is the directory of its volume, which stays as it is, and a path o
   await refused({}, /persistentvolumeclaim "data" not found/);
   await refused({ claim: { ...claim, status: { phase: "Pending" } } }, /"data" is not bound/);
   await refused({ claim, volume: bound({ claimRef: { uid: "other" } }) }, /"data" is not bound/);
-  await refused({ claim, volume: bound({}) }, /kind that the lab does not have/);
+  await refused({ claim, volume: bound({}) }, /type that the lab does not support/);
   for (const outside of ["/proc/sys", "/srv/../dev", "/", "data"])
     await refused({ claim, volume: bound({ local: { path: outside } }) }, /not a directory for data/);
   const linked = setUp([volume], { claim, volume: bound({ hostPath: { path: "/link/data" } }) });
   mkdirSync(join(linked.root, "host"), { recursive: true });
   symlinkSync("/tmp", join(linked.root, "host/link"));
-  await assert.rejects(linked.volumes.prepare(linked.sources), /leads out of the node's directory/);
+  await assert.rejects(linked.volumes.prepare(linked.sources), /points outside the node's directory/);
 });

@@ -140,7 +140,7 @@ export class PodVolumes {
       if (real !== root && !real.startsWith(`${root}/`))
         throw userError(
           "volume-invalid",
-          `hostPath ${asked} of volume "${volume.name}" leads out of the node's directory`,
+          `hostPath ${asked} of volume "${volume.name}" points outside the node's directory`,
         );
       break;
     }
@@ -161,7 +161,7 @@ export class PodVolumes {
       const mode = volume.projected.defaultMode ?? defaultFileMode;
       for (const [index, source] of (volume.projected.sources ?? []).entries())
         await this.#addProjection(files, source, sources, mode, `${volume.name}/${index}`);
-    } else throw userError("volume-invalid", `volume "${volume.name}" is of a kind that the lab does not have`);
+    } else throw userError("volume-invalid", `volume "${volume.name}" has a type that the lab does not support`);
     return files;
   }
 
@@ -256,7 +256,7 @@ function addDownward(
 function insidePath(path: string): string {
   const normal = normalize(path);
   if (normal.startsWith("/") || normal === ".." || normal.startsWith("../"))
-    throw userError("volume-invalid", `path "${path}" of a volume item leads out of the volume`);
+    throw userError("volume-invalid", `path "${path}" of a volume item points outside the volume`);
   return normal;
 }
 

@@ -73,7 +73,7 @@ export class VolumeJanitor {
     if (!existsSync(parent)) return;
     // A pod with a hostPath volume may have put a link in place of the directory of all volumes.
     if (realpathSync(parent) !== join(realpathSync(hostRoot), localVolumes.directory)) {
-      log.warn("a volume's directory leads out of its node, and is left alone", { volume: volumeName });
+      log.warn("a volume's directory is outside its node's directory, and is not deleted", { volume: volumeName });
       return;
     }
     await rm(path, { recursive: true, force: true });

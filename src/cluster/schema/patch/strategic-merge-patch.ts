@@ -95,7 +95,11 @@ function mergeList(
   const itemShape = field.shape.kind === "list" ? field.shape.item : undefined;
   const entries = patch.map((item) => {
     if (!isObject(item))
-      throw new SchemaFault(400, "BadRequest", `${key}: a strategic merge patch of this list holds objects only`);
+      throw new SchemaFault(
+        400,
+        "BadRequest",
+        `${key}: a strategic merge patch of this list must contain only objects`,
+      );
     return item;
   });
   const replacing = entries.some((item) => item[directive] === "replace");

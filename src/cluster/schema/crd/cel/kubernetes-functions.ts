@@ -55,7 +55,7 @@ function tagged(type: string, fields: Readonly<Record<string, CelInput>>): Reado
 
 function fieldOf(value: CelMap, type: string, field: string): CelValue {
   const held = value.get(typeKey) === type ? value.get(field) : undefined;
-  if (held === undefined) throw new Error(`no such overload: the value is no ${type}`);
+  if (held === undefined) throw new Error(`no such overload: the value is not a ${type}`);
   return held;
 }
 
@@ -114,7 +114,7 @@ function listFunctions({ celMethod, listType, CelScalar }: CelLibrary): CelFunc[
       if (items.every((item) => typeof item === "number") && items.length > 0)
         return items.reduce((sum, item) => sum + item, 0);
       return items.reduce<bigint>((sum, item) => {
-        if (typeof item !== "bigint") throw new Error("no such overload: sum of what are no numbers");
+        if (typeof item !== "bigint") throw new Error("no such overload: sum of values that are not numbers");
         return sum + item;
       }, 0n);
     }),
@@ -149,7 +149,7 @@ function regexFunctions({ celMethod, listType, CelScalar }: CelLibrary): CelFunc
   const { STRING, INT } = CelScalar;
   const findAll = (text: string, pattern: string, limit: bigint): string[] => {
     const compiled = compilePattern(pattern);
-    if (compiled === undefined) throw new Error(`"${pattern}" is no regular expression`);
+    if (compiled === undefined) throw new Error(`"${pattern}" is not a regular expression`);
     const matcher = compiled.matcher(text);
     const found: string[] = [];
     const wanted = limit < 0n ? Number.POSITIVE_INFINITY : Number(limit);
@@ -208,7 +208,7 @@ function urlFunctions({ celFunc, celMethod, mapType, listType, CelScalar }: CelL
   const read = (value: CelMap): { url: URL; relative: boolean; text: string } => {
     const text = textField(value, "url", "text");
     const url = parseUrl(text);
-    if (url === undefined) throw new Error(`"${text}" is no URL`);
+    if (url === undefined) throw new Error(`"${text}" is not a URL`);
     return { url, relative: text.startsWith("/"), text };
   };
   /** The host as written, because the platform's URL class drops a scheme's default port. */
@@ -409,7 +409,7 @@ function formatFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary)
   return [
     ...names.map((name) => celFunc(`format.${name}`, [], map, () => tagged("format", { name }))),
     celFunc("format.named", [STRING], DYN, (name) => {
-      if (!names.includes(name)) throw new Error(`no format is named "${name}"`);
+      if (!names.includes(name)) throw new Error(`there is no format "${name}"`);
       return tagged("format", { name });
     }),
     /** An optional list, which `hasValue` and `value` below read. */
@@ -435,7 +435,7 @@ const semverPattern =
 
 function versionParts(value: CelMap): RegExpExecArray {
   const match = semverPattern.exec(textField(value, "semver", "text"));
-  if (match === null) throw new Error("no semantic version");
+  if (match === null) throw new Error("not a semantic version");
   return match;
 }
 
@@ -446,7 +446,7 @@ function versionFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary
   return [
     celFunc("isSemver", [STRING], BOOL, (text) => semverPattern.test(text)),
     celFunc("semver", [STRING], map, (text) => {
-      if (!semverPattern.test(text)) throw new Error(`"${text}" is no semantic version`);
+      if (!semverPattern.test(text)) throw new Error(`"${text}" is not a semantic version`);
       return tagged("semver", { text });
     }),
     ...["major", "minor", "patch"].map((name, index) =>

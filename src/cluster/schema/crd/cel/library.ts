@@ -30,7 +30,7 @@ function load(): Cel {
     re2: {
       compile(pattern) {
         const compiled = compilePattern(pattern);
-        if (compiled === undefined) throw new Error(`"${pattern}" is no regular expression`);
+        if (compiled === undefined) throw new Error(`"${pattern}" is not a regular expression`);
         return { test: (text) => compiled.matcher(text).find() };
       },
     },
