@@ -315,7 +315,7 @@ export class DataPath implements Serving {
   #countDroppedLines(): void {
     const { registry } = this.#options;
     const droppedLines = registry
-      .counter("serin_access_log_dropped_lines_total", "Lines that were lost, as a log took them too slowly.")
+      .counter("serin_access_log_dropped_lines_total", "Lines that were dropped because a log was too slow.")
       .labels();
     registry.onCollect(() =>
       droppedLines.add(

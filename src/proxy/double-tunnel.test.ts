@@ -116,7 +116,7 @@ test("an endpoint in another network is reached by a tunnel inside the tunnel to
 test("an endpoint without its gateway's address or the authority to request there is refused", () => {
   assert.throws(
     () => endpoints({ istio: { double_hbone: { hbone_target_address: authority } } }),
-    /no address and port of a gateway/,
+    /is not an address and port of a gateway/,
   );
   assert.throws(
     () => endpoints({ "envoy.filters.listener.original_dst": { local: "1.2.3.4:15008" } }),

@@ -66,7 +66,7 @@ test("a proxy whose Gateway is deleted does not wait for further connections", a
   const { proxy, client } = await waypoint(t, "3600s");
   await echoes(client);
   proxy.shutdown.request("SIGTERM");
-  await eventually(() => proxy.log.some((line) => line.includes("listening goes on")));
+  await eventually(() => proxy.log.some((line) => line.includes("still listening")));
   proxy.ads.push(typeUrls.listener, {}, ["main"]);
   await proxy.ended;
 });

@@ -47,13 +47,13 @@ export async function drain(options: DrainOptions): Promise<void> {
     }
     if (told > 0) await pause(clock, shutdown);
   }
-  if (connections > 0) log.warn("draining: closing by force", { connections });
+  if (connections > 0) log.warn("draining: closing connections by force", { connections });
   serving.closeAll();
 }
 
 async function untilNobodyComes({ serving, shutdown, minimumMs, clock, log }: DrainOptions): Promise<void> {
   const startedMs = clock.steadyMs();
-  log.info("draining: answers say close, listening goes on", { connections: (await serving.status()).connections });
+  log.info("draining: asking clients to close; still listening", { connections: (await serving.status()).connections });
   while (!shutdown.force.aborted) {
     const status = await serving.status();
     if (status.listeners === 0) break;

@@ -145,7 +145,7 @@ export class ListenerSet {
     const { clock, log } = this.#options;
     const limit = clock.after(firstFetchLimitMs, () => {
       waiting.over = true;
-      log.warn("a listener is put in force although something is missing", {
+      log.warn("a listener starts to serve although something is missing", {
         listener: spec.name,
         missing: [...this.#options.startNeeds(), ...this.#needsOf(spec)].join(", "),
       });

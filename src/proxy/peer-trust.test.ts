@@ -119,7 +119,7 @@ test("with PROXY_CONFIG_XDS_AGENT, a proxy trusts authorities as soon as the con
     ads.push(typeUrls.proxyConfig, { "": { caCertificatesPem: [...roots] } });
     return (await ads.acknowledged(typeUrls.proxyConfig, from)).error;
   };
-  assert.match((await tell(["nonsense"])) ?? "", /root 0 of the trust bundle is no certificate in PEM/);
+  assert.match((await tell(["nonsense"])) ?? "", /root 0 of the trust bundle is not a certificate in PEM/);
   assert.equal(await tell([mesh.rootPem, other.roots]), undefined);
   assert.deepEqual([await enter(inPort, client), await leave()], ["200", 200]);
   assert.equal(await tell([mesh.rootPem]), undefined);

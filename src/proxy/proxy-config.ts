@@ -488,7 +488,7 @@ export class ProxyConfig {
       return;
     }
     const limit = this.#options.clock.after(warmingLimitMs, () => {
-      this.#options.log.warn("routes are put in force although clusters that they name have no endpoints yet", {
+      this.#options.log.warn("routes are applied although some of their clusters have no endpoints yet", {
         routes: name,
       });
       this.#warming.delete(name);

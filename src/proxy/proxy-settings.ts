@@ -168,7 +168,7 @@ function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
     const value = readTree(text);
     if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
   } catch (error) {
-    throw userError("env-invalid", `PROXY_CONFIG is no YAML: ${messageOf(error)}`);
+    throw userError("env-invalid", `PROXY_CONFIG is not valid YAML: ${messageOf(error)}`);
   }
   throw userError(
     "env-invalid",
@@ -266,7 +266,7 @@ function metadataLabels(env: Environment): Record<string, string> {
   try {
     return JSON.parse(text) as Record<string, string>;
   } catch (error) {
-    throw userError("env-invalid", `ISTIO_METAJSON_LABELS is no JSON: ${messageOf(error)}`);
+    throw userError("env-invalid", `ISTIO_METAJSON_LABELS is not valid JSON: ${messageOf(error)}`);
   }
 }
 
@@ -321,7 +321,7 @@ function jsonOf(name: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw userError("env-invalid", `${name} is no JSON: ${messageOf(error)}`);
+    throw userError("env-invalid", `${name} is not valid JSON: ${messageOf(error)}`);
   }
 }
 

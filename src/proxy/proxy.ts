@@ -303,7 +303,7 @@ export class Proxy {
 
   async #readiness(): Promise<{ status: number; body: string }> {
     if (this.#draining) return { status: 503, body: "draining\n" };
-    if (!this.#healthy) return { status: 503, body: "not ready: the health check was made to fail\n" };
+    if (!this.#healthy) return { status: 503, body: "not ready: the health check was set to fail\n" };
     const pending = await this.#pending();
     if (pending.length > 0) return { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
     if (!this.#wasReady) {

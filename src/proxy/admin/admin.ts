@@ -108,7 +108,7 @@ function statsAnswer(statistics: readonly Statistic[], url: URL): EndpointAnswer
   try {
     wanted = filter === null ? undefined : new RegExp(filter);
   } catch {
-    return { status: 400, body: `the filter "${filter ?? ""}" is no regular expression\n` };
+    return { status: 400, body: `the filter "${filter ?? ""}" is not a regular expression\n` };
   }
   const usedOnly = url.searchParams.has("usedonly");
   const rows = statistics.filter(

@@ -26,7 +26,7 @@ export function configAnswer(sources: ConfigSources, target: string): EndpointAn
     case "/listeners":
       return listenersAnswer(sources, url.searchParams.get("format") === "json");
     default:
-      return { status: 404, body: `${url.pathname} does not tell of the configuration\n` };
+      return { status: 404, body: `${url.pathname} has no configuration to show\n` };
   }
 }
 

@@ -59,6 +59,6 @@ test("a configuration of a type that this proxy does not know is dumped by its t
   const message = create(TypedExtensionConfigSchema, { name: "f", typedConfig });
   assert.match(
     JSON.stringify(dumped(new Map([["f", applied(message)]]))),
-    /a message of acme\.Filter, which this proxy/,
+    /a message of the type acme\.Filter, which this proxy/,
   );
 });

@@ -44,12 +44,12 @@ export class ProxyStats {
 
   /** Adds the statistics to a registry under Envoy's Prometheus names. */
   expose(registry: MetricsRegistry): void {
-    const connections = registry.gauge(
-      "serin_proxy_connections",
-      "Connections of clients that live now, and tunnels in them.",
-      ["state"],
-    );
-    const reached = registry.gauge("serin_proxy_listeners", "Listeners with an address that clients reach.").labels();
+    const connections = registry.gauge("serin_proxy_connections", "Open client connections, and tunnels in them.", [
+      "state",
+    ]);
+    const reached = registry
+      .gauge("serin_proxy_listeners", "Listeners with an address that clients can reach.")
+      .labels();
     registry.onCollect(() => {
       // Internal listeners have no address.
       reached.set([...this.#listeners.listeners()].filter(({ addresses }) => addresses.length > 0).length);

@@ -26,7 +26,7 @@ function knownOnly(value: unknown, registry: Registry): unknown {
     if (schema === undefined || inner === undefined)
       return anyPack(
         StringValueSchema,
-        create(StringValueSchema, { value: `a message of ${name}, which this proxy does not know` }),
+        create(StringValueSchema, { value: `a message of the type ${name}, which this proxy does not know` }),
       );
     return anyPack(schema, knownOnly(inner, registry) as MessageShape<typeof schema>);
   }

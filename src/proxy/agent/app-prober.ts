@@ -33,7 +33,7 @@ export function parseAppProbers(text: string): Readonly<Record<string, AppProbe>
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value as Record<string, AppProbe>;
   } catch (error) {
-    throw userError("env-invalid", `ISTIO_KUBE_APP_PROBERS is no JSON: ${messageOf(error)}`);
+    throw userError("env-invalid", `ISTIO_KUBE_APP_PROBERS is not valid JSON: ${messageOf(error)}`);
   }
   throw userError("env-invalid", "ISTIO_KUBE_APP_PROBERS must be an object of probes by path");
 }

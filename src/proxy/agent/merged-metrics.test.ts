@@ -70,7 +70,7 @@ test("an application that sends garbage, refuses or breaks off loses only its ow
     );
   }
   assert.equal(said.length, faults.length, "each of them is an application of its own here");
-  assert.match(said[0] ?? "", /the others are served without them.*metrics line 1/);
+  assert.match(said[0] ?? "", /the other metrics are served without them.*metrics line 1/);
 });
 
 test("an application's metrics are converted to our format, and only unreadable lines are left out", async () => {

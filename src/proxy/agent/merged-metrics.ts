@@ -31,7 +31,7 @@ export function parseAppMetrics(text: string): readonly AppMetrics[] {
   try {
     value = JSON.parse(text) as ScrapeConfiguration;
   } catch (error) {
-    throw userError("env-invalid", `ISTIO_PROMETHEUS_ANNOTATIONS is no JSON: ${messageOf(error)}`);
+    throw userError("env-invalid", `ISTIO_PROMETHEUS_ANNOTATIONS is not valid JSON: ${messageOf(error)}`);
   }
   if (value.scrape === "false") return [];
   const targets = value.targets ?? [];
@@ -79,20 +79,20 @@ export function mergedMetricsRoute({ own, apps, address, registry, log }: Merged
         const { text, left, problem } = readable(await scrape(app, address), names);
         leftOut.add(left);
         if (left > 0 && !isLeaving)
-          log.warn("lines of the application's metrics are left out, as no scraper could read them", {
+          log.warn("lines of the application's metrics are not valid and are left out", {
             port: app.port,
             path: app.path,
             lines: left,
             error: problem,
           });
         isLeaving = left > 0;
-        if (isFailing) log.info("the application's metrics can be had again", { port: app.port, path: app.path });
+        if (isFailing) log.info("the application's metrics are available again", { port: app.port, path: app.path });
         isFailing = false;
         return text;
       } catch (error) {
         failures.increment();
         if (!isFailing)
-          log.warn("metrics of the application cannot be had: the others are served without them", {
+          log.warn("the application's metrics are not available: the other metrics are served without them", {
             port: app.port,
             path: app.path,
             error: messageOf(error),

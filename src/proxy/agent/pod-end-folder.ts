@@ -36,7 +36,7 @@ export async function followPodEnd({ folder, onPodEnd, log }: PodEndOptions, sig
     const failed = new Promise<never>((_resolve, reject) => watcher.once("error", reject));
     await Promise.race([aborted(signal), failed]).finally(() => watcher.close());
   } catch (error) {
-    log.debug("the pod's end is told by request only", { error: messageOf(error) });
+    log.debug("the folder that announces the pod's end cannot be watched", { error: messageOf(error) });
   }
   await remove().catch(() => undefined);
 }

@@ -5,7 +5,7 @@ import { invalid } from "./config-check.ts";
 /** Whether an IP address is in a range. An IPv4-mapped IPv6 address counts as IPv4. */
 export function compileRange(range: CidrRange, where: string): (address: string) => boolean {
   const family = isIP(range.addressPrefix);
-  if (family === 0) throw invalid(where, `"${range.addressPrefix}" is no IP address`);
+  if (family === 0) throw invalid(where, `"${range.addressPrefix}" is not an IP address`);
   const bits = family === 4 ? 32 : 128;
   const length = range.prefixLen ?? 0;
   if (length > bits)

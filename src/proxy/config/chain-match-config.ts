@@ -74,7 +74,7 @@ function addressRange(
   where: string,
 ): AddressRange {
   const bytes = addressBytes(addressPrefix);
-  if (bytes === undefined) throw invalid(where, `"${addressPrefix}" is no IP address`);
+  if (bytes === undefined) throw invalid(where, `"${addressPrefix}" is not an IP address`);
   const length = prefixLen ?? 0;
   if (length > bytes.length * 8)
     throw invalid(where, `the prefix length ${length} of ${addressPrefix} is longer than the address`);
@@ -106,7 +106,7 @@ export function compileChainMatcher(message: XdsMatcher, where: string): ChainMa
           ? unpack(tree.value.typedConfig)
           : undefined;
       if (custom?.$typeName !== IPMatcherSchema.typeName)
-        throw unsupported(where, `a matcher tree by ${custom?.$typeName ?? tree.case ?? "nothing"}`);
+        throw unsupported(where, `a matcher tree of the type ${custom?.$typeName ?? tree.case ?? "nothing"}`);
       return rangeNode(input, rangesOf(custom as IPMatcher, where), addressBytes, otherwise);
     }
     default:

@@ -126,6 +126,6 @@ test("a connection's maximum lifetime is read, and unsupported limits are refuse
     new ConfigNotes((note) => void told.push(note)),
   );
   assert.deepEqual(told, [
-    "cluster c: outlierDetection: enforcingConsecutive5xx 40 counts as 100: an endpoint that fails so often is always left out",
+    "cluster c: outlierDetection: enforcingConsecutive5xx 40 counts as 100: an endpoint that reaches the limit is always ejected",
   ]);
 });

@@ -135,11 +135,11 @@ function tunnelTo(
   const destination = metadataOf(metadata, "envoy.filters.listener.original_dst");
   const authority = stringOf(destination["local"]) ?? endpointId;
   const inner = splitAddress(authority);
-  if (inner === undefined) throw invalid(where, `"${authority}" is no address and port to tunnel to`);
+  if (inner === undefined) throw invalid(where, `"${authority}" is not an address and port to tunnel to`);
   const waypoint = stringOf(destination["waypoint"]);
   const outer = waypoint === undefined ? undefined : splitAddress(waypoint);
   if (waypoint !== undefined && outer === undefined)
-    throw invalid(where, `"${waypoint}" is no address and port of a waypoint`);
+    throw invalid(where, `"${waypoint}" is not an address and port of a waypoint`);
   const transport: EndpointTransport = {
     kind: "hbone",
     authority,
@@ -157,7 +157,7 @@ function tunnelTo(
 function doubleTunnelTo(metadata: Metadata | undefined, where: string): ReturnType<typeof addressOf> {
   const gateway = stringOf(metadataOf(metadata, "envoy.filters.listener.original_dst")["local"]);
   const outer = gateway === undefined ? undefined : splitAddress(gateway);
-  if (outer === undefined) throw invalid(where, `"${gateway ?? ""}" is no address and port of a gateway`);
+  if (outer === undefined) throw invalid(where, `"${gateway ?? ""}" is not an address and port of a gateway`);
   const target: unknown = metadataOf(metadata, "istio")["double_hbone"];
   const authority =
     typeof target === "object" && target !== null ? stringOf(Reflect.get(target, "hbone_target_address")) : undefined;

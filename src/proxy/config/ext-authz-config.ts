@@ -113,7 +113,7 @@ function compileBody(message: BufferSettings | undefined, where: string, notes: 
   });
   if (message.maxRequestBytes === 0) throw invalid(where, "withRequestBody.maxRequestBytes must be above 0");
   if (message.maxRequestBytes > maxShownBodyBytes)
-    notes.tell(`${where}: withRequestBody: no more than ${maxShownBodyBytes} bytes of a body are kept`);
+    notes.tell(`${where}: withRequestBody: at most ${maxShownBodyBytes} bytes of a body are buffered`);
   return { maxBytes: Math.min(message.maxRequestBytes, maxShownBodyBytes), partial: message.allowPartialMessage };
 }
 
@@ -125,7 +125,7 @@ function compileService(message: ExtAuthz, where: string, notes: ConfigNotes): A
     return grpcAuthorization(
       grpcOptions(services.value, told ?? (() => true), message, `${where}: grpcService`, notes),
     );
-  throw invalid(where, "it names no service");
+  throw invalid(where, "it has no service");
 }
 
 export function compileNetworkExtAuthz(
@@ -145,7 +145,7 @@ export function compileNetworkExtAuthz(
     harmless: ["statPrefix", "transportApiVersion", "bootstrapMetadataLabelsKey"],
   });
   refuseUnknown(NetworkExtAuthzSchema, message, where);
-  if (message.grpcService === undefined) throw invalid(where, "it names no service");
+  if (message.grpcService === undefined) throw invalid(where, "it has no service");
   const options = grpcOptions(message.grpcService, () => true, message, `${where}: grpcService`, notes);
   return {
     ask: grpcConnectionAuthorization(options),
@@ -219,7 +219,7 @@ function grpcOptions(
   notes: ConfigNotes,
 ): GrpcAuthorizationOptions {
   const target = service.targetSpecifier;
-  if (target.case !== "envoyGrpc") throw unsupported(where, "a service that is no cluster");
+  if (target.case !== "envoyGrpc") throw unsupported(where, "a service without a cluster");
   const { clusterName, authority } = target.value;
   return {
     cluster: clusterName,

@@ -32,7 +32,7 @@ const framing = new Set(["content-length", "transfer-encoding", "connection"]);
 function checkedName(name: string, where: string): string {
   const lower = name.toLowerCase();
   if (lower.startsWith(":") || framing.has(lower)) throw invalid(where, `the header ${name} must not be changed`);
-  if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(lower)) throw invalid(where, `"${name}" is no header name`);
+  if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(lower)) throw invalid(where, `"${name}" is not a header name`);
   return lower;
 }
 

@@ -237,7 +237,7 @@ test("the stand-in filter of an unsupported plugin is reported by name and refus
   const told: string[] = [];
   compile({ httpFilters: [closed] }, told);
   assert.deepEqual(told, [
-    "listener l: the HTTP filter extensions.istio.io/trafficextension/shop.a stands for a program, which is not run here: it refuses all requests, as failStrategy says",
+    "listener l: the HTTP filter extensions.istio.io/trafficextension/shop.a replaces a program that cannot run here: it refuses all requests, as set by failStrategy",
   ]);
   await using harness = await serving([closed], [{ match: { prefix: "/" }, route: { cluster: "a" } }]);
   assert.equal((await harness.get("/")).status, 403);

@@ -156,9 +156,7 @@ function compileFilter(
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBAC":
       if (name.startsWith(pluginPrefix))
-        notes.tell(
-          `${where} stands for a program, which is not run here: it refuses all requests, as failStrategy says`,
-        );
+        notes.tell(`${where} replaces a program that cannot run here: it refuses all requests, as set by failStrategy`);
       return new RbacFilter(name, compileHttpRbac(message as HttpRbac, where, notes), services.statistics, statPrefix);
     case "envoy.extensions.filters.http.fault.v3.HTTPFault":
       return new FaultFilter(name, compileFault(message as HTTPFault, where, notes), services, statPrefix);

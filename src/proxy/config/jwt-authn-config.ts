@@ -238,7 +238,7 @@ function localJwks(source: DataSource, where: string, notes: ConfigNotes): JwksS
     );
     return { keys: () => keys };
   } catch (error) {
-    notes.tell(`${where}: localJwks is no JSON Web Key Set, so that all tokens are refused: ${messageOf(error)}`);
+    notes.tell(`${where}: localJwks is not a JSON Web Key Set, so all tokens are refused: ${messageOf(error)}`);
     return { keys: () => Promise.reject(error) };
   }
 }
@@ -250,7 +250,7 @@ function remoteJwks(message: RemoteJwksMessage, where: string, notes: ConfigNote
   const { httpUri } = message;
   if (httpUri === undefined || httpUri.httpUpstreamType.case !== "cluster")
     throw invalid(where, "httpUri must name a cluster");
-  if (!URL.canParse(httpUri.uri)) throw invalid(where, `httpUri.uri "${httpUri.uri}" is no URI`);
+  if (!URL.canParse(httpUri.uri)) throw invalid(where, `httpUri.uri "${httpUri.uri}" is not a URI`);
   const { clock, callCluster } = notes.services;
   return new RemoteJwks({
     cluster: httpUri.httpUpstreamType.value,

@@ -78,7 +78,7 @@ function balancingOf(message: Cluster, where: string, notes: ConfigNotes): Balan
         used: ["minimumRingSize", "maximumRingSize", "hashFunction"],
       });
       if (specific.value.hashFunction === Cluster_RingHashLbConfig_HashFunction.MURMUR_HASH_2)
-        notes.tell(`${where}: endpoints are placed by this proxy's own hash function, whatever hashFunction says`);
+        notes.tell(`${where}: this proxy places endpoints with its own hash function and ignores hashFunction`);
       const minRingSize = Number(specific.value.minimumRingSize ?? base.minRingSize);
       const maxRingSize = Math.min(Number(specific.value.maximumRingSize ?? base.maxRingSize), base.maxRingSize);
       if (minRingSize > maxRingSize)

@@ -52,7 +52,7 @@ export function compileLocalRateLimitPerRoute(
   notes: ConfigNotes,
 ): LocalRateLimitSettings {
   if (message.tokenBucket === undefined)
-    throw invalid(where, "tokenBucket must be set: to limit nothing here, turn the filter off");
+    throw invalid(where, "tokenBucket must be set; to limit nothing here, turn the filter off");
   return compileLocalRateLimit(message, where, notes);
 }
 

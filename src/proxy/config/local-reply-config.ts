@@ -109,7 +109,7 @@ function compileFormat(message: SubstitutionFormatString, where: string): Format
       : format.case === "textFormatSource"
         ? inlineText(format.value, where)
         : undefined;
-  if (text === undefined) throw unsupported(where, "a format by nothing");
+  if (text === undefined) throw unsupported(where, "an empty format");
   return {
     body: compileText(text, where),
     contentType: message.contentType === "" ? "text/plain" : message.contentType,

@@ -39,7 +39,7 @@ export function compileLuaPerRoute(
   const { override } = message;
   switch (override.case) {
     case "disabled":
-      if (!override.value) throw invalid(where, "disabled must be true where it is set");
+      if (!override.value) throw invalid(where, "disabled must be true if it is set");
       return filterOff;
     case "name":
       return new LuaOverride(override.value, message.filterContext);

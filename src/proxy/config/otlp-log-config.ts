@@ -17,7 +17,7 @@ export function compileOtlpLog(
   const target = service?.targetSpecifier;
   const logName = message.logName === "" ? (message.commonConfig?.logName ?? "") : message.logName;
   if (target?.case !== "envoyGrpc") {
-    notes.tell(`the access log ${logName} is not written: its service is named by no cluster`);
+    notes.tell(`the access log ${logName} is not written: its service has no cluster`);
     return undefined;
   }
   const refuse = (operator: string): Error => unsupported(where, operator);
@@ -64,7 +64,7 @@ export function compileOtlpLog(
     isGrpc: true,
   });
   if (exporter === undefined) {
-    notes.tell(`the access log ${logName} is not written: there are more collectors than this proxy sends to`);
+    notes.tell(`the access log ${logName} is not written: this proxy does not send to so many collectors`);
     return undefined;
   }
   exporter.prepare();

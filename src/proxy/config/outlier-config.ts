@@ -57,7 +57,7 @@ export function compileOutliers(message: OutlierDetection, where: string, notes:
     if ((message[field] ?? 0) > 0) throw unsupported(here, field);
   }
   if (message.enforcingSuccessRate === undefined)
-    notes.tell("outlierDetection: endpoints are judged by errors in a row, not by their rate of success");
+    notes.tell("outlierDetection: endpoints are ejected for consecutive errors, not for their success rate");
   for (const field of [
     "enforcingConsecutive5xx",
     "enforcingConsecutiveGatewayFailure",
@@ -65,7 +65,7 @@ export function compileOutliers(message: OutlierDetection, where: string, notes:
   ] as const) {
     const percent = message[field] ?? 0;
     if (percent > 0 && percent < 100)
-      notes.tell(`${here}: ${field} ${percent} counts as 100: an endpoint that fails so often is always left out`);
+      notes.tell(`${here}: ${field} ${percent} counts as 100: an endpoint that reaches the limit is always ejected`);
   }
   // Enforcement is a percentage in Envoy. Istio sets all or nothing.
   const enforced = (percent: number | undefined, fallback: number): boolean => (percent ?? fallback) > 0;

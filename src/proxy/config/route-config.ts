@@ -63,7 +63,7 @@ export function compileRouteTable(message: RouteConfiguration, notes: ConfigNote
       if (other !== undefined)
         throw invalid(
           where,
-          `the domain ${domain} is in the virtual hosts ${other} and ${host.name}; it may be in one`,
+          `the domain ${domain} is in the virtual hosts ${other} and ${host.name}; it may be in only one`,
         );
       seen.set(domain.toLowerCase(), host.name);
     }
@@ -94,7 +94,7 @@ export function announcedRouteTable(
 ): RouteTable {
   const { where } = tableSettings(message, notes);
   if (message.virtualHosts.length > 0)
-    throw invalid(where, "it has virtual hosts of its own and vhds; it may have one of the two");
+    throw invalid(where, "it has both virtual hosts of its own and vhds; it may have only one of them");
   return new RouteTable({
     name: message.name,
     virtualHosts,
@@ -349,7 +349,7 @@ function compileRedirect(message: RedirectMessage, match: RouteMatch, scope: Rou
 function prefixRewrite(match: RouteMatch, replacement: string, where: string): (path: string) => string {
   const path = match.pathSpecifier;
   if (path.case !== "path" && path.case !== "prefix" && path.case !== "pathSeparatedPrefix")
-    throw invalid(where, "prefixRewrite needs a match by path or prefix");
+    throw invalid(where, "prefixRewrite needs a match of a path or prefix");
   const matched = path.value.length;
   return (given) => replacement + given.slice(matched);
 }

@@ -43,7 +43,7 @@ export function compileServiceLog(
   const logName = common?.logName ?? "";
   const target = common?.grpcService?.targetSpecifier;
   if (common === undefined || target?.case !== "envoyGrpc") {
-    notes.tell(`the access log ${logName} is not written: its service is named by no cluster`);
+    notes.tell(`the access log ${logName} is not written: its service has no cluster`);
     return undefined;
   }
   const entryFields: EntryFields = { ...fields, filterStates: statesOf(common, logName, notes) };
@@ -68,7 +68,7 @@ export function compileServiceLog(
     isGrpc: true,
   });
   if (exporter === undefined) {
-    notes.tell(`the access log ${logName} is not written: there are more collectors than this proxy sends to`);
+    notes.tell(`the access log ${logName} is not written: this proxy does not send to so many collectors`);
     return undefined;
   }
   const write = kind === "http" ? httpEntry : tcpEntry;
@@ -123,7 +123,7 @@ function statesOf(
   const unknown = filterStateObjectsToLog.filter((name) => !knownStates.has(name));
   if (unknown.length > 0)
     notes.tell(
-      `the access log ${logName} has no ${unknown.join(", ")}: this proxy knows the state ${[...knownStates].join(" and ")} alone`,
+      `the access log ${logName} has no ${unknown.join(", ")}: this proxy knows only the state ${[...knownStates].join(" and ")}`,
     );
   return new Set(filterStateObjectsToLog);
 }

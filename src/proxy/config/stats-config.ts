@@ -24,22 +24,22 @@ function metricsOf({ name, match }: IstioStatsConfig["metrics"][number], notes: 
   if (match !== "") {
     // The override holds only under this condition, so applying it to everything would be wrong.
     notes.tell(
-      `istio.stats: the override of ${name === "" ? "all metrics" : name} is not applied, as it holds only where ${match}`,
+      `istio.stats: the override of ${name === "" ? "all metrics" : name} is not applied, because match is not supported: ${match}`,
     );
     return [];
   }
   if (name === "") return metricNames;
   if (!metricNames.some((known) => known === name))
-    notes.tell(`istio.stats: the override of ${name} has no effect here: it is none of ${metricNames.join(", ")}`);
+    notes.tell(`istio.stats: the override of ${name} has no effect here: expected one of ${metricNames.join(", ")}`);
   return [name];
 }
 
 /** Compiles Istio's stats filter. A later entry of one metric adds to an earlier one. */
 export function compileStats(message: IstioStatsConfig, where: string, notes: ConfigNotes): StatsRules {
   for (const { name } of message.definitions)
-    notes.tell(`istio.stats: the metric ${name} is not counted, as its definition is the user's own`);
+    notes.tell(`istio.stats: the metric ${name} is not counted: custom metric definitions are not supported`);
   if (!["", "istio", "istio_"].includes(message.statPrefix))
-    notes.tell(`istio.stats: statPrefix ${message.statPrefix} has no effect here: names of metrics begin with istio_`);
+    notes.tell(`istio.stats: statPrefix ${message.statPrefix} has no effect here: all metric names begin with istio_`);
   const reportingMs =
     message.tcpReportingDuration === undefined ? undefined : durationOr(message.tcpReportingDuration, 0);
   const plain = message.disableHostHeaderFallback ? standardStats : clientStats;

@@ -60,7 +60,7 @@ export function compileTracing(
   if (tracer === undefined) return undefined;
   if (tracer.exporter === undefined)
     notes.tell(
-      `tracing: ${tracer.untold ?? "no collector is named"}: this proxy gives trace contexts on and sends no spans`,
+      `tracing: ${tracer.untold ?? "there is no collector"}: this proxy forwards trace contexts and sends no spans`,
     );
   const customTags = message.customTags.flatMap((tag) =>
     compileTag(tag, `${where}: tracing, the tag ${tag.tag}`, notes),
@@ -111,7 +111,7 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
   const exporterTo = (target: ExportTarget<Span>, service: string): Pick<Tracer, "exporter" | "untold"> => {
     const exporter = collectors.to(JSON.stringify([target.statPrefix, target.request, service]), target);
     return exporter === undefined
-      ? { exporter, untold: "there are more collectors than this proxy sends to" }
+      ? { exporter, untold: "this proxy does not send to so many collectors" }
       : { exporter };
   };
   const zipkin = anyUnpack(config, ZipkinConfigSchema);
@@ -125,7 +125,7 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
       zipkin.collectorService === undefined &&
       zipkin.collectorEndpointVersion !== ZipkinConfig_CollectorEndpointVersion.HTTP_JSON
     )
-      return { ...shared, exporter: undefined, untold: "Zipkin's protobuf is not written" };
+      return { ...shared, exporter: undefined, untold: "Zipkin's protobuf format is not supported" };
     const cluster = zipkin.collectorCluster;
     const old: CollectorService = {
       httpUri: {
@@ -150,7 +150,7 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
   }
   const telemetry = anyUnpack(config, OpenTelemetryConfigSchema);
   if (telemetry === undefined) {
-    notes.tell(`tracing: the tracer ${provider?.name ?? ""} is not known: requests are not traced`);
+    notes.tell(`tracing: the tracer ${provider?.name ?? ""} is not supported: requests are not traced`);
     return undefined;
   }
   const shared = { formats: ["w3c"] as const, shortTraceIds: false };
@@ -178,7 +178,7 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
     };
   const target = telemetry.grpcService?.targetSpecifier;
   if (target?.case !== "envoyGrpc")
-    return { ...shared, exporter: undefined, untold: "OpenTelemetry's collector is named by no cluster" };
+    return { ...shared, exporter: undefined, untold: "OpenTelemetry's collector has no cluster" };
   const metadata =
     telemetry.grpcService?.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value] as const) ?? [];
   const request: ExportTarget<Span>["request"] = {

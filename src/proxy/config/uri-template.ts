@@ -21,7 +21,7 @@ export function compileUriTemplate(template: string, where: string): StringMatch
       (braces === undefined
         ? undefined
         : (/^(?:\w+=)?(\*{1,2})$/.exec(braces)?.[1] ?? (/^\w+$/.test(braces) ? "*" : undefined)));
-    if (operator === undefined) throw invalid(where, `the path template "${template}" is wrong at "${whole}"`);
+    if (operator === undefined) throw invalid(where, `the path template "${template}" is not valid at "${whole}"`);
     if (seenRest) throw invalid(where, `the path template "${template}" has more after **`);
     seenRest = operator === "**";
     inSegment += 1;

@@ -11,7 +11,7 @@ export function pseudoFault(fields: readonly string[]): string | undefined {
         if (!/^https?$/i.test(value)) return "a :scheme other than http and https";
         break;
       case ":path":
-        if (!value.startsWith("/") && value !== "*") return "a :path that is no path";
+        if (!value.startsWith("/") && value !== "*") return "a :path that is not a path";
         break;
       case ":authority":
         if (value === "") return "an empty :authority";

@@ -34,7 +34,7 @@ export function standaloneServices(): FilterServices {
     clock: systemClock,
     statistics: new FilterStatistics(),
     callCluster: () => Promise.reject(transientError("no-cluster", "there are no clusters to ask")),
-    modules: () => Promise.reject(transientError("module-failed", "nothing runs modules here")),
+    modules: () => Promise.reject(transientError("module-failed", "modules cannot run here")),
   };
   return {
     ...shared,

@@ -247,6 +247,6 @@ test("a rule that is not understood is refused, not ignored", () => {
   assert.throws(() => filterOf(policy([{}])), /the permission \(none\) is not supported/);
   assert.throws(
     () => filterOf(policy([{ destinationIp: { addressPrefix: "nowhere" } }])),
-    /"nowhere" is no IP address/,
+    /"nowhere" is not an IP address/,
   );
 });

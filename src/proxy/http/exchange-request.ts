@@ -187,7 +187,7 @@ export class ExchangeRequest implements RequestView {
     this.#keep(Buffer.from(headText(`${text}\r\n`), "latin1"));
     this.method = this.head.method();
     if (!this.#readTarget(config))
-      throw internalError("bad-filter-edit", `a filter gave a request a path that cannot be: ${this.head.target()}`);
+      throw internalError("bad-filter-edit", `a filter gave a request a path that is not valid: ${this.head.target()}`);
   }
 
   #keep(bytes: Buffer): void {

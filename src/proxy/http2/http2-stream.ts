@@ -203,7 +203,7 @@ export class Http2Stream extends SessionStream {
       by: "protocol",
       code,
       unprocessed: false,
-      message: `the peer broke the rules of the stream (${errorCodeName(code)})`,
+      message: `the peer violated the protocol of the stream (${errorCodeName(code)})`,
     });
   }
 

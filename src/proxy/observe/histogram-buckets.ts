@@ -58,7 +58,7 @@ export function podHistogramBuckets(
   try {
     return parseHistogramBuckets(text);
   } catch (error) {
-    log.warn("histograms have the buckets that they have without the annotation", { error: messageOf(error) });
+    log.warn("histograms use their default buckets, because the annotation is not valid", { error: messageOf(error) });
     return [];
   }
 }

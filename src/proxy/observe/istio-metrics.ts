@@ -119,7 +119,7 @@ export class IstioMetrics {
       registry.counter(name, help, names).rotate();
     const histogram = (name: string, help: string): MetricFamily<Histogram> =>
       registry.histogram(name, help, requestNames, bucketsOf(name) ?? bounds).rotate();
-    this.#requests = counter("istio_requests_total", "Requests, by source, destination and answer.", requestNames);
+    this.#requests = counter("istio_requests_total", "Requests, by source, destination and response.", requestNames);
     this.#duration = histogram("istio_request_duration_milliseconds", "Duration of requests.");
     this.#fineDuration = registry
       .histogram(

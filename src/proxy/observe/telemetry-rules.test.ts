@@ -93,10 +93,10 @@ test("an override without a name applies to all metrics; a conditional one, or o
     ],
   );
   assert.deepEqual(
-    told.map((note) => note.replace(/: it is none of .*/, "")),
+    told.map((note) => note.replace(/: expected one of .*/, "")),
     [
-      "istio.stats: statPrefix mine has no effect here: names of metrics begin with istio_",
-      "istio.stats: the override of requests_total is not applied, as it holds only where response.code == 200",
+      "istio.stats: statPrefix mine has no effect here: all metric names begin with istio_",
+      "istio.stats: the override of requests_total is not applied, because match is not supported: response.code == 200",
       "istio.stats: the override of istio_requests_total has no effect here",
     ],
   );

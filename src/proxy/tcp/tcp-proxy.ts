@@ -245,7 +245,7 @@ export class TcpProxy {
     const hostname = (flow.connection.serverName ?? flow.connection.tls?.serverName ?? "").toLowerCase();
     const port = this.#options.forwardPort?.() ?? names.rules.defaultPort;
     try {
-      if (hostname === "") throw userError("no-server-name", "the client asks for no server by name");
+      if (hostname === "") throw userError("no-server-name", "the client did not name a server");
       return { address: await names.addressOf(hostname), port, hostname };
     } catch (error) {
       flow.flag = responseFlags.dnsResolutionFailed;
@@ -273,7 +273,7 @@ export class TcpProxy {
       endpoint.counters.connectionsOpened += 1;
       if (stream === "failed") return stream;
       flow.flag = stream === "ended" ? responseFlags.upstreamConnectionTermination : responseFlags.none;
-      flow.transportFailure = stream === "ended" ? "the endpoint closed before it said who it is" : "";
+      flow.transportFailure = stream === "ended" ? "the endpoint closed before it identified itself" : "";
       return stream;
     } catch (error) {
       endpoint.endRelay();

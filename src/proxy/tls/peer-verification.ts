@@ -52,7 +52,7 @@ export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSp
   if (subjectAltNames.some((matcher) => namesOf(names, matcher.type).some((name) => matches(matcher, name))))
     return undefined;
   const held = namesOf(names, "any");
-  return `the peer is ${held.length === 0 ? "nobody" : held.join(", ")}, expected ${subjectAltNames.map(({ match, value }) => (match === "exact" ? value : `${match} ${value}`)).join(" or ")}`;
+  return `the peer is ${held.length === 0 ? "unidentified" : held.join(", ")}, expected ${subjectAltNames.map(({ match, value }) => (match === "exact" ? value : `${match} ${value}`)).join(" or ")}`;
 }
 
 /** Why a certificate is not valid for the requested name. Undefined if it is, or if no name was requested. */

@@ -5,7 +5,7 @@ export function splitRevocations(text: string): readonly string[] {
   const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g);
   if (lists === null)
     throw userError("tls-material-invalid", "the revocation lists cannot be used: there is no X509 CRL in PEM", {
-      hint: "convert it by openssl crl -inform DER -out ca.crl",
+      hint: "convert it with openssl crl -inform DER -out ca.crl",
     });
   return lists;
 }

@@ -12,7 +12,7 @@ export function certificateRef(certificate: TlsCertificate, where: string): Cert
   if (chain === undefined || key === undefined)
     throw userError(
       "config-rejected",
-      `${where}: expected certificateChain and privateKey, both by filename or both in place`,
+      `${where}: expected certificateChain and privateKey, both as filenames or both inline`,
     );
   return { kind: "inline", chain, key };
 }

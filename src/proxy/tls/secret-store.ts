@@ -182,7 +182,7 @@ export class SecretStore {
         this.#files.get(name.replace(/^file-(cert|root):/, "").split("~")[0] ?? "")?.trouble ??
         (this.#absent.has(name)
           ? `the control plane has no secret ${name} for this proxy: create it, or let the proxy's account list Secrets there`
-          : `secret ${name} has not come`),
+          : `secret ${name} has not arrived`),
     );
     return reasons.join(", ");
   }

@@ -25,7 +25,7 @@ export function trustBundleSubscription(certificates: Pick<CertificateManager, "
       if (caCertificatesPem.length > maxRoots)
         throw userError(
           "config-rejected",
-          `the trust bundle has ${caCertificatesPem.length} roots, of which at most ${maxRoots} are taken`,
+          `the trust bundle has ${caCertificatesPem.length} roots, at most ${maxRoots} are allowed`,
         );
       certificates.trustBesides(caCertificatesPem.map(readRoot));
     },
@@ -39,7 +39,7 @@ function readRoot(pem: string, index: number): string {
   } catch (error) {
     throw userError(
       "config-rejected",
-      `root ${index} of the trust bundle is no certificate in PEM: ${messageOf(error)}`,
+      `root ${index} of the trust bundle is not a certificate in PEM: ${messageOf(error)}`,
       { cause: error },
     );
   }

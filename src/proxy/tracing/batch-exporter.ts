@@ -122,7 +122,7 @@ export class BatchExporter<Item> {
       // The first item alone is larger than a message may be.
       going = Math.max(1, taken);
       if (taken === 0)
-        throw transientError("export-refused", `one is larger than the ${maxExportBytes} bytes of a message`);
+        throw transientError("export-refused", `one of them is larger than a message may be (${maxExportBytes} bytes)`);
       const body = target.isGrpc ? grpcFrame(message) : message;
       const answer = await callCluster(
         { ...target.request, method: "POST", body, maxAnswerBytes },
@@ -131,13 +131,13 @@ export class BatchExporter<Item> {
       const problem = problemOf(answer, target.isGrpc);
       if (problem !== undefined) throw transientError("export-refused", problem);
       this.#count(`${target.items}_sent`, going);
-      if (this.#isFailing) log.info(`the collector takes ${target.items} again`, { cluster: target.request.cluster });
+      if (this.#isFailing) log.info(`the collector accepts ${target.items} again`, { cluster: target.request.cluster });
       this.#isFailing = false;
     } catch (error) {
       this.#count(`${target.items}_dropped`, going);
       this.#count("reports_failed", 1);
       if (!this.#isFailing)
-        log.warn(`the collector does not take ${target.items}: they are lost and counted`, {
+        log.warn(`the collector does not accept ${target.items}: they are dropped and counted`, {
           cluster: target.request.cluster,
           error: messageOf(error),
         });

@@ -272,7 +272,7 @@ test("spans that a collector refuses are lost, counted and logged, and requests 
   assert.equal((await fetchOnce(port, "/refused")).status, 200);
   const lost = async () => (await proxy.samples("envoy_tracing_opentelemetry_spans_dropped"))[0]?.value ?? 0;
   await eventually(async () => (await lost()) > 0);
-  assert.ok(proxy.log.some((line) => line.includes("the collector does not take spans")));
+  assert.ok(proxy.log.some((line) => line.includes("the collector does not accept spans")));
   collector.status = 200;
   await fetchOnce(port, "/taken");
   assert.ok((await spanOf("/taken", 2)) !== undefined);

@@ -13,10 +13,9 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
     if (cluster === undefined) throw transientError("no-cluster", `there is no cluster ${request.cluster}`);
     const endpoint = cluster.pick(undefined, 1);
     if (endpoint === undefined)
-      throw transientError("no-endpoint", `cluster ${request.cluster} has no endpoint that could be asked`);
+      throw transientError("no-endpoint", `cluster ${request.cluster} has no usable endpoint`);
     const { requests } = cluster.breaker;
-    if (!requests.take())
-      throw transientError("busy", `cluster ${request.cluster} has as many requests as it may have`);
+    if (!requests.take()) throw transientError("busy", `cluster ${request.cluster} has reached its limit of requests`);
     try {
       // If endpoints speak only HTTP/2, so do we.
       const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
@@ -58,7 +57,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
 
   async run(signal: AbortSignal): Promise<ClusterAnswer> {
     signal.throwIfAborted();
-    using _abort = onAbort(signal, () => this.#giveUp(transientError("cancelled", `${this.#name} was given up`)));
+    using _abort = onAbort(signal, () => this.#giveUp(transientError("cancelled", `${this.#name} was cancelled`)));
     const timer = setTimeout(() => {
       this.#endpoint.report({ kind: "timeout" });
       this.#giveUp(transientError("timeout", `${this.#name} took longer than ${this.#request.timeoutMs} ms`));
@@ -103,7 +102,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
     this.#bodyBytes += to - from;
     if (this.#bodyBytes > this.#request.maxAnswerBytes) {
       this.#giveUp(
-        transientError("too-long", `${this.#name} answered more than ${this.#request.maxAnswerBytes} bytes`),
+        transientError("too-long", `${this.#name} returned more than ${this.#request.maxAnswerBytes} bytes`),
       );
       return;
     }

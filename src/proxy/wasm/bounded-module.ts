@@ -17,7 +17,7 @@ export function beginsAsModule(bytes: Uint8Array): boolean {
 export function boundedModule(code: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
   const bytes = Buffer.from(code);
   if (bytes.length < headerBytes || !beginsAsModule(bytes))
-    throw userError("module-invalid", "the file is no WebAssembly module: it does not begin with \\0asm");
+    throw userError("module-invalid", "the file is not a WebAssembly module: it does not begin with \\0asm");
   const parts: Buffer[] = [bytes.subarray(0, headerBytes)];
   for (let at = headerBytes; at < bytes.length;) {
     const id = bytes[at];

@@ -113,7 +113,7 @@ export class ModuleHost implements WasmModules {
     let running = this.#machines.get(key);
     if (running === undefined || running.machine.failed) {
       if (this.#machines.size >= maxVirtualMachines)
-        throw transientError("busy", `${maxVirtualMachines} modules run already, which is the most that may`);
+        throw transientError("busy", `${maxVirtualMachines} modules run already, which is the limit`);
       running = { machine: this.#machine(module, { ...options, node: this.#options.node }), users: 0 };
       this.#machines.set(key, running);
       this.#options.statistics.counter("wasm.created").increment();

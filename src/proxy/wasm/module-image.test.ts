@@ -92,16 +92,19 @@ test("an image must match its checksum and its digest, whatever the registry ret
   assert.deepEqual(await registry.load(undefined, registry.digest), code);
   assert.deepEqual(await registry.load(`oci://registry.test/acme/filter@sha256:${registry.digest}`), code);
   await assert.rejects(registry.load(undefined, "0".repeat(64)), /has the SHA-256 .* not 0000/);
-  await assert.rejects(registry.load(`oci://registry.test/acme/filter@sha256:${"0".repeat(64)}`), /gave other bytes/);
+  await assert.rejects(
+    registry.load(`oci://registry.test/acme/filter@sha256:${"0".repeat(64)}`),
+    /returned bytes that do not match/,
+  );
   registry.swaps = true;
-  await assert.rejects(registry.load(), /gave other bytes/);
+  await assert.rejects(registry.load(), /returned bytes that do not match/);
 });
 
 test("the error names a registry that refuses, or an image without a module", async () => {
-  await assert.rejects(archive().load(undefined, "", ""), /gives no token: 401/);
+  await assert.rejects(archive().load(undefined, "", ""), /returned no token: 401/);
   await assert.rejects(archive().load(undefined, "", "{"), /imagePullSecret has no \.dockerconfigjson/);
   await assert.rejects(archive().load("oci://registry.test/acme/none:1"), /answers 404 .*imagePullSecret/);
-  await assert.rejects(archive().load("oci://registry.test"), /is no image: expected oci:/);
+  await assert.rejects(archive().load("oci://registry.test"), /is not an image: expected oci:/);
   const other = new Registry("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar("other", code)));
   await assert.rejects(other.load(), /has no file plugin\.wasm/);
   await assert.rejects(new Registry("text/plain", code).load(), /has no layer with a module: text\/plain/);
@@ -130,7 +133,7 @@ test("a repeated fetch follows the pull policy, and a secret opens no other imag
   assert.ok((await load({ ...latest, version: "2" })) > 0);
   assert.equal(await load({ ...latest, version: "3", pull: "if-not-present" }), 0);
   assert.equal(await load({ ...latest, version: "4", pull: "if-not-present" }), 0);
-  await assert.rejects(load({ secret: "" }), /gives no token/);
+  await assert.rejects(load({ secret: "" }), /returned no token/);
 });
 
 test("a module over HTTP may be a compressed archive, and is fetched again only by the policy Always", async () => {

@@ -102,13 +102,16 @@ class Image {
     const bytes = this.#checked(await this.#get(`manifests/${reference}`, maxManifestBytes), reference);
     const manifest: unknown = JSON.parse(bytes.toString());
     if (typeof manifest !== "object" || manifest === null)
-      throw userError("module-unreachable", `the manifest of ${this.#request.url} is no object`);
+      throw userError("module-unreachable", `the manifest of ${this.#request.url} is not an object`);
     return { manifest: manifest as Readonly<Record<string, unknown>>, digest: checksumOf(bytes) };
   }
 
   #checked(bytes: Buffer, digest: string): Buffer {
     if (digest.includes(":") && digest !== `sha256:${checksumOf(bytes)}`)
-      throw userError("module-unreachable", `the registry gave other bytes than ${digest} of ${this.#request.url}`);
+      throw userError(
+        "module-unreachable",
+        `the registry returned bytes that do not match ${digest} of ${this.#request.url}`,
+      );
     return bytes;
   }
 
@@ -149,14 +152,14 @@ class Image {
     );
     const realm = new URL(asked["realm"] ?? "", origin);
     if (realm.protocol !== "https:" && origin.startsWith("https:"))
-      throw userError("module-unreachable", `the registry of ${url} names a place for tokens without TLS`);
+      throw userError("module-unreachable", `the registry of ${url} names a token server without TLS`);
     realm.searchParams.set("service", asked["service"] ?? "");
     realm.searchParams.set("scope", asked["scope"] ?? `repository:${repository}:pull`);
     const response = await fetch(realm, {
       signal,
       headers: basic === undefined ? {} : { authorization: `Basic ${basic}` },
     });
-    if (!response.ok) throw refused(response.status, `the registry of ${url} gives no token: ${response.status}`);
+    if (!response.ok) throw refused(response.status, `the registry of ${url} returned no token: ${response.status}`);
     const given = JSON.parse((await boundedBody(response, maxManifestBytes)).toString()) as Readonly<
       Record<string, unknown>
     >;
@@ -179,7 +182,7 @@ function placeOf(url: string): Place {
   const parts = /^oci:\/\/([^/@]+)\/([^@]+?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(url);
   const [, registry = "", repository = "", tag = "latest", digest] = parts ?? [];
   if (registry === "" || repository === "" || repository.includes(".."))
-    throw userError("module-invalid", `${url} is no image: expected oci://registry/repository:tag`);
+    throw userError("module-invalid", `${url} is not an image: expected oci://registry/repository:tag`);
   // Upstream's Go client also uses plain HTTP for such registries.
   const host = registry.replace(/:\d+$/, "");
   const isNear =

@@ -83,7 +83,7 @@ export class ModuleSources {
         if (!beginsAsModule(code.bytes))
           throw userError(
             "module-unreachable",
-            `${url} is no WebAssembly module: its first bytes are of another format`,
+            `${url} is not a WebAssembly module: its first bytes have another format`,
           );
         this.#options.fetched("success");
         return code;

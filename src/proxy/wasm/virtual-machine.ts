@@ -288,7 +288,7 @@ export class VirtualMachine {
   #missing(name: string): number {
     if (!this.#told.has(name)) {
       this.#told.add(name);
-      this.#log(warnLevel, `${name} is not supported: the module is told that it is not implemented`);
+      this.#log(warnLevel, `${name} is not supported: calls return "unimplemented" to the module`);
     }
     return unimplemented;
   }

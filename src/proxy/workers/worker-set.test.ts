@@ -176,7 +176,7 @@ test("a shutdown drains both workers: active requests are answered, then both th
     (client) => new Promise<string>((resolve) => client.once("data", (bytes) => resolve(bytes.toString("latin1")))),
   );
   gateway.proxy.shutdown.request("the pod ends");
-  await eventually(() => gateway.proxy.log.some((line) => line.includes("draining: answers say close")));
+  await eventually(() => gateway.proxy.log.some((line) => line.includes("draining: asking clients to close")));
   for (const client of clients) client.write("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n");
   for (const answer of await Promise.all(answers)) assert.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*connection: close/);
   await Promise.all(closed);

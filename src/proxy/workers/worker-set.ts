@@ -58,7 +58,7 @@ export class WorkerSet implements Serving {
     this.#limits = limitsMemory(options.count);
     this.#connections = options.data.registry.gauge(
       "serin_proxy_worker_connections",
-      "Connections of clients that live now, by worker.",
+      "Open client connections, by worker.",
       ["worker"],
     );
     const apply = (update: XdsUpdate): Promise<void> => this.#take(update);
@@ -144,7 +144,7 @@ export class WorkerSet implements Serving {
       const answer = await this.#group.call(index, "answer", target).catch(() => undefined);
       if (answer !== undefined) return answer;
     }
-    return { status: 503, body: "no worker serves at the moment\n" };
+    return { status: 503, body: "no worker is serving at the moment\n" };
   }
 
   async clusters(): Promise<readonly ClusterStatus[]> {
@@ -175,7 +175,7 @@ export class WorkerSet implements Serving {
     const outcomes = await this.#group.all("update", given);
     if (outcomes.length === 0 && this.#group.live.length < this.#options.count) {
       this.#mirror.forget(given);
-      throw transientError("worker-ended", "no worker took it: all of them ended meanwhile");
+      throw transientError("worker-ended", "no worker received the update, because all of them ended meanwhile");
     }
     this.#setNames(outcomes);
     const troubles = new Set(outcomes.flatMap(({ error }) => error ?? []));

@@ -127,7 +127,7 @@ export class LuaInterpreter {
     const message =
       type === types.string || type === types.number
         ? Buffer.from(this.#machine.text(thread, -1), "latin1").toString()
-        : "the error is no text";
+        : "the error is not a text";
     if (message.includes("not enough memory")) this.exhausted = true;
     return message;
   }

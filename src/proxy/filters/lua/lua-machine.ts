@@ -117,7 +117,7 @@ export class LuaMachine {
 function importsOf(lua: () => LuaExports | undefined) {
   const none = (): number => -1;
   const exit = (): never => {
-    throw new LuaCrash("the interpreter gave up, most often for lack of memory");
+    throw new LuaCrash("the interpreter stopped, most likely because it ran out of memory");
   };
   return {
     env: {

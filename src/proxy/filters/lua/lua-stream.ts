@@ -337,8 +337,8 @@ function replyFields(headers: LuaValue): { status: number; fields: [string, stri
 
 function checkField(name: string, value: string): void {
   if (!fieldName.test(name.startsWith(":") ? name.slice(1) : name))
-    throw new Error(`${shown(name)} is no name of a header`);
-  if (/[\r\n\0]/.test(value)) throw new Error(`the value of the header ${name} must have no line break`);
+    throw new Error(`${shown(name)} is not a header name`);
+  if (/[\r\n\0]/.test(value)) throw new Error(`the value of the header ${name} must not have a line break`);
 }
 
 function verifySignature([hash, key, signature, data]: Results): Results {
