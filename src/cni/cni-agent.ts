@@ -243,7 +243,7 @@ export class CniAgent {
     try {
       if (link.isOpen) await link.request({ type: "snapshot-sent" });
     } catch (error) {
-      this.#log.warn("a ztunnel did not take its snapshot", { revision: link.revision, error: messageOf(error) });
+      this.#log.warn("a ztunnel did not accept its snapshot", { revision: link.revision, error: messageOf(error) });
     }
   }
 
@@ -310,7 +310,7 @@ export class CniAgent {
    * mesh.
    */
   async #leave(): Promise<void> {
-    this.#log.info("the agent is uninstalled: it releases its pods and leaves nothing on the node");
+    this.#log.info("the agent is being uninstalled: it releases its pods and removes itself from the node");
     await this.#enroller.releaseAll(this.#options.pods.list());
     this.#probes.uninstall();
     this.#installer.removeProgram();

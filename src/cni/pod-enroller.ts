@@ -329,7 +329,7 @@ export class PodEnroller {
         revision: link.revision,
       });
     } catch (error) {
-      this.#log.debug("a ztunnel does not hold the pod", {
+      this.#log.debug("a ztunnel does not have the pod", {
         ...logName(enrolment.key),
         revision: link.revision,
         error: messageOf(error),
@@ -410,7 +410,7 @@ export class PodEnroller {
     try {
       forgetCapturedDns(namespace.fd);
     } catch (error) {
-      this.#log.warn("queries of DNS may still go to the ztunnel that a pod has left", { error: messageOf(error) });
+      this.#log.warn("DNS queries of a pod may still go to the ztunnel that it has left", { error: messageOf(error) });
     }
   }
 

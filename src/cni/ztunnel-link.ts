@@ -105,7 +105,7 @@ export class ZtunnelLink {
 
   #answer(message: SeqpacketMessage): void {
     const pending = this.#pending.shift();
-    if (pending === undefined) throw transientError("ztunnel-gone", "an answer to nothing");
+    if (pending === undefined) throw transientError("ztunnel-gone", "an answer without a request");
     const response = decodeZdsResponse(message.bytes);
     clearTimeout(this.#timer);
     if (this.#pending.size > 0) this.#restartTimer();

@@ -73,7 +73,7 @@ async function answer(
     const route = routes[url.pathname];
     if (route !== undefined) return await route(request, url);
     const paths = Object.keys(routes).filter((path) => path !== "/");
-    return { status: 404, body: `not found; there are: ${paths.join(" ")}\n` };
+    return { status: 404, body: `not found; available paths: ${paths.join(" ")}\n` };
   } catch (error) {
     return { status: 500, body: `${messageOf(error)}\n` };
   }

@@ -57,7 +57,7 @@ export class SeqpacketConnection {
 
   /** Starts reading. Messages that arrived earlier are not lost. */
   start(handler: SeqpacketHandler): void {
-    invariant(this.#handler === undefined, "a seqpacket connection is started once");
+    invariant(this.#handler === undefined, "a seqpacket connection must be started only once");
     this.#handler = handler;
     if (this.#fd >= 0) this.#reading = watchReadable(this.#fd, () => this.#receiveAll());
   }
@@ -210,7 +210,7 @@ function unixAddress(path: string): Buffer {
   if (name.length > maxPathBytes) {
     throw userError(
       "socket-path-long",
-      `the socket path ${path} has ${name.length} bytes, at most ${maxPathBytes} are possible`,
+      `the socket path ${path} has ${name.length} bytes, at most ${maxPathBytes} are allowed`,
       {
         hint: "choose a shorter directory",
       },

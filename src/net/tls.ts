@@ -89,12 +89,15 @@ export async function secureClient(
         (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ?? options.refuse?.(certificate);
       if (reason !== undefined) return transientError("peer-identity", `${what}: ${reason}`);
       if (options.alpn.length > 0 && options.alpnOptional !== true && !secured.alpnProtocol)
-        return transientError("tls-failed", `${what}: the server takes none of ${options.alpn.join(", ")}`);
+        return transientError(
+          "tls-failed",
+          `${what}: the server accepts none of the protocols ${options.alpn.join(", ")}`,
+        );
       if (verify.by !== "identities" || verify.identities.length === 0) return undefined;
       if (verify.identities.includes(identity)) return undefined;
       return transientError(
         "peer-identity",
-        `${what}: the server is ${identity === "" ? "nobody" : identity}, expected ${verify.identities.join(" or ")}`,
+        `${what}: the server is ${identity === "" ? "unidentified" : identity}, expected ${verify.identities.join(" or ")}`,
       );
     },
   );

@@ -47,7 +47,7 @@ export class DataPath implements Serving {
   constructor(options: DataPathOptions) {
     const { config, registry, log } = options;
     this.#options = options;
-    const connections = registry.gauge("serin_ztunnel_connections", "Connections that live now.", ["state"]);
+    const connections = registry.gauge("serin_ztunnel_connections", "Open connections.", ["state"]);
     const active = connections.labels("active");
     const draining = connections.labels("draining");
     this.#tracker = new ConnectionTracker({

@@ -33,7 +33,7 @@ export class OwnPod {
       };
       await this.#pods.add(pod);
     } catch (error) {
-      this.#log.warn(`port ${port} of this pod cannot be served, so nobody reaches our metrics by HBONE`, {
+      this.#log.warn(`port ${port} of this pod cannot be served, so this pod's metrics cannot be read over HBONE`, {
         error: messageOf(error),
       });
     }

@@ -258,7 +258,7 @@ for (const [before, after] of [
     await fresh.until(/draining, 2 connections\n/);
     fresh.terminate();
     assert.equal(await fresh.exited, 0);
-    assert.match(fresh.text, /closing 2 connection\(s\) that still live/);
+    assert.match(fresh.text, /closing 2 connection\(s\) that are still open/);
     assert.match(fresh.text, /error="receive: connection closed due to connection drain"/);
     app.close();
     pods.close();

@@ -341,7 +341,7 @@ export class Ztunnel {
     serving.drain();
     await Promise.race([serving.idle(), aborted(shutdown.force)]);
     if (serving.open === 0) return;
-    this.#log.warn(`closing ${serving.open} connection(s) that still live`);
+    this.#log.warn(`closing ${serving.open} connection(s) that are still open`);
     serving.abortAll(new Error("connection closed due to connection drain"));
     // Wait, because each connection still writes its access log line.
     await Promise.race([serving.idle(), this.#options.clock.sleep(closingTimeoutMs)]);

@@ -120,7 +120,9 @@ async function run(command: string, call: CheckedCall, handler: PluginHandler, l
       if (pod !== undefined)
         await handler
           .delete(pod)
-          .catch((error: unknown) => log.warn("a pod was not forgotten", { error: messageOf(error) }));
+          .catch((error: unknown) =>
+            log.warn("a pod could not be removed from the agent", { error: messageOf(error) }),
+          );
       return "";
     }
     case "STATUS":
@@ -147,7 +149,7 @@ function parseConfiguration(input: string): Configuration {
   } catch (error) {
     throw new PluginError(
       codes.undecodable,
-      "the network configuration on standard input is no JSON",
+      "the network configuration on standard input is not valid JSON",
       messageOf(error),
     );
   }
@@ -161,7 +163,7 @@ function checkedVersion(version: unknown): string {
   throw new PluginError(
     codes.incompatibleVersion,
     `cniVersion ${JSON.stringify(version)} is not supported`,
-    `supported are ${supportedVersions.join(", ")}`,
+    `supported versions: ${supportedVersions.join(", ")}`,
   );
 }
 

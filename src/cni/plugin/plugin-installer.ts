@@ -87,7 +87,7 @@ export class PluginInstaller {
       } catch (error) {
         this.#installed = false;
         onInstall(error);
-        this.#log.error("the CNI plugin cannot be put in place", { error: messageOf(error) });
+        this.#log.error("the CNI plugin cannot be installed", { error: messageOf(error) });
       }
       await Promise.race([changed.promise, clock.sleep(lookMs, signal).catch(() => undefined)]);
       await clock.sleep(wrote ? repeatMs : afterChangeMs, signal).catch(() => undefined);
@@ -198,7 +198,7 @@ export class PluginInstaller {
       watcher.on("error", (error) => this.#log.warn("a folder is no longer watched", { error: messageOf(error) }));
       return watcher;
     } catch (error) {
-      this.#log.warn("a folder cannot be watched; it is looked at now and then", {
+      this.#log.warn("a folder cannot be watched; it is polled instead", {
         directory,
         error: messageOf(error),
       });

@@ -224,7 +224,7 @@ function answerAlone(machine: Machine, socketPath: string): void {
       cniVersion: "1.1.0",
       code,
       msg: "the mesh's CNI agent does not answer",
-      details: `nobody answers at ${socketPath}; a pod starts once the pod of DaemonSet istio-cni-node on this node is ready`,
+      details: `no process answers at ${socketPath}; a pod starts once the pod of DaemonSet istio-cni-node on this node is ready`,
     });
   machine.label("unanswered");
   machine.jumpIf(command, "equal", four("VERS"), "sayVersions");

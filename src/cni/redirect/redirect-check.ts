@@ -29,7 +29,7 @@ export async function checkRedirect(
       if (fault === undefined) return;
       if (clock.steadyMs() >= deadlineMs) {
         throw transientError("redirect-missing", `this pod's traffic is not redirected to its sidecar: ${fault}`, {
-          hint: "the CNI agent of the node writes the redirect; look at istio-cni-node's log, then delete this pod so that it starts anew",
+          hint: "the CNI agent of the node writes the redirect; read the log of istio-cni-node, then delete this pod to start it again",
         });
       }
       await clock.sleep(retryMs);

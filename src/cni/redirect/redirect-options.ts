@@ -158,7 +158,7 @@ function checkTransparentFlags(given: (name: keyof typeof flags, fallback: strin
   ] as const;
   for (const [flag, value, only] of fixed) {
     if (value !== "" && value !== String(only))
-      throw userError("unsupported", `${flag} ${value} is not supported: leave it out, or set ${only}`);
+      throw userError("unsupported", `${flag} ${value} is not supported: remove it, or set ${only}`);
   }
 }
 
@@ -172,7 +172,7 @@ function wordsOf(list: string): string[] {
 function numbersOf(name: string, list: string): number[] {
   return wordsOf(list).map((word) => {
     if (!/^\d+$/.test(word))
-      throw userError("argument-invalid", `${name} must be numbers with commas between them, got "${list}"`);
+      throw userError("argument-invalid", `${name} must be numbers separated by commas, got "${list}"`);
     return Number(word);
   });
 }
@@ -195,7 +195,7 @@ function rangesOf(name: string, list: string): string[] {
     if (!/^[0-9a-fA-F:.]+\/\d{1,3}$/.test(word))
       throw userError(
         "argument-invalid",
-        `${name} must be IP ranges such as 10.0.0.0/8, or * for all (-i alone), got "${word}"`,
+        `${name} must be IP ranges such as 10.0.0.0/8, or * for all (only for -i), got "${word}"`,
       );
     return word;
   });

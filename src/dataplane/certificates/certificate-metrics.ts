@@ -20,10 +20,8 @@ export function addCertificateMetrics(
   registry: MetricsRegistry,
   certificates: Pick<CertificateManager, "statuses">,
 ): void {
-  const own = registry.gauge("serin_certificates", "Workload certificates in use, by the root that they end at.", [
-    "root",
-  ]);
-  const trusted = registry.gauge("serin_trusted_roots", "1 where the holder of each certificate trusts the root.", [
+  const own = registry.gauge("serin_certificates", "Workload certificates in use, by root certificate.", ["root"]);
+  const trusted = registry.gauge("serin_trusted_roots", "1 if the holder of every certificate trusts the root.", [
     "root",
   ]);
   const rootsOf = new WeakMap<WorkloadCertificate, Roots>();

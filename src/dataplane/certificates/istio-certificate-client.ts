@@ -52,7 +52,7 @@ export class IstioCertificateClient implements CertificateAuthority {
     } catch (error) {
       throw transientError(
         "certificate-refused",
-        `${endpoint.url} did not sign for ${request.identity}: ${messageOf(error)}`,
+        `${endpoint.url} did not sign a certificate for ${request.identity}: ${messageOf(error)}`,
         { cause: error },
       );
     } finally {

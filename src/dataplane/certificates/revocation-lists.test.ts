@@ -104,7 +104,7 @@ test("lists without an authority's entries do not affect its certificates, and n
   revocations.replace(Buffer.from(await other.revoke()));
   {
     using made = await handshake(held(them, theirs), held(us, ours, revocations));
-    assert.match(told(made.server), /is not signed by who issued the certificate/);
+    assert.match(told(made.server), /is not signed by the issuer of the certificate/);
   }
   revocations.replace(Buffer.from((await other.revoke("0b")) + (await root.revoke("0f"))));
   using made = await handshake(held(them, theirs), held(us, ours, revocations));
@@ -117,9 +117,9 @@ test("a list in DER equals one in PEM, and an invalid list is refused and change
   revocations.replace(Buffer.from(pem.replaceAll(/-----.*-----/g, ""), "base64"));
   assert.throws(
     () => revocations.replace(Buffer.from("-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n")),
-    /list 1 is no X509 CRL/,
+    /list 1 is not an X509 CRL/,
   );
-  assert.throws(() => revocations.replace(Buffer.from([0x30, 0x05, 0x00])), /the list is no X509 CRL/);
+  assert.throws(() => revocations.replace(Buffer.from([0x30, 0x05, 0x00])), /the list is not an X509 CRL/);
   using made = await handshake(held(them, theirs), held(us, ours, revocations));
   assert.match(told(made.server), /is revoked/);
 });

@@ -103,7 +103,7 @@ export class RevocationLists {
     // Two authorities may have the same name, for example when one root replaces another.
     const authentic = named.filter((list) => list.isSignedBy(issuer.publicKey));
     if (authentic.length === 0)
-      return `the revocation list of "${oneLine(certificate.issuer)}" is not signed by who issued the certificate`;
+      return `the revocation list of "${oneLine(certificate.issuer)}" is not signed by the issuer of the certificate`;
     if (!authentic.some((list) => list.serialNumbers.has(serialNumber))) return undefined;
     return `the certificate ${certificate.serialNumber} of "${oneLine(certificate.subject === "" ? (certificate.subjectAltName ?? "") : certificate.subject)}" is revoked by "${oneLine(certificate.issuer)}"`;
   }
@@ -165,8 +165,7 @@ function listsOf(bytes: Buffer): RevocationList[] {
 function readList(der: Buffer, which: string): RevocationList {
   try {
     const structure = readSigned(der);
-    if (signatureAlgorithmOf(structure) === undefined)
-      throw new RangeError("it is signed by an algorithm that is not taken");
+    if (signatureAlgorithmOf(structure) === undefined) throw new RangeError("its signature algorithm is not supported");
     const fields = new DerReader(structure.signed.contents);
     // Lists of version 1 have no version field.
     fields.optional(derTags.integer);
@@ -191,8 +190,8 @@ function readList(der: Buffer, which: string): RevocationList {
   } catch (error) {
     throw userError(
       "tls-material-invalid",
-      `the revocation lists cannot be used: ${which} is no X509 CRL (${messageOf(error)})`,
-      { cause: error, hint: "look at it by openssl crl -noout -text" },
+      `the revocation lists cannot be used: ${which} is not an X509 CRL (${messageOf(error)})`,
+      { cause: error, hint: "inspect it with openssl crl -noout -text" },
     );
   }
 }

@@ -23,14 +23,14 @@ export function workloadCertificate(
   if (leafPem === undefined || pemBlocks(rootsPem).length === 0) {
     throw transientError(
       "certificate-refused",
-      `the CA answered ${chain.length} certificate(s) for ${identity}, where leaf and root were expected`,
+      `the CA returned ${chain.length} certificate(s) for ${identity}, expected a leaf and a root`,
     );
   }
   const leaf = new X509Certificate(leafPem);
   if (!uriNames(leaf).includes(identity)) {
     throw transientError(
       "certificate-refused",
-      `the CA answered a certificate for "${leaf.subjectAltName ?? ""}" where ${identity} was asked`,
+      `the CA returned a certificate for "${leaf.subjectAltName ?? ""}", expected ${identity}`,
     );
   }
   const chainPem = own.join("");

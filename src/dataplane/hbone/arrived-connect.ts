@@ -57,7 +57,7 @@ export class ArrivedConnect implements HboneRequest, ByteStreamHandler {
   drain(): void {}
 
   close(): void {
-    this.#withdrawn = new Error("the peer took the request back");
+    this.#withdrawn = new Error("the peer cancelled the request");
     this.#onWithdrawn?.(this.#withdrawn);
   }
 }

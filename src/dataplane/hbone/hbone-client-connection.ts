@@ -76,7 +76,8 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   }
 
   open(options: HboneConnectOptions, timeoutMs: number): Promise<HboneTunnel> {
-    if (options.signal?.aborted === true) return Promise.reject(transientError("aborted", "the connect was given up"));
+    if (options.signal?.aborted === true)
+      return Promise.reject(transientError("aborted", "the connection attempt was cancelled"));
     this.#opened += 1;
     const fields = [":method", "CONNECT", ":authority", options.authority];
     for (const [name, value] of options.headers) fields.push(name, value);
@@ -99,7 +100,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
         ),
       );
       const { signal } = options;
-      const aborted = () => giveUp(transientError("aborted", "the connect was given up"));
+      const aborted = () => giveUp(transientError("aborted", "the connection attempt was cancelled"));
       const limits = signal === undefined ? [timer] : [timer, onAbort(signal, aborted)];
       this.#pending.set(stream, { resolve, reject, limits });
       stream.setHandler(new AnswerHandler(fail));

@@ -8,7 +8,7 @@ export type HboneCutOff = FloodReason;
 export function hboneCutOffs(registry: MetricsRegistry): (reason: HboneCutOff) => void {
   const counter = registry.counter(
     "serin_hbone_cut_off_total",
-    "HBONE connections that were closed because of what their peer floods us with.",
+    "HBONE connections that were closed because the peer flooded them, by reason.",
     ["reason"],
   );
   return (reason) => counter.labels(reason).increment();

@@ -171,7 +171,7 @@ export class HbonePool {
       clock: this.#clock,
       timeouts: this.#timeouts,
       onClosed: () => {
-        invariant(target.connections.delete(connection), "a connection is given back once");
+        invariant(target.connections.delete(connection), "a connection must be returned only once");
         this.#connections -= 1;
         this.#forgetIfEmpty(target);
       },

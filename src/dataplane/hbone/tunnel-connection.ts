@@ -181,7 +181,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
         : `ended the connection (${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`})`;
     for (const stream of this.session.streams) {
       if (stream.id > lastStreamId)
-        stream.abort(transientError("tunnel-refused", `the peer ${reason} and did not take the tunnel`));
+        stream.abort(transientError("tunnel-refused", `the peer ${reason} and did not accept the tunnel`));
     }
   }
 
@@ -192,7 +192,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   failed({ message }: Http2ConnectionError): void {
     this.#output.flush();
     this.#end();
-    this.#close(transientError("http2-failed", `the peer broke HTTP/2: ${message}`));
+    this.#close(transientError("http2-failed", `the peer violated HTTP/2: ${message}`));
   }
 
   deferred(waitMs: number): void {

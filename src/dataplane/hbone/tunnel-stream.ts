@@ -155,7 +155,9 @@ export class TunnelStream extends SessionStream implements ByteStream {
   }
 
   broken(code: number): void {
-    this.abort(transientError("tunnel-broken", `the peer broke the rules of the tunnel (${errorCodeName(code)})`));
+    this.abort(
+      transientError("tunnel-broken", `the peer violated the protocol of the tunnel (${errorCodeName(code)})`),
+    );
   }
 
   /** The peer ended its side with a head. */

@@ -62,7 +62,7 @@ export class DnsForwarder {
   async #askInTurn(query: Buffer, transport: DnsTransport): Promise<Buffer> {
     const { servers } = this.#options;
     let last: unknown = transientError("dns-no-server", "no name server is configured", {
-      hint: "look at /etc/resolv.conf",
+      hint: "check /etc/resolv.conf",
     });
     for (const server of servers) {
       try {

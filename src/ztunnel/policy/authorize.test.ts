@@ -92,7 +92,7 @@ test("nothing is allowed before a workload's policies arrive, and no open connec
     authorize(state, state.workloadByUid("w") ?? assert.fail(), facts);
   assert.deepEqual(decideNow(), {
     allowed: false,
-    reason: "the policy default/selected has not come yet",
+    reason: "the policy default/selected has not arrived yet",
     pending: true,
   });
   assert.ok(stillAllowed(decideNow()));

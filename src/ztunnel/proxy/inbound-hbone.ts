@@ -110,7 +110,7 @@ export class InboundHbone {
       stream.destroy();
       throw transientError(
         "peer-identity",
-        `the peer "${stream.peerIdentity}" is not of the trust domain ${own.trustDomain}`,
+        `the peer "${stream.peerIdentity}" is not in the trust domain ${own.trustDomain}`,
       );
     }
     return stream;

@@ -27,7 +27,7 @@ export function openListeners(
         throw error;
       }
       // For example, the namespace has no IPv6.
-      log.debug("a listener is left out", { role, error: messageOf(error) });
+      log.debug("a listener is not opened", { role, error: messageOf(error) });
     }
   };
   for (const role of tcpRoles) {

@@ -30,7 +30,7 @@ export async function preparePod(
   using _timer = clock.after(prepareTimeoutMs, () => timeout.abort());
   const workload = await state.waitForPod(info, prepareTimeoutMs, clock);
   if (workload === undefined)
-    throw transientError("source-unknown", `the control plane has not told of pod ${info.namespace}/${info.name} yet`);
+    throw transientError("source-unknown", `the control plane has not sent pod ${info.namespace}/${info.name} yet`);
   const identity = workloadIdentity(workload);
   const used = identities.use(identity);
   try {

@@ -78,7 +78,7 @@ export async function resolvedRoute(
   if (address === undefined)
     throw transientError(
       "destination-unknown",
-      `no valid routing destination for workload: ${workload.name}: nobody knows ${workload.hostname}`,
+      `no valid routing destination for workload: ${workload.name}: ${workload.hostname} has no known address`,
     );
   const own = `${workload.hostname}:`;
   const authority =
@@ -149,7 +149,7 @@ function anyWaypointRoute(
   [first, ...others]: readonly GatewayAddress[],
   service: Service,
 ): Route {
-  if (first === undefined) throw transientError("destination-unknown", "unknown waypoint: none is left");
+  if (first === undefined) throw transientError("destination-unknown", "unknown waypoint: no address is left to try");
   if (others.length === 0) return waypointRoute(options, first, service);
   try {
     return waypointRoute(options, first, service);
@@ -211,7 +211,7 @@ function throughGateway(
   if (networkGateway === undefined || service === undefined) {
     throw transientError(
       "destination-unknown",
-      `no valid routing destination for workload: ${workload.name} is on network "${workload.network}"${service === undefined ? ", which is entered for services only" : ", which has no gateway"}`,
+      `no valid routing destination for workload: ${workload.name} is on network "${workload.network}"${service === undefined ? ", which is reachable through services only" : ", which has no gateway"}`,
     );
   }
   const gateway = state.gateway(networkGateway, source.namespace)?.workload;

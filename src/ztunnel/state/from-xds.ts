@@ -225,7 +225,7 @@ function stringMatch(wire: WireStringMatch): StringMatch[] {
       return [{ kind: "presence", value: "" }];
     default:
       // Without this match the ALLOW would be wider. Refuse the policy instead.
-      throw userError("xds-invalid", "a string match of a policy has no kind that is known here");
+      throw userError("xds-invalid", "a string match of a policy has an unknown kind");
   }
 }
 

@@ -29,7 +29,7 @@ export async function loadLocalConfig(path: string, state: MeshState): Promise<v
   try {
     parseLocalConfig(text, state);
   } catch (error) {
-    throw userError("file-invalid", `the local configuration ${path} is wrong: ${messageOf(error)}`, {
+    throw userError("file-invalid", `the local configuration ${path} is not valid: ${messageOf(error)}`, {
       cause: error,
     });
   }

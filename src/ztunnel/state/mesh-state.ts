@@ -224,9 +224,9 @@ export class MeshState {
 
   /** Why the policies of a workload are not complete yet. Undefined if they are. */
   missingPolicy(workload: Workload): string | undefined {
-    if (!this.#policiesKnown) return "policies have not come yet";
+    if (!this.#policiesKnown) return "policies have not arrived yet";
     const missing = workload.authorizationPolicies.find((key) => !this.#policies.has(key));
-    return missing === undefined ? undefined : `the policy ${missing} has not come yet`;
+    return missing === undefined ? undefined : `the policy ${missing} has not arrived yet`;
   }
 
   /**

@@ -57,11 +57,9 @@ export class WorkerSet implements ThreadServing {
     this.#memory = ShareMemory.memory(count);
     this.#share = new ShareMemory(this.#memory);
     this.#logLevel = data.log.level;
-    this.#connections = data.registry.gauge(
-      "serin_ztunnel_worker_connections",
-      "Connections that live now, by worker.",
-      ["worker"],
-    );
+    this.#connections = data.registry.gauge("serin_ztunnel_worker_connections", "Open connections, by worker.", [
+      "worker",
+    ]);
     this.#group = this.#newGroup();
   }
 
