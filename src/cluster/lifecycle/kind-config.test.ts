@@ -32,7 +32,7 @@ test("an API server address that is not ours to bind becomes the loopback, with 
   const { plan, warnings } = parseKindConfig(threeNodes);
   assert.deepEqual(plan.apiServer, { address: "127.7.0.10", port: 6443, portIsFixed: false });
   assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? "", /10\.0\.0\.152 is not a loopback address/);
+  assert.match(warnings[0] ?? "", /10\.0\.0\.152 is not in 127\.0\.0\.0\/8/);
 });
 
 test("without a file kind's default applies, and --name wins", () => {

@@ -136,7 +136,7 @@ class ConfigReader {
       this.#problem(networking.get("apiServerAddress"), `networking.apiServerAddress: "${asked}" is not an IP address`);
     else if (asked !== undefined) {
       this.warnings.push(
-        `networking.apiServerAddress: ${asked} is not a loopback address; the API server listens on ${address} instead`,
+        `networking.apiServerAddress: ${asked} is not in 127.0.0.0/8; the API server listens on ${address} instead`,
       );
     }
     const portPair = networking.get("apiServerPort");
