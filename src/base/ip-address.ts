@@ -118,7 +118,7 @@ type Network = NonNullable<ReturnType<typeof cidrOf>>;
 
 function networkOf(text: string): Network {
   const network = cidrOf(text);
-  invariant(network !== undefined, `${text} is no network`);
+  invariant(network !== undefined, `${text} is not an IP network`);
   return network;
 }
 

@@ -76,9 +76,9 @@ for (const [value, limit, count] of [
   });
 
 for (const [value, count, words] of [
-  ["-1", 1, /ZTUNNEL_WORKER_THREADS must be a whole number, 0 for one worker a core, got "-1": one worker serves/],
+  ["-1", 1, /ZTUNNEL_WORKER_THREADS must be a whole number, 0 for one worker per core, got "-1"; using one worker/],
   ["two", 1, /ZTUNNEL_WORKER_THREADS must be a whole number.*got "two"/],
-  ["1000", 8, /ZTUNNEL_WORKER_THREADS "1000" is more than this machine's 8 core\(s\): 8 serve/],
+  ["1000", 8, /ZTUNNEL_WORKER_THREADS "1000" is more than this machine's 8 core\(s\); using 8/],
   ["0%", 1, /or a percentage above 0 and up to 100, got "0%": one worker serves/],
   ["101%", 1, /got "101%"/],
   ["half%", 1, /got "half%"/],

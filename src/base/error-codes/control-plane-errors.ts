@@ -16,7 +16,7 @@ export const controlPlaneErrors = {
     remedy: "Make the object smaller.",
   },
   "workload-unregistered": {
-    meaning: "A proxy refers to a WorkloadEntry or WorkloadGroup that does not exist, or may not have it.",
+    meaning: "A proxy refers to a WorkloadEntry or WorkloadGroup that does not exist or that it may not use.",
     remedy: "Create it, or correct the proxy's metadata.",
   },
   "annotation-invalid": {

@@ -4,7 +4,7 @@ import type { ErrorEntry } from "./error-entry.ts";
 export const dataPlaneErrors = {
   "config-rejected": {
     meaning: "A proxy does not support a part of its configuration, or the part is not valid.",
-    remedy: "Change the object from which the part came. `serin proxy-status` names it.",
+    remedy: "Change the object that the part came from. `serin proxy-status` names it.",
   },
   "config-missing": {
     meaning: "A ConfigMap, a Secret or a setting that is referred to does not exist.",
@@ -16,7 +16,7 @@ export const dataPlaneErrors = {
   },
   "no-cluster": {
     meaning: "The proxy has no cluster of this name.",
-    remedy: "Check the Service or ServiceEntry to which the route leads.",
+    remedy: "Check the Service or ServiceEntry that the route forwards to.",
   },
   "no-endpoint": {
     meaning: "The destination has no endpoint that can be used.",

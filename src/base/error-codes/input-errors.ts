@@ -4,12 +4,12 @@ import type { ErrorEntry } from "./error-entry.ts";
 export const inputErrors = {
   "argument-invalid": {
     meaning: "A flag or an argument has a value that the command does not accept.",
-    remedy: "Give a value that the message names. `--help` shows the flags of a command.",
+    remedy: "Pass a value that the message names. `--help` shows the flags of a command.",
     silent: true,
   },
   "argument-missing": {
     meaning: "The command needs an argument or a flag that was not given.",
-    remedy: "Give it. `--help` shows the flags of a command.",
+    remedy: "Pass it. `--help` shows the flags of a command.",
   },
   "arguments-conflict": {
     meaning: "Two arguments or flags exclude each other.",

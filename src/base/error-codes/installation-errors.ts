@@ -35,7 +35,7 @@ export const installationErrors = {
   },
   "version-skew": {
     meaning: "The two versions are too far apart for a change in place.",
-    remedy: "Go by one minor version at a time.",
+    remedy: "Move one minor version at a time.",
   },
   "upgrade-profile": {
     meaning: "The upgrade names no profile, or another one than the installation has.",
@@ -56,7 +56,7 @@ export const installationErrors = {
   },
   "release-missing": {
     meaning: "There is no such release, or it lacks the needed program.",
-    remedy: "Name the directory or the version of a release that is there.",
+    remedy: "Name the directory or the version of an existing release.",
   },
   "release-invalid": {
     meaning: "The release's name, directory or content is not valid.",

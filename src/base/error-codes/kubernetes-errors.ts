@@ -4,7 +4,7 @@ import type { ErrorEntry } from "./error-entry.ts";
 export const kubernetesErrors = {
   "kubeconfig-missing": {
     meaning: "There is no kubeconfig, and the process does not run in a pod.",
-    remedy: "Set KUBECONFIG, or create a lab by `serin cluster create`.",
+    remedy: "Set KUBECONFIG, or create a lab with `serin cluster create`.",
   },
   "kubeconfig-invalid": {
     meaning: "The kubeconfig cannot be read, is incomplete, or uses something that Serin does not support.",
@@ -80,7 +80,7 @@ export const kubernetesErrors = {
     silent: true,
   },
   "api-server": {
-    meaning: "The API server refused a request for a reason of its own. The error's `reason` has its word.",
+    meaning: "The API server refused a request for another reason. The error's `reason` contains it.",
     remedy: "Read the message of the API server.",
     silent: true,
   },
@@ -90,7 +90,7 @@ export const kubernetesErrors = {
   },
   "answer-too-long": {
     meaning: "A server's answer is longer than the program accepts.",
-    remedy: "Ask for less, or make what is asked for smaller.",
+    remedy: "Request less, or make the requested objects smaller.",
   },
   "stream-broken": {
     meaning: "A port-forward or a command in a pod broke off.",

@@ -15,7 +15,7 @@ export const labErrors = {
     remedy: "Try again in a second.",
   },
   "cluster-stopped": {
-    meaning: "The lab cluster does not run any more.",
+    meaning: "The lab cluster no longer runs.",
     remedy: "Look at its logs, delete it and create it again.",
   },
   "cluster-slow": {
@@ -69,7 +69,7 @@ export const labErrors = {
     remedy: "Create the ConfigMap, Secret or claim.",
   },
   "system-call": {
-    meaning: "A call of the kernel failed. The error's `reason` has the kernel's word.",
+    meaning: "A call of the kernel failed. The error's `reason` contains the kernel's error name.",
     remedy: "`serin doctor` checks what the lab needs of the kernel.",
   },
   "image-unknown": {
@@ -77,7 +77,7 @@ export const labErrors = {
     remedy: "`serin image list` shows the images.",
   },
   "image-name-invalid": {
-    meaning: "The name is not that of an image.",
+    meaning: "The name is not a valid image name.",
     remedy: "Correct the name.",
   },
   "image-names-clash": {

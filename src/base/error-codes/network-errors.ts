@@ -19,7 +19,7 @@ export const networkErrors = {
     remedy: "Use an address of this machine.",
   },
   aborted: {
-    meaning: "The operation was given up, because its caller ended.",
+    meaning: "The operation was cancelled, because its caller ended.",
     remedy: "Nothing.",
     silent: true,
   },
@@ -60,7 +60,7 @@ export const networkErrors = {
     remedy: "Check the routes of this machine or pod.",
   },
   "network-failure": {
-    meaning: "A network operation failed. The error's `reason` has the system's word.",
+    meaning: "A network operation failed. The error's `reason` contains the system's error name.",
     remedy: "Read the reason in the message.",
     silent: true,
   },
@@ -79,7 +79,7 @@ export const networkErrors = {
     silent: true,
   },
   "http-status": {
-    meaning: "The server answered with an HTTP status that means failure. The error's `reason` has the status.",
+    meaning: "The server answered with an HTTP status that means failure. The error's `reason` contains the status.",
     remedy: "Look at the server's log.",
   },
   busy: {

@@ -9,7 +9,7 @@ export const rolloutErrors = {
   },
   "rollout-ended": {
     meaning: "The rollout has already ended.",
-    remedy: "Nothing, or begin another one.",
+    remedy: "Nothing, or start another rollout.",
     silent: true,
   },
   "rollout-under-way": {
@@ -22,19 +22,19 @@ export const rolloutErrors = {
     silent: true,
   },
   "nothing-waits": {
-    meaning: "The rollout does not wait for this order.",
-    remedy: "Look at its state by `serin canary status` or `serin upgrade status`.",
+    meaning: "The rollout does not accept this command in its present state.",
+    remedy: "Look at its state with `serin canary status` or `serin upgrade status`.",
   },
   "check-unavailable": {
     meaning: "Checks cannot be run here.",
     remedy: "Run the command with a cluster.",
   },
   "unknown-user": {
-    meaning: "The API server does not say who the user is.",
+    meaning: "The API server did not identify the user.",
     remedy: "Use credentials of a known user. Approvals need a name.",
   },
   "destination-not-allowed": {
-    meaning: "A check or notification leads to a host that is not allowed.",
+    meaning: "A check or notification calls a host that is not allowed.",
     remedy: "Use a Service of the rollout's namespace, or allow the host in the engine's settings.",
   },
   "journal-full": {

@@ -35,7 +35,7 @@ export const telemetryErrors = {
     remedy: "Check the target's port and path.",
   },
   "bad-metrics": {
-    meaning: "A text is not in Prometheus' format, or has not the expected metrics.",
+    meaning: "A text is not in Prometheus' format, or lacks the expected metrics.",
     remedy: "Look at the target's answer.",
   },
   "dump-empty": {

@@ -3,7 +3,7 @@ import type { ErrorEntry } from "./error-entry.ts";
 /** Certificates and identities. */
 export const trustErrors = {
   "tls-failed": {
-    meaning: "The TLS handshake failed. The error's `reason` has OpenSSL's word.",
+    meaning: "The TLS handshake failed. The error's `reason` contains OpenSSL's error name.",
     remedy:
       "Check the certificates and the protocols of both sides. `serin proxy-config secret` shows those of a proxy.",
   },

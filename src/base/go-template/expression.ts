@@ -41,7 +41,7 @@ function unquoted(text: string): string {
   try {
     return String(JSON.parse(text));
   } catch {
-    throw malformed(`${text} is no text in quotes`);
+    throw malformed(`${text} is not a quoted string`);
   }
 }
 

@@ -34,18 +34,18 @@ test("a short template can neither take long nor fill the memory", () => {
       `${Array.from({ length: 40 }, (_, at) => `{{ define "${at}" }}{{ template "${at + 1}" }}{{ template "${at + 1}" }}{{ end }}`).join("")}{{ define "40" }}{{ end }}{{ template "0" }}`,
       /too much work/,
     ],
-    ["a text that doubles", doubling('"ab"', 'printf "%s%s" $x $x', 60), /gives more than 1048576 characters/],
+    ["a text that doubles", doubling('"ab"', 'printf "%s%s" $x $x', 60), /produces more than 1048576 characters/],
     ["a list that contains itself twice", doubling("list 1", "list $x $x", 60), /too much work/],
     ["a deep list", doubling("list 1", "list $x", 200), /nested more than 100 levels/],
     [
       "a long text that is repeated by replace",
       `${doubling('"ab"', "print $x $x", 16)}{{ replace "a" $x $x }}`,
-      /gives more than 1048576 characters/,
+      /produces more than 1048576 characters/,
     ],
     [
       "a long separator",
       `${doubling('"ab"', "print $x $x", 16)}{{ join $x (splitList "a" $x) }}`,
-      /gives more than 1048576 characters/,
+      /produces more than 1048576 characters/,
     ],
     [
       "a long text that is searched over and over",

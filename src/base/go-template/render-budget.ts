@@ -46,7 +46,7 @@ export class RenderBudget {
       if (typeof one === "string") characters += one.length;
       const inner: readonly unknown[] = Array.isArray(one) ? one : isTree(one) ? Object.values(one) : [];
       if (inner.length === 0) continue;
-      if (level >= maxLevels) throw failed(`makes a value that is nested more than ${maxLevels} levels deep`);
+      if (level >= maxLevels) throw failed(`produces a value that is nested more than ${maxLevels} levels deep`);
       this.#spend(inner.length);
       for (const element of inner) left.push([element, level + 1]);
     }
@@ -73,11 +73,11 @@ export class RenderBudget {
 
   #spend(units: number): void {
     this.#work += units;
-    if (this.#work > maxWork) throw failed("takes too much work: it repeats too much, or makes too long texts");
+    if (this.#work > maxWork) throw failed("takes too much work: it repeats too often, or produces too long texts");
   }
 }
 
 /** Throws the error of a text that is too long. Functions call it before they make a text. */
 export function checkLength(characters: number): void {
-  if (characters > maxCharacters) throw failed(`gives more than ${maxCharacters} characters`);
+  if (characters > maxCharacters) throw failed(`produces more than ${maxCharacters} characters`);
 }

@@ -175,7 +175,7 @@ class Renderer {
     const value = first === undefined ? undefined : this.#operand(first, dot, scope);
     if (rest.length === 0 && piped.length === 0) return value;
     // A field that is a function, such as `.Files.Get "x"`.
-    if (typeof value !== "function") throw failed("gives values to what is no function");
+    if (typeof value !== "function") throw failed("passes arguments to something that is not a function");
     return this.#invoke(value as TemplateFunction, "a field", [...operands.map((operand) => operand()), ...piped]);
   }
 

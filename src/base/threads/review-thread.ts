@@ -60,5 +60,5 @@ export class ReviewThread<Task, Reply, Notice = never, Message = never> implemen
 
 /** Describes the limit that a review exceeded when its thread was ended. */
 export function excessText(kind: "overdue" | "exhausted", limitMs: number): string {
-  return kind === "overdue" ? `longer than ${limitMs / 1000} s` : "more memory than a review may have";
+  return kind === "overdue" ? `longer than ${limitMs / 1000} s` : "more memory than a review may use";
 }

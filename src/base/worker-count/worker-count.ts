@@ -36,24 +36,24 @@ export function workerCount({ setting, value, cpuLimit }: AskedWorkers, machine:
   if (typeof asked !== "number" || !Number.isInteger(asked) || asked < 0)
     return {
       count: 1,
-      warning: `${setting} must be a whole number, 0 for one worker a core, got ${shown}: one worker serves`,
+      warning: `${setting} must be a whole number, 0 for one worker per core, got ${shown}; using one worker`,
     };
   const wanted = asked === 0 ? machine.cores : asked;
   const byDescriptors = Math.max(1, Math.floor(machine.maxDescriptors / descriptorsPerWorker));
   if (byDescriptors < Math.min(wanted, machine.cores))
     return {
       count: byDescriptors,
-      warning: `${setting} ${shown} needs ${descriptorsPerWorker} descriptors a worker, and this process may open ${machine.maxDescriptors}: ${byDescriptors} serve; raise the limit of open files`,
+      warning: `${setting} ${shown} needs ${descriptorsPerWorker} file descriptors per worker, and this process may open ${machine.maxDescriptors}; using ${byDescriptors}. Raise the limit of open files`,
     };
   if (wanted > machine.cores)
     return {
       count: machine.cores,
-      warning: `${setting} ${shown} is more than this machine's ${machine.cores} core(s): ${machine.cores} serve`,
+      warning: `${setting} ${shown} is more than this machine's ${machine.cores} core(s); using ${machine.cores}`,
     };
   if (asked === 0 && cpuLimit !== undefined && cpuLimit > 0 && cpuLimit < machine.cores)
     return {
       count: wanted,
-      warning: `${setting} 0 means one worker a core, which are ${machine.cores}, and the container's CPU limit is ${cpuLimit}: the kernel will hold them back; set ${setting} to ${cpuLimit}`,
+      warning: `${setting} 0 means one worker per core, here ${machine.cores}, but the container's CPU limit is ${cpuLimit}, so the kernel throttles them; set ${setting} to ${cpuLimit}`,
     };
   return { count: wanted };
 }

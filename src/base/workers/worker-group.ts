@@ -77,7 +77,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     argument: Parameters<Theirs[Name]>[0],
   ): Promise<ReturnType<Theirs[Name]>> {
     const worker = this.#live.get(index);
-    if (worker === undefined) throw transientError("worker-ended", `worker ${index} does not live at the moment`);
+    if (worker === undefined) throw transientError("worker-ended", `worker ${index} is not running at the moment`);
     return await worker.calls.call(name, argument);
   }
 
@@ -134,7 +134,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
       ),
     ]);
     limit.abort();
-    if (!inTime) log.warn("workers did not end in time: they are ended by force", { limit_ms: endLimitMs });
+    if (!inTime) log.warn("workers did not end in time; killing them", { limit_ms: endLimitMs });
     await Promise.all([...this.#live.values()].map(({ thread }) => thread.terminate()));
   }
 
@@ -148,7 +148,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
       if (this.#ended.signal.aborted) return;
       if (clock.steadyMs() - bornMs >= steadyAfterMs) backoff.reset();
       const waitMs = backoff.nextMs();
-      log.error("a worker has ended: its connections are lost, and another takes its place", {
+      log.error("a worker has ended; its connections are lost, and a new worker replaces it", {
         worker: index,
         error: trouble,
         wait_ms: Math.round(waitMs),

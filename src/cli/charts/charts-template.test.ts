@@ -56,7 +56,10 @@ test("values named like members of JavaScript objects are ordinary values", () =
   const render = (text: string): string =>
     new ChartTemplates("test", [["a.yaml", text]]).render("a.yaml", { tree: {} });
   assert.equal(render("[{{ .tree.constructor }}{{ .constructor.name }}]"), "[]");
-  assert.throws(() => render('{{ .tree.toString "x" }}'), /test\/a\.yaml: gives values to what is no function/);
+  assert.throws(
+    () => render('{{ .tree.toString "x" }}'),
+    /test\/a\.yaml: passes arguments to something that is not a function/,
+  );
 });
 
 interface PodSpec {

@@ -161,7 +161,7 @@ test("a worker that dies is replaced, the other continues, and no count is lost"
   assert.deepEqual(new Set(await gateway.bodies(40)), new Set(["b"]), "with the configuration of now");
   assert.equal(await gateway.sum("istio_requests_total"), 80);
   assert.equal(kept.destroyed, false, "the other worker kept its connections");
-  assert.match(proxy.log.join(""), /a worker has ended: its connections are lost, and another takes its place/);
+  assert.match(proxy.log.join(""), /a worker has ended; its connections are lost, and a new worker replaces it/);
 });
 
 test("a shutdown drains both workers: active requests are answered, then both threads end", async () => {

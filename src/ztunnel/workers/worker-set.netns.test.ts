@@ -223,7 +223,7 @@ test("a worker that dies is replaced: no connection is refused, others continue,
   const shares = (await node.samples("serin_ztunnel_worker_connections")).map(({ value }) => value);
   assert.ok(Math.min(...shares) >= 10, `the one in its place serves: ${shares.join(" and ")}`);
   assert.equal(await node.sum("istio_tcp_connections_opened_total", { reporter: "source" }), 80);
-  assert.match(node.lines.join(""), /a worker has ended: its connections are lost, and another takes its place/);
+  assert.match(node.lines.join(""), /a worker has ended; its connections are lost, and a new worker replaces it/);
 });
 
 test("a drain accepts nothing, waits for the connections of both workers, and reports how many are left", async () => {
