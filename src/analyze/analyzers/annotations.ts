@@ -98,14 +98,14 @@ const anywhere = new Set([
 /** Deprecated annotations and their replacements. */
 const deprecated: Readonly<Record<string, string>> = {
   "sidecar.istio.io/inject": "use the label of the same name",
-  "alpha.istio.io/kubernetes-serviceaccounts": "take it out",
-  "alpha.istio.io/canonical-serviceaccounts": "take it out",
+  "alpha.istio.io/kubernetes-serviceaccounts": "remove it",
+  "alpha.istio.io/canonical-serviceaccounts": "remove it",
   "sidecar.istio.io/discoveryAddress": "set discoveryAddress in proxy.istio.io/config",
   "sidecar.istio.io/statsInclusionPrefixes": "set proxyStatsMatcher in proxy.istio.io/config",
   "sidecar.istio.io/statsInclusionSuffixes": "set proxyStatsMatcher in proxy.istio.io/config",
   "sidecar.istio.io/statsInclusionRegexps": "set proxyStatsMatcher in proxy.istio.io/config",
   "sidecar.istio.io/extraStatTags": "set tags in a Telemetry",
-  "sidecar.istio.io/statsCompression": "take it out",
+  "sidecar.istio.io/statsCompression": "remove it",
   "traffic.sidecar.istio.io/kubevirtInterfaces": "use istio.io/reroute-virtual-interfaces",
 };
 
@@ -137,9 +137,9 @@ const isObject = (value: string): boolean => {
 
 const count: Check = ["a whole number", isCount];
 const quantity: Check = ["a quantity such as 100m or 128Mi", isQuantity];
-const ports: Check = ["port numbers with commas between them, such as 80,443", eachOf(isPort)];
+const ports: Check = ["port numbers separated by commas, such as 80,443", eachOf(isPort)];
 const portsOrAll: Check = [`${ports[0]}, or *`, orAll(ports[1])];
-const ranges: Check = ["IP ranges with commas between them, such as 10.0.0.0/8", eachOf(isRange)];
+const ranges: Check = ["IP ranges separated by commas, such as 10.0.0.0/8", eachOf(isRange)];
 const json: Check = ["JSON", isObject];
 
 const checks: Readonly<Record<string, Check>> = {
@@ -168,7 +168,7 @@ const checks: Readonly<Record<string, Check>> = {
 
 export const annotationsAnalyzer: Analyzer = {
   name: "annotations.K8sAnalyzer",
-  description: "Istio's annotations are known, stand where they are read, and have values that are taken",
+  description: "Istio's annotations are known, are on objects where they are read, and have valid values",
   analyze(inventory, report) {
     for (const { group, kind } of [namespaceKind, serviceKind, podKind, deploymentKind]) {
       for (const resource of inventory.raw({ group, kind })) {
@@ -200,7 +200,7 @@ function checkAnnotation(resource: Resource, kind: string, name: string, value: 
       messageTypes.unknownAnnotation,
       resource,
       path,
-      `annotation ${name} is read by nobody and has no effect; ${near === undefined ? "take it out" : `did you mean ${near}?`}`,
+      `nothing reads annotation ${name}, so it has no effect; ${near === undefined ? "remove it" : `did you mean ${near}?`}`,
     );
     return;
   }
@@ -232,6 +232,6 @@ function checkAnnotation(resource: Resource, kind: string, name: string, value: 
       messageTypes.invalidAnnotation,
       resource,
       path,
-      `annotation ${name} must be ${check[0]}, got "${value}"; pods with it are refused`,
+      `annotation ${name} must be ${check[0]}, got "${value}"; the injector refuses pods with it`,
     );
 }

@@ -7,7 +7,7 @@ import { knowsAllWorkloads, selected, workloads } from "../workloads.ts";
 
 export const caCertificateAnalyzer: Analyzer = {
   name: "destinationrule.CaCertificateAnalyzer",
-  description: "TLS that a DestinationRule begins verifies the server",
+  description: "the TLS settings of DestinationRules verify the server",
   analyze(inventory, report) {
     for (const { resource, object } of inventory.of(destinationRuleKind)) {
       const { host, trafficPolicy, workloadSelector } = object.spec;
@@ -39,12 +39,12 @@ function trustsAnybody(tls: ClientTls | undefined, isSelective: boolean): boolea
 }
 
 function unverified(host: string, tls: ClientTls | undefined): string {
-  return `TLS to ${host} is ${tls?.mode ?? ""} without caCertificates: whoever answers is taken for it, unless the mesh verifies by the system's roots; set caCertificates (and subjectAltNames), or ISTIO_MUTUAL for a workload of the mesh`;
+  return `TLS to ${host} is ${tls?.mode ?? ""} without caCertificates: the proxy accepts any certificate, unless the mesh verifies with the system's roots; set caCertificates (and subjectAltNames), or ISTIO_MUTUAL for a workload of the mesh`;
 }
 
 export const subsetPodsAnalyzer: Analyzer = {
   name: "destinationrule.SubsetSelectPodAnalyzer",
-  description: "hosts of DestinationRules are there, and their subsets have pods",
+  description: "hosts of DestinationRules exist, and their subsets have pods",
   analyze(inventory, report) {
     if (!knowsAllHosts(inventory)) return;
     for (const rule of inventory.of(destinationRuleKind)) checkSubsets(rule, inventory, report);
@@ -63,7 +63,7 @@ function checkSubsets(
     const others = namesakes(inventory, spec.host);
     const advice =
       others.length > 0
-        ? `; there is ${listed(others)}: write the full name`
+        ? `; similar hosts: ${listed(others)}; write the full name`
         : "; correct the host, or create its Service or ServiceEntry";
     report(
       messageTypes.unknownDestinationRuleHost,
@@ -91,7 +91,7 @@ function checkSubsets(
       messageTypes.destinationRuleSubsetNotSelectPods,
       resource,
       `spec.subsets[${index}].labels`,
-      `subset "${name}" selects ${labelsText(labels)}, which no pod has, so requests to it get 503: the pods of ${spec.host} have ${listed(others)}; correct the labels, or deploy such pods`,
+      `subset "${name}" selects ${labelsText(labels)}, which matches no pod, so requests to it get 503; the pods of ${spec.host} have ${listed(others)}; correct the labels, or deploy such pods`,
     );
   }
 }

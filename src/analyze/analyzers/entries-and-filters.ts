@@ -21,7 +21,7 @@ export const entryAddressesAnalyzer: Analyzer = {
           messageTypes.serviceEntryAddressesRequired,
           resource,
           `spec.ports[${index}]`,
-          `port ${number} is TCP and the entry has no addresses, so a sidecar takes all traffic to port ${number}, of any host, for it; add addresses, say HTTP or TLS if it is that, or let clients capture DNS`,
+          `port ${number} is TCP and the entry has no addresses, so a sidecar sends all traffic to port ${number}, whatever the host, to this entry; add addresses, set the protocol to HTTP or TLS if it is one of these, or turn on DNS capture for the clients`,
         );
       }
     }
@@ -36,7 +36,7 @@ interface PlacedPort {
 
 export const entryProtocolAnalyzer: Analyzer = {
   name: "serviceentry.ConflictingServiceEntryProtocolAnalyzer",
-  description: "ServiceEntries of one host agree on the protocols of its ports",
+  description: "ServiceEntries for the same host agree on the protocols of its ports",
   analyze(inventory, report) {
     const ports = new Map<string, PlacedPort[]>();
     for (const entry of inventory.of(serviceEntryKind)) {
@@ -62,7 +62,7 @@ export const entryProtocolAnalyzer: Analyzer = {
           messageTypes.conflictingServiceEntryProtocol,
           entry.resource,
           `spec.ports[${index}].protocol`,
-          `says that port ${number} of ${host} is ${protocol}, ServiceEntry ${listed(names.toSorted())} says otherwise, and only the oldest holds; let all say the same, or narrow exportTo`,
+          `says that port ${number} of ${host} is ${protocol}, ServiceEntry ${listed(names.toSorted())} says otherwise, and only the oldest has an effect; set the same protocol in all of them, or narrow exportTo`,
         );
       }
     }
@@ -84,7 +84,7 @@ const replaceablePlaces = new Set(["NETWORK_FILTER", "HTTP_FILTER", "VIRTUAL_HOS
 
 export const envoyFilterAnalyzer: Analyzer = {
   name: "envoyfilter.EnvoyPatchAnalyzer",
-  description: "patches of EnvoyFilters are possible where they are, and say in which order they come",
+  description: "operations of EnvoyFilter patches work where they are used, and their order is set",
   analyze(inventory, report) {
     // Names of filters that earlier patches change only for some proxy versions.
     const versioned = new Set<string>();
@@ -102,7 +102,7 @@ export const envoyFilterAnalyzer: Analyzer = {
               : messageTypes.envoyFilterUsesRelativeOperation,
             resource,
             path,
-            `${patch.operation} goes by what is there already, and the filter has no priority: it may come before ${isVersioned ? `the patch of "${name}" that is for some proxy versions only` : "what it refers to"} and then does nothing; set spec.priority, or use INSERT_FIRST or ADD`,
+            `${patch.operation} depends on earlier patches, and the EnvoyFilter has no priority: it may be applied before ${isVersioned ? `the patch of "${name}" that is for some proxy versions only` : "what it refers to"}, and then does nothing; set spec.priority, or use INSERT_FIRST or ADD`,
           );
         }
         if (patch.proxyVersion !== undefined) versioned.add(name);
@@ -122,7 +122,7 @@ function wrongOperation({ applyTo, operation }: EnvoyConfigPatch): MessageType |
 function wrongText({ applyTo, operation }: EnvoyConfigPatch): string {
   const advice =
     operation === "REPLACE"
-      ? `REPLACE is for ${[...replaceablePlaces].join(", ")}; use MERGE`
-      : "use MERGE, or VIRTUAL_HOST for routes of your own";
+      ? `REPLACE works for ${[...replaceablePlaces].join(", ")} only; use MERGE`
+      : "use MERGE, or applyTo: VIRTUAL_HOST to add your own routes";
   return `${operation} does nothing where applyTo is ${applyTo}: ${advice}`;
 }

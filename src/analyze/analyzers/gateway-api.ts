@@ -34,7 +34,7 @@ function routesOf(inventory: Inventory): readonly Entry<Route>[] {
 
 export const routeReferenceAnalyzer: Analyzer = {
   name: "gatewayapi.ReferenceAnalyzer",
-  description: "routes lead to Services that are there and may be used, and hang on Gateways that are there",
+  description: "the Services and Gateways of routes exist, and routes may refer to them",
   analyze(inventory, report) {
     for (const route of routesOf(inventory)) {
       for (const [index, parent] of route.object.spec.parentRefs.entries())
@@ -81,12 +81,12 @@ function checkParent(
       .raw(kind)
       .flatMap(({ object: other }) => (other.metadata.name === parent.name ? [other.metadata.namespace ?? ""] : []));
     const advice =
-      others.length === 0 ? "create it, or name one that is there" : `there is one in ${listed(others)}: set namespace`;
+      others.length === 0 ? "create it, or name one that exists" : `there is one in ${listed(others)}: set namespace`;
     report(
       messageTypes.referencedResourceNotFound,
       resource,
       `${path}.name`,
-      `${parent.kind} "${namespace}/${parent.name}" is not there, so this route has no effect on it; ${advice}`,
+      `${parent.kind} "${namespace}/${parent.name}" does not exist, so this route has no effect on it; ${advice}`,
     );
     return;
   }
@@ -102,7 +102,7 @@ function checkParent(
     messageTypes.referencedResourceNotFound,
     resource,
     `${path}.sectionName`,
-    `Gateway ${namespace}/${parent.name} has no listener "${parent.sectionName}", only ${listed(listeners)}; correct the name`,
+    `Gateway ${namespace}/${parent.name} has no listener "${parent.sectionName}"; it has ${listed(listeners)}; correct the name`,
   );
 }
 
@@ -126,7 +126,7 @@ function checkBackend(
       messageTypes.referencedResourceNotFound,
       resource,
       `${path}.name`,
-      `Service "${namespace}/${backend.name}" is not there, so requests get 500; ${others.length === 0 ? "create it, or correct the name" : `there is one in ${listed(others)}: set namespace`}`,
+      `Service "${namespace}/${backend.name}" does not exist, so requests get 500; ${others.length === 0 ? "create it, or correct the name" : `there is one in ${listed(others)}: set namespace`}`,
     );
     return;
   }
@@ -170,13 +170,13 @@ function checkGrant(
     messageTypes.referenceNotGranted,
     resource,
     `${path}.namespace`,
-    `${kind} ${namespace}/${name} is of another namespace, and no ReferenceGrant there lets ${object.kind ?? ""}s of ${own} use it, so ${kind === "Secret" ? "the listener does not serve" : "requests get 500"}; create in ${namespace} a ReferenceGrant with from: [{group: ${fromGroup}, kind: ${object.kind ?? ""}, namespace: ${own}}], to: [{group: "${group}", kind: ${kind}}]`,
+    `${kind} ${namespace}/${name} is in another namespace, and no ReferenceGrant there allows ${object.kind ?? ""}s of ${own} to use it, so ${kind === "Secret" ? "the listener does not work" : "requests get 500"}; create a ReferenceGrant in ${namespace} with from: [{group: ${fromGroup}, kind: ${object.kind ?? ""}, namespace: ${own}}], to: [{group: "${group}", kind: ${kind}}]`,
   );
 }
 
 export const waypointReferenceAnalyzer: Analyzer = {
   name: "ambient.WaypointAnalyzer",
-  description: "waypoints that labels name are there",
+  description: "waypoints that labels name exist",
   analyze(inventory, report) {
     if (
       inventory.options.scope === "cluster" ? !inventory.knowsAll(gatewayKind) : inventory.raw(gatewayKind).length === 0
@@ -193,7 +193,7 @@ export const waypointReferenceAnalyzer: Analyzer = {
           messageTypes.referencedResourceNotFound,
           resource,
           `metadata.labels.${istioLabels.useWaypoint}`,
-          `waypoint "${where}/${waypoint}" is not there, so traffic goes without it and its policies and routes do not hold; create it: serin waypoint apply --name ${waypoint} -n ${where}, or take the label out`,
+          `waypoint "${where}/${waypoint}" does not exist, so traffic bypasses it, and its policies and routes have no effect; create it: serin waypoint apply --name ${waypoint} -n ${where}, or remove the label`,
         );
       }
     }
@@ -223,8 +223,8 @@ export const servedAnalyzer: Analyzer = {
 function reportUndefined(resource: Resource, group: string, report: Report): void {
   const how =
     group === gatewayGroup
-      ? "standard-install.yaml of a release of the Gateway API, by kubectl apply -f"
-      : "serin install, which brings them (or: serin manifest generate --set profile=minimal --component Base | kubectl apply -f -)";
+      ? "kubectl apply -f with the standard-install.yaml of a Gateway API release"
+      : "serin install, which includes them (or: serin manifest generate --set profile=minimal --component Base | kubectl apply -f -)";
   report(
     messageTypes.kindNotServed,
     resource,
@@ -248,7 +248,7 @@ function checkVersion(resource: Resource, group: string, inventory: Inventory, r
       messageTypes.meshWaypointNotServed,
       resource,
       "apiVersion",
-      `the cluster serves Gateways in ${listed(served)}, not in ${version}, so this waypoint of 2022 cannot be applied. Write apiVersion: ${gatewayGroup}/${served.includes("v1") ? "v1" : (served[0] ?? "v1")}, gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}], and say whom it serves: kubectl label namespace ${namespace} ${istioLabels.useWaypoint}=${name} (serin waypoint apply --name ${name} -n ${namespace} --enroll-namespace does both)`,
+      `the cluster serves Gateways in ${listed(served)}, not in ${version}, so this waypoint in the form of 2022 cannot be applied. Write apiVersion: ${gatewayGroup}/${served.includes("v1") ? "v1" : (served[0] ?? "v1")}, gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}], and enroll its clients: kubectl label namespace ${namespace} ${istioLabels.useWaypoint}=${name} (serin waypoint apply --name ${name} -n ${namespace} --enroll-namespace does both)`,
     );
     return;
   }

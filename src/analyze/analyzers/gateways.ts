@@ -30,7 +30,7 @@ function podsOf({ object: { spec } }: Gateway, inventory: Inventory): readonly W
 
 export const gatewayPortAnalyzer: Analyzer = {
   name: "gateway.IngressGatewayPortAnalyzer",
-  description: "Gateways select pods, and Services lead to their ports",
+  description: "Gateways select pods, and Services cover their ports",
   analyze(inventory, report) {
     if (!knowsAllWorkloads(inventory)) return;
     for (const gateway of inventory.of(istioGatewayKind)) {
@@ -50,7 +50,7 @@ function reportNoPods({ resource, object: { spec } }: Gateway, inventory: Invent
       labels["operator.istio.io/component"]?.endsWith("Gateways") === true,
   );
   const have = [...new Set(candidates.map(({ labels }) => `istio=${labels["istio"] ?? "(none)"}`))].toSorted();
-  const advice = have.length === 0 ? "install a gateway with these labels" : `gateways here have ${listed(have)}`;
+  const advice = have.length === 0 ? "install a gateway with these labels" : `the gateways here have ${listed(have)}`;
   report(
     messageTypes.referencedResourceNotFound,
     resource,
@@ -91,14 +91,14 @@ function checkPorts(
       messageTypes.gatewayPortNotDefinedOnService,
       resource,
       `spec.servers[${index}].port.number`,
-      `no Service leads to port ${port.number} of the pods ${labelsText(spec.selector)}${known.length === 0 ? "" : ` (they lead to ${listed(known, 8)})`}, so it is reached by the pods' own addresses only; add the port to the gateway's Service, or use one of those`,
+      `no Service forwards to port ${port.number} of the pods ${labelsText(spec.selector)}${known.length === 0 ? "" : ` (Services forward to ${listed(known, 8)})`}, so clients reach it at the pods' own addresses only; add the port to the gateway's Service, or use one of those`,
     );
   }
 }
 
 export const gatewaySecretAnalyzer: Analyzer = {
   name: "gateway.SecretAnalyzer",
-  description: "secrets that Gateways name are there and hold a certificate",
+  description: "secrets that Gateways name exist and have a certificate",
   analyze(inventory, report) {
     if (!inventory.knowsAll(secretKind) && inventory.options.scope === "cluster") return;
     for (const gateway of inventory.of(istioGatewayKind)) {
@@ -130,7 +130,7 @@ function checkSecret(
       messageTypes.referencedResourceNotFound,
       resource,
       path,
-      `secret "${name}" is not there in namespace ${namespace}, where the gateway's pods run, so the server does not listen; ${elsewhere === undefined ? `create it: kubectl create secret tls ${name} -n ${namespace} --cert=… --key=…` : `there is one in ${elsewhere}: copy it`}`,
+      `secret "${name}" does not exist in namespace ${namespace}, where the gateway's pods run, so the server does not listen; ${elsewhere === undefined ? `create it: kubectl create secret tls ${name} -n ${namespace} --cert=… --key=…` : `there is one in ${elsewhere}: copy it`}`,
     );
     return;
   }
@@ -159,8 +159,8 @@ function secretFault({ data = {}, stringData = {} }: Secret): string | undefined
     return `has no certificate and key, only ${listed(Object.keys(values).toSorted()) || "nothing"}`;
   const [certificate, key] = pair;
   if (!/-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/.test(values[certificate] ?? ""))
-    return `holds no certificate in ${certificate}`;
-  return /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(values[key] ?? "") ? undefined : `holds no private key in ${key}`;
+    return `has no certificate in ${certificate}`;
+  return /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(values[key] ?? "") ? undefined : `has no private key in ${key}`;
 }
 
 function decoded(base64: string): string {
@@ -173,7 +173,7 @@ function decoded(base64: string): string {
 
 export const conflictingGatewayAnalyzer: Analyzer = {
   name: "gateway.ConflictingGatewayAnalyzer",
-  description: "one Gateway at most wants a host on a port of the same pods",
+  description: "at most one Gateway uses a host on a port of the same pods",
   analyze(inventory, report) {
     const gateways = inventory.of(istioGatewayKind);
     for (const gateway of gateways) {
@@ -192,7 +192,7 @@ export const conflictingGatewayAnalyzer: Analyzer = {
           messageTypes.conflictingGateways,
           gateway.resource,
           `spec.servers[${index}].hosts`,
-          `Gateway${names.length === 1 ? "" : "s"} ${listed(names)} ${names.length === 1 ? "wants" : "want"} ${listed([...hosts])} on port ${number} of the pods ${labelsText(gateway.object.spec.selector)} too, and only the oldest gets it; give each its own hosts, or merge them`,
+          `Gateway${names.length === 1 ? "" : "s"} ${listed(names)} also ${names.length === 1 ? "uses" : "use"} ${listed([...hosts])} on port ${number} of the pods ${labelsText(gateway.object.spec.selector)}, and only the oldest has an effect; give each Gateway its own hosts, or merge them`,
         );
       }
     }
@@ -217,7 +217,7 @@ function sharedHosts(left: GatewayServer, right: GatewayServer): readonly string
 
 export const gatewayCertificateAnalyzer: Analyzer = {
   name: "gateway.CertificateAnalyzer",
-  description: "Gateways of the same pods serve certificates of their own",
+  description: "Gateways of the same pods serve different certificates",
   analyze(inventory, report) {
     const gateways = inventory.of(istioGatewayKind);
     for (const gateway of gateways) {

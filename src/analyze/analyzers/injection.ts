@@ -28,7 +28,7 @@ interface InjectorValues {
 
 export const injectionAnalyzer: Analyzer = {
   name: "injection.Analyzer",
-  description: "namespaces say how they take part in the mesh, and their pods have sidecars where they say so",
+  description: "namespaces are labelled for the mesh, and their pods have sidecars where the labels ask for them",
   analyze(inventory, report) {
     for (const namespace of inventory.of(namespaceKind)) checkNamespace(namespace, inventory, report);
     for (const pod of pods(inventory)) checkPod(pod, inventory, report);
@@ -66,7 +66,7 @@ function checkNamespace(
       messageTypes.namespaceInjectionEnabledByDefault,
       resource,
       "metadata.name",
-      `new pods get sidecars, since the control plane is installed with enableNamespacesByDefault and the namespace says nothing else; to keep it out: kubectl label namespace ${name} ${injection}=disabled`,
+      `new pods get sidecars, because the control plane is installed with enableNamespacesByDefault and the namespace has no other label; to exclude it: kubectl label namespace ${name} ${injection}=disabled`,
     );
     return;
   }
@@ -75,7 +75,7 @@ function checkNamespace(
     messageTypes.namespaceNotInjected,
     resource,
     "metadata.name",
-    `takes no part in the mesh. To take it in: kubectl label namespace ${name} ${dataplaneMode}=ambient (no restart), or ${injection}=enabled (sidecars, for new pods); to say that it stays out: ${injection}=disabled`,
+    `is not part of the mesh. To add it: kubectl label namespace ${name} ${dataplaneMode}=ambient (no restart), or ${injection}=enabled (sidecars, for new pods); to keep it out and silence this message: ${injection}=disabled`,
   );
 }
 
@@ -97,7 +97,7 @@ function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
     messageTypes.podMissingProxy,
     pod.resource,
     "metadata.name",
-    `has no sidecar although its namespace says ${by}: it was made before the label, or while the injector was away, so it speaks plain text and no policy holds for it; make it anew: kubectl rollout restart on what owns it, in namespace ${pod.namespace}`,
+    `has no sidecar although its namespace has ${by}: it was created before the label was set, or while the injector was down, so its traffic is plain text and no policy protects it; recreate it: run kubectl rollout restart on its owner, in namespace ${pod.namespace}`,
   );
 }
 
@@ -111,7 +111,7 @@ function isGatewayPod({ labels }: Workload): boolean {
 
 export const podRevisionAnalyzer: Analyzer = {
   name: "injection.RevisionAnalyzer",
-  description: "revisions that labels name are there, and pods run the proxy of the one that their namespace names",
+  description: "revisions that labels name exist, and pods run the proxy of their namespace's revision",
   analyze(inventory, report) {
     const injectors = injectorsOf(inventory);
     if (injectors === undefined) return;
@@ -123,7 +123,7 @@ export const podRevisionAnalyzer: Analyzer = {
         messageTypes.unknownRevision,
         resource,
         `metadata.labels.${revision}`,
-        `label ${revision}=${named} names no revision or tag that is installed (${known.length === 0 ? "there is none" : `there ${known.length === 1 ? "is" : "are"} ${listed(known)}`}), so new pods get no sidecar; correct the label, or make the tag: serin tag set ${named} --revision <revision>`,
+        `label ${revision}=${named} names no installed revision or tag (installed: ${known.length === 0 ? "none" : listed(known)}), so new pods get no sidecar; correct the label, or create the tag: serin tag set ${named} --revision <revision>`,
       );
     }
     for (const pod of pods(inventory)) checkRevision(pod, injectors, inventory, report);
@@ -159,7 +159,7 @@ function checkRevision(
     messageTypes.podOfOtherRevision,
     pod.resource,
     "metadata.name",
-    `runs the proxy of revision ${own}, while its namespace names ${named === wanted ? wanted : `${named ?? ""}, which leads to ${wanted}`}; it moves when it is made anew: kubectl rollout restart on what owns it, in namespace ${pod.namespace}`,
+    `runs the proxy of revision ${own}, while its namespace names ${named === wanted ? wanted : `${named ?? ""}, a tag of ${wanted}`}; it moves when it is recreated: run kubectl rollout restart on its owner, in namespace ${pod.namespace}`,
   );
 }
 
@@ -193,7 +193,7 @@ export const proxyImageAnalyzer: Analyzer = {
         messageTypes.podsIstioProxyImageMismatchInNamespace,
         resource,
         "metadata.name",
-        `${others.length === 1 ? "pod" : "pods"} ${listed(others.map((pod) => pod.name).toSorted())} ${others.length === 1 ? "runs" : "run"} ${listed(running)}, while ${image} would be injected now, as is usual after an upgrade; move them: kubectl rollout restart deployment -n ${name}`,
+        `${others.length === 1 ? "pod" : "pods"} ${listed(others.map((pod) => pod.name).toSorted())} ${others.length === 1 ? "runs" : "run"} ${listed(running)}, while the injector would now use ${image}, which is usual after an upgrade; move them: kubectl rollout restart deployment -n ${name}`,
       );
     }
   },
@@ -228,7 +228,7 @@ function valuesOf(inventory: Inventory, named: string | undefined): InjectorValu
 
 export const autoImageAnalyzer: Analyzer = {
   name: "injection.ImageAutoAnalyzer",
-  description: "what has `image: auto` is injected",
+  description: "pods with `image: auto` are injected",
   analyze(inventory, report) {
     for (const pod of pods(inventory)) {
       if (!proxyImages(pod.spec).includes("auto")) continue;
@@ -236,7 +236,7 @@ export const autoImageAnalyzer: Analyzer = {
         messageTypes.imageAutoWithoutInjectionError,
         pod.resource,
         "spec.containers",
-        `has image: auto, which only the injector can replace, and it did not: the namespace or the pod lacks the label; label it (${injection}=enabled on the namespace, or sidecar.istio.io/inject=true on the pod) and make it anew`,
+        `has image: auto, which only the injector can replace, and it did not, because the namespace or the pod lacks the label; set ${injection}=enabled on the namespace, or sidecar.istio.io/inject=true on the pod, and recreate the pod`,
       );
     }
     const webhooks = inventory
@@ -259,7 +259,7 @@ export const autoImageAnalyzer: Analyzer = {
         messageTypes.imageAutoWithoutInjectionWarning,
         resource,
         "spec.template.spec.containers",
-        `has image: auto, but no injector takes pods with these labels in namespace ${object.metadata.namespace ?? ""}, so they will not start; add sidecar.istio.io/inject: "true" to the template's labels, or ${injection}=enabled to the namespace`,
+        `has image: auto, but no injector selects pods with these labels in namespace ${object.metadata.namespace ?? ""}, so they will not start; add sidecar.istio.io/inject: "true" to the template's labels, or ${injection}=enabled to the namespace`,
       );
     }
   },

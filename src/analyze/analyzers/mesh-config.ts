@@ -13,7 +13,7 @@ const namePattern = /^istio(-[a-z0-9-]+)?$/;
 /** Reports what the control plane reports when it loads its mesh config. */
 export const meshConfigAnalyzer: Analyzer = {
   name: "serin.meshconfig.FieldAnalyzer",
-  description: "fields of the mesh config have values that are taken, and an effect",
+  description: "fields of the mesh config have valid values, and an effect",
   analyze(inventory, report) {
     for (const resource of inventory.raw(configMap)) {
       const { metadata } = resource.object;

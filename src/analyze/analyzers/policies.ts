@@ -18,7 +18,7 @@ type Policy = Entry<AuthorizationPolicy>;
 
 export const authorizationAnalyzer: Analyzer = {
   name: "auth.AuthorizationPoliciesAnalyzer",
-  description: "AuthorizationPolicies select workloads of the mesh and name namespaces that are there",
+  description: "AuthorizationPolicies select workloads of the mesh and name namespaces that exist",
   analyze(inventory, report) {
     for (const policy of inventory.of(authorizationPolicyKind)) {
       checkTarget(policy, inventory, report);
@@ -48,7 +48,7 @@ function checkTarget({ resource, object: { metadata, spec } }: Policy, inventory
     messageTypes.noMatchingWorkloadsFound,
     resource,
     spec.selector === undefined ? "metadata.namespace" : "spec.selector.matchLabels",
-    `${what}, so the policy protects nothing; ${found.length > 0 ? "take them into the mesh" : "correct the selector, or the policy's namespace"}`,
+    `${what}, so the policy protects nothing; ${found.length > 0 ? "add them to the mesh" : "correct the selector, or the policy's namespace"}`,
   );
 }
 
@@ -64,7 +64,7 @@ function checkNamespaces({ resource, object }: Policy, inventory: Inventory, rep
             messageTypes.referencedResourceNotFound,
             resource,
             `spec.rules[${ruleIndex}].from[${fromIndex}].source.${field}[${index}]`,
-            `namespace "${pattern}" is not there, so ${field === "namespaces" ? "this source matches nobody" : "nobody is left out by it"}; correct the name, or create the namespace`,
+            `namespace "${pattern}" does not exist, so ${field === "namespaces" ? "this source matches nobody" : "it excludes nobody"}; correct the name, or create the namespace`,
           );
         }
       }
@@ -79,7 +79,7 @@ function fits(pattern: string, name: string): boolean {
 
 export const keySetAnalyzer: Analyzer = {
   name: "authn.BlockedCIDRsAnalyzer",
-  description: "key sets of RequestAuthentications are fetched from where they may be",
+  description: "key sets of RequestAuthentications are fetched from allowed addresses only",
   analyze(inventory, report) {
     const checks = inventory.of(requestAuthenticationKind);
     if (checks.length === 0) return;
@@ -94,7 +94,7 @@ export const keySetAnalyzer: Analyzer = {
         messageTypes.jwksUriFetchUnrestricted,
         resource,
         "metadata.name",
-        `fetches the key sets that RequestAuthentication ${listed(names)} name${names.length === 1 ? "s" : ""} from any address, also those of the cluster's inside; keep it from these by the variable BLOCKED_CIDRS_IN_JWKS_URIS, such as 10.0.0.0/8,169.254.0.0/16`,
+        `fetches the key sets that RequestAuthentication ${listed(names)} name${names.length === 1 ? "s" : ""} from any address, including addresses inside the cluster; block these with the variable BLOCKED_CIDRS_IN_JWKS_URIS, such as 10.0.0.0/8,169.254.0.0/16`,
       );
     }
   },
@@ -102,7 +102,7 @@ export const keySetAnalyzer: Analyzer = {
 
 export const gatewaySelectorAnalyzer: Analyzer = {
   name: "k8sgateway.SelectorAnalyzer",
-  description: "policies reach gateways of the Gateway API by targetRefs",
+  description: "policies for gateways of the Gateway API use targetRefs",
   analyze(inventory, report) {
     const gateways = pods(inventory).filter(
       ({ labels }) => labels["gateway.networking.k8s.io/gateway-name"] !== undefined,
@@ -129,7 +129,7 @@ export const gatewaySelectorAnalyzer: Analyzer = {
           messageTypes.ineffectiveSelector,
           resource,
           "spec.selector",
-          `the selector names the pods of Gateway ${gateway}, but gateways of the Gateway API take policies by name only, so it has no effect there; instead of it: targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${gateway}}]`,
+          `the selector names the pods of Gateway ${gateway}, but gateways of the Gateway API use only policies with targetRefs, so it has no effect there; write instead targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: ${gateway}}]`,
         );
       }
     }
@@ -140,7 +140,7 @@ const removedGroup = "rbac.istio.io";
 
 export const deprecationAnalyzer: Analyzer = {
   name: "deprecation.DeprecationAnalyzer",
-  description: "no kinds that are gone, no fields that are ignored",
+  description: "no removed kinds, and no fields that are ignored",
   analyze(inventory, report) {
     for (const { resource, object } of inventory.of(sidecarKind)) {
       if (object.spec.outboundTrafficPolicy?.egressProxy !== undefined)
@@ -148,7 +148,7 @@ export const deprecationAnalyzer: Analyzer = {
           messageTypes.deprecated,
           resource,
           "spec.outboundTrafficPolicy.egressProxy",
-          "egressProxy is ignored by proxies of today; send what is outside of the mesh through an egress gateway by a VirtualService",
+          "current proxies ignore egressProxy; use a VirtualService to send traffic for outside the mesh through an egress gateway",
         );
     }
     for (const { resource, object } of inventory.of(customResourceDefinitionKind)) {
@@ -157,7 +157,7 @@ export const deprecationAnalyzer: Analyzer = {
           messageTypes.deprecated,
           resource,
           "metadata.name",
-          `kind ${object.spec.names.kind} of ${removedGroup} is gone since Istio 1.6 and read by nobody; write AuthorizationPolicy objects, then delete this definition`,
+          `kind ${object.spec.names.kind} of ${removedGroup} was removed in Istio 1.6, and nothing reads it. Use AuthorizationPolicy objects, then delete this definition`,
         );
     }
     for (const { resource } of inventory.options.scope === "files"
@@ -169,7 +169,7 @@ export const deprecationAnalyzer: Analyzer = {
         messageTypes.deprecated,
         resource,
         "kind",
-        `kind ${resource.object.kind ?? ""} of ${removedGroup} is gone since Istio 1.6 and read by nobody; write an AuthorizationPolicy`,
+        `kind ${resource.object.kind ?? ""} of ${removedGroup} was removed in Istio 1.6, and nothing reads it. Use an AuthorizationPolicy`,
       );
     }
     for (const { group, kind } of ["MeshPolicy", "Policy"].map((name) => ({
@@ -181,7 +181,7 @@ export const deprecationAnalyzer: Analyzer = {
           messageTypes.deprecated,
           resource,
           "kind",
-          `kind ${kind} of ${group} is gone since Istio 1.6 and read by nobody; write a PeerAuthentication, and a RequestAuthentication for tokens`,
+          `kind ${kind} of ${group} was removed in Istio 1.6, and nothing reads it. Use a PeerAuthentication, and a RequestAuthentication for tokens`,
         );
     }
   },
@@ -196,7 +196,7 @@ const minimumVersions: Readonly<Record<string, readonly [number, number, number]
 
 export const definitionVersionAnalyzer: Analyzer = {
   name: "k8sgateway.CRDVersionAnalyzer",
-  description: "definitions of the Gateway API are new enough",
+  description: "the Gateway API's definitions are new enough",
   analyze(inventory, report) {
     for (const { resource, object } of inventory.of(customResourceDefinitionKind)) {
       const minimum = minimumVersions[object.metadata.name ?? ""];
@@ -207,7 +207,7 @@ export const definitionVersionAnalyzer: Analyzer = {
         messageTypes.gatewayApiCrdVersionBelowMinimum,
         resource,
         "metadata.name",
-        `is of Gateway API ${text ?? ""}, and the control plane reads this kind from v${minimum.join(".")} on, so its objects have no effect; apply the newer definitions of the Gateway API`,
+        `is from Gateway API ${text ?? ""}, and the control plane reads this kind only from v${minimum.join(".")} on, so its objects have no effect; apply the newer definitions of the Gateway API`,
       );
     }
   },
@@ -238,7 +238,7 @@ interface StatusCondition {
 
 export const conditionAnalyzer: Analyzer = {
   name: "conditions.ConditionAnalyzer",
-  description: "no object has a condition by which it does not work",
+  description: "no object has a condition that reports a failure",
   analyze(inventory, report) {
     for (const resource of inventory.resources) {
       const { kind = "", apiVersion = "" } = resource.object;

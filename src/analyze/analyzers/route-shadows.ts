@@ -22,7 +22,7 @@ interface PlacedRule {
  */
 export const routeShadowAnalyzer: Analyzer = {
   name: "httproute.ShadowedRuleAnalyzer",
-  description: "every rule of an HTTPRoute gets the requests that it is written for",
+  description: "no rule of an HTTPRoute is shadowed by another rule",
   analyze(inventory, report) {
     const rules = rulesOf(inventory);
     for (const own of rules) {
@@ -53,7 +53,7 @@ export const routeShadowAnalyzer: Analyzer = {
           messageTypes.routeRuleShadowed,
           entry.resource,
           `spec.rules[${index}].matches[${first.matchIndex}]`,
-          `requests with ${headersText(first.match)} for ${listed(lost.map(({ winner }) => pathText(winner)))} do not come to this rule but to ${where}: a longer or exact path counts before headers, in whatever order the rules stand. Add the paths to this rule's matches, each with the ${first.match.headers.length > 0 ? "header" : "same condition"}, such as {path: {type: ${path.type}, value: ${path.value}}, ${first.match.headers.length > 0 ? "headers" : first.match.queryParams.length > 0 ? "queryParams" : "method"}: …}`,
+          `requests with ${headersText(first.match)} for ${listed(lost.map(({ winner }) => pathText(winner)))} go to ${where} instead of this rule: a longer or exact path takes precedence over headers, whatever the order of the rules. Add the paths to this rule's matches, each with the ${first.match.headers.length > 0 ? "header" : "same condition"}, such as {path: {type: ${path.type}, value: ${path.value}}, ${first.match.headers.length > 0 ? "headers" : first.match.queryParams.length > 0 ? "queryParams" : "method"}: …}`,
         );
       }
     }

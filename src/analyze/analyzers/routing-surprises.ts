@@ -24,7 +24,7 @@ export const weightAnalyzer: Analyzer = {
             messageTypes.weightsNotHundred,
             resource,
             `spec.${field}[${index}].route`,
-            `weights ${listed(route.map(({ weight }) => String(weight)))} sum up to ${total}, not 100, and each counts relative to that sum: ${listed(shares)}; write percentages that sum up to 100 if something else is meant`,
+            `weights ${listed(route.map(({ weight }) => String(weight)))} sum up to ${total}, not 100, so the shares are ${listed(shares)}; write weights that sum up to 100 if you mean other shares`,
           );
         }
       }
@@ -35,7 +35,7 @@ export const weightAnalyzer: Analyzer = {
 /** Reports what a VirtualService for a gateway appears to do and does not do. */
 export const gatewayHostAnalyzer: Analyzer = {
   name: "virtualservice.GatewayHostAnalyzer",
-  description: "hosts of VirtualServices for gateways are what clients send, and come to the gateway",
+  description: "hosts of VirtualServices for gateways are names that clients send to the gateway",
   analyze(inventory, report) {
     for (const service of inventory.of(virtualServiceKind)) {
       if (gatewayReferences(service).length === 0) continue;
@@ -57,7 +57,7 @@ function checkShortHosts({ resource, object: { metadata, spec } }: Entry<Virtual
       messageTypes.gatewayHostIsShort,
       resource,
       `spec.hosts[${index}]`,
-      `"${host}" is a short name, which stands for ${fullHost(host, namespace)} at the gateway too: a client that sends "Host: ${host}" gets 404. Write the name that clients send, such as ${host}.example.com, or "*" for any; inside of the cluster they may send ${fullHost(host, namespace)}`,
+      `"${host}" is a short name, which the gateway also expands to ${fullHost(host, namespace)}: a client that sends "Host: ${host}" gets 404. Write the name that clients send, such as ${host}.example.com, or "*" for any; clients inside the cluster may send ${fullHost(host, namespace)}`,
     );
   }
 }
@@ -85,7 +85,7 @@ function checkMeshClients(service: Entry<VirtualService>, inventory: Inventory, 
       messageTypes.meshClientsPassGatewayBy,
       resource,
       `spec.hosts[${index}]`,
-      `${full} is a Service, and these routes are for gateways only: a client in the mesh goes straight to its pods without them. One with a sidecar does so even when it sends "Host: ${host}" to the gateway's address, as its sidecar goes by the Host; add "mesh" to gateways to route clients in the mesh too, or try it from outside of the mesh`,
+      `${full} is a Service, and these routes are for gateways only: a client in the mesh connects to its pods without them. A client with a sidecar does so even when it sends "Host: ${host}" to the gateway's address, because its sidecar routes by the Host header; add "mesh" to gateways to route clients in the mesh too, or test from outside the mesh`,
     );
   }
 }

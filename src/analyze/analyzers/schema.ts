@@ -7,7 +7,7 @@ import { messageTypes, type MessageType } from "../message-types.ts";
 /** Reports the parsers' issues. The webhook reports the same ones when an object is applied. */
 export const schemaAnalyzer: Analyzer = {
   name: "schema.ValidationAnalyzer",
-  description: "fields of Istio's kinds and of the Gateway API have values that are taken",
+  description: "fields of Istio's kinds and of the Gateway API have valid values",
   analyze(inventory, report) {
     for (const kind of [...istioKinds, ...gatewayApiKinds]) {
       for (const { resource, errors, warnings } of inventory.issuesOf(kind)) {

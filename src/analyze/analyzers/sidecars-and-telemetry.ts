@@ -18,7 +18,7 @@ type Labels = Readonly<Record<string, string>>;
 
 export const sidecarSelectorAnalyzer: Analyzer = {
   name: "sidecar.SelectorAnalyzer",
-  description: "Sidecars select pods, and no two the same ones",
+  description: "Sidecars select pods, and no two select the same ones",
   analyze(inventory, report) {
     const sidecars = inventory.of(sidecarKind);
     const selecting = sidecars.filter((sidecar) => Object.keys(labelsOf(sidecar)).length > 0);
@@ -40,7 +40,7 @@ export const sidecarSelectorAnalyzer: Analyzer = {
           messageTypes.ineffectivePolicy,
           sidecar.resource,
           "metadata.name",
-          `has no effect: namespace ${namespace} is ambient, its pods have no sidecars; take it out, or narrow what the namespace reaches by other means`,
+          `has no effect: namespace ${namespace} is ambient, so its pods have no sidecars; remove this object, or limit what the namespace reaches in another way`,
         );
       return !isInAmbient;
     });
@@ -81,7 +81,7 @@ function withoutAmbient(
         messageTypes.ineffectivePolicy,
         sidecar.resource,
         "spec.workloadSelector",
-        `has no effect on ${ambient.namespace}/${ambient.name}, which is ambient and has no sidecar; take it out, or narrow what the workload reaches by other means`,
+        `has no effect on ${ambient.namespace}/${ambient.name}, which is ambient and has no sidecar; remove this object, or limit what the workload reaches in another way`,
       );
     return ambient === undefined;
   });
@@ -111,7 +111,7 @@ function reportOverlaps<Value extends KubernetesObject>(
       type,
       entry.resource,
       "metadata.name",
-      `${kind} ${listed(first.names)} select${first.names.length === 1 ? "s" : ""} ${first.workload.isPod ? "pod" : "the pods of"} ${namespace}/${first.workload.name}${shared.length > 1 ? ` and ${shared.length - 1} more` : ""} too, and only the oldest holds; narrow the selectors, or merge them`,
+      `${kind} ${listed(first.names)} also select${first.names.length === 1 ? "s" : ""} ${first.workload.isPod ? "pod" : "the pods of"} ${namespace}/${first.workload.name}${shared.length > 1 ? ` and ${shared.length - 1} more` : ""}, and only the oldest has an effect; narrow the selectors, or merge them`,
     );
   }
 }
@@ -129,14 +129,14 @@ function reportSeveral<Value extends KubernetesObject>(
         type,
         resource,
         "metadata.name",
-        `${listed(names)} are all for the whole namespace ${namespace}, and only the oldest holds; merge them, or give the others selectors`,
+        `${listed(names)} all apply to the whole namespace ${namespace}, and only the oldest has an effect; merge them, or give the others selectors`,
       );
   }
 }
 
 export const telemetrySelectorAnalyzer: Analyzer = {
   name: "telemetry.SelectorAnalyzer",
-  description: "Telemetries select pods, and no two the same ones",
+  description: "Telemetries select pods, and no two select the same ones",
   analyze(inventory, report) {
     const telemetries = inventory.of(telemetryKind);
     const selecting = telemetries.filter(({ object }) => object.spec.selector !== undefined);
@@ -164,7 +164,7 @@ export const telemetrySelectorAnalyzer: Analyzer = {
 
 export const telemetryProviderAnalyzer: Analyzer = {
   name: "telemetry.ProviderAnalyzer",
-  description: "access logs that Telemetries ask for have a provider",
+  description: "Telemetries that turn on access logs have a provider",
   analyze(inventory, report) {
     if ((inventory.options.meshConfig?.defaultAccessLogProviders.length ?? 0) > 0) return;
     for (const { resource, object } of inventory.of(telemetryKind)) {
@@ -174,7 +174,7 @@ export const telemetryProviderAnalyzer: Analyzer = {
           messageTypes.invalidTelemetryProvider,
           resource,
           `spec.accessLogging[${index}]`,
-          `asks for access logs without naming who writes them, and the mesh has no default provider, so nothing is written; add providers: [{name: envoy}], or meshConfig.defaultProviders.accessLogging`,
+          `turns on access logs without a provider, and the mesh has no default provider, so nothing is written; add providers: [{name: envoy}], or meshConfig.defaultProviders.accessLogging`,
         );
       }
     }

@@ -20,7 +20,7 @@ interface PlacedWebhook {
 
 export const webhookAnalyzer: Analyzer = {
   name: "webhook.Analyzer",
-  description: "injection webhooks do not overlap, and lead to Services that are there",
+  description: "injection webhooks do not overlap, and their Services exist",
   analyze(inventory, report) {
     const found = inventory
       .of(mutatingWebhookConfigurationKind)
@@ -62,7 +62,7 @@ function reportOverlaps(found: readonly PlacedWebhook[], report: Report): void {
       messageTypes.invalidWebhook,
       entry.resource,
       `webhooks[${index}]`,
-      `webhook ${webhook.name} takes pods that ${listed([...names].toSorted())} take${names.size === 1 ? "s" : ""} too, so they may be injected twice; remove the older installation, or move the tag`,
+      `webhook ${webhook.name} selects pods that ${listed([...names].toSorted())} also select${names.size === 1 ? "s" : ""}, so they may be injected twice; remove the older installation, or move the tag`,
     );
   }
 }
@@ -98,7 +98,7 @@ function reportLost(found: readonly PlacedWebhook[], inventory: Inventory, repor
       messageTypes.invalidWebhook,
       entry.resource,
       `webhooks[${index}].clientConfig.service`,
-      `webhook ${webhook.name} leads to Service ${service.namespace}/${service.name}, which is not there, so pods that it takes ${webhook.failurePolicy === "Ignore" ? "get no sidecar" : "cannot be made"}; install that revision again, or delete the webhook`,
+      `webhook ${webhook.name} calls Service ${service.namespace}/${service.name}, which does not exist, so pods that it selects ${webhook.failurePolicy === "Ignore" ? "get no sidecar" : "cannot be created"}; install that revision again, or delete the webhook`,
     );
   }
 }

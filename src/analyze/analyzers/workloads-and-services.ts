@@ -17,7 +17,7 @@ const proxyUser = 1337;
 
 export const multiServiceAnalyzer: Analyzer = {
   name: "deployment.MultiServiceAnalyzer",
-  description: "Services that select one Deployment agree on its ports",
+  description: "Services that select the same Deployment agree on its ports",
   analyze(inventory, report) {
     for (const { resource, object } of inventory.of(deploymentKind)) {
       const workload = templateWorkload(resource, object.spec?.template);
@@ -43,7 +43,7 @@ function checkProtocols({ resource, name }: Workload, services: readonly Entry<S
       messageTypes.deploymentAssociatedToMultipleServices,
       resource,
       "metadata.name",
-      `port ${port} of Deployment ${name} is ${listed(protocols)} by Services ${listed(users.map(({ service }) => service))}, and a proxy can have one protocol a port; give the Services different ports, or one protocol`,
+      `port ${port} of Deployment ${name} is ${listed(protocols)} in Services ${listed(users.map(({ service }) => service))}, and a proxy supports one protocol per port; give the Services different target ports, or the same protocol`,
     );
   }
 }
@@ -58,7 +58,7 @@ function checkTargets({ resource, name }: Workload, services: readonly Entry<Ser
       messageTypes.deploymentConflictingPorts,
       resource,
       "metadata.name",
-      `targetPort ${target} of Deployment ${name} is reached as ports ${listed(ports.map(String))} by Services ${listed([...new Set(users.map(({ service }) => service))].toSorted())}; the sidecar takes requests by one of them only for inbound routing: use one port for all`,
+      `targetPort ${target} of Deployment ${name} is reached as ports ${listed(ports.map(String))} of Services ${listed([...new Set(users.map(({ service }) => service))].toSorted())}; the sidecar's inbound routes use only one of them; use the same port in all`,
     );
   }
 }
@@ -111,7 +111,7 @@ function checkUser(resource: Resource, spec: PodSpec | undefined, path: string, 
     messageTypes.invalidApplicationUid,
     resource,
     first,
-    `runs the application as user ${proxyUser}, which is the sidecar's: its connections would pass by the mesh, without TLS and policies; choose another number`,
+    `runs the application as user ${proxyUser}, which is the sidecar's user: its connections would bypass the mesh, without TLS and policies; choose another number`,
   );
 }
 
@@ -142,7 +142,7 @@ const serverFirstPorts = new Map([
 
 export const portNameAnalyzer: Analyzer = {
   name: "service.PortNameAnalyzer",
-  description: "names of Services' ports tell their protocols",
+  description: "names of Service ports give their protocols",
   analyze(inventory, report) {
     for (const service of inventory.of(serviceKind))
       if (
@@ -174,7 +174,7 @@ function checkNames(
         messageTypes.externalNameServiceTypeInvalidPortName,
         resource,
         path,
-        `port ${port.port}${name === "" ? "" : ` ("${name}")`} of an ExternalName Service (${labelsText({ externalName: spec?.externalName ?? "" })}) counts as plain TCP: a sidecar then sends all traffic to that port of any address there; name it by its protocol, such as http-${name === "" ? port.port : name} or tls-${name === "" ? port.port : name}`,
+        `port ${port.port}${name === "" ? "" : ` ("${name}")`} of an ExternalName Service (${labelsText({ externalName: spec?.externalName ?? "" })}) counts as plain TCP: a sidecar then sends it all traffic to that port, whatever the address; name it after its protocol, such as http-${name === "" ? port.port : name} or tls-${name === "" ? port.port : name}`,
       );
     } else if (!isExternal && !tellsProtocol(port)) {
       const example = `http-${name === "" ? port.port : name}`;
@@ -182,7 +182,7 @@ function checkNames(
         messageTypes.portNameIsNotUnderNamingConvention,
         resource,
         path,
-        `${name === "" ? `port ${port.port} has no name` : `the name "${name}" of port ${port.port}`}${targetPort === undefined ? "" : ` (targetPort ${targetPort})`} ${name === "" ? "to tell" : "tells no"} protocol, so proxies guess it from the first bytes, and servers that speak first wait; name it <protocol>-<name>, such as ${example}, or set appProtocol`,
+        `${name === "" ? `port ${port.port} has no name` : `the name "${name}" of port ${port.port}`}${targetPort === undefined ? "" : ` (targetPort ${targetPort})`} ${name === "" ? "that gives its" : "gives no"} protocol, so proxies guess it from the first bytes, and clients of server-first protocols wait; name it <protocol>-<name>, such as ${example}, or set appProtocol`,
       );
     }
   }

@@ -97,7 +97,7 @@ function objectFault(value: unknown): string | undefined {
     return "a document must be an object with apiVersion, kind and metadata";
   const { apiVersion, kind, metadata } = value as Record<string, unknown>;
   for (const [field, is] of Object.entries({ apiVersion, kind }))
-    if (typeof is !== "string" || is === "") return `${field} is required: a document must be a Kubernetes object`;
+    if (typeof is !== "string" || is === "") return `${field} is required: each document must be a Kubernetes object`;
   if (typeof metadata !== "object" || metadata === null) return `metadata is required: a ${String(kind)} needs a name`;
   const { name, generateName } = metadata as Record<string, unknown>;
   return typeof name === "string" || typeof generateName === "string"
