@@ -136,7 +136,7 @@ export class Reader {
   /** Reports all fields that were not read. */
   unknownFields(
     report: (field: string, suggestion: string) => void = (field, suggestion) =>
-      this.error(`is not a field that is known here${suggestion}`, field),
+      this.error(`is not a known field${suggestion}`, field),
   ): void {
     if (!isRecord(this.#value)) return;
     let unknown = 0;

@@ -65,7 +65,7 @@ test("a refused object is reported in its status and a metric, and its last good
   assert.equal(condition?.type, "serin.dev/valid-blue");
   assert.match(
     condition.message,
-    /^spec\.htp: is not a field that is known here; did you mean http\?; the last version that was valid stays in force/,
+    /^spec\.htp: is not a known field; did you mean http\?; the last version that was valid stays in force/,
   );
   assert.deepEqual(inputs.virtualServices.get("shop/bad")?.spec.hosts, ["a"]);
   assert.match(renderPrometheus(metrics), /pilot_k8s_object_errors\{name="VirtualService"\} 1/);

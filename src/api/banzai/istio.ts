@@ -170,11 +170,11 @@ function parseSpec(spec: Reader): BanzaiIstioSpec {
     egress,
   };
   if (spec.object("istiod")?.boolean("enabled") === false)
-    spec.error("must be true: control planes of before istiod are not there any more", "istiod.enabled");
+    spec.error("must be true: control planes from before istiod no longer exist", "istiod.enabled");
   for (const field of withoutEffect) {
     const inner = spec.object(field);
     if (inner?.boolean("enabled") === true)
-      spec.warn("does nothing: no release from 1.8 on has it", `${field}.enabled`);
+      spec.warn("has no effect: releases from 1.8 on do not have it", `${field}.enabled`);
   }
   spec.ignore(...passedOver);
   spec.unknownFields();

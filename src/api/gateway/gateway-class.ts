@@ -26,7 +26,7 @@ export function parseGatewayClass(raw: unknown): Parsed<GatewayClass> {
   const description = spec?.string("description");
   if (spec?.has("parametersRef") === true)
     spec.warnNoEffect(
-      "has no effect: set what a Gateway's Deployment is made of in its infrastructure",
+      "has no effect: configure a Gateway's Deployment in the Gateway's spec.infrastructure",
       "parametersRef",
     );
   if (spec !== undefined) warnOfUnknown(spec);

@@ -46,7 +46,7 @@ test("a Gateway of v1alpha2 without listeners is the mesh's: one HBONE listener 
     parsed.warnings.map((issue) => issue.path),
     ["spec.listeners"],
   );
-  assert.match(parsed.warnings[0]?.message ?? "", /write it out, in v1$/);
+  assert.match(parsed.warnings[0]?.message ?? "", /write the listener, in v1$/);
 });
 
 test("newer versions need listeners", () => {

@@ -130,7 +130,7 @@ function readRest(spec: Reader): Omit<Gateway["spec"], "gatewayClassName" | "lis
     tls: readGatewayTls(spec.object("tls")),
   };
   if (spec.has("defaultScope") && spec.string("defaultScope") !== "None")
-    spec.warnNoEffect("has no effect: no Gateway is taken as the default of routes", "defaultScope");
+    spec.warnNoEffect("has no effect: routes have no default Gateway", "defaultScope");
   warnOfUnknown(spec);
   return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as typeof rest;
 }
@@ -177,7 +177,7 @@ function readGatewayTls(reader: Reader | undefined): GatewayTls | undefined {
   };
   if (client !== undefined)
     backend?.warn(
-      "is checked, and shown to no backend: use a DestinationRule with TLS of mode MUTUAL",
+      "is checked, but not presented to backends: use a DestinationRule with TLS of mode MUTUAL",
       "clientCertificateRef",
     );
   if (backend !== undefined) warnOfUnknown(backend);
@@ -193,7 +193,7 @@ function readFrontend(reader: Reader): NonNullable<GatewayTls["frontend"]> {
   }));
   const repeated = areRepeated(perPort.map(({ port }) => port));
   for (const [index, { port }] of perPort.entries()) {
-    if (repeated[index] === true) reader.error(`must be unique, ${port} is there twice`, `perPort[${index}].port`);
+    if (repeated[index] === true) reader.error(`must be unique, ${port} appears twice`, `perPort[${index}].port`);
   }
   warnOfUnknown(reader);
   return { default: otherwise === undefined ? {} : readFrontendTls(otherwise), perPort };
@@ -229,7 +229,7 @@ function readListeners(spec: Reader, apiVersion: string | undefined): Listener[]
   if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners"))
     return spec.objects("listeners").map((listener) => readListener(listener));
   spec.warn(
-    `is absent: a cluster that serves v1alpha2 as Serin's lab does adds one HBONE listener "${meshListener.name}" on ${meshListener.port}; elsewhere write it out, in v1`,
+    `is absent: a cluster that serves v1alpha2, such as Serin's lab, adds one HBONE listener "${meshListener.name}" on ${meshListener.port}; for other clusters, write the listener, in v1`,
     "listeners",
   );
   return [
@@ -249,7 +249,7 @@ export function checkListeners(spec: Reader, listeners: readonly Listener[]): vo
   const names = new Set<string>();
   for (const [index, listener] of listeners.entries()) {
     if (names.has(listener.name))
-      spec.error(`must be unique in the Gateway, "${listener.name}" is there twice`, `listeners[${index}].name`);
+      spec.error(`must be unique in the Gateway, "${listener.name}" appears twice`, `listeners[${index}].name`);
     names.add(listener.name);
   }
 }
@@ -280,7 +280,7 @@ export function readListener(
     !/^[a-zA-Z0-9.\-/]+$/.test(listener.protocol)
   ) {
     reader.error(
-      `must be ${protocols.join(", ")} or a name of an implementation, got "${listener.protocol}"`,
+      `must be ${protocols.join(", ")} or an implementation's own name, got "${listener.protocol}"`,
       "protocol",
     );
   }

@@ -118,7 +118,7 @@ function readBackendRef(reader: Reader): GrpcBackendRef {
 function readGrpcFilters(reader: Reader): GrpcRouteFilter[] {
   return readFilters(reader).filter((filter): filter is GrpcRouteFilter => {
     const isKnown = filterTypes.includes(filter.type);
-    if (!isKnown) reader.error(`must be of ${filterTypes.join(", ")}, got ${filter.type}`, "filters");
+    if (!isKnown) reader.error(`must be one of ${filterTypes.join(", ")}, got ${filter.type}`, "filters");
     return isKnown;
   });
 }

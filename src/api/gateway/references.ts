@@ -82,7 +82,7 @@ export function checkSectionName(value: string, report: (message: string) => voi
 
 /** Warns of unknown fields, which may be newer than this release. They are dropped, and the object is accepted. */
 export function warnOfUnknown(reader: Reader): void {
-  reader.unknownFields((field) => reader.warnNoEffect("is not known here and has no effect", field));
+  reader.unknownFields((field) => reader.warnNoEffect("is not known and has no effect", field));
 }
 
 /** Warns of a known field without an effect here. */

@@ -30,7 +30,7 @@ test("faults of routes and policies are reported at their fields", () => {
     [
       grpcRouteKind,
       { rules: [{ filters: [{ type: "URLRewrite", urlRewrite: {} }] }] },
-      "spec.rules[0].filters: must be of RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, ExtensionRef, got URLRewrite",
+      "spec.rules[0].filters: must be one of RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, ExtensionRef, got URLRewrite",
     ],
     [tlsRouteKind, { hostnames: ["a.com"], rules: [{ backendRefs }] }],
     [tlsRouteKind, { rules: [{ backendRefs }] }, "spec.hostnames: must have at least one name"],

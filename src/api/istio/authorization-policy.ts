@@ -93,7 +93,7 @@ function checkDryRun({ object, annotations }: OpenedObject, action: Authorizatio
   if (value === undefined) return;
   const field = `metadata.annotations.${dryRunAnnotation}`;
   if (action !== "ALLOW" && action !== "DENY")
-    object.error(`is for the actions ALLOW and DENY only, this is ${action}`, field);
+    object.error(`is for the actions ALLOW and DENY only, got ${action}`, field);
   else if (!/^(1|0|t|f|true|false)$/i.test(value)) object.error(`must be "true" or "false", got "${value}"`, field);
 }
 
@@ -104,11 +104,10 @@ function readRule(reader: Reader, action: AuthorizationAction): AuthorizationRul
     when: reader.objects("when").map((entry) => readCondition(entry, action)),
   };
   for (const field of ["from", "to"] as const)
-    if (reader.has(field) && rule[field].length === 0)
-      reader.error("must not be empty; leave it out to match all", field);
+    if (reader.has(field) && rule[field].length === 0) reader.error("must not be empty; remove it to match all", field);
   if (action === "DENY" && matchesOnlyRequests(rule)) {
     reader.warn(
-      "uses only what HTTP requests have, so all traffic to TCP ports is denied; name the ports in to.operation.ports",
+      "has HTTP conditions only, so the policy denies all traffic to TCP ports; list the HTTP ports in to.operation.ports",
     );
   }
   refuseUnknown(reader);

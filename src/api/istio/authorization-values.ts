@@ -67,7 +67,7 @@ function portFault(value: string): string | undefined {
 
 function serviceAccountFault(value: string): string | undefined {
   const parts = value.split("/");
-  if (value.includes("*")) return `must not have wildcards, got "${value}"; use principals for these`;
+  if (value.includes("*")) return `must not have wildcards, got "${value}"; use principals for wildcards`;
   if (value.length > maxAccountLength) return `must have at most ${maxAccountLength} characters`;
   return parts.length > 2 || parts.includes("")
     ? `must be a service account's name, or namespace/name, got "${value}"`
@@ -95,9 +95,9 @@ export function pathTemplateFault(path: string): string | undefined {
     const isTemplate = part === "{*}" || part === "{**}";
     if (isTemplate && last !== -1 && index > last) return `must have "{**}" as its last template, got "${path}"`;
     if (isTemplate) continue;
-    if (/[{}]/.test(part)) return `may have braces only as whole parts "{*}" and "{**}", got "${path}"`;
+    if (/[{}]/.test(part)) return `may have braces only as whole path segments "{*}" and "{**}", got "${path}"`;
     if (hasTemplate && !/^[a-zA-Z0-9\-._~%!$&'()+,;:@=]+$/.test(part))
-      return `must have parts of plain characters beside templates, got "${path}"`;
+      return `must have only plain characters in segments beside templates, got "${path}"`;
   }
   return undefined;
 }
@@ -129,8 +129,8 @@ export function conditionFault(key: string, isCustom: boolean): string | undefin
     return /^[^[]+\[.+\]$/.test(key)
       ? undefined
       : `must have a name in brackets, such as request.headers[x-token], got "${key}"`;
-  if (key === "destination.namespace") return "is no condition; a policy holds for its own namespace";
-  if (key.startsWith("destination.labels")) return "is no condition; use the selector";
+  if (key === "destination.namespace") return "is not a condition; a policy applies to its own namespace";
+  if (key.startsWith("destination.labels")) return "is not a condition; use the selector";
   return `must be one of ${[...keys, "request.headers[name]", "request.auth.claims[name]"].join(", ")}, got "${key}"`;
 }
 

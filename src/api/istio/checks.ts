@@ -75,12 +75,12 @@ export function checkSelectorLabels(reader: Reader, field: string, labels: Label
     if (key === "") reader.error("must not have an empty key", field);
     if (key.includes("*") || value.includes("*"))
       reader.error(
-        `must not have wildcards, got "${key}=${value}"; name one value, or leave the label out`,
+        `must not have wildcards, got "${key}=${value}"; name one value, or remove the label`,
         `${field}.${key}`,
       );
   }
   if (Object.keys(labels).length === 0)
-    reader.warn("has no labels, so all workloads of the namespace are selected", field);
+    reader.warn("has no labels, so it selects all workloads of the namespace", field);
 }
 
 export function checkProtocol(reader: Reader, field: string, protocol: string | undefined): void {
@@ -107,13 +107,13 @@ export function readExportTo(reader: Reader, rules: ExportToRules): readonly str
   for (const [index, entry] of entries.entries()) {
     const field = `exportTo[${index}]`;
     const resolved = entry === "." ? rules.namespace : entry;
-    if (seen.has(resolved)) reader.error(`is there twice, got "${entry}"; leave one out`, field);
+    if (seen.has(resolved)) reader.error(`appears twice, got "${entry}"; remove one`, field);
     seen.add(resolved);
     const isNobody = entry === "~" && rules.allowNobody === true;
     if (entry !== "." && entry !== "*" && !isNobody && !isDnsLabel(entry))
       reader.error(`must be ".", "*" or the name of a namespace, got "${entry}"`, field);
     if ((entry === "*" || isNobody) && entries.length > 1)
-      reader.error(`must stand alone, "${entry}" leaves nothing for others to add`, field);
+      reader.error(`must be the only entry, got "${entry}" with others`, field);
     if (rules.ownNamespaceOnly === true && resolved !== rules.namespace)
       reader.error(`must be "." beside a workloadSelector, got "${entry}"`, field);
   }
@@ -130,7 +130,7 @@ export function checkGatewayNames(reader: Reader, field: string, names: readonly
         reader.error(`must be a gateway's name, or namespace/name, got "${name}"`, at);
       else if (name.includes("."))
         reader.warn(
-          `is an old form; write "${name.split(".")[1] ?? ""}/${name.split(".")[0] ?? ""}" instead of "${name}"`,
+          `is a deprecated form; write "${name.split(".")[1] ?? ""}/${name.split(".")[0] ?? ""}" instead of "${name}"`,
           at,
         );
     } else if (rest.length > 0 || !isDnsLabel(namespace) || !isDnsLabel(gateway)) {

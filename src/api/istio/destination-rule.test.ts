@@ -37,7 +37,7 @@ test("faults are reported at their fields with the expected value", () => {
     [{ host: "a.8" }, 'spec.host: must be a DNS name, got "a.8" (its last part is a number)'],
     [
       { host: "a", subsets: [{ name: "v1" }, { name: "v1" }] },
-      'spec.subsets[1].name: is there twice, got "v1"; rename one',
+      'spec.subsets[1].name: appears twice, got "v1"; rename one',
     ],
     [{ host: "a", subsets: [{ labels: { a: "b" } }] }, "spec.subsets[0].name: is required"],
     [{ host: "a", subsets: [{ name: "v_1" }] }, 'spec.subsets[0].name: must be letters, digits and dashes, got "v_1"'],
@@ -68,7 +68,7 @@ test("faults are reported at their fields with the expected value", () => {
     ],
     [
       policy({ outlierDetection: {}, loadBalancer: { localityLbSetting: { failover: [{ from: "a", to: "a" }] } } }),
-      "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0].to: must be another region than from",
+      "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0].to: must differ from the region in from",
     ],
     [
       policy({ outlierDetection: { maxEjectionPercent: 200 } }),
@@ -84,7 +84,7 @@ test("faults are reported at their fields with the expected value", () => {
     ],
     [
       policy({ tls: { mode: "SIMPLE", credentialName: "a", caCertificates: "/c" } }),
-      "spec.trafficPolicy.tls.caCertificates: must not be set beside credentialName, which holds it",
+      "spec.trafficPolicy.tls.caCertificates: must not be set beside credentialName, which contains it",
     ],
     [
       policy({ tls: { mode: "SIMPLE", credentialName: "configmap://other/a" } }),
@@ -94,10 +94,7 @@ test("faults are reported at their fields with the expected value", () => {
       policy({ portLevelSettings: [{ port: {}, tls: { mode: "DISABLE" } }] }),
       "spec.trafficPolicy.portLevelSettings[0].port.number: is required",
     ],
-    [
-      policy({ tls: { mod: "SIMPLE" } }),
-      "spec.trafficPolicy.tls.mod: is not a field that is known here; did you mean mode?",
-    ],
+    [policy({ tls: { mod: "SIMPLE" } }), "spec.trafficPolicy.tls.mod: is not a known field; did you mean mode?"],
     [
       { host: "a", workloadSelector: { matchLabels: { app: "a" } }, exportTo: ["*"] },
       'spec.exportTo[0]: must be "." beside a workloadSelector, got "*"',
@@ -110,6 +107,6 @@ test("faults are reported at their fields with the expected value", () => {
 test("a failover without outlier detection gets a warning", () => {
   const spec = { host: "a", trafficPolicy: { loadBalancer: { localityLbSetting: { failoverPriority: ["a"] } } } };
   assert.deepEqual(told(destinationRuleKind, spec).warnings, [
-    "spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority: needs outlierDetection beside it, which tells when to fail over",
+    "spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority: needs outlierDetection, which decides when to fail over",
   ]);
 });

@@ -48,7 +48,7 @@ export function parseDestinationRule(raw: unknown): Parsed<DestinationRule> {
   };
   const repeated = areRepeated(spec.subsets.map(({ name }) => name));
   for (const [index, { name }] of spec.subsets.entries()) {
-    if (repeated[index] === true) reader.error(`is there twice, got "${name}"; rename one`, `subsets[${index}].name`);
+    if (repeated[index] === true) reader.error(`appears twice, got "${name}"; rename one`, `subsets[${index}].name`);
   }
   if (spec.workloadSelector !== undefined)
     checkSelectorLabels(reader, "workloadSelector.matchLabels", spec.workloadSelector.matchLabels);

@@ -56,7 +56,7 @@ export function checkWeights(reader: Reader, destinations: readonly RouteDestina
   const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
   if (total === 0) reader.error("must have a destination with a weight above 0", "route");
   else if (total > maxUint32)
-    reader.error(`must have weights that sum up to ${maxUint32} at most, got ${total}; proxies refuse more`, "route");
+    reader.error(`must have weights that sum up to at most ${maxUint32}, got ${total}; proxies refuse more`, "route");
   else if (total !== percent)
     reader.warn(`has weights that sum up to ${total}: each counts relative to that sum`, "route", "relative-weights");
 }

@@ -22,7 +22,7 @@ export function wildcardDomainFault(name: string): string | undefined {
   const dot = name.indexOf(".");
   const first = dot === -1 ? name : name.slice(0, dot);
   if (first.length > maxLabelLength || !wildcardLabelPattern.test(first))
-    return `must be a DNS name, at most with a wildcard at its beginning, got "${name}" (its part "${first}" is none)`;
+    return `must be a DNS name, which may begin with a wildcard, got "${name}" (its label "${first}" is not valid)`;
   return dot === -1 ? undefined : labelsFault(name.slice(dot + 1), name);
 }
 
@@ -45,7 +45,7 @@ function labelsFault(name: string, whole: string): string | undefined {
   // A trailing dot marks a name as absolute.
   if (last === "" && labels.length > 1) labels.pop();
   const bad = labels.find((label) => !isDnsLabel(label));
-  return bad === undefined ? undefined : `must be a DNS name, got "${whole}" (its part "${bad}" is none)`;
+  return bad === undefined ? undefined : `must be a DNS name, got "${whole}" (its label "${bad}" is not valid)`;
 }
 
 interface OpenWildcard {

@@ -92,7 +92,7 @@ export function readEnvoyPatchMatch(match: Reader | undefined, applyTo: EnvoyPat
   };
   if (context === "WAYPOINT")
     match.warnNoEffect(
-      "has no effect when it is WAYPOINT: what a waypoint is sent is of the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND",
+      "has no effect when it is WAYPOINT: a waypoint's configuration has the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND",
       "context",
     );
   if (match.has("waypoint"))
@@ -108,7 +108,7 @@ export function readEnvoyPatchMatch(match: Reader | undefined, applyTo: EnvoyPat
 function readProxyVersion(proxy: Reader): string | undefined {
   const version = readText(proxy, "proxyVersion");
   if (version !== undefined && version.length > maxVersionLength) {
-    proxy.warn(`has more than ${maxVersionLength} characters and so matches no proxy`, "proxyVersion");
+    proxy.warn(`has more than ${maxVersionLength} characters, so it matches no proxy`, "proxyVersion");
     return version;
   }
   const fault = version === undefined ? undefined : regexFault(version);
@@ -122,7 +122,7 @@ function checkMatch(match: Reader, applyTo: EnvoyPatchPlace, context: EnvoyPatch
   const [type] = found;
   if (found.length > 1) match.error(`must have one of ${objectTypes.join(", ")}, got ${found.join(" and ")}`);
   if ((context === "WAYPOINT") !== (type === "waypoint") && (context === "WAYPOINT" || type === "waypoint"))
-    match.error("must have waypoint exactly when the context is WAYPOINT");
+    match.error("must have waypoint if and only if the context is WAYPOINT");
   const wanted = context === "WAYPOINT" ? undefined : matchOfPlace[applyTo];
   if (wanted !== undefined && type !== undefined && type !== "waypoint" && type !== wanted)
     match.error(`must be ${wanted} when applyTo is ${applyTo}`, type);
@@ -214,7 +214,7 @@ const oldNames: Readonly<Record<string, string>> = {
 
 function warnOfOldName(reader: Reader, name: string): void {
   const renamed = oldNames[name];
-  if (renamed !== undefined) reader.warn(`is the old name of ${renamed} and matches nothing; use that`, "name");
+  if (renamed !== undefined) reader.warn(`is the old name of ${renamed}, and matches nothing; use ${renamed}`, "name");
 }
 
 function readRouteConfiguration(reader: Reader | undefined): EnvoyRouteConfigurationMatch | undefined {

@@ -41,11 +41,11 @@ function visitObject(reader: Reader, value: object, path: string): void {
 function checkType(reader: Reader, type: unknown, field: string): void {
   if (typeof type !== "string")
     return reader.error(
-      "must be the address of a type, such as type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+      "must be a type URL, such as type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
       field,
     );
   const name = type.slice(type.lastIndexOf("/") + 1);
   if (isEnvoyType(name)) return;
-  const hint = /\.v2(alpha\d*)?\./.test(name) ? "; Envoy has no API v2 any more, use the type of v3" : "";
-  reader.error(`is no type of Envoy's API: "${name}"${hint}`, field);
+  const hint = /\.v2(alpha\d*)?\./.test(name) ? "; Envoy no longer has API v2, use the type of v3" : "";
+  reader.error(`is not a type of Envoy's API: "${name}"${hint}`, field);
 }

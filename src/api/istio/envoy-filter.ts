@@ -52,7 +52,7 @@ export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
   refuseDryRun(opened);
   if (opened.annotations[referencedServices] !== undefined)
     object.warnNoEffect(
-      "has no effect: a waypoint knows the services that its routes lead to; name the cluster of another by an ADD",
+      "has no effect: a waypoint has clusters only for the services of its routes; add a cluster for another service with ADD",
       `metadata.annotations.${referencedServices}`,
     );
   const selector = reader.object("workloadSelector");
@@ -83,10 +83,10 @@ function readPatch(reader: Reader): EnvoyConfigPatch {
   if (value !== undefined) checkEnvoyValue(value);
   const filterClass = patch?.oneOf("filterClass", ["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]) ?? "UNSPECIFIED";
   if (filterClass !== "UNSPECIFIED")
-    patch?.warnNoEffect("has no effect: the filter's place is where the operation puts it", "filterClass");
+    patch?.warnNoEffect("has no effect: the operation decides the filter's place", "filterClass");
   if (applyTo === "BOOTSTRAP")
     reader.warnNoEffect(
-      "has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and are served no patches to it",
+      "has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and the control plane does not patch it",
       "applyTo",
     );
   warnOfIdle(reader, applyTo, operation);
@@ -116,7 +116,7 @@ const effective: Readonly<Record<Place, readonly EnvoyPatchOperation[]>> = {
 function warnOfIdle(reader: Reader, applyTo: Place, operation: EnvoyPatchOperation): void {
   if (!effective[applyTo].includes(operation))
     reader.warn(
-      `has no effect: ${operation} does nothing where applyTo is ${applyTo}; it takes ${effective[applyTo].join(", ")}`,
+      `has no effect: ${operation} does nothing where applyTo is ${applyTo}; use ${effective[applyTo].join(", ")}`,
       "patch.operation",
       "operation-no-effect",
     );

@@ -59,7 +59,7 @@ export function readExtensionProviders(reader: Reader): readonly ExtensionProvid
   const seen = new Set<string>();
   return reader.objects("extensionProviders").map((entry) => {
     const name = requireText(entry, "name");
-    if (seen.has(name)) entry.error(`is there twice, got "${name}"; rename one`, "name");
+    if (seen.has(name)) entry.error(`appears twice, got "${name}"; rename one`, "name");
     seen.add(name);
     const found = Object.entries(readers).flatMap(([field, read]) => {
       const settings = entry.object(field);
@@ -67,7 +67,7 @@ export function readExtensionProviders(reader: Reader): readonly ExtensionProvid
     });
     for (const field of withoutEffect) if (entry.has(field)) entry.warnNoEffect("has no effect here", field);
     const [provider, ...others] = found;
-    if (others.length > 0) entry.error("must be of one kind only; write one entry for each");
+    if (others.length > 0) entry.error("must have one kind of provider only; write one entry for each");
     warnOfUnknown(entry);
     return provider ?? { kind: "other", name };
   });

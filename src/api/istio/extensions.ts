@@ -70,8 +70,7 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
     wasm === undefined ? { kind: "lua", inlineCode: readLua(lua) } : { kind: "wasm", wasm: readWasmModule(wasm) };
   const spec = { ...readPolicyTarget(reader), ...readPlace(reader), extension };
   if (extension.kind === "wasm") warnOfWasm(wasm ?? reader, extension.wasm);
-  else
-    reader.warnNoEffect("is run by Envoy alone: Serin's own proxy refuses configuration with it, by its name", "lua");
+  else reader.warnNoEffect("runs in Envoy only: Serin's own proxy rejects configuration with it, and names it", "lua");
   refuseUnknown(wasm);
   refuseUnknown(lua);
   refuseUnknown(reader);
@@ -81,11 +80,11 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
 function warnOfWasm(reader: Reader, { failStrategy, type, verificationKey }: WasmModule): void {
   if (type === "NETWORK")
     reader.warnNoEffect(
-      `NETWORK is run by Envoy alone: Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "does without it" : "refuses all connections"}, as failStrategy says`,
+      `NETWORK runs in Envoy only: Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "skips the module" : "refuses all connections"}, because of failStrategy`,
       "type",
     );
   if (verificationKey !== "")
-    reader.warnNoEffect("has no effect: images are not verified; name one by sha256", "verificationKey");
+    reader.warnNoEffect("has no effect: images are not verified; pin the image with sha256", "verificationKey");
 }
 
 function readLua(reader: Reader | undefined): string {
@@ -118,7 +117,7 @@ function readWasmModule(reader: Reader): WasmModule {
 function checkModule(reader: Reader, module: WasmModule): void {
   if (module.url !== "" && !isModuleUrl(module.url))
     reader.error(
-      `must be an address with oci://, http://, https:// or file://, or one of an image, got "${module.url}"`,
+      `must be a URL with oci://, http://, https:// or file://, or an image reference, got "${module.url}"`,
       "url",
     );
   if (module.sha256 !== "" && !/^[a-f0-9]{64}$/.test(module.sha256))
@@ -130,7 +129,7 @@ function checkModule(reader: Reader, module: WasmModule): void {
   const repeated = areRepeated(module.env.map(({ name }) => name));
   for (const [index, { name }] of module.env.entries()) {
     if (repeated[index] === true)
-      reader.error(`is there twice, got "${name}"; leave one out`, `vmConfig.env[${index}].name`);
+      reader.error(`appears twice, got "${name}"; remove one`, `vmConfig.env[${index}].name`);
   }
 }
 

@@ -38,7 +38,7 @@ export function readPortNumber(reader: Reader, field: string): number | undefine
 /** Warns of unknown fields, which may be newer than this release. The object is accepted. */
 export function warnOfUnknown(reader: Reader | undefined): void {
   reader?.unknownFields((field, suggestion) =>
-    reader.warnNoEffect(`is not known here and has no effect${suggestion}`, field),
+    reader.warnNoEffect(`is not known and has no effect${suggestion}`, field),
   );
 }
 
@@ -46,7 +46,7 @@ export function warnOfUnknown(reader: Reader | undefined): void {
  * Rejects unknown fields in settings for authorization and routing, where ignoring a field would change the meaning.
  */
 export function refuseUnknown(reader: Reader | undefined): void {
-  reader?.unknownFields((field, suggestion) => reader.error(`is not a field that is known here${suggestion}`, field));
+  reader?.unknownFields((field, suggestion) => reader.error(`is not a known field${suggestion}`, field));
 }
 
 /** Reads a map whose values are objects. */
@@ -94,7 +94,8 @@ export function openObject(raw: unknown): OpenedObject {
   const metadata = object.object("metadata");
   const annotations = metadata?.stringMap("annotations") ?? {};
   for (const name of internalAnnotations)
-    if (annotations[name] !== undefined) metadata?.error("is Istio's own and may not be set", `annotations.${name}`);
+    if (annotations[name] !== undefined)
+      metadata?.error("is reserved for Istio and must not be set", `annotations.${name}`);
   return {
     object,
     spec: object.object("spec") ?? object.empty("spec"),
@@ -108,5 +109,5 @@ export function openObject(raw: unknown): OpenedObject {
 /** Only authorization policies support a dry run. */
 export function refuseDryRun({ object, annotations }: OpenedObject): void {
   if (annotations[dryRunAnnotation] !== undefined)
-    object.error("is for AuthorizationPolicy only; take it out", `metadata.annotations.${dryRunAnnotation}`);
+    object.error("is for AuthorizationPolicy only; remove it", `metadata.annotations.${dryRunAnnotation}`);
 }

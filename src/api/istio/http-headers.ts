@@ -38,7 +38,7 @@ export function requestHeaderFault(name: string): string | undefined {
 
 /** The fault of a header to remove, or to change on a response. */
 export function changedHeaderFault(name: string): string | undefined {
-  if (name === "") return "must be the name of a header, got an empty one";
+  if (name === "") return "must be the name of a header, got an empty name";
   if (/^host$/i.test(name)) return "must not be Host; use rewrite.authority";
   return name.startsWith(":") ? `must not be a pseudo header, got "${name}"` : undefined;
 }

@@ -64,7 +64,7 @@ export function readRetries(reader: Reader | undefined): HttpRetry | undefined {
   for (const condition of retries.retryOn?.split(",") ?? []) {
     if (!conditions.includes(condition) && !isRegisteredStatus(condition)) {
       reader.error(
-        `must be a list, without spaces, of status codes and of ${conditions.join(", ")}; got "${condition}"`,
+        `must list status codes or conditions (${conditions.join(", ")}), without spaces, got "${condition}"`,
         "retryOn",
       );
     }

@@ -52,7 +52,7 @@ export function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {
   for (const [index, { port }] of spec.servers.entries()) {
     if (repeated[index] === true)
       reader.error(
-        `must be unique in the Gateway, "${port.name ?? ""}" is there twice; rename one`,
+        `must be unique in the Gateway, "${port.name ?? ""}" appears twice; rename one`,
         `servers[${index}].port.name`,
       );
   }
@@ -72,7 +72,7 @@ function readServer(reader: Reader): GatewayServer {
     tls: readServerTls(reader.object("tls")),
     name: readText(reader, "name"),
   };
-  if (server.hosts.length === 0) reader.error('must have at least one host; "*" is all', "hosts");
+  if (server.hosts.length === 0) reader.error('must have at least one host; "*" matches all', "hosts");
   for (const [index, host] of server.hosts.entries()) checkGatewayHost(reader, `hosts[${index}]`, host);
   const fault =
     bind === undefined ? undefined : isSocket ? unixPathFault(bind.slice(unixPrefix.length)) : addressFault(bind);
@@ -87,7 +87,7 @@ function readServer(reader: Reader): GatewayServer {
 function readServerPort(reader: Reader, isSocket: boolean): IstioPort {
   const port = readIstioPort(reader, { allowZero: isSocket });
   if (isSocket && port.number !== 0) reader.error("must be 0 where bind is a unix socket", "number");
-  if (port.targetPort !== undefined) reader.error("has no effect on gateways; take it out", "targetPort");
+  if (port.targetPort !== undefined) reader.error("has no effect on gateways; remove it", "targetPort");
   if (port.name === undefined) reader.error("is required", "name");
   if (port.protocol === undefined) reader.error(`is required: one of ${protocols.join(", ")}`, "protocol");
   else if (!isKnownProtocol(port.protocol))
@@ -104,12 +104,12 @@ function checkProtocolAndTls(reader: Reader, { port, tls }: GatewayServer): void
     const isRedirectOnly =
       tls.mode === "PASSTHROUGH" && (tls.caCertificates ?? tls.privateKey ?? tls.serverCertificate) === undefined;
     if (!isRedirectOnly)
-      reader.error(`may only have httpsRedirect when the protocol is ${protocol}; use HTTPS to end TLS`, "tls");
+      reader.error(`may only have httpsRedirect when the protocol is ${protocol}; use HTTPS to terminate TLS`, "tls");
   } else if (tls !== undefined) {
     reader.error(`must not be set when the protocol is ${protocol}; use TLS or HTTPS`, "tls");
   }
   if (tls?.httpsRedirect === true && !isHttpProtocol(protocol))
-    reader.warn(`has an effect on HTTP servers only, this is ${protocol}`, "tls.httpsRedirect");
+    reader.warn(`has an effect on HTTP servers only, got ${protocol}`, "tls.httpsRedirect");
 }
 
 function checkGatewayHost(reader: Reader, field: string, text: string): void {
@@ -133,7 +133,7 @@ export function listedHostFault(host: string): string | undefined {
   return (
     wildcardDomainFault(host) ??
     (hasPartialWildcard(host)
-      ? `must have its wildcard as a whole part, such as "*.example.com", got "${host}"`
+      ? `must have its wildcard as a whole label, such as "*.example.com", got "${host}"`
       : undefined)
   );
 }

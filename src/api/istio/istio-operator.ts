@@ -143,7 +143,7 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
 /** Reports fields of past releases. The number is the last minor release that used the field. */
 function deadFields(reader: Reader, fields: Readonly<Record<string, number>>): void {
   for (const [field, until] of Object.entries(fields)) {
-    if (reader.has(field)) reader.warn(`does nothing: Istio 1.${until} was the last release that read it`, field);
+    if (reader.has(field)) reader.warn(`has no effect: Istio 1.${until} was the last release that read it`, field);
   }
 }
 
@@ -186,7 +186,7 @@ function parseComponents(components: Reader): IstioComponents {
   });
   if (components.object("istiodRemote")?.boolean("enabled") === true) {
     components.error(
-      "is not read any more: take profile=remote, and values.global.remotePilotAddress for where its control plane is",
+      "is no longer read: use profile=remote, and set values.global.remotePilotAddress to the address of its control plane",
       "istiodRemote.enabled",
     );
   }

@@ -66,7 +66,7 @@ export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection
     reader.error("must not be set beside simple", "consistentHash");
   if (reader.has("zoneAwareLbSetting"))
     reader.warnNoEffect(
-      "gives endpoints their priorities, but has no effect on how zones share the load: a proxy would need the endpoints of its own service (local_cluster), which this control plane does not serve",
+      "sets the priorities of endpoints, but does not balance the load between zones: a proxy would need the endpoints of its own service (local_cluster), which this control plane does not serve",
       "zoneAwareLbSetting",
     );
   const balancer: LoadBalancer = {
@@ -131,8 +131,7 @@ function readCookie(reader: Reader): HashKey {
   const names = attributes.map(({ name }) => name);
   const repeated = areRepeated(names);
   for (const [index, name] of names.entries())
-    if (repeated[index] === true)
-      reader.error(`is there twice, got "${name}"; leave one out`, `attributes[${index}].name`);
+    if (repeated[index] === true) reader.error(`appears twice, got "${name}"; remove one`, `attributes[${index}].name`);
   const key: HashKey = {
     kind: "httpCookie",
     name: requireText(reader, "name"),

@@ -43,7 +43,7 @@ export function readLocality(
   if (setting.distribute.length > 0 && setting.failover.length > 0)
     reader.error("must not be set beside distribute", "failover");
   if (setting.failover.length > 0)
-    refuseTopology(reader, setting.failoverPriority, "must not be set beside failover, which goes by regions");
+    refuseTopology(reader, setting.failoverPriority, "must not be set beside failover, which uses regions");
   warnWithoutDetection(reader, setting, hasOutlierDetection);
   refuseUnknown(reader);
   return setting;
@@ -60,7 +60,7 @@ export function readZoneAware(
     failoverPriority: reader.strings("failoverPriority"),
     minClusterSize: reader.integer("minClusterSize", 1),
   };
-  refuseTopology(reader, setting.failoverPriority, "must not be set: zones are looked after without it");
+  refuseTopology(reader, setting.failoverPriority, "must not be set: zone-aware balancing already uses zones");
   warnWithoutDetection(reader, setting, hasOutlierDetection);
   refuseUnknown(reader);
   return setting;
@@ -78,8 +78,7 @@ function warnWithoutDetection(
 ): void {
   if (hasOutlierDetection) return;
   for (const field of ["failover", "failoverPriority"] as const)
-    if (setting[field].length > 0)
-      reader.warn("needs outlierDetection beside it, which tells when to fail over", field);
+    if (setting[field].length > 0) reader.warn("needs outlierDetection, which decides when to fail over", field);
 }
 
 function readDistribution(reader: Reader): LocalityLoadBalancer["distribute"][number] {
@@ -105,7 +104,7 @@ function checkLocalities(localities: readonly string[], report: (index: number, 
       report(index, `must be region, region/zone or region/zone/subzone, got "${locality}"`);
     else if (/\*./.test(locality)) report(index, `may have one "*", at its end, got "${locality}"`);
     const other = overlaps[index];
-    if (other !== undefined) report(index, `overlaps with "${other}", got "${locality}"; leave one out`);
+    if (other !== undefined) report(index, `overlaps with "${other}", got "${locality}"; remove one`);
   }
 }
 
@@ -138,7 +137,7 @@ function readFailover(reader: Reader): LocalityLoadBalancer["failover"] {
     for (const field of ["from", "to"] as const)
       if (/[/*]/.test(rule[field]))
         entry.error(`must be a region, without zones and wildcards, got "${rule[field]}"`, field);
-    if (rule.from === rule.to) entry.error("must be another region than from", "to");
+    if (rule.from === rule.to) entry.error("must differ from the region in from", "to");
     refuseUnknown(entry);
     return rule;
   });

@@ -57,7 +57,7 @@ test("additional trusted authorities are read with their domains, and contradict
     { pem: "two", spiffeBundleUrl: undefined, trustDomains: [] },
   ]);
   assert.deepEqual(lines(parsed.warnings), [
-    "caCertificates[2].certSigners: has no effect here: this control plane signs by an authority of its own, and asks no signer of Kubernetes",
+    "caCertificates[2].certSigners: has no effect here: this control plane signs with its own authority, and uses no Kubernetes signer",
   ]);
   assert.deepEqual(
     lines(
@@ -70,8 +70,8 @@ test("additional trusted authorities are read with their domains, and contradict
       }).errors,
     ),
     [
-      "caCertificates[0].spiffeBundleUrl: must not be set beside pem: give each an entry of its own",
-      'caCertificates[1].spiffeBundleUrl: must be an address of https, got "http://c.example"',
+      "caCertificates[0].spiffeBundleUrl: must not be set beside pem: write a separate entry for each",
+      'caCertificates[1].spiffeBundleUrl: must be an https URL, got "http://c.example"',
       'caCertificates[2].trustDomains[0]: must be a trust domain such as cluster.local, got "a_b"',
     ],
   );
@@ -100,9 +100,9 @@ test("a mesh config's faults are reported at their fields, and fields without ef
     ),
     [
       "defaultConfig.readinessProbe: has no effect here",
-      "defaultConfig.holdApplicationUntilProxyStart: is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?",
+      "defaultConfig.holdApplicationUntilProxyStart: is not known and has no effect; did you mean holdApplicationUntilProxyStarts?",
       "ca: has no effect here",
-      "acessLogFile: is not known here and has no effect; did you mean accessLogFile?",
+      "acessLogFile: is not known and has no effect; did you mean accessLogFile?",
     ],
   );
   assert.deepEqual(lines(parseMeshConfig("text").errors), [": must be an object with the mesh's settings"]);

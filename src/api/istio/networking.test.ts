@@ -24,11 +24,11 @@ test("a gateway's faults are reported at their fields", () => {
     [server({ tls: { httpsRedirect: true } })],
     [https({ mode: "SIMPLE", credentialName: "a" })],
     [{}, "spec.servers: must have at least one server"],
-    [server({ hosts: [] }), 'spec.servers[0].hosts: must have at least one host; "*" is all'],
+    [server({ hosts: [] }), 'spec.servers[0].hosts: must have at least one host; "*" matches all'],
     [server({ hosts: ["short"] }), 'spec.servers[0].hosts[0]: must be a full name with a dot, got "short"'],
     [
       server({ hosts: ["*a.example.com"] }),
-      'spec.servers[0].hosts[0]: must have its wildcard as a whole part, such as "*.example.com", got "*a.example.com"',
+      'spec.servers[0].hosts[0]: must have its wildcard as a whole label, such as "*.example.com", got "*a.example.com"',
     ],
     [
       server({ hosts: ["a_b/*"] }),
@@ -46,7 +46,7 @@ test("a gateway's faults are reported at their fields", () => {
     ],
     [
       server({ tls: { mode: "SIMPLE", credentialName: "a" } }),
-      "spec.servers[0].tls: may only have httpsRedirect when the protocol is HTTP; use HTTPS to end TLS",
+      "spec.servers[0].tls: may only have httpsRedirect when the protocol is HTTP; use HTTPS to terminate TLS",
     ],
     [
       https({ mode: "SIMPLE" }),
@@ -63,7 +63,7 @@ test("a gateway's faults are reported at their fields", () => {
     ],
     [
       https({ mode: "SIMPLE", credentialName: "a", serverCertificate: "/c", privateKey: "/k" }),
-      "spec.servers[0].tls.serverCertificate: must not be set beside credentialName: certificates come from one of them",
+      "spec.servers[0].tls.serverCertificate: must not be set beside credentialName: certificates come from only one of them",
     ],
     [
       https({ mode: "SIMPLE", credentialName: "a", minProtocolVersion: "TLSV1_3", maxProtocolVersion: "TLSV1_2" }),
@@ -71,7 +71,7 @@ test("a gateway's faults are reported at their fields", () => {
     ],
     [
       { servers: [1, 2].map((number) => ({ port: { number, name: "a", protocol: "TCP" }, hosts: ["*"] })) },
-      'spec.servers[1].port.name: must be unique in the Gateway, "a" is there twice; rename one',
+      'spec.servers[1].port.name: must be unique in the Gateway, "a" appears twice; rename one',
     ],
   ]);
   assert.deepEqual(told(istioGatewayKind, server({}), { name: "a.b" }).errors, [
@@ -96,7 +96,7 @@ test("a service entry's faults are reported at their fields", () => {
     [entry({ hosts: ["*"] }), 'spec.hosts[0]: must not be "*"; name a domain'],
     [
       entry({ hosts: ["*.a.com"], resolution: "DNS" }),
-      'spec.hosts[0]: must be a full name, since DNS looks it up, got "*.a.com"; or add endpoints',
+      'spec.hosts[0]: must be a full name, because DNS looks it up, got "*.a.com"; or add endpoints',
     ],
     [
       entry({ addresses: ["10.0.0.0/8"], resolution: "DNS" }),
@@ -121,12 +121,12 @@ test("a service entry's faults are reported at their fields", () => {
     ],
     [
       entry({ ports: [port, port] }),
-      'spec.ports[1].name: must be unique, "http" is there twice; rename one',
-      "spec.ports[1].number: must be unique, 80 is there twice; leave one out",
+      'spec.ports[1].name: must be unique, "http" appears twice; rename one',
+      "spec.ports[1].number: must be unique, 80 appears twice; remove one",
     ],
     [
       entry({ hosts: ["a.com", "b.com"], ports: [{ number: 1, name: "tcp", protocol: "TCP" }] }),
-      "spec.ports[0].protocol: must be of HTTP or TLS when there is more than one host: nothing else tells hosts apart; make a ServiceEntry for each host",
+      "spec.ports[0].protocol: must be HTTP or TLS when there is more than one host, because other protocols do not name the host; create a ServiceEntry for each host",
     ],
     [
       entry({ workloadSelector: { labels: { a: "b" } }, endpoints: [{ address: "1.1.1.1" }] }),
@@ -148,7 +148,7 @@ test("a sidecar's faults are reported at their fields", () => {
   assertErrors(sidecarKind, [
     [{ egress: [{ hosts: ["./*", "istio-system/*", "~/*"] }] }],
     [{}, "spec: must have ingress, egress, outboundTrafficPolicy or inboundConnectionPool"],
-    [{ egress: [{}] }, 'spec.egress[0].hosts: must have at least one host; "*/*" is all'],
+    [{ egress: [{}] }, 'spec.egress[0].hosts: must have at least one host; "*/*" matches all'],
     [
       { egress: [{ hosts: ["a.com"] }] },
       'spec.egress[0].hosts[0]: must be namespace/host, where the namespace may be ".", "*" or "~", got "a.com"',
@@ -166,10 +166,7 @@ test("a sidecar's faults are reported at their fields", () => {
       { ingress: [{ port, defaultEndpoint: "10.0.0.1:80" }] },
       'spec.ingress[0].defaultEndpoint: must be 127.0.0.1:<port>, 0.0.0.0:<port>, [::1]:<port>, [::]:<port> or unix://<path>, got "10.0.0.1:80"',
     ],
-    [
-      { ingress: [{ port }, { port }] },
-      "spec.ingress[1].port.number: must be unique, 80 is there twice; leave one out",
-    ],
+    [{ ingress: [{ port }, { port }] }, "spec.ingress[1].port.number: must be unique, 80 appears twice; remove one"],
     [
       { ingress: [{ port, tls: { mode: "SIMPLE", privateKey: "/k", serverCertificate: "/c" } }] },
       'spec.ingress[0].tls: needs a port with the protocol HTTPS or TLS, got "HTTP"',
@@ -180,7 +177,7 @@ test("a sidecar's faults are reported at their fields", () => {
     ],
     [
       { workloadSelector: { labels: { a: "*" } }, egress: [{ hosts: ["./*"] }] },
-      'spec.workloadSelector.labels.a: must not have wildcards, got "a=*"; name one value, or leave the label out',
+      'spec.workloadSelector.labels.a: must not have wildcards, got "a=*"; name one value, or remove the label',
     ],
   ]);
 });

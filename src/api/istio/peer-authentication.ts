@@ -33,9 +33,9 @@ export function parsePeerAuthentication(raw: unknown): Parsed<PeerAuthentication
     if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > maxPort)
       reader.error(`must be a port number, got "${port}"`, `portLevelMtls.${port}`);
   if (reader.has("portLevelMtls") && ports.length === 0)
-    reader.error("must have at least one port; leave it out for none", "portLevelMtls");
+    reader.error("must have at least one port; remove the field for none", "portLevelMtls");
   if (ports.length > 0 && Object.keys(selector?.matchLabels ?? {}).length === 0)
-    reader.error("needs a selector: ports are a workload's", "portLevelMtls");
+    reader.error("needs a selector: ports belong to workloads", "portLevelMtls");
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as PeerAuthentication), spec: { selector, mode, portLevelModes } }));
 }

@@ -40,8 +40,8 @@ test("an authorization policy's faults are reported at their fields", () => {
     [{ provider: { name: "a" } }, "spec.provider: must not be set when the action is ALLOW; it is for CUSTOM"],
     [{ action: "allow" }, 'spec.action: must be one of ALLOW, DENY, AUDIT, CUSTOM, got "allow"'],
     [{ rules: ["all"] }, 'spec.rules[0]: must be an object, got "all"'],
-    [{ rules: [{ from: [] }] }, "spec.rules[0].from: must not be empty; leave it out to match all"],
-    [{ rules: [{ form: [{}] }] }, "spec.rules[0].form: is not a field that is known here; did you mean from?"],
+    [{ rules: [{ from: [] }] }, "spec.rules[0].from: must not be empty; remove it to match all"],
+    [{ rules: [{ form: [{}] }] }, "spec.rules[0].form: is not a known field; did you mean from?"],
     [
       from({ ipBlocks: ["10.0.0.256"] }),
       'spec.rules[0].from[0].source.ipBlocks[0]: must be an IP address or a CIDR such as 10.1.0.0/16, got "10.0.0.256"',
@@ -62,7 +62,7 @@ test("an authorization policy's faults are reported at their fields", () => {
     [to({ ports: ["0"] }), 'spec.rules[0].to[0].operation.ports[0]: must be a port number, got "0"'],
     [
       to({ paths: ["/{a}"] }),
-      'spec.rules[0].to[0].operation.paths[0]: may have braces only as whole parts "{*}" and "{**}", got "/{a}"',
+      'spec.rules[0].to[0].operation.paths[0]: may have braces only as whole path segments "{*}" and "{**}", got "/{a}"',
     ],
     [
       to({ paths: ["/{**}/{*}"] }),
@@ -75,7 +75,7 @@ test("an authorization policy's faults are reported at their fields", () => {
     ],
     [
       when({ key: "destination.labels[a]", values: ["a"] }),
-      "spec.rules[0].when[0].key: is no condition; use the selector",
+      "spec.rules[0].when[0].key: is not a condition; use the selector",
     ],
     [
       when({ key: "source.ip", notValues: ["a"] }),
@@ -87,7 +87,7 @@ test("an authorization policy's faults are reported at their fields", () => {
     ],
     [
       { targetRefs: [{ kind: "Service", name: "a", namespace: "b" }] },
-      "spec.targetRefs[0].namespace: must not be set: a policy holds for what is in its own namespace",
+      "spec.targetRefs[0].namespace: must not be set: a policy applies to targets in its own namespace only",
     ],
   ]);
   const dryRun = (value: string, action: string): readonly string[] =>
@@ -106,7 +106,7 @@ test("a DENY rule on fields that only requests have gets a warning, because it d
   const deny = (rule: object): readonly string[] =>
     told(authorizationPolicyKind, { action: "DENY", rules: [rule] }).warnings;
   assert.deepEqual(deny({ to: [{ operation: { methods: ["GET"] } }] }), [
-    "spec.rules[0]: uses only what HTTP requests have, so all traffic to TCP ports is denied; name the ports in to.operation.ports",
+    "spec.rules[0]: has HTTP conditions only, so the policy denies all traffic to TCP ports; list the HTTP ports in to.operation.ports",
   ]);
   assert.deepEqual(deny({ to: [{ operation: { methods: ["GET"], ports: ["80"] } }] }), []);
   assert.deepEqual(deny({ from: [{ source: { namespaces: ["a"] } }] }), []);
@@ -115,8 +115,8 @@ test("a DENY rule on fields that only requests have gets a warning, because it d
 test("faults of authentication policies are reported at their fields", () => {
   assertErrors(peerAuthenticationKind, [
     [{ mtls: { mode: "STRICT" } }],
-    [{ portLevelMtls: {} }, "spec.portLevelMtls: must have at least one port; leave it out for none"],
-    [{ mtls: { mod: "STRICT" } }, "spec.mtls.mod: is not a field that is known here; did you mean mode?"],
+    [{ portLevelMtls: {} }, "spec.portLevelMtls: must have at least one port; remove the field for none"],
+    [{ mtls: { mod: "STRICT" } }, "spec.mtls.mod: is not a known field; did you mean mode?"],
   ]);
   const jwt = (rule: object): object => ({ jwtRules: [{ issuer: "me", ...rule }] });
   assertErrors(requestAuthenticationKind, [
@@ -124,7 +124,7 @@ test("faults of authentication policies are reported at their fields", () => {
     [jwt({ issuer: "" }), "spec.jwtRules[0].issuer: is required, unless there is a jwksUri"],
     [
       jwt({ jwksUri: "ftp://a" }),
-      'spec.jwtRules[0].jwksUri: must be an address that begins with http:// or https://, got "ftp://a"',
+      'spec.jwtRules[0].jwksUri: must be a URL that begins with http:// or https://, got "ftp://a"',
     ],
     [jwt({ jwks: "{" }), "spec.jwtRules[0].jwks: must be a JSON Web Key Set: an object with a list of keys"],
     [jwt({ audiences: [""] }), "spec.jwtRules[0].audiences[0]: must not be empty"],
@@ -138,7 +138,7 @@ test("faults of authentication policies are reported at their fields", () => {
     ],
   ]);
   assert.deepEqual(told(requestAuthenticationKind, jwt({ jwks: '{"keys":[{"kty":"RSA","d":"a"}]}' })).warnings, [
-    "spec.jwtRules[0].jwks: has a private key at 0; only public ones are needed, take it out",
+    "spec.jwtRules[0].jwks: has a private key at 0; only public keys are needed, remove it",
   ]);
   assert.equal(
     parseRequestAuthentication({ metadata: {}, spec: jwt({ timeout: "5s" }) }).value?.spec.jwtRules[0]?.timeoutMs,
@@ -205,15 +205,15 @@ test("proxy extensions are validated, and options without effect are named", () 
     told(envoyFilterKind, { configPatches: [configPatch] }).warnings;
   assert.deepEqual(told(envoyFilterKind, { configPatches: [patch, http] }), { errors: [], warnings: [] });
   assert.deepEqual(warnings({ ...patch, applyTo: "BOOTSTRAP" }), [
-    "spec.configPatches[0].applyTo: has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and are served no patches to it",
+    "spec.configPatches[0].applyTo: has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and the control plane does not patch it",
   ]);
   assert.deepEqual(warnings({ applyTo: "ROUTE_CONFIGURATION", patch: { operation: "REMOVE" } }), [
-    "spec.configPatches[0].patch.operation: has no effect: REMOVE does nothing where applyTo is ROUTE_CONFIGURATION; it takes MERGE, MERGE_AND_REPLACE_LIST",
+    "spec.configPatches[0].patch.operation: has no effect: REMOVE does nothing where applyTo is ROUTE_CONFIGURATION; use MERGE, MERGE_AND_REPLACE_LIST",
   ]);
   assert.deepEqual(
     warnings({ ...http, match: { listener: { filterChain: { filter: { name: "envoy.http_connection_manager" } } } } }),
     [
-      "spec.configPatches[0].match.listener.filterChain.filter.name: is the old name of envoy.filters.network.http_connection_manager and matches nothing; use that",
+      "spec.configPatches[0].match.listener.filterChain.filter.name: is the old name of envoy.filters.network.http_connection_manager, and matches nothing; use envoy.filters.network.http_connection_manager",
     ],
   );
   const annotations = { "envoyfilter.istio.io/referenced-services": "shop/a" };
@@ -229,7 +229,7 @@ test("proxy extensions are validated, and options without effect are named", () 
     ],
     [
       { configPatches: [{ ...patch, match: { cluster: { sevice: "a" } } }] },
-      "spec.configPatches[0].match.cluster.sevice: is not a field that is known here; did you mean service?",
+      "spec.configPatches[0].match.cluster.sevice: is not a known field; did you mean service?",
     ],
     [
       { configPatches: [{ ...patch, match: { cluster: { portNumber: 70_000 } } }] },
@@ -241,25 +241,25 @@ test("proxy extensions are validated, and options without effect are named", () 
     ],
     [
       { configPatches: [typed("type.googleapis.com/envoy.config.filter.http.lua.v2.Lua")] },
-      'spec.configPatches[0].patch.value.typed_config.@type: is no type of Envoy\'s API: "envoy.config.filter.http.lua.v2.Lua"; Envoy has no API v2 any more, use the type of v3',
+      'spec.configPatches[0].patch.value.typed_config.@type: is not a type of Envoy\'s API: "envoy.config.filter.http.lua.v2.Lua"; Envoy no longer has API v2, use the type of v3',
     ],
     [
       { configPatches: [typed("type.googleapis.com/my.own.Filter")] },
-      'spec.configPatches[0].patch.value.typed_config.@type: is no type of Envoy\'s API: "my.own.Filter"',
+      'spec.configPatches[0].patch.value.typed_config.@type: is not a type of Envoy\'s API: "my.own.Filter"',
     ],
   ]);
   assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", phase: "AUTHZ" }), { errors: [], warnings: [] });
   assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", type: "NETWORK" }), {
     errors: [],
     warnings: [
-      "spec.type: NETWORK is run by Envoy alone: Serin's own proxy refuses all connections, as failStrategy says",
+      "spec.type: NETWORK runs in Envoy only: Serin's own proxy refuses all connections, because of failStrategy",
     ],
   });
   assertErrors(wasmPluginKind, [
     [{}, "spec.url: is required"],
     [
       { url: "gopher://a" },
-      'spec.url: must be an address with oci://, http://, https:// or file://, or one of an image, got "gopher://a"',
+      'spec.url: must be a URL with oci://, http://, https:// or file://, or an image reference, got "gopher://a"',
     ],
   ]);
   assertErrors(trafficExtensionKind, [[{ lua: { inlineCode: "" } }, "spec.lua.inlineCode: is required"]]);

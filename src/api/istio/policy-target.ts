@@ -62,7 +62,7 @@ function readTargetReference(reader: Reader): PolicyTargetReference {
     namespace: reader.string("namespace"),
   };
   if ((target.namespace ?? "") !== "")
-    reader.error("must not be set: a policy holds for what is in its own namespace", "namespace");
+    reader.error("must not be set: a policy applies to targets in its own namespace only", "namespace");
   if (target.kind !== "" && !targets.some((known) => known.kind === target.kind && known.group === target.group)) {
     const known = targets.map((entry) => (entry.group === "" ? entry.kind : `${entry.group}/${entry.kind}`)).join(", ");
     reader.error(`must be one of ${known}, got "${target.group === "" ? "" : `${target.group}/`}${target.kind}"`);

@@ -29,7 +29,7 @@ export function readProviderHeaders(reader: Reader, field: string): ProviderHead
   return reader.objects(field).flatMap((entry) => {
     const name = requireText(entry, "name");
     if (entry.has("envName")) {
-      entry.warnNoEffect("has no effect here: the header is left out; write its value", "envName");
+      entry.warnNoEffect("has no effect here: the header is not sent; use value instead", "envName");
       return [];
     }
     const header = { name, value: entry.string("value") ?? "" };

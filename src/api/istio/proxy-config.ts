@@ -141,7 +141,7 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
     if (reader.has(field) && !unremarkable.has(field)) reader.warnNoEffect("has no effect here", field);
   if (reader.has("caCertificatesPem"))
     reader.warnNoEffect(
-      "has no effect here, as upstream's control plane writes it and reads none: name the roots in caCertificates of the mesh config",
+      "has no effect here: as in upstream, the control plane writes this field and does not read it; set the roots in caCertificates of the mesh config",
       "caCertificatesPem",
     );
   warnOfUnknown(reader);

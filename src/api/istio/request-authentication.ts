@@ -95,7 +95,7 @@ function checkKeys(reader: Reader, { issuer, jwksUri, jwks }: JwtRule): void {
   if (issuer === "" && jwksUri === undefined) reader.error("is required, unless there is a jwksUri", "issuer");
   if (jwksUri !== undefined && jwks !== undefined) reader.error("must not be set beside jwksUri", "jwks");
   if (jwksUri !== undefined && !isWebAddress(jwksUri))
-    reader.error(`must be an address that begins with http:// or https://, got "${jwksUri}"`, "jwksUri");
+    reader.error(`must be a URL that begins with http:// or https://, got "${jwksUri}"`, "jwksUri");
   if (jwks !== undefined) checkKeySet(reader, jwks);
 }
 
@@ -106,9 +106,9 @@ function checkKeySet(reader: Reader, text: string): void {
   if (keys === undefined) reader.error("must be a JSON Web Key Set: an object with a list of keys", "jwks");
   for (const [index, key] of (keys ?? []).entries()) {
     if (typeof key !== "object" || key === null || !Object.hasOwn(key, "kty"))
-      reader.error(`must have keys with a kty, key ${index} has none`, "jwks");
+      reader.error(`must have a kty in each key, key ${index} has none`, "jwks");
     else if (privateMembers.some((member) => Object.hasOwn(key, member)))
-      reader.warn(`has a private key at ${index}; only public ones are needed, take it out`, "jwks");
+      reader.warn(`has a private key at ${index}; only public keys are needed, remove it`, "jwks");
   }
 }
 

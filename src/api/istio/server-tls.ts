@@ -91,7 +91,7 @@ export function readServerTls(reader: Reader | undefined): ServerTls | undefined
     cipherSuites: readCipherSuites(reader),
   };
   if (reader.boolean("insecureSkipVerify") === true)
-    reader.error("is for clients, a server has nothing to skip; take it out", "insecureSkipVerify");
+    reader.error("is for clients and has no effect on a server; remove it", "insecureSkipVerify");
   checkCertificates(reader, tls);
   checkVersions(reader, tls);
   refuseUnknown(reader);
@@ -117,10 +117,10 @@ function readCipherSuites(reader: Reader): readonly string[] {
     const isFirst = repeated[index] === false;
     if (!isKnown)
       reader.warn(
-        `is ignored, no proxy knows "${suite}"; known are ${cipherSuites.join(", ")}`,
+        `is ignored, "${suite}" is unknown to proxies; known: ${cipherSuites.join(", ")}`,
         `cipherSuites[${index}]`,
       );
-    else if (!isFirst) reader.warn(`is ignored, "${suite}" is there twice`, `cipherSuites[${index}]`);
+    else if (!isFirst) reader.warn(`is ignored, "${suite}" appears twice`, `cipherSuites[${index}]`);
     return isKnown && isFirst;
   });
 }
@@ -141,7 +141,7 @@ function checkCertificates(reader: Reader, tls: ServerTls): void {
     case "PASSTHROUGH":
     case "AUTO_PASSTHROUGH":
       for (const field of set)
-        reader.warnNoEffect(`has no effect when the mode is ${tls.mode}, which ends no TLS`, field);
+        reader.warnNoEffect(`has no effect when the mode is ${tls.mode}, which does not terminate TLS`, field);
       checkSources(reader, tls);
       return;
     default:
@@ -155,7 +155,7 @@ function checkSources(reader: Reader, tls: ServerTls): void {
     (field) => isSet(tls, field) && (field !== "serverCertificate" || tls.privateKey !== undefined),
   );
   for (const field of others)
-    reader.error(`must not be set beside ${first ?? ""}: certificates come from one of them`, field);
+    reader.error(`must not be set beside ${first ?? ""}: certificates come from only one of them`, field);
   if (tls.credentialNames.length > maxCertificates)
     reader.error(`must have at most ${maxCertificates}`, "credentialNames");
   if (tls.tlsCertificates.length > maxCertificates)
@@ -166,8 +166,7 @@ function checkSources(reader: Reader, tls: ServerTls): void {
 function checkOwnCertificates(reader: Reader, tls: ServerTls): void {
   if (tls.caCrl !== undefined && tls.credentialName !== undefined)
     reader.error("must be in the credential instead", "caCrl");
-  if (tls.caCrl !== undefined && tls.mode === "SIMPLE")
-    reader.error("needs a mode in which clients have certificates", "caCrl");
+  if (tls.caCrl !== undefined && tls.mode === "SIMPLE") reader.error("needs a mode with client certificates", "caCrl");
   if (tls.credentialName !== undefined || tls.credentialNames.length > 0) return;
   if (tls.mode !== "SIMPLE" && tls.caCertificates === undefined)
     reader.error(`is required when the mode is ${tls.mode}, unless there is a credentialName`, "caCertificates");
@@ -186,7 +185,7 @@ function checkOwnCertificates(reader: Reader, tls: ServerTls): void {
 function checkVersions(reader: Reader, tls: ServerTls): void {
   const { minProtocolVersion: least, maxProtocolVersion: most } = tls;
   if ((least === "TLSV1_0" || least === "TLSV1_1") && tls.cipherSuites.length === 0)
-    reader.warn(`is below TLSV1_2, for which cipherSuites must name old ones`, "minProtocolVersion");
+    reader.warn(`is below TLSV1_2, which needs old cipher suites in cipherSuites`, "minProtocolVersion");
   if (least !== "TLS_AUTO" && most !== "TLS_AUTO" && versions.indexOf(least) > versions.indexOf(most))
     reader.error(`must not be above maxProtocolVersion (${most}), got ${least}`, "minProtocolVersion");
 }

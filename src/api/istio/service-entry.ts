@@ -106,10 +106,10 @@ function checkHosts(reader: Reader, { hosts, resolution, endpoints }: ServiceEnt
   for (const [index, host] of hosts.entries()) {
     const field = `hosts[${index}]`;
     if (hasPartialWildcard(host) && resolution !== "DYNAMIC_DNS")
-      reader.warn(`has a wildcard within a part, got "${host}"; not all proxies can match it`, field);
+      reader.warn(`has a wildcard inside a label, got "${host}"; not all proxies can match it`, field);
     const isResolved = (resolution === "DNS" || resolution === "DNS_ROUND_ROBIN") && endpoints.length === 0;
     if (isResolved && host.startsWith("*"))
-      reader.error(`must be a full name, since ${resolution} looks it up, got "${host}"; or add endpoints`, field);
+      reader.error(`must be a full name, because ${resolution} looks it up, got "${host}"; or add endpoints`, field);
     else if (isResolved && wildcardDomainFault(host) === undefined && domainFault(host) !== undefined)
       reader.error(domainFault(host) ?? "", field);
   }
@@ -127,13 +127,13 @@ function checkAddresses(reader: Reader, { addresses, resolution, hosts, ports }:
     ports.some((port) => (port.protocol ?? "TCP").toUpperCase() === "TCP")
   ) {
     reader.warn(
-      "is empty, and a port is of TCP: its traffic cannot be told from other traffic to that port",
+      "is empty, and a port is TCP: proxies cannot tell its traffic from other traffic to that port",
       "addresses",
     );
   }
   const isByDns = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN";
   if (isByDns && addresses.length > 0 && hosts.length > 1 && ports.some((port) => isTcpProtocol(port.protocol))) {
-    reader.warn("has more than one host beside addresses and a TCP port: proxies cannot tell them apart", "hosts");
+    reader.warn("has more than one host with addresses and a TCP port: proxies cannot tell them apart", "hosts");
   }
 }
 
@@ -142,13 +142,13 @@ function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySp
   const byNumber = areRepeated(ports.map(({ number }) => number));
   for (const [index, port] of ports.entries()) {
     if (byName[index] === true)
-      reader.error(`must be unique, "${port.name ?? ""}" is there twice; rename one`, `ports[${index}].name`);
+      reader.error(`must be unique, "${port.name ?? ""}" appears twice; rename one`, `ports[${index}].name`);
     if (byNumber[index] === true)
-      reader.error(`must be unique, ${port.number} is there twice; leave one out`, `ports[${index}].number`);
+      reader.error(`must be unique, ${port.number} appears twice; remove one`, `ports[${index}].number`);
     const isTold = isHttpProtocol(port.protocol) || isTlsProtocol(port.protocol);
     if (hosts.length > 1 && resolution !== "NONE" && !isTold) {
       reader.error(
-        "must be of HTTP or TLS when there is more than one host: nothing else tells hosts apart; make a ServiceEntry for each host",
+        "must be HTTP or TLS when there is more than one host, because other protocols do not name the host; create a ServiceEntry for each host",
         `ports[${index}].protocol`,
       );
     }
@@ -167,12 +167,15 @@ function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelecto
   for (const [index, endpoint] of endpoints.entries()) {
     if (endpoint.address === undefined && resolution !== "STATIC")
       reader.error(
-        `is required when the resolution is ${resolution}; STATIC does with a network`,
+        `is required when the resolution is ${resolution}; with STATIC, a network is enough`,
         `endpoints[${index}].address`,
       );
   }
   if (resolution === "DNS_ROUND_ROBIN" && endpoints.length > 1)
-    reader.error(`must have at most one when the resolution is DNS_ROUND_ROBIN, got ${endpoints.length}`, "endpoints");
+    reader.error(
+      `must have at most one entry when the resolution is DNS_ROUND_ROBIN, got ${endpoints.length}`,
+      "endpoints",
+    );
 }
 
 /** Each request names its host, so the entry needs wildcards and a protocol with host names. */

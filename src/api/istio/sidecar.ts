@@ -107,9 +107,9 @@ function checkListeners(reader: Reader, spec: SidecarSpec): void {
           reader.error("must be the last listener, since it has no port", `${field}[${index}]`);
       } else if (port.number === 0 && field === "egress") {
         if (byBind[index] === true)
-          reader.error(`must be unique, "${bind ?? ""}" is there twice`, `${field}[${index}].bind`);
+          reader.error(`must be unique, "${bind ?? ""}" appears twice`, `${field}[${index}].bind`);
       } else if (byPort[index] === true) {
-        reader.error(`must be unique, ${port.number} is there twice; leave one out`, `${field}[${index}].port.number`);
+        reader.error(`must be unique, ${port.number} appears twice; remove one`, `${field}[${index}].port.number`);
       }
     }
   }
@@ -119,7 +119,7 @@ function readPort(reader: Reader, allowZero: boolean): IstioPort {
   const port = readIstioPort(reader, { allowZero });
   if (port.name !== undefined) checkPortName(reader, "name", port.name);
   checkProtocol(reader, "protocol", port.protocol);
-  if (port.targetPort !== undefined) reader.error("has no effect on sidecars; take it out", "targetPort");
+  if (port.targetPort !== undefined) reader.error("has no effect on sidecars; remove it", "targetPort");
   return port;
 }
 
@@ -145,7 +145,7 @@ function readIngress(reader: Reader): SidecarIngress {
   if (tlsReader !== undefined && ingress.tls !== undefined) checkIngressTls(tlsReader, ingress.tls, ingress.port);
   if (reader.object("connectionPool")?.has("http") === true && !isHttpProtocol(ingress.port.protocol)) {
     reader.warn(
-      `has an effect on HTTP only, this port is ${ingress.port.protocol ?? "of no protocol"}`,
+      `has an effect on HTTP only, the port's protocol is ${ingress.port.protocol ?? "not set"}`,
       "connectionPool.http",
     );
   }
@@ -202,7 +202,7 @@ function readEgress(reader: Reader, namespace: string): SidecarEgress {
 }
 
 function checkEgressHosts(reader: Reader, hosts: readonly string[], ownNamespace: string): void {
-  if (hosts.length === 0) reader.error('must have at least one host; "*/*" is all', "hosts");
+  if (hosts.length === 0) reader.error('must have at least one host; "*/*" matches all', "hosts");
   const seen = new Set<string>();
   for (const [index, text] of hosts.entries()) {
     const field = `hosts[${index}]`;
@@ -220,7 +220,7 @@ function checkEgressHosts(reader: Reader, hosts: readonly string[], ownNamespace
     const resolved = namespace === "." ? ownNamespace : namespace;
     const isCovered =
       seen.has(`${resolved}/${host}`) || seen.has(`${resolved}/*`) || (seen.has("*/*") && seen.size > 0);
-    if (isCovered) reader.warn(`is there already, got "${text}"; leave it out`, field);
+    if (isCovered) reader.warn(`is already covered, got "${text}"; remove it`, field);
     seen.add(`${resolved}/${host}`);
   }
 }

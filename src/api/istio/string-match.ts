@@ -33,7 +33,7 @@ export function readStringMatch(reader: Reader, field: string): StringMatch | un
   const nested = reader.object(field);
   const match = nested === undefined ? undefined : readStringMatchIn(nested);
   if (match?.kind === "prefix" && match.value === "")
-    nested?.error("must not be empty; leave the match out to match all", "prefix");
+    nested?.error("must not be empty; remove the match to match all", "prefix");
   return match;
 }
 
@@ -42,6 +42,6 @@ export function readPresenceMatch(reader: Reader): PresenceMatch {
   if (reader.string("regex") === "*") return { kind: "present" };
   const match = readStringMatchIn(reader);
   if (match?.kind === "prefix" && match.value === "")
-    reader.error("must not be empty; leave it out to match presence", "prefix");
+    reader.error("must not be empty; remove it to match any value", "prefix");
   return match ?? { kind: "present" };
 }

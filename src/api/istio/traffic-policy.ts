@@ -163,7 +163,7 @@ export function readOutlierDetection(reader: Reader | undefined): OutlierDetecti
 function readErrorCodes(reader: Reader): readonly number[] {
   if (reader.has("outlierDetectionHttpErrorCodes"))
     reader.warnNoEffect(
-      "has no effect here, as in no proxy; use consecutive5xxErrors",
+      "has no effect here, nor in other proxies; use consecutive5xxErrors",
       "outlierDetectionHttpErrorCodes",
     );
   return reader.list("outlierDetectionHttpErrorCodes").flatMap((code) => {
@@ -205,7 +205,7 @@ function checkClientTls(reader: Reader, tls: ClientTls, namespace: string): void
   }
   if (isOwn && tls.credentialName !== undefined) {
     for (const field of ["clientCertificate", "caCertificates", "privateKey", "caCrl"] as const) {
-      if (tls[field] !== undefined) reader.error("must not be set beside credentialName, which holds it", field);
+      if (tls[field] !== undefined) reader.error("must not be set beside credentialName, which contains it", field);
     }
   } else if (tls.mode === "MUTUAL") {
     for (const field of ["clientCertificate", "privateKey"] as const)

@@ -21,14 +21,14 @@ export function readTrustedAuthorities(reader: Reader): readonly TrustedAuthorit
 function readTrustedAuthority(reader: Reader): TrustedAuthority {
   const [pem, url] = [readText(reader, "pem"), readText(reader, "spiffeBundleUrl")];
   if (pem !== undefined && url !== undefined)
-    reader.error("must not be set beside pem: give each an entry of its own", "spiffeBundleUrl");
+    reader.error("must not be set beside pem: write a separate entry for each", "spiffeBundleUrl");
   if (pem === undefined && url === undefined && !reader.has("certSigners"))
-    reader.warn("trusts nobody: set pem to a root, or spiffeBundleUrl to where roots are fetched");
+    reader.warn("trusts nobody: set pem to a root certificate, or spiffeBundleUrl to the URL of a bundle");
   const trustDomains = reader.strings("trustDomains");
   checkEach(reader, "trustDomains", trustDomains, trustDomainFault);
   if (reader.has("certSigners"))
     reader.warnNoEffect(
-      "has no effect here: this control plane signs by an authority of its own, and asks no signer of Kubernetes",
+      "has no effect here: this control plane signs with its own authority, and uses no Kubernetes signer",
       "certSigners",
     );
   warnOfUnknown(reader);
@@ -39,8 +39,8 @@ function readTrustedAuthority(reader: Reader): TrustedAuthority {
 function bundleAddress(reader: Reader, text: string): string {
   const address = text.startsWith("https://") ? text : `https://${text}`;
   if (/^[a-z]+:\/\//.test(text) && address !== text)
-    reader.error(`must be an address of https, got "${text}"`, "spiffeBundleUrl");
+    reader.error(`must be an https URL, got "${text}"`, "spiffeBundleUrl");
   else if (!URL.canParse(address))
-    reader.error(`must be an address such as https://spire.example.com/bundle, got "${text}"`, "spiffeBundleUrl");
+    reader.error(`must be a URL such as https://spire.example.com/bundle, got "${text}"`, "spiffeBundleUrl");
   return address;
 }

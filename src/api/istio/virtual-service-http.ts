@@ -187,7 +187,7 @@ function checkAuthority(reader: Reader, { rewrite, headers }: VirtualServiceHttp
       if (!isAuthority(name)) continue;
       if (isWritten)
         reader.error(
-          "must not be set, the authority is written already; keep one of the two",
+          "must not be set, because another field also sets the authority; keep one of the two",
           `headers.request.${field}.${name}`,
         );
       isWritten = true;
@@ -229,7 +229,7 @@ function readHeaderMatches(
   const matches = readObjects(reader, field, readPresenceMatch);
   checkNames(reader, field, Object.keys(matches), (name) => {
     if (isClaim(name) && !context.onGatewaysOnly)
-      return "is a claim of a token, which only gateways can match; set gateways to others than mesh";
+      return "is a claim of a token, which only gateways can match; set gateways, without mesh";
     return matchedHeaderFault(name);
   });
   return Object.fromEntries(
@@ -299,8 +299,9 @@ function readDirectResponse(reader: Reader | undefined): HttpDirectResponse | un
           : undefined,
   };
   const size = string === undefined ? ((bytes ?? "").length / 4) * 3 : string.length;
-  if (size > maxBodyBytes) reader.error("must be smaller than 1 MB, every proxy holds it in its configuration", "body");
-  else if (size > largeBodyBytes) reader.warn("is large, and every proxy holds it in its configuration", "body");
+  if (size > maxBodyBytes)
+    reader.error("must be smaller than 1 MB, because every proxy keeps it in its configuration", "body");
+  else if (size > largeBodyBytes) reader.warn("is large, and every proxy keeps it in its configuration", "body");
   warnOfUnknown(body);
   refuseUnknown(reader);
   return response;

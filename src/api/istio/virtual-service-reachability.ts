@@ -20,7 +20,7 @@ function warnOfTaken(reader: Reader, field: string, routes: readonly { readonly 
   for (const [index, route] of routes.entries()) {
     const at = `${field}[${index}]`;
     if (matchesAll !== undefined) {
-      reader.warn(`is never used: ${field}[${matchesAll}] has no match and takes all`, at, "never-used");
+      reader.warn(`is never used: ${field}[${matchesAll}] has no match and gets all requests`, at, "never-used");
       continue;
     }
     if (route.match.length === 0) matchesAll = index;
@@ -39,7 +39,7 @@ function warnOfTaken(reader: Reader, field: string, routes: readonly { readonly 
       }
     }
     if (route.match.length > 0 && duplicates === route.match.length)
-      reader.warn("is never used: earlier routes have all of its matches", at, "never-used");
+      reader.warn("is never used: earlier routes already have all of its matches", at, "never-used");
   }
 }
 
@@ -92,7 +92,7 @@ function warnOfCovered(reader: Reader, routes: readonly VirtualServiceHttpRoute[
     if (alike.length < maxAlike) known.set(later.prefix, [...alike, later]);
     if (earlier !== undefined)
       reader.warn(
-        `is never used: ${earlier.path} takes the prefix "${earlier.prefix}" before it; put the longer prefix first`,
+        `is never used: ${earlier.path} matches the prefix "${earlier.prefix}" before it; put the longer prefix first`,
         later.path,
         "never-used",
       );

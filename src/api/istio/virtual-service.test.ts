@@ -93,11 +93,11 @@ test("faults of a route are reported at their fields with the expected value", (
     ],
     [
       { route, match: [{ method: { prefix: "" } }] },
-      "spec.http[0].match[0].method.prefix: must not be empty; leave the match out to match all",
+      "spec.http[0].match[0].method.prefix: must not be empty; remove the match to match all",
     ],
     [
       { route, match: [{ urii: { exact: "/" } }] },
-      "spec.http[0].match[0].urii: is not a field that is known here; did you mean uri?",
+      "spec.http[0].match[0].urii: is not a known field; did you mean uri?",
     ],
     [{ route, match: ["/"] }, 'spec.http[0].match[0]: must be an object, got "/"'],
     [
@@ -106,7 +106,7 @@ test("faults of a route are reported at their fields with the expected value", (
     ],
     [
       { route, match: [{ headers: { "@request.auth.claims.g": { exact: "x" } } }] },
-      "spec.http[0].match[0].headers.@request.auth.claims.g: is a claim of a token, which only gateways can match; set gateways to others than mesh",
+      "spec.http[0].match[0].headers.@request.auth.claims.g: is a claim of a token, which only gateways can match; set gateways, without mesh",
     ],
     [{ route, timeout: "0s" }, 'spec.http[0].timeout: must be at least 1ms, got "0s"'],
     [{ route, timeout: "1.0005s" }, 'spec.http[0].timeout: must be in whole milliseconds, got "1.0005s"'],
@@ -133,7 +133,7 @@ test("faults of a route are reported at their fields with the expected value", (
     [{ route, rewrite: {} }, "spec.http[0].rewrite: must have a uri, uriRegexRewrite or authority"],
     [
       { route, rewrite: { authority: "a" }, headers: { request: { set: { Host: "b" } } } },
-      "spec.http[0].headers.request.set.Host: must not be set, the authority is written already; keep one of the two",
+      "spec.http[0].headers.request.set.Host: must not be set, because another field also sets the authority; keep one of the two",
     ],
     [
       { route, headers: { response: { add: { ":status": "1" } } } },
@@ -161,21 +161,18 @@ test("faults outside a route are reported at their fields", () => {
   const http = [{ route }];
   const cases: readonly [object, ...string[]][] = [
     [{ hosts: ["a"] }, "spec: must have at least one route in http, tls or tcp"],
-    [
-      { hosts: ["*"], http },
-      'spec.hosts[0]: must not be "*" for the mesh; name hosts, or set gateways to others than mesh',
-    ],
+    [{ hosts: ["*"], http }, 'spec.hosts[0]: must not be "*" for the mesh; name hosts, or set gateways, without mesh'],
     [
       { hosts: ["a_b.example"], http },
-      'spec.hosts[0]: must be a DNS name, at most with a wildcard at its beginning, got "a_b.example" (its part "a_b" is none)',
+      'spec.hosts[0]: must be a DNS name, which may begin with a wildcard, got "a_b.example" (its label "a_b" is not valid)',
     ],
     [
       { hosts: ["*.example.com", "a.example.com"], http },
-      'spec.hosts[1]: has hosts in common with "*.example.com", got "a.example.com"; leave one out',
+      'spec.hosts[1]: overlaps with "*.example.com", got "a.example.com"; remove one',
     ],
     [
       { gateways: ["edge"], http },
-      "spec.gateways: must not be set without hosts: a delegate has http routes only; set hosts if this is none",
+      "spec.gateways: must not be set without hosts: a delegate has http routes only; set hosts if this is not a delegate",
     ],
     [
       { http: [{ delegate: { name: "d" } }] },
@@ -185,11 +182,8 @@ test("faults outside a route are reported at their fields", () => {
       { hosts: ["a"], gateways: ["a/b/c"], http },
       'spec.gateways[0]: must be a gateway\'s name, or namespace/name, got "a/b/c"',
     ],
-    [{ hosts: ["a"], exportTo: [".", "shop"], http }, 'spec.exportTo[1]: is there twice, got "shop"; leave one out'],
-    [
-      { hosts: ["a"], exportTo: ["*", "b"], http },
-      'spec.exportTo[0]: must stand alone, "*" leaves nothing for others to add',
-    ],
+    [{ hosts: ["a"], exportTo: [".", "shop"], http }, 'spec.exportTo[1]: appears twice, got "shop"; remove one'],
+    [{ hosts: ["a"], exportTo: ["*", "b"], http }, 'spec.exportTo[0]: must be the only entry, got "*" with others'],
     [{ hosts: ["a"], exportTo: ["~"], http }, 'spec.exportTo[0]: must be ".", "*" or the name of a namespace, got "~"'],
     [{ hosts: ["a.com"], tls: [{ route }] }, "spec.tls[0].match: must have at least one match with sniHosts"],
     [
@@ -203,9 +197,9 @@ test("faults outside a route are reported at their fields", () => {
     [{ hosts: ["a"], tcp: [{}] }, "spec.tcp[0].route: must have at least one destination"],
     [
       { hosts: ["a"], tcp: [{ route: Array.from({ length: 3 }, () => ({ ...route[0], weight: 2_147_483_647 })) }] },
-      "spec.tcp[0].route: must have weights that sum up to 4294967295 at most, got 6442450941; proxies refuse more",
+      "spec.tcp[0].route: must have weights that sum up to at most 4294967295, got 6442450941; proxies refuse more",
     ],
-    [{ hosts: ["a"], http, gateway: ["x"] }, "spec.gateway: is not a field that is known here; did you mean gateways?"],
+    [{ hosts: ["a"], http, gateway: ["x"] }, "spec.gateway: is not a known field; did you mean gateways?"],
   ];
   for (const [spec, ...expected] of cases)
     assert.deepEqual(told(virtualServiceKind, spec).errors, expected, JSON.stringify(spec));
@@ -221,14 +215,14 @@ test("accepted oddities get a warning", () => {
     [[{ route: two(90, 10) }]],
     [
       [{ route }, { route }],
-      "spec.http[1]: is never used: spec.http[0] has no match and takes all".replace("spec.http[0]", "http[0]"),
+      "spec.http[1]: is never used: spec.http[0] has no match and gets all requests".replace("spec.http[0]", "http[0]"),
     ],
     [
       [
         { match: [{ uri: { prefix: "/a" } }], route },
         { match: [{ uri: { prefix: "/ab" }, method: { exact: "GET" } }], route },
       ],
-      'spec.http[1].match[0]: is never used: http[0].match[0] takes the prefix "/a" before it; put the longer prefix first',
+      'spec.http[1].match[0]: is never used: http[0].match[0] matches the prefix "/a" before it; put the longer prefix first',
     ],
     [
       [
@@ -242,7 +236,7 @@ test("accepted oddities get a warning", () => {
         { match: [{ name: "again", uri: { exact: "/a" } }], route },
       ],
       "spec.http[1].match[0]: is never used: http[0] has the same match before it",
-      "spec.http[1]: is never used: earlier routes have all of its matches",
+      "spec.http[1]: is never used: earlier routes already have all of its matches",
     ],
     [
       [{ route, mirror: { host: "a" }, mirrorPercent: 5 }],

@@ -85,21 +85,23 @@ function checkParts(reader: Reader, spec: VirtualServiceSpec): void {
   if (spec.hosts.length > 0) return;
   const others = (["gateways", "tls", "tcp"] as const).filter((field) => spec[field].length > 0);
   for (const field of others)
-    reader.error("must not be set without hosts: a delegate has http routes only; set hosts if this is none", field);
+    reader.error(
+      "must not be set without hosts: a delegate has http routes only; set hosts if this is not a delegate",
+      field,
+    );
 }
 
 function checkHosts(reader: Reader, spec: VirtualServiceSpec, onGatewaysOnly: boolean): void {
   const matchesSni = spec.tls.some((route) => route.match.some((match) => match.sniHosts.length > 0));
   checkEach(reader, "hosts", spec.hosts, (host) => {
     if (host === "*" && !onGatewaysOnly)
-      return 'must not be "*" for the mesh; name hosts, or set gateways to others than mesh';
+      return 'must not be "*" for the mesh; name hosts, or set gateways, without mesh';
     return hostFault(host, onGatewaysOnly && matchesSni);
   });
   const overlaps = firstOverlaps(spec.hosts);
   for (const [index, host] of spec.hosts.entries()) {
     const earlier = overlaps[index];
-    if (earlier !== undefined)
-      reader.error(`has hosts in common with "${earlier}", got "${host}"; leave one out`, `hosts[${index}]`);
+    if (earlier !== undefined) reader.error(`overlaps with "${earlier}", got "${host}"; remove one`, `hosts[${index}]`);
   }
 }
 
@@ -154,7 +156,8 @@ function readTlsMatch(reader: Reader, hosts: readonly string[], onGatewaysOnly: 
     const field = `sniHosts[${index}]`;
     const fault = hostFault(name, onGatewaysOnly);
     if (fault !== undefined) reader.error(fault, field);
-    else if (isAddress(name)) reader.warn(`is an address, got "${name}"; clients send none as a server name`, field);
+    else if (isAddress(name))
+      reader.warn(`must not be an address, got "${name}"; clients never send an address as server name`, field);
     else if (!isWithinOneOf(name, hosts))
       reader.error(`must be within one of the hosts (${listed(hosts)}), got "${name}"`, field);
   }

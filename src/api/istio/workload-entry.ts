@@ -99,7 +99,7 @@ function checkAddress(reader: Reader, entry: WorkloadEntrySpec, rules: WorkloadE
   if (address === undefined) {
     if (rules.isTemplate === true) return;
     if (network === undefined) reader.error("is required, unless there is a network", "address");
-    else reader.warn(`is not set: the endpoint is reached by the gateway of the network "${network}"`, "address");
+    else reader.warn(`is not set: the endpoint is reached through the gateway of the network "${network}"`, "address");
     return;
   }
   if (address.startsWith(unixPrefix)) {

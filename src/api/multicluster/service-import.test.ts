@@ -8,8 +8,8 @@ test("a ServiceImport has the addresses of spec.ips, sorted; an entry that is no
   const parsed = parseServiceImport({ metadata, spec: { ips: ["242.0.0.9", "soon", "242.0.0.1", 7] } });
   assert.deepEqual(parsed.value?.spec.ips, ["242.0.0.1", "242.0.0.9"]);
   assert.deepEqual(parsed.warnings, [
-    { path: "spec.ips[1]", message: 'must be an IP address, got "soon"; the entry is left out' },
-    { path: "spec.ips[3]", message: "must be an IP address, got 7; the entry is left out" },
+    { path: "spec.ips[1]", message: 'must be an IP address, got "soon"; the entry is ignored' },
+    { path: "spec.ips[3]", message: "must be an IP address, got 7; the entry is ignored" },
   ]);
 });
 

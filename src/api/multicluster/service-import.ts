@@ -23,7 +23,7 @@ export function parseServiceImport(raw: unknown): Parsed<ServiceImport> {
     const { raw: address } = element;
     if (typeof address === "string" && addressBytes(address) !== undefined) return [address];
     element.warn(
-      `must be an IP address, got ${truncated(JSON.stringify(address), shownCharacters)}; the entry is left out`,
+      `must be an IP address, got ${truncated(JSON.stringify(address), shownCharacters)}; the entry is ignored`,
     );
     return [];
   });

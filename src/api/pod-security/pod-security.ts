@@ -86,10 +86,10 @@ function baselinePod(pod: PodFields, annotations: Readonly<Record<string, string
       .map((field) => `${field}: must not be true`),
     ...pod.volumes
       .filter((volume) => volume["hostPath"] !== undefined)
-      .map((volume) => `volumes[${String(volume["name"])}].hostPath: must not be there`),
+      .map((volume) => `volumes[${String(volume["name"])}].hostPath: must not be set`),
     ...(pod.securityContext.sysctls ?? [])
       .filter(({ name }) => !safeSysctls.has(name))
-      .map(({ name }) => `securityContext.sysctls: ${name} is not among those that are allowed`),
+      .map(({ name }) => `securityContext.sysctls: ${name} is not an allowed sysctl`),
     ...Object.entries(annotations)
       .filter(
         ([name, value]) =>
@@ -126,7 +126,7 @@ function baselineContainer(path: string, container: Container): string[] {
       .filter((name) => !baselineCapabilities.has(name))
       .map((name) => `${at}.capabilities.add: must not have ${name}`),
     ...(context.procMount === undefined || context.procMount === "Default" ? [] : [`${at}.procMount: must be Default`]),
-    ...hostPorts.map(({ hostPort }) => `${path}.ports: must not have the host's port ${hostPort ?? ""}`),
+    ...hostPorts.map(({ hostPort }) => `${path}.ports: must not use host port ${hostPort ?? ""}`),
     ...hostsOfProbes(container).map(({ field, host }) => `${path}.${field}.host: must not be ${host}`),
     ...baselineContext(at, context),
   ];
@@ -188,7 +188,7 @@ function restrictedVolumes(spec: PodSpec): string[] {
   return (spec.volumes ?? []).flatMap((volume) =>
     Object.keys(volume)
       .filter((type) => !restrictedVolumeTypes.has(type))
-      .map((type) => `volumes[${volume.name}].${type}: is no type of volume that is allowed`),
+      .map((type) => `volumes[${volume.name}].${type}: is not an allowed volume type`),
   );
 }
 

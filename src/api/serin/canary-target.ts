@@ -136,7 +136,7 @@ const parsers: Readonly<Record<(typeof targetFields)[number], (target: Reader) =
 function parseRoute(target: Reader): RouteTarget {
   const [stable, canary] = [parseBackend(target, "stable"), parseBackend(target, "canary")];
   const same = stable.name === canary.name && stable.namespace === canary.namespace && stable.port === canary.port;
-  if (same && stable.name !== "") target.error(`must be another backend than stable (${stable.name})`, "canary");
+  if (same && stable.name !== "") target.error(`must differ from the stable backend (${stable.name})`, "canary");
   return {
     name: text(target, "name"),
     ...optional("namespace", target.string("namespace")),
@@ -163,7 +163,7 @@ function parseVirtualService(target: Reader): VirtualServiceTarget {
   const [stable, canary] = [parseDestination(target, "stable"), parseDestination(target, "canary")];
   const same = stable.host === canary.host && stable.subset === canary.subset && stable.port === canary.port;
   if (same && stable.host !== "")
-    target.error(`must be another host, subset or port than stable (${stable.host})`, "canary");
+    target.error(`must differ from stable in host, subset or port (${stable.host})`, "canary");
   return {
     name: text(target, "name"),
     ...optional("namespace", target.string("namespace")),
@@ -208,7 +208,7 @@ function parseDeployment(target: Reader): DeploymentTarget {
 function parseServices(target: Reader): ServicesTarget {
   const stable = text(target, "stable");
   const canary = text(target, "canary");
-  if (stable !== "" && stable === canary) target.error(`must be another Service than stable (${stable})`, "canary");
+  if (stable !== "" && stable === canary) target.error(`must differ from the stable Service (${stable})`, "canary");
   return {
     service: target.string("service") ?? stable,
     stable,
@@ -221,7 +221,7 @@ function parseServices(target: Reader): ServicesTarget {
 function parseNamespaces(target: Reader): NamespacesTarget {
   const stable = text(target, "stable");
   const canary = text(target, "canary");
-  if (stable !== "" && stable === canary) target.error(`must be another namespace than stable (${stable})`, "canary");
+  if (stable !== "" && stable === canary) target.error(`must differ from the stable namespace (${stable})`, "canary");
   const routes = target.list("routes").map((route) => {
     const result = {
       kind: route.required("kind", route.oneOf("kind", ["HTTPRoute", "GRPCRoute", "VirtualService"])) ?? "HTTPRoute",

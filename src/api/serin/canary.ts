@@ -135,7 +135,10 @@ function checkFit(
 ): void {
   const copies = "deployment" in target;
   if (dynamicStableScale && !copies)
-    spec.error("needs target.deployment: the engine scales only what it has made or holds", "dynamicStableScale");
+    spec.error(
+      "needs target.deployment: the engine scales only Deployments that it created or manages",
+      "dynamicStableScale",
+    );
   const labels = copies || ("virtualService" in target && target.virtualService.protocol === "http");
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";
   if (sessionAffinity !== undefined && (connections || "grpcRoute" in target))
@@ -144,16 +147,19 @@ function checkFit(
   steps.forEach((step, index) => {
     checkMatchFit(spec, target, step, `steps[${index}]`);
     if (connections && step.mirror !== undefined)
-      spec.error("needs an http route: connections are not copied", `steps[${index}].mirror`);
+      spec.error("needs an http route: connections cannot be mirrored", `steps[${index}].mirror`);
     for (const field of ["scale", "preview", "experiment"] as const) {
       if (step[field] !== undefined && !copies)
         spec.error(
-          `needs target.deployment: with another target the versions are yours to run`,
+          `needs target.deployment: with another target, you run the versions yourself`,
           `steps[${index}].${field}`,
         );
     }
     if (step.match !== undefined && Object.keys(step.match.sourceLabels).length > 0 && !labels)
-      spec.error("only a VirtualService can tell callers by their labels", `steps[${index}].match.sourceLabels`);
+      spec.error(
+        "only an HTTP route of a VirtualService can match callers by their labels",
+        `steps[${index}].match.sourceLabels`,
+      );
   });
   if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined)
     spec.error("is required by a step with preview", "target.deployment.previewService");
@@ -211,7 +217,7 @@ function parseStep(step: Reader): CanaryStep {
   const says = [weight, match, percent, scale, preview, experiment, pause, checks[0]].some(
     (value) => value !== undefined,
   );
-  if (!says) step.error("must say what to do: weight, match, mirror, scale, preview, experiment, pause or checks");
+  if (!says) step.error("must have at least one of weight, match, mirror, scale, preview, experiment, pause or checks");
   return {
     ...(name === undefined ? {} : { name }),
     ...(weight === undefined ? {} : { weight }),

@@ -28,12 +28,12 @@ export function evaluateCondition(
   bindings: ConditionBindings,
 ): boolean | { readonly problem: string } {
   const { program, problem } = compile(expression);
-  if (program === undefined) return { problem: problem ?? "it is no CEL" };
+  if (program === undefined) return { problem: problem ?? "it is not valid CEL" };
   const values = Object.fromEntries(conditionVariables.map((name) => [name, bindings[name] ?? null]));
   try {
     const { value: result } = program(values);
     if (typeof result === "boolean") return result;
-    return { problem: result instanceof Error ? result.message : `it gave ${typeof result}, not true or false` };
+    return { problem: result instanceof Error ? result.message : `it returned ${typeof result}, not true or false` };
   } catch (error) {
     return { problem: error instanceof Error ? error.message : String(error) };
   }
@@ -56,12 +56,12 @@ function compileNew(expression: string): Compiled {
     if (first !== undefined) {
       const near = nearestName(first, new Set<string>(conditionVariables));
       return {
-        problem: `names ${first}, which is none of ${conditionVariables.join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`,
+        problem: `uses the unknown variable ${first}; known: ${conditionVariables.join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`,
       };
     }
     return { program: evaluator.compile(expression) };
   } catch (error) {
-    return { problem: `is no CEL expression: ${error instanceof Error ? error.message : String(error)}` };
+    return { problem: `is not a valid CEL expression: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
 

@@ -58,7 +58,7 @@ const bad: readonly (readonly [spec: object, path: string, message: RegExp])[] =
   [
     { type: "query", max: 1, query: { provider: "mesh", expression: "up{a='{{ canary.pod }}'}" } },
     "spec.query.expression",
-    /names \{\{ canary\.pod \}\}, which is none of canary\.service, /,
+    /uses the unknown name \{\{ canary\.pod \}\}; known: canary\.service, /,
   ],
   [
     { type: "query", min: 2, max: 1, query: { provider: "mesh", expression: "up" } },
@@ -68,12 +68,12 @@ const bad: readonly (readonly [spec: object, path: string, message: RegExp])[] =
   [
     { type: "query", passWhen: "result <", query: { provider: "mesh", expression: "up" } },
     "spec.passWhen",
-    /is no CEL expression: .*found/,
+    /is not a valid CEL expression: .*found/,
   ],
   [
     { type: "query", failWhen: "results > 1", query: { provider: "mesh", expression: "up" } },
     "spec.failWhen",
-    /names results, .*did you mean result\?/,
+    /unknown variable results; .*did you mean result\?/,
   ],
   [{ type: "webhook", webhook: { url: "gate" } }, "spec.webhook.url", /must be an http or https URL/],
   [
@@ -88,7 +88,7 @@ const bad: readonly (readonly [spec: object, path: string, message: RegExp])[] =
   [{ type: "certificate-roots", roots: ["abc"] }, "spec.roots[0]", /64 hex digits/],
   [{ type: "request-share", maxErrorRate: 1 }, "spec.maxErrorRate", /below 1/],
   [{ type: "request-share", name: "Not good" }, "spec.name", /lower-case/],
-  [{ type: "request-share", colour: 1 }, "spec.colour", /is not a field/],
+  [{ type: "request-share", colour: 1 }, "spec.colour", /is not a known field/],
 ];
 
 for (const [spec, path, message] of bad) {
@@ -125,7 +125,7 @@ test("a reference is replaced by its Check, may have its own name, and allows no
   );
   assert.throws(
     () => resolveChecks(value?.spec.checks ?? [], "shop", () => undefined),
-    /Check shop\/latency, which the rollout names, is not there/,
+    /Check shop\/latency, which the rollout names, does not exist/,
   );
   assert.match(checksOf([{ ref: "latency", minSamples: 1 }]).errors[0]?.path ?? "", /^spec\.checks\[0\]\.minSamples$/);
 });

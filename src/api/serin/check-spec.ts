@@ -144,7 +144,7 @@ export function parseChecks(owner: Reader, field: string): readonly CheckSpec[] 
   names.forEach((name, index) => {
     if (checks[index]?.ref === undefined && repeated[index] === true)
       owner.error(
-        `is called ${name}, as is ${field}[${names.indexOf(name)}]: give one of them a name`,
+        `has the name ${name}, like ${field}[${names.indexOf(name)}]: give one of them another name`,
         `${field}[${index}]`,
       );
   });
@@ -158,7 +158,7 @@ function parseReference(check: Reader): CheckSpec {
   const namespace = check.string("namespace");
   const dryRun = check.boolean("dryRun");
   if (ref === "") check.error("must be the name of a Check", "ref");
-  check.unknownFields((field) => check.error("cannot stand beside ref: the Check says it", field));
+  check.unknownFields((field) => check.error("must not be set beside ref: the Check sets it", field));
   return {
     ...checkDefaults,
     dryRun: dryRun ?? false,
@@ -332,7 +332,7 @@ const refusedHeaders =
 function webhookHeaders(webhook: Reader): Readonly<Record<string, string>> {
   const headers = webhook.stringMap("headers");
   for (const name of Object.keys(headers))
-    if (refusedHeaders.test(name)) webhook.error("is a header that the engine alone may set", `headers.${name}`);
+    if (refusedHeaders.test(name)) webhook.error("is a header that only the engine may set", `headers.${name}`);
   return headers;
 }
 
@@ -347,6 +347,6 @@ function template(reader: Reader, field: string): string | undefined {
   const text = reader.string(field);
   if (text === "") reader.error("must not be empty", field);
   for (const name of unknownTemplateNames(text ?? ""))
-    reader.error(`names {{ ${name} }}, which is none of ${templateNames.join(", ")}`, field);
+    reader.error(`uses the unknown name {{ ${name} }}; known: ${templateNames.join(", ")}`, field);
   return text;
 }

@@ -49,8 +49,8 @@ export function resolveChecks(
     const { name, namespace = home } = check.ref;
     const found = find({ name, namespace });
     if (found === undefined)
-      throw userError("object-missing", `Check ${namespace}/${name}, which the rollout names, is not there`, {
-        hint: `create it, or see what is there with: kubectl get checks -n ${namespace}`,
+      throw userError("object-missing", `Check ${namespace}/${name}, which the rollout names, does not exist`, {
+        hint: `create it, or list the existing Checks: kubectl get checks -n ${namespace}`,
       });
     return { ...found, name: check.name ?? name, dryRun: check.dryRun === true || found.dryRun === true };
   });

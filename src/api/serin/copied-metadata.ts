@@ -32,10 +32,10 @@ export function parseCopiedMetadata(reader: Reader, field: "labels" | "annotatio
   const map = reader.stringMap(field);
   for (const [key, value] of Object.entries(map)) {
     if (allowedKeys.includes(key) && !plainValue.test(value))
-      reader.error(`must have letters, digits and "._:,+-" alone, got ${JSON.stringify(value)}`, `${field}.${key}`);
+      reader.error(`must have only letters, digits and "._:,+-", got ${JSON.stringify(value)}`, `${field}.${key}`);
     if (!mayBeCopied(key))
       reader.error(
-        `must not have the key ${key}: allowed are keys without a prefix, those of ${allowedPrefixes.join(", ")}, and ${allowedKeys.join(", ")}; write it into the template of the Deployment`,
+        `must not have the key ${key}: allowed are keys without a prefix, those of ${allowedPrefixes.join(", ")}, and ${allowedKeys.join(", ")}; set it in the Deployment's template`,
         field,
       );
   }

@@ -120,7 +120,7 @@ function parseWindow(window: Reader): FreezeWindow {
     window.error("is required with an rrule", "durationSeconds");
   if (rrule !== undefined && end !== undefined)
     window.error(
-      "has no meaning beside an rrule: an occurrence lasts durationSeconds; the rule itself ends by UNTIL or COUNT",
+      "must not be set beside an rrule: an occurrence lasts durationSeconds, and UNTIL or COUNT end the rule",
       "end",
     );
   if (end !== undefined && start !== "" && end <= start)

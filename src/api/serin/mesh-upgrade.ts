@@ -120,7 +120,7 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
   if (to === undefined) return { revision: "", install: [] };
   const revision = to.required("revision", to.string("revision")) ?? "";
   if (revision !== "" && revision === fromRevision && !to.has("root") && !to.has("cni"))
-    spec.error(`is the revision that is already there (${fromRevision})`, "to.revision");
+    spec.error(`must differ from the old revision (${fromRevision})`, "to.revision");
   const install = to.list("install").flatMap((element) => {
     const specs = parseInstall(element);
     for (const { revision: said } of specs)

@@ -38,15 +38,15 @@ test("orders are offered with their effect and their command line", () => {
     ["approve", "pause", "promote", "rollback"],
   );
   assert.deepEqual(offers.get("approve")?.changes, [
-    "Step 20 % goes on once its checks have passed.",
+    "Step 20 % continues when its checks have passed.",
     "The next step is 50 %.",
   ]);
   assert.deepEqual(
     offers.get("promote")?.changes[0],
-    "The steps to come are left out, with their pauses and checks: 50 %.",
+    "The remaining steps are skipped, with their pauses and checks: 50 %.",
   );
   assert.deepEqual(offers.get("rollback")?.changes, [
-    "What these steps have changed is put back, the last first: 20 %, 5 %.",
+    "The changes of these steps are undone, the last first: 20 %, 5 %.",
   ]);
   assert.deepEqual(
     [...offers.values()].map(({ command }) => command),
@@ -75,20 +75,20 @@ test("with the journal a rollback lists each object, the last change first", () 
   ];
   const offer = rolloutOffers("Canary", canary(), all, journal).find(({ action }) => action === "rollback");
   assert.deepEqual(offer?.changes, [
-    "HTTPRoute prod/shop: /spec/rules/0/backendRefs/0/weight is put back to 100.",
+    "HTTPRoute prod/shop: /spec/rules/0/backendRefs/0/weight is set back to 100.",
     "Service prod/shop-canary is deleted.",
   ]);
 });
 
 test("an order that cannot be given now states the reason", () => {
   const cases: [Canary, Parameters<typeof refusalOf>[2], RegExp][] = [
-    [canary(), "resume", /not paused/],
-    [canary({}, { paused: true }), "pause", /paused already/],
+    [canary(), "resume", /nobody has paused it/],
+    [canary({}, { paused: true }), "pause", /already paused/],
     [canary({ phase: "Completed" }), "approve", /ended as Completed/],
-    [canary({ phase: "RolledBack" }), "rollback", /put back already/],
-    [canary({}, { abort: true }), "promote", /being put back/],
+    [canary({ phase: "RolledBack" }), "rollback", /already rolled back/],
+    [canary({}, { abort: true }), "promote", /being rolled back/],
     [canary(), "retry", /has not ended: it is Paused/],
-    [canary(), "complete", /takes no such order/],
+    [canary(), "complete", /does not support this command/],
     [
       canary({}, { approvals: [{ step: "b", by: "ana", why: "", at: "2026-01-01T10:05:00Z" }] }),
       "approve",

@@ -86,25 +86,25 @@ export function refusalOf(
   action: RolloutAction,
   rights: RolloutRights,
 ): string | undefined {
-  if (!actionsByKind[kind].includes(action)) return `a ${kind} takes no such order`;
+  if (!actionsByKind[kind].includes(action)) return `a ${kind} does not support this command`;
   const where = kind === "Canary" ? ` canaries in namespace ${rollout.metadata.namespace ?? ""}` : " mesh upgrades";
   if (action === "retry" ? !rights.replace : !rights.patch)
     return `you may not ${action === "retry" ? "delete and create" : "patch"}${where}`;
   const { spec, status } = rollout;
   if (action === "retry") return hasEnded(rollout) ? undefined : `it has not ended: it is ${phaseOf(status)}`;
   if (action === "rollback") {
-    if (status?.phase === "RolledBack") return "it is put back already";
-    return spec.abort || status?.phase === "RollingBack" ? "it is being put back" : undefined;
+    if (status?.phase === "RolledBack") return "it is already rolled back";
+    return spec.abort || status?.phase === "RollingBack" ? "it is being rolled back" : undefined;
   }
   if (status?.phase === "Completed" || status?.phase === "RolledBack") return `it has ended as ${status.phase}`;
-  if (spec.abort || status?.phase === "RollingBack") return "it is being put back";
-  if (action === "pause") return spec.paused ? "it is paused already" : undefined;
-  if (action === "resume") return spec.paused ? undefined : "it is not paused by an order";
+  if (spec.abort || status?.phase === "RollingBack") return "it is being rolled back";
+  if (action === "pause") return spec.paused ? "it is already paused" : undefined;
+  if (action === "resume") return spec.paused ? undefined : "nobody has paused it";
   const step = status?.step;
-  if (step === undefined) return `no step is under way: it is ${phaseOf(status)}`;
+  if (step === undefined) return `no step is running: it is ${phaseOf(status)}`;
   if (action === "complete")
     return completingSteps.includes(step.id) ? undefined : `it is not in its soak: the step is ${step.title}`;
-  if (action === "promote") return spec.fullPromotion !== undefined ? "it is promoted already" : undefined;
+  if (action === "promote") return spec.fullPromotion !== undefined ? "it is already promoted" : undefined;
   const problem = approvalProblem(rollout, step.id);
   if (problem !== undefined) return problem;
   // For a failed step, an approval must be newer than the failure.
@@ -158,7 +158,7 @@ export function approvalProblem({ status }: Rollout, id: string): string | undef
   if (found === undefined)
     return planned.length >= maxPlannedSteps || step?.id === id ? undefined : `there is no step "${id}"; ${those}`;
   if (found.untilApproved === true || (status?.phase === "Stuck" && step?.id === id)) return undefined;
-  return `step "${id}" waits for no approval; ${those}`;
+  return `step "${id}" does not wait for an approval; ${those}`;
 }
 
 /** A merge patch that skips to the last step. */
@@ -216,27 +216,27 @@ function changesOf(rollout: Rollout, action: RolloutAction, journal: readonly Jo
     case "approve":
       return step === undefined
         ? []
-        : [`Step ${step.title} goes on once its checks have passed.`, nextStepText(status, step)];
+        : [`Step ${step.title} continues when its checks have passed.`, nextStepText(status, step)];
     case "pause":
-      return ["Nothing more is changed until it is resumed. What is changed so far stays as it is."];
+      return ["The engine changes nothing more until you resume. The changes so far stay."];
     case "resume":
-      return [step === undefined ? "It goes on where it was." : `It goes on with step ${step.title}.`];
+      return [step === undefined ? "It continues where it stopped." : `It continues with step ${step.title}.`];
     case "promote":
       return [
-        `The steps to come are left out, with their pauses and checks${remainingText(status)}.`,
+        `The remaining steps are skipped, with their pauses and checks${remainingText(status)}.`,
         "The new version gets all of the traffic at once.",
       ];
     case "complete":
       return [
         "The soak ends now.",
-        "The old revision is retired: what still depends on it by then is moved, or named as what holds it up.",
+        "The old revision is retired. The engine moves what still depends on it, or reports what blocks the retirement.",
       ];
     case "rollback":
       return undoText(status, journal);
     case "retry":
       return [
-        "The object is deleted and created anew, without the orders that were given; its history is kept.",
-        "It begins again with its first step.",
+        "The object is deleted and created again, without earlier commands; its history is kept.",
+        "It starts again with its first step.",
       ];
   }
 }
@@ -264,20 +264,20 @@ function undoText(status: RolloutStatus | undefined, journal: readonly JournalEn
       ...(status?.step === undefined ? [] : [status.step.title]),
     ];
     return done.length === 0
-      ? ["Nothing was changed yet; it ends."]
-      : [`What these steps have changed is put back, the last first: ${done.toReversed().join(", ")}.`];
+      ? ["Nothing has been changed; the rollout ends."]
+      : [`The changes of these steps are undone, the last first: ${done.toReversed().join(", ")}.`];
   }
   const lines = journal.toReversed().map(entryText);
   return lines.length <= maxUndoLines
     ? lines
-    : [...lines.slice(0, maxUndoLines), `and ${lines.length - maxUndoLines} more changes are put back.`];
+    : [...lines.slice(0, maxUndoLines), `and ${lines.length - maxUndoLines} more changes are undone.`];
 }
 
 function entryText(entry: JournalEntry): string {
   const object = objectText(entry.object);
   if (entry.type === "created") return `${object} is deleted.`;
-  if (entry.type === "deleted") return `${object} is made again.`;
-  const prior = entry.prior === undefined ? "is removed" : `is put back to ${shortJson(entry.prior)}`;
+  if (entry.type === "deleted") return `${object} is created again.`;
+  const prior = entry.prior === undefined ? "is removed" : `is set back to ${shortJson(entry.prior)}`;
   return `${object}: ${entry.pointer} ${prior}${entry.restart === undefined ? "." : "; its pods are replaced."}`;
 }
 

@@ -53,7 +53,7 @@ test("a manifest goes to the file of --output, and a file that cannot be written
 test("invalid flags and files are reported with the place and a suggestion", async () => {
   await refused(
     "manifest generate --set profile=ambiant",
-    'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known are ambient, default, demo, empty, minimal, preview, remote, stable',
+    'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known: ambient, default, demo, empty, minimal, preview, remote, stable',
   );
   await refused(
     "manifest generate --set values.pilot.autoscaleEnable=false",
@@ -61,7 +61,7 @@ test("invalid flags and files are reported with the place and a suggestion", asy
   );
   await refused(
     "manifest generate --set component.pilot.enabled=true",
-    "spec.component: is not a field that is known here; did you mean components?",
+    "spec.component: is not a known field; did you mean components?",
   );
   await refused("manifest generate -f iop.yaml", "iop.yaml:3:1: All mapping items must start at the same column", {
     files: { "iop.yaml": "spec:\n  profile: default\n components\n" },

@@ -64,7 +64,7 @@ test("every error has its file, line and column, for YAML and for fields", async
   assert.equal(
     found.err,
     `Error: DIR/a.yaml:1:1: VirtualService reviews: apiVersion must be networking.istio.io/v1 or networking.istio.io/v1beta1 or networking.istio.io/v1alpha3 for a VirtualService, got "networking.istio.io/v2"
-Error: DIR/a.yaml:6:3: VirtualService reviews: spec.hots is not a field that is known here; did you mean hosts?
+Error: DIR/a.yaml:6:3: VirtualService reviews: spec.hots is not a known field; did you mean hosts?
 Error: DIR/b.yaml:2:7: Nested mappings are not allowed in compact mappings
 Error: 3 errors in 2 of 2 files
 `,
@@ -92,7 +92,7 @@ test("oddities are warnings, and validation succeeds", async () => {
     out: '"DIR/a.yaml" is valid, with 3 warnings\n',
     err: `Warning: DIR/a.yaml:7:5: Service x: spec.ports[0] has no name, so proxies guess its protocol; name it <protocol>-<name>
 Warning: DIR/a.yaml:8:5: Service x: spec.ports[1] is named "web", which names no protocol, so proxies guess it; name it <protocol>-<name>, such as http-web
-Warning: DIR/a.yaml:20:5: VirtualService reviews: spec.http[1] is never used: http[0] has no match and takes all
+Warning: DIR/a.yaml:20:5: VirtualService reviews: spec.http[1] is never used: http[0] has no match and gets all requests
 `,
     exitCode: 0,
   });

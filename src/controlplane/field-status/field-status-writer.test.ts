@@ -46,7 +46,7 @@ test("an object's status lists its fields without effect, as long as it has them
   assert.equal(own?.type, fieldCondition);
   assert.match(
     own?.message ?? "",
-    /spec\.trafficPolicy\.loadBalancer\.zoneAwareLbSetting: gives endpoints their priorities, but has no effect on how zones share the load: .*; spec\.trafficPolicy\.outlierDetection\.consecutiveErrors: is deprecated and has no effect/,
+    /spec\.trafficPolicy\.loadBalancer\.zoneAwareLbSetting: sets the priorities of endpoints, but does not balance the load between zones: .*; spec\.trafficPolicy\.outlierDetection\.consecutiveErrors: is deprecated and has no effect/,
   );
   const before = await client.get(destinationRuleKind, "web", "shop");
   client.put(destinationRuleKind, {

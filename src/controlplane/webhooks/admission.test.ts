@@ -21,7 +21,7 @@ test("good objects, deletions and kinds without a parser pass", () => {
   assert.deepEqual(good.response, {
     uid: "1",
     allowed: true,
-    warnings: ["spec.future: is not known here and has no effect"],
+    warnings: ["spec.future: is not known and has no effect"],
   });
   assert.equal(validate({ request: { uid: "2", kind, operation: "DELETE" } }).response.allowed, true);
   assert.equal(

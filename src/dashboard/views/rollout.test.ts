@@ -97,7 +97,7 @@ test("a check of durations compares the highest quantile with stable's times the
 
 test("a check is explained, and the engine's internal statistic is not sent", () => {
   const check = view.tables.checks["000"];
-  assert.match(check?.explanation ?? "", /Judges requests that failed/);
+  assert.match(check?.explanation ?? "", /Compares failed requests/);
   assert.ok(check !== undefined && !("statistic" in check));
 });
 

@@ -90,7 +90,7 @@ test("a spec that cannot work is refused at its field: queries, falling weights,
     /spec\.steps\[1\]\.weight: must not be below the 50 of an earlier step, got 10/,
   );
   const same = { httpRoute: { ...target.httpRoute, canary: target.httpRoute.stable } };
-  assert.match(await review({ target: same }), /spec\.target\.httpRoute\.canary: must be another backend than stable/);
+  assert.match(await review({ target: same }), /spec\.target\.httpRoute\.canary: must differ from the stable backend/);
 });
 
 test("an installation of another revision or an unknown profile is refused, and a setting without effect is reported", async () => {
@@ -115,7 +115,7 @@ test("an installation of another revision or an unknown profile is refused, and 
   const typed = await upgrade({ revision: "new", meshConfig: { accessLogFil: "/dev/stdout" } });
   assert.deepEqual(typed, [
     "",
-    ["spec.to.install[0].meshConfig.accessLogFil: is not known here and has no effect; did you mean accessLogFile?"],
+    ["spec.to.install[0].meshConfig.accessLogFil: is not known and has no effect; did you mean accessLogFile?"],
   ]);
 });
 
@@ -128,7 +128,7 @@ test("an approval must name a step that waits for one, and an order must name it
   const approving = async (step: string): Promise<string> =>
     await review({ approvals: [{ ...approval, step }] }, { oldObject });
   assert.match(await approving("1"), /spec\.approvals\[0\]\.step: there is no step "1"; steps that wait: step-2/);
-  assert.match(await approving("step-1"), /spec\.approvals\[0\]\.step: step "step-1" waits for no approval/);
+  assert.match(await approving("step-1"), /spec\.approvals\[0\]\.step: step "step-1" does not wait for an approval/);
   assert.equal(await approving("step-2"), "allowed");
   const order = { paused: true, orderedBy: { by: "bob", why: "", at: approval.at } };
   assert.match(
