@@ -43,7 +43,7 @@ export function estimate(input: EstimateInput): EstimateReport {
   if (live > 0)
     parts.push({
       what: "retire",
-      how: `until the last of ${live} live connections of ztunnels ends; not counted`,
+      how: `until the last of the ztunnels' ${live} live connections ends; not counted`,
       seconds: 0,
     });
   return { seconds: round(parts.reduce((sum, { seconds }) => sum + seconds, 0)), parts };

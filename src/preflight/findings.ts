@@ -24,9 +24,9 @@ export function renderedFindings({ components }: RenderedReport, from: string): 
           {
             severity: "warning",
             area: "rendered",
-            message: `${plural(inPlace.length, "object")} that both revisions share would change in place: revision ${from} gets the change too`,
+            message: `${plural(inPlace.length, "object")} that both revisions share would change in place, also for revision ${from}`,
             ...named(inPlace),
-            hint: "look at them by --diff; an upgrade by revision should add, not change",
+            hint: "look at them with --diff; an upgrade by revision should add objects, not change them",
           } as const,
         ]),
     ...(removed.length === 0
@@ -51,7 +51,7 @@ export function defaultsFindings({ profile, effective }: DefaultsReport): Findin
         area: "defaults",
         message: `the same install spec means something else in the new release: ${plural(fields, "field")} of ${plural(effective.length, "object")}`,
         ...named(effective.map(({ object }) => object)),
-        hint: "set the fields in the install spec to keep what you have",
+        hint: "set the fields in the install spec to keep the present values",
       },
     ];
   return profile.length === 0
@@ -81,8 +81,8 @@ export function definitionFindings({ changes, installed }: DefinitionsReport): F
           {
             severity: "note",
             area: "definitions",
-            message: `the new release carries other definitions (${plural(changes.length, "difference")}), but this upgrade does not install them`,
-            hint: "apply them first where the new release needs a field that is new",
+            message: `the new release has other definitions (${plural(changes.length, "difference")}), but this upgrade does not install them`,
+            hint: "apply them first if the new release needs a new field",
           },
         ];
   return changes.flatMap((change) => definitionFinding(change));
@@ -103,7 +103,7 @@ function definitionFinding({
       {
         severity: "blocked",
         area: "definitions",
-        message: `${what}; ${plural(total, "stored object")} would be refused at the next write`,
+        message: `${what}; the next write of ${plural(total, "stored object")} would be refused`,
         objects,
         total,
         hint: "change these objects first",
@@ -117,7 +117,7 @@ function definitionFinding({
         message: `${what}: ${plural(total, "stored object")} would lose the field`,
         objects,
         total,
-        hint: "look for what replaces the field, and move these objects first",
+        hint: "find out what replaces the field, and change these objects first",
       },
     ];
   if (type === "version-unserved")
@@ -126,7 +126,7 @@ function definitionFinding({
         severity: "warning",
         area: "definitions",
         message: what,
-        hint: "look for clients and files that name this version",
+        hint: "look for clients and files that use this version",
       },
     ];
   return [];
@@ -138,7 +138,7 @@ export function configurationFindings({ appeared }: ConfigurationReport): Findin
   return appeared.map(({ code, level, origin, message }) => ({
     severity: levels[level] ?? "note",
     area: "configuration",
-    message: `only the new release says [${code}]: ${origin === "" ? "" : `${origin}: `}${message}`,
+    message: `only the new release reports [${code}]: ${origin === "" ? "" : `${origin}: `}${message}`,
     ...(origin === "" ? {} : named([origin])),
   }));
 }
@@ -156,7 +156,7 @@ export function proxyFindings(
       area: "proxies",
       message: `proxies would get other configuration: ${plural(groups.length, "difference")}`,
       ...named([...proxies].toSorted()),
-      hint: "read the differences below; each is told once for all proxies that have it",
+      hint: "read the differences below; each is listed once for all proxies that have it",
     });
   }
   for (const { name, differingCount, differing, patchedByFrom, patchedByTo } of envoyFilters) {
@@ -164,32 +164,32 @@ export function proxyFindings(
       findings.push({
         severity: "warning",
         area: "proxies",
-        message: `EnvoyFilter ${name} has another effect in the new release: on ${plural(differingCount, "resource")} (it changes ${patchedByFrom} now, ${patchedByTo} then)`,
+        message: `EnvoyFilter ${name} has another effect in the new release on ${plural(differingCount, "resource")} (it changes ${patchedByFrom} now, ${patchedByTo} afterwards)`,
         ...named(differing),
         total: differingCount,
-        hint: "see whether its match still names what the new release generates",
+        hint: "check whether its match still fits what the new release generates",
       });
     else if (patchedByFrom === 0 && patchedByTo === 0)
       findings.push({
         severity: "warning",
         area: "proxies",
-        message: `EnvoyFilter ${name} changes nothing in either release: it matches no live proxy, or these releases act on no EnvoyFilter`,
+        message: `EnvoyFilter ${name} changes nothing in either release: it matches no live proxy, or these releases ignore EnvoyFilters`,
         ...named([`EnvoyFilter ${name}`]),
-        hint: "say the same by another kind, or remove it",
+        hint: "express it with another kind, or remove it",
       });
   }
   if (failures.length > 0)
     findings.push({
       severity: "warning",
       area: "proxies",
-      message: `${plural(failures.length, "proxy", "proxies")} could not be asked about`,
+      message: `${plural(failures.length, "proxy", "proxies")} could not be compared`,
       ...named(failures),
     });
   if (refusedWrites.length > 0)
     findings.push({
       severity: "note",
       area: "proxies",
-      message: "a shadow control plane tried to write, and was refused: nothing was written",
+      message: "a shadow control plane tried to write; the relay refused it, and nothing was written",
       ...named(refusedWrites),
     });
   return findings;
@@ -207,7 +207,7 @@ export function unselectedFindings(
       area: "workloads",
       message: `no wave selects ${plural(left.length, "workload")}: revision ${from} cannot be retired`,
       ...named(left.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)),
-      hint: "add a last wave without a selector, which takes what is left",
+      hint: "add a last wave without a selector, which selects the rest",
     },
   ];
 }
@@ -220,7 +220,7 @@ export function unmovedFindings(
   return left.slice(0, maxNamed).map(({ name, todo }) => ({
     severity: "warning",
     area: "workloads",
-    message: `no step moves ${name}: revision ${from} is not retired before somebody does`,
+    message: `no step moves ${name}: revision ${from} is not retired until you move it`,
     hint: todo,
   }));
 }

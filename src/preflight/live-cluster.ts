@@ -130,8 +130,7 @@ async function readControlPlane(
   if (deployment === undefined) {
     const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
     throw userError("revision-unknown", `spec.from.revision: no control plane of revision "${revision}" is installed`, {
-      hint:
-        known.length === 0 ? "no control plane is installed at all: serin install" : `installed: ${known.join(", ")}`,
+      hint: known.length === 0 ? "no control plane is installed: serin install" : `installed: ${known.join(", ")}`,
     });
   }
   const { namespace = "", name = "" } = deployment.metadata;

@@ -121,7 +121,7 @@ async function rotationFindings(
   if (rootSecret === undefined) return [];
   const root = await rootOf(client, rootSecret, namespace);
   const [fingerprint] = fingerprints(root ?? "");
-  const hint = "it must have the form of cacerts: root-cert.pem, ca-cert.pem, ca-key.pem, cert-chain.pem";
+  const hint = "it must have the keys of cacerts: root-cert.pem, ca-cert.pem, ca-key.pem, cert-chain.pem";
   if (root === undefined)
     return [
       {
@@ -136,7 +136,7 @@ async function rotationFindings(
       {
         severity: "blocked",
         area: "trust",
-        message: `spec.to.root.secretName: Secret ${namespace}/${rootSecret} holds no root certificate`,
+        message: `spec.to.root.secretName: Secret ${namespace}/${rootSecret} has no root certificate`,
         hint,
       },
     ];
@@ -144,7 +144,7 @@ async function rotationFindings(
     {
       severity: "note",
       area: "trust",
-      message: `the root is rotated to ${fingerprint.slice(0, 16)} (Secret ${namespace}/${rootSecret}): trusted first, then used, then alone`,
+      message: `the root is rotated to ${fingerprint.slice(0, 16)} (Secret ${namespace}/${rootSecret}): proxies trust it first, certificates use it next, and the old root goes last`,
     },
   ];
 }

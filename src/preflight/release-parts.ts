@@ -124,9 +124,9 @@ class ReleaseQuestions {
   }
 
   #missing(side: "from" | "to", areas: readonly PlanArea[], version: string | undefined): void {
-    const reason = `the ${side === "from" ? "old" : "new"} release${version === undefined ? "" : `, ${version},`} is not at hand`;
+    const reason = `the ${side === "from" ? "old" : "new"} release${version === undefined ? "" : `, ${version},`} is not available`;
     for (const area of areas)
-      this.#notCompared.push({ area, reason, hint: `name its directory: --${side}-release DIR` });
+      this.#notCompared.push({ area, reason, hint: `give its directory with --${side}-release DIR` });
   }
 
   async #try(area: PlanArea, ask: () => Promise<void>): Promise<void> {
@@ -180,7 +180,7 @@ class ReleaseQuestions {
         this.#notCompared.push({
           area,
           reason: "the new release refuses the install spec",
-          hint: "mend the spec, then plan again",
+          hint: "fix the spec, and plan again",
         });
       return;
     }
@@ -192,10 +192,10 @@ class ReleaseQuestions {
       this.#findings.push({
         severity: "blocked",
         area: "rendered",
-        message: `${upgrade.installs.length === 0 ? "the cluster has" : "spec.to.install renders"} no control plane of revision "${upgrade.to}"${revisions.length === 0 ? "" : `, but of ${revisions.join(", ")}`}`,
+        message: `${upgrade.installs.length === 0 ? "the cluster has" : "spec.to.install renders"} no control plane of revision "${upgrade.to}"${revisions.length === 0 ? "" : `, only of ${revisions.join(", ")}`}`,
         hint:
           upgrade.installs.length === 0
-            ? "with no spec.to.install the revision must be installed already"
+            ? "without spec.to.install, the revision must already be installed"
             : `set revision: ${upgrade.to} in the install spec`,
       });
       return;
@@ -204,8 +204,8 @@ class ReleaseQuestions {
       this.#findings.push({
         severity: "warning",
         area: "rendered",
-        message: `the install spec names version ${this.#control.version}, and release ${to.version} was asked`,
-        hint: "--to-release must be the release that the images are of",
+        message: `the install spec names version ${this.#control.version}, but the plan uses release ${to.version}`,
+        hint: "--to-release must be the release of the images",
       });
     const rendered = compareRendered({
       installed: live.installed,
@@ -330,7 +330,7 @@ class ReleaseQuestions {
     if (proxies.length > maxProxies)
       this.#notCompared.push({
         area: "proxies",
-        reason: `${proxies.length} workloads have proxies; the first ${maxProxies} were asked about`,
+        reason: `${proxies.length} workloads have proxies; only the first ${maxProxies} were compared`,
         hint: "",
       });
     await this.#try("proxies", async () => {

@@ -79,7 +79,7 @@ test("thresholds and suppressions choose the shown and the failing messages, and
       documentationUrl: "",
       level: "Warning",
       message:
-        "weights 90 and 20 sum up to 110, not 100, and each counts relative to that sum: reviews v1 81.8 % and reviews v3 18.2 %; write percentages that sum up to 100 if something else is meant",
+        "weights 90 and 20 sum up to 110, not 100, so the shares are reviews v1 81.8 % and reviews v3 18.2 %; write weights that sum up to 100 if you mean other shares",
       origin: "VirtualService default/reviews",
       reference: "src/cli/testing/bookinfo-faults.yaml:18",
     },
@@ -110,7 +110,7 @@ test("an invalid document is reported with its line and column, and the others a
   );
   assert.equal(
     context.errors,
-    'Error(s) adding files: errors parsing content "-": -:1:1: apiVersion is required: a document must be a Kubernetes object\nError(s) adding files: errors parsing content "-": -:11:1: Flow sequence in block collection must be sufficiently indented and end with a ]\nError: Some files couldn\'t be parsed.\n',
+    'Error(s) adding files: errors parsing content "-": -:1:1: apiVersion is required: each document must be a Kubernetes object\nError(s) adding files: errors parsing content "-": -:11:1: Flow sequence in block collection must be sufficiently indented and end with a ]\nError: Some files couldn\'t be parsed.\n',
   );
   assert.match(context.output, /^Info \[IST0102] \(Namespace shop -:8\)/);
   const ignored = new FakeContext({ files: { "-": "a: 1\n" } });
@@ -167,7 +167,7 @@ test("the context's namespace of a cluster is analysed, -n chooses another one, 
   const own = await run(["analyze"], cluster);
   assert.match(
     own.output,
-    /^Warning \[IST0103] \(Pod default\/reviews-1\) has no sidecar although its namespace says istio-injection=enabled: [^\n]+\n$/,
+    /^Warning \[IST0103] \(Pod default\/reviews-1\) has no sidecar although its namespace has istio-injection=enabled: [^\n]+\n$/,
   );
   assert.equal(own.exitCode, 0);
   assert.match(
@@ -186,8 +186,8 @@ test("files replace the cluster's objects, and are analysed together with the ot
   );
   assert.equal(
     output,
-    `Error [IST0173] (DestinationRule default/reviews samples/bookinfo/networking/destination-rule-reviews.yaml:16) subset "v2" selects version=v2, which no pod has, so requests to it get 503: the pods of reviews have version=v1; correct the labels, or deploy such pods
-Error [IST0173] (DestinationRule default/reviews samples/bookinfo/networking/destination-rule-reviews.yaml:19) subset "v3" selects version=v3, which no pod has, so requests to it get 503: the pods of reviews have version=v1; correct the labels, or deploy such pods
+    `Error [IST0173] (DestinationRule default/reviews samples/bookinfo/networking/destination-rule-reviews.yaml:16) subset "v2" selects version=v2, which matches no pod, so requests to it get 503; the pods of reviews have version=v1; correct the labels, or deploy such pods
+Error [IST0173] (DestinationRule default/reviews samples/bookinfo/networking/destination-rule-reviews.yaml:19) subset "v3" selects version=v3, which matches no pod, so requests to it get 503; the pods of reviews have version=v1; correct the labels, or deploy such pods
 `,
   );
 });
@@ -257,7 +257,7 @@ test("invalid arguments are refused by name", async () => {
   );
   assert.equal(
     await refusal(["analyze", "--revision", "canary"], cluster),
-    'there is no revision or tag "canary" in the cluster\n  hint: there is default',
+    'there is no revision or tag "canary" in the cluster\n  hint: installed: default',
   );
   assert.equal(
     await refusal(["analyze", "-n", "gone"], cluster),
@@ -291,10 +291,10 @@ test("a mistyped flag, and a cluster that does not answer, are reported with a r
 test("analyzers and messages can be listed", async () => {
   assert.match(
     (await run(["analyze", "-L"])).output,
-    /^\* ambient\.WaypointAnalyzer:\n {4}waypoints that labels name are there\n/,
+    /^\* ambient\.WaypointAnalyzer:\n {4}waypoints that labels name exist\n/,
   );
   assert.match(
     (await run(["analyze", "--list-messages"])).output,
-    /^IST0101 Error {3}ReferencedResourceNotFound: What is referred to is not there\.$/m,
+    /^IST0101 Error {3}ReferencedResourceNotFound: The object refers to something that does not exist\.$/m,
   );
 });

@@ -99,10 +99,7 @@ export function checkRevision({ objects, unread }: ClusterContents, revision: st
   if (known.has(revision)) return;
   const names = [...known].toSorted();
   throw userError("revision-unknown", `there is no revision or tag "${revision}" in the cluster`, {
-    hint:
-      names.length === 0
-        ? "no control plane is installed: serin install"
-        : `there ${names.length === 1 ? "is" : "are"} ${names.join(", ")}`,
+    hint: names.length === 0 ? "no control plane is installed: serin install" : `installed: ${names.join(", ")}`,
   });
 }
 

@@ -66,9 +66,12 @@ test("an untrusted plugged-in root blocks, and a trusted one warns", () => {
 test("a control plane in a namespace without an authority is blocked, because it would create its own root; unreadable Secrets are reported", () => {
   assert.match(
     severities(trust({ toNamespace: "mesh-2" }))[0] ?? "",
-    /^blocked: the new control plane would make a root of its own/,
+    /^blocked: the new control plane would sign with a root of its own/,
   );
-  assert.match(severities(trust({ authorities: undefined }))[0] ?? "", /^warning: .*may not be read/);
+  assert.match(
+    severities(trust({ authorities: undefined }))[0] ?? "",
+    /^warning: .*reading its Secrets is not allowed/,
+  );
 });
 
 test("a different trust domain blocks, unless each is an alias of the other", () => {
@@ -168,14 +171,14 @@ test("pods of the old revision are listed by workload, with those that a restart
   assert.deepEqual(
     report.stuck.map(({ kind, name, reason }) => `${kind} ${name}: ${reason}`),
     [
-      "Deployment pinned: its pod template names the revision itself (istio.io/rev: old)",
+      "Deployment pinned: its own pod template names the revision (istio.io/rev: old)",
       "Job job: a Job: a restart would run it again",
-      "Pod bare: a bare pod: nothing makes it anew",
+      "Pod bare: a bare pod: nothing recreates it",
     ],
   );
   assert.deepEqual(
     findings.map(({ message }) => message.split(":")[0]),
-    ["3 workloads need a person", "1 Deployment is away while it restarts"],
+    ["3 workloads need manual work", "1 Deployment has no ready pods while it restarts"],
   );
 });
 
@@ -191,7 +194,7 @@ test("a disruption budget that never allows an eviction is reported, and others 
   );
   assert.deepEqual(
     report.blockingBudgets.map(({ name, reason }) => `${name} ${reason}`),
-    ["strict wants 1 of 1 pods, so it never allows one to go"],
+    ["strict wants 1 of 1 pods, so it never allows an eviction"],
   );
 });
 
@@ -244,6 +247,6 @@ test("the facts that an engine knows in the cluster are judged together, without
   assert.equal(preflightCluster({ ...input, trust: trust({ toNamespace: "mesh-2" }) }).verdict, "blocked");
   assert.match(
     preflightCluster({ ...input, from: "nobody" }).findings.at(-1)?.message ?? "",
-    /nothing leans on revision "nobody"/,
+    /nothing uses revision "nobody"/,
   );
 });

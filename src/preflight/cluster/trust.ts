@@ -69,8 +69,8 @@ function authorityOf(
     roots: [],
     source:
       authorities === undefined
-        ? "Secrets may not be read"
-        : `namespace ${namespace} holds none: a new root would be made`,
+        ? "reading Secrets is not allowed"
+        : `namespace ${namespace} has none, so istiod would create a new root`,
   };
 }
 
@@ -80,7 +80,7 @@ function rootFindings({ from, to, rootsAgree }: TrustReport, { authorities, dist
       {
         severity: "warning",
         area: "trust",
-        message: "the root that the new control plane would sign with is not known: its Secrets may not be read",
+        message: "the root that the new control plane would sign with is unknown: reading its Secrets is not allowed",
         hint: "allow get on secrets cacerts and istio-ca-secret, or compare by hand: serin proxy-config rootca-compare",
       },
     ];
@@ -94,7 +94,7 @@ function rootFindings({ from, to, rootsAgree }: TrustReport, { authorities, dist
       {
         severity: "blocked",
         area: "trust",
-        message: `the new control plane would make a root of its own: ${to.source}. Old and new proxies would refuse each other`,
+        message: `the new control plane would sign with a root of its own: ${to.source}. Old and new proxies would refuse each other`,
         hint: `copy the Secret of ${from.source} to the namespace of the new control plane first`,
       },
     ];
@@ -109,7 +109,7 @@ function rootFindings({ from, to, rootsAgree }: TrustReport, { authorities, dist
         severity: "warning",
         area: "trust",
         message: `the roots overlap, as while a root is rotated: ${from.source} has ${from.rootFingerprints.length}, ${to.source} ${to.rootFingerprints.length}`,
-        hint: "end the rotation first, or go on with both roots distributed",
+        hint: "finish the rotation first, or continue with both roots distributed",
       },
     ];
   return [
@@ -117,7 +117,7 @@ function rootFindings({ from, to, rootsAgree }: TrustReport, { authorities, dist
       severity: "blocked",
       area: "trust",
       message: `the roots differ: proxies trust ${short(from.rootFingerprints)} (${from.source}), the new control plane would sign with ${short(to.rootFingerprints)} (${to.source}). Handshakes between old and new proxies would fail`,
-      hint: "rotate the root first, with both in the bundle; then plan again",
+      hint: "rotate the root first, with both roots in the bundle, and plan again",
     },
   ];
 }
@@ -132,14 +132,14 @@ function domainFindings({ from, to }: TrustReport): Finding[] {
         severity: "warning",
         area: "trust",
         message: `${message}; each has the other as an alias`,
-        hint: "policies that name principals by the old domain hold as long as the alias does",
+        hint: "policies that name principals of the old domain work as long as the alias exists",
       },
     ];
   return [
     {
       severity: "blocked",
       area: "trust",
-      message: `${message}. Policies that name principals would refuse what they allow now`,
+      message: `${message}. Policies that name principals would deny requests that they allow now`,
       hint: `set trustDomain: ${from.trustDomain} in the new revision's mesh config, or make each domain an alias of the other first (trustDomainAliases)`,
     },
   ];
@@ -153,7 +153,7 @@ function staleFindings({ staleNamespaces, from }: TrustReport): Finding[] {
       area: "trust",
       message: `${staleNamespaces.length} namespace${staleNamespaces.length === 1 ? "" : "s"} distribute another root than ${from.source}`,
       ...named(staleNamespaces.map((name) => `ConfigMap ${name}/istio-ca-root-cert`)),
-      hint: "their pods' proxies may not trust the mesh: see why the control plane does not write these ConfigMaps",
+      hint: "the proxies of their pods may not trust the mesh: find out why the control plane does not write these ConfigMaps",
     },
   ];
 }

@@ -200,23 +200,23 @@ function whyStuck({ namespace, kind, name, object, pods }: InjectedWorkload, fro
   const stuck = (reason: string, todo: string): StuckWorkload[] => [{ namespace, kind, name, reason, todo }];
   if (kind === "Pod")
     return stuck(
-      "a bare pod: nothing makes it anew",
+      "a bare pod: nothing recreates it",
       `kubectl -n ${namespace} get pod ${name} -o yaml, delete it, and apply it again after its namespace has moved`,
     );
   if (
     kind === "Job" ||
     pods.some(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.kind === "Job") === true)
   )
-    return stuck("a Job: a restart would run it again", "let it end; its next run gets the new sidecar");
+    return stuck("a Job: a restart would run it again", "wait until it ends; its next run gets the new sidecar");
   if (!restartable.includes(kind))
     return stuck(
-      `owned by a ${kind}, which nobody here can restart`,
-      `restart it by the means of its operator after namespace ${namespace} has moved`,
+      `owned by a ${kind}, which Serin cannot restart`,
+      `restart it through its operator after namespace ${namespace} has moved`,
     );
   const template = object?.spec?.template.metadata?.labels?.[revisionLabel];
   if (template === from)
     return stuck(
-      `its pod template names the revision itself (${revisionLabel}: ${from})`,
+      `its own pod template names the revision (${revisionLabel}: ${from})`,
       `change or remove the label in the template of ${kind} ${name}`,
     );
   if (
@@ -243,7 +243,7 @@ function stuckFindings(stuck: readonly StuckWorkload[]): Finding[] {
     {
       severity: "warning",
       area: "workloads",
-      message: `${stuck.length} workload${stuck.length === 1 ? " needs" : "s need"} a person: a restart does not move ${stuck.length === 1 ? "it" : "them"}`,
+      message: `${stuck.length} workload${stuck.length === 1 ? " needs" : "s need"} manual work: a restart does not move ${stuck.length === 1 ? "it" : "them"}`,
       ...named(stuck.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)),
     },
   ];
@@ -259,8 +259,8 @@ function whyBlocking(budget: PodDisruptionBudget, workloads: readonly InjectedWo
   if (pods.length === 0 || status === undefined || status.disruptionsAllowed > 0) return [];
   const always = status.desiredHealthy >= status.expectedPods && status.expectedPods > 0;
   const reason = always
-    ? `wants ${status.desiredHealthy} of ${status.expectedPods} pods, so it never allows one to go`
-    : `${status.currentHealthy} of ${status.desiredHealthy} wanted pods are healthy now`;
+    ? `wants ${status.desiredHealthy} of ${status.expectedPods} pods, so it never allows an eviction`
+    : `has ${status.currentHealthy} healthy pods of the ${status.desiredHealthy} that it wants`;
   return [{ namespace, name, disruptionsAllowed: status.disruptionsAllowed, pods: pods.length, reason }];
 }
 
@@ -268,7 +268,7 @@ function budgetFindings(budgets: readonly BlockingBudget[]): Finding[] {
   return budgets.map(({ namespace, name, reason, pods }) => ({
     severity: "warning" as const,
     area: "workloads" as const,
-    message: `PodDisruptionBudget ${namespace}/${name} ${reason}: the wave waits at its ${pods} pod${pods === 1 ? "" : "s"}`,
+    message: `PodDisruptionBudget ${namespace}/${name} ${reason}: the wave waits for its ${pods} pod${pods === 1 ? "" : "s"}`,
     hint: "scale the workload up by one for the wave, or relax the budget",
   }));
 }
@@ -281,9 +281,9 @@ function interruptions(workloads: readonly InjectedWorkload[]): Finding[] {
     {
       severity: "warning",
       area: "workloads",
-      message: `${away.length} Deployment${away.length === 1 ? " is" : "s are"} away while ${away.length === 1 ? "it restarts" : "they restart"}: strategy Recreate`,
+      message: `${away.length} Deployment${away.length === 1 ? " has" : "s have"} no ready pods while ${away.length === 1 ? "it restarts" : "they restart"}: strategy Recreate`,
       ...named(away.map(({ namespace, name }) => `Deployment ${namespace}/${name}`)),
-      hint: "choose RollingUpdate, or the hour",
+      hint: "use RollingUpdate, or choose a quiet time",
     },
   ];
 }
@@ -308,8 +308,8 @@ function idleFindings(
         {
           severity: "warning",
           area: "workloads",
-          message: `nothing leans on revision "${from}": no sidecar, gateway, waypoint or ztunnel is of it`,
-          hint: "is it the right revision? serin x revision list",
+          message: `nothing uses revision "${from}": it has no sidecar, gateway, waypoint or ztunnel`,
+          hint: "check that it is the right revision: serin x revision list",
         },
       ];
 }

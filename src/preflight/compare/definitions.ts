@@ -82,12 +82,12 @@ function compareDefinition(
         "version-gone",
         version.name,
         storedVersions.includes(version.name)
-          ? "is gone, and objects are still stored in it: the API server refuses that"
-          : "is gone",
+          ? "was removed, but objects are still stored in it: the API server refuses that"
+          : "was removed",
         storedVersions.includes(version.name) ? stored : [],
       );
     else if (version.served && !next.served)
-      add("version-unserved", version.name, "is no longer served: clients that ask for it fail");
+      add("version-unserved", version.name, "is no longer served: clients that request it fail");
     else
       compareSchemas(version, next, (type, path, detail, concerns) =>
         add(
@@ -103,11 +103,7 @@ function compareDefinition(
     if (!old.some(({ name }) => name === version.name)) add("version-added", version.name, "is new");
   const [wasStored, isStored] = [old.find(({ storage }) => storage)?.name, now.find(({ storage }) => storage)?.name];
   if (wasStored !== undefined && isStored !== undefined && wasStored !== isStored)
-    add(
-      "storage-moved",
-      isStored,
-      `objects are stored as ${isStored} instead of ${wasStored} from their next write on`,
-    );
+    add("storage-moved", isStored, `the next write stores an object as ${isStored} instead of ${wasStored}`);
   return changes;
 }
 
@@ -146,7 +142,9 @@ function walk(before: Schema, after: Schema, path: readonly PathWord[], tell: Te
     const at = [...path, field];
     if (isTree(inner) && isTree(schema)) walk(schema, inner, at, tell);
     else if (inner === undefined && !keepsAll && !isOpen(after))
-      tell("field-gone", at, "is dropped when an object is written", (object) => hasField(object, at));
+      tell("field-gone", at, "was removed: the API server drops it when an object is written", (object) =>
+        hasField(object, at),
+      );
   }
   for (const field of Object.keys(next))
     if (properties[field] === undefined) tell("field-added", [...path, field], "is new", () => false);
@@ -168,7 +166,7 @@ function compareValues(before: Schema, after: Schema, path: readonly PathWord[],
   const values = listOf(after["enum"]);
   const gone = values.length === 0 ? [] : listOf(before["enum"]).filter((value) => !values.includes(value));
   if (gone.length > 0)
-    tell("values-gone", path, `no longer takes ${gone.map(canonicalJson).join(", ")}`, (object) =>
+    tell("values-gone", path, `no longer accepts ${gone.map(canonicalJson).join(", ")}`, (object) =>
       valuesAt(object, path).some((value) => gone.includes(value)),
     );
   const required = textsOf(after["required"]).filter((field) => !textsOf(before["required"]).includes(field));
@@ -179,7 +177,7 @@ function compareValues(before: Schema, after: Schema, path: readonly PathWord[],
   const rules = (schema: Schema): string[] =>
     textsOf(listOf(schema["x-kubernetes-validations"]).map((rule) => (isTree(rule) ? (rule["rule"] ?? null) : null)));
   const added = rules(after).filter((rule) => !rules(before).includes(rule));
-  for (const rule of added) tell("rule-added", path, `must obey ${rule}`, () => false);
+  for (const rule of added) tell("rule-added", path, `has the new rule ${rule}`, () => false);
 }
 
 function listOf(value: Json | undefined): readonly Json[] {

@@ -158,5 +158,5 @@ function said({ stdout, stderr, code }: ChildResult, file = ""): string {
     .trim()
     .replaceAll(file === "" ? "\0" : file, "the spec")
     .slice(0, maxSaid);
-  return text === "" ? `it ended with code ${code} and said nothing` : text;
+  return text === "" ? `it ended with code ${code} and printed nothing` : text;
 }

@@ -80,7 +80,7 @@ export async function runChild(
       reject(
         userError("release-failed", `cannot run ${said}: ${error.message}`, {
           cause: error,
-          hint: "is it a release for this machine, and executable?",
+          hint: "check that it is a release for this machine, and executable",
         }),
       ),
     );
@@ -88,9 +88,9 @@ export async function runChild(
   });
   options.signal.throwIfAborted();
   if (limit.aborted)
-    throw transientError("release-failed", `${said} took longer than ${options.timeoutMs / 1000} s and was ended`);
+    throw transientError("release-failed", `${said} took longer than ${options.timeoutMs / 1000} s and was killed`);
   if (bytes > maxOutputBytes)
-    throw transientError("release-failed", `${said} printed more than ${maxOutputBytes >> 20} MiB and was ended`);
+    throw transientError("release-failed", `${said} printed more than ${maxOutputBytes >> 20} MiB and was killed`);
   return {
     code,
     stdout: Buffer.concat(output.stdout).toString("utf8"),

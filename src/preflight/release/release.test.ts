@@ -24,11 +24,11 @@ const env = { PATH: process.env["PATH"], KUBECONFIG: "/the/callers/own", SERIN_C
 test("a directory that is not a release is refused with its flag and the expected content", async () => {
   await assert.rejects(
     openRelease("--to-release", join(directory, "nowhere")),
-    /--to-release: there is no directory .*nowhere/,
+    /--to-release: the directory .*nowhere does not exist/,
   );
   mkdirSync(join(directory, "empty"));
   await assert.rejects(openRelease("--from-release", join(directory, "empty")), {
-    message: /--from-release: .*empty is no release/,
+    message: /--from-release: .*empty is not a release/,
     hint: /package\.json with a version/,
   });
 });

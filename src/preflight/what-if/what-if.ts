@@ -91,7 +91,7 @@ export class WhatIf {
     const revision = revisionOf(proxies, deployments, incomplete);
     const version = versionOf(deployments, revision);
     if (version !== "" && version !== release.version)
-      incomplete.push(`It is worked out by release ${release.version}, and revision ${revision} runs ${version}.`);
+      incomplete.push(`Release ${release.version} computed this, but revision ${revision} runs ${version}.`);
     const mesh = await client.get(
       configMapKind,
       revision === "default" ? "istio" : `istio-${revision}`,
@@ -105,7 +105,7 @@ export class WhatIf {
       .toSorted((a, b) => Number(namespaces.has(b.namespace)) - Number(namespaces.has(a.namespace)))
       .slice(0, maxProxies);
     if (asked.length < wanted.length)
-      incomplete.push(`${asked.length} of ${wanted.length} workloads' proxies were asked for.`);
+      incomplete.push(`Only the proxies of ${asked.length} of ${wanted.length} workloads were compared.`);
     const side = {
       release,
       version: release.version,
@@ -115,7 +115,7 @@ export class WhatIf {
     const failures: string[] = [];
     const changes = await this.#compare(side, revision, asked, { client, kubeConfig, objects, signal }, failures);
     if (failures.length > 0)
-      incomplete.push(`${failures.length} could not be asked for: ${failures.slice(0, 3).join("; ")}.`);
+      incomplete.push(`${failures.length} could not be compared: ${failures.slice(0, 3).join("; ")}.`);
     return {
       proxies: [...changes].flatMap(([proxy, found]) => (found.length === 0 ? [] : [changedProxy(proxy, found)])),
       compared: changes.size,
@@ -154,7 +154,7 @@ export class WhatIf {
       } catch (error) {
         await this.#warm.end(kept);
         signal.throwIfAborted();
-        this.#options.log.debug("kept control planes could not be asked", { error: messageOf(error) });
+        this.#options.log.debug("kept control planes did not answer", { error: messageOf(error) });
         failures.length = 0;
       }
     }
@@ -207,11 +207,12 @@ export class WhatIf {
 /** The revision of most proxies, because a control plane reads for one revision. */
 function revisionOf(proxies: readonly LiveProxy[], deployments: readonly Deployment[], incomplete: string[]): string {
   const known = deployments.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
-  if (known.length === 0) throw userError("not-found", "no control plane is installed", { hint: "serin install" });
+  if (known.length === 0)
+    throw userError("not-found", "no control plane is installed", { hint: "install one: serin install" });
   const count = (revision: string): number => proxies.filter((proxy) => proxy.revision === revision).length;
   const [first = "default", ...others] = known.toSorted((a, b) => count(b) - count(a));
   const left = others.reduce((sum, revision) => sum + count(revision), 0);
-  if (left > 0) incomplete.push(`Proxies of revision ${others.join(", ")} were not asked for: ${left} workloads.`);
+  if (left > 0) incomplete.push(`Proxies of revision ${others.join(", ")} were not compared: ${left} workloads.`);
   return first;
 }
 
