@@ -61,7 +61,7 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
         "install-busy",
         `${held.holder === "" ? "somebody else" : held.holder} has been installing in ${options.namespace} for more than ${timeoutMs / 1000} s`,
         {
-          hint: `wait for it, or if it is no more: kubectl -n ${options.namespace} delete lease ${options.name}`,
+          hint: `wait until it ends, or if it no longer runs: kubectl -n ${options.namespace} delete lease ${options.name}`,
         },
       );
     }

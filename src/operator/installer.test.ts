@@ -93,9 +93,9 @@ test("a second revision does not move gateways, default and tags, and says so", 
   await install(cluster, ["values.revisionTags={prod}"]);
   const { notes } = await install(cluster, ["revision=canary", "values.revisionTags={prod}"]);
   assert.deepEqual(notes, [
-    `tag "prod" stays with revision "default"; to move it: serin tag set prod --revision canary --overwrite`,
-    `gateway istio-system/istio-ingressgateway stays with revision "default"; --upgrade-gateways moves it to "canary"`,
-    `revision "default" stays the default: its injector and its validator are as they were`,
+    `tag "prod" stays on revision "default"; to move it: serin tag set prod --revision canary --overwrite`,
+    `gateway istio-system/istio-ingressgateway stays on revision "default"; --upgrade-gateways moves it to "canary"`,
+    `revision "default" stays the default: its injector and its validator are unchanged`,
   ]);
   const revisionOf = (kind: string, name: string, namespace?: string) =>
     cluster.find(kind, name, namespace)?.metadata.labels?.["istio.io/rev"];
@@ -185,7 +185,7 @@ test("nothing is written if a name is taken, or definitions, rights or ownership
   };
   await refused(
     ["components.base.enabled=false"],
-    "the definitions of Istio's kinds (virtualservices.networking.istio.io, …) are not in the cluster, and this installation brings none\n  hint: enable components.base, or install it first: serin install --set profile=empty --set components.base.enabled=true",
+    "the definitions of Istio's kinds (virtualservices.networking.istio.io, …) are not in the cluster, and this installation does not include them\n  hint: enable components.base, or install it first: serin install --set profile=empty --set components.base.enabled=true",
   );
   cluster.put("MutatingWebhookConfiguration", {
     metadata: {
@@ -195,18 +195,18 @@ test("nothing is written if a name is taken, or definitions, rights or ownership
   });
   await refused(
     ["revision=prod"],
-    `revision "prod" cannot be installed: a tag of that name leads to revision "old"\n  hint: choose another name, or remove the tag: serin tag remove prod`,
+    `revision "prod" cannot be installed: a tag of that name refers to revision "old"\n  hint: choose another name, or remove the tag: serin tag remove prod`,
   );
   cluster.put("Deployment", {
     metadata: { name: "istiod-b", namespace: "elsewhere", labels: { app: "istiod", "istio.io/rev": "b" } },
   });
   await refused(
     ["values.revisionTags={b}"],
-    `the tag "b" cannot be made: a revision of that name is installed\n  hint: choose another name in spec.values.revisionTags`,
+    `the tag "b" cannot be created: a revision of that name is installed\n  hint: choose another name in spec.values.revisionTags`,
   );
   await refused(
     ["revision=b"],
-    `revision "b" is installed in namespace elsewhere already, and cannot be in istio-system as well\n  hint: choose another name: webhooks find a revision by its name alone`,
+    `revision "b" is already installed in namespace elsewhere, and cannot be in istio-system too\n  hint: choose another name: webhooks find a revision by its name alone`,
   );
   cluster.put("Deployment", {
     metadata: {
@@ -217,12 +217,12 @@ test("nothing is written if a name is taken, or definitions, rights or ownership
   });
   await refused(
     [],
-    "nothing was written, as objects of these names are looked after by somebody else:\n  Deployment istio-system/istiod belongs to Istio istio-sample\n  hint: install under another revision (--revision), or delete their owner first",
+    "nothing was written, because other owners manage objects of these names:\n  Deployment istio-system/istiod belongs to Istio istio-sample\n  hint: install under another revision (--revision), or delete their owner first",
   );
   cluster.denied.add("create clusterroles").add("patch clusterroles");
   await refused(
     ["profile=minimal", "revision=c"],
-    "nothing was written, as you may not do everything that this installation needs:\n  create, patch clusterroles.rbac.authorization.k8s.io\n  hint: use the kubeconfig of a cluster administrator, or ask one for these rights",
+    "nothing was written, because you lack rights that this installation needs:\n  create, patch clusterroles.rbac.authorization.k8s.io\n  hint: use the kubeconfig of a cluster administrator, or ask one for these rights",
   );
 });
 

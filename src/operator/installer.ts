@@ -137,7 +137,7 @@ function withoutForeign(
       : undefined;
     if (gateway !== undefined && lives(gateway.revision) && !upgradeGateways) {
       onNote(
-        `gateway ${gateway.namespace}/${gateway.name} stays with revision "${gateway.revision}"; --upgrade-gateways moves it to "${own}"`,
+        `gateway ${gateway.namespace}/${gateway.name} stays on revision "${gateway.revision}"; --upgrade-gateways moves it to "${own}"`,
       );
       continue;
     }
@@ -147,7 +147,7 @@ function withoutForeign(
       // Its Service and its webhooks stay together.
       if (kind !== "Service")
         onNote(
-          `tag "${tag.tag}" stays with revision "${tag.revision}"; to move it: serin tag set ${tag.tag} --revision ${own} --overwrite`,
+          `tag "${tag.tag}" stays on revision "${tag.revision}"; to move it: serin tag set ${tag.tag} --revision ${own} --overwrite`,
         );
       return false;
     });
@@ -176,7 +176,7 @@ async function ensureDefault({ client, defaultRevision, onNote }: InstallOptions
   const owner = state.defaultRevision;
   const isOurs = owner === undefined || owner === revision || !state.revisions.some((one) => one.revision === owner);
   if (!isOurs) {
-    onNote(`revision "${owner}" stays the default: its injector and its validator are as they were`);
+    onNote(`revision "${owner}" stays the default: its injector and its validator are unchanged`);
     return;
   }
   await applyObjects(

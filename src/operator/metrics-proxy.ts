@@ -27,7 +27,7 @@ export async function proxyMetrics(
 ): Promise<void> {
   const refusal = await refusalOf(options, request).catch((error: unknown) => {
     options.log.warn("a request could not be checked", { error: messageOf(error) });
-    return { status: 503, text: "the cluster does not say who may read this\n" };
+    return { status: 503, text: "the API server did not decide whether you may read this\n" };
   });
   if (refusal !== undefined) {
     response.writeHead(refusal.status, { "content-type": "text/plain" }).end(refusal.text);

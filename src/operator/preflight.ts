@@ -22,7 +22,7 @@ function checkNames({ revision, namespace, pilot, values }: InstallSettings, { t
   const wanted = Array.isArray(values["revisionTags"]) ? values["revisionTags"].map(String) : [];
   const clash = wanted.find((tag) => tag !== "default" && revisions.some((one) => one.revision === tag));
   if (clash !== undefined) {
-    throw userError("name-taken", `the tag "${clash}" cannot be made: a revision of that name is installed`, {
+    throw userError("name-taken", `the tag "${clash}" cannot be created: a revision of that name is installed`, {
       hint: "choose another name in spec.values.revisionTags",
     });
   }
@@ -31,7 +31,7 @@ function checkNames({ revision, namespace, pilot, values }: InstallSettings, { t
   if (tag !== undefined) {
     throw userError(
       "name-taken",
-      `revision "${revision}" cannot be installed: a tag of that name leads to revision "${tag.revision}"`,
+      `revision "${revision}" cannot be installed: a tag of that name refers to revision "${tag.revision}"`,
       {
         hint: `choose another name, or remove the tag: serin tag remove ${revision}`,
       },
@@ -41,7 +41,7 @@ function checkNames({ revision, namespace, pilot, values }: InstallSettings, { t
   if (elsewhere !== undefined) {
     throw userError(
       "name-taken",
-      `revision "${revision}" is installed in namespace ${elsewhere.namespace} already, and cannot be in ${namespace} as well`,
+      `revision "${revision}" is already installed in namespace ${elsewhere.namespace}, and cannot be in ${namespace} too`,
       {
         hint: "choose another name: webhooks find a revision by its name alone",
       },
@@ -58,7 +58,7 @@ function checkDefinitions(
     return;
   throw userError(
     "definitions-missing",
-    "the definitions of Istio's kinds (virtualservices.networking.istio.io, …) are not in the cluster, and this installation brings none",
+    "the definitions of Istio's kinds (virtualservices.networking.istio.io, …) are not in the cluster, and this installation does not include them",
     {
       hint: "enable components.base, or install it first: serin install --set profile=empty --set components.base.enabled=true",
     },
@@ -90,7 +90,7 @@ export async function checkRights(client: KubeClient, objects: readonly UntypedO
   if (missing.length === 0) return;
   throw userError(
     "rights-missing",
-    `nothing was written, as you may not do everything that this installation needs:\n${missing
+    `nothing was written, because you lack rights that this installation needs:\n${missing
       .toSorted()
       .map((line) => `  ${line}`)
       .join("\n")}`,
@@ -137,7 +137,7 @@ async function checkOwners(client: KubeClient, objects: readonly UntypedObject[]
   if (lines.length === 0) return;
   throw userError(
     "name-taken",
-    `nothing was written, as objects of these names are looked after by somebody else:\n${lines.map((line) => `  ${line}`).join("\n")}`,
+    `nothing was written, because other owners manage objects of these names:\n${lines.map((line) => `  ${line}`).join("\n")}`,
     {
       hint: "install under another revision (--revision), or delete their owner first",
     },

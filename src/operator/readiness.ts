@@ -126,7 +126,7 @@ export function readinessCheck(
 }
 
 function deploymentMissing(deployment: Deployment | undefined): string | undefined {
-  if (deployment === undefined) return "it is not there";
+  if (deployment === undefined) return "it does not exist";
   const { status = {}, spec, metadata } = deployment;
   if ((status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "its controller has not seen it yet";
   const wanted = spec?.replicas ?? 1;
@@ -134,13 +134,13 @@ function deploymentMissing(deployment: Deployment | undefined): string | undefin
   const ready = Math.min(updatedReplicas, availableReplicas);
   if (ready < wanted) return `${ready} of ${wanted} replicas are available`;
   return replicas > updatedReplicas
-    ? `${replicas - updatedReplicas} pod${replicas - updatedReplicas === 1 ? "" : "s"} of the version before still serve`
+    ? `${replicas - updatedReplicas} pod${replicas - updatedReplicas === 1 ? "" : "s"} of the previous version still serve`
     : undefined;
 }
 
 function daemonSetMissing(daemonSet: DaemonSet | undefined): string | undefined {
   const status = daemonSet?.status;
-  if (daemonSet === undefined) return "it is not there";
+  if (daemonSet === undefined) return "it does not exist";
   if (status === undefined || (status.observedGeneration ?? 0) < (daemonSet.metadata.generation ?? 0))
     return "its controller has not seen it yet";
   const ready = Math.min(status.updatedNumberScheduled ?? 0, status.numberAvailable ?? 0);
@@ -149,7 +149,7 @@ function daemonSetMissing(daemonSet: DaemonSet | undefined): string | undefined 
 }
 
 function statefulSetMissing(set: StatefulSet | undefined): string | undefined {
-  if (set === undefined) return "it is not there";
+  if (set === undefined) return "it does not exist";
   const { status, spec, metadata } = set;
   if (status === undefined || (status.observedGeneration ?? 0) < (metadata.generation ?? 0))
     return "its controller has not seen it yet";

@@ -19,7 +19,7 @@ export async function verifyInstalled(client: KubeClient, objects: readonly Unty
   for (const object of objects) {
     const name = `${object.kind ?? ""}: ${keyOf(object).split("/").toReversed().join(".")}`;
     const found = await client.get(installedKindOf(object), object.metadata.name ?? "", object.metadata.namespace);
-    const missing = found === undefined ? "is not there" : await readinessCheck(object, client)?.();
+    const missing = found === undefined ? "does not exist" : await readinessCheck(object, client)?.();
     if (missing === undefined) good.push(`${name} checked successfully`);
     else bad.push(`${name}: ${missing}`);
   }

@@ -104,7 +104,9 @@ export class WorkloadObstacles {
       const failure = found?.status?.conditions?.find(
         ({ type, status }) => type === "ReplicaFailure" && status === "True",
       );
-      return failure === undefined ? undefined : refused(failure.message ?? failure.reason ?? "its pods are refused");
+      return failure === undefined
+        ? undefined
+        : refused(failure.message ?? failure.reason ?? "the API server refuses its pods");
     }
     const fieldSelector = `involvedObject.kind=${kind},involvedObject.name=${metadata.name ?? ""},reason=FailedCreate`;
     const { items } = await this.#client.list(eventKind, { namespace, fieldSelector });
@@ -116,7 +118,7 @@ export class WorkloadObstacles {
 function hintOfRefusal(text: string, namespace: string): string {
   if (text.includes("violates PodSecurity"))
     return `The namespace's PodSecurity refuses the pods: kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
-  return "The API server refuses the pods: change what it names (a quota, an admission webhook).";
+  return "The API server refuses the pods: fix the cause that the message names (a quota, an admission webhook).";
 }
 
 /** The identity of an obstacle, without the counts and times in its text. */

@@ -155,7 +155,7 @@ export class BanzaiOperator {
     if (this.#skipped.get(uid) === version) return;
     this.#skipped.set(uid, version);
     const message = skippedMessage(version, minor);
-    log.info("skips an Istio object", {
+    log.info("skipping an Istio object", {
       istio: `${istio.metadata.namespace ?? ""}/${istio.metadata.name ?? ""}`,
       why: message,
     });
@@ -167,7 +167,7 @@ export class BanzaiOperator {
     const uid = metadata.uid ?? "";
     if (this.#warned.get(uid) === message) return;
     this.#warned.set(uid, message);
-    this.#options.log.warn("settings without effect", {
+    this.#options.log.warn("settings have no effect", {
       istio: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`,
       why: message,
     });
@@ -203,5 +203,5 @@ export class BanzaiOperator {
 
 /** The status message for an object that another release's operator must handle. */
 export function skippedMessage(version: string, minor: string): string {
-  return `version ${version} is not for this operator, which looks after Istio ${minor}: an operator of ${minorOf(version)} has to run as well (istioVersion=${minorOf(version)})`;
+  return `version ${version} is not for this operator, which manages Istio ${minor}: install an operator for ${minorOf(version)} too (istioVersion=${minorOf(version)})`;
 }

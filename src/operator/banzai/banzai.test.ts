@@ -247,11 +247,11 @@ test("a second control plane without a revision, and an invalid object, report i
   };
   assert.deepEqual(await statusOf("second"), {
     Status: "ReconcileFailed",
-    ErrorMessage: "istio-system/first is a control plane without a revision already; set spec.global to false",
+    ErrorMessage: "istio-system/first is already a control plane without a revision; set spec.global to false",
   });
   assert.deepEqual(await statusOf("wrong"), {
     Status: "ReconcileFailed",
-    ErrorMessage: 'spec.global: must be true or false, got "no"\nspec.colour: is not a field that is known here',
+    ErrorMessage: 'spec.global: must be true or false, got "no"\nspec.colour: is not a known field',
   });
   // Whichever operator runs says so of one that names no release.
   for (const version of [undefined, "1.6", "latest"]) {
@@ -274,11 +274,11 @@ test("a second control plane without a revision, and an invalid object, report i
   await reconcileGateway(worldOf(cluster, "1.6"), "istio-system/edge");
   assert.deepEqual(cluster.find("MeshGateway", "edge", "istio-system")?.["status"], {
     Status: "ReconcileFailed",
-    ErrorMessage: "spec.version of Istio istio-system/odd names no release: its status says more",
+    ErrorMessage: "spec.version of Istio istio-system/odd is not a known release: see its status",
   });
   assert.equal(
     skippedMessage("1.7.8", "1.6"),
-    "version 1.7.8 is not for this operator, which looks after Istio 1.6: an operator of 1.7 has to run as well (istioVersion=1.7)",
+    "version 1.7.8 is not for this operator, which manages Istio 1.6: install an operator for 1.7 too (istioVersion=1.7)",
   );
   assert.deepEqual([banzaiIstioKind.plural, banzaiMeshGatewayKind.plural], ["istios", "meshgateways"]);
 });
@@ -307,7 +307,7 @@ test("a MeshGateway with invalid fields lists them all in its status, and create
         "spec.ports[0].name: is required",
         'spec.serviceType: must be one of ClusterIP, NodePort, LoadBalancer, got "Public"',
         'spec.type: must be one of ingress, egress, got "both"',
-        "spec.replica: is not a field that is known here; did you mean replicaCount?",
+        "spec.replica: is not a known field; did you mean replicaCount?",
       ].join("\n"),
     },
   );
@@ -323,7 +323,7 @@ test("obsolete settings get a warning, and the rest is applied", async () => {
   cluster.put("Istio", istioObject("first", { mixer: { enabled: true } }));
   warnings.length = 0;
   await reconcileControlPlane(worldOf(cluster, "1.6"), "istio-system/first");
-  assert.deepEqual(warnings, ["spec.mixer.enabled: does nothing: no release from 1.8 on has it"]);
+  assert.deepEqual(warnings, ["spec.mixer.enabled: has no effect: releases from 1.8 on do not have it"]);
   assert.deepEqual(cluster.find("Istio", "first", "istio-system")?.["status"], { Status: "Available" });
 });
 
@@ -351,12 +351,12 @@ test("the second operator of a release does nothing and reports it in its log an
   };
   assert.match(
     (await told("istio-system/istio-operator-a-1", () => true)).join(""),
-    /\tinfo\toperator\tistio-system\/istio-operator-a-0 is the replica that works: this one takes over when it ends/,
+    /\tinfo\toperator\tistio-system\/istio-operator-a-0 is the active replica: this one takes over when it ends/,
   );
   assert.deepEqual(cluster.names("Event"), []);
   assert.match(
     (await told("ops/istio-operator-b-0", () => cluster.names("Event").length === 1)).join(""),
-    /\twarn\toperator\tistio-system\/istio-operator-a-0 looks after Istio 1.6 already: this operator does nothing until it ends/,
+    /\twarn\toperator\tistio-system\/istio-operator-a-0 already manages Istio 1.6: this operator stays idle until it ends/,
   );
   const event = cluster.find("Event", cluster.names("Event")[0] ?? "") as unknown as {
     involvedObject: { name: string };
@@ -367,7 +367,7 @@ test("the second operator of a release does nothing and reports it in its log an
   assert.deepEqual([event.involvedObject.name, event.type, event.reason], ["sample", "Warning", "SecondOperator"]);
   assert.equal(
     event.message,
-    "two operators of Istio 1.6 run: istio-system/istio-operator-a-0 looks after this object, ops/istio-operator-b-0 does nothing; uninstall one of them",
+    "two operators of Istio 1.6 are running: istio-system/istio-operator-a-0 manages this object, ops/istio-operator-b-0 is idle; uninstall one of them",
   );
   assert.deepEqual(
     [cluster.names("Deployment"), cluster.find("Istio", "sample", "istio-system")?.["status"]],
@@ -386,5 +386,5 @@ test("the status of a RemoteIstio says that it is not supported", async () => {
   ended.abort();
   await running;
   assert.equal(status()?.Status, "Unmanaged");
-  assert.match(status()?.ErrorMessage ?? "", /^RemoteIstio is not supported: /);
+  assert.match(status()?.ErrorMessage ?? "", /^RemoteIstio is not supported and has no effect\. /);
 });

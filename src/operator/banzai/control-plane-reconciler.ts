@@ -48,7 +48,7 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
   if (conflict !== undefined) {
     return await setStatus(world, raw, {
       Status: "ReconcileFailed",
-      ErrorMessage: `${conflict} is a control plane without a revision already; set spec.global to false`,
+      ErrorMessage: `${conflict} is already a control plane without a revision; set spec.global to false`,
     });
   }
   try {
@@ -203,7 +203,7 @@ async function labelNamespaces(
   isGoing: boolean,
 ): Promise<void> {
   for (const { name, labels } of injectionLabelChanges(istio, namespaces.list(), isGoing)) {
-    log.info("labels a namespace", { namespace: name, labels: JSON.stringify(labels) });
+    log.info("labelling a namespace", { namespace: name, labels: JSON.stringify(labels) });
     await client.patchMerge(namespaceKind, name, undefined, { metadata: { labels } });
   }
 }

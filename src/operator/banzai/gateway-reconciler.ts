@@ -39,7 +39,7 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
   if (!hasRelease(related))
     return await setStatus(world, raw, {
       Status: "ReconcileFailed",
-      ErrorMessage: `spec.version of Istio ${related.metadata.namespace ?? ""}/${related.metadata.name ?? ""} names no release: its status says more`,
+      ErrorMessage: `spec.version of Istio ${related.metadata.namespace ?? ""}/${related.metadata.name ?? ""} is not a known release: see its status`,
     });
   if (!world.isOurs(related) || related.metadata.deletionTimestamp !== undefined) return;
   const { value: istio } = parseBanzaiIstio(related);
@@ -118,7 +118,7 @@ async function moveOwnership(
     metadata: { ownerReferences: isNear ? [...others, reference] : others, resourceVersion: metadata.resourceVersion },
   };
   await client.patchMerge(banzaiMeshGatewayKind, metadata.name ?? "", metadata.namespace, patch);
-  log.info("took a gateway over", {
+  log.info("took over a gateway", {
     gateway: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`,
     from: owner.name,
     to: istio.metadata.name ?? "",
@@ -138,7 +138,7 @@ async function letGoOfOther({ client, clock, owned, log }: BanzaiWorld, wanted: 
     found.metadata.deletionTimestamp === undefined &&
     sortedText(found.spec?.selector.matchLabels ?? {}) === sortedText(selector);
   if (isSame) return;
-  log.info("a gateway moves: its pods serve until those of the other control plane do", {
+  log.info("moving a gateway: its pods serve until those of the other control plane are ready", {
     deployment: `${namespace ?? ""}/${name}`,
   });
   owned.forget(wanted);
@@ -151,7 +151,7 @@ async function letGoOfOther({ client, clock, owned, log }: BanzaiWorld, wanted: 
     if (clock.steadyMs() > deadline)
       throw transientError(
         "not-gone",
-        `Deployment ${namespace ?? ""}/${name} has been deleted, and is still there after ${goneTimeoutMs / 1000} s`,
+        `Deployment ${namespace ?? ""}/${name} was deleted, but still exists after ${goneTimeoutMs / 1000} s`,
       );
     await clock.sleep(pollMs);
   }
@@ -174,7 +174,9 @@ async function removeLetGo(
     .join(",");
   for (const set of (await client.list(replicaSetKind, { namespace, labelSelector })).items) {
     if (controllerOf(set) !== undefined || set.metadata.labels?.["istio.io/rev"] === current) continue;
-    log.info("removes the pods of the control plane before", { replicaSet: `${namespace}/${set.metadata.name ?? ""}` });
+    log.info("removing the pods of the previous control plane", {
+      replicaSet: `${namespace}/${set.metadata.name ?? ""}`,
+    });
     await client.delete(replicaSetKind, set.metadata.name ?? "", namespace, { propagationPolicy: "Background" });
   }
 }

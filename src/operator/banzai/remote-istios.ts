@@ -12,7 +12,7 @@ export interface RemoteIstiosOptions {
 const answer: BanzaiStatus = {
   Status: "Unmanaged",
   ErrorMessage:
-    "RemoteIstio is not supported: no operator acts on it. Install a control plane in that cluster (an Istio object there), and let the two find each other's services: serin create-remote-secret",
+    "RemoteIstio is not supported and has no effect. Install a control plane in that cluster (an Istio object there), and connect the two for service discovery: serin create-remote-secret",
 };
 
 /**

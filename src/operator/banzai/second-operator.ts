@@ -23,11 +23,11 @@ export async function tellOfSecondOperator(
   signal: AbortSignal,
 ): Promise<void> {
   if (setOf(identity) === setOf(holder)) {
-    log.info(`${holder} is the replica that works: this one takes over when it ends`, { minor });
+    log.info(`${holder} is the active replica: this one takes over when it ends`, { minor });
     return;
   }
-  log.warn(`${holder} looks after Istio ${minor} already: this operator does nothing until it ends`, { minor });
-  const message = `two operators of Istio ${minor} run: ${holder} looks after this object, ${identity} does nothing; uninstall one of them`;
+  log.warn(`${holder} already manages Istio ${minor}: this operator stays idle until it ends`, { minor });
+  const message = `two operators of Istio ${minor} are running: ${holder} manages this object, ${identity} is idle; uninstall one of them`;
   const events = new EventRecorder({ client, component: `istio-operator-${minor}`, clock, log });
   const told = new Set<string>();
   const istios = createInformer(client, banzaiIstioKind, { clock, log });

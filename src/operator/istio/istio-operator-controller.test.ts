@@ -152,7 +152,7 @@ test("a bad spec is reported in the status and changes nothing, and a corrected 
     assert.deepEqual(statusOf(cluster, "mesh"), {
       status: "ERROR",
       message:
-        'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known are ambient, default, demo, empty, minimal, preview, remote, stable',
+        'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known: ambient, default, demo, empty, minimal, preview, remote, stable',
       componentStatus: {},
     });
     assert.deepEqual(cluster.names("Deployment"), []);
@@ -190,7 +190,7 @@ test("the older of two objects of one revision owns it; the other reports that, 
     await eventually("both answered", () => isHealthy(cluster, "first")() && statusOf(cluster, "second") !== undefined);
     assert.equal(
       statusOf(cluster, "second")?.message,
-      'IstioOperator istio-system/first installs revision "default" already: set another spec.revision here, or delete one of the two',
+      'IstioOperator istio-system/first already installs revision "default": set another spec.revision here, or delete one of the two',
     );
     assert.equal(cluster.find("Deployment", "istio-ingressgateway", namespace), undefined);
     ask(cluster, "first", { profile: "minimal" }, { deletionTimestamp: "2026-01-03T00:00:00Z" });

@@ -237,7 +237,7 @@ export class IstioOperatorController {
       log.info("installed", { istioOperator: key, revision: settings.revision === "" ? "default" : settings.revision });
     } catch (error) {
       await written;
-      if (changed.signal.aborted) return log.info("has changed: begins again", { istioOperator: key });
+      if (changed.signal.aborted) return log.info("the object changed: installing again", { istioOperator: key });
       await this.#setStatus(raw, statusOf(components, ready, settings.tag, messageOf(error), notes));
       throw error;
     } finally {
@@ -252,7 +252,7 @@ export class IstioOperatorController {
     if (wanted === revision) return false;
     const istioOperator = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
     if (revision !== "") {
-      log.info("skips an IstioOperator of another revision", {
+      log.info("skipping an IstioOperator of another revision", {
         istioOperator,
         revision: wanted === "" ? "default" : wanted,
         own: revision,
@@ -263,7 +263,7 @@ export class IstioOperatorController {
       .items;
     const isTaken = operators.some((one) => one.metadata.name === operatorName(wanted));
     if (isTaken)
-      log.info("leaves an IstioOperator to the operator of its revision", { istioOperator, revision: wanted });
+      log.info("leaving an IstioOperator to the operator of its revision", { istioOperator, revision: wanted });
     return isTaken;
   }
 
@@ -283,7 +283,7 @@ export class IstioOperatorController {
       const theirs = this.#settingsOf(other).value;
       if (theirs?.pilot.enabled !== true || theirs.revision !== settings.revision) continue;
       const revision = settings.revision === "" ? "default" : settings.revision;
-      return `IstioOperator ${other.metadata.namespace ?? ""}/${other.metadata.name ?? ""} installs revision "${revision}" already: set another spec.revision here, or delete one of the two`;
+      return `IstioOperator ${other.metadata.namespace ?? ""}/${other.metadata.name ?? ""} already installs revision "${revision}": set another spec.revision here, or delete one of the two`;
     }
     return undefined;
   }
@@ -307,7 +307,7 @@ export class IstioOperatorController {
         wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) ||
         (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
       onRemoved: ({ kind = "", metadata: removed }) =>
-        log.info("removed what is not wanted any more", { kind, name: removed.name ?? "" }),
+        log.info("removed an object that is no longer wanted", { kind, name: removed.name ?? "" }),
     });
   }
 
