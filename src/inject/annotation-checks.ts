@@ -23,7 +23,7 @@ const isQuantity: Check = (value) =>
 const arePorts: Check = (value) =>
   value.trim() === "" || value.split(",").every((port) => isPort(port) === undefined)
     ? undefined
-    : "port numbers with commas between them, such as 80,443";
+    : "port numbers separated by commas, such as 80,443";
 const arePortsOrAll: Check = (value) => (value === "*" ? undefined : arePorts(value));
 const isRange: Check = (value) => {
   const [, address = "", length = ""] = /^([0-9a-fA-F:.]{1,45})\/(\d{1,3})$/.exec(value) ?? [];
@@ -33,14 +33,14 @@ const isRange: Check = (value) => {
 const areRanges: Check = (value) =>
   value === "" || value.split(",").every((range) => isRange(range) === undefined)
     ? undefined
-    : "IP ranges with commas between them, such as 10.0.0.0/8,fd00::/8";
+    : "IP ranges separated by commas, such as 10.0.0.0/8,fd00::/8";
 const areRangesOrAll: Check = (value) => (value === "*" ? undefined : areRanges(value));
 /** Linux allows at most 15 characters. */
 const isInterface = /^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/;
 const areInterfaces: Check = (value) =>
   value === "" || value.split(",").every((name) => isInterface.test(name.trim()))
     ? undefined
-    : "names of interfaces with commas between them, such as eth1,net1";
+    : "names of interfaces separated by commas, such as eth1,net1";
 const isMode: Check = (value) =>
   ["REDIRECT", "TPROXY", "NONE"].includes(value) ? undefined : "REDIRECT, TPROXY or NONE";
 /** An object by name, or a list of named entries. Upstream's template accepts both. */

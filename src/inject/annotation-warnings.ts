@@ -13,7 +13,7 @@ const ownPrefixes = [
   "inject.istio.io/",
 ];
 
-const onlyEnvoy = "is read when Envoy is bootstrapped: it has no effect on Serin's own proxy";
+const onlyEnvoy = "is for Envoy's bootstrap: it has no effect on Serin's own proxy";
 
 /** Pod annotations that upstream documents and that have no effect here, with the reason. */
 export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
@@ -59,7 +59,7 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
     warnings.push(`${podLabels.inject} must be true or false, got "${asked}": the injection policy decides`);
   const policy = spec?.dnsPolicy ?? "ClusterFirst";
   if (policy !== "ClusterFirst")
-    warnings.push(`spec.dnsPolicy is ${policy}: the proxy may not find the control plane's name; ClusterFirst does`);
+    warnings.push(`spec.dnsPolicy is ${policy}: the proxy may not resolve the control plane's name; use ClusterFirst`);
   return warnings;
 }
 

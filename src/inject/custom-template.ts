@@ -20,17 +20,17 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
     throw failed(`cannot be used: ${messageOf(error)}`, error);
   }
   if (value === null || value === undefined) return { labels: {}, annotations: {}, spec: {} };
-  if (!isTree(value)) throw failed("must give a pod's metadata and spec");
+  if (!isTree(value)) throw failed("must produce a pod's metadata and spec");
   const foreign = Object.keys(value).find((key) => key !== "metadata" && key !== "spec");
-  if (foreign !== undefined) throw failed(`gives "${foreign}"; only metadata and spec are laid on pods`);
+  if (foreign !== undefined) throw failed(`produces "${foreign}"; only metadata and spec are merged into pods`);
   const ownMetadata = Object.keys(treeAt(value, "metadata") ?? {}).find(
     (key) => key !== "labels" && key !== "annotations",
   );
   if (ownMetadata !== undefined)
-    throw failed(`gives metadata.${ownMetadata}; only labels and annotations are laid on pods`);
+    throw failed(`produces metadata.${ownMetadata}; only labels and annotations are merged into pods`);
   const spec = treeAt(value, "spec") ?? {};
   for (const field of namedLists)
-    if (!isNamedList(spec[field])) throw failed(`gives spec.${field} that is no list of objects with names`);
+    if (!isNamedList(spec[field])) throw failed(`produces a spec.${field} that is not a list of objects with names`);
   return {
     labels: textMapAt(value, "metadata", "labels"),
     annotations: textMapAt(value, "metadata", "annotations"),

@@ -226,7 +226,7 @@ test("the proxy knows several addresses of metrics, and none of them may be its 
       { port: "9100", path: "/metrics" },
     ],
   });
-  assert.throws(() => inject("15090:/m"), /scrape-targets is 15090, which is the sidecar's own/);
+  assert.throws(() => inject("15090:/m"), /scrape-targets is 15090, which is the sidecar's own port/);
   assert.throws(() => inject("metrics"), /scrape-targets must be a port from 1 to 65535, got "metrics"/);
 });
 
@@ -282,7 +282,7 @@ test("every unusable annotation is named with the expected value", () => {
   );
   assert.throws(
     () => inject(pod({ annotations: { "inject.istio.io/templates": "sidecar,grpc" } })),
-    /there is no template "grpc" \(use grpc-agent .*\); known are sidecar, gateway/,
+    /template "grpc" does not exist \(use grpc-agent .*\); known: sidecar, gateway/,
   );
 });
 

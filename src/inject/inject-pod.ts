@@ -145,7 +145,7 @@ function renderOwn(name: string, input: TemplateInput, settings: InjectionSettin
   const known = [...Object.keys(templates), ...Object.keys(settings.templates)].join(", ");
   throw userError(
     "template-failed",
-    `annotation ${podAnnotations.templates}: there is no template "${name}"${proxyless}; known are ${known}`,
+    `annotation ${podAnnotations.templates}: template "${name}" does not exist${proxyless}; known: ${known}`,
   );
 }
 

@@ -152,15 +152,15 @@ export function readInjectionSettings(sources: InjectionSources, defaults: Injec
       ...(["neverInjectSelector", "alwaysInjectSelector"] as const).flatMap((field) =>
         selectorsAt(config, field).flatMap((selector, index) => {
           const fault = selectorFault(selector);
-          return fault === undefined ? [] : [`${field}[${index}] ${fault}: it selects nothing`];
+          return fault === undefined ? [] : [`${field}[${index}] ${fault}, so it selects nothing`];
         }),
       ),
       ...own
         .filter(([, text]) => typeof text !== "string")
-        .map(([name]) => `templates.${name} is no text and has no effect`),
+        .map(([name]) => `templates.${name} is not a string and has no effect`),
       ...(textAt(values, "global", "caName") === "GkeWorkloadCertificate"
         ? [
-            "values: global.caName GkeWorkloadCertificate is not supported and has no effect: certificates are the mesh's own",
+            "values: global.caName GkeWorkloadCertificate is not supported and has no effect: the mesh issues its own certificates",
           ]
         : []),
     ],
@@ -198,14 +198,14 @@ function selectorFault({
     (matchLabels ?? undefined) !== undefined &&
     !(isTree(matchLabels) && Object.values(matchLabels).every((value) => typeof value === "string"))
   )
-    return "has matchLabels that are no texts by name";
+    return "has matchLabels that are not a map of strings";
   if ((matchExpressions ?? undefined) === undefined) return undefined;
-  if (!Array.isArray(matchExpressions)) return "has matchExpressions that are no list";
+  if (!Array.isArray(matchExpressions)) return "has matchExpressions that are not a list";
   for (const expression of matchExpressions as readonly unknown[]) {
     if (!isTree(expression) || typeof expression["key"] !== "string") return "has an expression without a key";
     const { operator, values } = expression;
     if (!operators.has(operator))
-      return `has the operator ${JSON.stringify(operator)}; known are In, NotIn, Exists and DoesNotExist`;
+      return `has the operator ${JSON.stringify(operator)}; expected In, NotIn, Exists or DoesNotExist`;
     const listed = Array.isArray(values) && values.length > 0;
     if (operator === "In" || operator === "NotIn" ? !listed : listed)
       return `has the operator ${String(operator)} ${listed ? "with" : "without"} values`;

@@ -80,7 +80,7 @@ test("a null removes the pod's value, and directives replace or delete, like a s
   );
   assert.throws(
     () => mergeStrategically(pod, { securityContext: { $patch: "keep" } }),
-    /known are merge, replace and delete/,
+    /expected merge, replace or delete/,
   );
 });
 

@@ -47,12 +47,12 @@ function mergeTrees(base: Tree, over: Tree): Tree | undefined {
   if (asked !== undefined && asked !== "replace" && asked !== "merge")
     throw userError(
       "template-failed",
-      `gives the directive ${directive}: ${JSON.stringify(asked)}; known are merge, replace and delete`,
+      `has the directive ${directive}: ${JSON.stringify(asked)}; expected merge, replace or delete`,
     );
   const merged = new Map(asked === "replace" ? [] : Object.entries(base));
   for (const [key, value] of Object.entries(over)) {
     if (key === directive || key === retained) continue;
-    if (key.startsWith("$")) throw userError("template-failed", `gives the directive ${key}, which is not supported`);
+    if (key.startsWith("$")) throw userError("template-failed", `has the directive ${key}, which is not supported`);
     const result = value === null ? undefined : merge(merged.get(key), value, key);
     if (result === undefined) merged.delete(key);
     else merged.set(key, result);

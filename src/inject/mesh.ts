@@ -107,7 +107,7 @@ export function parseProxyConfig(text: string): Tree {
   if (fault !== undefined)
     throw userError(
       "annotation-invalid",
-      `annotation proxy.istio.io/config ${fault}: set what many pods share in defaultConfig of the mesh config`,
+      `annotation proxy.istio.io/config ${fault}: move settings that many pods share to defaultConfig of the mesh config`,
     );
   let value: unknown;
   try {

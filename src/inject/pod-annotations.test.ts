@@ -194,7 +194,7 @@ test("an unknown annotation, an odd inject label and a custom DNS policy get war
   assert.deepEqual(found.kind === "injected" ? found.warnings : [], [
     "annotation sidecar.istio.io/proxyCPUs is not known and has no effect; did you mean sidecar.istio.io/proxyCPU?",
     'sidecar.istio.io/inject must be true or false, got "yes": the injection policy decides',
-    "spec.dnsPolicy is None: the proxy may not find the control plane's name; ClusterFirst does",
+    "spec.dnsPolicy is None: the proxy may not resolve the control plane's name; use ClusterFirst",
   ]);
 });
 
@@ -213,10 +213,10 @@ test("a user's template is merged onto the built-in one, and its faults are repo
     () => outcome(asked, { config: config("{{ env `A` }}") }),
     /the template "extra" of the injection's configuration cannot be used: calls "env"/,
   );
-  assert.throws(() => outcome(asked, { config: config("status: {}") }), /"extra" .* gives "status"/);
+  assert.throws(() => outcome(asked, { config: config("status: {}") }), /"extra" .* produces "status"/);
   assert.throws(
     () => outcome({ [podAnnotations.templates]: "grpc" }, { config: config("") }),
-    /no template "grpc" \(use grpc-agent.*known are sidecar, gateway, grpc-agent, grpc-simple, extra/,
+    /template "grpc" does not exist \(use grpc-agent.*known: sidecar, gateway, grpc-agent, grpc-simple, extra/,
   );
 });
 
@@ -325,7 +325,7 @@ test("a pod's proxy config is parsed like the mesh's: faults refuse the pod, and
   const config = (value: string): Record<string, string> => ({ [podAnnotations.proxyConfig]: value });
   const found = outcome(config("holdApplicationUntilProxyStart: true\nstatNameLength: 9"));
   assert.deepEqual(found.kind === "injected" ? found.warnings : [], [
-    "annotation proxy.istio.io/config: holdApplicationUntilProxyStart is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?",
+    "annotation proxy.istio.io/config: holdApplicationUntilProxyStart is not known and has no effect; did you mean holdApplicationUntilProxyStarts?",
   ]);
   assert.match(
     proxy(injected(config("concurrency: '2'"))).env?.find(({ name }) => name === "PROXY_CONFIG")?.value ?? "",
@@ -461,7 +461,7 @@ test("a user's template may remove the pod's fields, and an invalid pod is repor
   for (const wrong of ["  containers: {a: b}", "  volumes: text", "  containers:\n  -", "  containers: [{image: a}]"])
     assert.throws(
       () => outcome(asked, { config: config(wrong) }),
-      /"extra" .* gives spec\.(containers|volumes) that is no list of objects with names/,
+      /"extra" .* produces a spec\.(containers|volumes) that is not a list of objects with names/,
       wrong,
     );
 });
@@ -530,9 +530,9 @@ test("an invalid selector in the configuration selects nothing and is reported",
   const config = JSON.stringify({ neverInjectSelector: bad });
   assert.equal(outcome({}, { config, labels: { app: "web" } }).kind, "injected");
   assert.deepEqual(readInjectionSettings({ config }, defaults).warnings, [
-    'neverInjectSelector[0] has the operator "Exist"; known are In, NotIn, Exists and DoesNotExist: it selects nothing',
-    "neverInjectSelector[1] has an expression without a key: it selects nothing",
-    "neverInjectSelector[2] has matchLabels that are no texts by name: it selects nothing",
-    "neverInjectSelector[3] has the operator In without values: it selects nothing",
+    'neverInjectSelector[0] has the operator "Exist"; expected In, NotIn, Exists or DoesNotExist, so it selects nothing',
+    "neverInjectSelector[1] has an expression without a key, so it selects nothing",
+    "neverInjectSelector[2] has matchLabels that are not a map of strings, so it selects nothing",
+    "neverInjectSelector[3] has the operator In without values, so it selects nothing",
   ]);
 });

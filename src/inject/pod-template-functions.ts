@@ -28,7 +28,7 @@ function parsed(name: string, text: unknown, read: (text: string) => unknown): u
   try {
     return read(textOf(text));
   } catch (error) {
-    throw userError("template-failed", `${name} cannot read its text: ${messageOf(error)}`, { cause: error });
+    throw userError("template-failed", `${name} cannot parse its argument: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -148,7 +148,7 @@ function checkPort(text: string, annotation: string, statusPort: number): void {
       `annotation ${annotation} must be a port from 1 to ${maxPort}, got "${text}"`,
     );
   if (reservedPorts.has(port) || port === statusPort)
-    throw userError("annotation-invalid", `annotation ${annotation} is ${port}, which is the sidecar's own`);
+    throw userError("annotation-invalid", `annotation ${annotation} is ${port}, which is the sidecar's own port`);
 }
 
 function isFalse(text: string | undefined): boolean {

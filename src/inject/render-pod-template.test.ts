@@ -74,11 +74,11 @@ test("malformed and unsupported templates are user errors with the reason", () =
     ["{{ define `a` }}{{ template `a` . }}{{ end }}{{ template `a` . }}", /calls itself without end/],
     ["{{ ( .A }}", /not closed/],
     ["{{ .A | }}", /empty command/],
-    ["{{ 1 2 }}", /no function/],
+    ["{{ 1 2 }}", /not a function/],
     ["{{ constructor }}", /not supported/],
     ["{{ fail `no` }}", /^SerinError: no$/],
-    ["{{ fromJSON `{x` }}", /fromJSON cannot read its text/],
-    ["{{ fromYaml `[x` }}", /fromYaml cannot read its text/],
+    ["{{ fromJSON `{x` }}", /fromJSON cannot parse its argument/],
+    ["{{ fromYaml `[x` }}", /fromYaml cannot parse its argument/],
   ];
   for (const [template, expected] of faults)
     assert.throws(

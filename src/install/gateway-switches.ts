@@ -32,7 +32,7 @@ export function switchGateways(
     };
     warnings.push({
       path,
-      message: `is read as spec.components.${field}[${index}].enabled=${String(wanted)}, where it belongs since 1.7`,
+      message: `is read as spec.components.${field}[${index}].enabled=${String(wanted)}, its place since 1.7`,
     });
   }
   return { spec: warnings.length === 0 ? spec : { ...spec, components }, warnings };

@@ -55,7 +55,7 @@ function check(
     const until = Math.max(...below.map((tree) => (typeof tree === "number" ? tree : lastRelease(tree))));
     const isDead = below.every((tree) => (typeof tree === "number" ? tree : lastRelease(tree)) !== newestMinor);
     if (isDead)
-      found.warnings.push({ path: at, message: `does nothing: Istio 1.${until} was the last release that read it` });
+      found.warnings.push({ path: at, message: `has no effect: Istio 1.${until} was the last release that read it` });
     else if (isTree(value)) check(value, below, at, found);
   }
 }

@@ -21,7 +21,7 @@ export function applyOverlays(
       const rendered = patched.map((candidate) => `${candidate.kind}/${candidate.metadata.name}`).join(", ");
       errors.push({
         path: `k8s.overlays[${index}]`,
-        message: `there is no ${overlay.kind} "${overlay.name}" in this component; it renders ${rendered}`,
+        message: `this component has no ${overlay.kind} "${overlay.name}"; it renders ${rendered}`,
       });
       continue;
     }

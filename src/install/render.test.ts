@@ -227,7 +227,7 @@ test("flags win over files and can change the profile's lists, and an unknown pr
   assert.equal(settings.tag, "1.18");
   assert.deepEqual((settings.values["pilot"] as { env: unknown }).env, { PILOT_ENABLE_AMBIENT: "true", A: true });
   const { errors } = resolveSettings({ specs: [{ profile: "huge" }] }, defaults);
-  assert.match(errors[0]?.message ?? "", /no profile "huge"; known are ambient, default, demo/);
+  assert.match(errors[0]?.message ?? "", /no profile "huge"; known: ambient, default, demo/);
 });
 
 test("a misspelt component, an invalid revision, and misspelt, obsolete or unused values are named", () => {
@@ -239,7 +239,7 @@ test("a misspelt component, an invalid revision, and misspelt, obsolete or unuse
     parsed.errors.map((issue) => issue.path),
     ["spec.revision", "spec.components.pilots"],
   );
-  assert.equal(parsed.errors[1]?.message, "is not a field that is known here; did you mean pilot?");
+  assert.equal(parsed.errors[1]?.message, "is not a known field; did you mean pilot?");
   const values = (given: Readonly<Record<string, unknown>>) =>
     resolveSettings({ specs: [{ values: given }] }, defaults);
   assert.deepEqual(values({ pilot: { autoscaleEnable: false } }).errors, [
@@ -251,7 +251,7 @@ test("a misspelt component, an invalid revision, and misspelt, obsolete or unuse
   const { value, warnings } = values({ mixer: { telemetry: { enabled: true } }, pilot: { crlConfigMapName: "crl" } });
   assert.ok(value);
   assert.deepEqual(warnings, [
-    { path: "spec.values.mixer", message: "does nothing: Istio 1.7 was the last release that read it" },
+    { path: "spec.values.mixer", message: "has no effect: Istio 1.7 was the last release that read it" },
     { path: "spec.values.pilot.crlConfigMapName", message: "is not acted on by Serin" },
   ]);
 });
@@ -365,7 +365,7 @@ test("flags enable, move and size the ambient profile's gateway, under today's n
   ])
     assert.deepEqual(gatewaysOf(`${path}.enabled=false`), { said: [], gateways: [] });
   const moved = (path: string, place: string, value: boolean): string =>
-    `spec.values.gateways.${path}: is read as spec.components.${place}[0].enabled=${value}, where it belongs since 1.7`;
+    `spec.values.gateways.${path}: is read as spec.components.${place}[0].enabled=${value}, its place since 1.7`;
   assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgateway.enabled=false"), {
     said: [moved("istio-ingressgateway.enabled", "ingressGateways", false)],
     gateways: [],

@@ -95,7 +95,7 @@ function unknownProfile(profile: string): FieldIssue {
   const near = nearestName(profile, Object.keys(profiles));
   return {
     path: "spec.profile",
-    message: `there is no profile "${profile}"${near === undefined ? "" : `; did you mean "${near}"?`}; known are ${Object.keys(profiles).join(", ")}`,
+    message: `there is no profile "${profile}"${near === undefined ? "" : `; did you mean "${near}"?`}; known: ${Object.keys(profiles).join(", ")}`,
   };
 }
 
@@ -124,7 +124,7 @@ function conflictsIn({ revision, values }: InstallSettings): FieldIssue[] {
   const tags = valueAt(values, "revisionTags");
   if (revision === "" || !Array.isArray(tags) || !tags.includes(revision)) return [];
   return [
-    { path: "spec.values.revisionTags", message: `must not hold "${revision}", the name of the revision itself` },
+    { path: "spec.values.revisionTags", message: `must not contain "${revision}", the name of the revision itself` },
   ];
 }
 
