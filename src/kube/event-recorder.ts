@@ -91,7 +91,8 @@ export class EventRecorder {
       }
     }
     this.#running = false;
-    if (this.#dropped > 0) this.#log.warn("events were dropped, the server was too slow", { count: this.#dropped });
+    if (this.#dropped > 0)
+      this.#log.warn("events were dropped, because the server was too slow", { count: this.#dropped });
     this.#dropped = 0;
   }
 

@@ -136,7 +136,7 @@ test("a refusal has its reason and code, and bytes that are not a message are re
       { code: "answer-unreadable" },
       `cut at ${length}`,
     );
-  assert.throws(() => readExcerptList(excerpt, Buffer.from('{"items":[]}')), /begin in another way/);
+  assert.throws(() => readExcerptList(excerpt, Buffer.from('{"items":[]}')), /begin differently/);
   assert.throws(
     () => readExcerptList(excerpt, enveloped(all(bytes(1, text(2, "9")), whole(2, 5)))).items(),
     /where bytes were expected/,

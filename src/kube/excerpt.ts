@@ -131,7 +131,7 @@ export function readStatus(bytes: Buffer): Json {
 }
 
 function unwrapped(bytes: Buffer): WireReader {
-  if (bytes.toString("latin1", 0, magic.length) !== magic) throw unreadableBytes("they begin in another way");
+  if (bytes.toString("latin1", 0, magic.length) !== magic) throw unreadableBytes("the bytes begin differently");
   const reader = new WireReader(bytes, magic.length, bytes.length);
   for (let number = reader.next(); number !== 0; number = reader.next()) {
     if (number !== rawNumber) {
@@ -141,7 +141,7 @@ function unwrapped(bytes: Buffer): WireReader {
     const end = reader.endOfField();
     return new WireReader(bytes, reader.position, end);
   }
-  throw unreadableBytes("they hold nothing");
+  throw unreadableBytes("the bytes contain no object");
 }
 
 function message(fields: NumberedFields, reader: WireReader, end: number): Json {

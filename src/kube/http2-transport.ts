@@ -61,7 +61,7 @@ export class Http2Transport implements Transport {
   }
 
   async #overHttp1(request: TransportRequest): Promise<TransportResponse> {
-    invariant(this.#fallback !== undefined, "a server without HTTP/2 is spoken to by HTTP/1.1");
+    invariant(this.#fallback !== undefined, "the server does not support HTTP/2, so HTTP/1.1 is used");
     return await this.#fallback.send(request);
   }
 

@@ -94,8 +94,8 @@ test("a foreign kubeconfig can run no program, and reads only files that are all
   });
   await assert.rejects(
     parseUntrustedKubeConfig(byFile, "the secret", new Set()),
-    /certificateAuthority is not allowed: cluster "c" of the secret would read a file by certificate-authority/,
+    /certificateAuthority is not allowed: cluster "c" of the secret would read a file through certificate-authority/,
   );
   assert.deepEqual((await read({ tokenFile: "/var/token" }, "tokenFile")).token, { type: "file", path: "/var/token" });
-  await assert.rejects(parseUntrustedKubeConfig("[not: yaml", "the secret", new Set()), /the secret is not YAML/);
+  await assert.rejects(parseUntrustedKubeConfig("[not: yaml", "the secret", new Set()), /the secret is not valid YAML/);
 });

@@ -118,9 +118,9 @@ export async function parseUntrustedKubeConfig(
     if (reading === undefined || allowed.has(option)) continue;
     throw userError(
       "kubeconfig-invalid",
-      `${option} is not allowed: ${part} "${String(reading["name"])}" of ${where} would read a file by ${field}`,
+      `${option} is not allowed: ${part} "${String(reading["name"])}" of ${where} would read a file through ${field}`,
       {
-        hint: `put the data into the kubeconfig, or allow ${option} by PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS`,
+        hint: `put the data into the kubeconfig, or allow ${option} with PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS`,
       },
     );
   }
@@ -176,7 +176,9 @@ async function parseFile(text: string, path: string): Promise<Fields> {
     // YAML's parser takes time to load, and the lab's own kubeconfigs are JSON.
     value = text.trimStart().startsWith("{") ? JSON.parse(text) : (await import("yaml")).parse(text);
   } catch (error) {
-    throw userError("kubeconfig-invalid", `the kubeconfig ${path} is not YAML: ${messageOf(error)}`, { cause: error });
+    throw userError("kubeconfig-invalid", `the kubeconfig ${path} is not valid YAML: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   if (value === null || value === undefined) return {};
   if (typeof value !== "object" || Array.isArray(value))
@@ -219,7 +221,7 @@ async function choose(merged: Merged, wanted: string | undefined, where: string)
   if (cluster === undefined)
     throw userError(
       "kubeconfig-invalid",
-      `context "${name}" of ${where} names the cluster "${clusterName}", which is not there`,
+      `context "${name}" of ${where} names the cluster "${clusterName}", which does not exist`,
     );
   const server = text(cluster.value, "server");
   if (server === undefined) throw userError("kubeconfig-invalid", `cluster "${clusterName}" of ${where} has no server`);

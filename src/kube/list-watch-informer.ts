@@ -227,7 +227,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
 
   #noteForbidden(error: unknown): void {
     if (!this.#isForbidden)
-      this.#log.warn("this account may not read the kind, so no new objects are seen: grant it list and watch", {
+      this.#log.warn("this account may not read the kind, so new objects are not seen: grant it list and watch", {
         object: this.#object,
         error: describeError(error),
       });

@@ -6,7 +6,7 @@ export function ownerReference(kind: KindDefinition, owner: KubernetesObject): O
   const { name, uid } = owner.metadata;
   invariant(
     name !== undefined && uid !== undefined,
-    `an owner must be an object that the server knows, got a ${kind.kind} without name or uid`,
+    `an owner must be an object that exists on the server, got a ${kind.kind} without name or uid`,
   );
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, name, uid, controller: true, blockOwnerDeletion: true };
 }

@@ -103,7 +103,7 @@ class ForwardedStream extends Duplex {
       end: () => {
         if (said !== "") fail(said.trim());
       },
-      reset: () => fail("the server gave the stream up"),
+      reset: () => fail("the server reset the stream"),
     });
     errors.end();
     this.#data = this.#session.open({ ...headers, streamtype: "data" });
@@ -112,7 +112,7 @@ class ForwardedStream extends Duplex {
         if (!this.push(bytes)) socket.pause();
       },
       end: () => void this.push(null),
-      reset: () => fail("the pod gave the connection up"),
+      reset: () => fail("the pod closed the connection"),
     });
     socket.on("data", (chunk: Buffer) => {
       try {

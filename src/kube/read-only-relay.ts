@@ -122,7 +122,7 @@ class Relay {
     ];
     const told = shown.filter((version) => version !== undefined);
     if (told.length < shown.length)
-      throw transientError("not-watched", "an object is of a kind that nobody watches through this relay");
+      throw transientError("not-watched", "nobody watches the object's kind through this relay");
     return told;
   }
 
@@ -134,7 +134,7 @@ class Relay {
       if (this.#watches.passed(old.kind) === passed)
         return live === undefined ? this.#watches.hide(old) : this.#watches.show({ kind: old.kind, object: live });
     }
-    throw transientError("watch-behind", `${old.kind.plural} change faster than one of them is read`);
+    throw transientError("watch-behind", `${old.kind.plural} change faster than the relay reads one of them`);
   }
 
   /** The object as the server has it. */
@@ -159,7 +159,7 @@ class Relay {
     try {
       await this.#answer(request, response);
     } catch (error) {
-      this.#log.debug("a read could not be passed on", { path: request.url ?? "", error: messageOf(error) });
+      this.#log.debug("a read could not be forwarded", { path: request.url ?? "", error: messageOf(error) });
       if (response.headersSent) response.destroy();
       else answerStatus(response, 503, "ServiceUnavailable", messageOf(error));
     }
@@ -173,7 +173,7 @@ class Relay {
     const asks = method === "POST" && askingPosts.test(path);
     if ((method !== "GET" && method !== "HEAD" && !asks) || actingPaths.test(path)) {
       if (this.refused.length < maxNoted) this.refused.push(`${method} ${path}`);
-      return answerStatus(response, 403, "Forbidden", `${method} ${path}: only reads are passed on`);
+      return answerStatus(response, 403, "Forbidden", `${method} ${path}: only reads are forwarded`);
     }
     if (this.#hidden.some((resource) => path.split("/").includes(resource))) return answerNone(url, request, response);
     const collection = collectionOf(path);
@@ -315,7 +315,7 @@ function isSame(one: OverlaidObject, other: OverlaidObject): boolean {
 
 async function readBody(request: IncomingMessage): Promise<string> {
   if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
-    throw transientError("request-too-long", `a question is larger than ${maxBodyBytes} bytes`);
+    throw transientError("request-too-long", `a request is larger than ${maxBodyBytes} bytes`);
   return await text(request);
 }
 

@@ -75,7 +75,7 @@ export class Reconciler {
       return;
     }
     if (this.#waiting.size >= capacity && !this.#waiting.has(key)) {
-      this.#log.error("the queue is full, a key is dropped", { key, capacity });
+      this.#log.error("the queue is full; dropping a key", { key, capacity });
       return;
     }
     // The key has just changed, so try it now despite earlier failures.
@@ -152,7 +152,7 @@ export class Reconciler {
     const delayMs = state.backoff.nextMs();
     const attempt = state.backoff.attempt;
     if (attempt >= maxAttempts) {
-      this.#log.error("given up until something changes", { key, attempt, error: describeError(error) });
+      this.#log.error("not retrying until something changes", { key, attempt, error: describeError(error) });
       state.backoff.reset();
       return undefined;
     }

@@ -15,7 +15,7 @@ const hashFactor = 31;
 const hashFold = 15;
 
 export function unreadableBytes(why: string): SerinError {
-  return transientError("answer-unreadable", `the server's answer is not Kubernetes' binary form: ${why}`);
+  return transientError("answer-unreadable", `the server's answer is not in Kubernetes' binary format: ${why}`);
 }
 
 /** Reads the fields of protobuf messages in sequence, without copying skipped ones. */
@@ -99,7 +99,7 @@ export class WireReader {
       throw unreadableBytes(`a field is of wire type ${this.#type} where bytes were expected`);
     const length = this.#varint();
     const end = this.#position + length;
-    if (end > this.#end) throw unreadableBytes("a field is longer than what holds it");
+    if (end > this.#end) throw unreadableBytes("a field is longer than its container");
     return end;
   }
 
@@ -108,7 +108,7 @@ export class WireReader {
     else if (this.#type === wireBytes) this.#position = this.endOfField();
     else if (this.#type === wire64 || this.#type === wire32) this.#position += this.#type === wire64 ? 8 : 4;
     else throw unreadableBytes(`a field is of wire type ${this.#type}`);
-    if (this.#position > this.#end) throw unreadableBytes("a field is longer than what holds it");
+    if (this.#position > this.#end) throw unreadableBytes("a field is longer than its container");
   }
 
   /** Limits reading to `end`. Returns the value to pass to {@link widen}. */

@@ -30,9 +30,9 @@ const image: Reason = {
 };
 const configuration: Reason = {
   patienceMs: 5_000,
-  hint: "The container's specification and its image do not fit together, or an object that it names is missing. The reason is the kubelet's.",
+  hint: "The container's specification and its image do not fit together, or an object that it names is missing. The kubelet gives the reason.",
 };
-const crashes: Reason = { patienceMs: 10_000, hint: "The container's own log tells why it ended." };
+const crashes: Reason = { patienceMs: 10_000, hint: "The container's log shows why it ended." };
 const unschedulable: Reason = {
   patienceMs: 30_000,
   hint: "No node can take the pod. Add a node, free its resources, or change the pod's requests, selectors or tolerations.",
