@@ -72,7 +72,7 @@ export function byValue(a: number, b: number, sign: 1 | -1): number {
 }
 
 function countValues(groups: readonly Group[], label: string): Sample[] {
-  if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label)) throw userError("bad-query", `"${label}" is no label's name`);
+  if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label)) throw userError("bad-query", `"${label}" is not a valid label name`);
   return groups.flatMap(({ labels, members }) => {
     const counts = new Map<number, number>();
     for (const { value } of members) counts.set(value, (counts.get(value) ?? 0) + 1);

@@ -186,11 +186,11 @@ function severalOnOneSide(matching: Matching, first: Labels, second: Labels): Er
 function severalMatches(matching: Matching, labels: Labels): Error {
   const hint =
     matching.many === undefined
-      ? "say group_left or group_right, or aggregate first"
+      ? "use group_left or group_right, or aggregate first"
       : "include fewer labels, or aggregate first";
   return userError(
     "series-ambiguous",
-    `several series match one by ${matchedBy(matching)}, and would become ${labelsText(labels)}`,
+    `several series match one series by ${matchedBy(matching)}, and would all become ${labelsText(labels)}`,
     { hint },
   );
 }

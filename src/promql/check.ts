@@ -81,15 +81,15 @@ export function checkAggregation(operator: string, args: readonly Expression[]):
 export function checkBinary({ operator, left, right, bool, matching }: Binary, isMatched: boolean): string | undefined {
   const types = [typeOf(left), typeOf(right)];
   const wrong = types.find((type) => type !== "scalar" && type !== "vector");
-  if (wrong !== undefined) return `${operator} stands between scalars and instant vectors, not at ${typeNames[wrong]}`;
+  if (wrong !== undefined) return `${operator} needs scalars or instant vectors, got ${typeNames[wrong]}`;
   const bothVectors = types.every((type) => type === "vector");
-  if (bool && !isComparison(operator)) return "bool stands behind a comparison only";
-  if (isMatched && !bothVectors) return "on and ignoring stand between instant vectors only";
+  if (bool && !isComparison(operator)) return "bool is allowed after a comparison only";
+  if (isMatched && !bothVectors) return "on and ignoring need instant vectors on both sides";
   if (isSetOperator(operator)) {
-    if (!bothVectors) return `${operator} stands between instant vectors only`;
-    if (matching.many !== undefined) return `${operator} knows no group_left and group_right`;
+    if (!bothVectors) return `${operator} needs instant vectors on both sides`;
+    if (matching.many !== undefined) return `${operator} does not support group_left and group_right`;
   }
   if (isComparison(operator) && !bool && types.every((type) => type === "scalar"))
-    return "comparisons between scalars need the word bool";
+    return "comparisons between scalars need the modifier bool";
   return undefined;
 }

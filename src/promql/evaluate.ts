@@ -54,14 +54,11 @@ export function evaluateRange(
   const { startMs, endMs, stepMs } = range;
   const type = typeOf(expression);
   if (type !== "scalar" && type !== "vector")
-    throw userError(
-      "bad-query",
-      `a range of times is evaluated for scalars and instant vectors, not for ${typeNames[type]}`,
-    );
+    throw userError("bad-query", `a range query needs a scalar or an instant vector, got ${typeNames[type]}`);
   if (!(stepMs > 0)) throw userError("bad-query", "the step must be greater than 0");
   if (endMs < startMs) throw userError("bad-query", "the end is before the start");
   if ((endMs - startMs) / stepMs > maxPoints)
-    throw userError("bad-query", `more than ${maxPoints} points a series`, { hint: "take a greater step" });
+    throw userError("bad-query", `more than ${maxPoints} points per series`, { hint: "use a greater step" });
   const evaluation = new Evaluation(expression, source, range, options);
   return evaluation.over(expression, startMs, endMs, stepMs);
 }
@@ -97,7 +94,7 @@ class Evaluation {
   #bound(samples: number): void {
     if (samples > this.#maxSamples)
       throw userError("query-too-large", `the query touches more than ${this.#maxSamples} samples`, {
-        hint: "select less, or a shorter time",
+        hint: "select fewer series, or a shorter time",
       });
   }
 
@@ -148,7 +145,7 @@ class Evaluation {
         combine(expression, this.scalar(expression.left, timeMs), this.scalar(expression.right, timeMs))[0]?.value ??
         NaN
       );
-    throw internalError("unexpected", `a ${expression.type} is no scalar`);
+    throw internalError("unexpected", `a ${expression.type} is not a scalar`);
   }
 
   vector(expression: Expression, timeMs: number): readonly Sample[] {
@@ -181,7 +178,7 @@ class Evaluation {
       case "string":
       case "range":
       case "subquery":
-        throw internalError("unexpected", `a ${expression.type} is no instant vector`);
+        throw internalError("unexpected", `a ${expression.type} is not an instant vector`);
     }
   }
 
@@ -216,7 +213,7 @@ class Evaluation {
   #windows(expression: Expression, timeMs: number): RangeWindow[] {
     if (expression.type === "range") return this.#rangeWindows(expression, timeMs);
     if (expression.type === "subquery") return this.#subqueryWindows(expression, timeMs);
-    throw internalError("unexpected", `a ${expression.type} is no range vector`);
+    throw internalError("unexpected", `a ${expression.type} is not a range vector`);
   }
 
   #rangeWindows({ selector, rangeMs }: RangeSelector, timeMs: number): RangeWindow[] {
@@ -240,7 +237,7 @@ class Evaluation {
     // Steps are multiples of the step since 1970, whenever the query runs.
     const firstMs = (Math.floor(startMs / stepMs) + 1) * stepMs;
     if (subquery.rangeMs / stepMs > maxPoints)
-      throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "take a greater step" });
+      throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "use a greater step" });
     return this.over(subquery.expression, firstMs, endMs, stepMs).map(({ labels, points }) => ({
       labels,
       points,
@@ -262,9 +259,9 @@ function refuseDuplicates(samples: readonly Sample[]): void {
 function duplicate(labels: Labels): Error {
   return userError(
     "series-ambiguous",
-    `the result holds several series with the same labels: {${[...labels.keys()].join(", ")}}`,
+    `the result has several series with the same labels: {${[...labels.keys()].join(", ")}}`,
     {
-      hint: "functions take the metric's name away: select one metric, or keep its name by label_replace",
+      hint: "functions remove the metric's name: select one metric, or keep its name with label_replace",
     },
   );
 }

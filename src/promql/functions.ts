@@ -178,7 +178,7 @@ function smoothed(call: Call, context: CallContext): Sample[] {
   const [smoothing, trend] = [context.scalar(argument(call, 1)), context.scalar(argument(call, 2))];
   for (const factor of [smoothing, trend])
     if (!(factor > 0 && factor < 1))
-      throw userError("bad-query", `double_exponential_smoothing: factors lie between 0 and 1, not ${factor}`);
+      throw userError("bad-query", `double_exponential_smoothing: factors must be between 0 and 1, got ${factor}`);
   return overWindows(context, argument(call, 0), ({ points }) =>
     doubleExponentialSmoothing(
       points.map(({ value }) => value),

@@ -30,7 +30,8 @@ export function joinLabels(
 }
 
 function checkName(name: string, label: string): void {
-  if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label)) throw userError("bad-query", `${name}: "${label}" is no label's name`);
+  if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label))
+    throw userError("bad-query", `${name}: "${label}" is not a valid label name`);
 }
 
 const reference = /\$(?:\$|(\w+)|\{(\w+)\})/g;

@@ -51,7 +51,7 @@ export function compileWhole(expression: string): RE2JS {
   try {
     return RE2JS.compile(`^(?:${expression})$`, RE2JS.DOTALL);
   } catch (cause) {
-    throw userError("bad-query", `"${expression}" is no RE2 expression: ${messageOf(cause)}`, {
+    throw userError("bad-query", `"${expression}" is not a valid RE2 expression: ${messageOf(cause)}`, {
       cause,
     });
   }

@@ -16,7 +16,7 @@ const maxDepth = 200;
 /** Parses a query by Prometheus' own grammar. Throws a user error with the position if it is invalid. */
 export function parseQuery(text: string): Expression {
   if (text.length > maxQueryCharacters)
-    throw userError("bad-query", `the query has ${text.length} characters, ${maxQueryCharacters} are allowed`);
+    throw userError("bad-query", `the query has ${text.length} characters, at most ${maxQueryCharacters} are allowed`);
   if (text.trim() === "") throw userError("bad-query", "the query is empty");
   const tree = parser.parse(text);
   const reader = new QueryReader(text);
@@ -65,7 +65,7 @@ class QueryReader {
   }
 
   expression(node: SyntaxNode, depth: number): Expression {
-    if (depth > maxDepth) throw this.fault(node.from, node.to, `more than ${maxDepth} levels`);
+    if (depth > maxDepth) throw this.fault(node.from, node.to, `the query is nested more than ${maxDepth} levels deep`);
     const inner = (child: SyntaxNode | undefined): Expression => {
       if (child === undefined) throw this.fault(node.from, node.to, "something is missing");
       return this.expression(child, depth + 1);
@@ -107,13 +107,13 @@ class QueryReader {
 
   #number(node: SyntaxNode): number {
     const value = parseNumber(this.#textOf(node));
-    if (value === undefined) throw this.fault(node.from, node.to, `"${this.#textOf(node)}" is no number`);
+    if (value === undefined) throw this.fault(node.from, node.to, `"${this.#textOf(node)}" is not a number`);
     return value;
   }
 
   #string(node: SyntaxNode): string {
     const value = unquote(this.#textOf(node));
-    if (value === undefined) throw this.fault(node.from, node.to, `${this.#textOf(node)} is no complete string`);
+    if (value === undefined) throw this.fault(node.from, node.to, `${this.#textOf(node)} is not a complete string`);
     return value;
   }
 
@@ -128,11 +128,7 @@ class QueryReader {
   #unary(node: SyntaxNode, operand: Expression): Expression {
     const type = typeOf(operand);
     if (type !== "scalar" && type !== "vector")
-      throw this.fault(
-        node.from,
-        node.to,
-        `a sign stands before a scalar or an instant vector, not before ${typeNames[type]}`,
-      );
+      throw this.fault(node.from, node.to, `a sign needs a scalar or an instant vector, got ${typeNames[type]}`);
     if (this.#text[node.from] !== "-") return operand;
     return operand.type === "number"
       ? { type: "number", value: -operand.value }
@@ -151,7 +147,7 @@ class QueryReader {
       throw this.fault(
         node.from,
         node.to,
-        "a selector needs one matcher at least that does not match the empty string",
+        "a selector needs at least one matcher that does not match the empty string",
       );
     return { type: "selector", matchers, offsetMs: 0, at: undefined };
   }
@@ -182,10 +178,10 @@ class QueryReader {
       throw this.fault(
         node.from,
         node.to,
-        "a range stands behind a selector only; use a subquery, [5m:], for an expression",
+        "a range is allowed after a selector only; use a subquery, [5m:], for an expression",
       );
     if (selector.offsetMs !== 0 || selector.at !== undefined)
-      throw this.fault(node.from, node.to, "offset and @ stand behind the range");
+      throw this.fault(node.from, node.to, "offset and @ must come after the range");
     return { type: "range", selector, rangeMs: this.#positiveMs(duration ?? node) };
   }
 
@@ -197,11 +193,7 @@ class QueryReader {
 
   #subquery(node: SyntaxNode, expression: Expression): Expression {
     if (typeOf(expression) !== "vector")
-      throw this.fault(
-        node.from,
-        node.to,
-        `a subquery is made of an instant vector, not of ${typeNames[typeOf(expression)]}`,
-      );
+      throw this.fault(node.from, node.to, `a subquery needs an instant vector, got ${typeNames[typeOf(expression)]}`);
     const [, range, step] = childrenOf(node);
     return {
       type: "subquery",
@@ -217,8 +209,7 @@ class QueryReader {
     if (node.name === "AtModifierPreprocessors")
       return this.#textOf(node).toLowerCase().startsWith("start") ? "start" : "end";
     const seconds = this.#number(node);
-    if (!Number.isFinite(seconds))
-      throw this.fault(node.from, node.to, "@ is followed by a time in seconds since 1970");
+    if (!Number.isFinite(seconds)) throw this.fault(node.from, node.to, "@ needs a time in seconds since 1970");
     return Math.round(seconds * 1000);
   }
 
@@ -226,12 +217,12 @@ class QueryReader {
     const taken = (shift: TimeShift): boolean =>
       change.at === undefined ? shift.offsetMs !== 0 : shift.at !== undefined;
     if (target.type === "range") {
-      if (taken(target.selector)) throw this.fault(node.from, node.to, "offset and @ may stand once each");
+      if (taken(target.selector)) throw this.fault(node.from, node.to, "offset and @ may be used once each");
       return { ...target, selector: { ...target.selector, ...change } };
     }
     if (target.type !== "selector" && target.type !== "subquery")
-      throw this.fault(node.from, node.to, "offset and @ stand behind a selector or a subquery");
-    if (taken(target)) throw this.fault(node.from, node.to, "offset and @ may stand once each");
+      throw this.fault(node.from, node.to, "offset and @ must come after a selector or a subquery");
+    if (taken(target)) throw this.fault(node.from, node.to, "offset and @ may be used once each");
     return { ...target, ...change };
   }
 
@@ -306,7 +297,7 @@ class QueryReader {
     const on = kind?.name === "On";
     const names = new Set(labels === undefined ? [] : this.#labels(labels));
     if (on && included.some((name) => names.has(name)))
-      throw this.fault(node.from, node.to, "a label must not be in on() and in group_left or group_right");
+      throw this.fault(node.from, node.to, "a label must not be both in on() and in group_left or group_right");
     return {
       on,
       labels: names,

@@ -111,7 +111,7 @@ export class AccessLog {
 
   #drop(): void {
     if (this.#droppedLines === 0)
-      this.#options.onTrouble?.("the access log's sink is too slow: lines are dropped and counted");
+      this.#options.onTrouble?.("the access log's sink is too slow: dropping lines, and counting them");
     this.#droppedLines += 1;
   }
 

@@ -321,7 +321,7 @@ export class MetricsRegistry {
   ): MetricFamily<Histogram> {
     invariant(
       bounds.every((bound, index) => index === 0 || bound > (bounds[index - 1] ?? -Infinity)),
-      `the bounds of ${name} must ascend`,
+      `the bounds of ${name} must be ascending`,
     );
     const shared = Float64Array.from(bounds);
     return this.#family(name, help, "histogram", labelNames, () => new Histogram(shared));
@@ -382,7 +382,7 @@ export class MetricsRegistry {
       );
       return known as unknown as MetricFamily<Handle>;
     }
-    invariant(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name), `"${name}" is no Prometheus metric name`);
+    invariant(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name), `"${name}" is not a valid Prometheus metric name`);
     // The metrics about the limits are exempt from them.
     const budget = name.startsWith("serin_metrics_")
       ? { ...this.#budget, take: () => true, give: () => undefined }

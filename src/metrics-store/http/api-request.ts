@@ -71,6 +71,6 @@ export function limitParameter(params: URLSearchParams): number {
   const text = params.get("limit") ?? "0";
   const limit = Number(text);
   if (!Number.isInteger(limit) || limit < 0)
-    throw userError("bad-request", `invalid parameter "limit": expected a number from 0 on, got "${text}"`);
+    throw userError("bad-request", `invalid parameter "limit": expected a number of at least 0, got "${text}"`);
   return limit;
 }

@@ -104,7 +104,7 @@ const refusals: readonly (readonly [string, Record<string, string>, number, stri
     /the end is before the start/,
   ],
   ["/api/v1/query", { query: "hits + on() hits" }, 422, "execution", /matching labels must be unique/],
-  ["/api/v1/series", {}, 400, "bad_data", /name one selector/],
+  ["/api/v1/series", {}, 400, "bad_data", /pass at least one selector/],
   ["/api/v1/series", { "match[]": "rate(x[5m])" }, 400, "bad_data", /expected a selector/],
   ["/api/v1/admin/tsdb/snapshot", {}, 404, "not_found", /is not known here/],
 ];

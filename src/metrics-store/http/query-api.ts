@@ -50,7 +50,7 @@ function optionsOf(params: URLSearchParams, { clock, evaluationIntervalMs }: Que
   const checkpoint = (): void => {
     if (clock.steadyMs() > untilMs)
       throw userError("query-timeout", `the query took longer than ${timeoutMs} ms`, {
-        hint: "select less, or take a greater step",
+        hint: "select fewer series, or use a greater step",
       });
   };
   const lookbackMs = params.has("lookback_delta")
@@ -138,7 +138,7 @@ function limitedList(params: URLSearchParams, list: readonly unknown[]): ApiAnsw
 export function listSeries(params: URLSearchParams, { store }: QueryContext): ApiAnswer {
   const selectors = selectorsOf(params);
   if (selectors.length === 0)
-    throw userError("bad-request", 'no "match[]" parameter given: name one selector at least');
+    throw userError("bad-request", 'no "match[]" parameter given: pass at least one selector');
   return limitedList(params, matchedSeries(params, store, selectors).map(labelsObject));
 }
 

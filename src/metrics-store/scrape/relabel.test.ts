@@ -54,12 +54,12 @@ const faults: Readonly<Record<string, RegExp>> = {
   "scrape_configs: [{job_name: a, scheme: ftp}]": /scheme: expected http or https, got "ftp"/,
   "scrape_configs: [{job_name: a, kubernetes_sd_configs: [{role: pods}]}]":
     /role: expected one of pod, endpoints, service, node, got "pods"/,
-  "scrape_configs: [{job_name: a, relabel_configs: [{action: drp}]}]": /action: "drp" is unknown; drop is near/,
+  "scrape_configs: [{job_name: a, relabel_configs: [{action: drp}]}]": /action: "drp" is unknown; did you mean drop\?/,
   "scrape_configs: [{job_name: a, relabel_configs: [{regex: '('}]}]":
     /relabel_configs\[0\]: target_label: the action replace needs one/,
   "scrape_configs: [{job_name: a, relabel_configs: [{target_label: a, regex: '('}]}]":
-    /regex: "\(" is no RE2 expression/,
-  "scrape_configs: [\n- x: [": /t:2:\d+: no YAML|t:\d+:\d+: no YAML/,
+    /regex: "\(" is not a valid RE2 expression/,
+  "scrape_configs: [\n- x: [": /t:2:\d+: not valid YAML|t:\d+:\d+: not valid YAML/,
 };
 
 test("an invalid configuration is refused with its field's path", () => {

@@ -70,7 +70,7 @@ export function parseScrapeConfig(text: string, source: string): ScrapeConfig {
     const [place] = error instanceof YAMLParseError ? (error.linePos ?? []) : [];
     throw userError(
       "file-invalid",
-      `${source}${place === undefined ? "" : `:${place.line}:${place.col}`}: no YAML: ${messageOf(error)}`,
+      `${source}${place === undefined ? "" : `:${place.line}:${place.col}`}: not valid YAML: ${messageOf(error)}`,
     );
   }
   const warnings: string[] = [];
@@ -172,7 +172,7 @@ function parseRule(section: Section): RelabelRule {
   const known = relabelActions.find((candidate) => candidate === action);
   if (known === undefined) {
     const near = nearestName(action, [...relabelActions]);
-    throw section.fault("action", `"${action}" is unknown${near === undefined ? "" : `; ${near} is near`}`);
+    throw section.fault("action", `"${action}" is unknown${near === undefined ? "" : `; did you mean ${near}?`}`);
   }
   const targetLabel = section.text("target_label") ?? "";
   if (targetLabel === "" && ["replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"].includes(known))
@@ -244,7 +244,7 @@ class Section {
 
   /** Numbers and booleans count as strings, because a regex may be `true`. */
   text(name: string): string | undefined {
-    return this.has(name) ? textOf(this.#fields[name], () => this.fault(name, "expected text")) : undefined;
+    return this.has(name) ? textOf(this.#fields[name], () => this.fault(name, "expected a string")) : undefined;
   }
 
   number(name: string): number | undefined {
@@ -271,8 +271,8 @@ class Section {
 
   list(name: string): string[] {
     const value = this.#fields[name] ?? [];
-    if (!Array.isArray(value)) throw this.fault(name, "expected a list of texts");
-    return value.map((entry, index) => textOf(entry, () => this.fault(`${name}[${index}]`, "expected text")));
+    if (!Array.isArray(value)) throw this.fault(name, "expected a list of strings");
+    return value.map((entry, index) => textOf(entry, () => this.fault(`${name}[${index}]`, "expected a string")));
   }
 
   strings(name: string): Map<string, string> {

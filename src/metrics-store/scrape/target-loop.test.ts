@@ -103,7 +103,7 @@ test("metric rules drop and rename, and the sample limit fails the scrape", asyn
   assert.equal(ruled.query("m")[0]?.["pod"], undefined);
   const limited = scraping(", sample_limit: 1");
   await limited.scrape("a 1\nb 2\n");
-  assert.match(limited.loop.health.lastError, /2 samples, the job's sample_limit allows 1/);
+  assert.match(limited.loop.health.lastError, /2 samples, but the job's sample_limit is 1/);
   assert.equal(limited.query("a").length, 0);
 });
 

@@ -104,9 +104,9 @@ export class TargetLoop {
   #checkCount(count: number): void {
     const { sampleLimit } = this.target.job;
     if (sampleLimit > 0 && count > sampleLimit)
-      throw userError("sample-limit", `${count} samples, the job's sample_limit allows ${sampleLimit}`);
+      throw userError("sample-limit", `${count} samples, but the job's sample_limit is ${sampleLimit}`);
     if (count > maxSeriesATarget)
-      throw userError("sample-limit", `${count} samples, ${maxSeriesATarget} of one target are taken`);
+      throw userError("sample-limit", `${count} samples, but one target may have at most ${maxSeriesATarget}`);
   }
 
   #labelled(
