@@ -24,7 +24,7 @@ export function checksOfTemplate(
   const dry = new Set(spec.list("dryRun").flatMap((entry) => entry.string("metricName") ?? []));
   notes.dropped(spec, {
     measurementRetention: "the journal keeps every decision",
-    templates: "name the templates themselves",
+    templates: "list the templates directly",
   });
   const checks = spec.list("metrics").flatMap((metric) => {
     const made = checkOfMetric(metric, template.metadata.name ?? "", values, notes);
@@ -61,19 +61,19 @@ function checkOfMetric(metric: Reader, template: string, values: Arguments, note
   const provider = metric.object("provider");
   const source = provider === undefined ? undefined : sourceOf(provider, values, notes);
   notes.dropped(metric, {
-    consecutiveSuccessLimit: "count says how many looks must pass one after another",
-    initialDelay: "samples count from the moment a step has settled",
+    consecutiveSuccessLimit: "count sets how many looks in a row must pass",
+    initialDelay: "samples count from the time when a step has settled",
   });
   notes.rest(metric);
   if (source === undefined) {
     notes.say(
       at(metric, "provider"),
-      "is not carried over: here are prometheus and web; ask anything else by a webhook",
+      "is not carried over: Serin has prometheus and web; use a webhook for other providers",
     );
     return undefined;
   }
   if (source["type"] === "query" && Object.keys(conditions).length === 0) {
-    notes.say(metric.path, "is not carried over: nothing is left that judges it");
+    notes.say(metric.path, "is not carried over: no condition is left to judge it");
     return undefined;
   }
   return { name: checkName(`${template}-${name}`), spec: { ...source, ...limits, ...conditions } };
@@ -87,7 +87,7 @@ function limitsOf(metric: Reader, values: Arguments, notes: Notes): CheckFields 
     if (said === undefined) return undefined;
     const value = Number(typeof said === "string" ? filled(said, values).text : said);
     if (Number.isInteger(value) && value >= 0) return value;
-    notes.say(at(metric, field), `is not carried over: it is no whole number (${JSON.stringify(said)})`);
+    notes.say(at(metric, field), `is not carried over: it is not a whole number (${JSON.stringify(said)})`);
     return undefined;
   };
   const interval = durationSeconds((metric.raw as Record<string, unknown>)["interval"]);
@@ -138,8 +138,8 @@ function queryOf(prometheus: Reader, values: Arguments, notes: Notes): CheckFiel
   const timeoutSeconds = durationSeconds((prometheus.raw as Record<string, unknown>)["timeout"]);
   prometheus.ignore("timeout");
   notes.dropped(prometheus, {
-    authentication: "put what authenticates between Serin and Prometheus",
-    headers: "put what needs headers behind a webhook",
+    authentication: "put an authenticating proxy between Serin and Prometheus",
+    headers: "use a webhook for requests that need headers",
     insecure: "certificates are verified",
     rangeQuery: "a query has one result",
   });
@@ -163,10 +163,10 @@ function webhookOf(web: Reader, values: Arguments, notes: Notes): CheckFields {
   const body = web.object("jsonBody")?.raw;
   const timeoutSeconds = web.integer("timeoutSeconds");
   notes.dropped(web, {
-    jsonPath: "result is the whole answer: say result.<field> in passWhen",
+    jsonPath: "result is the whole answer: use result.<field> in passWhen",
     body: "write it as JSON under webhook.body",
     insecure: "certificates are verified",
-    authentication: "put a header",
+    authentication: "set a header",
   });
   return {
     type: "webhook",
@@ -187,7 +187,7 @@ function named(reader: Reader, field: string, values: Arguments, notes: Notes): 
   if (missing.length > 0)
     notes.say(
       at(reader, field),
-      `has arguments without a value: ${missing.join(", ")}; put {{ canary.service }}, {{ canary.workload }} or a fixed text in their place`,
+      `has arguments without a value: ${missing.join(", ")}; use {{ canary.service }}, {{ canary.workload }} or a fixed text instead`,
     );
   return text;
 }

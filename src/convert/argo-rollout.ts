@@ -33,10 +33,10 @@ class CheckPool {
     const values = argumentsOf(analysis, notes);
     const references = analysis.list("templates").flatMap((use) => this.#useOne(use, values, notes));
     notes.dropped(analysis, {
-      startingStep: "checks are of every step; put them at the steps themselves",
-      dryRun: "say dryRun at the check",
+      startingStep: "checks apply to every step; write them in single steps instead",
+      dryRun: "set dryRun at the check",
       measurementRetention: "the journal keeps every decision",
-      analysisRunMetadata: "there are no objects of runs",
+      analysisRunMetadata: "runs have no objects of their own",
     });
     notes.rest(analysis);
     return references;
@@ -49,7 +49,7 @@ class CheckPool {
     if (template === undefined) {
       notes.say(
         at(use, "templateName"),
-        `is not carried over: the files have no AnalysisTemplate "${name}"; give its file too`,
+        `is not carried over: the files have no AnalysisTemplate "${name}"; pass its file too`,
       );
       return [];
     }
@@ -87,7 +87,7 @@ function argumentsOf(analysis: Reader, notes: Notes): Readonly<Record<string, st
     if (from?.has("podTemplateHashValue") === true)
       notes.say(
         at(argument, "valueFrom"),
-        `became the name of the workload, {{ canary.workload }}: look whether the query asks by it`,
+        `became the name of the workload, {{ canary.workload }}: check that the query uses it correctly`,
       );
   }
   return values;
@@ -104,10 +104,10 @@ export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conv
   const blueGreen = strategy?.object("blueGreen");
   const workload = deploymentOf(rollout, spec, notes);
   notes.dropped(spec, {
-    rollbackWindow: "undo and a change back to an older template go their way by the same steps",
-    restartAt: "kubectl rollout restart",
+    rollbackWindow: "an undo, or a change back to an older template, takes the same steps",
+    restartAt: "use kubectl rollout restart",
     analysis: "the journal keeps every decision",
-    progressDeadlineAbort: "a step that does not settle is put back",
+    progressDeadlineAbort: "a step that does not settle is rolled back",
   });
   const settle = spec.integer("progressDeadlineSeconds");
   const paused = spec.boolean("paused");
@@ -152,7 +152,7 @@ function deploymentOf(
       notes.say("spec.workloadRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
     reference.ignore("apiVersion");
     notes.dropped(reference, {
-      scaleDown: "the Deployment itself stays what runs: scale it up again before the Rollout goes",
+      scaleDown: "the Deployment itself keeps running: scale it up again before you delete the Rollout",
     });
     notes.rest(reference);
     return { name: referred, objects: [] };
@@ -171,7 +171,7 @@ function deploymentOf(
   };
   notes.say(
     "spec.template",
-    "became a Deployment of the same name: apply it and let it become ready before the Rollout is deleted, so that requests find pods all the time",
+    "became a Deployment of the same name: apply it and wait until it is ready before you delete the Rollout, so that requests always find pods",
   );
   return { name, objects: [{ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: defined(copied) }] };
 }
@@ -184,18 +184,18 @@ function canarySpec(canary: Reader, rollout: string, pool: CheckPool, notes: Not
   if (canaryService !== undefined)
     notes.say(
       at(canary, "canaryService"),
-      `became target.deployment.previewService: the engine makes it, so delete ${canaryService} when the Rollout is gone`,
+      `became target.deployment.previewService: the engine creates it, so delete ${canaryService} after the Rollout`,
     );
   notes.dropped(canary, {
-    canaryMetadata: "the canary's pods carry a label of their own",
-    stableMetadata: "stable pods are told by their pod-template-hash",
-    maxSurge: "put it into the Deployment's strategy",
-    maxUnavailable: "put it into the Deployment's strategy",
-    antiAffinity: "put it into the pod template",
-    abortScaleDownDelaySeconds: "the canary leaves when no request goes to it any more",
+    canaryMetadata: "the canary's pods have a label of their own",
+    stableMetadata: "stable pods are identified by their pod-template-hash",
+    maxSurge: "set it in the Deployment's strategy",
+    maxUnavailable: "set it in the Deployment's strategy",
+    antiAffinity: "set it in the pod template",
+    abortScaleDownDelaySeconds: "the canary is removed when it gets no more requests",
     scaleDownDelayRevisionLimit: "one old version is kept",
     minPodsPerReplicaSet: "there is at least one pod of each",
-    pingPong: "the canary's copy is made and removed by the engine",
+    pingPong: "the engine creates and removes the canary's copy",
   });
   return {
     target: defined({ service: stable ?? rollout, previewService: canaryService }),
@@ -219,16 +219,16 @@ function tellTraffic(traffic: Reader | undefined, notes: Notes): void {
     if (istio?.has(field) === true)
       notes.say(
         at(istio, field),
-        "is not carried over: the engine makes the routes and subsets of the Service itself; delete yours, or use target.virtualService for a route of your own",
+        "is not carried over: the engine creates the routes and subsets of the Service itself; delete yours, or use target.virtualService for a route of your own",
       );
   }
   notes.rest(istio);
   notes.dropped(traffic, {
-    managedRoutes: "a step's match and mirror make and remove their routes themselves",
-    maxTrafficWeight: "weights are percent",
+    managedRoutes: "a step's match and mirror create and remove their own routes",
+    maxTrafficWeight: "weights are percentages",
   });
   for (const other of ["nginx", "alb", "smi", "apisix", "traefik", "ambassador", "plugins"]) {
-    if (traffic.has(other)) notes.say(at(traffic, other), "is not carried over: here traffic is split by the mesh");
+    if (traffic.has(other)) notes.say(at(traffic, other), "is not carried over: the mesh splits the traffic");
   }
   notes.rest(traffic);
 }
@@ -290,7 +290,7 @@ function headerOf(header: Reader, notes: Notes): Fields[] {
   if (headers.length > 0) return [{ name, match: { headers } }];
   notes.say(
     header.path,
-    `is not carried over: it takes the route ${name} away again; a match here holds until the rollout ends`,
+    `is not carried over: it removes the route ${name} again; in Serin, a match lasts until the rollout ends`,
   );
   return [];
 }
@@ -298,10 +298,10 @@ function headerOf(header: Reader, notes: Notes): Fields[] {
 function mirrorOf(mirror: Reader, notes: Notes): Fields[] {
   const percent = mirror.integer("percentage");
   mirror.ignore("name");
-  notes.dropped(mirror, { match: "all requests of the route are mirrored by the percentage" });
+  notes.dropped(mirror, { match: "the percentage applies to all requests of the route" });
   notes.rest(mirror);
   if (percent !== undefined && percent > 0) return [{ mirror: { percent } }];
-  notes.say(mirror.path, "is not carried over: a mirror here ends with the next step that does not mirror");
+  notes.say(mirror.path, "is not carried over: in Serin, a mirror ends with the next step that does not mirror");
   return [];
 }
 
@@ -313,10 +313,10 @@ function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields
   for (const template of templates) {
     template.ignore("name", "specRef");
     notes.dropped(template, {
-      weight: "an experiment here has mirrored traffic (mirrorPercent) or none",
-      service: "the engine makes what it needs",
-      selector: "the copies' pods are told by a label of the engine's",
-      metadata: "the copies' pods are told by a label of the engine's",
+      weight: "in Serin, an experiment gets mirrored traffic (mirrorPercent) or none",
+      service: "the engine creates what it needs",
+      selector: "a label of the engine identifies the pods of the copies",
+      metadata: "a label of the engine identifies the pods of the copies",
     });
     notes.rest(template);
   }
@@ -331,13 +331,13 @@ function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields
       analysis.path,
     );
     analysis.ignore("name", "args");
-    notes.dropped(analysis, { requiredForCompletion: "all checks of a step are" });
+    notes.dropped(analysis, { requiredForCompletion: "all checks of a step are required" });
     notes.rest(analysis);
     return pool.use(wrapped, notes);
   });
   notes.rest(experiment);
   if (seconds === undefined)
-    notes.say(at(experiment, "duration"), "was absent, and is an hour now: an experiment here ends by itself");
+    notes.say(at(experiment, "duration"), "was absent, and is an hour now: in Serin, an experiment always ends");
   return [{ experiment: { durationSeconds: seconds ?? 3600, replicas }, ...checksField(checks) }];
 }
 
@@ -350,12 +350,12 @@ function blueGreenSpec(blueGreen: Reader, rollout: string, pool: CheckPool, note
   const before = pool.use(blueGreen.object("prePromotionAnalysis"), notes);
   const after = pool.use(blueGreen.object("postPromotionAnalysis"), notes);
   notes.dropped(blueGreen, {
-    antiAffinity: "put it into the pod template",
-    abortScaleDownDelaySeconds: "the preview leaves when it is put back",
+    antiAffinity: "set it in the pod template",
+    abortScaleDownDelaySeconds: "the preview is removed when the step is undone",
     scaleDownDelayRevisionLimit: "one old version is kept",
-    previewMetadata: "the preview's pods carry a label of their own",
-    activeMetadata: "stable pods are told by their pod-template-hash",
-    maxUnavailable: "put it into the Deployment's strategy",
+    previewMetadata: "the preview's pods have a label of their own",
+    activeMetadata: "stable pods are identified by their pod-template-hash",
+    maxUnavailable: "set it in the Deployment's strategy",
   });
   const pause =
     automatic && seconds === undefined

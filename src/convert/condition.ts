@@ -1,7 +1,7 @@
 /** Converts a condition of Argo Rollouts (expr-lang) to CEL, or returns why it cannot. */
 export function celOf(expression: string): { readonly cel: string } | { readonly problem: string } {
   const tokens = tokensOf(expression);
-  if (tokens === undefined) return { problem: "has characters that are not understood" };
+  if (tokens === undefined) return { problem: "has characters that the conversion does not support" };
   const words: string[] = [];
   for (let index = 0; index < tokens.length; index += 1) {
     const token = tokens[index] ?? "";
@@ -11,8 +11,8 @@ export function celOf(expression: string): { readonly cel: string } | { readonly
     } else if (/^\d+$/.test(token)) words.push(`${token}.0`);
     else if (token in replacements) words.push(replacements[token] ?? "");
     else if (/^[A-Za-z_]/.test(token) && !kept.has(token) && tokens[index - 1] !== ".")
-      return { problem: `uses ${token}, which CEL here does not know` };
-    else if (token === "[") return { problem: "looks into a list of results; a query here has one" };
+      return { problem: `uses ${token}, which Serin's CEL does not have` };
+    else if (token === "[") return { problem: "indexes a list of results; in Serin, a query has one result" };
     else words.push(token);
   }
   return { cel: words.join(" ").replaceAll("( ", "(").replaceAll(" )", ")").replaceAll(" . ", ".") };

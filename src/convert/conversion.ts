@@ -39,7 +39,7 @@ export class Notes {
 
   /** Notes every field that the conversion has not read. */
   rest(reader: Reader | undefined): void {
-    reader?.unknownFields((field) => this.say(at(reader, field), "is not carried over: there is nothing like it here"));
+    reader?.unknownFields((field) => this.say(at(reader, field), "is not carried over: Serin has no equivalent"));
   }
 }
 

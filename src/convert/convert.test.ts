@@ -185,13 +185,13 @@ test("an object that is not a rollout is named", () => {
 
 test("conditions become CEL, or the reason is given", () => {
   assert.deepEqual(celOf("result[0] < 5 || !(result[0] in [1, 2])"), {
-    problem: "looks into a list of results; a query here has one",
+    problem: "indexes a list of results; in Serin, a query has one result",
   });
   assert.deepEqual(celOf("result.status == 'ok' and not (result.count > 3)"), {
     cel: "result.status == 'ok' && ! (result.count > 3.0)",
   });
-  assert.deepEqual(celOf("isNaN(result)"), { problem: "uses isNaN, which CEL here does not know" });
-  assert.deepEqual(celOf("result ~ 1"), { problem: "has characters that are not understood" });
+  assert.deepEqual(celOf("isNaN(result)"), { problem: "uses isNaN, which Serin's CEL does not have" });
+  assert.deepEqual(celOf("result ~ 1"), { problem: "has characters that the conversion does not support" });
 });
 
 test("durations of both tools are in seconds", () => {

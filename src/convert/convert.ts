@@ -24,7 +24,8 @@ export function convertRollouts(objects: readonly UntypedObject[]): Conversion {
         notes.push({
           object: objectName(object),
           path: "kind",
-          message: "is not carried over: here are Rollout of Argo Rollouts and Canary of Flagger, with their templates",
+          message:
+            "is not carried over: the conversion supports Rollout of Argo Rollouts and Canary of Flagger, with their templates",
         });
       continue;
     }

@@ -32,23 +32,23 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
   if (spec.boolean("revertOnDeletion") !== true)
     notes.say(
       "spec.revertOnDeletion",
-      "was false; here deleting a Canary while it is under way puts everything back (onDeletion: Leave keeps it)",
+      "was false; in Serin, deleting a Canary in progress undoes everything (onDeletion: Leave keeps it)",
     );
   notes.dropped(spec, {
-    provider: "here traffic is split by the mesh",
-    autoscalerRef: "a HorizontalPodAutoscaler of the Deployment is found and respected",
-    ingressRef: "put the host on a Gateway of the mesh",
-    routeRef: "routes are made by the engine",
-    upstreamRef: "routes are made by the engine",
-    metricsServer: "put the address into the Checks",
+    provider: "the mesh splits the traffic",
+    autoscalerRef: "the engine finds and respects a HorizontalPodAutoscaler of the Deployment",
+    ingressRef: "add the host to a Gateway of the mesh",
+    routeRef: "the engine creates the routes",
+    upstreamRef: "the engine creates the routes",
+    metricsServer: "set the address in the Checks",
     canaryReadyThreshold: "all pods must be ready",
     primaryReadyThreshold: "all pods must be ready",
   });
   notes.dropped(analysis, {
     primaryReadyThreshold: "all pods must be ready",
     canaryReadyThreshold: "all pods must be ready",
-    stepWeightPromotion: "the stable version rolls by its own strategy while the canary has all traffic",
-    alerts: "put the URL of your receiver into spec.notifications",
+    stepWeightPromotion: "the stable version rolls out by its own strategy while the canary has all traffic",
+    alerts: "set the URL of your receiver in spec.notifications",
   });
   notes.rest(analysis);
   const settle = spec.integer("progressDeadlineSeconds");
@@ -70,7 +70,7 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
   };
   notes.say(
     "metadata.name",
-    `${name}-primary and the Services ${name}-primary and ${name}-canary are Flagger's: delete Flagger's Canary first and let the Deployment ${name} take its pods back, then apply this one`,
+    `${name}-primary and the Services ${name}-primary and ${name}-canary belong to Flagger: delete Flagger's Canary first, wait until the Deployment ${name} has its pods again, then apply this Canary`,
   );
   return { objects: [...checks.objects, canary], notes: [...notes.all] };
 }
@@ -87,25 +87,25 @@ function targetOf(spec: Reader, name: string, notes: Notes): Fields {
   const gatewayApi = service?.list("gatewayRefs").map((parent) => parent.string("name") ?? "") ?? [];
   if (service !== undefined) {
     notes.dropped(service, {
-      targetPort: "it is what the Service says",
-      portName: "it is what the Service says",
-      appProtocol: "it is what the Service says",
+      targetPort: "the Service sets it",
+      portName: "the Service sets it",
+      appProtocol: "the Service sets it",
       portDiscovery: "the Service's ports are used",
-      hosts: "the route holds for the Service's own name; put other hosts on a route of yours",
-      delegation: "routes are made by the engine",
-      trafficPolicy: "put it into a DestinationRule",
-      match: "put it into a route of yours and use target.virtualService",
-      rewrite: "put it into a route of yours and use target.virtualService",
-      retries: "put it into a route of yours and use target.virtualService",
-      headers: "put it into a route of yours and use target.virtualService",
-      corsPolicy: "put it into a route of yours and use target.virtualService",
-      timeout: "put it into a route of yours and use target.virtualService",
-      mirror: "a step's mirror says it",
-      apex: "the Service is yours",
+      hosts: "the route is for the Service's own name; use your own route for other hosts",
+      delegation: "the engine creates the routes",
+      trafficPolicy: "set it in a DestinationRule",
+      match: "set it in your own route and use target.virtualService",
+      rewrite: "set it in your own route and use target.virtualService",
+      retries: "set it in your own route and use target.virtualService",
+      headers: "set it in your own route and use target.virtualService",
+      corsPolicy: "set it in your own route and use target.virtualService",
+      timeout: "set it in your own route and use target.virtualService",
+      mirror: "a step's mirror sets it",
+      apex: "you manage the Service",
       primary: "there is no primary Service",
-      canary: "the preview Service is made by the engine",
-      backends: "there is one Service",
-      unmanagedMetadata: "the Service is yours",
+      canary: "the engine creates the preview Service",
+      backends: "there is only one Service",
+      unmanagedMetadata: "you manage the Service",
     });
   }
   const port = service?.integer("port", 1, 65_535);
@@ -158,11 +158,11 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
     else
       notes.say(
         at(hook, "type"),
-        `is not carried over: ${type === "rollback" ? "a person says serin canary abort, or a webhook check that fails does" : "it is not known"}`,
+        `is not carried over: ${type === "rollback" ? "use serin canary abort, or a webhook check that fails" : "its type is unknown"}`,
       );
     notes.dropped(hook, {
-      muteAlert: "notifications are chosen by event",
-      retries: "say errorLimit",
+      muteAlert: "notifications are selected by event",
+      retries: "use errorLimit",
       disableTLS: "certificates are verified",
     });
     notes.rest(hook);
@@ -178,13 +178,13 @@ function affinityOf(analysis: Reader, notes: Notes): Fields {
   if (affinity === undefined) return {};
   const made = defined({ cookieName: affinity.string("cookieName"), maxAgeSeconds: affinity.integer("maxAge") });
   notes.dropped(affinity, {
-    primaryCookieName: "only who is sent to the canary is remembered",
-    domain: "the cookie is of the host",
-    path: "the cookie is of the whole host",
-    httpOnly: "the cookie is of the host",
-    secure: "the cookie is of the host",
-    sameSite: "the cookie is of the host",
-    partitioned: "the cookie is of the host",
+    primaryCookieName: "only clients of the canary get a cookie",
+    domain: "the cookie applies to the host",
+    path: "the cookie applies to the whole host",
+    httpOnly: "the cookie applies to the host",
+    secure: "the cookie applies to the host",
+    sameSite: "the cookie applies to the host",
+    partitioned: "the cookie applies to the host",
   });
   notes.rest(affinity);
   return { sessionAffinity: made };
@@ -205,7 +205,7 @@ function stepsOf(analysis: Reader, interval: number, hooks: Hooks, notes: Notes)
   if (matches.length > 0) {
     const [match, ...others] = matches;
     if (others.length > 0)
-      notes.say(at(analysis, "match"), "has several matches of which one must hold: each became a step of its own");
+      notes.say(at(analysis, "match"), "has several alternative matches: each became a step of its own");
     for (const one of [match, ...others])
       steps.push({ match: one, iterations: { count: iterations ?? 1, intervalSeconds: interval } });
   } else if (iterations !== undefined && weights.length === 0)
@@ -328,16 +328,16 @@ class Metrics {
     if (type !== "prometheus") {
       this.#notes.say(
         at(reference ?? metric, "name"),
-        `is not carried over: its provider is ${type}; here are prometheus, and anything else by a webhook`,
+        `is not carried over: its provider is ${type}; Serin has prometheus; use a webhook for other providers`,
       );
       return undefined;
     }
     const query = this.#query(inline ?? fields.string("query") ?? "", metric);
     for (const [field, reason] of [
-      ["secretRef", "put what authenticates between Serin and Prometheus"],
-      ["region", "a Prometheus has none"],
+      ["secretRef", "put an authenticating proxy between Serin and Prometheus"],
+      ["region", "Prometheus does not need it"],
       ["insecureSkipVerify", "certificates are verified"],
-      ["headers", "put what needs headers behind a webhook"],
+      ["headers", "use a webhook for requests that need headers"],
     ] as const) {
       if (provider?.has(field) === true)
         this.#notes.say(
@@ -346,7 +346,7 @@ class Metrics {
         );
     }
     if (min === undefined && max === undefined)
-      this.#notes.say(metric.path, "had no threshold and has max: 0 now: nothing may be found");
+      this.#notes.say(metric.path, "had no threshold and has max: 0 now: any result above 0 fails");
     return {
       type: "query",
       query: defined({ provider: address === undefined ? "mesh" : "prometheus", address, expression: query }),
@@ -361,7 +361,7 @@ class Metrics {
     if (found === undefined)
       this.#notes.say(
         at(reference, "name"),
-        `is not carried over: the files have no MetricTemplate "${name}"; give its file too`,
+        `is not carried over: the files have no MetricTemplate "${name}"; pass its file too`,
       );
     this.#notes.rest(reference);
     return found;
@@ -374,7 +374,7 @@ class Metrics {
       if (known === undefined)
         this.#notes.say(
           metric.path,
-          `names ${whole} in its query, which means nothing here: put a fixed text in its place`,
+          `names ${whole} in its query, which Serin does not know: use a fixed text instead`,
         );
       return known ?? whole;
     });

@@ -135,7 +135,7 @@ export class ConfigDump {
   constructor(raw: unknown, where: string) {
     const configs = isRecord(raw) ? raw["configs"] : undefined;
     if (!Array.isArray(configs))
-      throw userError("dump-invalid", `${where} is no dump of a proxy's configuration: it has no list "configs"`, {
+      throw userError("dump-invalid", `${where} is not a dump of a proxy's configuration: it has no list "configs"`, {
         hint: "curl localhost:15000/config_dump",
       });
     const parts = new Map<string, Json>();

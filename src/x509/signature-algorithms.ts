@@ -79,7 +79,7 @@ export function readSigned(der: Buffer): SignedStructure {
   const algorithm = reader.next(derTags.sequence);
   const bits = reader.next(derTags.bitString).contents;
   reader.finish();
-  if (bits[0] !== 0) throw userError("bad-der", "has a signature that is no whole number of bytes");
+  if (bits[0] !== 0) throw userError("bad-der", "has a signature that is not a whole number of bytes");
   return { signed, algorithm, signature: bits.subarray(1) };
 }
 
@@ -95,7 +95,7 @@ export function isSignedBy(structure: SignedStructure, key: KeyObject): boolean 
   if (known === undefined)
     throw userError(
       "bad-signature",
-      "is signed by an algorithm that is not taken: use SHA-256, SHA-384 or SHA-512 with RSA or ECDSA, or Ed25519",
+      "is signed with an unsupported algorithm: use SHA-256, SHA-384 or SHA-512 with RSA or ECDSA, or Ed25519",
     );
   return (
     known.keyType === key.asymmetricKeyType && verify(known.hash, structure.signed.whole, key, structure.signature)

@@ -92,7 +92,7 @@ export class GrafanaApi {
       (candidate: DataSource) => candidate.uid === name || String(candidate.id) === name || candidate.name === name,
     );
     if (source === undefined) return jsonAnswer({ message: "Data source not found" }, 404);
-    if (method !== "GET" && method !== "POST") return jsonAnswer({ message: "Only GET and POST are passed on" }, 405);
+    if (method !== "GET" && method !== "POST") return jsonAnswer({ message: "Only GET and POST are forwarded" }, 405);
     const url = `${source.url.replace(/\/+$/, "")}${path}`;
     try {
       const signal = AbortSignal.timeout(proxyTimeoutMs);

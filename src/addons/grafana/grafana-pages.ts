@@ -11,7 +11,7 @@ import {
 } from "./dashboard.ts";
 
 const lead =
-  "Serin's page in Grafana's place: the dashboards that its ConfigMaps hold, with their panels' values of now as tables. It draws no curves and saves nothing.";
+  "Serin's page in Grafana's place: the dashboards of its ConfigMaps, with the current values of their panels as tables. It draws no graphs and saves nothing.";
 const links = [{ href: "/", text: "Dashboards" }];
 const refreshSeconds = 30;
 /** The number of shown rows in a panel, and of values of a variable. */
@@ -63,7 +63,7 @@ export async function dashboardPage(
       html`${row === "" ? undefined : html`<h2>${fillIn(row, values)}</h2>`}${await Promise.all(panels.map(async (panel) => await panelBody(panel, values, query)))}`,
     );
   }
-  const body = html`${variables.length === 0 ? undefined : variableForm(variables)}${sections.length === 0 ? html`<p class="dim">None of its panels asks Prometheus.</p>` : sections}`;
+  const body = html`${variables.length === 0 ? undefined : variableForm(variables)}${sections.length === 0 ? html`<p class="dim">None of its panels queries Prometheus.</p>` : sections}`;
   return page({ title: dashboard.title, lead, links, refreshSeconds, body });
 }
 

@@ -12,7 +12,7 @@ const links = [
   { href: "/config", text: "Configuration" },
 ];
 const lead =
-  "Serin's metrics store: samples in memory, answered by Prometheus' HTTP API. It keeps no file and evaluates no rule.";
+  "Serin's metrics store: keeps samples in memory and serves Prometheus' HTTP API. It writes no files and evaluates no rules.";
 const maxRows = 500;
 
 /** The few pages for people. Undefined for any other path. */

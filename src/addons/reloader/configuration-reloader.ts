@@ -35,7 +35,7 @@ export async function watchConfiguration(
       told = found;
       log.info("reloaded", { directory });
     } catch (error) {
-      log.warn("the reload failed, it is tried again", { error: messageOf(error) });
+      log.warn("the reload failed; retrying", { error: messageOf(error) });
     }
   }
 }

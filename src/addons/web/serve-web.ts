@@ -60,7 +60,7 @@ export async function serveWeb(
 async function answer(request: IncomingMessage, response: ServerResponse, handle: WebHandler): Promise<void> {
   const url = URL.parse(request.url ?? "/", "http://localhost");
   if (url === null) {
-    response.writeHead(400).end("the request's path is no URL\n");
+    response.writeHead(400).end("the request's path is not a valid URL\n");
     return;
   }
   const params = url.searchParams;
