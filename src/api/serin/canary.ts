@@ -189,7 +189,7 @@ function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep
     if (match[field].length > 0)
       spec.error(
         connections
-          ? "needs an http route: only sourceLabels tell connections apart"
+          ? "needs an http route: a step cannot select single connections"
           : "needs an HTTPRoute: a GRPCRoute matches by headers",
         `${place}.match.${field}`,
       );

@@ -13,12 +13,13 @@ const virtualService = (home: string, name: string, more: object = {}) =>
   });
 const objects = {
   namespaces: [namespace("shop"), namespace("bank")],
-  services: [service("shop", "web", { app: "web" })],
+  services: [service("shop", "web", { app: "web" }), service("bank", "ledger", { app: "ledger" })],
   configs: [
     virtualService("shop", "web"),
     virtualService("bank", "vault"),
     virtualService("shop", "gated", { gateways: ["entry"] }),
     config("networking.istio.io/v1", "Gateway", "bank", "entry", { selector: {}, servers: [] }),
+    virtualService("shop", "short", { http: [{ route: [{ destination: { host: "ledger" } }] }] }),
   ],
 };
 const messages = configMessagesOf({ ...noObjects, ...objects }, new Set());
@@ -34,7 +35,9 @@ test("messages name no objects of unreadable namespaces", () => {
   const shop = new Set(["shop"]);
   assert.match(textsOf(shop, "web"), /IST0109 .*an object that you may not see.*shop\/web/);
   assert.match(textsOf(shop, "gated"), /IST0101 .*there is one in a namespace that you may not see/);
-  assert.doesNotMatch(textsOf(shop, "web") + textsOf(shop, "gated"), /bank|vault/);
+  assert.match(textsOf("*", "short"), /IST0101 .*similar hosts: ledger\.bank\.svc\.cluster\.local; write/);
+  assert.match(textsOf(shop, "short"), /IST0101 .*similar hosts: a host that you may not see; write/);
+  assert.doesNotMatch(textsOf(shop, "web") + textsOf(shop, "gated") + textsOf(shop, "short"), /bank|vault/);
   assert.equal(visibleMessages(messages, inventory, shop), visibleMessages(messages, inventory, shop));
 });
 

@@ -39,6 +39,9 @@ function withoutHidden(
       .replaceAll(/([\w-]+)\/[\w.-]*\w/g, (place, namespace: string) =>
         isSecret(namespace) ? "an object that you may not see" : place,
       )
+      .replaceAll(/[\w-]+\.([\w-]+)\.svc\b[\w.-]*\b/g, (host, namespace: string) =>
+        isSecret(namespace) ? "a host that you may not see" : host,
+      )
       .replace(/(there is one in )(.*)$/, (advice, start: string, rest: string) =>
         rest.split(/[^\w-]+/).some(isSecret) ? `${start}a namespace that you may not see` : advice,
       );
