@@ -50,6 +50,19 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
+    test("a handler that is set after the close is told of it", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const [first, other] = [new Recorder(near), new Recorder(far)];
+      const reason = new Error("no longer needed");
+      near.destroy({ reset: true, error: reason });
+      assert.equal(await first.closed, reason);
+      assert.ok((await other.closed) instanceof Error);
+      const late = Promise.withResolvers<Error | undefined>();
+      near.setHandler({ data() {}, end() {}, drain() {}, close: late.resolve });
+      assert.equal(await late.promise, reason);
+      listener.close();
+    });
+
     test("a stream starts paused, and a paused one delivers nothing", async () => {
       const { near, far, listener } = await connectedPair(path);
       const right = new Recorder(far, { paused: true });

@@ -6,7 +6,10 @@ import type { TcpKeepalive } from "./tcp-keepalive.ts";
  * handles or, as a fallback, on node:net. Callers cannot tell which.
  */
 export interface ByteStream {
-  /** Replaces the handler. A stream starts paused and reads after the first {@link resume}. */
+  /**
+   * Replaces the handler. A stream starts paused and reads after the first {@link resume}. If the stream has closed
+   * already, the new handler is told of the close soon.
+   */
   setHandler(handler: ByteStreamHandler): void;
   /**
    * Queues bytes. The caller must not change them until the next `drain`, or until {@link bufferedBytes} is 0. Returns

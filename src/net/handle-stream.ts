@@ -40,6 +40,8 @@ export class HandleStream implements ByteStream {
   readonly #data = (chunk: Buffer): void => this.#handler?.data(chunk);
 
   #state: "open" | "closing" | "detached" = "open";
+  /** Set when the handler was told of the close. */
+  #closed: { readonly error: Error | undefined } | undefined;
   #buffer: ReadBuffer | undefined;
   #deliveredUpTo = 0;
   #filledUpTo = 0;
@@ -80,6 +82,8 @@ export class HandleStream implements ByteStream {
 
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
+    const closed = this.#closed;
+    if (closed !== undefined) queueMicrotask(() => handler.close(closed.error));
   }
 
   get local(): SocketAddress {
@@ -410,6 +414,7 @@ export class HandleStream implements ByteStream {
     this.#backing.close(reset, () => {
       this.#buffer?.disown();
       this.#buffer = undefined;
+      this.#closed = { error };
       this.#handler?.close(error);
     });
   }

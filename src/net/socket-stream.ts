@@ -11,6 +11,7 @@ export class SocketStream implements ByteStream {
   #handler: ByteStreamHandler | undefined;
   #error: Error | undefined;
   #closed = false;
+  #toldClose = false;
   #ended = false;
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
@@ -35,7 +36,8 @@ export class SocketStream implements ByteStream {
   setHandler(handler: ByteStreamHandler): void {
     const first = this.#handler === undefined;
     this.#handler = handler;
-    if (!first) return;
+    if (this.#toldClose) queueMicrotask(() => handler.close(this.#error));
+    if (!first || this.#closed) return;
     this.#listen("data", (chunk: Buffer) => {
       this.receivedBytes += chunk.length;
       this.#handler?.data(chunk);
@@ -104,6 +106,7 @@ export class SocketStream implements ByteStream {
   #onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#toldClose = true;
     this.#handler?.close(this.#error);
   }
 }

@@ -103,7 +103,7 @@ export class HbonePool {
     options: HboneConnectOptions,
     leftMs: () => number,
   ): HboneClientConnection | Promise<HboneClientConnection> {
-    if (this.#closed) throw transientError("draining", "pool draining");
+    if (this.#closed) throw poolDraining();
     for (const connection of target.connections) if (connection.takesStreams) return connection;
     return this.#awaitedConnection(target, options, leftMs);
   }
@@ -159,6 +159,10 @@ export class HbonePool {
   async #dialNew(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
     // Others may wait for the same connection, so the caller's own signal must not end it.
     const stream = await this.#dial(options, leftMs);
+    if (this.#closed) {
+      stream.destroy();
+      throw poolDraining();
+    }
     if (stream.alpnProtocol !== "h2") {
       stream.destroy();
       throw transientError(
@@ -186,6 +190,11 @@ export class HbonePool {
     if (target.connections.size === 0 && target.dialing.size === 0 && this.#targets.get(target.key) === target)
       this.#targets.delete(target.key);
   }
+}
+
+/** The error in upstream's words. */
+function poolDraining(): SerinError {
+  return transientError("draining", "pool draining");
 }
 
 /** Whether a dial failed because of its own time limit. */

@@ -326,3 +326,24 @@ test("connections of a fresh ztunnel wait while the CA is unreachable, and are a
   await client.until("never");
   close();
 });
+
+test("a pod that is removed while its connection is being opened leaves no connection behind", async () => {
+  const serverMayHaveCertificate = Promise.withResolvers<undefined>();
+  let requests = 0;
+  const { pods, source, destination, outbound, close } = await whole("", (authority) => ({
+    sign: async (request, signal) => {
+      requests += 1;
+      // The client's certificate comes first. Without the server's, the handshake waits.
+      if (requests > 1) await serverMayHaveCertificate.promise;
+      return await authority.sign(request, signal);
+    },
+  }));
+  const client = await talk(pods.client, serviceAddress, 80);
+  while (source.env.tracker.size === 0) await systemClock.sleep(5);
+  outbound.close();
+  await client.until("never");
+  serverMayHaveCertificate.resolve(undefined);
+  await source.env.tracker.idle();
+  await destination.env.tracker.idle();
+  close();
+});
