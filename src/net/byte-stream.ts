@@ -84,7 +84,7 @@ export interface ConnectOptions {
   /** Dial from this address, which may belong to another host (IP_TRANSPARENT). */
   readonly sourceAddress?: string;
   /** Keepalive probes for the lifetime of the connection. Absent: none. */
-  readonly keepalive?: TcpKeepalive;
+  readonly keepalive?: TcpKeepalive | undefined;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
   /** Receives a function that gives the connect up. Costs less than a signal. */

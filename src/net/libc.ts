@@ -155,6 +155,7 @@ export const linux = {
   keepAliveTime: 4,
   keepAliveInterval: 5,
   keepAliveProbes: 6,
+  userTimeout: 18,
   levelIpv6: 41,
   ipv6Only: 26,
   ipv6Transparent: 75,

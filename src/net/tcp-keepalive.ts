@@ -8,18 +8,21 @@ export interface TcpKeepalive {
   readonly intervalSeconds?: number;
   /** The number of unanswered probes after which the connection breaks, 1 to 127. */
   readonly probes?: number;
+  /** How long sent data may stay unacknowledged before the connection breaks (TCP_USER_TIMEOUT). */
+  readonly userTimeoutSeconds?: number;
 }
 
 const maxSeconds = 32_767;
 const maxProbes = 127;
 
 /**
- * Makes the kernel send keepalive probes. Does nothing for a stream without a descriptor (a tunnel, or a closed
+ * Makes the kernel send keepalive probes. On a listener's descriptor, connections that it accepts have the same options.
+ * Does nothing for a stream without a descriptor (a tunnel, or a closed
  * stream). Numbers beyond the kernel's limits become the nearest allowed ones.
  */
 export function keepAlive(
   socket: { readonly fd: number },
-  { timeSeconds, intervalSeconds, probes }: TcpKeepalive,
+  { timeSeconds, intervalSeconds, probes, userTimeoutSeconds }: TcpKeepalive,
 ): void {
   const { fd } = socket;
   if (fd < 0) return;
@@ -28,6 +31,7 @@ export function keepAlive(
   if (intervalSeconds !== undefined)
     setOption(fd, linux.levelTcp, linux.keepAliveInterval, within(intervalSeconds, maxSeconds));
   if (probes !== undefined) setOption(fd, linux.levelTcp, linux.keepAliveProbes, within(probes, maxProbes));
+  if (userTimeoutSeconds !== undefined) setOption(fd, linux.levelTcp, linux.userTimeout, userTimeoutSeconds * 1000);
 }
 
 function within(value: number, most: number): number {

@@ -38,6 +38,16 @@ test("the logged configuration is YAML with the keys that upstream logs", () => 
   assert.deepEqual(read["termination_grace_period"], { secs: 5, nanos: 0 });
 });
 
+test("keepalive has upstream's variables and defaults", () => {
+  const read = (env: Record<string, string>) => readConfig(env, "1", []).keepalive;
+  assert.deepEqual(read({}), { timeSeconds: 180, intervalSeconds: 180, probes: 9 });
+  assert.deepEqual(
+    read({ KEEPALIVE_TIME: "1m", KEEPALIVE_INTERVAL: "10s", KEEPALIVE_RETRIES: "3", USER_TIMEOUT_ENABLED: "true" }),
+    { timeSeconds: 60, intervalSeconds: 10, probes: 3, userTimeoutSeconds: 90 },
+  );
+  assert.equal(read({ KEEPALIVE_ENABLED: "false" }), undefined);
+});
+
 test("invalid values are named with their variable", () => {
   assert.throws(() => readConfig({ PROXY_MODE: "other" }, "1", []), /PROXY_MODE must be shared or dedicated/);
   assert.throws(() => readConfig({ SECRET_TTL: "soon" }, "1", []), /SECRET_TTL must be a duration/);

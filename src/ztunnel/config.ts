@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
 import { workerCount, type MachineBounds, type WorkerCount } from "../base/worker-count/index.ts";
 import { hboneLimits } from "../dataplane/tunnels/index.ts";
+import type { TcpKeepalive } from "../net/index.ts";
 import type { WorkloadInfo } from "./state/model.ts";
 
 /** A ztunnel's configuration from the environment, under upstream's names. */
@@ -36,6 +37,8 @@ export interface ZtunnelConfig {
   readonly ownWorkload: WorkloadInfo | undefined;
   readonly zdsPath: string;
   readonly mark: number;
+  /** For plain TCP connections with peers. HBONE connections have pings. Undefined: no probes. */
+  readonly keepalive: TcpKeepalive | undefined;
   readonly terminationGraceMs: number;
   readonly ports: {
     readonly admin: number;
@@ -124,6 +127,7 @@ export function readConfig(
     ownWorkload: proxyMode === "shared" ? ownWorkload(env) : undefined,
     zdsPath: envString(env, "INPOD_UDS", "/var/run/ztunnel/ztunnel.sock"),
     mark: envInteger(env, "PACKET_MARK", 0x539),
+    keepalive: envBoolean(env, "KEEPALIVE_ENABLED", true) ? keepalive(env) : undefined,
     terminationGraceMs: seconds(env, "CONNECTION_TERMINATION_DEADLINE", 5) * 1000,
     ports: {
       admin: envInteger(env, "ADMIN_PORT", 15_000),
@@ -162,6 +166,20 @@ function dedicatedWorkload(env: Environment): WorkloadInfo {
     });
   }
   return { namespace, name, serviceAccount };
+}
+
+/** Upstream's defaults: a peer that is silent for half an hour is gone. */
+function keepalive(env: Environment): TcpKeepalive {
+  const timeSeconds = seconds(env, "KEEPALIVE_TIME", 180);
+  const intervalSeconds = seconds(env, "KEEPALIVE_INTERVAL", 180);
+  const probes = envInteger(env, "KEEPALIVE_RETRIES", 9);
+  const hasUserTimeout = envBoolean(env, "USER_TIMEOUT_ENABLED", false);
+  return {
+    timeSeconds,
+    intervalSeconds,
+    probes,
+    ...(hasUserTimeout ? { userTimeoutSeconds: timeSeconds + probes * intervalSeconds } : {}),
+  };
 }
 
 const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };

@@ -154,6 +154,7 @@ export class DataPath implements Serving {
       clock,
       random,
       mark: config.mark,
+      ...(config.keepalive === undefined ? {} : { keepalive: config.keepalive }),
       ports: config.ports,
       network: config.network,
       dns: new DnsResolver({

@@ -128,10 +128,10 @@ function open(pod: PodContext, outgoing: Outgoing, next: Route): ConnectionRecor
 }
 
 function connectNext(pod: PodContext, outgoing: Outgoing, next: Route, timeoutMs: number): Promise<ByteStream> {
-  const { mark } = pod.environment;
+  const { mark, keepalive } = pod.environment;
   const { address, port, authority, expectedIdentities } = next;
   const { namespaceFd } = pod;
-  if (authority === undefined) return connectTcp({ address, port, mark, timeoutMs, namespaceFd });
+  if (authority === undefined) return connectTcp({ address, port, mark, timeoutMs, namespaceFd, keepalive });
   const options: HboneConnectOptions = {
     sourceIdentity: workloadIdentity(outgoing.workload),
     address,

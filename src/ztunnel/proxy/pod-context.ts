@@ -1,6 +1,6 @@
 import type { Clock, Logger, Random } from "../../base/index.ts";
 import type { CertificateSource, ConnectionTracker, HbonePool } from "../../dataplane/tunnels/index.ts";
-import type { SocketAddress } from "../../net/index.ts";
+import type { SocketAddress, TcpKeepalive } from "../../net/index.ts";
 import { transientError } from "../../base/index.ts";
 import type { DnsResolver } from "../dns/dns-resolver.ts";
 import type { MeshState } from "../state/mesh-state.ts";
@@ -34,6 +34,7 @@ export interface ProxyEnvironment {
   readonly random: Random;
   /** SO_MARK of our packets, which capture does not redirect. */
   readonly mark: number;
+  readonly keepalive?: TcpKeepalive;
   readonly ports: ProxyPorts;
   /** The network of this ztunnel, for looking up peers. */
   readonly network: string;

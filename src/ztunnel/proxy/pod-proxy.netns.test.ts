@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { createLogger, systemClock } from "../../base/index.ts";
 import {
@@ -7,7 +8,7 @@ import {
   FakeCertificateAuthority,
   type CertificateAuthority,
 } from "../../dataplane/index.ts";
-import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace } from "../../net/index.ts";
+import { connectTcp, inNamespace, listenTcp, listenTcpInNamespace, NetworkNamespace } from "../../net/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { DnsResolver } from "../dns/dns-resolver.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
@@ -55,6 +56,7 @@ function environment(
     clock: systemClock,
     random: () => 0.5,
     mark: 0x539,
+    keepalive: { timeSeconds: 180, intervalSeconds: 180, probes: 9 },
     ports: { outbound: 15_001, inboundPlaintext: 15_006, hbone: 15_008, dns: 15_053 },
     network: "",
     dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log }),
@@ -292,6 +294,25 @@ test("a closed port, an unknown port and a destination outside the mesh each hav
   const outside = await talk(pods.client, serverAddress, 8080);
   assert.match(await outside.until("\n"), /hello/);
   outside.stream.destroy();
+  close();
+});
+
+/** The number of connections in a namespace for which the kernel will send a keepalive probe. */
+function probedConnections(namespace: NetworkNamespace): number {
+  const table = inNamespace(namespace.fd, () => readFileSync("/proc/thread-self/net/tcp", "latin1"));
+  // The columns after the addresses are state, queues, and timer:when. Timer 2 is keepalive's.
+  return table.split("\n").filter((line) => /^ *\d+: \S+ \S+ 01 \S+ 02:/.test(line)).length;
+}
+
+test("plain TCP connections with peers are probed for as long as they live, as upstream", async () => {
+  const { pods, source, close } = await whole();
+  source.env.state.removeWorkload("c//Pod/default/server");
+  const client = await talk(pods.client, serverAddress, 8080);
+  await client.until("\n");
+  // The application's side and the peer's side at the client, and the peer's side at the server.
+  assert.equal(probedConnections(pods.client), 2);
+  assert.equal(probedConnections(pods.server), 1);
+  client.stream.destroy();
   close();
 });
 

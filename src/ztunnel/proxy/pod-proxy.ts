@@ -1,6 +1,6 @@
 import { messageOf, type Logger } from "../../base/index.ts";
 import { HbonePool, hboneDialer } from "../../dataplane/tunnels/index.ts";
-import { closeDescriptor, listenTcp, type ByteStream } from "../../net/index.ts";
+import { closeDescriptor, keepAlive, listenTcp, type ByteStream } from "../../net/index.ts";
 import { DnsListener } from "./dns-listener.ts";
 import type { WorkloadInfo } from "../state/model.ts";
 import type { PassedListener, PodDescriptors } from "./served-pods.ts";
@@ -154,13 +154,13 @@ export class PodProxy {
     switch (role) {
       case "outbound":
       case "outbound/6":
-        return await listenTcp({ fd }, (stream) => this.#accept("outbound", stream));
+        return await this.#listenFor("outbound", fd);
       case "inbound-plaintext":
       case "inbound-plaintext/6":
-        return await listenTcp({ fd }, (stream) => this.#accept("inbound-plaintext", stream));
+        return await this.#listenFor("inbound-plaintext", fd);
       case "inbound-hbone":
       case "inbound-hbone/6":
-        return await listenTcp({ fd }, (stream) => this.#accept("inbound-hbone", stream));
+        return await this.#listenFor("inbound-hbone", fd);
       case "dns-udp":
       case "dns-udp/6":
         return await DnsListener.udp(this.#pod, fd, role === "dns-udp/6");
@@ -168,6 +168,13 @@ export class PodProxy {
       case "dns-tcp/6":
         return await DnsListener.tcp(this.#pod, fd);
     }
+  }
+
+  async #listenFor(kind: AcceptedKind, fd: number): Promise<{ close(): void }> {
+    const { keepalive } = this.#options.environment;
+    // Without probes, a connection whose peer has vanished would stay open, and hold up the end of a draining ztunnel.
+    if (keepalive !== undefined) keepAlive({ fd }, keepalive);
+    return await listenTcp({ fd }, (stream) => this.#accept(kind, stream));
   }
 
   #accept(kind: AcceptedKind, stream: ByteStream): void {
