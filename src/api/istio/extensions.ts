@@ -70,7 +70,7 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
     wasm === undefined ? { kind: "lua", inlineCode: readLua(lua) } : { kind: "wasm", wasm: readWasmModule(wasm) };
   const spec = { ...readPolicyTarget(reader), ...readPlace(reader), extension };
   if (extension.kind === "wasm") warnOfWasm(wasm ?? reader, extension.wasm);
-  else reader.warnNoEffect("runs in Envoy only: Serin's own proxy rejects configuration with it, and names it", "lua");
+  else reader.warnNoEffect("runs only in Envoy; Serin's own proxy rejects configuration with it, and names it", "lua");
   refuseUnknown(wasm);
   refuseUnknown(lua);
   refuseUnknown(reader);
@@ -80,7 +80,7 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
 function warnOfWasm(reader: Reader, { failStrategy, type, verificationKey }: WasmModule): void {
   if (type === "NETWORK")
     reader.warnNoEffect(
-      `NETWORK runs in Envoy only: Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "skips the module" : "refuses all connections"}, because of failStrategy`,
+      `NETWORK runs only in Envoy; Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "skips the module" : "refuses all connections"}, because of failStrategy`,
       "type",
     );
   if (verificationKey !== "")

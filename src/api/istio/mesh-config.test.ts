@@ -139,7 +139,7 @@ test("only tracing providers and fields that Serin's proxy does not support are 
   });
   assert.deepEqual(lines(parsed.warnings), [
     "extensionProviders[2].opentelemetry.dynatraceSampler: has an effect in Envoy only, not in Serin's proxy",
-    "extensionProviders[3].datadog: gets spans from Envoy only: Serin's proxy propagates trace contexts and sends no spans",
-    "extensionProviders[4].skywalking: gets spans from Envoy only: Serin's proxy propagates trace contexts and sends no spans",
+    "extensionProviders[3].datadog: gets spans only from Envoy; Serin's proxy propagates trace contexts and sends no spans",
+    "extensionProviders[4].skywalking: gets spans only from Envoy; Serin's proxy propagates trace contexts and sends no spans",
   ]);
 });

@@ -252,7 +252,7 @@ test("proxy extensions are validated, and options without effect are named", () 
   assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", type: "NETWORK" }), {
     errors: [],
     warnings: [
-      "spec.type: NETWORK runs in Envoy only: Serin's own proxy refuses all connections, because of failStrategy",
+      "spec.type: NETWORK runs only in Envoy; Serin's own proxy refuses all connections, because of failStrategy",
     ],
   });
   assertErrors(wasmPluginKind, [

@@ -56,7 +56,7 @@ export interface SkyWalkingProvider extends ProviderService {
   readonly accessToken?: string | undefined;
 }
 
-const onlyEnvoy = "gets spans from Envoy only: Serin's proxy propagates trace contexts and sends no spans";
+const onlyEnvoy = "gets spans only from Envoy; Serin's proxy propagates trace contexts and sends no spans";
 const notByOurProxy = "has an effect in Envoy only, not in Serin's proxy";
 
 export function readZipkin(reader: Reader): ZipkinProvider {
