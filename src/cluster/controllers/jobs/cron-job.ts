@@ -2,7 +2,7 @@ import { jsonEqual } from "../../../base/index.ts";
 import { cronJobKind, jobKind, type CronJob, type Job } from "../../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../../kube/index.ts";
 import { enqueueControllerOn, enqueueOn, patchStatus, timeOf, type ControllerContext } from "../controller.ts";
-import { latestRun, parseCron, upcomingRun } from "./cron-schedule.ts";
+import { latestRun, nextRun, parseCron } from "./cron-schedule.ts";
 import { finishedCondition } from "./job-plan.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 
@@ -35,7 +35,7 @@ export function addCronJobController(context: ControllerContext): void {
     const lastScheduleTime = due === undefined ? cronJob.status?.lastScheduleTime : await start(cronJob, due, active);
     await writeStatus(cronJob, jobsByOwner.of(cronJob.metadata.uid ?? ""), lastScheduleTime);
     const sinceMs = Date.parse(lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? "") || nowMs;
-    const next = upcomingRun(schedule, sinceMs, nowMs);
+    const next = nextRun(schedule, nowMs, sinceMs);
     return next === undefined ? undefined : Math.min(longestWaitMs, next - nowMs);
   });
 

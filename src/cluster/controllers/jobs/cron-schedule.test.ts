@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { latestRun, nextRun, parseCron, upcomingRun } from "./cron-schedule.ts";
+import { latestRun, nextRun, parseCron } from "./cron-schedule.ts";
 
 /** The next run after Friday, 27 February 2026, 23:58:30. */
 function next(text: string, after = "2026-02-27T23:58:30Z"): string | undefined {
@@ -142,7 +142,7 @@ test("the runs of an interval are counted from its beginning, whenever somebody 
   const minute = 60_000;
   const looks = [0, 9, 10, 25].map((minutes) => minutes * minute);
   assert.deepEqual(
-    looks.map((nowMs) => (upcomingRun(schedule, 0, nowMs) ?? 0) / minute),
+    looks.map((nowMs) => (nextRun(schedule, nowMs, 0) ?? 0) / minute),
     [10, 10, 20, 30],
   );
   assert.deepEqual(

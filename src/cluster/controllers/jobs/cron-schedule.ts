@@ -63,20 +63,19 @@ function parseInterval(text: string): CronInterval | undefined {
   return everyMs === undefined ? undefined : { everyMs: Math.max(1000, Math.floor(everyMs / 1000) * 1000) };
 }
 
-/** The first run after `nowMs`, of a schedule whose runs are counted from `sinceMs` on if it is an interval. */
-export function upcomingRun(schedule: CronSchedule, sinceMs: number, nowMs: number): number | undefined {
-  if (!("everyMs" in schedule)) return nextRun(schedule, nowMs);
-  const { everyMs } = schedule;
-  const passed = Math.max(0, Math.floor((nowMs - sinceMs) / everyMs));
+/** The first run after `afterMs`, counted from `sinceMs` on. */
+function nextOfInterval({ everyMs }: CronInterval, sinceMs: number, afterMs: number): number {
+  const passed = Math.max(0, Math.floor((afterMs - sinceMs) / everyMs));
   return sinceMs + (passed + 1) * everyMs;
 }
 
 /**
  * The first time after `afterMs` that matches. Undefined if there is none within five years. As upstream, a run in an
- * hour that is left out when the clocks are set does not happen, and one in an hour that comes twice happens twice.
+ * hour that is left out when the clocks are set does not happen, and one in an hour that comes twice happens twice. The
+ * runs of an interval are counted from `sinceMs` on.
  */
-export function nextRun(schedule: CronSchedule, afterMs: number): number | undefined {
-  if ("everyMs" in schedule) return upcomingRun(schedule, afterMs, afterMs);
+export function nextRun(schedule: CronSchedule, afterMs: number, sinceMs = afterMs): number | undefined {
+  if ("everyMs" in schedule) return nextOfInterval(schedule, sinceMs, afterMs);
   const { timeZone } = schedule;
   if (timeZone === undefined) return nextMatch(schedule, afterMs);
   for (let fromMs = afterMs; ;) {
@@ -113,7 +112,7 @@ function nextMatch(schedule: CronFields, afterMs: number): number | undefined {
  */
 export function latestRun(schedule: CronSchedule, afterMs: number, nowMs: number): number | undefined {
   if ("everyMs" in schedule) {
-    const latestMs = (upcomingRun(schedule, afterMs, nowMs) ?? afterMs) - schedule.everyMs;
+    const latestMs = nextOfInterval(schedule, afterMs, nowMs) - schedule.everyMs;
     return latestMs > afterMs ? latestMs : undefined;
   }
   for (let windowMs = 60_000; ; windowMs *= 2) {

@@ -8,7 +8,7 @@ export function indexOf(pod: Pod): number | undefined {
 }
 
 /** The indexes of the pods below the Job's completions, each once, in order. */
-export function indexesOf(pods: readonly Pod[], completions = Number.POSITIVE_INFINITY): number[] {
+export function indexesOf(pods: readonly Pod[], completions: number): number[] {
   return sorted(pods.flatMap((pod) => indexOf(pod) ?? []).filter((index) => index < completions));
 }
 
