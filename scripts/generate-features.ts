@@ -29,8 +29,8 @@ ServiceImport the name and \`spec.ips\` ([multi-cluster-services.test.ts](../src
 const supportWords: Readonly<Record<FieldRow["support"], (row: FieldRow) => string>> = {
   acted: ({ by }) => by.join(", "),
   envoy: ({ by }) => `${by.join(", ")} (Envoy only)`,
-  warned: () => "nobody: warned of by name",
-  refused: () => "nobody: refused by name",
+  warned: () => "nobody; a warning names the field",
+  refused: () => "nobody; an error names the field",
 };
 
 /** The whole page. */

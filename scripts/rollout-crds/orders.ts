@@ -34,7 +34,7 @@ export const orders: Readonly<Record<string, Schema>> = {
     ["by"],
     { description: "Goes to the last step at once, without pauses and checks." },
   ),
-  group: text("Rollouts of one group take each step together; when one fails all are put back.", name),
+  group: text("Rollouts of one group take each step together; when one fails all are rolled back.", name),
   settleTimeoutSeconds: integer(1, daySeconds, "How long a step may take to settle before it has failed."),
   notifications: list(
     object(

@@ -56,7 +56,7 @@ test("a namespace is found by the file that the container runtime mounted it on"
   assert.equal(process.inode, pod.namespace.inode);
 });
 
-test("a path that is not a pod's namespace is refused by name", (context) => {
+test("a path that is not a pod's namespace is rejected, and the error names it", (context) => {
   const { root, mount } = hostWith(context);
   mount(process.pid, "var/run/netns/host");
   writeFileSync(join(root, "var/run/netns/plain"), "");

@@ -37,7 +37,7 @@ test("reads are relayed with the caller's credentials, which the relay's users n
   assert.ok(!relay.kubeconfig.includes("secret"));
 });
 
-test("writes, and reads with side effects in a pod, are refused by name", async () => {
+test("writes, and reads with side effects in a pod, are rejected, and the error names them", async () => {
   const count = seen.length;
   const asks = [
     ["POST", "/api/v1/namespaces/a/secrets"],

@@ -96,7 +96,7 @@ test("rejected credentials are named with what to check", async () => {
   assert.match(errors, /hint: .*kubectl config view --minify/);
 });
 
-test("foreign flags, and flags that need --kubernetes, are refused by name", async () => {
+test("foreign flags, and flags that need --kubernetes, are rejected, and the error names them", async () => {
   assert.match((await doctor({}, "--frob")).errors, /^serin: doctor: Unknown option '--frob'/);
   const alone = await new Promise<string>((resolve) => {
     execFile(process.execPath, [main, "doctor", "-i", "mesh"], (_error, _output, errors) => resolve(errors));

@@ -389,7 +389,7 @@ export const envoyFilterTable: FieldTable = {
   rows: [
     acted("Workloads, order", "sgw", filterTest, "workloadSelector.labels{}", "targetRefs[].**", "priority"),
     acted(
-      "Patches; of BOOTSTRAP warned of by name, as upstream serves none either",
+      "Patches; for BOOTSTRAP a warning names the patch, because upstream serves none either",
       "sgw",
       filterTest,
       "configPatches[].applyTo",

@@ -69,7 +69,7 @@ function readValidation(reader: Reader, isThere: boolean): BackendTlsPolicySpec[
     else checkHostname(hostname, (message) => reader.error(message, "hostname"));
     const hasWellKnown = (wellKnownCACertificates ?? "") !== "";
     if (hasWellKnown && caCertificateRefs.length > 0)
-      reader.error("must not be set beside caCertificateRefs", "wellKnownCACertificates");
+      reader.error("cannot be combined with caCertificateRefs", "wellKnownCACertificates");
     if (!hasWellKnown && caCertificateRefs.length === 0)
       reader.error("must have caCertificateRefs, or wellKnownCACertificates: System");
   }

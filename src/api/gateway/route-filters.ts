@@ -184,7 +184,7 @@ function readMirror(reader: Reader): RequestMirror {
   const backend = reader.object("backendRef");
   if (backend === undefined) reader.required("backendRef", undefined);
   const fraction = reader.object("fraction");
-  if (fraction !== undefined && reader.has("percent")) reader.error("must not be set beside percent", "fraction");
+  if (fraction !== undefined && reader.has("percent")) reader.error("cannot be combined with percent", "fraction");
   return {
     backendRef: backend === undefined ? { group: "", kind: "Service", name: "" } : readBackendObjectReference(backend),
     percent: reader.integer("percent", 0, 100),

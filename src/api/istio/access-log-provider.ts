@@ -41,7 +41,7 @@ export function readFileLog(reader: Reader): FileLogProvider {
     hasFormat: format !== undefined,
     omitEmptyValues: reader.boolean("omitEmptyValues") ?? false,
   };
-  if (format?.has("text") === true && format.has("labels")) format.error("must not be set beside text", "labels");
+  if (format?.has("text") === true && format.has("labels")) format.error("cannot be combined with text", "labels");
   warnOfUnknown(format);
   warnOfUnknown(reader);
   return provider;

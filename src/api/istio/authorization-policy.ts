@@ -136,7 +136,7 @@ function readSource(entry: Reader, action: AuthorizationAction): AuthorizationSo
   const accounts = accountFields.filter((field) => source[field].length > 0);
   const identities = identityFields.filter((field) => source[field].length > 0);
   if (identities.length > 0)
-    for (const field of accounts) entry.error(`must not be set beside ${identities.join(" and ")}`, `source.${field}`);
+    for (const field of accounts) entry.error(`cannot be combined with ${identities.join(" and ")}`, `source.${field}`);
   return source;
 }
 

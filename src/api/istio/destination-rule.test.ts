@@ -84,7 +84,7 @@ test("faults are reported at their fields with the expected value", () => {
     ],
     [
       policy({ tls: { mode: "SIMPLE", credentialName: "a", caCertificates: "/c" } }),
-      "spec.trafficPolicy.tls.caCertificates: must not be set beside credentialName, which contains it",
+      "spec.trafficPolicy.tls.caCertificates: cannot be combined with credentialName, which contains it",
     ],
     [
       policy({ tls: { mode: "SIMPLE", credentialName: "configmap://other/a" } }),

@@ -63,7 +63,7 @@ export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
     configPatches: reader.objects("configPatches").map(readPatch),
   };
   if (selector !== undefined && spec.targetRefs.length > 0)
-    reader.error("must not be set beside targetRefs", "workloadSelector");
+    reader.error("cannot be combined with targetRefs", "workloadSelector");
   if (spec.workloadSelector !== undefined)
     checkSelectorLabels(reader, "workloadSelector.labels", spec.workloadSelector.labels);
   if (spec.configPatches.length === 0) reader.warn("is empty: the filter does nothing", "configPatches");

@@ -67,7 +67,7 @@ function readAbort(reader: Reader | undefined): HttpFault["abort"] {
   else if (!reader.has("httpStatus") && !reader.has("grpcStatus"))
     reader.warn("has neither httpStatus nor grpcStatus, so nothing is aborted");
   if (reader.has("httpStatus") && reader.has("grpcStatus"))
-    reader.error("must not be set beside httpStatus", "grpcStatus");
+    reader.error("cannot be combined with httpStatus", "grpcStatus");
   const percentage = readShare(reader) ?? 0;
   refuseUnknown(reader);
   if (httpStatus !== undefined) return { error: { kind: "httpStatus", status: httpStatus }, percentage };

@@ -61,9 +61,9 @@ export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection
   if (reader === undefined) return undefined;
   const simple = reader.oneOf("simple", simpleWords);
   if (reader.has("localityLbSetting") && reader.has("zoneAwareLbSetting"))
-    reader.error("must not be set beside localityLbSetting", "zoneAwareLbSetting");
+    reader.error("cannot be combined with localityLbSetting", "zoneAwareLbSetting");
   if (reader.has("simple") && reader.has("consistentHash"))
-    reader.error("must not be set beside simple", "consistentHash");
+    reader.error("cannot be combined with simple", "consistentHash");
   if (reader.has("zoneAwareLbSetting"))
     reader.warnNoEffect(
       "sets the priorities of endpoints, but does not balance the load between zones: a proxy would need the endpoints of its own service (local_cluster), which this control plane does not serve",
@@ -85,11 +85,11 @@ function readConsistentHash(reader: Reader | undefined): ConsistentHash | undefi
   const hashKey = readHashKey(reader);
   const ring = reader.object("ringHash");
   const maglev = reader.object("maglev");
-  if (ring !== undefined && maglev !== undefined) reader.error("must not be set beside ringHash", "maglev");
+  if (ring !== undefined && maglev !== undefined) reader.error("cannot be combined with ringHash", "maglev");
   const legacySize = reader.integer("minimumRingSize", 0);
   if (legacySize !== undefined && legacySize !== 0) {
     if (ring !== undefined || maglev !== undefined)
-      reader.error("must not be set beside ringHash or maglev", "minimumRingSize");
+      reader.error("cannot be combined with ringHash or maglev", "minimumRingSize");
     else reader.warnDeprecated("is deprecated; use ringHash.minimumRingSize", "minimumRingSize");
   }
   const minimumRingSize = ring?.integer("minimumRingSize", 0) || legacySize || undefined;

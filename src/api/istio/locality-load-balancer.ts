@@ -41,9 +41,9 @@ export function readLocality(
   const sources = setting.distribute.map(({ from }) => from);
   checkLocalities(sources, (index, message) => reader.error(message, `distribute[${index}].from`));
   if (setting.distribute.length > 0 && setting.failover.length > 0)
-    reader.error("must not be set beside distribute", "failover");
+    reader.error("cannot be combined with distribute", "failover");
   if (setting.failover.length > 0)
-    refuseTopology(reader, setting.failoverPriority, "must not be set beside failover, which uses regions");
+    refuseTopology(reader, setting.failoverPriority, "cannot be combined with failover, which uses regions");
   warnWithoutDetection(reader, setting, hasOutlierDetection);
   refuseUnknown(reader);
   return setting;

@@ -70,7 +70,7 @@ test("additional trusted authorities are read with their domains, and contradict
       }).errors,
     ),
     [
-      "caCertificates[0].spiffeBundleUrl: must not be set beside pem: write a separate entry for each",
+      "caCertificates[0].spiffeBundleUrl: cannot be combined with pem: write a separate entry for each",
       'caCertificates[1].spiffeBundleUrl: must be an https URL, got "http://c.example"',
       'caCertificates[2].trustDomains[0]: must be a trust domain such as cluster.local, got "a_b"',
     ],

@@ -63,7 +63,7 @@ test("a gateway's faults are reported at their fields", () => {
     ],
     [
       https({ mode: "SIMPLE", credentialName: "a", serverCertificate: "/c", privateKey: "/k" }),
-      "spec.servers[0].tls.serverCertificate: must not be set beside credentialName: certificates come from only one of them",
+      "spec.servers[0].tls.serverCertificate: cannot be combined with credentialName: certificates come from only one of them",
     ],
     [
       https({ mode: "SIMPLE", credentialName: "a", minProtocolVersion: "TLSV1_3", maxProtocolVersion: "TLSV1_2" }),
@@ -130,7 +130,7 @@ test("a service entry's faults are reported at their fields", () => {
     ],
     [
       entry({ workloadSelector: { labels: { a: "b" } }, endpoints: [{ address: "1.1.1.1" }] }),
-      "spec.endpoints: must not be set beside workloadSelector",
+      "spec.endpoints: cannot be combined with workloadSelector",
     ],
     [
       entry({ resolution: "DYNAMIC_DNS" }),

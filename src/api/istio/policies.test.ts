@@ -53,7 +53,7 @@ test("an authorization policy's faults are reported at their fields", () => {
     ],
     [
       from({ serviceAccounts: ["a"], namespaces: ["b"] }),
-      "spec.rules[0].from[0].source.serviceAccounts: must not be set beside namespaces",
+      "spec.rules[0].from[0].source.serviceAccounts: cannot be combined with namespaces",
     ],
     [
       from({ trustDomains: ["a*b"] }),
@@ -134,7 +134,7 @@ test("faults of authentication policies are reported at their fields", () => {
     ],
     [
       { selector: { matchLabels: { a: "b" } }, targetRefs: [{ kind: "Service", name: "s" }] },
-      "spec.selector: must not be set beside targetRefs",
+      "spec.selector: cannot be combined with targetRefs",
     ],
   ]);
   assert.deepEqual(told(requestAuthenticationKind, jwt({ jwks: '{"keys":[{"kty":"RSA","d":"a"}]}' })).warnings, [

@@ -31,7 +31,7 @@ const maxTargets = 16;
 export function readPolicyTarget(reader: Reader): PolicyTarget {
   const target = { selector: readWorkloadSelector(reader), targetRefs: readTargetReferences(reader) };
   if (target.selector !== undefined && target.targetRefs.length > 0)
-    reader.error("must not be set beside targetRefs", "selector");
+    reader.error("cannot be combined with targetRefs", "selector");
   return target;
 }
 
@@ -48,7 +48,7 @@ export function readTargetReferences(reader: Reader): PolicyTargetReference[] {
   const readers = [...reader.objects("targetRefs")];
   const single = reader.object("targetRef");
   if (readers.length > maxTargets) reader.error(`must have at most ${maxTargets}, got ${readers.length}`, "targetRefs");
-  if (single !== undefined && readers.length > 0) reader.error("must not be set beside targetRefs", "targetRef");
+  if (single !== undefined && readers.length > 0) reader.error("cannot be combined with targetRefs", "targetRef");
   if (single !== undefined) readers.push(single);
   return readers.map(readTargetReference);
 }

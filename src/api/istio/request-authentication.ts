@@ -93,7 +93,7 @@ function isWebAddress(text: string): boolean {
 
 function checkKeys(reader: Reader, { issuer, jwksUri, jwks }: JwtRule): void {
   if (issuer === "" && jwksUri === undefined) reader.error("is required, unless there is a jwksUri", "issuer");
-  if (jwksUri !== undefined && jwks !== undefined) reader.error("must not be set beside jwksUri", "jwks");
+  if (jwksUri !== undefined && jwks !== undefined) reader.error("cannot be combined with jwksUri", "jwks");
   if (jwksUri !== undefined && !isWebAddress(jwksUri))
     reader.error(`must be a URL that begins with http:// or https://, got "${jwksUri}"`, "jwksUri");
   if (jwks !== undefined) checkKeySet(reader, jwks);

@@ -155,7 +155,7 @@ function checkSources(reader: Reader, tls: ServerTls): void {
     (field) => isSet(tls, field) && (field !== "serverCertificate" || tls.privateKey !== undefined),
   );
   for (const field of others)
-    reader.error(`must not be set beside ${first ?? ""}: certificates come from only one of them`, field);
+    reader.error(`cannot be combined with ${first ?? ""}: certificates come from only one of them`, field);
   if (tls.credentialNames.length > maxCertificates)
     reader.error(`must have at most ${maxCertificates}`, "credentialNames");
   if (tls.tlsCertificates.length > maxCertificates)

@@ -158,7 +158,7 @@ function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySp
 function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelector }: ServiceEntrySpec): void {
   if (workloadSelector !== undefined) {
     checkSelectorLabels(reader, "workloadSelector.labels", workloadSelector.labels);
-    if (reader.has("endpoints")) reader.error("must not be set beside workloadSelector", "endpoints");
+    if (reader.has("endpoints")) reader.error("cannot be combined with workloadSelector", "endpoints");
     if (resolution === "NONE")
       reader.warnNoEffect("has no effect when the resolution is NONE; use STATIC", "workloadSelector");
   }

@@ -156,7 +156,7 @@ function readOverride(reader: Reader): MetricsOverride {
   const customMetric = match?.string("customMetric");
   const metric = match?.oneOf("metric", istioMetrics);
   if (match?.has("metric") === true && match.has("customMetric"))
-    match.error("must not be set beside metric", "customMetric");
+    match.error("cannot be combined with metric", "customMetric");
   if (customMetric === "") match?.error("must not be empty", "customMetric");
   const override: MetricsOverride = {
     match: {

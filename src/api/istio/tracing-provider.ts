@@ -97,7 +97,7 @@ export function readOpenTelemetry(reader: Reader): OpenTelemetryProvider {
       "OTEL_SEMANTIC_CONVENTIONS",
     sampler: readSampler(reader.object("dynatraceSampler"), http !== undefined),
   };
-  if (http !== undefined && grpc !== undefined) reader.error("must not be set beside http", "grpc");
+  if (http !== undefined && grpc !== undefined) reader.error("cannot be combined with http", "grpc");
   for (const nested of [grpc, detectors, reader]) warnOfUnknown(nested);
   return provider;
 }

@@ -69,7 +69,7 @@ export function readTrafficPolicy(reader: Reader | undefined, namespace: string)
   if (!policyFields.some((field) => reader.has(field)))
     reader.error(`must have at least one of ${policyFields.join(", ")}`);
   if (reader.has("tunnel") && reader.has("proxyProtocol"))
-    reader.error("must not be set beside tunnel", "proxyProtocol");
+    reader.error("cannot be combined with tunnel", "proxyProtocol");
   const proxyProtocol = reader.object("proxyProtocol");
   const policy: TrafficPolicy = {
     ...readSettings(reader, namespace),
@@ -201,11 +201,11 @@ function checkClientTls(reader: Reader, tls: ClientTls, namespace: string): void
         ? ["caCertificates", "credentialName", "subjectAltNames"]
         : ["caCertificates", "subjectAltNames"];
     for (const field of forbidden)
-      if (reader.has(field)) reader.error("must not be set beside insecureSkipVerify, which checks nothing", field);
+      if (reader.has(field)) reader.error("cannot be combined with insecureSkipVerify, which checks nothing", field);
   }
   if (isOwn && tls.credentialName !== undefined) {
     for (const field of ["clientCertificate", "caCertificates", "privateKey", "caCrl"] as const) {
-      if (tls[field] !== undefined) reader.error("must not be set beside credentialName, which contains it", field);
+      if (tls[field] !== undefined) reader.error("cannot be combined with credentialName, which contains it", field);
     }
   } else if (tls.mode === "MUTUAL") {
     for (const field of ["clientCertificate", "privateKey"] as const)

@@ -21,7 +21,7 @@ export function readTrustedAuthorities(reader: Reader): readonly TrustedAuthorit
 function readTrustedAuthority(reader: Reader): TrustedAuthority {
   const [pem, url] = [readText(reader, "pem"), readText(reader, "spiffeBundleUrl")];
   if (pem !== undefined && url !== undefined)
-    reader.error("must not be set beside pem: write a separate entry for each", "spiffeBundleUrl");
+    reader.error("cannot be combined with pem: write a separate entry for each", "spiffeBundleUrl");
   if (pem === undefined && url === undefined && !reader.has("certSigners"))
     reader.warn("trusts nobody: set pem to a root certificate, or spiffeBundleUrl to the URL of a bundle");
   const trustDomains = reader.strings("trustDomains");

@@ -174,7 +174,7 @@ function checkAction(reader: Reader, route: VirtualServiceHttpRoute): void {
   const [action, others] = excluded;
   for (const field of others)
     if (reader.has(field) && !(field === "route" && route.route.length === 0))
-      reader.error(`must not be set beside ${action}`, field);
+      reader.error(`cannot be combined with ${action}`, field);
   if (action === "" && route.route.length === 0)
     reader.error("must have a route, a redirect, a directResponse or a delegate");
 }
@@ -265,8 +265,8 @@ function readRedirect(reader: Reader | undefined, matches: readonly HttpMatch[])
     redirectCode: reader.integer("redirectCode", 0) || movedPermanently,
   };
   const { uri, prefixRewrite, authority } = redirect;
-  if (reader.has("port") && reader.has("derivePort")) reader.error("must not be set beside port", "derivePort");
-  if (uri !== undefined && prefixRewrite !== undefined) reader.error("must not be set beside uri", "prefixRewrite");
+  if (reader.has("port") && reader.has("derivePort")) reader.error("cannot be combined with port", "derivePort");
+  if (uri !== undefined && prefixRewrite !== undefined) reader.error("cannot be combined with uri", "prefixRewrite");
   if (prefixRewrite !== undefined && matches.some((match) => match.uri !== undefined && match.uri.kind !== "prefix")) {
     reader.error("needs every uri of the route's matches to be a prefix", "prefixRewrite");
   }
@@ -287,7 +287,7 @@ function readDirectResponse(reader: Reader | undefined): HttpDirectResponse | un
   const body = reader.object("body");
   const string = body?.string("string");
   const bytes = body?.string("bytes");
-  if (string !== undefined && bytes !== undefined) body?.error("must not be set beside string", "bytes");
+  if (string !== undefined && bytes !== undefined) body?.error("cannot be combined with string", "bytes");
   if (bytes !== undefined && !/^[A-Za-z0-9+/_-]*={0,2}$/.test(bytes)) body?.error("must be base64", "bytes");
   const response: HttpDirectResponse = {
     status: reader.required("status", reader.integer("status", minHttpStatus, maxHttpStatus)) ?? 0,
@@ -321,7 +321,7 @@ function readRewrite(reader: Reader | undefined): HttpRewrite | undefined {
       ? undefined
       : regexFault(rewrite.uriRegexRewrite.match);
   if (fault !== undefined) regex?.error(fault, "match");
-  if (rewrite.uri !== undefined && regex !== undefined) reader.error("must not be set beside uri", "uriRegexRewrite");
+  if (rewrite.uri !== undefined && regex !== undefined) reader.error("cannot be combined with uri", "uriRegexRewrite");
   if (rewrite.uri === undefined && regex === undefined && rewrite.authority === undefined)
     reader.error("must have a uri, uriRegexRewrite or authority");
   refuseUnknown(regex);
@@ -345,6 +345,6 @@ function readMirrors(reader: Reader): readonly HttpMirror[] {
     refuseUnknown(entry);
     return mirror;
   });
-  if (single !== undefined && mirrors.length > 0) reader.error("must not be set beside mirror", "mirrors");
+  if (single !== undefined && mirrors.length > 0) reader.error("cannot be combined with mirror", "mirrors");
   return single === undefined ? mirrors : [{ destination: single, percentage: percentage ?? allPercent }, ...mirrors];
 }

@@ -68,7 +68,7 @@ test("a virtual service gets every default, with upstream's names", () => {
 test("faults of a route are reported at their fields with the expected value", () => {
   const cases: readonly [object, ...string[]][] = [
     [{}, "spec.http[0]: must have a route, a redirect, a directResponse or a delegate"],
-    [{ route, redirect: { uri: "/" } }, "spec.http[0].route: must not be set beside redirect"],
+    [{ route, redirect: { uri: "/" } }, "spec.http[0].route: cannot be combined with redirect"],
     [{ route: [{}] }, "spec.http[0].route[0].destination: is required"],
     [
       { route: [{ destination: { host: "*" } }] },
@@ -150,9 +150,9 @@ test("faults of a route are reported at their fields with the expected value", (
     [{ route, corsPolicy: { maxAge: "1500ms" } }, "spec.http[0].corsPolicy.maxAge: must be in whole seconds"],
     [
       { route, mirror: { host: "a" }, mirrors: [{ destination: { host: "b" } }] },
-      "spec.http[0].mirrors: must not be set beside mirror",
+      "spec.http[0].mirrors: cannot be combined with mirror",
     ],
-    [{ delegate: { name: "d" }, route }, "spec.http[0].route: must not be set beside delegate"],
+    [{ delegate: { name: "d" }, route }, "spec.http[0].route: cannot be combined with delegate"],
   ];
   for (const [http, ...expected] of cases) assert.deepEqual(errorsOfRoute(http), expected, JSON.stringify(http));
 });

@@ -158,7 +158,7 @@ function parseReference(check: Reader): CheckSpec {
   const namespace = check.string("namespace");
   const dryRun = check.boolean("dryRun");
   if (ref === "") check.error("must be the name of a Check", "ref");
-  check.unknownFields((field) => check.error("must not be set beside ref: the Check sets it", field));
+  check.unknownFields((field) => check.error("cannot be combined with ref: the Check sets it", field));
   return {
     ...checkDefaults,
     dryRun: dryRun ?? false,

@@ -1,3 +1,4 @@
+import { isTimeZone } from "../../base/zoned-time/index.ts";
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
@@ -120,7 +121,7 @@ function parseWindow(window: Reader): FreezeWindow {
     window.error("is required with an rrule", "durationSeconds");
   if (rrule !== undefined && end !== undefined)
     window.error(
-      "must not be set beside an rrule: an occurrence lasts durationSeconds, and UNTIL or COUNT end the rule",
+      "cannot be combined with an rrule: an occurrence lasts durationSeconds, and UNTIL or COUNT end the rule",
       "end",
     );
   if (end !== undefined && start !== "" && end <= start)
@@ -152,12 +153,4 @@ function parseException(exception: Reader): FreezeException {
   };
   exception.unknownFields();
   return result;
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
-  } catch {
-    return false;
-  }
 }

@@ -48,7 +48,7 @@ export function parseTrafficMatch(step: Reader): TrafficMatch | undefined {
   if (result.cookies.length > maxCookies)
     match.error(`must have at most ${maxCookies} entries, got ${result.cookies.length}`, "cookies");
   if (result.cookies.length > 0 && result.headers.some(({ name }) => name.toLowerCase() === "cookie"))
-    match.error("must not be set beside a match of the header cookie", "cookies");
+    match.error("cannot be combined with a match of the header cookie", "cookies");
   match.unknownFields();
   const { headers, cookies, queryParams, paths, sourceLabels } = result;
   if (headers.length + cookies.length + queryParams.length + paths.length + Object.keys(sourceLabels).length === 0) {

@@ -50,6 +50,16 @@ export function nextClockChange(timeZone: string, fromMs: number, toMs: number):
   return undefined;
 }
 
+/** Whether this is the name of a time zone, such as `Europe/Berlin` or `UTC`, or an offset such as `+01:00`. */
+export function isTimeZone(name: string): boolean {
+  try {
+    formatOf(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function formatOf(timeZone: string): Intl.DateTimeFormat {
   const known = formats.get(timeZone);
   if (known !== undefined) return known;

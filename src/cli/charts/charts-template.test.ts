@@ -128,7 +128,7 @@ test("accounts come before their users, and webhooks last", async () => {
   assert.ok(kinds.indexOf("ConfigMap") < kinds.indexOf("Deployment"));
 });
 
-test("an invalid chart, release, flag or value is refused by name", async () => {
+test("an invalid chart, release, flag or value is rejected, and the error names it", async () => {
   await refused(
     "r istoid",
     'there is no chart "istoid"; did you mean "istiod"?\n  hint: the charts are base, istiod, cni, ztunnel, gateway, istio-operator',

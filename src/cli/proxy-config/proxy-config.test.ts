@@ -147,7 +147,7 @@ test("a waypoint's chains are shown with their paths through the matcher", () =>
   );
 });
 
-test("loggers are set one by one, and an unknown one is refused by name", async () => {
+test("loggers are set one by one, and the error for an unknown one names it", async () => {
   assert.equal(
     await serin("pc log deploy/details-v1 -n test-ns --level http:debug"),
     "details-v1-x.test-ns:\nactive loggers:\n  http: debug\n",

@@ -121,7 +121,7 @@ test("top -o json measures for a few seconds and prints one object", async () =>
   assert.deepEqual([subject, told.map(({ name, requestRate }) => [name, requestRate])], ["workloads", [["web", 12]]]);
 });
 
-test("an unknown subject is refused by name", async () => {
+test("an unknown subject is rejected, and the error names it", async () => {
   await assert.rejects(
     createProgram(new MeshContext()).parseAsync(["top", "nodes"], { from: "user" }),
     /there is no top of "nodes": expected workloads, services, namespaces/,

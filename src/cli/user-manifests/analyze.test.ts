@@ -226,7 +226,7 @@ test("unreadable kinds are reported, and their absence causes no messages", asyn
   );
 });
 
-test("invalid arguments are refused by name", async () => {
+test("invalid arguments are rejected, and the error names them", async () => {
   assert.equal(
     await refusal(["analyze", "--use-kube=false"]),
     "there is nothing to analyse: name files, or let the cluster be read\n  hint: serin analyze --use-kube=false FILE…, or serin analyze without that flag",

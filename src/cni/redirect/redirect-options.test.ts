@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adaptToUsers, describeRedirect, planRedirect, readRedirectCommand } from "./index.ts";
 
-test("unsupported flags are refused by name", () => {
+test("unsupported flags are rejected, and the error names them", () => {
   assert.throws(() => readRedirectCommand(["-m", "TPROXY", "-t", "7"], {}, ""), /-t 7 is not supported: .* set 1337/);
   assert.throws(() => readRedirectCommand(["-m", "TPROXY", "-r", "9"], {}, ""), /-r 9 is not supported: .* set 133$/);
   assert.throws(() => readRedirectCommand(["-m", "MAGIC"], {}, ""), /-m\) must be REDIRECT, TPROXY or NONE/);

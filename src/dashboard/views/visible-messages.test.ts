@@ -41,6 +41,30 @@ test("messages name no objects of unreadable namespaces", () => {
   assert.equal(visibleMessages(messages, inventory, shop), visibleMessages(messages, inventory, shop));
 });
 
+test("a hidden namespace is replaced in every form of a name, and words that only look like one stay", () => {
+  const found = (text: string) => ({
+    byObject: new Map(),
+    ofMesh: [{ code: "IST0000", level: "Warning" as const, text, path: "" }],
+  });
+  const { inventory: withDefault } = input({
+    ...objects,
+    namespaces: [...objects.namespaces, namespace("default")],
+  });
+  const shown = (text: string): string =>
+    visibleMessages(found(text), withDefault, new Set(["shop"])).ofMesh[0]?.text ?? "";
+  assert.equal(shown("see bank/ledger."), "see an object that you may not see.");
+  assert.equal(shown("hosts ledger.bank, web.shop"), "hosts a host that you may not see, web.shop");
+  assert.equal(shown("it exports to ./*, bank/*"), "it exports to ./*, an object that you may not see");
+  assert.equal(
+    shown("identity spiffe://cluster.local/ns/bank/sa/ledger"),
+    "identity spiffe://an object that you may not see",
+  );
+  assert.equal(shown("namespaces bank and shop"), "namespaces a namespace that you may not see and shop");
+  assert.equal(shown("in namespace bank, too"), "in a namespace that you may not see, too");
+  assert.equal(shown("the default of banking"), "the default of banking");
+  assert.equal(shown("default/web"), "an object that you may not see");
+});
+
 test("names in the object itself are shown", () => {
   const own = { ...objects, configs: [virtualService("shop", "gated", { gateways: ["bank/none"] })] };
   const found = visibleMessages(

@@ -4,10 +4,15 @@ import type { VisibleNamespaces } from "./view-input.ts";
 
 const known = new WeakMap<ConfigMessages, WeakMap<ReadonlySet<string>, ConfigMessages>>();
 
+/** A name, or names joined as in `namespace/name`, a host or an identity. The word "namespace" before it goes with it. */
+const nameLike = /(?:\bnamespace )?([\w*](?:[\w.*/-]*[\w*])?)/g;
+/** That these exist is no secret, and their names are also words of sentences. */
+const inEveryCluster: ReadonlySet<string> = new Set(["default", "kube-node-lease", "kube-public", "kube-system"]);
+
 /**
  * Limits messages to what a reader of these namespaces may know. The analyzer knows the whole mesh, so its messages may
- * name objects in hidden namespaces, for example a conflicting one. Names that the visible object itself contains may
- * be shown.
+ * name objects in hidden namespaces, for example a conflicting one. Every name that contains a hidden namespace is replaced,
+ * wherever it stands. Names that the visible object itself contains may be shown.
  */
 export function visibleMessages(
   messages: ConfigMessages,
@@ -35,16 +40,12 @@ function withoutHidden(
     let written: string | undefined;
     const isSecret = (name: string): boolean =>
       hidden.has(name) && !(written ??= JSON.stringify(object?.["spec"] ?? "")).includes(name);
-    const text = message.text
-      .replaceAll(/([\w-]+)\/[\w.-]*\w/g, (place, namespace: string) =>
-        isSecret(namespace) ? "an object that you may not see" : place,
-      )
-      .replaceAll(/[\w-]+\.([\w-]+)\.svc\b[\w.-]*\b/g, (host, namespace: string) =>
-        isSecret(namespace) ? "a host that you may not see" : host,
-      )
-      .replace(/(there is one in )(.*)$/, (advice, start: string, rest: string) =>
-        rest.split(/[^\w-]+/).some(isSecret) ? `${start}a namespace that you may not see` : advice,
-      );
+    const text = message.text.replaceAll(nameLike, (place: string, name: string) => {
+      const parts = name.split(/[./]/);
+      if (!parts.some(isSecret) || (parts.length === 1 && inEveryCluster.has(name))) return place;
+      if (parts.length === 1) return "a namespace that you may not see";
+      return name.includes("/") ? "an object that you may not see" : "a host that you may not see";
+    });
     return text === message.text ? message : { ...message, text };
   };
   return {

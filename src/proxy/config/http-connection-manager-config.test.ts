@@ -79,7 +79,7 @@ test("Istio's usual filters are accepted, and cost nothing if they have no confi
 /** A type that no filter here has. */
 const unknown = "envoy.config.route.v3.FilterConfig";
 
-test("unsupported filters and fields of a listener are refused by name", () => {
+test("unsupported filters and fields of a listener are rejected, and the error names them", () => {
   assert.throws(
     () => compile({ httpFilters: [filter("envoy.filters.http.tap", unknown)] }),
     /listener l: the HTTP filter envoy.filters.http.tap is not supported/,

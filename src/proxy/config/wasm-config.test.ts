@@ -44,7 +44,7 @@ test("requests of a module that failed are refused, unless the policy says other
   assert.equal(compile({ failurePolicy: "FAIL_CLOSED", failOpen: true }).failure, "closed");
 });
 
-test("unsupported plugin options are refused by name", () => {
+test("unsupported plugin options are rejected, and the error names them", () => {
   assert.throws(() => compile({ allowOnHeadersStopIteration: true }), /allowOnHeadersStopIteration is not supported/);
   assert.throws(
     () => compile({ capabilityRestrictionConfig: { allowedCapabilities: { proxy_log: {} } } }),

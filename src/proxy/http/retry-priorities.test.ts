@@ -46,7 +46,7 @@ test("a priority without an endpoint that may take requests is skipped", async (
   assert.deepEqual(await attempts(4, [0], [1]), { status: 200, went: [0, 0, 2] });
 });
 
-test("the interval comes from Envoy's previous_priorities, and any other retry priority is refused by name", () => {
+test("the interval comes from Envoy's previous_priorities, and the error for any other retry priority names it", () => {
   const notes = new ConfigNotes(() => undefined, standaloneServices());
   const compile = (retryPriority: object) =>
     compileRetry(

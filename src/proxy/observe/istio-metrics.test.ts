@@ -168,7 +168,7 @@ test("evicted series return when they are counted again", () => {
   assert.equal(samplesOf(registry, "istio_requests_total")[0]?.value, 1);
 });
 
-test("a workload's annotation sets the buckets of Istio's histograms, and an invalid annotation is refused by name", () => {
+test("a workload's annotation sets the buckets of Istio's histograms, and the error for an invalid annotation names it", () => {
   const registry = new MetricsRegistry();
   new IstioMetrics(
     registry,

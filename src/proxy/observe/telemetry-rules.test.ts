@@ -102,7 +102,7 @@ test("an override without a name applies to all metrics; a conditional one, or o
   );
 });
 
-test("an access log records exchanges that match its expression, and an unsupported log type is refused by name", () => {
+test("an access log records exchanges that match its expression, and the error for an unsupported log type names it", () => {
   const config = {
     case: "typedConfig" as const,
     value: anyPack(

@@ -184,7 +184,7 @@ export function edsCluster(name: string, service = "a"): JsonValue {
     name,
     type: "EDS",
     edsClusterConfig: { edsConfig: { ads: {} }, serviceName: name },
-    connectTimeout: "2s",
+    connectTimeout: "10s",
     lbPolicy: "LEAST_REQUEST",
     metadata: {
       filterMetadata: {

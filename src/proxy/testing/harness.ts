@@ -242,7 +242,7 @@ export class Harness implements AsyncDisposable {
     const config: ClusterConfig = {
       name,
       limits: {
-        connectTimeoutMs: 2000,
+        connectTimeoutMs: 10_000,
         maxConnections: Infinity,
         maxPendingRequests: Infinity,
         maxRequestsPerConnection: 0,

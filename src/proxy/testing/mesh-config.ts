@@ -302,7 +302,7 @@ export const passthrough: JsonValue = {
   name: "PassthroughCluster",
   type: "ORIGINAL_DST",
   lbPolicy: "CLUSTER_PROVIDED",
-  connectTimeout: "2s",
+  connectTimeout: "10s",
 };
 
 /** A cluster to the original destination, with the source address that passes the redirect. */
@@ -311,7 +311,7 @@ export function inboundCluster(name: string, service?: string): JsonValue {
     name,
     type: "ORIGINAL_DST",
     lbPolicy: "CLUSTER_PROVIDED",
-    connectTimeout: "2s",
+    connectTimeout: "10s",
     upstreamBindConfig: { sourceAddress: { address: "127.0.0.6", portValue: 0 } },
     ...(service === undefined
       ? {}
@@ -331,7 +331,7 @@ export function outboundCluster(name: string, service: string, identity: string)
     name,
     type: "EDS",
     edsClusterConfig: { edsConfig: { ads: {} }, serviceName: name },
-    connectTimeout: "2s",
+    connectTimeout: "10s",
     lbPolicy: "LEAST_REQUEST",
     filters: [peerExchange],
     metadata: {

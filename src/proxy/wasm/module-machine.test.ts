@@ -119,7 +119,7 @@ test("a module that needs more memory than the bound gets none, and ends", async
   assert.ok(running.machine.failed);
 });
 
-test("code without the ABI's version mark, or with an unknown import, is refused by name", async () => {
+test("code without the ABI's version mark, or with an unknown import, is rejected, and the error names it", async () => {
   const renamed = (from: string, to: string): Buffer =>
     Buffer.from(code.toString("latin1").replace(from, to), "latin1");
   for (const [bytes, reason] of [

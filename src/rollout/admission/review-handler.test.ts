@@ -77,7 +77,7 @@ test("everybody learns of faults, and only callers of the secret path learn of r
   assert.deepEqual(asked, ["ann"]);
 });
 
-test("an object whose review exceeds the limit is refused by name without blocking the event loop", async () => {
+test("the error for an object whose review exceeds the limit names it, and the event loop is not blocked", async () => {
   await handler.close();
   handler = new ReviewHandler({ ...tools, limits: { workMs: 1_000, waitMs: 20_000 } });
   // The reader of recurrence rules looks for such a day until the year 9999.

@@ -140,7 +140,7 @@ function end(input: DecideInput, undo: UndoStatus): Decision {
   const event: RolloutEvent = {
     type: "event",
     reason: "RolledBack",
-    message: `put back in ${ended.rolledBackInMs ?? 0} ms: ${cause}`,
+    message: `rolled back in ${ended.rolledBackInMs ?? 0} ms: ${cause}`,
     warning: true,
   };
   if (undo.next === "Deleted")
@@ -182,7 +182,7 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
   }
   if (journal.setup > 0)
     return startRollback(input, { because: "deletion", cause: "the object was deleted" }, "Deleted", orders.orderedBy);
-  return { status, actions: [deletedEvent("nothing was left to put back"), { type: "release" }] };
+  return { status, actions: [deletedEvent("nothing was left to roll back"), { type: "release" }] };
 }
 
 function scopeOf(next: UndoStatus["next"]): UndoScope {

@@ -114,7 +114,7 @@ export class Actions {
 
   async #recordUndone(rollout: Rollout, name: string, undone: readonly JournalEntry[], run: number): Promise<void> {
     const shown = undone.slice(0, namesShown).map(described);
-    const message = `put back: ${shown.join(", ")}${undone.length > namesShown ? ` and ${undone.length - namesShown} more` : ""}`;
+    const message = `undone: ${shown.join(", ")}${undone.length > namesShown ? ` and ${undone.length - namesShown} more` : ""}`;
     const event: RolloutEvent = { type: "event", reason: "Undone", message, warning: false };
     await this.#options.journals.append(name, [], [this.#record(event, run)]);
     this.#tell(rollout, event, {});

@@ -245,7 +245,7 @@ function active(status: "True" | "False", reason: string, message: string): Plan
   return { type: "ScalingActive", status, reason, message };
 }
 
-/** The lab serves no custom and no external metrics, so those sources are refused by name. */
+/** The lab serves no custom and no external metrics, so those sources are rejected, and the error names them. */
 function resourceMetricOf({ type, resource, containerResource }: AutoscalerMetric): ResourceMetric {
   if (type === "Resource" && resource !== undefined)
     return { type, resource: resource.name, container: undefined, target: resource.target };

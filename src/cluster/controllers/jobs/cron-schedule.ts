@@ -1,5 +1,5 @@
 import { goDurationMs } from "../../../base/index.ts";
-import { nextClockChange, zoneOffsetMs } from "../../../base/zoned-time/index.ts";
+import { isTimeZone, nextClockChange, zoneOffsetMs } from "../../../base/zoned-time/index.ts";
 
 export type CronSchedule = CronFields | CronInterval;
 
@@ -128,15 +128,6 @@ function matchesDay(schedule: CronFields, time: Date): boolean {
   const day = schedule.days.has(time.getUTCDate());
   const weekday = schedule.weekdays.has(time.getUTCDay());
   return schedule.anyDay ? day || weekday : day && weekday;
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    zoneOffsetMs(name, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Whether one of the field's parts leaves all values open. A step of more than one restricts them. */

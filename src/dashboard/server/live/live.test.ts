@@ -239,7 +239,7 @@ test("an unused topic is no longer followed, and changed rights change the follo
   assert.equal(hub.size, 0);
 });
 
-test("topics get their defaults, and invalid ones are refused by name", () => {
+test("topics get their defaults, and the error for an invalid one names it", () => {
   assert.deepEqual(parseTopic("graph?by=app&namespaces=a%2Cb").parameters, {
     namespaces: "a,b",
     windowSeconds: 60,

@@ -31,7 +31,7 @@ function sources(
 
 const service = { kind: "Service", group: "", name: "web" };
 
-test("a route of an ambient Service without a waypoint is refused by name, because no proxy would apply its weights", async () => {
+test("the error for a route of an ambient Service without a waypoint names it, because no proxy would apply its weights", async () => {
   await assert.rejects(requireReaders(sources(service, {}), route), {
     message:
       "spec.target.httpRoute: Service shop/web is in ambient and has no waypoint, so no proxy reads its requests and no weight has an effect; create one: serin waypoint apply -n shop --enroll-namespace",

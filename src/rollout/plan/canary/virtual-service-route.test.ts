@@ -77,7 +77,7 @@ test("a match becomes a preceding route with the route's own conditions and anot
   assert.deepEqual(special?.["timeout"], "3s");
 });
 
-test("a mirror uses the field mirror, and is refused by name beside the user's own", () => {
+test("a mirror uses the field mirror, and is rejected, with its name, beside the user's own", () => {
   const [, pages] = routes({ mirrors: [{ to: "canary", percent: 10 }] });
   assert.deepEqual(
     [pages?.["mirror"], pages?.["mirrorPercentage"]],
