@@ -1,66 +1,19 @@
-import { goDurationMs } from "../../../base/index.ts";
 import { isTimeZone, nextClockChange, zoneOffsetMs } from "../../../base/zoned-time/index.ts";
+import { parseCronExpression, type CronFields, type CronInterval } from "../../schema/cron-expression.ts";
 
-export type CronSchedule = CronFields | CronInterval;
+export type CronSchedule = CronInterval | ZonedFields;
 
-/** `@every 1h30m`: runs at this distance from each other, the first one so long after the CronJob was made. */
-interface CronInterval {
-  readonly everyMs: number;
-}
-
-/** A cron expression of five fields, or a shorthand like `@hourly`. */
-interface CronFields {
-  readonly minutes: ReadonlySet<number>;
-  readonly hours: ReadonlySet<number>;
-  readonly days: ReadonlySet<number>;
-  readonly months: ReadonlySet<number>;
-  readonly weekdays: ReadonlySet<number>;
-  /** If both day fields are restricted, either of them suffices. */
-  readonly anyDay: boolean;
+interface ZonedFields extends CronFields {
   /** A known time zone. Undefined for UTC. */
   readonly timeZone: string | undefined;
 }
 
-const shorthands: Readonly<Record<string, string>> = {
-  "@yearly": "0 0 1 1 *",
-  "@annually": "0 0 1 1 *",
-  "@monthly": "0 0 1 * *",
-  "@weekly": "0 0 * * 0",
-  "@daily": "0 0 * * *",
-  "@midnight": "0 0 * * *",
-  "@hourly": "0 * * * *",
-};
-const everyPrefix = "@every ";
-const monthNames = ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-const dayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-
 /** Undefined for an invalid schedule or time zone. */
 export function parseCron(text: string, timeZone?: string): CronSchedule | undefined {
   if (timeZone !== undefined && !isTimeZone(timeZone)) return undefined;
-  if (text.startsWith(everyPrefix)) return parseInterval(text.slice(everyPrefix.length));
-  const fields = (shorthands[text.trim()] ?? text.trim()).toLowerCase().split(/\s+/);
-  if (fields.length !== 5) return undefined;
-  const [minute = "", hour = "", day = "", month = "", weekday = ""] = fields;
-  const minutes = parseField(minute, 0, 59);
-  const hours = parseField(hour, 0, 23);
-  const days = parseField(day, 1, 31);
-  const months = parseField(month, 1, 12, monthNames);
-  const weekdays = parseField(weekday, 0, 6, dayNames);
-  if (
-    minutes === undefined ||
-    hours === undefined ||
-    days === undefined ||
-    months === undefined ||
-    weekdays === undefined
-  )
-    return undefined;
-  return { minutes, hours, days, months, weekdays, anyDay: !hasStar(day) && !hasStar(weekday), timeZone };
-}
-
-/** Whole seconds, and one at least. Undefined for a text that is not a duration. */
-function parseInterval(text: string): CronInterval | undefined {
-  const everyMs = goDurationMs(text);
-  return everyMs === undefined ? undefined : { everyMs: Math.max(1000, Math.floor(everyMs / 1000) * 1000) };
+  const parsed = parseCronExpression(text);
+  if ("problem" in parsed) return undefined;
+  return "everyMs" in parsed.expression ? parsed.expression : { ...parsed.expression, timeZone };
 }
 
 /** The first run after `afterMs`, counted from `sinceMs` on. */
@@ -128,31 +81,4 @@ function matchesDay(schedule: CronFields, time: Date): boolean {
   const day = schedule.days.has(time.getUTCDate());
   const weekday = schedule.weekdays.has(time.getUTCDay());
   return schedule.anyDay ? day || weekday : day && weekday;
-}
-
-/** Whether one of the field's parts leaves all values open. A step of more than one restricts them. */
-function hasStar(field: string): boolean {
-  return field.split(",").some((part) => /^[*?](?:\/0*1)?$/.test(part));
-}
-
-function parseField(text: string, low: number, high: number, names: readonly string[] = []): Set<number> | undefined {
-  const values = new Set<number>();
-  const number = (part: string): number => {
-    const named = part === "" ? -1 : names.indexOf(part);
-    if (named > -1) return named;
-    return /^\d+$/.test(part) ? Number(part) : Number.NaN;
-  };
-  for (const part of text.split(",")) {
-    const [range = "", stepText, ...moreSteps] = part.split("/");
-    const step = stepText === undefined ? 1 : number(stepText);
-    const [fromText = "", toText, ...moreEnds] = range.split("-");
-    const open = fromText === "*" || fromText === "?";
-    const from = open ? low : number(fromText);
-    const to =
-      open || (toText === undefined && stepText !== undefined) ? high : toText === undefined ? from : number(toText);
-    if (moreSteps.length + moreEnds.length > 0 || ![from, to, step].every(Number.isInteger)) return undefined;
-    if (step < 1 || from < low || to > high || from > to) return undefined;
-    for (let value = from; value <= to; value += step) values.add(value);
-  }
-  return values;
 }

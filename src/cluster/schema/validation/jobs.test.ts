@@ -143,3 +143,58 @@ test("the policies and the limit for each index cannot be changed", () => {
     ["spec.podFailurePolicy", "spec.backoffLimitPerIndex"],
   );
 });
+
+function cronFaults(spec: JsonObject, old?: JsonObject): string[] {
+  const cronJob = (own: JsonObject): JsonObject => ({
+    metadata: { name: "work" },
+    spec: { schedule: "@daily", jobTemplate: { spec: { template } }, ...own },
+  });
+  const check = new Check();
+  jobValidators["batch/cronjobs"]?.(cronJob(spec), old === undefined ? undefined : cronJob(old), check);
+  return check.errors
+    .map(({ field, message }) => `${field}: ${message}`)
+    .filter((fault) => !fault.startsWith("spec.jobTemplate"));
+}
+
+test("a CronJob's schedule that would never be run is refused, with the reason", () => {
+  for (const schedule of ["*/5 0-6 1,15 JAN mon-FRI", "@every 1h30m", "@hourly", "0 0 30 2 *"])
+    assert.deepEqual(cronFaults({ schedule }), [], schedule);
+  const reasons: readonly (readonly [string, string])[] = [
+    ["* * * *", "expected exactly 5 fields, found 4: [* * * *]"],
+    ["99 * * * *", "end of range (99) above maximum (59): 99"],
+    ["* * 0 * *", "beginning of range (0) below minimum (1): 0"],
+    ["9-5 * * * *", "beginning of range (9) beyond end of range (5): 9-5"],
+    ["*/0 * * * *", "step of range should be a positive number: */0"],
+    ["1-2-3 * * * *", "too many hyphens: 1-2-3"],
+    ["*/2/3 * * * *", "too many slashes: */2/3"],
+    ["x * * * *", 'failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax'],
+    ["@never", "unrecognized descriptor: @never"],
+    ["@every hour", 'failed to parse duration @every hour: time: invalid duration "hour"'],
+  ];
+  for (const [schedule, reason] of reasons)
+    assert.deepEqual(cronFaults({ schedule }), [
+      `spec.schedule: Invalid value: ${JSON.stringify(schedule)}: ${reason}`,
+    ]);
+  assert.deepEqual(cronFaults({ schedule: "" }), ["spec.schedule: Required value"]);
+});
+
+test("a CronJob's time zone has a name that is known, and stands only in its own field", () => {
+  assert.deepEqual(cronFaults({ timeZone: "Europe/Berlin" }), []);
+  assert.deepEqual(cronFaults({ timeZone: "Mars/Olympus" }), [
+    'spec.timeZone: Invalid value: "Mars/Olympus": unknown time zone Mars/Olympus',
+  ]);
+  assert.deepEqual(cronFaults({ timeZone: "+01:00" }), [
+    'spec.timeZone: Invalid value: "+01:00": unknown time zone +01:00',
+  ]);
+  assert.deepEqual(cronFaults({ timeZone: "" }), [
+    'spec.timeZone: Invalid value: "": timeZone must be nil or non-empty string',
+  ]);
+  assert.match(cronFaults({ timeZone: "local" }).join(), /timeZone must be an explicit time zone/);
+  assert.match(cronFaults({ schedule: "TZ=UTC * * * * *" }).join(), /cannot use TZ or CRON_TZ in schedule/);
+  assert.match(
+    cronFaults({ schedule: "CRON_TZ=UTC * * * * *", timeZone: "UTC" }).join(),
+    /cannot use both timeZone field and TZ/,
+  );
+  // What was stored before the zone became unknown can still be changed.
+  assert.deepEqual(cronFaults({ timeZone: "Mars/Olympus", suspend: true }, { timeZone: "Mars/Olympus" }), []);
+});

@@ -1,3 +1,5 @@
+import { isTimeZone } from "../../../base/zoned-time/index.ts";
+import { parseCronExpression } from "../cron-expression.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
 import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
 import { checkQualifiedName } from "../names.ts";
@@ -207,27 +209,48 @@ function intervalProblem(part: string, limits: readonly string[], completions: n
 const notIncreasing = (previous: number, current: number): string =>
   `non-increasing order, previous: ${previous}, current: ${current}`;
 
-const scheduleFieldPattern = /^[\d*/,\-A-Za-z?]+$/;
-
-function cronJob(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
+function cronJob(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
-  const schedule = stringOf(spec.schedule);
-  const fields = schedule.trim().split(/\s+/);
-  if (schedule === "") check.required("spec.schedule");
-  else if (
-    !schedule.startsWith("@") &&
-    (fields.length !== 5 || !fields.every((field) => scheduleFieldPattern.test(field)))
-  ) {
-    check.invalid(
-      "spec.schedule",
-      schedule,
-      `expected exactly 5 fields, found ${fields.length}: [${fields.join(" ")}]`,
-    );
-  }
+  scheduleOf(spec, check);
+  if (old === undefined || objectOf(old.spec).timeZone !== spec.timeZone) timeZoneOf(spec.timeZone, check);
   check.oneOf("spec.concurrencyPolicy", spec.concurrencyPolicy, ["Allow", "Forbid", "Replace"]);
   for (const field of ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"])
     check.nonNegative(`spec.${field}`, spec[field]);
   jobSpec(objectOf(objectOf(spec.jobTemplate).spec), "spec.jobTemplate.spec", check);
+}
+
+/** Source: `validateScheduleFormat` in `pkg/apis/batch/validation`. */
+function scheduleOf({ schedule: value, timeZone }: JsonObject, check: Check): void {
+  const schedule = stringOf(value);
+  if (schedule === "") {
+    check.required("spec.schedule");
+    return;
+  }
+  const parsed = parseCronExpression(schedule);
+  if ("problem" in parsed) check.invalid("spec.schedule", schedule, parsed.problem);
+  if (schedule.includes("TZ"))
+    check.invalid(
+      "spec.schedule",
+      schedule,
+      timeZone === undefined
+        ? "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+        : "cannot use both timeZone field and TZ or CRON_TZ in schedule",
+    );
+}
+
+/** Source: `validateTimeZone` in `pkg/apis/batch/validation`. */
+function timeZoneOf(value: unknown, check: Check): void {
+  if (typeof value !== "string") return;
+  if (value === "") check.invalid("spec.timeZone", value, "timeZone must be nil or non-empty string");
+  else if (value.toLowerCase() === "local")
+    check.invalid(
+      "spec.timeZone",
+      value,
+      "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+    );
+  // Go knows no offsets such as "+01:00" as names of zones.
+  else if (!/^[A-Za-z]/.test(value) || !isTimeZone(value))
+    check.invalid("spec.timeZone", value, `unknown time zone ${value}`);
 }
 
 export const jobValidators: KindValidators = {
