@@ -65,6 +65,7 @@ export function meshSettings(
     tracingServiceName: config.defaultConfig.tracingServiceName,
     traceSamplingPercent: settings.traceSamplingPercent ?? defaultSamplingPercent,
     localityLbSetting: config.localityLbSetting,
+    zoneAwareLbSetting: config.zoneAwareLbSetting,
     defaultHttpRetryPolicy: config.defaultHttpRetryPolicy,
     defaultTrafficPolicy: config.defaultTrafficPolicy,
     serviceSettings: config.serviceSettings,

@@ -128,8 +128,10 @@ export const destinationRuleTable: FieldTable = {
         "loadBalancer.zoneAwareLbSetting.failoverPriority[]",
       ),
     ),
-    warned(
-      "Zones evened out by their load: proxies are not served the endpoints of their own service, `local_cluster`",
+    acted(
+      "Balancing between zones, of sidecars with `ISTIO_META_ENABLE_SELF_DISCOVERY=true` in their `proxyMetadata`",
+      "sgw",
+      "src/proxy/upstream/zone-aware.test.ts",
       ...under(everywhere, "loadBalancer.zoneAwareLbSetting.enabled", "loadBalancer.zoneAwareLbSetting.minClusterSize"),
     ),
     acted(

@@ -64,11 +64,6 @@ export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection
     reader.error("cannot be combined with localityLbSetting", "zoneAwareLbSetting");
   if (reader.has("simple") && reader.has("consistentHash"))
     reader.error("cannot be combined with simple", "consistentHash");
-  if (reader.has("zoneAwareLbSetting"))
-    reader.warnNoEffect(
-      "sets the priorities of endpoints, but does not balance the load between zones: a proxy would need the endpoints of its own service (local_cluster), which this control plane does not serve",
-      "zoneAwareLbSetting",
-    );
   const balancer: LoadBalancer = {
     simple: simple === "LEAST_CONN" ? "LEAST_REQUEST" : simple,
     consistentHash: readConsistentHash(reader.object("consistentHash")),

@@ -7,7 +7,12 @@ import { isDnsLabel } from "./domain-names.ts";
 import { readExtensionProviders, type ExtensionProvider } from "./extension-provider.ts";
 import { readDurationMs, readPortNumber, readText, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
 import { readRetries, type HttpRetry } from "./http-retry.ts";
-import { readLocality, type LocalityLoadBalancer } from "./locality-load-balancer.ts";
+import {
+  readLocality,
+  readZoneAware,
+  type LocalityLoadBalancer,
+  type ZoneAwareLoadBalancer,
+} from "./locality-load-balancer.ts";
 import { readProxyConfig, type ProxyConfig } from "./proxy-config.ts";
 import { readOutlierDetection, type OutlierDetection } from "./traffic-policy.ts";
 import { trustDomainFault } from "./trust-domain.ts";
@@ -77,6 +82,8 @@ export interface MeshConfig {
   readonly ingressSelector?: string | undefined;
   /** For destinations whose rule sets none. */
   readonly localityLbSetting: LocalityLoadBalancer;
+  /** Absent if zones are not balanced mesh-wide. */
+  readonly zoneAwareLbSetting?: ZoneAwareLoadBalancer | undefined;
   readonly defaultHttpRetryPolicy?: HttpRetry | undefined;
   readonly defaultTrafficPolicy: {
     readonly connectionPool?: ConnectionPool | undefined;
@@ -132,7 +139,6 @@ const withoutEffect = [
   "outboundClusterStatName",
   "proxyHttpPort",
   "verifyCertificateAtClient",
-  "zoneAwareLbSetting",
 ] as const;
 
 const defaultConnectTimeoutMs = 10_000;
@@ -186,6 +192,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
       reader.oneOf("ingressControllerMode", ["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]) ?? "STRICT",
     ingressSelector: readText(reader, "ingressSelector"),
     localityLbSetting: readLocalitySetting(reader),
+    zoneAwareLbSetting: readZoneAware(reader.object("zoneAwareLbSetting"), true),
     defaultHttpRetryPolicy: readRetries(reader.object("defaultHttpRetryPolicy")),
     defaultTrafficPolicy: {
       connectionPool: readConnectionPool(traffic?.object("connectionPool")),

@@ -32,7 +32,7 @@ test("an object's status lists its fields without effect, as long as it has them
   };
   rule({
     outlierDetection: { consecutiveErrors: 5 },
-    loadBalancer: { simple: "ROUND_ROBIN", zoneAwareLbSetting: { enabled: true } },
+    loadBalancer: { simple: "ROUND_ROBIN", zones: { even: true } },
   });
   const work = Promise.all([
     objects.run(stop.signal),
@@ -46,7 +46,7 @@ test("an object's status lists its fields without effect, as long as it has them
   assert.equal(own?.type, fieldCondition);
   assert.match(
     own?.message ?? "",
-    /spec\.trafficPolicy\.loadBalancer\.zoneAwareLbSetting: sets the priorities of endpoints, but does not balance the load between zones: .*; spec\.trafficPolicy\.outlierDetection\.consecutiveErrors: is deprecated and has no effect/,
+    /spec\.trafficPolicy\.loadBalancer\.zones: is not known and has no effect.*; spec\.trafficPolicy\.outlierDetection\.consecutiveErrors: is deprecated and has no effect/,
   );
   const before = await client.get(destinationRuleKind, "web", "shop");
   client.put(destinationRuleKind, {

@@ -2,6 +2,7 @@ import { istioAnnotations, readOwnProxyConfig, type OwnProxyConfig } from "../..
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { ownerOf, parseProxyConfig } from "../../inject/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
+import { workloadNameLabel } from "../model/workload-entry.ts";
 import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
 
 const containers: Excerpt = {
@@ -107,11 +108,12 @@ const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = {
   Job: "job",
 };
 
-/** The owner of a pod, if it is of a known kind, else the pod itself. */
+/** The owner of a pod, if it is of a known kind, else the pod itself. A label may give it another name. */
 function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts["workloadType"] } {
   const owner = ownerOf(pod);
-  const type = workloadTypes[owner.kind];
-  return type === undefined ? { name: pod.metadata.name ?? "", type: "pod" } : { name: owner.name, type };
+  const type = workloadTypes[owner.kind] ?? "pod";
+  const name = pod.metadata.labels?.[workloadNameLabel] ?? (type === "pod" ? (pod.metadata.name ?? "") : owner.name);
+  return { name, type };
 }
 
 const proxyContainer = "istio-proxy";
@@ -130,5 +132,6 @@ function sidecarOf(pod: Pod): SidecarProxyFacts | undefined {
     interception: interception === "NONE" || interception === "TPROXY" ? interception : "REDIRECT",
     hbone:
       variable("ISTIO_META_ENABLE_HBONE") === "true" || pod.metadata.labels?.["networking.istio.io/tunnel"] === "http",
+    ...(variable("ISTIO_META_ENABLE_SELF_DISCOVERY") === "true" ? { selfDiscovery: true } : {}),
   };
 }

@@ -75,6 +75,7 @@ export interface MeshSettings
       | "proxyInboundListenPort"
       | "inboundTrafficPolicy"
       | "localityLbSetting"
+      | "zoneAwareLbSetting"
       | "defaultHttpRetryPolicy"
       | "defaultTrafficPolicy"
       | "serviceSettings"
@@ -226,6 +227,8 @@ export interface SidecarProxyFacts {
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
   /** It also accepts HBONE. */
   readonly hbone: boolean;
+  /** It asks for the endpoints of its own workload, for zone-aware balancing. */
+  readonly selfDiscovery?: true;
 }
 
 export interface ServiceFacts {
@@ -371,6 +374,16 @@ export interface WorkloadEntryFacts extends ConfigFacts<WorkloadEntry["spec"]> {
 }
 export type RequestAuthenticationFacts = ConfigFacts<RequestAuthentication["spec"]>;
 export type TelemetryFacts = ConfigFacts<Telemetry["spec"]>;
+
+/** The names of the labels by which the mesh config orders endpoints for failover. */
+export function meshFailoverLabels({
+  localityLbSetting,
+  zoneAwareLbSetting,
+}: Pick<MeshSettings, "localityLbSetting" | "zoneAwareLbSetting">): readonly string[] {
+  return [...localityLbSetting.failoverPriority, ...(zoneAwareLbSetting?.failoverPriority ?? [])].map(
+    (label) => label.split("=")[0] ?? "",
+  );
+}
 
 /** `namespace/name`. */
 export function factsKey(facts: { readonly namespace: string; readonly name: string }): string {

@@ -15,6 +15,7 @@ import {
   byAge,
   compareText,
   factsKey,
+  meshFailoverLabels,
   meshKey,
   type Labels,
   type MeshSettings,
@@ -149,7 +150,8 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
     if (mesh === undefined) return [];
     const { localityLbSetting: locality, defaultTrafficPolicy: defaults } = mesh;
     const meshWide =
-      locality.enabled !== false && (locality.distribute.length > 0 || defaults.outlierDetection !== undefined);
+      mesh.zoneAwareLbSetting !== undefined ||
+      (locality.enabled !== false && (locality.distribute.length > 0 || defaults.outlierDetection !== undefined));
     const needsPlace =
       meshWide ||
       reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 ||
@@ -191,7 +193,7 @@ function chooseScope(
     ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
     ...reader.lookup(telemetries, anySelector).flatMap(({ spec }) => Object.keys(spec.selector?.matchLabels ?? {})),
     ...(isTraced(withOwnProxyConfig(mesh, group.proxyConfig), sources.inputs, reader) ? canonicalLabels : []),
-    ...mesh.localityLbSetting.failoverPriority.map((label) => label.split("=")[0] ?? ""),
+    ...meshFailoverLabels(mesh),
   ]);
   const labels = Object.fromEntries(
     Object.entries(group.labels)

@@ -21,6 +21,7 @@ export { GrpcListenerView, GrpcRouteView } from "./grpc-view.ts";
 export { MappedView } from "./mapped-view.ts";
 export { PermittedView } from "./permitted-view.ts";
 export { SecretView, type SecretViewOptions } from "./secret-view.ts";
+export { LocalClusterView } from "./local-cluster-view.ts";
 export { ScopeClusterView } from "./scope-cluster-view.ts";
 export {
   CollectionView,

@@ -28,6 +28,8 @@ export interface ProxyIdentity {
   readonly hbone: boolean;
   /** Whether it also sends HBONE (not with DISABLE_HBONE_SEND). */
   readonly sendsHbone: boolean;
+  /** It asks for the endpoints of its own workload (ENABLE_SELF_DISCOVERY). */
+  readonly selfDiscovery: boolean;
   /** It answers its application's DNS questions. */
   readonly dnsCapture: boolean;
   /** An Envoy, of whichever build. */
@@ -81,6 +83,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
     sendsHbone: isTrue(metadata["ENABLE_HBONE"]) && !isTrue(metadata["DISABLE_HBONE_SEND"]),
+    selfDiscovery: isTrue(metadata["ENABLE_SELF_DISCOVERY"]),
     dnsCapture: isTrue(metadata["DNS_CAPTURE"]),
     envoy: node.userAgentName === "envoy",
     stockEnvoy: isStockEnvoy(node),

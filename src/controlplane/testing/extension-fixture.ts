@@ -10,7 +10,7 @@ import { createFeeds } from "../ingest/feeds.ts";
 import { meshKey } from "../model/facts.ts";
 import { ServedMesh } from "../served-mesh.ts";
 import type { ResourceView } from "../serve/resource-view.ts";
-import type { EncodedResource } from "../translate/index.ts";
+import { localClusterName, type EncodedResource } from "../translate/index.ts";
 import { testMesh } from "./model-fixture.ts";
 
 export interface TestProxy {
@@ -76,14 +76,16 @@ function connect(
     metadata: { ISTIO_VERSION: version, NAMESPACE: namespace, LABELS: { ...labels }, ...metadata },
   };
   const client = mesh.discovery.connect("delta", { write: () => true }, () => verified);
-  for (const typeUrl of [typeUrls.cluster, typeUrls.listener, typeUrls.route, typeUrls.extensionConfig]) {
+  const ask = (typeUrl: string, name: string): void =>
     client.receive(
       toBinary(
         DeltaDiscoveryRequestSchema,
-        create(DeltaDiscoveryRequestSchema, { node, typeUrl, resourceNamesSubscribe: ["*"] }),
+        create(DeltaDiscoveryRequestSchema, { node, typeUrl, resourceNamesSubscribe: [name] }),
       ),
     );
-  }
+  for (const typeUrl of [typeUrls.cluster, typeUrls.listener, typeUrls.route, typeUrls.extensionConfig])
+    ask(typeUrl, "*");
+  ask(typeUrls.endpoint, localClusterName);
   const stream = [...mesh.discovery.streams].at(-1);
   const view = (typeUrl: string): ResourceView => {
     const found = stream?.subscriptions.get(typeUrl)?.view;

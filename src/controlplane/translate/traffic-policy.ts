@@ -9,6 +9,7 @@ import type {
   TrafficPolicy,
   TrafficPolicySettings,
   Warmup,
+  ZoneAwareLoadBalancer,
 } from "../../api/istio/index.ts";
 import {
   CircuitBreakersSchema,
@@ -96,21 +97,31 @@ export function isHttp2({ http }: ClusterDraft): boolean {
   return options.case === "explicitHttpConfig" && options.value.protocolConfig.case === "http2ProtocolOptions";
 }
 
-export type LocalityChoice = LocalityLoadBalancer | "close" | "node" | "off";
+/** Proxies balance the load between zones themselves. Priorities keep it in their region. */
+export interface ZoneAwareChoice {
+  readonly zoneAware: ZoneAwareLoadBalancer;
+}
+
+export type LocalityChoice = LocalityLoadBalancer | ZoneAwareChoice | "close" | "node" | "off";
 
 /**
- * How locality affects load balancing: the rule's setting, else the service's preference, else the mesh config's. "off"
- * means that locality is ignored.
+ * How locality affects load balancing: the rule's setting, else the service's preference, else the mesh config's. In
+ * each of them, zone-aware balancing comes first. "off" means that locality is ignored.
  */
 export function localitySetting(
   { loadBalancer }: EffectivePolicy,
   preference: ServiceModel["preference"],
-  mesh: Pick<MeshSettings, "localityLbSetting">,
+  mesh: Pick<MeshSettings, "localityLbSetting" | "zoneAwareLbSetting">,
 ): LocalityChoice {
   const own = loadBalancer?.localityLbSetting;
+  const zoneAware = loadBalancer?.zoneAwareLbSetting;
+  if (zoneAware !== undefined) return { zoneAware };
+  if (own === undefined) {
+    if (preference === "close" || preference === "node") return preference;
+    if (mesh.zoneAwareLbSetting !== undefined) return { zoneAware: mesh.zoneAwareLbSetting };
+  }
   const setting = own ?? mesh.localityLbSetting;
-  if (setting.enabled === false) return "off";
-  return own === undefined && (preference === "close" || preference === "node") ? preference : setting;
+  return setting.enabled === false ? "off" : setting;
 }
 
 /** Applies all of a policy except TLS. */
@@ -362,13 +373,10 @@ export function typeOf(cluster: Cluster): Cluster_DiscoveryType | undefined {
 }
 
 /** Locality weights only apply if they are configured. Otherwise they would distort load balancing. */
-function applyLocality(
-  cluster: Cluster,
-  { loadBalancer, outlierDetection }: EffectivePolicy,
-  setting: LocalityChoice,
-): void {
-  const zoneAware = loadBalancer?.zoneAwareLbSetting;
-  if (zoneAware !== undefined) {
+function applyLocality(cluster: Cluster, { outlierDetection }: EffectivePolicy, setting: LocalityChoice): void {
+  if (typeof setting === "string") return;
+  if ("zoneAware" in setting) {
+    const { zoneAware } = setting;
     const off = zoneAware.enabled === false;
     commonLbConfig(cluster).localityConfigSpecifier = create(Cluster_CommonLbConfigSchema, {
       localityConfigSpecifier: {
@@ -381,7 +389,6 @@ function applyLocality(
     }).localityConfigSpecifier;
     return;
   }
-  if (typeof setting === "string") return;
   const fails = outlierDetection !== undefined && setting.failover.length + setting.failoverPriority.length > 0;
   if (!fails && setting.distribute.length === 0) return;
   commonLbConfig(cluster).localityConfigSpecifier = create(Cluster_CommonLbConfigSchema, {

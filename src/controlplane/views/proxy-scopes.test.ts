@@ -27,6 +27,7 @@ const proxy: ProxyIdentity = {
   serviceAccount: "web",
   hbone: false,
   sendsHbone: false,
+  selfDiscovery: false,
   dnsCapture: false,
   envoy: false,
   stockEnvoy: false,

@@ -11,6 +11,7 @@ import {
   emptyView,
   GrpcListenerView,
   GrpcRouteView,
+  LocalClusterView,
   MappedView,
   NamedView,
   PermittedView,
@@ -225,8 +226,12 @@ export class ProxyViews {
           shared(() => new UnionView([this.#clusters(place), new CollectionView([inbound.fixedClusters])])),
           new ScopedView(inbound.clusters, pod),
         ]);
-      case typeUrls.endpoint:
-        return shared(() => this.#endpoints(place));
+      case typeUrls.endpoint: {
+        const endpoints = shared(() => this.#endpoints(place));
+        return proxy.selfDiscovery
+          ? new UnionView([new LocalClusterView(inbound.localClusters, pod), endpoints])
+          : endpoints;
+      }
       case typeUrls.listener:
         return new UnionView([
           shared(() => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope)))),

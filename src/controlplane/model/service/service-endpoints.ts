@@ -14,6 +14,7 @@ import {
 } from "../facts.ts";
 import { clusterView, type ClusterView } from "../cluster-view.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
+import { workloadEntryLabels } from "../workload-entry.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls } from "../peer-authentication.ts";
 import { deriveImportedEndpoints } from "./imported-services.ts";
@@ -448,5 +449,5 @@ function selectedWorkloadEntries(
   const entries = inputs.workloadEntries.index("namespace", (entry) => [entry.namespace]);
   return reader
     .lookup(entries, namespace)
-    .filter((entry) => entry.unhealthy !== true && matchesLabels(selector, { ...entry.spec.labels, ...entry.labels }));
+    .filter((entry) => entry.unhealthy !== true && matchesLabels(selector, workloadEntryLabels(entry)));
 }

@@ -1,6 +1,7 @@
 import type { WorkloadEntrySpec } from "../../../api/istio/index.ts";
 import type { MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../facts.ts";
 import type { EndpointNetworks } from "../networks.ts";
+import { workloadEntryLabels, workloadNameOfEntry } from "../workload-entry.ts";
 import {
   identityOf,
   localityFromLabel,
@@ -62,8 +63,8 @@ export function workloadEntryEndpoint(
   return endpointOf(
     {
       namespace: entry.namespace,
-      name: entry.name,
-      labels: { ...entry.spec.labels, ...entry.labels },
+      name: workloadNameOfEntry(entry),
+      labels: workloadEntryLabels(entry),
       spec: entry.spec,
     },
     port,

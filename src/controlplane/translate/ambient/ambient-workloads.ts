@@ -1,5 +1,6 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { AddressSchema } from "../../../wire/workload/index.ts";
+import { workloadEntryLabels } from "../../model/workload-entry.ts";
 import { isForZtunnel } from "../../model/ambient/ambient-policy.ts";
 import { ambientServiceOf, selectorIndexOf, type AmbientService } from "../../model/ambient/ambient-service.ts";
 import { localMesh } from "../../model/cluster-view.ts";
@@ -26,7 +27,6 @@ import {
   serviceEntryEndpointAddress,
   serviceKeysOfEntry,
   workloadEntryAddress,
-  workloadEntryLabels,
   workloadEntryUid,
 } from "./entry-address.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";

@@ -4,6 +4,7 @@ import { ambientServiceKey, entryPortsOf, type AmbientService } from "../../mode
 import { canonicalName, canonicalRevision } from "../../model/canonical.ts";
 import type { Labels, MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../../model/facts.ts";
 import { addressBytes } from "../../model/ip-address.ts";
+import { workloadEntryLabels, workloadNameOfEntry } from "../../model/workload-entry.ts";
 import { localityFromText } from "../../model/service/service-endpoint-model.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import {
@@ -27,18 +28,12 @@ export interface EntryContext {
 
 const group = "networking.istio.io";
 const tunnelLabel = "networking.istio.io/tunnel";
-const workloadNameLabel = "service.istio.io/workload-name";
 
 export function workloadEntryUid(
   { namespace, name }: Pick<WorkloadEntryFacts, "namespace" | "name">,
   clusterId: string,
 ): string {
   return `${clusterId}/${group}/WorkloadEntry/${namespace}/${name}`;
-}
-
-/** The object's labels win over those in its spec. */
-export function workloadEntryLabels({ labels, spec }: WorkloadEntryFacts): Labels {
-  return { ...spec.labels, ...labels };
 }
 
 export function workloadEntryAddress(entry: WorkloadEntryFacts, context: EntryContext): Address {
@@ -48,7 +43,7 @@ export function workloadEntryAddress(entry: WorkloadEntryFacts, context: EntryCo
     uid: workloadEntryUid(entry, context.mesh.clusterId),
     object: entry,
     labels,
-    workloadName: entry.annotations[istioAnnotations.autoRegistrationGroup] ?? labels[workloadNameLabel] ?? entry.name,
+    workloadName: workloadNameOfEntry(entry),
     healthy: entry.unhealthy !== true,
   });
 }

@@ -29,6 +29,7 @@ import {
 import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
 import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
 import { boundInboundListener, virtualInboundListener } from "./inbound-listener.ts";
+import { deriveLocalClusters, type LocalClusters } from "./local-clusters.ts";
 import { InboundTargets, wildcardOf, type InboundTarget, type Workload } from "./inbound-target.ts";
 import {
   type EncodedResource,
@@ -50,6 +51,7 @@ export interface InboundResources {
   readonly clusters: Collection<ScopedEncodedResource>;
   /** Clusters that all sidecars share, by name. */
   readonly fixedClusters: Collection<EncodedResource>;
+  readonly localClusters: LocalClusters;
 }
 
 interface Sources {
@@ -63,16 +65,20 @@ interface Sources {
 /** The inbound resources for the pods of remote clusters. */
 export function deriveRemoteInboundResources(
   graph: CollectionGraph,
-  { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">,
+  { inputs, destinationRules, endpoints }: Pick<MeshModel, "inputs" | "destinationRules" | "endpoints">,
 ): InboundResources {
   // This code only reads them. Items with a cluster id can then stand in for items without one.
   const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
-  return deriveInboundResources(graph, { inputs: { ...inputs, pods, services }, destinationRules }, "remote-");
+  return deriveInboundResources(
+    graph,
+    { inputs: { ...inputs, pods, services }, destinationRules, endpoints },
+    "remote-",
+  );
 }
 
 export function deriveInboundResources(
   graph: CollectionGraph,
-  { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">,
+  { inputs, destinationRules, endpoints }: Pick<MeshModel, "inputs" | "destinationRules" | "endpoints">,
   prefix = "",
 ): InboundResources {
   const sources: Sources = {
@@ -134,6 +140,7 @@ export function deriveInboundResources(
       },
       sameResource,
     ),
+    localClusters: deriveLocalClusters(graph, inputs, endpoints, prefix),
   };
 }
 

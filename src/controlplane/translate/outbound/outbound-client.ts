@@ -6,7 +6,7 @@ import {
   type DestinationRules,
   type HostRules,
 } from "../../model/destination-rule-model.ts";
-import { compareText, meshKey, type Labels, type MeshSettings } from "../../model/facts.ts";
+import { compareText, meshFailoverLabels, meshKey, type Labels, type MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { memos } from "../../model/memos.ts";
 import { localityText } from "../../model/service/service-endpoint-model.ts";
@@ -68,7 +68,7 @@ function servicesOf(
   reader: CollectionReader,
 ): readonly ClientService[] {
   const asking = reader.lookup(rules.withClientLabels, clientLabelsKey);
-  const failover = mesh.localityLbSetting.failoverPriority.map((label) => label.split("=")[0] ?? "");
+  const failover = meshFailoverLabels(mesh);
   const everybody = clientOf(scope, "", [...failover, ...asking.flatMap(failoverLabelNames)]);
   const all = everybodysServices.of(scope.services, everybody.key, () =>
     scope.services.map((service) => clientService(everybody, service)),

@@ -12,7 +12,14 @@ import {
   type DestinationRuleModel,
   type DestinationRules,
 } from "../../model/destination-rule-model.ts";
-import { compareText, hboneOf, meshKey, type Labels, type MeshSettings } from "../../model/facts.ts";
+import {
+  compareText,
+  hboneOf,
+  meshFailoverLabels,
+  meshKey,
+  type Labels,
+  type MeshSettings,
+} from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
 import { namespaceMutualTls, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
@@ -223,7 +230,8 @@ function ruleReach(rule: DestinationRuleModel, namespace: string, mesh: MeshSett
 
 function needsLabels(policy: EffectivePolicy, mesh: MeshSettings): boolean {
   return (
-    (policy.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting).failoverPriority.length +
+    meshFailoverLabels(mesh).length +
+      (policy.loadBalancer?.localityLbSetting?.failoverPriority.length ?? 0) +
       (policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority.length ?? 0) >
     0
   );

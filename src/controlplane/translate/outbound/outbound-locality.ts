@@ -22,8 +22,10 @@ export function byLocality(
   setting: LocalityChoice,
   place: ClientPlace,
 ): readonly LocalityGroup[] {
-  const zoneAware = policy.loadBalancer?.zoneAwareLbSetting;
-  if (zoneAware !== undefined) {
+  if (setting === "off") return groups;
+  if (typeof setting === "string") return byLabels(groups, preferenceLabels[setting], place);
+  if ("zoneAware" in setting) {
+    const { zoneAware } = setting;
     if (zoneAware.enabled === false) return groups;
     const prioritized =
       zoneAware.failoverPriority.length === 0 ? groups : byLabels(groups, zoneAware.failoverPriority, place);
@@ -32,20 +34,15 @@ export function byLocality(
       (group) => group.resource.priority * 3 + regionRank(group, zoneAware.failover, place),
     );
   }
-  if (setting === "off") return groups;
-  if (typeof setting === "string") return byLabels(groups, preferenceLabels[setting], place);
   if (setting.distribute.length > 0) return distributed(groups, setting.distribute, place);
   // Without outlier detection, a proxy would never use the next priority.
   return policy.outlierDetection === undefined ? groups : failedOver(groups, setting, place);
 }
 
 /** Whether the result of {@link byLocality} depends on the client's location. */
-export function dependsOnPlace({ loadBalancer, outlierDetection }: EffectivePolicy, setting: LocalityChoice): boolean {
-  return (
-    loadBalancer?.zoneAwareLbSetting !== undefined ||
-    (setting !== "off" &&
-      (typeof setting === "string" || outlierDetection !== undefined || setting.distribute.length > 0))
-  );
+export function dependsOnPlace({ outlierDetection }: EffectivePolicy, setting: LocalityChoice): boolean {
+  if (typeof setting === "string") return setting !== "off";
+  return "zoneAware" in setting || outlierDetection !== undefined || setting.distribute.length > 0;
 }
 
 const regionLabel = "topology.kubernetes.io/region";

@@ -1,0 +1,206 @@
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import { ClusterLoadAssignmentSchema } from "../../../wire/envoy/index.ts";
+import { clusterView } from "../../model/cluster-view.ts";
+import {
+  compareText,
+  factsKey,
+  hostnameOf,
+  meshKey,
+  type Labels,
+  type MeshSettings,
+  type PodFacts,
+  type ServiceEntryFacts,
+  type ServiceFacts,
+  type WorkloadEntryFacts,
+} from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { remoteKey } from "../../model/remote-inputs.ts";
+import { workloadEntryLabels } from "../../model/workload-entry.ts";
+import { selecting, selectorKeys } from "../../model/selection.ts";
+import {
+  localityFromLabel,
+  localityFromText,
+  type EndpointModel,
+  type LocalityModel,
+} from "../../model/service/service-endpoint-model.ts";
+import { getEndpoints, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
+import { loadAssignment, localityGroups } from "../endpoints.ts";
+import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
+
+/**
+ * The name under which a sidecar with `ISTIO_META_ENABLE_SELF_DISCOVERY` asks for the endpoints of its own workload.
+ * Zone-aware balancing compares the zones of its own workload with those of the destination.
+ */
+export const localClusterName = "local_cluster";
+
+/** The answer for a sidecar of which no endpoints are known. */
+export const noLocalEndpoints = encodeResource(
+  ClusterLoadAssignmentSchema,
+  localClusterName,
+  loadAssignment(localClusterName, []),
+);
+
+/** The endpoints of sidecars' own workloads. */
+export interface LocalClusters {
+  /** By pod, as in the scopes of inbound resources. Only of pods whose sidecars ask. */
+  readonly groups: Collection<LocalGroup>;
+  /** By {@link LocalGroup.key}. */
+  readonly assignments: Collection<EncodedResource>;
+}
+
+/** The sidecars that get the same endpoints: of one workload, roll-out and region. */
+export interface LocalGroup {
+  readonly key: string;
+  readonly service: LocalService | undefined;
+  readonly workload: string;
+  readonly labels: Labels;
+  readonly region: string;
+}
+
+interface LocalService {
+  readonly registry: "Kubernetes" | "External";
+  readonly namespace: string;
+  readonly hostname: string;
+  readonly port: number;
+  readonly createdAt: string;
+}
+
+interface Sources {
+  readonly inputs: MeshInputs;
+  readonly services: CollectionIndex<ServiceFacts>;
+  readonly entries: CollectionIndex<ServiceEntryFacts>;
+  readonly workloadEntries: CollectionIndex<WorkloadEntryFacts>;
+}
+
+/** Requests spread evenly over the pods of one roll-out, and not over those of several. */
+const rolloutLabels = ["pod-template-hash", "rollouts-pod-template-hash"] as const;
+
+export function deriveLocalClusters(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  endpoints: ServiceEndpoints,
+  prefix: string,
+): LocalClusters {
+  const sources: Sources = {
+    inputs,
+    services: inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector)),
+    entries: inputs.serviceEntries.index("selector", (entry) =>
+      selectorKeys(entry.namespace, entry.spec.workloadSelector?.labels ?? {}),
+    ),
+    workloadEntries: inputs.workloadEntries.index("namespace-address", ({ namespace, spec }) => [
+      `${namespace}/${spec.address}`,
+    ]),
+  };
+  const groups = graph.derive(
+    `${prefix}local-groups`,
+    inputs.pods,
+    (pod, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (pod.sidecar?.selfDiscovery !== true || mesh === undefined || pod.addresses.length === 0) return [];
+      const scope = pod.clusterId === undefined ? factsKey(pod) : remoteKey(pod.clusterId, factsKey(pod));
+      return [[scope, groupOf(pod, mesh, sources, reader)]];
+    },
+    (left, right) => left.key === right.key,
+  );
+  const wanted = graph.flatten(
+    `${prefix}wanted-local-groups`,
+    groups,
+    (group) => [group],
+    ({ key }) => key,
+  );
+  return {
+    groups,
+    assignments: graph.derive(
+      `${prefix}eds-local`,
+      wanted,
+      (group, reader, key) => [[key, assignmentOf(group, endpoints, reader)]],
+      sameResource,
+    ),
+  };
+}
+
+/**
+ * As upstream, a WorkloadEntry with the pod's address stands in for the pod, and the oldest service is the one that
+ * counts.
+ */
+function groupOf(pod: PodFacts, mesh: MeshSettings, sources: Sources, reader: CollectionReader): LocalGroup {
+  const standIns = pod.addresses.flatMap((address) =>
+    reader.lookup(sources.workloadEntries, `${pod.namespace}/${address}`),
+  );
+  const service = oldestService(pod, standIns, mesh, sources, reader);
+  const labels = Object.fromEntries(rolloutLabels.map((name) => [name, pod.labels[name] ?? ""]));
+  const { region } = localityOf(pod, standIns, mesh, sources, reader);
+  const named =
+    service === undefined ? "" : `${service.registry} ${service.namespace}/${service.hostname}|${service.port}`;
+  const key = [named, pod.workloadName, ...Object.values(labels), region].join(" ");
+  return { key, service, workload: pod.workloadName, labels, region };
+}
+
+function localityOf(
+  pod: PodFacts,
+  [standIn]: readonly WorkloadEntryFacts[],
+  mesh: MeshSettings,
+  { inputs }: Sources,
+  reader: CollectionReader,
+): LocalityModel {
+  const written = standIn?.spec.locality ?? "";
+  const node = clusterView(pod.clusterId, mesh, inputs, reader).node(pod.node);
+  return (
+    localityFromLabel(pod.labels) ??
+    (written === "" ? undefined : localityFromText(written)) ?? { region: node?.region ?? "", zone: "", subzone: "" }
+  );
+}
+
+function oldestService(
+  pod: PodFacts,
+  standIns: readonly WorkloadEntryFacts[],
+  mesh: MeshSettings,
+  { services, entries }: Sources,
+  reader: CollectionReader,
+): LocalService | undefined {
+  const own = standIns.length === 0 ? [pod.labels] : standIns.map(workloadEntryLabels);
+  const ofKubernetes = own
+    .flatMap((labels) => selecting(services, pod.namespace, labels, ({ selector }) => selector, reader))
+    .filter(({ clusterId, type }) => clusterId === pod.clusterId && type !== "ExternalName")
+    .map((service) => ({
+      registry: "Kubernetes" as const,
+      namespace: service.namespace,
+      hostname: hostnameOf(service, mesh.domain).toLowerCase(),
+      port: service.ports.find(({ protocol }) => protocol === "TCP")?.port,
+      createdAt: service.createdAt,
+    }));
+  const ofEntries = [pod.labels, ...standIns.map(workloadEntryLabels)]
+    .flatMap((labels) =>
+      selecting(entries, pod.namespace, labels, ({ spec }) => spec.workloadSelector?.labels ?? {}, reader),
+    )
+    .flatMap(({ namespace, spec, createdAt }) =>
+      spec.hosts.map((host) => ({
+        registry: "External" as const,
+        namespace,
+        hostname: host.toLowerCase(),
+        port: spec.ports.find(({ protocol }) => protocol !== "UDP")?.number,
+        createdAt,
+      })),
+    );
+  return [...ofKubernetes, ...ofEntries]
+    .flatMap(({ port, ...service }) => (port === undefined ? [] : { ...service, port }))
+    .sort(
+      (left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.hostname, right.hostname),
+    )[0];
+}
+
+function assignmentOf(
+  { service, workload, labels, region }: LocalGroup,
+  endpoints: ServiceEndpoints,
+  reader: CollectionReader,
+): EncodedResource {
+  if (service === undefined) return noLocalEndpoints;
+  const isOwn = (endpoint: EndpointModel): boolean =>
+    endpoint.workload.split(";", 1)[0] === workload &&
+    endpoint.locality.region === region &&
+    rolloutLabels.every((name) => (endpoint.labels[name] ?? "") === labels[name]);
+  const own = getEndpoints(endpoints, service, service.port, reader).filter(isOwn);
+  // Only their zones count. Nobody connects to them by this cluster.
+  const groups = localityGroups(own, { hbone: "never", healthKnown: true });
+  return encodeResource(ClusterLoadAssignmentSchema, localClusterName, loadAssignment(localClusterName, groups));
+}
