@@ -15,6 +15,7 @@ import { encodePeerMetadata } from "./peers/peer-metadata.ts";
 import type { Listen } from "./listen.ts";
 import { LuaScripts } from "./filters/lua/index.ts";
 import { ListenerSet } from "./listener-set.ts";
+import { ownPlace } from "./config/local-cluster.ts";
 import { clusterStatuses } from "./admin/cluster-status.ts";
 import { configAnswer } from "./admin/config-answers.ts";
 import { ConnectionObserver } from "./observe/connection-observer.ts";
@@ -129,6 +130,7 @@ export class DataPath implements Serving {
       runtime: { connector: this.#connector, clock, random, ...(shared === undefined ? {} : limitsOf(shared)) },
       resolve: options.resolve,
       sharesResources: shared !== undefined,
+      ownPlace: ownPlace(settings),
       secrets: this.#secrets,
       contexts,
       services: {

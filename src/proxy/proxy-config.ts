@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { equals, fromBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { messageOf, userError, type Clock, type Logger } from "../base/index.ts";
 import type { XdsClient, XdsSubscription, XdsUpdate } from "../dataplane/index.ts";
@@ -13,6 +14,7 @@ import { typeUrls } from "../wire/xds/index.ts";
 import { compileCluster, type ClusterSpec } from "./config/cluster-config.ts";
 import { ConfigNotes } from "./config/config-check.ts";
 import { compileEndpoints, resolvedEndpoints } from "./config/endpoint-config.ts";
+import { localClusterName, localClusterSpec, localZones, type OwnPlace } from "./config/local-cluster.ts";
 import { compileListener } from "./config/listener-config.ts";
 import { compileRouteTable } from "./config/route-config.ts";
 import { checkExtensionConfig } from "./config/http-filter-config.ts";
@@ -24,6 +26,8 @@ import type { TlsContexts } from "./tls/tls-contexts.ts";
 import { VirtualHosts } from "./virtual-hosts.ts";
 import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
 import { ForwardNames } from "./upstream/forward-names.ts";
+import type { EndpointConfig } from "./upstream/endpoint.ts";
+import type { LocalZones } from "./upstream/zone-aware.ts";
 import { DnsRefresher, type ResolveName } from "./upstream/dns-refresher.ts";
 
 export interface ProxyConfigOptions {
@@ -38,6 +42,8 @@ export interface ProxyConfigOptions {
    * does not send it again when this thread names it again.
    */
   readonly sharesResources?: boolean;
+  /** Set if the proxy asks for the endpoints of its own workload, to route requests by zone. */
+  readonly ownPlace?: OwnPlace | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -88,6 +94,8 @@ export class ProxyConfig {
   readonly #received = new Set<string>();
   /** When the first clusters came, on the steady clock. */
   #firstClustersMs: number | undefined;
+  readonly #runtime: ClusterRuntime;
+  #localZones: LocalZones | undefined;
   #client: Pick<XdsClient, "setNames"> | undefined;
   #listenerSet: ListenerSet | undefined;
   updatesAccepted = 0;
@@ -100,6 +108,12 @@ export class ProxyConfig {
       extensionConfig: (name) => this.extensions.get(name)?.message().typedConfig,
     });
     this.#virtualHosts = new VirtualHosts(this.#notes);
+    this.#runtime = options.runtime;
+    if (options.ownPlace === undefined) return;
+    this.#runtime = { ...options.runtime, localZones: () => this.#localZones };
+    const spec = localClusterSpec(this.#notes);
+    const cluster = new Cluster(spec.config, this.#runtime);
+    this.#clusters.set(localClusterName, { spec, cluster, dns: undefined });
   }
 
   /**
@@ -133,7 +147,10 @@ export class ProxyConfig {
   startNeeds(): string[] {
     if (this.#firstClustersMs === undefined) return ["clusters"];
     const wanted = [...this.#clusters.values()];
-    const wantsEndpoints = wanted.some(({ spec }) => spec.discovery.kind === "eds");
+    // A control plane that does not know the static cluster may never answer for it, so only the limit below applies.
+    const wantsEndpoints = wanted.some(
+      ({ spec, cluster }) => spec.discovery.kind === "eds" && !this.#isStatic(cluster.name),
+    );
     if (wantsEndpoints && !this.#received.has(typeUrls.endpoint)) return ["endpoints"];
     if (this.#options.clock.steadyMs() - this.#firstClustersMs >= firstFetchLimitMs) return [];
     const endpoints = wanted.flatMap(({ spec, cluster }) =>
@@ -269,7 +286,17 @@ export class ProxyConfig {
     return troubles;
   }
 
-  #applyClusters(update: XdsUpdate): string[] {
+  /** As in Envoy, the control plane can neither change nor remove a static cluster. */
+  #isStatic(cluster: string): boolean {
+    return cluster === localClusterName && this.#options.ownPlace !== undefined;
+  }
+
+  #applyClusters({ resources, removed, ...rest }: XdsUpdate): string[] {
+    const update = {
+      ...rest,
+      resources: resources.filter(({ name }) => !this.#isStatic(name)),
+      removed: removed.filter((name) => !this.#isStatic(name)),
+    };
     const troubles = this.#each(update, ClusterSchema, this.clusters, (message, name) => {
       const spec = compileCluster(message, this.#notes);
       if (spec.unusable !== undefined && spec.discovery.kind !== "original-destination")
@@ -315,7 +342,8 @@ export class ProxyConfig {
 
   #replaceCluster(name: string, spec: ClusterSpec): void {
     const { discovery } = spec;
-    const { resolve, clock, runtime } = this.#options;
+    const { resolve, clock } = this.#options;
+    const runtime = this.#runtime;
     const cluster = new Cluster(
       spec.config,
       discovery.kind === "forward" ? { ...runtime, names: new ForwardNames(discovery.rules, resolve, clock) } : runtime,
@@ -366,8 +394,18 @@ export class ProxyConfig {
     for (const { spec, cluster } of this.#clusters.values()) {
       if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined)
         continue;
-      cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `endpoints of ${cluster.name}`));
+      const endpoints = compileEndpoints(assignment, spec.transports, `endpoints of ${cluster.name}`);
+      cluster.setEndpoints(endpoints);
+      if (this.#isStatic(cluster.name)) this.#followZones(endpoints);
     }
+  }
+
+  #followZones(local: readonly EndpointConfig[]): void {
+    const { ownPlace } = this.#options;
+    const zones = ownPlace === undefined ? undefined : localZones(local, ownPlace);
+    if (isDeepStrictEqual(zones, this.#localZones)) return;
+    this.#localZones = zones;
+    for (const cluster of this.allClusters()) cluster.followZones();
   }
 
   /**

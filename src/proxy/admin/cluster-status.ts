@@ -1,3 +1,4 @@
+import { localClusterName } from "../config/local-cluster.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ClusterStatus, EndpointStatus } from "../serving.ts";
 import type { StaticCluster } from "./static-resources.ts";
@@ -53,7 +54,7 @@ export function clustersText(fixed: readonly StaticCluster[], clusters: readonly
       `${name}::default_priority::max_connections::${shown(cluster.maxConnections)}`,
       `${name}::default_priority::max_pending_requests::${shown(cluster.maxPendingRequests)}`,
       `${name}::default_priority::max_requests::${shown(cluster.maxRequests)}`,
-      `${name}::added_via_api::true`,
+      `${name}::added_via_api::${String(name !== localClusterName)}`,
       ...cluster.endpoints.flatMap((endpoint) => endpointLines(name, endpoint)),
     );
   }
@@ -103,10 +104,12 @@ export function clustersJson(fixed: readonly StaticCluster[], clusters: readonly
       })),
       ...clusters.map((cluster) => ({
         name: cluster.name,
-        added_via_api: true,
+        ...(cluster.name === localClusterName ? {} : { added_via_api: true }),
         host_statuses: cluster.endpoints.map(endpointJson),
-        observability_name: cluster.name,
-        ...(cluster.name.startsWith("outbound") ? { eds_service_name: cluster.name } : {}),
+        observability_name: cluster.name === localClusterName ? `${cluster.name};` : cluster.name,
+        ...(cluster.name.startsWith("outbound") || cluster.name === localClusterName
+          ? { eds_service_name: cluster.name }
+          : {}),
       })),
     ],
   };

@@ -12,6 +12,7 @@ import {
   type RouteConfiguration,
   type Secret,
 } from "../../wire/envoy/index.ts";
+import { discoversItself, localClusterName } from "../config/local-cluster.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { AppliedResource, ProxyConfig } from "../proxy-config.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
@@ -46,7 +47,7 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
       ),
     },
     extensionsDump(config.extensions, new Set(sources.listeners.discoveries().map(({ resource }) => resource))),
-    ...(withEndpoints ? [endpointsDump(config)] : []),
+    ...(withEndpoints ? [endpointsDump(sources)] : []),
     {
       "@type": `${v3}.ListenersConfigDump`,
       static_listeners: staticListenerConfigs(settings).map((listener) => ({ listener, last_updated: started })),
@@ -77,14 +78,17 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
   ];
 }
 
-function endpointsDump(config: ProxyConfig): Record<string, unknown> {
+function endpointsDump({ config, settings }: DumpSources): Record<string, unknown> {
+  const all = entries(ClusterLoadAssignmentSchema, config.endpoints, `${type}.endpoint.v3.ClusterLoadAssignment`);
+  const isStatic = ({ name }: DumpEntry): boolean => name === localClusterName && discoversItself(settings);
   return {
     "@type": `${v3}.EndpointsConfigDump`,
-    dynamic_endpoint_configs: entries(
-      ClusterLoadAssignmentSchema,
-      config.endpoints,
-      `${type}.endpoint.v3.ClusterLoadAssignment`,
-    ).map(({ resource, name: _name, ...rest }) => ({ ...rest, endpoint_config: resource })),
+    static_endpoint_configs: all
+      .filter(isStatic)
+      .map(({ resource, last_updated }) => ({ endpoint_config: resource, last_updated })),
+    dynamic_endpoint_configs: all
+      .filter((entry) => !isStatic(entry))
+      .map(({ resource, name: _name, ...rest }) => ({ ...rest, endpoint_config: resource })),
   };
 }
 
@@ -115,6 +119,7 @@ function bootstrapOf({ settings, nodeId }: DumpSources): unknown {
       user_agent_name: "serin",
     },
     static_resources: { listeners: staticListenerConfigs(settings), clusters: staticClusterConfigs(settings) },
+    ...(discoversItself(settings) ? { cluster_manager: { local_cluster_name: localClusterName } } : {}),
     dynamic_resources: {
       lds_config: { ads: {}, resource_api_version: "V3" },
       cds_config: { ads: {}, resource_api_version: "V3" },

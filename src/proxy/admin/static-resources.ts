@@ -1,3 +1,4 @@
+import { discoversItself, localClusterConfig } from "../config/local-cluster.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
 
 /** Clusters and listeners of upstream's bootstrap that tools look up by name. */
@@ -9,6 +10,7 @@ export interface StaticCluster {
     | { readonly pipe: { readonly path: string } };
 }
 
+/** Without the cluster of the proxy's own workload, which has endpoints like any other. */
 export function staticClusters(settings: ProxySettings): StaticCluster[] {
   const loopback = (port: number): StaticCluster["address"] => ({
     socket_address: { address: "127.0.0.1", port_value: port },
@@ -40,10 +42,12 @@ export function staticListeners({ ports }: ProxySettings): StaticListener[] {
   ];
 }
 
+const clusterType = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+
 /** The clusters as a bootstrap would say them. */
 export function staticClusterConfigs(settings: ProxySettings): Record<string, unknown>[] {
-  return staticClusters(settings).map(({ name, hostname, address }) => ({
-    "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+  const fixed = staticClusters(settings).map(({ name, hostname, address }) => ({
+    "@type": clusterType,
     name,
     type: "STATIC",
     connect_timeout: "1s",
@@ -52,6 +56,7 @@ export function staticClusterConfigs(settings: ProxySettings): Record<string, un
       endpoints: [{ lb_endpoints: [{ endpoint: { address, ...(hostname === "" ? {} : { hostname }) } }] }],
     },
   }));
+  return discoversItself(settings) ? [...fixed, { "@type": clusterType, ...localClusterConfig }] : fixed;
 }
 
 export function staticListenerConfigs(settings: ProxySettings): Record<string, unknown>[] {

@@ -42,6 +42,17 @@ test("load balancing reads its options, the panic threshold, localities and slow
   assert.deepEqual([compile({}).loadBalancing, compile({}).panicThreshold], ["round-robin", 0.5]);
   assert.equal(compile({ commonLbConfig: { healthyPanicThreshold: {} } }).panicThreshold, 0);
   assert.equal(compile({ commonLbConfig: { localityWeightedLbConfig: {} } }).localityWeighted, true);
+  assert.equal(compile({}).zoneAware, undefined);
+  const zones = (zoneAwareLbConfig: JsonObject, more: JsonObject = {}) =>
+    compile({ commonLbConfig: { zoneAwareLbConfig }, ...more }).zoneAware;
+  assert.deepEqual(zones({}), { routed: 1, minClusterSize: 6, failsOnPanic: false });
+  assert.deepEqual(zones({ routingEnabled: { value: 40 }, minClusterSize: "1", failTrafficOnPanic: true }), {
+    routed: 0.4,
+    minClusterSize: 1,
+    failsOnPanic: true,
+  });
+  assert.equal(zones({ routingEnabled: {} })?.routed, 0);
+  assert.equal(zones({}, { lbPolicy: "MAGLEV" }), undefined, "a hash chooses, not the zone");
   const ring = compile({ lbPolicy: "RING_HASH", ringHashLbConfig: { minimumRingSize: "2048" } });
   assert.deepEqual([ring.loadBalancing, ring.balancing.minRingSize], ["ring-hash", 2048]);
   assert.equal(compile({ lbPolicy: "MAGLEV", maglevLbConfig: { tableSize: "1009" } }).balancing.tableSize, 1009);

@@ -5,11 +5,13 @@ import {
   Cluster_RingHashLbConfig_HashFunction,
   Cluster_RingHashLbConfigSchema,
   type Cluster,
+  type Cluster_CommonLbConfig,
   type Cluster_SlowStartConfig,
 } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
 import { defaultBalancing, type BalancingOptions, type LoadBalancing } from "../upstream/balancing.ts";
 import type { SlowStart } from "../upstream/slow-start.ts";
+import type { ZoneAwareRule } from "../upstream/zone-aware.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 const policies: Readonly<Record<number, LoadBalancing>> = {
@@ -31,16 +33,18 @@ export function compileLoadBalancing(
   message: Cluster,
   where: string,
   notes: ConfigNotes,
-): Pick<ClusterConfig, "loadBalancing" | "balancing" | "panicThreshold" | "localityWeighted" | "slowStart"> {
+): Pick<
+  ClusterConfig,
+  "loadBalancing" | "balancing" | "panicThreshold" | "localityWeighted" | "zoneAware" | "slowStart"
+> {
   const loadBalancing = policies[message.lbPolicy];
   if (loadBalancing === undefined)
     throw unsupported(where, `lbPolicy ${Cluster_LbPolicy[message.lbPolicy] ?? message.lbPolicy}`);
   const common = message.commonLbConfig;
   if (common !== undefined) {
     checkFields(Cluster_CommonLbConfigSchema, common, `${where}: commonLbConfig`, notes, {
-      used: ["healthyPanicThreshold", "localityWeightedLbConfig", "consistentHashingLbConfig"],
+      used: ["healthyPanicThreshold", "localityWeightedLbConfig", "zoneAwareLbConfig", "consistentHashingLbConfig"],
       harmless: [
-        "zoneAwareLbConfig",
         "updateMergeWindow",
         "ignoreNewHostsUntilFirstHc",
         "closeConnectionsOnHostSetChange",
@@ -55,7 +59,24 @@ export function compileLoadBalancing(
     balancing: balancingOf(message, where, notes),
     panicThreshold: (common?.healthyPanicThreshold?.value ?? defaultPanicPercent) / 100,
     localityWeighted: common?.localityConfigSpecifier.case === "localityWeightedLbConfig",
+    zoneAware: zoneAwareOf(common, loadBalancing),
     slowStart: slowStartOf(message, where),
+  };
+}
+
+/** Envoy's value where a cluster states none. */
+const defaultMinClusterSize = 6;
+
+/** Policies by hash choose by the request, wherever the endpoint is. */
+function zoneAwareOf(common: Cluster_CommonLbConfig | undefined, policy: LoadBalancing): ZoneAwareRule | undefined {
+  const specific = common?.localityConfigSpecifier;
+  if (specific?.case !== "zoneAwareLbConfig" || policy === "ring-hash" || policy === "maglev") return undefined;
+  const { routingEnabled, minClusterSize, failTrafficOnPanic } = specific.value;
+  return {
+    // Envoy rounds it to whole percents.
+    routed: Math.round(routingEnabled?.value ?? 100) / 100,
+    minClusterSize: Number(minClusterSize ?? defaultMinClusterSize),
+    failsOnPanic: failTrafficOnPanic,
   };
 }
 

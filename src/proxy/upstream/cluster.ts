@@ -11,6 +11,7 @@ import type { ForwardNames } from "./forward-names.ts";
 import { originalDestinationEndpoint, type OriginalDestinationRule } from "./original-destination.ts";
 import { OutlierDetector, OutlierRecord, type EndpointOutcome, type OutlierPolicy } from "./outlier-detector.ts";
 import { warmedWeight, type SlowStart } from "./slow-start.ts";
+import type { LocalZones } from "./zone-aware.ts";
 
 export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly name: string;
@@ -62,6 +63,8 @@ export interface ClusterRuntime {
   readonly ejected?: (ejection: Ejection) => void;
   /** Settings of a cluster that forwards to the names that clients request. */
   readonly names?: ForwardNames;
+  /** Where the proxies of this workload are now. Absent if the proxy does not ask for them. */
+  readonly localZones?: () => LocalZones | undefined;
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
@@ -214,7 +217,7 @@ export class Cluster {
     this.#runtime = runtime;
     this.#addedAtMs = runtime.clock.steadyMs();
     this.breaker = runtime.breaker?.(config.name, config) ?? new CircuitBreaker(config);
-    this.#selection = new EndpointSelection<Endpoint>([], config, runtime.random);
+    this.#selection = new EndpointSelection<Endpoint>([], config, { random: runtime.random });
     this.#outliers =
       config.outliers === undefined
         ? undefined
@@ -299,6 +302,11 @@ export class Cluster {
     return endpoint;
   }
 
+  /** The proxies of this workload are in other zones than before. */
+  followZones(): void {
+    if (this.config.zoneAware !== undefined && this.#hasEndpoints) this.#select();
+  }
+
   /** Whether the choice of endpoints depends on requests' hashes. */
   get choosesByHash(): boolean {
     return this.config.loadBalancing === "ring-hash" || this.config.loadBalancing === "maglev";
@@ -368,7 +376,12 @@ export class Cluster {
       !this.#warming || slowStart === undefined
         ? undefined
         : (endpoint: Endpoint) => warmedWeight(slowStart, endpoint.config.weight, nowMs - endpoint.addedAtMs);
-    this.#selection = new EndpointSelection(endpoints, this.config, this.#runtime.random, weightOf);
+    const { random, localZones } = this.#runtime;
+    this.#selection = new EndpointSelection(endpoints, this.config, {
+      random,
+      weightOf,
+      localZones: this.config.zoneAware === undefined ? undefined : localZones?.(),
+    });
   }
 
   *#records(): Iterable<OutlierRecord> {

@@ -5,6 +5,7 @@ import { EndpointSelection, type Selectable, type SelectionRules } from "./endpo
 import { defaultBalancing } from "./balancing.ts";
 import { priorityLoads } from "./priority-load.ts";
 import { warmedWeight } from "./slow-start.ts";
+import type { LocalZones } from "./zone-aware.ts";
 
 const rules: SelectionRules = {
   loadBalancing: "round-robin",
@@ -37,8 +38,16 @@ function group({
 }
 
 /** Percentages by place, rounded. */
-function shares(groups: readonly Group[], more: Partial<SelectionRules> = {}): Record<string, number> {
-  const selection = new EndpointSelection(groups.flatMap(group), { ...rules, ...more }, seededRandom(5));
+function shares(
+  groups: readonly Group[],
+  more: Partial<SelectionRules> = {},
+  localZones?: LocalZones,
+): Record<string, number> {
+  const selection = new EndpointSelection(
+    groups.flatMap(group),
+    { ...rules, ...more },
+    { random: seededRandom(5), localZones },
+  );
   const picks = 20_000;
   const out: Record<string, number> = {};
   for (let index = 0; index < picks; index += 1) {
@@ -104,9 +113,88 @@ describe("selection", () => {
     const selection = new EndpointSelection(
       [{ ...near, healthy: 5 }, far].flatMap(group),
       { ...rules, loadBalancing: "ring-hash" },
-      seededRandom(1),
+      { random: seededRandom(1) },
     );
     for (const hash of [1, 77_777, 0xffff_ffff]) assert.equal(selection.pick(hash), selection.pick(hash));
+  });
+});
+
+describe("zone-aware selection", () => {
+  const zoneAware = { routed: 1, minClusterSize: 1, failsOnPanic: false };
+  const local: LocalZones = {
+    own: "a",
+    usable: new Map([
+      ["a", 1],
+      ["b", 1],
+    ]),
+    usableFraction: 1,
+  };
+  const even = [
+    { place: "a", healthy: 5, total: 5 },
+    { place: "b", healthy: 5, total: 5 },
+  ];
+  const isNear = (found: Record<string, number>, place: string, expected: number): void =>
+    assert.ok(Math.abs((found[place] ?? 0) - expected) <= 1, JSON.stringify(found));
+  test("keeps requests in the proxy's locality, whatever the policy is", () => {
+    for (const loadBalancing of ["round-robin", "least-request", "random"] as const)
+      assert.deepEqual(shares(even, { zoneAware, loadBalancing }, local), { a: 100 }, loadBalancing);
+  });
+  test("spreads the rest over localities with capacity", () => {
+    const found = shares([...even, { place: "c", healthy: 10, total: 10 }], { zoneAware }, local);
+    isNear(found, "a", 50);
+    isNear(found, "c", 50);
+  });
+  test("counts usable endpoints only", () => {
+    const found = shares(
+      [
+        { place: "a", healthy: 3, total: 5 },
+        { place: "b", healthy: 5, total: 5 },
+      ],
+      { zoneAware },
+      local,
+    );
+    isNear(found, "a", 75);
+  });
+  test("balances evenly while zones are unknown, without the rule, or with too few endpoints", () => {
+    isNear(shares(even, { zoneAware }), "a", 50);
+    isNear(shares(even, {}, local), "a", 50);
+    isNear(shares(even, { zoneAware: { ...zoneAware, minClusterSize: 11 } }, local), "a", 50);
+  });
+  test("takes only the configured fraction of requests", () => {
+    isNear(shares(even, { zoneAware: { ...zoneAware, routed: 0.4 } }, local), "a", 70);
+    isNear(shares(even, { zoneAware: { ...zoneAware, routed: 0 } }, local), "a", 50);
+  });
+  test("is for the most preferred priority only", () => {
+    const second = even.map((one) => ({ ...one, priority: 1 }));
+    isNear(shares(second, { zoneAware }, local), "a", 50);
+    const both = shares(
+      [{ place: "a", healthy: 0, total: 5 }, { place: "b", healthy: 0, total: 5 }, ...second],
+      { zoneAware },
+      local,
+    );
+    isNear(both, "a", 50);
+  });
+  test("stops in panic, where all endpoints are tried, or none if that is configured", () => {
+    const sick = [
+      { place: "a", healthy: 2, total: 5 },
+      { place: "b", healthy: 2, total: 5 },
+    ];
+    isNear(shares(sick, { zoneAware, panicThreshold: 0.5 }, local), "a", 50);
+    assert.deepEqual(shares(sick, { zoneAware, panicThreshold: 0.3 }, local), { a: 100 });
+    const failing = { zoneAware: { ...zoneAware, failsOnPanic: true }, panicThreshold: 0.5 };
+    assert.deepEqual(shares(sick, failing, local), { none: 100 });
+    assert.deepEqual(
+      shares(
+        sick.map((one) => ({ ...one, healthy: 0 })),
+        failing,
+        local,
+      ),
+      { none: 100 },
+    );
+    assert.deepEqual(shares(even, failing, local), { a: 100 });
+  });
+  test("stops while most of the workload's own endpoints are not usable", () => {
+    isNear(shares(even, { zoneAware, panicThreshold: 0.5 }, { ...local, usableFraction: 0.4 }), "a", 50);
   });
 });
 

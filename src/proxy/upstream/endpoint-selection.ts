@@ -3,6 +3,7 @@ import { hashText } from "../terms/hash-text.ts";
 import type { BalancingOptions, LoadBalancer, LoadBalancing } from "./balancing.ts";
 import { createLoadBalancer, type Balanced } from "./load-balancer.ts";
 import { healthOf, priorityLoads } from "./priority-load.ts";
+import { zoneShares, type LocalZones, type ZoneAwareRule } from "./zone-aware.ts";
 
 /** The properties of an endpoint that selection uses. */
 export interface Selectable extends Balanced {
@@ -25,6 +26,16 @@ export interface SelectionRules {
   readonly panicThreshold: number;
   /** Whether requests are first divided among localities by weight. */
   readonly localityWeighted: boolean;
+  /** Requests stay in the proxy's locality as far as its endpoints have the capacity. */
+  readonly zoneAware?: ZoneAwareRule | undefined;
+}
+
+export interface SelectionInputs<Endpoint> {
+  readonly random: Random;
+  /** Replaces the endpoints' own weights. */
+  readonly weightOf?: ((endpoint: Endpoint) => number) | undefined;
+  /** Undefined if zones are unknown. */
+  readonly localZones?: LocalZones | undefined;
 }
 
 /** One balancer with its share of requests. */
@@ -41,14 +52,10 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
   readonly #levels: readonly Level<Endpoint>[];
   readonly #priorities: readonly Share<Endpoint>[];
   readonly #random: Random;
-  readonly #balancerOf: (level: Pick<PriorityLevel<Endpoint>, "chosen" | "all">) => LoadBalancer<Endpoint>;
+  readonly #balancerOf: (level: Omit<PriorityLevel<Endpoint>, "share">) => LoadBalancer<Endpoint>;
 
-  constructor(
-    endpoints: readonly Endpoint[],
-    rules: SelectionRules,
-    random: Random,
-    weightOf?: (endpoint: Endpoint) => number,
-  ) {
+  constructor(endpoints: readonly Endpoint[], rules: SelectionRules, inputs: SelectionInputs<Endpoint>) {
+    const { random, weightOf, localZones } = inputs;
     this.#random = random;
     const make = (chosen: readonly Endpoint[]): LoadBalancer<Endpoint> =>
       createLoadBalancer(rules.loadBalancing, {
@@ -57,8 +64,11 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
         options: rules.balancing,
         ...(weightOf === undefined ? {} : { weightOf }),
       });
-    this.#balancerOf = ({ chosen, all }) =>
-      rules.localityWeighted ? byLocality(chosen, all, make, random) : make(chosen);
+    this.#balancerOf = (level) => {
+      const { chosen, all } = level;
+      if (rules.localityWeighted) return byLocality(chosen, all, make, random);
+      return byZone(level, rules, localZones, make, random) ?? make(chosen);
+    };
     this.#levels = levelsOf(endpoints);
     this.#priorities = prioritiesOf(this.#levels, rules).map((level) => ({
       share: level.share,
@@ -76,7 +86,7 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
     );
     const shares = this.#levels.flatMap((level, index) => {
       const share = loads[index] ?? 0;
-      return share > 0 ? [{ share, balancer: this.#balancerOf(level) }] : [];
+      return share > 0 ? [{ share, balancer: this.#balancerOf({ ...level, panics: false }) }] : [];
     });
     if (shares.length === 0) return undefined;
     return { pick: (hash, attempt) => choose(shares, fractionOf(hash, this.#random, 1))?.pick(hash, attempt) };
@@ -90,17 +100,17 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
   }
 }
 
-interface PriorityLevel<Endpoint> {
-  readonly share: number;
-  readonly chosen: readonly Endpoint[];
-  readonly all: readonly Endpoint[];
-}
-
 /** The endpoints of one priority, and its usable endpoints. */
 interface Level<Endpoint> {
   readonly priority: number;
   readonly chosen: readonly Endpoint[];
   readonly all: readonly Endpoint[];
+}
+
+interface PriorityLevel<Endpoint> extends Level<Endpoint> {
+  readonly share: number;
+  /** Too few endpoints are usable, so all are chosen. */
+  readonly panics: boolean;
 }
 
 /** The most preferred priority comes first. */
@@ -121,12 +131,15 @@ function prioritiesOf<Endpoint>(levels: readonly Level<Endpoint>[], rules: Selec
     levels.reduce((sum, { all, chosen }) => sum + healthOf({ healthy: chosen.length, total: all.length }), 0) >= 1;
   if (loads.every((load) => load === 0)) {
     // No endpoint is usable: either all are tried, or none.
-    return rules.panicThreshold > 0 ? levels.slice(0, 1).map(({ all }) => ({ share: 1, chosen: all, all })) : [];
+    const tries = rules.panicThreshold > 0 && rules.zoneAware?.failsOnPanic !== true;
+    return tries ? levels.slice(0, 1).map((level) => ({ ...level, share: 1, chosen: level.all, panics: true })) : [];
   }
   return levels
-    .map(({ all, chosen }, index) => {
+    .map((level, index) => {
+      const { all, chosen } = level;
       const panics = !enough && chosen.length / all.length < rules.panicThreshold;
-      return { share: loads[index] ?? 0, chosen: panics ? all : chosen, all };
+      const inPanic = rules.zoneAware?.failsOnPanic === true ? [] : all;
+      return { ...level, share: loads[index] ?? 0, chosen: panics ? inPanic : chosen, panics };
     })
     .filter(({ share }) => share > 0);
 }
@@ -149,6 +162,32 @@ function byLocality<Endpoint extends Selectable>(
     .filter(({ share }) => share > 0)
     .map(({ share, balancer }) => ({ share: share / total, balancer }));
   return { pick: (hash, attempt) => choose(parts, fractionOf(hash, random, 2))?.pick(hash, attempt) };
+}
+
+/**
+ * Undefined if requests are not routed by zone. As in Envoy, only requests to priority 0 are, and only while neither its
+ * endpoints nor those of the proxy's workload are in panic.
+ */
+function byZone<Endpoint extends Selectable>(
+  { priority, chosen, panics }: Omit<PriorityLevel<Endpoint>, "share">,
+  { zoneAware: rule, panicThreshold }: SelectionRules,
+  local: LocalZones | undefined,
+  make: (endpoints: readonly Endpoint[]) => LoadBalancer<Endpoint>,
+  random: Random,
+): LoadBalancer<Endpoint> | undefined {
+  if (rule === undefined || local === undefined || rule.routed === 0) return undefined;
+  if (priority > 0 || panics || local.usableFraction < panicThreshold) return undefined;
+  const members = Map.groupBy(chosen, ({ config }) => config.locality?.name ?? "");
+  const counts = new Map([...members].map(([name, { length }]) => [name, length]));
+  const shares = zoneShares(counts, local, rule.minClusterSize);
+  if (shares === undefined) return undefined;
+  const zones = [...shares].map(([name, share]) => ({ share, balancer: make(members.get(name) ?? []) }));
+  const zoned: LoadBalancer<Endpoint> = {
+    pick: (hash, attempt) => choose(zones, random())?.pick(hash, attempt),
+  };
+  if (rule.routed >= 1) return zoned;
+  const even = make(chosen);
+  return { pick: (hash, attempt) => (random() < rule.routed ? zoned : even).pick(hash, attempt) };
 }
 
 /** Derived from a request's hash, but independent for each `level`. */

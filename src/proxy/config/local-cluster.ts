@@ -1,0 +1,81 @@
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { ClusterSchema } from "../../wire/envoy/index.ts";
+import type { EndpointConfig } from "../upstream/endpoint.ts";
+import type { LocalZones } from "../upstream/zone-aware.ts";
+import { compileCluster, type ClusterSpec } from "./cluster-config.ts";
+import type { ConfigNotes } from "./config-check.ts";
+
+/** The static cluster with the endpoints of the proxy's own workload, under upstream's name. */
+export const localClusterName = "local_cluster";
+
+/** The cluster as upstream's bootstrap says it. */
+export const localClusterConfig: JsonObject = {
+  name: localClusterName,
+  alt_stat_name: `${localClusterName};`,
+  type: "EDS",
+  connect_timeout: "1s",
+  eds_cluster_config: {
+    eds_config: { ads: {}, resource_api_version: "V3" },
+    service_name: localClusterName,
+  },
+  lb_policy: "LEAST_REQUEST",
+  common_lb_config: { zone_aware_lb_config: { min_cluster_size: "1" } },
+};
+
+export function localClusterSpec(notes: ConfigNotes): ClusterSpec {
+  return compileCluster(fromJson(ClusterSchema, localClusterConfig), notes);
+}
+
+/** What tells where this proxy is. */
+export interface OwnPlace {
+  /** `region/zone/subzone` of the pod's labels. */
+  readonly locality: string | undefined;
+  readonly addresses: ReadonlySet<string>;
+}
+
+interface PlaceSettings {
+  readonly role: string;
+  readonly instanceIp: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** Whether the proxy asks for its own workload's endpoints. Upstream supports this for sidecars only. */
+export function discoversItself({ role, metadata }: Pick<PlaceSettings, "role" | "metadata">): boolean {
+  const setting = metadata["ENABLE_SELF_DISCOVERY"];
+  return role === "sidecar" && (setting === "true" || setting === true);
+}
+
+/** Undefined if the proxy does not ask for its own workload's endpoints. */
+export function ownPlace(settings: PlaceSettings): OwnPlace | undefined {
+  if (!discoversItself(settings)) return undefined;
+  const { instanceIp, labels, metadata } = settings;
+  const all = metadata["INSTANCE_IPS"];
+  return {
+    locality: localityOf(labels),
+    addresses: new Set([instanceIp, ...(typeof all === "string" ? all.split(",") : [])]),
+  };
+}
+
+/** In the control plane's order, because endpoints have the localities that it found. */
+const localityLabels = ["topology.istio.io/locality", "istio-locality"] as const;
+
+function localityOf(labels: Readonly<Record<string, string>>): string | undefined {
+  const text = localityLabels.map((name) => labels[name]).find((value) => value !== undefined);
+  if (text === undefined || text === "") return undefined;
+  const [region = "", zone = "", subzone = ""] = text.split(text.includes("/") ? "/" : ".");
+  return `${region}/${zone}/${subzone}`;
+}
+
+/** Undefined if it is unknown in which locality the proxy is. */
+export function localZones(endpoints: readonly EndpointConfig[], own: OwnPlace): LocalZones | undefined {
+  const place = own.locality ?? endpoints.find(({ address }) => own.addresses.has(address))?.locality?.name;
+  if (place === undefined) return undefined;
+  const usable = endpoints.filter(({ healthy }) => healthy);
+  const members = Map.groupBy(usable, ({ locality }) => locality?.name ?? "");
+  return {
+    own: place,
+    usable: new Map([...members].map(([name, { length }]) => [name, length])),
+    usableFraction: endpoints.length === 0 ? 0 : usable.length / endpoints.length,
+  };
+}

@@ -1,0 +1,61 @@
+/** A cluster's settings for zone-aware routing. */
+export interface ZoneAwareRule {
+  /** The fraction of requests, from 0 to 1, that are routed by zone. */
+  readonly routed: number;
+  /** With fewer usable endpoints, no request is routed by zone. */
+  readonly minClusterSize: number;
+  /** In panic, requests fail instead of reaching endpoints that may not be healthy. */
+  readonly failsOnPanic: boolean;
+}
+
+/** The endpoints of a workload or cluster by locality, without localities that have none. */
+export type ZoneCounts = ReadonlyMap<string, number>;
+
+/** Where this proxy and the other proxies of its workload are. */
+export interface LocalZones {
+  /** This proxy's locality. */
+  readonly own: string;
+  readonly usable: ZoneCounts;
+  /** The usable fraction of the workload's endpoints. */
+  readonly usableFraction: number;
+}
+
+/**
+ * The share of this proxy's requests that each locality gets, as Envoy computes it. All proxies of the workload together
+ * then load the cluster's endpoints evenly, and as few requests as possible leave their locality. Undefined if requests
+ * are not routed by zone.
+ */
+export function zoneShares(
+  upstream: ZoneCounts,
+  { own, usable: local }: Pick<LocalZones, "own" | "usable">,
+  minClusterSize: number,
+): ReadonlyMap<string, number> | undefined {
+  const [upstreamTotal, localTotal] = [sum(upstream.values()), sum(local.values())];
+  const [near, proxies] = [upstream.get(own) ?? 0, local.get(own) ?? 0];
+  // Envoy also routes by zone if only others have usable endpoints. Istio documents even balancing then.
+  if (upstream.size < 2 || near === 0 || upstreamTotal < minClusterSize) return undefined;
+  // If all proxies are in one locality, even balancing gives the same shares. If none is in our own locality, the counts
+  // are wrong, because we are there.
+  if (local.size < 2 || proxies === 0) return undefined;
+  // Shares of the load and of the capacity, multiplied by both totals, so that equal shares compare as equal.
+  const [capacity, load] = [near * localTotal, proxies * upstreamTotal];
+  if (capacity >= load) return new Map([[own, 1]]);
+  const residual = new Map<string, number>();
+  for (const [name, count] of upstream) {
+    const left = count * localTotal - (local.get(name) ?? 0) * upstreamTotal;
+    if (left > 0) residual.set(name, left);
+  }
+  // Above 0, because other localities have the capacity that our own lacks.
+  const total = sum(residual.values());
+  const away = 1 - capacity / load;
+  return new Map([
+    [own, capacity / load],
+    ...[...residual].map(([name, left]) => [name, (away * left) / total] as const),
+  ]);
+}
+
+function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
