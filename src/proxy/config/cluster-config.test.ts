@@ -42,7 +42,8 @@ test("load balancing reads its options, the panic threshold, localities and slow
   assert.deepEqual([compile({}).loadBalancing, compile({}).panicThreshold], ["round-robin", 0.5]);
   assert.equal(compile({ commonLbConfig: { healthyPanicThreshold: {} } }).panicThreshold, 0);
   assert.equal(compile({ commonLbConfig: { localityWeightedLbConfig: {} } }).localityWeighted, true);
-  assert.equal(compile({}).zoneAware, undefined);
+  assert.deepEqual(compile({}).zoneAware, { routed: 1, minClusterSize: 6, failsOnPanic: false });
+  assert.equal(compile({ commonLbConfig: { localityWeightedLbConfig: {} } }).zoneAware, undefined);
   const zones = (zoneAwareLbConfig: JsonObject, more: JsonObject = {}) =>
     compile({ commonLbConfig: { zoneAwareLbConfig }, ...more }).zoneAware;
   assert.deepEqual(zones({}), { routed: 1, minClusterSize: 6, failsOnPanic: false });

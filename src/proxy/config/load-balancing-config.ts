@@ -67,16 +67,19 @@ export function compileLoadBalancing(
 /** Envoy's value where a cluster states none. */
 const defaultMinClusterSize = 6;
 
-/** Policies by hash choose by the request, wherever the endpoint is. */
+/**
+ * As in Envoy, a cluster that states nothing is routed by zone too, once the proxy knows the endpoints of its own
+ * workload. Policies by hash choose by the request, wherever the endpoint is.
+ */
 function zoneAwareOf(common: Cluster_CommonLbConfig | undefined, policy: LoadBalancing): ZoneAwareRule | undefined {
   const specific = common?.localityConfigSpecifier;
-  if (specific?.case !== "zoneAwareLbConfig" || policy === "ring-hash" || policy === "maglev") return undefined;
-  const { routingEnabled, minClusterSize, failTrafficOnPanic } = specific.value;
+  if (specific?.case === "localityWeightedLbConfig" || policy === "ring-hash" || policy === "maglev") return undefined;
+  const stated = specific?.case === "zoneAwareLbConfig" ? specific.value : undefined;
   return {
     // Envoy rounds it to whole percents.
-    routed: Math.round(routingEnabled?.value ?? 100) / 100,
-    minClusterSize: Number(minClusterSize ?? defaultMinClusterSize),
-    failsOnPanic: failTrafficOnPanic,
+    routed: Math.round(stated?.routingEnabled?.value ?? 100) / 100,
+    minClusterSize: Number(stated?.minClusterSize ?? defaultMinClusterSize),
+    failsOnPanic: stated?.failTrafficOnPanic ?? false,
   };
 }
 
