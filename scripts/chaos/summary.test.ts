@@ -41,7 +41,11 @@ test("a run is ok when a fault explains every failed request, and everything end
 const flaws: readonly (readonly [string, Partial<Found>, RegExp])[] = [
   ["a rollout still under way", { unendedRollouts: ["Canary c: Progressing"] }, /Canary c/],
   ["a fault that did not end", { unendedFaults: ["the end of a slow link"] }, /the end of a slow link/],
-  ["a lost write", { lostWrites: ["write-7"] }, /write-7 was acknowledged and is lost/],
+  [
+    "a lost write",
+    { lostWrites: ["write-7: 7 was acknowledged, nothing is there"] },
+    /a write is lost: ConfigMap write-7/,
+  ],
   ["writes that nobody has read", { lostWrites: undefined }, /is not known/],
   ["a part without its end", { problems: ["the stage: not done"] }, /the stage/],
   ["no request", { load: { requests: 0, failed: 0 } }, /no request was sent/],

@@ -58,7 +58,7 @@ export function summarise(found: Found): { readonly summary: Summary; readonly p
     ...unendedFaults,
     ...unendedRollouts,
     ...(lostWrites === undefined ? ["it is not known whether acknowledged writes are lost"] : []),
-    ...(lostWrites ?? []).slice(0, shown).map((name) => `ConfigMap ${name} was acknowledged and is lost`),
+    ...(lostWrites ?? []).slice(0, shown).map((name) => `a write is lost: ConfigMap ${name}`),
     ...unexplained.slice(0, shown).map((failure) => describeFailure(failure, struck)),
     ...(untold === 0 ? [] : [`the generators reported no details of ${untold} more requests that failed`]),
     ...memory.filter(({ grows }) => grows).map((role) => `it grows: ${describeMemory(role)}`),

@@ -1,5 +1,6 @@
-// Writes objects, and checks that the API server still has those that it acknowledged.
+// Writes objects, and checks that the API server still has what it acknowledged.
 import { configMapKind } from "../../src/api/kubernetes/index.ts";
+import { isKubeCode } from "../../src/kube/index.ts";
 import { inTime, untilDone, type Chaos } from "./chaos.ts";
 
 const namespace = "default";
@@ -9,27 +10,42 @@ const everyMs = 200;
 const limitMs = 5_000;
 /** More than a run of a day writes. */
 const maxWrites = 500_000;
+/**
+ * How many objects there are. With an object for each write, the memory of everything that follows objects would grow by
+ * the run itself. A write that got no answer has arrived or not long before the same object is written again.
+ */
+export const writtenObjects = 200;
+
+/** An object, and the number of a write to it. */
+interface Written {
+  readonly name: string;
+  readonly number: number;
+}
 
 export class AcknowledgedWrites {
   readonly #chaos: Chaos;
-  readonly #acknowledged: string[] = [];
+  /** The last acknowledged write of each object. */
+  readonly #acknowledged = new Map<string, number>();
+  readonly #created = new Set<string>();
+  #count = 0;
 
   constructor(chaos: Chaos) {
     this.#chaos = chaos;
   }
 
   get count(): number {
-    return this.#acknowledged.length;
+    return this.#count;
   }
 
   /** Writes until the signal aborts. Never throws. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#chaos;
     for (let number = 1; !signal.aborted && number <= maxWrites; number += 1) {
-      const name = `write-${number}`;
+      const name = `write-${number % writtenObjects}`;
       try {
-        await inTime(name, limitMs, async () => await this.#write(name), signal);
-        this.#acknowledged.push(name);
+        await inTime(name, limitMs, async () => await this.#write({ name, number }), signal);
+        this.#acknowledged.set(name, number);
+        this.#count += 1;
         await clock.sleep(everyMs, signal);
       } catch {
         // The write was refused or interrupted, or the run has ended, so it is not acknowledged.
@@ -38,13 +54,26 @@ export class AcknowledgedWrites {
     }
   }
 
-  async #write(name: string): Promise<void> {
-    await this.#chaos.proof.lab.api.client.create(configMapKind, {
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      metadata: { name, namespace, labels: { [label]: "write" } },
-      data: { name },
-    });
+  async #write({ name, number }: Written): Promise<void> {
+    const { client } = this.#chaos.proof.lab.api;
+    const data = { number: String(number) };
+    if (this.#created.has(name)) {
+      await client.patchMerge(configMapKind, name, namespace, { data });
+      return;
+    }
+    try {
+      await client.create(configMapKind, {
+        apiVersion: "v1",
+        kind: "ConfigMap",
+        metadata: { name, namespace, labels: { [label]: "write" } },
+        data,
+      });
+    } catch (error) {
+      // An earlier creation got no answer and arrived.
+      if (!isKubeCode(error, "already-exists")) throw error;
+      await client.patchMerge(configMapKind, name, namespace, { data });
+    }
+    this.#created.add(name);
   }
 
   /**
@@ -62,13 +91,17 @@ export class AcknowledgedWrites {
     );
     return lostOf(
       this.#acknowledged,
-      items.map(({ data }) => data?.["name"]),
+      items.map(({ metadata, data }) => ({ name: metadata.name ?? "", number: Number(data?.["number"] ?? 0) })),
     );
   }
 }
 
-/** The acknowledged writes that are missing. */
-export function lostOf(acknowledged: readonly string[], there: readonly (string | undefined)[]): readonly string[] {
-  const found = new Set(there);
-  return acknowledged.filter((name) => !found.has(name));
+/** The acknowledged writes that are missing. An object may have a later write, whose acknowledgement was lost. */
+export function lostOf(acknowledged: ReadonlyMap<string, number>, there: readonly Written[]): readonly string[] {
+  const found = new Map(there.map(({ name, number }) => [name, number]));
+  return [...acknowledged].flatMap(([name, number]) =>
+    (found.get(name) ?? 0) >= number
+      ? []
+      : `${name}: ${number} was acknowledged, ${found.get(name) ?? "nothing"} is there`,
+  );
 }
