@@ -16,6 +16,8 @@ import { labOf, revisionSpec } from "./lab-and-mesh.ts";
 
 const loadClients = 4;
 const loadPauseMs = 100;
+/** Three of each client. */
+const firstAnswers = 3 * 2 * loadClients;
 /** Enough clients for the step that routes by header to get its 40 answers in a second. */
 const testerClients = 2;
 /** On a busy machine every step is slower. Only an engine that writes nothing for this long has failed. */
@@ -32,7 +34,9 @@ export const startLoad: Act = {
     const { load, connection } = stage;
     await lab.until("the load has begun", async () => {
       if (!load.running) throw new Error(`the load generator ended: ${load.problem}`);
-      return load.counts.requests >= 50 && connection.answeredLines > 5 ? true : await Promise.resolve(undefined);
+      return load.counts.requests >= firstAnswers && connection.answeredLines > 5
+        ? true
+        : await Promise.resolve(undefined);
     });
     stage.note(
       `${loadClients} kept-alive clients, ${loadClients} with one connection for each request, and one long TCP connection`,
