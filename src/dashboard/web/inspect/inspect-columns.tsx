@@ -52,30 +52,44 @@ const health: Column<{ readonly health: Health; readonly reason: string }> = {
   sort: ({ health: state }) => severity[state],
 };
 
+interface Identified {
+  readonly namespace: string;
+  readonly name: string;
+  readonly health: Health;
+  readonly reason: string;
+}
+
+/** Name, namespace and health. A narrow page shows all three in the first column. */
+function identity(title: string, Link: typeof WorkloadLink | typeof ServiceLink): readonly Column<Identified>[] {
+  return [
+    {
+      key: "name",
+      title,
+      cell: ({ namespace, name, health: state, reason }) => (
+        <>
+          <span class="narrow-only">
+            <HealthMark health={state} reason={reason} quiet />{" "}
+          </span>
+          <Link namespace={namespace} name={name} />
+          <OfNamespace name={namespace} />
+        </>
+      ),
+      sort: ({ name }) => name,
+    },
+    {
+      key: "namespace",
+      title: "Namespace",
+      width: "150px",
+      priority: 2,
+      cell: ({ namespace }) => namespace,
+      sort: ({ namespace }) => namespace,
+    },
+    health,
+  ];
+}
+
 export const workloadColumns: readonly Column<WorkloadRow>[] = [
-  {
-    key: "name",
-    title: "Workload",
-    cell: ({ namespace, name, health: state, reason }) => (
-      <>
-        <span class="narrow-only">
-          <HealthMark health={state} reason={reason} quiet />{" "}
-        </span>
-        <WorkloadLink namespace={namespace} name={name} />
-        <OfNamespace name={namespace} />
-      </>
-    ),
-    sort: ({ name }) => name,
-  },
-  {
-    key: "namespace",
-    title: "Namespace",
-    width: "150px",
-    priority: 2,
-    cell: ({ namespace }) => namespace,
-    sort: ({ namespace }) => namespace,
-  },
-  health,
+  ...identity("Workload", WorkloadLink),
   {
     key: "pods",
     title: "Pods",
@@ -125,29 +139,7 @@ export const workloadText = ({
 }: WorkloadRow): string => `${name} ${namespace} ${app} ${version} ${kind} ${state} ${dataPlane} ${revision}`;
 
 export const serviceColumns: readonly Column<ServiceRow>[] = [
-  {
-    key: "name",
-    title: "Service",
-    cell: ({ namespace, name, health: state, reason }) => (
-      <>
-        <span class="narrow-only">
-          <HealthMark health={state} reason={reason} quiet />{" "}
-        </span>
-        <ServiceLink namespace={namespace} name={name} />
-        <OfNamespace name={namespace} />
-      </>
-    ),
-    sort: ({ name }) => name,
-  },
-  {
-    key: "namespace",
-    title: "Namespace",
-    width: "150px",
-    priority: 2,
-    cell: ({ namespace }) => namespace,
-    sort: ({ namespace }) => namespace,
-  },
-  health,
+  ...identity("Service", ServiceLink),
   {
     key: "endpoints",
     title: "Endpoints",
