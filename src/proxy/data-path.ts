@@ -211,7 +211,7 @@ export class DataPath implements Serving {
     this.#config.close();
     this.#connector.close();
     await this.#tunnelsEnded(force);
-    await Promise.all([...this.#accessLogs.values()].map((accessLog) => accessLog.flush()));
+    await Promise.all([...this.#accessLogs.values()].map((accessLog) => accessLog.close()));
   }
 
   /** Ejects an endpoint that another thread has ejected. */

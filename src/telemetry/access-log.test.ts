@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../base/index.ts";
-import { AccessLog } from "./access-log.ts";
+import { AccessLog, fileSink } from "./access-log.ts";
 
 test("lines arrive whole and in order, and those beyond the buffers are dropped and counted", async () => {
   const written: string[] = [];
@@ -101,4 +104,40 @@ test("held lines are requested before a due write, and at the end", async () => 
   assert.equal(timers.length, 1);
   await log.flush();
   assert.deepEqual(written, ["first\nsecond\n", "third\n"]);
+});
+
+test("a closed log leaves no file open, and a later line opens it again", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-log-"));
+  const path = join(directory, "access.log");
+  const openFiles = (): readonly string[] =>
+    readdirSync("/proc/self/fd").flatMap((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return [];
+      }
+    });
+  try {
+    const log = new AccessLog({ clock: systemClock, sink: fileSink(path) });
+    log.line("one\n");
+    await log.flush();
+    assert.ok(openFiles().includes(path));
+    await log.close();
+    assert.ok(!openFiles().includes(path));
+    log.line("two\n");
+    await log.close();
+    assert.ok(!openFiles().includes(path));
+    assert.equal(readFileSync(path, "utf8"), "one\ntwo\n");
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test("closing a log whose file cannot be opened reports only the failed write", async () => {
+  const troubles: string[] = [];
+  const sink = fileSink("/nonexistent/access.log");
+  const log = new AccessLog({ clock: systemClock, sink, onTrouble: (message) => void troubles.push(message) });
+  log.line("one\n");
+  await log.close();
+  assert.match(troubles.join("|"), /^the access log cannot be written: [^|]*ENOENT[^|]*$/);
 });

@@ -5,6 +5,8 @@ import { LineBuffer } from "./line-buffer.ts";
 /** The destination of whole lines. One write is in flight at a time. */
 export interface AccessLogSink {
   write(bytes: Uint8Array): Promise<void>;
+  /** Gives up what it holds open. A later write opens it again. */
+  close?(): Promise<void>;
 }
 
 /** Holds the inputs of lines and formats them later, many in a row. */
@@ -109,6 +111,12 @@ export class AccessLog {
     this.#timer = undefined;
   }
 
+  /** Writes all lines so far, and closes the sink. */
+  async close(): Promise<void> {
+    await this.flush();
+    await this.#options.sink.close?.();
+  }
+
   #drop(): void {
     if (this.#droppedLines === 0)
       this.#options.onTrouble?.("the access log's sink is too slow: dropping lines, and counting them");
@@ -145,6 +153,15 @@ export function fileSink(path: string): AccessLogSink {
         throw error;
       });
       for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at)).bytesWritten;
+    },
+    async close() {
+      const open = file;
+      file = undefined;
+      // A file that could not be opened needs no closing. The write has reported it.
+      await open?.then(
+        async (handle) => await handle.close(),
+        () => undefined,
+      );
     },
   };
 }
