@@ -104,7 +104,7 @@ test("a deadline or a trap ends the module: later calls are rejected, and other 
     ["loop", "deadline"],
     ["trap", "trap"],
   ] as const) {
-    using running = await RunningModule.start(code);
+    using running = await RunningModule.start(code, { deadlineMs: 300 });
     await assert.rejects(running.open(asking(what)));
     assert.equal(running.failures[0], kind);
     assert.ok(running.machine.failed);

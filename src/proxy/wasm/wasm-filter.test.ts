@@ -57,7 +57,7 @@ async function serving(
     node: { id: "node" },
     readFile: async (path) => await readFile(path),
     fetch: fetched,
-    deadlineMs: 300,
+    deadlineMs: 1_000,
   });
   const filter: HttpFilter = host.filter("wasm", settingsOf(more));
   const harness = await Harness.start({ filters: [filter], filtersIdle: false });

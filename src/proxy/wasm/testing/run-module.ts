@@ -36,7 +36,7 @@ export class RunningModule implements Disposable {
     {
       configuration = "",
       callCluster = () => Promise.reject(new Error("no clusters")),
-      deadlineMs = 300,
+      deadlineMs = 5_000,
     }: RunOptions = {},
   ): Promise<RunningModule> {
     const compiled = await engine.compile(boundedModule(code, maxMemoryBytes));
