@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MemoryRecord } from "./memory-record.ts";
+import { MemoryRecord, residentKibOf } from "./memory-record.ts";
 
 const hourMs = 3_600_000;
 
@@ -73,4 +73,9 @@ test("processes that differ from each other by more than the growth show none", 
     growsWithKills(() => 200_000, sizeOf),
     false,
   );
+});
+
+test("a process that has ended and waits for its parent has no memory to compare", () => {
+  assert.equal(residentKibOf("Name:\tnode\nState:\tZ (zombie)\nThreads:\t1\n"), undefined);
+  assert.equal(residentKibOf("Name:\tnode\nVmRSS:\t   96000 kB\nThreads:\t11\n"), 96_000);
 });

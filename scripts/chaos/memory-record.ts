@@ -132,9 +132,15 @@ function roleOf(words: readonly string[]): string | undefined {
 
 function residentKib(pid: number): number | undefined {
   try {
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+    return residentKibOf(readFileSync(`/proc/${pid}/status`, "utf8"));
   } catch {
     // The process has ended meanwhile.
     return undefined;
   }
+}
+
+/** Undefined for a process that has ended and waits for its parent: it has no memory any more. */
+export function residentKibOf(status: string): number | undefined {
+  const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? [];
+  return kib === undefined ? undefined : Number(kib);
 }

@@ -10,10 +10,16 @@ import { hangingWebhookAddress } from "./faults.ts";
 /** Both revisions use the same release: this tree under another version's name. */
 export const tag = versions.old;
 
+/**
+ * The default of an hour is as long as a run, so the number of Events would grow until its end, and with it the API
+ * server's memory.
+ */
+const eventTtl = "5m";
+
 /** Creates a lab of this tree, and the mesh of the first revision with bookinfo and echoes in it. */
 export async function setChaosStage({ proof }: Chaos): Promise<void> {
   const { lab } = proof;
-  await lab.create();
+  await lab.create(["--event-ttl", eventTtl]);
   proof.note("a lab of one control plane node and two workers is ready");
   const install = async (spec: object): Promise<void> => {
     const operator = { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec };

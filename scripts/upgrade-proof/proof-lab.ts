@@ -14,8 +14,8 @@ export class ProofLab {
   #lab: Lab | undefined;
 
   /** One control plane node, two workers, and addresses for LoadBalancer Services. */
-  async create(): Promise<void> {
-    await this.serin(["cluster", "create", "--name", this.cluster.name]);
+  async create(flags: readonly string[] = []): Promise<void> {
+    await this.serin(["cluster", "create", "--name", this.cluster.name, ...flags]);
     this.#lab = await Lab.connect(join(this.cluster.stateDirectory, "kubeconfig"));
     await this.api.apply([
       {

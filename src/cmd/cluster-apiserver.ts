@@ -19,6 +19,8 @@ interface Configuration {
   readonly nodeClientKey: string;
   readonly serviceCidr: string;
   readonly advertise: { readonly address: string; readonly port?: number };
+  /** How long Events live. Absent: an hour. */
+  readonly eventTtlMs?: number;
 }
 
 const warmUpDelayMs = 500;
@@ -55,6 +57,7 @@ export async function run(context: RoleContext): Promise<number> {
     nodeClientKey: pem(configuration.nodeClientKey),
     serviceCidr: configuration.serviceCidr,
     advertise: configuration.advertise,
+    eventTtlMs: configuration.eventTtlMs,
     registry,
     log: context.log,
   });
@@ -111,5 +114,6 @@ function readConfiguration(file: string): Configuration {
   }
   if (typeof value.advertise?.address !== "string")
     throw wrong("advertise.address", "the address by which pods reach the server");
+  if (value.eventTtlMs !== undefined && !(value.eventTtlMs > 0)) throw wrong("eventTtlMs", "a number above 0");
   return value;
 }

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { SerinError, userError } from "../base/index.ts";
+import { goDurationMs, SerinError, userError } from "../base/index.ts";
 import type { RoleContext } from "./role.ts";
 
-const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale]
-    one control plane and two workers by default; with --autoscale, autoscalers follow what pods use
+const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale] [--event-ttl DURATION]
+    one control plane and two workers by default; with --autoscale, autoscalers follow what pods use;
+    --event-ttl is how long the API server keeps Events (1h)
 serin cluster delete [--name NAME]
 serin cluster list [--names]
 serin cluster kubeconfig [--name NAME]
@@ -14,6 +15,7 @@ serin cluster urls [--name NAME] [--json]
 
 const defaultWorkers = 2;
 const maxWorkers = 16;
+const minEventTtlMs = 1_000;
 
 /** `serin cluster …`: creates, lists, enters and deletes lab clusters. */
 export async function run(context: RoleContext): Promise<number> {
@@ -63,6 +65,7 @@ interface Flags {
   config?: string;
   workers?: string;
   autoscale?: boolean;
+  "event-ttl"?: string;
   names?: boolean;
   json?: boolean;
   help?: boolean;
@@ -78,6 +81,7 @@ function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
         config: { type: "string", short: "c" },
         workers: { type: "string" },
         autoscale: { type: "boolean" },
+        "event-ttl": { type: "string" },
         names: { type: "boolean" },
         json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
@@ -105,6 +109,7 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
   const created = await createCluster({
     plan,
     autoscale: flags.autoscale === true,
+    eventTtlMs: readEventTtl(flags["event-ttl"]),
     env,
     release,
     signal: shutdown.drain,
@@ -119,6 +124,14 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
     `API server: ${created.server}\nLook around:  kubectl get nodes;  serin cluster shell --name ${plan.name};  serin cluster delete --name ${plan.name}\n`,
   );
   return 0;
+}
+
+function readEventTtl(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const eventTtlMs = goDurationMs(text);
+  if (eventTtlMs === undefined || eventTtlMs < minEventTtlMs)
+    throw userError("usage", `--event-ttl must be a duration of at least 1s, such as 30m, got "${text}"`);
+  return eventTtlMs;
 }
 
 /** A config in kind's form with this many workers. */

@@ -44,6 +44,8 @@ export interface ApiServerOptions {
    * port.
    */
   readonly advertise: { readonly address: string; readonly port?: number };
+  /** How long Events live after their last change. Undefined: for an hour. */
+  readonly eventTtlMs?: number | undefined;
   readonly registry: SchemaRegistry;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -89,7 +91,7 @@ export class ApiServer {
       request: (request, response) => void router.handle(request, response),
       upgrade: (request, socket, head) => void router.handleUpgrade(request, socket, head),
     });
-    using upkeep = new Upkeep(parts, writer);
+    using upkeep = new Upkeep(parts, writer, options.eventTtlMs);
     using quotas = new QuotaStatus(parts, writer);
     try {
       const bound: BoundAddress[] = [];

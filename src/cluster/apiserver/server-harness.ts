@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ShutdownController, silentLogger } from "../../base/index.ts";
 import { createSchemaRegistry } from "../schema/index.ts";
-import { ApiServer } from "./api-server.ts";
+import { ApiServer, type ApiServerOptions } from "./api-server.ts";
 import { createClusterPki, type ClusterPki } from "./cluster-pki.ts";
 
 // eslint-disable-next-line typescript/no-explicit-any -- tests read answers freely
@@ -39,7 +39,7 @@ export class ServerHarness {
     this.pki = createClusterPki(join(this.directory, "pki"), { nodes: [{ name: "node-a", addresses: ["127.0.0.1"] }] });
   }
 
-  async start(): Promise<this> {
+  async start(options: Pick<ApiServerOptions, "eventTtlMs"> = {}): Promise<this> {
     const pem = (file: string): string => readFileSync(file, "utf8");
     const server = new ApiServer({
       stateDirectory: this.directory,
@@ -54,6 +54,7 @@ export class ServerHarness {
       advertise: { address: "127.0.0.1" },
       registry: createSchemaRegistry(),
       log: silentLogger,
+      ...options,
     });
     this.#shutdown = new ShutdownController();
     await new Promise<void>((resolve, reject) => {

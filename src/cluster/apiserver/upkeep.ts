@@ -10,7 +10,8 @@ import { ApiError } from "./status.ts";
 import { serverIntent } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-const eventLifetimeMs = 3_600_000;
+/** As the real server's `--event-ttl`. */
+const defaultEventTtlMs = 3_600_000;
 const sweepMs = 60_000;
 /** Changes are known for five minutes, for watches that resume and lists that continue, as with the real server. */
 const knownSweeps = 5;
@@ -25,7 +26,10 @@ export class Upkeep {
   /** The revision at each of the last sweeps. */
   readonly #revisions: number[] = [];
 
-  constructor(parts: ServerParts, writer: Writer) {
+  readonly #eventTtlMs: number;
+
+  constructor(parts: ServerParts, writer: Writer, eventTtlMs = defaultEventTtlMs) {
+    this.#eventTtlMs = eventTtlMs;
     this.#parts = parts;
     this.#writer = writer;
   }
@@ -50,11 +54,11 @@ export class Upkeep {
       }),
     );
     for (const record of secrets.list()) if (lacksToken(record)) void this.#fillToken(record.namespace, record.name);
-    const sweep = setInterval(() => {
-      this.#forgetChanges();
-      void this.#expireEvents();
-    }, sweepMs).unref();
-    this.#subscriptions.push({ [Symbol.dispose]: () => clearInterval(sweep) });
+    const sweeps = [
+      setInterval(() => this.#forgetChanges(), sweepMs).unref(),
+      setInterval(() => void this.#expireEvents(), Math.min(sweepMs, this.#eventTtlMs)).unref(),
+    ];
+    this.#subscriptions.push({ [Symbol.dispose]: () => sweeps.forEach(clearInterval) });
   }
 
   [Symbol.dispose](): void {
@@ -143,11 +147,11 @@ export class Upkeep {
     if (this.#revisions.length > knownSweeps) store.forget(this.#revisions.shift() ?? 0);
   }
 
-  /** Events live for an hour after their last change, as with the real server. */
+  /** Events live for so long after their last change. */
   async #expireEvents(): Promise<void> {
     const { clock, log, store } = this.#parts;
     const collection = store.collection("/events");
-    const before = clock.nowMs() - eventLifetimeMs;
+    const before = clock.nowMs() - this.#eventTtlMs;
     for (const record of collection.list()) {
       const { lastTimestamp, eventTime } = record.object as UntypedObject & {
         lastTimestamp?: string | null;

@@ -35,6 +35,8 @@ export interface CreateClusterOptions {
   readonly plan: ClusterPlan;
   /** Whether autoscalers follow what pods use. */
   readonly autoscale: boolean;
+  /** How long the API server keeps Events. Undefined: for an hour. */
+  readonly eventTtlMs: number | undefined;
   readonly release: { readonly root: string; readonly entry: string; readonly version: string };
   readonly env: Environment;
   /** Aborted by Ctrl-C. Then everything is undone. */
@@ -133,6 +135,7 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
     release: { root: release.root, version: release.version },
     createdAt: new Date().toISOString(),
     ...(options.autoscale ? { autoscale: true } : {}),
+    ...(options.eventTtlMs === undefined ? {} : { eventTtlMs: options.eventTtlMs }),
   });
   const cache = compileCacheDirectory(env);
   mkdirSync(cache, { recursive: true });

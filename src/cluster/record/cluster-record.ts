@@ -22,6 +22,8 @@ export interface ClusterRecord {
   readonly createdAt: string;
   /** Autoscalers follow what pods use. Otherwise they only keep replicas within their bounds. */
   readonly autoscale?: boolean;
+  /** How long the API server keeps Events. Absent: for an hour. */
+  readonly eventTtlMs?: number;
   /** Known once the launcher has started. */
   readonly launcher?: HostProcess;
   /** The lab's first process, by which its namespaces are entered. */

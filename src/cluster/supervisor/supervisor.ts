@@ -91,7 +91,7 @@ export class Supervisor {
       clock: this.#options.clock,
       listen: async (address, port) => await this.#listen("forward", address, port),
     });
-    this.#startApiServer(controlPlane, fabric, descriptors);
+    this.#startApiServer(record, controlPlane, fabric, descriptors);
     await Promise.all([
       this.#startControllers(record, controlPlane, fabric),
       this.#startNodes(record, fabric, forwards),
@@ -114,7 +114,12 @@ export class Supervisor {
     return [inFabric, onLoopback, inside];
   }
 
-  #startApiServer(controlPlane: ClusterNode, fabric: Fabric, descriptors: readonly number[]): void {
+  #startApiServer(
+    { eventTtlMs }: ClusterRecord,
+    controlPlane: ClusterNode,
+    fabric: Fabric,
+    descriptors: readonly number[],
+  ): void {
     const { stateDirectory } = this.#options;
     const pki = (name: string): string => join(stateDirectory, "pki", name);
     const configuration = {
@@ -129,6 +134,7 @@ export class Supervisor {
       nodeClientKey: pki("apiserver-kubelet-client.key"),
       serviceCidr: labNetwork.serviceCidr,
       advertise: { address: controlPlane.address, port: labNetwork.apiServerPort },
+      eventTtlMs,
     };
     const file = join(this.#options.stateDirectory, "run/apiserver.json");
     writeFileSync(file, JSON.stringify(configuration));
