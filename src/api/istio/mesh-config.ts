@@ -191,8 +191,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     ingressControllerMode:
       reader.oneOf("ingressControllerMode", ["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]) ?? "STRICT",
     ingressSelector: readText(reader, "ingressSelector"),
-    localityLbSetting: readLocalitySetting(reader),
-    zoneAwareLbSetting: readZoneAware(reader.object("zoneAwareLbSetting"), true),
+    ...readLocalitySettings(reader),
     defaultHttpRetryPolicy: readRetries(reader.object("defaultHttpRetryPolicy")),
     defaultTrafficPolicy: {
       connectionPool: readConnectionPool(traffic?.object("connectionPool")),
@@ -285,12 +284,16 @@ function readLabelSelector(reader: Reader): LabelSelector {
   return selector;
 }
 
-/** Enabled unless it is turned off. */
-function readLocalitySetting(reader: Reader): LocalityLoadBalancer {
+/** Balancing by locality is enabled unless it is turned off. */
+function readLocalitySettings(reader: Reader): Pick<MeshConfig, "localityLbSetting" | "zoneAwareLbSetting"> {
   const setting = readLocality(reader.object("localityLbSetting"), true);
-  return setting === undefined
-    ? { enabled: true, distribute: [], failover: [], failoverPriority: [] }
-    : { ...setting, enabled: setting.enabled ?? true };
+  return {
+    localityLbSetting:
+      setting === undefined
+        ? { enabled: true, distribute: [], failover: [], failoverPriority: [] }
+        : { ...setting, enabled: setting.enabled ?? true },
+    zoneAwareLbSetting: readZoneAware(reader.object("zoneAwareLbSetting"), true),
+  };
 }
 
 function checkMesh(reader: Reader, value: MeshConfig): void {

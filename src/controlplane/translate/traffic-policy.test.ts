@@ -14,7 +14,7 @@ const zones = (minClusterSize: number): ZoneAwareLoadBalancer => ({
   failover: [],
   failoverPriority: [],
 });
-const rule = (loadBalancer?: object): EffectivePolicy => ({ loadBalancer }) as unknown as EffectivePolicy;
+const rule = (loadBalancer?: object): EffectivePolicy => ({ loadBalancer });
 const plainMesh = { localityLbSetting: locality(true) };
 
 test("a rule's zone-aware setting comes before everything, and its locality setting before the mesh config", () => {
