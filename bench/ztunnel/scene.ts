@@ -26,8 +26,8 @@ const endsCore = "1";
 
 const mesh = `
 workloads:
-- {uid: "c//Pod/default/client", name: client, namespace: default, serviceAccount: bench, workloadIps: ["${clientAddress}"], protocol: HBONE, node: local, network: ""}
-- {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: bench, workloadIps: ["${serverAddress}"], protocol: HBONE, node: local, network: ""}
+- {uid: "c//Pod/default/client", name: client, namespace: default, serviceAccount: bench, workloadIps: ["${clientAddress}"], protocol: HBONE, node: local, network: "", services: {}}
+- {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: bench, workloadIps: ["${serverAddress}"], protocol: HBONE, node: local, network: "", services: {}}
 `;
 
 export interface Subject {
@@ -95,6 +95,8 @@ export class Scene {
           PROXY_MODE: "dedicated",
           PROXY_WORKLOAD_INFO: "default/client/bench",
           LOCAL_XDS_PATH: meshFile,
+          // An empty address means that there is no control plane. Upstream's would wait for its default one.
+          XDS_ADDRESS: "",
           FAKE_CA: "true",
           ZTUNNEL_WORKER_THREADS: String(subject.workers),
           NODE_NAME: "local",

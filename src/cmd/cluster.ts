@@ -104,12 +104,13 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
     ...(flags.name === undefined ? {} : { name: flags.name }),
   });
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+  const eventTtlMs = readEventTtl(flags["event-ttl"]);
   const begin = performance.now();
   process.stdout.write(`Creating cluster "${plan.name}" ...\n`);
   const created = await createCluster({
     plan,
     autoscale: flags.autoscale === true,
-    eventTtlMs: readEventTtl(flags["event-ttl"]),
+    eventTtlMs,
     env,
     release,
     signal: shutdown.drain,
