@@ -12,9 +12,9 @@ const limitMs = 5_000;
 const maxWrites = 500_000;
 /**
  * How many objects there are. With an object for each write, the memory of everything that follows objects would grow by
- * the run itself. A write that got no answer has arrived or not long before the same object is written again.
+ * the run itself. With so many, a write without an answer is settled long before the same object is written again.
  */
-export const writtenObjects = 200;
+const writtenObjects = 200;
 
 /** An object, and the number of a write to it. */
 interface Written {
@@ -26,7 +26,6 @@ export class AcknowledgedWrites {
   readonly #chaos: Chaos;
   /** The last acknowledged write of each object. */
   readonly #acknowledged = new Map<string, number>();
-  readonly #created = new Set<string>();
   #count = 0;
 
   constructor(chaos: Chaos) {
@@ -57,7 +56,7 @@ export class AcknowledgedWrites {
   async #write({ name, number }: Written): Promise<void> {
     const { client } = this.#chaos.proof.lab.api;
     const data = { number: String(number) };
-    if (this.#created.has(name)) {
+    if (this.#acknowledged.has(name)) {
       await client.patchMerge(configMapKind, name, namespace, { data });
       return;
     }
@@ -73,7 +72,6 @@ export class AcknowledgedWrites {
       if (!isKubeCode(error, "already-exists")) throw error;
       await client.patchMerge(configMapKind, name, namespace, { data });
     }
-    this.#created.add(name);
   }
 
   /**
