@@ -10,11 +10,11 @@ import {
   TypedExtensionConfigSchema,
   type ClusterLoadAssignment,
 } from "../wire/envoy/index.ts";
-import { typeUrls } from "../wire/xds/index.ts";
+import { localClusterName, typeUrls } from "../wire/xds/index.ts";
 import { compileCluster, type ClusterSpec } from "./config/cluster-config.ts";
 import { ConfigNotes } from "./config/config-check.ts";
 import { compileEndpoints, resolvedEndpoints } from "./config/endpoint-config.ts";
-import { localClusterName, localClusterSpec, localZones, type OwnPlace } from "./config/local-cluster.ts";
+import { localClusterSpec, localZones, type OwnPlace } from "./config/local-cluster.ts";
 import { compileListener } from "./config/listener-config.ts";
 import { compileRouteTable } from "./config/route-config.ts";
 import { checkExtensionConfig } from "./config/http-filter-config.ts";

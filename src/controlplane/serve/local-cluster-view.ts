@@ -1,4 +1,5 @@
-import { localClusterName, noLocalEndpoints, type EncodedResource, type LocalClusters } from "../translate/index.ts";
+import { localClusterName } from "../../wire/xds/index.ts";
+import { noLocalEndpoints, type EncodedResource, type LocalClusters } from "../translate/index.ts";
 import { joined, type ResourceView } from "./resource-view.ts";
 
 /** The endpoints of a sidecar's own workload, under the one name by which it asks for them. */

@@ -4,13 +4,13 @@ import { keyOf, type KubernetesObject } from "../../api/index.ts";
 import { createLogger, systemClock } from "../../base/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema } from "../../wire/discovery/index.ts";
-import { typeUrls } from "../../wire/xds/index.ts";
+import { localClusterName, typeUrls } from "../../wire/xds/index.ts";
 import { envoyTypes } from "../envoy-types-file.ts";
 import { createFeeds } from "../ingest/feeds.ts";
 import { meshKey } from "../model/facts.ts";
 import { ServedMesh } from "../served-mesh.ts";
 import type { ResourceView } from "../serve/resource-view.ts";
-import { localClusterName, type EncodedResource } from "../translate/index.ts";
+import type { EncodedResource } from "../translate/index.ts";
 import { testMesh } from "./model-fixture.ts";
 
 export interface TestProxy {

@@ -9,7 +9,7 @@ export {
   deriveRemoteInboundResources,
   type InboundResources,
 } from "./inbound/inbound-resources.ts";
-export { localClusterName, noLocalEndpoints, type LocalClusters } from "./inbound/local-clusters.ts";
+export { noLocalEndpoints, type LocalClusters } from "./inbound/local-clusters.ts";
 export {
   grpcCluster,
   grpcEndpoints,

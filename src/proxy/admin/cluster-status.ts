@@ -1,4 +1,4 @@
-import { localClusterName } from "../config/local-cluster.ts";
+import { localClusterName } from "../../wire/xds/index.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ClusterStatus, EndpointStatus } from "../serving.ts";
 import type { StaticCluster } from "./static-resources.ts";

@@ -12,7 +12,8 @@ import {
   type RouteConfiguration,
   type Secret,
 } from "../../wire/envoy/index.ts";
-import { discoversItself, localClusterName } from "../config/local-cluster.ts";
+import { localClusterName } from "../../wire/xds/index.ts";
+import { discoversItself } from "../config/local-cluster.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { AppliedResource, ProxyConfig } from "../proxy-config.ts";
 import type { ProxySettings } from "../proxy-settings.ts";

@@ -1,14 +1,12 @@
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { ClusterSchema } from "../../wire/envoy/index.ts";
+import { localClusterName, localityOfLabels } from "../../wire/xds/index.ts";
 import type { EndpointConfig } from "../upstream/endpoint.ts";
 import type { LocalZones } from "../upstream/zone-aware.ts";
 import { compileCluster, type ClusterSpec } from "./cluster-config.ts";
 import type { ConfigNotes } from "./config-check.ts";
 
-/** The static cluster with the endpoints of the proxy's own workload, under upstream's name. */
-export const localClusterName = "local_cluster";
-
-/** The cluster as upstream's bootstrap says it. */
+/** The static cluster with the endpoints of the proxy's own workload, as upstream's bootstrap has it. */
 export const localClusterConfig: JsonObject = {
   name: localClusterName,
   alt_stat_name: `${localClusterName};`,
@@ -52,19 +50,9 @@ export function ownPlace(settings: PlaceSettings): OwnPlace | undefined {
   const { instanceIp, labels, metadata } = settings;
   const all = metadata["INSTANCE_IPS"];
   return {
-    locality: localityOf(labels),
+    locality: localityOfLabels(labels),
     addresses: new Set([instanceIp, ...(typeof all === "string" ? all.split(",") : [])]),
   };
-}
-
-/** In the control plane's order, because endpoints have the localities that it found. */
-const localityLabels = ["topology.istio.io/locality", "istio-locality"] as const;
-
-function localityOf(labels: Readonly<Record<string, string>>): string | undefined {
-  const text = localityLabels.map((name) => labels[name]).find((value) => value !== undefined);
-  if (text === undefined || text === "") return undefined;
-  const [region = "", zone = "", subzone = ""] = text.split(text.includes("/") ? "/" : ".");
-  return `${region}/${zone}/${subzone}`;
 }
 
 /** Undefined if it is unknown in which locality the proxy is. */

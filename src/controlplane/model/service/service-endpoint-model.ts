@@ -1,3 +1,4 @@
+import { localityOfLabels } from "../../../wire/xds/index.ts";
 import { canonicalName, canonicalRevision } from "../canonical.ts";
 import type { Labels, MeshSettings } from "../facts.ts";
 
@@ -50,8 +51,6 @@ export function endpointsKey(service: string, port: number): string {
 
 export const nowhere: LocalityModel = { region: "", zone: "", subzone: "" };
 export const tlsModeLabel = "security.istio.io/tlsMode";
-/** The first label that is present wins. */
-const localityLabels = ["topology.istio.io/locality", "istio-locality"] as const;
 
 export function identityOf(mesh: MeshSettings, namespace: string, account: string): string {
   return `spiffe://${mesh.trustDomain}/ns/${namespace}/sa/${account}`;
@@ -62,12 +61,9 @@ export function workloadText(name: string, namespace: string, labels: Labels, cl
   return [name, namespace, canonicalName(labels, name), revision === "latest" ? "" : revision, clusterId].join(";");
 }
 
-/** The label has the form `region.zone.subzone`, because label values cannot contain slashes. */
 export function localityFromLabel(labels: Labels): LocalityModel | undefined {
-  const text = localityLabels.map((name) => labels[name]).find((value) => value !== undefined);
-  return text === undefined || text === ""
-    ? undefined
-    : localityFromText(text.includes("/") ? text : text.replaceAll(".", "/"));
+  const text = localityOfLabels(labels);
+  return text === undefined ? undefined : localityFromText(text);
 }
 
 export function localityFromText(text: string): LocalityModel {

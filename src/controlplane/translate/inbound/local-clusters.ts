@@ -1,5 +1,6 @@
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import { ClusterLoadAssignmentSchema } from "../../../wire/envoy/index.ts";
+import { localClusterName } from "../../../wire/xds/index.ts";
 import { clusterView } from "../../model/cluster-view.ts";
 import {
   compareText,
@@ -26,12 +27,6 @@ import {
 import { getEndpoints, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
 import { loadAssignment, localityGroups } from "../endpoints.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
-
-/**
- * The name under which a sidecar with `ISTIO_META_ENABLE_SELF_DISCOVERY` asks for the endpoints of its own workload.
- * Zone-aware balancing compares the zones of its own workload with those of the destination.
- */
-export const localClusterName = "local_cluster";
 
 /** The answer for a sidecar of which no endpoints are known. */
 export const noLocalEndpoints = encodeResource(
