@@ -270,7 +270,8 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // is read at the first expression), two are what two floors share, eight read and make certificates, seven are parts
   // of an exchange and its table of replies, four are filters whose configuration comes by itself, one composes header
   // blocks, and one learns that the pod ends. Two are for mode TPROXY: the message of original_src, and who uses it. Two
-  // route by zone: the shares of localities, and the cluster of the proxy's own workload.
+  // route by zone: the shares of localities, and the cluster of the proxy's own workload. One names what both ends of
+  // zone-aware balancing agree on.
   proxy: {
     modules: 619,
     never: [
@@ -286,8 +287,8 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   // Ten are the kinds, settings, feeds, model, controller and debug answer of multi-cluster services. One is
-  // the message of original_src. Three serve sidecars the endpoints of their own workload, and one knows the time zones of
-  // a Freeze.
+  // the message of original_src. Three serve sidecars the endpoints of their own workload, one names what
+  // both ends of zone-aware balancing agree on, and one knows the time zones of a Freeze.
   pilot: {
     modules: 880,
     never: [

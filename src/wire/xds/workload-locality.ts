@@ -3,7 +3,7 @@ const localityLabels = ["topology.istio.io/locality", "istio-locality"] as const
 
 /**
  * The locality that a workload's labels give it, as `region/zone/subzone`. A part that is missing is empty. Undefined if
- * no label says where the workload is. Values use dots, because label values cannot contain slashes.
+ * no label says where the workload is. A label of a pod has dots between the parts, because it cannot contain slashes.
  */
 export function localityOfLabels(labels: Readonly<Record<string, string>>): string | undefined {
   const text = localityLabels.map((name) => labels[name]).find((value) => value !== undefined);
@@ -13,8 +13,8 @@ export function localityOfLabels(labels: Readonly<Record<string, string>>): stri
 }
 
 /**
- * The cluster with the endpoints of a sidecar's own workload, in upstream's bootstrap and in requests for endpoints.
- * Zone-aware balancing compares their zones with those of the destination. Only sidecars with
+ * The name of the cluster of a sidecar's own workload, in upstream's bootstrap and in requests for its endpoints.
+ * Zone-aware balancing compares the zones of these endpoints with those of the destination. Only sidecars with
  * `ISTIO_META_ENABLE_SELF_DISCOVERY` ask for it.
  */
 export const localClusterName = "local_cluster";
