@@ -12,6 +12,8 @@ export interface ContainerRecord {
   lastState: ContainerState | undefined;
   /** The identity of the running process. */
   identity: ProcessIdentity | undefined;
+  /** Whether the running process was told to stop. It is told once, even if its node process restarts meanwhile. */
+  stopSignalled: boolean;
   /** What the probes of the running process have found. */
   probed: ProbeFindings | undefined;
 }
@@ -26,6 +28,7 @@ export function newRecord(name: string, reason: string): ContainerRecord {
     state: { waiting: { reason } },
     lastState: undefined,
     identity: undefined,
+    stopSignalled: false,
     probed: undefined,
   };
 }

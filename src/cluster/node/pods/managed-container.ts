@@ -252,6 +252,7 @@ export class ManagedContainer {
     record.containerId = `serin://${randomBytes(32).toString("hex")}`;
     record.imageId = image.id;
     record.identity = spawned.process.identity;
+    record.stopSignalled = false;
     record.probed = undefined;
     record.state = { running: { startedAt: this.#now() } };
     this.#event("Normal", "Started", `Started container ${spec.name}`);
@@ -407,7 +408,7 @@ export class ManagedContainer {
 
   /**
    * Runs preStop, sends SIGTERM, and SIGKILL after the time. Resolves when the container has ended. `graceMs` 0 kills
-   * at once.
+   * at once. A run gets SIGTERM only once, as from containerd, because many programs end at once at a second one.
    */
   async stop(graceMs: number): Promise<void> {
     const running = this.#process;
@@ -415,14 +416,19 @@ export class ManagedContainer {
     this.#stopping = true;
     using _limit = this.#host.clock.after(graceMs, () => running.kill());
     await Promise.race([this.prepareStop(graceMs), running.exited]);
-    running.signal("SIGTERM");
+    if (running.running && !this.record.stopSignalled) {
+      this.record.stopSignalled = true;
+      // Another node process that adopts the container must know of the signal.
+      this.#host.save();
+      running.signal("SIGTERM");
+    }
     await this.#exit;
   }
 
   /** Runs the preStop hook once. A sidecar's hook begins with the pod's termination, long before its own. */
   async prepareStop(graceMs: number): Promise<void> {
     const { preStop } = this.spec.lifecycle ?? {};
-    if (preStop === undefined || graceMs === 0 || !this.running) return;
+    if (preStop === undefined || graceMs === 0 || !this.running || this.record.stopSignalled) return;
     this.#preStop ??= this.#hook("PreStop", preStop).then(() => undefined);
     await this.#preStop;
   }

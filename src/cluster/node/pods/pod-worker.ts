@@ -152,14 +152,18 @@ export class PodWorker {
       } catch (error) {
         this.#retryAfter("a pod could not be brought to its desired state", error);
       }
-      try {
-        this.#save();
-      } catch (error) {
-        this.#retryAfter("the record of a pod could not be written", error);
-      }
+      this.#trySave();
       this.#status.changed();
     }
     this.#looping = false;
+  }
+
+  #trySave(): void {
+    try {
+      this.#save();
+    } catch (error) {
+      this.#retryAfter("the record of a pod could not be written", error);
+    }
   }
 
   #retryAfter(what: string, error: unknown): void {
@@ -471,6 +475,7 @@ export class PodWorker {
       volumePath: (volume) => this.volumes.pathOf(volume),
       etcFiles: () => etcFilesOf(this.#pod, this.podIp ?? "", services.nodeName),
       event: (note) => this.#event(note),
+      save: () => this.#trySave(),
       changed: () => this.kick(),
     };
   }

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import type { Container } from "../../../api/kubernetes/index.ts";
+import { systemClock } from "../../../base/index.ts";
+import { requireOwnNetwork } from "../../../net/testing/index.ts";
+import { readLogText } from "../containers/container-log.ts";
+import { programPidOf, spawnContainer } from "../containers/container-process.ts";
+import { buildContainerRoot } from "../containers/container-root.ts";
+import { type ContainerRecord, newRecord } from "./container-record.ts";
+import { ManagedContainer } from "./managed-container.ts";
+import type { PodHost } from "./pod-host.ts";
+
+requireOwnNetwork();
+
+const spec: Container = { name: "app", image: "app" };
+const graceMs = 30_000;
+
+/** A program that logs each request to stop, and ends only when it gets SIGUSR1. */
+const loggingScript = `
+trap 'echo stop' TERM
+trap 'ended=yes' USR1
+echo ready
+while [ -z "$ended" ]; do sleep 0.05; done
+echo end
+exit 4`;
+const everything = {
+  follow: false,
+  timestamps: false,
+  tailLines: undefined,
+  sinceMs: undefined,
+  limitBytes: undefined,
+};
+
+interface StartedContainer {
+  /** What the first node process has stored of the running container. */
+  readonly record: ContainerRecord;
+  /** The container as a node process that starts with this record sees it. It puts each record that it saves in `saved`. */
+  adoptedBy(record: ContainerRecord, saved?: ContainerRecord[]): ManagedContainer;
+  log(): string;
+  end(): void;
+}
+
+function startContainer(): StartedContainer {
+  const memory = mkdtempSync(join(tmpdir(), "managed-container-"));
+  const directory = join(memory, "containers", spec.name);
+  const logs = join(memory, "logs");
+  mkdirSync(directory, { recursive: true });
+  mkdirSync(join(logs, spec.name), { recursive: true });
+  const mount = buildContainerRoot({
+    workDirectory: mkdtempSync(join(tmpdir(), "managed-container-root-")),
+    mounts: [],
+    scripts: {},
+    etcFiles: {},
+    hostProc: false,
+    readOnlyRoot: false,
+    sizeMb: 16,
+  });
+  const { process } = spawnContainer({
+    namespaces: { mount },
+    hostPid: false,
+    directory,
+    stdin: false,
+    terminal: undefined,
+    command: {
+      argv: ["/bin/sh", "-c", loggingScript],
+      environment: { PATH: "/usr/bin:/bin" },
+      workingDirectory: "/",
+      rights: { privileged: false, capabilities: [], user: 0, group: 0 },
+    },
+  });
+  const record = newRecord(spec.name, "ContainerCreating");
+  record.identity = process.identity;
+  record.state = { running: { startedAt: "2026-01-01T00:00:00Z" } };
+  return {
+    record,
+    adoptedBy: (known, saved = []) => {
+      const host = {
+        clock: systemClock,
+        uidCount: 1,
+        directories: { memory, disk: memory, logs },
+        images: { resolve: async () => await Promise.reject(new Error("no images here")) },
+        log: { debug: () => undefined },
+        pod: () => ({ metadata: { name: "app", namespace: "shop" }, spec: { containers: [spec] } }),
+        podIp: () => "192.0.2.1",
+        event: () => undefined,
+        save: () => void saved.push(structuredClone(container.record)),
+        changed: () => undefined,
+      } as unknown as PodHost;
+      const container = new ManagedContainer(spec, "main", host, structuredClone(known));
+      container.adopt();
+      return container;
+    },
+    log: () => readLogText(join(logs, spec.name, "0.log"), everything),
+    end: () => globalThis.process.kill(programPidOf(process.identity.pid) ?? 0, "SIGUSR1"),
+  };
+}
+
+test("a container is told to stop once, also when its node process restarts meanwhile", async () => {
+  const started = startContainer();
+  const saved: ContainerRecord[] = [];
+  const first = started.adoptedBy(started.record, saved);
+  while (started.log() !== "ready\n") await systemClock.sleep(5);
+  void first.stop(graceMs);
+  while (started.log() !== "ready\nstop\n") await systemClock.sleep(5);
+  assert.deepEqual(
+    saved.map((record) => record.stopSignalled),
+    [true],
+  );
+  const [record = started.record] = saved;
+  const second = started.adoptedBy(record);
+  const stopped = second.stop(graceMs);
+  await setImmediate();
+  started.end();
+  await stopped;
+  assert.equal(second.exitCode, 4);
+  assert.equal(started.log(), "ready\nstop\nend\n");
+});
+
+test("a container whose node process ended before it told it to stop is told by the next one", async () => {
+  const started = startContainer();
+  const container = started.adoptedBy(started.record);
+  while (started.log() !== "ready\n") await systemClock.sleep(5);
+  const stopped = container.stop(graceMs);
+  while (started.log() !== "ready\nstop\n") await systemClock.sleep(5);
+  started.end();
+  await stopped;
+  assert.equal(container.exitCode, 4);
+});
