@@ -1,6 +1,6 @@
 // Runs the house checks and the whole test suite, group by group, and ends with `N passed, N failed`. See
 // docs/testing.md.
-//   npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION] | --smoke] [--list] [--once] [--record] [--lanes N] [path/to/one.test.ts …]]
+//   npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION] | --smoke] [--list] [--once] [--record] [--lanes N] [path/to/one.test.ts | path/to/folder …]]
 // --changed runs the checks and the tests that a change can touch since the revision, or since the branch left the main
 // branch.
 // --smoke runs the checks, the unit tests that load most of the sources, and one lab. --record stores how long the
@@ -18,7 +18,7 @@ import type { FileCounts } from "./count-reporter.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
 import { endChecks, runChecks } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
-import { filesOf, groups, type Group } from "./suite/groups.ts";
+import { chosenFiles, filesOf, groups, type Group } from "./suite/groups.ts";
 import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
@@ -151,12 +151,7 @@ function plan(options: Options): Map<Group, readonly string[]> {
   const chosen = groups.filter((group) =>
     options.group === undefined ? group !== "interop" : group === options.group,
   );
-  const files = new Map(
-    chosen.map((group) => [
-      group,
-      filesOf(root, group).filter((file) => options.files.length === 0 || options.files.includes(file)),
-    ]),
-  );
+  const files = chosenFiles(new Map(chosen.map((group) => [group, filesOf(root, group)])), options.files);
   if (options.smoke) return planOfSmoke(root, files, readDurations());
   return options.changed === undefined ? files : planOfChange(root, files, options.changed.since, options.group);
 }

@@ -12,3 +12,23 @@ export function filesOf(root: string, group: Group): string[] {
   ).sort();
   return all.filter((file) => file.endsWith(".netns.test.ts") === (group === "netns"));
 }
+
+/**
+ * The files that the names choose: each is a test file or a folder of them, relative to the root. No name chooses all
+ * files. Throws if a name chooses none.
+ */
+export function chosenFiles(
+  files: ReadonlyMap<Group, readonly string[]>,
+  names: readonly string[],
+): Map<Group, string[]> {
+  const isChosen = (name: string, file: string): boolean =>
+    file === name || file.startsWith(`${name.replace(/\/+$/, "")}/`);
+  const all = [...files.values()].flat();
+  const unknown = names.filter((name) => !all.some((file) => isChosen(name, file)));
+  if (unknown.length > 0)
+    throw new Error(
+      `${unknown.join(", ")}: expected a test file or a folder of test files of the groups ${[...files.keys()].join(", ")}, relative to the root of the checkout; --only names another group`,
+    );
+  const chosen = (file: string): boolean => names.length === 0 || names.some((name) => isChosen(name, file));
+  return new Map([...files].map(([group, ofGroup]) => [group, ofGroup.filter(chosen)]));
+}

@@ -16,12 +16,12 @@ export interface Options {
   readonly lanes: number | undefined;
   /** Record how long each file took. */
   readonly record: boolean;
-  /** Run only these files. Empty for all files. */
+  /** Run only these files and the files in these folders. Empty for all files. */
   readonly files: readonly string[];
 }
 
 export const usage =
-  "npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION] | --smoke] [--list] [--once] [--record] [--lanes N] [path/to/one.test.ts …]]\n";
+  "npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION] | --smoke] [--list] [--once] [--record] [--lanes N] [path/to/one.test.ts | path/to/folder …]]\n";
 
 export function parseOptions(args: readonly string[]): Options {
   const options = {
