@@ -23,6 +23,7 @@ import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
 import { endAllRuns, pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
+import { UsageError } from "./suite/usage-error.ts";
 import { groupsBeside, isPatient, needsWholeMachine } from "./suite/whole-machine.ts";
 
 interface Counts {
@@ -258,4 +259,10 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.exit(1);
   });
 }
-await main();
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 2;
+}

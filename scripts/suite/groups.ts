@@ -1,5 +1,6 @@
 // The groups of test files, and which files are in each.
 import { globSync } from "node:fs";
+import { UsageError } from "./usage-error.ts";
 
 export const groups = ["unit", "netns", "e2e", "interop"] as const;
 export type Group = (typeof groups)[number];
@@ -26,7 +27,7 @@ export function chosenFiles(
   const all = [...files.values()].flat();
   const unknown = names.filter((name) => !all.some((file) => isChosen(name, file)));
   if (unknown.length > 0)
-    throw new Error(
+    throw new UsageError(
       `${unknown.join(", ")}: expected a test file or a folder of test files of the groups ${[...files.keys()].join(", ")}, relative to the root of the checkout; --only names another group`,
     );
   const chosen = (file: string): boolean => names.length === 0 || names.some((name) => isChosen(name, file));

@@ -1,5 +1,6 @@
 // Parses the options of `npm test -- …`.
 import { groups, type Group } from "./groups.ts";
+import { UsageError } from "./usage-error.ts";
 
 export interface Options {
   readonly help: boolean;
@@ -48,23 +49,24 @@ export function parseOptions(args: readonly string[]): Options {
       at += 1;
     } else if (arg === "--lanes") {
       lanes = Number(next);
-      if (!Number.isInteger(lanes) || lanes < 1) throw new Error(`--lanes ${next ?? ""}: expected a number from 1`);
+      if (!Number.isInteger(lanes) || lanes < 1)
+        throw new UsageError(`--lanes ${next ?? ""}: expected a number from 1`);
       at += 1;
     } else if (arg.startsWith("--changed=")) changed = { since: arg.slice("--changed=".length) };
     else if (arg === "--changed") {
       const isRevision = next !== undefined && !next.startsWith("-") && !next.endsWith(".ts");
       changed = { since: isRevision ? next : undefined };
       if (isRevision) at += 1;
-    } else if (arg.startsWith("-")) throw new Error(`${arg}: no such option; ${usage.trim()}`);
+    } else if (arg.startsWith("-")) throw new UsageError(`${arg}: no such option; ${usage.trim()}`);
     else files.push(arg);
   }
   if (options.smoke && changed !== undefined)
-    throw new Error("--smoke and --changed exclude each other: give one of them");
+    throw new UsageError("--smoke and --changed exclude each other: give one of them");
   return { ...options, changed, lanes, files };
 }
 
 function parseOnly(given: string | undefined): Group | "check" {
   const only = (["check", ...groups] as const).find((name) => name === given);
-  if (only === undefined) throw new Error(`--only ${given ?? ""}: expected one of check, ${groups.join(", ")}`);
+  if (only === undefined) throw new UsageError(`--only ${given ?? ""}: expected one of check, ${groups.join(", ")}`);
   return only;
 }

@@ -1,0 +1,2 @@
+/** A mistake in the command line. Its message is all that the user needs. */
+export class UsageError extends Error {}
