@@ -135,8 +135,7 @@ class ZtunnelProcess {
 
 /** What the agent opens in a pod, once. */
 function podSockets(namespace: NetworkNamespace): { readonly role: ZdsListenerRole; readonly fd: number }[] {
-  const tcp = (address: string, port: number) =>
-    listenTcpInNamespace(namespace.fd, { address, port, transparent: true });
+  const tcp = (address: string, port: number) => listenTcpInNamespace(namespace.fd, { address, port });
   return [
     { role: "outbound", fd: tcp("127.0.0.1", 15_001) },
     { role: "inbound-plaintext", fd: tcp("0.0.0.0", 15_006) },

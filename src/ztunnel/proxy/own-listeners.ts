@@ -31,7 +31,7 @@ export function openListeners(
     }
   };
   for (const role of tcpRoles) {
-    const options = { port: portOf[role], transparent: true, reusePort: true };
+    const options = { port: portOf[role], reusePort: true };
     open(role, () => listenTcpInNamespace(namespaceFd, { address: "0.0.0.0", ...options }), true);
     open(`${role}/6`, () => listenTcpInNamespace(namespaceFd, { address: "::", ...options }), false);
   }
