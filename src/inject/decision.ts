@@ -7,6 +7,8 @@ type Labels = Readonly<Record<string, string>>;
 
 export type InjectionDecision = { readonly inject: true } | { readonly inject: false; readonly reason: string };
 
+const injectionLabel = "istio-injection";
+
 /** Namespaces with the pods of the kubelet and of the cluster itself. They are never injected. */
 const systemNamespaces: ReadonlySet<string> = new Set([
   "kube-system",
@@ -34,7 +36,9 @@ export function injectionDecision(
   if (mode === "ambient") return no(`its label ${podLabels.dataplaneMode} is ambient`);
   if (asked === "true") return { inject: true };
   if (asked === "false") return no(`${podLabels.inject} is "false"`);
-  if (mode !== "none" && namespaceLabels[podLabels.dataplaneMode] === "ambient")
+  // A revision alone may be meant for the namespace's waypoints. As upstream, an order to inject comes before ambient.
+  const isOrdered = namespaceLabels[injectionLabel] === "enabled";
+  if (mode !== "none" && !isOrdered && namespaceLabels[podLabels.dataplaneMode] === "ambient")
     return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);
   if (settings.neverInjectSelector.some((selector) => selects(selector, labels)))
     return no("a neverInjectSelector selects it");

@@ -128,6 +128,10 @@ test("injection skips pods on the host's network, ambient ones, and excluded one
   };
   assert.match(reasons(pod({ spec: { hostNetwork: true } })) ?? "", /host's network/);
   assert.match(reasons(pod(), context(), { "istio.io/dataplane-mode": "ambient" }) ?? "", /namespace is labelled/);
+  assert.equal(
+    reasons(pod(), context(), { "istio.io/dataplane-mode": "ambient", "istio-injection": "enabled" }),
+    undefined,
+  );
   assert.match(reasons(pod({ labels: { "istio.io/dataplane-mode": "ambient" } })) ?? "", /ambient/);
   assert.match(reasons(pod({ annotations: { "ambient.istio.io/redirection": "enabled" } })) ?? "", /ztunnel/);
   assert.match(reasons(pod({ annotations: { "sidecar.istio.io/inject": "false" } })) ?? "", /"false"/);

@@ -58,6 +58,9 @@ test("a service account may do what its roles allow, and its token ends with the
     subjects,
   });
   assert.equal(await read(), 200);
+  const short = await server.call("POST", path, { spec: { audiences: ["kubernetes.default.svc"] } });
+  assert.equal((await server.call("GET", pods, undefined, { token: short.body.status.token })).status, 200);
+  assert.equal((await server.call("GET", pods, undefined, { token: meshToken })).status, 401);
   assert.equal((await server.call("GET", "/api/v1/namespaces/kube-system/pods", undefined, { token })).status, 403);
   const review = async (audience: string): Promise<Json> => {
     const spec = { token: meshToken, audiences: [audience] };

@@ -113,7 +113,7 @@ export function userInfo(user: User): Fields {
 function tokenReview(parts: ServerParts, _context: ResourceContext, spec: Fields): { spec: Fields; status: unknown } {
   const token = typeof spec["token"] === "string" ? spec["token"] : "";
   const wanted = (spec["audiences"] as string[] | null | undefined) ?? [];
-  const verified = parts.tokens.verify(token, wanted.length > 0 ? wanted : [parts.tokens.issuer]);
+  const verified = parts.tokens.verify(token, wanted.length > 0 ? wanted : parts.tokens.apiAudiences);
   if (verified === undefined) return { spec, status: { user: {}, error: "invalid bearer token" } };
   return { spec, status: { authenticated: true, user: userInfo(verified.user), audiences: verified.audiences } };
 }

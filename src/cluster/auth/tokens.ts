@@ -46,11 +46,17 @@ export interface VerifiedToken {
 }
 
 const defaultIssuer = "https://kubernetes.default.svc.cluster.local";
+/**
+ * The audiences of tokens for the API server itself, as by kube-apiserver's `--api-audiences`. Many clusters have the
+ * short name, among them those of Istio's own tests.
+ */
+const apiAudiences: readonly string[] = [defaultIssuer, "kubernetes.default.svc"];
 const maximumCachedSignatures = 4096;
 
 /** Issues and checks service accounts' JSON web tokens (ES256), bound to their account and optionally to a pod. */
 export class ServiceAccountTokens {
   readonly issuer = defaultIssuer;
+  readonly apiAudiences = apiAudiences;
   readonly #key: KeyObject;
   readonly #public: KeyObject;
   readonly #keyId: string;
@@ -93,7 +99,7 @@ export class ServiceAccountTokens {
   }
 
   /** Undefined if the token is not ours, forged or expired, or if the object that it is bound to is gone. */
-  verify(token: string, wantedAudiences: readonly string[] = [this.issuer]): VerifiedToken | undefined {
+  verify(token: string, wantedAudiences = apiAudiences): VerifiedToken | undefined {
     const claims = this.#claimsOf(token);
     if (claims === undefined) return undefined;
     const now = this.#clock.nowMs() / 1000;

@@ -90,3 +90,16 @@ test("a pod's facts are the same from the read fields as from the whole pod", ()
   };
   assert.deepEqual(podFacts(pickExcerpt(podExcerpt, router)), podFacts(router));
 });
+
+test("a pod's workload is named after its controller of any kind, or by a label", () => {
+  const nameOf = (kind: string, owner: string, labels: Record<string, string> = {}): unknown => {
+    const ownerReferences = [{ apiVersion: "apps/v1", kind, name: owner, uid: "1", controller: true }];
+    const facts = podFacts({ metadata: { name: "pod-1", namespace: "shop", labels, ownerReferences } });
+    return [facts?.workloadName, facts?.workloadType];
+  };
+  assert.deepEqual(nameOf("DaemonSet", "ztunnel"), ["ztunnel", "pod"]);
+  assert.deepEqual(nameOf("StatefulSet", "db"), ["db", "pod"]);
+  assert.deepEqual(nameOf("ReplicaSet", "web-abc", { "pod-template-hash": "abc" }), ["web", "deployment"]);
+  assert.deepEqual(nameOf("Job", "nightly-29400000"), ["nightly", "cronjob"]);
+  assert.deepEqual(nameOf("DaemonSet", "ztunnel", { "service.istio.io/workload-name": "mine" }), ["mine", "pod"]);
+});

@@ -108,12 +108,10 @@ const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = {
   Job: "job",
 };
 
-/** The owner of a pod, if it is of a known kind, else the pod itself. A label may give it another name. */
+/** The controller of a pod, or the pod itself. A label may give it another name. */
 function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts["workloadType"] } {
   const owner = ownerOf(pod);
-  const type = workloadTypes[owner.kind] ?? "pod";
-  const name = pod.metadata.labels?.[workloadNameLabel] ?? (type === "pod" ? (pod.metadata.name ?? "") : owner.name);
-  return { name, type };
+  return { name: pod.metadata.labels?.[workloadNameLabel] ?? owner.name, type: workloadTypes[owner.kind] ?? "pod" };
 }
 
 const proxyContainer = "istio-proxy";

@@ -537,30 +537,38 @@ test("a proxy keeps whole tables after the last route patch goes, because empty 
   );
 });
 
-test("a waypoint gets the plugins of its Gateway and its services, and no configuration of other services", () => {
-  const labels = {
-    "gateway.networking.k8s.io/gateway-name": "wp",
-    "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
-    "gateway.istio.io/managed": "istio.io-mesh-controller",
-  };
+const waypointLabels = {
+  "gateway.networking.k8s.io/gateway-name": "wp",
+  "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
+  "gateway.istio.io/managed": "istio.io-mesh-controller",
+};
+const waypoint: TestProxy = { type: "waypoint", pod: "shop/wp-1", labels: waypointLabels };
+
+/** A waypoint of the Service `web`. */
+function setupWaypoint(...objects: readonly KubernetesObject[]) {
   const gateway = config("Gateway", "shop/wp", {
     gatewayClassName: "istio-waypoint",
     listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
   });
-  const served = { ...service("shop/web", "10.96.0.5", { app: "web" }, [http], { "istio.io/use-waypoint": "wp" }) };
-  const { connect } = setup(
+  return setup(
     { ...gateway, apiVersion: "gateway.networking.k8s.io/v1" },
-    served,
-    service("shop/wp", "10.96.0.9", labels, [{ name: "mesh", port: 15_008 }]),
-    pod("shop/wp-1", "10.244.1.9", { labels, account: "wp", redirected: false }),
+    service("shop/web", "10.96.0.5", { app: "web" }, [http], { "istio.io/use-waypoint": "wp" }),
+    service("shop/wp", "10.96.0.9", waypointLabels, [{ name: "mesh", port: 15_008 }]),
+    pod("shop/wp-1", "10.244.1.9", { labels: waypointLabels, account: "wp", redirected: false }),
     slice("shop/wp", { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "wp-1" }]),
+    ...objects,
+  );
+}
+
+test("a waypoint gets the plugins of its Gateway and its services, and no configuration of other services", () => {
+  const { connect } = setupWaypoint(
     plugin("shop/gateway", { targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "wp" }] }),
     plugin("shop/service", { targetRefs: [{ kind: "Service", name: "web" }] }),
     plugin("shop/other", { targetRefs: [{ kind: "Service", name: "db" }] }),
     plugin("shop/selecting", {}),
     filter("shop/ignored", patch("CLUSTER", "ADD", { name: "never" })),
   );
-  const proxy = connect({ type: "waypoint", pod: "shop/wp-1", labels });
+  const proxy = connect(waypoint);
   const listener = JSON.stringify(proxy.show(typeUrls.listener)["main_internal"] ?? {});
   const has = (name: string): boolean => listener.includes(`shop.${name}~istio`);
   assert.deepEqual(["gateway", "service", "other", "selecting"].map(has), [true, true, false, false]);
@@ -571,6 +579,29 @@ test("a waypoint gets the plugins of its Gateway and its services, and no config
     ["shop.gateway~istio-translated-wasmplugin", "shop.service~istio-translated-wasmplugin"],
   );
   assert.equal("never" in proxy.show(typeUrls.cluster), false);
+});
+
+test("a waypoint's inbound patches change the routes of a service, unless the user defined routes for it", () => {
+  const header = { header: { key: "x-patched", value: "yes" } };
+  const { connect, apply } = setupWaypoint(
+    config("EnvoyFilter", "shop/hosts", {
+      targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "wp" }],
+      configPatches: [
+        patch("VIRTUAL_HOST", "MERGE", { request_headers_to_add: [header] }, { context: "SIDECAR_INBOUND" }),
+      ],
+    }),
+  );
+  const isPatched = (): boolean => {
+    const chains = connect(waypoint).show(typeUrls.listener)["main_internal"]?.["filter_chains"] as unknown as {
+      readonly name: string;
+    }[];
+    return JSON.stringify(chains.find(({ name }) => name.startsWith("inbound-vip|80|http"))).includes("x-patched");
+  };
+  assert.equal(isPatched(), true);
+  apply(
+    config("VirtualService", "shop/web", { hosts: ["web"], http: [{ route: [{ destination: { host: "web" } }] }] }),
+  );
+  assert.equal(isPatched(), false);
 });
 
 test("an image's pull secret goes only to proxies with verified identity", () => {

@@ -20,6 +20,7 @@ import {
   type CompiledExtension,
 } from "../extension-filters.ts";
 import { encodeResource, type EncodedResource } from "../resource.ts";
+import { plainRouteName } from "../waypoint/waypoint-route.ts";
 import { mayMatchCluster, patchCluster } from "./cluster-patches.ts";
 import type { CompiledPatch, PatchContext } from "./compiled-patch.ts";
 import { chainsOf, managerType, patchListener, portOf } from "./listener-patches.ts";
@@ -151,11 +152,12 @@ export class ExtensionProgram {
     }
   }
 
-  /** Routes of a waypoint's services, and of tunnels, belong to no context. */
+  /** As upstream, patches change neither tunnels nor routes that the user has defined for a waypoint's service. */
   #patchInline(listener: string, manager: HttpConnectionManager, chain: FilterChain, patching: Patching): void {
-    if (listener === "connect_terminate") return;
-    if (this.#options.proxyType === "waypoint" && chain.name.startsWith("inbound-vip|")) return;
-    if (manager.routeSpecifier.case === "routeConfig") patchRouteConfiguration(manager.routeSpecifier.value, patching);
+    if (listener === "connect_terminate" || manager.routeSpecifier.case !== "routeConfig") return;
+    const configuration = manager.routeSpecifier.value;
+    const isOfService = this.#options.proxyType === "waypoint" && chain.name.startsWith("inbound-vip|");
+    if (!isOfService || isPlain(configuration)) patchRouteConfiguration(configuration, patching);
   }
 
   #extend(listener: Listener, resource: EncodedResource, patching: Patching): void {
@@ -265,6 +267,11 @@ function typesOf(place: CompiledPatch["applyTo"]): readonly string[] {
     default:
       return [typeUrls.listener];
   }
+}
+
+/** Whether these are the routes of a service without routes of its own: one, which leads to the service. */
+function isPlain({ virtualHosts: [host, ...others] }: RouteConfiguration): boolean {
+  return others.length === 0 && host?.routes.length === 1 && host.routes[0]?.name === plainRouteName;
 }
 
 function contextsOf(

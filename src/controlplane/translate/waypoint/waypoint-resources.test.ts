@@ -199,7 +199,7 @@ test("routes lead to subsets behind the waypoint and to services without one, an
       hosts: ["web"],
       http: [
         {
-          match: [{ sourceLabels: { app: "x" } }],
+          match: [{ sourceNamespace: "shop" }],
           route: [
             { destination: { host: "web", subset: "v1" }, weight: 90 },
             { destination: { host: "api" }, weight: 10 },
@@ -248,6 +248,41 @@ test("routes lead to subsets behind the waypoint and to services without one, an
       ) as JsonValue[]
     ).length,
     1,
+  );
+});
+
+test("a service has the routes of all its VirtualServices, without matches by a client's labels", () => {
+  const { apply, listeners } = waypoints();
+  const to = (subset: string): object[] => [{ destination: { host: "web", subset } }];
+  apply(
+    ...shop,
+    gateway,
+    config("VirtualService", "shop/a", {
+      hosts: ["web"],
+      http: [
+        { match: [{ sourceLabels: { app: "x" } }], route: to("v9") },
+        { match: [{ sourceLabels: { app: "x" }, uri: { prefix: "/x" } }, { uri: { prefix: "/a" } }], route: to("v1") },
+      ],
+    }),
+    config("VirtualService", "shop/b", { hosts: ["web"], http: [{ route: to("v2") }] }),
+  );
+  const host = "web.shop.svc.cluster.local";
+  const routes = valueAt(
+    chain(listeners("shop/wp")["main_internal"], `inbound-vip|80|http|${host}`),
+    "filters",
+    0,
+    "typedConfig",
+    "routeConfig",
+    "virtualHosts",
+    0,
+    "routes",
+  ) as JsonObject[];
+  assert.deepEqual(
+    routes.map((route) => [valueAt(route, "match"), valueAt(route, "route", "cluster")]),
+    [
+      [{ prefix: "/a", caseSensitive: true }, `inbound-vip|80|http/v1|${host}`],
+      [{ prefix: "/" }, `inbound-vip|80|http/v2|${host}`],
+    ],
   );
 });
 

@@ -34,9 +34,9 @@ export interface WaypointRouteContext {
 }
 
 /**
- * The routes of requests to one port of a service: from its HTTPRoutes, else from its first VirtualService, else a
- * plain route to the service. The client is unknown here, so matches by client labels apply to all clients, as
- * upstream.
+ * The routes of requests to one port of a service: from its HTTPRoutes, else from its VirtualServices in order, else a
+ * plain route to the service. The client is unknown here, so a match by the client's labels never applies, and a match
+ * by the client's namespace applies to all clients, as upstream.
  */
 export function waypointRoutes(
   service: ServiceModel,
@@ -69,11 +69,14 @@ export function waypointRouteTable(
   };
 }
 
+/** The name of the route of a service that has no routes, as upstream. */
+export const plainRouteName = "default";
+
 /** One route for all requests to one cluster. The client's side sets timeouts. */
 export function plainRoute(cluster: string, host: string, port: number, mesh: MeshSettings, hash?: HashKey): Route {
   const retries = retryPolicy(mesh.defaultHttpRetryPolicy, false);
   return create(RouteSchema, {
-    name: "default",
+    name: plainRouteName,
     match: { pathSpecifier: { case: "prefix", value: "/" } },
     decorator: { operation: `${host}:${port}/*` },
     action: {
@@ -157,25 +160,25 @@ function routesOfVirtualService(
   context: WaypointRouteContext,
 ): readonly RouteInit[] {
   const { waypoint, model, mesh, reader } = context;
-  const found = virtualServicesFor(service, context).find(({ http }) => http.length > 0);
-  if (found === undefined) return [];
   const client = { namespace: waypoint.namespace, labels: {} };
-  return virtualServiceRoutes(forAnyClient(found), {
-    client: { ...client, gateway: meshGateway },
-    port,
-    isTls: false,
-    defaultRetries: mesh.defaultHttpRetryPolicy,
-    serviceOf: (host) => serviceOf(host, context),
-    hashOf: (destination, number) => {
-      const target = serviceOf(destination.host, context) ?? { hostname: destination.host, namespace: "" };
-      return effectivePolicy(
-        destinationRuleFor(target, client, mesh, model.destinationRules, reader),
-        destination.subset,
-        number,
-        mesh,
-      ).loadBalancer?.consistentHash;
-    },
-  });
+  return virtualServicesFor(service, context).flatMap((found) =>
+    virtualServiceRoutes(forAnyClient(found), {
+      client: { ...client, gateway: meshGateway },
+      port,
+      isTls: false,
+      defaultRetries: mesh.defaultHttpRetryPolicy,
+      serviceOf: (host) => serviceOf(host, context),
+      hashOf: (destination, number) => {
+        const target = serviceOf(destination.host, context) ?? { hostname: destination.host, namespace: "" };
+        return effectivePolicy(
+          destinationRuleFor(target, client, mesh, model.destinationRules, reader),
+          destination.subset,
+          number,
+          mesh,
+        ).loadBalancer?.consistentHash;
+      },
+    }),
+  );
 }
 
 /** Only routes in the service's or the waypoint's namespace may change a service's traffic. */
@@ -191,13 +194,13 @@ function virtualServicesFor(
 }
 
 function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
-  return {
-    ...model,
-    http: model.http.map((route) => ({
-      ...route,
-      match: route.match.map((match) => ({ ...match, gateways: [], sourceLabels: {}, sourceNamespace: undefined })),
-    })),
-  };
+  const http = model.http.flatMap((route) => {
+    const match = route.match.filter(({ sourceLabels }) => Object.keys(sourceLabels).length === 0);
+    // Without its matches, the route would take every request.
+    if (match.length === 0 && route.match.length > 0) return [];
+    return [{ ...route, match: match.map((each) => ({ ...each, gateways: [], sourceNamespace: undefined })) }];
+  });
+  return { ...model, http };
 }
 
 function serviceOf(host: string, { waypoint, model, reader }: WaypointRouteContext): ServiceModel | undefined {

@@ -110,8 +110,8 @@ export function injectionOf(
 ): NamespaceInjection | undefined {
   const injected = labels[injectionLabel];
   const named = injected === undefined ? labels[revisionLabel] : injected === "enabled" ? "default" : undefined;
-  // In an ambient namespace the label may name only the revision of its gateways.
-  if (named === undefined || labels[modeLabel] === "ambient") return undefined;
+  // In an ambient namespace, a revision may name only that of its gateways.
+  if (named === undefined || (labels[modeLabel] === "ambient" && injected !== "enabled")) return undefined;
   const label = injected === undefined ? revisionLabel : injectionLabel;
   const led = tags.get(named);
   const isUntagged = injectsWithoutTag && label === injectionLabel && led === undefined && named !== from;

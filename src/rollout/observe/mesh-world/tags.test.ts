@@ -36,7 +36,9 @@ test("a namespace with istio-injection moves from the revision that injects it w
   const sources = { tags: new Map<string, string>(), injectsWithoutTag: true };
   assert.deepEqual(injectionOf(labels, sources, "sample"), { label: "istio-injection", value: "enabled" });
   assert.equal(injectionOf(labels, { ...sources, injectsWithoutTag: false }, "sample"), undefined);
-  assert.equal(injectionOf({ ...labels, "istio.io/dataplane-mode": "ambient" }, sources, "sample"), undefined);
+  const ambient = { "istio.io/dataplane-mode": "ambient" };
+  assert.deepEqual(injectionOf({ ...labels, ...ambient }, sources, "sample")?.label, "istio-injection");
+  assert.equal(injectionOf({ "istio.io/rev": "sample", ...ambient }, sources, "sample"), undefined);
 });
 
 test("a moved namespace is led by what led it before, although the old revision's injector is gone", async () => {
