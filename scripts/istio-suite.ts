@@ -5,7 +5,7 @@ import { loadavg } from "node:os";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import { describeError } from "../src/base/index.ts";
-import { CaseRecord, patternFor } from "./istio-suite/case-record.ts";
+import { ancestorsOf, CaseRecord, patternFor } from "./istio-suite/case-record.ts";
 import { attemptSuite, builds } from "./istio-suite/suite-attempt.ts";
 import { chosenSuites, excludedTests, folderOf, suites, type Suite } from "./istio-suite/suites.ts";
 import { suiteTable, totalsOf, type SuiteOutcome } from "./istio-suite/suite-table.ts";
@@ -74,6 +74,8 @@ async function runSuite(suite: Suite, record: CaseRecord, until: number): Promis
         .map(({ test }) => test)
     : [];
   if (flags.failed && again.length === 0) return;
+  // A test that did not end has not ended either when its failed cases have run again.
+  const unended = new Set(again.flatMap(ancestorsOf).filter((test) => !record.has(test)));
   if (!flags.resume) forgetChosen(record, again);
   for (let attempt = 1; attempt <= maximalAttempts; attempt++) {
     const left = functions.filter((name) => !record.has(name));
@@ -97,7 +99,7 @@ async function runSuite(suite: Suite, record: CaseRecord, until: number): Promis
       record.add({ test: setUpName, verdict, seconds: 0, at: new Date().toISOString(), why: outside });
       return;
     }
-    record.forget((test) => test === setUpName);
+    record.forget((test) => test === setUpName || unended.has(test));
     if (flags.run !== undefined || flags.failed) return;
   }
 }

@@ -92,7 +92,8 @@ function isEmptyGroup({ verdict, why = "" }: CaseResult): boolean {
   return verdict === "skipped" && /cases from \S+ in \S+ with .* as destination are removed by filters/.test(why);
 }
 
-function ancestorsOf(test: string): readonly string[] {
+/** The tests that contain a test, from the outermost. */
+export function ancestorsOf(test: string): readonly string[] {
   const elements = test.split("/");
   return elements.slice(1).map((_, index) => elements.slice(0, index + 1).join("/"));
 }
