@@ -58,7 +58,17 @@ export function hasAction(command: Command): boolean {
 function arrangeFlags(command: Command, words: readonly string[]): string[] {
   const end = words.indexOf("--");
   const flags = end === -1 ? words : words.slice(0, end);
-  return [...flags.flatMap((word) => arrangeFlag(command, word)), ...(end === -1 ? [] : words.slice(end))];
+  const kept = flags.filter((word, index) => !isWordOfSwitch(command, flags[index - 1], word));
+  return [...kept.flatMap((word) => arrangeFlag(command, word)), ...(end === -1 ? [] : words.slice(end))];
+}
+
+/**
+ * Whether a word is the `true` of `--wait true`. The original ignores it. It would ignore `false` too, which stays here
+ * and is an error, because it says the opposite.
+ */
+function isWordOfSwitch(command: Command, before: string | undefined, word: string): boolean {
+  if (word !== "true" || command.registeredArguments.length > 0) return false;
+  return command.options.some((option) => isSwitch(option) && (option.long === before || option.short === before));
 }
 
 function arrangeFlag({ options }: Command, word: string): string[] {

@@ -42,12 +42,14 @@ const terminationGracePeriodSeconds = 3600;
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {
   return {
     metadata: {
+      // The Gateway's own labels come last. With `istio.io/dataplane-mode: ambient`, for example, a ztunnel stands in
+      // front of the proxy.
       labels: {
-        ...pod.labels,
         "service.istio.io/canonical-name": pod.name,
         "service.istio.io/canonical-revision": "latest",
         "sidecar.istio.io/inject": "false",
         "istio.io/dataplane-mode": "none",
+        ...pod.labels,
       },
       annotations: {
         ...pod.annotations,
