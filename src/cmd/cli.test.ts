@@ -27,8 +27,10 @@ test("a question without a terminal is answered with no", () => {
   assert.deepEqual([status, stdout], [0, "false\n"], stderr);
 });
 
-test("help of the lab's verbs and of the doctor is printed, and nothing runs", () => {
+test("help of the lab's verbs, of the doctor and of processes is printed, and nothing runs", () => {
   for (const words of [
+    ["ztunnel", "--help"],
+    ["cluster-apiserver", "-h"],
     ["cluster", "create", "--help"],
     ["doctor", "--help"],
   ]) {

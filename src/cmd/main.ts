@@ -13,6 +13,7 @@ import {
   toSerinError,
 } from "../base/index.ts";
 import { logLevelOf } from "./log-level.ts";
+import { processHelp } from "./process-help.ts";
 import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
@@ -79,6 +80,11 @@ function thisRelease(): Release {
 
 async function main(): Promise<number> {
   const [name = "--help", ...args] = process.argv.slice(2);
+  const help = processHelp(name, args);
+  if (help !== undefined) {
+    process.stdout.write(help);
+    return 0;
+  }
   const load = roles[name];
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
   const log = createLogger({ scope: name, level: logLevelOf(process.env) });

@@ -46,6 +46,11 @@ test("upstream's environment and arguments are understood", () => {
   );
 });
 
+test("only a sidecar captures DNS", () => {
+  const captures = (role: string): boolean => read({ ISTIO_META_DNS_CAPTURE: "true" }, ["proxy", role]).capturesDns;
+  assert.deepEqual([captures("sidecar"), captures("router"), captures("waypoint")], [true, false, false]);
+});
+
 test("a plaintext discovery port means plain gRPC without a token's root", () => {
   const settings = read({ PROXY_CONFIG: '{"discoveryAddress":"istiod.istio-system.svc:15010"}' });
   assert.deepEqual([settings.xdsUrl, settings.xdsRootFile], ["http://istiod.istio-system.svc:15010", undefined]);

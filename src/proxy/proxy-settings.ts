@@ -135,7 +135,8 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     logLevel: logLevelOf(env, args),
     meshRevocationsFile: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? meshRevocations : undefined,
     asksForTrustBundle: envBoolean(env, "PROXY_CONFIG_XDS_AGENT", false),
-    capturesDns: envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
+    // Only in a sidecar's pod do rules lead queries to the proxy. In a gateway's pod a ztunnel may have the port.
+    capturesDns: roleOf(args) === "sidecar" && envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     metricsInPodOnly: envBoolean(env, "METRICS_LOCALHOST_ACCESS_ONLY", false),
     concurrency: concurrencyOf(args, proxyConfig, sources.annotationsFile),
     ports: {
