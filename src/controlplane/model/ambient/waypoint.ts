@@ -4,7 +4,8 @@ import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } f
 import { hbonePort } from "../../../wire/hbone/index.ts";
 import { allowsNamespace } from "../allowed-namespaces.ts";
 import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "../facts.ts";
-import { eastWestClassName, isWaypointClass, meshClassName, waypointClassName } from "../gateway-class.ts";
+import { gatewayAccountName, gatewayServiceName } from "../gateway/gateway-addresses.ts";
+import { eastWestClassName, isWaypointClass, meshClassName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { entryVisibilityOf } from "../service/service-entry-visibility.ts";
 import { podsByLabel, podsSelectedBy } from "../service/service-endpoints.ts";
@@ -72,6 +73,11 @@ export interface WaypointShare {
 export interface Waypoints {
   /** By {@link Waypoint.key}. */
   readonly all: Collection<Waypoint>;
+  /**
+   * Gateways of other classes, by `namespace/gateway`. Services may name them too: a gateway behind a ztunnel, or one of
+   * another vendor. They get no configuration of a waypoint from here.
+   */
+  readonly gateways: Collection<Waypoint>;
   /** The waypoints of class `istio-mesh`, by `namespace/account`. */
   readonly byAccount: CollectionIndex<Waypoint>;
   readonly byNamespace: CollectionIndex<Waypoint>;
@@ -83,12 +89,24 @@ export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Way
     const found =
       gateway.spec.gatewayClassName === meshClassName
         ? accountWaypoints(gateway, inputs, reader)
-        : [namedWaypoint(gateway, inputs, reader)];
+        : [namedWaypoint(gateway, { name: gateway.name, account: gateway.name }, inputs, reader)];
     return found.map((waypoint) => [waypoint.key, waypoint] as const);
+  });
+  const gateways = graph.derive("gateways-as-waypoints", inputs.gateways, (gateway, reader) => {
+    const { gatewayClassName } = gateway.spec;
+    if (isWaypointClass(gatewayClassName) || gatewayClassName === eastWestClassName) return [];
+    // Other vendors call the Service like the Gateway.
+    const name = [gatewayServiceName(gateway), gateway.name].find(
+      (service) => reader.get(inputs.services, `${gateway.namespace}/${service}`) !== undefined,
+    );
+    if (name === undefined) return [];
+    const waypoint = namedWaypoint(gateway, { name, account: gatewayAccountName(gateway) }, inputs, reader);
+    return [[waypoint.key, waypoint]];
   });
   const ofAccounts = (waypoint: Waypoint): boolean => waypoint.className === meshClassName;
   return {
     all,
+    gateways,
     byAccount: all.index("account", (waypoint) =>
       ofAccounts(waypoint) ? [`${waypoint.namespace}/${waypoint.account}`] : [],
     ),
@@ -118,8 +136,13 @@ export function waypointPods(inputs: MeshInputs): CollectionIndex<PodFacts> {
   return inputs.pods.index("waypoint", (pod) => [waypointKeyOf(pod)].filter((key) => key !== undefined));
 }
 
-function namedWaypoint(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): Waypoint {
-  const { namespace, name } = gateway;
+function namedWaypoint(
+  gateway: GatewayFacts,
+  { name, account }: Pick<Waypoint, "name" | "account">,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): Waypoint {
+  const { namespace } = gateway;
   const gatewayClass = reader.get(inputs.gatewayClasses, gateway.spec.gatewayClassName);
   const slices = inputs.slices.index("service", (slice) => [slice.service]);
   const ready = reader
@@ -128,10 +151,10 @@ function namedWaypoint(gateway: GatewayFacts, inputs: MeshInputs, reader: Collec
   return {
     key: factsKey(gateway),
     namespace,
-    gateway: name,
-    className: waypointClassName,
+    gateway: gateway.name,
+    className: gateway.spec.gatewayClassName,
     name,
-    account: name,
+    account,
     takes: trafficOf(gateway.labels[istioLabels.waypointFor] ?? gatewayClass?.labels[istioLabels.waypointFor]),
     binding: inboundBinding(
       gateway.annotations[istioAnnotations.waypointInboundBinding] ??
@@ -341,7 +364,7 @@ export class WaypointBindings {
     reader: CollectionReader,
   ): WaypointBinding {
     const key = `${wanted.namespace}/${wanted.name}`;
-    const waypoint = reader.get(this.#waypoints.all, key);
+    const waypoint = reader.get(this.#waypoints.all, key) ?? reader.get(this.#waypoints.gateways, key);
     const gateway = reader.get(this.#inputs.gateways, key);
     if (waypoint === undefined || gateway === undefined) return { fault: waypointNotReady(key) };
     if (!gateway.spec.listeners.some((listener) => allowsNamespace(listener, subject, gateway, this.#inputs, reader))) {

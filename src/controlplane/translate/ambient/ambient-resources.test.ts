@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { AddressSchema, AuthorizationSchema } from "../../../wire/workload/index.ts";
-import { decodeResource } from "../../testing/decode-resource.ts";
+import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, node, pod, service, slice } from "../../testing/model-fixture.ts";
 import { deriveAmbientResources } from "./ambient-resources.ts";
 
@@ -265,4 +265,27 @@ test("a waypoint without a ready pod keeps the terminating pods, else those that
   );
   apply(waypointPod("wp-1", "10.244.1.8", { ready: false }));
   assert.deepEqual([isHealthy("wp-1"), isHealthy("wp-2")], [true, true]);
+});
+
+test("a Service may name a gateway of another class as its waypoint", () => {
+  const { apply, address } = ambient();
+  const gatewayService = (name: string): KubernetesObject =>
+    service(`shop/${name}`, "10.96.0.9", { "gateway.networking.k8s.io/gateway-name": "edge" }, [
+      { name: "http", port: 80 },
+      { name: "hbone", port: 15_008 },
+    ]);
+  const ready = slice("shop/edge-istio", { name: "http", port: 80 }, [{ address: "10.244.1.9", pod: "edge-1" }]);
+  const waypoint = (): unknown =>
+    valueAt((address("shop/web.shop.svc.cluster.local") as { service: JsonObject }).service, "waypoint", "hostname");
+  apply(
+    namespace("shop", { "istio.io/dataplane-mode": "ambient" }),
+    service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80 }], { "istio.io/use-waypoint": "edge" }),
+    config("Gateway", "shop/edge", {
+      gatewayClassName: "istio",
+      listeners: [{ name: "http", port: 80, protocol: "HTTP" }],
+    }),
+  );
+  assert.equal(waypoint(), undefined);
+  apply(gatewayService("edge-istio"), ready);
+  assert.deepEqual(waypoint(), { namespace: "shop", hostname: "edge-istio.shop.svc.cluster.local" });
 });
