@@ -35,7 +35,7 @@ export {
   type GatewayPort,
   type WaypointDeployment,
 } from "./gateway/gateway-placement.ts";
-export { gatewayAccountName, gatewayServiceName } from "./gateway/gateway-addresses.ts";
+export { gatewayAccountName, gatewayServiceName } from "./gateway-names.ts";
 export { deriveBackendTlsStatuses, type WantedPolicyStatus } from "./gateway/backend-tls-status.ts";
 export { deriveIngresses, type WantedIngressStatus } from "./gateway/ingress.ts";
 export { deriveGatewayStatuses, type WantedGatewayStatus } from "./gateway/gateway-status.ts";

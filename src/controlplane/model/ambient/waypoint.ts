@@ -4,7 +4,7 @@ import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } f
 import { hbonePort } from "../../../wire/hbone/index.ts";
 import { allowsNamespace } from "../allowed-namespaces.ts";
 import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "../facts.ts";
-import { gatewayAccountName, gatewayServiceName } from "../gateway/gateway-addresses.ts";
+import { gatewayAccountName, gatewayServiceName } from "../gateway-names.ts";
 import { eastWestClassName, isWaypointClass, meshClassName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { entryVisibilityOf } from "../service/service-entry-visibility.ts";

@@ -1,29 +1,11 @@
 import type { GatewayAddress } from "../../../api/gateway/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { hostnameOf, type GatewayFacts, type MeshSettings, type ServiceFacts } from "../facts.ts";
-import { eastWestClassName, waypointClassName } from "../gateway-class.ts";
+import { gatewayServiceName } from "../gateway-names.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-const nameOverrideAnnotation = "gateway.istio.io/name-override";
-const accountAnnotation = "gateway.istio.io/service-account";
 const addressTypeAnnotation = "networking.istio.io/address-type";
-
-type Named = Pick<GatewayFacts, "name" | "annotations"> & { readonly spec: { readonly gatewayClassName: string } };
-
-/** The Service in front of a Gateway's proxies. Their Deployment has the same name. */
-export function gatewayServiceName({ name, annotations, spec }: Named): string {
-  return annotations[nameOverrideAnnotation] ?? defaultName(name, spec.gatewayClassName);
-}
-
-/** The service account of a Gateway's proxies. */
-export function gatewayAccountName({ name, annotations, spec }: Named): string {
-  return annotations[accountAnnotation] ?? defaultName(name, spec.gatewayClassName);
-}
-
-function defaultName(name: string, className: string): string {
-  return className === waypointClassName || className === eastWestClassName ? name : `${name}-${className}`;
-}
 
 /** False if the Gateway names a host or several addresses. Then somebody else deploys its proxies. */
 export function isManaged({ spec: { addresses = [] } }: Pick<GatewayFacts, "spec">): boolean {

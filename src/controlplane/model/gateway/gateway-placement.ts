@@ -1,7 +1,8 @@
 import { gatewayCanaryAnnotations } from "../../../api/serin/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { factsKey, type GatewayFacts } from "../facts.ts";
-import { gatewayAccountName, gatewayServiceName, isManaged } from "./gateway-addresses.ts";
+import { gatewayAccountName, gatewayServiceName } from "../gateway-names.ts";
+import { isManaged } from "./gateway-addresses.ts";
 import { areParametersKnown } from "./gateway-certificates.ts";
 import { isEastWestClass, isIngressClass, isWaypointClass } from "../gateway-class.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";

@@ -1,7 +1,8 @@
 import { type GatewayAddress, type ListenerStatus } from "../../../api/gateway/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { factsKey, hostnameOf, meshKey, type GatewayFacts, type MeshSettings } from "../facts.ts";
-import { gatewayHosts, gatewayReach, gatewayServiceName, joined, type GatewayReach } from "./gateway-addresses.ts";
+import { gatewayServiceName } from "../gateway-names.ts";
+import { gatewayHosts, gatewayReach, joined, type GatewayReach } from "./gateway-addresses.ts";
 import { areParametersKnown, backendCertificateVerdict } from "./gateway-certificates.ts";
 import {
   isEastWestClass,

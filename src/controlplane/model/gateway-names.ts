@@ -1,0 +1,21 @@
+import type { GatewayFacts } from "./facts.ts";
+import { eastWestClassName, waypointClassName } from "./gateway-class.ts";
+
+const nameOverrideAnnotation = "gateway.istio.io/name-override";
+const accountAnnotation = "gateway.istio.io/service-account";
+
+type Named = Pick<GatewayFacts, "name" | "annotations"> & { readonly spec: { readonly gatewayClassName: string } };
+
+/** The Service in front of a Gateway's proxies. Their Deployment has the same name. */
+export function gatewayServiceName({ name, annotations, spec }: Named): string {
+  return annotations[nameOverrideAnnotation] ?? defaultName(name, spec.gatewayClassName);
+}
+
+/** The service account of a Gateway's proxies. */
+export function gatewayAccountName({ name, annotations, spec }: Named): string {
+  return annotations[accountAnnotation] ?? defaultName(name, spec.gatewayClassName);
+}
+
+function defaultName(name: string, className: string): string {
+  return className === waypointClassName || className === eastWestClassName ? name : `${name}-${className}`;
+}
