@@ -18,10 +18,12 @@ import { ProxyConfig } from "./proxy-config.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
 import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
+import type { Cluster } from "./upstream/cluster.ts";
 
 /** A configuration by itself, whose names resolve as they are told to. */
 function configWith(resolve: (name: string) => Promise<readonly string[]>): {
   put: (cluster: JsonObject) => Promise<void>;
+  cluster: () => Cluster | undefined;
   endpoints: () => string[];
 } {
   const config = new ProxyConfig({
@@ -48,6 +50,7 @@ function configWith(resolve: (name: string) => Promise<readonly string[]>): {
       });
       await setImmediate();
     },
+    cluster: () => config.cluster("c"),
     endpoints: () => [...(config.cluster("c")?.endpoints() ?? [])].map(({ config: { address } }) => address),
   };
 }
@@ -90,6 +93,21 @@ test("a cluster's dnsLookupFamily chooses which addresses of a name count, by de
     await put(byName({ dnsLookupFamily }));
     assert.deepEqual(endpoints(), expected, dnsLookupFamily);
   }
+});
+
+test("names and original destinations of a cluster that also leads into tunnels are reached directly", async () => {
+  const transportSocket = {
+    name: "internal_upstream",
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+      transportSocket: { name: "envoy.transport_sockets.raw_buffer" },
+    },
+  };
+  const { put, endpoints, cluster } = configWith(() => Promise.resolve(["192.0.2.1"]));
+  await put(byName({ transportSocket }));
+  assert.deepEqual(endpoints(), ["192.0.2.1"]);
+  await put({ type: "ORIGINAL_DST", lbPolicy: "CLUSTER_PROVIDED", transportSocket });
+  assert.deepEqual(cluster()?.config.originalDestination?.transport, { kind: "plain" });
 });
 
 test("a removed cluster serves as long as a connection of a removed listener or chain may need it", async () => {

@@ -42,6 +42,8 @@ export interface OutboundClusterOptions {
   readonly rule: DestinationRuleModel | undefined;
   readonly mesh: MeshSettings;
   readonly isSidecar: boolean;
+  /** Whether connections have an original destination, as in sidecars and waypoints. */
+  readonly hasOriginalDestination: boolean;
   readonly hbone: boolean;
   readonly identities: readonly string[];
   /** Whether endpoints that accept mutual TLS get it without a policy. */
@@ -62,7 +64,7 @@ const maxDnsQueries = 100;
 export function outboundCluster(options: OutboundClusterOptions): Cluster | undefined {
   const { service, port, subset, rule, mesh } = options;
   const name = subsetClusterName(port.port, subset, service.hostname);
-  const type = discoveryType(service, options.isSidecar);
+  const type = discoveryType(service, options.hasOriginalDestination);
   const policy = effectivePolicy(rule, subset, port.port, mesh);
   const passthrough = policy.loadBalancer?.simple === "PASSTHROUGH";
   const forwarded = isForwarded(service);
@@ -123,7 +125,7 @@ function finish(
 }
 
 /** Gateways have no original destination, so they always get endpoints. */
-export function discoveryType(service: ServiceModel, isSidecar: boolean): Cluster_DiscoveryType {
+export function discoveryType(service: ServiceModel, hasOriginalDestination: boolean): Cluster_DiscoveryType {
   switch (service.resolution) {
     case "dns":
     // The control plane has no endpoints to send.
@@ -132,7 +134,7 @@ export function discoveryType(service: ServiceModel, isSidecar: boolean): Cluste
     case "dns-round-robin":
       return Cluster_DiscoveryType.LOGICAL_DNS;
     case "passthrough":
-      return isSidecar ? Cluster_DiscoveryType.ORIGINAL_DST : Cluster_DiscoveryType.EDS;
+      return hasOriginalDestination ? Cluster_DiscoveryType.ORIGINAL_DST : Cluster_DiscoveryType.EDS;
     default:
       return Cluster_DiscoveryType.EDS;
   }

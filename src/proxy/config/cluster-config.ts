@@ -273,20 +273,13 @@ function originalDestinationRule(
 ): ClusterConfig["originalDestination"] {
   if (discovery.kind !== "original-destination" && discovery.kind !== "forward") return undefined;
   const chosen = transports.choose({});
-  const rest = { proxyHeader: chosen.proxyHeader, socketOptions: transports.socketOptions };
-  // A name must not resolve to an internal address.
-  if (discovery.kind === "forward")
-    return { portOverride: undefined, header: undefined, transport: directTransport(chosen), ...rest };
   return {
-    portOverride: discovery.portOverride,
-    header: discovery.header,
-    transport:
-      chosen.kind === "internal"
-        ? { kind: "tunnel" }
-        : chosen.kind === "tls"
-          ? { kind: "tls", tls: chosen.tls }
-          : { kind: "plain" },
-    ...rest,
+    ...(discovery.kind === "forward"
+      ? { portOverride: undefined, header: undefined }
+      : { portOverride: discovery.portOverride, header: discovery.header }),
+    transport: directTransport(chosen),
+    proxyHeader: chosen.proxyHeader,
+    socketOptions: transports.socketOptions,
   };
 }
 

@@ -236,7 +236,6 @@ export function resolvedEndpoints(
   return hosts.flatMap((host) => {
     const found = addresses.get(host.name) ?? [];
     const transport = transports.choose(host.metadata);
-    if (transport.kind === "internal") return [];
     return (firstAddressOnly ? found.slice(0, 1) : found).map((address) => ({
       address,
       port: host.port,

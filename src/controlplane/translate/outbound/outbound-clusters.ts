@@ -296,6 +296,7 @@ function encodeCluster(
     rule,
     mesh,
     isSidecar: variant.isSidecar,
+    hasOriginalDestination: variant.isSidecar,
     hbone: variant.hbone,
     identities,
     automaticTls:

@@ -83,6 +83,7 @@ test("a waypoint serves ServiceEntries by written or allocated addresses, with e
       resolution: "STATIC",
       endpoints: [{ address: "10.9.0.1", ports: { http: 8080 } }],
     }),
+    entry("passthrough", { addresses: ["203.0.113.7"], resolution: "NONE" }),
     entry(
       "names",
       { resolution: "DNS" },
@@ -98,6 +99,7 @@ test("a waypoint serves ServiceEntries by written or allocated addresses, with e
     ["192.0.2.7", 32],
     ["198.51.100.0", 24],
     ["2001:2::1", 128],
+    ["203.0.113.7", 32],
     ["240.240.0.1", 32],
   ]);
   const name = "inbound-vip|80|http|static.example.com";
@@ -116,6 +118,8 @@ test("a waypoint serves ServiceEntries by written or allocated addresses, with e
     ),
     8080,
   );
+  // As upstream, requests to a host without endpoints go where the client's connection went.
+  assert.equal(clusters()["inbound-vip|80|http|passthrough.example.com"]?.["type"], "ORIGINAL_DST");
   const named = clusters()["inbound-vip|80|http|names.example.com"];
   assert.equal(named?.["type"], "STRICT_DNS");
   assert.equal(

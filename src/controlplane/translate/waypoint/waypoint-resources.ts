@@ -426,7 +426,7 @@ function deriveVipClusters(
       if (found === undefined) return [];
       const { mesh, service, rule } = found;
       const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
-      const resolvesNames = discoveryType(service, false) !== Cluster_DiscoveryType.EDS;
+      const resolvesNames = discoveryType(service, true) !== Cluster_DiscoveryType.EDS;
       return variantsOf(found).flatMap(({ name, carries, port, subset }) => {
         const listed = resolvesNames
           ? assignment(found, { name, port: port.port, subset }, sources, reader)
@@ -449,7 +449,7 @@ function deriveVipEndpoints(
     served,
     (item, reader) => {
       const found = resolve(item.waypoint, reader.get(services, item.service), sources, reader);
-      if (found === undefined || discoveryType(found.service, false) !== Cluster_DiscoveryType.EDS) return [];
+      if (found === undefined || discoveryType(found.service, true) !== Cluster_DiscoveryType.EDS) return [];
       return variantsOf(found).flatMap(({ name, port, subset }) =>
         encodeAssignments(found, { name, port: port.port, subset }, sources, reader),
       );
@@ -586,7 +586,7 @@ function deriveOutboundClusters(
       if (found === undefined) return [];
       const { mesh, service, rule, port, endpoints } = found;
       if (isForwarded(service) && reference.subset !== undefined) return [];
-      const resolvesNames = discoveryType(service, false) !== Cluster_DiscoveryType.EDS;
+      const resolvesNames = discoveryType(service, true) !== Cluster_DiscoveryType.EDS;
       const cluster = outboundCluster({
         service,
         port,
@@ -594,6 +594,7 @@ function deriveOutboundClusters(
         rule,
         mesh,
         isSidecar: false,
+        hasOriginalDestination: true,
         hbone: true,
         identities: identitiesOf(service, mesh, model.endpoints, model.inputs, reader),
         automaticTls: true,
@@ -619,7 +620,7 @@ function deriveOutboundEndpoints(
     references,
     (reference, reader) => {
       const found = resolveReference(reference, sources, reader);
-      if (found === undefined || discoveryType(found.service, false) !== Cluster_DiscoveryType.EDS) return [];
+      if (found === undefined || discoveryType(found.service, true) !== Cluster_DiscoveryType.EDS) return [];
       return encodeAssignments(
         found,
         { name: found.name, port: found.port.port, subset: reference.subset },
