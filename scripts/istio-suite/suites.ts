@@ -79,6 +79,15 @@ export const exclusions: readonly Exclusion[] = [
     why: "wants a waypoint to cut its connections 30 s after its end began; Serin lets them end, for up to an hour",
   },
   {
+    suite: "ambient.main",
+    tests: [
+      "TestWaypointAsEgressGateway/http_origination_targetPort_with_BackendTLSPolicy",
+      "TestWaypointAsEgressGateway/http_origination_route_with_BackendTLSPolicy",
+    ],
+    cases: 6,
+    why: "takes the certificates of a BackendTLSPolicy from another namespace, which Gateway API does not allow (upstream's code refuses it too)",
+  },
+  {
     suite: "telemetry.policy.main",
     tests: ["TestRateLimiting"],
     cases: 1,
