@@ -286,6 +286,27 @@ test("a service has the routes of all its VirtualServices, without matches by a 
   );
 });
 
+test("a TLS route that names only its service comes before TCP routes, and one for other server names is ignored", () => {
+  const { apply, listeners } = waypoints();
+  const host = "web.shop.svc.cluster.local";
+  const to = (subset: string): object[] => [{ destination: { host: "web", subset } }];
+  const clusterWith = (sniHosts: readonly string[]): unknown => {
+    apply(
+      ...shop,
+      gateway,
+      config("VirtualService", "shop/web", {
+        hosts: [host, "*.example.com"],
+        tls: [{ match: [{ sniHosts, port: 3306 }], route: to("v1") }],
+        tcp: [{ route: to("v2") }],
+      }),
+    );
+    const filters = valueAt(chain(listeners("shop/wp")["main_internal"], `inbound-vip|3306|tcp|${host}`), "filters");
+    return /"cluster":"([^"]+)"/.exec(JSON.stringify(filters))?.[1];
+  };
+  assert.equal(clusterWith([host]), `inbound-vip|3306|tcp/v1|${host}`);
+  assert.equal(clusterWith(["*.example.com"]), `inbound-vip|3306|tcp/v2|${host}`);
+});
+
 test("the mesh's providers are reachable from a waypoint anywhere, and a missing provider has no cluster", () => {
   const { apply, inputs, clusters, endpoints } = waypoints();
   const zipkin = (name: string, service: string): ExtensionProvider => ({

@@ -108,7 +108,11 @@ function hashOfService(
   return effectivePolicy(rule, undefined, port, mesh).loadBalancer?.consistentHash?.hashKey;
 }
 
-/** The destinations of connections to one port of a service, from a VirtualService's TCP routes. */
+/**
+ * The destinations of connections to one port of a service, from the TLS routes and then the TCP routes of its
+ * VirtualServices and Gateway API's routes (GEP-1294). As upstream, a TLS route applies if it names the service and
+ * nothing else, because a waypoint does not read the server name here.
+ */
 export function waypointTcpTargets(
   service: ServiceModel,
   port: number,
@@ -119,15 +123,22 @@ export function waypointTcpTargets(
   const attached = l4RoutesToService(service, port, context.waypoint.namespace, context.model, context.reader).map(
     (route) => l4VirtualService(route, service, port),
   );
-  for (const model of [...attached, ...virtualServicesFor(service, context)]) {
-    const route = model.tcp.find(
-      ({ match, route: destinations }) =>
-        destinations.length > 0 &&
-        (match.length === 0 || match.some((candidate) => l4Matches(candidate, port, client))),
-    );
-    if (route !== undefined) return weightedTargets(route.route, port, context);
-  }
-  return [{ name: fallback, weight: 1 }];
+  const models = [...attached, ...virtualServicesFor(service, context)];
+  const tlsRoutes = models
+    .flatMap(({ tls }) => tls)
+    .map(({ match, route }) => ({
+      route,
+      match: match.filter(({ sniHosts }) => sniHosts.length === 1 && sniHosts[0] === service.hostname),
+      matchesAll: match.length === 0,
+    }));
+  const tcpRoutes = models
+    .flatMap(({ tcp }) => tcp)
+    .map((route) => ({ ...route, matchesAll: route.match.length === 0 }));
+  const found = [...tlsRoutes, ...tcpRoutes].find(
+    ({ match, matchesAll, route }) =>
+      route.length > 0 && (matchesAll || match.some((candidate) => l4Matches(candidate, port, client))),
+  );
+  return found === undefined ? [{ name: fallback, weight: 1 }] : weightedTargets(found.route, port, context);
 }
 
 function weightedTargets(
