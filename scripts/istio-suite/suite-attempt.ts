@@ -74,7 +74,6 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string): str
     "--istio.test.tag=istio-testing",
     "--istio.test.pullpolicy=IfNotPresent",
     "--istio.test.skipVM",
-    "--istio.test.skipTProxy",
     "--istio.test.skipWorkloads=proxyless",
     "--istio.test.kube.deployEastWestGW=false",
     `--istio.test.work_dir=${directory}`,
