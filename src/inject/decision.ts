@@ -1,3 +1,4 @@
+import { istioLabels } from "../api/istio/index.ts";
 import { matchesLabelSelector, type LabelSelector } from "../api/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
@@ -6,8 +7,6 @@ import type { InjectionSettings } from "./injection-settings.ts";
 type Labels = Readonly<Record<string, string>>;
 
 export type InjectionDecision = { readonly inject: true } | { readonly inject: false; readonly reason: string };
-
-const injectionLabel = "istio-injection";
 
 /** Namespaces with the pods of the kubelet and of the cluster itself. They are never injected. */
 const systemNamespaces: ReadonlySet<string> = new Set([
@@ -37,7 +36,7 @@ export function injectionDecision(
   if (asked === "true") return { inject: true };
   if (asked === "false") return no(`${podLabels.inject} is "false"`);
   // A revision alone may be meant for the namespace's waypoints. As upstream, an order to inject comes before ambient.
-  const isOrdered = namespaceLabels[injectionLabel] === "enabled";
+  const isOrdered = namespaceLabels[istioLabels.injection] === "enabled";
   if (mode !== "none" && !isOrdered && namespaceLabels[podLabels.dataplaneMode] === "ambient")
     return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);
   if (settings.neverInjectSelector.some((selector) => selects(selector, labels)))
