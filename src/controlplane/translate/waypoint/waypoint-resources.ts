@@ -412,6 +412,17 @@ function endpointsOf(
   );
 }
 
+/** Connections through a waypoint have an original destination. */
+function discoveryOf(service: ServiceModel): Cluster_DiscoveryType {
+  return discoveryType(service, true);
+}
+
+/** Whether the proxy resolves the names of a service's endpoints, so that its clusters contain them. */
+function resolvesNamesOf(service: ServiceModel): boolean {
+  const type = discoveryOf(service);
+  return type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
+}
+
 function deriveVipClusters(
   graph: CollectionGraph,
   { served, services, suffix }: ServedRegistry,
@@ -426,7 +437,7 @@ function deriveVipClusters(
       if (found === undefined) return [];
       const { mesh, service, rule } = found;
       const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
-      const resolvesNames = discoveryType(service, true) !== Cluster_DiscoveryType.EDS;
+      const resolvesNames = resolvesNamesOf(service);
       return variantsOf(found).flatMap(({ name, carries, port, subset }) => {
         const listed = resolvesNames
           ? assignment(found, { name, port: port.port, subset }, sources, reader)
@@ -449,7 +460,7 @@ function deriveVipEndpoints(
     served,
     (item, reader) => {
       const found = resolve(item.waypoint, reader.get(services, item.service), sources, reader);
-      if (found === undefined || discoveryType(found.service, true) !== Cluster_DiscoveryType.EDS) return [];
+      if (found === undefined || discoveryOf(found.service) !== Cluster_DiscoveryType.EDS) return [];
       return variantsOf(found).flatMap(({ name, port, subset }) =>
         encodeAssignments(found, { name, port: port.port, subset }, sources, reader),
       );
@@ -586,7 +597,7 @@ function deriveOutboundClusters(
       if (found === undefined) return [];
       const { mesh, service, rule, port, endpoints } = found;
       if (isForwarded(service) && reference.subset !== undefined) return [];
-      const resolvesNames = discoveryType(service, true) !== Cluster_DiscoveryType.EDS;
+      const resolvesNames = resolvesNamesOf(service);
       const cluster = outboundCluster({
         service,
         port,
@@ -620,7 +631,7 @@ function deriveOutboundEndpoints(
     references,
     (reference, reader) => {
       const found = resolveReference(reference, sources, reader);
-      if (found === undefined || discoveryType(found.service, true) !== Cluster_DiscoveryType.EDS) return [];
+      if (found === undefined || discoveryOf(found.service) !== Cluster_DiscoveryType.EDS) return [];
       return encodeAssignments(
         found,
         { name: found.name, port: found.port.port, subset: reference.subset },
