@@ -110,6 +110,24 @@ test("names and original destinations of a cluster that also leads into tunnels 
   assert.deepEqual(cluster()?.config.originalDestination?.transport, { kind: "plain" });
 });
 
+test("a cluster that has only the entry of tunnels opens one to each original destination", async () => {
+  const { put, cluster } = configWith(() => Promise.resolve([]));
+  const address = { envoyInternalAddress: { serverListenerName: "connect_originate" } };
+  await put({
+    type: "STATIC",
+    loadAssignment: { clusterName: "c", endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
+    transportSocket: {
+      name: "internal_upstream",
+      typedConfig: {
+        "@type":
+          "type.googleapis.com/envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+        transportSocket: { name: "envoy.transport_sockets.raw_buffer" },
+      },
+    },
+  });
+  assert.deepEqual(cluster()?.config.originalDestination?.transport, { kind: "tunnel" });
+});
+
 test("a removed cluster serves as long as a connection of a removed listener or chain may need it", async () => {
   let drainingConnections = 1;
   const config = new ProxyConfig({

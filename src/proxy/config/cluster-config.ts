@@ -48,6 +48,8 @@ export type ClusterDiscovery =
       readonly kind: "original-destination";
       readonly portOverride: number | undefined;
       readonly header: string | undefined;
+      /** Whether every connection is a tunnel (HBONE) to the destination, as of Istio's cluster `encap`. */
+      readonly tunnel: boolean;
     };
 
 const defaultConnectTimeoutMs = 5000;
@@ -173,7 +175,7 @@ function discoveryOf(
     }
     case Cluster_DiscoveryType.STATIC:
       if (entersTunnel(message.loadAssignment))
-        return { kind: "original-destination", portOverride: undefined, header: undefined };
+        return { kind: "original-destination", portOverride: undefined, header: undefined, tunnel: true };
       return { kind: "static", endpoints: message.loadAssignment };
     case Cluster_DiscoveryType.STRICT_DNS:
     case Cluster_DiscoveryType.LOGICAL_DNS:
@@ -264,6 +266,7 @@ function originalDestinationOf(message: ClusterMessage): ClusterDiscovery {
     kind: "original-destination",
     portOverride: rule?.upstreamPortOverride,
     header: rule?.useHttpHeader === true ? name : undefined,
+    tunnel: false,
   };
 }
 
@@ -277,7 +280,8 @@ function originalDestinationRule(
     ...(discovery.kind === "forward"
       ? { portOverride: undefined, header: undefined }
       : { portOverride: discovery.portOverride, header: discovery.header }),
-    transport: directTransport(chosen),
+    transport:
+      discovery.kind === "original-destination" && discovery.tunnel ? { kind: "tunnel" } : directTransport(chosen),
     proxyHeader: chosen.proxyHeader,
     socketOptions: transports.socketOptions,
   };

@@ -1,5 +1,6 @@
 import { unknownWorkload } from "../terms/workload-labels.ts";
 import type { SocketAddress } from "../../net/index.ts";
+import { hbonePort } from "../../wire/hbone/index.ts";
 import type { EndpointConfig, EndpointTransport, ProxyHeaderVersion, SocketOptions } from "./endpoint.ts";
 
 /** How a cluster without endpoints reaches the client's original destination. */
@@ -8,10 +9,15 @@ export interface OriginalDestinationRule {
   readonly portOverride: number | undefined;
   /** A request header with `ip:port`, which wins over the connection's destination. */
   readonly header: string | undefined;
-  readonly transport: Extract<EndpointTransport, { readonly kind: "plain" | "tls" }>;
+  readonly transport: OriginalDestinationTransport;
   readonly proxyHeader: ProxyHeaderVersion | undefined;
   readonly socketOptions: SocketOptions;
 }
+
+/** `tunnel` means HBONE to the destination itself. */
+export type OriginalDestinationTransport =
+  | Extract<EndpointTransport, { readonly kind: "plain" | "tls" }>
+  | { readonly kind: "tunnel" };
 
 /** The endpoint for a destination. */
 export function originalDestinationEndpoint(
@@ -19,10 +25,16 @@ export function originalDestinationEndpoint(
   destination: SocketAddress,
   hostname?: string,
 ): EndpointConfig {
+  const { address } = destination;
+  const port = rule.portOverride ?? destination.port;
+  const authority = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
   return {
-    address: destination.address,
-    port: rule.portOverride ?? destination.port,
-    transport: rule.transport,
+    address,
+    port,
+    transport:
+      rule.transport.kind === "tunnel"
+        ? { kind: "hbone", authority, address, port: hbonePort, expectedIdentities: [] }
+        : rule.transport,
     weight: 1,
     priority: 0,
     healthy: true,
