@@ -271,9 +271,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // of an exchange and its table of replies, four are filters whose configuration comes by itself, one composes header
   // blocks, and one learns that the pod ends. Two are for mode TPROXY: the message of original_src, and who uses it. Two
   // route by zone: the shares of localities, and the cluster of the proxy's own workload. One names what both ends of
-  // zone-aware balancing agree on.
+  // zone-aware balancing agree on. Five change headers: two of messages, the filter, its configuration, and the changes.
   proxy: {
-    modules: 619,
+    modules: 624,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -288,9 +288,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   // Ten are the kinds, settings, feeds, model, controller and debug answer of multi-cluster services. One is
   // the message of original_src. Three serve sidecars the endpoints of their own workload, one names what
-  // both ends of zone-aware balancing agree on, and one knows the time zones of a Freeze.
+  // both ends of zone-aware balancing agree on, one knows the time zones of a Freeze, and one is the rules of
+  // header_mutation.
   pilot: {
-    modules: 882,
+    modules: 883,
     never: [
       "src/cluster/",
       "src/dataplane/",

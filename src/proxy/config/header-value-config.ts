@@ -95,10 +95,24 @@ function compileOperator({ operator, argument, direction, where }: Operation): V
     }
     case "DYNAMIC_METADATA":
       return dynamicMetadata((argument ?? "").split(":"));
+    case "FILTER_STATE":
+      return filterState(argument ?? "", where);
     case "ENVIRONMENT":
       throw unsupported(where, "%ENVIRONMENT()%");
     default:
       throw unsupported(where, `%${operator}(${argument ?? ""})%`);
+  }
+}
+
+/** Identities that the end of a tunnel recorded. Other forms than PLAIN would be JSON. */
+function filterState(argument: string, where: string): ValuePart {
+  switch (argument) {
+    case "io.istio.peer_principal:PLAIN":
+      return ({ connection }) => (connection.tls?.verified === true ? connection.tls.peerIdentity : "");
+    case "io.istio.local_principal:PLAIN":
+      return ({ connection }) => connection.tls?.localIdentity ?? "";
+    default:
+      throw unsupported(where, `%FILTER_STATE(${argument})%`);
   }
 }
 

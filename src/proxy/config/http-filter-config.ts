@@ -5,8 +5,10 @@ import type {
   ExtAuthz,
   ExtAuthzPerRoute,
   GrpcStatsConfig,
+  HeaderMutationPerRoute,
   HTTPFault,
   HttpFilter as HttpFilterMessage,
+  HttpHeaderMutation,
   HttpRbac,
   HttpRbacPerRoute,
   HttpSetFilterState,
@@ -23,6 +25,7 @@ import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
 import { GrpcWebFilter } from "../filters/grpc-web-filter.ts";
 import { LazyWasmFilter } from "../filters/lazy-wasm-filter.ts";
 import { FaultFilter } from "../filters/fault-filter.ts";
+import { RouteChanges } from "../filters/header-mutation-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { JwtAuthnFilter } from "../filters/jwt-authn-filter.ts";
 import { LocalRateLimitFilter } from "../filters/local-rate-limit-filter.ts";
@@ -37,6 +40,7 @@ import { compileDiscovered } from "./discovered-filter-config.ts";
 import { compileExtAuthz, compileExtAuthzPerRoute } from "./ext-authz-config.ts";
 import { compileFault } from "./fault-config.ts";
 import { tellFilterState } from "./filter-state-config.ts";
+import { compileHeaderMutation, compileHeaderMutationPerRoute } from "./header-mutation-filter-config.ts";
 import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
 import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-rate-limit-config.ts";
 import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
@@ -182,6 +186,8 @@ function compileFilter(
     }
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);
+    case "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation":
+      return compileHeaderMutation(name, message as HttpHeaderMutation, where, notes);
     case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
       return new GrpcWebFilter(name);
     case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":
@@ -230,7 +236,7 @@ export interface FilterOverrides {
 
 const corsType = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
 
-/** The more specific level overrides `general`, filter by filter. */
+/** The more specific level overrides `general`, filter by filter. Changes of headers add up instead. */
 export function compileFilterOverrides(
   messages: Readonly<Record<string, Any>>,
   general: FilterOverrides,
@@ -241,18 +247,22 @@ export function compileFilterOverrides(
   if (names.length === 0) return general;
   const configs = new Map(general.configs);
   let { cors } = general;
+  const set = (name: string, own: object): void => {
+    const before = configs.get(name);
+    configs.set(name, before instanceof RouteChanges ? before.with(own) : own);
+  };
   for (const [name, any] of names) {
     const here = `${where}: typedPerFilterConfig ${name}`;
     const unwrapped = unwrap(any);
     if (unwrapped.disabled) {
       if (name === "envoy.filters.http.cors") cors = undefined;
-      configs.set(name, filterOff);
-    } else if (unwrapped.config === undefined) configs.set(name, filterOn);
+      set(name, filterOff);
+    } else if (unwrapped.config === undefined) set(name, filterOn);
     else if (typeOf(unwrapped.config) === corsType)
       cors = compileCors(unpack(unwrapped.config) as CorsPolicyMessage, here, notes);
     else {
       const config = compileOverride(unwrapped.config, here, notes);
-      if (config !== undefined) configs.set(name, config);
+      if (config !== undefined) set(name, config);
       else if (unwrapped.optional) notes.ignored(here);
       else throw unsupported(where, `typedPerFilterConfig ${name}`);
     }
@@ -287,6 +297,8 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
       return compileLuaPerRoute(message as LuaPerRoute, where, notes);
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return compileLocalRateLimitPerRoute(message as LocalRateLimit, where, notes);
+    case "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute":
+      return compileHeaderMutationPerRoute(message as HeaderMutationPerRoute, where, notes);
     default:
       return undefined;
   }

@@ -1,6 +1,7 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ResponseFlag } from "../terms/response-flags.ts";
+import type { MutationContext } from "../routing/header-mutation.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
 
@@ -44,6 +45,8 @@ export interface FilterRequest extends RequestView {
   clearRoute(): void;
   /** Metadata for other filters and the log, by the name of the filter that set it (Envoy's dynamic metadata). */
   readonly metadata: Map<string, unknown>;
+  /** What values of headers may refer to now. `response`: the response's headers, once there are some. */
+  valueContext(response: MutationContext["response"]): MutationContext;
 }
 
 /** Which sides of a gRPC-Web exchange are text. */

@@ -10,8 +10,12 @@ import type { ExchangeParts } from "./exchange-parts.ts";
 
 type Parts = Pick<ExchangeParts, "record" | "facts" | "config">;
 
-/** What values of headers may refer to. `response`: the upstream's head, if response headers are edited. */
-export function mutationContext({ record, facts, config }: Parts, response: MessageHead | undefined): MutationContext {
+/** What values of headers may refer to. `response`: the response's headers, if they are edited. */
+export function mutationContext(
+  { record, facts, config }: Parts,
+  response: MutationContext["response"],
+  status = record.status,
+): MutationContext {
   return {
     request: facts,
     connection: record.connection,
@@ -20,7 +24,7 @@ export function mutationContext({ record, facts, config }: Parts, response: Mess
     routeName: record.routeName,
     cluster: record.cluster?.name ?? "",
     upstreamHost: record.endpoint?.name ?? "",
-    status: response?.status ?? record.status,
+    status,
     flags: () => flagLetters(record.flag),
     response,
     metadata: record.metadata,
@@ -45,11 +49,9 @@ export function responseEdits(
 }
 
 function edits(parts: Parts, levels: readonly HeaderMutation[], head: MessageHead): HeaderEdits {
-  return editHeaders(
-    levels,
-    mutationContext(parts, head === parts.facts.head ? undefined : head),
-    (name) => head.find(name) >= 0,
-  );
+  const context =
+    head === parts.facts.head ? mutationContext(parts, undefined) : mutationContext(parts, head, head.status);
+  return editHeaders(levels, context, (name) => head.find(name) >= 0);
 }
 
 const noNames: ReadonlySet<string> = new Set();

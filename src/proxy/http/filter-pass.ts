@@ -1,5 +1,6 @@
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { FilterRequest, GrpcWebForm, HttpFilter, LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
+import type { MutationContext } from "../routing/header-mutation.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
@@ -18,6 +19,8 @@ export interface FilterPassOptions {
   /** The trailers that came with the body: names and values in turn. */
   readonly trailers: () => readonly string[] | undefined;
   readonly setTrailers: (fields: readonly string[]) => void;
+  /** What values of headers may refer to, apart from the edits and the route of this pass. */
+  readonly valueContext: (response: MutationContext["response"]) => MutationContext;
 }
 
 /** The result of the filters: a response, or `pass`. A promise if one of them needs time. */
@@ -144,6 +147,11 @@ export class FilterPass implements FilterRequest {
 
   setTrailers(fields: readonly string[]): void {
     this.#options.setTrailers(fields);
+  }
+
+  valueContext(response: MutationContext["response"]): MutationContext {
+    const { metadata } = this;
+    return { ...this.#options.valueContext(response), request: this, routeName: this.#route?.name ?? "", metadata };
   }
 
   get protocol(): FilterRequest["protocol"] {

@@ -5,6 +5,7 @@ import { trailersOfText } from "../http2/http2-heads.ts";
 import { routeOf } from "../routing/route-table.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 import type { ClientAnswer } from "./client-answer.ts";
+import { mutationContext } from "./exchange-edits.ts";
 import type { ExchangeParts } from "./exchange-parts.ts";
 import { FilterPass, type FilterVerdict } from "./filter-pass.ts";
 import type { HeldBody } from "./held-body.ts";
@@ -62,6 +63,7 @@ export class RequestFilters {
       bodyStart: (limit) => this.#bodyStart(exchange.hold(bytes, from, to), limit),
       trailers: () => exchange.heldTrailers,
       setTrailers: (fields) => void (exchange.heldTrailers = permittedTrailers(fields)),
+      valueContext: (response) => mutationContext(exchange, response),
     });
   }
 

@@ -1,4 +1,3 @@
-import type { MessageHead } from "../../wire/http1/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { RequestView } from "./request-view.ts";
 
@@ -39,8 +38,8 @@ export interface MutationContext {
   /** The status of the response. 0 if there is none. */
   readonly status: number;
   readonly flags: () => string;
-  /** The upstream's response head. Undefined if there is none, or the response is the proxy's own. */
-  readonly response: MessageHead | undefined;
+  /** The headers of the upstream's response. Undefined if there is none, or the response is the proxy's own. */
+  readonly response: { get(name: string): string | undefined } | undefined;
   /** The metadata that filters set. */
   readonly metadata: ReadonlyMap<string, unknown> | undefined;
 }

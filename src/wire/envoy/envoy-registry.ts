@@ -18,6 +18,7 @@ import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from "#gene
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "#generated/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { file_envoy_extensions_filters_http_grpc_stats_v3_config } from "#generated/proto/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
 import { file_envoy_extensions_filters_http_grpc_web_v3_grpc_web } from "#generated/proto/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js";
+import { file_envoy_extensions_filters_http_header_mutation_v3_header_mutation } from "#generated/proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js";
 import { file_envoy_extensions_filters_http_jwt_authn_v3_config } from "#generated/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
 import { file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { file_envoy_extensions_filters_http_lua_v3_lua } from "#generated/proto/envoy/extensions/filters/http/lua/v3/lua_pb.js";
@@ -83,6 +84,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_filters_http_fault_v3_fault,
     file_envoy_extensions_filters_http_grpc_stats_v3_config,
     file_envoy_extensions_filters_http_grpc_web_v3_grpc_web,
+    file_envoy_extensions_filters_http_header_mutation_v3_header_mutation,
     file_envoy_extensions_filters_http_jwt_authn_v3_config,
     file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
     file_envoy_extensions_filters_http_lua_v3_lua,

@@ -9,6 +9,7 @@ export {
   type HeaderValueOption,
   HeaderValueOption_HeaderAppendAction,
   HeaderValueOptionSchema,
+  type KeyValueMutation,
   type Locality,
   type Metadata,
   MetadataSchema,
@@ -450,6 +451,18 @@ export {
   type RequirementRule,
   RequirementRuleSchema,
 } from "#generated/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
+export {
+  type HeaderMutation as HttpHeaderMutation,
+  HeaderMutationSchema as HttpHeaderMutationSchema,
+  type HeaderMutationPerRoute,
+  HeaderMutationPerRouteSchema,
+  type Mutations as HeaderMutations,
+  MutationsSchema as HeaderMutationsSchema,
+} from "#generated/proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js";
+export type {
+  HeaderMutation as HeaderMutationRule,
+  HeaderMutation_RemoveOnMatch,
+} from "#generated/proto/envoy/config/common/mutation_rules/v3/mutation_rules_pb.js";
 export {
   type LocalRateLimit,
   LocalRateLimitSchema,

@@ -224,6 +224,22 @@ export declare type RuntimeFeatureFlag = Message<"envoy.config.core.v3.RuntimeFe
 export declare const RuntimeFeatureFlagSchema: GenMessage<RuntimeFeatureFlag>;
 
 /**
+ * @generated from message envoy.config.core.v3.KeyValueMutation
+ */
+export declare type KeyValueMutation = Message<"envoy.config.core.v3.KeyValueMutation"> & {
+  /**
+   * @generated from field: string remove = 2;
+   */
+  remove: string;
+};
+
+/**
+ * Describes the message envoy.config.core.v3.KeyValueMutation.
+ * Use `create(KeyValueMutationSchema)` to create a new message.
+ */
+export declare const KeyValueMutationSchema: GenMessage<KeyValueMutation>;
+
+/**
  * @generated from message envoy.config.core.v3.HeaderValue
  */
 export declare type HeaderValue = Message<"envoy.config.core.v3.HeaderValue"> & {

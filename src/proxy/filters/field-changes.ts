@@ -1,0 +1,79 @@
+import { editHeaders, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
+import type { StringMatcher } from "../routing/matchers.ts";
+import type { FilterRequest } from "./http-filter.ts";
+
+/** One change of a message's fields. `matches` removes each field whose name (in lower case) matches. */
+export type FieldChange = HeaderMutation | { readonly matches: StringMatcher };
+
+/** The fields of a message that changes apply to. Names are in lower case. */
+interface Fields {
+  names(): readonly string[];
+  append(name: string, value: string): void;
+  remove(name: string): void;
+}
+
+/** The headers of a request that passes filters. */
+export class RequestFields implements Fields {
+  readonly #request: FilterRequest;
+
+  constructor(request: FilterRequest) {
+    this.#request = request;
+  }
+
+  names(): readonly string[] {
+    return Array.from(this.#request.headers(), ([name]) => name);
+  }
+
+  append(name: string, value: string): void {
+    const before = this.#request.values(name);
+    this.#request.setHeader(name, before.length === 0 ? value : [...before, value]);
+  }
+
+  remove(name: string): void {
+    this.#request.removeHeader(name);
+  }
+}
+
+type Pairs = readonly (readonly [name: string, value: string])[];
+
+/** The headers of a response, or trailers. */
+export class ListedFields implements Fields {
+  list: Pairs;
+
+  constructor(list: Pairs) {
+    this.list = list;
+  }
+
+  get(name: string): string | undefined {
+    return this.list.find(([other]) => other === name)?.[1];
+  }
+
+  names(): readonly string[] {
+    return this.list.map(([name]) => name);
+  }
+
+  append(name: string, value: string): void {
+    this.list = [...this.list, [name, value]];
+  }
+
+  remove(name: string): void {
+    this.list = this.list.filter(([other]) => other !== name);
+  }
+}
+
+/** Without these, a message would have other bounds, or no destination. */
+const indispensable: ReadonlySet<string> = new Set(["connection", "content-length", "host", "transfer-encoding"]);
+
+/** Makes the changes one by one, so that each sees what earlier ones did. */
+export function applyChanges(changes: readonly FieldChange[], fields: Fields, context: MutationContext): void {
+  for (const change of changes) {
+    if ("matches" in change) {
+      for (const name of new Set(fields.names()))
+        if (!indispensable.has(name) && change.matches(name)) fields.remove(name);
+      continue;
+    }
+    const { dropped, added } = editHeaders([change], context, (name) => fields.names().includes(name));
+    for (const name of dropped) fields.remove(name);
+    for (const [name, value] of added) fields.append(name, value);
+  }
+}
