@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { before, test } from "node:test";
-import type { JsonValue } from "@bufbuild/protobuf";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "../base/index.ts";
 import {
   CertificateManager,
@@ -87,6 +87,27 @@ const toChain = (name: string): JsonValue => ({
   action: { name, typedConfig: { "@type": `${type}/google.protobuf.StringValue`, value: name } },
 });
 
+const clientIdentity: JsonValue = {
+  name: "istio.waypoint.xfcc_client_identity",
+  typedConfig: {
+    "@type": `${type}/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation`,
+    mutations: {
+      requestMutations: [
+        {
+          append: {
+            header: {
+              key: "x-forwarded-client-cert",
+              value:
+                "By=%FILTER_STATE(io.istio.local_principal:PLAIN)%;URI=%FILTER_STATE(io.istio.peer_principal:PLAIN)%",
+            },
+            appendAction: "OVERWRITE_IF_EXISTS_OR_ADD",
+          },
+        },
+      ],
+    },
+  },
+};
+
 const mainInternal: JsonValue = {
   name: "main_internal",
   internalListener: {},
@@ -134,7 +155,12 @@ const mainInternal: JsonValue = {
     },
   },
   filterChains: [
-    { name: "inbound-vip", filters: [viaCluster("inbound-vip|80|http|shop")] },
+    {
+      name: "inbound-vip",
+      filters: [
+        viaCluster("inbound-vip|80|http|shop", [clientIdentity], { forwardClientCertDetails: "ALWAYS_FORWARD_ONLY" }),
+      ],
+    },
     { name: "direct-http", filters: [viaCluster("encap")] },
     {
       name: "direct-tcp",
@@ -143,9 +169,10 @@ const mainInternal: JsonValue = {
   ],
 };
 
-function viaCluster(cluster: string): JsonValue {
+function viaCluster(cluster: string, before: readonly JsonValue[] = [], fields: JsonObject = {}): JsonValue {
   return connectionManager({
-    httpFilters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, router],
+    ...fields,
+    httpFilters: [...before, { name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, router],
     routeConfig: {
       name: "r",
       virtualHosts: [
@@ -183,10 +210,14 @@ before(() => {
   links.setLoopbackUp();
 });
 
-test("a waypoint ends tunnels, routes their requests by destination, and opens tunnels with its own identity", async () => {
+test("a waypoint ends tunnels, routes their requests by destination, opens tunnels with its own identity, and tells the client's if asked to", async () => {
   const authority = new FakeCertificateAuthority();
   const certificates = new CertificateManager({ authority, log: silentLogger });
-  const app = createServer((_request, response) => response.end("app"));
+  const certificatesTold: unknown[] = [];
+  const app = createServer(({ headers }, response) => {
+    certificatesTold.push(headers["x-forwarded-client-cert"]);
+    response.end("app");
+  });
   const echo = createTcpServer((socket) => void socket.on("error", () => undefined).pipe(socket));
   await Promise.all([
     new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve)),
@@ -292,14 +323,19 @@ test("a waypoint ends tunnels, routes their requests by destination, and opens t
       stream.resume();
     });
   };
+  const forged = "x-forwarded-client-cert: By=spiffe://forged;URI=spiffe://forged\r\n";
   assert.match(
-    await say(await enter(`${service}:80`), "GET / HTTP/1.1\r\nhost: shop\r\n\r\n", /app/),
+    await say(await enter(`${service}:80`), `GET / HTTP/1.1\r\nhost: shop\r\n${forged}\r\n`, /app/),
     /^HTTP\/1\.1 200 OK/,
   );
   assert.match(
-    await say(await enter(`127.0.0.1:${appPort}`), "GET / HTTP/1.1\r\nhost: pod\r\n\r\n", /app/),
+    await say(await enter(`127.0.0.1:${appPort}`), `GET / HTTP/1.1\r\nhost: pod\r\n${forged}\r\n`, /app/),
     /^HTTP\/1\.1 200 OK/,
   );
+  assert.deepEqual(certificatesTold, [
+    "By=spiffe://cluster.local/ns/test/sa/waypoint;URI=spiffe://cluster.local/ns/test/sa/client",
+    undefined,
+  ]);
   assert.equal(await say(await enter(`127.0.0.1:${echoPort}`), "SSH-2.0 hello", /hello/), "SSH-2.0 hello");
   assert.deepEqual(
     arrived.map(({ authority: target, peerIdentity }) => `${peerIdentity} ${target}`),

@@ -31,6 +31,7 @@ export const istioAnnotations = {
   serviceAccountName: "gateway.istio.io/service-account",
   trafficDistribution: "networking.istio.io/traffic-distribution",
   waypointInboundBinding: "ambient.istio.io/waypoint-inbound-binding",
+  clientIdentityInXfcc: "ambient.istio.io/xfcc-include-client-identity",
   healthChecksEnabled: "proxy.istio.io/health-checks-enabled",
   autoRegistrationGroup: "istio.io/autoRegistrationGroup",
   workloadController: "istio.io/workloadController",

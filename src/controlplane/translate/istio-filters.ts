@@ -2,6 +2,8 @@ import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import {
   AlpnFilterConfigSchema,
   AlpnUpstreamProtocol,
+  HeaderValueOption_HeaderAppendAction,
+  HttpHeaderMutationSchema,
   IstioStatsConfigSchema,
   IstioStatsReporter,
   TypedStructSchema,
@@ -34,6 +36,29 @@ export function tcpMetadataExchange(): FilterInit {
   return filterInit(metadataExchangeName, TypedStructSchema, {
     typeUrl: tcpExchangeType,
     value: { enable_discovery: true, protocol: "istio-peer-exchange" },
+  });
+}
+
+/**
+ * Writes the identities of the tunnel's ends into `x-forwarded-client-cert`. It replaces what the client sent, because
+ * nobody has verified that.
+ */
+export function clientIdentityInXfcc(): FilterInit {
+  const value = "By=%FILTER_STATE(io.istio.local_principal:PLAIN)%;URI=%FILTER_STATE(io.istio.peer_principal:PLAIN)%";
+  return filterInit("istio.waypoint.xfcc_client_identity", HttpHeaderMutationSchema, {
+    mutations: {
+      requestMutations: [
+        {
+          action: {
+            case: "append",
+            value: {
+              header: { key: "x-forwarded-client-cert", value },
+              appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+            },
+          },
+        },
+      ],
+    },
   });
 }
 

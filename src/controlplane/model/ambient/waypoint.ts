@@ -41,6 +41,8 @@ export interface Waypoint {
    * count alike.
    */
   readonly canaryWeight: number | undefined;
+  /** Whether servers learn the client's identity from `x-forwarded-client-cert`. */
+  readonly tellsClientIdentity: boolean;
 }
 
 export type WaypointTraffic = "service" | "workload" | "all" | "none";
@@ -164,6 +166,7 @@ function namedWaypoint(
     published: reader.get(inputs.services, `${namespace}/${name}`) !== undefined && (gateway.programmed || ready),
     ready,
     canaryWeight: canaryWeightOf(gateway),
+    tellsClientIdentity: tellsClientIdentity(gateway),
   };
 }
 
@@ -191,6 +194,7 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       published: ready || (named !== undefined && gateway.programmed),
       ready,
       canaryWeight: canaryWeightOf(gateway),
+      tellsClientIdentity: tellsClientIdentity(gateway),
     };
   });
 }
@@ -211,6 +215,15 @@ function canaryWeightOf({ annotations }: GatewayFacts): number | undefined {
   return weight === undefined || annotations[gatewayCanaryAnnotations.revision] === undefined
     ? undefined
     : weightOf(weight);
+}
+
+/**
+ * Upstream reads the annotation from the waypoint's pod, whose annotations come from the Gateway. Reading it from the
+ * Gateway itself needs no new pods.
+ */
+function tellsClientIdentity({ annotations, spec }: GatewayFacts): boolean {
+  const name = istioAnnotations.clientIdentityInXfcc;
+  return (spec.infrastructure?.annotations?.[name] ?? annotations[name])?.toLowerCase() === "true";
 }
 
 function portOf(gateway: GatewayFacts): number {

@@ -6,6 +6,7 @@ import {
   DestinationPortInputSchema,
   FilterStateInputSchema,
   FilterStateValue_SharedWithUpstream,
+  HttpConnectionManager_ForwardClientCertDetails,
   IPMatcherSchema,
   ListenerSchema,
   NetworkSetFilterStateSchema,
@@ -26,7 +27,7 @@ import { plaintextHttpProtocols } from "../inbound-chain-match.ts";
 import type { FilterChainInit } from "../inbound/inbound-chain.ts";
 import { connectAuthorityState, mainInternalName } from "../inbound/inbound-hbone.ts";
 import { ofPorts } from "../inbound/inbound-listener.ts";
-import { tcpMetadataExchange } from "../istio-filters.ts";
+import { clientIdentityInXfcc, tcpMetadataExchange } from "../istio-filters.ts";
 import { httpInspector, originalDestination, tlsInspector } from "../listener-filters.ts";
 import type { SecurityFilters } from "../security/security-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
@@ -46,6 +47,8 @@ export const encapName = "encap";
 export interface WaypointPolicies {
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
+  /** Whether requests tell the client's identity in `x-forwarded-client-cert`. */
+  readonly tellsClientIdentity: boolean;
 }
 
 /** One port of a service behind the waypoint. */
@@ -188,7 +191,7 @@ function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly 
 function requests(
   name: string,
   { host, port, protocol, routes, forwarded }: Omit<WaypointPort, "targets">,
-  { security, telemetry }: WaypointPolicies,
+  { security, telemetry, tellsClientIdentity }: WaypointPolicies,
   mesh: MeshSettings,
 ): FilterInit {
   // A route must not lead requests to hosts outside the wildcard.
@@ -198,10 +201,17 @@ function requests(
     statPrefix: `inbound_0.0.0.0_${port}`,
     mesh,
     routes: { inline: waypointRouteTable(name, port, routes, domains) },
-    security: security.http,
+    // Policies may match the header, so they come after it.
+    security: tellsClientIdentity ? [clientIdentityInXfcc(), ...security.http] : security.http,
     telemetry,
     ...(forwarded === true ? { forwarded: [host] } : {}),
-    ...(protocol === "http2" || protocol === "grpc" ? { fields: { http2ProtocolOptions: {} } } : {}),
+    fields: {
+      ...(protocol === "http2" || protocol === "grpc" ? { http2ProtocolOptions: {} } : {}),
+      // The mode for a connection without a certificate of its own: the tunnel that carried it had the certificate.
+      ...(tellsClientIdentity
+        ? { forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY }
+        : {}),
+    },
   });
 }
 

@@ -251,6 +251,60 @@ test("routes lead to subsets behind the waypoint and to services without one, an
   );
 });
 
+test("a waypoint whose Gateway asks for it writes the client's identity into XFCC before policies, in all chains of HTTP", () => {
+  const { apply, listeners } = waypoints();
+  const annotation = "ambient.istio.io/xfcc-include-client-identity";
+  const policy = config("AuthorizationPolicy", "shop/get", {
+    targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "wp" }],
+    action: "ALLOW",
+    rules: [{ to: [{ operation: { methods: ["GET"] } }] }],
+  });
+  const managers = () =>
+    ((listeners("shop/wp")["main_internal"]?.["filterChains"] ?? []) as { name: string; filters: JsonObject[] }[])
+      .map(({ name, filters }) => ({ name, manager: filters.at(-1)?.["typedConfig"] as JsonObject }))
+      .filter(({ manager }) => manager["httpFilters"] !== undefined);
+  const firstFilters = () =>
+    managers().map(({ name, manager }) => [
+      name,
+      ...(manager["httpFilters"] as { name: string }[]).slice(0, 2).map((filter) => filter.name),
+      manager["forwardClientCertDetails"],
+    ]);
+  const gatewayWith = (metadata: object, infrastructure?: object): KubernetesObject =>
+    config(
+      "Gateway",
+      "shop/wp",
+      {
+        gatewayClassName: "istio-waypoint",
+        listeners: [hbone],
+        ...(infrastructure === undefined ? {} : { infrastructure }),
+      },
+      metadata,
+    );
+  const chains = [80, 90].map((port) => `inbound-vip|${port}|http|web.shop.svc.cluster.local`).concat("direct-http");
+  const rbac = "envoy.filters.http.rbac";
+  const usual = chains.map((name) => [name, rbac, "envoy.filters.http.grpc_stats", undefined]);
+  const asked = chains.map((name) => [name, "istio.waypoint.xfcc_client_identity", rbac, "ALWAYS_FORWARD_ONLY"]);
+  apply(...shop, gateway, policy);
+  assert.deepEqual(firstFilters(), usual);
+  apply(gatewayWith({ annotations: { [annotation]: "False" } }));
+  assert.deepEqual(firstFilters(), usual);
+  apply(gatewayWith({}, { annotations: { [annotation]: "true" } }));
+  assert.deepEqual(firstFilters(), asked);
+  apply(gatewayWith({ annotations: { [annotation]: "TRUE" } }));
+  assert.deepEqual(firstFilters(), asked);
+  assert.deepEqual(valueAt(managers()[0]?.manager, "httpFilters", 0, "typedConfig", "mutations", "requestMutations"), [
+    {
+      append: {
+        header: {
+          key: "x-forwarded-client-cert",
+          value: "By=%FILTER_STATE(io.istio.local_principal:PLAIN)%;URI=%FILTER_STATE(io.istio.peer_principal:PLAIN)%",
+        },
+        appendAction: "OVERWRITE_IF_EXISTS_OR_ADD",
+      },
+    },
+  ]);
+});
+
 test("a service has the routes of all its VirtualServices, without matches by a client's labels", () => {
   const { apply, listeners } = waypoints();
   const to = (subset: string): object[] => [{ destination: { host: "web", subset } }];

@@ -248,6 +248,7 @@ function deriveListeners(
     return {
       security: security.filtersFor(subject, mesh, reader, { peer: "filter-state", clearRouteCache: true }),
       telemetry: telemetry.telemetryFor(subject, "waypoint", mesh, reader),
+      tellsClientIdentity: waypoint.tellsClientIdentity,
     };
   };
   const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
