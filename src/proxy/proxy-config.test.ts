@@ -95,6 +95,15 @@ test("a cluster's dnsLookupFamily chooses which addresses of a name count, by de
   }
 });
 
+test("all addresses of a LOGICAL_DNS cluster's name are one endpoint", async () => {
+  const { put, cluster } = configWith(() => Promise.resolve(["192.0.2.1", "2001:db8::1", "192.0.2.2"]));
+  await put(byName({ type: "LOGICAL_DNS", dnsLookupFamily: "ALL" }));
+  assert.deepEqual(
+    [...(cluster()?.endpoints() ?? [])].map(({ config: { address, alternatives } }) => [address, alternatives]),
+    [["192.0.2.1", ["192.0.2.2", "2001:db8::1"]]],
+  );
+});
+
 test("names and original destinations of a cluster that also leads into tunnels are reached directly", async () => {
   const transportSocket = {
     name: "internal_upstream",

@@ -370,7 +370,7 @@ export class ProxyConfig {
         log,
         onChange: (addresses) =>
           cluster.setEndpoints(
-            resolvedEndpoints(discovery.hosts, addresses, spec.transports, discovery.firstAddressOnly),
+            resolvedEndpoints(discovery.hosts, addresses, spec.transports, discovery.oneForEachName),
           ),
       });
       dns.start();

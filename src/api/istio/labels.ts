@@ -29,6 +29,7 @@ export const istioAnnotations = {
   useWaypointCanaryWeight: "istio.io/use-waypoint-canary-weight",
   ambientRedirection: "ambient.istio.io/redirection",
   serviceAccountName: "gateway.istio.io/service-account",
+  connectStrategy: "istio.io/connect-strategy",
   trafficDistribution: "networking.istio.io/traffic-distribution",
   waypointInboundBinding: "ambient.istio.io/waypoint-inbound-binding",
   clientIdentityInXfcc: "ambient.istio.io/xfcc-include-client-identity",

@@ -79,7 +79,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
       clusterDiscoveryType: { case: "type", value: type },
       // Do not use unhealthy endpoints just because most endpoints are unhealthy.
       commonLbConfig: type === Cluster_DiscoveryType.ORIGINAL_DST ? {} : { healthyPanicThreshold: {} },
-      ...(resolvesNames ? dnsFields(mesh, options.assignment) : {}),
+      ...(resolvesNames ? dnsFields(service, mesh, options.assignment) : {}),
       ...(type === Cluster_DiscoveryType.EDS ? { edsClusterConfig: { serviceName: name, edsConfig: overAds } } : {}),
       ...(type === Cluster_DiscoveryType.ORIGINAL_DST && port.target !== 0 && service.registry === "External"
         ? { lbConfig: { case: "originalDstLbConfig" as const, value: { upstreamPortOverride: port.target } } }
@@ -128,6 +128,7 @@ function finish(
 export function discoveryType(service: ServiceModel, hasOriginalDestination: boolean): Cluster_DiscoveryType {
   switch (service.resolution) {
     case "dns":
+      return service.racesAddresses === true ? Cluster_DiscoveryType.LOGICAL_DNS : Cluster_DiscoveryType.STRICT_DNS;
     // The control plane has no endpoints to send.
     case "dynamic-dns":
       return Cluster_DiscoveryType.STRICT_DNS;
@@ -140,9 +141,13 @@ export function discoveryType(service: ServiceModel, hasOriginalDestination: boo
   }
 }
 
-function dnsFields(mesh: MeshSettings, assignment: ClusterLoadAssignment | undefined) {
+function dnsFields(
+  { racesAddresses }: ServiceModel,
+  mesh: MeshSettings,
+  assignment: ClusterLoadAssignment | undefined,
+) {
   return {
-    dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY,
+    dnsLookupFamily: racesAddresses === true ? Cluster_DnsLookupFamily.ALL : Cluster_DnsLookupFamily.V4_ONLY,
     dnsJitter: durationOfMs(dnsJitterMs),
     dnsRefreshRate: durationOfMs(mesh.dnsRefreshRateMs),
     respectDnsTtl: true,

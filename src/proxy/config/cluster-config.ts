@@ -40,7 +40,8 @@ export type ClusterDiscovery =
       readonly hosts: readonly DnsHost[];
       readonly refreshMs: number;
       readonly family: AddressFamily;
-      readonly firstAddressOnly: boolean;
+      /** Whether all addresses of a name are one endpoint. */
+      readonly oneForEachName: boolean;
     }
   /** For a cluster that forwards to the name in the request. */
   | { readonly kind: "forward"; readonly rules: ForwardNameRules }
@@ -184,7 +185,7 @@ function discoveryOf(
         hosts: dnsHosts(message.loadAssignment, where),
         refreshMs: Math.max(1000, durationOr(message.dnsRefreshRate, defaultDnsRefreshMs)),
         family: familyOf(message.dnsLookupFamily),
-        firstAddressOnly: type.value === Cluster_DiscoveryType.LOGICAL_DNS,
+        oneForEachName: type.value === Cluster_DiscoveryType.LOGICAL_DNS,
       };
     case Cluster_DiscoveryType.ORIGINAL_DST:
       return originalDestinationOf(message);

@@ -226,18 +226,22 @@ export function dnsHosts(assignment: EndpointSource, where: string): DnsHost[] {
   return out;
 }
 
-/** The endpoints of a DNS cluster, from the present addresses of its names. */
+/**
+ * The endpoints of a DNS cluster, from the present addresses of its names. With `oneForEachName`, the addresses of a name
+ * are one endpoint, as in Envoy's LOGICAL_DNS.
+ */
 export function resolvedEndpoints(
   hosts: readonly DnsHost[],
   addresses: ReadonlyMap<string, readonly string[]>,
   transports: TransportRules,
-  firstAddressOnly: boolean,
+  oneForEachName: boolean,
 ): EndpointConfig[] {
   return hosts.flatMap((host) => {
     const found = addresses.get(host.name) ?? [];
     const transport = transports.choose(host.metadata);
-    return (firstAddressOnly ? found.slice(0, 1) : found).map((address) => ({
+    return (oneForEachName ? found.slice(0, 1) : found).map((address) => ({
       address,
+      ...(oneForEachName && found.length > 1 ? { alternatives: found.slice(1) } : {}),
       port: host.port,
       transport: directTransport(transport),
       ...(transport.proxyHeader === undefined ? {} : { proxyHeader: transport.proxyHeader }),

@@ -23,6 +23,7 @@ import {
   type ProxyHeaderVersion,
   type UpstreamStream,
 } from "./endpoint.ts";
+import { connectFirst } from "./address-race.ts";
 import type { OwnConnections } from "./own-connections.ts";
 
 export interface MeshConnectorOptions {
@@ -135,6 +136,22 @@ export class MeshConnector implements EndpointConnector {
   }
 
   async #dial(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext): Promise<ByteStream> {
+    const { address: first, alternatives } = endpoint;
+    if (alternatives === undefined) return await this.#dialAddress(endpoint, timeoutMs, context);
+    return await connectFirst({
+      addresses: [first, ...alternatives],
+      connect: (address, leftMs, signal) => this.#dialAddress({ ...endpoint, address }, leftMs, context, signal),
+      timeoutMs,
+      clock: this.#options.clock,
+    });
+  }
+
+  async #dialAddress(
+    endpoint: EndpointConfig,
+    timeoutMs: number,
+    context: ConnectContext,
+    signal?: AbortSignal,
+  ): Promise<ByteStream> {
     const { address, port, keepalive } = endpoint;
     const source = sourceFor(endpoint, context.source ?? context.downstream?.originalSource);
     const sourceAddress = source?.address ?? endpoint.sourceAddress;
@@ -142,6 +159,7 @@ export class MeshConnector implements EndpointConnector {
       ...(sourceAddress === undefined ? {} : { sourceAddress }),
       ...(keepalive === undefined ? {} : { keepalive }),
       ...(source?.mark === undefined ? this.#marked() : { mark: source.mark }),
+      ...(signal === undefined ? {} : { signal }),
     };
     const stream = await connectTcp({ address, port, timeoutMs, ...options });
     this.#options.ownConnections?.add(stream);

@@ -84,6 +84,23 @@ test("a ServiceEntry with a wildcard reports that it has no waypoint, and a wayp
   assert.equal(of("WorkloadEntry", "shop/vm"), undefined);
 });
 
+test("a ServiceEntry whose connect strategy needs a waypoint reports that it has none", () => {
+  const { apply, of } = statuses();
+  const entry = (annotations: object): KubernetesObject =>
+    config(
+      "ServiceEntry",
+      "shop/raced",
+      { hosts: ["a.test"], resolution: "DNS", ports: [{ number: 80, name: "http", protocol: "HTTP" }] },
+      { annotations },
+    );
+  apply(entry({ "istio.io/connect-strategy": "RACE_FIRST_TCP_CONNECT" }));
+  assert.deepEqual(of("ServiceEntry", "shop/raced"), [
+    ["istio.io/WaypointMissing", "True", "NoWaypointForRacingConnectStrategy"],
+  ]);
+  apply(entry({}));
+  assert.equal(of("ServiceEntry", "shop/raced"), undefined);
+});
+
 test("a ServiceEntry of DYNAMIC_DNS reports what its waypoint does not support", () => {
   const { apply, message, inputs, graph } = statuses();
   const entry = (location: string) =>

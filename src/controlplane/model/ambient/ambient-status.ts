@@ -1,9 +1,10 @@
-import { istioLabels } from "../../../api/istio/index.ts";
+import { istioAnnotations, istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { isForZtunnel, requestAttributes } from "./ambient-policy.ts";
 import { isDryRun } from "../authorization-selection.ts";
 import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels, type ServiceEntryFacts } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
+import { wantsRace } from "../service/service-entry-model.ts";
 import { isTrueText } from "../true-text.ts";
 import {
   waypointNotReady,
@@ -98,7 +99,14 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
       );
       const isWildcard = entry.spec.hosts.some((host) => host.startsWith("*"));
       const isBound = conditions.some(({ status }) => status === "True");
-      return item(entry, isWildcard && !isBound ? [...conditions, missingForWildcard] : conditions);
+      const missing = isBound
+        ? undefined
+        : wantsRace(entry)
+          ? missingForRace
+          : isWildcard
+            ? missingForWildcard
+            : undefined;
+      return item(entry, missing === undefined ? conditions : [...conditions, missing]);
     }),
     WorkloadEntry: graph.derive("status-workload-entries", inputs.workloadEntries, (entry, reader) =>
       item(
@@ -123,6 +131,13 @@ const missingForWildcard: AmbientCondition = {
   status: "True",
   reason: "NoWaypointForWildcardService",
   message: "a wildcard host needs a waypoint, and there is none: set one with the label istio.io/use-waypoint",
+};
+
+const missingForRace: AmbientCondition = {
+  type: waypointMissing,
+  status: "True",
+  reason: "NoWaypointForRacingConnectStrategy",
+  message: `ztunnels ignore ${istioAnnotations.connectStrategy}, and there is no waypoint: set one with the label istio.io/use-waypoint`,
 };
 
 function bound({ waypoint, fault }: WaypointBinding, remark: string): readonly AmbientCondition[] {

@@ -1,4 +1,4 @@
-import type { EntryVisibility, IstioPort } from "../../../api/istio/index.ts";
+import { istioAnnotations, type EntryVisibility, type IstioPort } from "../../../api/istio/index.ts";
 import type { AppProtocol, MeshSettings, ServiceEntryFacts } from "../facts.ts";
 import type { ServiceModel, ServicePortModel, ServiceResolution } from "./service.ts";
 import { narrowedExport } from "./service-entry-visibility.ts";
@@ -47,6 +47,7 @@ export function serviceEntryModels(
     labels: entry.labels,
     ports: spec.ports.flatMap(portModel),
     resolution: resolutions[spec.resolution],
+    ...(wantsRace(entry) && isOneName(spec) ? { racesAddresses: true } : {}),
     addresses: spec.addresses.map(withoutFullPrefix),
     ...(entry.allocated?.[host] === undefined ? {} : { automaticAddresses: entry.allocated[host] }),
     meshExternal: spec.location === "MESH_EXTERNAL",
@@ -56,6 +57,16 @@ export function serviceEntryModels(
     aliasOf: "",
     preference: entry.preference ?? "none",
   }));
+}
+
+/** Whether the entry asks for connections to the address that answers first. */
+export function wantsRace({ annotations }: Pick<ServiceEntryFacts, "annotations">): boolean {
+  return annotations[istioAnnotations.connectStrategy]?.toUpperCase() === "RACE_FIRST_TCP_CONNECT";
+}
+
+/** Proxies race the addresses of one name only. Several endpoints share the connections as usual. */
+function isOneName({ endpoints, resolution, workloadSelector }: ServiceEntryFacts["spec"]): boolean {
+  return resolution === "DNS" && endpoints.length <= 1 && workloadSelector === undefined;
 }
 
 function portModel(port: IstioPort): readonly ServicePortModel[] {

@@ -36,6 +36,8 @@ export interface ServiceModel {
   readonly labels: Labels;
   readonly ports: readonly ServicePortModel[];
   readonly resolution: ServiceResolution;
+  /** A proxy that resolves its name connects to the address that answers first. Absent: to each in its turn. */
+  readonly racesAddresses?: true;
   /** Its addresses and CIDRs. If empty, traffic is matched by name. */
   readonly addresses: readonly string[];
   /**

@@ -74,6 +74,25 @@ function prefixes(listener: JsonObject | undefined): readonly (readonly [string,
     .toSorted(([left], [right]) => (left < right ? -1 : 1));
 }
 
+test("an entry's connect strategy RACE_FIRST_TCP_CONNECT makes all addresses of its one name an endpoint", () => {
+  const { apply, clusters } = waypoints();
+  const racing = (name: string, endpoints: readonly object[]): KubernetesObject => {
+    const { metadata, ...rest } = entry(name, { addresses: ["192.0.2.7"], resolution: "DNS", endpoints });
+    return {
+      ...rest,
+      metadata: { ...metadata, annotations: { "istio.io/connect-strategy": "race_first_tcp_connect" } },
+    };
+  };
+  apply(...base, racing("own", []), racing("other", [{ address: "a.test" }, { address: "b.test" }]));
+  const found = (host: string) => {
+    const cluster = clusters()[`inbound-vip|80|http|${host}.example.com`];
+    return [cluster?.["type"], cluster?.["dnsLookupFamily"]];
+  };
+  assert.deepEqual(found("own"), ["LOGICAL_DNS", "ALL"]);
+  // Envoy refuses LOGICAL_DNS with more than one endpoint.
+  assert.deepEqual(found("other"), ["STRICT_DNS", "V4_ONLY"]);
+});
+
 test("a waypoint serves ServiceEntries by written or allocated addresses, with endpoints by EDS and names in the cluster", () => {
   const { apply, listeners, clusters, endpoints } = waypoints();
   apply(
