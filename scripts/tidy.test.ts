@@ -271,9 +271,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // of an exchange and its table of replies, four are filters whose configuration comes by itself, one composes header
   // blocks, and one learns that the pod ends. Two are for mode TPROXY: the message of original_src, and who uses it. Two
   // route by zone: the shares of localities, and the cluster of the proxy's own workload. One names what both ends of
-  // zone-aware balancing agree on. Five change headers: two of messages, the filter, its configuration, and the changes.
+  // zone-aware balancing agree on. Five change headers: two of messages, the filter, its configuration, and the changes. One
+  // is what a proxy says of a client.
   proxy: {
-    modules: 624,
+    modules: 625,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -1,13 +1,13 @@
-import { equalsIgnoringCase, fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
+import { fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
-import type { ClientCertificateField } from "./client-certificate.ts";
+import { keepsEnvoyField, trustsForwardedProto, type EdgeFacts } from "./edge-fields.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "../peers/peer-metadata.ts";
 
 /** The edits of a request's head on its way to the upstream. */
-export interface RequestComposition {
+export interface RequestComposition extends EdgeFacts {
   readonly head: MessageHead;
   readonly config: HttpConnectionConfig;
   /** The path and query to request. Undefined means the client's target. */
@@ -16,17 +16,10 @@ export interface RequestComposition {
   readonly originalPath: string | undefined;
   /** The host to request. Undefined means the client's host. */
   readonly host: string | undefined;
-  /** The peer is in a private network, so its headers about itself are kept. */
-  readonly internalPeer: boolean;
-  readonly peerAddress: string;
-  readonly scheme: "http" | "https";
-  /** The value to send. It replaces the client's header if the two differ. */
-  readonly requestId: string;
-  readonly requestIdIsNew: boolean;
   /** Undefined: the client's trace context is passed on unchanged. */
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
-  readonly forwardedFor: string;
-  readonly clientCertificate: ClientCertificateField;
+  /** Headers in {@link head} that filters wrote or removed, in lower case. The proxy's own values do not replace them. */
+  readonly settled: ReadonlySet<string> | undefined;
   /** Replaces the client's header if there is one. */
   readonly peerMetadata: OwnMetadata | undefined;
   /** Protocol to upgrade to. */
@@ -50,17 +43,19 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   if (request.host !== undefined) out.text(`host: ${request.host}\r\n`);
   const hasForwardedProto = copyFields(out, request);
   let added = "";
-  if (config.appendForwardedFor) added += `x-forwarded-for: ${request.forwardedFor}\r\n`;
-  if (!hasForwardedProto || !trustsForwardedProto(config)) added += `x-forwarded-proto: ${request.scheme}\r\n`;
+  const own = (name: string, value: string): void => {
+    if (!isSettled(request, name)) added += `${name}: ${value}\r\n`;
+  };
+  if (config.appendForwardedFor) own("x-forwarded-for", request.forwardedFor);
+  if (!hasForwardedProto || !trustsForwardedProto(config)) own("x-forwarded-proto", request.scheme);
   if (config.useRemoteAddress)
-    added += request.internalPeer
-      ? "x-envoy-internal: true\r\n"
-      : `x-envoy-external-address: ${request.peerAddress}\r\n`;
+    if (request.internalPeer) own("x-envoy-internal", "true");
+    else own("x-envoy-external-address", request.peerAddress);
   if (request.clientCertificate !== "keep" && request.clientCertificate !== "drop")
-    added += `x-forwarded-client-cert: ${request.clientCertificate.value}\r\n`;
+    own("x-forwarded-client-cert", request.clientCertificate.value);
   if (request.peerMetadata !== undefined)
     added += `${peerMetadataIdHeader}: ${request.peerMetadata.id}\r\n${peerMetadataHeader}: ${request.peerMetadata.value}\r\n`;
-  if (request.requestIdIsNew) added += `x-request-id: ${request.requestId}\r\n`;
+  if (request.newRequestId !== undefined) own("x-request-id", request.newRequestId);
   if (request.trace !== undefined) added += request.trace.lines;
   if (request.originalPath !== undefined) added += `x-envoy-original-path: ${request.originalPath}\r\n`;
   if (request.upgrade !== undefined) added += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
@@ -71,9 +66,9 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   return request.attemptCount ? out.length - "1\r\n\r\n".length : -1;
 }
 
-/** Whether the client's `x-forwarded-proto` counts: clients behind a trusted proxy may say how they reached it. */
-export function trustsForwardedProto(config: HttpConnectionConfig): boolean {
-  return !config.useRemoteAddress || config.trustedHops > 0;
+/** Whether filters or the route have decided about a header which the proxy else writes or removes by itself. */
+function isSettled({ settled, edits }: RequestComposition, name: string): boolean {
+  return settled?.has(name) === true || edits?.dropped.has(name) === true;
 }
 
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");
@@ -110,65 +105,33 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
     case fieldKinds.host:
       return request.host === undefined;
     case fieldKinds.forwardedFor:
-      return !config.appendForwardedFor;
+      return keepsEdgeField(request, "x-forwarded-for", !config.appendForwardedFor);
     case fieldKinds.forwardedProto:
-      return trustsForwardedProto(config);
+      return keepsEdgeField(request, "x-forwarded-proto", trustsForwardedProto(config));
     case fieldKinds.requestId:
-      return !request.requestIdIsNew;
+      return keepsEdgeField(request, "x-request-id", request.newRequestId === undefined);
     case fieldKinds.clientCertificate:
-      return request.clientCertificate === "keep";
+      return keepsEdgeField(request, "x-forwarded-client-cert", request.clientCertificate === "keep");
     case fieldKinds.envoy:
-      return keepsEnvoyField(request, field);
+      return keepsFieldOfEnvoy(request, field);
     default:
       return keepsOrdinaryField(request, field);
   }
 }
 
-const replacedEnvoyFields = [
-  "x-envoy-internal",
-  "x-envoy-external-address",
-  "x-envoy-attempt-count",
-  "x-envoy-original-path",
-  "x-envoy-expected-rq-timeout-ms",
-];
+/** `rule`: whether it stays if nobody else has decided. */
+function keepsEdgeField({ edits, settled }: RequestComposition, name: string, rule: boolean): boolean {
+  if (edits?.dropped.has(name) === true) return false;
+  return rule || settled?.has(name) === true;
+}
 
-/**
- * Headers that only internal clients may set. From other clients at an edge, every header with this prefix is removed.
- */
-const ofInternalClients: ReadonlySet<string> = new Set([
-  "x-envoy-internal",
-  "x-envoy-retry-on",
-  "x-envoy-retry-grpc-on",
-  "x-envoy-max-retries",
-  "x-envoy-retriable-status-codes",
-  "x-envoy-retriable-header-names",
-  "x-envoy-hedge-on-per-try-timeout",
-  "x-envoy-upstream-alt-stat-name",
-  "x-envoy-upstream-rq-timeout-ms",
-  "x-envoy-upstream-rq-per-try-timeout-ms",
-  "x-envoy-upstream-rq-timeout-alt-response",
-  "x-envoy-upstream-stream-duration-ms",
-  "x-envoy-expected-rq-timeout-ms",
-  "x-envoy-force-trace",
-  "x-envoy-ip-tags",
-  "x-envoy-original-url",
-]);
-
-function keepsEnvoyField(request: RequestComposition, field: number): boolean {
-  const { peerMetadata } = request.config;
-  const start = request.head.nameStarts[field] ?? 0;
-  const length = (request.head.nameEnds[field] ?? 0) - start;
-  if (length === peerMetadataHeader.length || length === peerMetadataIdHeader.length) {
-    const name = request.head.name(field).toLowerCase();
-    // The proxy reads or replaces these. Their old value described the previous hop.
-    if (name === peerMetadataHeader || name === peerMetadataIdHeader)
-      return !peerMetadata.readFromClient && request.peerMetadata === undefined;
-  }
-  if (!request.internalPeer)
-    return !request.config.useRemoteAddress && !ofInternalClients.has(request.head.name(field).toLowerCase());
-  return !replacedEnvoyFields.some(
-    (name) => name.length === length && equalsIgnoringCase(request.head.bytes, start, name),
-  );
+function keepsFieldOfEnvoy(request: RequestComposition, field: number): boolean {
+  const { config, internalPeer, peerMetadata } = request;
+  const name = request.head.name(field).toLowerCase();
+  // The proxy reads or replaces these. Their old value described the previous hop.
+  if (name === peerMetadataHeader || name === peerMetadataIdHeader)
+    return !config.peerMetadata.readFromClient && peerMetadata === undefined;
+  return keepsEdgeField(request, name, keepsEnvoyField(name, internalPeer, config));
 }
 
 function keepsOrdinaryField(request: RequestComposition, field: number): boolean {

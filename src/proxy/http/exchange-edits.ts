@@ -33,7 +33,8 @@ export function mutationContext(
 
 /** The edits of a request's head. */
 export function requestEdits(parts: Parts, levels: readonly HeaderMutation[]): HeaderEdits | undefined {
-  return levels.length === 0 ? undefined : edits(parts, levels, parts.facts.head);
+  if (levels.length === 0) return undefined;
+  return editHeaders(levels, mutationContext(parts, undefined), (name) => parts.facts.header(name) !== undefined);
 }
 
 /** The edits of a response's head, with the fields that filters add. Replies of the proxy give the request's head. */

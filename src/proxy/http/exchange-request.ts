@@ -6,10 +6,17 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { normalizePath } from "../routing/path.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import { withoutPort } from "../routing/route-table.ts";
-import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
+import { clientCertificateField } from "./client-certificate.ts";
 import { isGrpcContentType } from "./grpc.ts";
 import { headText } from "../terms/header-text.ts";
-import { trustsForwardedProto } from "./compose-request.ts";
+import {
+  edgeField,
+  edgeNames,
+  fromClient,
+  mayDescribeClient,
+  trustsForwardedProto,
+  type EdgeFacts,
+} from "./edge-fields.ts";
 import type { ExchangeMemory } from "./exchange-memory.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { nominatedFields } from "./nominated-fields.ts";
@@ -63,6 +70,9 @@ export class ExchangeRequest implements RequestView {
   /** Filters see the answer, so it comes out of its chunks. */
   answerPassesFilters = false;
   captured = none;
+  /** Names of headers (lower case) that filters have written or removed. */
+  settled: ReadonlySet<string> | undefined;
+  #config: HttpConnectionConfig | undefined;
   /** The head's own target cannot be passed on as it is. */
   targetDiffers = false;
 
@@ -84,6 +94,7 @@ export class ExchangeRequest implements RequestView {
 
   /** Reads the head. */
   read(config: HttpConnectionConfig, newRequestId: () => string): ReplyRow | undefined {
+    this.#config = config;
     this.method = this.head.method();
     const { head } = this;
     if (!this.isHttp2) this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
@@ -142,9 +153,53 @@ export class ExchangeRequest implements RequestView {
     return isIP(said) !== 0 && !said.includes("%") ? said : this.remote.address;
   }
 
-  /** What happens to the client's `x-forwarded-client-cert`. */
-  clientCertificate(config: HttpConnectionConfig): ClientCertificateField {
-    return clientCertificateField(config, this.connection.tls, this.head);
+  /** What the proxy says of the client. */
+  edgeFacts(config: HttpConnectionConfig): EdgeFacts {
+    return {
+      internalPeer: this.internalPeer,
+      peerAddress: this.remote.address,
+      scheme: this.scheme,
+      forwardedFor: this.forwardedFor,
+      clientCertificate: clientCertificateField(config, this.connection.tls, this.head),
+      newRequestId: this.requestIdIsNew ? this.requestId : undefined,
+    };
+  }
+
+  /** A header's value (lower case) for routes and filters: what the proxy says of the client, else the client's own. */
+  header(name: string): string | undefined {
+    const own = this.#edgeField(name);
+    return own === fromClient ? this.head.get(name) : own;
+  }
+
+  /** Like {@link header}, with the value of each field. */
+  values(name: string): readonly string[] {
+    const own = this.#edgeField(name);
+    return own === fromClient ? this.head.values(name) : own === undefined ? none : [own];
+  }
+
+  /** All headers as {@link header} sees them, with names in lower case. */
+  *fields(): Iterable<readonly [name: string, value: string]> {
+    const { head } = this;
+    for (let field = 0; field < head.fieldCount; field += 1) {
+      const name = head.name(field).toLowerCase();
+      if (this.#edgeField(name) === fromClient) yield [name, head.value(field)];
+    }
+    for (const name of edgeNames) {
+      const own = this.#edgeField(name);
+      if (typeof own === "string") yield [name, own];
+    }
+  }
+
+  #edgeField(name: string): string | undefined | typeof fromClient {
+    const config = this.#config;
+    if (config === undefined || !mayDescribeClient(name) || this.settled?.has(name) === true) return fromClient;
+    return edgeField(name, this.head.get(name), this.edgeFacts(config), config);
+  }
+
+  /** Like {@link rewriteHead}, by a filter: what the proxy says of the client does not replace these headers. */
+  applyFilterEdits(edits: HeadEdits, config: HttpConnectionConfig): void {
+    this.rewriteHead(edits, config);
+    this.settled = new Set([...(this.settled ?? none), ...edits.keys()]);
   }
 
   /** Keeps the head beyond the read that brought it. */

@@ -88,7 +88,7 @@ export class FilterPass implements FilterRequest {
   }
 
   header(name: string): string | undefined {
-    if (this.#edits.size === 0 || !this.#edits.has(name)) return this.#facts.head.get(name);
+    if (this.#edits.size === 0 || !this.#edits.has(name)) return this.#facts.header(name);
     const edited = this.#edits.get(name);
     return typeof edited === "object" ? edited.join(",") : edited;
   }
@@ -98,7 +98,7 @@ export class FilterPass implements FilterRequest {
       const edited = this.#edits.get(name);
       return edited === undefined ? [] : typeof edited === "string" ? [edited] : edited;
     }
-    return this.#facts.head.values(name);
+    return this.#facts.values(name);
   }
 
   setHeader(name: string, value: string | readonly string[]): void {
@@ -110,12 +110,11 @@ export class FilterPass implements FilterRequest {
   }
 
   *headers(): Iterable<readonly [name: string, value: string]> {
-    const { head } = this.#facts;
-    for (let field = 0; field < head.fieldCount; field += 1) {
-      const name = head.name(field).toLowerCase();
+    for (const field of this.#facts.fields()) {
+      const [name] = field;
       // Represents a body of unknown length, for which HTTP/2 has no header.
       if (name === "transfer-encoding" && this.#facts.isHttp2) continue;
-      if (!this.#edits.has(name)) yield [name, head.value(field)];
+      if (!this.#edits.has(name)) yield field;
     }
     for (const [name, value] of this.#edits) {
       if (typeof value === "string") yield [name, value];
@@ -170,7 +169,7 @@ export class FilterPass implements FilterRequest {
   /** Applies the edits to the request. */
   applyEdits(): void {
     if (this.#edits.size === 0) return;
-    this.#facts.rewriteHead(this.#edits, this.#options.config);
+    this.#facts.applyFilterEdits(this.#edits, this.#options.config);
     this.#edits.clear();
   }
 

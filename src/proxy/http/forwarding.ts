@@ -61,7 +61,7 @@ export class Forwarding {
   start(bytes: Buffer, from: number, to: number): void {
     const { facts, context, attempts } = this.#exchange;
     const action = this.#action;
-    const choice = chooseCluster(action.target, (name) => facts.head.get(name), context.random);
+    const choice = chooseCluster(action.target, (name) => facts.header(name), context.random);
     const cluster = choice === undefined ? undefined : context.cluster(choice.cluster);
     if (choice === undefined || cluster === undefined) {
       this.#exchange.fail(noClusterReply(action.clusterNotFoundStatus));
@@ -216,14 +216,9 @@ export class Forwarding {
       target: rewritten ? (facts.query === "" ? path : `${path}?${facts.query}`) : undefined,
       originalPath: path === facts.path ? undefined : facts.pathAndQuery,
       host,
-      internalPeer: facts.internalPeer,
-      peerAddress: facts.remote.address,
-      scheme: facts.scheme,
-      requestId: facts.requestId,
-      requestIdIsNew: facts.requestIdIsNew,
+      ...facts.edgeFacts(config),
+      settled: facts.settled,
       trace: record.trace,
-      forwardedFor: facts.forwardedFor,
-      clientCertificate: facts.clientCertificate(config),
       peerMetadata: tellsPeer(config.peerMetadata, cluster) ? context.ownMetadata : undefined,
       upgrade: this.#upgrade,
       edits,

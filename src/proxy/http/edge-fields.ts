@@ -1,0 +1,114 @@
+import { peerMetadataHeader, peerMetadataIdHeader } from "../peers/peer-metadata.ts";
+import type { ClientCertificateField } from "./client-certificate.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+
+/** What the proxy knows of a request's client. */
+export interface EdgeFacts {
+  /** The peer is in a private network, so its headers about itself are kept. */
+  readonly internalPeer: boolean;
+  readonly peerAddress: string;
+  readonly scheme: "http" | "https";
+  /** The client's `x-forwarded-for` with this hop. */
+  readonly forwardedFor: string;
+  readonly clientCertificate: ClientCertificateField;
+  /** The id that the proxy gives the request. Undefined if the client's id, or none, is sent. */
+  readonly newRequestId: string | undefined;
+}
+
+/** The client's own header stands. */
+export const fromClient = Symbol("fromClient");
+
+/**
+ * The value of a header with which the proxy itself describes the client: a value takes the place of the client's, and
+ * undefined means that there is no such header. As in Envoy, it is in effect before a route is chosen and before filters,
+ * which else could take a client's word for it. `said` is the client's own value, `name` is in lower case.
+ */
+export function edgeField(
+  name: string,
+  said: string | undefined,
+  facts: EdgeFacts,
+  config: HttpConnectionConfig,
+): string | undefined | typeof fromClient {
+  switch (name) {
+    case "x-forwarded-for":
+      return config.appendForwardedFor ? facts.forwardedFor : fromClient;
+    case "x-forwarded-proto":
+      return said !== undefined && trustsForwardedProto(config) ? fromClient : facts.scheme;
+    case "x-forwarded-client-cert": {
+      const { clientCertificate } = facts;
+      return clientCertificate === "keep"
+        ? fromClient
+        : clientCertificate === "drop"
+          ? undefined
+          : clientCertificate.value;
+    }
+    case "x-request-id":
+      return facts.newRequestId ?? fromClient;
+    case "x-envoy-internal":
+      return config.useRemoteAddress && facts.internalPeer ? "true" : undefined;
+    case "x-envoy-external-address":
+      if (config.useRemoteAddress) return facts.internalPeer ? undefined : facts.peerAddress;
+      break;
+    case peerMetadataHeader:
+    case peerMetadataIdHeader:
+      return config.peerMetadata.readFromClient ? undefined : fromClient;
+  }
+  return !name.startsWith(envoyPrefix) || keepsEnvoyField(name, facts.internalPeer, config) ? fromClient : undefined;
+}
+
+const envoyPrefix = "x-envoy-";
+
+/** Names of which the proxy may have a value although the client sent none. */
+export const edgeNames: ReadonlySet<string> = new Set([
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-forwarded-client-cert",
+  "x-request-id",
+  "x-envoy-internal",
+  "x-envoy-external-address",
+]);
+
+/** Whether {@link edgeField} may differ from the client's value. Costs less. */
+export function mayDescribeClient(name: string): boolean {
+  return name.startsWith(envoyPrefix) || edgeNames.has(name);
+}
+
+/** Whether the client's `x-forwarded-proto` counts: clients behind a trusted proxy may say how they reached it. */
+export function trustsForwardedProto(config: HttpConnectionConfig): boolean {
+  return !config.useRemoteAddress || config.trustedHops > 0;
+}
+
+const replacedEnvoyFields: ReadonlySet<string> = new Set([
+  "x-envoy-internal",
+  "x-envoy-external-address",
+  "x-envoy-attempt-count",
+  "x-envoy-original-path",
+  "x-envoy-expected-rq-timeout-ms",
+]);
+
+/**
+ * Headers that only internal clients may set. From other clients at an edge, every header with this prefix is removed.
+ */
+const ofInternalClients: ReadonlySet<string> = new Set([
+  "x-envoy-internal",
+  "x-envoy-retry-on",
+  "x-envoy-retry-grpc-on",
+  "x-envoy-max-retries",
+  "x-envoy-retriable-status-codes",
+  "x-envoy-retriable-header-names",
+  "x-envoy-hedge-on-per-try-timeout",
+  "x-envoy-upstream-alt-stat-name",
+  "x-envoy-upstream-rq-timeout-ms",
+  "x-envoy-upstream-rq-per-try-timeout-ms",
+  "x-envoy-upstream-rq-timeout-alt-response",
+  "x-envoy-upstream-stream-duration-ms",
+  "x-envoy-expected-rq-timeout-ms",
+  "x-envoy-force-trace",
+  "x-envoy-ip-tags",
+  "x-envoy-original-url",
+]);
+
+/** Whether a header that begins with `x-envoy-` stays as the client sent it. */
+export function keepsEnvoyField(name: string, internalPeer: boolean, config: HttpConnectionConfig): boolean {
+  return internalPeer ? !replacedEnvoyFields.has(name) : !config.useRemoteAddress && !ofInternalClients.has(name);
+}
