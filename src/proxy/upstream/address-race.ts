@@ -47,7 +47,7 @@ export function connectFirst(options: AddressRaceOptions): Promise<ByteStream> {
       (error: unknown) => {
         if (isWon) return;
         failed += 1;
-        if (failed === addresses.length) reject(error as Error);
+        if (failed === addresses.length) reject(error);
         else attempt();
       },
     );

@@ -23,7 +23,6 @@ import {
   type ProxyHeaderVersion,
   type UpstreamStream,
 } from "./endpoint.ts";
-import { connectFirst } from "./address-race.ts";
 import type { OwnConnections } from "./own-connections.ts";
 
 export interface MeshConnectorOptions {
@@ -138,6 +137,7 @@ export class MeshConnector implements EndpointConnector {
   async #dial(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext): Promise<ByteStream> {
     const { address: first, alternatives } = endpoint;
     if (alternatives === undefined) return await this.#dialAddress(endpoint, timeoutMs, context);
+    const { connectFirst } = await import("./address-race.ts");
     return await connectFirst({
       addresses: [first, ...alternatives],
       connect: (address, leftMs, signal) => this.#dialAddress({ ...endpoint, address }, leftMs, context, signal),
