@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { HandClock } from "../../base/testing/hand-clock.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 import { attemptDelayMs, connectFirst } from "./address-race.ts";
 

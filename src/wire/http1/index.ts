@@ -1,6 +1,6 @@
 export { bodyFramings, keepsAlive, requestFraming, responseFraming, type BodyFraming } from "./body-framing.ts";
 export { ChunkedScanner } from "./chunked-scanner.ts";
-export { equalsIgnoringCase, fieldKinds, type FieldKind } from "./field-kind.ts";
+export { fieldKinds, type FieldKind } from "./field-kind.ts";
 export { defaultHeadLimits, MessageHead, type HeadError, type HeadLimits } from "./message-head.ts";
 export { headIncomplete, headRefused, scanRequestHead, scanResponseHead } from "./scan-head.ts";
 export { statusText } from "./status-text.ts";
