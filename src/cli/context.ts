@@ -157,7 +157,7 @@ export interface Installer {
   }>;
   remove(options: {
     readonly client: KubeClient;
-    readonly what: { readonly revision: string } | "everything";
+    readonly what: { readonly revision: string; readonly owner?: string } | "everything";
     readonly onRemoved: (object: KubernetesObject) => void;
     readonly onWait?: (text: string) => void;
     readonly dryRun?: boolean;

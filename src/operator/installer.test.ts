@@ -238,6 +238,11 @@ test("a removal deletes webhooks first, and keeps what all revisions share", asy
     onRemoved: () => undefined,
   });
   assert.match(cluster.writes[0] ?? "", /WebhookConfiguration/);
+  const ofAnother = { revision: "default", owner: "another" };
+  assert.equal(
+    await removeInstalled({ client: cluster, clock: systemClock, what: ofAnother, onRemoved: () => undefined }),
+    0,
+  );
   assert.deepEqual(cluster.names("Deployment"), [
     "istio-system/istio-ingressgateway",
     "istio-system/istiod",

@@ -7,8 +7,14 @@ import { releasePods } from "./release-pods.ts";
 
 export interface UninstallOptions {
   readonly client: KubeClient;
-  /** What to remove: one revision, the objects that a selector finds, or everything. */
-  readonly what: { readonly revision: string } | { readonly labelSelector: string } | "everything";
+  /**
+   * What to remove: one revision, or what of it was installed from the IstioOperator `owner`; the objects that a selector
+   * finds; or everything.
+   */
+  readonly what:
+    | { readonly revision: string; readonly owner?: string }
+    | { readonly labelSelector: string }
+    | "everything";
   readonly onRemoved: (object: KubernetesObject) => void;
   /** Returns whether to keep an object that was found. */
   readonly keeps?: (object: UntypedObject) => boolean;
@@ -86,7 +92,8 @@ function selectorOf(what: UninstallOptions["what"]): string {
   if (what === "everything") return everything;
   if ("labelSelector" in what) return what.labelSelector;
   if (what.revision === "") throw userError("argument-missing", "no revision was named");
-  return `istio.io/rev=${what.revision},${everything},${everything} notin (Base,Cni)`;
+  const owned = what.owner === undefined ? "" : `,install.operator.istio.io/owning-resource=${what.owner}`;
+  return `istio.io/rev=${what.revision},${everything},${everything} notin (Base,Cni)${owned}`;
 }
 
 /** Controllers' objects are removed with their owners. A kind that the server does not serve has no objects. */

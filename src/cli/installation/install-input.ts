@@ -37,9 +37,11 @@ export function installFlags(command: Command): Command {
       .option("-f, --filename <file>", "an IstioOperator file; may be repeated, later ones win", collect, [])
       .option("-s, --set <path=value>", "a field of the spec, such as profile=ambient; may be repeated", collect, [])
       .option("-r, --revision <revision>", "the revision to install")
-      .option("-d, --manifests <path>", "no effect; the release's own manifests are used"),
+      .option(...manifestsFlag),
   );
 }
+
+export const manifestsFlag = ["-d, --manifests <path>", "no effect; the release's own manifests are used"] as const;
 
 export interface RenderedInstall {
   readonly settings: InstallSettings;
@@ -87,9 +89,22 @@ export async function readOperatorFile(file: string, context: CliContext): Promi
     const parsed = parseIstioOperator(raw);
     if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
     for (const warning of parsed.warnings) context.err(`! ${file}: ${formatIssues([warning])}\n`);
-    specs.push(parsed.value.spec);
+    const owner = ownerOf(raw);
+    const { spec } = parsed.value;
+    specs.push(owner === undefined ? spec : { ...spec, values: { ...spec.values, ownerName: owner } });
   }
   return specs;
+}
+
+const longestLabelValue = 63;
+
+/**
+ * The name of an IstioOperator, which labels the objects that are installed from it. Undefined if there is none, or if a
+ * label cannot hold it.
+ */
+export function ownerOf({ metadata }: Partial<UntypedObject>): string | undefined {
+  const name = metadata?.name;
+  return typeof name === "string" && name !== "" && name.length <= longestLabelValue ? name : undefined;
 }
 
 /** Reads the documents of a YAML file. A syntax error includes its line and column. */

@@ -34,6 +34,19 @@ test("a manifest begins with the namespace, ends with webhooks, and contains eve
   assert.ok(objects.some(({ kind, metadata }) => kind === "Deployment" && metadata.name === "istio-ingressgateway"));
 });
 
+test("objects that are installed from an IstioOperator file name it, and those of other installations name nobody", async () => {
+  const ownersOf = async (flags: string, file: string): Promise<readonly string[]> => {
+    const { output } = await serin(`manifest generate --component pilot ${flags}`, { files: { "iop.yaml": file } });
+    const found = output.matchAll(/install\.operator\.istio\.io\/owning-resource: (\S+)/g);
+    return [...new Set([...found].map(([, owner = ""]) => owner))];
+  };
+  const named = (name: string) =>
+    `apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata:\n  name: ${name}\nspec:\n  profile: minimal\n`;
+  assert.deepEqual(await ownersOf("-f iop.yaml", named("mesh")), ["mesh"]);
+  assert.deepEqual(await ownersOf("-f iop.yaml", named("m".repeat(64))), ["unknown"]);
+  assert.deepEqual(await ownersOf("--set profile=minimal", ""), ["unknown"]);
+});
+
 test("a manifest goes to the file of --output, and a file that cannot be written is named", async () => {
   const directory = mkdtempSync(join(tmpdir(), "serin-manifest-"));
   try {
@@ -216,8 +229,8 @@ const tagged: FakeCluster = {
 
 test("a tag is set on an existing revision, moved only on request, and listed with its users", async () => {
   await refused(
-    "tag set prod --revision odl",
-    'there is no revision "odl" in the cluster\n  hint: installed: canary, default',
+    "tag set prod --revision odl --manifests charts",
+    'cannot modify tag: there is no revision "odl" in the cluster\n  hint: installed: canary, default',
     tagged,
   );
   await refused(

@@ -11,7 +11,7 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { deactivateDefault, installedKindOf, reactivateDefault, renderTag } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { connectionFlags } from "./install-input.ts";
+import { connectionFlags, manifestsFlag } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { renderTable } from "../terminal/table.ts";
@@ -42,6 +42,7 @@ export function tagCommands(program: Command, context: CliContext): void {
         )
         .option("-r, --revision <revision>", "the revision of the tag")
         .option("--overwrite", "move a tag that points to another revision")
+        .option(...manifestsFlag)
         .option("--auto-inject-namespaces", "for the tag default: inject namespaces without any injection label")
         .option("-y, --skip-confirmation", "do not ask"),
     ).action(async (name: string, flags: TagFlags) => await set(name, flags, verb, context));
@@ -114,7 +115,7 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
 async function unknownRevision(client: KubeClient, revision: string): Promise<Error> {
   const items = await listControlPlanes(client);
   const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
-  return userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
+  return userError("revision-unknown", `cannot modify tag: there is no revision "${revision}" in the cluster`, {
     hint: known.length === 0 ? "install one: serin install --revision <revision>" : `installed: ${known.join(", ")}`,
   });
 }

@@ -89,6 +89,14 @@ test("--force removes it anyway", async () => {
   assert.equal(output, "✔ Uninstall complete\n");
 });
 
+test("with an IstioOperator file, only what was installed from it is removed", async () => {
+  const file =
+    "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata:\n  name: mesh\nspec:\n  revision: unused\n";
+  const cluster: FakeCluster = { ...inUse, files: { "iop.yaml": file } };
+  for (const flags of ["-f iop.yaml -y", "-f iop.yaml -r unused -d charts -y"])
+    assert.deepEqual((await uninstall(flags, cluster)).removed, [{ revision: "unused", owner: "mesh" }]);
+});
+
 test("a revision that only its own ztunnels use is removed", async () => {
   const { removed } = await uninstall("--revision unused -y", inUse);
   assert.deepEqual(removed, [{ revision: "unused" }]);

@@ -4,7 +4,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { enrolledPods } from "./enrolled-pods.ts";
 import { dependentsOf, type Dependents } from "./dependents.ts";
-import { collect, connectionFlags, renderFromFlags } from "./install-input.ts";
+import { collect, connectionFlags, manifestsFlag, ownerOf, readYaml, renderFromFlags } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 
@@ -24,8 +24,9 @@ export function uninstallCommand(program: Command, context: CliContext): void {
       .command("uninstall")
       .description("remove one revision, or everything that was installed")
       .option("-r, --revision <revision>", "the revision to remove")
-      .option("-f, --filename <file>", "remove the revision of this IstioOperator file", collect, [])
+      .option("-f, --filename <file>", "remove what was installed from this IstioOperator file", collect, [])
       .option("-s, --set <path=value>", "a field of the spec, such as revision=canary; may be repeated", collect, [])
+      .option(...manifestsFlag)
       .option("--purge", "remove every revision and their shared objects")
       .option("--force", "remove the revision even if proxies, gateways or pods depend on it")
       .option("--dry-run", "only print what would be removed")
@@ -33,7 +34,14 @@ export function uninstallCommand(program: Command, context: CliContext): void {
   ).action(async (flags: UninstallFlags) => await uninstall(flags, context));
 }
 
-type What = { readonly revision: string } | "everything";
+/** An object without the owner's label stays, so that the file of another installation removes nothing. */
+function nothingFor(what: What): string {
+  const left = "! There was nothing to remove";
+  if (what === "everything" || what.owner === undefined) return `${left}\n`;
+  return `${left}: no object of revision ${what.revision} was installed from an IstioOperator "${what.owner}". To remove the revision: serin uninstall --revision ${what.revision}\n`;
+}
+
+type What = { readonly revision: string; readonly owner?: string } | "everything";
 
 async function uninstall(flags: UninstallFlags, context: CliContext): Promise<void> {
   const what = await whatToRemove(flags, context);
@@ -55,20 +63,29 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
       ),
   });
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
-  else context.out(removed === 0 ? "! There was nothing to remove\n" : "✔ Uninstall complete\n");
+  else context.out(removed === 0 ? nothingFor(what) : "✔ Uninstall complete\n");
 }
 
 async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {
   if (flags.purge === true) return "everything";
-  if (flags.revision !== undefined) return { revision: flags.revision };
+  const owner = await ownerOfFiles(flags, context);
+  const owned = owner === undefined ? {} : { owner };
+  if (flags.revision !== undefined) return { revision: flags.revision, ...owned };
   const named = flags.set.find((text) => /^(spec\.)?(values\.)?revision=/.test(text));
   if (flags.filename.length > 0 || named !== undefined) {
     const { settings } = await renderFromFlags(flags, context);
-    return { revision: settings.revision === "" ? "default" : settings.revision };
+    return { revision: settings.revision === "" ? "default" : settings.revision, ...owned };
   }
   throw userError("argument-missing", "neither --revision nor --purge was given", {
     hint: "serin uninstall --revision 1-18-1 removes one control plane; --purge removes all",
   });
+}
+
+/** The last file wins, as with an installation. */
+async function ownerOfFiles({ filename }: UninstallFlags, context: CliContext): Promise<string | undefined> {
+  let owner: string | undefined;
+  for (const file of filename) for (const raw of await readYaml(file, context)) owner = ownerOf(raw) ?? owner;
+  return owner;
 }
 
 async function askAboutEverything(client: KubeClient, flags: UninstallFlags, context: CliContext): Promise<void> {
