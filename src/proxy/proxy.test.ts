@@ -430,6 +430,10 @@ test("admin answers have the forms that tools read", async () => {
     ],
   );
   assert.match(JSON.stringify(dump), /"route_config_name":"http.80"/);
+  const secrets = dump.configs.at(-1)?.["dynamic_active_secrets"] as { name: string; last_updated: string }[];
+  for (const { name, last_updated } of secrets)
+    assert.ok(Math.abs(Date.parse(last_updated) - Date.now()) < 60_000, `${name} was updated ${last_updated}`);
+  assert.equal(secrets[0]?.name, "default");
   assert.match(
     (await fetchOnce(mesh.adminPort, "/clusters")).body,
     new RegExp(`^a::127.0.0.1:${backend}::rq_total::1$`, "m"),

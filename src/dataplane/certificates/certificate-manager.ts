@@ -243,6 +243,7 @@ export class CertificateManager implements CertificateSource {
     const { privateKeyPem, csrPem } = await createCertificateRequest(identity);
     const validitySeconds = this.#options.validitySeconds ?? 86_400;
     const chain = await this.#options.authority.sign({ identity, csrPem, validitySeconds }, signal);
-    return workloadCertificate(identity, privateKeyPem, chain, this.#rootsBesides, this.#options.revocations);
+    const received = workloadCertificate(identity, privateKeyPem, chain, this.#rootsBesides, this.#options.revocations);
+    return { ...received, receivedAtMs: this.#clock.nowMs() };
   }
 }

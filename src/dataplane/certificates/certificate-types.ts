@@ -10,6 +10,8 @@ export interface WorkloadCertificate {
   readonly rootsPem: string;
   /** The roots that came with the certificate. */
   readonly issuedRootsPem: string;
+  /** When the CA's answer arrived. */
+  readonly receivedAtMs: number;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly serialNumber: string;

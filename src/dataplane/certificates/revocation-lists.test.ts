@@ -17,7 +17,8 @@ const theirs = await root.issue({ spiffe: them, serialNumber: "0b" });
 const below = await intermediate.issue({ spiffe: them, serialNumber: "0c" });
 
 function held(identity: string, issued: Issued, revocations?: RevocationLists): WorkloadCertificate {
-  return workloadCertificate(identity, issued.privateKey, [issued.certificateChain, issued.roots], [], revocations);
+  const chain = [issued.certificateChain, issued.roots];
+  return { ...workloadCertificate(identity, issued.privateKey, chain, [], revocations), receivedAtMs: 0 };
 }
 
 /** Both ends of a handshake as HBONE makes it; what either side says of the other when it fails. */
@@ -145,12 +146,10 @@ test("the manager's certificates check the lists, even after another root is tru
   const revocations = new RevocationLists();
   const authority = new FakeCertificateAuthority();
   const manager = new CertificateManager({ authority, log: silentLogger, revocations });
-  const client = workloadCertificate(
-    them,
-    theirs.privateKey,
-    [theirs.certificateChain, theirs.roots],
-    [authority.rootPem],
-  );
+  const client = {
+    ...workloadCertificate(them, theirs.privateKey, [theirs.certificateChain, theirs.roots], [authority.rootPem]),
+    receivedAtMs: 0,
+  };
   try {
     await manager.fetch(us);
     manager.trustBesides([root.roots]);

@@ -15,7 +15,7 @@ export function workloadCertificate(
   chain: readonly string[],
   rootsBesides: readonly string[] = [],
   revocations?: RevocationLists,
-): WorkloadCertificate {
+): Omit<WorkloadCertificate, "receivedAtMs"> {
   const issuedRootsPem = chain.at(-1) ?? "";
   const rootsPem = trustedRoots(issuedRootsPem, rootsBesides);
   const own = chain.slice(0, -1).flatMap(pemBlocks);

@@ -165,6 +165,7 @@ function secretsDump({ secrets }: DumpSources): unknown[] {
   const base64 = (text: string): string => Buffer.from(text).toString("base64");
   const own = secrets.certificate({ kind: "sds", name: "default" });
   const roots = secrets.roots({ kind: "sds", name: "ROOTCA" });
+  const updated = { last_updated: new Date(secrets.ownReceivedAtMs ?? 0).toISOString() };
   const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
   return [
     ...(own === undefined
@@ -172,6 +173,7 @@ function secretsDump({ secrets }: DumpSources): unknown[] {
       : [
           {
             name: "default",
+            ...updated,
             secret: {
               "@type": secretType,
               name: "default",
@@ -187,6 +189,7 @@ function secretsDump({ secrets }: DumpSources): unknown[] {
       : [
           {
             name: "ROOTCA",
+            ...updated,
             secret: {
               "@type": secretType,
               name: "ROOTCA",

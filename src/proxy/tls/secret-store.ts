@@ -112,6 +112,11 @@ export class SecretStore {
     return { typeUrl: typeUrls.secret, mode: "named", apply: (update) => this.#apply(update) };
   }
 
+  /** When this proxy received its own certificate, with the mesh's roots. Undefined before. */
+  get ownReceivedAtMs(): number | undefined {
+    return this.#options.certificates.peek(this.#options.identity)?.receivedAtMs;
+  }
+
   /** Undefined until it has arrived. */
   certificate(ref: CertificateRef): CertificateMaterial | undefined {
     switch (ref.kind) {
