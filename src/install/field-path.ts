@@ -1,7 +1,7 @@
 import { isTree } from "../base/index.ts";
 
 /**
- * One step of a path: a field, the index of a list, or the element of a list whose field has a value:
+ * One step of a path: a field, the index of a list (-1 is its end), or the element of a list whose field has a value:
  * `[name:discovery]`.
  */
 export type PathStep = string | number | { readonly field: string; readonly value: string };
@@ -18,7 +18,7 @@ export function parseFieldPath(path: string): PathStep[] {
 }
 
 function bracketStep(text: string): PathStep {
-  if (/^\d+$/.test(text)) return Number(text);
+  if (/^(\d+|-1)$/.test(text)) return Number(text);
   const colon = text.indexOf(":");
   if (colon === -1) return text;
   return { field: text.slice(0, colon), value: text.slice(colon + 1) };
@@ -26,7 +26,7 @@ function bracketStep(text: string): PathStep {
 
 /**
  * A copy of `tree` with the value at the path replaced. Undefined deletes the value. Creates missing objects and lists
- * on the way.
+ * on the way. As in upstream, an index beyond a list's end appends to it.
  */
 export function setAtPath(tree: unknown, steps: readonly PathStep[], value: unknown): unknown {
   const [step, ...rest] = steps;
@@ -41,7 +41,7 @@ export function setAtPath(tree: unknown, steps: readonly PathStep[], value: unkn
   const list: unknown[] = Array.isArray(tree) ? [...(tree as unknown[])] : [];
   let index =
     typeof step === "number" ? step : list.findIndex((item) => isTree(item) && String(item[step.field]) === step.value);
-  if (index === -1) index = list.length;
+  if (index === -1 || index > list.length) index = list.length;
   const next = setAtPath(
     list[index] ?? (typeof step === "object" && rest.length > 0 ? { [step.field]: step.value } : undefined),
     rest,

@@ -1,3 +1,5 @@
+import { parse } from "yaml";
+import { isTree } from "../base/index.ts";
 import type { FieldIssue, UntypedObject } from "../api/index.ts";
 import type { KubernetesSettings } from "../api/istio/index.ts";
 import { parseFieldPath, setAtPath } from "./field-path.ts";
@@ -26,9 +28,20 @@ export function applyOverlays(
       continue;
     }
     patched[at] = overlay.patches.reduce(
-      (object, patch) => setAtPath(object, parseFieldPath(patch.path), patch.value) as UntypedObject,
+      (object, patch) => setAtPath(object, parseFieldPath(patch.path), valueOf(patch.value)) as UntypedObject,
       found,
     );
   }
   return { objects: patched, errors };
+}
+
+/** As in upstream, text that is a YAML map stands for the map. JSON stays text. */
+function valueOf(value: unknown): unknown {
+  if (typeof value !== "string" || !/: |:[^]*\n|\n[^]*:/.test(value) || /^\s*\{/.test(value)) return value;
+  try {
+    const parsed: unknown = parse(value);
+    return isTree(parsed) ? parsed : value;
+  } catch {
+    return value;
+  }
 }

@@ -207,6 +207,41 @@ test("an overlay reaches a field inside a named container, and one without a tar
   assert.match(errors[0].message, /no Deployment "nobody".*Deployment\/istiod/);
 });
 
+test("an overlay appends to a list by an index beyond its end, and a map may be written as text", () => {
+  const patch = (path: string, value: unknown) => ({ path: `spec.template.spec.${path}`, value });
+  const { objects } = render({
+    profile: "empty",
+    components: {
+      pilot: {
+        enabled: true,
+        k8s: {
+          overlays: [
+            {
+              kind: "Deployment",
+              name: "istiod",
+              patches: [
+                patch("volumes[-1]", "name: a\nemptyDir: {}\n"),
+                patch("volumes[100]", "name: b\nsecret:\n  secretName: c"),
+                patch("schedulerName", '{"a": 1}'),
+                patch("hostname", "a:b"),
+              ],
+            },
+          ],
+        },
+      },
+    },
+  });
+  const { template } = find(objects, "Deployment", "istiod")["spec"] as {
+    template: { spec: { volumes: unknown[]; schedulerName: string; hostname: string } };
+  };
+  const { volumes, schedulerName, hostname } = template.spec;
+  assert.deepEqual(volumes.slice(-2), [
+    { name: "a", emptyDir: {} },
+    { name: "b", secret: { secretName: "c" } },
+  ]);
+  assert.deepEqual([schedulerName, hostname], ['{"a": 1}', "a:b"]);
+});
+
 test("revision tags become webhook configurations for their revision", () => {
   const { objects } = render({ profile: "minimal", revision: "a", values: { revisionTags: ["canary"] } });
   const tag = find(objects, "MutatingWebhookConfiguration", "istio-revision-tag-canary");
