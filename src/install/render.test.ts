@@ -242,6 +242,17 @@ test("an overlay appends to a list by an index beyond its end, and a map may be 
   assert.deepEqual([schedulerName, hostname], ['{"a": 1}', "a:b"]);
 });
 
+test("additional roots for key sets reach the control plane's pod, and only then", () => {
+  const rendered = (values: object) => render({ profile: "minimal", revision: "a", values }).objects;
+  const objects = rendered({ pilot: { jwksResolverExtraRootCA: "PEM" } });
+  const roots = find(objects, "ConfigMap", "pilot-jwks-extra-cacerts-a");
+  assert.deepEqual(roots["data"], { "extra.pem": "PEM" });
+  const deployment = JSON.stringify(find(objects, "Deployment", "istiod-a"));
+  assert.match(deployment, /"name":"extracacerts","configMap":\{"name":"pilot-jwks-extra-cacerts-a"\}/);
+  assert.match(deployment, /"name":"extracacerts","mountPath":"\/cacerts","readOnly":true/);
+  assert.doesNotMatch(JSON.stringify(rendered({})), /cacerts-a|extracacerts/);
+});
+
 test("revision tags become webhook configurations for their revision", () => {
   const { objects } = render({ profile: "minimal", revision: "a", values: { revisionTags: ["canary"] } });
   const tag = find(objects, "MutatingWebhookConfiguration", "istio-revision-tag-canary");

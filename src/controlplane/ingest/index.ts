@@ -1,7 +1,8 @@
 export { ConfigMapIngest } from "./config-map-ingest.ts";
-export { fetchText } from "./fetch-text.ts";
+export { fetchText, fetchTextTrusting } from "./fetch-text.ts";
 export { GatewayNames } from "./gateway-names.ts";
 export { KeySetIngest } from "./key-set-ingest.ts";
+export { keySetRoots } from "./key-set-roots.ts";
 export { MeshConfigFile, MeshNetworksFile } from "./mesh-config-file.ts";
 export { MeshIngest } from "./mesh-ingest.ts";
 export { multiClusterKinds, type MultiClusterKinds } from "./multi-cluster-feeds.ts";

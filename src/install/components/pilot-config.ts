@@ -22,6 +22,32 @@ export function meshConfigMap(settings: InstallSettings, labels: Record<string, 
   );
 }
 
+const keySetRootsName = "pilot-jwks-extra-cacerts";
+
+/** The ConfigMap with additional roots for key sets of token issuers, if `values.pilot.jwksResolverExtraRootCA` is set. */
+export function keySetRootsConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
+  const roots = textAt(settings.values, "pilot", "jwksResolverExtraRootCA") ?? "";
+  const { namespace } = settings;
+  const name = revisioned(keySetRootsName, settings);
+  return roots === ""
+    ? []
+    : [object({ apiVersion: "v1", kind: "ConfigMap", name, namespace, labels }, { data: { "extra.pem": roots } })];
+}
+
+/** How the control plane's pod gets these roots. */
+export function keySetRootsMount(settings: InstallSettings): {
+  readonly volumes: readonly Record<string, unknown>[];
+  readonly volumeMounts: readonly Record<string, unknown>[];
+} {
+  if ((textAt(settings.values, "pilot", "jwksResolverExtraRootCA") ?? "") === "")
+    return { volumes: [], volumeMounts: [] };
+  const name = "extracacerts";
+  return {
+    volumes: [{ name, configMap: { name: revisioned(keySetRootsName, settings) } }],
+    volumeMounts: [{ name, mountPath: "/cacerts", readOnly: true }],
+  };
+}
+
 function meshConfigOf(settings: InstallSettings): unknown {
   const { values, namespace } = settings;
   const meshId = textAt(values, "global", "meshID");

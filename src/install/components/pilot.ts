@@ -18,7 +18,13 @@ import {
   workloadSettings,
 } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
-import { injectorConfigMap, meshConfigMap, valuesConfigMap } from "./pilot-config.ts";
+import {
+  injectorConfigMap,
+  meshConfigMap,
+  valuesConfigMap,
+  keySetRootsConfigMap,
+  keySetRootsMount,
+} from "./pilot-config.ts";
 import { pilotAccount, pilotGrants } from "./pilot-access.ts";
 import { remoteService } from "./remote-pilot.ts";
 import { pilotPorts, revisionTagService } from "./revision-tag-service.ts";
@@ -40,6 +46,7 @@ export function renderPilot(settings: InstallSettings): UntypedObject[] {
       ? []
       : [injectorConfigMap(settings, labels)]),
     valuesConfigMap(settings, labels),
+    ...(isRemote ? [] : keySetRootsConfigMap(settings, labels)),
     ...(isRemote ? remoteService(settings, labels) : pilotWorkload(settings, name, labels)),
     ...(wantsWebhooks ? [injectorWebhooks(settings, labels)] : []),
     ...(isRemote || valueAt(values, "global", "configValidation") === false
@@ -144,7 +151,7 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
               ? {}
               : { terminationGracePeriodSeconds: valueAt(own, "terminationGracePeriodSeconds") }),
             containers: [discoveryContainer(settings)],
-            volumes: [...pilotVolumes(settings), ...workload.volumes],
+            volumes: [...pilotVolumes(settings), ...keySetRootsMount(settings).volumes, ...workload.volumes],
             ...workload.pod,
             tolerations: [
               { key: "cni.istio.io/not-ready", operator: "Exists" },
@@ -180,7 +187,7 @@ function discoveryContainer(settings: InstallSettings): Record<string, unknown> 
     ),
     resources: pilot.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "128Mi" } },
     securityContext: restrictedContext(proxyUser),
-    volumeMounts: [...pilotVolumeMounts, ...workload.volumeMounts],
+    volumeMounts: [...pilotVolumeMounts, ...keySetRootsMount(settings).volumeMounts, ...workload.volumeMounts],
   };
 }
 

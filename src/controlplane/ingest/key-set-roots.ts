@@ -1,0 +1,16 @@
+import { readFile } from "node:fs/promises";
+import { isSystemCode } from "../../net/index.ts";
+
+/** Where the installation mounts `values.pilot.jwksResolverExtraRootCA`, as upstream. */
+const rootsFile = "/cacerts/extra.pem";
+
+/** Roots in PEM that are trusted for key sets besides those of the operating system. Undefined without any. */
+export async function keySetRoots(path = rootsFile): Promise<string | undefined> {
+  try {
+    const text = await readFile(path, "utf8");
+    return text.trim() === "" ? undefined : text;
+  } catch (error) {
+    if (isSystemCode(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
