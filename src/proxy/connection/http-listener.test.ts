@@ -247,6 +247,21 @@ test("a body without length from the upstream is chunked for HTTP/1.1", async ()
   agent.destroy();
 });
 
+test("a server that refuses a request and resets the connection is answered in its own words", async () => {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) =>
+    socket.once("data", () =>
+      socket.write("HTTP/1.0 400 Bad Request\r\n\r\nsent HTTP to HTTPS", () =>
+        setTimeout(() => socket.resetAndDestroy(), 50),
+      ),
+    ),
+  );
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const { status, body } = await harness.get("/");
+  assert.deepEqual([status, body], [400, "sent HTTP to HTTPS"]);
+});
+
 test("HEAD, 204 and 304 have no body, whatever content-length they state", async () => {
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) =>

@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { SerinError, type Clock } from "../../base/index.ts";
 import type { ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import {
   bodyFramings,
@@ -181,15 +181,20 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   }
 
   end(): void {
-    if (this.#state === "body" && this.#framing === bodyFramings.untilClose) {
-      const receiver = this.#receiver;
-      this.#receiver = undefined;
-      this.destroy();
-      receiver?.responseBody(Buffer.alloc(0), 0, 0, true);
-      return;
-    }
-    if (this.#state === "switched") this.#receiver?.switchedEnd();
+    if (this.#endsWithConnection) this.#endBody();
+    else if (this.#state === "switched") this.#receiver?.switchedEnd();
     else this.#fail("closed", "connection termination");
+  }
+
+  get #endsWithConnection(): boolean {
+    return this.#state === "body" && this.#framing === bodyFramings.untilClose;
+  }
+
+  #endBody(): void {
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    this.destroy();
+    receiver?.responseBody(Buffer.alloc(0), 0, 0, true);
   }
 
   drain(): void {
@@ -198,7 +203,10 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
 
   close(error: Error | undefined): void {
     this.#retirement?.[Symbol.dispose]();
-    this.#fail("closed", error?.message ?? "connection termination");
+    // A server that refuses a request without reading it whole resets the connection after its response. As in Envoy,
+    // that ends a body without length.
+    if (this.#endsWithConnection && error instanceof SerinError && error.code === "connection-reset") this.#endBody();
+    else this.#fail("closed", error?.message ?? "connection termination");
   }
 
   #heads(chunk: Buffer): void {
