@@ -34,6 +34,8 @@ export interface ControlPlaneSettings {
    * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: waypoints forward connections by server name to hosts of DYNAMIC_DNS.
    */
   readonly wildcardTlsAtWaypoints?: boolean;
+  /** The opposite of ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY. Absent: gateways obey policies with selectors. */
+  readonly gatewaysIgnoreSelectors?: boolean;
   /** PILOT_JWT_ENABLE_REMOTE_JWKS. Absent: the control plane fetches key sets. */
   readonly keySetFetcher?: KeySetFetcher;
   /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS. Absent: a workload uses one external authorizer. */
@@ -117,6 +119,7 @@ export function readControlPlaneSettings(
     keySetFetcher: keySetFetcher(envString(env, "PILOT_JWT_ENABLE_REMOTE_JWKS", "false")),
     ingressNamespace: envString(env, "K8S_INGRESS_NS", "istio-system"),
     severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),
+    gatewaysIgnoreSelectors: !envBoolean(env, "ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", true),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
     hbone: {
       sent: envBoolean(env, "PILOT_ENABLE_SENDING_HBONE", true),

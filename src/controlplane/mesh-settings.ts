@@ -13,7 +13,13 @@ export function meshSettings(
     Partial<
       Pick<
         ControlPlaneSettings,
-        "clusters" | "wildcardTlsAtWaypoints" | "hbone" | "keySetFetcher" | "severalAuthorizers" | "ingressNamespace"
+        | "clusters"
+        | "wildcardTlsAtWaypoints"
+        | "gatewaysIgnoreSelectors"
+        | "hbone"
+        | "keySetFetcher"
+        | "severalAuthorizers"
+        | "ingressNamespace"
       >
     >,
   networks: MeshNetworks = {},
@@ -25,6 +31,7 @@ export function meshSettings(
     ...(settings.clusters === undefined ? {} : { ambientNetworkCrossing: settings.clusters.ambient.crossing }),
     ...multiClusterServices(settings.clusters),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
+    gatewaysIgnoreSelectors: settings.gatewaysIgnoreSelectors ?? false,
     ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
     severalAuthorizers: settings.severalAuthorizers ?? false,
     ...(settings.hbone === undefined ? {} : { hbone: settings.hbone }),

@@ -11,6 +11,8 @@ export interface PolicySubject {
   readonly gateway?: { readonly name: string; readonly className: string };
   /** Waypoints only obey policies with targetRefs. Selectors are left to ztunnels. */
   readonly waypoint?: boolean;
+  /** As waypoints, it only obeys policies with targetRefs. */
+  readonly ignoresSelectors?: boolean;
   /** The services of this waypoint's filter chain. */
   readonly services?: readonly {
     readonly kind: "Service" | "ServiceEntry";
@@ -65,7 +67,7 @@ export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
   }
 
   #selected(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly Facts[] {
-    if (subject.waypoint === true) return [];
+    if (subject.waypoint === true || subject.ignoresSelectors === true) return [];
     return [...new Set([rootNamespace, subject.namespace])].flatMap((namespace) => [
       ...reader.lookup(this.#wide, namespace),
       ...selecting(

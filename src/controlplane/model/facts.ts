@@ -105,6 +105,8 @@ export interface MeshSettings
   readonly hbone?: HboneSettings;
   /** Whether waypoints accept connections whose server name matches a wildcard host. Absent means no. */
   readonly wildcardTlsAtWaypoints?: boolean;
+  /** Whether proxies of Gateways (Gateway API) obey only policies that name the Gateway. Absent means no. */
+  readonly gatewaysIgnoreSelectors?: boolean;
   /** Absent means the control plane. */
   readonly keySetFetcher?: KeySetFetcher;
   /**

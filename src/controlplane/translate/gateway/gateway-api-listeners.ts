@@ -31,10 +31,15 @@ export interface GatewayApiContext {
 const wildcard = "0.0.0.0";
 
 /** The subject for policies that are attached to a Gateway. */
-export function gatewaySubject(gateway: GatewayFacts): PolicySubject {
+export function gatewaySubject(gateway: GatewayFacts, { gatewaysIgnoreSelectors }: MeshSettings): PolicySubject {
   const { name, namespace, spec } = gateway;
   const labels = { ...gateway.labels, ...spec.infrastructure?.labels, [istioLabels.gatewayName]: name };
-  return { namespace, labels, gateway: { name, className: spec.gatewayClassName } };
+  return {
+    namespace,
+    labels,
+    gateway: { name, className: spec.gatewayClassName },
+    ...(gatewaysIgnoreSelectors === true ? { ignoresSelectors: true } : {}),
+  };
 }
 
 /** A listener with the port on which its proxies listen. */

@@ -51,7 +51,7 @@ function deriveListeners(
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);
   return perGateway(graph, "lds-gateways", { inputs, groups }, (gateway, mesh, reader) => {
-    const subject = gatewaySubject(gateway);
+    const subject = gatewaySubject(gateway, mesh);
     const listeners = gatewayApiListeners(gateway, {
       inputs,
       mesh,

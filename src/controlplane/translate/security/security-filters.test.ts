@@ -23,11 +23,13 @@ import {
   type HttpRbac,
   type RBAC,
 } from "../../../wire/envoy/index.ts";
-import { meshKey, type MeshSettings } from "../../model/facts.ts";
+import type { PolicySubject } from "../../model/authorization-selection.ts";
+import { meshKey, type GatewayFacts, type MeshSettings, type PodFacts } from "../../model/facts.ts";
 import { valueAt } from "../../testing/decode-resource.ts";
 import { rbacAllows, type PolicyRequest } from "../../testing/rbac-decision.ts";
 import { config, createModelFixture, pod, testMesh } from "../../testing/model-fixture.ts";
 import type { FilterInit } from "../filter-init.ts";
+import { gatewaySubject } from "../gateway/gateway-api-listeners.ts";
 import { SecurityPolicies } from "./security-filters.ts";
 
 type Decoded = NonNullable<ReturnType<typeof anyUnpack>>;
@@ -41,12 +43,13 @@ interface NamedConfig {
 function filtersOf(
   objects: readonly KubernetesObject[],
   mesh: Partial<MeshSettings> = {},
+  subjectOf: (pod: PodFacts, mesh: MeshSettings) => PolicySubject = (facts) => facts,
 ): { readonly http: readonly NamedConfig[]; readonly tcp: readonly NamedConfig[] } {
   const fixture = createModelFixture();
   const policies = new SecurityPolicies(fixture.inputs);
   const found = fixture.graph.derive("filters", fixture.inputs.pods, (facts, reader) => {
     const settings = reader.get(fixture.inputs.mesh, meshKey);
-    return settings === undefined ? [] : [["web", policies.filtersFor(facts, settings, reader)]];
+    return settings === undefined ? [] : [["web", policies.filtersFor(subjectOf(facts, settings), settings, reader)]];
   });
   fixture.inputs.mesh.set(meshKey, { ...testMesh, ...mesh });
   fixture.apply(pod("shop/web", "10.0.0.1", { labels: { app: "web" } }), ...objects);
@@ -298,6 +301,33 @@ test("audits come first, a dry run only observes, and a policy without rules den
   ]);
   assert.equal(valueAt(jsonOf(denies), "shadowRulesStatPrefix"), "istio_dry_run_deny_");
   assert.equal(rbacAllows(enforced(filters), requests[0] ?? assert.fail()), false);
+});
+
+test("proxies of a Gateway obey policies with selectors, unless the control plane leaves these out", () => {
+  const any = { action: "DENY", rules: [{}] };
+  const objects = [
+    config("AuthorizationPolicy", "istio-system/mesh", any),
+    policy("own", { ...any, selector: { matchLabels: { app: "web" } } }),
+    policy("gateway", { ...any, targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "edge" }] }),
+  ];
+  const appliedWith = (gatewaysIgnoreSelectors: boolean): readonly string[] => {
+    const edge = config("Gateway", "shop/edge", {
+      gatewayClassName: "istio",
+      listeners: [],
+    }) as unknown as GatewayFacts;
+    const { http } = filtersOf(objects, { gatewaysIgnoreSelectors }, ({ namespace, labels }, mesh) =>
+      gatewaySubject({ ...edge, name: "edge", namespace, labels }, mesh),
+    );
+    return (rulesOf(http) as [string, string, string[]][]).flatMap(([, , names]) =>
+      names.map((name) => name.replaceAll(/-rule.*/g, "")),
+    );
+  };
+  assert.deepEqual(appliedWith(false), [
+    "ns[istio-system]-policy[mesh]",
+    "ns[shop]-policy[gateway]",
+    "ns[shop]-policy[own]",
+  ]);
+  assert.deepEqual(appliedWith(true), ["ns[shop]-policy[gateway]"]);
 });
 
 test("policies apply to their mesh, namespace or workload; those with targets and those of other namespaces do not apply to a sidecar", () => {
