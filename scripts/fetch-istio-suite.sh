@@ -56,6 +56,8 @@ command -v go >/dev/null || { echo "Go is missing. Install it: it builds Istio's
 mkdir -p "$target"
 [[ -d $source ]] || copy_source
 lay_over
+# A module's archive has no executable files, and tests run some of its scripts.
+find "$source/samples" "$source/tests" -name '*.sh' -exec chmod +x {} +
 # Containers see the programs' directory, so the certificates are there too.
 for file in cert-chain key root-cert; do install -m 644 "$source/tests/testdata/certs/dns/$file.pem" "$target/$file.pem"; done
 program server ./pkg/test/echo/cmd/server
