@@ -25,6 +25,6 @@ export {
   type HttpEndpoint,
   type HttpEndpointOptions,
 } from "./http-endpoint.ts";
-export { DeltaXdsClient, type DeltaXdsClientOptions } from "./xds/delta-xds-client.ts";
+export { DeltaXdsClient, nodeMessage, type DeltaXdsClientOptions } from "./xds/delta-xds-client.ts";
 export type { XdsClient, XdsNode, XdsResource, XdsSubscription, XdsUpdate } from "./xds/xds-types.ts";
 export * from "./tunnels/index.ts";

@@ -12,6 +12,7 @@ import { formatBaggage } from "../wire/hbone/index.ts";
 import type { CallCluster } from "./terms/call-cluster.ts";
 import { FilterStatistics } from "./terms/filter-statistics.ts";
 import { encodePeerMetadata } from "./peers/peer-metadata.ts";
+import type { ExternalSecrets } from "./external-secrets.ts";
 import type { Listen } from "./listen.ts";
 import { LuaScripts } from "./filters/lua/index.ts";
 import { ListenerSet } from "./listener-set.ts";
@@ -23,11 +24,12 @@ import { bucketsOf, podHistogramBuckets } from "./observe/histogram-buckets.ts";
 import { IstioMetrics } from "./observe/istio-metrics.ts";
 import { ProxyStats } from "./admin/proxy-stats.ts";
 import { ProxyConfig } from "./proxy-config.ts";
-import { identityOf, nodeId, type ProxySettings } from "./proxy-settings.ts";
+import { identityOf, nodeId, xdsNode, type ProxySettings } from "./proxy-settings.ts";
 import type { ClusterStatus, Serving, ServingStatus, Statistic } from "./serving.ts";
 import type { JointLimits } from "./joint-limits.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
+import type { ServiceSecret } from "./tls/tls-spec.ts";
 import { CollectorExports } from "./tracing/collector-exports.ts";
 import type { ClusterRuntime, Ejection } from "./upstream/cluster.ts";
 import type { ModuleHost } from "./wasm/index.ts";
@@ -83,6 +85,8 @@ export class DataPath implements Serving {
   readonly #exports: CollectorExports;
   /** Runs WebAssembly modules. Loaded with the first of them. */
   #modules: Promise<ModuleHost> | undefined;
+  /** Asks SDS providers for secrets. Loaded with the first of them. */
+  #external: Promise<ExternalSecrets> | undefined;
   readonly #accessLogs = new Map<string, AccessLog>();
   /** The number of lines that were lost because more than {@link maxAccessLogs} files were needed. */
   #refusedLines = 0;
@@ -133,6 +137,7 @@ export class DataPath implements Serving {
       ownPlace: ownPlace(settings),
       secrets: this.#secrets,
       contexts,
+      followSecrets: (wanted) => this.#followSecrets(wanted),
       services: {
         clock,
         modules: () => this.#loadModules(statistics, callCluster),
@@ -208,6 +213,7 @@ export class DataPath implements Serving {
     clearInterval(this.#sweeper);
     await this.#exports.flush(exportsEndMs);
     void this.#modules?.then((modules) => modules.end());
+    void this.#external?.then((external) => external.close());
     this.#config.close();
     this.#connector.close();
     await this.#tunnelsEnded(force);
@@ -268,6 +274,24 @@ export class DataPath implements Serving {
         }),
     );
     return this.#modules;
+  }
+
+  #followSecrets(wanted: ReadonlyMap<string, ServiceSecret>): void {
+    if (wanted.size === 0 && this.#external === undefined) return;
+    const { settings, clock, random, log } = this.#options;
+    this.#external ??= import("./external-secrets.ts").then(
+      ({ ExternalSecrets: Loaded }) =>
+        new Loaded({
+          store: this.#secrets,
+          clusterOf: (name) => this.#config.cluster(name),
+          onChange: () => this.#listeners.proceed(),
+          node: xdsNode(settings),
+          clock,
+          random,
+          log: log.scoped("secret"),
+        }),
+    );
+    void this.#external.then((external) => external.follow(wanted));
   }
 
   #listenerSet(contexts: TlsContexts): ListenerSet {
@@ -331,6 +355,7 @@ export class DataPath implements Serving {
     const nowMs = this.#options.clock.steadyMs();
     this.#listeners.sweep();
     this.#secrets.sweep(nowMs);
+    void this.#external?.then((external) => external.sweep());
     this.#config.sweep(nowMs);
     this.#ownConnections.sweep(nowMs);
     if (this.#closesUnused) this.#config.closeUnused();

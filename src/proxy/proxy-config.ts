@@ -22,6 +22,7 @@ import { standaloneServices, type FilterServices } from "./filters/filter-servic
 import { firstFetchLimitMs, type ListenerSet } from "./listener-set.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 import { SecretStore } from "./tls/secret-store.ts";
+import type { ServiceSecret } from "./tls/tls-spec.ts";
 import type { TlsContexts } from "./tls/tls-contexts.ts";
 import { VirtualHosts } from "./virtual-hosts.ts";
 import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
@@ -35,6 +36,8 @@ export interface ProxyConfigOptions {
   readonly resolve: ResolveName;
   readonly secrets?: SecretStore;
   readonly contexts?: Pick<TlsContexts, "awaited">;
+  /** Asks SDS providers for these secrets, and for no others. */
+  readonly followSecrets?: (wanted: ReadonlyMap<string, ServiceSecret>) => void;
   /** The services that compiled filters use. */
   readonly services?: FilterServices;
   /**
@@ -410,7 +413,7 @@ export class ProxyConfig {
 
   /**
    * The proxy's own certificate comes from the CA. Other certificates that listeners and clusters name come from the
-   * control plane.
+   * control plane, or from a provider that they name.
    */
   #askForSecrets(): void {
     if (this.#options.secrets === undefined) return;
@@ -419,6 +422,7 @@ export class ProxyConfig {
       ...[...this.#clusters.values()].flatMap(({ spec }) => spec.transports.tls()),
     ];
     this.#client?.setNames(typeUrls.secret, SecretStore.remoteNames(specs));
+    this.#options.followSecrets?.(SecretStore.ofServices(specs));
   }
 
   #applyListeners(update: XdsUpdate, binding: Promise<void>[]): string[] {

@@ -9,7 +9,7 @@ import {
   messageOf,
   userError,
 } from "../base/index.ts";
-import { formatIdentity } from "../dataplane/index.ts";
+import { formatIdentity, type XdsNode } from "../dataplane/index.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 import { readWorkloadProbe, type WorkloadProbe } from "./agent/workload-health.ts";
@@ -155,6 +155,15 @@ export function readSettings(sources: SettingsSources): ProxySettings {
 /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
 export function nodeId(settings: ProxySettings): string {
   return `${settings.role}~${settings.instanceIp}~${settings.podName}.${settings.podNamespace}~${settings.domain}`;
+}
+
+/** How the proxy presents itself to the control plane and to SDS providers. */
+export function xdsNode(settings: ProxySettings): XdsNode {
+  return {
+    id: nodeId(settings),
+    cluster: `${settings.workloadName}.${settings.podNamespace}`,
+    metadata: settings.metadata,
+  };
 }
 
 /** The SPIFFE id of this proxy. */

@@ -34,7 +34,7 @@ import type { DnsCapture } from "./dns-capture/index.ts";
 import { drain } from "./drain.ts";
 import type { Listen } from "./listen.ts";
 import { adminRoutes, onPost, servingMetricsRoute } from "./admin/admin.ts";
-import { identityOf, nodeId, type ProxySettings } from "./proxy-settings.ts";
+import { identityOf, nodeId, xdsNode, type ProxySettings } from "./proxy-settings.ts";
 import type { Serving } from "./serving.ts";
 import { trustBundleSubscription } from "./tls/trust-bundle.ts";
 import type { ResolveName } from "./upstream/dns-refresher.ts";
@@ -217,11 +217,7 @@ export class Proxy {
         ...(settings.xdsRootFile === undefined ? {} : { tokenFile: settings.tokenFile }),
         headers: { clusterid: settings.clusterId },
       },
-      node: {
-        id: nodeId(settings),
-        cluster: `${settings.workloadName}.${settings.podNamespace}`,
-        metadata: settings.metadata,
-      },
+      node: xdsNode(settings),
       subscriptions: [
         ...this.#serving.subscriptions(),
         ...(settings.asksForTrustBundle ? [trustBundleSubscription(this.#certificates)] : []),

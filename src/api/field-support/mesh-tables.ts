@@ -139,6 +139,12 @@ export const meshConfigTable: FieldTable = {
       `${provider}.envoyTcpAls.**`,
     ),
     acted(
+      "Certificates of SDS providers",
+      "sg",
+      "src/proxy/external-secrets.test.ts",
+      ...under([`${provider}.sds`], "name", "service", "port"),
+    ),
+    acted(
       "Zipkin",
       "sgw",
       `${features}telemetry-tracing-zipkin.yaml`,
@@ -206,7 +212,7 @@ export const meshConfigTable: FieldTable = {
     ),
     warned(
       "Providers that upstream has given up",
-      ...under([provider], "lightstep.**", "stackdriver.**", "opencensus.**", "sds.**"),
+      ...under([provider], "lightstep.**", "stackdriver.**", "opencensus.**"),
     ),
     acted(
       "Ingress of Kubernetes",

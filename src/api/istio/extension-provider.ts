@@ -14,6 +14,7 @@ import {
   type HttpAuthorizationProvider,
 } from "./authorization-provider.ts";
 import { requireText, warnOfUnknown } from "./fields.ts";
+import { readServicePort, type ProviderService } from "./provider-service.ts";
 import {
   readDatadog,
   readOpenTelemetry,
@@ -31,6 +32,8 @@ export type ExtensionProvider =
   | { readonly kind: "access-log-opentelemetry"; readonly name: string; readonly settings: OpenTelemetryLogProvider }
   | { readonly kind: "tracing"; readonly name: string; readonly settings: TracingProvider }
   | { readonly kind: "prometheus"; readonly name: string }
+  /** Serves certificates by Envoy's secret discovery (SDS). */
+  | { readonly kind: "secrets"; readonly name: string; readonly settings: ProviderService }
   /** A kind without an effect here. */
   | { readonly kind: "other"; readonly name: string };
 
@@ -51,12 +54,20 @@ const readers: Readonly<Record<string, Read>> = {
     warnOfUnknown(reader);
     return { kind: "prometheus", name };
   },
+  sds: (name, reader) => {
+    const settings = readServicePort(reader);
+    // As upstream, this second name selects nothing.
+    reader.string("name");
+    warnOfUnknown(reader);
+    return { kind: "secrets", name, settings };
+  },
 };
 /** Providers that upstream removed, or never implemented in proxies. */
-const withoutEffect = ["lightstep", "opencensus", "stackdriver", "sds"];
+const withoutEffect = ["lightstep", "opencensus", "stackdriver"];
 
 export function readExtensionProviders(reader: Reader): readonly ExtensionProvider[] {
   const seen = new Set<string>();
+  let secrets: string | undefined;
   return reader.objects("extensionProviders").map((entry) => {
     const name = requireText(entry, "name");
     if (seen.has(name)) entry.error(`appears twice, got "${name}"; rename one`, "name");
@@ -68,6 +79,14 @@ export function readExtensionProviders(reader: Reader): readonly ExtensionProvid
     for (const field of withoutEffect) if (entry.has(field)) entry.warnNoEffect("has no effect here", field);
     const [provider, ...others] = found;
     if (others.length > 0) entry.error("must have one kind of provider only; write one entry for each");
+    if (provider?.kind === "secrets") {
+      if (secrets !== undefined)
+        entry.warnNoEffect(
+          `has no effect: certificates named sds://… come from the first SDS provider, "${secrets}"; remove one of them`,
+          "sds",
+        );
+      secrets ??= name;
+    }
     warnOfUnknown(entry);
     return provider ?? { kind: "other", name };
   });

@@ -57,7 +57,13 @@ export {
   type RequestAuthentication,
   type RequestAuthenticationSpec,
 } from "./request-authentication.ts";
-export type { ServerCertificateFiles, ServerTls, ServerTlsMode, TlsVersion } from "./server-tls.ts";
+export {
+  externalSecretPrefix,
+  type ServerCertificateFiles,
+  type ServerTls,
+  type ServerTlsMode,
+  type TlsVersion,
+} from "./server-tls.ts";
 export {
   automaticallyAddressedHosts,
   serviceEntryKind,

@@ -123,6 +123,28 @@ test("a concurrency of 0 differs from an unset one", () => {
   assert.equal(concurrencyOf({ concurrency: 2 }), 2);
 });
 
+test("certificates come from the first SDS provider, and a further one is warned of", () => {
+  const sds = { name: "certs", service: "certs.istio-system.svc.cluster.local", port: 8443 };
+  const parsed = parseMeshConfig({
+    extensionProviders: [
+      { name: "first", sds },
+      { name: "second", sds },
+    ],
+  });
+  assert.deepEqual(parsed.value?.extensionProviders[0], {
+    kind: "secrets",
+    name: "first",
+    settings: { service: sds.service, port: 8443 },
+  });
+  assert.deepEqual(lines(parsed.warnings), [
+    'extensionProviders[1].sds: has no effect: certificates named sds://… come from the first SDS provider, "first"; remove one of them',
+  ]);
+  assert.deepEqual(lines(parseMeshConfig({ extensionProviders: [{ name: "x", sds: { port: 0 } }] }).errors), [
+    "extensionProviders[0].sds.service: is required",
+    "extensionProviders[0].sds.port: must be from 1 to 65535, got 0",
+  ]);
+});
+
 test("only tracing providers and fields that Serin's proxy does not support are warned of", () => {
   const collector = { service: "collector.istio-system", port: 4317 };
   const parsed = parseMeshConfig({

@@ -57,6 +57,9 @@ const cipherSuites = [
   "DES-CBC3-SHA",
 ];
 
+/** Before the names of certificates that a provider of the mesh config serves (`extensionProviders[].sds`). */
+export const externalSecretPrefix = "sds://";
+
 /** The sources of certificates. At most one may be set. */
 const sources = ["credentialName", "credentialNames", "tlsCertificates", "serverCertificate"] as const;
 const certificateFields = [
@@ -160,6 +163,18 @@ function checkSources(reader: Reader, tls: ServerTls): void {
     reader.error(`must have at most ${maxCertificates}`, "credentialNames");
   if (tls.tlsCertificates.length > maxCertificates)
     reader.error(`must have at most ${maxCertificates}`, "tlsCertificates");
+  checkExternalNames(reader, tls);
+}
+
+function checkExternalNames(reader: Reader, tls: ServerTls): void {
+  const names = [
+    ["credentialName", tls.credentialName],
+    ["caCertCredentialName", tls.caCertCredentialName],
+    ...tls.credentialNames.map((name, index) => [`credentialNames[${index}]`, name] as const),
+  ] as const;
+  for (const [field, name] of names)
+    if (name === externalSecretPrefix)
+      reader.error(`must have the name of a secret of the SDS provider after ${externalSecretPrefix}`, field);
 }
 
 /** For modes in which the proxy terminates TLS: requires certificates from Secrets or files. */

@@ -42,6 +42,10 @@ export const dataPlaneErrors = {
     meaning: "The collector of traces or logs refused an export.",
     remedy: "Check the collector's address and limits.",
   },
+  "secret-service-failed": {
+    meaning: "An SDS provider refused or ended the proxy's stream, or sent a message that the proxy does not read.",
+    remedy: "Check that the provider's service serves Envoy's secret discovery on the port. Look at its log.",
+  },
   "module-invalid": {
     meaning: "A WebAssembly module or its configuration cannot be used.",
     remedy: "Correct the module, its URL or its configuration.",

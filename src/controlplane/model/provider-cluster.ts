@@ -1,4 +1,4 @@
-import type { ProviderService } from "../../api/istio/index.ts";
+import type { ExtensionProvider, ProviderService } from "../../api/istio/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import type { MeshSettings } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
@@ -7,6 +7,13 @@ export interface ProviderCluster {
   readonly host: string;
   /** `outbound|port||host`. */
   readonly cluster: string;
+}
+
+type SecretProvider = Extract<ExtensionProvider, { readonly kind: "secrets" }>;
+
+/** The provider of the certificates whose names begin with `sds://`. As upstream, the first one is. */
+export function secretProvider(mesh: Pick<MeshSettings, "extensionProviders"> | undefined): SecretProvider | undefined {
+  return mesh?.extensionProviders.find((provider) => provider.kind === "secrets");
 }
 
 /** Finds the services of extension providers. */
@@ -31,6 +38,12 @@ export class ProviderClusters {
     const namespaces = this.#namespacesOf(host, domain, reader);
     const found = slash === -1 ? namespaces.size === 1 : namespaces.has(service.slice(0, slash));
     return found ? { host, cluster: `outbound|${port}||${host}` } : undefined;
+  }
+
+  /** The cluster of the mesh's SDS provider. Undefined if there is no provider either. */
+  ofSecrets(mesh: MeshSettings, reader: CollectionReader): ProviderCluster | undefined {
+    const provider = secretProvider(mesh);
+    return provider === undefined ? undefined : this.of(provider.settings, mesh, reader);
   }
 
   #namespacesOf(host: string, domain: string, reader: CollectionReader): ReadonlySet<string> {

@@ -1,4 +1,4 @@
-import type { ServerTls } from "../../api/istio/index.ts";
+import { externalSecretPrefix, type ServerTls } from "../../api/istio/index.ts";
 
 /** One usable part of a secret, or why it cannot be used. */
 export type SecretPart<Value> = { readonly value: Value } | { readonly fault: string };
@@ -44,23 +44,40 @@ export interface SecretReference {
  */
 export const authoritySuffix = "-cacert";
 
-/** The resource name of a secret. Names that already contain the secret's location stay unchanged. */
-export function credentialResource(name: string): string {
+/**
+ * The resource name of a Secret. Names that already contain the secret's location stay unchanged. As upstream, a name of
+ * an SDS provider means a Secret where there is no such provider.
+ */
+export function credentialResource(given: string): string {
+  const name = given.startsWith(externalSecretPrefix) ? given.slice(externalSecretPrefix.length) : given;
   return name.includes("://") ? name : `kubernetes://${name}`;
 }
 
-/** The resources of a server's certificates, in the order in which they are offered, and of its client authority. */
-export function serverCredentials(tls: ServerTls): {
-  readonly certificates: readonly string[];
-  readonly authority: string | undefined;
+/** A secret that a server names. */
+export interface ServerCredential {
+  readonly resource: string;
+  /** `provider`: an SDS provider serves it. Otherwise it is a Secret, which the control plane sends. */
+  readonly from: "control-plane" | "provider";
+}
+
+/** A server's certificates, in the order in which they are offered, and its client authority. */
+export function serverCredentials(
+  tls: ServerTls,
+  hasProvider: boolean,
+): {
+  readonly certificates: readonly ServerCredential[];
+  readonly authority: ServerCredential | undefined;
 } {
+  const credentialOf = (name: string, suffix = ""): ServerCredential =>
+    hasProvider && name.startsWith(externalSecretPrefix)
+      ? { resource: `${name.slice(externalSecretPrefix.length)}${suffix}`, from: "provider" }
+      : { resource: `${credentialResource(name)}${suffix}`, from: "control-plane" };
   const names =
     tls.credentialNames.length > 0 ? tls.credentialNames : tls.credentialName === undefined ? [] : [tls.credentialName];
-  const certificates = names.map(credentialResource);
-  const beside = certificates[0] === undefined ? undefined : `${certificates[0]}${authoritySuffix}`;
+  const beside = names[0] === undefined ? undefined : credentialOf(names[0], authoritySuffix);
   return {
-    certificates,
-    authority: tls.caCertCredentialName === undefined ? beside : credentialResource(tls.caCertCredentialName),
+    certificates: names.map((name) => credentialOf(name)),
+    authority: tls.caCertCredentialName === undefined ? beside : credentialOf(tls.caCertCredentialName),
   };
 }
 

@@ -7,6 +7,7 @@ import {
   type ConfigSourceSchema,
   type Metadata,
 } from "../../wire/envoy/index.ts";
+import type { ProviderCluster } from "../model/provider-cluster.ts";
 
 /** A message packed as `google.protobuf.Any`. */
 export function packed<Schema extends DescMessage>(schema: Schema, init: MessageInitShape<Schema>): Any {
@@ -55,6 +56,23 @@ export const overAgentSds = {
   initialFetchTimeout: durationOfMs(0),
   resourceApiVersion: ApiVersion.V3,
 } as const satisfies MessageInitShape<typeof ConfigSourceSchema>;
+
+/**
+ * For secrets that another service serves by gRPC. The authority is the service's host, because a cluster name has
+ * characters that are invalid in an authority.
+ */
+export function secretOverCluster({ host, cluster }: ProviderCluster) {
+  return {
+    configSourceSpecifier: {
+      case: "apiConfigSource",
+      value: {
+        ...overAgentSds.configSourceSpecifier.value,
+        grpcServices: [{ targetSpecifier: { case: "envoyGrpc", value: { clusterName: cluster, authority: host } } }],
+      },
+    },
+    resourceApiVersion: ApiVersion.V3,
+  } as const satisfies MessageInitShape<typeof ConfigSourceSchema>;
+}
 
 const { initialFetchTimeout: _never, ...overAgentInTime } = overAgentSds;
 

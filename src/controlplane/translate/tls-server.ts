@@ -5,8 +5,9 @@ import {
   TlsParameters_TlsProtocol,
 } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { serverCredentials } from "../model/secret-facts.ts";
-import { secretOverAds, fileOverAgentSds } from "./envoy-any.ts";
+import { secretProvider, type ProviderCluster } from "../model/provider-cluster.ts";
+import { serverCredentials, type ServerCredential } from "../model/secret-facts.ts";
+import { fileOverAgentSds, secretOverAds, secretOverCluster } from "./envoy-any.ts";
 import { type DownstreamTlsInit, mutualTlsServer, validatedBy } from "./tls-context.ts";
 
 const versions: Readonly<Record<TlsVersion, TlsParameters_TlsProtocol>> = {
@@ -18,19 +19,31 @@ const versions: Readonly<Record<TlsVersion, TlsParameters_TlsProtocol>> = {
 };
 const httpAlpn = ["h2", "http/1.1"];
 
+export interface ServerTlsContext {
+  readonly mesh: MeshSettings;
+  /** The service of the mesh's SDS provider. Undefined if it is unknown. */
+  readonly secretService?: ProviderCluster | undefined;
+}
+
 /**
  * TLS that a Gateway's server or a Sidecar's ingress terminates. Certificates are referenced: secrets come over ADS,
- * files from the proxy's agent. `tcp` means that the TLS does not carry HTTP. `untrusted` means that client
+ * files from the proxy's agent, and names with `sds://` mean a provider of the mesh config. `tcp` means that the TLS does not carry HTTP. `untrusted` means that client
  * certificates are requested and none is rejected.
  */
-export function serverTls(tls: ServerTls, mesh: MeshSettings, tcp = false, untrusted = false): DownstreamTlsInit {
+export function serverTls(
+  tls: ServerTls,
+  context: ServerTlsContext,
+  tcp = false,
+  untrusted = false,
+): DownstreamTlsInit {
+  const { mesh } = context;
   if (tls.mode === "ISTIO_MUTUAL") return mutualTlsServer(mesh, tcp ? ["istio-peer-exchange", ...httpAlpn] : httpAlpn);
   return {
     commonTlsContext: {
       alpnProtocols: httpAlpn,
       ...parametersOf(tls, mesh),
-      tlsCertificateSdsSecretConfigs: certificatesOf(tls),
-      ...validationOf(tls, untrusted),
+      tlsCertificateSdsSecretConfigs: certificatesOf(tls, context),
+      ...validationOf(tls, context, untrusted),
     },
     requireClientCertificate: tls.mode === "MUTUAL",
   };
@@ -60,9 +73,9 @@ function parametersOf(tls: ServerTls, { tlsDefaults }: MeshSettings) {
   };
 }
 
-function certificatesOf(tls: ServerTls) {
-  const { certificates } = serverCredentials(tls);
-  if (certificates.length > 0) return certificates.map((name) => ({ name, sdsConfig: secretOverAds }));
+function certificatesOf(tls: ServerTls, context: ServerTlsContext) {
+  const { certificates } = serverCredentials(tls, secretProvider(context.mesh) !== undefined);
+  if (certificates.length > 0) return certificates.map((credential) => secretConfig(credential, context));
   const files =
     tls.tlsCertificates.length > 0
       ? tls.tlsCertificates
@@ -73,10 +86,21 @@ function certificatesOf(tls: ServerTls) {
   }));
 }
 
+/**
+ * A provider without a known service has no cluster, and a proxy rejects a listener that names an unknown one. The name
+ * that stands in for it never exists, so that only connections to this server fail.
+ */
+function secretConfig({ resource, from }: ServerCredential, { secretService }: ServerTlsContext) {
+  if (from === "control-plane") return { name: resource, sdsConfig: secretOverAds };
+  return secretService === undefined
+    ? { name: `invalid://sds-provider-without-service/${resource}`, sdsConfig: secretOverAds }
+    : { name: resource, sdsConfig: secretOverCluster(secretService) };
+}
+
 /** The requirements for client certificates. Nothing for SIMPLE, which requests none. */
-function validationOf(tls: ServerTls, untrusted: boolean) {
+function validationOf(tls: ServerTls, context: ServerTlsContext, untrusted: boolean) {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return {};
-  return validatedBy(authorityOf(tls), {
+  return validatedBy(authorityOf(tls, context), {
     matchTypedSubjectAltNames: tls.subjectAltNames.flatMap((name) => namedBy(name)),
     verifyCertificateSpki: [...tls.verifyCertificateSpki],
     verifyCertificateHash: [...tls.verifyCertificateHash],
@@ -100,9 +124,9 @@ function namedBy(name: string) {
   return kinds.map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact" as const, value: name } } }));
 }
 
-function authorityOf(tls: ServerTls) {
-  const { authority } = serverCredentials(tls);
+function authorityOf(tls: ServerTls, context: ServerTlsContext) {
+  const { authority } = serverCredentials(tls, secretProvider(context.mesh) !== undefined);
   return authority === undefined
     ? { name: `file-root:${tls.caCertificates ?? ""}`, sdsConfig: fileOverAgentSds }
-    : { name: authority, sdsConfig: secretOverAds };
+    : secretConfig(authority, context);
 }

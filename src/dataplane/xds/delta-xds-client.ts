@@ -337,7 +337,8 @@ function updateOf(response: DeltaDiscoveryResponse): XdsUpdate {
   };
 }
 
-function nodeMessage(node: XdsNode): Node {
+/** How a client of a discovery service presents itself. */
+export function nodeMessage(node: XdsNode): Node {
   return create(NodeSchema, {
     id: node.id,
     cluster: node.cluster ?? "",

@@ -17,8 +17,8 @@ export function certificatesAnswer(secrets: SecretStore, nowMs: number): unknown
             cert_chain: details(own?.chain ?? "", "default", nowMs),
           },
         ];
-  for (const name of secrets.applied().keys()) {
-    const ref = { kind: "sds", name } as const;
+  for (const { ref } of secrets.applied().values()) {
+    const { name } = ref;
     const certificate = secrets.certificate(ref);
     const trusted = certificate === undefined ? secrets.roots(ref) : undefined;
     out.push({

@@ -197,8 +197,8 @@ function secretsDump({ secrets }: DumpSources): unknown[] {
             },
           },
         ]),
-    ...[...secrets.applied()].map(([name, { version, updatedMs, message }]) => ({
-      name,
+    ...[...secrets.applied().values()].map(({ ref, version, updatedMs, message }) => ({
+      name: ref.name,
       version_info: version,
       last_updated: new Date(updatedMs).toISOString(),
       secret: {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   CertificateValidationContext_TrustChainVerification,
+  ApiConfigSource_ApiType,
   CertificateValidationContextSchema,
   CommonTlsContextSchema,
   DownstreamTlsContextSchema,
@@ -10,12 +11,14 @@ import {
   type CertificateValidationContext,
   type CommonTlsContext,
   type DownstreamTlsContext,
+  type SdsSecretConfig,
   type StringMatcher,
   type UpstreamTlsContext,
 } from "../../wire/envoy/index.ts";
 import type {
   CertificateRef,
   DownstreamTlsSpec,
+  NamedSecret,
   RootsRef,
   SubjectAltNameMatcher,
   TlsSpec,
@@ -119,7 +122,7 @@ function compileCommon(common: CommonTlsContext | undefined, where: string, note
   const params = common?.tlsParams;
   return {
     certificates: [
-      ...(common?.tlsCertificateSdsSecretConfigs ?? []).map(({ name }): CertificateRef => ({ kind: "sds", name })),
+      ...(common?.tlsCertificateSdsSecretConfigs ?? []).map((secret): CertificateRef => namedSecret(secret, where)),
       ...(common?.tlsCertificates ?? []).map((certificate) => certificateRef(certificate, `${where}: tlsCertificates`)),
     ],
     ...compileValidation(common, where, notes),
@@ -149,12 +152,12 @@ function compileValidation(common: CommonTlsContext | undefined, where: string, 
     case "validationContext":
       return validationOf(type.value, undefined, where, notes);
     case "validationContextSdsSecretConfig":
-      return validationOf(undefined, { kind: "sds", name: type.value.name }, where, notes);
+      return validationOf(undefined, namedSecret(type.value, where), where, notes);
     case "combinedValidationContext": {
-      const name = type.value.validationContextSdsSecretConfig?.name;
+      const secret = type.value.validationContextSdsSecretConfig;
       return validationOf(
         type.value.defaultValidationContext,
-        name === undefined ? undefined : { kind: "sds", name },
+        secret === undefined ? undefined : namedSecret(secret, where),
         where,
         notes,
       );
@@ -162,6 +165,21 @@ function compileValidation(common: CommonTlsContext | undefined, where: string, 
     default:
       return validationOf(undefined, undefined, where, notes);
   }
+}
+
+/** Istio's name for the cluster of the proxy's own agent. This proxy is its own agent. */
+const agentCluster = "sds-grpc";
+
+/** Secrets come from the control plane or the agent, unless the source is another cluster. */
+function namedSecret({ name, sdsConfig }: SdsSecretConfig, where: string): NamedSecret {
+  const source = sdsConfig?.configSourceSpecifier;
+  if (source?.case !== "apiConfigSource") return { kind: "sds", name };
+  const target = source.value.grpcServices[0]?.targetSpecifier;
+  if (source.value.apiType !== ApiConfigSource_ApiType.GRPC || target?.case !== "envoyGrpc")
+    throw unsupported(where, `a source of the secret ${name} that is not a cluster by gRPC`);
+  const { clusterName: cluster, authority } = target.value;
+  if (cluster === agentCluster) return { kind: "sds", name };
+  return { kind: "sds", name, service: { cluster, authority: authority === "" ? cluster : authority } };
 }
 
 function validationOf(

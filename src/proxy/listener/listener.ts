@@ -11,6 +11,7 @@ import {
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { Listen } from "../listen.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
+import { isMeshTls } from "../tls/tls-spec.ts";
 import { secureDownstream } from "./downstream-tls.ts";
 import { FilterChainRuntime, type ChainRuntime } from "./filter-chain.ts";
 import { infoOf, traitsOf } from "./arrival.ts";
@@ -373,8 +374,5 @@ function dispose(stream: ByteStream): void {
 
 /** Our identity, only with the mesh's certificate. */
 function ownIdentity(spec: ChainSpec, identity: string): string {
-  return spec.tls?.certificates.some((certificate) => certificate.kind === "sds" && certificate.name === "default") ===
-    true
-    ? identity
-    : "";
+  return spec.tls !== undefined && isMeshTls(spec.tls) ? identity : "";
 }

@@ -1,5 +1,7 @@
-import { userError } from "../../base/index.ts";
-import type { DataSource, TlsCertificate } from "../../wire/envoy/index.ts";
+import { transientError, userError } from "../../base/index.ts";
+import { TlsContext } from "../../net/index.ts";
+import type { DataSource, Secret, TlsCertificate } from "../../wire/envoy/index.ts";
+import { splitRevocations } from "./revocation-lists.ts";
 import type { CertificateRef, RevocationsRef } from "./tls-spec.ts";
 
 /** A certificate by files or in place. */
@@ -28,6 +30,30 @@ export function rootsRef(source: DataSource | undefined, where: string): Revocat
       `${where}: a data source by ${source.specifier.case ?? "nothing"} is not supported`,
     );
   return { kind: "inline", pem };
+}
+
+/** Throws if a secret has a form that this proxy does not support. */
+export function checkSecret(message: Secret, name: string): void {
+  const { type } = message;
+  if (type.case === "tlsCertificate") certificateRef(type.value, `secret ${name}`);
+  else if (type.case === "validationContext") {
+    rootsRef(type.value.trustedCa, `secret ${name}`);
+    const revoked = rootsRef(type.value.crl, `secret ${name}`);
+    if (revoked?.kind === "inline") TlsContext.create({ revocations: splitRevocations(revoked.pem) });
+  } else throw transientError("config-rejected", `secret ${name}: ${type.case ?? "an empty secret"} is not supported`);
+}
+
+/** The control plane reads what it sends. What a service sends is a stranger's, so it is tried before it replaces another. */
+export function checkUsable(message: Secret, name: string): void {
+  checkSecret(message, name);
+  const { type } = message;
+  if (type.case === "tlsCertificate") {
+    const ref = certificateRef(type.value, `secret ${name}`);
+    if (ref.kind === "inline") TlsContext.create({ certificateChain: ref.chain, privateKey: ref.key });
+  } else if (type.case === "validationContext") {
+    const ref = rootsRef(type.value.trustedCa, `secret ${name}`);
+    if (ref?.kind === "inline") TlsContext.create({ roots: ref.pem });
+  }
 }
 
 function inlineText(source: DataSource | undefined): string | undefined {

@@ -1,13 +1,22 @@
 import { rootCertificates } from "node:tls";
 import { fromBinary } from "@bufbuild/protobuf";
-import { certificateRef, rootsRef } from "./secret-source.ts";
-import { messageOf, transientError, userError, onAbort, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, userError, onAbort, type Clock, type Logger } from "../../base/index.ts";
 import type { CertificateSource, WorkloadCertificate, XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
-import { TlsContext } from "../../net/index.ts";
 import { SecretSchema, type Secret } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
-import { splitRevocations } from "./revocation-lists.ts";
-import { invalidPrefix, type CertificateRef, type RevocationsRef, type RootsRef, type TlsSpec } from "./tls-spec.ts";
+import { certificateRef, checkSecret, checkUsable, rootsRef } from "./secret-source.ts";
+import {
+  invalidPrefix,
+  namedSecrets,
+  secretKey,
+  type CertificateRef,
+  type NamedSecret,
+  type RevocationsRef,
+  type RootsRef,
+  type SecretService,
+  type ServiceSecret,
+  type TlsSpec,
+} from "./tls-spec.ts";
 
 export interface SecretStoreOptions {
   readonly certificates: CertificateSource;
@@ -37,8 +46,9 @@ export interface RevocationsMaterial {
   readonly lists: string;
 }
 
-/** A secret from the control plane. */
+/** A secret from the control plane, or from a service. */
 export interface AppliedSecret {
+  readonly ref: NamedSecret;
   readonly version: string;
   readonly message: Secret;
   readonly updatedMs: number;
@@ -65,12 +75,18 @@ interface FileEntry {
   readMs: number;
 }
 
-/** Certificates and roots by reference: our own from the CA, the control plane's by SDS, and files. Rotated in place. */
+/**
+ * Certificates and roots by reference: our own from the CA, the control plane's and other services' by SDS, and files.
+ * Rotated in place.
+ */
 export class SecretStore {
   readonly #options: SecretStoreOptions;
+  /** By {@link secretKey}, as in the sets and maps below. */
   readonly #applied = new Map<string, AppliedSecret>();
-  /** Names for which the control plane answered with nothing: the secret does not exist, or not for this proxy. */
+  /** Secrets for which the control plane or service answered with nothing: they do not exist, or not for this proxy. */
   readonly #absent = new Set<string>();
+  /** Why a service has not sent a secret yet. */
+  readonly #faults = new Map<string, string>();
   readonly #files = new Map<string, FileEntry>();
   readonly #own = new WeakMap<WorkloadCertificate, CertificateMaterial & RootsMaterial>();
   readonly #materials = new Map<
@@ -86,22 +102,27 @@ export class SecretStore {
 
   /** The names that must be requested from the control plane. */
   static remoteNames(specs: Iterable<TlsSpec>): Set<string> {
-    const names = new Set<string>();
-    const add = (ref: CertificateRef | RootsRef | undefined): void => {
-      if (
-        ref?.kind === "sds" &&
-        ref.name !== ownCertificate &&
-        ref.name !== meshRoots &&
-        !ref.name.startsWith("file-") &&
-        !ref.name.startsWith(invalidPrefix)
-      )
-        names.add(ref.name);
-    };
-    for (const spec of specs) {
-      for (const certificate of spec.certificates) add(certificate);
-      add(spec.roots);
-    }
-    return names;
+    return new Set(
+      namedSecrets(specs).flatMap(({ name, service }) =>
+        service !== undefined ||
+        name === ownCertificate ||
+        name === meshRoots ||
+        name.startsWith("file-") ||
+        name.startsWith(invalidPrefix)
+          ? []
+          : name,
+      ),
+    );
+  }
+
+  /** The secrets that must be requested from services, by {@link secretKey}. */
+  static ofServices(specs: Iterable<TlsSpec>): Map<string, ServiceSecret> {
+    return new Map(
+      namedSecrets(specs).flatMap((ref) => {
+        const { name, service } = ref;
+        return service === undefined ? [] : [[secretKey(ref), { kind: "sds", name, service }]];
+      }),
+    );
   }
 
   applied(): ReadonlyMap<string, AppliedSecret> {
@@ -125,7 +146,7 @@ export class SecretStore {
       case "files":
         return this.#fileCertificate(ref.chain, ref.key);
       case "sds":
-        return this.#namedCertificate(ref.name);
+        return this.#namedCertificate(ref);
     }
   }
 
@@ -136,10 +157,11 @@ export class SecretStore {
       case "file":
         return this.#fileRoots(ref.path);
       case "sds":
+        if (ref.service !== undefined) return this.#remoteRoots(ref);
         if (ref.name === meshRoots) return this.#meshRoots();
         if (ref.name === systemRootsName) return this.#system;
         if (ref.name.startsWith(fileRootsPrefix)) return this.#fileRoots(ref.name.slice(fileRootsPrefix.length));
-        return this.#remoteRoots(ref.name);
+        return this.#remoteRoots(ref);
     }
   }
 
@@ -165,15 +187,16 @@ export class SecretStore {
   }
 
   /**
-   * Whether waiting for a reference's material is pointless, because the control plane has reported that it does not
-   * exist. As in Envoy, a connection then fails at once.
+   * Whether waiting for a reference's material is pointless, because the control plane or its service has reported that
+   * it does not exist. As in Envoy, a connection then fails at once.
    */
   isInVain(ref: CertificateRef | RootsRef): boolean {
-    return ref.kind === "sds" && (ref.name.startsWith(invalidPrefix) || this.#absent.has(ref.name));
+    return ref.kind === "sds" && (ref.name.startsWith(invalidPrefix) || this.#absent.has(secretKey(ref)));
   }
 
   /** Why a reference has no material yet. */
   trouble(ref: CertificateRef | RootsRef): string {
+    if (ref.kind === "sds" && ref.service !== undefined) return this.#troubleOfService(ref, ref.service);
     const names =
       ref.kind === "sds"
         ? [ref.name]
@@ -192,23 +215,45 @@ export class SecretStore {
     return reasons.join(", ");
   }
 
+  /** Takes a secret from a service. Throws if it is unusable, and keeps the one before. */
+  take(ref: ServiceSecret, version: string, body: Uint8Array): void {
+    this.#put(ref, version, body, checkUsable);
+    this.#wake();
+  }
+
+  /** A service has no such secret. One that it sent before stays, as when the control plane removes one. */
+  miss(ref: ServiceSecret): void {
+    if (!this.#applied.has(secretKey(ref))) this.#absent.add(secretKey(ref));
+    this.#wake();
+  }
+
+  /** A service cannot be asked now. */
+  fail(ref: ServiceSecret, reason: string): void {
+    this.#faults.set(secretKey(ref), reason);
+  }
+
+  /** No configuration names the secret any more. */
+  forget(ref: ServiceSecret): void {
+    for (const known of [this.#applied, this.#absent, this.#faults]) known.delete(secretKey(ref));
+  }
+
   /** Must be called once a second. */
   sweep(nowMs: number): void {
     for (const [path, entry] of this.#files) if (nowMs - entry.readMs >= rereadMs) void this.#read(path, entry, nowMs);
+  }
+
+  #troubleOfService(ref: NamedSecret, { cluster }: SecretService): string {
+    const fault = this.#faults.get(secretKey(ref));
+    return this.#absent.has(secretKey(ref))
+      ? `the SDS provider of cluster ${cluster} has no secret ${ref.name}: create it there`
+      : `secret ${ref.name} has not arrived from the SDS provider of cluster ${cluster}${fault === undefined ? "" : `: ${fault}`}`;
   }
 
   #apply(update: XdsUpdate): void {
     const troubles: string[] = [];
     for (const resource of update.resources) {
       try {
-        const message = fromBinary(SecretSchema, resource.body);
-        checkSecret(message, resource.name);
-        this.#absent.delete(resource.name);
-        this.#applied.set(resource.name, {
-          version: resource.version,
-          message,
-          updatedMs: this.#options.clock.nowMs(),
-        });
+        this.#put({ kind: "sds", name: resource.name }, resource.version, resource.body, checkSecret);
       } catch (error) {
         troubles.push(messageOf(error));
       }
@@ -221,28 +266,39 @@ export class SecretStore {
     if (troubles.length > 0) throw userError("config-rejected", troubles.join("; "));
   }
 
+  #put(ref: NamedSecret, version: string, body: Uint8Array, check: (message: Secret, name: string) => void): void {
+    const message = fromBinary(SecretSchema, body);
+    check(message, ref.name);
+    const key = secretKey(ref);
+    this.#absent.delete(key);
+    this.#faults.delete(key);
+    this.#applied.set(key, { ref, version, message, updatedMs: this.#options.clock.nowMs() });
+  }
+
   #wake(): void {
     for (const resolve of this.#waiters) resolve();
   }
 
-  #namedCertificate(name: string): CertificateMaterial | undefined {
-    if (name === ownCertificate) return this.#ownMaterial();
-    if (name.startsWith(fileCertificatePrefix)) {
+  #namedCertificate(named: NamedSecret): CertificateMaterial | undefined {
+    const { name, service } = named;
+    if (service === undefined && name === ownCertificate) return this.#ownMaterial();
+    if (service === undefined && name.startsWith(fileCertificatePrefix)) {
       const [chain = "", key = ""] = name.slice(fileCertificatePrefix.length).split("~");
       return this.#fileCertificate(chain, key);
     }
-    const applied = this.#applied.get(name);
+    const applied = this.#applied.get(secretKey(named));
     if (applied?.message.type.case !== "tlsCertificate") return undefined;
     const ref = certificateRef(applied.message.type.value, `secret ${name}`);
     return ref.kind === "inline"
-      ? this.#kept(`certificate ${name}`, `${applied.version} ${applied.updatedMs}`, () => ({
+      ? this.#kept(`certificate ${secretKey(named)}`, `${applied.version} ${applied.updatedMs}`, () => ({
           chain: ref.chain,
           key: ref.key,
         }))
       : this.certificate(ref);
   }
 
-  #remoteRoots(name: string): RootsMaterial | undefined {
+  #remoteRoots(named: NamedSecret): RootsMaterial | undefined {
+    const name = secretKey(named);
     const applied = this.#applied.get(name);
     if (applied === undefined) return undefined;
     const { type } = applied.message;
@@ -346,14 +402,4 @@ export class SecretStore {
 
 function isAbsent(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
-}
-
-function checkSecret(message: Secret, name: string): void {
-  const { type } = message;
-  if (type.case === "tlsCertificate") certificateRef(type.value, `secret ${name}`);
-  else if (type.case === "validationContext") {
-    rootsRef(type.value.trustedCa, `secret ${name}`);
-    const revoked = rootsRef(type.value.crl, `secret ${name}`);
-    if (revoked?.kind === "inline") TlsContext.create({ revocations: splitRevocations(revoked.pem) });
-  } else throw transientError("config-rejected", `secret ${name}: ${type.case ?? "an empty secret"} is not supported`);
 }

@@ -1,7 +1,23 @@
+/** A service of a cluster that has secrets of its own, which it sends by SDS over gRPC. */
+export interface SecretService {
+  readonly cluster: string;
+  readonly authority: string;
+}
+
+/** A secret by its name. Without a service, it comes from the control plane, or the name says where it is. */
+export interface NamedSecret {
+  readonly kind: "sds";
+  readonly name: string;
+  readonly service?: SecretService | undefined;
+}
+
+/** A secret that a service has. */
+export type ServiceSecret = NamedSecret & { readonly service: SecretService };
+
 /** The source of a certificate with its key. */
 export type CertificateRef =
   /** `default` is this proxy's own. Others come by SDS: `kubernetes://…`, or files as `file-cert:<chain>~<key>`. */
-  | { readonly kind: "sds"; readonly name: string }
+  | NamedSecret
   | { readonly kind: "files"; readonly chain: string; readonly key: string }
   | { readonly kind: "inline"; readonly chain: string; readonly key: string };
 
@@ -11,9 +27,7 @@ export type RootsRef =
    * `ROOTCA` are the mesh's roots. Others come by SDS: `kubernetes://…-cacert`, files as `file-root:<path>`, the
    * system's as `file-root:system`.
    */
-  | { readonly kind: "sds"; readonly name: string }
-  | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "inline"; readonly pem: string };
+  NamedSecret | { readonly kind: "file"; readonly path: string } | { readonly kind: "inline"; readonly pem: string };
 
 /**
  * The source of revocation lists, if the configuration sets one. A secret with roots may have lists of its own, which
@@ -75,5 +89,18 @@ export interface UpstreamTlsSpec extends TlsSpec {
 
 /** Whether this is Istio's mutual TLS: we show our workload certificate, and ALPN uses Istio's names. */
 export function isMeshTls(tls: TlsSpec): boolean {
-  return tls.certificates.some((certificate) => certificate.kind === "sds" && certificate.name === "default");
+  return tls.certificates.some(
+    (certificate) => certificate.kind === "sds" && certificate.name === "default" && certificate.service === undefined,
+  );
+}
+
+/** What distinguishes secrets of one name from different services. */
+export function secretKey({ name, service }: NamedSecret): string {
+  return service === undefined ? name : `${name} of ${service.cluster} ${service.authority}`;
+}
+
+export function namedSecrets(specs: Iterable<TlsSpec>): NamedSecret[] {
+  return [...specs].flatMap(({ certificates, roots }) =>
+    [...certificates, ...(roots === undefined ? [] : [roots])].filter((ref) => ref.kind === "sds"),
+  );
 }

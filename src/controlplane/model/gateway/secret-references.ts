@@ -10,9 +10,11 @@ import {
   listenerTlsResources,
   terminateModeOption,
 } from "./gateway-certificates.ts";
+import { meshKey } from "../facts.ts";
 import { isIngressClass } from "../gateway-class.ts";
 import { gatewayListeners } from "./gateway-listeners.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
+import { secretProvider } from "../provider-cluster.ts";
 import {
   authoritySuffix,
   credentialResource,
@@ -41,14 +43,16 @@ export function deriveSecretReferences(
   const classic = graph.derive("secret-references-classic", mergedGateways, (merged, reader, key) => {
     const namespace = reader.get(groups, key)?.namespace;
     if (namespace === undefined) return [];
+    const hasProvider = secretProvider(reader.get(inputs.mesh, meshKey)) !== undefined;
     const resources = merged.listeners
       .flatMap(({ servers }) => servers)
       .flatMap(({ tls }) => {
         if (tls === undefined) return [];
-        const { certificates, authority } = serverCredentials(tls);
+        const { certificates, authority } = serverCredentials(tls, hasProvider);
         const verifies = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
         return [...certificates, ...(verifies && authority !== undefined ? [authority] : [])];
-      });
+      })
+      .flatMap(({ resource, from }) => (from === "control-plane" ? resource : []));
     return ownReferences(key, resources, namespace);
   });
   const gatewayApi = graph.derive("secret-references-gateways", inputs.gateways, (gateway, reader, key) => {

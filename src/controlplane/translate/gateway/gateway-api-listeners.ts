@@ -195,7 +195,7 @@ function tlsSocket(
       .map((suite) => suite.trim())
       .filter((suite) => suite !== ""),
   };
-  return downstreamTls(serverTls(tls, mesh, listener.protocol !== "HTTPS", insecure));
+  return downstreamTls(serverTls(tls, { mesh }, listener.protocol !== "HTTPS", insecure));
 }
 
 function modeOf(option: string | undefined): ServerTls["mode"] {

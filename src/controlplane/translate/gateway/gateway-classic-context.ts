@@ -1,6 +1,7 @@
 import type { MeshModel } from "../mesh-model.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import type { Labels, MeshSettings } from "../../model/facts.ts";
+import type { ProviderCluster } from "../../model/provider-cluster.ts";
 import type { ProxyGroup } from "../../model/sidecar-scope.ts";
 import type { SecurityFilters } from "../security/security-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
@@ -15,5 +16,7 @@ export interface ClassicGatewayContext {
   readonly place: Pick<ProxyGroup, "network" | "clusterId" | "networkView">;
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
+  /** The service of the mesh's SDS provider. Undefined if there is no provider, or its service is unknown. */
+  readonly secretService: ProviderCluster | undefined;
   readonly reader: CollectionReader;
 }

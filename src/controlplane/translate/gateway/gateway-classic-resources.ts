@@ -9,6 +9,7 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { mergeGateways, type MergedGateway } from "../../model/gateway/classic-gateway.ts";
 import { byAge, meshKey, type Labels, type ServiceFacts } from "../../model/facts.ts";
+import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
 import type { ProxyGroup } from "../../model/sidecar-scope.ts";
 import { autoPassthroughAssignments, autoPassthroughClusters } from "./gateway-auto-passthrough.ts";
@@ -42,6 +43,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
   const { inputs, scopes } = model;
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);
+  const providers = new ProviderClusters(inputs);
   const merged = deriveMergedGateways(graph, model);
   const contextOf = (group: ProxyGroup, reader: CollectionReader): ClassicGatewayContext | undefined => {
     const settings = reader.get(inputs.mesh, meshKey);
@@ -55,6 +57,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       labels,
       place: group,
       reader,
+      secretService: providers.ofSecrets(mesh, reader),
       security: security.filtersFor(group, mesh, reader, { clearRouteCache: true }),
       telemetry: telemetry.telemetryFor(group, "gateway", mesh, reader),
     };

@@ -41,11 +41,8 @@ export function classicListener(
   return chains.length === 0 ? undefined : gatewayListener(address, port, chains, context);
 }
 
-function httpChain(
-  server: GatewayServerModel,
-  listener: string,
-  { mesh, security, telemetry }: ClassicGatewayContext,
-): GatewayChain {
+function httpChain(server: GatewayServerModel, listener: string, context: ClassicGatewayContext): GatewayChain {
+  const { mesh, security, telemetry } = context;
   const manager = httpConnectionManagerFilter({
     direction: "gateway",
     statPrefix: server.kind === "https" && server.name !== "" ? server.name : `outbound_${listener}`,
@@ -57,7 +54,7 @@ function httpChain(
   if (server.tls === undefined || server.kind === "http") return { serverNames: [], filters: [manager] };
   return {
     serverNames: serverNamesOf(server),
-    transportSocket: downstreamTls(serverTls(server.tls, mesh)),
+    transportSocket: downstreamTls(serverTls(server.tls, context)),
     filters: [manager],
   };
 }
@@ -113,7 +110,7 @@ function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): 
     return [
       {
         serverNames: serverNamesOf(server),
-        transportSocket: downstreamTls(serverTls(server.tls, context.mesh, true)),
+        transportSocket: downstreamTls(serverTls(server.tls, context, true)),
         filters,
       },
     ];

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { TcpProxySchema, type FilterChainMatchSchema } from "../../../wire/envoy/index.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { EffectiveMutualTls } from "../../model/peer-authentication.ts";
+import type { ProviderCluster } from "../../model/provider-cluster.ts";
 import type { AccessLogInit } from "../telemetry/access-log.ts";
 import { filterMetadata } from "../envoy-any.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
@@ -34,6 +35,8 @@ export interface InboundContext {
   readonly mesh: MeshSettings;
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
+  /** The service of the mesh's SDS provider. Undefined if there is no provider, or its service is unknown. */
+  readonly secretService: ProviderCluster | undefined;
 }
 
 /** For chains behind an HBONE tunnel: TLS was terminated before, and only the pod's own addresses are allowed. */
@@ -90,7 +93,7 @@ export function targetChains(
       destination,
       context,
     );
-    return [{ ...chain, transportSocket: downstreamTls(serverTls(target.tls, context.mesh)) }];
+    return [{ ...chain, transportSocket: downstreamTls(serverTls(target.tls, context)) }];
   }
   return inboundChainMatches(mode, carriedBy(target.protocol)).map((match) => chainOf(match, destination, context));
 }

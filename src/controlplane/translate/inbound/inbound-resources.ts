@@ -12,6 +12,7 @@ import {
   type SidecarProxyFacts,
 } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { remoteKey } from "../../model/remote-inputs.ts";
 import {
   mutualTlsModeOf,
@@ -59,6 +60,7 @@ interface Sources {
   readonly targets: InboundTargets;
   readonly security: SecurityPolicies;
   readonly telemetry: TelemetryPolicies;
+  readonly providers: ProviderClusters;
   readonly mutualTls: (workload: Workload, reader: CollectionReader) => WorkloadMutualTls;
 }
 
@@ -86,6 +88,7 @@ export function deriveInboundResources(
     targets: new InboundTargets(inputs),
     security: new SecurityPolicies(inputs),
     telemetry: new TelemetryPolicies(inputs),
+    providers: new ProviderClusters(inputs),
     mutualTls: ({ pod, mesh }, reader) =>
       workloadMutualTls(
         pod,
@@ -156,7 +159,12 @@ function listenersOf(workload: Workload, sources: Sources, reader: CollectionRea
   const targets = sources.targets.of(workload, reader);
   const modes = sources.mutualTls(workload, reader);
   const telemetry = sources.telemetry.telemetryFor(pod, "inbound", mesh, reader);
-  const context: InboundContext = { mesh, telemetry, security: sources.security.filtersFor(pod, mesh, reader) };
+  const context: InboundContext = {
+    mesh,
+    telemetry,
+    security: sources.security.filtersFor(pod, mesh, reader),
+    secretService: sources.providers.ofSecrets(mesh, reader),
+  };
   const listeners: Listener[] = [];
   const redirected: FilterChainInit[] = [];
   for (const target of targets) {
