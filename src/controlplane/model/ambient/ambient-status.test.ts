@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { config, createModelFixture, namespace, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { deriveAmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
-import { meshKey } from "../facts.ts";
+import { meshKey, type MeshSettings } from "../facts.ts";
 import { deriveWaypoints, WaypointBindings } from "./waypoint.ts";
 
 function statuses() {
@@ -99,6 +99,36 @@ test("a ServiceEntry whose connect strategy needs a waypoint reports that it has
   ]);
   apply(entry({}));
   assert.equal(of("ServiceEntry", "shop/raced"), undefined);
+});
+
+test("a ServiceEntry's status says who sees it, if the mesh config limits that", () => {
+  const { apply, of, graph, inputs } = statuses();
+  const names = ["shop", "low", "hidden"];
+  const set = (serviceEntryVisibility: MeshSettings["serviceEntryVisibility"]): readonly unknown[] => {
+    graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, serviceEntryVisibility }));
+    return names.map((name) => of("ServiceEntry", `${name}/api`));
+  };
+  for (const name of names)
+    apply(
+      namespace(name, { trust: name }),
+      config("ServiceEntry", `${name}/api`, {
+        hosts: ["api.test"],
+        resolution: "DNS",
+        ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      }),
+    );
+  const policy = (trust: string, visibility: "NAMESPACE" | "NONE") => ({
+    visibility,
+    namespaceSelectors: [{ matchLabels: { trust } }],
+  });
+  const policies = [policy("low", "NAMESPACE"), policy("hidden", "NONE")];
+  const type = "istio.io/VisibilityApplied";
+  assert.deepEqual(set({ applyToSidecars: false, defaultVisibility: "PUBLIC", policies }), [
+    [[type, "True", "Public"]],
+    [[type, "True", "Namespace"]],
+    [[type, "True", "None"]],
+  ]);
+  assert.deepEqual(set(undefined), [undefined, undefined, undefined]);
 });
 
 test("a ServiceEntry of DYNAMIC_DNS reports what its waypoint does not support", () => {

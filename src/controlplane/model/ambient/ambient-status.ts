@@ -5,6 +5,7 @@ import { isDryRun } from "../authorization-selection.ts";
 import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels, type ServiceEntryFacts } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { wantsRace } from "../service/service-entry-model.ts";
+import { entryVisibilityOf } from "../service/service-entry-visibility.ts";
 import { isTrueText } from "../true-text.ts";
 import {
   waypointNotReady,
@@ -42,13 +43,14 @@ export type AmbientStatusKind = keyof AmbientStatuses;
 
 const waypointBound = "istio.io/WaypointBound";
 const waypointMissing = "istio.io/WaypointMissing";
+const visibilityApplied = "istio.io/VisibilityApplied";
 const ztunnelAccepted = "ZtunnelAccepted";
 const waypointAccepted = "WaypointAccepted";
 
 /** The condition types that ambient mode writes, for each kind. */
 export const ambientConditionTypes: Readonly<Record<AmbientStatusKind, readonly string[]>> = {
   Service: [waypointBound],
-  ServiceEntry: [waypointBound, waypointMissing],
+  ServiceEntry: [waypointBound, waypointMissing, visibilityApplied],
   WorkloadEntry: [waypointBound],
   AuthorizationPolicy: [ztunnelAccepted, waypointAccepted],
 };
@@ -106,7 +108,11 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
           : isWildcard
             ? missingForWildcard
             : undefined;
-      return item(entry, missing === undefined ? conditions : [...conditions, missing]);
+      return item(entry, [
+        ...conditions,
+        ...(missing === undefined ? [] : [missing]),
+        ...visibility(entry.namespace, inputs, reader),
+      ]);
     }),
     WorkloadEntry: graph.derive("status-workload-entries", inputs.workloadEntries, (entry, reader) =>
       item(
@@ -139,6 +145,25 @@ const missingForRace: AmbientCondition = {
   reason: "NoWaypointForRacingConnectStrategy",
   message: `ztunnels ignore ${istioAnnotations.connectStrategy}, and there is no waypoint: set one with the label istio.io/use-waypoint`,
 };
+
+const visibilities = {
+  PUBLIC: { reason: "Public", message: "the whole mesh sees this ServiceEntry" },
+  NAMESPACE: {
+    reason: "Namespace",
+    message: "only the namespace sees this ServiceEntry, by serviceEntryVisibility of the mesh config",
+  },
+  NONE: {
+    reason: "None",
+    message: "ztunnels and waypoints do not see this ServiceEntry, by serviceEntryVisibility of the mesh config",
+  },
+} as const;
+
+/** Nothing if the mesh config does not limit who sees ServiceEntries. */
+function visibility(namespace: string, inputs: MeshInputs, reader: CollectionReader): readonly AmbientCondition[] {
+  if (reader.get(inputs.mesh, meshKey)?.serviceEntryVisibility === undefined) return [];
+  const applied = visibilities[entryVisibilityOf(namespace, inputs, reader)];
+  return [{ type: visibilityApplied, status: "True", ...applied }];
+}
 
 function bound({ waypoint, fault }: WaypointBinding, remark: string): readonly AmbientCondition[] {
   const problem =
