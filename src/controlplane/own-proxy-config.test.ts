@@ -89,11 +89,20 @@ function served(text: string | undefined, mesh = testMesh) {
       config("VirtualService", "shop/web", {
         hosts: ["web.example"],
         gateways: ["classic"],
-        http: [{ route: [{ destination: { host: "web" } }] }],
+        http: [{ rewrite: { authority: "inner" }, route: [{ destination: { host: "web" } }] }],
+      }),
+      config("VirtualService", "shop/inside", {
+        hosts: ["web"],
+        http: [{ rewrite: { authority: "inner" }, route: [{ destination: { host: "web" } }] }],
       }),
       config("HTTPRoute", "shop/web", {
         parentRefs: [{ name: "edge" }],
-        rules: [{ backendRefs: [{ name: "web", port: 80 }] }],
+        rules: [
+          {
+            filters: [{ type: "URLRewrite", urlRewrite: { hostname: "inner" } }],
+            backendRefs: [{ name: "web", port: 80 }],
+          },
+        ],
       }),
       {
         ...config("Gateway", "shop/classic", { selector: { istio: "ingressgateway" }, servers: [server] }),
@@ -178,6 +187,27 @@ test("the pod's own proxy config enables the attempt count on every route", () =
   for (const name of ["web", "classic", "edge"] as const) {
     assert.match(plain(proxies[name], typeUrls.route, tables[name]), /"includeRequestAttemptCount":true/);
     assert.doesNotMatch(own(proxies[name], typeUrls.route, tables[name]), /AttemptCount/, name);
+  }
+});
+
+test("X-Forwarded headers are those of the mesh, unless the pod's own proxy config has headers", () => {
+  const tables = { web: ["80"], classic: ["http.80"], edge: ["http.80"] } as const;
+  const enabled = { xForwardedHost: true, xForwardedPort: true };
+  const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, ...enabled } };
+  const byMesh = served(undefined, mesh);
+  const byPod = served("proxyHeaders: { xForwardedHost: { enabled: true }, xForwardedPort: { enabled: true } }");
+  const withoutThem = served("proxyHeaders: { server: { value: other } }", mesh);
+  for (const name of ["web", "classic", "edge"] as const) {
+    const told = (serve: typeof plain): readonly boolean[] => [
+      serve(proxies[name], typeUrls.route, tables[name]).includes('"appendXForwardedHost":true'),
+      serve(proxies[name], typeUrls.listener).includes('"appendXForwardedPort":true'),
+    ];
+    assert.deepEqual([plain, byMesh, byPod, withoutThem].map(told), [
+      [false, false],
+      [true, true],
+      [true, true],
+      [false, false],
+    ]);
   }
 });
 

@@ -296,6 +296,12 @@ export const proxyDefaultsTable: FieldTable = {
       ),
     ),
     acted(
+      "The client's host and port, in X-Forwarded headers",
+      "sgw",
+      "src/proxy/http/forwarded-fields.test.ts",
+      ...under(["proxyHeaders"], "xForwardedHost.enabled", "xForwardedPort.enabled"),
+    ),
+    acted(
       "Traces",
       "sgw",
       `${features}telemetry-tracing-opentelemetry.yaml`,
@@ -350,9 +356,6 @@ export const proxyDefaultsTable: FieldTable = {
       "statsdUdpAddress",
     ),
     warned("Limits of connections", "connectionSettings.**"),
-    warned(
-      "Other headers",
-      ...under(["proxyHeaders"], "xForwardedHost.enabled", "xForwardedPort.enabled", "preserveHttp1HeaderCase"),
-    ),
+    warned("Other headers", ...under(["proxyHeaders"], "preserveHttp1HeaderCase")),
   ],
 };

@@ -74,6 +74,10 @@ export interface ProxyHeaders {
   readonly attemptCountDisabled: boolean;
   readonly envoyDebugHeadersDisabled: boolean;
   readonly metadataExchangeInMeshOnly: boolean;
+  /** Whether requests whose host a route replaces tell the host before, in `x-forwarded-host`. */
+  readonly xForwardedHost: boolean;
+  /** Whether gateways tell the port that the client used, in `x-forwarded-port`. */
+  readonly xForwardedPort: boolean;
 }
 
 /** Upstream's fields without an effect here. */
@@ -206,6 +210,12 @@ function readTracing(reader: Reader | undefined): ProxyTracing | undefined {
 }
 
 function readHeaders(reader: Reader | undefined): ProxyHeaders {
+  const isEnabled = (field: string): boolean => {
+    const setting = reader?.object(field);
+    const enabled = setting?.boolean("enabled") ?? false;
+    warnOfUnknown(setting);
+    return enabled;
+  };
   const isDisabled = (field: string): boolean => reader?.object(field)?.boolean("disabled") ?? false;
   const server = reader?.object("server");
   const headers: ProxyHeaders = {
@@ -218,9 +228,11 @@ function readHeaders(reader: Reader | undefined): ProxyHeaders {
     envoyDebugHeadersDisabled: isDisabled("envoyDebugHeaders"),
     metadataExchangeInMeshOnly:
       reader?.object("metadataExchangeHeaders")?.oneOf("mode", ["UNDEFINED", "IN_MESH"]) === "IN_MESH",
+    xForwardedHost: isEnabled("xForwardedHost"),
+    xForwardedPort: isEnabled("xForwardedPort"),
   };
-  for (const field of ["xForwardedHost", "xForwardedPort", "preserveHttp1HeaderCase"])
-    if (reader?.has(field) === true) reader.warnNoEffect("has no effect here", field);
+  if (reader?.has("preserveHttp1HeaderCase") === true)
+    reader.warnNoEffect("has no effect here", "preserveHttp1HeaderCase");
   warnOfUnknown(reader);
   return headers;
 }

@@ -48,6 +48,8 @@ export const testMesh: MeshSettings = {
     attemptCountDisabled: false,
     envoyDebugHeadersDisabled: false,
     metadataExchangeInMeshOnly: false,
+    xForwardedHost: false,
+    xForwardedPort: false,
   },
   proxyListenPort: 15_001,
   localityLbSetting: { enabled: true, distribute: [], failover: [], failoverPriority: [] },

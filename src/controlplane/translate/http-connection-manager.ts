@@ -77,6 +77,7 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
     ...(tracing === undefined ? {} : { tracing: tracing.settings }),
     ...identity(direction, mesh),
     ...(mesh.proxyHeaders.requestIdDisabled ? { generateRequestId: false } : {}),
+    appendXForwardedPort: mesh.proxyHeaders.xForwardedPort,
     ...options.fields,
   };
 }

@@ -34,7 +34,7 @@ import {
   grpcCluster,
   grpcEndpoints,
   waypointPodScope,
-  withAttemptCount,
+  withOwnHeaders,
   withoutIstioFilters,
   type AmbientResources,
   type ClassicGatewayResources,
@@ -290,12 +290,16 @@ export class ProxyViews {
   }
 }
 
-/** Applies to proxies whose own config says whether requests carry their attempt count. */
+/** Applies to proxies whose own config sets headers of routes. */
 function withOwnRoutes({ choice }: ProxyPlace, typeUrl: string, view: ResourceView): ResourceView {
-  const isDisabled = choice.proxyConfig?.proxyHeaders?.attemptCountDisabled;
-  return isDisabled === undefined
-    ? view
-    : new MappedView(view, (resource) => withAttemptCount(typeUrl, resource, !isDisabled));
+  const headers = choice.proxyConfig?.proxyHeaders;
+  if (headers === undefined) return view;
+  const { attemptCountDisabled, xForwardedHost: forwardedHost } = headers;
+  const own = {
+    attemptCount: attemptCountDisabled === undefined ? undefined : !attemptCountDisabled,
+    forwardedHost,
+  };
+  return new MappedView(view, (resource) => withOwnHeaders(typeUrl, resource, own));
 }
 
 function scopeKey({ choice }: ProxyPlace): string {

@@ -37,6 +37,7 @@ const used = [
   "useRemoteAddress",
   "xffNumTrustedHops",
   "skipXffAppend",
+  "appendXForwardedPort",
   "generateRequestId",
   "preserveExternalRequestId",
   "alwaysSetRequestIdInResponse",
@@ -241,6 +242,7 @@ function connectionOf(
     ),
     trustedHops: message.xffNumTrustedHops,
     appendForwardedFor: (message.useRemoteAddress ?? false) && !message.skipXffAppend,
+    appendForwardedPort: (message.useRemoteAddress ?? false) && message.appendXForwardedPort,
     path: {
       normalize: message.normalizePath ?? false,
       mergeSlashes: message.mergeSlashes,

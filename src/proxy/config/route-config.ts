@@ -366,6 +366,7 @@ function compileForward(message: RouteActionMessage, match: RouteMatch, scope: R
       "regexRewrite",
       "hostRewriteLiteral",
       "autoHostRewrite",
+      "appendXForwardedHost",
       "timeout",
       "retryPolicy",
       "requestMirrorPolicies",
@@ -394,6 +395,7 @@ function compileForward(message: RouteActionMessage, match: RouteMatch, scope: R
           : compileReplacement(message.regexRewrite.pattern?.regex ?? "", message.regexRewrite.substitution, where),
     rewriteHost: hostRewrite.case === "hostRewriteLiteral" ? hostRewrite.value : undefined,
     autoHostRewrite: hostRewrite.case === "autoHostRewrite" && hostRewrite.value.value,
+    appendForwardedHost: message.appendXForwardedHost,
     timeoutMs: durationOr(message.timeout, defaultTimeoutMs),
     grpcTimeout:
       message.maxGrpcTimeout === undefined

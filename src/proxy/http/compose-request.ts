@@ -2,7 +2,7 @@ import { fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
-import { keepsEnvoyField, trustsForwardedProto, type EdgeFacts } from "./edge-fields.ts";
+import { forwardedPortHeader, keepsEnvoyField, trustsForwardedProto, type EdgeFacts } from "./edge-fields.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "../peers/peer-metadata.ts";
 
@@ -16,6 +16,8 @@ export interface RequestComposition extends EdgeFacts {
   readonly originalPath: string | undefined;
   /** The host to request. Undefined means the client's host. */
   readonly host: string | undefined;
+  /** The hosts before this one. Undefined means that the client's own word about them is sent. */
+  readonly forwardedHost: string | undefined;
   /** Undefined: the client's trace context is passed on unchanged. */
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
   /** Headers in {@link head} that filters wrote or removed, in lower case. The proxy's own values do not replace them. */
@@ -48,6 +50,8 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   };
   if (config.appendForwardedFor) own("x-forwarded-for", request.forwardedFor);
   if (!hasForwardedProto || !trustsForwardedProto(config)) own("x-forwarded-proto", request.scheme);
+  if (request.forwardedPort !== undefined) own(forwardedPortHeader, request.forwardedPort);
+  if (request.forwardedHost !== undefined) own(forwardedHostHeader, request.forwardedHost);
   if (config.useRemoteAddress)
     if (request.internalPeer) own("x-envoy-internal", "true");
     else own("x-envoy-external-address", request.peerAddress);
@@ -71,6 +75,7 @@ function isSettled({ settled, edits }: RequestComposition, name: string): boolea
   return settled?.has(name) === true || edits?.dropped.has(name) === true;
 }
 
+const forwardedHostHeader = "x-forwarded-host";
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");
 
 /** Returns whether `x-forwarded-proto` is among the headers. */
@@ -135,10 +140,13 @@ function keepsFieldOfEnvoy(request: RequestComposition, field: number): boolean 
 }
 
 function keepsOrdinaryField(request: RequestComposition, field: number): boolean {
-  const { head, edits, trace } = request;
-  if (edits === undefined && !head.connectionNominates && trace?.replaced === undefined) return true;
+  const { head, edits, trace, forwardedHost, forwardedPort } = request;
+  const described = forwardedHost !== undefined || forwardedPort !== undefined;
+  if (edits === undefined && !head.connectionNominates && trace?.replaced === undefined && !described) return true;
   const name = head.name(field).toLowerCase();
   if (trace?.replaced?.has(name) === true) return false;
+  if (name === forwardedPortHeader && forwardedPort !== undefined) return keepsEdgeField(request, name, false);
+  if (name === forwardedHostHeader && forwardedHost !== undefined) return keepsEdgeField(request, name, false);
   if (edits?.dropped.has(name) === true) return false;
   return !head.connectionNominates || !isNominated(head, name);
 }

@@ -10,10 +10,14 @@ export interface EdgeFacts {
   readonly scheme: "http" | "https";
   /** The client's `x-forwarded-for` with this hop. */
   readonly forwardedFor: string;
+  /** The port that the client used. Undefined if it is not told, or the client's own word counts. */
+  readonly forwardedPort: string | undefined;
   readonly clientCertificate: ClientCertificateField;
   /** The id that the proxy gives the request. Undefined if the client's id, or none, is sent. */
   readonly newRequestId: string | undefined;
 }
+
+export const forwardedPortHeader = "x-forwarded-port";
 
 /** The client's own header stands. */
 export const fromClient = Symbol("fromClient");
@@ -34,6 +38,8 @@ export function edgeField(
       return config.appendForwardedFor ? facts.forwardedFor : fromClient;
     case "x-forwarded-proto":
       return said !== undefined && trustsForwardedProto(config) ? fromClient : facts.scheme;
+    case forwardedPortHeader:
+      return facts.forwardedPort ?? fromClient;
     case "x-forwarded-client-cert": {
       const { clientCertificate } = facts;
       return clientCertificate === "keep"
@@ -62,6 +68,7 @@ const envoyPrefix = "x-envoy-";
 export const edgeNames: ReadonlySet<string> = new Set([
   "x-forwarded-for",
   "x-forwarded-proto",
+  forwardedPortHeader,
   "x-forwarded-client-cert",
   "x-request-id",
   "x-envoy-internal",

@@ -12,6 +12,7 @@ import { headText } from "../terms/header-text.ts";
 import {
   edgeField,
   edgeNames,
+  forwardedPortHeader,
   fromClient,
   mayDescribeClient,
   trustsForwardedProto,
@@ -160,9 +161,17 @@ export class ExchangeRequest implements RequestView {
       peerAddress: this.remote.address,
       scheme: this.scheme,
       forwardedFor: this.forwardedFor,
+      forwardedPort: this.#forwardedPort(config),
       clientCertificate: clientCertificateField(config, this.connection.tls, this.head),
       newRequestId: this.requestIdIsNew ? this.requestId : undefined,
     };
+  }
+
+  /** Clients behind a trusted proxy may say which port they used. */
+  #forwardedPort({ appendForwardedPort, trustedHops }: HttpConnectionConfig): string | undefined {
+    return appendForwardedPort && (trustedHops === 0 || this.head.find(forwardedPortHeader) < 0)
+      ? String(this.local.port)
+      : undefined;
   }
 
   /** A header's value (lower case) for routes and filters: what the proxy says of the client, else the client's own. */

@@ -216,6 +216,7 @@ export class Forwarding {
       target: rewritten ? (facts.query === "" ? path : `${path}?${facts.query}`) : undefined,
       originalPath: path === facts.path ? undefined : facts.pathAndQuery,
       host,
+      forwardedHost: this.#forwardedHost(host),
       ...facts.edgeFacts(config),
       settled: facts.settled,
       trace: record.trace,
@@ -224,6 +225,16 @@ export class Forwarding {
       edits,
       attemptCount: action.includeAttemptCount,
     };
+  }
+
+  /** The hosts before the one that the route sets, with the client's own word about them. */
+  #forwardedHost(host: string | undefined): string | undefined {
+    const { facts } = this.#exchange;
+    const { appendForwardedHost, autoHostRewrite, rewriteHost } = this.#action;
+    if (!appendForwardedHost || host === undefined || (host !== rewriteHost && !autoHostRewrite)) return undefined;
+    const said = facts.head.get("x-forwarded-host") ?? "";
+    if (said === "") return facts.authority;
+    return said.split(",").at(-1) === facts.authority ? said : `${said},${facts.authority}`;
   }
 
   #mirrorProtocol(name: string): ReturnType<typeof wireProtocol> {

@@ -24,6 +24,8 @@ export interface HttpConnectionConfig {
   readonly internalAddresses: readonly ((address: string) => boolean)[];
   readonly trustedHops: number;
   readonly appendForwardedFor: boolean;
+  /** Whether requests carry the port that the client used. */
+  readonly appendForwardedPort: boolean;
   readonly path: PathOptions;
   /**
    * Whether requests with an underscore in a header name are rejected, or lose the header. Absent means that such

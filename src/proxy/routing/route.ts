@@ -40,6 +40,8 @@ export interface ForwardAction {
   readonly rewriteHost: string | undefined;
   /** Whether the endpoint's hostname replaces the host. */
   readonly autoHostRewrite: boolean;
+  /** Whether the host before the route's own is told, in `x-forwarded-host`. */
+  readonly appendForwardedHost: boolean;
   /** The time from the end of the request to the end of the response. 0 means no limit. */
   readonly timeoutMs: number;
   /** How a gRPC client's own deadline replaces the timeout. Undefined if it does not. */

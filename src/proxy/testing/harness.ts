@@ -31,6 +31,7 @@ export const testConnectionConfig: HttpConnectionConfig = {
   internalAddresses: [],
   trustedHops: 0,
   appendForwardedFor: true,
+  appendForwardedPort: false,
   path: { normalize: true, mergeSlashes: false, escapedSlashes: "keep" },
   stripHostPort: "none",
   upgrades: new Set(["websocket"]),
@@ -68,6 +69,7 @@ export function forwardTo(cluster: string, more: Partial<ForwardAction> = {}): F
   return {
     kind: "forward",
     target: { kind: "one", cluster },
+    appendForwardedHost: false,
     clusterNotFoundStatus: 503,
     rewritePath: undefined,
     rewriteHost: undefined,

@@ -232,7 +232,7 @@ function routesOf(
     client: clientOf(server, context),
     port: server.declaredPort,
     isTls: server.tls !== undefined && server.kind === "https",
-    defaultRetries: context.mesh.defaultHttpRetryPolicy,
+    mesh: context.mesh,
     serviceOf,
     hashOf: (destination, port) =>
       effectivePolicy(ruleFor(serviceOf(destination.host), context), destination.subset, port, context.mesh)

@@ -67,7 +67,7 @@ function routesOf(
     client: { namespace: client?.namespace ?? "", labels: client?.labels ?? {}, gateway: meshGateway },
     port,
     isTls: false,
-    defaultRetries: mesh.defaultHttpRetryPolicy,
+    mesh,
     // A destination without a port uses the request's port, even if its service has a single other port.
     serviceOf: (host) => {
       const aliasOf = destinations === undefined ? "" : destinations.get(host);

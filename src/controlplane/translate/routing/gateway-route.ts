@@ -234,6 +234,7 @@ function forwardAction(
       ? {}
       : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: authority } }),
     ...(rewrite?.type === "URLRewrite" ? rewriteAction(rewrite.urlRewrite, match.path.value) : {}),
+    appendXForwardedHost: rewrite !== undefined && mesh.proxyHeaders.xForwardedHost,
     clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR,
     timeout: durationOfMs(timeoutMs),
     maxGrpcTimeout: durationOfMs(timeoutMs),

@@ -1,12 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type {
-  ConsistentHash,
-  Destination,
-  HttpMatch,
-  HttpRetry,
-  VirtualServiceHttpRoute,
-} from "../../../api/istio/index.ts";
+import type { ConsistentHash, Destination, HttpMatch, VirtualServiceHttpRoute } from "../../../api/istio/index.ts";
 import type { RouteSchema, WeightedCluster_ClusterWeightSchema } from "../../../wire/envoy/index.ts";
+import type { MeshSettings } from "../../model/facts.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { unknownService } from "../cluster.ts";
@@ -32,8 +27,8 @@ export interface VirtualServiceRouteOptions {
   /** The port of the requests: the service's, or the Gateway server's. */
   readonly port: number;
   readonly isTls: boolean;
-  /** The mesh's default retries, for routes without their own. */
-  readonly defaultRetries: HttpRetry | undefined;
+  /** Has the default retries, for routes without their own. */
+  readonly mesh: MeshSettings;
   readonly serviceOf: (host: string) => Pick<ServiceModel, "ports" | "aliasOf"> | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
 }
@@ -168,7 +163,10 @@ function forward(
   const host = http.rewrite?.authority ?? authority ?? single?.authority;
   const hashes = used.flatMap((entry) => hashOf(entry.destination) ?? []);
   const timeout = durationOfMs(http.timeoutMs ?? 0);
-  const policy = retryPolicy(http.retries ?? options.defaultRetries, http.route.length === 1 && hashes.length > 0);
+  const policy = retryPolicy(
+    http.retries ?? options.mesh.defaultHttpRetryPolicy,
+    http.route.length === 1 && hashes.length > 0,
+  );
   const value: RouteActionInit = {
     clusterSpecifier:
       single !== undefined && only !== undefined
@@ -179,6 +177,8 @@ function forward(
           },
     ...rewriteOf(http),
     ...(host === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: host } }),
+    // As upstream, a host that a header of the route replaces is not told.
+    appendXForwardedHost: http.rewrite !== undefined && options.mesh.proxyHeaders.xForwardedHost,
     timeout,
     maxGrpcTimeout: timeout,
     ...(policy === undefined ? {} : { retryPolicy: policy }),

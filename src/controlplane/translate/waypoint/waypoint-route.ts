@@ -177,7 +177,7 @@ function routesOfVirtualService(
       client: { ...client, gateway: meshGateway },
       port,
       isTls: false,
-      defaultRetries: mesh.defaultHttpRetryPolicy,
+      mesh,
       serviceOf: (host) => serviceOf(host, context),
       hashOf: (destination, number) => {
         const target = serviceOf(destination.host, context) ?? { hostname: destination.host, namespace: "" };

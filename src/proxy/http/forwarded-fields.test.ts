@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { HttpFilter } from "../filters/http-filter.ts";
+import type { ForwardAction } from "../routing/route.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+
+/** The X-Forwarded headers with which the server gets a request, besides those of its client and scheme. */
+async function received(
+  config: Partial<HttpConnectionConfig>,
+  action: Partial<ForwardAction>,
+  headers: Record<string, string> = {},
+) {
+  await using harness = await Harness.start(config);
+  const app = await harness.backend((request, answer) => answer.end(JSON.stringify(request.headersDistinct)));
+  harness.cluster("a", [app.port]);
+  harness.table = tableOf(route(forwardTo("a", action)));
+  const { body } = await harness.get("/", { headers: { host: "shop.test", ...headers } });
+  const { host, "x-forwarded-host": before, "x-forwarded-port": port } = JSON.parse(body) as Record<string, string[]>;
+  return { host, before, ownPort: port?.map((given) => given === String(harness.port)), port };
+}
+
+test("a gateway tells the port that the client used, and a client's own word counts only behind a trusted proxy", async () => {
+  const told = { useRemoteAddress: true, appendForwardedPort: true };
+  const said = { "x-forwarded-port": "1" };
+  assert.equal((await received({ useRemoteAddress: true }, {})).port, undefined);
+  assert.deepEqual((await received({ useRemoteAddress: true }, {}, said)).port, ["1"]);
+  assert.deepEqual((await received(told, {})).ownPort, [true]);
+  assert.deepEqual((await received(told, {}, said)).ownPort, [true]);
+  assert.deepEqual((await received({ ...told, trustedHops: 1 }, {}, said)).port, ["1"]);
+  assert.deepEqual((await received({ ...told, trustedHops: 1 }, {})).ownPort, [true]);
+});
+
+test("filters see the port as the server does", async () => {
+  const seen: (string | undefined)[] = [];
+  const looks: HttpFilter = {
+    name: "looks",
+    onRequest: (request) => {
+      seen.push(request.header("x-forwarded-port"), ...request.values("x-forwarded-port"));
+      return undefined;
+    },
+  };
+  const { port } = await received(
+    { useRemoteAddress: true, appendForwardedPort: true, filters: [looks], filtersIdle: false },
+    {},
+    { "x-forwarded-port": "1" },
+  );
+  assert.deepEqual(seen, [...(port ?? []), ...(port ?? [])]);
+});
+
+test("the host that a route replaces is told after those of earlier hops, once, and only if the route asks for it", async () => {
+  const rewritten = { rewriteHost: "inner.test" };
+  const told = { ...rewritten, appendForwardedHost: true };
+  const hosts = async (action: Partial<ForwardAction>, said?: string): Promise<unknown> => {
+    const { host, before } = await received({}, action, said === undefined ? {} : { "x-forwarded-host": said });
+    return [host?.[0], before];
+  };
+  assert.deepEqual(await hosts(rewritten, "edge.test"), ["inner.test", ["edge.test"]]);
+  assert.deepEqual(await hosts({ appendForwardedHost: true }), ["shop.test", undefined]);
+  assert.deepEqual(await hosts(told), ["inner.test", ["shop.test"]]);
+  assert.deepEqual(await hosts(told, "edge.test"), ["inner.test", ["edge.test,shop.test"]]);
+  assert.deepEqual(await hosts(told, "edge.test,shop.test"), ["inner.test", ["edge.test,shop.test"]]);
+});
