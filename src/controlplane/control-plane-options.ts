@@ -40,6 +40,8 @@ export interface ControlPlaneSettings {
   readonly keySetFetcher?: KeySetFetcher;
   /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS. Absent: a workload uses one external authorizer. */
   readonly severalAuthorizers?: boolean;
+  /** DISABLE_SHADOW_HOST_SUFFIX=false. Absent: mirrored requests keep their host. */
+  readonly shadowHostSuffix?: boolean;
   /** K8S_INGRESS_NS: where the gateway of Ingresses is. */
   readonly ingressNamespace?: string;
   /**
@@ -120,6 +122,7 @@ export function readControlPlaneSettings(
     ingressNamespace: envString(env, "K8S_INGRESS_NS", "istio-system"),
     severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),
     gatewaysIgnoreSelectors: !envBoolean(env, "ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", true),
+    shadowHostSuffix: !envBoolean(env, "DISABLE_SHADOW_HOST_SUFFIX", true),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
     hbone: {
       sent: envBoolean(env, "PILOT_ENABLE_SENDING_HBONE", true),

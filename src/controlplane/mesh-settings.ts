@@ -6,35 +6,28 @@ import type { MeshSettings } from "./model/index.ts";
 const defaultSamplingPercent = 1;
 const defaultIngressNamespace = "istio-system";
 
+/** The options of this control plane that the model needs. */
+type OwnOptions = Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent"> &
+  Partial<
+    Pick<
+      ControlPlaneSettings,
+      | "clusters"
+      | "wildcardTlsAtWaypoints"
+      | "gatewaysIgnoreSelectors"
+      | "hbone"
+      | "keySetFetcher"
+      | "severalAuthorizers"
+      | "shadowHostSuffix"
+      | "ingressNamespace"
+    >
+  >;
+
 /** The settings of the model, from the mesh config and from this control plane's own options. */
-export function meshSettings(
-  config: MeshConfig,
-  settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent"> &
-    Partial<
-      Pick<
-        ControlPlaneSettings,
-        | "clusters"
-        | "wildcardTlsAtWaypoints"
-        | "gatewaysIgnoreSelectors"
-        | "hbone"
-        | "keySetFetcher"
-        | "severalAuthorizers"
-        | "ingressNamespace"
-      >
-    >,
-  networks: MeshNetworks = {},
-): MeshSettings {
+export function meshSettings(config: MeshConfig, settings: OwnOptions, networks: MeshNetworks = {}): MeshSettings {
   return {
     trustDomain: config.trustDomain,
     networks,
-    ambientMultiNetwork: settings.clusters?.ambient.enabled ?? false,
-    ...(settings.clusters === undefined ? {} : { ambientNetworkCrossing: settings.clusters.ambient.crossing }),
-    ...multiClusterServices(settings.clusters),
-    wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
-    gatewaysIgnoreSelectors: settings.gatewaysIgnoreSelectors ?? false,
-    ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
-    severalAuthorizers: settings.severalAuthorizers ?? false,
-    ...(settings.hbone === undefined ? {} : { hbone: settings.hbone }),
+    ...switches(settings),
     rootNamespace: config.rootNamespace,
     ingress: { ...ingressSettings(config), namespace: settings.ingressNamespace ?? defaultIngressNamespace },
     clusterId: settings.clusterId,
@@ -82,6 +75,21 @@ export function meshSettings(
     accessLogFormat: config.accessLogFormat,
     accessLogEncoding: config.accessLogEncoding,
     pathNormalization: config.pathNormalization,
+  };
+}
+
+/** What environment variables switch. */
+function switches(settings: OwnOptions) {
+  return {
+    ambientMultiNetwork: settings.clusters?.ambient.enabled ?? false,
+    ...(settings.clusters === undefined ? {} : { ambientNetworkCrossing: settings.clusters.ambient.crossing }),
+    ...multiClusterServices(settings.clusters),
+    wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
+    gatewaysIgnoreSelectors: settings.gatewaysIgnoreSelectors ?? false,
+    ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
+    severalAuthorizers: settings.severalAuthorizers ?? false,
+    shadowHostSuffix: settings.shadowHostSuffix ?? false,
+    ...(settings.hbone === undefined ? {} : { hbone: settings.hbone }),
   };
 }
 

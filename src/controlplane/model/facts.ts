@@ -114,6 +114,8 @@ export interface MeshSettings
    * denied.
    */
   readonly severalAuthorizers?: boolean;
+  /** Whether the host of mirrored requests gets the suffix `-shadow`. Absent means no. */
+  readonly shadowHostSuffix?: boolean;
   readonly rootNamespace: string;
   /** Which Kubernetes Ingresses belong to the mesh, and who serves them. Absent means none. */
   readonly ingress?: IngressSettings;

@@ -239,7 +239,7 @@ function forwardAction(
     timeout: durationOfMs(timeoutMs),
     maxGrpcTimeout: durationOfMs(timeoutMs),
     ...(retries === undefined ? {} : { retryPolicy: retries }),
-    requestMirrorPolicies: mirrorPolicies(rule.filters, mirrors),
+    requestMirrorPolicies: mirrorPolicies(rule.filters, mirrors, mesh),
   };
   return { action: { case: "route", value } };
 }

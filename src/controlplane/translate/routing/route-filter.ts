@@ -17,6 +17,7 @@ import {
   type RouteAction_RequestMirrorPolicySchema,
   type RouteActionSchema,
 } from "../../../wire/envoy/index.ts";
+import type { MeshSettings } from "../../model/facts.ts";
 import type { ResolvedBackend } from "../../model/gateway/backend-resolution.ts";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { packed } from "../envoy-any.ts";
@@ -168,6 +169,7 @@ const percent = 100;
 export function mirrorPolicies(
   filters: readonly HttpRouteFilter[],
   backends: readonly ResolvedBackend[],
+  { shadowHostSuffix = false }: Pick<MeshSettings, "shadowHostSuffix">,
 ): MessageInitShape<typeof RouteAction_RequestMirrorPolicySchema>[] {
   const mirrors = filters.flatMap((filter) => (filter.type === "RequestMirror" ? filter.requestMirror : []));
   return mirrors.flatMap((mirror, index) => {
@@ -184,7 +186,7 @@ export function mirrorPolicies(
         defaultValue: { numerator: millionths, denominator: FractionalPercent_DenominatorType.MILLION },
       },
       traceSampled: false,
-      disableShadowHostSuffixAppend: true,
+      disableShadowHostSuffixAppend: !shadowHostSuffix,
     };
   });
 }

@@ -27,7 +27,7 @@ import {
   type RouteActionSchema,
   type RouteSchema,
 } from "../../../wire/envoy/index.ts";
-import { compareText } from "../../model/facts.ts";
+import { compareText, type MeshSettings } from "../../model/facts.ts";
 import { durationOfMs, packed } from "../envoy-any.ts";
 import { type HeaderChanges, redirectCodes, wellKnownPorts } from "./route-filter.ts";
 import { stringMatcher } from "./virtual-service-match.ts";
@@ -173,12 +173,13 @@ function share(percentage: number) {
 export function mirrorPolicy(
   mirror: HttpMirror,
   cluster: string,
+  { shadowHostSuffix = false }: Pick<MeshSettings, "shadowHostSuffix">,
 ): MessageInitShape<typeof RouteAction_RequestMirrorPolicySchema> {
   return {
     cluster,
     runtimeFraction: { defaultValue: share(mirror.percentage) },
     traceSampled: false,
-    disableShadowHostSuffixAppend: true,
+    disableShadowHostSuffixAppend: !shadowHostSuffix,
   };
 }
 

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { valueAt } from "../../testing/decode-resource.ts";
-import { config, namespace, service } from "../../testing/model-fixture.ts";
+import { meshKey } from "../../model/facts.ts";
+import { config, namespace, service, testMesh } from "../../testing/model-fixture.ts";
 import { createOutboundFixture, type ServedOutbound } from "../../testing/outbound-fixture.ts";
 
 const http = { name: "http", port: 80 };
@@ -307,6 +308,39 @@ test("the hash of a destination's rule is set on the route, and retries then sta
   const action = routesOf(serve())[0]?.["route"] as JsonObject;
   assert.deepEqual(action["hashPolicy"], [{ cookie: { name: "c", ttl: "0s" } }]);
   assert.equal(valueAt(action, "retryPolicy", "retryHostPredicate"), undefined);
+});
+
+test("the host of mirrored requests gets a suffix only where the control plane is told so", () => {
+  const { apply, serve, graph, inputs } = createOutboundFixture();
+  const mirror = { group: "", kind: "Service", name: "api", port: 80 };
+  apply(
+    ...base,
+    virtualService("shop/web", { http: [{ route: toWeb, mirror: { host: "api" } }] }),
+    config("HTTPRoute", "shop/api", {
+      parentRefs: [{ group: "", kind: "Service", name: "api" }],
+      rules: [
+        {
+          filters: [{ type: "RequestMirror", requestMirror: { backendRef: mirror } }],
+          backendRefs: [{ name: "web", port: 80 }],
+        },
+      ],
+    }),
+  );
+  const keepsHost = (shadowHostSuffix?: boolean): readonly unknown[] => {
+    const mesh = shadowHostSuffix === undefined ? testMesh : { ...testMesh, shadowHostSuffix };
+    graph.batch(() => inputs.mesh.set(meshKey, mesh));
+    return ["web", "api"].map((name) =>
+      valueAt(
+        routesOf(serve(), `${name}.shop.svc.cluster.local:80`)[0],
+        "route",
+        "requestMirrorPolicies",
+        0,
+        "disableShadowHostSuffixAppend",
+      ),
+    );
+  };
+  assert.deepEqual(keepsHost(), [true, true]);
+  assert.deepEqual(keepsHost(true), [undefined, undefined]);
 });
 
 test("a Service's HTTPRoutes come from the client's namespace, else from the Service's own", () => {

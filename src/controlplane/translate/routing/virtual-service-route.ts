@@ -184,7 +184,7 @@ function forward(
     ...(policy === undefined ? {} : { retryPolicy: policy }),
     requestMirrorPolicies: http.mirrors
       .filter((mirror) => mirror.percentage > 0)
-      .map((mirror) => mirrorPolicy(mirror, clusterOf(mirror.destination))),
+      .map((mirror) => mirrorPolicy(mirror, clusterOf(mirror.destination), options.mesh)),
     hashPolicy: hashes.map((hash) => hashPolicyOf(hash.hashKey)),
   };
   const { authority: _, ...ofDestination } = single ?? { authority: undefined };
