@@ -69,6 +69,7 @@ export {
   type SecureServerOptions,
 } from "./tls.ts";
 export {
+  isTlsCurve,
   TlsContext,
   type PeerGuard,
   type SecureVersion,

@@ -25,6 +25,8 @@ export interface TlsContextOptions {
   readonly maxVersion?: SecureVersion;
   /** OpenSSL's names of ciphers up to TLS 1.2. Unknown names are skipped. The ciphers of TLS 1.3 are always offered. */
   readonly ciphers?: readonly string[];
+  /** OpenSSL's names of groups for the key exchange, such as `X25519MLKEM768`. Absent or empty: the profile's. */
+  readonly curves?: readonly string[];
   /** Disables session tickets, so that every connection shows its certificate. */
   readonly noTickets?: boolean;
 }
@@ -67,6 +69,9 @@ export class TlsContext {
           ...(options.minVersion === undefined ? {} : { minVersion: options.minVersion }),
           ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
           ...cipherSettings(options.ciphers ?? []),
+          ...(options.curves === undefined || options.curves.length === 0
+            ? {}
+            : { ecdhCurve: options.curves.join(":") }),
           ...(options.noTickets === true && options.profile !== "mesh"
             ? { secureOptions: constants.SSL_OP_NO_TICKET }
             : {}),
@@ -84,6 +89,16 @@ export class TlsContext {
         },
       );
     }
+  }
+}
+
+/** Whether OpenSSL knows a group for the key exchange by this name. */
+export function isTlsCurve(name: string): boolean {
+  try {
+    createSecureContext({ ecdhCurve: name });
+    return /^[\w-]+$/.test(name);
+  } catch {
+    return false;
   }
 }
 

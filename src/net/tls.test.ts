@@ -7,7 +7,7 @@ import type { ByteListener, ByteStream, SecureStream } from "./byte-stream.ts";
 import { TestAuthority } from "./testing/certificates.ts";
 import { pattern, Recorder, relay } from "./testing/recorder.ts";
 import { isTlsFault, secureClient, secureServer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
-import { TlsContext, type TlsContextSource } from "./tls-context.ts";
+import { isTlsCurve, TlsContext, type TlsContextSource } from "./tls-context.ts";
 
 const sleepId = "spiffe://cluster.local/ns/default/sa/sleep";
 const reviewsId = "spiffe://cluster.local/ns/default/sa/reviews";
@@ -84,6 +84,30 @@ async function refusedWith(context: TlsContext, port: number, resumed?: Buffer):
   socket.destroy();
   return { code, session };
 }
+
+test("a context with curves of its own refuses peers that share none with it", async () => {
+  const path = bytePath("libuv") ?? assert.fail();
+  const quantumSafe = { curves: ["X25519MLKEM768"] };
+  const server = TlsContext.create({ ...(await authority.issue({ spiffe: reviewsId })), ...quantumSafe });
+  for (const [curves, isAdmitted] of [
+    [["X25519MLKEM768"], true],
+    [["X25519", "X25519MLKEM768"], true],
+    [["X25519", "P-256"], false],
+  ] as const) {
+    const context = TlsContext.create({ ...(await authority.issue({ spiffe: sleepId })), curves });
+    const { client, listener } = await ends(path, { context, source: () => server });
+    if (isAdmitted) (await client).destroy();
+    else await assert.rejects(client, /handshake|alert/i);
+    listener.close();
+  }
+  assert.deepEqual(["P-256", "X25519MLKEM768", "Brainpool", "P-256:P-384", ""].map(isTlsCurve), [
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
+});
 
 for (const kind of ["libuv", "node"] as const) {
   const path = bytePath(kind);

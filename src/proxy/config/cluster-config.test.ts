@@ -38,6 +38,20 @@ test("the protocol of endpoints comes from the new options or from the old field
     assert.equal(compile(config).upstreamProtocol, protocol, JSON.stringify(config));
 });
 
+test("a curve that TLS does not know is refused by its name", () => {
+  const tls = (ecdhCurves: string[]): JsonObject => ({
+    transportSocket: {
+      name: "envoy.transport_sockets.tls",
+      typedConfig: {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        commonTlsContext: { tlsParams: { ecdhCurves } },
+      },
+    },
+  });
+  compile(tls(["X25519MLKEM768", "P-384"]));
+  assert.throws(() => compile(tls(["P-384", "P-0"])), /the curve P-0/);
+});
+
 test("load balancing reads its options, the panic threshold, localities and slow start", () => {
   assert.deepEqual([compile({}).loadBalancing, compile({}).panicThreshold], ["round-robin", 0.5]);
   assert.equal(compile({ commonLbConfig: { healthyPanicThreshold: {} } }).panicThreshold, 0);

@@ -26,6 +26,7 @@ import type {
   UpstreamTlsSpec,
 } from "../tls/tls-spec.ts";
 import { certificateRef, rootsRef } from "../tls/secret-source.ts";
+import { isTlsCurve } from "../../net/index.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 /** Compiles a listener's TLS settings. Throws an error that names an unsupported field. */
@@ -130,7 +131,14 @@ function compileCommon(common: CommonTlsContext | undefined, where: string, note
     minVersion: versionOf(params?.tlsMinimumProtocolVersion),
     maxVersion: versionOf(params?.tlsMaximumProtocolVersion),
     ciphers: params?.cipherSuites ?? [],
+    curves: curvesOf(params?.ecdhCurves ?? [], where),
   };
+}
+
+function curvesOf(names: readonly string[], where: string): readonly string[] {
+  const unknown = names.find((name) => !isTlsCurve(name));
+  if (unknown !== undefined) throw unsupported(where, `the curve ${unknown}`);
+  return names;
 }
 
 const versions: Readonly<Record<number, TlsVersion>> = {

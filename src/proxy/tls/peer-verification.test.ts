@@ -17,6 +17,7 @@ const spec = (more: Partial<TlsSpec>): TlsSpec => ({
   minVersion: undefined,
   maxVersion: undefined,
   ciphers: [],
+  curves: [],
   ...more,
 });
 

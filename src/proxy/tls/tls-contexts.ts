@@ -116,6 +116,7 @@ function contextOf(
     ...(spec.minVersion === undefined ? {} : { minVersion: spec.minVersion }),
     ...(spec.maxVersion === undefined ? {} : { maxVersion: spec.maxVersion }),
     ciphers: spec.ciphers,
+    curves: spec.curves,
     noTickets: isMeshTls(spec) || asksForCertificates(spec),
   });
 }

@@ -66,6 +66,8 @@ export interface TlsSpec {
   readonly maxVersion: TlsVersion | undefined;
   /** OpenSSL's names for TLS 1.2 and earlier. Empty: the library's defaults. */
   readonly ciphers: readonly string[];
+  /** OpenSSL's names of groups for the key exchange. Empty: the library's defaults. */
+  readonly curves: readonly string[];
 }
 
 export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
