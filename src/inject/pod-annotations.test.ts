@@ -499,6 +499,14 @@ test("a proxy config's image type applies to the proxy, and the annotation's als
   );
 });
 
+test("a user's volume takes the place of the proxy's own volume of that name", () => {
+  const pod = injected({ [podAnnotations.userVolume]: '{"workload-certs":{"secret":{"secretName":"s"}}}' });
+  assert.deepEqual(
+    pod.spec?.volumes?.filter(({ name }) => name === "workload-certs"),
+    [{ name: "workload-certs", secret: { secretName: "s" } }],
+  );
+});
+
 test("volumes and mounts may be lists of named entries", () => {
   const pod = injected({
     [podAnnotations.userVolume]: '[{"name":"v","emptyDir":{}}]',

@@ -267,8 +267,18 @@ function namedEntries(json: string | undefined): Record<string, unknown>[] {
   return entries.map(([name, value]) => ({ name, ...(isTree(value) ? value : {}) }));
 }
 
-/** The volumes that {@link proxyContainer} mounts. */
+/**
+ * The volumes that {@link proxyContainer} mounts. A volume of the annotation takes the place of the one with its name: the
+ * user mounts certificates of their own by it.
+ */
 export function proxyVolumes(input: TemplateInput, type: "sidecar" | "router"): Volume[] {
+  const users =
+    type === "sidecar" ? (namedEntries(input.annotations[podAnnotations.userVolume]) as unknown as Volume[]) : [];
+  const replaced = new Set(users.map(({ name }) => name));
+  return [...ownVolumes(input, type).filter(({ name }) => !replaced.has(name)), ...users];
+}
+
+function ownVolumes(input: TemplateInput, type: "sidecar" | "router"): Volume[] {
   const { values, annotations, pod } = input;
   const override = annotations[podAnnotations.bootstrapOverride];
   const account = pod.spec?.serviceAccountName ?? "";
@@ -314,7 +324,6 @@ export function proxyVolumes(input: TemplateInput, type: "sidecar" | "router"): 
           },
         ]
       : []),
-    ...(type === "sidecar" ? (namedEntries(annotations[podAnnotations.userVolume]) as unknown as Volume[]) : []),
   ];
 }
 
