@@ -96,9 +96,20 @@ const meshRevocations = "/var/run/secrets/istio/crl/ca-crl.pem";
 const defaultDnsAddress = "localhost:15053";
 const defaultToken = "/var/run/secrets/tokens/istio-token";
 
+/** A proxy that waits for a certificate of the CA instead would never become ready, and not say why. */
+function refuseMountedCertificates(env: Environment): void {
+  if (envString(env, "FILE_MOUNTED_CERTS", "false") !== "false")
+    throw userError(
+      "env-invalid",
+      "FILE_MOUNTED_CERTS is not supported: the proxy's identity is a certificate of the mesh's authority",
+      { hint: "remove it from proxyMetadata; files may still be used by credentials of a Gateway or DestinationRule" },
+    );
+}
+
 /** Reads environment and arguments. An invalid value is a user error that names it. */
 export function readSettings(sources: SettingsSources): ProxySettings {
   const { env, args, version } = sources;
+  refuseMountedCertificates(env);
   const proxyConfig = readProxyConfig(env);
   const discovery = envString(env, "XDS_ADDRESS", stringOf(proxyConfig["discoveryAddress"]) ?? defaultDiscovery);
   const xdsUrl = urlOf(discovery);
