@@ -46,7 +46,7 @@ import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-ra
 import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { compileStats } from "./stats-config.ts";
-import { unpack } from "./transport-config.ts";
+import { unpack, unpackTyped } from "./transport-config.ts";
 import { compileWasm, readWasm, readWasmStruct, wasmType } from "./wasm-config.ts";
 
 /** The compiled filters of a connection manager. */
@@ -156,7 +156,8 @@ function compileFilter(
   if (passiveTypes.has(typeOf(any))) return undefined;
   const wasm = wasmOf(any);
   if (wasm !== undefined) return new LazyWasmFilter(name, compileWasm(wasm, where, notes), services.modules);
-  const message = unpack(any);
+  const message = unpackTyped(any, where);
+  if (message !== undefined && passiveTypes.has(message.$typeName)) return undefined;
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBAC":
       if (name.startsWith(pluginPrefix))
@@ -283,7 +284,7 @@ function unwrap(any: Any): {
 }
 
 function compileOverride(any: Any, where: string, notes: ConfigNotes): object | undefined {
-  const message = unpack(any);
+  const message = unpackTyped(any, where);
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBACPerRoute":
       return compileHttpRbacPerRoute(message as HttpRbacPerRoute, where, notes);

@@ -6,7 +6,7 @@ import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileNetworkExtAuthz } from "./ext-authz-config.ts";
 import { tellFilterState } from "./filter-state-config.ts";
 import { compileNetworkRbac } from "./rbac-config.ts";
-import { unpack } from "./transport-config.ts";
+import { unpackTyped } from "./transport-config.ts";
 
 /** Filters that only report about a connection, or whose work the listener does. */
 const passiveNames = new Set([
@@ -24,7 +24,7 @@ const passiveNames = new Set([
  */
 export function compileNetworkFilter(message: Filter, where: string, notes: ConfigNotes): NetworkFilter | undefined {
   const here = `${where}: the network filter ${message.name}`;
-  const config = message.configType.case === "typedConfig" ? unpack(message.configType.value) : undefined;
+  const config = message.configType.case === "typedConfig" ? unpackTyped(message.configType.value, here) : undefined;
   switch (config?.$typeName) {
     case "envoy.extensions.filters.network.rbac.v3.RBAC": {
       const rbac = config as NetworkRbac;

@@ -1,9 +1,12 @@
+import { fromBinary, fromJson } from "@bufbuild/protobuf";
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
+import { messageOf } from "../../base/index.ts";
 import type { TcpKeepalive } from "../../net/index.ts";
 import {
   envoyRegistry,
   ProxyProtocolConfig_Version,
   ProxyProtocolUpstreamTransportSchema,
+  TypedStructSchema,
   type Cluster,
   type HttpProtocolOptions,
   type InternalUpstreamTransport,
@@ -96,6 +99,22 @@ function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
 /** The content of an Any, if this proxy knows its type. */
 export function unpack(any: Any): ReturnType<typeof anyUnpack> {
   return anyUnpack(any, envoyRegistry());
+}
+
+/**
+ * The content of an Any, also if it is written as JSON (TypedStruct), as EnvoyFilters often are. Undefined if this proxy
+ * does not know its type. Throws if the JSON does not fit the type.
+ */
+export function unpackTyped(any: Any, where: string): ReturnType<typeof anyUnpack> {
+  if (!any.typeUrl.endsWith(".TypedStruct")) return unpack(any);
+  const { typeUrl, value } = fromBinary(TypedStructSchema, any.value);
+  const schema = envoyRegistry().getMessage(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
+  if (schema === undefined) return undefined;
+  try {
+    return fromJson(schema, value ?? {}, { registry: envoyRegistry() });
+  } catch (error) {
+    throw invalid(where, messageOf(error));
+  }
 }
 
 const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
