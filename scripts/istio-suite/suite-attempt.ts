@@ -54,6 +54,8 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
     // The tests install with the `istioctl` that they find: Serin's.
     mkdirSync(join(lab.directory, "bin"));
     symlinkSync(serin, join(lab.directory, "bin/istioctl"));
+    // The suites of helm install upstream's charts by it; `scripts/fetch-helm.sh 3` builds it.
+    symlinkSync(join(root, ".cache/helm/helm-3"), join(lab.directory, "bin/helm"));
     options.note("the lab is ready");
     return await new Watched(options, join(builds, "results", `${options.suite.name}.log`)).follow(
       lab.spawnInShell(["bash", "-c", commandOf(options, lab.directory)]),
