@@ -64,10 +64,20 @@ export interface ControlPlaneSettings {
   readonly addressRanges: readonly string[];
   /** Makes and removes WorkloadEntries for proxies on machines outside of the cluster. */
   readonly workloadRegistration: { readonly enabled: boolean; readonly graceMs: number };
+  /** PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS. Absent: the control plane changes no node. */
+  readonly nodeTaint?: NodeTaintSettings;
   /** Image of the gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
   /** Set for a shadow, which computes what proxies would get and writes nothing. */
   readonly shadow?: ShadowSettings;
+}
+
+/** Which taint the control plane removes from nodes whose CNI agent is ready. */
+export interface NodeTaintSettings {
+  /** PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME: the taint's key. */
+  readonly taint: string;
+  /** `--cniNamespace`: where the CNI agents are. */
+  readonly agentNamespace: string;
 }
 
 export interface ShadowSettings {
@@ -98,10 +108,12 @@ export function readControlPlaneSettings(
   const revision = envString(env, "REVISION", "default");
   const { hub, tag } = imagesOf(env, release);
   const shadow = isShadow(args, env) ? shadowSettings(given) : undefined;
+  const nodeTaint = nodeTaintSettings(env, given.get("--cniNamespace"));
   return {
     ...(shadow === undefined ? {} : { shadow }),
+    ...(nodeTaint === undefined ? {} : { nodeTaint }),
     podName: envString(env, "POD_NAME", "istiod"),
-    namespace: envString(env, "POD_NAMESPACE", "istio-system"),
+    namespace: ownNamespace(env),
     revision,
     serviceName: envString(env, "ISTIOD_SERVICE_NAME", revision === "default" ? "istiod" : `istiod-${revision}`),
     clusterId: envString(env, "CLUSTER_ID", "Kubernetes"),
@@ -154,6 +166,18 @@ export function readControlPlaneSettings(
       : [],
     proxyImage: `${hub}/proxyv2:${tag}`,
   };
+}
+
+function nodeTaintSettings(env: Environment, agentNamespace = ""): NodeTaintSettings | undefined {
+  if (!envBoolean(env, "PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS", false)) return undefined;
+  return {
+    taint: envString(env, "PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME", "cni.istio.io/not-ready"),
+    agentNamespace: agentNamespace === "" ? ownNamespace(env) : agentNamespace,
+  };
+}
+
+function ownNamespace(env: Environment): string {
+  return envString(env, "POD_NAMESPACE", "istio-system");
 }
 
 const shadowHttpAddress = "127.0.0.1:8080";

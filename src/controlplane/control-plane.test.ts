@@ -13,6 +13,9 @@ import {
   deploymentKind,
   type Deployment,
   namespaceKind,
+  type Node,
+  nodeKind,
+  type Pod,
   podKind,
   serviceKind,
 } from "../api/kubernetes/index.ts";
@@ -67,7 +70,13 @@ const settings = readControlPlaneSettings(
     "--meshConfig",
     "/nonexistent/mesh",
   ],
-  { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1", ISTIO_MULTIROOT_MESH: "true" },
+  {
+    HUB: "lab",
+    TAG: "1.2.3",
+    POD_NAME: "istiod-1",
+    ISTIO_MULTIROOT_MESH: "true",
+    PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS: "true",
+  },
   "0.0.0",
 );
 const shutdown = new ShutdownController();
@@ -131,6 +140,17 @@ test("a ztunnel that authenticates by token gets a pod's change, and its acknowl
   );
   assert.deepEqual(await ask("999999"), { revision: "default", processed: false, proxies: [] });
   client.close();
+});
+
+test("with PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS, a node whose CNI agent is ready loses the taint cni.istio.io/not-ready", async () => {
+  const taint = { key: "cni.istio.io/not-ready", effect: "NoSchedule" } as const;
+  kube.put(nodeKind, { metadata: { name: "new" }, spec: { taints: [taint] } } as Node);
+  kube.put(podKind, {
+    metadata: { namespace: "istio-system", name: "istio-cni-node-1", labels: { "k8s-app": "istio-cni-node" } },
+    spec: { nodeName: "new", hostNetwork: true, containers: [] },
+    status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] },
+  } as Pod);
+  await until(async () => ((await kube.get(nodeKind, "new"))?.spec?.taints === undefined ? true : undefined));
 });
 
 test("a request with an invalid path is answered, and the server continues", async () => {

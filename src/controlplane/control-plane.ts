@@ -21,7 +21,7 @@ import {
   IssuedCertificates,
   splitPem,
 } from "./ca/index.ts";
-import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
+import type { ControlPlaneSettings, NodeTaintSettings, ShadowSettings } from "./control-plane-options.ts";
 import { inspectionRoutes, withIndex } from "./debug-answers.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { runFieldStatusController } from "./field-status/field-status-writer.ts";
@@ -605,6 +605,7 @@ export class ControlPlane {
             signal,
           )
         : undefined,
+      settings.nodeTaint === undefined ? undefined : this.#removeNodeTaints(settings.nodeTaint, signal),
       runRefusedStatusWriter(
         {
           client,
@@ -620,6 +621,26 @@ export class ControlPlane {
         signal,
       ),
     ]);
+  }
+
+  async #removeNodeTaints(taint: NodeTaintSettings, signal: AbortSignal): Promise<void> {
+    const { client, settings, clock, log } = this.#options;
+    const { namespace, revision, podName } = settings;
+    const { runNodeTaintController } = await import("./node-taint-controller.ts");
+    await runNodeTaintController(
+      {
+        client,
+        namespace,
+        revision,
+        podName,
+        settings: taint,
+        objectsOf: (kind) => this.#ingest.informer(kind),
+        queues: this.#queues,
+        clock,
+        log: log.scoped("node-taints"),
+      },
+      signal,
+    );
   }
 
   #trustDomain(): string {

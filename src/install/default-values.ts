@@ -79,6 +79,7 @@ export const defaultValues: Readonly<Record<string, unknown>> = {
     replicaCount: 1,
     rollingMaxSurge: "100%",
     rollingMaxUnavailable: "25%",
+    taint: { enabled: false, name: "cni.istio.io/not-ready", namespace: "" },
     traceSampling: 1,
   },
   sidecarInjectorWebhook: {

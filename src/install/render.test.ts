@@ -493,3 +493,37 @@ test("the control plane, and those of other clusters, may read exports and impor
       assert.deepEqual(groupsOf(objects, name), [`${group}: list watch create`, `${group}: list watch`], name);
   }
 });
+
+test("the control plane may change nodes only if it removes the taint of pilot.taint, and is told which and where", () => {
+  const rendered = (values: object): { readonly rules: string[]; readonly args: string[]; readonly env: string[] } => {
+    const { objects } = render({ profile: "minimal", values });
+    const role = find(objects, "ClusterRole", "istiod-clusterrole-istio-system") as {
+      rules?: { resources: string[]; verbs: string[] }[];
+    };
+    const { spec } = find(objects, "Deployment", "istiod") as {
+      spec?: { template: { spec: { containers: { args: string[]; env: { name: string; value?: string }[] }[] } } };
+    };
+    const [container] = spec?.template.spec.containers ?? [];
+    return {
+      rules: (role.rules ?? [])
+        .filter(({ resources, verbs }) => resources.includes("nodes") && verbs.includes("patch"))
+        .map(({ resources, verbs }) => `${verbs.join(" ")} ${resources.join(" ")}`),
+      args: (container?.args ?? []).filter((argument) => argument.startsWith("--cniNamespace")),
+      env: (container?.env ?? [])
+        .filter(({ name }) => name.includes("NODE_UNTAINT"))
+        .map(({ name, value }) => `${name}=${value ?? ""}`),
+    };
+  };
+  assert.deepEqual(rendered({}), { rules: [], args: [], env: [] });
+  assert.deepEqual(rendered({ pilot: { taint: { enabled: true } } }), {
+    rules: ["patch nodes"],
+    args: ["--cniNamespace=istio-system"],
+    env: [
+      "PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS=true",
+      "PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME=cni.istio.io/not-ready",
+    ],
+  });
+  const own = rendered({ pilot: { taint: { enabled: true, name: "example.com/x", namespace: "kube-system" } } });
+  assert.deepEqual(own.args, ["--cniNamespace=kube-system"]);
+  assert.equal(own.env[1], "PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME=example.com/x");
+});

@@ -254,6 +254,9 @@ const actedOn: readonly string[] = [
     "terminationGracePeriodSeconds",
     "trustedZtunnelNamespace",
     "trustedZtunnelName",
+    "taint.enabled",
+    "taint.name",
+    "taint.namespace",
     "enabled",
   ].map((name) => `pilot.${name}`),
   ...[

@@ -101,3 +101,19 @@ test("the operator's chart includes its CRDs, and accepts image and release like
 test("a chart's CRDs stay when it is uninstalled", () => {
   assert.match(fileOf("base", "files/crds.yaml"), /"helm\.sh\/resource-policy":"keep"/);
 });
+
+test("istiod's chart grants changes of nodes only with taint.enabled", () => {
+  const istiod = fileOf("istiod", "templates/istiod.yaml");
+  const [, role = ""] = istiod.split(/^\{\{- if \$v\.taint\.enabled \}\}$/m);
+  const [on = "", off = ""] = role.split(/^\{\{- else \}\}\n(?=\{\{- if )/m);
+  const patch = /resources:\n +- nodes\n +verbs:\n +- patch/;
+  assert.match(on, /^kind: ClusterRole$/m);
+  assert.match(on, patch);
+  assert.match(off, /^kind: ClusterRole$/m);
+  assert.doesNotMatch(off, patch);
+  assert.match(istiod, /- "--cniNamespace=\{\{ \$v\.taint\.namespace \| default \$\.Release\.Namespace \}\}"/);
+  assert.match(
+    istiod,
+    /- name: PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME\n +value: \{\{ \$v\.taint\.name \| quote \}\}/,
+  );
+});

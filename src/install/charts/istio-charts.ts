@@ -249,17 +249,21 @@ function profileFiles(parts: readonly string[]): Record<string, string> {
 export function istiodChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const { pilot, ...shared } = defaultValues;
-  const render = ([isRevisioned = false, isScaled = false]: readonly boolean[]): UntypedObject[] =>
+  const render = ([
+    isRevisioned = false,
+    isScaled = false,
+    isUntainting = false,
+  ]: readonly boolean[]): UntypedObject[] =>
     renderPilot(
       markedSettings(marks, isRevisioned, {
         base: validationMarks(marks),
         global: globalMarks(marks),
-        pilot: pilotMarks(marks, isScaled),
+        pilot: pilotMarks(marks, isScaled, isUntainting),
       }),
     ).map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
   const main = templateOfVariants({
     marks,
-    switches: [revisionSwitch, { condition: "$v.autoscaleEnabled" }],
+    switches: [revisionSwitch, { condition: "$v.autoscaleEnabled" }, { condition: "$v.taint.enabled" }],
     render,
     keyOf: keyWithoutMarks,
     conditions: {
@@ -330,7 +334,7 @@ export function istiodChart(options: ChartOptions): Chart {
   });
 }
 
-function pilotMarks(marks: TemplateMarks, isScaled: boolean): Tree {
+function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boolean): Tree {
   return {
     ...workloadMarks(marks, "$v"),
     autoscaleEnabled: isScaled,
@@ -345,6 +349,11 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean): Tree {
     image: marks.text("$v.image"),
     hub: marks.text("$v.hub | default $v.global.hub"),
     tag: marks.text("$v.tag | default $v.global.tag"),
+    taint: {
+      enabled: isUntainting,
+      name: marks.text("$v.taint.name"),
+      namespace: marks.text("$v.taint.namespace | default $.Release.Namespace"),
+    },
     cpu: { targetAverageUtilization: marks.number("$v.cpu.targetAverageUtilization") },
   };
 }

@@ -1,4 +1,4 @@
-import { treeAt } from "../../base/index.ts";
+import { treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { componentLabels, object, revisioned } from "../render-context.ts";
@@ -88,6 +88,11 @@ const trustBundleRules = [
   },
 ];
 
+/** Whether the control plane removes a taint from nodes whose CNI agent is ready. */
+export function removesTaint({ values }: InstallSettings): boolean {
+  return valueAt(values, "pilot", "taint", "enabled") === true;
+}
+
 /** What the controller of Gateways does with objects whose names it knows. */
 const keep = ["get", "create", "patch", "delete"] as const;
 
@@ -130,6 +135,7 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
         { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
         { apiGroups: [""], resources: ["configmaps"], verbs: ["create", "patch", "delete"] },
         { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
+        ...(removesTaint(settings) ? [{ apiGroups: [""], resources: ["nodes"], verbs: ["patch"] }] : []),
         ...multiClusterRules(settings),
         ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true"
           ? trustBundleRules

@@ -25,7 +25,7 @@ import {
   keySetRootsConfigMap,
   keySetRootsMount,
 } from "./pilot-config.ts";
-import { pilotAccount, pilotGrants } from "./pilot-access.ts";
+import { pilotAccount, pilotGrants, removesTaint } from "./pilot-access.ts";
 import { remoteService } from "./remote-pilot.ts";
 import { pilotPorts, revisionTagService } from "./revision-tag-service.ts";
 import { injectorWebhooks, revisionTag, validatorWebhook } from "./webhooks.ts";
@@ -191,7 +191,8 @@ function discoveryContainer(settings: InstallSettings): Record<string, unknown> 
   };
 }
 
-function discoveryArguments({ values }: InstallSettings): string[] {
+function discoveryArguments(settings: InstallSettings): string[] {
+  const { values, namespace } = settings;
   const extra = valueAt(values, "pilot", "extraContainerArgs");
   return [
     "discovery",
@@ -200,6 +201,7 @@ function discoveryArguments({ values }: InstallSettings): string[] {
     ...(valueAt(values, "global", "logAsJson") === true ? ["--log_as_json"] : []),
     "--domain",
     textAt(values, "global", "proxy", "clusterDomain") ?? "cluster.local",
+    ...(removesTaint(settings) ? [`--cniNamespace=${textAt(values, "pilot", "taint", "namespace") ?? namespace}`] : []),
     "--keepaliveMaxServerConnectionAge",
     textAt(values, "pilot", "keepaliveMaxServerConnectionAge") ?? "30m",
     ...(Array.isArray(extra) ? extra.map(String) : []),
@@ -218,11 +220,23 @@ function discoveryEnvironment(settings: InstallSettings): { name: string; value?
     { name: "KUBECONFIG", value: "/var/run/secrets/remote/config" },
     { name: "CA_TRUSTED_NODE_ACCOUNTS", value: trusted },
     { name: "PILOT_TRACE_SAMPLING", value: textAt(values, "pilot", "traceSampling") ?? "1" },
+    ...taintEnvironment(settings),
     { name: "PILOT_ENABLE_ANALYSIS", value: String(valueAt(values, "global", "istiod", "enableAnalysis") === true) },
     { name: "CLUSTER_ID", value: clusterName(settings) },
     { name: "PLATFORM", value: textAt(values, "global", "platform") ?? "" },
     { name: "HUB", value: settings.hub },
     { name: "TAG", value: settings.tag },
+  ];
+}
+
+function taintEnvironment(settings: InstallSettings): { name: string; value: string }[] {
+  if (!removesTaint(settings)) return [];
+  return [
+    { name: "PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS", value: "true" },
+    {
+      name: "PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME",
+      value: textAt(settings.values, "pilot", "taint", "name") ?? "cni.istio.io/not-ready",
+    },
   ];
 }
 
