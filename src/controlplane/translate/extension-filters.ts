@@ -218,7 +218,12 @@ function isForTraffic(match: SelectedExtension["facts"]["spec"]["match"], { side
   );
 }
 
-const exchangeNames: ReadonlySet<string> = new Set(["istio.metadata_exchange", "waypoint_downstream_peer_metadata"]);
+/** Filters that learn or tell who the peer is. Extensions come after them, so that none trusts what a client forged. */
+const peerNames: ReadonlySet<string> = new Set([
+  "istio.metadata_exchange",
+  "waypoint_downstream_peer_metadata",
+  "istio.waypoint.xfcc_client_identity",
+]);
 const requestFeatures: ReadonlySet<string> = new Set([
   "envoy.filters.http.grpc_web",
   "envoy.filters.http.grpc_stats",
@@ -248,7 +253,7 @@ export function insertHttpExtensions(
   const authentication =
     1 +
     Math.max(
-      lastOf(security, (name) => exchangeNames.has(name)),
+      lastOf(security, (name) => peerNames.has(name)),
       lastOf(security, (name) => name === "envoy.filters.http.ext_authz"),
     );
   const authorization = Math.max(
@@ -291,7 +296,7 @@ export function insertNetworkExtensions(
     ? telemetry
     : 1 +
       Math.max(
-        lastOf(security, (name) => exchangeNames.has(name)),
+        lastOf(security, (name) => peerNames.has(name)),
         lastOf(security, (name) => name === "envoy.filters.network.ext_authz"),
       );
   const made = (phase: Phase): Filter[] =>

@@ -581,6 +581,37 @@ test("a waypoint gets the plugins of its Gateway and its services, and no config
   assert.equal("never" in proxy.show(typeUrls.cluster), false);
 });
 
+test("plugins of a waypoint that tells the client's identity run after it replaced a forged one", () => {
+  const targetRefs = [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "wp" }];
+  const { connect } = setupWaypoint(
+    {
+      ...config(
+        "Gateway",
+        "shop/wp",
+        {
+          gatewayClassName: "istio-waypoint",
+          listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
+        },
+        { annotations: { "ambient.istio.io/xfcc-include-client-identity": "true" } },
+      ),
+      apiVersion: "gateway.networking.k8s.io/v1",
+    },
+    plugin("shop/authn", { phase: "AUTHN", targetRefs }),
+    plugin("shop/authz", { phase: "AUTHZ", targetRefs }),
+    config("AuthorizationPolicy", "shop/get", {
+      targetRefs,
+      action: "ALLOW",
+      rules: [{ to: [{ operation: { methods: ["GET"] } }] }],
+    }),
+  );
+  assert.deepEqual(httpFilters(connect(waypoint), "main_internal").slice(0, 4), [
+    "istio.waypoint.xfcc_client_identity",
+    `${names}shop.authn~istio-translated-wasmplugin`,
+    `${names}shop.authz~istio-translated-wasmplugin`,
+    "envoy.filters.http.rbac",
+  ]);
+});
+
 test("a waypoint's inbound patches change the routes of a service, unless the user defined routes for it", () => {
   const header = { header: { key: "x-patched", value: "yes" } };
   const { connect, apply } = setupWaypoint(
