@@ -2,6 +2,7 @@
 // people with the failures, the file's output, and the slow tests. Node reports no end of a file when files share a
 // process, so their lines come when the process ends.
 import { relative } from "node:path";
+import { inspect } from "node:util";
 import type { TestEvent } from "node:test/reporters";
 
 /** The result of one test file: one line of the report. */
@@ -99,7 +100,8 @@ function isSet(value: string | boolean | undefined): boolean {
 
 function textOf(error: Error): string {
   const cause: unknown = error.cause ?? error;
-  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  const text =
+    cause instanceof Error ? (cause.stack ?? cause.message) : typeof cause === "string" ? cause : inspect(cause);
   if (text.length <= maxFailureCharacters) return text;
   // A failed proof states its failure at the end of its output, so keep both the beginning and the end.
   const part = maxFailureCharacters / 2;
