@@ -1,3 +1,4 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
 import type { StatsRules } from "../record/stats-rules.ts";
 import {
   ConnectionLimitSchema,
@@ -20,7 +21,7 @@ import { checkFields, checkNested, durationOr, invalid, unsupported, type Config
 import { compileHttpConnectionManager } from "./http-connection-manager-config.ts";
 import { statsOf } from "./http-filter-config.ts";
 import { compileNetworkFilter } from "./network-filter-config.ts";
-import { unpack } from "./transport-config.ts";
+import { resolveTypedStruct, unpack } from "./transport-config.ts";
 
 /** Compiles a chain's filters. The last one serves. Throws an error that names an unsupported filter. */
 export function compileChainService(messages: readonly Filter[], where: string, notes: ConfigNotes): ChainService {
@@ -31,20 +32,16 @@ export function compileChainService(messages: readonly Filter[], where: string, 
   let stats: StatsRules | undefined;
   const terminal = messages.at(-1);
   for (const message of messages.slice(0, -1)) {
-    const config = configOf(message, where);
-    stats ??= statsOf(
-      message.name,
-      message.configType.case === "typedConfig" ? message.configType.value : undefined,
-      `${where}: the network filter ${message.name}`,
-      notes,
-    );
+    const any = configOf(message, where);
+    const config = any && unpack(any);
+    stats ??= statsOf(message.name, any, `${where}: the network filter ${message.name}`, notes);
     if (config?.$typeName === ConnectionLimitSchema.typeName)
       maxConnections = connectionLimit(config as ConnectionLimit, where, notes);
     else if (message.name === "envoy.filters.network.sni_cluster") clusterByServerName = true;
     else if (config?.$typeName === SniDynamicForwardProxySchema.typeName)
       forwardPort = forwardedPort(config as SniDynamicForwardProxy);
     else if (!serverNameFilters.has(message.name)) {
-      const filter = compileNetworkFilter(message, where, notes);
+      const filter = compileNetworkFilter(message.name, config, where, notes);
       if (filter !== undefined) filters.push(filter);
     }
   }
@@ -71,10 +68,13 @@ export const peerExchangeFilter = "istio.metadata_exchange";
 /** Filters that forward the client's server name. Connections that dial do this anyway. */
 const serverNameFilters = new Set(["forward_downstream_sni", "envoy.filters.network.forward_downstream_sni"]);
 
-function configOf(message: Filter, where: string): ReturnType<typeof unpack> {
+function configOf(message: Filter, where: string): Any | undefined {
   if (message.configType.case === "configDiscovery")
     throw unsupported(where, `the network filter ${message.name} by configDiscovery`);
-  return message.configType.case === "typedConfig" ? unpack(message.configType.value) : undefined;
+  return (
+    message.configType.value &&
+    resolveTypedStruct(message.configType.value, `${where}: the network filter ${message.name}`)
+  );
 }
 
 function compileTerminal(
@@ -83,7 +83,8 @@ function compileTerminal(
   where: string,
   notes: ConfigNotes,
 ): ChainService["serves"] {
-  const config = terminal === undefined ? undefined : configOf(terminal, where);
+  const any = terminal && configOf(terminal, where);
+  const config = any && unpack(any);
   switch (config?.$typeName) {
     case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
       const message = config as HttpConnectionManager;

@@ -46,7 +46,7 @@ import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-ra
 import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { compileStats } from "./stats-config.ts";
-import { unpack, unpackTyped } from "./transport-config.ts";
+import { resolveTypedStruct, unpack } from "./transport-config.ts";
 import { compileWasm, readWasm, readWasmStruct, wasmType } from "./wasm-config.ts";
 
 /** The compiled filters of a connection manager. */
@@ -90,12 +90,13 @@ export function compileHttpFilters(
   for (const message of messages) {
     const here = `${where}: the HTTP filter ${message.name}`;
     if (message.configType.case === "configDiscovery") {
-      const compile = (any: Any, at: string) => compileFilter(message.name, any, statPrefix, at, notes);
+      const compile = (any: Any, at: string) =>
+        compileFilter(message.name, resolveTypedStruct(any, at), statPrefix, at, notes);
       const filter = compileDiscovered(message.name, message.configType.value, compile, here, notes);
       filters.push(new SwitchedFilter(filter, !message.disabled));
       continue;
     }
-    const any = message.configType.value;
+    const any = message.configType.value && resolveTypedStruct(message.configType.value, here);
     const metadata = any === undefined ? undefined : peerMetadataOf(any);
     if (metadata !== undefined) {
       peerMetadata = joined(peerMetadata, metadata);
@@ -123,7 +124,8 @@ export function checkExtensionConfig(name: string, any: Any, notes: ConfigNotes)
   const wasm = wasmOf(any);
   // A filter would start its module.
   if (wasm !== undefined) compileWasm(wasm, where, notes);
-  else if (compileFilter(name, any, "", where, notes) === "unknown") throw unsupported(where, any.typeUrl);
+  else if (compileFilter(name, resolveTypedStruct(any, where), "", where, notes) === "unknown")
+    throw unsupported(where, any.typeUrl);
 }
 
 function typeOf(any: Any): string {
@@ -156,8 +158,7 @@ function compileFilter(
   if (passiveTypes.has(typeOf(any))) return undefined;
   const wasm = wasmOf(any);
   if (wasm !== undefined) return new LazyWasmFilter(name, compileWasm(wasm, where, notes), services.modules);
-  const message = unpackTyped(any, where);
-  if (message !== undefined && passiveTypes.has(message.$typeName)) return undefined;
+  const message = unpack(any);
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBAC":
       if (name.startsWith(pluginPrefix))
@@ -254,7 +255,7 @@ export function compileFilterOverrides(
   };
   for (const [name, any] of names) {
     const here = `${where}: typedPerFilterConfig ${name}`;
-    const unwrapped = unwrap(any);
+    const unwrapped = unwrap(any, here);
     if (unwrapped.disabled) {
       if (name === "envoy.filters.http.cors") cors = undefined;
       set(name, filterOff);
@@ -273,18 +274,26 @@ export function compileFilterOverrides(
 
 export const noOverrides: FilterOverrides = { configs: new Map(), cors: undefined };
 
-function unwrap(any: Any): {
+function unwrap(
+  any: Any,
+  where: string,
+): {
   readonly config: Any | undefined;
   readonly disabled: boolean;
   readonly optional: boolean;
 } {
-  if (typeOf(any) !== "envoy.config.route.v3.FilterConfig") return { config: any, disabled: false, optional: false };
-  const message = unpack(any) as RouteFilterConfig | undefined;
-  return { config: message?.config, disabled: message?.disabled ?? false, optional: message?.isOptional ?? false };
+  const config = resolveTypedStruct(any, where);
+  if (typeOf(config) !== "envoy.config.route.v3.FilterConfig") return { config, disabled: false, optional: false };
+  const message = unpack(config) as RouteFilterConfig;
+  return {
+    config: message.config && resolveTypedStruct(message.config, where),
+    disabled: message.disabled,
+    optional: message.isOptional,
+  };
 }
 
 function compileOverride(any: Any, where: string, notes: ConfigNotes): object | undefined {
-  const message = unpackTyped(any, where);
+  const message = unpack(any);
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBACPerRoute":
       return compileHttpRbacPerRoute(message as HttpRbacPerRoute, where, notes);

@@ -43,3 +43,19 @@ test("a transparent listener may keep the client's address, with a mark, and not
     /listener l: listener filter envoy\.filters\.listener\.original_src: bindPort is not supported/,
   );
 });
+
+test("a network filter's configuration may be a TypedStruct", () => {
+  const limit = {
+    name: "envoy.filters.network.connection_limit",
+    typedConfig: {
+      "@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+      typeUrl: "type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+      value: { stat_prefix: "limit", max_connections: 7 },
+    },
+  };
+  const { chains } = compile({ filterChains: [{ filters: [limit, tcpProxy("c")] }] });
+  assert.deepEqual(
+    chains.map(({ maxConnections }) => maxConnections),
+    [7],
+  );
+});

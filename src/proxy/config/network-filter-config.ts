@@ -1,4 +1,4 @@
-import type { Filter, NetworkExtAuthz, NetworkRbac, NetworkSetFilterState } from "../../wire/envoy/index.ts";
+import type { NetworkExtAuthz, NetworkRbac, NetworkSetFilterState } from "../../wire/envoy/index.ts";
 import { NetworkExtAuthzFilter } from "../filters/network-ext-authz-filter.ts";
 import type { NetworkFilter } from "../filters/network-filter.ts";
 import { NetworkRbacFilter } from "../filters/rbac-filter.ts";
@@ -6,7 +6,7 @@ import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileNetworkExtAuthz } from "./ext-authz-config.ts";
 import { tellFilterState } from "./filter-state-config.ts";
 import { compileNetworkRbac } from "./rbac-config.ts";
-import { unpackTyped } from "./transport-config.ts";
+import type { unpack } from "./transport-config.ts";
 
 /** Filters that only report about a connection, or whose work the listener does. */
 const passiveNames = new Set([
@@ -19,17 +19,21 @@ const passiveNames = new Set([
 ]);
 
 /**
- * Compiles a network filter before the last one of a chain. Undefined for a filter that refuses nothing. Throws an
- * error that names an unsupported filter.
+ * Compiles a network filter before the last one of a chain. `config` is its configuration, undefined if this proxy does
+ * not know the type. Undefined for a filter that refuses nothing. Throws an error that names an unsupported filter.
  */
-export function compileNetworkFilter(message: Filter, where: string, notes: ConfigNotes): NetworkFilter | undefined {
-  const here = `${where}: the network filter ${message.name}`;
-  const config = message.configType.case === "typedConfig" ? unpackTyped(message.configType.value, here) : undefined;
+export function compileNetworkFilter(
+  name: string,
+  config: ReturnType<typeof unpack>,
+  where: string,
+  notes: ConfigNotes,
+): NetworkFilter | undefined {
+  const here = `${where}: the network filter ${name}`;
   switch (config?.$typeName) {
     case "envoy.extensions.filters.network.rbac.v3.RBAC": {
       const rbac = config as NetworkRbac;
       return new NetworkRbacFilter(
-        message.name,
+        name,
         compileNetworkRbac(rbac, here, notes),
         notes.services.statistics,
         rbac.statPrefix,
@@ -38,7 +42,7 @@ export function compileNetworkFilter(message: Filter, where: string, notes: Conf
     case "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz": {
       const authz = config as NetworkExtAuthz;
       return new NetworkExtAuthzFilter(
-        message.name,
+        name,
         compileNetworkExtAuthz(authz, here, notes),
         notes.services.statistics,
         authz.statPrefix,
@@ -50,7 +54,7 @@ export function compileNetworkFilter(message: Filter, where: string, notes: Conf
     case "stats.PluginConfig":
       return undefined;
     default:
-      if (passiveNames.has(message.name)) return undefined;
-      throw unsupported(where, `the network filter ${message.name}`);
+      if (passiveNames.has(name)) return undefined;
+      throw unsupported(where, `the network filter ${name}`);
   }
 }

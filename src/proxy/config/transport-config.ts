@@ -1,5 +1,5 @@
 import { fromBinary, fromJson } from "@bufbuild/protobuf";
-import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
+import { anyPack, anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../../base/index.ts";
 import type { TcpKeepalive } from "../../net/index.ts";
 import {
@@ -102,16 +102,16 @@ export function unpack(any: Any): ReturnType<typeof anyUnpack> {
 }
 
 /**
- * The content of an Any, also if it is written as JSON (TypedStruct), as EnvoyFilters often are. Undefined if this proxy
- * does not know its type. Throws if the JSON does not fit the type.
+ * The message that a TypedStruct describes as JSON, as EnvoyFilters often do. Any other Any is returned unchanged, and
+ * so is a TypedStruct of a type that this proxy does not know. Throws if the JSON does not fit the type.
  */
-export function unpackTyped(any: Any, where: string): ReturnType<typeof anyUnpack> {
-  if (!any.typeUrl.endsWith(".TypedStruct")) return unpack(any);
+export function resolveTypedStruct(any: Any, where: string): Any {
+  if (!any.typeUrl.endsWith(".TypedStruct")) return any;
   const { typeUrl, value } = fromBinary(TypedStructSchema, any.value);
   const schema = envoyRegistry().getMessage(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
-  if (schema === undefined) return undefined;
+  if (schema === undefined) return any;
   try {
-    return fromJson(schema, value ?? {}, { registry: envoyRegistry() });
+    return anyPack(schema, fromJson(schema, value ?? {}, { registry: envoyRegistry() }));
   } catch (error) {
     throw invalid(where, messageOf(error));
   }
