@@ -2,13 +2,14 @@ import { fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
-import { forwardedPortHeader, keepsEnvoyField, trustsForwardedProto, type EdgeFacts } from "./edge-fields.ts";
+import { edgeField, edgeNames, forwardedPortHeader, fromClient, type EdgeFacts } from "./edge-fields.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "../peers/peer-metadata.ts";
 
 /** The edits of a request's head on its way to the upstream. */
-export interface RequestComposition extends EdgeFacts {
-  readonly head: MessageHead;
+export interface RequestComposition {
+  /** With the head that is edited. */
+  readonly client: EdgeFacts;
   readonly config: HttpConnectionConfig;
   /** The path and query to request. Undefined means the client's target. */
   readonly target: string | undefined;
@@ -20,7 +21,7 @@ export interface RequestComposition extends EdgeFacts {
   readonly forwardedHost: string | undefined;
   /** Undefined: the client's trace context is passed on unchanged. */
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
-  /** Headers in {@link head} that filters wrote or removed, in lower case. The proxy's own values do not replace them. */
+  /** Headers in the client's head that filters wrote or removed, in lower case. The proxy's own values do not replace them. */
   readonly settled: ReadonlySet<string> | undefined;
   /** Replaces the client's header if there is one. */
   readonly peerMetadata: OwnMetadata | undefined;
@@ -35,7 +36,8 @@ export interface RequestComposition extends EdgeFacts {
  * Returns the position of the one-digit attempt count, or -1 without one.
  */
 export function composeRequest(out: ByteBuilder, request: RequestComposition): number {
-  const { head, config } = request;
+  const { client, config } = request;
+  const { head } = client;
   if (request.target === undefined) out.range(head.bytes, head.start, head.targetEnd);
   else {
     out.range(head.bytes, head.start, head.targetStart);
@@ -43,23 +45,18 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   }
   out.piece(version);
   if (request.host !== undefined) out.text(`host: ${request.host}\r\n`);
-  const hasForwardedProto = copyFields(out, request);
+  copyFields(out, request);
   let added = "";
   const own = (name: string, value: string): void => {
     if (!isSettled(request, name)) added += `${name}: ${value}\r\n`;
   };
-  if (config.appendForwardedFor) own("x-forwarded-for", request.forwardedFor);
-  if (!hasForwardedProto || !trustsForwardedProto(config)) own("x-forwarded-proto", request.scheme);
-  if (request.forwardedPort !== undefined) own(forwardedPortHeader, request.forwardedPort);
+  for (const name of edgeNames) {
+    const value = edgeField(name, client, config);
+    if (typeof value === "string") own(name, value);
+  }
   if (request.forwardedHost !== undefined) own(forwardedHostHeader, request.forwardedHost);
-  if (config.useRemoteAddress)
-    if (request.internalPeer) own("x-envoy-internal", "true");
-    else own("x-envoy-external-address", request.peerAddress);
-  if (request.clientCertificate !== "keep" && request.clientCertificate !== "drop")
-    own("x-forwarded-client-cert", request.clientCertificate.value);
   if (request.peerMetadata !== undefined)
     added += `${peerMetadataIdHeader}: ${request.peerMetadata.id}\r\n${peerMetadataHeader}: ${request.peerMetadata.value}\r\n`;
-  if (request.newRequestId !== undefined) own("x-request-id", request.newRequestId);
   if (request.trace !== undefined) added += request.trace.lines;
   if (request.originalPath !== undefined) added += `x-envoy-original-path: ${request.originalPath}\r\n`;
   if (request.upgrade !== undefined) added += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
@@ -78,24 +75,21 @@ function isSettled({ settled, edits }: RequestComposition, name: string): boolea
 const forwardedHostHeader = "x-forwarded-host";
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");
 
-/** Returns whether `x-forwarded-proto` is among the headers. */
-function copyFields(out: ByteBuilder, request: RequestComposition): boolean {
-  const { head } = request;
+function copyFields(out: ByteBuilder, request: RequestComposition): void {
+  const { head } = request.client;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;
   let rangeStart = head.fieldsStart;
-  let hasForwardedProto = false;
   for (let field = 0; field < fieldCount; field += 1) {
-    if (head.kinds[field] === fieldKinds.forwardedProto) hasForwardedProto = true;
     if (keepsRequestField(request, field)) continue;
     out.range(bytes, rangeStart, nameStarts[field] ?? 0);
     rangeStart = lineEnds[field] ?? 0;
   }
   out.range(bytes, rangeStart, head.end - 2);
-  return hasForwardedProto;
 }
 
 function keepsRequestField(request: RequestComposition, field: number): boolean {
-  const { head, config } = request;
+  const { client, config } = request;
+  const { head } = client;
   switch (head.kind(field)) {
     case fieldKinds.connection:
     case fieldKinds.keepAlive:
@@ -110,13 +104,13 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
     case fieldKinds.host:
       return request.host === undefined;
     case fieldKinds.forwardedFor:
-      return keepsEdgeField(request, "x-forwarded-for", !config.appendForwardedFor);
+      return keepsEdgeField(request, "x-forwarded-for");
     case fieldKinds.forwardedProto:
-      return keepsEdgeField(request, "x-forwarded-proto", trustsForwardedProto(config));
+      return keepsEdgeField(request, "x-forwarded-proto");
     case fieldKinds.requestId:
-      return keepsEdgeField(request, "x-request-id", request.newRequestId === undefined);
+      return keepsEdgeField(request, "x-request-id");
     case fieldKinds.clientCertificate:
-      return keepsEdgeField(request, "x-forwarded-client-cert", request.clientCertificate === "keep");
+      return keepsEdgeField(request, "x-forwarded-client-cert");
     case fieldKinds.envoy:
       return keepsFieldOfEnvoy(request, field);
     default:
@@ -124,29 +118,29 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
   }
 }
 
-/** `rule`: whether it stays if nobody else has decided. */
-function keepsEdgeField({ edits, settled }: RequestComposition, name: string, rule: boolean): boolean {
+function keepsEdgeField({ client, config, edits, settled }: RequestComposition, name: string): boolean {
   if (edits?.dropped.has(name) === true) return false;
-  return rule || settled?.has(name) === true;
+  return settled?.has(name) === true || edgeField(name, client, config) === fromClient;
 }
 
 function keepsFieldOfEnvoy(request: RequestComposition, field: number): boolean {
-  const { config, internalPeer, peerMetadata } = request;
-  const name = request.head.name(field).toLowerCase();
+  const { client, config, peerMetadata } = request;
+  const name = client.head.name(field).toLowerCase();
   // The proxy reads or replaces these. Their old value described the previous hop.
   if (name === peerMetadataHeader || name === peerMetadataIdHeader)
     return !config.peerMetadata.readFromClient && peerMetadata === undefined;
-  return keepsEdgeField(request, name, keepsEnvoyField(name, internalPeer, config));
+  return keepsEdgeField(request, name);
 }
 
 function keepsOrdinaryField(request: RequestComposition, field: number): boolean {
-  const { head, edits, trace, forwardedHost, forwardedPort } = request;
-  const described = forwardedHost !== undefined || forwardedPort !== undefined;
+  const { client, config, edits, trace, forwardedHost } = request;
+  const { head } = client;
+  const described = forwardedHost !== undefined || config.appendForwardedPort;
   if (edits === undefined && !head.connectionNominates && trace?.replaced === undefined && !described) return true;
   const name = head.name(field).toLowerCase();
   if (trace?.replaced?.has(name) === true) return false;
-  if (name === forwardedPortHeader && forwardedPort !== undefined) return keepsEdgeField(request, name, false);
-  if (name === forwardedHostHeader && forwardedHost !== undefined) return keepsEdgeField(request, name, false);
+  if (name === forwardedPortHeader && !keepsEdgeField(request, name)) return false;
+  if (name === forwardedHostHeader && forwardedHost !== undefined && request.settled?.has(name) !== true) return false;
   if (edits?.dropped.has(name) === true) return false;
   return !head.connectionNominates || !isNominated(head, name);
 }

@@ -1,9 +1,12 @@
+import type { MessageHead } from "../../wire/http1/index.ts";
 import { peerMetadataHeader, peerMetadataIdHeader } from "../peers/peer-metadata.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 /** What the proxy knows of a request's client. */
 export interface EdgeFacts {
+  /** What the client sent, with the edits of filters. */
+  readonly head: MessageHead;
   /** The peer is in a private network, so its headers about itself are kept. */
   readonly internalPeer: boolean;
   readonly peerAddress: string;
@@ -25,11 +28,10 @@ export const fromClient = Symbol("fromClient");
 /**
  * The value of a header with which the proxy itself describes the client: a value takes the place of the client's, and
  * undefined means that there is no such header. As in Envoy, it is in effect before a route is chosen and before filters,
- * which else could take a client's word for it. `said` is the client's own value, `name` is in lower case.
+ * which else could take a client's word for it. `name` is in lower case.
  */
 export function edgeField(
   name: string,
-  said: string | undefined,
   facts: EdgeFacts,
   config: HttpConnectionConfig,
 ): string | undefined | typeof fromClient {
@@ -37,7 +39,7 @@ export function edgeField(
     case "x-forwarded-for":
       return config.appendForwardedFor ? facts.forwardedFor : fromClient;
     case "x-forwarded-proto":
-      return said !== undefined && trustsForwardedProto(config) ? fromClient : facts.scheme;
+      return trustsForwardedProto(config) && facts.head.find(name) >= 0 ? fromClient : facts.scheme;
     case forwardedPortHeader:
       return facts.forwardedPort ?? fromClient;
     case "x-forwarded-client-cert": {
@@ -65,7 +67,7 @@ export function edgeField(
 const envoyPrefix = "x-envoy-";
 
 /** Names of which the proxy may have a value although the client sent none. */
-export const edgeNames: ReadonlySet<string> = new Set([
+export const edgeNames: readonly string[] = [
   "x-forwarded-for",
   "x-forwarded-proto",
   forwardedPortHeader,
@@ -73,11 +75,11 @@ export const edgeNames: ReadonlySet<string> = new Set([
   "x-request-id",
   "x-envoy-internal",
   "x-envoy-external-address",
-]);
+];
 
 /** Whether {@link edgeField} may differ from the client's value. Costs less. */
 export function mayDescribeClient(name: string): boolean {
-  return name.startsWith(envoyPrefix) || edgeNames.has(name);
+  return name.startsWith(envoyPrefix) || edgeNames.includes(name);
 }
 
 /** Whether the client's `x-forwarded-proto` counts: clients behind a trusted proxy may say how they reached it. */
@@ -116,6 +118,6 @@ const ofInternalClients: ReadonlySet<string> = new Set([
 ]);
 
 /** Whether a header that begins with `x-envoy-` stays as the client sent it. */
-export function keepsEnvoyField(name: string, internalPeer: boolean, config: HttpConnectionConfig): boolean {
+function keepsEnvoyField(name: string, internalPeer: boolean, config: HttpConnectionConfig): boolean {
   return internalPeer ? !replacedEnvoyFields.has(name) : !config.useRemoteAddress && !ofInternalClients.has(name);
 }

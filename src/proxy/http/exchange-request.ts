@@ -6,7 +6,7 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { normalizePath } from "../routing/path.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import { withoutPort } from "../routing/route-table.ts";
-import { clientCertificateField } from "./client-certificate.ts";
+import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
 import { isGrpcContentType } from "./grpc.ts";
 import { headText } from "../terms/header-text.ts";
 import {
@@ -38,7 +38,7 @@ function oneOf(edits: HeadEdits, name: string): string | undefined {
 }
 
 /** What routing, the upstream and logs need from one request. */
-export class ExchangeRequest implements RequestView {
+export class ExchangeRequest implements RequestView, EdgeFacts {
   readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
@@ -154,24 +154,24 @@ export class ExchangeRequest implements RequestView {
     return isIP(said) !== 0 && !said.includes("%") ? said : this.remote.address;
   }
 
-  /** What the proxy says of the client. */
-  edgeFacts(config: HttpConnectionConfig): EdgeFacts {
-    return {
-      internalPeer: this.internalPeer,
-      peerAddress: this.remote.address,
-      scheme: this.scheme,
-      forwardedFor: this.forwardedFor,
-      forwardedPort: this.#forwardedPort(config),
-      clientCertificate: clientCertificateField(config, this.connection.tls, this.head),
-      newRequestId: this.requestIdIsNew ? this.requestId : undefined,
-    };
+  get peerAddress(): string {
+    return this.remote.address;
   }
 
   /** Clients behind a trusted proxy may say which port they used. */
-  #forwardedPort({ appendForwardedPort, trustedHops }: HttpConnectionConfig): string | undefined {
-    return appendForwardedPort && (trustedHops === 0 || this.head.find(forwardedPortHeader) < 0)
+  get forwardedPort(): string | undefined {
+    const config = this.#config;
+    return config?.appendForwardedPort === true && (config.trustedHops === 0 || this.head.find(forwardedPortHeader) < 0)
       ? String(this.local.port)
       : undefined;
+  }
+
+  get clientCertificate(): ClientCertificateField {
+    return this.#config === undefined ? "drop" : clientCertificateField(this.#config, this.connection.tls, this.head);
+  }
+
+  get newRequestId(): string | undefined {
+    return this.requestIdIsNew ? this.requestId : undefined;
   }
 
   /** A header's value (lower case) for routes and filters: what the proxy says of the client, else the client's own. */
@@ -202,7 +202,7 @@ export class ExchangeRequest implements RequestView {
   #edgeField(name: string): string | undefined | typeof fromClient {
     const config = this.#config;
     if (config === undefined || !mayDescribeClient(name) || this.settled?.has(name) === true) return fromClient;
-    return edgeField(name, this.head.get(name), this.edgeFacts(config), config);
+    return edgeField(name, this, config);
   }
 
   /** Like {@link rewriteHead}, by a filter: what the proxy says of the client does not replace these headers. */

@@ -211,13 +211,12 @@ export class Forwarding {
     const path = action.rewritePath?.(facts.path) ?? facts.path;
     const rewritten = facts.targetDiffers || (path !== facts.path && !facts.isConnect);
     return {
-      head: facts.head,
+      client: facts,
       config,
       target: rewritten ? (facts.query === "" ? path : `${path}?${facts.query}`) : undefined,
       originalPath: path === facts.path ? undefined : facts.pathAndQuery,
       host,
       forwardedHost: this.#forwardedHost(host),
-      ...facts.edgeFacts(config),
       settled: facts.settled,
       trace: record.trace,
       peerMetadata: tellsPeer(config.peerMetadata, cluster) ? context.ownMetadata : undefined,
