@@ -97,6 +97,13 @@ test("with an IstioOperator file, only what was installed from it is removed", a
     assert.deepEqual((await uninstall(flags, cluster)).removed, [{ revision: "unused", owner: "mesh" }]);
 });
 
+test("standard input, which can be read only once, names an installation", async () => {
+  const contents = ["metadata:\n  name: mesh\nspec:\n  revision: unused\n"];
+  const context = Object.assign(new FakeContext(inUse), { readFile: async () => contents.pop() ?? "" });
+  await createProgram(context).parseAsync(["uninstall", "-f", "-", "-y"], { from: "user" });
+  assert.deepEqual(context.removed, [{ revision: "unused", owner: "mesh" }]);
+});
+
 test("a revision that only its own ztunnels use is removed", async () => {
   const { removed } = await uninstall("--revision unused -y", inUse);
   assert.deepEqual(removed, [{ revision: "unused" }]);

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { userError } from "../../base/index.ts";
+import { textAt, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { enrolledPods } from "./enrolled-pods.ts";
@@ -68,20 +68,22 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
 
 async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {
   if (flags.purge === true) return "everything";
-  const owner = await ownerOfFiles(flags, context);
-  const owned = owner === undefined ? {} : { owner };
-  if (flags.revision !== undefined) return { revision: flags.revision, ...owned };
+  if (flags.revision !== undefined) return ofOwner(flags.revision, await ownerOfFiles(flags, context));
   const named = flags.set.find((text) => /^(spec\.)?(values\.)?revision=/.test(text));
   if (flags.filename.length > 0 || named !== undefined) {
     const { settings } = await renderFromFlags(flags, context);
-    return { revision: settings.revision === "" ? "default" : settings.revision, ...owned };
+    return ofOwner(settings.revision === "" ? "default" : settings.revision, textAt(settings.values, "ownerName"));
   }
   throw userError("argument-missing", "neither --revision nor --purge was given", {
     hint: "serin uninstall --revision 1-18-1 removes one control plane; --purge removes all",
   });
 }
 
-/** The last file wins, as with an installation. */
+function ofOwner(revision: string, owner: string | undefined): What {
+  return { revision, ...(owner === undefined ? {} : { owner }) };
+}
+
+/** The last file wins, as with an installation. The files need not be valid, since the revision is known. */
 async function ownerOfFiles({ filename }: UninstallFlags, context: CliContext): Promise<string | undefined> {
   let owner: string | undefined;
   for (const file of filename) for (const raw of await readYaml(file, context)) owner = ownerOf(raw) ?? owner;
