@@ -92,14 +92,23 @@ export class TlsContext {
   }
 }
 
-/** Whether OpenSSL knows a group for the key exchange by this name. */
+/** OpenSSL has a few dozen groups, which bounds this. */
+const knownCurves = new Set<string>();
+
+/**
+ * Whether OpenSSL knows a group for the key exchange by this name. Only a new context tells, so a name that was accepted
+ * is not tried again.
+ */
 export function isTlsCurve(name: string): boolean {
+  if (knownCurves.has(name)) return true;
+  if (!/^[\w-]+$/.test(name)) return false;
   try {
     createSecureContext({ ecdhCurve: name });
-    return /^[\w-]+$/.test(name);
   } catch {
     return false;
   }
+  knownCurves.add(name);
+  return true;
 }
 
 function mutable(text: string | readonly string[]): string | string[] {
