@@ -1,6 +1,6 @@
 import { textAt, treeAt, valueAt } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import type { ComponentSpec, KubernetesSettings } from "../api/istio/index.ts";
+import { istioLabels, type ComponentSpec, type KubernetesSettings } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
 import type { InstallSettings } from "./settings.ts";
 import { numberAt } from "./settings.ts";
@@ -64,7 +64,7 @@ export function componentLabels(
 ): Record<string, string> {
   return {
     ...chartLabels(component, settings),
-    "install.operator.istio.io/owning-resource": textAt(settings.values, "ownerName") ?? "unknown",
+    [istioLabels.owningResource]: textAt(settings.values, "ownerName") ?? "unknown",
     ...(scope === "revision" ? { "istio.io/rev": revisionLabel(settings) } : {}),
     "operator.istio.io/component": component,
     release: "istio",

@@ -1,5 +1,6 @@
 import { userError, type Clock } from "../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
+import { istioLabels } from "../api/istio/index.ts";
 import { controllerOf, isKubeCode, type KubeClient } from "../kube/index.ts";
 import { installedKinds } from "../install/index.ts";
 import { podsLeft, type SelectingWorkload } from "./pods-gone.ts";
@@ -92,7 +93,7 @@ function selectorOf(what: UninstallOptions["what"]): string {
   if (what === "everything") return everything;
   if ("labelSelector" in what) return what.labelSelector;
   if (what.revision === "") throw userError("argument-missing", "no revision was named");
-  const owned = what.owner === undefined ? "" : `,install.operator.istio.io/owning-resource=${what.owner}`;
+  const owned = what.owner === undefined ? "" : `,${istioLabels.owningResource}=${what.owner}`;
   return `istio.io/rev=${what.revision},${everything},${everything} notin (Base,Cni)${owned}`;
 }
 

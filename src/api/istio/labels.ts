@@ -18,6 +18,9 @@ export const istioLabels = {
   gatewayClassName: "gateway.networking.k8s.io/gateway-class-name",
   gatewayManaged: "gateway.istio.io/managed",
   enableAutoallocateIp: "networking.istio.io/enable-autoallocate-ip",
+  /** Names the IstioOperator from which an object was installed. */
+  owningResource: "install.operator.istio.io/owning-resource",
+  owningResourceNamespace: "install.operator.istio.io/owning-resource-namespace",
 } as const;
 
 /** Annotations of the waypoints of 2022 (class `istio-mesh`). */

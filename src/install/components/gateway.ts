@@ -1,6 +1,6 @@
 import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import type { GatewaySpec } from "../../api/istio/index.ts";
+import { istioLabels, type GatewaySpec } from "../../api/istio/index.ts";
 import { mergeTrees } from "../merge.ts";
 import {
   chartLabels,
@@ -169,7 +169,7 @@ function gatewayDeployment(plan: GatewayPlan, settings: InstallSettings): Untype
             labels: {
               ...chartLabels(component, settings),
               "app.kubernetes.io/name": labels["app.kubernetes.io/name"],
-              "install.operator.istio.io/owning-resource": labels["install.operator.istio.io/owning-resource"],
+              [istioLabels.owningResource]: labels[istioLabels.owningResource],
               "operator.istio.io/component": component,
               "istio.io/rev": revisionLabel(settings),
               "istio.io/dataplane-mode": "none",

@@ -24,12 +24,18 @@ export function meshConfigMap(settings: InstallSettings, labels: Record<string, 
 
 const keySetRootsName = "pilot-jwks-extra-cacerts";
 
+/** PEM. Undefined if unset or empty. */
+function keySetRootsOf({ values }: InstallSettings): string | undefined {
+  const roots = textAt(values, "pilot", "jwksResolverExtraRootCA");
+  return roots === "" ? undefined : roots;
+}
+
 /** The ConfigMap with additional roots for key sets of token issuers, if `values.pilot.jwksResolverExtraRootCA` is set. */
 export function keySetRootsConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
-  const roots = textAt(settings.values, "pilot", "jwksResolverExtraRootCA") ?? "";
+  const roots = keySetRootsOf(settings);
   const { namespace } = settings;
   const name = revisioned(keySetRootsName, settings);
-  return roots === ""
+  return roots === undefined
     ? []
     : [object({ apiVersion: "v1", kind: "ConfigMap", name, namespace, labels }, { data: { "extra.pem": roots } })];
 }
@@ -39,8 +45,7 @@ export function keySetRootsMount(settings: InstallSettings): {
   readonly volumes: readonly Record<string, unknown>[];
   readonly volumeMounts: readonly Record<string, unknown>[];
 } {
-  if ((textAt(settings.values, "pilot", "jwksResolverExtraRootCA") ?? "") === "")
-    return { volumes: [], volumeMounts: [] };
+  if (keySetRootsOf(settings) === undefined) return { volumes: [], volumeMounts: [] };
   const name = "extracacerts";
   return {
     volumes: [{ name, configMap: { name: revisioned(keySetRootsName, settings) } }],

@@ -1,5 +1,6 @@
 import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 import {
   chartLabels,
@@ -127,7 +128,7 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
           metadata: {
             labels: {
               ...chartLabels("Pilot", settings),
-              "install.operator.istio.io/owning-resource": labels["install.operator.istio.io/owning-resource"],
+              [istioLabels.owningResource]: labels[istioLabels.owningResource],
               "istio.io/rev": revisionLabel(settings),
               "operator.istio.io/component": "Pilot",
               ...selector,

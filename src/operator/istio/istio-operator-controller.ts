@@ -7,7 +7,7 @@ import {
   type Parsed,
   type UntypedObject,
 } from "../../api/index.ts";
-import { parseIstioOperator } from "../../api/istio/index.ts";
+import { istioLabels, parseIstioOperator } from "../../api/istio/index.ts";
 import { deploymentKind } from "../../api/kubernetes/index.ts";
 import {
   operatorName,
@@ -62,8 +62,7 @@ export interface IstioOperatorControllerOptions {
 
 const finalizer = "istio-finalizer.install.istio.io";
 const upgradeGatewaysAnnotation = "install.serin.dev/upgrade-gateways";
-const ownerLabel = "install.operator.istio.io/owning-resource";
-const ownerNamespaceLabel = "install.operator.istio.io/owning-resource-namespace";
+const { owningResource: ownerLabel, owningResourceNamespace: ownerNamespaceLabel } = istioLabels;
 const watchedKinds = [
   "ServiceAccount",
   "ConfigMap",

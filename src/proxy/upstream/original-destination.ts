@@ -1,6 +1,6 @@
 import { unknownWorkload } from "../terms/workload-labels.ts";
 import type { SocketAddress } from "../../net/index.ts";
-import { hbonePort } from "../../wire/hbone/index.ts";
+import { formatAuthority, hbonePort } from "../../wire/hbone/index.ts";
 import type { EndpointConfig, EndpointTransport, ProxyHeaderVersion, SocketOptions } from "./endpoint.ts";
 
 /** How a cluster without endpoints reaches the client's original destination. */
@@ -27,13 +27,12 @@ export function originalDestinationEndpoint(
 ): EndpointConfig {
   const { address } = destination;
   const port = rule.portOverride ?? destination.port;
-  const authority = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
   return {
     address,
     port,
     transport:
       rule.transport.kind === "tunnel"
-        ? { kind: "hbone", authority, address, port: hbonePort, expectedIdentities: [] }
+        ? { kind: "hbone", authority: formatAuthority(address, port), address, port: hbonePort, expectedIdentities: [] }
         : rule.transport,
     weight: 1,
     priority: 0,

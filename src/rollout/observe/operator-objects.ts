@@ -1,10 +1,10 @@
 import type { KubernetesObject } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { controllerOf } from "../../kube/index.ts";
 import { reference } from "../plan/index.ts";
 
-const ownerLabel = "install.operator.istio.io/owning-resource";
-const ownerNamespaceLabel = "install.operator.istio.io/owning-resource-namespace";
+const { owningResource: ownerLabel, owningResourceNamespace: ownerNamespaceLabel } = istioLabels;
 
 /** The object whose operator writes this one, and would undo what anybody else changes: an IstioOperator, or a controller. */
 export function operatorObjectOf({ metadata }: Pick<KubernetesObject, "metadata">): ObjectReference | undefined {

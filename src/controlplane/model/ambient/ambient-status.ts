@@ -99,18 +99,10 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
         bindings.bindingOfService(subject, reader),
         `${ingressRemark(entry, inputs, reader)}${forwardingRemark(entry, reader.get(inputs.mesh, meshKey)?.wildcardTlsAtWaypoints === true)}`,
       );
-      const isWildcard = entry.spec.hosts.some((host) => host.startsWith("*"));
       const isBound = conditions.some(({ status }) => status === "True");
-      const missing = isBound
-        ? undefined
-        : wantsRace(entry)
-          ? missingForRace
-          : isWildcard
-            ? missingForWildcard
-            : undefined;
       return item(entry, [
         ...conditions,
-        ...(missing === undefined ? [] : [missing]),
+        ...(isBound ? [] : needOfWaypoint(entry)),
         ...visibility(entry.namespace, inputs, reader),
       ]);
     }),
@@ -130,6 +122,12 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
       item(policy, [policyCondition(policy, sources, reader)]),
     ),
   };
+}
+
+/** Without a waypoint, ztunnels ignore a strategy of connecting and cannot serve a wildcard. */
+function needOfWaypoint(entry: ServiceEntryFacts): readonly AmbientCondition[] {
+  if (wantsRace(entry)) return [missingForRace];
+  return entry.spec.hosts.some((host) => host.startsWith("*")) ? [missingForWildcard] : [];
 }
 
 const missingForWildcard: AmbientCondition = {
