@@ -3,6 +3,7 @@ import { envBoolean, envString, userError, type Environment } from "../base/inde
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
 import type { HboneSettings, KeySetFetcher } from "./model/index.ts";
+import { readResourceFilter, type IsIgnored } from "./resource-filter.ts";
 
 export interface ListenAddress {
   readonly address: string;
@@ -30,6 +31,8 @@ export interface ControlPlaneSettings {
    */
   readonly validationFailsClosed: boolean;
   readonly clusters: ClusterSettings;
+  /** PILOT_IGNORE_RESOURCES without PILOT_INCLUDE_RESOURCES. Absent: every kind is read. */
+  readonly isIgnored?: IsIgnored | undefined;
   /**
    * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: waypoints forward connections by server name to hosts of DYNAMIC_DNS.
    */
@@ -130,6 +133,7 @@ export function readControlPlaneSettings(
     // Upstream's default is a name, so only an empty value switches it off.
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
+    isIgnored: readResourceFilter(env),
     keySetFetcher: keySetFetcher(envString(env, "PILOT_JWT_ENABLE_REMOTE_JWKS", "false")),
     ingressNamespace: envString(env, "K8S_INGRESS_NS", "istio-system"),
     severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),

@@ -127,7 +127,7 @@ export class ControlPlane {
   #draining = false;
 
   constructor(given: ControlPlaneOptions) {
-    const options = { ...given, client: new ServedVersionClient(given.client) };
+    const options = { ...given, client: new ServedVersionClient(given.client, given.settings.isIgnored) };
     this.#options = options;
     const { client, settings, clock, log } = options;
     this.#metrics = options.metrics;
@@ -184,6 +184,7 @@ export class ControlPlane {
       revision: settings.revision,
       metrics: options.metrics,
       multiClusterKinds: kinds,
+      isIgnored: settings.isIgnored,
       clock,
       log,
     });
@@ -196,6 +197,7 @@ export class ControlPlane {
       timeoutMs: settings.clusters.remoteTimeoutMs,
       insecureOptions: settings.clusters.insecureKubeConfigOptions,
       multiClusterKinds: kinds,
+      isIgnored: settings.isIgnored,
       podOf: (key) => this.#ingest.get("Pod", key),
       metrics: options.metrics,
       clock,

@@ -3,6 +3,7 @@ import { describeError, messageOf, userError, type Clock, type Logger } from "..
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
+import type { IsIgnored } from "../resource-filter.ts";
 import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
 import { createFeeds, type Feed } from "./feeds.ts";
 import { warnOfFields, type MultiClusterKinds } from "./multi-cluster-feeds.ts";
@@ -15,6 +16,8 @@ export interface MeshIngestOptions {
   readonly metrics?: MetricsRegistry;
   /** Absent: no kind of the Multi-Cluster Services API is read. */
   readonly multiClusterKinds?: MultiClusterKinds;
+  /** Absent: every kind is read. */
+  readonly isIgnored?: IsIgnored | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -65,7 +68,8 @@ export class MeshIngest {
       });
     };
     const kinds = options.multiClusterKinds ?? {};
-    this.#feeds = createFeeds(inputs, revision, refused, { kinds, warned: warnOfFields(log) }).map((feed) => ({
+    const feeds = createFeeds(inputs, revision, refused, { kinds, warned: warnOfFields(log) });
+    this.#feeds = withoutIgnored(feeds, options).map((feed) => ({
       feed,
       informer: createInformer(client, feed.kind, {
         log,
@@ -183,6 +187,16 @@ export class MeshIngest {
     this.#versions.set(key, held);
     this.#unsettled.add(held);
   }
+}
+
+/** The feeds of the kinds that the control plane reads. Logs the others. */
+function withoutIgnored(feeds: readonly Feed[], { isIgnored, log }: MeshIngestOptions): readonly Feed[] {
+  if (isIgnored === undefined) return feeds;
+  const left = feeds.filter(({ kind }) => isIgnored(kind));
+  log.info("kinds are not read, because PILOT_IGNORE_RESOURCES names them", {
+    kinds: left.map(({ kind: { group, plural } }) => `${plural}.${group}`).join(", "),
+  });
+  return feeds.filter((feed) => !left.includes(feed));
 }
 
 function versionKey(group: string, kind: string, key: string): string {

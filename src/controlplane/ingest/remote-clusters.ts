@@ -18,6 +18,7 @@ import {
 } from "./remote-cluster-metrics.ts";
 import type { MultiClusterKinds } from "./multi-cluster-feeds.ts";
 import { RemoteIngest } from "./remote-ingest.ts";
+import type { IsIgnored } from "../resource-filter.ts";
 import { ServedVersionClient } from "./served-version-client.ts";
 
 /** A client of a remote cluster's API server. It is closed when the cluster is no longer read. */
@@ -39,6 +40,8 @@ export interface RemoteClustersOptions {
   readonly insecureOptions: ReadonlySet<string>;
   /** Absent: no kind of the Multi-Cluster Services API is read. */
   readonly multiClusterKinds?: MultiClusterKinds;
+  /** Absent: every kind is read. */
+  readonly isIgnored?: IsIgnored | undefined;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
@@ -230,7 +233,7 @@ export class RemoteClusters {
     const ownLog = log.scoped(id);
     const ingest = new RemoteIngest({
       clusterId: id,
-      client: new ServedVersionClient(client),
+      client: new ServedVersionClient(client, this.#options.isIgnored),
       inputs,
       selectors: this.#selectors,
       multiClusterKinds: this.#options.multiClusterKinds ?? {},

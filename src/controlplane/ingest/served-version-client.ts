@@ -1,4 +1,5 @@
 import { apiVersionOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { aborted, userError } from "../../base/index.ts";
 import {
   isKubeCode,
   type ApplyOptions,
@@ -12,21 +13,26 @@ import {
   type WatchOptions,
   type WriteOptions,
 } from "../../kube/index.ts";
+import type { IsIgnored } from "../resource-filter.ts";
 
 const httpOk = 200;
 
 /**
  * A client that uses the API version that the server serves, because clusters may have an older Gateway API. It uses
  * the first served version of those that a kind lists. These versions must have compatible fields.
+ *
+ * Kinds that the control plane must not read have no objects here.
  */
 export class ServedVersionClient implements KubeClient {
   readonly #client: KubeClient;
+  readonly #isIgnored: IsIgnored;
   readonly #served = new Map<string, KindDefinition>();
   /** Discovery requests in progress by group and version, because many kinds share a group. */
   readonly #asked = new Map<string, Promise<ReadonlySet<string>>>();
 
-  constructor(client: KubeClient) {
+  constructor(client: KubeClient, isIgnored: IsIgnored = () => false) {
     this.#client = client;
+    this.#isIgnored = isIgnored;
   }
 
   async get<Value extends KubernetesObject>(
@@ -34,6 +40,7 @@ export class ServedVersionClient implements KubeClient {
     name: string,
     namespace?: string,
   ): Promise<Value | undefined> {
+    if (this.#isIgnored(kind)) return undefined;
     return await this.#client.get(await this.#servedKind(kind), name, namespace);
   }
 
@@ -41,6 +48,7 @@ export class ServedVersionClient implements KubeClient {
     kind: KindDefinition<Value>,
     options?: ListOptions,
   ): Promise<ListResult<Value>> {
+    if (this.#isIgnored(kind)) return { items: [], resourceVersion: "0" };
     try {
       return await this.#client.list(await this.#servedKind(kind), options);
     } catch (error) {
@@ -55,6 +63,8 @@ export class ServedVersionClient implements KubeClient {
     object: Value,
     options?: WriteOptions,
   ): Promise<Value> {
+    // Without this, a controller would try to create an object again and again that it never sees.
+    if (this.#isIgnored(kind)) throw userError("not-found", `${kind.plural}.${kind.group} is ignored here`);
     const served = await this.#servedKind(kind);
     return await this.#client.create(served, { ...object, apiVersion: apiVersionOf(served) }, options);
   }
@@ -95,6 +105,10 @@ export class ServedVersionClient implements KubeClient {
     kind: KindDefinition<Value>,
     options: WatchOptions,
   ): AsyncIterable<WatchEvent<Value>> {
+    if (this.#isIgnored(kind)) {
+      if (options.signal !== undefined) await aborted(options.signal);
+      return;
+    }
     yield* this.#client.watch(await this.#servedKind(kind), options);
   }
 

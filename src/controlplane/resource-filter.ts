@@ -1,0 +1,47 @@
+import type { KindDefinition } from "../api/index.ts";
+import { envString, userError, type Environment } from "../base/index.ts";
+
+/** Whether the control plane must not read a kind. */
+export type IsIgnored = (kind: Pick<KindDefinition, "group" | "plural">) => boolean;
+
+/** Kinds of these groups, and of groups without a dot, have no CustomResourceDefinition. Upstream ignores none of them. */
+const builtInGroups: ReadonlySet<string> = new Set([
+  "admissionregistration.k8s.io",
+  "certificates.k8s.io",
+  "discovery.k8s.io",
+  "networking.k8s.io",
+]);
+const pattern = /^(\*|[a-z0-9][-a-z0-9]*)(\.[a-z0-9][-a-z0-9]*)+$/;
+
+/**
+ * The kinds that PILOT_IGNORE_RESOURCES names and PILOT_INCLUDE_RESOURCES does not. Undefined if the former is empty,
+ * whatever the latter says.
+ */
+export function readResourceFilter(env: Environment): IsIgnored | undefined {
+  const ignored = patternsOf(env, "PILOT_IGNORE_RESOURCES");
+  const included = patternsOf(env, "PILOT_INCLUDE_RESOURCES");
+  if (ignored.length === 0) return undefined;
+  return ({ group, plural }) => {
+    if (!group.includes(".") || builtInGroups.has(group)) return false;
+    const name = `${plural}.${group}`;
+    return ignored.some((each) => fits(each, name)) && !included.some((each) => fits(each, name));
+  };
+}
+
+function patternsOf(env: Environment, variable: string): readonly string[] {
+  const patterns = envString(env, variable, "")
+    .split(",")
+    .map((text) => text.trim())
+    .filter((text) => text !== "");
+  const unreadable = patterns.find((text) => !pattern.test(text));
+  if (unreadable === undefined) return patterns;
+  throw userError(
+    "env-invalid",
+    `${variable} must list <plural>.<group> or *.<group>, separated by commas, got "${unreadable}"`,
+    { hint: "such as *.istio.io,httproutes.gateway.networking.k8s.io" },
+  );
+}
+
+function fits(wanted: string, name: string): boolean {
+  return wanted.startsWith("*.") ? name.endsWith(wanted.slice(1)) : name === wanted;
+}
