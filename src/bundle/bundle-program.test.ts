@@ -58,6 +58,7 @@ test("the program's processes and threads are entries, and the page's are not", 
   assert.deepEqual(sourcesToBundle(checkout), [
     "src/cmd/main.ts",
     "src/cluster/store/writer.worker.ts",
+    "src/controlplane/analysis/analysis.worker.ts",
     "src/controlplane/webhooks/review.worker.ts",
     "src/dashboard/server/requests/read-yaml.worker.ts",
     "src/proxy/wasm/module.worker.ts",

@@ -33,6 +33,8 @@ export interface ControlPlaneSettings {
   readonly clusters: ClusterSettings;
   /** PILOT_IGNORE_RESOURCES without PILOT_INCLUDE_RESOURCES. Absent: every kind is read. */
   readonly isIgnored?: IsIgnored | undefined;
+  /** PILOT_ENABLE_ANALYSIS with PILOT_ANALYSIS_INTERVAL. Absent: the configuration is not analysed. */
+  readonly analysis?: AnalysisSettings | undefined;
   /**
    * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: waypoints forward connections by server name to hosts of DYNAMIC_DNS.
    */
@@ -81,6 +83,11 @@ export interface NodeTaintSettings {
   readonly taint: string;
   /** `--cniNamespace`: where the CNI agents are. */
   readonly agentNamespace: string;
+}
+
+export interface AnalysisSettings {
+  /** An analysis begins this long after a change at the latest. */
+  readonly maxDelayMs: number;
 }
 
 export interface ShadowSettings {
@@ -134,6 +141,7 @@ export function readControlPlaneSettings(
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
     isIgnored: readResourceFilter(env),
+    analysis: envBoolean(env, "PILOT_ENABLE_ANALYSIS", false) ? analysisSettings(env) : undefined,
     keySetFetcher: keySetFetcher(envString(env, "PILOT_JWT_ENABLE_REMOTE_JWKS", "false")),
     ingressNamespace: envString(env, "K8S_INGRESS_NS", "istio-system"),
     severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),
@@ -204,6 +212,14 @@ function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
   };
   asked("--httpAddr");
   return { discovery: asked("--grpcAddr") };
+}
+
+const minAnalysisDelayMs = 1000;
+
+function analysisSettings(env: Environment): AnalysisSettings {
+  const maxDelayMs = envDuration(env, "PILOT_ANALYSIS_INTERVAL", 5000);
+  if (maxDelayMs >= minAnalysisDelayMs) return { maxDelayMs };
+  throw userError("env-invalid", `PILOT_ANALYSIS_INTERVAL must be at least 1s, got ${maxDelayMs}ms`);
 }
 
 function samplingPercent(text: string): number {

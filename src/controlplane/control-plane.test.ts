@@ -7,7 +7,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { freePort } from "../net/testing/index.ts";
 import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
-import { destinationRuleKind } from "../api/istio/index.ts";
+import { destinationRuleKind, virtualServiceKind } from "../api/istio/index.ts";
 import {
   configMapKind,
   deploymentKind,
@@ -76,6 +76,7 @@ const settings = readControlPlaneSettings(
     POD_NAME: "istiod-1",
     ISTIO_MULTIROOT_MESH: "true",
     PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS: "true",
+    PILOT_ENABLE_ANALYSIS: "true",
   },
   "0.0.0",
 );
@@ -511,4 +512,27 @@ test("with ISTIO_MULTIROOT_MESH a proxy that requests its configuration gets the
     [root.trim()],
   );
   client.close();
+});
+
+test("with PILOT_ENABLE_ANALYSIS the status of an object says what is wrong with it", async () => {
+  kube.put(virtualServiceKind, config("VirtualService", "shop/lost", { hosts: ["web"], gateways: ["none"], http: [] }));
+  const messages = await until(
+    async () =>
+      (
+        (await kube.get(virtualServiceKind, "lost", "shop")) as
+          | { status?: { validationMessages?: unknown[] } }
+          | undefined
+      )?.status?.validationMessages,
+  );
+  assert.ok(messages.length > 0);
+});
+
+test("an interval of the analysis below one second is refused", () => {
+  const analysis = (env: Record<string, string>) => readControlPlaneSettings([], env, "1.0.0").analysis;
+  assert.equal(analysis({ PILOT_ANALYSIS_INTERVAL: "10ms" }), undefined);
+  assert.deepEqual(analysis({ PILOT_ENABLE_ANALYSIS: "true", PILOT_ANALYSIS_INTERVAL: "10s" }), { maxDelayMs: 10_000 });
+  assert.throws(
+    () => analysis({ PILOT_ENABLE_ANALYSIS: "true", PILOT_ANALYSIS_INTERVAL: "10ms" }),
+    /PILOT_ANALYSIS_INTERVAL must be at least 1s, got 10ms/,
+  );
 });

@@ -21,7 +21,12 @@ import {
   IssuedCertificates,
   splitPem,
 } from "./ca/index.ts";
-import type { ControlPlaneSettings, NodeTaintSettings, ShadowSettings } from "./control-plane-options.ts";
+import type {
+  AnalysisSettings,
+  ControlPlaneSettings,
+  NodeTaintSettings,
+  ShadowSettings,
+} from "./control-plane-options.ts";
 import { inspectionRoutes, withIndex } from "./debug-answers.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { runFieldStatusController } from "./field-status/field-status-writer.ts";
@@ -591,23 +596,19 @@ export class ControlPlane {
       settings.clusters.services.autoExport
         ? runServiceExportController(
             {
-              client,
-              namespace,
-              podName,
+              ...this.#leading("exports"),
               clusterId,
               api: settings.clusters.services.api,
               inputs: this.#inputs,
               remoteClientOf: (id) => this.#clusters.clientOf(id),
               serviceOf: (id, key) =>
                 id === undefined ? this.#ingest.get("Service", key) : this.#clusters.serviceOf(id, key),
-              queues,
-              clock,
-              log: log.scoped("exports"),
             },
             signal,
           )
         : undefined,
       settings.nodeTaint === undefined ? undefined : this.#removeNodeTaints(settings.nodeTaint, signal),
+      settings.analysis === undefined ? undefined : this.#runAnalysis(settings.analysis, signal),
       runRefusedStatusWriter(
         {
           client,
@@ -626,23 +627,33 @@ export class ControlPlane {
   }
 
   async #removeNodeTaints(taint: NodeTaintSettings, signal: AbortSignal): Promise<void> {
-    const { client, settings, clock, log } = this.#options;
-    const { namespace, revision, podName } = settings;
     const { runNodeTaintController } = await import("./node-taint-controller.ts");
     await runNodeTaintController(
+      { ...this.#leading("node-taints"), settings: taint, objectsOf: (kind) => this.#ingest.informer(kind) },
+      signal,
+    );
+  }
+
+  async #runAnalysis({ maxDelayMs }: AnalysisSettings, signal: AbortSignal): Promise<void> {
+    const { runAnalysisController } = await import("./analysis/index.ts");
+    await runAnalysisController(
       {
-        client,
-        namespace,
-        revision,
-        podName,
-        settings: taint,
-        objectsOf: (kind) => this.#ingest.informer(kind),
-        queues: this.#queues,
-        clock,
-        log: log.scoped("node-taints"),
+        ...this.#leading("analysis"),
+        objectsOf: (kind) => this.#ingest.informerOf(kind),
+        includes: (name) => this.#ingest.includesNamespace(name),
+        meshConfig: () => this.#config,
+        onMeshChange: (changed) => this.#inputs.mesh.onChange(changed),
+        maxDelayMs,
       },
       signal,
     );
+  }
+
+  /** What the controllers that lead alone have in common. */
+  #leading(scope: string) {
+    const { client, settings, clock, log } = this.#options;
+    const { namespace, revision, podName } = settings;
+    return { client, namespace, revision, podName, queues: this.#queues, clock, log: log.scoped(scope) };
   }
 
   #trustDomain(): string {

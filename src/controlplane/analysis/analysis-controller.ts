@@ -1,0 +1,218 @@
+import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { gatewayApiKinds } from "../../api/gateway/index.ts";
+import { istioKinds, istioLabels, type MeshConfig } from "../../api/istio/index.ts";
+import { namespaceKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
+import type { AnalysisOptions } from "../../analyze/index.ts";
+import { Backoff, describeError, onAbort, systemRandom, type Clock, type Logger } from "../../base/index.ts";
+import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
+import { leadAlone } from "../leadership/index.ts";
+import type { Findings, ValidationMessage } from "./analysis-messages.ts";
+import { analysedPart, AnalysisThread, type AnalysedObject, type AnalysedObjects } from "./analysis-thread.ts";
+import { ChangeBurst } from "./change-burst.ts";
+import { isIstioGroup } from "./validation-messages.ts";
+
+export interface AnalysisControllerOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly revision: string;
+  /** Unique among all pilots. */
+  readonly podName: string;
+  /** The latest objects. Undefined for a kind that is not read. */
+  readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
+  /** Whether the mesh config's selectors include the namespace. */
+  readonly includes: (namespace: string) => boolean;
+  readonly meshConfig: () => MeshConfig | undefined;
+  readonly onMeshChange: (changed: () => void) => Disposable;
+  /** An analysis begins this long after the first change at the latest. */
+  readonly maxDelayMs: number;
+  /** An analysis begins when nothing has changed for this long. {@link defaultQuietMs} if absent. */
+  readonly quietMs?: number;
+  readonly queues?: QueueMetrics | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+type WithMessages = KubernetesObject & { status?: { validationMessages?: readonly ValidationMessage[] } };
+
+const defaultQuietMs = 1000;
+const fieldManager = "istio-analysis";
+/** Upstream's name. The field has room for one control plane, so all revisions share the lease. */
+const leaseName = "istio-analyze-leader";
+const retryInitialMs = 5000;
+const retryMaxMs = 600_000;
+/** What is found about Istio's objects depends on these kinds. */
+const analysedKinds: readonly KindDefinition[] = [
+  namespaceKind,
+  serviceKind,
+  podKind,
+  ...istioKinds,
+  ...gatewayApiKinds,
+];
+/**
+ * Kinds that the control plane does not read, or only the objects that configuration names, and webhooks, about which
+ * only other findings are.
+ */
+const neverRead = [
+  "/Secret",
+  "/ConfigMap",
+  "apps/Deployment",
+  "apiextensions.k8s.io/CustomResourceDefinition",
+  "admissionregistration.k8s.io/MutatingWebhookConfiguration",
+] as const;
+
+/**
+ * Analyses the configuration of this revision after changes, and keeps `status.validationMessages` of Istio's objects.
+ * Runs on one replica of all revisions.
+ */
+export async function runAnalysisController(options: AnalysisControllerOptions, signal: AbortSignal): Promise<void> {
+  await leadAlone(
+    options,
+    leaseName,
+    signal,
+    async (leading, client) => await new AnalysisController({ ...options, client }).run(leading),
+  );
+}
+
+class AnalysisController {
+  readonly #options: AnalysisControllerOptions;
+  readonly #sources: readonly { readonly kind: KindDefinition; readonly informer: Informer<KubernetesObject> }[];
+  readonly #burst: ChangeBurst;
+  readonly #reconciler: Reconciler;
+  /** What the last complete analysis read and found. */
+  #analysed: AnalysedObjects = new Map();
+  #findings: Findings = new Map();
+
+  constructor(options: AnalysisControllerOptions) {
+    this.#options = options;
+    const { objectsOf, queues, log, clock } = options;
+    this.#sources = analysedKinds.flatMap((kind) => {
+      const informer = objectsOf(kind);
+      return informer === undefined ? [] : [{ kind, informer }];
+    });
+    this.#burst = new ChangeBurst(clock);
+    this.#reconciler = new Reconciler({
+      name: "analysis-status",
+      queues,
+      log,
+      clock,
+      maxAttempts: Infinity,
+      reconcile: async (id) => await this.#write(id),
+    });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    using subscriptions = new DisposableStack();
+    for (const { kind, informer } of this.#sources) {
+      subscriptions.use(
+        informer.subscribe((change) => {
+          if (change.type === "delete" || isNew(kind, change.object, change.previous)) this.#burst.note();
+        }),
+      );
+    }
+    subscriptions.use(this.#options.onMeshChange(() => this.#burst.note()));
+    await Promise.all([this.#reconciler.run(signal), this.#analyzeAfterChanges(signal)]);
+  }
+
+  async #analyzeAfterChanges(signal: AbortSignal): Promise<void> {
+    const { clock, log, maxDelayMs, quietMs = defaultQuietMs } = this.#options;
+    const thread = new AnalysisThread(clock);
+    // Whoever stops must not wait for the end of a long analysis.
+    onAbort(signal, () => void thread.end());
+    const backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random: systemRandom });
+    let tookMs = 0;
+    // Messages of a former leader may have to be removed, even if nothing changes.
+    this.#burst.note();
+    while (!signal.aborted) {
+      // The thread rests at least as long as it works.
+      await this.#burst.end(Math.max(quietMs, tookMs), Math.max(maxDelayMs, tookMs), signal);
+      if (signal.aborted) break;
+      const startedMs = clock.steadyMs();
+      try {
+        await this.#analyze(thread);
+        backoff.reset();
+      } catch (error) {
+        if (signal.aborted) break;
+        const delayMs = backoff.nextMs();
+        log.warn("the configuration could not be analysed; the status of objects stays as it is", {
+          error: describeError(error),
+          retryMs: Math.round(delayMs),
+        });
+        await clock.sleep(delayMs, signal).catch(() => undefined);
+        this.#burst.note();
+      }
+      tookMs = clock.steadyMs() - startedMs;
+    }
+    await thread.end();
+  }
+
+  async #analyze(thread: AnalysisThread): Promise<void> {
+    const objects = this.#objects();
+    this.#findings = await thread.analyze(objects, this.#analysisOptions());
+    this.#analysed = objects;
+    for (const [id, { kind, object }] of objects)
+      if (isIstioGroup(kind.group) && !structurallyEqual(messagesOf(object), this.#findings.get(id) ?? []))
+        this.#reconciler.add(id);
+  }
+
+  /** The objects that this revision reads. */
+  #objects(): AnalysedObjects {
+    const { includes, revision } = this.#options;
+    const objects = new Map<string, AnalysedObject>();
+    for (const { kind, informer } of this.#sources) {
+      for (const object of informer.list()) {
+        const { namespace, labels, deletionTimestamp } = object.metadata;
+        const named = isIstioGroup(kind.group) ? labels?.[istioLabels.revision] : undefined;
+        if (named !== undefined && named !== revision) continue;
+        if (deletionTimestamp !== undefined || (namespace !== undefined && !includes(namespace))) continue;
+        objects.set(`${kind.group}/${kind.kind} ${keyOf(object)}`, { kind, object });
+      }
+    }
+    return objects;
+  }
+
+  #analysisOptions(): AnalysisOptions {
+    const { namespace, meshConfig } = this.#options;
+    const unread = analysedKinds.filter((each) => !this.#sources.some(({ kind }) => kind === each));
+    return {
+      scope: "cluster",
+      unread: new Set([...neverRead, ...unread.map(({ group, kind }) => `${group}/${kind}`)]),
+      istioNamespace: namespace,
+      defaultNamespace: "default",
+      meshConfig: meshConfig(),
+    };
+  }
+
+  /**
+   * Keeps the other fields of the status. Fails with `conflict` if the object has changed since it was read. The next
+   * attempt reads it again.
+   */
+  async #write(id: string): Promise<void> {
+    const analysed = this.#analysed.get(id);
+    if (analysed === undefined) return;
+    const { kind } = analysed;
+    const key = keyOf(analysed.object);
+    const object = this.#sources.find((source) => source.kind === kind)?.informer.get(key);
+    // The findings are about another version. Another analysis will follow.
+    if (object === undefined || object.metadata.generation !== analysed.object.metadata.generation) return;
+    const wanted = this.#findings.get(id) ?? [];
+    if (structurallyEqual(messagesOf(object), wanted)) return;
+    const { name = "", namespace, resourceVersion } = object.metadata;
+    const validationMessages = wanted.length === 0 ? null : wanted;
+    await this.#options.client.patchMerge(
+      kind,
+      name,
+      namespace,
+      { metadata: { resourceVersion }, status: { validationMessages } },
+      { subresource: "status", fieldManager },
+    );
+  }
+}
+
+/** Whether the analysis reads something else than before. Pods and conditions change all the time. */
+function isNew(kind: KindDefinition, object: KubernetesObject, previous: KubernetesObject | undefined): boolean {
+  return previous === undefined || !structurallyEqual(analysedPart(kind, object), analysedPart(kind, previous));
+}
+
+function messagesOf(object: WithMessages): readonly ValidationMessage[] {
+  return object.status?.validationMessages ?? [];
+}

@@ -1,0 +1,31 @@
+import { aborted, type Clock } from "../../base/index.ts";
+
+/** Waits for the end of bursts of changes. */
+export class ChangeBurst {
+  readonly #clock: Clock;
+  #firstMs: number | undefined;
+  #lastMs = 0;
+  #wake: () => void = () => undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  note(): void {
+    this.#lastMs = this.#clock.steadyMs();
+    this.#firstMs ??= this.#lastMs;
+    this.#wake();
+  }
+
+  /** Resolves when changes were followed by the quiet time, or began the longest time ago. Also if the signal aborts. */
+  async end(quietMs: number, longestMs: number, signal: AbortSignal): Promise<void> {
+    if (this.#firstMs === undefined)
+      await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), aborted(signal)]);
+    while (!signal.aborted && this.#firstMs !== undefined) {
+      const leftMs = Math.min(this.#lastMs + quietMs, this.#firstMs + longestMs) - this.#clock.steadyMs();
+      if (leftMs <= 0) break;
+      await this.#clock.sleep(leftMs, signal).catch(() => undefined);
+    }
+    this.#firstMs = undefined;
+  }
+}

@@ -1,0 +1,41 @@
+import { keyOf, type UntypedObject } from "../../api/index.ts";
+import { groupKindOf, plainMessage, type Message } from "../../analyze/index.ts";
+import type { Findings, ValidationMessage } from "./analysis-messages.ts";
+
+/** `networking.istio.io/VirtualService shop/web`. */
+export function objectId(object: UntypedObject): string {
+  return `${groupKindOf(object)} ${keyOf(object)}`;
+}
+
+/** As upstream, only the status of Istio's own kinds has messages. */
+export function isIstioGroup(group: string): boolean {
+  return group === "istio.io" || group.endsWith(".istio.io");
+}
+
+/**
+ * The messages for the status of Istio's objects. The status has no place for the text, so several messages of one type
+ * would only repeat each other, and messages that no page of Istio explains would tell nothing.
+ */
+export function findingsOf(messages: readonly Message[]): Findings {
+  const byObject = new Map<string, Map<string, ValidationMessage>>();
+  for (const message of messages) {
+    const object = message.resource?.object;
+    if (
+      object === undefined ||
+      !message.type.code.startsWith("IST") ||
+      !isIstioGroup(groupKindOf(object).split("/")[0] ?? "")
+    )
+      continue;
+    const id = objectId(object);
+    const known = byObject.get(id) ?? new Map<string, ValidationMessage>();
+    byObject.set(id, known.set(message.type.code, validationMessage(message)));
+  }
+  return new Map([...byObject].map(([id, byCode]) => [id, [...byCode.values()]]));
+}
+
+const levelNames = { Error: "ERROR", Warning: "WARNING", Info: "INFO" } as const;
+
+function validationMessage(message: Message): ValidationMessage {
+  const { code, name, level } = message.type;
+  return { type: { name, code }, level: levelNames[level], documentationUrl: plainMessage(message).documentationUrl };
+}
