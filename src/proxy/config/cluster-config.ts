@@ -150,12 +150,13 @@ function overridesAlpn(message: ClusterMessage): boolean {
   return message.metadata?.filterMetadata["istio"]?.["alpn_override"] !== "false";
 }
 
-const passthroughCluster = "PassthroughCluster";
+/** Their endpoints are unknown destinations. */
+const unknownDestinations: ReadonlySet<string> = new Set(["PassthroughCluster", "AllowAnyDynamicDNSCluster"]);
 
 function peerMetadataOf({ name, metadata }: ClusterMessage): ClusterConfig["peerMetadata"] {
   const istio = metadata?.filterMetadata["istio"];
   if (istio?.["disable_mx"] === true) return "never";
-  return istio?.["external"] === true || name === passthroughCluster ? "external" : "tell";
+  return istio?.["external"] === true || unknownDestinations.has(name) ? "external" : "tell";
 }
 
 function discoveryOf(

@@ -271,6 +271,9 @@ export class TcpProxy {
           ? await this.#introduce(direct, flow, connectTimeoutMs)
           : await openHttpTunnel(direct, tunnel, connectTimeoutMs);
       endpoint.counters.connectionsOpened += 1;
+      // As in Envoy, whose statistics count a connection as one request.
+      endpoint.counters.requests += 1;
+      endpoint.cluster.counters.requests += 1;
       if (stream === "failed") return stream;
       flow.flag = stream === "ended" ? responseFlags.upstreamConnectionTermination : responseFlags.none;
       flow.transportFailure = stream === "ended" ? "the endpoint closed before it identified itself" : "";

@@ -107,7 +107,7 @@ const meshMatch = {
   applicationProtocols: ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"],
 };
 
-const originalDestination: JsonValue = {
+export const originalDestination: JsonValue = {
   name: "envoy.filters.listener.original_dst",
   typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.original_dst.v3.OriginalDst` },
 };
@@ -115,7 +115,7 @@ const tlsInspector: JsonValue = {
   name: "envoy.filters.listener.tls_inspector",
   typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector` },
 };
-const httpInspector: JsonValue = {
+export const httpInspector: JsonValue = {
   name: "envoy.filters.listener.http_inspector",
   typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector` },
 };

@@ -24,6 +24,8 @@ export interface TestProxyOptions {
   /** Replaces the part that serves requests, instead of {@link workers}. */
   readonly serve?: NonNullable<ProxyOptions["serve"]>;
   readonly podEndFolder?: string;
+  /** The addresses of names. The default is this machine's for every name. */
+  readonly resolve?: ProxyOptions["resolve"];
   /** The clock of a proxy without workers, which have their own. */
   readonly clock?: Clock;
 }
@@ -69,7 +71,7 @@ export class TestProxy implements AsyncDisposable {
       settings: readSettings({ env, args: ["proxy", role], version: "1.2.3", labelsFile: `app="${name}"\n` }),
       authority: options.authority,
       listen: listenTcp,
-      resolve: () => Promise.resolve(["127.0.0.1"]),
+      resolve: options.resolve ?? (() => Promise.resolve(["127.0.0.1"])),
       readFile: async (path) => await readFile(path, "utf8"),
       newRequestId: () => randomUUID(),
       log: createLogger({ scope: name, level: "debug", write: (line) => void this.log.push(line) }),
