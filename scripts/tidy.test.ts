@@ -290,9 +290,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // Ten are the kinds, settings, feeds, model, controller and debug answer of multi-cluster services. One is
   // the message of original_src. Three serve sidecars the endpoints of their own workload, one names what
   // both ends of zone-aware balancing agree on, one knows the time zones of a Freeze, one is the rules of
-  // header_mutation, one reads the roots for key sets, and one names the kinds that must not be read.
+  // header_mutation, one reads the roots for key sets, one names the kinds that must not be read, and one
+  // sends unknown hosts to the address of their name.
   pilot: {
-    modules: 885,
+    modules: 886,
     never: [
       "src/cluster/",
       "src/dataplane/",

@@ -1,5 +1,5 @@
 import { imagesOf } from "../api/images/index.ts";
-import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
+import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
 import type { HboneSettings, KeySetFetcher } from "./model/index.ts";
@@ -39,6 +39,8 @@ export interface ControlPlaneSettings {
    * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: waypoints forward connections by server name to hosts of DYNAMIC_DNS.
    */
   readonly wildcardTlsAtWaypoints?: boolean;
+  /** PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. Absent: upstream's default. */
+  readonly dynamicDnsMaxHosts?: number;
   /** The opposite of ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY. Absent: gateways obey policies with selectors. */
   readonly gatewaysIgnoreSelectors?: boolean;
   /** PILOT_JWT_ENABLE_REMOTE_JWKS. Absent: the control plane fetches key sets. */
@@ -95,6 +97,9 @@ export interface ShadowSettings {
   readonly discovery: ListenAddress | undefined;
 }
 
+const defaultDynamicDnsHosts = 1024;
+/** The largest number of the message's field. */
+const maxDynamicDnsHosts = 4_294_967_295;
 const defaultMeshConfigPath = "/etc/istio/config/mesh";
 const flags: Readonly<Record<string, string>> = {
   "--httpAddr": ":8080",
@@ -148,11 +153,8 @@ export function readControlPlaneSettings(
     gatewaysIgnoreSelectors: !envBoolean(env, "ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", true),
     shadowHostSuffix: !envBoolean(env, "DISABLE_SHADOW_HOST_SUFFIX", true),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
-    hbone: {
-      sent: envBoolean(env, "PILOT_ENABLE_SENDING_HBONE", true),
-      preferred: envBoolean(env, "PILOT_PREFER_SENDING_HBONE", false),
-      takenBySidecars: envBoolean(env, "PILOT_ENABLE_SIDECAR_LISTENING_HBONE", true),
-    },
+    dynamicDnsMaxHosts: dynamicDnsMaxHosts(env),
+    hbone: hboneSettings(env),
     meshConfigPath: flag("--meshConfig"),
     meshNetworksPath: flag("--networksConfig"),
     http: listenAddress(
@@ -178,6 +180,23 @@ export function readControlPlaneSettings(
       : [],
     proxyImage: `${hub}/proxyv2:${tag}`,
   };
+}
+
+function hboneSettings(env: Environment): HboneSettings {
+  return {
+    sent: envBoolean(env, "PILOT_ENABLE_SENDING_HBONE", true),
+    preferred: envBoolean(env, "PILOT_PREFER_SENDING_HBONE", false),
+    takenBySidecars: envBoolean(env, "PILOT_ENABLE_SIDECAR_LISTENING_HBONE", true),
+  };
+}
+
+/** Envoy rejects a cache for no host. */
+function dynamicDnsMaxHosts(env: Environment): number {
+  const name = "PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS";
+  const hosts = envInteger(env, name, defaultDynamicDnsHosts);
+  if (hosts < 1 || hosts > maxDynamicDnsHosts)
+    throw userError("env-invalid", `${name} must be from 1 to ${maxDynamicDnsHosts}, got ${hosts}`);
+  return hosts;
 }
 
 function nodeTaintSettings(env: Environment, agentNamespace = ""): NodeTaintSettings | undefined {

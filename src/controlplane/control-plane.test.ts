@@ -536,3 +536,11 @@ test("an interval of the analysis below one second is refused", () => {
     /PILOT_ANALYSIS_INTERVAL must be at least 1s, got 10ms/,
   );
 });
+
+test("PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS is 1,024, or what it says if proxies accept that", () => {
+  const hosts = (text: string) =>
+    readControlPlaneSettings([], { PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS: text }, "1.0.0").dynamicDnsMaxHosts;
+  assert.deepEqual([hosts(""), hosts("7")], [1024, 7]);
+  for (const text of ["0", "-1", "4294967296"])
+    assert.throws(() => hosts(text), /PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS must be from 1 to 4294967295, got /);
+});

@@ -263,7 +263,7 @@ function sidecarScope(sources: DebugSources, url: URL): HttpAnswer {
     return {
       name,
       namespace,
-      outboundTrafficPolicy: scope.registryOnly ? {} : { mode: "ALLOW_ANY" },
+      outboundTrafficPolicy: scope.unknownTraffic === "REGISTRY_ONLY" ? {} : { mode: scope.unknownTraffic },
       services,
       egressListenerServices: scope.egress.map((listener) => formsOf(listener.services)),
       servicesByHostname: Object.fromEntries(services.map((service) => [service["hostname"], service])),

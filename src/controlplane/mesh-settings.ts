@@ -13,6 +13,7 @@ type OwnOptions = Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" 
       ControlPlaneSettings,
       | "clusters"
       | "wildcardTlsAtWaypoints"
+      | "dynamicDnsMaxHosts"
       | "gatewaysIgnoreSelectors"
       | "hbone"
       | "keySetFetcher"
@@ -36,6 +37,7 @@ export function meshSettings(config: MeshConfig, settings: OwnOptions, networks:
     connectTimeoutMs: config.connectTimeoutMs,
     enableAutoMtls: config.enableAutoMtls,
     outboundTrafficPolicy: config.outboundTrafficPolicy,
+    outboundTrafficTls: config.outboundTrafficTls,
     defaultServiceExportTo: config.defaultServiceExportTo,
     defaultVirtualServiceExportTo: config.defaultVirtualServiceExportTo,
     defaultDestinationRuleExportTo: config.defaultDestinationRuleExportTo,
@@ -85,6 +87,7 @@ function switches(settings: OwnOptions) {
     ...(settings.clusters === undefined ? {} : { ambientNetworkCrossing: settings.clusters.ambient.crossing }),
     ...multiClusterServices(settings.clusters),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
+    ...(settings.dynamicDnsMaxHosts === undefined ? {} : { dynamicDnsMaxHosts: settings.dynamicDnsMaxHosts }),
     gatewaysIgnoreSelectors: settings.gatewaysIgnoreSelectors ?? false,
     ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
     severalAuthorizers: settings.severalAuthorizers ?? false,

@@ -67,6 +67,12 @@ export const meshConfigTable: FieldTable = {
       "defaultDestinationRuleExportTo[]",
     ),
     acted(
+      "TLS towards unknown hosts, with ALLOW_ANY_DYNAMIC_DNS",
+      "s",
+      `${translate}outbound/dynamic-dns.test.ts`,
+      "outboundTrafficPolicy.tls",
+    ),
+    acted(
       "Paths and TLS",
       "sgw",
       managerTest,
@@ -244,7 +250,6 @@ export const meshConfigTable: FieldTable = {
       "outboundClusterStatName",
       "proxyHttpPort",
       "hboneIdleTimeout",
-      "outboundTrafficPolicy.tls",
       "meshMTLS.ecdhCurves[]",
     ),
   ],

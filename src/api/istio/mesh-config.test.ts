@@ -44,6 +44,32 @@ test("values are read under upstream's names", () => {
   assert.equal(mesh.tlsDefaults.minProtocolVersion, "TLSV1_3");
 });
 
+test("unknown hosts may be resolved by name, with TLS that sidecars can speak", () => {
+  const read = (outboundTrafficPolicy: object) => parseMeshConfig({ outboundTrafficPolicy });
+  const mode = "ALLOW_ANY_DYNAMIC_DNS";
+  const plain = read({ mode });
+  assert.deepEqual([plain.value?.outboundTrafficPolicy, plain.value?.outboundTrafficTls], [mode, undefined]);
+  const secured = read({ mode, tls: { mode: "SIMPLE", insecureSkipVerify: true } });
+  assert.deepEqual([secured.errors, secured.warnings], [[], []]);
+  assert.deepEqual(
+    [secured.value?.outboundTrafficTls?.mode, secured.value?.outboundTrafficTls?.insecureSkipVerify],
+    ["SIMPLE", true],
+  );
+  assert.deepEqual(lines(read({ tls: { mode: "SIMPLE" } }).warnings), [
+    "outboundTrafficPolicy.tls: has an effect only with the mode ALLOW_ANY_DYNAMIC_DNS",
+  ]);
+  assert.deepEqual(lines(read({ mode, tls: { mode: "MUTUAL", credentialName: "secret" } }).errors), [
+    'outboundTrafficPolicy.tls.credentialName: must be empty, because sidecars cannot read it, got "secret"; use files of the proxy (caCertificates, clientCertificate, privateKey)',
+  ]);
+  assert.deepEqual(
+    read({ mode, tls: { mode: "MUTUAL" } }).errors.map(({ path }) => path),
+    ["outboundTrafficPolicy.tls.clientCertificate", "outboundTrafficPolicy.tls.privateKey"],
+  );
+  assert.deepEqual(lines(read({ mode: "ALLOW_SOME" }).errors), [
+    'outboundTrafficPolicy.mode: must be one of ALLOW_ANY, REGISTRY_ONLY, ALLOW_ANY_DYNAMIC_DNS, got "ALLOW_SOME"',
+  ]);
+});
+
 test("additional trusted authorities are read with their domains, and contradictions are reported", () => {
   const parsed = parseMeshConfig({
     caCertificates: [

@@ -14,7 +14,7 @@ import {
   type ZoneAwareLoadBalancer,
 } from "./locality-load-balancer.ts";
 import { readProxyConfig, type ProxyConfig } from "./proxy-config.ts";
-import { readOutlierDetection, type OutlierDetection } from "./traffic-policy.ts";
+import { readClientTls, readOutlierDetection, type ClientTls, type OutlierDetection } from "./traffic-policy.ts";
 import { trustDomainFault } from "./trust-domain.ts";
 import { readTrustedAuthorities, type TrustedAuthority } from "./trusted-authority.ts";
 
@@ -48,8 +48,13 @@ export interface MeshConfig {
   readonly ingressClass: string;
   readonly ingressService: string;
   readonly connectTimeoutMs: number;
-  /** What sidecars do with traffic to unknown destinations. */
-  readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+  /**
+   * What sidecars do with traffic to unknown destinations. ALLOW_ANY_DYNAMIC_DNS: requests in plain HTTP go to the host
+   * that they name, and other traffic to its original destination.
+   */
+  readonly outboundTrafficPolicy: (typeof outboundTrafficModes)[number];
+  /** TLS towards hosts of ALLOW_ANY_DYNAMIC_DNS. Absent means plain text. */
+  readonly outboundTrafficTls?: ClientTls | undefined;
   /** `exportTo` of objects that set none. */
   readonly defaultServiceExportTo: readonly string[];
   readonly defaultVirtualServiceExportTo: readonly string[];
@@ -99,6 +104,8 @@ export interface MeshConfig {
   readonly serviceEntryVisibility?: ServiceEntryVisibility | undefined;
   readonly serviceSettings: readonly { readonly hosts: readonly string[]; readonly clusterLocal: boolean }[];
 }
+
+const outboundTrafficModes = ["ALLOW_ANY", "REGISTRY_ONLY", "ALLOW_ANY_DYNAMIC_DNS"] as const;
 
 export type EntryVisibility = "PUBLIC" | "NAMESPACE" | "NONE";
 
@@ -169,8 +176,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     ingressClass: reader.string("ingressClass") ?? "istio",
     ingressService: reader.string("ingressService") ?? "istio-ingressgateway",
     connectTimeoutMs: readDurationMs(reader, "connectTimeout", 1) ?? defaultConnectTimeoutMs,
-    outboundTrafficPolicy:
-      reader.object("outboundTrafficPolicy")?.oneOf("mode", ["ALLOW_ANY", "REGISTRY_ONLY"]) ?? "ALLOW_ANY",
+    ...readOutboundTraffic(reader.object("outboundTrafficPolicy")),
     defaultServiceExportTo: readExportTo(reader, "defaultServiceExportTo"),
     defaultVirtualServiceExportTo: readExportTo(reader, "defaultVirtualServiceExportTo"),
     defaultDestinationRuleExportTo: readExportTo(reader, "defaultDestinationRuleExportTo"),
@@ -209,14 +215,27 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
   };
   checkMesh(reader, value);
   for (const field of withoutEffect) if (reader.has(field)) reader.warnNoEffect("has no effect here", field);
-  for (const [object, field] of [
-    ["outboundTrafficPolicy", "tls"],
-    ["meshMTLS", "ecdhCurves"],
-  ] as const) {
-    if (reader.object(object)?.has(field) === true) reader.warnNoEffect("has no effect here", `${object}.${field}`);
-  }
+  if (reader.object("meshMTLS")?.has("ecdhCurves") === true)
+    reader.warnNoEffect("has no effect here", "meshMTLS.ecdhCurves");
   for (const nested of [providers, traffic, reader]) warnOfUnknown(nested);
   return reader.finish(() => value);
+}
+
+/** Sidecars may not read Secrets, and a TLS that no sidecar can speak would leave requests in plain text. */
+function readOutboundTraffic(
+  reader: Reader | undefined,
+): Pick<MeshConfig, "outboundTrafficPolicy" | "outboundTrafficTls"> {
+  const mode = reader?.oneOf("mode", outboundTrafficModes) ?? "ALLOW_ANY";
+  const tls = readClientTls(reader?.object("tls"), "");
+  if (reader === undefined || tls === undefined) return { outboundTrafficPolicy: mode };
+  if (mode !== "ALLOW_ANY_DYNAMIC_DNS")
+    reader.warnNoEffect("has an effect only with the mode ALLOW_ANY_DYNAMIC_DNS", "tls");
+  if (tls.credentialName !== undefined)
+    reader.error(
+      `must be empty, because sidecars cannot read it, got "${tls.credentialName}"; use files of the proxy (caCertificates, clientCertificate, privateKey)`,
+      "tls.credentialName",
+    );
+  return { outboundTrafficPolicy: mode, outboundTrafficTls: tls };
 }
 
 function readServiceScope(reader: Reader): ServiceScope {

@@ -174,7 +174,8 @@ function readErrorCodes(reader: Reader): readonly number[] {
   });
 }
 
-function readClientTls(reader: Reader | undefined, namespace: string): ClientTls | undefined {
+/** `namespace` is that of the object. */
+export function readClientTls(reader: Reader | undefined, namespace: string): ClientTls | undefined {
   if (reader === undefined) return undefined;
   const tls: ClientTls = {
     mode: reader.oneOf("mode", ["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]) ?? "DISABLE",

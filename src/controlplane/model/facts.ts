@@ -55,6 +55,7 @@ export interface MeshSettings
       MeshConfig,
       | "enableAutoMtls"
       | "outboundTrafficPolicy"
+      | "outboundTrafficTls"
       | "defaultServiceExportTo"
       | "defaultVirtualServiceExportTo"
       | "defaultDestinationRuleExportTo"
@@ -105,6 +106,8 @@ export interface MeshSettings
   readonly hbone?: HboneSettings;
   /** Whether waypoints accept connections whose server name matches a wildcard host. Absent means no. */
   readonly wildcardTlsAtWaypoints?: boolean;
+  /** How many hosts of ALLOW_ANY_DYNAMIC_DNS a sidecar knows at once. Absent means 1,024. */
+  readonly dynamicDnsMaxHosts?: number;
   /** Whether proxies of Gateways (Gateway API) obey only policies that name the Gateway. Absent means no. */
   readonly gatewaysIgnoreSelectors?: boolean;
   /** Absent means the control plane. */

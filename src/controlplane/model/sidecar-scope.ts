@@ -116,7 +116,7 @@ export interface OutboundScope extends ScopeChoice {
   readonly egress: readonly EgressScope[];
   /** The services of all egress listeners, and those that their VirtualServices name. At most one for each host. */
   readonly services: readonly ScopedService[];
-  readonly registryOnly: boolean;
+  readonly unknownTraffic: MeshSettings["outboundTrafficPolicy"];
   readonly egressProxy: Destination | undefined;
 }
 
@@ -293,7 +293,7 @@ function outboundScope(
     ...choice,
     egress: egress.map(({ scope }) => scope),
     services: unionOfServices(egress, choice.namespace, sources.registry, reader),
-    registryOnly: (policy?.mode ?? mesh.outboundTrafficPolicy) === "REGISTRY_ONLY",
+    unknownTraffic: policy?.mode ?? mesh.outboundTrafficPolicy,
     egressProxy: policy?.egressProxy,
   };
 }

@@ -99,7 +99,11 @@ export function showFeature(
       new CollectionView([outbound.fixedClusters]),
       fixedClusterNames(groups[group].kind, false),
     );
-    return new UnionView([fixed, new ScopeClusterView(outbound.clusters, "clusters", scopeOf(group))]);
+    return new UnionView([
+      fixed,
+      new ScopedView(outbound.scopedClusters, scopeOf(group)),
+      new ScopeClusterView(outbound.clusters, "clusters", scopeOf(group)),
+    ]);
   };
   const scoped = (
     collections: readonly Collection<ScopedEncodedResource>[],

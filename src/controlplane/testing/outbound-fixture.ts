@@ -65,7 +65,14 @@ export function createOutboundFixture(): OutboundFixture {
       );
       return {
         clusters: () =>
-          read(ClusterSchema, new UnionView([fixed, new ScopeClusterView(outbound.clusters, "clusters", scope())])),
+          read(
+            ClusterSchema,
+            new UnionView([
+              fixed,
+              new ScopedView(outbound.scopedClusters, scope()),
+              new ScopeClusterView(outbound.clusters, "clusters", scope()),
+            ]),
+          ),
         endpoints: () =>
           read(ClusterLoadAssignmentSchema, new ScopeClusterView(outbound.clusters, "endpoints", scope())),
         listeners: () =>

@@ -181,16 +181,21 @@ export function passthroughCluster(mesh: MeshSettings): Cluster {
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     circuitBreakers: noCircuitBreakers,
     filters: [clusterMetadataExchange()],
-    typedExtensionProtocolOptions: {
-      [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
-        commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) },
-        upstreamProtocolOptions: {
-          case: "useDownstreamProtocolConfig",
-          value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
-        },
-      }),
-    },
+    typedExtensionProtocolOptions: passthroughOptions(),
   });
+}
+
+/** Requests go on in the version of HTTP in which they came. */
+export function passthroughOptions() {
+  return {
+    [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
+      commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) },
+      upstreamProtocolOptions: {
+        case: "useDownstreamProtocolConfig",
+        value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+      },
+    }),
+  };
 }
 
 /** Exchanges metadata between peers over connections that agree on it. */

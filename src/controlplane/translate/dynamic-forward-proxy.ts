@@ -1,9 +1,10 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ClientTls } from "../../api/istio/index.ts";
 import {
   Cluster_DnsLookupFamily,
   Cluster_LbPolicy,
   ClusterSchema,
+  type DnsCacheConfigSchema,
   DynamicForwardProxyClusterSchema,
   DynamicForwardProxyFilterSchema,
   HttpProtocolOptionsSchema,
@@ -22,8 +23,10 @@ export function isForwarded({ resolution }: Pick<ServiceModel, "resolution">): b
   return resolution === "dynamic-dns";
 }
 
-/** The filters and the cluster must use the same cache name. */
-function dnsCache(hostname: string) {
+/** The known names of a cluster. Its filters must have an equal cache under the same name. */
+export type DnsCache = Exclude<MessageInitShape<typeof DnsCacheConfigSchema>, { $typeName: string }>;
+
+export function wildcardCache(hostname: string): DnsCache {
   return { name: `${hostname}_dfp_dns_cache`, dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY };
 }
 
@@ -31,9 +34,9 @@ function dnsCache(hostname: string) {
  * Makes a cluster whose endpoints are the hosts of its requests. With TLS, the requested name is also verified, unless
  * a rule says otherwise. Envoy needs these HTTP options on every such cluster, even without TLS.
  */
-export function forwardDynamically(draft: ClusterDraft, hostname: string, tls: ClientTls | undefined): void {
+export function forwardDynamically(draft: ClusterDraft, cache: DnsCache, tls: ClientTls | undefined): void {
   const { cluster, http } = draft;
-  const originates = tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL";
+  const originates = tls !== undefined && tls.mode !== "DISABLE";
   const named = tls?.sni === undefined;
   const checked = tls?.insecureSkipVerify !== true;
   if (originates && (named || checked)) {
@@ -41,11 +44,12 @@ export function forwardDynamically(draft: ClusterDraft, hostname: string, tls: C
       upstreamHttpProtocolOptions: { autoSni: named, autoSanValidation: checked },
     }).upstreamHttpProtocolOptions!;
   }
-  const isSecure = originates ? named && checked : !hasHttpOptions(draft);
+  const hasOptions = hasHttpOptions(draft) || Object.keys(cluster.typedExtensionProtocolOptions).length > 0;
+  const isSecure = originates ? named && checked : !hasOptions;
   const insecure = isSecure ? {} : { allowInsecureClusterOptions: true };
   const typedConfig = packed(DynamicForwardProxyClusterSchema, {
     ...insecure,
-    clusterImplementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) },
+    clusterImplementationSpecifier: { case: "dnsCacheConfig", value: cache },
   });
   cluster.clusterDiscoveryType = create(ClusterSchema, {
     clusterDiscoveryType: { case: "clusterType", value: { name: "envoy.clusters.dynamic_forward_proxy", typedConfig } },
@@ -55,17 +59,17 @@ export function forwardDynamically(draft: ClusterDraft, hostname: string, tls: C
   delete cluster.commonLbConfig;
 }
 
-/** Resolves the host of each request that is routed to the wildcard's cluster. Leaves other requests alone. */
-export function forwardHttpFilter(hostname: string): FilterInit {
+/** Resolves the host of each request that is routed to the cache's cluster. Leaves other requests alone. */
+export function forwardHttpFilter(cache: DnsCache): FilterInit {
   return filterInit("envoy.filters.http.dynamic_forward_proxy", DynamicForwardProxyFilterSchema, {
-    implementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) },
+    implementationSpecifier: { case: "dnsCacheConfig", value: cache },
   });
 }
 
 /** Resolves the server name of each connection; stands before the TCP proxy. */
 export function forwardTlsFilter(hostname: string, port: number): FilterInit {
   return filterInit("envoy.extensions.filters.network.sni_dynamic_forward_proxy", SniDynamicForwardProxySchema, {
-    dnsCacheConfig: dnsCache(hostname),
+    dnsCacheConfig: wildcardCache(hostname),
     portSpecifier: { case: "portValue", value: port },
   });
 }

@@ -14,7 +14,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { ForwardClientCertDetails } from "../../api/istio/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { forwardHttpFilter } from "./dynamic-forward-proxy.ts";
+import { forwardHttpFilter, type DnsCache } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, overAds, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { httpMetadataExchange, istioAlpn, peerMetadata } from "./istio-filters.ts";
@@ -39,8 +39,8 @@ export interface HttpConnectionManagerOptions {
   readonly grpcWeb?: boolean;
   /** Whether requests arrive through HBONE, where the tunnel identifies the peer. */
   readonly hbone?: boolean;
-  /** Wildcard hosts whose requests name the destination. */
-  readonly forwarded?: readonly string[];
+  /** The names of destinations that requests choose. */
+  readonly forwarded?: readonly DnsCache[];
   /** Fields in which this listener differs. */
   readonly fields?: ConnectionManagerInit;
 }

@@ -12,7 +12,7 @@ import { destinationRulePath, type DestinationRuleModel } from "../model/destina
 import type { MeshSettings } from "../model/facts.ts";
 import type { ServiceModel, ServicePortModel } from "../model/service/service-model.ts";
 import { clusterMetadataExchange } from "./cluster.ts";
-import { forwardDynamically, isForwarded } from "./dynamic-forward-proxy.ts";
+import { forwardDynamically, isForwarded, wildcardCache } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, filterMetadata, overAds, packed } from "./envoy-any.ts";
 import { applyTls } from "./outbound-tls.ts";
 import {
@@ -90,7 +90,8 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   else if (port.protocol === "unknown" && options.isSidecar) useDownstreamProtocol(draft);
   applyTrafficPolicy(draft, policy, { protocol: port.protocol, preference: service.preference, mesh });
   applyTls(draft, policy.tls, {
-    sni: serverNameOf(port.port, subset, service.hostname),
+    // The host that a client requests is the server name.
+    sni: forwarded ? "" : serverNameOf(port.port, subset, service.hostname),
     identities: options.identities,
     meshExternal: service.meshExternal,
     isEntry: service.registry === "External",
@@ -99,7 +100,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
     hbone: options.hbone,
     mayReadSecrets: !options.isSidecar || rule?.selector !== undefined,
   });
-  if (forwarded) forwardDynamically(draft, service.hostname, policy.tls);
+  if (forwarded) forwardDynamically(draft, wildcardCache(service.hostname), policy.tls);
   tellOfClients(draft.cluster, policy.proxyProtocol);
   return finish(draft, options, policy.tls?.mode);
 }

@@ -282,7 +282,12 @@ export class ProxyViews {
 
   #clusters({ group, choice }: ProxyPlace): ResourceView {
     const fixed = new NamedView(this.#fixedClusters, fixedClusterNames(group.kind, group.hbone));
-    return new UnionView([fixed, new ScopeClusterView(this.#resources.outbound.clusters, "clusters", choice.scope)]);
+    const { outbound } = this.#resources;
+    return new UnionView([
+      fixed,
+      new ScopedView(outbound.scopedClusters, choice.scope),
+      new ScopeClusterView(outbound.clusters, "clusters", choice.scope),
+    ]);
   }
 
   #endpoints({ choice }: ProxyPlace): ResourceView {

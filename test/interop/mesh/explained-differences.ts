@@ -96,6 +96,11 @@ export const explanations: readonly Explanation[] = [
     why: "every wildcard of a port is forwarded, whichever service comes first in the listener",
     covers: field(/httpFilters\[envoy\.filters\.http\.dynamic_forward_proxy\]$/),
   },
+  {
+    why: "a listener that detects HTTP of unknown hosts continues after its time limit, for servers that speak first",
+    covers: ({ field: at, resource: of }) =>
+      of.endsWith(" virtualOutbound") && /continueOnListenerFiltersTimeout$|listener\.original_dst\]$/.test(at),
+  },
   { why: "the path of a redirect is empty if it does not change", covers: field(/redirect\.pathRedirect$/) },
   {
     why: "metrics are counted even if MeshConfig names no provider",

@@ -80,7 +80,7 @@ function planned(namespace: string, own: Partial<PlannedPort> = {}, labels = {})
     labels,
     clusterId: undefined,
     dnsCapture: false,
-    registryOnly: false,
+    unknownTraffic: "ALLOW_ANY" as const,
     egressProxy: undefined,
     port: 80,
     protocol: undefined,

@@ -9,6 +9,7 @@ import type { VirtualServiceShape } from "../../model/routing/virtual-service-sh
 import { serviceDomains } from "./outbound-domain.ts";
 import type { HostClient, HostPlan, HostSource, RouteTable, ServiceReference } from "./outbound-host.ts";
 import type { OutboundPort } from "./outbound-port.ts";
+import { dynamicDnsName, dynamicDnsRoute, forwardsUnknownHosts } from "./dynamic-dns.ts";
 import { unknownTrafficCluster, type ResolvedService } from "./outbound-route.ts";
 import { concernsClient } from "../routing/virtual-service-match.ts";
 
@@ -431,12 +432,13 @@ function sameItems(left: readonly unknown[], right: readonly unknown[]): boolean
   return left.length === right.length && left.every((item, index) => item === right[index]);
 }
 
-/** Requests to unknown hosts: forwarded to their original destination, or rejected. */
+/** Requests to unknown hosts: forwarded to their original destination or to the host's address, or rejected. */
 function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
-  const isRefused = port.registryOnly && port.egressProxy === undefined;
-  const cluster = isRefused ? undefined : unknownTrafficCluster(port, serviceOf);
+  const isRefused = port.unknownTraffic === "REGISTRY_ONLY" && port.egressProxy === undefined;
+  const byName = forwardsUnknownHosts(port);
+  const cluster = isRefused ? undefined : byName ? dynamicDnsName : unknownTrafficCluster(port, serviceOf);
   const table = String(port.port);
-  const name = isRefused ? "block_all" : "allow_any";
+  const name = isRefused ? "block_all" : byName ? dynamicDnsRoute : "allow_any";
   const key = `${table}/* ${cluster ?? ""}`;
   return unknownHosts.of(mesh, key, () => ({
     key,

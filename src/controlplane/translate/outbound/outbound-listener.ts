@@ -10,15 +10,18 @@ import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtu
 import { unmatchedAccessLogs } from "../telemetry/access-log.ts";
 import { blackHoleName } from "../cluster.ts";
 import { tcpAddress } from "../envoy-address.ts";
-import { forwardTlsFilter, isForwarded } from "../dynamic-forward-proxy.ts";
+import { forwardTlsFilter, isForwarded, wildcardCache } from "../dynamic-forward-proxy.ts";
 import { durationOfMs } from "../envoy-any.ts";
 import type { FilterInit } from "../filter-init.ts";
 import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
 import { plaintextHttpProtocols } from "../inbound-chain-match.ts";
-import { httpInspector, tlsInspector } from "../listener-filters.ts";
+import { httpInspector, originalDestination, tlsInspector } from "../listener-filters.ts";
+import { dynamicDnsName, dynamicDnsRoute, forwardsUnknownHosts, unknownHostCaches } from "./dynamic-dns.ts";
 import { filterChain, sameMatch, takesEverything, type OutboundChain } from "./outbound-chain.ts";
 import { subsetClusterName } from "../outbound-cluster.ts";
-import { unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
+import { unknownRoute, unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
+import type { OutboundPort } from "./outbound-port.ts";
+import { routeConfiguration } from "../routing/route-configuration.ts";
 import { meshTelemetry, type ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import { l4Matches, tcpClusterFilters, tcpRouteFilters, type TcpRouteContext } from "../routing/virtual-service-tcp.ts";
 import { virtualServicePath } from "../routing/virtual-service-route.ts";
@@ -131,13 +134,14 @@ function httpChain(
   detected: boolean,
   { port, services, mesh, telemetry }: ListenerPort,
 ): OutboundChain {
-  const forwarded = services.map(({ service }) => service).filter(isForwarded);
+  const wildcards = services.map(({ service }) => service).filter(isForwarded);
+  const forwarded = [...wildcards.map(({ hostname }) => wildcardCache(hostname)), ...unknownHostCaches(port, mesh)];
   const filter = httpConnectionManagerFilter({
     direction: "outbound",
     statPrefix: `outbound_${bind}_${port.port}`,
     mesh,
     routes: { rds: routes },
-    ...(forwarded.length === 0 ? {} : { forwarded: forwarded.map(({ hostname }) => hostname) }),
+    forwarded,
     ...(telemetry === undefined ? {} : { telemetry }),
   });
   return {
@@ -270,7 +274,7 @@ function chainFields(
 
 export interface UnknownTraffic {
   readonly mesh: MeshSettings;
-  readonly port: Parameters<typeof unknownTrafficCluster>[0];
+  readonly port: Parameters<typeof unknownTrafficCluster>[0] & Pick<OutboundPort, "dnsCapture">;
   readonly serviceOf: (host: string) => ServiceModel | undefined;
   readonly telemetry?: ProxyTelemetry;
 }
@@ -287,6 +291,7 @@ function unknownTrafficFilters({ mesh, port, serviceOf, telemetry }: UnknownTraf
 export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const { proxyListenPort: port } = traffic.mesh;
   const telemetry = traffic.telemetry ?? meshTelemetry(traffic.mesh);
+  const byName = forwardsUnknownHosts(traffic.port);
   // Like upstream, connections without a destination are not logged.
   const context = { mesh: traffic.mesh, role: "client" as const, telemetry: { ...telemetry, accessLogs: [] } };
   return create(ListenerSchema, {
@@ -302,8 +307,46 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
         filterChainMatch: { destinationPort: port },
         filters: [...tcpClusterFilters(blackHoleName, { rule: undefined, subset: undefined, context })],
       },
+      ...(byName ? [unknownHttpChain(traffic)] : []),
       { name: "virtualOutbound-catchall-tcp", filters: [...unknownTrafficFilters(traffic)] },
     ],
     accessLog: unmatchedAccessLogs(telemetry.accessLogs, traffic.mesh),
+    ...(byName ? detectsHttp(traffic.mesh) : {}),
   });
+}
+
+/**
+ * A server that speaks first keeps its clients, after the time limit. Upstream closes them then. Envoy continues without
+ * the filters that have not run, so the original destination must be known before.
+ */
+function detectsHttp({ protocolDetectionTimeoutMs: timeoutMs }: MeshSettings): ListenerInit {
+  return {
+    listenerFilters: [originalDestination(), httpInspector()],
+    continueOnListenerFiltersTimeout: true,
+    ...(timeoutMs === 0 ? {} : { listenerFiltersTimeout: durationOfMs(timeoutMs) }),
+  };
+}
+
+/** Requests in plain HTTP to ports without a listener go to the host that they name. */
+function unknownHttpChain({ mesh, port, telemetry }: UnknownTraffic) {
+  const host = {
+    name: dynamicDnsRoute,
+    domains: ["*"],
+    includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled,
+    routes: [unknownRoute(dynamicDnsName)],
+  };
+  return {
+    name: "virtualOutbound-catchall-tcp-http",
+    filterChainMatch: { applicationProtocols: [...plaintextHttpProtocols] },
+    filters: [
+      httpConnectionManagerFilter({
+        direction: "outbound",
+        statPrefix: `outbound_virtualOutbound_${dynamicDnsRoute}`,
+        mesh,
+        routes: { inline: routeConfiguration(dynamicDnsRoute, [host]) },
+        forwarded: unknownHostCaches(port, mesh),
+        ...(telemetry === undefined ? {} : { telemetry }),
+      }),
+    ],
+  };
 }

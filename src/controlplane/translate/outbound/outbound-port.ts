@@ -16,7 +16,7 @@ import type { VirtualServices } from "../../model/routing/virtual-service-model.
 /** The inputs of one port of one scope. It is small, so that most changes leave most ports unchanged. */
 export interface OutboundPort extends Pick<
   OutboundScope,
-  "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "proxyConfig" | "registryOnly" | "egressProxy"
+  "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "proxyConfig" | "unknownTraffic" | "egressProxy"
 > {
   readonly port: number;
   /** The protocol of an egress listener with its own port. It wins over the services' protocols. */
@@ -72,7 +72,7 @@ function portsOf(
     hosts: reader.get(virtualServices.shapes.all, key)?.hosts ?? [],
   }));
   const bindsToPort = egress.captureMode === "NONE";
-  const { registryOnly, egressProxy, namespace, labels, clusterId, dnsCapture, proxyConfig } = scope;
+  const { unknownTraffic, egressProxy, namespace, labels, clusterId, dnsCapture, proxyConfig } = scope;
   const shared = (port: number): string | undefined =>
     egress.reach === undefined || egress.bind !== undefined || bindsToPort
       ? undefined
@@ -84,7 +84,7 @@ function portsOf(
     clusterId,
     dnsCapture,
     proxyConfig,
-    registryOnly,
+    unknownTraffic,
     egressProxy,
     port,
     protocol: egress.port === undefined ? undefined : istioPortProtocol(egress.port),

@@ -28,6 +28,7 @@ import {
 import { deriveOutboundClusters, type OutboundClusters } from "./outbound-clusters.ts";
 import { doubleTunnelClusters, doubleTunnelNames, ingressCrossesNetworks } from "../double-tunnel.ts";
 import { l4RoutesToService, type MeshModel } from "../mesh-model.ts";
+import { dynamicDnsCluster, forwardsUnknownHosts } from "./dynamic-dns.ts";
 import { nameTable } from "./outbound-name-table.ts";
 import { outboundListeners, virtualOutboundListener, type ListenerPort } from "./outbound-listener.ts";
 import { deriveOutboundPorts, listenerParts, type OutboundPort, portService } from "./outbound-port.ts";
@@ -48,6 +49,8 @@ import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 export interface OutboundResources {
   /** Clusters that belong to no service, by name. */
   readonly fixedClusters: Collection<EncodedResource>;
+  /** Clusters that belong to no service and depend on the scope. */
+  readonly scopedClusters: Collection<ScopedEncodedResource>;
   readonly clusters: OutboundClusters;
   /** Listeners of sidecars, by scope. */
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
@@ -62,11 +65,29 @@ export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel
   const shared = deriveSharedPorts(graph, ports, model);
   return {
     fixedClusters: deriveFixedClusters(graph, model.inputs),
+    scopedClusters: deriveScopedClusters(graph, model),
     clusters: deriveOutboundClusters(graph, model.scopes.scopes, model),
     listeners: [deriveFixedListeners(graph, model, telemetry), deriveListeners(graph, ports, shared, model, telemetry)],
     routes: deriveOutboundRoutes(graph, ports, shared, model),
     nameTables: deriveNameTables(graph, model),
   };
+}
+
+function deriveScopedClusters(
+  graph: CollectionGraph,
+  { inputs, scopes }: MeshModel,
+): Collection<ScopedEncodedResource> {
+  return graph.derive(
+    "cds-dynamic-dns",
+    scopes.scopes,
+    (scope, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined || scope.kind !== "sidecar" || !forwardsUnknownHosts(scope)) return [];
+      const cluster = dynamicDnsCluster(scope, mesh);
+      return [scopedEntry(scope.scope, encodeResource(ClusterSchema, cluster.name, cluster))];
+    },
+    sameScopedResource,
+  );
 }
 
 function deriveFixedListeners(

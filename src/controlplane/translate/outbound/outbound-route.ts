@@ -5,6 +5,7 @@ import type { ServiceModel, ServicePortModel } from "../../model/service/service
 import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { blackHoleName, passthroughName } from "../cluster.ts";
 import { durationOfMs } from "../envoy-any.ts";
+import { dynamicDnsName, dynamicDnsRoute } from "./dynamic-dns.ts";
 import { serviceRoutes } from "../routing/gateway-route.ts";
 import { subsetClusterName } from "../outbound-cluster.ts";
 import type { HostPlan } from "./outbound-host.ts";
@@ -98,7 +99,7 @@ function defaultRoute(host: string, port: number, { mesh, hashOf }: HostSources)
 }
 
 /** Routes of hosts that belong to no service. */
-function unknownRoute(cluster: string | undefined): RouteInit {
+export function unknownRoute(cluster: string | undefined): RouteInit {
   const match = { pathSpecifier: { case: "prefix" as const, value: "/" } };
   if (cluster === undefined)
     return { name: "block_all", match, action: { case: "directResponse", value: { status: badGateway } } };
@@ -107,14 +108,18 @@ function unknownRoute(cluster: string | undefined): RouteInit {
     timeout: durationOfMs(0),
     maxGrpcTimeout: durationOfMs(0),
   };
-  return { name: "allow_any", match, action: { case: "route", value } };
+  return { name: cluster === dynamicDnsName ? dynamicDnsRoute : "allow_any", match, action: { case: "route", value } };
 }
 
-/** The cluster for traffic to unknown destinations. */
+/** The cluster for connections to unknown destinations. */
 export function unknownTrafficCluster(
-  { registryOnly, egressProxy, port }: Pick<OutboundPort, "registryOnly" | "egressProxy"> & { readonly port?: number },
+  {
+    unknownTraffic,
+    egressProxy,
+    port,
+  }: Pick<OutboundPort, "unknownTraffic" | "egressProxy"> & { readonly port?: number },
   serviceOf: (host: string) => ServiceModel | undefined,
 ): string {
   if (egressProxy !== undefined) return destinationCluster(egressProxy, port ?? 0, serviceOf(egressProxy.host));
-  return registryOnly ? blackHoleName : passthroughName;
+  return unknownTraffic === "REGISTRY_ONLY" ? blackHoleName : passthroughName;
 }

@@ -19,7 +19,7 @@ import {
 import { formatAuthority } from "../../../wire/hbone/index.ts";
 import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
 import { serviceLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
-import { forwardTlsFilter } from "../dynamic-forward-proxy.ts";
+import { forwardTlsFilter, wildcardCache } from "../dynamic-forward-proxy.ts";
 import { packed } from "../envoy-any.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
 import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
@@ -204,7 +204,7 @@ function requests(
     // Policies may match the header, so they come after it.
     security: tellsClientIdentity ? [clientIdentityInXfcc(), ...security.http] : security.http,
     telemetry,
-    ...(forwarded === true ? { forwarded: [host] } : {}),
+    ...(forwarded === true ? { forwarded: [wildcardCache(host)] } : {}),
     fields: {
       ...(protocol === "http2" || protocol === "grpc" ? { http2ProtocolOptions: {} } : {}),
       // The mode for a connection without a certificate of its own: the tunnel that carried it had the certificate.

@@ -1,0 +1,83 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  CaresDnsResolverConfigSchema,
+  Cluster_DnsLookupFamily,
+  ClusterSchema,
+  HttpProtocolOptionsSchema,
+  type Cluster,
+} from "../../../wire/envoy/index.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import type { OutboundScope } from "../../model/sidecar-scope.ts";
+import { clusterMetadataExchange, passthroughOptions } from "../cluster.ts";
+import { forwardDynamically, type DnsCache } from "../dynamic-forward-proxy.ts";
+import { packed } from "../envoy-any.ts";
+import { tcpAddress } from "../envoy-address.ts";
+import { applyTls } from "../outbound-tls.ts";
+import { applyConnectionPool, packHttpOptions, type ClusterDraft } from "../traffic-policy.ts";
+
+/** The cluster of requests to unknown hosts in the mode ALLOW_ANY_DYNAMIC_DNS. */
+export const dynamicDnsName = "AllowAnyDynamicDNSCluster";
+/** The route to it, and the virtual host of that route. */
+export const dynamicDnsRoute = "allow_any_dynamic_dns";
+
+/** What the mode depends on. */
+type DynamicDnsScope = Pick<OutboundScope, "unknownTraffic" | "dnsCapture">;
+
+const defaultMaxHosts = 1024;
+/** Where the sidecar itself answers DNS. */
+const [ownDnsAddress, ownDnsPort] = ["127.0.0.1", 15_053] as const;
+
+export function forwardsUnknownHosts({ unknownTraffic }: Pick<OutboundScope, "unknownTraffic">): boolean {
+  return unknownTraffic === "ALLOW_ANY_DYNAMIC_DNS";
+}
+
+/** The DNS caches that the listeners of a scope need for unknown hosts. */
+export function unknownHostCaches(scope: DynamicDnsScope, mesh: MeshSettings): readonly DnsCache[] {
+  return forwardsUnknownHosts(scope) ? [dynamicDnsCache(scope, mesh)] : [];
+}
+
+function dynamicDnsCache({ dnsCapture }: DynamicDnsScope, { dynamicDnsMaxHosts }: MeshSettings): DnsCache {
+  const resolvers = [{ address: tcpAddress(ownDnsAddress, ownDnsPort) }];
+  return {
+    name: "allow_any_dfp_dns_cache",
+    dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY,
+    maxHosts: dynamicDnsMaxHosts ?? defaultMaxHosts,
+    ...(dnsCapture
+      ? {
+          typedDnsResolverConfig: {
+            name: "envoy.network.dns_resolver.cares",
+            typedConfig: packed(CaresDnsResolverConfigSchema, { resolvers }),
+          },
+        }
+      : {}),
+  };
+}
+
+/** The cluster whose endpoints are the unknown hosts that requests name. */
+export function dynamicDnsCluster(scope: DynamicDnsScope, mesh: MeshSettings): Cluster {
+  const draft: ClusterDraft = {
+    http: create(HttpProtocolOptionsSchema, {}),
+    cluster: create(ClusterSchema, {
+      name: dynamicDnsName,
+      altStatName: `${dynamicDnsName};`,
+      filters: [clusterMetadataExchange()],
+      typedExtensionProtocolOptions: passthroughOptions(),
+    }),
+  };
+  applyConnectionPool(draft, undefined, undefined, mesh);
+  const tls = mesh.outboundTrafficTls;
+  applyTls(draft, tls, {
+    sni: "",
+    identities: [],
+    meshExternal: false,
+    isEntry: false,
+    defaults: mesh.tlsDefaults,
+    automatic: false,
+    hbone: false,
+    mayReadSecrets: false,
+  });
+  forwardDynamically(draft, dynamicDnsCache(scope, mesh), tls);
+  // As upstream: options that TLS needs replace those of the passthrough, and HTTP/1.1 goes upstream.
+  packHttpOptions(draft);
+  return draft.cluster;
+}
