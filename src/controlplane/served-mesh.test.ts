@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary, toJson, type DescMessage, type JsonObject } from "@bufbuild/protobuf";
 import { keyOf, type KubernetesObject } from "../api/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
@@ -9,7 +9,13 @@ import {
   DeltaDiscoveryResponseSchema,
   type DeltaDiscoveryResponse,
 } from "../wire/discovery/index.ts";
-import { Cluster_DnsLookupFamily, ClusterSchema, RouteConfigurationSchema } from "../wire/envoy/index.ts";
+import {
+  Cluster_DnsLookupFamily,
+  ClusterSchema,
+  envoyRegistry,
+  ListenerSchema,
+  RouteConfigurationSchema,
+} from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { createFeeds } from "./ingest/feeds.ts";
 import { meshKey } from "./model/index.ts";
@@ -185,6 +191,30 @@ test("names resolve to the address families that a proxy has itself, and all oth
   assert.deepEqual(sentTo({}), four, "by the address of its node where it lists none");
   assert.deepEqual({ ...six.versions, [name]: "" }, { ...four.versions, [name]: "" });
   assert.equal(new Set([four, six, both].map(({ versions }) => versions[name])).size, 3);
+});
+
+test("unknown hosts resolve to a proxy's own address families, in its cluster as in its listeners", () => {
+  const { mesh } = startMesh();
+  mesh.graph.batch(() =>
+    mesh.inputs.mesh.set(meshKey, { ...testMesh, outboundTrafficPolicy: "ALLOW_ANY_DYNAMIC_DNS" }),
+  );
+  const familiesOf = (metadata: JsonObject): readonly unknown[] => {
+    const peer = new Peer(mesh, metadata);
+    peer.send(typeUrls.cluster);
+    peer.send(typeUrls.listener);
+    const resources = peer.take().flatMap((response) => response.resources);
+    peer.close();
+    return ["AllowAnyDynamicDNSCluster", "virtualOutbound"].map((name) => {
+      const { resource } = resources.find((candidate) => candidate.name === name) ?? {};
+      const schema: DescMessage = name === "virtualOutbound" ? ListenerSchema : ClusterSchema;
+      const message = fromBinary(schema, resource?.value ?? new Uint8Array());
+      const text = JSON.stringify(toJson(schema, message, { registry: envoyRegistry() }));
+      return /"dnsLookupFamily":"(\w+)"/.exec(text)?.[1];
+    });
+  };
+  assert.deepEqual(familiesOf({ INSTANCE_IPS: "10.0.0.9" }), ["V4_ONLY", "V4_ONLY"]);
+  assert.deepEqual(familiesOf({ INSTANCE_IPS: "fd00::9" }), ["V6_ONLY", "V6_ONLY"]);
+  assert.deepEqual(familiesOf({ INSTANCE_IPS: "fd00::9,10.0.0.9" }), ["ALL", "ALL"]);
 });
 
 test("a change causes one response of each affected type to each client, and its ACK gets no answer", () => {

@@ -1,6 +1,15 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { Cluster_DnsLookupFamily, ClusterSchema } from "../../wire/envoy/index.ts";
+import { anyPack, anyUnpack, AnySchema, type Any } from "@bufbuild/protobuf/wkt";
+import {
+  Cluster_DnsLookupFamily,
+  ClusterSchema,
+  DynamicForwardProxyClusterSchema,
+  DynamicForwardProxyFilterSchema,
+  HttpConnectionManagerSchema,
+  ListenerSchema,
+  SniDynamicForwardProxySchema,
+  type DnsCacheConfig,
+} from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { isAddress } from "../model/ip-address.ts";
 import { memos } from "../model/memos.ts";
@@ -17,29 +26,76 @@ export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies
 }
 
 const lookups = { IPv6: Cluster_DnsLookupFamily.V6_ONLY, both: Cluster_DnsLookupFamily.ALL } as const;
+type Lookup = (typeof lookups)[keyof typeof lookups];
 /** Each variant is made once, for all proxies of the same families. */
 const made = {
-  IPv6: memos.memo<EncodedResource, EncodedResource>("clusters-for-ipv6"),
-  both: memos.memo<EncodedResource, EncodedResource>("clusters-for-both-families"),
+  IPv6: memos.memo<EncodedResource, EncodedResource>("resources-for-ipv6"),
+  both: memos.memo<EncodedResource, EncodedResource>("resources-for-both-families"),
 };
 
 /**
- * A resource for proxies of these families: clusters that resolve names look for addresses that the proxy can reach.
- * Resources are made for IPv4, the only family of most meshes, so that those meshes share the encoded bytes.
+ * A resource for proxies of these families: what resolves names looks for addresses that the proxy can reach. Resources
+ * are made for IPv4, the only family of most meshes, so that those meshes share the encoded bytes.
  */
 export function forAddressFamilies(
   families: "IPv6" | "both",
   typeUrl: string,
   resource: EncodedResource,
 ): EncodedResource {
-  if (typeUrl !== typeUrls.cluster) return resource;
+  if (typeUrl !== typeUrls.cluster && typeUrl !== typeUrls.listener) return resource;
   const known = made[families].get(resource);
   if (known !== undefined) return known;
-  const cluster = fromBinary(ClusterSchema, fromBinary(AnySchema, resource.any).value);
-  const changed =
-    cluster.dnsLookupFamily === Cluster_DnsLookupFamily.V4_ONLY
-      ? encodeResource(ClusterSchema, resource.name, Object.assign(cluster, { dnsLookupFamily: lookups[families] }))
-      : resource;
+  const lookup = lookups[families];
+  const changed = typeUrl === typeUrls.cluster ? clusterFor(lookup, resource) : listenerFor(lookup, resource);
   made[families].set(resource, changed);
   return changed;
+}
+
+function clusterFor(lookup: Lookup, resource: EncodedResource): EncodedResource {
+  const cluster = fromBinary(ClusterSchema, fromBinary(AnySchema, resource.any).value);
+  const { clusterDiscoveryType: type } = cluster;
+  if (type.case === "clusterType" && type.value.typedConfig !== undefined) {
+    const forward = anyUnpack(type.value.typedConfig, DynamicForwardProxyClusterSchema);
+    if (forward?.clusterImplementationSpecifier.case !== "dnsCacheConfig") return resource;
+    widen(forward.clusterImplementationSpecifier.value, lookup);
+    type.value.typedConfig = anyPack(DynamicForwardProxyClusterSchema, forward);
+  } else if (cluster.dnsLookupFamily === Cluster_DnsLookupFamily.V4_ONLY) cluster.dnsLookupFamily = lookup;
+  else return resource;
+  return encodeResource(ClusterSchema, resource.name, cluster);
+}
+
+/** Envoy rejects filters whose DNS cache differs from the one of the cluster. */
+function listenerFor(lookup: Lookup, resource: EncodedResource): EncodedResource {
+  if (!Buffer.from(resource.any).includes(forwarding)) return resource;
+  const listener = fromBinary(ListenerSchema, fromBinary(AnySchema, resource.any).value);
+  const { filterChains, defaultFilterChain } = listener;
+  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+  for (const { configType } of chains.flatMap(({ filters }) => filters))
+    if (configType.case === "typedConfig") configType.value = filterFor(lookup, configType.value);
+  return encodeResource(ListenerSchema, resource.name, listener);
+}
+
+/** A part of the names of both filters' types. */
+const forwarding = "dynamic_forward_proxy";
+
+function filterFor(lookup: Lookup, config: Any): Any {
+  const byServerName = anyUnpack(config, SniDynamicForwardProxySchema);
+  if (byServerName !== undefined) {
+    widen(byServerName.dnsCacheConfig, lookup);
+    return anyPack(SniDynamicForwardProxySchema, byServerName);
+  }
+  const byHost = anyUnpack(config, DynamicForwardProxyFilterSchema);
+  if (byHost?.implementationSpecifier.case === "dnsCacheConfig") {
+    widen(byHost.implementationSpecifier.value, lookup);
+    return anyPack(DynamicForwardProxyFilterSchema, byHost);
+  }
+  const manager = anyUnpack(config, HttpConnectionManagerSchema);
+  if (manager === undefined) return config;
+  for (const { configType } of manager.httpFilters)
+    if (configType.case === "typedConfig") configType.value = filterFor(lookup, configType.value);
+  return anyPack(HttpConnectionManagerSchema, manager);
+}
+
+function widen(cache: DnsCacheConfig | undefined, lookup: Lookup): void {
+  if (cache?.dnsLookupFamily === Cluster_DnsLookupFamily.V4_ONLY) cache.dnsLookupFamily = lookup;
 }

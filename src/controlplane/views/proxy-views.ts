@@ -145,7 +145,7 @@ export class ProxyViews {
   /** The view before EnvoyFilters, which are applied last. */
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const view = this.#unresolvedView(proxy, typeUrl);
-    if (typeUrl !== typeUrls.cluster) return view;
+    if (typeUrl !== typeUrls.cluster && typeUrl !== typeUrls.listener) return view;
     const families = addressFamiliesOf((proxy.metadata["INSTANCE_IPS"] ?? proxy.address).split(","));
     return families === "IPv4"
       ? view
