@@ -118,6 +118,7 @@ const linked: readonly string[] = [
   "envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto",
   "envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.proto",
   "envoy/extensions/path/match/uri_template/v3/uri_template_match.proto",
+  "envoy/extensions/rate_limit_descriptors/expr/v3/expr.proto",
   "envoy/extensions/request_id/uuid/v3/uuid.proto",
   "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
   "envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto",
@@ -145,6 +146,7 @@ const linked: readonly string[] = [
   "envoy/service/auth/v3/attribute_context.proto",
   "opentelemetry/proto/common/v1/common.proto",
   "envoy/service/auth/v3/external_auth.proto",
+  "google/api/expr/v1alpha1/syntax.proto",
   "google/rpc/status.proto",
   "security/v1alpha1/ca.proto",
 ];

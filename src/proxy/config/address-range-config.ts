@@ -3,7 +3,10 @@ import type { CidrRange } from "../../wire/envoy/index.ts";
 import { invalid } from "./config-check.ts";
 
 /** Whether an IP address is in a range. An IPv4-mapped IPv6 address counts as IPv4. */
-export function compileRange(range: CidrRange, where: string): (address: string) => boolean {
+export function compileRange(
+  range: Pick<CidrRange, "addressPrefix" | "prefixLen">,
+  where: string,
+): (address: string) => boolean {
   const family = isIP(range.addressPrefix);
   if (family === 0) throw invalid(where, `"${range.addressPrefix}" is not an IP address`);
   const bits = family === 4 ? 32 : 128;

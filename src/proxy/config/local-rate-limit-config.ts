@@ -1,9 +1,23 @@
-import { LocalRateLimitSchema, type LocalRateLimit } from "../../wire/envoy/index.ts";
-import { LocalRateLimitSettings, TokenBucket } from "../filters/local-rate-limit-filter.ts";
-import type { Tokens } from "../filters/tokens.ts";
+import {
+  LocalRateLimitDescriptorSchema,
+  LocalRateLimitSchema,
+  VhRateLimitsOptions,
+  type LocalRateLimit,
+  type LocalRateLimitDescriptor,
+  type TokenBucket as TokenBucketMessage,
+} from "../../wire/envoy/index.ts";
+import { DescriptorLimits, isOpen, keyOf, type DescriptorLimit } from "../filters/descriptor-limits.ts";
+import {
+  LocalRateLimitSettings,
+  TokenBucket,
+  type DescriptorLimitSettings,
+} from "../filters/local-rate-limit-filter.ts";
+import type { BucketSize, Tokens } from "../filters/tokens.ts";
+import type { HostRules } from "../routing/describe-request.ts";
 import { checkFields, durationOr, invalid, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
 import { compileMutation } from "./header-mutation-config.ts";
+import { compileFilterRules } from "./rate-limit-config.ts";
 
 const tooManyRequests = 429;
 /** Shorter intervals would be another limit than they say. */
@@ -23,12 +37,18 @@ export function compileLocalRateLimit(
       "filterEnforced",
       "responseHeadersToAdd",
       "requestHeadersToAddWhenNotEnforced",
+      "descriptors",
+      "stage",
+      "vhRateLimits",
+      "alwaysConsumeDefaultTokenBucket",
+      "rateLimits",
+      "maxDynamicDescriptors",
     ],
-    harmless: ["stage", "vhRateLimits", "alwaysConsumeDefaultTokenBucket"],
   });
   const code: number = message.status?.code ?? tooManyRequests;
   return new LocalRateLimitSettings({
     bucket: bucketOf(message, where, notes),
+    descriptors: descriptorsOf(message, where, notes),
     status: code < 400 ? tooManyRequests : code,
     // A filter without a percentage of enabled requests counts none.
     enabled: fractionOf(message.filterEnabled?.defaultValue, 0),
@@ -57,15 +77,74 @@ export function compileLocalRateLimitPerRoute(
 }
 
 function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): Tokens | undefined {
-  const bucket = message.tokenBucket;
-  if (bucket === undefined) return undefined;
+  if (message.tokenBucket === undefined) return undefined;
+  return makeTokens(sizeOf(message.tokenBucket, where), notes);
+}
+
+function makeTokens(size: BucketSize, { services: { buckets, clock } }: ConfigNotes): Tokens {
+  return buckets?.make(size) ?? new TokenBucket({ ...size, clock });
+}
+
+function sizeOf(bucket: TokenBucketMessage, where: string): BucketSize {
   const fillIntervalMs = durationOr(bucket.fillInterval, 0);
   if (fillIntervalMs < minFillIntervalMs)
     throw invalid(where, `tokenBucket.fillInterval must be at least ${minFillIntervalMs} ms, got ${fillIntervalMs} ms`);
   if (bucket.maxTokens < 1) throw invalid(where, "tokenBucket.maxTokens must be at least 1");
   // It would never be filled again.
   if (bucket.tokensPerFill === 0) throw invalid(where, "tokenBucket.tokensPerFill must be at least 1");
-  const { buckets, clock } = notes.services;
-  const size = { max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs };
-  return buckets?.make(size) ?? new TokenBucket({ ...size, clock });
+  return { max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs };
+}
+
+const hostRules: Readonly<Record<number, HostRules>> = {
+  [VhRateLimitsOptions.OVERRIDE]: "override",
+  [VhRateLimitsOptions.INCLUDE]: "include",
+  [VhRateLimitsOptions.IGNORE]: "ignore",
+};
+
+/** Combinations of values that one descriptor keeps, as in Envoy. */
+const defaultMaxOpen = 20;
+
+function descriptorsOf(
+  message: LocalRateLimit,
+  where: string,
+  notes: ConfigNotes,
+): DescriptorLimitSettings | undefined {
+  const { stage, maxDynamicDescriptors: maxOpen = defaultMaxOpen } = message;
+  // They are checked even if no limit needs them.
+  const rules = compileFilterRules(message.rateLimits, stage, where, notes);
+  if (message.descriptors.length === 0) return undefined;
+  if (maxOpen < 1) throw invalid(where, "maxDynamicDescriptors must be at least 1");
+  const seen = new Set<string>();
+  const limits = message.descriptors.map((descriptor, index) => {
+    const here = `${where}: descriptors[${index}]`;
+    const limit = compileDescriptor(descriptor, here, notes);
+    const key = keyOf(limit.entries);
+    if (seen.has(key)) throw invalid(here, "an earlier descriptor has the same entries");
+    seen.add(key);
+    return limit;
+  });
+  return {
+    limits: new DescriptorLimits(limits, maxOpen),
+    rules: rules.length === 0 ? undefined : rules,
+    stage,
+    hostRules: hostRules[message.vhRateLimits] ?? "override",
+    alwaysBucket: message.alwaysConsumeDefaultTokenBucket ?? true,
+  };
+}
+
+function compileDescriptor(message: LocalRateLimitDescriptor, where: string, notes: ConfigNotes): DescriptorLimit {
+  checkFields(LocalRateLimitDescriptorSchema, message, where, notes, { used: ["entries", "tokenBucket"] });
+  const entries = message.entries.map(({ key, value }) => ({ key, value }));
+  if (entries.length === 0) throw invalid(where, "entries must have at least one entry");
+  if (entries.some(({ key }) => key === "")) throw invalid(where, "entries: key must not be empty");
+  if (message.tokenBucket === undefined) throw invalid(where, "tokenBucket must be set");
+  const size = sizeOf(message.tokenBucket, where);
+  const open = entries.some(isOpen);
+  if (open && notes.services.buckets !== undefined)
+    notes.tell(`${where} has an entry without a value: each worker of this proxy counts its limits alone`);
+  return {
+    entries,
+    make: () => (open ? new TokenBucket({ ...size, clock: notes.services.clock }) : makeTokens(size, notes)),
+    fillRate: size.perFill / size.fillIntervalMs,
+  };
 }

@@ -17,7 +17,8 @@ export function compileMetadata(
   return (metadata) => test(valueAt(metadata.get(filter), path)) !== invert;
 }
 
-function valueAt(root: unknown, path: readonly string[]): unknown {
+/** The value at a path of keys. Undefined if there is none. */
+export function valueAt(root: unknown, path: readonly string[]): unknown {
   let value = root;
   for (const key of path) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;

@@ -29,6 +29,7 @@ import type {
   DirectResponseAction,
   ForwardAction,
   Mirror,
+  RateLimitRule,
   RedirectAction,
   Route,
   RouteAction,
@@ -42,6 +43,7 @@ import { compileMutation } from "./header-mutation-config.ts";
 import { compileReplacement } from "./regex.ts";
 import { compileRetry } from "./retry-config.ts";
 import { compileMatch, pathConditionOf } from "./route-match-config.ts";
+import { compileRouteRules } from "./rate-limit-config.ts";
 
 /** Envoy's timeout for a route without one. */
 const defaultTimeoutMs = 15_000;
@@ -191,15 +193,18 @@ function compileVirtualHost(
       "includeRequestAttemptCount",
       "retryPolicy",
       "typedPerFilterConfig",
+      "rateLimits",
     ],
     harmless: ["virtualClusters", "metadata"],
   });
   const levels = join(levelOf(message, where, notes), table.levels);
   const overrides = compileFilterOverrides(message.typedPerFilterConfig, table.overrides, where, notes);
+  const rateLimits = compileRouteRules(message.rateLimits, where, notes);
   const routes = message.routes.map((route, index) =>
     compileRoute(route, {
       levels,
       overrides,
+      rateLimits,
       host: message,
       maxBodyBytes,
       notes,
@@ -218,6 +223,8 @@ function compileVirtualHost(
 
 interface RouteScope extends Scope {
   readonly host: VirtualHostMessage;
+  /** The virtual host's. */
+  readonly rateLimits: readonly RateLimitRule[];
   readonly maxBodyBytes: number;
   readonly notes: ConfigNotes;
   readonly where: string;
@@ -376,8 +383,10 @@ function compileForward(message: RouteActionMessage, match: RouteMatch, scope: R
       "maxGrpcTimeout",
       "grpcTimeoutOffset",
       "idleTimeout",
+      "rateLimits",
+      "includeVhRateLimits",
     ],
-    harmless: ["priority", "metadataMatch", "includeVhRateLimits"],
+    harmless: ["priority", "metadataMatch"],
   });
   if (message.regexRewrite !== undefined && message.prefixRewrite !== "")
     throw invalid(where, "prefixRewrite and regexRewrite exclude each other");
@@ -408,7 +417,18 @@ function compileForward(message: RouteActionMessage, match: RouteMatch, scope: R
     mirrors: message.requestMirrorPolicies.map((mirror) => compileMirror(mirror, where, notes)),
     upgrades: compileUpgrades(message, where),
     includeAttemptCount: host.includeRequestAttemptCount,
+    ...compileRateLimits(message, scope),
   };
+}
+
+function compileRateLimits(message: RouteActionMessage, scope: RouteScope): Pick<ForwardAction, "rateLimits"> {
+  const { where, notes, rateLimits: ofHost } = scope;
+  const ofRoute = compileRouteRules(message.rateLimits, where, notes);
+  if (ofRoute.length === 0 && ofHost.length === 0) return {};
+  // A cluster is chosen by weight after the filters.
+  if (message.clusterSpecifier.case === "weightedClusters" && [...ofRoute, ...ofHost].some((rule) => rule.namesCluster))
+    throw unsupported(where, "destinationCluster in rateLimits for weightedClusters");
+  return { rateLimits: { ofRoute, ofHost, includeHost: message.includeVhRateLimits ?? false } };
 }
 
 const notFoundStatuses: Readonly<Record<number, number>> = {

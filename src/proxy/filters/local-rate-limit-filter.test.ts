@@ -117,3 +117,66 @@ test("a route's limit without a bucket is refused, because it would limit nothin
     /test: tokenBucket must be set/,
   );
 });
+
+/** A filter with limits by descriptors, and what it answers to users. */
+function limited(config: JsonObject): (user: string, path?: string) => number {
+  const services = { ...standaloneServices(), clock: { ...systemClock, steadyMs: () => 0 } };
+  const all = { defaultValue: { numerator: 100 } };
+  const message = fromJson(LocalRateLimitSchema, {
+    statPrefix: "limiter",
+    filterEnabled: all,
+    filterEnforced: all,
+    rateLimits: [
+      { actions: [{ requestHeaders: { headerName: "user", descriptorKey: "user" } }] },
+      { actions: [{ requestHeaders: { headerName: ":path", descriptorKey: "path" } }] },
+    ],
+    ...config,
+  });
+  const settings = compileLocalRateLimit(message, "test", new ConfigNotes(() => undefined, services));
+  const filter = new LocalRateLimitFilter("limit", settings, services);
+  return (user, path = "/") => filter.onRequest(testRequest(path, { headers: { user } }))?.status ?? 200;
+}
+
+const tokens = (maxTokens: number): JsonObject => ({ maxTokens, fillInterval: "3600s" });
+const forUser = (value: string, maxTokens: number): JsonObject => ({
+  entries: [{ key: "user", value }],
+  tokenBucket: tokens(maxTokens),
+});
+
+test("a request takes tokens of its descriptors, and of the filter's bucket unless that is for all others", () => {
+  const descriptors = [forUser("ann", 2)];
+  const both = limited({ tokenBucket: tokens(3), descriptors });
+  assert.deepEqual([both("ann"), both("ann"), both("ann")], [200, 200, 429]);
+  assert.deepEqual([both("bob"), both("bob")], [200, 429]);
+  const apart = limited({ tokenBucket: tokens(1), descriptors, alwaysConsumeDefaultTokenBucket: false });
+  assert.deepEqual([apart("ann"), apart("ann"), apart("ann")], [200, 200, 429]);
+  assert.deepEqual([apart("bob"), apart("bob")], [200, 429]);
+  const alone = limited({ descriptors });
+  assert.deepEqual([alone("ann"), alone("ann"), alone("ann"), alone("bob")], [200, 200, 429, 200]);
+});
+
+test("of several limits the slowest is asked first, so that it saves the tokens of the others", () => {
+  const user = { ...forUser("ann", 3), tokenBucket: { ...tokens(3), tokensPerFill: 3 } };
+  const ask = limited({ descriptors: [user, { entries: [{ key: "path", value: "/" }], tokenBucket: tokens(1) }] });
+  assert.deepEqual([ask("ann"), ask("ann"), ask("ann")], [200, 429, 429]);
+  assert.deepEqual([ask("ann", "/x"), ask("ann", "/x"), ask("ann", "/x")], [200, 200, 429]);
+});
+
+test("an entry without a value gives each value tokens of its own, and the latest are kept", () => {
+  const descriptors = [forUser("", 1), forUser("ann", 2)];
+  const ask = limited({ descriptors, maxDynamicDescriptors: 2 });
+  assert.deepEqual([ask("ann"), ask("ann"), ask("ann")], [200, 200, 429]);
+  assert.deepEqual([ask("b"), ask("b"), ask("c"), ask("b"), ask("d")], [200, 429, 200, 429, 200]);
+  assert.deepEqual([ask("b"), ask("c")], [429, 200]);
+});
+
+test("a limit by descriptors that is not whole or not the only one is refused by its field", () => {
+  for (const [descriptors, message] of [
+    [[{ ...forUser("ann", 1), entries: [] }], /descriptors\[0\]: entries must have at least one entry/],
+    [[{ entries: [{ key: "a", value: "b" }] }], /descriptors\[0\]: tokenBucket must be set/],
+    [[forUser("ann", 0)], /descriptors\[0\]: tokenBucket\.maxTokens must be at least 1/],
+    [[forUser("ann", 1), forUser("ann", 2)], /descriptors\[1\]: an earlier descriptor has the same entries/],
+    [[{ ...forUser("ann", 1), shadowMode: true }], /descriptors\[0\]: the field shadowMode is not supported/],
+  ] as const)
+    assert.throws(() => limited({ descriptors: [...descriptors] as JsonObject[] }), message);
+});

@@ -1,7 +1,10 @@
 import type { Clock } from "../../base/index.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import { editHeaders, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
+import { describeRequest, descriptorsOf, type HostRules } from "../routing/describe-request.ts";
+import type { RateLimitRule } from "../routing/route.ts";
 import type { FilterCounter } from "../terms/filter-statistics.ts";
+import type { DescriptorLimits } from "./descriptor-limits.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 import type { BucketSize, Tokens } from "./tokens.ts";
@@ -36,10 +39,23 @@ export class TokenBucket implements Tokens {
   }
 }
 
+/** Limits for requests by what they count for. */
+export interface DescriptorLimitSettings {
+  readonly limits: DescriptorLimits;
+  /** How requests are described. Undefined: as their routes and virtual hosts say. */
+  readonly rules: readonly RateLimitRule[] | undefined;
+  readonly stage: number;
+  readonly hostRules: HostRules;
+  /** Whether a request takes a token of {@link LocalRateLimitSettings.bucket} beside those of its descriptors. */
+  readonly alwaysBucket: boolean;
+}
+
 /** A limit with its tokens, which the requests of a filter, or of a route, share. */
 export class LocalRateLimitSettings {
-  /** Undefined: no limit. */
+  /** Undefined: no limit for requests without a limit by descriptors. */
   readonly bucket: Tokens | undefined;
+  /** Undefined: no limits by descriptors. */
+  readonly descriptors: DescriptorLimitSettings | undefined;
   readonly status: number;
   /** The fractions (0 to 1) of requests that are counted, and of those that are refused without a token. */
   readonly enabled: number;
@@ -53,10 +69,11 @@ export class LocalRateLimitSettings {
   constructor(
     options: Pick<
       LocalRateLimitSettings,
-      "bucket" | "status" | "enabled" | "enforced" | "answer" | "unenforced" | "statPrefix"
+      "bucket" | "descriptors" | "status" | "enabled" | "enforced" | "answer" | "unenforced" | "statPrefix"
     >,
   ) {
     this.bucket = options.bucket;
+    this.descriptors = options.descriptors;
     this.status = options.status;
     this.enabled = options.enabled;
     this.enforced = options.enforced;
@@ -64,6 +81,17 @@ export class LocalRateLimitSettings {
     this.unenforced = options.unenforced;
     this.statPrefix = options.statPrefix;
   }
+}
+
+/** Takes a token from each limit that applies. Like Envoy, gives none back if a later limit has none. */
+function takeTokens({ bucket, descriptors }: LocalRateLimitSettings, request: FilterRequest): boolean {
+  if (descriptors === undefined) return bucket?.take() ?? true;
+  const { limits, rules, stage, hostRules, alwaysBucket } = descriptors;
+  const found = limits.of(
+    rules === undefined ? describeRequest(request, stage, hostRules) : descriptorsOf(rules, request),
+  );
+  if (!found.every((tokens) => tokens.take())) return false;
+  return found.length > 0 && !alwaysBucket ? true : (bucket?.take() ?? true);
 }
 
 /** Refuses requests beyond a rate that this proxy counts alone. */
@@ -75,7 +103,7 @@ export class LocalRateLimitFilter implements HttpFilter {
 
   constructor(name: string, settings: LocalRateLimitSettings, services: FilterServices) {
     this.name = name;
-    this.idle = settings.bucket === undefined;
+    this.idle = settings.bucket === undefined && settings.descriptors === undefined;
     this.#settings = settings;
     this.#services = services;
   }
@@ -84,9 +112,10 @@ export class LocalRateLimitFilter implements HttpFilter {
     const own = request.route?.filterConfigs.get(this.name);
     const settings = own instanceof LocalRateLimitSettings ? own : this.#settings;
     const { random } = this.#services;
-    if (settings.bucket === undefined || random() >= settings.enabled) return undefined;
+    if (settings.bucket === undefined && settings.descriptors === undefined) return undefined;
+    if (random() >= settings.enabled) return undefined;
     this.#counter(settings, "enabled").increment();
-    if (settings.bucket.take()) {
+    if (takeTokens(settings, request)) {
       this.#counter(settings, "ok").increment();
       return undefined;
     }

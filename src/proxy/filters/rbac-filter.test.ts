@@ -245,6 +245,11 @@ test("a rule that is not understood is refused, not ignored", () => {
   for (const none of [{ andIds: {} }, { notId: { orIds: {} } }])
     assert.throws(() => filterOf(policy([any], [none])), /Ids\.ids must have at least one entry/);
   assert.throws(() => filterOf(policy([{}])), /the permission \(none\) is not supported/);
+  const conditional = { permissions: [any], principals: [any], condition: { identExpr: { name: "request" } } };
+  assert.throws(
+    () => filterOf({ rules: { action: "ALLOW", policies: { p: conditional } } }),
+    /policy p: the field condition is not supported/,
+  );
   assert.throws(
     () => filterOf(policy([{ destinationIp: { addressPrefix: "nowhere" } }])),
     /"nowhere" is not an IP address/,

@@ -1,11 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { DurationSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type * as Cel from "@bufbuild/cel";
-import { hasLoop } from "../../base/cel/index.ts";
-import { loadPackage } from "../../base/index.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { flagLetters } from "../terms/response-flags.ts";
 import type { CaptureIndex } from "./capture-index.ts";
+import { compileCel, connectionAttributes, identityStates } from "./cel-program.ts";
 
 /** An expression (CEL) over Envoy's attributes of a request or connection that has ended. */
 export interface RecordExpression {
@@ -16,18 +14,6 @@ export interface RecordExpression {
   readonly evaluate: (record: ExchangeRecord, capture: CaptureIndex) => unknown;
 }
 
-type Program = (attributes: Readonly<Record<string, unknown>>) => unknown;
-
-const variables = [
-  "request",
-  "response",
-  "connection",
-  "source",
-  "destination",
-  "upstream",
-  "xds",
-  "metadata",
-] as const;
 /** `request.headers['x']`, and `'x' in request.headers`. */
 const fieldPatterns = [
   /\b(?<of>request|response)\s*\.\s*headers\s*\[\s*(?<quote>['"])(?<name>[^'"]*)\k<quote>\s*\]/g,
@@ -36,19 +22,7 @@ const fieldPatterns = [
 
 /** Throws the result of `refuse` for an invalid expression, or one that reads an unknown attribute. */
 export function compileRecordExpression(text: string, refuse: (problem: string) => Error): RecordExpression {
-  const cel = loadPackage<typeof Cel>("@bufbuild/cel");
-  let program: Program;
-  try {
-    const environment = cel.celEnv({
-      variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])),
-    });
-    const parsed = cel.parse(text);
-    // Like Envoy, refuses loops, so that an expression costs no more than its length allows.
-    if (hasLoop(parsed.expr)) throw new Error("loops (all, exists, exists_one, filter, map) are not supported");
-    program = cel.plan(environment, parsed) as unknown as Program;
-  } catch (error) {
-    throw refuse(error instanceof Error ? error.message : String(error));
-  }
+  const program = compileCel(text, refuse);
   const fields = fieldPatterns.flatMap((pattern) =>
     [...text.matchAll(pattern)].map(({ groups }) => ({
       of: groups?.["of"],
@@ -60,14 +34,7 @@ export function compileRecordExpression(text: string, refuse: (problem: string) 
   return {
     requestCapture,
     responseCapture,
-    evaluate: (record, capture) => {
-      try {
-        const result = program(attributesOf(record, capture, requestCapture, responseCapture));
-        return result instanceof Error ? undefined : result;
-      } catch {
-        return undefined;
-      }
-    },
+    evaluate: (record, capture) => program(attributesOf(record, capture, requestCapture, responseCapture)),
   };
 }
 
@@ -140,16 +107,7 @@ function attributesOf(
         ? {}
         : { grpc_status: BigInt(record.grpcStatus) }),
     },
-    connection: {
-      mtls: connection.tls?.verified === true,
-      ...(connection.tls === undefined
-        ? {}
-        : {
-            uri_san_peer_certificate: connection.tls.peerIdentity,
-            uri_san_local_certificate: connection.tls.localIdentity,
-          }),
-      requested_server_name: record.requestedServerName,
-    },
+    connection: connectionAttributes(connection, record.requestedServerName),
     source: { address: record.downstreamRemote, port: BigInt(connection.remote.port) },
     destination: { address: record.downstreamLocal, port: BigInt(connection.local.port) },
     upstream: {
@@ -158,6 +116,7 @@ function attributesOf(
     },
     xds: { cluster_name: record.cluster?.name ?? "", route_name: record.routeName },
     metadata: { filter_metadata: Object.fromEntries(record.metadata ?? []) },
+    filter_state: identityStates(connection),
   };
 }
 

@@ -1,8 +1,10 @@
 import type { Random } from "../../base/index.ts";
 import type { CorsPolicy } from "./cors.ts";
 import type { HashPolicy } from "./hash-policy.ts";
-import type { HeaderMutation } from "./header-mutation.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { HeaderMutation, MutationContext } from "./header-mutation.ts";
 import type { PathCondition, RequestMatcher } from "./matchers.ts";
+import type { RequestView } from "./request-view.ts";
 
 export interface Route {
   /** The configured name. Logs show `-` if it is empty. */
@@ -60,6 +62,46 @@ export interface ForwardAction {
   /** Upgrades (lower case) that the route allows or forbids, overriding the listener. */
   readonly upgrades: ReadonlyMap<string, boolean>;
   readonly includeAttemptCount: boolean;
+  /** How requests are described to rate limits. Absent if neither the route nor its virtual host says so. */
+  readonly rateLimits?: RouteRateLimits;
+}
+
+/** What a rate limit may read of a request, after the edits of earlier filters. */
+export interface DescribedRequest extends RequestView {
+  readonly connection: ConnectionInfo;
+  /** The client's address without port, as far as it is trusted. */
+  readonly clientAddress: string;
+  readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
+  readonly route: Route | undefined;
+  readonly metadata: ReadonlyMap<string, unknown>;
+  header(name: string): string | undefined;
+  values(name: string): readonly string[];
+  headers(): Iterable<readonly [name: string, value: string]>;
+  valueContext(response: undefined): Pick<MutationContext, "startedMs">;
+}
+
+export interface DescriptorEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Names what a request counts for. A limit applies to the requests with all of its entries, in this order. */
+export type Descriptor = readonly DescriptorEntry[];
+
+/** How requests are described to the rate limits of one stage. */
+export interface RateLimitRule {
+  readonly stage: number;
+  /** Undefined: this rule does not apply to the request. */
+  readonly describe: (request: DescribedRequest) => Descriptor | undefined;
+  /** An entry is the name of the request's cluster, which must be known before one is chosen by weight. */
+  readonly namesCluster: boolean;
+}
+
+export interface RouteRateLimits {
+  readonly ofRoute: readonly RateLimitRule[];
+  readonly ofHost: readonly RateLimitRule[];
+  /** Whether the virtual host's rules apply beside the route's, whatever a filter says. */
+  readonly includeHost: boolean;
 }
 
 export interface GrpcTimeout {

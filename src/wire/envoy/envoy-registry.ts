@@ -41,6 +41,7 @@ import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from "#g
 import { file_envoy_extensions_matching_common_inputs_network_v3_network_inputs } from "#generated/proto/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js";
 import { file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
 import { file_envoy_extensions_path_match_uri_template_v3_uri_template_match } from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
+import { file_envoy_extensions_rate_limit_descriptors_expr_v3_expr } from "#generated/proto/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.js";
 import { file_envoy_extensions_request_id_uuid_v3_uuid } from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 import { file_envoy_extensions_access_loggers_grpc_v3_als } from "#generated/proto/envoy/extensions/access_loggers/grpc/v3/als_pb.js";
 import { file_envoy_extensions_retry_priority_previous_priorities_v3_previous_priorities_config } from "#generated/proto/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
@@ -107,6 +108,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_matching_common_inputs_network_v3_network_inputs,
     file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver,
     file_envoy_extensions_path_match_uri_template_v3_uri_template_match,
+    file_envoy_extensions_rate_limit_descriptors_expr_v3_expr,
     file_envoy_extensions_request_id_uuid_v3_uuid,
     file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
     file_envoy_extensions_access_loggers_grpc_v3_als,

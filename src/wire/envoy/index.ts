@@ -190,6 +190,23 @@ export {
   type InternalRedirectPolicy,
   type HedgePolicy,
   type RateLimit,
+  type RateLimit_Action,
+  RateLimit_Action_MetaData_Source,
+  type RateLimit_Action_DestinationCluster,
+  type RateLimit_Action_DynamicMetaData,
+  type RateLimit_Action_GenericKey,
+  type RateLimit_Action_HeaderValueMatch,
+  type RateLimit_Action_MaskedRemoteAddress,
+  type RateLimit_Action_MetaData,
+  type RateLimit_Action_QueryParameters,
+  type RateLimit_Action_QueryParameterValueMatch,
+  type RateLimit_Action_RemoteAddress,
+  type RateLimit_Action_RemoteAddressMatch,
+  type RateLimit_Action_RequestHeaders,
+  type RateLimit_Action_SourceCluster,
+  type RateLimit_HitsAddend,
+  type RateLimit_Override,
+  RateLimitSchema,
   type FilterAction,
   type ClusterSpecifierPlugin,
   type RouteAction_HashPolicy_Header,
@@ -586,7 +603,27 @@ export type {
   AttributeContext_TLSSession,
 } from "#generated/proto/envoy/service/auth/v3/attribute_context_pb.js";
 export { type HttpStatus, StatusCode as HttpStatusCode } from "#generated/proto/envoy/type/v3/http_status_pb.js";
-export type { LocalRateLimitDescriptor } from "#generated/proto/envoy/extensions/common/ratelimit/v3/ratelimit_pb.js";
+export {
+  type LocalRateLimitDescriptor,
+  LocalRateLimitDescriptorSchema,
+  type RateLimitDescriptor_Entry,
+  VhRateLimitsOptions,
+} from "#generated/proto/envoy/extensions/common/ratelimit/v3/ratelimit_pb.js";
+export {
+  type Descriptor as ExpressionDescriptor,
+  DescriptorSchema as ExpressionDescriptorSchema,
+} from "#generated/proto/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.js";
+export type {
+  Constant as ParsedConstant,
+  Expr as ParsedExpression,
+  Expr_Call as ParsedCall,
+  Expr_Comprehension as ParsedComprehension,
+  Expr_CreateList as ParsedList,
+  Expr_CreateStruct as ParsedStruct,
+  Expr_CreateStruct_Entry as ParsedStructEntry,
+  Expr_Ident as ParsedName,
+  Expr_Select as ParsedSelection,
+} from "#generated/proto/google/api/expr/v1alpha1/syntax_pb.js";
 export {
   type UriTemplateMatchConfig,
   UriTemplateMatchConfigSchema,

@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Expr } from "../../../../google/api/expr/v1alpha1/syntax_pb.js";
 import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
 import type { HeaderMatcher } from "../../route/v3/route_components_pb.js";
 import type { PathMatcher } from "../../../type/matcher/v3/path_pb.js";
@@ -77,6 +78,11 @@ export declare type Policy = Message<"envoy.config.rbac.v3.Policy"> & {
    * @generated from field: repeated envoy.config.rbac.v3.Principal principals = 2;
    */
   principals: Principal[];
+
+  /**
+   * @generated from field: google.api.expr.v1alpha1.Expr condition = 3;
+   */
+  condition?: Expr | undefined;
 };
 
 /**

@@ -15,6 +15,8 @@ import type { HeaderMutation } from "../../common/mutation_rules/v3/mutation_rul
 import type { ProxyProtocolConfig } from "../../core/v3/proxy_protocol_pb.js";
 import type { FractionalPercent } from "../../../type/v3/percent_pb.js";
 import type { SubstitutionFormatString } from "../../core/v3/substitution_format_string_pb.js";
+import type { MetadataKey } from "../../../type/metadata/v3/metadata_pb.js";
+import type { AddressMatcher } from "../../../type/matcher/v3/address_pb.js";
 import type { Int64Range } from "../../../type/v3/range_pb.js";
 import type { StringMatcher } from "../../../type/matcher/v3/string_pb.js";
 
@@ -1520,6 +1522,21 @@ export declare type RateLimit = Message<"envoy.config.route.v3.RateLimit"> & {
   disableKey: string;
 
   /**
+   * @generated from field: repeated envoy.config.route.v3.RateLimit.Action actions = 3;
+   */
+  actions: RateLimit_Action[];
+
+  /**
+   * @generated from field: envoy.config.route.v3.RateLimit.Override limit = 4;
+   */
+  limit?: RateLimit_Override | undefined;
+
+  /**
+   * @generated from field: envoy.config.route.v3.RateLimit.HitsAddend hits_addend = 5;
+   */
+  hitsAddend?: RateLimit_HitsAddend | undefined;
+
+  /**
    * @generated from field: bool apply_on_stream_done = 6;
    */
   applyOnStreamDone: boolean;
@@ -1535,6 +1552,468 @@ export declare type RateLimit = Message<"envoy.config.route.v3.RateLimit"> & {
  * Use `create(RateLimitSchema)` to create a new message.
  */
 export declare const RateLimitSchema: GenMessage<RateLimit>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action
+ */
+export declare type RateLimit_Action = Message<"envoy.config.route.v3.RateLimit.Action"> & {
+  /**
+   * @generated from oneof envoy.config.route.v3.RateLimit.Action.action_specifier
+   */
+  actionSpecifier: {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.SourceCluster source_cluster = 1;
+     */
+    value: RateLimit_Action_SourceCluster;
+    case: "sourceCluster";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.DestinationCluster destination_cluster = 2;
+     */
+    value: RateLimit_Action_DestinationCluster;
+    case: "destinationCluster";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.RequestHeaders request_headers = 3;
+     */
+    value: RateLimit_Action_RequestHeaders;
+    case: "requestHeaders";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.QueryParameters query_parameters = 12;
+     */
+    value: RateLimit_Action_QueryParameters;
+    case: "queryParameters";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.RemoteAddress remote_address = 4;
+     */
+    value: RateLimit_Action_RemoteAddress;
+    case: "remoteAddress";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.GenericKey generic_key = 5;
+     */
+    value: RateLimit_Action_GenericKey;
+    case: "genericKey";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.HeaderValueMatch header_value_match = 6;
+     */
+    value: RateLimit_Action_HeaderValueMatch;
+    case: "headerValueMatch";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.DynamicMetaData dynamic_metadata = 7;
+     */
+    value: RateLimit_Action_DynamicMetaData;
+    case: "dynamicMetadata";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.MetaData metadata = 8;
+     */
+    value: RateLimit_Action_MetaData;
+    case: "metadata";
+  } | {
+    /**
+     * @generated from field: envoy.config.core.v3.TypedExtensionConfig extension = 9;
+     */
+    value: TypedExtensionConfig;
+    case: "extension";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress masked_remote_address = 10;
+     */
+    value: RateLimit_Action_MaskedRemoteAddress;
+    case: "maskedRemoteAddress";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch query_parameter_value_match = 11;
+     */
+    value: RateLimit_Action_QueryParameterValueMatch;
+    case: "queryParameterValueMatch";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch remote_address_match = 13;
+     */
+    value: RateLimit_Action_RemoteAddressMatch;
+    case: "remoteAddressMatch";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.
+ * Use `create(RateLimit_ActionSchema)` to create a new message.
+ */
+export declare const RateLimit_ActionSchema: GenMessage<RateLimit_Action>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.SourceCluster
+ */
+export declare type RateLimit_Action_SourceCluster = Message<"envoy.config.route.v3.RateLimit.Action.SourceCluster"> & {
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.SourceCluster.
+ * Use `create(RateLimit_Action_SourceClusterSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_SourceClusterSchema: GenMessage<RateLimit_Action_SourceCluster>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.DestinationCluster
+ */
+export declare type RateLimit_Action_DestinationCluster = Message<"envoy.config.route.v3.RateLimit.Action.DestinationCluster"> & {
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.DestinationCluster.
+ * Use `create(RateLimit_Action_DestinationClusterSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_DestinationClusterSchema: GenMessage<RateLimit_Action_DestinationCluster>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.RequestHeaders
+ */
+export declare type RateLimit_Action_RequestHeaders = Message<"envoy.config.route.v3.RateLimit.Action.RequestHeaders"> & {
+  /**
+   * @generated from field: string header_name = 1;
+   */
+  headerName: string;
+
+  /**
+   * @generated from field: string descriptor_key = 2;
+   */
+  descriptorKey: string;
+
+  /**
+   * @generated from field: bool skip_if_absent = 3;
+   */
+  skipIfAbsent: boolean;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.RequestHeaders.
+ * Use `create(RateLimit_Action_RequestHeadersSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_RequestHeadersSchema: GenMessage<RateLimit_Action_RequestHeaders>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.QueryParameters
+ */
+export declare type RateLimit_Action_QueryParameters = Message<"envoy.config.route.v3.RateLimit.Action.QueryParameters"> & {
+  /**
+   * @generated from field: string query_parameter_name = 1;
+   */
+  queryParameterName: string;
+
+  /**
+   * @generated from field: string descriptor_key = 2;
+   */
+  descriptorKey: string;
+
+  /**
+   * @generated from field: bool skip_if_absent = 3;
+   */
+  skipIfAbsent: boolean;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.QueryParameters.
+ * Use `create(RateLimit_Action_QueryParametersSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_QueryParametersSchema: GenMessage<RateLimit_Action_QueryParameters>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.RemoteAddress
+ */
+export declare type RateLimit_Action_RemoteAddress = Message<"envoy.config.route.v3.RateLimit.Action.RemoteAddress"> & {
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.RemoteAddress.
+ * Use `create(RateLimit_Action_RemoteAddressSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_RemoteAddressSchema: GenMessage<RateLimit_Action_RemoteAddress>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress
+ */
+export declare type RateLimit_Action_MaskedRemoteAddress = Message<"envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress"> & {
+  /**
+   * @generated from field: google.protobuf.UInt32Value v4_prefix_mask_len = 1;
+   */
+  v4PrefixMaskLen?: number | undefined;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value v6_prefix_mask_len = 2;
+   */
+  v6PrefixMaskLen?: number | undefined;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress.
+ * Use `create(RateLimit_Action_MaskedRemoteAddressSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_MaskedRemoteAddressSchema: GenMessage<RateLimit_Action_MaskedRemoteAddress>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.GenericKey
+ */
+export declare type RateLimit_Action_GenericKey = Message<"envoy.config.route.v3.RateLimit.Action.GenericKey"> & {
+  /**
+   * @generated from field: string descriptor_value = 1;
+   */
+  descriptorValue: string;
+
+  /**
+   * @generated from field: string default_value = 3;
+   */
+  defaultValue: string;
+
+  /**
+   * @generated from field: string descriptor_key = 2;
+   */
+  descriptorKey: string;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.GenericKey.
+ * Use `create(RateLimit_Action_GenericKeySchema)` to create a new message.
+ */
+export declare const RateLimit_Action_GenericKeySchema: GenMessage<RateLimit_Action_GenericKey>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.HeaderValueMatch
+ */
+export declare type RateLimit_Action_HeaderValueMatch = Message<"envoy.config.route.v3.RateLimit.Action.HeaderValueMatch"> & {
+  /**
+   * @generated from field: string descriptor_value = 1;
+   */
+  descriptorValue: string;
+
+  /**
+   * @generated from field: string default_value = 5;
+   */
+  defaultValue: string;
+
+  /**
+   * @generated from field: string descriptor_key = 4;
+   */
+  descriptorKey: string;
+
+  /**
+   * @generated from field: google.protobuf.BoolValue expect_match = 2;
+   */
+  expectMatch?: boolean | undefined;
+
+  /**
+   * @generated from field: repeated envoy.config.route.v3.HeaderMatcher headers = 3;
+   */
+  headers: HeaderMatcher[];
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.HeaderValueMatch.
+ * Use `create(RateLimit_Action_HeaderValueMatchSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_HeaderValueMatchSchema: GenMessage<RateLimit_Action_HeaderValueMatch>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.DynamicMetaData
+ */
+export declare type RateLimit_Action_DynamicMetaData = Message<"envoy.config.route.v3.RateLimit.Action.DynamicMetaData"> & {
+  /**
+   * @generated from field: string descriptor_key = 1;
+   */
+  descriptorKey: string;
+
+  /**
+   * @generated from field: envoy.type.metadata.v3.MetadataKey metadata_key = 2;
+   */
+  metadataKey?: MetadataKey | undefined;
+
+  /**
+   * @generated from field: string default_value = 3;
+   */
+  defaultValue: string;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.DynamicMetaData.
+ * Use `create(RateLimit_Action_DynamicMetaDataSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_DynamicMetaDataSchema: GenMessage<RateLimit_Action_DynamicMetaData>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.MetaData
+ */
+export declare type RateLimit_Action_MetaData = Message<"envoy.config.route.v3.RateLimit.Action.MetaData"> & {
+  /**
+   * @generated from field: string descriptor_key = 1;
+   */
+  descriptorKey: string;
+
+  /**
+   * @generated from field: envoy.type.metadata.v3.MetadataKey metadata_key = 2;
+   */
+  metadataKey?: MetadataKey | undefined;
+
+  /**
+   * @generated from field: string default_value = 3;
+   */
+  defaultValue: string;
+
+  /**
+   * @generated from field: envoy.config.route.v3.RateLimit.Action.MetaData.Source source = 4;
+   */
+  source: RateLimit_Action_MetaData_Source;
+
+  /**
+   * @generated from field: bool skip_if_absent = 5;
+   */
+  skipIfAbsent: boolean;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.MetaData.
+ * Use `create(RateLimit_Action_MetaDataSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_MetaDataSchema: GenMessage<RateLimit_Action_MetaData>;
+
+/**
+ * @generated from enum envoy.config.route.v3.RateLimit.Action.MetaData.Source
+ */
+export enum RateLimit_Action_MetaData_Source {
+  /**
+   * @generated from enum value: DYNAMIC = 0;
+   */
+  DYNAMIC = 0,
+
+  /**
+   * @generated from enum value: ROUTE_ENTRY = 1;
+   */
+  ROUTE_ENTRY = 1,
+
+  /**
+   * @generated from enum value: CLUSTER_ENTRY = 2;
+   */
+  CLUSTER_ENTRY = 2,
+
+  /**
+   * @generated from enum value: CLUSTER_LOCALITY_ENTRY = 3;
+   */
+  CLUSTER_LOCALITY_ENTRY = 3,
+}
+
+/**
+ * Describes the enum envoy.config.route.v3.RateLimit.Action.MetaData.Source.
+ */
+export declare const RateLimit_Action_MetaData_SourceSchema: GenEnum<RateLimit_Action_MetaData_Source>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch
+ */
+export declare type RateLimit_Action_QueryParameterValueMatch = Message<"envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch"> & {
+  /**
+   * @generated from field: string descriptor_value = 1;
+   */
+  descriptorValue: string;
+
+  /**
+   * @generated from field: string default_value = 5;
+   */
+  defaultValue: string;
+
+  /**
+   * @generated from field: string descriptor_key = 4;
+   */
+  descriptorKey: string;
+
+  /**
+   * @generated from field: google.protobuf.BoolValue expect_match = 2;
+   */
+  expectMatch?: boolean | undefined;
+
+  /**
+   * @generated from field: repeated envoy.config.route.v3.QueryParameterMatcher query_parameters = 3;
+   */
+  queryParameters: QueryParameterMatcher[];
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch.
+ * Use `create(RateLimit_Action_QueryParameterValueMatchSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_QueryParameterValueMatchSchema: GenMessage<RateLimit_Action_QueryParameterValueMatch>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch
+ */
+export declare type RateLimit_Action_RemoteAddressMatch = Message<"envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch"> & {
+  /**
+   * @generated from field: string descriptor_value = 1;
+   */
+  descriptorValue: string;
+
+  /**
+   * @generated from field: string descriptor_key = 2;
+   */
+  descriptorKey: string;
+
+  /**
+   * @generated from field: string default_value = 3;
+   */
+  defaultValue: string;
+
+  /**
+   * @generated from field: envoy.type.matcher.v3.AddressMatcher address_matcher = 4;
+   */
+  addressMatcher?: AddressMatcher | undefined;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch.
+ * Use `create(RateLimit_Action_RemoteAddressMatchSchema)` to create a new message.
+ */
+export declare const RateLimit_Action_RemoteAddressMatchSchema: GenMessage<RateLimit_Action_RemoteAddressMatch>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Override
+ */
+export declare type RateLimit_Override = Message<"envoy.config.route.v3.RateLimit.Override"> & {
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Override.
+ * Use `create(RateLimit_OverrideSchema)` to create a new message.
+ */
+export declare const RateLimit_OverrideSchema: GenMessage<RateLimit_Override>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.HitsAddend
+ */
+export declare type RateLimit_HitsAddend = Message<"envoy.config.route.v3.RateLimit.HitsAddend"> & {
+  /**
+   * @generated from field: google.protobuf.UInt64Value number = 1;
+   */
+  number?: bigint | undefined;
+
+  /**
+   * @generated from field: string format = 2;
+   */
+  format: string;
+
+  /**
+   * @generated from field: bool is_negative_hits = 3;
+   */
+  isNegativeHits: boolean;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.HitsAddend.
+ * Use `create(RateLimit_HitsAddendSchema)` to create a new message.
+ */
+export declare const RateLimit_HitsAddendSchema: GenMessage<RateLimit_HitsAddend>;
 
 /**
  * @generated from enum envoy.config.route.v3.RateLimit.XRateLimitOption

@@ -12,9 +12,61 @@ import type { TokenBucket } from "../../../../type/v3/token_bucket_pb.js";
 export declare const file_envoy_extensions_common_ratelimit_v3_ratelimit: GenFile;
 
 /**
+ * @generated from message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor
+ */
+export declare type RateLimitDescriptor = Message<"envoy.extensions.common.ratelimit.v3.RateLimitDescriptor"> & {
+  /**
+   * @generated from field: repeated envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry entries = 1;
+   */
+  entries: RateLimitDescriptor_Entry[];
+
+  /**
+   * @generated from field: google.protobuf.UInt64Value hits_addend = 3;
+   */
+  hitsAddend?: bigint | undefined;
+
+  /**
+   * @generated from field: bool is_negative_hits = 4;
+   */
+  isNegativeHits: boolean;
+};
+
+/**
+ * Describes the message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.
+ * Use `create(RateLimitDescriptorSchema)` to create a new message.
+ */
+export declare const RateLimitDescriptorSchema: GenMessage<RateLimitDescriptor>;
+
+/**
+ * @generated from message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry
+ */
+export declare type RateLimitDescriptor_Entry = Message<"envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry.
+ * Use `create(RateLimitDescriptor_EntrySchema)` to create a new message.
+ */
+export declare const RateLimitDescriptor_EntrySchema: GenMessage<RateLimitDescriptor_Entry>;
+
+/**
  * @generated from message envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor
  */
 export declare type LocalRateLimitDescriptor = Message<"envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor"> & {
+  /**
+   * @generated from field: repeated envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry entries = 1;
+   */
+  entries: RateLimitDescriptor_Entry[];
+
   /**
    * @generated from field: envoy.type.v3.TokenBucket token_bucket = 2;
    */

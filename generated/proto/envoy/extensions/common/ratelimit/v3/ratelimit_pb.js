@@ -10,14 +10,28 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/common/ratelimit/v3/ratelimit.proto.
  */
 export const file_envoy_extensions_common_ratelimit_v3_ratelimit = /*@__PURE__*/
-  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2NvbW1vbi9yYXRlbGltaXQvdjMvcmF0ZWxpbWl0LnByb3RvEiRlbnZveS5leHRlbnNpb25zLmNvbW1vbi5yYXRlbGltaXQudjMiYQoYTG9jYWxSYXRlTGltaXREZXNjcmlwdG9yEjAKDHRva2VuX2J1Y2tldBgCIAEoCzIaLmVudm95LnR5cGUudjMuVG9rZW5CdWNrZXQSEwoLc2hhZG93X21vZGUYAyABKAgqPAobWFJhdGVMaW1pdEhlYWRlcnNSRkNWZXJzaW9uEgcKA09GRhAAEhQKEERSQUZUX1ZFUlNJT05fMDMQASo8ChNWaFJhdGVMaW1pdHNPcHRpb25zEgwKCE9WRVJSSURFEAASCwoHSU5DTFVERRABEgoKBklHTk9SRRACYgZwcm90bzM", [file_envoy_type_v3_token_bucket, file_google_protobuf_wrappers]);
+  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2NvbW1vbi9yYXRlbGltaXQvdjMvcmF0ZWxpbWl0LnByb3RvEiRlbnZveS5leHRlbnNpb25zLmNvbW1vbi5yYXRlbGltaXQudjMi2QEKE1JhdGVMaW1pdERlc2NyaXB0b3ISUAoHZW50cmllcxgBIAMoCzI/LmVudm95LmV4dGVuc2lvbnMuY29tbW9uLnJhdGVsaW1pdC52My5SYXRlTGltaXREZXNjcmlwdG9yLkVudHJ5EjEKC2hpdHNfYWRkZW5kGAMgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQ2NFZhbHVlEhgKEGlzX25lZ2F0aXZlX2hpdHMYBCABKAgaIwoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIrMBChhMb2NhbFJhdGVMaW1pdERlc2NyaXB0b3ISUAoHZW50cmllcxgBIAMoCzI/LmVudm95LmV4dGVuc2lvbnMuY29tbW9uLnJhdGVsaW1pdC52My5SYXRlTGltaXREZXNjcmlwdG9yLkVudHJ5EjAKDHRva2VuX2J1Y2tldBgCIAEoCzIaLmVudm95LnR5cGUudjMuVG9rZW5CdWNrZXQSEwoLc2hhZG93X21vZGUYAyABKAgqPAobWFJhdGVMaW1pdEhlYWRlcnNSRkNWZXJzaW9uEgcKA09GRhAAEhQKEERSQUZUX1ZFUlNJT05fMDMQASo8ChNWaFJhdGVMaW1pdHNPcHRpb25zEgwKCE9WRVJSSURFEAASCwoHSU5DTFVERRABEgoKBklHTk9SRRACYgZwcm90bzM", [file_envoy_type_v3_token_bucket, file_google_protobuf_wrappers]);
+
+/**
+ * Describes the message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.
+ * Use `create(RateLimitDescriptorSchema)` to create a new message.
+ */
+export const RateLimitDescriptorSchema = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_common_ratelimit_v3_ratelimit, 0);
+
+/**
+ * Describes the message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry.
+ * Use `create(RateLimitDescriptor_EntrySchema)` to create a new message.
+ */
+export const RateLimitDescriptor_EntrySchema = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_common_ratelimit_v3_ratelimit, 0, 0);
 
 /**
  * Describes the message envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor.
  * Use `create(LocalRateLimitDescriptorSchema)` to create a new message.
  */
 export const LocalRateLimitDescriptorSchema = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_common_ratelimit_v3_ratelimit, 0);
+  messageDesc(file_envoy_extensions_common_ratelimit_v3_ratelimit, 1);
 
 /**
  * Describes the enum envoy.extensions.common.ratelimit.v3.XRateLimitHeadersRFCVersion.

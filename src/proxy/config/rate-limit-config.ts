@@ -1,0 +1,92 @@
+import {
+  ExpressionDescriptorSchema,
+  RateLimitSchema,
+  type ExpressionDescriptor,
+  type RateLimit,
+  type TypedExtensionConfig,
+} from "../../wire/envoy/index.ts";
+import { compileRequestExpression } from "../record/request-expression.ts";
+import type { DescriptorEntry, RateLimitRule } from "../routing/route.ts";
+import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileDescriptorAction, type DescriptorAction } from "./descriptor-action-config.ts";
+import { resolveTypedStruct, unpack } from "./transport-config.ts";
+
+const maxStage = 10;
+
+/** The `rateLimits` of a route or a virtual host. */
+export function compileRouteRules(messages: readonly RateLimit[], where: string, notes: ConfigNotes): RateLimitRule[] {
+  return messages.map((message, index) => {
+    const here = `${where}: rateLimits[${index}]`;
+    checkFields(RateLimitSchema, message, here, notes, {
+      used: ["stage", "actions"],
+      // Only a rate limit service reads a limit, and there is no runtime whose key could disable a rule.
+      harmless: ["disableKey", "limit"],
+    });
+    const stage = message.stage ?? 0;
+    if (stage > maxStage) throw invalid(here, `stage must be from 0 to ${maxStage}, got ${stage}`);
+    return compileRule(message, stage, here, notes);
+  });
+}
+
+/** The `rateLimits` of a filter, which stand in place of those of routes. As in Envoy, they have no stage. */
+export function compileFilterRules(
+  messages: readonly RateLimit[],
+  stage: number,
+  where: string,
+  notes: ConfigNotes,
+): RateLimitRule[] {
+  return messages.map((message, index) => {
+    const here = `${where}: rateLimits[${index}]`;
+    checkFields(RateLimitSchema, message, here, notes, { used: ["actions"] });
+    const rule = compileRule(message, stage, here, notes);
+    if (rule.namesCluster) throw unsupported(here, "destinationCluster in the filter's own rateLimits");
+    return rule;
+  });
+}
+
+function compileRule(message: RateLimit, stage: number, where: string, notes: ConfigNotes): RateLimitRule {
+  if (message.actions.length === 0) throw invalid(where, "actions must have at least one entry");
+  const actions = message.actions.map(({ actionSpecifier }, index): DescriptorAction => {
+    const here = `${where}.actions[${index}]`;
+    return actionSpecifier.case === "extension"
+      ? compileExtension(actionSpecifier.value, `${here}.extension`, notes)
+      : compileDescriptorAction(actionSpecifier, here, notes);
+  });
+  return {
+    stage,
+    namesCluster: message.actions.some(({ actionSpecifier }) => actionSpecifier.case === "destinationCluster"),
+    describe: (request) => {
+      const entries: DescriptorEntry[] = [];
+      for (const action of actions) {
+        const entry = action(request);
+        if (entry === undefined) return undefined;
+        if (entry !== "none") entries.push(entry);
+      }
+      return entries.length === 0 ? undefined : entries;
+    },
+  };
+}
+
+function compileExtension(extension: TypedExtensionConfig, where: string, notes: ConfigNotes): DescriptorAction {
+  if (extension.typedConfig === undefined) throw invalid(where, "typedConfig must be set");
+  const any = resolveTypedStruct(extension.typedConfig, where);
+  const message = unpack(any);
+  if (message?.$typeName !== ExpressionDescriptorSchema.typeName) throw unsupported(where, any.typeUrl);
+  const descriptor = message as ExpressionDescriptor;
+  checkFields(ExpressionDescriptorSchema, descriptor, where, notes, {
+    used: ["descriptorKey", "skipIfError", "text", "parsed"],
+  });
+  const { descriptorKey: key, skipIfError, exprSpecifier: source } = descriptor;
+  if (key === "") throw invalid(where, "descriptorKey must not be empty");
+  if (source.case === undefined) throw invalid(where, "text or parsed must be set");
+  const evaluate = compileRequestExpression(source.value, (problem) =>
+    unsupported(
+      where,
+      source.case === "text" ? `the expression "${source.value}" (${problem})` : `parsed (${problem})`,
+    ),
+  );
+  return (request) => {
+    const value = evaluate(request);
+    return value === undefined ? (skipIfError ? "none" : undefined) : { key, value };
+  };
+}

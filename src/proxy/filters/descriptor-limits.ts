@@ -1,0 +1,84 @@
+import type { Descriptor, DescriptorEntry } from "../routing/route.ts";
+import type { Tokens } from "./tokens.ts";
+
+/** A limit for the requests with exactly these entries. An entry without a value matches each value. */
+export interface DescriptorLimit {
+  readonly entries: Descriptor;
+  /** The tokens of the limit, or of one combination of values if an entry has none. */
+  readonly make: () => Tokens;
+  /** Tokens per millisecond. */
+  readonly fillRate: number;
+}
+
+interface Bucket {
+  readonly tokens: Tokens;
+  readonly fillRate: number;
+}
+
+/** The tokens of descriptors. */
+export class DescriptorLimits {
+  readonly #fixed = new Map<string, Bucket>();
+  readonly #open: readonly { readonly limit: DescriptorLimit; readonly buckets: RecentBuckets }[];
+
+  /** Of the combinations that a limit with open values meets, it keeps as many as `maxOpen`, the latest. */
+  constructor(limits: readonly DescriptorLimit[], maxOpen: number) {
+    for (const limit of limits)
+      if (!limit.entries.some(isOpen)) this.#fixed.set(keyOf(limit.entries), { ...limit, tokens: limit.make() });
+    this.#open = limits
+      .filter(({ entries }) => entries.some(isOpen))
+      .map((limit) => ({ limit, buckets: new RecentBuckets(limit, maxOpen) }));
+  }
+
+  /** The tokens that a request takes, those of the slowest limit first. */
+  of(descriptors: readonly Descriptor[]): readonly Tokens[] {
+    return descriptors
+      .flatMap((descriptor) => this.#bucketOf(descriptor) ?? [])
+      .sort((left, right) => left.fillRate - right.fillRate)
+      .map(({ tokens }) => tokens);
+  }
+
+  #bucketOf(descriptor: Descriptor): Bucket | undefined {
+    const key = keyOf(descriptor);
+    return this.#fixed.get(key) ?? this.#open.find(({ limit }) => covers(limit.entries, descriptor))?.buckets.get(key);
+  }
+}
+
+/** The buckets of the combinations of values that came last. */
+class RecentBuckets {
+  readonly #limit: DescriptorLimit;
+  readonly #max: number;
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(limit: DescriptorLimit, max: number) {
+    this.#limit = limit;
+    this.#max = max;
+  }
+
+  get(key: string): Bucket {
+    const bucket = this.#buckets.get(key) ?? { tokens: this.#limit.make(), fillRate: this.#limit.fillRate };
+    this.#buckets.delete(key);
+    this.#buckets.set(key, bucket);
+    const [oldest] = this.#buckets.keys();
+    if (this.#buckets.size > this.#max && oldest !== undefined) this.#buckets.delete(oldest);
+    return bucket;
+  }
+}
+
+export function isOpen({ value }: DescriptorEntry): boolean {
+  return value === "";
+}
+
+function covers(limit: Descriptor, descriptor: Descriptor): boolean {
+  return (
+    limit.length === descriptor.length &&
+    limit.every((entry, index) => {
+      const given = descriptor[index];
+      return given !== undefined && given.key === entry.key && (isOpen(entry) || given.value === entry.value);
+    })
+  );
+}
+
+/** One text for each list of entries. */
+export function keyOf(descriptor: Descriptor): string {
+  return JSON.stringify(descriptor.map(({ key, value }) => [key, value]));
+}

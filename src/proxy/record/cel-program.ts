@@ -1,0 +1,85 @@
+import type * as Cel from "@bufbuild/cel";
+import { hasLoop } from "../../base/cel/index.ts";
+import { loadPackage, messageOf } from "../../base/index.ts";
+import type { ParsedExpression } from "../../wire/envoy/index.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+
+/** An expression's value for a set of attributes. Undefined if something that it reads is missing, or it fails. */
+export type CelProgram = (attributes: Readonly<Record<string, unknown>>) => unknown;
+
+/** The groups of Envoy's attributes. */
+const variables = [
+  "request",
+  "response",
+  "connection",
+  "source",
+  "destination",
+  "upstream",
+  "xds",
+  "metadata",
+  "filter_state",
+] as const;
+
+/** Compiles a text or a tree. Throws the result of `refuse` for an invalid expression. */
+export function compileCel(source: string | ParsedExpression, refuse: (problem: string) => Error): CelProgram {
+  const cel = loadPackage<typeof Cel>("@bufbuild/cel");
+  type Tree = ReturnType<typeof Cel.parse>["expr"];
+  try {
+    const environment = cel.celEnv({
+      variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])),
+    });
+    // Google's tree has the fields of the evaluator's own, which is its successor.
+    const tree = typeof source === "string" ? cel.parse(source).expr : (source as unknown as Tree);
+    // Like Envoy, refuses loops, so that an expression costs no more than its length allows.
+    if (hasLoop(tree)) throw new Error("loops (all, exists, exists_one, filter, map) are not supported");
+    const plan = cel.plan(environment, tree) as unknown as CelProgram;
+    return (attributes) => {
+      try {
+        const result = plan(attributes);
+        return result instanceof Error ? undefined : result;
+      } catch {
+        return undefined;
+      }
+    };
+  } catch (error) {
+    throw refuse(messageOf(error));
+  }
+}
+
+/** Attributes of which some are functions, which run when an expression reads them. An undefined one is absent. */
+export class LazyAttributes extends Map<string, unknown> {
+  constructor(attributes: Readonly<Record<string, unknown>>) {
+    super(Object.entries(attributes));
+  }
+
+  override get(name: string): unknown {
+    const value: unknown = super.get(name);
+    return typeof value === "function" ? (value as () => unknown)() : value;
+  }
+
+  override has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+}
+
+/** Envoy's attributes of the client's connection. */
+export function connectionAttributes({ tls }: ConnectionInfo, requestedServerName: string): LazyAttributes {
+  const known = (value: string | undefined): string | undefined => (value === "" ? undefined : value);
+  return new LazyAttributes({
+    mtls: tls?.verified === true,
+    requested_server_name: requestedServerName,
+    uri_san_peer_certificate: known(tls?.peerIdentity),
+    uri_san_local_certificate: known(tls?.localIdentity),
+    subject_peer_certificate: () => known(tls?.peerSubject()),
+    dns_san_peer_certificate: () => known(tls?.peerDnsNames()[0]),
+    sha256_peer_certificate_digest: () => known(tls?.peerCertificateHash()),
+  });
+}
+
+/** The identities of a connection's ends, as Istio's filters record them. */
+export function identityStates({ tls }: ConnectionInfo): Readonly<Record<string, string>> {
+  return {
+    ...(tls?.verified !== true || tls.peerIdentity === "" ? {} : { "io.istio.peer_principal": tls.peerIdentity }),
+    ...(tls === undefined || tls.localIdentity === "" ? {} : { "io.istio.local_principal": tls.localIdentity }),
+  };
+}

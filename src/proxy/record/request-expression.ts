@@ -1,0 +1,102 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ParsedExpression } from "../../wire/envoy/index.ts";
+import { headerValue } from "../routing/matchers.ts";
+import type { DescribedRequest } from "../routing/route.ts";
+import { addressText, keptAddressText } from "../terms/address-text.ts";
+import { compileCel, connectionAttributes, identityStates, LazyAttributes } from "./cel-program.ts";
+
+/** An expression's value as text. Undefined if it has none, or its value is not a scalar. */
+export type RequestExpression = (request: DescribedRequest) => string | undefined;
+
+/**
+ * Compiles an expression (CEL) over Envoy's attributes of a request that has no upstream yet. Throws the result of
+ * `refuse` if it is invalid.
+ */
+export function compileRequestExpression(
+  source: string | ParsedExpression,
+  refuse: (problem: string) => Error,
+): RequestExpression {
+  const program = compileCel(source, refuse);
+  return (request) => textOf(program(attributesOf(request)));
+}
+
+function textOf(value: unknown): string | undefined {
+  switch (typeof value) {
+    case "string":
+      return value;
+    case "bigint":
+    case "number":
+    case "boolean":
+      return String(value);
+    case "object": {
+      if (value === null) return "NULL";
+      if (value instanceof Uint8Array) return Buffer.from(value).toString();
+      const unsigned: unknown = Reflect.get(value, "value");
+      return typeof unsigned === "bigint" ? String(unsigned) : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Envoy's attributes. A missing one is absent, so an expression that reads it has no value. */
+function attributesOf(request: DescribedRequest): Readonly<Record<string, unknown>> {
+  const { connection, route } = request;
+  const { remote } = connection;
+  const trusted = request.clientAddress;
+  const target = route?.action.kind === "forward" ? route.action.target : undefined;
+  return {
+    get request() {
+      return requestAttributes(request);
+    },
+    get connection() {
+      return connectionAttributes(connection, connection.serverName ?? connection.tls?.serverName ?? "");
+    },
+    // An address from a header has no port.
+    source:
+      trusted === remote.address
+        ? { address: keptAddressText(remote), port: BigInt(remote.port) }
+        : { address: addressText({ address: trusted, port: 0 }), port: 0n },
+    destination: { address: keptAddressText(connection.local), port: BigInt(connection.local.port) },
+    xds: {
+      ...(route === undefined ? {} : { route_name: route.name }),
+      ...(route?.metadata === undefined ? {} : { route_metadata: { filter_metadata: route.metadata } }),
+      ...(target?.kind === "one" ? { cluster_name: target.cluster } : {}),
+    },
+    get metadata() {
+      return { filter_metadata: Object.fromEntries(request.metadata) };
+    },
+    filter_state: identityStates(connection),
+  };
+}
+
+function requestAttributes(request: DescribedRequest): LazyAttributes {
+  const size = request.header("content-length") ?? "";
+  return new LazyAttributes({
+    path: headerValue(request, ":path"),
+    url_path: request.path,
+    query: request.query,
+    host: request.authority,
+    method: request.method,
+    scheme: request.scheme,
+    protocol: request.protocol,
+    referer: request.header("referer"),
+    useragent: request.header("user-agent"),
+    id: request.header("x-request-id"),
+    size: /^\d{1,15}$/.test(size) ? BigInt(size) : 0n,
+    time: () => timestampFromMs(Math.round(request.valueContext(undefined).startedMs)),
+    headers: () => headersOf(request),
+  });
+}
+
+function headersOf(request: DescribedRequest): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>();
+  for (const [name, value] of request.headers()) {
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before},${value}`);
+  }
+  // Envoy calls the host by its name in HTTP/2.
+  headers.delete("host");
+  for (const name of [":authority", ":method", ":path", ":scheme"]) headers.set(name, headerValue(request, name) ?? "");
+  return headers;
+}

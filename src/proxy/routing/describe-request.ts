@@ -1,0 +1,23 @@
+import type { DescribedRequest, Descriptor, RateLimitRule } from "./route.ts";
+
+/** When a virtual host's rules apply: if the route has none, always, or never. */
+export type HostRules = "override" | "include" | "ignore";
+
+/** How a request is described to the rate limits of a stage: one descriptor for each rule that applies. */
+export function describeRequest(request: DescribedRequest, stage: number, hostRules: HostRules): Descriptor[] {
+  const action = request.route?.action;
+  if (action?.kind !== "forward" || action.rateLimits === undefined) return [];
+  const { ofRoute, ofHost, includeHost } = action.rateLimits;
+  const withHost = includeHost || hostRules === "include" || (hostRules === "override" && ofRoute.length === 0);
+  return descriptorsOf(
+    (withHost ? [...ofRoute, ...ofHost] : ofRoute).filter((rule) => rule.stage === stage),
+    request,
+  );
+}
+
+export function descriptorsOf(rules: readonly RateLimitRule[], request: DescribedRequest): Descriptor[] {
+  return rules.flatMap((rule) => {
+    const descriptor = rule.describe(request);
+    return descriptor === undefined ? [] : [descriptor];
+  });
+}
