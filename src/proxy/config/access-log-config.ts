@@ -11,7 +11,7 @@ import type { AccessLogSpec } from "../record/access-log-spec.ts";
 import { compileLogFilter, type LogFilter } from "./log-filter-config.ts";
 import { compileOtlpLog } from "./otlp-log-config.ts";
 import { compileServiceLog, type ServiceLogMessage } from "./service-log-config.ts";
-import { unpack } from "./transport-config.ts";
+import { contentTypeUrl, typeNameOf, unpack } from "./typed-struct.ts";
 
 /** Logs to services that take Envoy's own form over gRPC. */
 const serviceLog = /^envoy\.extensions\.access_loggers\.grpc\.v3\.(Http|Tcp)GrpcAccessLogConfig$/;
@@ -28,9 +28,9 @@ export function compileAccessLogs(
   return messages.flatMap((message) => {
     const where = `${outer}: accessLog ${message.name}`;
     const typed = message.configType.case === "typedConfig" ? message.configType.value : undefined;
-    const typeName = typed?.typeUrl.slice(typed.typeUrl.lastIndexOf("/") + 1) ?? "no typedConfig";
+    const typeName = typed === undefined ? "no typedConfig" : typeNameOf({ typeUrl: contentTypeUrl(typed) });
     const filter = message.filter === undefined ? undefined : compileLogFilter(message.filter, where);
-    const config = typed === undefined ? undefined : unpack(typed);
+    const config = typed === undefined ? undefined : unpack(typed, where);
     if (config?.$typeName === "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog")
       return specOf(standardOutput, compileStreamFormat(config as StdoutAccessLog, where), filter);
     if (config?.$typeName === "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig") {

@@ -25,7 +25,7 @@ import {
 } from "../listener/chain-matcher.ts";
 import type { AddressRange, ConnectionTraits, FilterChainMatch } from "../listener/filter-chain-match.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
-import { unpack } from "./transport-config.ts";
+import { unpack } from "./typed-struct.ts";
 
 const sourceTypes: Readonly<Record<number, FilterChainMatch["sourceType"]>> = {
   [FilterChainMatch_ConnectionSourceType.ANY]: "any",
@@ -103,7 +103,7 @@ export function compileChainMatcher(message: XdsMatcher, where: string): ChainMa
       if (tree.case === "prefixMatchMap") return prefixNode(input, branchesOf(tree.value.map, where), otherwise);
       const custom =
         tree.case === "customMatch" && tree.value.typedConfig !== undefined
-          ? unpack(tree.value.typedConfig)
+          ? unpack(tree.value.typedConfig, where)
           : undefined;
       if (custom?.$typeName !== IPMatcherSchema.typeName)
         throw unsupported(where, `a matcher tree of the type ${custom?.$typeName ?? tree.case ?? "nothing"}`);
@@ -131,7 +131,7 @@ function compileOnMatch(message: XdsOnMatch | undefined, where: string): ChainMa
       return compileChainMatcher(message.onMatch.value, where);
     case "action": {
       const { typedConfig, name } = message.onMatch.value;
-      const value = typedConfig === undefined ? undefined : unpack(typedConfig);
+      const value = typedConfig === undefined ? undefined : unpack(typedConfig, where);
       const chain = value?.$typeName === "google.protobuf.StringValue" ? String(Reflect.get(value, "value")) : name;
       return () => chain;
     }
@@ -144,7 +144,7 @@ function inputOf(
   input: { readonly typedConfig?: Parameters<typeof unpack>[0] | undefined } | undefined,
   where: string,
 ): ConnectionInput {
-  const config = input?.typedConfig === undefined ? undefined : unpack(input.typedConfig);
+  const config = input?.typedConfig === undefined ? undefined : unpack(input.typedConfig, where);
   const typeName = config?.$typeName;
   if (typeName === FilterStateInputSchema.typeName) {
     const { key } = config as FilterStateInput;

@@ -21,7 +21,7 @@ import { checkFields, checkNested, durationOr, invalid, unsupported, type Config
 import { compileHttpConnectionManager } from "./http-connection-manager-config.ts";
 import { statsOf } from "./http-filter-config.ts";
 import { compileNetworkFilter } from "./network-filter-config.ts";
-import { resolveTypedStruct, unpack } from "./transport-config.ts";
+import { resolveTypedStruct, unpack } from "./typed-struct.ts";
 
 /** Compiles a chain's filters. The last one serves. Throws an error that names an unsupported filter. */
 export function compileChainService(messages: readonly Filter[], where: string, notes: ConfigNotes): ChainService {
@@ -33,7 +33,7 @@ export function compileChainService(messages: readonly Filter[], where: string, 
   const terminal = messages.at(-1);
   for (const message of messages.slice(0, -1)) {
     const any = configOf(message, where);
-    const config = any && unpack(any);
+    const config = any && unpack(any, where);
     stats ??= statsOf(message.name, any, `${where}: the network filter ${message.name}`, notes);
     if (config?.$typeName === ConnectionLimitSchema.typeName)
       maxConnections = connectionLimit(config as ConnectionLimit, where, notes);
@@ -84,11 +84,11 @@ function compileTerminal(
   notes: ConfigNotes,
 ): ChainService["serves"] {
   const any = terminal && configOf(terminal, where);
-  const config = any && unpack(any);
+  const config = any && unpack(any, where);
   switch (config?.$typeName) {
     case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
       const message = config as HttpConnectionManager;
-      const cluster = tunnelCluster(message);
+      const cluster = tunnelCluster(message, where);
       return cluster === undefined
         ? { kind: "http", http: compileHttpConnectionManager(message, where, notes) }
         : { kind: "hbone", cluster, accessLogs: compileAccessLogs(message.accessLog, where, notes) };
@@ -106,19 +106,20 @@ const destinationKey = "envoy.filters.listener.original_dst.local_ip";
  * The cluster to which a connection manager sends every CONNECT, with its authority as destination. It is the end of
  * HBONE.
  */
-function tunnelCluster(message: HttpConnectionManager): string | undefined {
+function tunnelCluster(message: HttpConnectionManager, where: string): string | undefined {
   if (message.routeSpecifier.case !== "routeConfig") return undefined;
   const routes = message.routeSpecifier.value.virtualHosts.flatMap((host) => host.routes);
   const [route] = routes;
   if (routes.length !== 1 || route?.match?.pathSpecifier.case !== "connectMatcher" || route.action.case !== "route")
     return undefined;
   const target = route.action.value.clusterSpecifier;
-  return target.case === "cluster" && setsDestination(message) ? target.value : undefined;
+  return target.case === "cluster" && setsDestination(message, where) ? target.value : undefined;
 }
 
-function setsDestination(message: HttpConnectionManager): boolean {
-  return message.httpFilters.some(({ configType }) => {
-    const config = configType.case === "typedConfig" ? unpack(configType.value) : undefined;
+function setsDestination(message: HttpConnectionManager, where: string): boolean {
+  return message.httpFilters.some(({ name, configType }) => {
+    const config =
+      configType.case === "typedConfig" ? unpack(configType.value, `${where}: the HTTP filter ${name}`) : undefined;
     if (config?.$typeName !== "envoy.extensions.filters.http.set_filter_state.v3.Config") return false;
     return (config as HttpSetFilterState).onRequestHeaders.some(
       ({ key }) => key.case === "objectKey" && key.value === destinationKey,

@@ -21,7 +21,8 @@ import { checkFields, checkNested, durationOr, unsupported, type ConfigNotes } f
 import { directTransport, dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
 import { compileLoadBalancing } from "./load-balancing-config.ts";
 import { compileBreaker, compileOutliers } from "./outlier-config.ts";
-import { TransportRules, unpack } from "./transport-config.ts";
+import { TransportRules } from "./transport-config.ts";
+import { unpack } from "./typed-struct.ts";
 
 /** A compiled cluster with the source of its endpoints. */
 export interface ClusterSpec {
@@ -208,7 +209,7 @@ function forwardingOf(
   where: string,
   notes: ConfigNotes,
 ): ClusterDiscovery {
-  const config = type.typedConfig === undefined ? undefined : unpack(type.typedConfig);
+  const config = type.typedConfig === undefined ? undefined : unpack(type.typedConfig, `${where}: clusterType`);
   if (config?.$typeName !== DynamicForwardProxyClusterSchema.typeName)
     throw unsupported(where, `clusterType ${type.name}`);
   const forward = config as DynamicForwardProxyCluster;
@@ -303,8 +304,9 @@ const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNotes): HttpOptions {
   let options: HttpProtocolOptions | undefined;
   for (const [key, any] of Object.entries(message.typedExtensionProtocolOptions)) {
-    const unpacked = key === httpOptionsKey ? unpack(any) : undefined;
-    if (unpacked === undefined) throw unsupported(where, `typedExtensionProtocolOptions ${key}`);
+    const unpacked = key === httpOptionsKey ? unpack(any, `${where}: ${key}`) : undefined;
+    if (unpacked?.$typeName !== HttpProtocolOptionsSchema.typeName)
+      throw unsupported(where, `typedExtensionProtocolOptions ${key}`);
     options = unpacked as HttpProtocolOptions;
     checkFields(HttpProtocolOptionsSchema, options, `${where}: ${key}`, notes, {
       used: [

@@ -1,9 +1,9 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
-import { ExtensionConfigSourceSchema, type ExtensionConfigSource, type TypedStruct } from "../../wire/envoy/index.ts";
+import { ExtensionConfigSourceSchema, type ExtensionConfigSource } from "../../wire/envoy/index.ts";
 import { DiscoveredFilter } from "../filters/discovered-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
-import { unpack } from "./transport-config.ts";
+import { contentTypeUrl } from "./typed-struct.ts";
 
 /** Makes a filter of its configuration. Undefined if the filter has no effect on requests. */
 export type CompileFilter = (config: Any, where: string) => HttpFilter | undefined | "unknown";
@@ -28,7 +28,7 @@ export function compileDiscovered(
   if (atOnce && defaultConfig === undefined)
     throw invalid(where, "applyDefaultConfigWithoutWarming needs a defaultConfig");
   const make = (config: Any): HttpFilter => {
-    const type = typeUrlOf(config);
+    const type = contentTypeUrl(config);
     if (!source.typeUrls.includes(type))
       throw invalid(where, `its configuration is a ${type}, expected ${source.typeUrls.join(" or ")}`);
     const made = compile(config, where);
@@ -46,11 +46,4 @@ export function compileDiscovered(
   const known = notes.services.extensionConfig?.(name);
   if (known !== undefined) void filter.prepare(known)();
   return filter;
-}
-
-/** Of a TypedStruct, the type of its content. */
-function typeUrlOf(config: Any): string {
-  return config.typeUrl.endsWith(".TypedStruct")
-    ? ((unpack(config) as TypedStruct | undefined)?.typeUrl ?? config.typeUrl)
-    : config.typeUrl;
 }

@@ -19,7 +19,6 @@ import type {
   Lua,
   LuaPerRoute,
   RouteFilterConfig,
-  TypedStruct,
 } from "../../wire/envoy/index.ts";
 import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
 import { GrpcWebFilter } from "../filters/grpc-web-filter.ts";
@@ -46,7 +45,7 @@ import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-ra
 import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { compileStats } from "./stats-config.ts";
-import { resolveTypedStruct, unpack } from "./transport-config.ts";
+import { resolveTypedStruct, typedJsonOf, typeNameOf, unpack } from "./typed-struct.ts";
 import { compileWasm, readWasm, readWasmStruct, wasmType } from "./wasm-config.ts";
 
 /** The compiled filters of a connection manager. */
@@ -128,10 +127,6 @@ export function checkExtensionConfig(name: string, any: Any, notes: ConfigNotes)
     throw unsupported(where, any.typeUrl);
 }
 
-function typeOf(any: Any): string {
-  return any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1);
-}
-
 /** Names of filters that may come without a configuration, which means their defaults. */
 const passiveNames = new Set([
   "envoy.filters.http.router",
@@ -155,10 +150,10 @@ function compileFilter(
   notes: ConfigNotes,
 ): HttpFilter | undefined | "unknown" {
   const { services } = notes;
-  if (passiveTypes.has(typeOf(any))) return undefined;
+  if (passiveTypes.has(typeNameOf(any))) return undefined;
   const wasm = wasmOf(any);
   if (wasm !== undefined) return new LazyWasmFilter(name, compileWasm(wasm, where, notes), services.modules);
-  const message = unpack(any);
+  const message = unpack(any, where);
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBAC":
       if (name.startsWith(pluginPrefix))
@@ -207,8 +202,8 @@ function compileFilter(
 
 /** The configuration of a WebAssembly module; undefined when it is another filter. */
 function wasmOf(any: Any): ReturnType<typeof readWasm> | undefined {
-  if (typeOf(any) === wasmType) return readWasm(any);
-  return typeOf(any).endsWith(".TypedStruct") ? readWasmStruct(unpack(any) as TypedStruct | undefined) : undefined;
+  if (typeNameOf(any) === wasmType) return readWasm(any);
+  return readWasmStruct(any);
 }
 
 const allowlistField = 2;
@@ -227,7 +222,9 @@ function tellGrpcStats(message: GrpcStatsConfig, notes: ConfigNotes): void {
 /** The metrics of a filter that counts Istio's metrics. Undefined for any other filter. */
 export function statsOf(name: string, any: Any | undefined, where: string, notes: ConfigNotes): StatsRules | undefined {
   if (any === undefined) return name === "istio.stats" ? standardStats : undefined;
-  return typeOf(any) === "stats.PluginConfig" ? compileStats(unpack(any) as IstioStatsConfig, where, notes) : undefined;
+  return typeNameOf(any) === "stats.PluginConfig"
+    ? compileStats(unpack(any, where) as IstioStatsConfig, where, notes)
+    : undefined;
 }
 
 /** The configuration of a route, a virtual host or a table for filters, including its CORS policy. */
@@ -260,8 +257,8 @@ export function compileFilterOverrides(
       if (name === "envoy.filters.http.cors") cors = undefined;
       set(name, filterOff);
     } else if (unwrapped.config === undefined) set(name, filterOn);
-    else if (typeOf(unwrapped.config) === corsType)
-      cors = compileCors(unpack(unwrapped.config) as CorsPolicyMessage, here, notes);
+    else if (typeNameOf(unwrapped.config) === corsType)
+      cors = compileCors(unpack(unwrapped.config, here) as CorsPolicyMessage, here, notes);
     else {
       const config = compileOverride(unwrapped.config, here, notes);
       if (config !== undefined) set(name, config);
@@ -283,8 +280,8 @@ function unwrap(
   readonly optional: boolean;
 } {
   const config = resolveTypedStruct(any, where);
-  if (typeOf(config) !== "envoy.config.route.v3.FilterConfig") return { config, disabled: false, optional: false };
-  const message = unpack(config) as RouteFilterConfig;
+  if (typeNameOf(config) !== "envoy.config.route.v3.FilterConfig") return { config, disabled: false, optional: false };
+  const message = unpack(config, where) as RouteFilterConfig;
   return {
     config: message.config && resolveTypedStruct(message.config, where),
     disabled: message.disabled,
@@ -293,7 +290,7 @@ function unwrap(
 }
 
 function compileOverride(any: Any, where: string, notes: ConfigNotes): object | undefined {
-  const message = unpack(any);
+  const message = unpack(any, where);
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBACPerRoute":
       return compileHttpRbacPerRoute(message as HttpRbacPerRoute, where, notes);
@@ -316,10 +313,9 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
 
 /** Istio's exchange of peer metadata. Undefined for any other filter. */
 function peerMetadataOf(any: Any): PeerMetadataExchange | undefined {
-  if (!typeOf(any).endsWith(".TypedStruct")) return undefined;
-  const message = unpack(any) as TypedStruct | undefined;
-  if (message?.typeUrl !== peerMetadataType) return undefined;
-  const value = message.value ?? {};
+  const json = typedJsonOf(any);
+  if (json?.typeUrl !== peerMetadataType) return undefined;
+  const { value } = json;
   const headersOf = (field: string): object | undefined => {
     const methods: unknown = value[field];
     const found: unknown = Array.isArray(methods)

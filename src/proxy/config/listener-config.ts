@@ -28,7 +28,8 @@ import { compileChainMatcher, compileFilterChainMatch } from "./chain-match-conf
 import { compileChainService } from "./chain-service-config.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileDownstreamTls } from "./tls-config.ts";
-import { keepaliveOf, unpack } from "./transport-config.ts";
+import { keepaliveOf } from "./transport-config.ts";
+import { contentTypeUrl, unpack } from "./typed-struct.ts";
 
 const used = [
   "name",
@@ -154,7 +155,7 @@ function compileInspector(filter: ListenerFilter, where: string, notes: ConfigNo
 }
 
 function compileSourceMark(filter: ListenerFilter, where: string, notes: ConfigNotes): number | undefined {
-  const message = filter.configType.case === "typedConfig" ? unpack(filter.configType.value) : undefined;
+  const message = filter.configType.case === "typedConfig" ? unpack(filter.configType.value, where) : undefined;
   if (message?.$typeName !== OriginalSrcSchema.typeName) return undefined;
   const source = message as OriginalSrc;
   const inner = `${where}: listener filter ${filter.name}`;
@@ -165,7 +166,7 @@ function compileSourceMark(filter: ListenerFilter, where: string, notes: ConfigN
 }
 
 function compileProxyHeaders(filter: ListenerFilter, where: string, notes: ConfigNotes): ProxyHeaderRules {
-  const message = filter.configType.case === "typedConfig" ? unpack(filter.configType.value) : undefined;
+  const message = filter.configType.case === "typedConfig" ? unpack(filter.configType.value, where) : undefined;
   if (message?.$typeName !== ProxyProtocolSchema.typeName) return { optional: false, versions: new Set([1, 2]) };
   const rules = message as ProxyProtocol;
   checkFields(ProxyProtocolSchema, rules, `${where}: listener filter ${filter.name}`, notes, {
@@ -233,13 +234,13 @@ function compileTransport(
   notes: ConfigNotes,
 ): DownstreamTlsSpec | undefined {
   if (socket === undefined || socket.configType.case === undefined) return undefined;
-  const message = unpack(socket.configType.value);
+  const message = unpack(socket.configType.value, `${where}: transportSocket`);
   switch (message?.$typeName) {
     case "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer":
       return undefined;
     case "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext":
       return compileDownstreamTls(message as DownstreamTlsContext, `${where}: transportSocket`, notes);
     default:
-      throw unsupported(where, `the transport socket ${socket.configType.value.typeUrl}`);
+      throw unsupported(where, `the transport socket ${contentTypeUrl(socket.configType.value)}`);
   }
 }

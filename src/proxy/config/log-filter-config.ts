@@ -12,6 +12,7 @@ import type { CaptureIndex } from "../record/capture-index.ts";
 import { compileRecordCondition, type RecordExpression } from "../record/record-expression.ts";
 import { unsupported } from "./config-check.ts";
 import { compileString } from "./matcher-config.ts";
+import { resolveTypedStruct } from "./typed-struct.ts";
 
 type Wants = (record: ExchangeRecord, capture: CaptureIndex) => boolean;
 
@@ -66,7 +67,8 @@ function compileWants(
     }
     case "extensionFilter": {
       const typed = filter.value.configType.case === "typedConfig" ? filter.value.configType.value : undefined;
-      const message = typed === undefined ? undefined : anyUnpack(typed, ExpressionFilterSchema);
+      const message =
+        typed === undefined ? undefined : anyUnpack(resolveTypedStruct(typed, where), ExpressionFilterSchema);
       if (message === undefined) throw unsupported(where, `filter.extensionFilter ${filter.value.name}`);
       const condition = compileRecordCondition(message.expression, (problem) =>
         unsupported(where, `the expression "${message.expression}" (${problem})`),

@@ -6,7 +6,7 @@ import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileNetworkExtAuthz } from "./ext-authz-config.ts";
 import { tellFilterState } from "./filter-state-config.ts";
 import { compileNetworkRbac } from "./rbac-config.ts";
-import type { unpack } from "./transport-config.ts";
+import type { unpack } from "./typed-struct.ts";
 
 /** Filters that only report about a connection, or whose work the listener does. */
 const passiveNames = new Set([

@@ -9,7 +9,7 @@ import { compileRequestExpression } from "../record/request-expression.ts";
 import type { DescriptorEntry, RateLimitRule } from "../routing/route.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileDescriptorAction, type DescriptorAction } from "./descriptor-action-config.ts";
-import { resolveTypedStruct, unpack } from "./transport-config.ts";
+import { contentTypeUrl, unpack } from "./typed-struct.ts";
 
 const maxStage = 10;
 
@@ -69,9 +69,9 @@ function compileRule(message: RateLimit, stage: number, where: string, notes: Co
 
 function compileExtension(extension: TypedExtensionConfig, where: string, notes: ConfigNotes): DescriptorAction {
   if (extension.typedConfig === undefined) throw invalid(where, "typedConfig must be set");
-  const any = resolveTypedStruct(extension.typedConfig, where);
-  const message = unpack(any);
-  if (message?.$typeName !== ExpressionDescriptorSchema.typeName) throw unsupported(where, any.typeUrl);
+  const any = extension.typedConfig;
+  const message = unpack(any, where);
+  if (message?.$typeName !== ExpressionDescriptorSchema.typeName) throw unsupported(where, contentTypeUrl(any));
   const descriptor = message as ExpressionDescriptor;
   checkFields(ExpressionDescriptorSchema, descriptor, where, notes, {
     used: ["descriptorKey", "skipIfError", "text", "parsed"],

@@ -28,7 +28,7 @@ import { compileRange } from "./address-range-config.ts";
 import { checkFields, invalid, refuseUnknown, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHeader, compileString } from "./matcher-config.ts";
 import { compileMetadata } from "./metadata-matcher-config.ts";
-import { unpack } from "./transport-config.ts";
+import { unpack } from "./typed-struct.ts";
 import { compileUriTemplate } from "./uri-template.ts";
 
 export function compileHttpRbac(message: HttpRbac, where: string, notes: ConfigNotes): RbacSettings {
@@ -222,7 +222,10 @@ function compilePath(message: PathMatcher, where: string): AccessMatcher {
 }
 
 function compileTemplate(message: TypedExtensionConfig, where: string): AccessMatcher {
-  const config = message.typedConfig === undefined ? undefined : unpack(message.typedConfig);
+  const config =
+    message.typedConfig === undefined
+      ? undefined
+      : unpack(message.typedConfig, `${where}: the path matcher ${message.name}`);
   if (config?.$typeName !== "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig")
     throw unsupported(where, `the path matcher ${message.name}`);
   const matches = compileUriTemplate((config as UriTemplateMatchConfig).pathTemplate, where);

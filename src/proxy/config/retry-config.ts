@@ -6,6 +6,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { RetryConditions, RetryPolicy } from "../routing/route.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import { resolveTypedStruct } from "./typed-struct.ts";
 
 const grpcStatusNumbers: Readonly<Record<string, string>> = {
   cancelled: "1",
@@ -68,7 +69,7 @@ export function compileRetry(message: RetryPolicyMessage, where: string, notes: 
 
 function prioritiesAfter(priority: RetryPolicyMessage["retryPriority"], where: string): number | undefined {
   if (priority === undefined) return undefined;
-  const config = priority.configType.value;
+  const config = priority.configType.value && resolveTypedStruct(priority.configType.value, `${where}: retryPriority`);
   if (
     priority.name !== "envoy.retry_priorities.previous_priorities" ||
     config === undefined ||

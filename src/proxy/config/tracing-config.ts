@@ -20,6 +20,7 @@ import type { CustomSpanTag } from "../tracing/span-tags.ts";
 import { zipkinSpans } from "../tracing/zipkin-spans.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import type { DurationLike } from "./duration.ts";
+import { resolveTypedStruct } from "./typed-struct.ts";
 
 const percent = 100;
 const defaultMaxPathLength = 256;
@@ -75,7 +76,7 @@ export function compileTracing(
       clientShare: share(message.clientSampling),
       randomShare: share(message.randomSampling),
       overallShare: share(message.overallSampling),
-      byRequestId: decidesByRequestId(manager),
+      byRequestId: decidesByRequestId(manager, where),
       propagates: !message.noContextPropagation,
       spawnsUpstreamSpan: message.spawnUpstreamSpan ?? false,
       maxPathLength: message.maxPathTagLength ?? defaultMaxPathLength,
@@ -88,9 +89,13 @@ export function compileTracing(
   };
 }
 
-function decidesByRequestId({ requestIdExtension }: Pick<HttpConnectionManager, "requestIdExtension">): boolean {
+function decidesByRequestId(
+  { requestIdExtension }: Pick<HttpConnectionManager, "requestIdExtension">,
+  where: string,
+): boolean {
   const typed = requestIdExtension?.typedConfig;
-  const config = typed === undefined ? undefined : anyUnpack(typed, UuidRequestIdConfigSchema);
+  if (typed === undefined) return true;
+  const config = anyUnpack(resolveTypedStruct(typed, `${where}: requestIdExtension`), UuidRequestIdConfigSchema);
   return config?.useRequestIdForTraceSampling ?? true;
 }
 
@@ -105,7 +110,10 @@ interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"
  * Undefined for tracers whose contexts this proxy cannot write.
  */
 function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, notes: ConfigNotes): Tracer | undefined {
-  const config = provider?.configType.case === "typedConfig" ? provider.configType.value : undefined;
+  const config =
+    provider?.configType.case === "typedConfig"
+      ? resolveTypedStruct(provider.configType.value, `${where}: tracing`)
+      : undefined;
   if (config === undefined) return { formats: ["b3"], shortTraceIds: false, exporter: undefined };
   const { exports: collectors } = notes.services;
   const exporterTo = (target: ExportTarget<Span>, service: string): Pick<Tracer, "exporter" | "untold"> => {

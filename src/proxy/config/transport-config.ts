@@ -1,12 +1,7 @@
-import { fromBinary, fromJson } from "@bufbuild/protobuf";
-import { anyPack, anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
-import { messageOf } from "../../base/index.ts";
 import type { TcpKeepalive } from "../../net/index.ts";
 import {
-  envoyRegistry,
   ProxyProtocolConfig_Version,
   ProxyProtocolUpstreamTransportSchema,
-  TypedStructSchema,
   type Cluster,
   type HttpProtocolOptions,
   type InternalUpstreamTransport,
@@ -19,6 +14,7 @@ import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import type { ProxyHeaderVersion, SocketOptions } from "../upstream/endpoint.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileUpstreamTls, type ServerNameRule } from "./tls-config.ts";
+import { contentTypeUrl, unpack } from "./typed-struct.ts";
 
 /** The result of a cluster's transport sockets. The ends of a tunnel are known only with the endpoint. */
 export type TransportKind = { readonly proxyHeader?: ProxyHeaderVersion } & BareTransport;
@@ -43,7 +39,7 @@ export class TransportRules {
   readonly socketOptions: SocketOptions;
 
   constructor(cluster: Cluster, where: string, notes: ConfigNotes) {
-    const names = serverNameRule(cluster);
+    const names = serverNameRule(cluster, where);
     this.#rules = cluster.transportSocketMatches.map((entry) => ({
       match: Object.entries(entry.match ?? {}),
       transport: compileTransport(
@@ -96,34 +92,15 @@ function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
   return source.address;
 }
 
-/** The content of an Any, if this proxy knows its type. */
-export function unpack(any: Any): ReturnType<typeof anyUnpack> {
-  return anyUnpack(any, envoyRegistry());
-}
-
-/**
- * The message that a TypedStruct describes as JSON, as EnvoyFilters often do. Any other Any is returned unchanged, and
- * so is a TypedStruct of a type that this proxy does not know. Throws if the JSON does not fit the type.
- */
-export function resolveTypedStruct(any: Any, where: string): Any {
-  if (!any.typeUrl.endsWith(".TypedStruct")) return any;
-  const { typeUrl, value } = fromBinary(TypedStructSchema, any.value);
-  const schema = envoyRegistry().getMessage(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
-  if (schema === undefined) return any;
-  try {
-    return anyPack(schema, fromJson(schema, value ?? {}, { registry: envoyRegistry() }));
-  } catch (error) {
-    throw invalid(where, messageOf(error));
-  }
-}
-
 const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /** `autoSni` sends the name that a request is for: it is the endpoint's, or else the service's, that connections are made for. */
-function serverNameRule(cluster: Cluster): ServerNameRule | undefined {
+function serverNameRule(cluster: Cluster, where: string): ServerNameRule | undefined {
   const any = cluster.typedExtensionProtocolOptions[httpOptionsKey];
   const options =
-    any === undefined ? undefined : (unpack(any) as HttpProtocolOptions | undefined)?.upstreamHttpProtocolOptions;
+    any === undefined
+      ? undefined
+      : (unpack(any, `${where}: ${httpOptionsKey}`) as HttpProtocolOptions | undefined)?.upstreamHttpProtocolOptions;
   if (options?.autoSni !== true) return undefined;
   const services: unknown = cluster.metadata?.filterMetadata["istio"]?.["services"];
   const first: unknown = Array.isArray(services) ? services[0] : undefined;
@@ -141,7 +118,7 @@ function compileTransport(
   notes: ConfigNotes,
 ): TransportKind {
   if (socket === undefined || socket.configType.case === undefined) return { kind: "plain" };
-  const message = unpack(socket.configType.value);
+  const message = unpack(socket.configType.value, where);
   switch (message?.$typeName) {
     case "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer":
       return { kind: "plain" };
@@ -163,6 +140,6 @@ function compileTransport(
       };
     }
     default:
-      throw unsupported(where, `the transport socket ${socket.configType.value.typeUrl}`);
+      throw unsupported(where, `the transport socket ${contentTypeUrl(socket.configType.value)}`);
   }
 }

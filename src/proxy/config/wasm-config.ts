@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { fromBinary, fromJson, toJson, type JsonValue } from "@bufbuild/protobuf";
+import { fromBinary, fromJson, toJson } from "@bufbuild/protobuf";
 import { anyUnpack, BytesValueSchema, StringValueSchema, StructSchema, type Any } from "@bufbuild/protobuf/wkt";
-import { envoyRegistry, type TypedStruct } from "../../wire/envoy/index.ts";
+import { envoyRegistry } from "../../wire/envoy/index.ts";
 import {
   FailurePolicy,
   PluginConfigSchema,
@@ -13,6 +13,7 @@ import {
 } from "../../wire/envoy-wasm/index.ts";
 import type { ModuleLocation, WasmSettings } from "../filters/lazy-wasm-filter.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import { typedJsonOf } from "./typed-struct.ts";
 
 export const wasmType = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const defaultFetchMs = 5000;
@@ -38,9 +39,10 @@ export function readWasm(any: Any): Wasm {
 }
 
 /** The configuration inside a TypedStruct. Undefined for any other type. */
-export function readWasmStruct(message: TypedStruct | undefined): Wasm | undefined {
-  if (message === undefined || !message.typeUrl.endsWith(`/${wasmType}`)) return undefined;
-  return fromJson(WasmSchema, (message.value ?? {}) as JsonValue, { registry: envoyRegistry() });
+export function readWasmStruct(any: Any): Wasm | undefined {
+  const json = typedJsonOf(any);
+  if (json?.typeUrl.endsWith(`/${wasmType}`) !== true) return undefined;
+  return fromJson(WasmSchema, json.value, { registry: envoyRegistry() });
 }
 
 export function compileWasm(message: Wasm, where: string, notes: ConfigNotes): WasmSettings {

@@ -9,6 +9,7 @@ import { file_envoy_config_route_v3_route } from "#generated/proto/envoy/config/
 import { file_envoy_config_trace_v3_opentelemetry } from "#generated/proto/envoy/config/trace/v3/opentelemetry_pb.js";
 import { file_envoy_config_trace_v3_zipkin } from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
 import { file_envoy_extensions_access_loggers_file_v3_file } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import { file_envoy_extensions_access_loggers_filters_cel_v3_cel } from "#generated/proto/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
 import { file_envoy_extensions_access_loggers_open_telemetry_v3_logs_service } from "#generated/proto/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.js";
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
 import { file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster } from "#generated/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
@@ -76,6 +77,7 @@ export function envoyRegistry(): Registry {
     file_envoy_config_trace_v3_opentelemetry,
     file_envoy_config_trace_v3_zipkin,
     file_envoy_extensions_access_loggers_file_v3_file,
+    file_envoy_extensions_access_loggers_filters_cel_v3_cel,
     file_envoy_extensions_access_loggers_open_telemetry_v3_logs_service,
     file_envoy_extensions_access_loggers_stream_v3_stream,
     file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster,

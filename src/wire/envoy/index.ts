@@ -552,6 +552,7 @@ export {
   FilterConfig_Protocol as AlpnUpstreamProtocol,
 } from "#generated/proto/envoy/config/filter/http/alpn/v2alpha1/config_pb.js";
 export { type TypedStruct, TypedStructSchema } from "#generated/proto/udpa/type/v1/typed_struct_pb.js";
+export { TypedStructSchema as XdsTypedStructSchema } from "#generated/proto/xds/type/v3/typed_struct_pb.js";
 export type { CidrRange as XdsCidrRange } from "#generated/proto/xds/core/v3/cidr_pb.js";
 export type { TypedExtensionConfig as XdsTypedExtensionConfig } from "#generated/proto/xds/core/v3/extension_pb.js";
 export {

@@ -2,10 +2,32 @@
 // @generated from file xds/type/v3/typed_struct.proto (package xds.type.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file xds/type/v3/typed_struct.proto.
  */
 export declare const file_xds_type_v3_typed_struct: GenFile;
+
+/**
+ * @generated from message xds.type.v3.TypedStruct
+ */
+export declare type TypedStruct = Message<"xds.type.v3.TypedStruct"> & {
+  /**
+   * @generated from field: string type_url = 1;
+   */
+  typeUrl: string;
+
+  /**
+   * @generated from field: google.protobuf.Struct value = 2;
+   */
+  value?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message xds.type.v3.TypedStruct.
+ * Use `create(TypedStructSchema)` to create a new message.
+ */
+export declare const TypedStructSchema: GenMessage<TypedStruct>;
 
