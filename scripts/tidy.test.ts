@@ -274,8 +274,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // zone-aware balancing agree on. Five change headers: two of messages, the filter, its configuration, and the changes. One
   // is what a proxy says of a client. Eight describe requests to rate limits: two of messages, two of configuration,
   // the rules, the limits by descriptors, and two of expressions, which logs share. One reads TypedStructs.
+  // Ten ask a rate limit service: four of messages, the filter, its question and its configuration, and three that it
+  // shares with external authorization.
   proxy: {
-    modules: 634,
+    modules: 644,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -292,9 +294,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // the message of original_src. Three serve sidecars the endpoints of their own workload, one names what
   // both ends of zone-aware balancing agree on, one knows the time zones of a Freeze, one is the rules of
   // header_mutation, one reads the roots for key sets, one names the kinds that must not be read, and one
-  // sends unknown hosts to the address of their name. Two are the messages of descriptors by an expression.
+  // sends unknown hosts to the address of their name. Two are the messages of descriptors by an expression, and
+  // four those of the filter that asks a rate limit service.
   pilot: {
-    modules: 888,
+    modules: 892,
     never: [
       "src/cluster/",
       "src/dataplane/",

@@ -38,6 +38,10 @@ export const dataPlaneErrors = {
     meaning: "The external authorization service did not answer as expected.",
     remedy: "Look at the authorization service.",
   },
+  "rate-limit-failed": {
+    meaning: "The rate limit service did not answer as expected.",
+    remedy: "Look at the rate limit service.",
+  },
   "export-refused": {
     meaning: "The collector of traces or logs refused an export.",
     remedy: "Check the collector's address and limits.",

@@ -29,8 +29,9 @@ import {
 import { httpAuthorization } from "../filters/http-authorization.ts";
 import type { NetworkExtAuthzSettings } from "../filters/network-ext-authz-filter.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
-import { checkFields, durationOr, invalid, refuseUnknown, unsupported, type ConfigNotes } from "./config-check.ts";
+import { checkFields, durationOr, invalid, refuseUnknown, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
+import { compileGrpcService } from "./grpc-service-config.ts";
 import { compileString } from "./matcher-config.ts";
 import { compileMetadata } from "./metadata-matcher-config.ts";
 
@@ -218,20 +219,13 @@ function grpcOptions(
   where: string,
   notes: ConfigNotes,
 ): GrpcAuthorizationOptions {
-  const target = service.targetSpecifier;
-  if (target.case !== "envoyGrpc") throw unsupported(where, "a service without a cluster");
-  const { clusterName, authority } = target.value;
   return {
-    cluster: clusterName,
-    authority: authority === "" ? clusterName : authority,
-    timeoutMs: durationOr(service.timeout, defaultTimeoutMs),
-    initialMetadata: service.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value] as const),
+    ...compileGrpcService(service, defaultTimeoutMs, where, notes),
     told,
     includesCertificate: message.includePeerCertificate,
     includesTlsSession: message.includeTlsSession,
     packsBodyAsBytes: message.withRequestBody?.packAsBytes ?? false,
     metadataNamespaces: message.metadataContextNamespaces,
     clock: notes.services.clock,
-    callCluster: notes.services.callCluster,
   };
 }

@@ -9,6 +9,8 @@ import type {
   HTTPFault,
   HttpFilter as HttpFilterMessage,
   HttpHeaderMutation,
+  HttpRateLimit,
+  HttpRateLimitPerRoute,
   HttpRbac,
   HttpRbacPerRoute,
   HttpSetFilterState,
@@ -29,6 +31,7 @@ import type { HttpFilter } from "../filters/http-filter.ts";
 import { JwtAuthnFilter } from "../filters/jwt-authn-filter.ts";
 import { LocalRateLimitFilter } from "../filters/local-rate-limit-filter.ts";
 import { LuaFilter } from "../filters/lua-filter.ts";
+import { RateLimitFilter } from "../filters/rate-limit-filter.ts";
 import { RbacFilter } from "../filters/rbac-filter.ts";
 import { filterOff, filterOn, MissingFilter, SwitchedFilter } from "../filters/route-switch.ts";
 import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
@@ -43,6 +46,7 @@ import { compileHeaderMutation, compileHeaderMutationPerRoute } from "./header-m
 import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
 import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-rate-limit-config.ts";
 import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
+import { compileRateLimit, compileRateLimitPerRoute } from "./rate-limit-service-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { compileStats } from "./stats-config.ts";
 import { resolveTypedStruct, typedJsonOf, typeNameOf, unpack } from "./typed-struct.ts";
@@ -183,6 +187,8 @@ function compileFilter(
     }
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);
+    case "envoy.extensions.filters.http.ratelimit.v3.RateLimit":
+      return new RateLimitFilter(name, compileRateLimit(message as HttpRateLimit, where, notes), services);
     case "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation":
       return compileHeaderMutation(name, message as HttpHeaderMutation, where, notes);
     case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
@@ -304,6 +310,8 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
       return compileLuaPerRoute(message as LuaPerRoute, where, notes);
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return compileLocalRateLimitPerRoute(message as LocalRateLimit, where, notes);
+    case "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute":
+      return compileRateLimitPerRoute(message as HttpRateLimitPerRoute, where, notes);
     case "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute":
       return compileHeaderMutationPerRoute(message as HeaderMutationPerRoute, where, notes);
     default:

@@ -95,7 +95,8 @@ function sizeOf(bucket: TokenBucketMessage, where: string): BucketSize {
   return { max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs };
 }
 
-const hostRules: Readonly<Record<number, HostRules>> = {
+/** By the numbers of both of Envoy's enums, which are the same. */
+export const hostRules: Readonly<Record<number, HostRules>> = {
   [VhRateLimitsOptions.OVERRIDE]: "override",
   [VhRateLimitsOptions.INCLUDE]: "include",
   [VhRateLimitsOptions.IGNORE]: "ignore",
@@ -111,7 +112,7 @@ function descriptorsOf(
 ): DescriptorLimitSettings | undefined {
   const { stage, maxDynamicDescriptors: maxOpen = defaultMaxOpen } = message;
   // They are checked even if no limit needs them.
-  const rules = compileFilterRules(message.rateLimits, stage, where, notes);
+  const rules = compileFilterRules(message.rateLimits, ["actions"], where, notes);
   if (message.descriptors.length === 0) return undefined;
   if (maxOpen < 1) throw invalid(where, "maxDynamicDescriptors must be at least 1");
   const seen = new Set<string>();

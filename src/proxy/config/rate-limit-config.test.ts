@@ -22,7 +22,7 @@ const rulesOf = (...rules: JsonObject[]) =>
 /** The descriptor of a request by these actions, as `key=value`. */
 function described(request: TestRequest, ...actions: JsonObject[]): string {
   const [descriptor] = descriptorsOf(rulesOf({ actions }), request);
-  return descriptor === undefined ? "(none)" : descriptor.map(({ key, value }) => `${key}=${value}`).join(" ");
+  return descriptor === undefined ? "(none)" : descriptor.entries.map(({ key, value }) => `${key}=${value}`).join(" ");
 }
 
 const expression = (value: JsonObject, type = "udpa.type.v1.TypedStruct"): JsonObject => {
@@ -154,7 +154,7 @@ test("a virtual host's rules apply without rules of the route, or beside them, a
     const rateLimits = { ofRoute: ofRouteOrNone, ofHost, includeHost };
     const request = Object.assign(testRequest(), { route: route(forwardTo("c", { rateLimits })) });
     return describeRequest(request, stage, hostRules)
-      .map(([entry]) => entry?.value)
+      .map(({ entries: [entry] }) => entry?.value)
       .join();
   };
   assert.equal(told(ofRoute, "override"), "route");
@@ -166,7 +166,8 @@ test("a virtual host's rules apply without rules of the route, or beside them, a
 });
 
 test("what a rule cannot say is refused by its field", () => {
-  const filter = (rule: JsonObject) => compileFilterRules([fromJson(RateLimitSchema, rule)], 0, "test", notes);
+  const filter = (rule: JsonObject) =>
+    compileFilterRules([fromJson(RateLimitSchema, rule)], ["actions"], "test", notes);
   const any = { genericKey: { descriptorValue: "v" } };
   const tests: readonly (readonly [() => unknown, RegExp])[] = [
     [() => rulesOf({ actions: [] }), /test: rateLimits\[0\]: actions must have at least one entry/],

@@ -3,24 +3,25 @@ import {
   RateLimitSchema,
   type ExpressionDescriptor,
   type RateLimit,
+  type RateLimit_Override,
   type TypedExtensionConfig,
 } from "../../wire/envoy/index.ts";
 import { compileRequestExpression } from "../record/request-expression.ts";
-import type { DescriptorEntry, RateLimitRule } from "../routing/route.ts";
+import type { Descriptor, DescriptorEntry, RateLimitRule } from "../routing/route.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileDescriptorAction, type DescriptorAction } from "./descriptor-action-config.ts";
 import { contentTypeUrl, unpack } from "./typed-struct.ts";
 
-const maxStage = 10;
+export const maxStage = 10;
 
 /** The `rateLimits` of a route or a virtual host. */
 export function compileRouteRules(messages: readonly RateLimit[], where: string, notes: ConfigNotes): RateLimitRule[] {
   return messages.map((message, index) => {
     const here = `${where}: rateLimits[${index}]`;
     checkFields(RateLimitSchema, message, here, notes, {
-      used: ["stage", "actions"],
-      // Only a rate limit service reads a limit, and there is no runtime whose key could disable a rule.
-      harmless: ["disableKey", "limit"],
+      used: ["stage", "actions", "limit"],
+      // There is no runtime whose key could disable a rule.
+      harmless: ["disableKey"],
     });
     const stage = message.stage ?? 0;
     if (stage > maxStage) throw invalid(here, `stage must be from 0 to ${maxStage}, got ${stage}`);
@@ -31,14 +32,14 @@ export function compileRouteRules(messages: readonly RateLimit[], where: string,
 /** The `rateLimits` of a filter, which stand in place of those of routes. As in Envoy, they have no stage. */
 export function compileFilterRules(
   messages: readonly RateLimit[],
-  stage: number,
+  used: readonly ("actions" | "limit")[],
   where: string,
   notes: ConfigNotes,
 ): RateLimitRule[] {
   return messages.map((message, index) => {
     const here = `${where}: rateLimits[${index}]`;
-    checkFields(RateLimitSchema, message, here, notes, { used: ["actions"] });
-    const rule = compileRule(message, stage, here, notes);
+    checkFields(RateLimitSchema, message, here, notes, { used });
+    const rule = compileRule(message, 0, here, notes);
     if (rule.namesCluster) throw unsupported(here, "destinationCluster in the filter's own rateLimits");
     return rule;
   });
@@ -52,6 +53,7 @@ function compileRule(message: RateLimit, stage: number, where: string, notes: Co
       ? compileExtension(actionSpecifier.value, `${here}.extension`, notes)
       : compileDescriptorAction(actionSpecifier, here, notes);
   });
+  const limit = message.limit === undefined ? {} : { limit: compileOverride(message.limit, where) };
   return {
     stage,
     namesCluster: message.actions.some(({ actionSpecifier }) => actionSpecifier.case === "destinationCluster"),
@@ -62,9 +64,16 @@ function compileRule(message: RateLimit, stage: number, where: string, notes: Co
         if (entry === undefined) return undefined;
         if (entry !== "none") entries.push(entry);
       }
-      return entries.length === 0 ? undefined : entries;
+      return entries.length === 0 ? undefined : { entries, ...limit };
     },
   };
+}
+
+/** A limit for a rate limit service. Local rate limits have their own. */
+function compileOverride(message: RateLimit_Override, where: string): NonNullable<Descriptor["limit"]> {
+  const { overrideSpecifier: override } = message;
+  if (override.case !== "rateLimit") throw unsupported(where, `limit.${override.case ?? "(none)"}`);
+  return { requestsPerUnit: override.value.requestsPerUnit, unit: override.value.unit };
 }
 
 function compileExtension(extension: TypedExtensionConfig, where: string, notes: ConfigNotes): DescriptorAction {

@@ -3,7 +3,7 @@ import type { Tokens } from "./tokens.ts";
 
 /** A limit for the requests with exactly these entries. An entry without a value matches each value. */
 export interface DescriptorLimit {
-  readonly entries: Descriptor;
+  readonly entries: readonly DescriptorEntry[];
   /** The tokens of the limit, or of one combination of values if an entry has none. */
   readonly make: () => Tokens;
   /** Tokens per millisecond. */
@@ -38,8 +38,9 @@ export class DescriptorLimits {
   }
 
   #bucketOf(descriptor: Descriptor): Bucket | undefined {
-    const key = keyOf(descriptor);
-    return this.#fixed.get(key) ?? this.#open.find(({ limit }) => covers(limit.entries, descriptor))?.buckets.get(key);
+    const { entries } = descriptor;
+    const key = keyOf(entries);
+    return this.#fixed.get(key) ?? this.#open.find(({ limit }) => covers(limit.entries, entries))?.buckets.get(key);
   }
 }
 
@@ -68,17 +69,17 @@ export function isOpen({ value }: DescriptorEntry): boolean {
   return value === "";
 }
 
-function covers(limit: Descriptor, descriptor: Descriptor): boolean {
+function covers(limit: readonly DescriptorEntry[], entries: readonly DescriptorEntry[]): boolean {
   return (
-    limit.length === descriptor.length &&
+    limit.length === entries.length &&
     limit.every((entry, index) => {
-      const given = descriptor[index];
+      const given = entries[index];
       return given !== undefined && given.key === entry.key && (isOpen(entry) || given.value === entry.value);
     })
   );
 }
 
 /** One text for each list of entries. */
-export function keyOf(descriptor: Descriptor): string {
-  return JSON.stringify(descriptor.map(({ key, value }) => [key, value]));
+export function keyOf(entries: readonly DescriptorEntry[]): string {
+  return JSON.stringify(entries.map(({ key, value }) => [key, value]));
 }

@@ -15,15 +15,12 @@ import {
   type AuthorizationAnswer,
   type FieldEdit,
 } from "./ext-authz-filter.ts";
-import type { CallCluster, ClusterAnswer } from "../terms/call-cluster.ts";
+import { callGrpc, type GrpcTarget } from "./grpc-call.ts";
 import type { FilterRequest, RequestBodyStart } from "./http-filter.ts";
 import { queryAfterEdits } from "./jwt-location.ts";
+import { fieldOf, fieldsOf, isField } from "./service-fields.ts";
 
-export interface GrpcAuthorizationOptions {
-  readonly cluster: string;
-  readonly authority: string;
-  readonly timeoutMs: number;
-  readonly initialMetadata: readonly (readonly [name: string, value: string])[];
+export interface GrpcAuthorizationOptions extends GrpcTarget {
   /** The request's headers that are sent. */
   readonly told: (name: string) => boolean;
   readonly includesCertificate: boolean;
@@ -33,11 +30,7 @@ export interface GrpcAuthorizationOptions {
   /** The filters whose metadata is sent. */
   readonly metadataNamespaces: readonly string[];
   readonly clock: Clock;
-  readonly callCluster: CallCluster;
 }
-
-const maxAnswerBytes = 4 * 1024 * 1024;
-const prefixBytes = 5;
 
 /** The facts about a connection, and a request on it, that are sent to a service. */
 type Attributes = Exclude<
@@ -78,29 +71,12 @@ async function check(
   signal: AbortSignal,
 ): Promise<CheckResponse> {
   const message = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes }));
-  const body = Buffer.alloc(prefixBytes + message.length);
-  body.writeUInt32BE(message.length, 1);
-  body.set(message, prefixBytes);
-  const answer = await options.callCluster(
-    {
-      cluster: options.cluster,
-      protocol: "http2",
-      method: "POST",
-      path: "/envoy.service.auth.v3.Authorization/Check",
-      authority: options.authority,
-      headers: [
-        ["content-type", "application/grpc"],
-        ["te", "trailers"],
-        ["grpc-timeout", `${Math.ceil(options.timeoutMs)}m`],
-        ...options.initialMetadata,
-      ],
-      body,
-      timeoutMs: options.timeoutMs,
-      maxAnswerBytes,
-    },
-    signal,
-  );
-  return messageOf(answer);
+  const path = "/envoy.service.auth.v3.Authorization/Check";
+  return fromBinary(CheckResponseSchema, await callGrpc(options, path, message, signal, failed));
+}
+
+function failed(answer: string): Error {
+  return transientError("authorization-failed", `the authorization service answered ${answer}`);
 }
 
 function endsOf(connection: ConnectionInfo, options: GrpcAuthorizationOptions): Attributes {
@@ -174,19 +150,6 @@ function addressOf({ address, port }: SocketAddress): {
   return { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } };
 }
 
-function messageOf(answer: ClusterAnswer): CheckResponse {
-  const status = answer.headers.find(([name]) => name === "grpc-status")?.[1];
-  const complete =
-    answer.body.length >= prefixBytes && answer.body.length === prefixBytes + answer.body.readUInt32BE(1);
-  if (answer.status !== 200 || status !== "0" || !complete || answer.body[0] !== 0) {
-    throw transientError(
-      "authorization-failed",
-      `the authorization service answered HTTP ${answer.status}, gRPC ${status ?? "nothing"}`,
-    );
-  }
-  return fromBinary(CheckResponseSchema, answer.body.subarray(prefixBytes));
-}
-
 function verdictOf(response: CheckResponse): AuthorizationAnswer {
   const metadata = response.dynamicMetadata;
   const { httpResponse } = response;
@@ -208,32 +171,6 @@ function verdictOf(response: CheckResponse): AuthorizationAnswer {
     fields: fieldsOf(refusal?.headers ?? []),
     metadata,
   };
-}
-
-function fieldOf(option: HeaderValueOption): readonly [name: string, value: string] {
-  const raw = option.header?.rawValue;
-  return [
-    (option.header?.key ?? "").toLowerCase(),
-    raw === undefined || raw.length === 0 ? (option.header?.value ?? "") : Buffer.from(raw).toString("latin1"),
-  ];
-}
-
-/** Headers that frame an answer are set only by the proxy. */
-function fieldsOf(options: readonly HeaderValueOption[]): (readonly [name: string, value: string])[] {
-  return options.map(fieldOf).filter(([name, value]) => isField(name, value) && !framing.has(name));
-}
-
-const framing: ReadonlySet<string> = new Set([
-  "content-length",
-  "transfer-encoding",
-  "connection",
-  "upgrade",
-  "keep-alive",
-]);
-
-/** Whether the value is a single header line. */
-function isField(name: string, value: string): boolean {
-  return /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) && !/[\r\n\0]/.test(value);
 }
 
 function editOf(option: HeaderValueOption): FieldEdit {

@@ -86,7 +86,11 @@ export interface DescriptorEntry {
 }
 
 /** Names what a request counts for. A limit applies to the requests with all of its entries, in this order. */
-export type Descriptor = readonly DescriptorEntry[];
+export interface Descriptor {
+  readonly entries: readonly DescriptorEntry[];
+  /** Overrides the limit of a rate limit service. `unit` is Envoy's number of it. */
+  readonly limit?: { readonly requestsPerUnit: number; readonly unit: number };
+}
 
 /** How requests are described to the rate limits of one stage. */
 export interface RateLimitRule {

@@ -21,6 +21,7 @@ export const responseFlags = {
   durationTimeout: 18,
   dnsResolutionFailed: 19,
   noFilterConfigFound: 20,
+  rateLimitServiceError: 21,
 } as const;
 
 export type ResponseFlag = (typeof responseFlags)[keyof typeof responseFlags];
@@ -47,6 +48,7 @@ const letters = [
   "DT",
   "DF",
   "NFCF",
+  "RLSE",
 ];
 
 const names = [
@@ -71,6 +73,7 @@ const names = [
   "DurationTimeout",
   "DnsResolutionFailed",
   "NoFilterConfigFound",
+  "RateLimitServiceError",
 ];
 
 /** The flags by Envoy's letters. */

@@ -23,6 +23,7 @@ import { file_envoy_extensions_filters_http_header_mutation_v3_header_mutation }
 import { file_envoy_extensions_filters_http_jwt_authn_v3_config } from "#generated/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
 import { file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { file_envoy_extensions_filters_http_lua_v3_lua } from "#generated/proto/envoy/extensions/filters/http/lua/v3/lua_pb.js";
+import { file_envoy_extensions_filters_http_ratelimit_v3_rate_limit } from "#generated/proto/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js";
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from "#generated/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { file_envoy_extensions_filters_http_router_v3_router } from "#generated/proto/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state } from "#generated/proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js";
@@ -91,6 +92,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_filters_http_jwt_authn_v3_config,
     file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
     file_envoy_extensions_filters_http_lua_v3_lua,
+    file_envoy_extensions_filters_http_ratelimit_v3_rate_limit,
     file_envoy_extensions_filters_http_rbac_v3_rbac,
     file_envoy_extensions_filters_http_router_v3_router,
     file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state,

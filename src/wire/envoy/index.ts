@@ -206,6 +206,8 @@ export {
   type RateLimit_Action_SourceCluster,
   type RateLimit_HitsAddend,
   type RateLimit_Override,
+  type RateLimit_Override_DynamicMetadata,
+  type RateLimit_Override_RateLimitOverride,
   RateLimitSchema,
   type FilterAction,
   type ClusterSpecifierPlugin,
@@ -604,7 +606,23 @@ export type {
   AttributeContext_TLSSession,
 } from "#generated/proto/envoy/service/auth/v3/attribute_context_pb.js";
 export { type HttpStatus, StatusCode as HttpStatusCode } from "#generated/proto/envoy/type/v3/http_status_pb.js";
+export type { RateLimitServiceConfig } from "#generated/proto/envoy/config/ratelimit/v3/rls_pb.js";
 export {
+  type RateLimit as HttpRateLimit,
+  RateLimitSchema as HttpRateLimitSchema,
+  type RateLimitPerRoute as HttpRateLimitPerRoute,
+  RateLimitPerRouteSchema as HttpRateLimitPerRouteSchema,
+} from "#generated/proto/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js";
+export {
+  RateLimitRequestSchema,
+  type RateLimitResponse,
+  RateLimitResponse_Code,
+  RateLimitResponseSchema,
+} from "#generated/proto/envoy/service/ratelimit/v3/rls_pb.js";
+export type { RateLimitUnit } from "#generated/proto/envoy/type/v3/ratelimit_unit_pb.js";
+export {
+  type RateLimitDescriptor,
+  type RateLimitDescriptor_RateLimitOverride,
   type LocalRateLimitDescriptor,
   LocalRateLimitDescriptorSchema,
   type RateLimitDescriptor_Entry,

@@ -17,6 +17,7 @@ import type { FractionalPercent } from "../../../type/v3/percent_pb.js";
 import type { SubstitutionFormatString } from "../../core/v3/substitution_format_string_pb.js";
 import type { MetadataKey } from "../../../type/metadata/v3/metadata_pb.js";
 import type { AddressMatcher } from "../../../type/matcher/v3/address_pb.js";
+import type { RateLimitUnit } from "../../../type/v3/ratelimit_unit_pb.js";
 import type { Int64Range } from "../../../type/v3/range_pb.js";
 import type { StringMatcher } from "../../../type/matcher/v3/string_pb.js";
 
@@ -1981,6 +1982,22 @@ export declare const RateLimit_Action_RemoteAddressMatchSchema: GenMessage<RateL
  * @generated from message envoy.config.route.v3.RateLimit.Override
  */
 export declare type RateLimit_Override = Message<"envoy.config.route.v3.RateLimit.Override"> & {
+  /**
+   * @generated from oneof envoy.config.route.v3.RateLimit.Override.override_specifier
+   */
+  overrideSpecifier: {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Override.DynamicMetadata dynamic_metadata = 1;
+     */
+    value: RateLimit_Override_DynamicMetadata;
+    case: "dynamicMetadata";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Override.RateLimitOverride rate_limit = 2;
+     */
+    value: RateLimit_Override_RateLimitOverride;
+    case: "rateLimit";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -1988,6 +2005,43 @@ export declare type RateLimit_Override = Message<"envoy.config.route.v3.RateLimi
  * Use `create(RateLimit_OverrideSchema)` to create a new message.
  */
 export declare const RateLimit_OverrideSchema: GenMessage<RateLimit_Override>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Override.DynamicMetadata
+ */
+export declare type RateLimit_Override_DynamicMetadata = Message<"envoy.config.route.v3.RateLimit.Override.DynamicMetadata"> & {
+  /**
+   * @generated from field: envoy.type.metadata.v3.MetadataKey metadata_key = 1;
+   */
+  metadataKey?: MetadataKey | undefined;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Override.DynamicMetadata.
+ * Use `create(RateLimit_Override_DynamicMetadataSchema)` to create a new message.
+ */
+export declare const RateLimit_Override_DynamicMetadataSchema: GenMessage<RateLimit_Override_DynamicMetadata>;
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Override.RateLimitOverride
+ */
+export declare type RateLimit_Override_RateLimitOverride = Message<"envoy.config.route.v3.RateLimit.Override.RateLimitOverride"> & {
+  /**
+   * @generated from field: uint32 requests_per_unit = 1;
+   */
+  requestsPerUnit: number;
+
+  /**
+   * @generated from field: envoy.type.v3.RateLimitUnit unit = 2;
+   */
+  unit: RateLimitUnit;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Override.RateLimitOverride.
+ * Use `create(RateLimit_Override_RateLimitOverrideSchema)` to create a new message.
+ */
+export declare const RateLimit_Override_RateLimitOverrideSchema: GenMessage<RateLimit_Override_RateLimitOverride>;
 
 /**
  * @generated from message envoy.config.route.v3.RateLimit.HitsAddend

@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { RateLimitUnit } from "../../../../type/v3/ratelimit_unit_pb.js";
 import type { TokenBucket } from "../../../../type/v3/token_bucket_pb.js";
 
 /**
@@ -19,6 +20,11 @@ export declare type RateLimitDescriptor = Message<"envoy.extensions.common.ratel
    * @generated from field: repeated envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry entries = 1;
    */
   entries: RateLimitDescriptor_Entry[];
+
+  /**
+   * @generated from field: envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.RateLimitOverride limit = 2;
+   */
+  limit?: RateLimitDescriptor_RateLimitOverride | undefined;
 
   /**
    * @generated from field: google.protobuf.UInt64Value hits_addend = 3;
@@ -57,6 +63,32 @@ export declare type RateLimitDescriptor_Entry = Message<"envoy.extensions.common
  * Use `create(RateLimitDescriptor_EntrySchema)` to create a new message.
  */
 export declare const RateLimitDescriptor_EntrySchema: GenMessage<RateLimitDescriptor_Entry>;
+
+/**
+ * @generated from message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.RateLimitOverride
+ */
+export declare type RateLimitDescriptor_RateLimitOverride = Message<"envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.RateLimitOverride"> & {
+  /**
+   * @generated from field: uint32 requests_per_unit = 1;
+   */
+  requestsPerUnit: number;
+
+  /**
+   * @generated from field: envoy.type.v3.RateLimitUnit unit = 2;
+   */
+  unit: RateLimitUnit;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value unit_multiplier = 3;
+   */
+  unitMultiplier?: number | undefined;
+};
+
+/**
+ * Describes the message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.RateLimitOverride.
+ * Use `create(RateLimitDescriptor_RateLimitOverrideSchema)` to create a new message.
+ */
+export declare const RateLimitDescriptor_RateLimitOverrideSchema: GenMessage<RateLimitDescriptor_RateLimitOverride>;
 
 /**
  * @generated from message envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor

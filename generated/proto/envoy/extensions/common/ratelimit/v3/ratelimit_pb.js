@@ -3,6 +3,7 @@
 /* eslint-disable */
 
 import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { file_envoy_type_v3_ratelimit_unit } from "../../../../type/v3/ratelimit_unit_pb.js";
 import { file_envoy_type_v3_token_bucket } from "../../../../type/v3/token_bucket_pb.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 
@@ -10,7 +11,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/common/ratelimit/v3/ratelimit.proto.
  */
 export const file_envoy_extensions_common_ratelimit_v3_ratelimit = /*@__PURE__*/
-  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2NvbW1vbi9yYXRlbGltaXQvdjMvcmF0ZWxpbWl0LnByb3RvEiRlbnZveS5leHRlbnNpb25zLmNvbW1vbi5yYXRlbGltaXQudjMi2QEKE1JhdGVMaW1pdERlc2NyaXB0b3ISUAoHZW50cmllcxgBIAMoCzI/LmVudm95LmV4dGVuc2lvbnMuY29tbW9uLnJhdGVsaW1pdC52My5SYXRlTGltaXREZXNjcmlwdG9yLkVudHJ5EjEKC2hpdHNfYWRkZW5kGAMgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQ2NFZhbHVlEhgKEGlzX25lZ2F0aXZlX2hpdHMYBCABKAgaIwoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIrMBChhMb2NhbFJhdGVMaW1pdERlc2NyaXB0b3ISUAoHZW50cmllcxgBIAMoCzI/LmVudm95LmV4dGVuc2lvbnMuY29tbW9uLnJhdGVsaW1pdC52My5SYXRlTGltaXREZXNjcmlwdG9yLkVudHJ5EjAKDHRva2VuX2J1Y2tldBgCIAEoCzIaLmVudm95LnR5cGUudjMuVG9rZW5CdWNrZXQSEwoLc2hhZG93X21vZGUYAyABKAgqPAobWFJhdGVMaW1pdEhlYWRlcnNSRkNWZXJzaW9uEgcKA09GRhAAEhQKEERSQUZUX1ZFUlNJT05fMDMQASo8ChNWaFJhdGVMaW1pdHNPcHRpb25zEgwKCE9WRVJSSURFEAASCwoHSU5DTFVERRABEgoKBklHTk9SRRACYgZwcm90bzM", [file_envoy_type_v3_token_bucket, file_google_protobuf_wrappers]);
+  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2NvbW1vbi9yYXRlbGltaXQvdjMvcmF0ZWxpbWl0LnByb3RvEiRlbnZveS5leHRlbnNpb25zLmNvbW1vbi5yYXRlbGltaXQudjMiyQMKE1JhdGVMaW1pdERlc2NyaXB0b3ISUAoHZW50cmllcxgBIAMoCzI/LmVudm95LmV4dGVuc2lvbnMuY29tbW9uLnJhdGVsaW1pdC52My5SYXRlTGltaXREZXNjcmlwdG9yLkVudHJ5EloKBWxpbWl0GAIgASgLMksuZW52b3kuZXh0ZW5zaW9ucy5jb21tb24ucmF0ZWxpbWl0LnYzLlJhdGVMaW1pdERlc2NyaXB0b3IuUmF0ZUxpbWl0T3ZlcnJpZGUSMQoLaGl0c19hZGRlbmQYAyABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDY0VmFsdWUSGAoQaXNfbmVnYXRpdmVfaGl0cxgEIAEoCBojCgVFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkakQEKEVJhdGVMaW1pdE92ZXJyaWRlEhkKEXJlcXVlc3RzX3Blcl91bml0GAEgASgNEioKBHVuaXQYAiABKA4yHC5lbnZveS50eXBlLnYzLlJhdGVMaW1pdFVuaXQSNQoPdW5pdF9tdWx0aXBsaWVyGAMgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlIrMBChhMb2NhbFJhdGVMaW1pdERlc2NyaXB0b3ISUAoHZW50cmllcxgBIAMoCzI/LmVudm95LmV4dGVuc2lvbnMuY29tbW9uLnJhdGVsaW1pdC52My5SYXRlTGltaXREZXNjcmlwdG9yLkVudHJ5EjAKDHRva2VuX2J1Y2tldBgCIAEoCzIaLmVudm95LnR5cGUudjMuVG9rZW5CdWNrZXQSEwoLc2hhZG93X21vZGUYAyABKAgqPAobWFJhdGVMaW1pdEhlYWRlcnNSRkNWZXJzaW9uEgcKA09GRhAAEhQKEERSQUZUX1ZFUlNJT05fMDMQASo8ChNWaFJhdGVMaW1pdHNPcHRpb25zEgwKCE9WRVJSSURFEAASCwoHSU5DTFVERRABEgoKBklHTk9SRRACYgZwcm90bzM", [file_envoy_type_v3_ratelimit_unit, file_envoy_type_v3_token_bucket, file_google_protobuf_wrappers]);
 
 /**
  * Describes the message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.
@@ -25,6 +26,13 @@ export const RateLimitDescriptorSchema = /*@__PURE__*/
  */
 export const RateLimitDescriptor_EntrySchema = /*@__PURE__*/
   messageDesc(file_envoy_extensions_common_ratelimit_v3_ratelimit, 0, 0);
+
+/**
+ * Describes the message envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.RateLimitOverride.
+ * Use `create(RateLimitDescriptor_RateLimitOverrideSchema)` to create a new message.
+ */
+export const RateLimitDescriptor_RateLimitOverrideSchema = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_common_ratelimit_v3_ratelimit, 0, 1);
 
 /**
  * Describes the message envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor.

@@ -1,0 +1,96 @@
+import {
+  ApiVersion,
+  HttpRateLimitPerRouteSchema,
+  HttpRateLimitSchema,
+  type HttpRateLimit,
+  type HttpRateLimitPerRoute,
+} from "../../wire/envoy/index.ts";
+import { grpcRateLimit } from "../filters/grpc-rate-limit.ts";
+import { RateLimitRouteSettings, type RateLimitSettings } from "../filters/rate-limit-filter.ts";
+import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import { fractionOf } from "./fraction.ts";
+import { compileGrpcService } from "./grpc-service-config.ts";
+import { compileMutation } from "./header-mutation-config.ts";
+import { hostRules } from "./local-rate-limit-config.ts";
+import { compileFilterRules, maxStage } from "./rate-limit-config.ts";
+
+const defaultTimeoutMs = 20;
+/** The longest time that gRPC can tell a service in milliseconds. */
+const maxTimeoutMs = 99_999_999;
+const tooManyRequests = 429;
+/** gRPC's RESOURCE_EXHAUSTED. */
+const resourceExhausted = 8;
+
+/** Compiles the filter of limits that a service counts. */
+export function compileRateLimit(message: HttpRateLimit, where: string, notes: ConfigNotes): RateLimitSettings {
+  checkFields(HttpRateLimitSchema, message, where, notes, {
+    used: [
+      "domain",
+      "stage",
+      "requestType",
+      "timeout",
+      "failureModeDeny",
+      "failureModeDenyPercent",
+      "rateLimitedAsResourceExhausted",
+      "rateLimitService",
+      "disableXEnvoyRatelimitedHeader",
+      "rateLimitedStatus",
+      "responseHeadersToAdd",
+      "statusOnError",
+      "statPrefix",
+      "filterEnabled",
+      "filterEnforced",
+      "rateLimits",
+      "metadataNamespace",
+    ],
+  });
+  if (message.domain === "") throw invalid(where, "domain must not be empty");
+  if (message.stage > maxStage) throw invalid(where, `stage must be from 0 to ${maxStage}, got ${message.stage}`);
+  if (message.requestType !== "" && message.requestType !== "both")
+    throw unsupported(where, `requestType ${message.requestType}`);
+  const rules = compileFilterRules(message.rateLimits, ["actions", "limit"], where, notes);
+  const code: number = message.rateLimitedStatus?.code ?? tooManyRequests;
+  const deny = message.failureModeDeny ? 1 : 0;
+  return {
+    domain: message.domain,
+    ask: grpcRateLimit(targetOf(message, where, notes)),
+    stage: message.stage,
+    rules: rules.length === 0 ? undefined : rules,
+    enabled: fractionOf(message.filterEnabled?.defaultValue, 1),
+    enforced: fractionOf(message.filterEnforced?.defaultValue, 1),
+    deniesOnFailure: fractionOf(message.failureModeDenyPercent?.defaultValue, deny),
+    status: code < 400 ? tooManyRequests : code,
+    statusOnError: message.statusOnError?.code || 500,
+    grpcStatus: message.rateLimitedAsResourceExhausted ? resourceExhausted : undefined,
+    marksRefusal: !message.disableXEnvoyRatelimitedHeader,
+    answer: compileMutation(message.responseHeadersToAdd, [], "response", `${where}: responseHeadersToAdd`, notes),
+    metadataNamespace: message.metadataNamespace || "envoy.filters.http.ratelimit",
+    statPrefix: message.statPrefix === "" ? "" : `${message.statPrefix}.`,
+  };
+}
+
+function targetOf(message: HttpRateLimit, where: string, notes: ConfigNotes): Parameters<typeof grpcRateLimit>[0] {
+  const service = message.rateLimitService;
+  if (service?.grpcService === undefined) throw invalid(where, "rateLimitService.grpcService must be set");
+  if (service.transportApiVersion !== ApiVersion.V3)
+    throw unsupported(where, `rateLimitService.transportApiVersion ${ApiVersion[service.transportApiVersion]}`);
+  const target = compileGrpcService(service.grpcService, 0, `${where}: rateLimitService`, notes);
+  // The filter's own timeout is in force, not the service's.
+  return { ...target, timeoutMs: durationOr(message.timeout, defaultTimeoutMs) || maxTimeoutMs };
+}
+
+export function compileRateLimitPerRoute(
+  message: HttpRateLimitPerRoute,
+  where: string,
+  notes: ConfigNotes,
+): RateLimitRouteSettings {
+  checkFields(HttpRateLimitPerRouteSchema, message, where, notes, {
+    used: ["vhRateLimits", "rateLimits", "domain"],
+  });
+  const rules = compileFilterRules(message.rateLimits, ["actions", "limit"], where, notes);
+  return new RateLimitRouteSettings({
+    hostRules: hostRules[message.vhRateLimits] ?? "override",
+    rules: rules.length === 0 ? undefined : rules,
+    domain: message.domain === "" ? undefined : message.domain,
+  });
+}

@@ -1,0 +1,48 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { transientError } from "../../base/index.ts";
+import {
+  RateLimitRequestSchema,
+  RateLimitResponse_Code,
+  RateLimitResponseSchema,
+  type HeaderValue,
+} from "../../wire/envoy/index.ts";
+import type { Descriptor } from "../routing/route.ts";
+import { fieldsOf } from "./service-fields.ts";
+import { callGrpc, type GrpcTarget } from "./grpc-call.ts";
+import type { AskRateLimit } from "./rate-limit-filter.ts";
+
+const path = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+
+/** Asks by Envoy's `RateLimitService.ShouldRateLimit`. */
+export function grpcRateLimit(target: GrpcTarget): AskRateLimit {
+  return async (domain, descriptors, signal) => {
+    const request = create(RateLimitRequestSchema, { domain, descriptors: descriptors.map(messageOf) });
+    const bytes = await callGrpc(target, path, toBinary(RateLimitRequestSchema, request), signal, failed);
+    const answer = fromBinary(RateLimitResponseSchema, bytes);
+    const { overallCode: code, rawBody, dynamicMetadata } = answer;
+    if (code !== RateLimitResponse_Code.OK && code !== RateLimitResponse_Code.OVER_LIMIT)
+      throw failed(`with the code ${RateLimitResponse_Code[code] ?? code}`);
+    return {
+      limited: code === RateLimitResponse_Code.OVER_LIMIT,
+      requestFields: sentFields(answer.requestHeadersToAdd),
+      responseFields: sentFields(answer.responseHeadersToAdd),
+      body: Buffer.from(rawBody),
+      metadata: dynamicMetadata,
+    };
+  };
+}
+
+function sentFields(headers: readonly HeaderValue[]): (readonly [name: string, value: string])[] {
+  return fieldsOf(headers.map((header) => ({ header })));
+}
+
+function failed(answer: string): Error {
+  return transientError("rate-limit-failed", `the rate limit service answered ${answer}`);
+}
+
+function messageOf({ entries, limit }: Descriptor): {
+  entries: { key: string; value: string }[];
+  limit?: NonNullable<Descriptor["limit"]>;
+} {
+  return { entries: entries.map(({ key, value }) => ({ key, value })), ...(limit === undefined ? {} : { limit }) };
+}
