@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary, toJson, type DescMessage, type JsonObject } from "@bufbuild/protobuf";
 import { keyOf, type KubernetesObject } from "../api/index.ts";
+import type { Pod } from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import {
@@ -33,19 +34,23 @@ function startMesh() {
   });
   mesh.inputs.mesh.set(meshKey, testMesh);
   const feeds = createFeeds(mesh.inputs, "default");
-  const apply = (...objects: readonly KubernetesObject[]): void => {
+  const change = (present: readonly KubernetesObject[], gone: readonly KubernetesObject[]): void => {
+    const take = (object: KubernetesObject, to: KubernetesObject | undefined): void =>
+      feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), to);
     mesh.graph.batch(() => {
-      for (const object of objects) feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
+      for (const object of gone) take(object, undefined);
+      for (const object of present) take(object, object);
     });
     mesh.discovery.flush();
   };
+  const apply = (...objects: readonly KubernetesObject[]): void => change(objects, []);
   apply(
     namespace("shop"),
     pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }),
     ...web("a", 1),
     ...web("b", 2),
   );
-  return { mesh, metrics, apply };
+  return { mesh, metrics, apply, change };
 }
 
 function web(name: string, index: number): readonly KubernetesObject[] {
@@ -351,3 +356,48 @@ test("versions do not depend on the order in which objects are read, and a clien
     [],
   );
 });
+
+for (const [title, waits] of [
+  ["the same change brings both", false],
+  ["the listener changes once more before the client has answered", true],
+] as const)
+  test(`a cluster is removed before a listener arrives that would fetch keys through it: ${title}`, () => {
+    const { mesh, apply, change } = startMesh();
+    mesh.inputs.mesh.set(meshKey, { ...testMesh, keySetFetcher: "proxy" });
+    const entry = config("ServiceEntry", "shop/keys", {
+      hosts: ["keys.example"],
+      location: "MESH_INTERNAL",
+      ports: [{ number: 8000, name: "http", protocol: "HTTP" }],
+      resolution: "DNS",
+      endpoints: [{ address: "keys.internal" }],
+    });
+    const tokensOf = (issuer: string): KubernetesObject =>
+      config("RequestAuthentication", "shop/tokens", {
+        jwtRules: [{ issuer, jwksUri: "http://keys.example:8000/jwks" }],
+      });
+    const cluster = "outbound|8000||keys.example";
+    const told = (responses: readonly DeltaDiscoveryResponse[]): string[] =>
+      responses.flatMap(({ typeUrl, resources, removedResources }) => [
+        ...resources.flatMap(({ name, resource }) =>
+          typeUrl === typeUrls.listener && name === "virtualInbound"
+            ? `listener ${Buffer.from(resource?.value ?? []).includes(cluster) ? "with" : "without"} keys`
+            : [],
+        ),
+        ...(removedResources.includes(cluster) ? ["no cluster"] : []),
+      ]);
+    const client = pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }) as Pod;
+    client.spec?.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"], env: [] });
+    apply(client, entry, tokensOf("first"));
+    const peer = new Peer(mesh);
+    for (const typeUrl of [typeUrls.cluster, typeUrls.listener]) peer.send(typeUrl);
+    assert.deepEqual(told(peer.take()), ["listener with keys"]);
+    if (waits) {
+      change([], [tokensOf("first"), entry]);
+      apply(tokensOf("second"));
+      assert.deepEqual(told(peer.take()), ["listener without keys", "no cluster", "listener with keys"]);
+    } else {
+      change([tokensOf("second")], [entry]);
+      assert.deepEqual(told(peer.take()), ["no cluster", "listener with keys"]);
+    }
+    peer.close();
+  });

@@ -18,6 +18,7 @@ import { localClusterSpec, localZones, type OwnPlace } from "./config/local-clus
 import { compileListener } from "./config/listener-config.ts";
 import { compileRouteTable } from "./config/route-config.ts";
 import { checkExtensionConfig } from "./config/http-filter-config.ts";
+import type { CallCluster } from "./terms/call-cluster.ts";
 import { standaloneServices, type FilterServices } from "./filters/filter-services.ts";
 import { firstFetchLimitMs, type ListenerSet } from "./listener-set.ts";
 import type { RouteTable } from "./routing/route-table.ts";
@@ -25,6 +26,7 @@ import { SecretStore } from "./tls/secret-store.ts";
 import type { ServiceSecret } from "./tls/tls-spec.ts";
 import type { TlsContexts } from "./tls/tls-contexts.ts";
 import { VirtualHosts } from "./virtual-hosts.ts";
+import { noCluster } from "./upstream/cluster-call.ts";
 import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
 import { ForwardNames } from "./upstream/forward-names.ts";
 import type { EndpointConfig } from "./upstream/endpoint.ts";
@@ -106,8 +108,13 @@ export class ProxyConfig {
 
   constructor(options: ProxyConfigOptions) {
     this.#options = options;
+    const services = options.services ?? standaloneServices();
+    const callerOfNow = (): CallCluster => this.#callerOfNow(services.callCluster);
     this.#notes = new ConfigNotes((note) => options.log.warn(note), {
-      ...(options.services ?? standaloneServices()),
+      ...services,
+      get callCluster() {
+        return callerOfNow();
+      },
       extensionConfig: (name) => this.extensions.get(name)?.message().typedConfig,
     });
     this.#virtualHosts = new VirtualHosts(this.#notes);
@@ -334,6 +341,20 @@ export class ProxyConfig {
     if (known === undefined) return;
     this.#clusters.delete(name);
     this.#leavingClusters.set(name, known);
+  }
+
+  /**
+   * For filters that are compiled now. Clusters that are removed already do not exist for them, although connections of
+   * removed listeners or chains may still use those.
+   */
+  #callerOfNow(callCluster: CallCluster): CallCluster {
+    if (this.#leavingClusters.size === 0) return callCluster;
+    const gone = new WeakSet<ActiveCluster>(this.#leavingClusters.values());
+    return async (request, signal) => {
+      const leaving = this.#clusters.has(request.cluster) ? undefined : this.#leavingClusters.get(request.cluster);
+      if (leaving !== undefined && gone.has(leaving)) throw noCluster(request.cluster);
+      return await callCluster(request, signal);
+    };
   }
 
   /** Requests on connections of a removed listener or chain still name clusters that were removed along with it. */

@@ -7,9 +7,10 @@ import { AddressDemand } from "./address-demand.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { byPushOrder, chainOf, isWholeInStateOfTheWorld, typesAfter, typesBefore } from "./push-order.ts";
 import { KnownResources } from "./known-resources.ts";
+import { namedClusters } from "./named-clusters.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 import { encodeHead, type ResponseBodies } from "./response-encoder.ts";
-import { Subscription, type Delivery, type ResourceGroups } from "./subscription.ts";
+import { Subscription, type Delivery, type DuePart, type ResourceGroups } from "./subscription.ts";
 
 /** Where responses go. `write` returns false if the stream must wait for {@link DiscoveryStream.drained}. */
 export interface ResponseSink {
@@ -184,7 +185,8 @@ export class DiscoveryStream {
   #step(subscription: Subscription): boolean {
     if (subscription.outstanding !== undefined) return false;
     if (subscription.hasAsked) return this.#isKnown(subscription) && this.#send(subscription, "asked");
-    if (subscription.hasChanged && this.#mayAdd(subscription)) return this.#send(subscription, "changed");
+    if (subscription.hasChanged && this.#mayAdd(subscription))
+      return this.#removeNamedClusters(subscription) || this.#send(subscription, "changed");
     if (subscription.hasRemoved && !subscription.hasChanged && this.#mayRemove(subscription))
       return this.#send(subscription, "removed");
     return false;
@@ -219,6 +221,20 @@ export class DiscoveryStream {
     );
   }
 
+  /**
+   * A filter that fetches keys may name a cluster that does not exist. If the client still has that cluster, its removal
+   * comes before the listener, which would fetch keys through it otherwise. Returns whether a removal was sent.
+   */
+  #removeNamedClusters(subscription: Subscription): boolean {
+    const clusters = this.subscriptions.get(typeUrls.cluster);
+    if (subscription.typeUrl !== typeUrls.listener || clusters?.hasRemoved !== true) return false;
+    if (clusters.outstanding !== undefined) return false;
+    const named = new Set<string>();
+    for (const listener of subscription.changed())
+      for (const name of namedClusters(listener)) if (clusters.isRemoved(name)) named.add(name);
+    return named.size > 0 && this.#send(clusters, named);
+  }
+
   #areIdle(typesOfChain: readonly string[]): boolean {
     for (const typeUrl of typesOfChain) if (this.subscriptions.get(typeUrl)?.idle === false) return false;
     return true;
@@ -244,7 +260,7 @@ export class DiscoveryStream {
     this.#unblock = undefined;
   }
 
-  #send(subscription: Subscription, part: "asked" | "changed" | "removed"): boolean {
+  #send(subscription: Subscription, part: DuePart): boolean {
     const { protocol, sink, clock, observer, serial, bodies } = this.#options;
     const startedMs = clock.steadyMs();
     const delivery = protocol === "delta" ? subscription.take(part) : this.#wholeDelivery(subscription, part);
@@ -285,7 +301,7 @@ export class DiscoveryStream {
    * A state-of-the-world response. Listeners and clusters are always complete. Other types contain only what changed;
    * the protocol cannot express their removals.
    */
-  #wholeDelivery(subscription: Subscription, part: "asked" | "changed" | "removed"): Delivery | undefined {
+  #wholeDelivery(subscription: Subscription, part: DuePart): Delivery | undefined {
     if (!isWholeInStateOfTheWorld(subscription.typeUrl) && !subscription.wildcard) {
       const delivery = subscription.take(part);
       return delivery.groups.length === 0 && part !== "asked" ? undefined : delivery;
@@ -296,7 +312,7 @@ export class DiscoveryStream {
     return { groups, removed: [], ...subscription.takeAll() };
   }
 
-  #noteClusters(delivery: Delivery, part: "asked" | "changed" | "removed"): void {
+  #noteClusters(delivery: Delivery, part: DuePart): void {
     const endpoints = this.subscriptions.get(typeUrls.endpoint);
     const isFirst = part === "asked" && this.#knownClusters.begin(delivery.groups);
     let sent = 0;

@@ -33,6 +33,9 @@ export interface Delivery {
   readonly sinceMs: number | undefined;
 }
 
+/** What of a subscription is sent. A set: the removals of these names. */
+export type DuePart = "asked" | "changed" | "removed" | ReadonlySet<string>;
+
 const noRange: GenerationRange = { first: 0, last: 0 };
 let latestRange = noRange;
 
@@ -224,6 +227,17 @@ export class Subscription {
   get hasRemoved(): boolean {
     return this.#removed.size > 0;
   }
+  /** The changed resources that are still to be sent. */
+  *changed(): Iterable<EncodedResource> {
+    for (const name of this.#told ?? this.#changed) {
+      const found = this.view.get(name);
+      if (found !== undefined) yield found;
+    }
+  }
+  /** Whether the resource is gone, which is still to be sent. */
+  isRemoved(name: string): boolean {
+    return this.#removed.has(name);
+  }
   get pending(): GenerationRange | undefined {
     return this.#range;
   }
@@ -235,7 +249,7 @@ export class Subscription {
    * Takes what must be sent: the requested resources with all pending changes, or only the changes, or only the
    * removals.
    */
-  take(part: "asked" | "changed" | "removed"): Delivery {
+  take(part: DuePart): Delivery {
     if (part === "changed" && this.#told !== undefined) return this.#takeTold(this.#told);
     this.#gatherTold();
     const delivery = part === "asked" && this.#askedAll ? this.#takeWhole() : this.#takeNames(part);
@@ -296,8 +310,9 @@ export class Subscription {
     return { groups: groupsOf(this.view), removed, ...this.takeAll() };
   }
 
-  #takeNames(part: "asked" | "changed" | "removed"): Delivery {
-    const names = part === "removed" ? this.#removed : this.#changed;
+  #takeNames(part: DuePart): Delivery {
+    const pending = part === "asked" || part === "changed" ? this.#changed : this.#removed;
+    const names = typeof part === "string" ? pending : part;
     const resources: EncodedResource[] = [];
     const removed: string[] = [];
     const take = (name: string): void => {
@@ -311,7 +326,8 @@ export class Subscription {
       this.#goneCharacters = 0;
     }
     for (const name of names) take(name);
-    names.clear();
+    if (names === pending) pending.clear();
+    else for (const name of names) pending.delete(name);
     return {
       groups: resources.length === 0 ? [] : [resources],
       removed,

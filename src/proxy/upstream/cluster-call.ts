@@ -1,4 +1,4 @@
-import { transientError, onAbort } from "../../base/index.ts";
+import { transientError, onAbort, type SerinError } from "../../base/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../terms/call-cluster.ts";
 import { headText } from "../terms/header-text.ts";
@@ -10,7 +10,7 @@ import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstr
 export function clusterCaller(clusterOf: (name: string) => Cluster | undefined): CallCluster {
   return async (request, signal) => {
     const cluster = clusterOf(request.cluster);
-    if (cluster === undefined) throw transientError("no-cluster", `there is no cluster ${request.cluster}`);
+    if (cluster === undefined) throw noCluster(request.cluster);
     const endpoint = cluster.pick(undefined, 1);
     if (endpoint === undefined)
       throw transientError("no-endpoint", `cluster ${request.cluster} has no usable endpoint`);
@@ -24,6 +24,10 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
       requests.give();
     }
   };
+}
+
+export function noCluster(name: string): SerinError {
+  return transientError("no-cluster", `there is no cluster ${name}`);
 }
 
 /** One request of the proxy itself. Collects the whole response. */

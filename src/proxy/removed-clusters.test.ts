@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fromJson, toBinary, type DescMessage, type JsonObject } from "@bufbuild/protobuf";
+import { silentLogger, systemClock } from "../base/index.ts";
+import { ClusterSchema, envoyRegistry, ListenerSchema } from "../wire/envoy/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { standaloneServices } from "./filters/filter-services.ts";
+import type { HttpFilter } from "./filters/http-filter.ts";
+import type { ListenerSpec } from "./listener/listener-spec.ts";
+import type { ListenerSet } from "./listener-set.ts";
+import { ProxyConfig } from "./proxy-config.ts";
+import { httpListener } from "./testing/ads-server.ts";
+import { testRequest } from "./testing/filter-request.ts";
+
+const filterType = "type.googleapis.com/envoy.extensions.filters.http";
+
+/** A listener that fetches keys from a path of the cluster. */
+function listenerOf(path: string): JsonObject {
+  const httpUri = { uri: `http://keys.test/${path}`, cluster: "keys", timeout: "1s" };
+  const httpFilters = [
+    {
+      name: "jwt",
+      typedConfig: {
+        "@type": `${filterType}.jwt_authn.v3.JwtAuthentication`,
+        providers: { p: { remoteJwks: { httpUri } } },
+        rules: [{ match: { prefix: "/" }, requires: { providerName: "p" } }],
+      },
+    },
+    { name: "router", typedConfig: { "@type": `${filterType}.router.v3.Router` } },
+  ];
+  return httpListener(8080, "routes", { httpFilters }) as JsonObject;
+}
+
+const token = [{ alg: "RS256" }, { iss: "issuer.test" }, {}]
+  .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
+  .join(".");
+
+test("a filter that comes after its cluster's removal cannot fetch keys there while an open connection keeps the cluster", async () => {
+  const reached: string[] = [];
+  const config = new ProxyConfig({
+    runtime: {
+      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
+      clock: systemClock,
+      random: Math.random,
+    },
+    resolve: () => Promise.resolve(["192.0.2.1"]),
+    services: {
+      ...standaloneServices(),
+      callCluster: ({ path }) => {
+        reached.push(path);
+        return Promise.reject(new Error("it has no keys"));
+      },
+    },
+    clock: systemClock,
+    log: silentLogger,
+  });
+  let filter: HttpFilter | undefined;
+  config.attach({
+    drainingConnections: 1,
+    set: ({ chains: [chain] }: ListenerSpec) => {
+      if (chain?.serves.kind === "http") [filter] = chain.serves.http.connection.filters;
+    },
+    routeNames: () => new Set(),
+    discoveries: () => [],
+    tlsSpecs: () => [],
+    proceed: () => undefined,
+  } as unknown as ListenerSet);
+  const apply = async (typeUrl: string, schema: DescMessage, name: string, json?: JsonObject): Promise<void> => {
+    const body = (): Uint8Array => toBinary(schema, fromJson(schema, json ?? {}, { registry: envoyRegistry() }));
+    await config
+      .subscriptions()
+      .find((subscription) => subscription.typeUrl === typeUrl)
+      ?.apply({
+        typeUrl,
+        resources: json === undefined ? [] : [{ name, aliases: [], version: "1", typeUrl, body: body() }],
+        removed: json === undefined ? [name] : [],
+      });
+  };
+  const cluster = async (json?: JsonObject): Promise<void> =>
+    await apply(typeUrls.cluster, ClusterSchema, "keys", json);
+  const filterOf = async (path: string): Promise<HttpFilter> => {
+    await apply(typeUrls.listener, ListenerSchema, "l", listenerOf(path));
+    return filter ?? assert.fail("there is no filter");
+  };
+  const ask = async (asked: HttpFilter): Promise<void> => {
+    const request = testRequest("/", { headers: { authorization: `Bearer ${token}` } });
+    const reply = await asked.onRequest?.(request, () => new AbortController().signal);
+    assert.equal(reply?.status, 401);
+  };
+  await cluster({ name: "keys", type: "STATIC" });
+  const before = await filterOf("before");
+  await cluster();
+  const after = await filterOf("after");
+  await ask(before);
+  await ask(after);
+  assert.deepEqual(reached, ["/before"]);
+  await cluster({ name: "keys", type: "STATIC" });
+  await ask(await filterOf("again"));
+  assert.deepEqual(reached, ["/before", "/again"]);
+});
