@@ -106,15 +106,15 @@ interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"
 }
 
 /**
- * Uses B3 if no tracer is named: that is the form of the bootstrap's tracer, which is Zipkin by upstream's default.
- * Undefined for tracers whose contexts this proxy cannot write.
+ * Undefined if no tracer is named, because the bootstrap of this proxy has none, and for tracers whose contexts this proxy
+ * cannot write. Then contexts stay as the client sent them, as in an Envoy without a tracer.
  */
 function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, notes: ConfigNotes): Tracer | undefined {
   const config =
     provider?.configType.case === "typedConfig"
       ? resolveTypedStruct(provider.configType.value, `${where}: tracing`)
       : undefined;
-  if (config === undefined) return { formats: ["b3"], shortTraceIds: false, exporter: undefined };
+  if (config === undefined) return undefined;
   const { exports: collectors } = notes.services;
   const exporterTo = (target: ExportTarget<Span>, service: string): Pick<Tracer, "exporter" | "untold"> => {
     const exporter = collectors.to(JSON.stringify([target.statPrefix, target.request, service]), target);

@@ -65,6 +65,15 @@ test("filters at an edge see what the proxy says of the client, as the server do
   );
 });
 
+test("behind trusted proxies, the upstream learns the client's address from them", async () => {
+  await using harness = await Harness.start({ ...edge, trustedHops: 2 });
+  const ask = await upstreamOf(harness);
+  const addressOf = async (forwardedFor: string) =>
+    (await ask({ "x-forwarded-for": forwardedFor }))["x-envoy-external-address"]?.join(",");
+  assert.equal(await addressOf("56.5.6.7, 72.9.5.6, 98.1.2.3"), "72.9.5.6");
+  assert.equal(await addressOf("98.1.2.3"), "127.0.0.1");
+});
+
 test("a route matches the scheme that the client used, whatever the client says in x-forwarded-proto", async () => {
   await using harness = await Harness.start(edge);
   const isPlain = headerMatches({

@@ -9,7 +9,8 @@ export interface EdgeFacts {
   readonly head: MessageHead;
   /** The peer is in a private network, so its headers about itself are kept. */
   readonly internalPeer: boolean;
-  readonly peerAddress: string;
+  /** The client's address: the peer's, or what trusted proxies say in `x-forwarded-for`. */
+  readonly externalAddress: string;
   readonly scheme: "http" | "https";
   /** The client's `x-forwarded-for` with this hop. */
   readonly forwardedFor: string;
@@ -55,7 +56,7 @@ export function edgeField(
     case "x-envoy-internal":
       return config.useRemoteAddress && facts.internalPeer ? "true" : undefined;
     case "x-envoy-external-address":
-      if (config.useRemoteAddress) return facts.internalPeer ? undefined : facts.peerAddress;
+      if (config.useRemoteAddress) return facts.internalPeer ? undefined : facts.externalAddress;
       break;
     case peerMetadataHeader:
     case peerMetadataIdHeader:

@@ -154,8 +154,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return isIP(said) !== 0 && !said.includes("%") ? said : this.remote.address;
   }
 
-  get peerAddress(): string {
-    return this.remote.address;
+  get externalAddress(): string {
+    return this.#config === undefined ? this.remote.address : this.clientAddress(this.#config);
   }
 
   /** Clients behind a trusted proxy may say which port they used. */

@@ -246,6 +246,16 @@ test("Zipkin gets JSON of version 2, and B3 headers are forwarded", async () => 
   assert.ok(Number(span["duration"]) > 0 && Math.abs(Number(span["timestamp"]) / 1000 - Date.now()) < 60_000);
 });
 
+test("without a collector, requests keep the contexts of their clients and get none", async () => {
+  const port = await listening("none", always);
+  const contexts = async (headers: Record<string, string>) => {
+    await fetchOnce(port, "/", { headers });
+    return Object.keys(seen).filter((name) => name.startsWith("x-b3-") || name === "traceparent");
+  };
+  assert.deepEqual(await contexts({}), []);
+  assert.deepEqual(await contexts({ "x-b3-sampled": "1" }), ["x-b3-sampled"]);
+});
+
 test("the configured share of requests is traced and all of them carry the decision, but none without propagation", async () => {
   const port = await listening("share", { randomSampling: { value: 20 }, provider: providers.http });
   let sampled = 0;
