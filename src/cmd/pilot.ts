@@ -1,3 +1,4 @@
+import { getFips } from "node:crypto";
 import { createLogger, systemClock, type LogThreshold } from "../base/index.ts";
 import { ControlPlane, readControlPlaneSettings, serveLogControl } from "../controlplane/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
@@ -10,6 +11,10 @@ export async function run(context: RoleContext): Promise<number> {
   const threshold: LogThreshold = { level: context.log.level };
   const log = createLogger({ scope: "pilot", level: threshold });
   const settings = readControlPlaneSettings(args, env, release.version);
+  if (settings.compliance?.startsWith("fips-") === true && getFips() === 0)
+    log.warn("COMPLIANCE_POLICY limits TLS to approved algorithms, but this process has no validated FIPS module", {
+      policy: settings.compliance,
+    });
   const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: "istiod" });
   const metrics = new MetricsRegistry();
   addProcessMetrics(metrics, process);

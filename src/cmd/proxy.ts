@@ -33,6 +33,7 @@ export async function run(context: RoleContext): Promise<number> {
       ...(settings.caRootFile === undefined ? {} : { rootCertificateFile: settings.caRootFile }),
       tokenFile: settings.tokenFile,
       headers: { clusterid: settings.clusterId },
+      compliance: settings.compliance,
     },
     impersonate: false,
   });

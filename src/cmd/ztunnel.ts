@@ -59,6 +59,7 @@ async function certificateAuthority(
       rootCertificateFile: absolutePath(config.caRootCertificate),
       tokenFile: absolutePath(config.tokenFile),
       headers: { clusterid: config.clusterId },
+      compliance: config.handshakes.compliance,
     },
     impersonate: true,
   });

@@ -47,8 +47,8 @@ export function readClusterSettings(env: Environment): ClusterSettings {
   };
 }
 
-/** Sources of kubeconfigs other than Secrets, and limits of TLS as a whole. */
-const unsupported = ["PILOT_MULTICLUSTER_KUBECONFIG_PATH", "LOCAL_CLUSTER_SECRET_WATCHER", "COMPLIANCE_POLICY"];
+/** Sources of kubeconfigs other than Secrets. */
+const unsupported = ["PILOT_MULTICLUSTER_KUBECONFIG_PATH", "LOCAL_CLUSTER_SECRET_WATCHER"];
 
 function isAsked(env: Environment, name: string): boolean {
   const text = envString(env, name, "");

@@ -1,4 +1,5 @@
 import { imagesOf } from "../api/images/index.ts";
+import { readCompliancePolicy, type CompliancePolicy } from "../base/compliance/index.ts";
 import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
@@ -49,6 +50,8 @@ export interface ControlPlaneSettings {
   readonly severalAuthorizers?: boolean;
   /** DISABLE_SHADOW_HOST_SUFFIX=false. Absent: mirrored requests keep their host. */
   readonly shadowHostSuffix?: boolean;
+  /** COMPLIANCE_POLICY, for our own servers, the proxies' configuration and the pods of proxies. Absent: no policy. */
+  readonly compliance?: CompliancePolicy | undefined;
   /** K8S_INGRESS_NS: where the gateway of Ingresses is. */
   readonly ingressNamespace?: string;
   /**
@@ -148,6 +151,7 @@ export function readControlPlaneSettings(
     isIgnored: readResourceFilter(env),
     analysis: envBoolean(env, "PILOT_ENABLE_ANALYSIS", false) ? analysisSettings(env) : undefined,
     keySetFetcher: keySetFetcher(envString(env, "PILOT_JWT_ENABLE_REMOTE_JWKS", "false")),
+    compliance: readCompliancePolicy(env),
     ingressNamespace: envString(env, "K8S_INGRESS_NS", "istio-system"),
     severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),
     gatewaysIgnoreSelectors: !envBoolean(env, "ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", true),

@@ -21,12 +21,7 @@ import {
   IssuedCertificates,
   splitPem,
 } from "./ca/index.ts";
-import type {
-  AnalysisSettings,
-  ControlPlaneSettings,
-  NodeTaintSettings,
-  ShadowSettings,
-} from "./control-plane-options.ts";
+import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
 import { inspectionRoutes, withIndex } from "./debug-answers.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { runFieldStatusController } from "./field-status/field-status-writer.ts";
@@ -77,11 +72,18 @@ import {
 } from "./serve/index.ts";
 import { runServiceExportController } from "./service-export-controller.ts";
 import { ServedMesh } from "./served-mesh.ts";
+import { runOptionalControllers, type LeadingOptions } from "./optional-controllers.ts";
 import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { trustBundle } from "./translate/index.ts";
 import { TrustAnchors } from "./trust-anchors.ts";
-import { InjectionSource, runCaBundleController, serveWebhooks, validationDoubt } from "./webhooks/index.ts";
+import {
+  InjectionSource,
+  runCaBundleController,
+  serveWebhooks,
+  validationDoubt,
+  webhookTls,
+} from "./webhooks/index.ts";
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -474,6 +476,7 @@ export class ControlPlane {
     const webhooks = await serveWebhooks({
       ...settings.webhooks,
       certificate: identity.serving,
+      compliance: settings.compliance,
       scope: (namespace) => ({
         context: injection.context(),
         namespaceLabels: this.#inputs.namespaces.get(namespace)?.labels ?? {},
@@ -482,9 +485,7 @@ export class ControlPlane {
       clock,
       log: log.scoped("webhooks"),
     });
-    identity.onChange(() =>
-      webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }),
-    );
+    identity.onChange(() => webhooks.setSecureContext(webhookTls(identity.serving, settings.compliance)));
     return webhooks;
   }
 
@@ -497,6 +498,7 @@ export class ControlPlane {
       serviceName,
       defaults: { hub, tag, istioNamespace: namespace, revision, clusterName: clusterId, network },
       nativeSidecars,
+      compliance: settings.compliance,
       meshText: () => configFile.text,
       kubeletVersions: () => this.#kubeletVersions(),
       clock,
@@ -533,7 +535,7 @@ export class ControlPlane {
     const plaintext = createPlaintextServer(options);
     const secure = createSecureServer(options);
     const material = () => ({ ...identity.serving, clientRoots: identity.authority.root });
-    const certificate = new RotatingCertificate(material());
+    const certificate = new RotatingCertificate(material(), settings.compliance);
     identity.onChange(() => certificate.rotate(material()));
     await plaintext.listen(settings.grpc.address, settings.grpc.port);
     await secure.listen(settings.secureGrpc.address, settings.secureGrpc.port, certificate);
@@ -552,6 +554,7 @@ export class ControlPlane {
       trustDomain: this.#trustDomain(),
       proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {},
       concurrency: this.#inputs.mesh.get(meshKey)?.proxyConcurrency,
+      compliance: settings.compliance,
     });
     const { ambientStatuses, ...wanted } = this.#mesh.wanted;
     const queues = this.#queues;
@@ -607,8 +610,16 @@ export class ControlPlane {
             signal,
           )
         : undefined,
-      settings.nodeTaint === undefined ? undefined : this.#removeNodeTaints(settings.nodeTaint, signal),
-      settings.analysis === undefined ? undefined : this.#runAnalysis(settings.analysis, signal),
+      runOptionalControllers(
+        {
+          leading: (scope) => this.#leading(scope),
+          settings,
+          ingest: this.#ingest,
+          meshConfig: () => this.#config,
+          onMeshChange: (changed) => this.#inputs.mesh.onChange(changed),
+        },
+        signal,
+      ),
       runRefusedStatusWriter(
         {
           client,
@@ -626,31 +637,8 @@ export class ControlPlane {
     ]);
   }
 
-  async #removeNodeTaints(taint: NodeTaintSettings, signal: AbortSignal): Promise<void> {
-    const { runNodeTaintController } = await import("./node-taint-controller.ts");
-    await runNodeTaintController(
-      { ...this.#leading("node-taints"), settings: taint, objectsOf: (kind) => this.#ingest.informer(kind) },
-      signal,
-    );
-  }
-
-  async #runAnalysis({ maxDelayMs }: AnalysisSettings, signal: AbortSignal): Promise<void> {
-    const { runAnalysisController } = await import("./analysis/index.ts");
-    await runAnalysisController(
-      {
-        ...this.#leading("analysis"),
-        objectsOf: (kind) => this.#ingest.informerOf(kind),
-        includes: (name) => this.#ingest.includesNamespace(name),
-        meshConfig: () => this.#config,
-        onMeshChange: (changed) => this.#inputs.mesh.onChange(changed),
-        maxDelayMs,
-      },
-      signal,
-    );
-  }
-
   /** What the controllers that lead alone have in common. */
-  #leading(scope: string) {
+  #leading(scope: string): LeadingOptions {
     const { client, settings, clock, log } = this.#options;
     const { namespace, revision, podName } = settings;
     return { client, namespace, revision, podName, queues: this.#queues, clock, log: log.scoped(scope) };

@@ -19,6 +19,7 @@ type OwnOptions = Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" 
       | "keySetFetcher"
       | "severalAuthorizers"
       | "shadowHostSuffix"
+      | "compliance"
       | "ingressNamespace"
     >
   >;
@@ -92,6 +93,7 @@ function switches(settings: OwnOptions) {
     ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
     severalAuthorizers: settings.severalAuthorizers ?? false,
     shadowHostSuffix: settings.shadowHostSuffix ?? false,
+    ...(settings.compliance === undefined ? {} : { compliance: settings.compliance }),
     ...(settings.hbone === undefined ? {} : { hbone: settings.hbone }),
   };
 }

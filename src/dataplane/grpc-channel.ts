@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
-import { Client, credentials, Metadata, type ChannelOptions } from "@grpc/grpc-js";
+import { Client, credentials, Metadata, type ChannelCredentials, type ChannelOptions } from "@grpc/grpc-js";
 import { messageOf, transientError, userError } from "../base/index.ts";
+import type { CompliancePolicy } from "../base/compliance/index.ts";
+import { TlsContext } from "../net/index.ts";
 
 /** The endpoint of a control plane, and our credentials. Files are read again for each connection. */
 export interface ControlPlaneEndpoint {
@@ -14,6 +16,8 @@ export interface ControlPlaneEndpoint {
   readonly headers: Readonly<Record<string, string>>;
   /** The name to verify in the server's certificate instead of the host. */
   readonly serverName?: string;
+  /** Limits the connection's TLS. */
+  readonly compliance?: CompliancePolicy | undefined;
 }
 
 /** The limit of a response. 6,000 resources take about 3 MB. */
@@ -51,9 +55,15 @@ export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Clien
   const port = url.port === "" ? (secure ? "443" : "80") : url.port;
   return new Client(
     `${url.hostname}:${port}`,
-    secure ? credentials.createSsl(roots) : credentials.createInsecure(),
+    secure ? secureCredentials(roots, endpoint.compliance) : credentials.createInsecure(),
     options,
   );
+}
+
+function secureCredentials(roots: Buffer | null, compliance: CompliancePolicy | undefined): ChannelCredentials {
+  if (compliance === undefined) return credentials.createSsl(roots);
+  const context = TlsContext.create({ ...(roots === null ? {} : { roots: roots.toString("utf8") }), compliance });
+  return credentials.createFromSecureContext(context.secureContext);
 }
 
 /** The headers of a call: our credentials, and the endpoint's additional headers. */

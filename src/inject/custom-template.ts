@@ -79,6 +79,6 @@ function templateData(input: TemplateInput): Tree {
     ProxyUID: proxyUser,
     ProxyGID: proxyUser,
     InboundTrafficPolicyMode: mesh.inboundToLocalhost ? "localhost" : "passthrough",
-    CompliancePolicy: "",
+    CompliancePolicy: input.compliance ?? "",
   };
 }

@@ -436,3 +436,17 @@ test("null values count as absent", () => {
     false,
   );
 });
+
+test("the control plane's compliance policy reaches injected proxies and users' templates", () => {
+  const template = 'spec:\n  containers: [{name: extra, image: "{{ .CompliancePolicy }}"}]\n';
+  const config = JSON.stringify({ templates: { extra: template }, defaultTemplates: ["sidecar", "extra"] });
+  const under = (compliance: InjectionContext["compliance"]) => {
+    const result = injected(pod(), { ...context({ config }), compliance });
+    const extra = result.spec?.containers.find(({ name }) => name === "extra")?.image;
+    return [variable(result, "COMPLIANCE_POLICY"), variable(result, "GODEBUG"), extra];
+  };
+  assert.deepEqual(under("pqc"), ["pqc", undefined, "pqc"]);
+  assert.deepEqual(under("fips-140-3"), ["fips-140-3", "fips140=only", "fips-140-3"]);
+  const [policy, debug] = under(undefined);
+  assert.deepEqual([policy, debug], [undefined, undefined]);
+});

@@ -1,5 +1,6 @@
 import type { ProxyConfigObject } from "../api/istio/index.ts";
 import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
+import type { CompliancePolicy } from "../base/compliance/index.ts";
 import { type Tree, userError } from "../base/index.ts";
 import { checkAnnotations } from "./annotation-checks.ts";
 import { injectionWarnings } from "./annotation-warnings.ts";
@@ -30,6 +31,8 @@ export interface InjectionContext {
   readonly nativeSidecars: boolean;
   /** The objects of all namespaces. */
   readonly proxyConfigs: readonly ProxyConfigObject[];
+  /** The control plane's policy, for the proxies. */
+  readonly compliance?: CompliancePolicy | undefined;
 }
 
 export interface InjectionRequest {
@@ -85,7 +88,7 @@ export function injectPod(given: InjectionRequest, context: InjectionContext): I
 
 function templateInput(
   request: InjectionRequest,
-  { settings, mesh, revision, nativeSidecars, proxyConfigs }: InjectionContext,
+  { settings, mesh, revision, nativeSidecars, proxyConfigs, compliance }: InjectionContext,
 ): TemplateInput {
   const { pod, namespace } = request;
   const { labels = {}, annotations = {} } = pod.metadata;
@@ -114,6 +117,7 @@ function templateInput(
     network: labels[podLabels.network] ?? request.network ?? settings.values.network,
     nativeSidecar: native === undefined || native === "" ? nativeSidecars : native !== "false",
     valuesTree: settings.tree,
+    compliance,
   };
 }
 

@@ -180,6 +180,7 @@ function proxyEnvironment(input: TemplateInput, type: "sidecar" | "router"): Env
         .join(","),
     },
     limit("GOMEMLIMIT", "limits.memory"),
+    ...complianceVariables(input.compliance),
     { name: "ISTIO_META_CLUSTER_ID", value: input.clusterName },
     field("ISTIO_META_NODE_NAME", "spec.nodeName"),
     { name: "ISTIO_META_INTERCEPTION_MODE", value: mode },
@@ -202,6 +203,15 @@ function proxyEnvironment(input: TemplateInput, type: "sidecar" | "router"): Env
       ? [{ name: "OTEL_RESOURCE_ATTRIBUTES", value: serviceAttributes(input) }]
       : []),
     ...metadataVariables(proxyConfig.proxyMetadata),
+  ];
+}
+
+/** The second variable is for agents of upstream, which are written in Go. */
+function complianceVariables(policy: TemplateInput["compliance"]): EnvVar[] {
+  if (policy === undefined) return [];
+  return [
+    { name: "COMPLIANCE_POLICY", value: policy },
+    ...(policy === "fips-140-3" ? [{ name: "GODEBUG", value: "fips140=only" }] : []),
   ];
 }
 

@@ -1,4 +1,5 @@
 import type { Tree } from "../base/index.ts";
+import type { CompliancePolicy } from "../base/compliance/index.ts";
 import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
 import type { InjectionValues } from "./injection-settings.ts";
 import type { MeshForInjection, PodProxyConfig } from "./mesh.ts";
@@ -21,6 +22,7 @@ export interface TemplateInput {
   readonly clusterName: string;
   readonly network: string;
   readonly nativeSidecar: boolean;
+  readonly compliance: CompliancePolicy | undefined;
   /** The unparsed values of the configuration, for users' templates. */
   readonly valuesTree: Tree;
 }

@@ -70,6 +70,7 @@ export {
 } from "./tls.ts";
 export {
   isTlsCurve,
+  negotiationUnder,
   TlsContext,
   type PeerGuard,
   type SecureVersion,

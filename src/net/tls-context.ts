@@ -1,6 +1,7 @@
 import { constants, type X509Certificate } from "node:crypto";
-import { createSecureContext, getCiphers, type SecureContext } from "node:tls";
+import { createSecureContext, getCiphers, type SecureContext, type SecureContextOptions } from "node:tls";
 import { userError } from "../base/index.ts";
+import { approvedCiphers, type CompliancePolicy } from "../base/compliance/index.ts";
 
 export interface TlsContextOptions {
   /**
@@ -23,12 +24,19 @@ export interface TlsContextOptions {
   /** Overrides the profile's versions. */
   readonly minVersion?: SecureVersion;
   readonly maxVersion?: SecureVersion;
-  /** OpenSSL's names of ciphers up to TLS 1.2. Unknown names are skipped. The ciphers of TLS 1.3 are always offered. */
+  /**
+   * OpenSSL's names of ciphers up to TLS 1.2. Unknown names are skipped. The ciphers of TLS 1.3 are always offered, see
+   * {@link aesGcmOnly}.
+   */
   readonly ciphers?: readonly string[];
+  /** Offers no cipher of TLS 1.3 but AES-GCM, and without other names the same for TLS 1.2. */
+  readonly aesGcmOnly?: boolean;
   /** OpenSSL's names of groups for the key exchange, such as `X25519MLKEM768`. Absent or empty: the profile's. */
   readonly curves?: readonly string[];
   /** Disables session tickets, so that every connection shows its certificate. */
   readonly noTickets?: boolean;
+  /** Wins over all versions, ciphers and curves above. */
+  readonly compliance?: CompliancePolicy | undefined;
 }
 
 /** Judges peers with a valid chain: at the handshake, and later while the connection lives. */
@@ -65,13 +73,7 @@ export class TlsContext {
           ...(privateKey === undefined ? {} : { key: mutable(privateKey) }),
           ...(roots === undefined ? {} : { ca: roots }),
           ...(options.revocations === undefined ? {} : { crl: [...options.revocations] }),
-          ...(options.profile === "mesh" ? meshSettings : { minVersion: "TLSv1.2" as const }),
-          ...(options.minVersion === undefined ? {} : { minVersion: options.minVersion }),
-          ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
-          ...cipherSettings(options.ciphers ?? []),
-          ...(options.curves === undefined || options.curves.length === 0
-            ? {}
-            : { ecdhCurve: options.curves.join(":") }),
+          ...negotiationOf(options),
           ...(options.noTickets === true && options.profile !== "mesh"
             ? { secureOptions: constants.SSL_OP_NO_TICKET }
             : {}),
@@ -115,22 +117,63 @@ function mutable(text: string | readonly string[]): string | string[] {
   return typeof text === "string" ? text : [...text];
 }
 
-const latestSuites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+/** Versions, ciphers and groups. */
+type Negotiation = Pick<SecureContextOptions, "minVersion" | "maxVersion" | "ciphers" | "ecdhCurve">;
 
-function cipherSettings(names: readonly string[]): { readonly ciphers?: string } {
+function negotiationOf(options: TlsContextOptions): Negotiation & Pick<SecureContextOptions, "secureOptions"> {
+  const { profile, compliance, minVersion, maxVersion, ciphers = [], curves = [] } = options;
+  return {
+    ...(profile === "mesh" ? meshSettings : { minVersion: "TLSv1.2" as const }),
+    ...(minVersion === undefined ? {} : { minVersion }),
+    ...(maxVersion === undefined ? {} : { maxVersion }),
+    ...cipherSettings(ciphers, options.aesGcmOnly === true),
+    ...(curves.length === 0 ? {} : { ecdhCurve: curves.join(":") }),
+    ...(compliance === undefined
+      ? {}
+      : profile === "mesh"
+        ? { ...limits[compliance], ...meshVersions(compliance) }
+        : limits[compliance]),
+  };
+}
+
+const aesGcmSuites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"];
+const approved = [...aesGcmSuites, ...approvedCiphers].join(":");
+
+const limits: Readonly<Record<CompliancePolicy, Negotiation>> = {
+  "fips-140-2": { minVersion: "TLSv1.2", maxVersion: "TLSv1.2", ciphers: approved, ecdhCurve: "P-256" },
+  "fips-140-3": { minVersion: "TLSv1.2", maxVersion: "TLSv1.3", ciphers: approved, ecdhCurve: "P-256:P-384" },
+  pqc: { minVersion: "TLSv1.3", maxVersion: "TLSv1.3", ciphers: approved, ecdhCurve: "X25519MLKEM768" },
+};
+
+/**
+ * HBONE needs TLS 1.3. With FIPS 140-2 the waypoints' servers accept only TLS 1.2, and upstream's ztunnels speak it only
+ * if they are told to, so both versions must be possible.
+ */
+function meshVersions(policy: CompliancePolicy): Negotiation {
+  return { minVersion: policy === "fips-140-2" ? "TLSv1.2" : "TLSv1.3", maxVersion: "TLSv1.3" };
+}
+
+/** What a server of node's own HTTPS needs of a policy. TLS 1.2 and later without one. */
+export function negotiationUnder(policy: CompliancePolicy | undefined): Negotiation {
+  return policy === undefined ? { minVersion: "TLSv1.2" } : limits[policy];
+}
+
+function cipherSettings(names: readonly string[], aesGcmOnly: boolean): { readonly ciphers?: string } {
   const known = new Set(getCiphers().map((name) => name.toUpperCase()));
   // Envoy writes ciphers of equal preference as [a|b].
   const usable = names
     .flatMap((name) => name.replace(/^\[(.*)\]$/, "$1").split("|"))
     .filter((name) => known.has(name.toUpperCase()) && !name.startsWith("TLS_"));
-  return usable.length === 0 ? {} : { ciphers: [...latestSuites, ...usable].join(":") };
+  if (usable.length === 0) return aesGcmOnly ? { ciphers: approved } : {};
+  return { ciphers: [...aesGcmSuites, ...(aesGcmOnly ? [] : ["TLS_CHACHA20_POLY1305_SHA256"]), ...usable].join(":") };
 }
 
 const meshSettings = {
   minVersion: "TLSv1.3",
   maxVersion: "TLSv1.3",
   ciphers: "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384",
-  ecdhCurve: "X25519:P-256",
+  // A client shows its key for the first group only, so the last one costs nothing until a peer insists on it.
+  ecdhCurve: "X25519:P-256:X25519MLKEM768",
   secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
 } as const;
 

@@ -105,7 +105,7 @@ export class DataPath implements Serving {
       clock,
       log: log.scoped("secret"),
     });
-    const contexts = new TlsContexts(this.#secrets);
+    const contexts = new TlsContexts(this.#secrets, settings.compliance !== undefined);
     this.#ownConnections = new OwnConnections(Object.values(settings.ports));
     this.#connector = new MeshConnector({
       ownConnections: this.#ownConnections,

@@ -294,3 +294,64 @@ test("TLS to a service sends and verifies its name and offers HTTP/1.1, with roo
   backend.closeAllConnections();
   backend.close();
 });
+
+/** A gateway's HTTPS listener with these parameters. Node's own answers tell what its TLS is. */
+async function startWithParameters(tlsParams: JsonValue, environment: Readonly<Record<string, string>> = {}) {
+  const proxy = await TestProxy.start({
+    name: "gateway",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+    environment,
+  });
+  const { ads } = proxy;
+  const port = await freePort();
+  const issued = await (await TestAuthority.create()).issue({ dns: "shop.test" });
+  ads.push(typeUrls.secret, { "kubernetes://shop": certificateSecret("kubernetes://shop", issued) });
+  ads.push(typeUrls.cluster, {});
+  ads.push(typeUrls.listener, {
+    https: {
+      ...(httpsListener(port, "kubernetes://shop") as object),
+      filterChains: [{ transportSocket: gatewayTls("kubernetes://shop", { tlsParams }), filters: [http] }],
+    },
+  });
+  ads.push(typeUrls.route, { routes: weightedRoute("routes", { a: 1 }) });
+  await proxy.ready();
+  const isRefused = async (more: RequestOptions): Promise<boolean> =>
+    await get(port, "shop.test", { minVersion: "TLSv1.3", ...more }).then(
+      () => false,
+      () => true,
+    );
+  return { isRefused, [Symbol.asyncDispose]: async () => await proxy[Symbol.asyncDispose]() };
+}
+
+const chacha = { ciphers: "TLS_CHACHA20_POLY1305_SHA256" };
+
+test("a gateway under pqc refuses clients without X25519MLKEM768, and with COMPLIANCE_POLICY also those without AES-GCM", async () => {
+  const parameters = {
+    tlsMinimumProtocolVersion: "TLSv1_3",
+    cipherSuites: ["ECDHE-ECDSA-AES128-GCM-SHA256"],
+    ecdhCurves: ["X25519MLKEM768"],
+  };
+  await using told = await startWithParameters(parameters, { COMPLIANCE_POLICY: "pqc" });
+  assert.equal(await told.isRefused({}), false);
+  assert.equal(await told.isRefused({ ecdhCurve: "X25519MLKEM768" }), false);
+  assert.equal(await told.isRefused({ ecdhCurve: "P-256" }), true);
+  assert.equal(await told.isRefused(chacha), true);
+  await using untold = await startWithParameters(parameters);
+  assert.equal(await untold.isRefused({ ecdhCurve: "P-256" }), true);
+  assert.equal(await untold.isRefused(chacha), false, "Envoy's configuration has no names for ciphers of TLS 1.3");
+});
+
+test("the policy FIPS_202205 leaves P-256 and P-384 with AES-GCM, whatever else is configured", async () => {
+  await using gateway = await startWithParameters({
+    ecdhCurves: ["X25519"],
+    cipherSuites: ["ECDHE-ECDSA-CHACHA20-POLY1305"],
+    compliancePolicies: ["FIPS_202205"],
+  });
+  assert.equal(await gateway.isRefused({ ecdhCurve: "P-384" }), false);
+  assert.equal(await gateway.isRefused({ ecdhCurve: "X25519" }), true);
+  assert.equal(await gateway.isRefused(chacha), true);
+  const older = { minVersion: "TLSv1.2", maxVersion: "TLSv1.2" } as const;
+  assert.equal(await gateway.isRefused({ ...older, ciphers: "ECDHE-ECDSA-CHACHA20-POLY1305" }), true);
+  assert.equal(await gateway.isRefused(older), false);
+});

@@ -59,6 +59,7 @@ test("a plaintext discovery port means plain gRPC without a token's root", () =>
 test("invalid values are named", () => {
   assert.throws(() => read({ PROXY_CONFIG: "[" }), /PROXY_CONFIG/);
   assert.throws(() => read({ SECRET_TTL: "soon" }), /SECRET_TTL must be a duration such as 24h or 5s, got "soon"/);
+  assert.throws(() => read({ COMPLIANCE_POLICY: "pqs" }), /COMPLIANCE_POLICY must be .* got "pqs"/);
   assert.throws(() => read({ FILE_MOUNTED_CERTS: "true" }), /FILE_MOUNTED_CERTS is not supported/);
   assert.throws(() => read({}, ["proxy", "engine"]), /router, sidecar or waypoint, got "engine"/);
   assert.throws(() => read({}, ["router", "--proxyLogLevel", "loud"]), /--proxyLogLevel must be one of/);

@@ -9,6 +9,7 @@ import {
   messageOf,
   userError,
 } from "../base/index.ts";
+import { readCompliancePolicy, type CompliancePolicy } from "../base/compliance/index.ts";
 import { formatIdentity, type XdsNode } from "../dataplane/index.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
@@ -33,6 +34,8 @@ export interface ProxySettings {
   readonly xdsRootFile: string | undefined;
   readonly caRootFile: string | undefined;
   readonly tokenFile: string;
+  /** COMPLIANCE_POLICY. */
+  readonly compliance: CompliancePolicy | undefined;
   readonly secretTtlSeconds: number;
   readonly workloadName: string;
   /** The pod's labels. */
@@ -68,10 +71,7 @@ export interface ProxySettings {
     readonly admin: number;
     readonly stats: number;
     readonly envoyStats: number;
-    /**
-     * ENVOY_SECURE_METRICS_PORT: the port of the proxy's own metrics for clients with a certificate of the mesh. 0:
-     * none.
-     */
+    /** ENVOY_SECURE_METRICS_PORT: the proxy's own metrics for clients with a certificate of the mesh. 0: none. */
     readonly secureStats: number;
     /** ENVOY_SECURE_MERGED_METRICS_PORT: the same, with the application's metrics. */
     readonly secureMergedStats: number;
@@ -135,6 +135,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     xdsRootFile: plaintext ? undefined : envString(env, "XDS_ROOT_CA", defaultRoot),
     caRootFile: envString(env, "CA_ROOT_CA", defaultRoot),
     tokenFile: envString(env, "AUTH_TOKEN", defaultToken),
+    compliance: readCompliancePolicy(env),
     secretTtlSeconds: durationSeconds(env, "SECRET_TTL", 86_400),
     workloadName: envString(env, "ISTIO_META_WORKLOAD_NAME", labels["app"] ?? "unknown"),
     labels,
@@ -257,8 +258,7 @@ function urlOf(address: string): string {
 }
 
 function roleOf(args: readonly string[]): ProxySettings["role"] {
-  const words = args.filter((arg) => arg !== "proxy");
-  const [role = "router"] = words;
+  const [role = "router"] = args.filter((arg) => arg !== "proxy");
   if (role === "router" || role === "sidecar" || role === "waypoint") return role;
   if (role.startsWith("-")) return "router";
   throw userError("argument-invalid", `the proxy's type must be router, sidecar or waypoint, got "${role}"`);

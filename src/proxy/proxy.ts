@@ -98,6 +98,7 @@ export class Proxy {
       authority: options.authority,
       log: log.scoped("identity"),
       validitySeconds: settings.secretTtlSeconds,
+      compliance: settings.compliance,
       ...(this.#revocations === undefined ? {} : { revocations: this.#revocations }),
       onCertificate: (certificate) => this.#serving.certify(certificate),
       clock,
@@ -216,6 +217,7 @@ export class Proxy {
         ...(settings.xdsRootFile === undefined ? {} : { rootCertificateFile: settings.xdsRootFile }),
         ...(settings.xdsRootFile === undefined ? {} : { tokenFile: settings.tokenFile }),
         headers: { clusterid: settings.clusterId },
+        compliance: settings.compliance,
       },
       node: xdsNode(settings),
       subscriptions: [

@@ -48,9 +48,17 @@ test("keepalive has upstream's variables and defaults", () => {
   assert.equal(read({ KEEPALIVE_ENABLED: "false" }), undefined);
 });
 
+test("the environment limits the TLS of HBONE, and allows TLS 1.2", () => {
+  const read = (env: Record<string, string>) => readConfig(env, "1", []).handshakes;
+  assert.deepEqual(read({}), { compliance: undefined, allowsTls12: false });
+  assert.deepEqual(read({ COMPLIANCE_POLICY: "pqc" }), { compliance: "pqc", allowsTls12: false });
+  assert.deepEqual(read({ TLS12_ENABLED: "true" }), { compliance: undefined, allowsTls12: true });
+});
+
 test("invalid values are named with their variable", () => {
   assert.throws(() => readConfig({ PROXY_MODE: "other" }, "1", []), /PROXY_MODE must be shared or dedicated/);
   assert.throws(() => readConfig({ SECRET_TTL: "soon" }, "1", []), /SECRET_TTL must be a duration/);
+  assert.throws(() => readConfig({ COMPLIANCE_POLICY: "pqs" }, "1", []), /COMPLIANCE_POLICY must be .* got "pqs"/);
   assert.throws(() => readConfig({ PROXY_MODE: "dedicated" }, "1", []), /PROXY_WORKLOAD_INFO must be/);
 });
 

@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
+import { readCompliancePolicy } from "../base/compliance/index.ts";
 import { workerCount, type MachineBounds, type WorkerCount } from "../base/worker-count/index.ts";
-import { hboneLimits } from "../dataplane/tunnels/index.ts";
+import { hboneLimits, type HandshakeRules } from "../dataplane/tunnels/index.ts";
 import type { TcpKeepalive } from "../net/index.ts";
 import type { WorkloadInfo } from "./state/model.ts";
 
@@ -28,6 +29,8 @@ export interface ZtunnelConfig {
   readonly fakeCa: boolean;
   /** File with the revocation lists that peers' certificates are checked against. Undefined: no check. */
   readonly revocationsFile: string | undefined;
+  /** COMPLIANCE_POLICY and TLS12_ENABLED. */
+  readonly handshakes: Pick<HandshakeRules, "compliance" | "allowsTls12">;
   readonly tokenFile: string;
   readonly secretTtlSeconds: number;
   /** `shared`: serves the pods that ZDS names. `dedicated`: serves only its own network namespace. */
@@ -120,6 +123,10 @@ export function readConfig(
     caRootCertificate: envString(env, "CA_ROOT_CA", defaultRoot),
     revocationsFile: envString(env, "CRL_PATH", "") || undefined,
     fakeCa,
+    handshakes: {
+      compliance: readCompliancePolicy(env),
+      allowsTls12: envString(env, "TLS12_ENABLED", "") === "true",
+    },
     tokenFile: envString(env, "AUTH_TOKEN", defaultToken),
     secretTtlSeconds: seconds(env, "SECRET_TTL", 86_400),
     proxyMode,

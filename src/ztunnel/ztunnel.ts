@@ -105,6 +105,7 @@ export class Ztunnel {
       authority: options.authority,
       log: log.scoped("identity"),
       validitySeconds: config.secretTtlSeconds,
+      ...config.handshakes,
       ...(this.#revocations === undefined ? {} : { revocations: this.#revocations }),
       onCertificate: (certificate) => this.#threads?.certify(certificate),
       onForgotten: (identity) => this.#threads?.forget(identity),
@@ -280,6 +281,7 @@ export class Ztunnel {
         rootCertificateFile: absolutePath(config.xdsRootCertificate),
         ...(config.xdsAddress.startsWith("https:") ? { tokenFile: absolutePath(config.tokenFile) } : {}),
         headers: { clusterid: config.clusterId },
+        compliance: config.handshakes.compliance,
       },
       node: {
         id: `ztunnel~${config.instanceIp}~${config.podName}.${config.podNamespace}~${config.podNamespace}.svc.${config.clusterDomain}`,

@@ -1,3 +1,4 @@
+import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 
@@ -14,6 +15,8 @@ export interface ProxySettings {
   readonly proxyMetadata: Readonly<Record<string, string>>;
   /** The number of threads of a proxy. 0: one for each core. Absent: the mesh config decides. */
   readonly concurrency?: number | undefined;
+  /** Absent: proxies are not told of a policy. */
+  readonly compliance?: CompliancePolicy | undefined;
 }
 
 export interface ProxyPod {
@@ -154,6 +157,8 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
 
 /** Environment variables that the pod sets itself. The mesh config cannot override them. */
 const ownVariables: ReadonlySet<string> = new Set(["ISTIO_META_ENABLE_HBONE"]);
+/** A policy of the control plane also comes before the mesh config. */
+const policyVariable = "COMPLIANCE_POLICY";
 
 function proxyEnvironment(
   proxy: ProxySettings,
@@ -184,8 +189,10 @@ function proxyEnvironment(
       }),
     },
     ...Object.entries(proxy.proxyMetadata)
-      .filter(([name]) => !ownVariables.has(name))
+      .filter(([name]) => !ownVariables.has(name) && (name !== policyVariable || proxy.compliance === undefined))
       .map(([name, value]) => ({ name, value })),
+    // Upstream's templates leave it out. Our proxies need it for the tunnels that they open.
+    ...(proxy.compliance === undefined ? [] : [{ name: policyVariable, value: proxy.compliance }]),
     { name: "ISTIO_META_POD_PORTS", value: "[]" },
     { name: "ISTIO_META_APP_CONTAINERS", value: "" },
     { name: "ISTIO_META_CLUSTER_ID", value: proxy.clusterId },

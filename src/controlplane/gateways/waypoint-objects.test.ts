@@ -90,3 +90,19 @@ test("a waypoint may start for ten minutes before its node kills it, and request
   assert.equal(failureThreshold * periodSeconds, 600);
   assert.equal(container?.resources?.requests?.["memory"], "128Mi");
 });
+
+test("the control plane's compliance policy reaches the proxies of Gateways, whatever the mesh config says", () => {
+  const policies = (more: object) => {
+    const { deployment } = waypointObjects(
+      gateway("istio-waypoint"),
+      { name: "wp", account: "wp" },
+      { ...proxy, ...more },
+    );
+    const { env = [] } = deployment.spec?.template.spec?.containers[0] ?? {};
+    return env.filter(({ name }) => name === "COMPLIANCE_POLICY").map(({ value }) => value);
+  };
+  const proxyMetadata = { COMPLIANCE_POLICY: "fips-140-2" };
+  assert.deepEqual(policies({}), []);
+  assert.deepEqual(policies({ proxyMetadata }), ["fips-140-2"]);
+  assert.deepEqual(policies({ proxyMetadata, compliance: "pqc" }), ["pqc"]);
+});

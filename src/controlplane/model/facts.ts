@@ -26,6 +26,7 @@ import type {
   TlsRoute,
   UdpRoute,
 } from "../../api/gateway/index.ts";
+import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import type { KeySetFetcher } from "./request-authentication-keys.ts";
 
 /** The part of each object that translation reads. Other changes of an object have no effect. */
@@ -117,6 +118,8 @@ export interface MeshSettings
    * denied.
    */
   readonly severalAuthorizers?: boolean;
+  /** Limits the TLS of all proxies, whatever else is configured. Absent: there is no such limit. */
+  readonly compliance?: CompliancePolicy;
   /** Whether the host of mirrored requests gets the suffix `-shadow`. Absent means no. */
   readonly shadowHostSuffix?: boolean;
   readonly rootNamespace: string;

@@ -10,6 +10,7 @@ import {
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { deriveMeshModel } from "../translate/mesh-model.ts";
 import { formatIssues, type KubernetesObject } from "../../api/index.ts";
+import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import { parseMeshConfig } from "../../api/istio/index.ts";
 import type { Collection } from "../../kube/index.ts";
 import {
@@ -51,6 +52,7 @@ export interface Shown {
 export interface Feature {
   /** The mesh config as in the ConfigMap. */
   readonly mesh?: object;
+  readonly compliance?: CompliancePolicy;
   /** Labels of the client's pod and of the gateway's pod. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly shows: readonly Shown[];
@@ -71,14 +73,14 @@ const groups = {
 
 /** The resources of the feature's proxies, limited to the parts that it selects. */
 export function showFeature(
-  { mesh = {}, labels = {}, shows }: Feature,
+  { mesh = {}, compliance, labels = {}, shows }: Feature,
   objects: readonly KubernetesObject[],
 ): JsonObject {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;
   const parsed = parseMeshConfig(mesh);
   if (parsed.value === undefined) throw new Error(formatIssues(parsed.errors));
-  inputs.mesh.set(meshKey, meshSettings(parsed.value, testMesh));
+  inputs.mesh.set(meshKey, meshSettings(parsed.value, { ...testMesh, compliance }));
   const model = deriveMeshModel(graph, inputs);
   const outbound = deriveOutboundResources(graph, model);
   const inbound = deriveInboundResources(graph, model);

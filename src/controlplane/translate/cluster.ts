@@ -16,6 +16,7 @@ import { hbonePort } from "../../wire/hbone/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
+import { tlsParameters } from "./tls-compliance.ts";
 import { meshPeers, ownCertificate, type TransportSocketInit, trustDomainPeers } from "./tls-context.ts";
 
 type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
@@ -63,7 +64,12 @@ export function internalUpstream(inner: TransportSocketInit): TransportSocketIni
 }
 
 /** Istio's mutual TLS to a sidecar. The peer must have one of the service's identities, if they are known. */
-export function mutualTls(sni: string, identities: readonly string[], http2: boolean): TransportSocketInit {
+export function mutualTls(
+  mesh: MeshSettings,
+  sni: string,
+  identities: readonly string[],
+  http2: boolean,
+): TransportSocketInit {
   return {
     name: "envoy.transport_sockets.tls",
     configType: {
@@ -71,7 +77,11 @@ export function mutualTls(sni: string, identities: readonly string[], http2: boo
       value: packed(UpstreamTlsContextSchema, {
         sni,
         commonTlsContext: {
-          ...meshTls(TlsParameters_TlsProtocol.TLSv1_2, ["istio-peer-exchange", "istio", ...(http2 ? ["h2"] : [])]),
+          ...meshTls(mesh, TlsParameters_TlsProtocol.TLSv1_2, [
+            "istio-peer-exchange",
+            "istio",
+            ...(http2 ? ["h2"] : []),
+          ]),
           ...meshPeers(
             identities.map((exact) => ({
               sanType: SubjectAltNameMatcher_SanType.URI,
@@ -84,10 +94,13 @@ export function mutualTls(sni: string, identities: readonly string[], http2: boo
   };
 }
 
-export function meshTls(minimum: TlsParameters_TlsProtocol, alpnProtocols: readonly string[]) {
+function meshTls(mesh: MeshSettings, minimum: TlsParameters_TlsProtocol, alpnProtocols: readonly string[]) {
   return {
     alpnProtocols: [...alpnProtocols],
-    tlsParams: { tlsMinimumProtocolVersion: minimum, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+    ...tlsParameters(mesh, {
+      tlsMinimumProtocolVersion: minimum,
+      tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+    }),
     ...ownCertificate,
   };
 }
@@ -139,7 +152,7 @@ export function tunnelCluster(
 /** The client side's TLS for HBONE. */
 export function tunnelTls(mesh: MeshSettings, peers: readonly SubjectAltNameInit[] = []): TransportSocketInit {
   const commonTlsContext = {
-    ...meshTls(TlsParameters_TlsProtocol.TLSv1_3, ["h2"]),
+    ...meshTls(mesh, TlsParameters_TlsProtocol.TLSv1_3, ["h2"]),
     ...meshPeers([trustDomainPeers(mesh.trustDomain), ...peers]),
   };
   return {

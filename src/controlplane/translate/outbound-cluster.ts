@@ -95,7 +95,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
     identities: options.identities,
     meshExternal: service.meshExternal,
     isEntry: service.registry === "External",
-    defaults: mesh.tlsDefaults,
+    mesh,
     automatic: mesh.enableAutoMtls && options.automaticTls,
     hbone: options.hbone,
     mayReadSecrets: !options.isSidecar || rule?.selector !== undefined,

@@ -11,10 +11,12 @@ import {
   type Cluster_TransportSocketMatch,
   type CommonTlsContextSchema,
 } from "../../wire/envoy/index.ts";
+import type { MeshSettings } from "../model/facts.ts";
 import { namesConfigMap } from "../model/config-map-facts.ts";
 import { authoritySuffix, credentialResource } from "../model/secret-facts.ts";
 import { internalUpstream, mutualTls, rawBuffer } from "./cluster.ts";
 import { secretOverAds, fileOverAgentSds, packed } from "./envoy-any.ts";
+import { tlsParameters } from "./tls-compliance.ts";
 import { type TransportSocketInit, validatedBy } from "./tls-context.ts";
 import { isHttp2, typeOf, type ClusterDraft } from "./traffic-policy.ts";
 
@@ -25,8 +27,8 @@ export interface TlsTarget {
   readonly identities: readonly string[];
   readonly meshExternal: boolean;
   readonly isEntry: boolean;
-  /** Defaults for TLS other than Istio's mutual TLS. */
-  readonly defaults: { readonly cipherSuites: readonly string[]; readonly ecdhCurves: readonly string[] };
+  /** Its `tlsDefaults` are for TLS other than Istio's mutual TLS. */
+  readonly mesh: MeshSettings;
   /** Endpoints that accept Istio's mutual TLS get it without a policy. */
   readonly automatic: boolean;
   readonly hbone: boolean;
@@ -40,7 +42,7 @@ export function applyTls(draft: ClusterDraft, tls: ClientTls | undefined, target
   const original = typeOf(cluster) === Cluster_DiscoveryType.ORIGINAL_DST;
   const automatic = tls === undefined && target.automatic && !target.meshExternal;
   const socket = automatic
-    ? mutualTls(target.sni, target.identities, isHttp2(draft))
+    ? mutualTls(target.mesh, target.sni, target.identities, isHttp2(draft))
     : tls === undefined
       ? undefined
       : policySocket(draft, tls, target);
@@ -81,6 +83,7 @@ function policySocket(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): T
       return undefined;
     case "ISTIO_MUTUAL":
       return mutualTls(
+        target.mesh,
         tls.sni ?? target.sni,
         tls.subjectAltNames.length === 0 ? target.identities : tls.subjectAltNames,
         isHttp2(draft),
@@ -117,12 +120,12 @@ function originatedTls(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): 
       value: packed(UpstreamTlsContextSchema, {
         sni: tls.sni ?? "",
         commonTlsContext: {
-          tlsParams: {
+          ...tlsParameters(target.mesh, {
             tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
             tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-            cipherSuites: [...target.defaults.cipherSuites],
-            ecdhCurves: [...target.defaults.ecdhCurves],
-          },
+            cipherSuites: [...target.mesh.tlsDefaults.cipherSuites],
+            ecdhCurves: [...target.mesh.tlsDefaults.ecdhCurves],
+          }),
           alpnProtocols: isHttp2(draft) ? ["h2"] : [],
           ...certificates(tls),
           ...validation(tls, checked, names),

@@ -10,6 +10,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { packed, overAgentSds } from "./envoy-any.ts";
+import { tlsParameters } from "./tls-compliance.ts";
 
 export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 export type DownstreamTlsInit = Exclude<MessageInitShape<typeof DownstreamTlsContextSchema>, { $typeName: string }>;
@@ -39,12 +40,12 @@ export function mutualTlsServer(mesh: MeshSettings, alpnProtocols: readonly stri
   return {
     commonTlsContext: {
       alpnProtocols: [...alpnProtocols],
-      tlsParams: {
+      ...tlsParameters(mesh, {
         tlsMinimumProtocolVersion:
           minProtocolVersion === "TLSV1_3" ? TlsParameters_TlsProtocol.TLSv1_3 : TlsParameters_TlsProtocol.TLSv1_2,
         tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
         cipherSuites: cipherSuites.length > 0 ? [...cipherSuites] : [...istioCiphers],
-      },
+      }),
       ...ownCertificate,
       ...meshPeers(clientDomains(mesh).map(trustDomainPeers)),
     },
@@ -52,15 +53,15 @@ export function mutualTlsServer(mesh: MeshSettings, alpnProtocols: readonly stri
   };
 }
 
-/** HBONE's TLS on the server's side: TLS 1.3 and HTTP/2. */
+/** HBONE's TLS on the server's side: TLS 1.3, unless a policy forbids it, and HTTP/2. */
 export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
   return {
     commonTlsContext: {
       alpnProtocols: ["h2"],
-      tlsParams: {
+      ...tlsParameters(mesh, {
         tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
         tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-      },
+      }),
       ...ownCertificate,
       ...meshPeers(clientDomains(mesh).map(trustDomainPeers)),
     },

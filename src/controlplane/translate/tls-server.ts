@@ -8,6 +8,7 @@ import type { MeshSettings } from "../model/facts.ts";
 import { secretProvider, type ProviderCluster } from "../model/provider-cluster.ts";
 import { serverCredentials, type ServerCredential } from "../model/secret-facts.ts";
 import { fileOverAgentSds, secretOverAds, secretOverCluster } from "./envoy-any.ts";
+import { tlsParameters } from "./tls-compliance.ts";
 import { type DownstreamTlsInit, mutualTlsServer, validatedBy } from "./tls-context.ts";
 
 const versions: Readonly<Record<TlsVersion, TlsParameters_TlsProtocol>> = {
@@ -50,7 +51,8 @@ export function serverTls(
 }
 
 /** The mesh's settings apply if the server has none. Without either, the proxy's default TLS versions apply. */
-function parametersOf(tls: ServerTls, { tlsDefaults }: MeshSettings) {
+function parametersOf(tls: ServerTls, mesh: MeshSettings) {
+  const { tlsDefaults } = mesh;
   const minimum =
     tls.minProtocolVersion === "TLS_AUTO" && tlsDefaults.minProtocolVersion !== "TLSV1_2"
       ? tlsDefaults.minProtocolVersion
@@ -62,15 +64,13 @@ function parametersOf(tls: ServerTls, { tlsDefaults }: MeshSettings) {
     cipherSuites.length === 0 &&
     tlsDefaults.ecdhCurves.length === 0
   )
-    return {};
-  return {
-    tlsParams: {
-      tlsMinimumProtocolVersion: versions[minimum],
-      tlsMaximumProtocolVersion: versions[tls.maxProtocolVersion],
-      cipherSuites: [...cipherSuites],
-      ecdhCurves: [...tlsDefaults.ecdhCurves],
-    },
-  };
+    return tlsParameters(mesh);
+  return tlsParameters(mesh, {
+    tlsMinimumProtocolVersion: versions[minimum],
+    tlsMaximumProtocolVersion: versions[tls.maxProtocolVersion],
+    cipherSuites: [...cipherSuites],
+    ecdhCurves: [...tlsDefaults.ecdhCurves],
+  });
 }
 
 function certificatesOf(tls: ServerTls, context: ServerTlsContext) {

@@ -1,4 +1,4 @@
 export { runCaBundleController } from "./ca-bundle-controller.ts";
 export { InjectionSource, type NativeSidecarMode } from "./injection-source.ts";
 export { validationDoubt } from "./validation-proof.ts";
-export { serveWebhooks } from "./webhook-server.ts";
+export { serveWebhooks, webhookTls } from "./webhook-server.ts";

@@ -2,6 +2,7 @@ import { parse } from "yaml";
 import { formatIssues } from "../../api/index.ts";
 import { proxyConfigKind, type ProxyConfigObject } from "../../api/istio/index.ts";
 import { configMapKind, type ConfigMap } from "../../api/kubernetes/index.ts";
+import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import {
   readInjectionSettings,
@@ -24,6 +25,8 @@ export interface InjectionSourceOptions {
   readonly serviceName: string;
   readonly defaults: InjectionDefaults;
   readonly nativeSidecars: NativeSidecarMode;
+  /** Passed on to proxies. */
+  readonly compliance?: CompliancePolicy | undefined;
   /** The YAML of the mesh config in force, which is always valid. */
   readonly meshText: () => string;
   /** The kubelet versions of the nodes, such as `v1.36.0`. */
@@ -62,9 +65,9 @@ export class InjectionSource {
     const settings = this.#settings;
     const known = this.#context;
     if (known?.mesh === mesh && known.settings === settings && known.nativeSidecars === nativeSidecars) return known;
-    const { revision } = this.#options.defaults;
+    const { compliance, defaults } = this.#options;
     const proxyConfigs = [...this.#proxyConfigs.values()];
-    this.#context = { settings, mesh, revision, nativeSidecars, proxyConfigs };
+    this.#context = { settings, mesh, revision: defaults.revision, nativeSidecars, proxyConfigs, compliance };
     return this.#context;
   }
 

@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
+import type { SecureContextOptions } from "node:tls";
+import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import { messageOf, SerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { BodyBudget, excessText } from "../../base/threads/index.ts";
+import { negotiationUnder } from "../../net/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ServingCertificate } from "../ca/index.ts";
 import { listening } from "../serve/index.ts";
@@ -19,6 +22,7 @@ export interface WebhookServerOptions {
   readonly address: string;
   readonly port: number;
   readonly certificate: ServingCertificate;
+  readonly compliance?: CompliancePolicy | undefined;
   /** Returns the settings for injection into pods of a namespace. */
   readonly scope: (namespace: string) => InjectionScope;
   readonly metrics: MetricsRegistry;
@@ -32,16 +36,24 @@ export interface WebhookServerOptions {
  * Serves admission reviews to the API server. They run in a thread of their own, so that they cannot block discovery.
  */
 export async function serveWebhooks(options: WebhookServerOptions): Promise<Server> {
-  const { address, port, certificate } = options;
+  const { address, port, certificate, compliance } = options;
   const handler = new ReviewHandler(options);
   const server = createServer(
-    { cert: certificate.certificate, key: certificate.privateKey, minVersion: "TLSv1.2" },
+    webhookTls(certificate, compliance),
     (request, response) => void handler.handle(request, response),
   );
   server.requestTimeout = requestTimeoutMs;
   server.maxConnections = maxConnections;
   server.on("close", () => void handler.close());
   return await listening(server, address, port);
+}
+
+/** For a server, and for each certificate that it gets later: node forgets the former settings with the former one. */
+export function webhookTls(
+  { certificate, privateKey }: ServingCertificate,
+  compliance: CompliancePolicy | undefined,
+): SecureContextOptions {
+  return { cert: certificate, key: privateKey, ...negotiationUnder(compliance) };
 }
 
 type Lane = "validate" | "inject";

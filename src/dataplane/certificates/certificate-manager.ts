@@ -10,19 +10,21 @@ import {
   type Random,
 } from "../../base/index.ts";
 import { createCertificateRequest } from "./certificate-request.ts";
-import type { CertificateAuthority, CertificateSource, WorkloadCertificate } from "./certificate-types.ts";
-import type { RevocationLists } from "./revocation-lists.ts";
+import type {
+  CertificateAuthority,
+  CertificateSource,
+  HandshakeRules,
+  WorkloadCertificate,
+} from "./certificate-types.ts";
 import { trusting, workloadCertificate } from "./workload-certificate.ts";
 
-export interface CertificateManagerOptions {
+export interface CertificateManagerOptions extends HandshakeRules {
   readonly authority: CertificateAuthority;
   readonly log: Logger;
   /** The validity to request. 24 h if absent. */
   readonly validitySeconds?: number;
   /** The number of identities to hold. The least recently used one is dropped first. */
   readonly maxIdentities?: number;
-  /** The revocation lists for handshakes with these certificates. */
-  readonly revocations?: RevocationLists;
   /** Called with each certificate when it comes into use. */
   readonly onCertificate?: (certificate: WorkloadCertificate) => void;
   /** Called with each identity that is dropped. */
@@ -152,7 +154,7 @@ export class CertificateManager implements CertificateSource {
     const held = [...this.#entries.values()].flatMap((entry) =>
       entry.certificate === undefined
         ? []
-        : [{ entry, certificate: trusting(entry.certificate, roots, this.#options.revocations) }],
+        : [{ entry, certificate: trusting(entry.certificate, roots, this.#options) }],
     );
     for (const { entry, certificate } of held) this.#use(entry, certificate);
     this.#rootsBesides = roots;
@@ -243,7 +245,7 @@ export class CertificateManager implements CertificateSource {
     const { privateKeyPem, csrPem } = await createCertificateRequest(identity);
     const validitySeconds = this.#options.validitySeconds ?? 86_400;
     const chain = await this.#options.authority.sign({ identity, csrPem, validitySeconds }, signal);
-    const received = workloadCertificate(identity, privateKeyPem, chain, this.#rootsBesides, this.#options.revocations);
+    const received = workloadCertificate(identity, privateKeyPem, chain, this.#rootsBesides, this.#options);
     return { ...received, receivedAtMs: this.#clock.nowMs() };
   }
 }

@@ -1,4 +1,6 @@
+import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import type { TlsContext } from "../../net/index.ts";
+import type { RevocationLists } from "./revocation-lists.ts";
 
 export interface WorkloadCertificate {
   /** SPIFFE id. */
@@ -17,6 +19,15 @@ export interface WorkloadCertificate {
   readonly serialNumber: string;
   /** For handshakes in both roles. It is made once for each certificate. */
   readonly context: TlsContext;
+}
+
+/** What handshakes with workload certificates are subject to, besides the certificate and its roots. */
+export interface HandshakeRules {
+  /** The revocation lists for peers' certificates. */
+  readonly revocations?: RevocationLists | undefined;
+  readonly compliance?: CompliancePolicy | undefined;
+  /** Accepts and offers TLS 1.2 beside TLS 1.3. */
+  readonly allowsTls12?: boolean | undefined;
 }
 
 /** A source of certificates for identities: a CA client or a fake CA. */

@@ -18,7 +18,7 @@ const below = await intermediate.issue({ spiffe: them, serialNumber: "0c" });
 
 function held(identity: string, issued: Issued, revocations?: RevocationLists): WorkloadCertificate {
   const chain = [issued.certificateChain, issued.roots];
-  return { ...workloadCertificate(identity, issued.privateKey, chain, [], revocations), receivedAtMs: 0 };
+  return { ...workloadCertificate(identity, issued.privateKey, chain, [], { revocations }), receivedAtMs: 0 };
 }
 
 /** Both ends of a handshake as HBONE makes it; what either side says of the other when it fails. */

@@ -2,8 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { alternativeNames, transientError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import { pemBlocks } from "../../x509/index.ts";
-import type { RevocationLists } from "./revocation-lists.ts";
-import type { WorkloadCertificate } from "./certificate-types.ts";
+import type { HandshakeRules, WorkloadCertificate } from "./certificate-types.ts";
 
 /**
  * Makes a usable certificate of a CA's answer: leaf first, root or roots last. Refuses a leaf without the identity.
@@ -14,7 +13,7 @@ export function workloadCertificate(
   privateKeyPem: string,
   chain: readonly string[],
   rootsBesides: readonly string[] = [],
-  revocations?: RevocationLists,
+  rules: HandshakeRules = {},
 ): Omit<WorkloadCertificate, "receivedAtMs"> {
   const issuedRootsPem = chain.at(-1) ?? "";
   const rootsPem = trustedRoots(issuedRootsPem, rootsBesides);
@@ -43,7 +42,7 @@ export function workloadCertificate(
     notBeforeMs: leaf.validFromDate.getTime(),
     notAfterMs: leaf.validToDate.getTime(),
     serialNumber: leaf.serialNumber,
-    context: meshContext({ chainPem, privateKeyPem, rootsPem }, revocations),
+    context: meshContext({ chainPem, privateKeyPem, rootsPem }, rules),
   };
 }
 
@@ -51,12 +50,12 @@ export function workloadCertificate(
 export function trusting(
   certificate: WorkloadCertificate,
   rootsBesides: readonly string[],
-  revocations?: RevocationLists,
+  rules: HandshakeRules = {},
 ): WorkloadCertificate {
   const rootsPem = trustedRoots(certificate.issuedRootsPem, rootsBesides);
   return rootsPem === certificate.rootsPem
     ? certificate
-    : { ...certificate, rootsPem, context: meshContext({ ...certificate, rootsPem }, revocations) };
+    : { ...certificate, rootsPem, context: meshContext({ ...certificate, rootsPem }, rules) };
 }
 
 /** A certificate as plain data, which one thread can send to another. */
@@ -66,13 +65,13 @@ export function certificateParts({ context: _context, ...parts }: WorkloadCertif
   return parts;
 }
 
-export function restoreCertificate(parts: CertificateParts, revocations?: RevocationLists): WorkloadCertificate {
-  return { ...parts, context: meshContext(parts, revocations) };
+export function restoreCertificate(parts: CertificateParts, rules: HandshakeRules = {}): WorkloadCertificate {
+  return { ...parts, context: meshContext(parts, rules) };
 }
 
 function meshContext(
   { chainPem, privateKeyPem, rootsPem }: Pick<WorkloadCertificate, "chainPem" | "privateKeyPem" | "rootsPem">,
-  revocations: RevocationLists | undefined,
+  { revocations, compliance, allowsTls12 }: HandshakeRules,
 ): TlsContext {
   const guard = revocations?.guard(rootsPem);
   return TlsContext.create({
@@ -80,6 +79,8 @@ function meshContext(
     privateKey: privateKeyPem,
     roots: rootsPem,
     profile: "mesh",
+    ...(allowsTls12 === true ? { minVersion: "TLSv1.2" as const, aesGcmOnly: true } : {}),
+    compliance,
     ...(guard === undefined ? {} : { guard }),
   });
 }

@@ -1,6 +1,6 @@
 // The parts that carry connections: HBONE, relays, peers' certificates. Threads that only carry connections use this
 // door, because the clients of the control plane and of the CA would cost each of them about ten megabytes.
-export type { CertificateSource, WorkloadCertificate } from "../certificates/certificate-types.ts";
+export type { CertificateSource, HandshakeRules, WorkloadCertificate } from "../certificates/certificate-types.ts";
 export { ReceivedCertificates } from "../certificates/received-certificates.ts";
 export { followRevocations, RevocationLists } from "../certificates/revocation-lists.ts";
 export { addRevocationMetrics } from "../certificates/revocation-metrics.ts";

@@ -38,18 +38,25 @@ test("the protocol of endpoints comes from the new options or from the old field
     assert.equal(compile(config).upstreamProtocol, protocol, JSON.stringify(config));
 });
 
-test("a curve that TLS does not know is refused by its name", () => {
-  const tls = (ecdhCurves: string[]): JsonObject => ({
-    transportSocket: {
-      name: "envoy.transport_sockets.tls",
-      typedConfig: {
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-        commonTlsContext: { tlsParams: { ecdhCurves } },
-      },
+const tlsWith = (tlsParams: JsonObject): JsonObject => ({
+  transportSocket: {
+    name: "envoy.transport_sockets.tls",
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+      commonTlsContext: { tlsParams },
     },
-  });
+  },
+});
+
+test("a curve that TLS does not know is refused by its name", () => {
+  const tls = (ecdhCurves: string[]) => tlsWith({ ecdhCurves });
   compile(tls(["X25519MLKEM768", "P-384"]));
   assert.throws(() => compile(tls(["P-384", "P-0"])), /the curve P-0/);
+});
+
+test("a compliance policy that the proxy does not have is refused by its name", () => {
+  compile(tlsWith({ compliancePolicies: ["FIPS_202205"] }));
+  assert.throws(() => compile(tlsWith({ compliancePolicies: ["CNSA2_202603"] })), /the compliance policy CNSA2_202603/);
 });
 
 test("load balancing reads its options, the panic threshold, localities and slow start", () => {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { approvedCiphers } from "../../base/compliance/index.ts";
 import {
   CertificateValidationContext_TrustChainVerification,
   ApiConfigSource_ApiType,
@@ -6,6 +7,7 @@ import {
   CommonTlsContextSchema,
   DownstreamTlsContextSchema,
   SubjectAltNameMatcher_SanType,
+  TlsParameters_CompliancePolicy,
   TlsParameters_TlsProtocol,
   UpstreamTlsContextSchema,
   type CertificateValidationContext,
@@ -13,6 +15,7 @@ import {
   type DownstreamTlsContext,
   type SdsSecretConfig,
   type StringMatcher,
+  type TlsParameters,
   type UpstreamTlsContext,
 } from "../../wire/envoy/index.ts";
 import type {
@@ -120,7 +123,6 @@ function compileCommon(common: CommonTlsContext | undefined, where: string, note
       harmless: ["keyLog"],
     });
   }
-  const params = common?.tlsParams;
   return {
     certificates: [
       ...(common?.tlsCertificateSdsSecretConfigs ?? []).map((secret): CertificateRef => namedSecret(secret, where)),
@@ -128,10 +130,30 @@ function compileCommon(common: CommonTlsContext | undefined, where: string, note
     ],
     ...compileValidation(common, where, notes),
     alpnProtocols: common?.alpnProtocols ?? [],
+    ...negotiationOf(common?.tlsParams, where),
+  };
+}
+
+type Negotiation = Pick<TlsSpec, "minVersion" | "maxVersion" | "ciphers" | "curves" | "aesGcmOnly">;
+
+function negotiationOf(params: TlsParameters | undefined, where: string): Negotiation {
+  const asked = {
     minVersion: versionOf(params?.tlsMinimumProtocolVersion),
     maxVersion: versionOf(params?.tlsMaximumProtocolVersion),
     ciphers: params?.cipherSuites ?? [],
     curves: curvesOf(params?.ecdhCurves ?? [], where),
+  };
+  const [policy] = params?.compliancePolicies ?? [];
+  if (policy === undefined) return asked;
+  if (policy !== TlsParameters_CompliancePolicy.FIPS_202205)
+    throw unsupported(where, `the compliance policy ${TlsParameters_CompliancePolicy[policy] ?? policy}`);
+  // The policy replaces ciphers and curves. Of the versions that it allows, the configuration may exclude one.
+  return {
+    minVersion: asked.minVersion === "TLSv1.3" ? "TLSv1.3" : "TLSv1.2",
+    maxVersion: asked.maxVersion === "TLSv1.2" && asked.minVersion !== "TLSv1.3" ? "TLSv1.2" : "TLSv1.3",
+    ciphers: approvedCiphers,
+    curves: ["P-256", "P-384"],
+    aesGcmOnly: true,
   };
 }
 

@@ -56,6 +56,7 @@ export class ProxylessAgent {
         ...(settings.xdsRootFile === undefined ? {} : { rootCertificateFile: settings.xdsRootFile }),
         tokenFile: settings.tokenFile,
         headers: { clusterid: settings.clusterId },
+        compliance: settings.compliance,
       },
       log,
     });

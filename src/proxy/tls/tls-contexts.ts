@@ -15,10 +15,16 @@ const maxContexts = 4096;
 /** TLS contexts by specification. A context is replaced when one of its certificates has changed. */
 export class TlsContexts {
   readonly #secrets: SecretStore;
+  readonly #aesGcmOnly: boolean;
   readonly #cached = new Map<string, Cached>();
 
-  constructor(secrets: SecretStore) {
+  /**
+   * `aesGcmOnly` applies to every specification. No configuration can say so for TLS 1.3, because Envoy's has no names
+   * for its ciphers.
+   */
+  constructor(secrets: SecretStore, aesGcmOnly = false) {
     this.#secrets = secrets;
+    this.#aesGcmOnly = aesGcmOnly;
   }
 
   /** Waits for missing secrets. Rejects and names them after `timeoutMs`, or at once if they will never come. */
@@ -55,7 +61,8 @@ export class TlsContexts {
       cached.materials.every((material, index) => material === materials[index])
     )
       return cached.context;
-    const context = contextOf(spec, certificates, roots, revocations?.lists ?? roots?.revocations);
+    const suites = { aesGcmOnly: this.#aesGcmOnly || spec.aesGcmOnly === true };
+    const context = contextOf({ ...spec, ...suites }, certificates, roots, revocations?.lists ?? roots?.revocations);
     if (this.#cached.size >= maxContexts) this.#cached.clear();
     this.#cached.set(spec.key, { materials, context });
     return context;
@@ -116,6 +123,7 @@ function contextOf(
     ...(spec.minVersion === undefined ? {} : { minVersion: spec.minVersion }),
     ...(spec.maxVersion === undefined ? {} : { maxVersion: spec.maxVersion }),
     ciphers: spec.ciphers,
+    aesGcmOnly: spec.aesGcmOnly === true,
     curves: spec.curves,
     noTickets: isMeshTls(spec) || asksForCertificates(spec),
   });

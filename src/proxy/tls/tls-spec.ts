@@ -66,6 +66,8 @@ export interface TlsSpec {
   readonly maxVersion: TlsVersion | undefined;
   /** OpenSSL's names for TLS 1.2 and earlier. Empty: the library's defaults. */
   readonly ciphers: readonly string[];
+  /** Whether AES-GCM is the only cipher of TLS 1.3. */
+  readonly aesGcmOnly?: boolean;
   /** OpenSSL's names of groups for the key exchange. Empty: the library's defaults. */
   readonly curves: readonly string[];
 }

@@ -76,7 +76,7 @@ async function take(update: XdsUpdate): Promise<UpdateOutcome> {
 const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {
   update: take,
   certify: (parts) => {
-    certificates.receive(restoreCertificate(parts, revocations));
+    certificates.receive(restoreCertificate(parts, { compliance: settings.compliance, revocations }));
     dataPath.certify();
   },
   setLogLevel: (level) => void (threshold.level = level),

@@ -124,7 +124,7 @@ function take({ uid, kind, fd, remote }: OfferedConnection): boolean {
 
 const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {
   mesh: (change) => dataPath.apply(change),
-  certify: (parts) => received.receive(restoreCertificate(parts, revocations)),
+  certify: (parts) => received.receive(restoreCertificate(parts, { ...config.handshakes, revocations })),
   forget: (identity) => received.forget(identity),
   setLogLevel: (level) => void (threshold.level = level),
   addPod,

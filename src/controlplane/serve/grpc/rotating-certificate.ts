@@ -1,3 +1,4 @@
+import type { CompliancePolicy } from "../../../base/compliance/index.ts";
 import { TlsContext } from "../../../net/index.ts";
 
 export interface CertificateMaterial {
@@ -10,10 +11,12 @@ export interface CertificateMaterial {
 
 /** The certificate for new connections. It can be replaced while connections are open. */
 export class RotatingCertificate {
+  readonly #compliance: CompliancePolicy | undefined;
   #context: TlsContext;
 
-  constructor(material: CertificateMaterial) {
-    this.#context = contextOf(material);
+  constructor(material: CertificateMaterial, compliance?: CompliancePolicy) {
+    this.#compliance = compliance;
+    this.#context = contextOf(material, compliance);
   }
 
   get context(): TlsContext {
@@ -22,17 +25,21 @@ export class RotatingCertificate {
 
   /** Throws a user error if the certificate cannot be used. The previous one then stays. */
   rotate(material: CertificateMaterial): void {
-    this.#context = contextOf(material);
+    this.#context = contextOf(material, this.#compliance);
   }
 }
 
 /** Without session tickets, a returning client must show its certificate again, and the current roots verify it. */
-function contextOf({ certificate, privateKey, clientRoots }: CertificateMaterial): TlsContext {
+function contextOf(
+  { certificate, privateKey, clientRoots }: CertificateMaterial,
+  compliance: CompliancePolicy | undefined,
+): TlsContext {
   return TlsContext.create({
     certificateChain: certificate,
     privateKey,
     roots: clientRoots,
     minVersion: "TLSv1.2",
     noTickets: true,
+    compliance,
   });
 }

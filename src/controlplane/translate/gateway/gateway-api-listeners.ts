@@ -14,6 +14,7 @@ import type { RouteTableScope, TableListener } from "../routing/gateway-route.ts
 import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
 import type { SecurityFilters } from "../security/security-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
+import { tlsParameters } from "../tls-compliance.ts";
 import { downstreamTls, ownCertificate, type TransportSocketInit } from "../tls-context.ts";
 import { serverTls } from "../tls-server.ts";
 
@@ -176,7 +177,9 @@ function tlsSocket(
   const { certificates, clientRoots, validation } = listenerTlsResources(gateway, verdict, inputs, reader);
   const asked = options[terminateModeOption];
   if (asked === "ISTIO_SIMPLE")
-    return downstreamTls({ commonTlsContext: { alpnProtocols: ["h2", "http/1.1"], ...ownCertificate } });
+    return downstreamTls({
+      commonTlsContext: { alpnProtocols: ["h2", "http/1.1"], ...tlsParameters(mesh), ...ownCertificate },
+    });
   const named = modeOf(asked);
   const insecure = validation?.mode === "AllowInsecureFallback" && named !== "MUTUAL" && named !== "OPTIONAL_MUTUAL";
   const tls: ServerTls = {

@@ -71,7 +71,7 @@ export function dynamicDnsCluster(scope: DynamicDnsScope, mesh: MeshSettings): C
     identities: [],
     meshExternal: false,
     isEntry: false,
-    defaults: mesh.tlsDefaults,
+    mesh,
     automatic: false,
     hbone: false,
     mayReadSecrets: false,

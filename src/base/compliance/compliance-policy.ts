@@ -1,0 +1,30 @@
+import { envString, type Environment } from "../env.ts";
+import { userError } from "../errors.ts";
+
+/** Limits of all TLS, whatever else is configured. Absent: there are none. */
+export type CompliancePolicy = (typeof policies)[number];
+
+const policies = ["fips-140-2", "fips-140-3", "pqc"] as const;
+const variable = "COMPLIANCE_POLICY";
+
+/** The ciphers up to TLS 1.2 that every policy leaves, by OpenSSL's names. */
+export const approvedCiphers: readonly string[] = [
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+];
+
+/**
+ * Reads COMPLIANCE_POLICY. Upstream ignores unknown values, but then a misspelt policy would limit nothing, so here they
+ * are refused.
+ */
+export function readCompliancePolicy(env: Environment): CompliancePolicy | undefined {
+  const text = envString(env, variable, "");
+  if (text === "") return undefined;
+  const known = policies.find((policy) => policy === text);
+  if (known !== undefined) return known;
+  throw userError("env-invalid", `${variable} must be empty or one of ${policies.join(", ")}, got "${text}"`, {
+    hint: `set ${variable} to one of these, or remove it`,
+  });
+}

@@ -1,0 +1,48 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { approvedCiphers, type CompliancePolicy } from "../../base/compliance/index.ts";
+import {
+  TlsParameters_CompliancePolicy,
+  TlsParameters_TlsProtocol,
+  type TlsParametersSchema,
+} from "../../wire/envoy/index.ts";
+import type { MeshSettings } from "../model/facts.ts";
+
+type TlsParametersInit = Exclude<MessageInitShape<typeof TlsParametersSchema>, { $typeName: string }>;
+
+/** The field `tlsParams` of a TLS context: what is configured, within the limits of the control plane's policy. */
+export function tlsParameters(
+  { compliance }: Pick<MeshSettings, "compliance">,
+  asked?: TlsParametersInit,
+): { readonly tlsParams?: TlsParametersInit } {
+  if (compliance !== undefined) return { tlsParams: { ...asked, ...limitsOf(compliance, asked ?? {}) } };
+  return asked === undefined ? {} : { tlsParams: asked };
+}
+
+/**
+ * Upstream leaves ciphers and curves unset for FIPS 140-2, because an Envoy that is built for FIPS has no others. Here
+ * they are always named, for proxies that have more.
+ */
+function limitsOf(policy: CompliancePolicy, asked: TlsParametersInit): TlsParametersInit {
+  const { TLSv1_2, TLSv1_3, TLS_AUTO } = TlsParameters_TlsProtocol;
+  switch (policy) {
+    case "fips-140-2": {
+      const ciphers = approvedCiphers.filter((name) => asked.cipherSuites?.includes(name));
+      return {
+        tlsMinimumProtocolVersion: TLSv1_2,
+        tlsMaximumProtocolVersion: TLSv1_2,
+        cipherSuites: [...(ciphers.length === 0 ? approvedCiphers : ciphers)],
+        ecdhCurves: ["P-256"],
+      };
+    }
+    case "fips-140-3":
+      return { compliancePolicies: [TlsParameters_CompliancePolicy.FIPS_202205] };
+    case "pqc":
+      return {
+        tlsMinimumProtocolVersion: TLSv1_3,
+        // A lower limit that a server sets would leave no version at all.
+        ...((asked.tlsMaximumProtocolVersion ?? TLS_AUTO) === TLS_AUTO ? {} : { tlsMaximumProtocolVersion: TLSv1_3 }),
+        cipherSuites: [...approvedCiphers],
+        ecdhCurves: ["X25519MLKEM768"],
+      };
+  }
+}
