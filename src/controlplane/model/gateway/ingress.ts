@@ -148,11 +148,13 @@ function virtualServiceOf(
     .flatMap(({ route }) => route ?? []);
   const spec = virtualServiceKind.parse?.({
     metadata: { name: generatedName, namespace: first.namespace },
-    spec: { hosts: [host], gateways: [`${mesh.ingress.namespace}/${gatewayName(first)}`], http },
+    spec: { hosts: [host], gateways: [generatedName], http },
   })?.value?.spec;
   if (spec === undefined) return undefined;
   const name = `${host.replaceAll(".", "-")}-${first.name}-${generatedName}`;
-  return { ...generated, namespace: first.namespace, name, createdAt: first.createdAt, spec };
+  // The name may be longer than a VirtualService may have it, because it contains the Ingress's name and namespace.
+  const gateways = [`${mesh.ingress.namespace}/${gatewayName(first)}`];
+  return { ...generated, namespace: first.namespace, name, createdAt: first.createdAt, spec: { ...spec, gateways } };
 }
 
 /** Undefined if the backend is not a Service, or its port does not exist. */

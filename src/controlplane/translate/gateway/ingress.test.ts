@@ -166,6 +166,13 @@ test("rules of two Ingresses for one host become one VirtualService, the older I
   );
 });
 
+test("an Ingress with a long name is served", () => {
+  const { apply, routes } = ingresses();
+  const { http } = web.rules[0] ?? {};
+  apply(ingress("a".repeat(63), { ...web, rules: [...web.rules, { http }] }));
+  assert.equal(routes().length, 2);
+});
+
 test("the class, the annotation and the mesh config's mode decide which Ingresses are served", () => {
   const old = (name: string): object => ({ annotations: { "kubernetes.io/ingress.class": name } });
   const withoutClass = { rules: web.rules };
