@@ -12,7 +12,7 @@ import { freePort, TestAuthority, type Issued } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { firstFetchLimitMs } from "./listener-set.ts";
 import { plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
-import { eventually } from "./testing/harness.ts";
+import { eventually, fetchOnce } from "./testing/harness.ts";
 import { connectionManager, gatewayTls, outboundCluster, router } from "./testing/mesh-config.ts";
 import { TestProxy, type TestProxyOptions } from "./testing/test-proxy.ts";
 
@@ -354,4 +354,20 @@ test("the policy FIPS_202205 leaves P-256 and P-384 with AES-GCM, whatever else 
   const older = { minVersion: "TLSv1.2", maxVersion: "TLSv1.2" } as const;
   assert.equal(await gateway.isRefused({ ...older, ciphers: "ECDHE-ECDSA-CHACHA20-POLY1305" }), true);
   assert.equal(await gateway.isRefused(older), false);
+});
+
+test("a gateway forgets the secrets of removed listeners", async () => {
+  const { proxy: started, sendSecret } = await startWithoutSecret();
+  await using proxy = started;
+  const secrets = async (): Promise<readonly string[]> => {
+    const { configs } = JSON.parse((await fetchOnce(proxy.ports.admin, "/config_dump")).body) as {
+      readonly configs: readonly { readonly dynamic_active_secrets?: readonly { readonly name: string }[] }[];
+    };
+    return configs.flatMap(({ dynamic_active_secrets: found = [] }) => found.map(({ name }) => name));
+  };
+  await eventually(() => proxy.ads.hasAskedFor(typeUrls.secret));
+  await sendSecret();
+  await eventually(async () => (await secrets()).includes("kubernetes://late"));
+  proxy.ads.push(typeUrls.listener, {}, ["https"]);
+  await eventually(async () => !(await secrets()).includes("kubernetes://late"));
 });

@@ -79,6 +79,8 @@ const maxKeptExtensions = 1000;
  */
 export class ProxyConfig {
   readonly #options: ProxyConfigOptions;
+  /** Those of the control plane. */
+  #namedSecrets: ReadonlySet<string> = new Set();
   readonly #notes: ConfigNotes;
   readonly #clusters = new Map<string, ActiveCluster>();
   /** Removed clusters that connections of removed listeners or chains may still need. Their endpoints stay as they were. */
@@ -228,6 +230,7 @@ export class ProxyConfig {
     for (const cluster of this.allClusters()) cluster.sweep(nowMs);
     this.#forgetTables();
     this.#forgetClusters();
+    this.#options.secrets?.forgetUnnamed(this.#namedSecrets);
   }
 
   /** A server that closes waits for connections without a request. There should be none. */
@@ -440,9 +443,10 @@ export class ProxyConfig {
     if (this.#options.secrets === undefined) return;
     const specs = [
       ...(this.#listenerSet?.tlsSpecs() ?? []),
-      ...[...this.#clusters.values()].flatMap(({ spec }) => spec.transports.tls()),
+      ...[...this.#clusters.values(), ...this.#leavingClusters.values()].flatMap(({ spec }) => spec.transports.tls()),
     ];
-    this.#client?.setNames(typeUrls.secret, SecretStore.remoteNames(specs));
+    this.#namedSecrets = SecretStore.remoteNames(specs);
+    this.#client?.setNames(typeUrls.secret, this.#namedSecrets);
     this.#options.followSecrets?.(SecretStore.ofServices(specs));
   }
 

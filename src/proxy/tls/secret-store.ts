@@ -84,7 +84,7 @@ export class SecretStore {
   /** By {@link secretKey}, as in the sets and maps below. */
   readonly #applied = new Map<string, AppliedSecret>();
   /** Secrets for which the control plane or service answered with nothing: they do not exist, or not for this proxy. */
-  readonly #absent = new Set<string>();
+  readonly #absent = new Map<string, NamedSecret>();
   /** Why a service has not sent a secret yet. */
   readonly #faults = new Map<string, string>();
   readonly #files = new Map<string, FileEntry>();
@@ -93,6 +93,8 @@ export class SecretStore {
     string,
     { readonly from: string; readonly material: CertificateMaterial | RootsMaterial | RevocationsMaterial }
   >();
+  /** Secrets that no configuration named at the last call of {@link forgetUnnamed}. */
+  #unnamed: ReadonlySet<string> = new Set();
   readonly #waiters = new Set<() => void>();
   readonly #system: RootsMaterial = { roots: rootCertificates.join("\n") };
 
@@ -223,7 +225,7 @@ export class SecretStore {
 
   /** A service has no such secret. One that it sent before stays, as when the control plane removes one. */
   miss(ref: ServiceSecret): void {
-    if (!this.#applied.has(secretKey(ref))) this.#absent.add(secretKey(ref));
+    if (!this.#applied.has(secretKey(ref))) this.#absent.set(secretKey(ref), ref);
     this.#wake();
   }
 
@@ -232,9 +234,24 @@ export class SecretStore {
     this.#faults.set(secretKey(ref), reason);
   }
 
+  /**
+   * Must be called once a second with the names that configuration has for secrets of the control plane. Forgets secrets
+   * without a name at two calls in a row: a name that goes and comes back at once is not requested again.
+   */
+  forgetUnnamed(names: ReadonlySet<string>): void {
+    const unnamed = new Set<string>();
+    const note = ({ name, service }: NamedSecret): void => {
+      if (service === undefined && !names.has(name)) unnamed.add(name);
+    };
+    for (const { ref } of this.#applied.values()) note(ref);
+    for (const ref of this.#absent.values()) note(ref);
+    for (const key of unnamed) if (this.#unnamed.has(key)) this.#drop(key);
+    this.#unnamed = unnamed;
+  }
+
   /** No configuration names the secret any more. */
   forget(ref: ServiceSecret): void {
-    for (const known of [this.#applied, this.#absent, this.#faults]) known.delete(secretKey(ref));
+    this.#drop(secretKey(ref));
   }
 
   /** Must be called once a second. */
@@ -259,7 +276,7 @@ export class SecretStore {
       }
     }
     for (const name of update.removed)
-      if (!this.#applied.has(name) && this.#absent.size < maxAbsent) this.#absent.add(name);
+      if (!this.#applied.has(name) && this.#absent.size < maxAbsent) this.#absent.set(name, { kind: "sds", name });
     // A secret that the control plane removes stays available to configuration that still refers to it, so that a race
     // breaks no connection.
     this.#wake();
@@ -273,6 +290,11 @@ export class SecretStore {
     this.#absent.delete(key);
     this.#faults.delete(key);
     this.#applied.set(key, { ref, version, message, updatedMs: this.#options.clock.nowMs() });
+  }
+
+  #drop(key: string): void {
+    for (const known of [this.#applied, this.#absent, this.#faults]) known.delete(key);
+    for (const what of ["certificate", "roots", "roots and lists"]) this.#materials.delete(`${what} ${key}`);
   }
 
   #wake(): void {
