@@ -104,6 +104,26 @@ test("all addresses of a LOGICAL_DNS cluster's name are one endpoint", async () 
   );
 });
 
+test("localities of a DNS cluster share requests by their weights", async () => {
+  const { put, cluster } = configWith((name) => Promise.resolve([name === "near.test" ? "192.0.2.1" : "192.0.2.2"]));
+  const locality = (region: string, address: string, loadBalancingWeight: number): JsonObject => ({
+    locality: { region },
+    loadBalancingWeight,
+    lbEndpoints: [{ endpoint: { address: { socketAddress: { address, portValue: 80 } } } }],
+  });
+  await put({
+    type: "STRICT_DNS",
+    commonLbConfig: { localityWeightedLbConfig: {} },
+    loadAssignment: {
+      clusterName: "c",
+      endpoints: [locality("near", "near.test", 80), locality("far", "far.test", 20)],
+    },
+  });
+  const picked = Array.from({ length: 1000 }, () => cluster()?.pick(undefined, 1)?.config.address);
+  const near = picked.filter((address) => address === "192.0.2.1").length;
+  assert.ok(near > 700 && near < 900, `${near} of 1,000, where 800 are wanted`);
+});
+
 test("names and original destinations of a cluster that also leads into tunnels are reached directly", async () => {
   const transportSocket = {
     name: "internal_upstream",

@@ -4,13 +4,15 @@ import {
   type ClusterLoadAssignment,
   type Endpoint,
   type LbEndpoint,
-  type Locality,
+  type LocalityLbEndpoints,
   type Metadata,
 } from "../../wire/envoy/index.ts";
 import { hbonePort as defaultHbonePort } from "../../wire/hbone/index.ts";
 import type { EndpointConfig, EndpointTransport } from "../upstream/endpoint.ts";
 import { invalid, unsupported } from "./config-check.ts";
 import type { TransportKind, TransportRules } from "./transport-config.ts";
+
+type EndpointLocality = NonNullable<EndpointConfig["locality"]>;
 
 export type EndpointSource = ClusterLoadAssignment | undefined;
 
@@ -29,7 +31,7 @@ export function compileEndpoints(
   const out: EndpointConfig[] = [];
   for (const locality of assignment?.endpoints ?? []) {
     if (locality.lbConfig.case !== undefined) throw unsupported(where, locality.lbConfig.case);
-    const place = { name: localityName(locality.locality), weight: locality.loadBalancingWeight ?? 0 };
+    const place = placeOf(locality);
     for (const endpoint of locality.lbEndpoints) {
       if (endpoint.hostIdentifier.case !== "endpoint") throw unsupported(where, "an endpoint by name");
       out.push({
@@ -41,8 +43,8 @@ export function compileEndpoints(
   return out;
 }
 
-function localityName(locality: Locality | undefined): string {
-  return locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subZone}`;
+function placeOf({ locality, loadBalancingWeight: weight = 0 }: LocalityLbEndpoints): EndpointLocality {
+  return { name: locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subZone}`, weight };
 }
 
 function compileEndpoint(
@@ -201,6 +203,7 @@ export interface DnsHost {
   readonly port: number;
   readonly weight: number;
   readonly priority: number;
+  readonly locality: EndpointLocality;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly workload: WorkloadLabels;
 }
@@ -208,6 +211,7 @@ export interface DnsHost {
 export function dnsHosts(assignment: EndpointSource, where: string): DnsHost[] {
   const out: DnsHost[] = [];
   for (const locality of assignment?.endpoints ?? []) {
+    const place = placeOf(locality);
     for (const endpoint of locality.lbEndpoints) {
       const address =
         endpoint.hostIdentifier.case === "endpoint" ? endpoint.hostIdentifier.value.address?.address : undefined;
@@ -218,6 +222,7 @@ export function dnsHosts(assignment: EndpointSource, where: string): DnsHost[] {
         port: address.value.portSpecifier.value,
         weight: endpoint.loadBalancingWeight ?? 1,
         priority: locality.priority,
+        locality: place,
         metadata: metadataOf(endpoint.metadata, "envoy.transport_socket_match"),
         workload: workloadOf(endpoint.metadata),
       });
@@ -247,6 +252,7 @@ export function resolvedEndpoints(
       ...(transport.proxyHeader === undefined ? {} : { proxyHeader: transport.proxyHeader }),
       weight: host.weight,
       priority: host.priority,
+      locality: host.locality,
       healthy: true,
       hostname: host.name,
       workload: host.workload,
