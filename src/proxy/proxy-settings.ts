@@ -16,6 +16,13 @@ import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 import { readWorkloadProbe, type WorkloadProbe } from "./agent/workload-health.ts";
 
 /** A proxy's settings from outside, under upstream's names. */
+/** Where the workload's certificate is written for other programs of its pod. */
+export interface CertificateOutput {
+  readonly folder: string;
+  /** Whether this process runs in a pod, whose other containers then read the files as users of their own. */
+  readonly inPod: boolean;
+}
+
 export interface ProxySettings {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly version: string;
@@ -37,6 +44,8 @@ export interface ProxySettings {
   /** COMPLIANCE_POLICY. */
   readonly compliance: CompliancePolicy | undefined;
   readonly secretTtlSeconds: number;
+  /** OUTPUT_CERTS. Undefined: the certificate is not written. */
+  readonly certificateOutput: CertificateOutput | undefined;
   readonly workloadName: string;
   /** The pod's labels. */
   readonly labels: Readonly<Record<string, string>>;
@@ -97,6 +106,11 @@ const defaultDnsAddress = "localhost:15053";
 const defaultToken = "/var/run/secrets/tokens/istio-token";
 
 /** A proxy that waits for a certificate of the CA instead would never become ready, and not say why. */
+function certificateOutput(env: Environment): CertificateOutput | undefined {
+  const folder = envString(env, "OUTPUT_CERTS", "");
+  return folder === "" ? undefined : { folder, inPod: env["KUBERNETES_SERVICE_HOST"] !== undefined };
+}
+
 function refuseMountedCertificates(env: Environment): void {
   if (envString(env, "FILE_MOUNTED_CERTS", "false") !== "false")
     throw userError(
@@ -137,6 +151,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     tokenFile: envString(env, "AUTH_TOKEN", defaultToken),
     compliance: readCompliancePolicy(env),
     secretTtlSeconds: durationSeconds(env, "SECRET_TTL", 86_400),
+    certificateOutput: certificateOutput(env),
     workloadName: envString(env, "ISTIO_META_WORKLOAD_NAME", labels["app"] ?? "unknown"),
     labels,
     drainMs: drainMsOf(env, proxyConfig),

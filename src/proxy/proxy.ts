@@ -21,12 +21,14 @@ import {
   type CertificateAuthority,
   type EndpointRoute,
   type HttpEndpoint,
+  type WorkloadCertificate,
 } from "../dataplane/index.ts";
 import type { TlsContextSource } from "../net/index.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
 import { mergedMetricsRoute, metricsRoutes } from "./agent/merged-metrics.ts";
+import type { CertificateFiles } from "./agent/certificate-files.ts";
 import { followPodEnd } from "./agent/pod-end-folder.ts";
 import { watchWorkloadHealth } from "./agent/workload-health.ts";
 import { DataPath, type DataPathOptions } from "./data-path.ts";
@@ -82,6 +84,8 @@ export class Proxy {
    * ended.
    */
   #podEnds = false;
+  /** Loaded with the first certificate that is to be written. */
+  #certificateFiles: Promise<CertificateFiles> | undefined;
   #healthy = true;
 
   constructor(options: ProxyOptions) {
@@ -100,7 +104,10 @@ export class Proxy {
       validitySeconds: settings.secretTtlSeconds,
       compliance: settings.compliance,
       ...(this.#revocations === undefined ? {} : { revocations: this.#revocations }),
-      onCertificate: (certificate) => this.#serving.certify(certificate),
+      onCertificate: (certificate) => {
+        this.#serving.certify(certificate);
+        void this.#writeCertificate(certificate);
+      },
       clock,
       random,
     });
@@ -191,6 +198,16 @@ export class Proxy {
     this.#podEnds = true;
     this.#serving.drain(this.#options.settings.role === "sidecar");
     this.#serving.closeUnused();
+  }
+
+  async #writeCertificate(certificate: WorkloadCertificate): Promise<void> {
+    const { settings, log } = this.#options;
+    const output = settings.certificateOutput;
+    if (output === undefined) return;
+    this.#certificateFiles ??= import("./agent/certificate-files.ts").then(
+      ({ CertificateFiles }) => new CertificateFiles(output, log.scoped("identity")),
+    );
+    await (await this.#certificateFiles).write(certificate);
   }
 
   async #tellHealth(signal: AbortSignal): Promise<void> {

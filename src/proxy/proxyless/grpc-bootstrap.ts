@@ -1,22 +1,18 @@
 import { join } from "node:path";
+import { certificateFiles } from "../agent/certificate-files.ts";
 import { nodeId, type ProxySettings } from "../proxy-settings.ts";
 import type { ProxylessPaths } from "./proxyless-paths.ts";
 
-export const certificateFiles = {
-  chain: "cert-chain.pem",
-  key: "key.pem",
-  roots: "root-cert.pem",
-} as const;
-
 /** The bootstrap file that gRPC libraries read (`GRPC_XDS_BOOTSTRAP`). */
-export function grpcBootstrap(settings: ProxySettings, { socket, certificateFolder }: ProxylessPaths): object {
+export function grpcBootstrap(settings: ProxySettings, { socket }: ProxylessPaths): object {
+  const folder = settings.certificateOutput?.folder;
   return {
     xds_servers: [
       { server_uri: `unix://${socket}`, channel_creds: [{ type: "insecure" }], server_features: ["xds_v3"] },
     ],
     // gRPC for Node refuses a node without a locality. The control plane knows where the pod is.
     node: { id: nodeId(settings), locality: {}, metadata: { ...settings.metadata, GENERATOR: "grpc" } },
-    ...(certificateFolder === undefined ? {} : { certificate_providers: certificateProviders(certificateFolder) }),
+    ...(folder === undefined ? {} : { certificate_providers: certificateProviders(folder) }),
     server_listener_resource_name_template: "xds.istio.io/grpc/lds/inbound/%s",
   };
 }

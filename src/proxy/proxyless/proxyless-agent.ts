@@ -1,6 +1,6 @@
-import { chmod, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { aborted, messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { chmod, mkdir, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { aborted, type Clock, type Logger } from "../../base/index.ts";
 import {
   addCertificateMetrics,
   CertificateManager,
@@ -12,9 +12,11 @@ import {
 } from "../../dataplane/index.ts";
 import { XdsRelay } from "../../dataplane/xds-relay/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
+import { CertificateFiles } from "../agent/certificate-files.ts";
 import { mergedMetricsRoute } from "../agent/merged-metrics.ts";
+import { replaceFile } from "../agent/replace-file.ts";
 import { identityOf, type ProxySettings } from "../proxy-settings.ts";
-import { certificateFiles, grpcBootstrap } from "./grpc-bootstrap.ts";
+import { grpcBootstrap } from "./grpc-bootstrap.ts";
 import type { ProxylessPaths } from "./proxyless-paths.ts";
 
 export interface ProxylessAgentOptions {
@@ -23,15 +25,6 @@ export interface ProxylessAgentOptions {
   readonly authority: CertificateAuthority;
   readonly clock: Clock;
   readonly log: Logger;
-}
-
-/** The bit of a folder whose new files get its group. */
-const setGroupId = 0o2000;
-
-interface Certificate {
-  readonly chainPem: string;
-  readonly privateKeyPem: string;
-  readonly rootsPem: string;
 }
 
 /**
@@ -48,7 +41,7 @@ export class ProxylessAgent {
   constructor(options: ProxylessAgentOptions) {
     this.#options = options;
     const { settings, paths, log } = options;
-    this.#certified = paths.certificateFolder === undefined;
+    this.#certified = settings.certificateOutput === undefined;
     this.#relay = new XdsRelay({
       address: `unix:${paths.socket}`,
       endpoint: {
@@ -99,22 +92,19 @@ export class ProxylessAgent {
   }
 
   #certificates(): CertificateManager | undefined {
-    const { authority, clock, log, settings, paths } = this.#options;
-    const { certificateFolder: folder, inPod } = paths;
-    if (folder === undefined) return undefined;
-    let written = Promise.resolve();
+    const { authority, clock, log, settings } = this.#options;
+    const { certificateOutput } = settings;
+    if (certificateOutput === undefined) return undefined;
+    const files = new CertificateFiles(certificateOutput, log);
     return new CertificateManager({
       authority,
       clock,
       log,
       validitySeconds: settings.secretTtlSeconds,
       onCertificate: (certificate) => {
-        written = written
-          .then(() => writeCertificate(folder, certificate, inPod))
-          .then(() => {
-            this.#certified = true;
-          })
-          .catch((error: unknown) => log.error(`cannot write the certificate to ${folder}: ${messageOf(error)}`));
+        void files.write(certificate).then((written) => {
+          if (written) this.#certified = true;
+        });
       },
     });
   }
@@ -142,31 +132,4 @@ export class ProxylessAgent {
         : { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
     };
   }
-}
-
-async function writeCertificate(folder: string, certificate: Certificate, inPod: boolean): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const keyMode = inPod ? await sharedKeyMode(folder) : 0o600;
-  await replaceFile(join(folder, certificateFiles.key), certificate.privateKeyPem, keyMode);
-  await replaceFile(join(folder, certificateFiles.chain), certificate.chainPem);
-  await replaceFile(join(folder, certificateFiles.roots), certificate.rootsPem);
-}
-
-/**
- * The application's containers read the key. With an `fsGroup`, Kubernetes hands the volume to that group (setgid) and
- * puts every container into it, so the group is enough. Without one, the users of the containers have nothing in common.
- * No other pod mounts the folder.
- */
-async function sharedKeyMode(folder: string): Promise<number> {
-  const { mode } = await stat(folder);
-  return (mode & setGroupId) === 0 ? 0o644 : 0o640;
-}
-
-/** Readers see the old text or the new one, and nothing between. */
-async function replaceFile(path: string, text: string, mode = 0o644): Promise<void> {
-  const temporary = `${path}.new`;
-  // The mode counts only for a new file.
-  await rm(temporary, { force: true });
-  await writeFile(temporary, text, { mode });
-  await rename(temporary, path);
 }

@@ -1,0 +1,68 @@
+import { mkdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { messageOf, type Logger } from "../../base/index.ts";
+import type { CertificateOutput } from "../proxy-settings.ts";
+import { replaceFile } from "./replace-file.ts";
+
+/** Names of upstream's agent. */
+export const certificateFiles = {
+  chain: "cert-chain.pem",
+  key: "key.pem",
+  roots: "root-cert.pem",
+} as const;
+
+interface Certificate {
+  readonly chainPem: string;
+  readonly privateKeyPem: string;
+  readonly rootsPem: string;
+}
+
+/** The bit of a folder whose new files get its group. */
+const setGroupId = 0o2000;
+
+/** Keeps the workload's certificate in files, for programs in the pod that speak mutual TLS themselves. */
+export class CertificateFiles {
+  readonly #output: CertificateOutput;
+  readonly #log: Logger;
+  #written = Promise.resolve();
+
+  constructor(output: CertificateOutput, log: Logger) {
+    this.#output = output;
+    this.#log = log;
+  }
+
+  /** Writes one certificate after the other. Resolves to whether this one was written; an error is logged. */
+  async write(certificate: Certificate): Promise<boolean> {
+    const { folder } = this.#output;
+    const written = this.#written
+      .then(async () => await this.#replace(certificate))
+      .then(
+        () => true,
+        (error: unknown) => {
+          this.#log.error(`cannot write the certificate to ${folder}: ${messageOf(error)}`);
+          return false;
+        },
+      );
+    this.#written = written.then(() => undefined);
+    return await written;
+  }
+
+  async #replace({ chainPem, privateKeyPem, rootsPem }: Certificate): Promise<void> {
+    const { folder, inPod } = this.#output;
+    await mkdir(folder, { recursive: true });
+    const keyMode = inPod ? await sharedKeyMode(folder) : 0o600;
+    await replaceFile(join(folder, certificateFiles.key), privateKeyPem, keyMode);
+    await replaceFile(join(folder, certificateFiles.chain), chainPem);
+    await replaceFile(join(folder, certificateFiles.roots), rootsPem);
+  }
+}
+
+/**
+ * The application's containers read the key. With an `fsGroup`, Kubernetes hands the volume to that group (setgid) and
+ * puts every container into it, so the group is enough. Without one, the users of the containers have nothing in common.
+ * No other pod mounts the folder.
+ */
+async function sharedKeyMode(folder: string): Promise<number> {
+  const { mode } = await stat(folder);
+  return (mode & setGroupId) === 0 ? 0o644 : 0o640;
+}
