@@ -44,11 +44,13 @@ lay_over() {
   sed -i -e 's/BeIdenticalTo(analyzerFoundIssuesError)/MatchError(ContainSubstring("exit status 79"))/' -e 's/MatchError(analyze\.FileParseError{})/MatchError(ContainSubstring("exit status"))/' \
     -e 's/strings.Split(analyzerFoundIssuesError.Error(), /strings.Split(strings.NewReplacer("namespace: .", "", "See https:\/\/istio.io\/v1.30", "").Replace(analyzerFoundIssuesError.Error()), /' \
     "$source/tests/integration/pilot/analyze_test.go"
-  # The tests give the forward proxy no type of its router, which only Envoys up to 1.21 accept.
+  # The tests configure the forward proxy for Envoy 1.21: its router has no type, and its resolver searches domains
+  # although it is told not to.
   local proxy="$source/tests/integration/pilot/forwardproxy/envoy_config_generator.go"
   grep -q envoy_router "$proxy" || sed -i \
     -e 's#^\t*Name: "envoy.filters.http.router",$#&\nConfigType: \&envoy_hcm.HttpFilter_TypedConfig{TypedConfig: protoconv.MessageToAny(\&envoy_router.Router{})},#' \
-    -e 's#^\tenvoy_hcm "github.com.*#\tenvoy_router "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"\n&#' "$proxy"
+    -e 's#^\tenvoy_hcm "github.com.*#\tenvoy_router "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"\n&#' \
+    -e 's#NoDefaultSearchDomain: true#NoDefaultSearchDomain: false#' "$proxy"
   # Skip 400 packages of types that no test uses.
   printf 'package xds\n' >"$source/pkg/config/xds/filter_types.gen.go"
 }

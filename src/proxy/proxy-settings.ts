@@ -11,18 +11,12 @@ import {
 } from "../base/index.ts";
 import { readCompliancePolicy, type CompliancePolicy } from "../base/compliance/index.ts";
 import { formatIdentity, type XdsNode } from "../dataplane/index.ts";
+import type { CertificateOutput } from "./agent/certificate-files.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 import { readWorkloadProbe, type WorkloadProbe } from "./agent/workload-health.ts";
 
 /** A proxy's settings from outside, under upstream's names. */
-/** Where the workload's certificate is written for other programs of its pod. */
-export interface CertificateOutput {
-  readonly folder: string;
-  /** Whether this process runs in a pod, whose other containers then read the files as users of their own. */
-  readonly inPod: boolean;
-}
-
 export interface ProxySettings {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly version: string;

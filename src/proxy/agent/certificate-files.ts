@@ -1,7 +1,6 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, type Logger } from "../../base/index.ts";
-import type { CertificateOutput } from "../proxy-settings.ts";
 import { replaceFile } from "./replace-file.ts";
 
 /** Names of upstream's agent. */
@@ -10,6 +9,13 @@ export const certificateFiles = {
   key: "key.pem",
   roots: "root-cert.pem",
 } as const;
+
+/** Where the workload's certificate is written for other programs of its pod. */
+export interface CertificateOutput {
+  readonly folder: string;
+  /** Whether this process runs in a pod, whose other containers then read the files as users of their own. */
+  readonly inPod: boolean;
+}
 
 interface Certificate {
   readonly chainPem: string;
