@@ -124,6 +124,7 @@ export class ExternalSecrets {
           authority: service.authority,
           path: streamSecrets,
           maxMessageBytes,
+          failed: (message) => transientError("secret-service-failed", message),
           onMessage: (bytes) => {
             send(this.#receive(followed, fromBinary(DiscoveryResponseSchema, bytes)));
             backoff.reset();

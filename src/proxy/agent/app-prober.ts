@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestOptions } from "node:http";
 import { connect as connectTcp, type Socket } from "node:net";
 import { messageOf, userError } from "../../base/index.ts";
 import type { EndpointAnswer, EndpointRoute } from "../../dataplane/index.ts";
+import { grpcFrame, grpcPrefixBytes } from "../terms/grpc-call.ts";
 
 // Loaded on use, because a plain import would load far more than two small clients need.
 const { request: requestHttp } = process.getBuiltinModule("node:http");
@@ -156,7 +157,8 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
       stream.once("end", () => resolve(Buffer.concat(parts)));
       stream.end(healthRequest(service));
     });
-    const status = body[5] === 0x08 ? body[6] : undefined;
+    const message = body.subarray(grpcPrefixBytes);
+    const status = message[0] === 0x08 ? message[1] : undefined;
     if (status !== serving) throw new Error(`the service's health is ${status ?? "unknown"}`);
   } finally {
     session.destroy();
@@ -166,7 +168,5 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
 function healthRequest(service: string): Buffer {
   const name = Buffer.from(service);
   const message = name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
-  const header = Buffer.alloc(5);
-  header.writeUInt32BE(message.length, 1);
-  return Buffer.concat([header, message]);
+  return grpcFrame(message);
 }

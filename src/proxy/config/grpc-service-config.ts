@@ -1,5 +1,5 @@
 import type { GrpcService } from "../../wire/envoy/index.ts";
-import type { GrpcTarget } from "../filters/grpc-call.ts";
+import type { GrpcTarget } from "../terms/grpc-call.ts";
 import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 
 export function compileGrpcService(

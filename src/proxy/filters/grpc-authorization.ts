@@ -15,7 +15,7 @@ import {
   type AuthorizationAnswer,
   type FieldEdit,
 } from "./ext-authz-filter.ts";
-import { callGrpc, type GrpcTarget } from "./grpc-call.ts";
+import { callGrpc, type GrpcTarget } from "../terms/grpc-call.ts";
 import type { FilterRequest, RequestBodyStart } from "./http-filter.ts";
 import { queryAfterEdits } from "./jwt-location.ts";
 import { fieldOf, fieldsOf, isField } from "./service-fields.ts";

@@ -8,7 +8,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { Descriptor } from "../routing/route.ts";
 import { fieldsOf } from "./service-fields.ts";
-import { callGrpc, type GrpcTarget } from "./grpc-call.ts";
+import { callGrpc, type GrpcTarget } from "../terms/grpc-call.ts";
 import type { AskRateLimit } from "./rate-limit-filter.ts";
 
 const path = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";

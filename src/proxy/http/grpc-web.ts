@@ -2,12 +2,12 @@ import { ChunkedScanner, type MessageHead } from "../../wire/http1/index.ts";
 import type { GrpcWebForm } from "../filters/http-filter.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { LocalReply } from "./compose-response.ts";
+import { grpcFrame } from "../terms/grpc-call.ts";
 import { isGrpcContentType } from "./grpc.ts";
 
 const noBytes = Buffer.alloc(0);
 /** The flag of a frame with trailers. */
 const trailersFlag = 0x80;
-const prefixBytes = 5;
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** Converts a gRPC-Web request to gRPC, and its response back. Other responses stay unchanged. */
@@ -81,11 +81,7 @@ export class GrpcWebTranslation {
   answerTrailers(fields: readonly string[]): Buffer {
     let text = "";
     for (let at = 0; at < fields.length; at += 2) text += `${fields[at] ?? ""}: ${fields[at + 1] ?? ""}\r\n`;
-    const body = Buffer.from(text, "latin1");
-    const prefix = Buffer.alloc(prefixBytes);
-    prefix.writeUInt8(trailersFlag, 0);
-    prefix.writeUInt32BE(body.length, 1);
-    return this.#encoded(Buffer.concat([prefix, body]));
+    return this.#encoded(grpcFrame(Buffer.from(text, "latin1"), trailersFlag));
   }
 
   /** Each part has its own padding, which clients expect. */

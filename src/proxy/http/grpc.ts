@@ -1,3 +1,5 @@
+import { grpcPrefixBytes } from "../terms/grpc-call.ts";
+
 /** Whether a content type belongs to gRPC. */
 export function isGrpcContentType(value: string): boolean {
   return (
@@ -38,18 +40,16 @@ export function parseGrpcTimeout(value: string | undefined): number | undefined 
   return parts === null ? undefined : Number(parts[1]) * (unitMs[parts[2] ?? ""] ?? 0);
 }
 
-const prefixBytes = 5;
-
 /** Counts the messages of a gRPC body by their prefixes: one byte of flags, and four bytes of length. */
 export class GrpcMessageCounter {
   messages = 0;
-  #prefixLeft = prefixBytes;
+  #prefixLeft = grpcPrefixBytes;
   #length = 0;
   #bodyLeft = 0;
 
   reset(): void {
     this.messages = 0;
-    this.#prefixLeft = prefixBytes;
+    this.#prefixLeft = grpcPrefixBytes;
     this.#length = 0;
     this.#bodyLeft = 0;
   }
@@ -63,13 +63,13 @@ export class GrpcMessageCounter {
         at += take;
         continue;
       }
-      if (this.#prefixLeft < prefixBytes) this.#length = this.#length * 256 + (bytes[at] ?? 0);
+      if (this.#prefixLeft < grpcPrefixBytes) this.#length = this.#length * 256 + (bytes[at] ?? 0);
       this.#prefixLeft -= 1;
       at += 1;
       if (this.#prefixLeft > 0) continue;
       this.messages += 1;
       this.#bodyLeft = this.#length;
-      this.#prefixLeft = prefixBytes;
+      this.#prefixLeft = grpcPrefixBytes;
       this.#length = 0;
     }
   }

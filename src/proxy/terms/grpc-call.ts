@@ -1,4 +1,4 @@
-import type { CallCluster, ClusterAnswer } from "../terms/call-cluster.ts";
+import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
 
 /** A gRPC service behind a cluster. */
 export interface GrpcTarget {
@@ -10,7 +10,22 @@ export interface GrpcTarget {
 }
 
 const maxAnswerBytes = 4 * 1024 * 1024;
-const prefixBytes = 5;
+/** Before each message stand one byte of flags and four bytes of length. */
+export const grpcPrefixBytes = 5;
+const lengthAt = 1;
+
+export function grpcFrame(message: Uint8Array, flags = 0): Buffer {
+  const framed = Buffer.allocUnsafe(grpcPrefixBytes + message.length);
+  framed[0] = flags;
+  framed.writeUInt32BE(message.length, lengthAt);
+  framed.set(message, grpcPrefixBytes);
+  return framed;
+}
+
+/** Reads the prefix of a message, which must be complete. */
+export function grpcPrefix(framed: Buffer): { readonly isPlain: boolean; readonly length: number } {
+  return { isPlain: framed[0] === 0, length: framed.readUInt32BE(lengthAt) };
+}
 
 /**
  * Calls a method with one message, and returns the one of the answer. Rejects with the result of `failed` if the answer
@@ -23,9 +38,6 @@ export async function callGrpc(
   signal: AbortSignal,
   failed: (answer: string) => Error,
 ): Promise<Uint8Array> {
-  const body = Buffer.alloc(prefixBytes + message.length);
-  body.writeUInt32BE(message.length, 1);
-  body.set(message, prefixBytes);
   const { cluster, authority, timeoutMs, initialMetadata, callCluster } = target;
   const answer = await callCluster(
     {
@@ -40,7 +52,7 @@ export async function callGrpc(
         ["grpc-timeout", `${Math.ceil(timeoutMs)}m`],
         ...initialMetadata,
       ],
-      body,
+      body: grpcFrame(message),
       timeoutMs,
       maxAnswerBytes,
     },
@@ -49,10 +61,12 @@ export async function callGrpc(
   const status = answer.headers.find(([name]) => name === "grpc-status")?.[1];
   if (answer.status !== 200 || status !== "0" || !isOneMessage(answer))
     throw failed(`HTTP ${answer.status}, gRPC ${status ?? "nothing"}`);
-  return answer.body.subarray(prefixBytes);
+  return answer.body.subarray(grpcPrefixBytes);
 }
 
 /** Whether the body is one whole message that is not compressed. */
 function isOneMessage({ body }: ClusterAnswer): boolean {
-  return body.length >= prefixBytes && body.length === prefixBytes + body.readUInt32BE(1) && body[0] === 0;
+  if (body.length < grpcPrefixBytes) return false;
+  const { isPlain, length } = grpcPrefix(body);
+  return isPlain && body.length === grpcPrefixBytes + length;
 }

@@ -1,6 +1,7 @@
 import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../terms/call-cluster.ts";
 import type { FilterStatistics } from "../terms/filter-statistics.ts";
+import { grpcFrame } from "../terms/grpc-call.ts";
 
 /** The maximum size of one message to a collector: what a gRPC server accepts by default. */
 export const maxExportBytes = 4 * 1024 * 1024;
@@ -46,7 +47,6 @@ const maxBatch = 512;
 /** The pause between two requests while few items come. */
 const flushIntervalMs = 1000;
 const maxAnswerBytes = 65_536;
-const prefixBytes = 5;
 const firstError = 300;
 
 /** Sends spans or lines of logs in batches, one request at a time. A batch that its collector does not take is lost, as with Envoy, and counted. */
@@ -154,14 +154,6 @@ export class BatchExporter<Item> {
     const { statistics, target } = this.#options;
     statistics.counter(`${target.statPrefix}.${name}`).value += amount;
   }
-}
-
-function grpcFrame(message: Buffer): Buffer {
-  const framed = Buffer.allocUnsafe(prefixBytes + message.length);
-  framed[0] = 0;
-  framed.writeUInt32BE(message.length, 1);
-  framed.set(message, prefixBytes);
-  return framed;
 }
 
 /** Why a collector did not accept a message. */

@@ -11,18 +11,12 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
   return async (request, signal) => {
     const cluster = clusterOf(request.cluster);
     if (cluster === undefined) throw noCluster(request.cluster);
-    const endpoint = cluster.pick(undefined, 1);
-    if (endpoint === undefined)
-      throw transientError("no-endpoint", `cluster ${request.cluster} has no usable endpoint`);
-    const { requests } = cluster.breaker;
-    if (!requests.take()) throw transientError("busy", `cluster ${request.cluster} has reached its limit of requests`);
-    try {
-      // If endpoints speak only HTTP/2, so do we.
-      const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
-      return await new ClusterCall(endpoint, { ...request, protocol }).run(signal);
-    } finally {
-      requests.give();
-    }
+    // If endpoints speak only HTTP/2, so do we.
+    const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
+    return await atEndpoint(
+      cluster,
+      async (endpoint) => await new ClusterCall(endpoint, { ...request, protocol }).run(signal),
+    );
   };
 }
 
@@ -30,8 +24,31 @@ export function noCluster(name: string): SerinError {
   return transientError("no-cluster", `there is no cluster ${name}`);
 }
 
-/** One request of the proxy itself. Collects the whole response. */
-class ClusterCall implements PoolUser, ResponseReceiver {
+/** Runs a request of the proxy itself at one of the cluster's endpoints, within the cluster's limit of requests. */
+export async function atEndpoint<Outcome>(
+  cluster: Cluster,
+  run: (endpoint: Endpoint) => Promise<Outcome>,
+): Promise<Outcome> {
+  const endpoint = cluster.pick(undefined, 1);
+  if (endpoint === undefined) throw transientError("no-endpoint", `cluster ${cluster.name} has no usable endpoint`);
+  const { requests } = cluster.breaker;
+  if (!requests.take()) throw transientError("busy", `cluster ${cluster.name} has reached its limit of requests`);
+  try {
+    return await run(endpoint);
+  } finally {
+    requests.give();
+  }
+}
+
+interface OwnRequestOptions {
+  /** As errors name it. */
+  readonly name: string;
+  readonly protocol: WireProtocol;
+  readonly toHead: boolean;
+}
+
+/** A request of the proxy itself, until it has its outcome or has failed. */
+export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver {
   readonly toHead: boolean;
   readonly toConnect = false;
   readonly toUpgrade = false;
@@ -40,11 +57,106 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   readonly chunksRequest = false;
   readonly scheme: string;
   readonly upstreamProtocol: WireProtocol;
-  readonly #endpoint: Endpoint;
+  protected readonly name: string;
+  protected readonly endpoint: Endpoint;
+  protected channel: UpstreamChannel | undefined;
+  protected isOver = false;
+  readonly #outcome = Promise.withResolvers<Outcome>();
+
+  constructor(endpoint: Endpoint, { name, protocol, toHead }: OwnRequestOptions) {
+    this.name = name;
+    this.endpoint = endpoint;
+    this.toHead = toHead;
+    this.upstreamProtocol = protocol;
+    this.scheme = endpoint.config.transport.kind === "tls" ? "https" : "http";
+  }
+
+  protected async settled(signal: AbortSignal): Promise<Outcome> {
+    signal.throwIfAborted();
+    using _abort = onAbort(signal, () => this.giveUp(transientError("cancelled", `${this.name} was cancelled`)));
+    this.endpoint.activeRequests += 1;
+    this.endpoint.counters.requests += 1;
+    this.endpoint.pool.acquire(this, false);
+    return await this.#outcome.promise;
+  }
+
+  connected(channel: UpstreamChannel): void {
+    this.channel = channel;
+    channel.begin(this);
+    this.send(channel);
+  }
+
+  protected abstract send(channel: UpstreamChannel): void;
+
+  connectFailed(failure: ConnectFailure): void {
+    if (failure.kind !== "overflow")
+      this.endpoint.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
+    this.fail(transientError("unreachable", `${this.name}: ${failure.message}`));
+  }
+
+  interimResponse(): void {
+    // Waits for the final response.
+  }
+
+  abstract response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void;
+
+  abstract responseBody(bytes: Buffer, from: number, to: number, last: boolean): void;
+
+  abstract responseTrailers(fields: readonly string[]): void;
+
+  switched(): void {
+    this.giveUp(transientError("switched", `${this.name} switched to another protocol`));
+  }
+
+  switchedBytes(): void {
+    // The request was given up.
+  }
+
+  switchedEnd(): void {
+    // The request was given up.
+  }
+
+  upstreamFailed(failure: UpstreamFailure): void {
+    this.endpoint.report({ kind: "reset" });
+    this.fail(transientError("connection-reset", `${this.name}: ${failure.message}`));
+  }
+
+  upstreamDrained(): void {
+    // What is sent is short, and the channel keeps it.
+  }
+
+  /** Returns whether the request was still open. */
+  protected succeed(outcome: Outcome): boolean {
+    if (!this.#end()) return false;
+    this.#outcome.resolve(outcome);
+    return true;
+  }
+
+  protected fail(error: Error): void {
+    if (this.#end()) this.#outcome.reject(error);
+  }
+
+  /** Fails, and abandons the connection or the wait for one. */
+  protected giveUp(error: unknown): void {
+    const { channel } = this;
+    if (channel === undefined) this.endpoint.pool.giveUp(this);
+    if (!this.#end()) return;
+    channel?.abandon();
+    this.#outcome.reject(error);
+  }
+
+  #end(): boolean {
+    if (this.isOver) return false;
+    this.isOver = true;
+    this.channel = undefined;
+    this.endpoint.activeRequests -= 1;
+    return true;
+  }
+}
+
+/** Collects the whole response of one request. */
+class ClusterCall extends OwnRequest<ClusterAnswer> {
   readonly #request: ClusterRequest;
-  readonly #answer = Promise.withResolvers<ClusterAnswer>();
-  #channel: UpstreamChannel | undefined;
-  #over = false;
   #again = false;
   #status = 0;
   #headers: [name: string, value: string][] = [];
@@ -52,46 +164,28 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   #bodyBytes = 0;
 
   constructor(endpoint: Endpoint, request: ClusterRequest) {
-    this.#endpoint = endpoint;
+    const { method, path, cluster, protocol } = request;
+    super(endpoint, { name: `${method} ${path} of cluster ${cluster}`, protocol, toHead: method === "HEAD" });
     this.#request = request;
-    this.upstreamProtocol = request.protocol;
-    this.toHead = request.method === "HEAD";
-    this.scheme = endpoint.config.transport.kind === "tls" ? "https" : "http";
   }
 
   async run(signal: AbortSignal): Promise<ClusterAnswer> {
-    signal.throwIfAborted();
-    using _abort = onAbort(signal, () => this.#giveUp(transientError("cancelled", `${this.#name} was cancelled`)));
+    const { timeoutMs } = this.#request;
     const timer = setTimeout(() => {
-      this.#endpoint.report({ kind: "timeout" });
-      this.#giveUp(transientError("timeout", `${this.#name} took longer than ${this.#request.timeoutMs} ms`));
-    }, this.#request.timeoutMs);
+      this.endpoint.report({ kind: "timeout" });
+      this.giveUp(transientError("timeout", `${this.name} took longer than ${timeoutMs} ms`));
+    }, timeoutMs);
     timer.unref();
-    this.#endpoint.activeRequests += 1;
-    this.#endpoint.counters.requests += 1;
-    this.#endpoint.pool.acquire(this, false);
     try {
-      return await this.#answer.promise;
+      return await this.settled(signal);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  connected(channel: UpstreamChannel): void {
-    this.#channel = channel;
-    channel.begin(this);
+  protected send(channel: UpstreamChannel): void {
     const head = this.#head();
     channel.send(Buffer.concat([head, this.#request.body]), head.length, true);
-  }
-
-  connectFailed(failure: ConnectFailure): void {
-    if (failure.kind !== "overflow")
-      this.#endpoint.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
-    this.#fail(transientError("unreachable", `${this.#name}: ${failure.message}`));
-  }
-
-  interimResponse(): void {
-    // Waits for the final response.
   }
 
   response(head: MessageHead, _framing: BodyFraming, from: number, to: number, last: boolean): void {
@@ -102,12 +196,11 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   }
 
   responseBody(bytes: Buffer, from: number, to: number, last: boolean): void {
-    if (this.#over) return;
+    if (this.isOver) return;
+    const { maxAnswerBytes } = this.#request;
     this.#bodyBytes += to - from;
-    if (this.#bodyBytes > this.#request.maxAnswerBytes) {
-      this.#giveUp(
-        transientError("too-long", `${this.#name} returned more than ${this.#request.maxAnswerBytes} bytes`),
-      );
+    if (this.#bodyBytes > maxAnswerBytes) {
+      this.giveUp(transientError("too-long", `${this.name} returned more than ${maxAnswerBytes} bytes`));
       return;
     }
     if (to > from) this.#body.push(Buffer.from(bytes.subarray(from, to)));
@@ -120,38 +213,17 @@ class ClusterCall implements PoolUser, ResponseReceiver {
     this.#finish();
   }
 
-  switched(): void {
-    this.#giveUp(transientError("switched", `${this.#name} switched to another protocol`));
-  }
-
-  switchedBytes(): void {
-    // The call was cancelled.
-  }
-
-  switchedEnd(): void {
-    // The call was cancelled.
-  }
-
-  upstreamFailed(failure: UpstreamFailure): void {
-    const reused = this.#channel?.reused === true && !failure.anyByte;
+  override upstreamFailed(failure: UpstreamFailure): void {
+    const reused = this.channel?.reused === true && !failure.anyByte;
     // The connection was closed while idle, as we wrote. That says nothing about the endpoint, so the request is sent
     // once more.
-    if (reused && failure.kind === "closed" && !this.#again && !this.#over) {
+    if (reused && failure.kind === "closed" && !this.#again && !this.isOver) {
       this.#again = true;
-      this.#channel = undefined;
-      this.#endpoint.pool.acquire(this, true);
+      this.channel = undefined;
+      this.endpoint.pool.acquire(this, true);
       return;
     }
-    this.#endpoint.report({ kind: "reset" });
-    this.#fail(transientError("connection-reset", `${this.#name}: ${failure.message}`));
-  }
-
-  upstreamDrained(): void {
-    // The whole request was passed at once.
-  }
-
-  get #name(): string {
-    return `${this.#request.method} ${this.#request.path} of cluster ${this.#request.cluster}`;
+    super.upstreamFailed(failure);
   }
 
   #head(): Buffer {
@@ -165,29 +237,8 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   }
 
   #finish(): void {
-    if (!this.#end()) return;
-    this.#endpoint.report({ kind: "answer", status: this.#status });
-    this.#answer.resolve({ status: this.#status, headers: this.#headers, body: Buffer.concat(this.#body) });
-  }
-
-  #giveUp(error: Error): void {
-    const channel = this.#channel;
-    if (channel === undefined) this.#endpoint.pool.giveUp(this);
-    if (!this.#end()) return;
-    channel?.abandon();
-    this.#answer.reject(error);
-  }
-
-  #fail(error: Error): void {
-    if (this.#end()) this.#answer.reject(error);
-  }
-
-  /** Returns whether the call was still open. */
-  #end(): boolean {
-    if (this.#over) return false;
-    this.#over = true;
-    this.#channel = undefined;
-    this.#endpoint.activeRequests -= 1;
-    return true;
+    const [status, headers] = [this.#status, this.#headers];
+    if (this.succeed({ status, headers, body: Buffer.concat(this.#body) }))
+      this.endpoint.report({ kind: "answer", status });
   }
 }

@@ -26,6 +26,7 @@ async function stream(serve: (stream: ServerHttp2Stream) => void, maxMessageByte
       authority: "service.test",
       path: "/a.B/C",
       maxMessageBytes,
+      failed: (message) => new Error(`as its caller names it: ${message}`),
       onMessage: (message) => {
         messages.push(message.toString());
         sent(Buffer.from(`got ${message.toString()}`));
@@ -84,13 +85,21 @@ test("a stream fails with the service's status, or with what this proxy does not
       served.write(framed("x".repeat(101)));
     },
   };
-  for (const [reason, serve] of Object.entries(cases))
-    assert.equal((await stream(serve)).fault, `/a.B/C of cluster s ${reason}`);
+  for (const [reason, serve] of Object.entries(cases)) {
+    const names = reason.includes("at most") ? "" : "as its caller names it: ";
+    assert.equal((await stream(serve)).fault, `${names}/a.B/C of cluster s ${reason}`);
+  }
 });
 
 test("a cluster without endpoints, or one that is not reached, fails the stream", async () => {
   await using harness = await Harness.start();
-  const options = { authority: "a", path: "/a.B/C", maxMessageBytes: 1, onMessage: () => undefined };
+  const options = {
+    authority: "a",
+    path: "/a.B/C",
+    maxMessageBytes: 1,
+    failed: Error,
+    onMessage: () => undefined,
+  };
   const { signal } = new AbortController();
   const fault = async (ports: readonly number[]): Promise<string> => {
     const cluster = harness.cluster("s", ports);
