@@ -1,5 +1,5 @@
 import { messageOf, SharedTimeouts, transientError, onAbort, type Clock } from "../../base/index.ts";
-import type { ByteStreamHandler, SecureStream } from "../../net/index.ts";
+import type { ByteStream, ByteStreamHandler, SecureStream } from "../../net/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
 import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
@@ -8,7 +8,7 @@ import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connect
 import type { TunnelStream } from "./tunnel-stream.ts";
 
 export interface HboneClientConnectionOptions {
-  readonly stream: SecureStream;
+  readonly stream: ByteStream & Partial<Pick<SecureStream, "peerIdentity">>;
   readonly clock: Clock;
   readonly onClosed: () => void;
   /** Shared by the connections of a pool. */
@@ -45,6 +45,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     this.#isRetiringBelow = options.isRetiringBelow ?? (() => false);
     this.#connection = new TunnelConnection({
       stream: options.stream,
+      peerIdentity: options.stream.peerIdentity ?? "",
       server: false,
       handler: this,
       clock: options.clock,
@@ -76,15 +77,28 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   }
 
   open(options: HboneConnectOptions, timeoutMs: number): Promise<HboneTunnel> {
+    return this.openBy([":method", "CONNECT", ":authority", options.authority], options, timeoutMs);
+  }
+
+  /** Opens a tunnel by a request with these pseudo-fields, names and values in turn. */
+  openBy(
+    request: readonly string[],
+    options: Pick<HboneConnectOptions, "authority" | "headers" | "signal">,
+    timeoutMs: number,
+  ): Promise<HboneTunnel> {
     if (options.signal?.aborted === true)
       return Promise.reject(transientError("aborted", "the connection attempt was cancelled"));
     this.#opened += 1;
-    const fields = [":method", "CONNECT", ":authority", options.authority];
+    const fields = [...request];
     for (const [name, value] of options.headers) fields.push(name, value);
     return this.#answer(this.#connection.open(fields), options, timeoutMs);
   }
 
-  #answer(stream: TunnelStream, options: HboneConnectOptions, timeoutMs: number): Promise<HboneTunnel> {
+  #answer(
+    stream: TunnelStream,
+    options: Pick<HboneConnectOptions, "authority" | "signal">,
+    timeoutMs: number,
+  ): Promise<HboneTunnel> {
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => {
         this.#settled(stream);

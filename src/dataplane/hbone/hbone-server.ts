@@ -36,7 +36,13 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.#connection = new TunnelConnection({ stream, server: true, handler: this, clock });
+    this.#connection = new TunnelConnection({
+      stream,
+      peerIdentity: stream.peerIdentity,
+      server: true,
+      handler: this,
+      clock,
+    });
     this.#connection.start();
   }
 

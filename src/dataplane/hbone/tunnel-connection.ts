@@ -1,5 +1,5 @@
 import { transientError, type Clock } from "../../base/index.ts";
-import { inLaterTurn, type SecureStream, type SocketAddress } from "../../net/index.ts";
+import { inLaterTurn, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
@@ -30,18 +30,21 @@ export interface TunnelConnectionHandler {
 }
 
 export interface TunnelConnectionOptions {
-  readonly stream: SecureStream;
+  readonly stream: ByteStream;
+  /** The peer's SPIFFE id. Empty if it proved none. */
+  readonly peerIdentity: string;
   readonly server: boolean;
   readonly handler: TunnelConnectionHandler;
   readonly clock: Clock;
 }
 
 /**
- * HTTP/2 for CONNECT tunnels over one TLS connection, in either role. Its peer is authenticated, and its liveness is
- * checked even while it is idle. Any workload of the mesh can be a peer, so flooding is limited as for requests.
+ * HTTP/2 for tunnels over one connection, in either role. Its liveness is checked even while it is idle. Any workload of
+ * the mesh can be a peer, so flooding is limited as for requests.
  */
 export class TunnelConnection implements SessionPort, TunnelOwner {
-  readonly #stream: SecureStream;
+  readonly peerIdentity: string;
+  readonly #stream: ByteStream;
   readonly #server: boolean;
   readonly #handler: TunnelConnectionHandler;
   readonly #clock: Clock;
@@ -52,6 +55,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   #pingTimer: Disposable | undefined;
 
   constructor(options: TunnelConnectionOptions) {
+    this.peerIdentity = options.peerIdentity;
     this.#stream = options.stream;
     this.#server = options.server;
     this.#handler = options.handler;
@@ -86,9 +90,6 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
     this.#stream.resume();
   }
 
-  get peerIdentity(): string {
-    return this.#stream.peerIdentity;
-  }
   get local(): SocketAddress {
     return this.#stream.local;
   }

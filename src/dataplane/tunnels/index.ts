@@ -18,6 +18,7 @@ export type {
   HboneTunnel,
 } from "../hbone/hbone-types.ts";
 export { connectWithin, type InnerTunnelOptions } from "../hbone/inner-tunnel.ts";
+export { openSingleTunnel } from "../hbone/single-tunnel.ts";
 export { hboneLimits } from "../hbone/limits.ts";
 export { TurnOutput } from "../hbone/turn-output.ts";
 export { formatIdentity, parseIdentity, type Identity } from "../identity.ts";

@@ -1,7 +1,7 @@
 import { transientError } from "../../base/index.ts";
 import { peek, unread, type ByteStream } from "../../net/index.ts";
 
-/** Settings of a raw connection that continues inside a request to an HTTP/1.1 proxy. */
+/** Settings of a raw connection that continues inside a request to an HTTP proxy. */
 export interface HttpTunnelSpec {
   /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
@@ -13,7 +13,7 @@ const headEnd = "\r\n\r\n";
 const maxHeadBytes = 16_384;
 
 /**
- * Opens a tunnel over a connection to a proxy, and returns the stream inside it. If the proxy refuses, closes the
+ * Opens a tunnel over a connection to an HTTP/1.1 proxy, and returns the stream inside it. If the proxy refuses, closes the
  * connection and rejects.
  */
 export async function openHttpTunnel(stream: ByteStream, spec: HttpTunnelSpec, timeoutMs: number): Promise<ByteStream> {

@@ -1,7 +1,7 @@
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { TcpSpec } from "./tcp-spec.ts";
-import { messageOf, userError, type Clock, type Random } from "../../base/index.ts";
-import { relay } from "../../dataplane/index.ts";
+import { messageOf, transientError, userError, type Clock, type Random } from "../../base/index.ts";
+import { openSingleTunnel, relay } from "../../dataplane/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import { addressText } from "../terms/address-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
@@ -9,7 +9,7 @@ import { DeniedConnections } from "./denied-connections.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { OwnMetadata } from "../peers/peer-metadata.ts";
 import { hashText } from "../terms/hash-text.ts";
-import { openHttpTunnel } from "./http-tunnel.ts";
+import { openHttpTunnel, type HttpTunnelSpec } from "./http-tunnel.ts";
 import { encodePeerExchange, exchangePeers, peerExchangeProtocol } from "../peers/peer-exchange.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ForwardNames } from "../upstream/forward-names.ts";
@@ -259,9 +259,10 @@ export class TcpProxy {
     try {
       const { connectTimeoutMs } = endpoint.cluster.config.limits;
       const { tunnel } = this.#options.spec();
-      const { exchangesPeers } = endpoint.cluster.config;
+      const { exchangesPeers, upstreamProtocol } = endpoint.cluster.config;
+      const proxyProtocol = upstreamProtocol === "http2" ? "http2" : "http1";
       const direct = await this.#options.connector.connect(endpoint.config, connectTimeoutMs, {
-        protocol: tunnel === undefined ? "tcp" : "http1",
+        protocol: tunnel === undefined ? "tcp" : proxyProtocol,
         downstream: flow.connection,
         exchangesPeers,
       });
@@ -269,7 +270,7 @@ export class TcpProxy {
       const stream =
         tunnel === undefined
           ? await this.#introduce(direct, flow, connectTimeoutMs)
-          : await openHttpTunnel(direct, tunnel, connectTimeoutMs);
+          : await this.#openTunnel(direct, tunnel, proxyProtocol, connectTimeoutMs);
       endpoint.counters.connectionsOpened += 1;
       // As in Envoy, whose statistics count a connection as one request.
       endpoint.counters.requests += 1;
@@ -284,6 +285,23 @@ export class TcpProxy {
       flow.flag = responseFlags.upstreamConnectionFailure;
       flow.transportFailure = messageOf(error);
       return undefined;
+    }
+  }
+
+  async #openTunnel(
+    direct: UpstreamStream,
+    tunnel: HttpTunnelSpec,
+    protocol: "http1" | "http2",
+    timeoutMs: number,
+  ): Promise<ByteStream> {
+    if (protocol === "http1") return await openHttpTunnel(direct, tunnel, timeoutMs);
+    try {
+      return await openSingleTunnel(direct, { ...tunnel, timeoutMs, clock: this.#options.clock });
+    } catch (error) {
+      throw transientError(
+        "tunnel-refused",
+        `the proxy did not open a tunnel to ${tunnel.authority}: ${messageOf(error)}`,
+      );
     }
   }
 

@@ -1,0 +1,32 @@
+import type { Clock } from "../../base/index.ts";
+import type { ByteStream } from "../../net/index.ts";
+import { HboneClientConnection } from "./hbone-client-connection.ts";
+import type { HboneTunnel } from "./hbone-types.ts";
+
+export interface SingleTunnelOptions {
+  /** The `host:port` to which the proxy must connect. */
+  readonly authority: string;
+  /** Asks by POST to this path. Absent: by CONNECT. */
+  readonly postPath?: string | undefined;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Opens a tunnel over a connection to an HTTP/2 proxy that carries nothing else. Closes the connection with the tunnel,
+ * or if the proxy refuses.
+ */
+export async function openSingleTunnel(stream: ByteStream, options: SingleTunnelOptions): Promise<HboneTunnel> {
+  const { authority, postPath, timeoutMs, clock } = options;
+  const connection = new HboneClientConnection({ stream, clock, onClosed: () => undefined });
+  connection.start();
+  const request =
+    postPath === undefined
+      ? [":method", "CONNECT", ":authority", authority]
+      : [":method", "POST", ":scheme", "http", ":path", postPath, ":authority", authority];
+  try {
+    return await connection.openBy(request, { authority, headers: [] }, timeoutMs);
+  } finally {
+    connection.takeNoMore();
+  }
+}
