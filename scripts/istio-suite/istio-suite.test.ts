@@ -127,14 +127,14 @@ test("suites are chosen by group or by name", () => {
 
 test("the table has a line for each suite, and each failed case with its reason", (t) => {
   const outcomes = [
-    { suite: "pilot.main", record: recordOf(t, { "TestA/one": "failed", TestA: "failed", TestB: "passed" }) },
+    { suite: "pilot.cni", record: recordOf(t, { "TestA/one": "failed", TestA: "failed", TestB: "passed" }) },
     { suite: "helm.main", record: recordOf(t, {}) },
   ];
   assert.deepEqual(suiteTable(outcomes).split("\n"), [
     "suite                                   cases   passed   failed  skipped",
-    "pilot.main                                  2        1        1        0",
+    "pilot.cni                                   2        1        1        0",
     "",
-    "pilot.main TestA/one",
+    "pilot.cni TestA/one",
     "    error: no route",
     "",
   ]);
