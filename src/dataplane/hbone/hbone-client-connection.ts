@@ -14,7 +14,7 @@ export interface HboneClientConnectionOptions {
   /** Shared by the connections of a pool. */
   readonly timeouts?: SharedTimeouts;
   /** Whether the transport below will end soon, so that tunnels through it should be released too. */
-  readonly isRetiringBelow?: () => boolean;
+  readonly isRetiringBelow?: (() => boolean) | undefined;
 }
 
 /** A CONNECT without an answer yet. */

@@ -1,8 +1,8 @@
 import type { Clock } from "../../base/index.ts";
 import { secureClient, type TlsContext } from "../../net/index.ts";
 import type { CertificateSource } from "../certificates/certificate-types.ts";
-import { HboneClientConnection } from "./hbone-client-connection.ts";
 import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
+import { openSingleTunnel } from "./single-tunnel.ts";
 
 export interface InnerTunnelOptions extends Pick<
   HboneConnectOptions,
@@ -21,7 +21,7 @@ export async function connectWithin(
   certificates: CertificateSource,
   options: InnerTunnelOptions,
 ): Promise<HboneTunnel> {
-  const { sourceIdentity, expectedIdentities, timeoutMs, clock } = options;
+  const { sourceIdentity, expectedIdentities, authority, headers, timeoutMs, clock } = options;
   let context: TlsContext;
   try {
     ({ context } = await certificates.fetch(sourceIdentity, AbortSignal.timeout(Math.ceil(timeoutMs))));
@@ -34,17 +34,11 @@ export async function connectWithin(
     timeoutMs,
     verify: { by: "identities", identities: expectedIdentities },
   });
-  const connection = new HboneClientConnection({
-    stream,
+  return await openSingleTunnel(stream, {
+    authority,
+    headers,
+    timeoutMs,
     clock,
-    onClosed: () => undefined,
     isRetiringBelow: () => outer.retiring,
   });
-  connection.start();
-  try {
-    return await connection.open({ ...options, address: stream.remote.address, port: stream.remote.port }, timeoutMs);
-  } finally {
-    // Ends with its only tunnel, or at once if there is none.
-    connection.takeNoMore();
-  }
 }

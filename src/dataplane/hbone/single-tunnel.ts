@@ -1,9 +1,9 @@
 import type { Clock } from "../../base/index.ts";
-import type { ByteStream } from "../../net/index.ts";
-import { HboneClientConnection } from "./hbone-client-connection.ts";
-import type { HboneTunnel } from "./hbone-types.ts";
+import { HboneClientConnection, type HboneClientConnectionOptions } from "./hbone-client-connection.ts";
+import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
 
-export interface SingleTunnelOptions {
+export interface SingleTunnelOptions
+  extends Partial<Pick<HboneConnectOptions, "headers">>, Pick<HboneClientConnectionOptions, "isRetiringBelow"> {
   /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
   /** Asks by POST to this path. Absent: by CONNECT. */
@@ -16,17 +16,21 @@ export interface SingleTunnelOptions {
  * Opens a tunnel over a connection to an HTTP/2 proxy that carries nothing else. Closes the connection with the tunnel,
  * or if the proxy refuses.
  */
-export async function openSingleTunnel(stream: ByteStream, options: SingleTunnelOptions): Promise<HboneTunnel> {
-  const { authority, postPath, timeoutMs, clock } = options;
-  const connection = new HboneClientConnection({ stream, clock, onClosed: () => undefined });
+export async function openSingleTunnel(
+  stream: HboneClientConnectionOptions["stream"],
+  options: SingleTunnelOptions,
+): Promise<HboneTunnel> {
+  const { authority, postPath, headers = [], timeoutMs, clock, isRetiringBelow } = options;
+  const connection = new HboneClientConnection({ stream, clock, isRetiringBelow, onClosed: () => undefined });
   connection.start();
   const request =
     postPath === undefined
       ? [":method", "CONNECT", ":authority", authority]
       : [":method", "POST", ":scheme", "http", ":path", postPath, ":authority", authority];
   try {
-    return await connection.openBy(request, { authority, headers: [] }, timeoutMs);
+    return await connection.openBy(request, { authority, headers }, timeoutMs);
   } finally {
+    // Ends with its only tunnel, or at once if there is none.
     connection.takeNoMore();
   }
 }
