@@ -99,12 +99,12 @@ const meshRevocations = "/var/run/secrets/istio/crl/ca-crl.pem";
 const defaultDnsAddress = "localhost:15053";
 const defaultToken = "/var/run/secrets/tokens/istio-token";
 
-/** A proxy that waits for a certificate of the CA instead would never become ready, and not say why. */
 function certificateOutput(env: Environment): CertificateOutput | undefined {
   const folder = envString(env, "OUTPUT_CERTS", "");
   return folder === "" ? undefined : { folder, inPod: env["KUBERNETES_SERVICE_HOST"] !== undefined };
 }
 
+/** A proxy that waits for a certificate of the CA instead would never become ready, and not say why. */
 function refuseMountedCertificates(env: Environment): void {
   if (envString(env, "FILE_MOUNTED_CERTS", "false") !== "false")
     throw userError(
