@@ -1,7 +1,6 @@
 import {
   LocalRateLimitDescriptorSchema,
   LocalRateLimitSchema,
-  VhRateLimitsOptions,
   type LocalRateLimit,
   type LocalRateLimitDescriptor,
   type TokenBucket as TokenBucketMessage,
@@ -13,13 +12,11 @@ import {
   type DescriptorLimitSettings,
 } from "../filters/local-rate-limit-filter.ts";
 import type { BucketSize, Tokens } from "../filters/tokens.ts";
-import type { HostRules } from "../routing/describe-request.ts";
 import { checkFields, durationOr, invalid, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
 import { compileMutation } from "./header-mutation-config.ts";
-import { compileFilterRules } from "./rate-limit-config.ts";
+import { compileFilterRules, hostRulesOf, refusalStatus } from "./rate-limit-config.ts";
 
-const tooManyRequests = 429;
 /** Shorter intervals would be another limit than they say. */
 const minFillIntervalMs = 50;
 
@@ -45,11 +42,10 @@ export function compileLocalRateLimit(
       "maxDynamicDescriptors",
     ],
   });
-  const code: number = message.status?.code ?? tooManyRequests;
   return new LocalRateLimitSettings({
     bucket: bucketOf(message, where, notes),
     descriptors: descriptorsOf(message, where, notes),
-    status: code < 400 ? tooManyRequests : code,
+    status: refusalStatus(message.status),
     // A filter without a percentage of enabled requests counts none.
     enabled: fractionOf(message.filterEnabled?.defaultValue, 0),
     enforced: fractionOf(message.filterEnforced?.defaultValue, 0),
@@ -95,13 +91,6 @@ function sizeOf(bucket: TokenBucketMessage, where: string): BucketSize {
   return { max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs };
 }
 
-/** By the numbers of both of Envoy's enums, which are the same. */
-export const hostRules: Readonly<Record<number, HostRules>> = {
-  [VhRateLimitsOptions.OVERRIDE]: "override",
-  [VhRateLimitsOptions.INCLUDE]: "include",
-  [VhRateLimitsOptions.IGNORE]: "ignore",
-};
-
 /** Combinations of values that one descriptor keeps, as in Envoy. */
 const defaultMaxOpen = 20;
 
@@ -126,9 +115,9 @@ function descriptorsOf(
   });
   return {
     limits: new DescriptorLimits(limits, maxOpen),
-    rules: rules.length === 0 ? undefined : rules,
+    rules,
     stage,
-    hostRules: hostRules[message.vhRateLimits] ?? "override",
+    hostRules: hostRulesOf(message.vhRateLimits),
     alwaysBucket: message.alwaysConsumeDefaultTokenBucket ?? true,
   };
 }

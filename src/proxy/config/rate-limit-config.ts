@@ -1,18 +1,45 @@
 import {
   ExpressionDescriptorSchema,
   RateLimitSchema,
+  VhRateLimitsOptions,
   type ExpressionDescriptor,
+  type HttpStatus,
   type RateLimit,
   type RateLimit_Override,
   type TypedExtensionConfig,
 } from "../../wire/envoy/index.ts";
 import { compileRequestExpression } from "../record/request-expression.ts";
+import type { HostRules } from "../routing/describe-request.ts";
 import type { Descriptor, DescriptorEntry, RateLimitRule } from "../routing/route.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileDescriptorAction, type DescriptorAction } from "./descriptor-action-config.ts";
 import { contentTypeUrl, unpack } from "./typed-struct.ts";
 
-export const maxStage = 10;
+const maxStage = 10;
+const tooManyRequests = 429;
+
+/** Rejects a stage that no filter and no rule may have. */
+export function checkStage(stage: number, where: string): void {
+  if (stage > maxStage) throw invalid(where, `stage must be from 0 to ${maxStage}, got ${stage}`);
+}
+
+/** The status of a refusal. As in Envoy, a configured status that is no error does not count. */
+export function refusalStatus(configured: HttpStatus | undefined): number {
+  const code: number = configured?.code ?? tooManyRequests;
+  return code < 400 ? tooManyRequests : code;
+}
+
+/** By the numbers of both of Envoy's enums, which are the same. */
+const hostRules: Readonly<Record<number, HostRules>> = {
+  [VhRateLimitsOptions.OVERRIDE]: "override",
+  [VhRateLimitsOptions.INCLUDE]: "include",
+  [VhRateLimitsOptions.IGNORE]: "ignore",
+};
+
+/** The field `vhRateLimits` of a filter. */
+export function hostRulesOf(vhRateLimits: number): HostRules {
+  return hostRules[vhRateLimits] ?? "override";
+}
 
 /** The `rateLimits` of a route or a virtual host. */
 export function compileRouteRules(messages: readonly RateLimit[], where: string, notes: ConfigNotes): RateLimitRule[] {
@@ -24,18 +51,22 @@ export function compileRouteRules(messages: readonly RateLimit[], where: string,
       harmless: ["disableKey"],
     });
     const stage = message.stage ?? 0;
-    if (stage > maxStage) throw invalid(here, `stage must be from 0 to ${maxStage}, got ${stage}`);
+    checkStage(stage, here);
     return compileRule(message, stage, here, notes);
   });
 }
 
-/** The `rateLimits` of a filter, which stand in place of those of routes. As in Envoy, they have no stage. */
+/**
+ * The `rateLimits` of a filter, which stand in place of those of routes. As in Envoy, they have no stage. Undefined: there
+ * are none, so those of routes apply.
+ */
 export function compileFilterRules(
   messages: readonly RateLimit[],
   used: readonly ("actions" | "limit")[],
   where: string,
   notes: ConfigNotes,
-): RateLimitRule[] {
+): RateLimitRule[] | undefined {
+  if (messages.length === 0) return undefined;
   return messages.map((message, index) => {
     const here = `${where}: rateLimits[${index}]`;
     checkFields(RateLimitSchema, message, here, notes, { used });

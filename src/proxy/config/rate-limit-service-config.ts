@@ -11,13 +11,11 @@ import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from 
 import { fractionOf } from "./fraction.ts";
 import { compileGrpcService } from "./grpc-service-config.ts";
 import { compileMutation } from "./header-mutation-config.ts";
-import { hostRules } from "./local-rate-limit-config.ts";
-import { compileFilterRules, maxStage } from "./rate-limit-config.ts";
+import { checkStage, compileFilterRules, hostRulesOf, refusalStatus } from "./rate-limit-config.ts";
 
 const defaultTimeoutMs = 20;
 /** The longest time that gRPC can tell a service in milliseconds. */
 const maxTimeoutMs = 99_999_999;
-const tooManyRequests = 429;
 /** gRPC's RESOURCE_EXHAUSTED. */
 const resourceExhausted = 8;
 
@@ -45,21 +43,19 @@ export function compileRateLimit(message: HttpRateLimit, where: string, notes: C
     ],
   });
   if (message.domain === "") throw invalid(where, "domain must not be empty");
-  if (message.stage > maxStage) throw invalid(where, `stage must be from 0 to ${maxStage}, got ${message.stage}`);
+  checkStage(message.stage, where);
   if (message.requestType !== "" && message.requestType !== "both")
     throw unsupported(where, `requestType ${message.requestType}`);
-  const rules = compileFilterRules(message.rateLimits, ["actions", "limit"], where, notes);
-  const code: number = message.rateLimitedStatus?.code ?? tooManyRequests;
   const deny = message.failureModeDeny ? 1 : 0;
   return {
     domain: message.domain,
     ask: grpcRateLimit(targetOf(message, where, notes)),
     stage: message.stage,
-    rules: rules.length === 0 ? undefined : rules,
+    rules: compileFilterRules(message.rateLimits, ["actions", "limit"], where, notes),
     enabled: fractionOf(message.filterEnabled?.defaultValue, 1),
     enforced: fractionOf(message.filterEnforced?.defaultValue, 1),
     deniesOnFailure: fractionOf(message.failureModeDenyPercent?.defaultValue, deny),
-    status: code < 400 ? tooManyRequests : code,
+    status: refusalStatus(message.rateLimitedStatus),
     statusOnError: message.statusOnError?.code || 500,
     grpcStatus: message.rateLimitedAsResourceExhausted ? resourceExhausted : undefined,
     marksRefusal: !message.disableXEnvoyRatelimitedHeader,
@@ -87,10 +83,9 @@ export function compileRateLimitPerRoute(
   checkFields(HttpRateLimitPerRouteSchema, message, where, notes, {
     used: ["vhRateLimits", "rateLimits", "domain"],
   });
-  const rules = compileFilterRules(message.rateLimits, ["actions", "limit"], where, notes);
   return new RateLimitRouteSettings({
-    hostRules: hostRules[message.vhRateLimits] ?? "override",
-    rules: rules.length === 0 ? undefined : rules,
+    hostRules: hostRulesOf(message.vhRateLimits),
+    rules: compileFilterRules(message.rateLimits, ["actions", "limit"], where, notes),
     domain: message.domain === "" ? undefined : message.domain,
   });
 }
