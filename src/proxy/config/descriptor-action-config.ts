@@ -10,12 +10,13 @@ import {
   type RateLimit_Action_QueryParameterValueMatch,
   type RateLimit_Action_RemoteAddressMatch,
 } from "../../wire/envoy/index.ts";
-import { allOf, headerValue, type RequestMatcher } from "../routing/matchers.ts";
+import { allOf, headerValue, queryValue, type RequestMatcher } from "../routing/matchers.ts";
 import type { DescribedRequest, DescriptorEntry } from "../routing/route.ts";
+import { percentDecoded } from "../terms/header-text.ts";
 import { compileRange } from "./address-range-config.ts";
 import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
-import { valueAt } from "./metadata-matcher-config.ts";
+import { metadataAt } from "./metadata-matcher-config.ts";
 
 /** One entry of a descriptor. "none": the descriptor goes without it. Undefined: there is no descriptor. */
 export type DescriptorAction = (request: DescribedRequest) => DescriptorEntry | "none" | undefined;
@@ -32,7 +33,7 @@ export function compileDescriptorAction(action: ActionSpecifier, where: string, 
     }
     case "queryParameters": {
       const { queryParameterName: name } = action.value;
-      return valueAction(action.value, where, ({ query }) => queryValue(query, name));
+      return valueAction(action.value, where, ({ query }) => queryValue(query, name, percentDecoded));
     }
     case "remoteAddress":
       return ({ clientAddress: value }) => (isIP(value) === 0 ? undefined : { key: "remote_address", value });
@@ -86,23 +87,6 @@ function clusterOf(request: DescribedRequest): string | undefined {
 /** Of a header that occurs several times, Envoy takes the first one. */
 function firstHeader(request: DescribedRequest, name: string): string | undefined {
   return name.startsWith(":") || name === "host" ? headerValue(request, name) : request.values(name)[0];
-}
-
-function queryValue(query: string, wanted: string): string | undefined {
-  for (const pair of query.split("&")) {
-    const equals = pair.indexOf("=");
-    const [name, value] = equals < 0 ? [pair, ""] : [pair.slice(0, equals), pair.slice(equals + 1)];
-    if (name !== "" && decoded(name) === wanted) return decoded(value);
-  }
-  return undefined;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 function compileMask(message: RateLimit_Action_MaskedRemoteAddress, where: string): DescriptorAction {
@@ -180,7 +164,7 @@ function compileMetadataEntry(message: MetadataEntry, where: string): Descriptor
   const { key } = metadataKey;
   const path = metadataKey.path.map(({ segment }) => String(segment.value ?? ""));
   return valueAction(message, where, ({ metadata, route }) => {
-    const value = valueAt(ofRoute ? route?.metadata?.[key] : metadata.get(key), path);
+    const value = metadataAt(ofRoute ? route?.metadata?.[key] : metadata.get(key), path);
     return typeof value === "string" && value !== "" ? value : defaultValue || undefined;
   });
 }

@@ -14,11 +14,11 @@ export function compileMetadata(
   if (message.value === undefined) throw invalid(where, "a metadata match needs a value");
   const test = compileValue(message.value, where);
   const { filter, invert } = message;
-  return (metadata) => test(valueAt(metadata.get(filter), path)) !== invert;
+  return (metadata) => test(metadataAt(metadata.get(filter), path)) !== invert;
 }
 
-/** The value at a path of keys. Undefined if there is none. */
-export function valueAt(root: unknown, path: readonly string[]): unknown {
+/** The value at a path of keys in a filter's metadata. Undefined if there is none. */
+export function metadataAt(root: unknown, path: readonly string[]): unknown {
   let value = root;
   for (const key of path) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;

@@ -12,6 +12,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { compileTextFormat } from "../record/log-format.ts";
+import { percentDecoded } from "../terms/header-text.ts";
 import { otlpSpans } from "../tracing/otlp-spans.ts";
 import { RequestTracing, type RequestTracingOptions } from "../tracing/request-tracing.ts";
 import type { BatchExporter, ExportTarget } from "../tracing/batch-exporter.ts";
@@ -251,19 +252,10 @@ function resourceOfEnvironment(detectors: readonly string[], notes: ConfigNotes)
       .split(",")
       .flatMap((pair) =>
         pair.includes("=")
-          ? [[pair.slice(0, pair.indexOf("=")).trim(), decoded(pair.slice(pair.indexOf("=") + 1).trim())]]
+          ? [[pair.slice(0, pair.indexOf("=")).trim(), percentDecoded(pair.slice(pair.indexOf("=") + 1).trim())]]
           : [],
       ),
   );
-}
-
-/** People write `100%` as well. */
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 function compileTag({ tag: name, type }: CustomTag, where: string, notes: ConfigNotes): CustomSpanTag[] {

@@ -1,5 +1,5 @@
 import { hashText } from "../terms/hash-text.ts";
-import { headerValue } from "./matchers.ts";
+import { headerValue, queryValue } from "./matchers.ts";
 import type { RequestView } from "./request-view.ts";
 
 /** One source of a request's hash. */
@@ -90,15 +90,6 @@ export function cookieValue(field: string | undefined, name: string): string | u
     if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
     const value = pair.slice(equals + 1).trim();
     return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
-  }
-  return undefined;
-}
-
-function queryValue(query: string, name: string): string | undefined {
-  if (query === "") return undefined;
-  for (const pair of query.split("&")) {
-    const equals = pair.indexOf("=");
-    if ((equals < 0 ? pair : pair.slice(0, equals)) === name) return equals < 0 ? "" : pair.slice(equals + 1);
   }
   return undefined;
 }

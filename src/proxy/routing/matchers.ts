@@ -129,16 +129,29 @@ export function inRange(start: bigint, end: bigint): StringMatcher {
   };
 }
 
+/**
+ * The first value of a parameter, as the client wrote it. Empty for a parameter without a value. `decode` is applied to
+ * each name and to the value.
+ */
+export function queryValue(
+  query: string,
+  wanted: string,
+  decode: (text: string) => string = (text) => text,
+): string | undefined {
+  if (query === "") return undefined;
+  for (const pair of query.split("&")) {
+    const equals = pair.indexOf("=");
+    if (decode(equals < 0 ? pair : pair.slice(0, equals)) === wanted)
+      return equals < 0 ? "" : decode(pair.slice(equals + 1));
+  }
+  return undefined;
+}
+
 /** Matches the first value of a query parameter. Without `value`, the parameter must exist. */
 export function queryParameter(name: string, value: StringMatcher | undefined): RequestMatcher {
   return (request) => {
-    if (request.query === "") return false;
-    for (const pair of request.query.split("&")) {
-      const equals = pair.indexOf("=");
-      const key = equals < 0 ? pair : pair.slice(0, equals);
-      if (key === name) return value === undefined || value(equals < 0 ? "" : pair.slice(equals + 1));
-    }
-    return false;
+    const found = queryValue(request.query, name);
+    return found !== undefined && (value === undefined || value(found));
   };
 }
 

@@ -26,3 +26,12 @@ export function textOfHead(text: string): string {
     return text;
   }
 }
+
+/** The text without percent-encoding (RFC 3986, section 2.1), or as it is if it is not encoded, such as `100%`. */
+export function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
