@@ -1,7 +1,7 @@
 import { constants, type X509Certificate } from "node:crypto";
 import { createSecureContext, getCiphers, type SecureContext, type SecureContextOptions } from "node:tls";
 import { userError } from "../base/index.ts";
-import { approvedCiphers, type CompliancePolicy } from "../base/compliance/index.ts";
+import { approvedCiphers, approvedCurves, type CompliancePolicy } from "../base/compliance/index.ts";
 
 export interface TlsContextOptions {
   /**
@@ -128,34 +128,37 @@ function negotiationOf(options: TlsContextOptions): Negotiation & Pick<SecureCon
     ...(maxVersion === undefined ? {} : { maxVersion }),
     ...cipherSettings(ciphers, options.aesGcmOnly === true),
     ...(curves.length === 0 ? {} : { ecdhCurve: curves.join(":") }),
-    ...(compliance === undefined
-      ? {}
-      : profile === "mesh"
-        ? { ...limits[compliance], ...meshVersions(compliance) }
-        : limits[compliance]),
+    ...(compliance === undefined ? {} : limitsOf(compliance, profile)),
   };
 }
 
 const aesGcmSuites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"];
 const approved = [...aesGcmSuites, ...approvedCiphers].join(":");
 
-const limits: Readonly<Record<CompliancePolicy, Negotiation>> = {
-  "fips-140-2": { minVersion: "TLSv1.2", maxVersion: "TLSv1.2", ciphers: approved, ecdhCurve: "P-256" },
-  "fips-140-3": { minVersion: "TLSv1.2", maxVersion: "TLSv1.3", ciphers: approved, ecdhCurve: "P-256:P-384" },
-  pqc: { minVersion: "TLSv1.3", maxVersion: "TLSv1.3", ciphers: approved, ecdhCurve: "X25519MLKEM768" },
+const versions: Readonly<Record<CompliancePolicy, Pick<Negotiation, "minVersion" | "maxVersion">>> = {
+  "fips-140-2": { minVersion: "TLSv1.2", maxVersion: "TLSv1.2" },
+  "fips-140-3": { minVersion: "TLSv1.2", maxVersion: "TLSv1.3" },
+  pqc: { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" },
 };
 
 /**
  * HBONE needs TLS 1.3. With FIPS 140-2 the waypoints' servers accept only TLS 1.2, and upstream's ztunnels speak it only
  * if they are told to, so both versions must be possible.
  */
-function meshVersions(policy: CompliancePolicy): Negotiation {
-  return { minVersion: policy === "fips-140-2" ? "TLSv1.2" : "TLSv1.3", maxVersion: "TLSv1.3" };
+const meshVersions: typeof versions = {
+  "fips-140-2": { minVersion: "TLSv1.2", maxVersion: "TLSv1.3" },
+  "fips-140-3": { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" },
+  pqc: { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" },
+};
+
+function limitsOf(policy: CompliancePolicy, profile: TlsContextOptions["profile"]): Negotiation {
+  const allowed = profile === "mesh" ? meshVersions : versions;
+  return { ...allowed[policy], ciphers: approved, ecdhCurve: approvedCurves[policy].join(":") };
 }
 
 /** What a server of node's own HTTPS needs of a policy. TLS 1.2 and later without one. */
 export function negotiationUnder(policy: CompliancePolicy | undefined): Negotiation {
-  return policy === undefined ? { minVersion: "TLSv1.2" } : limits[policy];
+  return policy === undefined ? { minVersion: "TLSv1.2" } : limitsOf(policy, "web");
 }
 
 function cipherSettings(names: readonly string[], aesGcmOnly: boolean): { readonly ciphers?: string } {

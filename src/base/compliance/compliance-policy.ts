@@ -15,6 +15,13 @@ export const approvedCiphers: readonly string[] = [
   "ECDHE-RSA-AES256-GCM-SHA384",
 ];
 
+/** The groups for the key exchange that each policy leaves, by OpenSSL's names. */
+export const approvedCurves: Readonly<Record<CompliancePolicy, readonly string[]>> = {
+  "fips-140-2": ["P-256"],
+  "fips-140-3": ["P-256", "P-384"],
+  pqc: ["X25519MLKEM768"],
+};
+
 /**
  * Reads COMPLIANCE_POLICY. Upstream ignores unknown values, but then a misspelt policy would limit nothing, so here they
  * are refused.

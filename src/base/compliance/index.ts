@@ -1,2 +1,2 @@
 // Which TLS a compliance policy leaves; loaded only where TLS is configured.
-export { approvedCiphers, readCompliancePolicy, type CompliancePolicy } from "./compliance-policy.ts";
+export { approvedCiphers, approvedCurves, readCompliancePolicy, type CompliancePolicy } from "./compliance-policy.ts";

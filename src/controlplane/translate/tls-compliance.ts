@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { approvedCiphers, type CompliancePolicy } from "../../base/compliance/index.ts";
+import { approvedCiphers, approvedCurves, type CompliancePolicy } from "../../base/compliance/index.ts";
 import {
   TlsParameters_CompliancePolicy,
   TlsParameters_TlsProtocol,
@@ -31,7 +31,7 @@ function limitsOf(policy: CompliancePolicy, asked: TlsParametersInit): TlsParame
         tlsMinimumProtocolVersion: TLSv1_2,
         tlsMaximumProtocolVersion: TLSv1_2,
         cipherSuites: [...(ciphers.length === 0 ? approvedCiphers : ciphers)],
-        ecdhCurves: ["P-256"],
+        ecdhCurves: [...approvedCurves[policy]],
       };
     }
     case "fips-140-3":
@@ -42,7 +42,7 @@ function limitsOf(policy: CompliancePolicy, asked: TlsParametersInit): TlsParame
         // A lower limit that a server sets would leave no version at all.
         ...((asked.tlsMaximumProtocolVersion ?? TLS_AUTO) === TLS_AUTO ? {} : { tlsMaximumProtocolVersion: TLSv1_3 }),
         cipherSuites: [...approvedCiphers],
-        ecdhCurves: ["X25519MLKEM768"],
+        ecdhCurves: [...approvedCurves[policy]],
       };
   }
 }

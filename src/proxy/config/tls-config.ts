@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { approvedCiphers } from "../../base/compliance/index.ts";
+import { approvedCiphers, approvedCurves } from "../../base/compliance/index.ts";
 import {
   CertificateValidationContext_TrustChainVerification,
   ApiConfigSource_ApiType,
@@ -152,7 +152,7 @@ function negotiationOf(params: TlsParameters | undefined, where: string): Negoti
     minVersion: asked.minVersion === "TLSv1.3" ? "TLSv1.3" : "TLSv1.2",
     maxVersion: asked.maxVersion === "TLSv1.2" && asked.minVersion !== "TLSv1.3" ? "TLSv1.2" : "TLSv1.3",
     ciphers: approvedCiphers,
-    curves: ["P-256", "P-384"],
+    curves: approvedCurves["fips-140-3"],
     aesGcmOnly: true,
   };
 }

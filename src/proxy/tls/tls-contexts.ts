@@ -61,8 +61,8 @@ export class TlsContexts {
       cached.materials.every((material, index) => material === materials[index])
     )
       return cached.context;
-    const suites = { aesGcmOnly: this.#aesGcmOnly || spec.aesGcmOnly === true };
-    const context = contextOf({ ...spec, ...suites }, certificates, roots, revocations?.lists ?? roots?.revocations);
+    const limited = this.#aesGcmOnly ? { ...spec, aesGcmOnly: true } : spec;
+    const context = contextOf(limited, certificates, roots, revocations?.lists ?? roots?.revocations);
     if (this.#cached.size >= maxContexts) this.#cached.clear();
     this.#cached.set(spec.key, { materials, context });
     return context;
