@@ -8,6 +8,14 @@ export function envString(env: Environment, name: string, fallback: string): str
   return value === undefined || value === "" ? fallback : value;
 }
 
+/** Words between commas, without blanks around them. Empty words are left out. */
+export function envList(env: Environment, name: string, fallback: string): string[] {
+  return envString(env, name, fallback)
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
+}
+
 export function envRequired(env: Environment, name: string, meaning: string): string {
   const value = env[name];
   if (value === undefined || value === "") {

@@ -3,7 +3,7 @@ export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
-export { envBoolean, envInteger, envRequired, envString, type Environment } from "./env.ts";
+export { envBoolean, envInteger, envList, envRequired, envString, type Environment } from "./env.ts";
 export type { ErrorCode } from "./error-codes/index.ts";
 export {
   describeError,

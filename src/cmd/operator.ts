@@ -3,7 +3,16 @@ import { readFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
-import { aborted, envString, messageOf, nodeHttp, systemClock, userError, type Logger } from "../base/index.ts";
+import {
+  aborted,
+  envList,
+  envString,
+  messageOf,
+  nodeHttp,
+  systemClock,
+  userError,
+  type Logger,
+} from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { imagesOf } from "../api/images/index.ts";
 import {
@@ -64,10 +73,7 @@ async function runIstioOperator(client: KubeClient, { env, log, shutdown, releas
   const metrics = new MetricsRegistry();
   const controller = new IstioOperatorController({
     client,
-    watchedNamespaces: envString(env, "WATCH_NAMESPACE", "")
-      .split(",")
-      .map((name) => name.trim())
-      .filter((name) => name !== ""),
+    watchedNamespaces: envList(env, "WATCH_NAMESPACE", ""),
     revision: envString(env, "REVISION", ""),
     defaults: imagesOf(env, release.version),
     customResources: async () => ({

@@ -1,4 +1,12 @@
-import { envBoolean, envInteger, type Environment, envString, goDurationMs, userError } from "../base/index.ts";
+import {
+  envBoolean,
+  envInteger,
+  envList,
+  type Environment,
+  envString,
+  goDurationMs,
+  userError,
+} from "../base/index.ts";
 import type { CertificateLifetimes, SelfSignedOptions } from "./ca/index.ts";
 
 /** Configuration of the certificate authority from the environment, under upstream's names. */
@@ -73,15 +81,15 @@ function refuseExternalAuthority(env: Environment): void {
 }
 
 function tokenAudiences(env: Environment): readonly string[] {
-  const text = envString(env, "TOKEN_AUDIENCES", "istio-ca");
-  const audiences = text
-    .split(",")
-    .map((audience) => audience.trim())
-    .filter((audience) => audience !== "");
+  const audiences = envList(env, "TOKEN_AUDIENCES", "istio-ca");
   if (audiences.length === 0)
-    throw userError("env-invalid", `TOKEN_AUDIENCES="${text}" names no audience: no proxy's token would be accepted`, {
-      hint: "name at least one, such as istio-ca, or unset it",
-    });
+    throw userError(
+      "env-invalid",
+      `TOKEN_AUDIENCES="${env["TOKEN_AUDIENCES"] ?? ""}" names no audience: no proxy's token would be accepted`,
+      {
+        hint: "name at least one, such as istio-ca, or unset it",
+      },
+    );
   return audiences;
 }
 

@@ -1,4 +1,4 @@
-import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
+import { envBoolean, envList, envString, userError, type Environment } from "../base/index.ts";
 import type { InsecureKubeConfigOption } from "../kube/index.ts";
 import { envDuration } from "./authority-options.ts";
 import { readMultiClusterServiceSettings, type MultiClusterServiceSettings } from "./multi-cluster-options.ts";
@@ -33,7 +33,7 @@ export function readClusterSettings(env: Environment): ClusterSettings {
   const services = readMultiClusterServiceSettings(env);
   return {
     remoteTimeoutMs: envDuration(env, "PILOT_REMOTE_CLUSTER_TIMEOUT", defaultTimeoutMs),
-    insecureKubeConfigOptions: insecureOptions(envString(env, "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", "")),
+    insecureKubeConfigOptions: insecureOptions(envList(env, "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", "")),
     resolveGatewayNames: envBoolean(env, "RESOLVE_HOSTNAME_GATEWAYS", true),
     ambient: {
       enabled,
@@ -55,11 +55,7 @@ function isAsked(env: Environment, name: string): boolean {
   return text !== "" && text !== "false";
 }
 
-function insecureOptions(text: string): ReadonlySet<InsecureKubeConfigOption> {
-  const names = text
-    .split(",")
-    .map((name) => name.trim())
-    .filter((name) => name !== "");
+function insecureOptions(names: readonly string[]): ReadonlySet<InsecureKubeConfigOption> {
   const unknown = names.find((name) => !fileOptions.includes(name));
   if (unknown !== undefined) {
     throw userError(

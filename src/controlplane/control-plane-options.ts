@@ -1,6 +1,6 @@
 import { imagesOf } from "../api/images/index.ts";
 import { readCompliancePolicy, type CompliancePolicy } from "../base/compliance/index.ts";
-import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
+import { envBoolean, envInteger, envList, envString, userError, type Environment } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
 import type { HboneSettings, KeySetFetcher } from "./model/index.ts";
@@ -138,12 +138,7 @@ export function readControlPlaneSettings(
     network: envString(env, "ISTIO_NETWORK", ""),
     domain: flag("--domain"),
     traceSamplingPercent: samplingPercent(envString(env, "PILOT_TRACE_SAMPLING", "1")),
-    trustedNodeAccounts: new Set(
-      envString(env, "CA_TRUSTED_NODE_ACCOUNTS", "istio-system/ztunnel")
-        .split(",")
-        .map((account) => account.trim())
-        .filter((account) => account !== ""),
-    ),
+    trustedNodeAccounts: new Set(envList(env, "CA_TRUSTED_NODE_ACCOUNTS", "istio-system/ztunnel")),
     authority: readAuthoritySettings(env),
     // Upstream's default is a name, so only an empty value switches it off.
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",

@@ -1,5 +1,5 @@
 import type { KindDefinition } from "../api/index.ts";
-import { envString, userError, type Environment } from "../base/index.ts";
+import { envList, userError, type Environment } from "../base/index.ts";
 
 /** Whether the control plane must not read a kind. */
 export type IsIgnored = (kind: Pick<KindDefinition, "group" | "plural">) => boolean;
@@ -29,10 +29,7 @@ export function readResourceFilter(env: Environment): IsIgnored | undefined {
 }
 
 function patternsOf(env: Environment, variable: string): readonly string[] {
-  const patterns = envString(env, variable, "")
-    .split(",")
-    .map((text) => text.trim())
-    .filter((text) => text !== "");
+  const patterns = envList(env, variable, "");
   const unreadable = patterns.find((text) => !pattern.test(text));
   if (unreadable === undefined) return patterns;
   throw userError(
