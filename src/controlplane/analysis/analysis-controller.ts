@@ -9,7 +9,7 @@ import { leadAlone } from "../leadership/index.ts";
 import type { Findings, ValidationMessage } from "./analysis-messages.ts";
 import { analysedPart, AnalysisThread, type AnalysedObject, type AnalysedObjects } from "./analysis-thread.ts";
 import { ChangeBurst } from "./change-burst.ts";
-import { isIstioGroup } from "./validation-messages.ts";
+import { isIstioGroup, objectId } from "./validation-messages.ts";
 
 export interface AnalysisControllerOptions {
   readonly client: KubeClient;
@@ -164,7 +164,7 @@ class AnalysisController {
         const named = isIstioGroup(kind.group) ? labels?.[istioLabels.revision] : undefined;
         if (named !== undefined && named !== revision) continue;
         if (deletionTimestamp !== undefined || (namespace !== undefined && !includes(namespace))) continue;
-        objects.set(`${kind.group}/${kind.kind} ${keyOf(object)}`, { kind, object });
+        objects.set(objectId(`${kind.group}/${kind.kind}`, object), { kind, object });
       }
     }
     return objects;

@@ -36,10 +36,10 @@ export class AnalysisThread {
   async analyze(objects: AnalysedObjects, options: AnalysisOptions): Promise<Findings> {
     const changed = [...objects].filter(([id, { object }]) => this.#sent.get(id) !== object);
     const deleted = [...this.#sent.keys()].filter((id) => !objects.has(id));
-    for (let from = 0; from + objectsInPart < changed.length; from += objectsInPart)
+    let from = 0;
+    for (; from + objectsInPart < changed.length; from += objectsInPart)
       await this.#send(changed.slice(from, from + objectsInPart));
-    const rest = changed.slice(Math.max(0, Math.ceil(changed.length / objectsInPart) - 1) * objectsInPart);
-    const answer = await this.#send(rest, deleted, options);
+    const answer = await this.#send(changed.slice(from), deleted, options);
     if (answer.kind !== "found") throw internalError("unexpected", "the thread did not answer with its findings");
     return answer.findings;
   }

@@ -1,10 +1,10 @@
-import { keyOf, type UntypedObject } from "../../api/index.ts";
+import { keyOf, type KubernetesObject } from "../../api/index.ts";
 import { groupKindOf, plainMessage, type Message } from "../../analyze/index.ts";
 import type { Findings, ValidationMessage } from "./analysis-messages.ts";
 
 /** `networking.istio.io/VirtualService shop/web`. */
-export function objectId(object: UntypedObject): string {
-  return `${groupKindOf(object)} ${keyOf(object)}`;
+export function objectId(groupKind: string, object: KubernetesObject): string {
+  return `${groupKind} ${keyOf(object)}`;
 }
 
 /** As upstream, only the status of Istio's own kinds has messages. */
@@ -20,13 +20,10 @@ export function findingsOf(messages: readonly Message[]): Findings {
   const byObject = new Map<string, Map<string, ValidationMessage>>();
   for (const message of messages) {
     const object = message.resource?.object;
-    if (
-      object === undefined ||
-      !message.type.code.startsWith("IST") ||
-      !isIstioGroup(groupKindOf(object).split("/")[0] ?? "")
-    )
-      continue;
-    const id = objectId(object);
+    if (object === undefined || !message.type.code.startsWith("IST")) continue;
+    const groupKind = groupKindOf(object);
+    if (!isIstioGroup(groupKind.split("/")[0] ?? "")) continue;
+    const id = objectId(groupKind, object);
     const known = byObject.get(id) ?? new Map<string, ValidationMessage>();
     byObject.set(id, known.set(message.type.code, validationMessage(message)));
   }
