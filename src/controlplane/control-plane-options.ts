@@ -3,7 +3,7 @@ import { readCompliancePolicy, type CompliancePolicy } from "../base/compliance/
 import { envBoolean, envInteger, envList, envString, userError, type Environment } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
-import type { HboneSettings, KeySetFetcher } from "./model/index.ts";
+import { defaultDynamicDnsHosts, type HboneSettings, type KeySetFetcher } from "./model/index.ts";
 import { readResourceFilter, type IsIgnored } from "./resource-filter.ts";
 
 export interface ListenAddress {
@@ -100,7 +100,6 @@ export interface ShadowSettings {
   readonly discovery: ListenAddress | undefined;
 }
 
-const defaultDynamicDnsHosts = 1024;
 /** The largest number of the message's field. */
 const maxDynamicDnsHosts = 4_294_967_295;
 const defaultMeshConfigPath = "/etc/istio/config/mesh";

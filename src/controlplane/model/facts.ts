@@ -44,6 +44,9 @@ export interface HboneSettings {
 /** Upstream's defaults for an ambient mesh. */
 const defaultHbone: HboneSettings = { sent: true, preferred: false, takenBySidecars: true };
 
+/** Upstream's default of PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. */
+export const defaultDynamicDnsHosts = 1024;
+
 /** The HBONE settings of the mesh. */
 export function hboneOf(mesh: Pick<MeshSettings, "hbone"> | undefined): HboneSettings {
   return mesh?.hbone ?? defaultHbone;
@@ -107,7 +110,7 @@ export interface MeshSettings
   readonly hbone?: HboneSettings;
   /** Whether waypoints accept connections whose server name matches a wildcard host. Absent means no. */
   readonly wildcardTlsAtWaypoints?: boolean;
-  /** How many hosts of ALLOW_ANY_DYNAMIC_DNS a sidecar knows at once. Absent means 1,024. */
+  /** How many hosts of ALLOW_ANY_DYNAMIC_DNS a sidecar knows at once. Absent means {@link defaultDynamicDnsHosts}. */
   readonly dynamicDnsMaxHosts?: number;
   /** Whether proxies of Gateways (Gateway API) obey only policies that name the Gateway. Absent means no. */
   readonly gatewaysIgnoreSelectors?: boolean;

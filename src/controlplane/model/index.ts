@@ -1,4 +1,5 @@
 export {
+  defaultDynamicDnsHosts,
   hboneOf,
   meshKey,
   type GatewayFacts,

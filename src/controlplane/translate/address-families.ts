@@ -66,7 +66,8 @@ function clusterFor(lookup: Lookup, resource: EncodedResource): EncodedResource 
 
 /** Envoy rejects filters whose DNS cache differs from the one of the cluster. */
 function listenerFor(lookup: Lookup, resource: EncodedResource): EncodedResource {
-  if (!Buffer.from(resource.any).includes(forwarding)) return resource;
+  const { buffer, byteOffset, length } = resource.any;
+  if (!Buffer.from(buffer, byteOffset, length).includes(forwarding)) return resource;
   const listener = fromBinary(ListenerSchema, fromBinary(AnySchema, resource.any).value);
   const { filterChains, defaultFilterChain } = listener;
   const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];

@@ -6,7 +6,7 @@ import {
   HttpProtocolOptionsSchema,
   type Cluster,
 } from "../../../wire/envoy/index.ts";
-import type { MeshSettings } from "../../model/facts.ts";
+import { defaultDynamicDnsHosts, type MeshSettings } from "../../model/facts.ts";
 import type { OutboundScope } from "../../model/sidecar-scope.ts";
 import { clusterMetadataExchange, passthroughOptions } from "../cluster.ts";
 import { forwardDynamically, type DnsCache } from "../dynamic-forward-proxy.ts";
@@ -23,7 +23,6 @@ export const dynamicDnsRoute = "allow_any_dynamic_dns";
 /** What the mode depends on. */
 type DynamicDnsScope = Pick<OutboundScope, "unknownTraffic" | "dnsCapture">;
 
-const defaultMaxHosts = 1024;
 /** Where the sidecar itself answers DNS. */
 const [ownDnsAddress, ownDnsPort] = ["127.0.0.1", 15_053] as const;
 
@@ -41,7 +40,7 @@ function dynamicDnsCache({ dnsCapture }: DynamicDnsScope, { dynamicDnsMaxHosts }
   return {
     name: "allow_any_dfp_dns_cache",
     dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY,
-    maxHosts: dynamicDnsMaxHosts ?? defaultMaxHosts,
+    maxHosts: dynamicDnsMaxHosts ?? defaultDynamicDnsHosts,
     ...(dnsCapture
       ? {
           typedDnsResolverConfig: {

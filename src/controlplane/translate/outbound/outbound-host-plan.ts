@@ -9,8 +9,8 @@ import type { VirtualServiceShape } from "../../model/routing/virtual-service-sh
 import { serviceDomains } from "./outbound-domain.ts";
 import type { HostClient, HostPlan, HostSource, RouteTable, ServiceReference } from "./outbound-host.ts";
 import type { OutboundPort } from "./outbound-port.ts";
-import { dynamicDnsName, dynamicDnsRoute, forwardsUnknownHosts } from "./dynamic-dns.ts";
-import { unknownTrafficCluster, type ResolvedService } from "./outbound-route.ts";
+import { dynamicDnsName, forwardsUnknownHosts } from "./dynamic-dns.ts";
+import { unknownRouteName, unknownTrafficCluster, type ResolvedService } from "./outbound-route.ts";
 import { concernsClient } from "../routing/virtual-service-match.ts";
 
 /**
@@ -434,20 +434,22 @@ function sameItems(left: readonly unknown[], right: readonly unknown[]): boolean
 
 /** Requests to unknown hosts: forwarded to their original destination or to the host's address, or rejected. */
 function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
-  const isRefused = port.unknownTraffic === "REGISTRY_ONLY" && port.egressProxy === undefined;
-  const byName = forwardsUnknownHosts(port);
-  const cluster = isRefused ? undefined : byName ? dynamicDnsName : unknownTrafficCluster(port, serviceOf);
+  const cluster = unknownHostCluster(port, serviceOf);
   const table = String(port.port);
-  const name = isRefused ? "block_all" : byName ? dynamicDnsRoute : "allow_any";
   const key = `${table}/* ${cluster ?? ""}`;
   return unknownHosts.of(mesh, key, () => ({
     key,
     table,
     host: "*",
-    name,
+    name: unknownRouteName(cluster),
     domains: ["*"],
     source: { from: "unknown", cluster },
   }));
+}
+
+function unknownHostCluster(port: PlannedPort["port"], serviceOf: PlannedPort["serviceOf"]): string | undefined {
+  if (port.unknownTraffic === "REGISTRY_ONLY" && port.egressProxy === undefined) return undefined;
+  return forwardsUnknownHosts(port) ? dynamicDnsName : unknownTrafficCluster(port, serviceOf);
 }
 
 const ownCandidates = memos.keyed<ServiceModel, Candidate>("host-candidates");

@@ -98,17 +98,23 @@ function defaultRoute(host: string, port: number, { mesh, hashOf }: HostSources)
   };
 }
 
+/** The name of the route of unknown hosts, and of its virtual host. `cluster` is undefined if requests are rejected. */
+export function unknownRouteName(cluster: string | undefined): string {
+  if (cluster === undefined) return "block_all";
+  return cluster === dynamicDnsName ? dynamicDnsRoute : "allow_any";
+}
+
 /** Routes of hosts that belong to no service. */
 export function unknownRoute(cluster: string | undefined): RouteInit {
+  const name = unknownRouteName(cluster);
   const match = { pathSpecifier: { case: "prefix" as const, value: "/" } };
-  if (cluster === undefined)
-    return { name: "block_all", match, action: { case: "directResponse", value: { status: badGateway } } };
+  if (cluster === undefined) return { name, match, action: { case: "directResponse", value: { status: badGateway } } };
   const value = {
     clusterSpecifier: { case: "cluster" as const, value: cluster },
     timeout: durationOfMs(0),
     maxGrpcTimeout: durationOfMs(0),
   };
-  return { name: cluster === dynamicDnsName ? dynamicDnsRoute : "allow_any", match, action: { case: "route", value } };
+  return { name, match, action: { case: "route", value } };
 }
 
 /** The cluster for connections to unknown destinations. */
