@@ -79,8 +79,6 @@ const maxKeptExtensions = 1000;
  */
 export class ProxyConfig {
   readonly #options: ProxyConfigOptions;
-  /** Those of the control plane. */
-  #namedSecrets: ReadonlySet<string> = new Set();
   readonly #notes: ConfigNotes;
   readonly #clusters = new Map<string, ActiveCluster>();
   /** Removed clusters that connections of removed listeners or chains may still need. Their endpoints stay as they were. */
@@ -103,6 +101,8 @@ export class ProxyConfig {
   #firstClustersMs: number | undefined;
   readonly #runtime: ClusterRuntime;
   #localZones: LocalZones | undefined;
+  /** The control plane's secrets that the configuration names. */
+  #namedSecrets: ReadonlySet<string> = new Set();
   #client: Pick<XdsClient, "setNames"> | undefined;
   #listenerSet: ListenerSet | undefined;
   updatesAccepted = 0;
