@@ -43,6 +43,7 @@ import {
   ServedVersionClient,
   type RemoteClient,
 } from "./ingest/index.ts";
+import type { LeadingControllerOptions } from "./leadership/index.ts";
 import { leaveService } from "./leave-service.ts";
 import { addMeshMetrics } from "./mesh-metrics.ts";
 import { MeshClusters } from "./mesh-clusters.ts";
@@ -72,7 +73,7 @@ import {
 } from "./serve/index.ts";
 import { runServiceExportController } from "./service-export-controller.ts";
 import { ServedMesh } from "./served-mesh.ts";
-import { runOptionalControllers, type LeadingOptions } from "./optional-controllers.ts";
+import { runOptionalControllers } from "./optional-controllers.ts";
 import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { trustBundle } from "./translate/index.ts";
@@ -543,8 +544,8 @@ export class ControlPlane {
   }
 
   async #runControllers(signal: AbortSignal): Promise<void> {
-    const { client, settings, clock, log } = this.#options;
-    const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
+    const { settings, log } = this.#options;
+    const { namespace, revision, clusterId, network, proxyImage } = settings;
     const proxy = (): ProxySettings => ({
       revision,
       image: proxyImage,
@@ -557,49 +558,34 @@ export class ControlPlane {
       compliance: settings.compliance,
     });
     const { ambientStatuses, ...wanted } = this.#mesh.wanted;
-    const queues = this.#queues;
+    const leading = this.#leading(log);
     await Promise.all([
       runGatewayControllers(
         {
-          client,
-          namespace,
-          revision,
-          podName,
+          ...leading,
           ...wanted,
           proxy,
           severalNetworks: settings.clusters.ambient.enabled,
           proxyConfigs: this.#inputs.extensions.proxyConfigs,
           rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace,
-          queues,
-          clock,
-          log,
         },
         signal,
       ),
-      runFieldStatusController(
-        { client, namespace, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), queues, clock, log },
-        signal,
-      ),
+      runFieldStatusController({ ...leading, objectsOf: (kind) => this.#ingest.informerOf(kind) }, signal),
       runEntryControllers(
         {
-          client,
-          namespace,
-          revision,
-          podName,
+          ...leading,
           statuses: ambientStatuses,
           objectsOf: (kind) => this.#ingest.informer(kind),
           isRead: (kind, key) => ambientSubjects(this.#inputs, kind).get(key) !== undefined,
           addressRanges: settings.addressRanges,
-          queues,
-          clock,
-          log,
         },
         signal,
       ),
       settings.clusters.services.autoExport
         ? runServiceExportController(
             {
-              ...this.#leading("exports"),
+              ...this.#leading(log.scoped("exports")),
               clusterId,
               api: settings.clusters.services.api,
               inputs: this.#inputs,
@@ -612,7 +598,7 @@ export class ControlPlane {
         : undefined,
       runOptionalControllers(
         {
-          leading: (scope) => this.#leading(scope),
+          leading: (scope) => this.#leading(log.scoped(scope)),
           settings,
           ingest: this.#ingest,
           meshConfig: () => this.#config,
@@ -622,15 +608,9 @@ export class ControlPlane {
       ),
       runRefusedStatusWriter(
         {
-          client,
-          namespace,
-          revision,
-          podName,
+          ...leading,
           refused: this.#ingest.refused,
           objectsOf: (kind) => this.#ingest.informerOf(kind),
-          queues,
-          clock,
-          log,
         },
         signal,
       ),
@@ -638,10 +618,10 @@ export class ControlPlane {
   }
 
   /** What the controllers that lead alone have in common. */
-  #leading(scope: string): LeadingOptions {
-    const { client, settings, clock, log } = this.#options;
+  #leading(log: Logger): LeadingControllerOptions {
+    const { client, settings, clock } = this.#options;
     const { namespace, revision, podName } = settings;
-    return { client, namespace, revision, podName, queues: this.#queues, clock, log: log.scoped(scope) };
+    return { client, namespace, revision, podName, queues: this.#queues, clock, log };
   }
 
   #trustDomain(): string {

@@ -1,23 +1,13 @@
 import type { KubernetesObject } from "../api/index.ts";
 import { nodeKind, type Node, type Pod } from "../api/kubernetes/index.ts";
-import type { Clock, Logger } from "../base/index.ts";
-import { Reconciler, type Informer, type InformerChange, type KubeClient, type QueueMetrics } from "../kube/index.ts";
+import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
 import type { NodeTaintSettings } from "./control-plane-options.ts";
-import { leadAlone } from "./leadership/index.ts";
+import { leadAlone, type LeadingControllerOptions } from "./leadership/index.ts";
 
-export interface NodeTaintControllerOptions {
-  readonly client: KubeClient;
-  /** The namespace of the lease. */
-  readonly namespace: string;
-  readonly revision: string;
-  /** Unique among the replicas of the revision. */
-  readonly podName: string;
+export interface NodeTaintControllerOptions extends LeadingControllerOptions {
   readonly settings: NodeTaintSettings;
   /** The latest objects, also of namespaces that the mesh config's selectors exclude. */
   readonly objectsOf: (kind: "Node" | "Pod") => Informer<KubernetesObject> | undefined;
-  readonly queues?: QueueMetrics | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 const fieldManager = "istio-node-untaint";

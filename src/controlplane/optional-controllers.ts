@@ -1,23 +1,11 @@
 import type { MeshConfig } from "../api/istio/index.ts";
-import type { Clock, Logger } from "../base/index.ts";
-import type { KubeClient, QueueMetrics } from "../kube/index.ts";
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
 import type { MeshIngest } from "./ingest/index.ts";
-
-/** What the controllers that lead alone have in common. */
-export interface LeadingOptions {
-  readonly client: KubeClient;
-  readonly namespace: string;
-  readonly revision: string;
-  readonly podName: string;
-  readonly queues: QueueMetrics;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
+import type { LeadingControllerOptions } from "./leadership/index.ts";
 
 export interface OptionalControllersOptions {
   /** `scope` is that of the log. */
-  readonly leading: (scope: string) => LeadingOptions;
+  readonly leading: (scope: string) => LeadingControllerOptions;
   readonly settings: Pick<ControlPlaneSettings, "nodeTaint" | "analysis">;
   readonly ingest: MeshIngest;
   readonly meshConfig: () => MeshConfig | undefined;

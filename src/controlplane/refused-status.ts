@@ -1,21 +1,13 @@
 import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../api/index.ts";
 import { istioKinds } from "../api/istio/index.ts";
-import { truncated, type Clock, type Logger } from "../base/index.ts";
-import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../kube/index.ts";
+import { truncated } from "../base/index.ts";
+import { Reconciler, structurallyEqual, type Informer } from "../kube/index.ts";
 import { refusedId, type RefusedObjects } from "./ingest/index.ts";
-import { leadAlone } from "./leadership/index.ts";
+import { leadAlone, type LeadingControllerOptions } from "./leadership/index.ts";
 
-export interface RefusedStatusOptions {
-  readonly client: KubeClient;
-  readonly namespace: string;
-  readonly revision: string;
-  /** Unique among the replicas of the revision. */
-  readonly podName: string;
+export interface RefusedStatusOptions extends LeadingControllerOptions {
   readonly refused: RefusedObjects;
   readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
-  readonly queues?: QueueMetrics | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 interface Condition {

@@ -1,19 +1,14 @@
 import { apiVersionOf, keyOf, type KubernetesObject } from "../api/index.ts";
 import { serviceKind } from "../api/kubernetes/index.ts";
 import { serviceExportKind, type MultiClusterApi } from "../api/multicluster/index.ts";
-import { describeError, SerinError, type Clock, type Logger } from "../base/index.ts";
+import { describeError, SerinError } from "../base/index.ts";
 import { isKubeCode, Reconciler, type CollectionChange, type KubeClient, type QueueMetrics } from "../kube/index.ts";
-import { leadAlone } from "./leadership/index.ts";
+import { leadAlone, type LeadershipOptions } from "./leadership/index.ts";
 import { hostnameOf, meshKey, type ServiceFacts } from "./model/facts.ts";
 import type { MeshInputs } from "./model/index.ts";
 import { isClusterLocal } from "./model/service/cluster-local.ts";
 
-export interface ServiceExportControllerOptions {
-  readonly client: KubeClient;
-  /** The namespace of the lease. */
-  readonly namespace: string;
-  /** Unique among the replicas of all revisions. */
-  readonly podName: string;
+export interface ServiceExportControllerOptions extends LeadershipOptions {
   readonly clusterId: string;
   readonly api: MultiClusterApi;
   readonly inputs: MeshInputs;
@@ -22,8 +17,6 @@ export interface ServiceExportControllerOptions {
   /** A Service as last seen. Without a cluster's id, one of the own cluster. */
   readonly serviceOf: (clusterId: string | undefined, key: string) => KubernetesObject | undefined;
   readonly queues?: QueueMetrics | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 /** Upstream's name. All revisions share the lease, because they would make the same objects. */

@@ -3,20 +3,15 @@ import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds, istioLabels, type MeshConfig } from "../../api/istio/index.ts";
 import { namespaceKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
 import type { AnalysisOptions } from "../../analyze/index.ts";
-import { Backoff, describeError, onAbort, systemRandom, type Clock, type Logger } from "../../base/index.ts";
-import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
-import { leadAlone } from "../leadership/index.ts";
+import { Backoff, describeError, onAbort, systemRandom } from "../../base/index.ts";
+import { Reconciler, structurallyEqual, type Informer } from "../../kube/index.ts";
+import { leadAlone, type LeadingControllerOptions } from "../leadership/index.ts";
 import type { Findings, ValidationMessage } from "./analysis-messages.ts";
 import { analysedPart, AnalysisThread, type AnalysedObject, type AnalysedObjects } from "./analysis-thread.ts";
 import { ChangeBurst } from "./change-burst.ts";
 import { isIstioGroup, objectId } from "./validation-messages.ts";
 
-export interface AnalysisControllerOptions {
-  readonly client: KubeClient;
-  readonly namespace: string;
-  readonly revision: string;
-  /** Unique among all pilots. */
-  readonly podName: string;
+export interface AnalysisControllerOptions extends LeadingControllerOptions {
   /** The latest objects. Undefined for a kind that is not read. */
   readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
   /** Whether the mesh config's selectors include the namespace. */
@@ -27,9 +22,6 @@ export interface AnalysisControllerOptions {
   readonly maxDelayMs: number;
   /** An analysis begins when nothing has changed for this long. {@link defaultQuietMs} if absent. */
   readonly quietMs?: number;
-  readonly queues?: QueueMetrics | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 type WithMessages = KubernetesObject & { status?: { validationMessages?: readonly ValidationMessage[] } };

@@ -1,27 +1,18 @@
 import type { KubernetesObject } from "../../api/index.ts";
 import type { ServiceEntry } from "../../api/istio/index.ts";
-import type { Clock, Logger } from "../../base/index.ts";
-import type { Informer, KubeClient, QueueMetrics } from "../../kube/index.ts";
-import { leadAlone } from "../leadership/index.ts";
+import type { Informer } from "../../kube/index.ts";
+import { leadAlone, type LeadingControllerOptions } from "../leadership/index.ts";
 import type { AmbientStatuses, AmbientStatusKind } from "../model/index.ts";
 import { runAddressAllocation } from "./address-allocation.ts";
 import { runAmbientStatusWriter } from "./ambient-status-writer.ts";
 
-export interface EntryControllersOptions {
-  readonly client: KubeClient;
-  readonly namespace: string;
-  readonly revision: string;
-  /** Unique among the replicas of the revision. */
-  readonly podName: string;
+export interface EntryControllersOptions extends LeadingControllerOptions {
   readonly statuses: AmbientStatuses;
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
   /** Whether an object is in this revision's model. */
   readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
   /** Empty: no addresses are allocated. */
   readonly addressRanges: readonly string[];
-  readonly queues?: QueueMetrics | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 /**

@@ -6,20 +6,14 @@ import {
   type KubernetesObject,
 } from "../../api/index.ts";
 import { istioKinds, type IstioCondition } from "../../api/istio/index.ts";
-import { truncated, type Clock, type Logger } from "../../base/index.ts";
+import { truncated, type Clock } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
-import { leadAlone } from "../leadership/index.ts";
+import { leadAlone, type LeadershipOptions } from "../leadership/index.ts";
 
-export interface FieldStatusOptions {
-  readonly client: KubeClient;
-  readonly namespace: string;
-  /** Unique among all pilots. */
-  readonly podName: string;
+export interface FieldStatusOptions extends LeadershipOptions {
   /** The latest objects. Undefined for a kind that is not read. */
   readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
   readonly queues?: QueueMetrics | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 type WithConditions = KubernetesObject & { status?: { conditions?: readonly IstioCondition[] } };

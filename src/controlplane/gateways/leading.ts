@@ -1,6 +1,5 @@
-import type { Clock, Logger } from "../../base/index.ts";
-import type { Collection, KubeClient, QueueMetrics } from "../../kube/index.ts";
-import { leadAlone } from "../leadership/index.ts";
+import type { Collection } from "../../kube/index.ts";
+import { leadAlone, type LeadingControllerOptions } from "../leadership/index.ts";
 import type {
   GatewayPlacement,
   ProxyConfigFacts,
@@ -14,12 +13,7 @@ import { runGatewayDeploymentController } from "./deployment-controller.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { runGatewayClassController, runStatusWriter } from "./status-writer.ts";
 
-export interface GatewayControllersOptions {
-  readonly client: KubeClient;
-  readonly namespace: string;
-  readonly revision: string;
-  /** Unique among the replicas of the revision. */
-  readonly podName: string;
+export interface GatewayControllersOptions extends LeadingControllerOptions {
   readonly placements: Collection<GatewayPlacement>;
   readonly gatewayStatuses: Collection<WantedGatewayStatus>;
   readonly listenerSetStatuses: Collection<WantedListenerSetStatus>;
@@ -31,9 +25,6 @@ export interface GatewayControllersOptions {
   readonly severalNetworks: boolean;
   readonly proxyConfigs: Collection<ProxyConfigFacts>;
   readonly rootNamespace: () => string;
-  readonly queues?: QueueMetrics | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 /** Runs the controllers that write to the cluster. Only one replica of a revision runs them at a time. */

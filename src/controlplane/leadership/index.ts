@@ -1,1 +1,1 @@
-export { leadAlone, type LeadershipOptions } from "./lead.ts";
+export { leadAlone, type LeadershipOptions, type LeadingControllerOptions } from "./lead.ts";

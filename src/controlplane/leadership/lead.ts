@@ -1,5 +1,5 @@
 import type { Clock, Logger } from "../../base/index.ts";
-import { LeaderElection, type KubeClient } from "../../kube/index.ts";
+import { LeaderElection, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { FencedClient } from "./fenced-client.ts";
 
 export interface LeadershipOptions {
@@ -10,6 +10,12 @@ export interface LeadershipOptions {
   readonly podName: string;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** What controllers that lead alone have in common. */
+export interface LeadingControllerOptions extends LeadershipOptions {
+  readonly revision: string;
+  readonly queues?: QueueMetrics | undefined;
 }
 
 /**
