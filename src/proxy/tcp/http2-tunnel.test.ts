@@ -7,25 +7,11 @@ import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { plainEndpoints } from "../testing/ads-server.ts";
+import { say } from "../testing/harness.ts";
 import { outboundCluster } from "../testing/mesh-config.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
 const type = "type.googleapis.com/envoy.extensions";
-
-/** What comes back for a text, until the connection ends. */
-function say(port: number, text: string): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    let heard = "";
-    socket.on("data", (bytes) => {
-      heard += bytes.toString();
-      if (heard.length >= text.length) socket.end();
-    });
-    socket.on("error", () => undefined);
-    socket.on("close", () => resolve(heard));
-    socket.write(text);
-  });
-}
 
 test("a raw TCP proxy tunnels through a forward proxy that speaks HTTP/2, by CONNECT or POST", async (context) => {
   const echo = createServer((socket) => void socket.on("error", () => undefined).pipe(socket));

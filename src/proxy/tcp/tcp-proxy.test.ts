@@ -11,6 +11,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { plainEndpoints } from "../testing/ads-server.ts";
 import { outboundCluster } from "../testing/mesh-config.ts";
 import { freePort } from "../../net/testing/index.ts";
+import { say } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
 const type = "type.googleapis.com/envoy.extensions";
@@ -18,20 +19,6 @@ const type = "type.googleapis.com/envoy.extensions";
 async function listening(server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return (server.address() as AddressInfo).port;
-}
-
-function say(port: number, text: string): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    let heard = "";
-    socket.on("data", (bytes) => {
-      heard += bytes.toString();
-      if (heard.length >= text.length) socket.end();
-    });
-    socket.on("error", () => undefined);
-    socket.on("close", () => resolve(heard));
-    socket.write(text);
-  });
 }
 
 test("a raw TCP proxy supports a tunnel through a forward proxy, a limit, and the access log", async () => {

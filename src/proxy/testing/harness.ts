@@ -399,3 +399,18 @@ export class RawClient {
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 3));
 }
+
+/** Returns what comes back for a text until the connection ends. The caller's end closes after as many bytes. */
+export function say(port: number, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    let heard = "";
+    socket.on("data", (bytes) => {
+      heard += bytes.toString();
+      if (heard.length >= text.length) socket.end();
+    });
+    socket.on("error", () => undefined);
+    socket.on("close", () => resolve(heard));
+    socket.write(text);
+  });
+}
