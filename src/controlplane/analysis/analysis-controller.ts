@@ -32,7 +32,7 @@ const fieldManager = "istio-analysis";
 const leaseName = "istio-analyze-leader";
 const retryInitialMs = 5000;
 const retryMaxMs = 600_000;
-/** What is found about Istio's objects depends on these kinds. */
+/** The kinds on which the findings about Istio's objects depend. */
 const analysedKinds: readonly KindDefinition[] = [
   namespaceKind,
   serviceKind,
@@ -41,8 +41,8 @@ const analysedKinds: readonly KindDefinition[] = [
   ...gatewayApiKinds,
 ];
 /**
- * Kinds that the control plane does not read, or only the objects that configuration names, and webhooks, about which
- * only other findings are.
+ * The analysis must not conclude from missing objects of these kinds. The control plane does not read them, or reads
+ * only those that configuration names. It leaves out webhooks too, because no finding about Istio's objects needs them.
  */
 const neverRead = [
   "/Secret",
@@ -200,7 +200,7 @@ class AnalysisController {
   }
 }
 
-/** Whether the analysis reads something else than before. Pods and conditions change all the time. */
+/** Whether a change affects the analysis. Most changes of pods and conditions do not. */
 function isNew(kind: KindDefinition, object: KubernetesObject, previous: KubernetesObject | undefined): boolean {
   return previous === undefined || !structurallyEqual(analysedPart(kind, object), analysedPart(kind, previous));
 }

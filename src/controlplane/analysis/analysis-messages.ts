@@ -8,7 +8,7 @@ export interface ValidationMessage {
   readonly documentationUrl: string;
 }
 
-/** Absent object: it was deleted, or is analysed no more. */
+/** A new or changed object. Without `object`, it was deleted or is no longer analysed. */
 export interface ObjectChange {
   readonly id: string;
   readonly object?: UntypedObject;

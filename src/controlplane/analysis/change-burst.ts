@@ -17,7 +17,10 @@ export class ChangeBurst {
     this.#wake();
   }
 
-  /** Resolves when changes were followed by the quiet time, or began the longest time ago. Also if the signal aborts. */
+  /**
+   * Waits for a change. Then resolves after `quietMs` without another, `longestMs` after the first, or when the signal
+   * aborts.
+   */
   async end(quietMs: number, longestMs: number, signal: AbortSignal): Promise<void> {
     if (this.#firstMs === undefined)
       await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), aborted(signal)]);

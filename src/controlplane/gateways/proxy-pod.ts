@@ -157,7 +157,7 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
 
 /** Environment variables that the pod sets itself. The mesh config cannot override them. */
 const ownVariables: ReadonlySet<string> = new Set(["ISTIO_META_ENABLE_HBONE"]);
-/** A policy of the control plane also comes before the mesh config. */
+/** The mesh config cannot override the control plane's policy either. */
 const policyVariable = "COMPLIANCE_POLICY";
 
 function proxyEnvironment(

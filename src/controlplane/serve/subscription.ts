@@ -33,7 +33,7 @@ export interface Delivery {
   readonly sinceMs: number | undefined;
 }
 
-/** What of a subscription is sent. A set: the removals of these names. */
+/** The part of a subscription that a response sends. A set of names stands for their removals. */
 export type DuePart = "asked" | "changed" | "removed" | ReadonlySet<string>;
 
 const noRange: GenerationRange = { first: 0, last: 0 };

@@ -76,7 +76,7 @@ function listenerFor(lookup: Lookup, resource: EncodedResource): EncodedResource
   return encodeResource(ListenerSchema, resource.name, listener);
 }
 
-/** A part of the names of both filters' types. */
+/** The type names of both filters contain this text. */
 const forwarding = "dynamic_forward_proxy";
 
 function filterFor(lookup: Lookup, config: Any): Any {

@@ -21,7 +21,7 @@ export interface RequestComposition {
   readonly forwardedHost: string | undefined;
   /** Undefined: the client's trace context is passed on unchanged. */
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
-  /** Headers in the client's head that filters wrote or removed, in lower case. The proxy's own values do not replace them. */
+  /** Headers that filters wrote or removed, in lower case. The proxy's own values do not replace them. */
   readonly settled: ReadonlySet<string> | undefined;
   /** Replaces the client's header if there is one. */
   readonly peerMetadata: OwnMetadata | undefined;

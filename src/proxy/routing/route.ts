@@ -104,7 +104,7 @@ export interface RateLimitRule {
 export interface RouteRateLimits {
   readonly ofRoute: readonly RateLimitRule[];
   readonly ofHost: readonly RateLimitRule[];
-  /** Whether the virtual host's rules apply beside the route's, whatever a filter says. */
+  /** The virtual host's rules apply in addition to the route's, even if the filter's settings exclude them. */
   readonly includeHost: boolean;
 }
 

@@ -235,8 +235,8 @@ export class SecretStore {
   }
 
   /**
-   * Must be called once a second with the names that configuration has for secrets of the control plane. Forgets secrets
-   * without a name at two calls in a row: a name that goes and comes back at once is not requested again.
+   * Must be called once a second with the names of the control plane's secrets that the configuration uses. Forgets the
+   * secrets that two calls in a row do not name. So a name that comes back at once is not requested again.
    */
   forgetUnnamed(names: ReadonlySet<string>): void {
     const unnamed = new Set<string>();

@@ -146,13 +146,14 @@ function virtualServiceOf(
     )
     .toSorted((left, right) => byPrecedence(left.path, right.path))
     .flatMap(({ route }) => route ?? []);
+  // The parser gets another name than the result. The result's contains the Ingress's name and namespace, so it may be
+  // longer than the parser allows.
   const spec = virtualServiceKind.parse?.({
     metadata: { name: generatedName, namespace: first.namespace },
     spec: { hosts: [host], gateways: [generatedName], http },
   })?.value?.spec;
   if (spec === undefined) return undefined;
   const name = `${host.replaceAll(".", "-")}-${first.name}-${generatedName}`;
-  // The name may be longer than a VirtualService may have it, because it contains the Ingress's name and namespace.
   const gateways = [`${mesh.ingress.namespace}/${gatewayName(first)}`];
   return { ...generated, namespace: first.namespace, name, createdAt: first.createdAt, spec: { ...spec, gateways } };
 }
