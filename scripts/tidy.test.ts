@@ -275,9 +275,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // is what a proxy says of a client. Eight describe requests to rate limits: two of messages, two of configuration,
   // the rules, the limits by descriptors, and two of expressions, which logs share. One reads TypedStructs.
   // Ten ask a rate limit service: four of messages, the filter, its question and its configuration, and three that it
-  // shares with external authorization. One opens tunnels through proxies that speak HTTP/2.
+  // shares with external authorization. One opens tunnels through proxies that speak HTTP/2. One is the message by which
+  // listeners and clusters keep the case of headers.
   proxy: {
-    modules: 647,
+    modules: 648,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -297,9 +298,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // sends unknown hosts to the address of their name. Two are the messages of descriptors by an expression, and
   // four those of the filter that asks a rate limit service. One reads which clusters a listener names, for the
   // order of what is sent, one limits TLS by the compliance policy, and one loads the controllers that are off by
-  // default.
+  // default. Four make listeners and clusters keep the case of headers: the message, the options with it, the HTTP
+  // versions of clusters, which traffic policies contained before, and a proxy's own setting.
   pilot: {
-    modules: 897,
+    modules: 901,
     never: [
       "src/cluster/",
       "src/dataplane/",

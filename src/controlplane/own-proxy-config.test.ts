@@ -5,7 +5,7 @@ import { keyOf, type KubernetesObject } from "../api/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
-import { envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../wire/envoy/index.ts";
+import { ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { createFeeds } from "./ingest/feeds.ts";
 import { meshKey } from "./model/index.ts";
@@ -44,6 +44,11 @@ function sidecarPod(text: string | undefined): KubernetesObject {
   return annotated(base, text);
 }
 
+const schemas: Readonly<Record<string, DescMessage>> = {
+  [typeUrls.listener]: ListenerSchema,
+  [typeUrls.cluster]: ClusterSchema,
+};
+
 interface Proxy {
   readonly id: string;
   readonly labels: Record<string, string>;
@@ -65,7 +70,7 @@ function served(text: string | undefined, mesh = testMesh) {
     annotated(pod(`shop/${name}`, address, { labels, redirected: false }), text);
   servedMesh.graph.batch(() => {
     for (const object of [
-      namespace("shop"),
+      namespace("shop", { "istio.io/use-waypoint": "way" }),
       service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
       slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]),
       sidecarPod(text),
@@ -118,7 +123,7 @@ function served(text: string | undefined, mesh = testMesh) {
   servedMesh.discovery.flush();
   return ({ id, labels }: Proxy, typeUrl: string, names: readonly string[] = []): string => {
     const received: JsonObject[] = [];
-    const schema: DescMessage = typeUrl === typeUrls.listener ? ListenerSchema : RouteConfigurationSchema;
+    const schema = schemas[typeUrl] ?? RouteConfigurationSchema;
     const write = (parts: readonly Buffer[]): boolean => {
       const response = fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts));
       for (const { resource } of response.resources)
@@ -208,6 +213,41 @@ test("X-Forwarded headers are those of the mesh, unless the pod's own proxy conf
       [true, true],
       [false, false],
     ]);
+  }
+});
+
+test("names of HTTP/1 headers keep their case as the mesh says, unless the pod's own proxy config has headers", () => {
+  const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, preserveHttp1HeaderCase: true } };
+  const byMesh = served(undefined, mesh);
+  const byPod = served("proxyHeaders: { preserveHttp1HeaderCase: true }");
+  const withoutThem = served("proxyHeaders: { server: { value: other } }", mesh);
+  const port80 = "outbound|80||web.shop.svc.cluster.local";
+  const clusters = {
+    web: [port80, "inbound|8080||", "PassthroughCluster", "InboundPassthroughCluster"],
+    classic: [port80],
+    edge: [port80],
+    way: ["inbound-vip|80|http|web.shop.svc.cluster.local"],
+  } as const;
+  for (const name of ["web", "classic", "edge", "way"] as const) {
+    const told = (serve: typeof plain): readonly boolean[] => {
+      const all = JSON.parse(serve(proxies[name], typeUrls.cluster)) as JsonObject[];
+      const kept = all.filter((cluster) => JSON.stringify(cluster).includes('"preserve_case"'));
+      assert.deepEqual(
+        new Set(kept.map((cluster) => cluster["name"])),
+        new Set<unknown>(kept.length === 0 ? [] : clusters[name]),
+      );
+      return [kept.length > 0, serve(proxies[name], typeUrls.listener).includes('"preserve_case"')];
+    };
+    assert.deepEqual(
+      [plain, byMesh, byPod, withoutThem].map(told),
+      [
+        [false, false],
+        [true, true],
+        [true, true],
+        [false, false],
+      ],
+      name,
+    );
   }
 });
 

@@ -307,6 +307,12 @@ export const proxyDefaultsTable: FieldTable = {
       ...under(["proxyHeaders"], "xForwardedHost.enabled", "xForwardedPort.enabled"),
     ),
     acted(
+      "The case of names of HTTP/1 headers, which Serin's proxies keep in any case",
+      "sgw",
+      "src/controlplane/translate/header-case.test.ts",
+      ...under(["proxyHeaders"], "preserveHttp1HeaderCase"),
+    ),
+    acted(
       "Traces",
       "sgw",
       `${features}telemetry-tracing-opentelemetry.yaml`,
@@ -361,6 +367,5 @@ export const proxyDefaultsTable: FieldTable = {
       "statsdUdpAddress",
     ),
     warned("Limits of connections", "connectionSettings.**"),
-    warned("Other headers", ...under(["proxyHeaders"], "preserveHttp1HeaderCase")),
   ],
 };

@@ -26,7 +26,12 @@ test("values are read under upstream's names", () => {
       drainDuration: "1m30s",
       proxyMetadata: { A: true, B: 1, C: "c" },
       gatewayTopology: { numTrustedProxies: 2 },
-      proxyHeaders: { server: { disabled: true }, xForwardedHost: { enabled: true }, xForwardedPort: {} },
+      proxyHeaders: {
+        server: { disabled: true },
+        xForwardedHost: { enabled: true },
+        xForwardedPort: {},
+        preserveHttp1HeaderCase: true,
+      },
     },
     defaultHttpRetryPolicy: { attempts: 0 },
     defaultTrafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 } },
@@ -36,8 +41,11 @@ test("values are read under upstream's names", () => {
   assert.equal(mesh?.defaultConfig.drainDurationMs, 90_000);
   assert.deepEqual(mesh.defaultConfig.proxyMetadata, { A: "true", B: "1", C: "c" });
   assert.equal(mesh.defaultConfig.gatewayTopology.numTrustedProxies, 2);
-  const { serverDisabled, xForwardedHost, xForwardedPort } = mesh.defaultConfig.proxyHeaders;
-  assert.deepEqual([serverDisabled, xForwardedHost, xForwardedPort], [true, true, false]);
+  const { serverDisabled, xForwardedHost, xForwardedPort, preserveHttp1HeaderCase } = mesh.defaultConfig.proxyHeaders;
+  assert.deepEqual(
+    [serverDisabled, xForwardedHost, xForwardedPort, preserveHttp1HeaderCase],
+    [true, true, false, true],
+  );
   assert.equal(mesh.defaultHttpRetryPolicy?.attempts, 0);
   assert.equal(mesh.defaultTrafficPolicy.outlierDetection?.consecutive5xxErrors, 3);
   assert.equal(mesh.localityLbSetting.enabled, false);

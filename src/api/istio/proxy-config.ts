@@ -78,6 +78,8 @@ export interface ProxyHeaders {
   readonly xForwardedHost: boolean;
   /** Whether gateways tell the port that the client used, in `x-forwarded-port`. */
   readonly xForwardedPort: boolean;
+  /** Whether names of HTTP/1 headers keep their case. */
+  readonly preserveHttp1HeaderCase: boolean;
 }
 
 /** Upstream's fields without an effect here. */
@@ -230,9 +232,8 @@ function readHeaders(reader: Reader | undefined): ProxyHeaders {
       reader?.object("metadataExchangeHeaders")?.oneOf("mode", ["UNDEFINED", "IN_MESH"]) === "IN_MESH",
     xForwardedHost: isEnabled("xForwardedHost"),
     xForwardedPort: isEnabled("xForwardedPort"),
+    preserveHttp1HeaderCase: reader?.boolean("preserveHttp1HeaderCase") ?? false,
   };
-  if (reader?.has("preserveHttp1HeaderCase") === true)
-    reader.warnNoEffect("has no effect here", "preserveHttp1HeaderCase");
   warnOfUnknown(reader);
   return headers;
 }

@@ -50,6 +50,7 @@ export const testMesh: MeshSettings = {
     metadataExchangeInMeshOnly: false,
     xForwardedHost: false,
     xForwardedPort: false,
+    preserveHttp1HeaderCase: false,
   },
   proxyListenPort: 15_001,
   localityLbSetting: { enabled: true, distribute: [], failover: [], failoverPriority: [] },

@@ -15,6 +15,7 @@ import {
 import { hbonePort } from "../../wire/hbone/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
+import { http1Options } from "./header-case.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
 import { tlsParameters } from "./tls-compliance.ts";
 import { meshPeers, ownCertificate, type TransportSocketInit, trustDomainPeers } from "./tls-context.ts";
@@ -194,18 +195,18 @@ export function passthroughCluster(mesh: MeshSettings): Cluster {
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     circuitBreakers: noCircuitBreakers,
     filters: [clusterMetadataExchange()],
-    typedExtensionProtocolOptions: passthroughOptions(),
+    typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
   });
 }
 
 /** Requests go on in the version of HTTP in which they came. */
-export function passthroughOptions() {
+export function passthroughOptions(preserveHttp1HeaderCase: boolean) {
   return {
     [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
       commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) },
       upstreamProtocolOptions: {
         case: "useDownstreamProtocolConfig",
-        value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+        value: { httpProtocolOptions: http1Options(preserveHttp1HeaderCase), http2ProtocolOptions: {} },
       },
     }),
   };

@@ -13,7 +13,7 @@ import {
 import type { ServiceModel } from "../model/service/service.ts";
 import { packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
-import { type ClusterDraft, hasHttpOptions } from "./traffic-policy.ts";
+import { type ClusterDraft, hasHttpOptions } from "./cluster-draft.ts";
 
 /**
  * Whether the service is a wildcard whose clients name the host, in each request or in the TLS server name, and the

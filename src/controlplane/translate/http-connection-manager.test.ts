@@ -145,6 +145,25 @@ test("the mesh config's header settings also apply to an application's own reque
   );
 });
 
+test("names of HTTP/1 headers keep their case in every direction, if the mesh config says so", () => {
+  const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, preserveHttp1HeaderCase: true } };
+  const formatter = {
+    name: "preserve_case",
+    typedConfig: {
+      "@type":
+        "type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
+    },
+  };
+  for (const direction of ["outbound", "inbound", "gateway", "waypoint"] as const) {
+    assert.equal(valueAt(manager({ direction }), "httpProtocolOptions", "headerKeyFormat"), undefined, direction);
+    assert.deepEqual(
+      valueAt(manager({ direction, mesh }), "httpProtocolOptions", "headerKeyFormat", "statefulFormatter"),
+      formatter,
+      direction,
+    );
+  }
+});
+
 test("the mesh config sets path normalization and access logs", () => {
   const mesh = {
     ...testMesh,

@@ -17,6 +17,7 @@ import type { MeshSettings } from "../model/facts.ts";
 import { forwardHttpFilter, type DnsCache } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, overAds, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
+import { http1Options } from "./header-case.ts";
 import { httpMetadataExchange, istioAlpn, peerMetadata } from "./istio-filters.ts";
 import { meshTelemetry, type ProxyTelemetry } from "./telemetry/telemetry-policies.ts";
 
@@ -76,6 +77,7 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
     },
     ...(tracing === undefined ? {} : { tracing: tracing.settings }),
     ...identity(direction, mesh),
+    ...(mesh.proxyHeaders.preserveHttp1HeaderCase ? { httpProtocolOptions: http1Options(true) } : {}),
     ...(mesh.proxyHeaders.requestIdDisabled ? { generateRequestId: false } : {}),
     appendXForwardedPort: mesh.proxyHeaders.xForwardedPort,
     ...options.fields,

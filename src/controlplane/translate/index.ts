@@ -20,6 +20,7 @@ export {
   grpcTargetOfRoutes,
 } from "./grpc-resources.ts";
 export { addressFamiliesOf, forAddressFamilies } from "./address-families.ts";
+export { withOwnHeaderCase } from "./own-header-case.ts";
 export { withOwnHeaders } from "./own-route-headers.ts";
 export { withoutIstioFilters } from "./stock-envoy.ts";
 export { waypointPodScope } from "./waypoint/waypoint-place.ts";

@@ -12,17 +12,11 @@ import { destinationRulePath, type DestinationRuleModel } from "../model/destina
 import type { MeshSettings } from "../model/facts.ts";
 import type { ServiceModel, ServicePortModel } from "../model/service/service-model.ts";
 import { clusterMetadataExchange } from "./cluster.ts";
+import { packHttpOptions, useProtocolOf, type ClusterDraft } from "./cluster-draft.ts";
 import { forwardDynamically, isForwarded, wildcardCache } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, filterMetadata, overAds, packed } from "./envoy-any.ts";
 import { applyTls } from "./outbound-tls.ts";
-import {
-  applyTrafficPolicy,
-  effectivePolicy,
-  packHttpOptions,
-  useDownstreamProtocol,
-  useHttp2,
-  type ClusterDraft,
-} from "./traffic-policy.ts";
+import { applyTrafficPolicy, effectivePolicy } from "./traffic-policy.ts";
 import { tellOfClients } from "./upstream-proxy-protocol.ts";
 
 /** For example `outbound|80|v1|host`. */
@@ -86,8 +80,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
         : {}),
     }),
   };
-  if (port.protocol === "http2" || port.protocol === "grpc") useHttp2(draft);
-  else if (port.protocol === "unknown" && options.isSidecar) useDownstreamProtocol(draft);
+  useProtocolOf(draft, { protocol: port.protocol, followsClient: options.isSidecar, mesh });
   applyTrafficPolicy(draft, policy, { protocol: port.protocol, preference: service.preference, mesh });
   applyTls(draft, policy.tls, {
     // The host that a client requests is the server name.

@@ -15,10 +15,11 @@ import type { MeshSettings } from "../model/facts.ts";
 import { namesConfigMap } from "../model/config-map-facts.ts";
 import { authoritySuffix, credentialResource } from "../model/secret-facts.ts";
 import { internalUpstream, mutualTls, rawBuffer } from "./cluster.ts";
+import { isHttp2, type ClusterDraft } from "./cluster-draft.ts";
 import { secretOverAds, fileOverAgentSds, packed } from "./envoy-any.ts";
 import { tlsParameters } from "./tls-compliance.ts";
 import { type TransportSocketInit, validatedBy } from "./tls-context.ts";
-import { isHttp2, typeOf, type ClusterDraft } from "./traffic-policy.ts";
+import { typeOf } from "./traffic-policy.ts";
 
 /** The server of a cluster, as TLS needs it. */
 export interface TlsTarget {

@@ -22,13 +22,13 @@ import {
   PercentSchema,
   UpstreamConnectionOptionsSchema,
   type Cluster,
-  type HttpProtocolOptions,
 } from "../../wire/envoy/index.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
 import type { DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { ServiceModel } from "../model/service/service.ts";
-import { httpOptionsName, unlimited } from "./cluster.ts";
-import { durationOfMs, packed } from "./envoy-any.ts";
+import { unlimited } from "./cluster.ts";
+import { isHttp2, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./cluster-draft.ts";
+import { durationOfMs } from "./envoy-any.ts";
 
 /** The target that a policy is applied to. */
 export interface PolicyTarget {
@@ -86,17 +86,6 @@ function ofPort(
   return { policy: { ...whole, ...noPortParts, ...settings }, isOfPort: true };
 }
 
-/** A cluster under construction, and its HTTP options, which are packed at the end. */
-export interface ClusterDraft {
-  readonly cluster: Cluster;
-  readonly http: HttpProtocolOptions;
-}
-
-export function isHttp2({ http }: ClusterDraft): boolean {
-  const { upstreamProtocolOptions: options } = http;
-  return options.case === "explicitHttpConfig" && options.value.protocolConfig.case === "http2ProtocolOptions";
-}
-
 /** Proxies balance the load between zones themselves. Priorities keep it in their region. */
 export interface ZoneAwareChoice {
   readonly zoneAware: ZoneAwareLoadBalancer;
@@ -134,51 +123,6 @@ export function applyTrafficPolicy(
   applyConnectionPool(draft, policy.connectionPool, policy.retryBudget, mesh);
   if (policy.outlierDetection !== undefined) applyOutlierDetection(draft.cluster, policy.outlierDetection);
   applyLoadBalancer(draft.cluster, policy, localitySetting(policy, preference, mesh));
-}
-
-export function useHttp2({ http }: ClusterDraft): void {
-  if (http.upstreamProtocolOptions.case !== undefined) return;
-  const options = create(HttpProtocolOptionsSchema, {
-    upstreamProtocolOptions: {
-      case: "explicitHttpConfig",
-      value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } },
-    },
-  });
-  http.upstreamProtocolOptions = options.upstreamProtocolOptions;
-}
-
-export function useDownstreamProtocol({ http }: ClusterDraft): void {
-  const options = create(HttpProtocolOptionsSchema, {
-    upstreamProtocolOptions: {
-      case: "useDownstreamProtocolConfig",
-      value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
-    },
-  });
-  http.upstreamProtocolOptions = options.upstreamProtocolOptions;
-}
-
-export function hasHttpOptions({ http }: ClusterDraft): boolean {
-  return (
-    http.upstreamProtocolOptions.case !== undefined ||
-    http.commonHttpProtocolOptions !== undefined ||
-    http.upstreamHttpProtocolOptions !== undefined
-  );
-}
-
-/** Packs the HTTP options into the cluster, if there are any. */
-export function packHttpOptions(draft: ClusterDraft): void {
-  const { cluster, http } = draft;
-  if (!hasHttpOptions(draft)) return;
-  // Envoy rejects options without an HTTP version.
-  if (http.upstreamProtocolOptions.case === undefined) {
-    http.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, {
-      upstreamProtocolOptions: {
-        case: "explicitHttpConfig",
-        value: { protocolConfig: { case: "httpProtocolOptions", value: {} } },
-      },
-    }).upstreamProtocolOptions;
-  }
-  cluster.typedExtensionProtocolOptions[httpOptionsName] = packed(HttpProtocolOptionsSchema, http);
 }
 
 function wantsHttp2(pool: ConnectionPool | undefined, protocol: AppProtocol, mesh: MeshSettings): boolean {

@@ -34,6 +34,7 @@ import {
   grpcCluster,
   grpcEndpoints,
   waypointPodScope,
+  withOwnHeaderCase,
   withOwnHeaders,
   withoutIstioFilters,
   type AmbientResources,
@@ -223,7 +224,10 @@ export class ProxyViews {
     switch (typeUrl) {
       case typeUrls.cluster:
         return new UnionView([
-          shared(() => new UnionView([this.#clusters(place), new CollectionView([inbound.fixedClusters])])),
+          shared(() => {
+            const fixed = withOwnCase(place, new CollectionView([inbound.fixedClusters]));
+            return new UnionView([this.#clusters(place), fixed]);
+          }),
           new ScopedView(inbound.clusters, pod),
         ]);
       case typeUrls.endpoint: {
@@ -280,11 +284,12 @@ export class ProxyViews {
     }
   }
 
-  #clusters({ group, choice }: ProxyPlace): ResourceView {
+  #clusters(place: ProxyPlace): ResourceView {
+    const { group, choice } = place;
     const fixed = new NamedView(this.#fixedClusters, fixedClusterNames(group.kind, group.hbone));
     const { outbound } = this.#resources;
     return new UnionView([
-      fixed,
+      withOwnCase(place, fixed),
       new ScopedView(outbound.scopedClusters, choice.scope),
       new ScopeClusterView(outbound.clusters, "clusters", choice.scope),
     ]);
@@ -305,6 +310,14 @@ function withOwnRoutes({ choice }: ProxyPlace, typeUrl: string, view: ResourceVi
     forwardedHost,
   };
   return new MappedView(view, (resource) => withOwnHeaders(typeUrl, resource, own));
+}
+
+/** Applies to proxies whose own config says whether headers keep their case. */
+function withOwnCase({ choice }: ProxyPlace, fixedClusters: ResourceView): ResourceView {
+  const own = choice.proxyConfig?.proxyHeaders?.preserveHttp1HeaderCase;
+  return own === undefined
+    ? fixedClusters
+    : new MappedView(fixedClusters, (resource) => withOwnHeaderCase(resource, own));
 }
 
 function scopeKey({ choice }: ProxyPlace): string {

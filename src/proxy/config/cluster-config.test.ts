@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { ClusterSchema, envoyRegistry } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
+import { resourceJson } from "../admin/resource-json.ts";
 import { compileCluster } from "./cluster-config.ts";
 import { ConfigNotes } from "./config-check.ts";
 
@@ -36,6 +37,23 @@ test("the protocol of endpoints comes from the new options or from the old field
   ];
   for (const [config, protocol] of rows)
     assert.equal(compile(config).upstreamProtocol, protocol, JSON.stringify(config));
+});
+
+test("the formatter that keeps the case of headers is accepted without a note, and a config dump shows it", () => {
+  const told: string[] = [];
+  const type = "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig";
+  const formatter = { name: "preserve_case", typedConfig: { "@type": `type.googleapis.com/${type}` } };
+  const http1 = { headerKeyFormat: { statefulFormatter: formatter } };
+  for (const options of [
+    { explicitHttpConfig: { httpProtocolOptions: http1 } },
+    { useDownstreamProtocolConfig: { httpProtocolOptions: http1, http2ProtocolOptions: {} } },
+  ]) {
+    const json = { name: "c", type: "EDS", ...httpOptions(options) };
+    const message = fromJson(ClusterSchema, json, { registry: envoyRegistry() });
+    compileCluster(message, new ConfigNotes((note) => void told.push(note)));
+    assert.match(JSON.stringify(resourceJson(ClusterSchema, message)), new RegExp(`"preserve_case".*${type}`));
+  }
+  assert.deepEqual(told, []);
 });
 
 const tlsWith = (tlsParams: JsonObject): JsonObject => ({

@@ -120,6 +120,16 @@ test("unsupported filters and fields of a listener are rejected, and the error n
   );
 });
 
+test("the formatter that keeps the case of headers is accepted without a note, because the proxy always keeps it", () => {
+  const told: string[] = [];
+  const typedConfig = {
+    "@type": "type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
+  };
+  const headerKeyFormat = { statefulFormatter: { name: "preserve_case", typedConfig } };
+  compile({ httpProtocolOptions: { headerKeyFormat } }, told);
+  assert.deepEqual(told, []);
+});
+
 test("headersWithUnderscoresAction keeps a header with an underscore, drops it, or refuses its request", async () => {
   const answers: string[] = [];
   for (const headersWithUnderscoresAction of ["ALLOW", "DROP_HEADER", "REJECT_REQUEST"]) {

@@ -40,6 +40,7 @@ import { file_envoy_extensions_filters_network_set_filter_state_v3_set_filter_st
 import { file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster } from "#generated/proto/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.js";
 import { file_envoy_extensions_filters_network_sni_dynamic_forward_proxy_v3_sni_dynamic_forward_proxy } from "#generated/proto/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js";
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from "#generated/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { file_envoy_extensions_http_header_formatters_preserve_case_v3_preserve_case } from "#generated/proto/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.js";
 import { file_envoy_extensions_matching_common_inputs_network_v3_network_inputs } from "#generated/proto/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js";
 import { file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
 import { file_envoy_extensions_path_match_uri_template_v3_uri_template_match } from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
@@ -109,6 +110,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster,
     file_envoy_extensions_filters_network_sni_dynamic_forward_proxy_v3_sni_dynamic_forward_proxy,
     file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
+    file_envoy_extensions_http_header_formatters_preserve_case_v3_preserve_case,
     file_envoy_extensions_matching_common_inputs_network_v3_network_inputs,
     file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver,
     file_envoy_extensions_path_match_uri_template_v3_uri_template_match,

@@ -536,6 +536,10 @@ export {
   CaresDnsResolverConfigSchema,
 } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
 export {
+  type PreserveCaseFormatterConfig,
+  PreserveCaseFormatterConfigSchema,
+} from "#generated/proto/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.js";
+export {
   type UuidRequestIdConfig,
   UuidRequestIdConfigSchema,
 } from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";

@@ -74,10 +74,13 @@ export const explanations: readonly Explanation[] = [
   { why: "statistics of Mongo's protocol", covers: field(/mongo_proxy\]$/) },
   { why: "gRPC-Web passes unchanged", covers: field(/grpc_web\]$/) },
   {
-    why: "fields of MeshConfig that get a warning: tcpKeepalive, proxyHttpPort, preserveHttp1HeaderCase",
+    why: "a field of MeshConfig that gets a warning: proxyHttpPort",
+    covers: resource(/ (127\.0\.0\.1_15002|http_proxy)$/),
+  },
+  {
+    why: "the mesh's tcpKeepalive does not apply to the clusters of unknown destinations",
     covers: ({ field: at, resource: of }) =>
-      /upstreamConnectionOptions$|headerKeyFormat$|httpProtocolOptions$|typedExtensionProtocolOptions$/.test(at) ||
-      / (127\.0\.0\.1_15002|http_proxy)$/.test(of),
+      at.endsWith("upstreamConnectionOptions") && / (Inbound)?PassthroughCluster$/.test(of),
   },
   {
     why: "the prefix of an external authorizer's rules ends with a hyphen, so that one name may begin another",

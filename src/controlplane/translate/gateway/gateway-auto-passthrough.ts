@@ -15,19 +15,14 @@ import { getEndpoints, ofSubset } from "../../model/service/service-endpoints.ts
 import { hostCovers } from "../../model/service/service-hostname.ts";
 import { visibleServices, type ServiceModel, type ServicePortModel } from "../../model/service/service-model.ts";
 import { clusterMetadataExchange } from "../cluster.ts";
+import { packHttpOptions, useProtocolOf, type ClusterDraft } from "../cluster-draft.ts";
 import { loadAssignment, localityGroups, speaksMutualTls } from "../endpoints.ts";
 import { filterMetadata, overAds } from "../envoy-any.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import type { GatewayChain } from "./gateway-listener.ts";
 import { isSeenBy } from "../network-endpoints.ts";
 import { serverNameOf } from "../outbound-cluster.ts";
-import {
-  applyTrafficPolicy,
-  effectivePolicy,
-  packHttpOptions,
-  useHttp2,
-  type ClusterDraft,
-} from "../traffic-policy.ts";
+import { applyTrafficPolicy, effectivePolicy } from "../traffic-policy.ts";
 import { tcpClusterFilters } from "../routing/virtual-service-tcp.ts";
 
 /** Only the ALPN names of Istio's clients, because the server expects mutual TLS. */
@@ -114,7 +109,7 @@ function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { m
       filters: [clusterMetadataExchange()],
     }),
   };
-  if (port.protocol === "http2" || port.protocol === "grpc") useHttp2(draft);
+  useProtocolOf(draft, { protocol: port.protocol, followsClient: false, mesh });
   applyTrafficPolicy(draft, effectivePolicy(rule, subset?.name, port.port, mesh), {
     protocol: port.protocol,
     preference: service.preference,

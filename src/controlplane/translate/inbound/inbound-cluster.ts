@@ -8,19 +8,13 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { destinationRulePath, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
-import { httpOptionsName, noCircuitBreakers, passthroughName } from "../cluster.ts";
+import { noCircuitBreakers, passthroughName, passthroughOptions } from "../cluster.ts";
+import { packHttpOptions, useProtocolOf, type ClusterDraft } from "../cluster-draft.ts";
 import { tcpAddress } from "../envoy-address.ts";
-import { durationOfMs, filterMetadata, packed } from "../envoy-any.ts";
+import { durationOfMs, filterMetadata } from "../envoy-any.ts";
 import { inboundClusterName, inboundPassthroughCluster } from "./inbound-chain.ts";
 import type { InboundTarget } from "./inbound-target.ts";
-import {
-  applyConnectionPool,
-  effectivePolicy,
-  packHttpOptions,
-  useDownstreamProtocol,
-  useHttp2,
-  type ClusterDraft,
-} from "../traffic-policy.ts";
+import { applyConnectionPool, effectivePolicy } from "../traffic-policy.ts";
 
 type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: string }>;
 
@@ -28,11 +22,6 @@ type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: 
 const ownAddress = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
 /** Practically never: original destinations must stay known as long as the cluster exists. */
 const neverMs = 9_223_372_035_000;
-const passthroughIdleMs = 300_000;
-const useClientProtocol = {
-  case: "useDownstreamProtocolConfig" as const,
-  value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
-};
 
 /** The application behind one port: at the original destination, or at the address that a Sidecar sets. */
 export function inboundCluster(
@@ -58,8 +47,7 @@ export function inboundCluster(
     http: create(HttpProtocolOptionsSchema),
   };
   // A port that declares HTTP/2 gets HTTP/2. A port without a protocol gets the client's.
-  if (target.protocol === "http2" || target.protocol === "grpc") useHttp2(draft);
-  else if (target.protocol === "unknown") useDownstreamProtocol(draft);
+  useProtocolOf(draft, { protocol: target.protocol, followsClient: true, mesh });
   // The application gets the same connection limits as clients. The rest of the policy only concerns clients.
   const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, {
     defaultTrafficPolicy: {},
@@ -78,12 +66,7 @@ export function inboundPassthrough(mesh: MeshSettings): Cluster {
     connectTimeout: durationOfMs(mesh.connectTimeoutMs),
     circuitBreakers: noCircuitBreakers,
     ...originalDestination("0.0.0.0"),
-    typedExtensionProtocolOptions: {
-      [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
-        commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) },
-        upstreamProtocolOptions: useClientProtocol,
-      }),
-    },
+    typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
   });
 }
 

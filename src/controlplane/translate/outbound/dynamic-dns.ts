@@ -9,11 +9,12 @@ import {
 import { defaultDynamicDnsHosts, type MeshSettings } from "../../model/facts.ts";
 import type { OutboundScope } from "../../model/sidecar-scope.ts";
 import { clusterMetadataExchange, passthroughOptions } from "../cluster.ts";
+import { packHttpOptions, type ClusterDraft } from "../cluster-draft.ts";
 import { forwardDynamically, type DnsCache } from "../dynamic-forward-proxy.ts";
 import { packed } from "../envoy-any.ts";
 import { tcpAddress } from "../envoy-address.ts";
 import { applyTls } from "../outbound-tls.ts";
-import { applyConnectionPool, packHttpOptions, type ClusterDraft } from "../traffic-policy.ts";
+import { applyConnectionPool } from "../traffic-policy.ts";
 
 /** The cluster of requests to unknown hosts in the mode ALLOW_ANY_DYNAMIC_DNS. */
 export const dynamicDnsName = "AllowAnyDynamicDNSCluster";
@@ -60,7 +61,7 @@ export function dynamicDnsCluster(scope: DynamicDnsScope, mesh: MeshSettings): C
       name: dynamicDnsName,
       altStatName: `${dynamicDnsName};`,
       filters: [clusterMetadataExchange()],
-      typedExtensionProtocolOptions: passthroughOptions(),
+      typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
     }),
   };
   applyConnectionPool(draft, undefined, undefined, mesh);

@@ -1,3 +1,4 @@
+import { withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import {
   clientLabelNames,
@@ -25,6 +26,8 @@ export interface ServiceClient extends ClientPlace {
   readonly namespace: string;
   /** Only the labels that DestinationRules match. */
   readonly labels: Labels;
+  /** Whether the names of HTTP/1 headers keep their case. */
+  readonly keepsHeaderCase: boolean;
 }
 
 /** A service as seen by some clients. Scopes with equal views share one object. */
@@ -69,7 +72,8 @@ function servicesOf(
 ): readonly ClientService[] {
   const asking = reader.lookup(rules.withClientLabels, clientLabelsKey);
   const failover = meshFailoverLabels(mesh);
-  const everybody = clientOf(scope, "", [...failover, ...asking.flatMap(failoverLabelNames)]);
+  const keepsHeaderCase = withOwnProxyConfig(mesh, scope.proxyConfig).proxyHeaders.preserveHttp1HeaderCase;
+  const everybody = clientOf(scope, "", [...failover, ...asking.flatMap(failoverLabelNames)], keepsHeaderCase);
   const all = everybodysServices.of(scope.services, everybody.key, () =>
     scope.services.map((service) => clientService(everybody, service)),
   );
@@ -78,7 +82,7 @@ function servicesOf(
     ...reader.lookup(rules.forGuests, scope.namespace),
   ];
   if (own.length === 0) return all;
-  const client = clientOf(scope, scope.namespace, [...failover, ...asking.flatMap(clientLabelNames)]);
+  const client = clientOf(scope, scope.namespace, [...failover, ...asking.flatMap(clientLabelNames)], keepsHeaderCase);
   const isOwn = hostsOf(own);
   return all.map((entry) => (isOwn(entry.service.hostname) ? clientService(client, entry.service) : entry));
 }
@@ -94,6 +98,7 @@ function clientOf(
   { kind, hbone, locality, node, network, clusterId, networkView, labels: all }: OutboundScope,
   namespace: string,
   asked: readonly string[],
+  keepsHeaderCase: boolean,
 ): ServiceClient {
   const isSidecar = kind === "sidecar";
   const labels = Object.fromEntries(
@@ -111,10 +116,11 @@ function clientOf(
     Object.keys(labels).length === 0 ? "" : JSON.stringify(labels),
     place,
     from,
+    keepsHeaderCase ? "case" : "",
   ]
     .join(" ")
     .trimEnd();
-  return { key, isSidecar, hbone, namespace, labels, locality, node, network, clusterId, networkView };
+  return { key, isSidecar, hbone, namespace, labels, locality, node, network, clusterId, networkView, keepsHeaderCase };
 }
 
 const everybodysServices = memos.keyed<readonly ScopedService[], readonly ClientService[]>("client-services-of-scopes");

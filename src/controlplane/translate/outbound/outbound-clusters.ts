@@ -34,6 +34,7 @@ import { memos } from "../../model/memos.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
 import type { Waypoints } from "../../model/ambient/waypoint.ts";
 import type { OutboundScope } from "../../model/sidecar-scope.ts";
+import { mayKeepHeaderCase } from "../cluster-draft.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { loadAssignment, localityGroups, type AssignmentOptions } from "../endpoints.ts";
 import { deriveScopeServices, type ClientPlace, type ClientService, type ScopeServices } from "./outbound-client.ts";
@@ -65,6 +66,8 @@ interface ClusterVariant extends ClientPlace {
   /** The client whose rules apply: its namespace and labels. Undefined if no rule applies. */
   readonly client: { readonly namespace: string; readonly labels: Labels } | undefined;
   readonly isSidecar: boolean;
+  /** Whether the cluster speaks HTTP/1 and keeps the case of headers. */
+  readonly keepsHeaderCase: boolean;
 }
 
 /** A cluster as seen by some clients, which share this object. */
@@ -181,7 +184,14 @@ function serviceClusters(
           : ` ${JSON.stringify([network, clusterId, networkView])}`;
       const shared = `${name}#${key} ${registered} ${who} ${hbone ? "hbone" : ""}${from}`;
       const tells = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
-      const cluster = [shared, isSidecar ? "" : "router", tells ? "" : place].join(" ");
+      const keepsHeaderCase =
+        client.keepsHeaderCase && service.ports.some((own) => own.port === port && mayKeepHeaderCase(own.protocol));
+      const cluster = [
+        shared,
+        isSidecar ? "" : "router",
+        tells ? "" : place,
+        ...(keepsHeaderCase ? ["case"] : []),
+      ].join(" ");
       // Gateways may use waypoints, and enter other networks in a different way.
       const endpoints = tells
         ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ")
@@ -195,6 +205,7 @@ function serviceClusters(
           subset,
           client: rule === undefined ? undefined : { namespace: client.namespace, labels: client.labels },
           isSidecar,
+          keepsHeaderCase,
           hbone,
           locality,
           node,
@@ -278,7 +289,8 @@ function encodeCluster(
   const found = resolve(variant, sources, reader, false);
   const port = found?.service.ports.find((candidate) => candidate.port === variant.port);
   if (found === undefined || port === undefined) return [];
-  const { mesh, service, rule } = found;
+  const { service, rule } = found;
+  const mesh = mayKeepHeaderCase(port.protocol) ? withHeaderCase(found.mesh, variant.keepsHeaderCase) : found.mesh;
   // A wildcard's hosts all belong to the service, so subsets have no meaning.
   if (isForwarded(service) && variant.subset !== undefined) return [];
   const type = discoveryType(service, variant.isSidecar);
@@ -308,6 +320,13 @@ function encodeCluster(
       : undefined,
   });
   return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
+}
+
+/** The mesh as a proxy sees it that keeps the case of headers, or does not. */
+function withHeaderCase(mesh: MeshSettings, preserveHttp1HeaderCase: boolean): MeshSettings {
+  return mesh.proxyHeaders.preserveHttp1HeaderCase === preserveHttp1HeaderCase
+    ? mesh
+    : { ...mesh, proxyHeaders: { ...mesh.proxyHeaders, preserveHttp1HeaderCase } };
 }
 
 function encodeAssignment(

@@ -81,9 +81,9 @@ function deriveScopedClusters(
     "cds-dynamic-dns",
     scopes.scopes,
     (scope, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
-      if (mesh === undefined || scope.kind !== "sidecar" || !forwardsUnknownHosts(scope)) return [];
-      const cluster = dynamicDnsCluster(scope, mesh);
+      const settings = reader.get(inputs.mesh, meshKey);
+      if (settings === undefined || scope.kind !== "sidecar" || !forwardsUnknownHosts(scope)) return [];
+      const cluster = dynamicDnsCluster(scope, withOwnProxyConfig(settings, scope.proxyConfig));
       return [scopedEntry(scope.scope, encodeResource(ClusterSchema, cluster.name, cluster))];
     },
     sameScopedResource,

@@ -39,11 +39,11 @@ export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   const name = vipName(port.port, carries, subset, service.hostname);
   const cluster = outboundCluster({
     service,
-    // On a port without a declared protocol, HTTP keeps the version in which it arrived.
-    port,
+    port: carries === "tcp" ? { ...port, protocol: "tcp" } : port,
     subset,
     rule,
     mesh,
+    // On a port without a declared protocol, HTTP keeps the version in which it arrived.
     isSidecar: port.protocol === "unknown" && carries === "http",
     hasOriginalDestination: true,
     hbone: false,

@@ -367,9 +367,10 @@ function resolve(
   { model, waypoints }: Sources,
   reader: CollectionReader,
 ): ResolvedService | undefined {
-  const mesh = reader.get(model.inputs.mesh, meshKey);
+  const settings = reader.get(model.inputs.mesh, meshKey);
   const waypoint = reader.get(waypoints.all, waypointKey);
-  if (mesh === undefined || waypoint === undefined || service === undefined) return undefined;
+  if (settings === undefined || waypoint === undefined || service === undefined) return undefined;
+  const mesh = withOwnProxyConfig(settings, proxyConfigOfGateway(waypointKey, model.inputs, reader));
   return {
     waypoint,
     mesh,
