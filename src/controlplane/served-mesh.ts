@@ -166,7 +166,7 @@ export class ServedMesh {
       outbound: deriveOutboundResources(graph, model),
       inbound: deriveInboundResources(graph, model),
       remoteInbound: deriveRemoteInboundResources(graph, model),
-      router: deriveRouterResources(graph, { inputs, routes, l4Routes, groups: model.scopes.groups }),
+      router: deriveRouterResources(graph, { ...model, groups: model.scopes.groups }),
       classic,
       trustBundles: this.trustBundles,
       waypoint: deriveWaypointResources(graph, model),

@@ -85,12 +85,7 @@ export function showFeature(
   const outbound = deriveOutboundResources(graph, model);
   const inbound = deriveInboundResources(graph, model);
   const classic = deriveClassicGatewayResources(graph, model);
-  const router = deriveRouterResources(graph, {
-    inputs,
-    routes: model.routes,
-    l4Routes: model.l4Routes,
-    groups: model.scopes.groups,
-  });
+  const router = deriveRouterResources(graph, { ...model, groups: model.scopes.groups });
   const waypoint = deriveWaypointResources(graph, model);
   fixture.apply(...objects);
   for (const [key, group] of Object.entries(groups)) model.scopes.groups.set(key, { ...group, labels });

@@ -1,15 +1,18 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { deriveDestinationRules, type DestinationRules } from "../model/destination-rule-model.ts";
-import { byAge } from "../model/facts.ts";
+import { byAge, type PodFacts } from "../model/facts.ts";
 import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/gateway/gateway-model.ts";
 import { deriveL4RouteModels, type L4RouteModel } from "../model/gateway/l4-route-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
-import { deriveServiceEndpoints, type ServiceEndpoints } from "../model/service/service-endpoints.ts";
+import { deriveServiceEndpoints, takesHbone, type ServiceEndpoints } from "../model/service/service-endpoints.ts";
 import { deriveServiceRegistry, type ServiceModel, type ServiceRegistry } from "../model/service/service-model.ts";
 import { deriveOutboundScopes, type OutboundScopes } from "../model/sidecar-scope.ts";
 import { deriveVirtualServices, type VirtualServices } from "../model/routing/virtual-service-model.ts";
 import { deriveWaypoints, type Waypoints } from "../model/ambient/waypoint.ts";
+
+/** Whether the own cluster and remote ones have pods that accept HBONE. Each has at most one element. */
+export type HboneServers = readonly Collection<boolean>[];
 
 /** The services with their endpoints and configuration: the input of all translations. */
 export interface MeshModel {
@@ -24,6 +27,7 @@ export interface MeshModel {
   readonly l4Routes: readonly [tls: Collection<L4RouteModel>, tcp: Collection<L4RouteModel>];
   readonly waypoints: Waypoints;
   readonly networkGateways: NetworkGatewaysModel;
+  readonly hboneServers: HboneServers;
 }
 
 export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): MeshModel {
@@ -45,6 +49,7 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
     routes,
     l4Routes: deriveL4RouteModels(graph, inputs),
     waypoints: deriveWaypoints(graph, inputs),
+    hboneServers: deriveHboneServers(graph, inputs),
   };
 }
 
@@ -83,6 +88,22 @@ export function anyL4Route({ l4Routes }: Pick<MeshModel, "l4Routes">, reader: Co
 /** The same for HTTPRoutes and GRPCRoutes. */
 export function anyRoute({ routes }: Pick<MeshModel, "routes">, reader: CollectionReader): boolean {
   return routes.some((collection) => isAttached(collection, reader));
+}
+
+export function deriveHboneServers(graph: CollectionGraph, { pods, remote }: MeshInputs): HboneServers {
+  const derive = (name: string, all: Collection<PodFacts>): Collection<boolean> =>
+    graph.flatten(
+      name,
+      all,
+      (pod) => (takesHbone(pod) ? [true] : []),
+      () => anyKey,
+    );
+  return [derive("hbone-servers", pods), derive("remote-hbone-servers", remote.pods)];
+}
+
+/** Whether any pod of the mesh accepts HBONE. */
+export function anyHboneServer(servers: HboneServers, reader: CollectionReader): boolean {
+  return servers.some((pods) => reader.get(pods, anyKey) !== undefined);
 }
 
 function isAttached(collection: Collection<Pick<RouteModel, "parents">>, reader: CollectionReader): boolean {

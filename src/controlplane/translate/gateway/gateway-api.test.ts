@@ -22,12 +22,7 @@ function gateways() {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;
   const model = deriveMeshModel(graph, inputs);
-  const router = deriveRouterResources(graph, {
-    inputs,
-    routes: model.routes,
-    l4Routes: model.l4Routes,
-    groups: model.scopes.groups,
-  });
+  const router = deriveRouterResources(graph, { ...model, groups: model.scopes.groups });
   const outbound = deriveOutboundResources(graph, model);
   const routes = [...model.routes, ...model.l4Routes];
   const sources = { inputs, routes, waypoints: model.waypoints, revision };

@@ -72,7 +72,12 @@ export function autoPassthroughChains(
   return targetsOf(server, context).map(({ name, rule, subset }) => ({
     serverNames: [name],
     applicationProtocols: peerProtocols,
-    filters: tcpClusterFilters(name, { rule, subset: subset?.name, context: { mesh, role: "server", telemetry } }),
+    filters: tcpClusterFilters(name, {
+      rule,
+      subset: subset?.name,
+      untunnelled: true,
+      context: { mesh, role: "server", telemetry },
+    }),
   }));
 }
 

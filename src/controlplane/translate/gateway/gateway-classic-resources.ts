@@ -85,7 +85,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       return group.hbone
         ? [
             ...encoded,
-            ...tunnelListeners(context.mesh, context.model.inputs, context.reader).map((listener) =>
+            ...tunnelListeners(context.mesh, context.model, context.reader).map((listener) =>
               encodeResource(ListenerSchema, listener.name, listener),
             ),
           ]

@@ -16,6 +16,7 @@ import { doubleTunnelListeners, ingressCrossesNetworks } from "../double-tunnel.
 import { tcpAddress } from "../envoy-address.ts";
 import { durationOfMs } from "../envoy-any.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
+import { anyHboneServer, type HboneServers } from "../mesh-model.ts";
 import { tlsInspector } from "../listener-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import type { TransportSocketInit } from "../tls-context.ts";
@@ -86,10 +87,19 @@ function matchOf({ serverNames, applicationProtocols = [] }: GatewayChain): {
   return { filterChainMatch: { serverNames: [...serverNames], applicationProtocols: [...applicationProtocols] } };
 }
 
-/** The internal listeners of a gateway's own tunnels. */
-export function tunnelListeners(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly Listener[] {
+export interface TunnelSources {
+  readonly inputs: MeshInputs;
+  readonly hboneServers: HboneServers;
+}
+
+/** The internal listeners of a gateway's own tunnels, if there is a server to reach by them. */
+export function tunnelListeners(
+  mesh: MeshSettings,
+  { inputs, hboneServers }: TunnelSources,
+  reader: CollectionReader,
+): readonly Listener[] {
   return [
-    connectOriginateListener(),
+    ...(anyHboneServer(hboneServers, reader) ? [connectOriginateListener()] : []),
     ...(ingressCrossesNetworks(mesh) ? doubleTunnelListeners("gateway", localNetwork(mesh, inputs, reader)) : []),
   ];
 }

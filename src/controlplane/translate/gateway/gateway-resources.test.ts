@@ -20,14 +20,14 @@ import { deriveRouterResources } from "./router-resources.ts";
 
 const group = "group of the ingress gateway";
 
-function gateways() {
+function gateways({ hbone = false }: { readonly hbone?: boolean } = {}) {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;
   const model = deriveMeshModel(graph, inputs);
   const classic = deriveClassicGatewayResources(graph, model);
   const routes = deriveRouteModels(graph, inputs);
   const l4Routes = deriveL4RouteModels(graph, inputs);
-  const api = deriveRouterResources(graph, { inputs, routes, l4Routes, groups: model.scopes.groups });
+  const api = deriveRouterResources(graph, { ...model, routes, l4Routes, groups: model.scopes.groups });
   const references = deriveSecretReferences(graph, {
     inputs,
     groups: model.scopes.groups,
@@ -41,7 +41,7 @@ function gateways() {
     locality: { region: "", zone: "", subzone: "" },
     node: "",
     network: "",
-    hbone: false,
+    hbone,
     dnsCapture: false,
   });
   const sources = { classic: [classic, group], api: [api, "edge/web"] } as const;
@@ -51,6 +51,11 @@ function gateways() {
     ...fixture,
     references,
     listener,
+    /** Which gateways have the listener of HBONE tunnels. */
+    tunnels: (): readonly string[] =>
+      Object.entries(sources).flatMap(([kind, [{ listeners }, scope]]) =>
+        listeners.get(scopedResourceKey(scope, "connect_originate")) === undefined ? [] : [kind],
+      ),
     merged: () => classic.merged.get(group),
     chains: (kind: keyof typeof sources, name: string): readonly string[] =>
       ((listener(kind, name)["filterChains"] ?? []) as JsonObject[]).map(chainText),
@@ -265,6 +270,51 @@ test("a TCP server follows its first route, and AUTO_PASSTHROUGH only leads to m
     ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"],
   );
   assert.deepEqual(endpointsOf("outbound_.80_._.web.shop.svc.cluster.local"), ["10.244.1.5"]);
+});
+
+test("AUTO_PASSTHROUGH leaves the tunnel of a rule to the server's side", () => {
+  const { apply, listener } = gateways();
+  apply(
+    ...base,
+    classicGateway("a", [server(15_443, "TLS", ["*.local"], { mode: "AUTO_PASSTHROUGH" })]),
+    config("DestinationRule", "shop/web", {
+      host: "web",
+      trafficPolicy: { tunnel: { targetHost: "far.test", targetPort: 443 } },
+    }),
+  );
+  const passed = JSON.stringify(listener("classic", "0.0.0.0_15443"));
+  assert.match(passed, /outbound_\.80_\._\.web/);
+  assert.doesNotMatch(passed, /tunnelingConfig/);
+});
+
+test("gateways have a listener for HBONE as long as any pod of any cluster accepts it", () => {
+  const { apply, remove, tunnels, inputs, graph } = gateways({ hbone: true });
+  const seen = (): readonly string[] => {
+    graph.settle();
+    return tunnels();
+  };
+  const app = { labels: { app: "web" } };
+  const both = ["classic", "api"];
+  apply(
+    ...base,
+    classicGateway("a", [server(80, "HTTP", ["*"])]),
+    apiGateway([{ name: "http", port: 80, protocol: "HTTP" }]),
+    pod("shop/web-1", "10.244.1.5", { ...app, redirected: false }),
+  );
+  assert.deepEqual(seen(), []);
+  const ambient = [pod("shop/web-2", "10.244.1.6", app), pod("shop/web-3", "10.244.1.7", app)] as const;
+  apply(...ambient);
+  assert.deepEqual(seen(), both);
+  remove(ambient[0]);
+  assert.deepEqual(seen(), both);
+  remove(ambient[1]);
+  assert.deepEqual(seen(), []);
+  apply(ambient[0]);
+  const facts = inputs.pods.get("shop/web-2");
+  assert.ok(facts !== undefined);
+  remove(ambient[0]);
+  inputs.remote.pods.set("east//shop/web-2", { ...facts, clusterId: "east" });
+  assert.deepEqual(seen(), both);
 });
 
 const https = (name: string, hostname: string, certificate: object, more: object = {}): object => ({

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
+import { deriveHboneServers } from "../mesh-model.ts";
 import { deriveRouteModels } from "../../model/gateway/gateway-model.ts";
 import { deriveGatewayStatuses } from "../../model/gateway/gateway-status.ts";
 import { deriveRouteStatuses } from "../../model/gateway/route-status.ts";
@@ -19,7 +20,14 @@ function router(revision = "default") {
   const routes = deriveRouteModels(fixture.graph, fixture.inputs);
   const l4Routes = deriveL4RouteModels(fixture.graph, fixture.inputs);
   const groups = fixture.graph.source<ProxyGroup>("groups");
-  const resources = deriveRouterResources(fixture.graph, { inputs: fixture.inputs, routes, l4Routes, groups });
+  const hboneServers = deriveHboneServers(fixture.graph, fixture.inputs);
+  const resources = deriveRouterResources(fixture.graph, {
+    inputs: fixture.inputs,
+    routes,
+    l4Routes,
+    groups,
+    hboneServers,
+  });
   return {
     ...fixture,
     routeTable: (gateway: string, port: number) =>

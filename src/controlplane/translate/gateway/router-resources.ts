@@ -8,10 +8,9 @@ import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.t
 import { acceptingGateways } from "../../model/gateway/gateway-status.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
-import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import type { ProxyGroup } from "../../model/sidecar-scope.ts";
 import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gateway-api-listeners.ts";
-import { tunnelListeners } from "./gateway-listener.ts";
+import { tunnelListeners, type TunnelSources } from "./gateway-listener.ts";
 import { deriveRouterGroups, manualDeployments } from "./gateway-manual.ts";
 import { routeTable } from "../routing/gateway-route.ts";
 import {
@@ -31,8 +30,7 @@ export interface RouterResources {
   readonly routes: Collection<ScopedEncodedResource>;
 }
 
-export interface RouterSources {
-  readonly inputs: MeshInputs;
+export interface RouterSources extends TunnelSources {
   readonly routes: readonly Collection<RouteModel>[];
   readonly l4Routes: readonly Collection<L4RouteModel>[];
   /** Proxy groups by key. Manually deployed proxies belong to the Gateway that names their Service. */
@@ -43,10 +41,8 @@ export function deriveRouterResources(graph: CollectionGraph, sources: RouterSou
   return { listeners: deriveListeners(graph, sources), routes: deriveRouteTables(graph, sources) };
 }
 
-function deriveListeners(
-  graph: CollectionGraph,
-  { inputs, l4Routes, groups }: RouterSources,
-): Collection<ScopedEncodedResource> {
+function deriveListeners(graph: CollectionGraph, sources: RouterSources): Collection<ScopedEncodedResource> {
+  const { inputs, l4Routes, groups } = sources;
   const byGateway = l4Routes.map((routes) => routes.index("gateway", acceptingGateways));
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);
@@ -64,7 +60,7 @@ function deriveListeners(
     });
     return [
       ...listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener)),
-      ...tunnelListeners(mesh, inputs, reader).map((listener) =>
+      ...tunnelListeners(mesh, sources, reader).map((listener) =>
         encodeResource(ListenerSchema, listener.name, listener),
       ),
     ];

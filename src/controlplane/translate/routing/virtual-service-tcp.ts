@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { L4Match, RouteDestination, TrafficPolicy } from "../../../api/istio/index.ts";
 import { TcpProxySchema } from "../../../wire/envoy/index.ts";
+import { formatAuthority } from "../../../wire/hbone/index.ts";
 import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
@@ -57,6 +58,8 @@ export function tcpRouteFilters(
 interface TcpTarget {
   readonly rule: DestinationRuleModel | undefined;
   readonly subset: string | undefined;
+  /** Leaves out the rule's tunnel, for bytes that another proxy sends on. */
+  readonly untunnelled?: true;
   readonly context: Pick<TcpRouteContext, "mesh" | "role" | "telemetry">;
 }
 
@@ -65,10 +68,10 @@ export function tcpClusterFilters(cluster: string, target: TcpTarget): readonly 
   return filters({ statPrefix: cluster, clusterSpecifier: { case: "cluster", value: cluster } }, target);
 }
 
-function filters(proxy: TcpProxyInit, { rule, subset, context }: TcpTarget): readonly FilterInit[] {
+function filters(proxy: TcpProxyInit, target: TcpTarget): readonly FilterInit[] {
+  const { rule, subset, context } = target;
   const pool = rule?.trafficPolicy?.connectionPool?.tcp;
-  const tunnel =
-    rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy?.tunnel ?? rule?.trafficPolicy?.tunnel;
+  const tunnel = target.untunnelled === true ? undefined : tunnelTo(target);
   const telemetry = context.telemetry ?? meshTelemetry(context.mesh);
   const config: TcpProxyInit = {
     ...proxy,
@@ -85,8 +88,14 @@ function filters(proxy: TcpProxyInit, { rule, subset, context }: TcpTarget): rea
   return [...telemetry.stats(context.role), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)];
 }
 
+/** As upstream, a subset does not inherit the tunnel of its rule. */
+function tunnelTo({ rule, subset }: TcpTarget): TrafficPolicy["tunnel"] {
+  if (subset === undefined) return rule?.trafficPolicy?.tunnel;
+  return rule?.subsets.find(({ name }) => name === subset)?.trafficPolicy?.tunnel;
+}
+
 function tunnelOf({ protocol, targetHost, targetPort }: NonNullable<TrafficPolicy["tunnel"]>) {
-  return { hostname: `${targetHost}:${targetPort}`, usePost: protocol.toUpperCase() === "POST" };
+  return { hostname: formatAuthority(targetHost, targetPort), usePost: protocol.toUpperCase() === "POST" };
 }
 
 function hashesSource(rule: DestinationRuleModel | undefined, subset: string | undefined): boolean {
