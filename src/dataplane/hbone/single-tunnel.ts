@@ -6,8 +6,8 @@ export interface SingleTunnelOptions
   extends Partial<Pick<HboneConnectOptions, "headers">>, Pick<HboneClientConnectionOptions, "isRetiringBelow"> {
   /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
-  /** Asks by POST to this path. Absent: by CONNECT. */
-  readonly postPath?: string | undefined;
+  /** Asks by POST to this path; the scheme is how the proxy is reached. Absent: by CONNECT. */
+  readonly post?: { readonly scheme: "http" | "https"; readonly path: string } | undefined;
   readonly timeoutMs: number;
   readonly clock: Clock;
 }
@@ -20,13 +20,13 @@ export async function openSingleTunnel(
   stream: HboneClientConnectionOptions["stream"],
   options: SingleTunnelOptions,
 ): Promise<HboneTunnel> {
-  const { authority, postPath, headers = [], timeoutMs, clock, isRetiringBelow } = options;
+  const { authority, post, headers = [], timeoutMs, clock, isRetiringBelow } = options;
   const connection = new HboneClientConnection({ stream, clock, isRetiringBelow, onClosed: () => undefined });
   connection.start();
   const request =
-    postPath === undefined
+    post === undefined
       ? [":method", "CONNECT", ":authority", authority]
-      : [":method", "POST", ":scheme", "http", ":path", postPath, ":authority", authority];
+      : [":method", "POST", ":scheme", post.scheme, ":path", post.path, ":authority", authority];
   try {
     return await connection.openBy(request, { authority, headers }, timeoutMs);
   } finally {

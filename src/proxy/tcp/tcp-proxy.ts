@@ -11,9 +11,15 @@ import type { OwnMetadata } from "../peers/peer-metadata.ts";
 import { hashText } from "../terms/hash-text.ts";
 import { openHttpTunnel, type HttpTunnelSpec } from "./http-tunnel.ts";
 import { encodePeerExchange, exchangePeers, peerExchangeProtocol } from "../peers/peer-exchange.ts";
-import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { Cluster, Endpoint, UpstreamProtocol } from "../upstream/cluster.ts";
 import type { ForwardNames } from "../upstream/forward-names.ts";
-import type { EndpointConnector, UpstreamStream } from "../upstream/endpoint.ts";
+import {
+  carriesHttp2,
+  type EndpointConfig,
+  type EndpointConnector,
+  type UpstreamStream,
+} from "../upstream/endpoint.ts";
+import type { WireProtocol } from "../upstream/pool-user.ts";
 
 export interface TcpProxyOptions {
   /** Called for each connection. */
@@ -67,6 +73,17 @@ const defaultReportMs = 5000;
 
 /** How long a peer that has agreed to exchange metadata may take. */
 const exchangeTimeoutMs = 10_000;
+
+/**
+ * The protocol of a tunnel to the endpoints of a cluster. As in Envoy, it is HTTP/2 where the cluster follows the
+ * client, because a raw connection has no protocol to follow.
+ */
+const tunnelProtocols: Readonly<Record<UpstreamProtocol, WireProtocol>> = {
+  http1: "http1",
+  http2: "http2",
+  downstream: "http2",
+  alpn: "alpn",
+};
 
 const ignoring: ByteStreamHandler = {
   data: () => undefined,
@@ -260,9 +277,9 @@ export class TcpProxy {
       const { connectTimeoutMs } = endpoint.cluster.config.limits;
       const { tunnel } = this.#options.spec();
       const { exchangesPeers, upstreamProtocol } = endpoint.cluster.config;
-      const proxyProtocol = upstreamProtocol === "http2" ? "http2" : "http1";
+      const protocol = tunnel === undefined ? "tcp" : tunnelProtocols[upstreamProtocol];
       const direct = await this.#options.connector.connect(endpoint.config, connectTimeoutMs, {
-        protocol: tunnel === undefined ? "tcp" : proxyProtocol,
+        protocol,
         downstream: flow.connection,
         exchangesPeers,
       });
@@ -270,7 +287,9 @@ export class TcpProxy {
       const stream =
         tunnel === undefined
           ? await this.#introduce(direct, flow, connectTimeoutMs)
-          : await this.#openTunnel(direct, tunnel, proxyProtocol, connectTimeoutMs);
+          : await (carriesHttp2(direct, protocol)
+              ? this.#openHttp2Tunnel(direct, tunnel, endpoint.config, connectTimeoutMs)
+              : openHttpTunnel(direct, tunnel, connectTimeoutMs));
       endpoint.counters.connectionsOpened += 1;
       // As in Envoy, whose statistics count a connection as one request.
       endpoint.counters.requests += 1;
@@ -288,20 +307,22 @@ export class TcpProxy {
     }
   }
 
-  async #openTunnel(
+  async #openHttp2Tunnel(
     direct: UpstreamStream,
-    tunnel: HttpTunnelSpec,
-    protocol: "http1" | "http2",
+    { authority, postPath }: HttpTunnelSpec,
+    { transport, innerTls }: EndpointConfig,
     timeoutMs: number,
   ): Promise<ByteStream> {
-    if (protocol === "http1") return await openHttpTunnel(direct, tunnel, timeoutMs);
+    const scheme = transport.kind === "tls" || innerTls !== undefined ? "https" : "http";
     try {
-      return await openSingleTunnel(direct, { ...tunnel, timeoutMs, clock: this.#options.clock });
+      return await openSingleTunnel(direct, {
+        authority,
+        post: postPath === undefined ? undefined : { scheme, path: postPath },
+        timeoutMs,
+        clock: this.#options.clock,
+      });
     } catch (error) {
-      throw transientError(
-        "tunnel-refused",
-        `the proxy did not open a tunnel to ${tunnel.authority}: ${messageOf(error)}`,
-      );
+      throw transientError("tunnel-refused", `the proxy did not open a tunnel to ${authority}: ${messageOf(error)}`);
     }
   }
 

@@ -1,7 +1,13 @@
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
 import { Budget } from "./circuit-breaker.ts";
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
-import type { ConnectContext, EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
+import {
+  carriesHttp2,
+  type ConnectContext,
+  type EndpointConfig,
+  type EndpointConnector,
+  type UpstreamStream,
+} from "./endpoint.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Http2Settings } from "./http2-settings.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "./pool-user.ts";
@@ -54,9 +60,6 @@ export interface ConnectionPoolOptions {
   /** The address of the only clients whose requests it carries. Absent: this proxy's own. */
   readonly source?: OriginalSource;
 }
-
-/** Protocols that TLS may agree on and that mean HTTP/2. */
-const http2Names = new Set(["h2", "istio-h2"]);
 
 /**
  * The connections to one endpoint. With HTTP/1.1, the most recently used idle connection is taken first, so that
@@ -288,7 +291,7 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #adopt(stream: UpstreamStream, protocol: WireProtocol): void {
-    const http2 = protocol === "http2" || (protocol === "alpn" && http2Names.has(stream.alpnProtocol ?? ""));
+    const http2 = carriesHttp2(stream, protocol);
     if (protocol === "alpn") this.#agreed = http2 ? "http2" : "http1";
     if (http2) {
       this.#http2.adopt(stream);

@@ -101,6 +101,13 @@ export interface ConnectContext {
   readonly exchangesPeers?: boolean;
 }
 
+const http2Names: ReadonlySet<string> = new Set(["h2", "istio-h2"]);
+
+/** Whether a connection that was opened for this protocol carries HTTP/2. */
+export function carriesHttp2({ alpnProtocol }: UpstreamStream, protocol: ConnectContext["protocol"]): boolean {
+  return protocol === "http2" || (protocol === "alpn" && http2Names.has(alpnProtocol ?? ""));
+}
+
 /** Opens a connection to an endpoint. Rejects with an error whose message contains the reason. */
 export interface EndpointConnector {
   connect(config: EndpointConfig, timeoutMs: number, context?: ConnectContext): Promise<UpstreamStream>;

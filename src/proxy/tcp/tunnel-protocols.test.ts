@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { test } from "node:test";
+import type { IncomingHttpHeaders } from "node:http2";
+import type { TcpSpec } from "./tcp-spec.ts";
+import type { HttpTunnelSpec } from "./http-tunnel.ts";
+import { seededRandom, systemClock } from "../../base/index.ts";
+import { connectTcp, listenTcp } from "../../net/index.ts";
+import type { ConnectContext } from "../upstream/endpoint.ts";
+import type { UpstreamProtocol } from "../upstream/cluster.ts";
+import { connectionFrom } from "../testing/filter-request.ts";
+import { endpointAt, Harness } from "../testing/harness.ts";
+import { Http2Backend } from "../testing/http2-peers.ts";
+import { flagLetters } from "../terms/response-flags.ts";
+import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
+import { TcpProxy, type TcpFlow } from "./tcp-proxy.ts";
+
+const authority = "echo.test:7";
+
+/** The tests' connector leaves it out. */
+const tls: UpstreamTlsSpec = {
+  key: "simple",
+  certificates: [],
+  roots: undefined,
+  revocations: undefined,
+  subjectAltNames: [],
+  publicKeyHashes: [],
+  certificateHashes: [],
+  alpnProtocols: [],
+  minVersion: undefined,
+  maxVersion: undefined,
+  ciphers: [],
+  curves: [],
+  serverName: undefined,
+  hostnameAsServerName: false,
+  fallbackServerName: undefined,
+  verifiesServerName: false,
+};
+
+function specOf(tunnel: HttpTunnelSpec): TcpSpec {
+  return {
+    statPrefix: "forward",
+    clusters: [{ cluster: "forward", weight: 1 }],
+    totalWeight: 1,
+    idleTimeoutMs: 0,
+    maxDurationMs: 0,
+    connectAttempts: 1,
+    hashesSource: false,
+    accessLogs: [],
+    stats: undefined,
+    tunnel,
+  };
+}
+
+interface Passage {
+  readonly heard: string;
+  readonly flow: TcpFlow;
+  /** The protocols that the connector was asked for. */
+  readonly asked: readonly ConnectContext["protocol"][];
+}
+
+/** What a client hears that sends a text through a tunnel and ends its side. */
+async function passThrough(
+  port: number,
+  text: string,
+  {
+    upstreamProtocol,
+    alpnProtocol,
+    tunnel = { authority, postPath: undefined },
+    innerTls,
+  }: {
+    readonly upstreamProtocol?: UpstreamProtocol;
+    readonly alpnProtocol?: string;
+    readonly tunnel?: HttpTunnelSpec;
+    readonly innerTls?: UpstreamTlsSpec;
+  },
+): Promise<Passage> {
+  await using harness = await Harness.start();
+  const cluster = harness.cluster("forward", [port], upstreamProtocol === undefined ? {} : { upstreamProtocol });
+  if (innerTls !== undefined) cluster.setEndpoints([endpointAt(port, { innerTls })]);
+  const asked: ConnectContext["protocol"][] = [];
+  const closed = Promise.withResolvers<TcpFlow>();
+  const proxy = new TcpProxy({
+    spec: () => specOf(tunnel),
+    cluster: () => cluster,
+    connector: {
+      connect: async ({ address, port: at }, timeoutMs, context) => {
+        if (context !== undefined) asked.push(context.protocol);
+        return Object.assign(await connectTcp({ address, port: at, timeoutMs }), { alpnProtocol });
+      },
+    },
+    clock: systemClock,
+    random: seededRandom(1),
+    observer: { opened: () => undefined, moved: () => undefined, closed: closed.resolve },
+  });
+  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) =>
+    proxy.accept(stream, connectionFrom("127.0.0.1")),
+  );
+  const heard = await new Promise<string>((resolve) => {
+    const socket = connect({ port: listener.address.port, host: "127.0.0.1", allowHalfOpen: true });
+    let sofar = "";
+    socket.on("data", (bytes) => (sofar += bytes.toString()));
+    socket.on("error", () => undefined);
+    socket.on("end", () => socket.end());
+    socket.on("close", () => resolve(sofar));
+    socket.end(text);
+  });
+  listener.close();
+  return { heard, flow: await closed.promise, asked };
+}
+
+/** A proxy that speaks HTTP/2 only, and echoes what comes through its tunnels. */
+async function http2Proxy(requests: IncomingHttpHeaders[]): Promise<Http2Backend> {
+  return await Http2Backend.start((stream, headers) => {
+    requests.push(Object.fromEntries(Object.entries(headers)));
+    stream.respond({ ":status": 200 });
+    stream.pipe(stream);
+  });
+}
+
+test("a tunnel speaks HTTP/2 to the proxies of a cluster that follows the client's protocol, and each side may end first", async () => {
+  const requests: IncomingHttpHeaders[] = [];
+  await using forward = await http2Proxy(requests);
+  const text = "through".repeat(100_000);
+  const { heard, flow, asked } = await passThrough(forward.port, text, { upstreamProtocol: "downstream" });
+  assert.equal(heard, text);
+  assert.deepEqual(asked, ["http2"]);
+  assert.equal(flagLetters(flow.flag), "-");
+  assert.deepEqual(requests, [{ ":method": "CONNECT", ":authority": authority }]);
+  // The connection ends with its only tunnel.
+  await new Promise<void>((resolve) => {
+    for (const session of forward.sessions) session.once("close", () => resolve());
+    if (forward.sessions.size === 0) resolve();
+  });
+});
+
+test("a tunnel by POST over HTTP/2 names how its proxy is reached", async () => {
+  const requests: IncomingHttpHeaders[] = [];
+  await using forward = await http2Proxy(requests);
+  const post = { upstreamProtocol: "http2", tunnel: { authority, postPath: "/tunnel" } } as const;
+  for (const innerTls of [undefined, tls]) {
+    const { heard } = await passThrough(forward.port, "posted", { ...post, ...(innerTls && { innerTls }) });
+    assert.equal(heard, "posted");
+  }
+  const request = { ":method": "POST", ":path": "/tunnel", ":authority": authority };
+  assert.deepEqual(requests, [
+    { ...request, ":scheme": "http" },
+    { ...request, ":scheme": "https" },
+  ]);
+});
+
+test("a tunnel speaks what TLS negotiates with the proxy, if the cluster leaves it open", async () => {
+  const requests: IncomingHttpHeaders[] = [];
+  await using forward = await http2Proxy(requests);
+  const second = await passThrough(forward.port, "second", { upstreamProtocol: "alpn", alpnProtocol: "h2" });
+  assert.equal(second.heard, "second");
+  assert.deepEqual(second.asked, ["alpn"]);
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) => {
+    socket.once("data", (head) => {
+      assert.match(head.toString(), /^CONNECT echo\.test:7 HTTP\/1\.1\r\n/);
+      socket.write("HTTP/1.1 200 OK\r\n\r\n");
+      socket.pipe(socket);
+    });
+  });
+  const first = await passThrough(port, "first", { upstreamProtocol: "alpn", alpnProtocol: "http/1.1" });
+  assert.equal(first.heard, "first");
+});
