@@ -21,7 +21,10 @@ import { TestProxy } from "./testing/test-proxy.ts";
 import type { Cluster } from "./upstream/cluster.ts";
 
 /** A configuration by itself, whose names resolve as they are told to. */
-function configWith(resolve: (name: string) => Promise<readonly string[]>): {
+function configWith(
+  resolve: (name: string) => Promise<readonly string[]>,
+  random: () => number = Math.random,
+): {
   put: (cluster: JsonObject) => Promise<void>;
   cluster: () => Cluster | undefined;
   endpoints: () => string[];
@@ -30,7 +33,7 @@ function configWith(resolve: (name: string) => Promise<readonly string[]>): {
     runtime: {
       connector: { connect: () => Promise.reject(new Error("nobody connects")) },
       clock: systemClock,
-      random: Math.random,
+      random,
     },
     resolve,
     clock: systemClock,
@@ -104,24 +107,59 @@ test("all addresses of a LOGICAL_DNS cluster's name are one endpoint", async () 
   );
 });
 
-test("localities of a DNS cluster share requests by their weights", async () => {
-  const { put, cluster } = configWith((name) => Promise.resolve([name === "near.test" ? "192.0.2.1" : "192.0.2.2"]));
-  const locality = (region: string, address: string, loadBalancingWeight: number): JsonObject => ({
-    locality: { region },
+/** Names in their localities: region, weight, priority. */
+const placed = (
+  hosts: Readonly<Record<string, readonly [region: string, weight: number, priority: number]>>,
+): JsonObject => ({
+  clusterName: "c",
+  endpoints: Object.entries(hosts).map(([name, [region, loadBalancingWeight, priority]]) => ({
+    locality: { region, zone: "zone", subZone: "subzone" },
     loadBalancingWeight,
-    lbEndpoints: [{ endpoint: { address: { socketAddress: { address, portValue: 80 } } } }],
-  });
-  await put({
-    type: "STRICT_DNS",
-    commonLbConfig: { localityWeightedLbConfig: {} },
-    loadAssignment: {
-      clusterName: "c",
-      endpoints: [locality("near", "near.test", 80), locality("far", "far.test", 20)],
-    },
-  });
-  const picked = Array.from({ length: 1000 }, () => cluster()?.pick(undefined, 1)?.config.address);
-  const near = picked.filter((address) => address === "192.0.2.1").length;
-  assert.ok(near > 700 && near < 900, `${near} of 1,000, where 800 are wanted`);
+    priority,
+    lbEndpoints: [{ endpoint: { address: { socketAddress: { address: name, portValue: 80 } } } }],
+  })),
+});
+
+/** How many of 50 requests each address gets. */
+function shares(cluster: Cluster | undefined): Readonly<Record<string, number>> {
+  const picked = Array.from({ length: 50 }, () => cluster?.pick(undefined, 1)?.config.address ?? "none");
+  return Object.fromEntries(
+    [...Map.groupBy(picked, (address) => address)].map(([address, { length }]) => [address, length]),
+  );
+}
+
+test("a DNS cluster divides requests among the localities of its names by their weights, whatever a name resolves to", async () => {
+  const found: Readonly<Record<string, readonly string[]>> = {
+    "near.test": ["192.0.2.1"],
+    "own.test": ["192.0.2.2", "192.0.2.3"],
+  };
+  for (const [type, hosts, expected] of [
+    [
+      "STRICT_DNS",
+      { "near.test": ["near", 80, 0], "own.test": ["own", 20, 0] },
+      { "192.0.2.1": 40, "192.0.2.2": 5, "192.0.2.3": 5 },
+    ],
+    // A locality whose name has no address leaves its share to the others.
+    ["STRICT_DNS", { "gone.test": ["gone", 80, 0], "near.test": ["near", 20, 0] }, { "192.0.2.1": 50 }],
+    ["STRICT_DNS", { "near.test": ["near", 1, 1], "own.test": ["own", 2, 0] }, { "192.0.2.2": 25, "192.0.2.3": 25 }],
+    ["LOGICAL_DNS", { "own.test": ["own", 20, 0] }, { "192.0.2.2": 50 }],
+  ] as const) {
+    let step = 0;
+    const { put, cluster } = configWith(
+      (name) => Promise.resolve(found[name] ?? []),
+      () => (step++ % 50) / 50,
+    );
+    await put({
+      type,
+      lbPolicy: "ROUND_ROBIN",
+      commonLbConfig: { healthyPanicThreshold: {}, localityWeightedLbConfig: {} },
+      loadAssignment: placed(hosts),
+    });
+    step = 0;
+    assert.deepEqual(shares(cluster()), expected, JSON.stringify(hosts));
+    for (const { config } of cluster()?.endpoints() ?? [])
+      assert.match(config.locality?.name ?? "", /^(near|own)\/zone\/subzone$/);
+  }
 });
 
 test("names and original destinations of a cluster that also leads into tunnels are reached directly", async () => {
