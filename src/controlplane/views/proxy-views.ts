@@ -201,7 +201,7 @@ export class ProxyViews {
     ]).get(typeUrl);
     if (scope === undefined || collections === undefined) return emptyView;
     const scopes =
-      typeUrl === typeUrls.endpoint ? [waypointPodScope(scope, `${proxy.namespace}/${proxy.name}`), scope] : [scope];
+      typeUrl === typeUrls.listener ? [scope] : [waypointPodScope(scope, `${proxy.namespace}/${proxy.name}`), scope];
     return new UnionView(scopes.flatMap((own) => collections.map((collection) => new ScopedView(collection, own))));
   }
 

@@ -165,7 +165,10 @@ function endpointLabels({
     : placeLabels({ labels, locality, node, network, clusterId });
 }
 
-/** The first rule that matches the client's locality sets the weights. Unlisted localities get no traffic. */
+/**
+ * The first rule that matches the client's locality sets the weights. Unlisted localities get no traffic: they lose their
+ * endpoints, but stay, so that a cluster that contains its endpoints exists even if none is left.
+ */
 function distributed(
   groups: readonly LocalityGroup[],
   rules: Failover["distribute"],
@@ -182,11 +185,12 @@ function distributed(
     for (const group of matching)
       shares.set(group, Math.ceil(((group.resource.loadBalancingWeight ?? 1) * weight) / total));
   }
-  return groups.flatMap((group) => {
-    const share = shares.get(group);
-    return share === undefined || share === 0
-      ? []
-      : { ...group, resource: { ...group.resource, loadBalancingWeight: share } };
+  return groups.map((group) => {
+    const { resource } = group;
+    const share = shares.get(group) ?? 0;
+    return share === 0
+      ? { endpoints: [], resource: { ...resource, lbEndpoints: [] } }
+      : { ...group, resource: { ...resource, loadBalancingWeight: share } };
   });
 }
 

@@ -56,7 +56,7 @@ import { clustersOf, waypointRoutes, waypointTcpTargets, type WaypointRouteConte
 
 /**
  * The resources of waypoints and of gateways between networks. Scopes are keys of {@link Waypoint} or of a Gateway.
- * Endpoints may also have a {@link waypointPodScope}, which wins.
+ * Endpoints, and clusters that contain theirs, may also have a {@link waypointPodScope}, which wins.
  */
 export interface WaypointResources {
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
@@ -441,11 +441,12 @@ function deriveVipClusters(
       const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
       const resolvesNames = resolvesNamesOf(service);
       return variantsOf(found).flatMap(({ name, carries, port, subset }) => {
-        const listed = resolvesNames
-          ? assignment(found, { name, port: port.port, subset }, sources, reader)
-          : undefined;
-        const cluster = vipCluster({ service, port, carries, subset, rule, mesh, identities, assignment: listed });
-        return cluster === undefined ? [] : [scoped(ClusterSchema, item.waypoint, cluster, name)];
+        const key = { name, port: port.port, subset };
+        const scopes = resolvesNames ? assignments(found, key, true, sources, reader) : [withoutAssignment(found)];
+        return scopes.flatMap(({ scope, assignment }) => {
+          const cluster = vipCluster({ service, port, carries, subset, rule, mesh, identities, assignment });
+          return cluster === undefined ? [] : [scoped(ClusterSchema, scope, cluster, name)];
+        });
       });
     },
     sameScopedResource,
@@ -498,28 +499,32 @@ function groupsOf(
   });
 }
 
-/** The endpoints to embed in a cluster whose proxy resolves their names itself. */
-function assignment(
-  found: ResolvedService,
-  key: AssignmentKey,
-  sources: Sources,
-  reader: CollectionReader,
-): ClusterLoadAssignment {
-  return loadAssignment(key.name, groupsOf(found, key, true, sources, reader));
+/** The endpoints of one cluster, for a waypoint or for one of its pods. */
+interface ScopedAssignment {
+  readonly scope: string;
+  readonly assignment: ClusterLoadAssignment | undefined;
 }
 
-/** One resource for all pods of a waypoint, or one for each pod if its location matters. */
-function encodeAssignments(
+/** For clusters that do not contain their endpoints, which are the same for all pods. */
+function withoutAssignment({ waypoint }: ResolvedService): ScopedAssignment {
+  return { scope: waypoint.key, assignment: undefined };
+}
+
+/**
+ * One assignment for all pods of a waypoint, and one for each pod if its location matters. With `resolvesNames`, it is
+ * for the cluster itself, because the proxy resolves the names of the endpoints.
+ */
+function assignments(
   found: ResolvedService,
   key: AssignmentKey,
+  resolvesNames: boolean,
   sources: Sources,
   reader: CollectionReader,
-): (readonly [string, ScopedEncodedResource])[] {
+): readonly (ScopedAssignment & { readonly assignment: ClusterLoadAssignment })[] {
   const { waypoint, service, rule, mesh } = found;
   const { name, port, subset } = key;
-  const groups = groupsOf(found, key, false, sources, reader);
-  const entry = (scope: string, own: readonly LocalityGroup[]) =>
-    scoped(ClusterLoadAssignmentSchema, scope, loadAssignment(name, own), name);
+  const groups = groupsOf(found, key, resolvesNames, sources, reader);
+  const entry = (scope: string, own: readonly LocalityGroup[]) => ({ scope, assignment: loadAssignment(name, own) });
   const policy = effectivePolicy(rule, subset, port, mesh);
   const setting = localitySetting(policy, service.preference, mesh);
   const places = dependsOnPlace(policy, setting) ? placesOf(waypoint.key, mesh, sources.model.inputs, reader) : [];
@@ -527,6 +532,17 @@ function encodeAssignments(
     entry(waypoint.key, groups),
     ...places.map(({ scope, place }) => entry(scope, byLocality(groups, policy, setting, place))),
   ];
+}
+
+function encodeAssignments(
+  found: ResolvedService,
+  key: AssignmentKey,
+  sources: Sources,
+  reader: CollectionReader,
+): (readonly [string, ScopedEncodedResource])[] {
+  return assignments(found, key, false, sources, reader).map(({ scope, assignment }) =>
+    scoped(ClusterLoadAssignmentSchema, scope, assignment, key.name),
+  );
 }
 
 /**
@@ -599,24 +615,28 @@ function deriveOutboundClusters(
       if (found === undefined) return [];
       const { mesh, service, rule, port, endpoints } = found;
       if (isForwarded(service) && reference.subset !== undefined) return [];
-      const resolvesNames = resolvesNamesOf(service);
-      const cluster = outboundCluster({
-        service,
-        port,
-        subset: reference.subset,
-        rule,
-        mesh,
-        isSidecar: false,
-        hasOriginalDestination: true,
-        hbone: true,
-        identities: identitiesOf(service, mesh, model.endpoints, model.inputs, reader),
-        automaticTls: true,
-        allCaptured: everyone(endpoints, (endpoint) => endpoint.captured),
-        assignment: resolvesNames
-          ? assignment(found, { name: found.name, port: port.port, subset: reference.subset }, sources, reader)
-          : undefined,
+      const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
+      const key = { name: found.name, port: port.port, subset: reference.subset };
+      const scopes = resolvesNamesOf(service)
+        ? assignments(found, key, true, sources, reader)
+        : [withoutAssignment(found)];
+      return scopes.flatMap(({ scope, assignment }) => {
+        const cluster = outboundCluster({
+          service,
+          port,
+          subset: reference.subset,
+          rule,
+          mesh,
+          isSidecar: false,
+          hasOriginalDestination: true,
+          hbone: true,
+          identities,
+          automaticTls: true,
+          allCaptured: everyone(endpoints, (endpoint) => endpoint.captured),
+          assignment,
+        });
+        return cluster === undefined ? [] : [scoped(ClusterSchema, scope, cluster, cluster.name)];
       });
-      return cluster === undefined ? [] : [scoped(ClusterSchema, reference.waypoint, cluster, cluster.name)];
     },
     sameScopedResource,
   );
