@@ -14,39 +14,68 @@ import {
 } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import type { ListenerSet } from "./listener-set.ts";
-import { ProxyConfig } from "./proxy-config.ts";
+import { ProxyConfig, type ProxyConfigOptions } from "./proxy-config.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
 import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 import type { Cluster } from "./upstream/cluster.ts";
 
-/** A configuration by itself, whose names resolve as they are told to. */
+/** A configuration by itself. Its names have no addresses, unless `resolve` has some. */
+function aloneConfig({
+  random = Math.random,
+  ...options
+}: Partial<Pick<ProxyConfigOptions, "resolve" | "sharesResources">> & { readonly random?: () => number } = {}): {
+  config: ProxyConfig;
+  apply: (update: XdsUpdate) => Promise<void>;
+} {
+  const connector = { connect: () => Promise.reject(new Error("nobody connects")) };
+  const config = new ProxyConfig({
+    runtime: { connector, clock: systemClock, random },
+    resolve: () => Promise.resolve([]),
+    clock: systemClock,
+    log: silentLogger,
+    ...options,
+  });
+  const apply = async (update: XdsUpdate): Promise<void> => {
+    await config
+      .subscriptions()
+      .find(({ typeUrl }) => typeUrl === update.typeUrl)
+      ?.apply(update);
+  };
+  return { config, apply };
+}
+
+/** The listeners of a configuration under test, of which only these members are needed. */
+function listenersWith(members: Partial<ListenerSet>): ListenerSet {
+  return {
+    routeNames: () => new Set(),
+    leavingRouteNames: () => new Set(),
+    tlsSpecs: () => [],
+    discoveries: () => [],
+    pending: () => [],
+    proceed: () => undefined,
+    remove: () => undefined,
+    ...members,
+  } as unknown as ListenerSet;
+}
+
+/** A configuration with one cluster, whose names resolve as they are told to. */
 function configWith(
-  resolve: (name: string) => Promise<readonly string[]>,
-  random: () => number = Math.random,
+  resolve: ProxyConfigOptions["resolve"],
+  random?: () => number,
 ): {
   put: (cluster: JsonObject) => Promise<void>;
   cluster: () => Cluster | undefined;
   endpoints: () => string[];
 } {
-  const config = new ProxyConfig({
-    runtime: {
-      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
-      clock: systemClock,
-      random,
-    },
-    resolve,
-    clock: systemClock,
-    log: silentLogger,
-  });
-  const clusters = config.subscriptions().find(({ typeUrl }) => typeUrl === typeUrls.cluster);
+  const { config, apply } = aloneConfig({ resolve, ...(random === undefined ? {} : { random }) });
   return {
     put: async (cluster) => {
       const body = toBinary(
         ClusterSchema,
         fromJson(ClusterSchema, { name: "c", ...cluster }, { registry: envoyRegistry() }),
       );
-      await clusters?.apply({
+      await apply({
         typeUrl: typeUrls.cluster,
         resources: [{ name: "c", aliases: [], version: "1", typeUrl: typeUrls.cluster, body }],
         removed: [],
@@ -96,6 +125,50 @@ test("a cluster's dnsLookupFamily chooses which addresses of a name count, by de
     await put(byName({ dnsLookupFamily }));
     assert.deepEqual(endpoints(), expected, dnsLookupFamily);
   }
+});
+
+test("a name that gets no response delays no other name of its cluster", async () => {
+  const { put, endpoints } = configWith((name) =>
+    name === "slow.test" ? new Promise(() => undefined) : Promise.resolve(["192.0.2.1"]),
+  );
+  await put({ type: "STRICT_DNS", loadAssignment: placed({ "slow.test": ["a", 1, 0], "fast.test": ["b", 1, 0] }) });
+  assert.deepEqual(endpoints(), ["192.0.2.1"]);
+});
+
+test("requests to a DNS cluster wait until one of its names has an address, or none has one", async () => {
+  const slow = Promise.withResolvers<readonly string[]>();
+  const { put, cluster, endpoints } = configWith((name) =>
+    name === "slow.test" ? slow.promise : Promise.reject(new Error("no such name")),
+  );
+  const waits = (): boolean => cluster()?.hasEndpoints === false;
+  await put({ type: "STRICT_DNS", loadAssignment: placed({ "gone.test": ["a", 1, 0], "slow.test": ["b", 1, 0] }) });
+  assert.ok(waits());
+  slow.resolve(["192.0.2.1"]);
+  await setImmediate();
+  assert.deepEqual(endpoints(), ["192.0.2.1"]);
+  await put({ type: "STRICT_DNS", loadAssignment: placed({ "gone.test": ["a", 1, 0] }), connectTimeout: "1s" });
+  assert.ok(!waits());
+  assert.deepEqual(endpoints(), []);
+});
+
+test("routes to a new DNS cluster apply as soon as its name is resolved", async () => {
+  const found = Promise.withResolvers<readonly string[]>();
+  const { config, apply } = aloneConfig({ resolve: () => found.promise });
+  const leadsTo = (): string[] => [...(config.routeTable("r")?.clusters() ?? [])];
+  const routes = (cluster: string): Promise<void> =>
+    apply(updateOf(typeUrls.route, RouteConfigurationSchema, { r: weightedRoute("r", { [cluster]: 1 }) }));
+  await apply(
+    updateOf(typeUrls.cluster, ClusterSchema, {
+      before: { name: "before", type: "STATIC" },
+      c: { name: "c", ...byName() },
+    }),
+  );
+  await routes("before");
+  await routes("c");
+  assert.deepEqual(leadsTo(), ["before"]);
+  found.resolve(["192.0.2.1"]);
+  await setImmediate();
+  assert.deepEqual(leadsTo(), ["c"]);
 });
 
 test("all addresses of a LOGICAL_DNS cluster's name are one endpoint", async () => {
@@ -196,30 +269,10 @@ test("a cluster that has only the entry of tunnels opens one to each original de
 });
 
 test("a removed cluster serves as long as a connection of a removed listener or chain may need it", async () => {
-  let drainingConnections = 1;
-  const config = new ProxyConfig({
-    runtime: {
-      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
-      clock: systemClock,
-      random: Math.random,
-    },
-    resolve: () => Promise.resolve(["192.0.2.1"]),
-    clock: systemClock,
-    log: silentLogger,
-  });
-  config.attach({
-    get drainingConnections() {
-      return drainingConnections;
-    },
-    routeNames: () => new Set(),
-    leavingRouteNames: () => new Set(),
-    tlsSpecs: () => [],
-    discoveries: () => [],
-    pending: () => [],
-    proceed: () => undefined,
-  } as unknown as ListenerSet);
+  const { config, apply } = aloneConfig({ resolve: () => Promise.resolve(["192.0.2.1"]) });
+  const listeners = Object.assign(listenersWith({}), { drainingConnections: 1 });
+  config.attach(listeners);
   const typeUrl = typeUrls.cluster;
-  const subscription = config.subscriptions().find((one) => one.typeUrl === typeUrl);
   const put = async (names: readonly string[], removed: readonly string[]): Promise<void> => {
     const resources = names.map((name) => ({
       name,
@@ -228,7 +281,7 @@ test("a removed cluster serves as long as a connection of a removed listener or 
       typeUrl,
       body: toBinary(ClusterSchema, fromJson(ClusterSchema, { name, ...byName() }, { registry: envoyRegistry() })),
     }));
-    await subscription?.apply({ typeUrl, resources, removed: [...removed] });
+    await apply({ typeUrl, resources, removed: [...removed] });
     await setImmediate();
   };
   const addresses = (name: string): string[] =>
@@ -241,7 +294,7 @@ test("a removed cluster serves as long as a connection of a removed listener or 
   assert.deepEqual(addresses("c"), ["192.0.2.1"]);
   await put(["back"], []);
   assert.notEqual(config.cluster("back"), old, "one that comes back is a new one");
-  drainingConnections = 0;
+  listeners.drainingConnections = 0;
   config.sweep(systemClock.steadyMs());
   assert.equal(config.cluster("c"), undefined);
   assert.deepEqual(addresses("back"), ["192.0.2.1"]);
@@ -251,42 +304,19 @@ test("a removed cluster serves as long as a connection of a removed listener or 
 
 test("routes that no listener requests stay as long as a connection of a removed listener may need them", async () => {
   let [asked, leaving] = [new Set(["first"]), new Set<string>()];
-  const config = new ProxyConfig({
-    runtime: {
-      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
-      clock: systemClock,
-      random: Math.random,
-    },
-    resolve: () => Promise.resolve([]),
-    clock: systemClock,
-    log: silentLogger,
-  });
-  config.attach({
-    routeNames: () => asked,
-    leavingRouteNames: () => leaving,
-    tlsSpecs: () => [],
-    discoveries: () => [],
-    pending: () => [],
-    proceed: () => undefined,
-    remove: () => undefined,
-  } as unknown as ListenerSet);
-  const apply = async (
-    typeUrl: string,
-    resources: XdsUpdate["resources"],
-    removed: readonly string[],
-  ): Promise<void> => {
-    await config
-      .subscriptions()
-      .find((subscription) => subscription.typeUrl === typeUrl)
-      ?.apply({ typeUrl, resources, removed: [...removed] });
-  };
+  const { config, apply } = aloneConfig();
+  config.attach(listenersWith({ routeNames: () => asked, leavingRouteNames: () => leaving }));
   const body = toBinary(
     RouteConfigurationSchema,
     fromJson(RouteConfigurationSchema, { name: "first", virtualHosts: [] }),
   );
-  await apply(typeUrls.route, [{ name: "first", aliases: [], version: "1", typeUrl: typeUrls.route, body }], []);
+  await apply({
+    typeUrl: typeUrls.route,
+    resources: [{ name: "first", aliases: [], version: "1", typeUrl: typeUrls.route, body }],
+    removed: [],
+  });
   [asked, leaving] = [new Set(), new Set(["first"])];
-  await apply(typeUrls.listener, [], ["one"]);
+  await apply({ typeUrl: typeUrls.listener, resources: [], removed: ["one"] });
   assert.ok(config.routeTable("first") !== undefined);
   config.sweep(systemClock.steadyMs());
   assert.ok(config.routeTable("first") !== undefined);
@@ -294,16 +324,20 @@ test("routes that no listener requests stay as long as a connection of a removed
   config.sweep(systemClock.steadyMs());
   assert.equal(config.routeTable("first"), undefined);
   // Sent anew before a listener asks for them again, they are not sent a second time.
-  const again = [{ name: "first", aliases: [], version: "2", typeUrl: typeUrls.route, body }];
+  const again = {
+    typeUrl: typeUrls.route,
+    resources: [{ name: "first", aliases: [], version: "2", typeUrl: typeUrls.route, body }],
+    removed: [],
+  };
   asked = new Set(["first"]);
-  await apply(typeUrls.route, again, []);
+  await apply(again);
   [asked, leaving] = [new Set(), new Set(["first"])];
-  await apply(typeUrls.listener, [], ["one"]);
-  await apply(typeUrls.route, again, []);
+  await apply({ typeUrl: typeUrls.listener, resources: [], removed: ["one"] });
+  await apply(again);
   leaving = new Set();
   config.sweep(systemClock.steadyMs());
   asked = new Set(["first"]);
-  await apply(typeUrls.route, again, []);
+  await apply(again);
   assert.ok(config.routeTable("first") !== undefined);
 });
 
@@ -334,22 +368,7 @@ function updateOf(
 }
 
 test("a cluster keeps its endpoints when only their resource is removed, until the cluster is removed", async () => {
-  const config = new ProxyConfig({
-    runtime: {
-      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
-      clock: systemClock,
-      random: Math.random,
-    },
-    resolve: () => Promise.resolve([]),
-    clock: systemClock,
-    log: silentLogger,
-  });
-  const apply = async (update: XdsUpdate): Promise<void> => {
-    await config
-      .subscriptions()
-      .find(({ typeUrl }) => typeUrl === update.typeUrl)
-      ?.apply(update);
-  };
+  const { config, apply } = aloneConfig();
   const clusters = (resources: Parameters<typeof updateOf>[2]) =>
     apply(updateOf(typeUrls.cluster, ClusterSchema, resources));
   const endpoints = (resources: Parameters<typeof updateOf>[2]) =>
@@ -375,31 +394,8 @@ test("a cluster keeps its endpoints when only their resource is removed, until t
 
 test("routes stay when only their resource is removed, until no listener requests them", async () => {
   let asked = new Set(["first"]);
-  const config = new ProxyConfig({
-    runtime: {
-      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
-      clock: systemClock,
-      random: Math.random,
-    },
-    resolve: () => Promise.resolve([]),
-    clock: systemClock,
-    log: silentLogger,
-  });
-  config.attach({
-    routeNames: () => asked,
-    leavingRouteNames: () => new Set(),
-    tlsSpecs: () => [],
-    discoveries: () => [],
-    pending: () => [],
-    proceed: () => undefined,
-    remove: () => undefined,
-  } as unknown as ListenerSet);
-  const apply = async (update: XdsUpdate): Promise<void> => {
-    await config
-      .subscriptions()
-      .find(({ typeUrl }) => typeUrl === update.typeUrl)
-      ?.apply(update);
-  };
+  const { config, apply } = aloneConfig();
+  config.attach(listenersWith({ routeNames: () => asked }));
   await apply(updateOf(typeUrls.route, RouteConfigurationSchema, { first: weightedRoute("first", { a: 1 }) }));
   await apply(updateOf(typeUrls.route, RouteConfigurationSchema, { first: undefined }));
   assert.ok(config.routeTable("first") !== undefined && config.routes.has("first"));
@@ -415,40 +411,21 @@ for (const [title, sharesResources, expected] of [
 ] as const)
   test(`a filter's configuration that no listener names any more ${title}, and its removal forgets it`, async () => {
     let named = true;
-    const config = new ProxyConfig({
-      runtime: {
-        connector: { connect: () => Promise.reject(new Error("nobody connects")) },
-        clock: systemClock,
-        random: Math.random,
-      },
-      resolve: () => Promise.resolve([]),
-      sharesResources,
-      clock: systemClock,
-      log: silentLogger,
-    });
+    const { config, apply } = aloneConfig({ sharesResources });
     const filter = { resource: "f", awaited: false, prepare: () => () => undefined, retract: () => false };
-    config.attach({
-      routeNames: () => new Set(),
-      leavingRouteNames: () => new Set(),
-      tlsSpecs: () => [],
-      discoveries: () => (named ? [filter] : []),
-      pending: () => [],
-      proceed: () => undefined,
-      remove: () => undefined,
-    } as unknown as ListenerSet);
+    config.attach(listenersWith({ discoveries: () => (named ? [filter] : []) }));
     const known: boolean[] = [];
-    const apply = async (update: XdsUpdate): Promise<void> => {
-      await config
-        .subscriptions()
-        .find(({ typeUrl }) => typeUrl === update.typeUrl)
-        ?.apply(update);
+    const applyAndLook = async (update: XdsUpdate): Promise<void> => {
+      await apply(update);
       known.push(config.extensions.has("f"));
     };
     const typedConfig = { "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault" };
-    await apply(updateOf(typeUrls.extensionConfig, TypedExtensionConfigSchema, { f: { name: "f", typedConfig } }));
+    await applyAndLook(
+      updateOf(typeUrls.extensionConfig, TypedExtensionConfigSchema, { f: { name: "f", typedConfig } }),
+    );
     named = false;
-    await apply({ typeUrl: typeUrls.listener, resources: [], removed: ["one"] });
-    await apply({ typeUrl: typeUrls.extensionConfig, resources: [], removed: ["f"] });
+    await applyAndLook({ typeUrl: typeUrls.listener, resources: [], removed: ["one"] });
+    await applyAndLook({ typeUrl: typeUrls.extensionConfig, resources: [], removed: ["f"] });
     assert.deepEqual(known, expected);
   });
 

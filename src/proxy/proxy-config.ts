@@ -395,10 +395,12 @@ export class ProxyConfig {
         resolve,
         clock,
         log,
-        onChange: (addresses) =>
+        onChange: (addresses) => {
           cluster.setEndpoints(
             resolvedEndpoints(discovery.hosts, addresses, spec.transports, discovery.oneForEachName),
-          ),
+          );
+          this.#finishWarming();
+        },
       });
       dns.start();
     } else cluster.setEndpoints([]);

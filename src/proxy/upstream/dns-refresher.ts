@@ -18,16 +18,22 @@ export interface DnsRefresherOptions {
   readonly onChange: (addresses: ReadonlyMap<string, readonly string[]>) => void;
 }
 
-/** Keeps the addresses of a cluster's names up to date. A name that cannot be resolved keeps its addresses. */
+/**
+ * Keeps the addresses of a cluster's names up to date. Each name is resolved by itself, as in Envoy: a slow one delays
+ * no other. A name that cannot be resolved keeps its addresses.
+ */
 export class DnsRefresher {
   readonly #options: DnsRefresherOptions;
   readonly #addresses = new Map<string, readonly string[]>();
-  #timer: Disposable | undefined;
+  /** Names without a first response or error. */
+  readonly #unanswered: Set<string>;
+  readonly #timers = new Map<string, Disposable>();
   #stopped = false;
   #told = "";
 
   constructor(options: DnsRefresherOptions) {
     this.#options = options;
+    this.#unanswered = new Set(options.names);
     for (const name of options.names) {
       const found = ofFamily(options.known?.get(name) ?? [], options.family);
       if (found.length > 0) this.#addresses.set(name, found);
@@ -40,32 +46,36 @@ export class DnsRefresher {
   }
 
   start(): void {
-    if (this.#addresses.size > 0) this.#tell();
-    void this.#refresh();
+    this.#tell();
+    for (const name of this.#unanswered) void this.#refresh(name);
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#timer?.[Symbol.dispose]();
+    for (const timer of this.#timers.values()) timer[Symbol.dispose]();
   }
 
-  async #refresh(): Promise<void> {
-    const { names, resolve, log, refreshMs, clock, family } = this.#options;
-    for (const name of new Set(names)) {
-      try {
-        const found = isAddress(name) ? [name] : [...ofFamily(await resolve(name), family)].sort();
-        if (found.length > 0) this.#addresses.set(name, found);
-      } catch (error) {
-        log.debug("a name cannot be resolved", { name, error: messageOf(error) });
-      }
+  async #refresh(name: string): Promise<void> {
+    const { resolve, log, refreshMs, clock, family } = this.#options;
+    try {
+      const found = isAddress(name) ? [name] : [...ofFamily(await resolve(name), family)].sort();
+      if (found.length > 0) this.#addresses.set(name, found);
+    } catch (error) {
+      log.debug("a name cannot be resolved", { name, error: messageOf(error) });
     }
+    this.#unanswered.delete(name);
     if (this.#stopped) return;
     this.#tell();
-    this.#timer = clock.after(refreshMs, () => void this.#refresh());
+    this.#timers.set(
+      name,
+      clock.after(refreshMs, () => void this.#refresh(name)),
+    );
   }
 
+  /** An empty set means that no name has an address. So it has to wait for the last response. */
   #tell(): void {
-    const text = JSON.stringify([...this.#addresses]);
+    if (this.#addresses.size === 0 && this.#unanswered.size > 0) return;
+    const text = JSON.stringify(this.#options.names.map((name) => this.#addresses.get(name)));
     if (text === this.#told) return;
     this.#told = text;
     this.#options.onChange(this.#addresses);
