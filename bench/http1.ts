@@ -157,7 +157,7 @@ async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
   };
   const config = new ProxyConfig({
     runtime: { connector, clock: systemClock, random: systemRandom },
-    resolve: () => Promise.resolve([]),
+    resolve: () => Promise.resolve({ addresses: [] }),
     clock: systemClock,
     log: silentLogger,
   });

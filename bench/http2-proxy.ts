@@ -26,7 +26,7 @@ const proxy = new Proxy({
   settings: readSettings({ env, args: ["proxy", "router"], version: "bench", labelsFile: undefined }),
   authority: new FakeCertificateAuthority(),
   listen: listenTcp,
-  resolve: () => Promise.resolve(["127.0.0.1"]),
+  resolve: () => Promise.resolve({ addresses: ["127.0.0.1"] }),
   readFile: async (path) => await readFile(path, "utf8"),
   newRequestId: () => randomUUID(),
   log: silentLogger,

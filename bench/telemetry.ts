@@ -180,7 +180,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
   });
   const config: ProxyConfig = new ProxyConfig({
     runtime: { connector, clock: systemClock, random: systemRandom },
-    resolve: () => Promise.resolve([]),
+    resolve: () => Promise.resolve({ addresses: [] }),
     services: { ...standalone, callCluster, exports },
     clock: systemClock,
     log: silentLogger,

@@ -63,7 +63,7 @@ async function runProxy(workers: number, upstreamPort: number, port: number): Pr
   const data = {
     settings: readSettings({ env: {}, args: ["proxy", "router"], version: "bench", labelsFile: undefined }),
     registry: new MetricsRegistry(),
-    resolve: () => Promise.resolve([]),
+    resolve: () => Promise.resolve({ addresses: [] }),
     log: silentLogger,
     clock: systemClock,
     random: systemRandom,

@@ -1,5 +1,4 @@
 import { randomFillSync } from "node:crypto";
-import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { createLogger, envBoolean, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
 import { machineBounds, workerCount } from "../base/worker-count/index.ts";
@@ -14,6 +13,7 @@ import {
   type ProxyOptions,
   type ProxySettings,
 } from "../proxy/index.ts";
+import type { HostLookup } from "../dataplane/dns/index.ts";
 import type { DnsCapture } from "../proxy/dns-capture/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -58,8 +58,7 @@ export async function run(context: RoleContext): Promise<number> {
     settings,
     authority,
     listen: listenTcp,
-    resolve: async (name) =>
-      dns === undefined ? (await lookup(name, { all: true })).map(({ address }) => address) : await dns.resolve(name),
+    resolve: dns === undefined ? resolveByFiles() : async (name) => await dns.resolve(name),
     ...(dns === undefined ? {} : { dns }),
     readFile: async (path) => await readFile(path, "utf8"),
     newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
@@ -75,6 +74,19 @@ export async function run(context: RoleContext): Promise<number> {
   return 0;
 }
 
+const [resolverPath, hostsPath] = ["/etc/resolv.conf", "/etc/hosts"] as const;
+
+/** Loads the code of look-ups at the first name, because most proxies resolve none. */
+function resolveByFiles(): ProxyOptions["resolve"] {
+  const load = async (): Promise<HostLookup> => {
+    const { HostLookup, podDnsForwarder, readHostsFile, readResolverFile } = await import("../dataplane/dns/index.ts");
+    const file = await readResolverFile(resolverPath);
+    return new HostLookup({ forwarder: podDnsForwarder(file), file, readHosts: () => readHostsFile(hostsPath) });
+  };
+  let loaded: Promise<HostLookup> | undefined;
+  return async (name) => await (await (loaded ??= load())).lookUp(name);
+}
+
 /** Loads the code for several workers only if several are configured. */
 async function serveBy(count: number): Promise<NonNullable<ProxyOptions["serve"]>> {
   const { spawnWorker, WorkerSet } = await import("../proxy/workers/index.ts");
@@ -83,14 +95,15 @@ async function serveBy(count: number): Promise<NonNullable<ProxyOptions["serve"]
 
 async function dnsCapture(settings: ProxySettings, log: Logger): Promise<DnsCapture> {
   const { podNamespace: namespace, domain, ports } = settings;
-  const [{ DnsCapture }, { readResolverFile }] = await Promise.all([
+  const [{ DnsCapture }, { readHostsFile, readResolverFile }] = await Promise.all([
     import("../proxy/dns-capture/index.ts"),
     import("../dataplane/dns/index.ts"),
   ]);
   return new DnsCapture({
     namespace,
     domain,
-    resolverFile: await readResolverFile("/etc/resolv.conf"),
+    resolverFile: await readResolverFile(resolverPath),
+    readHosts: () => readHostsFile(hostsPath),
     mark: redirectMark(settings),
     port: ports.dns,
     random: systemRandom,

@@ -165,7 +165,9 @@ before(async () => {
     authority: new FakeCertificateAuthority(),
     resolve: (name) => {
       asked.push(name);
-      return name === "unknown.test" ? Promise.resolve([resolved]) : Promise.reject(new Error("no such name"));
+      return name === "unknown.test"
+        ? Promise.resolve({ addresses: [resolved] })
+        : Promise.reject(new Error("no such name"));
     },
   });
   sidecar.ads.push(typeUrls.cluster, {

@@ -54,7 +54,7 @@ test("requests go to the host that they name, at its port, and bodies wait for t
   };
   const names = new ForwardNames(
     spec.discovery.rules,
-    async (name) => await new Promise((resolve) => setTimeout(() => resolve(addresses[name] ?? []), 5)),
+    async (name) => await new Promise((resolve) => setTimeout(() => resolve({ addresses: addresses[name] ?? [] }), 5)),
     systemClock,
   );
   const cluster = new Cluster(spec.config, {

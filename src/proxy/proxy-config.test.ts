@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { fromJson, toBinary, type DescMessage, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { FakeCertificateAuthority, type XdsUpdate } from "../dataplane/index.ts";
+import type { ResolvedName } from "../dataplane/dns/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import {
   ClusterLoadAssignmentSchema,
@@ -31,7 +32,7 @@ function aloneConfig({
   const connector = { connect: () => Promise.reject(new Error("nobody connects")) };
   const config = new ProxyConfig({
     runtime: { connector, clock: systemClock, random },
-    resolve: () => Promise.resolve([]),
+    resolve: () => Promise.resolve({ addresses: [] }),
     clock: systemClock,
     log: silentLogger,
     ...options,
@@ -61,13 +62,14 @@ function listenersWith(members: Partial<ListenerSet>): ListenerSet {
 
 /** A configuration with one cluster, whose names resolve as they are told to. */
 function configWith(
-  resolve: ProxyConfigOptions["resolve"],
+  addressesOf: (name: string) => Promise<readonly string[]>,
   random?: () => number,
 ): {
   put: (cluster: JsonObject) => Promise<void>;
   cluster: () => Cluster | undefined;
   endpoints: () => string[];
 } {
+  const resolve = async (name: string): Promise<ResolvedName> => ({ addresses: await addressesOf(name) });
   const { config, apply } = aloneConfig({ resolve, ...(random === undefined ? {} : { random }) });
   return {
     put: async (cluster) => {
@@ -152,7 +154,7 @@ test("requests to a DNS cluster wait until one of its names has an address, or n
 });
 
 test("routes to a new DNS cluster apply as soon as its name is resolved", async () => {
-  const found = Promise.withResolvers<readonly string[]>();
+  const found = Promise.withResolvers<ResolvedName>();
   const { config, apply } = aloneConfig({ resolve: () => found.promise });
   const leadsTo = (): string[] => [...(config.routeTable("r")?.clusters() ?? [])];
   const routes = (cluster: string): Promise<void> =>
@@ -166,7 +168,7 @@ test("routes to a new DNS cluster apply as soon as its name is resolved", async 
   await routes("before");
   await routes("c");
   assert.deepEqual(leadsTo(), ["before"]);
-  found.resolve(["192.0.2.1"]);
+  found.resolve({ addresses: ["192.0.2.1"] });
   await setImmediate();
   assert.deepEqual(leadsTo(), ["c"]);
 });
@@ -269,7 +271,7 @@ test("a cluster that has only the entry of tunnels opens one to each original de
 });
 
 test("a removed cluster serves as long as a connection of a removed listener or chain may need it", async () => {
-  const { config, apply } = aloneConfig({ resolve: () => Promise.resolve(["192.0.2.1"]) });
+  const { config, apply } = aloneConfig({ resolve: () => Promise.resolve({ addresses: ["192.0.2.1"] }) });
   const listeners = Object.assign(listenersWith({}), { drainingConnections: 1 });
   config.attach(listeners);
   const typeUrl = typeUrls.cluster;

@@ -389,6 +389,7 @@ export class ProxyConfig {
       dns = new DnsRefresher({
         names: discovery.hosts.map((host) => host.name),
         refreshMs: discovery.refreshMs,
+        respectsTtl: discovery.respectsTtl,
         family: discovery.family,
         // Without known endpoints, requests would fail until the first response, whatever has changed in the cluster.
         ...(known === undefined ? {} : { known }),

@@ -64,7 +64,7 @@ class Mesh implements AsyncDisposable {
       }),
       authority: this.authority,
       listen: listenTcp,
-      resolve: () => Promise.resolve(["127.0.0.1"]),
+      resolve: () => Promise.resolve({ addresses: ["127.0.0.1"] }),
       readFile: async (path) => await readFile(path, "utf8"),
       newRequestId: () => randomUUID(),
       log: createLogger({ scope: "proxy", write: (line) => void this.log.push(line) }),

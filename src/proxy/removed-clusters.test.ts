@@ -43,7 +43,7 @@ test("a filter that comes after its cluster's removal cannot fetch keys there wh
       clock: systemClock,
       random: Math.random,
     },
-    resolve: () => Promise.resolve(["192.0.2.1"]),
+    resolve: () => Promise.resolve({ addresses: ["192.0.2.1"] }),
     services: {
       ...standaloneServices(),
       callCluster: ({ path }) => {

@@ -167,7 +167,7 @@ function configAt(time: { nowMs: number }) {
       clock: systemClock,
       random: Math.random,
     },
-    resolve: () => Promise.resolve([]),
+    resolve: () => Promise.resolve({ addresses: [] }),
     ownPlace: { locality: undefined, addresses: new Set([own]) },
     clock: { ...systemClock, steadyMs: () => time.nowMs },
     log: silentLogger,

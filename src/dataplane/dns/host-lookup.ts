@@ -1,36 +1,73 @@
 import { decode, encode, RECURSION_DESIRED } from "dns-packet";
 import type { DnsForwarder } from "../../net/dns/index.ts";
+import type { HostsFile } from "./hosts-file.ts";
 import type { ResolverFile } from "./resolver-file.ts";
+
+export interface ResolvedName {
+  /** Empty if the name does not exist. */
+  readonly addresses: readonly string[];
+  /** How long the records are valid. Absent if there are none, or if the name is in the hosts file. */
+  readonly ttlMs?: number;
+}
+
+export interface HostLookupOptions {
+  readonly forwarder: Pick<DnsForwarder, "ask">;
+  readonly file: Pick<ResolverFile, "search" | "dotsOfFullNames">;
+  /** Reads the hosts file, which comes before name servers. It may change while the process runs. */
+  readonly readHosts?: () => Promise<HostsFile>;
+}
+
+/** How often the name servers are asked if none of them answers: a datagram may be lost. */
+const attempts = 3;
 
 /** Resolves names at the name servers directly, like the C library. For code that must not receive its own answers. */
 export class HostLookup {
-  readonly #forwarder: DnsForwarder;
-  readonly #file: Pick<ResolverFile, "search" | "dotsOfFullNames">;
+  readonly #options: HostLookupOptions;
 
-  constructor(forwarder: DnsForwarder, file: Pick<ResolverFile, "search" | "dotsOfFullNames">) {
-    this.#forwarder = forwarder;
-    this.#file = file;
+  constructor(options: HostLookupOptions) {
+    this.#options = options;
   }
 
-  /** All addresses of a name. Empty if nobody knows it. Rejects if no name server answers. */
-  async addresses(name: string): Promise<readonly string[]> {
+  /** All addresses of a name. Rejects if no name server answers. */
+  async lookUp(name: string): Promise<ResolvedName> {
+    const hosts = await this.#options.readHosts?.();
+    const listed = hosts?.get(name.toLowerCase().replace(/\.$/, ""));
+    if (listed !== undefined) return { addresses: listed };
     for (const candidate of this.#candidates(name)) {
-      const found = (await Promise.all([this.#ask(candidate, "A"), this.#ask(candidate, "AAAA")])).flat();
-      if (found.length > 0) return found;
+      const records = (await Promise.all([this.#ask(candidate, "A"), this.#ask(candidate, "AAAA")])).flat();
+      const addresses = records.flatMap(({ address }) => address ?? []);
+      if (addresses.length > 0)
+        return { addresses, ttlMs: Math.min(...records.map(({ ttlSeconds }) => ttlSeconds)) * 1000 };
     }
-    return [];
+    return { addresses: [] };
   }
 
   #candidates(name: string): string[] {
     if (name.endsWith(".")) return [name.slice(0, -1)];
-    const { search, dotsOfFullNames } = this.#file;
+    const { search, dotsOfFullNames } = this.#options.file;
     const longer = search.map((domain) => `${name}.${domain}`);
     return name.split(".").length > dotsOfFullNames ? [name, ...longer] : [...longer, name];
   }
 
-  async #ask(name: string, type: "A" | "AAAA"): Promise<string[]> {
+  /** The records of the name, those of its aliases included. Only addresses of the type have one. */
+  async #ask(name: string, type: "A" | "AAAA"): Promise<{ address?: string; ttlSeconds: number }[]> {
     const query = encode({ type: "query", flags: RECURSION_DESIRED, questions: [{ type, name }] });
-    const answer = decode(await this.#forwarder.ask(query));
-    return (answer.answers ?? []).flatMap((record) => (record.type === type ? [record.data] : []));
+    const answer = decode(await this.#answer(query));
+    return (answer.answers ?? []).flatMap((record) => {
+      if (record.type === type) return [{ address: record.data, ttlSeconds: record.ttl ?? 0 }];
+      return record.type === "CNAME" ? [{ ttlSeconds: record.ttl ?? 0 }] : [];
+    });
+  }
+
+  async #answer(query: Buffer): Promise<Buffer> {
+    const { forwarder } = this.#options;
+    for (let attempt = 1; attempt < attempts; attempt++) {
+      try {
+        return await forwarder.ask(query);
+      } catch {
+        // The error of the last attempt is reported.
+      }
+    }
+    return await forwarder.ask(query);
   }
 }

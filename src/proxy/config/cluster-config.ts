@@ -40,6 +40,7 @@ export type ClusterDiscovery =
       readonly kind: "dns";
       readonly hosts: readonly DnsHost[];
       readonly refreshMs: number;
+      readonly respectsTtl: boolean;
       readonly family: AddressFamily;
       /** Whether all addresses of a name are one endpoint. */
       readonly oneForEachName: boolean;
@@ -87,11 +88,11 @@ const used = [
   "upstreamConnectionOptions",
   "clusterType",
   "dnsLookupFamily",
+  "respectDnsTtl",
 ];
 const harmless = [
   "altStatName",
   "cleanupInterval",
-  "respectDnsTtl",
   "dnsJitter",
   "dnsFailureRefreshRate",
   "typedDnsResolverConfig",
@@ -186,6 +187,7 @@ function discoveryOf(
         kind: "dns",
         hosts: dnsHosts(message.loadAssignment, where),
         refreshMs: Math.max(1000, durationOr(message.dnsRefreshRate, defaultDnsRefreshMs)),
+        respectsTtl: message.respectDnsTtl,
         family: familyOf(message.dnsLookupFamily),
         oneForEachName: type.value === Cluster_DiscoveryType.LOGICAL_DNS,
       };
@@ -199,6 +201,7 @@ function discoveryOf(
 
 const defaultMaxHosts = 1024;
 const defaultForwardRefreshMs = 60_000;
+const defaultMinTtlMs = 5000;
 const defaultHostTtlMs = 300_000;
 const defaultQueryTimeoutMs = 5000;
 const [httpPort, httpsPort] = [80, 443];
@@ -221,10 +224,9 @@ function forwardingOf(
     throw unsupported(where, "a dynamic forward proxy without dnsCacheConfig");
   const cache = forward.clusterImplementationSpecifier.value;
   checkFields(DnsCacheConfigSchema, cache, `${where}: dnsCacheConfig`, notes, {
-    used: ["dnsLookupFamily", "dnsRefreshRate", "hostTtl", "maxHosts", "dnsQueryTimeout"],
+    used: ["dnsLookupFamily", "dnsRefreshRate", "dnsMinRefreshRate", "hostTtl", "maxHosts", "dnsQueryTimeout"],
     harmless: [
       "name",
-      "dnsMinRefreshRate",
       "dnsFailureRefreshRate",
       "disableDnsRefreshOnFailure",
       "dnsCacheCircuitBreaker",
@@ -240,6 +242,7 @@ function forwardingOf(
       defaultPort: directTransport(transports.choose({})).kind === "tls" ? httpsPort : httpPort,
       maxHosts: cache.maxHosts ?? defaultMaxHosts,
       refreshMs: durationOr(cache.dnsRefreshRate, defaultForwardRefreshMs),
+      minTtlMs: durationOr(cache.dnsMinRefreshRate, defaultMinTtlMs),
       idleMs: durationOr(cache.hostTtl, defaultHostTtlMs),
       queryTimeoutMs: durationOr(cache.dnsQueryTimeout, defaultQueryTimeoutMs),
       family: familyOf(cache.dnsLookupFamily),

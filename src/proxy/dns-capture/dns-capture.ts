@@ -8,6 +8,8 @@ import {
   serveDnsTcp,
   serveDnsUdp,
   type AnswerQuery,
+  type HostsFile,
+  type ResolvedName,
   type ResolverFile,
 } from "../../dataplane/dns/index.ts";
 import { bindUdpInNamespace, mayMarkSockets } from "../../net/index.ts";
@@ -21,6 +23,8 @@ export interface DnsCaptureOptions {
   readonly domain: string;
   /** The pod's own resolv.conf. */
   readonly resolverFile: ResolverFile;
+  /** Reads the pod's hosts file, for names that the proxy itself resolves. */
+  readonly readHosts: () => Promise<HostsFile>;
   /** The mark that the redirect of the pod's queries lets pass, if the process may set it. */
   readonly mark: number;
   /** 15053, where the redirect leads. */
@@ -41,13 +45,13 @@ export class DnsCapture {
 
   constructor(options: DnsCaptureOptions) {
     this.#options = options;
-    const { resolverFile, mark, log } = options;
+    const { resolverFile, readHosts, mark, log } = options;
     const forwarder = podDnsForwarder({
       nameservers: resolverFile.nameservers,
       ...(mayMarkSockets(mark) ? { mark } : {}),
     });
     this.#responder = new DnsResponder(forwarder, log);
-    this.#lookup = new HostLookup(forwarder, resolverFile);
+    this.#lookup = new HostLookup({ forwarder, file: resolverFile, readHosts });
   }
 
   subscription(): XdsSubscription {
@@ -60,8 +64,8 @@ export class DnsCapture {
   }
 
   /** The addresses of a name outside the mesh, for connections of the proxy itself. */
-  async resolve(name: string): Promise<readonly string[]> {
-    return await this.#lookup.addresses(name);
+  async resolve(name: string): Promise<ResolvedName> {
+    return await this.#lookup.lookUp(name);
   }
 
   /** Serves on the loopback addresses of IPv4 and, if available, of IPv6. */

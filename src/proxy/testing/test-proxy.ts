@@ -71,7 +71,7 @@ export class TestProxy implements AsyncDisposable {
       settings: readSettings({ env, args: ["proxy", role], version: "1.2.3", labelsFile: `app="${name}"\n` }),
       authority: options.authority,
       listen: listenTcp,
-      resolve: options.resolve ?? (() => Promise.resolve(["127.0.0.1"])),
+      resolve: options.resolve ?? (() => Promise.resolve({ addresses: ["127.0.0.1"] })),
       readFile: async (path) => await readFile(path, "utf8"),
       newRequestId: () => randomUUID(),
       log: createLogger({ scope: name, level: "debug", write: (line) => void this.log.push(line) }),

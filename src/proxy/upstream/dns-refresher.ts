@@ -1,12 +1,18 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import type { ResolvedName } from "../../dataplane/dns/index.ts";
 import { ofFamily, type AddressFamily } from "./address-family.ts";
 
 /** Resolves a name to IP addresses, in any order. */
-export type ResolveName = (name: string) => Promise<readonly string[]>;
+export type ResolveName = (name: string) => Promise<ResolvedName>;
+
+/** Records may be valid for no time at all. */
+const minTtlMs = 1000;
 
 export interface DnsRefresherOptions {
   readonly names: readonly string[];
   readonly refreshMs: number;
+  /** Whether records are resolved again when their time is over, instead of after `refreshMs`. */
+  readonly respectsTtl: boolean;
   /** The address families of the names. IP addresses in place of names are always used. */
   readonly family: AddressFamily;
   /** The previous refresher's addresses, which are used until the first response. */
@@ -56,10 +62,14 @@ export class DnsRefresher {
   }
 
   async #refresh(name: string): Promise<void> {
-    const { resolve, log, refreshMs, clock, family } = this.#options;
+    const { resolve, log, refreshMs, respectsTtl, clock, family } = this.#options;
+    let againMs = refreshMs;
     try {
-      const found = isAddress(name) ? [name] : [...ofFamily(await resolve(name), family)].sort();
+      const { addresses, ttlMs = 0 } = isAddress(name) ? { addresses: [name] } : await resolve(name);
+      const found = isAddress(name) ? addresses : [...ofFamily(addresses, family)].sort();
       if (found.length > 0) this.#addresses.set(name, found);
+      // As in Envoy, a time of 0 counts as none.
+      if (respectsTtl && ttlMs > 0) againMs = Math.max(minTtlMs, ttlMs);
     } catch (error) {
       log.debug("a name cannot be resolved", { name, error: messageOf(error) });
     }
@@ -68,7 +78,7 @@ export class DnsRefresher {
     this.#tell();
     this.#timers.set(
       name,
-      clock.after(refreshMs, () => void this.#refresh(name)),
+      clock.after(againMs, () => void this.#refresh(name)),
     );
   }
 

@@ -7,6 +7,7 @@ const rules: ForwardNameRules = {
   defaultPort: 80,
   maxHosts: 2,
   refreshMs: 1000,
+  minTtlMs: 500,
   idleMs: 5000,
   queryTimeoutMs: 100,
   family: "all",
@@ -20,7 +21,7 @@ test("a name is resolved once for all requests, again when the answer is old, an
     rules,
     (name) => {
       asked.push(name);
-      return Promise.resolve(addresses);
+      return Promise.resolve({ addresses });
     },
     clock,
   );
@@ -40,6 +41,32 @@ test("a name is resolved once for all requests, again when the answer is old, an
   assert.equal(names.size, 0);
 });
 
+test("a name is resolved again when its records are no longer valid, but not earlier than the shortest time", async () => {
+  const clock = new HandClock();
+  let asked = 0;
+  let ttlMs = 2000;
+  const names = new ForwardNames(
+    rules,
+    () => {
+      asked += 1;
+      return Promise.resolve({ addresses: ["192.0.2.1"], ttlMs });
+    },
+    clock,
+  );
+  const askedAfter = async (ms: number): Promise<number> => {
+    clock.pass(ms);
+    await names.addressOf("a.test");
+    await new Promise((resolve) => setImmediate(resolve));
+    return asked;
+  };
+  assert.equal(await askedAfter(0), 1);
+  assert.equal(await askedAfter(1999), 1);
+  ttlMs = 10;
+  assert.equal(await askedAfter(1), 2);
+  assert.equal(await askedAfter(499), 2);
+  assert.equal(await askedAfter(1), 3);
+});
+
 test("names beyond the limit, names without an address, and slow answers are refused", async () => {
   const clock = new HandClock();
   const names = new ForwardNames(
@@ -48,8 +75,8 @@ test("names beyond the limit, names without an address, and slow answers are ref
       name === "slow.test"
         ? new Promise(() => undefined)
         : name === "none.test"
-          ? Promise.resolve([])
-          : Promise.resolve(["192.0.2.1"]),
+          ? Promise.resolve({ addresses: [] })
+          : Promise.resolve({ addresses: ["192.0.2.1"] }),
     clock,
   );
   await assert.rejects(Promise.resolve(names.addressOf("none.test")), { code: "dns-no-address" });
@@ -76,13 +103,13 @@ test("neither a name nor an address leads to this machine or its link", async ()
     "64:ff9b::169.254.169.254",
     "fd00:ec2::254",
   ]) {
-    const names = new ForwardNames(rules, () => Promise.resolve([address]), new HandClock());
+    const names = new ForwardNames(rules, () => Promise.resolve({ addresses: [address] }), new HandClock());
     await assert.rejects(Promise.resolve(names.addressOf("evil.test")), { code: "dns-no-address" }, address);
     await assert.rejects(Promise.resolve(names.addressOf(address)), { code: "dns-no-address" }, address);
   }
   const mixed = new ForwardNames(
     { ...rules, family: "ipv4-preferred" },
-    () => Promise.resolve(["127.0.0.1", "2001:db8::1", "192.0.2.7"]),
+    () => Promise.resolve({ addresses: ["127.0.0.1", "2001:db8::1", "192.0.2.7"] }),
     new HandClock(),
   );
   assert.equal(await mixed.addressOf("mixed.test"), "192.0.2.7");

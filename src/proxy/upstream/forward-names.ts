@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { isInsideAddress, transientError, type Clock } from "../../base/index.ts";
+import type { ResolvedName } from "../../dataplane/dns/index.ts";
 import { ofFamily, type AddressFamily } from "./address-family.ts";
 import type { ResolveName } from "./dns-refresher.ts";
 
@@ -9,8 +10,10 @@ export interface ForwardNameRules {
   readonly defaultPort: number;
   /** The maximum number of known names. Requests for further names are rejected. */
   readonly maxHosts: number;
-  /** An answer is resolved again after this time. */
+  /** An answer that says nothing of its validity is resolved again after this time. */
   readonly refreshMs: number;
+  /** Any other answer is resolved again when it is no longer valid, but not earlier than this. */
+  readonly minTtlMs: number;
   /** An unused name is forgotten after this time. */
   readonly idleMs: number;
   readonly queryTimeoutMs: number;
@@ -20,6 +23,7 @@ export interface ForwardNameRules {
 interface KnownName {
   addresses: readonly string[];
   askedAtMs: number;
+  refreshMs: number;
   usedAtMs: number;
   next: number;
   pending: Promise<void> | undefined;
@@ -57,7 +61,7 @@ export class ForwardNames {
       known.usedAtMs = nowMs;
       if (known.addresses.length > 0) {
         // An expired address is used until the name is resolved again.
-        if (nowMs - known.askedAtMs >= this.rules.refreshMs && known.pending === undefined)
+        if (nowMs - known.askedAtMs >= known.refreshMs && known.pending === undefined)
           void this.#ask(name, known).catch(() => undefined);
         return take(known);
       }
@@ -65,7 +69,15 @@ export class ForwardNames {
     }
     if (known === undefined && this.#names.size >= this.rules.maxHosts)
       return Promise.reject(transientError("busy", `more than ${this.rules.maxHosts} names are known at once`));
-    const fresh: KnownName = { addresses: [], askedAtMs: nowMs, usedAtMs: nowMs, next: 0, pending: undefined };
+    const { refreshMs } = this.rules;
+    const fresh: KnownName = {
+      addresses: [],
+      askedAtMs: nowMs,
+      refreshMs,
+      usedAtMs: nowMs,
+      next: 0,
+      pending: undefined,
+    };
     this.#names.set(name, fresh);
     return this.#ask(name, fresh).then(() => take(fresh));
   }
@@ -87,9 +99,11 @@ export class ForwardNames {
 
   async #query(name: string, known: KnownName): Promise<void> {
     known.askedAtMs = this.#clock.steadyMs();
-    const found = isIP(name) === 0 ? await this.#withinTime(name) : [name];
+    const { addresses, ttlMs = 0 } = isIP(name) === 0 ? await this.#withinTime(name) : { addresses: [name] };
+    const { refreshMs, minTtlMs } = this.rules;
+    known.refreshMs = ttlMs > 0 ? Math.max(minTtlMs, ttlMs) : refreshMs;
     const usable = ofFamily(
-      found.filter((address) => !isInsideAddress(address)),
+      addresses.filter((address) => !isInsideAddress(address)),
       this.rules.family,
     );
     if (usable.length > 0) known.addresses = usable;
@@ -97,8 +111,8 @@ export class ForwardNames {
       throw transientError("dns-no-address", `${name} has no address that may be forwarded to`);
   }
 
-  #withinTime(name: string): Promise<readonly string[]> {
-    const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
+  #withinTime(name: string): Promise<ResolvedName> {
+    const { promise, resolve, reject } = Promise.withResolvers<ResolvedName>();
     const limit = this.#clock.after(this.rules.queryTimeoutMs, () =>
       reject(transientError("timeout", `${name} was not resolved in ${this.rules.queryTimeoutMs} ms`)),
     );

@@ -1,5 +1,6 @@
 import type { LogLevel } from "../../base/index.ts";
 import type { CertificateParts, EndpointAnswer, XdsUpdate } from "../../dataplane/index.ts";
+import type { ResolvedName } from "../../dataplane/dns/index.ts";
 import type { FamilySnapshot } from "../../telemetry/index.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
 import type { ClusterStatus, ServingStatus, Statistic } from "../serving.ts";
@@ -53,7 +54,7 @@ export type WorkerCalls = {
 /** Calls from a worker to the process. */
 export type ProcessCalls = {
   /** The addresses of a name. */
-  readonly resolve: (name: string) => readonly string[];
+  readonly resolve: (name: string) => ResolvedName;
   /** Reports an ejected endpoint, for the other workers. */
   readonly ejected: (ejection: Ejection) => void;
 };

@@ -69,7 +69,7 @@ class Fixture implements AsyncDisposable {
       data: {
         settings: readSettings({ env: {}, args: ["proxy", "router"], version: "1.2.3", labelsFile: undefined }),
         registry: new MetricsRegistry(),
-        resolve: () => Promise.resolve([]),
+        resolve: () => Promise.resolve({ addresses: [] }),
         log: silentLogger,
         clock: systemClock,
         random: seededRandom(1),

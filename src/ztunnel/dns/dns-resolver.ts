@@ -42,7 +42,7 @@ export class DnsResolver {
     const forwarder = podDnsForwarder(options);
     this.#responder = new DnsResponder(forwarder, options.log);
     // The host is already a full name, so no search domains apply.
-    this.#lookup = new HostLookup(forwarder, { search: [], dotsOfFullNames: 0 });
+    this.#lookup = new HostLookup({ forwarder, file: { search: [], dotsOfFullNames: 0 } });
   }
 
   /**
@@ -52,7 +52,7 @@ export class DnsResolver {
   async addressesOf(host: string, nowMs: number): Promise<readonly string[]> {
     const known = this.#looked.get(host);
     if (known !== undefined && known.untilMs > nowMs) return await known.addresses;
-    const addresses = this.#lookup.addresses(host);
+    const addresses = this.#lookup.lookUp(host).then((found) => found.addresses);
     if (this.#looked.size >= maxLookedUp) this.#looked.delete(this.#looked.keys().next().value ?? "");
     this.#looked.delete(host);
     this.#looked.set(host, { addresses, untilMs: nowMs + lookedUpMs });

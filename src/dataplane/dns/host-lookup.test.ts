@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { decode, encode, type Answer } from "dns-packet";
+import { HostLookup, type HostLookupOptions } from "./host-lookup.ts";
+
+/** Name servers with these records. Each name in `lost` loses that many queries of each type. */
+function lookupIn(
+  records: Readonly<Record<string, readonly Answer[]>>,
+  { lost = {}, ...options }: Partial<HostLookupOptions> & { readonly lost?: Readonly<Record<string, number>> } = {},
+): { lookup: HostLookup; asked: string[] } {
+  const asked: string[] = [];
+  const ask = (query: Buffer): Promise<Buffer> => {
+    const { id = 0, questions = [] } = decode(query);
+    const [{ name, type } = { name: "", type: "A" as const }] = questions;
+    asked.push(`${type} ${name}`);
+    if (asked.filter((one) => one === `${type} ${name}`).length <= (lost[name] ?? 0))
+      return Promise.reject(new Error("no name server answers"));
+    const answers = (records[name] ?? []).filter((record) => record.type === type || record.type === "CNAME");
+    return Promise.resolve(encode({ type: "response", id, questions, answers }));
+  };
+  const file = { search: ["shop.svc", "svc"], dotsOfFullNames: 1 };
+  return { lookup: new HostLookup({ forwarder: { ask }, file, ...options }), asked };
+}
+
+const addressRecord = (data: string, ttl: number): Answer => ({ type: "A", name: "web.test", data, ttl });
+
+test("a name is valid as long as the record among its addresses and aliases that expires first", async () => {
+  const { lookup } = lookupIn({
+    "web.test": [addressRecord("192.0.2.1", 60), addressRecord("192.0.2.2", 30)],
+    "alias.test": [{ type: "CNAME", name: "alias.test", data: "web.test", ttl: 5 }, addressRecord("192.0.2.1", 60)],
+  });
+  assert.deepEqual(await lookup.lookUp("web.test"), { addresses: ["192.0.2.1", "192.0.2.2"], ttlMs: 30_000 });
+  assert.deepEqual(await lookup.lookUp("alias.test"), { addresses: ["192.0.2.1"], ttlMs: 5000 });
+  assert.deepEqual(await lookup.lookUp("none.test"), { addresses: [] });
+});
+
+test("the hosts file comes before name servers, and is read for each look-up", async () => {
+  let hosts = new Map([["web.test", ["192.0.2.9"]]]);
+  const { lookup } = lookupIn(
+    { "web.test": [addressRecord("192.0.2.1", 60)] },
+    { readHosts: () => Promise.resolve(hosts) },
+  );
+  assert.deepEqual(await lookup.lookUp("WEB.test."), { addresses: ["192.0.2.9"] });
+  hosts = new Map();
+  assert.deepEqual((await lookup.lookUp("web.test")).addresses, ["192.0.2.1"]);
+});
+
+test("a short name is tried in the search domains first", async () => {
+  const { lookup, asked } = lookupIn({ "web.svc": [addressRecord("192.0.2.1", 60)] });
+  assert.deepEqual((await lookup.lookUp("web")).addresses, ["192.0.2.1"]);
+  assert.deepEqual(
+    asked.filter((one) => one.startsWith("A ")),
+    ["A web.shop.svc", "A web.svc"],
+  );
+});
+
+test("a query without an answer is sent again, and the third failure is reported", async () => {
+  const records = { "web.test": [addressRecord("192.0.2.1", 60)] };
+  const { lookup } = lookupIn(records, { lost: { "web.test": 2 } });
+  assert.deepEqual((await lookup.lookUp("web.test")).addresses, ["192.0.2.1"]);
+  await assert.rejects(lookupIn(records, { lost: { "web.test": 3 } }).lookup.lookUp("web.test"), /no name server/);
+});
