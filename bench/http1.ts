@@ -188,7 +188,7 @@ async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
       clock: systemClock,
       random: systemRandom,
       newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
-      ownMetadata: { id: "", value: "" },
+      ownMetadata: () => ({ id: "", value: "" }),
       onTrouble: () => undefined,
       observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
       observeStream: (listener, http, record) => observer.stream(listener, http, record),

@@ -212,7 +212,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
       clock: systemClock,
       random: systemRandom,
       newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
-      ownMetadata: { id: "", value: "" },
+      ownMetadata: () => ({ id: "", value: "" }),
       onTrouble: () => undefined,
       observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
       observeStream: (listener, http, record) => observer.stream(listener, http, record),

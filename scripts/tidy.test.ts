@@ -276,9 +276,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // the rules, the limits by descriptors, and two of expressions, which logs share. One reads TypedStructs.
   // Ten ask a rate limit service: four of messages, the filter, its question and its configuration, and three that it
   // shares with external authorization. One opens tunnels through proxies that speak HTTP/2. One is the message by which
-  // listeners and clusters keep the case of headers.
+  // listeners and clusters keep the case of headers. One reads the filters that exchange metadata of peers, and one is
+  // what expressions and logs know of these peers.
   proxy: {
-    modules: 648,
+    modules: 650,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -11,7 +11,7 @@ import { AccessLog, fileSink, renderPrometheus, type FamilyNames, type MetricsRe
 import { formatBaggage } from "../wire/hbone/index.ts";
 import type { CallCluster } from "./terms/call-cluster.ts";
 import { FilterStatistics } from "./terms/filter-statistics.ts";
-import { encodePeerMetadata } from "./peers/peer-metadata.ts";
+import { ownMetadata } from "./peers/peer-metadata.ts";
 import type { ExternalSecrets } from "./external-secrets.ts";
 import type { Listen } from "./listen.ts";
 import { LuaScripts } from "./filters/lua/index.ts";
@@ -324,10 +324,7 @@ export class DataPath implements Serving {
         clock,
         random,
         newRequestId,
-        ownMetadata: {
-          id: nodeId(settings),
-          value: encodePeerMetadata(sourceLabels(settings, identity), settings.podName),
-        },
+        ownMetadata: ownMetadata(nodeId(settings), sourceLabels(settings, identity), settings.podName, settings.labels),
         onTrouble: (what, error) => log.error(what, { error: messageOf(error) }),
         observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
         observeStream: (listener, http, record) => observer.stream(listener, http, record),

@@ -20,6 +20,7 @@ import { compileAccessLogs } from "./access-log-config.ts";
 import { checkFields, checkNested, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHttpConnectionManager } from "./http-connection-manager-config.ts";
 import { statsOf } from "./http-filter-config.ts";
+import { compileTcpExchange } from "./peer-metadata-config.ts";
 import { compileNetworkFilter } from "./network-filter-config.ts";
 import { resolveTypedStruct, unpack } from "./typed-struct.ts";
 
@@ -45,14 +46,14 @@ export function compileChainService(messages: readonly Filter[], where: string, 
       if (filter !== undefined) filters.push(filter);
     }
   }
-  const exchangesPeers = messages.some((message) => message.name === peerExchangeFilter);
+  const { exchangesPeers, peerLabelNames } = compileTcpExchange(messages, (message) => configOf(message, where));
   return {
     filters,
     maxConnections,
     clusterByServerName,
     forwardPort,
     exchangesPeers,
-    serves: compileTerminal(terminal, stats, where, notes),
+    serves: compileTerminal(terminal, { stats, peerLabelNames }, where, notes),
   };
 }
 
@@ -61,9 +62,6 @@ const httpsPort = 443;
 function forwardedPort({ portSpecifier }: SniDynamicForwardProxy): number {
   return portSpecifier.case === "portValue" && portSpecifier.value > 0 ? portSpecifier.value : httpsPort;
 }
-
-/** The filter that exchanges metadata by ALPN, in chains and in clusters. */
-export const peerExchangeFilter = "istio.metadata_exchange";
 
 /** Filters that forward the client's server name. Connections that dial do this anyway. */
 const serverNameFilters = new Set(["forward_downstream_sni", "envoy.filters.network.forward_downstream_sni"]);
@@ -79,7 +77,7 @@ function configOf(message: Filter, where: string): Any | undefined {
 
 function compileTerminal(
   terminal: Filter | undefined,
-  stats: StatsRules | undefined,
+  before: BeforeTcpProxy,
   where: string,
   notes: ConfigNotes,
 ): ChainService["serves"] {
@@ -94,7 +92,7 @@ function compileTerminal(
         : { kind: "hbone", cluster, accessLogs: compileAccessLogs(message.accessLog, where, notes) };
     }
     case "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
-      return { kind: "tcp", tcp: compileTcpProxy(config as TcpProxy, stats, where, notes) };
+      return { kind: "tcp", tcp: compileTcpProxy(config as TcpProxy, before, where, notes) };
     default:
       throw unsupported(where, `the network filter ${terminal?.name ?? "(none)"}`);
   }
@@ -137,7 +135,10 @@ function connectionLimit(message: ConnectionLimit, where: string, notes: ConfigN
 
 const defaultIdleMs = 3_600_000;
 
-function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where: string, notes: ConfigNotes): TcpSpec {
+/** What filters before `tcp_proxy` say of its connections. */
+type BeforeTcpProxy = Pick<TcpSpec, "stats" | "peerLabelNames">;
+
+function compileTcpProxy(message: TcpProxy, before: BeforeTcpProxy, where: string, notes: ConfigNotes): TcpSpec {
   checkFields(TcpProxySchema, message, where, notes, {
     used: [
       "statPrefix",
@@ -180,7 +181,7 @@ function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where
     connectAttempts: message.maxConnectAttempts ?? 1,
     hashesSource: message.hashPolicy.some(({ policySpecifier }) => policySpecifier.case === "sourceIp"),
     accessLogs: compileAccessLogs(message.accessLog, where, notes),
-    stats,
+    ...before,
     tunnel: message.tunnelingConfig === undefined ? undefined : compileTunnel(message.tunnelingConfig, where, notes),
   };
 }

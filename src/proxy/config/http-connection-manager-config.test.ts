@@ -69,6 +69,7 @@ test("Istio's usual filters are accepted, and cost nothing if they have no confi
     readFromUpstream: false,
     writeToUpstream: false,
     inMeshOnly: false,
+    labelNames: [],
   });
   assert.deepEqual(
     [connection.clientCertificate, connection.clientCertificateFields],

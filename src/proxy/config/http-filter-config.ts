@@ -46,10 +46,11 @@ import { compileHeaderMutation, compileHeaderMutationPerRoute } from "./header-m
 import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
 import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-rate-limit-config.ts";
 import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
+import { compileHttpExchange, joinHttpExchanges, noHttpExchange } from "./peer-metadata-config.ts";
 import { compileRateLimit, compileRateLimitPerRoute } from "./rate-limit-service-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { compileStats } from "./stats-config.ts";
-import { resolveTypedStruct, typedJsonOf, typeNameOf, unpack } from "./typed-struct.ts";
+import { resolveTypedStruct, typeNameOf, unpack } from "./typed-struct.ts";
 import { compileWasm, readWasm, readWasmStruct, wasmType } from "./wasm-config.ts";
 
 /** The compiled filters of a connection manager. */
@@ -72,8 +73,6 @@ const passiveTypes = new Set([
 /** How control planes name the plugins of WasmPlugins and TrafficExtensions. */
 const pluginPrefix = "extensions.istio.io/trafficextension/";
 
-const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
-
 /** Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends in a dot. */
 export function compileHttpFilters(
   messages: readonly HttpFilterMessage[],
@@ -83,13 +82,7 @@ export function compileHttpFilters(
 ): HttpFilters {
   const filters: HttpFilter[] = [];
   let stats: StatsRules | undefined;
-  let peerMetadata: PeerMetadataExchange = {
-    readFromClient: false,
-    writeToClient: false,
-    readFromUpstream: false,
-    writeToUpstream: false,
-    inMeshOnly: false,
-  };
+  let peerMetadata = noHttpExchange;
   for (const message of messages) {
     const here = `${where}: the HTTP filter ${message.name}`;
     if (message.configType.case === "configDiscovery") {
@@ -100,9 +93,9 @@ export function compileHttpFilters(
       continue;
     }
     const any = message.configType.value && resolveTypedStruct(message.configType.value, here);
-    const metadata = any === undefined ? undefined : peerMetadataOf(any);
+    const metadata = any === undefined ? undefined : compileHttpExchange(any);
     if (metadata !== undefined) {
-      peerMetadata = joined(peerMetadata, metadata);
+      peerMetadata = joinHttpExchanges(peerMetadata, metadata);
       continue;
     }
     const counts = message.disabled ? undefined : statsOf(message.name, any, here, notes);
@@ -317,38 +310,4 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
     default:
       return undefined;
   }
-}
-
-/** Istio's exchange of peer metadata. Undefined for any other filter. */
-function peerMetadataOf(any: Any): PeerMetadataExchange | undefined {
-  const json = typedJsonOf(any);
-  if (json?.typeUrl !== peerMetadataType) return undefined;
-  const { value } = json;
-  const headersOf = (field: string): object | undefined => {
-    const methods: unknown = value[field];
-    const found: unknown = Array.isArray(methods)
-      ? methods.find((method) => typeof method === "object" && method !== null && "istio_headers" in method)
-      : undefined;
-    const headers: unknown =
-      typeof found === "object" && found !== null ? Reflect.get(found, "istio_headers") : undefined;
-    return found === undefined ? undefined : typeof headers === "object" && headers !== null ? headers : {};
-  };
-  const byHeaders = (field: string): boolean => headersOf(field) !== undefined;
-  return {
-    readFromClient: byHeaders("downstream_discovery"),
-    writeToClient: byHeaders("downstream_propagation"),
-    readFromUpstream: byHeaders("upstream_discovery"),
-    writeToUpstream: byHeaders("upstream_propagation"),
-    inMeshOnly: Reflect.get(headersOf("upstream_propagation") ?? {}, "skip_external_clusters") === true,
-  };
-}
-
-function joined(left: PeerMetadataExchange, right: PeerMetadataExchange): PeerMetadataExchange {
-  return {
-    readFromClient: left.readFromClient || right.readFromClient,
-    writeToClient: left.writeToClient || right.writeToClient,
-    readFromUpstream: left.readFromUpstream || right.readFromUpstream,
-    writeToUpstream: left.writeToUpstream || right.writeToUpstream,
-    inMeshOnly: left.inMeshOnly || right.inMeshOnly,
-  };
 }

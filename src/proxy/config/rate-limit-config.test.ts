@@ -5,6 +5,7 @@ import { envoyRegistry, RateLimitSchema, RouteConfigurationSchema } from "../../
 import { describeRequest, descriptorsOf, type HostRules } from "../routing/describe-request.ts";
 import { connectionFrom, mutualTls, testRequest, type TestRequest } from "../testing/filter-request.ts";
 import { forwardTo, route } from "../testing/harness.ts";
+import { unknownWorkload } from "../terms/workload-labels.ts";
 import { ConfigNotes } from "./config-check.ts";
 import { compileFilterRules, compileRouteRules } from "./rate-limit-config.ts";
 import { compileRouteTable } from "./route-config.ts";
@@ -46,6 +47,7 @@ test("an expression of a descriptor reads Envoy's attributes of the request and 
     clientAddress: "192.0.2.7",
     connection: connectionFrom("10.0.0.1", {
       tls: mutualTls("spiffe://td/ns/n/sa/a", { serverName: "sni.test", peerSubject: () => "CN=a" }),
+      peer: { ...unknownWorkload, workload: "web-v1", labels: { role: "caller" } },
     }),
   });
   request.metadata.set("filter", { tier: "gold" });
@@ -55,6 +57,7 @@ test("an expression of a descriptor reads Envoy's attributes of the request and 
     ["connection.requested_server_name", "sni.test"],
     ["connection.mtls", "true"],
     ["filter_state['io.istio.peer_principal']", "spiffe://td/ns/n/sa/a"],
+    ["filter_state.downstream_peer.workload + filter_state.downstream_peer.labels['role']", "web-v1caller"],
     ["request.headers['x-user'] + request.headers[':path']", "ann/a?b=1"],
     ["request.method + request.url_path + request.query + request.host", "POST/ab=1a.test"],
     ["request.size + 1", "13"],

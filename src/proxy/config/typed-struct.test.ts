@@ -127,11 +127,12 @@ test("a filter of HTTP may be a TypedStruct of either package, also one that onl
   };
   for (const typedConfig of forms("envoy.extensions.filters.http.grpc_web.v3.GrpcWeb", {}))
     assert.equal(compile("web", typedConfig).filters.length, 1);
-  const config = { downstream_propagation: [{ istio_headers: {} }] };
+  const config = { downstream_propagation: [{ istio_headers: {} }], additional_labels: ["tier", "app", "role", 1] };
   const exchange = metadataExchange(config) as { readonly typedConfig: JsonObject };
   for (const name of packages) {
     const typedConfig = { ...exchange.typedConfig, "@type": `${url}/${name}.TypedStruct` };
-    assert.equal(compile("istio.metadata_exchange", typedConfig).peerMetadata.writeToClient, true);
+    const { peerMetadata } = compile("istio.metadata_exchange", typedConfig);
+    assert.deepEqual([peerMetadata.writeToClient, peerMetadata.labelNames], [true, ["role", "tier"]]);
     const module = {
       ...typedConfig,
       typeUrl: `${url}/envoy.extensions.filters.http.wasm.v3.Wasm`,

@@ -12,7 +12,7 @@ import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import { HttpDate } from "../http/http-date.ts";
 import { Http2DownstreamConnection } from "./http2-downstream-connection.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
-import type { OwnMetadata } from "../peers/peer-metadata.ts";
+import type { OwnMetadataWith } from "../peers/peer-metadata.ts";
 
 export interface HttpListenerOptions {
   readonly config: HttpConnectionConfig;
@@ -26,7 +26,7 @@ export interface HttpListenerOptions {
   readonly random: Random;
   readonly newRequestId: () => string;
   /** This proxy's metadata for peers, if the configuration sends it. */
-  readonly ownMetadata?: OwnMetadata | undefined;
+  readonly ownMetadata?: OwnMetadataWith | undefined;
   /** Receives internal errors of the proxy. */
   readonly onTrouble?: ((what: string, error: unknown) => void) | undefined;
 }

@@ -160,6 +160,7 @@ export class LocalRateLimitFilter implements HttpFilter {
       connection,
       metadata,
       status,
+      downstreamPeer: request.valueContext(undefined).downstreamPeer,
       clientAddress: () => request.clientAddress,
       startedMs: this.#services.clock.nowMs(),
       routeName: request.route?.name ?? "",

@@ -100,6 +100,8 @@ export abstract class Answer {
     connection: ResponseComposition["connection"],
     edits: HeaderEdits | undefined,
   ): ResponseComposition {
+    const { peerMetadata } = this.config;
+    const { ownMetadata } = this.context;
     return {
       head,
       config: this.config,
@@ -107,7 +109,7 @@ export abstract class Answer {
       connection,
       upstreamServiceMs: this.upstreamServiceMs,
       requestId: this.config.requestIdInResponse ? this.request.requestId : undefined,
-      peerMetadata: this.config.peerMetadata.writeToClient && this.peerAsked ? this.context.ownMetadata : undefined,
+      peerMetadata: this.peerAsked && peerMetadata.writeToClient ? ownMetadata?.(peerMetadata.labelNames) : undefined,
       edits,
       date: this.context.date.now(),
     };

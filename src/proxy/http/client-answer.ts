@@ -76,7 +76,7 @@ export class ClientAnswer {
     record.details = endTable.answered.details;
     if (config.peerMetadata.readFromUpstream) {
       const peer = head.get(peerMetadataHeader);
-      if (peer !== undefined) record.upstreamPeer = decodePeerMetadata(peer);
+      if (peer !== undefined) record.upstreamPeer = decodePeerMetadata(peer, config.peerMetadata.labelNames);
     }
     if (facts.isGrpc) record.countAnswer(head.bytes, from, to);
     const edits = this.#edits(head);

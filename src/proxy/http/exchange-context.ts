@@ -4,7 +4,7 @@ import type { Cluster } from "../upstream/cluster.ts";
 import type { ExchangeObserver } from "../record/exchange-record.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { HttpDate } from "./http-date.ts";
-import type { OwnMetadata } from "../peers/peer-metadata.ts";
+import type { OwnMetadataWith } from "../peers/peer-metadata.ts";
 
 /** Shared by the connections of one listener. Values that a new configuration may change are read for each request. */
 export interface ExchangeContext {
@@ -15,7 +15,7 @@ export interface ExchangeContext {
   /** If true, responses carry `connection: close`. */
   readonly draining: boolean;
   /** Undefined if peers do not receive our metadata. */
-  readonly ownMetadata: OwnMetadata | undefined;
+  readonly ownMetadata: OwnMetadataWith | undefined;
   /** Receives internal errors of the proxy. */
   readonly onTrouble: ((what: string, error: unknown) => void) | undefined;
   readonly observe: ExchangeObserver;

@@ -19,6 +19,7 @@ export function mutationContext(
   return {
     request: facts,
     connection: record.connection,
+    downstreamPeer: record.downstreamPeer,
     clientAddress: () => facts.clientAddress(config),
     startedMs: record.startedMs,
     routeName: record.routeName,

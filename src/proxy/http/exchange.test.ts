@@ -291,8 +291,9 @@ test("peers exchange x-envoy-peer-metadata, which goes no further", async () => 
     readFromUpstream: true,
     writeToUpstream: true,
     inMeshOnly: false,
+    labelNames: [],
   };
-  await using harness = await Harness.start({ peerMetadata, useRemoteAddress: false }, 1, { ownMetadata: own });
+  await using harness = await Harness.start({ peerMetadata, useRemoteAddress: false }, 1, { ownMetadata: () => own });
   let upstream: Record<string, unknown> = {};
   const { port } = await harness.backend((request, response) => {
     upstream = request.headers;
@@ -332,10 +333,11 @@ test("an upstream outside the mesh gets no peer metadata if only mesh members ma
           readFromUpstream: true,
           writeToUpstream: true,
           inMeshOnly,
+          labelNames: [],
         },
       },
       1,
-      { ownMetadata: own },
+      { ownMetadata: () => own },
     );
     const { port } = await harness.backend((request, response) =>
       response.end(String(request.headers["x-envoy-peer-metadata-id"] === own.id)),

@@ -97,7 +97,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
       const peer = facts.head.get(peerMetadataHeader);
       if (peer !== undefined) {
         this.answer.peerAsked();
-        record.downstreamPeer = decodePeerMetadata(peer) ?? record.downstreamPeer;
+        record.downstreamPeer = decodePeerMetadata(peer, config.peerMetadata.labelNames) ?? record.downstreamPeer;
       }
     }
     const host = context.routeTable()?.virtualHost(facts.authority);

@@ -219,7 +219,9 @@ export class Forwarding {
       forwardedHost: this.#forwardedHost(host),
       settled: facts.settled,
       trace: record.trace,
-      peerMetadata: tellsPeer(config.peerMetadata, cluster) ? context.ownMetadata : undefined,
+      peerMetadata: tellsPeer(config.peerMetadata, cluster)
+        ? context.ownMetadata?.(config.peerMetadata.labelNames)
+        : undefined,
       upgrade: this.#upgrade,
       edits,
       attemptCount: action.includeAttemptCount,

@@ -101,4 +101,6 @@ export interface PeerMetadataExchange {
   readonly writeToUpstream: boolean;
   /** Destinations outside of the mesh get no metadata. */
   readonly inMeshOnly: boolean;
+  /** The further labels that are read and written. */
+  readonly labelNames: readonly string[];
 }

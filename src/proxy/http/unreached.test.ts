@@ -21,6 +21,7 @@ const server = {
   readFromUpstream: false,
   writeToUpstream: false,
   inMeshOnly: false,
+  labelNames: [],
 };
 const client = {
   readFromClient: false,
@@ -28,10 +29,11 @@ const client = {
   readFromUpstream: true,
   writeToUpstream: true,
   inMeshOnly: false,
+  labelNames: [],
 };
 
 test("a peer proxy retries elsewhere a request that a proxy could not hand to its application; other clients see no sign of it", async () => {
-  await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: own("gone") });
+  await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: () => own("gone") });
   const closed = await gone.backend(() => undefined);
   closed.server.close();
   gone.cluster("app", [closed.port]);
@@ -41,7 +43,7 @@ test("a peer proxy retries elsewhere a request that a proxy could not hand to it
   const toPeer = await gone.get("/", { headers: { "x-envoy-peer-metadata": own("client").value } });
   assert.deepEqual([toPeer.status, toPeer.headers["x-envoy-unreached"]], [503, "true"]);
 
-  await using here = await Harness.start({ peerMetadata: client }, 1, { ownMetadata: own("client") });
+  await using here = await Harness.start({ peerMetadata: client }, 1, { ownMetadata: () => own("client") });
   const { port } = await here.backend((_request, response) => response.end("served"));
   here.cluster("service", [gone.port, port]);
   here.table = tableOf(route(forwardTo("service", { retry: retryPolicy({ on: { connectFailure: true } }) })));
@@ -57,7 +59,7 @@ test("a peer proxy retries elsewhere a request that a proxy could not hand to it
 });
 
 test("a proxy whose application is gone closes the client's connection after the answer, so that the next one may lead elsewhere", async () => {
-  await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: own("gone") });
+  await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: () => own("gone") });
   const closed = await gone.backend(() => undefined);
   closed.server.close();
   gone.cluster("app", [closed.port]);
@@ -77,7 +79,7 @@ test("a proxy whose application is gone closes the client's connection after the
   const served = await gone.get("/", { agent });
   assert.deepEqual([served.body, served.headers["connection"]], ["its own", undefined]);
 
-  await using outbound = await Harness.start({ peerMetadata: client }, 1, { ownMetadata: own("client") });
+  await using outbound = await Harness.start({ peerMetadata: client }, 1, { ownMetadata: () => own("client") });
   outbound.cluster("service", [closed.port]);
   outbound.table = tableOf(route(forwardTo("service")));
   const own503 = await outbound.get("/", { agent });

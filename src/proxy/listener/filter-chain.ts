@@ -8,7 +8,7 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { judgeConnection, type ConnectionVerdict } from "../filters/network-filter.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { HttpListener } from "../connection/http-listener.ts";
-import type { OwnMetadata } from "../peers/peer-metadata.ts";
+import type { OwnMetadataWith } from "../peers/peer-metadata.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { TcpProxy, type TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { Cluster } from "../upstream/cluster.ts";
@@ -25,7 +25,7 @@ export interface ChainRuntime {
   readonly random: Random;
   readonly newRequestId: () => string;
   /** This proxy's metadata for peers. */
-  readonly ownMetadata: OwnMetadata;
+  readonly ownMetadata: OwnMetadataWith;
   /** Reports internal errors of the proxy. */
   readonly onTrouble: (what: string, error: unknown) => void;
   /** Called for ended exchanges and connections, with the specification of that time. */

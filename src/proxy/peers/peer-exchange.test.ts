@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectTcp, listenTcp, type ByteStream } from "../../net/index.ts";
-import { encodePeerMetadata } from "./peer-metadata.ts";
+import { encodePeerMetadata, furtherLabelNames } from "./peer-metadata.ts";
 import { encodePeerExchange, exchangePeers } from "./peer-exchange.ts";
 
 const reviews = {
@@ -61,6 +61,16 @@ test("both ends learn the other's metadata, and the bytes after it pass, even if
   assert.equal(await received(heard.stream, 5), "hello");
   heard.stream.write(Buffer.from("back"));
   assert.equal(await received(told.stream, 4), "back");
+  client.destroy();
+  server.destroy();
+});
+
+test("of the other's further labels, an end learns those that it asks for", async () => {
+  const [client, server] = await pair();
+  const value = encodePeerMetadata({ ...reviews, labels: { role: "backend", tier: "gold" } });
+  client.write(encodePeerExchange({ id: "reviews", value }));
+  const heard = await exchangePeers(server, own, 1000, furtherLabelNames(["tier"]));
+  assert.deepEqual(heard?.peer, { ...reviews, labels: { tier: "gold" } });
   client.destroy();
   server.destroy();
 });

@@ -2,6 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AnySchema, StructSchema } from "@bufbuild/protobuf/wkt";
 import { peek, unread, type ByteStream } from "../../net/index.ts";
 import {
+  noLabelNames,
   peerMetadataHeader,
   peerMetadataIdHeader,
   structOfPeerMetadata,
@@ -42,13 +43,14 @@ export interface ExchangedPeer {
 }
 
 /**
- * Sends our metadata and reads the peer's, on a paused stream that has agreed to this. A peer that sends something
+ * Sends our metadata and reads the peer's with these further labels, on a paused stream that has agreed to this. A peer that sends something
  * else, or nothing in time, is served without metadata. Undefined if the connection ended meanwhile. Rejects if it failed.
  */
 export async function exchangePeers(
   stream: ByteStream,
   own: Buffer,
   timeoutMs: number,
+  labelNames: readonly string[] = noLabelNames,
 ): Promise<ExchangedPeer | undefined> {
   stream.write(own);
   const { bytes, outcome, error } = await peek(stream, {
@@ -66,7 +68,7 @@ export async function exchangePeers(
     return { stream: unread(stream, bytes), peer: undefined };
   return {
     stream: unread(stream, bytes.subarray(headBytes + length)),
-    peer: decodeBody(bytes.subarray(headBytes, headBytes + length)),
+    peer: decodeBody(bytes.subarray(headBytes, headBytes + length), labelNames),
   };
 }
 
@@ -83,11 +85,11 @@ function bodyLength(bytes: Buffer): number | undefined {
   return length > maxBodyBytes ? undefined : length;
 }
 
-function decodeBody(body: Buffer): WorkloadLabels | undefined {
+function decodeBody(body: Buffer, labelNames: readonly string[]): WorkloadLabels | undefined {
   try {
     const { fields } = fromBinary(StructSchema, fromBinary(AnySchema, body).value);
     const metadata = fields[peerMetadataHeader]?.kind;
-    return metadata?.case === "structValue" ? workloadOfStruct(metadata.value) : undefined;
+    return metadata?.case === "structValue" ? workloadOfStruct(metadata.value, labelNames) : undefined;
   } catch {
     // The value is something else and names no workload.
     return undefined;

@@ -12,7 +12,7 @@ export const peerMetadataIdHeader = "x-envoy-peer-metadata-id";
  */
 export const unreachedHeader = "x-envoy-unreached";
 
-/** This proxy's metadata about its workload. */
+/** This proxy's metadata about its workload, as peers get it. */
 export interface OwnMetadata {
   /** The value of {@link peerMetadataIdHeader}: the node's id. */
   readonly id: string;
@@ -20,14 +20,75 @@ export interface OwnMetadata {
   readonly value: string;
 }
 
+/** Returns the metadata with these further labels, as far as the workload has them. */
+export type OwnMetadataWith = (labelNames: readonly string[]) => OwnMetadata;
+
 /** Longer values are ignored. */
 const maxEncodedBytes = 16 * 1024;
 const canonicalName = "service.istio.io/canonical-name";
 const canonicalRevision = "service.istio.io/canonical-revision";
 
+/** Labels that peers send in any case, and that name the workload, its service or its version. */
+const describingLabels: ReadonlySet<string> = new Set([
+  canonicalName,
+  canonicalRevision,
+  "app",
+  "app.kubernetes.io/name",
+  "version",
+  "app.kubernetes.io/version",
+]);
+
+export const noLabelNames: readonly string[] = [];
+const knownLabelNames = new Map<string, readonly string[]>();
+
+/** The further labels that a configuration names. Equal lists are one object, so that what is made by them is kept. */
+export function furtherLabelNames(configured: readonly string[]): readonly string[] {
+  const names = [...new Set(configured)].filter((name) => name !== "" && !describingLabels.has(name)).sort();
+  if (names.length === 0) return noLabelNames;
+  const key = names.join(",");
+  const known = knownLabelNames.get(key);
+  if (known === undefined) knownLabelNames.set(key, names);
+  return known ?? names;
+}
+
+/** The metadata of the workload with these labels. */
+export function ownMetadata(
+  id: string,
+  workload: WorkloadLabels,
+  podName: string,
+  labels: Readonly<Record<string, string>>,
+): OwnMetadataWith {
+  const made = new WeakMap<readonly string[], OwnMetadata>();
+  return (labelNames) => {
+    let own = made.get(labelNames);
+    if (own === undefined) {
+      const value = encodePeerMetadata(
+        withLabels(workload, labelNames, (name) => (Object.hasOwn(labels, name) ? labels[name] : undefined)),
+        podName,
+      );
+      made.set(labelNames, (own = { id, value }));
+    }
+    return own;
+  };
+}
+
+function withLabels(
+  workload: WorkloadLabels,
+  labelNames: readonly string[],
+  labelOf: (name: string) => string | undefined,
+): WorkloadLabels {
+  const labels: Record<string, string> = {};
+  for (const name of labelNames) {
+    const value = labelOf(name);
+    if (value !== undefined && value !== "") labels[name] = value;
+  }
+  return Object.keys(labels).length === 0 ? workload : { ...workload, labels };
+}
+
 /** Encodes a workload as base64 of a protobuf Struct with the keys of Istio's proxies. */
 export function encodePeerMetadata(workload: WorkloadLabels, podName = ""): string {
   const labels: Record<string, string> = {
+    ...workload.labels,
     app: workload.canonicalName,
     [canonicalName]: workload.canonicalName,
     [canonicalRevision]: workload.canonicalRevision,
@@ -48,9 +109,14 @@ export function structOfPeerMetadata(encoded: string): Struct {
   return fromBinary(StructSchema, Buffer.from(encoded, "base64"));
 }
 
-/** Undefined if the value is invalid. */
-export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined {
+/** The workload with these further labels, as far as its proxy sends them. Undefined if the value is invalid. */
+export function decodePeerMetadata(
+  encoded: string,
+  labelNames: readonly string[] = noLabelNames,
+): WorkloadLabels | undefined {
   if (encoded === "" || encoded.length > maxEncodedBytes) return undefined;
+  let decoded = decodedWith.get(labelNames);
+  if (decoded === undefined) decodedWith.set(labelNames, (decoded = new Map()));
   const known = decoded.get(encoded);
   if (known !== undefined) return known;
   let struct: Struct;
@@ -60,29 +126,36 @@ export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined 
     // The value is invalid, so the workload is unknown.
     return undefined;
   }
-  const labelled = workloadOfStruct(struct);
+  const labelled = workloadOfStruct(struct, labelNames);
   if (decoded.size >= maxDecoded) decoded.clear();
   decoded.set(encoded, labelled);
   return labelled;
 }
 
-/** The workload in a node's metadata. */
-export function workloadOfStruct(struct: Struct): WorkloadLabels {
+/** The workload in a node's metadata, with these further labels. */
+export function workloadOfStruct(struct: Struct, labelNames: readonly string[]): WorkloadLabels {
   const labels = struct.fields["LABELS"]?.kind;
   const label = (name: string): string | undefined =>
     labels?.case === "structValue" ? stringOf(labels.value, name) : undefined;
   const workload = stringOf(struct, "WORKLOAD_NAME");
-  return {
-    workload: workload ?? unknownWorkload.workload,
-    namespace: stringOf(struct, "NAMESPACE") ?? unknownWorkload.namespace,
-    canonicalName: label(canonicalName) ?? label("app") ?? workload ?? unknownWorkload.canonicalName,
-    canonicalRevision: label(canonicalRevision) ?? label("version") ?? unknownWorkload.canonicalRevision,
-    cluster: stringOf(struct, "CLUSTER_ID") ?? unknownWorkload.cluster,
-  };
+  return withLabels(
+    {
+      workload: workload ?? unknownWorkload.workload,
+      namespace: stringOf(struct, "NAMESPACE") ?? unknownWorkload.namespace,
+      canonicalName: label(canonicalName) ?? label("app") ?? workload ?? unknownWorkload.canonicalName,
+      canonicalRevision: label(canonicalRevision) ?? label("version") ?? unknownWorkload.canonicalRevision,
+      cluster: stringOf(struct, "CLUSTER_ID") ?? unknownWorkload.cluster,
+    },
+    labelNames,
+    label,
+  );
 }
 
-/** Peers send the same value with every request, so decoded values are cached, up to a bound. */
-const decoded = new Map<string, WorkloadLabels>();
+/**
+ * Peers send the same value with every request, so decoded values are cached, up to a bound for each list of further
+ * labels.
+ */
+const decodedWith = new WeakMap<readonly string[], Map<string, WorkloadLabels>>();
 const maxDecoded = 500;
 
 function structOf(fields: Readonly<Record<string, string>>): Struct {

@@ -75,11 +75,3 @@ export function connectionAttributes({ tls }: ConnectionInfo, requestedServerNam
     sha256_peer_certificate_digest: () => known(tls?.peerCertificateHash()),
   });
 }
-
-/** The identities of a connection's ends, as Istio's filters record them. */
-export function identityStates({ tls }: ConnectionInfo): Readonly<Record<string, string>> {
-  return {
-    ...(tls?.verified !== true || tls.peerIdentity === "" ? {} : { "io.istio.peer_principal": tls.peerIdentity }),
-    ...(tls === undefined || tls.localIdentity === "" ? {} : { "io.istio.local_principal": tls.localIdentity }),
-  };
-}

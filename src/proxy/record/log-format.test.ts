@@ -134,6 +134,7 @@ test("every operator of Envoy is accepted, those that this proxy does not measur
     flag: 1,
     trailers: ["grpc-message", "gone"],
     downstreamPeer: peer,
+    upstreamPeer: { ...peer, labels: { role: "x" } },
     retries: 2,
     metadata: new Map([["jwt", { iss: "me", list: [1] }]]),
     trace: {
@@ -162,6 +163,10 @@ test("every operator of Envoy is accepted, those that this proxy does not measur
     [
       "%FILTER_STATE(downstream_peer:FIELD:workload)%|%FILTER_STATE(wasm.downstream_peer)%|%FILTER_STATE(other)%",
       "w|workload=w,cluster=c,namespace=n,service=app,revision=v1,app=app,version=v1|-",
+    ],
+    [
+      "%FILTER_STATE(upstream_peer)%",
+      "workload=w,cluster=c,namespace=n,service=app,revision=v1,app=app,version=v1,labels[]role=x",
     ],
     ["%QUERY_PARAM(c)%|%QUERY_PARAMS%|%PATH(NQ)%|%REQ_WITHOUT_QUERY(:PATH)%", " d|b=1&c=%20d|/a|/a"],
     ["%TRACE_ID%/%SPAN_ID% %STREAM_ID%", "t1/s1 id-1"],

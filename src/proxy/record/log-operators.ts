@@ -4,6 +4,7 @@ import { headText, textOfHead } from "../terms/header-text.ts";
 import { flagLetters, flagNames } from "../terms/response-flags.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { CaptureIndex } from "./capture-index.ts";
+import { downstreamPeer, peerFields, upstreamPeer } from "./filter-states.ts";
 import type { HeldLine } from "./held-line.ts";
 import type { LogPart, ValueLetters, ValueSpan, WritePart } from "./line-composer.ts";
 import { compileTimeFormat, isoTime, isoTimeBytes } from "./log-time.ts";
@@ -398,17 +399,10 @@ function filterStatePart([key = "", form, field = ""]: readonly string[]): LogPa
   const peer = peerKey.exec(key)?.[1];
   if (peer !== undefined) {
     return (record) => {
-      const labels =
-        peer === "downstream"
-          ? (record.downstreamPeer ?? record.connection.peer)
-          : (record.upstreamPeer ?? record.endpoint?.config.workload);
+      const labels = peer === "downstream" ? downstreamPeer(record) : upstreamPeer(record);
       if (labels === undefined) return "-";
       const fields = peerFields(labels);
-      return form === "FIELD"
-        ? orDash(fields[field])
-        : Object.entries(fields)
-            .map(([name, value]) => `${name}=${value}`)
-            .join(",");
+      return form === "FIELD" ? orDash(fields[field]) : peerText(fields, labels.labels);
     };
   }
   if (key === "io.istio.peer_principal") return (record) => orDash(record.connection.tls?.peerIdentity);
@@ -416,22 +410,9 @@ function filterStatePart([key = "", form, field = ""]: readonly string[]): LogPa
   return () => "-";
 }
 
-function peerFields({
-  workload,
-  cluster,
-  namespace,
-  canonicalName,
-  canonicalRevision,
-}: WorkloadLabels): Readonly<Record<string, string>> {
-  return {
-    workload,
-    cluster,
-    namespace,
-    service: canonicalName,
-    revision: canonicalRevision,
-    app: canonicalName,
-    version: canonicalRevision,
-  };
+function peerText(fields: Readonly<Record<string, string>>, labels: WorkloadLabels["labels"] = {}): string {
+  const named = Object.entries(labels).map(([name, value]): [string, string] => [`labels[]${name}`, value]);
+  return [...Object.entries(fields), ...named].map(([name, value]) => `${name}=${value}`).join(",");
 }
 
 function queryOf(pathAndQuery: string): string {

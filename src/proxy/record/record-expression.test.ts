@@ -1,8 +1,43 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mutualTls } from "../testing/filter-request.ts";
+import { unknownWorkload } from "../terms/workload-labels.ts";
+import type { Endpoint } from "../upstream/cluster.ts";
 import { plainRecord } from "../testing/plain-record.ts";
+import type { ExchangeRecord } from "./exchange-record.ts";
 import { compileRecordExpression } from "./record-expression.ts";
+
+test("an expression over a record reads the peers' fields and further labels, of which absent ones have no value", () => {
+  const peer = { workload: "web-v1", namespace: "shop", canonicalName: "web", canonicalRevision: "v1", cluster: "k" };
+  const read = (text: string, record: Partial<ExchangeRecord>): unknown =>
+    compileRecordExpression(text, (problem) => new Error(problem)).evaluate(
+      { ...plainRecord, ...record },
+      { request: new Map(), response: new Map() },
+    );
+  const endpoint = { config: { workload: peer } } as Endpoint;
+  const labelled = { ...peer, labels: { "custom-label": "b" } };
+  for (const [text, record, wanted] of [
+    ["filter_state.upstream_peer.labels['custom-label']", { upstreamPeer: labelled }, "b"],
+    ["filter_state.downstream_peer.labels['custom-label']", { downstreamPeer: labelled }, "b"],
+    [
+      "filter_state['downstream_peer'].service + filter_state.downstream_peer.revision",
+      { downstreamPeer: peer },
+      "webv1",
+    ],
+    ["filter_state.downstream_peer.labels['custom-label']", { downstreamPeer: peer }, undefined],
+    ["filter_state.upstream_peer.labels['other']", { upstreamPeer: labelled }, undefined],
+    ["filter_state.upstream_peer.namespace", { endpoint }, "shop"],
+    ["filter_state.upstream_peer.workload", { upstreamPeer: labelled, endpoint }, "web-v1"],
+    ["has(filter_state.upstream_peer)", {}, false],
+    ["has(filter_state.upstream_peer)", { endpoint: { config: { workload: unknownWorkload } } as Endpoint }, false],
+    [
+      "has(filter_state.downstream_peer) ? filter_state.downstream_peer.app : 'none'",
+      { connection: { ...plainRecord.connection, peer } },
+      "web",
+    ],
+  ] as const)
+    assert.equal(read(text, record), wanted, text);
+});
 
 test("an expression over a record reads the client's certificate, of which absent parts have no value", () => {
   const read = (text: string, identity: string): unknown => {

@@ -3,7 +3,8 @@ import { DurationSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { flagLetters } from "../terms/response-flags.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import { compileCel, connectionAttributes, identityStates } from "./cel-program.ts";
+import { compileCel, connectionAttributes } from "./cel-program.ts";
+import { downstreamPeer, filterStates, upstreamPeer } from "./filter-states.ts";
 
 /** An expression (CEL) over Envoy's attributes of a request or connection that has ended. */
 export interface RecordExpression {
@@ -116,7 +117,9 @@ function attributesOf(
     },
     xds: { cluster_name: record.cluster?.name ?? "", route_name: record.routeName },
     metadata: { filter_metadata: Object.fromEntries(record.metadata ?? []) },
-    filter_state: identityStates(connection),
+    get filter_state() {
+      return filterStates(connection, { downstream: downstreamPeer(record), upstream: upstreamPeer(record) });
+    },
   };
 }
 

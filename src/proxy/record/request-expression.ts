@@ -3,7 +3,8 @@ import type { ParsedExpression } from "../../wire/envoy/index.ts";
 import { headerValue } from "../routing/matchers.ts";
 import type { DescribedRequest } from "../routing/route.ts";
 import { addressText, keptAddressText } from "../terms/address-text.ts";
-import { compileCel, connectionAttributes, identityStates, LazyAttributes } from "./cel-program.ts";
+import { compileCel, connectionAttributes, LazyAttributes } from "./cel-program.ts";
+import { filterStates } from "./filter-states.ts";
 
 /** An expression's value as text. Undefined if it has none, or its value is not a scalar. */
 export type RequestExpression = (request: DescribedRequest) => string | undefined;
@@ -66,7 +67,12 @@ function attributesOf(request: DescribedRequest): Readonly<Record<string, unknow
     get metadata() {
       return { filter_metadata: Object.fromEntries(request.metadata) };
     },
-    filter_state: identityStates(connection),
+    get filter_state() {
+      return filterStates(connection, {
+        downstream: request.valueContext(undefined).downstreamPeer,
+        upstream: undefined,
+      });
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { RequestView } from "./request-view.ts";
 
 /** What happens to an existing header. */
@@ -28,6 +29,8 @@ export interface HeaderMutation {
 export interface MutationContext {
   readonly request: RequestView;
   readonly connection: ConnectionInfo;
+  /** The client's workload, as far as it is known. */
+  readonly downstreamPeer: WorkloadLabels | undefined;
   /** The client's address without the port, as far as it is trusted. */
   readonly clientAddress: () => string;
   readonly startedMs: number;

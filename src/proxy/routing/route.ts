@@ -77,7 +77,7 @@ export interface DescribedRequest extends RequestView {
   header(name: string): string | undefined;
   values(name: string): readonly string[];
   headers(): Iterable<readonly [name: string, value: string]>;
-  valueContext(response: undefined): Pick<MutationContext, "startedMs">;
+  valueContext(response: undefined): Pick<MutationContext, "startedMs" | "downstreamPeer">;
 }
 
 export interface DescriptorEntry {

@@ -20,6 +20,7 @@ const spec: TcpSpec = {
   hashesSource: false,
   accessLogs: [],
   stats: undefined,
+  peerLabelNames: [],
   tunnel: undefined,
 };
 

@@ -7,7 +7,7 @@ import { addressText } from "../terms/address-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { DeniedConnections } from "./denied-connections.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
-import type { OwnMetadata } from "../peers/peer-metadata.ts";
+import type { OwnMetadata, OwnMetadataWith } from "../peers/peer-metadata.ts";
 import { hashText } from "../terms/hash-text.ts";
 import { openHttpTunnel, type HttpTunnelSpec } from "./http-tunnel.ts";
 import { encodePeerExchange, exchangePeers, peerExchangeProtocol } from "../peers/peer-exchange.ts";
@@ -31,7 +31,7 @@ export interface TcpProxyOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** This proxy's metadata, for peers that request it. */
-  readonly ownMetadata?: OwnMetadata | undefined;
+  readonly ownMetadata?: OwnMetadataWith | undefined;
   readonly observer: TcpObserver;
 }
 
@@ -85,6 +85,8 @@ const tunnelProtocols: Readonly<Record<UpstreamProtocol, WireProtocol>> = {
   alpn: "alpn",
 };
 
+const nameless: OwnMetadata = { id: "", value: "" };
+
 const ignoring: ByteStreamHandler = {
   data: () => undefined,
   end: () => undefined,
@@ -99,7 +101,7 @@ export class TcpProxy {
   /** Streams whose peers have not sent their metadata yet. */
   readonly #greeting = new Set<ByteStream>();
   readonly #denied: DeniedConnections;
-  #greeted: Buffer | undefined;
+  readonly #greetings = new WeakMap<OwnMetadata, Buffer>();
   accepted = 0;
 
   constructor(options: TcpProxyOptions) {
@@ -140,8 +142,10 @@ export class TcpProxy {
 
   async #greet(stream: ByteStream, connection: ConnectionInfo, clusterName: string | undefined): Promise<void> {
     this.#greeting.add(stream);
+    const { peerLabelNames } = this.#options.spec();
+    const greeting = this.#ownGreeting(peerLabelNames);
     // A client whose connection fails is gone like one that ends it.
-    const exchanged = await exchangePeers(stream, this.#ownGreeting(), exchangeTimeoutMs).catch(() => undefined);
+    const exchanged = await exchangePeers(stream, greeting, exchangeTimeoutMs, peerLabelNames).catch(() => undefined);
     this.#greeting.delete(stream);
     if (exchanged === undefined) return;
     await this.#serve(
@@ -151,8 +155,11 @@ export class TcpProxy {
     );
   }
 
-  #ownGreeting(): Buffer {
-    return (this.#greeted ??= encodePeerExchange(this.#options.ownMetadata ?? { id: "", value: "" }));
+  #ownGreeting(labelNames: readonly string[]): Buffer {
+    const own = this.#options.ownMetadata?.(labelNames) ?? nameless;
+    let greeting = this.#greetings.get(own);
+    if (greeting === undefined) this.#greetings.set(own, (greeting = encodePeerExchange(own)));
+    return greeting;
   }
 
   async #serve(stream: ByteStream, connection: ConnectionInfo, clusterName: string): Promise<void> {
@@ -276,7 +283,7 @@ export class TcpProxy {
     try {
       const { connectTimeoutMs } = endpoint.cluster.config.limits;
       const { tunnel } = this.#options.spec();
-      const { exchangesPeers, upstreamProtocol } = endpoint.cluster.config;
+      const { exchangesPeers, peerLabelNames, upstreamProtocol } = endpoint.cluster.config;
       const protocol = tunnel === undefined ? "tcp" : tunnelProtocols[upstreamProtocol];
       const direct = await this.#options.connector.connect(endpoint.config, connectTimeoutMs, {
         protocol,
@@ -286,7 +293,7 @@ export class TcpProxy {
       endpoint.knowPeer(direct.peerIdentity);
       const stream =
         tunnel === undefined
-          ? await this.#introduce(direct, flow, connectTimeoutMs)
+          ? await this.#introduce(direct, flow, connectTimeoutMs, peerLabelNames)
           : await (carriesHttp2(direct, protocol)
               ? this.#openHttp2Tunnel(direct, tunnel, endpoint.config, connectTimeoutMs)
               : openHttpTunnel(direct, tunnel, connectTimeoutMs));
@@ -331,10 +338,15 @@ export class TcpProxy {
    * `failed` if the connection broke, for example by a TLS alert that refuses our certificate: the flow then has the
    * reason. The client sees the same as without an introduction.
    */
-  async #introduce(direct: UpstreamStream, flow: TcpFlow, timeoutMs: number): Promise<ByteStream | "ended" | "failed"> {
+  async #introduce(
+    direct: UpstreamStream,
+    flow: TcpFlow,
+    timeoutMs: number,
+    labelNames: readonly string[],
+  ): Promise<ByteStream | "ended" | "failed"> {
     if (direct.alpnProtocol !== peerExchangeProtocol) return direct;
     try {
-      const exchanged = await exchangePeers(direct, this.#ownGreeting(), timeoutMs);
+      const exchanged = await exchangePeers(direct, this.#ownGreeting(labelNames), timeoutMs, labelNames);
       if (exchanged === undefined) return "ended";
       flow.upstreamPeer = exchanged.peer;
       return exchanged.stream;

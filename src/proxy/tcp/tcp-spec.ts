@@ -16,6 +16,8 @@ export interface TcpSpec {
   readonly accessLogs: readonly AccessLogSpec[];
   /** The metrics to count. Undefined: none. */
   readonly stats: StatsRules | undefined;
+  /** The further labels that a client and this proxy tell each other. */
+  readonly peerLabelNames: readonly string[];
   /** The cluster's endpoints are proxies, which are asked for a tunnel. */
   readonly tunnel: HttpTunnelSpec | undefined;
 }

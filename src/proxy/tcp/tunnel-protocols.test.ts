@@ -48,6 +48,7 @@ function specOf(tunnel: HttpTunnelSpec): TcpSpec {
     hashesSource: false,
     accessLogs: [],
     stats: undefined,
+    peerLabelNames: [],
     tunnel,
   };
 }

@@ -1,10 +1,12 @@
-/** The workload of an endpoint for metrics, from `istio.workload` of its metadata. */
+/** A workload for metrics and logs, from `istio.workload` of an endpoint's metadata or from what its proxy sends. */
 export interface WorkloadLabels {
   readonly workload: string;
   readonly namespace: string;
   readonly canonicalName: string;
   readonly canonicalRevision: string;
   readonly cluster: string;
+  /** Further labels, which the configuration names and the workload's proxy sends. Absent: none. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export const unknownWorkload: WorkloadLabels = {

@@ -83,6 +83,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     valueContext: (response) => ({
       request,
       connection,
+      downstreamPeer: connection.peer,
       clientAddress: () => request.clientAddress,
       startedMs: 0,
       routeName: request.route?.name ?? "",

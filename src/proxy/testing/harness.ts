@@ -58,6 +58,7 @@ export const testConnectionConfig: HttpConnectionConfig = {
     readFromUpstream: false,
     writeToUpstream: false,
     inMeshOnly: false,
+    labelNames: [],
   },
   maxStreamDurationMs: 0,
   tracing: undefined,
@@ -187,6 +188,7 @@ export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
   http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 0 },
   overridesAlpn: true,
   exchangesPeers: false,
+  peerLabelNames: [],
   peerMetadata: "tell",
   service: undefined,
 };

@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import type { JsonValue } from "@bufbuild/protobuf";
+import { fromBinary, toJson, type JsonValue } from "@bufbuild/protobuf";
+import { AnySchema, StructSchema } from "@bufbuild/protobuf/wkt";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
 import { startCollectedProxy } from "../testing/collected-proxy.ts";
 import { eventually, fetchOnce } from "../testing/harness.ts";
+import { plainRecord } from "../testing/plain-record.ts";
 import { fieldsOf, messages, numberOf, textOf, type Fields } from "../testing/span-collector.ts";
 import { maxExportBytes } from "./batch-exporter.ts";
-import { serviceLogs } from "./service-logs.ts";
+import { serviceLogs, tcpEntry } from "./service-logs.ts";
 
 const started = await startCollectedProxy((_request, response) =>
   response.writeHead(201, { "x-tier": "gold", "content-length": 5 }).end("hello"),
@@ -170,6 +172,24 @@ test("exchanges that a filter excludes are not sent, and entries that the servic
     entries("http-log", 2).filter((entry) => ["/none", "/lost"].includes(textOf(first(entry, 3), 5))),
     [],
   );
+});
+
+test("an entry tells the further labels of a peer", () => {
+  const peer = { workload: "w", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
+  const record = { ...plainRecord, downstreamPeer: { ...peer, labels: { role: "caller" } } };
+  const fields = { requestHeaders: [], responseHeaders: [], responseTrailers: [] };
+  const entry = tcpEntry(
+    record,
+    { request: new Map(), response: new Map() },
+    { ...fields, filterStates: new Set(["downstream_peer"]) },
+  );
+  const [state] = first(fieldsOf(entry), 1, 21).get(2) ?? [];
+  const struct = fromBinary(StructSchema, fromBinary(AnySchema, state as Uint8Array).value);
+  assert.deepEqual((toJson(StructSchema, struct) as { LABELS?: unknown }).LABELS, {
+    role: "caller",
+    "service.istio.io/canonical-name": "app",
+    "service.istio.io/canonical-revision": "v1",
+  });
 });
 
 test("a batch is as large as a message may be, and a larger single entry is sent alone to be dropped", async () => {

@@ -2,6 +2,7 @@ import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CaptureIndex } from "../record/capture-index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
+import { downstreamPeer, upstreamPeer } from "../record/filter-states.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
@@ -107,8 +108,8 @@ function writeCommon(writer: BinaryWriter, record: ExchangeRecord, { filterState
   text(writer, 19, record.routeName);
   address(writer, 20, connection.directRemote ?? connection.remote);
   const peers = [
-    ["downstream_peer", record.downstreamPeer ?? connection.peer],
-    ["upstream_peer", record.upstreamPeer ?? endpoint?.config.workload],
+    ["downstream_peer", downstreamPeer(record)],
+    ["upstream_peer", upstreamPeer(record)],
   ] as const;
   for (const [name, peer] of peers)
     if (peer !== undefined && filterStates.has(name)) entry(writer, 21, name, (any) => writePeer(any, peer));
@@ -198,7 +199,7 @@ function writeFlag(writer: BinaryWriter, field: number): void {
 /** A google.protobuf.Any of a Struct with a proxy's metadata. */
 function writePeer(
   writer: BinaryWriter,
-  { workload, namespace, canonicalName, canonicalRevision, cluster }: WorkloadLabels,
+  { workload, namespace, canonicalName, canonicalRevision, cluster, labels = {} }: WorkloadLabels,
 ): void {
   text(writer, 1, "type.googleapis.com/google.protobuf.Struct");
   const value =
@@ -209,8 +210,9 @@ function writePeer(
     entry(struct, 1, "NAMESPACE", value(namespace));
     entry(struct, 1, "WORKLOAD_NAME", value(workload));
     entry(struct, 1, "CLUSTER_ID", value(cluster));
-    entry(struct, 1, "LABELS", (labels) => {
-      submessage(labels, 5, (inner) => {
+    entry(struct, 1, "LABELS", (field) => {
+      submessage(field, 5, (inner) => {
+        for (const [name, given] of Object.entries(labels)) entry(inner, 1, name, value(given));
         entry(inner, 1, "service.istio.io/canonical-name", value(canonicalName));
         entry(inner, 1, "service.istio.io/canonical-revision", value(canonicalRevision));
       });

@@ -23,6 +23,8 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly overridesAlpn: boolean;
   /** Both sides of raw connections may exchange metadata at the beginning. */
   readonly exchangesPeers: boolean;
+  /** The further labels that both then tell each other. */
+  readonly peerLabelNames: readonly string[];
   /** Whether endpoints get the proxy's metadata by HTTP. `external`: only if all endpoints are outside. */
   readonly peerMetadata: "tell" | "external" | "never";
   readonly outliers: OutlierPolicy | undefined;

@@ -1,0 +1,62 @@
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
+import type { ExchangeRecord } from "./exchange-record.ts";
+
+/** Who asks, as far as it is known. */
+export function downstreamPeer({
+  downstreamPeer: told,
+  connection,
+}: Pick<ExchangeRecord, "downstreamPeer" | "connection">): WorkloadLabels | undefined {
+  return told ?? connection.peer;
+}
+
+/** Who answers: what its proxy said, or else what the control plane says of the endpoint. */
+export function upstreamPeer({
+  upstreamPeer: told,
+  endpoint,
+}: Pick<ExchangeRecord, "upstreamPeer" | "endpoint">): WorkloadLabels | undefined {
+  return told ?? endpoint?.config.workload;
+}
+
+/** A workload's fields under the names that Istio's filters give them. */
+export function peerFields({
+  workload,
+  cluster,
+  namespace,
+  canonicalName,
+  canonicalRevision,
+}: WorkloadLabels): Readonly<Record<string, string>> {
+  return {
+    workload,
+    cluster,
+    namespace,
+    service: canonicalName,
+    revision: canonicalRevision,
+    app: canonicalName,
+    version: canonicalRevision,
+  };
+}
+
+interface Peers {
+  readonly downstream: WorkloadLabels | undefined;
+  readonly upstream: WorkloadLabels | undefined;
+}
+
+/** What Istio's filters record, for expressions: the identities of the connection's ends, and the workloads there. */
+export function filterStates(
+  { tls }: ConnectionInfo,
+  { downstream, upstream }: Peers,
+): Readonly<Record<string, unknown>> {
+  return {
+    ...(tls?.verified !== true || tls.peerIdentity === "" ? {} : { "io.istio.peer_principal": tls.peerIdentity }),
+    ...(tls === undefined || tls.localIdentity === "" ? {} : { "io.istio.local_principal": tls.localIdentity }),
+    ...peerState("downstream_peer", downstream),
+    ...peerState("upstream_peer", upstream),
+  };
+}
+
+function peerState(name: string, peer: WorkloadLabels | undefined): Readonly<Record<string, unknown>> {
+  if (peer === undefined || peer === unknownWorkload) return {};
+  const { labels } = peer;
+  return { [name]: { ...peerFields(peer), ...(labels === undefined ? {} : { labels }) } };
+}
