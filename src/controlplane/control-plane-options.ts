@@ -42,6 +42,8 @@ export interface ControlPlaneSettings {
   readonly wildcardTlsAtWaypoints?: boolean;
   /** PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. Absent: upstream's default. */
   readonly dynamicDnsMaxHosts?: number;
+  /** PILOT_MX_ADDITIONAL_LABELS: labels that proxies tell each other for telemetry, sorted. Absent: none. */
+  readonly exchangedLabels?: readonly string[];
   /** The opposite of ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY. Absent: gateways obey policies with selectors. */
   readonly gatewaysIgnoreSelectors?: boolean;
   /** PILOT_JWT_ENABLE_REMOTE_JWKS. Absent: the control plane fetches key sets. */
@@ -152,6 +154,7 @@ export function readControlPlaneSettings(
     shadowHostSuffix: !envBoolean(env, "DISABLE_SHADOW_HOST_SUFFIX", true),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
     dynamicDnsMaxHosts: dynamicDnsMaxHosts(env),
+    exchangedLabels: [...new Set(envList(env, "PILOT_MX_ADDITIONAL_LABELS", ""))].sort(),
     hbone: hboneSettings(env),
     meshConfigPath: flag("--meshConfig"),
     meshNetworksPath: flag("--networksConfig"),

@@ -537,6 +537,12 @@ test("an interval of the analysis below one second is refused", () => {
   );
 });
 
+test("the labels of PILOT_MX_ADDITIONAL_LABELS are sorted, and each counts once", () => {
+  const labels = (text: string) =>
+    readControlPlaneSettings([], { PILOT_MX_ADDITIONAL_LABELS: text }, "1.0.0").exchangedLabels;
+  assert.deepEqual([labels(""), labels("role, custom-label,role,")], [[], ["custom-label", "role"]]);
+});
+
 test("PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS is 1,024, or what it says if proxies accept that", () => {
   const hosts = (text: string) =>
     readControlPlaneSettings([], { PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS: text }, "1.0.0").dynamicDnsMaxHosts;

@@ -14,6 +14,7 @@ type OwnOptions = Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" 
       | "clusters"
       | "wildcardTlsAtWaypoints"
       | "dynamicDnsMaxHosts"
+      | "exchangedLabels"
       | "gatewaysIgnoreSelectors"
       | "hbone"
       | "keySetFetcher"
@@ -89,6 +90,7 @@ function switches(settings: OwnOptions) {
     ...multiClusterServices(settings.clusters),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
     ...(settings.dynamicDnsMaxHosts === undefined ? {} : { dynamicDnsMaxHosts: settings.dynamicDnsMaxHosts }),
+    ...(settings.exchangedLabels === undefined ? {} : { exchangedLabels: settings.exchangedLabels }),
     gatewaysIgnoreSelectors: settings.gatewaysIgnoreSelectors ?? false,
     ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
     severalAuthorizers: settings.severalAuthorizers ?? false,

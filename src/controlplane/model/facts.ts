@@ -110,6 +110,8 @@ export interface MeshSettings
   readonly hbone?: HboneSettings;
   /** Whether waypoints accept connections whose server name matches a wildcard host. Absent means no. */
   readonly wildcardTlsAtWaypoints?: boolean;
+  /** Labels of their workloads that proxies tell each other for telemetry. Absent means none. */
+  readonly exchangedLabels?: readonly string[];
   /** How many hosts of ALLOW_ANY_DYNAMIC_DNS a sidecar knows at once. Absent means {@link defaultDynamicDnsHosts}. */
   readonly dynamicDnsMaxHosts?: number;
   /** Whether proxies of Gateways (Gateway API) obey only policies that name the Gateway. Absent means no. */

@@ -53,6 +53,8 @@ export interface Feature {
   /** The mesh config as in the ConfigMap. */
   readonly mesh?: object;
   readonly compliance?: CompliancePolicy;
+  /** PILOT_MX_ADDITIONAL_LABELS. */
+  readonly exchangedLabels?: readonly string[];
   /** Labels of the client's pod and of the gateway's pod. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly shows: readonly Shown[];
@@ -73,14 +75,14 @@ const groups = {
 
 /** The resources of the feature's proxies, limited to the parts that it selects. */
 export function showFeature(
-  { mesh = {}, compliance, labels = {}, shows }: Feature,
+  { mesh = {}, compliance, exchangedLabels = [], labels = {}, shows }: Feature,
   objects: readonly KubernetesObject[],
 ): JsonObject {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;
   const parsed = parseMeshConfig(mesh);
   if (parsed.value === undefined) throw new Error(formatIssues(parsed.errors));
-  inputs.mesh.set(meshKey, meshSettings(parsed.value, { ...testMesh, compliance }));
+  inputs.mesh.set(meshKey, meshSettings(parsed.value, { ...testMesh, compliance, exchangedLabels }));
   const model = deriveMeshModel(graph, inputs);
   const outbound = deriveOutboundResources(graph, model);
   const inbound = deriveInboundResources(graph, model);

@@ -194,7 +194,7 @@ export function passthroughCluster(mesh: MeshSettings): Cluster {
     connectTimeout: durationOfMs(mesh.connectTimeoutMs),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     circuitBreakers: noCircuitBreakers,
-    filters: [clusterMetadataExchange()],
+    filters: [clusterMetadataExchange(mesh)],
     typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
   });
 }
@@ -213,7 +213,7 @@ export function passthroughOptions(preserveHttp1HeaderCase: boolean) {
 }
 
 /** Exchanges metadata between peers over connections that agree on it. */
-export function clusterMetadataExchange() {
-  const { name, configType } = tcpMetadataExchange();
+export function clusterMetadataExchange(mesh: MeshSettings) {
+  const { name, configType } = tcpMetadataExchange(mesh);
   return { name, typedConfig: configType.value };
 }

@@ -192,11 +192,7 @@ function httpFilters({
   return [
     ...(direction === "waypoint" || hbone
       ? []
-      : [
-          direction === "inbound"
-            ? httpMetadataExchange("downstream")
-            : httpMetadataExchange("upstream", mesh.proxyHeaders.metadataExchangeInMeshOnly),
-        ]),
+      : [httpMetadataExchange(direction === "inbound" ? "downstream" : "upstream", mesh)]),
     ...security,
     ...(grpcWeb ? [filterInit("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
     filterInit("envoy.filters.http.grpc_stats", GrpcStatsConfigSchema, {

@@ -9,6 +9,7 @@ import {
   TypedStructSchema,
   type IstioMetricConfigSchema,
 } from "../../wire/envoy/index.ts";
+import type { MeshSettings } from "../model/facts.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 
@@ -16,15 +17,19 @@ const metadataExchangeName = "istio.metadata_exchange";
 const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
 const tcpExchangeType = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
 
-/**
- * Exchanges peer metadata: reads it from headers and from workload discovery, and sends our own unless the peer is
- * outside the mesh.
- */
-export function httpMetadataExchange(side: "downstream" | "upstream", inMeshOnly = false): FilterInit {
+/** Exchanges peer metadata: reads it from headers and from workload discovery, and sends our own by headers. */
+export function httpMetadataExchange(side: "downstream" | "upstream", mesh: MeshSettings): FilterInit {
+  const inMeshOnly = side === "upstream" && mesh.proxyHeaders.metadataExchangeInMeshOnly;
   return peerMetadata(metadataExchangeName, {
     [`${side}_discovery`]: [{ istio_headers: {} }, { workload_discovery: {} }],
     [`${side}_propagation`]: [{ istio_headers: inMeshOnly ? { skip_external_clusters: true } : {} }],
+    ...additionalLabels(mesh),
   });
+}
+
+/** Proxies tell each other only the labels that both are configured to exchange. */
+function additionalLabels({ exchangedLabels = [] }: MeshSettings): JsonObject {
+  return exchangedLabels.length === 0 ? {} : { additional_labels: [...exchangedLabels] };
 }
 
 export function peerMetadata(name: string, config: JsonObject): FilterInit {
@@ -32,10 +37,10 @@ export function peerMetadata(name: string, config: JsonObject): FilterInit {
 }
 
 /** The same for TCP, on connections with the ALPN name `istio-peer-exchange`. Also used as a cluster filter. */
-export function tcpMetadataExchange(): FilterInit {
+export function tcpMetadataExchange(mesh: MeshSettings): FilterInit {
   return filterInit(metadataExchangeName, TypedStructSchema, {
     typeUrl: tcpExchangeType,
-    value: { enable_discovery: true, protocol: "istio-peer-exchange" },
+    value: { enable_discovery: true, protocol: "istio-peer-exchange", ...additionalLabels(mesh) },
   });
 }
 

@@ -100,7 +100,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
 
 function finish(
   draft: ClusterDraft,
-  { service, subset, rule, allCaptured }: OutboundClusterOptions,
+  { service, subset, rule, mesh, allCaptured }: OutboundClusterOptions,
   tlsMode: string | undefined,
 ): Cluster {
   const { cluster } = draft;
@@ -113,7 +113,7 @@ function finish(
   if (subset !== undefined) istio["subset"] = subset;
   if (tlsMode === "SIMPLE" || tlsMode === "MUTUAL") istio["alpn_override"] = "false";
   cluster.metadata = filterMetadata({ istio });
-  cluster.filters = create(ClusterSchema, { filters: [clusterMetadataExchange()] }).filters;
+  cluster.filters = create(ClusterSchema, { filters: [clusterMetadataExchange(mesh)] }).filters;
   packHttpOptions(draft);
   return cluster;
 }

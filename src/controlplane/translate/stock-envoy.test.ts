@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, type JsonObject } from "@bufbuild/protobuf";
-import { ListenerSchema } from "../../wire/envoy/index.ts";
+import { ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { decodeResource } from "../testing/decode-resource.ts";
 import { testMesh } from "../testing/model-fixture.ts";
+import { passthroughCluster } from "./cluster.ts";
 import { connectTerminateListener } from "./inbound/inbound-hbone.ts";
 import { gatewayListener } from "./gateway/gateway-listener.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
@@ -37,6 +38,15 @@ test("an Envoy without Istio's filters gets everything except them", () => {
   assert.equal(withoutIstioFilters(typeUrls.listener, listener), stripped, "made once");
   assert.notEqual(stripped.version, listener.version);
   assert.equal(withoutIstioFilters(typeUrls.route, listener), listener);
+});
+
+test("an Envoy without Istio's filters gets nothing of the labels that proxies exchange", () => {
+  const mesh = { ...testMesh, exchangedLabels: ["role"] };
+  const cluster = encodeResource(ClusterSchema, "c", passthroughCluster(mesh));
+  assert.match(JSON.stringify(decodeResource(ClusterSchema, cluster)), /"role"/);
+  const stripped = decodeResource(ClusterSchema, withoutIstioFilters(typeUrls.cluster, cluster));
+  assert.equal(stripped["filters"], undefined);
+  assert.doesNotMatch(JSON.stringify(stripped), /"role"|metadata_?exchange/i);
 });
 
 test("a tunnel's filter state uses a type that every Envoy has", () => {

@@ -111,7 +111,7 @@ function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { m
           ...(subset === undefined ? {} : { subset: subset.name }),
         },
       }),
-      filters: [clusterMetadataExchange()],
+      filters: [clusterMetadataExchange(mesh)],
     }),
   };
   useProtocolOf(draft, { protocol: port.protocol, followsClient: false, mesh });

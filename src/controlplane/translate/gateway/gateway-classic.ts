@@ -104,7 +104,7 @@ function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): 
     );
     if (route === undefined) continue;
     const forwards = tcpRouteFilters(route.route, server.declaredPort, virtualService, tcpContext(context));
-    const exchange = server.tls?.mode === "ISTIO_MUTUAL" ? [tcpMetadataExchange()] : [];
+    const exchange = server.tls?.mode === "ISTIO_MUTUAL" ? [tcpMetadataExchange(context.mesh)] : [];
     const filters: FilterInit[] = [...exchange, ...context.security.tcp, ...forwards];
     if (server.tls === undefined) return [{ serverNames: [], filters }];
     return [

@@ -119,11 +119,11 @@ export function passthroughChains(
 }
 
 /** Closes connections to the listener's own port, which would loop for ever. */
-export function blackHoleChain({ mesh: { proxyInboundListenPort }, telemetry }: InboundContext): FilterChainInit {
+export function blackHoleChain({ mesh, telemetry }: InboundContext): FilterChainInit {
   return {
     name: blackHoleChainName,
-    filterChainMatch: { destinationPort: proxyInboundListenPort },
-    filters: [tcpMetadataExchange(), ...telemetry.stats("server"), tcpProxy(blackHoleCluster, [])],
+    filterChainMatch: { destinationPort: mesh.proxyInboundListenPort },
+    filters: [tcpMetadataExchange(mesh), ...telemetry.stats("server"), tcpProxy(blackHoleCluster, [])],
   };
 }
 
@@ -177,12 +177,12 @@ function httpFilters(destination: Destination, { mesh, security, telemetry }: In
     hbone,
     ...(http2 ? { fields: { http2ProtocolOptions: {} } } : {}),
   });
-  return hbone ? [manager] : [tcpMetadataExchange(), manager];
+  return hbone ? [manager] : [tcpMetadataExchange(mesh), manager];
 }
 
-function tcpFilters({ cluster }: Destination, { security, telemetry }: InboundContext): FilterInit[] {
+function tcpFilters({ cluster }: Destination, { mesh, security, telemetry }: InboundContext): FilterInit[] {
   return [
-    tcpMetadataExchange(),
+    tcpMetadataExchange(mesh),
     ...security.tcp,
     ...telemetry.stats("server"),
     tcpProxy(cluster, telemetry.accessLogs),

@@ -60,7 +60,7 @@ export function dynamicDnsCluster(scope: DynamicDnsScope, mesh: MeshSettings): C
     cluster: create(ClusterSchema, {
       name: dynamicDnsName,
       altStatName: `${dynamicDnsName};`,
-      filters: [clusterMetadataExchange()],
+      filters: [clusterMetadataExchange(mesh)],
       typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
     }),
   };

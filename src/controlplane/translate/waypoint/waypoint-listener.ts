@@ -158,6 +158,7 @@ function serviceChain(
         name,
         port.targets,
         policies,
+        mesh,
         port.forwarded === true ? [forwardTlsFilter(port.host, port.port)] : [],
       ),
     };
@@ -171,7 +172,7 @@ function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly 
   return [
     {
       name: directTcp,
-      filters: [keepDestination(), ...connections(encapName, [{ name: encapName, weight: 1 }], policies)],
+      filters: [keepDestination(), ...connections(encapName, [{ name: encapName, weight: 1 }], policies, mesh)],
     },
     {
       name: directHttp,
@@ -219,6 +220,7 @@ function connections(
   statPrefix: string,
   targets: readonly WeightedTarget[],
   { security, telemetry }: WaypointPolicies,
+  mesh: MeshSettings,
   before: readonly FilterInit[] = [],
 ): FilterInit[] {
   const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
@@ -226,7 +228,7 @@ function connections(
     clusterSpecifier: specifierOf(targets),
     accessLog: [...telemetry.accessLogs],
   });
-  return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];
+  return [tcpMetadataExchange(mesh), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];
 }
 
 /** The next tunnel has the same destination as the one that ended here. */
