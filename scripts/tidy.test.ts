@@ -300,9 +300,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // four those of the filter that asks a rate limit service. One reads which clusters a listener names, for the
   // order of what is sent, one limits TLS by the compliance policy, and one loads the controllers that are off by
   // default. Four make listeners and clusters keep the case of headers: the message, the options with it, the HTTP
-  // versions of clusters, which traffic policies contained before, and a proxy's own setting.
+  // versions of clusters, which traffic policies contained before, and a proxy's own setting. One makes the clusters of
+  // unknown destinations, which obey the mesh's policy.
   pilot: {
-    modules: 901,
+    modules: 902,
     never: [
       "src/cluster/",
       "src/dataplane/",

@@ -15,7 +15,6 @@ import {
 import { hbonePort } from "../../wire/hbone/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
-import { http1Options } from "./header-case.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
 import { tlsParameters } from "./tls-compliance.ts";
 import { meshPeers, ownCertificate, type TransportSocketInit, trustDomainPeers } from "./tls-context.ts";
@@ -30,7 +29,6 @@ export const unknownService = "UnknownService";
 
 export const unlimited = 4_294_967_295;
 const hboneIdleMs = 3_600_000;
-const passthroughIdleMs = 300_000;
 const originalDestinationCleanupMs = 60_000;
 export const originalDestinationFilter = "envoy.filters.listener.original_dst";
 export const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -183,33 +181,6 @@ export function blackHoleCluster(mesh: MeshSettings): Cluster {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
     connectTimeout: durationOfMs(mesh.connectTimeoutMs),
   });
-}
-
-/** The original destination, for traffic to no known service. */
-export function passthroughCluster(mesh: MeshSettings): Cluster {
-  return create(ClusterSchema, {
-    name: passthroughName,
-    altStatName: `${passthroughName};`,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
-    connectTimeout: durationOfMs(mesh.connectTimeoutMs),
-    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    circuitBreakers: noCircuitBreakers,
-    filters: [clusterMetadataExchange(mesh)],
-    typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
-  });
-}
-
-/** Requests go on in the version of HTTP in which they came. */
-export function passthroughOptions(preserveHttp1HeaderCase: boolean) {
-  return {
-    [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
-      commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) },
-      upstreamProtocolOptions: {
-        case: "useDownstreamProtocolConfig",
-        value: { httpProtocolOptions: http1Options(preserveHttp1HeaderCase), http2ProtocolOptions: {} },
-      },
-    }),
-  };
 }
 
 /** Exchanges metadata between peers over connections that agree on it. */

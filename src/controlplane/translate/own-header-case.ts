@@ -1,7 +1,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { ClusterSchema, HttpProtocolOptionsSchema } from "../../wire/envoy/index.ts";
-import { httpOptionsName, passthroughOptions } from "./cluster.ts";
+import { httpOptionsName } from "./cluster.ts";
+import { passthroughOptions } from "./passthrough-cluster.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
 /**

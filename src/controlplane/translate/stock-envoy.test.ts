@@ -5,10 +5,10 @@ import { ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { decodeResource } from "../testing/decode-resource.ts";
 import { testMesh } from "../testing/model-fixture.ts";
-import { passthroughCluster } from "./cluster.ts";
 import { connectTerminateListener } from "./inbound/inbound-hbone.ts";
 import { gatewayListener } from "./gateway/gateway-listener.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
+import { passthroughCluster } from "./passthrough-cluster.ts";
 import { encodeResource } from "./resource.ts";
 import { withoutIstioFilters } from "./stock-envoy.ts";
 

@@ -78,11 +78,6 @@ export const explanations: readonly Explanation[] = [
     covers: resource(/ (127\.0\.0\.1_15002|http_proxy)$/),
   },
   {
-    why: "the mesh's tcpKeepalive does not apply to the clusters of unknown destinations",
-    covers: ({ field: at, resource: of }) =>
-      at.endsWith("upstreamConnectionOptions") && / (Inbound)?PassthroughCluster$/.test(of),
-  },
-  {
     why: "the prefix of an external authorizer's rules ends with a hyphen, so that one name may begin another",
     covers: field(/filterEnabledMetadata\.value\.stringMatch\.prefix$/),
   },

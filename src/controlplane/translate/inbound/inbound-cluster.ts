@@ -8,12 +8,12 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { destinationRulePath, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
-import { noCircuitBreakers, passthroughName, passthroughOptions } from "../cluster.ts";
 import { packHttpOptions, useProtocolOf, type ClusterDraft } from "../cluster-draft.ts";
 import { tcpAddress } from "../envoy-address.ts";
 import { durationOfMs, filterMetadata } from "../envoy-any.ts";
 import { inboundClusterName, inboundPassthroughCluster } from "./inbound-chain.ts";
 import type { InboundTarget } from "./inbound-target.ts";
+import { originalDestinations } from "../passthrough-cluster.ts";
 import { applyConnectionPool, effectivePolicy } from "../traffic-policy.ts";
 
 type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: string }>;
@@ -48,10 +48,9 @@ export function inboundCluster(
   };
   // A port that declares HTTP/2 gets HTTP/2. A port without a protocol gets the client's.
   useProtocolOf(draft, { protocol: target.protocol, followsClient: true, mesh });
-  // The application gets the same connection limits as clients. The rest of the policy only concerns clients.
-  const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, {
-    defaultTrafficPolicy: {},
-  });
+  // The application gets the same connection limits as clients, by the mesh's default too. The rest of the policy only
+  // concerns clients.
+  const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, mesh);
   applyConnectionPool(draft, target.connectionPool ?? connectionPool, retryBudget, mesh);
   packHttpOptions(draft);
   return draft.cluster;
@@ -59,15 +58,7 @@ export function inboundCluster(
 
 /** The application at the original port of the connection. */
 export function inboundPassthrough(mesh: MeshSettings): Cluster {
-  return create(ClusterSchema, {
-    name: inboundPassthroughCluster,
-    // Upstream's name in statistics. Both directions share it.
-    altStatName: `${passthroughName};`,
-    connectTimeout: durationOfMs(mesh.connectTimeoutMs),
-    circuitBreakers: noCircuitBreakers,
-    ...originalDestination("0.0.0.0"),
-    typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
-  });
+  return originalDestinations({ name: inboundPassthroughCluster, ...fromOwnAddress("0.0.0.0") }, mesh);
 }
 
 function originalDestination(bind: string): ClusterInit {

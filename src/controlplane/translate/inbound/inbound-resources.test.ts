@@ -227,6 +227,31 @@ test("the clients' connection limits apply to the application's own, unless a Si
   ]);
 });
 
+test("the mesh's default pool limits connections to the application, unless a rule or a Sidecar sets another", () => {
+  const { apply, cluster, inputs, graph } = sidecars();
+  const connectionPool = {
+    tcp: { maxConnections: 33 },
+    http: { h2UpgradePolicy: "DEFAULT", useClientProtocol: false },
+  } as const;
+  graph.batch(() => {
+    inputs.mesh.set(meshKey, {
+      ...testMesh,
+      defaultTrafficPolicy: {
+        connectionPool,
+        outlierDetection: { splitExternalLocalOriginErrors: false, outlierDetectionHttpErrorCodes: [] },
+      },
+    });
+  });
+  const limit = (): unknown => valueAt(cluster("inbound|8080||"), "circuitBreakers", "thresholds", 0, "maxConnections");
+  apply(...base);
+  assert.deepEqual([limit(), cluster("inbound|8080||")["outlierDetection"]], [33, undefined]);
+  const pool = (maxConnections: number) => ({ connectionPool: { tcp: { maxConnections } } });
+  apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: pool(7) }));
+  assert.equal(limit(), 7);
+  apply(config("Sidecar", "shop/default", { inboundConnectionPool: { tcp: { maxConnections: 1 } } }));
+  assert.equal(limit(), 1);
+});
+
 test("a Sidecar's endpoint without an address leads to the original destination", () => {
   const { apply, cluster } = sidecars();
   const ingress = [{ port: { number: 8080, protocol: "HTTP", name: "http" }, defaultEndpoint: ":8080" }];

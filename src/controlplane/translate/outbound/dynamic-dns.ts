@@ -8,12 +8,13 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { defaultDynamicDnsHosts, type MeshSettings } from "../../model/facts.ts";
 import type { OutboundScope } from "../../model/sidecar-scope.ts";
-import { clusterMetadataExchange, passthroughOptions } from "../cluster.ts";
+import { clusterMetadataExchange } from "../cluster.ts";
 import { packHttpOptions, type ClusterDraft } from "../cluster-draft.ts";
 import { forwardDynamically, type DnsCache } from "../dynamic-forward-proxy.ts";
 import { packed } from "../envoy-any.ts";
 import { tcpAddress } from "../envoy-address.ts";
 import { applyTls } from "../outbound-tls.ts";
+import { passthroughOptions } from "../passthrough-cluster.ts";
 import { applyConnectionPool } from "../traffic-policy.ts";
 
 /** The cluster of requests to unknown hosts in the mode ALLOW_ANY_DYNAMIC_DNS. */

@@ -22,9 +22,9 @@ import {
   blackHoleName,
   connectOriginateCluster,
   connectOriginateName,
-  passthroughCluster,
   passthroughName,
 } from "../cluster.ts";
+import { passthroughCluster } from "../passthrough-cluster.ts";
 import { deriveOutboundClusters, type OutboundClusters } from "./outbound-clusters.ts";
 import { doubleTunnelClusters, doubleTunnelNames, ingressCrossesNetworks } from "../double-tunnel.ts";
 import { l4RoutesToService, type MeshModel } from "../mesh-model.ts";

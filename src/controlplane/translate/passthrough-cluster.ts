@@ -1,0 +1,55 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  ClusterSchema,
+  HttpProtocolOptionsSchema,
+  type Cluster,
+} from "../../wire/envoy/index.ts";
+import type { MeshSettings } from "../model/facts.ts";
+import { clusterMetadataExchange, httpOptionsName, passthroughName } from "./cluster.ts";
+import { durationOfMs, packed } from "./envoy-any.ts";
+import { http1Options } from "./header-case.ts";
+import { applyConnectionPool } from "./traffic-policy.ts";
+
+const passthroughIdleMs = 300_000;
+
+/** The original destination, for traffic to no known service. */
+export function passthroughCluster(mesh: MeshSettings): Cluster {
+  return originalDestinations({ name: passthroughName, filters: [clusterMetadataExchange(mesh)] }, mesh);
+}
+
+/** A cluster for what no service or rule describes, so that it obeys only the mesh. */
+export function originalDestinations(
+  init: Pick<
+    Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: string }>,
+    "name" | "filters" | "upstreamBindConfig"
+  >,
+  mesh: MeshSettings,
+): Cluster {
+  const cluster = create(ClusterSchema, {
+    ...init,
+    // Upstream's name in statistics, which both directions share.
+    altStatName: `${passthroughName};`,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
+  });
+  // As upstream: the options of HTTP stay those of a passthrough, whatever the mesh's pool says of HTTP.
+  const http = create(HttpProtocolOptionsSchema);
+  applyConnectionPool({ cluster, http }, mesh.defaultTrafficPolicy.connectionPool, undefined, mesh);
+  return cluster;
+}
+
+/** Requests go on in the version of HTTP in which they came. */
+export function passthroughOptions(preserveHttp1HeaderCase: boolean) {
+  return {
+    [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
+      commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) },
+      upstreamProtocolOptions: {
+        case: "useDownstreamProtocolConfig",
+        value: { httpProtocolOptions: http1Options(preserveHttp1HeaderCase), http2ProtocolOptions: {} },
+      },
+    }),
+  };
+}
