@@ -43,8 +43,9 @@ export interface ExchangedPeer {
 }
 
 /**
- * Sends our metadata and reads the peer's with these further labels, on a paused stream that has agreed to this. A peer that sends something
- * else, or nothing in time, is served without metadata. Undefined if the connection ended meanwhile. Rejects if it failed.
+ * Sends our metadata and reads the peer's with these further labels, on a paused stream that has agreed to this. A peer
+ * that sends something else, or nothing in time, is served without metadata. Undefined if the connection ended
+ * meanwhile. Rejects if it failed.
  */
 export async function exchangePeers(
   stream: ByteStream,

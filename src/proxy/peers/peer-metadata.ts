@@ -40,15 +40,22 @@ const describingLabels: ReadonlySet<string> = new Set([
 
 export const noLabelNames: readonly string[] = [];
 const knownLabelNames = new Map<string, readonly string[]>();
+/** A mesh has one list. EnvoyFilters may add a few. */
+const maxKnownLabelNames = 100;
 
-/** The further labels that a configuration names. Equal lists are one object, so that what is made by them is kept. */
+/**
+ * The further labels that a configuration names. Equal lists are one object, and whatever is made for a list is cached
+ * by that object.
+ */
 export function furtherLabelNames(configured: readonly string[]): readonly string[] {
   const names = [...new Set(configured)].filter((name) => name !== "" && !describingLabels.has(name)).sort();
   if (names.length === 0) return noLabelNames;
   const key = names.join(",");
   const known = knownLabelNames.get(key);
-  if (known === undefined) knownLabelNames.set(key, names);
-  return known ?? names;
+  if (known !== undefined) return known;
+  if (knownLabelNames.size >= maxKnownLabelNames) knownLabelNames.clear();
+  knownLabelNames.set(key, names);
+  return names;
 }
 
 /** The metadata of the workload with these labels. */
