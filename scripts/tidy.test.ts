@@ -277,9 +277,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // Ten ask a rate limit service: four of messages, the filter, its question and its configuration, and three that it
   // shares with external authorization. One opens tunnels through proxies that speak HTTP/2. One is the message by which
   // listeners and clusters keep the case of headers. One reads the filters that exchange metadata of peers, and one is
-  // what expressions and logs know of these peers.
+  // what expressions and logs know of these peers. Two tell clients
+  // of rate limits: the fields, and the buckets.
   proxy: {
-    modules: 650,
+    modules: 652,
     never: [
       "src/cluster/",
       "src/controlplane/",

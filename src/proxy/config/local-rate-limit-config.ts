@@ -8,14 +8,21 @@ import {
 import { DescriptorLimits, isOpen, keyOf, type DescriptorLimit } from "../filters/descriptor-limits.ts";
 import {
   LocalRateLimitSettings,
-  TokenBucket,
   type DescriptorLimitSettings,
+  type LocalLimits,
 } from "../filters/local-rate-limit-filter.ts";
-import type { BucketSize, Tokens } from "../filters/tokens.ts";
+import { TokenBucket, type BucketSize, type Tokens } from "../filters/tokens.ts";
 import { checkFields, durationOr, invalid, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
 import { compileMutation } from "./header-mutation-config.ts";
-import { compileFilterRules, hostRulesOf, refusalStatus } from "./rate-limit-config.ts";
+import {
+  checkStage,
+  compileFilterRules,
+  hostRulesOf,
+  refusalStatus,
+  resourceExhausted,
+  tellsLimit,
+} from "./rate-limit-config.ts";
 
 /** Shorter intervals would be another limit than they say. */
 const minFillIntervalMs = 50;
@@ -40,12 +47,21 @@ export function compileLocalRateLimit(
       "alwaysConsumeDefaultTokenBucket",
       "rateLimits",
       "maxDynamicDescriptors",
+      "enableXRatelimitHeaders",
+      "rateLimitedAsResourceExhausted",
+      "localRateLimitPerDownstreamConnection",
     ],
   });
+  checkStage(message.stage, where);
+  const perConnection = message.localRateLimitPerDownstreamConnection;
+  // A connection belongs to one thread.
+  const limits = compileLimits(message, perConnection ? ownBuckets(notes) : sharedBuckets(notes), where, notes);
   return new LocalRateLimitSettings({
-    bucket: bucketOf(message, where, notes),
-    descriptors: descriptorsOf(message, where, notes),
+    limits: limits(),
+    limitsOfConnection: perConnection ? limits : undefined,
     status: refusalStatus(message.status),
+    grpcStatus: message.rateLimitedAsResourceExhausted ? resourceExhausted : undefined,
+    tellsLimit: tellsLimit(message.enableXRatelimitHeaders),
     // A filter without a percentage of enabled requests counts none.
     enabled: fractionOf(message.filterEnabled?.defaultValue, 0),
     enforced: fractionOf(message.filterEnforced?.defaultValue, 0),
@@ -72,13 +88,29 @@ export function compileLocalRateLimitPerRoute(
   return compileLocalRateLimit(message, where, notes);
 }
 
-function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): Tokens | undefined {
-  if (message.tokenBucket === undefined) return undefined;
-  return makeTokens(sizeOf(message.tokenBucket, where), notes);
+/** Checks the limits. Returns what makes their tokens. */
+function compileLimits(
+  message: LocalRateLimit,
+  make: MakeBucket,
+  where: string,
+  notes: ConfigNotes,
+): () => LocalLimits {
+  const size = message.tokenBucket === undefined ? undefined : sizeOf(message.tokenBucket, where);
+  const descriptors = compileDescriptors(message, make, where, notes);
+  return () => ({ bucket: size === undefined ? undefined : make(size), descriptors: descriptors?.() });
 }
 
-function makeTokens(size: BucketSize, { services: { buckets, clock } }: ConfigNotes): Tokens {
-  return buckets?.make(size) ?? new TokenBucket({ ...size, clock });
+type MakeBucket = (size: BucketSize) => Tokens;
+
+/** Buckets of one thread. */
+function ownBuckets({ services: { clock } }: ConfigNotes): MakeBucket {
+  return (size) => new TokenBucket({ ...size, clock });
+}
+
+/** Buckets that all threads of the proxy share. */
+function sharedBuckets(notes: ConfigNotes): MakeBucket {
+  const { buckets } = notes.services;
+  return buckets === undefined ? ownBuckets(notes) : (size) => buckets.make(size);
 }
 
 function sizeOf(bucket: TokenBucketMessage, where: string): BucketSize {
@@ -94,11 +126,12 @@ function sizeOf(bucket: TokenBucketMessage, where: string): BucketSize {
 /** Combinations of values that one descriptor keeps, as in Envoy. */
 const defaultMaxOpen = 20;
 
-function descriptorsOf(
+function compileDescriptors(
   message: LocalRateLimit,
+  make: MakeBucket,
   where: string,
   notes: ConfigNotes,
-): DescriptorLimitSettings | undefined {
+): (() => DescriptorLimitSettings) | undefined {
   const { stage, maxDynamicDescriptors: maxOpen = defaultMaxOpen } = message;
   // They are checked even if no limit needs them.
   const rules = compileFilterRules(message.rateLimits, ["actions"], where, notes);
@@ -107,22 +140,27 @@ function descriptorsOf(
   const seen = new Set<string>();
   const limits = message.descriptors.map((descriptor, index) => {
     const here = `${where}: descriptors[${index}]`;
-    const limit = compileDescriptor(descriptor, here, notes);
+    const limit = compileDescriptor(descriptor, make, here, notes);
     const key = keyOf(limit.entries);
     if (seen.has(key)) throw invalid(here, "an earlier descriptor has the same entries");
     seen.add(key);
     return limit;
   });
-  return {
-    limits: new DescriptorLimits(limits, maxOpen),
+  const settings = {
     rules,
     stage,
     hostRules: hostRulesOf(message.vhRateLimits),
     alwaysBucket: message.alwaysConsumeDefaultTokenBucket ?? true,
   };
+  return () => ({ ...settings, limits: new DescriptorLimits(limits, maxOpen) });
 }
 
-function compileDescriptor(message: LocalRateLimitDescriptor, where: string, notes: ConfigNotes): DescriptorLimit {
+function compileDescriptor(
+  message: LocalRateLimitDescriptor,
+  make: MakeBucket,
+  where: string,
+  notes: ConfigNotes,
+): DescriptorLimit {
   checkFields(LocalRateLimitDescriptorSchema, message, where, notes, { used: ["entries", "tokenBucket"] });
   const entries = message.entries.map(({ key, value }) => ({ key, value }));
   if (entries.length === 0) throw invalid(where, "entries must have at least one entry");
@@ -134,7 +172,7 @@ function compileDescriptor(message: LocalRateLimitDescriptor, where: string, not
     notes.tell(`${where} has an entry without a value: each worker of this proxy counts its limits alone`);
   return {
     entries,
-    make: () => (open ? new TokenBucket({ ...size, clock: notes.services.clock }) : makeTokens(size, notes)),
+    make: () => (open ? ownBuckets(notes) : make)(size),
     fillRate: size.perFill / size.fillIntervalMs,
   };
 }

@@ -17,6 +17,8 @@ import { contentTypeUrl, unpack } from "./typed-struct.ts";
 
 const maxStage = 10;
 const tooManyRequests = 429;
+/** gRPC's RESOURCE_EXHAUSTED. */
+export const resourceExhausted = 8;
 
 /** Rejects a stage that no filter and no rule may have. */
 export function checkStage(stage: number, where: string): void {
@@ -35,6 +37,14 @@ const hostRules: Readonly<Record<number, HostRules>> = {
   [VhRateLimitsOptions.INCLUDE]: "include",
   [VhRateLimitsOptions.IGNORE]: "ignore",
 };
+
+/** By the number of both of Envoy's enums: DRAFT_VERSION_03. */
+const draftVersion3 = 1;
+
+/** The field `enableXRatelimitHeaders` of a filter: whether clients are told their limits. */
+export function tellsLimit(version: number): boolean {
+  return version === draftVersion3;
+}
 
 /** The field `vhRateLimits` of a filter. */
 export function hostRulesOf(vhRateLimits: number): HostRules {

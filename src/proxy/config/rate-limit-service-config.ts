@@ -11,13 +11,18 @@ import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from 
 import { fractionOf } from "./fraction.ts";
 import { compileGrpcService } from "./grpc-service-config.ts";
 import { compileMutation } from "./header-mutation-config.ts";
-import { checkStage, compileFilterRules, hostRulesOf, refusalStatus } from "./rate-limit-config.ts";
+import {
+  checkStage,
+  compileFilterRules,
+  hostRulesOf,
+  refusalStatus,
+  resourceExhausted,
+  tellsLimit,
+} from "./rate-limit-config.ts";
 
 const defaultTimeoutMs = 20;
 /** The longest time that gRPC can tell a service in milliseconds. */
 const maxTimeoutMs = 99_999_999;
-/** gRPC's RESOURCE_EXHAUSTED. */
-const resourceExhausted = 8;
 
 /** Compiles the filter of limits that a service counts. */
 export function compileRateLimit(message: HttpRateLimit, where: string, notes: ConfigNotes): RateLimitSettings {
@@ -40,6 +45,7 @@ export function compileRateLimit(message: HttpRateLimit, where: string, notes: C
       "filterEnforced",
       "rateLimits",
       "metadataNamespace",
+      "enableXRatelimitHeaders",
     ],
   });
   if (message.domain === "") throw invalid(where, "domain must not be empty");
@@ -58,6 +64,7 @@ export function compileRateLimit(message: HttpRateLimit, where: string, notes: C
     status: refusalStatus(message.rateLimitedStatus),
     statusOnError: message.statusOnError?.code || 500,
     grpcStatus: message.rateLimitedAsResourceExhausted ? resourceExhausted : undefined,
+    tellsLimit: tellsLimit(message.enableXRatelimitHeaders),
     marksRefusal: !message.disableXEnvoyRatelimitedHeader,
     answer: compileMutation(message.responseHeadersToAdd, [], "response", `${where}: responseHeadersToAdd`, notes),
     metadataNamespace: message.metadataNamespace || "envoy.filters.http.ratelimit",

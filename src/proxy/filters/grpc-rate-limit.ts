@@ -7,6 +7,7 @@ import {
   type HeaderValue,
 } from "../../wire/envoy/index.ts";
 import type { Descriptor } from "../routing/route.ts";
+import { serviceLimitFields } from "./limit-fields.ts";
 import { fieldsOf } from "./service-fields.ts";
 import { callGrpc, type GrpcTarget } from "../terms/grpc-call.ts";
 import type { AskRateLimit } from "./rate-limit-filter.ts";
@@ -26,6 +27,7 @@ export function grpcRateLimit(target: GrpcTarget): AskRateLimit {
       limited: code === RateLimitResponse_Code.OVER_LIMIT,
       requestFields: sentFields(answer.requestHeadersToAdd),
       responseFields: sentFields(answer.responseHeadersToAdd),
+      limitFields: serviceLimitFields(answer.statuses),
       body: Buffer.from(rawBody),
       metadata: dynamicMetadata,
     };

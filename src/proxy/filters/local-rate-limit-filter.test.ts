@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { systemClock } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import { LocalRateLimitSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "../config/local-rate-limit-config.ts";
@@ -9,7 +10,7 @@ import { testRequest } from "../testing/filter-request.ts";
 import { standaloneServices } from "./filter-services.ts";
 import { LocalRateLimitFilter } from "./local-rate-limit-filter.ts";
 
-test("tokens are consumed and restored at intervals; a route has its own; an unenforced limit only counts", () => {
+test("tokens are consumed and flow in evenly; a route has its own; an unenforced limit only counts", () => {
   let steadyMs = 0;
   const services = { ...standaloneServices(), clock: { ...systemClock, steadyMs: () => steadyMs } };
   const notes = new ConfigNotes(() => undefined, services);
@@ -28,6 +29,8 @@ test("tokens are consumed and restored at intervals; a route has its own; an une
   );
   const ask = (): number => filter.onRequest(testRequest())?.status ?? 200;
   assert.deepEqual([ask(), ask(), ask()], [200, 200, 429]);
+  steadyMs = 999;
+  assert.equal(ask(), 429);
   steadyMs = 1500;
   assert.deepEqual([ask(), ask()], [200, 429]);
   steadyMs = 2000;
@@ -40,8 +43,8 @@ test("tokens are consumed and restored at intervals; a route has its own; an une
   ]);
   assert.equal(filter.onRequest(testRequest("/", { filterConfigs: own })), undefined);
   assert.equal(filter.onRequest(testRequest("/", { filterConfigs: own })), undefined);
-  assert.equal(services.statistics.counter("limiter.http_local_rate_limit.rate_limited").value, 4);
-  assert.equal(services.statistics.counter("limiter.http_local_rate_limit.enforced").value, 3);
+  assert.equal(services.statistics.counter("limiter.http_local_rate_limit.rate_limited").value, 5);
+  assert.equal(services.statistics.counter("limiter.http_local_rate_limit.enforced").value, 4);
   assert.equal(new LocalRateLimitFilter("limit", compile({}), services).onRequest(testRequest()), undefined);
 });
 
@@ -179,4 +182,90 @@ test("a limit by descriptors that is not whole or not the only one is refused by
     [[{ ...forUser("ann", 1), shadowMode: true }], /descriptors\[0\]: the field shadowMode is not supported/],
   ] as const)
     assert.throws(() => limited({ descriptors: [...descriptors] as JsonObject[] }), message);
+});
+
+/** A filter with this configuration, and a clock that tests move. */
+function filterWith(config: JsonObject): { filter: LocalRateLimitFilter; clock: HandClock } {
+  const clock = new HandClock();
+  const services = { ...standaloneServices(), clock };
+  const all = { defaultValue: { numerator: 100 } };
+  const message = fromJson(LocalRateLimitSchema, {
+    statPrefix: "limiter",
+    filterEnabled: all,
+    filterEnforced: all,
+    ...config,
+  });
+  const settings = compileLocalRateLimit(message, "test", new ConfigNotes(() => undefined, services));
+  return { filter: new LocalRateLimitFilter("limit", settings, services), clock };
+}
+
+test("a client is told its limit as Envoy tells it: that of its descriptor, or the one that refused it", () => {
+  // The numbers are those of Envoy 1.40 with this configuration.
+  const { filter, clock } = filterWith({
+    enableXRatelimitHeaders: "DRAFT_VERSION_03",
+    tokenBucket: { maxTokens: 3, tokensPerFill: 2, fillInterval: "10s" },
+    rateLimits: [{ actions: [{ requestHeaders: { headerName: "user", descriptorKey: "user" } }] }],
+    descriptors: [
+      {
+        entries: [{ key: "user", value: "ann" }],
+        tokenBucket: { maxTokens: 2, tokensPerFill: 1, fillInterval: "20s" },
+      },
+    ],
+  });
+  const told = (afterMs: number, headers: Readonly<Record<string, string>> = {}): readonly (string | number)[] => {
+    clock.pass(afterMs);
+    const request = testRequest("/", { headers });
+    const status = filter.onRequest(request)?.status ?? 200;
+    assert.deepEqual(
+      request.answerFields.map(([name]) => name),
+      ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
+    );
+    return [status, ...request.answerFields.map(([, value]) => Number(value))];
+  };
+  assert.deepEqual(
+    [told(0), told(0), told(0), told(0), told(2000), told(4000), told(0, { user: "ann" })],
+    [
+      [200, 3, 2, 0],
+      [200, 3, 1, 0],
+      [200, 3, 0, 5],
+      [429, 3, 0, 5],
+      [429, 3, 0, 3],
+      [200, 3, 0, 4],
+      [429, 3, 0, 4],
+    ],
+  );
+  assert.deepEqual(
+    [told(12_000, { user: "ann" }), told(0, { user: "ann" })],
+    [
+      [200, 2, 0, 8],
+      [429, 2, 0, 8],
+    ],
+  );
+});
+
+test("each connection has tokens of its own where the filter says so", () => {
+  const { filter } = filterWith({
+    localRateLimitPerDownstreamConnection: true,
+    tokenBucket: { maxTokens: 1, fillInterval: "3600s" },
+  });
+  const [first, second] = [testRequest(), testRequest()];
+  assert.notEqual(first.connection, second.connection);
+  const ask = (request: typeof first): number => filter.onRequest(request)?.status ?? 200;
+  assert.deepEqual([ask(first), ask(first), ask(second), ask(second)], [200, 429, 200, 429]);
+});
+
+test("a gRPC client is told RESOURCE_EXHAUSTED where the filter says so", () => {
+  const tokenBucket = { maxTokens: 1, fillInterval: "3600s" };
+  for (const [rateLimitedAsResourceExhausted, grpcStatus] of [
+    [true, 8],
+    [false, undefined],
+  ] as const) {
+    const { filter } = filterWith({ rateLimitedAsResourceExhausted, tokenBucket });
+    filter.onRequest(testRequest());
+    assert.equal(filter.onRequest(testRequest())?.grpcStatus, grpcStatus);
+  }
+});
+
+test("a stage above 10 is refused, because no rule can have it", () => {
+  assert.throws(() => filterWith({ stage: 11 }), /test: stage must be from 0 to 10, got 11/);
 });

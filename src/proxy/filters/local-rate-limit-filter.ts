@@ -1,5 +1,5 @@
-import type { Clock } from "../../base/index.ts";
 import { responseFlags } from "../terms/response-flags.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { editHeaders, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
 import { describeRequest, descriptorsOf, type HostRules } from "../routing/describe-request.ts";
 import type { RateLimitRule } from "../routing/route.ts";
@@ -7,37 +7,8 @@ import type { FilterCounter } from "../terms/filter-statistics.ts";
 import type { DescriptorLimits } from "./descriptor-limits.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
-import type { BucketSize, Tokens } from "./tokens.ts";
-
-/** A bucket of tokens that requests take, and that is refilled at intervals. */
-export class TokenBucket implements Tokens {
-  readonly #max: number;
-  readonly #perFill: number;
-  readonly #fillIntervalMs: number;
-  readonly #clock: Pick<Clock, "steadyMs">;
-  #tokens: number;
-  #filledAtMs: number;
-
-  constructor(options: BucketSize & { readonly clock: Pick<Clock, "steadyMs"> }) {
-    this.#max = options.max;
-    this.#perFill = options.perFill;
-    this.#fillIntervalMs = options.fillIntervalMs;
-    this.#clock = options.clock;
-    this.#tokens = options.max;
-    this.#filledAtMs = options.clock.steadyMs();
-  }
-
-  take(): boolean {
-    const fills = Math.floor((this.#clock.steadyMs() - this.#filledAtMs) / this.#fillIntervalMs);
-    if (fills > 0) {
-      this.#tokens = Math.min(this.#max, this.#tokens + fills * this.#perFill);
-      this.#filledAtMs += fills * this.#fillIntervalMs;
-    }
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
-  }
-}
+import { limitFields } from "./limit-fields.ts";
+import type { Tokens } from "./tokens.ts";
 
 /** Limits for requests by what they count for. */
 export interface DescriptorLimitSettings {
@@ -50,13 +21,24 @@ export interface DescriptorLimitSettings {
   readonly alwaysBucket: boolean;
 }
 
-/** A limit with its tokens, which the requests of a filter, or of a route, share. */
-export class LocalRateLimitSettings {
+/** The tokens of one filter, of one route, or of one connection. */
+export interface LocalLimits {
   /** Undefined: no limit for requests without a limit by descriptors. */
   readonly bucket: Tokens | undefined;
   /** Undefined: no limits by descriptors. */
   readonly descriptors: DescriptorLimitSettings | undefined;
+}
+
+/** A limit with its tokens, which the requests of a filter, or of a route, share. */
+export class LocalRateLimitSettings {
+  readonly limits: LocalLimits;
+  /** Makes the tokens of each connection. Undefined: all connections share {@link limits}. */
+  readonly limitsOfConnection: (() => LocalLimits) | undefined;
   readonly status: number;
+  /** A gRPC client's status. Undefined: the one that the HTTP status maps to. */
+  readonly grpcStatus: number | undefined;
+  /** Whether responses tell the client its limit, by the fields of {@link limitFields}. */
+  readonly tellsLimit: boolean;
   /** The fractions (0 to 1) of requests that are counted, and of those that are refused without a token. */
   readonly enabled: number;
   readonly enforced: number;
@@ -65,33 +47,50 @@ export class LocalRateLimitSettings {
   /** Headers for the upstream, on a request that exceeded the limit and was admitted. */
   readonly unenforced: HeaderMutation | undefined;
   readonly statPrefix: string;
+  readonly #byConnection = new WeakMap<ConnectionInfo, LocalLimits>();
 
-  constructor(
-    options: Pick<
-      LocalRateLimitSettings,
-      "bucket" | "descriptors" | "status" | "enabled" | "enforced" | "answer" | "unenforced" | "statPrefix"
-    >,
-  ) {
-    this.bucket = options.bucket;
-    this.descriptors = options.descriptors;
+  constructor(options: Omit<LocalRateLimitSettings, "limitsFor">) {
+    this.limits = options.limits;
+    this.limitsOfConnection = options.limitsOfConnection;
     this.status = options.status;
+    this.grpcStatus = options.grpcStatus;
+    this.tellsLimit = options.tellsLimit;
     this.enabled = options.enabled;
     this.enforced = options.enforced;
     this.answer = options.answer;
     this.unenforced = options.unenforced;
     this.statPrefix = options.statPrefix;
   }
+
+  limitsFor(connection: ConnectionInfo): LocalLimits {
+    if (this.limitsOfConnection === undefined) return this.limits;
+    let own = this.#byConnection.get(connection);
+    if (own === undefined) this.#byConnection.set(connection, (own = this.limitsOfConnection()));
+    return own;
+  }
+}
+
+interface TokensTaken {
+  readonly admitted: boolean;
+  /** The limit to tell the client: the one that refused the request, or else the slowest of its descriptors. */
+  readonly told: Tokens | undefined;
 }
 
 /** Takes a token from each limit that applies. Like Envoy, gives none back if a later limit has none. */
-function takeTokens({ bucket, descriptors }: LocalRateLimitSettings, request: FilterRequest): boolean {
-  if (descriptors === undefined) return bucket?.take() ?? true;
-  const { limits, rules, stage, hostRules, alwaysBucket } = descriptors;
-  const found = limits.of(
-    rules === undefined ? describeRequest(request, stage, hostRules) : descriptorsOf(rules, request),
-  );
-  if (!found.every((tokens) => tokens.take())) return false;
-  return found.length > 0 && !alwaysBucket ? true : (bucket?.take() ?? true);
+function takeTokens({ bucket, descriptors }: LocalLimits, request: FilterRequest): TokensTaken {
+  const found = descriptors === undefined ? [] : tokensOf(descriptors, request);
+  const empty = found.find((tokens) => !tokens.take());
+  if (empty !== undefined) return { admitted: false, told: empty };
+  if (found.length > 0 && descriptors?.alwaysBucket === false) return { admitted: true, told: found[0] };
+  return bucket?.take() === false ? { admitted: false, told: bucket } : { admitted: true, told: found[0] ?? bucket };
+}
+
+function tokensOf({ limits, rules, stage, hostRules }: DescriptorLimitSettings, request: FilterRequest) {
+  return limits.of(rules === undefined ? describeRequest(request, stage, hostRules) : descriptorsOf(rules, request));
+}
+
+function limitsNothing({ limits: { bucket, descriptors } }: LocalRateLimitSettings): boolean {
+  return bucket === undefined && descriptors === undefined;
 }
 
 /** Refuses requests beyond a rate that this proxy counts alone. */
@@ -103,7 +102,7 @@ export class LocalRateLimitFilter implements HttpFilter {
 
   constructor(name: string, settings: LocalRateLimitSettings, services: FilterServices) {
     this.name = name;
-    this.idle = settings.bucket === undefined && settings.descriptors === undefined;
+    this.idle = limitsNothing(settings);
     this.#settings = settings;
     this.#services = services;
   }
@@ -112,10 +111,13 @@ export class LocalRateLimitFilter implements HttpFilter {
     const own = request.route?.filterConfigs.get(this.name);
     const settings = own instanceof LocalRateLimitSettings ? own : this.#settings;
     const { random } = this.#services;
-    if (settings.bucket === undefined && settings.descriptors === undefined) return undefined;
+    if (limitsNothing(settings)) return undefined;
     if (random() >= settings.enabled) return undefined;
     this.#counter(settings, "enabled").increment();
-    if (takeTokens(settings, request)) {
+    const { admitted, told } = takeTokens(settings.limitsFor(request.connection), request);
+    if (settings.tellsLimit && told !== undefined)
+      for (const [name, value] of limitFields(told.level())) request.addResponseHeader(name, value);
+    if (admitted) {
       this.#counter(settings, "ok").increment();
       return undefined;
     }
@@ -125,7 +127,7 @@ export class LocalRateLimitFilter implements HttpFilter {
       return undefined;
     }
     this.#counter(settings, "enforced").increment();
-    const { status, answer } = settings;
+    const { status, grpcStatus, answer } = settings;
     const headers =
       answer === undefined ? [] : editHeaders([answer], this.#context(request, status), () => false).added;
     return {
@@ -134,6 +136,7 @@ export class LocalRateLimitFilter implements HttpFilter {
       headers,
       flag: responseFlags.rateLimited,
       details: "local_rate_limited",
+      ...(grpcStatus === undefined ? {} : { grpcStatus }),
     };
   }
 

@@ -6,6 +6,8 @@ import {
   HttpRateLimitPerRouteSchema,
   HttpRateLimitSchema,
   RateLimitRequestSchema,
+  RateLimitResponse_Code,
+  RateLimitResponse_RateLimit_Unit,
   RateLimitResponseSchema,
 } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
@@ -182,6 +184,36 @@ test("without a verdict of the service, requests pass unless failures refuse", a
   }
 });
 
+test("a client is told the service's limit that ends first, and the windows of all, refused or not", async () => {
+  const statuses = [
+    {
+      currentLimit: { requestsPerUnit: 10, unit: RateLimitResponse_RateLimit_Unit.SECOND, name: "per-ip" },
+      limitRemaining: 4,
+      durationUntilReset: { seconds: 1n },
+    },
+    { limitRemaining: 0 },
+    {
+      currentLimit: { requestsPerUnit: 1000, unit: RateLimitResponse_RateLimit_Unit.HOUR },
+      limitRemaining: 3,
+      durationUntilReset: { seconds: 1800n, nanos: 5 },
+    },
+  ];
+  const told = [
+    ["x-ratelimit-limit", '1000, 10;w=1;name="per-ip", 1000;w=3600'],
+    ["x-ratelimit-remaining", "3"],
+    ["x-ratelimit-reset", "1800"],
+  ];
+  for (const overallCode of [RateLimitResponse_Code.OK, RateLimitResponse_Code.OVER_LIMIT])
+    for (const [config, expected] of [
+      [{ enableXRatelimitHeaders: "DRAFT_VERSION_03" }, told],
+      [{}, []],
+    ] as const) {
+      const request = testRequest("/", { headers: { user: "ann" } });
+      await new Limited(config, { overallCode, statuses }).ask(request);
+      assert.deepEqual(request.answerFields, expected);
+    }
+});
+
 test("a route has a domain and rules of its own", async () => {
   const limited = new Limited({}, ok);
   const own = compileRateLimitPerRoute(
@@ -206,7 +238,6 @@ test("what the filter cannot do is refused by its field", () => {
     [{ requestType: "internal" }, /requestType internal is not supported/],
     [{ rateLimitService: {} }, /rateLimitService\.grpcService must be set/],
     [{ rateLimitService: { ...service("c"), transportApiVersion: "V2" } }, /transportApiVersion V2 is not supported/],
-    [{ enableXRatelimitHeaders: "DRAFT_VERSION_03" }, /the field enableXRatelimitHeaders is not supported/],
     [
       { rateLimits: [{ ...byUser[0], limit: { dynamicMetadata: {} } }] },
       /rateLimits\[0\]: limit\.dynamicMetadata is not supported/,

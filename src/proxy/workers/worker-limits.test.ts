@@ -61,12 +61,18 @@ test("all workers draw from one bucket, and each resource has its own buckets", 
   assert.deepEqual(take(0), [true, true, true, false]);
   assert.deepEqual(take(1), [true, true, true, false]);
   assert.deepEqual(take(2), [true, true, true, false]);
-  nowMs = 1000;
+  nowMs = 500;
+  assert.deepEqual(take(0), [true, false, false, false]);
+  nowMs = 1500;
   assert.deepEqual(take(0), [true, true, false, false]);
+  const level = { max: 3, remaining: 0, resetSeconds: 1 };
+  assert.deepEqual(
+    compiled.map((buckets) => buckets[0]?.level()),
+    [level, level],
+  );
   // However long nobody came, no more than the bucket holds.
   nowMs = 3_600_000;
   assert.deepEqual(take(0), [true, true, true, false]);
-  // Past the greatest number of fills that a cell holds.
   for (nowMs of [(2 ** 31 - 10) * 1000, (2 ** 31 + 10) * 1000]) assert.deepEqual(take(0), [true, true, true, false]);
   const later = parts[1]?.buckets;
   later?.begin("listener a");

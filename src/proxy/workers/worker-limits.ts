@@ -1,5 +1,11 @@
-import { TokenBucket } from "../filters/local-rate-limit-filter.ts";
-import type { BucketSize, SharedBuckets, Tokens } from "../filters/tokens.ts";
+import {
+  TokenBucket,
+  TokenFlow,
+  type BucketSize,
+  type SharedBuckets,
+  type TokenLevel,
+  type Tokens,
+} from "../filters/tokens.ts";
 import type { JointLimits } from "../joint-limits.ts";
 import {
   breakerResources,
@@ -17,8 +23,6 @@ const maxClusters = 16_384;
 const maxBuckets = 8192;
 /** Each thread writes to its own cache line, which has 64 bytes, so that threads do not slow each other down. */
 const lineCells = 16;
-/** The maximum number of tokens that a cell can count. */
-const maxTokens = 2 ** 31 - 1;
 
 /** The memory for counts that workers share. */
 export interface LimitsMemory {
@@ -112,7 +116,7 @@ export class WorkerLimits implements JointLimits {
     const at = this.#buckets.find(`${this.#resource} ${this.#made} ${max} ${perFill} ${fillIntervalMs}`);
     return at === undefined
       ? new TokenBucket({ ...size, clock: { steadyMs: sinceMs } })
-      : new SharedTokenBucket(size, this.#buckets.cells, at, sinceMs);
+      : new SharedTokenBucket(new TokenFlow(size), new SharedTime(this.#buckets.cells, at), sinceMs);
   }
 }
 
@@ -162,46 +166,59 @@ class SharedBudget extends Budget {
   }
 }
 
-/**
- * Two cells: the last counted fill, and the number of taken tokens. Both start at 0, so that no thread has to be the
- * first. Fills are counted from a time that all threads share, not from the creation of the bucket.
- */
+/** A time in two cells that all threads may change. Untouched cells are a time long ago. */
+class SharedTime {
+  readonly #bits: BigInt64Array;
+  readonly #scratch = new Float64Array(1);
+  readonly #scratchBits = new BigInt64Array(this.#scratch.buffer);
+
+  constructor({ buffer, byteOffset, BYTES_PER_ELEMENT }: Int32Array, at: number) {
+    this.#bits = new BigInt64Array(buffer, byteOffset + at * BYTES_PER_ELEMENT, 1);
+  }
+
+  get ms(): number {
+    const bits = Atomics.load(this.#bits, 0);
+    if (bits === 0n) return -Infinity;
+    this.#scratchBits[0] = bits;
+    return this.#scratch[0] ?? 0;
+  }
+
+  /** Returns false if another thread was faster. */
+  change(beforeMs: number, afterMs: number): boolean {
+    const before = beforeMs === -Infinity ? 0n : this.#bitsOf(beforeMs);
+    // The bits of the time 0 would be those of untouched cells.
+    const after = this.#bitsOf(afterMs === 0 ? Number.MIN_VALUE : afterMs);
+    return Atomics.compareExchange(this.#bits, 0, before, after) === before;
+  }
+
+  #bitsOf(ms: number): bigint {
+    this.#scratch[0] = ms;
+    return this.#scratchBits[0] ?? 0n;
+  }
+}
+
+/** The time is measured from one that all threads share, not from the creation of the bucket. */
 class SharedTokenBucket implements Tokens {
-  readonly #max: number;
-  readonly #perFill: number;
-  readonly #fillIntervalMs: number;
-  readonly #cells: Int32Array;
-  readonly #at: number;
+  readonly #flow: TokenFlow;
+  readonly #empty: SharedTime;
   readonly #sinceMs: () => number;
 
-  constructor({ max, perFill, fillIntervalMs }: BucketSize, cells: Int32Array, at: number, sinceMs: () => number) {
-    this.#max = Math.min(max, maxTokens);
-    this.#perFill = perFill;
-    this.#fillIntervalMs = fillIntervalMs;
-    this.#cells = cells;
-    this.#at = at;
+  constructor(flow: TokenFlow, empty: SharedTime, sinceMs: () => number) {
+    this.#flow = flow;
+    this.#empty = empty;
     this.#sinceMs = sinceMs;
   }
 
   take(): boolean {
-    const cells = this.#cells;
-    // Both numbers wrap at 32 bits, like a cell.
-    const fill = Math.floor(this.#sinceMs() / this.#fillIntervalMs) | 0;
-    const before = Atomics.load(cells, this.#at);
-    const fills = (fill - before) | 0;
-    if (fills > 0 && Atomics.compareExchange(cells, this.#at, before, fill) === before)
-      this.#giveBack(fills * this.#perFill);
     for (;;) {
-      const taken = Atomics.load(cells, this.#at + 1);
-      if (taken >= this.#max) return false;
-      if (Atomics.compareExchange(cells, this.#at + 1, taken, taken + 1) === taken) return true;
+      const emptyMs = this.#empty.ms;
+      const nextMs = this.#flow.take(emptyMs, this.#sinceMs());
+      if (nextMs === undefined) return false;
+      if (this.#empty.change(emptyMs, nextMs)) return true;
     }
   }
 
-  #giveBack(tokens: number): void {
-    for (;;) {
-      const taken = Atomics.load(this.#cells, this.#at + 1);
-      if (Atomics.compareExchange(this.#cells, this.#at + 1, taken, Math.max(0, taken - tokens)) === taken) return;
-    }
+  level(): TokenLevel {
+    return this.#flow.level(this.#empty.ms, this.#sinceMs());
   }
 }

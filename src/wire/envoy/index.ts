@@ -623,6 +623,9 @@ export {
   RateLimitRequestSchema,
   type RateLimitResponse,
   RateLimitResponse_Code,
+  type RateLimitResponse_DescriptorStatus,
+  type RateLimitResponse_RateLimit,
+  RateLimitResponse_RateLimit_Unit,
   RateLimitResponseSchema,
 } from "#generated/proto/envoy/service/ratelimit/v3/rls_pb.js";
 export type { RateLimitUnit } from "#generated/proto/envoy/type/v3/ratelimit_unit_pb.js";

@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { RateLimitDescriptor } from "../../../extensions/common/ratelimit/v3/ratelimit_pb.js";
 import type { HeaderValue } from "../../../config/core/v3/base_pb.js";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file envoy/service/ratelimit/v3/rls.proto.
@@ -48,6 +49,11 @@ export declare type RateLimitResponse = Message<"envoy.service.ratelimit.v3.Rate
   overallCode: RateLimitResponse_Code;
 
   /**
+   * @generated from field: repeated envoy.service.ratelimit.v3.RateLimitResponse.DescriptorStatus statuses = 2;
+   */
+  statuses: RateLimitResponse_DescriptorStatus[];
+
+  /**
    * @generated from field: repeated envoy.config.core.v3.HeaderValue response_headers_to_add = 3;
    */
   responseHeadersToAdd: HeaderValue[];
@@ -73,6 +79,118 @@ export declare type RateLimitResponse = Message<"envoy.service.ratelimit.v3.Rate
  * Use `create(RateLimitResponseSchema)` to create a new message.
  */
 export declare const RateLimitResponseSchema: GenMessage<RateLimitResponse>;
+
+/**
+ * @generated from message envoy.service.ratelimit.v3.RateLimitResponse.RateLimit
+ */
+export declare type RateLimitResponse_RateLimit = Message<"envoy.service.ratelimit.v3.RateLimitResponse.RateLimit"> & {
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint32 requests_per_unit = 1;
+   */
+  requestsPerUnit: number;
+
+  /**
+   * @generated from field: envoy.service.ratelimit.v3.RateLimitResponse.RateLimit.Unit unit = 2;
+   */
+  unit: RateLimitResponse_RateLimit_Unit;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value unit_multiplier = 4;
+   */
+  unitMultiplier?: number | undefined;
+};
+
+/**
+ * Describes the message envoy.service.ratelimit.v3.RateLimitResponse.RateLimit.
+ * Use `create(RateLimitResponse_RateLimitSchema)` to create a new message.
+ */
+export declare const RateLimitResponse_RateLimitSchema: GenMessage<RateLimitResponse_RateLimit>;
+
+/**
+ * @generated from enum envoy.service.ratelimit.v3.RateLimitResponse.RateLimit.Unit
+ */
+export enum RateLimitResponse_RateLimit_Unit {
+  /**
+   * @generated from enum value: UNKNOWN = 0;
+   */
+  UNKNOWN = 0,
+
+  /**
+   * @generated from enum value: SECOND = 1;
+   */
+  SECOND = 1,
+
+  /**
+   * @generated from enum value: MINUTE = 2;
+   */
+  MINUTE = 2,
+
+  /**
+   * @generated from enum value: HOUR = 3;
+   */
+  HOUR = 3,
+
+  /**
+   * @generated from enum value: DAY = 4;
+   */
+  DAY = 4,
+
+  /**
+   * @generated from enum value: WEEK = 7;
+   */
+  WEEK = 7,
+
+  /**
+   * @generated from enum value: MONTH = 5;
+   */
+  MONTH = 5,
+
+  /**
+   * @generated from enum value: YEAR = 6;
+   */
+  YEAR = 6,
+}
+
+/**
+ * Describes the enum envoy.service.ratelimit.v3.RateLimitResponse.RateLimit.Unit.
+ */
+export declare const RateLimitResponse_RateLimit_UnitSchema: GenEnum<RateLimitResponse_RateLimit_Unit>;
+
+/**
+ * @generated from message envoy.service.ratelimit.v3.RateLimitResponse.DescriptorStatus
+ */
+export declare type RateLimitResponse_DescriptorStatus = Message<"envoy.service.ratelimit.v3.RateLimitResponse.DescriptorStatus"> & {
+  /**
+   * @generated from field: envoy.service.ratelimit.v3.RateLimitResponse.Code code = 1;
+   */
+  code: RateLimitResponse_Code;
+
+  /**
+   * @generated from field: envoy.service.ratelimit.v3.RateLimitResponse.RateLimit current_limit = 2;
+   */
+  currentLimit?: RateLimitResponse_RateLimit | undefined;
+
+  /**
+   * @generated from field: uint32 limit_remaining = 3;
+   */
+  limitRemaining: number;
+
+  /**
+   * @generated from field: google.protobuf.Duration duration_until_reset = 4;
+   */
+  durationUntilReset?: Duration | undefined;
+};
+
+/**
+ * Describes the message envoy.service.ratelimit.v3.RateLimitResponse.DescriptorStatus.
+ * Use `create(RateLimitResponse_DescriptorStatusSchema)` to create a new message.
+ */
+export declare const RateLimitResponse_DescriptorStatusSchema: GenMessage<RateLimitResponse_DescriptorStatus>;
 
 /**
  * @generated from enum envoy.service.ratelimit.v3.RateLimitResponse.Code
