@@ -269,18 +269,19 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // between the process and what serves, three are doors that proxies and ztunnels share, four bound CEL (the evaluator
   // is read at the first expression), two are what two floors share, eight read and make certificates, seven are parts
   // of an exchange and its table of replies, four are filters whose configuration comes by itself, one composes header
-  // blocks, and one learns that the pod ends. Two are for mode TPROXY: the message of original_src, and who uses it. Two
-  // route by zone: the shares of localities, and the cluster of the proxy's own workload. One names what both ends of
-  // zone-aware balancing agree on. Five change headers: two of messages, the filter, its configuration, and the changes. One
-  // is what a proxy says of a client. Eight describe requests to rate limits: two of messages, two of configuration,
-  // the rules, the limits by descriptors, and two of expressions, which logs share. One reads TypedStructs.
-  // Ten ask a rate limit service: four of messages, the filter, its question and its configuration, and three that it
-  // shares with external authorization. One opens tunnels through proxies that speak HTTP/2. One is the message by which
-  // listeners and clusters keep the case of headers. One reads the filters that exchange metadata of peers, and one is
-  // what expressions and logs know of these peers. Two tell clients
-  // of rate limits: the fields, and the buckets.
+  // blocks, and one learns that the pod ends. Two are for mode TPROXY: the message of original_src, and who uses it.
+  // Two route by zone: the shares of localities, and the cluster of the proxy's own workload. One names what both ends
+  // of zone-aware balancing agree on. Five change headers: two of messages, the filter, its configuration, and the
+  // changes. One is what a proxy says of a client. Eight describe requests to rate limits: two of messages, two of
+  // configuration, the rules, the limits by descriptors, and two of expressions, which logs share. One reads
+  // TypedStructs. Ten ask a rate limit service: four of messages, the filter, its question and its configuration, and
+  // three that it shares with external authorization. One opens tunnels through proxies that speak HTTP/2. One is the
+  // message by which listeners and clusters keep the case of headers. One reads the filters that exchange metadata of
+  // peers, and one is what expressions and logs know of these peers. Two tell clients of rate limits: the fields, and
+  // the buckets. Eight compress: four of messages, the filter, its configuration, the choice of a coding, and the
+  // bodies (zlib itself is read at the first configuration).
   proxy: {
-    modules: 652,
+    modules: 660,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -293,18 +294,18 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // Ten are the kinds, settings, feeds, model, controller and debug answer of multi-cluster services. One is
-  // the message of original_src. Three serve sidecars the endpoints of their own workload, one names what
-  // both ends of zone-aware balancing agree on, one knows the time zones of a Freeze, one is the rules of
-  // header_mutation, one reads the roots for key sets, one names the kinds that must not be read, and one
-  // sends unknown hosts to the address of their name. Two are the messages of descriptors by an expression, and
-  // four those of the filter that asks a rate limit service. One reads which clusters a listener names, for the
-  // order of what is sent, one limits TLS by the compliance policy, and one loads the controllers that are off by
-  // default. Four make listeners and clusters keep the case of headers: the message, the options with it, the HTTP
-  // versions of clusters, which traffic policies contained before, and a proxy's own setting. One makes the clusters of
-  // unknown destinations, which obey the mesh's policy.
+  // Ten are the kinds, settings, feeds, model, controller and debug answer of multi-cluster services. One is the
+  // message of original_src. Three serve sidecars the endpoints of their own workload, one names what both ends of
+  // zone-aware balancing agree on, one knows the time zones of a Freeze, one is the rules of header_mutation, one reads
+  // the roots for key sets, one names the kinds that must not be read, and one sends unknown hosts to the address of
+  // their name. Two are the messages of descriptors by an expression, and four those of the filter that asks a rate
+  // limit service. One reads which clusters a listener names, for the order of what is sent, one limits TLS by the
+  // compliance policy, and one loads the controllers that are off by default. Four make listeners and clusters keep the
+  // case of headers: the message, the options with it, the HTTP versions of clusters, which traffic policies contained
+  // before, and a proxy's own setting. One makes the clusters of unknown destinations, which obey the mesh's policy.
+  // Four are messages of the filter that compresses.
   pilot: {
-    modules: 902,
+    modules: 906,
     never: [
       "src/cluster/",
       "src/dataplane/",

@@ -1,6 +1,8 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { standardStats, type StatsRules } from "../record/stats-rules.ts";
 import type {
+  Compressor,
+  CompressorPerRoute,
   CorsPolicy as CorsPolicyMessage,
   ExtAuthz,
   ExtAuthzPerRoute,
@@ -22,6 +24,7 @@ import type {
   LuaPerRoute,
   RouteFilterConfig,
 } from "../../wire/envoy/index.ts";
+import { CompressorFilter } from "../filters/compressor-filter.ts";
 import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
 import { GrpcWebFilter } from "../filters/grpc-web-filter.ts";
 import { LazyWasmFilter } from "../filters/lazy-wasm-filter.ts";
@@ -36,6 +39,7 @@ import { RbacFilter } from "../filters/rbac-filter.ts";
 import { filterOff, filterOn, MissingFilter, SwitchedFilter } from "../filters/route-switch.ts";
 import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
 import type { CorsPolicy } from "../routing/cors.ts";
+import { compileCompressor, compileCompressorPerRoute } from "./compressor-config.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileCors } from "./cors-config.ts";
 import { compileDiscovered } from "./discovered-filter-config.ts";
@@ -184,6 +188,10 @@ function compileFilter(
       return new RateLimitFilter(name, compileRateLimit(message as HttpRateLimit, where, notes), services);
     case "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation":
       return compileHeaderMutation(name, message as HttpHeaderMutation, where, notes);
+    case "envoy.extensions.filters.http.compressor.v3.Compressor": {
+      const settings = compileCompressor(message as Compressor, where, notes);
+      return new CompressorFilter(name, settings, services.statistics, statPrefix);
+    }
     case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
       return new GrpcWebFilter(name);
     case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":
@@ -307,6 +315,8 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
       return compileRateLimitPerRoute(message as HttpRateLimitPerRoute, where, notes);
     case "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute":
       return compileHeaderMutationPerRoute(message as HeaderMutationPerRoute, where, notes);
+    case "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute":
+      return compileCompressorPerRoute(message as CompressorPerRoute, where, notes);
     default:
       return undefined;
   }

@@ -25,4 +25,8 @@ export class FilterCounter {
   increment(): void {
     this.value += 1;
   }
+
+  add(count: number): void {
+    this.value += count;
+  }
 }

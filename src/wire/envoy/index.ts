@@ -485,6 +485,38 @@ export type {
   HeaderMutation_RemoveOnMatch,
 } from "#generated/proto/envoy/config/common/mutation_rules/v3/mutation_rules_pb.js";
 export {
+  type Brotli,
+  Brotli_EncoderMode,
+  BrotliSchema,
+} from "#generated/proto/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.js";
+export {
+  type Gzip,
+  Gzip_CompressionLevel,
+  type Gzip_CompressionStrategy,
+  GzipSchema,
+} from "#generated/proto/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.js";
+export {
+  type Zstd,
+  Zstd_Strategy,
+  ZstdSchema,
+} from "#generated/proto/envoy/extensions/compression/zstd/compressor/v3/zstd_pb.js";
+export {
+  type Compressor,
+  type Compressor_CommonDirectionConfig,
+  Compressor_CommonDirectionConfigSchema,
+  type Compressor_RequestDirectionConfig,
+  Compressor_RequestDirectionConfigSchema,
+  type Compressor_ResponseDirectionConfig,
+  Compressor_ResponseDirectionConfigSchema,
+  type CompressorOverrides,
+  CompressorOverridesSchema,
+  type CompressorPerRoute,
+  CompressorPerRouteSchema,
+  CompressorSchema,
+  type ResponseDirectionOverrides,
+  ResponseDirectionOverridesSchema,
+} from "#generated/proto/envoy/extensions/filters/http/compressor/v3/compressor_pb.js";
+export {
   type LocalRateLimit,
   LocalRateLimitSchema,
 } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";

@@ -18,7 +18,10 @@ export interface LaneConfig {
   /** The policies of the workload `shop/web`. */
   readonly objects?: readonly KubernetesObject[];
   readonly mesh?: Partial<MeshSettings>;
+  /** A route without an action leads to the lane's upstream. */
   readonly routes?: readonly JsonObject[];
+  /** Filters before the router. */
+  readonly filters?: readonly JsonObject[];
 }
 
 export interface LanePorts {
@@ -50,11 +53,13 @@ function securityOf(objects: readonly KubernetesObject[], mesh: MeshSettings): r
 
 /** All routes lead to the lane's upstream. The tables differ in what they match. */
 function routesOf(lane: LaneConfig): JsonValue {
-  const forward: JsonObject = { match: { prefix: "/" }, route: { cluster: lane.name, timeout: "0s" } };
+  const route = { cluster: lane.name, timeout: "0s" };
+  const forward: JsonObject = { match: { prefix: "/" }, route };
+  const own = (lane.routes ?? []).map((one) => ("directResponse" in one || "route" in one ? one : { ...one, route }));
   return {
     name: lane.name,
     validateClusters: false,
-    virtualHosts: [{ name: "any", domains: ["*"], routes: [...(lane.routes ?? []), forward] }],
+    virtualHosts: [{ name: "any", domains: ["*"], routes: [...own, forward] }],
   };
 }
 
@@ -88,7 +93,7 @@ export function listenerOf(lane: LaneConfig, ports: LanePorts): JsonObject {
               "@type":
                 "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
               ...manager,
-              httpFilters: filters,
+              httpFilters: [...filters.slice(0, -1), ...(lane.filters ?? []), ...filters.slice(-1)],
               routeConfig: routesOf(lane),
             },
           },

@@ -10,6 +10,7 @@ import { FakeCertificateAuthority } from "../../../src/dataplane/index.ts";
 import { TestProxy } from "../../../src/proxy/testing/test-proxy.ts";
 import { typeUrls } from "../../../src/wire/xds/index.ts";
 import { answerSuite } from "./answer-cases.ts";
+import { compressorSuite } from "./compressor-cases.ts";
 import { clusterOf, listenerOf, type LaneConfig, type LanePorts } from "./configuration.ts";
 import { explanations, type JudgedDifference } from "./explained-differences.ts";
 import { http1Suite } from "./http1-cases.ts";
@@ -45,7 +46,7 @@ interface Lane {
   readonly upstreams: Readonly<Record<Side, RecordingUpstream>>;
 }
 
-const suites: readonly (() => Suite)[] = [http1Suite, http2Suite, answerSuite, tokenSuite, pathSuite];
+const suites: readonly (() => Suite)[] = [http1Suite, http2Suite, answerSuite, tokenSuite, pathSuite, compressorSuite];
 
 async function openLane(config: LaneConfig, index: number): Promise<Lane> {
   const portsOf = (side: Side): LanePorts => ({

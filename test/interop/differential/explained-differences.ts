@@ -127,4 +127,21 @@ export const explanations: readonly Explanation[] = [
     covers: ({ suite, judged }) =>
       suite === "answers" && /HTTP\/1\.1 (204|304|103|101|100)|Connection: x-a/.test(judged.title),
   },
+  {
+    why: "a body has the coding of the route's library; Envoy names it and compresses with the filter's own if it tells the status",
+    covers: ({ suite, judged, serin }) =>
+      suite === "compressor" &&
+      judged.lane === "told" &&
+      / \/br /.test(judged.title) &&
+      /\nbody "br of /.test(serin["answer"] ?? ""),
+  },
+  {
+    why: "a route's library takes part in the choice; Envoy chooses the filter's own, and then sends the plain body",
+    covers: ({ suite, judged, serin, envoy }) =>
+      suite === "compressor" &&
+      judged.lane === "both" &&
+      / \/br /.test(judged.title) &&
+      /\nbody "br of /.test(serin["answer"] ?? "") &&
+      envoy["answer"]?.startsWith("content-encoding") === false,
+  },
 ];

@@ -1,3 +1,4 @@
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import type { UpstreamRequest } from "./recording-upstream.ts";
 
 /** The outcome of one case at one proxy. */
@@ -37,6 +38,24 @@ function sorted(fields: readonly string[], left: RegExp): string[] {
   return joined(lines).sort();
 }
 
+const decompressors: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
+  gzip: gunzipSync,
+  br: brotliDecompressSync,
+  zstd: zstdDecompressSync,
+};
+
+/** The body, without its compression: the libraries of both proxies make other bytes of the same text. */
+function readable(fields: readonly string[], body: string): string {
+  const [, coding = ""] = fields.map((field) => /^content-encoding:\s*(\w+)$/i.exec(field)).find(Boolean) ?? [];
+  const decompress = decompressors[coding];
+  if (decompress === undefined) return body;
+  try {
+    return `${coding} of ${decompress(Buffer.from(body, "latin1")).toString("latin1")}`;
+  } catch {
+    return body;
+  }
+}
+
 /** A text that is equal if both proxies behaved equally. */
 export function normalForm(outcome: Outcome): Record<string, string> {
   return {
@@ -47,7 +66,7 @@ export function normalForm(outcome: Outcome): Record<string, string> {
         [
           line,
           ...sorted(fields, ofTheHop),
-          `body ${JSON.stringify(body)}`,
+          `body ${JSON.stringify(readable(fields, body))}`,
           `trailers ${JSON.stringify(trailers)}`,
           complete ? "whole" : "cut",
         ].join("\n"),
@@ -60,7 +79,7 @@ export function normalForm(outcome: Outcome): Record<string, string> {
 export function answerText(fields: readonly string[], body: string, trailers: string): string {
   return [
     ...sorted(fields, ofTheAnswersHop),
-    `body ${JSON.stringify(body)}`,
+    `body ${JSON.stringify(readable(fields, body))}`,
     `trailers ${JSON.stringify(trailers)}`,
   ].join("\n");
 }

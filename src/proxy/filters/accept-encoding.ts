@@ -1,0 +1,47 @@
+/** A compressor that a response would pass, in the order of the filters. */
+export interface OfferedCoding {
+  readonly coding: string;
+  /** Whether it comes before others that the client likes as much. */
+  readonly chosenFirst: boolean;
+}
+
+/** The coding of a response, with what decided it. */
+export interface CodingChoice {
+  /** Undefined: the response stays as it is. */
+  readonly coding: string | undefined;
+  readonly by: "coding" | "identity" | "wildcard" | "nothing";
+}
+
+const nothing: CodingChoice = { coding: undefined, by: "nothing" };
+
+/** Chooses the coding that `accept-encoding` likes most among those offered, as Envoy does. */
+export function chooseCoding(acceptEncoding: string, offered: readonly OfferedCoding[]): CodingChoice {
+  const allowed = new Map<string, OfferedCoding>();
+  for (const offer of offered) if (!allowed.has(offer.coding)) allowed.set(offer.coding, offer);
+  const wanted = acceptEncoding.split(",").flatMap(readCoding);
+  for (const { coding, weight } of wanted) if (weight === 0) allowed.delete(coding);
+  if (allowed.size === 0) return nothing;
+  let best = "identity";
+  let bestWeight = 0;
+  for (const { coding, weight } of wanted) {
+    const offer = allowed.get(coding);
+    if (offer === undefined && coding !== "identity" && coding !== "*") continue;
+    if (weight < bestWeight || (weight === bestWeight && offer?.chosenFirst !== true)) continue;
+    best = coding;
+    bestWeight = weight;
+  }
+  if (bestWeight === 0) return nothing;
+  if (best === "identity") return { coding: undefined, by: "identity" };
+  if (best !== "*") return { coding: best, by: "coding" };
+  const [first] = allowed.keys();
+  return { coding: first, by: "wildcard" };
+}
+
+/** One member of the list with its weight. Empty if it has no coding, or a weight that is no number. */
+function readCoding(member: string): { readonly coding: string; readonly weight: number }[] {
+  const [coding = "", parameter] = member.split(/;(.*)/s).map((part) => part.trim());
+  if (coding === "") return [];
+  const [, text] = /^q\s*=(.*)$/is.exec(parameter ?? "") ?? [];
+  const weight = text === undefined ? 1 : text.trim() === "" ? NaN : Number(text);
+  return Number.isNaN(weight) ? [] : [{ coding, weight }];
+}
