@@ -92,6 +92,7 @@ const linked: readonly string[] = [
   "envoy/extensions/compression/zstd/compressor/v3/zstd.proto",
   "envoy/extensions/filters/common/fault/v3/fault.proto",
   "envoy/extensions/filters/common/set_filter_state/v3/value.proto",
+  "envoy/extensions/filters/http/buffer/v3/buffer.proto",
   "envoy/extensions/filters/http/compressor/v3/compressor.proto",
   "envoy/extensions/filters/http/cors/v3/cors.proto",
   "envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto",

@@ -279,9 +279,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // message by which listeners and clusters keep the case of headers. One reads the filters that exchange metadata of
   // peers, and one is what expressions and logs know of these peers. Two tell clients of rate limits: the fields, and
   // the buckets. Eight compress: four of messages, the filter, its configuration, the choice of a coding, and the
-  // bodies (zlib itself is read at the first configuration).
+  // bodies (zlib itself is read at the first configuration). Three hold requests: the message, the filter and its
+  // configuration.
   proxy: {
-    modules: 660,
+    modules: 663,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -303,9 +304,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // compliance policy, and one loads the controllers that are off by default. Four make listeners and clusters keep the
   // case of headers: the message, the options with it, the HTTP versions of clusters, which traffic policies contained
   // before, and a proxy's own setting. One makes the clusters of unknown destinations, which obey the mesh's policy.
-  // Four are messages of the filter that compresses.
+  // Four are messages of the filter that compresses. One is that of the filter that holds requests.
   pilot: {
-    modules: 906,
+    modules: 907,
     never: [
       "src/cluster/",
       "src/dataplane/",

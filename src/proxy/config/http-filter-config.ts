@@ -1,6 +1,7 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { standardStats, type StatsRules } from "../record/stats-rules.ts";
 import type {
+  BufferPerRoute,
   Compressor,
   CompressorPerRoute,
   CorsPolicy as CorsPolicyMessage,
@@ -9,6 +10,7 @@ import type {
   GrpcStatsConfig,
   HeaderMutationPerRoute,
   HTTPFault,
+  HttpBuffer,
   HttpFilter as HttpFilterMessage,
   HttpHeaderMutation,
   HttpRateLimit,
@@ -24,6 +26,7 @@ import type {
   LuaPerRoute,
   RouteFilterConfig,
 } from "../../wire/envoy/index.ts";
+import { BufferFilter } from "../filters/buffer-filter.ts";
 import { CompressorFilter } from "../filters/compressor-filter.ts";
 import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
 import { GrpcWebFilter } from "../filters/grpc-web-filter.ts";
@@ -39,6 +42,7 @@ import { RbacFilter } from "../filters/rbac-filter.ts";
 import { filterOff, filterOn, MissingFilter, SwitchedFilter } from "../filters/route-switch.ts";
 import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
 import type { CorsPolicy } from "../routing/cors.ts";
+import { compileBuffer, compileBufferPerRoute } from "./buffer-config.ts";
 import { compileCompressor, compileCompressorPerRoute } from "./compressor-config.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileCors } from "./cors-config.ts";
@@ -188,6 +192,8 @@ function compileFilter(
       return new RateLimitFilter(name, compileRateLimit(message as HttpRateLimit, where, notes), services);
     case "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation":
       return compileHeaderMutation(name, message as HttpHeaderMutation, where, notes);
+    case "envoy.extensions.filters.http.buffer.v3.Buffer":
+      return new BufferFilter(name, compileBuffer(message as HttpBuffer, where, notes));
     case "envoy.extensions.filters.http.compressor.v3.Compressor": {
       const settings = compileCompressor(message as Compressor, where, notes);
       return new CompressorFilter(name, settings, services.statistics, statPrefix);
@@ -315,6 +321,8 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
       return compileRateLimitPerRoute(message as HttpRateLimitPerRoute, where, notes);
     case "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute":
       return compileHeaderMutationPerRoute(message as HeaderMutationPerRoute, where, notes);
+    case "envoy.extensions.filters.http.buffer.v3.BufferPerRoute":
+      return compileBufferPerRoute(message as BufferPerRoute, where, notes);
     case "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute":
       return compileCompressorPerRoute(message as CompressorPerRoute, where, notes);
     default:

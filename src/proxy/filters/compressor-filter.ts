@@ -166,8 +166,7 @@ export class CompressorFilter implements HttpFilter {
       counters.notCompressed.increment();
       return undefined;
     }
-    request.removeHeader("content-length");
-    request.setHeader("transfer-encoding", "chunked");
+    request.openLength();
     request.setHeader("content-encoding", library.coding);
     counters.compressed.increment();
     return startCompression(library, length, signal);

@@ -1,6 +1,12 @@
 import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterCounter, FilterStatistics } from "../terms/filter-statistics.ts";
-import type { FilterRequest, HttpFilter, LocalReply, RequestBodyStart } from "./http-filter.ts";
+import {
+  bodyTooLarge,
+  type FilterRequest,
+  type HttpFilter,
+  type LocalReply,
+  type RequestBodyStart,
+} from "./http-filter.ts";
 
 /** One change of a request's fields. */
 export interface FieldEdit {
@@ -91,18 +97,6 @@ const framingFields: ReadonlySet<string> = new Set([
   "trailer",
 ]);
 
-/**
- * Applies even if requests may pass when the service cannot be asked: the service must see this request's body, and
- * cannot.
- */
-const tooLarge: LocalReply = {
-  status: 413,
-  body: "Payload Too Large",
-  headers: [],
-  flag: responseFlags.none,
-  details: "request_payload_too_large",
-};
-
 /** Asks an external service whether requests may pass. */
 export class ExtAuthzFilter implements HttpFilter {
   readonly name: string;
@@ -138,7 +132,9 @@ export class ExtAuthzFilter implements HttpFilter {
     const rules = route?.body ?? settings.body;
     const body =
       rules === undefined || rules === "none" || !request.hasBody ? undefined : await request.bodyStart(rules.maxBytes);
-    if (body !== undefined && !body.whole && rules !== undefined && rules !== "none" && !rules.partial) return tooLarge;
+    // Also if requests may pass when the service cannot be asked: it must see this request's body, and cannot.
+    if (body !== undefined && !body.whole && rules !== undefined && rules !== "none" && !rules.partial)
+      return bodyTooLarge;
     let answer: AuthorizationAnswer;
     try {
       answer = await settings.ask(request, { extensions: route?.contextExtensions ?? {}, body }, signal);

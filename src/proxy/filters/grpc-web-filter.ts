@@ -22,11 +22,8 @@ export class GrpcWebFilter implements HttpFilter {
     request.setHeader("content-type", "application/grpc");
     request.setHeader("te", "trailers");
     request.setHeader("grpc-accept-encoding", "identity,deflate,gzip");
-    if (asText && request.hasBody) {
-      // Its length is that of the text.
-      request.removeHeader("content-length");
-      request.setHeader("transfer-encoding", "chunked");
-    }
+    // The announced length is that of the text.
+    if (asText && request.hasBody) request.openLength();
     request.translateGrpcWeb({
       requestIsText: asText,
       answerIsText: webTypes.get(request.header("accept") ?? "") ?? asText,

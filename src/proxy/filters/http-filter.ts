@@ -1,6 +1,6 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
-import type { ResponseFlag } from "../terms/response-flags.ts";
+import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
@@ -35,6 +35,11 @@ export interface FilterRequest extends RequestView {
   bodyStart(limit: number): Promise<RequestBodyStart>;
   /** Another body for the upstream. Only after {@link bodyStart} has given the whole one, or without a body. */
   replaceBody(bytes: Buffer): void;
+  /**
+   * The filter, or the exchange on its behalf, will change the body's length. The body goes upstream without an announced
+   * length, also if another filter replaces it.
+   */
+  openLength(): void;
   /** Names and values in turn, if trailers have come with the whole body. */
   readonly trailers: readonly string[] | undefined;
   setTrailers(fields: readonly string[]): void;
@@ -89,6 +94,15 @@ export interface LocalReply {
   /** The status for a gRPC client, instead of the one that the HTTP status maps to. */
   readonly grpcStatus?: number;
 }
+
+/** The reply to a request whose body is larger than a filter may read. */
+export const bodyTooLarge: LocalReply = {
+  status: 413,
+  body: "Payload Too Large",
+  headers: [],
+  flag: responseFlags.none,
+  details: "request_payload_too_large",
+};
 
 /** A filter's configuration that comes as a resource of its own (Envoy's ECDS). */
 export interface Discovery {

@@ -35,6 +35,7 @@ export class FilterPass implements FilterRequest {
   readonly #edits = new Map<string, string | readonly string[] | undefined>();
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
+  #lengthIsOpen = false;
   /** The client has left, or the exchange has ended. */
   #over = false;
   readonly metadata = new Map<string, unknown>();
@@ -134,8 +135,15 @@ export class FilterPass implements FilterRequest {
     return this.#options.bodyStart(limit);
   }
 
+  openLength(): void {
+    this.#lengthIsOpen = true;
+    this.#edits.set("content-length", undefined);
+    this.#edits.set("transfer-encoding", "chunked");
+  }
+
   replaceBody(bytes: Buffer): void {
     this.newBody = bytes;
+    if (this.#lengthIsOpen) return;
     this.#edits.set("content-length", String(bytes.length));
     this.#edits.set("transfer-encoding", undefined);
   }

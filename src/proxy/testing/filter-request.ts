@@ -74,6 +74,10 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
         whole: (options.body?.length ?? 0) <= limit,
       }),
     replaceBody: () => undefined,
+    openLength: () => {
+      fields.delete("content-length");
+      fields.set("transfer-encoding", "chunked");
+    },
     trailers: undefined,
     setTrailers: () => undefined,
     protocol: "HTTP/1.1",

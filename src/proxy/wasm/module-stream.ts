@@ -7,7 +7,7 @@ import type {
   StreamOutcome,
   StreamTail,
 } from "../filters/http-filter.ts";
-import { passed } from "../filters/http-filter.ts";
+import { bodyTooLarge, passed } from "../filters/http-filter.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { AttributeMap, Effect, MachineAnswer, Side, StreamEvent } from "./messages.ts";
 import type { StreamReceiver } from "./module-machine.ts";
@@ -274,7 +274,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
       if (this.#reply !== undefined) return this.#answer(this.#reply);
       if (this.#failed)
         return this.#options.passesOnFailure || this.#replied ? undefined : this.#answer(moduleFailedReply);
-      if (chosen === tooLarge) return this.#answer(side === "request" ? requestTooLarge : responseTooLarge);
+      if (chosen === tooLarge) return this.#answer(side === "request" ? bodyTooLarge : responseTooLarge);
       if (chosen === action.continue || state.resumed || !whole) return undefined;
       await new Promise<void>((resolve) => {
         state.waiting = resolve;
@@ -289,14 +289,6 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     return { kind: "reply", reply };
   }
 }
-
-const requestTooLarge: LocalReply = {
-  status: 413,
-  body: "Payload Too Large",
-  headers: [],
-  flag: responseFlags.none,
-  details: "request_payload_too_large",
-};
 
 const responseTooLarge: LocalReply = {
   status: 500,

@@ -16,6 +16,7 @@ import { file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster } from 
 import { file_envoy_extensions_compression_brotli_compressor_v3_brotli } from "#generated/proto/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.js";
 import { file_envoy_extensions_compression_gzip_compressor_v3_gzip } from "#generated/proto/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.js";
 import { file_envoy_extensions_compression_zstd_compressor_v3_zstd } from "#generated/proto/envoy/extensions/compression/zstd/compressor/v3/zstd_pb.js";
+import { file_envoy_extensions_filters_http_buffer_v3_buffer } from "#generated/proto/envoy/extensions/filters/http/buffer/v3/buffer_pb.js";
 import { file_envoy_extensions_filters_http_compressor_v3_compressor } from "#generated/proto/envoy/extensions/filters/http/compressor/v3/compressor_pb.js";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy } from "#generated/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
@@ -90,6 +91,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_compression_brotli_compressor_v3_brotli,
     file_envoy_extensions_compression_gzip_compressor_v3_gzip,
     file_envoy_extensions_compression_zstd_compressor_v3_zstd,
+    file_envoy_extensions_filters_http_buffer_v3_buffer,
     file_envoy_extensions_filters_http_compressor_v3_compressor,
     file_envoy_extensions_filters_http_cors_v3_cors,
     file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy,

@@ -517,6 +517,12 @@ export {
   ResponseDirectionOverridesSchema,
 } from "#generated/proto/envoy/extensions/filters/http/compressor/v3/compressor_pb.js";
 export {
+  type Buffer as HttpBuffer,
+  BufferSchema as HttpBufferSchema,
+  type BufferPerRoute,
+  BufferPerRouteSchema,
+} from "#generated/proto/envoy/extensions/filters/http/buffer/v3/buffer_pb.js";
+export {
   type LocalRateLimit,
   LocalRateLimitSchema,
 } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
