@@ -95,6 +95,7 @@ const linked: readonly string[] = [
   "envoy/extensions/filters/http/buffer/v3/buffer.proto",
   "envoy/extensions/filters/http/compressor/v3/compressor.proto",
   "envoy/extensions/filters/http/cors/v3/cors.proto",
+  "envoy/extensions/filters/http/csrf/v3/csrf.proto",
   "envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto",
   "envoy/extensions/filters/http/ext_authz/v3/ext_authz.proto",
   "envoy/extensions/filters/http/fault/v3/fault.proto",

@@ -280,9 +280,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // peers, and one is what expressions and logs know of these peers. Two tell clients of rate limits: the fields, and
   // the buckets. Eight compress: four of messages, the filter, its configuration, the choice of a coding, and the
   // bodies (zlib itself is read at the first configuration). Three hold requests: the message, the filter and its
-  // configuration.
+  // configuration. Three refuse requests that other sites forge.
   proxy: {
-    modules: 663,
+    modules: 666,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -304,9 +304,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // compliance policy, and one loads the controllers that are off by default. Four make listeners and clusters keep the
   // case of headers: the message, the options with it, the HTTP versions of clusters, which traffic policies contained
   // before, and a proxy's own setting. One makes the clusters of unknown destinations, which obey the mesh's policy.
-  // Four are messages of the filter that compresses. One is that of the filter that holds requests.
+  // Four are messages of the filter that compresses. One is that of the filter that holds requests. One is that of the
+  // filter against forged requests.
   pilot: {
-    modules: 907,
+    modules: 908,
     never: [
       "src/cluster/",
       "src/dataplane/",

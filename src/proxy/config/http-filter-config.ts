@@ -5,6 +5,7 @@ import type {
   Compressor,
   CompressorPerRoute,
   CorsPolicy as CorsPolicyMessage,
+  CsrfPolicy,
   ExtAuthz,
   ExtAuthzPerRoute,
   GrpcStatsConfig,
@@ -28,6 +29,7 @@ import type {
 } from "../../wire/envoy/index.ts";
 import { BufferFilter } from "../filters/buffer-filter.ts";
 import { CompressorFilter } from "../filters/compressor-filter.ts";
+import { CsrfFilter } from "../filters/csrf-filter.ts";
 import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
 import { GrpcWebFilter } from "../filters/grpc-web-filter.ts";
 import { LazyWasmFilter } from "../filters/lazy-wasm-filter.ts";
@@ -46,6 +48,7 @@ import { compileBuffer, compileBufferPerRoute } from "./buffer-config.ts";
 import { compileCompressor, compileCompressorPerRoute } from "./compressor-config.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileCors } from "./cors-config.ts";
+import { compileCsrf } from "./csrf-config.ts";
 import { compileDiscovered } from "./discovered-filter-config.ts";
 import { compileExtAuthz, compileExtAuthzPerRoute } from "./ext-authz-config.ts";
 import { compileFault } from "./fault-config.ts";
@@ -198,6 +201,8 @@ function compileFilter(
       const settings = compileCompressor(message as Compressor, where, notes);
       return new CompressorFilter(name, settings, services.statistics, statPrefix);
     }
+    case "envoy.extensions.filters.http.csrf.v3.CsrfPolicy":
+      return new CsrfFilter(name, compileCsrf(message as CsrfPolicy, where, notes), services, statPrefix);
     case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
       return new GrpcWebFilter(name);
     case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":
@@ -325,6 +330,8 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
       return compileBufferPerRoute(message as BufferPerRoute, where, notes);
     case "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute":
       return compileCompressorPerRoute(message as CompressorPerRoute, where, notes);
+    case "envoy.extensions.filters.http.csrf.v3.CsrfPolicy":
+      return compileCsrf(message as CsrfPolicy, where, notes);
     default:
       return undefined;
   }

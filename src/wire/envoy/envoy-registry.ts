@@ -19,6 +19,7 @@ import { file_envoy_extensions_compression_zstd_compressor_v3_zstd } from "#gene
 import { file_envoy_extensions_filters_http_buffer_v3_buffer } from "#generated/proto/envoy/extensions/filters/http/buffer/v3/buffer_pb.js";
 import { file_envoy_extensions_filters_http_compressor_v3_compressor } from "#generated/proto/envoy/extensions/filters/http/compressor/v3/compressor_pb.js";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
+import { file_envoy_extensions_filters_http_csrf_v3_csrf } from "#generated/proto/envoy/extensions/filters/http/csrf/v3/csrf_pb.js";
 import { file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy } from "#generated/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
 import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from "#generated/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "#generated/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js";
@@ -94,6 +95,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_filters_http_buffer_v3_buffer,
     file_envoy_extensions_filters_http_compressor_v3_compressor,
     file_envoy_extensions_filters_http_cors_v3_cors,
+    file_envoy_extensions_filters_http_csrf_v3_csrf,
     file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy,
     file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
     file_envoy_extensions_filters_http_fault_v3_fault,

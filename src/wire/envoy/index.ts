@@ -522,6 +522,7 @@ export {
   type BufferPerRoute,
   BufferPerRouteSchema,
 } from "#generated/proto/envoy/extensions/filters/http/buffer/v3/buffer_pb.js";
+export { type CsrfPolicy, CsrfPolicySchema } from "#generated/proto/envoy/extensions/filters/http/csrf/v3/csrf_pb.js";
 export {
   type LocalRateLimit,
   LocalRateLimitSchema,

@@ -1,0 +1,86 @@
+import type { StringMatcher } from "../routing/matchers.ts";
+import type { FilterCounter } from "../terms/filter-statistics.ts";
+import { responseFlags } from "../terms/response-flags.ts";
+import type { FilterServices } from "./filter-services.ts";
+import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
+
+export class CsrfSettings {
+  /** The fractions (0 to 1) of requests that are judged, and of those that are only counted if they are not. */
+  readonly enabled: number;
+  readonly shadowed: number;
+  /** The hosts, with their ports, from which requests may come beside their own. */
+  readonly otherOrigins: readonly StringMatcher[];
+
+  constructor(options: Pick<CsrfSettings, "enabled" | "shadowed" | "otherOrigins">) {
+    this.enabled = options.enabled;
+    this.shadowed = options.shadowed;
+    this.otherOrigins = options.otherOrigins;
+  }
+}
+
+const changingMethods: ReadonlySet<string> = new Set(["POST", "PUT", "DELETE", "PATCH"]);
+
+const refusal: LocalReply = {
+  status: 403,
+  body: "Invalid origin",
+  headers: [],
+  flag: responseFlags.none,
+  details: "csrf_origin_mismatch",
+};
+
+/** Refuses requests by which another site would have a browser change something. */
+export class CsrfFilter implements HttpFilter {
+  readonly name: string;
+  readonly idle: boolean;
+  readonly #settings: CsrfSettings;
+  readonly #random: FilterServices["random"];
+  readonly #missing: FilterCounter;
+  readonly #invalid: FilterCounter;
+  readonly #valid: FilterCounter;
+
+  /** `statPrefix` ends in a dot. */
+  constructor(name: string, settings: CsrfSettings, services: FilterServices, statPrefix: string) {
+    this.name = name;
+    this.idle = settings.enabled === 0 && settings.shadowed === 0;
+    this.#settings = settings;
+    this.#random = services.random;
+    this.#missing = services.statistics.counter(`${statPrefix}csrf.missing_source_origin`);
+    this.#invalid = services.statistics.counter(`${statPrefix}csrf.request_invalid`);
+    this.#valid = services.statistics.counter(`${statPrefix}csrf.request_valid`);
+  }
+
+  onRequest(request: FilterRequest): LocalReply | undefined {
+    if (!changingMethods.has(request.method)) return undefined;
+    const own = request.route?.filterConfigs.get(this.name);
+    const settings = own instanceof CsrfSettings ? own : this.#settings;
+    const enforces = this.#random() < settings.enabled;
+    if (!enforces && this.#random() >= settings.shadowed) return undefined;
+    return this.#isValid(request, settings) || !enforces ? undefined : refusal;
+  }
+
+  #isValid(request: FilterRequest, { otherOrigins }: CsrfSettings): boolean {
+    const source = sourceOf(request);
+    if (source === "") {
+      this.#missing.increment();
+      return false;
+    }
+    const valid =
+      source.toLowerCase() === request.authority.toLowerCase() || otherOrigins.some((matches) => matches(source));
+    (valid ? this.#valid : this.#invalid).increment();
+    return valid;
+  }
+}
+
+/** The host and port of the page that sends the request. Empty if nothing tells it. */
+function sourceOf(request: FilterRequest): string {
+  const origin = request.header("origin") ?? "";
+  // A page that hides its origin does not come from here, whatever its referer says.
+  if (origin === "null") return "";
+  return hostOf(origin === "" ? (request.header("referer") ?? "") : origin);
+}
+
+/** The host and port of an absolute URL. Any other text stays as it is, and matches no host by its parts. */
+function hostOf(url: string): string {
+  const [, host = url] = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#@]*@)?([^/?#@]+)(?:[/?#]|$)/i.exec(url) ?? [];
+  return host;
+}
