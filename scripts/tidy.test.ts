@@ -280,9 +280,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // peers, and one is what expressions and logs know of these peers. Two tell clients of rate limits: the fields, and
   // the buckets. Eight compress: four of messages, the filter, its configuration, the choice of a coding, and the
   // bodies (zlib itself is read at the first configuration). Three hold requests: the message, the filter and its
-  // configuration. Three refuse requests that other sites forge.
+  // configuration. Three refuse requests that other sites forge. Three answer health checks. One compiles what routes
+  // change of filters.
   proxy: {
-    modules: 666,
+    modules: 670,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -305,9 +306,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // case of headers: the message, the options with it, the HTTP versions of clusters, which traffic policies contained
   // before, and a proxy's own setting. One makes the clusters of unknown destinations, which obey the mesh's policy.
   // Four are messages of the filter that compresses. One is that of the filter that holds requests. One is that of the
-  // filter against forged requests.
+  // filter against forged requests. One is that of the filter that answers health checks.
   pilot: {
-    modules: 908,
+    modules: 909,
     never: [
       "src/cluster/",
       "src/dataplane/",

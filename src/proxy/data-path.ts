@@ -117,11 +117,12 @@ export class DataPath implements Serving {
       ...(settings.role === "sidecar" ? { mark: redirectMark(settings) } : {}),
     });
     const statistics = new FilterStatistics();
+    const serviceName = `${settings.workloadName}.${settings.podNamespace}`;
     const callCluster = clusterCaller((name) => this.#config.cluster(name));
     this.#exports = new CollectorExports({
       node: {
         id: nodeId(settings),
-        service: `${settings.workloadName}.${settings.podNamespace}`,
+        service: serviceName,
         address: settings.instanceIp,
         zone: "",
       },
@@ -143,6 +144,7 @@ export class DataPath implements Serving {
         modules: () => this.#loadModules(statistics, callCluster),
         random,
         statistics,
+        serviceName,
         callCluster,
         exports: this.#exports,
         ...(shared === undefined ? {} : { buckets: shared.buckets }),

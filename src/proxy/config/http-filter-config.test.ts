@@ -6,7 +6,8 @@ import { envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/ind
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { neverAborted, testRequest } from "../testing/filter-request.ts";
 import { ConfigNotes } from "./config-check.ts";
-import { compileFilterOverrides, compileHttpFilters, noOverrides, type HttpFilters } from "./http-filter-config.ts";
+import { compileFilterOverrides, noOverrides } from "./filter-overrides-config.ts";
+import { compileHttpFilters, type HttpFilters } from "./http-filter-config.ts";
 
 const notes = new ConfigNotes(() => undefined);
 

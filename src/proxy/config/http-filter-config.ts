@@ -1,31 +1,23 @@
+import type { Message } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { standardStats, type StatsRules } from "../record/stats-rules.ts";
 import type {
-  BufferPerRoute,
   Compressor,
-  CompressorPerRoute,
-  CorsPolicy as CorsPolicyMessage,
   CsrfPolicy,
   ExtAuthz,
-  ExtAuthzPerRoute,
   GrpcStatsConfig,
-  HeaderMutationPerRoute,
   HTTPFault,
   HttpBuffer,
   HttpFilter as HttpFilterMessage,
   HttpHeaderMutation,
+  HttpHealthCheck,
   HttpRateLimit,
-  HttpRateLimitPerRoute,
   HttpRbac,
-  HttpRbacPerRoute,
   HttpSetFilterState,
   IstioStatsConfig,
   JwtAuthentication,
-  JwtPerRouteConfig,
   LocalRateLimit,
   Lua,
-  LuaPerRoute,
-  RouteFilterConfig,
 } from "../../wire/envoy/index.ts";
 import { BufferFilter } from "../filters/buffer-filter.ts";
 import { CompressorFilter } from "../filters/compressor-filter.ts";
@@ -34,32 +26,31 @@ import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
 import { GrpcWebFilter } from "../filters/grpc-web-filter.ts";
 import { LazyWasmFilter } from "../filters/lazy-wasm-filter.ts";
 import { FaultFilter } from "../filters/fault-filter.ts";
-import { RouteChanges } from "../filters/header-mutation-filter.ts";
+import { HealthCheckFilter } from "../filters/health-check-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { JwtAuthnFilter } from "../filters/jwt-authn-filter.ts";
 import { LocalRateLimitFilter } from "../filters/local-rate-limit-filter.ts";
 import { LuaFilter } from "../filters/lua-filter.ts";
 import { RateLimitFilter } from "../filters/rate-limit-filter.ts";
 import { RbacFilter } from "../filters/rbac-filter.ts";
-import { filterOff, filterOn, MissingFilter, SwitchedFilter } from "../filters/route-switch.ts";
+import { MissingFilter, SwitchedFilter } from "../filters/route-switch.ts";
 import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
-import type { CorsPolicy } from "../routing/cors.ts";
-import { compileBuffer, compileBufferPerRoute } from "./buffer-config.ts";
-import { compileCompressor, compileCompressorPerRoute } from "./compressor-config.ts";
+import { compileBuffer } from "./buffer-config.ts";
+import { compileCompressor } from "./compressor-config.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
-import { compileCors } from "./cors-config.ts";
 import { compileCsrf } from "./csrf-config.ts";
 import { compileDiscovered } from "./discovered-filter-config.ts";
-import { compileExtAuthz, compileExtAuthzPerRoute } from "./ext-authz-config.ts";
+import { compileExtAuthz } from "./ext-authz-config.ts";
 import { compileFault } from "./fault-config.ts";
 import { tellFilterState } from "./filter-state-config.ts";
-import { compileHeaderMutation, compileHeaderMutationPerRoute } from "./header-mutation-filter-config.ts";
-import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
-import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-rate-limit-config.ts";
-import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
+import { compileHeaderMutation } from "./header-mutation-filter-config.ts";
+import { compileHealthCheck } from "./health-check-config.ts";
+import { compileJwtAuthn } from "./jwt-authn-config.ts";
+import { compileLocalRateLimit } from "./local-rate-limit-config.ts";
+import { compileLua } from "./lua-config.ts";
 import { compileHttpExchange, joinHttpExchanges, noHttpExchange } from "./peer-metadata-config.ts";
-import { compileRateLimit, compileRateLimitPerRoute } from "./rate-limit-service-config.ts";
-import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
+import { compileRateLimit } from "./rate-limit-service-config.ts";
+import { compileHttpRbac } from "./rbac-config.ts";
 import { compileStats } from "./stats-config.ts";
 import { resolveTypedStruct, typeNameOf, unpack } from "./typed-struct.ts";
 import { compileWasm, readWasm, readWasmStruct, wasmType } from "./wasm-config.ts";
@@ -163,26 +154,8 @@ function compileFilter(
   if (wasm !== undefined) return new LazyWasmFilter(name, compileWasm(wasm, where, notes), services.modules);
   const message = unpack(any, where);
   switch (message?.$typeName) {
-    case "envoy.extensions.filters.http.rbac.v3.RBAC":
-      if (name.startsWith(pluginPrefix))
-        notes.tell(`${where} replaces a program that cannot run here: it refuses all requests, as set by failStrategy`);
-      return new RbacFilter(name, compileHttpRbac(message as HttpRbac, where, notes), services.statistics, statPrefix);
     case "envoy.extensions.filters.http.fault.v3.HTTPFault":
       return new FaultFilter(name, compileFault(message as HTTPFault, where, notes), services, statPrefix);
-    case "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication":
-      return new JwtAuthnFilter(
-        name,
-        compileJwtAuthn(message as JwtAuthentication, where, notes),
-        services.statistics,
-        statPrefix,
-      );
-    case "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz":
-      return new ExtAuthzFilter(
-        name,
-        compileExtAuthz(message as ExtAuthz, where, notes),
-        services.statistics,
-        statPrefix,
-      );
     case "envoy.extensions.filters.http.lua.v3.Lua": {
       const lua = message as Lua;
       const prefix = `${statPrefix}lua.${lua.statPrefix === "" ? "" : `${lua.statPrefix}.`}`;
@@ -201,8 +174,13 @@ function compileFilter(
       const settings = compileCompressor(message as Compressor, where, notes);
       return new CompressorFilter(name, settings, services.statistics, statPrefix);
     }
-    case "envoy.extensions.filters.http.csrf.v3.CsrfPolicy":
-      return new CsrfFilter(name, compileCsrf(message as CsrfPolicy, where, notes), services, statPrefix);
+    case "envoy.extensions.filters.http.health_check.v3.HealthCheck":
+      return new HealthCheckFilter(
+        name,
+        compileHealthCheck(message as HttpHealthCheck, where, notes),
+        services,
+        statPrefix,
+      );
     case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
       return new GrpcWebFilter(name);
     case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":
@@ -213,6 +191,41 @@ function compileFilter(
       return undefined;
     case "stats.PluginConfig":
       return undefined;
+    default:
+      return message === undefined ? "unknown" : compileGuard(name, message, statPrefix, where, notes);
+  }
+}
+
+/** Compiles a filter that decides who may ask for what. */
+function compileGuard(
+  name: string,
+  message: Message,
+  statPrefix: string,
+  where: string,
+  notes: ConfigNotes,
+): HttpFilter | "unknown" {
+  const { services } = notes;
+  switch (message.$typeName) {
+    case "envoy.extensions.filters.http.rbac.v3.RBAC":
+      if (name.startsWith(pluginPrefix))
+        notes.tell(`${where} replaces a program that cannot run here: it refuses all requests, as set by failStrategy`);
+      return new RbacFilter(name, compileHttpRbac(message as HttpRbac, where, notes), services.statistics, statPrefix);
+    case "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication":
+      return new JwtAuthnFilter(
+        name,
+        compileJwtAuthn(message as JwtAuthentication, where, notes),
+        services.statistics,
+        statPrefix,
+      );
+    case "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz":
+      return new ExtAuthzFilter(
+        name,
+        compileExtAuthz(message as ExtAuthz, where, notes),
+        services.statistics,
+        statPrefix,
+      );
+    case "envoy.extensions.filters.http.csrf.v3.CsrfPolicy":
+      return new CsrfFilter(name, compileCsrf(message as CsrfPolicy, where, notes), services, statPrefix);
     default:
       return "unknown";
   }
@@ -243,96 +256,4 @@ export function statsOf(name: string, any: Any | undefined, where: string, notes
   return typeNameOf(any) === "stats.PluginConfig"
     ? compileStats(unpack(any, where) as IstioStatsConfig, where, notes)
     : undefined;
-}
-
-/** The configuration of a route, a virtual host or a table for filters, including its CORS policy. */
-export interface FilterOverrides {
-  readonly configs: ReadonlyMap<string, object>;
-  readonly cors: CorsPolicy | undefined;
-}
-
-const corsType = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
-
-/** The more specific level overrides `general`, filter by filter. Changes of headers add up instead. */
-export function compileFilterOverrides(
-  messages: Readonly<Record<string, Any>>,
-  general: FilterOverrides,
-  where: string,
-  notes: ConfigNotes,
-): FilterOverrides {
-  const names = Object.entries(messages);
-  if (names.length === 0) return general;
-  const configs = new Map(general.configs);
-  let { cors } = general;
-  const set = (name: string, own: object): void => {
-    const before = configs.get(name);
-    configs.set(name, before instanceof RouteChanges ? before.with(own) : own);
-  };
-  for (const [name, any] of names) {
-    const here = `${where}: typedPerFilterConfig ${name}`;
-    const unwrapped = unwrap(any, here);
-    if (unwrapped.disabled) {
-      if (name === "envoy.filters.http.cors") cors = undefined;
-      set(name, filterOff);
-    } else if (unwrapped.config === undefined) set(name, filterOn);
-    else if (typeNameOf(unwrapped.config) === corsType)
-      cors = compileCors(unpack(unwrapped.config, here) as CorsPolicyMessage, here, notes);
-    else {
-      const config = compileOverride(unwrapped.config, here, notes);
-      if (config !== undefined) set(name, config);
-      else if (unwrapped.optional) notes.ignored(here);
-      else throw unsupported(where, `typedPerFilterConfig ${name}`);
-    }
-  }
-  return { configs, cors };
-}
-
-export const noOverrides: FilterOverrides = { configs: new Map(), cors: undefined };
-
-function unwrap(
-  any: Any,
-  where: string,
-): {
-  readonly config: Any | undefined;
-  readonly disabled: boolean;
-  readonly optional: boolean;
-} {
-  const config = resolveTypedStruct(any, where);
-  if (typeNameOf(config) !== "envoy.config.route.v3.FilterConfig") return { config, disabled: false, optional: false };
-  const message = unpack(config, where) as RouteFilterConfig;
-  return {
-    config: message.config && resolveTypedStruct(message.config, where),
-    disabled: message.disabled,
-    optional: message.isOptional,
-  };
-}
-
-function compileOverride(any: Any, where: string, notes: ConfigNotes): object | undefined {
-  const message = unpack(any, where);
-  switch (message?.$typeName) {
-    case "envoy.extensions.filters.http.rbac.v3.RBACPerRoute":
-      return compileHttpRbacPerRoute(message as HttpRbacPerRoute, where, notes);
-    case "envoy.extensions.filters.http.fault.v3.HTTPFault":
-      return compileFault(message as HTTPFault, where, notes);
-    case "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig":
-      return compileJwtPerRoute(message as JwtPerRouteConfig, where, notes);
-    case "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute":
-      return compileExtAuthzPerRoute(message as ExtAuthzPerRoute, where, notes);
-    case "envoy.extensions.filters.http.lua.v3.LuaPerRoute":
-      return compileLuaPerRoute(message as LuaPerRoute, where, notes);
-    case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
-      return compileLocalRateLimitPerRoute(message as LocalRateLimit, where, notes);
-    case "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute":
-      return compileRateLimitPerRoute(message as HttpRateLimitPerRoute, where, notes);
-    case "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute":
-      return compileHeaderMutationPerRoute(message as HeaderMutationPerRoute, where, notes);
-    case "envoy.extensions.filters.http.buffer.v3.BufferPerRoute":
-      return compileBufferPerRoute(message as BufferPerRoute, where, notes);
-    case "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute":
-      return compileCompressorPerRoute(message as CompressorPerRoute, where, notes);
-    case "envoy.extensions.filters.http.csrf.v3.CsrfPolicy":
-      return compileCsrf(message as CsrfPolicy, where, notes);
-    default:
-      return undefined;
-  }
 }

@@ -38,7 +38,7 @@ import type {
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
 import { compileHashPolicy } from "./hash-policy-config.ts";
-import { compileFilterOverrides, noOverrides, type FilterOverrides } from "./http-filter-config.ts";
+import { compileFilterOverrides, noOverrides, type FilterOverrides } from "./filter-overrides-config.ts";
 import { compileMutation } from "./header-mutation-config.ts";
 import { compileReplacement } from "./regex.ts";
 import { compileRetry } from "./retry-config.ts";

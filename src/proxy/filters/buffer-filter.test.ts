@@ -6,7 +6,8 @@ import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileFilterOverrides, compileHttpFilters, noOverrides } from "../config/http-filter-config.ts";
+import { compileFilterOverrides, noOverrides } from "../config/filter-overrides-config.ts";
+import { compileHttpFilters } from "../config/http-filter-config.ts";
 import { neverAborted, testRequest } from "../testing/filter-request.ts";
 import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 

@@ -5,7 +5,7 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { CsrfPolicySchema, envoyRegistry } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileCsrf } from "../config/csrf-config.ts";
-import { compileFilterOverrides, noOverrides } from "../config/http-filter-config.ts";
+import { compileFilterOverrides, noOverrides } from "../config/filter-overrides-config.ts";
 import { testRequest } from "../testing/filter-request.ts";
 import { CsrfFilter } from "./csrf-filter.ts";
 import { standaloneServices } from "./filter-services.ts";

@@ -12,6 +12,8 @@ export interface FilterServices {
   readonly clock: Clock;
   readonly random: Random;
   readonly statistics: FilterStatistics;
+  /** The service that this proxy serves, as it tells control planes (Envoy's `node.cluster`). */
+  readonly serviceName: string;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
   /** Loads the host of WebAssembly modules once. */
@@ -33,6 +35,7 @@ export function standaloneServices(): FilterServices {
   const shared = {
     clock: systemClock,
     statistics: new FilterStatistics(),
+    serviceName: "",
     callCluster: () => Promise.reject(transientError("no-cluster", "there are no clusters to ask")),
     modules: () => Promise.reject(transientError("module-failed", "modules cannot run here")),
   };

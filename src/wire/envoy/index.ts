@@ -524,6 +524,10 @@ export {
 } from "#generated/proto/envoy/extensions/filters/http/buffer/v3/buffer_pb.js";
 export { type CsrfPolicy, CsrfPolicySchema } from "#generated/proto/envoy/extensions/filters/http/csrf/v3/csrf_pb.js";
 export {
+  type HealthCheck as HttpHealthCheck,
+  HealthCheckSchema as HttpHealthCheckSchema,
+} from "#generated/proto/envoy/extensions/filters/http/health_check/v3/health_check_pb.js";
+export {
   type LocalRateLimit,
   LocalRateLimitSchema,
 } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";

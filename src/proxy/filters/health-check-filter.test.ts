@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { AccessLogSchema, HttpHealthCheckSchema } from "../../wire/envoy/index.ts";
+import { ConfigNotes } from "../config/config-check.ts";
+import { compileHealthCheck } from "../config/health-check-config.ts";
+import { compileLogFilter } from "../config/log-filter-config.ts";
+import { plainRecord } from "../testing/plain-record.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { standaloneServices } from "./filter-services.ts";
+import { HealthCheckFilter, healthCheckDetails } from "./health-check-filter.ts";
+
+const notes = new ConfigNotes((note) => assert.fail(note));
+const compile = (config: JsonObject) => compileHealthCheck(fromJson(HttpHealthCheckSchema, config), "test", notes);
+
+test("a request that matches is answered by the proxy, with its service; any other one passes", async () => {
+  const services = { ...standaloneServices(), serviceName: "web.shop" };
+  const isCheck = compile({
+    passThroughMode: false,
+    headers: [{ name: ":path", stringMatch: { exact: "/healthz" } }],
+  });
+  const filter = new HealthCheckFilter("envoy.filters.http.health_check", isCheck, services, "http.in.");
+  await using harness = await Harness.start({ filters: [filter], filtersIdle: false });
+  harness.cluster("a", [(await harness.backend((_, answer) => answer.end("upstream"))).port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  for (const method of ["GET", "POST"]) {
+    const answer = await harness.get("/healthz", { method });
+    assert.deepEqual(
+      [answer.status, answer.body, answer.headers["x-envoy-upstream-healthchecked-cluster"]],
+      [200, "", "web.shop"],
+    );
+  }
+  assert.equal(harness.records.at(-1)?.details, "health_check_ok");
+  for (const path of ["/", "/healthz?x", "/healthz/"]) assert.equal((await harness.get(path)).body, "upstream", path);
+  assert.deepEqual(
+    [...services.statistics.entries()].map(([name, { value }]) => [name, value]),
+    [
+      ["http.in.health_check.request_total", 2],
+      ["http.in.health_check.ok", 2],
+    ],
+  );
+});
+
+test("logs that want no health checks leave the answers out", () => {
+  const { filter = assert.fail() } = fromJson(AccessLogSchema, { filter: { notHealthCheckFilter: {} } });
+  const { wants } = compileLogFilter(filter, "test");
+  const index = { request: new Map<string, number>(), response: new Map<string, number>() };
+  const logs = (details: string): boolean => wants({ ...plainRecord, details }, index);
+  assert.deepEqual([logs("via_upstream"), logs(healthCheckDetails)], [true, false]);
+});
+
+test("without headers to match, every request is a health check", async () => {
+  const filter = new HealthCheckFilter("h", compile({ passThroughMode: false }), standaloneServices(), "");
+  await using harness = await Harness.start({ filters: [filter], filtersIdle: false });
+  harness.table = tableOf(route(forwardTo("none")));
+  assert.equal((await harness.get("/any")).status, 200);
+});
+
+test("modes that ask or judge the upstream are refused by name", () => {
+  assert.throws(() => compile({}), /passThroughMode must be set/);
+  assert.throws(() => compile({ passThroughMode: true }), /passThroughMode true is not supported/);
+  assert.throws(() => compile({ passThroughMode: true, cacheTime: "1s" }), /the field cacheTime is not supported/);
+  assert.throws(
+    () => compile({ passThroughMode: false, clusterMinHealthyPercentages: { a: { value: 50 } } }),
+    /the field clusterMinHealthyPercentages is not supported/,
+  );
+});
