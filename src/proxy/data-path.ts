@@ -91,6 +91,7 @@ export class DataPath implements Serving {
   /** The number of lines that were lost because more than {@link maxAccessLogs} files were needed. */
   #refusedLines = 0;
   #closesUnused = false;
+  #failsHealthChecks = false;
   #sweeper: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: DataPathOptions) {
@@ -144,6 +145,7 @@ export class DataPath implements Serving {
         modules: () => this.#loadModules(statistics, callCluster),
         random,
         statistics,
+        failsHealthChecks: () => this.#failsHealthChecks,
         serviceName,
         callCluster,
         exports: this.#exports,
@@ -188,6 +190,10 @@ export class DataPath implements Serving {
       connections,
       quietMs: lastAcceptedMs === 0 ? Infinity : this.#options.clock.steadyMs() - lastAcceptedMs,
     });
+  }
+
+  failHealthChecks(fails: boolean): void {
+    this.#failsHealthChecks = fails;
   }
 
   drain(inboundOnly: boolean): void {

@@ -271,7 +271,10 @@ export class Proxy {
           : (await this.#pending()).length === 0
             ? "LIVE"
             : "INITIALIZING",
-      setHealth: (healthy) => (this.#healthy = healthy),
+      setHealth: (healthy) => {
+        this.#healthy = healthy;
+        this.#serving.failHealthChecks(!healthy);
+      },
       quit,
     });
     const everywhere = async (port: number, routes: Readonly<Record<string, EndpointRoute>>): Promise<HttpEndpoint> => {

@@ -31,6 +31,8 @@ export interface Serving {
   certify(certificate: WorkloadCertificate): void;
   setLogLevel(level: LogLevel): void;
   status(): Promise<ServingStatus>;
+  /** Whether the filters that answer health checks say from now on that this proxy is unhealthy. */
+  failHealthChecks(fails: boolean): void;
   /** Responses say `connection: close` from now on. With `inboundOnly`, outbound listeners do not change. */
   drain(inboundOnly: boolean): void;
   /** Closes upstream connections on which no request was sent, from now on. */

@@ -14,6 +14,8 @@ export interface FilterServices {
   readonly statistics: FilterStatistics;
   /** The service that this proxy serves, as it tells control planes (Envoy's `node.cluster`). */
   readonly serviceName: string;
+  /** Whether this proxy was told to be unhealthy, so that load balancers send their requests elsewhere. */
+  readonly failsHealthChecks: () => boolean;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
   /** Loads the host of WebAssembly modules once. */
@@ -41,6 +43,7 @@ export function standaloneServices(): FilterServices {
   };
   return {
     ...shared,
+    failsHealthChecks: () => false,
     random: systemRandom,
     scripts: new LuaScripts({ clock: shared.clock, callCluster: shared.callCluster, log: silentLogger }),
     exports: new CollectorExports({ ...shared, node: { id: "", service: "", address: "", zone: "" } }),

@@ -8,7 +8,7 @@ import { compileLogFilter } from "../config/log-filter-config.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { standaloneServices } from "./filter-services.ts";
-import { HealthCheckFilter, healthCheckDetails } from "./health-check-filter.ts";
+import { HealthCheckFilter } from "./health-check-filter.ts";
 
 const notes = new ConfigNotes((note) => assert.fail(note));
 const compile = (config: JsonObject) => compileHealthCheck(fromJson(HttpHealthCheckSchema, config), "test", notes);
@@ -37,8 +37,30 @@ test("a request that matches is answered by the proxy, with its service; any oth
     [
       ["http.in.health_check.request_total", 2],
       ["http.in.health_check.ok", 2],
+      ["http.in.health_check.failed", 0],
     ],
   );
+});
+
+test("a proxy that was told to fail answers 503, and tells callers of other requests", async () => {
+  const services = { ...standaloneServices(), serviceName: "web.shop", failsHealthChecks: () => true };
+  const isCheck = compile({
+    passThroughMode: false,
+    headers: [{ name: ":path", stringMatch: { exact: "/healthz" } }],
+  });
+  const filter = new HealthCheckFilter("envoy.filters.http.health_check", isCheck, services, "");
+  await using harness = await Harness.start({ filters: [filter], filtersIdle: false });
+  harness.cluster("a", [(await harness.backend((_, answer) => answer.end("upstream"))).port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const check = await harness.get("/healthz");
+  assert.equal(check.status, 503);
+  assert.equal(check.headers["x-envoy-immediate-health-check-fail"], "true");
+  assert.equal(check.headers["x-envoy-upstream-healthchecked-cluster"], "web.shop");
+  const { flag, details } = harness.records.at(-1) ?? {};
+  assert.deepEqual([flag, details], ["LH", "health_check_failed"]);
+  const other = await harness.get("/");
+  assert.deepEqual([other.status, other.headers["x-envoy-immediate-health-check-fail"]], [200, "true"]);
+  assert.equal(services.statistics.counter("health_check.failed").value, 1);
 });
 
 test("logs that want no health checks leave the answers out", () => {
@@ -46,7 +68,7 @@ test("logs that want no health checks leave the answers out", () => {
   const { wants } = compileLogFilter(filter, "test");
   const index = { request: new Map<string, number>(), response: new Map<string, number>() };
   const logs = (details: string): boolean => wants({ ...plainRecord, details }, index);
-  assert.deepEqual([logs("via_upstream"), logs(healthCheckDetails)], [true, false]);
+  assert.deepEqual(["via_upstream", "health_check_ok", "health_check_failed"].map(logs), [true, false, false]);
 });
 
 test("without headers to match, every request is a health check", async () => {

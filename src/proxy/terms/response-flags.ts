@@ -22,6 +22,7 @@ export const responseFlags = {
   dnsResolutionFailed: 19,
   noFilterConfigFound: 20,
   rateLimitServiceError: 21,
+  failedLocalHealthCheck: 22,
 } as const;
 
 export type ResponseFlag = (typeof responseFlags)[keyof typeof responseFlags];
@@ -49,6 +50,7 @@ const letters = [
   "DF",
   "NFCF",
   "RLSE",
+  "LH",
 ];
 
 const names = [
@@ -74,6 +76,7 @@ const names = [
   "DnsResolutionFailed",
   "NoFilterConfigFound",
   "RateLimitServiceError",
+  "FailedLocalHealthCheck",
 ];
 
 /** The flags by Envoy's letters. */

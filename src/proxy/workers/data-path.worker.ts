@@ -81,6 +81,7 @@ const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {
   },
   setLogLevel: (level) => void (threshold.level = level),
   status: () => dataPath.status(),
+  failHealthChecks: (fails) => dataPath.failHealthChecks(fails),
   drain: (inboundOnly) => dataPath.drain(inboundOnly),
   closeUnused: () => dataPath.closeUnused(),
   stopListening: () => dataPath.stopListening(),

@@ -31,6 +31,7 @@ export type WorkerCalls = {
   readonly certify: (parts: CertificateParts) => void;
   readonly setLogLevel: (level: LogLevel) => void;
   readonly status: (nothing: undefined) => ServingStatus;
+  readonly failHealthChecks: (fails: boolean) => void;
   readonly drain: (inboundOnly: boolean) => void;
   readonly closeUnused: (nothing: undefined) => void;
   readonly stopListening: (nothing: undefined) => void;

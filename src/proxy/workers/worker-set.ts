@@ -42,6 +42,7 @@ export class WorkerSet implements Serving {
   #client: Pick<XdsClient, "setNames"> | undefined;
   #certificate: CertificateParts | undefined;
   #logLevel: LogLevel;
+  #failsHealthChecks = false;
   #draining: { readonly inboundOnly: boolean } | undefined;
   #closesUnused = false;
   #listens = true;
@@ -101,6 +102,11 @@ export class WorkerSet implements Serving {
       connections: parts.reduce((sum, { connections }) => sum + connections, 0),
       quietMs: Math.min(Infinity, ...parts.map(({ quietMs }) => quietMs)),
     };
+  }
+
+  failHealthChecks(fails: boolean): void {
+    this.#failsHealthChecks = fails;
+    this.#group.tell("failHealthChecks", fails);
   }
 
   drain(inboundOnly: boolean): void {
@@ -202,6 +208,7 @@ export class WorkerSet implements Serving {
       handlers: (index) => ({ resolve, ejected: (ejection) => this.#group.tell("eject", ejection, index) }),
       onBegin: (ask) => {
         if (this.#certificate !== undefined) ask("certify", this.#certificate);
+        if (this.#failsHealthChecks) ask("failHealthChecks", true);
         if (this.#draining !== undefined) ask("drain", this.#draining.inboundOnly);
         if (this.#closesUnused) ask("closeUnused", undefined);
         for (const update of this.#mirror.replay()) ask("update", update);
