@@ -255,7 +255,8 @@ export class PodWorker {
       this.#event({
         type: "Warning",
         reason: "FailedCreatePodSandBox",
-        message: `Failed to set up the pod's network: ${messageOf(error)}`,
+        // As a kubelet's, because the network is part of the sandbox that the runtime makes.
+        message: `Failed to create pod sandbox: the pod's network could not be set up: ${messageOf(error)}`,
       });
       this.#again(attachRetryMs);
       return false;
@@ -484,10 +485,11 @@ export class PodWorker {
     return {
       pod: this.#pod,
       containers: this.containers.map((container) => container.view()),
-      podIp: this.podIp ?? this.#pod.status?.podIP,
+      // A sandbox exists for others when the plugins have added it to the network.
+      podIp: (this.#attached ? this.podIp : undefined) ?? this.#pod.status?.podIP,
       hostIp: this.#services.hostIp,
       startTime: this.#startTime,
-      hasSandbox: this.#sandbox !== undefined,
+      hasSandbox: this.#sandbox !== undefined && this.#attached,
       now: secondsOf(this.#services.clock.nowMs()),
       failure: undefined,
     };
