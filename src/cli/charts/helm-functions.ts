@@ -50,6 +50,8 @@ export const helmFunctions: Readonly<Record<string, TemplateFunction>> = {
     throw userError("chart-values", textOf(message));
   },
   fromYaml: (text) => (parse(textOf(text), { version: "1.1" }) as unknown) ?? {},
+  // `helm template` looks for no object either.
+  lookup: () => ({}),
   merge: (target, ...sources) => mergeInto(target, sources, "first"),
   mergeOverwrite: (target, ...sources) => mergeInto(target, sources, "last"),
   toPrettyJson,

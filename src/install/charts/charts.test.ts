@@ -53,7 +53,26 @@ test("values reach names, images, sizes and environment", () => {
     /apiGroups:\n +- "?\{\{ \$v\.env\.MCS_API_GROUP \| default "multicluster\.x-k8s\.io" \| quote \}\}"?\n +resources:\n +- serviceexports/,
   );
   assert.match(istiod, /\{\{- if and \$v\.global\.defaultPodDisruptionBudget\.enabled/);
-  assert.match(fileOf("istiod", "templates/revision-tags.yaml"), /\{\{- range \$tag := \$v\.revisionTags \}\}/);
+});
+
+test("an unnamed istiod keeps the selector of the Deployment that is there, which no upgrade may change", () => {
+  const kept = /selector:\n +matchLabels:\n +\{\{- with include "serin\.pilot\.selector" \$ \| fromYaml \}\}/;
+  assert.match(fileOf("istiod", "templates/istiod.yaml"), kept);
+  assert.match(
+    fileOf("istiod", "templates/_helpers.tpl"),
+    /\{\{- if \$present \}\}\{\{ toYaml \$present\.spec\.selector\.matchLabels \}\}/,
+  );
+});
+
+test("a revision's tags have their webhooks and their Services in files of upstream's names", () => {
+  const each = /\{\{- range \$tag := \$v\.revisionTags \}\}/;
+  const webhooks = fileOf("istiod", "templates/revision-tags-mwc.yaml");
+  const services = fileOf("istiod", "templates/revision-tags-svc.yaml");
+  assert.match(webhooks, each);
+  assert.match(services, each);
+  const kindsOf = (text: string): Set<string> => new Set(text.match(/^kind: .*$/gm));
+  assert.deepEqual([...kindsOf(webhooks)], ["kind: MutatingWebhookConfiguration"]);
+  assert.deepEqual([...kindsOf(services)], ["kind: Service"]);
 });
 
 test("an upgrade of base or istiod leaves the failure policy of validation to the control plane, unless the values set it", () => {

@@ -260,7 +260,9 @@ export function istiodChart(options: ChartOptions): Chart {
         global: globalMarks(marks),
         pilot: pilotMarks(marks, isScaled, isUntainting),
       }),
-    ).map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
+    )
+      .map((object) => (isRevisioned ? object : withKeptSelector(object, marks)))
+      .map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
   const main = templateOfVariants({
     marks,
     switches: [revisionSwitch, { condition: "$v.autoscaleEnabled" }, { condition: "$v.taint.enabled" }],
@@ -306,9 +308,11 @@ export function istiodChart(options: ChartOptions): Chart {
       },
     },
     templates: {
-      "_helpers.tpl": valuesHelper(["pilot"]),
+      "_helpers.tpl": `${valuesHelper(["pilot"])}\n${selectorHelper}`,
       istiod: `${valuesHeader}\n${main}`,
-      "revision-tags": `${valuesHeader}\n${tagsTemplate(marks)}`,
+      // Apart, because guides render the webhooks alone to move a tag.
+      "revision-tags-mwc": `${valuesHeader}\n${tagsTemplate(marks, revisionTag)}`,
+      "revision-tags-svc": `${valuesHeader}\n${tagsTemplate(marks, revisionTagService)}`,
     },
     files: profileFiles([
       "global",
@@ -332,6 +336,30 @@ export function istiodChart(options: ChartOptions): Chart {
       profile: "string",
     }),
   });
+}
+
+const pilotSelector = "serin.pilot.selector";
+
+/**
+ * A Deployment's selector is immutable. An upgrade from upstream's charts keeps theirs, which selects the same pods by
+ * one label less.
+ */
+const selectorHelper = [
+  `{{- define "${pilotSelector}" -}}`,
+  '{{- $present := lookup "apps/v1" "Deployment" $.Release.Namespace "istiod" }}',
+  "{{- if $present }}{{ toYaml $present.spec.selector.matchLabels }}",
+  '{{- else }}{{ toYaml (dict "app" "istiod" "istio" "pilot") }}',
+  "{{- end }}",
+  "{{- end }}",
+].join("\n");
+
+function withKeptSelector(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  const { kind, spec } = object as { kind?: string; spec?: Tree };
+  if (kind !== "Deployment") return object;
+  return {
+    ...object,
+    spec: { ...spec, selector: { matchLabels: marks.map(`include "${pilotSelector}" $ | fromYaml`) } },
+  };
 }
 
 function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boolean): Tree {
@@ -385,8 +413,8 @@ function configText(key: string, text: string, marks: TemplateMarks): string {
   return text;
 }
 
-/** `revisionTags`: the webhooks of each tag, which lead to this revision. */
-function tagsTemplate(marks: TemplateMarks): string {
+/** `revisionTags`: an object of each tag, which leads to this revision. */
+function tagsTemplate(marks: TemplateMarks, tagged: (tag: string, settings: InstallSettings) => UntypedObject): string {
   const tag = marks.text("$tag");
   const body = (isDefault: boolean): string =>
     templateOfVariants({
@@ -395,11 +423,8 @@ function tagsTemplate(marks: TemplateMarks): string {
       keyOf: keyWithoutMarks,
       render: ([isRevisioned = false]) => {
         const settings = markedSettings(marks, isRevisioned, {});
-        const name = isDefault ? "default" : "⟦tag⟧";
-        return [
-          withTag(revisionTagService(name, settings), tag),
-          renamedTag(withTag(revisionTag(name, settings), tag), marks),
-        ].map((object) => ofRelease(object, marks));
+        const object = withTag(tagged(isDefault ? "default" : "⟦tag⟧", settings), tag);
+        return [ofRelease(object.kind === "Service" ? object : renamedTag(object, marks), marks)];
       },
     });
   return [
