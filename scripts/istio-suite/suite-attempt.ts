@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { kubectlDirectory, kubectls } from "../../test/support/kubectls.ts";
 import { LabCluster, root, serin } from "../../test/support/lab-cluster.ts";
 import type { CaseRecord } from "./case-record.ts";
+import { formerCharts, serveFormerCharts, sourceWithCharts, usesCharts } from "./suite-charts.ts";
 import { folderOf, type Suite } from "./suites.ts";
 import { TestOutput, type TestEvent } from "./test-output.ts";
 
@@ -47,6 +48,8 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
     throw new Error("there is no kubectl: scripts/fetch-kubectls.sh downloads one to .cache/kubectl");
   process.env["PATH"] = `${kubectlDirectory(kubectl)}:${process.env["PATH"] ?? ""}`;
   const lab = new LabCluster("istio-suite");
+  const upstream = join(builds, "source");
+  let charts: ChildProcess | undefined;
   try {
     const created = await lab.create();
     if (created.code !== 0) throw new Error(`the lab did not start\n${created.output}`);
@@ -54,19 +57,21 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
     // The tests install with the `istioctl` that they find: Serin's.
     mkdirSync(join(lab.directory, "bin"));
     symlinkSync(serin, join(lab.directory, "bin/istioctl"));
-    // The suites of helm install upstream's charts by it; `scripts/fetch-helm.sh 3` builds it.
+    // `scripts/fetch-helm.sh 3` builds it.
     symlinkSync(join(root, ".cache/helm/helm-3"), join(lab.directory, "bin/helm"));
+    const source = usesCharts(options.suite) ? await sourceWithCharts(upstream, lab) : upstream;
+    if (usesCharts(options.suite)) charts = serveFormerCharts(builds, lab);
     options.note("the lab is ready");
     return await new Watched(options, join(builds, "results", `${options.suite.name}.log`)).follow(
-      lab.spawnInShell(["bash", "-c", commandOf(options, lab.directory)]),
+      lab.spawnInShell(["bash", "-c", commandOf(options, lab.directory, source)]),
     );
   } finally {
+    charts?.kill();
     await lab.delete();
   }
 }
 
-function commandOf({ suite, run, skip }: AttemptOptions, directory: string): string {
-  const source = join(builds, "source");
+function commandOf({ suite, run, skip }: AttemptOptions, directory: string, source: string): string {
   const words = [
     "-test.v=test2json",
     "-test.timeout=0",
@@ -79,6 +84,7 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string): str
     "--istio.test.skipWorkloads=proxyless",
     "--istio.test.kube.deployEastWestGW=false",
     `--istio.test.work_dir=${directory}`,
+    ...(usesCharts(suite) ? [`--istio.test.helmRepo=${formerCharts}`] : []),
     ...(suite.isAmbient === true ? ["--istio.test.ambient"] : []),
   ];
   const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
