@@ -300,6 +300,11 @@ test("a misspelt component, an invalid revision, and misspelt, obsolete or unuse
     { path: "spec.values.mixer", message: "has no effect: Istio 1.7 was the last release that read it" },
     { path: "spec.values.pilot.crlConfigMapName", message: "is not acted on by Serin" },
   ]);
+  // The charts alone have the policies of the profile stable.
+  assert.deepEqual(
+    values({ experimental: { stableValidationPolicy: true } }).warnings.map(({ path }) => path),
+    ["spec.values.experimental"],
+  );
 });
 
 test("top-level fields of 1.6 are accepted with a warning", () => {

@@ -177,7 +177,6 @@ const actedOn: readonly string[] = [
   "telemetry",
   "base",
   "gatewayClasses",
-  "experimental",
   "pdb",
   "istio_cni.enabled",
   "istio_cni.chained",

@@ -10,6 +10,7 @@ import { podDefaults } from "./pod-defaults.ts";
 import { roleEscalation } from "./role-escalation.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
 import { storageAdmission } from "./storage.ts";
+import { validatingPolicies } from "./validating-policies.ts";
 import { webhookAdmission } from "./webhooks.ts";
 
 export interface AdmissionParts {
@@ -21,7 +22,7 @@ export interface AdmissionParts {
   readonly log: Logger;
 }
 
-/** The plugins in their order. Webhooks come after the plugins that complete objects. */
+/** The plugins in their order. Policies and webhooks come after the plugins that complete objects. */
 export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
   return [
     namespaceLifecycle(parts.store),
@@ -31,6 +32,7 @@ export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     storageAdmission(parts),
     roleEscalation(parts.store, parts.authorizer),
     certificateRequests(parts.authorizer, parts.clock),
+    validatingPolicies(parts),
     webhookAdmission(parts),
     limitRangerAfterWebhooks(parts.store),
   ];

@@ -1,10 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { messageOf, type Logger } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import type { SchemaRegistry } from "../schema/contract.ts";
 import { cloneJson } from "../schema/json.ts";
 import type { Store } from "../store/index.ts";
+import { reviewOf } from "./admission-review.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { MatchConditions } from "./match-conditions.ts";
 import { AdmissionRefusal, type AdmissionRequest } from "./request.ts";
@@ -85,7 +85,7 @@ class Webhooks {
   /** Undefined if the webhook failed and its policy is Ignore. Throws if it denies the request. */
   async #call(match: Match, request: AdmissionRequest): Promise<AdmissionResponse | undefined> {
     const { webhook } = match;
-    const review = this.#review(match.type, request);
+    const review = reviewOf(this.#registry, match.type, request);
     if (!(await this.#conditionsHold(webhook, request, review.request))) return undefined;
     if (request.dryRun && webhook.sideEffects !== "None" && webhook.sideEffects !== "NoneOnDryRun") {
       throw new AdmissionRefusal(400, "BadRequest", `admission webhook "${webhook.name}" does not support dry run`);
@@ -113,43 +113,6 @@ class Webhooks {
       if (webhook.failurePolicy === "Ignore") return false;
       throw new AdmissionRefusal(403, "Forbidden", messageOf(error));
     }
-  }
-
-  #review(
-    type: ResourceType,
-    request: AdmissionRequest,
-  ): { apiVersion: string; kind: string; request: { uid: string } } {
-    const { operation, namespace, name, user, dryRun, options, subresource, object, oldObject } = request;
-    const converted = (value: UntypedObject | undefined): UntypedObject | null =>
-      value === undefined ? null : this.#registry.convert(value, type);
-    const kindOf = ({ group, version, kind }: ResourceType): object => ({ group, version, kind });
-    const resourceOf = ({ group, version, plural }: ResourceType): object => ({ group, version, resource: plural });
-    return {
-      kind: "AdmissionReview",
-      apiVersion: "admission.k8s.io/v1",
-      request: {
-        uid: randomUUID(),
-        kind: kindOf(type),
-        resource: resourceOf(type),
-        ...(subresource === "" ? {} : { subResource: subresource }),
-        requestKind: kindOf(request.type),
-        requestResource: resourceOf(request.type),
-        ...(subresource === "" ? {} : { requestSubResource: subresource }),
-        ...(name === "" ? {} : { name }),
-        ...(namespace === "" ? {} : { namespace }),
-        operation,
-        userInfo: {
-          username: user.name,
-          ...(user.uid === undefined ? {} : { uid: user.uid }),
-          groups: user.groups,
-          ...(user.extra === undefined ? {} : { extra: user.extra }),
-        },
-        object: converted(object),
-        oldObject: converted(oldObject),
-        dryRun,
-        options,
-      } as { uid: string },
-    };
   }
 }
 

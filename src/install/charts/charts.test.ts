@@ -64,6 +64,15 @@ test("an unnamed istiod keeps the selector of the Deployment that is there, whic
   );
 });
 
+test("the profile stable brings the policies of the stable channel", () => {
+  const policy = /\{\{- if \$v\.experimental\.stableValidationPolicy \}\}\n(?:\{\{- if .*\n)?---\n.*\nkind: ValidatingAdmissionPolicy\n/;
+  for (const chart of ["base", "istiod"]) {
+    assert.match(fileOf(chart, `templates/${chart}.yaml`), policy);
+    const profile = parse(fileOf(chart, "files/profile-stable.yaml")) as { experimental?: unknown };
+    assert.deepEqual(profile.experimental, { stableValidationPolicy: true });
+  }
+});
+
 test("a revision's tags have their webhooks and their Services in files of upstream's names", () => {
   const each = /\{\{- range \$tag := \$v\.revisionTags \}\}/;
   const webhooks = fileOf("istiod", "templates/revision-tags-mwc.yaml");

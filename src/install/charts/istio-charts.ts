@@ -7,6 +7,7 @@ import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
 import { renderCni } from "../components/cni.ts";
 import { renderPilot } from "../components/pilot.ts";
 import { renderRolloutEngine } from "../components/rollout-engine.ts";
+import { defaultStableChannel, revisionStableChannel } from "../components/stable-channel.ts";
 import { revisionTagService } from "../components/revision-tag-service.ts";
 import { defaultValidator, revisionTag } from "../components/webhooks.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
@@ -148,13 +149,26 @@ function validationMarks(marks: TemplateMarks): Tree {
   };
 }
 
+/** The profile `stable` refuses what upstream calls experimental. */
+function stableChannelConditions(name: string): Readonly<Record<string, string>> {
+  const wanted = "$v.experimental.stableValidationPolicy";
+  const binding = name.replace(/policy$/, "policy-binding");
+  return {
+    [`ValidatingAdmissionPolicy/${name}.istio.io`]: wanted,
+    [`ValidatingAdmissionPolicyBinding/${binding}.istio.io`]: wanted,
+  };
+}
+
 export function baseChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const render = (states: readonly boolean[]): UntypedObject[] => {
     const settings = markedSettings(marks, false, { base: validationMarks(marks) });
     const validated =
       states[0] === true
-        ? [defaultValidator("⟦default⟧", { ...settings, namespace: marks.text("$v.global.istioNamespace") })]
+        ? [
+            defaultValidator("⟦default⟧", { ...settings, namespace: marks.text("$v.global.istioNamespace") }),
+            ...defaultStableChannel("⟦default⟧", settings),
+          ]
         : [];
     return [
       ...renderBase({ ...settings, values: { ...settings.values, base: { enableIstioConfigCRDs: false } } }, []),
@@ -166,6 +180,7 @@ export function baseChart(options: ChartOptions): Chart {
     switches: [{ condition: '(ne ($v.defaultRevision | default "") "")' }],
     render,
     keyOf: keyWithoutMarks,
+    conditions: stableChannelConditions("stable-channel-default-policy"),
   });
   const engine = renderRolloutEngine(markedSettings(marks, false, {}), [])
     .map((object) => `---\n${marks.templateOf(object)}`)
@@ -179,6 +194,7 @@ export function baseChart(options: ChartOptions): Chart {
       [defaultsKey]: {
         global: { ...globals(options), istioNamespace: "istio-system" },
         base: { enableIstioConfigCRDs: true, validationFailurePolicy: "" },
+        experimental: { stableValidationPolicy: false },
         defaultRevision: "default",
         rollout: { enabled: true },
       },
@@ -190,7 +206,7 @@ export function baseChart(options: ChartOptions): Chart {
       rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- end }}`,
     },
     files: {
-      ...profileFiles(["global", "base"]),
+      ...profileFiles(["global", "base", "experimental"]),
       "files/crds.yaml": definitionsText(options.customResources.istio),
       "files/rollout-crds.yaml": definitionsText(options.customResources.rollout),
     },
@@ -253,16 +269,16 @@ export function istiodChart(options: ChartOptions): Chart {
     isRevisioned = false,
     isScaled = false,
     isUntainting = false,
-  ]: readonly boolean[]): UntypedObject[] =>
-    renderPilot(
-      markedSettings(marks, isRevisioned, {
-        base: validationMarks(marks),
-        global: globalMarks(marks),
-        pilot: pilotMarks(marks, isScaled, isUntainting),
-      }),
-    )
+  ]: readonly boolean[]): UntypedObject[] => {
+    const settings = markedSettings(marks, isRevisioned, {
+      base: validationMarks(marks),
+      global: globalMarks(marks),
+      pilot: pilotMarks(marks, isScaled, isUntainting),
+    });
+    return [...renderPilot(settings), ...revisionStableChannel(settings)]
       .map((object) => (isRevisioned ? object : withKeptSelector(object, marks)))
       .map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
+  };
   const main = templateOfVariants({
     marks,
     switches: [revisionSwitch, { condition: "$v.autoscaleEnabled" }, { condition: "$v.taint.enabled" }],
@@ -275,6 +291,7 @@ export function istiodChart(options: ChartOptions): Chart {
       "ConfigMap/istio": "$v.configMap",
       "MutatingWebhookConfiguration/istio-sidecar-injector": "not $v.global.operatorManageWebhooks",
       "ValidatingWebhookConfiguration/istio-validator": "$v.global.configValidation",
+      ...stableChannelConditions("stable-channel-policy"),
     },
   });
   return assembleChart({
@@ -287,6 +304,7 @@ export function istiodChart(options: ChartOptions): Chart {
         ...(pilot as Tree),
         ...shared,
         base: { validationFailurePolicy: "" },
+        experimental: { stableValidationPolicy: false },
         global: globals(options),
         resources: { requests: { cpu: "50m", memory: "128Mi" } },
         configMap: true,

@@ -1,0 +1,244 @@
+import type { LabelSelector } from "../../api/index.ts";
+import { messageOf } from "../../base/index.ts";
+import { MeteredCel, type CelLibrary, type MeteredProgram } from "../../base/cel/index.ts";
+import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import type { Store } from "../store/index.ts";
+import { reviewOf } from "./admission-review.ts";
+import type { AdmissionPlugin } from "./chain.ts";
+import { RequestMatcher, type MatchPolicy, type MatchRule } from "./request-matcher.ts";
+import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
+
+const group = "admissionregistration.k8s.io";
+/** Above this number of expressions, the cache is cleared. */
+const maximumPrograms = 256;
+/** The limit for the cost of all expressions of one policy, as in Kubernetes. */
+const maxCost = 10_000_000;
+
+interface MatchResources {
+  readonly resourceRules?: readonly MatchRule[];
+  readonly excludeResourceRules?: readonly MatchRule[];
+  readonly matchPolicy?: MatchPolicy;
+  readonly namespaceSelector?: LabelSelector;
+  readonly objectSelector?: LabelSelector;
+}
+
+interface NamedExpression {
+  readonly name: string;
+  readonly expression: string;
+}
+
+interface Validation {
+  readonly expression: string;
+  readonly message?: string;
+  readonly messageExpression?: string;
+  readonly reason?: string;
+}
+
+/** admissionregistration.k8s.io/v1, as stored (defaults applied). */
+interface PolicySpec {
+  readonly failurePolicy?: "Fail" | "Ignore";
+  readonly paramKind?: object;
+  readonly matchConstraints?: MatchResources;
+  readonly matchConditions?: readonly NamedExpression[];
+  readonly variables?: readonly NamedExpression[];
+  readonly validations?: readonly Validation[];
+}
+
+interface BindingSpec {
+  readonly policyName?: string;
+  readonly matchResources?: MatchResources;
+  readonly validationActions?: readonly string[];
+}
+
+interface Denial {
+  readonly message: string;
+  readonly reason: string;
+}
+
+/** The codes of the reasons that a validation may state. */
+const codes: Readonly<Record<string, number>> = {
+  Unauthorized: 401,
+  Forbidden: 403,
+  Invalid: 422,
+  RequestEntityTooLarge: 413,
+};
+
+/** Enforces ValidatingAdmissionPolicies for their bindings. Policies with parameters count as failing. */
+export function validatingPolicies(parts: {
+  readonly store: Store;
+  readonly registry: SchemaRegistry;
+}): AdmissionPlugin {
+  const policies = new ValidatingPolicies(parts.store, parts.registry);
+  return { name: "ValidatingAdmissionPolicy", validate: (request) => policies.validate(request) };
+}
+
+class ValidatingPolicies {
+  readonly #store: Store;
+  readonly #registry: SchemaRegistry;
+  readonly #matcher: RequestMatcher;
+  readonly #programs = new Map<string, MeteredProgram>();
+  #cel: Promise<MeteredCel> | undefined;
+
+  constructor(store: Store, registry: SchemaRegistry) {
+    this.#store = store;
+    this.#registry = registry;
+    this.#matcher = new RequestMatcher(store, registry);
+  }
+
+  async validate(request: AdmissionRequest): Promise<void> {
+    // A broken policy would otherwise prevent its own repair.
+    if (request.type.group === group && /^(?:validating|mutating)admissionpolic/.test(request.type.plural)) return;
+    for (const record of this.#store.collection(`${group}/validatingadmissionpolicybindings`).list()) {
+      const binding = (record.object["spec"] ?? {}) as BindingSpec;
+      const { policyName = "" } = binding;
+      const policy = this.#store.latest(`${group}/validatingadmissionpolicies`, "", policyName)?.object;
+      if (policy === undefined) continue;
+      const spec = (policy["spec"] ?? {}) as PolicySpec;
+      const type = this.#typeFor(spec.matchConstraints, request);
+      const bound = binding.matchResources;
+      if (type === undefined || (bound !== undefined && this.#typeFor(bound, request, true) === undefined)) continue;
+      const denial = await this.#denialOf(spec, type, request);
+      if (denial !== undefined)
+        act(denial, { policyName, binding: record.name, actions: binding.validationActions, request });
+    }
+  }
+
+  /** The version in which the policy sees the object. Undefined if it does not see the request. */
+  #typeFor(match: MatchResources = {}, request: AdmissionRequest, isOptional = false): ResourceType | undefined {
+    const { resourceRules = [], excludeResourceRules = [], matchPolicy } = match;
+    if (!this.#matcher.selects(match, request)) return undefined;
+    if (this.#matcher.typeFor(excludeResourceRules, matchPolicy, request) !== undefined) return undefined;
+    if (isOptional && resourceRules.length === 0) return request.type;
+    return this.#matcher.typeFor(resourceRules, matchPolicy, request);
+  }
+
+  async #denialOf(spec: PolicySpec, type: ResourceType, request: AdmissionRequest): Promise<Denial | undefined> {
+    const failed = (message: string): Denial | undefined =>
+      spec.failurePolicy === "Ignore" ? undefined : { message, reason: "Invalid" };
+    if (spec.paramKind !== undefined) return failed("the lab's API server does not support policies with parameters");
+    this.#cel ??= load();
+    const run = new PolicyRun(await this.#cel, this.#programs, this.#bindingsOf(type, request));
+    try {
+      for (const { expression } of spec.matchConditions ?? []) if (run.value(expression) === false) return undefined;
+      for (const { name, expression } of spec.variables ?? []) run.define(name, expression);
+    } catch (error) {
+      return failed(messageOf(error));
+    }
+    for (const { expression, message, messageExpression, reason = "Invalid" } of spec.validations ?? []) {
+      let isValid: unknown;
+      try {
+        isValid = run.value(expression);
+      } catch (error) {
+        const denial = failed(messageOf(error));
+        if (denial === undefined) continue;
+        return denial;
+      }
+      if (isValid === true) continue;
+      const text = run.text(messageExpression) ?? message ?? `failed expression: ${expression.trim()}`;
+      return { message: text, reason };
+    }
+    return undefined;
+  }
+
+  #bindingsOf(type: ResourceType, request: AdmissionRequest): Record<string, unknown> {
+    const review = reviewOf(this.#registry, type, request).request as { object?: unknown; oldObject?: unknown };
+    return {
+      object: review.object ?? null,
+      oldObject: review.oldObject ?? null,
+      request: review,
+      params: null,
+      namespaceObject: this.#store.latest("/namespaces", "", request.namespace)?.object ?? null,
+      variables: {},
+    };
+  }
+}
+
+/** One evaluation of a policy. Its expressions share a budget and the policy's variables. */
+class PolicyRun {
+  readonly #cel: MeteredCel;
+  readonly #programs: Map<string, MeteredProgram>;
+  readonly #bindings: Readonly<Record<string, unknown>>;
+  readonly #variables: Record<string, unknown> = {};
+  #left = maxCost;
+
+  constructor(cel: MeteredCel, programs: Map<string, MeteredProgram>, bindings: Readonly<Record<string, unknown>>) {
+    this.#cel = cel;
+    this.#programs = programs;
+    this.#bindings = bindings;
+  }
+
+  /** Throws if the expression has no value. */
+  value(expression: string): unknown {
+    let program = this.#programs.get(expression);
+    if (program === undefined) {
+      if (this.#programs.size >= maximumPrograms) this.#programs.clear();
+      program = this.#cel.compile(expression);
+      this.#programs.set(expression, program);
+    }
+    const { value, cost } = program({ ...this.#bindings, variables: this.#variables });
+    this.#left -= cost;
+    if (this.#left < 0)
+      throw new Error("validation failed due to running out of cost budget, no further validation rules will be run");
+    if (value instanceof Error)
+      throw new Error(`expression '${expression.trim()}' resulted in error: ${messageOf(value)}`);
+    return value;
+  }
+
+  /** A variable without a value only makes those expressions fail that use it. */
+  define(name: string, expression: string): void {
+    try {
+      this.#variables[name] = this.value(expression);
+    } catch (error) {
+      if (this.#left < 0) throw error;
+    }
+  }
+
+  /** Undefined without an expression, and if it has no text. */
+  text(expression: string | undefined): string | undefined {
+    if (expression === undefined || expression === "") return undefined;
+    try {
+      const value = this.value(expression);
+      return typeof value === "string" && value.trim() !== "" && !value.includes("\n") ? value : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** Does what the binding says about a denial. Throws if the request is refused. */
+function act(
+  { message, reason }: Denial,
+  {
+    policyName,
+    binding,
+    actions = ["Deny"],
+    request,
+  }: {
+    readonly policyName: string;
+    readonly binding: string;
+    readonly actions: readonly string[] | undefined;
+    readonly request: AdmissionRequest;
+  },
+): void {
+  const where = `ValidatingAdmissionPolicy '${policyName}' with binding '${binding}'`;
+  if (actions.includes("Warn")) request.warnings.push(`Validation failed for ${where}: ${message}`);
+  if (!actions.includes("Deny")) return;
+  const { name = "" } = subjectOf(request);
+  const { plural, group: resourceGroup } = request.type;
+  const resource = resourceGroup === "" ? plural : `${plural}.${resourceGroup}`;
+  const denied = `${where} denied request: ${message}`;
+  throw new AdmissionRefusal(
+    codes[reason] ?? 422,
+    reason,
+    `${resource} "${name}" is forbidden: ${denied}`,
+    [{ message: denied }],
+    subjectOf(request),
+  );
+}
+
+async function load(): Promise<MeteredCel> {
+  const library: CelLibrary = await import("@bufbuild/cel");
+  const { DYN } = library.CelScalar;
+  const names = ["object", "oldObject", "request", "params", "namespaceObject", "variables"];
+  return new MeteredCel(library, { variables: Object.fromEntries(names.map((name) => [name, DYN])) });
+}

@@ -1,0 +1,92 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { componentLabels, object, revisioned, revisionLabel } from "../render-context.ts";
+import type { InstallSettings } from "../settings.ts";
+
+/**
+ * With `experimental.stableValidationPolicy`, which the profile `stable` sets, the API server refuses the kinds and the
+ * fields of Istio's API that upstream calls experimental. These are the rules for all objects.
+ */
+export function defaultStableChannel(revision: string, settings: InstallSettings): UntypedObject[] {
+  return stableChannel({
+    name: "stable-channel-default-policy",
+    binding: "stable-channel-default-policy-binding",
+    labels: {
+      ...componentLabels("Pilot", settings, "revision"),
+      istio: "istiod",
+      "istio.io/rev": revision,
+      "istio.io/tag": "default",
+    },
+  });
+}
+
+/** The rules for objects that name this revision. */
+export function revisionStableChannel(settings: InstallSettings): UntypedObject[] {
+  return stableChannel({
+    name: `${revisioned("stable-channel-policy", settings)}-${settings.namespace}`,
+    binding: `${revisioned("stable-channel-policy-binding", settings)}-${settings.namespace}`,
+    labels: componentLabels("Pilot", settings, "revision"),
+    revision: revisionLabel(settings),
+  });
+}
+
+const forbiddenKinds = ["EnvoyFilter", "WasmPlugin", "ProxyConfig"];
+
+/** Whether a list of the object's spec has an element with one of these fields. */
+function anyHas(list: string, ...fields: readonly string[]): string {
+  const has = fields.map((field) => `has(one.${field})`).join(" || ");
+  return `(has(object.spec.${list}) && object.spec.${list}.exists(one, ${has}))`;
+}
+
+const validations = [
+  {
+    expression: `!(object.kind in [${forbiddenKinds.map((kind) => `'${kind}'`).join(", ")}])`,
+    message: `the stable channel has no ${forbiddenKinds.join(", ")}`,
+  },
+  {
+    expression: `object.kind != 'Telemetry' || !has(object.spec) || !(${[
+      anyHas("tracing", "useRequestIdForTraceSampling"),
+      anyHas("metrics", "reportingInterval"),
+      anyHas("accessLogging", "filter"),
+    ].join(" || ")})`,
+    message:
+      "the stable channel has no tracing.useRequestIdForTraceSampling, metrics.reportingInterval and accessLogging.filter",
+  },
+  {
+    expression:
+      "object.kind != 'AuthorizationPolicy' || !has(object.spec) || !has(object.spec.rules) || !object.spec.rules.exists(rule, has(rule.from) && rule.from.exists(from, has(from.source) && (has(from.source.trustDomains) || has(from.source.notTrustDomains))))",
+    message: "the stable channel has no source.trustDomains and source.notTrustDomains",
+  },
+] as const;
+
+interface Channel {
+  readonly name: string;
+  readonly binding: string;
+  readonly labels: Record<string, string>;
+  /** Only for objects with this label. */
+  readonly revision?: string;
+}
+
+function stableChannel({ name, binding, labels, revision }: Channel): UntypedObject[] {
+  const apiVersion = "admissionregistration.k8s.io/v1";
+  const policyName = `${name}.istio.io`;
+  const selected =
+    revision === undefined
+      ? {}
+      : { objectSelector: { matchExpressions: [{ key: "istio.io/rev", operator: "In", values: [revision] }] } };
+  const rule = {
+    apiGroups: ["security.istio.io", "networking.istio.io", "telemetry.istio.io", "extensions.istio.io"],
+    apiVersions: ["*"],
+    operations: ["CREATE", "UPDATE"],
+    resources: ["*"],
+  };
+  return [
+    object(
+      { apiVersion, kind: "ValidatingAdmissionPolicy", name: policyName, labels },
+      { spec: { failurePolicy: "Fail", matchConstraints: { resourceRules: [rule], ...selected }, validations } },
+    ),
+    object(
+      { apiVersion, kind: "ValidatingAdmissionPolicyBinding", name: `${binding}.istio.io`, labels },
+      { spec: { policyName, validationActions: ["Deny"] } },
+    ),
+  ];
+}
