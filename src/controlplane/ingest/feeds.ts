@@ -32,6 +32,7 @@ import {
   ingressClassKind,
   ingressKind,
   mutatingWebhookConfigurationKind,
+  validatingWebhookConfigurationKind,
   namespaceKind,
   nodeKind,
   podKind,
@@ -49,7 +50,7 @@ import { ingressFacts } from "./ingress-facts.ts";
 import { multiClusterFeeds, type MultiClusterKinds, type TellOfIssues } from "./multi-cluster-feeds.ts";
 import { networkAddresses } from "./network-addresses.ts";
 import { podExcerpt, podFacts } from "./pod-facts.ts";
-import { tagFacts } from "./tag-facts.ts";
+import { defaultValidatorFacts, tagFacts } from "./tag-facts.ts";
 import { statedPreference, nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
 /** Turns the objects of one kind into facts of the model. */
@@ -114,6 +115,7 @@ export function createFeeds(
       managed: metadata.labels?.[istioLabels.gatewayName] !== undefined,
     })),
     feed(mutatingWebhookConfigurationKind, inputs.tags, tagFacts),
+    feed(validatingWebhookConfigurationKind, inputs.defaultValidators, defaultValidatorFacts),
     feed(ingressClassKind, inputs.ingressClasses, ({ spec }) => ({ controller: spec?.controller ?? "" })),
     feed(ingressKind, inputs.ingresses, (object) => ingressFacts(object, revision)),
     feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({

@@ -1,10 +1,17 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import type { WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import type { TagFacts } from "../model/facts.ts";
+import { defaultValidatorName } from "../model/ownership.ts";
 
 /** Undefined for a webhook configuration that is not a revision tag. */
 export function tagFacts({ metadata }: WebhookConfiguration): TagFacts | undefined {
   const tag = metadata.labels?.[istioLabels.tag];
   const revision = metadata.labels?.[istioLabels.revision];
   return tag === undefined || revision === undefined ? undefined : { tag, revision };
+}
+
+/** Undefined for any other webhook configuration. */
+export function defaultValidatorFacts({ metadata }: WebhookConfiguration): Pick<TagFacts, "revision"> | undefined {
+  const revision = metadata.labels?.[istioLabels.revision];
+  return metadata.name !== defaultValidatorName || revision === undefined ? undefined : { revision };
 }

@@ -52,6 +52,8 @@ export interface MeshInputs {
   readonly serviceImports: SourceCollection<ServiceImportFacts>;
   readonly serviceAccounts: SourceCollection<ServiceAccountFacts>;
   readonly tags: SourceCollection<TagFacts>;
+  /** At most one. */
+  readonly defaultValidators: SourceCollection<Pick<TagFacts, "revision">>;
   readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
   readonly ingresses: SourceCollection<IngressFacts>;
   readonly ingressClasses: SourceCollection<{ readonly controller: string }>;
@@ -101,6 +103,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     serviceImports,
     serviceAccounts: source("service-accounts"),
     tags: source("tags"),
+    defaultValidators: source("default-validators"),
     gatewayClasses: source("gateway-classes"),
     ingresses: source("ingresses"),
     ingressClasses: source("ingress-classes"),

@@ -6,9 +6,13 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 /** The revision of objects without a revision label. */
 const defaultRevision = "default";
 
+/** The validator of objects without a revision label. Its own label names the cluster's default revision. */
+export const defaultValidatorName = "istiod-default-validator";
+
 /**
- * The revision that owns a Gateway or a route: its label `istio.io/rev`, else its namespace's label, else `default`. A
- * tag is resolved to its revision.
+ * The revision that owns a Gateway or a route: its label `istio.io/rev`, else its namespace's label, else the cluster's
+ * default. A tag is resolved to its revision. The tag `default` wins over the default validator, which the chart `base`
+ * points to its `defaultRevision`.
  */
 export function owningRevision(
   gateway: Pick<GatewayFacts, "namespace" | "labels">,
@@ -17,11 +21,11 @@ export function owningRevision(
 ): string {
   const named =
     gateway.labels[istioLabels.revision] ??
-    reader.get(inputs.namespaces, gateway.namespace)?.labels[istioLabels.revision] ??
-    defaultRevision;
+    reader.get(inputs.namespaces, gateway.namespace)?.labels[istioLabels.revision];
   const [tag] = reader.lookup(
     inputs.tags.index("tag", (candidate) => [candidate.tag]),
-    named,
+    named ?? defaultRevision,
   );
-  return tag?.revision ?? named;
+  if (tag !== undefined) return tag.revision;
+  return named ?? reader.get(inputs.defaultValidators, defaultValidatorName)?.revision ?? defaultRevision;
 }

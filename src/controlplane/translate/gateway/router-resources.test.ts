@@ -360,3 +360,19 @@ test("a revision that does not own a Gateway also serves it, but writes no statu
   });
   assert.deepEqual([gatewayStatuses.size, routeStatuses.size], [1, 1]);
 });
+
+test("the revision of the default validator owns what names no revision, unless the tag default points elsewhere", () => {
+  const { apply, gatewayStatuses } = router("canary");
+  apply(...base, gateway());
+  assert.equal(gatewayStatuses.size, 0);
+  apply({
+    kind: "ValidatingWebhookConfiguration",
+    metadata: { name: "istiod-default-validator", labels: { "istio.io/rev": "canary" } },
+  });
+  assert.equal(gatewayStatuses.size, 1);
+  apply({
+    kind: "MutatingWebhookConfiguration",
+    metadata: { name: "istio-revision-tag-default", labels: { "istio.io/tag": "default", "istio.io/rev": "stable" } },
+  });
+  assert.equal(gatewayStatuses.size, 0);
+});
