@@ -88,7 +88,8 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string, sour
     ...(suite.isAmbient === true ? ["--istio.test.ambient"] : []),
   ];
   const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-  return `export REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec setpriv --pdeathsig KILL '${builds}/${suite.name}.test' --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
+  // Upstream runs one test of the helm suite only on request.
+  return `export ISTIO_TEST_HELM_NUMERIC_NAMESPACE=1 REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec setpriv --pdeathsig KILL '${builds}/${suite.name}.test' --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
 }
 
 /** Watches one process of tests. */

@@ -63,7 +63,11 @@ test("values named like members of JavaScript objects are ordinary values", () =
 });
 
 interface PodSpec {
-  readonly containers: readonly { readonly name: string; readonly args: readonly string[] }[];
+  readonly containers: readonly {
+    readonly name: string;
+    readonly args: readonly string[];
+    readonly env: readonly { readonly name: string; readonly value?: string }[];
+  }[];
   readonly nodeSelector: object;
 }
 
@@ -96,6 +100,21 @@ test("values come from the chart, files, --set and --set-string, in this order",
     role.rules.flatMap(({ resourceNames = [] }) => resourceNames),
     ["banzai-istio-operator-1-6"],
   );
+});
+
+test("ztunnel finds its control plane by the global namespace, unless it has its own", async () => {
+  const addresses = async (flags: string): Promise<readonly (string | undefined)[]> => {
+    const objects = await template(`ztunnel ztunnel -n ztunnel${flags}`);
+    const [container] = podOf(objects.find(({ kind }) => kind === "DaemonSet")).containers;
+    return ["XDS_ADDRESS", "CA_ADDRESS"].map((name) => container?.env.find((one) => one.name === name)?.value);
+  };
+  const at = (host: string): string[] => [`https://${host}:15012`, `https://${host}:15012`];
+  assert.deepEqual(await addresses(" --set global.istioNamespace=mesh"), at("istiod.mesh.svc"));
+  assert.deepEqual(
+    await addresses(" --set global.istioNamespace=mesh --set istioNamespace=own --set revision=a"),
+    at("istiod-a.own.svc"),
+  );
+  assert.deepEqual(await addresses(""), at("istiod.istio-system.svc"));
 });
 
 test("a chart makes the objects that an installation makes", async () => {

@@ -60,10 +60,13 @@ export const valuesHeader = '{{- $v := include "serin.values" . | fromYaml }}';
 
 /**
  * Merges defaults, the profile's file and the user's values. `older` lists keys whose content also belongs to the top
- * level.
+ * level. With `flattensGlobals`, a global value is also the default of the chart's own value of its name.
  */
-export function valuesHelper(older: readonly string[]): string {
+export function valuesHelper(older: readonly string[], flattensGlobals = false): string {
   const merge = (from: string): string[] => [
+    ...(flattensGlobals
+      ? [`{{- with ${from}.global }}{{- $_ := mergeOverwrite $values (deepCopy .) }}{{- end }}`]
+      : []),
     ...older.map((key) => `{{- with ${from}.${key} }}{{- $_ := mergeOverwrite $values (deepCopy .) }}{{- end }}`),
     `{{- $_ := mergeOverwrite $values (omit ${from} ${[defaultsKey, ...older].map((key) => `"${key}"`).join(" ")}) }}`,
   ];

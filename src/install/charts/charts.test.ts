@@ -65,7 +65,8 @@ test("an unnamed istiod keeps the selector of the Deployment that is there, whic
 });
 
 test("the profile stable brings the policies of the stable channel", () => {
-  const policy = /\{\{- if \$v\.experimental\.stableValidationPolicy \}\}\n(?:\{\{- if .*\n)?---\n.*\nkind: ValidatingAdmissionPolicy\n/;
+  const policy =
+    /\{\{- if \$v\.experimental\.stableValidationPolicy \}\}\n(?:\{\{- if .*\n)?---\n.*\nkind: ValidatingAdmissionPolicy\n/;
   for (const chart of ["base", "istiod"]) {
     assert.match(fileOf(chart, `templates/${chart}.yaml`), policy);
     const profile = parse(fileOf(chart, "files/profile-stable.yaml")) as { experimental?: unknown };
