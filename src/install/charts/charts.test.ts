@@ -74,6 +74,23 @@ test("the profile stable brings the policies of the stable channel", () => {
   }
 });
 
+test("the charts of a mesh know the same profiles, because they get the same values", () => {
+  const profilesOf = (chart: string): string[] =>
+    [...(charts.find(({ name }) => name === chart)?.files.keys() ?? [])].filter((path) =>
+      path.startsWith("files/profile-"),
+    );
+  assert.ok(profilesOf("base").includes("files/profile-stable.yaml"));
+  for (const chart of ["istiod", "cni", "ztunnel", "gateway"])
+    assert.deepEqual(profilesOf(chart), profilesOf("base"), chart);
+});
+
+test("istiod's chart trusts the ztunnel that its values name", () => {
+  assert.match(
+    fileOf("istiod", "templates/istiod.yaml"),
+    /name: CA_TRUSTED_NODE_ACCOUNTS\n +value: "\{\{ \$v\.trustedZtunnelNamespace \| default \$\.Release\.Namespace \}\}\/\{\{ \$v\.trustedZtunnelName \| default "ztunnel" \}\}"/,
+  );
+});
+
 test("a revision's tags have their webhooks and their Services in files of upstream's names", () => {
   const each = /\{\{- range \$tag := \$v\.revisionTags \}\}/;
   const webhooks = fileOf("istiod", "templates/revision-tags-mwc.yaml");

@@ -3,6 +3,7 @@ import { grant } from "../components/roles.ts";
 import { object } from "../render-context.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import type { ChartOptions } from "./istio-charts.ts";
+import { profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
@@ -107,7 +108,8 @@ export function gatewayChart(options: ChartOptions): Chart {
       },
     },
     templates: { "_helpers.tpl": `${valuesHelper([])}\n${helpers}`, gateway: `${valuesHeader}\n${main}` },
-    files: { "files/profile-ambient.yaml": "{}\n", "files/profile-default.yaml": "{}\n" },
+    // A mesh's charts get the same values, so this one knows the profiles that change nothing of it.
+    files: profileFiles([]),
     notes: '"{{ include "gateway.name" . }}" is installed. Gateways select it by the label istio.\n',
     schema: looseSchema({
       service: "object",

@@ -1,4 +1,3 @@
-import { stringify } from "yaml";
 import { isTree, treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
@@ -13,9 +12,9 @@ import { defaultValidator, revisionTag } from "../components/webhooks.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
 import { defaultValues } from "../default-values.ts";
 import { mergeTrees } from "../merge.ts";
-import { profiles } from "../profiles.ts";
 import { resolveSettings, type InstallSettings } from "../settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import { profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { templateOfVariants, type Switch } from "./variants.ts";
 import { looseSchema } from "./values-schema.ts";
@@ -246,22 +245,6 @@ function definitionsText(definitions: readonly UntypedObject[]): string {
     .join("");
 }
 
-/** What each profile adds to a chart's values. `parts` are the keys of `spec.values` that the chart knows. */
-function profileFiles(parts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(profiles).map(([name, spec]) => [
-      `files/profile-${name}.yaml`,
-      stringify(
-        Object.fromEntries(
-          Object.entries({ ...spec.values, meshConfig: spec.meshConfig }).filter(
-            ([key, value]) => value !== undefined && parts.includes(key),
-          ),
-        ),
-      ),
-    ]),
-  );
-}
-
 export function istiodChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const { pilot, ...shared } = defaultValues;
@@ -395,6 +378,12 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
     image: marks.text("$v.image"),
     hub: marks.text("$v.hub | default $v.global.hub"),
     tag: marks.text("$v.tag | default $v.global.tag"),
+    deploymentLabels: marks.map("$v.deploymentLabels"),
+    deploymentAnnotations: marks.map("$v.deploymentAnnotations"),
+    serviceAccountAnnotations: marks.map("$v.serviceAccountAnnotations"),
+    sidecarInjectorWebhookAnnotations: marks.map("$v.sidecarInjectorWebhookAnnotations"),
+    trustedZtunnelNamespace: marks.text("$v.trustedZtunnelNamespace | default $.Release.Namespace"),
+    trustedZtunnelName: marks.text('$v.trustedZtunnelName | default "ztunnel"'),
     taint: {
       enabled: isUntainting,
       name: marks.text("$v.taint.name"),

@@ -1,0 +1,18 @@
+import { stringify } from "yaml";
+import { profiles } from "../profiles.ts";
+
+/** What each profile adds to a chart's values. `parts` are the keys of `spec.values` that the chart knows. */
+export function profileFiles(parts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(profiles).map(([name, spec]) => [
+      `files/profile-${name}.yaml`,
+      stringify(
+        Object.fromEntries(
+          Object.entries({ ...spec.values, meshConfig: spec.meshConfig }).filter(
+            ([key, value]) => value !== undefined && parts.includes(key),
+          ),
+        ),
+      ),
+    ]),
+  );
+}
