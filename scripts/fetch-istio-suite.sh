@@ -6,9 +6,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 istio=v0.0.0-20260827124520-eed52ebb66ad
-# Upstream's sources shortly before 1.30, from whose charts the tests of upgrades start.
-former=v0.0.0-20260423205519-b01690e6db7d
-formerVersion=1.30.0
 api=v1.31.1
 target="$PWD/.cache/interop/istio-suite"
 overlay="$PWD/test/interop/istio-suite/overlay"
@@ -54,29 +51,11 @@ lay_over() {
     -e 's#^\t*Name: "envoy.filters.http.router",$#&\nConfigType: \&envoy_hcm.HttpFilter_TypedConfig{TypedConfig: protoconv.MessageToAny(\&envoy_router.Router{})},#' \
     -e 's#^\tenvoy_hcm "github.com.*#\tenvoy_router "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"\n&#' \
     -e 's#NoDefaultSearchDomain: true#NoDefaultSearchDomain: false#' "$proxy"
-  # A lab reaches no registry, and the runner has the charts of the release before.
+  # A lab reaches no registry, and the runner makes the releases from which the tests upgrade.
   sed -i -e '/"istio.io\/istio\/pkg\/util\/image"$/d' -e 's/:= image\.Exists(.*String()); err/:= true, error(nil); err/' \
     "$source/tests/integration/helm/upgrade/helm_upgrade_test.go"
   # Skip 400 packages of types that no test uses.
   printf 'package xds\n' >"$source/pkg/config/xds/filter_types.gen.go"
-}
-
-# A helm repository with the former release's charts. As upstream's release builder does, fills in the version and the hub.
-former_charts() {
-  local module chart part="$target/former-charts.part" helm=.cache/helm/helm-3
-  [[ -x $helm ]] || scripts/fetch-helm.sh 3
-  module=$(go mod download -json "istio.io/istio@$former" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-  rm -rf "$part"
-  mkdir -p "$part/sources"
-  for chart in base istio-control/istio-discovery gateway istio-cni ztunnel; do
-    cp -r "$module/manifests/charts/$chart" "$part/sources/${chart##*/}"
-    chmod -R u+w "$part/sources/${chart##*/}"
-    sed -i -e 's#hub: registry.istio.io/testing#hub: registry.istio.io/release#' -e "s#tag: latest#tag: $formerVersion#" "$part/sources/${chart##*/}/values.yaml"
-    "$helm" package "$part/sources/${chart##*/}" --version "$formerVersion" --app-version "$formerVersion" -d "$part" >/dev/null
-  done
-  rm -r "$part/sources"
-  "$helm" repo index "$part"
-  mv "$part" "$target/former-charts"
 }
 
 program() {
@@ -99,7 +78,6 @@ program fake-registry ./pkg/test/fakes/imageregistry
 program echo-basic sigs.k8s.io/gateway-api/conformance/echo-basic
 # The forward proxy of TestTunnelingOutboundTraffic.
 [[ " ${suites[*]} " != *" pilot.main "* ]] || scripts/fetch-envoy.sh
-[[ " ${suites[*]} " != *" helm.upgrade "* || -d $target/former-charts ]] || former_charts
 for suite in "${suites[@]}"; do
   [[ -x $target/$suite.test ]] || (cd "$source" && go test -c -vet=off -tags=integ -trimpath -ldflags "-s -w" -o "$target/$suite.test" "./tests/integration/$(tr . / <<<"${suite%.main}")")
 done

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { kubectlDirectory, kubectls } from "../../test/support/kubectls.ts";
 import { LabCluster, root, serin } from "../../test/support/lab-cluster.ts";
 import type { CaseRecord } from "./case-record.ts";
-import { formerCharts, serveFormerCharts, sourceWithCharts, usesCharts } from "./suite-charts.ts";
+import { formerCharts, serveFormerCharts, sourceWithCharts, upgradesCharts, usesCharts } from "./suite-charts.ts";
 import { folderOf, type Suite } from "./suites.ts";
 import { TestOutput, type TestEvent } from "./test-output.ts";
 
@@ -60,7 +60,7 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
     // `scripts/fetch-helm.sh 3` builds it.
     symlinkSync(join(root, ".cache/helm/helm-3"), join(lab.directory, "bin/helm"));
     const source = usesCharts(options.suite) ? await sourceWithCharts(upstream, lab) : upstream;
-    if (usesCharts(options.suite)) charts = serveFormerCharts(builds, lab);
+    if (upgradesCharts(options.suite)) charts = await serveFormerCharts(lab);
     options.note("the lab is ready");
     return await new Watched(options, join(builds, "results", `${options.suite.name}.log`)).follow(
       lab.spawnInShell(["bash", "-c", commandOf(options, lab.directory, source)]),
@@ -84,7 +84,7 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string, sour
     "--istio.test.skipWorkloads=proxyless",
     "--istio.test.kube.deployEastWestGW=false",
     `--istio.test.work_dir=${directory}`,
-    ...(usesCharts(suite) ? [`--istio.test.helmRepo=${formerCharts}`] : []),
+    ...(upgradesCharts(suite) ? [`--istio.test.helmRepo=${formerCharts}`] : []),
     ...(suite.isAmbient === true ? ["--istio.test.ambient"] : []),
   ];
   const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");

@@ -1,6 +1,6 @@
-// The charts of the suites of helm: Serin's in the place of upstream's, and a repository with those of a former release.
+// The charts of the suites of helm: Serin's in the place of upstream's, and a repository with those of former releases.
 import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { root, type LabCluster } from "../../test/support/lab-cluster.ts";
 import type { Suite } from "./suites.ts";
@@ -14,12 +14,19 @@ const placeOf: Readonly<Record<string, string>> = {
   ztunnel: "ztunnel",
 };
 const repositoryPort = 8879;
+/** The releases from which the tests upgrade: one and two minor versions before that of upstream's sources. */
+const formerReleases = ["1.29.0", "1.30.0"];
+const formerHub = "registry.istio.io/release";
 
-/** The address of the former release's charts inside the lab. */
+/** The address of the former releases' charts inside the lab. */
 export const formerCharts = `http://127.0.0.1:${String(repositoryPort)}`;
 
 export function usesCharts({ name }: Suite): boolean {
   return name.startsWith("helm.");
+}
+
+export function upgradesCharts({ name }: Suite): boolean {
+  return name === "helm.upgrade";
 }
 
 /** A tree like upstream's sources, but with this checkout's charts. Returns its directory. */
@@ -40,10 +47,22 @@ export async function sourceWithCharts(source: string, lab: LabCluster): Promise
   return tree;
 }
 
-/** Serves the former release's charts in the lab, until the process ends. */
-export function serveFormerCharts(builds: string, lab: LabCluster): ChildProcess | undefined {
-  const charts = join(builds, "former-charts");
-  if (!existsSync(charts)) return undefined;
+/**
+ * Makes this checkout known to the lab as two former releases, and serves their charts there until the process ends.
+ */
+export async function serveFormerCharts(lab: LabCluster): Promise<ChildProcess> {
+  const charts = join(lab.directory, "former-charts");
+  mkdirSync(charts);
+  for (const version of formerReleases) {
+    const directory = join(lab.directory, `release-${version}`);
+    await lab.ok([lab.serin, "release", "build", directory, "--version", version]);
+    await lab.ok([lab.serin, "release", "add", directory, "--name", lab.name]);
+    const packages = join(lab.directory, `charts-${version}`);
+    await lab.ok([join(directory, "bin/serin"), "charts", "package", packages, "--hub", formerHub]);
+    for (const file of readdirSync(packages))
+      if (file.endsWith(`-${version}.tgz`)) renameSync(join(packages, file), join(charts, file));
+  }
+  await lab.ok([join(lab.directory, "bin/helm"), "repo", "index", charts]);
   const server = join(root, "test/interop/istio-suite/web-server.ts");
   return lab.spawnInShell([process.execPath, server, "-f", "-p", String(repositoryPort), "-h", charts]);
 }

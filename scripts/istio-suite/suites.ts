@@ -134,12 +134,6 @@ export const exclusions: readonly Exclusion[] = [
     why: "wants servers to send the root with their chain, which no client needs and Serin leaves out",
   },
   {
-    suite: "helm.upgrade",
-    tests: ["TestCanaryUpgradeFromTwoMinorRelease", "TestStableRevisionLabelsUpgradeFromTwoMinorRelease"],
-    cases: 2,
-    why: "needs the charts of Istio 1.29; the runner has those of one former release",
-  },
-  {
     suite: "security.external_ca",
     cases: 1,
     why: "needs an external certificate authority (EXTERNAL_CA), which Serin refuses by name",
