@@ -1,5 +1,5 @@
 // The registry of Istio's tests, for a lab without a way to the Internet: upstream's redirector, and behind it a registry
-// with two versions of test/wasm/header-injector.wasm under the name that the tests pull.
+// with two versions of test/wasm/header-injector.wasm under the names that the tests pull.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
 const root = join(import.meta.dirname, "../../..");
-const repository = "/v2/testing/wasm/header-injector";
+/** The tests of TrafficExtensions have an older name, because upstream never compiled them. */
+const repositories = ["/v2/testing/wasm/header-injector", "/v2/istio-testing/wasm/header-injector"];
 const port = 1339;
 const blockBytes = 512;
 const manifestType = "application/vnd.oci.image.manifest.v1+json";
@@ -62,9 +63,11 @@ for (const version of ["0.0.1", "0.0.2"]) {
       }),
     ),
   };
-  for (const blob of [layer, config]) served.set(`${repository}/blobs/${digestOf(blob.bytes)}`, blob);
-  for (const reference of [version, digestOf(manifest.bytes)])
-    served.set(`${repository}/manifests/${reference}`, manifest);
+  for (const repository of repositories) {
+    for (const blob of [layer, config]) served.set(`${repository}/blobs/${digestOf(blob.bytes)}`, blob);
+    for (const reference of [version, digestOf(manifest.bytes)])
+      served.set(`${repository}/manifests/${reference}`, manifest);
+  }
 }
 
 createServer(({ url = "", method }, response) => {
