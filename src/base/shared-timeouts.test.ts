@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Clock } from "./clock.ts";
 import { SharedTimeouts } from "./shared-timeouts.ts";
 import { HandClock } from "./testing/index.ts";
@@ -56,6 +59,37 @@ test("a cancelled timeout never runs, first or last", () => {
   third[Symbol.dispose]();
   clock.pass(1000);
   assert.deepEqual(expired, ["second"]);
+});
+
+test("timeouts that are cancelled in any order leave the others their own time", () => {
+  const { clock, expired, start } = fixture();
+  const all = Array.from({ length: 6 }, (_, index) => {
+    const timeout = start(100, String(index));
+    clock.pass(10);
+    return timeout;
+  });
+  for (const index of [0, 3, 2, 5, 3]) all[index]?.[Symbol.dispose]();
+  clock.pass(49);
+  assert.deepEqual(expired, []);
+  clock.pass(1);
+  assert.deepEqual(expired, ["1"]);
+  clock.pass(30);
+  assert.deepEqual(expired, ["1", "4"]);
+  clock.pass(1000);
+  assert.deepEqual(expired, ["1", "4"]);
+});
+
+test("a cancelled timeout is garbage although another of its length waits", async () => {
+  const { timeouts } = fixture();
+  timeouts.after(100, () => undefined);
+  const before = new WeakRef(timeouts.after(100, () => undefined));
+  timeouts.after(100, () => undefined);
+  before.deref()?.[Symbol.dispose]();
+  // A WeakRef holds its target until the end of the turn.
+  await nextTurn();
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+  assert.equal(before.deref(), undefined);
 });
 
 test("a timeout that is started by an expired one waits for its whole time", () => {

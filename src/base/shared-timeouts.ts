@@ -1,19 +1,22 @@
 import type { Clock } from "./clock.ts";
 
-/** A timeout that has neither expired nor been cancelled. Those of one length form a list, the oldest first. */
+/** A timeout in the list of its length. */
 class Timeout implements Disposable {
-  run: (() => void) | undefined;
+  readonly run: () => void;
   readonly dueMs: number;
+  readonly #queue: Queue;
+  isWaiting = true;
+  previous: Timeout | undefined;
   next: Timeout | undefined;
 
-  constructor(run: () => void, dueMs: number) {
+  constructor(run: () => void, dueMs: number, queue: Queue) {
     this.run = run;
     this.dueMs = dueMs;
+    this.#queue = queue;
   }
 
-  /** Leaves the entry in its list, from which the list's timer takes it. Holds nothing meanwhile. */
   [Symbol.dispose](): void {
-    this.run = undefined;
+    if (this.isWaiting) this.#queue.remove(this);
   }
 }
 
@@ -24,6 +27,7 @@ class Queue {
   readonly #emptied: () => void;
   #first: Timeout | undefined;
   #last: Timeout | undefined;
+  #isArmed = false;
 
   constructor(clock: Clock, lengthMs: number, emptied: () => void) {
     this.#clock = clock;
@@ -32,23 +36,33 @@ class Queue {
   }
 
   add(run: () => void): Timeout {
-    const timeout = new Timeout(run, this.#clock.steadyMs() + this.#lengthMs);
-    if (this.#last === undefined) {
-      this.#first = timeout;
-      this.#clock.after(this.#lengthMs, this.#expire);
-    } else this.#last.next = timeout;
+    const timeout = new Timeout(run, this.#clock.steadyMs() + this.#lengthMs, this);
+    timeout.previous = this.#last;
+    if (this.#last === undefined) this.#first = timeout;
+    else this.#last.next = timeout;
     this.#last = timeout;
+    if (!this.#isArmed) this.#clock.after(this.#lengthMs, this.#expire);
+    this.#isArmed = true;
     return timeout;
+  }
+
+  /** A timeout that left its list is garbage at once. A list of cancelled ones would outlive several collections. */
+  remove(timeout: Timeout): void {
+    timeout.isWaiting = false;
+    const { previous, next } = timeout;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    timeout.previous = undefined;
+    timeout.next = undefined;
   }
 
   readonly #expire = (): void => {
     const nowMs = this.#clock.steadyMs();
-    // Cancelled ones go with the first timer that is due, whatever their own time.
-    while (this.#first !== undefined && (this.#first.run === undefined || this.#first.dueMs <= nowMs)) {
-      const { run, next } = this.#first;
-      this.#first = next;
-      if (next === undefined) this.#last = undefined;
-      run?.();
+    for (let first = this.#first; first !== undefined && first.dueMs <= nowMs; first = this.#first) {
+      this.remove(first);
+      first.run();
     }
     if (this.#first === undefined) this.#emptied();
     else this.#clock.after(Math.max(1, this.#first.dueMs - nowMs), this.#expire);
@@ -57,8 +71,7 @@ class Queue {
 
 /**
  * Timeouts that are nearly always cancelled, such as the limits of connects: one timer of the clock serves all of one
- * length, and neither a start nor a cancellation touches it. A timeout expires up to a millisecond late. A cancelled
- * one keeps a few bytes until its time is over.
+ * length, and neither a start nor a cancellation touches it. A timeout expires up to a millisecond late.
  */
 export class SharedTimeouts {
   /** The number of lengths that share a timer. Others get a timer of their own. */
