@@ -266,7 +266,8 @@ export class HandleStream implements ByteStream {
 
   #shutDownDone(): void {
     this.#writeEnded = true;
-    if (this.#readEnded) this.#close(undefined, false);
+    // What was read before its end has to be delivered first.
+    if (this.#readEnded && !this.#earlyEnd) this.#close(undefined, false);
   }
 
   #installReader(): void {

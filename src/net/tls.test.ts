@@ -148,6 +148,34 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
+    test("what arrives with the peer's end reaches a paused reader that has ended its own side", async () => {
+      const { client, server, listener } = await ends(path);
+      const [near, far] = await Promise.all([client, server]);
+      const texts: string[] = [];
+      const ended = Promise.withResolvers<void>();
+      far.setHandler({
+        data: (chunk) => {
+          texts.push(chunk.toString());
+          if (texts.length === 1) far.pause();
+        },
+        end: () => ended.resolve(),
+        drain() {},
+        close() {},
+      });
+      far.resume();
+      const left = new Recorder(near);
+      near.write(Buffer.from("first"));
+      near.write(Buffer.from("second"));
+      near.end();
+      while (texts.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      far.end();
+      await left.ended;
+      far.resume();
+      await ended.promise;
+      assert.equal(texts.join(""), "firstsecond");
+      listener.close();
+    });
+
     test("24 MB through TLS, a relay and TLS again arrive unchanged, with back pressure both ways", async () => {
       const back = await ends(path);
       const [upstream, far] = await Promise.all([back.client, back.server]);
