@@ -15,6 +15,7 @@ const fullReadsToGrow = 2;
 const smallReadsToShrink = 16;
 
 const noAddress: SocketAddress = { address: "", port: 0 };
+const noBuffers: readonly ReadBuffer[] = [];
 
 /** The differences between a TCP handle and a TLS handle. */
 export interface HandleBacking {
@@ -30,6 +31,9 @@ interface QueuedWrite {
   readonly bytes: Uint8Array;
   readonly buffer: ReadBuffer | undefined;
 }
+
+/** A request that no write uses. Most writes to TCP complete at once, and then the next one uses the same request. */
+let spareRequest: WriteRequest | undefined;
 
 /** A {@link ByteStream} on a libuv handle, without node's streams. */
 export class HandleStream implements ByteStream {
@@ -57,9 +61,12 @@ export class HandleStream implements ByteStream {
   #earlyEnd = false;
   #earlyScheduled = false;
 
-  #request: WriteRequest | undefined;
+  /** The request of the write in flight, and those of earlier TLS writes, which serve again. */
+  #inFlight: WriteRequest | undefined;
+  #completed: WriteRequest | undefined;
+  #reusable: WriteRequest | undefined;
   #inFlightBytes = 0;
-  #inFlightBuffers: readonly ReadBuffer[] = [];
+  #inFlightBuffers: readonly ReadBuffer[] = noBuffers;
   #queue: QueuedWrite[] = [];
   #queuedBytes = 0;
   #saidNo = false;
@@ -141,7 +148,7 @@ export class HandleStream implements ByteStream {
     this.sentBytes += bytes.length;
     if (bytes.length === 0) return !this.#saidNo;
     if (this.#inFlightBytes > 0) return this.#enqueue(bytes);
-    const request = (this.#request ??= this.#binding.newWriteRequest());
+    const request = this.#nextRequest();
     const status = this.#handle.writeBuffer(request, bytes);
     if (status !== 0) {
       this.#fail("write", status);
@@ -149,8 +156,11 @@ export class HandleStream implements ByteStream {
     }
     if (!this.#binding.lastWriteWasAsync()) return true;
     // TLS has encrypted its own copy by now. TCP still reads from our bytes.
-    request.chunks = [bytes];
-    this.#awaitWrite(request, bytes.length, this.#backing.tls ? [] : held(bytes));
+    if (this.#backing.tls) this.#awaitWrite(request, bytes.length, noBuffers);
+    else {
+      request.chunks = [bytes];
+      this.#awaitWrite(request, bytes.length, held(bytes));
+    }
     return this.#room();
   }
 
@@ -167,15 +177,18 @@ export class HandleStream implements ByteStream {
       for (const chunk of chunks) room = this.#enqueue(chunk);
       return room;
     }
-    const request = (this.#request ??= this.#binding.newWriteRequest());
+    const request = this.#nextRequest();
     const status = this.#handle.writev(request, chunks, true);
     if (status !== 0) {
       this.#fail("write", status);
       return false;
     }
     if (!this.#binding.lastWriteWasAsync()) return true;
-    request.chunks = chunks;
-    this.#awaitWrite(request, length, this.#backing.tls ? [] : chunks.flatMap(held));
+    if (this.#backing.tls) this.#awaitWrite(request, length, noBuffers);
+    else {
+      request.chunks = chunks;
+      this.#awaitWrite(request, length, chunks.flatMap(held));
+    }
     return this.#room();
   }
 
@@ -215,18 +228,37 @@ export class HandleStream implements ByteStream {
     return this.#room();
   }
 
+  /** The request for a write. It stays the next one if the write completes at once. */
+  #nextRequest(): WriteRequest {
+    if (!this.#backing.tls) return (spareRequest ??= this.#binding.newWriteRequest());
+    if (this.#reusable === undefined) {
+      this.#reusable = this.#binding.newWriteRequest();
+      this.#reusable.oncomplete = (status) => this.#written(status);
+    }
+    return this.#reusable;
+  }
+
   #awaitWrite(request: WriteRequest, length: number, buffers: readonly ReadBuffer[]): void {
-    // A request that completed asynchronously must not be reused inside its own completion.
-    this.#request = undefined;
     this.#inFlightBytes = length;
     this.#inFlightBuffers = buffers;
+    if (this.#backing.tls) {
+      this.#inFlight = request;
+      this.#reusable = undefined;
+      return;
+    }
+    spareRequest = undefined;
     request.oncomplete = (status) => this.#written(status);
   }
 
   #written(status: number): void {
     this.#inFlightBytes = 0;
     for (const buffer of this.#inFlightBuffers) buffer.release();
-    this.#inFlightBuffers = [];
+    this.#inFlightBuffers = noBuffers;
+    // A request must not be reused inside its own completion, so the one that completed before is next. Every write to
+    // TLS completes later.
+    this.#reusable ??= this.#completed;
+    this.#completed = this.#inFlight;
+    this.#inFlight = undefined;
     if (this.#state !== "open") return;
     if (status !== 0) return this.#fail("write", status);
     if (this.#queue.length > 0) this.#flushQueue();
@@ -242,21 +274,26 @@ export class HandleStream implements ByteStream {
     const length = this.#queuedBytes;
     this.#queue = [];
     this.#queuedBytes = 0;
-    const request = this.#binding.newWriteRequest();
+    const request = this.#nextRequest();
     const [first] = queue;
     const chunks = queue.map((entry) => entry.bytes);
-    request.chunks = chunks;
     const status =
       queue.length === 1 && first !== undefined
         ? this.#handle.writeBuffer(request, first.bytes)
         : this.#handle.writev(request, chunks, true);
     const buffers = queue.map((entry) => entry.buffer).filter((buffer) => buffer !== undefined);
-    if (status === 0 && this.#binding.lastWriteWasAsync()) return this.#awaitWrite(request, length, buffers);
+    if (status === 0 && this.#binding.lastWriteWasAsync()) {
+      if (!this.#backing.tls) request.chunks = chunks;
+      return this.#awaitWrite(request, length, buffers);
+    }
     for (const buffer of buffers) buffer.release();
     if (status !== 0) this.#fail("write", status);
   }
 
   #shutDown(): void {
+    // Both sides have ended. Closing a TCP socket sends the FIN too, and saves a system call and a turn of the event
+    // loop. TLS has to send its own end first.
+    if (this.#readEnded && !this.#earlyEnd && !this.#backing.tls) return this.#close(undefined, false);
     const request = this.#binding.newShutdownRequest();
     request.oncomplete = () => this.#shutDownDone();
     const status = this.#handle.shutdown(request);
