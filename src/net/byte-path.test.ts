@@ -5,7 +5,7 @@ import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream } from "./byte-stream.ts";
 import { forgetAddresses, readInSmallChunks, writeAll } from "./handle-stream.ts";
 import { libc, linux } from "./libc.ts";
-import { openTcpSocketInNamespace } from "./namespace-socket.ts";
+import { closeDescriptor, listenTcpInNamespace, openTcpSocketInNamespace, socketName } from "./namespace-socket.ts";
 import { Recorder, relay, pattern } from "./testing/recorder.ts";
 
 interface Pair {
@@ -264,6 +264,35 @@ for (const kind of ["libuv", "node"] as const) {
         path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000, signal }),
         /aborted|ECONNREFUSED/,
       );
+    });
+
+    test("a connect from a given address waits for the peer, or fails with the reason why it has none", async () => {
+      const sourceAddress = "127.0.0.1";
+      // Once one connection waits to be accepted, the kernel drops further attempts, and sends them again after a second.
+      const fd = listenTcpInNamespace(undefined, { address: "127.0.0.1", port: 0, backlog: 0 });
+      const { port } = socketName(fd);
+      const dial = (timeoutMs: number): Promise<ByteStream> =>
+        path.connectTcp({ address: "127.0.0.1", port, sourceAddress, timeoutMs });
+      const first = await dial(5000);
+      assert.equal(first.remote.port, port);
+      await assert.rejects(dial(100), { kind: "transient", code: "timeout" });
+      const second = dial(10_000);
+      const accepted = libc().accept4(fd, null, null, 0);
+      const [left, right] = [
+        new Recorder(await second),
+        new Recorder(path.adoptTcp(libc().accept4(fd, null, null, 0))),
+      ];
+      (await second).write(Buffer.from("hello"));
+      await right.received(5);
+      assert.equal(right.bytes.toString(), "hello");
+      const third = await dial(5000);
+      const last = dial(10_000);
+      closeDescriptor(fd);
+      await assert.rejects(last, { kind: "transient", code: "connection-refused" });
+      for (const stream of [first, await second, third]) stream.destroy();
+      await left.closed;
+      closeDescriptor(accepted);
+      await assert.rejects(dial(5000), { kind: "transient", code: "connection-refused" });
     });
 
     test("a connect that its user gives up is aborted", async () => {

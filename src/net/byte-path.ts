@@ -4,12 +4,19 @@ import { ipFamilyOf, unmapIp } from "../wire/netlink/index.ts";
 import type { ByteListener, ByteStream, ConnectOptions } from "./byte-stream.ts";
 import { HandleStream, type HandleBacking } from "./handle-stream.ts";
 import { libuvBinding, type LibuvBinding, type NameOut, type TcpHandle } from "./libuv-binding.ts";
-import { bindTcpInNamespace, closeDescriptor, openTcpSocketInNamespace, resetOnClose } from "./namespace-socket.ts";
+import {
+  beginConnect,
+  bindTcpInNamespace,
+  closeDescriptor,
+  openTcpSocketInNamespace,
+  resetOnClose,
+} from "./namespace-socket.ts";
 import { networkError, systemError, uvError } from "./node-error.ts";
 import { SocketStream } from "./socket-stream.ts";
 import { keepAlive } from "./tcp-keepalive.ts";
 
 const defaultBacklog = 4096;
+const noBytes = new Uint8Array(0);
 
 /** Where to listen: on a given descriptor, whose ownership passes to the callee, or on an address. */
 export type ListenOptions =
@@ -170,14 +177,40 @@ class LibuvPath implements BytePath {
 
   #dial(handle: TcpHandle, options: ConnectOptions, done: (status: number) => void): void {
     const fd = preparedSocket(options);
+    const { address, port } = options;
+    // Only libuv knows the zones of IPv6.
+    if (fd !== undefined && !address.includes("%")) return this.#dialPrepared(handle, fd, options, done);
     const opened = fd === undefined ? 0 : open(handle, fd);
     if (opened !== 0) return done(opened);
     const request = this.#binding.newConnectRequest();
     request.oncomplete = done;
-    const { address, port } = options;
     const status =
       ipFamilyOf(address) === "ipv6" ? handle.connect6(request, address, port) : handle.connect(request, address, port);
     if (status !== 0) done(status);
+  }
+
+  /**
+   * Connects a socket of our own, which libuv need not watch if it is connected at once: an application in the namespace
+   * of its ztunnel is.
+   */
+  #dialPrepared(handle: TcpHandle, fd: number, options: ConnectOptions, done: (status: number) => void): void {
+    let isConnected: boolean;
+    try {
+      isConnected = beginConnect(fd, options);
+    } catch (error) {
+      closeDescriptor(fd);
+      throw error;
+    }
+    const opened = open(handle, fd);
+    if (opened !== 0) return done(opened);
+    // A caller that has given up already is told so first.
+    if (isConnected) return queueMicrotask(() => done(0));
+    // libuv would refuse to connect the socket again. An empty write completes when it is connected, or fails with the
+    // reason why it is not.
+    const request = this.#binding.newWriteRequest();
+    request.oncomplete = done;
+    const status = handle.writeBuffer(request, noBytes);
+    if (status !== 0 || !this.#binding.lastWriteWasAsync()) done(status);
   }
 
   #bind(server: TcpHandle, options: ListenOptions): number {

@@ -174,21 +174,35 @@ function bindSource(fd: number, address: string, port: number | undefined): void
   bindTo(fd, address, 0);
 }
 
-/** Encoded addresses of other hosts. Connections come from the same few again and again. */
-const foreignAddresses = new Map<string, Buffer>();
-const maxForeignAddresses = 1024;
+/** Encoded addresses, whose port each caller sets. Connections come from, and go to, the same few again and again. */
+const encodedAddresses = new Map<string, Buffer>();
+const maxEncodedAddresses = 1024;
 
-function foreignAddress(address: string): Buffer {
-  let bytes = foreignAddresses.get(address);
+function encodedAddress(address: string): Buffer {
+  let bytes = encodedAddresses.get(address);
   if (bytes !== undefined) return bytes;
   bytes = encodeSocketAddress(address, 0);
-  if (foreignAddresses.size >= maxForeignAddresses) foreignAddresses.clear();
-  foreignAddresses.set(address, bytes);
+  if (encodedAddresses.size >= maxEncodedAddresses) encodedAddresses.clear();
+  encodedAddresses.set(address, bytes);
   return bytes;
 }
 
+/**
+ * Begins to connect a socket that does not block, and returns whether it is connected already. Linux connects two
+ * sockets of one namespace within the call, but reports this only to a second one.
+ */
+export function beginConnect(fd: number, { address, port }: SocketAddress): boolean {
+  const bytes = encodedAddress(address);
+  bytes.writeUInt16BE(port, 2);
+  const calls = libc();
+  if (calls.connect(fd, bytes, bytes.length) === 0 || calls.connect(fd, bytes, bytes.length) === 0) return true;
+  const name = lastErrorName();
+  if (name === "EALREADY" || name === "EINPROGRESS") return false;
+  throw systemError(`connect to ${address}:${port}`, name);
+}
+
 function bindForeign(fd: number, address: string): boolean {
-  const bytes = foreignAddress(address);
+  const bytes = encodedAddress(address);
   for (let attempt = 0; attempt < foreignPortAttempts; attempt++) {
     walkedPorts = (walkedPorts + portStep) % foreignPortCount;
     bytes.writeUInt16BE(foreignPorts.first + walkedPorts, 2);
