@@ -71,9 +71,23 @@ class LineLogger implements Logger {
 
   #line(level: LogLevel, message: string, fields: LogFields | undefined): void {
     if (logLevels.indexOf(level) < logLevels.indexOf(this.#threshold.level)) return;
-    const time = new Date(this.#clock.nowMs()).toISOString();
-    this.#write(`${time}\t${level}\t${this.#scope}\t${message}${formatFields(fields)}\n`);
+    this.#write(`${timestamp(this.#clock.nowMs())}\t${level}\t${this.#scope}\t${message}${formatFields(fields)}\n`);
   }
+}
+
+let lastSecond = Number.NaN;
+let lastSecondText = "";
+
+/** ISO 8601 in UTC. Lines of one second share the text before the milliseconds. */
+function timestamp(ms: number): string {
+  const whole = Math.trunc(ms);
+  const second = Math.floor(whole / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastSecondText = new Date(second * 1000).toISOString().slice(0, -"000Z".length);
+  }
+  const millis = whole - second * 1000;
+  return `${lastSecondText}${millis < 10 ? "00" : millis < 100 ? "0" : ""}${millis}Z`;
 }
 
 export function createLogger(options: LoggerOptions): Logger {

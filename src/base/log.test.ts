@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createLogger } from "./log.ts";
+import { HandClock } from "./testing/index.ts";
+
+test("the time of a line is ISO 8601 in UTC with milliseconds, within a second and from one to the next", () => {
+  const lines: string[] = [];
+  const clock = new HandClock();
+  const log = createLogger({ scope: "test", write: (line) => lines.push(line), clock });
+  const expected: string[] = [];
+  for (const ms of [0, 7, 43, 940, 9, 1, 1000, 86_399_000, 0.5, 31_536_000_000]) {
+    clock.pass(ms);
+    expected.push(`${new Date(clock.nowMs()).toISOString()}\tinfo\ttest\tdone\n`);
+    log.info("done");
+  }
+  assert.deepEqual(lines, expected);
+});
