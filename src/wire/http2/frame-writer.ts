@@ -57,6 +57,7 @@ export class FrameWriter {
 
   /** All released memory has been consumed. */
   returned(): void {
+    if (this.#lent.length === 0) return;
     for (const bytes of this.#lent)
       if (bytes.length <= keepBytes && this.#spares.length < maxSpares) this.#spares.push(bytes);
     this.#lent.length = 0;

@@ -20,6 +20,8 @@ const soundNames: ReadonlySet<string> = new Set([
   "grpc-timeout",
   "grpc-encoding",
   "grpc-accept-encoding",
+  "baggage",
+  "forwarded",
 ]);
 /** Headers that describe an HTTP/1.1 connection. A message with one of them is malformed. */
 const connectionFields = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);

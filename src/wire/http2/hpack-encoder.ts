@@ -46,8 +46,7 @@ function putString(target: Buffer, offset: number, text: string, huffman: boolea
     const length = huffmanLength(text);
     if (length < text.length) return huffmanEncode(text, target, putInteger(target, offset, 0x80, 7, length));
   }
-  const at = putInteger(target, offset, 0, 7, text.length);
-  return at + target.write(text, at, "latin1");
+  return putText(target, offset, text);
 }
 
 /**
