@@ -1,17 +1,27 @@
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import type { Headers } from "../../wire/hbone/index.ts";
-import { errorCode } from "../../wire/http2/index.ts";
+import { errorCode, hpackEncode } from "../../wire/http2/index.ts";
 import type { HboneRequest } from "./hbone-types.ts";
 import { fieldOf, headersOf } from "./request-fields.ts";
 import type { TunnelConnection } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 
+const noHeaders: Headers = [];
+/** Encoded answers by their headers. A server that accepts with the same object each time encodes it once. */
+const acceptances = new WeakMap<Headers, Buffer>();
+
+function acceptance(headers: Headers): Buffer {
+  let block = acceptances.get(headers);
+  if (block === undefined) acceptances.set(headers, (block = hpackEncode([":status", "200", ...headers.flat()])));
+  return block;
+}
+
 /** A CONNECT from a peer. Handles its stream until the answer, when nothing but its end can arrive. */
 export class ArrivedConnect implements HboneRequest, ByteStreamHandler {
   readonly authority: string;
-  readonly headers: Headers;
   readonly #connection: TunnelConnection;
   readonly #stream: TunnelStream;
+  readonly #fields: readonly string[];
   #withdrawn: Error | undefined;
   #onWithdrawn: ((reason: Error) => void) | undefined;
 
@@ -19,7 +29,15 @@ export class ArrivedConnect implements HboneRequest, ByteStreamHandler {
     this.#connection = connection;
     this.#stream = stream;
     this.authority = fieldOf(fields, ":authority") ?? "";
-    this.headers = headersOf(fields);
+    this.#fields = fields;
+  }
+
+  field(name: string): string | undefined {
+    return fieldOf(this.#fields, name);
+  }
+
+  get headers(): Headers {
+    return headersOf(this.#fields);
   }
 
   get peerIdentity(): string {
@@ -37,10 +55,8 @@ export class ArrivedConnect implements HboneRequest, ByteStreamHandler {
     if (this.#withdrawn !== undefined) run(this.#withdrawn);
   }
 
-  accept(headers: Headers = []): ByteStream {
-    const fields = [":status", "200"];
-    for (const [name, value] of headers) fields.push(name, value);
-    if (!this.#stream.closed) this.#connection.session.sendHeaders(this.#stream, fields, false);
+  accept(headers: Headers = noHeaders): ByteStream {
+    if (!this.#stream.closed) this.#connection.session.sendBlock(this.#stream, acceptance(headers), false);
     return this.#stream;
   }
 

@@ -3,7 +3,7 @@ import type { ByteStream, ByteStreamHandler, SecureStream } from "../../net/inde
 import { errorCode } from "../../wire/http2/index.ts";
 import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
-import { headersOf, statusOf } from "./request-fields.ts";
+import { statusOf } from "./request-fields.ts";
 import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 
@@ -143,7 +143,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
       // The caller that awaits the answer sets the handler. Until then the stream is paused and queues data.
       stream.setHandler(answered);
       stream.peerIdentity = this.#connection.peerIdentity;
-      stream.responseHeaders = headersOf(fields);
+      stream.responseFields = fields;
       stream.isRetiring = this.#isRetiring;
       pending.resolve(stream);
       if (endStream) stream.endReceived();

@@ -5,6 +5,7 @@ import { SerinError, transientError } from "../../base/index.ts";
 import { HandClock } from "../../base/testing/index.ts";
 import type { SecureStream } from "../../net/index.ts";
 import { HbonePool } from "./hbone-pool.ts";
+import type { HboneTarget } from "./hbone-types.ts";
 
 interface Dialed {
   readonly timeoutMs: number;
@@ -25,7 +26,7 @@ function unansweredPool() {
     },
   });
   /** Resolves with the error's message, and is undefined while the connect goes on. */
-  const connect = (timeoutMs: number) => {
+  const connect = (timeoutMs: number, target: Partial<HboneTarget> = {}) => {
     const attempt: { error?: string } = {};
     void pool
       .connect({
@@ -36,6 +37,7 @@ function unansweredPool() {
         authority: "10.0.0.1:80",
         headers: [],
         timeoutMs,
+        ...target,
       })
       .catch((error: unknown) => {
         assert.ok(error instanceof SerinError);
@@ -87,4 +89,34 @@ test("a dial that fails for another reason than time fails all that share it", a
     ["connection-refused: refused", "connection-refused: refused"],
   );
   assert.equal(dialed.length, 1);
+});
+
+test("connects share a connection only if their targets are equal in every field, whatever the order of identities", async () => {
+  const { dialed, connect, pass } = unansweredPool();
+  const targets: readonly Partial<HboneTarget>[] = [
+    {},
+    { sourceIdentity: "spiffe://cluster.local/ns/default/sa/other" },
+    { address: "10.0.0.2" },
+    { port: 15_009 },
+    { expectedIdentities: ["a"] },
+    { expectedIdentities: ["a", "b"] },
+    { destinationId: "uid" },
+    { namespaceFd: 5 },
+    { mark: 1337 },
+    { sourceAddress: "10.0.0.9" },
+  ];
+  for (const target of targets) connect(2_000, target);
+  await pass(0);
+  assert.equal(dialed.length, targets.length);
+  for (const target of targets) connect(2_000, target);
+  connect(2_000, { expectedIdentities: ["b", "a"] });
+  await pass(0);
+  assert.equal(dialed.length, targets.length);
+  // Failed targets are forgotten, each for itself.
+  dialed[0]?.fail(transientError("connection-refused", "refused"));
+  await pass(0);
+  connect(2_000);
+  connect(2_000, { mark: 1337 });
+  await pass(0);
+  assert.equal(dialed.length, targets.length + 1);
 });

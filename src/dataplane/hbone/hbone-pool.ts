@@ -17,7 +17,9 @@ export interface HbonePoolOptions {
 
 /** The connections of one target: live ones, and at most a few in preparation. */
 interface Target {
-  readonly key: string;
+  readonly of: HboneTarget;
+  /** The expected identities in one text. */
+  readonly expected: string;
   readonly connections: Set<HboneClientConnection>;
   readonly dialing: Set<Dialing>;
 }
@@ -42,7 +44,8 @@ export class HbonePool {
   readonly #dial: HboneDialer;
   readonly #clock: Clock;
   readonly #timeouts: SharedTimeouts;
-  readonly #targets = new Map<string, Target>();
+  /** By address. Comparing the rest takes less than one text of everything for each connect. */
+  readonly #targets = new Map<string, Target[]>();
   #connections = 0;
   #closed = false;
 
@@ -79,21 +82,34 @@ export class HbonePool {
   /** Closes idle connections now, and busy ones after their last stream. Refuses new connects. */
   close(): void {
     this.#closed = true;
-    for (const target of this.#targets.values()) for (const connection of target.connections) connection.retire();
+    for (const targets of this.#targets.values())
+      for (const target of targets) for (const connection of target.connections) connection.retire();
   }
 
   #target(options: HboneTarget): Target {
-    const { sourceIdentity, address, port, expectedIdentities, destinationId, namespaceFd, mark, sourceAddress } =
-      options;
+    const { address, expectedIdentities } = options;
     const expected =
       expectedIdentities.length > 1 ? [...expectedIdentities].sort().join("|") : (expectedIdentities[0] ?? "");
-    const socket = `${address}|${port}|${namespaceFd ?? ""}|${mark ?? ""}|${sourceAddress ?? ""}`;
-    const key = `${sourceIdentity}|${destinationId ?? ""}|${socket}|${expected}`;
-    let target = this.#targets.get(key);
-    if (target === undefined) {
-      target = { key, connections: new Set(), dialing: new Set() };
-      this.#targets.set(key, target);
-    }
+    let targets = this.#targets.get(address);
+    if (targets === undefined) this.#targets.set(address, (targets = []));
+    for (const target of targets) if (target.expected === expected && isSame(target.of, options)) return target;
+    const { sourceIdentity, port, destinationId, namespaceFd, mark, sourceAddress } = options;
+    const target = {
+      of: {
+        sourceIdentity,
+        address,
+        port,
+        expectedIdentities,
+        destinationId,
+        namespaceFd,
+        ...(mark === undefined ? {} : { mark }),
+        ...(sourceAddress === undefined ? {} : { sourceAddress }),
+      },
+      expected,
+      connections: new Set<HboneClientConnection>(),
+      dialing: new Set<Dialing>(),
+    };
+    targets.push(target);
     return target;
   }
 
@@ -187,9 +203,23 @@ export class HbonePool {
   }
 
   #forgetIfEmpty(target: Target): void {
-    if (target.connections.size === 0 && target.dialing.size === 0 && this.#targets.get(target.key) === target)
-      this.#targets.delete(target.key);
+    if (target.connections.size > 0 || target.dialing.size > 0) return;
+    const { address } = target.of;
+    const others = this.#targets.get(address)?.filter((one) => one !== target) ?? [];
+    if (others.length > 0) this.#targets.set(address, others);
+    else this.#targets.delete(address);
   }
+}
+
+function isSame(one: HboneTarget, other: HboneTarget): boolean {
+  return (
+    one.port === other.port &&
+    one.sourceIdentity === other.sourceIdentity &&
+    one.destinationId === other.destinationId &&
+    one.namespaceFd === other.namespaceFd &&
+    one.mark === other.mark &&
+    one.sourceAddress === other.sourceAddress
+  );
 }
 
 /** The error in upstream's words. */

@@ -45,6 +45,8 @@ export interface HboneTunnel extends ByteStream {
 export interface HboneRequest {
   readonly authority: string;
   readonly headers: Headers;
+  /** The value of one of the headers. Costs less than all of them. */
+  field(name: string): string | undefined;
   /** The peer's SPIFFE id. */
   readonly peerIdentity: string;
   /** The addresses of the TLS connection. `local` has the HBONE port. */
@@ -52,7 +54,7 @@ export interface HboneRequest {
   readonly remote: SocketAddress;
   /** Calls `run` if the peer cancels the request before the answer, or at once if it has. Replaces an earlier `run`. */
   onWithdrawn(run: (reason: Error) => void): void;
-  /** Answers 200 and returns our end of the tunnel, paused. */
+  /** Answers 200 and returns our end of the tunnel, paused. The same headers object is encoded only once. */
   accept(headers?: Headers): ByteStream;
   /** Answers with an HTTP status: 401 policy, 503 upstream failure, 400 bad target. */
   reject(status: number, headers?: Headers): void;

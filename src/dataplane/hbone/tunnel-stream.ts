@@ -2,6 +2,7 @@ import { KeptChunk, type ByteStream, type ByteStreamHandler, type SocketAddress 
 import { transientError } from "../../base/index.ts";
 import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
+import { headersOf } from "./request-fields.ts";
 
 /** The connection, as far as a stream needs it. */
 export interface TunnelOwner {
@@ -12,6 +13,7 @@ export interface TunnelOwner {
 }
 
 const noBytes = new Uint8Array(0);
+const noFields: readonly string[] = [];
 const nobody: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
 /** One CONNECT tunnel as a byte stream: flow control, half close and reset over HTTP/2 frames. */
@@ -43,10 +45,14 @@ export class TunnelStream extends SessionStream implements ByteStream {
   readonly fd = -1;
   /** Set when the peer accepts our CONNECT. */
   peerIdentity = "";
-  responseHeaders: Headers = [];
+  /** Names and values of the answer, alternating. */
+  responseFields: readonly string[] = noFields;
   /** Whether the connection below accepts no new tunnels. Set together with the two fields above. */
   isRetiring: () => boolean = () => false;
 
+  get responseHeaders(): Headers {
+    return headersOf(this.responseFields);
+  }
   get retiring(): boolean {
     return this.isRetiring();
   }

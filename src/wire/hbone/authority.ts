@@ -12,8 +12,24 @@ export interface Authority {
 const ipv4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
 const hostname = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
 
+/** Parsed authorities by their text. Most tunnels of a peer lead to the same few. */
+const parsed = new Map<string, Authority>();
+const maxParsed = 512;
+/** A longer text is parsed each time, so that a peer cannot fill the memory. */
+const maxParsedLetters = 64;
+
 /** Parses `ip:port`, `[ip6]:port` or `hostname:port` with a port from 1 to 65535. Undefined for anything else. */
 export function parseAuthority(text: string): Authority | undefined {
+  const known = parsed.get(text);
+  if (known !== undefined) return known;
+  const authority = parse(text);
+  if (authority === undefined || text.length > maxParsedLetters) return authority;
+  if (parsed.size >= maxParsed) parsed.clear();
+  parsed.set(text, authority);
+  return authority;
+}
+
+function parse(text: string): Authority | undefined {
   const colon = text.lastIndexOf(":");
   if (colon <= 0) return undefined;
   const digits = text.slice(colon + 1);

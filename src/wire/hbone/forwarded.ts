@@ -8,6 +8,8 @@ export function formatForwarded(address: string, port: number, serviceHostname?:
 
 /** The `host` of a `forwarded` header, without quotes. */
 export function parseForwardedHost(text: string): string | undefined {
+  // Most requests have only the client's address.
+  if (text.startsWith("for=") && !text.includes(";")) return undefined;
   for (const part of text.split(";")) {
     const [key = "", ...rest] = part.trim().split("=");
     if (key.toLowerCase() !== "host") continue;

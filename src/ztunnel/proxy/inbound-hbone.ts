@@ -15,19 +15,13 @@ import {
   type SecureStream,
   type SocketAddress,
 } from "../../net/index.ts";
-import {
-  formatAuthority,
-  headerValue,
-  parseAuthority,
-  parseForwardedHost,
-  type Authority,
-} from "../../wire/hbone/index.ts";
+import { formatAuthority, parseAuthority, parseForwardedHost, type Authority } from "../../wire/hbone/index.ts";
 import { authorize, stillAllowed, type ConnectionFacts } from "../policy/authorize.ts";
 import type { Service, Workload } from "../state/model.ts";
 import { workloadIdentity } from "../state/model.ts";
 import type { ConnectionRecord } from "./connection-record.ts";
 import { guessService } from "./guess-service.ts";
-import { workloadBaggage } from "./workload-baggage.ts";
+import { answerHeaders } from "./workload-baggage.ts";
 import {
   connectTimeoutMs,
   isIllegalPort,
@@ -197,7 +191,7 @@ export class InboundHbone {
     const { workload, meant } = target;
     if (workload.applicationTunnel?.protocol === "PROXY")
       application.write(proxyHeader(request.remote, meant, request.peerIdentity));
-    const tunnel = request.accept([["baggage", workloadBaggage(target.workload)]]);
+    const tunnel = request.accept(answerHeaders(target.workload));
     abort.tunnel = (reason) => tunnel.destroy({ reset: true, error: reason });
     const { error, failed } = await relay(tunnel, application, {
       onForward: record.onForward,
@@ -224,7 +218,7 @@ export class InboundHbone {
     const { state, ports } = this.#pod.environment;
     const authority = parseAuthority(request.authority);
     if (authority === undefined) throw userError("authority-invalid", `invalid CONNECT address ${request.authority}`);
-    const forwarded = headerValue(request.headers, "forwarded");
+    const forwarded = request.field("forwarded");
     const saidHost = forwarded === undefined ? undefined : parseForwardedHost(forwarded);
     const address = request.local.address;
     const found = authority.isAddress

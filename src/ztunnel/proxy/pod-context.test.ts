@@ -24,8 +24,10 @@ function clockByHand(): { readonly clock: Clock; readonly elapse: (ms: number) =
 }
 
 /** Adds the pod to the state, as xDS would. */
-function tell(state: MeshState): void {
-  const value = create(WorkloadSchema, { ...info, uid: "job-1", addresses: [Uint8Array.of(10, 0, 1, 1)] });
+function tell(state: MeshState, change: { readonly last?: number; readonly serviceAccount?: string } = {}): void {
+  const { last = 1, serviceAccount = info.serviceAccount } = change;
+  const addresses = [Uint8Array.of(10, 0, 1, last)];
+  const value = create(WorkloadSchema, { ...info, serviceAccount, uid: "job-1", addresses });
   const body = toBinary(AddressSchema, create(AddressSchema, { type: { case: "workload", value } }));
   const resources = [{ name: "job-1", version: "1", aliases: [], typeUrl: "", body }];
   state.apply(readAddresses({ typeUrl: "", resources, removed: [] }).change);
@@ -48,4 +50,23 @@ test("a connection of a pod that stays unknown fails after 15 s, and the error n
     Promise.resolve(found),
     /failed to fetch information about local workload: default\.shop \(job-1\)/,
   );
+});
+
+test("a pod's workload is the one of the last update, also after it was found before", () => {
+  const state = new MeshState();
+  const found = () => state.workloadByPod(info)?.workloadIps;
+  assert.equal(found(), undefined);
+  tell(state);
+  assert.deepEqual([found(), found()], [["10.0.1.1"], ["10.0.1.1"]]);
+  tell(state, { last: 2 });
+  assert.deepEqual(found(), ["10.0.1.2"]);
+  assert.deepEqual(
+    ["10.0.1.1", "10.0.1.2"].map((address) => state.workloadByAddress("", address)?.uid),
+    [undefined, "job-1"],
+  );
+  tell(state, { last: 2, serviceAccount: "another" });
+  assert.equal(found(), undefined);
+  tell(state, { last: 2 });
+  state.removeWorkload("job-1");
+  assert.deepEqual([found(), state.workloadByAddress("", "10.0.1.2")], [undefined, undefined]);
 });

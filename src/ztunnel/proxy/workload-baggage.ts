@@ -1,14 +1,22 @@
-import { formatBaggage } from "../../wire/hbone/index.ts";
+import { formatBaggage, type Headers } from "../../wire/hbone/index.ts";
 import type { Workload } from "../state/model.ts";
 
 /** A workload that changes is another object. */
 const known = new WeakMap<Workload, string>();
+const answers = new WeakMap<Workload, Headers>();
 
 /** The metadata about itself that each end of HBONE sends to the other. */
 export function workloadBaggage(workload: Workload): string {
   let baggage = known.get(workload);
   if (baggage === undefined) known.set(workload, (baggage = baggageOf(workload)));
   return baggage;
+}
+
+/** The headers of the answer to a tunnel for this workload. The same object each time. */
+export function answerHeaders(workload: Workload): Headers {
+  let headers = answers.get(workload);
+  if (headers === undefined) answers.set(workload, (headers = [["baggage", workloadBaggage(workload)]]));
+  return headers;
 }
 
 function baggageOf(workload: Workload): string {

@@ -24,8 +24,11 @@ const noKeys: ReadonlySet<string> = new Set();
 /** Workloads, services and policies, with the indexes that a connection needs. xDS or a local file fills it. */
 export class MeshState {
   readonly #workloads = new Map<string, Workload>();
-  readonly #byAddress = new Map<string, Workload>();
+  /** By network, then by address. */
+  readonly #byAddress = new Map<string, Map<string, Workload>>();
   readonly #byPod = new Map<string, Workload>();
+  /** What {@link workloadByPod} has found since a workload last changed. Every connection asks for its own pod. */
+  #foundByPod = new WeakMap<WorkloadInfo, Workload>();
   readonly #services = new Map<string, Service>();
   readonly #byVip = new Map<string, Set<Service>>();
   readonly #byRange = new AddressRanges();
@@ -62,11 +65,14 @@ export class MeshState {
 
   putWorkload(workload: Workload): void {
     this.removeWorkload(workload.uid);
+    this.#foundByPod = new WeakMap();
     this.#workloads.set(workload.uid, workload);
     this.#byPod.set(podKey(workload), workload);
     // Pods on the host's network share its address, so the address does not identify one of them.
     if (workload.networkMode !== "HostNetwork") {
-      for (const address of workload.workloadIps) this.#byAddress.set(addressKey(workload.network, address), workload);
+      let addresses = this.#byAddress.get(workload.network);
+      if (addresses === undefined) this.#byAddress.set(workload.network, (addresses = new Map()));
+      for (const address of workload.workloadIps) addresses.set(address, workload);
     }
     for (const [key, ports] of workload.services) {
       let endpoints = this.#endpoints.get(key);
@@ -78,13 +84,15 @@ export class MeshState {
   removeWorkload(uid: string): void {
     const workload = this.#workloads.get(uid);
     if (workload === undefined) return;
+    this.#foundByPod = new WeakMap();
     this.#workloads.delete(uid);
     if (this.#byPod.get(podKey(workload)) === workload) this.#byPod.delete(podKey(workload));
+    const addresses = this.#byAddress.get(workload.network);
     for (const address of workload.workloadIps) {
-      const key = addressKey(workload.network, address);
       // The address may already belong to another workload.
-      if (this.#byAddress.get(key) === workload) this.#byAddress.delete(key);
+      if (addresses?.get(address) === workload) addresses.delete(address);
     }
+    if (addresses?.size === 0) this.#byAddress.delete(workload.network);
     for (const key of workload.services.keys()) {
       const endpoints = this.#endpoints.get(key);
       endpoints?.delete(uid);
@@ -133,12 +141,16 @@ export class MeshState {
   }
 
   workloadByAddress(network: string, address: string): Workload | undefined {
-    return this.#byAddress.get(addressKey(network, address));
+    return this.#byAddress.get(network)?.get(address);
   }
 
   workloadByPod(info: WorkloadInfo): Workload | undefined {
+    const found = this.#foundByPod.get(info);
+    if (found !== undefined) return found;
     const workload = this.#byPod.get(podKey(info));
-    return workload?.serviceAccount === info.serviceAccount ? workload : undefined;
+    if (workload?.serviceAccount !== info.serviceAccount) return undefined;
+    this.#foundByPod.set(info, workload);
+    return workload;
   }
 
   /** The workload of one of our pods. Waits for xDS until the timeout, then returns undefined. */

@@ -126,6 +126,13 @@ export function addressKey(network: string, address: string): string {
   return `${network}/${address}`;
 }
 
+/** A workload that changes is another object. Equal texts that are one object also compare faster. */
+const identities = new WeakMap<Workload, string>();
+
 export function workloadIdentity(workload: Workload): string {
-  return `spiffe://${workload.trustDomain}/ns/${workload.namespace}/sa/${workload.serviceAccount}`;
+  let identity = identities.get(workload);
+  if (identity !== undefined) return identity;
+  identity = `spiffe://${workload.trustDomain}/ns/${workload.namespace}/sa/${workload.serviceAccount}`;
+  identities.set(workload, identity);
+  return identity;
 }
