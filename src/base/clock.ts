@@ -18,6 +18,19 @@ export interface Clock {
 /** Node takes a longer time for one of a millisecond. */
 const maxTimerMs = 2 ** 31 - 1;
 
+/** A class, because V8 builds object literals with computed names slowly. */
+class StartedTimer implements Disposable {
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(timer: NodeJS.Timeout) {
+    this.#timer = timer;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   steadyMs: () => performance.now(),
@@ -27,6 +40,6 @@ export const systemClock: Clock = {
   after: (ms, run) => {
     const timer = setTimeout(run, Math.min(ms, maxTimerMs));
     timer.unref();
-    return { [Symbol.dispose]: () => clearTimeout(timer) };
+    return new StartedTimer(timer);
   },
 };

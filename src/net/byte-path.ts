@@ -47,11 +47,7 @@ export interface BytePath {
 function preparedSocket(options: ConnectOptions): number | undefined {
   const { namespaceFd, mark, sourceAddress, address } = options;
   if (namespaceFd === undefined && mark === undefined && sourceAddress === undefined) return undefined;
-  return openTcpSocketInNamespace(namespaceFd, {
-    family: ipFamilyOf(address),
-    ...(mark === undefined ? {} : { mark }),
-    ...(sourceAddress === undefined ? {} : { sourceAddress }),
-  });
+  return openTcpSocketInNamespace(namespaceFd, { family: ipFamilyOf(address), mark, sourceAddress });
 }
 
 function connectName(options: ConnectOptions): string {

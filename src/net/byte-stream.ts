@@ -80,9 +80,9 @@ export interface ConnectOptions {
   /** The descriptor of the network namespace to dial from. Absent: the process's own. */
   readonly namespaceFd?: number | undefined;
   /** SO_MARK, such as 0x539. */
-  readonly mark?: number;
+  readonly mark?: number | undefined;
   /** Dial from this address, which may belong to another host (IP_TRANSPARENT). */
-  readonly sourceAddress?: string;
+  readonly sourceAddress?: string | undefined;
   /** Keepalive probes for the lifetime of the connection. Absent: none. */
   readonly keepalive?: TcpKeepalive | undefined;
   readonly timeoutMs: number;

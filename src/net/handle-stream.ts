@@ -375,7 +375,8 @@ export class HandleStream implements ByteStream {
   }
 
   #nextTier(buffer: ReadBuffer, lastRead: number): number {
-    const smaller = readBufferTiers[buffer.tier - 1];
+    // An index of -1 would make each read of a small buffer a call of V8's runtime.
+    const smaller = buffer.tier === 0 ? undefined : readBufferTiers[buffer.tier - 1];
     this.#fullReads = lastRead * 2 > buffer.area.length ? this.#fullReads + 1 : 0;
     this.#smallReads = smaller !== undefined && lastRead <= smaller / 2 ? this.#smallReads + 1 : 0;
     if (this.#fullReads >= fullReadsToGrow && buffer.tier < this.maxReadTier) {

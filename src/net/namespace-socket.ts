@@ -24,9 +24,9 @@ export interface NamespaceListenOptions extends NamespaceSocketOptions {
 
 export interface ConnectingSocketOptions {
   readonly family: IpFamily;
-  readonly mark?: number;
+  readonly mark?: number | undefined;
   /** Dial from this address, which may belong to another host. Sets IP_TRANSPARENT unless it is a loopback address. */
-  readonly sourceAddress?: string;
+  readonly sourceAddress?: string | undefined;
   /** Absent: any free port. For another host's address, a port outside that host's own ephemeral range. */
   readonly sourcePort?: number;
 }

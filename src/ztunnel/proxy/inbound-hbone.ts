@@ -206,7 +206,7 @@ export class InboundHbone {
       address: target.address,
       port: target.port,
       mark: this.#pod.environment.mark,
-      ...(this.#pod.itself ? {} : { sourceAddress: request.remote.address }),
+      sourceAddress: this.#pod.itself ? undefined : request.remote.address,
       timeoutMs: connectTimeoutMs,
       onStart: (giveUp) => request.onWithdrawn(giveUp),
       namespaceFd: this.#pod.namespaceFd,

@@ -14,7 +14,7 @@ export interface Route {
   readonly authority?: string;
   readonly workload?: Workload;
   /** The requested service, also if it is behind a waypoint. */
-  readonly service?: Service;
+  readonly service?: Service | undefined;
   /** The next hop is a waypoint. */
   readonly waypoint?: true;
   /** SPIFFE ids. The next hop must have one of them. */
@@ -122,15 +122,16 @@ function workloadRoute(options: RouteOptions, workload: Workload): Route {
 
 function direct(options: RouteOptions, workload: Workload, port: number, service: Service | undefined): Route {
   const address = pickAddress(workload, options.destination.address, service);
-  const common = { workload, ...(service === undefined ? {} : { service }) };
-  if (workload.protocol === "TCP") return { protocol: "TCP", address, port, expectedIdentities: [], ...common };
+  if (workload.protocol === "TCP") return { protocol: "TCP", address, port, expectedIdentities: [], workload, service };
+  const identity = workloadIdentity(workload);
   return {
     protocol: "HBONE",
     address,
     port: options.hbonePort,
     authority: formatAuthority(address, port),
-    expectedIdentities: [workloadIdentity(workload), ...(service?.subjectAltNames ?? [])],
-    ...common,
+    expectedIdentities: service === undefined ? [identity] : [identity, ...service.subjectAltNames],
+    workload,
+    service,
   };
 }
 
