@@ -5,7 +5,13 @@ import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream } from "./byte-stream.ts";
 import { forgetAddresses, readInSmallChunks, writeAll } from "./handle-stream.ts";
 import { libc, linux } from "./libc.ts";
-import { closeDescriptor, listenTcpInNamespace, openTcpSocketInNamespace, socketName } from "./namespace-socket.ts";
+import {
+  closeDescriptor,
+  listenTcpInNamespace,
+  openTcpSocketInNamespace,
+  peerOf,
+  socketName,
+} from "./namespace-socket.ts";
 import { Recorder, relay, pattern } from "./testing/recorder.ts";
 
 interface Pair {
@@ -44,6 +50,7 @@ for (const kind of ["libuv", "node"] as const) {
       const { near, far, listener } = await connectedPair(path);
       assert.deepEqual(near.remote, listener.address);
       assert.deepEqual(near.local, far.remote);
+      assert.deepEqual([peerOf(near), peerOf(far)], [near.remote, far.remote]);
       assert.ok(near.fd > 0);
       near.destroy();
       far.destroy();
@@ -377,6 +384,7 @@ for (const kind of ["libuv", "node"] as const) {
       const near = await path.connectTcp({ address: "::1", port: listener.address.port, timeoutMs: 5000 });
       const far = await accepted.promise;
       assert.equal(far.remote.address, "::1");
+      assert.deepEqual([peerOf(near), peerOf(far)], [near.remote, far.remote]);
       near.destroy();
       far.destroy();
       listener.close();

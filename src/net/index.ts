@@ -18,6 +18,7 @@ export {
   mayMarkSockets,
   openTcpSocketInNamespace,
   originalDestination,
+  peerOf,
   socketName,
   type ConnectingSocketOptions,
   type NamespaceListenOptions,

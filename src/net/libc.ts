@@ -25,6 +25,7 @@ export interface Libc {
   getsockopt(fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array): number;
   setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
   getsockname(fd: number, address: Uint8Array, length: Uint8Array): number;
+  getpeername(fd: number, address: Uint8Array, length: Uint8Array): number;
   mount(source: string | null, target: string, type: string | null, flags: number, data: string | null): number;
   umount2(target: string, flags: number): number;
   prctl(operation: number, a: number, b: number, c: number, d: number): number;
@@ -51,6 +52,7 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   getsockopt: "int getsockopt(int fd, int level, int name, void *value, void *length)",
   setsockopt: "int setsockopt(int fd, int level, int name, void *value, int length)",
   getsockname: "int getsockname(int fd, void *address, void *length)",
+  getpeername: "int getpeername(int fd, void *address, void *length)",
   mount: "int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)",
   umount2: "int umount2(const char *target, int flags)",
   prctl: "int prctl(int operation, ulong a, ulong b, ulong c, ulong d)",

@@ -1,5 +1,5 @@
 import { messageOf } from "../../base/index.ts";
-import { connectTcp, originalDestination, type ByteStream } from "../../net/index.ts";
+import { connectTcp, originalDestination, peerOf, type ByteStream } from "../../net/index.ts";
 import { authorize, stillAllowed, type ConnectionFacts } from "../policy/authorize.ts";
 import { guessService } from "./guess-service.ts";
 import { relayRecorded } from "./outbound.ts";
@@ -18,8 +18,8 @@ import {
  */
 export async function serveInboundPlaintext(pod: PodContext, client: ByteStream): Promise<void> {
   const { state, telemetry, tracker, ports, mark, network, clock } = pod.environment;
-  const source = client.remote;
-  const destination = originalDestination(client) ?? client.local;
+  const source = peerOf(client);
+  const destination = originalDestination({ fd: client.fd, remote: source }) ?? client.local;
   const refuse = (error: string) => {
     telemetry.denied("destination", source, destination, error);
     client.destroy({ reset: true });

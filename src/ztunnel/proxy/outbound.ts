@@ -5,6 +5,7 @@ import {
   forgetAddresses,
   isTlsFault,
   originalDestination,
+  peerOf,
   type ByteStream,
   type ByteStreamHandler,
   type SocketAddress,
@@ -30,8 +31,8 @@ const maxEndpoints = 3;
 /** Handles a connection that the pod's application opens: finds the route and relays the bytes. Never throws. */
 export async function serveOutbound(pod: PodContext, client: ByteStream): Promise<void> {
   const { telemetry, tracker, ports, clock } = pod.environment;
-  const source = client.remote;
-  const destination = originalDestination(client) ?? client.local;
+  const source = peerOf(client);
+  const destination = originalDestination({ fd: client.fd, remote: source }) ?? client.local;
   forgetAddresses(client);
   const details = { pod, direction: "outbound", protocol: "TCP", source, destination } as const;
   const tracked = tracker.open(details, (error) => client.destroy({ reset: true, error }), clock.nowMs());
