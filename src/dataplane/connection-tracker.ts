@@ -23,9 +23,12 @@ class Tracked<Details> implements TrackedConnection<Details>, Disposable {
   readonly details: Details;
   readonly abort: (reason: Error) => void;
   draining: boolean;
-  readonly #close: (connection: TrackedConnection<Details>) => void;
+  readonly #close: (connection: Tracked<Details>) => void;
+  isListed = true;
+  previous: Tracked<Details> | undefined;
+  next: Tracked<Details> | undefined;
 
-  constructor(connection: TrackedConnection<Details>, close: (connection: TrackedConnection<Details>) => void) {
+  constructor(connection: TrackedConnection<Details>, close: (connection: Tracked<Details>) => void) {
     this.id = connection.id;
     this.openedAtMs = connection.openedAtMs;
     this.details = connection.details;
@@ -44,7 +47,10 @@ class Tracked<Details> implements TrackedConnection<Details>, Disposable {
  * one. While the whole process drains, it logs `draining, N connection(s)` at each change of N.
  */
 export class ConnectionTracker<Details> {
-  readonly #connections = new Map<number, TrackedConnection<Details>>();
+  /** The first and the last one of a list. Unlike a Map, it keeps nothing of a connection that has left it. */
+  #first: Tracked<Details> | undefined;
+  #last: Tracked<Details> | undefined;
+  #size = 0;
   readonly #log: Logger;
   readonly #onChange: ConnectionTrackerOptions["onChange"];
   #nextId = 1;
@@ -58,15 +64,17 @@ export class ConnectionTracker<Details> {
   }
 
   get size(): number {
-    return this.#connections.size;
+    return this.#size;
   }
 
   get counts(): { readonly active: number; readonly draining: number } {
-    return { active: this.#connections.size - this.#draining, draining: this.#draining };
+    return { active: this.#size - this.#draining, draining: this.#draining };
   }
 
   list(): readonly TrackedConnection<Details>[] {
-    return [...this.#connections.values()];
+    const list: TrackedConnection<Details>[] = [];
+    for (let one = this.#first; one !== undefined; one = one.next) list.push(one);
+    return list;
   }
 
   /** Adds a connection. Dispose the result when it has ended. */
@@ -76,7 +84,11 @@ export class ConnectionTracker<Details> {
       this.#close,
     );
     this.#nextId += 1;
-    this.#connections.set(connection.id, connection);
+    connection.previous = this.#last;
+    if (this.#last === undefined) this.#first = connection;
+    else this.#last.next = connection;
+    this.#last = connection;
+    this.#size += 1;
     if (connection.draining) this.#draining += 1;
     this.#changed();
     return connection;
@@ -84,7 +96,7 @@ export class ConnectionTracker<Details> {
 
   /** Marks matching connections as draining. */
   drain(matches: (details: Details) => boolean): void {
-    for (const connection of this.#connections.values()) {
+    for (const connection of this.list()) {
       if (connection.draining || !matches(connection.details)) continue;
       connection.draining = true;
       this.#draining += 1;
@@ -100,28 +112,41 @@ export class ConnectionTracker<Details> {
 
   /** Resolves when there are no connections. */
   async idle(): Promise<void> {
-    if (this.#connections.size === 0) return;
+    if (this.#size === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   abortAll(reason: Error): void {
-    for (const connection of this.#connections.values()) connection.abort(reason);
+    for (const connection of this.list()) connection.abort(reason);
   }
 
-  readonly #close = (connection: TrackedConnection<Details>): void => {
-    if (!this.#connections.delete(connection.id)) return;
+  readonly #close = (connection: Tracked<Details>): void => {
+    if (!connection.isListed) return;
+    this.#unlist(connection);
     if (connection.draining) this.#draining -= 1;
     this.#changed();
-    if (this.#connections.size > 0) return;
+    if (this.#size > 0) return;
     const idle = this.#idle;
     this.#idle = [];
     for (const resolve of idle) resolve();
   };
 
+  #unlist(connection: Tracked<Details>): void {
+    connection.isListed = false;
+    this.#size -= 1;
+    const { previous, next } = connection;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    // A connection that has left must not keep later ones from being collected.
+    connection.previous = undefined;
+    connection.next = undefined;
+  }
+
   #changed(): void {
     const counts = this.counts;
     this.#onChange?.(counts);
-    if (this.#processDrains)
-      this.#log.info(`draining, ${this.#connections.size} connection${this.#connections.size === 1 ? "" : "s"}`);
+    if (this.#processDrains) this.#log.info(`draining, ${this.#size} connection${this.#size === 1 ? "" : "s"}`);
   }
 }

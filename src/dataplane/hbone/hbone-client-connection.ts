@@ -5,7 +5,7 @@ import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
 import { statusOf } from "./request-fields.ts";
 import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connection.ts";
-import type { TunnelStream } from "./tunnel-stream.ts";
+import type { PendingAnswer, TunnelStream } from "./tunnel-stream.ts";
 
 export interface HboneClientConnectionOptions {
   readonly stream: ByteStream & Partial<Pick<SecureStream, "peerIdentity">>;
@@ -17,20 +17,12 @@ export interface HboneClientConnectionOptions {
   readonly isRetiringBelow?: (() => boolean) | undefined;
 }
 
-/** A CONNECT without an answer yet. */
-interface Pending {
-  readonly resolve: (tunnel: HboneTunnel) => void;
-  readonly reject: (error: Error) => void;
-  readonly limits: readonly Disposable[];
-}
-
 /** One pooled connection. Opens tunnels, retires on GOAWAY, and ends after its idle time. */
 export class HboneClientConnection implements TunnelConnectionHandler {
   readonly #connection: TunnelConnection;
   readonly #clock: Clock;
   readonly #onClosed: () => void;
   readonly #isRetiringBelow: () => boolean;
-  readonly #pending = new Map<TunnelStream, Pending>();
   readonly #timeouts: SharedTimeouts;
   readonly #isRetiring = (): boolean => this.#retired || this.#isRetiringBelow();
   #idleTimer: Disposable | undefined;
@@ -116,22 +108,22 @@ export class HboneClientConnection implements TunnelConnectionHandler {
       const { signal } = options;
       const aborted = () => giveUp(transientError("aborted", "the connection attempt was cancelled"));
       const limits = signal === undefined ? [timer] : [timer, onAbort(signal, aborted)];
-      this.#pending.set(stream, { resolve, reject, limits });
+      stream.pendingAnswer = { resolve, reject, limits };
       stream.setHandler(new AnswerHandler(fail));
     });
   }
 
   /** Returns who waits for the answer, if somebody does, and lets nobody wait any more. */
-  #settled(stream: TunnelStream): Pending | undefined {
-    const pending = this.#pending.get(stream);
+  #settled(stream: TunnelStream): PendingAnswer | undefined {
+    const pending = stream.pendingAnswer;
     if (pending === undefined) return undefined;
-    this.#pending.delete(stream);
+    stream.pendingAnswer = undefined;
     for (const limit of pending.limits) limit[Symbol.dispose]();
     return pending;
   }
 
   headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void {
-    if (!this.#pending.has(stream)) {
+    if (stream.pendingAnswer === undefined) {
       if (endStream) stream.endReceived();
       return;
     }

@@ -16,6 +16,13 @@ const noBytes = new Uint8Array(0);
 const noFields: readonly string[] = [];
 const nobody: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
+/** Who waits for the answer to our CONNECT. */
+export interface PendingAnswer {
+  readonly resolve: (stream: TunnelStream) => void;
+  readonly reject: (error: Error) => void;
+  readonly limits: readonly Disposable[];
+}
+
 /** One CONNECT tunnel as a byte stream: flow control, half close and reset over HTTP/2 frames. */
 export class TunnelStream extends SessionStream implements ByteStream {
   readonly #owner: TunnelOwner;
@@ -43,6 +50,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   }
 
   readonly fd = -1;
+  pendingAnswer: PendingAnswer | undefined;
   /** Set when the peer accepts our CONNECT. */
   peerIdentity = "";
   /** Names and values of the answer, alternating. */

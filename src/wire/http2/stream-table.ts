@@ -1,10 +1,19 @@
 import { errorCode, Http2ConnectionError, maxStreamId } from "./constants.ts";
 import type { SessionStream } from "./session-stream.ts";
 
+/**
+ * Holds a stream until it is deleted. A Map leaves a table behind whenever it has been refilled, with its entries and a
+ * reference to the next table. Once one of them is old, V8 keeps all later ones until it collects old objects. So every
+ * short-lived stream, with all that belongs to its connection, would be copied twice and become old.
+ */
+interface Place<Stream> {
+  stream: Stream | undefined;
+}
+
 /** The streams of a connection by id, and the limits for new ones. */
 export class StreamTable<Stream extends SessionStream> {
   readonly #server: boolean;
-  readonly #streams = new Map<number, Stream>();
+  readonly #places = new Map<number, Place<Stream>>();
   #nextId = 1;
   /** The peer knows that we ignore streams above this id. */
   #lastAcceptedId: number = maxStreamId;
@@ -20,23 +29,30 @@ export class StreamTable<Stream extends SessionStream> {
   }
 
   get size(): number {
-    return this.#streams.size;
+    return this.#places.size;
   }
 
   get all(): Iterable<Stream> {
-    return this.#streams.values();
+    return this.#all();
+  }
+
+  *#all(): Generator<Stream> {
+    for (const { stream } of this.#places.values()) if (stream !== undefined) yield stream;
   }
 
   get(id: number): Stream | undefined {
-    return this.#streams.get(id);
+    return this.#places.get(id)?.stream;
   }
 
   add(stream: Stream): void {
-    this.#streams.set(stream.id, stream);
+    this.#places.set(stream.id, { stream });
   }
 
-  delete(stream: Stream): boolean {
-    return this.#streams.delete(stream.id);
+  delete({ id }: Stream): boolean {
+    const place = this.#places.get(id);
+    if (place === undefined) return false;
+    place.stream = undefined;
+    return this.#places.delete(id);
   }
 
   /** The id of a client's next stream. */
@@ -81,7 +97,7 @@ export class StreamTable<Stream extends SessionStream> {
 
   /** Whether no stream is left and none will come. */
   get done(): boolean {
-    if (this.#streams.size > 0) return false;
+    if (this.#places.size > 0) return false;
     return this.#server ? this.#lastAcceptedId !== maxStreamId : this.draining || this.peerLeaves;
   }
 }
