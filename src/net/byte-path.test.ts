@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { SerinError } from "../base/index.ts";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream } from "./byte-stream.ts";
@@ -187,6 +189,36 @@ for (const kind of ["libuv", "node"] as const) {
         await Promise.all([left.closed, right.closed]);
         assert.deepEqual(near.remote, listener.address);
         assert.deepEqual(far.remote, { address: "", port: 0 });
+        listener.close();
+      });
+
+      test("what a closed stream held does not become old", async () => {
+        setFlagsFromString("--expose-gc");
+        const collect = runInNewContext("gc") as (options: { readonly type: "minor" }) => void;
+        const oldBytes = (): number =>
+          getHeapSpaceStatistics().find((space) => space.space_name === "old_space")?.space_used_size ?? assert.fail();
+        const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
+          stream.setHandler({ data() {}, end: () => stream.end(), drain() {}, close() {} });
+          stream.resume();
+        });
+        const { port } = listener.address;
+        const connect = async (): Promise<void> => {
+          const stream = await path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000 });
+          const held = Array.from({ length: 5000 }, (_, index) => index);
+          const closed = Promise.withResolvers<number>();
+          stream.setHandler({ data() {}, end() {}, drain() {}, close: () => closed.resolve(held.length) });
+          stream.resume();
+          stream.end();
+          await closed.promise;
+        };
+        for (let count = 0; count < 20; count += 1) await connect();
+        const before = oldBytes();
+        for (let count = 0; count < 200; count += 1) {
+          await connect();
+          if (count % 10 === 0) collect({ type: "minor" });
+        }
+        // All of them would be 8 MB.
+        assert.ok(oldBytes() - before < 2_000_000, `${oldBytes() - before} bytes became old`);
         listener.close();
       });
 

@@ -233,7 +233,8 @@ export class HandleStream implements ByteStream {
     if (!this.#backing.tls) return (spareRequest ??= this.#binding.newWriteRequest());
     if (this.#reusable === undefined) {
       this.#reusable = this.#binding.newWriteRequest();
-      this.#reusable.oncomplete = (status) => this.#written(status);
+      const written = (status: number): void => this.#written(status);
+      this.#reusable.oncomplete = written;
     }
     return this.#reusable;
   }
@@ -247,7 +248,8 @@ export class HandleStream implements ByteStream {
       return;
     }
     spareRequest = undefined;
-    request.oncomplete = (status) => this.#written(status);
+    const written = (completion: number): void => this.#written(completion);
+    request.oncomplete = written;
   }
 
   #written(status: number): void {
@@ -295,7 +297,8 @@ export class HandleStream implements ByteStream {
     // loop. TLS has to send its own end first.
     if (this.#readEnded && !this.#earlyEnd && !this.#backing.tls) return this.#close(undefined, false);
     const request = this.#binding.newShutdownRequest();
-    request.oncomplete = () => this.#shutDownDone();
+    const done = (): void => this.#shutDownDone();
+    request.oncomplete = done;
     const status = this.#handle.shutdown(request);
     // 1 means that it is done already. Any other number means that the peer is gone, and the next read reports why.
     if (status !== 0) this.#shutDownDone();
@@ -310,7 +313,10 @@ export class HandleStream implements ByteStream {
   #installReader(): void {
     this.#buffer = ReadBuffer.take(0);
     this.#handle.useUserBuffer(this.#buffer.area);
-    this.#handle.onread = () => this.#onRead();
+    // V8 takes a function that is written into a property for a method, and puts it among the old objects. It would keep
+    // a closed stream until those are collected. So each such function has a name first.
+    const read = (): Buffer | undefined => this.#onRead();
+    this.#handle.onread = read;
   }
 
   #startReading(): void {

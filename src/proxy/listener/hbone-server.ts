@@ -1,7 +1,7 @@
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 import { isLoopbackAddress, isOwnMachineAddress, type Clock } from "../../base/index.ts";
 import { serveHbone, type HboneCutOff, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
-import type { ByteStream, SecureStream } from "../../net/index.ts";
+import type { ByteStream, ByteStreamHandler, SecureStream } from "../../net/index.ts";
 import { headerValue, parseAuthority, parseBaggage, type Authority } from "../../wire/hbone/index.ts";
 import type { ConnectionInfo, DownstreamTls } from "../terms/connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
@@ -110,7 +110,8 @@ export class HboneServer {
     const { clock } = this.#options;
     const startedMs = clock.steadyMs();
     const setHandler = stream.setHandler.bind(stream);
-    stream.setHandler = (handler) =>
+    // Written into the property directly, V8 would put the function, and the stream with it, among the old objects.
+    const handled = (handler: ByteStreamHandler): void =>
       setHandler({
         data: (chunk) => handler.data(chunk),
         end: () => handler.end(),
@@ -126,6 +127,7 @@ export class HboneServer {
           });
         },
       });
+    stream.setHandler = handled;
   }
 
   #listener(): string | undefined {

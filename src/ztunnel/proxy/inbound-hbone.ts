@@ -192,7 +192,9 @@ export class InboundHbone {
     if (workload.applicationTunnel?.protocol === "PROXY")
       application.write(proxyHeader(request.remote, meant, request.peerIdentity));
     const tunnel = request.accept(answerHeaders(target.workload));
-    abort.tunnel = (reason) => tunnel.destroy({ reset: true, error: reason });
+    // Written into the property directly, V8 would put the function, and all that it needs, among the old objects.
+    const abortTunnel = (reason: Error): void => tunnel.destroy({ reset: true, error: reason });
+    abort.tunnel = abortTunnel;
     const { error, failed } = await relay(tunnel, application, {
       onForward: record.onForward,
       onBackward: record.onBackward,
