@@ -121,14 +121,13 @@ export class CompressorFilter implements HttpFilter {
     chains.set(request, chain);
     chain.members.push({ coding: library.coding, chosenFirst, takesType: response.takesType });
     const taken = this.#taken.get(request);
-    const stream: StreamFilter = {};
-    if (taken?.body !== undefined) {
-      stream.requestBody = (bytes, end) => compressPart(taken.body, bytes, end, this.#requestCounters);
-      stream.requestTrailers = (trailers) => compressTail(taken.body, trailers, this.#requestCounters);
+    const requestStream = this.#requestStream(taken?.body);
+    if (!enabled) {
+      this.#responseCounters.notCompressed.increment();
+      return requestStream;
     }
-    if (enabled) this.#addResponse(stream, { chain, library, acceptEncoding: taken?.acceptEncoding, signal });
-    else this.#responseCounters.notCompressed.increment();
-    return stream;
+    const facts = { chain, library, acceptEncoding: taken?.acceptEncoding, signal };
+    return { ...requestStream, ...this.#responseStream(facts) };
   }
 
   #forRoute(request: FilterRequest): {
@@ -172,24 +171,35 @@ export class CompressorFilter implements HttpFilter {
     return startCompression(library, length, signal);
   }
 
+  #requestStream(body: BodyCompression | undefined): StreamFilter {
+    const counters = this.#requestCounters;
+    if (body === undefined) return {};
+    return {
+      requestBody: (bytes, end) => compressPart(body, bytes, end, counters),
+      requestTrailers: (trailers) => compressTail(body, trailers, counters),
+    };
+  }
+
   // ---- responses
 
-  #addResponse(stream: StreamFilter, facts: ResponseFacts): void {
+  #responseStream(facts: ResponseFacts): StreamFilter {
     let body: BodyCompression | undefined;
     const { library, signal } = facts;
     const counters = this.#responseCounters;
-    stream.responseHead = (response, end) => {
-      const length = valueOf(response, "content-length");
-      if (!this.#judge(response, end, facts)) {
-        counters.notCompressed.increment();
+    return {
+      responseHead: (response, end) => {
+        const length = valueOf(response, "content-length");
+        if (!this.#judge(response, end, facts)) {
+          counters.notCompressed.increment();
+          return passed;
+        }
+        counters.compressed.increment();
+        body = startCompression(library, length, signal);
         return passed;
-      }
-      counters.compressed.increment();
-      body = startCompression(library, length, signal);
-      return passed;
+      },
+      responseBody: (bytes, end) => compressPart(body, bytes, end, counters),
+      responseTrailers: (trailers) => compressTail(body, trailers, counters),
     };
-    stream.responseBody = (bytes, end) => compressPart(body, bytes, end, counters);
-    stream.responseTrailers = (trailers) => compressTail(body, trailers, counters);
   }
 
   /** Whether the response is compressed. Changes its head accordingly. */

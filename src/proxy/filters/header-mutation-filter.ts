@@ -77,21 +77,29 @@ export class HeaderMutationFilter implements HttpFilter {
     const response = levels.flatMap((level) => level.response);
     const requestTrailers = levels.flatMap((level) => level.requestTrailers);
     const responseTrailers = levels.flatMap((level) => level.responseTrailers);
-    const stream: StreamFilter = {};
-    if (requestTrailers.length > 0)
-      stream.requestTrailers = (trailers) =>
-        changedTrailers(requestTrailers, trailers, request.valueContext(undefined));
-    if (response.length === 0 && responseTrailers.length === 0) return stream;
+    const requestStream: StreamFilter =
+      requestTrailers.length === 0
+        ? {}
+        : {
+            requestTrailers: (trailers) => changedTrailers(requestTrailers, trailers, request.valueContext(undefined)),
+          };
+    if (response.length === 0 && responseTrailers.length === 0) return requestStream;
     let head: ListedFields | undefined;
-    stream.responseHead = (given: FilterResponse) => {
-      head = new ListedFields(given.fields);
-      applyChanges(response, head, { ...request.valueContext(head), status: given.status });
-      given.fields = head.list;
-      return passed;
+    return {
+      ...requestStream,
+      responseHead: (given: FilterResponse) => {
+        head = new ListedFields(given.fields);
+        applyChanges(response, head, { ...request.valueContext(head), status: given.status });
+        given.fields = head.list;
+        return passed;
+      },
+      ...(responseTrailers.length === 0
+        ? {}
+        : {
+            responseTrailers: (trailers: readonly string[]) =>
+              changedTrailers(responseTrailers, trailers, request.valueContext(head)),
+          }),
     };
-    if (responseTrailers.length > 0)
-      stream.responseTrailers = (trailers) => changedTrailers(responseTrailers, trailers, request.valueContext(head));
-    return stream;
   }
 
   /** The filter's own changes come first. */
