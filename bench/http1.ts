@@ -176,6 +176,7 @@ async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
     contexts: new TlsContexts(secrets),
     localIdentity: "",
     leavingLimitMs: 45_000,
+    lingerMs: 0,
     startNeeds: () => config.startNeeds(),
     replaced: () => config.followListeners(),
     observeRefused: () => undefined,

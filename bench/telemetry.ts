@@ -200,6 +200,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
     contexts: new TlsContexts(secrets),
     localIdentity: "",
     leavingLimitMs: 45_000,
+    lingerMs: 0,
     startNeeds: () => config.startNeeds(),
     replaced: () => config.followListeners(),
     observeRefused: () => undefined,

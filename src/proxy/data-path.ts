@@ -56,6 +56,11 @@ export interface DataPathOptions {
   readonly shared?: JointLimits;
 }
 
+/**
+ * A waypoint that leaves learns of it together with the ztunnels, and some of them are later. Until then they send new
+ * connections here.
+ */
+const waypointLingerMs = 2000;
 const sweepMs = 1000;
 /** How long tunnels may take to end after the last connection has. */
 const tunnelEndMs = 1000;
@@ -186,7 +191,7 @@ export class DataPath implements Serving {
     const { connections, lastAcceptedMs } = this.#listeners;
     return Promise.resolve({
       pending: this.#config.pending(),
-      listeners: [...this.#listeners.listeners()].length,
+      listeners: this.#listeners.accepting,
       connections,
       quietMs: lastAcceptedMs === 0 ? Infinity : this.#options.clock.steadyMs() - lastAcceptedMs,
     });
@@ -320,6 +325,7 @@ export class DataPath implements Serving {
       contexts,
       localIdentity: identity,
       leavingLimitMs: settings.connectionDrainMs,
+      lingerMs: settings.role === "waypoint" ? waypointLingerMs : 0,
       startNeeds: () => this.#config.startNeeds(),
       replaced: () => this.#config.followListeners(),
       observeRefused: (listener, info) => observer.refused(listener, info),

@@ -21,13 +21,15 @@ const listenerWith = (name: string, routes: string): ListenerSpec =>
     defaultChain: undefined,
   }) as unknown as ListenerSpec;
 
-function harness() {
+function harness({ lingerMs = 0 } = {}) {
   const timers: { readonly ms: number; readonly run: () => void }[] = [];
   const tables = new Set<string>();
   const startNeeds: string[] = ["endpoints of a"];
-  let [held, begun, replaced] = [0, 0, 0];
+  let [held, begun, replaced, closed] = [0, 0, 0, 0];
+  let nowMs = 0;
   const clock: Clock = {
     ...systemClock,
+    steadyMs: () => nowMs,
     after: (ms, run) => {
       const timer = { ms, run };
       timers.push(timer);
@@ -38,6 +40,7 @@ function harness() {
     clock,
     log: silentLogger,
     leavingLimitMs: 1000,
+    lingerMs,
     startNeeds: () => startNeeds,
     replaced: () => (replaced += 1),
     listen: (options: Parameters<Listen>[0]) => {
@@ -45,14 +48,18 @@ function harness() {
       else begun += 1;
       return Promise.resolve({
         address: options,
-        close: () => undefined,
+        close: () => void (closed += 1),
         begin: () => Promise.resolve(void (begun += 1)),
       });
     },
     contexts: { awaited: () => [] },
     chains: { routeTable: (name: string) => (tables.has(name) ? {} : undefined) },
   } as unknown as ListenerSetOptions);
-  return { set, timers, tables, startNeeds, counts: () => ({ held, begun, replaced }) };
+  const pass = (ms: number): void => {
+    nowMs += ms;
+    set.sweep();
+  };
+  return { set, timers, tables, startNeeds, counts: () => ({ held, begun, replaced }), closed: () => closed, pass };
 }
 
 test("listeners begin when what they refer to is there, and a change waits for its routes beside the old ones", async () => {
@@ -100,4 +107,33 @@ test("a listener that is removed while it waits does not listen", async () => {
   set.proceed();
   await setImmediate();
   assert.deepEqual([counts().begun, timers.length], [0, 0]);
+});
+
+test("a removed listener accepts connections for a while where it should, unless another one needs its address", async () => {
+  for (const [lingerMs, expected] of [
+    [0, { atOnce: 1, accepting: 0 }],
+    [2000, { atOnce: 0, accepting: 1 }],
+  ] as const) {
+    const { set, tables, startNeeds, closed, pass } = harness({ lingerMs });
+    startNeeds.length = 0;
+    tables.add("first");
+    await set.set(listenerWith("one", "first"));
+    set.proceed();
+    await setImmediate();
+    set.remove("one");
+    pass(1999);
+    assert.deepEqual({ atOnce: closed(), accepting: set.accepting }, expected);
+    assert.equal(set.drainingConnections, expected.accepting, "what it needs stays");
+    pass(1);
+    assert.deepEqual([closed(), set.accepting, set.drainingConnections], [1, 0, 0]);
+  }
+  const { set, tables, startNeeds, closed } = harness({ lingerMs: 2000 });
+  startNeeds.length = 0;
+  tables.add("first");
+  await set.set(listenerWith("one", "first"));
+  set.proceed();
+  await setImmediate();
+  set.remove("one");
+  await set.set(listenerWith("two", "first"));
+  assert.deepEqual([closed(), set.accepting], [1, 1]);
 });

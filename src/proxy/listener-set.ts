@@ -12,6 +12,11 @@ export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | 
   readonly chains: Omit<ListenerRuntime["chains"], "enter">;
   /** Connections of a listener or chain that is gone are closed after this time. */
   readonly leavingLimitMs: number;
+  /**
+   * A removed listener accepts connections for this time, so that clients which learn of the removal later than this proxy
+   * are served. 0: it stops at once.
+   */
+  readonly lingerMs: number;
   /** What the first listeners wait for besides their own resources. */
   readonly startNeeds: () => readonly string[];
   /** Called when a listener no longer needs the resources of its previous specification. */
@@ -44,6 +49,8 @@ export class ListenerSet {
   #destinations = new Map<string, ActiveListener>();
   /** Removed listeners, with the time of their removal. */
   readonly #leaving = new Map<ActiveListener, number>();
+  /** Removed listeners that still accept connections, by name. Each is one of {@link #leaving} too. */
+  readonly #lingering = new Map<string, ActiveListener>();
   /** By the listener's name. A listener that serves already goes on as before meanwhile. */
   readonly #waiting = new Map<string, Waiting>();
   /** Whether the first listeners serve. They begin together, because some hand connections to others. */
@@ -64,14 +71,25 @@ export class ListenerSet {
     return this.#active.values();
   }
 
+  /** The number of listeners that accept connections, or will. */
+  get accepting(): number {
+    return this.#active.size + this.#lingering.size;
+  }
+
   /** The number of connections of all listeners, removed ones included. */
   get connections(): number {
     return this.#all().reduce((sum, listener) => sum + listener.connections, 0);
   }
 
-  /** Connections that are only served to their end, because the proxy drains or their listener or chain is removed. */
+  /**
+   * Connections that are only served to their end, because the proxy drains or their listener or chain is removed. A
+   * removed listener that still accepts connections counts as one.
+   */
   get drainingConnections(): number {
-    const active = [...this.#active.values()].reduce((sum, listener) => sum + listener.drainingConnections, 0);
+    const active = [...this.#active.values()].reduce(
+      (sum, listener) => sum + listener.drainingConnections,
+      this.#lingering.size,
+    );
     return [...this.#leaving.keys()].reduce((sum, listener) => sum + listener.connections, active);
   }
 
@@ -121,6 +139,7 @@ export class ListenerSet {
    * reserved. Rejects if one cannot be, and retries in the background.
    */
   async set(spec: ListenerSpec): Promise<void> {
+    this.#makeRoomFor(spec);
     let listener = this.#active.get(spec.name);
     if (listener === undefined) {
       listener = new ActiveListener(spec, this.#runtime, { held: true });
@@ -190,21 +209,35 @@ export class ListenerSet {
     return needsOf(spec, { contexts, routeTable: (name) => chains.routeTable(name) });
   }
 
-  /** Stops listening. Open connections are served to their end. */
+  /** Stops listening, at once or after a while. Open connections are served to their end. */
   remove(name: string): void {
     const known = this.#active.get(name);
     if (known === undefined) return;
     this.#active.delete(name);
     this.#stopWaiting(name);
     this.#indexDestinations();
-    known.stopListening();
     known.drain();
     this.#leaving.set(known, this.#options.clock.steadyMs());
+    if (this.#options.lingerMs > 0 && known.begun) this.#lingering.set(name, known);
+    else known.stopListening();
+  }
+
+  /** A new listener may have the name or an address of one that was removed. */
+  #makeRoomFor(spec: ListenerSpec): void {
+    const wanted = addressesOf(spec);
+    for (const [name, listener] of this.#lingering)
+      if (name === spec.name || addressesOf(listener.spec).some((address) => wanted.includes(address)))
+        this.#stopLingering(name);
+  }
+
+  #stopLingering(name: string): void {
+    this.#lingering.get(name)?.stopListening();
+    this.#lingering.delete(name);
   }
 
   /** Passes a stream to an internal listener. False if there is none with that name. */
   enter(name: string, stream: ByteStream, info: ConnectionInfo): boolean {
-    const listener = this.#active.get(name);
+    const listener = this.#active.get(name) ?? this.#lingering.get(name);
     if (listener?.spec.kind !== "internal") return false;
     listener.accept(stream, info);
     return true;
@@ -221,6 +254,7 @@ export class ListenerSet {
 
   /** Closes the sockets of draining listeners. */
   stopListening(): void {
+    for (const name of this.#lingering.keys()) this.#stopLingering(name);
     for (const listener of this.#active.values()) {
       if (!this.#drains(listener)) continue;
       this.#stopWaiting(listener.name);
@@ -235,6 +269,7 @@ export class ListenerSet {
 
   closeAll(): void {
     for (const name of this.#waiting.keys()) this.#stopWaiting(name);
+    this.#lingering.clear();
     for (const listener of this.#all()) {
       listener.stopListening();
       listener.closeAll();
@@ -244,13 +279,15 @@ export class ListenerSet {
   /** Must be called once a second. */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
-    const { leavingLimitMs } = this.#options;
+    const { leavingLimitMs, lingerMs } = this.#options;
     this.proceed();
+    for (const [name, listener] of this.#lingering)
+      if (nowMs - (this.#leaving.get(listener) ?? 0) >= lingerMs) this.#stopLingering(name);
     for (const listener of this.#all()) listener.sweep(leavingQuietMs, leavingLimitMs);
     for (const [listener, sinceMs] of this.#leaving) {
       listener.closeIdle(leavingQuietMs);
       if (nowMs - sinceMs >= leavingLimitMs) listener.closeAll();
-      if (listener.connections === 0) this.#leaving.delete(listener);
+      if (listener.connections === 0 && this.#lingering.get(listener.name) !== listener) this.#leaving.delete(listener);
     }
     if (this.#draining !== "nothing" || nowMs - this.#triedMs < rebindMs) return;
     this.#triedMs = nowMs;
@@ -287,6 +324,10 @@ export class ListenerSet {
       (any === "0.0.0.0" ? this.#destinations.get(`:: ${port}`) : undefined)
     );
   }
+}
+
+function addressesOf(spec: ListenerSpec): readonly string[] {
+  return spec.kind === "internal" ? [] : spec.addresses.map(({ address, port }) => `${address} ${port}`);
 }
 
 interface ListenerResources {
