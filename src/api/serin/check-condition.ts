@@ -1,4 +1,4 @@
-import { MeteredCel, type CelLibrary, type MeteredProgram } from "../../base/cel/index.ts";
+import { untypedCel, type CelLibrary, type MeteredCel, type MeteredProgram } from "../../base/cel/index.ts";
 import { loadPackage, nearestName } from "../../base/index.ts";
 
 /** The variables of a condition. */
@@ -66,9 +66,7 @@ function compileNew(expression: string): Compiled {
 }
 
 function loadEvaluator(): MeteredCel {
-  const library = loadPackage<CelLibrary>("@bufbuild/cel");
-  const { DYN } = library.CelScalar;
-  return new MeteredCel(library, { variables: Object.fromEntries(conditionVariables.map((name) => [name, DYN])) });
+  return untypedCel(loadPackage<CelLibrary>("@bufbuild/cel"), conditionVariables);
 }
 
 /** Names of CEL types, which are also values. */

@@ -1,3 +1,11 @@
 export type { CelLibrary } from "./call-cost.ts";
 export { hasLoop } from "./meter-loops.ts";
-export { costExceeded, MeteredCel, perCallLimit, type MeteredProgram } from "./metered-cel.ts";
+export {
+  cachedCompile,
+  costExceeded,
+  MeteredCel,
+  outOfBudget,
+  perCallLimit,
+  untypedCel,
+  type MeteredProgram,
+} from "./metered-cel.ts";

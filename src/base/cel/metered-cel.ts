@@ -4,6 +4,9 @@ import { loopFunctions, meterLoops } from "./meter-loops.ts";
 
 /** What one evaluation may cost, as in Kubernetes. */
 export const perCallLimit = 1_000_000;
+/** What Kubernetes says when the expressions of one configuration cost too much together. */
+export const outOfBudget =
+  "validation failed due to running out of cost budget, no further validation rules will be run";
 export const costExceeded = "operation cancelled: actual cost limit exceeded";
 
 /** A unit takes about as long as in Kubernetes. A second is far more than all of {@link perCallLimit}. */
@@ -28,6 +31,26 @@ export type MeteredProgram = (bindings: Readonly<Record<string, unknown>>) => Ce
 
 interface Callable {
   call(id: number, target: CelValue | undefined, operands: readonly CelValue[]): unknown;
+}
+
+/** Evaluates expressions over variables of any type. */
+export function untypedCel(library: CelLibrary, variables: readonly string[]): MeteredCel {
+  const { DYN } = library.CelScalar;
+  return new MeteredCel(library, { variables: Object.fromEntries(variables.map((name) => [name, DYN])) });
+}
+
+/** Compiles each expression once. Forgets all when there would be more than `maxPrograms`. */
+export function cachedCompile(cel: MeteredCel, maxPrograms: number): MeteredCel["compile"] {
+  const programs = new Map<string, MeteredProgram>();
+  return (expression) => {
+    let program = programs.get(expression);
+    if (program === undefined) {
+      if (programs.size >= maxPrograms) programs.clear();
+      program = cel.compile(expression);
+      programs.set(expression, program);
+    }
+    return program;
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
-import { MeteredCel, type CelLibrary, type MeteredProgram } from "../../base/cel/index.ts";
+import { loadPackage } from "../../base/index.ts";
+import { cachedCompile, outOfBudget, untypedCel, type CelLibrary, type MeteredCel } from "../../base/cel/index.ts";
 import type { AdmissionRequest } from "./request.ts";
 import type { Webhook } from "./webhook-configurations.ts";
 
@@ -6,22 +7,24 @@ import type { Webhook } from "./webhook-configurations.ts";
 const maximumPrograms = 256;
 /** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;
-const outOfBudget = "validation failed due to running out of cost budget, no further validation rules will be run";
+
+/** Compiles CEL over these variables. Loads the evaluator, so call it on first use. */
+export function admissionCompiler(variables: readonly string[]): MeteredCel["compile"] {
+  return cachedCompile(untypedCel(loadPackage<CelLibrary>("@bufbuild/cel"), variables), maximumPrograms);
+}
 
 /**
  * Evaluates webhooks' `matchConditions`, which are CEL over `object`, `oldObject` and `request`. Loads the evaluator on
  * first use.
  */
 export class MatchConditions {
-  readonly #programs = new Map<string, MeteredProgram>();
-  #cel: Promise<MeteredCel> | undefined;
+  #compile: MeteredCel["compile"] | undefined;
 
   /** Whether all conditions hold. Throws if a condition cannot be evaluated and no other one is false. */
-  async hold(webhook: Webhook, request: AdmissionRequest, admission: unknown): Promise<boolean> {
+  hold(webhook: Webhook, request: AdmissionRequest, admission: unknown): boolean {
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return true;
-    this.#cel ??= load();
-    const cel = await this.#cel;
+    const compile = (this.#compile ??= admissionCompiler(["object", "oldObject", "request"]));
     const bindings = {
       object: request.object ?? null,
       oldObject: request.oldObject ?? null,
@@ -30,7 +33,7 @@ export class MatchConditions {
     let fault: Error | undefined;
     let left = maxCost;
     for (const { name, expression } of conditions) {
-      const { value: result, cost } = this.#evaluate(cel, expression, bindings);
+      const { value: result, cost } = evaluate(compile, expression, bindings);
       left -= cost;
       if (left < 0) throw new Error(`matchCondition "${name}" of webhook "${webhook.name}": ${outOfBudget}`);
       if (result === false) return false;
@@ -42,29 +45,17 @@ export class MatchConditions {
     if (fault !== undefined) throw fault;
     return true;
   }
-
-  #evaluate(
-    cel: MeteredCel,
-    expression: string,
-    bindings: Readonly<Record<string, unknown>>,
-  ): { readonly value: boolean | Error; readonly cost: number } {
-    try {
-      let program = this.#programs.get(expression);
-      if (program === undefined) {
-        if (this.#programs.size >= maximumPrograms) this.#programs.clear();
-        program = cel.compile(expression);
-        this.#programs.set(expression, program);
-      }
-      const { value, cost } = program(bindings);
-      return { value: typeof value === "boolean" || value instanceof Error ? value : new Error("another type"), cost };
-    } catch (error) {
-      return { value: error instanceof Error ? error : new Error(String(error)), cost: 0 };
-    }
-  }
 }
 
-async function load(): Promise<MeteredCel> {
-  const library: CelLibrary = await import("@bufbuild/cel");
-  const { DYN } = library.CelScalar;
-  return new MeteredCel(library, { variables: { object: DYN, oldObject: DYN, request: DYN } });
+function evaluate(
+  compile: MeteredCel["compile"],
+  expression: string,
+  bindings: Readonly<Record<string, unknown>>,
+): { readonly value: boolean | Error; readonly cost: number } {
+  try {
+    const { value, cost } = compile(expression)(bindings);
+    return { value: typeof value === "boolean" || value instanceof Error ? value : new Error("another type"), cost };
+  } catch (error) {
+    return { value: error instanceof Error ? error : new Error(String(error)), cost: 0 };
+  }
 }

@@ -1,16 +1,16 @@
 import type { LabelSelector } from "../../api/index.ts";
 import { messageOf } from "../../base/index.ts";
-import { MeteredCel, type CelLibrary, type MeteredProgram } from "../../base/cel/index.ts";
+import { outOfBudget, type MeteredCel } from "../../base/cel/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import { reviewOf } from "./admission-review.ts";
 import type { AdmissionPlugin } from "./chain.ts";
+import { admissionCompiler } from "./match-conditions.ts";
 import { RequestMatcher, type MatchPolicy, type MatchRule } from "./request-matcher.ts";
 import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
 
 const group = "admissionregistration.k8s.io";
-/** Above this number of expressions, the cache is cleared. */
-const maximumPrograms = 256;
+const variables = ["object", "oldObject", "request", "params", "namespaceObject", "variables"] as const;
 /** The limit for the cost of all expressions of one policy, as in Kubernetes. */
 const maxCost = 10_000_000;
 
@@ -76,8 +76,7 @@ class ValidatingPolicies {
   readonly #store: Store;
   readonly #registry: SchemaRegistry;
   readonly #matcher: RequestMatcher;
-  readonly #programs = new Map<string, MeteredProgram>();
-  #cel: Promise<MeteredCel> | undefined;
+  #compile: MeteredCel["compile"] | undefined;
 
   constructor(store: Store, registry: SchemaRegistry) {
     this.#store = store;
@@ -85,7 +84,7 @@ class ValidatingPolicies {
     this.#matcher = new RequestMatcher(store, registry);
   }
 
-  async validate(request: AdmissionRequest): Promise<void> {
+  validate(request: AdmissionRequest): void {
     // A broken policy would otherwise prevent its own repair.
     if (request.type.group === group && /^(?:validating|mutating)admissionpolic/.test(request.type.plural)) return;
     for (const record of this.#store.collection(`${group}/validatingadmissionpolicybindings`).list()) {
@@ -97,7 +96,7 @@ class ValidatingPolicies {
       const type = this.#typeFor(spec.matchConstraints, request);
       const bound = binding.matchResources;
       if (type === undefined || (bound !== undefined && this.#typeFor(bound, request, true) === undefined)) continue;
-      const denial = await this.#denialOf(spec, type, request);
+      const denial = this.#denialOf(spec, type, request);
       if (denial !== undefined)
         act(denial, { policyName, binding: record.name, actions: binding.validationActions, request });
     }
@@ -112,12 +111,12 @@ class ValidatingPolicies {
     return this.#matcher.typeFor(resourceRules, matchPolicy, request);
   }
 
-  async #denialOf(spec: PolicySpec, type: ResourceType, request: AdmissionRequest): Promise<Denial | undefined> {
+  #denialOf(spec: PolicySpec, type: ResourceType, request: AdmissionRequest): Denial | undefined {
     const failed = (message: string): Denial | undefined =>
       spec.failurePolicy === "Ignore" ? undefined : { message, reason: "Invalid" };
     if (spec.paramKind !== undefined) return failed("the lab's API server does not support policies with parameters");
-    this.#cel ??= load();
-    const run = new PolicyRun(await this.#cel, this.#programs, this.#bindingsOf(type, request));
+    this.#compile ??= admissionCompiler(variables);
+    const run = new PolicyRun(this.#compile, this.#bindingsOf(type, request));
     try {
       for (const { expression } of spec.matchConditions ?? []) if (run.value(expression) === false) return undefined;
       for (const { name, expression } of spec.variables ?? []) run.define(name, expression);
@@ -155,30 +154,21 @@ class ValidatingPolicies {
 
 /** One evaluation of a policy. Its expressions share a budget and the policy's variables. */
 class PolicyRun {
-  readonly #cel: MeteredCel;
-  readonly #programs: Map<string, MeteredProgram>;
+  readonly #compile: MeteredCel["compile"];
   readonly #bindings: Readonly<Record<string, unknown>>;
   readonly #variables: Record<string, unknown> = {};
   #left = maxCost;
 
-  constructor(cel: MeteredCel, programs: Map<string, MeteredProgram>, bindings: Readonly<Record<string, unknown>>) {
-    this.#cel = cel;
-    this.#programs = programs;
+  constructor(compile: MeteredCel["compile"], bindings: Readonly<Record<string, unknown>>) {
+    this.#compile = compile;
     this.#bindings = bindings;
   }
 
   /** Throws if the expression has no value. */
   value(expression: string): unknown {
-    let program = this.#programs.get(expression);
-    if (program === undefined) {
-      if (this.#programs.size >= maximumPrograms) this.#programs.clear();
-      program = this.#cel.compile(expression);
-      this.#programs.set(expression, program);
-    }
-    const { value, cost } = program({ ...this.#bindings, variables: this.#variables });
+    const { value, cost } = this.#compile(expression)({ ...this.#bindings, variables: this.#variables });
     this.#left -= cost;
-    if (this.#left < 0)
-      throw new Error("validation failed due to running out of cost budget, no further validation rules will be run");
+    if (this.#left < 0) throw new Error(outOfBudget);
     if (value instanceof Error)
       throw new Error(`expression '${expression.trim()}' resulted in error: ${messageOf(value)}`);
     return value;
@@ -234,11 +224,4 @@ function act(
     [{ message: denied }],
     subjectOf(request),
   );
-}
-
-async function load(): Promise<MeteredCel> {
-  const library: CelLibrary = await import("@bufbuild/cel");
-  const { DYN } = library.CelScalar;
-  const names = ["object", "oldObject", "request", "params", "namespaceObject", "variables"];
-  return new MeteredCel(library, { variables: Object.fromEntries(names.map((name) => [name, DYN])) });
 }

@@ -86,7 +86,7 @@ class Webhooks {
   async #call(match: Match, request: AdmissionRequest): Promise<AdmissionResponse | undefined> {
     const { webhook } = match;
     const review = reviewOf(this.#registry, match.type, request);
-    if (!(await this.#conditionsHold(webhook, request, review.request))) return undefined;
+    if (!this.#conditionsHold(webhook, request, review.request)) return undefined;
     if (request.dryRun && webhook.sideEffects !== "None" && webhook.sideEffects !== "NoneOnDryRun") {
       throw new AdmissionRefusal(400, "BadRequest", `admission webhook "${webhook.name}" does not support dry run`);
     }
@@ -106,9 +106,9 @@ class Webhooks {
     return response;
   }
 
-  async #conditionsHold(webhook: Webhook, request: AdmissionRequest, admission: unknown): Promise<boolean> {
+  #conditionsHold(webhook: Webhook, request: AdmissionRequest, admission: unknown): boolean {
     try {
-      return await this.#conditions.hold(webhook, request, admission);
+      return this.#conditions.hold(webhook, request, admission);
     } catch (error) {
       if (webhook.failurePolicy === "Ignore") return false;
       throw new AdmissionRefusal(403, "Forbidden", messageOf(error));

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { canonicalJson, jsonEqual } from "../../../base/index.ts";
-import { costExceeded, type MeteredProgram } from "../../../base/cel/index.ts";
+import { costExceeded, outOfBudget, type MeteredProgram } from "../../../base/cel/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
 import { readKnownRules } from "../generated-data.ts";
@@ -16,7 +16,6 @@ const evaluationCost = 100;
 const maxMilliseconds = 2_000;
 /** A longer message of an expression is not shown, as in Kubernetes. */
 const maxMessageCharacters = 5 * 1024;
-const outOfBudget = "validation failed due to running out of cost budget, no further validation rules will be run";
 
 /** The CPU time of this thread, so that a busy machine does not make an object exceed the bound. */
 function ownCpuTimeMs(): number {

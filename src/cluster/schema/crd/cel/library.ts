@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import type * as CelExtensions from "@bufbuild/cel/ext";
-import { MeteredCel, type CelLibrary, type MeteredProgram } from "../../../../base/cel/index.ts";
+import { cachedCompile, MeteredCel, type CelLibrary, type MeteredProgram } from "../../../../base/cel/index.ts";
 import { compilePattern } from "../formats.ts";
 import { kubernetesFunctions } from "./kubernetes-functions.ts";
 
@@ -35,15 +35,5 @@ function load(): Cel {
       },
     },
   });
-  const programs = new Map<string, MeteredProgram>();
-  const compile = (expression: string): MeteredProgram => {
-    let program = programs.get(expression);
-    if (program === undefined) {
-      if (programs.size >= maxPrograms) programs.clear();
-      program = cel.compile(expression);
-      programs.set(expression, program);
-    }
-    return program;
-  };
-  return { library, compile };
+  return { library, compile: cachedCompile(cel, maxPrograms) };
 }
