@@ -1,22 +1,72 @@
 import type { Clock } from "./clock.ts";
 
+/** A member of a {@link LinkedList}, which alone writes these fields. */
+export interface Linked<Node> {
+  isListed: boolean;
+  previous: Node | undefined;
+  next: Node | undefined;
+}
+
+/**
+ * A list whose members know their neighbours, in the order in which they were added. Unlike a Map, it keeps nothing of a
+ * member that has left: V8 can collect a short-lived one while it is young.
+ */
+export class LinkedList<Node extends Linked<Node>> {
+  #first: Node | undefined;
+  #last: Node | undefined;
+  #size = 0;
+
+  get first(): Node | undefined {
+    return this.#first;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(node: Node): void {
+    node.isListed = true;
+    node.previous = this.#last;
+    if (this.#last === undefined) this.#first = node;
+    else this.#last.next = node;
+    this.#last = node;
+    this.#size += 1;
+  }
+
+  /** Returns false if the member has left already. */
+  remove(node: Node): boolean {
+    if (!node.isListed) return false;
+    const { previous, next } = node;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    node.isListed = false;
+    // Otherwise, it would keep later members from being collected.
+    node.previous = undefined;
+    node.next = undefined;
+    this.#size -= 1;
+    return true;
+  }
+}
+
 /** A timeout in the list of its length. */
-class Timeout implements Disposable {
+class Timeout implements Disposable, Linked<Timeout> {
   readonly run: () => void;
   readonly dueMs: number;
-  readonly #queue: Queue;
-  isWaiting = true;
+  readonly #list: LinkedList<Timeout>;
+  isListed = false;
   previous: Timeout | undefined;
   next: Timeout | undefined;
 
-  constructor(run: () => void, dueMs: number, queue: Queue) {
+  constructor(run: () => void, dueMs: number, list: LinkedList<Timeout>) {
     this.run = run;
     this.dueMs = dueMs;
-    this.#queue = queue;
+    this.#list = list;
   }
 
   [Symbol.dispose](): void {
-    if (this.isWaiting) this.#queue.remove(this);
+    this.#list.remove(this);
   }
 }
 
@@ -25,8 +75,7 @@ class Queue {
   readonly #clock: Clock;
   readonly #lengthMs: number;
   readonly #emptied: () => void;
-  #first: Timeout | undefined;
-  #last: Timeout | undefined;
+  readonly #waiting = new LinkedList<Timeout>();
   #isArmed = false;
 
   constructor(clock: Clock, lengthMs: number, emptied: () => void) {
@@ -36,36 +85,22 @@ class Queue {
   }
 
   add(run: () => void): Timeout {
-    const timeout = new Timeout(run, this.#clock.steadyMs() + this.#lengthMs, this);
-    timeout.previous = this.#last;
-    if (this.#last === undefined) this.#first = timeout;
-    else this.#last.next = timeout;
-    this.#last = timeout;
+    const timeout = new Timeout(run, this.#clock.steadyMs() + this.#lengthMs, this.#waiting);
+    this.#waiting.add(timeout);
     if (!this.#isArmed) this.#clock.after(this.#lengthMs, this.#expire);
     this.#isArmed = true;
     return timeout;
   }
 
-  /** A timeout that left its list is garbage at once. A list of cancelled ones would outlive several collections. */
-  remove(timeout: Timeout): void {
-    timeout.isWaiting = false;
-    const { previous, next } = timeout;
-    if (previous === undefined) this.#first = next;
-    else previous.next = next;
-    if (next === undefined) this.#last = previous;
-    else next.previous = previous;
-    timeout.previous = undefined;
-    timeout.next = undefined;
-  }
-
   readonly #expire = (): void => {
     const nowMs = this.#clock.steadyMs();
-    for (let first = this.#first; first !== undefined && first.dueMs <= nowMs; first = this.#first) {
-      this.remove(first);
+    let { first } = this.#waiting;
+    for (; first !== undefined && first.dueMs <= nowMs; { first } = this.#waiting) {
+      this.#waiting.remove(first);
       first.run();
     }
-    if (this.#first === undefined) this.#emptied();
-    else this.#clock.after(Math.max(1, this.#first.dueMs - nowMs), this.#expire);
+    if (first === undefined) this.#emptied();
+    else this.#clock.after(Math.max(1, first.dueMs - nowMs), this.#expire);
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Logger } from "../base/index.ts";
+import { LinkedList, type Linked, type Logger } from "../base/index.ts";
 
 export interface ConnectionTrackerOptions {
   readonly log: Logger;
@@ -17,14 +17,14 @@ export interface TrackedConnection<Details> {
   draining: boolean;
 }
 
-class Tracked<Details> implements TrackedConnection<Details>, Disposable {
+class Tracked<Details> implements TrackedConnection<Details>, Disposable, Linked<Tracked<Details>> {
   readonly id: number;
   readonly openedAtMs: number;
   readonly details: Details;
   readonly abort: (reason: Error) => void;
   draining: boolean;
   readonly #close: (connection: Tracked<Details>) => void;
-  isListed = true;
+  isListed = false;
   previous: Tracked<Details> | undefined;
   next: Tracked<Details> | undefined;
 
@@ -47,10 +47,7 @@ class Tracked<Details> implements TrackedConnection<Details>, Disposable {
  * one. While the whole process drains, it logs `draining, N connection(s)` at each change of N.
  */
 export class ConnectionTracker<Details> {
-  /** The first and the last one of a list. Unlike a Map, it keeps nothing of a connection that has left it. */
-  #first: Tracked<Details> | undefined;
-  #last: Tracked<Details> | undefined;
-  #size = 0;
+  readonly #connections = new LinkedList<Tracked<Details>>();
   readonly #log: Logger;
   readonly #onChange: ConnectionTrackerOptions["onChange"];
   #nextId = 1;
@@ -64,16 +61,16 @@ export class ConnectionTracker<Details> {
   }
 
   get size(): number {
-    return this.#size;
+    return this.#connections.size;
   }
 
   get counts(): { readonly active: number; readonly draining: number } {
-    return { active: this.#size - this.#draining, draining: this.#draining };
+    return { active: this.size - this.#draining, draining: this.#draining };
   }
 
   list(): readonly TrackedConnection<Details>[] {
     const list: TrackedConnection<Details>[] = [];
-    for (let one = this.#first; one !== undefined; one = one.next) list.push(one);
+    for (let one = this.#connections.first; one !== undefined; one = one.next) list.push(one);
     return list;
   }
 
@@ -84,11 +81,7 @@ export class ConnectionTracker<Details> {
       this.#close,
     );
     this.#nextId += 1;
-    connection.previous = this.#last;
-    if (this.#last === undefined) this.#first = connection;
-    else this.#last.next = connection;
-    this.#last = connection;
-    this.#size += 1;
+    this.#connections.add(connection);
     if (connection.draining) this.#draining += 1;
     this.#changed();
     return connection;
@@ -112,7 +105,7 @@ export class ConnectionTracker<Details> {
 
   /** Resolves when there are no connections. */
   async idle(): Promise<void> {
-    if (this.#size === 0) return;
+    if (this.size === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
@@ -121,32 +114,18 @@ export class ConnectionTracker<Details> {
   }
 
   readonly #close = (connection: Tracked<Details>): void => {
-    if (!connection.isListed) return;
-    this.#unlist(connection);
+    if (!this.#connections.remove(connection)) return;
     if (connection.draining) this.#draining -= 1;
     this.#changed();
-    if (this.#size > 0) return;
+    if (this.size > 0) return;
     const idle = this.#idle;
     this.#idle = [];
     for (const resolve of idle) resolve();
   };
 
-  #unlist(connection: Tracked<Details>): void {
-    connection.isListed = false;
-    this.#size -= 1;
-    const { previous, next } = connection;
-    if (previous === undefined) this.#first = next;
-    else previous.next = next;
-    if (next === undefined) this.#last = previous;
-    else next.previous = previous;
-    // A connection that has left must not keep later ones from being collected.
-    connection.previous = undefined;
-    connection.next = undefined;
-  }
-
   #changed(): void {
     const counts = this.counts;
     this.#onChange?.(counts);
-    if (this.#processDrains) this.#log.info(`draining, ${this.#size} connection${this.#size === 1 ? "" : "s"}`);
+    if (this.#processDrains) this.#log.info(`draining, ${this.size} connection${this.size === 1 ? "" : "s"}`);
   }
 }
