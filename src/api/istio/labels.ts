@@ -23,6 +23,12 @@ export const istioLabels = {
   owningResourceNamespace: "install.operator.istio.io/owning-resource-namespace",
 } as const;
 
+/**
+ * The webhook configuration that validates objects without a revision label. Its own label names the cluster's default
+ * revision.
+ */
+export const defaultValidatorName = "istiod-default-validator";
+
 /** Annotations of the waypoints of 2022 (class `istio-mesh`). */
 export const meshWaypointAnnotations = {
   serviceAccount: "istio.io/service-account",

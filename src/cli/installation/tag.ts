@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { defaultValidatorName } from "../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   namespaceKind,
@@ -212,7 +213,7 @@ async function removeDefault(client: KubeClient): Promise<void> {
     ({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === "default",
   );
   if (unnamed === undefined) {
-    await client.delete(validatingWebhookConfigurationKind, "istiod-default-validator");
+    await client.delete(validatingWebhookConfigurationKind, defaultValidatorName);
     return;
   }
   await patchUnnamed(client, reactivateDefault);

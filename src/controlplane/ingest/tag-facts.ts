@@ -1,7 +1,6 @@
-import { istioLabels } from "../../api/istio/index.ts";
+import { defaultValidatorName, istioLabels } from "../../api/istio/index.ts";
 import type { WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import type { TagFacts } from "../model/facts.ts";
-import { defaultValidatorName } from "../model/ownership.ts";
 
 /** Undefined for a webhook configuration that is not a revision tag. */
 export function tagFacts({ metadata }: WebhookConfiguration): TagFacts | undefined {

@@ -1,13 +1,10 @@
-import { istioLabels } from "../../api/istio/index.ts";
+import { defaultValidatorName, istioLabels } from "../../api/istio/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import type { GatewayFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
 /** The revision of objects without a revision label. */
 const defaultRevision = "default";
-
-/** The validator of objects without a revision label. Its own label names the cluster's default revision. */
-export const defaultValidatorName = "istiod-default-validator";
 
 /**
  * The revision that owns a Gateway or a route: its label `istio.io/rev`, else its namespace's label, else the cluster's

@@ -1,4 +1,5 @@
 import { textAt, treeAt, valueAt } from "../../base/index.ts";
+import { defaultValidatorName } from "../../api/istio/index.ts";
 import type { LabelSelector, UntypedObject } from "../../api/index.ts";
 import { componentLabels, object, revisioned, revisionLabel } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
@@ -174,8 +175,6 @@ export function validatorWebhook(settings: InstallSettings, labels: Record<strin
     },
   );
 }
-
-export const defaultValidatorName = "istiod-default-validator";
 
 /** The validator of objects that name no revision. It belongs to the default revision. */
 export function defaultValidator(revision: string, settings: InstallSettings): UntypedObject {

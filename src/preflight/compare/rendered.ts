@@ -1,5 +1,6 @@
 import { parse } from "yaml";
 import { keyOf, type UntypedObject } from "../../api/index.ts";
+import { defaultValidatorName } from "../../api/istio/index.ts";
 import type { ObjectChange, RenderedComponentReport, RenderedReport } from "../report.ts";
 import { withoutServerFields, writtenFields } from "./installed-fields.ts";
 import { isWanted } from "./server-defaults.ts";
@@ -95,7 +96,7 @@ export function compareObjects(
 /** Objects that control planes create for Gateways do not belong to an installation. */
 function isOfInstallation({ metadata: { name = "", labels = {}, ownerReferences = [] } }: UntypedObject): boolean {
   // The upgrade moves tags and their validator. It does not install them again.
-  if (labels["istio.io/tag"] !== undefined || name === "istiod-default-validator") return false;
+  if (labels["istio.io/tag"] !== undefined || name === defaultValidatorName) return false;
   return (
     ownerReferences.length === 0 &&
     labels["gateway.istio.io/managed"] === undefined &&

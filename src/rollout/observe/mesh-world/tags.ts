@@ -1,4 +1,5 @@
 import { matchesLabelSelector, type KindDefinition } from "../../../api/index.ts";
+import { defaultValidatorName } from "../../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   serviceKind,
@@ -20,7 +21,6 @@ import type { PriorValues } from "./prior-values.ts";
 
 const tagLabel = "istio.io/tag";
 const defaultTag = "default";
-const defaultValidator = "istiod-default-validator";
 const admission = "admissionregistration.k8s.io/v1";
 
 /** The configurations of injectors and validators. */
@@ -131,7 +131,7 @@ async function tagInWorld(sources: TagSources, tag: string, target: ClientConfig
   const ofServiceLabel = { ...ofService, pointer: labelPointer(revisionLabel) };
   const all = address === undefined ? fields : [...fields, ofService, ofServiceLabel];
   if (tag !== defaultTag) return { tag, fields: all, objects: [] };
-  const validator = webhooks.validators.find(({ metadata }) => metadata.name === defaultValidator);
+  const validator = webhooks.validators.find(({ metadata }) => metadata.name === defaultValidatorName);
   const ofValidator =
     validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", service, to.revision);
   if (injector !== undefined && from.revision !== defaultTag)

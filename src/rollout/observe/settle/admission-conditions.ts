@@ -1,5 +1,6 @@
 import { truncated } from "../../../base/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
+import { defaultValidatorName } from "../../../api/istio/index.ts";
 import { validatingWebhookConfigurationKind } from "../../../api/kubernetes/index.ts";
 import { errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
@@ -10,7 +11,6 @@ const messageCharacters = 300;
 /** The engine's own namespace, whose labels request no sidecars. */
 const testNamespace = "serin-system";
 const revisionKey = "istio.io/rev";
-const defaultValidator = "istiod-default-validator";
 
 /** Tests with a dry run whether the revision injects a pod that names the tag. */
 export async function tagServesState(client: KubeClient, tag: string, revision: string): Promise<SettleState> {
@@ -52,12 +52,15 @@ const invalidPolicy = {
 
 /** Tests with a dry run of an invalid object whether this revision validates objects without a revision label. */
 export async function validatorServesState(client: KubeClient, revision: string): Promise<SettleState> {
-  const found = await client.get(validatingWebhookConfigurationKind, defaultValidator);
+  const found = await client.get(validatingWebhookConfigurationKind, defaultValidatorName);
   const service = found?.webhooks?.[0]?.clientConfig.service?.name;
   if (found === undefined) return { state: "met" };
   const expected = revision === "default" ? "istiod" : `istiod-${revision}`;
   if (found.metadata.labels?.[revisionKey] !== revision)
-    return { state: "waiting", detail: `${defaultValidator} points to ${service ?? "no Service"}, not to ${expected}` };
+    return {
+      state: "waiting",
+      detail: `${defaultValidatorName} points to ${service ?? "no Service"}, not to ${expected}`,
+    };
   const { status, text } = await client.raw(
     "POST",
     `/apis/security.istio.io/v1/namespaces/${testNamespace}/authorizationpolicies?dryRun=All`,
