@@ -109,17 +109,23 @@ test("a listener that is removed while it waits does not listen", async () => {
   assert.deepEqual([counts().begun, timers.length], [0, 0]);
 });
 
+/** A set whose only listener serves. */
+async function serving(options: { readonly lingerMs: number }) {
+  const found = harness(options);
+  found.startNeeds.length = 0;
+  found.tables.add("first");
+  await found.set.set(listenerWith("one", "first"));
+  found.set.proceed();
+  await setImmediate();
+  return found;
+}
+
 test("a removed listener accepts connections for a while where it should, unless another one needs its address", async () => {
   for (const [lingerMs, expected] of [
     [0, { atOnce: 1, accepting: 0 }],
     [2000, { atOnce: 0, accepting: 1 }],
   ] as const) {
-    const { set, tables, startNeeds, closed, pass } = harness({ lingerMs });
-    startNeeds.length = 0;
-    tables.add("first");
-    await set.set(listenerWith("one", "first"));
-    set.proceed();
-    await setImmediate();
+    const { set, closed, pass } = await serving({ lingerMs });
     set.remove("one");
     pass(1999);
     assert.deepEqual({ atOnce: closed(), accepting: set.accepting }, expected);
@@ -127,12 +133,7 @@ test("a removed listener accepts connections for a while where it should, unless
     pass(1);
     assert.deepEqual([closed(), set.accepting, set.drainingConnections], [1, 0, 0]);
   }
-  const { set, tables, startNeeds, closed } = harness({ lingerMs: 2000 });
-  startNeeds.length = 0;
-  tables.add("first");
-  await set.set(listenerWith("one", "first"));
-  set.proceed();
-  await setImmediate();
+  const { set, closed } = await serving({ lingerMs: 2000 });
   set.remove("one");
   await set.set(listenerWith("two", "first"));
   assert.deepEqual([closed(), set.accepting], [1, 1]);

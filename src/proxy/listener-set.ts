@@ -30,6 +30,13 @@ interface Waiting {
   over: boolean;
 }
 
+/** What became of a listener that was removed. */
+interface Removal {
+  readonly atMs: number;
+  /** Whether it still accepts connections, for {@link ListenerSetOptions.lingerMs}. */
+  accepts: boolean;
+}
+
 /** A connection of a removed listener or chain is closed after this time without a request. */
 const leavingQuietMs = 2000;
 /** How long a specification waits for what it refers to: Envoy's default of `initial_fetch_timeout`. */
@@ -47,10 +54,8 @@ export class ListenerSet {
   readonly #active = new Map<string, ActiveListener>();
   /** Unbound listeners by the destination that they represent: `address port`. */
   #destinations = new Map<string, ActiveListener>();
-  /** Removed listeners, with the time of their removal. */
-  readonly #leaving = new Map<ActiveListener, number>();
-  /** Removed listeners that still accept connections, by name. Each is one of {@link #leaving} too. */
-  readonly #lingering = new Map<string, ActiveListener>();
+  /** Removed listeners, until their last connection has ended. */
+  readonly #leaving = new Map<ActiveListener, Removal>();
   /** By the listener's name. A listener that serves already goes on as before meanwhile. */
   readonly #waiting = new Map<string, Waiting>();
   /** Whether the first listeners serve. They begin together, because some hand connections to others. */
@@ -73,7 +78,7 @@ export class ListenerSet {
 
   /** The number of listeners that accept connections, or will. */
   get accepting(): number {
-    return this.#active.size + this.#lingering.size;
+    return [...this.#leaving.values()].reduce((sum, { accepts }) => sum + (accepts ? 1 : 0), this.#active.size);
   }
 
   /** The number of connections of all listeners, removed ones included. */
@@ -86,11 +91,11 @@ export class ListenerSet {
    * removed listener that still accepts connections counts as one.
    */
   get drainingConnections(): number {
-    const active = [...this.#active.values()].reduce(
-      (sum, listener) => sum + listener.drainingConnections,
-      this.#lingering.size,
+    const active = [...this.#active.values()].reduce((sum, listener) => sum + listener.drainingConnections, 0);
+    return [...this.#leaving].reduce(
+      (sum, [listener, { accepts }]) => sum + listener.connections + (accepts ? 1 : 0),
+      active,
     );
-    return [...this.#leaving.keys()].reduce((sum, listener) => sum + listener.connections, active);
   }
 
   /** When a draining listener last accepted a connection, on the steady clock. 0 if none has. */
@@ -217,27 +222,37 @@ export class ListenerSet {
     this.#stopWaiting(name);
     this.#indexDestinations();
     known.drain();
-    this.#leaving.set(known, this.#options.clock.steadyMs());
-    if (this.#options.lingerMs > 0 && known.begun) this.#lingering.set(name, known);
-    else known.stopListening();
+    const accepts = this.#options.lingerMs > 0 && known.begun;
+    if (!accepts) known.stopListening();
+    this.#leaving.set(known, { atMs: this.#options.clock.steadyMs(), accepts });
   }
 
   /** A new listener may have the name or an address of one that was removed. */
   #makeRoomFor(spec: ListenerSpec): void {
     const wanted = addressesOf(spec);
-    for (const [name, listener] of this.#lingering)
-      if (name === spec.name || addressesOf(listener.spec).some((address) => wanted.includes(address)))
-        this.#stopLingering(name);
+    this.#stopAccepting(
+      ({ name, spec: removed }) =>
+        name === spec.name || addressesOf(removed).some((address) => wanted.includes(address)),
+    );
   }
 
-  #stopLingering(name: string): void {
-    this.#lingering.get(name)?.stopListening();
-    this.#lingering.delete(name);
+  /** Closes the sockets of removed listeners. */
+  #stopAccepting(matches: (listener: ActiveListener, removal: Removal) => boolean): void {
+    for (const [listener, removal] of this.#leaving) {
+      if (!removal.accepts || !matches(listener, removal)) continue;
+      removal.accepts = false;
+      listener.stopListening();
+    }
+  }
+
+  #removedButAccepting(name: string): ActiveListener | undefined {
+    for (const [listener, { accepts }] of this.#leaving) if (accepts && listener.name === name) return listener;
+    return undefined;
   }
 
   /** Passes a stream to an internal listener. False if there is none with that name. */
   enter(name: string, stream: ByteStream, info: ConnectionInfo): boolean {
-    const listener = this.#active.get(name) ?? this.#lingering.get(name);
+    const listener = this.#active.get(name) ?? this.#removedButAccepting(name);
     if (listener?.spec.kind !== "internal") return false;
     listener.accept(stream, info);
     return true;
@@ -254,7 +269,7 @@ export class ListenerSet {
 
   /** Closes the sockets of draining listeners. */
   stopListening(): void {
-    for (const name of this.#lingering.keys()) this.#stopLingering(name);
+    this.#stopAccepting(() => true);
     for (const listener of this.#active.values()) {
       if (!this.#drains(listener)) continue;
       this.#stopWaiting(listener.name);
@@ -269,7 +284,7 @@ export class ListenerSet {
 
   closeAll(): void {
     for (const name of this.#waiting.keys()) this.#stopWaiting(name);
-    this.#lingering.clear();
+    this.#stopAccepting(() => true);
     for (const listener of this.#all()) {
       listener.stopListening();
       listener.closeAll();
@@ -281,13 +296,12 @@ export class ListenerSet {
     const nowMs = this.#options.clock.steadyMs();
     const { leavingLimitMs, lingerMs } = this.#options;
     this.proceed();
-    for (const [name, listener] of this.#lingering)
-      if (nowMs - (this.#leaving.get(listener) ?? 0) >= lingerMs) this.#stopLingering(name);
+    this.#stopAccepting((_, { atMs }) => nowMs - atMs >= lingerMs);
     for (const listener of this.#all()) listener.sweep(leavingQuietMs, leavingLimitMs);
-    for (const [listener, sinceMs] of this.#leaving) {
+    for (const [listener, { atMs, accepts }] of this.#leaving) {
       listener.closeIdle(leavingQuietMs);
-      if (nowMs - sinceMs >= leavingLimitMs) listener.closeAll();
-      if (listener.connections === 0 && this.#lingering.get(listener.name) !== listener) this.#leaving.delete(listener);
+      if (nowMs - atMs >= leavingLimitMs) listener.closeAll();
+      if (listener.connections === 0 && !accepts) this.#leaving.delete(listener);
     }
     if (this.#draining !== "nothing" || nowMs - this.#triedMs < rebindMs) return;
     this.#triedMs = nowMs;
