@@ -39,9 +39,9 @@ export class DnsRefresher {
 
   constructor(options: DnsRefresherOptions) {
     this.#options = options;
-    this.#unanswered = new Set(options.names);
+    this.#unanswered = new Set(options.names.filter((name) => !isAddress(name)));
     for (const name of options.names) {
-      const found = ofFamily(options.known?.get(name) ?? [], options.family);
+      const found = isAddress(name) ? [name] : ofFamily(options.known?.get(name) ?? [], options.family);
       if (found.length > 0) this.#addresses.set(name, found);
     }
   }
@@ -65,8 +65,8 @@ export class DnsRefresher {
     const { resolve, log, refreshMs, respectsTtl, clock, family } = this.#options;
     let againMs = refreshMs;
     try {
-      const { addresses, ttlMs = 0 } = isAddress(name) ? { addresses: [name] } : await resolve(name);
-      const found = isAddress(name) ? addresses : [...ofFamily(addresses, family)].sort();
+      const { addresses, ttlMs = 0 } = await resolve(name);
+      const found = [...ofFamily(addresses, family)].sort();
       if (found.length > 0) this.#addresses.set(name, found);
       // As in Envoy, a time of 0 counts as none.
       if (respectsTtl && ttlMs > 0) againMs = Math.max(minTtlMs, ttlMs);
