@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { fromJson, toBinary, type DescMessage, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { silentLogger, systemClock } from "../base/index.ts";
+import { systemClock } from "../base/index.ts";
 import { FakeCertificateAuthority, type XdsUpdate } from "../dataplane/index.ts";
 import type { ResolvedName } from "../dataplane/dns/index.ts";
 import { freePort } from "../net/testing/index.ts";
@@ -15,36 +15,11 @@ import {
 } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import type { ListenerSet } from "./listener-set.ts";
-import { ProxyConfig, type ProxyConfigOptions } from "./proxy-config.ts";
+import { aloneConfig } from "./testing/alone-config.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
 import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 import type { Cluster } from "./upstream/cluster.ts";
-
-/** A configuration by itself. Its names have no addresses, unless `resolve` has some. */
-function aloneConfig({
-  random = Math.random,
-  ...options
-}: Partial<Pick<ProxyConfigOptions, "resolve" | "sharesResources">> & { readonly random?: () => number } = {}): {
-  config: ProxyConfig;
-  apply: (update: XdsUpdate) => Promise<void>;
-} {
-  const connector = { connect: () => Promise.reject(new Error("nobody connects")) };
-  const config = new ProxyConfig({
-    runtime: { connector, clock: systemClock, random },
-    resolve: () => Promise.resolve({ addresses: [] }),
-    clock: systemClock,
-    log: silentLogger,
-    ...options,
-  });
-  const apply = async (update: XdsUpdate): Promise<void> => {
-    await config
-      .subscriptions()
-      .find(({ typeUrl }) => typeUrl === update.typeUrl)
-      ?.apply(update);
-  };
-  return { config, apply };
-}
 
 /** The listeners of a configuration under test, of which only these members are needed. */
 function listenersWith(members: Partial<ListenerSet>): ListenerSet {

@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromJson, toBinary, type DescMessage, type JsonObject } from "@bufbuild/protobuf";
-import { silentLogger, systemClock } from "../base/index.ts";
 import { ClusterSchema, envoyRegistry, ListenerSchema } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { standaloneServices } from "./filters/filter-services.ts";
 import type { HttpFilter } from "./filters/http-filter.ts";
 import type { ListenerSpec } from "./listener/listener-spec.ts";
 import type { ListenerSet } from "./listener-set.ts";
-import { ProxyConfig } from "./proxy-config.ts";
+import { aloneConfig } from "./testing/alone-config.ts";
 import { httpListener } from "./testing/ads-server.ts";
 import { testRequest } from "./testing/filter-request.ts";
 
@@ -37,12 +36,7 @@ const token = [{ alg: "RS256" }, { iss: "issuer.test" }, {}]
 
 test("a filter that comes after its cluster's removal cannot fetch keys there while an open connection keeps the cluster", async () => {
   const reached: string[] = [];
-  const config = new ProxyConfig({
-    runtime: {
-      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
-      clock: systemClock,
-      random: Math.random,
-    },
+  const { config, apply: applyUpdate } = aloneConfig({
     resolve: () => Promise.resolve({ addresses: ["192.0.2.1"] }),
     services: {
       ...standaloneServices(),
@@ -51,8 +45,6 @@ test("a filter that comes after its cluster's removal cannot fetch keys there wh
         return Promise.reject(new Error("it has no keys"));
       },
     },
-    clock: systemClock,
-    log: silentLogger,
   });
   let filter: HttpFilter | undefined;
   config.attach({
@@ -67,14 +59,11 @@ test("a filter that comes after its cluster's removal cannot fetch keys there wh
   } as unknown as ListenerSet);
   const apply = async (typeUrl: string, schema: DescMessage, name: string, json?: JsonObject): Promise<void> => {
     const body = (): Uint8Array => toBinary(schema, fromJson(schema, json ?? {}, { registry: envoyRegistry() }));
-    await config
-      .subscriptions()
-      .find((subscription) => subscription.typeUrl === typeUrl)
-      ?.apply({
-        typeUrl,
-        resources: json === undefined ? [] : [{ name, aliases: [], version: "1", typeUrl, body: body() }],
-        removed: json === undefined ? [name] : [],
-      });
+    await applyUpdate({
+      typeUrl,
+      resources: json === undefined ? [] : [{ name, aliases: [], version: "1", typeUrl, body: body() }],
+      removed: json === undefined ? [name] : [],
+    });
   };
   const cluster = async (json?: JsonObject): Promise<void> =>
     await apply(typeUrls.cluster, ClusterSchema, "keys", json);

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toBinary, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { silentLogger, systemClock } from "../base/index.ts";
+import { systemClock } from "../base/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import { ClusterSchema, envoyRegistry } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { firstFetchLimitMs } from "./listener-set.ts";
-import { ProxyConfig } from "./proxy-config.ts";
+import { aloneConfig } from "./testing/alone-config.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
 import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
@@ -161,16 +161,9 @@ test("the admin port shows local_cluster as a static cluster with the endpoints 
 /** A configuration by itself, at a time that the test sets. */
 function configAt(time: { nowMs: number }) {
   const names: string[] = [];
-  const config = new ProxyConfig({
-    runtime: {
-      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
-      clock: systemClock,
-      random: Math.random,
-    },
-    resolve: () => Promise.resolve({ addresses: [] }),
+  const { config, apply: applyUpdate } = aloneConfig({
     ownPlace: { locality: undefined, addresses: new Set([own]) },
     clock: { ...systemClock, steadyMs: () => time.nowMs },
-    log: silentLogger,
   });
   const listenerSet = { tlsSpecs: () => [], proceed: () => undefined, drainingConnections: 0 };
   config.attach(listenerSet as unknown as Parameters<typeof config.attach>[0], {
@@ -186,10 +179,7 @@ function configAt(time: { nowMs: number }) {
       typeUrl,
       body: toBinary(ClusterSchema, fromJson(ClusterSchema, edsCluster(name), { registry: envoyRegistry() })),
     }));
-    await config
-      .subscriptions()
-      .find((one) => one.typeUrl === typeUrl)
-      ?.apply({ typeUrl, resources, removed });
+    await applyUpdate({ typeUrl, resources, removed });
   };
   return { config, names, apply };
 }

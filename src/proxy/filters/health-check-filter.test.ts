@@ -7,22 +7,28 @@ import { compileHealthCheck } from "../config/health-check-config.ts";
 import { compileLogFilter } from "../config/log-filter-config.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
-import { standaloneServices } from "./filter-services.ts";
+import { standaloneServices, type FilterServices } from "./filter-services.ts";
 import { HealthCheckFilter } from "./health-check-filter.ts";
 
 const notes = new ConfigNotes((note) => assert.fail(note));
 const compile = (config: JsonObject) => compileHealthCheck(fromJson(HttpHealthCheckSchema, config), "test", notes);
 
-test("a request that matches is answered by the proxy, with its service; any other one passes", async () => {
-  const services = { ...standaloneServices(), serviceName: "web.shop" };
+/** A proxy that answers checks of one path, in front of a server. */
+async function answering(services: FilterServices, statPrefix: string): Promise<Harness> {
   const isCheck = compile({
     passThroughMode: false,
     headers: [{ name: ":path", stringMatch: { exact: "/healthz" } }],
   });
-  const filter = new HealthCheckFilter("envoy.filters.http.health_check", isCheck, services, "http.in.");
-  await using harness = await Harness.start({ filters: [filter], filtersIdle: false });
+  const filter = new HealthCheckFilter("envoy.filters.http.health_check", isCheck, services, statPrefix);
+  const harness = await Harness.start({ filters: [filter], filtersIdle: false });
   harness.cluster("a", [(await harness.backend((_, answer) => answer.end("upstream"))).port]);
   harness.table = tableOf(route(forwardTo("a")));
+  return harness;
+}
+
+test("a request that matches is answered by the proxy, with its service; any other one passes", async () => {
+  const services = { ...standaloneServices(), serviceName: "web.shop" };
+  await using harness = await answering(services, "http.in.");
   for (const method of ["GET", "POST"]) {
     const answer = await harness.get("/healthz", { method });
     assert.deepEqual(
@@ -44,14 +50,7 @@ test("a request that matches is answered by the proxy, with its service; any oth
 
 test("a proxy that was told to fail answers 503, and tells callers of other requests", async () => {
   const services = { ...standaloneServices(), serviceName: "web.shop", failsHealthChecks: () => true };
-  const isCheck = compile({
-    passThroughMode: false,
-    headers: [{ name: ":path", stringMatch: { exact: "/healthz" } }],
-  });
-  const filter = new HealthCheckFilter("envoy.filters.http.health_check", isCheck, services, "");
-  await using harness = await Harness.start({ filters: [filter], filtersIdle: false });
-  harness.cluster("a", [(await harness.backend((_, answer) => answer.end("upstream"))).port]);
-  harness.table = tableOf(route(forwardTo("a")));
+  await using harness = await answering(services, "");
   const check = await harness.get("/healthz");
   assert.equal(check.status, 503);
   assert.equal(check.headers["x-envoy-immediate-health-check-fail"], "true");

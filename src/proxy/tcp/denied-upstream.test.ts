@@ -1,28 +1,16 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
-import type { TcpSpec } from "./tcp-spec.ts";
 import { seededRandom, systemClock } from "../../base/index.ts";
 import { connectTcp, listenTcp } from "../../net/index.ts";
 import { flagLetters } from "../terms/response-flags.ts";
 import { connectionFrom } from "../testing/filter-request.ts";
 import { Harness } from "../testing/harness.ts";
+import { plainTcpSpec } from "../testing/plain-specs.ts";
 import { peerExchangeProtocol } from "../peers/peer-exchange.ts";
 import { TcpProxy, type TcpFlow } from "./tcp-proxy.ts";
 
-const spec: TcpSpec = {
-  statPrefix: "shop",
-  clusters: [{ cluster: "shop", weight: 1 }],
-  totalWeight: 1,
-  idleTimeoutMs: 0,
-  maxDurationMs: 0,
-  connectAttempts: 1,
-  hashesSource: false,
-  accessLogs: [],
-  stats: undefined,
-  peerLabelNames: [],
-  tunnel: undefined,
-};
+const spec = plainTcpSpec("shop");
 
 /** What a client sees of a connection that it writes to at once: `end`, or the error's code. */
 async function outcomeAt(port: number): Promise<string> {

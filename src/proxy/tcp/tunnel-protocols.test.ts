@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
 import type { IncomingHttpHeaders } from "node:http2";
-import type { TcpSpec } from "./tcp-spec.ts";
 import type { HttpTunnelSpec } from "./http-tunnel.ts";
 import { seededRandom, systemClock } from "../../base/index.ts";
 import { connectTcp, listenTcp } from "../../net/index.ts";
@@ -11,6 +10,7 @@ import type { UpstreamProtocol } from "../upstream/cluster.ts";
 import { connectionFrom } from "../testing/filter-request.ts";
 import { endpointAt, Harness } from "../testing/harness.ts";
 import { Http2Backend } from "../testing/http2-peers.ts";
+import { plainTcpSpec, plainTlsSpec } from "../testing/plain-specs.ts";
 import { flagLetters } from "../terms/response-flags.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import { TcpProxy, type TcpFlow } from "./tcp-proxy.ts";
@@ -19,39 +19,13 @@ const authority = "echo.test:7";
 
 /** The tests' connector leaves it out. */
 const tls: UpstreamTlsSpec = {
+  ...plainTlsSpec,
   key: "simple",
-  certificates: [],
-  roots: undefined,
-  revocations: undefined,
-  subjectAltNames: [],
-  publicKeyHashes: [],
-  certificateHashes: [],
-  alpnProtocols: [],
-  minVersion: undefined,
-  maxVersion: undefined,
-  ciphers: [],
-  curves: [],
   serverName: undefined,
   hostnameAsServerName: false,
   fallbackServerName: undefined,
   verifiesServerName: false,
 };
-
-function specOf(tunnel: HttpTunnelSpec): TcpSpec {
-  return {
-    statPrefix: "forward",
-    clusters: [{ cluster: "forward", weight: 1 }],
-    totalWeight: 1,
-    idleTimeoutMs: 0,
-    maxDurationMs: 0,
-    connectAttempts: 1,
-    hashesSource: false,
-    accessLogs: [],
-    stats: undefined,
-    peerLabelNames: [],
-    tunnel,
-  };
-}
 
 interface Passage {
   readonly heard: string;
@@ -82,7 +56,7 @@ async function passThrough(
   const asked: ConnectContext["protocol"][] = [];
   const closed = Promise.withResolvers<TcpFlow>();
   const proxy = new TcpProxy({
-    spec: () => specOf(tunnel),
+    spec: () => ({ ...plainTcpSpec("forward"), tunnel }),
     cluster: () => cluster,
     connector: {
       connect: async ({ address, port: at }, timeoutMs, context) => {

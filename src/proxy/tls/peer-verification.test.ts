@@ -2,24 +2,11 @@ import assert from "node:assert/strict";
 import { createHash, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { TestAuthority } from "../../net/testing/index.ts";
+import { plainTlsSpec } from "../testing/plain-specs.ts";
 import { nameTrouble, peerTrouble } from "./peer-verification.ts";
 import type { SubjectAltNameMatcher, TlsSpec } from "./tls-spec.ts";
 
-const spec = (more: Partial<TlsSpec>): TlsSpec => ({
-  key: "",
-  certificates: [],
-  roots: undefined,
-  revocations: undefined,
-  subjectAltNames: [],
-  publicKeyHashes: [],
-  certificateHashes: [],
-  alpnProtocols: [],
-  minVersion: undefined,
-  maxVersion: undefined,
-  ciphers: [],
-  curves: [],
-  ...more,
-});
+const spec = (more: Partial<TlsSpec>): TlsSpec => ({ ...plainTlsSpec, ...more });
 
 test("a peer is identified by its names, its key or its certificate", async () => {
   const authority = await TestAuthority.create();

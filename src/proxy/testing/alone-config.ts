@@ -1,0 +1,28 @@
+import { silentLogger, systemClock } from "../../base/index.ts";
+import type { XdsUpdate } from "../../dataplane/index.ts";
+import { ProxyConfig, type ProxyConfigOptions } from "../proxy-config.ts";
+
+/** A configuration by itself, and what applies an update to it. Its names have no addresses, and nobody connects. */
+export function aloneConfig({
+  random = Math.random,
+  ...options
+}: Partial<ProxyConfigOptions> & { readonly random?: () => number } = {}): {
+  config: ProxyConfig;
+  apply: (update: XdsUpdate) => Promise<void>;
+} {
+  const connector = { connect: () => Promise.reject(new Error("nobody connects")) };
+  const config = new ProxyConfig({
+    runtime: { connector, clock: systemClock, random },
+    resolve: () => Promise.resolve({ addresses: [] }),
+    clock: systemClock,
+    log: silentLogger,
+    ...options,
+  });
+  const apply = async (update: XdsUpdate): Promise<void> => {
+    await config
+      .subscriptions()
+      .find(({ typeUrl }) => typeUrl === update.typeUrl)
+      ?.apply(update);
+  };
+  return { config, apply };
+}

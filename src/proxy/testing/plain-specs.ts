@@ -1,0 +1,35 @@
+import type { TcpSpec } from "../tcp/tcp-spec.ts";
+import type { TlsSpec } from "../tls/tls-spec.ts";
+
+/** TCP to one cluster, without limits, logs and tunnels. */
+export function plainTcpSpec(cluster: string): TcpSpec {
+  return {
+    statPrefix: cluster,
+    clusters: [{ cluster, weight: 1 }],
+    totalWeight: 1,
+    idleTimeoutMs: 0,
+    maxDurationMs: 0,
+    connectAttempts: 1,
+    hashesSource: false,
+    accessLogs: [],
+    stats: undefined,
+    peerLabelNames: [],
+    tunnel: undefined,
+  };
+}
+
+/** TLS that presents nothing and verifies nothing. */
+export const plainTlsSpec: TlsSpec = {
+  key: "",
+  certificates: [],
+  roots: undefined,
+  revocations: undefined,
+  subjectAltNames: [],
+  publicKeyHashes: [],
+  certificateHashes: [],
+  alpnProtocols: [],
+  minVersion: undefined,
+  maxVersion: undefined,
+  ciphers: [],
+  curves: [],
+};
