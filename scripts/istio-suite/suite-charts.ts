@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { root, type LabCluster } from "../../test/support/lab-cluster.ts";
 import type { Suite } from "./suites.ts";
 
-/** Where upstream's sources have the chart that a package of ours takes the place of. */
+/** The folder of each upstream chart that our package replaces. */
 const placeOf: Readonly<Record<string, string>> = {
   base: "base",
   istiod: "istio-control/istio-discovery",

@@ -183,7 +183,7 @@ class PolicyRun {
     }
   }
 
-  /** Undefined without an expression, and if it has no text. */
+  /** Undefined if there is no expression, or if its value is not one line of text. */
   text(expression: string | undefined): string | undefined {
     if (expression === undefined || expression === "") return undefined;
     try {
@@ -195,7 +195,7 @@ class PolicyRun {
   }
 }
 
-/** Does what the binding says about a denial. Throws if the request is refused. */
+/** Warns of a denial, refuses the request, or both, as the binding says. Throws if the request is refused. */
 function act(
   { message, reason }: Denial,
   {

@@ -31,7 +31,7 @@ export function useProtocolOf(draft: ClusterDraft, { protocol, followsClient, me
   if (protocol === "unknown" && followsClient) useDownstreamProtocol(draft);
 }
 
-/** Whether the clusters of a port depend on whether a proxy keeps the case of headers: those that speak HTTP/1. */
+/** Whether a proxy's setting for the case of headers changes the clusters of this port: it does where they speak HTTP/1. */
 export function mayKeepHeaderCase(protocol: AppProtocol): boolean {
   return protocol === "http" || protocol === "unknown";
 }

@@ -19,7 +19,7 @@ export function passthroughCluster(mesh: MeshSettings): Cluster {
   return originalDestinations({ name: passthroughName, filters: [clusterMetadataExchange(mesh)] }, mesh);
 }
 
-/** A cluster for what no service or rule describes, so that it obeys only the mesh. */
+/** A cluster for destinations without a service or rule. Only the mesh config applies to it. */
 export function originalDestinations(
   init: Pick<
     Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: string }>,

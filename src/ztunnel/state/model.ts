@@ -126,7 +126,7 @@ export function addressKey(network: string, address: string): string {
   return `${network}/${address}`;
 }
 
-/** A workload that changes is another object. Equal texts that are one object also compare faster. */
+/** A changed workload is a new object. V8 compares equal texts faster if they are one object. */
 const identities = new WeakMap<Workload, string>();
 
 export function workloadIdentity(workload: Workload): string {

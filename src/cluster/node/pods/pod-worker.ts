@@ -255,7 +255,7 @@ export class PodWorker {
       this.#event({
         type: "Warning",
         reason: "FailedCreatePodSandBox",
-        // As a kubelet's, because the network is part of the sandbox that the runtime makes.
+        // A kubelet uses these words, because the runtime sets up the network with the sandbox.
         message: `Failed to create pod sandbox: the pod's network could not be set up: ${messageOf(error)}`,
       });
       this.#again(attachRetryMs);
