@@ -5,22 +5,33 @@ import { silentLogger, systemClock, transientError, type Clock } from "../base/i
 import type { KubeClient } from "./client.ts";
 import { LeaderElection } from "./leader-election.ts";
 
+interface LeaseServer extends KubeClient {
+  lease(): Lease | undefined;
+  readonly counts: { gets: number; updates: number };
+}
+
 /** Only what an election needs of a server: one lease with optimistic locking. */
-function leaseServer(): KubeClient & { lease: () => Lease | undefined } {
+function leaseServer(): LeaseServer {
   let lease: Lease | undefined;
   let version = 0;
   const store = (object: Lease): Lease =>
     (lease = { ...object, metadata: { ...object.metadata, resourceVersion: String((version += 1)) } });
+  const counts = { gets: 0, updates: 0 };
   return {
     lease: () => lease,
-    get: async () => lease,
+    counts,
+    get: async () => {
+      counts.gets += 1;
+      return lease;
+    },
     create: async (_kind: unknown, object: Lease) => store(object),
     update: async (_kind: unknown, object: Lease) => {
+      counts.updates += 1;
       if (object.metadata.resourceVersion !== lease?.metadata.resourceVersion)
         throw transientError("conflict", "stale");
       return store(object);
     },
-  } as unknown as KubeClient & { lease: () => Lease | undefined };
+  } as unknown as LeaseServer;
 }
 
 /** Time moves only when somebody sleeps, by as much as the shortest sleep. */
@@ -88,4 +99,49 @@ test("one replica leads, and another follows when it releases the lease or the l
   assert.ok(clock.steadyMs() - startedMs > 15_000);
   stopC.abort();
   await runningC;
+});
+
+test("a holder renews its lease without reading it, at its own pace, and reads it again after somebody wrote it", async () => {
+  const server = leaseServer();
+  const clock = steppedClock();
+  const stop = new AbortController();
+  const led = Promise.withResolvers<void>();
+  let terms = 0;
+  const running = new LeaderElection({
+    client: server,
+    namespace: "default",
+    name: "test",
+    identity: "a",
+    leaseDurationMs: 30_000,
+    renewDeadlineMs: 15_000,
+    renewMs: 5_000,
+    log: silentLogger,
+    clock,
+    random: () => 0.5,
+  }).run(stop.signal, async (leading) => {
+    terms += 1;
+    led.resolve();
+    await new Promise<void>((resolve) => leading.addEventListener("abort", () => resolve()));
+  });
+  await led.promise;
+  const turn = async (updates: number): Promise<void> => {
+    const startedMs = clock.steadyMs();
+    while (server.counts.updates < updates && clock.steadyMs() - startedMs < 60_000)
+      await new Promise((resolve) => setImmediate(resolve));
+  };
+  const startedMs = clock.steadyMs();
+  await turn(4);
+  assert.equal(server.counts.gets, 1);
+  assert.ok(clock.steadyMs() - startedMs >= 20_000, `${clock.steadyMs() - startedMs} ms`);
+  // Somebody annotates the lease: the version that we know is stale.
+  const lease = server.lease();
+  assert.ok(lease !== undefined);
+  await server.update(undefined as never, { ...lease, metadata: { ...lease.metadata, annotations: { by: "hand" } } });
+  await turn(8);
+  assert.equal(server.counts.gets, 2);
+  assert.equal(server.lease()?.metadata.annotations?.["by"], "hand");
+  assert.equal(server.lease()?.spec?.holderIdentity, "a");
+  assert.equal(terms, 1);
+  stop.abort();
+  await running;
 });

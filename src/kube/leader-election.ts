@@ -16,7 +16,10 @@ export interface LeaderElectionOptions {
    * absent.
    */
   readonly renewDeadlineMs?: number;
+  /** How often a candidate looks at the lease, and how soon a failed renewal is tried again. 2 s if absent. */
   readonly retryMs?: number;
+  /** How often the holder renews the lease. {@link retryMs} if absent. */
+  readonly renewMs?: number;
   /** Called once for each other holder that appears. */
   readonly onFollow?: (holder: string) => void;
   readonly log: Logger;
@@ -34,6 +37,9 @@ export class LeaderElection {
   readonly #leaseDurationMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryMs: number;
+  readonly #renewMs: number;
+  /** The lease as we wrote it last. A renewal of this state needs no look at the server first, as in client-go. */
+  #written: Lease | undefined;
   /**
    * The holder's record and when it was last seen to change, by our own clock. Clocks of other machines are not
    * trusted.
@@ -49,6 +55,7 @@ export class LeaderElection {
     this.#leaseDurationMs = options.leaseDurationMs ?? 15_000;
     this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
     this.#retryMs = options.retryMs ?? 2_000;
+    this.#renewMs = options.renewMs ?? this.#retryMs;
   }
 
   /**
@@ -66,7 +73,7 @@ export class LeaderElection {
   async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
     while (!signal.aborted) {
       if (await this.#tryHold()) await this.#term(signal, lead);
-      else await this.#pause(signal);
+      else await this.#pause(this.#retryMs, signal);
     }
   }
 
@@ -80,11 +87,14 @@ export class LeaderElection {
       lost.abort(error);
     });
     this.#renewedMs = clock.steadyMs();
+    let pauseMs = this.#renewMs;
     while (!leading.aborted) {
-      await this.#pause(leading);
+      await this.#pause(pauseMs, leading);
       if (leading.aborted) break;
       const askedMs = clock.steadyMs();
-      if (await this.#tryHold()) this.#renewedMs = askedMs;
+      const renewed = (await this.#renew()) || (await this.#tryHold());
+      pauseMs = renewed ? this.#renewMs : this.#retryMs;
+      if (renewed) this.#renewedMs = askedMs;
       else if (clock.steadyMs() - this.#renewedMs > this.#renewDeadlineMs) {
         this.#log.warn("the lease is lost", { lease: name, identity });
         lost.abort(new Error(`the lease ${name} could not be renewed`));
@@ -95,6 +105,22 @@ export class LeaderElection {
     await this.#release();
   }
 
+  /** Renews the lease if nobody has written it since. False if somebody has, or the server cannot say. */
+  async #renew(): Promise<boolean> {
+    const { client, name, clock } = this.#options;
+    const lease = this.#written;
+    this.#written = undefined;
+    if (lease === undefined) return false;
+    try {
+      const spec = { ...lease.spec, renewTime: microTime(clock.nowMs()) };
+      this.#written = await client.update(leaseKind, { ...lease, spec });
+      return true;
+    } catch (error) {
+      this.#log.debug("the lease has to be read before its renewal", { lease: name, error: describeError(error) });
+      return false;
+    }
+  }
+
   /** Creates, takes over or renews the lease. False if somebody else holds it or the server cannot say. */
   async #tryHold(): Promise<boolean> {
     const { client, namespace, name, identity, clock } = this.#options;
@@ -102,7 +128,10 @@ export class LeaderElection {
       const lease = await client.get(leaseKind, name, namespace);
       const now = microTime(clock.nowMs());
       if (lease === undefined) {
-        await client.create(leaseKind, { metadata: { name, namespace }, spec: this.#spec(now, now, 0) });
+        this.#written = await client.create(leaseKind, {
+          metadata: { name, namespace },
+          spec: this.#spec(now, now, 0),
+        });
         return true;
       }
       const spec = lease.spec ?? {};
@@ -112,7 +141,7 @@ export class LeaderElection {
         return false;
       }
       const transitions = (spec.leaseTransitions ?? 0) + (held ? 0 : 1);
-      await client.update(leaseKind, {
+      this.#written = await client.update(leaseKind, {
         ...lease,
         spec: this.#spec(held ? (spec.acquireTime ?? now) : now, now, transitions),
       });
@@ -167,9 +196,9 @@ export class LeaderElection {
     }
   }
 
-  async #pause(signal: AbortSignal): Promise<void> {
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
     const { clock, random = systemRandom } = this.#options;
-    await clock.sleep(this.#retryMs * (0.8 + 0.4 * random()), signal).catch(() => undefined);
+    await clock.sleep(ms * (0.8 + 0.4 * random()), signal).catch(() => undefined);
   }
 }
 

@@ -19,6 +19,12 @@ export interface LeadingControllerOptions extends LeadershipOptions {
 }
 
 /**
+ * A control plane holds six leases, and each renewal is a write to the cluster's store. The lease lasts as long as
+ * istiod's (pilot/pkg/leaderelection). A holder that ends releases it, and candidates look every two seconds.
+ */
+const times = { leaseDurationMs: 30_000, renewDeadlineMs: 15_000, renewMs: 5_000 };
+
+/**
  * Lets one replica at a time do the work, among all candidates for the lease. Its client writes only while the lease is
  * certainly held. Runs until the signal is aborted.
  */
@@ -28,7 +34,7 @@ export async function leadAlone(
   signal: AbortSignal,
   work: (leading: AbortSignal, client: KubeClient) => Promise<void>,
 ): Promise<void> {
-  const election = new LeaderElection({ client, namespace, name: lease, identity: podName, clock, log });
+  const election = new LeaderElection({ client, namespace, name: lease, identity: podName, clock, log, ...times });
   const fenced = new FencedClient(client, () => election.holds());
   await election.run(signal, async (leading) => await work(leading, fenced));
 }
