@@ -110,14 +110,25 @@ export async function buildRelease(
   for (const entry of treeEntries) copyEntry(entry, entry);
   const bundle = release.entry.startsWith(".bundles/") ? dirname(dirname(release.entry)) : undefined;
   const changesProgram = overlay !== undefined && changedFiles(overlay).some((file) => /^(src|generated)\//.test(file));
-  // The bundle that this checkout runs from is the program of its copies. One with changed sources gets its own.
-  if (bundle !== undefined && !changesProgram) copyEntry(bundle, "dist");
-  else for (const program of ["src", "dist"]) copyEntry(program, program);
+  for (const [from, to] of programCopies(bundle, changesProgram)) copyEntry(from, to);
   if (overlay !== undefined) layOver(overlay, directory);
   const manifest = JSON.parse(readFileSync(join(release.root, "package.json"), "utf8")) as Record<string, unknown>;
   writeFileSync(join(directory, "package.json"), `${JSON.stringify({ ...manifest, version }, undefined, 2)}\n`);
   symlinkSync(nodeModulesOf(release.root), join(directory, "node_modules"));
   if (bundle !== undefined && changesProgram) await bundleChanged(directory);
+}
+
+/**
+ * What a copy takes its program from: pairs of a folder and its name in the copy. The bundle that a checkout runs from
+ * is the program of its copies. One with changed sources gets its own, from the sources alone: the checkout may also
+ * contain `dist`, a build for the package, with thousands of files.
+ */
+export function programCopies(
+  bundle: string | undefined,
+  changesProgram: boolean,
+): readonly (readonly [from: string, to: string])[] {
+  if (bundle === undefined) return ["src", "dist"].map((program) => [program, program]);
+  return changesProgram ? [["src", "src"]] : [[bundle, "dist"]];
 }
 
 /** From their sources, its processes would need three times the CPU to start, and on a busy machine seconds more. */
