@@ -11,8 +11,11 @@ export {
 } from "./metrics-registry.ts";
 export {
   familyOfSample,
+  lengthOfHead,
   parsePrometheus,
+  readSampleLines,
   readSampleText,
+  readValue,
   type PrometheusSample,
   type PrometheusScrape,
 } from "./parse-prometheus.ts";

@@ -26,6 +26,18 @@ export interface PrometheusScrape {
  */
 export function parsePrometheus(text: string, names?: FamilyNames): PrometheusScrape {
   const samples: PrometheusSample[] = [];
+  const types = readSampleLines(text, (line, lineNumber) => {
+    if (names === undefined || names.has(familyOfSample(nameAtStart.exec(line)?.[0] ?? "", names)))
+      samples.push(parseSample(line, lineNumber));
+  });
+  return { samples, types };
+}
+
+/** Calls `read` with each line that is neither empty nor a comment. Returns the declared types. */
+export function readSampleLines(
+  text: string,
+  read: (line: string, lineNumber: number) => void,
+): PrometheusScrape["types"] {
   const types = new Map<string, string>();
   let lineNumber = 0;
   for (const raw of text.split("\n")) {
@@ -37,10 +49,9 @@ export function parsePrometheus(text: string, names?: FamilyNames): PrometheusSc
       if (type !== null) types.set(type[2] ?? unescapeLabel(type[1] ?? ""), type[3] ?? "");
       continue;
     }
-    if (names !== undefined && !names.has(familyOfSample(nameAtStart.exec(line)?.[0] ?? "", names))) continue;
-    samples.push(parseSample(line, lineNumber));
+    read(line, lineNumber);
   }
-  return { samples, types };
+  return types;
 }
 
 /** The family of a sample: without the suffix of a histogram's part, unless a family in `names` ends in it. */
@@ -58,6 +69,46 @@ export interface SampleText {
   readonly timestamp: string | undefined;
 }
 
+/**
+ * The length of the name and labels at the start of a sample's line, without reading them. A line without a sample
+ * gives any number.
+ */
+export function lengthOfHead(line: string): number {
+  let at = 0;
+  while (at < line.length && !isBlankOrBrace(line.charCodeAt(at))) at += 1;
+  if (line.charCodeAt(at) !== braceOpen) return at;
+  let isQuoted = false;
+  for (at += 1; at < line.length; at += 1) {
+    const code = line.charCodeAt(at);
+    if (code === quote) isQuoted = !isQuoted;
+    else if (code === backslash && isQuoted) at += 1;
+    else if (code === braceClose && !isQuoted) return at + 1;
+  }
+  return line.length;
+}
+
+const [quote, backslash, braceOpen, braceClose, space, tab] = [34, 92, 123, 125, 32, 9];
+
+function isBlankOrBrace(code: number): boolean {
+  return code === space || code === tab || code === braceOpen;
+}
+
+/** The value and the timestamp in milliseconds after the head of a sample's line. Throws like {@link readSampleText}. */
+export function readValue(
+  line: string,
+  head: number,
+  lineNumber: number,
+): { readonly value: number; readonly timestampMs: number | undefined } {
+  const rest = line.slice(head).trim();
+  const value = parseValue(rest);
+  if (value !== undefined) return { value, timestampMs: undefined };
+  const [text, timestamp] = splitValue(rest, line, lineNumber);
+  return {
+    value: parseValue(text) ?? NaN,
+    timestampMs: timestamp === undefined ? undefined : Number(timestamp),
+  };
+}
+
 /** Splits the line of a sample. Throws a user error with the line number if it is none. */
 export function readSampleText(line: string, lineNumber: number): SampleText {
   let name = nameAtStart.exec(line)?.[0];
@@ -70,12 +121,16 @@ export function readSampleText(line: string, lineNumber: number): SampleText {
     at = parsed.end;
   }
   if (name === undefined) throw bad(lineNumber, "a sample starts with a metric name", line);
-  const [value = "", timestamp] = line.slice(at).trim().split(/\s+/);
-  if (parseValue(value) === undefined) throw bad(lineNumber, "a number after the metric", line);
-  if (timestamp === undefined || timestamp.startsWith("#"))
-    return { name, labels, head: line.slice(0, at).trimEnd(), value, timestamp: undefined };
-  if (!Number.isFinite(Number(timestamp))) throw bad(lineNumber, "a timestamp in milliseconds after the value", line);
+  const [value, timestamp] = splitValue(line.slice(at).trim(), line, lineNumber);
   return { name, labels, head: line.slice(0, at).trimEnd(), value, timestamp };
+}
+
+function splitValue(rest: string, line: string, lineNumber: number): [value: string, timestamp: string | undefined] {
+  const [value = "", timestamp] = rest.split(/\s+/);
+  if (parseValue(value) === undefined) throw bad(lineNumber, "a number after the metric", line);
+  if (timestamp === undefined || timestamp.startsWith("#")) return [value, undefined];
+  if (!Number.isFinite(Number(timestamp))) throw bad(lineNumber, "a timestamp in milliseconds after the value", line);
+  return [value, timestamp];
 }
 
 const partOfHistogram = /_(?:bucket|sum|count)$/;

@@ -112,3 +112,31 @@ test("text that is not an exposition fails the scrape with its line", async () =
   await scrape("a 1\n<html>\n");
   assert.match(loop.health.lastError, /line 2/);
 });
+
+test("a series goes on when its labels are written in another order, and ends when its line is gone", async () => {
+  const { store, scrape, query } = scraping(
+    ", metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: noisy}]",
+  );
+  await scrape('m{a="1",b="2"} 1\nnoisy 1\n');
+  await scrape('m{b="2",a="1"} 2\nnoisy 2\n');
+  assert.deepEqual(
+    query("m").map(({ value }) => value),
+    ["2"],
+  );
+  await scrape('m{b="2",a="1"} 3\nm{a="1",b="2"} 3\n');
+  assert.equal(store.stats.series, 1 + 5);
+  assert.equal(query("scrape_samples_scraped")[0]?.["value"], "2");
+  assert.equal(query("scrape_series_added")[0]?.["value"], "0");
+  await scrape("noisy 3\n");
+  assert.equal(query("m").length, 0);
+  assert.equal(query("scrape_samples_post_metric_relabeling")[0]?.["value"], "0");
+});
+
+test("a bad value of a series that is known fails the scrape with its line, and the timestamp is read", async () => {
+  const { loop, scrape, query } = scraping("");
+  await scrape('m{a="}"} 1\n');
+  await scrape(`\nm{a="}"} 2 ${startMs + 30_000}\n`);
+  assert.equal(query("m")[0]?.["value"], "2");
+  await scrape('\nm{a="}"} two\n');
+  assert.match(loop.health.lastError, /line 2: expected a number/);
+});

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { messageOf, userError, type Clock } from "../../base/index.ts";
 import { labelsKey, labelsOf, metricName, type Labels } from "../../promql/index.ts";
-import { parsePrometheus, type PrometheusSample } from "../../telemetry/index.ts";
+import { lengthOfHead, readSampleLines, readSampleText, readValue } from "../../telemetry/index.ts";
 import type { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { relabel } from "./relabel.ts";
@@ -27,13 +27,35 @@ export interface TargetLoopOptions {
 /** The number of series that one target may expose at once. */
 const maxSeriesATarget = 50_000;
 
+/** A series of the last scrape. */
+interface ExposedSeries {
+  readonly labels: Labels;
+  /** The number of the last scrape that contained it. */
+  scrape: number;
+}
+
+/** The name and labels of a sample as the target writes them. The job's rules may drop the series. */
+interface KnownHead {
+  readonly series: ExposedSeries | undefined;
+  scrape: number;
+}
+
+interface ReadSample {
+  readonly series: ExposedSeries;
+  readonly value: number;
+  readonly timestampMs: number | undefined;
+}
+
 /** Scrapes one target repeatedly, and marks the end of its series. */
 export class TargetLoop {
   readonly target: ScrapeTarget;
   readonly #options: TargetLoopOptions;
   #health: TargetHealth = { health: "unknown", lastScrapeMs: undefined, durationMs: 0, lastError: "" };
   /** The series of the last scrape, by the text of their labels. */
-  #exposed = new Map<string, Labels>();
+  readonly #exposed = new Map<string, ExposedSeries>();
+  /** Labels are read once. Later scrapes find the series by the text of its head. */
+  readonly #heads = new Map<string, KnownHead>();
+  #scrapes = 0;
 
   constructor(options: TargetLoopOptions) {
     this.target = options.target;
@@ -73,18 +95,24 @@ export class TargetLoop {
     const { target, fetch, clock } = this.#options;
     const timestampMs = clock.nowMs();
     let lastError = "";
-    let samples: readonly PrometheusSample[] = [];
+    let scraped = 0;
     let kept = 0;
     let added = 0;
     try {
       const text = await fetch(target, AbortSignal.any([signal, AbortSignal.timeout(target.timeoutMs)]));
-      const parsed = parsePrometheus(text);
-      this.#options.learn(parsed.types);
-      samples = parsed.samples;
-      const labelled = samples.flatMap((sample) => this.#labelled(sample));
-      this.#checkCount(labelled.length);
-      kept = labelled.length;
-      added = this.#append(labelled, timestampMs);
+      this.#scrapes += 1;
+      const before = this.#exposed.size;
+      const samples: ReadSample[] = [];
+      const types = readSampleLines(text, (line, lineNumber) => {
+        scraped += 1;
+        const sample = this.#sampleOf(line, lineNumber);
+        if (sample !== undefined) samples.push(sample);
+      });
+      this.#options.learn(types);
+      this.#checkCount(samples.length);
+      kept = samples.length;
+      added = this.#exposed.size - before;
+      this.#append(samples, timestampMs);
     } catch (error) {
       if (signal.aborted) throw error;
       lastError = messageOf(error);
@@ -95,7 +123,7 @@ export class TargetLoop {
     this.#report(timestampMs, {
       up: lastError === "" ? 1 : 0,
       scrape_duration_seconds: durationMs / 1000,
-      scrape_samples_scraped: samples.length,
+      scrape_samples_scraped: scraped,
       scrape_samples_post_metric_relabeling: kept,
       scrape_series_added: added,
     });
@@ -109,49 +137,61 @@ export class TargetLoop {
       throw userError("sample-limit", `${count} samples, but one target may have at most ${maxSeriesATarget}`);
   }
 
-  #labelled(
-    sample: PrometheusSample,
-  ): { readonly labels: Labels; readonly value: number; readonly timestampMs: number | undefined }[] {
-    const { job, labels: own } = this.target;
-    const merged = new Map<string, string>([[metricName, sample.name]]);
-    for (const [name, value] of Object.entries(sample.labels))
-      merged.set(job.honorLabels || !own.has(name) ? name : `exported_${name}`, value);
-    for (const [name, value] of own) if (!job.honorLabels || (merged.get(name) ?? "") === "") merged.set(name, value);
-    const relabelled = relabel(merged, job.metricRelabelRules);
-    if (relabelled === undefined) return [];
-    return [
-      {
-        labels: labelsOf(relabelled),
-        value: sample.value,
-        timestampMs: job.honorTimestamps ? sample.timestampMs : undefined,
-      },
-    ];
+  #sampleOf(line: string, lineNumber: number): ReadSample | undefined {
+    const length = lengthOfHead(line);
+    const { series } = this.#headOf(line, length, lineNumber);
+    const { value, timestampMs } = readValue(line, length, lineNumber);
+    if (series === undefined) return undefined;
+    return { series, value, timestampMs: this.target.job.honorTimestamps ? timestampMs : undefined };
   }
 
-  #append(
-    samples: readonly { readonly labels: Labels; readonly value: number; readonly timestampMs: number | undefined }[],
-    timestampMs: number,
-  ): number {
-    const { store } = this.#options;
-    const exposed = new Map<string, Labels>();
-    let added = 0;
-    for (const sample of samples) {
-      const key = labelsKey(sample.labels);
-      const known = this.#exposed.get(key);
-      if (known === undefined) added += 1;
-      // Use the same object each time, because derived values are cached by it.
-      const labels = known ?? sample.labels;
-      exposed.set(key, labels);
-      store.append(labels, sample.timestampMs ?? timestampMs, sample.value);
+  #headOf(line: string, length: number, lineNumber: number): KnownHead {
+    const text = line.slice(0, length);
+    let head = this.#heads.get(text);
+    if (head === undefined) {
+      const { name, labels } = readSampleText(line, lineNumber);
+      head = { series: this.#seriesOf(name, labels), scrape: this.#scrapes };
+      this.#heads.set(Buffer.from(text, "utf8").toString("utf8"), head);
     }
-    for (const [key, labels] of this.#exposed) if (!exposed.has(key)) store.end(labels, timestampMs);
-    this.#exposed = exposed;
-    return added;
+    head.scrape = this.#scrapes;
+    if (head.series !== undefined) head.series.scrape = this.#scrapes;
+    return head;
+  }
+
+  /** Undefined if the job's rules drop it. */
+  #seriesOf(name: string, exposed: Readonly<Record<string, string>>): ExposedSeries | undefined {
+    const { job, labels: own } = this.target;
+    const merged = new Map<string, string>([[metricName, name]]);
+    for (const [label, value] of Object.entries(exposed))
+      merged.set(job.honorLabels || !own.has(label) ? label : `exported_${label}`, value);
+    for (const [label, value] of own)
+      if (!job.honorLabels || (merged.get(label) ?? "") === "") merged.set(label, value);
+    const relabelled = relabel(merged, job.metricRelabelRules);
+    if (relabelled === undefined) return undefined;
+    const { texts } = this.#options.store;
+    const labels = labelsOf([...relabelled].map(([label, value]) => [texts.of(label), texts.of(value)] as const));
+    const key = labelsKey(labels);
+    let series = this.#exposed.get(key);
+    if (series === undefined) this.#exposed.set(key, (series = { labels, scrape: this.#scrapes }));
+    return series;
+  }
+
+  /** Appends the samples of a scrape, and ends the series that it does not contain. */
+  #append(samples: readonly ReadSample[], timestampMs: number): void {
+    const { store } = this.#options;
+    for (const { series, value, timestampMs: own } of samples) store.append(series.labels, own ?? timestampMs, value);
+    for (const [key, { labels, scrape }] of this.#exposed) {
+      if (scrape === this.#scrapes) continue;
+      this.#exposed.delete(key);
+      store.end(labels, timestampMs);
+    }
+    for (const [text, { scrape }] of this.#heads) if (scrape !== this.#scrapes) this.#heads.delete(text);
   }
 
   #endExposed(timestampMs: number): void {
-    for (const labels of this.#exposed.values()) this.#options.store.end(labels, timestampMs);
-    this.#exposed = new Map();
+    for (const { labels } of this.#exposed.values()) this.#options.store.end(labels, timestampMs);
+    this.#exposed.clear();
+    this.#heads.clear();
   }
 
   #report(timestampMs: number, values: Readonly<Record<string, number>>): void {

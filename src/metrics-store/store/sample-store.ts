@@ -7,6 +7,7 @@ import {
   type SeriesSlice,
 } from "../../promql/index.ts";
 import { SeriesSamples } from "./series-samples.ts";
+import { SharedTexts } from "./shared-texts.ts";
 
 export interface SampleStoreOptions {
   /** Further series are refused and counted. */
@@ -47,6 +48,8 @@ export class SampleStore implements SampleSource {
   readonly #series = new Map<string, StoredSeries>();
   readonly #index = new Map<string, ValueIndex>();
   readonly #refused = new Map<string, number>();
+  /** For the labels of series that are about to be opened. */
+  readonly texts = new SharedTexts();
   #appended = 0;
   #sampleBytes = 0;
 

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { array, assert as assertProperty, constantFrom, dictionary, property, string } from "fast-check";
+import { lengthOfHead, readSampleText, readValue } from "./parse-prometheus.ts";
+
+const name = constantFrom("requests_total", "a:b", "_x");
+const label = constantFrom("path", "code", "le");
+const escaped = (value: string): string => JSON.stringify(value.replaceAll("\n", " "));
+
+test("the head of a sample ends where its labels end, whatever they contain", () => {
+  assertProperty(
+    property(
+      name,
+      dictionary(label, string({ maxLength: 12 })),
+      array(constantFrom(" ", "\t"), { minLength: 1, maxLength: 3 }),
+      constantFrom("1", "-2.5e3", "+Inf", "NaN 17", '3 17 # {trace_id="}"} 1'),
+      (metric, labels, blanks, value) => {
+        const pairs = Object.entries(labels).map(([key, text]) => `${key}=${escaped(text)}`);
+        const head = pairs.length === 0 ? metric : `${metric}{${pairs.join(",")}}`;
+        const line = `${head}${blanks.join("")}${value}`;
+        assert.equal(lengthOfHead(line), head.length);
+        const read = readSampleText(line, 1);
+        assert.equal(read.head, head);
+        const { value: number, timestampMs } = readValue(line, head.length, 1);
+        assert.ok(Object.is(number, Number(read.value.replace("+Inf", "Infinity"))));
+        assert.equal(timestampMs, read.timestamp === undefined ? undefined : Number(read.timestamp));
+      },
+    ),
+  );
+});
