@@ -97,9 +97,14 @@ async function main(): Promise<number> {
   }
 }
 
-/** A connection that gets no answer holds a process for the two minutes in which the kernel repeats its SYN. */
+/**
+ * Ends the process soon, whatever handles are open: a connection without an answer holds it for the two minutes in which
+ * the kernel repeats its SYN, and work that an error interrupted may hold it for ever. Output that somebody still reads
+ * is not cut off.
+ */
 function endWithoutLeftovers(): void {
-  setTimeout(() => process.exit(), leftoversMs).unref();
+  const isWritten = (): boolean => process.stdout.writableLength === 0 && process.stderr.writableLength === 0;
+  setTimeout(() => (isWritten() ? process.exit() : endWithoutLeftovers()), leftoversMs).unref();
 }
 
 /** The error, with the remedy of its code if it has no hint of its own. */
@@ -116,4 +121,5 @@ try {
   const isInterrupted = error instanceof Error && error.name === "AbortError";
   process.stderr.write(`serin: ${isInterrupted ? "interrupted" : await describedWithRemedy(error)}\n`);
   process.exitCode = isInterrupted ? interruptedExitCode : exitCodeOf(toSerinError(error));
+  endWithoutLeftovers();
 }

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ServerHarness } from "../cluster/apiserver/server-harness.ts";
+
+test("a control plane that cannot start ends with its error, although it already watches", async () => {
+  const harness = await new ServerHarness().start();
+  const { ca, cert, key } = harness.credentials();
+  const encoded = (text: string): string => Buffer.from(text).toString("base64");
+  const kubeconfig = join(harness.directory, "kubeconfig");
+  const server = { server: `https://127.0.0.1:${harness.port}`, "certificate-authority-data": encoded(ca) };
+  writeFileSync(
+    kubeconfig,
+    JSON.stringify({
+      clusters: [{ name: "c", cluster: server }],
+      users: [{ name: "u", user: { "client-certificate-data": encoded(cert), "client-key-data": encoded(key) } }],
+      contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+      "current-context": "c",
+    }),
+  );
+  const main = join(import.meta.dirname, "main.ts");
+  const child = spawn(process.execPath, [main, "pilot", "discovery", "--ctrlz_port=0"], {
+    env: { ...process.env, KUBECONFIG: kubeconfig },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let errors = "";
+  const told = Promise.withResolvers<void>();
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+    if (errors.includes('namespaces "istio-system" not found')) told.resolve();
+  });
+  const closed = once(child, "close") as Promise<[number | null, string | null]>;
+  await Promise.race([told.promise, closed]);
+  // Without a limit, the process waited for its watches: more than a minute.
+  const limit = setTimeout(() => child.kill("SIGKILL"), 30_000);
+  const [code, signal] = await closed;
+  clearTimeout(limit);
+  assert.deepEqual({ code, signal }, { code: 2, signal: null }, errors);
+  await harness.remove();
+});
