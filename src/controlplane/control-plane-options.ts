@@ -13,6 +13,8 @@ export interface ListenAddress {
 
 /** istiod's settings from its environment and arguments, under upstream's names. */
 export interface ControlPlaneSettings {
+  /** Arguments that have no effect, because nobody knows them. */
+  readonly unknownArguments: readonly string[];
   readonly podName: string;
   readonly namespace: string;
   /** `default` if the revision has no name. */
@@ -116,6 +118,29 @@ const flags: Readonly<Record<string, string>> = {
   "--networksConfig": "/etc/istio/config/meshNetworks",
 };
 
+/** Flags of upstream's `pilot-discovery discovery` that have no meaning here. */
+const upstreamFlags: ReadonlySet<string> = new Set(
+  `caCertFile clusterAliases clusterID clusterRegistriesNamespace configDir ctrlz_address keepaliveInterval
+  keepaliveMaxServerConnectionAge keepaliveTimeout kubeconfig kubernetesApiBurst kubernetesApiQPS log_as_json log_caller
+  log_callers log_stacktrace_level log_target namespace profile registries shutdownDuration tls-cipher-suites
+  tls-min-version tlsCertFile tlsKeyFile v vklog`
+    .split(/\s+/)
+    .map((name) => `--${name}`),
+);
+const otherFlags: ReadonlySet<string> = new Set(["--cniNamespace", "--ctrlz_port", "--log_output_level", "--shadow"]);
+
+/** The arguments that neither we nor upstream's control plane know. */
+export function unknownArguments(args: readonly string[]): string[] {
+  return args.filter((argument, index) => {
+    if (!argument.startsWith("-")) {
+      const before = args[index - 1] ?? "";
+      return !(before.startsWith("--") && !before.includes("=")) && !(index === 0 && argument === "discovery");
+    }
+    const [name = ""] = argument.split("=");
+    return flags[name] === undefined && !upstreamFlags.has(name) && !otherFlags.has(name);
+  });
+}
+
 /** Reads `discovery --httpAddr :8080 …` and the environment. Ignores flags of upstream that have no meaning here. */
 export function readControlPlaneSettings(
   args: readonly string[],
@@ -129,6 +154,7 @@ export function readControlPlaneSettings(
   const shadow = isShadow(args, env) ? shadowSettings(given) : undefined;
   const nodeTaint = nodeTaintSettings(env, given.get("--cniNamespace"));
   return {
+    unknownArguments: unknownArguments(args),
     ...(shadow === undefined ? {} : { shadow }),
     ...(nodeTaint === undefined ? {} : { nodeTaint }),
     podName: envString(env, "POD_NAME", "istiod"),

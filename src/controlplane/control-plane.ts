@@ -330,6 +330,9 @@ export class ControlPlane {
     const servers = drain.aborted ? [] : await this.#serve(identity);
     if (!drain.aborted) http.push(await this.#serveWebhooks(identity, injection));
     this.#ready = !drain.aborted;
+    const { unknownArguments } = settings;
+    if (unknownArguments.length > 0)
+      log.warn("arguments are unknown and have no effect", { arguments: unknownArguments.join(" ") });
     const { withoutEffect } = settings.clusters;
     if (withoutEffect.length > 0)
       log.warn("environment variables have no effect here", { variables: withoutEffect.join(", ") });
