@@ -306,9 +306,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // case of headers: the message, the options with it, the HTTP versions of clusters, which traffic policies contained
   // before, and a proxy's own setting. One makes the clusters of unknown destinations, which obey the mesh's policy.
   // Four are messages of the filter that compresses. One is that of the filter that holds requests. One is that of the
-  // filter against forged requests. One is that of the filter that answers health checks.
+  // filter against forged requests. One is that of the filter that answers health checks. Three serve gRPC servers
+  // without a proxy: their listener, their authorization, and TLS by certificate providers.
   pilot: {
-    modules: 909,
+    modules: 912,
     never: [
       "src/cluster/",
       "src/dataplane/",

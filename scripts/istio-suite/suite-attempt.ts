@@ -81,7 +81,8 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string, sour
     "--istio.test.tag=istio-testing",
     "--istio.test.pullpolicy=IfNotPresent",
     "--istio.test.skipVM",
-    "--istio.test.skipWorkloads=proxyless",
+    // The framework deploys workloads of a template only if the ConfigMap names it. Serin's own templates are code.
+    "--istio.test.kube.helm.values=sidecarInjectorWebhook.templates.grpc-agent=built-in",
     "--istio.test.kube.deployEastWestGW=false",
     `--istio.test.work_dir=${directory}`,
     ...(upgradesCharts(suite) ? [`--istio.test.helmRepo=${formerCharts}`] : []),

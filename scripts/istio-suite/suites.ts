@@ -78,6 +78,12 @@ export const exclusions: readonly Exclusion[] = [
   },
   {
     suite: "ambient.main",
+    tests: ["TestTrafficExtension_WasmConfigurations/OCI_Configure_WASM_filter_for_waypoint"],
+    cases: 1,
+    why: "configures the Gateway waypoint, which the suite does not create; upstream has never compiled the test",
+  },
+  {
+    suite: "ambient.main",
     tests: ["TestWaypointChanges"],
     cases: 1,
     why: "wants a waypoint to cut its connections 30 s after its end began; Serin lets them end, for up to an hour",

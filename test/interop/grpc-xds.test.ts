@@ -8,7 +8,7 @@ import { root } from "../support/lab-cluster.ts";
 const timeoutMs = 300_000;
 
 test(
-  "grpc-js-xds resolves a service, balances over its pods, and follows a VirtualService and removed endpoints",
+  "grpc-js-xds resolves a service, balances over its pods, follows changes, and serves with mutual TLS and policies",
   { timeout: timeoutMs },
   () => {
     const { stdout, stderr } = spawnSync(

@@ -28,6 +28,11 @@ function viewOf(...resources: EncodedResource[]): ResourceView & { readonly chan
   };
 }
 
+/** The listeners of an application in the namespace shop. */
+function listenersOf(clusters: ResourceView, listeners: ResourceView = viewOf()): GrpcListenerView {
+  return new GrpcListenerView({ clusters, listeners, domain: "shop.svc.cluster.local", announcesTls: false });
+}
+
 const envoyCluster = encodeResource(
   ClusterSchema,
   cluster,
@@ -42,7 +47,7 @@ const envoyCluster = encodeResource(
 
 test("a service's port is a listener by host and port, which leads only to the routes of that service", () => {
   const clusters = viewOf(envoyCluster);
-  const listeners = new GrpcListenerView(clusters);
+  const listeners = listenersOf(clusters);
   assert.equal(listeners.get("other.shop.svc.cluster.local:80"), undefined);
   const name = `${host}:80`;
   assert.equal(listeners.get(name)?.name, name);
@@ -72,9 +77,21 @@ test("a service's port is a listener by host and port, which leads only to the r
   assert.equal(valueAt(found, "virtualHosts", 1), undefined);
 });
 
+test("a client may name a service of its own namespace in short, and is notified under that name", () => {
+  const clusters = viewOf(envoyCluster);
+  const listeners = listenersOf(clusters);
+  for (const short of ["web:80", "web.shop:80", "web.shop.svc:80"]) assert.equal(listeners.get(short)?.name, short);
+  assert.equal(listeners.get("web.other:80"), undefined);
+  const heard: string[] = [];
+  using _listening = listeners.subscribe((names) => heard.push(...names));
+  listeners.forget("web.shop:80");
+  clusters.change(cluster);
+  assert.deepEqual(heard, [`${host}:80`, "web:80", "web.shop.svc:80"]);
+});
+
 test("a subscriber is notified only of the resources that it requested, under its own names", () => {
   const [clusters, tables] = [viewOf(envoyCluster), viewOf()];
-  const [listeners, routes] = [new GrpcListenerView(clusters), new GrpcRouteView(tables)];
+  const [listeners, routes] = [listenersOf(clusters), new GrpcRouteView(tables)];
   const heard: string[] = [];
   using _listening = listeners.subscribe((names) => heard.push(...names));
   using _routing = routes.subscribe((names) => heard.push(...names));

@@ -2,47 +2,97 @@ import {
   grpcListener,
   grpcRoutes,
   grpcRoutesName,
+  grpcServerAddress,
+  grpcServerListener,
   grpcTargetOfListener,
   grpcTargetOfRoutes,
+  inboundListenerName,
   type EncodedResource,
+  type GrpcTarget,
 } from "../translate/index.ts";
-import type { ResourceView } from "./resource-view.ts";
+import { joined, type ResourceView } from "./resource-view.ts";
+
+/** What the listeners of a gRPC application are made from: what a sidecar beside it would get. */
+export interface GrpcListenerSources {
+  readonly clusters: ResourceView;
+  readonly listeners: ResourceView;
+  /** The domain of the application's namespace, for short names of services. */
+  readonly domain: string;
+  /** The pod's label tells clients that its servers take mutual TLS. */
+  readonly announcesTls: boolean;
+}
 
 /**
- * Listeners for proxyless gRPC clients: one for each port of a service, named `host:port`, as long as the port has a
- * cluster. A listener is made only when it is requested by name.
+ * Listeners for proxyless gRPC. For clients there is one for each port of a service, named `host:port`, as long as the
+ * port has a cluster. The host may be short within the own namespace. For servers there is one for each port of the own pod. A
+ * listener is made only when it is requested by name.
  */
 export class GrpcListenerView implements ResourceView {
-  readonly #clusters: ResourceView;
+  readonly #sources: GrpcListenerSources;
+  /** Requested short names by their cluster. */
+  readonly #short = new Map<string, Set<string>>();
+  readonly #servers = new Set<string>();
 
-  constructor(clusters: ResourceView) {
-    this.#clusters = clusters;
+  constructor(sources: GrpcListenerSources) {
+    this.#sources = sources;
   }
 
   get(name: string): EncodedResource | undefined {
+    const address = grpcServerAddress(name);
+    if (address !== undefined) {
+      this.#servers.add(name);
+      const inbound = this.#sources.listeners.get(inboundListenerName);
+      return inbound === undefined ? undefined : grpcServerListener(name, address, inbound, this.#sources.announcesTls);
+    }
     const target = grpcTargetOfListener(name);
-    return target === undefined || this.#clusters.get(grpcRoutesName(target)) === undefined
-      ? undefined
-      : grpcListener(name, target);
+    if (target === undefined) return undefined;
+    if (this.#hasCluster(target)) return grpcListener(name, target);
+    const full = { ...target, host: fullHost(target.host, this.#sources.domain) };
+    if (full.host === target.host) return undefined;
+    const cluster = grpcRoutesName(full);
+    this.#short.set(cluster, (this.#short.get(cluster) ?? new Set()).add(name));
+    return this.#hasCluster(full) ? grpcListener(name, full) : undefined;
   }
 
   all(): Iterable<EncodedResource> {
     return [];
   }
 
+  forget(name: string): void {
+    this.#servers.delete(name);
+    for (const [cluster, names] of this.#short) if (names.delete(name) && names.size === 0) this.#short.delete(cluster);
+  }
+
   known(): boolean {
-    return this.#clusters.known?.() ?? true;
+    return this.#sources.clusters.known?.() ?? true;
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    return this.#clusters.subscribe((clusters) => {
-      const names = clusters.flatMap((cluster) => {
-        const target = grpcTargetOfRoutes(cluster);
-        return target === undefined ? [] : [`${target.host}:${target.port}`];
-      });
+    const { clusters, listeners } = this.#sources;
+    const tell = (names: readonly string[]): void => {
       if (names.length > 0) changed(names);
-    });
+    };
+    return joined([
+      clusters.subscribe((names) => tell(names.flatMap((cluster) => this.#clientNames(cluster)))),
+      listeners.subscribe((names) => tell(names.includes(inboundListenerName) ? [...this.#servers] : [])),
+    ]);
   }
+
+  #hasCluster(target: GrpcTarget): boolean {
+    return this.#sources.clusters.get(grpcRoutesName(target)) !== undefined;
+  }
+
+  #clientNames(cluster: string): readonly string[] {
+    const target = grpcTargetOfRoutes(cluster);
+    return target === undefined ? [] : [`${target.host}:${target.port}`, ...(this.#short.get(cluster) ?? [])];
+  }
+}
+
+/** The full name of a host such as `web`, `web.shop` or `web.shop.svc`, as seen from the namespace `shop`. */
+function fullHost(host: string, domain: string): string {
+  const [name = "", ...rest] = host.split(".");
+  const suffix = rest.join(".");
+  return suffix === "" || domain.startsWith(`${suffix}.`) ? `${name}.${domain}` : host;
 }
 
 /** The routes of these clients: for each service, the routes that sidecars have in the port's table. */

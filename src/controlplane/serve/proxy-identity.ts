@@ -82,7 +82,9 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     metadata: recordOf(metadata),
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
-    sendsHbone: isTrue(metadata["ENABLE_HBONE"]) && !isTrue(metadata["DISABLE_HBONE_SEND"]),
+    // gRPC libraries speak no HBONE, although their agents have the metadata of sidecars.
+    sendsHbone:
+      isTrue(metadata["ENABLE_HBONE"]) && !isTrue(metadata["DISABLE_HBONE_SEND"]) && metadata["GENERATOR"] !== "grpc",
     selfDiscovery: isTrue(metadata["ENABLE_SELF_DISCOVERY"]),
     dnsCapture: isTrue(metadata["DNS_CAPTURE"]),
     envoy: node.userAgentName === "envoy",

@@ -9,6 +9,7 @@ export {
   deriveRemoteInboundResources,
   type InboundResources,
 } from "./inbound/inbound-resources.ts";
+export { inboundListenerName } from "./inbound/inbound-chain.ts";
 export { noLocalEndpoints, type LocalClusters } from "./inbound/local-clusters.ts";
 export {
   grpcCluster,
@@ -18,7 +19,9 @@ export {
   grpcRoutesName,
   grpcTargetOfListener,
   grpcTargetOfRoutes,
-} from "./grpc-resources.ts";
+  type GrpcTarget,
+} from "./grpc/grpc-resources.ts";
+export { grpcServerAddress, grpcServerListener } from "./grpc/grpc-server-listener.ts";
 export { addressFamiliesOf, forAddressFamilies } from "./address-families.ts";
 export { withOwnHeaderCase } from "./own-header-case.ts";
 export { withOwnHeaders } from "./own-route-headers.ts";

@@ -1,4 +1,5 @@
-import { toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import { fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { contentHash } from "./content-hash.ts";
 
 /** A resource in its wire form: encoded once, shared by all streams. */
@@ -70,6 +71,11 @@ export function fieldOf(number: number, bytes: Uint8Array, length = bytes.length
   whole.set(field);
   whole.set(bytes, field.length);
   return whole;
+}
+
+/** The encoded message of a resource. */
+export function messageBytes({ any }: EncodedResource): Uint8Array {
+  return fromBinary(AnySchema, any).value;
 }
 
 /** Equal versions mean equal content. */

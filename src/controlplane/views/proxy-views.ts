@@ -1,7 +1,7 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection } from "../../kube/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
-import { remoteKey, waypointKeyOf } from "../model/index.ts";
+import { remoteKey, tlsModeLabel, waypointKeyOf } from "../model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import type { SecretPermission } from "./secret-permission.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
@@ -99,11 +99,16 @@ export class ProxyViews {
     return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;
   }
 
-  /** The views for proxyless gRPC clients: what a sidecar beside them would get, under the names that gRPC uses. */
+  /** The views for proxyless gRPC: what a sidecar beside them would get, under the names that gRPC uses. */
   #grpcView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     switch (typeUrl) {
       case typeUrls.listener:
-        return new GrpcListenerView(this.#fullView(proxy, typeUrls.cluster));
+        return new GrpcListenerView({
+          clusters: this.#fullView(proxy, typeUrls.cluster),
+          listeners: this.#fullView(proxy, typeUrl),
+          domain: proxy.domain,
+          announcesTls: proxy.labels[tlsModeLabel] === "istio",
+        });
       case typeUrls.route:
         return new GrpcRouteView(this.#fullView(proxy, typeUrls.route));
       case typeUrls.cluster:

@@ -65,7 +65,9 @@ for (const version of ["0.0.1", "0.0.2"]) {
   };
   for (const repository of repositories) {
     for (const blob of [layer, config]) served.set(`${repository}/blobs/${digestOf(blob.bytes)}`, blob);
-    for (const reference of [version, digestOf(manifest.bytes)])
+    // A test of ambient pulls `latest` by the older name, and tells the redirector what it means only for the other one.
+    const latest = version === "0.0.1" ? ["latest"] : [];
+    for (const reference of [version, ...latest, digestOf(manifest.bytes)])
       served.set(`${repository}/manifests/${reference}`, manifest);
   }
 }

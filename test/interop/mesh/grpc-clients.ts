@@ -1,5 +1,5 @@
-// Applications whose gRPC speaks xDS (`xds:///host:port`), by the agent beside them: they find a service's pods, and follow
-// routes.
+// Applications whose gRPC speaks xDS (`xds:///host:port`), by the agent beside them: they find a service's pods, follow
+// routes, and serve with mutual TLS and policies.
 //   test/interop/mesh/in-namespace.sh node test/interop/mesh/grpc-clients.ts [--json]
 import assert from "node:assert/strict";
 import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -21,8 +21,12 @@ const readyMs = 40_000;
 const plain = (bytes: Buffer): Buffer => bytes;
 
 /** Answers every call with its own name. */
-async function serve(name: string, address: string): Promise<grpc.Server> {
-  const server = new grpc.Server();
+async function serve(
+  name: string,
+  address: string,
+  server = new grpc.Server(),
+  credentials = grpc.ServerCredentials.createInsecure(),
+): Promise<grpc.Server> {
   const definition = {
     path: method,
     requestStream: false,
@@ -37,9 +41,7 @@ async function serve(name: string, address: string): Promise<grpc.Server> {
     { say: (_call: unknown, answer: grpc.sendUnaryData<Buffer>) => answer(null, Buffer.from(name)) },
   );
   await new Promise<void>((resolve, reject) =>
-    server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error) =>
-      error === null ? resolve() : reject(error),
-    ),
+    server.bindAsync(address, credentials, (error) => (error === null ? resolve() : reject(error))),
   );
   return server;
 }
@@ -116,6 +118,36 @@ async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
   );
 }
 
+/** The application's own server takes its TLS and its policies by xDS. */
+async function proveServer(mesh: TestMesh): Promise<void> {
+  const { XdsServer, XdsServerCredentials, XdsChannelCredentials } = await import("@grpc/grpc-js-xds");
+  const plainText = grpc.ServerCredentials.createInsecure();
+  const server = await serve("own", "10.244.1.10:7070", new XdsServer(), new XdsServerCredentials(plainText));
+  const insecure = grpc.credentials.createInsecure();
+  const [client, stranger] = [
+    new grpc.Client("xds:///client:7070", new XdsChannelCredentials(insecure)),
+    new grpc.Client("10.244.1.10:7070", insecure),
+  ];
+  const apply = async (kind: string, group: string, spec: object): Promise<void> => {
+    const metadata = { name: "own", namespace: sidecarNode.namespace };
+    await mesh.objects.create({ apiVersion: `${group}.istio.io/v1`, kind, metadata, spec });
+  };
+  try {
+    await apply("DestinationRule", "networking", { host: "client", trafficPolicy: { tls: { mode: "ISTIO_MUTUAL" } } });
+    await eventually(async () => assert.equal(await say(client), "own"));
+    await assert.rejects(say(stranger), "a client without a certificate is refused");
+    await apply("AuthorizationPolicy", "security", {
+      action: "DENY",
+      rules: [{ from: [{ source: { principals: ["cluster.local/ns/shop/sa/client"] } }] }],
+    });
+    await eventually(async () => await assert.rejects(say(client), { code: grpc.status.PERMISSION_DENIED }));
+  } finally {
+    client.close();
+    stranger.close();
+    server.forceShutdown();
+  }
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const mesh = await startTestMesh();
   const folder = await mkdtemp(join(tmpdir(), "grpc-clients-"));
@@ -129,6 +161,7 @@ async function main(args: readonly string[]): Promise<number> {
     POD_NAMESPACE: sidecarNode.namespace,
     SERVICE_ACCOUNT: sidecarNode.account,
     INSTANCE_IP: sidecarNode.address,
+    OUTPUT_CERTS: join(folder, "certificates"),
     ISTIO_METAJSON_LABELS: JSON.stringify(sidecarNode.labels),
   };
   const stop = new AbortController();
@@ -141,6 +174,7 @@ async function main(args: readonly string[]): Promise<number> {
   }).run(stop.signal);
   await eventually(async () => await access(env.GRPC_XDS_BOOTSTRAP));
   process.env["GRPC_XDS_BOOTSTRAP"] = env.GRPC_XDS_BOOTSTRAP;
+  process.env["GRPC_XDS_EXPERIMENTAL_RBAC"] = "true";
   // The library reads its environment while it loads.
   const { register } = await import("@grpc/grpc-js-xds");
   register();
@@ -151,6 +185,7 @@ async function main(args: readonly string[]): Promise<number> {
   let fault: string | undefined;
   try {
     await prove(mesh, client);
+    await proveServer(mesh);
   } catch (error) {
     fault = messageOf(error);
   } finally {
@@ -161,7 +196,7 @@ async function main(args: readonly string[]): Promise<number> {
     mesh.stop();
     await rm(folder, { recursive: true });
   }
-  process.stdout.write(fault === undefined ? "gRPC finds and follows\n" : `${fault}\n`);
+  process.stdout.write(fault === undefined ? "gRPC finds, follows and serves\n" : `${fault}\n`);
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify({ failed: fault === undefined ? 0 : 1 })}\n`);
   return fault === undefined ? 0 : 1;
 }

@@ -50,6 +50,8 @@ export class SpdyConnection {
 export class SpdyDuplex extends Duplex {
   readonly #stream: SpdyStream;
   readonly #socket: Duplex;
+  #remoteEnded = false;
+  #localEnded = false;
 
   constructor(stream: SpdyStream, socket: Duplex) {
     super({ allowHalfOpen: true });
@@ -61,8 +63,15 @@ export class SpdyDuplex extends Duplex {
         // The peers do not support windows of single streams, so the whole connection waits for a slow reader.
         if (!this.push(Buffer.from(bytes))) socket.pause();
       },
-      end: () => void this.push(null),
-      reset: () => void this.destroy(),
+      end: () => {
+        this.#remoteEnded = true;
+        this.push(null);
+      },
+      reset: () => {
+        this.#remoteEnded = true;
+        this.#localEnded = true;
+        this.destroy();
+      },
     });
   }
 
@@ -88,7 +97,14 @@ export class SpdyDuplex extends Duplex {
   }
 
   override _final(done: (error?: Error | null) => void): void {
+    this.#localEnded = true;
     this.#stream.end();
     done();
+  }
+
+  /** Cancels the stream unless both sides have ended it. Otherwise the peer would wait for its end. */
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    if (!this.#remoteEnded || !this.#localEnded) this.#stream.reset();
+    done(error);
   }
 }

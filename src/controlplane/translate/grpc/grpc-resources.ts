@@ -8,15 +8,18 @@ import {
   ClusterLoadAssignmentSchema,
   ClusterSchema,
   HttpConnectionManagerSchema,
+  HTTPFaultSchema,
   ListenerSchema,
   RouteConfigurationSchema,
   RouterSchema,
   type VirtualHost,
-} from "../../wire/envoy/index.ts";
-import { memos } from "../model/memos.ts";
-import { unlimited } from "./cluster.ts";
-import { overAds, packed } from "./envoy-any.ts";
-import { encodeResource, type EncodedResource } from "./resource.ts";
+} from "../../../wire/envoy/index.ts";
+import { memos } from "../../model/memos.ts";
+import { unlimited } from "../cluster.ts";
+import { overAds, packed } from "../envoy-any.ts";
+import { filterInit } from "../filter-init.ts";
+import { encodeResource, messageBytes, type EncodedResource } from "../resource.ts";
+import { grpcClientTls } from "./grpc-tls.ts";
 
 /** A service's port, as named by gRPC clients and by clusters. */
 export interface GrpcTarget {
@@ -40,12 +43,16 @@ export function grpcRoutesName({ host, port }: GrpcTarget): string {
   return `outbound|${port}||${host}`;
 }
 
+/** The only filter of routes that gRPC clients have. */
+const faultFilter = "envoy.filters.http.fault";
+
 /** The listener of a proxyless gRPC client. It has no address and only names the route configuration. */
 export function grpcListener(name: string, target: GrpcTarget): EncodedResource {
   const manager = packed(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: grpcRoutesName(target), configSource: overAds } },
     httpFilters: [
-      { name: "envoy.filters.http.router", configType: { case: "typedConfig", value: packed(RouterSchema, {}) } },
+      filterInit(faultFilter, HTTPFaultSchema, {}),
+      filterInit("envoy.filters.http.router", RouterSchema, {}),
     ],
   });
   const listener = create(ListenerSchema, { name });
@@ -62,8 +69,8 @@ function apiListener(manager: Any): Uint8Array {
 }
 
 /**
- * Extracts the routes of one service from the route configuration of its port. Filter configuration is dropped, because
- * clients have no filters.
+ * Extracts the routes of one service from the route configuration of its port. Of the filters' configuration, faults
+ * stay, because clients have no other filter.
  */
 export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedResource | undefined {
   const found = hostsOfTables.of(table, hostsByDomain).get(target.host);
@@ -81,24 +88,29 @@ const hostsOfTables = memos.memo<EncodedResource, ReadonlyMap<string, VirtualHos
 
 function hostsByDomain(table: EncodedResource): ReadonlyMap<string, VirtualHost> {
   const found = new Map<string, VirtualHost>();
-  for (const host of fromBinary(RouteConfigurationSchema, valueOf(table)).virtualHosts) {
+  for (const host of fromBinary(RouteConfigurationSchema, messageBytes(table)).virtualHosts) {
     const { domains } = host;
-    const shown = withoutFilters(host);
+    const shown = withFaultsOnly(host);
     for (const domain of domains) if (!found.has(domain)) found.set(domain, shown);
   }
   return found;
 }
 
-function withoutFilters(host: VirtualHost): VirtualHost {
+function withFaultsOnly(host: VirtualHost): VirtualHost {
   for (const route of host.routes) {
-    route.typedPerFilterConfig = {};
+    keepFaults(route);
     if (route.action.case === "route" && route.action.value.clusterSpecifier.case === "weightedClusters")
-      for (const cluster of route.action.value.clusterSpecifier.value.clusters) cluster.typedPerFilterConfig = {};
+      for (const cluster of route.action.value.clusterSpecifier.value.clusters) keepFaults(cluster);
   }
-  host.typedPerFilterConfig = {};
+  keepFaults(host);
   // This table serves one service only, by whatever name the client uses.
   host.domains = ["*"];
   return host;
+}
+
+function keepFaults(part: Pick<VirtualHost, "typedPerFilterConfig">): void {
+  const fault = part.typedPerFilterConfig[faultFilter];
+  part.typedPerFilterConfig = fault === undefined ? {} : { [faultFilter]: fault };
 }
 
 const understoodBalancing: ReadonlySet<Cluster_LbPolicy> = new Set([
@@ -107,15 +119,16 @@ const understoodBalancing: ReadonlySet<Cluster_LbPolicy> = new Set([
 ]);
 
 /**
- * Reduces an EDS cluster to the fields that gRPC clients accept. They reject most of Envoy's. Other clusters stay
- * unchanged.
+ * Reduces an EDS cluster to the fields that gRPC clients accept. They reject most of Envoy's. Mutual TLS needs a
+ * DestinationRule that asks for it, because it cannot be chosen for each endpoint. Other clusters stay unchanged.
  */
 export function grpcCluster(resource: EncodedResource): EncodedResource {
-  const cluster = fromBinary(ClusterSchema, valueOf(resource));
+  const cluster = fromBinary(ClusterSchema, messageBytes(resource));
   const { name, clusterDiscoveryType: discovery, edsClusterConfig, lbPolicy, outlierDetection } = cluster;
   if (discovery.case !== "type" || discovery.value !== Cluster_DiscoveryType.EDS || edsClusterConfig === undefined)
     return resource;
   const understood = understoodBalancing.has(lbPolicy);
+  const transportSocket = grpcClientTls(cluster.transportSocket);
   const maxRequests = cluster.circuitBreakers?.thresholds[0]?.maxRequests;
   return encodeResource(
     ClusterSchema,
@@ -127,6 +140,7 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
       lbPolicy: understood ? lbPolicy : Cluster_LbPolicy.ROUND_ROBIN,
       lbConfig: understood && lbPolicy === Cluster_LbPolicy.RING_HASH ? cluster.lbConfig : { case: undefined },
       ...(outlierDetection === undefined ? {} : { outlierDetection }),
+      ...(transportSocket === undefined ? {} : { transportSocket }),
       // Clients know no other limit.
       ...(maxRequests === undefined || maxRequests === unlimited
         ? {}
@@ -137,7 +151,7 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
 
 /** Keeps endpoints with IP addresses in localities with weights. gRPC clients ignore or reject others. */
 export function grpcEndpoints(resource: EncodedResource): EncodedResource {
-  const assignment = fromBinary(ClusterLoadAssignmentSchema, valueOf(resource));
+  const assignment = fromBinary(ClusterLoadAssignmentSchema, messageBytes(resource));
   for (const locality of assignment.endpoints) {
     locality.lbEndpoints = locality.lbEndpoints.filter(
       ({ hostIdentifier: host }) => host.case === "endpoint" && host.value.address?.address.case === "socketAddress",
@@ -150,8 +164,4 @@ export function grpcEndpoints(resource: EncodedResource): EncodedResource {
   }
   assignment.endpoints = assignment.endpoints.filter(({ lbEndpoints }) => lbEndpoints.length > 0);
   return encodeResource(ClusterLoadAssignmentSchema, resource.name, assignment);
-}
-
-function valueOf(resource: EncodedResource): Uint8Array {
-  return fromBinary(AnySchema, resource.any).value;
 }

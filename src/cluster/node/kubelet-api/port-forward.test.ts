@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
+import { createServer, type AddressInfo, type Server } from "node:net";
+import { test } from "node:test";
+import { portForward } from "../../../kube/index.ts";
+import { servePortForward } from "./port-forward.ts";
+
+async function portOf(server: Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+test("a client learns that the pod has reset a forwarded connection", { timeout: 10_000 }, async (context) => {
+  const node = createHttpServer();
+  node.on("upgrade", (request, socket, head) => void servePortForward(request, socket, head, undefined));
+  const pod = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => socket.resetAndDestroy());
+  });
+  context.after(() => {
+    node.close();
+    pod.close();
+  });
+  const config = { server: `http://127.0.0.1:${await portOf(node)}`, context: "test", namespace: "default" };
+  const stream = await portForward(config, { namespace: "default", pod: "web", port: await portOf(pod) });
+  stream.write("hello");
+  const [error] = (await once(stream, "close").then(
+    () => [stream.errored],
+    (fault: unknown) => [fault],
+  )) as [Error];
+  assert.match(error.message, /the pod closed the connection/);
+});
