@@ -474,6 +474,59 @@ test("a starting pod waits for a ztunnel, and is captured when its request is an
   assert.equal((await rig.plugin("DEL", pod)).code, 0, "again");
 });
 
+test("a pod whose annotations name another pod's process gets and releases nothing of it", async (context) => {
+  const rig = new Rig(context);
+  const [victim, sleep] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(victim, 9080, "victim");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("victim", victim));
+  const thief = (name: string, mode: string): void =>
+    rig.cluster.pods.set({
+      metadata: {
+        name,
+        namespace: "default",
+        uid: `uid-${name}`,
+        labels: { "istio.io/dataplane-mode": mode },
+        annotations: { "lab.serin.dev/init-pid": String(victim.initPid), [redirection]: "enabled" },
+      },
+      spec: { containers: [], serviceAccountName: name },
+      status: { phase: "Pending" },
+    });
+  thief("releases", "none");
+  await rig.cluster.until("default/releases", (pod) => pod?.metadata.annotations?.[redirection] === undefined);
+  thief("takes", "ambient");
+  rig.pod("sleep", sleep);
+  await rig.enrolled("default/sleep");
+  assert.match(await askOnce(sleep.namespace.fd, victim.address, 9080), /^\[zt\]victim/);
+  assert.equal(ztunnel.connections().at(-1), `inbound-plaintext ${sleep.address} ${victim.address}:9080`);
+  assert.deepEqual(
+    rig.enrolledPods().map(({ name }) => name),
+    ["sleep", "victim"],
+  );
+});
+
+test("a starting pod is captured although the watch still knows a failed pod of its name", async (context) => {
+  const rig = new Rig(context);
+  const web = rig.node.addPod();
+  rig.startAgent();
+  new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("other", rig.node.addPod()));
+  const failed: Pod = {
+    metadata: { name: "web", namespace: "default", uid: "uid-before" },
+    status: { phase: "Failed", podIP: web.address },
+  };
+  rig.cluster.pods.set(failed);
+  rig.cluster.unwatched.set("default/web", {
+    metadata: { name: "web", namespace: "default", uid: "uid-web" },
+    spec: { containers: [] },
+    status: { phase: "Pending" },
+  });
+  await until(() => existsSync(join(rig.directory, "bin/serin-cni")));
+  assert.equal((await rig.plugin("ADD", { name: "web", host: web }, resultOf(web))).code, 0);
+  assert.ok(hasCapture(web.namespace.fd));
+});
+
 test("an agent that is uninstalled releases every pod under load and leaves nothing on the node", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];

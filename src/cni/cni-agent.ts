@@ -263,11 +263,16 @@ export class CniAgent {
     };
   }
 
-  /** The pod of a request may be newer than the watch. */
-  async #podOf({ podName, podNamespace }: PodAttachment): Promise<Pod> {
+  /**
+   * The pod of a request may be newer than the watch, which may still know an earlier pod of its name. That one may have
+   * failed, and then the new one would start outside the mesh. A static pod has another uid on its node than in the API.
+   */
+  async #podOf({ podName, podNamespace, podUid }: PodAttachment): Promise<Pod> {
     const { pods, client } = this.#options;
     const key = `${podNamespace}/${podName}`;
-    const pod = pods.get(key) ?? (await client.get(podKind, podName, podNamespace));
+    const watched = pods.get(key);
+    const isOfRequest = podUid === "" || watched?.metadata.uid === podUid;
+    const pod = isOfRequest && watched !== undefined ? watched : await client.get(podKind, podName, podNamespace);
     if (pod === undefined) throw transientError("object-missing", `there is no pod ${key}`);
     return pod;
   }
