@@ -24,8 +24,8 @@ const noKeys: ReadonlySet<string> = new Set();
 /** Workloads, services and policies, with the indexes that a connection needs. xDS or a local file fills it. */
 export class MeshState {
   readonly #workloads = new Map<string, Workload>();
-  /** By network, then by address. */
-  readonly #byAddress = new Map<string, Map<string, Workload>>();
+  /** By network, then by address. The workload that {@link workloadByAddress} returns comes first. */
+  readonly #byAddress = new Map<string, Map<string, readonly Workload[]>>();
   readonly #byPod = new Map<string, Workload>();
   /** What {@link workloadByPod} has found since a workload last changed. Every connection asks for its own pod. */
   #foundByPod = new WeakMap<WorkloadInfo, Workload>();
@@ -72,7 +72,10 @@ export class MeshState {
     if (workload.networkMode !== "HostNetwork") {
       let addresses = this.#byAddress.get(workload.network);
       if (addresses === undefined) this.#byAddress.set(workload.network, (addresses = new Map()));
-      for (const address of workload.workloadIps) addresses.set(address, workload);
+      for (const address of workload.workloadIps) {
+        const others = addresses.get(address);
+        addresses.set(address, others === undefined ? [workload] : [workload, ...others].sort(byCredibility));
+      }
     }
     for (const [key, ports] of workload.services) {
       let endpoints = this.#endpoints.get(key);
@@ -89,8 +92,9 @@ export class MeshState {
     if (this.#byPod.get(podKey(workload)) === workload) this.#byPod.delete(podKey(workload));
     const addresses = this.#byAddress.get(workload.network);
     for (const address of workload.workloadIps) {
-      // The address may already belong to another workload.
-      if (addresses?.get(address) === workload) addresses.delete(address);
+      const others = addresses?.get(address)?.filter((other) => other !== workload) ?? [];
+      if (others.length > 0) addresses?.set(address, others);
+      else addresses?.delete(address);
     }
     if (addresses?.size === 0) this.#byAddress.delete(workload.network);
     for (const key of workload.services.keys()) {
@@ -140,8 +144,9 @@ export class MeshState {
     return this.#workloads.get(uid);
   }
 
+  /** Of several workloads with the address, the one that cannot have claimed it. See {@link byCredibility}. */
   workloadByAddress(network: string, address: string): Workload | undefined {
-    return this.#byAddress.get(network)?.get(address);
+    return this.#byAddress.get(network)?.get(address)?.[0];
   }
 
   workloadByPod(info: WorkloadInfo): Workload | undefined {
@@ -285,6 +290,16 @@ export class MeshState {
     if (this.#services.has(name)) this.removeService(name);
     else this.removeWorkload(name);
   }
+}
+
+/**
+ * Sorts workloads that share an address. The cluster gives a pod its address, but whoever writes a WorkloadEntry or a
+ * ServiceEntry may claim any address, also that of another namespace's pod. So pods come first, and among the others
+ * those of the mesh, as upstream. Of equal ones the latest comes first: a pod may get the address of one that has ended.
+ */
+function byCredibility(left: Workload, right: Workload): number {
+  const rank = ({ uid, protocol }: Workload): number => (uid.includes("//Pod/") ? 2 : Number(protocol === "HBONE"));
+  return rank(right) - rank(left);
 }
 
 function podKey(pod: { readonly namespace: string; readonly name: string }): string {
