@@ -11,6 +11,7 @@ import type { EnrolledPodReport } from "../api/serin/index.ts";
 import { createLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { NftNetlink, NftTransaction } from "../net/index.ts";
+import type { AgentEnd } from "./agent-end.ts";
 import { hasCapture } from "./capture-rules.ts";
 import { CniAgent } from "./cni-agent.ts";
 import { FakeCluster } from "./testing/fake-cluster.ts";
@@ -71,7 +72,7 @@ class Rig {
   #agent: CniAgent | undefined;
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
-  uninstalled = false;
+  end: AgentEnd = "restarted";
 
   constructor(context: TestContext) {
     context.after(async () => {
@@ -109,7 +110,7 @@ class Rig {
       nodes: this.cluster.nodes,
       hostNamespaceFd: this.node.namespace.fd,
       ztunnelWaitMs: 50,
-      isUninstalled: () => Promise.resolve(this.uninstalled),
+      whyEnds: () => Promise.resolve(this.end),
       log,
       clock: systemClock,
       registry: this.registry,
@@ -527,6 +528,32 @@ test("a starting pod is captured although the watch still knows a failed pod of 
   assert.ok(hasCapture(web.namespace.fd));
 });
 
+test("an agent whose DaemonSet alone is deleted leaves its pods with their ztunnel, and the next one takes them over", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
+  const conflist = join(rig.directory, "net.d/10-ptp.conflist");
+  await until(() => readFileSync(conflist, "utf8").includes("serin-cni"));
+  const loop = connectionLoop(context, sleep, reviews.address, 9080);
+  rig.end = "removed";
+  await rig.stopAgent();
+  assert.equal(readFileSync(conflist, "utf8"), clusterNetwork, "new pods start without the agent");
+  assert.deepEqual(readdirSync(join(rig.directory, "bin")), []);
+  assert.equal(rig.cluster.annotation("default/reviews", redirection), "enabled");
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
+  assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x", "a probe");
+  rig.startAgent();
+  await until(() => ztunnel.events.filter(({ event }) => event === "keep").length >= 2);
+  await rig.enrolled("default/sleep", "default/reviews");
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
+  const { faults, answers } = await loop.stop();
+  assert.deepEqual(faults, []);
+  assert.ok(answers.every((answer) => answer.startsWith("[zt]")));
+});
+
 test("an agent that is uninstalled releases every pod under load and leaves nothing on the node", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
@@ -544,7 +571,7 @@ test("an agent that is uninstalled releases every pod under load and leaves noth
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
   await rig.node.serveUdp(nameServer, 53, "the cluster");
   assert.equal(await askName(sleep), "zt answers who");
-  rig.uninstalled = true;
+  rig.end = "uninstalled";
   await rig.stopAgent();
   const { faults, answers } = await loop.stop();
   assert.deepEqual(faults, []);
