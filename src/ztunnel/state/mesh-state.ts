@@ -26,7 +26,8 @@ export class MeshState {
   readonly #workloads = new Map<string, Workload>();
   /** By network, then by address. The workload that {@link workloadByAddress} returns comes first. */
   readonly #byAddress = new Map<string, Map<string, readonly Workload[]>>();
-  readonly #byPod = new Map<string, Workload>();
+  /** By namespace and name. The workload that {@link workloadByPod} returns comes first. */
+  readonly #byPod = new Map<string, readonly Workload[]>();
   /** What {@link workloadByPod} has found since a workload last changed. Every connection asks for its own pod. */
   #foundByPod = new WeakMap<WorkloadInfo, Workload>();
   readonly #services = new Map<string, Service>();
@@ -40,6 +41,12 @@ export class MeshState {
   readonly #workloadListeners = new Set<() => void>();
   readonly #policyListeners = new Set<() => void>();
   #policiesKnown = false;
+  /** What the uids of the pods of this ztunnel's cluster begin with. */
+  readonly #ownPods: string;
+
+  constructor(clusterId = "") {
+    this.#ownPods = `${clusterId}//Pod/`;
+  }
 
   apply(change: MeshChange): void {
     for (const name of change.removedAddresses) this.#removeAddress(name);
@@ -67,7 +74,11 @@ export class MeshState {
     this.removeWorkload(workload.uid);
     this.#foundByPod = new WeakMap();
     this.#workloads.set(workload.uid, workload);
-    this.#byPod.set(podKey(workload), workload);
+    const sameName = this.#byPod.get(podKey(workload));
+    this.#byPod.set(
+      podKey(workload),
+      sameName === undefined ? [workload] : [workload, ...sameName].sort((left, right) => this.#byOwnPod(left, right)),
+    );
     // Pods on the host's network share its address, so the address does not identify one of them.
     if (workload.networkMode !== "HostNetwork") {
       let addresses = this.#byAddress.get(workload.network);
@@ -89,7 +100,9 @@ export class MeshState {
     if (workload === undefined) return;
     this.#foundByPod = new WeakMap();
     this.#workloads.delete(uid);
-    if (this.#byPod.get(podKey(workload)) === workload) this.#byPod.delete(podKey(workload));
+    const sameName = this.#byPod.get(podKey(workload))?.filter((other) => other !== workload) ?? [];
+    if (sameName.length > 0) this.#byPod.set(podKey(workload), sameName);
+    else this.#byPod.delete(podKey(workload));
     const addresses = this.#byAddress.get(workload.network);
     for (const address of workload.workloadIps) {
       const others = addresses?.get(address)?.filter((other) => other !== workload) ?? [];
@@ -149,12 +162,14 @@ export class MeshState {
     return this.#byAddress.get(network)?.get(address)?.[0];
   }
 
+  /** Of several workloads of the name, such as a WorkloadEntry or a pod of another cluster, the cluster's own pod. */
   workloadByPod(info: WorkloadInfo): Workload | undefined {
     const found = this.#foundByPod.get(info);
     if (found !== undefined) return found;
-    const workload = this.#byPod.get(podKey(info));
-    if (workload?.serviceAccount !== info.serviceAccount) return undefined;
-    this.#foundByPod.set(info, workload);
+    const workload = this.#byPod
+      .get(podKey(info))
+      ?.find(({ serviceAccount }) => serviceAccount === info.serviceAccount);
+    if (workload !== undefined) this.#foundByPod.set(info, workload);
     return workload;
   }
 
@@ -283,6 +298,10 @@ export class MeshState {
   onPolicyChange(listener: () => void): Disposable {
     this.#policyListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#policyListeners.delete(listener) };
+  }
+
+  #byOwnPod(left: Workload, right: Workload): number {
+    return Number(right.uid.startsWith(this.#ownPods)) - Number(left.uid.startsWith(this.#ownPods));
   }
 
   #removeAddress(name: string): void {
