@@ -322,8 +322,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   cni: {
-    // With the plugin that it writes and answers, the rules and routes of mode TPROXY, and the time zones of a Freeze.
-    modules: 185,
+    // With the plugin that it writes and answers, the rules and routes of mode TPROXY, the time zones of a Freeze, and
+    // why the agent ends.
+    modules: 186,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
+import { namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
 import {
   envBoolean,
   envInteger,
@@ -10,8 +10,8 @@ import {
   systemClock,
   type Logger,
 } from "../base/index.ts";
-import { CniAgent, openHostNamespace } from "../cni/index.ts";
-import { createInformer, createKubeClient, isKubeCode, loadInClusterConfig, type KubeClient } from "../kube/index.ts";
+import { agentEnd, CniAgent, openHostNamespace } from "../cni/index.ts";
+import { createInformer, createKubeClient, loadInClusterConfig } from "../kube/index.ts";
 import { networkError } from "../net/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -67,12 +67,16 @@ export async function run(context: RoleContext): Promise<number> {
     namespaces,
     nodes,
     hostNamespaceFd: hostNamespace.fd,
-    isUninstalled: () =>
-      daemonSetIsGone(
-        client,
-        envString(env, "POD_NAMESPACE", "istio-system"),
-        envString(env, "DAEMONSET_NAME", "istio-cni-node"),
-        log,
+    whyEnds: async (ztunnels) =>
+      await agentEnd(
+        {
+          client,
+          namespace: envString(env, "POD_NAMESPACE", "istio-system"),
+          daemonSet: envString(env, "DAEMONSET_NAME", "istio-cni-node"),
+          clock: systemClock,
+          log,
+        },
+        ztunnels,
       ),
     log,
     logsRoutes: envString(env, "SERIN_LOG_FORMAT", "") === "2022",
@@ -134,17 +138,4 @@ function serveMetrics(
   server.on("error", (error) => log.warn("metrics are not served", { port, error: messageOf(error) }));
   server.listen(port);
   return { close: () => server.close().closeAllConnections() };
-}
-
-/** A restart leaves the DaemonSet in place; only its removal ends the agent for good. */
-async function daemonSetIsGone(client: KubeClient, namespace: string, name: string, log: Logger): Promise<boolean> {
-  try {
-    const daemonSet = await client.get(daemonSetKind, name, namespace);
-    return daemonSet === undefined || daemonSet.metadata.deletionTimestamp !== undefined;
-  } catch (error) {
-    // An uninstallation takes the agent's account and rights as well; an upgrade never does.
-    if (isKubeCode(error, "forbidden") || isKubeCode(error, "unauthorized")) return true;
-    log.warn("cannot find out whether the agent is uninstalled; its configuration stays", { error: messageOf(error) });
-    return false;
-  }
 }

@@ -11,6 +11,7 @@ import type { EnrolledPodReport } from "../api/serin/index.ts";
 import { createLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { NftNetlink, NftTransaction } from "../net/index.ts";
+import type { AgentEnd } from "./agent-end.ts";
 import { hasCapture } from "./capture-rules.ts";
 import { CniAgent } from "./cni-agent.ts";
 import { FakeCluster } from "./testing/fake-cluster.ts";
@@ -71,7 +72,7 @@ class Rig {
   #agent: CniAgent | undefined;
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
-  uninstalled = false;
+  end: AgentEnd = "restarted";
 
   constructor(context: TestContext) {
     context.after(async () => {
@@ -109,7 +110,7 @@ class Rig {
       nodes: this.cluster.nodes,
       hostNamespaceFd: this.node.namespace.fd,
       ztunnelWaitMs: 50,
-      isUninstalled: () => Promise.resolve(this.uninstalled),
+      whyEnds: () => Promise.resolve(this.end),
       log,
       clock: systemClock,
       registry: this.registry,
@@ -474,6 +475,85 @@ test("a starting pod waits for a ztunnel, and is captured when its request is an
   assert.equal((await rig.plugin("DEL", pod)).code, 0, "again");
 });
 
+test("a pod whose annotations name another pod's process gets and releases nothing of it", async (context) => {
+  const rig = new Rig(context);
+  const [victim, sleep] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(victim, 9080, "victim");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("victim", victim));
+  const thief = (name: string, mode: string): void =>
+    rig.cluster.pods.set({
+      metadata: {
+        name,
+        namespace: "default",
+        uid: `uid-${name}`,
+        labels: { "istio.io/dataplane-mode": mode },
+        annotations: { "lab.serin.dev/init-pid": String(victim.initPid), [redirection]: "enabled" },
+      },
+      spec: { containers: [], serviceAccountName: name },
+      status: { phase: "Pending" },
+    });
+  thief("releases", "none");
+  await rig.cluster.until("default/releases", (pod) => pod?.metadata.annotations?.[redirection] === undefined);
+  thief("takes", "ambient");
+  rig.pod("sleep", sleep);
+  await rig.enrolled("default/sleep");
+  assert.match(await askOnce(sleep.namespace.fd, victim.address, 9080), /^\[zt\]victim/);
+  assert.equal(ztunnel.connections().at(-1), `inbound-plaintext ${sleep.address} ${victim.address}:9080`);
+  assert.deepEqual(
+    rig.enrolledPods().map(({ name }) => name),
+    ["sleep", "victim"],
+  );
+});
+
+test("a starting pod is captured although the watch still knows a failed pod of its name", async (context) => {
+  const rig = new Rig(context);
+  const web = rig.node.addPod();
+  rig.startAgent();
+  new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("other", rig.node.addPod()));
+  const failed: Pod = {
+    metadata: { name: "web", namespace: "default", uid: "uid-before" },
+    status: { phase: "Failed", podIP: web.address },
+  };
+  rig.cluster.pods.set(failed);
+  rig.cluster.unwatched.set("default/web", {
+    metadata: { name: "web", namespace: "default", uid: "uid-web" },
+    spec: { containers: [] },
+    status: { phase: "Pending" },
+  });
+  await until(() => existsSync(join(rig.directory, "bin/serin-cni")));
+  assert.equal((await rig.plugin("ADD", { name: "web", host: web }, resultOf(web))).code, 0);
+  assert.ok(hasCapture(web.namespace.fd));
+});
+
+test("an agent whose DaemonSet alone is deleted leaves its pods with their ztunnel, and the next one takes them over", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
+  const conflist = join(rig.directory, "net.d/10-ptp.conflist");
+  await until(() => readFileSync(conflist, "utf8").includes("serin-cni"));
+  const loop = connectionLoop(context, sleep, reviews.address, 9080);
+  rig.end = "removed";
+  await rig.stopAgent();
+  assert.equal(readFileSync(conflist, "utf8"), clusterNetwork, "new pods start without the agent");
+  assert.deepEqual(readdirSync(join(rig.directory, "bin")), []);
+  assert.equal(rig.cluster.annotation("default/reviews", redirection), "enabled");
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
+  assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x", "a probe");
+  rig.startAgent();
+  await until(() => ztunnel.events.filter(({ event }) => event === "keep").length >= 2);
+  await rig.enrolled("default/sleep", "default/reviews");
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
+  const { faults, answers } = await loop.stop();
+  assert.deepEqual(faults, []);
+  assert.ok(answers.every((answer) => answer.startsWith("[zt]")));
+});
+
 test("an agent that is uninstalled releases every pod under load and leaves nothing on the node", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
@@ -491,7 +571,7 @@ test("an agent that is uninstalled releases every pod under load and leaves noth
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
   await rig.node.serveUdp(nameServer, 53, "the cluster");
   assert.equal(await askName(sleep), "zt answers who");
-  rig.uninstalled = true;
+  rig.end = "uninstalled";
   await rig.stopAgent();
   const { faults, answers } = await loop.stop();
   assert.deepEqual(faults, []);

@@ -4,6 +4,7 @@ import type { EnrolledReport } from "../api/serin/index.ts";
 import { aborted, messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
+import type { AgentEnd } from "./agent-end.ts";
 import { addressesOf, isAmbientNamespace, isAmbientPod, wasCaptured } from "./ambient-pod.ts";
 import { CniMetrics } from "./cni-metrics.ts";
 import { HostProbeRules } from "./host-probe-rules.ts";
@@ -60,8 +61,8 @@ export interface CniAgentOptions {
    * absent.
    */
   readonly ztunnelWaitMs?: number;
-  /** Called when the agent ends. Returns whether it is being uninstalled, and not restarted. */
-  readonly isUninstalled: () => Promise<boolean>;
+  /** Called when the agent ends, with the revisions of its ztunnels. Returns why it ends. */
+  readonly whyEnds: (ztunnels: readonly string[]) => Promise<AgentEnd>;
   readonly log: Logger;
   /** (Serin's own) Also writes the log lines of the agent of 2022. */
   readonly logsRoutes?: boolean;
@@ -186,10 +187,11 @@ export class CniAgent {
     await aborted(signal);
     for (const watch of watches) watch[Symbol.dispose]();
     await Promise.all([working, installing]);
-    const leaves = await this.#options.isUninstalled();
-    if (leaves) this.#installer.unchain();
+    const end = await this.#options.whyEnds(this.#hub.links.map(({ revision }) => revision));
+    if (end !== "restarted") this.#installer.unchain();
     this.#plugin.close();
-    if (leaves) await this.#leave();
+    if (end === "uninstalled") await this.#leave();
+    else if (end === "removed") this.#leavePods();
     this.#hub.close();
     this.#enroller.close();
     this.#probes.close();
@@ -263,11 +265,16 @@ export class CniAgent {
     };
   }
 
-  /** The pod of a request may be newer than the watch. */
-  async #podOf({ podName, podNamespace }: PodAttachment): Promise<Pod> {
+  /**
+   * The pod of a request may be newer than the watch, which may still know an earlier pod of its name. That one may have
+   * failed, and then the new one would start outside the mesh. A static pod has another uid on its node than in the API.
+   */
+  async #podOf({ podName, podNamespace, podUid }: PodAttachment): Promise<Pod> {
     const { pods, client } = this.#options;
     const key = `${podNamespace}/${podName}`;
-    const pod = pods.get(key) ?? (await client.get(podKind, podName, podNamespace));
+    const watched = pods.get(key);
+    const isOfRequest = podUid === "" || watched?.metadata.uid === podUid;
+    const pod = isOfRequest && watched !== undefined ? watched : await client.get(podKind, podName, podNamespace);
     if (pod === undefined) throw transientError("object-missing", `there is no pod ${key}`);
     return pod;
   }
@@ -313,6 +320,15 @@ export class CniAgent {
     this.#log.info("the agent is being uninstalled: it releases its pods and removes itself from the node");
     await this.#enroller.releaseAll(this.#options.pods.list());
     this.#probes.uninstall();
+    this.#installer.removeProgram();
+  }
+
+  /** For a deletion of the agent alone. The pods keep their redirects and the exemption of their probes. */
+  #leavePods(): void {
+    this.#log.warn("the agent's DaemonSet was deleted: its pods stay in the mesh, and new pods start outside of it", {
+      pods: this.#enroller.size,
+      hint: "install the agent again, or uninstall the mesh as docs/kubernetes.md describes",
+    });
     this.#installer.removeProgram();
   }
 }

@@ -23,7 +23,7 @@ import {
 } from "./capture-rules.ts";
 import type { HostProbeRules } from "./host-probe-rules.ts";
 import { loggedRoute } from "./logged-route.ts";
-import { initPidAnnotation, type PodNamespaceFinder } from "./pod-namespace.ts";
+import type { PodNamespaceFinder } from "./pod-namespace.ts";
 import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.ts";
 import type { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
@@ -196,7 +196,7 @@ export class PodEnroller {
   async #enrol(view: PodView, start: PodStart | undefined): Promise<void> {
     const { pod } = view;
     const enrolment = await this.#open(pod, start);
-    // A pod without a process is enrolled when its node's runtime starts it.
+    // A pod without a sandbox, and so without an address, is enrolled when its node's runtime starts it.
     if (enrolment === undefined) return;
     if (start !== undefined) enrolment.containerId = start.containerId;
     const target = this.#target(view, enrolment);
@@ -247,8 +247,7 @@ export class PodEnroller {
     const namespace =
       start === undefined ? this.#options.finder.open(pod) : this.#options.finder.openPath(start.netnsPath);
     if (namespace === undefined) {
-      if (pod.metadata.annotations?.[initPidAnnotation] === undefined && pod.status?.phase !== "Running")
-        return undefined;
+      if (addressesOf(pod).length === 0) return undefined;
       throw transientError("pod-namespace", `the network namespace of pod ${key} is not found`);
     }
     if (known !== undefined) {

@@ -6,7 +6,7 @@ import { isSystemCode, NetworkNamespace, RouteNetlink } from "../net/index.ts";
 import { addressesOf } from "./ambient-pod.ts";
 
 /** The process id of a pod's init, written by the lab's node runtime. */
-export const initPidAnnotation = "lab.serin.dev/init-pid";
+const initPidAnnotation = "lab.serin.dev/init-pid";
 
 /** The type that `statfs` returns for a namespace file. */
 const namespaceFileSystem = 0x6e73_6673;
@@ -69,7 +69,12 @@ export class PodNamespaceFinder {
     return undefined;
   }
 
-  /** Opens the namespace of a running pod. Undefined if the pod has no process. */
+  /**
+   * Opens the namespace of a pod that has an address. Undefined if the pod has no process.
+   *
+   * Users may write the annotation too. The namespace must therefore have the pod's address: otherwise the author of a
+   * pod could have the agent capture or release any other pod of the node.
+   */
   open(pod: Pod): NetworkNamespace | undefined {
     const annotated = pod.metadata.annotations?.[initPidAnnotation];
     const pids = annotated !== undefined && /^\d+$/.test(annotated) ? [annotated] : this.#scan(pod.metadata.uid ?? "");
@@ -122,7 +127,7 @@ function isOwn(namespace: NetworkNamespace): boolean {
 }
 
 function hasAddress(namespace: NetworkNamespace, wanted: readonly string[]): boolean {
-  if (wanted.length === 0) return true;
+  if (wanted.length === 0) return false;
   using links = new RouteNetlink(namespace.fd);
   const present = new Set(links.addresses().map((entry) => entry.address));
   return wanted.some((address) => present.has(address));

@@ -30,7 +30,9 @@ export async function releasePods(options: ReleaseOptions): Promise<number> {
   );
   for (const agent of agents) {
     const { name = "", namespace = "" } = agent.metadata;
-    await client.delete(daemonSetKind, name, namespace, { propagationPolicy: "Background" });
+    // In the foreground, so that the agents find their DaemonSet with the time of its deletion. If it were gone, they
+    // would leave the pods in the mesh.
+    await client.delete(daemonSetKind, name, namespace, { propagationPolicy: "Foreground" });
     const left = await podsLeft({ client, clock, patienceMs }, agent);
     if (left.length > 0)
       onWait(`these CNI agents did not end, and may not have released the pods of their nodes: ${left.join(", ")}`);

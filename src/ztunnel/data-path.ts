@@ -39,7 +39,7 @@ export interface DataPathOptions {
 
 /** Serves pods in this thread: their listeners, connections, policies and names. */
 export class DataPath implements Serving {
-  readonly state = new MeshState();
+  readonly state: MeshState;
   readonly #options: DataPathOptions;
   readonly #tracker: ConnectionTracker<LiveConnection>;
   readonly #pods: PodManager;
@@ -47,6 +47,7 @@ export class DataPath implements Serving {
   constructor(options: DataPathOptions) {
     const { config, registry, log } = options;
     this.#options = options;
+    this.state = new MeshState(config.clusterId);
     const connections = registry.gauge("serin_ztunnel_connections", "Open connections.", ["state"]);
     const active = connections.labels("active");
     const draining = connections.labels("draining");

@@ -1,14 +1,22 @@
-import { podKind, type Pod } from "../../api/kubernetes/index.ts";
+import { daemonSetKind, podKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 
 const isAmbient = ({ metadata }: Pod): boolean => metadata.annotations?.["ambient.istio.io/redirection"] === "enabled";
 const hasSidecar = ({ metadata }: Pod): boolean => metadata.annotations?.["sidecar.istio.io/status"] !== undefined;
 
-/** Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. */
+/**
+ * Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. A CNI agent whose
+ * DaemonSet was deleted has left its pods to ztunnel, and without an agent nothing releases them.
+ */
 export async function enrolledPods(client: KubeClient): Promise<string[]> {
   const { items } = await client.list(podKind);
+  const agents = await client.list(daemonSetKind, { labelSelector: "k8s-app=istio-cni-node" });
+  const ambient =
+    agents.items.length > 0
+      ? "ambient, which go on in plain text"
+      : "ambient, which have no network afterwards until they are restarted, because no CNI agent releases them (serin install brings it back)";
   return [
-    ["ambient, which go on in plain text", items.filter(isAmbient)] as const,
+    [ambient, items.filter(isAmbient)] as const,
     ["with a sidecar, which keep it until they are restarted", items.filter(hasSidecar)] as const,
   ].flatMap(([what, pods]) => (pods.length === 0 ? [] : [`${what}: ${byNamespace(pods)}`]));
 }

@@ -150,8 +150,10 @@ test("nothing is removed without confirmation", async () => {
 
 test("a purge names the mesh's pods by namespace, with or without confirmation", async () => {
   const captured = { "ambient.istio.io/redirection": "enabled" };
+  const agent = { name: "istio-cni-node", namespace: "istio-system", labels: { "k8s-app": "istio-cni-node" } };
   const cluster: FakeCluster = {
     objects: {
+      DaemonSet: [{ metadata: agent }],
       Pod: [
         pod("shop", "cart-1", {}, captured),
         pod("bookinfo", "reviews-1", {}, captured),
@@ -172,6 +174,10 @@ test("a purge names the mesh's pods by namespace, with or without confirmation",
     /nothing was removed/,
   );
   assert.ok(asked.errors.startsWith(named));
+  assert.match(
+    (await uninstall("--purge -y", { objects: { Pod: [pod("shop", "cart-1", {}, captured)] } })).errors,
+    /ambient, which have no network afterwards until they are restarted, because no CNI agent .*: shop \(1 pod\)/,
+  );
 });
 
 test("a tenant's Deployment and pods with the mesh's labels are not treated as the mesh's own", async () => {

@@ -41,10 +41,15 @@ export class FakeCluster {
   readonly pods = new FakeInformer<Pod>();
   readonly namespaces = new FakeInformer<Namespace>();
   readonly nodes = new FakeInformer<Node>();
+  /** By `namespace/name`: pods that the API server has and the watch has not told yet. */
+  readonly unwatched = new Map<string, Pod>();
 
   /** Writes patches back into the informer, as a watch would deliver them. */
   readonly client: Pick<KubeClient, "get" | "patchMerge"> = {
-    get: (_kind, name, namespace) => Promise.resolve(this.pods.get(`${namespace ?? ""}/${name}`) as never),
+    get: (_kind, name, namespace) => {
+      const key = `${namespace ?? ""}/${name}`;
+      return Promise.resolve((this.unwatched.get(key) ?? this.pods.get(key)) as never);
+    },
     patchMerge: (_kind, name, namespace, patch) => {
       const pod = this.pods.get(`${namespace ?? ""}/${name}`);
       if (pod !== undefined)

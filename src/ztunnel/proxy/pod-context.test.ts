@@ -4,6 +4,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { systemClock, type Clock } from "../../base/index.ts";
 import { AddressSchema, WorkloadSchema } from "../../wire/workload/index.ts";
 import { MeshState } from "../state/mesh-state.ts";
+import type { Workload } from "../state/model.ts";
 import { readAddresses } from "../state/read-update.ts";
 import { ownWorkload } from "./pod-context.ts";
 
@@ -69,4 +70,26 @@ test("a pod's workload is the one of the last update, also after it was found be
   tell(state, { last: 2 });
   state.removeWorkload("job-1");
   assert.deepEqual([found(), state.workloadByAddress("", "10.0.1.2")], [undefined, undefined]);
+});
+
+test("a pod's workload is its cluster's own pod, and not a WorkloadEntry or another cluster's pod of its name", () => {
+  const own = "home//Pod/shop/job-1";
+  const others = ["home/networking.istio.io/WorkloadEntry/shop/job-1", "west//Pod/shop/job-1"];
+  const workload = (uid: string): Workload => {
+    const told = new MeshState();
+    tell(told);
+    return { ...(told.workloadByUid("job-1") ?? assert.fail()), uid };
+  };
+  for (const order of [
+    [own, ...others],
+    [...others, own],
+  ]) {
+    const state = new MeshState("home");
+    for (const uid of order) state.putWorkload(workload(uid));
+    assert.equal(state.workloadByPod(info)?.uid, own);
+    for (const uid of others) state.removeWorkload(uid);
+    assert.equal(state.workloadByPod(info)?.uid, own);
+    state.removeWorkload(own);
+    assert.equal(state.workloadByPod(info), undefined);
+  }
 });

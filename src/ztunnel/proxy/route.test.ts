@@ -155,6 +155,23 @@ test("an address that moves to another workload belongs to the new one, even if 
   assert.equal(moving.workloadByAddress("", "10.0.0.9")?.name, "two");
 });
 
+test("an entry of another namespace cannot claim the address of a pod, whichever comes first", () => {
+  const pod = `{uid: Kubernetes//Pod/shop/web, name: web, namespace: shop, workloadIps: [10.0.0.9], protocol: TCP}`;
+  const entry = `{uid: Kubernetes/networking.istio.io/WorkloadEntry/other/web, name: web, namespace: other, workloadIps: [10.0.0.9], protocol: HBONE, waypoint: {destination: /10.0.2.1, hboneMtlsPort: 15008}}`;
+  for (const workloads of [
+    [pod, entry],
+    [entry, pod],
+  ]) {
+    const shared = new MeshState();
+    parseLocalConfig(`workloads:\n${workloads.map((one) => `- ${one}\n`).join("")}services: []`, shared);
+    assert.equal(shared.workloadByAddress("", "10.0.0.9")?.namespace, "shop");
+    shared.removeWorkload("Kubernetes/networking.istio.io/WorkloadEntry/other/web");
+    assert.equal(shared.workloadByAddress("", "10.0.0.9")?.namespace, "shop");
+    shared.removeWorkload("Kubernetes//Pod/shop/web");
+    assert.equal(shared.workloadByAddress("", "10.0.0.9"), undefined);
+  }
+});
+
 test("an endpoint with only a hostname is resolved, and requested by its address", async () => {
   const found = to("10.96.0.10", 5432);
   assert.equal(found.address, "db.internal");

@@ -24,9 +24,10 @@ const noKeys: ReadonlySet<string> = new Set();
 /** Workloads, services and policies, with the indexes that a connection needs. xDS or a local file fills it. */
 export class MeshState {
   readonly #workloads = new Map<string, Workload>();
-  /** By network, then by address. */
-  readonly #byAddress = new Map<string, Map<string, Workload>>();
-  readonly #byPod = new Map<string, Workload>();
+  /** By network, then by address. The workload that {@link workloadByAddress} returns comes first. */
+  readonly #byAddress = new Map<string, Map<string, readonly Workload[]>>();
+  /** By namespace and name. The workload that {@link workloadByPod} returns comes first. */
+  readonly #byPod = new Map<string, readonly Workload[]>();
   /** What {@link workloadByPod} has found since a workload last changed. Every connection asks for its own pod. */
   #foundByPod = new WeakMap<WorkloadInfo, Workload>();
   readonly #services = new Map<string, Service>();
@@ -40,6 +41,12 @@ export class MeshState {
   readonly #workloadListeners = new Set<() => void>();
   readonly #policyListeners = new Set<() => void>();
   #policiesKnown = false;
+  /** What the uids of the pods of this ztunnel's cluster begin with. */
+  readonly #ownPods: string;
+
+  constructor(clusterId = "") {
+    this.#ownPods = `${clusterId}//Pod/`;
+  }
 
   apply(change: MeshChange): void {
     for (const name of change.removedAddresses) this.#removeAddress(name);
@@ -67,12 +74,19 @@ export class MeshState {
     this.removeWorkload(workload.uid);
     this.#foundByPod = new WeakMap();
     this.#workloads.set(workload.uid, workload);
-    this.#byPod.set(podKey(workload), workload);
+    const sameName = this.#byPod.get(podKey(workload));
+    this.#byPod.set(
+      podKey(workload),
+      sameName === undefined ? [workload] : [workload, ...sameName].sort((left, right) => this.#byOwnPod(left, right)),
+    );
     // Pods on the host's network share its address, so the address does not identify one of them.
     if (workload.networkMode !== "HostNetwork") {
       let addresses = this.#byAddress.get(workload.network);
       if (addresses === undefined) this.#byAddress.set(workload.network, (addresses = new Map()));
-      for (const address of workload.workloadIps) addresses.set(address, workload);
+      for (const address of workload.workloadIps) {
+        const others = addresses.get(address);
+        addresses.set(address, others === undefined ? [workload] : [workload, ...others].sort(byCredibility));
+      }
     }
     for (const [key, ports] of workload.services) {
       let endpoints = this.#endpoints.get(key);
@@ -86,11 +100,14 @@ export class MeshState {
     if (workload === undefined) return;
     this.#foundByPod = new WeakMap();
     this.#workloads.delete(uid);
-    if (this.#byPod.get(podKey(workload)) === workload) this.#byPod.delete(podKey(workload));
+    const sameName = this.#byPod.get(podKey(workload))?.filter((other) => other !== workload) ?? [];
+    if (sameName.length > 0) this.#byPod.set(podKey(workload), sameName);
+    else this.#byPod.delete(podKey(workload));
     const addresses = this.#byAddress.get(workload.network);
     for (const address of workload.workloadIps) {
-      // The address may already belong to another workload.
-      if (addresses?.get(address) === workload) addresses.delete(address);
+      const others = addresses?.get(address)?.filter((other) => other !== workload) ?? [];
+      if (others.length > 0) addresses?.set(address, others);
+      else addresses?.delete(address);
     }
     if (addresses?.size === 0) this.#byAddress.delete(workload.network);
     for (const key of workload.services.keys()) {
@@ -140,16 +157,19 @@ export class MeshState {
     return this.#workloads.get(uid);
   }
 
+  /** Of several workloads with the address, the one that cannot have claimed it. See {@link byCredibility}. */
   workloadByAddress(network: string, address: string): Workload | undefined {
-    return this.#byAddress.get(network)?.get(address);
+    return this.#byAddress.get(network)?.get(address)?.[0];
   }
 
+  /** Of several workloads of the name, such as a WorkloadEntry or a pod of another cluster, the cluster's own pod. */
   workloadByPod(info: WorkloadInfo): Workload | undefined {
     const found = this.#foundByPod.get(info);
     if (found !== undefined) return found;
-    const workload = this.#byPod.get(podKey(info));
-    if (workload?.serviceAccount !== info.serviceAccount) return undefined;
-    this.#foundByPod.set(info, workload);
+    const workload = this.#byPod
+      .get(podKey(info))
+      ?.find(({ serviceAccount }) => serviceAccount === info.serviceAccount);
+    if (workload !== undefined) this.#foundByPod.set(info, workload);
     return workload;
   }
 
@@ -280,11 +300,25 @@ export class MeshState {
     return { [Symbol.dispose]: () => void this.#policyListeners.delete(listener) };
   }
 
+  #byOwnPod(left: Workload, right: Workload): number {
+    return Number(right.uid.startsWith(this.#ownPods)) - Number(left.uid.startsWith(this.#ownPods));
+  }
+
   #removeAddress(name: string): void {
     // A workload's uid has at least five parts, a service's name has two.
     if (this.#services.has(name)) this.removeService(name);
     else this.removeWorkload(name);
   }
+}
+
+/**
+ * Sorts workloads that share an address. The cluster gives a pod its address, but whoever writes a WorkloadEntry or a
+ * ServiceEntry may claim any address, also that of another namespace's pod. So pods come first, and among the others
+ * those of the mesh, as upstream. Of equal ones the latest comes first: a pod may get the address of one that has ended.
+ */
+function byCredibility(left: Workload, right: Workload): number {
+  const rank = ({ uid, protocol }: Workload): number => (uid.includes("//Pod/") ? 2 : Number(protocol === "HBONE"));
+  return rank(right) - rank(left);
 }
 
 function podKey(pod: { readonly namespace: string; readonly name: string }): string {

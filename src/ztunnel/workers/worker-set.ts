@@ -35,7 +35,7 @@ interface HeldPod {
 
 /** Several worker threads, which accept from the same sockets and serve as one ztunnel. */
 export class WorkerSet implements ThreadServing {
-  readonly state = new MeshState();
+  readonly state: MeshState;
   readonly #options: WorkerSetOptions;
   readonly #group: WorkerGroup<WorkerCalls, ProcessCalls>;
   readonly #identities: IdentityUsers;
@@ -53,6 +53,7 @@ export class WorkerSet implements ThreadServing {
   constructor(options: WorkerSetOptions) {
     const { count, data } = options;
     this.#options = options;
+    this.state = new MeshState(data.config.clusterId);
     this.#identities = data.identities;
     this.#memory = ShareMemory.memory(count);
     this.#share = new ShareMemory(this.#memory);

@@ -15,6 +15,7 @@ import {
   type TrafficPreference,
   type WorkloadEntryFacts,
 } from "../facts.ts";
+import { cidrOf } from "../ip-address.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { selectorKeys } from "../selection.ts";
 import { entryVisibility } from "../service/service-entry-visibility.ts";
@@ -108,7 +109,8 @@ export function ambientServiceOf(
 
 /**
  * If several ServiceEntries of one namespace have the same host, the oldest wins. A Service of that name beats them
- * all.
+ * all. A Service also keeps its address: an entry of another namespace that claims it is not canonical, so only clients
+ * of that namespace get the entry for the address.
  */
 export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs): AmbientEntries {
   const all = graph.derive("ambient-entries", inputs.serviceEntries, (entry, reader) => {
@@ -123,6 +125,9 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
     );
   });
   const byHost = all.index("host", (service) => [service.hostname]);
+  const servicesByAddress = inputs.services.index("ambient-address", ({ clusterAddresses }) =>
+    clusterAddresses.flatMap(singleAddress),
+  );
   const chosen = graph.derive("ambient-entries-chosen", all, (service, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
@@ -130,10 +135,19 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
     if (kubernetes?.namespace === service.namespace) return [];
     const rivals = reader.lookup(byHost, service.hostname);
     if (oldest(rivals.filter((rival) => rival.namespace === service.namespace))?.name !== service.name) return [];
-    const canonical = kubernetes === undefined && oldest(rivals)?.namespace === service.namespace;
+    const claims = service.addresses
+      .flatMap(singleAddress)
+      .some((address) => reader.lookup(servicesByAddress, address).length > 0);
+    const canonical = kubernetes === undefined && !claims && oldest(rivals)?.namespace === service.namespace;
     return [[ambientServiceKey(service), { ...service, canonical }] as const];
   });
   return { all, chosen };
+}
+
+/** A key for the address, however it is written. Empty for a range. */
+function singleAddress(text: string): readonly string[] {
+  const range = cidrOf(text);
+  return range === undefined || range.length < range.address.length * 8 ? [] : [range.address.join(".")];
 }
 
 /** The Service whose hostname this is. */

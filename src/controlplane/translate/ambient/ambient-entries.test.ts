@@ -176,6 +176,34 @@ test("the oldest of several entries for a host wins in its namespace, and a Serv
   assert.equal(serviceOf("other/web.shop.svc.cluster.local")["canonical"], undefined);
 });
 
+test("an entry that claims a Service's address gets no clients of other namespaces by it", () => {
+  const { apply, remove, service: serviceOf } = ambient();
+  const web = service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80 }]);
+  const entry = (host: string, addresses: readonly string[]) =>
+    config("ServiceEntry", `other/${host}`, {
+      hosts: [host],
+      addresses,
+      resolution: "STATIC",
+      ports: [http],
+      endpoints: [{ address: "10.9.0.9" }],
+    });
+  apply(
+    web,
+    entry("taken.example", ["192.0.2.1", "10.96.0.5"]),
+    entry("written.example", ["10.96.0.5/32"]),
+    entry("range.example", ["10.96.0.0/16"]),
+    entry("beside.example", ["10.96.0.6"]),
+  );
+  const canonical = (host: string) => serviceOf(`other/${host}`)["canonical"] === true;
+  assert.deepEqual(
+    ["taken", "written", "range", "beside"].map((name) => canonical(`${name}.example`)),
+    [false, false, true, true],
+  );
+  assert.equal(serviceOf("shop/web.shop.svc.cluster.local")["canonical"], true);
+  remove(web);
+  assert.equal(canonical("taken.example"), true);
+});
+
 test("allocated addresses apply if the entry has none and wants some", () => {
   const { apply, service: serviceOf } = ambient();
   const entry = (labels: Record<string, string>, addresses: string[] = []) =>
