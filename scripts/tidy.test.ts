@@ -321,8 +321,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   cni: {
-    // With the plugin that it writes and answers, the rules and routes of mode TPROXY, and the time zones of a Freeze.
-    modules: 185,
+    // With the plugin that it writes and answers, the rules and routes of mode TPROXY, the time zones of a Freeze, and
+    // the names of headers that a Canary matches.
+    modules: 186,
     never: [
       "src/cluster/",
       "src/controlplane/",
