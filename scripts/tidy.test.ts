@@ -322,9 +322,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   cni: {
-    // With the plugin that it writes and answers, the rules and routes of mode TPROXY, the time zones of a Freeze, and
-    // why the agent ends.
-    modules: 186,
+    // With the plugin that it writes and answers, the rules and routes of mode TPROXY, the time zones of a Freeze, why
+    // the agent ends, and the names of headers that a Canary matches.
+    modules: 187,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -99,7 +99,7 @@ const typeRules = [
 /** The fields of a check (`parseCheckSpec`). */
 export const check: Schema = object(fields, ["type"], rules(...typeRules));
 
-const guarded = typeRules.map(([rule, message]) => [`has(self.ref) || (${rule})`, message] as const);
+const guarded = typeRules.map(([rule, message]) => [`has(self.ref) || !has(self.type) || (${rule})`, message] as const);
 
 const item: Schema = object(
   {

@@ -138,8 +138,8 @@ function parseRoute(target: Reader): RouteTarget {
   const same = stable.name === canary.name && stable.namespace === canary.namespace && stable.port === canary.port;
   if (same && stable.name !== "") target.error(`must differ from the stable backend (${stable.name})`, "canary");
   return {
-    name: text(target, "name"),
-    ...optional("namespace", target.string("namespace")),
+    name: objectName(target, "name"),
+    ...optional("namespace", namespace(target)),
     rule: target.integer("rule", 0, lastRule) ?? 0,
     stable,
     canary,
@@ -150,8 +150,8 @@ function parseBackend(target: Reader, field: string): BackendTarget {
   const backend = target.required(field, target.object(field));
   if (backend === undefined) return { name: "", port: 0 };
   const result = {
-    name: text(backend, "name"),
-    ...optional("namespace", backend.string("namespace")),
+    name: objectName(backend, "name"),
+    ...optional("namespace", namespace(backend)),
     port: backend.required("port", port(backend)) ?? 0,
   };
   backend.unknownFields();
@@ -165,8 +165,8 @@ function parseVirtualService(target: Reader): VirtualServiceTarget {
   if (same && stable.host !== "")
     target.error(`must differ from stable in host, subset or port (${stable.host})`, "canary");
   return {
-    name: text(target, "name"),
-    ...optional("namespace", target.string("namespace")),
+    name: objectName(target, "name"),
+    ...optional("namespace", namespace(target)),
     protocol: target.oneOf("protocol", ["http", "tcp", "tls"]) ?? "http",
     route: typeof route === "string" ? (target.string("route") ?? 0) : (target.integer("route", 0, 1000) ?? 0),
     stable,
@@ -178,7 +178,7 @@ function parseDestination(target: Reader, field: string): DestinationTarget {
   const destination = target.required(field, target.object(field));
   if (destination === undefined) return { host: "" };
   const result = {
-    host: text(destination, "host"),
+    host: hostName(destination),
     ...optional("subset", destination.string("subset")),
     ...optional("port", port(destination)),
   };
@@ -194,23 +194,23 @@ function parseDeployment(target: Reader): DeploymentTarget {
       : { labels: parseCopiedMetadata(metadata, "labels"), annotations: parseCopiedMetadata(metadata, "annotations") };
   metadata?.unknownFields();
   return {
-    name: text(target, "name"),
-    service: text(target, "service"),
+    name: objectName(target, "name"),
+    service: objectName(target, "service"),
     ...optional("port", port(target)),
     routes: routeKind(target),
     gateways: target.strings("gateways"),
     hosts: target.strings("hosts"),
     ...optional("canaryMetadata", canaryMetadata),
-    ...optional("previewService", target.string("previewService")),
+    ...optional("previewService", optionalName(target, "previewService")),
   };
 }
 
 function parseServices(target: Reader): ServicesTarget {
-  const stable = text(target, "stable");
-  const canary = text(target, "canary");
+  const stable = objectName(target, "stable");
+  const canary = objectName(target, "canary");
   if (stable !== "" && stable === canary) target.error(`must differ from the stable Service (${stable})`, "canary");
   return {
-    service: target.string("service") ?? stable,
+    service: optionalName(target, "service") ?? stable,
     stable,
     canary,
     port: target.required("port", port(target)) ?? 0,
@@ -219,14 +219,14 @@ function parseServices(target: Reader): ServicesTarget {
 }
 
 function parseNamespaces(target: Reader): NamespacesTarget {
-  const stable = text(target, "stable");
-  const canary = text(target, "canary");
+  const stable = objectName(target, "stable");
+  const canary = objectName(target, "canary");
   if (stable !== "" && stable === canary) target.error(`must differ from the stable namespace (${stable})`, "canary");
   const routes = target.list("routes").map((route) => {
     const result = {
       kind: route.required("kind", route.oneOf("kind", ["HTTPRoute", "GRPCRoute", "VirtualService"])) ?? "HTTPRoute",
-      name: text(route, "name"),
-      ...optional("namespace", route.string("namespace")),
+      name: objectName(route, "name"),
+      ...optional("namespace", namespace(route)),
     };
     route.unknownFields();
     return result;
@@ -241,8 +241,32 @@ function routeKind(target: Reader): RouteKind {
   return target.oneOf("routes", ["VirtualService", "HTTPRoute"]) ?? "VirtualService";
 }
 
-function text(reader: Reader, field: string): string {
-  return reader.required(field, reader.string(field)) ?? "";
+const namePattern = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+const maxNameLength = 253;
+
+/** Reads the name of an object, which the API server would accept. */
+function objectName(reader: Reader, field: string): string {
+  return reader.required(field, optionalName(reader, field)) ?? "";
+}
+
+function optionalName(reader: Reader, field: string): string | undefined {
+  const name = reader.string(field);
+  if (name !== undefined && (name.length > maxNameLength || !namePattern.test(name)))
+    reader.error(
+      `must be the name of an object: lower-case letters, digits, dashes and dots, got ${JSON.stringify(name)}`,
+      field,
+    );
+  return name;
+}
+
+function namespace(reader: Reader): string | undefined {
+  return optionalName(reader, "namespace");
+}
+
+function hostName(destination: Reader): string {
+  const host = destination.required("host", destination.string("host")) ?? "";
+  if (host === "" && destination.has("host")) destination.error("must not be empty", "host");
+  return host;
 }
 
 function port(reader: Reader): number | undefined {

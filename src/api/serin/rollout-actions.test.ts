@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";
-import { approvalPatch, refusalOf, retriedRollout, rolloutOffers, type RolloutRights } from "./rollout-actions.ts";
+import {
+  approvalPatch,
+  orderPatch,
+  refusalOf,
+  retriedRollout,
+  rolloutOffers,
+  type RolloutRights,
+} from "./rollout-actions.ts";
 import type { JournalEntry, RolloutStatus } from "./rollout-status.ts";
 
 const all: RolloutRights = { patch: true, replace: true };
@@ -144,4 +151,15 @@ test("an approval is bound to this version of the object, and a retry has no ord
     metadata: { name: "shop", namespace: "prod" },
     spec: { target: { httpRoute: {} }, steps: [] },
   });
+});
+
+test("resume after an abort that is carried out lets the next change of a watched Deployment begin a run", () => {
+  const watched = canary({ phase: "RolledBack" }, { target: { deployment: {} }, abort: true });
+  const by = { by: "ann", why: "", at: "2026-01-01T10:00:00Z" };
+  assert.equal(refusalOf("Canary", watched, "resume", all), undefined);
+  assert.deepEqual(orderPatch(watched, "resume", by), { spec: { paused: false, abort: false, orderedBy: by } });
+  const once = canary({ phase: "RolledBack" }, { abort: true });
+  assert.equal(refusalOf("Canary", once, "resume", all), "it has ended as RolledBack");
+  const underWay = canary({ phase: "RollingBack" }, { target: { deployment: {} }, abort: true });
+  assert.deepEqual(orderPatch(underWay, "resume", by), { spec: { paused: false, orderedBy: by } });
 });

@@ -96,6 +96,7 @@ export function refusalOf(
     if (status?.phase === "RolledBack") return "it is already rolled back";
     return spec.abort || status?.phase === "RollingBack" ? "it is being rolled back" : undefined;
   }
+  if (action === "resume" && holdsNextRun(rollout)) return undefined;
   if (status?.phase === "Completed" || status?.phase === "RolledBack") return `it has ended as ${status.phase}`;
   if (spec.abort || status?.phase === "RollingBack") return "it is being rolled back";
   if (action === "pause") return spec.paused ? "it is already paused" : undefined;
@@ -143,9 +144,18 @@ export function approvalPatch(rollout: Rollout, steps: readonly string[], ordere
   };
 }
 
-/** A merge patch that pauses, resumes or rolls back, with the person's name. */
-export function orderPatch(order: keyof typeof orderSpecs, orderedBy: OrderedBy): unknown {
-  return { spec: { ...orderSpecs[order], orderedBy } };
+/**
+ * A merge patch that pauses, resumes or rolls back, with the person's name. To resume a Canary whose last run is undone
+ * takes back the abort, so that the next change begins a run.
+ */
+export function orderPatch(rollout: Rollout, order: keyof typeof orderSpecs, orderedBy: OrderedBy): unknown {
+  const released = order === "resume" && holdsNextRun(rollout) ? { abort: false } : {};
+  return { spec: { ...orderSpecs[order], ...released, orderedBy } };
+}
+
+/** Whether an earlier abort, which is carried out, keeps a watched Deployment's next change from beginning a run. */
+function holdsNextRun({ spec, status }: Rollout): boolean {
+  return spec.abort && status?.phase === "RolledBack" && "target" in spec && "deployment" in spec.target;
 }
 
 /** Why an approval of the step would have no effect. Undefined if it has one, or before anything is planned. */
@@ -220,6 +230,7 @@ function changesOf(rollout: Rollout, action: RolloutAction, journal: readonly Jo
     case "pause":
       return ["The engine changes nothing more until you resume. The changes so far stay."];
     case "resume":
+      if (holdsNextRun(rollout)) return ["The abort is taken back. The next change of the Deployment begins a run."];
       return [step === undefined ? "It continues where it stopped." : `It continues with step ${step.title}.`];
     case "promote":
       return [

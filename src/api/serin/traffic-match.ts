@@ -1,3 +1,4 @@
+import { headerNameFault } from "../istio/http-headers.ts";
 import type { Reader } from "../reader.ts";
 
 /** The requests that a step sends to the canary. All parts must match. Of several paths, one must match. */
@@ -28,7 +29,7 @@ export function parseTrafficMatch(step: Reader): TrafficMatch | undefined {
   const match = step.object("match");
   if (match === undefined) return undefined;
   const result: TrafficMatch = {
-    headers: valueMatches(match, "headers"),
+    headers: valueMatches(match, "headers", headerNameFault),
     cookies: bounded(match, "cookies").map((cookie) => {
       const pair = { name: named(cookie), value: cookie.required("value", cookie.string("value")) ?? "" };
       cookie.unknownFields();
@@ -63,13 +64,19 @@ function bounded(match: Reader, field: string): readonly Reader[] {
   return found;
 }
 
-function valueMatches(match: Reader, field: string): ValueMatch[] {
+function valueMatches(
+  match: Reader,
+  field: string,
+  nameFault: (name: string) => string | undefined = () => undefined,
+): ValueMatch[] {
   return bounded(match, field).map((entry) => {
-    const result = {
+    const result: ValueMatch = {
       name: named(entry),
       type: entry.oneOf("type", valueTypes) ?? "Exact",
       value: entry.required("value", entry.string("value")) ?? "",
     };
+    const fault = entry.has("name") ? nameFault(result.name) : undefined;
+    if (fault !== undefined) entry.error(fault, "name");
     entry.unknownFields();
     return result;
   });

@@ -1,10 +1,10 @@
 import type { Command } from "commander";
-import { parse } from "yaml";
 import { formatIssues } from "../../api/index.ts";
 import { checkKind, checkTypes, explainCheck, parseCheck, type CheckSpec } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CheckedBackend, CliContext, ConnectionFlags } from "../context.ts";
+import { parseOneObject } from "./rollout-objects.ts";
 
 interface ExplainFlags extends ConnectionFlags {
   readonly filename?: string;
@@ -100,7 +100,8 @@ function defaultOf(type: string): CheckSpec | undefined {
 }
 
 async function specOf(subject: string | undefined, said: ExplainFlags, context: CliContext): Promise<CheckSpec> {
-  if (said.filename !== undefined) return parsed(said.filename, parse(await context.readFile(said.filename)));
+  if (said.filename !== undefined)
+    return parsed(said.filename, parseOneObject(said.filename, await context.readFile(said.filename)));
   if (subject === undefined)
     throw userError("argument-missing", "a check needs a type, a name or a file", {
       hint: `the types are ${checkTypes.join(", ")}`,

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { parse } from "yaml";
-import { formatIssues } from "../../api/index.ts";
+import { formatIssues, type FieldIssue } from "../../api/index.ts";
 import { freezeKind, parseFreeze, type Freeze, type FreezeWindow } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
-import { whoAmI } from "./rollout-objects.ts";
+import { parseOneObject, whoAmI } from "./rollout-objects.ts";
 
 interface AddFlags extends ConnectionFlags {
   readonly filename?: string;
@@ -30,13 +30,15 @@ export function freezeCommands(program: Command, context: CliContext): void {
   const freeze = program
     .command("freeze")
     .description("times in which no rollout begins a step; an undo is never delayed");
-  connection(freeze.command("list").description("list the freezes with their windows and exceptions")).action(
-    async (flags: ConnectionFlags) => {
+  connection(freeze.command("list").description("list the freezes with their windows and exceptions"))
+    .option("-o, --output <format>", "json or yaml: the objects, for programs")
+    .action(async (flags: ConnectionFlags & { readonly output?: string }) => {
+      const format = outputFormat(flags.output, ["json", "yaml"]);
       const client = await context.connect(flags);
       const { items } = await client.list(freezeKind);
-      context.out(items.length === 0 ? "there is no freeze\n" : renderFreezes(items));
-    },
-  );
+      if (format !== "table") context.out(await renderValue({ apiVersion: "v1", kind: "List", items }, format));
+      else context.out(items.length === 0 ? "there is no freeze\n" : renderFreezes(items));
+    });
   connection(freeze.command("add [name]").description("block rollouts from now on, or in the windows of a file"))
     .option("-f, --filename <file>", "a Freeze as YAML; - is standard input")
     .option("--reason <text>", "the reason, which waiting rollouts show")
@@ -51,10 +53,15 @@ export function freezeCommands(program: Command, context: CliContext): void {
       const raw =
         flags.filename === undefined
           ? fromFlags(name, flags, context)
-          : (parse(await context.readFile(flags.filename)) as unknown);
+          : parseOneObject(flags.filename, await context.readFile(flags.filename));
       const parsed = parseFreeze(raw);
       if (parsed.value === undefined)
-        throw userError("rollout-invalid", `${flags.filename ?? "the freeze"}: ${formatIssues(parsed.errors)}`);
+        throw userError(
+          "rollout-invalid",
+          flags.filename === undefined
+            ? `freeze ${name ?? ""}: ${formatIssues(parsed.errors.map(ofFlag))}`
+            : `${flags.filename}: ${formatIssues(parsed.errors)}`,
+        );
       const client = await context.connect(flags);
       await client.apply(freezeKind, raw as Freeze, { fieldManager: "serin-cli", force: true });
       context.out(
@@ -108,6 +115,26 @@ function fromFlags(name: string | undefined, flags: AddFlags, context: CliContex
       ...(flags.kind === undefined ? {} : { kinds: flags.kind }),
       ...(flags.namespaces === undefined ? {} : { namespaces: flags.namespaces }),
     },
+  };
+}
+
+/** The flags that set the fields of a Freeze. */
+const flagOfField: Readonly<Record<string, string>> = {
+  "spec.reason": "--reason",
+  "spec.timeZone": "--zone",
+  "spec.windows[0].start": "--from",
+  "spec.windows[0].end": "--until",
+  "spec.windows[0].rrule": "--rrule",
+  "spec.windows[0].durationSeconds": "--duration",
+};
+
+/** The issue as users of flags know the field. */
+function ofFlag(issue: FieldIssue): FieldIssue {
+  const field = issue.path;
+  return {
+    ...issue,
+    path:
+      flagOfField[field] ?? field.replace(/^spec\.kinds\b/, "--kind").replace(/^spec\.namespaces\b/, "--namespaces"),
   };
 }
 

@@ -2,11 +2,20 @@ import type { KindDefinition } from "../../api/index.ts";
 import { rolloutJournalKind, type DecisionRecord } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
+import { renderValue } from "../terminal/output.ts";
 import type { Rollout, RolloutFlags } from "./rollout-objects.ts";
 
 export interface HistoryFlags extends RolloutFlags {
+  readonly output?: string;
   readonly json?: boolean;
   readonly run?: number;
+}
+
+/** Parses the number of a run. */
+export function runFlag(value: string): number {
+  if (!/^\d+$/.test(value))
+    throw userError("argument-invalid", `--run must be the number of a run, such as 1, got "${value}"`);
+  return Number(value);
 }
 
 /** Shows all decisions of a rollout with their evidence, even after its deletion, because the journal stays. */
@@ -37,8 +46,17 @@ export async function showHistory<Value extends Rollout>(
     throw userError("not-found", `there is no history of a ${kind.kind} "${name}"`, {
       hint: "kubectl get rolloutjournals",
     });
-  const decisions = (journal.decisions ?? []).filter(({ run }) => flags.run === undefined || run === flags.run);
-  context.out(flags.json === true ? `${JSON.stringify({ rollout: name, decisions })}\n` : renderHistory(decisions));
+  const all = journal.decisions ?? [];
+  const runs = [...new Set(all.map(({ run }) => run))];
+  if (flags.run !== undefined && !runs.includes(flags.run))
+    throw userError("not-found", `the history of ${kind.kind} "${name}" has no run ${flags.run}`, {
+      hint: runs.length === 0 ? "nothing has been decided yet" : `it has the runs ${runs.join(", ")}`,
+    });
+  const decisions = all.filter(({ run }) => flags.run === undefined || run === flags.run);
+  if (flags.output === "yaml") context.out(await renderValue({ rollout: name, decisions }, "yaml"));
+  else if (flags.json === true || flags.output === "json")
+    context.out(`${JSON.stringify({ rollout: name, decisions })}\n`);
+  else context.out(renderHistory(decisions));
 }
 
 /** One paragraph for each decision, oldest first. Runs are separated. */

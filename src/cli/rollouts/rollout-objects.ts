@@ -1,7 +1,7 @@
-import { parse } from "yaml";
+import { parseAllDocuments } from "yaml";
 import { formatIssues, type KindDefinition } from "../../api/index.ts";
 import { authorAnnotation, type Canary, type MeshUpgrade } from "../../api/serin/index.ts";
-import { messageOf, userError } from "../../base/index.ts";
+import { userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 
@@ -17,10 +17,13 @@ export async function readObject<Value extends Rollout>(
   file: string,
   context: CliContext,
 ): Promise<Value> {
-  const raw = parseYaml(file, await context.readFile(file));
+  const raw = parseOneObject(file, await context.readFile(file));
   const said = (raw as { kind?: unknown } | null)?.kind;
   if (said !== kind.kind)
-    throw userError("rollout-invalid", `${file}: kind: must be ${kind.kind}, got ${JSON.stringify(said ?? null)}`);
+    throw userError(
+      "rollout-invalid",
+      `${file}: kind: must be ${kind.kind}, ${said === undefined ? "and is missing" : `got ${JSON.stringify(said)}`}`,
+    );
   const parsed = kind.parse?.(raw);
   if (parsed !== undefined && parsed.value === undefined)
     throw userError("rollout-invalid", `${file}: ${formatIssues(parsed.errors)}`);
@@ -30,12 +33,17 @@ export async function readObject<Value extends Rollout>(
   return raw as Value;
 }
 
-function parseYaml(file: string, text: string): unknown {
-  try {
-    return parse(text);
-  } catch (error) {
-    throw userError("rollout-invalid", `${file}: is not YAML: ${messageOf(error)}`);
-  }
+/** The one object of a file. A user error names the file, and says how to apply a file with several objects. */
+export function parseOneObject(file: string, text: string): unknown {
+  const documents = [...parseAllDocuments(text)];
+  const [problem] = documents.flatMap(({ errors }) => errors);
+  if (problem !== undefined) throw userError("rollout-invalid", `${file}: is not YAML: ${problem.message}`);
+  const objects = documents.map((document) => document.toJS() as unknown).filter((value) => (value ?? null) !== null);
+  if (objects.length > 1)
+    throw userError("rollout-invalid", `${file}: has ${objects.length} objects, and one is expected`, {
+      hint: `kubectl apply -f ${file} accepts several`,
+    });
+  return objects[0] ?? null;
 }
 
 export interface FoundRollout<Value extends Rollout> {

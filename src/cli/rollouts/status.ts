@@ -3,6 +3,7 @@ import type { RolloutStatus } from "../../api/serin/index.ts";
 import { messageOf, SerinError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { RolloutEnd } from "./rollout-end.ts";
+import { renderValue } from "../terminal/output.ts";
 import { plainScreen, screenOf } from "../terminal/screen.ts";
 import { renderLadder } from "./ladder.ts";
 import { findRollout, nameOf, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
@@ -35,21 +36,15 @@ export async function showStatus<Value extends Rollout>(
   flags: StatusFlags,
   context: CliContext,
 ): Promise<void> {
-  const json = flags.json === true || flags.output === "json";
-  const screen = flags.watch === true && !json ? screenOf(context) : undefined;
+  const screen =
+    flags.watch === true && flags.json !== true && flags.output === undefined ? screenOf(context) : undefined;
   const deadlineMs = flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout;
   let shown = "";
   try {
     for (;;) {
       const object = await lookUp(kind, name, flags, context, shown !== "");
       if (object !== undefined) {
-        const text = json
-          ? `${JSON.stringify(statusJson(object))}\n`
-          : renderLadder(
-              `${kind.kind} ${nameOf(object)}`,
-              object.status,
-              ladderOptions(flags, context, screen !== undefined),
-            );
+        const text = await statusText(kind, object, flags, context, screen !== undefined);
         if (text !== shown) (screen ?? plainScreen(context)).show(text);
         shown = text;
         const code = exitCodes[object.status?.phase ?? "Planned"];
@@ -85,6 +80,20 @@ async function lookUp<Value extends Rollout>(
     context.err(`${messageOf(error)}; trying again\n`);
     return undefined;
   }
+}
+
+/** The ladder, or the status for programs: one line of JSON for each change, or documents of YAML. */
+async function statusText<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  object: Value,
+  flags: StatusFlags,
+  context: CliContext,
+  live: boolean,
+): Promise<string> {
+  if (flags.json === true || flags.output === "json") return `${JSON.stringify(statusJson(object))}\n`;
+  if (flags.output === "yaml")
+    return `${flags.watch === true ? "---\n" : ""}${await renderValue(statusJson(object), "yaml")}`;
+  return renderLadder(`${kind.kind} ${nameOf(object)}`, object.status, ladderOptions(flags, context, live));
 }
 
 function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {

@@ -9,6 +9,7 @@ import {
   hasEnded,
   meshUpgradeKind,
   orderPatch,
+  refusalOf,
   retriedRollout,
   waitingStepOf,
   type OrderedBy,
@@ -18,8 +19,9 @@ import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
-import { showHistory, type HistoryFlags } from "./history.ts";
+import { runFlag, showHistory, type HistoryFlags } from "./history.ts";
 import { importCommand } from "./import.ts";
 import { nameOf, readObject, rolloutToOrder, whoAmI, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
 import { showStatus, type StatusFlags } from "./status.ts";
@@ -31,6 +33,11 @@ interface OrderFlags extends RolloutFlags {
   readonly step?: string;
 }
 
+interface ListFlags extends RolloutFlags {
+  readonly output?: string;
+  readonly allNamespaces?: boolean;
+}
+
 interface CreateFlags extends RolloutFlags {
   readonly filename: string;
   readonly watch?: boolean;
@@ -39,7 +46,7 @@ interface CreateFlags extends RolloutFlags {
 
 /** The order that each verb writes. The engine carries it out. */
 const orders: Readonly<
-  Record<string, { readonly text: string; readonly done: string; readonly order: Parameters<typeof orderPatch>[0] }>
+  Record<string, { readonly text: string; readonly done: string; readonly order: Parameters<typeof orderPatch>[1] }>
 > = {
   pause: { text: "pause before the next action", done: "is paused", order: "pause" },
   resume: { text: "continue after a pause", done: "continues", order: "resume" },
@@ -129,14 +136,16 @@ function verbs<Value extends Rollout>(
     .option("-f, --filename <file>", "the object as YAML; - is standard input")
     .option("-w, --watch", "show the ladder until it ends")
     .action(async (name: string, flags: CreateFlags) => await retry(kind, name, flags, noun, context));
-  withFlags(
+  const listing = withFlags(
     parent.command("list").description(`list all ${kind.kind === "Canary" ? "Canaries" : "MeshUpgrades"}`),
-  ).action(async (flags: RolloutFlags) => await list(kind, flags, context));
+  ).option("-o, --output <format>", "json or yaml: the objects, for programs");
+  if (kind.namespaced) listing.option("-A, --all-namespaces", "of all namespaces, which is the default without -n");
+  listing.action(async (flags: ListFlags) => await list(kind, flags, context));
   withFlags(parent.command("status <name>").description("show the state of a rollout with its evidence and the reason"))
     .option("-w, --watch", "until it ends: exit code 0 done, 1 stuck, 3 rolled back, 4 still under way")
     .option("-v, --verbose", "the evidence of every step, and all steps to come")
     .option("--timeout <time>", "stop watching after so long: 90, 50s, 5m", durationFlag)
-    .addOption(new Option("-o, --output <format>", "for programs").choices(["json"]))
+    .addOption(new Option("-o, --output <format>", "for programs").choices(["json", "yaml"]))
     .option("--json", "the same as -o json")
     .action(async (name: string, flags: StatusFlags) => await showStatus(kind, name, flags, context));
   withFlags(
@@ -144,8 +153,9 @@ function verbs<Value extends Rollout>(
       .command("history <name>")
       .description("show every decision with its evidence, author and reason, even of a deleted rollout"),
   )
-    .option("--run <number>", "of one run only", Number)
-    .option("--json", "for programs")
+    .option("--run <number>", "of one run only", runFlag)
+    .addOption(new Option("-o, --output <format>", "for programs").choices(["json", "yaml"]))
+    .option("--json", "the same as -o json")
     .action(async (name: string, flags: HistoryFlags) => await showHistory(kind, name, flags, context));
   for (const word of words) {
     const said = orders[word];
@@ -154,7 +164,8 @@ function verbs<Value extends Rollout>(
       .option("-m, --message <why>", "the reason, for the history")
       .action(async (name: string, flags: OrderFlags) => {
         const { client, object } = await rolloutToOrder(kind, name, flags, context);
-        const patch = orderPatch(said.order, await orderedBy(client, flags, context));
+        refuseVain(kind, object, said.order);
+        const patch = orderPatch(object, said.order, await orderedBy(client, flags, context));
         const { name: its = "", namespace } = object.metadata;
         await client.patchMerge(kind, its, namespace, patch, { fieldManager: "serin-cli" });
         context.out(`${noun} ${nameOf(object)} ${said.done}\n`);
@@ -258,14 +269,23 @@ async function retry<Value extends Rollout>(
 
 async function list<Value extends Rollout>(
   kind: KindDefinition<Value>,
-  flags: RolloutFlags,
+  flags: ListFlags,
   context: CliContext,
 ): Promise<void> {
+  if (flags.allNamespaces === true && flags.namespace !== undefined)
+    throw userError("arguments-conflict", `-A means all namespaces, and -n says ${flags.namespace}`, {
+      hint: "use one of them",
+    });
+  const format = outputFormat(flags.output, ["json", "yaml"]);
   const client = await context.connect(flags);
   const { items } = await client.list(
     kind,
     kind.namespaced && flags.namespace !== undefined ? { namespace: flags.namespace } : {},
   );
+  if (format !== "table") {
+    context.out(await renderValue({ apiVersion: "v1", kind: "List", items }, format));
+    return;
+  }
   if (items.length === 0) {
     context.out(`there is no ${kind.kind}\n`);
     return;
@@ -289,6 +309,22 @@ async function list<Value extends Rollout>(
     item.status?.cause ?? item.status?.step?.title ?? "",
   ]);
   context.out(renderTable(header, rows));
+}
+
+/** Refuses an order that would change nothing. The API server decides on the user's rights. */
+function refuseVain<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  object: Value,
+  action: Parameters<typeof refusalOf>[2],
+): void {
+  const kindName = kind.kind === "Canary" ? "Canary" : "MeshUpgrade";
+  const why = refusalOf(kindName, object, action, { patch: true, replace: true });
+  if (why === undefined) return;
+  const { name = "", namespace } = object.metadata;
+  const [noun, where] = kindName === "Canary" ? ["canary", ` -n ${namespace ?? ""}`] : ["upgrade", ""];
+  throw userError("nothing-waits", `${kindName} ${nameOf(object)}: ${why}`, {
+    hint: `see serin ${noun} status ${name}${where}`,
+  });
 }
 
 async function orderedBy(client: KubeClient, flags: OrderFlags, context: CliContext): Promise<OrderedBy> {
@@ -336,8 +372,8 @@ function waitingStep(rollout: Rollout): string {
   if (step !== undefined) return step;
   throw userError(
     "nothing-waits",
-    `nothing waits for an approval: it is ${rollout.status?.phase ?? "not seen by the engine yet"}`,
-    { hint: "choose one with --step; status -o json shows the ids" },
+    `${nameOf(rollout)}: nothing waits for an approval: it is ${rollout.status?.phase ?? "not seen by the engine yet"}`,
+    { hint: "look at its steps with `serin canary status` or `serin upgrade status`" },
   );
 }
 
@@ -348,6 +384,7 @@ async function orderFully<Value extends Rollout>(
   flags: OrderFlags,
   context: CliContext,
 ): Promise<void> {
+  refuseVain(kind, object, "promote");
   const ordered = await orderedBy(client, flags, context);
   const patch = fullPromotionPatch(ordered);
   await client.patchMerge(kind, object.metadata.name ?? "", object.metadata.namespace, patch, {

@@ -99,6 +99,9 @@ function newRun({ status, change, steps }: DecideInput): Decision {
   return { status: fresh, actions: [] };
 }
 
+const nextRunIsHeld =
+  "a change of the Deployment waits, because spec.abort is still set: `serin canary resume` lets it begin";
+
 function afterRollback(input: DecideInput): Decision {
   const { status, orders, change } = input;
   // Undo has put back what ran before, so there is nothing to roll out.
@@ -107,7 +110,7 @@ function afterRollback(input: DecideInput): Decision {
   if (!superseded && change.candidate === status.candidate) return { status, actions: [] };
   if (orders.abort)
     return {
-      status: { ...status, message: "a change waits to be rolled out: set spec.abort to false to let it begin" },
+      status: { ...status, message: nextRunIsHeld },
       actions: [],
     };
   return newRun(input);

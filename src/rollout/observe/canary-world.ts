@@ -30,7 +30,7 @@ export async function observeCanaryWorld(
     ]);
     if (begins) {
       await requireLayer7(sources, "spec.target.services", found);
-      await refuseOtherRoutes(sources, "spec.target.services.service", home, service);
+      await refuseOtherRoutes(sources, "spec.target.services.service", canary, service);
     }
     return { routes: [], missingGrants: [], subjects: await subjectsOf(sources, canary), servicePorts: found.ports };
   }
@@ -54,7 +54,7 @@ async function deploymentWorld(
   const service = await requireService(sources, "spec.target.deployment.service", home, target.service, target.port);
   if (journal.length === 0) {
     if (target.gateways.length === 0) await requireLayer7(sources, "spec.target.deployment", service);
-    await refuseOtherRoutes(sources, "spec.target.deployment.service", home, target.service);
+    await refuseOtherRoutes(sources, "spec.target.deployment.service", canary, target.service);
   }
   const deployment = await deploymentInWorld(sources, canary, target, service, journal);
   return {

@@ -34,3 +34,23 @@ test("old pods are said to leave only when every pod is available, because other
     left: 1,
   });
 });
+
+test("a Deployment whose pods the API server refuses names the refusal, in the same words for every attempt", () => {
+  const message = (pod: string): string =>
+    `pods "${pod}" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2`;
+  const refused = (pod: string): ReturnType<typeof readyState> =>
+    stateWith({
+      observedGeneration: 2,
+      conditions: [
+        { type: "Available", status: "True", message: "no" },
+        { type: "ReplicaFailure", status: "True", message: message(pod) },
+      ],
+    });
+  assert.deepEqual(refused("web-a"), {
+    state: "waiting",
+    detail:
+      "Deployment web: 0 of 1 ready (its pods are refused: forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2)",
+    left: 1,
+  });
+  assert.deepEqual(refused("web-a"), refused("web-b"));
+});

@@ -10,10 +10,21 @@ interface WorkloadStatus {
   readonly desiredNumberScheduled?: number;
   readonly updatedNumberScheduled?: number;
   readonly numberAvailable?: number;
+  readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
 }
 
 /** Stands for an unknown number of missing pods. It exceeds the pods of any workload. */
 const unknownLeft = 10_000;
+
+/**
+ * Why the API server refuses the Deployment's pods, for example for a quota. Without the pod's name, which is another one
+ * in every attempt.
+ */
+function refusalOf({ conditions = [] }: WorkloadStatus): string {
+  const refused = conditions.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
+  const message = refused?.message?.replace(/^pods "[^"]*" is /, "") ?? "";
+  return message === "" ? "" : ` (its pods are refused: ${message})`;
+}
 
 /** Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` of them. */
 export function readyState(
@@ -36,7 +47,11 @@ export function readyState(
   const available = (kind === "DaemonSet" ? status.numberAvailable : status.availableReplicas) ?? 0;
   const ready = Math.min(updated, available);
   if (ready < wanted)
-    return { state: "waiting", detail: `${kind} ${name}: ${ready} of ${wanted} ready`, left: wanted - ready };
+    return {
+      state: "waiting",
+      detail: `${kind} ${name}: ${ready} of ${wanted} ready${refusalOf(status)}`,
+      left: wanted - ready,
+    };
   const replicas = status.replicas ?? 0;
   const surplus = kind === "Deployment" ? replicas - wanted : 0;
   if (surplus <= 0) return { state: "met" };

@@ -126,7 +126,7 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
     case "pause":
     case "resume":
     case "rollback":
-      await client.patchMerge(kind, name, namespace, orderPatch(action, ordered), { fieldManager });
+      await client.patchMerge(kind, name, namespace, orderPatch(rollout, action, ordered), { fieldManager });
       return;
     case "promote":
       await client.patchMerge(kind, name, namespace, fullPromotionPatch(ordered), { fieldManager });

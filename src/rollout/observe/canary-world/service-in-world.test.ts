@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Canary } from "../../../api/serin/index.ts";
+import type { KubernetesObject } from "../../../api/index.ts";
 import type { MovedRoute } from "../../plan/index.ts";
 import { reference } from "../../plan/index.ts";
 import { fakePod, sidecarPod } from "../checks/testing/fake-mesh.ts";
 import type { CanarySources } from "./canary-sources.ts";
-import { requireReaders } from "./service-in-world.ts";
+import { refuseOtherRoutes, requireReaders } from "./service-in-world.ts";
 
 const route = {
   object: reference("gateway.networking.k8s.io/v1", "HTTPRoute", "web", "shop"),
@@ -42,4 +44,54 @@ test("a waypoint, a client with a sidecar, or a gateway can read the route", asy
   await requireReaders(sources(service, { "istio.io/use-waypoint": "waypoint" }), route);
   await requireReaders(sources(service, {}, [sidecarPod("client", "default", "client")]), route);
   await requireReaders(sources({ name: "front" }, {}), route);
+});
+
+const canaryOf = (name: string): Canary =>
+  ({
+    kind: "Canary",
+    metadata: { name, namespace: "shop" },
+    spec: { target: { deployment: { name: "web", service: "web" } } },
+  }) as unknown as Canary;
+
+const madeRoute = {
+  kind: "VirtualService",
+  metadata: { name: "web-canary", namespace: "shop", labels: { "app.kubernetes.io/managed-by": "serin-rollout" } },
+  spec: { hosts: ["web.shop.svc.cluster.local"] },
+};
+
+/** Sources with these objects, by kind. */
+function withObjects(...objects: readonly object[]): CanarySources {
+  const all = objects as readonly KubernetesObject[];
+  const client = {
+    list: async ({ kind }: { kind: string }) =>
+      await Promise.resolve({ items: all.filter((object) => object.kind === kind) }),
+  };
+  return { client } as unknown as CanarySources;
+}
+
+test("a second Canary of a Service is refused with the name of the first, not with the advice to delete its route", async () => {
+  const refusal = refuseOtherRoutes(
+    withObjects(madeRoute, canaryOf("first"), canaryOf("second")),
+    "spec.target.deployment.service",
+    canaryOf("second"),
+    "web",
+  );
+  await assert.rejects(refusal, {
+    message:
+      "spec.target.deployment.service: Canary shop/first already moves Service shop/web; one Canary is enough: change that one and delete this one, or delete that one: kubectl delete canary first -n shop",
+  });
+});
+
+test("a route that a deleted Canary left is refused with the advice to delete it", async () => {
+  const refusal = refuseOtherRoutes(withObjects(madeRoute, canaryOf("second")), "f", canaryOf("second"), "web");
+  await assert.rejects(refusal, {
+    message:
+      "f: VirtualService shop/web-canary already has routes of Service shop/web; a Canary left it that is gone; delete it",
+  });
+});
+
+test("a route of the user's for the Service is refused with the target that moves it", async () => {
+  const route = { ...madeRoute, metadata: { name: "mine", namespace: "shop" } };
+  const refusal = refuseOtherRoutes(withObjects(route), "f", canaryOf("second"), "web");
+  await assert.rejects(refusal, /use target\.virtualService with name mine, or delete it/);
 });

@@ -2,7 +2,7 @@ import { gatewayKind, grpcRouteKind, httpRouteKind } from "../../../api/gateway/
 import { istioLabels, virtualServiceKind } from "../../../api/istio/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
-import type { ObjectReference } from "../../../api/serin/index.ts";
+import { canaryKind, type Canary, type ObjectReference } from "../../../api/serin/index.ts";
 import { resolveHost, targetError, type MovedRoute } from "../../plan/index.ts";
 import { sidecarRevision } from "../sidecar-workloads.ts";
 import type { CanarySources } from "./canary-sources.ts";
@@ -113,9 +113,10 @@ function servicesOfRoute(
 export async function refuseOtherRoutes(
   sources: CanarySources,
   field: string,
-  namespace: string,
+  canary: Canary,
   service: string,
 ): Promise<void> {
+  const { namespace = "default" } = canary.metadata;
   const host = resolveHost(service, namespace);
   const [virtualServices, ...routes] = await Promise.all([
     listed(sources, virtualServiceKind),
@@ -126,12 +127,14 @@ export async function refuseOtherRoutes(
     const at = metadata.namespace ?? "";
     const place = `VirtualService ${at}/${metadata.name ?? ""}`;
     const { hosts = [] } = spec as { hosts?: readonly string[] };
-    if (hosts.some((name) => resolveHost(name, at) === host))
+    if (hosts.some((name) => resolveHost(name, at) === host)) {
+      await refuseOtherCanary(sources, field, { labels: metadata.labels, place, canary, service });
       throw targetError(
         "target-taken",
         `${field}: ${place} already has routes of ${host}`,
         `move that one: use target.virtualService with name ${metadata.name ?? ""}, or delete it`,
       );
+    }
     if (
       destinationsOf(spec).some(
         (destination) => resolveHost(destination.host ?? "", at) === host && destination.subset === undefined,
@@ -153,12 +156,14 @@ export async function refuseOtherRoutes(
     };
     const isIt = ({ kind: of = "Service", name, namespace: its = at }: Fields): boolean =>
       of === "Service" && name === service && its === namespace;
-    if (parentRefs.some((parent) => parent["kind"] === "Service" && isIt(parent)))
+    if (parentRefs.some((parent) => parent["kind"] === "Service" && isIt(parent))) {
+      await refuseOtherCanary(sources, field, { labels: metadata.labels, place, canary, service });
       throw targetError(
         "target-taken",
         `${field}: ${place} already has routes of Service ${namespace}/${service}`,
         `move that one: use target.httpRoute with name ${metadata.name ?? ""}, or delete it`,
       );
+    }
     if (rules.some(({ backendRefs = [] }) => backendRefs.some(isIt))) {
       throw targetError(
         "target-unclear",
@@ -167,6 +172,42 @@ export async function refuseOtherRoutes(
       );
     }
   }
+}
+
+/**
+ * Throws if the engine made the route: for another Canary of the same Service, or for one that is gone and left it. To
+ * delete the route of a live Canary would break that Canary.
+ */
+async function refuseOtherCanary(
+  sources: CanarySources,
+  field: string,
+  route: {
+    readonly labels: Readonly<Record<string, string>> | undefined;
+    readonly place: string;
+    readonly canary: Canary;
+    readonly service: string;
+  },
+): Promise<void> {
+  const { labels = {}, place, canary, service } = route;
+  const { namespace = "default" } = canary.metadata;
+  if (labels["app.kubernetes.io/managed-by"] !== "serin-rollout") return;
+  const owner = (await listed(sources, canaryKind)).find(({ metadata, spec }) => {
+    const { deployment, services } = (spec["target"] ?? {}) as Readonly<Record<string, Fields | undefined>>;
+    const its = deployment?.["service"] ?? services?.["service"] ?? services?.["stable"];
+    return metadata.namespace === namespace && metadata.name !== canary.metadata.name && its === service;
+  });
+  if (owner === undefined)
+    throw targetError(
+      "target-taken",
+      `${field}: ${place} already has routes of Service ${namespace}/${service}; a Canary left it that is gone`,
+      "delete it",
+    );
+  const name = owner.metadata.name ?? "";
+  throw targetError(
+    "target-taken",
+    `${field}: Canary ${namespace}/${name} already moves Service ${namespace}/${service}`,
+    `one Canary is enough: change that one and delete this one, or delete that one: kubectl delete canary ${name} -n ${namespace}`,
+  );
 }
 
 async function listed<Value extends KubernetesObject>(
