@@ -22,6 +22,8 @@ const addresses = given?.addresses ?? "172.18.255";
 let lab: GuideCluster;
 /** With this many answers at 50 %, chance deviates by 15 % once in twenty thousand runs. */
 const answersCounted = 200;
+/** The answers to wait for after a change that moves no share of the traffic. */
+const answersAfterwards = 40;
 const gateway = `http://${addresses}.202/productpage`;
 
 /** A directory for each kubectl, the current one last. */
@@ -75,13 +77,19 @@ async function titleComesBack(expected: RegExp): Promise<void> {
   assert.match(await whoAnswers(), expected);
 }
 
-/** Applies a corrected line under constant load. No request may fail. Returns who answered after the change. */
-async function underLoad(change: () => Promise<void>): Promise<ReadonlyMap<string, number>> {
+/**
+ * Applies a corrected line under constant load. No request may fail. Returns who answered after the change: at least
+ * this many.
+ */
+async function underLoad(
+  change: () => Promise<void>,
+  afterwards = answersAfterwards,
+): Promise<ReadonlyMap<string, number>> {
   const load = new GatewayLoad(lab, gateway);
   await load.more(20);
   await change();
   load.answers.clear();
-  await load.more(answersCounted);
+  await load.more(afterwards);
   await load.stop();
   assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   return load.answers;
@@ -480,7 +488,7 @@ ${backends([`bookinfo-${canary}`])}`;
         writeRoute(paths + backends([`bookinfo-${old}`, 100 - weight], [`bookinfo-${canary}`, weight]));
         await byEach(async () => void (await ok("kubectl apply -f bookinfo-httproute.yaml")));
         await new Promise((resolve) => setTimeout(resolve, 1000));
-      });
+      }, answersCounted);
       const measured = share(answers, `bookinfo-${canary}`);
       assert.ok(
         Math.abs(measured - weight) <= (weight === 100 ? 0 : 15),

@@ -128,7 +128,7 @@ export class LabCluster {
    */
   async shell(line: string, options: RunOptions = {}): Promise<Ran> {
     const { input, timeoutMs = defaultTimeoutMs, env } = options;
-    const entered = this.#hasShell ? this.#entered(line, env) : undefined;
+    const entered = this.#entered(["bash", "-c", line], env);
     if (entered === undefined) {
       const command = [this.serin, "cluster", "shell", "--name", this.name, "--", "bash", "-c", line];
       const ran = await this.run(command, options);
@@ -144,22 +144,30 @@ export class LabCluster {
     return await outcome(child, timeoutMs);
   }
 
-  /** Undefined when the command itself must report the error, and for a user other than the test's own. */
-  #entered(line: string, env: NodeJS.ProcessEnv = {}): ShellCommand | undefined {
-    if (this.#user !== undefined) return undefined;
+  /**
+   * Undefined before the first line has entered, when the command itself must report the error, and for a user other
+   * than the test's own.
+   */
+  #entered(command: readonly string[], env: NodeJS.ProcessEnv = {}): ShellCommand | undefined {
+    if (!this.#hasShell || this.#user !== undefined) return undefined;
     try {
-      return shellCommand(this.name, ["bash", "-c", line], { ...this.#env, ...env });
+      return shellCommand(this.name, command, { ...this.#env, ...env });
     } catch {
       return undefined;
     }
   }
 
-  /** A process in the lab's host namespace that runs until it is ended. */
+  /** A process in the lab's host namespace that runs until it is ended. It enters as a line of {@link shell} does. */
   spawnInShell(command: readonly string[]): ChildProcess {
-    return spawn(this.serin, ["cluster", "shell", "--name", this.name, "--", ...command], {
+    const entered = this.#entered(command) ?? {
+      program: this.serin,
+      args: ["cluster", "shell", "--name", this.name, "--", ...command],
+      env: this.#env,
+    };
+    return spawn(entered.program, entered.args, {
       ...this.#user,
       cwd: this.directory,
-      env: this.#env,
+      env: entered.env,
       stdio: ["pipe", "pipe", "pipe"],
     });
   }
