@@ -240,6 +240,7 @@ casesInChromium("the page", () => {
     await page.keyboard.press("Enter");
     assert.equal(await page.evaluate("document.activeElement?.id"), "content");
     await page.keyboard.press("/");
+    await until(page, 'document.activeElement?.tagName === "INPUT"');
     await page.keyboard.type("frontend");
     await until(page, 'location.hash.includes("q=frontend")');
     await page.keyboard.press("Escape");
