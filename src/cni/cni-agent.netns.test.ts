@@ -511,8 +511,8 @@ test("a starting pod is captured although the watch still knows a failed pod of 
   const rig = new Rig(context);
   const web = rig.node.addPod();
   rig.startAgent();
-  new ZtunnelProcess(rig.socket, "zt");
-  await rig.enrolled(rig.pod("other", rig.node.addPod()));
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await until(() => ztunnel.events.some((event) => event.event === "snapshot-sent"));
   const failed: Pod = {
     metadata: { name: "web", namespace: "default", uid: "uid-before" },
     status: { phase: "Failed", podIP: web.address },
