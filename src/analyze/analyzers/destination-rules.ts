@@ -79,7 +79,7 @@ function checkSubsets(
   // A host without pods gives no reason to report the rule.
   if (behind.length === 0) return;
   for (const [index, { name, labels }] of spec.subsets.entries()) {
-    if (selected(behind, labels).length > 0 || isByPlace(labels)) continue;
+    if (selected(behind, labels).length > 0 || isByPlace(labels) || isOfCanary(labels)) continue;
     const others = [
       ...new Set(
         behind.map((workload) =>
@@ -94,6 +94,11 @@ function checkSubsets(
       `subset "${name}" selects ${labelsText(labels)}, which matches no pod, so requests to it get 503; the pods of ${spec.host} have ${listed(others)}; correct the labels, or deploy such pods`,
     );
   }
+}
+
+/** Whether a Canary's copies have these labels. The engine deletes them between its runs, and sends them nothing then. */
+function isOfCanary(labels: Readonly<Record<string, string>>): boolean {
+  return labels["rollout.serin.dev/copy"] !== undefined;
 }
 
 /** Labels that endpoints get from their location. */

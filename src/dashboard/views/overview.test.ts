@@ -65,6 +65,20 @@ test("a namespace has its traffic, its health with the reason, and its configura
   );
 });
 
+test("a namespace whose requests fail is failing, even if no workload is there to answer them", () => {
+  const sent = { to: "unknown", service: "shop/web", rate: 4, code: "503", flags: "UH" };
+  const shop = (deployments: typeof objects.deployments, pods: typeof objects.pods): unknown => {
+    const { health, reason, errorShare } =
+      overviewView(input({ ...objects, deployments, pods, configs: [] }, [{ from: "bank/pay", ...sent }]), "*", "lab")
+        .tables.namespaces["shop"] ?? {};
+    return [health, reason, errorShare];
+  };
+  const failing = ["failing", "100 % of its requests fail", 1];
+  assert.deepEqual(shop([], []), failing);
+  const other = [deployment("shop", "other", { app: "other" })];
+  assert.deepEqual(shop(other, [pod("shop", "other", { labels: { app: "other" } })]), failing);
+});
+
 test("an unreadable namespace is left out", () => {
   const view = overviewView(input(objects, [], { messages }), new Set(["bank"]), "lab");
   assert.deepEqual(

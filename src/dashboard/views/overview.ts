@@ -1,5 +1,5 @@
 import type { AttentionRow, LadderProxy, NamespaceRow, OverviewHead, OverviewView } from "../../api/dashboard/index.ts";
-import { percentText, worst, type Judged } from "./health.ts";
+import { percentText, trafficHealth, worst, type Judged } from "./health.ts";
 import type { Workload } from "./inventory.ts";
 import { latestUpgrade } from "./ladder.ts";
 import { phasesUnderWay } from "./moved-workloads.ts";
@@ -114,12 +114,13 @@ function namespaceRow(
   const namespace = input.inventory.namespaces.get(name);
   const { requestRate, errorShare, p99Ms, sum } = ratesOf(inbound);
   const rows = workloads.map((workload) => workloadRow(workload, input));
-  const judged: Judged =
+  // Requests also fail where no workload answers them: its Deployment is deleted, or scaled to zero.
+  const traffic = trafficHealth(requestRate, errorShare);
+  const parts: readonly Judged[] =
     rows.length === 0
-      ? { health: "idle", reason: "" }
-      : worst(
-          rows.map((row) => ({ health: row.health, reason: row.reason === "" ? "" : `${row.name}: ${row.reason}` })),
-        );
+      ? [{ health: "idle", reason: "" }]
+      : rows.map((row) => ({ health: row.health, reason: row.reason === "" ? "" : `${row.name}: ${row.reason}` }));
+  const judged = worst(traffic.health === "idle" ? parts : [...parts, traffic]);
   const secured = mutualTlsShare(sum);
   const planes = workloads.map(({ dataPlane }) => dataPlane);
   return {

@@ -107,14 +107,16 @@ export function PhaseMark({ phase }: { readonly phase: RolloutRow["phase"] }): J
 export function Tag({
   tone,
   title,
+  wrapped = false,
   children,
 }: {
   readonly tone?: Tone;
   readonly title?: string;
+  readonly wrapped?: boolean;
   readonly children: ComponentChildren;
 }): JSX.Element {
   return (
-    <span class="tag" data-tone={tone} title={title}>
+    <span class={wrapped ? "tag wrapped" : "tag"} data-tone={tone} title={title}>
       {children}
     </span>
   );

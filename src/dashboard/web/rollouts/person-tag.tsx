@@ -13,5 +13,9 @@ const texts: Partial<Record<NonNullable<RolloutRow["pauseReason"]>, string>> = {
 
 /** Tells that a rollout waits for a person, and for what if the engine said so. */
 export function PersonTag({ row }: { readonly row: RolloutRow }): JSX.Element {
-  return <Tag tone="warn">{texts[row.pauseReason ?? "check"] ?? "needs a person"}</Tag>;
+  return (
+    <Tag tone="warn" wrapped>
+      {texts[row.pauseReason ?? "check"] ?? "needs a person"}
+    </Tag>
+  );
 }
