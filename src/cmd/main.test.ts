@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ServerHarness } from "../cluster/apiserver/server-harness.ts";
+import { ServerHarness } from "../cluster/apiserver/testing/index.ts";
 
 test("a control plane that cannot start ends with its error, although it already watches", async () => {
   const harness = await new ServerHarness().start();

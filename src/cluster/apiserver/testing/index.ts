@@ -1,0 +1,1 @@
+export { ServerHarness } from "../server-harness.ts";
