@@ -53,3 +53,38 @@ test("an invalid policy is replaced by one that admits nobody", () => {
   assert.equal(closedPolicySpec({ metadata: {}, spec: { action: "CUSTOM" } })?.action, "DENY");
   assert.equal(closedPolicySpec({ metadata: {}, spec: { action: "AUDIT", rules } }), undefined);
 });
+
+test("values that no request has are accepted with a warning, because a DENY rule with them lets everything pass", () => {
+  const parsed = parseAuthorizationPolicy({
+    metadata: { name: "p" },
+    spec: {
+      action: "DENY",
+      rules: [
+        {
+          to: [
+            {
+              operation: {
+                ports: ["80"],
+                methods: ["get", "GET", "FETCH", "G*"],
+                paths: ["admin", "/admin", "*", "/admin*", "*/admin", "/a/*/b", "/a/{*}/b"],
+                notHosts: ["a b", "a.example/x", "a.example:80"],
+              },
+            },
+          ],
+        },
+      ],
+    },
+  });
+  assert.deepEqual(parsed.errors, []);
+  const at = "spec.rules[0].to[0].operation";
+  assert.deepEqual(
+    parsed.warnings.map(({ path, message }) => `${path.replace(at, "")}: ${message}`),
+    [
+      '.notHosts[0]: matches no request, because hosts have no blanks and slashes, got "a b"',
+      '.notHosts[1]: matches no request, because hosts have no blanks and slashes, got "a.example/x"',
+      '.methods[0]: matches no request, because methods are in upper case: write GET, got "get"',
+      '.paths[0]: matches no request, because paths begin with "/", got "admin"',
+      '.paths[5]: matches a "*" in the path itself; write {*} for one segment, or a "*" at one end, got "/a/*/b"',
+    ],
+  );
+});

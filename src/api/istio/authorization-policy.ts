@@ -6,6 +6,7 @@ import {
   conditionFault,
   conditionValueFault,
   fieldFault,
+  operationDoubt,
   operationFields,
   pathTemplateFault,
   sourceFields,
@@ -142,8 +143,13 @@ function readSource(entry: Reader, action: AuthorizationAction): AuthorizationSo
 
 function readOperation(entry: Reader): AuthorizationOperation {
   const operation = readPart(entry, "operation", operationFields);
-  for (const field of operationFields)
+  for (const field of operationFields) {
     checkEach(entry, `operation.${field}`, operation[field], (value) => fieldFault(field, value));
+    for (const [index, value] of operation[field].entries()) {
+      const doubt = value === "" ? undefined : operationDoubt(field, value);
+      if (doubt !== undefined) entry.warn(doubt, `operation.${field}[${index}]`);
+    }
+  }
   for (const field of ["paths", "notPaths"] as const)
     checkEach(entry, `operation.${field}`, operation[field], (path) =>
       path === "" ? undefined : pathTemplateFault(path),

@@ -83,6 +83,38 @@ function wildcardFault(value: string): string | undefined {
   return /^\*?[^*]*$|^[^*]*\*$/.test(value) ? undefined : `may have one "*", at its beginning or end, got "${value}"`;
 }
 
+const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/**
+ * Why no request has this valid value, if so. An ALLOW rule with it matches nothing, which its author finds out; a DENY
+ * rule lets pass what it was written against.
+ */
+export function operationDoubt(field: OperationField, value: string): string | undefined {
+  switch (field) {
+    case "methods":
+    case "notMethods": {
+      const known = value.toUpperCase();
+      return value !== known && methods.includes(known)
+        ? `matches no request, because methods are in upper case: write ${known}, got "${value}"`
+        : undefined;
+    }
+    case "paths":
+    case "notPaths":
+      if (!value.startsWith("/") && !value.startsWith("*"))
+        return `matches no request, because paths begin with "/", got "${value}"`;
+      return /^.+\*./.test(value) && !value.includes("{")
+        ? `matches a "*" in the path itself; write {*} for one segment, or a "*" at one end, got "${value}"`
+        : undefined;
+    case "hosts":
+    case "notHosts":
+      return /[\s/]/.test(value)
+        ? `matches no request, because hosts have no blanks and slashes, got "${value}"`
+        : undefined;
+    default:
+      return undefined;
+  }
+}
+
 /**
  * `{*}` matches one segment of a path. `{**}` matches any number of segments and must come last. Other braces are
  * invalid.
