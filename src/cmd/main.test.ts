@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ServerHarness } from "../cluster/apiserver/testing/index.ts";
@@ -40,4 +42,41 @@ test("a control plane that cannot start ends with its error, although it already
   clearTimeout(limit);
   assert.deepEqual({ code, signal }, { code: 2, signal: null }, errors);
   await harness.remove();
+});
+
+test("a command that is interrupted twice ends, although the API server is silent, and blames nobody", async () => {
+  const connected = Promise.withResolvers<void>();
+  const silent = createServer((socket) => {
+    socket.on("error", () => undefined);
+    connected.resolve();
+  }).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const directory = mkdtempSync(join(tmpdir(), "serin-interrupted-"));
+  const kubeconfig = join(directory, "kubeconfig");
+  const { port } = silent.address() as AddressInfo;
+  writeFileSync(
+    kubeconfig,
+    JSON.stringify({
+      clusters: [{ name: "c", cluster: { server: `https://127.0.0.1:${port}`, "insecure-skip-tls-verify": true } }],
+      users: [{ name: "u", user: { token: "t" } }],
+      contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+      "current-context": "c",
+    }),
+  );
+  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), "proxy-status"], {
+    env: { ...process.env, KUBECONFIG: kubeconfig },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
+  const closed = once(child, "close");
+  await Promise.race([connected.promise, closed]);
+  child.kill("SIGINT");
+  // The first signal is being handled, or the two would count as one.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  child.kill("SIGINT");
+  assert.deepEqual(await closed, [130, null], errors);
+  assert.equal(errors, "serin: interrupted\n");
+  silent.close();
+  rmSync(directory, { recursive: true });
 });

@@ -90,8 +90,14 @@ async function main(): Promise<number> {
   const log = createLogger({ scope: name, level: logLevelOf(process.env) });
   const own = load === undefined ? [name, ...args] : args;
   const shutdown = shutdownOnSignals();
+  // A command may have to end what it began. Who interrupts it again does not want to wait for that.
+  if (load === undefined) shutdown.force.addEventListener("abort", () => endInterrupted(), { once: true });
   try {
     return await role.run({ args: own, env: process.env, log, shutdown, release: thisRelease() });
+  } catch (error) {
+    // The interruption itself ends a command's requests, and is no fault of the server.
+    const isCause = load === undefined && shutdown.drain.aborted && toSerinError(error).kind === "transient";
+    throw isCause ? new DOMException("interrupted", "AbortError") : error;
   } finally {
     if (shutdown.drain.aborted) endWithoutLeftovers();
   }
@@ -105,6 +111,11 @@ async function main(): Promise<number> {
 function endWithoutLeftovers(): void {
   const isWritten = (): boolean => process.stdout.writableLength === 0 && process.stderr.writableLength === 0;
   setTimeout(() => (isWritten() ? process.exit() : endWithoutLeftovers()), leftoversMs).unref();
+}
+
+function endInterrupted(): never {
+  process.stderr.write("serin: interrupted\n");
+  process.exit(interruptedExitCode);
 }
 
 /** The error, with the remedy of its code if it has no hint of its own. */

@@ -47,6 +47,13 @@ test("objects that are installed from an IstioOperator file name it, and those o
   assert.deepEqual(await ownersOf("--set profile=minimal", ""), ["unknown"]);
 });
 
+test("a manifest of some components names those that the installation has, if one is unknown", async () => {
+  await assert.rejects(serin("manifest generate --component pilot,nope"), /the installation has no component "nope"/);
+  await assert.rejects(serin("manifest generate --component pilot,"), /the installation has no component ""/);
+  const { output } = await serin("manifest generate --component ztunnel --set profile=ambient");
+  assert.match(output, /kind: DaemonSet/);
+});
+
 test("a manifest goes to the file of --output, and a file that cannot be written is named", async () => {
   const directory = mkdtempSync(join(tmpdir(), "serin-manifest-"));
   try {

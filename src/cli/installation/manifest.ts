@@ -42,14 +42,28 @@ interface GenerateFlags extends InstallFlags {
 
 async function generate(flags: GenerateFlags, context: CliContext): Promise<void> {
   const rendered = await renderFromFlags(flags, context);
-  const wanted = flags.component?.toLowerCase().split(",");
   const components =
-    wanted === undefined
-      ? rendered.components
-      : rendered.components.filter(({ name }) => wanted.some((word) => name.toLowerCase().startsWith(word)));
+    flags.component === undefined ? rendered.components : componentsNamed(flags.component, rendered.components);
   const texts = manifestOf({ ...rendered, components }).map((object) => `---\n${textOf(object)}`);
   if (flags.output === undefined) for (const text of texts) context.out(text);
   else await writeUserFile(flags.output, texts.join(""));
+}
+
+/** The components whose names begin with one of the words. Throws if a word names none of the installation. */
+function componentsNamed<Component extends { readonly name: string }>(
+  words: string,
+  components: readonly Component[],
+): Component[] {
+  const chosen = new Set<Component>();
+  for (const word of words.split(",").map((part) => part.trim())) {
+    const found = components.filter(({ name }) => word !== "" && name.toLowerCase().startsWith(word.toLowerCase()));
+    if (found.length === 0)
+      throw userError("argument-invalid", `--component: the installation has no component "${word}"`, {
+        hint: `it has ${[...new Set(components.map(({ name }) => name))].join(", ")}`,
+      });
+    for (const component of found) chosen.add(component);
+  }
+  return components.filter((component) => chosen.has(component));
 }
 
 /** Writes definitions as one line of JSON, which is also YAML, because writing a megabyte as YAML takes a second. */
