@@ -8,6 +8,7 @@ import {
   exitCodeOf,
   giveBackIdleMemory,
   packageRoot,
+  onAbort,
   shutdownOnSignals,
   sourceStack,
   toSerinError,
@@ -91,7 +92,7 @@ async function main(): Promise<number> {
   const own = load === undefined ? [name, ...args] : args;
   const shutdown = shutdownOnSignals();
   // A command may have to end what it began. Who interrupts it again does not want to wait for that.
-  if (load === undefined) shutdown.force.addEventListener("abort", () => endInterrupted(), { once: true });
+  if (load === undefined) onAbort(shutdown.force, endInterrupted);
   try {
     return await role.run({ args: own, env: process.env, log, shutdown, release: thisRelease() });
   } catch (error) {

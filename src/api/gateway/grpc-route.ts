@@ -2,7 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
-import { readNamedMatches, type NamedMatch } from "./http-route.ts";
+import { checkExpression, readNamedMatches, type NamedMatch } from "./http-route.ts";
 import {
   checkHostname,
   gatewayGroup,
@@ -94,7 +94,10 @@ function readMethod(reader: Reader | undefined): GrpcRouteMatch["method"] {
   const type = reader.oneOf("type", ["Exact", "RegularExpression"]) ?? "Exact";
   const method = { type, service: reader.string("service"), method: reader.string("method") };
   if (method.service === undefined && method.method === undefined) reader.error("must have a service or a method");
-  if (type === "Exact") {
+  if (type === "RegularExpression") {
+    for (const field of ["service", "method"] as const)
+      if (method[field] !== undefined) checkExpression(reader, field, method[field]);
+  } else {
     if (method.service !== undefined && !/^\.?[a-z_]\w*(\.[a-z_]\w*)*$/i.test(method.service))
       reader.error(`must be a full gRPC service name, got "${method.service}"`, "service");
     if (method.method !== undefined && !/^[A-Za-z_]\w*$/.test(method.method))

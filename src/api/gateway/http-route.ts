@@ -2,6 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { regexFault } from "../istio/regular-expressions.ts";
 import { durationMs } from "./duration.ts";
 import {
   checkHostname,
@@ -117,9 +118,17 @@ function readMatch(reader: Reader): HttpRouteMatch {
     queryParams: firstOfEachName(reader.objects("queryParams").map(readNamedMatch), (name) => name),
     method: reader.oneOf("method", methods),
   };
-  if (match.path.type !== "RegularExpression" && path !== undefined) checkPath(path, match.path.value);
+  if (path !== undefined)
+    if (match.path.type === "RegularExpression") checkExpression(path, "value", match.path.value);
+    else checkPath(path, match.path.value);
   warnOfUnknown(reader);
   return match;
+}
+
+/** A proxy would reject the routes of all namespaces at the gateway's port for one expression that is not RE2. */
+export function checkExpression(reader: Reader, field: string, expression: string): void {
+  const fault = regexFault(expression);
+  if (fault !== undefined) reader.error(fault, field);
 }
 
 function checkPath(reader: Reader, value: string): void {
@@ -134,11 +143,10 @@ export function readNamedMatches(reader: Reader, field: string): NamedMatch[] {
 }
 
 function readNamedMatch(reader: Reader): NamedMatch {
-  return {
-    type: reader.oneOf("type", ["Exact", "RegularExpression"]) ?? "Exact",
-    name: readHeaderName(reader),
-    value: reader.required("value", reader.string("value")) ?? "",
-  };
+  const type = reader.oneOf("type", ["Exact", "RegularExpression"]) ?? "Exact";
+  const value = reader.required("value", reader.string("value")) ?? "";
+  if (type === "RegularExpression" && value !== "") checkExpression(reader, "value", value);
+  return { type, name: readHeaderName(reader), value };
 }
 
 /** If several entries have one name, only the first counts (Gateway API). */

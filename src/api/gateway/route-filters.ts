@@ -144,7 +144,11 @@ function readHeaderModifier(reader: Reader): HeaderModifier {
 }
 
 function readHeader(reader: Reader): HttpHeader {
-  return { name: readHeaderName(reader), value: reader.required("value", reader.string("value")) ?? "" };
+  const name = readHeaderName(reader);
+  const value = reader.required("value", reader.string("value")) ?? "";
+  // eslint-disable-next-line no-control-regex -- a proxy would reject the routes of its whole port
+  if (/[\u0000-\u0008\u000A-\u001F\u007F]/.test(value)) reader.error("must not have control characters", "value");
+  return { name, value };
 }
 
 export function readHeaderName(reader: Reader): string {

@@ -42,6 +42,36 @@ test("faults of routes and policies are reported at their fields", () => {
       "spec.rules[0].backendRefs[0].port: is required for a Service",
     ],
     [
+      grpcRouteKind,
+      {
+        rules: [
+          {
+            matches: [
+              {
+                method: { type: "RegularExpression", service: "a.(b|c)", method: "(" },
+                headers: [{ type: "RegularExpression", name: "x", value: "(?=a)" }],
+              },
+            ],
+          },
+        ],
+      },
+      'spec.rules[0].matches[0].method.method: must be an RE2 expression (https://github.com/google/re2/wiki/Syntax), got "(": missing closing ): `(`',
+      'spec.rules[0].matches[0].headers[0].value: must be an RE2 expression (https://github.com/google/re2/wiki/Syntax), got "(?=a)": invalid or unsupported Perl syntax: `(?=`',
+    ],
+    [
+      grpcRouteKind,
+      {
+        rules: [
+          {
+            filters: [
+              { type: "RequestHeaderModifier", requestHeaderModifier: { set: [{ name: "x", value: "a\nb: c" }] } },
+            ],
+          },
+        ],
+      },
+      "spec.rules[0].filters[0].requestHeaderModifier.set[0].value: must not have control characters",
+    ],
+    [
       backendTlsPolicyKind,
       {
         targetRefs: [{ group: "", kind: "Service", name: "a" }],

@@ -40,7 +40,12 @@ export function requestHeaderFault(name: string): string | undefined {
 export function changedHeaderFault(name: string): string | undefined {
   if (name === "") return "must be the name of a header, got an empty name";
   if (/^host$/i.test(name)) return "must not be Host; use rewrite.authority";
-  return name.startsWith(":") ? `must not be a pseudo header, got "${name}"` : undefined;
+  return name.startsWith(":") ? `must not be a pseudo header, got "${name}"` : headerNameFault(name);
+}
+
+/** Whether the header frames messages of a connection. A proxy writes it by itself. */
+export function isFraming(name: string): boolean {
+  return /^(content-length|transfer-encoding|connection)$/i.test(name);
 }
 
 /**

@@ -140,6 +140,12 @@ test("faults of a route are reported at their fields with the expected value", (
       'spec.http[0].headers.response.add.:status: must not be a pseudo header, got ":status"',
     ],
     [
+      { route, headers: { request: { set: { "a b": "1" }, remove: ["x\r\ny"] } } },
+      'spec.http[0].headers.request.set.a b: must be the name of a header, got "a b"',
+      'spec.http[0].headers.request.remove[0]: must be the name of a header, got "x\r\ny"',
+    ],
+    [{ route, headers: { response: { remove: ["Connection"] } } }],
+    [
       { route, headers: { request: { add: { a: "50%" } } } },
       'spec.http[0].headers.request.add.a: must write a percent sign as %%, or end the variable that it begins, got "50%"',
     ],

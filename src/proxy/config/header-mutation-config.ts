@@ -14,7 +14,10 @@ const actions: Readonly<Record<number, AppendAction>> = {
   [HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS]: "overwrite-if-exists",
 };
 
-/** Undefined if there is nothing to change. Refuses framing fields and pseudo headers. */
+/**
+ * Undefined if there is nothing to change. Refuses pseudo headers. Framing fields stay the proxy's own: a change of them
+ * is noted and has no effect, because one route must not make the proxy refuse the routes of all others.
+ */
 export function compileMutation(
   add: readonly HeaderValueOption[],
   remove: readonly string[],
@@ -23,15 +26,24 @@ export function compileMutation(
   notes: ConfigNotes,
 ): HeaderMutation | undefined {
   if (add.length === 0 && remove.length === 0) return undefined;
-  const names = remove.map((name) => checkedName(name, where));
-  return { add: add.map((option) => compileAddition(option, direction, where, notes)), remove: names };
+  const isOurs = (name: string): boolean => {
+    if (!framing.has(name.toLowerCase())) return false;
+    notes.ignored(`${where}: a change of the header ${name}`);
+    return true;
+  };
+  return {
+    add: add
+      .filter(({ header }) => !isOurs(header?.key ?? ""))
+      .map((option) => compileAddition(option, direction, where, notes)),
+    remove: remove.filter((name) => !isOurs(name)).map((name) => checkedName(name, where)),
+  };
 }
 
 const framing = new Set(["content-length", "transfer-encoding", "connection"]);
 
 function checkedName(name: string, where: string): string {
   const lower = name.toLowerCase();
-  if (lower.startsWith(":") || framing.has(lower)) throw invalid(where, `the header ${name} must not be changed`);
+  if (lower.startsWith(":")) throw invalid(where, `the header ${name} must not be changed`);
   if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(lower)) throw invalid(where, `"${name}" is not a header name`);
   return lower;
 }

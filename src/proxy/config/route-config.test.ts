@@ -318,8 +318,8 @@ suite("actions", () => {
       ],
       [{ match: { safeRegex: { regex: "(" } }, route: { cluster: "c" } }, /the regular expression "\(" is not RE2/],
       [
-        { route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "content-length", value: "1" } }] },
-        /the header content-length must not be changed/,
+        { route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: ":path", value: "/" } }] },
+        /the header :path must not be changed/,
       ],
       [
         { route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "x", value: "%RESP(y)%" } }] },
@@ -347,6 +347,41 @@ suite("actions", () => {
         }),
       /the domain X is in the virtual hosts a and b/,
     );
+  });
+
+  test("a change of a framing header is noted and leaves the other routes in effect", () => {
+    const told: string[] = [];
+    const message = fromJson(RouteConfigurationSchema, {
+      name: "t",
+      virtualHosts: [
+        {
+          name: "v",
+          domains: ["*"],
+          routes: [
+            {
+              match: { prefix: "/" },
+              route: { cluster: "c" },
+              requestHeadersToAdd: [
+                { header: { key: "Content-Length", value: "1" } },
+                { header: { key: "x", value: "1" } },
+              ],
+              responseHeadersToRemove: ["connection", "y"],
+            },
+          ],
+        },
+      ],
+    });
+    const route = compileRouteTable(message, new ConfigNotes((note) => told.push(note))).virtualHosts[0]?.routes[0];
+    assert.deepEqual(
+      route?.requestMutations.flatMap(({ add }) => add.map(({ name }) => name)),
+      ["x"],
+    );
+    assert.deepEqual(
+      route.responseMutations.flatMap(({ remove }) => remove),
+      ["y"],
+    );
+    assert.equal(told.length, 2);
+    assert.match(told[0] ?? "", /a change of the header Content-Length has no effect here/);
   });
 
   test("a route without a timeout has Envoy's 15 s, and a virtual host's retries apply to its routes", () => {

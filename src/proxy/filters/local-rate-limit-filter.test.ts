@@ -108,8 +108,8 @@ test("response fields are appended, overwritten or added if absent, with values 
     ["x-code", "429"],
   ]);
   assert.throws(
-    () => compile({ responseHeadersToAdd: [field("content-length", "1", "ADD_IF_ABSENT")] }),
-    /test: responseHeadersToAdd: the header content-length must not be changed/,
+    () => compile({ responseHeadersToAdd: [field(":status", "1", "ADD_IF_ABSENT")] }),
+    /test: responseHeadersToAdd: the header :status must not be changed/,
   );
 });
 
