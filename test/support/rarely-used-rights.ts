@@ -212,7 +212,7 @@ const ofNodesAndGateways: readonly RareRights[] = [
     usedAt: [
       at("src/cni/cni-agent.ts", "client.get(podKind"),
       at("src/cni/cni-agent.ts", "client.get(namespaceKind"),
-      at("src/cmd/cni.ts", "client.get(daemonSetKind"),
+      at("src/cni/agent-end.ts", "client.get(daemonSetKind"),
     ],
     rights: [...each("istio-cni", "get", "pods namespaces"), ...each("istio-cni-ambient", "get", "daemonsets.apps")],
   },

@@ -27,5 +27,7 @@ function spellings(host: string, clientNamespace: string, domain: string): reado
   const dot = qualified.indexOf(".");
   if (dot < 0) return absolute;
   if (qualified.slice(dot + 1) !== clientNamespace) return [...absolute, qualified, `${qualified}.svc`];
-  return [...absolute, qualified.slice(0, dot), `${qualified}.svc`, qualified];
+  const short = qualified.slice(0, dot);
+  // Shortened, `*.shop.svc.cluster.local` would be any host at all, and a ServiceEntry of any namespace may have it.
+  return [...absolute, ...(short === "*" ? [] : [short]), `${qualified}.svc`, qualified];
 }
