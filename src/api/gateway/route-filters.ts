@@ -1,3 +1,4 @@
+import { literalValueFault } from "../istio/http-headers.ts";
 import type { Reader } from "../reader.ts";
 import { readBackendObjectReference, readHostname, readStrings, type BackendObjectReference } from "./references.ts";
 
@@ -146,8 +147,9 @@ function readHeaderModifier(reader: Reader): HeaderModifier {
 function readHeader(reader: Reader): HttpHeader {
   const name = readHeaderName(reader);
   const value = reader.required("value", reader.string("value")) ?? "";
-  // eslint-disable-next-line no-control-regex -- a proxy would reject the routes of its whole port
-  if (/[\u0000-\u0008\u000A-\u001F\u007F]/.test(value)) reader.error("must not have control characters", "value");
+  // Otherwise, a proxy would reject the routes of the whole port.
+  const fault = literalValueFault(value);
+  if (fault !== undefined) reader.error(fault, "value");
   return { name, value };
 }
 

@@ -48,13 +48,19 @@ export function isFraming(name: string): boolean {
   return /^(content-length|transfer-encoding|connection)$/i.test(name);
 }
 
+/** The fault of a header's value without variables. */
+export function literalValueFault(value: string): string | undefined {
+  // eslint-disable-next-line no-control-regex -- control characters are not allowed in a header
+  return /[\u0000-\u0008\u000A-\u001F\u007F]/.test(value) ? "must not have control characters" : undefined;
+}
+
 /**
  * The fault of a value that may contain `%VARIABLE%` or `%VARIABLE(arguments)%`, where `%%` means a percent sign. A
  * proxy rejects its whole configuration if it cannot parse one of them.
  */
 export function headerValueFault(value: string): string | undefined {
-  // eslint-disable-next-line no-control-regex -- control characters are not allowed in a header
-  if (/[\u0000-\u0008\u000A-\u001F\u007F]/.test(value)) return "must not have control characters";
+  const fault = literalValueFault(value);
+  if (fault !== undefined) return fault;
   let rest = value;
   while (rest !== "") {
     const percent = rest.indexOf("%");

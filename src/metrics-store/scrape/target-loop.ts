@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { messageOf, userError, type Clock } from "../../base/index.ts";
 import { labelsKey, labelsOf, metricName, type Labels } from "../../promql/index.ts";
 import { lengthOfHead, readSampleLines, readSampleText, readValue } from "../../telemetry/index.ts";
-import type { SampleStore } from "../store/index.ts";
+import { ownCopy, type SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { relabel } from "./relabel.ts";
 import type { ScrapeTarget } from "./targets.ts";
@@ -151,7 +151,7 @@ export class TargetLoop {
     if (head === undefined) {
       const { name, labels } = readSampleText(line, lineNumber);
       head = { series: this.#seriesOf(name, labels), scrape: this.#scrapes };
-      this.#heads.set(Buffer.from(text, "utf8").toString("utf8"), head);
+      this.#heads.set(ownCopy(text), head);
     }
     head.scrape = this.#scrapes;
     if (head.series !== undefined) head.series.scrape = this.#scrapes;

@@ -1,1 +1,2 @@
+export { ownCopy } from "./shared-texts.ts";
 export { SampleStore, type SampleStoreOptions, type SampleStoreStats } from "./sample-store.ts";

@@ -1,10 +1,12 @@
 /** More texts than this are forgotten together. Texts that are in use keep their memory, and new ones are shared anew. */
 const maxTexts = 200_000;
 
-/**
- * Gives equal texts the same memory. The labels of series repeat a few values thousands of times. A part of a longer
- * text, such as a scrape, is copied: V8 would keep the whole text in memory for it.
- */
+/** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
+export function ownCopy(text: string): string {
+  return Buffer.from(text, "utf8").toString("utf8");
+}
+
+/** Gives equal texts the same memory. The labels of series repeat a few values thousands of times. */
 export class SharedTexts {
   readonly #texts = new Map<string, string>();
 
@@ -12,7 +14,7 @@ export class SharedTexts {
     const known = this.#texts.get(text);
     if (known !== undefined) return known;
     if (this.#texts.size >= maxTexts) this.#texts.clear();
-    const copy = Buffer.from(text, "utf8").toString("utf8");
+    const copy = ownCopy(text);
     this.#texts.set(copy, copy);
     return copy;
   }
