@@ -118,16 +118,18 @@ const flags: Readonly<Record<string, string>> = {
   "--networksConfig": "/etc/istio/config/meshNetworks",
 };
 
-/** Flags of upstream's `pilot-discovery discovery` that have no meaning here. */
-const upstreamFlags: ReadonlySet<string> = new Set(
-  `caCertFile clusterAliases clusterID clusterRegistriesNamespace configDir ctrlz_address keepaliveInterval
-  keepaliveMaxServerConnectionAge keepaliveTimeout kubeconfig kubernetesApiBurst kubernetesApiQPS log_as_json log_caller
-  log_callers log_stacktrace_level log_target namespace profile registries shutdownDuration tls-cipher-suites
-  tls-min-version tlsCertFile tlsKeyFile v vklog`
+/**
+ * The flags without a default: ours, and those of upstream's `pilot-discovery discovery`, most of which have no meaning
+ * here.
+ */
+const otherFlags: ReadonlySet<string> = new Set(
+  `caCertFile clusterAliases clusterID clusterRegistriesNamespace cniNamespace configDir ctrlz_address ctrlz_port
+  keepaliveInterval keepaliveMaxServerConnectionAge keepaliveTimeout kubeconfig kubernetesApiBurst kubernetesApiQPS
+  log_as_json log_caller log_callers log_output_level log_stacktrace_level log_target namespace profile registries shadow
+  shutdownDuration tls-cipher-suites tls-min-version tlsCertFile tlsKeyFile v vklog`
     .split(/\s+/)
     .map((name) => `--${name}`),
 );
-const otherFlags: ReadonlySet<string> = new Set(["--cniNamespace", "--ctrlz_port", "--log_output_level", "--shadow"]);
 
 /** The arguments that neither we nor upstream's control plane know. */
 export function unknownArguments(args: readonly string[]): string[] {
@@ -137,7 +139,7 @@ export function unknownArguments(args: readonly string[]): string[] {
       return !(before.startsWith("--") && !before.includes("=")) && !(index === 0 && argument === "discovery");
     }
     const [name = ""] = argument.split("=");
-    return flags[name] === undefined && !upstreamFlags.has(name) && !otherFlags.has(name);
+    return flags[name] === undefined && !otherFlags.has(name);
   });
 }
 
