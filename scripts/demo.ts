@@ -1,7 +1,6 @@
 // The demo: creates a lab and a mesh, upgrades an application and the mesh by canary under load, and rolls bad releases
 // back.
 //   npm run demo [-- --json] [-- --keep]
-import { createInterface } from "node:readline/promises";
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { describeError } from "../src/base/index.ts";
@@ -17,10 +16,13 @@ import {
   upgradeTheMesh,
 } from "./demo/acts/rollouts.ts";
 import { clusterName, kubeconfigPath, runSerin } from "./demo/lab.ts";
+import { askToKeep } from "./demo/leave.ts";
 import { memoryOf } from "./demo/memory.ts";
+import { holdDemo } from "./demo/one-demo.ts";
 import { playActs, type Act, type Stage } from "./demo/stage.ts";
 import { ToldSteps } from "./demo/told-steps.ts";
 import { PlainView, seconds, TerminalView, type LiveFacts, type StepRow, type View } from "./demo/view.ts";
+import { scriptArguments } from "./script-arguments.ts";
 
 const acts: readonly Act[] = [
   createLab,
@@ -113,7 +115,7 @@ async function main(json: boolean, keep: boolean): Promise<number> {
     memoryMb,
   );
   printSummary(stage, summary, problem);
-  const stays = keep || (live && problem === undefined && (await leave()));
+  const stays = keep || (live && problem === undefined && (await leave(interrupt.signal)));
   if (!stays) await runSerin(["cluster", "delete", "--name", clusterName]);
   if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   return summary.ok ? 0 : 1;
@@ -196,7 +198,7 @@ function printSummary(stage: Stage, summary: Summary, problem: unknown): void {
 }
 
 /** On a terminal the cluster stays until the user leaves. */
-async function leave(): Promise<boolean> {
+async function leave(signal: AbortSignal): Promise<boolean> {
   const urls = await runSerin(["cluster", "urls", "--name", clusterName]);
   process.stdout.write(`
   Look around while it runs:
@@ -205,17 +207,20 @@ async function leave(): Promise<boolean> {
     inside    bin/serin cluster shell --name ${clusterName}
     remove    bin/serin cluster delete --name ${clusterName}
 `);
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const answer = await terminal.question("  Press Enter to remove the cluster, or type keep: ");
-  terminal.close();
-  return answer.trim() === "keep";
+  return askToKeep({ input: process.stdin, output: process.stdout }, signal);
 }
 
-const args = new Set(process.argv.slice(2));
-if (args.has("--help")) {
-  process.stdout.write(
-    "npm run demo [-- --json] [-- --keep]\n  --json  the last line is one JSON object\n  --keep  leave the cluster behind\n",
-  );
-  process.exit(0);
+const { values } = scriptArguments(
+  {
+    command: "npm run demo --",
+    help: { json: "the last line is one JSON object", keep: "leave the cluster behind" },
+  },
+  { json: { type: "boolean", default: false }, keep: { type: "boolean", default: false } },
+);
+try {
+  await holdDemo(`${clusterName}-${process.getuid?.() ?? 0}`);
+  process.exitCode = await main(values.json, values.keep);
+} catch (error) {
+  process.stderr.write(`The demo failed: ${describeError(error)}\n`);
+  process.exitCode = 1;
 }
-process.exitCode = await main(args.has("--json"), args.has("--keep"));
