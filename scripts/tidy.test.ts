@@ -307,9 +307,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // before, and a proxy's own setting. One makes the clusters of unknown destinations, which obey the mesh's policy.
   // Four are messages of the filter that compresses. One is that of the filter that holds requests. One is that of the
   // filter against forged requests. One is that of the filter that answers health checks. Three serve gRPC servers
-  // without a proxy: their listener, their authorization, and TLS by certificate providers.
+  // without a proxy: their listener, their authorization, and TLS by certificate providers. Two read the kubeconfigs of
+  // remote clusters, from Secrets or from a folder.
   pilot: {
-    modules: 912,
+    modules: 914,
     never: [
       "src/cluster/",
       "src/dataplane/",

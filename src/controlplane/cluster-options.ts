@@ -5,6 +5,8 @@ import { readMultiClusterServiceSettings, type MultiClusterServiceSettings } fro
 
 /** istiod's settings for other clusters and networks, under upstream's names. */
 export interface ClusterSettings {
+  /** The folder of remote clusters' kubeconfigs, which is read instead of Secrets. */
+  readonly kubeconfigFolder: string | undefined;
   /** How long a start waits for a remote cluster that does not answer. 0 means for ever. */
   readonly remoteTimeoutMs: number;
   /** Fields of remote secrets' kubeconfigs that may name files of this machine. */
@@ -31,7 +33,9 @@ const fileOptions: readonly string[] = ["clientKey", "clientCertificate", "token
 export function readClusterSettings(env: Environment): ClusterSettings {
   const enabled = envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK", false);
   const services = readMultiClusterServiceSettings(env);
+  const kubeconfigFolder = envString(env, "PILOT_MULTICLUSTER_KUBECONFIG_PATH", "");
   return {
+    kubeconfigFolder: kubeconfigFolder === "" ? undefined : kubeconfigFolder,
     remoteTimeoutMs: envDuration(env, "PILOT_REMOTE_CLUSTER_TIMEOUT", defaultTimeoutMs),
     insecureKubeConfigOptions: insecureOptions(envList(env, "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", "")),
     resolveGatewayNames: envBoolean(env, "RESOLVE_HOSTNAME_GATEWAYS", true),
@@ -47,8 +51,8 @@ export function readClusterSettings(env: Environment): ClusterSettings {
   };
 }
 
-/** Sources of kubeconfigs other than Secrets. */
-const unsupported = ["PILOT_MULTICLUSTER_KUBECONFIG_PATH", "LOCAL_CLUSTER_SECRET_WATCHER"];
+/** The Secrets of another cluster than the one with the configuration. */
+const unsupported = ["LOCAL_CLUSTER_SECRET_WATCHER"];
 
 function isAsked(env: Environment, name: string): boolean {
   const text = envString(env, name, "");

@@ -202,6 +202,7 @@ export class ControlPlane {
       clusterId: settings.clusterId,
       inputs: this.#inputs,
       connect: options.connect ?? ((config) => createKubeClient(config, { log, clock, userAgent: "istiod" })),
+      kubeconfigFolder: settings.clusters.kubeconfigFolder,
       timeoutMs: settings.clusters.remoteTimeoutMs,
       insecureOptions: settings.clusters.insecureKubeConfigOptions,
       multiClusterKinds: kinds,

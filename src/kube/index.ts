@@ -25,6 +25,7 @@ export type { Informer, InformerChange } from "./informer.ts";
 export {
   loadInClusterConfig,
   loadKubeConfig,
+  clusterNameOfKubeConfig,
   parseUntrustedKubeConfig,
   type InsecureKubeConfigOption,
   type KubeConfig,

@@ -129,6 +129,24 @@ export async function parseUntrustedKubeConfig(
   return await choose(merged, undefined, where);
 }
 
+/**
+ * The name that a kubeconfig gives to its cluster, as upstream's istiod determines it: the cluster of the current
+ * context, else of the first context by name, else the first cluster by name. Throws a user error if there is none.
+ */
+export async function clusterNameOfKubeConfig(text: string, where: string): Promise<string> {
+  const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
+  mergeInto(merged, await parseFile(text, where), "/");
+  const contexts = [merged.currentContext ?? "", ...[...merged.contexts.keys()].sort()];
+  const named = contexts.map((name) => merged.contexts.get(name)?.value["cluster"]);
+  const found = [...named, ...[...merged.clusters.keys()].sort()].find(
+    (name) => typeof name === "string" && name !== "",
+  );
+  if (typeof found === "string") return found;
+  throw userError("kubeconfig-invalid", `the kubeconfig ${where} names no cluster`, {
+    hint: "it needs a context with a cluster, whose name becomes the cluster's id",
+  });
+}
+
 const fileFields: readonly (readonly [
   list: "users" | "clusters",
   part: "user" | "cluster",

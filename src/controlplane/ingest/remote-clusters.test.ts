@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { secretKind } from "../../api/kubernetes/index.ts";
 import { defaultMultiClusterApi, serviceExportKind, serviceImportKind } from "../../api/multicluster/index.ts";
@@ -49,7 +52,7 @@ function kubeconfig(server: string): string {
   return Buffer.from(text).toString("base64");
 }
 
-function clusters(prepare: (server: RemoteServer) => void = () => undefined) {
+function clusters(prepare: (server: RemoteServer) => void = () => undefined, kubeconfigFolder?: string) {
   const client = new FakeKubeClient();
   const servers: RemoteServer[] = [];
   const connect = ({ server }: KubeConfig): RemoteServer => {
@@ -63,6 +66,7 @@ function clusters(prepare: (server: RemoteServer) => void = () => undefined) {
     client,
     namespace: "istio-system",
     clusterId: "own",
+    kubeconfigFolder,
     inputs,
     multiClusterKinds: multiClusterKinds({
       api: defaultMultiClusterApi,
@@ -138,4 +142,19 @@ test("a cluster that forbids reading its exports is read all the same, as one th
   put("one", { east: kubeconfig("https://one") });
   await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
   assert.equal(inputs.serviceExports.size, 0);
+});
+
+test("a folder of kubeconfigs is read instead of secrets; its second file of a cluster takes over when the first leaves", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "remote-clusters-"));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  const write = (name: string, server: string): void =>
+    writeFileSync(join(folder, name), Buffer.from(kubeconfig(server), "base64"));
+  write("a.yaml", "https://one");
+  const { remotes, put, serverOf } = clusters(undefined, folder);
+  put("one", { west: kubeconfig("https://other") });
+  await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
+  assert.deepEqual(remotes.states(), [{ id: "c", secretName: "a.yaml", syncStatus: "synced" }]);
+  write("b.yaml", "https://two");
+  rmSync(join(folder, "a.yaml"));
+  await untilTrue(() => serverOf("c") === "https://two");
 });

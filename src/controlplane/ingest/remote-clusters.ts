@@ -1,14 +1,7 @@
 import { createHash } from "node:crypto";
-import { keyOf, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
-import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
+import type { KubernetesObject, LabelSelector } from "../../api/index.ts";
 import { describeError, onAbort, type Clock, type Logger } from "../../base/index.ts";
-import {
-  createInformer,
-  parseUntrustedKubeConfig,
-  type Informer,
-  type KubeClient,
-  type KubeConfig,
-} from "../../kube/index.ts";
+import { parseUntrustedKubeConfig, type KubeClient, type KubeConfig } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { RemoteInputs } from "../model/remote-inputs.ts";
 import {
@@ -16,7 +9,9 @@ import {
   type RemoteClusterMetrics,
   type RemoteSyncStatus,
 } from "./remote-cluster-metrics.ts";
+import { KubeconfigFolder } from "./kubeconfig-folder.ts";
 import type { MultiClusterKinds } from "./multi-cluster-feeds.ts";
+import { SecretConfigs, type RemoteConfig, type RemoteConfigSource } from "./remote-configs.ts";
 import { RemoteIngest } from "./remote-ingest.ts";
 import type { IsIgnored } from "../resource-filter.ts";
 import { ServedVersionClient } from "./served-version-client.ts";
@@ -31,6 +26,8 @@ export interface RemoteClustersOptions {
   readonly client: KubeClient;
   /** The namespace of these secrets. */
   readonly namespace: string;
+  /** A folder of kubeconfigs, which is read instead of secrets. */
+  readonly kubeconfigFolder?: string | undefined;
   readonly clusterId: string;
   readonly inputs: RemoteInputs;
   readonly connect: (config: KubeConfig, clusterId: string) => RemoteClient;
@@ -50,14 +47,15 @@ export interface RemoteClustersOptions {
 /** The state of a cluster in the answer of `/debug/clusterz`. */
 export interface ClusterState {
   readonly id: string;
-  /** `namespace/name`. Absent for the own cluster. */
+  /** `namespace/name`, or the path of the file in its folder. Absent for the own cluster. */
   readonly secretName?: string;
   readonly syncStatus: RemoteSyncStatus;
 }
 
 interface Remote {
   readonly id: string;
-  readonly secret: string;
+  /** The key of the secret or file with the kubeconfig. */
+  readonly source: string;
   readonly configHash: string;
   readonly client: RemoteClient;
   readonly ingest: RemoteIngest;
@@ -67,63 +65,53 @@ interface Remote {
   status: RemoteSyncStatus;
 }
 
-const secretLabel = "istio/multiCluster";
-/** More than any mesh needs. More secrets than this are a fault of whatever writes them. */
+/** More than any mesh needs. More kubeconfigs than this are a fault of whatever writes them. */
 const maxClusters = 500;
 
 /**
- * Reads the clusters in secrets with the label `istio/multiCluster=true`, whose data maps cluster ids to kubeconfigs.
- * Each cluster is read independently, so that one that does not answer does not delay the others. A changed kubeconfig
+ * Reads the clusters that secrets with the label `istio/multiCluster=true`, or the files of a folder, name. Each cluster is read independently, so that one that does not answer does not delay the others. A changed kubeconfig
  * replaces the former one only after the cluster has been read with it.
  */
 export class RemoteClusters {
   /** Resolves when all clusters named at the start have been read or have timed out. */
   readonly synced: Promise<void>;
   readonly #options: RemoteClustersOptions;
-  readonly #secrets: Informer<Secret>;
+  readonly #configs: RemoteConfigSource;
   readonly #metrics: RemoteClusterMetrics;
   /** The remote clusters by id. */
   readonly #remotes = new Map<string, Remote>();
   /** Readers with a former kubeconfig, which stay until their successors have read the cluster. */
   readonly #leaving = new Set<Remote>();
   readonly #started: (() => void)[] = [];
-  /** The end of the chain that handles secrets one after another, because parsing a kubeconfig is asynchronous. */
+  /** The end of the chain that handles configs one after another, because parsing a kubeconfig is asynchronous. */
   #handled: Promise<void> = Promise.resolve();
   #selectors: readonly LabelSelector[] = [];
   #signal: AbortSignal | undefined;
 
   constructor(options: RemoteClustersOptions) {
-    const { client, namespace, log, clock, metrics } = options;
+    const { kubeconfigFolder: path, log, clock, metrics } = options;
     this.#options = options;
     this.#metrics = createRemoteClusterMetrics(metrics);
-    this.#secrets = createInformer<Secret>(client, secretKind, {
-      namespace,
-      labelSelector: `${secretLabel}=true`,
-      log,
-      clock,
-    });
+    this.#configs = path === undefined ? new SecretConfigs(options) : new KubeconfigFolder({ path, clock, log });
     this.synced = this.#firstSync();
   }
 
-  /** Follows the secrets until the signal. */
+  /** Follows the secrets or files until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     this.#metrics.managed(0);
-    using _subscription = this.#secrets.subscribe((change) => {
-      const { metadata } = change.object;
-      if (metadata.namespace !== this.#options.namespace || metadata.labels?.[secretLabel] !== "true") return;
-      this.#metrics.secretEvent(change.type === "delete" ? "delete" : change.previous === undefined ? "add" : "update");
-      const data = change.type === "delete" ? {} : (change.object.data ?? {});
+    using _subscription = this.#configs.subscribe(({ type, config }) => {
+      this.#metrics.secretEvent(type);
       this.#handled = this.#handled
-        .then(() => this.#handle(change.key, data))
+        .then(() => this.#handle(config))
         .catch((error: unknown) =>
-          this.#options.log.error("a secret of remote clusters could not be handled", {
-            secret: change.key,
+          this.#options.log.error(`a ${this.#configs.noun} of remote clusters could not be handled`, {
+            [this.#configs.noun]: config.key,
             error: describeError(error),
           }),
         );
     });
-    await this.#secrets.run(signal);
+    await this.#configs.run(signal);
     await this.#handled;
     await Promise.all([...this.#remotes.values(), ...this.#leaving].map((remote) => this.#end(remote)));
   }
@@ -146,7 +134,7 @@ export class RemoteClusters {
   /** Sorted by id. */
   states(): readonly ClusterState[] {
     return [...this.#remotes.values()]
-      .map(({ id, secret, status }) => ({ id, secretName: secret, syncStatus: status }))
+      .map(({ id, source, status }) => ({ id, secretName: source, syncStatus: status }))
       .sort((left, right) => (left.id < right.id ? -1 : 1));
   }
 
@@ -163,7 +151,7 @@ export class RemoteClusters {
   }
 
   async #firstSync(): Promise<void> {
-    await this.#secrets.synced;
+    await this.#configs.synced;
     await this.#handled;
     await Promise.all([...this.#remotes.values()].map(async ({ id }) => await this.#settled(id)));
   }
@@ -176,40 +164,40 @@ export class RemoteClusters {
     }
   }
 
-  async #handle(secret: string, data: Readonly<Record<string, string>>): Promise<void> {
+  async #handle({ key, kubeconfigs }: RemoteConfig): Promise<void> {
     for (const remote of this.#remotes.values()) {
-      if (remote.secret === secret && data[remote.id] === undefined && !(await this.#inherit(remote)))
-        this.#remove(remote);
+      if (remote.source === key && !kubeconfigs.has(remote.id) && !(await this.#inherit(remote))) this.#remove(remote);
     }
-    for (const [id, encoded] of Object.entries(data)) await this.#take(secret, id, decoded(encoded));
+    for (const [id, text] of kubeconfigs) await this.#take(key, id, text);
     this.#metrics.managed(this.#remotes.size);
     this.#tell();
   }
 
-  /** Takes the kubeconfig of another secret that names the cluster too. Returns whether there is one. */
-  async #inherit({ id, secret }: Remote): Promise<boolean> {
-    for (const other of this.#secrets.list()) {
-      const key = keyOf(other);
-      const encoded = other.data?.[id];
-      if (key === secret || encoded === undefined) continue;
-      await this.#take(key, id, decoded(encoded));
-      if (this.#remotes.get(id)?.secret === key) return true;
+  /** Takes the kubeconfig of another secret or file that names the cluster too. Returns whether there is one. */
+  async #inherit({ id, source }: Remote): Promise<boolean> {
+    for (const { key, kubeconfigs } of this.#configs.list()) {
+      const text = kubeconfigs.get(id);
+      if (key === source || text === undefined) continue;
+      await this.#take(key, id, text);
+      if (this.#remotes.get(id)?.source === key) return true;
     }
     return false;
   }
 
-  async #take(secret: string, id: string, text: string): Promise<void> {
+  async #take(source: string, id: string, text: string): Promise<void> {
     const { clusterId, insecureOptions, log } = this.#options;
-    const about = { cluster: id, secret };
+    const { noun } = this.#configs;
+    const about = { cluster: id, [noun]: source };
     if (id === clusterId) {
-      log.info("a remote secret names the cluster that the control plane runs in; it is ignored", about);
+      log.info(`a ${noun} names the cluster that the control plane runs in; it is ignored`, about);
       return;
     }
     const known = this.#remotes.get(id);
     const configHash = createHash("sha256").update(text).digest("hex");
-    if (known?.secret === secret && known.configHash === configHash) return;
-    if (known !== undefined && known.secret !== secret && this.#secrets.get(known.secret)?.data?.[id] !== undefined) {
-      log.warn("two remote secrets name one cluster; the first one is used", { ...about, first: known.secret });
+    if (known?.source === source && known.configHash === configHash) return;
+    const first = known?.source;
+    if (first !== undefined && first !== source && this.#configs.get(first)?.kubeconfigs.has(id) === true) {
+      log.warn(`two remote ${noun}s name one cluster; the first one is used`, { ...about, first });
       return;
     }
     if (known === undefined && this.#remotes.size >= maxClusters) {
@@ -217,14 +205,15 @@ export class RemoteClusters {
       return;
     }
     try {
-      const config = await parseUntrustedKubeConfig(text, `the key ${id} of the secret ${secret}`, insecureOptions);
-      this.#start(secret, id, configHash, config, known);
+      const where = noun === "file" ? source : `the key ${id} of the secret ${source}`;
+      const config = await parseUntrustedKubeConfig(text, where, insecureOptions);
+      this.#start(source, id, configHash, config, known);
     } catch (error) {
       log.error("a remote cluster is not read: its kubeconfig is refused", { ...about, error: describeError(error) });
     }
   }
 
-  #start(secret: string, id: string, configHash: string, config: KubeConfig, previous: Remote | undefined): void {
+  #start(source: string, id: string, configHash: string, config: KubeConfig, previous: Remote | undefined): void {
     const { connect, inputs, clock, log } = this.#options;
     const signal = this.#signal;
     if (signal === undefined || signal.aborted) return;
@@ -241,13 +230,13 @@ export class RemoteClusters {
       log: ownLog,
     });
     const ended = AbortSignal.any([stop.signal, signal]);
-    const remote: Remote = { id, secret, configHash, client, ingest, stop, done: ingest.run(ended), status: "syncing" };
+    const remote: Remote = { id, source, configHash, client, ingest, stop, done: ingest.run(ended), status: "syncing" };
     this.#remotes.set(id, remote);
     if (previous !== undefined) this.#leaving.add(previous);
     this.#note(remote, "syncing");
     log.info(previous === undefined ? "reading a remote cluster" : "reading a remote cluster again", {
       cluster: id,
-      secret,
+      [this.#configs.noun]: source,
       server: config.server,
     });
     this.#limit(remote);
@@ -271,7 +260,7 @@ export class RemoteClusters {
       this.#note(remote, "timeout");
       log.error("a remote cluster does not answer; its services and endpoints are left out until it does", {
         cluster: remote.id,
-        secret: remote.secret,
+        [this.#configs.noun]: remote.source,
         waitedMs: timeoutMs,
       });
     });
@@ -295,7 +284,10 @@ export class RemoteClusters {
   }
 
   #remove(remote: Remote): void {
-    this.#options.log.info("a remote cluster is not read any more", { cluster: remote.id, secret: remote.secret });
+    this.#options.log.info("a remote cluster is not read any more", {
+      cluster: remote.id,
+      [this.#configs.noun]: remote.source,
+    });
     this.#remotes.delete(remote.id);
     for (const each of [...this.#leavingOf(remote.id), remote]) each.ingest.leave();
     this.#metrics.forget(remote.id);
@@ -317,8 +309,4 @@ export class RemoteClusters {
   #tell(): void {
     for (const wake of this.#started.splice(0)) wake();
   }
-}
-
-function decoded(encoded: string): string {
-  return Buffer.from(encoded, "base64").toString("utf8");
 }
