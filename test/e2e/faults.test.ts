@@ -78,7 +78,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
     assert.equal(created.code, 0, created.output);
     const url = await setBookinfoStage(lab, { releaseRoot: root });
     await ok(["kubectl", "create", "configmap", "count"]);
-    load = new GatewayLoad(lab, url);
+    load = new GatewayLoad(lab, url, { clientsOfEachKind: 2 });
     writes = new Writes();
     await load.more(20);
   });

@@ -165,7 +165,7 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
     const [engine] = lab.ofRole("rollout");
     assert.ok(engine);
     for (const verb of ["add", "del"]) await routeOf(engine.pid, [verb, "blackhole", "192.0.2.1/32"]);
-    load = new GatewayLoad(lab, url);
+    load = new GatewayLoad(lab, url, { clientsOfEachKind: 2 });
     await load.more(20);
     original = await rules();
   });

@@ -21,11 +21,11 @@ export interface GatewayLoadOptions {
   readonly expected?: string;
   /** Its first group names the pod or version that answered. */
   readonly answerPattern?: string;
+  /** How many clients keep their connection, and how many open a new one for each request. The default is 1. */
+  readonly clientsOfEachKind?: number;
 }
 
-/**
- * Two clients keep their connections and two open a new one for each request. Each client sends 20 requests a second.
- */
+/** Each client sends at most 20 requests a second. A rollout that is judged by them ends earlier with more clients. */
 export class GatewayLoad {
   readonly failures: unknown[] = [];
   /** The number of answers by `namespace/version`. */
@@ -37,15 +37,15 @@ export class GatewayLoad {
   constructor(
     lab: Pick<LabCluster, "spawnInShell">,
     url: string,
-    { releaseRoot = root, header = "", expected, answerPattern }: GatewayLoadOptions = {},
+    { releaseRoot = root, header = "", expected, answerPattern, clientsOfEachKind = 1 }: GatewayLoadOptions = {},
   ) {
     const node = process.execPath.replace(root, releaseRoot);
     this.#child = lab.spawnInShell([
       node,
       join(releaseRoot, "scripts/demo/load-client.ts"),
       url,
-      "2",
-      "2",
+      String(clientsOfEachKind),
+      String(clientsOfEachKind),
       "50",
       header,
       ...(expected === undefined ? [] : [expected, answerPattern ?? ""]),
