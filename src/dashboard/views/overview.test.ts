@@ -102,3 +102,26 @@ test("a message has the line of its field", () => {
   assert.match(line ?? "", /host: nobody/);
   assert.equal(configsView(view, "", "*").tables.configs["VirtualService shop/web"]?.errors, head.row.errors);
 });
+
+test("a broken gateway, ztunnel or control plane counts in its namespace, and has one row of attention", () => {
+  const parts = {
+    ingress: { istio: "ingress", "service.istio.io/canonical-name": "ingress" },
+    ztunnel: { app: "ztunnel" },
+    istiod: { app: "istiod" },
+  };
+  const system = {
+    namespaces: [namespace("istio-system")],
+    deployments: Object.entries(parts).map(([name, labels]) => deployment("istio-system", name, labels)),
+    pods: Object.entries(parts).map(([name, labels]) => pod("istio-system", name, { labels, ready: false })),
+  };
+  const { head, tables } = overviewView(input(system), "*", "lab");
+  const row = tables.namespaces["istio-system"];
+  assert.deepEqual([head.workloads, row?.workloads, row?.health], [3, 3, "failing"]);
+  const texts = Object.values(tables.attention).map(({ text }) => text);
+  for (const part of Object.keys(parts))
+    assert.equal(
+      texts.filter((text) => text.includes(`istio-system/${part}`)).length,
+      1,
+      `${part}: ${texts.join("\n")}`,
+    );
+});

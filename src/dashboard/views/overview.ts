@@ -22,9 +22,7 @@ export function overviewView(input: ViewInput, visible: VisibleNamespaces, clust
   const entering = seen.filter((edge) => edge.requestRate > 0 && !isOfProbes(edge));
   const { requestRate, errorShare, p99Ms } = ratesOf(entering);
   const proxies = pilots.proxies.map(proxyRow).filter(({ namespace }) => isVisible(visible, namespace));
-  const workloads = [...inventory.workloads.values()].filter(
-    ({ namespace, role }) => role === "workload" && isVisible(visible, namespace),
-  );
+  const workloads = [...inventory.workloads.values()].filter(({ namespace }) => isVisible(visible, namespace));
   const missing = missingProxies(input, visible, proxies);
   const rollouts = rolloutsSeen(input, visible);
   const head: OverviewHead = {
@@ -209,9 +207,9 @@ function meshAttention(input: ViewInput, proxies: readonly LadderProxy[], missin
       text: `${missing.length} ${missing.length === 1 ? "proxy is" : "proxies are"} connected to no control plane: ${missing.slice(0, namedProxies).join(", ")}`,
       page,
     });
-  for (const { namespace, name, readyPods, wantedPods } of controlPlanes(input.inventory))
-    if (readyPods === 0 && wantedPods > 0)
-      rows.push({ level: "error", text: `control plane ${namespace}/${name} has no pod that is ready`, page });
+  for (const workload of controlPlanes(input.inventory))
+    if (isSilentControlPlane(workload))
+      rows.push({ level: "error", text: `control plane ${workload.key} has no pod that is ready`, page });
   const upgrade = latestUpgrade(input.inventory.objects.upgrades);
   if (upgrade?.status?.phase === "Progressing")
     rows.push({
@@ -224,8 +222,14 @@ function meshAttention(input: ViewInput, proxies: readonly LadderProxy[], missin
   return rows;
 }
 
+function isSilentControlPlane({ role, readyPods, wantedPods }: Workload): boolean {
+  return role === "control plane" && readyPods === 0 && wantedPods > 0;
+}
+
 function workloadAttention(workloads: readonly Workload[], input: ViewInput): AttentionRow[] {
   return workloads.flatMap((workload): AttentionRow[] => {
+    // It has a row of its own, which says what it is.
+    if (isSilentControlPlane(workload)) return [];
     const { health, reason, requestRate, errorShare } = workloadRow(workload, input);
     if (health !== "failing" && health !== "degraded") return [];
     const traffic =
