@@ -136,6 +136,14 @@ test("a printed address logs its browser in", async () => {
   assert.equal((await rig.ask("GET", "/enter?secret=used", { headers: { cookie: "" } })).status, 403);
 });
 
+test("a refused address tells a person in a browser what to do, in plain text", async () => {
+  await using rig = await DashboardRig.start();
+  const headers = { cookie: "", accept: "text/html,application/xhtml+xml" };
+  const { status, text, headers: answered } = await rig.ask("GET", "/enter?secret=used", { headers });
+  assert.deepEqual([status, answered["content-type"]], [403, "text/plain; charset=utf-8"]);
+  assert.match(text, /^this address was already used, or does not belong to this server\n.+\n$/);
+});
+
 test("the stream begins with each whole view, and continues with changed rows", async () => {
   await using rig = await DashboardRig.start({
     access: syntheticAccess({ anonymous: syntheticIdentity({ authentication: "anonymous" }) }),

@@ -5,7 +5,7 @@ import type { Identity } from "./access/identity.ts";
 import { placeOf } from "./access/place-of-address.ts";
 import { Sessions } from "./access/sessions.ts";
 import type { AuditLog } from "./audit-log.ts";
-import { readJsonBody, sendJson } from "./http-body.ts";
+import { isOpenedByPerson, readJsonBody, sendJson, sendText } from "./http-body.ts";
 import { limits } from "./limits.ts";
 import { LiveHub } from "./live/live-hub.ts";
 import { LivePages } from "./live/live-pages.ts";
@@ -157,7 +157,10 @@ export class DashboardServer {
       }
       // Do not wait for the rest of the body.
       if (!request.complete) response.setHeader("connection", "close");
-      await sendJson(request, response, status, { problem });
+      const { message, hint } = problem;
+      if (isOpenedByPerson(request))
+        sendText(request, response, status, hint === undefined ? [message] : [message, hint]);
+      else await sendJson(request, response, status, { problem });
     }
   }
 

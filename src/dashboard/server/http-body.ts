@@ -37,3 +37,21 @@ export async function sendJson(
   response.writeHead(status, { "content-type": "application/json", "content-length": String(body.length) });
   response.end(request.method === "HEAD" ? undefined : body);
 }
+
+/** Sends lines of text, for a browser that opened the address as a page. */
+export function sendText(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  lines: readonly string[],
+): void {
+  const body = Buffer.from(`${lines.join("\n")}\n`);
+  response.setHeader("cache-control", "no-store");
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "content-length": String(body.length) });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
+
+/** Whether a browser loads the address as a page, and not a script of the page. */
+export function isOpenedByPerson({ headers }: IncomingMessage): boolean {
+  return (headers.accept ?? "").includes("text/html");
+}
