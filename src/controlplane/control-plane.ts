@@ -9,7 +9,7 @@ import {
   type KubeConfig,
   QueueMetrics,
 } from "../kube/index.ts";
-import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
+import type { MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshConfig, MeshNetworks, WorkloadEntry } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
 import {
@@ -22,11 +22,10 @@ import {
   splitPem,
 } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
-import { inspectionRoutes, withIndex } from "./debug-answers.ts";
+import { DebugRoutes, type ControlPlaneState } from "./debug-routes.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
-import { runFieldStatusController } from "./field-status/field-status-writer.ts";
-import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
-import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
+import { WorkloadRegistration } from "./entries/index.ts";
+import { runRootCertificateController } from "./gateways/index.ts";
 import {
   ConfigMapIngest,
   fetchText,
@@ -43,38 +42,24 @@ import {
   ServedVersionClient,
   type RemoteClient,
 } from "./ingest/index.ts";
-import type { LeadingControllerOptions } from "./leadership/index.ts";
 import { leaveService } from "./leave-service.ts";
 import { addMeshMetrics } from "./mesh-metrics.ts";
 import { MeshClusters } from "./mesh-clusters.ts";
-import { multiClusterServices } from "./multi-cluster-answer.ts";
 import { meshSettings } from "./mesh-settings.ts";
-import { ambientSubjects, meshKey, type MeshInputs } from "./model/index.ts";
+import { meshKey, type MeshInputs } from "./model/index.ts";
 import {
-  acknowledgements,
-  connectedProxies,
   createPlaintextServer,
   createSecureServer,
   type DiscoveryServer,
-  json,
-  rootsReport,
   RotatingCertificate,
   type GrpcServer,
-  forKnownCallers,
-  forLoopback,
   serveHttp,
   DebugRequests,
-  mayAskDebug,
-  type DebugRoute,
-  type AuthenticateRequest,
-  type HttpRoute,
   type ProxyIdentity,
   type WorkloadProxies,
 } from "./serve/index.ts";
-import { runServiceExportController } from "./service-export-controller.ts";
+import { runControllers, type ControllerParts } from "./run-controllers.ts";
 import { ServedMesh } from "./served-mesh.ts";
-import { runOptionalControllers } from "./optional-controllers.ts";
-import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { trustBundle } from "./translate/index.ts";
 import { TrustAnchors } from "./trust-anchors.ts";
@@ -97,8 +82,6 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
 }
 
-/** The port of the Service, which may differ from the port of this process. */
-const discoveryPort = 15_012;
 /** How long streams stay open after a drain request, while their proxies find another replica. */
 const drainMs = 2000;
 /** How long the controllers may take to finish and to release their leases. */
@@ -123,6 +106,7 @@ export class ControlPlane {
   readonly #clusters: MeshClusters;
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
+  readonly #debug: DebugRoutes;
   readonly #authenticator: Authenticator;
   readonly #metrics: MetricsRegistry;
   readonly #queues: QueueMetrics;
@@ -131,8 +115,7 @@ export class ControlPlane {
   #config: MeshConfig | undefined;
   #configFile: MeshConfigFile | undefined;
   #networks: MeshNetworks = {};
-  #ready = false;
-  #draining = false;
+  #state: ControlPlaneState = "starting";
 
   constructor(given: ControlPlaneOptions) {
     const options = { ...given, client: new ServedVersionClient(given.client, given.settings.isIgnored) };
@@ -212,6 +195,18 @@ export class ControlPlane {
       clock,
       log: log.scoped("clusters"),
     });
+    this.#debug = new DebugRoutes({
+      settings,
+      version: options.version,
+      metrics: options.metrics,
+      mesh: this.#mesh,
+      ingest: this.#ingest,
+      clusters: this.#clusters,
+      authenticator: this.#authenticator,
+      issued: this.#issued,
+      meshConfig: () => this.#configFile?.tree,
+      state: () => this.#state,
+    });
     this.#registration = this.#workloadRegistration(client);
     this.#anchors = settings.authority.trustOverXds
       ? new TrustAnchors({
@@ -243,11 +238,6 @@ export class ControlPlane {
     });
   }
 
-  /** Whether callers of a namespace may see all proxies: only those of the control plane's own namespace. */
-  #isSystem(namespace: string): boolean {
-    return namespace === (this.#inputs.mesh.get(meshKey)?.rootNamespace ?? this.#options.settings.namespace);
-  }
-
   #createAuthenticator(): Authenticator {
     const { settings, clock } = this.#options;
     return new Authenticator({
@@ -264,9 +254,9 @@ export class ControlPlane {
     const { settings, version } = this.#options;
     const { podName: id, revision } = settings;
     return new DebugRequests({
-      routes: () => this.#debugRoutes(),
+      routes: () => this.#debug.all(),
       types: envoyTypes,
-      isSystem: (namespace) => this.#isSystem(namespace),
+      isSystem: (namespace) => this.#debug.isSystem(namespace),
       instance: { id, version, revision },
     });
   }
@@ -330,7 +320,7 @@ export class ControlPlane {
     this.#graph.settle();
     const servers = drain.aborted ? [] : await this.#serve(identity);
     if (!drain.aborted) http.push(await this.#serveWebhooks(identity, injection));
-    this.#ready = !drain.aborted;
+    if (!drain.aborted) this.#state = "ready";
     const { unknownArguments } = settings;
     if (unknownArguments.length > 0)
       log.warn("arguments are unknown and have no effect", { arguments: unknownArguments.join(" ") });
@@ -338,7 +328,7 @@ export class ControlPlane {
     if (withoutEffect.length > 0)
       log.warn("environment variables have no effect here", { variables: withoutEffect.join(", ") });
     log.info("serving", { revision: settings.revision, version: this.#options.version, namespace: settings.namespace });
-    start("gateways", this.#runControllers(drain));
+    start("gateways", runControllers(this.#controllerParts(), drain));
     await aborted(drain);
     await this.#drain(servers, http, shutdown);
     stopped.abort();
@@ -366,12 +356,12 @@ export class ControlPlane {
     const stopped = new AbortController();
     const work: Promise<void>[] = [];
     this.#startReading((_name, task) => void work.push(task), { configFile, networksFile }, stopped.signal);
-    const http = await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes());
+    const http = await serveHttp(settings.http.address, settings.http.port, this.#debug.all());
     await Promise.race([Promise.all([this.#ingest.synced, this.#clusters.synced]), aborted(signal)]);
     this.#graph.settle();
     const server = createPlaintextServer({ discovery: this.#discovery, clock, log: log.scoped("grpc") });
     if (discovery !== undefined) await server.listen(discovery.address, discovery.port);
-    this.#ready = !signal.aborted;
+    if (!signal.aborted) this.#state = "ready";
     log.info("shadowing", { revision: settings.revision, version: this.#options.version });
     await aborted(signal);
     server.close();
@@ -470,8 +460,8 @@ export class ControlPlane {
   async #serveHttp(identity: ControlPlaneIdentity): Promise<(HttpServer | HttpsServer)[]> {
     const { http, monitoring } = this.#options.settings;
     return [
-      await serveHttp(http.address, http.port, this.#guardedRoutes(identity)),
-      await serveHttp(monitoring.address, monitoring.port, this.#monitoringRoutes(identity)),
+      await serveHttp(http.address, http.port, this.#debug.guarded(identity)),
+      await serveHttp(monitoring.address, monitoring.port, this.#debug.monitoring(identity)),
     ];
   }
 
@@ -547,85 +537,20 @@ export class ControlPlane {
     return [plaintext, secure];
   }
 
-  async #runControllers(signal: AbortSignal): Promise<void> {
-    const { settings, log } = this.#options;
-    const { namespace, revision, clusterId, network, proxyImage } = settings;
-    const proxy = (): ProxySettings => ({
-      revision,
-      image: proxyImage,
-      discoveryAddress: `${this.#options.settings.serviceName}.${namespace}.svc:${discoveryPort}`,
-      clusterId,
-      network,
-      trustDomain: this.#trustDomain(),
-      proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {},
-      concurrency: this.#inputs.mesh.get(meshKey)?.proxyConcurrency,
-      compliance: settings.compliance,
-    });
-    const { ambientStatuses, ...wanted } = this.#mesh.wanted;
-    const leading = this.#leading(log);
-    await Promise.all([
-      runGatewayControllers(
-        {
-          ...leading,
-          ...wanted,
-          proxy,
-          severalNetworks: settings.clusters.ambient.enabled,
-          proxyConfigs: this.#inputs.extensions.proxyConfigs,
-          rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace,
-        },
-        signal,
-      ),
-      runFieldStatusController({ ...leading, objectsOf: (kind) => this.#ingest.informerOf(kind) }, signal),
-      runEntryControllers(
-        {
-          ...leading,
-          statuses: ambientStatuses,
-          objectsOf: (kind) => this.#ingest.informer(kind),
-          isRead: (kind, key) => ambientSubjects(this.#inputs, kind).get(key) !== undefined,
-          addressRanges: settings.addressRanges,
-        },
-        signal,
-      ),
-      settings.clusters.services.autoExport
-        ? runServiceExportController(
-            {
-              ...this.#leading(log.scoped("exports")),
-              clusterId,
-              api: settings.clusters.services.api,
-              inputs: this.#inputs,
-              remoteClientOf: (id) => this.#clusters.clientOf(id),
-              serviceOf: (id, key) =>
-                id === undefined ? this.#ingest.get("Service", key) : this.#clusters.serviceOf(id, key),
-            },
-            signal,
-          )
-        : undefined,
-      runOptionalControllers(
-        {
-          leading: (scope) => this.#leading(log.scoped(scope)),
-          settings,
-          ingest: this.#ingest,
-          meshConfig: () => this.#config,
-          onMeshChange: (changed) => this.#inputs.mesh.onChange(changed),
-        },
-        signal,
-      ),
-      runRefusedStatusWriter(
-        {
-          ...leading,
-          refused: this.#ingest.refused,
-          objectsOf: (kind) => this.#ingest.informerOf(kind),
-        },
-        signal,
-      ),
-    ]);
-  }
-
-  /** What the controllers that lead alone have in common. */
-  #leading(log: Logger): LeadingControllerOptions {
-    const { client, settings, clock } = this.#options;
-    const { namespace, revision, podName } = settings;
-    return { client, namespace, revision, podName, queues: this.#queues, clock, log };
+  #controllerParts(): ControllerParts {
+    const { client, settings, clock, log } = this.#options;
+    return {
+      client,
+      settings,
+      mesh: this.#mesh,
+      ingest: this.#ingest,
+      clusters: this.#clusters,
+      queues: this.#queues,
+      meshConfig: () => this.#config,
+      trustDomain: () => this.#trustDomain(),
+      clock,
+      log,
+    };
   }
 
   #trustDomain(): string {
@@ -637,7 +562,7 @@ export class ControlPlane {
     http: readonly (HttpServer | HttpsServer)[],
     shutdown: Shutdown,
   ): Promise<void> {
-    this.#draining = true;
+    this.#state = "draining";
     const { clock, log, settings } = this.#options;
     const { namespace, serviceName, podName } = settings;
     log.info("draining", { streams: this.#discovery.streams.size });
@@ -668,100 +593,5 @@ export class ControlPlane {
   #takeNetworks(networks: MeshNetworks): void {
     this.#networks = networks;
     if (this.#config !== undefined) this.#takeMesh(this.#config);
-  }
-
-  /** A shadow signs nothing and therefore has no identity. */
-  #debugRoutes(identity?: ControlPlaneIdentity): Readonly<Record<string, DebugRoute>> {
-    const { settings } = this.#options;
-    const routes: Readonly<Record<string, DebugRoute>> = {
-      "/ready": () =>
-        this.#ready && !this.#draining
-          ? { status: 200, body: "" }
-          : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" },
-      ...this.#inspectionRoutes(),
-      "/debug/clusterz": () => json(this.#clusters.states(this.#ready)),
-      "/debug/serin/proxies": () =>
-        json(
-          connectedProxies(
-            this.#discovery,
-            settings.revision,
-            (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "",
-          ),
-        ),
-      ...(identity === undefined
-        ? {}
-        : {
-            "/debug/serin/roots": () => json(rootsReport(this.#discovery, identity, this.#issued, settings.revision)),
-          }),
-      "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
-      "/debug/serin/collections": () =>
-        json({
-          ...Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats])),
-          memos: this.#graph.memos,
-        }),
-    };
-    return withIndex(routes);
-  }
-
-  /**
-   * Answers `/debug/` to callers inside the pod (a port-forward), and to callers whose token proves their namespace.
-   */
-  #guardedRoutes(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
-    const authenticate: AuthenticateRequest = async ({ headers, socket }) =>
-      await this.#authenticator.authenticate({
-        authorization: headers.authorization,
-        subjectAltName: undefined,
-        clusterId: "",
-        address: socket.remoteAddress ?? "",
-      });
-    const mayAsk = (namespace: string, url: URL): boolean =>
-      mayAskDebug(namespace, url, (caller) => this.#isSystem(caller));
-    return Object.fromEntries(
-      Object.entries<HttpRoute>(this.#debugRoutes(identity)).map(([path, route]) => [
-        path,
-        path === "/ready" ? route : forKnownCallers(route, authenticate, mayAsk),
-      ]),
-    );
-  }
-
-  #inspectionRoutes(): Readonly<Record<string, DebugRoute>> {
-    const rootNamespace = (): string =>
-      this.#inputs.mesh.get(meshKey)?.rootNamespace ?? this.#options.settings.namespace;
-    return inspectionRoutes({
-      ...this.#mesh.model,
-      ambient: this.#mesh.ambient,
-      discovery: this.#discovery,
-      configuration: () => this.#ingest.configuration(),
-      rootNamespace,
-      multiCluster: () => multiClusterServices(this.#inputs, this.#mesh.model.registry),
-      meshConfig: () => this.#configFile?.tree,
-      types: envoyTypes,
-    });
-  }
-
-  #acknowledged(query: URLSearchParams): unknown {
-    const parameter = (name: string): string => query.get(name) ?? "";
-    const namespace = parameter("namespace");
-    const key = namespace === "" ? parameter("name") : `${namespace}/${parameter("name")}`;
-    const { processed, generation } = this.#ingest.processedVersion(
-      parameter("group"),
-      parameter("kind"),
-      key,
-      parameter("resourceVersion"),
-    );
-    const { revision } = this.#options.settings;
-    return { revision, processed, proxies: processed ? acknowledgements(this.#discovery, generation) : [] };
-  }
-
-  /** Upstream's tools send requests for the other port's paths to this port, over a port-forward. */
-  #monitoringRoutes(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
-    const debug = Object.entries<HttpRoute>(this.#debugRoutes(identity)).filter(
-      ([path]) => path === "/debug" || path.startsWith("/debug/"),
-    );
-    return {
-      ...Object.fromEntries(debug.map(([path, route]) => [path, forLoopback(route)])),
-      "/metrics": () => ({ status: 200, body: renderPrometheus(this.#metrics), contentType: prometheusContentType }),
-      "/version": () => ({ status: 200, body: this.#options.version }),
-    };
   }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { createLogger, onAbort } from "../../base/index.ts";
-import { HandClock } from "../../base/testing/hand-clock.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import { KubeconfigFolder } from "./kubeconfig-folder.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "kubeconfig-folder-"));

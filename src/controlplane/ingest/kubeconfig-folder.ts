@@ -94,7 +94,7 @@ export class KubeconfigFolder implements RemoteConfigSource {
       }
     }
     const present = new Set(names);
-    for (const key of [...this.#known.keys()]) {
+    for (const key of this.#known.keys()) {
       if (present.has(key)) continue;
       this.#known.delete(key);
       this.#tell({ type: "delete", config: withoutKubeconfigs(key) });

@@ -1,0 +1,157 @@
+import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
+import type { Authenticator, IssuedCertificates } from "./ca/index.ts";
+import type { ControlPlaneSettings } from "./control-plane-options.ts";
+import { inspectionRoutes, withIndex } from "./debug-answers.ts";
+import { envoyTypes } from "./envoy-types-file.ts";
+import type { MeshIngest } from "./ingest/index.ts";
+import type { MeshClusters } from "./mesh-clusters.ts";
+import { meshKey } from "./model/index.ts";
+import { multiClusterServices } from "./multi-cluster-answer.ts";
+import {
+  acknowledgements,
+  connectedProxies,
+  forKnownCallers,
+  forLoopback,
+  json,
+  mayAskDebug,
+  rootsReport,
+  type AuthenticateRequest,
+  type DebugRoute,
+  type HttpRoute,
+} from "./serve/index.ts";
+import type { ServedMesh } from "./served-mesh.ts";
+import type { ControlPlaneIdentity } from "./serving-certificate.ts";
+
+export type ControlPlaneState = "starting" | "ready" | "draining";
+
+/** The parts of a control plane from which its HTTP endpoints answer. */
+export interface DebugSources {
+  readonly settings: ControlPlaneSettings;
+  readonly version: string;
+  readonly metrics: MetricsRegistry;
+  readonly mesh: ServedMesh;
+  readonly ingest: MeshIngest;
+  readonly clusters: MeshClusters;
+  readonly authenticator: Authenticator;
+  readonly issued: IssuedCertificates;
+  /** The mesh config in force, as it was written. */
+  readonly meshConfig: () => unknown;
+  readonly state: () => ControlPlaneState;
+}
+
+const answerOf: Readonly<Record<ControlPlaneState, { readonly status: number; readonly body: string }>> = {
+  starting: { status: 503, body: "not synced yet\n" },
+  ready: { status: 200, body: "" },
+  draining: { status: 503, body: "draining\n" },
+};
+
+/** The routes of a control plane's HTTP ports: readiness, upstream's `/debug/` pages, Serin's own, and metrics. */
+export class DebugRoutes {
+  readonly #sources: DebugSources;
+
+  constructor(sources: DebugSources) {
+    this.#sources = sources;
+  }
+
+  /** Whether callers of a namespace may see all proxies: only those of the control plane's own namespace. */
+  isSystem(namespace: string): boolean {
+    return namespace === this.#rootNamespace();
+  }
+
+  #rootNamespace(): string {
+    const { mesh, settings } = this.#sources;
+    return mesh.inputs.mesh.get(meshKey)?.rootNamespace ?? settings.namespace;
+  }
+
+  /** All routes. A shadow signs nothing and therefore has no identity. */
+  all(identity?: ControlPlaneIdentity): Readonly<Record<string, DebugRoute>> {
+    const { settings, mesh, clusters, issued, state } = this.#sources;
+    const { discovery, graph, inputs } = mesh;
+    const routes: Readonly<Record<string, DebugRoute>> = {
+      "/ready": () => answerOf[state()],
+      ...this.#inspectionRoutes(),
+      "/debug/clusterz": () => json(clusters.states(state() !== "starting")),
+      "/debug/serin/proxies": () =>
+        json(
+          connectedProxies(
+            discovery,
+            settings.revision,
+            (proxy) => inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "",
+          ),
+        ),
+      ...(identity === undefined
+        ? {}
+        : { "/debug/serin/roots": () => json(rootsReport(discovery, identity, issued, settings.revision)) }),
+      "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
+      "/debug/serin/collections": () =>
+        json({
+          ...Object.fromEntries(graph.collections.map((collection) => [collection.name, collection.stats])),
+          memos: graph.memos,
+        }),
+    };
+    return withIndex(routes);
+  }
+
+  /**
+   * Answers `/debug/` to callers inside the pod (a port-forward), and to callers whose token proves their namespace.
+   */
+  guarded(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
+    const authenticate: AuthenticateRequest = async ({ headers, socket }) =>
+      await this.#sources.authenticator.authenticate({
+        authorization: headers.authorization,
+        subjectAltName: undefined,
+        clusterId: "",
+        address: socket.remoteAddress ?? "",
+      });
+    const mayAsk = (namespace: string, url: URL): boolean =>
+      mayAskDebug(namespace, url, (caller) => this.isSystem(caller));
+    return Object.fromEntries(
+      Object.entries<HttpRoute>(this.all(identity)).map(([path, route]) => [
+        path,
+        path === "/ready" ? route : forKnownCallers(route, authenticate, mayAsk),
+      ]),
+    );
+  }
+
+  #inspectionRoutes(): Readonly<Record<string, DebugRoute>> {
+    const { mesh, ingest, meshConfig } = this.#sources;
+    return inspectionRoutes({
+      ...mesh.model,
+      ambient: mesh.ambient,
+      discovery: mesh.discovery,
+      configuration: () => ingest.configuration(),
+      rootNamespace: () => this.#rootNamespace(),
+      multiCluster: () => multiClusterServices(mesh.inputs, mesh.model.registry),
+      meshConfig,
+      types: envoyTypes,
+    });
+  }
+
+  #acknowledged(query: URLSearchParams): unknown {
+    const parameter = (name: string): string => query.get(name) ?? "";
+    const namespace = parameter("namespace");
+    const key = namespace === "" ? parameter("name") : `${namespace}/${parameter("name")}`;
+    const { processed, generation } = this.#sources.ingest.processedVersion(
+      parameter("group"),
+      parameter("kind"),
+      key,
+      parameter("resourceVersion"),
+    );
+    const { mesh, settings } = this.#sources;
+    const proxies = processed ? acknowledgements(mesh.discovery, generation) : [];
+    return { revision: settings.revision, processed, proxies };
+  }
+
+  /** Upstream's tools send requests for the other port's paths to this port, over a port-forward. */
+  monitoring(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
+    const { metrics, version } = this.#sources;
+    const debug = Object.entries<HttpRoute>(this.all(identity)).filter(
+      ([path]) => path === "/debug" || path.startsWith("/debug/"),
+    );
+    return {
+      ...Object.fromEntries(debug.map(([path, route]) => [path, forLoopback(route)])),
+      "/metrics": () => ({ status: 200, body: renderPrometheus(metrics), contentType: prometheusContentType }),
+      "/version": () => ({ status: 200, body: version }),
+    };
+  }
+}

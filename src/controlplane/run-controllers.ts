@@ -1,0 +1,122 @@
+import type { MeshConfig } from "../api/istio/index.ts";
+import type { Clock, Logger } from "../base/index.ts";
+import type { KubeClient, QueueMetrics } from "../kube/index.ts";
+import type { ControlPlaneSettings } from "./control-plane-options.ts";
+import { runEntryControllers } from "./entries/index.ts";
+import { runFieldStatusController } from "./field-status/field-status-writer.ts";
+import { runGatewayControllers, type ProxySettings } from "./gateways/index.ts";
+import type { MeshIngest } from "./ingest/index.ts";
+import type { LeadingControllerOptions } from "./leadership/index.ts";
+import type { MeshClusters } from "./mesh-clusters.ts";
+import { ambientSubjects, meshKey } from "./model/index.ts";
+import { runOptionalControllers } from "./optional-controllers.ts";
+import { runRefusedStatusWriter } from "./refused-status.ts";
+import type { ServedMesh } from "./served-mesh.ts";
+import { runServiceExportController } from "./service-export-controller.ts";
+
+/** What the controllers read, and with whose rights they write. */
+export interface ControllerParts {
+  readonly client: KubeClient;
+  readonly settings: ControlPlaneSettings;
+  readonly mesh: ServedMesh;
+  readonly ingest: MeshIngest;
+  readonly clusters: MeshClusters;
+  readonly queues: QueueMetrics;
+  readonly meshConfig: () => MeshConfig | undefined;
+  readonly trustDomain: () => string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The port of the Service, which may differ from the port of this process. */
+const discoveryPort = 15_012;
+
+/**
+ * Runs the controllers that write objects: gateways with their statuses, statuses of fields and of refused objects,
+ * entries, exports, and those that are off by default. Each leads alone among the replicas of the revision.
+ */
+export async function runControllers(parts: ControllerParts, signal: AbortSignal): Promise<void> {
+  const { settings, mesh, ingest, clusters, meshConfig, log } = parts;
+  const { inputs } = mesh;
+  const { services, ambient } = settings.clusters;
+  const { ambientStatuses, ...wanted } = mesh.wanted;
+  const leading = leadingOf(parts, log);
+  await Promise.all([
+    runGatewayControllers(
+      {
+        ...leading,
+        ...wanted,
+        proxy: () => proxySettings(parts),
+        severalNetworks: ambient.enabled,
+        proxyConfigs: inputs.extensions.proxyConfigs,
+        rootNamespace: () => inputs.mesh.get(meshKey)?.rootNamespace ?? settings.namespace,
+      },
+      signal,
+    ),
+    runFieldStatusController({ ...leading, objectsOf: (kind) => ingest.informerOf(kind) }, signal),
+    runEntryControllers(
+      {
+        ...leading,
+        statuses: ambientStatuses,
+        objectsOf: (kind) => ingest.informer(kind),
+        isRead: (kind, key) => ambientSubjects(inputs, kind).get(key) !== undefined,
+        addressRanges: settings.addressRanges,
+      },
+      signal,
+    ),
+    services.autoExport
+      ? runServiceExportController(
+          {
+            ...leadingOf(parts, log.scoped("exports")),
+            clusterId: settings.clusterId,
+            api: services.api,
+            inputs,
+            remoteClientOf: (id) => clusters.clientOf(id),
+            serviceOf: (id, key) => (id === undefined ? ingest.get("Service", key) : clusters.serviceOf(id, key)),
+          },
+          signal,
+        )
+      : undefined,
+    runOptionalControllers(
+      {
+        leading: (scope) => leadingOf(parts, log.scoped(scope)),
+        settings,
+        ingest,
+        meshConfig,
+        onMeshChange: (changed) => inputs.mesh.onChange(changed),
+      },
+      signal,
+    ),
+    runRefusedStatusWriter(
+      {
+        ...leading,
+        refused: ingest.refused,
+        objectsOf: (kind) => ingest.informerOf(kind),
+      },
+      signal,
+    ),
+  ]);
+}
+
+/** What the proxies of gateways are configured with. */
+function proxySettings({ settings, mesh, trustDomain }: ControllerParts): ProxySettings {
+  const { namespace, revision, serviceName, clusterId, network, proxyImage, compliance } = settings;
+  const ownMesh = mesh.inputs.mesh.get(meshKey);
+  return {
+    revision,
+    image: proxyImage,
+    discoveryAddress: `${serviceName}.${namespace}.svc:${discoveryPort}`,
+    clusterId,
+    network,
+    trustDomain: trustDomain(),
+    proxyMetadata: ownMesh?.proxyMetadata ?? {},
+    concurrency: ownMesh?.proxyConcurrency,
+    compliance,
+  };
+}
+
+/** What the controllers that lead alone have in common. */
+function leadingOf({ client, settings, queues, clock }: ControllerParts, log: Logger): LeadingControllerOptions {
+  const { namespace, revision, podName } = settings;
+  return { client, namespace, revision, podName, queues, clock, log };
+}
