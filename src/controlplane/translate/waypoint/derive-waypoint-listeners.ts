@@ -1,0 +1,147 @@
+import { istioLabels, withOwnProxyConfig } from "../../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { ListenerSchema } from "../../../wire/envoy/index.ts";
+import type { Waypoint, WaypointBindings } from "../../model/ambient/waypoint.ts";
+import type { PolicySubject } from "../../model/authorization-selection.ts";
+import { localNetwork } from "../../model/cluster-view.ts";
+import { type MeshSettings, byCreation, compareText, factsKey, meshKey } from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
+import type { ServiceModel } from "../../model/service/service-model.ts";
+import { connectOriginateListener } from "../connect-originate.ts";
+import { doubleTunnelListeners } from "../double-tunnel.ts";
+import { connectTerminateListener } from "../inbound/inbound-hbone.ts";
+import { type ScopedEncodedResource, sameScopedResource } from "../resource.ts";
+import { SecurityPolicies } from "../security/security-filters.ts";
+import { tunnelLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
+import type { AccessLogInit } from "../telemetry/access-log.ts";
+import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
+import { type WaypointPolicies, type WaypointServiceChains, mainInternalListener } from "./waypoint-listener.ts";
+import { type Sources, portsOf, routeContext, scoped } from "./waypoint-sources.ts";
+
+const wildcard = "0.0.0.0";
+
+/** The listeners of each waypoint: for tunnels, for the requests inside, and for tunnels to endpoints. */
+export function deriveWaypointListeners(
+  graph: CollectionGraph,
+  sources: Sources,
+  bindings: WaypointBindings,
+): Collection<ScopedEncodedResource> {
+  const { model, waypoints, registries } = sources;
+  const { inputs } = model;
+  const policiesOf = waypointPolicies(inputs);
+  const workloads = graph
+    .derive("waypoint-workloads", inputs.pods, (pod, reader) => {
+      const waypoint = bindings.ofPod(pod, reader);
+      return waypoint === undefined
+        ? []
+        : [[factsKey(pod), { waypoint: waypoint.key, addresses: pod.addresses }] as const];
+    })
+    .index("waypoint", (item) => [item.waypoint]);
+  const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
+    const context = routeContext(waypoint, mesh, sources, reader);
+    const services = registries.flatMap(({ byWaypoint, services: registered }) =>
+      reader
+        .lookup(byWaypoint, waypoint.key)
+        .flatMap((item) => reader.get(registered, item.service) ?? [])
+        .map(withOwnAddresses),
+    );
+    const chains = [...services].sort(byCreation).map((service): WaypointServiceChains => {
+      const target = {
+        kind: service.registry === "Kubernetes" ? ("Service" as const) : ("ServiceEntry" as const),
+        namespace: service.namespace,
+        name: service.objectName,
+      };
+      return {
+        addresses: service.addresses,
+        ports: portsOf(service, context),
+        policies: policiesOf(waypoint, [target], mesh, reader),
+      };
+    });
+    const addresses = reader
+      .lookup(workloads, waypoint.key)
+      .flatMap((item) => item.addresses)
+      .sort(compareText);
+    return [
+      connectTerminateListener(mesh, wildcard, ofTunnels(services, mesh)),
+      mainInternalListener({
+        mesh,
+        services: chains,
+        workloads: addresses,
+        direct: policiesOf(waypoint, [], mesh, reader),
+      }),
+      connectOriginateListener(),
+      ...(crossesNetworks(mesh) ? doubleTunnelListeners("waypoint", localNetwork(mesh, inputs, reader)) : []),
+    ];
+  };
+  return graph.derive(
+    "lds-waypoints",
+    waypoints.all,
+    (waypoint, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      return mesh === undefined
+        ? []
+        : listenersOf(
+            waypoint,
+            withOwnProxyConfig(mesh, proxyConfigOfGateway(waypoint.key, inputs, reader)),
+            reader,
+          ).map((listener) => scoped(ListenerSchema, waypoint.key, listener, listener.name));
+    },
+    sameScopedResource,
+  );
+}
+
+type PoliciesOf = (
+  waypoint: Waypoint,
+  services: NonNullable<PolicySubject["services"]>,
+  mesh: MeshSettings,
+  reader: CollectionReader,
+) => WaypointPolicies;
+
+/** The policies for some services of a waypoint, or without services for all of it. */
+function waypointPolicies(inputs: MeshInputs): PoliciesOf {
+  const security = new SecurityPolicies(inputs);
+  const telemetry = new TelemetryPolicies(inputs);
+  return (waypoint, services, mesh, reader) => {
+    const { namespace, gateway, className } = waypoint;
+    const labels = {
+      ...reader.get(inputs.gateways, `${namespace}/${gateway}`)?.labels,
+      [istioLabels.gatewayName]: gateway,
+    };
+    const subject: PolicySubject = {
+      namespace,
+      labels,
+      gateway: { name: gateway, className },
+      waypoint: true,
+      services,
+    };
+    return {
+      security: security.filtersFor(subject, mesh, reader, { peer: "filter-state", clearRouteCache: true }),
+      telemetry: telemetry.telemetryFor(subject, "waypoint", mesh, reader),
+      tellsClientIdentity: waypoint.tellsClientIdentity,
+    };
+  };
+}
+
+/** Whether waypoints reach endpoints of other networks. */
+export function crossesNetworks({ ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings): boolean {
+  return ambientMultiNetwork === true && ambientNetworkCrossing?.waypoints !== false;
+}
+
+/** Includes assigned addresses of both families, because requests to either reach the waypoint. */
+function withOwnAddresses(service: ServiceModel): ServiceModel {
+  return service.addresses.length > 0 ? service : { ...service, addresses: service.automaticAddresses ?? [] };
+}
+
+/** Tunnels are only logged in the format of 2022. The connections inside are logged separately. */
+function ofTunnels(services: readonly ServiceModel[], mesh: MeshSettings): readonly AccessLogInit[] {
+  if (!writesLogsOf2022(mesh)) return [];
+  return tunnelLogsOf2022(
+    services.map(({ hostname, addresses, ports }) => ({
+      host: hostname,
+      addresses,
+      ports: ports.map(({ port }) => port),
+    })),
+    mesh,
+  );
+}

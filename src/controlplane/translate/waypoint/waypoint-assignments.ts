@@ -1,0 +1,163 @@
+import { withOwnProxyConfig } from "../../../api/istio/index.ts";
+import type { CollectionReader } from "../../../kube/index.ts";
+import {
+  type ClusterLoadAssignment,
+  ClusterLoadAssignmentSchema,
+  Cluster_DiscoveryType,
+} from "../../../wire/envoy/index.ts";
+import type { Waypoint } from "../../model/ambient/waypoint.ts";
+import { type DestinationRuleModel, destinationRuleFor } from "../../model/destination-rule-model.ts";
+import { type MeshSettings, meshKey } from "../../model/facts.ts";
+import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
+import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
+import { getEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
+import type { ServiceModel } from "../../model/service/service-model.ts";
+import { type LocalityGroup, loadAssignment, localityGroups } from "../endpoints.ts";
+import { discoveryType } from "../outbound-cluster.ts";
+import { byLocality, dependsOnPlace } from "../outbound/outbound-locality.ts";
+import type { ScopedEncodedResource } from "../resource.ts";
+import { effectivePolicy, localitySetting } from "../traffic-policy.ts";
+import { isVipName } from "./waypoint-name.ts";
+import { waypointCrossing, waypointEndpoints } from "./waypoint-network.ts";
+import { placesOf } from "./waypoint-place.ts";
+import { type Sources, scoped } from "./waypoint-sources.ts";
+
+/** A service as one waypoint sees it. */
+export interface ResolvedService {
+  readonly waypoint: Waypoint;
+  readonly mesh: MeshSettings;
+  readonly service: ServiceModel;
+  readonly rule: DestinationRuleModel | undefined;
+}
+
+/** Undefined if the waypoint, the service or the mesh's settings are not there. */
+export function resolve(
+  waypointKey: string,
+  service: ServiceModel | undefined,
+  { model, waypoints }: Sources,
+  reader: CollectionReader,
+): ResolvedService | undefined {
+  const settings = reader.get(model.inputs.mesh, meshKey);
+  const waypoint = reader.get(waypoints.all, waypointKey);
+  if (settings === undefined || waypoint === undefined || service === undefined) return undefined;
+  const mesh = withOwnProxyConfig(settings, proxyConfigOfGateway(waypointKey, model.inputs, reader));
+  return {
+    waypoint,
+    mesh,
+    service,
+    rule: destinationRuleFor(
+      service,
+      { namespace: waypoint.namespace, labels: {} },
+      mesh,
+      model.destinationRules,
+      reader,
+    ),
+  };
+}
+
+/** The endpoints of a port that the waypoint may send to, of one subset if it is given. */
+export function endpointsOf(
+  { service, rule, mesh }: ResolvedService,
+  port: number,
+  subset: string | undefined,
+  { model }: Sources,
+  reader: CollectionReader,
+): readonly EndpointModel[] {
+  const near = waypointEndpoints(
+    getEndpoints(model.endpoints, service, port, reader),
+    service,
+    mesh,
+    model.inputs,
+    reader,
+  );
+  return ofSubset(
+    near,
+    rule?.subsets.find(({ name }) => name === subset),
+  );
+}
+
+/** Connections through a waypoint have an original destination. */
+export function discoveryOf(service: ServiceModel): Cluster_DiscoveryType {
+  return discoveryType(service, true);
+}
+
+/** Whether the proxy resolves the names of a service's endpoints, so that its clusters contain them. */
+export function resolvesNamesOf(service: ServiceModel): boolean {
+  const type = discoveryOf(service);
+  return type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
+}
+
+/** The cluster that an assignment belongs to. */
+export interface AssignmentKey {
+  readonly name: string;
+  readonly port: number;
+  readonly subset: string | undefined;
+}
+
+function groupsOf(
+  found: ResolvedService,
+  { name, port, subset }: AssignmentKey,
+  resolvesNames: boolean,
+  sources: Sources,
+  reader: CollectionReader,
+): readonly LocalityGroup[] {
+  const { inputs, networkGateways } = sources.model;
+  const client = waypointCrossing(found.service, port, isVipName(name), found.mesh, {
+    inputs,
+    networkGateways,
+    resolvesNames,
+    reader,
+  });
+  return localityGroups(endpointsOf(found, port, subset, sources, reader), {
+    hbone: "always",
+    healthKnown: !resolvesNames,
+    client,
+  });
+}
+
+/** The endpoints of one cluster, for a waypoint or for one of its pods. */
+interface ScopedAssignment {
+  readonly scope: string;
+  readonly assignment: ClusterLoadAssignment | undefined;
+}
+
+/** For clusters that do not contain their endpoints, which are the same for all pods. */
+export function withoutAssignment({ waypoint }: ResolvedService): ScopedAssignment {
+  return { scope: waypoint.key, assignment: undefined };
+}
+
+/**
+ * One assignment for all pods of a waypoint, and one for each pod if its location matters. With `resolvesNames`, it is
+ * for the cluster itself, because the proxy resolves the names of the endpoints.
+ */
+export function assignments(
+  found: ResolvedService,
+  key: AssignmentKey,
+  resolvesNames: boolean,
+  sources: Sources,
+  reader: CollectionReader,
+): readonly (ScopedAssignment & { readonly assignment: ClusterLoadAssignment })[] {
+  const { waypoint, service, rule, mesh } = found;
+  const { name, port, subset } = key;
+  const groups = groupsOf(found, key, resolvesNames, sources, reader);
+  const entry = (scope: string, own: readonly LocalityGroup[]) => ({ scope, assignment: loadAssignment(name, own) });
+  const policy = effectivePolicy(rule, subset, port, mesh);
+  const setting = localitySetting(policy, service.preference, mesh);
+  const places = dependsOnPlace(policy, setting) ? placesOf(waypoint.key, mesh, sources.model.inputs, reader) : [];
+  return [
+    entry(waypoint.key, groups),
+    ...places.map(({ scope, place }) => entry(scope, byLocality(groups, policy, setting, place))),
+  ];
+}
+
+/** The assignments of a cluster that asks for its endpoints. */
+export function encodeAssignments(
+  found: ResolvedService,
+  key: AssignmentKey,
+  sources: Sources,
+  reader: CollectionReader,
+): (readonly [string, ScopedEncodedResource])[] {
+  return assignments(found, key, false, sources, reader).map(({ scope, assignment }) =>
+    scoped(ClusterLoadAssignmentSchema, scope, assignment, key.name),
+  );
+}

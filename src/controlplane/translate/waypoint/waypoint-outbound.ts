@@ -1,0 +1,174 @@
+import type { ExtensionProvider, ProviderService } from "../../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { ClusterSchema, Cluster_DiscoveryType } from "../../../wire/envoy/index.ts";
+import { meshKey } from "../../model/facts.ts";
+import { ProviderClusters } from "../../model/provider-cluster.ts";
+import { everyone, identitiesOf } from "../../model/service/service-endpoints.ts";
+import { destinationService } from "../../model/sidecar-scope.ts";
+import { isForwarded } from "../dynamic-forward-proxy.ts";
+import { outboundCluster, subsetClusterName } from "../outbound-cluster.ts";
+import { type ScopedEncodedResource, sameScopedResource } from "../resource.ts";
+import {
+  assignments,
+  discoveryOf,
+  encodeAssignments,
+  endpointsOf,
+  resolve,
+  resolvesNamesOf,
+  withoutAssignment,
+} from "./waypoint-assignments.ts";
+import { clustersOf } from "./waypoint-route.ts";
+import { type ServedRegistry, type Sources, portsOf, routeContext, scoped } from "./waypoint-sources.ts";
+
+/**
+ * A cluster for a service that does not go through this waypoint: a destination of its routes, or a provider of the
+ * mesh.
+ */
+interface OutboundReference {
+  readonly waypoint: string;
+  readonly host: string;
+  readonly port: number;
+  readonly subset: string | undefined;
+}
+
+/**
+ * Waypoints get clusters for all services of the mesh's providers (authorizers, tracers, logs), whether they use them
+ * or not, as upstream.
+ */
+export function deriveProviderReferences(
+  graph: CollectionGraph,
+  { model, waypoints }: Sources,
+): Collection<OutboundReference> {
+  const clusters = new ProviderClusters(model.inputs);
+  return graph.derive("waypoint-providers", waypoints.all, (waypoint, reader) => {
+    const mesh = reader.get(model.inputs.mesh, meshKey);
+    return (mesh?.extensionProviders ?? []).flatMap((provider) => {
+      const service = serviceOfProvider(provider);
+      const found = mesh === undefined || service === undefined ? undefined : clusters.of(service, mesh, reader);
+      if (service === undefined || found === undefined) return [];
+      return [
+        [
+          `${waypoint.key}|${found.cluster}`,
+          { waypoint: waypoint.key, host: found.host, port: service.port, subset: undefined },
+        ] as const,
+      ];
+    });
+  });
+}
+
+function serviceOfProvider(provider: ExtensionProvider): ProviderService | undefined {
+  return "settings" in provider && "service" in provider.settings ? provider.settings : undefined;
+}
+
+/** The destinations of waypoints' routes that do not go through the same waypoint. */
+export function deriveOutboundReferences(
+  graph: CollectionGraph,
+  { served, services, suffix }: ServedRegistry,
+  sources: Sources,
+): Collection<OutboundReference> {
+  const { model, waypoints } = sources;
+  return graph.derive(`waypoint-outbound${suffix}`, served, (item, reader) => {
+    const mesh = reader.get(model.inputs.mesh, meshKey);
+    const waypoint = reader.get(waypoints.all, item.waypoint);
+    const service = reader.get(services, item.service);
+    if (mesh === undefined || waypoint === undefined || service === undefined) return [];
+    const ports = portsOf(service, routeContext(waypoint, mesh, sources, reader));
+    const names = ports.flatMap(({ routes, targets }) => [...clustersOf(routes), ...targets.map(({ name }) => name)]);
+    return [...new Set(names)].flatMap((name) => {
+      const [direction, port, subset, host] = name.split("|");
+      if (direction !== "outbound" || host === undefined) return [];
+      return [
+        [
+          `${item.waypoint}|${name}`,
+          { waypoint: item.waypoint, host, port: Number(port), subset: subset === "" ? undefined : subset },
+        ] as const,
+      ];
+    });
+  });
+}
+
+/** The clusters of the references. */
+export function deriveOutboundClusters(
+  graph: CollectionGraph,
+  suffix: string,
+  sources: Sources,
+  references: Collection<OutboundReference>,
+): Collection<ScopedEncodedResource> {
+  const { model } = sources;
+  return graph.derive(
+    `cds-waypoint-outbound${suffix}`,
+    references,
+    (reference, reader) => {
+      const found = resolveReference(reference, sources, reader);
+      if (found === undefined) return [];
+      const { mesh, service, rule, port, endpoints } = found;
+      if (isForwarded(service) && reference.subset !== undefined) return [];
+      const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
+      const key = { name: found.name, port: port.port, subset: reference.subset };
+      const scopes = resolvesNamesOf(service)
+        ? assignments(found, key, true, sources, reader)
+        : [withoutAssignment(found)];
+      return scopes.flatMap(({ scope, assignment }) => {
+        const cluster = outboundCluster({
+          service,
+          port,
+          subset: reference.subset,
+          rule,
+          mesh,
+          isSidecar: false,
+          hasOriginalDestination: true,
+          hbone: true,
+          identities,
+          automaticTls: true,
+          allCaptured: everyone(endpoints, (endpoint) => endpoint.captured),
+          assignment,
+        });
+        return cluster === undefined ? [] : [scoped(ClusterSchema, scope, cluster, cluster.name)];
+      });
+    },
+    sameScopedResource,
+  );
+}
+
+/** The endpoints of those clusters that ask for them. */
+export function deriveOutboundEndpoints(
+  graph: CollectionGraph,
+  suffix: string,
+  sources: Sources,
+  references: Collection<OutboundReference>,
+): Collection<ScopedEncodedResource> {
+  return graph.derive(
+    `eds-waypoint-outbound${suffix}`,
+    references,
+    (reference, reader) => {
+      const found = resolveReference(reference, sources, reader);
+      if (found === undefined || discoveryOf(found.service) !== Cluster_DiscoveryType.EDS) return [];
+      return encodeAssignments(
+        found,
+        { name: found.name, port: found.port.port, subset: reference.subset },
+        sources,
+        reader,
+      );
+    },
+    sameScopedResource,
+  );
+}
+
+function resolveReference(
+  { waypoint: key, host, port, subset }: OutboundReference,
+  sources: Sources,
+  reader: CollectionReader,
+) {
+  const waypoint = reader.get(sources.waypoints.all, key);
+  const service =
+    waypoint === undefined ? undefined : destinationService(host, waypoint.namespace, sources.model.registry, reader);
+  const found = resolve(key, service, sources, reader);
+  const own = service?.ports.find((candidate) => candidate.port === port);
+  if (found === undefined || own === undefined) return undefined;
+  return {
+    ...found,
+    port: own,
+    name: subsetClusterName(port, subset, host),
+    endpoints: endpointsOf(found, port, subset, sources, reader),
+  };
+}

@@ -1,0 +1,89 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { Collection, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import type { Waypoint, Waypoints } from "../../model/ambient/waypoint.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import { type ServiceModel, serviceKey } from "../../model/service/service-model.ts";
+import { destinationService } from "../../model/sidecar-scope.ts";
+import { isForwarded } from "../dynamic-forward-proxy.ts";
+import type { MeshModel } from "../mesh-model.ts";
+import { type ScopedEncodedResource, encodeResource, scopedEntry } from "../resource.ts";
+import { waypointPortsOf } from "./waypoint-forwarding.ts";
+import type { WaypointPort } from "./waypoint-listener.ts";
+import { carriedKinds, vipName } from "./waypoint-name.ts";
+import { type WaypointRouteContext, waypointRoutes, waypointTcpTargets } from "./waypoint-route.ts";
+
+/** A service that goes through a waypoint. */
+export interface ServedService {
+  readonly waypoint: string;
+  /** The service's key in its registry. */
+  readonly service: string;
+}
+
+/** Services from Kubernetes, or from ServiceEntries. */
+export interface ServedRegistry {
+  readonly kind: "Service" | "ServiceEntry";
+  readonly services: Collection<ServiceModel>;
+  readonly served: Collection<ServedService>;
+  readonly byWaypoint: CollectionIndex<ServedService>;
+  /** The suffix of the names of derived collections. */
+  readonly suffix: string;
+}
+
+/** What the resources of waypoints are derived from. */
+export interface Sources {
+  readonly model: MeshModel;
+  readonly waypoints: Waypoints;
+  readonly registries: readonly ServedRegistry[];
+}
+
+/** The key of a {@link ServedService} in its collection. */
+export function servedKey(waypoint: string, service: string): string {
+  return `${waypoint}|${service}`;
+}
+
+/** An encoded resource with its scope, as an entry of a collection. */
+export function scoped<Schema extends DescMessage>(
+  schema: Schema,
+  scope: string,
+  message: MessageShape<Schema>,
+  name: string,
+): readonly [string, ScopedEncodedResource] {
+  return scopedEntry(scope, encodeResource(schema, name, message));
+}
+
+/** What the routes of a waypoint depend on. It serves a host itself if the host's service goes through it. */
+export function routeContext(
+  waypoint: Waypoint,
+  mesh: MeshSettings,
+  { model, registries }: Sources,
+  reader: CollectionReader,
+): WaypointRouteContext {
+  const servedOf = (host: string): ServiceModel | undefined => {
+    const service = destinationService(host, waypoint.namespace, model.registry, reader);
+    if (service === undefined) return undefined;
+    const own = registries.find(
+      ({ kind }) => kind === (service.registry === "Kubernetes" ? "Service" : "ServiceEntry"),
+    );
+    return own !== undefined && reader.get(own.served, servedKey(waypoint.key, serviceKey(service))) !== undefined
+      ? service
+      : undefined;
+  };
+  return { waypoint, model, mesh, reader, servedOf };
+}
+
+/** The ports of a service behind a waypoint, with their routes or TCP targets. */
+export function portsOf(service: ServiceModel, context: WaypointRouteContext): readonly WaypointPort[] {
+  const forwarded = isForwarded(service);
+  return waypointPortsOf(service, context.mesh).map(({ port, protocol }) => {
+    const kinds = carriedKinds(protocol);
+    const fallback = (carries: "http" | "tcp"): string => vipName(port, carries, undefined, service.hostname);
+    return {
+      host: service.hostname,
+      port,
+      protocol,
+      routes: kinds.includes("http") ? waypointRoutes(service, port, fallback("http"), context) : [],
+      targets: kinds.includes("tcp") ? waypointTcpTargets(service, port, fallback("tcp"), context) : [],
+      ...(forwarded ? { forwarded } : {}),
+    };
+  });
+}
