@@ -232,7 +232,7 @@ export class WorkerSet implements Serving {
   }
 }
 
-/** As `ProxyConfig` and `SecretStore` treat them. */
+/** As `AppliedConfig` and `SecretStore` treat them. */
 const lastingTypes: ReadonlySet<string> = new Set([
   typeUrls.endpoint,
   typeUrls.route,
