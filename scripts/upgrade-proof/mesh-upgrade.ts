@@ -127,7 +127,7 @@ export async function playUpgrade(proof: Proof): Promise<void> {
   proof.note("the old revision is there again, and everything is as it was");
 }
 
-/** Nothing of the old revision runs or is called any more, and namespaces follow the same tag as before. */
+/** Checks that no pod, Service or webhook of the old revision is left, and that namespaces keep their labels. */
 async function expectRetired({ lab, ambientOnly }: Proof): Promise<void> {
   const { client } = lab.api;
   const webhooks = (await client.list(mutatingWebhookConfigurationKind)).items;

@@ -107,7 +107,7 @@ test("an istiod that answers in between is silent only since it stopped again", 
   assert.equal(await detail(), "verdict");
   status = 500;
   assert.match(await detail(), /since 2023-11-14T22:13:40Z: /);
-  // Nobody asked it for longer than a minute, so nothing is known of that time.
+  // Nobody asked the pilot for more than a minute, so its silence counts from the next question.
   clock.nowAtMs += 61_000;
   assert.match(await detail(), /since 2023-11-14T22:14:41Z: /);
 });

@@ -86,7 +86,7 @@ async function onNodes(cluster: RealCluster, script: string, input = ""): Promis
   await Promise.all(nodeNumbers.map(async (number) => await cluster.nodes[number].ok(["sh", "-c", script], { input })));
 }
 
-/** Nodes get every image from the run's registry while this lasts. */
+/** While `act` runs, the nodes pull every image from the run's registry. */
 async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<string>): Promise<string> {
   const { cluster, release, next } = bench;
   const own = release.serin === ownSerin ? release : next;
