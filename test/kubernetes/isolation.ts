@@ -104,7 +104,10 @@ function makeCgroups(name: string): void {
   }
 }
 
-/** A process that outlives this one: it waits for the end of its input, and then for the end of the run's processes. */
+/**
+ * Starts a process that outlives this one. It waits for the end of its input, and then for the end of the run's
+ * processes.
+ */
 function startSweeper({ scratch, cgroup }: Surroundings): ReturnType<typeof spawn> {
   const groups = cgroupHierarchies().map((hierarchy) => join(hierarchy, cgroup));
   const script = `cat > /dev/null
