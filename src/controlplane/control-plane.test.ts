@@ -410,7 +410,10 @@ test("a finished canary stays until the Gateway's own proxies serve", async () =
   );
 });
 
-/** As `istioctl` asks: state of the world, by a node that is no pod, with a token of the control plane's namespace. */
+/**
+ * A debug client like `istioctl`: state of the world, a node id without a pod, and a token of the control plane's
+ * namespace.
+ */
 function debugClient(namespace: string, token: string | undefined): DiscoveryTestClient<"whole"> {
   const secure = token === undefined ? {} : { credentials, headers: { authorization: `Bearer ${token}` } };
   return new DiscoveryTestClient(

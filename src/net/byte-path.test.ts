@@ -152,7 +152,7 @@ for (const kind of ["libuv", "node"] as const) {
       };
       left.onDrain = pump;
       pump();
-      // What is not held would be collected, and other bytes come in its place.
+      // Provokes garbage collection. If the stream did not hold its buffers, other bytes would overwrite them.
       for (let count = 0; count < 50; count += 1) Buffer.alloc(1 << 20, 0xaa);
       const right = new Recorder(far, { verifyPattern: true });
       await right.ended;

@@ -130,7 +130,7 @@ test("a killed installation is resumed when its lock expires, with exactly the s
     let isDead = false;
     cluster.onWrite = () => {
       isDead ||= cluster.writes.length === end;
-      // Nothing of it runs any more: not even the release of its lock.
+      // A killed process writes nothing any more, so it does not release its lock either.
       if (isDead) throw new Error("killed");
     };
     await assert.rejects(install(cluster, ["profile=ambient"], { identity: "dead" }), /killed/);

@@ -56,7 +56,7 @@ class Pipe implements ByteStream {
   }
 }
 
-/** What the connection said, as short texts. */
+/** The connection's frames as short texts. */
 class Heard implements FrameHandler {
   readonly events: string[] = [];
   data(streamId: number, chunk: Buffer, endStream: boolean): void {

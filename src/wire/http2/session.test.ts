@@ -219,7 +219,7 @@ test("buffered data beyond the bound shrinks the connection's window until it is
   }
   model.play({ does: "drop", id: 1, code: cancel });
   model.said.length = 0;
-  // Of a stream that is gone; what others hold is beyond the bound by twice its window.
+  // DATA for a stream that has gone. The other streams hold twice its window above the bound.
   for (const bytes of [10_000, 10_000]) model.play({ does: "data", id: 1, bytes, end: false });
   assert.deepEqual(
     model.said.filter((event) => event.startsWith("window 0")),

@@ -133,7 +133,7 @@ test("a client with a closed window delays nobody, holds only one response, and 
   slow.send();
   assert.deepEqual(await slow.told(), ["data 1 500"]);
   assert.deepEqual(heard, []);
-  // By SETTINGS windows open too.
+  // SETTINGS with a larger initial window also open streams' windows.
   slow.writer.settings([[setting.initialWindowSize, 1000]]);
   slow.send();
   assert.deepEqual(await slow.told(), ["settings ack", "data 1 495"]);
