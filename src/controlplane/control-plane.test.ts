@@ -546,7 +546,7 @@ test("the labels of PILOT_MX_ADDITIONAL_LABELS are sorted, and each counts once"
   assert.deepEqual([labels(""), labels("role, custom-label,role,")], [[], ["custom-label", "role"]]);
 });
 
-test("PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS is 1,024, or what it says if proxies accept that", () => {
+test("PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS defaults to 1,024, and a value that proxies would not accept is refused", () => {
   const hosts = (text: string) =>
     readControlPlaneSettings([], { PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS: text }, "1.0.0").dynamicDnsMaxHosts;
   assert.deepEqual([hosts(""), hosts("7")], [1024, 7]);

@@ -88,7 +88,7 @@ test("webhooks follow the objects that they lead to, and the first revision beco
   assert.equal(cluster.find("Lease", "serin-install", "istio-system")?.["spec"] === undefined, false);
 });
 
-test("a second revision does not move gateways, default and tags, and says so", async () => {
+test("a second revision does not move gateways, default and tags, and the output reports that", async () => {
   const cluster = new MemoryCluster();
   await install(cluster, ["values.revisionTags={prod}"]);
   const { notes } = await install(cluster, ["revision=canary", "values.revisionTags={prod}"]);

@@ -327,7 +327,7 @@ test("a peer that lets answers pile up is cut off", async () => {
   assert.deepEqual([flooder.reasons, flooder.ended], [["unread_answers"], true]);
 });
 
-test("a peer that was cut off and goes on sending is read no further", () => {
+test("no further input is read from a peer that was cut off and continues to send", () => {
   const flooder = new Flooder();
   flooder.writer.windowUpdate(0, 2 ** 31 - 1);
   flooder.send();

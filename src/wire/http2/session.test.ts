@@ -180,7 +180,7 @@ test("an interim answer does not make a stream answered", () => {
   assert.equal(model.session.floodReason, "resets");
 });
 
-test("a decoder that shrinks its table is told once, before the next header block, that the table is unused", () => {
+test("before the next header block, the encoder announces once that it no longer uses a table that the decoder has shrunk", () => {
   const model = begun();
   const heads: Buffer[] = [];
   const writer = model.output();
