@@ -88,9 +88,9 @@ export class DataPath implements Serving {
   readonly #listeners: ListenerSet;
   readonly #stats: ProxyStats;
   readonly #exports: CollectorExports;
-  /** Runs WebAssembly modules. Loaded with the first of them. */
+  /** Runs WebAssembly modules. Loaded when the first module is configured. */
   #modules: Promise<ModuleHost> | undefined;
-  /** Asks SDS providers for secrets. Loaded with the first of them. */
+  /** Asks SDS providers for secrets. Loaded when the first provider is configured. */
   #external: Promise<ExternalSecrets> | undefined;
   readonly #accessLogs = new Map<string, AccessLog>();
   /** The number of lines that were lost because more than {@link maxAccessLogs} files were needed. */
