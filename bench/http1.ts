@@ -19,7 +19,7 @@ import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { ListenerSet } from "../src/proxy/listener-set.ts";
 import { ConnectionObserver } from "../src/proxy/observe/connection-observer.ts";
 import { IstioMetrics } from "../src/proxy/observe/istio-metrics.ts";
-import { ProxyConfig } from "../src/proxy/proxy-config.ts";
+import { AppliedConfig } from "../src/proxy/applied-config.ts";
 import { randomUuids } from "../src/proxy/random-text.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../src/proxy/testing/ads-server.ts";
 import { SecretStore } from "../src/proxy/tls/secret-store.ts";
@@ -155,7 +155,7 @@ async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
     connect: (endpoint: { address: string; port: number }, timeoutMs: number) =>
       connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }),
   };
-  const config = new ProxyConfig({
+  const config = new AppliedConfig({
     runtime: { connector, clock: systemClock, random: systemRandom },
     resolve: () => Promise.resolve({ addresses: [] }),
     clock: systemClock,

@@ -17,7 +17,7 @@ import { standaloneServices } from "../src/proxy/filters/filter-services.ts";
 import { ListenerSet } from "../src/proxy/listener-set.ts";
 import { ConnectionObserver } from "../src/proxy/observe/connection-observer.ts";
 import { IstioMetrics } from "../src/proxy/observe/istio-metrics.ts";
-import { ProxyConfig } from "../src/proxy/proxy-config.ts";
+import { AppliedConfig } from "../src/proxy/applied-config.ts";
 import { randomUuids } from "../src/proxy/random-text.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../src/proxy/testing/ads-server.ts";
 import { SecretStore } from "../src/proxy/tls/secret-store.ts";
@@ -178,7 +178,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
     statistics: standalone.statistics,
     clock: systemClock,
   });
-  const config: ProxyConfig = new ProxyConfig({
+  const config: AppliedConfig = new AppliedConfig({
     runtime: { connector, clock: systemClock, random: systemRandom },
     resolve: () => Promise.resolve({ addresses: [] }),
     services: { ...standalone, callCluster, exports },

@@ -58,7 +58,7 @@ test("an unknown verb, option or argument is reported with its line", async () =
   );
 });
 
-/** Of code blocks, and between backquotes. */
+/** The command lines in code blocks and between backquotes. */
 function commandLines(file: string, text: string): CommandLine[] {
   let isBlock = false;
   return text.split("\n").flatMap((line, index) => {

@@ -72,7 +72,7 @@ interface GroupRun {
 
 async function runGroup(options: GroupRun): Promise<Counts> {
   const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside } = options;
-  // What runs beside another group may have to wait for all of it.
+  // A group that runs beside another one may have to wait until all of that one has ended.
   const patience = beside === undefined ? 1 : patienceBeside;
   const endsAtMs = performance.now() + patience * groupTimeoutMs[group];
   const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {

@@ -245,7 +245,11 @@ const dashboardBound = {
   ],
 };
 
-/** What a role may load before it does anything: how many modules, and which never. What is used seldom is loaded when it is used. Two of each know where the program lies, and which source a line of a bundle is. Two read the compliance policy that limits TLS contexts. */
+/**
+ * The number of modules that a role may load at its start, and folders that it must never load. Rarely used modules are
+ * loaded on first use. Each bound counts two modules for the program's location and its source maps, and two for the
+ * compliance policy that limits TLS contexts.
+ */
 const roleBounds: Readonly<Record<string, { readonly modules: number; readonly never: readonly string[] }>> = {
   ztunnel: {
     modules: 370,

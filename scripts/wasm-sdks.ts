@@ -18,7 +18,7 @@ const head = [
 ] as const;
 
 type Sdk = "rust" | "assemblyscript";
-/** What a module does, and whether this one does. */
+/** Whether each fact about a module holds. */
 type Facts = Record<string, boolean>;
 
 const facts: Readonly<Record<Sdk, (code: Uint8Array) => Promise<Facts>>> = {

@@ -93,7 +93,7 @@ interface Growth {
 function growthOf(second: readonly Look[], last: readonly Look[]): Growth {
   const [bandsBefore, bandsAfter] = [second, last].map((looks) => Map.groupBy(looks, ageBand));
   const shared = [...(bandsBefore?.keys() ?? [])].filter((band) => bandsAfter?.has(band) === true);
-  // Of each band, what is usual in the second quarter: processes of different ages become comparable.
+  // The usual size in each age band in the second quarter, so that processes of different ages become comparable.
   const usual = new Map(shared.map((band) => [band, meanKib(bandsBefore?.get(band) ?? [])]));
   const inBands = (looks: readonly Look[]): readonly Look[] => looks.filter((look) => usual.has(ageBand(look)));
   if (Math.min(inBands(second).length, inBands(last).length) < minLooks)

@@ -62,7 +62,7 @@ for (const [name, flaw, words] of flaws)
     assert.match(problems.join("\n"), words);
   });
 
-test("whether writes are lost is not told as 0 when nobody could read them", () => {
+test("lost writes are not reported as 0 if nobody could read the writes", () => {
   assert.equal(summarise({ ...good, lostWrites: undefined }).summary.lostWrites, null);
 });
 

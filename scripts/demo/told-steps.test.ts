@@ -12,7 +12,7 @@ test("each step of a rollout is reported once, however often and in however many
   assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), ["pin"]);
   assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), []);
   assert.deepEqual(idsOf(told.notTold("a", steps("pin", "install", "probe"))), ["install", "probe"]);
-  // Another act follows another rollout, then the first one again.
+  // The demo then follows another rollout, and after that the first one again.
   assert.deepEqual(idsOf(told.notTold("b", steps("pin"))), ["pin"]);
   assert.deepEqual(idsOf(told.notTold("a", steps("pin", "install", "probe", "drain"))), ["drain"]);
 });

@@ -17,7 +17,10 @@ export interface FolderCircle {
   readonly units: readonly string[];
   /** An import for each arrow of the circle: the first leads from the first unit to the second, the last leads back. */
   readonly steps: readonly CircleStep[];
-  /** All units of which each reaches each other. */
+  /**
+   * All units of the circle's strongly connected component, in which every unit imports every other one, directly or
+   * not.
+   */
   readonly entangled: readonly string[];
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loadTarget, readCorpus, targetNames } from "./target.ts";
 
-/** Of the processor. The first input loads its parser too. */
+/** CPU time. The first input also loads its parser. */
 const maxInputMs = 5000;
 
 for (const name of targetNames())

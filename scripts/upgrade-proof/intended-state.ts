@@ -1,4 +1,5 @@
-// What people have asked for, in whatever objects: an upgrade that was put back leaves all of it as it was.
+// Compares the state that people have ordered, in objects of any kind. An undone upgrade must leave all of it as it
+// was.
 import assert from "node:assert/strict";
 import { gatewayKind } from "../../src/api/gateway/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../src/api/index.ts";

@@ -1,6 +1,6 @@
-// The whole mesh goes forward, back from the middle, and forward to the end, where the old revision is retired. Then it is
-// put back once more, which installs the old revision again. After each way back, everything that people have asked for
-// is as it was.
+// Upgrades the whole mesh and rolls back from the middle. Upgrades again to the end, where the old revision is retired,
+// and rolls back, which installs the old revision again. After each rollback, the state that people have ordered must
+// be the same as before.
 import assert from "node:assert/strict";
 import {
   mutatingWebhookConfigurationKind,
@@ -127,7 +127,7 @@ export async function playUpgrade(proof: Proof): Promise<void> {
   proof.note("the old revision is there again, and everything is as it was");
 }
 
-/** Nothing of the old revision runs or is called any more, and namespaces follow the same tag as before. */
+/** Checks that no pod, Service or webhook of the old revision is left, and that namespaces keep their labels. */
 async function expectRetired({ lab, ambientOnly }: Proof): Promise<void> {
   const { client } = lab.api;
   const webhooks = (await client.list(mutatingWebhookConfigurationKind)).items;

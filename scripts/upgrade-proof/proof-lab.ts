@@ -1,4 +1,4 @@
-// The proof's lab, as a user drives it: by bin/serin and by the API.
+// The lab of the upgrade proof. The proof drives it as a user does, with bin/serin and the API.
 import { join } from "node:path";
 import type { ChildProcess } from "node:child_process";
 import { userError } from "../../src/base/index.ts";

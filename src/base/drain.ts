@@ -1,7 +1,7 @@
 /**
- * One way to end. A component's `run(signal)` blocks until it is done; when the signal is aborted it stops taking new
- * work, lets live work end, and returns. A {@link Shutdown} turns process signals into that: the first asks to drain,
- * the second to close now.
+ * How every component ends. Its `run(signal)` blocks until it is done. When the signal is aborted, it accepts no new
+ * work, lets running work end, and returns. A {@link Shutdown} aborts such signals for process signals: the first one
+ * asks to drain, the second one to close at once.
  */
 export interface Shutdown {
   /** Aborted by the first request: drain, then end. */

@@ -475,7 +475,7 @@ test("a starting pod waits for a ztunnel, and is captured when its request is an
   assert.equal((await rig.plugin("DEL", pod)).code, 0, "again");
 });
 
-test("a pod whose annotations name another pod's process gets and releases nothing of it", async (context) => {
+test("a pod whose annotations name another pod's process neither captures nor releases that pod", async (context) => {
   const rig = new Rig(context);
   const [victim, sleep] = [rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(victim, 9080, "victim");

@@ -410,7 +410,10 @@ test("a finished canary stays until the Gateway's own proxies serve", async () =
   );
 });
 
-/** As `istioctl` asks: state of the world, by a node that is no pod, with a token of the control plane's namespace. */
+/**
+ * A debug client like `istioctl`: state of the world, a node id without a pod, and a token of the control plane's
+ * namespace.
+ */
 function debugClient(namespace: string, token: string | undefined): DiscoveryTestClient<"whole"> {
   const secure = token === undefined ? {} : { credentials, headers: { authorization: `Bearer ${token}` } };
   return new DiscoveryTestClient(
@@ -543,7 +546,7 @@ test("the labels of PILOT_MX_ADDITIONAL_LABELS are sorted, and each counts once"
   assert.deepEqual([labels(""), labels("role, custom-label,role,")], [[], ["custom-label", "role"]]);
 });
 
-test("PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS is 1,024, or what it says if proxies accept that", () => {
+test("PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS defaults to 1,024, and a value that proxies would not accept is refused", () => {
   const hosts = (text: string) =>
     readControlPlaneSettings([], { PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS: text }, "1.0.0").dynamicDnsMaxHosts;
   assert.deepEqual([hosts(""), hosts("7")], [1024, 7]);

@@ -54,7 +54,7 @@ interface Proxy {
   readonly labels: Record<string, string>;
 }
 
-/** What proxies are served of a mesh in which all pods have this annotation. */
+/** The resources of proxies in a mesh in which all pods have this annotation. */
 function served(text: string | undefined, mesh = testMesh) {
   const servedMesh = new ServedMesh({
     revision: "default",
@@ -181,7 +181,7 @@ test("every proxy has the headers of its pod's own proxy config", () => {
     assert.match(listeners, /"generateRequestId":false/, name);
     assert.match(listeners, /"suppressEnvoyHeaders":true/, name);
   }
-  // Of both directions: what it takes in and what it sends.
+  // The setting applies to inbound and outbound listeners.
   const listeners = JSON.parse(own(proxies.web, typeUrls.listener)) as JsonObject[];
   for (const name of ["virtualInbound", "0.0.0.0_80"])
     assert.match(JSON.stringify(listeners.find((listener) => listener["name"] === name)), told, name);

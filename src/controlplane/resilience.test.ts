@@ -15,7 +15,7 @@ import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { config, namespace, pod, service } from "./testing/model-fixture.ts";
 
-// Of this process alone: ports that were free a moment ago are then free still.
+// Only this process uses the address, so ports that were free a moment ago are still free.
 const address = `127.90.${(process.pid >> 8) & 255}.${process.pid & 255}`;
 const statusManager = "istio.io/gateway-controller";
 

@@ -21,7 +21,7 @@ const clock: Clock & { aheadMs: number } = {
   ...systemClock,
   aheadMs: 0,
   nowMs: () => Date.now() + clock.aheadMs,
-  // What is looked at each minute is looked at at once.
+  // Waits end at once, so checks that run each minute run without delay.
   sleep: async () => await new Promise((resolve) => setImmediate(resolve)),
 };
 const client = new FakeKubeClient();

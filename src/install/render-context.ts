@@ -91,7 +91,10 @@ export function envEntries(values: Readonly<Record<string, unknown>> | undefined
 
 const logFormatVariable = "SERIN_LOG_FORMAT";
 
-/** (Serin's own) The log format of the mesh's proxies, for processes without proxy configuration. */
+/**
+ * (Serin's own) The environment variable with the log format of the mesh's proxies, for processes that get no
+ * ProxyConfig.
+ */
 export function logFormatEntries(settings: InstallSettings): { name: string; value: string }[] {
   const wanted = valueAt(settings.meshConfig, "defaultConfig", "proxyMetadata", logFormatVariable);
   return typeof wanted === "string" || typeof wanted === "number"

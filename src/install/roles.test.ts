@@ -34,7 +34,7 @@ function rolesOf(profile: string): readonly UntypedObject[] {
     .filter(({ kind }) => kind === "ClusterRole" || kind === "Role");
 }
 
-/** What a rule with a `*` says; undefined for one without. */
+/** Describes a rule with a `*`. Undefined for a rule without one. */
 function wildcard({ apiGroups = [], resources = [], verbs = [] }: Rule): string | undefined {
   if (![...apiGroups, ...resources, ...verbs].includes("*")) return undefined;
   const groups = apiGroups.includes("*") ? "*/" : "";

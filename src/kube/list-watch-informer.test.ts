@@ -91,7 +91,7 @@ async function follow(
   informer.subscribe(note);
   const running = informer.run(stop.signal);
   await Promise.all([informer.synced, done.promise]);
-  // Whatever must not be delivered would come with the next requests.
+  // Waits for the next requests, with which a wrong delivery would happen.
   while (asked.length <= answers.length) await systemClock.sleep(5);
   stop.abort();
   await running;

@@ -112,7 +112,7 @@ test("a pod that requires a known caller is asked again by port-forward, and onl
     "/api/v1/namespaces/istio-system/pods/istiod-1/portforward",
     "8080 GET /debug/syncz?a=b HTTP/1.1",
   ]);
-  // Nothing that changes anything is said twice, and other paths are the API server's own.
+  // Requests that change something are not repeated by port-forward, and other paths belong to the API server itself.
   assert.equal((await client.raw("POST", path)).status, 401);
   assert.equal((await client.raw("GET", "/api/v1/namespaces/istio-system/pods/istiod-1")).status, 401);
   status = 200;
@@ -121,7 +121,7 @@ test("a pod that requires a known caller is asked again by port-forward, and onl
   assert.equal(forwarded.length, 2);
   server.close();
   server.closeAllConnections();
-  // Who may not forward a port gets the pod's own answer.
+  // A user who may not forward ports gets the pod's own answer.
   status = 401;
   assert.deepEqual(await client.raw("GET", path), { status: 401, headers: {}, text: "who asks?" });
 });

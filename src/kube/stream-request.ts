@@ -13,7 +13,7 @@ export interface StreamExchange {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** As long as the longest response of an API server. */
+/** The same bound as for responses of an API server. */
 const defaultMaxAnswerBytes = 512 << 20;
 
 /**

@@ -59,7 +59,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("a handler that is set after the close is told of it", async () => {
+    test("a handler that is set after the close gets the close event", async () => {
       const { near, far, listener } = await connectedPair(path);
       const [first, other] = [new Recorder(near), new Recorder(far)];
       const reason = new Error("no longer needed");
@@ -152,7 +152,7 @@ for (const kind of ["libuv", "node"] as const) {
       };
       left.onDrain = pump;
       pump();
-      // What is not held would be collected, and other bytes come in its place.
+      // Provokes garbage collection. If the stream did not hold its buffers, other bytes would overwrite them.
       for (let count = 0; count < 50; count += 1) Buffer.alloc(1 << 20, 0xaa);
       const right = new Recorder(far, { verifyPattern: true });
       await right.ended;
@@ -192,7 +192,7 @@ for (const kind of ["libuv", "node"] as const) {
         listener.close();
       });
 
-      test("what a closed stream held does not become old", async () => {
+      test("the handler of a closed stream is collected before it reaches the old space", async () => {
         setFlagsFromString("--expose-gc");
         const collect = runInNewContext("gc") as (options: { readonly type: "minor" }) => void;
         const oldBytes = (): number =>
@@ -360,7 +360,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("what is written before the last end arrives, however much it is", async () => {
+    test("everything that is written before the end arrives, however much it is", async () => {
       const { near, far, listener } = await connectedPair(path);
       const [left, right] = [new Recorder(near), new Recorder(far)];
       near.end();

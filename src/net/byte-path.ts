@@ -324,8 +324,8 @@ function dialSocket(options: ConnectOptions): Socket {
   const fd = preparedSocket(options);
   const target = { host: options.address, port: options.port };
   if (fd === undefined) return connectSocket({ ...target, allowHalfOpen: true });
-  // Given a descriptor, node starts reading at once, and an unconnected socket cannot be read. Node's types lack
-  // `manualStart`.
+  // With a descriptor, Node starts reading at once, which fails on a socket that is not connected yet. Node's types
+  // lack `manualStart`.
   const socket = new Socket({
     fd,
     readable: true,

@@ -1,7 +1,7 @@
 import { getSystemErrorName } from "node:util";
 import { SerinError, transientError, userError, type ErrorCode } from "../base/index.ts";
 
-/** Stable error codes by the errno's name. A fault of the peer is transient. The user must fix a local one. */
+/** Error codes of faults that may pass by themselves, by the name of the errno. */
 const transientCodes: Readonly<Record<string, ErrorCode>> = {
   ECONNREFUSED: "connection-refused",
   ECONNRESET: "connection-reset",
@@ -22,6 +22,7 @@ const transientCodes: Readonly<Record<string, ErrorCode>> = {
   EAGAIN: "resources-exhausted",
 };
 
+/** Error codes of faults that the user must fix on this machine, by the name of the errno. */
 const userCodes: Readonly<Record<string, readonly [code: ErrorCode, hint: string]>> = {
   EADDRINUSE: ["address-in-use", "end the process that listens there, or choose another port"],
   EACCES: ["permission-denied", "run with the capability that this needs, or choose a port above 1023"],

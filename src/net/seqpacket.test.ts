@@ -11,7 +11,7 @@ function scratch(context: TestContext): string {
   return join(directory, "s.sock");
 }
 
-/** What comes in, in order, as promises. */
+/** Returns received messages one after another, as promises. */
 class Inbox {
   readonly closed: Promise<Error | undefined>;
   readonly #messages: SeqpacketMessage[] = [];

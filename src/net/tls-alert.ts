@@ -79,7 +79,7 @@ function sendAndLinger(secured: TLSSocket, transport: Socket, record: Buffer): v
   };
   const timer = setTimeout(close, lingerMs);
   secured.once("end", close).once("close", close).resume();
-  // The handshake's last records are written when this event has ended.
+  // The alert must follow the handshake's last records, which Node writes after this event.
   setImmediate(() => {
     if (!transport.destroyed) transport.end(record);
   });

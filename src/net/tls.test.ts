@@ -148,7 +148,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("what arrives with the peer's end reaches a paused reader that has ended its own side", async () => {
+    test("data that arrives with the peer's end reaches a paused reader that has ended its own side", async () => {
       const { client, server, listener } = await ends(path);
       const [near, far] = await Promise.all([client, server]);
       const texts: string[] = [];

@@ -88,7 +88,7 @@ test("webhooks follow the objects that they lead to, and the first revision beco
   assert.equal(cluster.find("Lease", "serin-install", "istio-system")?.["spec"] === undefined, false);
 });
 
-test("a second revision does not move gateways, default and tags, and says so", async () => {
+test("a second revision does not move gateways, default and tags, and the output reports that", async () => {
   const cluster = new MemoryCluster();
   await install(cluster, ["values.revisionTags={prod}"]);
   const { notes } = await install(cluster, ["revision=canary", "values.revisionTags={prod}"]);
@@ -130,7 +130,7 @@ test("a killed installation is resumed when its lock expires, with exactly the s
     let isDead = false;
     cluster.onWrite = () => {
       isDead ||= cluster.writes.length === end;
-      // Nothing of it runs any more: not even the release of its lock.
+      // A killed process writes nothing any more, so it does not release its lock either.
       if (isDead) throw new Error("killed");
     };
     await assert.rejects(install(cluster, ["profile=ambient"], { identity: "dead" }), /killed/);

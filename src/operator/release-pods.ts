@@ -30,8 +30,8 @@ export async function releasePods(options: ReleaseOptions): Promise<number> {
   );
   for (const agent of agents) {
     const { name = "", namespace = "" } = agent.metadata;
-    // In the foreground, so that the agents find their DaemonSet with the time of its deletion. If it were gone, they
-    // would leave the pods in the mesh.
+    // With foreground deletion the agents still find their DaemonSet, with a deletion timestamp, and release their
+    // pods. If it were gone, they would leave the pods in the mesh.
     await client.delete(daemonSetKind, name, namespace, { propagationPolicy: "Foreground" });
     const left = await podsLeft({ client, clock, patienceMs }, agent);
     if (left.length > 0)

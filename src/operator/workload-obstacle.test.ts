@@ -28,7 +28,7 @@ const crashing = {
   },
 };
 
-/** What is said of a crash where the API server answers so for a log. */
+/** The message about a crashed container if the API server answers a request for its log like this. */
 async function lastWords(answer: (query: URLSearchParams) => Partial<RawResponse>): Promise<string> {
   const client = {
     list: () => Promise.resolve({ items: [crashing], resourceVersion: "1" }),

@@ -107,7 +107,7 @@ test("a sample is valid for less than five minutes, and not after its series has
   check({ series, at: 4, queries: { old: ["old 1"], ended: [], back: ["back 3"] } });
   check({ series, at: 5, queries: { old: [], "{__name__=~'.+'}": ["back 3"] } });
   check({ series, at: 1, queries: { ended: ["ended 2"], back: [] } });
-  // What had ended is still in a range.
+  // A range still contains the samples of a series that has ended.
   check({ series, at: 4, queries: { "count_over_time(ended[4m])": ["{} 1"], "count_over_time(ended[5m])": ["{} 2"] } });
 });
 

@@ -6,7 +6,7 @@ export interface SeriesSlice {
   readonly labels: Labels;
   readonly timesMs: ArrayLike<number>;
   readonly values: ArrayLike<number>;
-  /** The times at which the series had ended, in order. A lookback does not cross them. */
+  /** The times at which the series ended, in order. A lookback finds no samples before the latest of them. */
   readonly staleMs: readonly number[];
 }
 

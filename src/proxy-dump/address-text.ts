@@ -1,11 +1,11 @@
-/** Of Envoy, with JSON's names. */
+/** Envoy's Address in JSON. */
 export interface Address {
   readonly socketAddress?: { readonly address?: string; readonly portValue?: number };
   readonly pipe?: { readonly path?: string };
   readonly envoyInternalAddress?: { readonly serverListenerName?: string; readonly endpointId?: string };
 }
 
-/** An address without its port; `unix://` and `envoy://` for those that have none. */
+/** An address without its port. Sockets and internal listeners get `unix://` and `envoy://`. */
 export function addressText(address: Address = {}): string {
   const { socketAddress, pipe, envoyInternalAddress: internal } = address;
   if (socketAddress !== undefined) return socketAddress.address ?? "";

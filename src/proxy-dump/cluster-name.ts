@@ -1,6 +1,6 @@
 import { compare } from "./compare.ts";
 
-/** `outbound|9080|v1|reviews.default.svc.cluster.local`, taken apart; another name is all `host`. */
+/** The parts of a name such as `outbound|9080|v1|reviews.default.svc.cluster.local`. Any other name is `host` alone. */
 export interface ClusterName {
   readonly direction: string;
   readonly port: number;
@@ -17,7 +17,7 @@ export function parseClusterName(name: string): ClusterName {
   return { direction, port: Number(port), subset, host: host.join("|"), isService: true };
 }
 
-/** By host, then subset, then port, then direction. */
+/** Sorts by host, then subset, then port, then direction. */
 export function compareClusterNames(a = "", b = ""): number {
   const one = parseClusterName(a);
   const other = parseClusterName(b);

@@ -1,4 +1,4 @@
-/** By code points, for sorting. */
+/** Compares texts by code units, for sorting. */
 export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

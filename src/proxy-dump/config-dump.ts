@@ -2,10 +2,13 @@ import { userError } from "../base/index.ts";
 import { isRecord } from "./json-names.ts";
 import type { Address } from "./address-text.ts";
 
-/** A JSON object whose fields are read one by one: other releases and other proxies may have fewer. */
+/** A JSON object. Its fields are read one by one, because other releases and proxies may lack some. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** What is read of Envoy's `/config_dump`, with JSON's names; everything else stays in it and is shown with `-o json`. */
+/**
+ * The fields that are read from Envoy's `/config_dump`, with JSON names. All others stay in it and are shown with `-o
+ * json`.
+ */
 export interface ClusterConfig extends Json {
   readonly name?: string;
   readonly type?: string;
@@ -131,7 +134,7 @@ export interface ExtensionConfig extends Json {
 export class ConfigDump {
   readonly #parts: ReadonlyMap<string, Json>;
 
-  /** Takes `/config_dump` with JSON's names; a user error when it is something else. */
+  /** Takes `/config_dump` with JSON names. Throws a user error for anything else. */
   constructor(raw: unknown, where: string) {
     const configs = isRecord(raw) ? raw["configs"] : undefined;
     if (!Array.isArray(configs))
@@ -146,7 +149,7 @@ export class ConfigDump {
     this.#parts = parts;
   }
 
-  /** Without the name of its type; undefined when the proxy has no such part. */
+  /** A part without its type name. Undefined if the proxy has no such part. */
   part(type: "BootstrapConfigDump" | "SecretsConfigDump" | "EcdsConfigDump"): Json | undefined {
     const part = this.#parts.get(type);
     return part === undefined ? undefined : withoutType(part);
@@ -176,7 +179,7 @@ export class ConfigDump {
     return [...this.sentRoutes(), ...this.#resources("RoutesConfigDump", "staticRouteConfigs", "routeConfig")];
   }
 
-  /** Those that came by themselves, and not with a listener. */
+  /** The routes that came by RDS, not inside a listener. */
   sentRoutes(): readonly RouteConfig[] {
     return this.#resources("RoutesConfigDump", "dynamicRouteConfigs", "routeConfig");
   }
@@ -209,7 +212,7 @@ export class ConfigDump {
   }
 }
 
-/** Envoy may tell a part in pieces, each with some of its entries. */
+/** Joins the pieces of a part. Envoy may split a part, with some of its entries in each piece. */
 function joined(before: Json | undefined, piece: Json): Json {
   if (before === undefined) return piece;
   const lists = Object.entries(piece).map(

@@ -1,4 +1,4 @@
-/** What proxies tell of themselves by their admin port, read and put into words. */
+/** Reads what proxies report on their admin port, and explains it in words. */
 export { addressText, type Address } from "./address-text.ts";
 export { compareClusterNames, parseClusterName } from "./cluster-name.ts";
 export { compare } from "./compare.ts";

@@ -1,6 +1,6 @@
 /**
- * Envoy's admin writes field names as protobuf has them (`host_statuses`); tools of Istio show them as JSON has them
- * (`hostStatuses`). Renames without knowing the messages, so that any Envoy's answer can be shown.
+ * Renames fields from protobuf's names (`host_statuses`), which Envoy's admin port writes, to JSON's (`hostStatuses`),
+ * which Istio's tools show. It needs no knowledge of the messages, so the answer of any Envoy can be shown.
  */
 export function jsonNames(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(jsonNames);
@@ -19,7 +19,7 @@ export function jsonNames(value: unknown): unknown {
   );
 }
 
-/** Values of any JSON (`google.protobuf.Struct`): their names are their own. */
+/** Fields that hold any JSON (`google.protobuf.Struct`). Names inside it are not renamed. */
 const freeForm = new Set([
   "filter_metadata",
   "filterMetadata",
@@ -49,7 +49,7 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A node's metadata is free; that of a cluster or route holds the metadata of filters. */
+/** Whether `metadata` is a node's, which holds any JSON. That of a cluster or route holds metadata of filters. */
 function isNodeMetadata(value: unknown): boolean {
   return isRecord(value) && !Object.keys(value).some((name) => /^(typed_?)?filter_?metadata$/i.test(name));
 }

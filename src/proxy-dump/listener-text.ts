@@ -33,7 +33,7 @@ export function portOf({ address }: ListenerConfig): number {
   return address?.socketAddress?.portValue ?? 0;
 }
 
-/** Lists of ALPN that Istio's own listeners match, by what they stand for. */
+/** The words for ALPN lists that Istio's own listeners match. */
 const protocolNames: Readonly<Record<string, string>> = {
   "http/1.0,http/1.1,h2c,istio-http/1.0,istio-http/1.1,istio-h2": "App: HTTP TLS",
   "istio,istio-http/1.0,istio-http/1.1,istio-h2": "App: Istio HTTP Plain",
@@ -60,7 +60,7 @@ export function chainMatchText({
   return parts.length === 0 ? "ALL" : parts.join("; ");
 }
 
-/** Where the chain's first HTTP or TCP filter sends what it takes. */
+/** Where the chain's first HTTP or TCP filter sends requests or connections. */
 export function destinationText({ filters = [] }: FilterChain): string {
   for (const { name, typedConfig = {} } of filters) {
     if (name === httpFilter) return httpDestination(typedConfig);
@@ -84,7 +84,7 @@ function clusterOfTcp({ cluster, weightedClusters }: Json): string {
 }
 
 function clusterText(name: string): string {
-  // PassthroughCluster and its like speak for themselves.
+  // Names such as PassthroughCluster need no prefix.
   return name.includes("Cluster") ? name : `Cluster: ${name}`;
 }
 

@@ -8,7 +8,9 @@ interface SecretRow {
   readonly trustDomain: string;
 }
 
-/** The secrets of the dump by their first certificate; a column of trust domains only when each has one. */
+/**
+ * A row for each secret, about its first certificate. There is a column of trust domains only if each secret has one.
+ */
 export function secretRows(
   dump: ConfigDump,
   nowMs: number,
@@ -30,7 +32,7 @@ export function secretRows(
   return { header, rows: rows.map((row) => columns(row, nowMs, withDomain)) };
 }
 
-/** PEM of the roots that the proxy trusts peers by; undefined when it has none. */
+/** The roots by which the proxy verifies peers, as PEM. Undefined if it has none. */
 export function rootCertificates(dump: ConfigDump): string | undefined {
   const root = dump.secrets("ACTIVE").find(({ name }) => name === "ROOTCA");
   return (
@@ -71,7 +73,7 @@ function pemOf(base64: string | undefined): string | undefined {
   return base64 === undefined || base64 === "" ? undefined : Buffer.from(base64, "base64").toString("utf8");
 }
 
-/** Undefined also for what cannot be read, which is shown as no valid certificate. */
+/** Also undefined if the certificate cannot be read. It is then shown as invalid. */
 function firstCertificate(pem: string | undefined): X509Certificate | undefined {
   try {
     return pem === undefined ? undefined : certificatesIn(pem)[0];

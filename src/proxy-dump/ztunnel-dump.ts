@@ -1,4 +1,4 @@
-/** What is read of a ztunnel's `/config_dump`; a field may be absent in another release's answer. */
+/** The fields that are read from a ztunnel's `/config_dump`. Other releases may lack some of them. */
 export interface ZtunnelDump {
   readonly workloads?: Dumped<DumpedWorkload>;
   readonly services?: Dumped<DumpedService>;
@@ -7,7 +7,7 @@ export interface ZtunnelDump {
   readonly workloadState?: Readonly<Record<string, DumpedPod>>;
 }
 
-/** Older releases key them. */
+/** Older releases send an object by key instead of a list. */
 type Dumped<Value> = readonly Value[] | Readonly<Record<string, Value>>;
 
 export interface DumpedGateway {
@@ -73,7 +73,7 @@ export interface DumpedPod {
   readonly info?: { readonly name: string; readonly namespace: string };
 }
 
-/** One part of a dump as a table; also the part itself, for `-o json`. */
+/** One part of a dump as a table, and the part itself for `-o json`. */
 export interface DumpSection {
   readonly header: readonly string[];
   readonly rows: readonly (readonly string[])[];
@@ -81,13 +81,13 @@ export interface DumpSection {
 }
 
 export interface DumpFilter {
-  /** Only what is in this namespace. */
+  /** Shows only this namespace. */
   readonly namespace?: string;
-  /** Workloads at this address, and on this node. */
+  /** Shows only workloads with this address, or on this node. */
   readonly address?: string;
   readonly node?: string;
   readonly direction?: "inbound" | "outbound";
-  /** Addresses of connections as they are, instead of the names that the ztunnel knows them by. */
+  /** Shows the addresses of connections, not the names that the ztunnel knows for them. */
   readonly raw?: boolean;
   readonly nowMs: number;
 }
@@ -207,7 +207,7 @@ export function connectionSection(dump: ZtunnelDump, { namespace, direction, raw
   };
 }
 
-/** By address; a service's before a workload's. */
+/** Names by address. A service takes precedence over a workload. */
 function namesOf({ services, workloads }: ZtunnelDump): ReadonlyMap<string, string> {
   return new Map([
     ...listOf(workloads).flatMap(({ workloadIps = [], name, namespace }) =>
@@ -217,7 +217,7 @@ function namesOf({ services, workloads }: ZtunnelDump): ReadonlyMap<string, stri
   ]);
 }
 
-/** `address:port` with the address's name, where it has one. */
+/** `address:port`, or `name:port` if the address has a name. */
 function named(address: string, names: ReadonlyMap<string, string>): string {
   const colon = address.lastIndexOf(":");
   const name = names.get(address.slice(0, colon).replace(/^\[|\]$/g, ""));
@@ -235,7 +235,7 @@ function sorted(rows: readonly string[][]): string[][] {
   return rows.toSorted((a, b) => (a.join("\0") < b.join("\0") ? -1 : 1));
 }
 
-/** An endpoint says itself how it is, or its workload does. */
+/** Counts healthy endpoints. The state is the endpoint's own, or that of its workload. */
 function endpointCount({ endpoints = {} }: DumpedService, states: ReadonlyMap<string, string | undefined>): string {
   const all = Object.entries(endpoints);
   const healthy = all.filter(
@@ -244,7 +244,7 @@ function endpointCount({ endpoints = {} }: DumpedService, states: ReadonlyMap<st
   return `${healthy.length}/${all.length}`;
 }
 
-/** The service that stands for it; of one that is not known here, the first label or the address. */
+/** The gateway's service. If it is unknown, the first label of its hostname, or its address. */
 function gatewayName(gateway: DumpedGateway | undefined, services: readonly DumpedService[]): string {
   if (gateway === undefined) return none;
   const { destination } = gateway;
@@ -256,12 +256,12 @@ function gatewayName(gateway: DumpedGateway | undefined, services: readonly Dump
   return typeof destination === "string" ? addressOf(destination) : (destination.hostname.split(".")[0] ?? none);
 }
 
-/** Hexadecimal, as tools show it; ztunnels write it in decimal. */
+/** The serial number in hexadecimal, as tools show it. Ztunnels write it in decimal. */
 function serialOf({ serialNumber }: DumpedCertificate): string {
   return /^\d+$/.test(serialNumber) ? BigInt(serialNumber).toString(16) : serialNumber;
 }
 
-/** Of `network/address`, the address. */
+/** The address in `network/address`. */
 function addressOf(vip: string): string {
   return vip.slice(vip.indexOf("/") + 1);
 }

@@ -23,7 +23,7 @@ import { ConnectionObserver } from "./observe/connection-observer.ts";
 import { bucketsOf, podHistogramBuckets } from "./observe/histogram-buckets.ts";
 import { IstioMetrics } from "./observe/istio-metrics.ts";
 import { ProxyStats } from "./admin/proxy-stats.ts";
-import { ProxyConfig } from "./proxy-config.ts";
+import { AppliedConfig } from "./applied-config.ts";
 import { identityOf, nodeId, xdsNode, type ProxySettings } from "./proxy-settings.ts";
 import type { ClusterStatus, Serving, ServingStatus, Statistic } from "./serving.ts";
 import type { JointLimits } from "./joint-limits.ts";
@@ -84,13 +84,13 @@ export class DataPath implements Serving {
   readonly #secrets: SecretStore;
   readonly #connector: MeshConnector;
   readonly #ownConnections: OwnConnections;
-  readonly #config: ProxyConfig;
+  readonly #config: AppliedConfig;
   readonly #listeners: ListenerSet;
   readonly #stats: ProxyStats;
   readonly #exports: CollectorExports;
-  /** Runs WebAssembly modules. Loaded with the first of them. */
+  /** Runs WebAssembly modules. Loaded when the first module is configured. */
   #modules: Promise<ModuleHost> | undefined;
-  /** Asks SDS providers for secrets. Loaded with the first of them. */
+  /** Asks SDS providers for secrets. Loaded when the first provider is configured. */
   #external: Promise<ExternalSecrets> | undefined;
   readonly #accessLogs = new Map<string, AccessLog>();
   /** The number of lines that were lost because more than {@link maxAccessLogs} files were needed. */
@@ -137,7 +137,7 @@ export class DataPath implements Serving {
       clock,
       log: log.scoped("export"),
     });
-    this.#config = new ProxyConfig({
+    this.#config = new AppliedConfig({
       runtime: { connector: this.#connector, clock, random, ...(shared === undefined ? {} : limitsOf(shared)) },
       resolve: options.resolve,
       sharesResources: shared !== undefined,

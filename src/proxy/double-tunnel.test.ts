@@ -31,7 +31,7 @@ const { transports } = compileCluster(
   new ConfigNotes(() => undefined),
 );
 
-/** As Istio says the endpoint that stands for another network's gateway. */
+/** An endpoint with Istio's metadata for another network's gateway. */
 const endpoints = (metadata: JsonObject) =>
   compileEndpoints(
     fromJson(ClusterLoadAssignmentSchema, {

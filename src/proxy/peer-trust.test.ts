@@ -190,7 +190,7 @@ test("a client with a revoked certificate is refused as soon as SDS delivers the
   assert.equal(await tell("kubernetes://shop-cacert", await other.revoke("0b")), undefined);
   assert.equal(await tell("kubernetes://out-cacert", await other.revoke("0c")), undefined);
   assert.deepEqual([await enter(inPort, alice), await enter(inPort, bob)], ["200", "refused"]);
-  // What was connected before the list came stays so; the pool's connections end with their cluster.
+  // The list does not end existing connections. Removing the cluster closes those of its pool.
   ads.push(typeUrls.cluster, { out: { ...bare, filters: [], connectTimeout: "3s", transportSocket: upstreamTls } });
   await eventually(async () => (await fetchOnce(outPort, "/")).status === 503);
   assert.match((await tell("kubernetes://shop-cacert", "no list")) ?? "", /no X509 CRL in PEM/);

@@ -342,7 +342,7 @@ function extensions(kubectl: Kubectl): void {
       assert.match(await ok("kubectl logs deploy/waypoint"), /default\.broken/);
       await ok(own("broken.wasm", "failStrategy: FAIL_OPEN"));
       await other("200");
-      // As upstream's agent, which denies all requests in the place of a module that it could not fetch.
+      // As with upstream, all requests are denied if the module cannot be fetched.
       await ok(own("text.wasm", "failStrategy: FAIL_CLOSE"));
       await other("403");
       await ok(own("test-module.wasm", `failStrategy: FAIL_CLOSE\n  sha256: "${"0".repeat(64)}"`));

@@ -1,5 +1,5 @@
-// Upstream's own istiod in the lab: it injects and serves Serin's sidecars, and a MeshUpgrade moves namespaces between two of
-// its revisions, from it to Serin, and back.
+// Upstream's own istiod in the lab. It injects and serves Serin's sidecars. A MeshUpgrade moves namespaces between two
+// revisions of istiod, and between istiod and Serin in both directions.
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -46,7 +46,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   });
   after(async () => await lab.delete());
 
-  /** Runs a MeshUpgrade to its end while the load goes on; no request may fail. */
+  /** Runs a MeshUpgrade to its end under load. No request may fail. */
   async function move(name: string, from: string, to: string): Promise<void> {
     const object = {
       apiVersion: "rollout.serin.dev/v1alpha1",

@@ -1,5 +1,6 @@
-// Two clusters, each a network of its own with its own control plane, that know each other by remote secrets: what is asked in
-// one is answered in the other, ambient by double HBONE and with sidecars by server names, and goes on when one has nothing left.
+// Two clusters, each with its own network and control plane, which know each other by remote secrets. Pods of one
+// cluster answer requests from the other: in ambient through double HBONE, with sidecars through gateways that route by
+// server name. A service continues when one cluster has no pod of it.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,17 +19,20 @@ const url = "http://httpbin:8000/hostname";
 const apply = (...objects: readonly object[]): string =>
   `kubectl apply -f - <<'EOF'\n${JSON.stringify({ apiVersion: "v1", kind: "List", items: objects })}\nEOF`;
 
-/** What came of a request: the waypoint that says in a header that it had it (empty: none), and the pod that answered it (empty: none did). */
+/**
+ * The result of a request: the waypoint that marked the response with a header (empty: none), and the pod that answered
+ * (empty: none).
+ */
 interface Answer {
   readonly code: string;
   readonly waypoint: string;
   readonly pod: string;
 }
 
-/** A cluster that is a network, by its name. */
+/** A cluster and its network, which have the same name. */
 class Side {
   readonly name: string;
-  /** Of addresses that no other lab has. */
+  /** The first three numbers of addresses that no other lab uses. */
   readonly #range: string;
   readonly guide: Walkthrough;
 
@@ -159,7 +163,7 @@ class Side {
     }
   }
 
-  /** The same applications in both: with ztunnel in `shop`, with sidecars in `cart`. */
+  /** Both clusters get the same applications: with ztunnel in `shop`, with sidecars in `cart`. */
   async applications(): Promise<void> {
     await this.ok(
       "kubectl create namespace shop; kubectl label namespace shop istio.io/dataplane-mode=ambient; kubectl create namespace cart; kubectl label namespace cart istio-injection=enabled",
@@ -172,7 +176,7 @@ class Side {
       await this.ok(`kubectl -n ${namespace} rollout status deploy/httpbin deploy/curl --timeout=200s`);
   }
 
-  /** The names of the pods that answer so many requests, each over a connection of its own. */
+  /** The names of the pods that answer this number of requests. Each request opens a connection. */
   async answering(namespace: string, requests = 20): Promise<ReadonlySet<string>> {
     const output = await this.ok(
       `kubectl -n ${namespace} exec deploy/curl -- sh -c 'for i in $(seq ${requests}); do curl -sS -m 10 ${url}; done'`,
@@ -182,7 +186,7 @@ class Side {
     return new Set(names);
   }
 
-  /** What comes of requests to the ambient service, each over a connection of its own. */
+  /** The results of requests to the ambient service. Each request opens a connection. */
   async answers(method: string, requests = 10): Promise<readonly Answer[]> {
     const output = await this.ok(
       `kubectl -n shop exec deploy/curl -- sh -c 'for i in $(seq ${requests}); do curl -sS -m 10 -X ${method} -w "\\nanswer %{http_code} %header{x-waypoint}\\n" ${url}; done'`,
@@ -194,7 +198,7 @@ class Side {
     });
   }
 
-  /** Gives the ambient service a waypoint, which marks its answers, and denies its clients to delete. */
+  /** Gives the ambient service a waypoint, which marks responses with a header and denies DELETE to the client. */
   async guard(): Promise<void> {
     const waypoint = {
       apiVersion: "gateway.networking.k8s.io/v1",
@@ -267,7 +271,7 @@ async function know(near: Side, far: Side): Promise<void> {
   ])
     links.push(await LabLink.open(near.guide.lab, far.guide.lab, link));
   const secret = await far.ok(`serin create-remote-secret --name ${far.name} --server https://${far.apiServer}:6443`);
-  // Its certificate does not name the address that leads there.
+  // The API server's certificate does not contain the address of the link.
   await near.ok(
     `kubectl apply -f - <<'EOF'\n${secret.replace(/^( +)server: .*$/m, "$&\n$1tls-server-name: kubernetes")}\nEOF`,
   );
@@ -275,7 +279,7 @@ async function know(near: Side, far: Side): Promise<void> {
 
 describe("two networks", () => {
   const step = (title: string, body: () => Promise<void>): void => void test(title, west.guide.step(title, body));
-  /** The pods of both, in the order of sides. */
+  /** The pods of both sides, in the order of `sides`. */
   const servers = async (namespace: string): Promise<readonly string[]> =>
     await Promise.all(sides.map(async (side) => await side.server(namespace)));
   const answeredByBoth = async (namespace: string): Promise<void> => {
@@ -286,7 +290,7 @@ describe("two networks", () => {
         async () => [...(await side.answering(namespace))].toSorted().join() === both.join(),
       );
   };
-  /** Asks from the west all the time; none may fail. */
+  /** Sends requests from the west while `body` runs. None may fail. */
   const underLoad = async (namespace: string, body: () => Promise<void>): Promise<void> => {
     const client = `kubectl -n ${namespace} exec deploy/curl --`;
     await west.ok(`${client} rm -f /tmp/stop`);
@@ -310,7 +314,7 @@ describe("two networks", () => {
   before(async () => {
     await Promise.all(sides.map(async (side) => await side.create()));
     await west.install();
-    // Both authorities are of one root.
+    // Both control planes sign with the same root.
     const { metadata: _metadata, ...authority } = JSON.parse(
       await west.ok("kubectl -n istio-system get secret istio-ca-secret -o json"),
     ) as { metadata: object };
@@ -337,7 +341,7 @@ describe("two networks", () => {
     "ambient: one cluster's requests are answered by both, through tunnels within tunnels, and the server knows the client's identity",
     async () => {
       await answeredByBoth("shop");
-      // What leads to the far pod ends at its own ztunnel, which knows the client by its certificate.
+      // The inner tunnel ends at the far pod's own ztunnel, which gets the client's identity from its certificate.
       const node = await east.ok(`kubectl -n shop get pod -l app=httpbin -o jsonpath='{.items[0].spec.nodeName}'`);
       const logs = await east.ok(
         `kubectl -n istio-system logs --tail=200 $(kubectl -n istio-system get pod -l app=ztunnel --field-selector spec.nodeName=${node} -o name)`,
@@ -393,7 +397,7 @@ describe("two networks", () => {
     );
   }
 
-  /** As `code waypoint pod`, each once. */
+  /** The distinct answers, each as `code waypoint pod`. */
   const answersOf = async (side: Side, method: string): Promise<string> =>
     [...new Set((await side.answers(method)).map(({ code, waypoint, pod }) => `${code} ${waypoint} ${pod}`.trim()))]
       .toSorted()
@@ -415,7 +419,8 @@ describe("two networks", () => {
         async () => await answersOf(east, "GET"),
         [`200 east ${near}`, `200 east ${far}`].toSorted().join(", "),
       );
-      // The waypoint balances over both networks itself, so that what came from here may also end here; nothing of the far pod goes past it.
+      // The far waypoint balances over both networks, so a request from here may come back to the pod here. No request
+      // reaches the far pod without the waypoint.
       const ways = async (): Promise<string> =>
         (await answersOf(west, "GET")).replace(`, 200 east ${near}`, "").replace(`200 east ${near}, `, "");
       await becomes(

@@ -1,4 +1,4 @@
-// Debian's Prometheus and our metrics store: the same history asked the same, and the same targets scraped by both.
+// Debian's Prometheus and Serin's metrics store get the same history and queries, and scrape the same targets.
 import assert from "node:assert/strict";
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -37,7 +37,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts one of the two and resolves with its address once it answers. */
+/** Starts a program. Resolves with its address when it answers. */
 async function started(program: string, args: readonly string[], port: number): Promise<string> {
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
   children.push(child);
@@ -61,7 +61,7 @@ test(
   { skip, timeout: timeoutMs },
   async () => {
     const endMs = Math.floor(Date.now() / 60_000) * 60_000 - 600_000;
-    // Samples lie off the minute, at which the steps of a subquery are: see below.
+    // Samples do not lie on full minutes, where the steps of a subquery are. The comment on `atSeconds` says why.
     const history = meshHistory(endMs + 4000, 120);
     const store = new SampleStore({ retentionMs: 2 * 3_600_000 + 3_600_000 });
     for (const { name, labels, timeMs, value } of history)
@@ -118,7 +118,8 @@ test(
       if (found !== undefined)
         differences.push(`${who}: ${params["query"]} at ${params["time"] ?? `${params["start"]}…`}: ${found}`);
     };
-    // Between samples: at their very times Prometheus 2 takes the left edge of a range in, and 3, as we, leaves it out.
+    // The times lie between samples. Exactly at a sample, Prometheus 2 includes the left edge of a range, while 3 and
+    // this store exclude it.
     const atSeconds = [0, 7.3, 1003.7, 3605.1, 5404.9].map((back) => endMs / 1000 - back + 1.9);
     for (const [who, list] of Object.entries(queries)) {
       for (const query of list) {
@@ -137,7 +138,7 @@ test(
   },
 );
 
-/** What it answers is of the second that is under way, and says so: who scrapes it sees the same, whenever it does. */
+/** A target whose samples have the time stamp of the current second, so both scrapers see the same values. */
 const exporter = createServer((request, response) => {
   const timeMs = Math.floor(Date.now() / 1000) * 1000;
   const value = (timeMs / 1000) % 100_000;
@@ -222,7 +223,10 @@ test(
 );
 
 const windowSeconds = 60;
-/** A rate of scrapes is of what lies between them, and extrapolated to the window's ends. */
+/**
+ * The maximum relative difference of rates. A rate covers the time between scrapes and is extrapolated to the window's
+ * ends.
+ */
 const mostApart = 0.05;
 
 test(
@@ -250,7 +254,7 @@ test(
       port,
     );
     const [own, byUrl] = [mesh.reader(), mesh.reader(url)];
-    // Both have seen the whole window.
+    // Waits until both have scraped through the whole window.
     await systemClock.sleep((windowSeconds + 15) * 1000);
     const [ours, theirs] = await Promise.all(
       [own, byUrl].map(async (reader) => edgeFigures(await reader.traffic(windowSeconds))),
@@ -267,7 +271,7 @@ test(
       }
     }
     assert.deepEqual(apart, []);
-    // Counters go on: what proxies say lies between what Prometheus said before and after.
+    // Counters keep rising, so the proxies' value lies between an earlier and a later answer of Prometheus.
     const expression = 'sum(istio_requests_total{reporter="source",destination_service_name="web"})';
     const earlier = await queryOfCheck(url, expression);
     const counted = await mesh.counted();

@@ -1,4 +1,4 @@
-// The walkthroughs of test/e2e, as they are, with Kubernetes' own API server below the lab.
+// Runs the walkthroughs of test/e2e unchanged, with Kubernetes' own API server in the lab.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
@@ -26,7 +26,7 @@ describe("on a real API server", () => {
 
 async function runTests(file: string, more: NodeJS.ProcessEnv): Promise<{ code: number | null; output: string }> {
   const env: NodeJS.ProcessEnv = { ...process.env, ...more };
-  // It would report to this runner in place of the output.
+  // With this variable, the inner runner would report to this one instead of printing its output.
   delete env["NODE_TEST_CONTEXT"];
   const child = spawn(process.execPath, ["--test", "--test-reporter=spec", join(root, file)], {
     cwd: root,

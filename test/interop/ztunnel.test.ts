@@ -1,5 +1,6 @@
-// Upstream's own ztunnel under Serin's control plane and authority: HBONE between it and Serin's in both directions, in a
-// lab in the place of Serin's, served by Serin's CNI agent, and in a lab on one node beside Serin's on another.
+// Upstream's own ztunnel under Serin's control plane and authority. Three set-ups: plain processes with HBONE in both
+// directions; a lab in which it replaces Serin's and gets its pods from Serin's CNI agent; and a lab in which it runs
+// on one node and Serin's on another.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
@@ -112,11 +113,11 @@ function labProof(program: string): void {
   });
 }
 
-/** A lab in which the hub "upstream" has a real ztunnel. */
+/** A lab in which the ztunnel image of the hub "upstream" runs the real program. */
 async function createWith(lab: LabCluster, program: string): Promise<void> {
   const created = await lab.create();
   assert.equal(created.code, 0, created.output);
-  // Containers see this tree, and not the rest of the machine.
+  // Containers see this tree, but not the rest of the machine.
   if (program !== join(root, cached)) copyFileSync(program, join(root, cached));
   writeFileSync(
     join(lab.stateDirectory, "images.yaml"),
@@ -257,7 +258,7 @@ function mixedProof(program: string): void {
   });
 }
 
-/** An account, a Deployment on the node of that kind, and its Service. */
+/** Makes an account, a Deployment on a node of that kind, and a Service. */
 function application(name: string, kind: Kind, container: object): readonly object[] {
   const metadata = { name, namespace: "shop" };
   return [

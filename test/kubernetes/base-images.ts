@@ -1,4 +1,4 @@
-// The images that a cluster needs before any other: a pod's pause, CoreDNS, and busybox; each of one static program.
+// The images that a cluster needs first: pause, CoreDNS and busybox. Each contains one static program.
 import { copyFileSync, globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { OciLayout } from "../../scripts/image/oci-layout.ts";
@@ -8,7 +8,7 @@ import { runCommand } from "./run-command.ts";
 export const coreDnsImage = "registry.serin.test/coredns:1";
 export const busyboxImage = "registry.serin.test/busybox:1";
 const busybox = "/bin/busybox";
-/** A static program asks DNS by the C library's shared parts. */
+/** A static program needs the C library's shared objects to resolve names. */
 const nameLibraries = "/lib{,64}/{*-linux-gnu/,}{libc.so.6,libresolv.so.2,libnss_*.so.2,ld-linux-*.so.*}";
 const applets = [
   "sh",
@@ -34,7 +34,7 @@ interface BaseImage {
   readonly applets: readonly string[];
 }
 
-/** Writes an archive that containerd imports; answers its path. */
+/** Writes an archive that containerd can import, and returns its path. */
 export function writeBaseImages(directory: string, coredns: string): string {
   const images: readonly BaseImage[] = [
     { name: pauseImage, program: busybox, entrypoint: ["/bin/sleep", "infinity"], applets: ["sleep"] },

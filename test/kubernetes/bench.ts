@@ -1,4 +1,4 @@
-// What a case works with, and what a case is.
+// The types of a case and of the tools that it gets.
 import type { LoadReports } from "../../scripts/upgrade-proof/load-totals.ts";
 import type { ConstantLoad } from "./constant-load.ts";
 import type { RealCluster } from "./real-cluster.ts";
@@ -10,7 +10,7 @@ export interface Bench {
   readonly load: ConstantLoad;
   /** The release that is installed. */
   readonly release: Release;
-  /** The one that the mesh is upgraded to. */
+  /** The release to which the mesh is upgraded. */
   readonly next: Release;
   readonly note: (text: string) => void;
 }
@@ -18,11 +18,11 @@ export interface Bench {
 export interface Case {
   readonly name: string;
   readonly title: string;
-  /** Cases that have to be run before. */
+  /** Cases that must run before this one. */
   readonly after?: readonly string[];
-  /** Causes of failed requests that the fault itself brings: connections that a killed process held. */
+  /** Error texts of requests that the fault itself makes fail, such as connections of a killed process. */
   readonly excused?: RegExp;
-  /** Says what it saw; throws when that is not as it should be. */
+  /** Returns what it has seen, in words. Throws if that is wrong. */
   run(bench: Bench): Promise<string>;
 }
 
@@ -32,11 +32,11 @@ export interface CaseResult {
   readonly seconds: number;
   readonly saw: string;
   readonly requests: number;
-  /** Without those that the case excuses. */
+  /** Failed requests that the case does not excuse. */
   readonly requestsFailed: number;
 }
 
-/** The named ones with all that they come after, in the order in which they are listed; all when none is named. */
+/** The named cases with those that must run before them, in the order of the list. All cases if none is named. */
 export function chosenCases(all: readonly Case[], names: readonly string[]): Case[] {
   if (names.length === 0) return [...all];
   const wanted = new Set<string>();

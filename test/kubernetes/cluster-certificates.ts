@@ -29,7 +29,7 @@ const serverNames = [
   nodeAddress(1),
 ];
 
-/** Files `<name>.crt` and `<name>.key`; `<name>.conf` for each client of the API server. */
+/** Writes `<name>.crt` and `<name>.key`, and `<name>.conf` for each client of the API server. */
 export function writeCertificates({ pki, kubeconfigs }: ClusterFiles): void {
   for (const directory of [pki, kubeconfigs]) mkdirSync(directory, { recursive: true });
   const validity = { notBeforeMs: Date.now() - dayMs, notAfterMs: Date.now() + dayMs };

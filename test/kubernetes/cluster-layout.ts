@@ -1,4 +1,4 @@
-// The addresses and the files of the cluster: one Ethernet, two nodes on it, and a client at its first address.
+// The addresses and files of the cluster. Its network is one Ethernet with two nodes; the client has the first address.
 import { join } from "node:path";
 
 export type NodeNumber = 1 | 2;
@@ -16,16 +16,16 @@ export const loadBalancerAddress = (index: number): string => `10.240.1.${index}
 export const nodeName = (node: NodeNumber): string => `n${node}`;
 export const nodeAddress = (node: NodeNumber): string => `10.240.0.1${node}`;
 export const podRangeOf = (node: NodeNumber): string => `10.244.${node}.0/24`;
-/** The control plane's processes run on the first node, as kubeadm has them. */
+/** As with kubeadm, the control plane runs on the first node. */
 export const apiServer = `https://${nodeAddress(1)}:6443`;
 
-/** The files of one run; all below its scratch directory. */
+/** The files of one run, all below its scratch directory. */
 export interface ClusterFiles {
   readonly scratch: string;
   readonly pki: string;
   readonly kubeconfigs: string;
   readonly logs: string;
-  /** Mounted at the same path in every node: what load generators in pods report. */
+  /** The reports of the load generators in pods. Every node mounts it at the same path. */
   readonly reports: string;
 }
 

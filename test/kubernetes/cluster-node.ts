@@ -1,4 +1,4 @@
-// A node from the outside: starts it, runs commands in it, ends it.
+// Starts a node, runs commands in it, and ends it.
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -37,7 +37,7 @@ export class ClusterNode {
     const disk = join(this.#directory, "disk");
     if (!existsSync(disk)) {
       mkdirSync(disk, { recursive: true });
-      // A layer that is written cannot lie below the one that it covers, which is the machine's root.
+      // An overlay's upper directory must not lie in its lower one, which is the machine's root.
       runCommand(["mount", "-t", "tmpfs", "tmpfs", disk]);
     }
     this.#makeCgroups();
@@ -80,7 +80,7 @@ export class ClusterNode {
       "--uts",
       "--ipc",
       "--root",
-      // Not --wd: that is opened before the new root, where sh cannot say what its directory is.
+      // --wd is not used, because nsenter opens that directory before the new root, and sh then cannot find its name.
       "--wdns=/",
     ];
     return [...words, "env", `PATH=${[...this.#path(), "/usr/sbin:/usr/bin:/sbin:/bin"].join(":")}`, ...command];
@@ -96,7 +96,7 @@ export class ClusterNode {
     this.#child?.stdin?.write(`${JSON.stringify(order)}\n`);
   }
 
-  /** Ends every process of the node at once, and its network. What is on its disk stays. */
+  /** Kills every process of the node and removes its network. Its disk stays. */
   async powerOff(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
@@ -113,14 +113,14 @@ export class ClusterNode {
     await this.start();
   }
 
-  /** An archive of images into the node's containerd. */
+  /** Loads an archive of images into the node's containerd. */
   async load(archive: string): Promise<void> {
     await this.ok(["ctr", "-a", containerdSocket, "-n", "k8s.io", "images", "import", "--local", archive], {
       timeoutMs: 300_000,
     });
   }
 
-  /** Forgets images by name, so that the next pod pulls them. Those that the node does not have are no error. */
+  /** Removes images by name, so that the next pod pulls them. A missing image is no error. */
   async forgetImages(references: readonly string[]): Promise<void> {
     await this.ok(["ctr", "-a", containerdSocket, "-n", "k8s.io", "images", "remove", "--sync", ...references]);
   }
@@ -144,8 +144,8 @@ export class ClusterNode {
   }
 
   /**
-   * A machine that starts has no cgroups of the time before. A kubelet that finds some asks containerd about each, which
-   * took it two minutes.
+   * Removes the control groups, because a machine that boots has none. A kubelet asks containerd about each that it
+   * finds, which took two minutes.
    */
   #removeCgroups(): boolean {
     const groups = cgroupHierarchies().map((hierarchy) => join(hierarchy, this.#cgroup, this.name));
@@ -167,7 +167,7 @@ export class ClusterNode {
   }
 }
 
-/** The process namespace's first process: `unshare` forks once, and `nsenter` becomes it. */
+/** The first process of the process namespace. `unshare` forks it, and `nsenter` is replaced by `unshare`. */
 function firstChildOf(pid: number | undefined): number | undefined {
   try {
     const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);

@@ -1,4 +1,4 @@
-// Constant load from the client's place through a gateway, and from a pod in the cluster. Nothing is ever tried again.
+// Constant load from the client's network through a gateway, and from a pod in the cluster. No request is repeated.
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -9,18 +9,18 @@ import { root, type RealCluster } from "./real-cluster.ts";
 
 const generator = join(root, "samples/load-generator/load-generator.ts");
 /**
- * The patience of a client. On two busy cores, nobody gets an answer for seconds while the pods of a drained node start
- * at once. A request that is lost never gets one. Cases report answers after more than 4 s.
+ * The time limit of a request. On two busy cores, answers take seconds while all pods of a drained node start. A lost
+ * request never gets one. Cases report answers that took more than 4 s.
  */
 const limitMs = 10_000;
 const keptSeconds = 20;
-/** Of the Deployment `load`. */
+/** The namespace of the Deployment `load`. */
 const podNamespace = "bookinfo";
 
 export type AskedTarget = Pick<RequestTarget, "name" | "url" | "expected"> &
   Partial<Pick<RequestTarget, "headers" | "answerPattern" | "perSecond">>;
 
-/** A plan of short requests by two clients with kept-alive connections and two that make a connection each time. */
+/** A plan of short requests: two clients keep their connections alive, and two open a connection for each request. */
 export function loadPlan(
   reportDirectory: string,
   targets: readonly AskedTarget[],
@@ -52,7 +52,7 @@ export class ConstantLoad {
     return this.#reports.totals;
   }
 
-  /** From the client's place. Answers what ends this load alone. */
+  /** Starts a load from the client's network. Returns a function that ends only this load. */
   begin(
     name: string,
     targets: readonly AskedTarget[],
@@ -83,7 +83,7 @@ export class ConstantLoad {
     return child;
   }
 
-  /** No generator asks until {@link resume}, those in pods neither. */
+  /** No generator sends requests until {@link resume}, not even those in pods. */
   async pause(): Promise<void> {
     await this.#stopChildren();
     await this.#scalePods(0);
@@ -100,7 +100,7 @@ export class ConstantLoad {
     await this.#cluster.kubectl("scale", "-n", podNamespace, "deployment/load", `--replicas=${replicas}`);
   }
 
-  /** Lets the requests under way from the client's place end; for good. */
+  /** Ends the load from the client's network for good. Requests in progress are completed. */
   async stop(): Promise<void> {
     this.#begun = [];
     await this.#stopChildren();
@@ -110,14 +110,14 @@ export class ConstantLoad {
     await Promise.all([...this.#children].map(endInput));
   }
 
-  /** Resolves when so many more requests have been counted. */
+  /** Resolves when this number of further requests has been counted. */
   async more(count: number, timeoutMs = 60_000): Promise<void> {
     const wanted = this.totals.requests + count;
     await eventually(`${count} more requests`, () => this.totals.requests >= wanted, timeoutMs);
   }
 }
 
-/** A generator then lets its requests end, and ends. */
+/** Ends the generator's input. It then completes its requests and exits. */
 async function endInput(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   await new Promise((resolve) => void child.on("close", resolve).stdin?.end());

@@ -1,4 +1,4 @@
-// etcd, API server, controller manager and scheduler as processes of the first node's network.
+// etcd, API server, controller manager and scheduler, as processes in the first node's network namespace.
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -69,7 +69,8 @@ export class ControlPlane {
           "--use-service-account-credentials=true",
           `--cluster-cidr=${podRange}`,
           "--leader-elect=false",
-          // Longer than the API server is away: a controller that returns first would declare every node and its pods lost.
+          // Longer than the outage of the API server in a case. Otherwise a controller that returns before the kubelets
+          // would declare all nodes and their pods lost.
           "--node-monitor-grace-period=40s",
         ];
       case "kube-scheduler":

@@ -1,5 +1,5 @@
-// Images that the walkthroughs name and a release has not: other versions of its components, an operator's, and images of
-// clients with curl.
+// Writes images that the walkthroughs name and a release does not contain: other versions of its components, images of
+// operators, and images of clients with curl.
 import {
   chmodSync,
   copyFileSync,
@@ -21,18 +21,18 @@ import { runCommand } from "./run-command.ts";
 
 const busybox = "/bin/busybox";
 const curl = "/usr/bin/curl";
-/** In an image, beside what libraries it has itself. */
+/** The directory of curl in an image, apart from the image's own libraries. */
 const curlPlace = "opt/curl";
 const programs = "usr/local/bin";
 
 export interface GuideImages {
-  /** The tags of components. Such an image is the release's own with the version's package.json above it. */
+  /** Versions of the components. Such an image is the release's own, with a package.json of that version on top. */
   readonly versions?: readonly string[];
-  /** Other images of which the catalogue says which program of ours they run. */
+  /** Other images. The catalogue names the program of Serin that each one runs. */
   readonly addons?: readonly string[];
-  /** Images of a shell and curl. */
+  /** Images with a shell and curl. */
   readonly clients?: readonly string[];
-  /** Images of the release that the guide calls curl in. */
+  /** Images of the release in which the guide runs curl. */
   readonly withCurl?: readonly string[];
 }
 
@@ -41,7 +41,7 @@ interface Variant {
   readonly layers: readonly Layer[];
 }
 
-/** Writes a layout without the layers that are in the release's; answers its directory. */
+/** Writes a layout without the layers that the release's layout has, and returns its directory. */
 export async function writeGuideImages(directory: string, release: Release, wanted: GuideImages): Promise<string> {
   mkdirSync(directory, { recursive: true });
   const layout = new OciLayout(join(directory, "guide-images"));
@@ -87,10 +87,10 @@ export async function writeGuideImages(directory: string, release: Release, want
   return join(directory, "guide-images");
 }
 
-/** A guide shows this prompt. */
+/** PS1 is the prompt that a guide shows. */
 const clientEnvironment = { PATH: `/${programs}:/bin`, PS1: "[ root@$HOSTNAME:$PWD ]$ " };
 
-/** As in the release's images. */
+/** The environment of the release's images. */
 const baseEnvironment = { PATH: `/${programs}:/usr/bin:/bin`, HOME: "/tmp", NODE_COMPILE_CACHE: "/tmp/serin" };
 
 function catalogue(): ReturnType<typeof parseImageCatalogue> {
@@ -131,7 +131,7 @@ function writeShell(tree: string): void {
     if (applet !== "" && applet !== "busybox") symlinkSync("busybox", join(tree, "bin", applet));
 }
 
-/** The machine's own curl, with the libraries that it is linked with and the loader that finds them. */
+/** Copies the machine's curl with its libraries and the loader that finds them. */
 function writeCurl(tree: string): void {
   const place = join(tree, curlPlace);
   for (const directory of [place, join(tree, programs)]) mkdirSync(directory, { recursive: true });

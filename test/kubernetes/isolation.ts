@@ -1,4 +1,4 @@
-// Namespaces of the run's own, which take every process, mount and address along when the run ends, however it ends.
+// The run's own namespaces. Its processes, mounts and addresses disappear with them, however the run ends.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,9 +8,9 @@ import { withinNamespaces } from "../../scripts/run-with-lab.ts";
 const cgroupRoot = "/sys/fs/cgroup";
 const namespaces = ["unshare", "-mpniuf", "--kill-child=KILL", "--mount-proc", "--propagation", "private"];
 
-/** What the run inside is told of its surroundings. */
+/** What the processes of the run know about its place on the machine. */
 export interface Surroundings {
-  /** Ends with the run. */
+  /** A directory that is removed at the end of the run. */
   readonly scratch: string;
   /** The run's control group in each hierarchy, from the hierarchy's root. */
   readonly cgroup: string;
@@ -24,29 +24,29 @@ export function surroundings(): Surroundings | undefined {
   return text === undefined ? undefined : (JSON.parse(text) as Surroundings);
 }
 
-/** The hierarchies of control groups: one with version 2, one a controller with version 1. */
+/** The hierarchies of control groups. Version 2 has one, version 1 has one for each controller. */
 export function cgroupHierarchies(): string[] {
   if (existsSync(join(cgroupRoot, "cgroup.controllers"))) return [cgroupRoot];
   return readdirSync(cgroupRoot).map((name) => join(cgroupRoot, name));
 }
 
 /**
- * Shares of the processors. Without them every program outside of the pods weighs as much as all pods of both nodes
- * together, which no node with a `system.slice` does: a starting container then starves the ones that serve.
+ * CPU shares. Without them, each program outside the pods would weigh as much as all pods of both nodes together, and a
+ * starting container would starve serving ones. Nodes with a `system.slice` do not have this fault.
  */
 export const cpuShares = {
-  /** Against what else the machine does: as much as four programs. */
+  /** The weight of the run against other work on the machine: that of four programs. */
   run: 4_096,
   client: 2_048,
   controlPlane: 2_048,
-  /** Of a node of two cores: 2048 of its pods (the kubelet's own figure), and the rest of its programs. */
+  /** For a node of two cores: 2048 for its pods, as the kubelet sets it, and the rest for its programs. */
   node: 3_072,
   nodePrograms: 1_024,
 } as const;
 
 /**
- * A group for processes, from the hierarchy's root. Answers the file that a process writes 0 to, to join. Version 2
- * shares alike, as its controllers are not there before a kubelet asks for them.
+ * Makes a control group, named from the hierarchy's root. Returns the file to which a process writes 0 to join it. With
+ * version 2, `shares` has no effect, because the controllers appear only when a kubelet requests them.
  */
 export function makeCpuGroup(name: string, shares: number): string {
   const group = join(existsSync(join(cgroupRoot, "cgroup.controllers")) ? cgroupRoot : join(cgroupRoot, "cpu"), name);
@@ -55,7 +55,10 @@ export function makeCpuGroup(name: string, shares: number): string {
   return join(group, "cgroup.procs");
 }
 
-/** Runs the command in the namespaces; answers its exit code. Whatever ends this process, the sweeper removes what namespaces leave. */
+/**
+ * Runs the command in the namespaces and returns its exit code. Namespaces leave a directory and control groups behind,
+ * which the sweeper removes even if this process is killed.
+ */
 export async function runIsolated(command: readonly string[]): Promise<number> {
   const scratch = mkdtempSync(join(tmpdir(), "sk-"));
   const inside: Surroundings = { scratch, cgroup: `/serin-kubernetes-${process.pid}` };
@@ -94,14 +97,17 @@ function makeCgroups(name: string): void {
   for (const hierarchy of cgroupHierarchies()) {
     const group = join(hierarchy, name);
     mkdirSync(group, { recursive: true });
-    // Version 1's cpuset takes no process before it is told its processors.
+    // With version 1, a cpuset must have its processors before a process can join.
     for (const file of ["cpuset.cpus", "cpuset.mems"])
       if (existsSync(join(group, file)) && !existsSync(join(hierarchy, "cgroup.controllers")))
         writeFileSync(join(group, file), readFileSync(join(hierarchy, file)));
   }
 }
 
-/** A process that outlives this one: it waits for the end of its input, and then for the end of the run's processes. */
+/**
+ * Starts a process that outlives this one. It waits for the end of its input, and then for the end of the run's
+ * processes.
+ */
 function startSweeper({ scratch, cgroup }: Surroundings): ReturnType<typeof spawn> {
   const groups = cgroupHierarchies().map((hierarchy) => join(hierarchy, cgroup));
   const script = `cat > /dev/null

@@ -1,4 +1,4 @@
-// One Ethernet in the run's own network namespace, which is the client's as well, and a namespace for each node.
+// One Ethernet in the run's network namespace, in which the client runs too, and a namespace for each node.
 import {
   clientAddress,
   loadBalancerRange,
@@ -16,7 +16,10 @@ const ip = (...words: readonly string[]): string => runCommand(["ip", ...words])
 
 export const networkOf = (node: NodeNumber): string => `/run/netns/${nodeName(node)}`;
 
-/** The bridge, and the way to pods, Services and LoadBalancer addresses as a router of the network would know it. */
+/**
+ * Makes the bridge, with the routes to pods, Services and LoadBalancer addresses that a router of the network would
+ * have.
+ */
 export function createNetwork(): void {
   ip("link", "add", bridge, "type", "bridge");
   ip("addr", "add", `${clientAddress}/24`, "dev", bridge);
@@ -26,7 +29,7 @@ export function createNetwork(): void {
   for (const node of nodeNumbers) attachNode(node);
 }
 
-/** A node's network namespace with a cable to the bridge. */
+/** Makes a node's network namespace with a link (veth) to the bridge. */
 export function attachNode(node: NodeNumber): void {
   const name = nodeName(node);
   ip("netns", "add", name);
@@ -38,19 +41,19 @@ export function attachNode(node: NodeNumber): void {
   ip("-n", name, "route", "add", "default", "via", clientAddress);
   for (const other of nodeNumbers)
     if (other !== node) ip("-n", name, "route", "add", podRangeOf(other), "via", nodeAddress(other));
-  // kube-proxy refuses connections to a Service without endpoints by ICMP. The kernel sends one such refusal a second to
-  // a client, and drops the others silently: requests would then seem to hang where they are refused.
+  // kube-proxy refuses connections to a Service without endpoints by ICMP. By default the kernel sends a client one
+  // such refusal a second and drops the others, so refused requests would seem to hang.
   for (const setting of ["net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0"])
     runCommand(["nsenter", `--net=${networkOf(node)}`, "sysctl", "-qw", setting]);
 }
 
-/** The kernel ends a namespace some time later, and the cable with it. A node that comes back meanwhile needs its name. */
+/** The kernel removes a namespace and its link with a delay, and a node that starts meanwhile needs the link's name. */
 export function detachNode(node: NodeNumber): void {
   ip("link", "del", `to-${nodeName(node)}`);
   ip("netns", "del", nodeName(node));
 }
 
-/** Pulls a node's cable, or puts it back. */
+/** Disconnects a node's link, or connects it again. */
 export function setCable(node: NodeNumber, state: "up" | "down"): void {
   ip("link", "set", `to-${nodeName(node)}`, state);
 }

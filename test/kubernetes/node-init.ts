@@ -1,5 +1,6 @@
-// A node from the inside: gives it a root file system of its own, then keeps containerd, kubelet and kube-proxy running as it is told.
-//   node node-init.ts '<JSON of a NodePlan>', within mount, process, network, host name and IPC namespaces of its own
+// The program that makes its namespaces a node. It makes a root file system, and then keeps containerd, kubelet and
+// kube-proxy running, except those that it is told to stop.
+//   node node-init.ts '<JSON of a NodePlan>', in mount, process, network, host name and IPC namespaces of its own
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -7,7 +8,7 @@ import { createInterface } from "node:readline";
 import { containerdSocket, type NodeOrder, type NodePlan, type NodeProgram } from "./node-plan.ts";
 import { runCommand } from "./run-command.ts";
 
-/** The kubelet would set these for the whole machine: it finds them as it wants them. */
+/** The kernel settings that a kubelet wants. Without these files it would set them for the whole machine. */
 const kernelSettings = {
   "vm/overcommit_memory": 1,
   "vm/panic_on_oom": 0,
@@ -20,7 +21,7 @@ const networkPlugins = ["ptp", "bridge", "host-local", "loopback", "portmap"];
 
 const plan = JSON.parse(process.argv[2] ?? "{}") as NodePlan;
 const running = new Map<NodeProgram, ChildProcess>();
-/** Those that were told to end, and not to start again. */
+/** Programs that must not start again after their end. */
 const stopped = new Set<NodeProgram>();
 const startAgainMs = 1_000;
 
@@ -28,7 +29,7 @@ function mount(...words: readonly string[]): void {
   runCommand(["mount", ...words]);
 }
 
-/** The machine's own files below what the node changes, in a tree that becomes the root. */
+/** Makes the tree that becomes the root: the machine's files, with the node's changes in an overlay. */
 function makeRoot(): string {
   const disk = join(plan.directory, "disk");
   const root = join(disk, "root");
@@ -66,7 +67,7 @@ function fillRoot(root: string): void {
   }
 }
 
-/** What was the root is gone afterwards, and mounts of pods reach the node. */
+/** Replaces the root, drops the old one, and shares mounts, so that the node sees those of pods. */
 function enterRoot(root: string): void {
   mkdirSync(join(root, "old-root"), { recursive: true });
   process.chdir(root);
@@ -89,7 +90,10 @@ const commands: Readonly<Record<NodeProgram, readonly string[]>> = {
   "kube-proxy": ["kube-proxy", "--config=/etc/kube-proxy.yaml", "--v=2"],
 };
 
-/** What ends by itself is started again, as systemd does: a kubelet gives up where containerd is not ready yet. */
+/**
+ * Starts a program, and starts it again when it ends by itself, as systemd does. A kubelet ends if containerd is not
+ * ready yet.
+ */
 function start(program: NodeProgram): void {
   stopped.delete(program);
   if (running.has(program)) return;

@@ -1,4 +1,4 @@
-// What a node is told: its only argument, as JSON. And the configuration files of its programs.
+// The plan of a node, which is its only argument (JSON), and the configuration files of its programs.
 import { join } from "node:path";
 import {
   clientAddress,
@@ -15,15 +15,15 @@ export interface NodePlan {
   readonly address: string;
   /** The node's own files: `disk` (a file system for what it changes below `/`), `containerd`, `kubelet`, `logs`. */
   readonly directory: string;
-  /** Mounted at the same path: certificates, kubeconfigs, the places that pods report to. */
+  /** A directory that is mounted at the same path: certificates, kubeconfigs, and the files to which pods report. */
   readonly shared: string;
   readonly logs: string;
   readonly kubeconfig: string;
-  /** Absolute paths of directories that are searched for programs first. */
+  /** Directories with absolute paths, which come first in PATH. */
   readonly path: readonly string[];
   /** The file of a control group that the node's own programs join. */
   readonly processes: string;
-  /** By the path in the node. */
+  /** Contents of files, by their path in the node. */
   readonly files: Readonly<Record<string, string>>;
 }
 
@@ -32,7 +32,7 @@ export const containerdSocket = "/run/containerd/containerd.sock";
 export const nodePrograms = ["containerd", "kubelet", "kube-proxy"] as const;
 export type NodeProgram = (typeof nodePrograms)[number];
 
-/** What the node's supervisor is asked on its standard input, one JSON object a line. */
+/** A command to the node, as one line of JSON on its standard input. */
 export interface NodeOrder {
   readonly program: NodeProgram;
   readonly signal?: "SIGTERM" | "SIGKILL";
@@ -43,7 +43,7 @@ export function nodeFiles(node: NodeNumber, files: ClusterFiles, cgroup: string)
   return {
     "/etc/cni/net.d/10-ptp.conflist": JSON.stringify(cniConfiguration(node)),
     "/etc/containerd/config.toml": containerdConfiguration,
-    // A registry of a test, without TLS.
+    // A registry that some tests start, without TLS.
     [`/etc/containerd/certs.d/${clientAddress}:5000/hosts.toml`]: `server = "http://${clientAddress}:5000"\n`,
     "/etc/kubelet.yaml": JSON.stringify(kubeletConfiguration(node, files, cgroup)),
     "/etc/kube-proxy.yaml": JSON.stringify(kubeProxyConfiguration(node, files)),
@@ -130,7 +130,7 @@ function kubeletConfiguration(node: NodeNumber, { pki }: ClusterFiles, cgroup: s
   };
 }
 
-/** One node by iptables, one by nftables. */
+/** One node uses iptables, the other one nftables. */
 function kubeProxyConfiguration(node: NodeNumber, { kubeconfigs }: ClusterFiles): object {
   return {
     apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
@@ -139,7 +139,7 @@ function kubeProxyConfiguration(node: NodeNumber, { kubeconfigs }: ClusterFiles)
     mode: node === 1 ? "iptables" : "nftables",
     clusterCIDR: podRange,
     hostnameOverride: nodeName(node),
-    // Those belong to the machine, not to the node.
+    // These settings belong to the machine, so the node leaves them as they are.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
   };
 }

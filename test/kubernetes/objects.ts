@@ -7,8 +7,8 @@ export function namespaceObject(name: string, labels: Readonly<Record<string, st
 }
 
 /**
- * Gives the containers of a namespace a CPU request if they have none, as those of production have. Containers without
- * any get almost no time while pods with requests start on a busy node, and their clients wait, whatever the mesh does.
+ * Gives the containers of a namespace a CPU request if they have none, as in production. Without a request, a container
+ * gets almost no time while pods with requests start on a busy node, and its clients wait, with or without a mesh.
  */
 export function defaultCpuRequest(namespace: string): UntypedObject {
   const limits = [{ type: "Container", defaultRequest: { cpu: "50m" } }];
@@ -36,7 +36,7 @@ export interface WorkloadWords {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** A Deployment of one container, by the same name everywhere. */
+/** A Deployment with one container. All of its names are the same. */
 export function deploymentObject(words: WorkloadWords): UntypedObject {
   return {
     apiVersion: "apps/v1",
@@ -98,11 +98,11 @@ export function serviceObject(
   };
 }
 
-/** Any image of the samples has the programs of all. */
+/** Each image of the samples contains the programs of all of them. */
 const samplesImage = "ghcr.io/serin-mesh/streams:1";
 const generatorCommand = ["/usr/local/bin/node", "/opt/serin/samples/load-generator/load-generator.ts"];
 
-/** A generator in the cluster; it reports into a directory that the run reads. */
+/** A load generator in the cluster. It writes its reports into a directory that the run reads. */
 export function generatorObject(
   name: string,
   namespace: string,

@@ -28,23 +28,23 @@ const readyTimeoutMs = 300_000;
 
 export interface RealClusterOptions {
   readonly surroundings: Surroundings;
-  /** Of Kubernetes, `1.36.3`. */
+  /** The version of Kubernetes, such as `1.36.3`. */
   readonly version: string;
   readonly note: (text: string) => void;
 }
 
 export interface AskingPod {
   readonly namespace: string;
-  /** Its name, or `deploy/NAME` for one of a Deployment. */
+  /** The pod's name, or `deploy/NAME` for a pod of a Deployment. */
   readonly pod: string;
   readonly seconds?: number;
-  /** The answer's head comes before its body. */
+  /** The output begins with the head of the response. */
   readonly withHead?: boolean;
 }
 
 /**
- * A GET as a command of a pod. `timeout` bounds it, and not wget's own `-T`: with that flag Debian's static busybox
- * crashes in our images, and ends with 139.
+ * The command line of a GET in a pod. `timeout` bounds it, because with wget's own `-T` Debian's static busybox crashes
+ * in our images (exit code 139).
  */
 export function boundedGet(url: string, seconds: number, withHead = false): string[] {
   return ["timeout", String(seconds), "wget", withHead ? "-qSO-" : "-qO-", url];
@@ -98,7 +98,7 @@ export class RealCluster {
     await this.available("kube-system");
   }
 
-  /** An archive of images into every node. */
+  /** Loads an archive of images into every node. */
   async load(archive: string): Promise<void> {
     await Promise.all(nodeNumbers.map(async (number) => await this.nodes[number].load(archive)));
   }
@@ -153,7 +153,7 @@ export class RealCluster {
     };
   }
 
-  /** A program at the client's place, with the administrator's kubeconfig. */
+  /** Runs a program in the client's network, with the administrator's kubeconfig. */
   async run(command: readonly string[], options: CommandOptions = {}): Promise<Ran> {
     return await outcomeOf(command, { ...options, env: { ...this.environment, ...options.env } });
   }
@@ -168,12 +168,12 @@ export class RealCluster {
     return await this.ok(["kubectl", ...args]);
   }
 
-  /** What a pod that has busybox gets for a GET, and how its wget ended. */
+  /** Sends a GET from a pod with busybox. Returns wget's output and exit code. */
   async ask({ namespace, pod, seconds = 4, withHead = false }: AskingPod, url: string): Promise<Ran> {
     return await this.run(["kubectl", "exec", "-n", namespace, pod, "--", ...boundedGet(url, seconds, withHead)]);
   }
 
-  /** The same where an answer must come. */
+  /** Like {@link ask}, but throws without an answer. */
   async answer(from: AskingPod, url: string): Promise<string> {
     const { code, output } = await this.ask(from, url);
     if (code !== 0) throw new Error(`${from.pod} of ${from.namespace} got no answer from ${url} (${code}): ${output}`);
@@ -184,7 +184,7 @@ export class RealCluster {
     return await this.ok([join(root, "bin/serin"), ...args], { timeoutMs: 400_000 });
   }
 
-  /** Ends what this process itself goes on with; the namespaces end the rest. */
+  /** Ends the work of this process. The end of the namespaces ends everything else. */
   close(): void {
     this.#ending.abort();
   }

@@ -1,4 +1,4 @@
-// The two releases between which the mesh is upgraded. Their versions are those of their images.
+// The two releases of a mesh upgrade. A release has the version of its images.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { chooseImages, ImageLayout } from "../../src/cli/image/image-layout.ts";
@@ -6,7 +6,7 @@ import { parseImageReference } from "../../src/cluster/images/image-reference.ts
 import { root } from "./real-cluster.ts";
 
 export interface Release {
-  /** A layout of images, that of `npm run image`. */
+  /** The image layout that `npm run image` writes. */
   readonly images: string;
   readonly hub: string;
   readonly version: string;
@@ -17,10 +17,10 @@ export interface Release {
 export const ownSerin = join(root, "bin/serin");
 const ownVersion = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly version: string })
   .version;
-/** What the images of the next release are called where they are built of this tree too. */
+/** The version of the next release's images if these are built from this tree too. */
 export const versionAfterOwn = ownVersion.replace(/\d+$/, (patch) => String(Number(patch) + 1));
 
-/** The release whose images these are. */
+/** The release with these images. */
 export async function releaseOf(images: string, serin: string): Promise<Release> {
   const [pilot] = chooseImages(await new ImageLayout(images).images(), ["pilot"]);
   const { repository, tag } = parseImageReference(pilot?.reference ?? "");

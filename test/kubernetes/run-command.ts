@@ -14,7 +14,7 @@ export interface CommandOptions {
 
 const defaultTimeoutMs = 180_000;
 
-/** Runs a short command to its end; throws what it said when it fails. */
+/** Runs a short command and returns its output. Throws an error with the output if it fails. */
 export function runCommand(command: readonly string[]): string {
   const [program = "", ...args] = command;
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", maxBuffer: 64 << 20 });
@@ -23,7 +23,7 @@ export function runCommand(command: readonly string[]): string {
   return stdout;
 }
 
-/** Runs a command while others go on; ends it after the limit. */
+/** Runs a command without blocking this process. Kills it after the time limit. */
 export async function outcomeOf(
   command: readonly string[],
   { env, input, timeoutMs = defaultTimeoutMs }: CommandOptions = {},

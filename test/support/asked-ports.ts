@@ -7,9 +7,9 @@ import type { Asked } from "./port-walk.ts";
 
 /** Tokens for `istio-ca`. */
 export interface WalkTokens {
-  /** Of an account of the root namespace that may list its Secrets. */
+  /** The token of an account of the root namespace that may list its Secrets. */
   readonly gateway: string;
-  /** Of an account of another namespace, without any right. */
+  /** The token of an account of another namespace, without any right. */
   readonly workload: string;
 }
 

@@ -182,7 +182,7 @@ function nameOf(role: string, namespace: string | undefined): string {
 export interface ExpectedRights {
   /** `istio-system:istiod`, sorted: all that ask for anything, whose roles refuse nothing. */
   readonly asking: readonly string[];
-  /** Those of them that do all of their work but the rare one. */
+  /** Those of them that have done all of their work, except rare work. */
   readonly compared: readonly string[];
 }
 

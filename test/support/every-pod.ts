@@ -70,7 +70,7 @@ export function everyPod(release: ReleaseName): NamedPod[] {
   );
 }
 
-/** The pods of one text of manifests, as they are. */
+/** The pods of one manifest, without injection. */
 export function podsOfManifest(source: string, text: string): NamedPod[] {
   return objectsIn(text).flatMap((object) => {
     const pod = podOf(object);

@@ -5,9 +5,12 @@ export interface RateBoundLimits {
   readonly maxErrorRate: number;
 }
 
-/** A release that is worse by the margin passes one check of one step at most with this chance. */
+/** The maximum probability that one check of one step passes a release whose error rate is worse by the margin. */
 export const wrongPassChance = 0.01;
-/** Where stable fails often, a margin in points would need no end of samples: half as much again is the margin there. */
+/**
+ * Where stable fails often, a margin in percentage points would need too many samples. There the samples must rule out
+ * this multiple of the expected error rate.
+ */
 export const errorMarginMultiple = 1.5;
 export const highestErrorRate = 0.99;
 
@@ -25,7 +28,10 @@ export function expectedErrorRate(
   );
 }
 
-/** The lowest rate that `minSamples` answers without an error rule out: a canary passes once this one is. */
+/**
+ * The lowest error rate that `minSamples` responses without an error rule out. A canary passes when its samples rule
+ * this rate out.
+ */
 export function ruledOutErrorRate(stableTotal: number, stableErrors: number, limits: RateBoundLimits): number {
   const expected = expectedErrorRate(stableTotal, stableErrors, limits);
   return Math.max(1 - (1 - expected) * wrongPassChance ** (1 / limits.minSamples), expected * errorMarginMultiple);

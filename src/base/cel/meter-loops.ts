@@ -9,7 +9,7 @@ const elementCost = 0.1;
 /** The cost of testing whether a loop continues. */
 const testCost = 1;
 
-/** An expression of the evaluator's parser, as far as costs are concerned. */
+/** The fields of a parsed expression on which its cost depends. */
 interface Expression {
   readonly id?: unknown;
   exprKind: { case?: string | undefined; value?: unknown };

@@ -111,7 +111,7 @@ export const labErrors = {
   },
   "registry-busy": {
     meaning: "The registry of images cannot answer now.",
-    remedy: "Try again. What has arrived is not sent again.",
+    remedy: "Try again. Blobs that have already arrived are not sent again.",
   },
   "credential-helper": {
     meaning: "The program that keeps registry credentials has none for the registry.",

@@ -29,7 +29,10 @@ export class RenderBudget {
     else this.#tree(value);
   }
 
-  /** Counts a function's result with all that is in it: a list that contains itself twice, again and again, is large. */
+  /**
+   * Counts a function's result with everything inside it. Otherwise a list could double at each step, because it
+   * contains the previous list twice.
+   */
   result(value: unknown): void {
     const characters = typeof value === "string" ? value.length : this.#tree(value);
     checkLength(characters);

@@ -23,7 +23,7 @@ export interface TaskLimits {
 /** The CPU time is not read more often than this. */
 const shortestLookMs = 50;
 
-/** The memory of a thread in MiB. An object of 3 MiB with everything made from it takes a tenth of this. */
+/** The memory of a thread in MiB. A task with an object of 3 MiB needs a tenth of this. */
 const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
 
 /**

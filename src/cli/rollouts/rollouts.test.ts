@@ -224,7 +224,10 @@ test("a rollout is not deleted for a retry that the server would refuse", async 
 
 const whoAmI = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 
-/** What an order says and writes, where the Canary `web` waits in the given namespace and the default one is `default`. */
+/**
+ * The output and the writes of an order. The Canary `web` waits in the given namespace, and the default namespace is
+ * `default`.
+ */
 async function ordered(
   namespace: string,
   ...words: readonly string[]

@@ -60,7 +60,9 @@ export async function showStatus<Value extends Rollout>(
   }
 }
 
-/** Whether the status is newer than the latest order. An older end is not the end that the order requested. */
+/**
+ * Whether the engine has seen the latest change of the spec. If it has not, a finished phase is that of an earlier run.
+ */
 function isCurrent({ metadata, status }: Rollout): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
 }

@@ -255,7 +255,8 @@ function reportNothing({ files, faults }: ReadManifests, where: string, context:
 }
 
 /**
- * All messages count for the exit code, even hidden ones. For JSON and YAML the code is 0, because the reader decides.
+ * All messages count for the exit code, even hidden ones. With JSON or YAML output the code is 0, because the program
+ * that reads the output decides.
  */
 function end(
   messages: readonly Message[],

@@ -4,7 +4,7 @@ import type { ListMetadata } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { checkListOptions, numberOption } from "./options.ts";
 import { parseLabelSelector } from "./label-selector.ts";
-import { parseFieldSelector, type RecordTest } from "./selectors.ts";
+import { parseFieldSelector, type RecordTest } from "./field-selector.ts";
 import { ApiError, badRequest, expired, notFound } from "./status.ts";
 
 /** The objects of a collection that a list, watch or deletecollection selects. */

@@ -1,6 +1,6 @@
 import { releaseInContainer, scriptDirectory } from "./container-paths.ts";
 
-/** Who may provide an applet, in this order. What nobody provides is the release's own program. */
+/** The programs that may provide an applet, in order of preference. If none does, the release's own program is used. */
 const providers = {
   // A machine's program of this name is Apache.
   httpd: ["busybox"],

@@ -40,7 +40,7 @@ function arriving(options: RedirectOptions): RedirectRule[] {
       kind: "mark",
       mark: transparentMark,
     }),
-    // What the pod sends to itself and the proxy must see, the chain `output` has redirected.
+    // Packets of the pod to itself pass. The chain `output` has redirected those that the proxy must see.
     rule(pass, fromLoopback),
     rule(pass, tcp, { kind: "port", port: tunnelPort }),
   );

@@ -10,7 +10,7 @@ import { applyRedirect, checkRedirect, planRedirect, readRedirectCommand, remove
 requireOwnNetwork();
 
 const injected = ["-m", "TPROXY", "-u", "1337", "-i", "*", "-b", "*", "-d", "15090,15021,15020"];
-/** Of connections to the application from a client's address, and of the proxy's other ones. */
+/** The marks of connections to the application from a client's address, and of other connections of the proxy. */
 const marks = { toApplication: 1337, own: 1338 } as const;
 
 function rules(...more: readonly string[]): ReturnType<typeof planRedirect> {

@@ -1,6 +1,6 @@
 import type { Authority, SecretPart } from "./secret-facts.ts";
 
-/** A ConfigMap that configuration refers to. If it is missing, the fault says so. */
+/** A ConfigMap that configuration refers to. If it does not exist, `authority` has a fault that reports it. */
 export interface ConfigMapFacts {
   readonly namespace: string;
   readonly name: string;

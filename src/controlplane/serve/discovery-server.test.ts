@@ -367,7 +367,7 @@ test("a client that subscribes to ever more types is cut off, which bounds its m
   client.close();
 });
 
-test("requests are neither read nor refused before authentication, and a rejected client is told once", async () => {
+test("requests are neither read nor refused before authentication, and a rejected client gets one error", async () => {
   const asked = Promise.withResolvers<void>();
   const letIn = Promise.withResolvers<Caller>();
   const { target, discovery } = await serve(async () => {

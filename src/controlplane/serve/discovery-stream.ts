@@ -362,7 +362,7 @@ export class DiscoveryStream {
     hosts.askIfAny(names, this.#options.generation());
   }
 
-  /** The names whose endpoints must be sent although the client already has them. */
+  /** Forgets and returns the names whose endpoints must be sent although the client already has them. */
   #takeOwed(names: Iterable<string>): readonly string[] {
     return [...names].filter((name) => this.#owed.delete(name));
   }

@@ -39,7 +39,7 @@ test("a client that has nothing knows what its first lists say, and changes as a
   assert.deepEqual([shown(known), known.size], [{ a: "2", c: "1", d: "1" }, 3]);
 });
 
-test("lists with a common name are no beginning, because a client has one version of it", () => {
+test("lists with a name in common are not shared, because a client has one version of each name", () => {
   const known = new KnownResources();
   assert.equal(known.begin([[resource("a", "1")], [resource("a", "2"), resource("b", "1")]]), false);
   assert.deepEqual([shown(known), known.size], [{}, 0]);

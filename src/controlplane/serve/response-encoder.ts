@@ -134,7 +134,7 @@ export class ResponseBodies {
   /** Keyed by the first and last resource and the length of the list. The most recently used come last. */
   readonly #kept = new Map<string, SharedBody[]>();
   #keptBytes = 0;
-  /** The streams of one change ask for the same body one after the other. */
+  /** The last body. After a change, many streams ask for the same one in a row. */
   #last: SharedBody | undefined;
 
   /** Parts that are the body together. */

@@ -177,7 +177,7 @@ test("the mesh's networks place clusters and ranges of addresses, and name gatew
   const networks = meshNetworks({
     networks: {
       east: { endpoints: [{ fromRegistry: "home" }], gateways: [{ address: "192.0.2.1", port: 443 }] },
-      // Of several clusters the Service is looked up in each.
+      // With several clusters, the Service is looked up in each one.
       west: {
         endpoints: [{ fromRegistry: "west" }],
         gateways: [{ registryServiceName: "gate.istio-system.svc.cluster.local", port: 15_443 }],

@@ -22,8 +22,8 @@ export interface ClientNetwork {
 }
 
 /**
- * By HBONE within HBONE to the other network's gateway, with the service's host and port. Or not at all: then
- * unreachable endpoints are left out.
+ * How a client reaches another network. `double-tunnel`: by HBONE within HBONE to the network's gateway, with the
+ * service's host and port. `never`: endpoints of other networks are left out.
  */
 export type NetworkCrossing =
   | {

@@ -9,7 +9,7 @@ import { httpOptionsName } from "./cluster.ts";
 import { inboundPassthrough } from "./inbound/inbound-cluster.ts";
 import { passthroughCluster } from "./passthrough-cluster.ts";
 
-/** Of both clusters of unknown destinations: how they connect, with their HTTP options apart. */
+/** The connection settings and HTTP options of both clusters for unknown destinations. */
 function clustersOf(mesh: object) {
   const { value } = parseMeshConfig(mesh);
   assert.ok(value);

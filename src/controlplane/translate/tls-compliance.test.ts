@@ -23,13 +23,13 @@ const resources = [
   "waypoint cluster connect_originate",
   "waypoint cluster inbound-vip|5432|tcp|db.shop.svc.cluster.local",
 ];
-/** What the mesh config allows beyond the policies. */
+/** A mesh config that allows more than the policies do. */
 const mesh = {
   tlsDefaults: { cipherSuites: ["ECDHE-RSA-CHACHA20-POLY1305"], ecdhCurves: ["X25519"], minProtocolVersion: "TLSV1_3" },
   meshMTLS: { cipherSuites: ["ECDHE-RSA-AES256-GCM-SHA384", "AES128-GCM-SHA256"] },
 };
 
-/** Of every TLS context in a resource: its parameters. */
+/** The parameters of every TLS context in a resource. */
 function parametersIn(value: unknown): unknown[] {
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, inner]) =>

@@ -82,7 +82,7 @@ test("a sidecar with self-discovery gets the endpoints of its own roll-out in it
   assert.deepEqual(zonesOf(connect({ pod: "shop/next-1", ...asking })), { z1: ["10.244.1.9"] });
 });
 
-test("a sidecar is told when the endpoints of its own workload change, and of nothing else", () => {
+test("a sidecar gets an update when the endpoints of its own workload change, and only then", () => {
   const { apply, connect } = createExtensionFixture();
   apply(...base, sidecar("web-1", "10.244.1.1", "node-1"), endpoints(["web-1", "10.244.1.1", "node-1"]));
   const proxy = connect({ pod: "shop/web-1", ...asking });

@@ -37,7 +37,7 @@ const entrySpec = {
   endpoints: [{ address: "192.0.2.9" }],
 };
 
-/** Of everything that ztunnels are told something by, and nothing that says of ambient. */
+/** One object of each kind that ztunnels' resources depend on, and no sign of ambient. */
 const sidecarMesh: readonly KubernetesObject[] = [
   namespace("istio-system"),
   namespace("shop", { "istio-injection": "enabled" }),
@@ -72,7 +72,7 @@ function versions({ addresses, authorizations }: AmbientResources): Readonly<Rec
   );
 }
 
-/** What is derived of the same inputs when it is derived before all writes. */
+/** The resources if they are derived before the first write. */
 function fromTheStart(...objects: readonly KubernetesObject[]): {
   readonly fixture: ModelFixture;
   readonly expected: () => Readonly<Record<string, string>>;

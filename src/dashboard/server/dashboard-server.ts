@@ -25,7 +25,9 @@ export interface DashboardServerOptions {
   /** The path prefix of the whole server, for example `/kiali`. Empty for the root. */
   readonly root: string;
   readonly access: Access;
-  /** How long a session lasts without use, and at most. Infinity: as long as the server. */
+  /**
+   * A session ends after `sessionIdleMs` without use, and after `sessionMs` at the latest. Infinity: it does not end.
+   */
   readonly sessionIdleMs: number;
   readonly sessionMs: number;
   readonly source: ViewSource;

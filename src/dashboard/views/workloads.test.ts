@@ -25,7 +25,7 @@ const seen: ViewInput = input(objects, [
   { from: "shop/cart", to: "shop/web", rate: 2, code: "500" },
 ]);
 
-test("a workload has its peers, services and configuration, and nothing of unreadable namespaces is named", () => {
+test("a workload has its peers, services and configuration, and no name from unreadable namespaces", () => {
   const of = (visible: ReadonlySet<string> | "*"): ReturnType<typeof workloadView> =>
     workloadView(seen, seen.inventory.workloads.get("shop/web") ?? assert.fail(), visible);
   assert.deepEqual(

@@ -120,7 +120,7 @@ test("a CA that was unreachable is asked at once for a new waiter, and then at l
   manager.prefetch(identity);
   while (slept.length === 0) await new Promise((resolve) => setImmediate(resolve));
   for (let tries = 0; tries < 9; tries += 1) await nextSleep();
-  // Nobody waits: the CA is spared.
+  // Nobody waits for this certificate, so the attempts become rare.
   assert.equal(slept.at(-1), 15_000);
   const before = slept.length;
   const waiting = manager.fetch(identity);
@@ -148,7 +148,7 @@ test("when the mesh's roots change, certificates are renewed until they match, a
     steadyMs: () => steadyMs,
     sleep: async (ms: number, signal?: AbortSignal) => {
       steadyMs += ms > 100_000 ? 0 : ms;
-      // What rotates by itself is long after this test.
+      // Long waits are those for rotation, which must not happen during this test.
       if (ms > 100_000) await new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve()));
       else await new Promise((resolve) => setImmediate(resolve));
     },

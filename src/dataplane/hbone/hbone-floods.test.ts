@@ -193,7 +193,7 @@ test("WINDOW_UPDATEs in proportion to a tunnel's sent bytes are no flood", async
   while (updates < 4 * limit) {
     tunnel?.write(block);
     await new Promise((resolve) => setImmediate(resolve));
-    // As a peer does that gives all of it back a little at a time, for the stream and for the connection.
+    // Like a peer that returns the whole window in small steps, for the stream and for the connection.
     for (; (updates + 2) * (updateBytes / 2) <= flooder.received; updates += 2) {
       flooder.writer.windowUpdate(0, updateBytes);
       flooder.writer.windowUpdate(1, updateBytes);
@@ -327,7 +327,7 @@ test("a peer that lets answers pile up is cut off", async () => {
   assert.deepEqual([flooder.reasons, flooder.ended], [["unread_answers"], true]);
 });
 
-test("a peer that was cut off and goes on sending is read no further", () => {
+test("no further input is read from a peer that was cut off and continues to send", () => {
   const flooder = new Flooder();
   flooder.writer.windowUpdate(0, 2 ** 31 - 1);
   flooder.send();

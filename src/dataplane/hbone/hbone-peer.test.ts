@@ -39,7 +39,7 @@ function poolTo(port: number) {
   return { pool, dialed, connect };
 }
 
-/** What a tunnel brings until it ends. */
+/** Collects the bytes of a tunnel until it ends. */
 function collect(stream: ByteStream): Promise<{ readonly bytes: Buffer; readonly error: Error | undefined }> {
   const chunks: Buffer[] = [];
   return new Promise((resolve) => {

@@ -44,7 +44,9 @@ export class HbonePool {
   readonly #dial: HboneDialer;
   readonly #clock: Clock;
   readonly #timeouts: SharedTimeouts;
-  /** By address. Comparing the rest takes less than one text of everything for each connect. */
+  /**
+   * Targets by address. Comparing their other fields costs less than building one key of all fields for each connect.
+   */
   readonly #targets = new Map<string, Target[]>();
   #connections = 0;
   #closed = false;

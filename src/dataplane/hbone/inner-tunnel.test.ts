@@ -45,7 +45,7 @@ test("a tunnel within a tunnel ends at a verified server behind the gateway, and
   const inner = await hboneServer(server, (request) => (note("server", request), echo(request.accept())));
   const outer = await hboneServer(gateway, (request) => {
     note("gateway", request);
-    // What is in the tunnel is passed on as it is.
+    // The gateway relays the bytes of the tunnel unchanged.
     void connectTcp({ ...inner.address, timeoutMs: 5_000 }).then((onwards) => void relay(request.accept(), onwards));
   });
   const pool = new HbonePool({ dial: hboneDialer(certificates) });

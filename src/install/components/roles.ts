@@ -39,7 +39,10 @@ export function grant({ name, namespace, labels, serviceAccount, rules }: Grant)
 }
 
 export const read = ["get", "list", "watch"] as const;
-/** What informers ask for. */
+/** The verbs that informers need. */
 export const observe = ["list", "watch"] as const;
-/** What applies and removes objects: server-side apply is `patch`, and `create` where the object is not there. */
+/**
+ * The verbs for applying and removing objects. Server-side apply needs `patch`, and `create` if the object does not
+ * exist.
+ */
 export const manage = ["get", "list", "create", "patch", "delete"] as const;

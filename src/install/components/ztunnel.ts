@@ -161,7 +161,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       looksAtRevocations(values) ? [{ name: "CRL_PATH", value: `${revocationsFolder}/ca-crl.pem` }] : [],
       [
         { name: "ISTIO_META_ENABLE_HBONE", value: "true" },
-        // What a percentage in ZTUNNEL_WORKER_THREADS is of.
+        // A percentage in ZTUNNEL_WORKER_THREADS refers to this limit.
         { name: "ZTUNNEL_CPU_LIMIT", valueFrom: { resourceFieldRef: { resource: "limits.cpu" } } },
       ],
       logFormatEntries(settings),

@@ -43,7 +43,7 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
     });
   if (!world.isOurs(related) || related.metadata.deletionTimestamp !== undefined) return;
   const { value: istio } = parseBanzaiIstio(related);
-  // The control plane's own status has the fault.
+  // The status of the Istio object reports why it is invalid.
   if (istio === undefined) return;
   try {
     return await bringUp(world, gateway, istio);

@@ -15,7 +15,7 @@ import {
 import { localClusterName } from "../../wire/xds/index.ts";
 import { discoversItself } from "../config/local-cluster.ts";
 import type { ListenerSet } from "../listener-set.ts";
-import type { AppliedResource, ProxyConfig } from "../proxy-config.ts";
+import type { AppliedResource, AppliedConfig } from "../applied-config.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
 import type { SecretStore } from "../tls/secret-store.ts";
 import { extensionsDump } from "./extensions-dump.ts";
@@ -25,7 +25,7 @@ import { staticClusterConfigs, staticListenerConfigs } from "./static-resources.
 export interface DumpSources {
   readonly settings: ProxySettings;
   readonly nodeId: string;
-  readonly config: ProxyConfig;
+  readonly config: AppliedConfig;
   readonly listeners: ListenerSet;
   readonly secrets: SecretStore;
   readonly startedMs: number;

@@ -1,7 +1,7 @@
 import { createRegistry, type JsonValue } from "@bufbuild/protobuf";
 import { envoyRegistry, TypedExtensionConfigSchema } from "../../wire/envoy/index.ts";
 import { WasmSchema } from "../../wire/envoy-wasm/index.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
+import type { AppliedConfig } from "../applied-config.ts";
 import { resourceJson } from "./resource-json.ts";
 
 const type = "type.googleapis.com/envoy";
@@ -11,7 +11,7 @@ const type = "type.googleapis.com/envoy";
  * dump even if it is empty.
  */
 export function extensionsDump(
-  extensions: ProxyConfig["extensions"],
+  extensions: AppliedConfig["extensions"],
   named: ReadonlySet<string>,
 ): Record<string, unknown> {
   const part = { "@type": `${type}.admin.v3.EcdsConfigDump` };

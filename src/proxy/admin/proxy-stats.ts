@@ -1,7 +1,7 @@
 import type { Counter, MetricsRegistry } from "../../telemetry/index.ts";
 import type { FilterStatistics } from "../terms/filter-statistics.ts";
 import type { ListenerSet } from "../listener-set.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
+import type { AppliedConfig } from "../applied-config.ts";
 import type { Statistic } from "../serving.ts";
 
 /**
@@ -27,11 +27,11 @@ interface Row extends Statistic {
 
 /** The statistics that tools read. They are computed when requested. */
 export class ProxyStats {
-  readonly #config: ProxyConfig;
+  readonly #config: AppliedConfig;
   readonly #listeners: ListenerSet;
   readonly #filters: FilterStatistics;
 
-  constructor(config: ProxyConfig, listeners: ListenerSet, filters: FilterStatistics) {
+  constructor(config: AppliedConfig, listeners: ListenerSet, filters: FilterStatistics) {
     this.#config = config;
     this.#listeners = listeners;
     this.#filters = filters;

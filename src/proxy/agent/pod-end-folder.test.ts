@@ -15,7 +15,7 @@ function parentFolder(t: TestContext): string {
 
 const log = createLogger({ scope: "test", level: "error" });
 
-test("a proxy is told once the file appears, and leaves no folder behind", async (t) => {
+test("a proxy notices the file once when it appears, and leaves no folder behind", async (t) => {
   const folder = join(parentFolder(t), "orders");
   const end = new AbortController();
   let told = 0;

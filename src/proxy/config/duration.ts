@@ -1,4 +1,4 @@
-/** As protobuf's Duration. */
+/** The fields of protobuf's Duration. */
 export interface DurationLike {
   readonly seconds: bigint;
   readonly nanos: number;

@@ -54,7 +54,7 @@ test("a TypedStruct that does not fit its type is refused by the field", () => {
   );
 });
 
-test("metrics that a TypedStruct configures are counted as it says", () => {
+test("a TypedStruct can configure metrics", () => {
   const settings = { metrics: [{ name: "requests_total", tags_to_remove: ["source_app"] }] };
   const plain = compileAll("istio.stats", { "@type": "type.googleapis.com/stats.PluginConfig", ...settings });
   assert.ok(plain.stats !== undefined);

@@ -12,7 +12,7 @@ const settings = {
 const at = (address: string, zone: string, healthy = true) =>
   endpointAt(80, { address, healthy, locality: { name: `r/${zone}/`, weight: 0 } });
 
-test("only a sidecar that is told to asks for the endpoints of its own workload", () => {
+test("only a sidecar with the setting requests the endpoints of its own workload", () => {
   assert.notEqual(ownPlace(settings), undefined);
   assert.notEqual(ownPlace({ ...settings, metadata: { ENABLE_SELF_DISCOVERY: true } }), undefined);
   assert.equal(ownPlace({ ...settings, metadata: {} }), undefined);

@@ -168,7 +168,7 @@ test("a virtual host's rules apply without rules of the route, or beside them, a
   assert.equal(told([], "ignore"), "");
 });
 
-test("what a rule cannot say is refused by its field", () => {
+test("the error for an unsupported rule names its field", () => {
   const filter = (rule: JsonObject) =>
     compileFilterRules([fromJson(RateLimitSchema, rule)], ["actions"], "test", notes);
   const any = { genericKey: { descriptorValue: "v" } };

@@ -160,7 +160,10 @@ test("chunked bodies keep their trailers in both directions if the listener enab
   assert.match(seen, /\r\n\r\n5\r\nhello\r\n0\r\nx: y\r\n\r\n$/);
 });
 
-/** What an upstream got of a chunked request, and a client of a chunked answer; both are sent at once, or byte by byte. */
+/**
+ * The chunked request at the upstream, and the chunked response at the client. Both are sent at once, or (`cut`) byte
+ * by byte.
+ */
 async function chunksBothWays(
   request: string,
   answer: string,

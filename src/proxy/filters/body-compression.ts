@@ -64,7 +64,7 @@ const noBytes = Buffer.alloc(0);
 export interface GzipOptions {
   /** From 1 to 9. Undefined: zlib's own. */
   readonly level: number | undefined;
-  /** As zlib numbers them. */
+  /** A number of zlib's constants. */
   readonly strategy: number;
   readonly windowBits: number;
   readonly memoryLevel: number;
@@ -115,7 +115,7 @@ export function brotliLibrary(options: BrotliOptions): CompressorLibrary {
 export interface ZstdOptions {
   readonly level: number;
   readonly checksum: boolean;
-  /** As zstd numbers them. Undefined: the level's. */
+  /** A number of zstd's constants. Undefined: the level's default. */
   readonly strategy: number | undefined;
   readonly chunkBytes: number;
 }

@@ -134,7 +134,7 @@ test("a held body may still change its length on its way: it is compressed, or t
   assert.equal(web.seen[0]?.body.toString("latin1"), "\0\0\0\0\x03abc");
 });
 
-test("what the filter cannot do is refused by name", () => {
+test("the error for an unsupported setting names its field", () => {
   assert.throws(() => compile(buffer()), /maxRequestBytes must be greater than 0/);
   assert.throws(() => overrides({}), /disabled or buffer must be set/);
   assert.throws(() => overrides({ disabled: false }), /disabled must be true/);

@@ -246,7 +246,7 @@ test("of several compressors in a listener, the client's choice works and the ot
   assert.deepEqual([gzips, brotlis], [2, 1]);
 });
 
-test("the client's accept-encoding is taken from the upstream where the filter says so, and still decides", async () => {
+test("if configured, the upstream does not get the client's accept-encoding, which still decides", async () => {
   await using proxy = await serve([filterOf({ removeAcceptEncodingHeader: true })]);
   const answer = await ask(proxy);
   assert.deepEqual(
@@ -451,7 +451,7 @@ test("the filter and its library may come as TypedStructs, as in EnvoyFilters", 
   assert.equal((await ask(proxy, { accept: "br" })).headers["content-encoding"], "br");
 });
 
-test("what the filter cannot do is refused by name", () => {
+test("the error for an unsupported setting names its field", () => {
   const refused = (config: JsonObject, problem: RegExp): void =>
     assert.throws(() => compile(config), problem, String(problem));
   assert.throws(

@@ -20,7 +20,7 @@ export class DescriptorLimits {
   readonly #fixed = new Map<string, Bucket>();
   readonly #open: readonly { readonly limit: DescriptorLimit; readonly buckets: RecentBuckets }[];
 
-  /** Of the combinations that a limit with open values meets, it keeps as many as `maxOpen`, the latest. */
+  /** A limit with open values keeps buckets for the latest `maxOpen` combinations of values. */
   constructor(limits: readonly DescriptorLimit[], maxOpen: number) {
     for (const limit of limits)
       if (!limit.entries.some(isOpen)) this.#fixed.set(keyOf(limit.entries), { ...limit, tokens: limit.make() });

@@ -25,7 +25,7 @@ export interface GrpcAuthorizationOptions extends GrpcTarget {
   readonly told: (name: string) => boolean;
   readonly includesCertificate: boolean;
   readonly includesTlsSession: boolean;
-  /** Sends bodies as bytes. Otherwise as text, in which invalid UTF-8 is replaced. */
+  /** Sends bodies as bytes. If false, sends them as text and replaces invalid UTF-8. */
   readonly packsBodyAsBytes: boolean;
   /** The filters whose metadata is sent. */
   readonly metadataNamespaces: readonly string[];

@@ -216,7 +216,7 @@ test("x-forwarded-client-cert with the identities of a tunnel replaces a forged 
   }
 });
 
-test("what the filter cannot do is refused by name", () => {
+test("the error for an unsupported setting names its field", () => {
   const refused = (mutations: JsonObject, problem: RegExp): void =>
     assert.throws(() => compile({ mutations }), problem, String(problem));
   refused({ queryParameterMutations: [{ remove: "a" }] }, /the field queryParameterMutations is not supported/);

@@ -48,7 +48,7 @@ test("a request that matches is answered by the proxy, with its service; any oth
   );
 });
 
-test("a proxy that was told to fail answers 503, and tells callers of other requests", async () => {
+test("a proxy whose health checks fail on order answers 503, and its other responses have x-envoy-immediate-health-check-fail", async () => {
   const services = { ...standaloneServices(), serviceName: "web.shop", failsHealthChecks: () => true };
   await using harness = await answering(services, "");
   const check = await harness.get("/healthz");

@@ -72,7 +72,7 @@ export class JwtAuthnFilter implements HttpFilter {
     return requirement === undefined ? this.#removeTold(request) : this.#verify(requirement, request);
   }
 
-  /** A client without a requirement may not set claims either. */
+  /** Removes the headers that carry claims. A client must not set them where no token is required either. */
   #removeTold(request: FilterRequest): undefined {
     for (const name of this.#told) if (request.header(name) !== undefined) request.removeHeader(name);
     return undefined;

@@ -24,7 +24,10 @@ export function limitFields({ max, remaining, resetSeconds }: TokenLevel): Field
   return fieldsOf(String(max), remaining, resetSeconds);
 }
 
-/** The same for the limits of a service: those of the one that ends first, and the windows of all. */
+/**
+ * The fields for the limits of a rate limit service: the values of the limit with the least remaining, and the windows
+ * of all limits.
+ */
 export function serviceLimitFields(statuses: readonly RateLimitResponse_DescriptorStatus[]): Fields {
   const limits = statuses.flatMap(({ currentLimit: limit, limitRemaining: remaining, durationUntilReset: reset }) =>
     limit === undefined ? [] : { limit, remaining, resetSeconds: Number(reset?.seconds ?? 0n) },

@@ -243,7 +243,7 @@ test("a client is told its limit as Envoy tells it: that of its descriptor, or t
   );
 });
 
-test("each connection has tokens of its own where the filter says so", () => {
+test("if configured, each connection has tokens of its own", () => {
   const { filter } = filterWith({
     localRateLimitPerDownstreamConnection: true,
     tokenBucket: { maxTokens: 1, fillInterval: "3600s" },
@@ -254,7 +254,7 @@ test("each connection has tokens of its own where the filter says so", () => {
   assert.deepEqual([ask(first), ask(first), ask(second), ask(second)], [200, 429, 200, 429]);
 });
 
-test("a gRPC client is told RESOURCE_EXHAUSTED where the filter says so", () => {
+test("if configured, a gRPC client gets RESOURCE_EXHAUSTED", () => {
   const tokenBucket = { maxTokens: 1, fillInterval: "3600s" };
   for (const [rateLimitedAsResourceExhausted, grpcStatus] of [
     [true, 8],

@@ -153,7 +153,7 @@ export class LocalRateLimitFilter implements HttpFilter {
     }
   }
 
-  /** The context of header values. There is no upstream yet, and only our own response. */
+  /** The context in which header values are evaluated. No upstream has been chosen, and the response is our own. */
   #context(request: FilterRequest, status: number): MutationContext {
     const { connection, metadata } = request;
     const none = { cluster: "", upstreamHost: "", response: undefined };

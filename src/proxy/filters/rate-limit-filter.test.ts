@@ -231,7 +231,7 @@ test("a route has a domain and rules of its own", async () => {
   });
 });
 
-test("what the filter cannot do is refused by its field", () => {
+test("the error for an unsupported setting names its field", () => {
   for (const [config, message] of [
     [{ domain: "" }, /test: domain must not be empty/],
     [{ stage: 11 }, /stage must be from 0 to 10, got 11/],

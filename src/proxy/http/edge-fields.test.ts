@@ -17,7 +17,7 @@ const forged = {
 const names = Object.keys(forged);
 const edge = { useRemoteAddress: true, appendForwardedFor: true, filtersIdle: false } as const;
 
-/** What a filter sees of these headers, one by one and in the list of all. */
+/** A filter that records these headers, read one by one and from the list of all. */
 function looking(seen: Record<string, string | undefined>[]): HttpFilter {
   return {
     name: "looks",

@@ -5,8 +5,8 @@ import { ByteBuilder } from "./byte-builder.ts";
 const requestBufferBytes = 2048;
 
 /**
- * Memory that one exchange after the other uses, because it costs more to allocate than the rest of an exchange. It has
- * no facts about any of them: everything else of an exchange is made for its request.
+ * Memory that a connection's exchanges use one after another, because allocating it costs more than the rest of an
+ * exchange. It holds no state of an exchange: all other objects are made anew for each request.
  */
 export class ExchangeMemory {
   readonly #request = new ByteBuilder(requestBufferBytes);
@@ -18,7 +18,10 @@ export class ExchangeMemory {
     return this.#request;
   }
 
-  /** Empties the request's memory. Bytes that an upstream of the previous request still reads stay as they are. */
+  /**
+   * Empties the request's memory. If the upstream of the previous request still reads its bytes, leaves them to it and
+   * takes new memory.
+   */
   emptyRequest(): void {
     if (this.#writtenTo?.holdsBytes === true) this.#request.detach();
     else this.#request.clear(requestBufferBytes);

@@ -178,7 +178,7 @@ test("a body whose length differs from the head's ends the connection, and so do
   const filter = new Capitals();
   await using harness = await serving(filter);
   filter.keepsLength = true;
-  // Nothing is with the client yet, so it gets an answer.
+  // The response has not begun, so the client gets an error response.
   filter.takesTime = false;
   assert.equal((await harness.get("/")).status, 500);
   assert.equal((await harness.get("/", { method: "POST", body: "with us" })).status, 500);

@@ -48,7 +48,7 @@ test("filters see the port as the server does", async () => {
   assert.deepEqual(seen, [...(port ?? []), ...(port ?? [])]);
 });
 
-test("the host that a route replaces is told after those of earlier hops, once, and only if the route asks for it", async () => {
+test("x-forwarded-host gets the replaced host once, after those of earlier hops, and only if the route requests it", async () => {
   const rewritten = { rewriteHost: "inner.test" };
   const told = { ...rewritten, appendForwardedHost: true };
   const hosts = async (action: Partial<ForwardAction>, said?: string): Promise<unknown> => {

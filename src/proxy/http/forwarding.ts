@@ -31,7 +31,7 @@ export interface ForwardedExchange extends ExchangeParts {
   letGo(goOn: (body: Buffer) => void): void;
   /** Ends the exchange this long after its beginning. 0 means no limit. */
   limitDuration(limitMs: number): void;
-  /** How the body goes upstream. `otherMirrors`: some mirrors do not use HTTP/1.1. */
+  /** How the body is framed for the upstream. `otherMirrors`: some mirrors do not use HTTP/1.1. */
   bodyForm(protocol: WireProtocol, otherMirrors: boolean, from: number, to: number): RequestBodyForm;
   /** Takes the first part of the body, once the request's head is composed. */
   startBody(bytes: Buffer, from: number, to: number, complete: boolean): void;

@@ -53,8 +53,8 @@ export interface HttpConnectionConfig {
   /** The parts of an element besides `By` and `Hash`, in this order. */
   readonly clientCertificateFields: readonly ("Cert" | "Chain" | "Subject" | "URI" | "DNS")[];
   /**
-   * Passes HTTP/1.1 trailers on, both ways. Otherwise they end here, like chunk extensions. HTTP/2 trailers always
-   * pass.
+   * Passes HTTP/1.1 trailers on, both ways. If false, the proxy drops them, as it drops chunk extensions. HTTP/2
+   * trailers always pass.
    */
   readonly http1Trailers: boolean;
   readonly generateRequestId: boolean;

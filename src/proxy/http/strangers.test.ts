@@ -14,7 +14,7 @@ import { pseudoFault } from "../connection/http2-pseudo.ts";
 
 interface Passed {
   readonly status: number;
-  /** What the upstream got, in lower case; empty when nothing came. */
+  /** The request at the upstream, in lower case. Empty if none came. */
   readonly head: string;
 }
 

@@ -56,7 +56,7 @@ class Pipe implements ByteStream {
   }
 }
 
-/** What the connection said, as short texts. */
+/** The connection's frames as short texts. */
 class Heard implements FrameHandler {
   readonly events: string[] = [];
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
@@ -585,7 +585,7 @@ test("a client that wastes streams is not read until its next stream may open, h
   assert.deepEqual([peer.streams.size, peer.connection.closed], [100, false]);
 });
 
-test("a peer that was cut off and goes on sending is read no further", async () => {
+test("no further input is read from a peer that was cut off and continues to send", async () => {
   const peer = new Peer().greet();
   peer.raw(frame(0, 0, 0, "00"));
   assert.ok((await peer.said()).includes("goaway 0 PROTOCOL_ERROR"));
@@ -609,7 +609,7 @@ test("a request that waits for its upstream and gets invalid trailers is reset a
   assert.equal(seen.events.at(-1), "aborted by protocol PROTOCOL_ERROR");
 });
 
-test("a connection that ends while its input waits reads nothing more of it", async () => {
+test("a connection that ends while its input waits does not read the rest", async () => {
   const peer = new Peer(true, 1000).greet();
   const head = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);
   for (let index = 0; index < 100; index += 1) peer.writer.headers(2 * index + 1, head, true, 16_384);

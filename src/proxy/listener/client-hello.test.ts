@@ -43,7 +43,7 @@ test("name and protocols are read off a ClientHello, however it is split", async
     records.push(Buffer.from([22, 3, 1, part.length >> 8, part.length & 255]), part);
   }
   assert.equal(parseClientHello(Buffer.concat(records)).kind, "tls");
-  // What follows is judged by TLS, not here: else the answer depended on how much came at once.
+  // TLS itself judges the bytes that follow. Otherwise the result would depend on how many bytes come at once.
   for (const rest of ["\x16\x48\x54\x54\x17\x03\x03", "GET / HTTP/1.1\r\n", "\x16\x03\x01\x00\x00"])
     assert.equal(parseClientHello(Buffer.concat([...records, Buffer.from(rest, "latin1")])).kind, "tls");
   const bare = await clientHello({});

@@ -81,8 +81,8 @@ class Look {
   }
 
   /**
-   * A sender of PROXY headers sent none, or an invalid one. Until a valid one arrives the client is unknown, and an
-   * unknown client is not admitted.
+   * Whether the sender's PROXY header is missing or invalid. Only that header names the client, so the connection is
+   * refused without a valid one.
    */
   get refused(): boolean {
     const rules = this.#plan.proxyHeader;

@@ -2,7 +2,7 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 
-/** Who asks, as far as it is known. */
+/** The client's workload, if it is known. */
 export function downstreamPeer({
   downstreamPeer: told,
   connection,
@@ -10,7 +10,7 @@ export function downstreamPeer({
   return told ?? connection.peer;
 }
 
-/** Who answers: what its proxy said, or else what the control plane says of the endpoint. */
+/** The server's workload, according to its proxy, or else to the endpoint's metadata from the control plane. */
 export function upstreamPeer({
   upstreamPeer: told,
   endpoint,

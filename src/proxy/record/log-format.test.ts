@@ -35,7 +35,7 @@ async function written(format: LogFormat, ...told: readonly ExchangeRecord[]): P
   return Buffer.concat(parts);
 }
 
-/** What of a record an operator's value is made of. */
+/** The fields of a record that an operator reads. */
 function askedBy(operator: string): readonly PropertyKey[] {
   const asked = new Set<PropertyKey>();
   const watched = new Proxy(record, {

@@ -59,7 +59,7 @@ describe("a field that comes several times", () => {
         assert.equal(matches(requestWith(values)), false);
         assert.equal(inverted(requestWith(values)), true);
       }
-      // Nothing says anything of a field that is not there.
+      // No condition matches if the field is absent, whether inverted or not.
       assert.equal(matches(requestWith([])), false);
       assert.equal(inverted(requestWith([])), false);
     });

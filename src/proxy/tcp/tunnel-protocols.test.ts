@@ -34,7 +34,7 @@ interface Passage {
   readonly asked: readonly ConnectContext["protocol"][];
 }
 
-/** What a client hears that sends a text through a tunnel and ends its side. */
+/** Sends a text through a tunnel and ends that side. Returns what the client receives. */
 async function passThrough(
   port: number,
   text: string,

@@ -85,7 +85,7 @@ test("x-forwarded-client-cert describes a certificate in one element, whatever i
     );
     return typeof field === "string" ? field : field.value;
   };
-  // As it is read off a certificate: quotes and the like are escaped within a part.
+  // A subject as Node reads it from a certificate, with quotes and similar characters escaped.
   assert.equal(
     elementOf(String.raw`CN=a\"\;URI=spiffe://admin\;X=\"`, "spiffe://a", []),
     String.raw`Subject="CN=a\"\;URI=spiffe://admin\;X=\"";URI=spiffe://a`,

@@ -1,17 +1,17 @@
 import { silentLogger, systemClock } from "../../base/index.ts";
 import type { XdsUpdate } from "../../dataplane/index.ts";
-import { ProxyConfig, type ProxyConfigOptions } from "../proxy-config.ts";
+import { AppliedConfig, type AppliedConfigOptions } from "../applied-config.ts";
 
 /** A configuration by itself, and what applies an update to it. Its names have no addresses, and nobody connects. */
 export function aloneConfig({
   random = Math.random,
   ...options
-}: Partial<ProxyConfigOptions> & { readonly random?: () => number } = {}): {
-  config: ProxyConfig;
+}: Partial<AppliedConfigOptions> & { readonly random?: () => number } = {}): {
+  config: AppliedConfig;
   apply: (update: XdsUpdate) => Promise<void>;
 } {
   const connector = { connect: () => Promise.reject(new Error("nobody connects")) };
-  const config = new ProxyConfig({
+  const config = new AppliedConfig({
     runtime: { connector, clock: systemClock, random },
     resolve: () => Promise.resolve({ addresses: [] }),
     clock: systemClock,

@@ -81,7 +81,7 @@ test("a connection waits for a secret until the control plane says that it does 
   assert.match(failures[0] ?? "", /no secret kubernetes:\/\/key for this proxy/);
   for (const spec of [serving, dialing])
     await assert.rejects(contexts.get(spec, 3_600_000), { code: "secret-missing" }, spec.key);
-  // What was absent and comes is used from then on.
+  // A secret that was missing is used as soon as it arrives.
   const secret = create(SecretSchema, {
     name: roots.name,
     type: {

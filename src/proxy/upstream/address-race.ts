@@ -9,7 +9,7 @@ export interface AddressRaceOptions {
   readonly addresses: readonly string[];
   /** Opens a connection to one address. Must reject when the signal aborts, or when `timeoutMs` is over. */
   readonly connect: (address: string, timeoutMs: number, signal: AbortSignal) => Promise<ByteStream>;
-  /** Of all attempts together. */
+  /** The time limit for all attempts together. */
   readonly timeoutMs: number;
   readonly clock: Clock;
 }

@@ -41,7 +41,7 @@ export async function atEndpoint<Outcome>(
 }
 
 interface OwnRequestOptions {
-  /** As errors name it. */
+  /** The request's name in error messages. */
   readonly name: string;
   readonly protocol: WireProtocol;
   readonly toHead: boolean;

@@ -149,7 +149,7 @@ test("a request that is taken back in the turn in which it came opens no connect
   assert.deepEqual([dials.length, pool.dialing], [1, 1]);
   await dials[0]?.succeed();
   assert.ok(stays.connection !== undefined && gone.connection === undefined);
-  // What was not opened does not count against the limit.
+  // A connection that was not opened does not count against the limit.
   pool.acquire(last, false);
   await Promise.resolve();
   await dials[1]?.succeed();

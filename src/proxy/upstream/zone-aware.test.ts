@@ -20,7 +20,7 @@ describe("requests are routed by zone", () => {
     assert.deepEqual(percentages({ a: 1, b: 2 }, { a: 5, b: 10 }), { a: 100 }, "equal shares of different totals");
     assert.deepEqual(percentages({ a: 9, b: 1 }, { a: 1, b: 1 }), { a: 100 });
   });
-  test("as far as the own locality has the capacity, and then by what others have left", () => {
+  test("to the own locality up to its capacity, and the rest to others by their spare capacity", () => {
     assert.deepEqual(percentages({ a: 1, b: 3 }, { a: 1, b: 1 }), { a: 50, b: 50 });
     // Envoy's own example: 40, 40 and 20 percent of the proxies, and 25, 50 and 25 percent of the endpoints.
     assert.deepEqual(percentages({ a: 1, b: 2, c: 1 }, { a: 2, b: 2, c: 1 }), { a: 62.5, b: 25, c: 12.5 });

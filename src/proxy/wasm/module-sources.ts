@@ -128,7 +128,7 @@ function keyOf({ url, sha256, secret }: RemoteLocation): string {
   return `${sha256 === "" ? url : sha256} ${owner}`;
 }
 
-/** Whether each version of the configuring object fetches again. The default policy is upstream's. */
+/** Whether each new version of the configuring object fetches the module again. The default policy is upstream's. */
 function isFetchedAgain({ url, sha256, pull }: RemoteLocation): boolean {
   if (sha256 !== "") return false;
   return pull === "always" || (pull === "default" && /^oci:/i.test(url) && url.endsWith(":latest"));

@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
 
-// What holds for a proxy with one worker holds with two: listeners, routing, tunnels, drain, TLS of gateways, own ports,
-// and filters whose configuration comes by discovery.
+// Runs tests of the proxy again with two workers: listeners, routing, tunnels, drain, TLS of gateways, own ports, and
+// filters whose configuration comes by discovery.
 for (const file of ["proxy.test.ts", "gateway-tls.test.ts", "own-ports.test.ts", "extension-discovery.test.ts"])
   test(`all that ${file} proves holds with two workers`, async () => {
     const { NODE_TEST_CONTEXT: _context, ...env } = process.env;

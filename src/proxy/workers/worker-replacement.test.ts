@@ -30,7 +30,7 @@ class FakeThread extends EventEmitter {
     this.answers = answers;
   }
 
-  /** Answers what it has been asked, and whatever comes. */
+  /** Answers the calls so far, and each later call at once. */
   begin(): void {
     this.answers = true;
     for (const { call } of this.calls) this.emit("message", { answer: call });

@@ -144,9 +144,9 @@ test("a worker that dies is replaced, the other continues, and no count is lost"
   const holder = (await gateway.shares()).indexOf(1);
   assert.equal((await fetchOnce(proxy.ports.admin, "/ready")).status, 200);
   await threads[1 - holder]?.terminate();
-  // Nobody can say any more which connections the dead one had opened to our own ports.
+  // It is no longer known which connections to our own ports the dead worker had opened.
   assert.equal((await fetchOnce(proxy.ports.admin, "/ready")).status, 403);
-  // What the dead one held goes to the other from now on.
+  // The remaining worker accepts the new connections from now on.
   assert.deepEqual(new Set(await gateway.bodies(20)), new Set(["a"]));
   await eventually(() => threads.length === 3);
   await eventually(async () => (await gateway.shares()).length === 2);

@@ -232,7 +232,7 @@ export class WorkerSet implements Serving {
   }
 }
 
-/** As `ProxyConfig` and `SecretStore` treat them. */
+/** Types whose resources stay in force after their removal, as in `AppliedConfig` and `SecretStore`. */
 const lastingTypes: ReadonlySet<string> = new Set([
   typeUrls.endpoint,
   typeUrls.route,

@@ -22,7 +22,7 @@ export interface UndoSurroundings {
   notReady(object: ObjectReference): Promise<string | undefined>;
   /** The workload that gets the requests next is not ready yet, or proxies do not know its pods. */
   notReached(object: ObjectReference): Promise<string | undefined>;
-  /** Proxies have not acknowledged yet where requests go now. */
+  /** Proxies have not acknowledged the present destinations of requests yet. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
   /** A gateway or waypoint would lose pods that nothing replaces yet. */
   heldBack(

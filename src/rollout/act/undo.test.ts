@@ -106,7 +106,7 @@ const writes: readonly Write[] = [
   { type: "delete", object: old },
 ];
 
-/** As a step does it: what stands there is noted, then changed. */
+/** Performs the writes as a step does: journals the prior value, then writes. */
 async function perform(objects: Objects): Promise<JournalEntry[]> {
   const journal: JournalEntry[] = [];
   for (const write of writes) {
@@ -153,7 +153,7 @@ async function undo(
   return play;
 }
 
-/** What undo leaves as it was, but for the time at which pods were restarted once more. */
+/** The snapshot without the pod template, in which undo writes the time of another restart. */
 function withoutRestart(snapshot: unknown): unknown {
   const copy = structuredClone(snapshot) as Record<string, { spec?: { template?: unknown } }>;
   delete copy["Deployment app"]?.spec?.template;

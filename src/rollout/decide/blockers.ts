@@ -100,8 +100,8 @@ function namespaceBlockers({ self, all }: BlockersInput): Blocker[] {
 }
 
 /**
- * Whether the other is a member of a running group. It will begin at once, so the namespaces that it takes count as
- * held.
+ * The namespaces that a member of a running group takes. It will begin at once, so they count as held. Empty for other
+ * rollouts.
  */
 function heldForGroup(other: Contender, all: readonly Contender[]): readonly string[] {
   const begins = other.wantsToBegin && groupOf(other, all).some((partner) => partner.underWay);

@@ -123,7 +123,7 @@ test("a step that does not settle within the spec's time is rolled back, and the
   assert.match(failed.status.cause ?? "", /one did not settle in 0.05 s: 0 of 1 ready/);
 });
 
-test("a refused write is told in the message, waits for its repetition, and is the cause of the rollback", () => {
+test("a refused write is in the message, is repeated later, and is the cause of the rollback", () => {
   const steps = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "b" } as const] }, last];
   const observation: Observation = { writes: [{ state: "pending", prior: undefined }], settle: [], checks: [] };
   const given = input({ status: begun, steps, observation, failedWrite: { detail: "422: immutable", waits: true } });

@@ -42,7 +42,10 @@ export interface DecideInput {
   /** Why no step may begin now. The first one is the reason of the pause. */
   readonly blockers: readonly Blocker[];
   readonly group?: GroupView;
-  /** Time since the last round by a steady clock, bounded: neither a jump of the clock nor an engine that was down is in it. */
+  /**
+   * Time since the last round on a steady clock, up to a bound. A jump of the wall clock or a time without an engine
+   * does not count.
+   */
   readonly elapsedMs: number;
   readonly nowMs: number;
 }

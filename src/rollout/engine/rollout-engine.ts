@@ -372,7 +372,7 @@ export class RolloutEngine {
     await this.#actions.recordCompletion(rollout, decision);
     if (this.#board.memory.isDue(key, raw.status, decision)) {
       const { resourceVersion = "" } = raw.metadata;
-      // Sent first, because the response to a successful write may be lost.
+      // Remembered before the write, because the response to a successful write may be lost.
       this.#board.memory.rememberStored(key);
       await this.#writeStatus(kind, raw, decision.status);
       if (raw.metadata.resourceVersion !== resourceVersion) this.#board.memory.supersede(key, resourceVersion);

@@ -15,7 +15,7 @@ import type { RolloutOrders } from "../decide/index.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
-/** `Canary shop/reviews`: its name in the engine and for people. */
+/** The rollout's name in the engine and in messages, for example `Canary shop/reviews`. */
 export function rolloutKey(rollout: Rollout): string {
   return `${isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary"} ${keyOf(rollout)}`;
 }

@@ -78,7 +78,7 @@ const route = {
 const who = "istiod istio-system/istiod-1-1-0-7c9 of revision 1-1-0";
 const remedy = "the engine asks again; if this lasts, see kubectl -n istio-system logs istiod-1-1-0-7c9";
 
-test("an istiod that does not answer is named, with since when, what it was asked, what happened and the command", async () => {
+test("the error for an istiod that does not answer has its name, the time since when, the question, the cause and a command", async () => {
   const { view, clock } = viewOf();
   const refused = "since 2023-11-14T22:13:20Z: nothing listens on 127.0.0.1:8080 (ECONNREFUSED)";
   const acknowledged = await observeAcknowledged(view, route, undefined, () => 0);
@@ -107,7 +107,7 @@ test("an istiod that answers in between is silent only since it stopped again", 
   assert.equal(await detail(), "verdict");
   status = 500;
   assert.match(await detail(), /since 2023-11-14T22:13:40Z: /);
-  // Nobody asked it for longer than a minute, so nothing is known of that time.
+  // Nobody asked the pilot for more than a minute, so its silence counts from the next question.
   clock.nowAtMs += 61_000;
   assert.match(await detail(), /since 2023-11-14T22:14:41Z: /);
 });
@@ -122,7 +122,7 @@ test("a token that the API server refuses is the reason, with its words", async 
   );
 });
 
-test("an answer that is no JSON is told as that", async (context) => {
+test("the error for an answer that is not JSON says that", async (context) => {
   await serve(context, (_, response) => response.end("<html>"));
   const seen = await observeRejections(viewOf().view, "1-1-0");
   assert.match(seen.type === "unavailable" ? seen.detail : "", /: 127\.0\.0\.1:8080 sent an answer that is not JSON;/);

@@ -162,7 +162,7 @@ async function getFrom({ pilotTokens }: Asking, pilot: PilotPod, path: string): 
   }
 }
 
-/** The error of a question that a pilot has not answered. Keeps what programs read of the fault. */
+/** The error of a question that a pilot has not answered. Keeps the fault's code and reason, which programs read. */
 export function unanswered(
   { silentPods }: Pick<ClusterView, "silentPods">,
   pilot: PilotPod,

@@ -32,8 +32,8 @@ export interface PlannedProbePair {
   /** The pod that must answer. */
   readonly server: string;
   /**
-   * As metrics name them: the workload that sends to the server's side (client or gateway), and the one that receives
-   * (server or waypoint).
+   * The workloads that metrics name for the connection between the two sides. The first one sends (client or gateway),
+   * the second one receives (server or waypoint).
    */
   readonly clientWorkload: string;
   readonly serverWorkload: string;

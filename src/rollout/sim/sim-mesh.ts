@@ -45,7 +45,7 @@ export interface SimMesh {
   readonly retire: "Automatic" | "Manual";
   /** There is a proxy that no installer manages and only a person can move. */
   readonly stranger: boolean;
-  /** The installation has a second gateway, as profile demo has one for what leaves the mesh. */
+  /** The installation also has an egress gateway, as the profile `demo` does. */
   readonly egress?: boolean;
 }
 

@@ -27,7 +27,7 @@ test("the matrix has every data plane with every kind of gateway, by revision an
     );
 });
 
-/** What of a profile's installation an upgrade moves. */
+/** The parts of a profile's installation that an upgrade moves. */
 function movedOf(profile: string) {
   const settings = resolveSettings({ specs: [{ profile }] }, { hub: "hub", tag: "1.0.0" }).value;
   assert.ok(settings !== undefined, profile);

@@ -180,7 +180,7 @@ test("an interim answer does not make a stream answered", () => {
   assert.equal(model.session.floodReason, "resets");
 });
 
-test("a decoder that shrinks its table is told once, before the next header block, that the table is unused", () => {
+test("before the next header block, the encoder announces once that it no longer uses a table that the decoder has shrunk", () => {
   const model = begun();
   const heads: Buffer[] = [];
   const writer = model.output();
@@ -219,7 +219,7 @@ test("buffered data beyond the bound shrinks the connection's window until it is
   }
   model.play({ does: "drop", id: 1, code: cancel });
   model.said.length = 0;
-  // Of a stream that is gone; what others hold is beyond the bound by twice its window.
+  // DATA for a stream that has gone. The other streams hold twice its window above the bound.
   for (const bytes of [10_000, 10_000]) model.play({ does: "data", id: 1, bytes, end: false });
   assert.deepEqual(
     model.said.filter((event) => event.startsWith("window 0")),

@@ -225,7 +225,7 @@ export const match = {
   ],
   /** Packets from the side that opened the connection, the first one included. */
   fromOpener: (): NftExpression[] => [loadCt(ctKeys.direction), compare("equal", Buffer.from([0]))],
-  /** The connection's source or destination has been translated. */
+  /** Matches connections whose source or destination address has been translated. */
   connectionStatus: (status: keyof typeof ctStatusBits): NftExpression[] => [
     loadCt(ctKeys.status),
     mask(u32(ctStatusBits[status])),
@@ -239,11 +239,11 @@ export const match = {
     loadMeta(metaKeys.outputName),
     compare(equality(options), interfaceName(name)),
   ],
-  /** The packet was sent by a socket of this host. Forwarded packets have none. */
+  /** Matches packets that a socket of this host sent. Forwarded packets have no such socket. */
   fromLocalSocket: (): NftExpression[] => [loadMeta(metaKeys.socketUid)],
   socketUid: (uid: number): NftExpression[] => [loadMeta(metaKeys.socketUid), compare("equal", u32(uid))],
   socketGid: (gid: number): NftExpression[] => [loadMeta(metaKeys.socketGid), compare("equal", u32(gid))],
-  /** The destination is an address of this namespace. */
+  /** Matches packets to an address of this namespace. */
   destinationIsLocal: (): NftExpression[] => [
     expression("fib", attribute(1, u32be(register)), attribute(2, u32be(3)), attribute(3, u32be(2))),
     compare("equal", u32(2)),
@@ -258,7 +258,7 @@ export const match = {
     loadPayload("network", addressOffsets[family].destination, family === "ipv4" ? 4 : 16),
     lookupExpression(setName, undefined, register, undefined, options.not === true),
   ],
-  /** A share of packets from 0 to 1, for faults in tests. */
+  /** Matches a random share of packets (0 to 1), for faults in tests. */
   randomly: (share: number): NftExpression[] => [
     expression(
       "numgen",

@@ -46,7 +46,7 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
     let workload: Workload;
     let first: Route;
     try {
-      // What is known needs no further turn of the event loop's queue.
+      // Awaits only a promise, because even a known workload would otherwise cost a turn of the microtask queue.
       const own = ownWorkload(pod);
       workload = own instanceof Promise ? await own : own;
       first = route({ ...routeInputs(pod), source: workload, destination });

@@ -48,7 +48,7 @@ test("a pod is ready when its certificate is there, which is kept until the pod 
   assert.deepEqual(sources.used, []);
 });
 
-test("a pod without a certificate, or that nobody has told of, is not ready after four seconds", async () => {
+test("a pod without a certificate, or unknown to the control plane, is not ready after four seconds", async () => {
   for (const [isKnown, code] of [
     [true, "certificate-wait"],
     [false, "source-unknown"],

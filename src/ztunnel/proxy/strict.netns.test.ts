@@ -19,7 +19,7 @@ import { echo, requireOwnNetwork } from "../../net/testing/index.ts";
 requireOwnNetwork();
 
 const strictKey = "istio-system/istio_converted_static_strict";
-/** As a control plane sends it for STRICT. */
+/** The policy that a control plane sends for STRICT. */
 const strict: AuthorizationPolicy = parsed(
   `policies: [{name: istio_converted_static_strict, namespace: istio-system, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}]`,
 );
@@ -82,7 +82,9 @@ async function strictPod(policies: string) {
   };
 }
 
-/** What a client sees that speaks plain text: everything until it is closed, or until it is greeted. */
+/**
+ * Connects in plain text. Returns what the client received until the connection closed or the server's greeting came.
+ */
 async function speakPlainly(
   namespace: NetworkNamespace,
   port: number,

@@ -197,8 +197,8 @@ export class MeshState {
   }
 
   /**
-   * If services share an address: the one of the namespace, else a canonical one, else any. The choice is
-   * deterministic.
+   * The service with this virtual IP. If several have it, prefers the one of the namespace, then a canonical one. The
+   * choice is deterministic.
    */
   serviceByVip(network: string, address: string, namespace: string): Service | undefined {
     return (

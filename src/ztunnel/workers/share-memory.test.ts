@@ -9,7 +9,7 @@ function memoryOf(workers: number): ShareMemory {
   return memory;
 }
 
-/** What each worker serves when worker 0 accepts all. */
+/** The number of connections that each worker serves if worker 0 accepts all of them. */
 function shares(memory: ShareMemory, workers: number, kind: AcceptedKind, connections: number): number[] {
   const counts = Array.from({ length: workers }, () => 0);
   for (let index = 0; index < connections; index += 1) {

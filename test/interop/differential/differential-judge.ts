@@ -1,4 +1,5 @@
-// The same bytes to Serin's proxy and to a stock Envoy of the same configuration: what differs is mended, or explained.
+// Sends the same bytes to Serin's proxy and to a stock Envoy with the same configuration. Every difference must have an
+// explanation.
 //   test/interop/mesh/in-namespace.sh node test/interop/differential/differential-judge.ts [--json] [--suite <name>] [--show <n>]
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -28,10 +29,10 @@ const envoyProgram = process.env["ENVOY_BINARY"] ?? join(root, ".cache/interop/e
 const readyMs = 30_000;
 /** The number of lanes that run side by side. */
 const lanesAtOnce = 12;
-/** For the second run of cases that differed. */
+/** The patience for the second run of cases that differed. */
 const patientQuietMs = 1500;
 const patientLanes = 6;
-/** For a case without an end: the upstream's last bytes may still be on their way. */
+/** The wait after a case without a visible end, because the upstream's last bytes may still be on their way. */
 const settleMs = 5;
 const firstPort = { serin: 20_000, envoy: 30_000 } as const;
 const adminPort = 19_999;

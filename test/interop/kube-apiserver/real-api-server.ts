@@ -1,4 +1,5 @@
-// A release of Serin whose lab has Kubernetes' own API server and etcd: nodes, scheduler, controllers and DNS are Serin's.
+// A release of Serin whose lab has Kubernetes' own API server and etcd. Nodes, scheduler, controllers and DNS are
+// Serin's.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,7 @@
-// Every configuration of the corpus, one after the other, into three stock Envoys: sidecar, gateway and waypoint.
+// Applies every configuration of the corpus, one after another, to three stock Envoys: sidecar, gateway and waypoint.
 //   test/interop/mesh/in-namespace.sh node test/interop/mesh/envoy-corpus.ts [--only <part of a name>] [--json]
-// Ends with 1 when a configuration was not taken; the last line with --json is {"configurations":n,"nacks":n,"failed":n,…}.
+// The exit code is 1 if an Envoy did not accept one. With --json, the last line is a JSON object:
+// {"configurations":n,"nacks":n,"failed":n,…}.
 import { describeError } from "../../../src/base/index.ts";
 import { readCorpus, type CorpusCase } from "./corpus.ts";
 import { startEnvoy, type EnvoyProcess } from "./envoy-process.ts";

@@ -1,4 +1,5 @@
-// Requests through stock Envoys as sidecar, gateway and waypoint: what the control plane sends them does what it says.
+// Sends requests through stock Envoys as sidecar, gateway and waypoint, to show that their configuration has the
+// intended effect.
 //   test/interop/mesh/in-namespace.sh node test/interop/mesh/envoy-traffic.ts [--json]
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";

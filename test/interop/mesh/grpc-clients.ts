@@ -1,5 +1,5 @@
-// Applications whose gRPC speaks xDS (`xds:///host:port`), by the agent beside them: they find a service's pods, follow
-// routes, and serve with mutual TLS and policies.
+// Applications whose gRPC library speaks xDS (`xds:///host:port`) through the agent beside them. They find a service's
+// pods, follow routes, and serve with mutual TLS and policies.
 //   test/interop/mesh/in-namespace.sh node test/interop/mesh/grpc-clients.ts [--json]
 import assert from "node:assert/strict";
 import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -118,7 +118,7 @@ async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
   );
 }
 
-/** The application's own server takes its TLS and its policies by xDS. */
+/** The application's own server gets its TLS settings and policies by xDS. */
 async function proveServer(mesh: TestMesh): Promise<void> {
   const { XdsServer, XdsServerCredentials, XdsChannelCredentials } = await import("@grpc/grpc-js-xds");
   const plainText = grpc.ServerCredentials.createInsecure();

@@ -1,4 +1,4 @@
-// What Serin's control plane and upstream's send to the same nodes for the same objects, compared.
+// Compares what Serin's control plane and upstream's send to the same nodes for the same objects.
 //   ISTIOD=<pilot-discovery> test/interop/mesh/in-namespace.sh node test/interop/mesh/istiod-comparison.ts [--only <part>] [--report <file>] [--json]
 // The report is JSON: every difference by the configuration that shows it first, and counts by field.
 import { writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh
 interface CaseReport {
   readonly name: string;
   readonly fault?: string;
-  /** Without the differences of the mesh that has no configuration. */
+  /** The differences, without those of the mesh without configuration. */
   readonly differences: readonly Difference[];
 }
 

@@ -1,4 +1,4 @@
-// How a comparison knows that both control planes have taken what was applied before it.
+// Tells a comparison when both control planes have read the objects that were applied before it.
 import { fromBinary } from "@bufbuild/protobuf";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { DiscoveryTestClient } from "../../../src/controlplane/serve/testing/discovery-client.ts";
@@ -18,15 +18,18 @@ const asker: MeshNode = {
   address: "10.244.1.250",
   labels: { app: "asker" },
 };
-/** Some configurations take the marker's namespace out of what is looked at. */
+/** The wait is bounded, because some configurations leave out the marker's namespace. */
 const patienceMs = 10_000;
 
-/** Whether a resource is told of because of the marker: its differences are none of the comparison's. */
+/** Whether a resource exists because of the marker. The comparison ignores differences of these. */
 export function isOfMarker(resource: string): boolean {
   return resource.includes(markerHost) || resource.includes(`/${namespace}/`);
 }
 
-/** A ServiceEntry that changes last: who tells of its latest address has had the time to take what came before it, though each kind has a watch of its own. */
+/**
+ * A ServiceEntry that changes last. A control plane that sends its latest address has very likely read the earlier
+ * objects too. That is not certain, because each kind has a watch of its own.
+ */
 export class SettledMarker {
   readonly #objects: ObjectStore;
   readonly #watches: readonly AddressWatch[];
@@ -37,7 +40,7 @@ export class SettledMarker {
     this.#watches = watches;
   }
 
-  /** `ports`: of the control planes' discovery in plain text. */
+  /** `ports`: where the control planes serve discovery without TLS. */
   static async create(objects: ObjectStore, ports: readonly number[], version: string): Promise<SettledMarker> {
     await objects.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } });
     return new SettledMarker(
@@ -46,7 +49,7 @@ export class SettledMarker {
     );
   }
 
-  /** Resolves when all control planes have taken a change that is made now, or when that takes too long. */
+  /** Changes the marker. Resolves when all control planes serve the change, or after the bound of the wait. */
   async passed(): Promise<void> {
     this.#count += 1;
     const address = `198.18.${this.#count >> 8}.${this.#count & 255}`;

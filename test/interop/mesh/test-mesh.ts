@@ -26,7 +26,7 @@ export interface TestMesh {
 
 const discoveryPort = 15_012;
 
-/** `INTEROP_LOGS=1`: what the processes say is shown. */
+/** `INTEROP_LOGS=1` prints the logs of the processes. */
 export async function startTestMesh(): Promise<TestMesh> {
   const directory = mkdtempSync(join(tmpdir(), "im-"));
   const server = await startApiServer(directory);
@@ -55,7 +55,7 @@ export async function startTestMesh(): Promise<TestMesh> {
   };
 }
 
-/** Applies a configuration; a refused object throws after what came before it was taken away again. */
+/** Applies a configuration. If an object is refused, removes the earlier ones again and throws. */
 export async function applyCase(mesh: TestMesh, one: CorpusCase): Promise<StoredObject[]> {
   if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, one.meshConfig, one.meshNetworks);
   const stored: StoredObject[] = [];
@@ -63,7 +63,7 @@ export async function applyCase(mesh: TestMesh, one: CorpusCase): Promise<Stored
   return stored;
 }
 
-/** Takes a configuration away: what it had changed of the base is put back. */
+/** Removes a configuration, and restores objects of the base that it had changed. */
 export async function removeCase(mesh: TestMesh, one: CorpusCase): Promise<void> {
   if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, defaultMeshConfig);
   for (const object of one.objects.toReversed()) {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 
-/** Of Prometheus' HTTP API, as far as answers are compared. */
+/** The compared fields of an answer of Prometheus' HTTP API. */
 interface ApiAnswer {
   readonly status: string;
   readonly error?: string;
@@ -15,7 +15,10 @@ interface Series {
 
 const tolerance = 1e-9;
 
-/** What two answers differ in, in words; undefined where they say the same, numbers to nine digits, in whatever order series come. */
+/**
+ * Describes the difference of two answers. Undefined if they agree, apart from the order of series and from digits
+ * after the ninth.
+ */
 export function difference(own: ApiAnswer, real: ApiAnswer): string | undefined {
   if (own.status !== real.status)
     return `status ${own.status} (${own.error ?? ""}), ${real.status} (${real.error ?? ""})`;

@@ -28,7 +28,10 @@ const edges: readonly Edge[] = [
   { source: "reviews-v2", destination: "ratings", service: "ratings", rate: 9, meanMs: 3 },
 ];
 
-/** Minutes of what Istio's proxies count, up to a time: rates that change, failures that begin, a proxy that starts anew and a workload that goes. */
+/**
+ * Samples of some minutes of Istio's proxies, up to `endMs`. Rates change, failures begin, a proxy restarts, and a
+ * workload disappears.
+ */
 export function meshHistory(endMs: number, minutes: number): HistorySample[] {
   const random = seededRandom(11);
   const samples: HistorySample[] = [];
@@ -45,7 +48,7 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
   for (let step = 0; step <= steps; step += 1) {
     const timeMs = startMs + step * stepMs;
     const share = step / steps;
-    // The proxies of productpage start anew.
+    // The proxies of productpage restart, so their counters begin at 0.
     if (step === Math.floor(steps / 2))
       for (const key of counters.keys()) if (key.includes('"source_workload":"productpage"')) counters.set(key, 0);
     for (const workload of workloads)
@@ -56,7 +59,7 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
         1,
       );
     for (const edge of edges) {
-      // Ratings goes away.
+      // Ratings disappears.
       if (edge.destination === "ratings" && share > 0.9) continue;
       for (const reporter of ["source", "destination"]) {
         const labels = {
@@ -82,7 +85,8 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
         const requests = Math.round(edge.rate * (stepMs / 1000) * (0.8 + random() * 0.4));
         const failed = share > 0.5 && edge.destination === "reviews-v2" ? Math.round(requests * 0.08) : 0;
         grow("istio_requests_total", { ...labels, response_code: "200" }, timeMs, requests - failed);
-        // It begins by one: what a range says of a series that begins in it by more than half a step's growth, Prometheus 2 and 3 (as we) tell apart.
+        // Each counter begins at 1. If a series began higher within a range, Prometheus 2 and 3 would answer
+        // differently, and this store answers like 3.
         const failures = { ...labels, response_code: "503", response_flags: "UF" };
         if (failed > 0)
           grow(
@@ -131,7 +135,7 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
 const escaped = (value: string): string =>
   value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 
-/** A sample as a line of Prometheus' text, its time in the unit that the format has: ms, or seconds of OpenMetrics. */
+/** A sample as a line of Prometheus' text format. The time is in ms, or in seconds for OpenMetrics. */
 export function lineOf({ name, labels, timeMs, value }: HistorySample, unit: "ms" | "s"): string {
   const pairs = Object.entries(labels)
     .map(([key, text]) => `${key}="${escaped(text)}"`)

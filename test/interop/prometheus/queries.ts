@@ -1,4 +1,4 @@
-/** The queries of dashboards and guides for a mesh, word for word, by the one that sends them. */
+/** The exact queries of tools and guides for meshes, by tool. */
 export const queries: Readonly<Record<string, readonly string[]>> = {
   "Kiali's graph": [
     ...["source", "destination", "waypoint"].map(

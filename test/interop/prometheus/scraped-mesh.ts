@@ -1,4 +1,4 @@
-// A mesh of two sidecars that count, as a Prometheus scrapes it and as the dashboard and a check look at it.
+// A mesh of two sidecars with counters. A Prometheus can scrape it, and the dashboard and checks can read it.
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -12,11 +12,11 @@ import { quantileMs, type TrafficEdge } from "../../../src/dashboard/views/index
 import { observeQuery, type QueryTools } from "../../../src/rollout/observe/checks/query.ts";
 
 const path = "/stats/prometheus";
-/** A second, by response. */
+/** Requests per second, by response code. */
 const rates: Readonly<Record<string, number>> = { 200: 40, 503: 2 };
 const boundsMs = [1, 5, 10, 25, 50, 100];
 
-/** As a sidecar tells it, so long after its start. */
+/** The metrics of a sidecar, this long after its start. */
 function metricsOf(reporter: "source" | "destination", seconds: number): string {
   const common = `reporter="${reporter}",source_workload="client",source_workload_namespace="shop",source_app="client",source_version="v1",destination_workload="web",destination_workload_namespace="shop",destination_app="web",destination_version="v1",destination_service="web.shop.svc.cluster.local",destination_service_name="web",destination_service_namespace="shop",request_protocol="http",response_flags="-",connection_security_policy="${reporter === "source" ? "unknown" : "mutual_tls"}"`;
   return Object.entries(rates)
@@ -73,7 +73,7 @@ export class ScrapedMesh implements AsyncDisposable {
     return new ScrapedMesh(servers);
   }
 
-  /** What the dashboard shows: of the proxies themselves, or of the Prometheus. */
+  /** The dashboard's reader. It reads the proxies, or the Prometheus at the URL. */
   reader(prometheusUrl?: string): DashboardReader {
     const reader = createDashboardReader({
       client: this.#cluster.client,
@@ -87,7 +87,7 @@ export class ScrapedMesh implements AsyncDisposable {
     return reader;
   }
 
-  /** What proxies have counted of the query below. */
+  /** The result of the check's query, as the proxies have counted it. */
   async counted(): Promise<number> {
     const text = await (await fetch(`http://${this.targets[0]?.targets[0] ?? ""}${path}`)).text();
     return [...text.matchAll(/^istio_requests_total\{.*\} (\d+)$/gm)].reduce(
@@ -108,7 +108,9 @@ export class ScrapedMesh implements AsyncDisposable {
 
 const nobody = { service: "", namespace: "", workload: "", revision: "" };
 
-/** The answer of a query as a check of a rollout has it. The engine itself asks nothing of its own machine: here that is allowed. */
+/**
+ * The result of a query as a rollout's check gets it. Loopback addresses, which the engine refuses, are allowed here.
+ */
 export async function queryOfCheck(address: string, expression: string): Promise<number> {
   const spec: QuerySpec = { provider: "prometheus", address, expression, timeoutSeconds: 10 };
   const exchange: QueryTools["exchange"] = async ({ url, method, headers }) => {
@@ -121,7 +123,7 @@ export async function queryOfCheck(address: string, expression: string): Promise
   return seen.result;
 }
 
-/** By who calls whom. */
+/** The figures of each edge, by source and destination. */
 export function edgeFigures(edges: readonly TrafficEdge[]): Readonly<Record<string, Readonly<Record<string, number>>>> {
   return Object.fromEntries(
     edges.map(({ source, destination, protocol, requestRate, failureRate, durations, securedRate }) => [

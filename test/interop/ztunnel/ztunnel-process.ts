@@ -1,4 +1,4 @@
-// A ztunnel as a plain process of node-a, and the CNI agent's end of its socket: upstream's program, or Serin's.
+// A ztunnel (upstream's or Serin's) as a plain process of node-a, with the CNI agent's side of its socket.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,19 +7,19 @@ import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsRequest } 
 import { serin } from "../../support/lab-cluster.ts";
 
 export interface ZtunnelProcessOptions {
-  /** Of upstream's program; undefined: Serin's own. */
+  /** The path of upstream's program. Undefined: Serin's own. */
   readonly program: string | undefined;
   readonly directory: string;
-  /** Of the account ztunnel, bound to a pod of node-a. */
+  /** A token of the account `ztunnel`, bound to a pod of node-a. */
   readonly token: string;
-  /** PEM of the authority. */
+  /** The authority's certificate as PEM. */
   readonly root: string;
-  /** It asks for addresses as it needs them. */
+  /** Requests addresses on demand. */
   readonly onDemand?: boolean;
 }
 
 const controlPlane = "https://istiod.istio-system.svc:15012";
-/** Upstream's ports are fixed; Serin's move beside them. */
+/** Upstream's ports are fixed, so Serin's ztunnel uses others. */
 const ownPorts = { ADMIN_PORT: "25000", STATS_PORT: "25020", READINESS_PORT: "25021" };
 const readyTimeoutMs = 30_000;
 const lookMs = 50;
@@ -82,7 +82,7 @@ export class ZtunnelProcess {
     return this.#output.join("");
   }
 
-  /** Resolves once it has what it needs of the control plane and of its agent. */
+  /** Resolves when it is ready: it has its configuration and the agent's list of pods. */
   async ready(): Promise<void> {
     await this.#send({ type: "snapshot-sent" });
     const deadline = Date.now() + readyTimeoutMs;
@@ -145,7 +145,7 @@ export class ZtunnelProcess {
   }
 }
 
-/** Of its admin port, as far as it is looked at. */
+/** The compared fields of the admin port's config dump. */
 export interface ZtunnelDump {
   readonly workloads: readonly {
     readonly uid: string;

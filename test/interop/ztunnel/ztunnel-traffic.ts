@@ -1,6 +1,6 @@
-// Upstream's ztunnel and Serin's beside each other under Serin's control plane and authority, each with one of two pods.
+// Upstream's ztunnel beside Serin's, both under Serin's control plane and authority. Each serves one of two pods.
 //   test/interop/mesh/in-namespace.sh node test/interop/ztunnel/ztunnel-traffic.ts <ztunnel>
-// The last line is a JSON object: what holds and what does not. Ends with 1 when something does not.
+// The last line is a JSON object with the result of each test. The exit code is 1 if one failed.
 import assert from "node:assert/strict";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { messageOf } from "../../../src/base/index.ts";
@@ -102,7 +102,7 @@ class Traffic {
     this.#root = root;
   }
 
-  /** One ztunnel takes the client, the other one the server. */
+  /** One ztunnel serves the client, the other one the server. */
   async between(client: "upstream" | "serin", onDemand: boolean, body: (world: World) => Promise<void>): Promise<void> {
     const pods = podPair();
     const heard = sniff(pods.client);
@@ -146,7 +146,7 @@ interface World {
   readonly heard: () => Buffer;
 }
 
-/** Whether the echo came back. */
+/** Whether the server's echo arrived. */
 async function echoed(namespace: NetworkNamespace, address: string, port: number): Promise<boolean> {
   const stream = await connectTcp({ address, port, namespaceFd: namespace.fd, timeoutMs: answerMs }).catch(
     () => undefined,
@@ -185,7 +185,7 @@ async function eventually(what: string, holds: () => Promise<boolean>): Promise<
 async function talksAndObeys({ mesh, near, far, client, heard }: World): Promise<void> {
   await eventually("the client reaches the service", async () => await echoed(client, serviceAddress, 80));
   assert.ok(!heard().includes(words), "what was said can be read on the wire");
-  // Upstream's fetches certificates of all that is on its node, before anybody asks.
+  // Upstream's ztunnel fetches the certificates of all accounts on its node before they are needed.
   for (const [ztunnel, name] of [
     [near, "client"],
     [far, "server"],
@@ -203,7 +203,7 @@ async function talksAndObeys({ mesh, near, far, client, heard }: World): Promise
     "the client reaches the ServiceEntry by its automatic address",
     async () => await echoed(client, given, automaticPort),
   );
-  // Each in place of the other: a change would meet the control plane's own, which writes their status.
+  // The policies are created and deleted, not changed, because the control plane writes their status at the same time.
   for (const [principal, reaches] of [
     ["somebody", false],
     ["client", true],
@@ -289,5 +289,5 @@ async function main(): Promise<number> {
   return Object.values(outcome).every((answer) => answer === "ok") ? 0 : 1;
 }
 
-// Namespaces' sockets may be open still; nothing waits for them.
+// Sockets in namespaces may still be open and would keep the process alive.
 process.exit(await main());

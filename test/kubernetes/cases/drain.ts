@@ -6,13 +6,13 @@ import { nodeName, nodeNumbers } from "../cluster-layout.ts";
 import { shop } from "./bookinfo.ts";
 import { applyText } from "./policies.ts";
 
-/** Kubernetes collects the pods of a deleted node some time later. */
+/** Kubernetes deletes the pods of a removed node with a delay. */
 const collectedMs = 180_000;
 
-/** Who asks: one is enough, and it may be away for a moment. */
+/** The load generator's Deployment. It needs no second pod, because it may pause. */
 const asking = "load";
 
-/** A second pod of everything that must go on, as whoever drains nodes has them; one at a time may be evicted. */
+/** The Deployments that need a second pod before a node is drained, as on any cluster. */
 async function doubled({ cluster }: Bench): Promise<readonly Deployment[]> {
   const lists = await Promise.all([
     cluster.api.client.list(deploymentKind, { namespace: shop }),
@@ -36,7 +36,10 @@ async function everythingIsAvailable(cluster: Bench["cluster"]): Promise<void> {
   for (const namespace of ["kube-system", "istio-system", shop]) await cluster.available(namespace);
 }
 
-/** Without it both pods of a Deployment could go at once, where they are on one node. An installation of one istiod has none. */
+/**
+ * A budget keeps one pod. Without it, a drain could evict both at once if they are on one node. An installation with
+ * one istiod has no budget of its own.
+ */
 function budget({ metadata, spec }: Deployment): UntypedObject {
   const { name = "", namespace = "" } = metadata;
   return {
@@ -47,7 +50,7 @@ function budget({ metadata, spec }: Deployment): UntypedObject {
   };
 }
 
-/** What is done while everything has two pods, and none loses both. */
+/** Runs `act` while every Deployment has two pods, of which only one may be evicted at a time. */
 export async function withTwoOfEverything(bench: Bench, act: () => Promise<void>): Promise<void> {
   const deployments = await doubled(bench);
   await scale(bench, deployments, 2);
@@ -57,7 +60,7 @@ export async function withTwoOfEverything(bench: Bench, act: () => Promise<void>
   await scale(bench, deployments, 1);
 }
 
-/** How many pods had to go. */
+/** Drains a node, and returns how many pods were evicted. */
 async function drain(bench: Bench, node: string): Promise<number> {
   const before = await podsOn(bench, node);
   const command = ["kubectl", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force"];

@@ -9,10 +9,10 @@ import { scale, withTwoOfEverything } from "./drain.ts";
 
 const apiServerAwayMs = 30_000;
 const powerAwayMs = 5_000;
-/** Watches of the controller manager are tried again after up to 30 s each time. */
+/** The controller manager waits up to 30 s between attempts to open a watch. */
 const controllersReadyMs = 180_000;
 
-/** Pids in the node of a role of ours, as its command line names it. */
+/** The process ids of Serin's processes of a role on a node. The role is matched in the command line. */
 async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promise<string[]> {
   const { output } = await cluster.nodes[node].run(["pgrep", "-f", `/main\\.[jt]s ${role}( |$)`]);
   return output.trim().split("\n").filter(Boolean);
@@ -20,18 +20,18 @@ async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promi
 
 interface Kill extends Pick<Case, "title" | "excused"> {
   readonly name: string;
-  /** The first words of the command line after the program. */
+  /** The first words of the command line after the program's path. */
   readonly role: string;
   readonly after?: string;
   /**
-   * A Deployment of the shop that has a second pod meanwhile. Without any endpoint of a Service, kube-proxy refuses its
-   * connections in one table of iptables, and writes its endpoints into another. A connection between the two writes is
-   * tracked without an endpoint, and nobody ever answers it.
+   * A Deployment of the shop that gets a second pod for the case. When a Service loses and regains its only endpoint,
+   * kube-proxy writes two tables of iptables. A connection between the two writes is tracked without an endpoint, and
+   * is never answered.
    */
   readonly doubled?: string;
 }
 
-/** Each process of the role one after the other, on whichever node; another one takes its place. */
+/** Kills each process of the role on both nodes, one after another. Each is replaced before the next one is killed. */
 function killCase({ name, role, title, excused, after = "bookinfo", doubled }: Kill): Case {
   return {
     name,
@@ -71,7 +71,7 @@ async function killAll(bench: Bench, role: string): Promise<number> {
   return killed;
 }
 
-/** What clients see of a proxy that is killed: its connections end, and nobody listens before it is started again. */
+/** The errors that clients see when a proxy is killed: connections end, and until it runs again nothing listens. */
 const withTheProxy = /ECONNRESET|EPIPE|ECONNREFUSED|closed|status 503/;
 
 export const killCases: readonly Case[] = [
@@ -101,8 +101,8 @@ export const killCases: readonly Case[] = [
 ];
 
 /**
- * Waits until the controller manager sees its own writes of EndpointSlices again. Its watches end with the API server,
- * and until they are back, Services keep pods that have ended, with and without a mesh.
+ * Waits until the controller manager sees its own writes of EndpointSlices again. Its watches break with the API
+ * server. Until they are open again, Services keep pods that have ended, with or without a mesh.
  */
 async function endpointsFollowPods({ cluster }: Bench): Promise<void> {
   const name = "endpoints-follow";
@@ -153,7 +153,7 @@ export const runtimesCase: Case = {
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load } = bench;
-    // A kubelet of 1.32 that has started again takes its pods for unready until their next probes.
+    // After a restart, a kubelet of 1.32 reports its pods as not ready until their next probes.
     await withTwoOfEverything(bench, async () => {
       for (const number of nodeNumbers) {
         for (const program of ["kubelet", "containerd"] as const) {
@@ -172,8 +172,8 @@ export const runtimesCase: Case = {
 };
 
 /**
- * Waits until the kubelet has started each container of the node's pods again. Before, the API server has the states
- * from before the power went, and everything seems ready.
+ * Waits until the kubelet has started each container of the node's pods again. Before that, the API server still shows
+ * the states from before the power failed, and everything seems ready.
  */
 async function startedAgain({ cluster }: Bench, node: string, sinceMs: number): Promise<void> {
   await eventually(`every container of ${node} was started again, and is ready`, async () => {
@@ -199,7 +199,7 @@ async function everythingAnswers(bench: Bench): Promise<void> {
   await eventually(`${url} answers`, async () => (await cluster.run(["curl", "-sf", "-m", "3", url])).code === 0);
 }
 
-/** Requests to what the node carries fail, as with every cluster: they are not counted while it is away. */
+/** Requests to pods of the lost node fail, as in every cluster, so the load pauses while the node is down. */
 export const rebootCase: Case = {
   name: "reboot",
   title: "a node loses its power and comes back",
@@ -218,7 +218,7 @@ export const rebootCase: Case = {
       await everythingAnswers(bench);
       seconds = Math.round((performance.now() - begun) / 1000);
     } finally {
-      // Whatever comes after needs the load.
+      // The following cases need the load.
       await load.resume();
     }
     await load.more(100);

@@ -1,4 +1,4 @@
-// docs/kubernetes.md as a stranger follows it: its commands, in its order, on this cluster.
+// Runs the commands of docs/kubernetes.md on this cluster, in the order of the page.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { blockOf, commandsOf } from "../../support/typed-blocks.ts";
@@ -12,13 +12,13 @@ import { leftOnNodes } from "./uninstall.ts";
 
 const limitMs = 900_000;
 
-/** Lines of the page that are not typed. */
+/** Commands of the page that are left out. */
 const leftOut: readonly RegExp[] = [
-  // The run has built the images, and loads them as the page's row for containerd does.
+  // The run has built the images, and loads them into containerd as the page shows.
   /^npm run image$/,
   // The cases helm-3 and helm-4 run these.
   /^helm |^serin charts package/,
-  // It stands for a LoadBalancer, which this cluster has.
+  // The page needs it only on clusters without LoadBalancers.
   /^kubectl port-forward/,
 ];
 
@@ -26,7 +26,7 @@ function without(line: string): boolean {
   return leftOut.some((pattern) => pattern.test(line));
 }
 
-/** The next release has this tree's programs: what its own `serin` would know is told to this one. */
+/** The next release is built from this tree, so its `serin` is replaced by this one, with the version as a flag. */
 function asNextRelease(line: string, version: string): string {
   if (line.startsWith("serin install --set profile=empty")) return line.replace(" -y", ` --set tag=${version} -y`);
   return line.replace(/\.\/serin-[\d.]+/g, root);
@@ -73,13 +73,16 @@ async function addresses(bench: Bench): Promise<string[]> {
   ];
 }
 
-/** As the page says: a step of a gateway waits for requests through it. */
+/**
+ * Sends requests through the gateways while the command runs, as the page says, because each gateway's step waits for
+ * some.
+ */
 function whileAsking(hosts: readonly string[], line: string): string {
   const asks = hosts.map((host) => `curl -s -o /dev/null -m 4 http://${host}/productpage`).join("; ");
   return `{ (while sleep 0.05; do ${asks}; done) > /dev/null 2>&1 & asking=$!; ${line}; code=$?; kill $asking; exit $code; }`;
 }
 
-/** What earlier cases have left. Its Gateways go first, as the page says. */
+/** Removes bookinfo of earlier cases. Its Gateways are deleted first, as the page says. */
 async function forgetBookinfo({ cluster }: Bench): Promise<void> {
   const proxies = "gateway.networking.k8s.io/gateway-name";
   const ignoring = ["-n", "bookinfo", "--ignore-not-found"];

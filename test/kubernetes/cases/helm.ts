@@ -10,7 +10,7 @@ import { shop } from "./bookinfo.ts";
 import { leftOnNodes } from "./uninstall.ts";
 
 const namespace = "istio-system";
-/** In the order of installation; the agent goes first, as it releases the pods. */
+/** The charts in the order of installation. On removal the CNI agent goes first, because it releases the pods. */
 const releases = [
   { name: "istio-base", chart: "base", values: [] },
   { name: "istiod", chart: "istiod", values: ["--set", "profile=ambient"] },
@@ -21,14 +21,14 @@ const removal = ["istio-cni", "ztunnel", "istiod", "istio-base"] as const;
 const captured = "ambient.istio.io/redirection";
 
 /**
- * What another installer has left: helm takes over no definitions that somebody else has written, and an agent whose
- * rights went with it could not take its annotations away.
+ * Removes what another installer has left. Helm does not adopt definitions that it has not written. An agent that lost
+ * its rights during the removal could not remove its annotations.
  */
 export async function tidyUp({ cluster }: Bench): Promise<void> {
   const names = (await cluster.kubectl("get", "customresourcedefinitions", "-o", "name"))
     .split("\n")
     .filter((name) => /\.(istio\.io|serin\.dev)$/.test(name));
-  // Their engine is gone, and takes no finalizer away.
+  // The rollout engine is gone, so nobody removes its finalizers.
   for (const kind of [canaryKind, meshUpgradeKind]) {
     if (!names.some((name) => name.endsWith(`/${kind.plural}.${kind.group}`))) continue;
     const { items } = await cluster.api.client.list<KubernetesObject>(kind);
@@ -38,7 +38,7 @@ export async function tidyUp({ cluster }: Bench): Promise<void> {
       });
   }
   if (names.length > 0) await cluster.kubectl("delete", ...names);
-  // A namespace whose pods still end is looked at again only after half of their grace period.
+  // The namespace controller looks again only after half of the pods' grace period, so the pods are deleted first.
   for (const one of [namespace, "serin-system"]) {
     await cluster.run(["kubectl", "delete", "deployments,daemonsets", "--all", "-n", one, "--timeout=60s"]);
     await cluster.run(["kubectl", "wait", "--for=delete", "pod", "--all", "-n", one, "--timeout=120s"]);
@@ -47,7 +47,7 @@ export async function tidyUp({ cluster }: Bench): Promise<void> {
   await cluster.kubectl("annotate", "pods", "--all", "-n", shop, `${captured}-`);
 }
 
-/** Gateways and waypoints are proxies themselves. */
+/** Gateways and waypoints do not count, because they are proxies. */
 function isApplication({ metadata: { labels = {} }, status }: Pod): boolean {
   return labels["gateway.networking.k8s.io/gateway-name"] === undefined && status?.phase === "Running";
 }

@@ -15,7 +15,7 @@ import { uninstallCase } from "./uninstall.ts";
 import { wireCase } from "./wire.ts";
 import { churnCase, hostNetworkCase, jobsCase, statefulSetCase } from "./workloads.ts";
 
-/** In the order in which they run. */
+/** All cases, in the order in which they run. */
 export const allCases: readonly Case[] = [
   installCase,
   portsCase,
@@ -44,6 +44,6 @@ export const allCases: readonly Case[] = [
   helm4Case,
   ...refusalCases,
   guideCase,
-  // Last, as they remove bookinfo, which the cases above capture.
+  // These run last, because they remove bookinfo, which the cases above use.
   ...seedCases,
 ];

@@ -19,7 +19,7 @@ export const installCase: Case = {
   async run({ cluster, release, next, note }) {
     await loadLayout(cluster, release.images);
     const isEarlier = release.serin !== ownSerin;
-    // An earlier release has no images of the samples.
+    // Earlier releases have no images of the samples.
     if (isEarlier) await loadLayout(cluster, next.images);
     note("images are loaded");
     await cluster.kubectl("apply", "--server-side", "-f", join(root, "manifests/crds/gateway-api-standard.yaml"));

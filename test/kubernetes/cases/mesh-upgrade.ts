@@ -14,13 +14,13 @@ import { loadLayout } from "./install.ts";
 
 const endTimeoutMs = 900_000;
 const streamSeconds = 60;
-/** Both ways together. The load goes on after the way back until so many requests were answered. */
+/** For the upgrade and the way back together. Afterwards the load continues until this number is reached. */
 const leastRequests = 50_000;
 const loadTimeoutMs = 400_000;
-/** The Deployment that asks more than the constant load. */
+/** The Deployment that sends requests in addition to the constant load. */
 const asking = "load-upgrade";
 
-/** Of the installation that README makes, to another revision and release. */
+/** Upgrades the installation of the README to another revision and release. */
 function upgradeObject(name: string, revision: string, tag: string): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -43,7 +43,7 @@ function upgradeObject(name: string, revision: string, tag: string): UntypedObje
         ],
         cni: { tag },
       },
-      // One step a namespace, and not one a pod.
+      // One step for each namespace, not one for each pod.
       ztunnel: { by: "Namespace" },
       gateways: { weights: [50, 100] },
       waypoints: { weights: [100] },
@@ -56,7 +56,9 @@ function upgradeObject(name: string, revision: string, tag: string): UntypedObje
   };
 }
 
-/** A user brings the engine to the next release first: it is part of no revision, and renders what it installs by itself. */
+/**
+ * Upgrades the engine first, as a user does. It belongs to no revision, and installs the objects of its own release.
+ */
 async function upgradeEngine({ cluster, next }: Bench): Promise<void> {
   const settings = ["profile=empty", "components.base.enabled=true", `hub=${next.hub}`, `tag=${next.version}`];
   await cluster.ok([next.serin, "install", ...settings.flatMap((one) => ["--set", one]), "-y"], { timeoutMs: 400_000 });
@@ -83,7 +85,7 @@ async function ended(
   return status;
 }
 
-/** A route of the shop's gateway to the streams. */
+/** Routes the long connections from the shop's gateway to the application `streams`. */
 const streamsRoute: UntypedObject = {
   apiVersion: "gateway.networking.k8s.io/v1",
   kind: "HTTPRoute",
@@ -99,7 +101,7 @@ const streamsRoute: UntypedObject = {
   },
 };
 
-/** From a pod and from outside: connections that live longer than most steps. */
+/** Connections that live longer than most steps. */
 function streams(from: string, host: string): ConnectionTarget[] {
   const long = { count: 3, seconds: streamSeconds };
   return [
@@ -109,8 +111,8 @@ function streams(from: string, host: string): ConnectionTarget[] {
 }
 
 /**
- * More requests than elsewhere, each way into the mesh among them: a gateway that nobody asks has no samples, and the
- * upgrade waits for some. And long connections. Answers what ends it all.
+ * Starts more load than in other cases, with long connections. It goes through every gateway, because the upgrade waits
+ * for samples of each. Returns a function that ends the load.
  */
 async function beginUpgradeLoad(bench: Bench): Promise<() => Promise<void>> {
   const { cluster, load } = bench;
@@ -161,7 +163,7 @@ async function ofOldRelease({ cluster, next }: Bench): Promise<string[]> {
     .filter((line) => /\/(pilot|proxyv2|ztunnel|install-cni):/.test(line) && !line.endsWith(`:${next.version}`));
 }
 
-/** Forward, without a process of the old release, and back. Answers in how many steps it went forward. */
+/** Upgrades, checks that no process of the old release is left, and rolls back. Returns the number of steps forward. */
 async function thereAndBack(bench: Bench): Promise<number> {
   const { cluster, load, next, note } = bench;
   const before = load.totals;

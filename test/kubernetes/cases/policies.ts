@@ -39,7 +39,7 @@ export const strictCase: Case = {
   },
 };
 
-/** One pod a kind of probe; each may fail once and no more. */
+/** One pod for each kind of probe. A single failed probe makes the case fail. */
 export const probesCase: Case = {
   name: "probes",
   title: "probes of each kind pass under STRICT with failureThreshold 1, from the pod's start on",

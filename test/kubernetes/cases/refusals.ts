@@ -1,4 +1,5 @@
-// What cannot be installed: each is said with the object and the remedy, and leaves nothing that an uninstall cannot remove.
+// Installations that must fail. Each names the object and the remedy, and an uninstall removes everything that was
+// written.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { Agent, request } from "node:https";
@@ -23,7 +24,7 @@ async function serin({ cluster }: Bench, args: readonly string[], kubeconfig = c
   });
 }
 
-/** An installation that must fail, with all of these in what it says. */
+/** Runs an installation that must fail, with an output that matches all of these patterns. */
 async function refused(
   bench: Bench,
   flags: readonly string[],
@@ -42,10 +43,10 @@ function expectWords(output: string, words: readonly RegExp[]): void {
   if (missing.length > 0) throw new Error(`it did not say ${missing.join(", ")}:\n${output}`);
 }
 
-/** What controllers write into every namespace. istiod's stay as upstream's do. */
+/** Objects that controllers write into every namespace. Those of istiod stay, as with upstream. */
 const ofAnyNamespace = /^(configmap\/(kube-root-ca\.crt|istio-ca-root-cert)|serviceaccount\/default)$/;
 
-/** What an installation writes, but for definitions and the namespaces themselves. */
+/** The objects that an installation writes, except definitions and namespaces. */
 async function written({ cluster }: Bench): Promise<string[]> {
   const kinds = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations";
   const inNamespaces = "deployments,daemonsets,services,configmaps,serviceaccounts,roles,rolebindings,hpa,pdb,pods";
@@ -60,7 +61,7 @@ async function written({ cluster }: Bench): Promise<string[]> {
   );
 }
 
-/** Whatever ran before: these cases begin with a cluster that has no mesh. */
+/** Removes a mesh that earlier cases have left, because these cases begin without one. */
 async function withoutMesh({ cluster }: Bench): Promise<void> {
   const found = await cluster.kubectl("get", "deployments,daemonsets", "-n", namespace, "-o", "name");
   if (found.trim() !== "") await cluster.serin("uninstall", "--purge", "-y");
@@ -112,7 +113,7 @@ const rightsCase: Case = {
   },
 };
 
-/** The API server by another version, at the client's place. */
+/** Runs a relay to the API server, which reports another version. It listens at the client's address. */
 async function withOldServer(bench: Bench, version: string, act: (kubeconfig: string) => Promise<void>): Promise<void> {
   const { pki, kubeconfigs } = bench.cluster.files;
   const read = (name: string): Buffer => readFileSync(join(pki, name));
@@ -229,7 +230,7 @@ const registryCase: Case = {
   },
 };
 
-/** No socket of the family that carries nf_tables, as on a kernel without it. */
+/** A seccomp profile that refuses sockets of the family for nf_tables, as a kernel without nf_tables does. */
 const withoutNetfilter = {
   defaultAction: "SCMP_ACT_ALLOW",
   syscalls: [

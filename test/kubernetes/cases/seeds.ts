@@ -1,5 +1,5 @@
-// The commands of the five walkthroughs, by the tests that type them in a lab, on this cluster. Nodes pull every image from
-// a registry of the run, under the names that the guides use.
+// Runs the lab's tests of the five walkthroughs on this cluster. Nodes pull every image from a registry of the run,
+// under the names that the guides use.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageRegistry } from "../../support/image-registry.ts";
@@ -12,7 +12,7 @@ import { tidyUp } from "./helm.ts";
 
 const limitMs = 900_000;
 const registryPort = 5001;
-/** What a node's containerd asks for an image of any registry that has no file of its own. */
+/** containerd reads this folder for every registry that has no folder of its own. */
 const anyRegistry = "/etc/containerd/certs.d/_default";
 const ownNamespace = /^(default|kube-.*)$/;
 const labels = ["istio-injection", "istio.io/rev", "istio.io/dataplane-mode", "istio.io/use-waypoint"];
@@ -58,7 +58,7 @@ async function names({ cluster }: Bench, ...args: readonly string[]): Promise<st
   return (await cluster.kubectl("get", ...args, "-o", "name")).split("\n").filter((name) => name.includes("/"));
 }
 
-/** A guide begins with a cluster that has its own pods alone. */
+/** Removes everything from the cluster except its own pods, because a guide begins with an empty cluster. */
 async function clear(bench: Bench): Promise<void> {
   const { cluster, load } = bench;
   await load.stop();
@@ -86,7 +86,7 @@ async function onNodes(cluster: RealCluster, script: string, input = ""): Promis
   await Promise.all(nodeNumbers.map(async (number) => await cluster.nodes[number].ok(["sh", "-c", script], { input })));
 }
 
-/** Nodes get every image from the run's registry while this lasts. */
+/** While `act` runs, the nodes pull every image from the run's registry. */
 async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<string>): Promise<string> {
   const { cluster, release, next } = bench;
   const own = release.serin === ownSerin ? release : next;
@@ -96,7 +96,7 @@ async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<
   try {
     const server = `server = "http://${clientAddress}:${registryPort}"\n`;
     await onNodes(cluster, `mkdir -p ${anyRegistry} && cat > ${anyRegistry}/hosts.toml`, server);
-    // Earlier cases may have loaded the release's own images of the same names, which are not pulled again.
+    // Earlier cases may have loaded other images with these names, and a node does not pull them again.
     const { withCurl = [] } = wanted;
     if (withCurl.length > 0)
       await Promise.all(nodeNumbers.map(async (number) => await cluster.nodes[number].forgetImages(withCurl)));
@@ -107,7 +107,7 @@ async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<
   }
 }
 
-/** The test's own account of the steps that failed; the first one is what the others stood on. */
+/** The part of the output about failed steps. The first one is usually the cause of the others. */
 function failuresIn(output: string): string {
   const begin = output.lastIndexOf("failing tests:");
   return (begin === -1 ? output : output.slice(begin)).slice(0, 6_000);
@@ -125,14 +125,14 @@ function seedCase({ number, title, images = {} }: Seed): Case {
         const test = join(root, `test/e2e/seed-${number}.test.ts`);
         const log = join(cluster.files.logs, `seed-${number}.log`);
         const words = [process.execPath, "--test", "--test-reporter=spec", test];
-        // Into a file, which shows how far it is.
+        // The output goes to a file, which shows the progress.
         const { code } = await cluster.run(["sh", "-c", `exec "$0" "$@" > ${log} 2>&1`, ...words], {
           env: {
             SERIN_TEST_KUBECONFIG: cluster.kubeconfig,
             SERIN_TEST_NODES: nodeNumbers.map(nodeName).join(","),
             SERIN_TEST_ADDRESSES: loadBalancerAddress(0).replace(/\.0$/, ""),
             SERIN_TEST_REPORTS: cluster.files.reports,
-            // Goes with the run, however the test ends.
+            // The end of the run removes it, however the test ends.
             TMPDIR: cluster.files.scratch,
           },
           timeoutMs: limitMs,

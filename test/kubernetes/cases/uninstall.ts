@@ -4,7 +4,7 @@ import { nodeNumbers } from "../cluster-layout.ts";
 import type { RealCluster } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
 
-/** What of ours each node has that has some: its tables, rules and files of CNI. */
+/** What Serin has left on each node: nf_tables tables, routing rules, and files of the CNI plugin. */
 export async function leftOnNodes(cluster: RealCluster): Promise<string[]> {
   const left: string[] = [];
   for (const number of nodeNumbers) {
@@ -25,7 +25,8 @@ export const uninstallCase: Case = {
     "serin uninstall --purge while pods are captured: requests go on in plain text, and nothing is left on the nodes",
   after: ["bookinfo"],
   async run({ cluster, load }) {
-    // The gateway and the waypoint are parts of the mesh: they go with it. The pod that asks others goes on.
+    // The gateway and the waypoint are removed with the mesh, so the load from outside ends. The load from a pod
+    // continues.
     await load.stop();
     await cluster.kubectl("delete", "peerauthentication", "-A", "--all", "--ignore-not-found");
     await cluster.kubectl("label", "namespace", shop, "istio.io/use-waypoint-");

@@ -6,11 +6,11 @@ import { shop } from "./bookinfo.ts";
 
 export const outside = "outside";
 const details = `http://details.${shop}:9080/details/0`;
-/** The first four bytes after a TCP header with time stamps: `GET `, `HTTP`. */
+/** Matches the first four bytes after a TCP header with time stamps: `GET ` or `HTTP`. */
 const plainText = "@th,256,32 { 0x47455420, 0x48545450 }";
 const betweenPods = `ip saddr ${podRange} ip daddr ${podRange}`;
 
-/** What crosses the nodes from pod to pod, counted where it leaves a pod's veth. */
+/** Counts packets from pod to pod on each node, where they leave a pod's veth. */
 const rules = `table ip wire {
   counter hbone { }
   counter plain { }
@@ -54,7 +54,7 @@ export const wireCase: Case = {
   },
 };
 
-/** The answer of bookinfo's details to a pod outside of the mesh; throws when there is none. */
+/** Asks bookinfo's details from a pod outside the mesh, and returns its answer. Throws without an answer. */
 export async function askFromOutside({ cluster }: Bench): Promise<string> {
   return await cluster.answer({ namespace: outside, pod: "deploy/client" }, details);
 }

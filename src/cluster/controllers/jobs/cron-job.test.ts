@@ -155,7 +155,7 @@ test("the newest three succeeded Jobs and the newest failed one stay, unless the
   assert.deepEqual(await kept({ successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 0 }), ["6 Complete"]);
 });
 
-test("a schedule or a time zone that cannot be read is told by an event", async () => {
+test("a schedule or a time zone that cannot be read is reported by an event", async () => {
   const broken = start({ schedule: "nonsense" });
   await broken.settle();
   const lost = start({ timeZone: "Europe/Atlantis" });
@@ -163,7 +163,7 @@ test("a schedule or a time zone that cannot be read is told by an event", async 
   assert.deepEqual([broken.events, lost.events], [["UnparseableSchedule"], ["UnknownTimeZone"]]);
 });
 
-test("an interval starts its first Job so long after the CronJob was made, and goes on without a drift", async () => {
+test("an interval starts its first Job one interval after the CronJob was created, and continues without a drift", async () => {
   const cluster = start({ schedule: "@every 90s" });
   await cluster.settle();
   await cluster.pass(89_000);

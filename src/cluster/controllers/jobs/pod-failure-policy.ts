@@ -25,7 +25,7 @@ export function replacesOnlyFailed({ spec }: Job): boolean {
   return spec?.podFailurePolicy !== undefined || spec?.podReplacementPolicy === "Failed";
 }
 
-/** What of the pod the rule matches, in words. */
+/** Describes the container or condition of the pod that matches the rule. Undefined if none does. */
 function causeOf({ onExitCodes, onPodConditions = [] }: Rule, { metadata, status }: Pod): string | undefined {
   const pod = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   if (onExitCodes !== undefined) {

@@ -115,7 +115,7 @@ test("the conditions name what is left, and the finalizers that hold it", async 
   });
 });
 
-test("a deletion that is refused is told by a condition, and does not hold up other kinds", async () => {
+test("a refused deletion is reported by a condition, and does not hold up other kinds", async () => {
   const cluster = start();
   putConfig(cluster, "settings");
   cluster.put(secretKind, { metadata: { name: "token", namespace: "shop" } });

@@ -24,7 +24,7 @@ const tolerant = (...tolerations: readonly Toleration[]): Pod => {
   return { ...pod, spec: { ...(pod.spec ?? { containers: [] }), tolerations: [...tolerations] } };
 };
 
-test("a node that renews its lease is what it says it is", () => {
+test("a node that renews its lease keeps the state that it reports", () => {
   const verdict = judgeNode(node(ready("True", secondsAgo(300))), lease(secondsAgo(10)), undefined, nowMs);
   assert.deepEqual(verdict, { ready: "True", lookAgainMs: 40_000 });
   assert.equal(judgeNode(node(ready("False", secondsAgo(1))), undefined, undefined, nowMs).ready, "False");

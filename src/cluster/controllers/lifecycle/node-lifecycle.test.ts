@@ -113,7 +113,7 @@ test("the lease of another namespace is no heartbeat", async () => {
   assert.equal(readyOf(cluster), "Unknown");
 });
 
-test("pods of a silent node are told that it is not ready, by an event each", async () => {
+test("each pod of a silent node gets an event that the node is not ready", async () => {
   const cluster = start();
   putPod(cluster, "a", { operator: "Exists" });
   putPod(cluster, "b", { operator: "Exists" });

@@ -34,7 +34,7 @@ const ownersOf = (cluster: HandCluster, name: string): string[] =>
     ({ uid }) => uid,
   );
 
-test("pods that are created and deleted are told by events of their owner", async () => {
+test("created and deleted pods are reported by events of their owner", async () => {
   const { cluster, control, owner } = stage();
   await control.createAll(owner, [makePod("a"), makePod("b")]);
   await control.deleteAll(owner, [makePod("a")]);
@@ -43,7 +43,7 @@ test("pods that are created and deleted are told by events of their owner", asyn
   assert.deepEqual(cluster.notes, ["Created pod: a", "Created pod: b", "Deleted pod: a"]);
 });
 
-test("a pod that is refused is told by an event with the server's words, and fails the work", async () => {
+test("a refused pod is reported by an event with the server's words, and fails the work", async () => {
   const { cluster, control, owner } = stage();
   cluster.refusals.set("create Pod", userError("forbidden", "exceeded quota: few"));
   await assert.rejects(control.createAll(owner, [makePod("a")]), /exceeded quota/);
@@ -119,7 +119,7 @@ test("an owner that the server no longer has, or deletes, adopts nothing", async
   }
 });
 
-test("a pod that cannot be deleted is told by an event, and fails the work", async () => {
+test("a pod that cannot be deleted is reported by an event, and fails the work", async () => {
   const { cluster, control, owner } = stage();
   cluster.refusals.set("delete Pod", userError("forbidden", "a webhook says no"));
   await assert.rejects(control.deleteAll(owner, [makePod("a")]), /says no/);
@@ -133,7 +133,7 @@ test("a namespace that is being deleted takes no pods, which is neither a failur
   assert.deepEqual(cluster.events, []);
 });
 
-test("of many pods that are refused, only the first is tried and told", async () => {
+test("if a pod is refused, further pods of the same batch are neither tried nor reported", async () => {
   const { cluster, control, owner } = stage();
   cluster.refusals.set("create Pod", userError("forbidden", "exceeded quota: few"));
   const pods = Array.from({ length: 20 }, (_, index) => makePod(`p-${index}`));

@@ -81,7 +81,7 @@ test("labels that the Service loses leave its slices too", async () => {
   assert.deepEqual([team, tier], ["blog", undefined]);
 });
 
-test("slices of a headless Service are labelled so", async () => {
+test("slices of a headless Service have the label for it", async () => {
   const cluster = await start({ clusterIP: "None" });
   assert.equal(slices(cluster)[0]?.metadata.labels?.["service.kubernetes.io/headless"], "");
 });
@@ -142,7 +142,7 @@ test("a Service that loses its selector keeps what it had, for somebody else to 
   assert.deepEqual([addresses(cluster), cluster.writes.length], [["10.0.0.1"], before]);
 });
 
-test("the Endpoints object has the labels of the Service, and tells a headless one", async () => {
+test("the Endpoints object has the labels of the Service, and the label of a headless one", async () => {
   const cluster = await start({ clusterIP: "None" }, { labels: { team: "shop", tier: "front" } });
   const labelsOf = (): Record<string, string> | undefined => cluster.all(endpointsKind)[0]?.metadata.labels;
   const managed = { "endpoints.kubernetes.io/managed-by": "endpoint-controller" };

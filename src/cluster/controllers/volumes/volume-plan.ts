@@ -5,7 +5,7 @@ import { localVolumePath, localVolumes, volumeAnnotations } from "../../record/l
 import { compareQuantities, parseQuantity } from "../../schema/quantity.ts";
 import { matchesTerm } from "../pods/node-match.ts";
 
-/** What a claim is judged by. */
+/** The objects on which the plan for a claim depends. */
 export interface ClaimWorld {
   readonly volumes: readonly PersistentVolume[];
   readonly storageClass: (name: string) => StorageClass | undefined;

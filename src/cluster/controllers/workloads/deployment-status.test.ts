@@ -110,7 +110,7 @@ test("a rollout is complete when all pods are of the new set and available", () 
   assert.equal(decide(deployment(), { oldSets: [set("old", 3, 3)] }).complete, false);
 });
 
-test("a rollout that goes on has the whole deadline again", () => {
+test("each progress of a rollout begins the deadline anew", () => {
   const before = { updatedReplicas: 1, conditions: [progressing("ReplicaSetUpdated", "True")] };
   const decision = decide(deployment({ progressDeadlineSeconds: 60 }, before), {
     newSet: set("new", 2, 0),

@@ -114,7 +114,7 @@ test("an orphan that appears later is adopted, and the surplus removed", async (
   assert.equal(statusOf(cluster)?.replicas, 1);
 });
 
-test("pods that are refused are told by the condition ReplicaFailure until one is made", async () => {
+test("the condition ReplicaFailure reports refused pods until one is created", async () => {
   const cluster = start(1);
   cluster.refusals.set("create Pod", userError("forbidden", "exceeded quota"));
   await assert.rejects(cluster.settle(), /exceeded quota/);

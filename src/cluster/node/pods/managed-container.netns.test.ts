@@ -120,7 +120,7 @@ test("a container is told to stop once, also when its node process restarts mean
   assert.equal(started.log(), "ready\nstop\nend\n");
 });
 
-test("a container whose node process ended before it told it to stop is told by the next one", async () => {
+test("if a node process ends before it stops a container, the next one stops it", async () => {
   const started = startContainer();
   const container = started.adoptedBy(started.record);
   while (started.log() !== "ready\n") await systemClock.sleep(5);

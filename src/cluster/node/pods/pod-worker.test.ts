@@ -30,7 +30,7 @@ test("a record that could not be written is written by the next look", async () 
     status: { phase: "Succeeded" },
   };
   try {
-    // Where its directory should be is a file.
+    // A file stands in the place of the pods' directory.
     writeFileSync(join(directory, "pods"), "");
     new PodWorker(pod, services).kick();
     await new Promise(setImmediate);

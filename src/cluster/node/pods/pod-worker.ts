@@ -188,7 +188,8 @@ export class PodWorker {
   async #sync(): Promise<void> {
     if (this.#removed || this.#pod.metadata.deletionTimestamp !== undefined) return await this.#terminate();
     const { phase } = this.#pod.status ?? {};
-    // Its status may take a moment to return. Ended containers must not start again meanwhile, least of all sidecars.
+    // The end of the pod may reach its status with a delay. Meanwhile ended containers must not start again, above all
+    // sidecars.
     if (phase === "Succeeded" || phase === "Failed" || this.#isOver()) return await this.#rest();
     if (!(await this.#ensureSandbox())) return;
     if (!(await this.#ensureVolumes())) return;

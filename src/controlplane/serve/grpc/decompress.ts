@@ -2,7 +2,7 @@ import { gunzipSync, inflateSync } from "node:zlib";
 import { messageOf, SerinError, userError } from "../../../base/index.ts";
 import type { Decompress } from "./message-decoder.ts";
 
-/** What `grpc-accept-encoding` says. */
+/** The value of the header `grpc-accept-encoding`. */
 export const acceptedEncodings = "identity,deflate,gzip";
 
 /** How to read messages of an encoding. `none`: unchanged. Undefined: the encoding is not accepted. */

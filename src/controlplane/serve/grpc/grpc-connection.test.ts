@@ -133,7 +133,7 @@ test("a client with a closed window delays nobody, holds only one response, and 
   slow.send();
   assert.deepEqual(await slow.told(), ["data 1 500"]);
   assert.deepEqual(heard, []);
-  // By SETTINGS windows open too.
+  // SETTINGS with a larger initial window also open streams' windows.
   slow.writer.settings([[setting.initialWindowSize, 1000]]);
   slow.send();
   assert.deepEqual(await slow.told(), ["settings ack", "data 1 495"]);
@@ -431,7 +431,7 @@ test("a client whose calls must be reset, or whose request heads are malformed, 
   assert.match((await client.told()).at(-1) ?? "", /^goaway \d+ ENHANCE_YOUR_CALM: /);
 });
 
-test("a client that was cut off and goes on sending is read no further", async () => {
+test("no further input is read from a client that was cut off and continues to send", async () => {
   const client = await greeted(echo().owner);
   client.writer.windowUpdate(0, 2 ** 31 - 1);
   client.send();

@@ -175,7 +175,7 @@ test("a stopping server finishes open calls and accepts none, and ends the rest 
   const first = await serve();
   const client = clientOf(first.port);
   const waiting = ask(client, "wait");
-  // Of one connection: when this is answered, the one before has come.
+  // Both calls use one connection, so an answer to the second one shows that the first one has arrived.
   assert.equal(await ask(client, "who"), "nobody ");
   const stopped = first.server.stop(60_000);
   first.release();

@@ -76,7 +76,10 @@ const stream = fc
   )
   .map((parts) => Buffer.concat(parts));
 
-/** What a decoder has once read wrongly, or could: the end of a prefix and of a message on the end of a piece, and faults in the second message. */
+/**
+ * Inputs on which a decoder has failed or might fail: a prefix or message that ends with a piece of input, and faults
+ * in the second message.
+ */
 const corpus: readonly [string, readonly number[]][] = [
   ["000000000061", [5]],
   ["0000000001610000000001", [1, 4, 6]],

@@ -54,7 +54,7 @@ function readTimeout(text: string): number {
   return Number(digits ?? Number.NaN) * (unitMs[unit ?? ""] ?? Number.NaN);
 }
 
-/** Whether a content type is gRPC's. That of grpc-web is another protocol. */
+/** Whether a content type is gRPC's. `application/grpc-web` is not, because it is another protocol. */
 export function isGrpc(contentType: string): boolean {
   return /^application\/grpc($|[+;])/i.test(contentType);
 }

@@ -42,7 +42,7 @@ function visible(serviceEntryVisibility: object | undefined) {
   const names = ["low", "none", "shop"];
   return {
     ...fixture,
-    /** As ztunnels are told it; undefined: not at all. */
+    /** The visibility that ztunnels receive for each entry. Undefined: they do not receive the entry. */
     told: (): readonly unknown[] =>
       names.map((name) => {
         const found = addresses

@@ -107,7 +107,10 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
   };
 }
 
-/** Merges the Gateways that select a group of proxies. Proxies of the Gateway API have their own. */
+/**
+ * Merges the Gateways that select a group of proxies. Proxies of the Gateway API are left out, because each serves only
+ * its own Gateway.
+ */
 function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshModel): Collection<MergedGateway> {
   const gateways = inputs.istioGateways.index("selector", (gateway) =>
     isEmpty(gateway.spec.selector) ? [everyPod] : selectorKeys("", gateway.spec.selector),

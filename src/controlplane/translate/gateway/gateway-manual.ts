@@ -10,7 +10,7 @@ import type { ProxyGroup } from "../../model/sidecar-scope.ts";
 export interface ManualDeployment {
   /** The key of the proxy group. */
   readonly group: string;
-  /** Includes the ports on which those proxies listen: the target ports of the Service. */
+  /** The Gateway, with the ports on which the group's proxies listen: the target ports of the Service. */
   readonly gateway: GatewayFacts;
 }
 

@@ -24,7 +24,10 @@ function sidecars() {
       [...resources.listeners.values(), ...resources.clusters.values()]
         .map(({ scope, resource }) => `${scope} ${resource.name}`)
         .sort(),
-    /** Of one port, or (0) of all others: `transport/alpn > protocol`, in upper case where the sidecar ends the TLS. */
+    /**
+     * The chains of one port, or (0) of all other ports, as `transport/alpn > protocol`. Upper case: the sidecar
+     * terminates TLS.
+     */
     chains: (port: number, name?: string): readonly string[] =>
       (listener(name)["filterChains"] as JsonObject[])
         .filter((chain) => (valueAt(chain, "filterChainMatch", "destinationPort") ?? 0) === port)

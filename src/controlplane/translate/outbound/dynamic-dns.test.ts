@@ -99,7 +99,7 @@ test("the listener of unknown ports detects HTTP and forwards it by name, and pa
   assert.equal(valueAt(listener, "filterChains", 2, "filters", 1, "typedConfig", "cluster"), "PassthroughCluster");
 });
 
-test("without ALLOW_ANY_DYNAMIC_DNS, a Sidecar's own mode included, and at gateways nothing of it is sent", () => {
+test("no resources of dynamic DNS reach gateways, or sidecars whose Sidecar object sets another mode", () => {
   const { apply, serve } = shop();
   apply(
     config("Sidecar", "lenient/default", { outboundTrafficPolicy: { mode: "ALLOW_ANY" } }),

@@ -310,7 +310,7 @@ test("the hash of a destination's rule is set on the route, and retries then sta
   assert.equal(valueAt(action, "retryPolicy", "retryHostPredicate"), undefined);
 });
 
-test("the host of mirrored requests gets a suffix only where the control plane is told so", () => {
+test("the host of mirrored requests gets a suffix only if the control plane's settings request it", () => {
   const { apply, serve, graph, inputs } = createOutboundFixture();
   const mirror = { group: "", kind: "Service", name: "api", port: 80 };
   apply(

@@ -177,7 +177,7 @@ function forward(
           },
     ...rewriteOf(http),
     ...(host === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: host } }),
-    // As upstream, a host that a header of the route replaces is not told.
+    // As upstream, the original host is sent only for a rewrite, not if a header of the route replaces it.
     appendXForwardedHost: http.rewrite !== undefined && options.mesh.proxyHeaders.xForwardedHost,
     timeout,
     maxGrpcTimeout: timeout,

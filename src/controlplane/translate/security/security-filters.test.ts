@@ -186,7 +186,7 @@ const patternHolds = (pattern: string, text: string): boolean =>
 const addressHolds = (block: string, address: string): boolean =>
   block.endsWith("/24") ? address.startsWith(block.slice(0, block.lastIndexOf(".") + 1)) : address === block;
 
-/** What Istio's reference says of one value of one field. */
+/** Whether a value of a field matches the request, by Istio's reference documentation. */
 function valueHolds(field: string, value: string, request: PolicyRequest): boolean {
   const principal = request.peer?.slice("spiffe://".length) ?? "";
   const [, , namespace = "", , account = ""] = principal.split("/");

@@ -33,7 +33,8 @@ const maxAnonymousLength = 131_072;
 export type ValidateYaml = (yaml: string, identity: Identity) => Promise<readonly ConfigMessage[]>;
 
 /**
- * The messages of the parsers and the analyzer about a YAML, in the context of what the user may read of the cluster.
+ * The messages of the parsers and the analyzer about a YAML text. The analyzer also sees the objects of the cluster
+ * that the user may read.
  */
 export function createValidateYaml(options: ValidateYamlOptions): ValidateYaml {
   const contents = new ContentsByIdentity(options);

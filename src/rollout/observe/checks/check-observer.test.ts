@@ -110,7 +110,7 @@ test("a slow server delays no round and gets no second request meanwhile, and it
   assert.equal(asked, 2);
 });
 
-test("while a look goes on, the reason is told why the look before it had no answer", async () => {
+test("while a look continues, the status has the reason why the previous look had no answer", async () => {
   const clock = { ...standingClock(), sleep: async (): Promise<void> => await Promise.resolve() };
   let asked = 0;
   const exchange: HttpExchange = async () => {

@@ -7,7 +7,7 @@ import { scrapePod } from "./scrape.ts";
 
 const closedPort = "1";
 
-test("a pod whose metrics cannot be read is named, with what happened and the command", async () => {
+test("the error for a pod whose metrics cannot be read names the pod, what happened, and a command", async () => {
   const pod = fakePod({
     name: "web-1",
     annotations: { "prometheus.io/port": closedPort },

@@ -31,7 +31,7 @@ async function retirable(listed: readonly object[], deployments: readonly object
   };
 }
 
-test("what nobody looks after is deleted, and an operator's parts are disabled in its IstioOperator", async () => {
+test("objects without an operator are deleted, and an operator's parts are disabled in its IstioOperator", async () => {
   const found = await retirable([
     deployment("istiod-old", { labels: { [component]: "Pilot" } }),
     deployment("istiod-of-operator", { labels: { [component]: "Pilot", ...owning } }),

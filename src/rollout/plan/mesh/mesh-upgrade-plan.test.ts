@@ -232,7 +232,7 @@ test("surging makes every new pod ready before an old one leaves, and restores t
   assert.deepEqual(stepOf(steps, "wave-1/end").writes.map(fieldOf), ['Deployment cart strategy={"type":"Recreate"}']);
 });
 
-test("what an operator brought is retired in the operator's own object, which would restore it", () => {
+test("parts that an operator installed are retired in the operator's object, because the operator would restore them", () => {
   const operator = reference("install.istio.io/v1alpha1", "IstioOperator", "mesh", "istio-system");
   const banzai = reference("istio.banzaicloud.io/v1beta1", "Istio", "sample", "istio-system");
   const owners = [{ object: operator, components: ["pilot", "ztunnel"] }, { object: banzai }];

@@ -60,7 +60,7 @@ export class Pipe implements ByteStream {
   }
 }
 
-/** What the server said, as short texts; DATA that follow each other as one. */
+/** The server's frames as short texts. Consecutive DATA frames count as one. */
 export class Heard implements FrameHandler {
   readonly events: string[] = [];
   readonly bodies = new Map<number, Buffer>();
@@ -174,7 +174,7 @@ export class FrameClient {
     this.writer.data(id, bytes, 0, bytes.length, endStream);
   }
 
-  /** What the server has said since the last question. */
+  /** The server's frames since the last call. */
   async told(): Promise<readonly string[]> {
     await turn();
     // The connection reads on in later turns. Its answers leave at the end of the last one.

@@ -1,5 +1,5 @@
-// In a lab of this release, Kubernetes' own API server and etcd are the API server: everything else is Serin's.
-// Laid over a copy of the release tree, so it imports nothing of it. The programs are in <tree>/interop.
+// In a lab of this release, Kubernetes' own API server and etcd replace the lab's. Everything else is Serin's. The file
+// is copied over a release tree, and imports nothing from it. The programs are in <tree>/interop.
 import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync } from "node:fs";
 import { request } from "node:https";
@@ -11,7 +11,7 @@ interface RoleContext {
   readonly release: { readonly root: string };
 }
 
-/** As the supervisor writes it. */
+/** The options that the supervisor writes. */
 interface Configuration {
   readonly stateDirectory: string;
   readonly listen: readonly { readonly fd: number }[];
@@ -27,9 +27,9 @@ interface Configuration {
 
 const etcdUrl = "http://127.0.0.1:2379";
 const etcdPeerUrl = "http://127.0.0.1:2380";
-/** Beside the port that the supervisor keeps open over a restart. */
+/** The port of the real server. The supervisor itself keeps the lab's port open over a restart. */
 const ownPort = 16_443;
-/** A bound only: beside other work the original takes a while to start. */
+/** An upper bound, because the real server starts slowly on a busy machine. */
 const readyTimeoutMs = 240_000;
 const lookMs = 100;
 
@@ -95,7 +95,7 @@ function serverFlags(configuration: Configuration): string[] {
   return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
 }
 
-/** Ends with this process, however that ends. */
+/** Starts a program that ends with this process, however this one ends. */
 function start(program: string, args: readonly string[]): ChildProcess {
   return spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], { stdio: ["ignore", "inherit", "inherit"] });
 }
@@ -114,7 +114,7 @@ async function signalled(): Promise<void> {
   });
 }
 
-/** Bytes from a socket that the supervisor keeps to the server: clients prove who they are to it. */
+/** Relays bytes from the supervisor's socket to the real server, which authenticates the clients itself. */
 function relay(fd: number, host: string): Server {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const upstream = connect({ host, port: ownPort, allowHalfOpen: true, noDelay: true });
@@ -168,8 +168,8 @@ async function isReady(admin: Admin): Promise<boolean> {
 }
 
 /**
- * Kubernetes gives each of its controllers an account of its own, where the lab's share two users; and nodes see but what
- * their pods name, where the lab's read all of it and do kube-proxy's work as well.
+ * Additional rights for the lab's parts. Kubernetes gives each controller an account, but the lab's share two users.
+ * Kubernetes' nodes may read only what their pods refer to, but the lab's read everything and do kube-proxy's work.
  */
 const bindings: Readonly<Record<string, readonly { readonly kind: "User" | "Group"; readonly name: string }[]>> = {
   "cluster-admin": [

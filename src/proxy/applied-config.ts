@@ -33,7 +33,7 @@ import type { EndpointConfig } from "./upstream/endpoint.ts";
 import type { LocalZones } from "./upstream/zone-aware.ts";
 import { DnsRefresher, type ResolveName } from "./upstream/dns-refresher.ts";
 
-export interface ProxyConfigOptions {
+export interface AppliedConfigOptions {
   readonly runtime: ClusterRuntime;
   readonly resolve: ResolveName;
   readonly secrets?: SecretStore;
@@ -77,8 +77,8 @@ const maxKeptExtensions = 1000;
  * serve from the next request on. The others are named in the thrown error, which becomes the NACK, and their previous
  * version stays in force.
  */
-export class ProxyConfig {
-  readonly #options: ProxyConfigOptions;
+export class AppliedConfig {
+  readonly #options: AppliedConfigOptions;
   readonly #notes: ConfigNotes;
   readonly #clusters = new Map<string, ActiveCluster>();
   /** Removed clusters that connections of removed listeners or chains may still need. Their endpoints stay as they were. */
@@ -108,7 +108,7 @@ export class ProxyConfig {
   updatesAccepted = 0;
   updatesRejected = 0;
 
-  constructor(options: ProxyConfigOptions) {
+  constructor(options: AppliedConfigOptions) {
     this.#options = options;
     const services = options.services ?? standaloneServices();
     const callerOfNow = (): CallCluster => this.#callerOfNow(services.callCluster);
