@@ -191,13 +191,14 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   const stepStatus: StepStatus = soaks ? { ...rest, waitsUntil } : rest;
   // A condition that has settled once stays settled. A pod that restarts later is a matter for the checks.
   if (waiting.length > 0 && stepStatus.settledAt === undefined) {
-    const limitMs = step.patient === true ? undefined : orders.settleTimeoutMs;
+    const isObstructed = observation.settle.some((state) => state.state === "waiting" && state.isObstructed === true);
+    const limitMs = step.patient === true && !isObstructed ? undefined : orders.settleTimeoutMs;
     const waitingStep = {
       ...waitingOn(before, observation, { elapsedMs, nowMs, limitMs }),
       waitingFor: named(waiting),
     };
     const held = { ...status, step: waitingStep };
-    if (limitMs !== undefined && isOverdue(waitingStep, limitMs)) {
+    if (limitMs !== undefined && isOverdue(waitingStep, limitMs, step.patient)) {
       return fail({ ...input, status: held }, step, {
         because: "settle-timeout",
         cause: `${step.title} did not settle in ${overdueText(waitingStep, limitMs)}: ${waiting.slice(0, 3).join("; ")}`,
@@ -258,9 +259,10 @@ function withoutProgressMs({ settlingMs = 0, stalledMs = settlingMs }: StepStatu
   return stalledMs;
 }
 
-function isOverdue(step: StepStatus, limitMs: number): boolean {
+/** A patient step has no limit for the whole, only for an obstacle. */
+function isOverdue(step: StepStatus, limitMs: number, isPatient = false): boolean {
   const { settlingMs = 0 } = step;
-  return withoutProgressMs(step) > limitMs || settlingMs > settleLimits * limitMs;
+  return withoutProgressMs(step) > limitMs || (!isPatient && settlingMs > settleLimits * limitMs);
 }
 
 /** `300 s`; `812 s, the last 300 s of them without progress`. */

@@ -105,6 +105,22 @@ test("unsettled parts are listed, the weight appears once settled, and a clock t
   );
 });
 
+test("a patient step has no time limit, but its obstacles have: they count from its last progress", () => {
+  const steps = [{ ...first, patient: true }, last];
+  let { status } = decide(input());
+  const look = (elapsedMs: number, state: Readonly<Record<string, unknown>>): string => {
+    const settle = [{ state: "waiting", detail: "held", ...state }] as Observation["settle"];
+    ({ status } = decide(input({ status, steps, elapsedMs, observation: { writes: [], settle, checks: [] } })));
+    return status.phase;
+  };
+  assert.equal(look(4_000_000, { left: 9 }), "Settling");
+  assert.equal(look(100, { left: 8, isObstructed: true }), "Settling", "it has just made progress");
+  assert.equal(look(299_000, { left: 8, isObstructed: true }), "Settling");
+  assert.equal(look(2000, { left: 8 }), "Settling", "the obstacle is gone");
+  assert.equal(look(100, { left: 8, isObstructed: true }), "RollingBack");
+  assert.match(status.cause ?? "", /^one did not settle in 4301 s, the last 300 s of them without progress: held$/);
+});
+
 test("a step with a write that is not yet due has not settled, and writes nothing", () => {
   const later: Observation = {
     writes: [{ state: "later", detail: "the template is the old one" }],

@@ -23,8 +23,11 @@ export type WriteState =
 
 export type SettleState =
   | { readonly state: "met" }
-  /** `left`: how much of the expected is missing (pods, proxies), to show progress. Absent: one thing. */
-  | { readonly state: "waiting"; readonly detail: string; readonly left?: number }
+  /**
+   * `left`: how much of the expected is missing (pods, proxies), to show progress. Absent: one thing. `isObstructed`:
+   * nothing goes on before somebody removes the obstacle, so that a step without a time limit has one too.
+   */
+  | { readonly state: "waiting"; readonly detail: string; readonly left?: number; readonly isObstructed?: boolean }
   /** It will never settle, because a proxy rejected the configuration or a route was refused. */
   | { readonly state: "failed"; readonly detail: string };
 

@@ -1,10 +1,11 @@
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { Pod, PodTemplate } from "../../api/kubernetes/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-import { reference, restartedForAnnotation, revisionLabel } from "../plan/index.ts";
+import { injectionLabel, reference, restartedForAnnotation, revisionLabel } from "../plan/index.ts";
 import { fieldManager } from "../act/object-access.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
+import { pilotPods } from "./pilot-answers.ts";
 import { readyState } from "./ready-state.ts";
 
 /** A workload with its live pods that have a sidecar. */
@@ -38,9 +39,32 @@ export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
   // An operator or a person wrote its proxy, so the new revision would inject none.
   const injects = labels[injectLabel] ?? annotations[injectLabel];
   if (injects === "false" && annotations[statusAnnotation] === undefined) return undefined;
-  if (![...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy"))
-    return undefined;
-  return annotations[revisionLabel] ?? "default";
+  return hasProxy(spec) ? (annotations[revisionLabel] ?? "default") : undefined;
+}
+
+function hasProxy(spec: Pod["spec"]): boolean {
+  return [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy");
+}
+
+/**
+ * A live pod that an upgrade's restart created without a sidecar, because no injector took it. Its workload had one
+ * before.
+ */
+export function bareRestartedPod(
+  view: ClusterView,
+  { object, revision, mark }: { readonly object: ObjectReference; readonly revision: string; readonly mark: string },
+): Pod | undefined {
+  const isNamespace = object.kind === "Namespace";
+  const namespace = isNamespace ? object.name : object.namespace;
+  return view.pods.list().find((pod) => {
+    const { labels = {}, annotations = {} } = pod.metadata;
+    if (pod.metadata.namespace !== namespace || !isLive(pod) || hasProxy(pod.spec)) return false;
+    if ((labels[injectLabel] ?? annotations[injectLabel]) === "false") return false;
+    const own = workloadOf(pod);
+    if (!isNamespace && (own.kind !== object.kind || own.name !== object.name)) return false;
+    if (annotations[restartedForAnnotation] === mark) return true;
+    return labels[revisionLabel] === revision && writtenAt(foundIn(view, own)) > 0;
+  });
 }
 
 export function isLive({ metadata, status }: Pod): boolean {
@@ -258,6 +282,26 @@ export function heldByBudget(view: ClusterView, { object, found, pods }: Sidecar
       return `${object.kind} ${object.namespace ?? ""}/${object.name} waits for PodDisruptionBudget ${metadata.name ?? ""}, which allows ${allowed} of ${taken} disruptions`;
   }
   return undefined;
+}
+
+/**
+ * Why no workload of the namespace may restart now: its new pods would start without a sidecar, or be refused. A restart
+ * does not wait for pods that no injector takes, so the engine looks first.
+ */
+export function injectorObstacle(view: ClusterView, namespace: string, revision: string): string | undefined {
+  const { [injectionLabel]: _, ...labels } = view.namespaces.get(namespace)?.metadata.labels ?? {};
+  const led = { ...labels, [revisionLabel]: revision };
+  const isLed = view.injectors
+    .list()
+    .some(
+      ({ metadata, webhooks = [] }) =>
+        metadata.labels?.[revisionLabel] !== undefined &&
+        webhooks.some(({ namespaceSelector }) => matchesLabelSelector(namespaceSelector ?? {}, led)),
+    );
+  if (!isLed)
+    return `namespace ${namespace} waits for an injector: no MutatingWebhookConfiguration selects namespaces with ${revisionLabel}=${revision}. Install revision ${revision} again`;
+  if (pilotPods(view, revision).length > 0) return undefined;
+  return `namespace ${namespace} waits for its injector: no control plane of revision ${revision} is ready. See kubectl get deployments -A -l app=istiod,${revisionLabel}=${revision}`;
 }
 
 interface UpdatedSpec {

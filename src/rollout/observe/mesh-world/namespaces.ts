@@ -16,6 +16,7 @@ import type { ClusterView } from "../cluster-view.ts";
 import { servedProxies } from "../pilots.ts";
 import {
   heldByBudget,
+  injectorObstacle,
   progressOf,
   sidecarRevision,
   sidecarWorkloads,
@@ -156,7 +157,10 @@ function workloadInWorld(
   ].some((pointer) => prior.has(object, pointer));
   // A workload that has the new revision already, without this upgrade, need not move.
   if (!isTouched && pods.every((pod) => sidecarRevision(pod) === to.revision)) return [];
-  const heldBy = state === "waiting" ? heldByBudget(view, workload) : undefined;
+  const heldBy =
+    state === "waiting"
+      ? (heldByBudget(view, workload) ?? injectorObstacle(view, object.namespace ?? "", to.revision))
+      : undefined;
   const strategy: unknown =
     object.kind === "Deployment"
       ? prior.value(object, "/spec/strategy", (found?.["spec"] as { strategy?: unknown } | undefined)?.strategy)

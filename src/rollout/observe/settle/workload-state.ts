@@ -2,7 +2,15 @@ import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
 import { servedProxies } from "../pilots.ts";
-import { heldByBudget, progressOf, sidecarWorkloads, type SidecarWorkload } from "../sidecar-workloads.ts";
+import {
+  bareRestartedPod,
+  heldByBudget,
+  injectorObstacle,
+  progressOf,
+  sidecarWorkloads,
+  workloadOf,
+  type SidecarWorkload,
+} from "../sidecar-workloads.ts";
 
 type WorkloadCondition = Extract<SettleCondition, { type: "workloadRevision" }>;
 
@@ -22,6 +30,14 @@ export async function workloadState(
       unmovable === undefined &&
       (object.kind === "Namespace" || (own.kind === object.kind && own.name === object.name)),
   );
+  const bare = bareRestartedPod(view, { object, revision, mark });
+  if (bare !== undefined) {
+    const own = workloadOf(bare);
+    return {
+      state: "failed",
+      detail: `${namespace}: pod ${bare.metadata.name ?? ""} of ${own.kind} ${own.name} started without a sidecar, because no injector of revision ${revision} took it`,
+    };
+  }
   const connected = new Set((await servedProxies(view, revision)).map(({ id }) => id));
   const progress = asked.map((workload) => ({
     workload,
@@ -32,8 +48,12 @@ export async function workloadState(
   const moving = progress.filter(({ state }) => state === "moving");
   const waiting = progress.filter(({ state }) => state === "waiting");
   if (moving.length + waiting.length === 0) return { state: "met" };
-  const done = asked.length - moving.length - waiting.length;
-  return { state: "waiting", detail: `${done} of ${asked.length} moved; ${namesOf(view, moving, waiting)}` };
+  const left = moving.length + waiting.length;
+  const moved = `${asked.length - left} of ${asked.length} moved`;
+  const obstacle = moving.length > 0 ? undefined : injectorObstacle(view, namespace, revision);
+  return obstacle === undefined
+    ? { state: "waiting", detail: `${moved}; ${namesOf(view, moving, waiting)}`, left }
+    : { state: "waiting", detail: `${moved}; ${obstacle}`, left, isObstructed: true };
 }
 
 const maxNamed = 3;
