@@ -1,11 +1,10 @@
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { Pod, PodTemplate } from "../../api/kubernetes/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-import { injectionLabel, reference, restartedForAnnotation, revisionLabel } from "../plan/index.ts";
+import { reference, restartedForAnnotation, revisionLabel } from "../plan/index.ts";
 import { fieldManager } from "../act/object-access.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
-import { pilotPods } from "./pilot-answers.ts";
 import { readyState } from "./ready-state.ts";
 
 /** A workload with its live pods that have a sidecar. */
@@ -282,26 +281,6 @@ export function heldByBudget(view: ClusterView, { object, found, pods }: Sidecar
       return `${object.kind} ${object.namespace ?? ""}/${object.name} waits for PodDisruptionBudget ${metadata.name ?? ""}, which allows ${allowed} of ${taken} disruptions`;
   }
   return undefined;
-}
-
-/**
- * Why no workload of the namespace may restart now: its new pods would start without a sidecar, or be refused. A restart
- * does not wait for pods that no injector takes, so the engine looks first.
- */
-export function injectorObstacle(view: ClusterView, namespace: string, revision: string): string | undefined {
-  const { [injectionLabel]: _, ...labels } = view.namespaces.get(namespace)?.metadata.labels ?? {};
-  const led = { ...labels, [revisionLabel]: revision };
-  const isLed = view.injectors
-    .list()
-    .some(
-      ({ metadata, webhooks = [] }) =>
-        metadata.labels?.[revisionLabel] !== undefined &&
-        webhooks.some(({ namespaceSelector }) => matchesLabelSelector(namespaceSelector ?? {}, led)),
-    );
-  if (!isLed)
-    return `namespace ${namespace} waits for an injector: no MutatingWebhookConfiguration selects namespaces with ${revisionLabel}=${revision}. Install revision ${revision} again`;
-  if (pilotPods(view, revision).length > 0) return undefined;
-  return `namespace ${namespace} waits for its injector: no control plane of revision ${revision} is ready. See kubectl get deployments -A -l app=istiod,${revisionLabel}=${revision}`;
 }
 
 interface UpdatedSpec {

@@ -13,10 +13,10 @@ import {
   type WorkloadInWorld,
 } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { injectorObstacle } from "../injectors.ts";
 import { servedProxies } from "../pilots.ts";
 import {
   heldByBudget,
-  injectorObstacle,
   progressOf,
   sidecarRevision,
   sidecarWorkloads,

@@ -25,19 +25,19 @@ const injector = {
 async function stateOf(
   pods: readonly Pod[],
   injectors: readonly unknown[],
-  templateLabels: Readonly<Record<string, string>> = {},
+  budgets: readonly unknown[] = [],
 ): Promise<SettleState> {
   const namespace = { metadata: { name: "shop", labels: { "istio.io/rev": "new" } } };
   const web = {
     metadata: { name: "web", namespace: "shop", managedFields: [{ manager: fieldManager, time: "2026-01-01" }] },
-    spec: { replicas: 1, template: { metadata: { labels: templateLabels } } },
+    spec: { replicas: 1, template: { metadata: {} } },
   };
   const byKey = (objects: Readonly<Record<string, unknown>>): object => ({ get: (key: string) => objects[key] });
   const view = {
     ...fakeView(pods),
     namespaces: byKey({ shop: namespace }),
     deployments: byKey({ "shop/web": web }),
-    disruptionBudgets: { list: () => [] },
+    disruptionBudgets: { list: () => budgets },
     injectors: { list: () => injectors },
     recently: async () => await Promise.resolve([]),
   } as unknown as ClusterView;
@@ -68,20 +68,35 @@ test("without an injector or a control plane nothing is restarted, and the step 
   assert.deepEqual(await stateOf([pilot, old], []), {
     state: "waiting",
     detail:
-      "0 of 1 moved; namespace shop waits for an injector: no MutatingWebhookConfiguration selects namespaces with istio.io/rev=new. Install revision new again",
+      "0 of 1 moved; namespace shop waits for an injector: no MutatingWebhookConfiguration selects namespaces with istio.io/rev=new. Install that revision again",
     left: 1,
-    isObstructed: true,
+    obstacle: {},
   });
   assert.deepEqual(await stateOf([old], [injector]), {
     state: "waiting",
     detail:
       "0 of 1 moved; namespace shop waits for its injector: no control plane of revision new is ready. See kubectl get deployments -A -l app=istiod,istio.io/rev=new",
     left: 1,
-    isObstructed: true,
+    obstacle: {},
   });
   assert.deepEqual(await stateOf([pilot, old], [injector]), {
     state: "waiting",
     detail: "0 of 1 moved; Deployment web is to be restarted",
     left: 1,
+  });
+});
+
+test("a budget that allows no disruption becomes a matter for a person", async () => {
+  const old = sidecarPod("web-1", "old", "web");
+  const budget = {
+    metadata: { name: "strict", namespace: "shop" },
+    spec: { selector: {} },
+    status: { desiredHealthy: 1 },
+  };
+  assert.deepEqual(await stateOf([pilot, old], [injector], [budget]), {
+    state: "waiting",
+    detail: "0 of 1 moved; Deployment shop/web waits for PodDisruptionBudget strict, which allows 0 of 0 disruptions",
+    left: 1,
+    obstacle: { toDo: "let the budget allow it, or scale the workload up, and the upgrade continues" },
   });
 });

@@ -1,11 +1,11 @@
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
+import { injectorObstacle } from "../injectors.ts";
 import { servedProxies } from "../pilots.ts";
 import {
   bareRestartedPod,
   heldByBudget,
-  injectorObstacle,
   progressOf,
   sidecarWorkloads,
   workloadOf,
@@ -50,12 +50,16 @@ export async function workloadState(
   if (moving.length + waiting.length === 0) return { state: "met" };
   const left = moving.length + waiting.length;
   const moved = `${asked.length - left} of ${asked.length} moved`;
-  const obstacle = moving.length > 0 ? undefined : injectorObstacle(view, namespace, revision);
-  return obstacle === undefined
-    ? { state: "waiting", detail: `${moved}; ${namesOf(view, moving, waiting)}`, left }
-    : { state: "waiting", detail: `${moved}; ${obstacle}`, left, isObstructed: true };
+  if (moving.length > 0) return { state: "waiting", detail: `${moved}; ${namesOf(view, moving, waiting)}`, left };
+  const obstacle = injectorObstacle(view, namespace, revision);
+  if (obstacle !== undefined) return { state: "waiting", detail: `${moved}; ${obstacle}`, left, obstacle: {} };
+  const detail = `${moved}; ${namesOf(view, moving, waiting)}`;
+  return waiting.every(({ workload }) => heldByBudget(view, workload) !== undefined)
+    ? { state: "waiting", detail, left, obstacle: { toDo: budgetToDo } }
+    : { state: "waiting", detail, left };
 }
 
+const budgetToDo = "let the budget allow it, or scale the workload up, and the upgrade continues";
 const maxNamed = 3;
 
 function namesOf(
