@@ -54,6 +54,26 @@ test("a manifest of some components names those that the installation has, if on
   assert.match(output, /kind: DaemonSet/);
 });
 
+test("hubs, tags and names that no image or object can have are refused at their flag or field", async () => {
+  const hub = 'must be a registry and a path in it, such as registry.example.com:5000/mesh, got "Bad//hub"';
+  await assert.rejects(serin("manifest generate --set hub=Bad//hub"), new RegExp(`spec\\.hub: ${hub}`));
+  await assert.rejects(
+    serin("manifest generate --set components.pilot.tag=a/b"),
+    /spec\.components\.pilot\.tag: must be an image's tag of letters, digits, "_", "\." and "-", got "a\/b"/,
+  );
+  await assert.rejects(serin("charts template m istiod --hub Bad//hub"), new RegExp(`--hub ${hub}`));
+  await assert.rejects(serin("operator dump --hub Bad//hub"), new RegExp(`--hub ${hub}`));
+  await assert.rejects(serin("operator dump --tag a/b"), /--tag must be an image's tag/);
+  await assert.rejects(serin("operator dump -r A_b"), /--revision must have lower-case letters/);
+  await assert.rejects(serin("operator dump -o A_b"), /--operatorNamespace: "A_b" cannot be the name of a namespace/);
+  await assert.rejects(serin("operator dump --watchedNamespaces a,B"), /--watchedNamespaces: "B" cannot be the name/);
+  for (const good of ["localhost:5000", "[::1]:5000/a_b/c-d", "gcr.io/istio-release"])
+    assert.match(
+      (await serin(`operator dump --hub ${good} --tag 1.2@sha256:${"a".repeat(64)}`)).output,
+      /operator:1\.2@/,
+    );
+});
+
 test("a manifest goes to the file of --output, and a file that cannot be written is named", async () => {
   const directory = mkdtempSync(join(tmpdir(), "serin-manifest-"));
   try {
