@@ -83,8 +83,6 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
   let values: unknown = {};
   for (const file of flags.values) {
     for (const document of await readYaml(file, context)) {
-      if (typeof document !== "object" || Array.isArray(document))
-        throw userError("file-invalid", `${file} must contain an object with values`);
       values = coalesce(values as Readonly<Record<string, unknown>>, { ...document });
     }
   }

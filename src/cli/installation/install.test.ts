@@ -74,6 +74,16 @@ test("hubs, tags and names that no image or object can have are refused at their
     );
 });
 
+test("a file that is no IstioOperator is refused, and an empty one brings a warning, instead of the defaults alone", async () => {
+  const ofFile = async (text: string): Promise<FakeContext> =>
+    await serin("manifest generate --component pilot -f f.yaml", { files: { "f.yaml": text } });
+  const message = (what: string): object => ({ message: `f.yaml: expected an object with fields, got ${what}` });
+  await assert.rejects(ofFile("just text\n"), message("a text or number"));
+  await assert.rejects(ofFile("- a\n"), message("a list"));
+  await assert.rejects(ofFile("\u0001\u0002"), message("a text or number"));
+  assert.equal((await ofFile("# nothing\n")).errors, "! f.yaml: is empty, so it changes none of the defaults\n");
+});
+
 test("a manifest goes to the file of --output, and a file that cannot be written is named", async () => {
   const directory = mkdtempSync(join(tmpdir(), "serin-manifest-"));
   try {
