@@ -150,6 +150,18 @@ test("a patient step's next write is due however long the step has taken, but no
   assert.match(status.cause ?? "", /what it writes is overwritten or refused: Deployment n\/web \/spec\/a/);
 });
 
+test("a watched change that is held begins no run, and the status says why until it may", () => {
+  const held = "a change waits, because Deployment n/web has 0 replicas";
+  const change = { candidate: "v2", watched: true } as const;
+  const { step: _, ...rest } = begun;
+  for (const phase of ["Watching", "Completed", "RolledBack"] as const) {
+    const status = { ...rest, phase, run: phase === "Watching" ? 0 : 1, candidate: "v1", message: "done" };
+    const waits = decide(input({ status, steps: [], change: { ...change, idle: true, held } }));
+    assert.deepEqual([waits.status.phase, waits.status.message, waits.actions], [phase, held, []]);
+    assert.equal(decide(input({ status: waits.status, change })).status.phase, "Planned");
+  }
+});
+
 test("a step with a write that is not yet due has not settled, and writes nothing", () => {
   const later: Observation = {
     writes: [{ state: "later", detail: "the template is the old one" }],
