@@ -45,7 +45,9 @@ const modeLabel = "istio.io/dataplane-mode";
 /** The namespaces that the upgrade concerns: with sidecars of the old revision, or pods that a ztunnel serves. */
 export async function observeNamespaces(sources: NamespaceSources): Promise<NamespaceInWorld[]> {
   const { view, upgrade } = sources;
-  const workloads = sidecarWorkloads(view);
+  const workloads = sidecarWorkloads(view, {
+    restart: { revision: upgrade.spec.to.revision, mark: restartMark(upgrade) },
+  });
   const enrolled = enrolledPods(view);
   const served = upgrade.spec.scope.namespaces
     ? await servedProxies(view, upgrade.spec.to.revision).catch(() => [])

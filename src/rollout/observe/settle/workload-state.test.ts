@@ -26,17 +26,23 @@ async function stateOf(
   pods: readonly Pod[],
   injectors: readonly unknown[],
   budgets: readonly unknown[] = [],
+  more: { readonly annotations?: object; readonly replicas?: number } = {},
 ): Promise<SettleState> {
   const namespace = { metadata: { name: "shop", labels: { "istio.io/rev": "new" } } };
   const web = {
     metadata: { name: "web", namespace: "shop", managedFields: [{ manager: fieldManager, time: "2026-01-01" }] },
-    spec: { replicas: 1, template: { metadata: {} } },
+    spec: { replicas: more.replicas ?? 1, template: { metadata: { annotations: more.annotations } } },
   };
-  const byKey = (objects: Readonly<Record<string, unknown>>): object => ({ get: (key: string) => objects[key] });
+  const byKey = (objects: Readonly<Record<string, unknown>>): object => ({
+    get: (key: string) => objects[key],
+    list: () => Object.values(objects),
+  });
   const view = {
     ...fakeView(pods),
     namespaces: byKey({ shop: namespace }),
     deployments: byKey({ "shop/web": web }),
+    statefulSets: byKey({}),
+    daemonSets: byKey({}),
     disruptionBudgets: { list: () => budgets },
     injectors: { list: () => injectors },
     recently: async () => await Promise.resolve([]),
@@ -99,4 +105,14 @@ test("a budget that allows no disruption becomes a matter for a person", async (
     left: 1,
     obstacle: { toDo: "let the budget allow it, or scale the workload up, and the upgrade continues" },
   });
+});
+
+test("a restarted workload still counts while it has no pods, as with strategy Recreate", async () => {
+  assert.deepEqual(await stateOf([pilot], [injector], [], { annotations: restarted }), {
+    state: "waiting",
+    detail: "0 of 1 moved; Deployment web: 0 of 1 ready",
+    left: 1,
+  });
+  assert.deepEqual(await stateOf([pilot], [injector], [], { annotations: restarted, replicas: 0 }), { state: "met" });
+  assert.deepEqual(await stateOf([pilot], [injector]), { state: "met" });
 });

@@ -24,7 +24,7 @@ export async function workloadState(
   ageMs: AgeOfEvent,
 ): Promise<SettleState> {
   const namespace = object.kind === "Namespace" ? object.name : (object.namespace ?? "");
-  const all = sidecarWorkloads(view, namespace).get(namespace) ?? [];
+  const all = sidecarWorkloads(view, { only: namespace, restart: { revision, mark } }).get(namespace) ?? [];
   const asked = all.filter(
     ({ unmovable, object: own }) =>
       unmovable === undefined &&
