@@ -377,10 +377,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   // Half of them are its own, three of these for what an upgrade leaves behind and when to look again, two for what Canaries may
   // copy and ask, two for where control planes are, one for how old events are, two for what observers keep and for how long, one for who does not answer since when, five for the images' hub and the rights of probes,
-  // seven for authors and their rights, which every round asks about, one for why it is held up, six for the thread that reviews strangers' objects, four bound conditions' CEL; what
+  // seven for authors and their rights, which every round asks about, one for why it is held up, six for the thread that reviews strangers' objects, four bound conditions' CEL, one knows which injector takes a restarted pod; what
   // signs, plans an installation or evaluates is loaded with its first use.
   rollout: {
-    modules: 352,
+    modules: 353,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -1,8 +1,9 @@
-import { lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { lstatSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { messageOf, userError } from "../base/index.ts";
 import type { CliContext } from "./context.ts";
+import { makeUserDirectory } from "./user-file.ts";
 
 interface AliasFlags {
   readonly directory?: string;
@@ -64,14 +65,16 @@ function targetOf(path: string): string | undefined {
   return found.isSymbolicLink() ? resolve(path, "..", readlinkSync(path)) : "";
 }
 
+const otherDirectory = "choose another directory with --directory";
+
 function link(path: string, directory: string, target: string): void {
+  makeUserDirectory(directory, otherDirectory);
   try {
-    mkdirSync(directory, { recursive: true });
     symlinkSync(target, path);
   } catch (cause) {
     throw userError("path-not-writable", `${path} cannot be created: ${messageOf(cause)}`, {
       cause,
-      hint: "choose another directory with --directory",
+      hint: otherDirectory,
     });
   }
 }

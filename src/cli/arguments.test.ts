@@ -32,3 +32,18 @@ test("the word true after a switch is left out, as the original ignores it, and 
   assert.deepEqual(arranged("waypoint", "apply", "--name", "true"), ["waypoint", "apply", "--name", "true"]);
   assert.deepEqual(arranged("waypoint", "delete", "--all", "true"), ["waypoint", "delete", "--all", "true"]);
 });
+
+test("a word behind a verb that also runs alone is named if it is no verb", () => {
+  const made = program();
+  const upgrade = made.command("upgrade").action(() => undefined);
+  upgrade.command("status").argument("<name>");
+  upgrade.command("start").option("-f, --filename <file>");
+  const arranged = (...args: string[]): string[] => arrangeArguments(made, args);
+  assert.throws(() => arranged("upgrade", "statsu", "x"), {
+    message: '"upgrade statsu" is not a command; did you mean "upgrade status"?',
+    hint: "upgrade takes status, start, or no word at all",
+  });
+  assert.throws(() => arranged("-n", "shop", "upgrade", "bogus"), { message: '"upgrade bogus" is not a command' });
+  assert.deepEqual(arranged("upgrade"), ["upgrade"]);
+  assert.deepEqual(arranged("upgrade", "status", "bogus"), ["upgrade", "status", "bogus"]);
+});

@@ -1,4 +1,5 @@
 import type { Command, Option } from "commander";
+import { nearestName, userError } from "../base/index.ts";
 import { commonFlags } from "./flags.ts";
 
 /** Flags with a value that may stand before their verbs. */
@@ -40,7 +41,10 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
       continue;
     }
     const next = command.commands.find((child) => child.name() === word || child.aliases().includes(word));
-    if (next === undefined) break;
+    if (next === undefined) {
+      if (hasAction(command) && command.registeredArguments.length === 0) throw unknownVerb(command, path, word);
+      break;
+    }
     path.push(word);
     command = next;
   }
@@ -48,6 +52,18 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
   // A group without a verb shows its help, whatever flags there are.
   if (index >= args.length && command.commands.length > 0 && !hasAction(command)) return [...path, "--help"];
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
+}
+
+/** The parser would only count the words behind a verb that also runs something itself, such as `upgrade`. */
+function unknownVerb(command: Command, path: readonly string[], word: string): Error {
+  const names = command.commands.map((child) => child.name());
+  const near = nearestName(word, names);
+  const group = path.join(" ");
+  return userError(
+    "argument-invalid",
+    `"${group} ${word}" is not a command${near === undefined ? "" : `; did you mean "${group} ${near}"?`}`,
+    { hint: `${group} takes ${names.join(", ")}, or no word at all` },
+  );
 }
 
 /** Whether a command runs something itself. A group does not. */

@@ -1,4 +1,4 @@
 export type { CliContext, ConnectionFlags, Installer, PodRequest } from "./context.ts";
 export { createProgram } from "./program.ts";
 export { CommandEnd } from "./command-end.ts";
-export { readUserFile } from "./user-file.ts";
+export { makeUserDirectory, readUserFile } from "./user-file.ts";

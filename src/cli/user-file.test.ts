@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { SerinError } from "../base/index.ts";
-import { readUserFile } from "./user-file.ts";
+import { makeUserDirectory, readUserFile } from "./user-file.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "serin-user-file-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -24,4 +24,16 @@ test("a file that cannot be read is the user's error, and the message names the 
   writeFileSync(file, "kind: MeshUpgrade\n");
   await refused(`${file}/more`, `cannot read ${file}/more: a part of its path is not a directory`);
   assert.equal(await readUserFile(file), "kind: MeshUpgrade\n");
+});
+
+test("a directory is made with its parents, and a place that takes none is refused instead of tried for ever", () => {
+  const deep = join(directory, "a/b/c");
+  makeUserDirectory(deep, "");
+  makeUserDirectory(deep, "");
+  assert.ok(existsSync(deep));
+  const refused = (path: string, message: string): void =>
+    assert.throws(() => makeUserDirectory(path, "name another directory"), { code: "path-not-writable", message });
+  refused("/proc/x/y", "/proc/x/y cannot be created: there is no such file or directory");
+  refused("/dev/null/x", "/dev/null/x cannot be created: a part of its path is not a directory");
+  refused("/dev/null", "/dev/null cannot be created: it is a file, and a directory is expected");
 });

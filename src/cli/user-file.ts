@@ -1,3 +1,5 @@
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { readFile, writeFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { messageOf, userError } from "../base/index.ts";
@@ -20,11 +22,34 @@ export async function readUserFile(path: string): Promise<string> {
 }
 
 /** Writes a file that the user has named. Throws a user error that names the file. */
-export async function writeUserFile(path: string, content: string): Promise<void> {
+export async function writeUserFile(path: string, content: string | Uint8Array): Promise<void> {
   try {
     await writeFile(path, content);
   } catch (cause) {
     throw userError("path-not-writable", `cannot write ${path}: ${reasonOf(cause)}`);
+  }
+}
+
+/**
+ * Makes a directory that the user has named, with its parents. Throws a user error that names it. Node's own recursion
+ * never ends where a parent exists and takes no entries, as in /proc.
+ */
+export function makeUserDirectory(path: string, hint: string): void {
+  const missing: string[] = [];
+  for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.unshift(at);
+  try {
+    for (const one of missing) makeOne(one);
+    if (!statSync(path).isDirectory()) throw new Error("it is a file, and a directory is expected");
+  } catch (cause) {
+    throw userError("path-not-writable", `${path} cannot be created: ${reasonOf(cause)}`, { cause, hint });
+  }
+}
+
+function makeOne(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 

@@ -7,7 +7,7 @@ const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-
     one control plane and two workers by default; with --autoscale, autoscalers follow what pods use;
     --event-ttl is how long the API server keeps Events (1h)
 serin cluster delete [--name NAME]
-serin cluster list [--names]
+serin cluster list [--names | --json]
 serin cluster kubeconfig [--name NAME]
 serin cluster shell [--name NAME] [-- COMMAND…]
 serin cluster urls [--name NAME] [--json]
@@ -39,7 +39,7 @@ export async function run(context: RoleContext): Promise<number> {
       return 0;
     }
     case "list":
-      return await list(context, values.names === true);
+      return await list(context, values);
     case "kubeconfig": {
       const { clusterKubeconfig } = await import("../cluster/lifecycle/index.ts");
       process.stdout.write(clusterKubeconfig(await nameOf(context, values.name), context.env));
@@ -163,11 +163,17 @@ async function nameOf({ env }: RoleContext, given: string | undefined): Promise<
   });
 }
 
-async function list({ env }: RoleContext, namesOnly: boolean): Promise<number> {
+async function list({ env }: RoleContext, { names, json }: Flags): Promise<number> {
   const { listClusters } = await import("../cluster/lifecycle/index.ts");
-  for (const cluster of listClusters(env)) {
+  const clusters = listClusters(env);
+  if (json === true) {
+    const rows = clusters.map(({ name, running, nodes, server }) => ({ name, running, nodes, server }));
+    process.stdout.write(`${JSON.stringify(rows)}\n`);
+    return 0;
+  }
+  for (const cluster of clusters) {
     process.stdout.write(
-      namesOnly
+      names === true
         ? `${cluster.name}\n`
         : `${cluster.name}\t${cluster.running ? "running" : "stopped"}\t${cluster.nodes} nodes\t${cluster.server}\n`,
     );

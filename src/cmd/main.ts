@@ -14,7 +14,7 @@ import {
   toSerinError,
 } from "../base/index.ts";
 import { logLevelOf } from "./log-level.ts";
-import { processHelp } from "./process-help.ts";
+import { processHelp, strayArguments } from "./process-help.ts";
 import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
@@ -89,6 +89,8 @@ async function main(): Promise<number> {
   const load = roles[name];
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
   const log = createLogger({ scope: name, level: logLevelOf(process.env) });
+  const stray = strayArguments(name, args);
+  if (stray.length > 0) log.warn("arguments are unknown and have no effect", { arguments: stray.join(" ") });
   const own = load === undefined ? [name, ...args] : args;
   const shutdown = shutdownOnSignals();
   // A command may have to end what it began. Who interrupts it again does not want to wait for that.

@@ -2,19 +2,68 @@ interface ProcessHelp {
   readonly does: string;
   /** The page of its settings, in the folder `docs/contracts`. */
   readonly page: string;
+  /**
+   * The words and flags that it has a use for, or that installations of the original give it. Absent: it checks them
+   * itself.
+   */
+  readonly known?: { readonly words?: RegExp; readonly flags?: RegExp };
 }
 
 const processes: Readonly<Record<string, ProcessHelp>> = {
-  cni: { does: "The agent of a node, which adds pods to the ambient mesh.", page: "cni.md" },
-  ztunnel: { does: "The L4 proxy of a node, for pods of the ambient mesh.", page: "data-planes.md" },
-  proxy: { does: "The L7 proxy: sidecar, gateway or waypoint.", page: "data-planes.md" },
+  cni: {
+    does: "The agent of a node, which adds pods to the ambient mesh.",
+    page: "cni.md",
+    known: {
+      words: /^install$/,
+      flags:
+        /^(ambient|chained|cni|ctrlz|delete|enable|exclude|iptables|kube|label|log|monitoring|mounted|native|repair|run|skip|update|vklog|zds)(?![A-Za-z])/,
+    },
+  },
+  ztunnel: {
+    does: "The L4 proxy of a node, for pods of the ambient mesh.",
+    page: "data-planes.md",
+    known: { words: /^(proxy|ztunnel)$/ },
+  },
+  proxy: {
+    does: "The L7 proxy: sidecar, gateway or waypoint.",
+    page: "data-planes.md",
+    known: {
+      words: /^(proxy|sidecar|router|ingress|waypoint|ztunnel)$/,
+      flags:
+        /^(binaryPath|concurrency|configPath|connectTimeout|controlPlane\w+|controlPlaneBootstrap|ctrlz_\w+|disableInternalTelemetry|discoveryAddress|dnsRefreshRate|domain|drainDuration|id|ip|lightstep\w+|log_\w+|meshConfig|mixerIdentity|outlierLogPath|parentShutdownDuration|profiling|proxy\w+|serviceCluster|serviceregistry|statsdUdpAddress|statusPort|stsPort|templateFile|tokenManagerPlugin|trust-domain|v|vklog|zipkinAddress)$/,
+    },
+  },
   pilot: { does: "The control plane.", page: "pilot.md" },
-  rollout: { does: "The rollout engine.", page: "rollout.md" },
-  probe: { does: "The client and server that a mesh upgrade measures with.", page: "rollout.md" },
-  kiali: { does: "The dashboard's server.", page: "addons.md" },
-  grafana: { does: "The server of the lab's graphs.", page: "addons.md" },
-  prometheus: { does: "The server of the lab's metrics.", page: "addons.md" },
-  "prometheus-reloader": { does: "Reloads the metrics server when its settings change.", page: "addons.md" },
+  rollout: { does: "The rollout engine.", page: "rollout.md", known: {} },
+  probe: {
+    does: "The client and server that a mesh upgrade measures with.",
+    page: "rollout.md",
+    known: { words: /^(server|client)$/ },
+  },
+  kiali: {
+    does: "The dashboard's server.",
+    page: "addons.md",
+    known: { flags: /^(config|traffic|v|logtostderr|alsologtostderr|stderrthreshold)$/ },
+  },
+  grafana: {
+    does: "The server of the lab's graphs.",
+    page: "addons.md",
+    known: { words: /^server$/, flags: /^(homepath|config|packaging|cfg)(?![A-Za-z])/ },
+  },
+  prometheus: {
+    does: "The server of the lab's metrics.",
+    page: "addons.md",
+    known: {
+      flags: /^(agent|alertmanager|auto-\w+|config|enable-feature|log|query|rules|scrape|storage|web)(?![A-Za-z])/,
+    },
+  },
+  "prometheus-reloader": {
+    does: "Reloads the metrics server when its settings change.",
+    page: "addons.md",
+    known: {
+      flags: /^(config|delay|listen|log|process|reload|retry|runtimeinfo|volume|watch|watched|web|webhook)(?![A-Za-z])/,
+    },
+  },
   "cluster-apiserver": { does: "The API server of a lab.", page: "lab.md" },
   "cluster-controllers": { does: "The controllers of a lab.", page: "lab.md" },
   "cluster-launcher": { does: "Makes the namespaces of a lab.", page: "lab.md" },
@@ -27,4 +76,18 @@ export function processHelp(name: string, args: readonly string[]): string | und
   const help = processes[name];
   if (help === undefined || args.length !== 1 || !["--help", "-h", "help"].includes(args[0] ?? "")) return undefined;
   return `serin ${name}: ${help.does}\n\nInstallations and labs start this process. Its arguments, variables and ports: docs/contracts/${help.page}\n`;
+}
+
+/** The arguments that have no effect, because neither the process nor the original knows them. */
+export function strayArguments(name: string, args: readonly string[]): string[] {
+  const known = processes[name]?.known;
+  // Its init containers and hooks have arguments of their own.
+  if (known === undefined || (name === "proxy" && /^(wait|request|istio-iptables)$/.test(args[0] ?? ""))) return [];
+  return args.filter((argument, index) => {
+    const [, flag] = /^--?([^=]+)/.exec(argument) ?? [];
+    if (flag !== undefined) return known.flags?.test(flag) !== true;
+    const before = args[index - 1] ?? "";
+    const isValue = before.startsWith("-") && !before.includes("=");
+    return !isValue && known.words?.test(argument) !== true;
+  });
 }

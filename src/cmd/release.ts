@@ -1,5 +1,5 @@
 // `serin release`: trees of Serin by version. Building one copies this tree; the lab runs it by image tag.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { userError, type Environment } from "../base/index.ts";
@@ -51,8 +51,8 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
   program
     .command("export <directory>")
     .description("write the archive layout of an Istio release: samples, profiles and bin/istioctl")
-    .action((directory: string) => {
-      exportRelease(release, resolve(directory));
+    .action(async (directory: string) => {
+      await exportRelease(release, resolve(directory));
       process.stdout.write(`✔ samples, manifests/profiles and bin/istioctl are in ${resolve(directory)}\n`);
     });
   try {
@@ -99,7 +99,7 @@ export async function buildRelease(
     });
   }
   rmSync(directory, { recursive: true, force: true });
-  mkdirSync(directory, { recursive: true });
+  await makeDirectory(directory);
   const copyEntry = (from: string, to: string): void => {
     if (!existsSync(join(release.root, from))) return;
     cpSync(join(release.root, from), join(directory, to), {
@@ -180,9 +180,14 @@ function nodeModulesOf(root: string): string {
   return dirname(root);
 }
 
-function exportRelease(release: Release, directory: string): void {
-  mkdirSync(join(directory, "manifests/profiles"), { recursive: true });
-  mkdirSync(join(directory, "bin"), { recursive: true });
+async function makeDirectory(directory: string): Promise<void> {
+  const { makeUserDirectory } = await import("../cli/index.ts");
+  makeUserDirectory(directory, "name another directory");
+}
+
+async function exportRelease(release: Release, directory: string): Promise<void> {
+  await makeDirectory(join(directory, "manifests/profiles"));
+  await makeDirectory(join(directory, "bin"));
   cpSync(join(release.root, "samples"), join(directory, "samples"), { recursive: true });
   for (const [name, spec] of Object.entries(profiles)) {
     const operator = {

@@ -1,5 +1,6 @@
 import { isTree, nearestName, textAt, treeAt, valueAt } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "../api/index.ts";
+import { hubFault, tagFault } from "../api/images/index.ts";
 import {
   parseIstioOperator,
   parseMeshConfig,
@@ -70,7 +71,7 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   const switched = switchGateways(given, merged.value.spec);
   warnings.push(...switched.warnings);
   const settings = withDefaults(switched.spec, profile, defaults);
-  const conflicts = conflictsIn(settings);
+  const conflicts = [...imageFaults(settings), ...conflictsIn(settings)];
   return conflicts.length > 0 ? failed(conflicts, warnings) : { value: settings, errors: [], warnings };
 }
 
@@ -117,6 +118,26 @@ function unusedIn(
   return unusedValues(treeAt(given, "values") ?? {}).filter(
     ({ path }) => !said.some((other) => other === path || other.startsWith(`${path}.`)),
   );
+}
+
+/** Images that no container runtime could pull. An empty text stands for one that a chart fills in. */
+function imageFaults(settings: InstallSettings): FieldIssue[] {
+  const { hub, tag, base, pilot, cni, ztunnel, ingressGateways, egressGateways } = settings;
+  const places: readonly (readonly [path: string, place: { readonly hub?: string; readonly tag?: string }])[] = [
+    ["spec", { hub, tag }],
+    ...Object.entries({ base, pilot, cni, ztunnel }).map(
+      ([name, component]) => [`spec.components.${name}`, component] as const,
+    ),
+    ...ingressGateways.map((gateway, index) => [`spec.components.ingressGateways[${index}]`, gateway] as const),
+    ...egressGateways.map((gateway, index) => [`spec.components.egressGateways[${index}]`, gateway] as const),
+  ];
+  return places.flatMap(([path, place]) => {
+    const faults = [
+      ["hub", (place.hub ?? "") === "" ? undefined : hubFault(place.hub ?? "")],
+      ["tag", (place.tag ?? "") === "" ? undefined : tagFault(place.tag ?? "")],
+    ] as const;
+    return faults.flatMap(([field, message]) => (message === undefined ? [] : [{ path: `${path}.${field}`, message }]));
+  });
 }
 
 /** Settings that exclude each other. */

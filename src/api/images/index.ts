@@ -1,2 +1,2 @@
 export { defaultHub } from "./default-hub.ts";
-export { imagesOf } from "./images-of.ts";
+export { hubFault, imagesOf, tagFault } from "./images-of.ts";

@@ -149,6 +149,19 @@ test("faults of a route are reported at their fields with the expected value", (
       { route, headers: { request: { add: { a: "50%" } } } },
       'spec.http[0].headers.request.add.a: must write a percent sign as %%, or end the variable that it begins, got "50%"',
     ],
+    ...[
+      ["%FOO%", "%FOO%"],
+      ["a %REQ% b", "%REQ%"],
+      ["%PROTOCOL(x)%", "%PROTOCOL(x)%"],
+    ].map(([value, variable]): [object, string] => [
+      { route, headers: { response: { set: { a: value } } } },
+      `spec.http[0].headers.response.set.a: has ${variable}, which no proxy can substitute. Correct the name of the variable and its argument, or write a percent sign as %%`,
+    ]),
+    [
+      { route, headers: { request: { add: { a: "%foo bar%" } } } },
+      'spec.http[0].headers.request.add.a: must write a percent sign as %%, or end the variable that it begins, got "%foo bar%"',
+    ],
+    [{ route, headers: { request: { add: { a: "100%% %REQ(:path?b):9% %START_TIME(%s)% %CEL(f(1))% %RESP(a)%" } } } }],
     [
       { route, corsPolicy: { allowMethods: ["get"] } },
       'spec.http[0].corsPolicy.allowMethods[0]: must be one of GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, *, got "get"',

@@ -1,10 +1,11 @@
-import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { messageOf, userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect, durationFlag } from "../flags.ts";
+import { checkNamespaceNames, checkNamespaces, namesIn } from "../existing-namespaces.ts";
 import { adminPortFlag } from "../proxies/proxy-admin.ts";
+import { makeUserDirectory } from "../user-file.ts";
 import { ArchiveWriter } from "./archive-writer.ts";
 import { collectReport, type ReportFlags } from "./collect-report.ts";
 
@@ -31,7 +32,7 @@ export function bugReportCommand(program: Command, context: CliContext): void {
     )
     .option("--exclude <namespaces>", "no proxies of these namespaces", collect, [])
     .option("--duration <time>", "logs of the last 30m, say, instead of all", durationFlag)
-    .option("--tail <lines>", "the maximum number of lines of each log")
+    .option("--tail <lines>", "the maximum number of lines of each log", linesFlag)
     .option("--skip-cluster-dump", "without the cluster's objects")
     .option("--skip-proxy-debug", "without the states of proxies")
     .option("--output-dir <directory>", "the directory for bug-report.tar.gz (default: the current one)")
@@ -40,10 +41,17 @@ export function bugReportCommand(program: Command, context: CliContext): void {
     .action(async (flags: CommandFlags) => await bugReport(flags, context));
 }
 
+function linesFlag(text: string): string {
+  if (/^\d{1,9}$/.test(text)) return text;
+  throw userError("argument-invalid", `--tail must be a number of lines, got "${text}"`);
+}
+
 async function bugReport(flags: CommandFlags, context: CliContext): Promise<void> {
   const directory = resolve(flags.outputDir ?? ".");
   const path = join(directory, "bug-report.tar.gz");
+  checkNamespaceNames(namesIn(flags.exclude), "--exclude");
   const client = await context.connect(flags);
+  await checkNamespaces(client, namesIn(flags.include), "--include");
   if (flags.dryRun === true) {
     let count = 0;
     for await (const { path: file } of collectReport(client, flags, context)) {
@@ -52,7 +60,7 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
     }
     return context.out(`${count} files would be in ${path}\n`);
   }
-  makeDirectory(directory);
+  makeUserDirectory(directory, "choose another with --output-dir");
   let files = 0;
   let bytes = 0;
   const notes: string[] = [];
@@ -83,15 +91,4 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   context.out(
     `✔ ${files} files (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; look through them before you show them to anybody\n`,
   );
-}
-
-function makeDirectory(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true });
-  } catch (cause) {
-    throw userError("path-not-writable", `${directory} cannot be created: ${messageOf(cause)}`, {
-      cause,
-      hint: "choose another with --output-dir",
-    });
-  }
 }

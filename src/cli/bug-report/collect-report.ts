@@ -2,6 +2,7 @@ import { transientError } from "../../base/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
+import { namesIn } from "../existing-namespaces.ts";
 import { istioNamespaceOf } from "../flags.ts";
 import { askPilot, listPilots } from "../control-planes/pilots.ts";
 import { isRunning } from "../proxies/pods.ts";
@@ -138,13 +139,8 @@ async function* podFiles(
 }
 
 function isWanted({ metadata: { namespace = "" } }: Pod, { include, exclude }: ReportFlags): boolean {
-  const names = (list: readonly string[]): readonly string[] =>
-    list
-      .flatMap((part) => part.split(","))
-      .map((part) => part.trim())
-      .filter((part) => part !== "");
-  const wanted = names(include);
-  return (wanted.length === 0 || wanted.includes(namespace)) && !names(exclude).includes(namespace);
+  const wanted = namesIn(include);
+  return (wanted.length === 0 || wanted.includes(namespace)) && !namesIn(exclude).includes(namespace);
 }
 
 function nameOf({ metadata }: Pod): string {

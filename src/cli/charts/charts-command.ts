@@ -1,15 +1,15 @@
-import { mkdirSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { defaultHub } from "../../api/images/index.ts";
+import { defaultHub, hubFault } from "../../api/images/index.ts";
 import { aborted, messageOf, nearestName, nodeHttp, userError } from "../../base/index.ts";
 import { renderCharts, type Chart } from "../../install/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect } from "../flags.ts";
 import { readYaml } from "../installation/install-input.ts";
 import { coalesce, renderChart } from "./render-chart.ts";
+import { makeUserDirectory, writeUserFile } from "../user-file.ts";
 import { repositoryOf } from "./repository.ts";
 import { applyHelmSet } from "./value-flags.ts";
 
@@ -24,17 +24,17 @@ export function chartCommands(program: Command, context: CliContext): void {
     .command("serve")
     .description("serve a chart repository for helm on this machine's loopback until interrupted")
     .option("--port <port>", "the port; 0 for a free one", defaultPort)
-    .option("--hub <hub>", "the hub of the charts' images", defaultHub)
+    .option("--hub <hub>", "the hub of the charts' images", hubFlag, defaultHub)
     .action(async (flags: { readonly port: string; readonly hub: string }) => await serve(flags, context));
   charts
     .command("package <directory>")
     .description("write the chart repository's files into a directory")
-    .option("--hub <hub>", "the hub of the charts' images", defaultHub)
+    .option("--hub <hub>", "the hub of the charts' images", hubFlag, defaultHub)
     .action(async (directory: string, flags: { readonly hub: string }) => {
       const files = await repository(flags.hub, context);
-      mkdirSync(directory, { recursive: true });
+      makeUserDirectory(directory, "name another directory");
       for (const [name, content] of files) {
-        writeFileSync(join(directory, name), content);
+        await writeUserFile(join(directory, name), content);
         context.out(`${join(directory, name)}\n`);
       }
     });
@@ -46,10 +46,16 @@ export function chartCommands(program: Command, context: CliContext): void {
     .option("--set <path=value>", "values, as helm takes them; may be repeated", collect, [])
     .option("--set-string <path=value>", "values that stay text; may be repeated", collect, [])
     .option("--skip-crds", "leave the definitions of kinds out")
-    .option("--hub <hub>", "the hub of the charts' images", defaultHub)
+    .option("--hub <hub>", "the hub of the charts' images", hubFlag, defaultHub)
     .action(
       async (release: string, chart: string, flags: TemplateFlags) => await template(release, chart, flags, context),
     );
+}
+
+function hubFlag(text: string): string {
+  const fault = hubFault(text);
+  if (fault !== undefined) throw userError("argument-invalid", `--hub ${fault}`);
+  return text;
 }
 
 interface TemplateFlags {
@@ -77,8 +83,6 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
   let values: unknown = {};
   for (const file of flags.values) {
     for (const document of await readYaml(file, context)) {
-      if (typeof document !== "object" || Array.isArray(document))
-        throw userError("file-invalid", `${file} must contain an object with values`);
       values = coalesce(values as Readonly<Record<string, unknown>>, { ...document });
     }
   }

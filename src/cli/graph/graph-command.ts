@@ -2,6 +2,7 @@ import { Option, type Command } from "commander";
 import { userError } from "../../base/index.ts";
 import { graphGroupings, type GraphGrouping, type GraphView } from "../../api/dashboard/index.ts";
 import type { CliContext } from "../context.ts";
+import { checkNamespaces, namesIn } from "../existing-namespaces.ts";
 import type { CommonFlags } from "../flags.ts";
 import { FirstLook, followViews, sourceLines } from "../mesh-views.ts";
 import { screenOf } from "../terminal/screen.ts";
@@ -28,7 +29,9 @@ export function graphCommand(program: Command, context: CliContext): void {
     .action(async (namespace: string | undefined, flags: GraphFlags) => {
       if (flags.output !== undefined && flags.output !== "json" && flags.output !== "dot")
         throw userError("argument-invalid", `--output ${flags.output} is unknown: expected json or dot`);
-      await showGraph(namespace ?? flags.namespace ?? "", flags, context);
+      const namespaces = namespace ?? flags.namespace ?? "";
+      if (namespaces !== "") await checkNamespaces(await context.connect(flags), namesIn([namespaces]), "graph");
+      await showGraph(namespaces, flags, context);
     });
 }
 

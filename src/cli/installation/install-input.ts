@@ -85,7 +85,9 @@ export function manifestOf({ settings, components }: RenderedInstall): UntypedOb
 
 export async function readOperatorFile(file: string, context: CliContext): Promise<IstioOperatorSpec[]> {
   const specs: IstioOperatorSpec[] = [];
-  for (const raw of await readYaml(file, context)) {
+  const objects = await readYaml(file, context);
+  if (objects.length === 0) context.err(`! ${file}: is empty, so it changes none of the defaults\n`);
+  for (const raw of objects) {
     const parsed = parseIstioOperator(raw);
     if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
     for (const warning of parsed.warnings) context.err(`! ${file}: ${formatIssues([warning])}\n`);
@@ -123,7 +125,14 @@ export async function readYaml(file: string, context: CliContext): Promise<Untyp
       );
     }
     const raw = document.toJS() as UntypedObject | null;
-    if (raw !== null) objects.push(raw);
+    if (raw === null) continue;
+    if (typeof raw !== "object" || Array.isArray(raw))
+      throw userError(
+        "file-invalid",
+        `${file}: expected an object with fields, got ${Array.isArray(raw) ? "a list" : "a text or number"}`,
+        { hint: "check that this is the file that you mean" },
+      );
+    objects.push(raw);
   }
   return objects;
 }

@@ -54,6 +54,36 @@ test("a manifest of some components names those that the installation has, if on
   assert.match(output, /kind: DaemonSet/);
 });
 
+test("hubs, tags and names that no image or object can have are refused at their flag or field", async () => {
+  const hub = 'must be a registry and a path in it, such as registry.example.com:5000/mesh, got "Bad//hub"';
+  await assert.rejects(serin("manifest generate --set hub=Bad//hub"), new RegExp(`spec\\.hub: ${hub}`));
+  await assert.rejects(
+    serin("manifest generate --set components.pilot.tag=a/b"),
+    /spec\.components\.pilot\.tag: must be an image's tag of letters, digits, "_", "\." and "-", got "a\/b"/,
+  );
+  await assert.rejects(serin("charts template m istiod --hub Bad//hub"), new RegExp(`--hub ${hub}`));
+  await assert.rejects(serin("operator dump --hub Bad//hub"), new RegExp(`--hub ${hub}`));
+  await assert.rejects(serin("operator dump --tag a/b"), /--tag must be an image's tag/);
+  await assert.rejects(serin("operator dump -r A_b"), /--revision must have lower-case letters/);
+  await assert.rejects(serin("operator dump -o A_b"), /--operatorNamespace: "A_b" cannot be the name of a namespace/);
+  await assert.rejects(serin("operator dump --watchedNamespaces a,B"), /--watchedNamespaces: "B" cannot be the name/);
+  for (const good of ["localhost:5000", "[::1]:5000/a_b/c-d", "gcr.io/istio-release"])
+    assert.match(
+      (await serin(`operator dump --hub ${good} --tag 1.2@sha256:${"a".repeat(64)}`)).output,
+      /operator:1\.2@/,
+    );
+});
+
+test("a file that is no IstioOperator is refused, and an empty one brings a warning, instead of the defaults alone", async () => {
+  const ofFile = async (text: string): Promise<FakeContext> =>
+    await serin("manifest generate --component pilot -f f.yaml", { files: { "f.yaml": text } });
+  const message = (what: string): object => ({ message: `f.yaml: expected an object with fields, got ${what}` });
+  await assert.rejects(ofFile("just text\n"), message("a text or number"));
+  await assert.rejects(ofFile("- a\n"), message("a list"));
+  await assert.rejects(ofFile("\u0001\u0002"), message("a text or number"));
+  assert.equal((await ofFile("# nothing\n")).errors, "! f.yaml: is empty, so it changes none of the defaults\n");
+});
+
 test("a manifest goes to the file of --output, and a file that cannot be written is named", async () => {
   const directory = mkdtempSync(join(tmpdir(), "serin-manifest-"));
   try {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
 import { apiVersionOf, defineKind, type KubernetesObject } from "../../api/index.ts";
-import { defaultHub } from "../../api/images/index.ts";
+import { defaultHub, hubFault, tagFault } from "../../api/images/index.ts";
 import {
   clusterRoleKind,
   deploymentKind,
@@ -15,6 +15,7 @@ import { parseIstioOperator } from "../../api/istio/index.ts";
 import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { podObstacle } from "../../kube/obstacles/index.ts";
+import { checkNamespaceNames } from "../existing-namespaces.ts";
 import { connectionFlags, readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 
@@ -98,6 +99,7 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
       .filter((name) => name !== ""),
     revision: flags.revision ?? "",
   };
+  checkSettings(settings);
   const requested = flags.filename === undefined ? [] : await operatorObjects(flags.filename, settings, context);
   const objects = renderOperator(settings, (await context.customResources()).operator);
   if (flags.dryRun === true) {
@@ -123,6 +125,24 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
   for (const object of requested) await client.apply(istioOperatorKind, object, { fieldManager, force: true });
   context.out("✔ Installation complete\n");
 }
+
+function checkSettings({ hub, tag, namespace, watchedNamespaces, revision }: OperatorSettings): void {
+  const faults = [
+    ["--hub", hubFault(hub)],
+    ["--tag", tagFault(tag)],
+    [
+      "--revision",
+      revision === "" || labelPattern.test(revision)
+        ? undefined
+        : `must have lower-case letters, digits and "-" only, got "${revision}"`,
+    ],
+  ] as const;
+  for (const [flag, fault] of faults) if (fault !== undefined) throw userError("argument-invalid", `${flag} ${fault}`);
+  checkNamespaceNames([namespace], "--operatorNamespace");
+  checkNamespaceNames(watchedNamespaces, "--watchedNamespaces");
+}
+
+const labelPattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 async function operatorObjects(
   file: string,

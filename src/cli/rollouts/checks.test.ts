@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { KubernetesObject } from "../../api/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CheckRequest } from "../context.ts";
 import { createProgram } from "../index.ts";
@@ -10,7 +11,10 @@ async function run(
   ...args: readonly string[]
 ): Promise<{ readonly out: string; readonly exitCode: number; readonly request: CheckRequest | undefined }> {
   let request: CheckRequest | undefined;
-  const fake = new FakeContext();
+  const named = (name: string, namespace: string): KubernetesObject => ({ metadata: { name, namespace } });
+  const fake = new FakeContext({
+    objects: { Service: [named("next", "shop")], Deployment: [named("now", "other")] },
+  });
   const context = Object.assign(fake, {
     runCheck: async (_: unknown, asked: CheckRequest) => {
       request = asked;
@@ -40,4 +44,17 @@ test("check run prints its verdict, and exits with 0, 1 or 4", async () => {
     [{ type: "restarts", verdict: "fail", evidence: "3 of 3" }, 1],
   );
   assert.equal((await run("wait", "restarts", "-n", "shop")).exitCode, 4);
+});
+
+test("check run refuses a Service or workload that does not exist, for which no sample would come", async () => {
+  const refused = async (message: string, ...args: readonly string[]): Promise<void> =>
+    await assert.rejects(run("pass", "restarts", "-n", "shop", ...args), { code: "not-found", message });
+  await refused('--canary: there is no Service "nosuch" in namespace shop', "--canary", "nosuch");
+  await refused(
+    '--stable: there is no workload "now" in namespace shop',
+    "--canary",
+    "next",
+    "--stable",
+    "workload:now",
+  );
 });

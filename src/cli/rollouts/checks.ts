@@ -1,7 +1,9 @@
 import type { Command } from "commander";
-import { formatIssues } from "../../api/index.ts";
+import { formatIssues, type KindDefinition } from "../../api/index.ts";
 import { checkKind, checkTypes, explainCheck, parseCheck, type CheckSpec } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
+import { daemonSetKind, deploymentKind, podKind, serviceKind, statefulSetKind } from "../../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CheckedBackend, CliContext, ConnectionFlags } from "../context.ts";
 import { parseOneObject } from "./rollout-objects.ts";
@@ -66,6 +68,12 @@ async function runCheck(subject: string | undefined, said: RunFlags, context: Cl
   const spec = await specOf(subject, said, context);
   const home = said.namespace ?? (await context.defaultNamespace(said));
   if (context.runCheck === undefined) throw userError("check-unavailable", "checks cannot be run here");
+  const asked = [
+    ["--canary", said.canary],
+    ["--stable", said.stable],
+  ] as const;
+  for (const [flag, text] of asked)
+    if (text !== undefined) await checkBackend(await context.connect(said), flag, backendOf(text, home));
   const { statistic: _, ...status } = await context.runCheck(said, {
     spec,
     ...(said.canary === undefined ? {} : { canary: backendOf(said.canary, home) }),
@@ -84,6 +92,38 @@ function backendOf(text: string, home: string): CheckedBackend {
   const kind = text.startsWith("workload:") ? "workload" : "service";
   const [first = "", second] = text.slice(kind === "workload" ? "workload:".length : 0).split("/");
   return { namespace: second === undefined ? home : first, [kind]: second ?? first };
+}
+
+const workloadKinds: readonly KindDefinition[] = [deploymentKind, statefulSetKind, daemonSetKind];
+
+/** Refuses a backend that does not exist, whose samples never come. Somebody who may not read it is believed. */
+async function checkBackend(
+  client: KubeClient,
+  flag: string,
+  { namespace, service, workload = "" }: CheckedBackend,
+): Promise<void> {
+  try {
+    if (service !== undefined) {
+      if ((await client.get(serviceKind, service, namespace)) !== undefined) return;
+    } else {
+      for (const kind of workloadKinds) if ((await client.get(kind, workload, namespace)) !== undefined) return;
+      // Pods of other controllers, such as Argo Rollouts, begin with the name of their workload.
+      const { items } = await client.list(podKind, { namespace });
+      if (items.some(({ metadata }) => metadata.name?.startsWith(`${workload}-`))) return;
+    }
+  } catch (error) {
+    if (isKubeCode(error, "forbidden")) return;
+    throw error;
+  }
+  throw userError(
+    "not-found",
+    service === undefined
+      ? `${flag}: there is no workload "${workload}" in namespace ${namespace}`
+      : `${flag}: there is no Service "${service}" in namespace ${namespace}`,
+    {
+      hint: `${flag} takes SERVICE, NAMESPACE/SERVICE or workload:NAME. kubectl get services,deployments -A lists them`,
+    },
+  );
 }
 
 function flags(command: Command): Command {

@@ -294,6 +294,11 @@ test("an order that would change nothing is refused with the reason", async () =
     await said(canaryOf("RolledBack", {}), "promote", "web"),
     /shop\/web: nothing waits for an approval: it is RolledBack/,
   );
+  const upgrade = { ...canaryOf("RolledBack", {}), kind: "MeshUpgrade", metadata: { name: "up" } };
+  assert.match(
+    await saidOf({ objects: { MeshUpgrade: [upgrade as typeof ended] } }, "upgrade", "complete", "up"),
+    /MeshUpgrade up: it has ended as RolledBack/,
+  );
 });
 
 test("lists, states and histories are printed as JSON and YAML for programs", async () => {

@@ -345,6 +345,8 @@ async function approve<Value extends Rollout>(
   steps?: readonly string[],
 ): Promise<void> {
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(object)]);
+  if (hasEnded(object))
+    throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: it has ended as ${object.status?.phase ?? ""}`);
   for (const step of wanted) {
     const problem = approvalProblem(object, step);
     if (problem !== undefined) throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`);

@@ -2,6 +2,7 @@ import { Option, type Command } from "commander";
 import { userError } from "../../base/index.ts";
 import type { SourceState, TopicName } from "../../api/dashboard/index.ts";
 import type { CliContext } from "../context.ts";
+import { checkNamespaces, namesIn } from "../existing-namespaces.ts";
 import type { CommonFlags } from "../flags.ts";
 import { FirstLook, followViews, sourceLines, type Followed } from "../mesh-views.ts";
 import { rateText, shareText } from "../terminal/measure-text.ts";
@@ -38,6 +39,8 @@ export function topCommand(program: Command, context: CliContext): void {
         );
       if (flags.output !== undefined && flags.output !== "json")
         throw userError("argument-invalid", `--output ${flags.output} is unknown: expected json`);
+      const { namespace = "" } = flags;
+      if (namespace !== "") await checkNamespaces(await context.connect(flags), namesIn([namespace]), "--namespace");
       await showTop(known, flags, context);
     });
 }

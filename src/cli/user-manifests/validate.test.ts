@@ -114,3 +114,24 @@ test("without files the error says what to name", async () => {
     return true;
   });
 });
+
+test("the kinds of rollouts are checked as admission checks them", async () => {
+  const canary = `apiVersion: rollout.serin.dev/v1alpha1
+kind: Canary
+metadata: {name: c}
+spec:
+  target: {deployment: {name: web, service: web}}
+  steps: [{weigth: 3}]
+`;
+  const { err, exitCode } = await validate(["-f", "DIR/canary.yaml"], { "canary.yaml": canary });
+  assert.equal(exitCode, 1);
+  assert.match(
+    err,
+    /canary\.yaml:6:\d+: Canary c: spec\.steps\[0\]\.weigth is not a known field; did you mean weight\?/,
+  );
+  const upgrade = "apiVersion: rollout.serin.dev/v1alpha1\nkind: MeshUpgrad\nmetadata: {name: u}\n";
+  assert.match(
+    (await validate(["-f", "DIR/u.yaml"], { "u.yaml": upgrade })).err,
+    /kind is not a kind of rollout\.serin\.dev, got "MeshUpgrad"; did you mean MeshUpgrade\?/,
+  );
+});

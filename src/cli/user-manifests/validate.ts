@@ -3,6 +3,7 @@ import { nearestName, userError } from "../../base/index.ts";
 import type { FieldIssue, KindDefinition } from "../../api/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds, parseIstioOperator } from "../../api/istio/index.ts";
+import { canaryKind, checkKind, freezeKind, meshUpgradeKind } from "../../api/serin/index.ts";
 import { groupKindOf, nameOf, type ManifestFault, type Resource } from "../../analyze/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CliContext } from "../context.ts";
@@ -21,17 +22,18 @@ interface Findings {
 const failedExitCode = 1;
 const topFields = ["apiVersion", "kind", "metadata", "spec", "status"];
 const operatorKind = "install.istio.io/IstioOperator";
+const rolloutKinds: readonly KindDefinition[] = [canaryKind, meshUpgradeKind, checkKind, freezeKind];
 const kinds = new Map<string, KindDefinition>(
-  [...istioKinds, ...gatewayApiKinds].map((kind) => [`${kind.group}/${kind.kind}`, kind]),
+  [...istioKinds, ...gatewayApiKinds, ...rolloutKinds].map((kind) => [`${kind.group}/${kind.kind}`, kind]),
 );
 /** Groups whose kinds are all known here. */
-const ownGroups = new Set([...istioKinds, ...gatewayApiKinds].map(({ group }) => group));
+const ownGroups = new Set([...istioKinds, ...gatewayApiKinds, ...rolloutKinds].map(({ group }) => group));
 
 export function validateCommand(program: Command, context: CliContext): void {
   program
     .command("validate [files...]")
     .alias("v")
-    .description("check objects of Istio and of the Gateway API in files, without a cluster")
+    .description("check objects of Istio, of the Gateway API and of rollouts in files, without a cluster")
     .option(
       "-f, --filename <file>",
       "a file, a directory with all below it, or - for standard input; may be repeated",

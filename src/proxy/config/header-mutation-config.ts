@@ -69,7 +69,7 @@ function compileAddition(
       : (actions[option.appendAction] ?? "append-if-exists-or-add");
   return {
     name,
-    value: compileHeaderValue(text, direction, `${where}: header ${key}`),
+    value: compileHeaderValue(text, direction, `${where}: header ${key}`, notes),
     action: name === "host" ? "overwrite-if-exists-or-add" : action,
     keepEmptyValue: option.keepEmptyValue,
   };

@@ -1,24 +1,31 @@
 import { hostname } from "node:os";
 import type { SocketAddress } from "../../net/index.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
+import { compileOperator as compileLogOperator } from "../record/log-operators.ts";
 import { headerValue } from "../routing/matchers.ts";
-import { invalid, unsupported } from "./config-check.ts";
+import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 type ValuePart = (context: MutationContext) => string;
 
 /**
  * Compiles a header's value with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). A
- * missing value becomes empty.
+ * missing value becomes empty. So does an operator of Envoy's whose value this proxy does not have: that is noted and not
+ * refused, because one route must not make the proxy refuse the routes of all others.
  */
-export function compileHeaderValue(text: string, direction: "request" | "response", where: string): ValuePart {
+export function compileHeaderValue(
+  text: string,
+  direction: "request" | "response",
+  where: string,
+  notes: ConfigNotes,
+): ValuePart {
   if (/[\r\n\0]/.test(text)) throw invalid(where, "a header value must not hold control characters");
   if (!text.includes("%")) return () => text;
   const parts: ValuePart[] = [];
-  for (const match of text.matchAll(/%%|%([A-Z0-9_]+)(?:\(([^)]*)\))?(?::(\d+))?%|[^%]+|%/g)) {
+  for (const match of text.matchAll(/%%|%([A-Z0-9_]+)(?:\((.*?)\))?(?::(\d+))?%|[^%]+|%/g)) {
     const [whole, operator, argument, length] = match;
     if (whole === "%%") parts.push(() => "%");
     else if (operator === undefined) parts.push(() => whole);
-    else parts.push(compilePart({ operator, argument, length, direction, where }));
+    else parts.push(compilePart({ operator, argument, length, direction }, where, notes));
   }
   return (context) => {
     let out = "";
@@ -32,11 +39,15 @@ interface Operation {
   readonly argument: string | undefined;
   readonly length: string | undefined;
   readonly direction: "request" | "response";
-  readonly where: string;
 }
 
-function compilePart(operation: Operation): ValuePart {
+function compilePart(operation: Operation, where: string, notes: ConfigNotes): ValuePart {
+  const { operator, argument } = operation;
+  const written = argument === undefined ? `%${operator}%` : `%${operator}(${argument})%`;
   const part = compileOperator(operation);
+  if (part === undefined && !isOfEnvoy(operator, argument)) throw unsupported(where, written);
+  if (part === undefined) notes.ignored(`${where}: ${written}`);
+  if (part === undefined) return () => "";
   const limit = operation.length === undefined ? undefined : Number(operation.length);
   // A header's value must be a single line.
   const clean: ValuePart = (context) => part(context).replaceAll(/[\r\n\0]/g, "");
@@ -77,10 +88,19 @@ const plain: Readonly<Record<string, ValuePart>> = {
   DOWNSTREAM_PEER_CERT: ({ connection }) => encodeURIComponent(connection.tls?.peerCertificate() ?? ""),
 };
 
-function compileOperator({ operator, argument, direction, where }: Operation): ValuePart {
+function isOfEnvoy(operator: string, argument: string | undefined): boolean {
+  try {
+    return compileLogOperator(operator, argument, { request: [], response: [] }) !== undefined;
+  } catch {
+    // Its expression or time format is one that this proxy cannot evaluate.
+    return true;
+  }
+}
+
+/** Undefined for an operator whose value this proxy does not have. */
+function compileOperator({ operator, argument, direction }: Operation): ValuePart | undefined {
   const known = plain[operator];
   if (known !== undefined && argument === undefined) return known;
-  if (argument === undefined && operator !== "START_TIME") throw unsupported(where, `%${operator}%`);
   switch (operator) {
     case "REQ": {
       const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");
@@ -88,7 +108,8 @@ function compileOperator({ operator, argument, direction, where }: Operation): V
         headerValue(request, name) ?? (alternative === undefined ? undefined : headerValue(request, alternative)) ?? "";
     }
     case "RESP": {
-      if (direction === "request") throw unsupported(where, `%RESP(${argument ?? ""})% in a request's header`);
+      // A request is sent before there is a response.
+      if (direction === "request") return undefined;
       const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");
       return ({ response }) =>
         response?.get(name) ?? (alternative === undefined ? undefined : response?.get(alternative)) ?? "";
@@ -96,23 +117,21 @@ function compileOperator({ operator, argument, direction, where }: Operation): V
     case "DYNAMIC_METADATA":
       return dynamicMetadata((argument ?? "").split(":"));
     case "FILTER_STATE":
-      return filterState(argument ?? "", where);
-    case "ENVIRONMENT":
-      throw unsupported(where, "%ENVIRONMENT()%");
+      return filterState(argument ?? "");
     default:
-      throw unsupported(where, `%${operator}(${argument ?? ""})%`);
+      return undefined;
   }
 }
 
 /** Identities that the end of a tunnel recorded. Other forms than PLAIN would be JSON. */
-function filterState(argument: string, where: string): ValuePart {
+function filterState(argument: string): ValuePart | undefined {
   switch (argument) {
     case "io.istio.peer_principal:PLAIN":
       return ({ connection }) => (connection.tls?.verified === true ? connection.tls.peerIdentity : "");
     case "io.istio.local_principal:PLAIN":
       return ({ connection }) => connection.tls?.localIdentity ?? "";
     default:
-      throw unsupported(where, `%FILTER_STATE(${argument})%`);
+      return undefined;
   }
 }
 

@@ -7,13 +7,14 @@ import { Harness, type Answer, type RequestOptions } from "../testing/harness.ts
 import { standaloneServices } from "../filters/filter-services.ts";
 import { routeOf, type RouteTable } from "../routing/route-table.ts";
 import { testRequest } from "../testing/filter-request.ts";
+import { headerVariables } from "../../api/istio/index.ts";
 import { ConfigNotes } from "./config-check.ts";
 import { compileRouteTable } from "./route-config.ts";
 
 const notes = new ConfigNotes(() => undefined);
 
-function compile(table: JsonValue): RouteTable {
-  return compileRouteTable(fromJson(RouteConfigurationSchema, table, { registry: envoyRegistry() }), notes);
+function compile(table: JsonValue, told = notes): RouteTable {
+  return compileRouteTable(fromJson(RouteConfigurationSchema, table, { registry: envoyRegistry() }), told);
 }
 
 /** A table whose routes answer with their own names. */
@@ -246,6 +247,43 @@ suite("actions", () => {
     assert.equal(answer.headers["x-secret"], undefined);
   });
 
+  test("a variable of Envoy's without a value here is noted and empty, and harms no other route", async () => {
+    await using harness = await Harness.start();
+    const { port } = await harness.backend((request, response) => {
+      response.end(JSON.stringify([request.headers["x-a"], request.headers["x-b"]]));
+    });
+    harness.cluster("c", [port]);
+    const told: string[] = [];
+    harness.table = compile(
+      one({
+        route: { cluster: "c" },
+        requestHeadersToAdd: [
+          { header: { key: "x-a", value: "[%RESP(y)%%UPSTREAM_TLS_CIPHER%]" } },
+          { header: { key: "x-b", value: "%CEL(f(1))%" } },
+        ],
+      }),
+      new ConfigNotes((note) => told.push(note)),
+    );
+    assert.deepEqual(JSON.parse((await harness.get("/old", {})).body), ["[]", null]);
+    assert.deepEqual(
+      told.map((note) => /%.*%/.exec(note)?.[0]),
+      ["%RESP(y)%", "%UPSTREAM_TLS_CIPHER%", "%CEL(f(1))%"],
+    );
+  });
+
+  test("a header may have every variable that the API server admits", () => {
+    const { withoutArgument, withArgument, withAnyArgument } = headerVariables;
+    const written = [...withoutArgument, ...withAnyArgument, ...withArgument.map((name) => `${name}(a:b)`)];
+    for (const variable of written)
+      compile(
+        one({
+          route: { cluster: "c" },
+          requestHeadersToAdd: [{ header: { key: "x", value: `%${variable}%` } }],
+          responseHeadersToAdd: [{ header: { key: "x", value: `%${variable}:5%` } }],
+        }),
+      );
+  });
+
   test("CORS answers preflights of allowed origins, and marks the other answers", async () => {
     await using harness = await Harness.start();
     harness.cluster("c", [(await harness.backend((_request, response) => response.end("ok"))).port]);
@@ -322,8 +360,8 @@ suite("actions", () => {
         /the header :path must not be changed/,
       ],
       [
-        { route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "x", value: "%RESP(y)%" } }] },
-        /%RESP\(y\)% in a request's header is not supported/,
+        { route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "x", value: "%FOO%" } }] },
+        /%FOO% is not supported/,
       ],
       [
         {

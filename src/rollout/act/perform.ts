@@ -24,7 +24,7 @@ export interface UndoSurroundings {
   notReached(object: ObjectReference): Promise<string | undefined>;
   /** Proxies have not acknowledged the present destinations of requests yet. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
-  /** A gateway or waypoint would lose pods that nothing replaces yet. */
+  /** A gateway or waypoint would lose pods that nothing replaces yet, or pods would come back without a sidecar. */
   heldBack(
     entry: Extract<JournalEntry, { type: "field" }>,
     current: UntypedObject,
@@ -95,6 +95,8 @@ async function undoField(
   if (current === undefined) return { state: "undone" };
   const found = valueAt(current, entry.pointer);
   if (entry.restart === "time") {
+    const heldBack = await surroundings.heldBack(entry, current, found);
+    if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
     // A later restart may have happened before or after undo restored the template. One restart too many is harmless;
     // one too few leaves pods that run the old template.
     await objects.setField(entry.object, entry.pointer, new Date(surroundings.nowMs).toISOString(), found);

@@ -55,6 +55,34 @@ test("a freeze with an invalid rule is refused before anything depends on it", a
   assert.equal(await review({}, { kind, name: "nights", object: freeze("FREQ=DAILY;BYDAY=MO,FR") }), "allowed");
 });
 
+test("a rollout under way keeps what it moves: a Canary its target, a MeshUpgrade its revisions", async () => {
+  const oldOf = (spec: object, phase: string, completedSteps: readonly object[] = [{ id: "one" }]): object => ({
+    metadata: { name: "shop", namespace: "shop" },
+    spec,
+    status: { phase, completedSteps },
+  });
+  const before = { target: { httpRoute: { ...target.httpRoute, name: "other" } }, steps: [{ weight: 10 }] };
+  assert.equal(
+    await review({}, { oldObject: oldOf(before, "Judging") }),
+    'Canary "shop" is not valid:\nspec.target: must not change, because the Canary is under way (Judging). Undo it first: serin canary abort shop -n shop',
+  );
+  assert.equal(await review({}, { oldObject: oldOf({ target, steps: [{ weight: 20 }] }, "Judging") }), "allowed");
+  assert.equal(await review({}, { oldObject: oldOf(before, "Stuck", []) }), "allowed", "nothing is written yet");
+  assert.equal(await review({}, { oldObject: oldOf(before, "Completed") }), "allowed");
+  const upgrade = (from: string, to: string, extra: object = {}): object => ({
+    from: { revision: from },
+    to: { revision: to },
+    ...extra,
+  });
+  const kind = { group: "rollout.serin.dev", kind: "MeshUpgrade" };
+  const changed = { kind, object: { metadata: { name: "up" }, spec: upgrade("a", "c", { soakSeconds: 5 }) } };
+  assert.equal(
+    await review({}, { ...changed, oldObject: { ...oldOf(upgrade("a", "b"), "Paused"), metadata: { name: "up" } } }),
+    'MeshUpgrade "shop" is not valid:\nspec.to.revision: must stay "b", got "c", because the MeshUpgrade is under way (Paused). Undo it first: serin upgrade rollback up',
+  );
+  assert.equal(await review({}, { ...changed, oldObject: oldOf(upgrade("a", "c"), "Paused") }), "allowed");
+});
+
 test("deletions and other kinds are allowed", async () => {
   assert.equal(await review({ steps: [] }, { operation: "DELETE" }), "allowed");
   assert.equal(await review({ steps: [] }, { kind: { group: "", kind: "Pod" } }), "allowed");

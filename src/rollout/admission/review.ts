@@ -72,7 +72,10 @@ export async function reviewRollout(review: RolloutReview): Promise<RolloutRevie
           warnings: [],
         }
       : await (await import("./hidden-faults.ts")).hiddenFaults(parsed.value);
-  const errors = parsed.value === undefined ? parsed.errors : [...approvalIssues(request), ...hidden.errors];
+  const errors =
+    parsed.value === undefined
+      ? parsed.errors
+      : [...approvalIssues(request), ...strayIssues(kind, request), ...hidden.errors];
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
   return answer(
     review,
@@ -123,6 +126,43 @@ function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutRevi
       issues.push(issue(`spec.${field}.by`, user, order.by));
   }
   return issues;
+}
+
+interface Begun {
+  readonly metadata?: { readonly name?: string; readonly namespace?: string };
+  readonly spec?: {
+    readonly target?: unknown;
+    readonly from?: { readonly revision?: string };
+    readonly to?: { readonly revision?: string };
+  };
+  readonly status?: { readonly phase?: string; readonly completedSteps?: readonly unknown[] };
+}
+
+const restingPhases: readonly string[] = ["Completed", "RolledBack", "Watching"];
+
+/**
+ * A rollout under way must not change what it moves. The engine would plan for the new object and forget the old one in
+ * the middle.
+ */
+function strayIssues(kind: KindDefinition, { object, oldObject }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
+  const { metadata, spec: before, status } = (oldObject ?? {}) as Begun;
+  const now = ((object ?? {}) as Begun).spec;
+  const { phase = "", completedSteps = [] } = status ?? {};
+  if (completedSteps.length === 0 || restingPhases.includes(phase)) return [];
+  const { name = "", namespace = "" } = metadata ?? {};
+  const [noun, undo] =
+    kind === canaryKind
+      ? ["Canary", `canary abort ${name} -n ${namespace}`]
+      : ["MeshUpgrade", `upgrade rollback ${name}`];
+  const because = `because the ${noun} is under way (${phase}). Undo it first: serin ${undo}`;
+  if (kind === canaryKind)
+    return jsonEqualWithoutNulls(now?.target, before?.target)
+      ? []
+      : [{ path: "spec.target", message: `must not change, ${because}` }];
+  return (["from", "to"] as const).flatMap((end) => {
+    const [was = "", is = ""] = [before?.[end]?.revision, now?.[end]?.revision];
+    return was === is ? [] : [{ path: `spec.${end}.revision`, message: `must stay "${was}", got "${is}", ${because}` }];
+  });
 }
 
 /** Only the parser of recurrence rules knows whether a rule is valid. */

@@ -23,18 +23,27 @@ export function advance(input: DecideInput, step: Step): Decision {
   if (conflict !== undefined)
     return stick(status, "conflict", conflict.detail, "restore it, or abort and apply the change again");
   const writing = writeActions(step, observation.writes);
-  if (writing.length > 0) return write(input, step, status.step, writing);
+  const isFirst = observation.writes.some((one) => one.state === "pending" && one.isFirst === true);
+  if (writing.length > 0) return write(input, step, status.step, { actions: writing, isFirst });
   return settle(input, step, status.step, observation);
 }
 
-/** A write that somebody keeps undoing, or that the server refuses, fails the step like one that does not settle. */
-function write(input: DecideInput, step: Step, before: StepStatus, writing: readonly Action[]): Decision {
+/**
+ * A write that somebody keeps undoing, or that the server refuses, fails the step like one that does not settle. What a
+ * patient step writes for the first time has just become due, and is progress.
+ */
+function write(
+  input: DecideInput,
+  step: Step,
+  before: StepStatus,
+  { actions: writing, isFirst }: { readonly actions: readonly Action[]; readonly isFirst: boolean },
+): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
   const failure = failedWrite === undefined ? "" : `: ${failedWrite.detail}`;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
-  const stalledMs = withoutProgressMs(before) + elapsedMs;
+  const stalledMs = step.patient === true && isFirst ? 0 : withoutProgressMs(before) + elapsedMs;
   const held = { ...status, step: { ...before, settlingMs, stalledMs } };
-  if (isOverdue(held.step, orders.settleTimeoutMs)) {
+  if (isOverdue(held.step, orders.settleTimeoutMs, step.patient)) {
     const names = writing.flatMap((action) =>
       action.type === "write"
         ? [
@@ -191,13 +200,16 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   const stepStatus: StepStatus = soaks ? { ...rest, waitsUntil } : rest;
   // A condition that has settled once stays settled. A pod that restarts later is a matter for the checks.
   if (waiting.length > 0 && stepStatus.settledAt === undefined) {
-    const limitMs = step.patient === true ? undefined : orders.settleTimeoutMs;
+    const obstacle = observation.settle.find((state) => state.state === "waiting" && state.obstacle !== undefined);
+    const limitMs = step.patient === true && obstacle === undefined ? undefined : orders.settleTimeoutMs;
     const waitingStep = {
       ...waitingOn(before, observation, { elapsedMs, nowMs, limitMs }),
       waitingFor: named(waiting),
     };
     const held = { ...status, step: waitingStep };
-    if (limitMs !== undefined && isOverdue(waitingStep, limitMs)) {
+    if (limitMs !== undefined && isOverdue(waitingStep, limitMs, step.patient)) {
+      if (obstacle?.state === "waiting" && obstacle.obstacle?.toDo !== undefined)
+        return stick(held, "conflict", `${step.title}: ${obstacle.detail}`, obstacle.obstacle.toDo);
       return fail({ ...input, status: held }, step, {
         because: "settle-timeout",
         cause: `${step.title} did not settle in ${overdueText(waitingStep, limitMs)}: ${waiting.slice(0, 3).join("; ")}`,
@@ -258,9 +270,10 @@ function withoutProgressMs({ settlingMs = 0, stalledMs = settlingMs }: StepStatu
   return stalledMs;
 }
 
-function isOverdue(step: StepStatus, limitMs: number): boolean {
+/** A patient step has no limit for the whole, only for an obstacle. */
+function isOverdue(step: StepStatus, limitMs: number, isPatient = false): boolean {
   const { settlingMs = 0 } = step;
-  return withoutProgressMs(step) > limitMs || settlingMs > settleLimits * limitMs;
+  return withoutProgressMs(step) > limitMs || (!isPatient && settlingMs > settleLimits * limitMs);
 }
 
 /** `300 s`; `812 s, the last 300 s of them without progress`. */

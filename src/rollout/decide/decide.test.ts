@@ -105,6 +105,63 @@ test("unsettled parts are listed, the weight appears once settled, and a clock t
   );
 });
 
+test("a patient step has no time limit, but its obstacles have: they count from its last progress", () => {
+  const steps = [{ ...first, patient: true }, last];
+  let { status } = decide(input());
+  const look = (elapsedMs: number, state: Readonly<Record<string, unknown>>): string => {
+    const settle = [{ state: "waiting", detail: "held", ...state }] as Observation["settle"];
+    ({ status } = decide(input({ status, steps, elapsedMs, observation: { writes: [], settle, checks: [] } })));
+    return status.phase;
+  };
+  assert.equal(look(4_000_000, { left: 9 }), "Settling");
+  assert.equal(look(100, { left: 8, obstacle: {} }), "Settling", "it has just made progress");
+  assert.equal(look(299_000, { left: 8, obstacle: {} }), "Settling");
+  assert.equal(look(2000, { left: 8 }), "Settling", "the obstacle is gone");
+  const person = { left: 8, obstacle: { toDo: "raise it" } };
+  assert.equal(look(100, person), "Stuck", "only a person can go on");
+  assert.deepEqual([status.pauseReason, status.message], ["conflict", "one: held; raise it"]);
+  assert.equal(look(100, { left: 7 }), "Settling", "somebody has");
+  assert.equal(look(300_001, { left: 7, obstacle: {} }), "RollingBack");
+  assert.match(status.cause ?? "", /^one did not settle in 4601 s, the last 300 s of them without progress: held$/);
+});
+
+test("a patient step's next write is due however long the step has taken, but not one that somebody keeps undoing", () => {
+  const object = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "web", namespace: "n" };
+  const writes = [{ type: "field", object, pointer: "/spec/a", value: 1, restart: "template" }] as const;
+  const steps = [{ ...first, patient: true, writes }, last];
+  const { status: begunPatient } = decide(input({ steps }));
+  const settle: Observation["settle"] = [{ state: "waiting", detail: "1 of 2 moved", left: 1 }];
+  let { status } = decide(
+    input({
+      status: begunPatient,
+      steps,
+      elapsedMs: 4_000_000,
+      observation: { writes: [{ state: "done" }], settle, checks: [] },
+    }),
+  );
+  const write = (isFirst: object): string => {
+    const observation: Observation = { writes: [{ state: "pending", ...isFirst }], settle: [], checks: [] };
+    ({ status } = decide(input({ status, steps, elapsedMs: 5000, observation })));
+    return status.phase;
+  };
+  assert.equal(write({ isFirst: true }), "Progressing");
+  for (let ms = 0; ms < 300_000; ms += 5000) assert.equal(write({}), "Progressing");
+  assert.equal(write({}), "RollingBack");
+  assert.match(status.cause ?? "", /what it writes is overwritten or refused: Deployment n\/web \/spec\/a/);
+});
+
+test("a watched change that is held begins no run, and the status says why until it may", () => {
+  const held = "a change waits, because Deployment n/web has 0 replicas";
+  const change = { candidate: "v2", watched: true } as const;
+  const { step: _, ...rest } = begun;
+  for (const phase of ["Watching", "Completed", "RolledBack"] as const) {
+    const status = { ...rest, phase, run: phase === "Watching" ? 0 : 1, candidate: "v1", message: "done" };
+    const waits = decide(input({ status, steps: [], change: { ...change, idle: true, held } }));
+    assert.deepEqual([waits.status.phase, waits.status.message, waits.actions], [phase, held, []]);
+    assert.equal(decide(input({ status: waits.status, change })).status.phase, "Planned");
+  }
+});
+
 test("a step with a write that is not yet due has not settled, and writes nothing", () => {
   const later: Observation = {
     writes: [{ state: "later", detail: "the template is the old one" }],

@@ -32,9 +32,23 @@ export function decide(input: DecideInput): Decision {
   });
   const decided = isHeld(decision.status.phase) ? decision.status : withoutHold(decision.status);
   const { phase, phaseSince } = decided;
+  const message = messageAtRest(input, phase);
   const since = phase === input.status.phase ? (phaseSince ?? at(input.nowMs)) : at(input.nowMs);
-  const status = { ...decided, phaseSince: since, observedGeneration: input.orders.generation };
+  const status = {
+    ...decided,
+    ...(message === undefined ? {} : { message }),
+    phaseSince: since,
+    observedGeneration: input.orders.generation,
+  };
   return { actions: decision.actions, status: { ...status, conditions: conditionsOf(status, input.nowMs) } };
+}
+
+const watchingMessage = "waits for a change to roll out";
+
+/** Why no run begins, or that there is no change. Undefined if the phase has a message of its own. */
+function messageAtRest({ change }: DecideInput, phase: RolloutStatus["phase"]): string | undefined {
+  if (phase === "Watching") return change.held ?? watchingMessage;
+  return phase === "Completed" || phase === "RolledBack" ? change.held : undefined;
 }
 
 function next(input: DecideInput): Decision {
@@ -60,7 +74,8 @@ function next(input: DecideInput): Decision {
 
 /** Whether there is another change than the one in the status. For a watched target, a current run is undone first. */
 function isNewChange({ change, status }: DecideInput): boolean {
-  if (change.candidate === status.candidate || (change.idle === true && ends.has(status.phase))) return false;
+  if (change.candidate === status.candidate || change.held !== undefined) return false;
+  if (change.idle === true && ends.has(status.phase)) return false;
   return change.watched || ends.has(status.phase);
 }
 
@@ -198,7 +213,7 @@ function finish({ status, change, group, nowMs, journal }: DecideInput): Decisio
   if (change.watched && (status.run ?? 0) === 0) {
     if (status.phase === "Watching") return { status, actions: [] };
     const { startedAt: _startedAt, ...watching } = rest;
-    return { status: { ...watching, phase: "Watching", message: "waits for a change to roll out" }, actions: [] };
+    return { status: { ...watching, phase: "Watching", message: watchingMessage }, actions: [] };
   }
   if (group !== undefined && group.notDone.length > 0)
     return waitFor(status, [

@@ -28,9 +28,14 @@ export interface DecideInput {
   /**
    * What there is to roll out, as a digest. `watched`: the cluster decides it. A new digest begins a run by itself, and
    * no run begins before the first change. Otherwise the spec decides it, and a run begins at once. `idle`: this
-   * version already runs.
+   * version already runs. `held`: it does not, and this is why no run begins.
    */
-  readonly change: { readonly candidate: string; readonly watched: boolean; readonly idle?: boolean };
+  readonly change: {
+    readonly candidate: string;
+    readonly watched: boolean;
+    readonly idle?: boolean;
+    readonly held?: string;
+  };
   /** Observation of the step that {@link currentStep} returns. Undefined if there is none, or it has not begun. */
   readonly observation: Observation | undefined;
   /** The remaining journal entries, of the run and of the preparation of the target. */

@@ -11,8 +11,11 @@ export interface Observation {
 }
 
 export type WriteState =
-  /** Not written yet. `prior` is the current value, which goes into the journal. */
-  | { readonly state: "pending"; readonly prior?: unknown; readonly madeParents?: number }
+  /**
+   * Not written yet. `prior` is the current value, which goes into the journal. `isFirst`: the step has not written it
+   * before. Without it, somebody has undone the write, or the server refused it.
+   */
+  | { readonly state: "pending"; readonly prior?: unknown; readonly madeParents?: number; readonly isFirst?: true }
   | { readonly state: "done" }
   /** Not due yet, because another field does not have its value. The step has not settled. */
   | { readonly state: "later"; readonly detail: string }
@@ -21,10 +24,18 @@ export type WriteState =
   /** Somebody else changed the field after the journal entry was written. */
   | { readonly state: "conflict"; readonly detail: string };
 
+/** `toDo`: how a person removes it. The step waits for that, and does not fail. */
+export interface Obstacle {
+  readonly toDo?: string;
+}
+
 export type SettleState =
   | { readonly state: "met" }
-  /** `left`: how much of the expected is missing (pods, proxies), to show progress. Absent: one thing. */
-  | { readonly state: "waiting"; readonly detail: string; readonly left?: number }
+  /**
+   * `left`: how much of the expected is missing (pods, proxies), to show progress. Absent: one thing. `obstacle`: nothing
+   * goes on before somebody removes it, so that a step without a time limit has one too.
+   */
+  | { readonly state: "waiting"; readonly detail: string; readonly left?: number; readonly obstacle?: Obstacle }
   /** It will never settle, because a proxy rejected the configuration or a route was refused. */
   | { readonly state: "failed"; readonly detail: string };
 

@@ -68,7 +68,12 @@ export class Planner {
     const change =
       world.candidate === undefined
         ? unplannedChange(rollout)
-        : { candidate: world.candidate, watched: true, ...(world.idle === true ? { idle: true } : {}) };
+        : {
+            candidate: world.candidate,
+            watched: true,
+            ...(world.idle === true ? { idle: true } : {}),
+            ...(world.held === undefined ? {} : { held: world.held }),
+          };
     return {
       steps: withApprovals(planCanary(await withChecks(client, view, rollout), world), rollout.spec.approvals),
       change,

@@ -64,5 +64,6 @@ async function deploymentWorld(
     deployment,
     candidate: deployment.candidate,
     idle: deployment.idle,
+    ...(deployment.held === undefined ? {} : { held: deployment.held }),
   };
 }

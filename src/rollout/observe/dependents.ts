@@ -133,7 +133,9 @@ function namespacesOf(view: ClusterView, revision: string): Dependent[] {
   return view.namespaces
     .list()
     .filter(
-      ({ metadata: { labels = {} } }) => labels[injectionLabel] === undefined && labels[revisionLabel] === revision,
+      // A namespace that is being deleted gets no more pods.
+      ({ metadata: { labels = {}, deletionTimestamp } }) =>
+        deletionTimestamp === undefined && labels[injectionLabel] === undefined && labels[revisionLabel] === revision,
     )
     .map(({ metadata: { name = "" } }) => ({ type: "namespace", name, text: `namespace ${name} (its label)` }));
 }

@@ -79,7 +79,7 @@ test("while pods start, proxies and writes are checked rarely, and everything ag
   isReady = true;
   value = "a";
   const settled = await look({ ...moving, settle: step.settle }, 1200);
-  assert.deepEqual(settled.writes, [{ state: "pending", prior: "a" }]);
+  assert.deepEqual(settled.writes, [{ state: "pending", prior: "a", isFirst: true }]);
 });
 
 test("a write that depends on another field waits for it and keeps the step from settling", async () => {
@@ -105,5 +105,5 @@ test("a write that depends on another field waits for it and keeps the step from
     checks: [],
   });
   template = "new";
-  assert.deepEqual((await look(scaling, 10)).writes, [{ state: "pending", prior: 0 }]);
+  assert.deepEqual((await look(scaling, 10)).writes, [{ state: "pending", prior: 0, isFirst: true }]);
 });

@@ -181,9 +181,10 @@ function writeState(
   const { after } = write;
   if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
     return { state: "later", detail: laterDetail(write.object, after) };
-  if (found !== undefined) return { state: "pending", prior: found };
+  const first = journal.some((entry) => isOf(entry, write, step)) ? {} : { isFirst: true as const };
+  if (found !== undefined) return { state: "pending", prior: found, ...first };
   const madeParents = missingParentCount(current, write.pointer);
-  return madeParents === 0 ? { state: "pending" } : { state: "pending", madeParents };
+  return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...first };
 }
 
 /**

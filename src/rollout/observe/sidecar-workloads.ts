@@ -1,5 +1,5 @@
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
-import type { Pod, PodTemplate } from "../../api/kubernetes/index.ts";
+import type { DaemonSet, Deployment, Pod, PodTemplate } from "../../api/kubernetes/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { reference, restartedForAnnotation, revisionLabel } from "../plan/index.ts";
 import { fieldManager } from "../act/object-access.ts";
@@ -38,9 +38,32 @@ export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
   // An operator or a person wrote its proxy, so the new revision would inject none.
   const injects = labels[injectLabel] ?? annotations[injectLabel];
   if (injects === "false" && annotations[statusAnnotation] === undefined) return undefined;
-  if (![...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy"))
-    return undefined;
-  return annotations[revisionLabel] ?? "default";
+  return hasProxy(spec) ? (annotations[revisionLabel] ?? "default") : undefined;
+}
+
+function hasProxy(spec: Pod["spec"]): boolean {
+  return [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy");
+}
+
+/**
+ * A live pod that an upgrade's restart created without a sidecar, because no injector took it. Its workload had one
+ * before.
+ */
+export function bareRestartedPod(
+  view: ClusterView,
+  { object, revision, mark }: { readonly object: ObjectReference; readonly revision: string; readonly mark: string },
+): Pod | undefined {
+  const isNamespace = object.kind === "Namespace";
+  const namespace = isNamespace ? object.name : object.namespace;
+  return view.pods.list().find((pod) => {
+    const { labels = {}, annotations = {} } = pod.metadata;
+    if (pod.metadata.namespace !== namespace || !isLive(pod) || hasProxy(pod.spec)) return false;
+    if ((labels[injectLabel] ?? annotations[injectLabel]) === "false") return false;
+    const own = workloadOf(pod);
+    if (!isNamespace && (own.kind !== object.kind || own.name !== object.name)) return false;
+    if (annotations[restartedForAnnotation] === mark) return true;
+    return labels[revisionLabel] === revision && writtenAt(foundIn(view, own)) > 0;
+  });
 }
 
 export function isLive({ metadata, status }: Pod): boolean {
@@ -67,8 +90,20 @@ export function workloadOf({ metadata }: Pod): ObjectReference {
   return reference(owner.apiVersion, owner.kind, owner.name, namespace);
 }
 
-/** The workloads with sidecars by namespace, sorted by kind and name. */
-export function sidecarWorkloads(view: ClusterView, only?: string): Map<string, SidecarWorkload[]> {
+/** How an upgrade marks what it has restarted. */
+export interface RestartMark {
+  readonly revision: string;
+  readonly mark: string;
+}
+
+/**
+ * The workloads with sidecars by namespace, sorted by kind and name. One that the upgrade has restarted stays among them
+ * while it has no pods: those of strategy Recreate end before the new ones begin, and the new ones may be refused.
+ */
+export function sidecarWorkloads(
+  view: ClusterView,
+  { only, restart }: { readonly only?: string; readonly restart?: RestartMark } = {},
+): Map<string, SidecarWorkload[]> {
   const pods = new Map<string, { readonly object: ObjectReference; readonly pods: Pod[] }>();
   for (const pod of view.pods.list()) {
     if ((only !== undefined && pod.metadata.namespace !== only) || !isLive(pod) || sidecarRevision(pod) === undefined)
@@ -78,6 +113,10 @@ export function sidecarWorkloads(view: ClusterView, only?: string): Map<string, 
     const known = pods.get(key);
     if (known === undefined) pods.set(key, { object, pods: [pod] });
     else known.pods.push(pod);
+  }
+  for (const object of restart === undefined ? [] : restartedObjects(view, restart, only)) {
+    const key = `${object.namespace ?? ""} ${object.kind} ${object.name}`;
+    if (!pods.has(key)) pods.set(key, { object, pods: [] });
   }
   const byNamespace = new Map<string, SidecarWorkload[]>();
   for (const [, { object, pods: own }] of [...pods].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
@@ -92,6 +131,35 @@ export function sidecarWorkloads(view: ClusterView, only?: string): Map<string, 
     byNamespace.set(object.namespace ?? "", [...(byNamespace.get(object.namespace ?? "") ?? []), workload]);
   }
   return byNamespace;
+}
+
+function* restartedObjects(view: ClusterView, restart: RestartMark, only?: string): Generator<ObjectReference> {
+  const lists = {
+    Deployment: view.deployments.list(),
+    StatefulSet: view.statefulSets.list(),
+    DaemonSet: view.daemonSets.list(),
+  };
+  for (const [kind, objects] of Object.entries(lists))
+    for (const found of objects) {
+      const { name = "", namespace = "" } = found.metadata;
+      if (only !== undefined && namespace !== only) continue;
+      const wanted =
+        kind === "DaemonSet"
+          ? (found as DaemonSet).status?.desiredNumberScheduled
+          : ((found as Deployment).spec?.replicas ?? 1);
+      if ((wanted ?? 0) > 0 && isRestarted(found as UntypedObject, restart))
+        yield reference("apps/v1", kind, name, namespace);
+    }
+}
+
+function isRestarted(found: UntypedObject, { revision, mark }: RestartMark): boolean {
+  const { labels, annotations } = templateOf(found) ?? {};
+  if (annotations?.[restartedForAnnotation] === mark) return true;
+  return labels?.[revisionLabel] === revision && writtenAt(found) > 0;
+}
+
+function templateOf(found: UntypedObject | undefined): PodTemplate["metadata"] {
+  return (found?.["spec"] as { template?: PodTemplate } | undefined)?.template?.metadata;
 }
 
 function foundIn(view: ClusterView, { kind, name, namespace = "" }: ObjectReference): UntypedObject | undefined {
@@ -153,7 +221,7 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
   const { revision, connected } = query;
   const name = `${object.kind} ${object.name}`;
   const old = pods.filter((pod) => sidecarRevision(pod) !== revision);
-  const template = (found?.["spec"] as { template?: PodTemplate } | undefined)?.template?.metadata;
+  const template = templateOf(found);
   const isMarked =
     template?.annotations?.[restartedForAnnotation] === query.mark ||
     template?.labels?.[revisionLabel] === revision ||

@@ -6,6 +6,7 @@ import type { SettleState } from "../decide/index.ts";
 import { nextRootName, probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { EventAges } from "./event-ages.ts";
+import { heldByInjector } from "./injectors.ts";
 import { withPodReason } from "./pod-reason.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
@@ -36,7 +37,9 @@ export function undoSurroundings({
   return {
     nowMs: clock.nowMs(),
     heldBack: async (entry, current, found) =>
-      (await heldByGateway({ objects, view }, entry, current, found)) ?? (await heldByRoots(view, entry)),
+      (await heldByGateway({ objects, view }, entry, current, found)) ??
+      (await heldByInjector({ objects, view }, entry, current)) ??
+      (await heldByRoots(view, entry)),
     stillServes: async (entry) => (await heldByRoots(view, entry)) ?? (await stillServes(objects, view, entry)),
     notReady: async (object) => {
       const found = await objects.get(object);

@@ -246,7 +246,11 @@ test("filters become header changes, rewrites, redirects and mirrors", () => {
               type: "RequestHeaderModifier",
               requestHeaderModifier: {
                 set: [{ name: "a", value: "1" }],
-                add: [{ name: "b", value: "2" }],
+                add: [
+                  { name: "b", value: "2" },
+                  { name: "literal", value: "50% of %FOO%" },
+                  { name: "variable", value: "100%% %REQ(a)%" },
+                ],
                 remove: ["c"],
               },
             },
@@ -290,6 +294,8 @@ test("filters become header changes, rewrites, redirects and mirrors", () => {
   assert.deepEqual(rewritten?.["requestHeadersToAdd"], [
     { header: { key: "a", value: "1" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" },
     { header: { key: "b", value: "2" } },
+    { header: { key: "literal", value: "50%% of %%FOO%%" } },
+    { header: { key: "variable", value: "100%% %REQ(a)%" } },
   ]);
   assert.deepEqual(rewritten?.["requestHeadersToRemove"], ["c"]);
   assert.deepEqual(routes.find((entry) => entry["name"] === "shop.r.1")?.["redirect"], {

@@ -17,6 +17,7 @@ import {
   type RouteAction_RequestMirrorPolicySchema,
   type RouteActionSchema,
 } from "../../../wire/envoy/index.ts";
+import { withLiteralPercents } from "../../../api/istio/index.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { ResolvedBackend } from "../../model/gateway/backend-resolution.ts";
 import type { Any } from "@bufbuild/protobuf/wkt";
@@ -60,7 +61,10 @@ function headersToAdd({ set, add }: HeaderModifier): MessageInitShape<typeof Hea
   return [...added(set, OVERWRITE_IF_EXISTS_OR_ADD), ...added(add, APPEND_IF_EXISTS_OR_ADD)];
 }
 
-/** If several entries have the same name, the first wins. */
+/**
+ * If several entries have the same name, the first wins. The Gateway API has no variables. A value with variables works
+ * as on Istio, and any other is the text itself: a proxy would reject the routes of the whole port for `50%`.
+ */
 function added(
   headers: HeaderModifier["set"],
   appendAction: HeaderValueOption_HeaderAppendAction,
@@ -70,7 +74,7 @@ function added(
     if (!isHost(name) && !byName.has(name.toLowerCase())) byName.set(name.toLowerCase(), value);
   return [...byName]
     .sort(([left], [right]) => (left < right ? -1 : 1))
-    .map(([key, value]) => ({ header: { key, value }, appendAction }));
+    .map(([key, value]) => ({ header: { key, value: withLiteralPercents(value) }, appendAction }));
 }
 
 function isHost(name: string): boolean {

@@ -64,6 +64,10 @@ export async function deploymentInWorld(
   const candidateHash = hashOf(sets.find((set) => sameTemplate(templateOf(set) ?? {}, current)));
   const stableSet = sets.find((set) => sameTemplate(templateOf(set) ?? {}, stable)) ?? active;
   const replicas = firstWrite(journal, object, "/spec/replicas")?.prior;
+  const held =
+    changes && spec.replicas === 0 && isAtRest(canary)
+      ? `a change waits, because Deployment ${namespace}/${target.name} has 0 replicas and nothing to compare with; scale it up, and a run begins`
+      : undefined;
   const rule = await userRule(sources, service, journal);
   return {
     object,
@@ -80,8 +84,14 @@ export async function deploymentInWorld(
     ...(rule === undefined ? {} : { destinationRule: rule }),
     ...(autoscaler === undefined ? {} : { autoscaler }),
     candidate: digest(current),
-    idle: !changes,
+    idle: !changes || held !== undefined,
+    ...(held === undefined ? {} : { held }),
   };
+}
+
+/** Whether no run is under way. */
+function isAtRest({ status }: Canary): boolean {
+  return ["Planned", "Watching", "Completed", "RolledBack"].includes(status?.phase ?? "Planned");
 }
 
 /** Throws if the Service does not select the Deployment's pods, because its traffic could not be moved. */

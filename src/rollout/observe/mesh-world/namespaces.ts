@@ -13,6 +13,7 @@ import {
   type WorkloadInWorld,
 } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { injectorObstacle } from "../injectors.ts";
 import { servedProxies } from "../pilots.ts";
 import {
   heldByBudget,
@@ -44,7 +45,9 @@ const modeLabel = "istio.io/dataplane-mode";
 /** The namespaces that the upgrade concerns: with sidecars of the old revision, or pods that a ztunnel serves. */
 export async function observeNamespaces(sources: NamespaceSources): Promise<NamespaceInWorld[]> {
   const { view, upgrade } = sources;
-  const workloads = sidecarWorkloads(view);
+  const workloads = sidecarWorkloads(view, {
+    restart: { revision: upgrade.spec.to.revision, mark: restartMark(upgrade) },
+  });
   const enrolled = enrolledPods(view);
   const served = upgrade.spec.scope.namespaces
     ? await servedProxies(view, upgrade.spec.to.revision).catch(() => [])
@@ -156,7 +159,10 @@ function workloadInWorld(
   ].some((pointer) => prior.has(object, pointer));
   // A workload that has the new revision already, without this upgrade, need not move.
   if (!isTouched && pods.every((pod) => sidecarRevision(pod) === to.revision)) return [];
-  const heldBy = state === "waiting" ? heldByBudget(view, workload) : undefined;
+  const heldBy =
+    state === "waiting"
+      ? (heldByBudget(view, workload) ?? injectorObstacle(view, object.namespace ?? "", to.revision))
+      : undefined;
   const strategy: unknown =
     object.kind === "Deployment"
       ? prior.value(object, "/spec/strategy", (found?.["spec"] as { strategy?: unknown } | undefined)?.strategy)

@@ -51,7 +51,13 @@ test("a moved namespace is led by what led it before, although the old revision'
     ...(prior === undefined ? {} : { prior }),
   });
   const namespaces = [{ metadata: { name: "shop", labels: { "istio.io/rev": "new" } } }];
-  const view = Object.assign(fakeView([]), { namespaces: { list: () => namespaces } }) as unknown as ClusterView;
+  const none = { list: () => [] };
+  const view = Object.assign(fakeView([]), {
+    namespaces: { list: () => namespaces },
+    deployments: none,
+    statefulSets: none,
+    daemonSets: none,
+  }) as unknown as ClusterView;
   const scope = { namespaces: true, gateways: true, waypoints: true, tags: true, defaultRevision: true };
   const upgrade = {
     metadata: { name: "to-new" },

@@ -61,15 +61,16 @@ export async function dependentState(
 
 /** Waits for pods with sidecars of the revision that no restart moves. */
 export function leftToEndState(view: ClusterView, namespace: string, revision: string): SettleState {
-  const left = (sidecarWorkloads(view, namespace).get(namespace) ?? []).flatMap(({ object, pods, unmovable }) =>
-    unmovable === undefined
-      ? []
-      : pods
-          .filter((pod) => sidecarRevision(pod) === revision)
-          .map(
-            ({ metadata }) =>
-              `${namespace}/${metadata.name ?? ""}${object.kind === "Pod" ? "" : ` of ${object.kind} ${object.name}`} (${unmovable})`,
-          ),
+  const left = (sidecarWorkloads(view, { only: namespace }).get(namespace) ?? []).flatMap(
+    ({ object, pods, unmovable }) =>
+      unmovable === undefined
+        ? []
+        : pods
+            .filter((pod) => sidecarRevision(pod) === revision)
+            .map(
+              ({ metadata }) =>
+                `${namespace}/${metadata.name ?? ""}${object.kind === "Pod" ? "" : ` of ${object.kind} ${object.name}`} (${unmovable})`,
+            ),
   );
   const more = left.length > maxNamed ? ` and ${left.length - maxNamed} more` : "";
   return left.length === 0

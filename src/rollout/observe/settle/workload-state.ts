@@ -1,8 +1,16 @@
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
+import { injectorObstacle } from "../injectors.ts";
 import { servedProxies } from "../pilots.ts";
-import { heldByBudget, progressOf, sidecarWorkloads, type SidecarWorkload } from "../sidecar-workloads.ts";
+import {
+  bareRestartedPod,
+  heldByBudget,
+  progressOf,
+  sidecarWorkloads,
+  workloadOf,
+  type SidecarWorkload,
+} from "../sidecar-workloads.ts";
 
 type WorkloadCondition = Extract<SettleCondition, { type: "workloadRevision" }>;
 
@@ -16,12 +24,20 @@ export async function workloadState(
   ageMs: AgeOfEvent,
 ): Promise<SettleState> {
   const namespace = object.kind === "Namespace" ? object.name : (object.namespace ?? "");
-  const all = sidecarWorkloads(view, namespace).get(namespace) ?? [];
+  const all = sidecarWorkloads(view, { only: namespace, restart: { revision, mark } }).get(namespace) ?? [];
   const asked = all.filter(
     ({ unmovable, object: own }) =>
       unmovable === undefined &&
       (object.kind === "Namespace" || (own.kind === object.kind && own.name === object.name)),
   );
+  const bare = bareRestartedPod(view, { object, revision, mark });
+  if (bare !== undefined) {
+    const own = workloadOf(bare);
+    return {
+      state: "failed",
+      detail: `${namespace}: pod ${bare.metadata.name ?? ""} of ${own.kind} ${own.name} started without a sidecar, because no injector of revision ${revision} took it`,
+    };
+  }
   const connected = new Set((await servedProxies(view, revision)).map(({ id }) => id));
   const progress = asked.map((workload) => ({
     workload,
@@ -32,10 +48,18 @@ export async function workloadState(
   const moving = progress.filter(({ state }) => state === "moving");
   const waiting = progress.filter(({ state }) => state === "waiting");
   if (moving.length + waiting.length === 0) return { state: "met" };
-  const done = asked.length - moving.length - waiting.length;
-  return { state: "waiting", detail: `${done} of ${asked.length} moved; ${namesOf(view, moving, waiting)}` };
+  const left = moving.length + waiting.length;
+  const moved = `${asked.length - left} of ${asked.length} moved`;
+  if (moving.length > 0) return { state: "waiting", detail: `${moved}; ${namesOf(view, moving, waiting)}`, left };
+  const obstacle = injectorObstacle(view, namespace, revision);
+  if (obstacle !== undefined) return { state: "waiting", detail: `${moved}; ${obstacle}`, left, obstacle: {} };
+  const detail = `${moved}; ${namesOf(view, moving, waiting)}`;
+  return waiting.every(({ workload }) => heldByBudget(view, workload) !== undefined)
+    ? { state: "waiting", detail, left, obstacle: { toDo: budgetToDo } }
+    : { state: "waiting", detail, left };
 }
 
+const budgetToDo = "let the budget allow it, or scale the workload up, and the upgrade continues";
 const maxNamed = 3;
 
 function namesOf(

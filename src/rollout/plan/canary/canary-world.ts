@@ -9,6 +9,8 @@ export interface CanaryWorld {
   readonly candidate?: string;
   /** The candidate already runs, so there is nothing to roll out. */
   readonly idle?: boolean;
+  /** Why no run begins, although there is another candidate. Then the world is idle too. */
+  readonly held?: string;
   /** The user's routes that the rollout changes. */
   readonly routes: readonly RouteInWorld[];
   readonly subjects: readonly Subject[];
@@ -44,6 +46,7 @@ export interface DeploymentInWorld {
   readonly candidate: string;
   /** The template already runs. */
   readonly idle: boolean;
+  readonly held?: string;
   readonly labels: Readonly<Record<string, string>>;
   /** The number of pods before the rollout. If there is an autoscaler, the current number. */
   readonly replicas: number;

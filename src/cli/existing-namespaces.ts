@@ -1,0 +1,40 @@
+import { userError } from "../base/index.ts";
+import { namespaceKind } from "../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../kube/index.ts";
+
+const namePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
+/** The names of a flag whose entries may be separated by commas. */
+export function namesIn(list: readonly string[]): string[] {
+  return list
+    .flatMap((part) => part.split(","))
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+}
+
+/** Refuses texts that no namespace can be called. `place` is the flag or argument. */
+export function checkNamespaceNames(names: readonly string[], place: string): void {
+  const wrong = names.find((name) => !namePattern.test(name));
+  if (wrong !== undefined)
+    throw userError(
+      "argument-invalid",
+      `${place}: "${wrong}" cannot be the name of a namespace: expected lower-case letters, digits and "-"`,
+    );
+}
+
+/**
+ * Refuses namespaces that do not exist, about which a table would only be empty. Somebody who may not read namespaces is
+ * believed.
+ */
+export async function checkNamespaces(client: KubeClient, names: readonly string[], place: string): Promise<void> {
+  checkNamespaceNames(names, place);
+  for (const name of names) {
+    try {
+      if ((await client.get(namespaceKind, name)) !== undefined) continue;
+    } catch (error) {
+      if (isKubeCode(error, "forbidden")) continue;
+      throw error;
+    }
+    throw userError("object-missing", `namespace "${name}" not found`, { hint: "kubectl get namespaces lists them" });
+  }
+}

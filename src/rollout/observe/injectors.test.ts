@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { UntypedObject } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import { labelPointer, reference } from "../plan/index.ts";
+import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { heldByInjector } from "./injectors.ts";
+
+const pilot = fakePod({
+  name: "istiod-old",
+  namespace: "istio-system",
+  labels: { app: "istiod", "istio.io/rev": "old" },
+  status: { conditions: [{ type: "Ready", status: "True" }] } as unknown as NonNullable<Pod["status"]>,
+});
+const injector = {
+  metadata: { name: "istio-sidecar-injector-old", labels: { "istio.io/rev": "old" } },
+  webhooks: [
+    {
+      clientConfig: { service: { name: "istiod-old", namespace: "istio-system" } },
+      namespaceSelector: { matchExpressions: [{ key: "istio.io/rev", operator: "In", values: ["old"] }] },
+    },
+  ],
+};
+const restart: JournalEntry = {
+  type: "field",
+  step: "s",
+  object: reference("apps/v1", "Deployment", "web", "shop"),
+  pointer: "/spec/template/metadata/annotations/rollout.serin.dev~1restarted-for",
+  written: "new.1",
+  restart: "template",
+};
+const label: JournalEntry = {
+  type: "field",
+  step: "s",
+  object: reference("v1", "Namespace", "shop"),
+  pointer: labelPointer("istio.io/rev"),
+  prior: "old",
+  written: "new",
+};
+
+async function held(
+  entry: typeof restart | typeof label,
+  { pods = [pilot], injectors = [injector], containers = ["web"] }: Record<string, readonly unknown[]> = {},
+): Promise<string | undefined> {
+  const view = { ...fakeView(pods as Pod[]), injectors: { list: () => injectors } } as unknown as ClusterView;
+  const namespace = { metadata: { name: "shop", labels: { "istio.io/rev": "old" } } };
+  const web = {
+    metadata: { name: "web" },
+    spec: { template: { spec: { containers: containers.map((name) => ({ name })) } } },
+  };
+  const objects = { get: async () => await Promise.resolve(namespace) } as unknown as ObjectAccess;
+  const current = (entry.object.kind === "Namespace" ? namespace : web) as UntypedObject;
+  return await heldByInjector({ objects, view }, entry as Extract<JournalEntry, { type: "field" }>, current);
+}
+
+test("undo restarts no pod, and leads no namespace, to an injector that is gone", async () => {
+  for (const entry of [restart, label]) {
+    assert.equal(await held(entry), undefined);
+    assert.equal(
+      await held(entry, { injectors: [] }),
+      "namespace shop waits for an injector: no MutatingWebhookConfiguration selects namespaces with istio.io/rev=old. Install that revision again",
+    );
+    assert.equal(
+      await held(entry, { pods: [] }),
+      "namespace shop waits for its injector: no control plane of revision old is ready. See kubectl get deployments -A -l app=istiod,istio.io/rev=old",
+    );
+  }
+});
+
+test("an injector outside of the cluster, and a sidecar in the template, need no control plane here", async () => {
+  const outside = { ...injector, webhooks: [{ ...injector.webhooks[0], clientConfig: { url: "https://x/inject" } }] };
+  assert.equal(await held(restart, { pods: [], injectors: [outside] }), undefined);
+  assert.equal(await held(restart, { injectors: [], containers: ["web", "istio-proxy"] }), undefined);
+});

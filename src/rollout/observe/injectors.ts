@@ -1,0 +1,68 @@
+import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
+import type { PodTemplate, WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import { isRestart } from "../act/undo-order.ts";
+import { injectionLabel, labelPointer, reference, revisionLabel } from "../plan/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { pilotPods } from "./pilot-answers.ts";
+
+type Labels = Readonly<Record<string, string>>;
+type FieldEntry = Extract<JournalEntry, { type: "field" }>;
+
+/**
+ * Why no workload of the namespace may restart now: its new pods would start without a sidecar, or be refused. A restart
+ * does not wait for an injector, so the engine looks first.
+ */
+export function injectorObstacle(view: ClusterView, namespace: string, revision: string): string | undefined {
+  const { [injectionLabel]: _, ...labels } = view.namespaces.get(namespace)?.metadata.labels ?? {};
+  return obstacleOf(view, namespace, { ...labels, [revisionLabel]: revision });
+}
+
+/**
+ * Why undo must not yet lead a namespace back to its former injector, or restart a workload there: that injector is
+ * gone. A workload with a sidecar in its own template needs none.
+ */
+export async function heldByInjector(
+  { objects, view }: { readonly objects: ObjectAccess; readonly view: ClusterView },
+  entry: FieldEntry,
+  current: UntypedObject,
+): Promise<string | undefined> {
+  const { object, pointer, prior } = entry;
+  if (object.kind === "Namespace") {
+    const label = [revisionLabel, injectionLabel].find((key) => labelPointer(key) === pointer);
+    if (label === undefined || typeof prior !== "string") return undefined;
+    return obstacleOf(view, object.name, { ...current.metadata.labels, [label]: prior });
+  }
+  const { template } = (current["spec"] ?? {}) as { readonly template?: PodTemplate };
+  const hasOwnProxy = template?.spec?.containers?.some(({ name }) => name === "istio-proxy") === true;
+  if (!isRestart(entry) || entry.adopted === true || hasOwnProxy) return undefined;
+  const namespace = object.namespace ?? "";
+  // The label may have been restored a moment ago, so the view may not know it yet.
+  const found = await objects.get(reference("v1", "Namespace", namespace));
+  return obstacleOf(view, namespace, found?.metadata.labels ?? {});
+}
+
+function obstacleOf(view: ClusterView, namespace: string, labels: Labels): string | undefined {
+  const named = [injectionLabel, revisionLabel].flatMap((key) => {
+    const value = labels[key];
+    return value === undefined ? [] : [`${key}=${value}`];
+  });
+  const led = named.length === 0 ? `with the labels of ${namespace}` : `with ${named.join(",")}`;
+  const injectors = view.injectors.list().filter((one) => selects(one, labels));
+  if (injectors.length === 0)
+    return `namespace ${namespace} waits for an injector: no MutatingWebhookConfiguration selects namespaces ${led}. Install that revision again`;
+  const revisions = [...new Set(injectors.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? ""))];
+  // An injector with a URL runs outside of the cluster, where nobody sees its pods.
+  const isOutside = injectors.some(({ webhooks = [] }) => webhooks.some((one) => one.clientConfig?.url !== undefined));
+  if (isOutside || revisions.some((revision) => pilotPods(view, revision).length > 0)) return undefined;
+  const [revision = ""] = revisions;
+  return `namespace ${namespace} waits for its injector: no control plane of revision ${revision} is ready. See kubectl get deployments -A -l app=istiod,${revisionLabel}=${revision}`;
+}
+
+function selects({ metadata, webhooks = [] }: WebhookConfiguration, labels: Labels): boolean {
+  return (
+    metadata.labels?.[revisionLabel] !== undefined &&
+    webhooks.some(({ namespaceSelector }) => matchesLabelSelector(namespaceSelector ?? {}, labels))
+  );
+}
