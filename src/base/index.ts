@@ -32,7 +32,15 @@ export {
   valueAt,
   type Tree,
 } from "./json.ts";
-export { addressBytes, cidrOf, isInsideAddress, isLoopbackAddress, isOwnMachineAddress } from "./ip-address.ts";
+export {
+  addressBytes,
+  cidrOf,
+  isAddressOf,
+  isInsideAddress,
+  isLoopbackAddress,
+  isOwnMachineAddress,
+  type Network,
+} from "./ip-address.ts";
 export { loadPackage, nodeHttp } from "./load-package.ts";
 export {
   createLogger,

@@ -30,7 +30,7 @@ import { runGatewayControllers, runRootCertificateController, type ProxySettings
 import {
   ConfigMapIngest,
   fetchText,
-  fetchTextTrusting,
+  fetchTextWithin,
   GatewayNames,
   KeySetIngest,
   keySetRoots,
@@ -392,7 +392,11 @@ export class ControlPlane {
       requestAuthentications: this.#inputs.requestAuthentications,
       keySets: this.#inputs.keySets,
       fetcher: settings.keySetFetcher,
-      fetchText: (url, signal) => fetchTextTrusting(url, signal, keySetRoots),
+      fetchText: (url, signal) =>
+        fetchTextWithin(url, signal, {
+          additionalRoots: keySetRoots,
+          blockedNetworks: settings.blockedKeySetNetworks ?? [],
+        }),
       metrics: this.#metrics,
       clock,
       log: log.scoped("keys"),
