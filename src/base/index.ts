@@ -1,6 +1,7 @@
 export { alternativeNames, type AlternativeName } from "./alternative-names.ts";
 export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
+export { ConnectionLimit, limitConnections } from "./connection-limit.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export { envBoolean, envInteger, envList, envRequired, envString, type Environment } from "./env.ts";
@@ -32,7 +33,15 @@ export {
   valueAt,
   type Tree,
 } from "./json.ts";
-export { addressBytes, cidrOf, isInsideAddress, isLoopbackAddress, isOwnMachineAddress } from "./ip-address.ts";
+export {
+  addressBytes,
+  cidrOf,
+  isAddressOf,
+  isInsideAddress,
+  isLoopbackAddress,
+  isOwnMachineAddress,
+  type Network,
+} from "./ip-address.ts";
 export { loadPackage, nodeHttp } from "./load-package.ts";
 export {
   createLogger,

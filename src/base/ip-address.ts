@@ -43,8 +43,14 @@ function groupsOf(text: string): number[] | undefined {
     : undefined;
 }
 
+/** An IP network: its address, and how many bits of it count. */
+export interface Network {
+  readonly address: Uint8Array;
+  readonly length: number;
+}
+
 /** An address or a CIDR as bytes and prefix length. */
-export function cidrOf(text: string): { readonly address: Uint8Array; readonly length: number } | undefined {
+export function cidrOf(text: string): Network | undefined {
   const [base = "", prefix, ...rest] = text.split("/");
   const address = addressBytes(base);
   if (address === undefined) return undefined;
@@ -102,19 +108,30 @@ const insideNetworks = [
  * address contains such an IPv4 address. A text that is not an address counts as one, so that no connection goes there.
  */
 export function isInsideAddress(text: string): boolean {
-  const zone = text.indexOf("%");
-  const address = addressBytes(zone < 0 ? text : text.slice(0, zone));
-  if (address === undefined || insideNetworks.some((network) => isWithin(address, network))) return true;
-  if (address.length === 4) return false;
-  const carried = ipv4Carriers.some((network) => isWithin(address, network))
-    ? address.subarray(-4)
-    : isWithin(address, sixToFour)
-      ? address.subarray(2, 6)
-      : undefined;
-  return carried !== undefined && insideNetworks.some((network) => isWithin(carried, network));
+  return addressWithoutZone(text) === undefined || isAddressOf(text, insideNetworks);
 }
 
-type Network = NonNullable<ReturnType<typeof cidrOf>>;
+/** Whether an address is in one of the networks, also if it is an IPv6 address that contains such an IPv4 address. */
+export function isAddressOf(text: string, networks: readonly Network[]): boolean {
+  const address = addressWithoutZone(text);
+  if (address === undefined) return false;
+  const carried = carriedAddress(address);
+  return networks.some(
+    (network) => isWithin(address, network) || (carried !== undefined && isWithin(carried, network)),
+  );
+}
+
+function addressWithoutZone(text: string): Uint8Array | undefined {
+  const zone = text.indexOf("%");
+  return addressBytes(zone < 0 ? text : text.slice(0, zone));
+}
+
+/** The IPv4 address that an IPv6 address contains. */
+function carriedAddress(address: Uint8Array): Uint8Array | undefined {
+  if (address.length === 4) return undefined;
+  if (ipv4Carriers.some((network) => isWithin(address, network))) return address.subarray(-4);
+  return isWithin(address, sixToFour) ? address.subarray(2, 6) : undefined;
+}
 
 function networkOf(text: string): Network {
   const network = cidrOf(text);

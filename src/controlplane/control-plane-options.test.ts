@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { unknownArguments } from "./control-plane-options.ts";
+import { readControlPlaneSettings, unknownArguments } from "./control-plane-options.ts";
 
 test("arguments that neither Serin nor istiod knows are named, and istiod's are not", () => {
   const chart = [
@@ -19,4 +19,16 @@ test("arguments that neither Serin nor istiod knows are named, and istiod's are 
     "stray",
     "-x",
   ]);
+});
+
+test("a list of blocked networks that cannot be read is refused, so that no network stays open by a slip", () => {
+  const read = (value: string) =>
+    readControlPlaneSettings([], { BLOCKED_CIDRS_IN_JWKS_URIS: value }, "1.0.0").blockedKeySetNetworks;
+  assert.equal(read("")?.length, 0);
+  assert.deepEqual(
+    read("10.0.0.0/8, fd00::/8,192.168.1.1")?.map(({ length }) => length),
+    [8, 8, 32],
+  );
+  for (const wrong of ["10.0.0.0/33", "10.0.0/8", "internal"])
+    assert.throws(() => read(`127.0.0.0/8,${wrong}`), new RegExp(`got "${wrong}"`));
 });

@@ -1,6 +1,15 @@
 import { imagesOf } from "../api/images/index.ts";
 import { readCompliancePolicy, type CompliancePolicy } from "../base/compliance/index.ts";
-import { envBoolean, envInteger, envList, envString, userError, type Environment } from "../base/index.ts";
+import {
+  cidrOf,
+  envBoolean,
+  envInteger,
+  envList,
+  envString,
+  userError,
+  type Environment,
+  type Network,
+} from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
 import { defaultDynamicDnsHosts, type HboneSettings, type KeySetFetcher } from "./model/index.ts";
@@ -50,6 +59,8 @@ export interface ControlPlaneSettings {
   readonly gatewaysIgnoreSelectors?: boolean;
   /** PILOT_JWT_ENABLE_REMOTE_JWKS. Absent: the control plane fetches key sets. */
   readonly keySetFetcher?: KeySetFetcher;
+  /** BLOCKED_CIDRS_IN_JWKS_URIS: networks from which the control plane fetches no key set. Absent: none. */
+  readonly blockedKeySetNetworks?: readonly Network[];
   /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS. Absent: a workload uses one external authorizer. */
   readonly severalAuthorizers?: boolean;
   /** DISABLE_SHADOW_HOST_SUFFIX=false. Absent: mirrored requests keep their host. */
@@ -175,6 +186,7 @@ export function readControlPlaneSettings(
     isIgnored: readResourceFilter(env),
     analysis: envBoolean(env, "PILOT_ENABLE_ANALYSIS", false) ? analysisSettings(env) : undefined,
     keySetFetcher: keySetFetcher(envString(env, "PILOT_JWT_ENABLE_REMOTE_JWKS", "false")),
+    blockedKeySetNetworks: envList(env, "BLOCKED_CIDRS_IN_JWKS_URIS", "").map(blockedNetwork),
     compliance: readCompliancePolicy(env),
     ingressNamespace: envString(env, "K8S_INGRESS_NS", "istio-system"),
     severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),
@@ -298,6 +310,17 @@ function listenAddress(flag: string, text: string): ListenAddress {
   if (colon < 0 || !Number.isInteger(port) || port < 0)
     throw userError("argument-invalid", `${flag} must be <address>:<port>, got "${text}"`);
   return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
+}
+
+/** Upstream leaves out what it cannot read. Here it is refused, because the network would stay open. */
+function blockedNetwork(text: string): Network {
+  const network = cidrOf(text);
+  if (network === undefined)
+    throw userError(
+      "env-invalid",
+      `BLOCKED_CIDRS_IN_JWKS_URIS must list CIDRs, such as 10.0.0.0/8,169.254.0.0/16, got "${text}"`,
+    );
+  return network;
 }
 
 /** Reads upstream's words. Upstream replaces unknown words by its default, but here they are refused. */

@@ -29,7 +29,7 @@ import { runRootCertificateController } from "./gateways/index.ts";
 import {
   ConfigMapIngest,
   fetchText,
-  fetchTextTrusting,
+  fetchTextWithin,
   GatewayNames,
   KeySetIngest,
   keySetRoots,
@@ -383,7 +383,11 @@ export class ControlPlane {
       requestAuthentications: this.#inputs.requestAuthentications,
       keySets: this.#inputs.keySets,
       fetcher: settings.keySetFetcher,
-      fetchText: (url, signal) => fetchTextTrusting(url, signal, keySetRoots),
+      fetchText: (url, signal) =>
+        fetchTextWithin(url, signal, {
+          additionalRoots: keySetRoots,
+          blockedNetworks: settings.blockedKeySetNetworks ?? [],
+        }),
       metrics: this.#metrics,
       clock,
       log: log.scoped("keys"),

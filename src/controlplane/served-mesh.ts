@@ -171,7 +171,8 @@ export class ServedMesh {
       trustBundles: this.trustBundles,
       waypoint: deriveWaypointResources(graph, model),
       secrets: { secrets: inputs.secrets, references, configMaps: inputs.configMaps },
-      secretPermission: secretAccess === undefined ? undefined : this.#told(secretPermission(inputs, secretAccess)),
+      secretPermission:
+        secretAccess === undefined ? undefined : this.#told(secretPermission(inputs, references, secretAccess)),
       extensions: servedExtensions(inputs, metrics, log.scoped("extensions")),
     });
     this.graph = graph;

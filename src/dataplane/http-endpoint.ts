@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import {
+  ConnectionLimit,
   isLoopbackAddress,
   logLevels,
   messageOf,
@@ -167,9 +168,15 @@ export async function listenSecureHttp(options: SecureEndpointOptions): Promise<
   const { address, port, routes, context } = options;
   const server = httpServer(routes);
   const open = new Set<ByteStream>();
+  const limit = new ConnectionLimit<ByteStream>(maxConnections);
   const accept = async (stream: ByteStream): Promise<void> => {
-    if (open.size >= maxConnections) return stream.destroy();
+    const { address: client } = stream.remote;
+    if (!limit.admit(stream, client)) return;
     open.add(stream);
+    const ended = (): void => {
+      open.delete(stream);
+      limit.release(stream, client);
+    };
     try {
       const secured = await secureServer(stream, context, {
         alpn: ["http/1.1"],
@@ -177,11 +184,11 @@ export async function listenSecureHttp(options: SecureEndpointOptions): Promise<
         clientCertificate: "require",
       });
       const duplex = streamDuplex(secured);
-      duplex.once("close", () => open.delete(stream));
+      duplex.once("close", ended);
       server.emit("connection", duplex);
     } catch {
       // A client without a certificate of the mesh is refused. The handshake has closed the connection.
-      open.delete(stream);
+      ended();
     }
   };
   const listener = await listenTcp({ address, port }, (stream) => void accept(stream)).catch((error: unknown) => {

@@ -39,21 +39,28 @@ export function algorithmOf(key: KeyObject): SignatureAlgorithm {
   return found;
 }
 
-const keysExpected = "RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
+const keysExpected =
+  "RSA of 2048 to 8192 bits with a public exponent of at most 31 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
 const minRsaBits = 2048;
 const maxRsaBits = 8192;
+/** The limit of Go. With an exponent as long as the modulus, one verification takes as long as sixty. */
+const maxPublicExponent = 2n ** 31n - 1n;
 
 /** Throws a user error for a key that is too weak, too large to verify quickly, or of another kind. */
 export function checkKey(key: KeyObject): void {
   algorithmOf(key);
-  const bits = key.asymmetricKeyDetails?.modulusLength;
-  if (bits !== undefined && (bits < minRsaBits || bits > maxRsaBits))
+  const { modulusLength: bits, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  if (bits !== undefined && (bits < minRsaBits || bits > maxRsaBits || publicExponent > maxPublicExponent))
     throw userError("bad-key", `is ${describeKey(key)}, expected ${keysExpected}`);
 }
 
 function describeKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string {
-  const { modulusLength, namedCurve } = asymmetricKeyDetails ?? {};
-  if (modulusLength !== undefined) return `${asymmetricKeyType ?? ""} of ${modulusLength} bits`;
+  const { modulusLength, namedCurve, publicExponent = 0n } = asymmetricKeyDetails ?? {};
+  if (modulusLength !== undefined) {
+    const size = `${asymmetricKeyType ?? ""} of ${modulusLength} bits`;
+    if (publicExponent <= maxPublicExponent) return size;
+    return `${size} with ${publicExponent < 2n ** 64n ? `the public exponent ${publicExponent}` : "a longer public exponent"}`;
+  }
   return namedCurve === undefined ? (asymmetricKeyType ?? "unknown") : `${asymmetricKeyType ?? ""} on ${namedCurve}`;
 }
 

@@ -14,6 +14,10 @@ export const networkErrors = {
     meaning: "The text is not an address, a range or a URL of the expected form.",
     remedy: "Correct the address.",
   },
+  "address-blocked": {
+    meaning: "The address is in a network to which the process may not connect.",
+    remedy: "Name a server outside of these networks, or shorten the list of blocked networks.",
+  },
   "address-not-available": {
     meaning: "The machine does not have the local address.",
     remedy: "Use an address of this machine.",

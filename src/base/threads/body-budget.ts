@@ -9,9 +9,14 @@ export interface BodyRefusals {
   readonly busy: () => Error;
 }
 
-/** Limits the size of each request body, and the memory for all bodies of a server together. */
+/**
+ * Limits the size of each request body, and the memory for all bodies of a server together. A caller may hold half of
+ * what the others leave. So whoever sends bodies and never ends them takes no more than half, and the next one half of
+ * the rest.
+ */
 export class BodyBudget {
   readonly #refusals: BodyRefusals;
+  readonly #heldBy = new Map<string, number>();
   #heldBytes = 0;
 
   constructor(refusals: BodyRefusals) {
@@ -19,20 +24,32 @@ export class BodyBudget {
   }
 
   /** Reads a body and passes it to `work`. The body counts until `work` has ended. Rejects with one of the refusals. */
-  async use<Result>(parts: AsyncIterable<Buffer>, work: (body: Buffer) => Promise<Result>): Promise<Result> {
+  async use<Result>(
+    parts: AsyncIterable<Buffer>,
+    caller: string,
+    work: (body: Buffer) => Promise<Result>,
+  ): Promise<Result> {
     let held = 0;
     try {
       const chunks: Buffer[] = [];
       for await (const chunk of parts) {
         held += chunk.length;
-        this.#heldBytes += chunk.length;
+        this.#hold(caller, chunk.length);
         if (held > maxBodyBytes) throw this.#refusals.tooLarge(maxBodyBytes);
-        if (this.#heldBytes > maxHeldBytes) throw this.#refusals.busy();
+        const own = this.#heldBy.get(caller) ?? 0;
+        if (own > maxHeldBytes - this.#heldBytes) throw this.#refusals.busy();
         chunks.push(chunk);
       }
       return await work(Buffer.concat(chunks));
     } finally {
-      this.#heldBytes -= held;
+      this.#hold(caller, -held);
     }
+  }
+
+  #hold(caller: string, bytes: number): void {
+    this.#heldBytes += bytes;
+    const own = (this.#heldBy.get(caller) ?? 0) + bytes;
+    if (own === 0) this.#heldBy.delete(caller);
+    else this.#heldBy.set(caller, own);
   }
 }

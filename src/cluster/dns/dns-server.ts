@@ -1,6 +1,14 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
-import { aborted, messageOf, userError, type Clock, type Logger, type Random } from "../../base/index.ts";
+import {
+  aborted,
+  limitConnections,
+  messageOf,
+  userError,
+  type Clock,
+  type Logger,
+  type Random,
+} from "../../base/index.ts";
 import { DnsForwarder, type DnsTransport, type NameServer, withLength } from "../../net/dns/index.ts";
 import { encodeAnswer, encodeFailure, encodeQuestion, parseQuestion, recordsOf, type Question } from "./message.ts";
 import { answerZone, type DnsRecord, type ZoneAnswer, type ZoneSource } from "./zone.ts";
@@ -86,7 +94,7 @@ export class DnsServer {
 
   async #listenTcp(): Promise<Server> {
     const server = createServer((socket) => this.#serveTcp(socket));
-    server.maxConnections = maxTcpConnections;
+    limitConnections(server, maxTcpConnections);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(this.#options.port, this.#options.address, () => resolve());

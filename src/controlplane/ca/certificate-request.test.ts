@@ -84,6 +84,14 @@ test("a weak key is refused by its size, even if it signed its request correctly
   );
 });
 
+test("an RSA key with a large public exponent is refused, because every peer would verify it slowly", async () => {
+  const algorithm = { ...algorithms["RSA 2048"], publicExponent: Uint8Array.of(0xff, 0xff, 0xff, 0xfb) };
+  await assert.rejects(
+    async () => readCertificateRequest(await requestOf(algorithm)),
+    /rsa of 2048 bits with the public exponent 4294967291, expected RSA of 2048 to 8192 bits with a public exponent of at most 31/,
+  );
+});
+
 test("a mutated request is refused or still signed by its own key, and causes no other error", () => {
   const der = Buffer.from(good.replaceAll(/-----[^-]+-----|\s/g, ""), "base64");
   const pem = (bytes: Buffer): string =>

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:https";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { cidrOf, type Network } from "../../base/index.ts";
 import { TestAuthority } from "../../net/testing/index.ts";
-import { fetchTextTrusting } from "./fetch-text.ts";
+import { fetchTextWithin } from "./fetch-text.ts";
 import { keySetRoots } from "./key-set-roots.ts";
 
 test("key sets are fetched over HTTPS from servers of additional roots, also after a redirect, and from no others", async () => {
@@ -24,7 +26,10 @@ test("key sets are fetched over HTTPS from servers of additional roots, also aft
     const origin = `https://localhost:${(server.address() as AddressInfo).port}`;
     const file = join(directory, "extra.pem");
     const get = async (path: string) =>
-      await fetchTextTrusting(`${origin}${path}`, AbortSignal.timeout(10_000), () => keySetRoots(file));
+      await fetchTextWithin(`${origin}${path}`, AbortSignal.timeout(10_000), {
+        additionalRoots: () => keySetRoots(file),
+        blockedNetworks: [],
+      });
     await assert.rejects(get("/keys"));
     writeFileSync(file, issued.roots);
     assert.equal(await get("/keys"), '{"keys":[]}');
@@ -36,5 +41,40 @@ test("key sets are fetched over HTTPS from servers of additional roots, also aft
   } finally {
     server.close();
     rmSync(directory, { recursive: true });
+  }
+});
+
+test("no key set is fetched from a blocked network: not by address, by name, by another notation or by a redirect", async () => {
+  let asked = 0;
+  const server = createHttpServer((request, response) => {
+    asked += 1;
+    if (request.url?.startsWith("/to/") === true)
+      response.writeHead(302, { location: decodeURIComponent(request.url.slice("/to/".length)) }).end();
+    else response.end('{"keys":[]}');
+  });
+  const blocking =
+    (...cidrs: readonly string[]) =>
+    async (url: string): Promise<string> =>
+      await fetchTextWithin(url, AbortSignal.timeout(10_000), {
+        additionalRoots: () => Promise.resolve(undefined),
+        blockedNetworks: cidrs.map((cidr) => cidrOf(cidr) as Network),
+      });
+  try {
+    await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
+    const { port } = server.address() as AddressInfo;
+    const get = blocking("127.0.0.0/9", "::1/128");
+    for (const host of ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0.0.0.0", "[::ffff:127.0.0.1]", "[::1]"])
+      await assert.rejects(get(`http://${host}:${port}/keys`), /BLOCKED_CIDRS_IN_JWKS_URIS/, host);
+    assert.equal(asked, 0, "no request was sent");
+    // The upper half of the loopback's network is open.
+    const open = `http://127.200.0.1:${port}`;
+    assert.equal(await get(`${open}/keys`), '{"keys":[]}');
+    assert.equal(await get(`${open}/to/${encodeURIComponent(`${open}/keys`)}`), '{"keys":[]}');
+    for (const target of [`http://127.0.0.1:${port}/keys`, `http://localhost:${port}/keys`])
+      await assert.rejects(get(`${open}/to/${encodeURIComponent(target)}`), /BLOCKED_CIDRS_IN_JWKS_URIS/, target);
+    assert.equal(asked, 5);
+    assert.equal(await blocking("10.0.0.0/8")(`http://localhost:${port}/keys`), '{"keys":[]}');
+  } finally {
+    server.close();
   }
 });

@@ -1,5 +1,5 @@
 export { ConfigMapIngest } from "./config-map-ingest.ts";
-export { fetchText, fetchTextTrusting } from "./fetch-text.ts";
+export { fetchText, fetchTextWithin } from "./fetch-text.ts";
 export { GatewayNames } from "./gateway-names.ts";
 export { KeySetIngest } from "./key-set-ingest.ts";
 export { keySetRoots } from "./key-set-roots.ts";

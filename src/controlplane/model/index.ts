@@ -57,6 +57,7 @@ export {
   resourcesOfSecret,
   secretReferences,
   type SecretFacts,
+  type SecretRecipient,
   type SecretReference,
 } from "./secret-facts.ts";
 export { deriveConfigMapReferences, deriveSecretReferences } from "./gateway/secret-references.ts";

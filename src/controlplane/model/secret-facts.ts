@@ -37,6 +37,16 @@ export interface SecretReference {
   readonly part: "keyPair" | "authority";
   /** The secret may be missing, because another one provides the same. */
   readonly optional: boolean;
+  /** The Gateway (Gateway API) that names the secret. Absent if an Istio object names it. */
+  readonly recipient?: SecretRecipient;
+}
+
+/** A Gateway (Gateway API), and who its proxies are. */
+export interface SecretRecipient {
+  /** The Gateway's name, in the namespace of its proxies. */
+  readonly gateway: string;
+  /** The account of its proxies. Absent if somebody else deploys them, with an account of their choice. */
+  readonly account?: string;
 }
 
 /**

@@ -54,6 +54,9 @@ export interface ProxyIdentity {
   readonly account?: ProvenAccount;
 }
 
+/** Labels of pods are short: a hundred of the longest ones have a quarter of this. */
+const maxNodeCharacters = 131_072;
+
 /** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */
 export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
   if (node === undefined) throw userError("bad-request", "the first request of a stream must carry its node");
@@ -63,6 +66,9 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     throw userError("bad-request", `the node id must be <type>~<address>~<pod>.<namespace>~<domain>, got "${node.id}"`);
   }
   const metadata: JsonObject = node.metadata ?? {};
+  const labels = recordOf(metadata["LABELS"]);
+  const texts = recordOf(metadata);
+  checkSize(node.id, labels, texts);
   return {
     id: fullName,
     type,
@@ -78,8 +84,8 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
       .split(",")
       .map((name) => name.trim())
       .filter((name) => name !== ""),
-    labels: recordOf(metadata["LABELS"]),
-    metadata: recordOf(metadata),
+    labels,
+    metadata: texts,
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
     // gRPC libraries speak no HBONE, although their agents have the metadata of sidecars.
@@ -94,6 +100,17 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     extensionConfigDiscovery: node.userAgentName === "envoy" || isTrue(metadata["EXTENSION_CONFIG_DISCOVERY"]),
     verified: false,
   };
+}
+
+/** The control plane keeps these texts for each proxy, and the labels more than once. */
+function checkSize(id: string, ...records: readonly Readonly<Record<string, string>>[]): void {
+  const pairs = records.flatMap((record) => Object.entries(record));
+  const characters = pairs.reduce((sum, [name, value]) => sum + name.length + value.length, id.length);
+  if (characters <= maxNodeCharacters) return;
+  throw userError(
+    "bad-request",
+    `the node's id, labels and metadata have ${characters} characters, at most ${maxNodeCharacters} are allowed`,
+  );
 }
 
 /** Envoys list their extensions. Serin's proxy and ztunnels list nothing. */

@@ -151,3 +151,36 @@ test("a group lingers from the moment when its last proxy left, however often on
   for (const run of timers) run();
   assert.equal(scopes.groups.size, 0);
 });
+
+test("groups of proxies that left take bounded memory, whatever labels a client states each time", () => {
+  const { graph, inputs } = createModelFixture();
+  const { scopes } = deriveMeshModel(graph, inputs);
+  const timers = new Set<() => void>();
+  const clock: Clock = {
+    ...systemClock,
+    after: (_ms, run) => (timers.add(run), { [Symbol.dispose]: () => void timers.delete(run) }),
+  };
+  const views = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock });
+  const connect = (label: string): Disposable =>
+    views.viewSource({ ...proxy, type: "router", labels: { label } }, () => emptyView).follow(() => undefined);
+  using _stays = connect("stays");
+  const long = "x".repeat(4 << 20);
+  for (let index = 0; index < 6; index += 1) connect(`${index}-${long}`)[Symbol.dispose]();
+  const left = [...scopes.groups.values()].map(({ labels }) => (labels["label"] ?? "").split("-", 1)[0]);
+  assert.deepEqual(left, ["stays", "3", "4", "5"]);
+  assert.equal(timers.size, 3);
+  for (const run of timers) run();
+  assert.equal(scopes.groups.size, 1);
+  // The count is right after groups were forgotten, used again and left again.
+  for (let time = 0; time < 6; time += 1) connect(`again-${long}`)[Symbol.dispose]();
+  assert.equal(scopes.groups.size, 2);
+});
+
+test("a node with more labels than any pod has is refused", () => {
+  const nodeOf = (labels: Record<string, string>) =>
+    create(NodeSchema, { id: "router~10.0.0.1~web-1.shop~shop.svc.cluster.local", metadata: { LABELS: labels } });
+  assert.deepEqual(readProxyIdentity(nodeOf({ app: "web" })).labels, { app: "web" });
+  assert.throws(() => readProxyIdentity(nodeOf({ app: "x".repeat(131_072) })), /at most 131072 are allowed/);
+  const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`label-${index}`, "value"]));
+  assert.throws(() => readProxyIdentity(nodeOf(many)), /at most 131072 are allowed/);
+});

@@ -41,6 +41,11 @@ interface Tracked {
 /** How long a group lives after its last proxy has gone, because proxies come back. */
 const lingerMs = 60_000;
 /**
+ * How many characters of keys groups without a proxy may have together. A key has all labels, and a group takes about
+ * ten times its memory. Otherwise a client that connects again and again with other labels would fill the memory.
+ */
+const maxLingeringCharacters = 16 << 20;
+/**
  * Labels that differ for each pod or each roll-out. No configuration selects by them, and with them there would be as
  * many groups as pods.
  */
@@ -66,8 +71,9 @@ export class ProxyScopes {
   readonly #byPod = new Map<string, Set<Tracked>>();
   readonly #entries: CollectionIndex<WorkloadEntryFacts>;
   readonly #members = new Map<string, number>();
-  /** Groups without members, with the time at which they are forgotten. */
+  /** Groups without members, with the timer that forgets them. The oldest comes first. */
   readonly #lingering = new Map<string, Disposable>();
+  #lingeringCharacters = 0;
 
   constructor(options: ProxyScopesOptions) {
     this.#options = options;
@@ -209,8 +215,7 @@ export class ProxyScopes {
     const key = group === undefined ? undefined : groupKey(group);
     if (key === tracked.key || key === undefined || group === undefined) return;
     tracked.key = key;
-    this.#lingering.get(key)?.[Symbol.dispose]();
-    this.#lingering.delete(key);
+    this.#keep(key);
     this.#members.set(key, (this.#members.get(key) ?? 0) + 1);
     if (this.#options.scopes.groups.get(key) === undefined) this.#options.scopes.groups.set(key, group);
   }
@@ -220,13 +225,31 @@ export class ProxyScopes {
     const left = (this.#members.get(key) ?? 1) - 1;
     this.#members.set(key, left);
     if (left > 0) return;
-    this.#lingering.get(key)?.[Symbol.dispose]();
-    const lingering = this.#options.clock.after(lingerMs, () => {
-      this.#lingering.delete(key);
-      this.#members.delete(key);
-      this.#options.scopes.groups.delete(key);
-    });
-    this.#lingering.set(key, lingering);
+    this.#keep(key);
+    this.#lingering.set(
+      key,
+      this.#options.clock.after(lingerMs, () => this.#forget(key)),
+    );
+    this.#lingeringCharacters += key.length;
+    for (const oldest of this.#lingering.keys()) {
+      if (this.#lingeringCharacters <= maxLingeringCharacters) break;
+      this.#forget(oldest);
+    }
+  }
+
+  /** A group that lingers is used again. */
+  #keep(key: string): void {
+    const lingering = this.#lingering.get(key);
+    if (lingering === undefined) return;
+    lingering[Symbol.dispose]();
+    this.#lingering.delete(key);
+    this.#lingeringCharacters -= key.length;
+  }
+
+  #forget(key: string): void {
+    this.#keep(key);
+    this.#members.delete(key);
+    this.#options.scopes.groups.delete(key);
   }
 
   /** Decided by the proxy's metadata and its pod. Undefined if it sends no metadata and its pod has not been seen. */

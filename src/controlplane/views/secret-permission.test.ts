@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { silentLogger, type Clock } from "../../base/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { SecretAccess } from "../ca/index.ts";
-import { createMeshInputs, type PodFacts } from "../model/index.ts";
+import { createMeshInputs, secretReferences, type PodFacts, type SecretReference } from "../model/index.ts";
 import { secretPermission } from "./secret-permission.ts";
 import { PermittedView } from "../serve/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
@@ -24,7 +24,15 @@ function setUp() {
     clock,
     log: silentLogger,
   });
-  const permission = secretPermission(inputs, access);
+  const references = graph.source<SecretReference>("references");
+  /** A Gateway of the namespace `edge` names a secret. Without an account, somebody else deploys its proxies. */
+  const name = (gateway: string, resource: string, account?: string): void => {
+    const recipient = { gateway, ...(account === undefined ? {} : { account }) };
+    for (const reference of secretReferences(resource, "edge"))
+      references.set(`${gateway}|${reference.name}`, { ...reference, recipient });
+    graph.settle();
+  };
+  const permission = secretPermission(inputs, [references], access);
   const changes: string[] = [];
   const viewOf = (serviceAccount: string, clusterId = "home"): PermittedView => {
     const view = new PermittedView(
@@ -38,7 +46,12 @@ function setUp() {
     view.subscribe((names) => changes.push(...names));
     return view;
   };
-  return { graph, inputs, kube, changes, viewOf, pass: (ms: number) => (nowMs += ms) };
+  /** Pods of the namespace `edge`. */
+  const run = (pod: string, serviceAccount: string, labels: Readonly<Record<string, string>>): void => {
+    inputs.pods.set(`edge/${pod}`, { namespace: "edge", name: pod, serviceAccount, labels } as unknown as PodFacts);
+    graph.settle();
+  };
+  return { name, run, kube, changes, viewOf, pass: (ms: number) => (nowMs += ms) };
 }
 
 test("a workload of a gateway's namespace gets no key that its account could not read", async () => {
@@ -75,20 +88,55 @@ test("the API server is asked once a minute about an account, and a revoked righ
 });
 
 test("pods that were created for a Gateway get its secrets, whatever their account may list", async () => {
-  const { graph, inputs, viewOf } = setUp();
-  const pod = { namespace: "edge", name: "api-1", serviceAccount: "api-istio" };
-  inputs.pods.set("edge/api-1", {
-    ...pod,
-    labels: { "gateway.networking.k8s.io/gateway-name": "api" },
-  } as unknown as PodFacts);
-  inputs.pods.set("edge/web-1", { ...pod, name: "web-1", serviceAccount: "web", labels: {} } as unknown as PodFacts);
-  graph.settle();
+  const { name, viewOf } = setUp();
+  name("api", "kubernetes-gateway://edge/one", "api-istio");
+  name("api", "kubernetes-gateway://vault/granted", "api-istio");
   const [gateway, workload] = [viewOf("api-istio"), viewOf("web")];
   assert.notEqual(gateway.get("kubernetes-gateway://edge/one"), undefined);
-  for (const name of ["kubernetes-gateway://edge/one", "kubernetes://one"]) workload.get(name);
+  assert.notEqual(gateway.get("kubernetes-gateway://vault/granted"), undefined);
+  for (const resource of ["kubernetes-gateway://edge/one", "kubernetes://one"]) workload.get(resource);
   gateway.get("kubernetes://one");
   await settled();
   assert.equal(workload.get("kubernetes-gateway://edge/one"), undefined);
   assert.equal(workload.get("kubernetes://one"), undefined);
   assert.equal(gateway.get("kubernetes://one"), undefined);
+});
+
+test("a gateway gets no key of another Gateway of its namespace, and no label of a pod changes that", async () => {
+  const { name, run, viewOf } = setUp();
+  name("api", "kubernetes-gateway://edge/one", "api-istio");
+  run("other-1", "other-istio", { "gateway.networking.k8s.io/gateway-name": "other" });
+  run("web-1", "web", { "gateway.networking.k8s.io/gateway-name": "api" });
+  for (const account of ["other-istio", "web"]) {
+    const view = viewOf(account);
+    view.get("kubernetes-gateway://edge/one");
+    await settled();
+    assert.equal(view.get("kubernetes-gateway://edge/one"), undefined, account);
+  }
+});
+
+test("an account that may list Secrets gets those of its namespace, and no secret of another's ReferenceGrant", async () => {
+  const { name, kube, viewOf } = setUp();
+  kube.secretReaders.add("system:serviceaccount:edge:reader");
+  name("api", "kubernetes-gateway://edge/one", "api-istio");
+  name("api", "kubernetes-gateway://vault/granted", "api-istio");
+  const view = viewOf("reader");
+  for (const resource of ["kubernetes-gateway://edge/one", "kubernetes-gateway://vault/granted"]) view.get(resource);
+  await settled();
+  assert.notEqual(view.get("kubernetes-gateway://edge/one"), undefined);
+  assert.equal(view.get("kubernetes-gateway://vault/granted"), undefined);
+});
+
+test("proxies that somebody else deployed for a Gateway get what it names by its label, or by their rights", async () => {
+  const { name, run, kube, viewOf } = setUp();
+  kube.secretReaders.add("system:serviceaccount:edge:reader");
+  name("own", "kubernetes-gateway://vault/granted");
+  run("own-1", "own", { "gateway.networking.k8s.io/gateway-name": "own" });
+  run("api-1", "api-istio", { "gateway.networking.k8s.io/gateway-name": "api" });
+  const [own, reader, other] = [viewOf("own"), viewOf("reader"), viewOf("api-istio")];
+  for (const view of [own, reader, other]) view.get("kubernetes-gateway://vault/granted");
+  await settled();
+  assert.notEqual(own.get("kubernetes-gateway://vault/granted"), undefined);
+  assert.notEqual(reader.get("kubernetes-gateway://vault/granted"), undefined);
+  assert.equal(other.get("kubernetes-gateway://vault/granted"), undefined);
 });

@@ -1,5 +1,6 @@
+import type { Collection } from "../../kube/index.ts";
 import type { ProvenAccount, SecretAccess } from "../ca/index.ts";
-import { configMapOfResource, type MeshInputs } from "../model/index.ts";
+import { configMapOfResource, type MeshInputs, type SecretRecipient, type SecretReference } from "../model/index.ts";
 
 /**
  * Whether an account may have a resource of this name. Undefined until the API server has answered, which calls
@@ -16,17 +17,35 @@ const gatewayScheme = "kubernetes-gateway://";
 
 /**
  * An account gets the secrets that configuration names for its namespace if it could read them itself. For this it must
- * be allowed to list Secrets there, as upstream requires. Pods that a control plane created for a Gateway lack that
- * permission, and get what their Gateway names. Roots in ConfigMaps are not secret.
+ * be allowed to list Secrets there, as upstream requires. The proxies that a control plane created for a Gateway lack
+ * that permission, and get what their own Gateway names. Another Gateway's keys stay closed to them, because whoever
+ * takes over one gateway must not get the keys of all. Roots in ConfigMaps are not secret.
  */
-export function secretPermission(inputs: Pick<MeshInputs, "pods">, access: SecretAccess): SecretPermission {
-  const gateways = inputs.pods.index("gateway-accounts", ({ labels, namespace, serviceAccount }) =>
-    labels[gatewayLabel] === undefined ? [] : [`${namespace}/${serviceAccount}`],
+export function secretPermission(
+  inputs: Pick<MeshInputs, "pods">,
+  references: readonly Collection<SecretReference>[],
+  access: SecretAccess,
+): SecretPermission {
+  const gateways = inputs.pods.index("gateway-accounts", ({ labels, namespace, serviceAccount }) => {
+    const gateway = labels[gatewayLabel];
+    return gateway === undefined ? [] : [`${namespace}/${serviceAccount}|${gateway}`];
+  });
+  const named = references.map((collection) =>
+    collection.index("resource", ({ proxyNamespace, resource }) => [`${proxyNamespace}|${resource}`]),
   );
+  const isProxyOf = ({ gateway, account }: SecretRecipient, { namespace, serviceAccount }: ProvenAccount): boolean =>
+    account === undefined
+      ? gateways.lookup(`${namespace}/${serviceAccount}|${gateway}`).length > 0
+      : account === serviceAccount;
   return (account, resource, learned) => {
     if (configMapOfResource(resource) !== undefined) return true;
-    const { namespace, serviceAccount } = account;
-    if (resource.startsWith(gatewayScheme) && gateways.lookup(`${namespace}/${serviceAccount}`).length > 0) return true;
-    return access.known(account, learned);
+    if (!resource.startsWith(gatewayScheme)) return access.known(account, learned);
+    const granted = named.flatMap((index) => index.lookup(`${account.namespace}|${resource}`));
+    if (granted.some(({ recipient }) => recipient !== undefined && isProxyOf(recipient, account))) return true;
+    // A ReferenceGrant to a managed Gateway is for its proxies. Others of its namespace cannot read that secret.
+    const isOpen = granted.some(
+      ({ namespace, recipient }) => recipient?.account === undefined || namespace === account.namespace,
+    );
+    return isOpen ? access.known(account, learned) : false;
   };
 }

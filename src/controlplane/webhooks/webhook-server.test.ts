@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { request } from "node:https";
-import type { AddressInfo } from "node:net";
+import { setTimeout } from "node:timers/promises";
+import { connect as connectTcp, type AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { readInjectionSettings, readMeshForInjection } from "../../inject/index.ts";
@@ -21,6 +22,7 @@ const context = {
 };
 const metrics = new MetricsRegistry();
 const { certificate, key } = await makeAuthority({ name: "webhooks" });
+const maxConnections = 50;
 let passLimit: (() => void) | undefined;
 const server = await serveWebhooks({
   address: "127.0.0.1",
@@ -32,6 +34,7 @@ const server = await serveWebhooks({
     return { context, namespaceLabels: {} };
   },
   metrics,
+  maxConnections,
   clock: {
     ...systemClock,
     after: (_ms, run) => {
@@ -49,7 +52,8 @@ after(async () => {
 async function post(path: string, body: string | Buffer): Promise<{ readonly status: number; readonly text: string }> {
   return await new Promise((resolve, reject) => {
     const { port } = server.address() as AddressInfo;
-    const asked = request({ host: "127.0.0.1", port, path, method: "POST", rejectUnauthorized: false }, (response) => {
+    const target = { host: "127.0.0.1", port, path, method: "POST", rejectUnauthorized: false, agent: false };
+    const asked = request(target, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("end", () =>
@@ -115,4 +119,21 @@ test("a body beyond the limit is refused while it is read", async () => {
   const answered = await post("/validate", Buffer.alloc(9 << 20, " ")).catch((error: NodeJS.ErrnoException) => error);
   if (answered instanceof Error) assert.match(answered.message, /EPIPE|ECONNRESET|hang up/);
   else assert.match(`${answered.status} ${answered.text}`, /^400 the request is larger than 8388608 bytes/);
+});
+
+test("a client that holds connections without a handshake does not keep the API server out", async () => {
+  const { port } = server.address() as AddressInfo;
+  let accepted = 0;
+  server.on("connection", () => (accepted += 1));
+  // Of another address than the API server's.
+  const held = Array.from({ length: maxConnections + 10 }, () =>
+    connectTcp({ host: "127.0.0.1", localAddress: "127.0.0.2", port }).on("error", () => undefined),
+  );
+  try {
+    while (accepted < held.length) await setTimeout(1);
+    const { status, text } = await post("/inject", pod("shop"));
+    assert.equal(`${status} ${responseOf(text).allowed}`, "200 true");
+  } finally {
+    for (const socket of held) socket.destroy();
+  }
 });

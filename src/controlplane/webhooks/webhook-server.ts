@@ -2,7 +2,15 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { SecureContextOptions } from "node:tls";
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
-import { messageOf, SerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import {
+  limitConnections,
+  messageOf,
+  SerinError,
+  transientError,
+  userError,
+  type Clock,
+  type Logger,
+} from "../../base/index.ts";
 import { BodyBudget, excessText } from "../../base/threads/index.ts";
 import { negotiationUnder } from "../../net/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
@@ -16,7 +24,9 @@ import { createValidationMetrics } from "./validation-metrics.ts";
 
 /** Enough, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
-const maxConnections = 1_024;
+/** An API server in the same cluster needs milliseconds. */
+const handshakeTimeoutMs = 10_000;
+const defaultMaxConnections = 1_024;
 
 export interface WebhookServerOptions {
   readonly address: string;
@@ -30,20 +40,21 @@ export interface WebhookServerOptions {
   readonly log: Logger;
   /** The time limit of one review. */
   readonly limitMs?: number;
+  readonly maxConnections?: number;
 }
 
 /**
  * Serves admission reviews to the API server. They run in a thread of their own, so that they cannot block discovery.
  */
 export async function serveWebhooks(options: WebhookServerOptions): Promise<Server> {
-  const { address, port, certificate, compliance } = options;
+  const { address, port, certificate, compliance, maxConnections = defaultMaxConnections } = options;
   const handler = new ReviewHandler(options);
   const server = createServer(
-    webhookTls(certificate, compliance),
+    { ...webhookTls(certificate, compliance), handshakeTimeout: handshakeTimeoutMs },
     (request, response) => void handler.handle(request, response),
   );
   server.requestTimeout = requestTimeoutMs;
-  server.maxConnections = maxConnections;
+  limitConnections(server, maxConnections);
   server.on("close", () => void handler.close());
   return await listening(server, address, port);
 }
@@ -108,9 +119,10 @@ class ReviewHandler {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<WebhookVerdict> {
-    return await this.#bodies.use(request, async (body) => {
+    const address = request.socket.remoteAddress ?? "";
+    return await this.#bodies.use(request, address, async (body) => {
       // Validation and injection take turns like two callers, so that objects do not delay pods.
-      const caller = `${lane} ${request.socket.remoteAddress ?? ""}`;
+      const caller = `${lane} ${address}`;
       const verdict = await this.#queue.review(caller, { path, body }, () => !response.destroyed);
       if (verdict === undefined) throw busy();
       return verdict;

@@ -1,5 +1,14 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { aborted, describeError, messageOf, nodeHttp, userError, type Clock, type Logger } from "../../base/index.ts";
+import {
+  aborted,
+  describeError,
+  limitConnections,
+  messageOf,
+  nodeHttp,
+  userError,
+  type Clock,
+  type Logger,
+} from "../../base/index.ts";
 import type { Access } from "./access/access.ts";
 import type { Identity } from "./access/identity.ts";
 import { placeOf } from "./access/place-of-address.ts";
@@ -120,7 +129,7 @@ export class DashboardServer {
         void this.#answer(request, response);
       },
     );
-    server.maxConnections = connections;
+    limitConnections(server, connections);
     // Stays as long as it serves: without this handler, an error of the listening socket would end the process.
     server.on("error", (error) => this.#options.log.warn("the listener failed", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {

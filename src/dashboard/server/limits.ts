@@ -3,7 +3,7 @@ export const limits = {
   /** Longer bodies are refused: an object of Kubernetes is smaller than this. */
   bodyBytes: 1_500_000,
   /**
-   * The maximum number of TCP connections. Further ones are closed. A page has one for its stream and some for
+   * The maximum number of TCP connections. Of further ones, the address with the most loses one. A page has one for its stream and some for
    * requests.
    */
   connections: 512,

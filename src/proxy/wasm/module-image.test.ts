@@ -25,6 +25,7 @@ class Registry {
   readonly #layer: Buffer;
   isOpen = false;
   swaps = false;
+  realm = "https://tokens.test/t";
 
   constructor(mediaType: string, layer: Buffer) {
     this.#layer = layer;
@@ -50,7 +51,7 @@ class Registry {
       return Promise.resolve(
         new Response("", {
           status: 401,
-          headers: { "www-authenticate": 'Bearer realm="https://tokens.test/t",service="registry.test"' },
+          headers: { "www-authenticate": `Bearer realm="${this.realm}",service="registry.test"` },
         }),
       );
     if (url.startsWith("https://registry.test/v2/acme/filter/manifests/"))
@@ -108,6 +109,27 @@ test("the error names a registry that refuses, or an image without a module", as
   const other = new Registry("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar("other", code)));
   await assert.rejects(other.load(), /has no file plugin\.wasm/);
   await assert.rejects(new Registry("text/plain", code).load(), /has no layer with a module: text\/plain/);
+});
+
+test("a registry cannot send the proxy to its own machine, to credentials of the machine, or into a private network", async () => {
+  const registry = new Registry("application/vnd.module.wasm.content.layer.v1+wasm", code);
+  const inside = ["localhost:15000", "127.0.0.1:15000", "[::1]", "2130706433", "169.254.169.254", "[fd00:ec2::254]"];
+  for (const host of [...inside, "10.0.0.1", "[::ffff:192.168.0.1]", "metadata.google.internal"]) {
+    registry.realm = `https://${host}/t`;
+    await assert.rejects(registry.load(), /names a token server inside the network/, host);
+  }
+  registry.realm = "file:///etc/passwd";
+  await assert.rejects(registry.load(), /names a token server inside the network/);
+  assert.ok(registry.asked.every((url) => url.startsWith("https://registry.test/")));
+  const near = "oci://10.0.0.5:5000/acme/filter:1";
+  for (const [realm, expected] of [
+    ["http://10.0.0.6/t", /returned no token: 401/],
+    ["http://10.0.0.5:5001/t", /returned no token: 401/],
+    ["http://127.0.0.1/t", /inside the network/],
+  ] as const) {
+    registry.realm = realm;
+    await assert.rejects(registry.load(near), expected, realm);
+  }
 });
 
 test("a repeated fetch follows the pull policy, and a secret opens no other image", async () => {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isIP } from "node:net";
-import { transientError, userError, type SerinError } from "../../base/index.ts";
+import { cidrOf, isAddressOf, isInsideAddress, transientError, userError, type SerinError } from "../../base/index.ts";
 import { maxManifestBytes, maxModuleBytes } from "./limits.ts";
 import { fileOf, unzip } from "./module-archive.ts";
 import { boundedBody, type FetchResult, type ModuleCode } from "./module-source.ts";
@@ -151,6 +151,11 @@ class Image {
       [...challenge.matchAll(/([a-z]+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name, value]),
     );
     const realm = new URL(asked["realm"] ?? "", origin);
+    if (!mayName(origin, realm))
+      throw userError(
+        "module-unreachable",
+        `the registry of ${url} names a token server inside the network: ${realm.host}`,
+      );
     if (realm.protocol !== "https:" && origin.startsWith("https:"))
       throw userError("module-unreachable", `the registry of ${url} names a token server without TLS`);
     realm.searchParams.set("service", asked["service"] ?? "");
@@ -165,6 +170,23 @@ class Image {
     >;
     return `Bearer ${String(given["token"] ?? given["access_token"])}`;
   }
+}
+
+const privateNetworks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"].flatMap(
+  (text) => cidrOf(text) ?? [],
+);
+
+/**
+ * Whether a registry may send the proxy to this token server. It may name its own host. A registry at a public name must
+ * not reach private addresses through the proxy, nor any registry the proxy's own machine or its credentials.
+ */
+function mayName(origin: string, { protocol, hostname }: URL): boolean {
+  if (protocol !== "https:" && protocol !== "http:") return false;
+  const registry = new URL(origin).hostname;
+  if (hostname === registry) return true;
+  const host = hostname.replace(/^\[|\]$|\.$/g, "");
+  if (isIP(host) === 0) return !/(^|\.)localhost$|^metadata\.google\.internal$/.test(host);
+  return !isInsideAddress(host) && (isNear(registry) || !isAddressOf(host, privateNetworks));
 }
 
 /** A request is repeated if the server had a temporary fault. */
@@ -184,10 +206,12 @@ function placeOf(url: string): Place {
   if (registry === "" || repository === "" || repository.includes(".."))
     throw userError("module-invalid", `${url} is not an image: expected oci://registry/repository:tag`);
   // Upstream's Go client also uses plain HTTP for such registries.
-  const host = registry.replace(/:\d+$/, "");
-  const isNear =
-    host === "localhost" || (isIP(host) === 4 && /^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/.test(host));
-  return { origin: `${isNear ? "http" : "https"}://${registry}`, registry, repository, reference: digest ?? tag };
+  const scheme = isNear(registry.replace(/:\d+$/, "")) ? "http" : "https";
+  return { origin: `${scheme}://${registry}`, registry, repository, reference: digest ?? tag };
+}
+
+function isNear(host: string): boolean {
+  return host === "localhost" || (isIP(host) === 4 && /^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/.test(host));
 }
 
 function descriptorsOf(value: unknown): readonly Descriptor[] {

@@ -75,9 +75,9 @@ export class ReviewHandler {
     const asksAuthor = pathname.startsWith("/author");
     if (asksAuthor && !(await authorKey.isPath("author", pathname)))
       throw new Error("only the API server may ask for authors");
-    return await this.#bodies.use(request, async (body) => {
+    const caller = request.socket.remoteAddress ?? "";
+    return await this.#bodies.use(request, caller, async (body) => {
       if (asksAuthor) return reviewAuthor(parseReview(body), await authorKey.get());
-      const caller = request.socket.remoteAddress ?? "";
       const verdict = await this.#queue.run(caller, body, () => !response.destroyed);
       if (verdict === undefined) throw tooMany();
       return await this.#answerOf(verdict, pathname);

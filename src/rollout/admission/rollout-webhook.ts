@@ -1,5 +1,5 @@
 import { createServer, type Server } from "node:https";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { limitConnections, messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { AccessReviews, AuthorKey } from "../access/index.ts";
@@ -22,6 +22,8 @@ const reviewConfiguration = "serin-rollout";
 const authorConfiguration = "serin-rollout-author";
 /** Enough time, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
+/** An API server in the same cluster needs milliseconds. */
+const handshakeTimeoutMs = 10_000;
 const maxConnections = 1_024;
 const lookEveryMs = 10_000;
 /** How often to look until the configuration exists and trusts the certificate. */
@@ -103,11 +105,11 @@ export class RolloutWebhook {
 
   async #listen({ certificate, privateKey }: WebhookCertificate, port: number): Promise<Server> {
     const server = createServer(
-      { cert: certificate, key: privateKey, minVersion: "TLSv1.2" },
+      { cert: certificate, key: privateKey, minVersion: "TLSv1.2", handshakeTimeout: handshakeTimeoutMs },
       (request, response) => void this.#handler.handle(request, response),
     );
     server.requestTimeout = requestTimeoutMs;
-    server.maxConnections = maxConnections;
+    limitConnections(server, maxConnections);
     return await new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { KubernetesObject } from "../../../api/index.ts";
 import { config, createModelFixture } from "../../testing/model-fixture.ts";
 import { deriveSecretReferences } from "./secret-references.ts";
 import { nowhere } from "../service/service-endpoint-model.ts";
@@ -35,4 +36,26 @@ test("a DestinationRule gives its credential to gateways, and only to the sideca
   assert.deepEqual(granted(), toEdge);
   apply(config("DestinationRule", "shop/db", { ...rule, workloadSelector: { matchLabels: { app: "web" } } }));
   assert.deepEqual(granted(), [...toEdge, ...toEdge.map((line) => line.replace("edge", "shop"))]);
+});
+
+test("a Gateway's secrets are for the account of its proxies, which is unknown if somebody else deploys them", () => {
+  const { graph, inputs, apply } = createModelFixture();
+  const references = deriveSecretReferences(graph, {
+    inputs,
+    groups: graph.source<ProxyGroup>("groups"),
+    mergedGateways: graph.source("merged"),
+  });
+  const listener = { name: "a", port: 443, protocol: "HTTPS", tls: { certificateRefs: [{ name: "web" }] } };
+  const gateway = (spec: object, annotations: Readonly<Record<string, string>> = {}): KubernetesObject => ({
+    ...config("Gateway", "edge/web", { gatewayClassName: "istio", listeners: [listener], ...spec }, { annotations }),
+    apiVersion: "gateway.networking.k8s.io/v1",
+  });
+  const recipients = (): unknown[] =>
+    references.flatMap((collection) => [...collection.values()].map(({ recipient }) => recipient));
+  apply(gateway({}));
+  assert.deepEqual(recipients(), [{ gateway: "web", account: "web-istio" }]);
+  apply(gateway({}, { "gateway.istio.io/service-account": "edge" }));
+  assert.deepEqual(recipients(), [{ gateway: "web", account: "edge" }]);
+  apply(gateway({ addresses: [{ type: "Hostname", value: "ingress.edge.svc.cluster.local" }] }));
+  assert.deepEqual(recipients(), [{ gateway: "web" }]);
 });

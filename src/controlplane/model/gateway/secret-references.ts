@@ -10,14 +10,17 @@ import {
   listenerTlsResources,
   terminateModeOption,
 } from "./gateway-certificates.ts";
-import { meshKey } from "../facts.ts";
+import { meshKey, type GatewayFacts } from "../facts.ts";
+import { isManaged } from "./gateway-addresses.ts";
 import { isIngressClass } from "../gateway-class.ts";
 import { gatewayListeners } from "./gateway-listeners.ts";
+import { gatewayAccountName } from "../gateway-names.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { secretProvider } from "../provider-cluster.ts";
 import {
   authoritySuffix,
   credentialResource,
+  type SecretRecipient,
   type SecretReference,
   secretReferences,
   serverCredentials,
@@ -65,9 +68,12 @@ export function deriveSecretReferences(
           : [];
       return [...asked, ...beside];
     });
+    const recipient = recipientOf(gateway);
     return keyed(
       key,
-      resources.flatMap((resource) => secretReferences(resource, gateway.namespace)),
+      resources.flatMap((resource) =>
+        secretReferences(resource, gateway.namespace).map((reference) => ({ ...reference, recipient })),
+      ),
     );
   });
   const destinations = graph.derive("secret-references-destinations", inputs.destinationRules, (rule, reader, key) => {
@@ -119,6 +125,11 @@ export function deriveConfigMapReferences(
 
 function asksForClients(options: Readonly<Record<string, string>> | undefined): boolean {
   return ["MUTUAL", "OPTIONAL_MUTUAL"].includes(options?.[terminateModeOption] ?? "");
+}
+
+function recipientOf(gateway: GatewayFacts): SecretRecipient {
+  const { name } = gateway;
+  return isManaged(gateway) ? { gateway: name, account: gatewayAccountName(gateway) } : { gateway: name };
 }
 
 /** References to secrets of the proxies' own namespace only. */

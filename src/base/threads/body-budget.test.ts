@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BodyBudget } from "./body-budget.ts";
+
+const mebibyte = 1 << 20;
+
+function budget() {
+  const bodies = new BodyBudget({ tooLarge: (max) => new Error(`larger than ${max}`), busy: () => new Error("busy") });
+  /** Reads a body that stays in memory until `end` is called. */
+  const hold = (caller: string, bytes: number): { readonly outcome: Promise<string>; end(): void } => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    async function* parts(): AsyncGenerator<Buffer> {
+      yield Buffer.allocUnsafe(bytes);
+      await promise;
+    }
+    const outcome = bodies
+      .use(parts(), caller, () => Promise.resolve("read"))
+      .catch((error: unknown) => (error instanceof Error ? error.message : ""));
+    return { outcome, end: resolve };
+  };
+  return { hold };
+}
+
+test("a client that sends bodies and never ends them leaves memory for another client's", async () => {
+  const { hold } = budget();
+  const held = Array.from({ length: 4 }, () => hold("10.0.0.1", 8 * mebibyte));
+  assert.equal(await hold("10.0.0.1", mebibyte).outcome, "busy", "half of the memory is its own");
+  const others = Array.from({ length: 2 }, () => hold("10.0.0.2", 8 * mebibyte));
+  assert.equal(await hold("10.0.0.2", mebibyte).outcome, "busy", "half of the rest");
+  const last = hold("10.0.0.3", 8 * mebibyte);
+  for (const body of [...held, ...others, last]) body.end();
+  for (const { outcome } of [...held, ...others, last]) assert.equal(await outcome, "read");
+  const again = hold("10.0.0.1", 8 * mebibyte);
+  again.end();
+  assert.equal(await again.outcome, "read", "bodies that were read leave no trace");
+});
+
+test("a body that is too large is refused, and counts no longer", async () => {
+  const { hold } = budget();
+  for (let index = 0; index < 10; index += 1)
+    assert.match(await hold("10.0.0.1", 8 * mebibyte + 1).outcome, /^larger than 8388608/);
+  const next = hold("10.0.0.1", 8 * mebibyte);
+  next.end();
+  assert.equal(await next.outcome, "read");
+});
