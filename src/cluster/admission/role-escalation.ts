@@ -1,3 +1,4 @@
+import type { UntypedObject } from "../../api/index.ts";
 import {
   aggregatedRules,
   clusterRoles,
@@ -15,6 +16,12 @@ interface RoleRef {
   readonly kind: string;
   readonly name: string;
 }
+
+/** An aggregated role may gain any right later, when somebody labels another role. */
+const fullAuthority: readonly PolicyRule[] = [
+  { apiGroups: ["*"], resources: ["*"], verbs: ["*"] },
+  { nonResourceURLs: ["*"], verbs: ["*"] },
+];
 
 /** Refuses roles and bindings that grant rights which the writer lacks, unless the writer may `escalate` or `bind`. */
 export function roleEscalation(store: Store, authorizer: RbacAuthorizer): AdmissionPlugin {
@@ -44,19 +51,37 @@ export function roleEscalation(store: Store, authorizer: RbacAuthorizer): Admiss
       };
       if (authorizer.authorize(request.user, attributes).allowed) return;
       const wanted = isRole ? rulesOf(object) : rulesOfReference(store, roleRef, request.namespace);
-      const missing = rulesNotCovered(authorizer.rulesFor(request.user, request.namespace), wanted);
+      // A binding to a role that somebody creates later would grant whatever that role has.
+      if (wanted === undefined) throw missingRole(named);
+      const held = authorizer.rulesFor(request.user, request.namespace);
+      const missing = rulesNotCovered(held, wanted);
       if (missing.length > 0) throw refusal(request, missing);
+      if ([object, request.oldObject].some(isAggregated) && rulesNotCovered(held, fullAuthority).length > 0)
+        throw forbidden(request, "must have cluster-admin privileges to use the aggregationRule");
     },
   };
 }
 
-function rulesOfReference(store: Store, roleRef: RoleRef | undefined, namespace: string): readonly PolicyRule[] {
+function isAggregated(role: UntypedObject | undefined): boolean {
+  const aggregation = role?.["aggregationRule"] as
+    | { readonly clusterRoleSelectors?: readonly unknown[] }
+    | null
+    | undefined;
+  return (aggregation?.clusterRoleSelectors ?? []).length > 0;
+}
+
+/** Undefined if the role does not exist. */
+function rulesOfReference(
+  store: Store,
+  roleRef: RoleRef | undefined,
+  namespace: string,
+): readonly PolicyRule[] | undefined {
   if (roleRef === undefined) return [];
   const record =
     roleRef.kind === "Role"
       ? store.get(`${rbacGroup}/roles`, namespace, roleRef.name)
       : store.get(clusterRoles, "", roleRef.name);
-  if (record === undefined) return [];
+  if (record === undefined) return undefined;
   const all = store
     .collection(clusterRoles)
     .list()
@@ -65,7 +90,7 @@ function rulesOfReference(store: Store, roleRef: RoleRef | undefined, namespace:
 }
 
 function refusal(request: AdmissionRequest, missing: readonly PolicyRule[]): AdmissionRefusal {
-  const { type, user, object } = request;
+  const { user } = request;
   const texts = missing.map((rule) => {
     const fields = Object.entries({
       APIGroups: rule.apiGroups,
@@ -77,6 +102,17 @@ function refusal(request: AdmissionRequest, missing: readonly PolicyRule[]): Adm
     return `{${fields.flatMap(([name, values]) => (values === undefined ? [] : [`${name}:${JSON.stringify(values)}`])).join(", ")}}`;
   });
   const groups = user.groups.map((group) => JSON.stringify(group)).join(" ");
-  const message = `${type.plural}.${type.group} "${object?.metadata.name ?? ""}" is forbidden: user "${user.name}" (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:\n${texts.join("\n")}`;
+  const what = `user "${user.name}" (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:`;
+  return forbidden(request, [what, ...texts].join("\n"));
+}
+
+function forbidden(request: AdmissionRequest, why: string): AdmissionRefusal {
+  const { type, object } = request;
+  const message = `${type.plural}.${type.group} "${object?.metadata.name ?? ""}" is forbidden: ${why}`;
   return new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
+}
+
+function missingRole({ resource, name }: { readonly resource: string; readonly name: string }): AdmissionRefusal {
+  const message = `${resource}.${rbacGroup} "${name}" not found`;
+  return new AdmissionRefusal(404, "NotFound", message, [], { name, group: rbacGroup, kind: resource });
 }

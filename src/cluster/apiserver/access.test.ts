@@ -134,6 +134,56 @@ test("nobody can grant more rights than they have", async () => {
   assert.equal(same.status, 201, same.text);
 });
 
+test("nobody gets rights by a role that gains them later: by an aggregation, or as one that does not exist yet", async () => {
+  const rbac = "/apis/rbac.authorization.k8s.io/v1";
+  const group = "rbac.authorization.k8s.io";
+  const headers = { "impersonate-user": "mallory" };
+  const subjects = [{ kind: "User", name: "mallory", apiGroup: group }];
+  const writers = {
+    metadata: { name: "role-writers" },
+    rules: [
+      { apiGroups: [group], resources: ["clusterroles", "clusterrolebindings"], verbs: ["create", "update", "patch"] },
+    ],
+  };
+  const bind = (name: string, role: string) => ({
+    metadata: { name },
+    roleRef: { apiGroup: group, kind: "ClusterRole", name: role },
+    subjects,
+  });
+  await server.call("POST", `${rbac}/clusterroles`, writers);
+  await server.call("POST", `${rbac}/clusterrolebindings`, bind("role-writers", "role-writers"));
+  const aggregationRule = {
+    clusterRoleSelectors: [{ matchLabels: { "kubernetes.io/bootstrapping": "rbac-defaults" } }],
+  };
+  const patch = (name: string, body: object) =>
+    server.call("PATCH", `${rbac}/clusterroles/${name}`, body, {
+      headers: { ...headers, "content-type": "application/merge-patch+json" },
+    });
+  const refused = /must have cluster-admin privileges to use the aggregationRule/;
+  const own = await patch("role-writers", { aggregationRule });
+  assert.match(`${own.status} ${own.body.message}`, refused);
+  const other = await server.call(
+    "POST",
+    `${rbac}/clusterroles`,
+    { metadata: { name: "all" }, aggregationRule, rules: [] },
+    { headers },
+  );
+  assert.match(`${other.status} ${other.body.message}`, refused);
+  await server.call("POST", `${rbac}/clusterroles`, {
+    metadata: { name: "none" },
+    aggregationRule: { ...aggregationRule, clusterRoleSelectors: [{ matchLabels: { is: "nothing" } }] },
+  });
+  const tightened = await patch("none", { aggregationRule: null });
+  assert.match(`${tightened.status} ${tightened.body.message}`, refused);
+  assert.equal((await patch("role-writers", { metadata: { labels: { a: "b" } } })).status, 200);
+  const early = await server.call("POST", `${rbac}/clusterrolebindings`, bind("early", "not-yet"), { headers });
+  assert.equal(
+    `${early.status} ${early.body.message}`,
+    '404 clusterroles.rbac.authorization.k8s.io "not-yet" not found',
+  );
+  assert.equal((await server.call("POST", `${rbac}/clusterrolebindings`, bind("early", "not-yet"))).status, 201);
+});
+
 test("an administrator may impersonate another user, and then has only that user's rights", async () => {
   const headers = { "impersonate-user": "nobody" };
   const answer = await server.call("GET", pods, undefined, { headers });
