@@ -13,11 +13,11 @@ interface ExplainFlags extends ConnectionFlags {
 
 /** `serin check`: shows checks, and tries them outside a rollout. */
 export function checkCommands(program: Command, context: CliContext): void {
-  const check = program.command("check").description("checks: what they measure, and when they pass or fail");
+  const check = program.command("check").description("explain, run or list the checks that judge rollouts");
   flags(
     check
       .command("explain [check]")
-      .description("explain a check in words: a built-in type, a Check of the cluster, or one of a file"),
+      .description("explain a check in words: a built-in type, a Check of the cluster, or a Check of a file"),
   ).action(async (subject: string | undefined, said: ExplainFlags) => {
     const spec = await specOf(subject, said, context);
     context.out(`${explainCheck(spec).join("\n")}\n`);
@@ -26,16 +26,16 @@ export function checkCommands(program: Command, context: CliContext): void {
     check
       .command("run [check]")
       .description(
-        "run a check now, outside any rollout; the exit code is 0 for a pass, 1 for a failure, 4 for no answer yet",
+        "run a check now, outside any rollout; the exit code is 0 for a pass, 1 for a failure, 4 for no result yet",
       ),
   )
     .option(
       "--canary <service>",
-      "the Service of the canary; NAMESPACE/SERVICE in another namespace, workload:NAME for a Deployment (default: the whole mesh)",
+      "the Service of the canary: SERVICE, NAMESPACE/SERVICE in another namespace, or workload:NAME for a Deployment (default: the whole mesh)",
     )
     .option("--stable <service>", "the backend to compare the canary with, in the same form")
-    .option("--within <seconds>", "how long to wait for an answer", "30")
-    .option("--json", "the verdict as JSON")
+    .option("--within <seconds>", "how long to wait for a result", "30")
+    .option("--json", "print the verdict as JSON")
     .action(async (subject: string | undefined, said: RunFlags) => await runCheck(subject, said, context));
   check
     .command("types")
@@ -90,8 +90,8 @@ function flags(command: Command): Command {
   return command
     .option("-f, --filename <file>", "a Check as YAML; - is standard input")
     .option("-n, --namespace <namespace>", "the namespace of a Check of the cluster")
-    .option("--kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig");
+    .option("--kubeconfig <path>", "the kubeconfig file")
+    .option("--context <name>", "the context of the kubeconfig");
 }
 
 /** A check of the type with all defaults. Undefined if the type needs more fields. */
@@ -114,7 +114,7 @@ async function specOf(subject: string | undefined, said: ExplainFlags, context: 
   if (found === undefined)
     throw userError(
       "not-found",
-      `there is no built-in check, and no Check in namespace ${namespace}, that is called "${subject}"`,
+      `neither a built-in check nor a Check in namespace ${namespace} has the name "${subject}"`,
       { hint: `built-in checks: ${checkTypes.join(", ")}` },
     );
   return parsed(`Check ${namespace}/${subject}`, found);
