@@ -47,12 +47,12 @@ function description(info: Readonly<Record<string, string>>): string {
 function notReady(node: SeenNode): ClusterFinding | undefined {
   const ready = node.status?.conditions?.find(({ type }) => type === "Ready");
   if (ready?.status === "True") return undefined;
-  const said = ready?.message ?? "no condition Ready";
-  const isWithoutNetwork = /NetworkPluginNotReady|cni plugin not initialized/i.test(said);
+  const readyMessage = ready?.message ?? "no condition Ready";
+  const isWithoutNetwork = /NetworkPluginNotReady|cni plugin not initialized/i.test(readyMessage);
   return fault(
     "node",
     nameOf(node),
-    `is not ready: ${said}`,
+    `is not ready: ${readyMessage}`,
     isWithoutNetwork
       ? "install the cluster's own network plugin first: the mesh chains into it"
       : `kubectl describe node ${node.metadata?.name ?? ""}`,

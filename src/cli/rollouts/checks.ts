@@ -18,8 +18,8 @@ export function checkCommands(program: Command, context: CliContext): void {
     check
       .command("explain [check]")
       .description("explain a check in words: a built-in type, a Check of the cluster, or a Check of a file"),
-  ).action(async (subject: string | undefined, said: ExplainFlags) => {
-    const spec = await specOf(subject, said, context);
+  ).action(async (subject: string | undefined, options: ExplainFlags) => {
+    const spec = await specOf(subject, options, context);
     context.out(`${explainCheck(spec).join("\n")}\n`);
   });
   flags(
@@ -36,7 +36,7 @@ export function checkCommands(program: Command, context: CliContext): void {
     .option("--stable <service>", "the backend to compare the canary with, in the same form")
     .option("--within <seconds>", "how long to wait for a result", "30")
     .option("--json", "print the verdict as JSON")
-    .action(async (subject: string | undefined, said: RunFlags) => await runCheck(subject, said, context));
+    .action(async (subject: string | undefined, options: RunFlags) => await runCheck(subject, options, context));
   check
     .command("types")
     .description("list the built-in checks")
@@ -59,20 +59,23 @@ interface RunFlags extends ExplainFlags {
 
 const exitCodes = { pass: 0, fail: 1, wait: 4, error: 4 } as const;
 
-async function runCheck(subject: string | undefined, said: RunFlags, context: CliContext): Promise<void> {
-  const within = Number(said.within);
+async function runCheck(subject: string | undefined, options: RunFlags, context: CliContext): Promise<void> {
+  const within = Number(options.within);
   if (!(within > 0 && within <= maxWithinSeconds))
-    throw userError("argument-invalid", `--within must be seconds from 1 to ${maxWithinSeconds}, got "${said.within}"`);
-  const spec = await specOf(subject, said, context);
-  const home = said.namespace ?? (await context.defaultNamespace(said));
+    throw userError(
+      "argument-invalid",
+      `--within must be seconds from 1 to ${maxWithinSeconds}, got "${options.within}"`,
+    );
+  const spec = await specOf(subject, options, context);
+  const home = options.namespace ?? (await context.defaultNamespace(options));
   if (context.runCheck === undefined) throw userError("check-unavailable", "checks cannot be run here");
-  const { statistic: _, ...status } = await context.runCheck(said, {
+  const { statistic: _, ...status } = await context.runCheck(options, {
     spec,
-    ...(said.canary === undefined ? {} : { canary: backendOf(said.canary, home) }),
-    ...(said.stable === undefined ? {} : { stable: backendOf(said.stable, home) }),
+    ...(options.canary === undefined ? {} : { canary: backendOf(options.canary, home) }),
+    ...(options.stable === undefined ? {} : { stable: backendOf(options.stable, home) }),
     withinMs: within * 1000,
   });
-  context.out(said.json === true ? `${JSON.stringify(status)}\n` : `${status.verdict}: ${status.evidence}\n`);
+  context.out(options.json === true ? `${JSON.stringify(status)}\n` : `${status.verdict}: ${status.evidence}\n`);
   const code = exitCodes[status.verdict];
   if (code !== 0) throw new CommandEnd("problem-found", code);
 }
@@ -99,17 +102,17 @@ function defaultOf(type: string): CheckSpec | undefined {
   return parseCheck({ metadata: { name: "check" }, spec: { type } }).value?.spec;
 }
 
-async function specOf(subject: string | undefined, said: ExplainFlags, context: CliContext): Promise<CheckSpec> {
-  if (said.filename !== undefined)
-    return parsed(said.filename, parseOneObject(said.filename, await context.readFile(said.filename)));
+async function specOf(subject: string | undefined, options: ExplainFlags, context: CliContext): Promise<CheckSpec> {
+  if (options.filename !== undefined)
+    return parsed(options.filename, parseOneObject(options.filename, await context.readFile(options.filename)));
   if (subject === undefined)
     throw userError("argument-missing", "a check needs a type, a name or a file", {
       hint: `the types are ${checkTypes.join(", ")}`,
     });
   const builtIn = checkTypes.some((type) => type === subject) ? defaultOf(subject) : undefined;
   if (builtIn !== undefined) return builtIn;
-  const client = await context.connect(said);
-  const namespace = said.namespace ?? (await context.defaultNamespace(said));
+  const client = await context.connect(options);
+  const namespace = options.namespace ?? (await context.defaultNamespace(options));
   const found = await client.get(checkKind, subject, namespace);
   if (found === undefined)
     throw userError(

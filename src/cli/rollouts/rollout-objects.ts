@@ -18,11 +18,11 @@ export async function readObject<Value extends Rollout>(
   context: CliContext,
 ): Promise<Value> {
   const raw = parseOneObject(file, await context.readFile(file));
-  const said = (raw as { kind?: unknown } | null)?.kind;
-  if (said !== kind.kind)
+  const givenKind = (raw as { kind?: unknown } | null)?.kind;
+  if (givenKind !== kind.kind)
     throw userError(
       "rollout-invalid",
-      `${file}: kind: must be ${kind.kind}, ${said === undefined ? "and is missing" : `got ${JSON.stringify(said)}`}`,
+      `${file}: kind: must be ${kind.kind}, ${givenKind === undefined ? "and is missing" : `got ${JSON.stringify(givenKind)}`}`,
     );
   const parsed = kind.parse?.(raw);
   if (parsed !== undefined && parsed.value === undefined)

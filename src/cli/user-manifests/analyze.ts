@@ -206,7 +206,8 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
   const namespace = flags.namespace ?? (await context.defaultNamespace(flags));
   const contents = await cluster.readCluster(client, { istioNamespace, revision: flags.revision }, flags.timeout);
   cluster.checkRevision(contents, flags.revision);
-  for (const said of contents.unread.values()) context.err(`! ${said}; analyze leaves out the checks that need them\n`);
+  for (const unreadError of contents.unread.values())
+    context.err(`! ${unreadError}; analyze leaves out the checks that need them\n`);
   const { objects } = contents;
   if (
     flags.allNamespaces !== true &&

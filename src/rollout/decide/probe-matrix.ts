@@ -271,9 +271,9 @@ const namedWords = 4;
 function namesOf(pairs: readonly ProbePair[], words: (pair: ProbePair) => string): string {
   const groups = new Map<string, string[]>();
   for (const pair of pairs) groups.set(words(pair), [...(groups.get(words(pair)) ?? []), describeProbePair(pair)]);
-  const said = [...groups].slice(0, namedWords).map(([text, names]) => {
+  const shortened = [...groups].slice(0, namedWords).map(([text, names]) => {
     const more = names.length > namedPairs ? ` and ${names.length - namedPairs} more` : "";
     return `${names.slice(0, namedPairs).join(", ")}${more}${text === "" ? "" : `: ${text}`}`;
   });
-  return [...said, ...(groups.size > namedWords ? ["and others"] : [])].join("; ");
+  return [...shortened, ...(groups.size > namedWords ? ["and others"] : [])].join("; ");
 }
