@@ -28,6 +28,9 @@ test("the link is created once, found again and removed, and never replaces a fo
   assert.equal(readlinkSync(path), "/opt/serin/bin/serin");
   assert.equal((await serin("istioctl", "-d", join(directory, "bin"), "--remove")).output, `✔ ${path} is removed\n`);
   writeFileSync(path, "#!/bin/sh\n");
-  await assert.rejects(serin("istioctl", "-d", join(directory, "bin")), /istioctl already exists and is not ours/);
+  await assert.rejects(
+    serin("istioctl", "-d", join(directory, "bin")),
+    /istioctl already exists, and serin alias did not create it/,
+  );
   await assert.rejects(serin("kubectl"), /"kubectl" is not a name that this command line supports: expected istioctl/);
 });

@@ -17,11 +17,11 @@ export function aliasCommand(program: Command, context: CliContext): void {
   program
     .command("alias <name>")
     .description(
-      `make this command line answer as ${aliasName} too, by a link in ~/.local/bin; another ${aliasName} is never overwritten`,
+      `create a link in ~/.local/bin that runs this command line as ${aliasName}; the command never overwrites another ${aliasName}`,
     )
     .option("-d, --directory <directory>", "the directory of the link (default: ~/.local/bin)")
     .option("--remove", "remove the link")
-    .option("--dry-run", "only print what would be written")
+    .option("--dry-run", "print the changes, and write nothing")
     .action((name: string, flags: AliasFlags) => alias(name, flags, context));
 }
 
@@ -37,8 +37,8 @@ function alias(name: string, flags: AliasFlags, context: CliContext): void {
   if (present !== undefined && present !== context.executable) {
     throw userError(
       "path-taken",
-      `${path} already exists and is not ours${present === "" ? "" : `: it points to ${present}`}`,
-      { hint: `choose another directory with --directory, or move it away yourself` },
+      `${path} already exists, and serin alias did not create it${present === "" ? "" : `: it points to ${present}`}`,
+      { hint: `choose another directory with --directory, or remove that file` },
     );
   }
   const suffix = flags.dryRun === true ? " (dry run)" : "";

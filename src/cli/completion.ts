@@ -25,7 +25,7 @@ export function completionCommands(program: Command, context: CliContext): void 
       "print a shell script that completes verbs and flags: source <(serin completion bash), or zsh; serin completion fish | source",
     )
     // Cobra's completion scripts have this flag.
-    .option("--no-descriptions", "no effect; old scripts use it")
+    .option("--no-descriptions", "has no effect; exists for old scripts")
     .action((shell: string) => {
       const script = scripts[shell];
       if (script === undefined) {
@@ -55,7 +55,7 @@ function placesOf(program: Command, otherVerbs: Readonly<Record<string, readonly
     places.push({
       paths,
       verbs: children,
-      flags: [...flags, { long: "--help", text: "what it does, and its flags", takesValue: false }],
+      flags: [...flags, { long: "--help", text: "show the help of a verb", takesValue: false }],
     });
     for (const child of command.commands) {
       const names = [child.name(), ...child.aliases()];

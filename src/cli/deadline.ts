@@ -29,7 +29,7 @@ export async function withinTimeout<Result>(
   using _timer = clock.after(timeout, () =>
     reject(
       transientError("timeout", `no control plane answered within ${timeout / 1000} s`, {
-        hint: "--timeout gives it more time; kubectl -n istio-system get pods -l app=istiod shows whether it runs",
+        hint: "raise --timeout; kubectl -n istio-system get pods -l app=istiod shows whether istiod runs",
       }),
     ),
   );

@@ -20,16 +20,20 @@ export interface CommonFlag {
  * logging.
  */
 export const commonFlags: readonly CommonFlag[] = [
-  { short: "-c", long: "--kubeconfig <path>", text: "kubeconfig file" },
-  { long: "--context <name>", text: "context of the kubeconfig" },
-  { short: "-n", long: "--namespace <namespace>", text: "namespace (default: the one of the kubeconfig's context)" },
+  { short: "-c", long: "--kubeconfig <path>", text: "the kubeconfig file" },
+  { long: "--context <name>", text: "the context of the kubeconfig" },
+  {
+    short: "-n",
+    long: "--namespace <namespace>",
+    text: "the namespace (default: the namespace of the kubeconfig's context)",
+  },
   {
     short: "-i",
     long: "--istioNamespace <namespace>",
-    text: "where the control plane is (default: istio-system)",
+    text: "the namespace of the control plane (default: istio-system)",
   },
-  { long: "--vklog <level>", text: "no effect; old scripts use it", hidden: true },
-  { long: "--log_output_level <levels>", text: "no effect; old scripts use it", hidden: true },
+  { long: "--vklog <level>", text: "has no effect; exists for old scripts", hidden: true },
+  { long: "--log_output_level <levels>", text: "has no effect; exists for old scripts", hidden: true },
 ];
 
 export const defaultIstioNamespace = "istio-system";

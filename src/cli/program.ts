@@ -54,7 +54,7 @@ function emptyProgram(context: CliContext): Command {
       .description(
         "A service mesh that speaks Istio. You change anything by canary, with no failed request, and you can undo it.",
       )
-      .version(context.version, "--version", "the release that this command line belongs to")
+      .version(context.version, "--version", "print the release of this command line")
       .configureOutput({ writeOut: context.out, writeErr: context.err })
       .showSuggestionAfterError()
       // A flag belongs to the verb before it, even if the parent verb has a flag with that name (`upgrade -f`, `upgrade

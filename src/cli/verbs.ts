@@ -33,12 +33,12 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "uninstall",
-    summary: "remove one revision, or everything",
+    summary: "remove one revision, or every revision",
     load: async () => (await import("./installation/uninstall.ts")).uninstallCommand,
   },
   {
     name: "manifest",
-    summary: "the objects of an installation as YAML",
+    summary: "print, compare or translate the objects of an installation",
     load: async () => (await import("./installation/manifest.ts")).manifestCommands,
   },
   {
@@ -48,83 +48,83 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "profile",
-    summary: "the installation profiles",
+    summary: "list, print or compare the installation profiles",
     load: async () => (await import("./installation/profile.ts")).profileCommands,
   },
   {
     name: "operator",
-    summary: "an operator in the cluster that installs IstioOperator objects",
+    summary: "install or remove the controller that reconciles IstioOperator objects",
     load: async () => (await import("./installation/operator.ts")).operatorCommands,
   },
   {
     name: "charts",
-    summary: "Helm charts of this release",
+    summary: "serve, package or render this release's Helm charts",
     runsOn: true,
     load: async () => (await import("./charts/charts-command.ts")).chartCommands,
   },
   {
     name: "image",
-    summary: "this release's images, into archives, container runtimes and registries",
+    summary: "list, save, load or push this release's images",
     load: async () => (await import("./image/image-command.ts")).imageCommands,
   },
   {
     name: "tag",
-    summary: "revision tags: names that point to a revision and can move to another",
+    summary: "manage revision tags: names that point to a revision and can move to another",
     load: async () => (await import("./installation/tag.ts")).tagCommands,
   },
   {
     name: "canary",
-    summary: "roll out an application step by step, judged by evidence",
+    summary: "roll out an application step by step; checks judge each step",
     load: async () => (await import("./rollouts/verbs.ts")).canaryCommands,
   },
   {
     name: "check",
-    summary: "checks: what they measure, and when they pass or fail",
+    summary: "explain, run or list the checks that judge rollouts",
     load: async () => (await import("./rollouts/checks.ts")).checkCommands,
   },
   {
     name: "freeze",
-    summary: "times in which no rollout begins a step",
+    summary: "manage freezes: times in which no rollout starts a step",
     load: async () => (await import("./rollouts/freezes.ts")).freezeCommands,
   },
   {
     name: "top",
-    summary: "the busiest workloads, services or namespaces, live",
+    summary: "show the busiest workloads, services or namespaces, and refresh every second",
     runsOn: true,
     load: async () => (await import("./top/top-command.ts")).topCommand,
   },
   {
     name: "graph",
-    summary: "who calls whom: rates, errors, latencies, configured and measured weights",
+    summary: "show which workloads call each other, with rates, errors, latencies, and configured and measured weights",
     runsOn: true,
     load: async () => (await import("./graph/graph-command.ts")).graphCommand,
   },
   {
     name: "version",
-    summary: "the versions of the command line, of control planes and of data planes",
+    summary: "show the versions of the command line, the control planes and the data planes",
     load: async () => (await import("./control-planes/version.ts")).versionCommand,
   },
   {
     name: "proxy-status",
     aliases: ["ps"],
-    summary: "connected proxies and what they have acknowledged; for one pod, the differences",
+    summary: "list the connected proxies and their sync status, or compare one proxy with its control plane",
     load: async () => (await import("./proxies/status.ts")).statusCommands,
   },
   {
     name: "proxy-config",
     aliases: ["pc"],
-    summary: "the configuration of a sidecar, gateway or waypoint",
+    summary: "show the configuration of a sidecar, gateway or waypoint",
     load: async () => (await import("./proxy-config/index.ts")).proxyConfigCommands,
   },
   {
     name: "ztunnel-config",
     aliases: ["zc"],
-    summary: "the configuration of a ztunnel",
+    summary: "show the configuration of a ztunnel",
     load: async () => (await import("./proxies/ztunnel-config.ts")).ztunnelConfigCommands,
   },
   {
     name: "waypoint",
-    summary: "L7 proxies of ambient namespaces, services and pods",
+    summary: "manage waypoints, the L7 proxies of ambient namespaces, services and pods",
     load: async () => (await import("./proxies/waypoint.ts")).waypointCommands,
   },
   {
@@ -135,20 +135,20 @@ export const verbs: readonly Verb[] = [
   {
     name: "validate",
     aliases: ["v"],
-    summary: "check whether the mesh would accept files",
+    summary: "check whether the control plane would accept the objects in files",
     load: async () => (await import("./user-manifests/validate.ts")).validateCommand,
   },
   {
     name: "dashboard",
     aliases: ["dash", "d"],
-    summary: "the mesh in a browser: graph, ladder, rollouts, evidence; and pages of pods",
+    summary: "open the mesh's dashboard, or the web page of an add-on or pod, in a browser",
     runsOn: true,
     load: async () => (await import("./dashboard/index.ts")).dashboardCommands,
   },
   {
     name: "experimental",
     aliases: ["x", "exp"],
-    summary: "precheck, describe, check-inject, authz check and others",
+    summary: "run verbs that may still change: precheck, describe, check-inject, authz check and others",
     load: async () => (await import("./experimental/index.ts")).experimentalCommands,
   },
   {
@@ -159,17 +159,17 @@ export const verbs: readonly Verb[] = [
   {
     name: "admin",
     aliases: ["istiod"],
-    summary: "the log levels of control planes",
+    summary: "show or change the log levels of control planes",
     load: async () => (await import("./control-planes/admin.ts")).adminCommands,
   },
   {
     name: "remote-clusters",
-    summary: "the clusters that each control plane watches",
+    summary: "list the clusters that each control plane watches",
     load: async () => (await import("./control-planes/remote-clusters.ts")).remoteClustersCommand,
   },
   {
     name: "create-remote-secret",
-    summary: "credentials for another cluster's control plane to read this cluster",
+    summary: "print a Secret that lets another cluster's control plane read this cluster",
     load: async () => (await import("./control-planes/create-remote-secret.ts")).createRemoteSecretCommand,
   },
   {
@@ -179,18 +179,19 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "alias",
-    summary: "make the command line answer as istioctl too",
+    summary: "install this command line under the name istioctl too",
     load: async () => (await import("./alias.ts")).aliasCommand,
   },
   {
     name: "completion",
-    summary: "a script that completes verbs and flags in a shell",
+    summary: "print a shell script that completes verbs and flags",
     load: async () => (await import("./completion.ts")).completionCommands,
   },
-  { name: "cluster", summary: "lab clusters on this machine: create, delete, list, shell" },
-  { name: "release", summary: "the releases that a lab cluster can run" },
+  { name: "cluster", summary: "create, delete, list or enter lab clusters on this machine" },
+  { name: "release", summary: "build, list or export the releases that a lab cluster can run" },
   {
     name: "doctor",
-    summary: "what this machine lacks for a lab cluster; with --kubernetes, what a cluster lacks for the mesh",
+    summary:
+      "check whether this machine can run a lab cluster, or with --kubernetes whether a cluster can run the mesh",
   },
 ];

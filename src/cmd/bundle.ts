@@ -12,7 +12,7 @@ const readableByAll = 0o022;
 export async function run({ args, env, release }: RoleContext): Promise<number> {
   const [key = ""] = args;
   if (!/^[0-9a-f]{40}$/.test(key))
-    throw userError("usage", `serin bundle: "${key}" is not a key of a bundle; only bin/serin calls this verb`);
+    throw userError("usage", `serin bundle: "${key}" is not a key of a bundle; only bin/serin runs this verb`);
   process.umask(readableByAll);
   await keepBundle({
     directory: join(release.root, ".bundles"),

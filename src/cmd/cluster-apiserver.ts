@@ -74,7 +74,8 @@ export async function run(context: RoleContext): Promise<number> {
 function endedByParent(shutdown: Shutdown): Shutdown {
   if (process.send === undefined) return shutdown;
   const controller = new ShutdownController();
-  for (const signal of [shutdown.drain, shutdown.force]) onAbort(signal, () => controller.request("asked to end"));
+  for (const signal of [shutdown.drain, shutdown.force])
+    onAbort(signal, () => controller.request("received a signal to end"));
   process.once("disconnect", () => {
     controller.request("the supervisor has ended");
     controller.request("the supervisor has ended");

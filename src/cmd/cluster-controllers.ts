@@ -18,7 +18,7 @@ export async function run({ args, log, shutdown, release }: RoleContext): Promis
   const config = await loadKubeConfig(options.kubeconfig);
   if (config.ca === undefined)
     throw userError("kubeconfig-invalid", `the kubeconfig ${options.kubeconfig} has no certificate authority`, {
-      hint: "the cluster's root certificate is published from it",
+      hint: "the controllers publish the cluster's root certificate from it",
     });
   const clock = systemClock;
   const client = createKubeClient(config, { log, clock, userAgent: "kube-controller-manager" });

@@ -26,7 +26,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const node = record?.nodes.find((candidate) => candidate.name === values.name);
   if (node === undefined)
     throw userError("object-missing", `there is no node "${values.name}" in ${stateDirectory}/cluster.json`, {
-      hint: "this role is started by the lab's supervisor",
+      hint: "only the lab's supervisor starts this role",
     });
   const pki = join(stateDirectory, "pki");
   const config = await loadKubeConfig(join(pki, `node-${node.name}.kubeconfig`));

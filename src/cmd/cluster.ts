@@ -4,8 +4,8 @@ import { goDurationMs, SerinError, userError } from "../base/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale] [--event-ttl DURATION]
-    one control plane and two workers by default; with --autoscale, autoscalers follow what pods use;
-    --event-ttl is how long the API server keeps Events (1h)
+    The default is one control plane and two workers. --autoscale lets HorizontalPodAutoscalers scale by the pods'
+    resource use. --event-ttl sets how long the API server keeps Events (default: 1h).
 serin cluster delete [--name NAME]
 serin cluster list [--names | --json]
 serin cluster kubeconfig [--name NAME]
@@ -98,7 +98,7 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
   const source = flags.config === "-" ? "standard input" : (flags.config ?? "default");
   const text = flags.config === undefined ? nodesConfig(flags.workers) : readConfig(flags.config);
   if (flags.config !== undefined && flags.workers !== undefined)
-    throw userError("usage", "--workers and --config exclude each other: the config lists its nodes");
+    throw userError("usage", "--workers and --config exclude each other: the config already lists the nodes");
   const { plan, warnings } = parseKindConfig(text, {
     source,
     ...(flags.name === undefined ? {} : { name: flags.name }),

@@ -15,8 +15,8 @@ export function findingsOf(env: Environment): readonly Finding[] {
 const usage = `Usage: serin doctor [--json]
        serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME] [-i NAMESPACE]
 
-What this machine lacks for a lab cluster; with --kubernetes, what the kubeconfig's cluster lacks for the mesh, as far
-as its API server shows. Each finding names the remedy. Exits with 1 if something is missing.
+Checks whether this machine can run a lab cluster. With --kubernetes it checks whether the kubeconfig's cluster can run
+the mesh, as far as the API server shows. Each finding names the remedy. The exit code is 1 if something is missing.
 `;
 
 const options = {

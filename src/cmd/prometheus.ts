@@ -46,7 +46,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     "SIGHUP",
     () =>
       void reload().catch((error: unknown) =>
-        log.error("the former configuration stays in use", { error: messageOf(error) }),
+        log.error("the previous configuration stays in use", { error: messageOf(error) }),
       ),
   );
   const api = new PrometheusApi({

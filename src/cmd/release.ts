@@ -12,7 +12,7 @@ const treeEntries = ["bin", "generated", "manifests", "samples", "LICENSE", "NOT
 
 export async function run({ args, env, release }: RoleContext): Promise<number> {
   const program = new Command("serin release")
-    .description("release trees: build one, add it to a lab cluster, export samples")
+    .description("build, list or export the releases that a lab cluster can run")
     .exitOverride();
   program
     .command("add <directory>")
@@ -26,7 +26,7 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
     });
   program
     .command("list")
-    .description("the releases that a lab cluster can run")
+    .description("list the releases that a lab cluster can run")
     .option("--name <cluster>", "the cluster (default: the only one)")
     .action(async (flags: { name?: string }) => {
       const { listReleases } = await import("../cluster/images/index.ts");
@@ -37,10 +37,10 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
   program
     .command("build <directory>")
     .description("copy this release with another version, for a canary of the mesh itself")
-    .requiredOption("--version <version>", "the version that the copy answers")
+    .requiredOption("--version <version>", "the version that the copy reports")
     .option(
       "--overlay <directory>",
-      "a tree whose files replace the copy's; its changes.json lists replacements of text",
+      "a directory whose files replace those of the copy; its changes.json lists replacements of text",
     )
     .action(async (directory: string, flags: { version: string; overlay?: string }) => {
       await buildRelease(release, resolve(directory), flags.version, flags.overlay);

@@ -82,12 +82,12 @@ function checkOfMetric(metric: Reader, template: string, values: Arguments, note
 function limitsOf(metric: Reader, values: Arguments, notes: Notes): CheckFields {
   const whole = (field: string): number | undefined => {
     const { raw } = metric;
-    const said = (raw as Record<string, unknown>)[field];
+    const declared = (raw as Record<string, unknown>)[field];
     metric.ignore(field);
-    if (said === undefined) return undefined;
-    const value = Number(typeof said === "string" ? filled(said, values).text : said);
+    if (declared === undefined) return undefined;
+    const value = Number(typeof declared === "string" ? filled(declared, values).text : declared);
     if (Number.isInteger(value) && value >= 0) return value;
-    notes.say(at(metric, field), `is not carried over: it is not a whole number (${JSON.stringify(said)})`);
+    notes.say(at(metric, field), `is not carried over: it is not a whole number (${JSON.stringify(declared)})`);
     return undefined;
   };
   const interval = durationSeconds((metric.raw as Record<string, unknown>)["interval"]);
@@ -108,9 +108,9 @@ function limitsOf(metric: Reader, values: Arguments, notes: Notes): CheckFields 
 }
 
 function conditionOf(metric: Reader, from: string, to: string, values: Arguments, notes: Notes): CheckFields {
-  const said = metric.string(from);
-  if (said === undefined) return {};
-  const converted = celOf(filled(said, values).text);
+  const declared = metric.string(from);
+  if (declared === undefined) return {};
+  const converted = celOf(filled(declared, values).text);
   if ("cel" in converted) return { [to]: converted.cel };
   notes.say(at(metric, from), `is not carried over: it ${converted.problem}; write ${to} in CEL`);
   return {};
@@ -119,17 +119,17 @@ function conditionOf(metric: Reader, from: string, to: string, values: Arguments
 function sourceOf(provider: Reader, values: Arguments, notes: Notes): CheckFields | undefined {
   const prometheus = provider.object("prometheus");
   const web = provider.object("web");
-  const said =
+  const declared =
     prometheus === undefined
       ? web === undefined
         ? undefined
         : webhookOf(web, values, notes)
       : queryOf(prometheus, values, notes);
-  for (const other of Object.keys(provider.raw ?? {})) if (said === undefined) provider.ignore(other);
+  for (const other of Object.keys(provider.raw ?? {})) if (declared === undefined) provider.ignore(other);
   notes.rest(prometheus);
   notes.rest(web);
   notes.rest(provider);
-  return said;
+  return declared;
 }
 
 function queryOf(prometheus: Reader, values: Arguments, notes: Notes): CheckFields {
@@ -181,9 +181,9 @@ function webhookOf(web: Reader, values: Arguments, notes: Notes): CheckFields {
 }
 
 function named(reader: Reader, field: string, values: Arguments, notes: Notes): string | undefined {
-  const said = reader.string(field);
-  if (said === undefined) return undefined;
-  const { text, missing } = filled(said, values);
+  const declared = reader.string(field);
+  if (declared === undefined) return undefined;
+  const { text, missing } = filled(declared, values);
   if (missing.length > 0)
     notes.say(
       at(reader, field),

@@ -322,7 +322,7 @@ casesInChromium("the page", () => {
     await page.getByRole("searchbox", { name: "Find in the graph" }).fill("checkout");
     await page.getByText("2 found").waitFor({ timeout: patienceMs });
     await page.locator("summary", { hasText: "Filters" }).click();
-    await page.getByRole("checkbox", { name: "Hide what is idle" }).check();
+    await page.getByRole("checkbox", { name: "Hide idle nodes and edges" }).check();
     await page.getByText(/\d+ hidden by filters/).waitFor({ timeout: patienceMs });
     assert.match(page.url(), /idle=hide/);
   });
@@ -416,7 +416,7 @@ casesInChromium("the page", () => {
     }
   });
 
-  test("a chart that is still loading does not say that nothing was measured", async () => {
+  test("a chart that is still loading does not report missing data", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     const answer = Promise.withResolvers<void>();
@@ -429,7 +429,7 @@ casesInChromium("the page", () => {
     });
     await page.goto(server.url);
     await page.getByRole("slider", { name: "Requests of the whole mesh over time" }).waitFor({ timeout: patienceMs });
-    assert.equal(await page.getByText(/nothing was measured/i).count(), 0);
+    assert.equal(await page.getByText(/no data/i).count(), 0);
     answer.resolve();
     await page
       .getByText(/^Nothing was measured between/)

@@ -29,7 +29,7 @@ test("everything is uninstalled while pods are captured: no request fails, and n
   });
   await load.more(30);
   const told = await lab.ok([lab.serin, "uninstall", "--purge", "-y"]);
-  assert.match(told, /These pods are in the mesh:\n {2}ambient, which go on in plain text: default \(7 pods\)/);
+  assert.match(told, /These pods are in the mesh:\n {2}ambient, which continue in plain text: default \(7 pods\)/);
   assert.ok(told.indexOf("istio-cni-node") < told.indexOf("DaemonSet:istio-system:ztunnel"), told);
   await load.more(30);
   await load.stop();

@@ -121,7 +121,7 @@ describe("the CNCF's registry", () => {
     }
     assert.match(
       await push(registry),
-      /pilot:1\.18\.1: its content was already there\n.*ztunnel:1\.18\.1: its content was already there/,
+      /pilot:1\.18\.1: the registry already had its content\n.*ztunnel:1\.18\.1: the registry already had its content/,
     );
   });
 

@@ -42,13 +42,13 @@ function checkNamespace(
 ): void {
   const { name = "", labels = {} } = metadata;
   if (name === inventory.options.istioNamespace || isOfCluster(name)) return;
-  const said = [injection, revision, dataplaneMode].filter(
+  const presentKeys = [injection, revision, dataplaneMode].filter(
     (key) =>
       labels[key] !== undefined &&
       (key === injection || labels[injection] === undefined || labels[injection] === "enabled"),
   );
-  if (said.length > 1) {
-    const texts = said.map((key) => `${key}=${labels[key] ?? ""}`);
+  if (presentKeys.length > 1) {
+    const texts = presentKeys.map((key) => `${key}=${labels[key] ?? ""}`);
     const winner =
       labels[injection] === "enabled"
         ? `${injection} wins: its pods get sidecars of the default revision`
@@ -56,8 +56,8 @@ function checkNamespace(
     report(
       messageTypes.namespaceMultipleInjectionLabels,
       resource,
-      `metadata.labels.${said[1] ?? ""}`,
-      `labels ${listed(texts)} contradict each other; ${winner}. Keep one: kubectl label namespace ${name} ${said[1] ?? ""}-`,
+      `metadata.labels.${presentKeys[1] ?? ""}`,
+      `labels ${listed(texts)} contradict each other; ${winner}. Keep one: kubectl label namespace ${name} ${presentKeys[1] ?? ""}-`,
     );
   }
   if (labels[dataplaneMode] === "ambient" || (labels[injection] ?? "") !== "" || labels[revision] !== undefined) return;
@@ -90,8 +90,9 @@ function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
     labels[injection] === "enabled" ||
     (labels[injection] === undefined && labels[revision] !== undefined && labels[dataplaneMode] !== "ambient");
   if (!wants || pod.namespace === inventory.options.istioNamespace) return;
-  const said = pod.labels["sidecar.istio.io/inject"] ?? pod.annotations["sidecar.istio.io/inject"];
-  if (said?.toLowerCase() === "false" || pod.spec.hostNetwork === true || hasSidecar(pod) || isGatewayPod(pod)) return;
+  const injectValue = pod.labels["sidecar.istio.io/inject"] ?? pod.annotations["sidecar.istio.io/inject"];
+  if (injectValue?.toLowerCase() === "false" || pod.spec.hostNetwork === true || hasSidecar(pod) || isGatewayPod(pod))
+    return;
   const by = labels[injection] === "enabled" ? `${injection}=enabled` : `${revision}=${labels[revision] ?? ""}`;
   report(
     messageTypes.podMissingProxy,

@@ -22,21 +22,21 @@ export function bugReportCommand(program: Command, context: CliContext): void {
   program
     .command("bug-report")
     .description(
-      "collect objects, logs and states of a mesh in an archive, for somebody who can help; it contains no Secret's content",
+      "collect objects, logs and states of a mesh in an archive for support; the archive never contains a Secret's content",
     )
     .option(
       "--include <namespaces>",
-      "only proxies of these namespaces, separated by commas; may be repeated",
+      "collect only from proxies of these namespaces, separated by commas; may be repeated",
       collect,
       [],
     )
-    .option("--exclude <namespaces>", "no proxies of these namespaces", collect, [])
-    .option("--duration <time>", "logs of the last 30m, say, instead of all", durationFlag)
+    .option("--exclude <namespaces>", "leave out the proxies of these namespaces", collect, [])
+    .option("--duration <time>", "collect only logs of this time, such as 30m", durationFlag)
     .option("--tail <lines>", "the maximum number of lines of each log", linesFlag)
-    .option("--skip-cluster-dump", "without the cluster's objects")
-    .option("--skip-proxy-debug", "without the states of proxies")
+    .option("--skip-cluster-dump", "leave out the cluster's objects")
+    .option("--skip-proxy-debug", "leave out the states of the proxies")
     .option("--output-dir <directory>", "the directory for bug-report.tar.gz (default: the current one)")
-    .option("--dry-run", "only print what would be collected")
+    .option("--dry-run", "print the files that would be collected, and collect nothing")
     .option(...adminPortFlag)
     .action(async (flags: CommandFlags) => await bugReport(flags, context));
 }
@@ -89,6 +89,6 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   }
   for (const note of notes) context.err(`! ${note}\n`);
   context.out(
-    `✔ ${files} files (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; look through them before you show them to anybody\n`,
+    `✔ ${files} files (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; read them before you send them to anybody\n`,
   );
 }

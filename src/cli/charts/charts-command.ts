@@ -19,11 +19,13 @@ const defaultPort = "8879";
 export function chartCommands(program: Command, context: CliContext): void {
   const charts = program
     .command("charts")
-    .description("Helm charts of this release: base, istiod, cni, ztunnel, gateway, istio-operator");
+    .description(
+      "serve, package or render this release's Helm charts: base, istiod, cni, ztunnel, gateway, istio-operator",
+    );
   charts
     .command("serve")
     .description("serve a chart repository for helm on this machine's loopback until interrupted")
-    .option("--port <port>", "the port; 0 for a free one", defaultPort)
+    .option("--port <port>", "the port; 0 chooses a free port", defaultPort)
     .option("--hub <hub>", "the hub of the charts' images", hubFlag, defaultHub)
     .action(async (flags: { readonly port: string; readonly hub: string }) => await serve(flags, context));
   charts
@@ -40,12 +42,17 @@ export function chartCommands(program: Command, context: CliContext): void {
     });
   charts
     .command("template <release> <chart>")
-    .description("print what helm would apply for a chart of this release, for kubectl apply -f - without helm")
-    .option("-n, --namespace <namespace>", "the release's namespace, which must exist", "default")
-    .option("-f, --values <file>", "a file of values; may be repeated, later ones win", collect, [])
-    .option("--set <path=value>", "values, as helm takes them; may be repeated", collect, [])
-    .option("--set-string <path=value>", "values that stay text; may be repeated", collect, [])
-    .option("--skip-crds", "leave the definitions of kinds out")
+    .description("print the objects that helm would apply for a chart of this release, for kubectl apply -f -")
+    .option("-n, --namespace <namespace>", "the namespace of the release, which must exist", "default")
+    .option(
+      "-f, --values <file>",
+      "a file of values; repeat the flag for several files, of which later ones override earlier ones",
+      collect,
+      [],
+    )
+    .option("--set <path=value>", "set values in helm's notation; may be repeated", collect, [])
+    .option("--set-string <path=value>", "set values that stay strings; may be repeated", collect, [])
+    .option("--skip-crds", "leave out the CustomResourceDefinitions")
     .option("--hub <hub>", "the hub of the charts' images", hubFlag, defaultHub)
     .action(
       async (release: string, chart: string, flags: TemplateFlags) => await template(release, chart, flags, context),
@@ -140,7 +147,7 @@ async function serve(
     if (content === undefined)
       response
         .writeHead(404, { "content-type": "text/plain" })
-        .end(`there is no ${name}; there are ${[...files.keys()].join(", ")}\n`);
+        .end(`there is no file ${name}; the repository has ${[...files.keys()].join(", ")}\n`);
     else
       response
         .writeHead(200, {
@@ -155,7 +162,7 @@ async function serve(
   } catch (cause) {
     throw userError("address-in-use", `cannot listen on port ${port}: ${messageOf(cause)}`, {
       cause,
-      hint: "choose another: serin charts serve --port 0",
+      hint: "choose another port: serin charts serve --port 0",
     });
   }
   const url = `http://${loopback}:${(server.address() as AddressInfo).port}`;

@@ -9,7 +9,7 @@ export async function rightsFindings(client: KubeClient, istioNamespace: string)
   const user = `User ${name ?? "of the kubeconfig's context"}`;
   if ((await whyNot(client, { verb: "*", group: "*", resource: "*" })) === undefined)
     return [good("rights", user, "may do everything")];
-  const remedy = `as an administrator: ${grantCommand(name)}`;
+  const remedy = `run as an administrator: ${grantCommand(name)}`;
   const missing: ClusterFinding[] = [];
   for (const { group, kind, plural, namespaced } of installedKinds) {
     const access = { group, resource: plural, ...(namespaced ? { namespace: istioNamespace } : {}) };
@@ -72,20 +72,20 @@ export async function podSecurityFinding(client: KubeClient, istioNamespace: str
     return good(
       subject,
       object,
-      "does not exist yet: the API server's default, which no object shows, will apply to it",
+      "does not exist yet: the API server's default level, which the API does not show, will apply to it",
     );
   const level = read.value.metadata?.labels?.[enforceLabel];
   if (level === undefined)
     return good(
       subject,
       object,
-      `has no label ${enforceLabel}: the API server's default, which no object shows, applies`,
+      `has no label ${enforceLabel}: the API server's default level, which the API does not show, applies`,
     );
   if (level === "privileged") return good(subject, object, `${enforceLabel} is privileged`);
   return fault(
     subject,
     object,
-    `${enforceLabel} is ${level}: the pods of istio-cni-node and ztunnel will be refused (everything else fits)`,
+    `${enforceLabel} is ${level}: the API server will refuse the pods of istio-cni-node and ztunnel, and accept the others`,
     `kubectl label namespace ${istioNamespace} ${enforceLabel}=privileged --overwrite`,
   );
 }

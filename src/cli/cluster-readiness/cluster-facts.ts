@@ -35,7 +35,7 @@ function refusal(status: number, what: string, reason: string): Error {
       hint: "the user of the kubeconfig's context must have a token or a certificate that is still valid: kubectl config view --minify",
     });
   return userError("api-server", `the API server answered ${status} to ${what}: ${reason}`, {
-    hint: "kubectl get --raw '/readyz?verbose' says what the API server lacks",
+    hint: "kubectl get --raw '/readyz?verbose' shows what the API server lacks",
   });
 }
 
@@ -99,7 +99,7 @@ export async function whyNot(client: KubeClient, access: Access): Promise<string
   const version = access.resource === "*" ? "*" : "v1";
   const { allowed, reason, httpStatus, text } = await askSelfAccess(client, { ...access, version });
   if (httpStatus === 401) throw refusal(401, "SelfSubjectAccessReview", reasonOf(httpStatus, text));
-  if (httpStatus >= 300) return `the review was answered ${httpStatus}`;
+  if (httpStatus >= 300) return `the API server answered the review with ${httpStatus}`;
   if (allowed) return undefined;
   return reason === "" ? "permission denied" : reason;
 }

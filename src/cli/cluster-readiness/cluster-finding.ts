@@ -30,8 +30,8 @@ export function unseen(subject: string, resource: string, reason: string): Clust
   return warning(
     subject,
     "Cluster",
-    `cannot be judged: ${reason}`,
-    `run it as a user for whom kubectl auth can-i list ${resource} says yes`,
+    `cannot be checked: ${reason}`,
+    `run the command as a user who may list ${resource}: kubectl auth can-i list ${resource}`,
   );
 }
 

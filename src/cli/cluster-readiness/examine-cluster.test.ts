@@ -118,8 +118,8 @@ test("an unsupported version of the server or of a kubelet is an error that name
     "/api/v1/nodes": { items: [node("a", { kubeletVersion: "v1.31.9" }), node("b")] },
   });
   assert.deepEqual(complaints(findings), [
-    "✗ Kubernetes version (Cluster): v1.31.9; 1.32 is the oldest that is supported\n    remedy: upgrade the cluster to Kubernetes 1.32 or newer\n",
-    "✗ node (Node a): its kubelet is v1.31.9; 1.32 is the oldest that is supported\n    remedy: upgrade the node to Kubernetes 1.32 or newer\n",
+    "✗ Kubernetes version (Cluster): v1.31.9; the oldest supported version is 1.32\n    remedy: upgrade the cluster to Kubernetes 1.32 or newer\n",
+    "✗ node (Node a): its kubelet is v1.31.9; the oldest supported version is 1.32\n    remedy: upgrade the node to Kubernetes 1.32 or newer\n",
   ]);
 });
 
@@ -141,7 +141,7 @@ test("IPv6 addresses of pods or of a node are a warning", async () => {
 test("missing rights are named by verb and kind, with the command that grants them", async () => {
   const findings = await examine({}, ({ verb, resource }) => verb !== "*" && resource !== "daemonsets");
   assert.deepEqual(complaints(findings), [
-    "✗ rights (User admin@example.org): may not get, list, create, patch daemonsets.apps in namespace istio-system\n    remedy: as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --user=admin@example.org\n",
+    "✗ rights (User admin@example.org): may not get, list, create, patch daemonsets.apps in namespace istio-system\n    remedy: run as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --user=admin@example.org\n",
   ]);
   const account = {
     "/apis/authentication.k8s.io/v1/selfsubjectreviews": {
@@ -152,7 +152,7 @@ test("missing rights are named by verb and kind, with the command that grants th
   assert.deepEqual(
     complaints(escalating).map((text) => text.replaceAll("\n", " ")),
     [
-      "! rights (User system:serviceaccount:ci:deployer): may not escalate clusterroles: the API server refuses roles with rights that this user does not have     remedy: as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --serviceaccount=ci:deployer ",
+      "! rights (User system:serviceaccount:ci:deployer): may not escalate clusterroles: the API server refuses roles with rights that this user does not have     remedy: run as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --serviceaccount=ci:deployer ",
     ],
   );
 });
@@ -162,9 +162,9 @@ test("unreadable resources are reported as not judged, and the rest is judged", 
   assert.deepEqual(
     findings.filter(({ level }) => level === "warning").map(({ subject, detail }) => `${subject}: ${detail}`),
     [
-      "network plugin: cannot be judged: refused with 403",
-      "LoadBalancer: cannot be judged: refused with 403",
-      "nodes: cannot be judged: refused with 403",
+      "network plugin: cannot be checked: refused with 403",
+      "LoadBalancer: cannot be checked: refused with 403",
+      "nodes: cannot be checked: refused with 403",
     ],
   );
 });
@@ -191,7 +191,7 @@ test("a namespace whose PodSecurity refuses privileged pods is an error, with th
   });
   assert.deepEqual(complaints(await examine(labelled("privileged"))), []);
   assert.deepEqual(complaints(await examine(labelled("restricted"))), [
-    "✗ PodSecurity (Namespace istio-system): pod-security.kubernetes.io/enforce is restricted: the pods of istio-cni-node and ztunnel will be refused (everything else fits)\n    remedy: kubectl label namespace istio-system pod-security.kubernetes.io/enforce=privileged --overwrite\n",
+    "✗ PodSecurity (Namespace istio-system): pod-security.kubernetes.io/enforce is restricted: the API server will refuse the pods of istio-cni-node and ztunnel, and accept the others\n    remedy: kubectl label namespace istio-system pod-security.kubernetes.io/enforce=privileged --overwrite\n",
   ]);
 });
 
@@ -225,7 +225,7 @@ test("nodes that are unready, of another system or architecture, or with an old 
     [
       ["error", "Node a", "is not ready: NetworkRea", "install the cluster's ow"],
       ["error", "Node b", "is not ready: Kubelet st", "kubectl describe node b"],
-      ["warning", "Node c", "runs Windows: its pods s", "none: the mesh needs Lin"],
+      ["warning", "Node c", "runs Windows: its pods s", "no remedy: the mesh need"],
       ["error", "Node d", "is s390x; the images are", "take the node out of the"],
       ["warning", "Node e", "its kernel is 4.18.0-553", "use a newer kernel, unle"],
     ],
@@ -330,7 +330,7 @@ test("a LoadBalancer is recognized by an address, a pool or a cloud, and its abs
   );
   assert.equal(
     await told({ "/api/v1/services": { items: [service("old", [])] } }),
-    "warning Service shop/old: waits for an address, as does every Service of type LoadBalancer",
+    "warning Service shop/old: waits for an address, like every Service of type LoadBalancer",
   );
   assert.equal(
     await told({ [pools]: { items: [{ metadata: { name: "lan", namespace: "metallb-system" } }] } }),
@@ -340,5 +340,5 @@ test("a LoadBalancer is recognized by an address, a pool or a cloud, and its abs
     await told({ [pools]: { items: [] } }),
     "warning Cluster: MetalLB is installed and has no IPAddressPool",
   );
-  assert.match(await told({}), /^warning Cluster: no implementation is known here/);
+  assert.match(await told({}), /^warning Cluster: no known implementation runs in the cluster/);
 });

@@ -34,7 +34,7 @@ async function versionFinding(client: KubeClient): Promise<ClusterFinding> {
   return fault(
     subject,
     "Cluster",
-    `${text === "" ? "is unknown" : text}; 1.${oldestMinor} is the oldest that is supported`,
+    `${text === "" ? "is unknown" : text}; the oldest supported version is 1.${oldestMinor}`,
     `upgrade the cluster to Kubernetes 1.${oldestMinor} or newer`,
   );
 }

@@ -29,7 +29,7 @@ const pluginsByDaemonSet: Readonly<Record<string, string>> = {
 };
 
 const afterwards = (istioNamespace: string): string =>
-  `the CNI files of a node are not visible from outside; kubectl logs -n ${istioNamespace} ds/istio-cni-node names the one that it chained into, once it runs`;
+  `the CNI files of a node are not visible from outside; kubectl logs -n ${istioNamespace} ds/istio-cni-node shows the file into which the plugin was chained, once the agent runs`;
 
 /** Finds the cluster's network plugin, and the mesh's CNI agent if it is installed. */
 export async function networkFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
@@ -65,7 +65,7 @@ function agentFinding({ metadata, status }: DaemonSet): ClusterFinding {
     "CNI agent",
     object,
     detail,
-    `kubectl describe pod -n ${metadata?.namespace ?? ""} -l k8s-app=istio-cni-node, and the log of the one that is not`,
+    `kubectl describe pod -n ${metadata?.namespace ?? ""} -l k8s-app=istio-cni-node, and the log of the pod that is not ready`,
   );
 }
 
@@ -130,7 +130,7 @@ export async function loadBalancerFindings(
       warning(
         subject,
         objectOf("Service", waiting.metadata),
-        "waits for an address, as does every Service of type LoadBalancer",
+        "waits for an address, like every Service of type LoadBalancer",
         `kubectl describe service -n ${waiting.metadata?.namespace ?? ""} ${waiting.metadata?.name ?? ""}; install an implementation, for example MetalLB, ${portForward}`,
       ),
     ];
@@ -180,14 +180,14 @@ function cloudFinding(nodes: readonly SeenNode[] | undefined): ClusterFinding {
     return good(
       "LoadBalancer",
       `Node ${node.metadata?.name ?? ""}`,
-      `is of ${node.spec?.providerID?.split("://")[0] ?? ""}, whose controller assigns addresses; no Service has asked for one yet`,
+      `belongs to ${node.spec?.providerID?.split("://")[0] ?? ""}, whose controller assigns addresses; no Service of type LoadBalancer exists yet`,
     );
   const isK3s = nodes?.some(({ status }) => status?.nodeInfo?.["kubeletVersion"]?.includes("+k3s") === true);
   if (isK3s === true) return good("LoadBalancer", "Cluster", "k3s brings ServiceLB, unless it was disabled");
   return warning(
     "LoadBalancer",
     "Cluster",
-    "no implementation is known here: a Gateway may wait for its address for ever",
+    "no known implementation runs in the cluster: a Gateway may never get an address",
     `install one, for example MetalLB, ${portForward}`,
   );
 }

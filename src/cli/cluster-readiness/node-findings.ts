@@ -22,7 +22,7 @@ export function nodeFindings(nodes: readonly SeenNode[]): ClusterFinding[] {
     const info = node.status?.nodeInfo ?? {};
     if (info["operatingSystem"] === "windows")
       return [
-        warning("node", nameOf(node), "runs Windows: its pods stay out of the mesh", "none: the mesh needs Linux"),
+        warning("node", nameOf(node), "runs Windows: its pods stay out of the mesh", "no remedy: the mesh needs Linux"),
       ];
     const faults = [
       notReady(node),
@@ -47,12 +47,12 @@ function description(info: Readonly<Record<string, string>>): string {
 function notReady(node: SeenNode): ClusterFinding | undefined {
   const ready = node.status?.conditions?.find(({ type }) => type === "Ready");
   if (ready?.status === "True") return undefined;
-  const said = ready?.message ?? "no condition Ready";
-  const isWithoutNetwork = /NetworkPluginNotReady|cni plugin not initialized/i.test(said);
+  const readyMessage = ready?.message ?? "no condition Ready";
+  const isWithoutNetwork = /NetworkPluginNotReady|cni plugin not initialized/i.test(readyMessage);
   return fault(
     "node",
     nameOf(node),
-    `is not ready: ${said}`,
+    `is not ready: ${readyMessage}`,
     isWithoutNetwork
       ? "install the cluster's own network plugin first: the mesh chains into it"
       : `kubectl describe node ${node.metadata?.name ?? ""}`,
@@ -65,7 +65,7 @@ function oldKubelet(node: SeenNode): ClusterFinding | undefined {
   return fault(
     "node",
     nameOf(node),
-    `its kubelet is ${version === "" ? "of no known version" : version}; 1.${oldestMinor} is the oldest that is supported`,
+    `its kubelet is ${version === "" ? "of no known version" : version}; the oldest supported version is 1.${oldestMinor}`,
     `upgrade the node to Kubernetes 1.${oldestMinor} or newer`,
   );
 }
@@ -90,7 +90,7 @@ function oldKernel(node: SeenNode): ClusterFinding | undefined {
     "node",
     nameOf(node),
     `its kernel is ${version === "" ? "of no known version" : version}; nf_tables translates addresses in tables of both families since Linux ${needMajor}.${needMinor}`,
-    "use a newer kernel, unless the distribution has brought this back to its own; the log of istio-cni-node on that node shows it",
+    "use a newer kernel, unless the distribution has backported this feature; the log of istio-cni-node on that node shows whether it has",
   );
 }
 

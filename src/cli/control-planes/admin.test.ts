@@ -70,6 +70,6 @@ test("the error names the right that is missing to ask a control plane", async (
       answers: { [path]: refusal },
       statuses: { [path]: 403 },
     }),
-    'you may not ask istiod-1 through the API server: pods "istiod-1" is forbidden: User "jane" cannot get resource "pods/proxy"\n  hint: you need "get" on pods/proxy in namespace istio-system: kubectl auth can-i get pods/proxy -n istio-system',
+    'you may not reach istiod-1 through the API server: pods "istiod-1" is forbidden: User "jane" cannot get resource "pods/proxy"\n  hint: you need "get" on pods/proxy in namespace istio-system: kubectl auth can-i get pods/proxy -n istio-system',
   );
 });

@@ -30,16 +30,16 @@ const defaultLevel = "info";
 const levels = [...logLevels, "fatal", "none"];
 
 export function adminCommands(program: Command, context: CliContext): void {
-  const admin = program.command("admin").alias("istiod").description("the control planes");
+  const admin = program.command("admin").alias("istiod").description("show or change the log levels of control planes");
   revisionFlag(admin.command("log [istiod]").alias("l"))
-    .description("show the log level of a control plane; --level changes it until the control plane ends")
+    .description("show the log level of a control plane; --level changes it until the control plane restarts")
     .option(
       "--level <levels>",
       `<level>, or <scope>:<level>, several separated by commas; levels are ${logLevels.join(", ")}`,
     )
-    .option("--reset", `back to ${defaultLevel}`)
-    .option("--log-reset", `back to ${defaultLevel}`)
-    .option("--ctrlz_port <port>", "the port of its ControlZ", portFlag, controlPort)
+    .option("--reset", `reset the level to ${defaultLevel}`)
+    .option("--log-reset", `reset the level to ${defaultLevel}`)
+    .option("--ctrlz_port <port>", "the ControlZ port of istiod", portFlag, controlPort)
     .option("-o, --output <format>", "json, yaml or short", "short")
     .action(async (name: string | undefined, flags: LogFlags) => await log(name, flags, context));
 }
@@ -106,7 +106,7 @@ async function pilotNamed(
     "object-missing",
     `there is no istiod "${pod}"${near === undefined ? "" : `; did you mean ${near}?`}`,
     {
-      hint: `those that run: ${names.join(", ")}`,
+      hint: `running control planes: ${names.join(", ")}`,
     },
   );
 }

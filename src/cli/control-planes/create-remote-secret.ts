@@ -25,15 +25,23 @@ const fieldManager = "istioctl";
 export function createRemoteSecretCommand(program: Command, context: CliContext): void {
   program
     .command("create-remote-secret")
-    .description("print a Secret that lets another cluster's control plane read this cluster; apply it there")
-    .option("--name <name>", "the name of this cluster, for the other one")
-    .option("--type <type>", "remote, or config (for a control plane outside)", "remote")
+    .description(
+      "print a Secret that lets another cluster's control plane read this cluster; apply the Secret in the other cluster",
+    )
+    .option("--name <name>", "the name of this cluster in the other cluster")
+    .option("--type <type>", "remote, or config for a control plane outside of its cluster", "remote")
     .option("--auth-type <type>", "bearer-token", "bearer-token")
-    .option("--service-account <name>", `whose token it contains (default: ${readerAccount})`)
-    .option("--secret-name <name>", "the Secret with that token")
-    .option("--server <url>", "the API server's address for the other cluster (default: the kubeconfig's)")
-    .option("--create-service-account", "create the account if it does not exist (default)")
-    .option("--no-create-service-account", "fail if it does not exist")
+    .option(
+      "--service-account <name>",
+      `the service account whose token the Secret contains (default: ${readerAccount})`,
+    )
+    .option("--secret-name <name>", "the Secret that contains the token")
+    .option(
+      "--server <url>",
+      "the address at which the other cluster reaches this API server (default: the kubeconfig's)",
+    )
+    .option("--create-service-account", "create the service account if it does not exist (default)")
+    .option("--no-create-service-account", "fail if the service account does not exist")
     .option("--dry-run", "create nothing in this cluster; fail if something would have to be created")
     .action(async (flags: RemoteSecretFlags) => await createRemoteSecret(flags, context));
 }
@@ -52,7 +60,7 @@ async function createRemoteSecret(flags: RemoteSecretFlags, context: CliContext)
   const server = flags.server ?? (await context.apiServer(flags));
   if (flags.server === undefined && /\/\/(127\.|localhost|\[::1\])/.test(server))
     context.err(
-      `! the server of the kubeconfig is ${server}, which another cluster probably cannot reach; give an address that it can with --server\n`,
+      `! the server of the kubeconfig is ${server}, which another cluster probably cannot reach; pass a reachable address with --server\n`,
     );
   await ensureAccount(client, account, namespace, flags);
   const { token, root } = await tokenOf(await tokenSecret(client, account, namespace, flags), client, context);
@@ -67,8 +75,8 @@ async function createRemoteSecret(flags: RemoteSecretFlags, context: CliContext)
 async function clusterId(client: KubeClient): Promise<string> {
   const found = await client.get(namespaceKind, "kube-system");
   if (found?.metadata.uid === undefined)
-    throw userError("object-missing", "the cluster has no namespace kube-system to be named after", {
-      hint: "name it with --name",
+    throw userError("object-missing", "the cluster has no namespace kube-system, whose UID is the default name", {
+      hint: "pass --name",
     });
   return found.metadata.uid;
 }
@@ -82,7 +90,7 @@ async function ensureAccount(
   if ((await client.get(serviceAccountKind, name, namespace)) !== undefined) return;
   if (!createServiceAccount || dryRun === true) {
     throw userError("object-missing", `there is no service account ${name} in namespace ${namespace}`, {
-      hint: "install a mesh there, which makes it, or leave out --no-create-service-account and --dry-run",
+      hint: "install a mesh in that namespace, which creates the account, or leave out --no-create-service-account and --dry-run",
     });
   }
   if ((await client.get(namespaceKind, namespace)) === undefined)
@@ -191,7 +199,7 @@ async function tokenSecret(
     throw userError(
       "secret-missing",
       `the service account ${account} has no Secret with a token in namespace ${namespace}`,
-      { hint: "without --dry-run one is created" },
+      { hint: "leave out --dry-run: the command then creates the Secret" },
     );
   const name = `${account}-istio-remote-secret-token`;
   return await client.apply(
@@ -225,7 +233,7 @@ async function tokenOf(
     current = await client.get(secretKind, name, namespace);
   }
   throw transientError("token-refused", `Secret ${namespace ?? ""}/${name} did not get a token`, {
-    hint: "the cluster's controller for service account tokens writes it: see kube-controller-manager",
+    hint: "the token controller of kube-controller-manager writes it: check that it runs",
   });
 }
 

@@ -61,7 +61,7 @@ export async function listPilotsOf(client: KubeClient, revision: string | undefi
     `no control plane of revision "${revision}" runs${near === undefined ? "" : `; did you mean "${near}"?`}`,
     {
       hint:
-        known.length === 0 ? "no control plane runs in this cluster at all" : `revisions that run: ${known.join(", ")}`,
+        known.length === 0 ? "no control plane runs in this cluster at all" : `running revisions: ${known.join(", ")}`,
     },
   );
 }
@@ -87,7 +87,7 @@ export async function tryPilot(
     });
   if (answer.status === 404) return undefined;
   if (answer.status === 403) {
-    throw userError("forbidden", `you may not ask ${pilot.pod} through the API server: ${refusalOf(answer.text)}`, {
+    throw userError("forbidden", `you may not reach ${pilot.pod} through the API server: ${refusalOf(answer.text)}`, {
       hint: `you need "get" on pods/proxy in namespace ${pilot.namespace}: kubectl auth can-i get pods/proxy -n ${pilot.namespace}`,
     });
   }

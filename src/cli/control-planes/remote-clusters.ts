@@ -12,7 +12,7 @@ interface ClusterInfo {
 
 export function remoteClustersCommand(program: Command, context: CliContext): void {
   revisionFlag(program.command("remote-clusters"))
-    .description("the clusters that each control plane watches")
+    .description("list the clusters that each control plane watches")
     .action(async (flags: CommonFlags & { readonly revision?: string }) => {
       const client = await context.connect(flags);
       const pilots = (await listPilotsOf(client, flags.revision)).toSorted((a, b) => (a.pod < b.pod ? -1 : 1));

@@ -14,11 +14,11 @@ interface VersionFlags extends CommonFlags, TimeoutFlags {
 
 export function versionCommand(program: Command, context: CliContext): void {
   timeoutFlag(revisionFlag(program.command("version")))
-    .description("the versions of the command line, of control planes and of data planes")
-    .option("--remote", "ask the cluster (the default), and fail if it does not answer")
-    .option("--no-remote", "do not ask the cluster")
-    .option("-s, --short", "only numbers (default)")
-    .option("--no-short", "each proxy on a line of its own")
+    .description("show the versions of the command line, the control planes and the data planes")
+    .option("--remote", "read the versions from the cluster (default), and fail if the cluster does not answer")
+    .option("--no-remote", "show only the version of the command line")
+    .option("-s, --short", "show only version numbers (default)")
+    .option("--no-short", "show each proxy on its own line")
     .option("-o, --output <format>", "json or yaml")
     .action(
       async (flags: VersionFlags, command: Command) =>
@@ -79,7 +79,7 @@ async function remoteVersions(
     if (isRemoteSaid || flags.revision !== undefined) throw error;
     // Without a kubeconfig there is nothing to ask. Any other failure is worth a message.
     if (!(error instanceof Error && "code" in error && error.code === "kubeconfig-missing"))
-      context.err(`! the cluster could not be asked: ${describeError(error).split("\n")[0] ?? ""}\n`);
+      context.err(`! the cluster did not answer: ${describeError(error).split("\n")[0] ?? ""}\n`);
     return undefined;
   }
 }

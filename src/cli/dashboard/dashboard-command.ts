@@ -46,13 +46,13 @@ export function dashboardCommands(program: Command, context: CliContext): void {
       .command("dashboard")
       .aliases(["dash", "d"])
       .description(
-        "open the mesh's page on a port of this machine until interrupted: from its pod if one runs, else served from here with your kubeconfig; its verbs open pages of pods",
+        "open the mesh's dashboard in a browser, until interrupted: from its pod if one runs, else from this machine with your kubeconfig; the verbs open the pages of other pods",
       ),
   )
-    .option("--local", "serve it from here, even if a pod serves it")
+    .option("--local", "serve the dashboard from this machine, even if a pod serves it")
     .option(
       "--prometheus-url <url>",
-      "served from here: read metrics from this Prometheus instead of the proxies themselves",
+      "read metrics from this Prometheus instead of from the proxies, when this machine serves the dashboard",
       prometheusUrl,
     )
     .action(async (flags: PageFlags) => await showPage(flags, context));
@@ -65,8 +65,8 @@ export function dashboardCommands(program: Command, context: CliContext): void {
     );
   }
   for (const [name, summary] of [
-    ["proxy", "the admin of a sidecar, gateway, waypoint or ztunnel"],
-    ["envoy", "the same; its older name"],
+    ["proxy", "open the admin page of a sidecar, gateway, waypoint or ztunnel"],
+    ["envoy", "the older name of dashboard proxy"],
   ] as const) {
     selectorFlag(forwardFlags(parent.command(`${name} [pod]`).description(summary), proxyAdminPort)).action(
       async (pod: string | undefined, flags: DashboardFlags) => {
@@ -82,7 +82,7 @@ export function dashboardCommands(program: Command, context: CliContext): void {
     forwardFlags(
       parent
         .command("istiod-debug [pod]")
-        .description("the debug pages of a control plane; without a name, of the first one"),
+        .description("open the debug pages of a control plane; without a name, of the first control plane"),
     ),
   ).action(async (pod: string | undefined, flags: DashboardFlags) => {
     await show({ pod: await pilotPod(pod, flags, context), port: pilotPort, path: "/debug" }, flags, context);
@@ -91,7 +91,7 @@ export function dashboardCommands(program: Command, context: CliContext): void {
     forwardFlags(
       parent
         .command("controlz [pod]")
-        .description("the log levels of a control plane; without a name, of the first one"),
+        .description("open the log levels of a control plane; without a name, of the first control plane"),
     ),
   )
     .option("--ctrlz_port <port>", "the pod's port", portFlag, controlZPort)
@@ -104,7 +104,7 @@ export function dashboardCommands(program: Command, context: CliContext): void {
     });
   parent
     .command("list")
-    .description("list the pages, and which of them are installed")
+    .description("list the pages, and whether they are installed")
     .action(async (flags: CommonFlags) => await list(flags, context));
 }
 
@@ -155,34 +155,34 @@ async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: 
 /** Prints or opens the address, which admits one browser. Each later address is for another browser. */
 async function announce(url: string, isFirst: boolean, flags: DashboardFlags, context: CliContext): Promise<void> {
   if (!isFirst) {
-    context.out(`for another browser: ${url}\n`);
+    context.out(`open this address in another browser: ${url}\n`);
     return;
   }
   context.out(`${url}\n`);
   if (!flags.browser) context.out("skipping opening a browser\n");
   else if (!(await context.openBrowser(url)))
     context.out(
-      `No browser could be opened; open the address in yours: it works in one browser. Interrupt (Ctrl-C) to end.\n`,
+      `No browser could be opened. Open the address in your browser; it works in one browser only. Interrupt (Ctrl-C) to end.\n`,
     );
 }
 
 function forwardFlags(command: Command, uiPort?: number): Command {
   command
-    .option("-p, --port <port>", "the port of this machine (default: the pod's, or any free one)", portFlag)
+    .option("-p, --port <port>", "the local port (default: the pod's port, or a free port)", portFlag)
     .option(
       "--address <address>",
-      "the address of this machine to listen on; localhost is both loopback addresses",
+      "the local address to listen on; localhost means both loopback addresses",
       "localhost",
     )
     .option("--browser", "open a browser (default)", true)
-    .option("--no-browser", "only print the address");
+    .option("--no-browser", "print the address, and open no browser");
   return uiPort === undefined
     ? command
     : command.option("--ui-port <port>", `the pod's port (default: ${uiPort})`, portFlag);
 }
 
 function selectorFlag(command: Command): Command {
-  return command.option("-l, --selector <selector>", "the first pod with these labels, instead of a name");
+  return command.option("-l, --selector <selector>", "select the first pod with these labels, instead of naming a pod");
 }
 
 function pilotFlags(command: Command): Command {
@@ -220,7 +220,7 @@ async function podOf(dashboard: KnownDashboard, flags: DashboardFlags, context: 
     "not-installed",
     `${dashboard.name} is not installed: no pod with the label ${dashboard.selectors[0] ?? ""} in namespace ${namespaces.join(" or ")}`,
     {
-      hint: `${dashboard.install}; for another namespace use -n`,
+      hint: `${dashboard.install}; use -n for another namespace`,
     },
   );
 }
@@ -230,7 +230,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
   if ((name === undefined) === (selector === undefined))
     throw userError(
       "argument-missing",
-      name === undefined ? "no proxy is given: expected a pod or -l" : "a pod cannot be combined with -l",
+      name === undefined ? "no proxy is selected: expected a pod or -l" : "a pod cannot be combined with -l",
     );
   const client = await context.connect(flags);
   const [pod] =
@@ -245,7 +245,10 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
 async function pilotPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
   const { selector, revision } = flags;
   if ([name, selector, revision].filter((part) => part !== undefined).length > 1)
-    throw userError("arguments-conflict", "a pod, -l and -r exclude each other: one of them chooses the control plane");
+    throw userError(
+      "arguments-conflict",
+      "a pod, -l and -r exclude each other: pass one of them to select the control plane",
+    );
   const where = { ...flags, namespace: flags.namespace ?? istioNamespaceOf(flags) };
   const client = await context.connect(flags);
   const [pod] =
@@ -301,7 +304,7 @@ async function show({ pod, port, path }: PodPage, flags: DashboardFlags, context
     context.out(`${url}\n`);
     if (!flags.browser) context.out("skipping opening a browser\n");
     else if (!(await context.openBrowser(url)))
-      context.out(`No browser could be opened; open ${url} in yours. Interrupt (Ctrl-C) to end.\n`);
+      context.out(`No browser could be opened. Open ${url} in your browser. Interrupt (Ctrl-C) to end.\n`);
     await aborted(context.signal);
   } finally {
     forward.close();

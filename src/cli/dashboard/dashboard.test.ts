@@ -37,10 +37,10 @@ test("a pod that is not running, and a missing proxy name, are reported", async 
     run("dash grafana", [pod("g", { app: "grafana" }, "Pending")]),
     /pod g\.istio-system is Pending/,
   );
-  await assert.rejects(run("dashboard proxy", []), /no proxy is given/);
+  await assert.rejects(run("dashboard proxy", []), /no proxy is selected/);
   await assert.rejects(
     run("dashboard istiod-debug x -r canary", []),
-    /exclude each other: one of them chooses the control plane/,
+    /exclude each other: pass one of them to select the control plane/,
   );
   await assert.rejects(run("dashboard kiali --port 70000", []), /a port must be a number from 0 to 65535/);
 });

@@ -14,7 +14,7 @@ export interface KnownDashboard {
 export const knownDashboards: readonly KnownDashboard[] = [
   {
     name: "kiali",
-    summary: "the mesh graph",
+    summary: "open the mesh graph",
     selectors: ["app=kiali", "app.kubernetes.io/name=kiali"],
     port: 20_001,
     path: "/kiali",
@@ -22,7 +22,7 @@ export const knownDashboards: readonly KnownDashboard[] = [
   },
   {
     name: "prometheus",
-    summary: "the metrics store",
+    summary: "open the metrics store",
     selectors: ["app.kubernetes.io/name=prometheus", "app=prometheus"],
     port: 9090,
     path: "",
@@ -30,7 +30,7 @@ export const knownDashboards: readonly KnownDashboard[] = [
   },
   {
     name: "grafana",
-    summary: "the dashboards",
+    summary: "open the dashboards of Grafana",
     selectors: ["app.kubernetes.io/name=grafana", "app=grafana"],
     port: 3000,
     path: "",
@@ -38,26 +38,26 @@ export const knownDashboards: readonly KnownDashboard[] = [
   },
   {
     name: "jaeger",
-    summary: "traces in Jaeger",
+    summary: "open the traces in Jaeger",
     selectors: ["app=jaeger"],
     port: 16_686,
     path: "",
-    install: "kubectl apply -f the samples/addons/jaeger.yaml of an Istio release; Serin brings none",
+    install: "kubectl apply -f the samples/addons/jaeger.yaml of an Istio release; Serin has no such add-on",
   },
   {
     name: "zipkin",
-    summary: "traces in Zipkin",
+    summary: "open the traces in Zipkin",
     selectors: ["app=zipkin"],
     port: 9411,
     path: "",
-    install: "kubectl apply -f the samples/addons/extras/zipkin.yaml of an Istio release; Serin brings none",
+    install: "kubectl apply -f the samples/addons/extras/zipkin.yaml of an Istio release; Serin has no such add-on",
   },
   {
     name: "skywalking",
-    summary: "traces in SkyWalking",
+    summary: "open the traces in SkyWalking",
     selectors: ["app=skywalking-ui"],
     port: 8080,
     path: "",
-    install: "kubectl apply -f the samples/addons/extras/skywalking.yaml of an Istio release; Serin brings none",
+    install: "kubectl apply -f the samples/addons/extras/skywalking.yaml of an Istio release; Serin has no such add-on",
   },
 ];

@@ -42,7 +42,7 @@ export class LocalForward {
     }
     throw userError("address-in-use", `cannot listen on port ${ports[0] ?? 0} of ${address}: ${messageOf(problem)}`, {
       cause: problem,
-      hint: "choose another with -p, or leave -p out for any free one",
+      hint: "choose another port with -p, or leave out -p for a free port",
     });
   }
 

@@ -20,7 +20,7 @@ export function experimentalCommands(program: Command, context: CliContext): voi
   const parent = program
     .command("experimental")
     .aliases(["x", "exp"])
-    .description("verbs that istioctl may still change");
+    .description("run verbs that istioctl may still change");
   checkCommands(parent, context);
   describeCommands(parent, context);
   askingCommands(parent, context);
@@ -35,25 +35,25 @@ function checkCommands(parent: Command, context: CliContext): void {
     .description(
       "check whether a mesh can be installed or upgraded in the cluster: its version, your rights, the Gateway API",
     )
-    .option("--skip-controlplane", "only the checks of --from-version")
-    .option("--output-threshold <level>", "show from this level on: Info, Warning, Error", "Warning")
+    .option("--skip-controlplane", "run only the checks of --from-version")
+    .option("--output-threshold <level>", "show messages of this level or above: Info, Warning, Error", "Warning")
     .option("-o, --output <format>", "log, json or yaml", "log")
     .option("-f, --from-version <version>", "also check changes since this version of Istio")
     .action(async (flags: PrecheckFlags) => await (await import("./precheck.ts")).precheck(flags, context));
   parent
     .command("check-inject [pod]")
-    .description("show whether a pod, or a pod with given labels, would be injected, by which webhook, and why")
-    .option("-l, --labels <labels>", "labels of a planned pod: app=web,version=v1")
+    .description("show whether a webhook would inject a pod, or a pod with given labels, and why")
+    .option("-l, --labels <labels>", "the labels of a planned pod: app=web,version=v1")
     .action(
       async (name: string | undefined, flags: CheckInjectFlags) =>
         await (await import("./check-inject.ts")).checkInject(name, flags, context),
     );
   parent
     .command("authz")
-    .description("authorization policies")
+    .description("check authorization policies")
     .command("check [pod]")
     .description("show the policies that a pod's proxy enforces now")
-    .option("-f, --file <file>", "a saved answer of /config_dump instead of a pod's")
+    .option("-f, --file <file>", "read a saved response of /config_dump instead of a pod's")
     .option(...adminPortFlag)
     .action(
       async (name: string | undefined, flags: AuthzFlags) =>
@@ -67,7 +67,7 @@ function describeCommands(parent: Command, context: CliContext): void {
     .alias("des")
     .description("describe how the mesh treats a pod or a service");
   const describeFlags = (command: Command): Command =>
-    command.option("--ignoreUnmeshed", "no warning for pods that are not in the mesh").option(...adminPortFlag);
+    command.option("--ignoreUnmeshed", "do not warn of pods that are not in the mesh").option(...adminPortFlag);
   describeFlags(
     describe.command("pod <pod>").alias("po").description("describe the services, routes, rules and policies of a pod"),
   ).action(
@@ -83,7 +83,7 @@ function describeCommands(parent: Command, context: CliContext): void {
     async (name: string, flags: DescribeFlags) =>
       await (await import("./describe.ts")).describeService(name, flags, context),
   );
-  const injector = parent.command("injector").description("sidecar injectors");
+  const injector = parent.command("injector").description("list sidecar injectors");
   injector
     .command("list")
     .description("list the revision and the image that inject each namespace")
@@ -91,12 +91,14 @@ function describeCommands(parent: Command, context: CliContext): void {
   const revision = parent
     .command("revision")
     .aliases(["revisions", "rev"])
-    .description("the revisions of this cluster");
+    .description("list or describe the revisions of this cluster");
   const outputFlag = (command: Command): Command =>
     command.option("-o, --output <format>", "json, yaml or table", "table");
-  outputFlag(revision.command("list").description("list the revisions with their tags and users")).action(
-    async (flags: RevisionFlags) => await (await import("./revisions.ts")).listRevisions(flags, context),
-  );
+  outputFlag(
+    revision
+      .command("list")
+      .description("list the revisions with their tags and the namespaces and pods that use them"),
+  ).action(async (flags: RevisionFlags) => await (await import("./revisions.ts")).listRevisions(flags, context));
   outputFlag(revision.command("describe <revision>").description("describe one revision, by its name or a tag")).action(
     async (name: string, flags: RevisionFlags) =>
       await (await import("./revisions.ts")).describeRevision(name, flags, context),
@@ -110,7 +112,7 @@ function askingCommands(parent: Command, context: CliContext): void {
     .description("show the counters of a pod's proxy")
     .option("-o, --output <format>", "short, json, yaml, prom, or prom-merged (with the application's)", "short")
     .option("-t, --type <type>", "server or clusters", "server")
-    .option("-l, --selector <labels>", "all pods with these labels")
+    .option("-l, --selector <labels>", "select all pods with these labels")
     .option(...adminPortFlag)
     .action(
       async (name: string | undefined, flags: StatsFlags) =>
@@ -120,15 +122,15 @@ function askingCommands(parent: Command, context: CliContext): void {
     .command("metrics [workloads...]")
     .alias("m")
     .description("show the server-side requests, errors and latencies of workloads (name or name.namespace)")
-    .option("-d, --duration <duration>", "the time to look back", durationFlag, durationFlag("1m"))
+    .option("-d, --duration <duration>", "the time over which rates are averaged", durationFlag, durationFlag("1m"))
     .action(
       async (workloads: readonly string[], flags: MetricsFlags) =>
         await (await import("./metrics.ts")).workloadMetrics(workloads, flags, context),
     );
   timeoutFlag(revisionFlag(parent.command("internal-debug [type]")))
     .alias("iv")
-    .description("show a control plane's answer below /debug/")
-    .option("--all", "each control plane, not only the first")
+    .description("show the response of a debug page (/debug/) of a control plane")
+    .option("--all", "read each control plane, not only the first")
     .option("-L, --list", "list the debug pages")
     .action(
       async (what: string | undefined, flags: DebugFlags) =>

@@ -32,7 +32,7 @@ export async function internalDebug(what: string | undefined, flags: DebugFlags,
     );
     if (text !== undefined) return text;
     throw userError("argument-invalid", `${pilot.pod} has no debug type "${what ?? "list"}"`, {
-      hint: `list them: ${context.programName} experimental internal-debug --list; name a proxy as in config_dump?proxyID=web-1.shop`,
+      hint: `list the debug types: ${context.programName} experimental internal-debug --list; name a proxy as in config_dump?proxyID=web-1.shop`,
     });
   };
   for (const pilot of flags.all === true ? pilots : pilots.slice(0, 1))

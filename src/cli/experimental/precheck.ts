@@ -53,7 +53,7 @@ export async function precheck(flags: PrecheckFlags, context: CliContext): Promi
     throw userError(
       "problem-found",
       "Issues found when checking the cluster. Istio may not be safe to install or upgrade.",
-      { hint: "each of the lines above says what to change; the codes are those of Istio's configuration analysis" },
+      { hint: "each line above says what to change; its code is a code of Istio's configuration analysis" },
     );
   }
   if (shown.length === 0)

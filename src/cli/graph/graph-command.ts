@@ -21,11 +21,15 @@ const ctrlC = "\u0003";
 export function graphCommand(program: Command, context: CliContext): void {
   program
     .command("graph [namespace]")
-    .description("show a tree of who calls whom, as proxies count it now, with measured and configured shares")
+    .description(
+      "show a tree of the calls between workloads, with rates from the proxies and with measured and configured weights",
+    )
     .option("-w, --watch", "refresh once a second; q quits")
-    .addOption(new Option("--by <what>", "what a node represents").choices(graphGroupings).default("workload"))
-    .option("--window <seconds>", "the time over which rates are measured", secondsFlag, 60)
-    .option("-o, --output <format>", "json or dot: once")
+    .addOption(
+      new Option("--by <what>", "what a node of the graph represents").choices(graphGroupings).default("workload"),
+    )
+    .option("--window <seconds>", "the number of seconds over which the proxies' rates are averaged", secondsFlag, 60)
+    .option("-o, --output <format>", "print the graph once: json or dot")
     .action(async (namespace: string | undefined, flags: GraphFlags) => {
       if (flags.output !== undefined && flags.output !== "json" && flags.output !== "dot")
         throw userError("argument-invalid", `--output ${flags.output} is unknown: expected json or dot`);

@@ -94,14 +94,14 @@ test("a cycle is followed once, and its sign explained", () => {
   const lines = renderGraph(ring, { columns: undefined, colour: false }).trimEnd().split("\n").slice(1);
   assert.deepEqual(
     lines.map((line) => line.split(/ {2,}(?=shop)/)[0]?.trimEnd()),
-    ["✔ a", "└─ ✔ b", "   └─ ✔ a ↺", "↺ it began here"],
+    ["✔ a", "└─ ✔ b", "   └─ ✔ a ↺", "↺ cycle"],
   );
 });
 
 test("a mesh without traffic says so", () => {
   assert.match(
     renderGraph(view({ a: node("a") }, []), { columns: 80, colour: false }),
-    /^no traffic was counted yet\n\nwithout traffic: shop\/a\n$/,
+    /^the proxies have not reported any traffic yet\n\nwithout traffic: shop\/a\n$/,
   );
 });
 

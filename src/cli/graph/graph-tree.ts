@@ -83,7 +83,7 @@ export function renderGraph({ tables: { nodes, edges } }: GraphView, options: Gr
   const idle = Object.entries(nodes)
     .filter(([key, { kind }]) => !shown.has(key) && !called.has(key) && kind !== "waypoint" && kind !== "ztunnel")
     .map(([, node]) => node);
-  const body = lines.length === 0 ? "no traffic was counted yet\n" : render(lines, options);
+  const body = lines.length === 0 ? "the proxies have not reported any traffic yet\n" : render(lines, options);
   return `${body}${idleText(idle, options)}`;
 }
 
@@ -157,8 +157,8 @@ const columnsInOrder: readonly Column[] = [
 
 /** The marks in the tree, explained below it if they occur. */
 const noteWords = [
-  ["↑", "↑ its calls are above"],
-  ["↺", "↺ it began here"],
+  ["↑", "↑ calls shown above"],
+  ["↺", "↺ cycle"],
 ] as const;
 
 function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): string {

@@ -39,47 +39,53 @@ const mebibyte = 1024 * 1024;
 const machineArchitecture = process.arch === "x64" ? "amd64" : process.arch;
 
 export function imageCommands(program: Command, context: CliContext): void {
-  const group = program
-    .command("image")
-    .description("the images that `npm run image` wrote: into archives, container runtimes and registries");
+  const group = program.command("image").description("list, save, load or push the images that `npm run image` wrote");
   layoutFlag(group.command("list").description("list the images with their architectures and compressed sizes")).action(
     async (flags: LayoutFlags) => await list(flags, context),
   );
   layoutFlag(
     group
       .command("save [names...]")
-      .description("write images into one archive; without names, all of them")
+      .description("write images into one archive; without names, write all images")
       .requiredOption("-o, --output <file>", "the archive")
       .addOption(
         new Option("--format <format>", "oci for ctr and kind, docker for docker load")
           .choices(["oci", "docker"])
           .default("oci"),
       )
-      .option("--arch <architecture>", "only this architecture; a docker archive has this machine's by default"),
+      .option(
+        "--arch <architecture>",
+        "write only this architecture (default for a docker archive: this machine's architecture)",
+      ),
   ).action(async (names: readonly string[], flags: SaveFlags) => await save(names, flags, context));
   layoutFlag(
     group
       .command("load [names...]")
-      .description("import images into this machine's containerd, where kubelets find them; without names, all of them")
-      .option("--address <socket>", "containerd's socket (default: ctr's own)")
+      .description(
+        "import images into this machine's containerd, where kubelets find them; without names, import all images",
+      )
+      .option("--address <socket>", "the socket of containerd (default: the default of ctr)")
       .option("--arch <architecture>", "the architecture", machineArchitecture)
-      .option("--ctr <command>", "containerd's client, such as `k3s ctr`", "ctr"),
+      .option("--ctr <command>", "the client of containerd, such as `k3s ctr`", "ctr"),
   ).action(async (names: readonly string[], flags: LoadFlags) => await load(names, flags, context));
   layoutFlag(
     group
       .command("push [names...]")
-      .description("push images to a registry for all architectures; without names, all of them")
-      .option("--hub <registry/path>", "the registry and path (default: the ones in the images' names)")
-      .option("--plain-http", "the registry speaks HTTP without TLS")
-      .option("--ca-file <file>", "certificates of the registry's authority, in PEM")
-      .option("--username <name>", "the account (default: the one that docker login stored)")
-      .option("--password <password>", "its password, which other users of this machine can see")
+      .description("push images to a registry for all architectures; without names, push all images")
+      .option("--hub <registry/path>", "the registry and path (default: those in the images' names)")
+      .option("--plain-http", "connect to the registry by HTTP without TLS")
+      .option("--ca-file <file>", "a PEM file with the certificates of the registry's certificate authority")
+      .option("--username <name>", "the user name (default: the credentials that docker login stored)")
+      .option("--password <password>", "the password, which other users of this machine can see in the process list")
       .option("--password-stdin", "read the password from standard input"),
   ).action(async (names: readonly string[], flags: PushFlags) => await push(names, flags, context));
 }
 
 function layoutFlag(command: Command): Command {
-  return command.option("--layout <directory>", "the directory of the images (default: that of npm run image)");
+  return command.option(
+    "--layout <directory>",
+    "the directory of the images (default: the output directory of npm run image)",
+  );
 }
 
 function layoutOf({ layout }: LayoutFlags, { executable }: CliContext): ImageLayout {
@@ -95,7 +101,7 @@ async function list(flags: LayoutFlags, context: CliContext): Promise<void> {
   const variants = images.flatMap((image) => image.variants);
   for (const architecture of new Set(variants.map((variant) => variant.architecture))) {
     const blobs = blobsOf(variants.filter((variant) => variant.architecture === architecture));
-    context.out(`all of ${architecture}: ${sizeText(blobs)}, as they share layers\n`);
+    context.out(`all images for ${architecture}: ${sizeText(blobs)}, because they share layers\n`);
   }
 }
 
@@ -156,7 +162,7 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
     const { sent, sentBytes, reused } = result;
     const name = `${to.registry}/${to.repository}:${to.tag}`;
     context.out(
-      `✔ ${name}: ${sent === 0 ? "its content was already there" : `${bytesText(sentBytes)} sent, ${reused} of ${sent + reused} blobs were already there`}\n`,
+      `✔ ${name}: ${sent === 0 ? "the registry already had its content" : `${bytesText(sentBytes)} sent, ${reused} of ${sent + reused} blobs were already there`}\n`,
     );
   }
   if (flags.hub !== undefined) context.out(`Next: serin install --set hub=${flags.hub}\n`);
@@ -196,8 +202,8 @@ function refuseSameNames(destinations: readonly { readonly image: LayoutImage; r
     const name = `${to.registry}/${to.repository}:${to.tag}`;
     const other = taken.get(name);
     if (other !== undefined)
-      throw userError("image-names-clash", `${other} and ${image.reference} would both be called ${name}`, {
-        hint: `name the images to push, such as ${shortName(image.reference)}, by their whole names`,
+      throw userError("image-names-clash", `${other} and ${image.reference} would both have the name ${name}`, {
+        hint: `pass the full names of the images to push instead of a short name such as ${shortName(image.reference)}`,
       });
     taken.set(name, image.reference);
   }

@@ -87,7 +87,9 @@ export class RegistryClient {
     if ((status >= 200 && status < 300) || (status === 404 && method === "HEAD")) return answer;
     const message = `${this.registry} answered ${method} of ${repository} with ${status}${errorText(answer.text)}`;
     if (status === 429 || status >= 500)
-      throw transientError("registry-busy", message, { hint: "try again: content that is there is not sent again" });
+      throw transientError("registry-busy", message, {
+        hint: "try again: the command does not send existing content again",
+      });
     throw userError("registry-refused", message, {
       hint:
         status === 404
@@ -171,7 +173,7 @@ export class RegistryClient {
     if (token !== undefined) return token;
     throw transientError(
       "registry-refused",
-      `${realm.host}, which ${this.registry} names, gave no token: ${answer.status}`,
+      `${realm.host}, the token server of ${this.registry}, issued no token: ${answer.status}`,
       {
         hint: "try again",
       },

@@ -27,13 +27,13 @@ export async function credentialsOf(
   const { username, password, passwordStdin } = flags;
   if (username !== undefined) {
     if (password === undefined && passwordStdin !== true)
-      throw userError("argument-missing", `--username ${username} is given without a password`, {
+      throw userError("argument-missing", `--username ${username} needs a password`, {
         hint: "--password-stdin reads it from standard input",
       });
     return { username, password: password ?? (await context.readFile("-")).replace(/\r?\n$/, "") };
   }
   if (password !== undefined || passwordStdin === true)
-    throw userError("argument-missing", "a password is given without --username", {
+    throw userError("argument-missing", "a password needs --username", {
       hint: "--username <name>",
     });
   return await credentialsOfDocker(registry, context);

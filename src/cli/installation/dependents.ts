@@ -128,7 +128,7 @@ async function connectedProxies(
       for (const { id } of await listProxies(client, pilot))
         if (!own.has(podOf(id)) && !going.has(podOf(id))) proxies.add(id);
     } catch (error) {
-      warnings.push(`${pilot.pod} could not be asked who is connected: ${messageOf(error)}`);
+      warnings.push(`${pilot.pod} did not list its connected proxies: ${messageOf(error)}`);
     }
   }
   return { proxies: [...proxies].toSorted(), warnings };

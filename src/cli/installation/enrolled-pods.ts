@@ -13,11 +13,11 @@ export async function enrolledPods(client: KubeClient): Promise<string[]> {
   const agents = await client.list(daemonSetKind, { labelSelector: "k8s-app=istio-cni-node" });
   const ambient =
     agents.items.length > 0
-      ? "ambient, which go on in plain text"
-      : "ambient, which have no network afterwards until they are restarted, because no CNI agent releases them (serin install brings it back)";
+      ? "ambient, which continue in plain text"
+      : "ambient, which lose their network until they restart, because no CNI agent removes their redirection (serin install restores it)";
   return [
     [ambient, items.filter(isAmbient)] as const,
-    ["with a sidecar, which keep it until they are restarted", items.filter(hasSidecar)] as const,
+    ["with a sidecar, which stays in them until they restart", items.filter(hasSidecar)] as const,
   ].flatMap(([what, pods]) => (pods.length === 0 ? [] : [`${what}: ${byNamespace(pods)}`]));
 }
 

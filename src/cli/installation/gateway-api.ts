@@ -15,15 +15,17 @@ const versionAnnotation = "gateway.networking.k8s.io/bundle-version";
 const channelAnnotation = "gateway.networking.k8s.io/channel";
 
 export function gatewayApiCommands(program: Command, context: CliContext): void {
-  const group = program.command("gateway-api").description("the Gateway API's definitions");
+  const group = program.command("gateway-api").description("install the Gateway API's definitions into the cluster");
   connectionFlags(
     group
       .command("install")
-      .description("install this release's definitions; newer ones in the cluster stay")
+      .description("install this release's definitions; the command keeps newer definitions of the cluster")
       .addOption(
-        new Option("--channel <name>", "which definitions").choices(["standard", "experimental"]).default("standard"),
+        new Option("--channel <name>", "the channel of the definitions")
+          .choices(["standard", "experimental"])
+          .default("standard"),
       )
-      .option("--dry-run", "only print what would be written"),
+      .option("--dry-run", "print the changes, and write nothing"),
   ).action(async (flags: GatewayApiFlags) => await install(flags, context));
 }
 
@@ -63,7 +65,7 @@ function refuseSmallerChannel(
   if (larger.length === 0) return;
   throw userError(
     "argument-invalid",
-    `the cluster has the experimental channel of ${larger.join(", ")}; the standard one has fewer fields, and objects may use the others`,
+    `the cluster has the experimental channel of ${larger.join(", ")}; the standard channel has fewer fields, and existing objects may use the other fields`,
     { hint: "serin gateway-api install --channel experimental" },
   );
 }

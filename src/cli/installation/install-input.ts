@@ -27,21 +27,34 @@ export function collect(value: string, previous: readonly string[]): readonly st
 
 export function connectionFlags(command: Command): Command {
   return command
-    .option("-c, --kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig");
+    .option("-c, --kubeconfig <path>", "the kubeconfig file")
+    .option("--context <name>", "the context of the kubeconfig");
 }
 
 export function installFlags(command: Command): Command {
   return connectionFlags(
     command
-      .option("-f, --filename <file>", "an IstioOperator file; may be repeated, later ones win", collect, [])
-      .option("-s, --set <path=value>", "a field of the spec, such as profile=ambient; may be repeated", collect, [])
+      .option(
+        "-f, --filename <file>",
+        "an IstioOperator file; repeat the flag for several files, of which later ones override earlier ones",
+        collect,
+        [],
+      )
+      .option(
+        "-s, --set <path=value>",
+        "set a field of the spec, such as profile=ambient; may be repeated",
+        collect,
+        [],
+      )
       .option("-r, --revision <revision>", "the revision to install")
       .option(...manifestsFlag),
   );
 }
 
-export const manifestsFlag = ["-d, --manifests <path>", "no effect; the release's own manifests are used"] as const;
+export const manifestsFlag = [
+  "-d, --manifests <path>",
+  "has no effect; the command always uses the release's own manifests",
+] as const;
 
 export interface RenderedInstall {
   readonly settings: InstallSettings;

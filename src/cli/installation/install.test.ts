@@ -149,7 +149,7 @@ test("an in-place upgrade needs an installed control plane of the same profile",
   };
   await refused(
     "upgrade -y",
-    "the control plane was installed with profile ambient, and the upgrade names none\n  hint: give the files and flags of the installation again: serin upgrade --set profile=ambient",
+    "the control plane was installed with profile ambient, and the upgrade passes no profile\n  hint: pass the files and flags of the installation again: serin upgrade --set profile=ambient",
     installed,
   );
   const { output } = await serin("upgrade -y --set profile=ambient", installed);
@@ -172,12 +172,12 @@ test("an in-place upgrade moves at most two minor releases up and one down, unle
   });
   await refused(
     "upgrade -y",
-    "Istio 1.15.4 cannot be upgraded to 1.18.1 in place: that is 3 minor releases at once, and at most 2 are supported\n  hint: upgrade to 1.17 first, install 1.18.1 beside it as a revision, or pass --force",
+    "Istio 1.15.4 cannot be upgraded to 1.18.1 in place: 3 minor releases at once are too many, and at most 2 are supported\n  hint: upgrade to 1.17 first, install 1.18.1 beside it as a revision, or pass --force",
     running("1.15.4"),
   );
   await refused(
     "upgrade -y",
-    "Istio 1.20.0 cannot be downgraded to 1.18.1 in place: that is 2 minor releases back, and at most 1 is supported\n  hint: downgrade to 1.19 first, install 1.18.1 beside it as a revision, or pass --force",
+    "Istio 1.20.0 cannot be downgraded to 1.18.1 in place: 2 minor releases back are too many, and at most 1 is supported\n  hint: downgrade to 1.19 first, install 1.18.1 beside it as a revision, or pass --force",
     running("1.20.0"),
   );
   for (const version of ["1.16.9", "1.18.1", "1.19.0-rc.1", "latest"])
@@ -272,12 +272,12 @@ test("a tag is set on an existing revision, moved only on request, and listed wi
   );
   await refused(
     "tag set prod --revision canary",
-    'the tag "prod" already points to revision "default"\n  hint: to move it: serin tag set prod --revision canary --overwrite',
+    'the tag "prod" already points to revision "default"\n  hint: move it: serin tag set prod --revision canary --overwrite',
     tagged,
   );
   await refused(
     "tag set canary --revision default",
-    'a tag cannot be called "canary": a revision has this name\n  hint: choose another name',
+    'the name "canary" is taken by a revision\n  hint: choose another name',
     tagged,
   );
   const moved = await serin("tag set prod --revision canary --overwrite", tagged);
@@ -368,7 +368,7 @@ test("an IstioOperator with a profile names all charts, and fields without a cha
   );
   assert.match(output, /autoscaleMin: 2\n[\s\S]*annotations:\n {4}a: b\n[\s\S]*type: ClusterIP\n/);
   assert.deepEqual(errors.split("\n").slice(0, -1), [
-    "! iop.yaml: spec.components.ingressGateways[0].k8s.strategy: the chart gateway has no value for it; patch what it renders",
-    "! iop.yaml: spec.components.ingressGateways[0].k8s.env (those with a valueFrom): the chart gateway has no value for it; patch what it renders",
+    "! iop.yaml: spec.components.ingressGateways[0].k8s.strategy: the chart gateway has no value for this field; patch the rendered objects",
+    "! iop.yaml: spec.components.ingressGateways[0].k8s.env (those with a valueFrom): the chart gateway has no value for this field; patch the rendered objects",
   ]);
 });

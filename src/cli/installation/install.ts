@@ -26,17 +26,17 @@ export function installCommands(program: Command, context: CliContext): void {
       .alias("apply")
       .description("install a control plane, its node agent, ztunnel and gateways from a profile, files and flags"),
   )
-    .option("--force", "no effect; old scripts use it")
+    .option("--force", "has no effect; exists for old scripts")
     .action(async (flags: ApplyFlags) => await install(flags, context));
 }
 
 function applyFlags(command: Command): Command {
   return installFlags(command)
-    .option("-y, --skip-confirmation", "do not ask")
-    .option("--readiness-timeout <time>", "how long each component may take to become ready: 90, 300s, 5m", "300s")
-    .option("--upgrade-gateways", "move gateways of another revision to this one, in place")
-    .option("--verify", "check afterwards that all objects exist and are ready")
-    .option("--dry-run", "only print what would be written");
+    .option("-y, --skip-confirmation", "do not ask for confirmation")
+    .option("--readiness-timeout <time>", "how long to wait for each component to become ready: 90, 300s, 5m", "300s")
+    .option("--upgrade-gateways", "move gateways of another revision to this revision, in place")
+    .option("--verify", "check after the installation that all objects exist and are ready")
+    .option("--dry-run", "print the changes, and write nothing");
 }
 
 /** Compares an installation's objects with the cluster. It was a separate verb before 1.24. */
@@ -81,7 +81,7 @@ async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promis
   const { text, supported } = await serverVersion(client);
   if (text !== "" && !supported)
     err(
-      `! The API server runs Kubernetes ${text}, and 1.${oldestMinor} is the oldest that is supported: upgrade the cluster\n`,
+      `! The API server runs Kubernetes ${text}, and the oldest supported version is 1.${oldestMinor}: upgrade the cluster\n`,
     );
 }
 
@@ -150,7 +150,7 @@ async function verify(rendered: RenderedInstall, flags: ConnectionFlags, context
     throw userError(
       "problem-found",
       `the installation differs from the rendered objects:\n${bad.map((line) => `  ${line}`).join("\n")}`,
-      { hint: "run install again; it completes a partial installation" },
+      { hint: "run serin install again, which completes a partial installation" },
     );
   }
   context.out(
@@ -191,7 +191,7 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   await apply(rendered, flags, durationOf(flags.readinessTimeout, "--readiness-timeout"), client, context);
   context.out(`✔ Upgrade complete: the control plane is at ${settings.tag}\n`);
   context.out(
-    "Restart workloads that have a sidecar, so that they get the new one: kubectl rollout restart deployment -n <namespace>\n",
+    "Restart the workloads that have a sidecar, so that they get the new version: kubectl rollout restart deployment -n <namespace>\n",
   );
   if (flags.verify === true) await verify(rendered, flags, context);
 }
@@ -207,9 +207,9 @@ async function refuseOtherProfile(rendered: RenderedInstall, flags: ApplyFlags, 
   if (before === undefined || before === settings.profile) return;
   throw userError(
     "upgrade-profile",
-    `the control plane was installed with profile ${before}, and the upgrade names none`,
+    `the control plane was installed with profile ${before}, and the upgrade passes no profile`,
     {
-      hint: `give the files and flags of the installation again: serin upgrade --set profile=${before}`,
+      hint: `pass the files and flags of the installation again: serin upgrade --set profile=${before}`,
     },
   );
 }

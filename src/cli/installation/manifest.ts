@@ -9,17 +9,23 @@ import { translateOperator } from "./translate-operator.ts";
 import { writeUserFile } from "../user-file.ts";
 
 export function manifestCommands(program: Command, context: CliContext): void {
-  const manifest = program.command("manifest").description("the objects of an installation");
+  const manifest = program
+    .command("manifest")
+    .description("print, compare or translate the objects of an installation");
   installFlags(
     manifest.command("generate").description("print the objects of an installation as YAML, for kubectl apply -f -"),
   )
     .option("-o, --output <file>", "the output file (default: standard output)")
-    .option("--component <names>", "only these components, such as pilot,cni")
+    .option("--component <names>", "print only these components, such as pilot,cni")
     .action(async (flags: GenerateFlags) => await generate(flags, context));
   manifest
     .command("diff <from> <to>")
     .description("compare the objects of two files")
-    .option("--ignore <paths>", "objects to leave out, as Kind:namespace:name with * for any, comma-separated", "")
+    .option(
+      "--ignore <paths>",
+      "the objects to leave out, separated by commas: Kind:namespace:name, where * matches any",
+      "",
+    )
     .action(
       async (from: string, to: string, flags: { readonly ignore: string }) =>
         await diff(from, to, flags.ignore, context),

@@ -52,7 +52,9 @@ const clusterRoleBindingKind = defineKind<KubernetesObject>({
 });
 
 export function operatorCommands(program: Command, context: CliContext): void {
-  const operator = program.command("operator").description("the controller that keeps IstioOperator objects installed");
+  const operator = program
+    .command("operator")
+    .description("install or remove the controller that reconciles IstioOperator objects");
   for (const verb of ["init", "dump"] as const) {
     operatorFlags(
       operator
@@ -62,30 +64,30 @@ export function operatorCommands(program: Command, context: CliContext): void {
         ),
       context,
     )
-      .option("-f, --filename <file>", "an IstioOperator to hand to the controller")
-      .option("--dry-run", "only print what would be written")
+      .option("-f, --filename <file>", "a file with an IstioOperator object for the controller to install")
+      .option("--dry-run", "print the changes, and write nothing")
       .action(
         async (flags: OperatorFlags) => await init(verb === "dump" ? { ...flags, dryRun: true } : flags, context),
       );
   }
-  operatorFlags(operator.command("remove").description("remove the controller; its installations stay"), context)
-    .option("--force", "even though IstioOperator objects are left")
-    .option("--purge", "every operator of the cluster")
-    .option("-y, --skip-confirmation", "do not ask")
+  operatorFlags(operator.command("remove").description("remove the controller, and keep its installations"), context)
+    .option("--force", "remove the controller even if IstioOperator objects exist")
+    .option("--purge", "remove every operator of the cluster")
+    .option("-y, --skip-confirmation", "do not ask for confirmation")
     .action(async (flags: OperatorFlags) => await remove(flags, context));
 }
 
 function operatorFlags(command: Command, context: CliContext): Command {
   return connectionFlags(command)
     .option("--hub <hub>", "the hub of the operator's image", defaultHub)
-    .option("--tag <tag>", "its tag", context.version)
+    .option("--tag <tag>", "the tag of the operator's image", context.version)
     .option("-o, --operatorNamespace <namespace>", "the namespace of the controller", "istio-operator")
     .option(
       "--watchedNamespaces <namespaces>",
-      "whose IstioOperator objects it looks after, comma-separated",
+      "the namespaces whose IstioOperator objects the controller reconciles, separated by commas",
       "istio-system",
     )
-    .option("-r, --revision <revision>", "of the controller itself, when several run");
+    .option("-r, --revision <revision>", "the revision of the controller itself, if several controllers run");
 }
 
 async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
@@ -210,7 +212,7 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
       {
         hint:
           items.length === 0
-            ? "none is installed"
+            ? "no operator is installed"
             : `installed: ${items.map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`).join(", ")}`,
       },
     );
@@ -218,7 +220,7 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
   await refuseWhileNeeded(client, wanted.length === items.length, flags);
   if (
     flags.skipConfirmation !== true &&
-    !(await context.confirm("The Istio operator will be removed; what it installed stays. Proceed? (y/N) "))
+    !(await context.confirm("The Istio operator will be removed. Its installations stay. Proceed? (y/N) "))
   ) {
     throw userError("cancelled", "nothing was removed", { hint: "answer y, or pass --skip-confirmation" });
   }
@@ -242,7 +244,7 @@ async function refuseWhileNeeded(client: KubeClient, isLast: boolean, flags: Ope
     .filter(({ metadata }) => (metadata.finalizers ?? []).length > 0)
     .map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
   if (held.length === 0) return;
-  throw userError("in-use", `these IstioOperator objects need the controller to be deleted: ${held.join(", ")}`, {
-    hint: "kubectl delete them first, or pass --force and take their finalizers off by hand",
+  throw userError("in-use", `only the controller can delete these IstioOperator objects: ${held.join(", ")}`, {
+    hint: "delete them with kubectl first, or pass --force and remove their finalizers yourself",
   });
 }

@@ -17,10 +17,10 @@ interface DumpFlags {
 }
 
 export function profileCommands(program: Command, context: CliContext): void {
-  const profile = program.command("profile").description("the installation profiles");
+  const profile = program.command("profile").description("list, print or compare the installation profiles");
   profile
     .command("list")
-    .description("their names")
+    .description("list the profiles")
     .action(() =>
       context.out(
         `Istio configuration profiles:\n${Object.keys(profiles)
@@ -30,10 +30,10 @@ export function profileCommands(program: Command, context: CliContext): void {
     );
   profile
     .command("dump [profile]")
-    .description("print a profile as an IstioOperator; without a name, the profile default")
+    .description("print a profile as an IstioOperator; without a name, print the profile default")
     .option("-f, --filename <file>", "an IstioOperator file to merge; may be repeated", collect, [])
-    .option("-s, --set <path=value>", "sets a field; may be repeated", collect, [])
-    .option("-p, --config-path <path>", "only the fields below this path, such as components.cni")
+    .option("-s, --set <path=value>", "set a field; may be repeated", collect, [])
+    .option("-p, --config-path <path>", "print only the fields below this path, such as components.cni")
     .option("-o, --output <format>", "yaml, json or flags", "yaml")
     .action(async (name: string | undefined, flags: DumpFlags) => await dump(name, flags, context));
   profile
@@ -57,7 +57,7 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
       typeof value === "object" && value !== null ? (value as Record<string, unknown>)[field] : undefined,
     spec,
   );
-  if (found === undefined) throw userError("argument-invalid", `the profile has nothing at ${path.join(".")}`);
+  if (found === undefined) throw userError("argument-invalid", `the profile has no field ${path.join(".")}`);
   const whole =
     path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
   if (flags.output === "json") context.out(`${JSON.stringify(whole, null, 2)}\n`);

@@ -33,7 +33,7 @@ const tagServiceName = (tag: string): string => `istiod-revision-tag-${tag}`;
 export function tagCommands(program: Command, context: CliContext): void {
   const tag = program
     .command("tag")
-    .description("revision tags: names that point to a revision and can move to another");
+    .description("manage revision tags: names that point to a revision and can move to another");
   for (const verb of ["set", "generate"] as const) {
     connectionFlags(
       tag
@@ -42,10 +42,13 @@ export function tagCommands(program: Command, context: CliContext): void {
           verb === "set" ? "create a tag, or move one with --overwrite" : "print the objects of a tag as YAML",
         )
         .option("-r, --revision <revision>", "the revision of the tag")
-        .option("--overwrite", "move a tag that points to another revision")
+        .option("--overwrite", "move the tag if it points to another revision")
         .option(...manifestsFlag)
-        .option("--auto-inject-namespaces", "for the tag default: inject namespaces without any injection label")
-        .option("-y, --skip-confirmation", "do not ask"),
+        .option(
+          "--auto-inject-namespaces",
+          "also inject namespaces without any injection label; only for the tag default",
+        )
+        .option("-y, --skip-confirmation", "do not ask for confirmation"),
     ).action(async (name: string, flags: TagFlags) => await set(name, flags, verb, context));
   }
   connectionFlags(
@@ -59,14 +62,14 @@ export function tagCommands(program: Command, context: CliContext): void {
     tag
       .command("remove <tag>")
       .alias("delete")
-      .description("remove a tag; the control plane stays")
-      .option("-y, --skip-confirmation", "do not ask, even if namespaces use it"),
+      .description("remove a tag, and keep the control plane")
+      .option("-y, --skip-confirmation", "do not ask for confirmation, even if namespaces use the tag"),
   ).action(async (name: string, flags: TagFlags) => await remove(name, flags, context));
 }
 
 async function set(tag: string, flags: TagFlags, verb: "set" | "generate", context: CliContext): Promise<void> {
   if (flags.revision === undefined)
-    throw userError("argument-missing", `tag ${verb} needs the revision that "${tag}" shall point to`, {
+    throw userError("argument-missing", `tag ${verb} needs --revision, the revision to which "${tag}" points`, {
       hint: `serin tag ${verb} ${tag} --revision <revision>`,
     });
   if (!/^[a-z0-9]([-a-z0-9]{0,55}[a-z0-9])?$/.test(tag))
@@ -82,7 +85,7 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
     tag !== "default" &&
     injectors.some(({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === tag)
   ) {
-    throw userError("name-taken", `a tag cannot be called "${tag}": a revision has this name`, {
+    throw userError("name-taken", `the name "${tag}" is taken by a revision`, {
       hint: "choose another name",
     });
   }
@@ -90,7 +93,7 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
   const leadsTo = existing?.metadata.labels?.[revisionLabel];
   if (verb === "set" && leadsTo !== undefined && leadsTo !== revision && flags.overwrite !== true) {
     throw userError("name-taken", `the tag "${tag}" already points to revision "${leadsTo}"`, {
-      hint: `to move it: serin tag set ${tag} --revision ${revision} --overwrite`,
+      hint: `move it: serin tag set ${tag} --revision ${revision} --overwrite`,
     });
   }
   const objects = renderTag({

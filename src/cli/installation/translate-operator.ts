@@ -23,7 +23,7 @@ export function translateOperator(objects: readonly UntypedObject[], file: strin
   if (second !== undefined)
     throw userError(
       "file-invalid",
-      `${file} contains ${objects.length} documents, and only one can be translated at a time`,
+      `${file} contains ${objects.length} documents, and the command translates one at a time`,
     );
   const parsed = parseIstioOperator(raw);
   if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
@@ -42,7 +42,7 @@ export function translateOperator(objects: readonly UntypedObject[], file: strin
     warnings: uses.flatMap(({ chart, path, left }) =>
       left.map(
         (field) =>
-          `${file}: spec.components.${path}.k8s.${field}: the chart ${chart} has no value for it; patch what it renders`,
+          `${file}: spec.components.${path}.k8s.${field}: the chart ${chart} has no value for this field; patch the rendered objects`,
       ),
     ),
   };

@@ -118,7 +118,7 @@ test("an istiod that does not answer is named, and does not delay its removal", 
   };
   const { removed, errors } = await uninstall("--revision old -y", dead);
   assert.deepEqual(removed, [{ revision: "old" }]);
-  assert.match(errors, /^! istiod-old-1 could not be asked who is connected: /);
+  assert.match(errors, /^! istiod-old-1 did not list its connected proxies: /);
 });
 
 test("an unknown revision is refused, with the installed ones", async () => {
@@ -139,7 +139,7 @@ test("a purge lists the dependents and asks for confirmation", async () => {
   );
   assert.match(
     context.errors,
-    /^! These pods are in the mesh:\n.*\n! These depend on it, and will be without a control plane:\n {2}revision old, tags: prod\n {2}revision old, namespaces: bookinfo, shop\n/,
+    /^! These pods are in the mesh:\n.*\n! These depend on the revision, and will lose their control plane:\n {2}revision old, tags: prod\n {2}revision old, namespaces: bookinfo, shop\n/,
   );
   assert.deepEqual((await uninstall("--purge -y", inUse)).removed, ["everything"]);
 });
@@ -164,8 +164,8 @@ test("a purge names the mesh's pods by namespace, with or without confirmation",
     },
   };
   const named = `! These pods are in the mesh:
-  ambient, which go on in plain text: bookinfo (2 pods), shop (1 pod)
-  with a sidecar, which keep it until they are restarted: legacy (1 pod)
+  ambient, which continue in plain text: bookinfo (2 pods), shop (1 pod)
+  with a sidecar, which stays in them until they restart: legacy (1 pod)
 `;
   assert.equal((await uninstall("--purge -y", cluster)).errors, named);
   const asked = new FakeContext(cluster);
@@ -176,7 +176,7 @@ test("a purge names the mesh's pods by namespace, with or without confirmation",
   assert.ok(asked.errors.startsWith(named));
   assert.match(
     (await uninstall("--purge -y", { objects: { Pod: [pod("shop", "cart-1", {}, captured)] } })).errors,
-    /ambient, which have no network afterwards until they are restarted, because no CNI agent .*: shop \(1 pod\)/,
+    /ambient, which lose their network until they restart, because no CNI agent .*: shop \(1 pod\)/,
   );
 });
 

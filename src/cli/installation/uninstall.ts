@@ -22,15 +22,20 @@ export function uninstallCommand(program: Command, context: CliContext): void {
   connectionFlags(
     program
       .command("uninstall")
-      .description("remove one revision, or everything that was installed")
+      .description("remove one revision, or every revision and the shared objects")
       .option("-r, --revision <revision>", "the revision to remove")
-      .option("-f, --filename <file>", "remove what was installed from this IstioOperator file", collect, [])
-      .option("-s, --set <path=value>", "a field of the spec, such as revision=canary; may be repeated", collect, [])
+      .option("-f, --filename <file>", "remove the objects that this IstioOperator file installed", collect, [])
+      .option(
+        "-s, --set <path=value>",
+        "set a field of the spec, such as revision=canary; may be repeated",
+        collect,
+        [],
+      )
       .option(...manifestsFlag)
-      .option("--purge", "remove every revision and their shared objects")
+      .option("--purge", "remove every revision and the shared objects")
       .option("--force", "remove the revision even if proxies, gateways or pods depend on it")
-      .option("--dry-run", "only print what would be removed")
-      .option("-y, --skip-confirmation", "do not ask"),
+      .option("--dry-run", "print the objects that would be removed, and remove nothing")
+      .option("-y, --skip-confirmation", "do not ask for confirmation"),
   ).action(async (flags: UninstallFlags) => await uninstall(flags, context));
 }
 
@@ -99,7 +104,7 @@ async function askAboutEverything(client: KubeClient, flags: UninstallFlags, con
       lines.push(`  revision ${revision}, ${line.trim()}`);
   }
   if (lines.length > 0)
-    context.err(`! These depend on it, and will be without a control plane:\n${lines.join("\n")}\n`);
+    context.err(`! These depend on the revision, and will lose their control plane:\n${lines.join("\n")}\n`);
   await ask("All Istio resources will be pruned from the cluster", context);
 }
 

@@ -14,7 +14,7 @@ export function versionSkew(from: string, to: string): Error | undefined {
   if (steps > mostMinorsUp) {
     return userError(
       "version-skew",
-      `Istio ${from} cannot be upgraded to ${to} in place: that is ${steps} minor releases at once, and at most ${mostMinorsUp} are supported`,
+      `Istio ${from} cannot be upgraded to ${to} in place: ${steps} minor releases at once are too many, and at most ${mostMinorsUp} are supported`,
       {
         hint: `upgrade to ${before.major}.${before.minor + mostMinorsUp} first, install ${to} beside it as a revision, or pass --force`,
       },
@@ -23,7 +23,7 @@ export function versionSkew(from: string, to: string): Error | undefined {
   if (-steps > mostMinorsDown) {
     return userError(
       "version-skew",
-      `Istio ${from} cannot be downgraded to ${to} in place: that is ${-steps} minor releases back, and at most ${mostMinorsDown} is supported`,
+      `Istio ${from} cannot be downgraded to ${to} in place: ${-steps} minor releases back are too many, and at most ${mostMinorsDown} is supported`,
       {
         hint: `downgrade to ${before.major}.${before.minor - mostMinorsDown} first, install ${to} beside it as a revision, or pass --force`,
       },

@@ -89,7 +89,7 @@ export async function findPodsByLabel(
   const pods = await podsOfSelector(client, selector, namespace);
   if (pods.length === 0)
     throw userError("object-missing", `no pod in namespace ${namespace} has the labels ${selector}`, {
-      hint: "for another namespace use -n",
+      hint: "use -n for another namespace",
     });
   return pods;
 }
@@ -148,7 +148,7 @@ async function refuseUnknown(
     like.length > 0
       ? `did you mean ${like.join(", ")}?`
       : names.length === 0
-        ? `the namespace ${namespace} has none; give another one with -n, or as ${name}.<namespace>`
+        ? `namespace ${namespace} has none; name another namespace with -n, or as ${name}.<namespace>`
         : `kubectl -n ${namespace} get ${kind.plural}`;
   throw userError("object-missing", `there is no ${kind.kind.toLowerCase()} "${name}" in namespace ${namespace}`, {
     hint,

@@ -13,7 +13,7 @@ export interface AdminFlags extends CommonFlags {
 
 export const adminPortFlag = [
   "--proxy-admin-port <port>",
-  "the port of the proxy's admin",
+  "the port of the proxy's admin interface",
   portFlag,
   defaultAdminPort,
 ] as const;
@@ -51,12 +51,12 @@ export function asProxyPod(pod: Pod, { programName }: CliContext): ProxyPod {
       {
         hint: isAmbient
           ? `its traffic goes through its node's ztunnel: ${programName} ztunnel-config workload --workload-namespace ${namespace}`
-          : `why it was not injected: ${programName} experimental check-inject ${name} -n ${namespace}`,
+          : `find out why the pod was not injected: ${programName} experimental check-inject ${name} -n ${namespace}`,
       },
     );
   }
   if (pod.status?.phase !== undefined && pod.status.phase !== "Running") {
-    throw userError("pod-not-running", `pod ${name}.${namespace} is ${pod.status.phase}: its proxy cannot be asked`, {
+    throw userError("pod-not-running", `pod ${name}.${namespace} is ${pod.status.phase}: its proxy cannot answer`, {
       hint: `kubectl -n ${namespace} describe pod ${name}`,
     });
   }
@@ -85,7 +85,7 @@ export async function askAdmin(
         `the proxy of ${pod.name}.${pod.namespace} does not answer on port ${port}: ${messageOf(cause)}`,
         {
           cause,
-          hint: `kubectl -n ${pod.namespace} logs ${pod.name} -c ${proxyContainer}; for another port use --proxy-admin-port`,
+          hint: `kubectl -n ${pod.namespace} logs ${pod.name} -c ${proxyContainer}; use --proxy-admin-port for another port`,
         },
       );
     });
@@ -104,7 +104,7 @@ export function parseAdminJson(text: string, where: string): unknown {
   } catch (cause) {
     throw userError("dump-invalid", `${where} is not JSON`, {
       cause,
-      hint: "expected the answer of the proxy's admin: curl localhost:15000/config_dump",
+      hint: "expected the response of the proxy's admin interface: curl localhost:15000/config_dump",
     });
   }
 }

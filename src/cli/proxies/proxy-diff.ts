@@ -53,7 +53,7 @@ async function wantedBy(
     "proxy-not-connected",
     `the proxy of ${pod.name}.${pod.namespace} is not connected to any control plane`,
     {
-      hint: `its log says why: kubectl -n ${pod.namespace} logs ${pod.name} -c istio-proxy; who is connected: ${programName} proxy-status`,
+      hint: `read its log: kubectl -n ${pod.namespace} logs ${pod.name} -c istio-proxy; list the connected proxies: ${programName} proxy-status`,
     },
   );
 }

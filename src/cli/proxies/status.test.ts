@@ -155,7 +155,7 @@ Routes Match
 test("proxy-status without an istiod prints the remedy", async () => {
   assert.equal(
     (await run("ps", {})).errors,
-    "No istiod runs in this cluster; install one by: serin install --set profile=ambient\n",
+    "No istiod runs in this cluster; install one: serin install --set profile=ambient\n",
   );
 });
 

@@ -25,15 +25,15 @@ interface Connected extends ConnectedProxy {
 export function statusCommands(program: Command, context: CliContext): void {
   timeoutFlag(revisionFlag(program.command("proxy-status [pod]").alias("ps")))
     .description(
-      "list every connected proxy with its control plane and what it has acknowledged (! rejected, * not acknowledged yet); for one pod, compare its configuration with its control plane's",
+      "list every connected proxy with its control plane and the xDS types that it has acknowledged (! rejected, * not acknowledged yet); with a pod, compare the configuration of its proxy with the control plane's",
     )
     .option(
       "-o, --output <format>",
-      "json, yaml or table; json and yaml say SYNCED, STALE or ERROR for each type",
+      "json, yaml or table; json and yaml report SYNCED, STALE or ERROR for each xDS type",
       "table",
     )
-    .option("-v, --verbosity <level>", "1: a column for each type", "0")
-    .option("--file <file>", "a saved answer of /config_dump instead of the pod's")
+    .option("-v, --verbosity <level>", "1 shows a column for each xDS type", "0")
+    .option("--file <file>", "read a saved response of /config_dump instead of the pod's")
     .option(...adminPortFlag)
     .action(async (pod: string | undefined, flags: StatusFlags) => {
       const work =
@@ -51,9 +51,7 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
   const client = await context.connect(flags);
   const pilots = await listPilotsOf(client, flags.revision);
   if (pilots.length === 0) {
-    context.err(
-      `No istiod runs in this cluster; install one by: ${context.programName} install --set profile=ambient\n`,
-    );
+    context.err(`No istiod runs in this cluster; install one: ${context.programName} install --set profile=ambient\n`);
     return;
   }
   const found = (

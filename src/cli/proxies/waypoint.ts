@@ -35,36 +35,39 @@ const pollMs = 250;
 export function waypointCommands(program: Command, context: CliContext): void {
   const parent = program
     .command("waypoint")
-    .description("L7 proxies of ambient namespaces, services and pods: Gateways of the class istio-waypoint");
+    .description("manage waypoints, the L7 proxies of ambient namespaces, services and pods");
   madeFlags(parent.command("generate").description("print the Gateway of a waypoint as YAML")).action(
     async (flags: WaypointFlags) => {
       context.out(await renderValue(wantedWaypoint(flags.namespace, flags), "yaml"));
     },
   );
-  waitFlags(madeFlags(parent.command("apply").description("create or change a waypoint")), "until it is ready")
-    .option("--enroll-namespace", "label the namespace, so that it uses the waypoint")
-    .option("--overwrite", "even if the namespace uses another waypoint")
-    .option("--dry-run", "only print what would be written")
+  waitFlags(
+    madeFlags(parent.command("apply").description("create or change a waypoint")),
+    "wait until the waypoint is ready",
+  )
+    .option("--enroll-namespace", "label the namespace, so that its workloads use the waypoint")
+    .option("--overwrite", "enroll the namespace even if it uses another waypoint")
+    .option("--dry-run", "print the changes, and write nothing")
     .action(async (flags: WaypointFlags) => await apply(flags, context));
   revisionFlag(
     nameFlag(
       parent
         .command("delete [names...]")
-        .description("delete waypoints: by name, all of a namespace, or those of a revision"),
+        .description("delete waypoints by name, all waypoints of a namespace, or the waypoints of a revision"),
     ),
   )
-    .option("--all", "every waypoint of the namespace")
-    .option("--dry-run", "only print what would be removed")
+    .option("--all", "delete every waypoint of the namespace")
+    .option("--dry-run", "print the objects that would be removed, and remove nothing")
     .action(async (names: readonly string[], flags: WaypointFlags) => await remove(names, flags, context));
-  nameFlag(parent.command("list").description("list the waypoints, and whether they are programmed"))
-    .option("-A, --all-namespaces", "of all namespaces")
+  nameFlag(parent.command("list").description("list the waypoints, with their Programmed condition"))
+    .option("-A, --all-namespaces", "list the waypoints of all namespaces")
     .action(async (flags: WaypointFlags) => await list(flags, context));
   waitFlags(
-    nameFlag(parent.command("status").description("show the waypoints' conditions")),
-    "until they are programmed (default)",
+    nameFlag(parent.command("status").description("show the conditions of the waypoints")),
+    "wait until the waypoints are programmed (default)",
   )
     .option("--no-wait", "do not wait")
-    .option("-A, --all-namespaces", "of all namespaces")
+    .option("-A, --all-namespaces", "list the waypoints of all namespaces")
     .action(async (flags: WaypointFlags) => await status(flags, context));
 }
 
@@ -75,7 +78,7 @@ function nameFlag(command: Command): Command {
 function madeFlags(command: Command): Command {
   return revisionFlag(nameFlag(command)).option(
     "--for <type>",
-    `which traffic it takes: ${trafficTypes.join(", ")} (default: the control plane decides)`,
+    `the traffic that the waypoint handles: ${trafficTypes.join(", ")} (default: the control plane decides)`,
   );
 }
 

@@ -37,7 +37,7 @@ interface ZtunnelFlags extends ConnectionFlags {
 type Section = (dump: ZtunnelDump, filter: DumpFilter) => DumpSection;
 
 type Flag = readonly [flags: string, text: string];
-const workloadNamespace: Flag = ["--workload-namespace <namespace>", "only what belongs to this namespace"];
+const workloadNamespace: Flag = ["--workload-namespace <namespace>", "show only entries of this namespace"];
 
 /** The verbs with their aliases, their texts and their filters. */
 const sections: readonly {
@@ -50,44 +50,44 @@ const sections: readonly {
   {
     verb: "workload",
     aliases: ["workloads", "w"],
-    text: "the workloads that it knows",
+    text: "show the workloads that the ztunnel knows",
     of: workloadSection,
     flags: [
       workloadNamespace,
-      ["--workload-node <node>", "only workloads on this node"],
-      ["--address <address>", "only the workload at this address"],
+      ["--workload-node <node>", "show only workloads on this node"],
+      ["--address <address>", "show only the workload with this address"],
     ],
   },
   {
     verb: "service",
     aliases: ["services", "s", "svc"],
-    text: "the services that it knows, with their healthy endpoints",
+    text: "show the services that the ztunnel knows, with their healthy endpoints",
     of: serviceSection,
-    flags: [workloadNamespace, ["--service-namespace <namespace>", "only services of this namespace"]],
+    flags: [workloadNamespace, ["--service-namespace <namespace>", "show only services of this namespace"]],
   },
   {
     verb: "policy",
     aliases: ["policies", "p", "pol"],
-    text: "the authorization policies that it enforces",
+    text: "show the authorization policies that the ztunnel enforces",
     of: policySection,
-    flags: [workloadNamespace, ["--policy-namespace <namespace>", "only policies of this namespace"]],
+    flags: [workloadNamespace, ["--policy-namespace <namespace>", "show only policies of this namespace"]],
   },
   {
     verb: "certificate",
     aliases: ["certificates", "certs", "cert"],
-    text: "the certificates that it holds for its pods",
+    text: "show the certificates that the ztunnel holds for its pods",
     of: certificateSection,
     flags: [workloadNamespace],
   },
   {
     verb: "connections",
     aliases: ["cons"],
-    text: "the open connections",
+    text: "show the open connections of the ztunnel",
     of: connectionSection,
     flags: [
       workloadNamespace,
-      ["--direction <direction>", "only inbound or outbound ones"],
-      ["--raw", "addresses instead of names"],
+      ["--direction <direction>", "show only inbound or outbound connections"],
+      ["--raw", "show addresses instead of names"],
     ],
   },
 ];
@@ -97,7 +97,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
   const parent = program
     .command("ztunnel-config")
     .alias("zc")
-    .description("show the configuration of a ztunnel; without a pod or node, of the first running one");
+    .description("show the configuration of a ztunnel; without a pod or node, show the first ztunnel that runs");
   for (const { verb, aliases, text, of, flags: own } of sections) {
     const command = withDumpFlags(
       parent
@@ -128,10 +128,10 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
     parent
       .command("log [pod]")
       .alias("o")
-      .description("show the log level of one ztunnel or of all; --level changes it until the ztunnel ends"),
+      .description("show the log level of one ztunnel or of all; --level changes it until the ztunnel restarts"),
   )
     .option("--level <level>", logLevels.join(", "))
-    .option("-r, --reset", "back to info")
+    .option("-r, --reset", "reset the level to info")
     .action(async (pod: string | undefined, flags: ZtunnelFlags) => await log(pod, flags, context));
 }
 
@@ -145,7 +145,7 @@ function withTarget(command: Command): Command {
 function withDumpFlags(command: Command): Command {
   return withTarget(command)
     .option("-o, --output <format>", "short, json or yaml", "short")
-    .option("-f, --file <file>", "a saved answer of /config_dump instead of a pod's; - is standard input");
+    .option("-f, --file <file>", "read a saved response of /config_dump instead of a pod's; - is standard input");
 }
 
 function filterOf(flags: ZtunnelFlags, { clock }: CliContext): DumpFilter {
@@ -236,7 +236,7 @@ function noZtunnel({ namespace, node }: ZtunnelFlags): Error {
     "no-ztunnel",
     `no ztunnel runs in the namespace ${namespace}${node === undefined ? "" : ` on the node ${node}`}`,
     {
-      hint: "kubectl get pods -A -l app=ztunnel; for another namespace use -n",
+      hint: "kubectl get pods -A -l app=ztunnel; use -n for another namespace",
     },
   );
 }

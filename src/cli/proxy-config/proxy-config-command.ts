@@ -25,7 +25,7 @@ type AllFlags = DumpFlags &
   EndpointFilter &
   Verbose & { readonly withHeaders?: boolean };
 
-const dumpFile = "the answer of /config_dump";
+const dumpFile = "the response of /config_dump";
 /** Masks that limit Envoy's answer to the needed parts. */
 const masks = {
   cluster: "?mask=dynamic_active_clusters,dynamic_warming_clusters,static_clusters",
@@ -51,7 +51,13 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
   listenerCommand(parent, context);
   routeCommand(parent, context);
   endpointCommands(parent, context);
-  dumpCommand(parent, "secret", ["secrets", "s"], "the certificates and roots that it holds", dumpFile).action(
+  dumpCommand(
+    parent,
+    "secret",
+    ["secrets", "s"],
+    "show the certificates and trusted roots of the proxy",
+    dumpFile,
+  ).action(
     async (name: string | undefined, flags: DumpFlags) =>
       await show(await readDump(name, masks.secret, flags, context), flags, context, {
         table: (dump) => secretTable(dump, context.clock.nowMs()),
@@ -62,7 +68,7 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
     parent,
     "bootstrap",
     ["b"],
-    "what it was started with; -o short: only the versions",
+    "show the bootstrap configuration of the proxy; -o short shows only the versions",
     dumpFile,
     "json",
   ).action(
@@ -72,7 +78,7 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
         value: (dump) => dump.part("BootstrapConfigDump") ?? {},
       }),
   );
-  dumpCommand(parent, "ecds", ["ec"], "extensions that it receives separately", dumpFile).action(
+  dumpCommand(parent, "ecds", ["ec"], "show the extensions that the proxy receives by ECDS", dumpFile).action(
     async (name: string | undefined, flags: DumpFlags) =>
       await show(await readDump(name, masks.endpoints, flags, context), flags, context, {
         table: extensionTable,
@@ -102,7 +108,7 @@ function dumpCommand(
     .aliases([...aliases])
     .description(text)
     .option("-o, --output <format>", "json, yaml or short", output)
-    .option("-f, --file <file>", `a file with ${file} instead of a pod's; - is standard input`)
+    .option("-f, --file <file>", `read a file with ${file} instead of a pod's; - is standard input`)
     .option(...adminPortFlag);
 }
 
@@ -122,11 +128,11 @@ async function show<Value>(
 }
 
 function clusterCommand(parent: Command, context: CliContext): void {
-  dumpCommand(parent, "cluster", ["clusters", "c"], "where it can send requests", dumpFile)
-    .option("--fqdn <text>", "only clusters whose service's name contains this")
-    .option("--direction <direction>", "only inbound or outbound ones")
-    .option("--subset <text>", "only clusters whose subset contains this")
-    .option("--port <port>", "only clusters of this port", portFlag)
+  dumpCommand(parent, "cluster", ["clusters", "c"], "show the clusters of the proxy", dumpFile)
+    .option("--fqdn <text>", "show only clusters whose host name contains this text")
+    .option("--direction <direction>", "show only inbound or outbound clusters")
+    .option("--subset <text>", "show only clusters whose subset contains this text")
+    .option("--port <port>", "show only clusters of this port", portFlag)
     .action(async (name: string | undefined, flags: DumpFlags & ClusterFilter) => {
       const clusters = (await readDump(name, masks.cluster, flags, context)).clusters();
       await show(filterClusters(some(clusters, "clusters"), flags), flags, context, {
@@ -142,14 +148,14 @@ function listenerCommand(parent: Command, context: CliContext): void {
       parent,
       "listener",
       ["listeners", "l"],
-      "where it takes connections, and what it does with them",
+      "show the listeners of the proxy, with their filter chain matches and destinations",
       dumpFile,
     ),
   )
-    .option("--address <address>", "only listeners at this address")
-    .option("--port <port>", "only listeners on this port", portFlag)
-    .option("--type <type>", "only HTTP, TCP or HTTP+TCP ones")
-    .option("--waypoint", "a waypoint's chains, with the way to each")
+    .option("--address <address>", "show only listeners on this address")
+    .option("--port <port>", "show only listeners on this port", portFlag)
+    .option("--type <type>", "show only HTTP, TCP or HTTP+TCP listeners")
+    .option("--waypoint", "show the filter chains of a waypoint, with the matches that lead to each")
     .action(
       async (
         name: string | undefined,
@@ -167,8 +173,16 @@ function listenerCommand(parent: Command, context: CliContext): void {
 }
 
 function routeCommand(parent: Command, context: CliContext): void {
-  verboseFlags(dumpCommand(parent, "route", ["routes", "r"], "which request goes to which cluster", dumpFile))
-    .option("--name <name>", "only the route configuration of this name")
+  verboseFlags(
+    dumpCommand(
+      parent,
+      "route",
+      ["routes", "r"],
+      "show the routes of the proxy, with their matches and clusters",
+      dumpFile,
+    ),
+  )
+    .option("--name <name>", "show only the route configuration of this name")
     .action(async (name: string | undefined, flags: DumpFlags & RouteFilter & Verbose) => {
       const routes = some((await readDump(name, masks.route, flags, context)).routes(), "routes");
       await show(filterRoutes(routes, flags), flags, context, {
@@ -180,16 +194,16 @@ function routeCommand(parent: Command, context: CliContext): void {
 
 function verboseFlags(command: Command): Command {
   return command
-    .option("--verbose", "with matches (default)")
-    .option("--no-verbose", "one line a listener or route configuration");
+    .option("--verbose", "show the matches too (default)")
+    .option("--no-verbose", "show one line for each listener or route configuration");
 }
 
 function endpointFlags(command: Command): Command {
   return command
-    .option("--address <address>", "only endpoints at this address")
-    .option("--port <port>", "only endpoints on this port", portFlag)
-    .option("--cluster <name>", "only the endpoints of this cluster")
-    .option("--status <status>", "only endpoints of this health: healthy, unhealthy, …");
+    .option("--address <address>", "show only endpoints at this address")
+    .option("--port <port>", "show only endpoints on this port", portFlag)
+    .option("--cluster <name>", "show only the endpoints of this cluster")
+    .option("--status <status>", "show only endpoints with this health status: healthy, unhealthy, …");
 }
 
 function endpointCommands(parent: Command, context: CliContext): void {
@@ -198,8 +212,8 @@ function endpointCommands(parent: Command, context: CliContext): void {
       parent,
       "endpoint",
       ["endpoints", "ep"],
-      "where its clusters send requests, and how healthy that is",
-      "the answer of /clusters?format=json",
+      "show the endpoints of the proxy's clusters, and their health",
+      "the response of /clusters?format=json",
     ),
   ).action(async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
     const statuses = (await readAdmin(name, "/clusters?format=json", flags, context)) as ClusterStatuses;
@@ -209,7 +223,7 @@ function endpointCommands(parent: Command, context: CliContext): void {
     });
   });
   endpointFlags(
-    dumpCommand(parent, "eds", [], "endpoints as the control plane sent them, with their localities", dumpFile),
+    dumpCommand(parent, "eds", [], "show the endpoints that the control plane sent, with their localities", dumpFile),
   ).action(async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
     const assignments = (await readDump(name, masks.endpoints, flags, context)).endpoints();
     await show(filterAssignments(assignments, flags), flags, context, {
@@ -226,17 +240,17 @@ function allCommand(parent: Command, context: CliContext): void {
         parent,
         "all",
         ["a"],
-        "all of it: tables one after the other, or the whole dump with -o json",
+        "show the whole configuration of the proxy: as tables, or with -o json as one config dump",
         dumpFile,
       ),
     ),
   )
     .option("--with-headers", "print a title line before each table")
-    .option("--fqdn <text>", "only clusters whose service's name contains this")
-    .option("--direction <direction>", "only inbound or outbound clusters")
-    .option("--subset <text>", "only clusters whose subset contains this")
-    .option("--type <type>", "only HTTP, TCP or HTTP+TCP listeners")
-    .option("--name <name>", "only the route configuration of this name")
+    .option("--fqdn <text>", "show only clusters whose host name contains this text")
+    .option("--direction <direction>", "show only inbound or outbound clusters")
+    .option("--subset <text>", "show only clusters whose subset contains this text")
+    .option("--type <type>", "show only HTTP, TCP or HTTP+TCP listeners")
+    .option("--name <name>", "show only the route configuration of this name")
     .action(async (name: string | undefined, flags: AllFlags) => {
       const format = outputFormat(flags.output);
       if (format === "table")
@@ -264,7 +278,7 @@ function allTables(dump: ConfigDump, flags: AllFlags, context: CliContext): stri
 function some<Value>(list: readonly Value[], what: string): readonly Value[] {
   if (list.length === 0)
     throw userError("dump-empty", `the proxy has no ${what}`, {
-      hint: "it has received nothing from a control plane yet: see proxy-status",
+      hint: "the proxy has received no configuration from a control plane yet: see proxy-status",
     });
   return list;
 }
@@ -286,20 +300,20 @@ async function compareRoots(one: string, other: string, flags: DumpFlags, contex
   if (!shared) {
     throw userError(
       "difference-found",
-      `${one} and ${other} trust no root in common: mutual TLS between them cannot work`,
+      `${one} and ${other} trust no common root certificate: mutual TLS between them cannot work`,
       {
-        hint: `their certificates: ${context.programName} proxy-config secret ${one}`,
+        hint: `show their certificates: ${context.programName} proxy-config secret ${one}`,
       },
     );
   }
-  context.out(`${one} and ${other} trust the same root: mutual TLS between them can work\n`);
+  context.out(`${one} and ${other} trust a common root certificate: mutual TLS between them can work\n`);
 }
 
 async function rootsOf(name: string, flags: DumpFlags, context: CliContext): Promise<readonly string[]> {
   const pem = rootCertificates(await readDump(name, masks.secret, flags, context));
   if (pem === undefined)
     throw userError("dump-empty", `the proxy of ${name} has no root certificate yet`, {
-      hint: "it gets one with its first configuration: see proxy-status",
+      hint: "the proxy receives it with its first configuration: see proxy-status",
     });
   return certificatesIn(pem).map(({ fingerprint256 }) => fingerprint256);
 }

@@ -169,7 +169,7 @@ test("an invalid target is refused with a suggestion or the reason", async () =>
   );
   assert.match(
     await refused("pc c bare.test-ns"),
-    /^pod bare\.test-ns has no proxy: none of its containers is named istio-proxy\n {2}hint: why it was not injected: serin experimental check-inject bare -n test-ns$/,
+    /^pod bare\.test-ns has no proxy: none of its containers is named istio-proxy\n {2}hint: find out why the pod was not injected: serin experimental check-inject bare -n test-ns$/,
   );
   assert.match(
     await refused("pc c ztunnel-a.test-ns"),

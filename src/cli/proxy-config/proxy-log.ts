@@ -22,13 +22,13 @@ export function logCommand(parent: Command, context: CliContext): void {
   parent
     .command("log [pod]")
     .alias("o")
-    .description("show the log levels of a proxy; --level changes them until the proxy ends")
+    .description("show the log levels of a proxy; --level changes them until the proxy restarts")
     .option(
       "--level <levels>",
       `<level>, or <logger>:<level>, several separated by commas; levels are ${levels.join(", ")}`,
     )
-    .option("-r, --reset", "back to the level that sidecars are injected with")
-    .option("-l, --selector <labels>", "all pods with these labels")
+    .option("-r, --reset", "reset the levels to the level that the injector sets")
+    .option("-l, --selector <labels>", "select all pods with these labels")
     .option("-o, --output <format>", "short", "short")
     .option(...adminPortFlag)
     .action(async (name: string | undefined, flags: LogFlags) => await log(name, flags, context));

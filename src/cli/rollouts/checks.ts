@@ -15,30 +15,30 @@ interface ExplainFlags extends ConnectionFlags {
 
 /** `serin check`: shows checks, and tries them outside a rollout. */
 export function checkCommands(program: Command, context: CliContext): void {
-  const check = program.command("check").description("checks: what they measure, and when they pass or fail");
+  const check = program.command("check").description("explain, run or list the checks that judge rollouts");
   flags(
     check
       .command("explain [check]")
-      .description("explain a check in words: a built-in type, a Check of the cluster, or one of a file"),
-  ).action(async (subject: string | undefined, said: ExplainFlags) => {
-    const spec = await specOf(subject, said, context);
+      .description("explain a check in words: a built-in type, a Check of the cluster, or a Check of a file"),
+  ).action(async (subject: string | undefined, options: ExplainFlags) => {
+    const spec = await specOf(subject, options, context);
     context.out(`${explainCheck(spec).join("\n")}\n`);
   });
   flags(
     check
       .command("run [check]")
       .description(
-        "run a check now, outside any rollout; the exit code is 0 for a pass, 1 for a failure, 4 for no answer yet",
+        "run a check now, outside any rollout; the exit code is 0 for a pass, 1 for a failure, 4 for no result yet",
       ),
   )
     .option(
       "--canary <service>",
-      "the Service of the canary; NAMESPACE/SERVICE in another namespace, workload:NAME for a Deployment (default: the whole mesh)",
+      "the Service of the canary: SERVICE, NAMESPACE/SERVICE in another namespace, or workload:NAME for a Deployment (default: the whole mesh)",
     )
     .option("--stable <service>", "the backend to compare the canary with, in the same form")
-    .option("--within <seconds>", "how long to wait for an answer", "30")
-    .option("--json", "the verdict as JSON")
-    .action(async (subject: string | undefined, said: RunFlags) => await runCheck(subject, said, context));
+    .option("--within <seconds>", "how long to wait for a result", "30")
+    .option("--json", "print the verdict as JSON")
+    .action(async (subject: string | undefined, options: RunFlags) => await runCheck(subject, options, context));
   check
     .command("types")
     .description("list the built-in checks")
@@ -61,26 +61,29 @@ interface RunFlags extends ExplainFlags {
 
 const exitCodes = { pass: 0, fail: 1, wait: 4, error: 4 } as const;
 
-async function runCheck(subject: string | undefined, said: RunFlags, context: CliContext): Promise<void> {
-  const within = Number(said.within);
+async function runCheck(subject: string | undefined, options: RunFlags, context: CliContext): Promise<void> {
+  const within = Number(options.within);
   if (!(within > 0 && within <= maxWithinSeconds))
-    throw userError("argument-invalid", `--within must be seconds from 1 to ${maxWithinSeconds}, got "${said.within}"`);
-  const spec = await specOf(subject, said, context);
-  const home = said.namespace ?? (await context.defaultNamespace(said));
+    throw userError(
+      "argument-invalid",
+      `--within must be seconds from 1 to ${maxWithinSeconds}, got "${options.within}"`,
+    );
+  const spec = await specOf(subject, options, context);
+  const home = options.namespace ?? (await context.defaultNamespace(options));
   if (context.runCheck === undefined) throw userError("check-unavailable", "checks cannot be run here");
   const asked = [
-    ["--canary", said.canary],
-    ["--stable", said.stable],
+    ["--canary", options.canary],
+    ["--stable", options.stable],
   ] as const;
   for (const [flag, text] of asked)
-    if (text !== undefined) await checkBackend(await context.connect(said), flag, backendOf(text, home));
-  const { statistic: _, ...status } = await context.runCheck(said, {
+    if (text !== undefined) await checkBackend(await context.connect(options), flag, backendOf(text, home));
+  const { statistic: _, ...status } = await context.runCheck(options, {
     spec,
-    ...(said.canary === undefined ? {} : { canary: backendOf(said.canary, home) }),
-    ...(said.stable === undefined ? {} : { stable: backendOf(said.stable, home) }),
+    ...(options.canary === undefined ? {} : { canary: backendOf(options.canary, home) }),
+    ...(options.stable === undefined ? {} : { stable: backendOf(options.stable, home) }),
     withinMs: within * 1000,
   });
-  context.out(said.json === true ? `${JSON.stringify(status)}\n` : `${status.verdict}: ${status.evidence}\n`);
+  context.out(options.json === true ? `${JSON.stringify(status)}\n` : `${status.verdict}: ${status.evidence}\n`);
   const code = exitCodes[status.verdict];
   if (code !== 0) throw new CommandEnd("problem-found", code);
 }
@@ -130,8 +133,8 @@ function flags(command: Command): Command {
   return command
     .option("-f, --filename <file>", "a Check as YAML; - is standard input")
     .option("-n, --namespace <namespace>", "the namespace of a Check of the cluster")
-    .option("--kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig");
+    .option("--kubeconfig <path>", "the kubeconfig file")
+    .option("--context <name>", "the context of the kubeconfig");
 }
 
 /** A check of the type with all defaults. Undefined if the type needs more fields. */
@@ -139,22 +142,22 @@ function defaultOf(type: string): CheckSpec | undefined {
   return parseCheck({ metadata: { name: "check" }, spec: { type } }).value?.spec;
 }
 
-async function specOf(subject: string | undefined, said: ExplainFlags, context: CliContext): Promise<CheckSpec> {
-  if (said.filename !== undefined)
-    return parsed(said.filename, parseOneObject(said.filename, await context.readFile(said.filename)));
+async function specOf(subject: string | undefined, options: ExplainFlags, context: CliContext): Promise<CheckSpec> {
+  if (options.filename !== undefined)
+    return parsed(options.filename, parseOneObject(options.filename, await context.readFile(options.filename)));
   if (subject === undefined)
     throw userError("argument-missing", "a check needs a type, a name or a file", {
       hint: `the types are ${checkTypes.join(", ")}`,
     });
   const builtIn = checkTypes.some((type) => type === subject) ? defaultOf(subject) : undefined;
   if (builtIn !== undefined) return builtIn;
-  const client = await context.connect(said);
-  const namespace = said.namespace ?? (await context.defaultNamespace(said));
+  const client = await context.connect(options);
+  const namespace = options.namespace ?? (await context.defaultNamespace(options));
   const found = await client.get(checkKind, subject, namespace);
   if (found === undefined)
     throw userError(
       "not-found",
-      `there is no built-in check, and no Check in namespace ${namespace}, that is called "${subject}"`,
+      `neither a built-in check nor a Check in namespace ${namespace} has the name "${subject}"`,
       { hint: `built-in checks: ${checkTypes.join(", ")}` },
     );
   return parsed(`Check ${namespace}/${subject}`, found);

@@ -29,26 +29,29 @@ interface ExceptFlags extends ConnectionFlags {
 export function freezeCommands(program: Command, context: CliContext): void {
   const freeze = program
     .command("freeze")
-    .description("times in which no rollout begins a step; an undo is never delayed");
+    .description("manage freezes: times in which no rollout starts a step; a freeze never delays an undo");
   connection(freeze.command("list").description("list the freezes with their windows and exceptions"))
-    .option("-o, --output <format>", "json or yaml: the objects, for programs")
+    .option("-o, --output <format>", "print the objects for programs: json or yaml")
     .action(async (flags: ConnectionFlags & { readonly output?: string }) => {
       const format = outputFormat(flags.output, ["json", "yaml"]);
       const client = await context.connect(flags);
       const { items } = await client.list(freezeKind);
       if (format !== "table") context.out(await renderValue({ apiVersion: "v1", kind: "List", items }, format));
-      else context.out(items.length === 0 ? "there is no freeze\n" : renderFreezes(items));
+      else context.out(items.length === 0 ? "no freeze exists\n" : renderFreezes(items));
     });
   connection(freeze.command("add [name]").description("block rollouts from now on, or in the windows of a file"))
     .option("-f, --filename <file>", "a Freeze as YAML; - is standard input")
-    .option("--reason <text>", "the reason, which waiting rollouts show")
-    .option("--from <time>", "its beginning, such as 2026-12-20T18:00:00 in --zone (default: now)")
-    .option("--until <time>", "its end")
-    .option("--rrule <rule>", "repeat by RFC 5545, from --from on: FREQ=WEEKLY;BYDAY=FR")
-    .option("--duration <time>", "how long each time lasts: 90m, 12h, 3d")
-    .option("--zone <name>", "time zone, such as Europe/Berlin (default: UTC)")
-    .option("--kind <kind...>", "Canary or MeshUpgrade (default: both)")
-    .option("--namespaces <name...>", "of Canaries, only those in these namespaces")
+    .option("--reason <text>", "the reason, which the status of waiting rollouts shows")
+    .option(
+      "--from <time>",
+      "the start of the freeze in the time zone of --zone, such as 2026-12-20T18:00:00 (default: now)",
+    )
+    .option("--until <time>", "the end of the freeze")
+    .option("--rrule <rule>", "repeat the freeze from --from on, by a rule of RFC 5545: FREQ=WEEKLY;BYDAY=FR")
+    .option("--duration <time>", "how long each freeze of --rrule lasts: 90m, 12h, 3d")
+    .option("--zone <name>", "the time zone, such as Europe/Berlin (default: UTC)")
+    .option("--kind <kind...>", "the kinds to block: Canary or MeshUpgrade (default: both)")
+    .option("--namespaces <name...>", "block only the Canaries in these namespaces")
     .action(async (name: string | undefined, flags: AddFlags) => {
       const raw =
         flags.filename === undefined
@@ -69,9 +72,9 @@ export function freezeCommands(program: Command, context: CliContext): void {
       );
     });
   connection(freeze.command("except <name>").description("exempt one rollout from a freeze"))
-    .option("--canary <namespace/name>", "a Canary")
-    .option("--upgrade <name>", "a MeshUpgrade")
-    .requiredOption("--reason <text>", "why, kept in the freeze")
+    .option("--canary <namespace/name>", "the Canary to exempt")
+    .option("--upgrade <name>", "the MeshUpgrade to exempt")
+    .requiredOption("--reason <text>", "the reason, which the freeze stores")
     .action(async (name: string, flags: ExceptFlags) => await except(name, flags, context));
   connection(freeze.command("remove <name>").description("end a freeze")).action(
     async (name: string, flags: ConnectionFlags) => {
@@ -79,15 +82,15 @@ export function freezeCommands(program: Command, context: CliContext): void {
       if ((await client.get(freezeKind, name)) === undefined)
         throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
       await client.delete(freezeKind, name);
-      context.out(`freeze ${name} is removed\n`);
+      context.out(`removed freeze ${name}\n`);
     },
   );
 }
 
 function connection(command: Command): Command {
   return command
-    .option("--kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig");
+    .option("--kubeconfig <path>", "the kubeconfig file")
+    .option("--context <name>", "the context of the kubeconfig");
 }
 
 function fromFlags(name: string | undefined, flags: AddFlags, context: CliContext): unknown {
@@ -179,7 +182,7 @@ function windowText({ start, end, rrule, durationSeconds = 0 }: FreezeWindow, zo
 async function except(name: string, flags: ExceptFlags, context: CliContext): Promise<void> {
   const [namespace, canary] = flags.canary?.split("/") ?? [];
   if ((flags.canary === undefined) === (flags.upgrade === undefined))
-    throw userError("argument-invalid", "exactly one of --canary and --upgrade is needed");
+    throw userError("argument-invalid", "pass exactly one of --canary and --upgrade");
   if (
     flags.canary !== undefined &&
     (namespace === undefined || namespace === "" || canary === undefined || canary === "")

@@ -39,7 +39,7 @@ export async function showHistory<Value extends Rollout>(
   if (found.length > 1)
     throw userError(
       "ambiguous",
-      `${found.length} namespaces have had a ${kind.kind} "${name}": ${found.map(({ metadata }) => metadata.name?.split(".")[1] ?? "").join(", ")}`,
+      `a ${kind.kind} "${name}" has a history in ${found.length} namespaces: ${found.map(({ metadata }) => metadata.name?.split(".")[1] ?? "").join(", ")}`,
       { hint: "choose one with -n" },
     );
   if (journal === undefined)
@@ -50,7 +50,7 @@ export async function showHistory<Value extends Rollout>(
   const runs = [...new Set(all.map(({ run }) => run))];
   if (flags.run !== undefined && !runs.includes(flags.run))
     throw userError("not-found", `the history of ${kind.kind} "${name}" has no run ${flags.run}`, {
-      hint: runs.length === 0 ? "nothing has been decided yet" : `it has the runs ${runs.join(", ")}`,
+      hint: runs.length === 0 ? "no decision has been made yet" : `it has the runs ${runs.join(", ")}`,
     });
   const decisions = all.filter(({ run }) => flags.run === undefined || run === flags.run);
   if (flags.output === "yaml") context.out(await renderValue({ rollout: name, decisions }, "yaml"));
@@ -72,5 +72,5 @@ export function renderHistory(decisions: readonly DecisionRecord[]): string {
     );
     for (const line of evidence) lines.push(`      ${line}`);
   }
-  return lines.length === 0 ? "nothing has been decided yet\n" : `${lines.join("\n")}\n`;
+  return lines.length === 0 ? "no decision has been made yet\n" : `${lines.join("\n")}\n`;
 }

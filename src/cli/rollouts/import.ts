@@ -17,9 +17,11 @@ interface ImportFlags {
 export function importCommand(canary: Command, context: CliContext): void {
   canary
     .command("import")
-    .description("convert Argo Rollouts' Rollouts and Flagger's Canaries, with their templates, to Canaries and Checks")
-    .requiredOption("-f, --filename <file...>", "their files; - is standard input")
-    .option("--json", "objects and notes as one JSON object")
+    .description(
+      "convert the Rollouts of Argo Rollouts and the Canaries of Flagger, with their templates, to Canaries and Checks",
+    )
+    .requiredOption("-f, --filename <file...>", "the files to convert; - is standard input")
+    .option("--json", "print the objects and the notes as one JSON object")
     .action(async ({ filename, json }: ImportFlags) => {
       const sources = (
         await Promise.all(filename.map(async (file) => objectsOf(file, await context.readFile(file))))

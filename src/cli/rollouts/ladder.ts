@@ -49,7 +49,7 @@ const shownBehind = 12;
 /** Draws the steps of a rollout: the done ones, the current one with its checks, and the future ones. */
 export function renderLadder(title: string, status: RolloutStatus | undefined, options: LadderOptions): string {
   const paint = (style: Style, text: string): string => (options.colour ? `${styles[style]}${text}${off}` : text);
-  if (status === undefined) return `${title}: the engine has not seen it yet\n`;
+  if (status === undefined) return `${title}: the engine has not read it yet\n`;
   const lines = [
     `${paint("bold", title)}: ${paint(phaseStyles[status.phase] ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`,
   ];
@@ -178,7 +178,7 @@ function commandOf(title: string, { phase, pauseReason, pausedBy, undo }: Rollou
   // An older engine wrote no reason, so its message, which is shown above, must do.
   if (phase === "Paused" && pauseReason !== undefined)
     return `let it continue: serin ${noun} ${pauseReason === "approval" ? approve : "resume"} ${named}`;
-  if (phase === "Stuck" && undo === undefined) return `fix it, or undo it: serin ${noun} ${back} ${named}`;
+  if (phase === "Stuck" && undo === undefined) return `repair it, or undo it: serin ${noun} ${back} ${named}`;
   return "";
 }
 

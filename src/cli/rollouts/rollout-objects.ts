@@ -18,11 +18,11 @@ export async function readObject<Value extends Rollout>(
   context: CliContext,
 ): Promise<Value> {
   const raw = parseOneObject(file, await context.readFile(file));
-  const said = (raw as { kind?: unknown } | null)?.kind;
-  if (said !== kind.kind)
+  const givenKind = (raw as { kind?: unknown } | null)?.kind;
+  if (givenKind !== kind.kind)
     throw userError(
       "rollout-invalid",
-      `${file}: kind: must be ${kind.kind}, ${said === undefined ? "and is missing" : `got ${JSON.stringify(said)}`}`,
+      `${file}: kind: must be ${kind.kind}, ${givenKind === undefined ? "and is missing" : `got ${JSON.stringify(givenKind)}`}`,
     );
   const parsed = kind.parse?.(raw);
   if (parsed !== undefined && parsed.value === undefined)
@@ -40,8 +40,8 @@ export function parseOneObject(file: string, text: string): unknown {
   if (problem !== undefined) throw userError("rollout-invalid", `${file}: is not YAML: ${problem.message}`);
   const objects = documents.map((document) => document.toJS() as unknown).filter((value) => (value ?? null) !== null);
   if (objects.length > 1)
-    throw userError("rollout-invalid", `${file}: has ${objects.length} objects, and one is expected`, {
-      hint: `kubectl apply -f ${file} accepts several`,
+    throw userError("rollout-invalid", `${file}: must contain one object, got ${objects.length}`, {
+      hint: `apply several objects with kubectl apply -f ${file}`,
     });
   return objects[0] ?? null;
 }
@@ -79,7 +79,7 @@ export async function findRollout<Value extends Rollout>(
     {
       hint:
         others.length === 0
-          ? `there is none at all; kubectl get ${kind.plural} -A`
+          ? `no namespace has one: kubectl get ${kind.plural} -A`
           : `there is ${others.slice(0, 5).join(", ")}`,
     },
   );

@@ -92,7 +92,7 @@ test("the ladder's last line shows since when it waits, until when, and the next
       "since 2026-01-31T12:03:12Z; it continues by itself, or: serin freeze except holidays --canary shop/web --reason WHY",
       "since 2026-01-31T12:03:12Z; it continues by itself",
       "since 2026-01-31T12:03:12Z; it continues by itself",
-      "since 2026-01-31T12:03:12Z: fix it, or undo it: serin canary abort web -n shop",
+      "since 2026-01-31T12:03:12Z: repair it, or undo it: serin canary abort web -n shop",
       "since 2026-01-31T12:03:12Z",
     ],
   );
@@ -182,7 +182,7 @@ test("a file with several objects is refused with the command that applies them,
     const said = await createProgram(context())
       .parseAsync([...words, "-f", "a.yaml"], { from: "user" })
       .then(() => "accepted", describeError);
-    assert.match(said, /a\.yaml: has 2 objects, and one is expected\n.*kubectl apply -f a\.yaml/, words.join(" "));
+    assert.match(said, /a\.yaml: must contain one object, got 2\n.*kubectl apply -f a\.yaml/, words.join(" "));
   }
 });
 
@@ -292,7 +292,7 @@ test("an order that would change nothing is refused with the reason", async () =
   );
   assert.match(
     await said(canaryOf("RolledBack", {}), "promote", "web"),
-    /shop\/web: nothing waits for an approval: it is RolledBack/,
+    /shop\/web: no step waits for an approval: the rollout is RolledBack/,
   );
   const upgrade = { ...canaryOf("RolledBack", {}), kind: "MeshUpgrade", metadata: { name: "up" } };
   assert.match(

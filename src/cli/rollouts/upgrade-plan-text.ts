@@ -38,8 +38,8 @@ export function planText(report: PreflightReport, options: TextOptions): string 
 }
 
 const verdicts: Readonly<Record<PreflightReport["verdict"], { readonly colour: Colour; readonly text: string }>> = {
-  ok: { colour: "green", text: "✔ ok: nothing stands in the way" },
-  warnings: { colour: "yellow", text: "! warnings: nothing blocks, but look at these" },
+  ok: { colour: "green", text: "✔ ok: nothing blocks the upgrade" },
+  warnings: { colour: "yellow", text: "! warnings: nothing blocks the upgrade, but read these" },
   blocked: { colour: "red", text: "✘ blocked: fix these before you start" },
 };
 const marks: Readonly<Record<Finding["severity"], string>> = { blocked: "✘", warning: "!", note: "·" };
@@ -84,7 +84,7 @@ function renderedLines({ rendered }: PreflightReport, { diff }: TextOptions): st
     .trimEnd()
     .split("\n");
   const lines = [
-    `Rendered, against what is installed${diff ? "" : " (--diff shows every field)"}`,
+    `Rendered objects, compared with the installed ones${diff ? "" : " (--diff shows every field)"}`,
     ...table.map((line) => `  ${line}`),
   ];
   if (!diff) return lines;
@@ -107,8 +107,8 @@ function defaultsLines({ defaults }: PreflightReport): string[] {
   );
   const lines = [...defaults.profile.map((change) => `  profile: ${changeText(change)}`), ...changes];
   return lines.length === 0
-    ? ["Defaults: the same install spec gives the same in both releases"]
-    : ["Defaults that changed: the same install spec, by either release", ...cut(lines)];
+    ? ["Defaults: both releases render the same objects from the same install spec"]
+    : ["Changed defaults: the same install spec, rendered by each release", ...cut(lines)];
 }
 
 function definitionLines({ definitions }: PreflightReport): string[] {
@@ -119,9 +119,9 @@ function definitionLines({ definitions }: PreflightReport): string[] {
     ({ definition, version = "", field, detail, total }) =>
       `  ${definition} ${version}${field === undefined ? "" : ` ${field}`} ${detail}${total > 0 ? `; ${total} stored` : ""}`,
   );
-  if (definitions.changes.length === 0) return ["Definitions of kinds: the same"];
+  if (definitions.changes.length === 0) return ["CustomResourceDefinitions: the same"];
   return [
-    `Definitions of kinds${definitions.installed ? "" : " (not installed by this upgrade)"}`,
+    `CustomResourceDefinitions${definitions.installed ? "" : " (not installed by this upgrade)"}`,
     ...cut(lines),
     ...(added > 0 ? [`  ${added} fields are new`] : []),
   ];
@@ -142,9 +142,9 @@ function configurationLines({ configuration }: PreflightReport): string[] {
   }): string => `${level} [${code}] ${origin === "" ? "" : `${origin}: `}${message}`;
   const { appeared, disappeared, kept } = configuration;
   if (appeared.length + disappeared.length === 0)
-    return [`Live objects: both releases say the same of them (${kept} message${kept === 1 ? "" : "s"})`];
+    return [`Live objects: both releases report the same messages (${kept} message${kept === 1 ? "" : "s"})`];
   return [
-    "Live objects, as either release reads them",
+    "Live objects, as each release reads them",
     ...cut(appeared.map((message) => `  + ${line(message)}`)),
     ...cut(disappeared.map((message) => `  - ${line(message)}`)),
   ];
@@ -153,13 +153,13 @@ function configurationLines({ configuration }: PreflightReport): string[] {
 function proxyLines({ proxies }: PreflightReport): string[] {
   if (proxies === undefined) return [];
   const { asked, live, resources, groups, envoyFilters } = proxies;
-  const counted = `${asked} workloads' proxies asked about (${live} pods), ${resources} resources`;
+  const counted = `${asked} workloads' proxies (${live} pods), ${resources} resources`;
   const filters = envoyFilters.map(
     ({ name, patchedByFrom, patchedByTo, differingCount }) =>
       `  EnvoyFilter ${name}: changes ${patchedByFrom} resources now, ${patchedByTo} after the upgrade${differingCount === 0 ? "" : `; ${differingCount} differ`}`,
   );
-  if (groups.length === 0) return [`Proxies would get the same: ${counted}`, ...filters];
-  return [`Proxies would get other configuration: ${counted}`, ...cut(groups.map(groupText)), ...filters];
+  if (groups.length === 0) return [`Proxies would receive the same configuration: ${counted}`, ...filters];
+  return [`Proxies would receive a changed configuration: ${counted}`, ...cut(groups.map(groupText)), ...filters];
 }
 
 function groupText({ type, change, changes, resources, resourceCount, proxies, proxyCount }: ResourceGroup): string {
@@ -241,13 +241,13 @@ function injectionLines({ workloads: { injection } }: PreflightReport): string[]
     `  ${andMore(workloads, workloadCount, 1)}`,
     ...cut(changes.map((change) => `    ${changeText(change)}`)),
   ]);
-  return ["Injected pods, besides version and revision", ...lines];
+  return ["Injected pods: changes besides version and revision", ...lines];
 }
 
 function timeLines({ estimate }: PreflightReport): string[] {
   const rows = estimate.parts.map(({ what, seconds, how }) => [what, `${seconds} s`, how]);
   return [
-    `Time: about ${duration(estimate.seconds)} if nothing waits`,
+    `Time: about ${duration(estimate.seconds)} if no step has to wait`,
     ...renderTable(["PART", "TIME", "HOW"], rows)
       .trimEnd()
       .split("\n")

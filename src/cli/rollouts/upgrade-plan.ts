@@ -27,20 +27,23 @@ export function upgradePlanCommand(upgrade: Command, context: CliContext): void 
   upgrade.enablePositionalOptions();
   upgrade
     .command("plan")
-    .description("show what an upgrade would change, for whom, and what blocks it; writes nothing")
+    .description(
+      "show what an upgrade would change, which workloads it affects, and what blocks it; the command writes nothing",
+    )
     .requiredOption("-f, --filename <file>", "the MeshUpgrade as YAML; - is standard input")
-    .option("--from-release <release>", "the old release: its directory, or a version that the lab has")
-    .option("--to-release <release>", "the new release: its directory, or a version that the lab has")
-    .option("--diff", "show every changed field of rendered objects")
-    .option("--strict", "warnings, and parts that could not be compared, count as failure")
-    .option("--json", "the plan as JSON, for pipelines")
-    .option("-o, --output <format>", "json: the same")
+    .option("--from-release <release>", "the directory of the old release, or a version that the lab has")
+    .option("--to-release <release>", "the directory of the new release, or a version that the lab has")
+    .option("--diff", "show every changed field of the rendered objects")
+    .option("--strict", "fail on warnings, and on parts that could not be compared")
+    .option("--json", "print the plan as JSON, for pipelines")
+    .option("-o, --output <format>", "json prints the plan as JSON, like --json")
     .addHelpText("after", helpText)
     .action(async (flags: PlanFlags) => await plan(flags, context));
 }
 
 const helpText = `
-Exit codes: 0 nothing blocks (with --strict: nothing to warn of either), 1 blocked, 2 the plan could not be made.
+Exit codes: 0 nothing blocks the upgrade (with --strict: and there are no warnings), 1 something blocks it, 2 the plan
+could not be made.
 
 Examples:
   serin upgrade plan -f upgrade.yaml                                     in a lab, which has both releases
@@ -108,7 +111,7 @@ async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgra
     throw userError(
       "file-invalid",
       `${file} contains ${objects.length} MeshUpgrades: ${objects.map(({ metadata }) => metadata?.name ?? "").join(", ")}`,
-      { hint: "plan each in its own file" },
+      { hint: "put each into its own file" },
     );
   const { value, errors, warnings } = parseMeshUpgrade(object);
   if (value === undefined) throw userError("rollout-invalid", `${file}: ${formatIssues(errors)}`);
@@ -157,6 +160,6 @@ async function labTree(flag: string, version: string, flags: PlanFlags, context:
   const directory = await context.releaseTree(version, flags);
   if (directory !== undefined) return directory;
   throw userError("release-missing", `${flag}: "${version}" is neither a directory nor a release that this lab has`, {
-    hint: "serin release list shows those; serin release build DIR --version VERSION makes one",
+    hint: "serin release list shows the lab's releases; serin release build DIR --version VERSION builds one",
   });
 }

@@ -48,24 +48,24 @@ interface CreateFlags extends RolloutFlags {
 const orders: Readonly<
   Record<string, { readonly text: string; readonly done: string; readonly order: Parameters<typeof orderPatch>[1] }>
 > = {
-  pause: { text: "pause before the next action", done: "is paused", order: "pause" },
-  resume: { text: "continue after a pause", done: "continues", order: "resume" },
-  abort: { text: "stop, and undo everything", done: "is being undone", order: "rollback" },
-  undo: { text: "undo everything, also after the end", done: "is being undone", order: "rollback" },
+  pause: { text: "pause the rollout before its next action", done: "is paused", order: "pause" },
+  resume: { text: "continue a paused rollout", done: "continues", order: "resume" },
+  abort: { text: "stop the rollout, and undo all its changes", done: "is being undone", order: "rollback" },
+  undo: { text: "undo all changes of the rollout, also after its end", done: "is being undone", order: "rollback" },
   rollback: {
-    text: "undo everything, from any phase and also after the end",
+    text: "undo all changes of the upgrade, in any phase and also after its end",
     done: "is being undone",
     order: "rollback",
   },
 };
 
 export function canaryCommands(program: Command, context: CliContext): void {
-  const canary = program.command("canary").description("roll out an application step by step, judged by evidence");
+  const canary = program.command("canary").description("roll out an application step by step; checks judge each step");
   verbs(canary, canaryKind, ["pause", "resume", "abort", "undo"], context);
   importCommand(canary, context);
   approval(
     canary.command("promote <name>"),
-    "approve the waiting step; with --full go to the end at once, without pauses and checks",
+    "approve the step that waits; with --full, go to the last step at once without pauses and checks",
   )
     .option("--full", "go to the last step at once")
     .action(async (name: string, flags: OrderFlags) => {
@@ -84,7 +84,7 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   upgradeInPlaceCommand(upgrade, context);
   upgradePlanCommand(upgrade, context);
   verbs(upgrade, meshUpgradeKind, ["pause", "resume", "rollback"], context);
-  approval(upgrade.command("approve <name>"), "approve the waiting step").action(
+  approval(upgrade.command("approve <name>"), "approve the step that waits").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
       await approve(client, meshUpgradeKind, object, flags, context);
@@ -100,15 +100,15 @@ export function upgradeCommands(program: Command, context: CliContext): void {
 
 function withFlags(command: Command): Command {
   return command
-    .option("-n, --namespace <namespace>", "the canary's namespace")
-    .option("--kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig");
+    .option("-n, --namespace <namespace>", "the namespace of the Canary")
+    .option("--kubeconfig <path>", "the kubeconfig file")
+    .option("--context <name>", "the context of the kubeconfig");
 }
 
 function approval(command: Command, description: string): Command {
   return withFlags(command.description(description))
-    .option("-m, --message <why>", "the reason, for the history")
-    .option("--step <id>", "the step (default: the waiting one)");
+    .option("-m, --message <why>", "the reason, which the history keeps")
+    .option("--step <id>", "the step (default: the step that waits)");
 }
 
 function verbs<Value extends Rollout>(
@@ -122,46 +122,52 @@ function verbs<Value extends Rollout>(
     parent
       .command(noun === "canary" ? "create" : "start")
       .alias(noun === "canary" ? "start" : "create")
-      .description(`begin the ${kind.kind} of a file`),
+      .description(`create the ${kind.kind} of a file, and start it`),
   )
     .requiredOption("-f, --filename <file>", "the object as YAML; - is standard input")
-    .option("-w, --watch", "show the ladder until it ends")
-    .option("--dry-run", "check the file and ask the server, write nothing")
+    .option("-w, --watch", "show the ladder until the rollout ends")
+    .option("--dry-run", "check the file, also at the API server, and write nothing")
     .action(async (flags: CreateFlags) => await create(kind, flags, noun, context));
   withFlags(
     parent
       .command("retry <name>")
-      .description("start an ended rollout again, unchanged or from a file; the history stays"),
+      .description("start a rollout that has ended again, unchanged or from a file, and keep its history"),
   )
     .option("-f, --filename <file>", "the object as YAML; - is standard input")
-    .option("-w, --watch", "show the ladder until it ends")
+    .option("-w, --watch", "show the ladder until the rollout ends")
     .action(async (name: string, flags: CreateFlags) => await retry(kind, name, flags, noun, context));
   const listing = withFlags(
     parent.command("list").description(`list all ${kind.kind === "Canary" ? "Canaries" : "MeshUpgrades"}`),
-  ).option("-o, --output <format>", "json or yaml: the objects, for programs");
-  if (kind.namespaced) listing.option("-A, --all-namespaces", "of all namespaces, which is the default without -n");
+  ).option("-o, --output <format>", "print the objects for programs: json or yaml");
+  if (kind.namespaced)
+    listing.option("-A, --all-namespaces", "list the Canaries of all namespaces; this is the default without -n");
   listing.action(async (flags: ListFlags) => await list(kind, flags, context));
-  withFlags(parent.command("status <name>").description("show the state of a rollout with its evidence and the reason"))
-    .option("-w, --watch", "until it ends: exit code 0 done, 1 stuck, 3 rolled back, 4 still under way")
-    .option("-v, --verbose", "the evidence of every step, and all steps to come")
-    .option("--timeout <time>", "stop watching after so long: 90, 50s, 5m", durationFlag)
-    .addOption(new Option("-o, --output <format>", "for programs").choices(["json", "yaml"]))
+  withFlags(
+    parent.command("status <name>").description("show the state of a rollout with the reason and the evidence for it"),
+  )
+    .option(
+      "-w, --watch",
+      "watch until the rollout ends; the exit code is 0 for done, 1 for stuck, 3 for rolled back, 4 for still under way",
+    )
+    .option("-v, --verbose", "show the evidence of every step, and all pending steps")
+    .option("--timeout <time>", "stop watching after this time: 90, 50s, 5m", durationFlag)
+    .addOption(new Option("-o, --output <format>", "print the object for programs").choices(["json", "yaml"]))
     .option("--json", "the same as -o json")
     .action(async (name: string, flags: StatusFlags) => await showStatus(kind, name, flags, context));
   withFlags(
     parent
       .command("history <name>")
-      .description("show every decision with its evidence, author and reason, even of a deleted rollout"),
+      .description("show every decision with its evidence, author and reason, also for a deleted rollout"),
   )
-    .option("--run <number>", "of one run only", runFlag)
-    .addOption(new Option("-o, --output <format>", "for programs").choices(["json", "yaml"]))
+    .option("--run <number>", "show only this run", runFlag)
+    .addOption(new Option("-o, --output <format>", "print the object for programs").choices(["json", "yaml"]))
     .option("--json", "the same as -o json")
     .action(async (name: string, flags: HistoryFlags) => await showHistory(kind, name, flags, context));
   for (const word of words) {
     const said = orders[word];
     if (said === undefined) continue;
     withFlags(parent.command(`${word} <name>`).description(said.text))
-      .option("-m, --message <why>", "the reason, for the history")
+      .option("-m, --message <why>", "the reason, which the history keeps")
       .action(async (name: string, flags: OrderFlags) => {
         const { client, object } = await rolloutToOrder(kind, name, flags, context);
         refuseVain(kind, object, said.order);
@@ -194,7 +200,7 @@ async function create<Value extends Rollout>(
   const there = await client.get(kind, object.metadata.name ?? "", namespace);
   if (there?.status !== undefined && hasEnded(there)) {
     throw userError("rollout-ended", `${kind.kind} ${nameOf(there)} has ended as ${there.status.phase}`, {
-      hint: `begin it again: serin ${noun} retry ${object.metadata.name ?? ""} [-f ${flags.filename}]; its history is kept`,
+      hint: `start it again: serin ${noun} retry ${object.metadata.name ?? ""} [-f ${flags.filename}]; it keeps its history`,
     });
   }
   await client.apply(kind, object, {
@@ -211,7 +217,7 @@ async function create<Value extends Rollout>(
     await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
   else
     context.out(
-      `${kind.kind} ${nameOf(object)} is under way; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`,
+      `${kind.kind} ${nameOf(object)} is under way; watch it: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`,
     );
 }
 
@@ -232,7 +238,7 @@ async function retry<Value extends Rollout>(
   if (!hasEnded(object))
     throw userError(
       "rollout-under-way",
-      `${kind.kind} ${nameOf(object)} has not ended: it is ${object.status?.phase ?? "not seen by the engine yet"}`,
+      `${kind.kind} ${nameOf(object)} has not ended: it is ${object.status?.phase ?? "not read by the engine yet"}`,
       { hint: `serin ${noun} ${noun === "canary" ? "abort" : "rollback"} ${name}` },
     );
   const { namespace } = object.metadata;
@@ -263,7 +269,7 @@ async function retry<Value extends Rollout>(
     await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
   else
     context.out(
-      `${kind.kind} ${nameOf(object)} begins again; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`,
+      `${kind.kind} ${nameOf(object)} starts again; watch it: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`,
     );
 }
 
@@ -287,7 +293,7 @@ async function list<Value extends Rollout>(
     return;
   }
   if (items.length === 0) {
-    context.out(`there is no ${kind.kind}\n`);
+    context.out(`no ${kind.kind} exists\n`);
     return;
   }
   const header = [
@@ -374,7 +380,7 @@ function waitingStep(rollout: Rollout): string {
   if (step !== undefined) return step;
   throw userError(
     "nothing-waits",
-    `${nameOf(rollout)}: nothing waits for an approval: it is ${rollout.status?.phase ?? "not seen by the engine yet"}`,
+    `${nameOf(rollout)}: no step waits for an approval: the rollout is ${rollout.status?.phase ?? "not read by the engine yet"}`,
     { hint: "look at its steps with `serin canary status` or `serin upgrade status`" },
   );
 }
@@ -392,5 +398,5 @@ async function orderFully<Value extends Rollout>(
   await client.patchMerge(kind, object.metadata.name ?? "", object.metadata.namespace, patch, {
     fieldManager: "serin-cli",
   });
-  context.out(`${kind.kind} ${nameOf(object)} goes to the end at once, ordered by ${ordered.by}\n`);
+  context.out(`${kind.kind} ${nameOf(object)} goes to its last step at once, by order of ${ordered.by}\n`);
 }

@@ -25,17 +25,17 @@ export function topCommand(program: Command, context: CliContext): void {
   program
     .command("top [subject]")
     .description(
-      `${topSubjects.join(", ")} by their requests, errors and latency, once a second; q leaves, r e p n t sort`,
+      `show ${topSubjects.join(", ")} by their requests, errors and latency, and refresh every second; q quits, r e p n t sort`,
     )
     .addOption(new Option("--sort <by>", "the order of the rows").choices(topSorts).default("rate"))
-    .option("--once", "measure for some seconds, show it once")
-    .option("-o, --output <format>", "json: once, as one JSON object")
+    .option("--once", "measure for some seconds, and print the result once")
+    .option("-o, --output <format>", "json prints the result once, as one JSON object")
     .action(async (subject: string | undefined, flags: TopFlags) => {
       const known = topSubjects.find((candidate) => candidate === (subject ?? "workloads"));
       if (known === undefined)
         throw userError(
           "argument-invalid",
-          `there is no top of "${subject ?? ""}": expected ${topSubjects.join(", ")}`,
+          `"${subject ?? ""}" is not a subject of top: expected ${topSubjects.join(", ")}`,
         );
       if (flags.output !== undefined && flags.output !== "json")
         throw userError("argument-invalid", `--output ${flags.output} is unknown: expected json`);

@@ -124,6 +124,6 @@ test("top -o json measures for a few seconds and prints one object", async () =>
 test("an unknown subject is rejected, and the error names it", async () => {
   await assert.rejects(
     createProgram(new MeshContext()).parseAsync(["top", "nodes"], { from: "user" }),
-    /there is no top of "nodes": expected workloads, services, namespaces/,
+    /"nodes" is not a subject of top: expected workloads, services, namespaces/,
   );
 });

@@ -217,7 +217,7 @@ test("unreadable kinds are reported, and their absence causes no messages", asyn
   );
   assert.match(
     context.errors,
-    /^! list of services: services is forbidden: User "me" cannot list resource "services"; checks that need them are left out\n/,
+    /^! list of services: services is forbidden: User "me" cannot list resource "services"; analyze leaves out the checks that need them\n/,
   );
   assert.ok(!/IST0174/.test(context.output), context.output);
   assert.match(
@@ -229,7 +229,7 @@ test("unreadable kinds are reported, and their absence causes no messages", asyn
 test("invalid arguments are rejected, and the error names them", async () => {
   assert.equal(
     await refusal(["analyze", "--use-kube=false"]),
-    "there is nothing to analyse: name files, or let the cluster be read\n  hint: serin analyze --use-kube=false FILE…, or serin analyze without that flag",
+    "there is nothing to analyse: neither files nor the cluster\n  hint: pass files, or leave out --use-kube=false to analyse the cluster",
   );
   assert.equal(
     await refusal(["analyze", "--use-kube=false", "nowhere.yaml"]),
@@ -261,7 +261,7 @@ test("invalid arguments are rejected, and the error names them", async () => {
   );
   assert.equal(
     await refusal(["analyze", "-n", "gone"], cluster),
-    'namespace "gone" not found\n  hint: kubectl get namespaces lists them; -A analyses all',
+    'namespace "gone" not found\n  hint: kubectl get namespaces lists the namespaces; -A analyses all of them',
   );
 });
 

@@ -47,36 +47,36 @@ const second = 1000;
 export function analyzeCommand(program: Command, context: CliContext): void {
   program
     .command("analyze [files...]")
-    .description("find problems in files, in the cluster, or in the cluster as it would be with the files")
-    .option("-k, --use-kube", "read the cluster; --use-kube=false analyses only the files", true)
+    .description("find problems in the cluster, in files, or in the cluster together with files")
+    .option("-k, --use-kube", "analyse the cluster; --use-kube=false analyses only the files", true)
     .option("--no-use-kube", "analyse only the files")
-    .option("-A, --all-namespaces", "all namespaces")
+    .option("-A, --all-namespaces", "analyse all namespaces")
     .option(
       "--failure-threshold <level>",
-      `exit with ${foundExitCode} from this level on: ${levels.join(", ")}`,
+      `exit with ${foundExitCode} for messages of this level or above: ${levels.join(", ")}`,
       level,
       "Error",
     )
-    .option("--output-threshold <level>", `show messages from this level on: ${levels.join(", ")}`, level, "Info")
+    .option("--output-threshold <level>", `show messages of this level or above: ${levels.join(", ")}`, level, "Info")
     .option("-o, --output <format>", `one of ${formats.join(", ")}`, format, "log")
     .option(
       "-S, --suppress <code=resource>",
-      'leave messages out, as in "IST0102=Namespace default" or "IST0103=Pod *.test"; may be repeated',
+      'leave out messages, such as "IST0102=Namespace default" or "IST0103=Pod *.test"; may be repeated',
       collect,
       [],
     )
     .option("--analyzer <name>", "run only this analyzer; may be repeated", collect, [])
     .option("-L, --list-analyzers", "list the analyzers")
     .option("--list-messages", "list the messages with their codes and levels")
-    .option("-r, --revision <revision>", "analyse the objects that this revision reads", "default")
-    .option("--timeout <duration>", "how long reading the cluster may take", durationFlag, 30 * second)
+    .option("-r, --revision <revision>", "analyse only the objects that this revision reads", "default")
+    .option("--timeout <duration>", "how long to wait for the cluster's objects", durationFlag, 30 * second)
     .option("--ignore-unknown", "do not fail if a document is not a Kubernetes object")
-    .option("--meshConfigFile <file>", "mesh config to analyse with, instead of the cluster's")
-    .option("-R, --recursive", "no effect; directories are always read recursively")
-    .option("--remote-contexts <names...>", "no effect; only one cluster is read")
-    .option("-v, --verbose", "say which analyzers ran")
-    .option("--color", "colours, as on a terminal")
-    .option("--no-color", "no colours")
+    .option("--meshConfigFile <file>", "use the mesh config of this file instead of the cluster's")
+    .option("-R, --recursive", "has no effect; the command always reads directories recursively")
+    .option("--remote-contexts <names...>", "has no effect; the command reads only one cluster")
+    .option("-v, --verbose", "print the analyzers that ran")
+    .option("--color", "print colours, also without a terminal")
+    .option("--no-color", "print no colours")
     .addHelpText("after", helpText)
     .action(async (files: readonly string[], flags: AnalyzeFlags) => await run(files, flags, context));
 }
@@ -119,8 +119,8 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
         .join(""),
     );
   if (!flags.useKube && paths.length === 0)
-    throw userError("argument-missing", "there is nothing to analyse: name files, or let the cluster be read", {
-      hint: "serin analyze --use-kube=false FILE…, or serin analyze without that flag",
+    throw userError("argument-missing", "there is nothing to analyse: neither files nor the cluster", {
+      hint: "pass files, or leave out --use-kube=false to analyse the cluster",
     });
   checkAnalyzers(flags.analyzer);
   const suppressions = suppressionsOf(flags.suppress, context);
@@ -128,7 +128,7 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
   for (const fault of files.faults)
     context.err(`Error(s) adding files: errors parsing content "${fault.file}": ${faultText(fault)}\n`);
   const target = await targetOf(files, flags, context);
-  const where = flags.allNamespaces === true ? "all namespaces" : `namespace: ${target.defaultNamespace}`;
+  const where = flags.allNamespaces === true ? "analyse all namespaces" : `namespace: ${target.defaultNamespace}`;
   const messages = analyze(target.resources, { ...target, suppressions, only: flags.analyzer });
   if (flags.verbose === true)
     context.err(
@@ -206,7 +206,8 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
   const namespace = flags.namespace ?? (await context.defaultNamespace(flags));
   const contents = await cluster.readCluster(client, { istioNamespace, revision: flags.revision }, flags.timeout);
   cluster.checkRevision(contents, flags.revision);
-  for (const said of contents.unread.values()) context.err(`! ${said}; checks that need them are left out\n`);
+  for (const unreadError of contents.unread.values())
+    context.err(`! ${unreadError}; analyze leaves out the checks that need them\n`);
   const { objects } = contents;
   if (
     flags.allNamespaces !== true &&
@@ -215,7 +216,7 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
     !hasNamespace(files, namespace)
   ) {
     throw userError("object-missing", `namespace "${namespace}" not found`, {
-      hint: "kubectl get namespaces lists them; -A analyses all",
+      hint: "kubectl get namespaces lists the namespaces; -A analyses all of them",
     });
   }
   return {

@@ -45,7 +45,7 @@ async function unknownRevision(client: KubeClient, revision: string, namespace: 
     {
       hint:
         known.length === 0
-          ? "no control plane is installed there; for another namespace use -i"
+          ? "no control plane is installed in this namespace; use -i for another one"
           : `revisions: ${known.join(", ")}; choose one with --revision`,
     },
   );

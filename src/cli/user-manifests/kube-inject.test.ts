@@ -59,7 +59,7 @@ test("workloads get the sidecar in their templates, and other objects stay uncha
     ["istio-init", "istio-proxy"],
   );
   assert.doesNotMatch(JSON.stringify(cron), /proxyv2/);
-  assert.equal(errors, '! CronJob tidy is left as it is: sidecar.istio.io/inject is "false"\n');
+  assert.equal(errors, '! CronJob tidy stays unchanged: sidecar.istio.io/inject is "false"\n');
 });
 
 test("a file that is not YAML, a missing file name, and an unknown revision are refused", async () => {

@@ -20,12 +20,18 @@ interface InjectFlags extends CommonFlags {
 
 export function kubeInjectCommand(program: Command, context: CliContext): void {
   revisionFlag(program.command("kube-inject"))
-    .description("add the sidecar to the pods and workloads of a file; everything else in it stays as it is")
-    .option("-f, --filename <file>", "YAML; - is standard input")
+    .description("add the sidecar to the pods and workloads of a file; other objects stay unchanged")
+    .option("-f, --filename <file>", "a YAML file; - is standard input")
     .option("-o, --output <file>", "the output file (default: standard output)")
-    .option("--injectConfigFile <file>", "the key config of ConfigMap istio-sidecar-injector, instead of the cluster's")
-    .option("--meshConfigFile <file>", "the mesh config, instead of the cluster's")
-    .option("--valuesFile <file>", "the key values of ConfigMap istio-sidecar-injector, instead of the cluster's")
+    .option(
+      "--injectConfigFile <file>",
+      "a file with the key config of the ConfigMap istio-sidecar-injector; replaces the cluster's",
+    )
+    .option("--meshConfigFile <file>", "a file with the mesh config; replaces the cluster's")
+    .option(
+      "--valuesFile <file>",
+      "a file with the key values of the ConfigMap istio-sidecar-injector; replaces the cluster's",
+    )
     .action(async (flags: InjectFlags) => await kubeInject(flags, context));
 }
 
@@ -169,7 +175,7 @@ function injectTemplate(
       for (const warning of outcome.warnings) context.err(`! ${name}: ${warning}\n`);
       return outcome.pod;
     }
-    context.err(`! ${name} is left as it is: ${outcome.reason}\n`);
+    context.err(`! ${name} stays unchanged: ${outcome.reason}\n`);
     return pod;
   } catch (cause) {
     throw userError("injection-refused", `${name} cannot be injected: ${messageOf(cause)}`, { cause });

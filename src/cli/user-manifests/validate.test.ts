@@ -80,7 +80,7 @@ test("an unknown kind of Istio's groups, and a kind in another group, are named"
   assert.deepEqual(found.err.split("\n").slice(0, 3), [
     'Error: DIR/a.yaml:2:1: VirtualServices reviews: kind is not a kind of networking.istio.io, got "VirtualServices"; did you mean VirtualService?',
     'Error: DIR/b.yaml:1:1: VirtualService reviews: apiVersion must be of group networking.istio.io for a VirtualService, got "network.istio.io"',
-    "Error: DIR/c.yaml:10:1: VirtualService reviews: specs is not a field of an object; did you mean spec?",
+    "Error: DIR/c.yaml:10:1: VirtualService reviews: specs is not a top-level field of an object; did you mean spec?",
   ]);
 });
 
@@ -90,8 +90,8 @@ test("oddities are warnings, and validation succeeds", async () => {
   });
   assert.deepEqual(found, {
     out: '"DIR/a.yaml" is valid, with 3 warnings\n',
-    err: `Warning: DIR/a.yaml:7:5: Service x: spec.ports[0] has no name, so proxies guess its protocol; name it <protocol>-<name>
-Warning: DIR/a.yaml:8:5: Service x: spec.ports[1] is named "web", which names no protocol, so proxies guess it; name it <protocol>-<name>, such as http-web
+    err: `Warning: DIR/a.yaml:7:5: Service x: spec.ports[0] has no name, so proxies detect its protocol; name it <protocol>-<name>
+Warning: DIR/a.yaml:8:5: Service x: spec.ports[1] is named "web", which contains no protocol, so proxies detect it; name it <protocol>-<name>, such as http-web
 Warning: DIR/a.yaml:20:5: VirtualService reviews: spec.http[1] is never used: http[0] has no match and gets all requests
 `,
     exitCode: 0,

@@ -36,11 +36,11 @@ export function validateCommand(program: Command, context: CliContext): void {
     .description("check objects of Istio, of the Gateway API and of rollouts in files, without a cluster")
     .option(
       "-f, --filename <file>",
-      "a file, a directory with all below it, or - for standard input; may be repeated",
+      "a file, a directory with its subdirectories, or - for standard input; may be repeated",
       collect,
       [],
     )
-    .option("-x, --referential", "no effect; old scripts use it")
+    .option("-x, --referential", "has no effect; exists for old scripts")
     .addHelpText("after", "\nanalyze checks how objects fit together.\n")
     .action(
       async (files: readonly string[], flags: ValidateFlags) =>
@@ -124,7 +124,7 @@ function topIssues({ object }: Resource): readonly FieldIssue[] {
       const near = nearestName(field, topFields);
       return {
         path: field,
-        message: `is not a field of an object${near === undefined ? "; does it belong below spec?" : `; did you mean ${near}?`}`,
+        message: `is not a top-level field of an object${near === undefined ? "; does it belong below spec?" : `; did you mean ${near}?`}`,
       };
     });
 }
@@ -168,8 +168,8 @@ function portIssues(spec: unknown): readonly FieldIssue[] {
         path: `spec.ports[${index}]`,
         message:
           name === undefined
-            ? "has no name, so proxies guess its protocol; name it <protocol>-<name>"
-            : `is named "${name}", which names no protocol, so proxies guess it; name it <protocol>-<name>, such as http-${name}`,
+            ? "has no name, so proxies detect its protocol; name it <protocol>-<name>"
+            : `is named "${name}", which contains no protocol, so proxies detect it; name it <protocol>-<name>, such as http-${name}`,
       },
     ];
   });

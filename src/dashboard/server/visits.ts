@@ -78,7 +78,7 @@ export class Visits {
   checkCsrf(request: IncomingMessage, { id, isNew }: Visit): void {
     const token = request.headers[csrfHeader];
     if (!isNew && typeof token === "string" && this.#options.sessions.isCsrfToken(id, token)) return;
-    throw refusal("forbidden", `the header ${csrfHeader} is missing, or is not this session's`, "load the page again");
+    throw refusal("forbidden", `the header ${csrfHeader} is missing, or is not this session's`, "reload the page");
   }
 
   async session({ id, identity }: Visit): Promise<Session> {

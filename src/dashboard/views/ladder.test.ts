@@ -132,7 +132,7 @@ test("a proxy is synced, stale with the missing types, or rejected with the reas
     Object.values(proxies).map(({ pod: name, state, reason }) => [name, state, reason]),
     [
       ["web-1-x", "synced", ""],
-      ["cart-1-x", "stale", "CDS: b was sent, a is acknowledged"],
+      ["cart-1-x", "stale", "CDS: the control plane sent b, and the proxy acknowledged a"],
       ["pay-1-x", "rejected", "CDS: unknown cluster type"],
     ],
   );

@@ -42,7 +42,7 @@ function podState({ metadata, status }: Pod): string {
 function ztunnelText(pod: Pod, all: readonly Pod[]): string {
   const { annotations = {} } = pod.metadata;
   const redirection = annotations[istioAnnotations.ambientRedirection];
-  if (redirection === "pending") return "none yet: its node's agent has not enrolled it";
+  if (redirection === "pending") return "none yet: the CNI agent of its node has not enrolled the pod";
   if (redirection !== "enabled") return "";
   const owner = annotations[ztunnelOwnerAnnotation] ?? "default";
   const found = all.find(

@@ -64,7 +64,7 @@ function stateOf(types: ConnectedProxy["types"]): Pick<LadderProxy, "state" | "r
       reason: stale
         .map(
           ([url, { sent, acked }]) =>
-            `${shortTypeOf(url)}: ${sent} was sent, ${acked === "" ? "none" : acked} is acknowledged`,
+            `${shortTypeOf(url)}: the control plane sent ${sent}, and the proxy acknowledged ${acked === "" ? "none" : acked}`,
         )
         .join("; ")
         .slice(0, maxReason),

@@ -140,7 +140,7 @@ test("a freeze applies by its window or rule in its own time zone, and an unread
   assert.deepEqual([rows["mondays"]?.active, rows["mondays"]?.endsAtMs], [true, Date.parse("2026-06-01T13:00:00Z")]);
   assert.deepEqual([rows["later"]?.active, rows["later"]?.nextAtMs], [false, Date.parse("2026-06-02T11:00:00Z")]);
   assert.deepEqual(
-    [rows["broken"]?.active, rows["broken"]?.reason.startsWith("broken (its rule cannot be read")],
+    [rows["broken"]?.active, rows["broken"]?.reason.startsWith("broken (the recurrence rule cannot be read")],
     [true, true],
   );
 });

@@ -116,7 +116,7 @@ function freezeRow(freeze: Freeze, atMs: number): FreezeRow {
     // Like the engine, treat an unreadable window as active, so that nothing changes at a possibly forbidden time.
     return {
       name,
-      reason: `${reason} (its rule cannot be read, so it is in force: ${messageOf(error)})`,
+      reason: `${reason} (the recurrence rule cannot be read, so the freeze is in force: ${messageOf(error)})`,
       active: true,
     };
   }

@@ -31,7 +31,10 @@ export function serviceRow(record: ServiceRecord, { traffic }: Pick<ViewInput, "
 function endpointHealth({ service, endpoints, endpointsReady, workloads }: ServiceRecord): Judged {
   if (service.spec?.selector === undefined && endpoints === 0) return { health: "unknown", reason: "" };
   if (endpoints === 0)
-    return { health: "idle", reason: workloads.length === 0 ? "its selector selects no pods" : "it has no endpoints" };
+    return {
+      health: "idle",
+      reason: workloads.length === 0 ? "its selector matches no pods" : "the service has no endpoints",
+    };
   if (endpointsReady === 0) return { health: "failing", reason: `none of ${endpoints} endpoints is ready` };
   return endpointsReady < endpoints
     ? { health: "degraded", reason: `${endpointsReady} of ${endpoints} endpoints are ready` }

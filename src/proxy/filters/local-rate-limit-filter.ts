@@ -73,16 +73,18 @@ export class LocalRateLimitSettings {
 interface TokensTaken {
   readonly admitted: boolean;
   /** The limit to tell the client: the one that refused the request, or else the slowest of its descriptors. */
-  readonly told: Tokens | undefined;
+  readonly reported: Tokens | undefined;
 }
 
 /** Takes a token from each limit that applies. Like Envoy, gives none back if a later limit has none. */
 function takeTokens({ bucket, descriptors }: LocalLimits, request: FilterRequest): TokensTaken {
   const found = descriptors === undefined ? [] : tokensOf(descriptors, request);
   const empty = found.find((tokens) => !tokens.take());
-  if (empty !== undefined) return { admitted: false, told: empty };
-  if (found.length > 0 && descriptors?.alwaysBucket === false) return { admitted: true, told: found[0] };
-  return bucket?.take() === false ? { admitted: false, told: bucket } : { admitted: true, told: found[0] ?? bucket };
+  if (empty !== undefined) return { admitted: false, reported: empty };
+  if (found.length > 0 && descriptors?.alwaysBucket === false) return { admitted: true, reported: found[0] };
+  return bucket?.take() === false
+    ? { admitted: false, reported: bucket }
+    : { admitted: true, reported: found[0] ?? bucket };
 }
 
 function tokensOf({ limits, rules, stage, hostRules }: DescriptorLimitSettings, request: FilterRequest) {
@@ -114,9 +116,9 @@ export class LocalRateLimitFilter implements HttpFilter {
     if (limitsNothing(settings)) return undefined;
     if (random() >= settings.enabled) return undefined;
     this.#counter(settings, "enabled").increment();
-    const { admitted, told } = takeTokens(settings.limitsFor(request.connection), request);
-    if (settings.tellsLimit && told !== undefined)
-      for (const [name, value] of limitFields(told.level())) request.addResponseHeader(name, value);
+    const { admitted, reported } = takeTokens(settings.limitsFor(request.connection), request);
+    if (settings.tellsLimit && reported !== undefined)
+      for (const [name, value] of limitFields(reported.level())) request.addResponseHeader(name, value);
     if (admitted) {
       this.#counter(settings, "ok").increment();
       return undefined;

@@ -52,15 +52,15 @@ function saysNamesOnce(text: string): boolean {
     else if (character === closeObject || character === closeList) open.pop();
     if (character !== quote) continue;
     const end = endOfString(text, at);
-    const said = JSON.parse(text.slice(at, end + 1)) as string;
-    if (!said.isWellFormed()) return false;
+    const decoded = JSON.parse(text.slice(at, end + 1)) as string;
+    if (!decoded.isWellFormed()) return false;
     at = end;
     let next = end + 1;
     while (isSpace(text.charCodeAt(next))) next += 1;
     if (text.charCodeAt(next) !== colon) continue;
     const names = open.at(-1);
-    if (names?.has(said) === true) return false;
-    names?.add(said);
+    if (names?.has(decoded) === true) return false;
+    names?.add(decoded);
   }
   return true;
 }

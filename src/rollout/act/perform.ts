@@ -77,7 +77,7 @@ async function undoCreated(
   const found = await objects.get(entry.object);
   if (found === undefined || found.metadata.deletionTimestamp !== undefined) return { state: "undone" };
   if (!isOurs(found)) {
-    const detail = `${describeReference(entry.object)}, made in step ${entry.step}, was deleted and created again by ${lastWriter(found) ?? "somebody else"}; delete it, or rename it, and the undo continues`;
+    const detail = `${describeReference(entry.object)}, made in step ${entry.step}, was deleted and created again by ${lastWriter(found) ?? "somebody else"}; delete or rename it, and the undo continues`;
     return { state: "conflict", detail };
   }
   const serves = await surroundings.stillServes(entry);

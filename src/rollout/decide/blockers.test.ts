@@ -91,7 +91,7 @@ test("members of a group share their namespaces and begin each step together", (
   const member = (name: string, options: Partial<Contender>): Contender =>
     contender(name, { group: "g", groupRun: "run", ...moving, ...options });
   assert.deepEqual(asked(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 1 })]), [
-    "group g: Canary shop/b is not as far as step 2",
+    "group g: Canary shop/b has not reached step 2",
   ]);
   assert.deepEqual(asked(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 2 })]), []);
   assert.deepEqual(asked(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 1, done: true })]), []);
@@ -124,7 +124,7 @@ test("a member that would begin at a later step, by a full promotion, waits for 
   const jumps = contender("a", { ...grouped, nextOrdinal: 2 });
   const behind = contender("b", { ...grouped, ...moving, nextOrdinal: 1 });
   assert.deepEqual(asked(behind, [jumps]), []);
-  assert.deepEqual(asked(jumps, [behind]), ["group g: Canary shop/b is not as far as step 2"]);
+  assert.deepEqual(asked(jumps, [behind]), ["group g: Canary shop/b has not reached step 2"]);
 });
 
 test("each blocker has a reason and a name, so that no program reads its text", () => {

@@ -133,7 +133,7 @@ function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
     return other.nextOrdinal < nextOrdinal;
   });
   if (late.length === 0) return [];
-  const text = `group ${group}: ${listed(late)} ${late.length === 1 ? "is" : "are"} not as far as step ${nextOrdinal}`;
+  const text = `group ${group}: ${listed(late)} ${late.length === 1 ? "has" : "have"} not reached step ${nextOrdinal}`;
   return [{ reason: "group", by: group, text }];
 }
 

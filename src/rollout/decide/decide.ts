@@ -217,7 +217,10 @@ function finish({ status, change, group, nowMs, journal }: DecideInput): Decisio
   }
   if (group !== undefined && group.notDone.length > 0)
     return waitFor(status, [
-      { reason: "group", text: `its group completes together, not done yet: ${group.notDone.join(", ")}` },
+      {
+        reason: "group",
+        text: `all Canaries of its group complete together; not done yet: ${group.notDone.join(", ")}`,
+      },
     ]);
   if (group !== undefined && group.run !== status.groupRun)
     return { status: { ...status, groupRun: group.run }, actions: [] };

@@ -44,7 +44,7 @@ export interface Refusal {
 
 /** The status of a rollout whose spec is not carried out. */
 export function refusedStatus(status: RolloutStatus, { reason, problem, remedy }: Refusal): RolloutStatus {
-  const message = `${problem}; ${remedy}, or delete the object, which undoes what it did`;
+  const message = `${problem}; ${remedy}, or delete the object, which undoes its changes`;
   return { ...withHold(status, { phase: "Stuck", reason, message }), cause: message };
 }
 

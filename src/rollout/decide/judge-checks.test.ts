@@ -282,6 +282,6 @@ test("a canary without requests is stalled after the check's own limit, whatever
   assert.equal(stalled(step, look(check, silent.slice(0, 24)), 23_000), undefined);
   assert.match(
     stalled(step, look(check, silent), 29_000) ?? "",
-    /^canary 0 of 5 failed, and nothing more came in 20 s$/,
+    /^canary 0 of 5 failed, and no new sample came in 20 s$/,
   );
 });

@@ -17,7 +17,7 @@ export function judgeChecks(
 ): CheckStatus[] {
   return step.checks.map((check, index) => {
     if (check.spec.type === "approval") return approvalOf(check, step);
-    const seen = observation.checks[index] ?? { type: "unavailable", detail: "nothing was observed" };
+    const seen = observation.checks[index] ?? { type: "unavailable", detail: "no measurement yet" };
     return judgeCheck(check, seen, lastLook(check, index, status), settledMs);
   });
 }
@@ -63,7 +63,7 @@ export function stalled({ checks }: Step, status: CheckStatus, settledMs: number
   if (status.verdict !== "wait" || waitsFor === undefined || planned === undefined) return undefined;
   const { timeoutSeconds } = planned.spec;
   return settledMs - waitsFromMs > timeoutSeconds * 1000
-    ? `${waitsFor}, and nothing more came in ${timeoutSeconds} s`
+    ? `${waitsFor}, and no new sample came in ${timeoutSeconds} s`
     : undefined;
 }
 

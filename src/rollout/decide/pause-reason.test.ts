@@ -134,5 +134,5 @@ test("a status of an older engine without a reason gets one, independent of its 
 test("a spec that cannot be executed has the reason, and the cause with the remedy", () => {
   const refused = refusedStatus(begun, { reason: "author", problem: "dev may not: get services", remedy: "grant it" });
   assert.deepEqual(reasonOf(refused), ["Stuck", "author"]);
-  assert.equal(refused.cause, "dev may not: get services; grant it, or delete the object, which undoes what it did");
+  assert.equal(refused.cause, "dev may not: get services; grant it, or delete the object, which undoes its changes");
 });

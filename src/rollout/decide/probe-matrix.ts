@@ -105,7 +105,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   const each = samplesOfEach(spec, pairs.length);
   const short = pairs.filter((pair) => pair.ok < each);
   if (short.length > 0)
-    return judged("wait", `${rate}; ${each} of each pair are needed, too few are of: ${namesOf(short, () => "")}`);
+    return judged("wait", `${rate}; each pair needs ${each}; pairs with fewer: ${namesOf(short, () => "")}`);
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
   if (untold.length > 0)
     return judged("error", `the server has not reported whether it is mTLS: ${namesOf(untold, () => "")}`);
@@ -261,7 +261,7 @@ function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string
 /** Pairs with failures, but too few to blame the pair. */
 function besides(pairs: readonly ProbePair[]): string {
   const few = pairs.filter(({ problem, failed }) => problem === "" && failed > 0);
-  return few.length === 0 ? "" : `; besides, some failed of ${namesOf(few, () => "")}`;
+  return few.length === 0 ? "" : `; some requests also failed for ${namesOf(few, () => "")}`;
 }
 
 const namedPairs = 3;
@@ -271,9 +271,9 @@ const namedWords = 4;
 function namesOf(pairs: readonly ProbePair[], words: (pair: ProbePair) => string): string {
   const groups = new Map<string, string[]>();
   for (const pair of pairs) groups.set(words(pair), [...(groups.get(words(pair)) ?? []), describeProbePair(pair)]);
-  const said = [...groups].slice(0, namedWords).map(([text, names]) => {
+  const shortened = [...groups].slice(0, namedWords).map(([text, names]) => {
     const more = names.length > namedPairs ? ` and ${names.length - namedPairs} more` : "";
     return `${names.slice(0, namedPairs).join(", ")}${more}${text === "" ? "" : `: ${text}`}`;
   });
-  return [...said, ...(groups.size > namedWords ? ["and others"] : [])].join("; ");
+  return [...shortened, ...(groups.size > namedWords ? ["and others"] : [])].join("; ");
 }

@@ -144,7 +144,7 @@ function end(input: DecideInput, undo: UndoStatus): Decision {
     warning: true,
   };
   if (undo.next === "Deleted")
-    return { status: ended, actions: [event, deletedEvent("what it did is undone"), { type: "release" }] };
+    return { status: ended, actions: [event, deletedEvent("its changes are undone"), { type: "release" }] };
   return { status: ended, actions: [event, ...(journal.setup === 0 ? [{ type: "release" } as const] : [])] };
 }
 
@@ -171,7 +171,9 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
       orders.orderedBy,
     );
   if (journal.run > 0 && status.undo?.next !== "Deleted") {
-    const left = underWay ? `left as it is, because of onDeletion: ${orders.deletion ?? "Leave"}` : "what it did stays";
+    const left = underWay
+      ? `its changes stay, because of onDeletion: ${orders.deletion ?? "Leave"}`
+      : "its changes stay";
     return {
       status,
       actions: [

@@ -169,9 +169,9 @@ const versionCase: Case = {
     await withOldServer(bench, "v1.29.4", async (kubeconfig) => {
       const { code, output } = await serin(bench, ["doctor", "--kubernetes"], kubeconfig);
       if (code === 0) throw new Error(`serin doctor --kubernetes found no fault:\n${output}`);
-      expectWords(output, [/v1\.29\.4/, /1\.32 is the oldest/, /upgrade/]);
+      expectWords(output, [/v1\.29\.4/, /oldest supported version is 1\.32/, /upgrade/]);
       const dry = await serin(bench, ["install", "--set", "profile=ambient", "--dry-run"], kubeconfig);
-      expectWords(dry.output, [/v1\.29\.4/, /1\.32 is the oldest/]);
+      expectWords(dry.output, [/v1\.29\.4/, /oldest supported version is 1\.32/]);
     });
     return "the doctor and the installation name the version and the oldest one";
   },

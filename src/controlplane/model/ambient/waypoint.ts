@@ -260,17 +260,17 @@ export class WaypointBindings {
 
   bindingOfService(service: ServiceSubject, reader: CollectionReader): WaypointBinding {
     if (waypointManagers.has(service.labels[istioLabels.gatewayManaged] ?? "")) return {};
-    const said = this.#said(service, "service", reader);
-    if (said?.waypoint !== undefined && this.#isHidden(service, said.waypoint, reader))
+    const bound = this.#bindingOf(service, "service", reader);
+    if (bound?.waypoint !== undefined && this.#isHidden(service, bound.waypoint, reader))
       return {
         fault: {
           reason: "CrossNamespaceWaypointForbidden",
-          message: `the waypoint "${said.waypoint.key}" is in another namespace, and serviceEntryVisibility of the mesh config limits the ServiceEntry to its own`,
+          message: `the waypoint "${bound.waypoint.key}" is in another namespace, and serviceEntryVisibility of the mesh config limits the ServiceEntry to its own`,
         },
       };
-    if (said?.waypoint !== undefined)
-      return { waypoint: said.waypoint, fault: this.#canaryOf(service, said.waypoint, reader)?.fault };
-    return said ?? { waypoint: this.#ofPods(service, reader) };
+    if (bound?.waypoint !== undefined)
+      return { waypoint: bound.waypoint, fault: this.#canaryOf(service, bound.waypoint, reader)?.fault };
+    return bound ?? { waypoint: this.#ofPods(service, reader) };
   }
 
   /** Hides a ServiceEntry from a waypoint of another namespace if the entry is exported to its own namespace only. */
@@ -347,8 +347,8 @@ export class WaypointBindings {
   /** The pod's own label wins even if it is `none` or names a waypoint that is unavailable. */
   ofPod(pod: PodFacts, reader: CollectionReader): Waypoint | undefined {
     if (isGatewayPod(pod)) return undefined;
-    const said = this.#said(pod, "workload", reader);
-    return said === undefined ? this.#ofAccount(pod.namespace, pod.serviceAccount, reader) : said.waypoint;
+    const bound = this.#bindingOf(pod, "workload", reader);
+    return bound === undefined ? this.#ofAccount(pod.namespace, pod.serviceAccount, reader) : bound.waypoint;
   }
 
   /**
@@ -356,13 +356,13 @@ export class WaypointBindings {
    * apply.
    */
   bindingOfEntry(entry: Subject, reader: CollectionReader): WaypointBinding {
-    const said = this.#said(entry, "workload", reader);
+    const bound = this.#bindingOf(entry, "workload", reader);
     const isInherited = wantedWaypoint(entry.labels, entry.namespace) === undefined;
-    return said === undefined || (isInherited && said.fault?.reason === unsupportedTraffic) ? {} : said;
+    return bound === undefined || (isInherited && bound.fault?.reason === unsupportedTraffic) ? {} : bound;
   }
 
   /** The object's own label `istio.io/use-waypoint` wins over the namespace's, also if it is `none`. */
-  #said(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding | undefined {
+  #bindingOf(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding | undefined {
     const wanted =
       wantedWaypoint(subject.labels, subject.namespace) ??
       wantedWaypoint(reader.get(this.#inputs.namespaces, subject.namespace)?.labels ?? {}, subject.namespace);

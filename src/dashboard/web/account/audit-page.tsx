@@ -47,7 +47,10 @@ export function AuditPage(): JSX.Element {
     [records],
   );
   return (
-    <Page title="Audit" subtitle="Every order and every login by this page since its server started, allowed or not">
+    <Page
+      title="Audit"
+      subtitle="Every action and every login through this page since its server started, allowed or refused"
+    >
       {problem !== undefined && records !== undefined ? <ProblemNotice problem={problem} /> : undefined}
       {records !== undefined ? (
         <DataTable
@@ -59,7 +62,7 @@ export function AuditPage(): JSX.Element {
           text={({ user, what, result, detail }) => `${user} ${what} ${result} ${detail}`}
           wrap
           empty={
-            <Empty title="Nobody has done anything yet">
+            <Empty title="There are no records yet">
               Reading is not recorded; orders, applied objects and logins are.
             </Empty>
           }

@@ -166,7 +166,7 @@ export function TimeChart({
             ? `${at === undefined ? "last" : formatClock(timesMs[at] ?? 0)}: ${words(at)}`
             : loading
               ? "loading"
-              : "nothing was measured"
+              : "no data"
         }
         onKeyDown={onKeyDown}
         onBlur={() => plot.current?.point(undefined)}
@@ -185,8 +185,8 @@ export function TimeChart({
           .map(({ label }, line) => {
             const summary = summaries[line];
             return summary === undefined
-              ? `${label}: ${loading ? "loading" : "nothing was measured"}.`
-              : `${label}: between ${formatValue(unit, summary.least)} and ${formatValue(unit, summary.greatest)}, at last ${formatValue(unit, summary.last)}.`;
+              ? `${label}: ${loading ? "loading" : "no data"}.`
+              : `${label}: minimum ${formatValue(unit, summary.least)}, maximum ${formatValue(unit, summary.greatest)}, last value ${formatValue(unit, summary.last)}.`;
           })
           .join(" ")}
       </p>

@@ -22,7 +22,7 @@ export function Lazy<Given extends object>({
   if (part !== undefined) return <part.Part {...given} />;
   return (
     <div style={{ minHeight: `${height}px` }} class="card-body muted">
-      {failed ? "This part's code could not be loaded: load the page again." : ""}
+      {failed ? "The browser could not load the code of this part. Reload the page." : ""}
     </div>
   );
 }

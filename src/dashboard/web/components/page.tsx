@@ -112,7 +112,10 @@ function SourceNotes({
 function sourceNote({ name, ok, asOfMs, problem }: SourceState, nowMs: number): string | undefined {
   const ageMs = asOfMs === undefined ? undefined : nowMs - asOfMs;
   if (ok && (ageMs === undefined || ageMs < oldSourceMs)) return undefined;
-  const age = ageMs === undefined ? "It has reported nothing yet" : `Its last report is ${formatDuration(ageMs)} old`;
+  const age =
+    ageMs === undefined
+      ? "The source has not reported yet"
+      : `The last report of this source is ${formatDuration(ageMs)} old`;
   return problem === undefined
     ? `${name}: ${age.charAt(0).toLowerCase()}${age.slice(1)}.`
     : `${name}: ${problem.replace(/\.$/, "")}. ${age}.`;

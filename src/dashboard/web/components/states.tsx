@@ -24,9 +24,9 @@ export function Empty({
 
 const problemTitles: Readonly<Record<string, string>> = {
   forbidden: "You may not see this",
-  "not-found": "It does not exist",
-  unavailable: "It is not available now",
-  conflict: "It has changed meanwhile",
+  "not-found": "This does not exist",
+  unavailable: "This is not available now",
+  conflict: "This was changed in the meantime",
   "logged-out": "Log in first",
 };
 

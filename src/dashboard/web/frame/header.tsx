@@ -125,7 +125,7 @@ function LiveStatus(): JSX.Element {
 function ThemeButton(): JSX.Element {
   const at = themes.indexOf(theme.value);
   const next = themes[(at + 1) % themes.length] ?? "auto";
-  const words = { auto: "as the system", light: "light", dark: "dark" };
+  const words = { auto: "system", light: "light", dark: "dark" };
   return (
     <button
       type="button"

@@ -68,7 +68,7 @@ function NamespaceChoice({ chosen }: { readonly chosen: readonly string[] }): JS
           {name}
         </label>
       ))}
-      {shown.length === 0 ? <span class="menu-note">No namespace has such a name.</span> : undefined}
+      {shown.length === 0 ? <span class="menu-note">No namespace has a name with this text.</span> : undefined}
     </>
   );
 }

@@ -61,8 +61,8 @@ export function RouteView(): JSX.Element {
           <ProblemBlock
             problem={{
               code: "unavailable",
-              message: "This view's code could not be loaded.",
-              hint: "The dashboard may have been updated or stopped: load the page again.",
+              message: "The browser could not load the code of this view.",
+              hint: "The dashboard may have been updated or stopped. Reload the page.",
             }}
             again={false}
           />

@@ -58,7 +58,7 @@ export function ShortcutHelp(): JSX.Element | null {
         <dt>
           <kbd>/</kbd>
         </dt>
-        <dd>Filter what is shown; Escape empties the filter</dd>
+        <dd>Filter the view; Escape clears the filter</dd>
         {entries.map(({ entry, title, key }) => (
           <>
             <dt key={`${entry}-key`}>

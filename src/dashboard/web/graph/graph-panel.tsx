@@ -43,7 +43,7 @@ export function GraphPanel({ graph, routes, selected, onSelect }: GraphPanelProp
         <EdgeDetails display={edge} routes={routes} onSelect={onSelect} />
       ) : (
         <p class="muted">
-          The selection is not in the graph now: it had no traffic within the window, or a filter hides it.
+          The graph does not show the selection now: it had no traffic within the time window, or a filter hides it.
         </p>
       )}
     </aside>
@@ -71,7 +71,9 @@ function NodeDetails({
           <Tag>{node.kind}</Tag>
           {node.namespace === "" ? undefined : <Tag>{node.namespace}</Tag>}
           {node.dataPlane === "none" || node.dataPlane === "proxy" ? undefined : <Tag>{node.dataPlane}</Tag>}
-          {node.revision === "" ? undefined : <Tag title="The mesh's revision that serves it">{node.revision}</Tag>}
+          {node.revision === "" ? undefined : (
+            <Tag title="The revision of the control plane that serves it">{node.revision}</Tag>
+          )}
         </div>
         <p>
           <HealthMark health={node.health} />
@@ -319,7 +321,8 @@ function EdgeDetails({
 }
 
 function MutualTls({ share }: { readonly share: number | undefined }): JSX.Element {
-  if (share === undefined) return <Tag title="No proxy at the destination has reported it">mTLS not known</Tag>;
+  if (share === undefined)
+    return <Tag title="No proxy at the destination has reported mTLS for this traffic">mTLS not known</Tag>;
   if (share >= fullShare) return <Tag tone="good">mTLS</Tag>;
   return <Tag tone="warn">{share === 0 ? "plain text" : `${formatShare(share)} mTLS`}</Tag>;
 }

@@ -141,7 +141,7 @@ export function GraphStage({ graph, label, search, nextFound, selected, onSelect
         class="graph-canvas"
         role="application"
         aria-roledescription="graph"
-        aria-label={`Traffic graph: ${graph.nodes.size} nodes, ${graph.edges.length} edges. Arrow keys go from node to node along edges, Enter opens one. The table has the same.`}
+        aria-label={`Traffic graph: ${graph.nodes.size} nodes, ${graph.edges.length} edges. Arrow keys move from node to node along edges, and Enter opens a node. The table shows the same data.`}
         tabIndex={0}
         onKeyDown={onKeyDown}
         onBlur={() => setFocused("")}
@@ -174,13 +174,13 @@ export function GraphStage({ graph, label, search, nextFound, selected, onSelect
         >
           −
         </button>
-        <button type="button" class="button" title="All in sight (0)" onClick={() => canvas.current?.fit()}>
+        <button type="button" class="button" title="Fit to view (0)" onClick={() => canvas.current?.fit()}>
           Fit
         </button>
         <button
           type="button"
           class="button"
-          title="Arrange everything again: places stay while the mesh changes"
+          title="Arrange the graph again. Nodes keep their places while the mesh changes"
           onClick={arrangeAnew}
         >
           Arrange

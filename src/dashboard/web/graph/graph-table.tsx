@@ -21,7 +21,9 @@ export function GraphTable({
   const nodes = useMemo(() => Object.fromEntries(graph.nodes), [graph]);
   const edgeColumns = useMemo(() => columnsOfEdges(onSelect), [onSelect]);
   const nodeColumns = useMemo(() => columnsOfNodes(onSelect), [onSelect]);
-  const empty = <Empty title="No traffic">Nothing was measured within the window, or a filter hides it.</Empty>;
+  const empty = (
+    <Empty title="No traffic">The proxies reported no traffic within the time window, or a filter hides it.</Empty>
+  );
   return (
     <>
       <DataTable

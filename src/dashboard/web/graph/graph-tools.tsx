@@ -99,7 +99,7 @@ export function GraphTools({ state, mode, protocols, found, onNextFound }: Graph
                 checked={state.filters.hideIdle}
                 onChange={() => setQuery({ idle: state.filters.hideIdle ? "" : "hide" })}
               />
-              Hide what is idle
+              Hide idle nodes and edges
             </label>
             <label>
               <input

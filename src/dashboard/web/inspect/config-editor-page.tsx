@@ -19,14 +19,16 @@ export function ConfigEditorPage(): JSX.Element {
     <Page
       title="New or what-if"
       crumbs={[{ title: "Config", path: ["config"] }]}
-      subtitle="Paste objects to see what they would change, or write one and apply it."
+      subtitle="Paste objects to see which proxies they would change, or write an object and apply it."
     >
       <ConfigEditor
         text={text}
         onChange={setText}
         before=""
         resourceVersion=""
-        readOnlyBecause={anonymous ? "Nobody is logged in: the dashboard's own account only reads." : undefined}
+        readOnlyBecause={
+          anonymous ? "You are not logged in, and the dashboard's own account has only read access." : undefined
+        }
         knownMessages={[]}
         onApplied={() => {
           setText("");

@@ -66,7 +66,7 @@ export function ConfigEditor({
               type="button"
               class="button"
               disabled={empty || whatIf.asking}
-              title="Show which proxies would get another configuration, without writing anything"
+              title="Show which proxies would receive a changed configuration. This writes nothing"
               onClick={() => whatIf.ask(text)}
             >
               {whatIf.asking ? "Asking…" : "What if?"}
@@ -101,7 +101,7 @@ export function ConfigEditor({
             ) : checking ? (
               <span class="muted">Checking…</span>
             ) : empty ? (
-              <span class="muted">Paste or write one or several objects.</span>
+              <span class="muted">Paste or write one object or several.</span>
             ) : (
               <Mark tone="good">No messages</Mark>
             )
@@ -253,9 +253,9 @@ function ReviewDialog({ before, after, resourceVersion, errors, onClose, onAppli
       {problem !== undefined ? (
         <ProblemNotice problem={problem} />
       ) : dryRun === undefined ? (
-        <Loading lines={2} label="The API server tries it" />
+        <Loading lines={2} label="The API server checks the change" />
       ) : (
-        <Notice tone="good">The API server would accept it: {dryRun.applied.join(", ")}.</Notice>
+        <Notice tone="good">The API server would accept the change: {dryRun.applied.join(", ")}.</Notice>
       )}
       {(dryRun?.warnings ?? []).map((warning) => (
         <Notice key={warning} tone="warn">

@@ -72,7 +72,7 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
   return (
     <>
       {gone ? (
-        <Notice tone="bad">The object has been deleted meanwhile. Its last text stays here to be copied.</Notice>
+        <Notice tone="bad">The object was deleted in the meantime. You can still copy its last text.</Notice>
       ) : undefined}
       {elsewhere && dirty ? (
         <Notice tone="warn" live>
@@ -82,7 +82,7 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
           </button>{" "}
           ·{" "}
           <button type="button" class="link-button" onClick={take}>
-            Take the current object, and drop your text
+            Discard your text, and load the current object
           </button>
         </Notice>
       ) : undefined}
@@ -100,22 +100,22 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
       />
       {head.conditions.length === 0 ? undefined : <Conditions head={head} />}
       <DataTable
-        label="Objects that it refers to, and that refer to it"
+        label="Objects that this object refers to, and objects that refer to it"
         title="References"
         id="r"
         noun={["object", "objects"]}
         rows={references}
         columns={configColumns}
         order="kind"
-        empty={<Empty title="No references">It names no other object of the mesh's kinds, and none names it.</Empty>}
+        empty={
+          <Empty title="No references">
+            This object refers to no other object of the mesh's kinds, and no object refers to it.
+          </Empty>
+        }
       />
       {comparing ? (
-        <Dialog title="What somebody has changed" size="wide" onClose={() => setComparing(false)}>
-          <DiffView
-            before={base.yaml}
-            after={head.yaml}
-            label="From the object that you began with to the current one"
-          />
+        <Dialog title="Changes by somebody else" size="wide" onClose={() => setComparing(false)}>
+          <DiffView before={base.yaml} after={head.yaml} label="From the object that you loaded to the current one" />
         </Dialog>
       ) : undefined}
     </>
@@ -126,7 +126,7 @@ function readOnlyBecause({ mayWrite, row }: ConfigHead): string | undefined {
   if (mayWrite) return undefined;
   const { user = "", authentication = "none" } = session.value ?? {};
   if (authentication === "anonymous")
-    return "Nobody is logged in: the dashboard's own account only reads. Log in with a token to write.";
+    return "You are not logged in, and the dashboard's own account has only read access. Log in with a token to write.";
   return `${user === "" ? "You" : user} may not update ${row.kind} objects ${row.namespace === "" ? "of the cluster" : `in ${row.namespace}`}: a Role with the verb update on them grants it.`;
 }
 

@@ -23,7 +23,7 @@ export function ConfigsPage(): JSX.Element {
         text={configText}
         empty={
           <Empty title="No configuration">
-            The chosen namespaces that you may see have no object of the mesh's kinds.
+            The selected namespaces have no object of the mesh's kinds that you may see.
           </Empty>
         }
       />

@@ -24,7 +24,7 @@ export function DiffView({
         <div key={index} class="diff-hunk">
           {hunk.skipped === 0 ? undefined : (
             <div class="diff-skipped">
-              {hunk.skipped === 1 ? "1 line that stays" : `${hunk.skipped} lines that stay`}
+              {hunk.skipped === 1 ? "1 unchanged line" : `${hunk.skipped} unchanged lines`}
             </div>
           )}
           {hunk.lines.map((line, at) => (

@@ -27,7 +27,7 @@ export function LogsPanel({
   if (pod === undefined)
     return (
       <div class="card">
-        <Empty title="No pod, no log">The workload has no pods now.</Empty>
+        <Empty title="No pods">The workload has no pods now.</Empty>
       </div>
     );
   const container = pod.containers.find((name) => name === query["container"]) ?? pod.containers[0] ?? "";
@@ -110,7 +110,7 @@ function PodLog({
             type="button"
             class="button"
             aria-pressed={previous}
-            title="Of the container that ran before the last restart"
+            title="The log of the previous container, from before the last restart"
             onClick={() => setQuery({ previous: previous ? "" : "yes" })}
           >
             Previous

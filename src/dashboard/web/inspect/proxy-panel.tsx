@@ -63,7 +63,7 @@ export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelPr
         <Empty title="No proxy">
           {dataPlane === "none"
             ? "The workload is not in the mesh: label its namespace with istio.io/dataplane-mode=ambient or istio-injection=enabled."
-            : "No proxy of this workload is known now."}
+            : "No proxy of this workload is connected now."}
         </Empty>
       </div>
     );
@@ -195,7 +195,7 @@ function Section({
         order="0"
         text={({ cells }) => cells.join(" ")}
         tools={again}
-        empty={<Empty title="It has none">The proxy answered, and has nothing of this kind.</Empty>}
+        empty={<Empty title="No resources">The proxy has no resources of this type.</Empty>}
       />
       {opened === undefined ? undefined : (
         <Dialog title={opened.cells[0] ?? titles[section]} size="wide" onClose={() => setOpened(undefined)}>

@@ -101,7 +101,7 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
                   <SeriesChart measure="p99Ms" subjects={[subject]} />
                 </section>
                 <DataTable
-                  label="Workloads behind it"
+                  label="Workloads of the service"
                   title="Workloads"
                   id="w"
                   noun={["workload", "workloads"]}
@@ -109,8 +109,8 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
                   columns={workloadColumns}
                   order="name"
                   empty={
-                    <Empty title="No workload behind it">
-                      Its selector matches no pods: compare it with the pods' labels below.
+                    <Empty title="No workload">
+                      The selector of the service matches no pods. Compare it with the labels of the pods below.
                     </Empty>
                   }
                 />
@@ -123,7 +123,7 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
                     <dd>{row.type}</dd>
                     <dt>Selector</dt>
                     <dd>
-                      <Labels labels={head.selector} none="none: its endpoints are made by hand" />
+                      <Labels labels={head.selector} none="none: its endpoints are managed by hand" />
                     </dd>
                     <dt>Labels</dt>
                     <dd>
@@ -139,7 +139,7 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
             title: "Callers",
             content: () => (
               <DataTable
-                label="Who calls it"
+                label="Callers"
                 title="Callers"
                 id="i"
                 noun={["caller", "callers"]}
@@ -147,7 +147,7 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
                 columns={peerColumns}
                 order="-rate"
                 text={({ peerName, peerNamespace }) => `${peerName} ${peerNamespace}`}
-                empty={<Empty title="Nobody calls it">No request to it was measured in the last minute.</Empty>}
+                empty={<Empty title="No callers">The proxies reported no request to it in the last minute.</Empty>}
               />
             ),
           },
@@ -166,7 +166,7 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
                 text={({ address, pod, node }) => `${address} ${pod} ${node}`}
                 empty={
                   <Empty title="No endpoints">
-                    Nothing answers for this service: its selector matches no pod that is ready.
+                    No endpoint serves this service: its selector matches no ready pod.
                   </Empty>
                 }
               />

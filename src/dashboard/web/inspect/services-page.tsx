@@ -15,7 +15,7 @@ export function ServicesPage(): JSX.Element {
         columns={serviceColumns}
         order="health"
         text={serviceText}
-        empty={<Empty title="No services">The chosen namespaces that you may see have none.</Empty>}
+        empty={<Empty title="No services">The selected namespaces have none that you may see.</Empty>}
       />
     </Page>
   );

@@ -29,7 +29,9 @@ export function WhatIfResult({ answer }: { readonly answer: WhatIfAnswer }): JSX
   const invalid = answer.messages.some(({ level }) => level === "Error");
   return (
     <>
-      {answer.incomplete === "" ? undefined : <Notice tone="warn">Not the whole answer: {answer.incomplete}</Notice>}
+      {answer.incomplete === "" ? undefined : (
+        <Notice tone="warn">The result is incomplete: {answer.incomplete}</Notice>
+      )}
       <DataTable
         label="What would change"
         title="What would change"
@@ -42,14 +44,14 @@ export function WhatIfResult({ answer }: { readonly answer: WhatIfAnswer }): JSX
           `${proxy} ${namespace} ${type} ${resource} ${difference}`
         }
         tools={
-          <span class="muted small">{`${countOf(answer.proxies.length, "proxy", "proxies")} of ${answer.compared} would get another configuration; nothing was written`}</span>
+          <span class="muted small">{`${countOf(answer.proxies.length, "proxy", "proxies")} of ${answer.compared} would receive a changed configuration; nothing was written`}</span>
         }
         empty={
           invalid ? (
-            <Empty title="It has errors">Correct them first: the messages are below the editor.</Empty>
+            <Empty title="The objects have errors">Correct the errors first. The messages are below the editor.</Empty>
           ) : (
             <Empty
-              title="No proxy would get another configuration"
+              title="No proxy would receive a changed configuration"
               icon="good"
             >{`${countOf(answer.compared, "proxy was", "proxies were")} compared.`}</Empty>
           )

@@ -138,7 +138,7 @@ function Content({ head, live }: { readonly head: WorkloadHead; readonly live: L
           {row.podsReady.toLocaleString("en-US")} of {row.pods.toLocaleString("en-US")}
         </Fact>
         <Fact title="Mesh" note={row.revision === "" ? undefined : `revision ${row.revision}`}>
-          {row.dataPlane === "none" ? "not in it" : row.dataPlane}
+          {row.dataPlane === "none" ? "not in the mesh" : row.dataPlane}
         </Fact>
         <Fact title="Version" note={row.app === "" ? undefined : `of ${row.app}`}>
           {row.version === "" ? "–" : row.version}
@@ -243,7 +243,11 @@ function Overview({ head, live }: { readonly head: WorkloadHead; readonly live: 
         columns={podColumns}
         order="state"
         text={({ name, node, ip, state, revision, ztunnel }) => `${name} ${node} ${ip} ${state} ${revision} ${ztunnel}`}
-        empty={<Empty title="No pods">It is scaled to 0, or its pods could not be made: see its events.</Empty>}
+        empty={
+          <Empty title="No pods">
+            The workload is scaled to 0, or its controller could not create pods. See the events of the workload.
+          </Empty>
+        }
       />
       <DataTable
         label="Services that select it"
@@ -253,7 +257,7 @@ function Overview({ head, live }: { readonly head: WorkloadHead; readonly live: 
         rows={live.table("services").value}
         columns={serviceColumns}
         order="name"
-        empty={<Empty title="No service selects it">No Service selects its pods.</Empty>}
+        empty={<Empty title="No service selects it">No Service selects the pods of this workload.</Empty>}
       />
       <section class="card">
         <div class="card-head">
@@ -314,7 +318,7 @@ function Traffic({ live }: { readonly live: Live<"workload"> }): JSX.Element {
   return (
     <>
       <DataTable
-        label="Who calls it"
+        label="Callers"
         title="Inbound"
         id="i"
         noun={["caller", "callers"]}
@@ -322,10 +326,10 @@ function Traffic({ live }: { readonly live: Live<"workload"> }): JSX.Element {
         columns={peerColumns}
         order="-rate"
         text={text}
-        empty={<Empty title="Nobody calls it">No request to it was measured in the last minute.</Empty>}
+        empty={<Empty title="No callers">The proxies reported no request to it in the last minute.</Empty>}
       />
       <DataTable
-        label="Whom it calls"
+        label="Called services and workloads"
         title="Outbound"
         id="o"
         noun={["destination", "destinations"]}
@@ -333,7 +337,7 @@ function Traffic({ live }: { readonly live: Live<"workload"> }): JSX.Element {
         columns={peerColumns}
         order="-rate"
         text={text}
-        empty={<Empty title="It calls nobody">No request from it was measured in the last minute.</Empty>}
+        empty={<Empty title="No outgoing calls">The proxies reported no request from it in the last minute.</Empty>}
       />
     </>
   );

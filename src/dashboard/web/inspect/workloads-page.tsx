@@ -17,8 +17,8 @@ export function WorkloadsPage(): JSX.Element {
         text={workloadText}
         empty={
           <Empty title="No workloads">
-            The chosen namespaces that you may see have none. Choose others above, or deploy something: kubectl apply -f
-            …
+            The selected namespaces have none that you may see. Select other namespaces above, or deploy a workload:
+            kubectl apply -f …
           </Empty>
         }
       />

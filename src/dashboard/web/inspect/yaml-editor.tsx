@@ -70,8 +70,8 @@ export function YamlEditor({ text, onChange, readOnly, label, messages, note }: 
         <ProblemBlock
           problem={{
             code: "unavailable",
-            message: "The editor's code could not be loaded.",
-            hint: "Load the page again.",
+            message: "The browser could not load the code of the editor.",
+            hint: "Reload the page.",
           }}
           again={false}
         />

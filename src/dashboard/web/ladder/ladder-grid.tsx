@@ -91,7 +91,7 @@ function RevisionHead({
           )}
           <span>{countOf(revision.proxies, "proxy", "proxies")}</span>
           {revision.root === "" ? undefined : (
-            <span class="mono" title="The root that it signs with (first digits of its SHA-256)">
+            <span class="mono" title="The root certificate of its CA (first digits of the SHA-256 fingerprint)">
               <Icon name="lock" size={10} /> {revision.root.slice(0, 8)}
             </span>
           )}

@@ -33,7 +33,7 @@ export function LadderPage(): JSX.Element {
     <Page
       title="Ladder"
       live={live}
-      subtitle="Where every part of the mesh is, where it is going, and what holds it up"
+      subtitle="The current and the target revision of every part of the mesh, and the obstacles"
     >
       <Progress upgrade={live.head.value?.upgrade ?? ""} rungs={Object.values(all)} />
       <section class="card" aria-label="Parts of the mesh by revision">
@@ -61,7 +61,7 @@ export function LadderPage(): JSX.Element {
           <Empty
             title={
               only === "all"
-                ? "Nothing of the mesh is here"
+                ? "No part of the mesh was found"
                 : only === "blocked"
                   ? "Nothing is blocked"
                   : "Nothing is on the way"
@@ -69,8 +69,8 @@ export function LadderPage(): JSX.Element {
             icon={only === "all" ? "idle" : "good"}
           >
             {only === "all"
-              ? "No control plane and no namespace of a mesh is known, or none in the namespaces that are chosen. Install one with `serin install`."
-              : "All parts are where they should be."}
+              ? "The cluster has no control plane and no namespace in the mesh, or the selected namespaces have none. Install a mesh with `serin install`."
+              : "All parts of the mesh are at their target revision."}
           </Empty>
         ) : (
           <LadderGrid revisions={revisions} rungs={rungs} />
@@ -108,7 +108,7 @@ function Progress({
   if (total === 0) return null;
   const name = upgrade.split(" ").at(-1) ?? "";
   return (
-    <section class="card ladder-progress" aria-label="How far it is">
+    <section class="card ladder-progress" aria-label="Progress of the upgrade">
       <div class="row">
         {name === "" ? (
           <strong>No upgrade is under way</strong>

@@ -26,7 +26,7 @@ export function ProxyStates({ proxies }: { readonly proxies: Readonly<Record<str
           {rejected.map(({ reason, proxies: same }) => (
             <Notice key={reason} tone="bad">
               <strong>
-                {countOf(same.length, "proxy rejects what it is sent", "proxies reject what they are sent")}:{" "}
+                {countOf(same.length, "proxy rejects its configuration", "proxies reject their configuration")}:{" "}
               </strong>
               <span class="mono">{reason}</span>
               <div class="small">
@@ -72,7 +72,7 @@ export function ProxyStates({ proxies }: { readonly proxies: Readonly<Record<str
         empty={
           <Empty title={only === "" ? "No proxy is known" : `No proxy is ${only}`}>
             {only === ""
-              ? "Proxies are listed once they connect to a control plane. A pod that started before its namespace was labelled has none: restart it."
+              ? "A proxy appears here once it connects to a control plane. A pod that started before its namespace was labelled has no proxy: restart the pod."
               : ""}
           </Empty>
         }

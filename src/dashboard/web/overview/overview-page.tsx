@@ -42,7 +42,7 @@ export function OverviewPage(): JSX.Element {
         text={({ name, revision, dataPlane, health }) => `${name} ${revision} ${dataPlane} ${health}`}
         empty={
           <Empty title="No namespace to show">
-            Either there is none that you may see, or none of those that are chosen above.
+            You may see no namespace, or none of the namespaces that you selected above exists.
           </Empty>
         }
       />
@@ -107,7 +107,7 @@ function Attention({ rows }: { readonly rows: readonly (readonly [string, Attent
       </div>
       {rows.length === 0 ? (
         <Empty title="Nothing" icon="good">
-          No proxy rejects, no rollout waits for a person, no namespace fails.
+          No proxy rejects its configuration, no rollout waits for a person, and no namespace is failing.
         </Empty>
       ) : (
         <ul class="attention">
@@ -130,7 +130,7 @@ function Attention({ rows }: { readonly rows: readonly (readonly [string, Attent
 
 /** Shown in place of a number if no proxy counts. */
 const notCounted = (
-  <span class="muted" title="not in the mesh: nobody counts its requests">
+  <span class="muted" title="not in the mesh, so no proxy counts its requests">
     –
   </span>
 );

@@ -141,7 +141,7 @@ function Confirmation({
         >
           {offer.asksWhy ? (
             <label class="field">
-              <span>Why? It is kept with the decision, under your name.</span>
+              <span>Reason. The history stores it with the decision and your name.</span>
               <textarea
                 class="textarea"
                 name="why"
@@ -157,7 +157,7 @@ function Confirmation({
       )}
       {problem === undefined ? undefined : <ProblemNotice problem={problem} />}
       <div class="stack">
-        <span class="small muted">The same by the command line</span>
+        <span class="small muted">The same action on the command line</span>
         <CommandLine command={offer.command} />
       </div>
     </Dialog>

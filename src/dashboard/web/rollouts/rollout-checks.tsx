@@ -24,10 +24,10 @@ export function Checks({
   const shown = Object.entries(checks).sort(([a], [b]) => a.localeCompare(b));
   if (shown.length === 0)
     return (
-      <Empty title="Nothing is judged now">
+      <Empty title="No check runs now">
         {currentStep === ""
           ? "Checks run while a step is under way."
-          : "This step has no checks, or they begin once it has settled."}
+          : "This step has no checks, or its checks start once the step has settled."}
       </Empty>
     );
   return (
@@ -47,7 +47,7 @@ function Check({ check, current }: { readonly check: RolloutCheck; readonly curr
         <div class="row">
           <h3>{check.name ?? check.type}</h3>
           {check.name === undefined ? undefined : <span class="muted small">{check.type}</span>}
-          {check.dryRun === true ? <Tag title="The verdict is not acted on">dry run</Tag> : undefined}
+          {check.dryRun === true ? <Tag title="The rollout ignores this verdict">dry run</Tag> : undefined}
           {current ? undefined : <Tag>of step {check.step}</Tag>}
         </div>
         <Mark tone={tone} icon={icon}>

@@ -23,7 +23,7 @@ export function Decisions({ decisions }: { readonly decisions: RolloutView["tabl
     ([keyA, a], [keyB, b]) => b.at.localeCompare(a.at) || keyB.localeCompare(keyA),
   );
   if (ordered.length === 0)
-    return <Empty title="Nothing was decided yet">The engine writes down each decision with its evidence.</Empty>;
+    return <Empty title="No decision has been made yet">The engine records each decision with its evidence.</Empty>;
   return (
     <ol class="history">
       {ordered.slice(0, shownDecisions).map(([key, { at, run, decision, step, message, by, evidence }]) => (

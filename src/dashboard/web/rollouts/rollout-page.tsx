@@ -168,7 +168,7 @@ function Approvals({
   const titles = new Map(Object.values(steps).map(({ id, title }) => [id, title]));
   if (approvals.length === 0)
     return (
-      <Empty title="Nobody has approved anything yet">
+      <Empty title="No step has been approved yet">
         An approval lets a step that waits for one begin; who gave it and why is kept here.
       </Empty>
     );

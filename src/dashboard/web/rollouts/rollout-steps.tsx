@@ -24,7 +24,7 @@ export function Steps({
         </span>
       </div>
       {ordered.length === 0 ? (
-        <Empty title="Not planned yet">The engine plans the steps once it has seen the object.</Empty>
+        <Empty title="Not planned yet">The engine plans the steps once it has read the object.</Empty>
       ) : (
         <ol class="steps">
           {ordered.map(([key, step]) => (

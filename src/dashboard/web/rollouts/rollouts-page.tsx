@@ -32,7 +32,7 @@ export function RolloutsPage(): JSX.Element {
     (a, b) => Number(b.active) - Number(a.active) || a.name.localeCompare(b.name),
   );
   return (
-    <Page title="Rollouts" live={live} subtitle="What is being changed by canary, step by step">
+    <Page title="Rollouts" live={live} subtitle="Canaries and mesh upgrades, with their progress">
       {freezes.length === 0 ? undefined : <Freezes freezes={freezes} />}
       <DataTable
         label="Rollouts"
@@ -182,7 +182,7 @@ const columns: readonly Column<RolloutRow>[] = [
       endedAtMs === undefined || startedAtMs === undefined ? (
         <Age atMs={startedAtMs} ago={false} />
       ) : (
-        <span title="from its beginning to its end">took {formatDuration(endedAtMs - startedAtMs)}</span>
+        <span title="from start to end">took {formatDuration(endedAtMs - startedAtMs)}</span>
       ),
   },
 ];

@@ -11,23 +11,23 @@ const shownCharacters = 300;
 export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenValues): Judgement {
   const { result, baseline, source } = seen;
   // A webhook may return anything, so only the specified members of its body are shown.
-  const told =
+  const measured =
     spec.type === "webhook"
       ? source
       : `${source}: ${shown(result)}${baseline === undefined ? "" : `, baseline ${shown(baseline)}`}`;
-  if (isNothing(result)) return { verdict: "wait", evidence: `${told}: no data` };
+  if (isNothing(result)) return { verdict: "wait", evidence: `${measured}: no data` };
   const limited = judgeRange(spec, result);
-  if (limited !== undefined) return { verdict: limited.verdict, evidence: `${told}: ${limited.evidence}` };
+  if (limited !== undefined) return { verdict: limited.verdict, evidence: `${measured}: ${limited.evidence}` };
   if (spec.query?.baseline !== undefined && isNothing(baseline)) {
     const alone = subject.type === "backends" && subject.expectedShare === 100;
     return alone
-      ? { verdict: "pass", evidence: `${told}: the stable version gets no requests to compare with` }
-      : { verdict: "wait", evidence: `${told}: no data` };
+      ? { verdict: "pass", evidence: `${measured}: the stable version gets no requests to compare with` }
+      : { verdict: "wait", evidence: `${measured}: no data` };
   }
   if (spec.passWhen === undefined && spec.failWhen === undefined)
-    return spec.type === "webhook" ? judgeAnswer(seen, told) : { verdict: "pass", evidence: told };
+    return spec.type === "webhook" ? judgeAnswer(seen, measured) : { verdict: "pass", evidence: measured };
   const { verdict, evidence } = judgeConditions(spec, { result, baseline, canary: seen.canary, stable: seen.stable });
-  return { verdict, evidence: `${told}: ${evidence}` };
+  return { verdict, evidence: `${measured}: ${evidence}` };
 }
 
 function isNothing(value: unknown): boolean {
@@ -52,7 +52,7 @@ function judgeRange({ min, max }: CheckSpec, result: unknown): Judgement | undef
 const verdicts: readonly string[] = ["pass", "fail", "wait", "error"] satisfies Verdict[];
 
 /** Uses the verdict in the webhook's JSON answer, else its status code. */
-function judgeAnswer({ result, status = 0 }: SeenValues, told: string): Judgement {
+function judgeAnswer({ result, status = 0 }: SeenValues, measured: string): Judgement {
   const { verdict, evidence } = (typeof result === "object" && result !== null ? result : {}) as {
     verdict?: unknown;
     evidence?: unknown;
@@ -60,11 +60,11 @@ function judgeAnswer({ result, status = 0 }: SeenValues, told: string): Judgemen
   if (typeof verdict === "string" && verdicts.includes(verdict))
     return {
       verdict: verdict as Verdict,
-      evidence: typeof evidence === "string" ? evidence.slice(0, shownCharacters) : told,
+      evidence: typeof evidence === "string" ? evidence.slice(0, shownCharacters) : measured,
     };
   if (verdict !== undefined)
-    return { verdict: "error", evidence: `${told}: verdict must be one of ${verdicts.join(", ")}` };
-  return { verdict: status >= 200 && status < 300 ? "pass" : "fail", evidence: told };
+    return { verdict: "error", evidence: `${measured}: verdict must be one of ${verdicts.join(", ")}` };
+  return { verdict: status >= 200 && status < 300 ? "pass" : "fail", evidence: measured };
 }
 
 function shown(value: unknown): string {

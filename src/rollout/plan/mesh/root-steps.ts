@@ -70,7 +70,7 @@ export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[]
   return [
     {
       id: "root/done",
-      title: "the new root replaces the old one, which istio-ca-previous keeps",
+      title: "the new root replaces the old one; the Secret istio-ca-previous keeps the old one",
       writes: [{ type: "field", object, pointer: annotationPointer(authorityStageAnnotation), value: "done" }],
       settle: [{ type: "gone", object }],
       checks: [],
