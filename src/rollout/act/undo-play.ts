@@ -1,6 +1,15 @@
 import type { JournalEntry } from "../../api/serin/index.ts";
 import { describeReference, referenceKey, type UndoReport } from "../decide/index.ts";
-import { isCopy, isWorkload, movesTraffic, mustRun, reliesOnMesh, undoOrder, wantsPods } from "./undo-order.ts";
+import {
+  isCopy,
+  isRestart,
+  isWorkload,
+  movesTraffic,
+  mustRun,
+  reliesOnMesh,
+  undoOrder,
+  wantsPods,
+} from "./undo-order.ts";
 
 export type UndoResult =
   | { readonly state: "undone" }
@@ -55,6 +64,9 @@ export class UndoPlay {
   #needsOneThatWaits(entry: JournalEntry): boolean {
     return this.#waiting.some(({ entry: waiting }) => {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
+      // Pods must start with the restored labels of their namespace. Nothing would restart them again.
+      if (waiting.object.kind === "Namespace" && waiting.object.name === entry.object.namespace && isRestart(entry))
+        return true;
       // Keep what requests still use, until proxies are known to send them elsewhere.
       if (movesTraffic(waiting)) return entry.type === "created";
       if (mustRun(waiting) && wantsPods(entry) && waiting.object.namespace === entry.object.namespace) return true;

@@ -302,3 +302,27 @@ test("a workload that still serves proxies keeps the objects created with it, ev
   await undo(objects, journal, {}, true);
   assert.deepEqual([...objects.all.keys()], []);
 });
+
+test("no workload restarts before the labels of its namespace are restored, however long the undo waits for these", () => {
+  const reference = (kind: string, name: string, namespace?: string): ObjectReference => ({
+    apiVersion: "v1",
+    kind,
+    plural: `${kind.toLowerCase()}s`,
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+  });
+  const field = { type: "field", step: "s", undoGroup: "g", pointer: "/x" } as const;
+  const label: JournalEntry = { ...field, object: reference("Namespace", "shop"), prior: "old" };
+  const restart = (namespace: string): JournalEntry => ({
+    ...field,
+    object: reference("Deployment", "web", namespace),
+    restart: "template",
+  });
+  const play = new UndoPlay([label, restart("shop"), restart("far")], true);
+  const told: string[] = [];
+  for (let entry = play.next(); entry !== undefined; entry = play.next()) {
+    told.push(`${entry.object.kind} ${entry.object.namespace ?? ""}`);
+    play.tell(entry === label ? { state: "waiting", detail: "no injector" } : { state: "undone" });
+  }
+  assert.deepEqual(told, ["Namespace ", "Deployment far"]);
+});

@@ -69,6 +69,13 @@ test("a rollout under way keeps what it moves: a Canary its target, a MeshUpgrad
   assert.equal(await review({}, { oldObject: oldOf({ target, steps: [{ weight: 20 }] }, "Judging") }), "allowed");
   assert.equal(await review({}, { oldObject: oldOf(before, "Stuck", []) }), "allowed", "nothing is written yet");
   assert.equal(await review({}, { oldObject: oldOf(before, "Completed") }), "allowed");
+  const web = (name: string): object => ({ target: { deployment: { name, service: "web" } }, steps: [{ weight: 10 }] });
+  const other = { object: { metadata: { name: "shop" }, spec: web("other") } };
+  assert.equal(
+    await review({}, { ...other, oldObject: oldOf(web("web"), "Watching") }),
+    'Canary "shop" is not valid:\nspec.target.deployment: must stay Deployment "web" with Service "web", which the Canary holds. Delete the Canary, which lets go of them, and create another',
+  );
+  assert.equal(await review({}, { ...other, oldObject: oldOf(web("other"), "Watching") }), "allowed");
   const upgrade = (from: string, to: string, extra: object = {}): object => ({
     from: { revision: from },
     to: { revision: to },

@@ -131,7 +131,7 @@ function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutRevi
 interface Begun {
   readonly metadata?: { readonly name?: string; readonly namespace?: string };
   readonly spec?: {
-    readonly target?: unknown;
+    readonly target?: { readonly deployment?: { readonly name?: string; readonly service?: string } };
     readonly from?: { readonly revision?: string };
     readonly to?: { readonly revision?: string };
   };
@@ -148,7 +148,8 @@ function strayIssues(kind: KindDefinition, { object, oldObject }: NonNullable<Ro
   const { metadata, spec: before, status } = (oldObject ?? {}) as Begun;
   const now = ((object ?? {}) as Begun).spec;
   const { phase = "", completedSteps = [] } = status ?? {};
-  if (completedSteps.length === 0 || restingPhases.includes(phase)) return [];
+  if (completedSteps.length === 0) return [];
+  if (restingPhases.includes(phase)) return heldTargetIssues(before, now);
   const { name = "", namespace = "" } = metadata ?? {};
   const [noun, undo] =
     kind === canaryKind
@@ -163,6 +164,15 @@ function strayIssues(kind: KindDefinition, { object, oldObject }: NonNullable<Ro
     const [was = "", is = ""] = [before?.[end]?.revision, now?.[end]?.revision];
     return was === is ? [] : [{ path: `spec.${end}.revision`, message: `must stay "${was}", got "${is}", ${because}` }];
   });
+}
+
+/** A Canary holds its Deployment between its runs too. Only its deletion lets go of it. */
+function heldTargetIssues(before: Begun["spec"], now: Begun["spec"]): FieldIssue[] {
+  const held = before?.target?.deployment;
+  const next = now?.target?.deployment;
+  if (held === undefined || (held.name === next?.name && held.service === next?.service)) return [];
+  const message = `must stay Deployment "${held.name ?? ""}" with Service "${held.service ?? ""}", which the Canary holds. Delete the Canary, which lets go of them, and create another`;
+  return [{ path: "spec.target.deployment", message }];
 }
 
 /** Only the parser of recurrence rules knows whether a rule is valid. */

@@ -10,7 +10,7 @@ test("a namespace whose label selects the old revision depends on it, unless it 
     metadata: { name, labels: { "istio.io/rev": "old" }, ...more },
   });
   const namespaces = [namespace("shop"), namespace("gone", { deletionTimestamp: "2026-01-01T00:00:00Z" })];
-  const view = { ...fakeView([]), namespaces: { list: () => namespaces } } as unknown as ClusterView;
+  const view = Object.assign(fakeView([]), { namespaces: { list: () => namespaces } }) as unknown as ClusterView;
   const client = { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient;
   const found = await storedDependents(client, view, "old");
   assert.deepEqual(

@@ -42,10 +42,12 @@ const label: JournalEntry = {
 };
 
 async function held(
-  entry: typeof restart | typeof label,
+  entry: JournalEntry,
   { pods = [pilot], injectors = [injector], containers = ["web"] }: Record<string, readonly unknown[]> = {},
 ): Promise<string | undefined> {
-  const view = { ...fakeView(pods as Pod[]), injectors: { list: () => injectors } } as unknown as ClusterView;
+  const view = Object.assign(fakeView(pods as Pod[]), {
+    injectors: { list: () => injectors },
+  }) as unknown as ClusterView;
   const namespace = { metadata: { name: "shop", labels: { "istio.io/rev": "old" } } };
   const web = {
     metadata: { name: "web" },

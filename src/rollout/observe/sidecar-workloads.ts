@@ -1,5 +1,5 @@
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
-import type { DaemonSet, Deployment, Pod, PodTemplate } from "../../api/kubernetes/index.ts";
+import type { DaemonSet, Deployment, Pod, PodTemplate, StatefulSet } from "../../api/kubernetes/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { reference, restartedForAnnotation, revisionLabel } from "../plan/index.ts";
 import { fieldManager } from "../act/object-access.ts";
@@ -134,20 +134,16 @@ export function sidecarWorkloads(
 }
 
 function* restartedObjects(view: ClusterView, restart: RestartMark, only?: string): Generator<ObjectReference> {
-  const lists = {
-    Deployment: view.deployments.list(),
-    StatefulSet: view.statefulSets.list(),
-    DaemonSet: view.daemonSets.list(),
-  };
-  for (const [kind, objects] of Object.entries(lists))
+  const kinds = [
+    ["Deployment", view.deployments.list(), ({ spec }: Deployment) => spec?.replicas ?? 1],
+    ["StatefulSet", view.statefulSets.list(), ({ spec }: StatefulSet) => spec?.replicas ?? 1],
+    ["DaemonSet", view.daemonSets.list(), ({ status }: DaemonSet) => status?.desiredNumberScheduled ?? 0],
+  ] as const;
+  for (const [kind, objects, podsOf] of kinds)
     for (const found of objects) {
       const { name = "", namespace = "" } = found.metadata;
       if (only !== undefined && namespace !== only) continue;
-      const wanted =
-        kind === "DaemonSet"
-          ? (found as DaemonSet).status?.desiredNumberScheduled
-          : ((found as Deployment).spec?.replicas ?? 1);
-      if ((wanted ?? 0) > 0 && isRestarted(found as UntypedObject, restart))
+      if (podsOf(found as never) > 0 && isRestarted(found as unknown as UntypedObject, restart))
         yield reference("apps/v1", kind, name, namespace);
     }
 }

@@ -37,8 +37,7 @@ async function stateOf(
     get: (key: string) => objects[key],
     list: () => Object.values(objects),
   });
-  const view = {
-    ...fakeView(pods),
+  const view = Object.assign(fakeView(pods), {
     namespaces: byKey({ shop: namespace }),
     deployments: byKey({ "shop/web": web }),
     statefulSets: byKey({}),
@@ -46,7 +45,7 @@ async function stateOf(
     disruptionBudgets: { list: () => budgets },
     injectors: { list: () => injectors },
     recently: async () => await Promise.resolve([]),
-  } as unknown as ClusterView;
+  }) as unknown as ClusterView;
   const object = reference("v1", "Namespace", "shop");
   const condition = { type: "workloadRevision", object, revision: "new", mark, withinMs: 60_000 } as const;
   return await workloadState(view, condition, () => 0);
