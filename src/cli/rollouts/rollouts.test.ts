@@ -296,7 +296,7 @@ test("an order that would change nothing is refused with the reason", async () =
   );
   const upgrade = { ...canaryOf("RolledBack", {}), kind: "MeshUpgrade", metadata: { name: "up" } };
   assert.match(
-    await saidOf({ objects: { MeshUpgrade: [upgrade as typeof ended] } }, "upgrade", "complete", "up"),
+    await saidOf({ objects: { MeshUpgrade: [upgrade] } }, "upgrade", "complete", "up"),
     /MeshUpgrade up: it has ended as RolledBack/,
   );
 });
