@@ -365,7 +365,7 @@ casesInChromium("the page", () => {
     await page.goto(`${server.url}#/config/new`);
     await page.getByRole("combobox", { name: "Begin with" }).selectOption({ index: 1 });
     await page.getByRole("button", { name: "Review and apply" }).click();
-    await dialog.getByText("The API server would accept it").waitFor({ timeout: patienceMs });
+    await dialog.getByText("The API server would accept the change").waitFor({ timeout: patienceMs });
     await dialog.getByRole("button", { name: "Apply" }).click();
     await page.locator(".toast", { hasText: "Applied: VirtualService shop/checkout" }).waitFor({ timeout: patienceMs });
     assert.deepEqual(errors, []);

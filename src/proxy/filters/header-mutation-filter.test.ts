@@ -225,6 +225,6 @@ test("the error for an unsupported setting names its field", () => {
   refused({ requestMutations: [{ remove: "Host" }] }, /header host must not be removed/);
   refused({ requestMutations: [{}] }, /append, remove or removeOnMatch must be set/);
   refused({ requestMutations: [append("a", "%UPSTREAM_CLUSTER%")] }, /%UPSTREAM_…%.* is not supported/);
-  refused({ requestMutations: [append("a", "%FILTER_STATE(b:PLAIN)%")] }, /%FILTER_STATE\(b:PLAIN\)% is not supported/);
+  refused({ requestMutations: [append("a", "%FOO(b)%")] }, /%FOO\(b\)% is not supported/);
   refused({ responseTrailersMutations: [append("set-cookie", "a")] }, /set-cookie must not be a trailer/);
 });
