@@ -84,7 +84,7 @@ test("an account without rights gets a list of the missing rights, and of what c
   );
   assert.match(
     output,
-    /^! nodes \(Cluster\): cannot be checked: nodes is forbidden: .*\n {4}remedy: .* can-i list nodes /m,
+    /^! nodes \(Cluster\): cannot be checked: nodes is forbidden: .*\n {4}remedy: .* can-i list nodes$/m,
   );
 });
 
