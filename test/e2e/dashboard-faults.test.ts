@@ -91,7 +91,9 @@ casesInChromium("faults while a page is open", () => {
     await page.goto(`${base}#/services`);
     const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: "shop", exact: true }) });
     await row.waitFor({ timeout: patienceMs });
-    const said = page.getByText(/kubernetes: the API server does not answer.* The last report of this source is \d+ s old/);
+    const said = page.getByText(
+      /kubernetes: the API server does not answer.* The last report of this source is \d+ s old/,
+    );
     api.child.kill("SIGSTOP");
     try {
       await said.waitFor({ timeout: patienceMs });
