@@ -178,10 +178,25 @@ const bindings: Readonly<Record<string, readonly { readonly kind: "User" | "Grou
   ],
   "system:node": [{ kind: "Group", name: "system:nodes" }],
   "system:node-proxier": [{ kind: "Group", name: "system:nodes" }],
+  "serin-lab:node": [{ kind: "Group", name: "system:nodes" }],
 };
+
+/** What the lab's nodes read and delete as network plugin, and as provisioner of volumes. No role of Kubernetes has it. */
+const nodeRules = [
+  { apiGroups: [""], resources: ["persistentvolumes", "persistentvolumeclaims"], verbs: ["get", "list", "watch"] },
+  { apiGroups: [""], resources: ["persistentvolumes"], verbs: ["delete"] },
+  { apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["list", "watch"] },
+];
 
 async function bindRoles(admin: Admin): Promise<void> {
   const apiGroup = "rbac.authorization.k8s.io";
+  const created = await ask(admin, "POST", `/apis/${apiGroup}/v1/clusterroles`, {
+    apiVersion: `${apiGroup}/v1`,
+    kind: "ClusterRole",
+    metadata: { name: "serin-lab:node" },
+    rules: nodeRules,
+  });
+  if (created !== 201 && created !== 409) throw new Error(`the role serin-lab:node cannot be created: HTTP ${created}`);
   for (const [role, subjects] of Object.entries(bindings)) {
     const status = await ask(admin, "POST", `/apis/${apiGroup}/v1/clusterrolebindings`, {
       apiVersion: `${apiGroup}/v1`,
