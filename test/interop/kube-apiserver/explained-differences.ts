@@ -44,10 +44,9 @@ export const explanations: readonly Explanation[] = [
   },
   { why: "no port for health checks of load balancers, because the lab has no checker", path: /healthCheckNodePort/ },
   {
-    why: "volumes and claims have no protection finalizer, because no controller of the lab would remove it",
-    path: /metadata\.finalizers$/,
-    when: ({ kubernetes }) =>
-      Array.isArray(kubernetes) && kubernetes.some((name) => String(name).endsWith("-protection")),
+    why: "the lab's API server counts what a ResourceQuota uses, and Kubernetes' controller for it does not run here",
+    title: /^a table of resourcequotas$/,
+    path: /(cells\[1\]|metadata\.managedFields)$/,
   },
   { why: "the time of a volume's phase is not stored", path: /lastPhaseTransitionTime$/ },
   {
