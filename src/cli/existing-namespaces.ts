@@ -2,7 +2,10 @@ import { userError } from "../base/index.ts";
 import { namespaceKind } from "../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
 
-const namePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+/** Whether a text is an RFC 1123 label, as the names of namespaces and revisions are. */
+export function isLabelName(text: string): boolean {
+  return /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text);
+}
 
 /** The names of a flag whose entries may be separated by commas. */
 export function namesIn(list: readonly string[]): string[] {
@@ -12,9 +15,9 @@ export function namesIn(list: readonly string[]): string[] {
     .filter((part) => part !== "");
 }
 
-/** Refuses texts that no namespace can be called. `place` is the flag or argument. */
+/** Refuses texts that cannot be the name of a namespace. `place` is the flag or argument. */
 export function checkNamespaceNames(names: readonly string[], place: string): void {
-  const wrong = names.find((name) => !namePattern.test(name));
+  const wrong = names.find((name) => !isLabelName(name));
   if (wrong !== undefined)
     throw userError(
       "argument-invalid",
@@ -23,8 +26,8 @@ export function checkNamespaceNames(names: readonly string[], place: string): vo
 }
 
 /**
- * Refuses namespaces that do not exist, about which a table would only be empty. Somebody who may not read namespaces is
- * believed.
+ * Refuses namespaces that do not exist, because their table would only be empty. If the caller may not read namespaces,
+ * the names count as existing.
  */
 export async function checkNamespaces(client: KubeClient, names: readonly string[], place: string): Promise<void> {
   checkNamespaceNames(names, place);

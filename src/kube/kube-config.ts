@@ -124,7 +124,7 @@ export async function parseUntrustedKubeConfig(
       },
     );
   }
-  const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
+  const merged = nothingMerged();
   mergeInto(merged, file, "/");
   return await choose(merged, undefined, where);
 }
@@ -134,7 +134,7 @@ export async function parseUntrustedKubeConfig(
  * context, else of the first context by name, else the first cluster by name. Throws a user error if there is none.
  */
 export async function clusterNameOfKubeConfig(text: string, where: string): Promise<string> {
-  const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
+  const merged = nothingMerged();
   mergeInto(merged, await parseFile(text, where), "/");
   const contexts = [merged.currentContext ?? "", ...[...merged.contexts.keys()].sort()];
   const named = contexts.map((name) => merged.contexts.get(name)?.value["cluster"]);
@@ -160,7 +160,7 @@ const fileFields: readonly (readonly [
 ];
 
 async function fromFiles(paths: readonly string[], wanted: string | undefined, required: boolean): Promise<KubeConfig> {
-  const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
+  const merged = nothingMerged();
   let found = 0;
   for (const path of paths) {
     const text = await readOptional(path, required);
@@ -202,6 +202,10 @@ async function parseFile(text: string, path: string): Promise<Fields> {
   if (typeof value !== "object" || Array.isArray(value))
     throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be an object`);
   return value as Fields;
+}
+
+function nothingMerged(): Merged {
+  return { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
 }
 
 function mergeInto(merged: Merged, file: Fields, directory: string): void {

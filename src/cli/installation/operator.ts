@@ -15,7 +15,7 @@ import { parseIstioOperator } from "../../api/istio/index.ts";
 import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { podObstacle } from "../../kube/obstacles/index.ts";
-import { checkNamespaceNames } from "../existing-namespaces.ts";
+import { checkNamespaceNames, isLabelName, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags, readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 
@@ -95,10 +95,7 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
     hub: flags.hub,
     tag: flags.tag ?? context.version,
     namespace: flags.operatorNamespace,
-    watchedNamespaces: flags.watchedNamespaces
-      .split(",")
-      .map((name) => name.trim())
-      .filter((name) => name !== ""),
+    watchedNamespaces: namesIn([flags.watchedNamespaces]),
     revision: flags.revision ?? "",
   };
   checkSettings(settings);
@@ -134,7 +131,7 @@ function checkSettings({ hub, tag, namespace, watchedNamespaces, revision }: Ope
     ["--tag", tagFault(tag)],
     [
       "--revision",
-      revision === "" || labelPattern.test(revision)
+      revision === "" || isLabelName(revision)
         ? undefined
         : `must have lower-case letters, digits and "-" only, got "${revision}"`,
     ],
@@ -143,8 +140,6 @@ function checkSettings({ hub, tag, namespace, watchedNamespaces, revision }: Ope
   checkNamespaceNames([namespace], "--operatorNamespace");
   checkNamespaceNames(watchedNamespaces, "--watchedNamespaces");
 }
-
-const labelPattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 async function operatorObjects(
   file: string,

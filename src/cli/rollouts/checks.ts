@@ -71,16 +71,17 @@ async function runCheck(subject: string | undefined, options: RunFlags, context:
   const spec = await specOf(subject, options, context);
   const home = options.namespace ?? (await context.defaultNamespace(options));
   if (context.runCheck === undefined) throw userError("check-unavailable", "checks cannot be run here");
-  const asked = [
-    ["--canary", options.canary],
-    ["--stable", options.stable],
-  ] as const;
-  for (const [flag, text] of asked)
-    if (text !== undefined) await checkBackend(await context.connect(options), flag, backendOf(text, home));
+  const canary = options.canary === undefined ? undefined : backendOf(options.canary, home);
+  const stable = options.stable === undefined ? undefined : backendOf(options.stable, home);
+  if (canary !== undefined || stable !== undefined) {
+    const client = await context.connect(options);
+    if (canary !== undefined) await checkBackend(client, "--canary", canary);
+    if (stable !== undefined) await checkBackend(client, "--stable", stable);
+  }
   const { statistic: _, ...status } = await context.runCheck(options, {
     spec,
-    ...(options.canary === undefined ? {} : { canary: backendOf(options.canary, home) }),
-    ...(options.stable === undefined ? {} : { stable: backendOf(options.stable, home) }),
+    ...(canary === undefined ? {} : { canary }),
+    ...(stable === undefined ? {} : { stable }),
     withinMs: within * 1000,
   });
   context.out(options.json === true ? `${JSON.stringify(status)}\n` : `${status.verdict}: ${status.evidence}\n`);

@@ -19,7 +19,7 @@ export interface RemoteConfigChange {
 
 /** Where the kubeconfigs of remote clusters are kept. */
 export interface RemoteConfigSource {
-  /** What a message calls one of its configs. */
+  /** The word for one config in messages. */
   readonly noun: "secret" | "file";
   /** Resolves when all configs have been read once, and subscribers have seen them. */
   readonly synced: Promise<void>;

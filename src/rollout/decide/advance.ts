@@ -29,8 +29,8 @@ export function advance(input: DecideInput, step: Step): Decision {
 }
 
 /**
- * A write that somebody keeps undoing, or that the server refuses, fails the step like one that does not settle. What a
- * patient step writes for the first time has just become due, and is progress.
+ * A write that somebody keeps undoing, or that the server refuses, fails the step like one that does not settle. The
+ * first write of a field in a patient step counts as progress, because it has just become due.
  */
 function write(
   input: DecideInput,

@@ -51,7 +51,7 @@ function hasProxy(spec: Pod["spec"]): boolean {
  */
 export function bareRestartedPod(
   view: ClusterView,
-  { object, revision, mark }: { readonly object: ObjectReference; readonly revision: string; readonly mark: string },
+  { object, ...restart }: RestartMark & { readonly object: ObjectReference },
 ): Pod | undefined {
   const isNamespace = object.kind === "Namespace";
   const namespace = isNamespace ? object.name : object.namespace;
@@ -61,8 +61,7 @@ export function bareRestartedPod(
     if ((labels[injectLabel] ?? annotations[injectLabel]) === "false") return false;
     const own = workloadOf(pod);
     if (!isNamespace && (own.kind !== object.kind || own.name !== object.name)) return false;
-    if (annotations[restartedForAnnotation] === mark) return true;
-    return labels[revisionLabel] === revision && writtenAt(foundIn(view, own)) > 0;
+    return wasRestarted(pod.metadata, foundIn(view, own), restart);
   });
 }
 
@@ -148,10 +147,18 @@ function* restartedObjects(view: ClusterView, restart: RestartMark, only?: strin
     }
 }
 
-function isRestarted(found: UntypedObject, { revision, mark }: RestartMark): boolean {
-  const { labels, annotations } = templateOf(found) ?? {};
-  if (annotations?.[restartedForAnnotation] === mark) return true;
-  return labels?.[revisionLabel] === revision && writtenAt(found) > 0;
+function isRestarted(found: UntypedObject, restart: RestartMark): boolean {
+  return wasRestarted(templateOf(found), found, restart);
+}
+
+/** Whether a pod or a pod template has the upgrade's mark, or the new revision by a label that the engine wrote. */
+function wasRestarted(
+  metadata: PodTemplate["metadata"],
+  workload: UntypedObject | undefined,
+  { revision, mark }: RestartMark,
+): boolean {
+  if (metadata?.annotations?.[restartedForAnnotation] === mark) return true;
+  return metadata?.labels?.[revisionLabel] === revision && writtenAt(workload) > 0;
 }
 
 function templateOf(found: UntypedObject | undefined): PodTemplate["metadata"] {
