@@ -23,7 +23,7 @@ const reportEveryMs = 100;
  * A client rests at least this many times as long as its last request took. So the load of a slow machine leaves the
  * processors to what the demo shows, and that of a quiet one is bounded by the pause alone.
  */
-const restRatio = 2;
+const restRatio = 4;
 const maxRunMs = 900_000;
 
 export interface LoadFailure {
