@@ -1,4 +1,5 @@
-// Serin's proxy as one process of the bench, until it ends. The argument is the URL of its control plane.
+// Serin's proxy as one process of the bench, until it ends. The arguments are the URL of its control plane and the
+// number of its workers.
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { seededRandom, ShutdownController, silentLogger, systemClock } from "../src/base/index.ts";
@@ -7,12 +8,16 @@ import { listenTcp } from "../src/net/index.ts";
 import { freePort } from "../src/net/testing/free-port.ts";
 import { readSettings } from "../src/proxy/proxy-settings.ts";
 import { Proxy } from "../src/proxy/proxy.ts";
+import { spawnWorker, WorkerSet } from "../src/proxy/workers/index.ts";
+
+const [discoveryAddress = "", workersText = "1"] = process.argv.slice(2);
+const workers = Number(workersText);
 
 const [admin, stats, readiness, envoyStats] = await Promise.all(
   Array.from({ length: 4 }, async () => await freePort()),
 );
 const env = {
-  PROXY_CONFIG: `discoveryAddress: ${process.argv[2] ?? ""}\n`,
+  PROXY_CONFIG: `discoveryAddress: ${discoveryAddress}\n`,
   POD_NAME: "bench-1",
   POD_NAMESPACE: "bench",
   SERVICE_ACCOUNT: "bench",
@@ -33,5 +38,6 @@ const proxy = new Proxy({
   clock: systemClock,
   random: seededRandom(3),
   quit: () => undefined,
+  ...(workers > 1 ? { serve: (data) => new WorkerSet({ count: workers, spawn: spawnWorker, data }) } : {}),
 });
 await proxy.run(new ShutdownController());

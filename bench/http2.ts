@@ -1,9 +1,11 @@
 // Sends HTTP/2 and gRPC through a gateway, and compares its work per CPU second, its slowest answers and its memory with
 // those of a stock Envoy in the same rounds.
-//   ENVOY=/path/to/envoy node bench/http2.ts [--seconds 1] [--rounds 10] [--only TITLE] [--beside DIR] [--json]
+//   ENVOY=/path/to/envoy node bench/http2.ts [--seconds 1] [--rounds 10] [--only TITLE] [--beside DIR]
+//     [--threads 2] [--json]
 // Both proxies read the same resources over delta ADS, write an access log to /dev/null and have one thread on the
 // first core. Load and upstream have the second core. Serin runs from a bundle and with the flags of bin/serin. With
-// --beside, the proxy of another checkout takes part.
+// --beside, the proxy of another checkout takes part. With more than one thread, proxies, load and upstream share all
+// cores, and Serin runs from its sources.
 import { spawnSync, spawn } from "node:child_process";
 import { createServer as createHttpServer } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
@@ -27,6 +29,9 @@ const warmUpSeconds = 1;
 const warmUpAnswers = 10_000;
 const maxWarmUps = 15;
 const settleMs = 200;
+/** Slow answers are compared while both proxies serve this share of what the slower one can. */
+const pacedShare = 0.6;
+const paceMs = 1;
 
 interface Scenario {
   readonly title: string;
@@ -96,6 +101,13 @@ const scenarios: readonly Scenario[] = [
   },
 ];
 
+/** What a proxy is given for one measurement. */
+interface Load {
+  readonly seconds: number;
+  /** Requests in a second, however fast the answers come. Absent: a number of streams is kept open. */
+  readonly rate?: number;
+}
+
 interface Measured {
   readonly answers: number;
   readonly failed: number;
@@ -159,7 +171,7 @@ async function measure(
   subject: Subject,
   scenario: Scenario,
   certificates: Certificates,
-  seconds: number,
+  { seconds, rate }: Load,
 ): Promise<Measured> {
   const { connections, streams, plan, mutualTls = false, changeEveryMs } = scenario;
   const port = mutualTls ? subject.ports.mutualTls : subject.ports.plain;
@@ -180,7 +192,8 @@ async function measure(
   let version = 1;
   const changes =
     changeEveryMs === undefined ? undefined : setInterval(() => subject.changeRoutes((version += 1)), changeEveryMs);
-  for (const session of sessions) session.begin(streams);
+  if (rate === undefined) for (const session of sessions) session.begin(streams);
+  using _pace = rate === undefined ? undefined : pace(sessions, rate);
   await systemClock.sleep(settleMs);
   counting = true;
   const before = cpuMicros(subject.pid);
@@ -201,17 +214,33 @@ async function measure(
   };
 }
 
+/** Sends requests at this rate over all sessions in turns. The clock's delays do not lower the rate. */
+function pace(sessions: readonly LoadSession[], rate: number): Disposable {
+  const startedMs = performance.now();
+  let sent = 0;
+  let next = 0;
+  const timer = setInterval(() => {
+    const due = Math.floor(((performance.now() - startedMs) * rate) / 1000) - sent;
+    const each = Math.ceil(due / sessions.length);
+    for (let left = due; left > 0; left -= each, next += 1)
+      sessions[next % sessions.length]?.send(Math.min(left, each));
+    sent += Math.max(0, due);
+  }, paceMs);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
 async function warmUp(subject: Subject, scenario: Scenario, certificates: Certificates): Promise<void> {
   let answers = 0;
   for (let times = 0; times < maxWarmUps && answers < warmUpAnswers; times += 1)
-    answers += (await measure(subject, scenario, certificates, warmUpSeconds)).answers;
+    answers += (await measure(subject, scenario, certificates, { seconds: warmUpSeconds })).answers;
 }
 
 /** Opens idle connections in a process of its own, because of the limit of descriptors. Returns what closes them. */
 async function openIdle(subject: Subject, count: number): Promise<() => void> {
   if (count === 0) return () => undefined;
-  const words = ["-c", "1", process.execPath, import.meta.filename, "idle", `${subject.ports.plain} ${count}`];
-  const child = spawn("taskset", words, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [import.meta.filename, "idle", `${subject.ports.plain} ${count}`], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   await new Promise<void>((resolve, reject) => {
     child.stdout.once("data", () => resolve());
     child.once("exit", (code) => reject(new Error(`the process of idle connections ended with ${code}`)));
@@ -239,6 +268,8 @@ async function holdIdle([port = 0, count = 0]: readonly number[]): Promise<void>
 interface Row {
   readonly title: string;
   readonly results: Readonly<Record<string, readonly Measured[]>>;
+  /** At one rate for all, which each can serve. Empty where it is not measured. */
+  readonly paced: Readonly<Record<string, readonly Measured[]>>;
   /** Work per CPU second, this checkout's to the named proxy's. */
   readonly ratios: Readonly<Record<string, MedianInterval>>;
 }
@@ -255,16 +286,20 @@ async function play(
   { seconds, rounds }: Options,
 ): Promise<Row> {
   const { title, idle = 0 } = scenario;
-  const results: Record<string, Measured[]> = Object.fromEntries(subjects.map(({ name }) => [name, []]));
   const closers = await Promise.all(subjects.map(async (subject) => await openIdle(subject, idle)));
   for (const subject of subjects) await warmUp(subject, scenario, certificates);
-  for (let round = 0; round < rounds; round += 1)
-    // In the other order each time, so that nobody is always the first one.
-    for (const subject of round % 2 === 0 ? subjects : subjects.toReversed())
-      results[subject.name]?.push(await measure(subject, scenario, certificates, seconds));
+  const inTurns = async (load: Load): Promise<Record<string, Measured[]>> =>
+    await takeTurns(subjects, rounds, async (subject) => await measure(subject, scenario, certificates, load));
+  const results = await inTurns({ seconds });
+  const rate = rateFor(scenario, results, seconds);
+  const paced = rate === undefined ? {} : await inTurns({ seconds, rate });
   for (const close of closers) close();
   process.stdout.write(`${title}\n`);
   for (const [name, measured] of Object.entries(results)) process.stdout.write(describe(name, measured, seconds));
+  for (const [name, measured] of Object.entries(paced))
+    process.stdout.write(
+      `  ${name.padEnd(7)} at ${rate} a second: p99.9 ${median(measured.map(({ p999Ms }) => p999Ms)).toFixed(2)} ms\n`,
+    );
   const own = results["serin"] ?? [];
   const ratios = Object.fromEntries(
     Object.entries(results)
@@ -276,7 +311,30 @@ async function play(
   );
   for (const [name, interval] of Object.entries(ratios))
     process.stdout.write(`  work per CPU second, Serin to ${name}: ${intervalText(interval)}\n`);
-  return { title, results, ratios };
+  return { title, results, paced, ratios };
+}
+
+/** Measures all proxies in each round. The order alternates, so that none is always the first one. */
+async function takeTurns(
+  subjects: readonly Subject[],
+  rounds: number,
+  run: (subject: Subject) => Promise<Measured>,
+): Promise<Record<string, Measured[]>> {
+  const results: Record<string, Measured[]> = Object.fromEntries(subjects.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round += 1)
+    for (const subject of round % 2 === 0 ? subjects : subjects.toReversed())
+      results[subject.name]?.push(await run(subject));
+  return results;
+}
+
+/** The rate at which slow answers are compared. None for streams that never end, and for a single proxy. */
+function rateFor(
+  { plan }: Scenario,
+  results: Readonly<Record<string, readonly Measured[]>>,
+  seconds: number,
+): number | undefined {
+  const rates = Object.values(results).map((measured) => median(measured.map(({ answers }) => answers)) / seconds);
+  return plan.endless === true || rates.length < 2 ? undefined : Math.floor(Math.min(...rates) * pacedShare);
 }
 
 function describe(name: string, measured: readonly Measured[], seconds: number): string {
@@ -286,13 +344,21 @@ function describe(name: string, measured: readonly Measured[], seconds: number):
 }
 
 async function main(): Promise<void> {
-  const options = benchOptions("npm run bench:http2 --", { seconds: 1, rounds: 10, only: "", beside: "", json: false });
+  const options = benchOptions("npm run bench:http2 --", {
+    seconds: 1,
+    rounds: 10,
+    only: "",
+    beside: "",
+    threads: 1,
+    json: false,
+  });
   const chosen = scenarios.filter(({ title }) => title.includes(options.only));
   if (chosen.length === 0) throw new Error(`no scenario's title has "${options.only}" in it`);
   const authority = await TestAuthority.create();
   const certificates = await authority.issue({ dns: serverName });
-  spawnSync("taskset", ["-cp", "1", String(process.pid)]);
-  const upstream = spawn("taskset", ["-c", "1", process.execPath, import.meta.filename, "upstream"], {
+  // Inherited by the upstream and the holders of idle connections.
+  if (options.threads === 1) spawnSync("taskset", ["-cp", "1", String(process.pid)]);
+  const upstream = spawn(process.execPath, [import.meta.filename, "upstream"], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   upstream.stdin.end(JSON.stringify(certificates));
@@ -300,7 +366,7 @@ async function main(): Promise<void> {
     upstream.stdout.once("data", (chunk: Buffer) => resolve(JSON.parse(chunk.toString()) as UpstreamPorts));
     upstream.once("exit", (code) => reject(new Error(`the upstream ended with ${code}`)));
   });
-  const subjects = new Subjects(ports, certificates);
+  const subjects = new Subjects(ports, certificates, options.threads);
   try {
     await subjects.startSerin("serin", join(import.meta.dirname, ".."));
     if (options.beside !== "") await subjects.startSerin("beside", resolve(options.beside));
@@ -309,21 +375,25 @@ async function main(): Promise<void> {
     else await subjects.startEnvoy(envoy);
     const rows: Row[] = [];
     for (const scenario of chosen) rows.push(await play(scenario, subjects.all, certificates, options));
-    if (options.json) process.stdout.write(`${JSON.stringify({ name: "http2", rows: rows.map(summaryOf) })}\n`);
+    if (options.json)
+      process.stdout.write(
+        `${JSON.stringify({ name: "http2", threads: options.threads, rows: rows.map(summaryOf) })}\n`,
+      );
   } finally {
     await subjects.stop();
     upstream.kill("SIGKILL");
   }
 }
 
-function summaryOf({ title, results, ratios }: Row): object {
-  const of = (pick: (one: Measured) => number): object =>
-    Object.fromEntries(Object.entries(results).map(([name, measured]) => [name, median(measured.map(pick))]));
+function summaryOf({ title, results, paced, ratios }: Row): object {
+  const of = (pick: (one: Measured) => number, from = results): object =>
+    Object.fromEntries(Object.entries(from).map(([name, measured]) => [name, median(measured.map(pick))]));
   return {
     title,
     ratios,
     cpuMicros: of((one) => one.cpuMicros),
     p999Ms: of((one) => one.p999Ms),
+    pacedP999Ms: of((one) => one.p999Ms, paced),
     memoryMb: of((one) => one.memoryMb),
     failed: Object.values(results)
       .flat()

@@ -144,7 +144,7 @@ export interface RequestPlan {
 
 export type Answered = (latencyMs: number, ok: boolean) => void;
 
-/** Keeps a number of streams open on one connection. */
+/** Keeps a number of streams open on one connection, or sends single requests. */
 export class LoadSession {
   readonly #connection: Connection;
   readonly #plan: RequestPlan;
@@ -153,6 +153,8 @@ export class LoadSession {
   readonly #started = new Map<number, number>();
   #nextId = 1;
   #stopped = false;
+  /** Whether each answer is followed by the next request. */
+  #repeats = false;
 
   constructor(stream: Duplex, plan: RequestPlan, answered: Answered) {
     this.#plan = plan;
@@ -169,7 +171,14 @@ export class LoadSession {
   }
 
   begin(streams: number): void {
+    this.#repeats = true;
     for (let count = 0; count < streams; count += 1) this.#open();
+    this.#connection.flush();
+  }
+
+  /** Sends this many requests, which nothing follows. */
+  send(requests: number): void {
+    for (let count = 0; count < requests; count += 1) this.#open();
     this.#connection.flush();
   }
 
@@ -194,7 +203,7 @@ export class LoadSession {
     if (type === frameType.rstStream) {
       this.#started.delete(streamId);
       this.#answered(0, false);
-      this.#open();
+      if (this.#repeats) this.#open();
       return;
     }
     if (type !== frameType.data && type !== frameType.headers) return;
@@ -210,7 +219,7 @@ export class LoadSession {
     this.#started.delete(streamId);
     // An endless stream must not end.
     this.#answered(performance.now() - startedMs, this.#plan.endless !== true);
-    if (!this.#stopped) this.#open();
+    if (this.#repeats && !this.#stopped) this.#open();
   }
 }
 

@@ -1,4 +1,5 @@
-// The proxies that are compared, each a process on the first core with a control plane of its own in the bench.
+// The proxies that are compared, each a process with a control plane of its own in the bench. With one thread it has the
+// first core, with several it has all.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -73,14 +74,27 @@ export class Subjects {
   readonly #bundles = mkdtempSync(join(bundlesDirectory(), "bench-"));
   readonly #upstreams: UpstreamPorts;
   readonly #certificates: Certificates;
+  readonly #threads: number;
 
-  constructor(upstreams: UpstreamPorts, certificates: Certificates) {
+  constructor(upstreams: UpstreamPorts, certificates: Certificates, threads: number) {
     this.#upstreams = upstreams;
     this.#certificates = certificates;
+    this.#threads = threads;
   }
 
   /** Starts the proxy of a checkout. */
   async startSerin(name: string, checkout: string): Promise<void> {
+    if (this.#threads > 1) {
+      // A thread's entry is a file of its own, which a bundle of one file lacks.
+      const source = join(checkout, "bench/http2-proxy.ts");
+      return await this.#start(name, (adsUrl) => [
+        process.execPath,
+        ...productFlags,
+        source,
+        adsUrl,
+        String(this.#threads),
+      ]);
+    }
     const file = join(this.#bundles, `${name}.mjs`);
     await bundleRole("bench/http2-proxy.ts", checkout, file);
     await this.#start(name, (adsUrl) => [process.execPath, ...productFlags, file, adsUrl]);
@@ -90,7 +104,16 @@ export class Subjects {
     await this.#start("envoy", (adsUrl) => {
       const file = join(this.#directory, "envoy.json");
       writeFileSync(file, JSON.stringify(envoyBootstrap(adsUrl)));
-      return [program, "-c", file, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"];
+      return [
+        program,
+        "-c",
+        file,
+        "--concurrency",
+        String(this.#threads),
+        "--log-level",
+        "error",
+        "--use-dynamic-base-id",
+      ];
     });
   }
 
@@ -107,7 +130,8 @@ export class Subjects {
     const ports = { plain, mutualTls };
     for (const [typeUrl, resources] of resourcesFor(ports, this.#upstreams, this.#certificates))
       ads.push(typeUrl, resources);
-    const child = spawn("taskset", ["-c", "0", ...commandOf(ads.url)], {
+    const [program = "", ...args] = [...(this.#threads > 1 ? [] : ["taskset", "-c", "0"]), ...commandOf(ads.url)];
+    const child = spawn(program, args, {
       stdio: ["ignore", "inherit", "inherit"],
       env: { ...process.env, ...productEnv },
     });
