@@ -13,7 +13,7 @@ import { Authenticator, RbacAuthorizer, ServiceAccountTokens } from "../auth/ind
 import type { SchemaRegistry } from "../schema/contract.ts";
 import { Store } from "../store/index.ts";
 import { AuditLog } from "./audit-log.ts";
-import { createInitialObjects } from "./bootstrap.ts";
+import { SystemObjects } from "./system-objects.ts";
 import type { ServerParts } from "./context.ts";
 import { serveDefinitions } from "./custom-resources.ts";
 import { Discovery } from "./discovery.ts";
@@ -98,7 +98,8 @@ export class ApiServer {
       for (const target of options.listen) bound.push(await listeners.listen(target));
       const port = options.advertise.port ?? bound[0]?.port ?? 6443;
       address = `${options.advertise.address}:${port}`;
-      await createInitialObjects(parts, writer, { address: options.advertise.address, port });
+      using systemObjects = new SystemObjects(parts, writer, { address: options.advertise.address, port });
+      await systemObjects.start();
       await upkeep.start();
       quotas.start();
       ready(bound);

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ServerHarness } from "./server-harness.ts";
+
+test("the Service kubernetes and its endpoints come back with the same address after someone has deleted them", async () => {
+  const server = await new ServerHarness().start();
+  try {
+    const service = "/api/v1/namespaces/default/services/kubernetes";
+    const slice = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
+    const endpoints = "/api/v1/namespaces/default/endpoints/kubernetes";
+    const before = await server.call("GET", service);
+    for (const path of [service, slice, endpoints]) {
+      const { body } = await server.call("GET", path);
+      assert.equal((await server.call("DELETE", path)).status, 200);
+      const list = path.slice(0, path.lastIndexOf("/"));
+      const restored = await server.watch(`${list}?watch=true&fieldSelector=metadata.name%3Dkubernetes`, (events) =>
+        events.some(({ type, object }) => type === "ADDED" && object.metadata.uid !== body.metadata.uid),
+      );
+      assert.equal(restored.at(-1)?.object.metadata.name, "kubernetes", path);
+    }
+    const after = await server.call("GET", service);
+    assert.equal(after.body.spec.clusterIP, before.body.spec.clusterIP);
+  } finally {
+    await server.stop();
+  }
+});
+
+test("the namespace of the nodes' leases, which may be deleted, comes back", async () => {
+  const server = await new ServerHarness().start();
+  try {
+    const { body } = await server.call("GET", "/api/v1/namespaces/kube-node-lease");
+    await server.call("DELETE", "/api/v1/namespaces/kube-node-lease");
+    // Its finalizer belongs to a controller, which this server alone does not have.
+    await server.call("PUT", "/api/v1/namespaces/kube-node-lease/finalize", { ...body, spec: { finalizers: [] } });
+    const events = await server.watch("/api/v1/namespaces?watch=true", (seen) =>
+      seen.some(
+        ({ type, object }) =>
+          type === "ADDED" && object.metadata.uid !== body.metadata.uid && object.metadata.name === "kube-node-lease",
+      ),
+    );
+    assert.equal(events.at(-1)?.object.metadata.name, "kube-node-lease");
+  } finally {
+    await server.stop();
+  }
+});

@@ -1,0 +1,164 @@
+// The objects that every cluster has: the system namespaces, the default roles, and the Service `kubernetes`, by which
+// pods reach the API server.
+import { messageOf } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { defaultClusterRoleBindings, defaultClusterRoles, serverUser } from "../auth/index.ts";
+import type { ServerParts } from "./context.ts";
+import { ApiError } from "./status.ts";
+import type { Writer, WriteIntent } from "./writer.ts";
+
+export interface AdvertisedAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+const systemNamespaces = ["kube-system", "kube-public", "kube-node-lease", "default"];
+const namespace = "default";
+const name = "kubernetes";
+const collections = ["/services", "discovery.k8s.io/endpointslices", "/endpoints"] as const;
+const retryMs = 1000;
+
+/**
+ * Creates the objects, and restores namespaces and Service when somebody has deleted them. `kubectl delete all --all`
+ * deletes the Service, and without it no pod reaches the API server any more. The real server looks every ten seconds
+ * for the Service and every minute for the namespaces. Like there, roles are restored only at the next start.
+ */
+export class SystemObjects implements Disposable {
+  readonly #parts: ServerParts;
+  readonly #writer: Writer;
+  readonly #advertised: AdvertisedAddress;
+  readonly #subscriptions: Disposable[] = [];
+  #isRestoring = false;
+
+  constructor(parts: ServerParts, writer: Writer, advertised: AdvertisedAddress) {
+    this.#parts = parts;
+    this.#writer = writer;
+    this.#advertised = advertised;
+  }
+
+  /** Resolves when all objects exist, and the Service points to the current address of this server. */
+  async start(): Promise<void> {
+    const [parts, writer] = [this.#parts, this.#writer];
+    await this.#restore();
+    const roles = [...defaultClusterRoles(), ...defaultClusterRoleBindings()];
+    await Promise.all(roles.map((object) => ensureObject(parts, writer, object)));
+    for (const key of ["/namespaces", ...collections])
+      this.#subscriptions.push(
+        parts.store.collection(key).subscribe((events) => {
+          if (events.some(({ type }) => type === "DELETED") && !this.#isWhole()) void this.#restoreSoon();
+        }),
+      );
+  }
+
+  [Symbol.dispose](): void {
+    for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
+  }
+
+  async #restoreSoon(): Promise<void> {
+    if (this.#isRestoring) return;
+    this.#isRestoring = true;
+    const { clock, log, stopping } = this.#parts;
+    try {
+      while (!this.#isWhole() && !stopping.aborted) {
+        try {
+          await this.#restore();
+        } catch (error) {
+          log.warn("a system object cannot be restored; trying again", { error: messageOf(error) });
+          await clock.sleep(retryMs, stopping).catch(() => undefined);
+        }
+      }
+    } finally {
+      this.#isRestoring = false;
+    }
+  }
+
+  #isWhole(): boolean {
+    const { store } = this.#parts;
+    return (
+      systemNamespaces.every((own) => store.latest("/namespaces", "", own) !== undefined) &&
+      collections.every((key) => store.latest(key, namespace, name) !== undefined)
+    );
+  }
+
+  async #restore(): Promise<void> {
+    const [parts, writer] = [this.#parts, this.#writer];
+    const { address, port } = this.#advertised;
+    await Promise.all(
+      systemNamespaces.map((own) =>
+        ensureObject(parts, writer, { apiVersion: "v1", kind: "Namespace", metadata: { name: own } }),
+      ),
+    );
+    await ensureObject(parts, writer, service(parts.services.address(1), port));
+    await putObject(parts, writer, endpointSlice(address, port));
+    await putObject(parts, writer, endpoints(address, port));
+  }
+}
+
+function service(clusterIP: string, targetPort: number): UntypedObject {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace, labels: { component: "apiserver", provider: "kubernetes" } },
+    spec: {
+      type: "ClusterIP",
+      clusterIP,
+      ports: [{ name: "https", port: 443, protocol: "TCP", targetPort }],
+      sessionAffinity: "None",
+    },
+  };
+}
+
+function endpointSlice(address: string, port: number): UntypedObject {
+  return {
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    metadata: { name, namespace, labels: { "kubernetes.io/service-name": name } },
+    addressType: "IPv4",
+    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    ports: [{ name: "https", port, protocol: "TCP" }],
+  };
+}
+
+function endpoints(address: string, port: number): UntypedObject {
+  return {
+    apiVersion: "v1",
+    kind: "Endpoints",
+    metadata: { name, namespace, labels: { "endpointslice.kubernetes.io/skip-mirror": "true" } },
+    subsets: [{ addresses: [{ ip: address }], ports: [{ name: "https", port, protocol: "TCP" }] }],
+  };
+}
+
+/** Creates an object of the server's own, if it does not exist. */
+async function ensureObject(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
+  const { name = "", namespace = "" } = object.metadata;
+  const intent = intentFor(parts, object, namespace);
+  if (parts.store.latest(intent.type.storageKey, namespace, name) !== undefined) return;
+  await writer.create(intent, object);
+}
+
+/** Creates an object of the server's own, or gives it the content of `object`. Its metadata stay. */
+async function putObject(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
+  const { name = "", namespace = "" } = object.metadata;
+  const intent = intentFor(parts, object, namespace);
+  if (parts.store.latest(intent.type.storageKey, namespace, name) === undefined) await writer.create(intent, object);
+  else await writer.update(intent, name, (current) => ({ ...current, ...object, metadata: current.metadata }), true);
+}
+
+function intentFor(parts: ServerParts, object: UntypedObject, namespace: string): WriteIntent {
+  const apiVersion = object.apiVersion ?? "v1";
+  const [group = "", version = ""] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
+  const type = parts.registry.resourceOfKind(group, version, object.kind ?? "");
+  if (type === undefined)
+    throw new ApiError(500, "InternalError", `the schema has no kind ${object.kind ?? ""} in ${apiVersion}`);
+  const options = { kind: "CreateOptions", apiVersion: "meta.k8s.io/v1" } as const;
+  return {
+    user: serverUser,
+    type,
+    namespace,
+    subresource: "",
+    manager: "kube-apiserver",
+    dryRun: false,
+    options,
+    warnings: [],
+  };
+}
