@@ -1,3 +1,4 @@
+import { withArticle } from "../../../base/index.ts";
 import { istioAnnotations, istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { isForZtunnel, requestAttributes } from "./ambient-policy.ts";
@@ -323,6 +324,6 @@ function targetVerdict(
     case "ServiceEntry":
       return ofService(reader.get(inputs.serviceEntries, key));
     default:
-      return refused("Invalid", `a policy cannot be attached to a ${target.kind}`);
+      return refused("Invalid", `a policy cannot be attached to ${withArticle(target.kind)}`);
   }
 }
