@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { truncated, withArticle } from "./message-text.ts";
+import { nearestName, truncated, withArticle } from "./message-text.ts";
 
 test("a text keeps its first characters, and no half of one", () => {
   assert.equal(truncated("abc", 3), "abc");
@@ -22,5 +22,15 @@ test("a noun that begins with the sound of a consonant has the article a", () =>
   assert.deepEqual(
     nouns.map(withArticle),
     nouns.map((noun) => `a ${noun}`),
+  );
+});
+
+test("the nearest known name is found despite a typo, a swap, another case or a longer form, and a stranger has none", () => {
+  const known = ["pilot", "cni", "ztunnel", "env", "ingressGateways"];
+  assert.deepEqual(
+    ["pilots", "piolt", "CNI", "ztunel", "environment", "ingressGateway", "mixer"].map((name) =>
+      nearestName(name, known),
+    ),
+    ["pilot", "pilot", "cni", "ztunnel", "env", "ingressGateways", undefined],
   );
 });

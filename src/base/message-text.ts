@@ -14,3 +14,40 @@ export function withArticle(noun: string): string {
   const soundsLikeVowel = isAbbreviation ? /^[AEFHILMNORSX]/ : /^(?:[aeio]|u(?!ni|s[aei]|rl))/i;
   return `${soundsLikeVowel.test(noun) ? "an" : "a"} ${noun}`;
 }
+
+/** Steps of writing (insert, delete, replace, swap of neighbours) from one word to another. */
+function distance(from: string, to: string): number {
+  let before: number[] = [];
+  let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= from.length; row += 1) {
+    const current = [row];
+    for (let column = 1; column <= to.length; column += 1) {
+      const same = from[row - 1] === to[column - 1];
+      let best = Math.min(
+        (previous[column] ?? 0) + 1,
+        (current[column - 1] ?? 0) + 1,
+        (previous[column - 1] ?? 0) + (same ? 0 : 1),
+      );
+      const swapped = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
+      if (swapped) best = Math.min(best, (before[column - 2] ?? 0) + 1);
+      current.push(best);
+    }
+    before = previous;
+    previous = current;
+  }
+  return previous[to.length] ?? 0;
+}
+
+/** The known name that a misspelt one most likely means; undefined when none is near. Case does not count. */
+export function nearestName(name: string, known: Iterable<string>): string | undefined {
+  const wanted = name.toLowerCase();
+  const limit = Math.max(2, Math.floor(name.length / 3));
+  let best: { readonly candidate: string; readonly steps: number } | undefined;
+  for (const candidate of known) {
+    const lower = candidate.toLowerCase();
+    const isPart = Math.min(wanted.length, lower.length) >= 3 && (lower.startsWith(wanted) || wanted.startsWith(lower));
+    const steps = isPart ? Math.min(distance(wanted, lower), 2) : distance(wanted, lower);
+    if (steps <= limit && (best === undefined || steps < best.steps)) best = { candidate, steps };
+  }
+  return best?.candidate;
+}

@@ -19,7 +19,7 @@ import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
-import { outputFormat, renderValue } from "../terminal/output.ts";
+import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import { runFlag, showHistory, type HistoryFlags } from "./history.ts";
 import { importCommand } from "./import.ts";
@@ -289,7 +289,7 @@ async function list<Value extends Rollout>(
     kind.namespaced && flags.namespace !== undefined ? { namespace: flags.namespace } : {},
   );
   if (format !== "table") {
-    context.out(await renderValue({ apiVersion: "v1", kind: "List", items }, format));
+    context.out(await renderObjects(items, format));
     return;
   }
   if (items.length === 0) {

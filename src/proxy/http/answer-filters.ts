@@ -1,3 +1,4 @@
+import { bodyFramingHeaders } from "../../base/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { FilterRequest, LocalReply as FilterReply } from "../filters/http-filter.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
@@ -99,7 +100,7 @@ export class AnswerFilters {
       send({
         status: changed.status,
         body: Buffer.concat(parts),
-        fields: changed.fields.filter(([name]) => name !== "content-length" && name !== "transfer-encoding"),
+        fields: changed.fields.filter(([name]) => !bodyFramingHeaders.has(name)),
       });
     this.#newFlow({
       head: (head, ends) => {

@@ -1,3 +1,4 @@
+import { bodyFramingHeaders } from "../../base/index.ts";
 import {
   type FilterRequest,
   type FilterResponse,
@@ -205,7 +206,7 @@ class FlowStage implements FlowTarget, FilterResponse {
   replaceBody(bytes: Buffer): void {
     this.#newBody = bytes;
     this.fields = [
-      ...this.fields.filter(([name]) => name !== "content-length" && name !== "transfer-encoding"),
+      ...this.fields.filter(([name]) => !bodyFramingHeaders.has(name)),
       ["content-length", String(bytes.length)],
     ];
   }

@@ -12,6 +12,7 @@ import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
 import { objectsOf, revisionPointer, rolloutObject, simSteps } from "./sim-plan.ts";
 import { Conflict, SimStore } from "./sim-store.ts";
 import { Witness } from "./witness.ts";
+import { isRestingPhase } from "../../api/serin/index.ts";
 
 export interface SimResult {
   readonly failure: string | undefined;
@@ -129,7 +130,7 @@ class Simulation {
     if (this.#tick - this.#saidSinceTick < lastingTicks) return false;
     for (const key of this.#store.keys) {
       const { phase = "Planned", message = "" } = this.#store.read(key)?.status ?? {};
-      const ended = phase === "Completed" || phase === "RolledBack" || phase === "Watching";
+      const ended = isRestingPhase(phase);
       invariant(
         ended || saysWhoMustAct.test(message),
         `${unendedText}: ${key} is ${phase} and names nobody: ${message}`,
