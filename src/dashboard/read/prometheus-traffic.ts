@@ -2,6 +2,8 @@ import { messageOf, transientError, type Clock } from "../../base/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import {
   combineTraffic,
+  connectionLabels,
+  responseLabels,
   trafficLabels,
   type CountedTraffic,
   type MeasuredTraffic,
@@ -28,24 +30,8 @@ const maxPodsOfQuery = 1000;
 const podName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
 /** The labels to group by. `app` is the reporting pod's, which distinguishes a ztunnel from a proxy. */
-const names = [
-  "app",
-  "reporter",
-  "source_workload",
-  "source_workload_namespace",
-  "source_app",
-  "source_version",
-  "destination_workload",
-  "destination_workload_namespace",
-  "destination_app",
-  "destination_version",
-  "destination_service",
-  "destination_service_name",
-  "destination_service_namespace",
-  "request_protocol",
-  "connection_security_policy",
-];
-const requestNames = [...names, "response_code", "grpc_response_status", "response_flags"];
+const names = ["app", ...connectionLabels];
+const requestNames = [...names, ...responseLabels];
 
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;
