@@ -34,7 +34,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
   const views: { first?: Topics[First]["view"]; second?: Topics[Second]["view"] } = {};
   let failure: unknown;
   let lastProblem = "there was no answer";
-  const tell = (): void => {
+  const showBoth = (): void => {
     if (views.first !== undefined && views.second !== undefined)
       take.seen({ first: views.first, second: views.second });
   };
@@ -68,7 +68,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
       {
         view: (view) => {
           views.first = view;
-          tell();
+          showBoth();
         },
         problem,
       },
@@ -80,7 +80,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
       {
         view: (view) => {
           views.second = view;
-          tell();
+          showBoth();
         },
         problem,
       },

@@ -262,7 +262,7 @@ function isShadow(args: readonly string[], env: Environment): boolean {
 
 /** A shadow authenticates nobody and proves nothing, so only this machine may reach it. */
 function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
-  const asked = (flag: string): ListenAddress | undefined => {
+  const addressOf = (flag: string): ListenAddress | undefined => {
     const text = given.get(flag);
     const address = text === undefined ? undefined : listenAddress(flag, text);
     if (address === undefined || loopbackAddresses.includes(address.address)) return address;
@@ -270,8 +270,8 @@ function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
       hint: `${flag} 127.0.0.1:${address.port}`,
     });
   };
-  asked("--httpAddr");
-  return { discovery: asked("--grpcAddr") };
+  addressOf("--httpAddr");
+  return { discovery: addressOf("--grpcAddr") };
 }
 
 const minAnalysisDelayMs = 1000;

@@ -211,7 +211,7 @@ export class ControlPlane {
     this.#anchors = settings.authority.trustOverXds
       ? new TrustAnchors({
           fetchText,
-          tell: (roots) => this.#mesh.trustBundles.set("", trustBundle(roots)),
+          publish: (roots) => this.#mesh.trustBundles.set("", trustBundle(roots)),
           clock,
           log: log.scoped("trust"),
         })

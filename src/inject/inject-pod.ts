@@ -131,9 +131,9 @@ function statusPortLayer(annotation: string | undefined): Tree[] {
 
 /** Renders the templates that the pod requests, or the configured ones, in the order in which they are applied. */
 function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod[] {
-  const asked =
+  const templateNames =
     input.annotations[podAnnotations.templates]?.split(",").map((name) => name.trim()) ?? settings.defaultTemplates;
-  return asked
+  return templateNames
     .flatMap((alias) => (Object.hasOwn(settings.aliases, alias) ? (settings.aliases[alias] ?? []) : [alias]))
     .map((name) => {
       const render = Object.hasOwn(templates, name) ? templates[name] : undefined;

@@ -42,14 +42,14 @@ function merge(base: unknown, over: unknown, field: string): unknown {
 }
 
 function mergeTrees(base: Tree, over: Tree): Tree | undefined {
-  const asked = over[directive];
-  if (asked === "delete") return undefined;
-  if (asked !== undefined && asked !== "replace" && asked !== "merge")
+  const directiveValue = over[directive];
+  if (directiveValue === "delete") return undefined;
+  if (directiveValue !== undefined && directiveValue !== "replace" && directiveValue !== "merge")
     throw userError(
       "template-failed",
-      `has the directive ${directive}: ${JSON.stringify(asked)}; expected merge, replace or delete`,
+      `has the directive ${directive}: ${JSON.stringify(directiveValue)}; expected merge, replace or delete`,
     );
-  const merged = new Map(asked === "replace" ? [] : Object.entries(base));
+  const merged = new Map(directiveValue === "replace" ? [] : Object.entries(base));
   for (const [key, value] of Object.entries(over)) {
     if (key === directive || key === retained) continue;
     if (key.startsWith("$")) throw userError("template-failed", `has the directive ${key}, which is not supported`);

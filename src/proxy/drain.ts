@@ -37,15 +37,15 @@ export async function drain(options: DrainOptions): Promise<void> {
   serving.stopListening();
   let { connections } = await serving.status();
   log.info("draining: stopped listening", { connections });
-  let told = connections;
+  let logged = connections;
   while (!shutdown.force.aborted && connections > 0) {
     serving.closeQuiet(applicationEnded ? 0 : quietMs);
     ({ connections } = await serving.status());
-    if (connections !== told) {
-      told = connections;
-      log.info(`draining, ${told} connection(s)`);
+    if (connections !== logged) {
+      logged = connections;
+      log.info(`draining, ${logged} connection(s)`);
     }
-    if (told > 0) await pause(clock, shutdown);
+    if (logged > 0) await pause(clock, shutdown);
   }
   if (connections > 0) log.warn("draining: closing connections by force", { connections });
   serving.closeAll();

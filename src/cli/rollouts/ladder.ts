@@ -93,14 +93,14 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
   const lines = [`  ${mark} ${paint("bold", step.title)}`];
   for (const waiting of step.waitingFor ?? []) lines.push(`      ${paint("yellow", "…")} ${waiting}`);
   for (const check of step.checks) lines.push(...checkLines(check, paint));
-  const said = message.startsWith(`${step.title}: `) ? message.slice(step.title.length + 2) : message;
+  const detail = message.startsWith(`${step.title}: `) ? message.slice(step.title.length + 2) : message;
   const repeats =
-    said === "" ||
-    said === step.title ||
+    detail === "" ||
+    detail === step.title ||
     [...(step.waitingFor ?? []), ...step.checks.map(({ type, name = type, evidence }) => `${name}: ${evidence}`)].some(
-      (line) => said.includes(line),
+      (line) => detail.includes(line),
     );
-  if (!repeats) lines.push(`      ${said}`);
+  if (!repeats) lines.push(`      ${detail}`);
   return lines;
 }
 

@@ -164,17 +164,17 @@ function verbs<Value extends Rollout>(
     .option("--json", "the same as -o json")
     .action(async (name: string, flags: HistoryFlags) => await showHistory(kind, name, flags, context));
   for (const word of words) {
-    const said = orders[word];
-    if (said === undefined) continue;
-    withFlags(parent.command(`${word} <name>`).description(said.text))
+    const orderVerb = orders[word];
+    if (orderVerb === undefined) continue;
+    withFlags(parent.command(`${word} <name>`).description(orderVerb.text))
       .option("-m, --message <why>", "the reason, which the history keeps")
       .action(async (name: string, flags: OrderFlags) => {
         const { client, object } = await rolloutToOrder(kind, name, flags, context);
-        refuseVain(kind, object, said.order);
-        const patch = orderPatch(object, said.order, await orderedBy(client, flags, context));
+        refuseVain(kind, object, orderVerb.order);
+        const patch = orderPatch(object, orderVerb.order, await orderedBy(client, flags, context));
         const { name: its = "", namespace } = object.metadata;
         await client.patchMerge(kind, its, namespace, patch, { fieldManager: "serin-cli" });
-        context.out(`${noun} ${nameOf(object)} ${said.done}\n`);
+        context.out(`${noun} ${nameOf(object)} ${orderVerb.done}\n`);
       });
   }
 }

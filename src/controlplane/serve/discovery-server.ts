@@ -121,12 +121,12 @@ export class DiscoveryServer {
         const request = decodeRequest(protocol, bytes);
         if (proxy === undefined) {
           silence[Symbol.dispose]();
-          const said = readProxyIdentity(request.node);
-          const proven = authorize(said);
+          const claimed = readProxyIdentity(request.node);
+          const proven = authorize(claimed);
           // Virtual host discovery exists only in the delta protocol.
           proxy = {
-            ...said,
-            virtualHostDiscovery: said.virtualHostDiscovery && protocol === "delta",
+            ...claimed,
+            virtualHostDiscovery: claimed.virtualHostDiscovery && protocol === "delta",
             verified: proven !== false,
             ...(typeof proven === "boolean" ? {} : { account: proven }),
           };

@@ -232,10 +232,10 @@ export class PrometheusTraffic implements TrafficSource {
 
   async #counted(seconds: number, points: Points, families: readonly Family[]): Promise<CountedTraffic[][]> {
     const sums = Array.from({ length: points.points }, () => new PointSums());
-    const asked = families.flatMap((family) => queriesOf(family, seconds).map((query) => ({ family, query })));
+    const queries = families.flatMap((family) => queriesOf(family, seconds).map((query) => ({ family, query })));
     const known = new Map<string, TrafficLabels>();
     await Promise.all(
-      asked.map(async ({ family, query }) => {
+      queries.map(async ({ family, query }) => {
         for (const {
           labels: { le, ...labels },
           values,
@@ -312,13 +312,13 @@ type PrometheusValue = readonly [seconds: number, value: string];
 
 /** The values by point. */
 function valuesAt(
-  told: readonly PrometheusValue[],
+  samples: readonly PrometheusValue[],
   firstMs: number,
   stepMs: number,
   points: number,
 ): (number | undefined)[] {
   const values = Array.from({ length: points }, (): number | undefined => undefined);
-  for (const [seconds, text] of told) {
+  for (const [seconds, text] of samples) {
     const value = Number(text);
     const index = stepMs === 0 ? 0 : Math.round((seconds * 1000 - firstMs) / stepMs);
     if (Number.isFinite(value) && index >= 0 && index < points) values[index] = value;

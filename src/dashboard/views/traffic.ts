@@ -171,8 +171,8 @@ export function combineTraffic(counted: readonly CountedTraffic[]): TrafficEdge[
     add(sum, one);
   }
   const serversOf = Map.groupBy(servers.values(), ({ labels }) => labels.pairKey);
-  const told = new Set([...clients.values()].map(({ labels }) => labels.pairKey));
-  const alone = [...servers.values()].filter(({ labels }) => !told.has(labels.pairKey));
+  const reportedByClients = new Set([...clients.values()].map(({ labels }) => labels.pairKey));
+  const alone = [...servers.values()].filter(({ labels }) => !reportedByClients.has(labels.pairKey));
   const edges = [...clients.values(), ...alone].map((sum) => ({
     edge: edgeOf(sum, serversOf.get(sum.labels.pairKey) ?? []),
     ofConnections: sum.labels.ofConnections,

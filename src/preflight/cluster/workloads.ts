@@ -357,8 +357,8 @@ function gatewaysOf(
 
 function owningRevision({ metadata }: KubernetesObject, { namespaces, tags }: WorkloadFacts): string {
   const namespace = namespaces.find((one) => one.metadata.name === metadata.namespace);
-  const said = metadata.labels?.[revisionLabel] ?? namespace?.metadata.labels?.[revisionLabel] ?? defaultRevision;
-  return tags.get(said) ?? said;
+  const labelled = metadata.labels?.[revisionLabel] ?? namespace?.metadata.labels?.[revisionLabel] ?? defaultRevision;
+  return tags.get(labelled) ?? labelled;
 }
 
 function ztunnelsOf({ pods, connections }: WorkloadFacts, from: string): ZtunnelReport[] {

@@ -149,9 +149,9 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     const hops = config.useRemoteAddress ? config.trustedHops : config.trustedHops + 1;
     if (hops === 0) return this.remote.address;
     const given = this.head.get("x-forwarded-for")?.split(",") ?? [];
-    const said = given.at(-hops)?.trim() ?? "";
+    const claimed = given.at(-hops)?.trim() ?? "";
     // An invalid address says nothing about the client. Then rules use the peer's address.
-    return isIP(said) !== 0 && !said.includes("%") ? said : this.remote.address;
+    return isIP(claimed) !== 0 && !claimed.includes("%") ? claimed : this.remote.address;
   }
 
   get externalAddress(): string {

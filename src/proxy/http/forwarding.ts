@@ -233,9 +233,9 @@ export class Forwarding {
     const { facts } = this.#exchange;
     const { appendForwardedHost, autoHostRewrite, rewriteHost } = this.#action;
     if (!appendForwardedHost || host === undefined || (host !== rewriteHost && !autoHostRewrite)) return undefined;
-    const said = facts.head.get("x-forwarded-host") ?? "";
-    if (said === "") return facts.authority;
-    return said.split(",").at(-1) === facts.authority ? said : `${said},${facts.authority}`;
+    const clientHost = facts.head.get("x-forwarded-host") ?? "";
+    if (clientHost === "") return facts.authority;
+    return clientHost.split(",").at(-1) === facts.authority ? clientHost : `${clientHost},${facts.authority}`;
   }
 
   #mirrorProtocol(name: string): ReturnType<typeof wireProtocol> {

@@ -24,13 +24,13 @@ export class HeldBody {
     if (this.#chunked === undefined) this.#note(part);
     else this.#chunked.scan(part, 0, part.length, (start, end) => this.#note(part.subarray(start, end)));
     if (complete) this.#complete = true;
-    this.#tell();
+    this.#notify();
   }
 
   /** All data has arrived, and trailers followed it. */
   end(): void {
     this.#complete = true;
-    this.#tell();
+    this.#notify();
   }
 
   /** Whether the whole body has arrived. */
@@ -52,7 +52,7 @@ export class HeldBody {
   start(limit: number): Promise<RequestBodyStart> {
     return new Promise((resolve) => {
       this.#wanted = { limit, resolve };
-      this.#tell();
+      this.#notify();
     });
   }
 
@@ -75,7 +75,7 @@ export class HeldBody {
     this.#dataBytes += data.length;
   }
 
-  #tell(): void {
+  #notify(): void {
     const wanted = this.#wanted;
     if (wanted === undefined || (!this.#complete && this.#dataBytes <= wanted.limit)) return;
     this.#wanted = undefined;

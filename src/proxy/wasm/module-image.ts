@@ -147,10 +147,10 @@ class Image {
       if (basic === undefined) throw userError("module-unreachable", `the registry of ${url} asks for imagePullSecret`);
       return `Basic ${basic}`;
     }
-    const asked = Object.fromEntries(
+    const parameters = Object.fromEntries(
       [...challenge.matchAll(/([a-z]+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name, value]),
     );
-    const realm = new URL(asked["realm"] ?? "", origin);
+    const realm = new URL(parameters["realm"] ?? "", origin);
     if (!mayName(origin, realm))
       throw userError(
         "module-unreachable",
@@ -158,8 +158,8 @@ class Image {
       );
     if (realm.protocol !== "https:" && origin.startsWith("https:"))
       throw userError("module-unreachable", `the registry of ${url} names a token server without TLS`);
-    realm.searchParams.set("service", asked["service"] ?? "");
-    realm.searchParams.set("scope", asked["scope"] ?? `repository:${repository}:pull`);
+    realm.searchParams.set("service", parameters["service"] ?? "");
+    realm.searchParams.set("scope", parameters["scope"] ?? `repository:${repository}:pull`);
     const response = await fetch(realm, {
       signal,
       headers: basic === undefined ? {} : { authorization: `Basic ${basic}` },

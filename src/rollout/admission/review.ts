@@ -186,8 +186,8 @@ function ruleIssues({ spec: { windows, timeZone } }: Freeze): FieldIssue[] {
   });
 }
 
-function issue(path: string, user: string, said: string): FieldIssue {
-  return { path, message: `must name the user who writes it (${user}), got "${said}"` };
+function issue(path: string, user: string, written: string): FieldIssue {
+  return { path, message: `must name the user who writes it (${user}), got "${written}"` };
 }
 
 function sorted(approval: Approval): readonly unknown[] {

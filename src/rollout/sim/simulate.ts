@@ -67,8 +67,8 @@ class Simulation {
   #apiUp = true;
   #stopped: SimEngine | undefined;
   #freezes: readonly Freeze[] = [];
-  #saidStates = "";
-  #saidSinceTick = 0;
+  #lastStates = "";
+  #statesSinceTick = 0;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
@@ -126,8 +126,8 @@ class Simulation {
     if (this.#allAtRest()) return true;
     if (this.#scenario.lasting === undefined) return false;
     const states = this.#states();
-    if (states !== this.#saidStates) [this.#saidStates, this.#saidSinceTick] = [states, this.#tick];
-    if (this.#tick - this.#saidSinceTick < lastingTicks) return false;
+    if (states !== this.#lastStates) [this.#lastStates, this.#statesSinceTick] = [states, this.#tick];
+    if (this.#tick - this.#statesSinceTick < lastingTicks) return false;
     for (const key of this.#store.keys) {
       const { phase = "Planned", message = "" } = this.#store.read(key)?.status ?? {};
       const ended = isRestingPhase(phase);

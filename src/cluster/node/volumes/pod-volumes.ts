@@ -129,9 +129,10 @@ export class PodVolumes {
   }
 
   #hostPath(volume: Volume): string {
-    const asked = normalize(volume.hostPath?.path ?? "/");
-    if (sharedHostPaths.some((shared) => asked === shared || asked.startsWith(`${shared}/`))) return asked;
-    const path = join(this.#options.hostRoot, asked);
+    const requestedPath = normalize(volume.hostPath?.path ?? "/");
+    if (sharedHostPaths.some((shared) => requestedPath === shared || requestedPath.startsWith(`${shared}/`)))
+      return requestedPath;
+    const path = join(this.#options.hostRoot, requestedPath);
     // A link that a pod has left in the host root must not lead out of it.
     for (let existing = path; existing.length >= this.#options.hostRoot.length; existing = dirname(existing)) {
       if (!existsSync(existing)) continue;
@@ -140,7 +141,7 @@ export class PodVolumes {
       if (real !== root && !real.startsWith(`${root}/`))
         throw userError(
           "volume-invalid",
-          `hostPath ${asked} of volume "${volume.name}" points outside the node's directory`,
+          `hostPath ${requestedPath} of volume "${volume.name}" points outside the node's directory`,
         );
       break;
     }

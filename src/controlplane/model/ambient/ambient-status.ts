@@ -189,10 +189,10 @@ function ingressRemark(
   { namespaces }: MeshInputs,
   reader: CollectionReader,
 ): string {
-  const said =
+  const labelValue =
     labels[istioLabels.ingressUseWaypoint] ?? reader.get(namespaces, namespace)?.labels[istioLabels.ingressUseWaypoint];
-  if (said === undefined) return "";
-  return isTrueText(said)
+  if (labelValue === undefined) return "";
+  return isTrueText(labelValue)
     ? "; traffic from ingress gateways goes through it too"
     : `; traffic from ingress gateways bypasses it, because ${istioLabels.ingressUseWaypoint} is not true`;
 }

@@ -125,15 +125,15 @@ function chooseHosts(planned: PlannedPort): ChosenHosts {
     ];
   });
   const taken = new Set(attached.map(({ host }) => host));
-  const said = virtualServiceCandidates(
+  const ofVirtualServices = virtualServiceCandidates(
     taken.size === 0 ? routed : routed.filter(({ service }) => !taken.has(service.hostname)),
     planned,
   );
-  for (const { host } of said) taken.add(host);
+  for (const { host } of ofVirtualServices) taken.add(host);
   return withoutDuplicates(
     [
       ...attached,
-      ...said,
+      ...ofVirtualServices,
       ...routed.filter(({ service }) => !taken.has(service.hostname)).map((entry) => ownCandidate(entry, planned)),
     ],
     planned,
@@ -198,11 +198,11 @@ function virtualServiceCandidates(routed: readonly ResolvedService[], planned: P
     const services = chosenBy.get(shape) ?? [];
     const isRouted = planned.routed === undefined ? hasRoutes(shape, planned.port) : planned.routed[index] === "1";
     if ((services.length === 0 && port !== httpPort) || !isRouted) return [];
-    const said = virtualServiceSource(shape, byHost, planned);
+    const planSource = virtualServiceSource(shape, byHost, planned);
     const others = shape.hosts.filter((host) => !isKnown(host));
     return [
-      ...others.map((host) => ({ host, service: undefined, ...said })),
-      ...services.map(({ service }) => ({ host: service.hostname, service, ...said })),
+      ...others.map((host) => ({ host, service: undefined, ...planSource })),
+      ...services.map(({ service }) => ({ host: service.hostname, service, ...planSource })),
     ];
   });
 }
