@@ -22,7 +22,7 @@ export interface ListenAddress {
 
 /** istiod's settings from its environment and arguments, under upstream's names. */
 export interface ControlPlaneSettings {
-  /** Arguments that have no effect, because nobody knows them. */
+  /** Unknown arguments, which have no effect. */
   readonly unknownArguments: readonly string[];
   readonly podName: string;
   readonly namespace: string;

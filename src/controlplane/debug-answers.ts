@@ -28,7 +28,7 @@ export interface DebugSources {
   readonly registry: ServiceRegistry;
   readonly endpoints: ServiceEndpoints;
   readonly networkGateways: NetworkGatewaysModel;
-  /** Ztunnels' resources. The first question derives them if nobody has asked before. */
+  /** Ztunnels' resources. The first request derives them. */
   readonly ambient: () => AmbientResources;
   /** Kinds of configuration with all their objects as last seen. */
   readonly configuration: () => readonly {

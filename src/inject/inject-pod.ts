@@ -27,7 +27,7 @@ export interface InjectionContext {
   readonly mesh: MeshForInjection;
   /** `default` for the unnamed revision. */
   readonly revision: string;
-  /** The default for pods that do not say: whether the cluster runs native sidecars. */
+  /** Whether pods without an own setting get native sidecars. */
   readonly nativeSidecars: boolean;
   /** The objects of all namespaces. */
   readonly proxyConfigs: readonly ProxyConfigObject[];

@@ -7,7 +7,7 @@ const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
   ["initContainers", ["name"]],
   ["volumes", ["name"]],
   ["env", ["name"]],
-  // A strategic merge patch uses the number alone, and so loses one of 443/TCP and 443/UDP.
+  // A strategic merge patch identifies ports only by their number, so it loses one of 443/TCP and 443/UDP.
   ["ports", ["containerPort", "protocol"]],
   ["volumeMounts", ["mountPath"]],
   ["volumeDevices", ["devicePath"]],

@@ -92,12 +92,12 @@ export class AppliedConfig {
   readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
   readonly endpoints = new Map<string, AppliedResource<typeof ClusterLoadAssignmentSchema>>();
   readonly routes = new Map<string, AppliedResource<typeof RouteConfigurationSchema>>();
-  /** Filters' configurations that came by themselves. */
+  /** Filter configurations that extension discovery (ECDS) delivered. */
   readonly extensions = new Map<string, AppliedResource<typeof TypedExtensionConfigSchema>>();
   readonly #virtualHosts: VirtualHosts;
   /** Types of which a first update has come. */
   readonly #received = new Set<string>();
-  /** When the first clusters came, on the steady clock. */
+  /** The steady-clock time at which the first clusters arrived. */
   #firstClustersMs: number | undefined;
   readonly #runtime: ClusterRuntime;
   #localZones: LocalZones | undefined;

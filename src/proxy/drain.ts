@@ -22,12 +22,12 @@ const quietMs = 2000;
 const stepMs = 100;
 
 /**
- * Ends without losing a request. Responses say `connection: close` while listening continues, until nobody sends
- * connections here. Then connections are closed when they have been idle for a while, and the drain ends with the last
- * one. A forced shutdown closes everything. When the application has ended, listening stops at once, so that a client
- * is refused and tries another endpoint.
+ * Ends without losing a request. Responses say `connection: close` while listening continues, until no new connections
+ * arrive. Then connections are closed when they have been idle for a while, and the drain ends with the last one. A
+ * forced shutdown closes everything. When the application has ended, listening stops at once, so that a client is
+ * refused and tries another endpoint.
  *
- * A proxy without listeners belongs to a Gateway that was deleted, so nobody can come. Its open connections are limited
+ * A proxy without listeners belongs to a deleted Gateway, so no connection can arrive. Its open connections are limited
  * by the time for connections of removed listeners.
  */
 export async function drain(options: DrainOptions): Promise<void> {

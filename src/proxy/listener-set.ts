@@ -30,7 +30,7 @@ interface Waiting {
   over: boolean;
 }
 
-/** What became of a listener that was removed. */
+/** The state of a removed listener. */
 interface Removal {
   readonly atMs: number;
   /** Whether it still accepts connections, for {@link ListenerSetOptions.lingerMs}. */

@@ -28,7 +28,7 @@ export interface Dependents {
   readonly gateways: readonly string[];
   /** `namespace/name` of pods whose traffic goes through the revision's ztunnel, or that it injected. */
   readonly pods: readonly string[];
-  /** What could not be read. */
+  /** Warnings about objects that could not be read. */
   readonly warnings: readonly string[];
 }
 

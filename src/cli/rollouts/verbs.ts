@@ -224,8 +224,8 @@ async function create<Value extends Rollout>(
 const goneTimeoutMs = 60_000;
 
 /**
- * Deletes an ended rollout and creates it again, unchanged or from the file. Its orders are not repeated. What the
- * server would refuse is refused before anything is deleted.
+ * Deletes an ended rollout and creates it again, unchanged or from the file. Its orders are not repeated. Checks first
+ * whether the server would accept the object, before anything is deleted.
  */
 async function retry<Value extends Rollout>(
   kind: KindDefinition<Value>,

@@ -27,7 +27,7 @@ export interface DebugRequestsOptions {
 const debugType = "istio.io/debug";
 const syncType = `${debugType}/syncz`;
 const dumpType = `${debugType}/config_dump`;
-/** What callers of other namespaces may ask by `istio.io/debug`. */
+/** The paths of `istio.io/debug` that callers of other namespaces may request. */
 const openToAll: ReadonlySet<string> = new Set(["config_dump"]);
 /**
  * Whether a caller of this namespace may ask a path below `/debug/`. The control plane's namespace may ask everything,

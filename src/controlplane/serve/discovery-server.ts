@@ -298,7 +298,7 @@ export class DiscoveryServer {
     log.info("a proxy disconnected", { proxy: proxy.id, type: proxy.type });
   }
 
-  /** Keeps the latest, because somebody may be waiting for them. */
+  /** Keeps the latest ones, because a rollout may be waiting for their acknowledgement. */
   #remember(proxy: ProxyIdentity, atMs: number): void {
     this.#gone.delete(proxy.id);
     if (this.#gone.size >= maxRemembered) this.#gone.delete(this.#gone.keys().next().value ?? "");

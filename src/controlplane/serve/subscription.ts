@@ -33,7 +33,7 @@ export interface Delivery {
   readonly sinceMs: number | undefined;
 }
 
-/** The part of a subscription that a response sends. A set of names stands for their removals. */
+/** The part of a subscription that a response sends. A set of names means that these resources were removed. */
 export type DuePart = "asked" | "changed" | "removed" | ReadonlySet<string>;
 
 const noRange: GenerationRange = { first: 0, last: 0 };
@@ -110,7 +110,7 @@ export class Subscription {
     if (names.length > 0) this.ask(names, {}, generation);
   }
 
-  /** Requests everything in the view. Also reports what the client has and the view does not. */
+  /** Requests everything in the view. Also reports resources that the client has and the view has not. */
   askAll(known: Readonly<Record<string, string>>, generation: number): void {
     const names = new Set(Object.keys(known));
     if (names.size === 0) {
@@ -336,7 +336,10 @@ export class Subscription {
     };
   }
 
-  /** Clears the range when nothing is pending. Otherwise whoever waits for its acknowledgement would hang. */
+  /**
+   * Clears the range when nothing is pending. Otherwise a rollout that waits for the acknowledgement would wait for
+   * ever.
+   */
   #endRange(): void {
     if (this.hasAsked || this.hasChanged || this.hasRemoved) return;
     this.#range = undefined;

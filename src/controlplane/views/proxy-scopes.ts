@@ -24,7 +24,7 @@ export interface ProxyScopesOptions {
   readonly clock: Clock;
 }
 
-/** What is known about one connected proxy. */
+/** The facts about one connected proxy. */
 export interface ProxyPlace {
   readonly group: ProxyGroup;
   /** The key of the group. */
@@ -121,7 +121,10 @@ export class ProxyScopes {
     };
   }
 
-  /** What a connected proxy may reach. Undefined if it has no such limits, or if they are not known yet. */
+  /**
+   * The services and configuration that a connected proxy sees. Undefined if it has no such limits, or if they are not
+   * known yet.
+   */
   outboundScopeOf(proxy: ProxyIdentity): OutboundScope | undefined {
     const choice = this.#placeOf(proxy)?.choice;
     return choice === undefined ? undefined : this.#options.scopes.scopes.get(choice.scope);

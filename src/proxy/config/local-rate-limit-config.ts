@@ -24,7 +24,7 @@ import {
   tellsLimit,
 } from "./rate-limit-config.ts";
 
-/** Shorter intervals would be another limit than they say. */
+/** With shorter intervals, the limit would differ from the configured one. */
 const minFillIntervalMs = 50;
 
 export function compileLocalRateLimit(

@@ -23,7 +23,7 @@ export interface UpstreamAnswer {
   readonly sentAtMs: number;
 }
 
-/** The exchange whose response passes filters. */
+/** The exchange whose response the filters process. */
 export interface AnsweringExchange extends ExchangeParts {
   /** A filter replies, or ends the exchange. */
   stoppedByFilter(reply: FilterReply | undefined): void;
@@ -43,7 +43,7 @@ export class AnswerFilters {
   readonly #target: FilteredTarget;
   readonly #request: FilterRequest;
   readonly #steps: readonly FlowStep[];
-  /** Undefined until a response has come: only one passes. */
+  /** Undefined until a response arrives. Filters process only one. */
   #flow: MessageFlow | undefined;
   #clientBlocked = false;
 

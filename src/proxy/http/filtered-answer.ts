@@ -31,9 +31,9 @@ export interface FilteredAnswerTarget {
 }
 
 /**
- * An upstream's response after filters had it. Its head waits for the first part of the body that comes in the same
- * turn, so that both are one write. Bytes that the head does not announce would be taken for the next response, so a
- * body of another length is an error.
+ * An upstream's response that the filters have processed. Its head waits for the first part of the body that comes in
+ * the same turn, so that both are one write. Bytes that the head does not announce would be taken for the next
+ * response, so a body of another length is an error.
  */
 export class FilteredAnswer {
   readonly #target: FilteredAnswerTarget;

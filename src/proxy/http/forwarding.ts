@@ -228,7 +228,10 @@ export class Forwarding {
     };
   }
 
-  /** The hosts before the one that the route sets, with the client's own word about them. */
+  /**
+   * The earlier hosts of the request, for `x-forwarded-host`: those that the client names, then the host before the
+   * route's rewrite.
+   */
   #forwardedHost(host: string | undefined): string | undefined {
     const { facts } = this.#exchange;
     const { appendForwardedHost, autoHostRewrite, rewriteHost } = this.#action;

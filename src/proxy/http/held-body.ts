@@ -61,7 +61,7 @@ export class HeldBody {
     return this.#parts.length === 1 && this.#parts[0] !== undefined ? this.#parts[0] : Buffer.concat(this.#parts);
   }
 
-  /** Takes the data that has arrived. What comes later counts as the beginning. */
+  /** Takes the data that has arrived. Bytes that arrive later count as the beginning of the body. */
   take(): Buffer {
     const data = this.#data.length === 1 && this.#data[0] !== undefined ? this.#data[0] : Buffer.concat(this.#data);
     this.#data.length = 0;

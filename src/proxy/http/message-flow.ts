@@ -22,7 +22,9 @@ export interface FlowHead {
   readonly fields: FilterResponse["fields"];
 }
 
-/** One filter's part in one message. A part without a method passes. */
+/**
+ * One filter's part in one message. A part of a message passes a filter unchanged if the filter has no method for it.
+ */
 export interface FlowStep {
   readonly head?: ((response: FilterResponse, end: boolean) => Later<StreamOutcome<undefined>>) | undefined;
   readonly body?: ((bytes: Buffer, end: boolean) => Later<StreamOutcome<Buffer>>) | undefined;

@@ -4,7 +4,10 @@ import type { MessageHead } from "../../wire/http1/index.ts";
 /** How many names a `connection` header may contain. A peer with more tries to cost us time. */
 const maxNominated = 9;
 
-/** Headers of the request rather than of the hop, whatever a client says. Without them it would be another request. */
+/**
+ * Headers that belong to the whole request. The client's `connection` header cannot make them hop-by-hop. Without them
+ * it would be another request.
+ */
 const ofTheRequest: ReadonlySet<string> = new Set(["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 
 /** Headers that frame the body stay with it. Without them, the rest of the body would be read as another message. */

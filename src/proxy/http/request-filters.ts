@@ -14,7 +14,7 @@ import { MessageFlow, type FlowStep } from "./message-flow.ts";
 const noBytes = Buffer.alloc(0);
 const noSteps: readonly FlowStep[] = [];
 
-/** The exchange whose request passes filters. */
+/** The exchange whose request the filters process. */
 export interface FilteredExchange extends ExchangeParts {
   readonly answer: ClientAnswer;
   /** Whether the client's body is chunked, whatever filters changed in its head. */

@@ -175,7 +175,7 @@ export class Http2Connection implements SessionPort {
 
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
     const stream = this.#stream;
-    // What the kernel has not taken yet goes first.
+    // Bytes that the kernel has not accepted yet are written first.
     if (stream.bufferedBytes > 0 || !writesInPlace(stream, bytes)) return false;
     const writer = this.#output.writer();
     writer.returned();

@@ -42,7 +42,10 @@ interface Peers {
   readonly upstream: WorkloadLabels | undefined;
 }
 
-/** What Istio's filters record, for expressions: the identities of the connection's ends, and the workloads there. */
+/**
+ * The filter states that Istio's filters record for expressions: the identities and the workloads of both ends of the
+ * connection.
+ */
 export function filterStates(
   { tls }: ConnectionInfo,
   { downstream, upstream }: Peers,

@@ -31,7 +31,8 @@ interface JobState {
 }
 
 /**
- * What a Job needs next, judged by its pods. Pods that ended stay until the Job goes, so they can be counted each time.
+ * The next actions for a Job, derived from its pods. Pods that ended stay until the Job goes, so they can be counted
+ * each time.
  */
 export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: number): JobPlan {
   const state = stateOf(job, pods);
@@ -68,7 +69,7 @@ function interimCondition(job: Job): JobEnd | undefined {
 
 function stateOf(job: Job, pods: readonly Pod[]): JobState {
   const { completions = 0, suspend, completionMode } = job.spec ?? {};
-  // What a suspension stops is neither done nor failed.
+  // Pods that a suspension stops count neither as succeeded nor as failed.
   const countable = suspend === true ? pods.filter((pod) => !isTerminating(pod)) : pods;
   const succeeded = countable.filter((pod) => pod.status?.phase === "Succeeded");
   const failed = countable.filter((pod) => pod.status?.phase === "Failed");
@@ -126,7 +127,10 @@ function endedStatus({ status }: Job, counts: JobStatus): JobStatus {
   };
 }
 
-/** A Job is Complete or Failed only when its last pod has gone. Until then, an interim condition tells its end. */
+/**
+ * A Job is Complete or Failed only when its last pod has gone. Until then, an interim condition announces the Job's
+ * result.
+ */
 function endingStatus(state: JobState, counts: JobStatus, end: JobEnd, now: string): JobStatus {
   const { job, active, terminating } = state;
   const isNew = interimCondition(job) === undefined;

@@ -32,7 +32,8 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
   const hasUser = wantedUser < uidCount && wantedGroup < uidCount;
   return {
     privileged: context?.privileged === true,
-    // If a sidecar's uid cannot tell it from its application, the mark on its packets does, which needs this right.
+    // If a sidecar has the same uid as its application, the mark on its packets distinguishes it, and setting the mark
+    // needs this right.
     capabilities: [
       ...capabilitiesOf(context?.capabilities),
       ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : []),

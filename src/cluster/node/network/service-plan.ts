@@ -30,7 +30,7 @@ export interface PlannedPort {
 const defaultAffinitySeconds = 10_800;
 
 /**
- * What this node must do for a Service with these slices. Nothing for headless and external ones. Only IPv4 addresses.
+ * The rules of this node for a Service with these slices. Nothing for headless and external ones. Only IPv4 addresses.
  */
 export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): PlannedPort[] {
   const { spec, status } = service;

@@ -18,7 +18,7 @@ export function declaredPorts(container: Container): number[] {
 }
 
 /**
- * Resolves when somebody in the network namespace of `pid` listens on all of the ports, at the latest after three
+ * Resolves when processes in the network namespace of `pid` listen on all of the ports, at the latest after three
  * seconds. Otherwise a container without a readiness probe would count as ready before its program listens.
  */
 export async function untilListening(

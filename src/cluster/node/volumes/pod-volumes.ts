@@ -56,7 +56,7 @@ interface HeldToken extends IssuedToken {
 export class PodVolumes {
   readonly #options: PodVolumesOptions;
   readonly #tokens = new Map<string, HeldToken>();
-  /** What the pod's claims are bound to, by the name of the volume. A binding never changes. */
+  /** The PersistentVolumes of the pod's claims, by the name of the pod's volume. A binding never changes. */
   readonly #claimed = new Map<string, Volume>();
 
   constructor(options: PodVolumesOptions) {

@@ -103,8 +103,8 @@ export function deriveOutboundClusters(
   sources: ClusterSources,
 ): OutboundClusters {
   const reached = deriveScopeServices(graph, outboundScopes, sources.inputs, sources.destinationRules);
-  // One item for each service, so that a change of one does not affect the others. All scopes that see a service alike
-  // share its item.
+  // One item for each service, so that a change of one does not affect the others. All scopes that see a service in the
+  // same way share its item.
   const wanted = graph.flatten(
     "client-services",
     reached,

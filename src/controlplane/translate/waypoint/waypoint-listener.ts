@@ -47,7 +47,7 @@ export const encapName = "encap";
 export interface WaypointPolicies {
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
-  /** Whether requests tell the client's identity in `x-forwarded-client-cert`. */
+  /** Whether requests carry the client's identity in `x-forwarded-client-cert`. */
   readonly tellsClientIdentity: boolean;
 }
 
