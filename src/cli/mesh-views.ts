@@ -90,7 +90,9 @@ export async function followViews<First extends TopicName, Second extends TopicN
   if (failure !== undefined) throw failure;
 }
 
-/** When a single output is useful: this long after counting has begun, or at once if nothing will be counted. */
+/**
+ * The time until a single output is useful: this long after counting has begun, or at once if nothing will be counted.
+ */
 export class FirstLook {
   #sinceMs: number | undefined;
 

@@ -93,7 +93,7 @@ export interface ControlPlaneSettings {
   readonly nodeTaint?: NodeTaintSettings;
   /** Image of the gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
-  /** Set for a shadow, which computes what proxies would get and writes nothing. */
+  /** Set for a shadow, which computes the configuration of proxies and writes nothing. */
   readonly shadow?: ShadowSettings;
 }
 
@@ -312,7 +312,7 @@ function listenAddress(flag: string, text: string): ListenAddress {
   return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
 }
 
-/** Upstream leaves out what it cannot read. Here it is refused, because the network would stay open. */
+/** Upstream leaves out unreadable values. Here it is refused, because the network would stay open. */
 function blockedNetwork(text: string): Network {
   const network = cidrOf(text);
   if (network === undefined)

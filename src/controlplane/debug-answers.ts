@@ -50,7 +50,7 @@ export type ConfiguredKind = Pick<KindDefinition, "group" | "versions" | "kind">
 /** Entries in one answer. Larger meshes must be asked for one namespace. */
 const maxListed = 20_000;
 
-/** Limits the number of entries in an answer. A longer answer is refused, with a hint what to ask instead. */
+/** Limits the number of entries in an answer. A longer answer is refused, with a hint at a narrower request. */
 class TooMany extends Error {}
 
 class Budget {

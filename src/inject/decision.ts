@@ -35,8 +35,8 @@ export function injectionDecision(
   if (mode === "ambient") return no(`its label ${podLabels.dataplaneMode} is ambient`);
   if (injectValue === "true") return { inject: true };
   if (injectValue === "false") return no(`${podLabels.inject} is "false"`);
-  // A revision label without an injection label may be meant for the namespace's waypoints. As upstream, an order to
-  // inject comes before ambient.
+  // A revision label without an injection label may be meant for the namespace's waypoints. As upstream, an explicit
+  // request for injection takes precedence over ambient.
   const isOrdered = namespaceLabels[istioLabels.injection] === "enabled";
   if (mode !== "none" && !isOrdered && namespaceLabels[podLabels.dataplaneMode] === "ambient")
     return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);

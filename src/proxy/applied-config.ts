@@ -43,11 +43,11 @@ export interface AppliedConfigOptions {
   /** The services that compiled filters use. */
   readonly services?: FilterServices;
   /**
-   * Whether other threads get the same resources. Then the control plane may go on sending one that only they name, and
-   * does not send it again when this thread names it again.
+   * Whether other threads get the same resources. Then the control plane may continue to send a resource that only they
+   * name, and does not send it again when this thread names it again.
    */
   readonly sharesResources?: boolean;
-  /** Set if the proxy asks for the endpoints of its own workload, to route requests by zone. */
+  /** Set if the proxy requests the endpoints of its own workload, to route requests by zone. */
   readonly ownPlace?: OwnPlace | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -95,7 +95,7 @@ export class AppliedConfig {
   /** Filter configurations that extension discovery (ECDS) delivered. */
   readonly extensions = new Map<string, AppliedResource<typeof TypedExtensionConfigSchema>>();
   readonly #virtualHosts: VirtualHosts;
-  /** Types of which a first update has come. */
+  /** Types with a first update. */
   readonly #received = new Set<string>();
   /** The steady-clock time at which the first clusters arrived. */
   #firstClustersMs: number | undefined;

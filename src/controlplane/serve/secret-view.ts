@@ -74,7 +74,7 @@ export class SecretView implements ResourceView {
           ),
         );
       }),
-      // A grant that comes or goes.
+      // A ReferenceGrant that is created or deleted.
       ...this.#options.references.map((references) =>
         references.subscribe((changes) =>
           changed(

@@ -51,9 +51,9 @@ const maxToldNames = 16;
 const resourcesOfTold = memos.brief<readonly string[], ResourceGroups>("resources-of-changes");
 
 /**
- * One stream's interest in one type: what it wants, what must still be sent to it, and what it has answered. Changes
- * that arrive before a response is acknowledged are merged, so a slow client costs no memory and gets only the latest
- * state.
+ * One stream's subscription to one type: the requested names, the changes that must still be sent, and the client's
+ * acknowledgements. Changes that arrive before a response is acknowledged are merged, so a slow client costs no memory
+ * and gets only the latest state.
  */
 export class Subscription {
   readonly typeUrl: string;
@@ -70,14 +70,14 @@ export class Subscription {
   hasDemanded = false;
   /** Names that the client has requested. They are answered at once, even if they do not exist. */
   #requested: Set<string> | undefined;
-  /** The client has nothing and has requested everything. */
+  /** The client has no resource and has requested all. */
   #askedAll = false;
   /**
    * Total length of the names that the client said it has and that are gone, in the request that is not answered yet.
    */
   #goneCharacters = 0;
   /**
-   * The changed names as the view reported them. Usually only one change comes at a time, and its list is the same
+   * The changed names as the view reported them. Usually there is only one change at a time, and its list is the same
    * object for all streams. If another change follows, the names move into {@link #changed}.
    */
   #changedNames: readonly string[] | undefined;

@@ -9,7 +9,9 @@ import type { MeshSettings } from "../model/facts.ts";
 
 type TlsParametersInit = Exclude<MessageInitShape<typeof TlsParametersSchema>, { $typeName: string }>;
 
-/** The field `tlsParams` of a TLS context: what is configured, within the limits of the control plane's policy. */
+/**
+ * The field `tlsParams` of a TLS context: the configured parameters, within the limits of the control plane's policy.
+ */
 export function tlsParameters(
   { compliance }: Pick<MeshSettings, "compliance">,
   wanted?: TlsParametersInit,

@@ -4,7 +4,7 @@ import type { Collection } from "../../kube/index.ts";
 import { translatedName, type ExtensionInputs } from "../model/index.ts";
 import type { PatchFault } from "../translate/index.ts";
 
-/** More faults than this at once would not help anybody. */
+/** More faults than this at one time would help no reader. */
 const maxFaults = 1000;
 
 /**

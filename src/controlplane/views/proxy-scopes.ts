@@ -19,7 +19,7 @@ import type { ProxyIdentity, ResourceView, ViewSource } from "../serve/index.ts"
 export interface ProxyScopesOptions {
   readonly inputs: MeshInputs;
   readonly scopes: OutboundScopes;
-  /** Computes at once what a new group needs, so that its first answer is complete. */
+  /** Computes the inputs of a new group at once, so that its first response is complete. */
   readonly settle: () => void;
   readonly clock: Clock;
 }
@@ -38,7 +38,7 @@ interface Tracked {
   key: string | undefined;
 }
 
-/** How long a group lives after its last proxy has gone, because proxies come back. */
+/** How long a group is kept after its last proxy has disconnected, because proxies reconnect. */
 const lingerMs = 60_000;
 /**
  * How many characters of keys groups without a proxy may have together. A key has all labels, and a group takes about

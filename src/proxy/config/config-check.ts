@@ -81,7 +81,7 @@ export function checkNested(
   checkFields(nested, message, `${where}: ${field}`, notes, rules);
 }
 
-/** Refuses a message with unknown fields. For messages in which a missing field would change who may do what. */
+/** Refuses a message with unknown fields. For messages in which a missing field would change access rights. */
 export function refuseUnknown<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,

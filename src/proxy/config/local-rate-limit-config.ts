@@ -88,7 +88,7 @@ export function compileLocalRateLimitPerRoute(
   return compileLocalRateLimit(message, where, notes);
 }
 
-/** Checks the limits. Returns what makes their tokens. */
+/** Checks the limits. Returns a function that makes their tokens. */
 function compileLimits(
   message: LocalRateLimit,
   make: MakeBucket,

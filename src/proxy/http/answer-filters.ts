@@ -30,14 +30,14 @@ export interface AnsweringExchange extends ExchangeParts {
   filterFailed(error: unknown): void;
 }
 
-/** Takes what leaves the filters. The methods return whether the client takes more. */
+/** Receives the response after the filters. The methods return whether the client takes more. */
 export interface FilteredTarget {
   sendFiltered(answer: ComposedAnswer, edits: HeaderEdits, sentAtMs: number): boolean;
   sendBody(bytes: Buffer, from: number, to: number, last: boolean): boolean;
   sendTrailers(fields: readonly string[]): void;
 }
 
-/** The way of one response through the filters, from the last to the first, before the client gets it. */
+/** The pass of one response through the filters, from the last to the first, before the client gets it. */
 export class AnswerFilters {
   readonly #exchange: AnsweringExchange;
   readonly #target: FilteredTarget;
@@ -54,7 +54,7 @@ export class AnswerFilters {
     this.#steps = steps;
   }
 
-  /** Whether a response has come to the filters. Another one does not pass them. */
+  /** Whether a response has reached the filters. Another one does not pass them. */
   get begun(): boolean {
     return this.#flow !== undefined;
   }

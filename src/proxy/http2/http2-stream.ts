@@ -99,7 +99,7 @@ export class Http2Stream extends SessionStream {
     return false;
   }
 
-  /** Ends our side with trailers, after what still waits. */
+  /** Ends our side with trailers, after the bytes that still wait. */
   sendTrailers(fields: readonly string[]): void {
     if (this.#closed || this.#local !== "open") return;
     this.#local = "ending";

@@ -139,7 +139,7 @@ const counts: Readonly<Record<string, (line: HeldLine) => number>> = {
   RESP: (line) => line.upstreamServiceMs,
 };
 
-/** Writes the value of an operator without making a text of it. Undefined if that is impossible. */
+/** Writes the value of an operator without creating a string. Undefined if that is impossible. */
 export function quickWriteOf(operator: string | undefined, argument: string | undefined): WritePart | undefined {
   const name = argument?.toLowerCase() ?? "";
   if (operator === "START_TIME" && name === "") {

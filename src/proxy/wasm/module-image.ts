@@ -14,7 +14,7 @@ export interface ImageRequest {
   readonly secret: string;
   readonly signal: AbortSignal;
   readonly fetch: typeof globalThis.fetch;
-  /** Called with what a failure from now on means. Before the first call it means that there is no manifest. */
+  /** Called with the meaning of a later failure. Before the first call it means that there is no manifest. */
   readonly failsAs: (failure: FetchResult) => void;
 }
 

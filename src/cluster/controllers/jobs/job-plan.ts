@@ -18,7 +18,7 @@ export interface JobPlan {
   readonly lookAgainMs: number | undefined;
 }
 
-/** A Job with its pods, sorted by what they mean to it. */
+/** A Job with its pods, grouped by their state. */
 interface JobState {
   readonly job: Job;
   readonly succeeded: readonly Pod[];
@@ -192,7 +192,7 @@ function suspensionOf({ spec, status }: Job, now: string): JobCondition[] {
   ];
 }
 
-/** The pods that a Job that goes on creates and removes. */
+/** The pods that a continuing Job creates and removes. */
 function planPods(state: JobState, startTime: string | undefined, nowMs: number): Omit<JobPlan, "status"> {
   const { job, active, terminating } = state;
   const wanted = wantedActive(state);
@@ -233,7 +233,7 @@ function newPods(state: JobState, room: number, nowMs: number): NewPods {
   return { create, predecessors, waitMs: undefined };
 }
 
-/** Each index waits for itself, and holds its place meanwhile. */
+/** Each index has its own wait, and counts as active meanwhile. */
 function newPodsOfIndexes(state: JobState, room: number, nowMs: number): NewPods {
   const last = lastFailures(state.failed);
   const waits = freeIndexes(state, room).map((index) => {

@@ -12,7 +12,7 @@ export type SummarisedPod = {
   }[];
 };
 
-/** The kubelet's `/stats/summary`: what each container that runs, its pod and the node use. */
+/** The kubelet's `/stats/summary`: the resource use of each running container, its pod and the node. */
 export function statsSummary(nodeName: string, pods: Iterable<SummarisedPod>, report: UsageReport): object {
   return {
     node: { nodeName, ...statsOf(report.node, report) },

@@ -118,7 +118,7 @@ export class ServiceProxy {
     }
   }
 
-  /** Later, and once for all endpoints that leave meanwhile. */
+  /** Run it later, once for all endpoints that are removed meanwhile. */
   #forgetUnansweredConnects(): void {
     if (this.#forgetting) return;
     this.#forgetting = true;

@@ -4,8 +4,8 @@ import type { Clock } from "../../../base/index.ts";
 
 const pollMs = 20;
 /**
- * A program that declares a port and never opens it counts as ready after this time, which is longer than a program
- * needs to start on a busy machine.
+ * A program that declares a port and never opens it counts as ready after this time. It is longer than the start of a
+ * program on a busy machine.
  */
 const limitMs = 3_000;
 const listening = "0A";

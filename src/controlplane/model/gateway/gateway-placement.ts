@@ -64,7 +64,7 @@ export function deriveGatewayPlacements(
       : isEastWest
         ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }]
         : undefined;
-    // Whether the waypoint has served does not affect what is deployed.
+    // The deployed objects do not depend on whether the waypoint has served.
     return [
       [
         factsKey(gateway),
