@@ -83,8 +83,8 @@ async function measure(lab: LabCluster, changes: number): Promise<Figures> {
     createKubeClient(config, { log: createLogger({ scope: "bench", level: "error" }), clock: systemClock }),
     config,
   );
-  const asked = untilPage(await gatewayAddress(client));
-  const { code, output } = await lab.shell(`timeout ${pageTimeoutMs / 1000} sh -c '${asked}'`);
+  const shellCommand = untilPage(await gatewayAddress(client));
+  const { code, output } = await lab.shell(`timeout ${pageTimeoutMs / 1000} sh -c '${shellCommand}'`);
   if (code !== 0)
     throw userError(
       "script-failed",

@@ -167,9 +167,10 @@ function verify(scratch: string): void {
 }
 
 function expectVersion(program: string): void {
-  const said = runProgram(program, ["version", "--remote=false", "--short"], { cwd: tmpdir() });
-  if (!said.includes(own.version)) throw new Error(`${program} says version ${said.trim()}, not ${own.version}`);
-  note(`${program}: ${said.trim()}`);
+  const reported = runProgram(program, ["version", "--remote=false", "--short"], { cwd: tmpdir() });
+  if (!reported.includes(own.version))
+    throw new Error(`${program} says version ${reported.trim()}, not ${own.version}`);
+  note(`${program}: ${reported.trim()}`);
 }
 
 const chosen = values.arch.split(",");

@@ -69,13 +69,13 @@ function parseListen(text: string): { host: string | undefined; port: number } {
 /** Answers with the file, or with the `index.html` of a directory. */
 async function answer(method: string, path: string, home: string, response: ServerResponse): Promise<void> {
   if ((method !== "GET" && method !== "HEAD") || path.startsWith("/cgi-bin/")) return refuse(response, 501);
-  let asked: string;
+  let requestPath: string;
   try {
-    asked = decodeURIComponent(path);
+    requestPath = decodeURIComponent(path);
   } catch {
     return refuse(response, 400);
   }
-  const file = await find(join(home, asked), home);
+  const file = await find(join(home, requestPath), home);
   if (file === undefined) return refuse(response, 404);
   if (file.isDirectory) {
     response.writeHead(302, { location: `${path}/` }).end();
@@ -103,9 +103,9 @@ interface Found {
 }
 
 /** Undefined if there is no such file inside the home directory. */
-async function find(asked: string, home: string): Promise<Found | undefined> {
+async function find(requestPath: string, home: string): Promise<Found | undefined> {
   try {
-    const wanted = asked.endsWith(sep) ? join(asked, "index.html") : asked;
+    const wanted = requestPath.endsWith(sep) ? join(requestPath, "index.html") : requestPath;
     const path = await realpath(wanted);
     if (path !== home && !path.startsWith(home === sep ? sep : `${home}${sep}`)) return undefined;
     const status = await stat(path);

@@ -12,9 +12,9 @@ export async function nslookup(words: readonly string[]): Promise<number> {
   const { values, rest } = readWords(words, { flags: ["debug"], valued: ["type", "querytype"] });
   const [name, server] = rest;
   if (name === undefined || rest.length > 2) throw new UsageError("nslookup takes a name, and at most one server");
-  const asked = (values.get("type") ?? values.get("querytype"))?.at(-1)?.toUpperCase();
-  const type = types.find((known) => known === asked);
-  if (asked !== undefined && type === undefined)
+  const typeName = (values.get("type") ?? values.get("querytype"))?.at(-1)?.toUpperCase();
+  const type = types.find((known) => known === typeName);
+  if (typeName !== undefined && type === undefined)
     throw new UsageError(`-type takes one of ${types.join(", ").toLowerCase()}`);
   const resolver = new Resolver({ timeout: 2_000, tries: 2 });
   if (server !== undefined) resolver.setServers([server]);

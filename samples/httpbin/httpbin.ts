@@ -15,8 +15,8 @@ const maxRedirects = 20;
 /** Reads `-b 0.0.0.0:8080`, like the Python server's flag, or the environment. */
 function listenPort(): number {
   const bind = process.argv[process.argv.indexOf("-b") + 1];
-  const told = process.argv.includes("-b") ? bind?.split(":").at(-1) : process.env["PORT"];
-  return Number(told ?? (givesLists ? 8080 : 80));
+  const portText = process.argv.includes("-b") ? bind?.split(":").at(-1) : process.env["PORT"];
+  return Number(portText ?? (givesLists ? 8080 : 80));
 }
 
 type Values = Record<string, string | readonly string[]>;

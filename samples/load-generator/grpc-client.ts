@@ -5,8 +5,8 @@ import { decodeEcho, encodeEcho, frame, sayPath, unframe } from "../grpc-echo/ec
 import type { AskOnce } from "./ask-once.ts";
 import type { RequestTarget } from "./load-plan.ts";
 
-const said = "hello";
-const body = frame(encodeEcho(said));
+const greeting = "hello";
+const body = frame(encodeEcho(greeting));
 
 /**
  * One client of a gRPC target. It reuses a session until the other side sends GOAWAY, or opens a session for each call.
@@ -32,7 +32,7 @@ export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: n
     try {
       const text = await call(session, { authority: host, headers: target.headers ?? {}, limitMs, writing: underWay });
       if (!text.startsWith(target.expected)) throw new Error(`the wrong body: ${text.slice(0, 80)}`);
-      return text.replace(`${said} from `, "");
+      return text.replace(`${greeting} from `, "");
     } catch (error) {
       if (error instanceof NeverSent) return await ask();
       throw error;

@@ -2,10 +2,10 @@
 // pods of MetalLB's manifest only have to be healthy. Answers every request on the probes' ports with 200.
 import { createServer } from "node:http";
 
-const asked = process.argv.find((argument) => argument.startsWith("--port="))?.slice("--port=".length);
+const portFlag = process.argv.find((argument) => argument.startsWith("--port="))?.slice("--port=".length);
 const healthPort = 17_472;
 
-for (const port of new Set([Number(asked ?? 7472), healthPort])) {
+for (const port of new Set([Number(portFlag ?? 7472), healthPort])) {
   createServer((_request, response) => response.end("ok\n")).listen(port, "0.0.0.0", () =>
     process.stdout.write(`listening on ${port}\n`),
   );

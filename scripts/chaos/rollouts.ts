@@ -114,8 +114,8 @@ export class EndlessRollouts {
   ): Promise<RolloutStatus | undefined> {
     const { proof, clock } = this.#chaos;
     const begunMs = clock.steadyMs();
-    let told = "";
-    let toldAtMs = 0;
+    let noted = "";
+    let notedAtMs = 0;
     let last: RolloutStatus | undefined;
     this.#now = `${kind.kind} ${name}`;
     while (clock.steadyMs() - begunMs < endsWithinMs) {
@@ -123,11 +123,11 @@ export class EndlessRollouts {
       if (last !== undefined && until.includes(last.phase)) break;
       const now = last === undefined ? "" : `${last.phase}, step ${last.progress}`;
       this.#now = `${kind.kind} ${name}: ${now}: ${last?.message ?? ""}`;
-      if (now !== told || clock.steadyMs() - toldAtMs > noteEveryMs) {
+      if (now !== noted || clock.steadyMs() - notedAtMs > noteEveryMs) {
         proof.note(`  ${this.#now}`);
-        toldAtMs = clock.steadyMs();
+        notedAtMs = clock.steadyMs();
       }
-      told = now;
+      noted = now;
       await clock.sleep(lookEveryMs, proof.signal);
     }
     this.#now = undefined;

@@ -50,9 +50,9 @@ export interface Summary {
 /** Returns the last line of a run, and a description of each problem. */
 export function summarise(found: Found): { readonly summary: Summary; readonly problems: readonly string[] } {
   const { struck, unendedFaults, rollouts, unendedRollouts, lostWrites, load, memory } = found;
-  const told = found.failures.filter(isRequest);
-  const unexplained = unexplainedFailures(told, struck, found.requestLimitMs);
-  const untold = Math.max(0, load.failed - told.length);
+  const requestFailures = found.failures.filter(isRequest);
+  const unexplained = unexplainedFailures(requestFailures, struck, found.requestLimitMs);
+  const undescribed = Math.max(0, load.failed - requestFailures.length);
   const problems = [
     ...found.problems,
     ...unendedFaults,
@@ -60,7 +60,7 @@ export function summarise(found: Found): { readonly summary: Summary; readonly p
     ...(lostWrites === undefined ? ["it is not known whether acknowledged writes are lost"] : []),
     ...(lostWrites ?? []).slice(0, shown).map((name) => `a write is lost: ConfigMap ${name}`),
     ...unexplained.slice(0, shown).map((failure) => describeFailure(failure, struck)),
-    ...(untold === 0 ? [] : [`the generators reported no details of ${untold} more requests that failed`]),
+    ...(undescribed === 0 ? [] : [`the generators reported no details of ${undescribed} more requests that failed`]),
     ...memory.filter(({ grows }) => grows).map((role) => `it grows: ${describeMemory(role)}`),
     ...(load.requests === 0 ? ["no request was sent"] : []),
     ...(struck.length === 0 ? ["no fault was struck"] : []),
@@ -79,7 +79,7 @@ export function summarise(found: Found): { readonly summary: Summary; readonly p
     lostWrites: lostWrites?.length ?? null,
     requests: load.requests,
     failed: load.failed,
-    unexplained: unexplained.length + untold,
+    unexplained: unexplained.length + undescribed,
   };
   return { summary, problems };
 }

@@ -213,9 +213,10 @@ async function giveOrder(
       .locator("button:not([aria-disabled=true])")
       .filter({ hasText: button })
       .click({ timeout: stepTimeoutMs });
-    const said = await dialog.innerText({ timeout: seenTimeoutMs });
-    if (!/What will change/i.test(said)) throw new Error(`its dialog does not say what will change: ${said}`);
-    if (!ordered.command.test(said)) throw new Error(`its dialog does not say the command: ${said}`);
+    const dialogText = await dialog.innerText({ timeout: seenTimeoutMs });
+    if (!/What will change/i.test(dialogText))
+      throw new Error(`its dialog does not say what will change: ${dialogText}`);
+    if (!ordered.command.test(dialogText)) throw new Error(`its dialog does not say the command: ${dialogText}`);
     if (why !== undefined) await dialog.getByRole("textbox").fill(why);
     before = (await objectOf(proof, ordered))?.status;
   } while (!(await confirmed(dialog, button)));

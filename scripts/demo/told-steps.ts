@@ -8,8 +8,8 @@ export class ToldSteps {
 
   /** The steps that no call has returned before. */
   notTold(rollout: string, completed: CompletedSteps): CompletedSteps {
-    const told = this.#counts.get(rollout) ?? 0;
-    this.#counts.set(rollout, Math.max(told, completed.length));
-    return completed.slice(told);
+    const shown = this.#counts.get(rollout) ?? 0;
+    this.#counts.set(rollout, Math.max(shown, completed.length));
+    return completed.slice(shown);
   }
 }

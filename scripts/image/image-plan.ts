@@ -39,8 +39,8 @@ export function planImages({ catalogue, hub, version, manifests }: PlanInput): P
         return planned(entry, "component", `${hub}/${title}:${version}`);
       }),
     );
-  const asked = [...new Set(manifests.flatMap((text) => imagesIn(text)))].sort();
-  const others = asked.flatMap((image) => {
+  const namedImages = [...new Set(manifests.flatMap((text) => imagesIn(text)))].sort();
+  const others = namedImages.flatMap((image) => {
     const { repository, tag } = parseImageReference(image);
     const entry = catalogue.find(({ images }) => images.some((pattern) => matchesImagePattern(pattern, repository)));
     const kind = entry === undefined ? undefined : kindOf(entry);

@@ -33,13 +33,13 @@ export class TestOutput {
 
   #read(line: string): readonly TestEvent[] {
     if (!line.startsWith(marker)) return line === "" ? [] : [{ kind: "line", test: this.#current, text: line }];
-    const said = line.slice(marker.length);
-    const [, change, name = ""] = /^=== (RUN|PAUSE|CONT|NAME) +(\S*)/.exec(said) ?? [];
+    const content = line.slice(marker.length);
+    const [, change, name = ""] = /^=== (RUN|PAUSE|CONT|NAME) +(\S*)/.exec(content) ?? [];
     if (change !== undefined) {
       this.#current = name;
       return change === "RUN" ? [{ kind: "run", test: name }] : [];
     }
-    const [, result = "", test = "", seconds] = /^ *--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+)s\)/.exec(said) ?? [];
+    const [, result = "", test = "", seconds] = /^ *--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+)s\)/.exec(content) ?? [];
     const verdict = verdicts[result];
     if (verdict === undefined) return [];
     this.#current = test;

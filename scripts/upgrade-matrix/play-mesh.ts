@@ -149,14 +149,14 @@ export class MeshPlay {
 
   async #toTheEnd(): Promise<void> {
     await this.#ok("kubectl apply -f -", JSON.stringify(upgradeObject(this.#mesh, "whole")));
-    let told = "";
+    let lastMessage = "";
     await this.#until("whole", "the upgrade has ended, or waits for a person", (phase, done, message) => {
       this.#steps = done;
-      told = message;
+      lastMessage = message;
       if (this.#mesh.movedByHand === true && /still depend/.test(message)) return true;
       return this.#ended(phase, "Completed");
     });
-    if (this.#mesh.movedByHand === true) await this.#moveByHand(told);
+    if (this.#mesh.movedByHand === true) await this.#moveByHand(lastMessage);
     const left = await this.#ok("kubectl get deployments,daemonsets -n istio-system -o name");
     const { from, istiod } = this.#mesh;
     const names = ["istiod", "ztunnel"].map((name) => (from === undefined ? name : `${name}-${from}`));

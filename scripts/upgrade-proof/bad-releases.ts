@@ -219,23 +219,23 @@ function judge(
   status: RolloutStatus,
   { counted, begun, ended }: Seen,
 ): BadReleaseResult {
-  const said = status.cause ?? status.message;
+  const reason = status.cause ?? status.message;
   const bound = poissonBound(
     exposures.reduce((sum, exposure) => sum + expectedFailures(exposure, status, counted, { begun, ended }), 0),
   );
   const problems = [
     ...(status.phase === "RolledBack" ? [] : [`it ended as ${status.phase}`]),
-    ...(cause.test(said) ? [] : [`its cause does not match ${String(cause)}`]),
+    ...(cause.test(reason) ? [] : [`its cause does not match ${String(cause)}`]),
     ...(counted.failed <= bound ? [] : [`${counted.failed} requests failed, but the fault explains at most ${bound}`]),
   ];
   const failedShare = counted.failed / Math.max(1, counted.requests);
   proof.note(
-    `${name}: ${problems.length === 0 ? "undone" : `NOT as expected: ${problems.join("; ")}`} in ${seconds(ended - begun)}, ${counted.failed} of ${counted.requests} failed (at most ${bound}): ${said}`,
+    `${name}: ${problems.length === 0 ? "undone" : `NOT as expected: ${problems.join("; ")}`} in ${seconds(ended - begun)}, ${counted.failed} of ${counted.requests} failed (at most ${bound}): ${reason}`,
   );
   return {
     name,
     undone: problems.length === 0,
-    cause: said,
+    cause: reason,
     seconds: Math.round((ended - begun) / 100) / 10,
     failedShare,
   };

@@ -5,7 +5,7 @@ import { followObject } from "../follow-object.ts";
 import { seconds, type Proof } from "./proof.ts";
 
 /** Finished steps that were printed, so that a second look does not print them again. */
-const told = new Set<string>();
+const printed = new Set<string>();
 const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
 
 export interface FollowOptions {
@@ -33,8 +33,8 @@ export async function follow<Value extends Canary | MeshUpgrade>(
     if (status !== undefined) {
       for (const step of status.completedSteps) {
         const key = `${name} ${step.id} ${step.startedAt}`;
-        if (!told.has(key)) proof.note(stepText(step));
-        told.add(key);
+        if (!printed.has(key)) proof.note(stepText(step));
+        printed.add(key);
       }
       message = `${status.phase}: ${status.message}`;
       if (until.includes(status.phase) || isEnough(status)) return status;

@@ -40,11 +40,11 @@ function http(
   name: string,
   target: { readonly url: string; readonly expected: string; readonly answerPattern?: string },
   perSecond: number,
-): Asked {
+): PlannedRequest {
   return { name, protocol: "http", ...target, keptAlive: 2, newConnections: 2, perSecond };
 }
 
-function grpc(name: string, url: string, perSecond: number): Asked {
+function grpc(name: string, url: string, perSecond: number): PlannedRequest {
   return { name, protocol: "grpc", url, expected: "hello from", keptAlive: 2, newConnections: 2, perSecond };
 }
 
@@ -56,19 +56,19 @@ function streams(from: string, host: string, { streamSeconds: seconds }: LoadSca
   ];
 }
 
-type Asked = Omit<RequestTarget, "keptSeconds">;
+type PlannedRequest = Omit<RequestTarget, "keptSeconds">;
 
 function plan(
   { rate, streamSeconds }: LoadScale,
   reportDirectory: string,
-  asked: readonly Asked[],
+  planned: readonly PlannedRequest[],
   connections: readonly ConnectionTarget[],
 ): LoadPlan {
   const keptSeconds = Math.min(maxKeptSeconds, streamSeconds);
   return {
     reportDirectory,
     limitMs,
-    requests: asked.map((target) => ({ ...target, perSecond: target.perSecond * rate, keptSeconds })),
+    requests: planned.map((target) => ({ ...target, perSecond: target.perSecond * rate, keptSeconds })),
     connections,
   };
 }

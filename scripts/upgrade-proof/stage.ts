@@ -163,10 +163,10 @@ export class ConstantLoad {
 
 async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise<true | undefined> {
   signal.throwIfAborted();
-  const asks = ["/productpage", "/echo", "/download?seconds=1"].map(
+  const commands = ["/productpage", "/echo", "/download?seconds=1"].map(
     (path) => `curl -s -m 3 -o /dev/null -w '%{http_code} ' http://${address}${path}`,
   );
-  const { output } = await lab.cluster.shell(asks.join("; "));
+  const { output } = await lab.cluster.shell(commands.join("; "));
   return output.trim() === "200 200 200" ? true : undefined;
 }
 

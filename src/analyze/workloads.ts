@@ -115,8 +115,8 @@ export function isAmbientNamespace(labels: Readonly<Record<string, string>>): bo
 /** Whether the workload has a sidecar or will get one. */
 export function isInjected(workload: Workload, inventory: Inventory): boolean {
   if (hasSidecar(workload)) return true;
-  const said = workload.labels["sidecar.istio.io/inject"] ?? workload.annotations["sidecar.istio.io/inject"];
-  if (said !== undefined) return said === "true";
+  const injectValue = workload.labels["sidecar.istio.io/inject"] ?? workload.annotations["sidecar.istio.io/inject"];
+  if (injectValue !== undefined) return injectValue === "true";
   const labels = namespaceLabels(inventory, workload.namespace);
   return (
     labels["istio-injection"] === "enabled" ||

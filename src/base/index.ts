@@ -52,9 +52,9 @@ export {
   type LogLevel,
   type LogThreshold,
 } from "./log.ts";
-export { nearestName } from "./nearest-name.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { packageRoot, programDirectory, programFile } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";
-export { truncated } from "./truncated.ts";
+export { nearestName, truncated, withArticle } from "./message-text.ts";
+export { bodyFramingHeaders, httpMethods, isDnsLabel, isFramingHeader } from "./protocol-terms.ts";

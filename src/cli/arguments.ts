@@ -79,8 +79,8 @@ function arrangeFlags(command: Command, words: readonly string[]): string[] {
 }
 
 /**
- * Whether a word is the `true` of `--wait true`. The original ignores it. It would ignore `false` too, which stays here
- * and is an error, because it says the opposite.
+ * Whether a word is the `true` of `--wait true`. The original ignores it. The original would also ignore `false`. Here,
+ * `false` stays and is an error, because it means the opposite.
  */
 function isWordOfSwitch(command: Command, before: string | undefined, word: string): boolean {
   if (word !== "true" || command.registeredArguments.length > 0) return false;

@@ -4,7 +4,7 @@ import type { CliContext } from "./context.ts";
 
 /** A place in the line where words may follow: after the command, a verb, or a verb of a verb. */
 interface Place {
-  /** Every way to write it: `proxy-config endpoint`, `pc ep`. */
+  /** Every form of the path, with aliases: `proxy-config endpoint`, `pc ep`. */
   readonly paths: readonly string[];
   readonly verbs: readonly { readonly name: string; readonly text: string }[];
   readonly flags: readonly { readonly long: string; readonly text: string; readonly takesValue: boolean }[];

@@ -1,11 +1,6 @@
-import { userError } from "../base/index.ts";
+import { isDnsLabel, userError } from "../base/index.ts";
 import { namespaceKind } from "../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
-
-/** Whether a text is an RFC 1123 label, as the names of namespaces and revisions are. */
-export function isLabelName(text: string): boolean {
-  return /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text);
-}
 
 /** The names of a flag whose entries may be separated by commas. */
 export function namesIn(list: readonly string[]): string[] {
@@ -17,7 +12,7 @@ export function namesIn(list: readonly string[]): string[] {
 
 /** Refuses texts that cannot be the name of a namespace. `place` is the flag or argument. */
 export function checkNamespaceNames(names: readonly string[], place: string): void {
-  const wrong = names.find((name) => !isLabelName(name));
+  const wrong = names.find((name) => !isDnsLabel(name));
   if (wrong !== undefined)
     throw userError(
       "argument-invalid",

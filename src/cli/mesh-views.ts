@@ -34,7 +34,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
   const views: { first?: Topics[First]["view"]; second?: Topics[Second]["view"] } = {};
   let failure: unknown;
   let lastProblem = "there was no answer";
-  const tell = (): void => {
+  const showBoth = (): void => {
     if (views.first !== undefined && views.second !== undefined)
       take.seen({ first: views.first, second: views.second });
   };
@@ -68,7 +68,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
       {
         view: (view) => {
           views.first = view;
-          tell();
+          showBoth();
         },
         problem,
       },
@@ -80,7 +80,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
       {
         view: (view) => {
           views.second = view;
-          tell();
+          showBoth();
         },
         problem,
       },
@@ -90,7 +90,9 @@ export async function followViews<First extends TopicName, Second extends TopicN
   if (failure !== undefined) throw failure;
 }
 
-/** When a single output is useful: this long after counting has begun, or at once if nothing will be counted. */
+/**
+ * The time until a single output is useful: this long after counting has begun, or at once if nothing will be counted.
+ */
 export class FirstLook {
   #sinceMs: number | undefined;
 

@@ -16,12 +16,12 @@ export function createProgram(context: CliContext): Program {
 
 async function run(args: readonly string[], given: CliContext): Promise<void> {
   const [first = "", second = ""] = wordsOf(args);
-  const asked = verbs.filter((verb) => isNamed(verb, first === "help" ? second : first));
-  using progress = new Progress(given, asked.map(({ name }) => name).join(" "));
-  const context = isLasting(args, asked) ? given : progress.start();
+  const called = verbs.filter((verb) => isNamed(verb, first === "help" ? second : first));
+  using progress = new Progress(given, called.map(({ name }) => name).join(" "));
+  const context = isLasting(args, called) ? given : progress.start();
   const program = emptyProgram(context);
   const all = first === "completion";
-  await addVerbs(program, all ? verbs : asked, context);
+  await addVerbs(program, all ? verbs : called, context);
   for (const verb of verbs)
     if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
   inListedOrder(program);
@@ -30,10 +30,10 @@ async function run(args: readonly string[], given: CliContext): Promise<void> {
 }
 
 /** Whether a command runs until the user ends it, for example to watch or to serve. */
-function isLasting(args: readonly string[], asked: readonly Verb[]): boolean {
+function isLasting(args: readonly string[], called: readonly Verb[]): boolean {
   return (
-    asked.length === 0 ||
-    asked.some(({ runsOn }) => runsOn === true) ||
+    called.length === 0 ||
+    called.some(({ runsOn }) => runsOn === true) ||
     args.some((word) => word === "-w" || word === "--watch")
   );
 }

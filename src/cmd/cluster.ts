@@ -23,6 +23,7 @@ export async function run(context: RoleContext): Promise<number> {
   const split = rest.indexOf("--");
   const command = split === -1 ? [] : rest.slice(split + 1);
   const { values, positionals } = parseFlags(split === -1 ? rest : rest.slice(0, split));
+  refuseForeignFlags(verb, values, split !== -1);
   if (positionals.length > 0) throw userError("usage", `unexpected "${positionals[0]}"\n${usage}`);
   if (values.help === true) {
     process.stdout.write(usage);
@@ -69,6 +70,32 @@ interface Flags {
   names?: boolean;
   json?: boolean;
   help?: boolean;
+}
+
+const flagsOfVerbs: Readonly<Record<string, readonly (keyof Flags)[]>> = {
+  create: ["name", "config", "workers", "autoscale", "event-ttl"],
+  delete: ["name"],
+  list: ["names", "json"],
+  kubeconfig: ["name"],
+  shell: ["name"],
+  urls: ["name", "json"],
+};
+
+/** Refuses flags of other verbs, and a command of another verb than `shell`, which would have no effect. */
+function refuseForeignFlags(verb: string, values: Flags, hasCommand: boolean): void {
+  const known = flagsOfVerbs[verb];
+  if (known === undefined || values.help === true) return;
+  const foreign = (Object.keys(values) as (keyof Flags)[]).find((flag) => !known.includes(flag));
+  if (foreign !== undefined) {
+    const verbs = Object.keys(flagsOfVerbs).filter((other) => flagsOfVerbs[other]?.includes(foreign) === true);
+    throw userError("usage", `cluster ${verb} has no flag --${foreign}, which belongs to ${verbs.join(", ")}`, {
+      hint: `cluster ${verb} takes ${known.map((flag) => `--${flag}`).join(", ")}`,
+    });
+  }
+  if (hasCommand && verb !== "shell")
+    throw userError("usage", `cluster ${verb} runs no command, but there is a -- in the line`, {
+      hint: "serin cluster shell -- COMMAND… runs a command",
+    });
 }
 
 function parseFlags(args: string[]): { values: Flags; positionals: string[] } {

@@ -50,14 +50,14 @@ export async function serveLocalDashboard({
   const own = credentialsOf(kubeConfig, { log, clock });
   const { client } = own;
   let listensOn = 0;
-  const tell = (isFirst: boolean): void =>
+  const announceUrl = (isFirst: boolean): void =>
     announce(`http://${urlHost(host)}:${listensOn}/enter?secret=${access.secret}`, isFirst);
   const access: KubeconfigAccess = await KubeconfigAccess.open({
     own,
     cluster: kubeConfig.server,
     namespace: kubeConfig.namespace,
     clock,
-    secretUsed: () => tell(false),
+    secretUsed: () => announceUrl(false),
   });
   const reader = createDashboardReader({
     client,
@@ -97,7 +97,7 @@ export async function serveLocalDashboard({
   try {
     const listening = (port: number): void => {
       listensOn = port;
-      tell(true);
+      announceUrl(true);
     };
     await Promise.all([reader.run(until), server.run({ host, ports }, until, listening)]);
   } finally {

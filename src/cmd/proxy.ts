@@ -46,12 +46,12 @@ export async function run(context: RoleContext): Promise<number> {
     await new ProxylessAgent({ settings, paths, authority, clock: systemClock, log }).run(shutdown.drain);
     return 0;
   }
-  const asked = {
+  const requestedWorkers = {
     setting: "concurrency",
     value: settings.concurrency,
     cpuLimit: Number(env["ISTIO_CPU_LIMIT"] ?? 0),
   };
-  const workers = workerCount(asked, await machineBounds());
+  const workers = workerCount(requestedWorkers, await machineBounds());
   if (workers.warning !== undefined) log.warn(workers.warning);
   const dns = settings.capturesDns ? await dnsCapture(settings, log.scoped("dns")) : undefined;
   const proxy = new Proxy({

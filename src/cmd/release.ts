@@ -28,10 +28,15 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
     .command("list")
     .description("list the releases that a lab cluster can run")
     .option("--name <cluster>", "the cluster (default: the only one)")
-    .action(async (flags: { name?: string }) => {
+    .option("-o, --output <format>", "json, yaml or table", "table")
+    .action(async (flags: { name?: string; output?: string }) => {
       const { listReleases } = await import("../cluster/images/index.ts");
+      const { outputFormat, renderValue } = await import("../cli/terminal/index.ts");
+      const format = outputFormat(flags.output, ["json", "yaml", "table"]);
       const cluster = await clusterOf(env, flags.name);
-      for (const { version, own } of listReleases(cluster.directory, release.version))
+      const releases = listReleases(cluster.directory, release.version);
+      if (format !== "table") return void process.stdout.write(await renderValue(releases, format));
+      for (const { version, own } of releases)
         process.stdout.write(`${version}${own ? "  (the cluster's own)" : ""}\n`);
     });
   program

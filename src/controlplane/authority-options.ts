@@ -67,7 +67,7 @@ export function readAuthoritySettings(env: Environment): AuthoritySettings {
   };
 }
 
-/** Settings that would make somebody else the signer must be reported, not ignored. */
+/** Settings that would choose another signer are reported as errors, not ignored. */
 function refuseExternalAuthority(env: Environment): void {
   for (const name of ["EXTERNAL_CA", "K8S_SIGNER"]) {
     const value = envString(env, name, "");

@@ -47,14 +47,14 @@ export function readClusterSettings(env: Environment): ClusterSettings {
       },
     },
     services: services.settings,
-    withoutEffect: [...services.withoutEffect, ...unsupported.filter((name) => isAsked(env, name))],
+    withoutEffect: [...services.withoutEffect, ...unsupported.filter((name) => isRequested(env, name))],
   };
 }
 
 /** The Secrets of another cluster than the one with the configuration. */
 const unsupported = ["LOCAL_CLUSTER_SECRET_WATCHER"];
 
-function isAsked(env: Environment, name: string): boolean {
+function isRequested(env: Environment, name: string): boolean {
   const text = envString(env, name, "");
   return text !== "" && text !== "false";
 }

@@ -22,7 +22,7 @@ export interface ListenAddress {
 
 /** istiod's settings from its environment and arguments, under upstream's names. */
 export interface ControlPlaneSettings {
-  /** Arguments that have no effect, because nobody knows them. */
+  /** Unknown arguments, which have no effect. */
   readonly unknownArguments: readonly string[];
   readonly podName: string;
   readonly namespace: string;
@@ -93,7 +93,7 @@ export interface ControlPlaneSettings {
   readonly nodeTaint?: NodeTaintSettings;
   /** Image of the gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
-  /** Set for a shadow, which computes what proxies would get and writes nothing. */
+  /** Set for a shadow, which computes the configuration of proxies and writes nothing. */
   readonly shadow?: ShadowSettings;
 }
 
@@ -262,7 +262,7 @@ function isShadow(args: readonly string[], env: Environment): boolean {
 
 /** A shadow authenticates nobody and proves nothing, so only this machine may reach it. */
 function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
-  const asked = (flag: string): ListenAddress | undefined => {
+  const addressOf = (flag: string): ListenAddress | undefined => {
     const text = given.get(flag);
     const address = text === undefined ? undefined : listenAddress(flag, text);
     if (address === undefined || loopbackAddresses.includes(address.address)) return address;
@@ -270,8 +270,8 @@ function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
       hint: `${flag} 127.0.0.1:${address.port}`,
     });
   };
-  asked("--httpAddr");
-  return { discovery: asked("--grpcAddr") };
+  addressOf("--httpAddr");
+  return { discovery: addressOf("--grpcAddr") };
 }
 
 const minAnalysisDelayMs = 1000;
@@ -312,7 +312,7 @@ function listenAddress(flag: string, text: string): ListenAddress {
   return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
 }
 
-/** Upstream leaves out what it cannot read. Here it is refused, because the network would stay open. */
+/** Upstream leaves out unreadable values. Here it is refused, because the network would stay open. */
 function blockedNetwork(text: string): Network {
   const network = cidrOf(text);
   if (network === undefined)

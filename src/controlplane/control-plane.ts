@@ -211,7 +211,7 @@ export class ControlPlane {
     this.#anchors = settings.authority.trustOverXds
       ? new TrustAnchors({
           fetchText,
-          tell: (roots) => this.#mesh.trustBundles.set("", trustBundle(roots)),
+          publish: (roots) => this.#mesh.trustBundles.set("", trustBundle(roots)),
           clock,
           log: log.scoped("trust"),
         })
@@ -288,7 +288,7 @@ export class ControlPlane {
         task.finally(() => work.delete(name)),
       );
     const injection = this.#injection(configFile);
-    // First request what takes the API server longest.
+    // First request the lists that take the API server longest.
     this.#startReading(start, { configFile, networksFile }, stopped.signal);
     const identity = await ControlPlaneIdentity.create(
       {
@@ -344,8 +344,8 @@ export class ControlPlane {
   }
 
   /**
-   * Reads everything that a control plane reads, and returns what it would send. It has no authority, does not lead and
-   * writes nothing.
+   * Reads the same objects as a control plane, and returns the configuration that it would send. It has no authority,
+   * does not lead and writes nothing.
    */
   async #runShadow({ discovery }: ShadowSettings, signal: AbortSignal): Promise<void> {
     const { settings, clock, log } = this.#options;

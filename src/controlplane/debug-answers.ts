@@ -28,7 +28,7 @@ export interface DebugSources {
   readonly registry: ServiceRegistry;
   readonly endpoints: ServiceEndpoints;
   readonly networkGateways: NetworkGatewaysModel;
-  /** Ztunnels' resources. The first question derives them if nobody has asked before. */
+  /** Ztunnels' resources. The first request derives them. */
   readonly ambient: () => AmbientResources;
   /** Kinds of configuration with all their objects as last seen. */
   readonly configuration: () => readonly {
@@ -50,7 +50,7 @@ export type ConfiguredKind = Pick<KindDefinition, "group" | "versions" | "kind">
 /** Entries in one answer. Larger meshes must be asked for one namespace. */
 const maxListed = 20_000;
 
-/** Limits the number of entries in an answer. A longer answer is refused, with a hint what to ask instead. */
+/** Limits the number of entries in an answer. A longer answer is refused, with a hint at a narrower request. */
 class TooMany extends Error {}
 
 class Budget {

@@ -63,7 +63,7 @@ export class DebugRoutes {
     return mesh.inputs.mesh.get(meshKey)?.rootNamespace ?? settings.namespace;
   }
 
-  /** All routes. A shadow signs nothing and therefore has no identity. */
+  /** All routes. A shadow control plane signs no certificates, so it has no identity of its own. */
   all(identity?: ControlPlaneIdentity): Readonly<Record<string, DebugRoute>> {
     const { settings, mesh, clusters, issued, state } = this.#sources;
     const { discovery, graph, inputs } = mesh;

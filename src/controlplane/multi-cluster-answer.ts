@@ -12,7 +12,7 @@ export interface MultiClusterServiceForm {
   readonly Imported: boolean;
   /** Empty while the import has no host. */
   readonly ClusterSetVIP: string;
-  /** Who discovers the cluster's endpoints, by host. Only for exported services. */
+  /** The clusters in which these endpoints are visible, by host. Only for exported services. */
   readonly Discoverability: Readonly<Record<string, string>> | null;
 }
 

@@ -8,7 +8,7 @@ export interface MultiClusterServiceSettings {
   readonly discovery: boolean;
   /** Imported services have the host `<service>.<namespace>.svc.clusterset.local`. */
   readonly host: boolean;
-  /** The cluster's own domain means the own cluster's endpoints alone. */
+  /** Whether a host in the cluster's own domain has only the endpoints of the own cluster. */
   readonly clusterLocal: boolean;
   /** The leader makes a ServiceExport for each Service that is not local to its cluster. */
   readonly autoExport: boolean;
@@ -23,14 +23,14 @@ export function readMultiClusterServiceSettings(env: Environment): {
   readonly settings: MultiClusterServiceSettings;
   readonly withoutEffect: readonly string[];
 } {
-  const asks = (name: string): boolean => envBoolean(env, name, false);
-  const discovery = asks(discoveryName);
-  const host = asks(hostName) && discovery;
-  const clusterLocal = asks(clusterLocalName) && host;
+  const isOn = (name: string): boolean => envBoolean(env, name, false);
+  const discovery = isOn(discoveryName);
+  const host = isOn(hostName) && discovery;
+  const clusterLocal = isOn(clusterLocalName) && host;
   const needs = (name: string, needed: string, isMet: boolean): readonly string[] =>
-    asks(name) && !isMet ? [`${name} (needs ${needed}=true)`] : [];
+    isOn(name) && !isMet ? [`${name} (needs ${needed}=true)`] : [];
   return {
-    settings: { api: readApi(env), discovery, host, clusterLocal, autoExport: asks("ENABLE_MCS_AUTO_EXPORT") },
+    settings: { api: readApi(env), discovery, host, clusterLocal, autoExport: isOn("ENABLE_MCS_AUTO_EXPORT") },
     withoutEffect: [...needs(hostName, discoveryName, discovery), ...needs(clusterLocalName, hostName, host)],
   };
 }

@@ -13,8 +13,8 @@ export interface NodeTaintControllerOptions extends LeadingControllerOptions {
 const fieldManager = "istio-node-untaint";
 
 /**
- * Removes one taint from each node whose CNI agent is ready. Who creates the nodes sets the taint, so that no pod starts
- * on a node before its agent.
+ * Removes one taint from each node whose CNI agent is ready. The tool that creates the nodes sets the taint, so that no
+ * pod starts on a node before its agent.
  *
  * Each revision has its own leader, because another revision may have another taint, or agents in another namespace.
  * Revisions with the same settings do not disturb each other, because all of them only remove the taint.

@@ -14,7 +14,7 @@ import { runRefusedStatusWriter } from "./refused-status.ts";
 import type { ServedMesh } from "./served-mesh.ts";
 import { runServiceExportController } from "./service-export-controller.ts";
 
-/** What the controllers read, and with whose rights they write. */
+/** The sources of the controllers, and the client with whose rights they write. */
 export interface ControllerParts {
   readonly client: KubeClient;
   readonly settings: ControlPlaneSettings;
@@ -33,7 +33,7 @@ const discoveryPort = 15_012;
 
 /**
  * Runs the controllers that write objects: gateways with their statuses, statuses of fields and of refused objects,
- * entries, exports, and those that are off by default. Each leads alone among the replicas of the revision.
+ * entries, exports, and those that are off by default. For each controller, one replica of the revision leads.
  */
 export async function runControllers(parts: ControllerParts, signal: AbortSignal): Promise<void> {
   const { settings, mesh, ingest, clusters, meshConfig, log } = parts;

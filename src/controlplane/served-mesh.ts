@@ -88,7 +88,10 @@ const debounceBounds = [0.01, 0.1, 1, 5, 10, 20, 30, 50, 100];
 /** Writes within this time settle together. */
 const debounceMs = 2;
 
-/** Derives what proxies are sent from the facts of a mesh: model, translation and discovery, without any network. */
+/**
+ * Derives the configuration of proxies from the facts of a mesh, by model, translation and discovery, without any
+ * network.
+ */
 export class ServedMesh {
   readonly graph: CollectionGraph;
   readonly inputs: MeshInputs;

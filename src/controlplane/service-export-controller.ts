@@ -70,7 +70,7 @@ function isTerminating(error: unknown): boolean {
 
 class ServiceExporter {
   readonly #options: ServiceExportControllerOptions;
-  /** Until when clusters are left alone that cannot have exports. */
+  /** The times until which clusters that cannot have exports are not tried again. */
   readonly #blockedUntilMs = new Map<string, number>();
 
   constructor(options: ServiceExportControllerOptions) {

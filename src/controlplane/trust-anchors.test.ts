@@ -43,7 +43,7 @@ function setUp(answers: (url: string) => string | Error) {
   };
   const anchors = new TrustAnchors({
     fetchText,
-    tell: (roots) => void told.push(roots),
+    publish: (roots) => void told.push(roots),
     clock,
     log: silentLogger,
     random: () => 0.5,

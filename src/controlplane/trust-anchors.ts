@@ -16,7 +16,7 @@ export interface TrustAnchorsOptions {
   /** Fetches a text by its address. Throws if there is none, or if it is too long. */
   readonly fetchText: (url: string, signal: AbortSignal) => Promise<string>;
   /** Called with all roots when they change, in PEM and in order. */
-  readonly tell: (roots: readonly string[]) => void;
+  readonly publish: (roots: readonly string[]) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly random?: Random;
@@ -47,7 +47,7 @@ export class TrustAnchors {
   #addresses: readonly string[] = [];
   #running: AbortSignal | undefined;
   readonly #tasks = new Set<Promise<void>>();
-  #told = "";
+  #published = "";
 
   constructor(options: TrustAnchorsOptions) {
     this.#options = options;
@@ -56,7 +56,7 @@ export class TrustAnchors {
   /** The roots of the authority that signs here. */
   setOwn(roots: readonly string[]): void {
     this.#own = roots;
-    this.#tell();
+    this.#publish();
   }
 
   /** Sets the trusted authorities of the mesh config. */
@@ -75,7 +75,7 @@ export class TrustAnchors {
         `of ${this.#addresses.length} bundles of caCertificates the first ${maxAddresses} are fetched`,
       );
     this.#adjust();
-    this.#tell();
+    this.#publish();
   }
 
   /** Fetches bundles until the signal. */
@@ -118,7 +118,7 @@ export class TrustAnchors {
         if (signal.aborted) return;
         this.#fetched.set(address, roots);
         backoff.reset();
-        this.#tell();
+        this.#publish();
       } catch (error) {
         if (signal.aborted) return;
         waitMs = backoff.nextMs();
@@ -132,16 +132,16 @@ export class TrustAnchors {
     }
   }
 
-  #tell(): void {
+  #publish(): void {
     const roots = [
       ...new Set(
         [...this.#own, ...this.#configured, ...[...this.#fetched.values()].flat()].map((pem) => `${pem.trim()}\n`),
       ),
     ].toSorted();
     const text = roots.join("");
-    if (text === this.#told) return;
-    this.#told = text;
-    this.#options.tell(roots);
+    if (text === this.#published) return;
+    this.#published = text;
+    this.#options.publish(roots);
   }
 }
 

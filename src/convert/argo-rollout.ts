@@ -277,7 +277,7 @@ function headerOf(header: Reader, notes: Notes): Fields[] {
     const value = match.object("headerValue");
     const [type, text] = (["exact", "prefix", "regex"] as const)
       .map((field) => [field, value?.string(field)] as const)
-      .find(([, said]) => said !== undefined) ?? ["exact", ""];
+      .find(([, matcher]) => matcher !== undefined) ?? ["exact", ""];
     const made = {
       name: match.string("headerName") ?? "",
       type: `${type.charAt(0).toUpperCase()}${type.slice(1)}`,

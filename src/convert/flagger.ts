@@ -229,9 +229,9 @@ function weightsOf(analysis: Reader): number[] {
 function matchOf(match: Reader, notes: Notes): Fields {
   const headers: Fields[] = [];
   const cookies: Fields[] = [];
-  const said = match.object("headers");
-  for (const name of Object.keys(said?.raw ?? {})) {
-    const value = said?.object(name);
+  const headerMatches = match.object("headers");
+  for (const name of Object.keys(headerMatches?.raw ?? {})) {
+    const value = headerMatches?.object(name);
     for (const [field, type] of [
       ["exact", "Exact"],
       ["prefix", "Prefix"],

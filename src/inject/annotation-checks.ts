@@ -2,7 +2,7 @@ import { addressBytes, userError, truncated } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
-/** Returns what the value should have been. Undefined if it is valid. */
+/** Returns a description of valid values. Undefined if it is valid. */
 type Check = (value: string) => string | undefined;
 
 const maxPort = 65_535;

@@ -54,9 +54,9 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
     }
   }
   if (unknown > maxUnknown) warnings.push(`${unknown - maxUnknown} more annotations are not known and have no effect`);
-  const asked = labels[podLabels.inject] ?? annotations[podAnnotations.inject] ?? "";
-  if (asked !== "" && asked !== "true" && asked !== "false")
-    warnings.push(`${podLabels.inject} must be true or false, got "${asked}": the injection policy decides`);
+  const injectValue = labels[podLabels.inject] ?? annotations[podAnnotations.inject] ?? "";
+  if (injectValue !== "" && injectValue !== "true" && injectValue !== "false")
+    warnings.push(`${podLabels.inject} must be true or false, got "${injectValue}": the injection policy decides`);
   const policy = spec?.dnsPolicy ?? "ClusterFirst";
   if (policy !== "ClusterFirst")
     warnings.push(`spec.dnsPolicy is ${policy}: the proxy may not resolve the control plane's name; use ClusterFirst`);

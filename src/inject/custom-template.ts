@@ -40,7 +40,7 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
 
 const namedLists = ["containers", "initContainers", "volumes", "imagePullSecrets"] as const;
 
-/** An empty list, and an element with only a directive, count as named. */
+/** An empty list counts as a list of named elements, and so does an element with only a directive. */
 function isNamedList(list: unknown): boolean {
   if (list === undefined || list === null) return true;
   return (

@@ -30,12 +30,13 @@ export function injectionDecision(
   if (pod.spec?.hostNetwork === true) return no("it is on the host's network");
   if (systemNamespaces.has(namespace)) return no(`${namespace} is a namespace of the cluster itself`);
   if (annotations[podAnnotations.redirection] === "enabled") return no("a ztunnel captures its traffic");
-  const asked = labels[podLabels.inject] ?? annotations[podAnnotations.inject];
+  const injectValue = labels[podLabels.inject] ?? annotations[podAnnotations.inject];
   const mode = labels[podLabels.dataplaneMode];
   if (mode === "ambient") return no(`its label ${podLabels.dataplaneMode} is ambient`);
-  if (asked === "true") return { inject: true };
-  if (asked === "false") return no(`${podLabels.inject} is "false"`);
-  // A revision alone may be meant for the namespace's waypoints. As upstream, an order to inject comes before ambient.
+  if (injectValue === "true") return { inject: true };
+  if (injectValue === "false") return no(`${podLabels.inject} is "false"`);
+  // A revision label without an injection label may be meant for the namespace's waypoints. As upstream, an explicit
+  // request for injection takes precedence over ambient.
   const isOrdered = namespaceLabels[istioLabels.injection] === "enabled";
   if (mode !== "none" && !isOrdered && namespaceLabels[podLabels.dataplaneMode] === "ambient")
     return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);

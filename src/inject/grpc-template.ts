@@ -21,7 +21,7 @@ const bootstrapFolder = "/var/lib/grpc/data/";
 const bootstrapFile = `${bootstrapFolder}bootstrap.json`;
 const plainDiscoveryPort = 15_010;
 
-/** What only a proxy that carries traffic mounts. */
+/** The mounts that only a proxy with traffic needs. */
 const proxyVolumesAlone = new Set(["credential-socket", "istio-ca-crl"]);
 
 /**
@@ -84,7 +84,7 @@ function readiness(input: TemplateInput): Pick<Container, "readinessProbe"> {
   };
 }
 
-/** What each of the user's containers gets. An image is absent, so that the user's own stays. */
+/** The fields that each of the user's containers gets. An image is absent, so that the user's own stays. */
 function applicationPart(name: string): Container {
   return {
     name,

@@ -27,7 +27,7 @@ export interface InjectionContext {
   readonly mesh: MeshForInjection;
   /** `default` for the unnamed revision. */
   readonly revision: string;
-  /** The default for pods that do not say: whether the cluster runs native sidecars. */
+  /** Whether pods without an own setting get native sidecars. */
   readonly nativeSidecars: boolean;
   /** The objects of all namespaces. */
   readonly proxyConfigs: readonly ProxyConfigObject[];
@@ -131,9 +131,9 @@ function statusPortLayer(annotation: string | undefined): Tree[] {
 
 /** Renders the templates that the pod requests, or the configured ones, in the order in which they are applied. */
 function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod[] {
-  const asked =
+  const templateNames =
     input.annotations[podAnnotations.templates]?.split(",").map((name) => name.trim()) ?? settings.defaultTemplates;
-  return asked
+  return templateNames
     .flatMap((alias) => (Object.hasOwn(settings.aliases, alias) ? (settings.aliases[alias] ?? []) : [alias]))
     .map((name) => {
       const render = Object.hasOwn(templates, name) ? templates[name] : undefined;

@@ -7,7 +7,7 @@ const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
   ["initContainers", ["name"]],
   ["volumes", ["name"]],
   ["env", ["name"]],
-  // A strategic merge patch uses the number alone, and so loses one of 443/TCP and 443/UDP.
+  // A strategic merge patch identifies ports only by their number, so it loses one of 443/TCP and 443/UDP.
   ["ports", ["containerPort", "protocol"]],
   ["volumeMounts", ["mountPath"]],
   ["volumeDevices", ["devicePath"]],
@@ -42,14 +42,14 @@ function merge(base: unknown, over: unknown, field: string): unknown {
 }
 
 function mergeTrees(base: Tree, over: Tree): Tree | undefined {
-  const asked = over[directive];
-  if (asked === "delete") return undefined;
-  if (asked !== undefined && asked !== "replace" && asked !== "merge")
+  const directiveValue = over[directive];
+  if (directiveValue === "delete") return undefined;
+  if (directiveValue !== undefined && directiveValue !== "replace" && directiveValue !== "merge")
     throw userError(
       "template-failed",
-      `has the directive ${directive}: ${JSON.stringify(asked)}; expected merge, replace or delete`,
+      `has the directive ${directive}: ${JSON.stringify(directiveValue)}; expected merge, replace or delete`,
     );
-  const merged = new Map(asked === "replace" ? [] : Object.entries(base));
+  const merged = new Map(directiveValue === "replace" ? [] : Object.entries(base));
   for (const [key, value] of Object.entries(over)) {
     if (key === directive || key === retained) continue;
     if (key.startsWith("$")) throw userError("template-failed", `has the directive ${key}, which is not supported`);

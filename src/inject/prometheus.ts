@@ -30,7 +30,8 @@ const mergedPath = "/stats/prometheus";
 export interface PrometheusMerge {
   readonly annotations: Record<string, string>;
   /**
-   * The value of ISTIO_PROMETHEUS_ANNOTATIONS: the address of the application's own metrics. Undefined if it has none.
+   * The value of ISTIO_PROMETHEUS_ANNOTATIONS: the address of the application's own metrics. Undefined if the
+   * application has no metrics of its own.
    */
   readonly application: string | undefined;
 }

@@ -19,8 +19,8 @@ export interface ProxyConfigScope {
  */
 export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: ProxyConfigScope): Tree[] {
   const { namespace, rootNamespace, revision, labels, annotation } = scope;
-  // Of several objects for the same pods, the oldest takes precedence, so that a second one changes nothing by
-  // surprise.
+  // If several objects select the same pods, the oldest one applies, so that a second one does not change them
+  // unexpectedly.
   const mine = objects
     .filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? revision) === revision)
     .toSorted(youngerFirst);

@@ -82,8 +82,8 @@ function probes(
 }
 
 /**
- * A native sidecar starts before the application and ends after it without help. It is told when the pod begins to
- * terminate.
+ * A native sidecar starts before the application and ends after it without help. The preStop hook tells the proxy when
+ * the pod begins to terminate.
  */
 function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
   const { values, proxyConfig, nativeSidecar } = input;

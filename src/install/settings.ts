@@ -114,9 +114,9 @@ function unusedIn(
   given: unknown,
   { warnings, errors }: { readonly warnings: readonly FieldIssue[]; readonly errors: readonly FieldIssue[] },
 ): FieldIssue[] {
-  const said = [...warnings, ...errors].map(({ path }) => path);
+  const reportedPaths = [...warnings, ...errors].map(({ path }) => path);
   return unusedValues(treeAt(given, "values") ?? {}).filter(
-    ({ path }) => !said.some((other) => other === path || other.startsWith(`${path}.`)),
+    ({ path }) => !reportedPaths.some((other) => other === path || other.startsWith(`${path}.`)),
   );
 }
 

@@ -261,15 +261,15 @@ class HttpKubeClient implements KubeConnection {
         limit: limit === undefined ? undefined : String(limit),
         continue: next,
       };
-      const asked = this.#answer({
+      const response = this.#answer({
         method: "GET",
         path: withQuery(resourcePath(kind, options.namespace), query),
         subject,
         ...accept,
       });
       // The request may fail while the previous page is still read, and that may fail as well.
-      asked.catch(() => undefined);
-      return asked;
+      response.catch(() => undefined);
+      return response;
     };
     const items: Value[] = [];
     let resourceVersion = "";

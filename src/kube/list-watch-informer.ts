@@ -183,19 +183,19 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
       // The object was deleted and created again between two reads, so handlers see two objects.
       this.#remove(key, previous);
       this.#objects.set(key, object);
-      this.#tell({ type: "set", key, object, previous: undefined });
+      this.#notify({ type: "set", key, object, previous: undefined });
       return;
     }
     this.#objects.set(key, object);
-    this.#tell({ type: "set", key, object, previous });
+    this.#notify({ type: "set", key, object, previous });
   }
 
   #remove(key: string, object: Value): void {
     if (!this.#objects.delete(key)) return;
-    this.#tell({ type: "delete", key, object });
+    this.#notify({ type: "delete", key, object });
   }
 
-  #tell(change: InformerChange<Value>): void {
+  #notify(change: InformerChange<Value>): void {
     for (const handler of this.#handlers) {
       try {
         handler(change);

@@ -1,12 +1,12 @@
 import { apiVersionOf, type KindDefinition, type KubernetesObject, type OwnerReference } from "../api/index.ts";
-import { invariant } from "../base/index.ts";
+import { invariant, withArticle } from "../base/index.ts";
 
 /** A reference to the controller that made an object. The object is deleted with its owner. */
 export function ownerReference(kind: KindDefinition, owner: KubernetesObject): OwnerReference {
   const { name, uid } = owner.metadata;
   invariant(
     name !== undefined && uid !== undefined,
-    `an owner must be an object that exists on the server, got a ${kind.kind} without name or uid`,
+    `an owner must be an object that exists on the server, got ${withArticle(kind.kind)} without name or uid`,
   );
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, name, uid, controller: true, blockOwnerDeletion: true };
 }

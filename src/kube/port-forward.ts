@@ -95,13 +95,13 @@ class ForwardedStream extends Duplex {
     const fail = (message: string, cause?: unknown): void =>
       void this.destroy(transientError("stream-broken", `${subject}: ${message}`, { cause }));
     const errors = this.#session.open({ ...headers, streamtype: "error" });
-    let said = "";
+    let errorText = "";
     errors.setHandler({
       data: (bytes) => {
-        said = (said + Buffer.from(bytes).toString("utf8")).slice(0, maxErrorBytes);
+        errorText = (errorText + Buffer.from(bytes).toString("utf8")).slice(0, maxErrorBytes);
       },
       end: () => {
-        if (said !== "") fail(said.trim());
+        if (errorText !== "") fail(errorText.trim());
       },
       reset: () => fail("the server reset the stream"),
     });

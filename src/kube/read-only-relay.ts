@@ -120,10 +120,10 @@ class Relay {
       ...objects.map((one) => this.#watches.show(one)),
       ...(await Promise.all(before.map(async (old) => await this.#showLive(old)))),
     ];
-    const told = shown.filter((version) => version !== undefined);
-    if (told.length < shown.length)
+    const announced = shown.filter((version) => version !== undefined);
+    if (announced.length < shown.length)
       throw transientError("not-watched", "nobody watches the object's kind through this relay");
-    return told;
+    return announced;
   }
 
   /** If the server reported a change during the read, read again. */
@@ -170,8 +170,8 @@ class Relay {
     const path = url.split("?")[0] ?? "/";
     if (request.headers.authorization !== `Bearer ${this.token}`)
       return answerStatus(response, 401, "Unauthorized", "the token is not this relay's");
-    const asks = method === "POST" && askingPosts.test(path);
-    if ((method !== "GET" && method !== "HEAD" && !asks) || actingPaths.test(path)) {
+    const isQuestion = method === "POST" && askingPosts.test(path);
+    if ((method !== "GET" && method !== "HEAD" && !isQuestion) || actingPaths.test(path)) {
       if (this.refused.length < maxNoted) this.refused.push(`${method} ${path}`);
       return answerStatus(response, 403, "Forbidden", `${method} ${path}: only reads are forwarded`);
     }
@@ -194,7 +194,7 @@ class Relay {
     );
     if (collection !== undefined && overlaid.length > 0 && method === "GET")
       await this.#overlay(url, collection, overlaid, request, response);
-    else await this.#relay(method, url, request, response, asks ? await readBody(request) : undefined);
+    else await this.#relay(method, url, request, response, isQuestion ? await readBody(request) : undefined);
   }
 
   /** Watches a collection. Does not report the server's changes of overlaid objects. */

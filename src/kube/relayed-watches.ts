@@ -64,12 +64,12 @@ export class RelayedWatches {
 
   /** Shows an object to all watchers of its kind. Undefined if there are none. */
   show({ kind, object }: OverlaidObject): ShownVersion | undefined {
-    return this.#tell({ kind, object }, "MODIFIED");
+    return this.#announce({ kind, object }, "MODIFIED");
   }
 
   /** Tells watchers that the object is deleted. */
   hide(shown: OverlaidObject): ShownVersion | undefined {
-    return this.#tell(shown, "DELETED");
+    return this.#announce(shown, "DELETED");
   }
 
   /** A number that changes with each other event of the kind. */
@@ -80,7 +80,7 @@ export class RelayedWatches {
     );
   }
 
-  #tell({ kind, object }: OverlaidObject, type: "MODIFIED" | "DELETED"): ShownVersion | undefined {
+  #announce({ kind, object }: OverlaidObject, type: "MODIFIED" | "DELETED"): ShownVersion | undefined {
     const { namespace = "", name = "" } = object.metadata;
     const watches = [...this.#open].filter(
       ({ collection }) =>
@@ -92,7 +92,7 @@ export class RelayedWatches {
     this.#nextVersion += 1n;
     const resourceVersion = String(this.#nextVersion);
     for (const watch of watches)
-      watch.tell(type, { ...object, kind: kind.kind, metadata: { ...object.metadata, resourceVersion } });
+      watch.announce(type, { ...object, kind: kind.kind, metadata: { ...object.metadata, resourceVersion } });
     return { group: kind.group, kind: kind.kind, namespace, name, resourceVersion };
   }
 }
@@ -118,7 +118,7 @@ class RelayedWatch extends Transform {
     this.#version = fromVersion;
   }
 
-  tell(type: "MODIFIED" | "DELETED", object: UntypedObject): void {
+  announce(type: "MODIFIED" | "DELETED", object: UntypedObject): void {
     const { group, version } = this.collection;
     const apiVersion = group === "" ? version : `${group}/${version}`;
     this.#push({ type, object: { ...object, apiVersion } });

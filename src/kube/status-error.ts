@@ -53,12 +53,17 @@ const codesByStatus: Readonly<Record<number, ErrorCode>> = {
 export function errorOfStatus(subject: RequestSubject, httpStatus: number, body: string): SerinError {
   const status = parseStatus(body);
   const code = httpStatus === 410 ? "gone" : codeOf(status?.reason, httpStatus);
-  const said = status?.message ?? (body === "" ? `HTTP status ${httpStatus}` : body.slice(0, 500));
+  const answerText = status?.message ?? (body === "" ? `HTTP status ${httpStatus}` : body.slice(0, 500));
   const hint = hintOf(code);
-  return new SerinError(kindOf(httpStatus, code, subject.verb), code, `${subject.verb} of ${subject.object}: ${said}`, {
-    reason: reasonOf(status, httpStatus),
-    ...(hint === undefined ? {} : { hint }),
-  });
+  return new SerinError(
+    kindOf(httpStatus, code, subject.verb),
+    code,
+    `${subject.verb} of ${subject.object}: ${answerText}`,
+    {
+      reason: reasonOf(status, httpStatus),
+      ...(hint === undefined ? {} : { hint }),
+    },
+  );
 }
 
 /** The error of a watch's ERROR event, whose object is a Status. */

@@ -116,7 +116,7 @@ export async function secureServer(
   const context = await contextOrClose(stream, source);
   const wantsCertificate = options.clientCertificate !== "none";
   const judges = wantsCertificate && options.clientCertificate !== "any";
-  const tell = judges && options.alerts === true ? (await import("./tls-alert.ts")).refusalAlert : undefined;
+  const alertOf = judges && options.alerts === true ? (await import("./tls-alert.ts")).refusalAlert : undefined;
   refuseClosed(stream, what);
   const transport = takeTransport(stream);
   if (options.received !== undefined && options.received.length > 0) transport.socket.unshift(options.received);
@@ -136,7 +136,7 @@ export async function secureServer(
     },
   });
   const guard = judges ? context.guard : undefined;
-  const alert = tell?.(secured, transport.socket);
+  const alert = alertOf?.(secured, transport.socket);
   return await finish(
     transport,
     secured,
@@ -254,9 +254,9 @@ function finish(
   refusal: (peerIdentity: string, certificate: X509Certificate | undefined) => SerinError | undefined,
 ): Promise<SecureStream> {
   return new Promise((resolve, reject) => {
-    const fail = (error: SerinError, told = false): void => {
+    const fail = (error: SerinError, isAlerted = false): void => {
       clearTimeout(timer);
-      if (!told) secured.removeAllListeners().destroy();
+      if (!isAlerted) secured.removeAllListeners().destroy();
       secured.on("error", () => undefined);
       reject(error);
     };

@@ -46,7 +46,7 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
   const { clock, timeoutMs, onWait } = options;
   const deadline = clock.steadyMs() + timeoutMs;
   let seen: { readonly record: string; readonly atMs: number } | undefined;
-  let told = false;
+  let hasReported = false;
   for (;;) {
     const held = await tryTake(
       options,
@@ -54,8 +54,8 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
     );
     if (held === undefined) return;
     if (held.record !== seen?.record) seen = { record: held.record, atMs: clock.steadyMs() };
-    if (held.holder !== "" && !told) onWait(held.holder);
-    told ||= held.holder !== "";
+    if (held.holder !== "" && !hasReported) onWait(held.holder);
+    hasReported ||= held.holder !== "";
     if (clock.steadyMs() > deadline) {
       throw transientError(
         "install-busy",

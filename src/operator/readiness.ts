@@ -43,7 +43,7 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
   const subject = `${object.kind ?? ""} ${keyOf(object)}`;
   const obstacles = isWorkload(object) ? new WorkloadObstacles(object, client, clock) : undefined;
   const began = clock.steadyMs();
-  let told = "";
+  let reported = "";
   for (;;) {
     const missing = await check();
     if (missing === undefined) return;
@@ -51,8 +51,8 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
     const look = waitedMs > lookAfterMs ? await obstacles?.look() : undefined;
     const obstacle = look?.obstacle;
     const waitingFor = obstacle === undefined ? missing : `${missing}; ${obstacle.text}`;
-    if (waitingFor !== told && waitedMs > tellAfterMs) {
-      told = waitingFor;
+    if (waitingFor !== reported && waitedMs > tellAfterMs) {
+      reported = waitingFor;
       options.onWait?.(`${subject}: ${waitingFor}`);
     }
     if (look?.isFinal === true && obstacles !== undefined) throw await cannotStart(obstacles, waitingFor, obstacle);

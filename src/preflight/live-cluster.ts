@@ -276,7 +276,7 @@ export async function readConnections(
       status?.phase === "Running" &&
       metadata.deletionTimestamp === undefined,
   );
-  const asked = await Promise.all(
+  const pages = await Promise.all(
     ztunnels.map(async ({ metadata: { name = "", namespace = "" } }): Promise<readonly [string, number][]> => {
       const answer = await client
         .raw("GET", `/api/v1/namespaces/${namespace}/pods/${name}:${metricsPort}/proxy/metrics`, { accept: "*/*" })
@@ -287,5 +287,5 @@ export async function readConnections(
         : [[`${namespace}/${name}`, counts.reduce((sum, [, count = "0"]) => sum + Number(count), 0)]];
     }),
   );
-  return new Map(asked.flat());
+  return new Map(pages.flat());
 }

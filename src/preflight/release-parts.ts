@@ -67,9 +67,9 @@ interface RenderedControlPlane {
 }
 
 export async function releaseParts(input: ReleasePartsInput): Promise<ReleaseParts> {
-  const asked = new ReleaseQuestions(input);
-  await asked.ask();
-  return asked.result();
+  const questions = new ReleaseQuestions(input);
+  await questions.ask();
+  return questions.result();
 }
 
 /** Asks one part after another. A part that fails is reported as not compared, and the others continue. */
@@ -457,11 +457,11 @@ export function meshTrustOf(text: string): MeshTrust {
  * The trust settings of the install spec alone, for use without its release. Unset fields keep their present values.
  */
 function specTrust(installs: readonly unknown[], mesh: string): MeshTrust {
-  const said = installs.flatMap((spec) =>
+  const configs = installs.flatMap((spec) =>
     typeof spec === "object" && spec !== null && "meshConfig" in spec ? [spec.meshConfig] : [],
   );
-  return said.some((config) => typeof config === "object" && config !== null && "trustDomain" in config)
-    ? trustIn(Object.assign({}, ...said))
+  return configs.some((config) => typeof config === "object" && config !== null && "trustDomain" in config)
+    ? trustIn(Object.assign({}, ...configs))
     : meshTrustOf(mesh);
 }
 

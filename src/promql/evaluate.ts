@@ -1,4 +1,4 @@
-import { internalError, userError } from "../base/index.ts";
+import { internalError, userError, withArticle } from "../base/index.ts";
 import { aggregate } from "./aggregate.ts";
 import { combine } from "./binary.ts";
 import { typeNames, typeOf } from "./check.ts";
@@ -145,7 +145,7 @@ class Evaluation {
         combine(expression, this.scalar(expression.left, timeMs), this.scalar(expression.right, timeMs))[0]?.value ??
         NaN
       );
-    throw internalError("unexpected", `a ${expression.type} is not a scalar`);
+    throw internalError("unexpected", `${withArticle(expression.type)} is not a scalar`);
   }
 
   vector(expression: Expression, timeMs: number): readonly Sample[] {
@@ -178,7 +178,7 @@ class Evaluation {
       case "string":
       case "range":
       case "subquery":
-        throw internalError("unexpected", `a ${expression.type} is not an instant vector`);
+        throw internalError("unexpected", `${withArticle(expression.type)} is not an instant vector`);
     }
   }
 
@@ -213,7 +213,7 @@ class Evaluation {
   #windows(expression: Expression, timeMs: number): RangeWindow[] {
     if (expression.type === "range") return this.#rangeWindows(expression, timeMs);
     if (expression.type === "subquery") return this.#subqueryWindows(expression, timeMs);
-    throw internalError("unexpected", `a ${expression.type} is not a range vector`);
+    throw internalError("unexpected", `${withArticle(expression.type)} is not a range vector`);
   }
 
   #rangeWindows({ selector, rangeMs }: RangeSelector, timeMs: number): RangeWindow[] {

@@ -43,11 +43,11 @@ export interface AppliedConfigOptions {
   /** The services that compiled filters use. */
   readonly services?: FilterServices;
   /**
-   * Whether other threads get the same resources. Then the control plane may go on sending one that only they name, and
-   * does not send it again when this thread names it again.
+   * Whether other threads get the same resources. Then the control plane may continue to send a resource that only they
+   * name, and does not send it again when this thread names it again.
    */
   readonly sharesResources?: boolean;
-  /** Set if the proxy asks for the endpoints of its own workload, to route requests by zone. */
+  /** Set if the proxy requests the endpoints of its own workload, to route requests by zone. */
   readonly ownPlace?: OwnPlace | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -85,19 +85,19 @@ export class AppliedConfig {
   readonly #leavingClusters = new Map<string, ActiveCluster>();
   readonly #tables = new Map<string, RouteTable>();
   /** Names in {@link #tables} that no listener uses any more. */
-  #unasked = new Set<string>();
+  #unrequested = new Set<string>();
   /** Tables whose clusters wait for their endpoints. The previous table stays in force meanwhile. */
   readonly #warming = new Map<string, { readonly table: RouteTable; readonly limit: Disposable }>();
   readonly listeners = new Map<string, AppliedResource<typeof ListenerSchema>>();
   readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
   readonly endpoints = new Map<string, AppliedResource<typeof ClusterLoadAssignmentSchema>>();
   readonly routes = new Map<string, AppliedResource<typeof RouteConfigurationSchema>>();
-  /** Filters' configurations that came by themselves. */
+  /** Filter configurations that extension discovery (ECDS) delivered. */
   readonly extensions = new Map<string, AppliedResource<typeof TypedExtensionConfigSchema>>();
   readonly #virtualHosts: VirtualHosts;
-  /** Types of which a first update has come. */
+  /** Types with a first update. */
   readonly #received = new Set<string>();
-  /** When the first clusters came, on the steady clock. */
+  /** The steady-clock time at which the first clusters arrived. */
   #firstClustersMs: number | undefined;
   readonly #runtime: ClusterRuntime;
   #localZones: LocalZones | undefined;
@@ -470,8 +470,8 @@ export class AppliedConfig {
   /** Requests the routes that listeners name. Must be called when a listener names others. */
   followListeners(): void {
     const names = this.#listenerSet?.routeNames() ?? new Set<string>();
-    this.#unasked = new Set([...this.#tables.keys(), ...this.routes.keys()].filter((name) => !names.has(name)));
-    for (const name of this.#unasked) {
+    this.#unrequested = new Set([...this.#tables.keys(), ...this.routes.keys()].filter((name) => !names.has(name)));
+    for (const name of this.#unrequested) {
       this.routes.delete(name);
       this.#virtualHosts.retract(name);
       this.#stopWarming(name);
@@ -489,11 +489,11 @@ export class AppliedConfig {
    * end.
    */
   #forgetTables(): void {
-    if (this.#unasked.size === 0) return;
+    if (this.#unrequested.size === 0) return;
     const leaving = this.#listenerSet?.leavingRouteNames() ?? new Set<string>();
-    for (const name of this.#unasked) {
+    for (const name of this.#unrequested) {
       if (leaving.has(name)) continue;
-      this.#unasked.delete(name);
+      this.#unrequested.delete(name);
       this.#tables.delete(name);
     }
   }
@@ -510,7 +510,7 @@ export class AppliedConfig {
     });
     for (const { name } of update.resources) {
       // The control plane will not send an unchanged table again when a listener needs it, so keep it.
-      this.#unasked.delete(name);
+      this.#unrequested.delete(name);
       const applied = this.routes.get(name);
       const message = applied?.message();
       if (applied !== undefined && message?.vhds !== undefined)

@@ -57,8 +57,8 @@ export interface DataPathOptions {
 }
 
 /**
- * A waypoint that leaves learns of it together with the ztunnels, and some of them are later. Until then they send new
- * connections here.
+ * A waypoint that is removed learns of it at the same time as the ztunnels, and some ztunnels learn of it later. Until
+ * then they send new connections here.
  */
 const waypointLingerMs = 2000;
 const sweepMs = 1000;

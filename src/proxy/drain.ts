@@ -22,12 +22,12 @@ const quietMs = 2000;
 const stepMs = 100;
 
 /**
- * Ends without losing a request. Responses say `connection: close` while listening continues, until nobody sends
- * connections here. Then connections are closed when they have been idle for a while, and the drain ends with the last
- * one. A forced shutdown closes everything. When the application has ended, listening stops at once, so that a client
- * is refused and tries another endpoint.
+ * Ends without losing a request. Responses say `connection: close` while listening continues, until no new connections
+ * arrive. Then connections are closed when they have been idle for a while, and the drain ends with the last one. A
+ * forced shutdown closes everything. When the application has ended, listening stops at once, so that a client is
+ * refused and tries another endpoint.
  *
- * A proxy without listeners belongs to a Gateway that was deleted, so nobody can come. Its open connections are limited
+ * A proxy without listeners belongs to a deleted Gateway, so no connection can arrive. Its open connections are limited
  * by the time for connections of removed listeners.
  */
 export async function drain(options: DrainOptions): Promise<void> {
@@ -37,15 +37,15 @@ export async function drain(options: DrainOptions): Promise<void> {
   serving.stopListening();
   let { connections } = await serving.status();
   log.info("draining: stopped listening", { connections });
-  let told = connections;
+  let logged = connections;
   while (!shutdown.force.aborted && connections > 0) {
     serving.closeQuiet(applicationEnded ? 0 : quietMs);
     ({ connections } = await serving.status());
-    if (connections !== told) {
-      told = connections;
-      log.info(`draining, ${told} connection(s)`);
+    if (connections !== logged) {
+      logged = connections;
+      log.info(`draining, ${logged} connection(s)`);
     }
-    if (told > 0) await pause(clock, shutdown);
+    if (logged > 0) await pause(clock, shutdown);
   }
   if (connections > 0) log.warn("draining: closing connections by force", { connections });
   serving.closeAll();

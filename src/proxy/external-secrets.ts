@@ -45,13 +45,13 @@ interface Followed {
 }
 
 /**
- * Takes secrets from services of the proxy's own clusters, by Envoy's secret discovery (SDS). Of several workers, each
- * asks by itself.
+ * Takes secrets from services of the proxy's own clusters, by Envoy's secret discovery (SDS). Each worker asks the
+ * service itself.
  */
 export class ExternalSecrets {
   readonly #options: ExternalSecretsOptions;
   readonly #followed = new Map<string, Followed>();
-  /** Whether the log has told that there are too many secrets. */
+  /** Whether the log already reports that there are too many secrets. */
   #isFull = false;
 
   constructor(options: ExternalSecretsOptions) {

@@ -30,7 +30,7 @@ interface Waiting {
   over: boolean;
 }
 
-/** What became of a listener that was removed. */
+/** The state of a removed listener. */
 interface Removal {
   readonly atMs: number;
   /** Whether it still accepts connections, for {@link ListenerSetOptions.lingerMs}. */
@@ -56,7 +56,7 @@ export class ListenerSet {
   #destinations = new Map<string, ActiveListener>();
   /** Removed listeners, until their last connection has ended. */
   readonly #leaving = new Map<ActiveListener, Removal>();
-  /** By the listener's name. A listener that serves already goes on as before meanwhile. */
+  /** By the listener's name. Meanwhile a listener that serves already continues unchanged. */
   readonly #waiting = new Map<string, Waiting>();
   /** Whether the first listeners serve. They begin together, because some hand connections to others. */
   #started = false;
@@ -122,7 +122,7 @@ export class ListenerSet {
     return routeNamesOf(this.#chainSpecs());
   }
 
-  /** The filters of listeners whose configuration comes by itself. */
+  /** The listeners' filters whose configuration comes by extension discovery (ECDS). */
   discoveries(): Discovery[] {
     return discoveriesOf(this.#chainSpecs());
   }

@@ -104,7 +104,7 @@ function certificateOutput(env: Environment): CertificateOutput | undefined {
   return folder === "" ? undefined : { folder, inPod: env["KUBERNETES_SERVICE_HOST"] !== undefined };
 }
 
-/** A proxy that waits for a certificate of the CA instead would never become ready, and not say why. */
+/** A proxy that waited for a certificate of the CA instead would never become ready, and no log would say why. */
 function refuseMountedCertificates(env: Environment): void {
   if (envString(env, "FILE_MOUNTED_CERTS", "false") !== "false")
     throw userError(

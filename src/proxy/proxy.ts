@@ -287,7 +287,7 @@ export class Proxy {
     };
     const inPod = (route: EndpointRoute): EndpointRoute =>
       forOwnPod(route, ({ remotePort = 0, localPort = 0 }) => this.#serving.owns(remotePort, localPort));
-    const told = metricsRoutes({ merged, own: metrics, inPodOnly: settings.metricsInPodOnly, inPod });
+    const metricRoutes = metricsRoutes({ merged, own: metrics, inPodOnly: settings.metricsInPodOnly, inPod });
     return await Promise.all([
       listenHttp({
         address: "127.0.0.1",
@@ -296,24 +296,26 @@ export class Proxy {
       }),
       everywhere(settings.ports.stats, {
         ...appProbeRoutes(settings.appProbers, settings.instanceIp),
-        ...told.status,
+        ...metricRoutes.status,
         "/healthz/ready": ready,
         "/quitquitquit": inPod(onPost(quit)),
         "/drain": inPod(onPost(() => this.#drainForPodEnd())),
       }),
-      everywhere(settings.ports.envoyStats, told.envoy),
+      everywhere(settings.ports.envoyStats, metricRoutes.envoy),
       everywhere(settings.ports.readiness, { "/healthz/ready": ready }),
-      ...this.#secureMetrics(told),
+      ...this.#secureMetrics(metricRoutes),
     ]);
   }
 
   /** Metrics for clients that show a certificate of the mesh, at the ports that the environment names. */
-  #secureMetrics(told: Pick<ReturnType<typeof metricsRoutes>, "secure" | "secureMerged">): Promise<HttpEndpoint>[] {
+  #secureMetrics(
+    metricRoutes: Pick<ReturnType<typeof metricsRoutes>, "secure" | "secureMerged">,
+  ): Promise<HttpEndpoint>[] {
     const { secureStats, secureMergedStats } = this.#options.settings.ports;
     const context: TlsContextSource = async () => (await this.#certificates.fetch(this.#identity)).context;
     return [
-      { port: secureStats, routes: told.secure },
-      { port: secureMergedStats, routes: told.secureMerged },
+      { port: secureStats, routes: metricRoutes.secure },
+      { port: secureMergedStats, routes: metricRoutes.secureMerged },
     ].flatMap(({ port, routes }) =>
       port === 0 ? [] : listenSecureHttp({ address: "0.0.0.0", port, routes, context }),
     );

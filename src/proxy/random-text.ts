@@ -13,8 +13,8 @@ const version4 = 52;
 const uuidPattern = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
 /**
- * Answers one text after the other like the pattern, with a random digit in hexadecimal where that has an `x`. They are cut from one long
- * text: each of them costs little to make and, as it is in one piece, to copy.
+ * Answers one text after the other like the pattern, with a random digit in hexadecimal where that has an `x`. They are
+ * slices of one long random text. A slice is cheap to make, and cheap to copy because it is one contiguous string.
  */
 export function randomTexts(
   pattern: string,

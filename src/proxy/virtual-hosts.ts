@@ -18,7 +18,7 @@ interface AppliedHost {
  */
 export class VirtualHosts {
   readonly #notes: ConfigNotes;
-  /** Hosts by name for each table. */
+  /** The virtual hosts of each table, by name. */
   readonly #hosts = new Map<string, Map<string, AppliedHost>>();
   readonly #tables = new Map<string, RouteConfiguration>();
 

@@ -210,7 +210,7 @@ async function follow<Value extends Canary | MeshUpgrade>(
       writtenAtMs = performance.now();
     }
     if (status !== undefined) {
-      for (const step of stage.toldSteps.notTold(metadata?.uid ?? "", status.completedSteps)) tell(stage, step);
+      for (const step of stage.toldSteps.notTold(metadata?.uid ?? "", status.completedSteps)) showStep(stage, step);
       stage.progress(status.message);
       if (ends.includes(status.phase) || isEnough(status)) return status;
     }
@@ -222,7 +222,7 @@ async function follow<Value extends Canary | MeshUpgrade>(
   });
 }
 
-function tell(stage: Stage, step: RolloutStatus["completedSteps"][number]): void {
+function showStep(stage: Stage, step: RolloutStatus["completedSteps"][number]): void {
   const seconds = (Date.parse(step.endedAt) - Date.parse(step.startedAt)) / 1000;
   stage.view.line(
     `${step.title} (${seconds.toFixed(1)} s)${step.evidence.length === 0 ? "" : `: ${step.evidence.join("; ")}`}`,

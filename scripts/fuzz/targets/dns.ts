@@ -39,14 +39,14 @@ function question(name: string, type: "A" | "AAAA" | "SRV" | "PTR" | "TXT", more
 
 function ofCluster(input: Buffer): void {
   recordsOf(input);
-  const asked = parseQuestion(input);
-  if (asked === undefined) return;
-  encodeFailure(asked);
-  const name = asked.name.toLowerCase().replace(/\.$/, "");
-  const answer = answerZone(source, domain, name, asked.type);
+  const parsed = parseQuestion(input);
+  if (parsed === undefined) return;
+  encodeFailure(parsed);
+  const name = parsed.name.toLowerCase().replace(/\.$/, "");
+  const answer = answerZone(source, domain, name, parsed.type);
   for (const transport of ["udp", "tcp"] as const)
-    expect(encodeAnswer(asked, domain, answer, transport).length <= maxUdpBytes, "an answer has a length");
-  encodeQuestion(asked, "a.example.com");
+    expect(encodeAnswer(parsed, domain, answer, transport).length <= maxUdpBytes, "an answer has a length");
+  encodeQuestion(parsed, "a.example.com");
 }
 
 export const target: FuzzTarget = {

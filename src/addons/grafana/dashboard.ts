@@ -72,9 +72,9 @@ function collectPanels(raw: readonly unknown[], row: string, panels: DashboardPa
     const targets = listOf(panel["targets"])
       .map(fieldsOf)
       .map((target) => ({ expression: textOf(target["expr"]), legend: textOf(target["legendFormat"]) }));
-    const asked = targets.filter(({ expression }) => expression !== "");
-    if (asked.length > 0)
-      panels.push({ title: textOf(panel["title"]), unit: unitOf(panel), row: current, targets: asked });
+    const queries = targets.filter(({ expression }) => expression !== "");
+    if (queries.length > 0)
+      panels.push({ title: textOf(panel["title"]), unit: unitOf(panel), row: current, targets: queries });
   }
 }
 
@@ -125,8 +125,8 @@ export function variableQuery(
   const [, metric, label] = labelValues.exec(query) ?? [];
   if (label !== undefined)
     return { expression: `group by (${label}) (${fillIn(metric ?? `{${label}!=""}`, values)})`, label };
-  const [, asked] = queryResult.exec(query) ?? [];
-  return asked === undefined ? undefined : { expression: fillIn(asked, values), label: undefined };
+  const [, expression] = queryResult.exec(query) ?? [];
+  return expression === undefined ? undefined : { expression: fillIn(expression, values), label: undefined };
 }
 
 const reference = /\$(?:\{(\w+)(?::\w+)?\}|(\w+))|\[\[(\w+)\]\]/g;

@@ -86,12 +86,14 @@ async function queriedOptions(
   values: VariableValues,
   query: QueryPrometheus,
 ): Promise<string[]> {
-  const asked = variableQuery(text, values);
-  if (asked === undefined) return [];
+  const parsedQuery = variableQuery(text, values);
+  if (parsedQuery === undefined) return [];
   try {
-    const samples = await query(asked.expression);
+    const samples = await query(parsedQuery.expression);
     return samples
-      .map(({ labels }) => (asked.label === undefined ? (Object.values(labels)[0] ?? "") : (labels[asked.label] ?? "")))
+      .map(({ labels }) =>
+        parsedQuery.label === undefined ? (Object.values(labels)[0] ?? "") : (labels[parsedQuery.label] ?? ""),
+      )
       .filter((value) => value !== "")
       .sort();
   } catch {

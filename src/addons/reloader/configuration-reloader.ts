@@ -19,20 +19,20 @@ export async function watchConfiguration(
   { directory, reloadUrl, clock, log }: ConfigurationReloaderOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  let told = await contentsOf(directory);
+  let loaded = await contentsOf(directory);
   while (!signal.aborted) {
     await clock.sleep(pollMs, signal).catch(() => undefined);
     if (signal.aborted) return;
     try {
       const found = await contentsOf(directory);
-      if (found === told) continue;
+      if (found === loaded) continue;
       const answer = await fetch(reloadUrl, {
         method: "POST",
         signal: AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]),
       });
       if (!answer.ok)
         throw new Error(`${reloadUrl} answered ${answer.status}: ${(await answer.text()).trim().slice(0, 500)}`);
-      told = found;
+      loaded = found;
       log.info("reloaded", { directory });
     } catch (error) {
       log.warn("the reload failed; retrying", { error: messageOf(error) });

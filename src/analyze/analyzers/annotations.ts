@@ -1,5 +1,5 @@
 import { deploymentKind, namespaceKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
-import { nearestName } from "../../base/index.ts";
+import { nearestName, withArticle } from "../../base/index.ts";
 import type { Analyzer, Report } from "../analyzer.ts";
 import { messageTypes } from "../message-types.ts";
 import type { Resource } from "../resource.ts";
@@ -217,12 +217,12 @@ function checkAnnotation(resource: Resource, kind: string, name: string, value: 
     const advice =
       kind === "Deployment" && kinds.includes("Pod")
         ? "move it to spec.template.metadata.annotations"
-        : `move it to a ${kinds.join(" or ")}`;
+        : `move it to ${withArticle(kinds.join(" or "))}`;
     report(
       messageTypes.misplacedAnnotation,
       resource,
       path,
-      `annotation ${name} has no effect on a ${kind}; ${advice}`,
+      `annotation ${name} has no effect on ${withArticle(kind)}; ${advice}`,
     );
     return;
   }

@@ -1,3 +1,4 @@
+import { withArticle } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { Position, Resource } from "../resource.ts";
 import { positionIn, type Positions } from "./positions.ts";
@@ -98,9 +99,10 @@ function objectFault(value: unknown): string | undefined {
   const { apiVersion, kind, metadata } = value as Record<string, unknown>;
   for (const [field, is] of Object.entries({ apiVersion, kind }))
     if (typeof is !== "string" || is === "") return `${field} is required: each document must be a Kubernetes object`;
-  if (typeof metadata !== "object" || metadata === null) return `metadata is required: a ${String(kind)} needs a name`;
+  if (typeof metadata !== "object" || metadata === null)
+    return `metadata is required: ${withArticle(String(kind))} needs a name`;
   const { name, generateName } = metadata as Record<string, unknown>;
   return typeof name === "string" || typeof generateName === "string"
     ? undefined
-    : `metadata.name is required: a ${String(kind)} needs a name`;
+    : `metadata.name is required: ${withArticle(String(kind))} needs a name`;
 }

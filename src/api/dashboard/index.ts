@@ -57,3 +57,4 @@ export {
   type WorkloadView,
 } from "./workload-view.ts";
 export type { Problem, SourceState, View, ViewHead } from "./view.ts";
+export { isRestingPhase } from "../serin/rollout-status.ts";

@@ -1,3 +1,4 @@
+import { httpMethods } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
@@ -51,7 +52,6 @@ export interface HttpBackendRef extends BackendObjectReference {
   filters: HttpRouteFilter[];
 }
 
-const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] as const;
 const maxWeight = 1_000_000;
 const minRetryCode = 400;
 const maxRetryCode = 599;
@@ -116,7 +116,7 @@ function readMatch(reader: Reader): HttpRouteMatch {
     },
     headers: readNamedMatches(reader, "headers"),
     queryParams: firstOfEachName(reader.objects("queryParams").map(readNamedMatch), (name) => name),
-    method: reader.oneOf("method", methods),
+    method: reader.oneOf("method", httpMethods),
   };
   if (path !== undefined)
     if (match.path.type === "RegularExpression") checkExpression(path, "value", match.path.value);

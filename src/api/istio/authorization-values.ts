@@ -1,3 +1,4 @@
+import { httpMethods } from "../../base/index.ts";
 import { emptyFault, subnetFault } from "./checks.ts";
 
 /**
@@ -83,7 +84,7 @@ function wildcardFault(value: string): string | undefined {
   return /^\*?[^*]*$|^[^*]*\*$/.test(value) ? undefined : `may have one "*", at its beginning or end, got "${value}"`;
 }
 
-const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+const methods: ReadonlySet<string> = new Set(httpMethods);
 
 /**
  * Why no request has this valid value, if so. An ALLOW rule with it matches nothing, which its author finds out; a DENY
@@ -94,7 +95,7 @@ export function operationDoubt(field: OperationField, value: string): string | u
     case "methods":
     case "notMethods": {
       const known = value.toUpperCase();
-      return value !== known && methods.includes(known)
+      return value !== known && methods.has(known)
         ? `matches no request, because methods are in upper case: write ${known}, got "${value}"`
         : undefined;
     }

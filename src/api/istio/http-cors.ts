@@ -1,3 +1,4 @@
+import { httpMethods } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
 import { checkEach } from "./checks.ts";
 import { readDurationMs, refuseUnknown } from "./fields.ts";
@@ -16,7 +17,7 @@ export interface HttpCorsPolicy {
   readonly unmatchedPreflights: "UNSPECIFIED" | "FORWARD" | "IGNORE";
 }
 
-const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"];
+const methods: readonly string[] = [...httpMethods, "*"];
 const secondMs = 1000;
 
 export function readCors(reader: Reader | undefined): HttpCorsPolicy | undefined {

@@ -1,7 +1,8 @@
+import { isFramingHeader } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
 import { checkEach } from "./checks.ts";
 import { warnOfUnknown } from "./fields.ts";
-import { changedHeaderFault, checkNames, headerValueFault, isFraming, requestHeaderFault } from "./http-headers.ts";
+import { changedHeaderFault, checkNames, headerValueFault, requestHeaderFault } from "./http-headers.ts";
 
 /** Changes to the headers of a request and its response. */
 export interface HttpHeaderChanges {
@@ -34,14 +35,14 @@ function readOperations(reader: Reader | undefined, nameFault: (name: string) =>
   for (const field of ["set", "add"] as const) {
     checkNames(reader, field, Object.keys(operations[field]), nameFault);
     for (const [name, value] of Object.entries(operations[field])) {
-      if (isFraming(name)) reader.warnNoEffect(framingHint, `${field}.${name}`);
+      if (isFramingHeader(name)) reader.warnNoEffect(framingHint, `${field}.${name}`);
       const fault = headerValueFault(value);
       if (fault !== undefined) reader.error(fault, `${field}.${name}`);
     }
   }
   checkEach(reader, "remove", operations.remove, changedHeaderFault);
   for (const [index, name] of operations.remove.entries())
-    if (isFraming(name)) reader.warnNoEffect(framingHint, `remove[${index}]`);
+    if (isFramingHeader(name)) reader.warnNoEffect(framingHint, `remove[${index}]`);
   warnOfUnknown(reader);
   return operations;
 }

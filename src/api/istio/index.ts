@@ -45,7 +45,7 @@ export {
   type WasmModule,
   type WasmPlugin,
 } from "./extensions.ts";
-export { headerVariables, withLiteralPercents } from "./http-headers.ts";
+export { withLiteralPercents } from "./http-headers.ts";
 export { istioKinds } from "./istio-kinds.ts";
 export { istioGatewayKind, type GatewayServer, type IstioGateway, type IstioGatewaySpec } from "./istio-gateway.ts";
 export type { IstioPort } from "./istio-port.ts";

@@ -1,3 +1,4 @@
+import { isDnsLabel } from "../../base/index.ts";
 import { Reader } from "../reader.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
@@ -103,7 +104,7 @@ export function parseIstioOperator(raw: unknown): Parsed<IstioOperator> {
 
 function parseSpec(spec: Reader): IstioOperatorSpec {
   const revision = spec.string("revision");
-  if (revision !== undefined && !/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(revision)) {
+  if (revision !== undefined && !isDnsLabel(revision)) {
     spec.error(
       `must be lower-case letters, digits and dashes (a DNS label), got "${revision}"; write dots as dashes: 1-18-1`,
       "revision",

@@ -252,8 +252,8 @@ function readServiceScope(reader: Reader): ServiceScope {
 const visibilities = ["VISIBILITY_UNSPECIFIED", "PUBLIC", "NAMESPACE", "NONE"] as const;
 
 function readVisibility(reader: Reader, field: string): EntryVisibility {
-  const said = reader.oneOf(field, visibilities) ?? "PUBLIC";
-  return said === "VISIBILITY_UNSPECIFIED" ? "PUBLIC" : said;
+  const configured = reader.oneOf(field, visibilities) ?? "PUBLIC";
+  return configured === "VISIBILITY_UNSPECIFIED" ? "PUBLIC" : configured;
 }
 
 function readEntryVisibility(reader: Reader | undefined): ServiceEntryVisibility | undefined {

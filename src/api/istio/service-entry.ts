@@ -145,8 +145,8 @@ function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySp
       reader.error(`must be unique, "${port.name ?? ""}" appears twice; rename one`, `ports[${index}].name`);
     if (byNumber[index] === true)
       reader.error(`must be unique, ${port.number} appears twice; remove one`, `ports[${index}].number`);
-    const isTold = isHttpProtocol(port.protocol) || isTlsProtocol(port.protocol);
-    if (hosts.length > 1 && resolution !== "NONE" && !isTold) {
+    const namesHost = isHttpProtocol(port.protocol) || isTlsProtocol(port.protocol);
+    if (hosts.length > 1 && resolution !== "NONE" && !namesHost) {
       reader.error(
         "must be HTTP or TLS when there is more than one host, because other protocols do not name the host; create a ServiceEntry for each host",
         `ports[${index}].protocol`,

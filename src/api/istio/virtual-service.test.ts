@@ -164,7 +164,7 @@ test("faults of a route are reported at their fields with the expected value", (
     [{ route, headers: { request: { add: { a: "100%% %REQ(:path?b):9% %START_TIME(%s)% %CEL(f(1))% %RESP(a)%" } } } }],
     [
       { route, corsPolicy: { allowMethods: ["get"] } },
-      'spec.http[0].corsPolicy.allowMethods[0]: must be one of GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, *, got "get"',
+      'spec.http[0].corsPolicy.allowMethods[0]: must be one of GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH, *, got "get"',
     ],
     [{ route, corsPolicy: { maxAge: "1500ms" } }, "spec.http[0].corsPolicy.maxAge: must be in whole seconds"],
     [

@@ -108,12 +108,12 @@ const maxRoutes = 32;
 export function parseTarget(spec: Reader): CanaryTarget | undefined {
   const target = spec.required("target", spec.object("target"));
   if (target === undefined) return undefined;
-  const said = targetFields.filter((field) => target.has(field));
+  const presentFields = targetFields.filter((field) => target.has(field));
   target.unknownFields();
-  const [field] = said;
-  if (field === undefined || said.length > 1) {
+  const [field] = presentFields;
+  if (field === undefined || presentFields.length > 1) {
     target.error(
-      `must have exactly one of ${targetFields.join(", ")}, got ${said.length === 0 ? "none" : said.join(" and ")}`,
+      `must have exactly one of ${targetFields.join(", ")}, got ${presentFields.length === 0 ? "none" : presentFields.join(" and ")}`,
     );
     return undefined;
   }

@@ -239,8 +239,8 @@ function parseScale(step: Reader): CanaryScale | undefined {
   const percent = scale.integer("percent", 0, 100);
   const matchWeight = scale.boolean("matchWeight");
   scale.unknownFields();
-  const said = [replicas, percent, matchWeight].filter((value) => value !== undefined).length;
-  if (said !== 1) scale.error("must have exactly one of replicas, percent and matchWeight");
+  const presentCount = [replicas, percent, matchWeight].filter((value) => value !== undefined).length;
+  if (presentCount !== 1) scale.error("must have exactly one of replicas, percent and matchWeight");
   return {
     ...(replicas === undefined ? {} : { replicas }),
     ...(percent === undefined ? {} : { percent }),

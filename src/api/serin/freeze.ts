@@ -102,12 +102,12 @@ function parseSpec(spec: Reader): FreezeSpec {
 }
 
 function kindsOf(spec: Reader): FreezeSpec["kinds"] {
-  const said = spec.strings("kinds").flatMap((word, index) => {
+  const listed = spec.strings("kinds").flatMap((word, index) => {
     const found = kinds.find((kind) => kind === word);
     if (found === undefined) spec.error(`must be one of ${kinds.join(", ")}, got "${word}"`, `kinds[${index}]`);
     return found === undefined ? [] : [found];
   });
-  return said.length === 0 ? kinds : said;
+  return listed.length === 0 ? kinds : listed;
 }
 
 function parseWindow(window: Reader): FreezeWindow {

@@ -97,6 +97,8 @@ export {
   type ProbePair,
 } from "./probe-matrix.ts";
 export {
+  isEndPhase,
+  isRestingPhase,
   journalFormatVersion,
   maxDecisions,
   maxPlannedSteps,

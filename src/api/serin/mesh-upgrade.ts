@@ -123,9 +123,9 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
     spec.error(`must differ from the old revision (${fromRevision})`, "to.revision");
   const install = to.list("install").flatMap((element) => {
     const specs = parseInstall(element);
-    for (const { revision: said } of specs)
-      if (said !== undefined && said !== "" && said !== revision)
-        element.error(`must be the revision of the upgrade (${revision}), got "${said}"`, "revision");
+    for (const { revision: specRevision } of specs)
+      if (specRevision !== undefined && specRevision !== "" && specRevision !== revision)
+        element.error(`must be the revision of the upgrade (${revision}), got "${specRevision}"`, "revision");
     return specs;
   });
   const [cni] = ["cni"].flatMap((field) => (to.has(field) ? parseInstall(to.object(field) ?? to.empty(field)) : []));

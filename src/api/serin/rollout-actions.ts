@@ -5,6 +5,7 @@ import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";
 import { maxApprovals, type Approval, type OrderedBy } from "./rollout-orders.ts";
 import {
+  isEndPhase,
   authorAnnotation,
   maxPlannedSteps,
   type JournalEntry,
@@ -97,7 +98,7 @@ export function refusalOf(
     return spec.abort || status?.phase === "RollingBack" ? "it is being rolled back" : undefined;
   }
   if (action === "resume" && holdsNextRun(rollout)) return undefined;
-  if (status?.phase === "Completed" || status?.phase === "RolledBack") return `it has ended as ${status.phase}`;
+  if (isEndPhase(status?.phase)) return `it has ended as ${phaseOf(status)}`;
   if (spec.abort || status?.phase === "RollingBack") return "it is being rolled back";
   if (action === "pause") return spec.paused ? "it is already paused" : undefined;
   if (action === "resume") return spec.paused ? undefined : "nobody has paused it";
@@ -121,15 +122,12 @@ export function refusalOf(
 
 /** The id of the step that an approval would continue. Undefined if no step waits. */
 export function waitingStepOf({ status }: Rollout): string | undefined {
-  return status?.phase === "Completed" || status?.phase === "RolledBack" ? undefined : status?.step?.id;
+  return isEndPhase(status?.phase) ? undefined : status?.step?.id;
 }
 
 /** Whether nothing changes any more, and no change of the target would start another run. */
 export function hasEnded({ spec, status }: Rollout): boolean {
-  return (
-    (status?.phase === "Completed" || status?.phase === "RolledBack") &&
-    !("target" in spec && "deployment" in spec.target)
-  );
+  return isEndPhase(status?.phase) && !("target" in spec && "deployment" in spec.target);
 }
 
 /**

@@ -32,6 +32,16 @@ export const rolloutPhases = [
 ] as const;
 export type RolloutPhase = (typeof rolloutPhases)[number];
 
+/** Whether a run has ended in this phase. */
+export function isEndPhase(phase: string | undefined): boolean {
+  return phase === "Completed" || phase === "RolledBack";
+}
+
+/** Whether a rollout in this phase moves nothing until the next change: its run has ended, or none has begun. */
+export function isRestingPhase(phase: string | undefined): boolean {
+  return phase === "Watching" || isEndPhase(phase);
+}
+
 /**
  * Why a rollout that is Paused, Waiting or Stuck does not go on. Programs read this and never the message.
  *

@@ -31,14 +31,14 @@ export interface AskedWorkers {
  */
 export function workerCount({ setting, value, cpuLimit }: AskedWorkers, machine: MachineBounds): WorkerCount {
   if (value === undefined || value === null) return { count: 1 };
-  const asked = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  const wantedCount = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   const shown = JSON.stringify(value);
-  if (typeof asked !== "number" || !Number.isInteger(asked) || asked < 0)
+  if (typeof wantedCount !== "number" || !Number.isInteger(wantedCount) || wantedCount < 0)
     return {
       count: 1,
       warning: `${setting} must be a whole number, 0 for one worker per core, got ${shown}; using one worker`,
     };
-  const wanted = asked === 0 ? machine.cores : asked;
+  const wanted = wantedCount === 0 ? machine.cores : wantedCount;
   const byDescriptors = Math.max(1, Math.floor(machine.maxDescriptors / descriptorsPerWorker));
   if (byDescriptors < Math.min(wanted, machine.cores))
     return {
@@ -50,7 +50,7 @@ export function workerCount({ setting, value, cpuLimit }: AskedWorkers, machine:
       count: machine.cores,
       warning: `${setting} ${shown} is more than this machine's ${machine.cores} core(s); using ${machine.cores}`,
     };
-  if (asked === 0 && cpuLimit !== undefined && cpuLimit > 0 && cpuLimit < machine.cores)
+  if (wantedCount === 0 && cpuLimit !== undefined && cpuLimit > 0 && cpuLimit < machine.cores)
     return {
       count: wanted,
       warning: `${setting} 0 means one worker per core, here ${machine.cores}, but the container's CPU limit is ${cpuLimit}, so the kernel throttles them; set ${setting} to ${cpuLimit}`,

@@ -39,7 +39,7 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
   const sets = read.state === "read" ? (read.value.items ?? []) : [];
   const plugin = sets.find(({ metadata }) => pluginsByDaemonSet[metadata?.name ?? ""] !== undefined);
   const own = sets.find(({ metadata }) => metadata?.name === "istio-cni-node" && metadata.namespace === istioNamespace);
-  const told =
+  const pluginFinding =
     plugin === undefined
       ? good(subject, "Cluster", `no known plugin runs as a DaemonSet; ${afterwards(istioNamespace)}`)
       : good(
@@ -49,7 +49,7 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
         );
   const cilium =
     plugin?.metadata?.name === "cilium" ? await ciliumFindings(client, plugin.metadata.namespace ?? "") : [];
-  return [told, ...cilium, ...(own === undefined ? [] : [agentFinding(own)])];
+  return [pluginFinding, ...cilium, ...(own === undefined ? [] : [agentFinding(own)])];
 }
 
 function objectOf(kind: string, { namespace = "", name = "" }: Metadata = {}): string {

@@ -56,6 +56,10 @@ test("each control plane lists the clusters that it watches", async () => {
     await serin("remote-clusters"),
     "NAME           SECRET     STATUS     ISTIOD       REVISION\nKubernetes                synced     istiod-1     default\nKubernetes                synced     istiod-2     canary\n",
   );
+  assert.deepEqual(JSON.parse(await serin("remote-clusters -r canary -o json")), [
+    { name: "Kubernetes", secret: "", status: "synced", istiod: "istiod-2", revision: "canary" },
+  ]);
+  assert.match(await serin("remote-clusters -o yaml"), /^- name: Kubernetes\n {2}secret: ""\n/);
 });
 
 test("the error names the right that is missing to ask a control plane", async () => {

@@ -10,7 +10,7 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
-/** Everybody may label pods of their own namespaces like this, so the label alone proves nothing. */
+/** Users may set this label on pods of their own namespaces, so the label alone proves nothing. */
 const pilotSelector = "app=istiod";
 
 export interface Pilot {

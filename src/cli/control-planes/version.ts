@@ -35,9 +35,9 @@ interface Versions {
   readonly dataPlaneVersion: readonly { readonly ID: string; readonly IstioVersion: string }[];
 }
 
-async function version(flags: VersionFlags, isRemoteSaid: boolean, context: CliContext): Promise<void> {
+async function version(flags: VersionFlags, isRemoteExplicit: boolean, context: CliContext): Promise<void> {
   const format = outputFormat(flags.output, ["json", "yaml"]);
-  const planes = flags.remote === false ? undefined : await remoteVersions(flags, isRemoteSaid, context);
+  const planes = flags.remote === false ? undefined : await remoteVersions(flags, isRemoteExplicit, context);
   if (format !== "table") {
     context.out(await renderValue({ clientVersion: { version: context.version }, ...planes }, format));
     return;
@@ -70,13 +70,13 @@ function counted(proxies: Versions["dataPlaneVersion"]): string {
 /** Undefined without a cluster. That is an error only with an explicit `--remote`. */
 async function remoteVersions(
   flags: VersionFlags,
-  isRemoteSaid: boolean,
+  isRemoteExplicit: boolean,
   context: CliContext,
 ): Promise<Versions | undefined> {
   try {
     return await withinTimeout(askVersions(flags, context), flags, context);
   } catch (error) {
-    if (isRemoteSaid || flags.revision !== undefined) throw error;
+    if (isRemoteExplicit || flags.revision !== undefined) throw error;
     // Without a kubeconfig there is nothing to ask. Any other failure is worth a message.
     if (!(error instanceof Error && "code" in error && error.code === "kubeconfig-missing"))
       context.err(`! the cluster did not answer: ${describeError(error).split("\n")[0] ?? ""}\n`);

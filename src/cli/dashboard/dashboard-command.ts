@@ -267,7 +267,7 @@ async function pilotPod(name: string | undefined, flags: DashboardFlags, context
 /** Throws if nothing serves the page, before a browser shows an empty page. A slow server is not an error. */
 async function refuseSilent({ pod, port }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {
   const { name = "", namespace = "" } = pod.metadata;
-  const asked = context
+  const request = context
     .requestOfPod(flags, { namespace, pod: name, port, method: "GET", path: "/" })
     .catch((cause: unknown) => {
       throw transientError(
@@ -276,7 +276,7 @@ async function refuseSilent({ pod, port }: PodPage, flags: DashboardFlags, conte
         { cause, hint: `kubectl -n ${namespace} logs ${name}` },
       );
     });
-  await Promise.race([asked, context.clock.sleep(answerWithinMs, context.signal)]);
+  await Promise.race([request, context.clock.sleep(answerWithinMs, context.signal)]);
 }
 
 async function show({ pod, port, path }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {

@@ -154,10 +154,11 @@ const usualPorts: Readonly<Record<number, string>> = { 3306: "MySQL", 27_017: "M
 
 /** The protocol by `appProtocol`, else by the port's name. Otherwise it is detected from the traffic. */
 function protocolOf({ name = "", appProtocol, port }: ServicePort): string {
-  const said = (appProtocol ?? protocols.find((known) => name === known || name.startsWith(`${known}-`)) ?? "").replace(
-    "kubernetes.io/",
-    "",
-  );
-  if (said === "") return usualPorts[port] ?? "auto-detect";
-  return said === "grpc-web" ? "GRPC-Web" : said.toUpperCase();
+  const declared = (
+    appProtocol ??
+    protocols.find((known) => name === known || name.startsWith(`${known}-`)) ??
+    ""
+  ).replace("kubernetes.io/", "");
+  if (declared === "") return usualPorts[port] ?? "auto-detect";
+  return declared === "grpc-web" ? "GRPC-Web" : declared.toUpperCase();
 }

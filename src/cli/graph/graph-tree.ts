@@ -22,7 +22,7 @@ interface Line {
   readonly node: GraphNode | undefined;
   readonly edge: GraphEdge | undefined;
   readonly note: string;
-  /** Its namespace differs from its caller's, or nobody calls it. */
+  /** Its namespace differs from its caller's, or it has no caller. */
   readonly isElsewhere: boolean;
 }
 
@@ -33,8 +33,8 @@ const maxDepth = 12;
 const maxLines = 2000;
 
 /**
- * Who calls whom, starting at workloads that nobody calls. A workload with several callers is shown in full at the
- * first.
+ * Renders each workload with the workloads that it calls below it. The tree begins at workloads that no other calls. A
+ * workload with several callers is shown in full at the first.
  */
 export function renderGraph({ tables: { nodes, edges } }: GraphView, options: GraphTreeOptions): string {
   // Connections to and from waypoints carry traffic that is already shown between the workloads.

@@ -28,7 +28,7 @@ export interface Dependents {
   readonly gateways: readonly string[];
   /** `namespace/name` of pods whose traffic goes through the revision's ztunnel, or that it injected. */
   readonly pods: readonly string[];
-  /** What could not be read. */
+  /** Warnings about objects that could not be read. */
   readonly warnings: readonly string[];
 }
 
@@ -50,7 +50,7 @@ export async function dependentsOf(client: KubeClient, revision: string): Promis
   const going = new Set(allPods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).map(nameOf));
   const own = pods.filter((pod) => isOwn(pod, revision, planes));
   const { proxies, warnings } = await connectedProxies(client, revision, own, going);
-  const isAsked = new Set(proxies.map(podOf));
+  const connectedPods = new Set(proxies.map(podOf));
   return {
     tags: await takenOver(client, revision, tags),
     namespaces: namespaces.items
@@ -60,7 +60,7 @@ export async function dependentsOf(client: KubeClient, revision: string): Promis
     proxies,
     gateways: await ownedGateways(client, revision, namespaces.items),
     pods: pods
-      .filter((pod) => !isAsked.has(nameOf(pod)) && !own.includes(pod) && leansOn(pod, revision))
+      .filter((pod) => !connectedPods.has(nameOf(pod)) && !own.includes(pod) && leansOn(pod, revision))
       .map(nameOf)
       .toSorted(),
     warnings,

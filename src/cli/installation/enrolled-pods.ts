@@ -5,8 +5,8 @@ const isAmbient = ({ metadata }: Pod): boolean => metadata.annotations?.["ambien
 const hasSidecar = ({ metadata }: Pod): boolean => metadata.annotations?.["sidecar.istio.io/status"] !== undefined;
 
 /**
- * Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. A CNI agent whose
- * DaemonSet was deleted has left its pods to ztunnel, and without an agent nothing releases them.
+ * Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. A CNI agent
+ * whose DaemonSet was deleted leaves its pods captured by ztunnel. Only an agent can release them.
  */
 export async function enrolledPods(client: KubeClient): Promise<string[]> {
   const { items } = await client.list(podKind);

@@ -313,6 +313,9 @@ test("the tag default disables the unnamed control plane's own webhooks, and wor
 
 test("profiles are listed, dumped and compared", async () => {
   assert.match((await serin("profile list")).output, /^Istio configuration profiles:\n {4}ambient\n {4}default\n/);
+  const listed = JSON.parse((await serin("profile list -o json")).output) as readonly string[];
+  assert.deepEqual(listed.slice(0, 2), ["ambient", "default"]);
+  assert.match((await serin("profile list -o yaml")).output, /^- ambient\n- default\n/);
   assert.match((await serin("profile dump ambient --config-path components.cni")).output, /^enabled: true\n$/);
   const context = new FakeContext({});
   await assert.rejects(createProgram(context).parseAsync(["profile", "diff", "default", "minimal"], { from: "user" }), {

@@ -97,7 +97,7 @@ async function apply(
 ): Promise<void> {
   const { settings, components } = rendered;
   const defaultRevision = renderDefaultRevision(settings);
-  const tell = (print: () => void): void => {
+  const printAboveProgress = (print: () => void): void => {
     if (context.interactive) context.err(eraseLine);
     print();
   };
@@ -109,8 +109,8 @@ async function apply(
     ...(defaultRevision === undefined ? {} : { defaultRevision }),
     upgradeGateways: flags.upgradeGateways === true,
     identity: context.identity,
-    onDone: (component) => tell(() => context.out(`✔ ${component.done}\n`)),
-    onNote: (note) => tell(() => context.err(`! ${note}\n`)),
+    onDone: (component) => printAboveProgress(() => context.out(`✔ ${component.done}\n`)),
+    onNote: (note) => printAboveProgress(() => context.err(`! ${note}\n`)),
     ...(context.interactive ? { onWait: (text: string) => context.err(`${eraseLine}  ${text}`) } : {}),
     readyTimeoutMs,
     signal: context.signal,

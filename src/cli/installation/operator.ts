@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import { userError } from "../../base/index.ts";
+import { userError, isDnsLabel } from "../../base/index.ts";
 import { apiVersionOf, defineKind, type KubernetesObject } from "../../api/index.ts";
 import { defaultHub, hubFault, tagFault } from "../../api/images/index.ts";
 import {
@@ -15,7 +15,7 @@ import { parseIstioOperator } from "../../api/istio/index.ts";
 import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { podObstacle } from "../../kube/obstacles/index.ts";
-import { checkNamespaceNames, isLabelName, namesIn } from "../existing-namespaces.ts";
+import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags, readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 
@@ -131,7 +131,7 @@ function checkSettings({ hub, tag, namespace, watchedNamespaces, revision }: Ope
     ["--tag", tagFault(tag)],
     [
       "--revision",
-      revision === "" || isLabelName(revision)
+      revision === "" || isDnsLabel(revision)
         ? undefined
         : `must have lower-case letters, digits and "-" only, got "${revision}"`,
     ],

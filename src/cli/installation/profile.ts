@@ -8,6 +8,7 @@ import { profiles, resolveSpec } from "../../install/index.ts";
 import { collect, readOperatorFile } from "./install-input.ts";
 import type { CliContext } from "../context.ts";
 import { lineChanges } from "../terminal/line-changes.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
 
 interface DumpFlags {
   readonly filename: readonly string[];
@@ -21,13 +22,13 @@ export function profileCommands(program: Command, context: CliContext): void {
   profile
     .command("list")
     .description("list the profiles")
-    .action(() =>
-      context.out(
-        `Istio configuration profiles:\n${Object.keys(profiles)
-          .map((name) => `    ${name}\n`)
-          .join("")}`,
-      ),
-    );
+    .option("-o, --output <format>", "json, yaml or table", "table")
+    .action(async ({ output }: { readonly output: string }) => {
+      const format = outputFormat(output, ["json", "yaml", "table"]);
+      const names = Object.keys(profiles);
+      if (format !== "table") return context.out(await renderValue(names, format));
+      context.out(`Istio configuration profiles:\n${names.map((name) => `    ${name}\n`).join("")}`);
+    });
   profile
     .command("dump [profile]")
     .description("print a profile as an IstioOperator; without a name, print the profile default")

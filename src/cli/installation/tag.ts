@@ -230,7 +230,7 @@ async function removeDefault(client: KubeClient): Promise<void> {
     clientConfig,
     injectEverybody: false,
   });
-  // The control plane's own webhooks inject, so the tag needs none.
+  // The control plane's own webhooks inject, so the tag needs no webhooks.
   for (const object of objects.filter(({ kind }) => kind !== "MutatingWebhookConfiguration"))
     await client.apply(installedKindOf(object), object, { fieldManager, force: true });
 }

@@ -67,7 +67,8 @@ function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
 }
 
 /**
- * Longer resources are only named, because nobody reads such a diff, and its cost grows with the product of the lines.
+ * Longer resources are only named. Their diff would be too long to read, and its cost grows with the product of the
+ * lines.
  */
 const maxLines = 3_000;
 

@@ -67,6 +67,19 @@ ztunnel-b.istio-system     Kubernetes     istiod-1            1.18.0      2 (WAD
   );
 });
 
+test("on a narrow terminal, proxy-status fits its width", async () => {
+  class Terminal extends FakeContext {
+    override readonly columns = () => 72;
+  }
+  const context = new Terminal(cluster);
+  await createProgram(context).parseAsync(["proxy-status"], { from: "user" });
+  assert.ok(
+    context.output.split("\n").every((line) => line.length <= 72),
+    context.output,
+  );
+  assert.match(context.output, /^NAME +CLUSTER +ISTIOD +VERSION +SUBSCRIBED TYPES\n/);
+});
+
 test("proxy-status shows the state of each type in columns, and in the format of xDS's status service", async () => {
   assert.match(
     (await run("ps -v 1 -r default")).output,

@@ -9,7 +9,7 @@ import { outputFormat, renderValue } from "../terminal/output.ts";
 import { listPilotsOf, listProxies, type Pilot } from "../control-planes/pilots.ts";
 import { adminPortFlag, type AdminFlags } from "./proxy-admin.ts";
 import { compareTypes, shortTypeOf, syncStateOf } from "./sync-types.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 
 interface StatusFlags extends AdminFlags, TimeoutFlags {
   readonly output?: string;
@@ -76,10 +76,10 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
       );
   } else if (flags.verbosity === "0")
     context.out(
-      renderTable(
+      fittedTable(
         ["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"],
         proxies.map((proxy) => [...start(proxy), proxy.pilot.pod, proxy.version, subscription(proxy)]),
-        5,
+        { columns: context.columns(), gap: 5 },
       ),
     );
   else context.out(verboseTable(proxies, context));
@@ -118,10 +118,12 @@ function verboseTable(proxies: readonly Connected[], context: CliContext): strin
     proxy.pilot.pod,
     proxy.version,
   ]);
-  return renderTable(["NAME", "CLUSTER", ...types, "ISTIOD", "VERSION"], rows, 5, (cell) => {
+  const style = (cell: string): string => {
     const colour = stateColours[cell];
     return colour === undefined ? cell : paint(context, colour, cell);
-  });
+  };
+  const layout = { columns: context.columns(), gap: 5, style };
+  return fittedTable(["NAME", "CLUSTER", ...types, "ISTIOD", "VERSION"], rows, layout);
 }
 
 const clientConfig = "type.googleapis.com/envoy.service.status.v3.ClientConfig";

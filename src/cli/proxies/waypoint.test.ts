@@ -117,6 +117,14 @@ test("waypoints are listed with their state", async () => {
     "NAME         STATUS     TYPE           REASON         MESSAGE\nlate         False      Programmed     Pending        no pods\nwaypoint     True       Programmed     Programmed     Resource programmed\n",
   );
   assert.equal((await serin("list -n plain")).output, "No waypoints found.\n");
+  assert.equal((await serin("list -n plain -o json")).output, "[]\n");
+  assert.deepEqual((JSON.parse((await serin("list -n shop -o json")).output) as readonly unknown[])[1], {
+    namespace: "shop",
+    name: "waypoint",
+    revision: "canary",
+    trafficType: "all",
+    programmed: "True",
+  });
 });
 
 test("waypoints are deleted by name, by revision, or all", async () => {

@@ -6,7 +6,7 @@ import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { podObstacle } from "../../kube/obstacles/index.ts";
 import type { CliContext } from "../context.ts";
 import { durationFlag, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
-import { renderValue } from "../terminal/output.ts";
+import { outputFormat, renderValue } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 
 interface WaypointFlags extends CommonFlags {
@@ -20,6 +20,7 @@ interface WaypointFlags extends CommonFlags {
   readonly all?: boolean;
   readonly allNamespaces?: boolean;
   readonly dryRun?: boolean;
+  readonly output?: string;
 }
 
 const waypointClass = "istio-waypoint";
@@ -61,6 +62,7 @@ export function waypointCommands(program: Command, context: CliContext): void {
     .action(async (names: readonly string[], flags: WaypointFlags) => await remove(names, flags, context));
   nameFlag(parent.command("list").description("list the waypoints, with their Programmed condition"))
     .option("-A, --all-namespaces", "list the waypoints of all namespaces")
+    .option("-o, --output <format>", "json, yaml or table", "table")
     .action(async (flags: WaypointFlags) => await list(flags, context));
   waitFlags(
     nameFlag(parent.command("status").description("show the conditions of the waypoints")),
@@ -183,14 +185,14 @@ async function waitUntilProgrammed(
     const found = await client.get(gatewayKind, name, namespace);
     if (found !== undefined && isProgrammed(found)) return found;
     if (clock.nowMs() >= deadlineMs) {
-      const said =
+      const conditions =
         found?.status?.conditions
           ?.map(({ type, status: state, message }) => `${type} is ${state}${message === "" ? "" : ` (${message})`}`)
           .join("; ") ?? "";
       const labelSelector = `gateway.networking.k8s.io/gateway-name=${name}`;
       const pods = await client.list(podKind, { namespace, labelSelector }).catch(() => ({ items: [] }));
       const obstacle = podObstacle(pods.items);
-      const why = [said, obstacle?.text ?? ""].filter((text) => text !== "").join("; ");
+      const why = [conditions, obstacle?.text ?? ""].filter((text) => text !== "").join("; ");
       throw transientError(
         "not-ready",
         `timed out while waiting for waypoint\t${namespace}/${name}${why === "" ? "" : `: ${why}`}`,
@@ -257,18 +259,27 @@ async function remove(names: readonly string[], flags: WaypointFlags, context: C
 }
 
 async function list(flags: WaypointFlags, context: CliContext): Promise<void> {
+  const format = outputFormat(flags.output, ["json", "yaml", "table"]);
   const everywhere = flags.allNamespaces === true;
   const found = await waypointsIn(
     await context.connect(flags),
     everywhere ? undefined : await namespaceOf(flags, context),
   );
-  if (found.length === 0) return context.out("No waypoints found.\n");
-  const rows = found.map(({ metadata: { namespace = "", name = "", labels = {} }, status: state }) => [
+  const waypoints = found.map(({ metadata: { namespace = "", name = "", labels = {} }, status: state }) => ({
+    namespace,
+    name,
+    revision: labels[revisionLabel] ?? "default",
+    trafficType: labels[waypointForLabel] ?? "none",
+    programmed: state?.conditions?.find(({ type }) => type === "Programmed")?.status ?? "False",
+  }));
+  if (format !== "table") return context.out(await renderValue(waypoints, format));
+  if (waypoints.length === 0) return context.out("No waypoints found.\n");
+  const rows = waypoints.map(({ namespace, name, revision, trafficType, programmed }) => [
     ...(everywhere ? [namespace] : []),
     name,
-    labels[revisionLabel] ?? "default",
-    labels[waypointForLabel] ?? "none",
-    state?.conditions?.find(({ type }) => type === "Programmed")?.status ?? "False",
+    revision,
+    trafficType,
+    programmed,
   ]);
   context.out(
     renderTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "REVISION", "TRAFFIC TYPE", "PROGRAMMED"], rows, 5),

@@ -3,7 +3,7 @@ import { formatIssues, type FieldIssue } from "../../api/index.ts";
 import { freezeKind, parseFreeze, type Freeze, type FreezeWindow } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
-import { outputFormat, renderValue } from "../terminal/output.ts";
+import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import { parseOneObject, whoAmI } from "./rollout-objects.ts";
 
@@ -36,7 +36,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
       const format = outputFormat(flags.output, ["json", "yaml"]);
       const client = await context.connect(flags);
       const { items } = await client.list(freezeKind);
-      if (format !== "table") context.out(await renderValue({ apiVersion: "v1", kind: "List", items }, format));
+      if (format !== "table") context.out(await renderObjects(items, format));
       else context.out(items.length === 0 ? "no freeze exists\n" : renderFreezes(items));
     });
   connection(freeze.command("add [name]").description("block rollouts from now on, or in the windows of a file"))

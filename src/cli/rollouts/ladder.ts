@@ -1,4 +1,5 @@
 import {
+  isEndPhase,
   renderMatrix,
   type CheckStatus,
   type CompletedStep,
@@ -72,7 +73,7 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
 type Paint = (style: Style, text: string) => string;
 
 function weightText({ weight, phase }: RolloutStatus): string {
-  if (weight === undefined || phase === "Completed" || phase === "RolledBack") return "";
+  if (weight === undefined || isEndPhase(phase)) return "";
   return `  canary ${weight} %`;
 }
 
@@ -92,14 +93,14 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
   const lines = [`  ${mark} ${paint("bold", step.title)}`];
   for (const waiting of step.waitingFor ?? []) lines.push(`      ${paint("yellow", "…")} ${waiting}`);
   for (const check of step.checks) lines.push(...checkLines(check, paint));
-  const said = message.startsWith(`${step.title}: `) ? message.slice(step.title.length + 2) : message;
+  const detail = message.startsWith(`${step.title}: `) ? message.slice(step.title.length + 2) : message;
   const repeats =
-    said === "" ||
-    said === step.title ||
+    detail === "" ||
+    detail === step.title ||
     [...(step.waitingFor ?? []), ...step.checks.map(({ type, name = type, evidence }) => `${name}: ${evidence}`)].some(
-      (line) => said.includes(line),
+      (line) => detail.includes(line),
     );
-  if (!repeats) lines.push(`      ${said}`);
+  if (!repeats) lines.push(`      ${detail}`);
   return lines;
 }
 
@@ -118,7 +119,7 @@ function aheadLines(
   verbose: boolean,
   paint: Paint,
 ): string[] {
-  if (phase === "Completed" || phase === "RolledBack" || phase === "RollingBack") return [];
+  if (isEndPhase(phase) || phase === "RollingBack") return [];
   const done = new Set(completedSteps.map(({ id }) => id));
   const ahead = plannedSteps.filter(({ id }: PlannedStep) => !done.has(id) && id !== step?.id);
   const shown = verbose ? ahead : ahead.slice(0, shownAhead);

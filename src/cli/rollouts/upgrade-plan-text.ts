@@ -1,12 +1,14 @@
 import { truncated } from "../../base/index.ts";
 import type { FieldChange, Finding, Json, PreflightReport, ResourceGroup } from "../../preflight/index.ts";
 import { paint, type Colour } from "../terminal/colour.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable, wrappedLine } from "../terminal/fitted-table.ts";
 
 interface TextOptions {
   readonly colour: boolean;
   /** Show each changed field instead of counts. */
   readonly diff: boolean;
+  /** The width of the terminal. Undefined if the output is not a terminal. */
+  readonly columns?: number | undefined;
 }
 
 /** The maximum number of entries shown in a section. The rest is counted. */
@@ -27,14 +29,14 @@ export function planText(report: PreflightReport, options: TextOptions): string 
     configurationLines(report),
     proxyLines(report),
     trustLines(report),
-    workloadLines(report),
+    workloadLines(report, options),
     stepLines(report, options),
     injectionLines(report),
-    timeLines(report),
+    timeLines(report, options),
     notComparedLines(report),
   ];
   const title = `Plan of MeshUpgrade ${upgrade}: ${from.revision}${version(from.version)} -> ${to.revision}${version(to.version)}`;
-  return `${[[paint(options, "bold", title)], ...sections.filter((lines) => lines.length > 0)].map((lines) => lines.join("\n")).join("\n\n")}\n`;
+  return `${[[paint(options, "bold", title)], ...sections.filter((lines) => lines.length > 0)].map((lines) => lines.flatMap((line) => wrappedLine(line, options.columns)).join("\n")).join("\n\n")}\n`;
 }
 
 const verdicts: Readonly<Record<PreflightReport["verdict"], { readonly colour: Colour; readonly text: string }>> = {
@@ -70,7 +72,7 @@ function andMore(names: readonly string[], total: number, shown: number): string
   return total > Math.min(shown, names.length) ? `${first} and ${total - Math.min(shown, names.length)} more` : first;
 }
 
-function renderedLines({ rendered }: PreflightReport, { diff }: TextOptions): string[] {
+function renderedLines({ rendered }: PreflightReport, options: TextOptions): string[] {
   if (rendered === undefined) return [];
   const rows = rendered.components.map(({ name, added, changed, removed, unchanged }) => [
     name,
@@ -80,12 +82,10 @@ function renderedLines({ rendered }: PreflightReport, { diff }: TextOptions): st
     String(removed.length),
     String(unchanged),
   ]);
-  const table = renderTable(["COMPONENT", "ADDED", "CHANGED", "IN PLACE", "NOT RENDERED", "SAME"], rows)
-    .trimEnd()
-    .split("\n");
+  const { diff } = options;
   const lines = [
     `Rendered objects, compared with the installed ones${diff ? "" : " (--diff shows every field)"}`,
-    ...table.map((line) => `  ${line}`),
+    ...tableLines(["COMPONENT", "ADDED", "CHANGED", "IN PLACE", "NOT RENDERED", "SAME"], rows, options),
   ];
   if (!diff) return lines;
   for (const { name, added, changed, removed } of rendered.components) {
@@ -113,9 +113,9 @@ function defaultsLines({ defaults }: PreflightReport): string[] {
 
 function definitionLines({ definitions }: PreflightReport): string[] {
   if (definitions === undefined) return [];
-  const told = definitions.changes.filter(({ type, total }) => total > 0 || type !== "field-added");
-  const added = definitions.changes.length - told.length;
-  const lines = told.map(
+  const shown = definitions.changes.filter(({ type, total }) => total > 0 || type !== "field-added");
+  const added = definitions.changes.length - shown.length;
+  const lines = shown.map(
     ({ definition, version = "", field, detail, total }) =>
       `  ${definition} ${version}${field === undefined ? "" : ` ${field}`} ${detail}${total > 0 ? `; ${total} stored` : ""}`,
   );
@@ -181,7 +181,7 @@ function trustLines({ trust }: PreflightReport): string[] {
   return ["Trust", roots, `  trust domain   ${domain}`];
 }
 
-function workloadLines({ workloads }: PreflightReport): string[] {
+function workloadLines({ workloads }: PreflightReport, options: TextOptions): string[] {
   const { namespaces, tags, stuck, gateways, waypoints, ztunnels, blockingBudgets } = workloads;
   const rows = namespaces.map(({ namespace, mode, by, workloads: own, pods }) => [
     namespace,
@@ -197,13 +197,7 @@ function workloadLines({ workloads }: PreflightReport): string[] {
     String(pods),
   ]);
   const lines = ["Who moves"];
-  if (rows.length > 0)
-    lines.push(
-      ...renderTable(["NAMESPACE", "MODE", "BY", "RESTARTS", "PODS"], rows)
-        .trimEnd()
-        .split("\n")
-        .map((line) => `  ${line}`),
-    );
+  if (rows.length > 0) lines.push(...tableLines(["NAMESPACE", "MODE", "BY", "RESTARTS", "PODS"], rows, options));
   if (tags.length > 0) lines.push(`  tags        ${tags.join(", ")}`);
   if (gateways.length > 0)
     lines.push(
@@ -244,15 +238,25 @@ function injectionLines({ workloads: { injection } }: PreflightReport): string[]
   return ["Injected pods: changes besides version and revision", ...lines];
 }
 
-function timeLines({ estimate }: PreflightReport): string[] {
+function timeLines({ estimate }: PreflightReport, options: TextOptions): string[] {
   const rows = estimate.parts.map(({ what, seconds, how }) => [what, `${seconds} s`, how]);
   return [
     `Time: about ${duration(estimate.seconds)} if no step has to wait`,
-    ...renderTable(["PART", "TIME", "HOW"], rows)
-      .trimEnd()
-      .split("\n")
-      .map((line) => `  ${line}`),
+    ...tableLines(["PART", "TIME", "HOW"], rows, options),
   ];
+}
+
+/** The lines of an indented table. */
+function tableLines(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  { columns }: TextOptions,
+): readonly string[] {
+  const table = fittedTable(header, rows, { columns: columns === undefined ? undefined : columns - 2 });
+  return table
+    .trimEnd()
+    .split("\n")
+    .map((line) => `  ${line}`);
 }
 
 function duration(seconds: number): string {

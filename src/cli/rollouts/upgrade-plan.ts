@@ -63,7 +63,7 @@ async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
   context.out(
     isJson
       ? `${JSON.stringify(report, undefined, 2)}\n`
-      : planText(report, { colour: context.colour, diff: flags.diff === true }),
+      : planText(report, { colour: context.colour, diff: flags.diff === true, columns: context.columns() }),
   );
   const fails =
     report.verdict === "blocked" ||

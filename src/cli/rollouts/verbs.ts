@@ -19,7 +19,7 @@ import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
-import { outputFormat, renderValue } from "../terminal/output.ts";
+import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import { runFlag, showHistory, type HistoryFlags } from "./history.ts";
 import { importCommand } from "./import.ts";
@@ -164,17 +164,17 @@ function verbs<Value extends Rollout>(
     .option("--json", "the same as -o json")
     .action(async (name: string, flags: HistoryFlags) => await showHistory(kind, name, flags, context));
   for (const word of words) {
-    const said = orders[word];
-    if (said === undefined) continue;
-    withFlags(parent.command(`${word} <name>`).description(said.text))
+    const orderVerb = orders[word];
+    if (orderVerb === undefined) continue;
+    withFlags(parent.command(`${word} <name>`).description(orderVerb.text))
       .option("-m, --message <why>", "the reason, which the history keeps")
       .action(async (name: string, flags: OrderFlags) => {
         const { client, object } = await rolloutToOrder(kind, name, flags, context);
-        refuseVain(kind, object, said.order);
-        const patch = orderPatch(object, said.order, await orderedBy(client, flags, context));
+        refuseVain(kind, object, orderVerb.order);
+        const patch = orderPatch(object, orderVerb.order, await orderedBy(client, flags, context));
         const { name: its = "", namespace } = object.metadata;
         await client.patchMerge(kind, its, namespace, patch, { fieldManager: "serin-cli" });
-        context.out(`${noun} ${nameOf(object)} ${said.done}\n`);
+        context.out(`${noun} ${nameOf(object)} ${orderVerb.done}\n`);
       });
   }
 }
@@ -224,8 +224,8 @@ async function create<Value extends Rollout>(
 const goneTimeoutMs = 60_000;
 
 /**
- * Deletes an ended rollout and creates it again, unchanged or from the file. Its orders are not repeated. What the
- * server would refuse is refused before anything is deleted.
+ * Deletes an ended rollout and creates it again, unchanged or from the file. Its orders are not repeated. Checks first
+ * whether the server would accept the object, before anything is deleted.
  */
 async function retry<Value extends Rollout>(
   kind: KindDefinition<Value>,
@@ -289,7 +289,7 @@ async function list<Value extends Rollout>(
     kind.namespaced && flags.namespace !== undefined ? { namespace: flags.namespace } : {},
   );
   if (format !== "table") {
-    context.out(await renderValue({ apiVersion: "v1", kind: "List", items }, format));
+    context.out(await renderObjects(items, format));
     return;
   }
   if (items.length === 0) {

@@ -30,7 +30,7 @@ export function bytesText(rate: number): string {
   return `${figures(rate / divisor)} ${unit}`;
 }
 
-/** A share from here on counts as everything. The rest is a rounding error. */
+/** A share of at least this value counts as 100 %. The rest is a rounding error. */
 const fullShare = 0.9995;
 
 export function lockText(mutualTlsShare: number | undefined): string {
@@ -44,7 +44,10 @@ function figures(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** The colours of health states. Words and marks beside them say the same, for readers without colours. */
+/**
+ * The colours of health states. Words and marks beside the colours have the same meaning, for readers who do not see
+ * colours.
+ */
 export const healthColours: Readonly<Record<Health, Colour | undefined>> = {
   failing: "red",
   degraded: "yellow",

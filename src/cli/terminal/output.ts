@@ -15,6 +15,11 @@ export function outputFormat(
   );
 }
 
+/** Objects as kubectl prints several of them. */
+export async function renderObjects(items: readonly unknown[], format: "json" | "yaml"): Promise<string> {
+  return await renderValue({ apiVersion: "v1", kind: "List", items }, format);
+}
+
 /** JSON as istioctl indents it, or YAML. */
 export async function renderValue(value: unknown, format: "json" | "yaml"): Promise<string> {
   if (format === "json") return `${JSON.stringify(value, undefined, 4)}\n`;

@@ -82,7 +82,7 @@ async function injectionOf(
     values: await read(flags.valuesFile),
     mesh: await read(flags.meshConfigFile),
   };
-  // With all three files no cluster is asked, because there may be none.
+  // With all three files, the command does not connect to a cluster, because there may be none.
   const client =
     own.config !== undefined && own.values !== undefined && own.mesh !== undefined
       ? undefined

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { nearestName, userError } from "../../base/index.ts";
+import { nearestName, userError, withArticle } from "../../base/index.ts";
 import type { FieldIssue, KindDefinition } from "../../api/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds, parseIstioOperator } from "../../api/istio/index.ts";
@@ -112,7 +112,7 @@ function versionIssues(
   return [
     {
       path: "apiVersion",
-      message: `must be ${versions.map((known) => `${group}/${known}`).join(" or ")} for a ${kind}, got "${apiVersion}"`,
+      message: `must be ${versions.map((known) => `${group}/${known}`).join(" or ")} for ${withArticle(kind)}, got "${apiVersion}"`,
     },
   ];
 }
@@ -147,7 +147,7 @@ function unknownKindIssues(groupKind: string): readonly FieldIssue[] {
   const home = [...kinds.values()].find((known) => known.kind === kind);
   // Other tools have kinds with the same names, but not in groups with istio in their name.
   if (home === undefined || !group.includes("istio")) return [];
-  return [{ path: "apiVersion", message: `must be of group ${home.group} for a ${kind}, got "${group}"` }];
+  return [{ path: "apiVersion", message: `must be of group ${home.group} for ${withArticle(kind)}, got "${group}"` }];
 }
 
 /** Checks that a port states its protocol in its name or appProtocol. */

@@ -31,8 +31,9 @@ export function amountsOf(list: Readonly<Record<string, string>> | undefined): A
 }
 
 /**
- * What a pod may need at once: the sum of its containers and sidecars, or more if an init container needs more while it
- * runs (KEP-753), plus the overhead. As in Kubernetes, overhead does not make a limit where containers have none.
+ * The most that a pod needs at one time: the sum of its containers and sidecars, or more if an init container needs
+ * more while it runs (KEP-753), plus the overhead. As in Kubernetes, overhead does not make a limit where containers
+ * have none.
  */
 export function podAmounts(
   { containers = [], initContainers = [], overhead }: PodAmounts,

@@ -30,7 +30,7 @@ interface ScopedSpec {
   readonly affinity?: { readonly podAffinity?: AffinityTerms; readonly podAntiAffinity?: AffinityTerms };
 }
 
-/** Whether a quota counts an object. A quota with scopes counts pods alone. */
+/** Whether a quota counts an object. A quota with scopes counts only pods. */
 export function isInScopes(
   { scopes = [], scopeSelector }: QuotaSpec,
   storageKey: string,

@@ -8,7 +8,7 @@ import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts
 
 export const quotasKey = "/resourcequotas";
 const zero: Quantity = { nanos: 0n, format: "decimal" };
-/** A quota of these needs each container to say how much it uses. */
+/** A quota of these requires a request or limit from each container. */
 const explicit = new Set(["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]);
 /** Only these may use more by an update. */
 const growing = new Set([claimsKey, servicesKey]);
@@ -39,7 +39,7 @@ export function checkQuotas(
   }
 }
 
-/** What a quota limits and what its namespace uses of it, as its status tells. */
+/** A quota's limits and their use in its namespace, from the quota's status. */
 export function quotaStatus(
   store: Store,
   quota: StoredRecord,

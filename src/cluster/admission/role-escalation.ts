@@ -17,7 +17,7 @@ interface RoleRef {
   readonly name: string;
 }
 
-/** An aggregated role may gain any right later, when somebody labels another role. */
+/** An aggregated role may gain any right later, when another role gets a label that it selects. */
 const fullAuthority: readonly PolicyRule[] = [
   { apiGroups: ["*"], resources: ["*"], verbs: ["*"] },
   { nonResourceURLs: ["*"], verbs: ["*"] },
@@ -51,7 +51,7 @@ export function roleEscalation(store: Store, authorizer: RbacAuthorizer): Admiss
       };
       if (authorizer.authorize(request.user, attributes).allowed) return;
       const wanted = isRole ? rulesOf(object) : rulesOfReference(store, roleRef, request.namespace);
-      // A binding to a role that somebody creates later would grant whatever that role has.
+      // A binding to a role that does not exist yet would grant the rights with which that role is created later.
       if (wanted === undefined) throw missingRole(named);
       const held = authorizer.rulesFor(request.user, request.namespace);
       const missing = rulesNotCovered(held, wanted);

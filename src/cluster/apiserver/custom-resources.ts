@@ -123,8 +123,8 @@ function namesTaken(
     ["KindConflict", [names.kind], kinds],
     ["ListKindConflict", [names.listKind ?? `${names.kind}List`], kinds],
   ];
-  for (const [reason, asked, taken] of wanted) {
-    const found = asked.find((each) => each !== undefined && taken.has(each));
+  for (const [reason, wantedNames, taken] of wanted) {
+    const found = wantedNames.find((each) => each !== undefined && taken.has(each));
     if (found !== undefined) return { reason, message: `"${found}" is already in use` };
   }
   return undefined;

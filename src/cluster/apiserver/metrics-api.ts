@@ -1,4 +1,5 @@
-// The metrics API, which metrics-server adds to other clusters: what nodes and pods use, as their nodes measure it now.
+// The metrics API, which metrics-server adds to other clusters: the current resource use of nodes and pods, measured by
+// their nodes.
 import type { UntypedObject } from "../../api/index.ts";
 import { messageOf } from "../../base/index.ts";
 import type { ResourceType } from "../schema/contract.ts";

@@ -39,13 +39,13 @@ const hopByHop = [
 
 /** Forwards requests to nodes (the kubelet's API), pods and Services. */
 export class NodeClient {
-  /** For requests that end with their answer. */
+  /** For requests that end with their response. */
   readonly #kept: Agent;
   /** For requests that take their connection over, and for a second try. */
   readonly #fresh: Agent;
 
   constructor(options: NodeClientOptions) {
-    // Made once: to read the certificates for each connection costs more than the connection.
+    // Created once, because reading the certificates for each connection would cost more than the connection.
     const secureContext = createSecureContext({ cert: options.certificate, key: options.key, ca: options.ca });
     const shared = { secureContext, rejectUnauthorized: true };
     this.#kept = new Agent({ ...shared, keepAlive: true, maxFreeSockets: maxFreeConnections });

@@ -47,7 +47,10 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
   return { protocol, host: allowed(endpoint.host), port: endpoint.port, path, toNode: false };
 }
 
-/** Whoever writes an EndpointSlice chooses its addresses, so it must not lead to this server's own loopback or link. */
+/**
+ * The author of an EndpointSlice chooses its addresses, so a proxied request must not reach this server's loopback or
+ * link-local addresses.
+ */
 function allowed(host: string): string {
   if (isInsideAddress(host)) throw badRequest("address not allowed");
   return host;

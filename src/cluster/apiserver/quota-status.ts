@@ -6,7 +6,7 @@ import { ApiError } from "./status.ts";
 import { serverIntent } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-/** Writes together what changes within this time. */
+/** Changes within this time are written together. */
 const settleMs = 50;
 
 /** Keeps the status of ResourceQuotas. It follows only the kinds that quotas count. Runs until disposed. */

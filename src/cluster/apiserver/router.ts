@@ -108,7 +108,7 @@ export class Router {
   }
 
   #userOf(request: IncomingMessage): User {
-    // The socket of an HTTP/2 request is an object made for it alone, so the session identifies the connection.
+    // Each HTTP/2 request has a socket object of its own, so the session identifies the connection.
     const { session } = (request as IncomingMessage & { stream?: { session?: object } }).stream ?? {};
     const user = this.#authenticator.authenticate(session ?? request.socket, request.socket, request.headers);
     if (user === undefined) throw new ApiError(401, "Unauthorized", "Unauthorized");

@@ -221,7 +221,7 @@ export class Upkeep {
 
 const accountNameAnnotation = "kubernetes.io/service-account.name";
 const accountUidAnnotation = "kubernetes.io/service-account.uid";
-/** Long, because such tokens end with their Secret. */
+/** The lifetime is long, because such tokens end with their Secret. */
 const secretTokenSeconds = 10 * 365 * 86_400;
 
 function lacksToken({ object }: StoredRecord): boolean {

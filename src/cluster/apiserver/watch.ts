@@ -21,7 +21,7 @@ export function watchObjects(parts: ServerParts, context: ResourceContext): void
   const selection = selectionOf(context);
   const initialEvents = wantsInitialEvents(query);
   const text = query.get("resourceVersion") ?? "";
-  // A future version comes from an earlier life of the cluster, so the client must list again.
+  // A future version comes from an earlier cluster of the same name, so the client must list again.
   const known = requireKnownRevision(parts, text);
   const from = known === 0 || initialEvents ? undefined : known;
   response.writeHead(200, {

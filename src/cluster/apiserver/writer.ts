@@ -118,8 +118,8 @@ export class Writer {
   }
 
   /**
-   * Computes the next state from the current one and stores it. Starts over if somebody else was faster and the
-   * caller's state does not depend on a version (`retry`). `next` gets a copy that it may change.
+   * Computes the next state from the current one and stores it. Starts again if another write came first and the
+   * caller's change does not depend on a version (`retry`). `next` gets a copy that it may change.
    */
   async update(
     intent: WriteIntent,

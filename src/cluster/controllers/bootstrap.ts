@@ -11,7 +11,7 @@ import {
   serviceKind,
   storageClassKind,
 } from "../../api/kubernetes/index.ts";
-import { messageOf, userError } from "../../base/index.ts";
+import { messageOf, userError, withArticle } from "../../base/index.ts";
 import { isKubeCode, objectsInManifest, type KubeClient } from "../../kube/index.ts";
 import { localVolumes, volumeAnnotations } from "../record/local-volumes.ts";
 import type { ControllerContext } from "./controller.ts";
@@ -146,7 +146,7 @@ async function applyObject(client: KubeClient, object: UntypedObject): Promise<v
   const [plural, namespaced] = plurals[kind] ?? [];
   const [group = "", version = ""] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
   if (plural === undefined || namespaced === undefined)
-    throw userError("file-invalid", `a definition file holds a ${kind} of ${apiVersion}`, {
+    throw userError("file-invalid", `a definition file holds ${withArticle(kind)} of ${apiVersion}`, {
       hint: `it may hold: ${Object.keys(plurals).join(", ")}`,
     });
   try {

@@ -110,7 +110,7 @@ export class ControllerContext implements ControllerDependencies {
     return { client: this.client, log: this.log, clock: this.clock, random: this.random };
   }
 
-  /** Anything else that runs as long as the controllers do. */
+  /** Any other task that runs as long as the controllers. */
   runs(run: (signal: AbortSignal) => Promise<void>): void {
     this.#runs.push(run);
   }

@@ -8,8 +8,8 @@ const localWriteLifeMs = 10_000;
 export type ObjectChange<Value> = InformerChange<Value>;
 
 /**
- * The objects of one kind as a controller should see them: the informer's, plus the controller's own writes that the
- * watch has not brought back yet. So a controller that has just made three pods does not make them again.
+ * The objects of one kind as a controller should see them: those of the informer, with the controller's own writes that
+ * the watch has not delivered yet. So a controller that has just made three pods does not make them again.
  */
 export class ObjectView<Value extends KubernetesObject> {
   readonly informer: Informer<Value>;
@@ -56,7 +56,7 @@ export class ObjectView<Value extends KubernetesObject> {
     this.#handlers.push(handler);
   }
 
-  /** Takes the server's answer to a write of ours. */
+  /** Records the server's answer to a write of this controller. */
   wrote(object: Value): void {
     const key = keyOf(object);
     const known = this.#objects.get(key);

@@ -25,7 +25,7 @@ export interface LauncherOptions {
   readonly env: Environment;
   readonly log: Logger;
   readonly clock: Clock;
-  /** Called as parts become ready. Whoever started the launcher may wait for `ready`. */
+  /** Called as parts become ready. The process that started the launcher may wait for `ready`. */
   readonly report: (progress: LauncherProgress) => void;
 }
 

@@ -129,14 +129,17 @@ class ConfigReader {
   }
 
   #apiServer(networking: Map<string, Yaml.Pair>): ClusterPlan["apiServer"] {
-    const asked = this.#string(networking, "apiServerAddress");
+    const requested = this.#string(networking, "apiServerAddress");
     let address: string = labNetwork.hostLoopback;
-    if (asked !== undefined && isIP(asked) === 4 && asked.startsWith("127.")) address = asked;
-    else if (asked !== undefined && isIP(asked) === 0)
-      this.#problem(networking.get("apiServerAddress"), `networking.apiServerAddress: "${asked}" is not an IP address`);
-    else if (asked !== undefined) {
+    if (requested !== undefined && isIP(requested) === 4 && requested.startsWith("127.")) address = requested;
+    else if (requested !== undefined && isIP(requested) === 0)
+      this.#problem(
+        networking.get("apiServerAddress"),
+        `networking.apiServerAddress: "${requested}" is not an IP address`,
+      );
+    else if (requested !== undefined) {
       this.warnings.push(
-        `networking.apiServerAddress: ${asked} is not in 127.0.0.0/8; the API server listens on ${address} instead`,
+        `networking.apiServerAddress: ${requested} is not in 127.0.0.0/8; the API server listens on ${address} instead`,
       );
     }
     const portPair = networking.get("apiServerPort");
@@ -152,7 +155,7 @@ class ConfigReader {
     if (port > 0 && port < 1024)
       this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; use a port above 1023`);
     // A port for another address is only a preference, because another lab may use it on the loopback address.
-    const isMeantFor = asked === undefined || asked === address;
+    const isMeantFor = requested === undefined || requested === address;
     return port <= 0
       ? { address, port: labNetwork.apiServerPort, portIsFixed: false }
       : { address, port, portIsFixed: isMeantFor };

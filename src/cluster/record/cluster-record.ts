@@ -39,7 +39,7 @@ export interface ClusterNode {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** A process of the host. Its start time tells it from later ones with the same number. */
+/** A process of the host. Its start time distinguishes it from later processes with the same id. */
 export interface HostProcess {
   readonly pid: number;
   readonly startTicks: string;

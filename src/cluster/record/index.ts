@@ -1,4 +1,5 @@
-// What the launcher, the supervisor, the nodes and the command line share about a cluster. It loads nothing else.
+// The facts about a cluster that the launcher, the supervisor, the nodes and the command line share. It loads nothing
+// else.
 export {
   clusterDirectory,
   hostProcess,

@@ -1,6 +1,8 @@
 import type { PersistentVolume } from "../../api/kubernetes/index.ts";
 
-/** What controllers and nodes agree on about the volumes that the lab makes: directories of one node each. */
+/**
+ * Shared facts of controllers and nodes about the volumes that the lab makes. Each volume is a directory of one node.
+ */
 export const localVolumes = {
   /** The default StorageClass, named as kind's. */
   className: "standard",

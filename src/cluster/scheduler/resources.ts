@@ -51,8 +51,8 @@ export function requestsOf(pod: Pod): Resources {
 }
 
 function requests(container: Container): Resources {
-  const asked = { ...container.resources?.limits, ...container.resources?.requests };
-  return new Map(Object.entries(asked).map(([name, value]) => [name, quantity(value)]));
+  const quantities = { ...container.resources?.limits, ...container.resources?.requests };
+  return new Map(Object.entries(quantities).map(([name, value]) => [name, quantity(value)]));
 }
 
 function add(into: Map<string, number>, more: Resources): void {

@@ -10,7 +10,7 @@ export interface StorageFacts {
   readonly storageClass: (name: string) => StorageClass | undefined;
 }
 
-/** What a pod's claims require of its node. */
+/** The requirements of a pod's claims for its node. */
 export interface VolumeNeeds {
   /** Why no node will do, with kube-scheduler's text. */
   readonly refusal?: string;
@@ -18,7 +18,7 @@ export interface VolumeNeeds {
   readonly bound: readonly PersistentVolume[];
   /** Claims that wait for the pod's node. */
   readonly waiting: readonly PersistentVolumeClaim[];
-  /** Those of them whose class makes no volumes, so that a node must have a free one. */
+  /** The claims whose class creates no volumes, so that a node must have a free one. */
   readonly existingOnly: readonly PersistentVolumeClaim[];
   readonly volumes: readonly PersistentVolume[];
 }

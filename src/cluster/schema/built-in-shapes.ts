@@ -14,7 +14,7 @@ import {
 
 interface TypeTable {
   readonly names: readonly string[];
-  /** A type's index by `apps/v1/Deployment`. */
+  /** The index of each type. The key is `apps/v1/Deployment`, for example. */
   readonly kinds: Readonly<Record<string, number>>;
   readonly types: readonly (readonly [fields: readonly FieldEntry[], atomic?: 1])[];
 }

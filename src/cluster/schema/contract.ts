@@ -37,7 +37,7 @@ export interface ResourceType {
    * For a CRD's selectable fields, the path each (`spec.color`). Built-in kinds' field selectors are the API server's.
    */
   readonly selectableFields?: readonly string[];
-  /** What every request of a deprecated version is warned with. */
+  /** The warning for each request of a deprecated version. */
   readonly deprecationWarning?: string;
 }
 

@@ -14,7 +14,7 @@ import {
 
 const annotationsMaxBytes = 256 * 1024;
 
-/** Names of finalizers that need no domain on built-in kinds. */
+/** Finalizers of built-in kinds that may have a name without a domain. */
 const standardFinalizers: ReadonlySet<string> = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
 
 /** The name checks by `group/plural`. All other kinds require a DNS subdomain. */

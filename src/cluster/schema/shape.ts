@@ -1,6 +1,6 @@
 /**
- * What pruning, server-side apply and patches need to know about a kind. Built-in kinds (from the generated type table)
- * and CRDs (from their structural schema) have the same form.
+ * The facts about a kind that pruning, server-side apply and patches need. Built-in kinds (from the generated type
+ * table) and CRDs (from their structural schema) have the same form.
  */
 export type Shape = ScalarShape | StructShape | MapShape | ListShape | AnyShape;
 

@@ -85,8 +85,8 @@ export async function answerPluginCall(call: PluginCall, handler: PluginHandler,
     const configuration = parseConfiguration(call.input);
     const { cniVersion } = configuration;
     if (command === "VERSION") {
-      const asked = typeof cniVersion === "string" ? cniVersion : newestVersion;
-      return { exitCode: 0, output: JSON.stringify({ cniVersion: asked, supportedVersions }) };
+      const requestedVersion = typeof cniVersion === "string" ? cniVersion : newestVersion;
+      return { exitCode: 0, output: JSON.stringify({ cniVersion: requestedVersion, supportedVersions }) };
     }
     version = checkedVersion(cniVersion);
     return { exitCode: 0, output: await run(command, { ...call, configuration, version }, handler, log) };

@@ -70,7 +70,7 @@ class AnalysisController {
   readonly #sources: readonly { readonly kind: KindDefinition; readonly informer: Informer<KubernetesObject> }[];
   readonly #burst: ChangeBurst;
   readonly #reconciler: Reconciler;
-  /** What the last complete analysis read and found. */
+  /** The inputs and messages of the last complete analysis. */
   #analysed: AnalysedObjects = new Map();
   #findings: Findings = new Map();
 
@@ -108,7 +108,7 @@ class AnalysisController {
   async #analyzeAfterChanges(signal: AbortSignal): Promise<void> {
     const { clock, log, maxDelayMs, quietMs = defaultQuietMs } = this.#options;
     const thread = new AnalysisThread(clock);
-    // Whoever stops must not wait for the end of a long analysis.
+    // A shutdown must not wait for the end of a long analysis.
     onAbort(signal, () => void thread.end());
     const backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random: systemRandom });
     let tookMs = 0;

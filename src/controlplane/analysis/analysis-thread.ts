@@ -74,7 +74,7 @@ export class AnalysisThread {
     return outcome.answer;
   }
 
-  /** The next thread knows nothing. */
+  /** The next thread starts without objects. */
   #forget(): void {
     this.#thread = undefined;
     this.#sent = new Map();
@@ -86,8 +86,8 @@ type WithStatus = KubernetesObject & { readonly status?: Readonly<Record<string,
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
 /**
- * What the analysis reads of an object. It leaves out what changes without a meaning: versions, and what the analysis
- * itself has written.
+ * The fields of an object that the analysis reads. It leaves out fields whose changes have no meaning: versions, and
+ * the fields that the analysis itself writes.
  */
 export function analysedPart(kind: KindDefinition, object: KubernetesObject): UntypedObject {
   const { metadata, status = {}, ...rest } = object as WithStatus;

@@ -17,7 +17,7 @@ export interface Caller {
   readonly clusterId: string;
 }
 
-/** What a caller presents to prove who it is. */
+/** The credentials that a caller presents. */
 export interface Credentials {
   readonly authorization: string | undefined;
   /** The subject alternative names of a verified client certificate, as node:tls prints them. */
@@ -204,8 +204,8 @@ export class Authenticator {
     const { username = "", groups = [], extra = {} } = status?.user ?? {};
     const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username);
     const { audiences } = this.#options;
-    // A server whose authenticator does not check audiences returns none. Such a token may be meant for anybody, so it
-    // is refused.
+    // A server whose authenticator does not check audiences returns none. Such a token may be meant for any receiver,
+    // so it is refused.
     const isForUs =
       status?.authenticated !== true || status.audiences?.some((audience) => audiences.includes(audience)) === true;
     const isFor = status?.audiences ?? [];

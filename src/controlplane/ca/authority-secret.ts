@@ -222,12 +222,12 @@ function markOf({ data }: Secret, next: AuthorityMaterial): Record<string, strin
 }
 
 function stageOf({ metadata }: Secret): AuthorityStage {
-  const said = metadata.annotations?.[authorityStageAnnotation] ?? "trust";
-  const stage = authorityStages.find((one) => one === said && one !== "none");
+  const stageText = metadata.annotations?.[authorityStageAnnotation] ?? "trust";
+  const stage = authorityStages.find((one) => one === stageText && one !== "none");
   if (stage === undefined) {
     throw userError(
       "bad-ca-secret",
-      `the secret ${metadata.namespace ?? ""}/${nextName}: its annotation ${authorityStageAnnotation} is "${said}", expected trust, issue, only or done`,
+      `the secret ${metadata.namespace ?? ""}/${nextName}: its annotation ${authorityStageAnnotation} is "${stageText}", expected trust, issue, only or done`,
     );
   }
   return stage;

@@ -17,7 +17,7 @@ const valueOf = (metrics: MetricsRegistry, series: string): number | undefined =
 test("requests are counted by upstream's names, and refusals by their reason", () => {
   const metrics = new MetricsRegistry();
   const counted = createCertificateMetrics(metrics);
-  counted.asked();
+  counted.requested();
   counted.issued();
   counted.unauthenticated();
   for (const code of ["bad-csr", "ttl-too-long", "not-allowed", "unexpected"] as const)

@@ -6,7 +6,7 @@ const msPerSecond = 1000;
 
 /** The metrics of the certificate service, with upstream's names. */
 export interface CertificateMetrics {
-  asked(): void;
+  requested(): void;
   unauthenticated(): void;
   refused(error: unknown): void;
   issued(): void;
@@ -34,7 +34,7 @@ function errorType(error: unknown): string | undefined {
 }
 
 export function createCertificateMetrics(metrics: MetricsRegistry): CertificateMetrics {
-  const asked = metrics.counter("citadel_server_csr_count", "Certificate requests that were received.").labels();
+  const requestCount = metrics.counter("citadel_server_csr_count", "Certificate requests that were received.").labels();
   const unauthenticated = metrics
     .counter(
       "citadel_server_authentication_failure_count",
@@ -53,7 +53,7 @@ export function createCertificateMetrics(metrics: MetricsRegistry): CertificateM
     .counter("citadel_server_success_cert_issuance_count", "Certificates that were issued.")
     .labels();
   return {
-    asked: () => asked.increment(),
+    requested: () => requestCount.increment(),
     unauthenticated: () => unauthenticated.increment(),
     refused: (error) => {
       const type = errorType(error);

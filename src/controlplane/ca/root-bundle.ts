@@ -39,10 +39,10 @@ export function signingRoot({ certificate, chain, root }: AuthorityChain): strin
  * Puts a self-signed certificate before the published roots. A renewed certificate replaces its former version, which
  * has the same name and key and which another control plane may still publish.
  */
-export function rootsWith(certificate: string, told: string): string {
-  const pems = splitPem(told);
+export function rootsWith(certificate: string, bundle: string): string {
+  const pems = splitPem(bundle);
   const own = splitPem(certificate)[0] ?? "";
-  if (told === "" || pems.includes(own)) return told === "" ? certificate : told;
+  if (bundle === "" || pems.includes(own)) return bundle === "" ? certificate : bundle;
   const anchor = anchorOf(own);
   return [own, ...pems.filter((pem) => anchorOf(pem) !== anchor)].join("");
 }

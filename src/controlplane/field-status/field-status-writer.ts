@@ -105,14 +105,17 @@ function wantedConditions(
   const own = before.find(({ type }) => type === fieldCondition);
   const issues = (kind.parse?.(object).warnings ?? []).filter(tellsOfNoEffect);
   if (issues.length === 0) return own === undefined ? undefined : before.filter(({ type }) => type !== fieldCondition);
-  const said = {
+  const condition = {
     type: fieldCondition,
     status: "True",
     reason: "FieldsWithoutEffect",
     message: truncated(formatIssues(issues).replaceAll("\n", "; "), maxMessageLength),
     observedGeneration: object.metadata.generation,
   } as IstioCondition;
-  const wanted: IstioCondition = { ...said, lastTransitionTime: own?.lastTransitionTime ?? metaTime(clock.nowMs()) };
+  const wanted: IstioCondition = {
+    ...condition,
+    lastTransitionTime: own?.lastTransitionTime ?? metaTime(clock.nowMs()),
+  };
   if (
     own !== undefined &&
     structurallyEqual(

@@ -34,13 +34,13 @@ export function overlaid<Value extends KubernetesObject>(object: Value, text: st
   if (patch === undefined) return object;
   const merged = merge(object as unknown as Fields, patch);
   const { name, namespace, ownerReferences, labels } = object.metadata;
-  const said = isFields(merged["metadata"]) ? merged["metadata"] : {};
-  const { name: _name, namespace: _namespace, ownerReferences: _owners, ...others } = said;
+  const mergedMetadata = isFields(merged["metadata"]) ? merged["metadata"] : {};
+  const { name: _name, namespace: _namespace, ownerReferences: _owners, ...others } = mergedMetadata;
   const own = Object.fromEntries(
     Object.entries({ name, namespace, ownerReferences }).filter(([, value]) => value !== undefined),
   );
   const allLabels = {
-    ...(isFields(said["labels"]) ? said["labels"] : {}),
+    ...(isFields(mergedMetadata["labels"]) ? mergedMetadata["labels"] : {}),
     ...Object.fromEntries(Object.entries(labels ?? {}).filter(([label]) => ownLabels.test(label))),
   };
   const type = object as unknown as Fields;

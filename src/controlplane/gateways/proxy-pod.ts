@@ -15,7 +15,7 @@ export interface ProxySettings {
   readonly proxyMetadata: Readonly<Record<string, string>>;
   /** The number of threads of a proxy. 0: one for each core. Absent: the mesh config decides. */
   readonly concurrency?: number | undefined;
-  /** Absent: proxies are not told of a policy. */
+  /** Absent: the proxies' environment names no policy. */
   readonly compliance?: CompliancePolicy | undefined;
 }
 

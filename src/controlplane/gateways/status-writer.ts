@@ -330,7 +330,7 @@ export async function runGatewayClassController(
     Object.values(classControllers).map(({ controllerName }) => controllerName),
   );
   const classes = createInformer(client, gatewayClassKind, { log, clock });
-  let haveToldFeatures = false;
+  let haveWrittenFeatures = false;
   const reconciler = new Reconciler({
     name: "gateway-class",
     queues,
@@ -343,10 +343,10 @@ export async function runGatewayClassController(
       const object = found ?? (builtIn === undefined ? undefined : await createClass(client, name, builtIn));
       if (object === undefined) return builtIn === undefined ? undefined : absentRetryMs;
       if (!ourControllers.has(object.spec.controllerName)) return undefined;
-      const tellsFeatures =
-        name === featuredClassName && (!haveToldFeatures || object.status?.supportedFeatures === undefined);
-      await acceptClass(client, object, tellsFeatures, clock);
-      haveToldFeatures ||= tellsFeatures;
+      const writesFeatures =
+        name === featuredClassName && (!haveWrittenFeatures || object.status?.supportedFeatures === undefined);
+      await acceptClass(client, object, writesFeatures, clock);
+      haveWrittenFeatures ||= writesFeatures;
       return builtIn === undefined ? undefined : resyncMs;
     },
   });
@@ -379,7 +379,7 @@ const features = supportedFeatures.map((name) => ({ name }));
 async function acceptClass(
   client: KubeClient,
   object: GatewayClass,
-  tellsFeatures: boolean,
+  writesFeatures: boolean,
   clock: Clock,
 ): Promise<void> {
   const before = object.status?.conditions ?? [];
@@ -397,12 +397,12 @@ async function acceptClass(
       before.filter(({ type }) => type === accepted.type),
       merged,
     ) &&
-    (!tellsFeatures || structurallyEqual(object.status?.supportedFeatures ?? [], features))
+    (!writesFeatures || structurallyEqual(object.status?.supportedFeatures ?? [], features))
   )
     return;
   await patchStatus<GatewayClass>(client, gatewayClassKind, object, {
     conditions,
-    ...(tellsFeatures ? { supportedFeatures: features } : {}),
+    ...(writesFeatures ? { supportedFeatures: features } : {}),
   });
 }
 

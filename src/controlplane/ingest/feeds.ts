@@ -71,13 +71,13 @@ export interface Feed {
 export function createFeeds(
   inputs: MeshInputs,
   revision: string,
-  toldOf: ConfigRules<unknown>["refused"] = () => undefined,
+  onIssues: ConfigRules<unknown>["refused"] = () => undefined,
   multiCluster?: { readonly kinds: MultiClusterKinds; readonly warned: TellOfIssues },
 ): readonly Feed[] {
   let isRefused = false;
   const refused: ConfigRules<unknown>["refused"] = (object, issues) => {
     isRefused = true;
-    toldOf(object, issues);
+    onIssues(object, issues);
   };
   /** While an object is refused, its last valid version stays in force. */
   const feed = <Value extends KubernetesObject, Facts>(

@@ -4,7 +4,7 @@ import { isIP, type LookupFunction } from "node:net";
 import { getCACertificates } from "node:tls";
 import { isAddressOf, isLoopbackAddress, isOwnMachineAddress, transientError, type Network } from "../../base/index.ts";
 
-/** What a fetch trusts, and where it may not go. */
+/** The roots that a fetch trusts, and the addresses that it must not reach. */
 export interface FetchBounds {
   /** Roots in PEM besides those of the operating system. Read for each request, so that a changed file has an effect. */
   readonly additionalRoots: () => Promise<string | undefined>;

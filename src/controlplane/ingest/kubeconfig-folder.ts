@@ -82,7 +82,7 @@ export class KubeconfigFolder implements RemoteConfigSource {
       names = (await filesBelow(path, "", maxDepth)).slice(0, maxFiles + 1);
       if (names.length > maxFiles) throw new Error(`it has more than ${maxFiles} files`);
     } catch (error) {
-      this.#tellOnce(faults, path, `the folder of kubeconfigs cannot be read: ${messageOf(error)}`);
+      this.#logOnce(faults, path, `the folder of kubeconfigs cannot be read: ${messageOf(error)}`);
       this.#faults = faults;
       return;
     }
@@ -90,14 +90,14 @@ export class KubeconfigFolder implements RemoteConfigSource {
       try {
         await this.#take(name);
       } catch (error) {
-        this.#tellOnce(faults, name, describeError(error));
+        this.#logOnce(faults, name, describeError(error));
       }
     }
     const present = new Set(names);
     for (const key of this.#known.keys()) {
       if (present.has(key)) continue;
       this.#known.delete(key);
-      this.#tell({ type: "delete", config: withoutKubeconfigs(key) });
+      this.#notify({ type: "delete", config: withoutKubeconfigs(key) });
     }
     this.#faults = faults;
   }
@@ -111,14 +111,14 @@ export class KubeconfigFolder implements RemoteConfigSource {
     if (text.trim() === "" || text === previous?.text) return;
     const config = { key, kubeconfigs: new Map([[await clusterNameOfKubeConfig(text, path), text]]) };
     this.#known.set(key, { text, config });
-    this.#tell({ type: previous === undefined ? "add" : "update", config });
+    this.#notify({ type: previous === undefined ? "add" : "update", config });
   }
 
-  #tell(change: RemoteConfigChange): void {
+  #notify(change: RemoteConfigChange): void {
     for (const take of this.#subscribers) take(change);
   }
 
-  #tellOnce(faults: Map<string, string>, key: string, fault: string): void {
+  #logOnce(faults: Map<string, string>, key: string, fault: string): void {
     faults.set(key, fault);
     if (this.#faults.get(key) === fault) return;
     this.#options.log.error("a kubeconfig of a remote cluster cannot be used; what it named before stays", {

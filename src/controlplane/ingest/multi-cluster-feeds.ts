@@ -29,7 +29,7 @@ export function multiClusterKinds(settings: {
   };
 }
 
-/** Called with what was passed over, and what makes it invalid. */
+/** Called with the object that was ignored, and with its faults. */
 export type TellOfIssues = (object: KubernetesObject, issues: readonly FieldIssue[]) => void;
 
 export interface MultiClusterReading {

@@ -9,8 +9,8 @@ export function networkAddresses({ metadata, spec, status }: Gateway): {
   readonly networkAddresses?: readonly string[];
 } {
   if (metadata.labels?.[istioLabels.network] === undefined) return {};
-  const told = status?.addresses ?? [];
-  const known = (told.length > 0 ? told : (spec.addresses ?? [])).filter(
+  const statusAddresses = status?.addresses ?? [];
+  const known = (statusAddresses.length > 0 ? statusAddresses : (spec.addresses ?? [])).filter(
     ({ type = "IPAddress", value }) => value !== "" && (type === "IPAddress" || type === "Hostname"),
   );
   return { networkAddresses: known.map(({ value }) => value) };

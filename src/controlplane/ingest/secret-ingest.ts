@@ -50,8 +50,8 @@ export class SecretIngest {
     const named = references
       .flatMap((collection) => [...collection.values()])
       .filter((reference) => `${reference.namespace}/${reference.name}` === key);
-    const asked = named.filter((reference) => facts.exists || !reference.optional);
-    for (const part of new Set(asked.map((reference) => reference.part))) {
+    const needed = named.filter((reference) => facts.exists || !reference.optional);
+    for (const part of new Set(needed.map((reference) => reference.part))) {
       const found = facts[part];
       if ("fault" in found)
         log.warn("a secret that a gateway asks for cannot be used", {

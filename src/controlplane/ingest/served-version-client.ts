@@ -28,7 +28,7 @@ export class ServedVersionClient implements KubeClient {
   readonly #isIgnored: IsIgnored;
   readonly #served = new Map<string, KindDefinition>();
   /** Discovery requests in progress by group and version, because many kinds share a group. */
-  readonly #asked = new Map<string, Promise<ReadonlySet<string>>>();
+  readonly #requests = new Map<string, Promise<ReadonlySet<string>>>();
 
   constructor(client: KubeClient, isIgnored: IsIgnored = () => false) {
     this.#client = client;
@@ -133,12 +133,12 @@ export class ServedVersionClient implements KubeClient {
 
   async #serves(group: string, version: string, plural: string): Promise<boolean> {
     const path = `/apis/${group}/${version}`;
-    let asked = this.#asked.get(path);
-    if (asked === undefined) {
-      asked = this.#resourcesOf(path).finally(() => this.#asked.delete(path));
-      this.#asked.set(path, asked);
+    let request = this.#requests.get(path);
+    if (request === undefined) {
+      request = this.#resourcesOf(path).finally(() => this.#requests.delete(path));
+      this.#requests.set(path, request);
     }
-    return (await asked).has(plural);
+    return (await request).has(plural);
   }
 
   async #resourcesOf(path: string): Promise<ReadonlySet<string>> {

@@ -12,7 +12,7 @@ export interface LeadershipOptions {
   readonly log: Logger;
 }
 
-/** What controllers that lead alone have in common. */
+/** The shared parts of controllers that run on one leading replica only. */
 export interface LeadingControllerOptions extends LeadershipOptions {
   readonly revision: string;
   readonly queues?: QueueMetrics | undefined;

@@ -3,7 +3,7 @@ import type { Collection, CollectionIndex, CollectionReader } from "../../kube/i
 import { byAge, type AuthorizationPolicyFacts, type ConfigFacts, type Labels } from "./facts.ts";
 import { hasSelector, selecting, selectorKeys } from "./selection.ts";
 
-/** The target of policies: a workload, or a proxy of a Gateway together with what the Gateway serves. */
+/** The target of policies: a workload, or a proxy of a Gateway with the Services that use it. */
 export interface PolicySubject {
   readonly namespace: string;
   readonly labels: Labels;

@@ -242,14 +242,17 @@ function withBackendTls(
   const { portLevelSettings, ...whole }: TrafficPolicy = base.trafficPolicy ?? { portLevelSettings: [] };
   const ofAll = policies.find(({ port }) => port === undefined)?.tls;
   const ofPorts = policies.flatMap(({ port, tls }) => (port === undefined ? [] : { port, tls }));
-  const said = portLevelSettings.map((settings) => ({
+  const ownSettings = portLevelSettings.map((settings) => ({
     ...settings,
     tls: settings.tls ?? ofPorts.find(({ port }) => port === settings.port.number)?.tls ?? ofAll,
   }));
   const added = ofPorts
     .filter(({ port }) => !portLevelSettings.some((settings) => settings.port.number === port))
     .map(({ port, tls }) => ({ ...settingsOf(whole), port: { number: port }, tls: whole.tls ?? tls }));
-  return { ...base, trafficPolicy: { ...whole, tls: whole.tls ?? ofAll, portLevelSettings: [...said, ...added] } };
+  return {
+    ...base,
+    trafficPolicy: { ...whole, tls: whole.tls ?? ofAll, portLevelSettings: [...ownSettings, ...added] },
+  };
 }
 
 /** A port's settings replace these as a whole. */

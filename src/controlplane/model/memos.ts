@@ -1,4 +1,4 @@
 import { Memos } from "../../kube/memo/index.ts";
 
-/** What the control plane's pure functions have computed. The mesh's graph shows the sizes. */
+/** Caches the results of the control plane's pure functions. The mesh's graph shows the sizes. */
 export const memos = new Memos();

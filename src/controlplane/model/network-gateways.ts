@@ -133,8 +133,8 @@ const defaultGatewayPort = 15_443;
 /** The gateways of a Service whose label `topology.istio.io/network` names their network. */
 function labelledGateways(service: ServiceFacts, cluster: string): readonly NetworkGateway[] {
   const network = service.labels[istioLabels.network] ?? "";
-  const said = Number(service.labels[portLabel] ?? defaultGatewayPort);
-  const wanted = Number.isInteger(said) ? said : defaultGatewayPort;
+  const labelledPort = Number(service.labels[portLabel] ?? defaultGatewayPort);
+  const wanted = Number.isInteger(labelledPort) ? labelledPort : defaultGatewayPort;
   const has = (port: number): boolean => service.ports.some((candidate) => candidate.port === port);
   const [port, hbonePort] = [has(wanted) ? wanted : 0, has(defaultHbonePort) ? defaultHbonePort : 0];
   if (network === "" || port + hbonePort === 0) return [];

@@ -32,7 +32,7 @@ export interface EffectivePeerAuthentication {
   readonly withPorts: PeerAuthenticationFacts | undefined;
 }
 
-/** What a policy with a selector inherits if its own mode is unset: whether mutual TLS is strict. */
+/** Whether mutual TLS is strict for a policy with a selector that sets no mode itself. */
 export function inheritedStrict(
   namespace: string,
   rootNamespace: string,
@@ -56,7 +56,7 @@ export function effectivePeerAuthentication(
   return { strict, withPorts: own !== undefined && Object.keys(own.spec.portLevelModes).length > 0 ? own : undefined };
 }
 
-/** What a port of a workload accepts: only mutual TLS, both, or only plain text. */
+/** The connections that a workload's port accepts: only mutual TLS, only plain text, or both. */
 export type EffectiveMutualTls = "STRICT" | "PERMISSIVE" | "DISABLE";
 
 /** The mutual TLS modes of a workload's ports. `ports` contains those that a policy names. */

@@ -188,7 +188,7 @@ function chooseScope(
   const telemetries = sources.inputs.telemetries.index("selector", (telemetry) =>
     hasSelector(telemetry) ? [anySelector] : [],
   );
-  const asked = new Set([
+  const matchedNames = new Set([
     ...reader.lookup(sources.virtualServices.withSourceLabels, sourceLabelsKey).flatMap(sourceLabelNames),
     ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
     ...reader.lookup(telemetries, anySelector).flatMap(({ spec }) => Object.keys(spec.selector?.matchLabels ?? {})),
@@ -197,7 +197,7 @@ function chooseScope(
   ]);
   const labels = Object.fromEntries(
     Object.entries(group.labels)
-      .filter(([name]) => asked.has(name))
+      .filter(([name]) => matchedNames.has(name))
       .sort(([left], [right]) => compareText(left, right)),
   );
   const found = group.kind === "sidecar" ? sidecarFor(group, mesh, sources.inputs, reader) : undefined;

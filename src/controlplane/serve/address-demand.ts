@@ -106,12 +106,12 @@ export class AddressDemand {
   }
 
   /** Whether a client that has asked for these keys gets the resource. */
-  isFor(name: string, asked: Pick<ReadonlySet<string>, "has">): boolean {
+  isFor(name: string, requested: Pick<ReadonlySet<string>, "has">): boolean {
     const known = this.#index.get(name);
     return (
       known !== undefined &&
-      (known.aliases.some((key) => asked.has(key)) ||
-        known.services.some((key) => asked.has(key)) ||
+      (known.aliases.some((key) => requested.has(key)) ||
+        known.services.some((key) => requested.has(key)) ||
         (this.#node !== "" && known.node === this.#node))
     );
   }

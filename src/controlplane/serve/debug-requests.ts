@@ -27,7 +27,7 @@ export interface DebugRequestsOptions {
 const debugType = "istio.io/debug";
 const syncType = `${debugType}/syncz`;
 const dumpType = `${debugType}/config_dump`;
-/** What callers of other namespaces may ask by `istio.io/debug`. */
+/** The paths of `istio.io/debug` that callers of other namespaces may request. */
 const openToAll: ReadonlySet<string> = new Set(["config_dump"]);
 /**
  * Whether a caller of this namespace may ask a path below `/debug/`. The control plane's namespace may ask everything,
@@ -68,7 +68,7 @@ export class DebugRequests implements DebugAnswerer {
         },
       );
     const { resources, controlPlane } = await this.#resourcesOf(server, proxy, request);
-    const said = {
+    const header = {
       typeUrl: request.typeUrl,
       nonce: request.nonce,
       ...(controlPlane === undefined ? {} : { controlPlane: { identifier: controlPlane } }),
@@ -78,7 +78,7 @@ export class DebugRequests implements DebugAnswerer {
         toBinary(
           DeltaDiscoveryResponseSchema,
           create(DeltaDiscoveryResponseSchema, {
-            ...said,
+            ...header,
             resources: resources.map(({ name, any }) => ({ name, resource: any })),
           }),
         ),
@@ -86,7 +86,7 @@ export class DebugRequests implements DebugAnswerer {
     return Buffer.from(
       toBinary(
         DiscoveryResponseSchema,
-        create(DiscoveryResponseSchema, { ...said, resources: resources.map(({ any }) => any) }),
+        create(DiscoveryResponseSchema, { ...header, resources: resources.map(({ any }) => any) }),
       ),
     );
   }

@@ -19,7 +19,7 @@ const pushBounds = [0.001, 0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
 const sizeBounds = [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000];
 const msPerSecond = 1000;
 
-/** What is counted for each response of a type. */
+/** The counters of one type's responses. */
 interface PushedHandles {
   readonly pushes: Counter;
   readonly sizes: Histogram;

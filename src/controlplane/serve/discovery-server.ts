@@ -121,12 +121,12 @@ export class DiscoveryServer {
         const request = decodeRequest(protocol, bytes);
         if (proxy === undefined) {
           silence[Symbol.dispose]();
-          const said = readProxyIdentity(request.node);
-          const proven = authorize(said);
+          const claimed = readProxyIdentity(request.node);
+          const proven = authorize(claimed);
           // Virtual host discovery exists only in the delta protocol.
           proxy = {
-            ...said,
-            virtualHostDiscovery: said.virtualHostDiscovery && protocol === "delta",
+            ...claimed,
+            virtualHostDiscovery: claimed.virtualHostDiscovery && protocol === "delta",
             verified: proven !== false,
             ...(typeof proven === "boolean" ? {} : { account: proven }),
           };
@@ -298,7 +298,7 @@ export class DiscoveryServer {
     log.info("a proxy disconnected", { proxy: proxy.id, type: proxy.type });
   }
 
-  /** Keeps the latest, because somebody may be waiting for them. */
+  /** Keeps the latest ones, because a rollout may be waiting for their acknowledgement. */
   #remember(proxy: ProxyIdentity, atMs: number): void {
     this.#gone.delete(proxy.id);
     if (this.#gone.size >= maxRemembered) this.#gone.delete(this.#gone.keys().next().value ?? "");

@@ -406,7 +406,7 @@ export class DiscoveryStream {
     this.#ordered = undefined;
     this.#viewSubscriptions.push(
       view.subscribe((names) => {
-        // A question that waits may be answered now, whatever was told.
+        // A waiting request may be answered now.
         const isDue = subscription.change(names, generation(), turnMs()) || subscription.hasAsked;
         if (!isDue) return;
         this.#mayBeDue = true;

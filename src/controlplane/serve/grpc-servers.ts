@@ -62,7 +62,7 @@ async function answerRequest(
   request: Buffer,
   call: GrpcCall,
 ): Promise<Buffer> {
-  certificateMetrics.asked();
+  certificateMetrics.requested();
   const caller = await authenticator.authenticate(credentialsOf(call)).catch((error: unknown) => {
     certificateMetrics.unauthenticated();
     throw error;
@@ -87,7 +87,7 @@ function readRequest(bytes: Uint8Array): IstioCertificateRequest {
 
 async function signRequest(certificates: CertificateService, bytes: Uint8Array, caller: Caller): Promise<Buffer> {
   const request = readRequest(bytes);
-  const told = (field: string): string => {
+  const textOf = (field: string): string => {
     const value = request.metadata?.[field];
     return typeof value === "string" ? value : "";
   };
@@ -95,8 +95,8 @@ async function signRequest(certificates: CertificateService, bytes: Uint8Array, 
     {
       csr: request.csr,
       ttlSeconds: Number(request.validityDuration),
-      impersonatedIdentity: told("ImpersonatedIdentity"),
-      certificateSigner: told("CertSigner"),
+      impersonatedIdentity: textOf("ImpersonatedIdentity"),
+      certificateSigner: textOf("CertSigner"),
     },
     caller,
   );

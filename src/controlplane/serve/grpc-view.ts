@@ -18,7 +18,7 @@ export interface GrpcListenerSources {
   readonly listeners: ResourceView;
   /** The domain of the application's namespace, for short names of services. */
   readonly domain: string;
-  /** The pod's label tells clients that its servers take mutual TLS. */
+  /** The pod's label announces to clients that its servers accept mutual TLS. */
   readonly announcesTls: boolean;
 }
 
@@ -69,12 +69,12 @@ export class GrpcListenerView implements ResourceView {
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     const { clusters, listeners } = this.#sources;
-    const tell = (names: readonly string[]): void => {
+    const notify = (names: readonly string[]): void => {
       if (names.length > 0) changed(names);
     };
     return joined([
-      clusters.subscribe((names) => tell(names.flatMap((cluster) => this.#clientNames(cluster)))),
-      listeners.subscribe((names) => tell(names.includes(inboundListenerName) ? [...this.#servers] : [])),
+      clusters.subscribe((names) => notify(names.flatMap((cluster) => this.#clientNames(cluster)))),
+      listeners.subscribe((names) => notify(names.includes(inboundListenerName) ? [...this.#servers] : [])),
     ]);
   }
 
@@ -102,7 +102,7 @@ export class GrpcRouteView implements ResourceView {
    * Requested names by their table, because a change of the table is a change of each of them. The stream's bound on
    * names applies.
    */
-  readonly #asked = new Map<string, Set<string>>();
+  readonly #requestedNames = new Map<string, Set<string>>();
 
   constructor(tables: ResourceView) {
     this.#tables = tables;
@@ -112,7 +112,7 @@ export class GrpcRouteView implements ResourceView {
     const target = grpcTargetOfRoutes(name);
     if (target === undefined) return undefined;
     const port = String(target.port);
-    this.#asked.set(port, (this.#asked.get(port) ?? new Set()).add(name));
+    this.#requestedNames.set(port, (this.#requestedNames.get(port) ?? new Set()).add(name));
     const table = this.#tables.get(port);
     return table === undefined ? undefined : grpcRoutes(target, table);
   }
@@ -123,9 +123,9 @@ export class GrpcRouteView implements ResourceView {
 
   forget(name: string): void {
     const port = String(grpcTargetOfRoutes(name)?.port);
-    const asked = this.#asked.get(port);
-    asked?.delete(name);
-    if (asked?.size === 0) this.#asked.delete(port);
+    const requested = this.#requestedNames.get(port);
+    requested?.delete(name);
+    if (requested?.size === 0) this.#requestedNames.delete(port);
   }
 
   known(): boolean {
@@ -134,7 +134,7 @@ export class GrpcRouteView implements ResourceView {
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     return this.#tables.subscribe((tables) => {
-      const names = tables.flatMap((table) => [...(this.#asked.get(table) ?? [])]);
+      const names = tables.flatMap((table) => [...(this.#requestedNames.get(table) ?? [])]);
       if (names.length > 0) changed(names);
     });
   }

@@ -22,11 +22,11 @@ export class LocalClusterView implements ResourceView {
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    let told = this.#current();
+    let announced = this.#current();
     const look = (): void => {
       const now = this.#current();
-      if (now === told) return;
-      told = now;
+      if (now === announced) return;
+      announced = now;
       changed([localClusterName]);
     };
     const { groups, assignments } = this.#clusters;

@@ -36,9 +36,9 @@ async function answer(request: IncomingMessage, response: ServerResponse, thresh
 }
 
 async function answerOf(request: IncomingMessage, threshold: LogThreshold): Promise<HttpAnswer> {
-  const { pathname: asked } = new URL(request.url ?? "/", "http://localhost");
+  const { pathname: requestPath } = new URL(request.url ?? "/", "http://localhost");
   // istioctl asks without the slash.
-  const pathname = `${asked}/` === path ? path : asked;
+  const pathname = `${requestPath}/` === path ? path : requestPath;
   if (pathname !== path && pathname !== path + scopeName)
     return { status: 404, body: `no such path; available paths: ${path}, ${path}${scopeName}\n` };
   const scope = (): unknown => ({

@@ -49,8 +49,8 @@ const parts: readonly {
 ];
 
 /**
- * What a connected proxy should have now, in the form of Envoy's `/config_dump`. Undefined if it is not connected here.
- * EnvoyFilters may add any type.
+ * The current configuration of a connected proxy, in the form of Envoy's `/config_dump`. Undefined if it is not
+ * connected here. EnvoyFilters may add any type.
  */
 export function proxyConfigDump(server: DiscoveryServer, proxyId: string, types: EnvoyTypes): unknown {
   const stream = [...server.streams].find(({ proxy }) => proxy.id === proxyId);

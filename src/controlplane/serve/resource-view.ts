@@ -10,7 +10,8 @@ export interface ResourceView {
    */
   groups?(): readonly (readonly EncodedResource[])[];
   /**
-   * Calls with the names that changed or went, after each settling of the model. Does not call for what already exists.
+   * Calls the listener with the names that were changed or removed, each time the model has settled. Does not call for
+   * what already exists.
    */
   subscribe(changed: (names: readonly string[]) => void): Disposable;
   /**

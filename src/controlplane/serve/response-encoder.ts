@@ -5,8 +5,8 @@ export type ResponseForm = "delta" | "any";
 /**
  * Builds responses from resources that are already encoded. Both protocols have the same layout: DiscoveryResponse and
  * DeltaDiscoveryResponse have the version in field 1, resources in 2, the type in 4 and the nonce in 5. Delta has the
- * removed names in 6. Fields may come in any order. Therefore a small head holds what differs from client to client,
- * and the resources after it are bytes that all clients share.
+ * removed names in 6. Fields may come in any order. Therefore the fields that differ between clients are in a small
+ * head, and the resources after it are bytes that all clients share.
  */
 export interface ResponseHead {
   readonly version: string;

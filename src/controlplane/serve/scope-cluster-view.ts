@@ -34,12 +34,12 @@ export class ScopeClusterView implements ResourceView {
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     // The services at the last notification.
     let services = this.#services();
-    const tell = (names: readonly string[]): void => {
+    const notify = (names: readonly string[]): void => {
       if (names.length > 0) changed(names);
     };
     return joined([
       this.#clusters.services.onChange((changes) =>
-        tell(
+        notify(
           changes.flatMap((change) => {
             const item = change.type === "set" ? change.item : undefined;
             const isReached = serviceOf(services, (item ?? change.previous)?.hostname ?? "")?.key === change.key;
@@ -58,10 +58,10 @@ export class ScopeClusterView implements ResourceView {
         const [gone, come] = differing(before, services);
         const clustersOf = (list: readonly ClientService[]): readonly SharedCluster[] =>
           list.flatMap(({ key }) => this.#clusters.services.get(key)?.clusters ?? []);
-        tell(this.#differing(clustersOf(gone), clustersOf(come)));
+        notify(this.#differing(clustersOf(gone), clustersOf(come)));
       }),
       subscribeToKeys(this.#shared, (keys) =>
-        tell(
+        notify(
           keys.flatMap((key) => {
             const name = key.slice(0, key.indexOf("#"));
             return this.#keyFor(name) === key ? name : [];

@@ -14,7 +14,7 @@ import { subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
 export interface SecretViewOptions {
   readonly secrets: Collection<SecretFacts>;
-  /** Which secrets configuration names, and for whom. See `deriveSecretReferences`. */
+  /** The secrets that configuration names, with the proxies that may have them. See `deriveSecretReferences`. */
   readonly references: readonly Collection<SecretReference>[];
   /** Roots are not secret: every proxy that names one gets it. */
   readonly configMaps: Collection<ConfigMapFacts>;
@@ -74,7 +74,7 @@ export class SecretView implements ResourceView {
           ),
         );
       }),
-      // A grant that comes or goes.
+      // A ReferenceGrant that is created or deleted.
       ...this.#options.references.map((references) =>
         references.subscribe((changes) =>
           changed(

@@ -33,7 +33,7 @@ export interface Delivery {
   readonly sinceMs: number | undefined;
 }
 
-/** The part of a subscription that a response sends. A set of names stands for their removals. */
+/** The part of a subscription that a response sends. A set of names means that these resources were removed. */
 export type DuePart = "asked" | "changed" | "removed" | ReadonlySet<string>;
 
 const noRange: GenerationRange = { first: 0, last: 0 };
@@ -51,9 +51,9 @@ const maxToldNames = 16;
 const resourcesOfTold = memos.brief<readonly string[], ResourceGroups>("resources-of-changes");
 
 /**
- * One stream's interest in one type: what it wants, what must still be sent to it, and what it has answered. Changes
- * that arrive before a response is acknowledged are merged, so a slow client costs no memory and gets only the latest
- * state.
+ * One stream's subscription to one type: the requested names, the changes that must still be sent, and the client's
+ * acknowledgements. Changes that arrive before a response is acknowledged are merged, so a slow client costs no memory
+ * and gets only the latest state.
  */
 export class Subscription {
   readonly typeUrl: string;
@@ -69,18 +69,18 @@ export class Subscription {
   demand: AddressDemand | undefined;
   hasDemanded = false;
   /** Names that the client has requested. They are answered at once, even if they do not exist. */
-  #asked: Set<string> | undefined;
-  /** The client has nothing and has requested everything. */
+  #requested: Set<string> | undefined;
+  /** The client has no resource and has requested all. */
   #askedAll = false;
   /**
    * Total length of the names that the client said it has and that are gone, in the request that is not answered yet.
    */
   #goneCharacters = 0;
   /**
-   * The changed names as the view reported them. Usually only one change comes at a time, and its list is the same
+   * The changed names as the view reported them. Usually there is only one change at a time, and its list is the same
    * object for all streams. If another change follows, the names move into {@link #changed}.
    */
-  #told: readonly string[] | undefined;
+  #changedNames: readonly string[] | undefined;
   readonly #changed = new Set<string>();
   readonly #removed = new Set<string>();
   /** Set while there is something to send. */
@@ -94,11 +94,11 @@ export class Subscription {
 
   /** The client requests resources again. `known` are the versions that it has. Equal ones are not sent again. */
   ask(names: Iterable<string>, known: Readonly<Record<string, string>>, generation: number): void {
-    const asked = (this.#asked ??= new Set());
+    const requested = (this.#requested ??= new Set());
     this.#gatherTold();
     for (const name of names) {
       const has = known[name];
-      if (has === undefined || this.view.get(name)?.version !== has) asked.add(name);
+      if (has === undefined || this.view.get(name)?.version !== has) requested.add(name);
       this.#changed.delete(name);
       this.#removed.delete(name);
     }
@@ -110,12 +110,12 @@ export class Subscription {
     if (names.length > 0) this.ask(names, {}, generation);
   }
 
-  /** Requests everything in the view. Also reports what the client has and the view does not. */
+  /** Requests everything in the view. Also reports resources that the client has and the view has not. */
   askAll(known: Readonly<Record<string, string>>, generation: number): void {
     const names = new Set(Object.keys(known));
     if (names.size === 0) {
       this.#askedAll = true;
-      this.#told = undefined;
+      this.#changedNames = undefined;
       this.#changed.clear();
       this.#extend({ first: 0, last: generation });
       return;
@@ -159,7 +159,7 @@ export class Subscription {
   /** Returns false if none of the names matters to this client. */
   change(names: readonly string[], generation: number, nowMs: number): boolean {
     if (this.#range === undefined && this.#wantsAllOf(names)) {
-      this.#told = names;
+      this.#changedNames = names;
       this.#range = rangeOf(generation);
       this.#sinceMs = nowMs;
       return true;
@@ -171,7 +171,7 @@ export class Subscription {
       if (!this.wants(name)) continue;
       const gone = this.view.get(name) === undefined;
       // The change will be in the answer that is still to be sent, and is acknowledged with that answer.
-      if (this.#asked?.has(name) === true || (this.#askedAll && !gone)) {
+      if (this.#requested?.has(name) === true || (this.#askedAll && !gone)) {
         this.#extend({ first: generation, last: generation });
         continue;
       }
@@ -198,9 +198,9 @@ export class Subscription {
   }
 
   #gatherTold(): void {
-    if (this.#told === undefined) return;
-    for (const name of this.#told) this.#changed.add(name);
-    this.#told = undefined;
+    if (this.#changedNames === undefined) return;
+    for (const name of this.#changedNames) this.#changed.add(name);
+    this.#changedNames = undefined;
   }
 
   forget(name: string): void {
@@ -208,7 +208,7 @@ export class Subscription {
     this.names.delete(name);
     this.#changed.delete(name);
     this.#removed.delete(name);
-    this.#asked?.delete(name);
+    this.#requested?.delete(name);
     this.view.forget?.(name);
     this.#endRange();
   }
@@ -219,17 +219,17 @@ export class Subscription {
   }
 
   get hasAsked(): boolean {
-    return this.#askedAll || this.#asked !== undefined;
+    return this.#askedAll || this.#requested !== undefined;
   }
   get hasChanged(): boolean {
-    return this.#told !== undefined || this.#changed.size > 0;
+    return this.#changedNames !== undefined || this.#changed.size > 0;
   }
   get hasRemoved(): boolean {
     return this.#removed.size > 0;
   }
   /** The changed resources that are still to be sent. */
   *changed(): Iterable<EncodedResource> {
-    for (const name of this.#told ?? this.#changed) {
+    for (const name of this.#changedNames ?? this.#changed) {
       const found = this.view.get(name);
       if (found !== undefined) yield found;
     }
@@ -250,7 +250,7 @@ export class Subscription {
    * removals.
    */
   take(part: DuePart): Delivery {
-    if (part === "changed" && this.#told !== undefined) return this.#takeTold(this.#told);
+    if (part === "changed" && this.#changedNames !== undefined) return this.#takeTold(this.#changedNames);
     this.#gatherTold();
     const delivery = part === "asked" && this.#askedAll ? this.#takeWhole() : this.#takeNames(part);
     this.#endRange();
@@ -283,10 +283,10 @@ export class Subscription {
   /** Drops what is pending, because all of it is in the response that is being made. */
   takeAll(): Omit<Delivery, "groups" | "removed"> {
     const taken = { range: this.#range ?? noRange, sinceMs: this.#sinceMs };
-    this.#asked = undefined;
+    this.#requested = undefined;
     this.#askedAll = false;
     this.#goneCharacters = 0;
-    this.#told = undefined;
+    this.#changedNames = undefined;
     // `clear` allocates a new table, even for an empty set.
     if (this.#changed.size > 0) this.#changed.clear();
     if (this.#removed.size > 0) this.#removed.clear();
@@ -306,7 +306,7 @@ export class Subscription {
 
   /** Everything, in lists that other streams share. Requested names that do not exist are answered as removed. */
   #takeWhole(): Delivery {
-    const removed = [...(this.#asked ?? []), ...this.#removed].filter((name) => this.view.get(name) === undefined);
+    const removed = [...(this.#requested ?? []), ...this.#removed].filter((name) => this.view.get(name) === undefined);
     return { groups: groupsOf(this.view), removed, ...this.takeAll() };
   }
 
@@ -321,8 +321,8 @@ export class Subscription {
       else resources.push(this.demand?.withAliases(found) ?? found);
     };
     if (part === "asked") {
-      for (const name of this.#asked ?? []) take(name);
-      this.#asked = undefined;
+      for (const name of this.#requested ?? []) take(name);
+      this.#requested = undefined;
       this.#goneCharacters = 0;
     }
     for (const name of names) take(name);
@@ -336,7 +336,10 @@ export class Subscription {
     };
   }
 
-  /** Clears the range when nothing is pending. Otherwise whoever waits for its acknowledgement would hang. */
+  /**
+   * Clears the range when nothing is pending. Otherwise a rollout that waits for the acknowledgement would wait for
+   * ever.
+   */
   #endRange(): void {
     if (this.hasAsked || this.hasChanged || this.hasRemoved) return;
     this.#range = undefined;

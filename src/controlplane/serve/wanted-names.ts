@@ -64,14 +64,14 @@ export class WantedNames {
 
   /** Returns whether the shared names are all that the client asks for. */
   #share(names: readonly string[], view: ResourceView): boolean {
-    const asked = new Set(names);
+    const requested = new Set(names);
     const shared = groupsOf(view)
       .map(namesOf)
-      .find((list) => list.size >= leastShared && list.size <= asked.size && isWithin(list, asked));
+      .find((list) => list.size >= leastShared && list.size <= requested.size && isWithin(list, requested));
     if (shared === undefined) return false;
     this.#shared = shared;
     this.#gone.clear();
-    return shared.size === asked.size;
+    return shared.size === requested.size;
   }
 }
 

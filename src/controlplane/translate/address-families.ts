@@ -34,8 +34,8 @@ const made = {
 };
 
 /**
- * A resource for proxies of these families: what resolves names looks for addresses that the proxy can reach. Resources
- * are made for IPv4, the only family of most meshes, so that those meshes share the encoded bytes.
+ * A resource for proxies of these families. Name resolution in it looks for addresses that the proxy can reach.
+ * Resources are made for IPv4, the only family of most meshes, so that those meshes share the encoded bytes.
  */
 export function forAddressFamilies(
   families: "IPv6" | "both",

@@ -66,7 +66,7 @@ export function forwardHttpFilter(cache: DnsCache): FilterInit {
   });
 }
 
-/** Resolves the server name of each connection; stands before the TCP proxy. */
+/** The filter before the TCP proxy that resolves the server name of each connection. */
 export function forwardTlsFilter(hostname: string, port: number): FilterInit {
   return filterInit("envoy.extensions.filters.network.sni_dynamic_forward_proxy", SniDynamicForwardProxySchema, {
     dnsCacheConfig: wildcardCache(hostname),

@@ -86,8 +86,8 @@ function filterOf(
 }
 
 /**
- * If a module cannot be loaded, the proxy's agent replaces it with a filter that rejects everything, or passes
- * everything.
+ * If a module cannot be loaded, the proxy's agent replaces it with a filter that rejects all requests, or lets all of
+ * them through.
  */
 function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
   return {
@@ -218,7 +218,10 @@ function isForTraffic(match: SelectedExtension["facts"]["spec"]["match"], { side
   );
 }
 
-/** Filters that learn or tell who the peer is. Extensions come after them, so that none trusts what a client forged. */
+/**
+ * Filters that read the peer's metadata, or send the proxy's own to the peer. Extensions come after them, so that none
+ * trusts what a client forged.
+ */
 const peerNames: ReadonlySet<string> = new Set([
   "istio.metadata_exchange",
   "waypoint_downstream_peer_metadata",

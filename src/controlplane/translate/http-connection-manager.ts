@@ -84,7 +84,7 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
   };
 }
 
-/** Who receives the client's certificate, and the server name in responses. */
+/** How the client's certificate is forwarded, and the `server` header of responses. */
 function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManagerInit {
   const { gatewayTopology, proxyHeaders } = mesh;
   const server = serverNaming(mesh);

@@ -35,13 +35,14 @@ export function originalDestinations(
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
   });
-  // As upstream: the options of HTTP stay those of a passthrough, whatever the mesh's pool says of HTTP.
+  // As upstream, the HTTP options stay those of a passthrough cluster. The mesh's connection pool settings for HTTP do
+  // not change them.
   const http = create(HttpProtocolOptionsSchema);
   applyConnectionPool({ cluster, http }, mesh.defaultTrafficPolicy.connectionPool, undefined, mesh);
   return cluster;
 }
 
-/** Requests go on in the version of HTTP in which they came. */
+/** A request keeps the version of HTTP in which it arrived. */
 export function passthroughOptions(preserveHttp1HeaderCase: boolean) {
   return {
     [httpOptionsName]: packed(HttpProtocolOptionsSchema, {

@@ -9,24 +9,26 @@ import type { MeshSettings } from "../model/facts.ts";
 
 type TlsParametersInit = Exclude<MessageInitShape<typeof TlsParametersSchema>, { $typeName: string }>;
 
-/** The field `tlsParams` of a TLS context: what is configured, within the limits of the control plane's policy. */
+/**
+ * The field `tlsParams` of a TLS context: the configured parameters, within the limits of the control plane's policy.
+ */
 export function tlsParameters(
   { compliance }: Pick<MeshSettings, "compliance">,
-  asked?: TlsParametersInit,
+  wanted?: TlsParametersInit,
 ): { readonly tlsParams?: TlsParametersInit } {
-  if (compliance !== undefined) return { tlsParams: { ...asked, ...limitsOf(compliance, asked ?? {}) } };
-  return asked === undefined ? {} : { tlsParams: asked };
+  if (compliance !== undefined) return { tlsParams: { ...wanted, ...limitsOf(compliance, wanted ?? {}) } };
+  return wanted === undefined ? {} : { tlsParams: wanted };
 }
 
 /**
  * Upstream leaves ciphers and curves unset for FIPS 140-2, because an Envoy that is built for FIPS has no others. Here
  * they are always named, for proxies that have more.
  */
-function limitsOf(policy: CompliancePolicy, asked: TlsParametersInit): TlsParametersInit {
+function limitsOf(policy: CompliancePolicy, wanted: TlsParametersInit): TlsParametersInit {
   const { TLSv1_2, TLSv1_3, TLS_AUTO } = TlsParameters_TlsProtocol;
   switch (policy) {
     case "fips-140-2": {
-      const ciphers = approvedCiphers.filter((name) => asked.cipherSuites?.includes(name));
+      const ciphers = approvedCiphers.filter((name) => wanted.cipherSuites?.includes(name));
       return {
         tlsMinimumProtocolVersion: TLSv1_2,
         tlsMaximumProtocolVersion: TLSv1_2,
@@ -40,7 +42,7 @@ function limitsOf(policy: CompliancePolicy, asked: TlsParametersInit): TlsParame
       return {
         tlsMinimumProtocolVersion: TLSv1_3,
         // A lower limit that a server sets would leave no version at all.
-        ...((asked.tlsMaximumProtocolVersion ?? TLS_AUTO) === TLS_AUTO ? {} : { tlsMaximumProtocolVersion: TLSv1_3 }),
+        ...((wanted.tlsMaximumProtocolVersion ?? TLS_AUTO) === TLS_AUTO ? {} : { tlsMaximumProtocolVersion: TLSv1_3 }),
         cipherSuites: [...approvedCiphers],
         ecdhCurves: [...approvedCurves[policy]],
       };

@@ -4,7 +4,7 @@ import type { Collection } from "../../kube/index.ts";
 import { translatedName, type ExtensionInputs } from "../model/index.ts";
 import type { PatchFault } from "../translate/index.ts";
 
-/** More faults than this at once would not help anybody. */
+/** More faults than this at one time would help no reader. */
 const maxFaults = 1000;
 
 /**
@@ -12,7 +12,7 @@ const maxFaults = 1000;
  * the object changes, in the log and by upstream's metric.
  */
 export class ExtensionReports {
-  readonly #told = new Map<string, Set<string>>();
+  readonly #reported = new Map<string, Set<string>>();
   readonly #status: ReturnType<MetricsRegistry["gauge"]>;
   readonly #log: Logger;
   #faults = 0;
@@ -43,22 +43,22 @@ export class ExtensionReports {
   }
 
   failed({ filter, field, fault }: PatchFault): void {
-    const told = this.#told.get(filter) ?? new Set<string>();
+    const reported = this.#reported.get(filter) ?? new Set<string>();
     const text = `${field}: ${fault}`;
-    if (told.has(text) || this.#faults >= maxFaults) return;
-    told.add(text);
+    if (reported.has(text) || this.#faults >= maxFaults) return;
+    reported.add(text);
     this.#faults += 1;
-    this.#told.set(filter, told);
+    this.#reported.set(filter, reported);
     this.#status.labels(filter, patchOf(field), "error").set(1);
     this.#log.warn("an extension of proxies is not applied", { object: filter, part: field, fault });
   }
 
   #forget(filter: string): void {
-    const told = this.#told.get(filter);
-    if (told === undefined) return;
-    this.#told.delete(filter);
-    this.#faults -= told.size;
-    for (const text of told) this.#status.labels(filter, patchOf(text), "error").set(0);
+    const reported = this.#reported.get(filter);
+    if (reported === undefined) return;
+    this.#reported.delete(filter);
+    this.#faults -= reported.size;
+    for (const text of reported) this.#status.labels(filter, patchOf(text), "error").set(0);
   }
 }
 

@@ -19,12 +19,12 @@ import type { ProxyIdentity, ResourceView, ViewSource } from "../serve/index.ts"
 export interface ProxyScopesOptions {
   readonly inputs: MeshInputs;
   readonly scopes: OutboundScopes;
-  /** Computes at once what a new group needs, so that its first answer is complete. */
+  /** Computes the inputs of a new group at once, so that its first response is complete. */
   readonly settle: () => void;
   readonly clock: Clock;
 }
 
-/** What is known about one connected proxy. */
+/** The facts about one connected proxy. */
 export interface ProxyPlace {
   readonly group: ProxyGroup;
   /** The key of the group. */
@@ -38,7 +38,7 @@ interface Tracked {
   key: string | undefined;
 }
 
-/** How long a group lives after its last proxy has gone, because proxies come back. */
+/** How long a group is kept after its last proxy has disconnected, because proxies reconnect. */
 const lingerMs = 60_000;
 /**
  * How many characters of keys groups without a proxy may have together. A key has all labels, and a group takes about
@@ -121,7 +121,10 @@ export class ProxyScopes {
     };
   }
 
-  /** What a connected proxy may reach. Undefined if it has no such limits, or if they are not known yet. */
+  /**
+   * The services and configuration that a connected proxy sees. Undefined if it has no such limits, or if they are not
+   * known yet.
+   */
   outboundScopeOf(proxy: ProxyIdentity): OutboundScope | undefined {
     const choice = this.#placeOf(proxy)?.choice;
     return choice === undefined ? undefined : this.#options.scopes.scopes.get(choice.scope);

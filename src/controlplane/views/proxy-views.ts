@@ -218,7 +218,7 @@ export class ProxyViews {
     return new SwitchingView(this.#scopes.viewSource(proxy, memoizedViews(keyOf, build)));
   }
 
-  /** The view of a sidecar: what its scope can reach, and what its own pod accepts. */
+  /** The view of a sidecar: the outbound configuration of its scope, and the inbound configuration of its pod. */
   #sidecarView(place: ProxyPlace, proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const { scope, clusterId } = place.choice;
     const { outbound } = this.#resources;

@@ -3,10 +3,10 @@ import { watchForAmbient, type MeshInputs, type Waypoints } from "../model/index
 import { deriveAmbientResources, type AmbientResources } from "../translate/index.ts";
 
 /**
- * Ztunnels' resources, derived only when they are needed. That is at the first sign of ambient in the mesh, so that the
- * first ztunnel does not wait, or at the first client that asks. A mesh of sidecars has neither their cost at start nor
- * at each change. Derived collections stay, because ambient may come back. Must be created before the first write to
- * the inputs.
+ * Ztunnels' resources, derived only when they are needed. That is when the first ambient object appears in the mesh, so
+ * that the first ztunnel does not wait, or when the first client asks. A mesh of sidecars has neither their cost at
+ * start nor at each change. Derived collections stay, because ambient may come back. Must be created before the first
+ * write to the inputs.
  */
 export class ServedAmbient {
   readonly #graph: CollectionGraph;

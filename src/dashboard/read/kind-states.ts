@@ -81,10 +81,10 @@ export class KindStates {
 
   /** Whether this many kinds have been answered in some way, other than by failing before their first list. */
   isKnown(kinds: number): boolean {
-    const told = [...this.#states.values()].filter(
+    const answered = [...this.#states.values()].filter(
       ({ state, toldAtMs }) => state === "forbidden" || toldAtMs !== undefined,
     );
-    return told.length >= kinds;
+    return answered.length >= kinds;
   }
 
   /** `group/Kind`s that may not be read. */

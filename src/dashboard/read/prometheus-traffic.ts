@@ -2,6 +2,8 @@ import { messageOf, transientError, type Clock } from "../../base/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import {
   combineTraffic,
+  connectionLabels,
+  responseLabels,
   trafficLabels,
   type CountedTraffic,
   type MeasuredTraffic,
@@ -28,24 +30,8 @@ const maxPodsOfQuery = 1000;
 const podName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
 /** The labels to group by. `app` is the reporting pod's, which distinguishes a ztunnel from a proxy. */
-const names = [
-  "app",
-  "reporter",
-  "source_workload",
-  "source_workload_namespace",
-  "source_app",
-  "source_version",
-  "destination_workload",
-  "destination_workload_namespace",
-  "destination_app",
-  "destination_version",
-  "destination_service",
-  "destination_service_name",
-  "destination_service_namespace",
-  "request_protocol",
-  "connection_security_policy",
-];
-const requestNames = [...names, "response_code", "grpc_response_status", "response_flags"];
+const names = ["app", ...connectionLabels];
+const requestNames = [...names, ...responseLabels];
 
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;
@@ -246,10 +232,10 @@ export class PrometheusTraffic implements TrafficSource {
 
   async #counted(seconds: number, points: Points, families: readonly Family[]): Promise<CountedTraffic[][]> {
     const sums = Array.from({ length: points.points }, () => new PointSums());
-    const asked = families.flatMap((family) => queriesOf(family, seconds).map((query) => ({ family, query })));
+    const queries = families.flatMap((family) => queriesOf(family, seconds).map((query) => ({ family, query })));
     const known = new Map<string, TrafficLabels>();
     await Promise.all(
-      asked.map(async ({ family, query }) => {
+      queries.map(async ({ family, query }) => {
         for (const {
           labels: { le, ...labels },
           values,
@@ -326,13 +312,13 @@ type PrometheusValue = readonly [seconds: number, value: string];
 
 /** The values by point. */
 function valuesAt(
-  told: readonly PrometheusValue[],
+  samples: readonly PrometheusValue[],
   firstMs: number,
   stepMs: number,
   points: number,
 ): (number | undefined)[] {
   const values = Array.from({ length: points }, (): number | undefined => undefined);
-  for (const [seconds, text] of told) {
+  for (const [seconds, text] of samples) {
     const value = Number(text);
     const index = stepMs === 0 ? 0 : Math.round((seconds * 1000 - firstMs) / stepMs);
     if (Number.isFinite(value) && index >= 0 && index < points) values[index] = value;

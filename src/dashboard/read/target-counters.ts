@@ -1,4 +1,4 @@
-import { trafficLabels, type TrafficLabels } from "../views/index.ts";
+import { connectionLabels, responseLabels, trafficLabels, type TrafficLabels } from "../views/index.ts";
 import { ExpositionReader, parseSeries } from "./exposition.ts";
 import type { Gain } from "./traffic-history.ts";
 
@@ -280,26 +280,7 @@ function isWanted(bytes: Buffer, at: number): boolean {
   return false;
 }
 
-/** The labels that distinguish traffic. Others, such as `destination_canonical_service`, follow from these. */
-const kept = [
-  "reporter",
-  "source_workload",
-  "source_workload_namespace",
-  "source_app",
-  "source_version",
-  "destination_workload",
-  "destination_workload_namespace",
-  "destination_app",
-  "destination_version",
-  "destination_service",
-  "destination_service_name",
-  "destination_service_namespace",
-  "request_protocol",
-  "response_code",
-  "grpc_response_status",
-  "response_flags",
-  "connection_security_policy",
-] as const;
+const kept = [...connectionLabels, ...responseLabels];
 
 function groupKey(labels: Readonly<Record<string, string>>): string {
   return kept.map((name) => labels[name] ?? "").join("\n");

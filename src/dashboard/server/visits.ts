@@ -88,14 +88,14 @@ export class Visits {
       return { ...common, user: "", groups: [], authentication: "none", namespaces: [], limits: [access.loginHint] };
     const { user, groups, authentication } = identity;
     try {
-      const [namespaces, told] = await Promise.all([identity.namespaces(), access.limitsOf(identity)]);
+      const [namespaces, limits] = await Promise.all([identity.namespaces(), access.limitsOf(identity)]);
       return {
         ...common,
         user,
         groups,
         authentication,
         namespaces: namespaces === "*" ? ["*"] : [...namespaces].toSorted(),
-        limits: told,
+        limits,
       };
     } catch (error) {
       return {

@@ -13,6 +13,8 @@ export { findRollout, rolloutView, type RolloutParameters } from "./rollout.ts";
 export { rolloutsView, type Rollout } from "./rollouts.ts";
 export { serviceView, servicesView } from "./services.ts";
 export {
+  connectionLabels,
+  responseLabels,
   isOfProbes,
   combineTraffic,
   mutualTlsShare,

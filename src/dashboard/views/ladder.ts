@@ -134,12 +134,12 @@ class RungTable {
           metadata.name === name &&
           metadata.namespace === first.namespace,
       );
-      const asked = gateway?.metadata.labels?.[istioLabels.revision];
+      const labelled = gateway?.metadata.labels?.[istioLabels.revision];
       const namespace = this.#inventory.namespaces.get(first.namespace);
       const wanted =
-        asked === undefined
+        labelled === undefined
           ? (namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : "default"))
-          : asked;
+          : labelled;
       const rung = this.#rung(
         first.role === "waypoint" ? "waypoint" : "gateway",
         first.namespace,

@@ -69,6 +69,27 @@ const unknown = "unknown";
 /** gRPC statuses: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
 const blamesServer = new Set(["2", "4", "12", "13", "14", "15"]);
 
+/** The labels that distinguish connections. Others, such as `destination_canonical_service`, follow from these. */
+export const connectionLabels = [
+  "reporter",
+  "source_workload",
+  "source_workload_namespace",
+  "source_app",
+  "source_version",
+  "destination_workload",
+  "destination_workload_namespace",
+  "destination_app",
+  "destination_version",
+  "destination_service",
+  "destination_service_name",
+  "destination_service_namespace",
+  "request_protocol",
+  "connection_security_policy",
+] as const;
+
+/** The labels that series of requests have in addition. */
+export const responseLabels = ["response_code", "grpc_response_status", "response_flags"] as const;
+
 /** Reads the labels of an `istio_*` series. `app` is the label of the reporting pod. */
 export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLabels {
   const of = (name: string): string => {
@@ -150,8 +171,8 @@ export function combineTraffic(counted: readonly CountedTraffic[]): TrafficEdge[
     add(sum, one);
   }
   const serversOf = Map.groupBy(servers.values(), ({ labels }) => labels.pairKey);
-  const told = new Set([...clients.values()].map(({ labels }) => labels.pairKey));
-  const alone = [...servers.values()].filter(({ labels }) => !told.has(labels.pairKey));
+  const reportedByClients = new Set([...clients.values()].map(({ labels }) => labels.pairKey));
+  const alone = [...servers.values()].filter(({ labels }) => !reportedByClients.has(labels.pairKey));
   const edges = [...clients.values(), ...alone].map((sum) => ({
     edge: edgeOf(sum, serversOf.get(sum.labels.pairKey) ?? []),
     ofConnections: sum.labels.ofConnections,

@@ -35,7 +35,7 @@ function withoutHidden(
   const hidden = new Set([...namespaces.keys()].filter((name) => !visible.has(name)));
   if (hidden.size === 0) return { byObject, ofMesh };
   const own = new Map(objects.configs.map((object) => [configKey(object), object]));
-  const told = (key: string | undefined, message: FoundMessage): FoundMessage => {
+  const withoutHidden = (key: string | undefined, message: FoundMessage): FoundMessage => {
     const object = key === undefined ? undefined : own.get(key);
     let written: string | undefined;
     const isSecret = (name: string): boolean =>
@@ -49,7 +49,7 @@ function withoutHidden(
     return text === message.text ? message : { ...message, text };
   };
   return {
-    byObject: new Map([...byObject].map(([key, found]) => [key, found.map((message) => told(key, message))])),
-    ofMesh: ofMesh.map((message) => told(undefined, message)),
+    byObject: new Map([...byObject].map(([key, found]) => [key, found.map((message) => withoutHidden(key, message))])),
+    ofMesh: ofMesh.map((message) => withoutHidden(undefined, message)),
   };
 }

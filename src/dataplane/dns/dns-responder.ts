@@ -23,7 +23,7 @@ export type FindName = (name: string) => FoundName | undefined;
 
 /** Called with a query's type (`A`), and with the time that a name server took. */
 export interface DnsObserver {
-  asked(type: string): void;
+  requested(type: string): void;
   forwarded(type: string, seconds: number, failed: boolean): void;
 }
 
@@ -58,17 +58,18 @@ export class DnsResponder {
     }
     if (packet.type !== "query") return undefined;
     const type = packet.questions?.[0]?.type ?? "";
-    observer?.asked(type);
+    observer?.requested(type);
     const known = answerOf(packet, find);
     if (known !== undefined) return fit(known, packet, transport);
     const startedMs = performance.now();
-    const tell = (failed: boolean): void => observer?.forwarded(type, (performance.now() - startedMs) / 1000, failed);
+    const reportForward = (failed: boolean): void =>
+      observer?.forwarded(type, (performance.now() - startedMs) / 1000, failed);
     try {
       const answer = await this.#forwarder.forward(query, transport);
-      tell(false);
+      reportForward(false);
       return answer;
     } catch (error) {
-      tell(true);
+      reportForward(true);
       this.#log.warn("a DNS query could not be forwarded", {
         name: packet.questions?.[0]?.name ?? "",
         error: messageOf(error),
@@ -104,11 +105,11 @@ function answerOf(packet: Packet, find: FindName): Packet | undefined {
     if (ipFamilyOf(address) === family)
       answers.push({ type: question.type, name, ttl: timeToLiveSeconds, data: address });
   }
-  const asked = (packet.flags ?? 0) & RECURSION_DESIRED;
+  const recursionFlag = (packet.flags ?? 0) & RECURSION_DESIRED;
   return {
     type: "response",
     id: packet.id ?? 0,
-    flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE | asked,
+    flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE | recursionFlag,
     questions: [question],
     answers,
   };

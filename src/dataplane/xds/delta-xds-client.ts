@@ -80,7 +80,7 @@ export class DeltaXdsClient implements XdsClient {
   #applying = 0;
   #node: Node | undefined;
   /** Reports about ourselves, by type. An error describes what is wrong. */
-  readonly #told = new Map<string, string | undefined>();
+  readonly #answered = new Map<string, string | undefined>();
 
   constructor(options: DeltaXdsClientOptions) {
     this.#options = options;
@@ -126,7 +126,7 @@ export class DeltaXdsClient implements XdsClient {
    * Sends a report about ourselves to the control plane, now and after each reconnect. `error` describes what is wrong.
    */
   tell(typeUrl: string, error: string | undefined): void {
-    this.#told.set(typeUrl, error);
+    this.#answered.set(typeUrl, error);
     if (this.#stream !== undefined) this.#send({ typeUrl, ...(error === undefined ? {} : { error }) });
   }
 
@@ -215,7 +215,7 @@ export class DeltaXdsClient implements XdsClient {
       // A named subscription without names would be treated as a wildcard.
       if (type.subscription.mode === "wildcard" || type.names.size > 0) this.#requestType(type);
     }
-    for (const [typeUrl, error] of this.#told) this.#send({ typeUrl, ...(error === undefined ? {} : { error }) });
+    for (const [typeUrl, error] of this.#answered) this.#send({ typeUrl, ...(error === undefined ? {} : { error }) });
   }
 
   #requestType(type: Subscribed): void {

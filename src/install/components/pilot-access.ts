@@ -69,8 +69,8 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
  * on, as upstream does: other clusters' control planes switch it on in their own environment.
  */
 function multiClusterRules({ values, multiClusterGroup }: InstallSettings): readonly PolicyRule[] {
-  const asked = treeAt(values, "pilot", "env")?.["MCS_API_GROUP"] as string | undefined;
-  const group = multiClusterGroup ?? asked ?? defaultMultiClusterApi.group;
+  const configuredGroup = treeAt(values, "pilot", "env")?.["MCS_API_GROUP"] as string | undefined;
+  const group = multiClusterGroup ?? configuredGroup ?? defaultMultiClusterApi.group;
   return [
     { apiGroups: [group], resources: ["serviceexports"], verbs: [...observe, "create"] },
     { apiGroups: [group], resources: ["serviceimports"], verbs: observe },

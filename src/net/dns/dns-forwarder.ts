@@ -81,8 +81,8 @@ export class DnsForwarder {
     return await this.#inTime(server, question.answer());
   }
 
-  async #askTcp(server: NameServer, asked: Buffer): Promise<Buffer> {
-    const query = withId(asked, this.#randomId());
+  async #askTcp(server: NameServer, queryBytes: Buffer): Promise<Buffer> {
+    const query = withId(queryBytes, this.#randomId());
     const opening = (this.#options.sockets ?? plainDnsSockets).tcp(server);
     const stream = await this.#inTime(server, opening).catch((error: unknown) => {
       // Nobody else closes a connection that opens too late.

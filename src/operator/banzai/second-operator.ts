@@ -29,14 +29,14 @@ export async function tellOfSecondOperator(
   log.warn(`${holder} already manages Istio ${minor}: this operator stays idle until it ends`, { minor });
   const message = `two operators of Istio ${minor} are running: ${holder} manages this object, ${identity} is idle; uninstall one of them`;
   const events = new EventRecorder({ client, component: `istio-operator-${minor}`, clock, log });
-  const told = new Set<string>();
+  const warned = new Set<string>();
   const istios = createInformer(client, banzaiIstioKind, { clock, log });
   istios.subscribe(({ type, object }) => {
     const version = object.spec?.["version"];
     const uid = object.metadata.uid ?? "";
-    if (type === "delete") told.delete(uid);
-    if (type === "delete" || told.has(uid) || typeof version !== "string" || minorOf(version) !== minor) return;
-    told.add(uid);
+    if (type === "delete") warned.delete(uid);
+    if (type === "delete" || warned.has(uid) || typeof version !== "string" || minorOf(version) !== minor) return;
+    warned.add(uid);
     events.record(banzaiIstioKind, object, { type: "Warning", reason: "SecondOperator", message });
   });
   await istios.run(signal);

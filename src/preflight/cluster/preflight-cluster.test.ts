@@ -182,6 +182,28 @@ test("pods of the old revision are listed by workload, with those that a restart
   );
 });
 
+test("pods that only their deletion replaces are reported with this remedy", () => {
+  const set = (name: string, updateStrategy: object) =>
+    ({ metadata: { name, namespace: "shop" }, spec: { selector: {}, template: {}, updateStrategy } }) as never;
+  const { report } = surveyWorkloads(
+    facts({
+      pods: [
+        sidecar("db-0", { kind: "StatefulSet", name: "db" }),
+        sidecar("kept-0", { kind: "StatefulSet", name: "kept" }),
+        sidecar("log-a", { kind: "DaemonSet", name: "log" }),
+        sidecar("lone-a", { kind: "ReplicaSet", name: "lone" }),
+      ],
+      statefulSets: [set("db", { rollingUpdate: { partition: 2 } }), set("kept", { type: "OnDelete" })],
+      daemonSets: [set("log", { type: "OnDelete" })],
+    }),
+    "old",
+  );
+  assert.deepEqual(
+    report.stuck.map(({ name, todo }) => `${name}: ${todo.split(" one by one")[0] ?? ""}`),
+    ["log: delete its pods", "lone: delete its pods", "db: delete these pods", "kept: delete its pods"],
+  );
+});
+
 test("a disruption budget that never allows an eviction is reported, and others are not", () => {
   const budget = (name: string, app: string, disruptionsAllowed: number) => ({
     metadata: { name, namespace: "shop" },

@@ -34,12 +34,12 @@ export interface AuthoritySecrets {
  */
 export function checkTrust(input: TrustInput): { readonly report: TrustReport; readonly findings: readonly Finding[] } {
   const { fromMesh, toMesh, distributed, fromNamespace } = input;
-  const told = fingerprints(distributed.get(fromNamespace) ?? "");
+  const distributedRoots = fingerprints(distributed.get(fromNamespace) ?? "");
   const [signing, next] = [authorityOf(input, input.fromNamespace), authorityOf(input, input.toNamespace)];
   const from = {
     ...fromMesh,
-    rootFingerprints: told.length > 0 ? told : signing.roots,
-    source: told.length > 0 ? `ConfigMap ${fromNamespace}/istio-ca-root-cert` : signing.source,
+    rootFingerprints: distributedRoots.length > 0 ? distributedRoots : signing.roots,
+    source: distributedRoots.length > 0 ? `ConfigMap ${fromNamespace}/istio-ca-root-cert` : signing.source,
   };
   const to = { ...toMesh, rootFingerprints: next.roots, source: next.source };
   const staleNamespaces = [...distributed]

@@ -1,3 +1,4 @@
+import { withArticle } from "../../base/index.ts";
 import { keyOf, matchesLabelSelector, type KubernetesObject } from "../../api/index.ts";
 import type {
   DaemonSet,
@@ -208,9 +209,14 @@ function whyStuck({ namespace, kind, name, object, pods }: InjectedWorkload, fro
     pods.some(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.kind === "Job") === true)
   )
     return stuck("a Job: a restart would run it again", "wait until it ends; its next run gets the new sidecar");
+  if (kind === "ReplicaSet" || kind === "ReplicationController")
+    return stuck(
+      `a bare ${kind}: kubectl cannot restart it`,
+      `delete its pods one by one after namespace ${namespace} has moved`,
+    );
   if (!restartable.includes(kind))
     return stuck(
-      `owned by a ${kind}, which Serin cannot restart`,
+      `owned by ${withArticle(kind)}, which Serin cannot restart`,
       `restart it through its operator after namespace ${namespace} has moved`,
     );
   const template = object?.spec?.template.metadata?.labels?.[revisionLabel];
@@ -227,6 +233,13 @@ function whyStuck({ namespace, kind, name, object, pods }: InjectedWorkload, fro
     return stuck(
       "its update strategy is OnDelete: a restart changes nothing",
       `delete its pods one by one after namespace ${namespace} has moved`,
+    );
+  const rolling = kind === "StatefulSet" ? (object as StatefulSet | undefined)?.spec?.updateStrategy : undefined;
+  const partition = rolling?.rollingUpdate?.partition ?? 0;
+  if (partition > 0)
+    return stuck(
+      `the partition of its rolling update is ${partition}: a restart leaves out the pods below number ${partition}`,
+      `delete these pods one by one after namespace ${namespace} has moved`,
     );
   const spec: Deployment["spec"] = object?.spec;
   if (spec?.paused === true)
@@ -344,8 +357,8 @@ function gatewaysOf(
 
 function owningRevision({ metadata }: KubernetesObject, { namespaces, tags }: WorkloadFacts): string {
   const namespace = namespaces.find((one) => one.metadata.name === metadata.namespace);
-  const said = metadata.labels?.[revisionLabel] ?? namespace?.metadata.labels?.[revisionLabel] ?? defaultRevision;
-  return tags.get(said) ?? said;
+  const labelled = metadata.labels?.[revisionLabel] ?? namespace?.metadata.labels?.[revisionLabel] ?? defaultRevision;
+  return tags.get(labelled) ?? labelled;
 }
 
 function ztunnelsOf({ pods, connections }: WorkloadFacts, from: string): ZtunnelReport[] {

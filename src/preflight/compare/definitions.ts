@@ -128,30 +128,30 @@ type Tell = (
   concerns: (object: StoredObject) => boolean,
 ) => void;
 
-function compareSchemas(before: Version, after: Version, tell: Tell): void {
-  if (isTree(before.schema) && isTree(after.schema)) walk(before.schema, after.schema, [], tell);
+function compareSchemas(before: Version, after: Version, report: Tell): void {
+  if (isTree(before.schema) && isTree(after.schema)) walk(before.schema, after.schema, [], report);
 }
 
-function walk(before: Schema, after: Schema, path: readonly PathWord[], tell: Tell): void {
+function walk(before: Schema, after: Schema, path: readonly PathWord[], report: Tell): void {
   if (path.length > maxDepth) return;
-  compareValues(before, after, path, tell);
+  compareValues(before, after, path, report);
   const [properties, next] = [treeOf(before["properties"]), treeOf(after["properties"])];
   const keepsAll = after["x-kubernetes-preserve-unknown-fields"] === true;
   for (const [field, schema] of Object.entries(properties)) {
     const inner = next[field];
     const at = [...path, field];
-    if (isTree(inner) && isTree(schema)) walk(schema, inner, at, tell);
+    if (isTree(inner) && isTree(schema)) walk(schema, inner, at, report);
     else if (inner === undefined && !keepsAll && !isOpen(after))
-      tell("field-gone", at, "was removed: the API server drops it when an object is written", (object) =>
+      report("field-gone", at, "was removed: the API server drops it when an object is written", (object) =>
         hasField(object, at),
       );
   }
   for (const field of Object.keys(next))
-    if (properties[field] === undefined) tell("field-added", [...path, field], "is new", () => false);
+    if (properties[field] === undefined) report("field-added", [...path, field], "is new", () => false);
   const [items, nextItems] = [before["items"], after["items"]];
-  if (isTree(items) && isTree(nextItems)) walk(items, nextItems, [...path, anyElement], tell);
+  if (isTree(items) && isTree(nextItems)) walk(items, nextItems, [...path, anyElement], report);
   const [map, nextMap] = [before["additionalProperties"], after["additionalProperties"]];
-  if (isTree(map) && isTree(nextMap)) walk(map, nextMap, [...path, anyElement], tell);
+  if (isTree(map) && isTree(nextMap)) walk(map, nextMap, [...path, anyElement], report);
 }
 
 /** Whether the schema accepts any field. */
@@ -159,25 +159,25 @@ function isOpen(schema: Schema): boolean {
   return schema["additionalProperties"] !== undefined && schema["additionalProperties"] !== false;
 }
 
-function compareValues(before: Schema, after: Schema, path: readonly PathWord[], tell: Tell): void {
+function compareValues(before: Schema, after: Schema, path: readonly PathWord[], report: Tell): void {
   const [type, next] = [before["type"], after["type"]];
   if (typeof type === "string" && typeof next === "string" && type !== next)
-    tell("type-changed", path, `is ${next}, was ${type}`, (object) => hasField(object, path));
+    report("type-changed", path, `is ${next}, was ${type}`, (object) => hasField(object, path));
   const values = listOf(after["enum"]);
   const gone = values.length === 0 ? [] : listOf(before["enum"]).filter((value) => !values.includes(value));
   if (gone.length > 0)
-    tell("values-gone", path, `no longer accepts ${gone.map(canonicalJson).join(", ")}`, (object) =>
+    report("values-gone", path, `no longer accepts ${gone.map(canonicalJson).join(", ")}`, (object) =>
       valuesAt(object, path).some((value) => gone.includes(value)),
     );
   const required = textsOf(after["required"]).filter((field) => !textsOf(before["required"]).includes(field));
   for (const field of required)
-    tell("required-added", [...path, field], "is required", (object) =>
+    report("required-added", [...path, field], "is required", (object) =>
       valuesAt(object, path).some((value) => isTree(value) && value[field] === undefined),
     );
   const rules = (schema: Schema): string[] =>
     textsOf(listOf(schema["x-kubernetes-validations"]).map((rule) => (isTree(rule) ? (rule["rule"] ?? null) : null)));
   const added = rules(after).filter((rule) => !rules(before).includes(rule));
-  for (const rule of added) tell("rule-added", path, `has the new rule ${rule}`, () => false);
+  for (const rule of added) report("rule-added", path, `has the new rule ${rule}`, () => false);
 }
 
 function listOf(value: Json | undefined): readonly Json[] {

@@ -30,7 +30,7 @@ export async function askManifest(
     if (result.code !== 0)
       throw userError(
         "release-refused",
-        `release ${release.version} refuses spec.${field}${field === "to.install" ? `[${index}]` : ""}: ${said(result, file)}`,
+        `release ${release.version} refuses spec.${field}${field === "to.install" ? `[${index}]` : ""}: ${outputTail(result, file)}`,
         {
           hint: `try: ${release.directory}/bin/${release.kind === "istio" ? "istioctl" : "serin"} manifest generate -f FILE`,
         },
@@ -45,7 +45,7 @@ export async function askProfile(runner: ReleaseRunner, release: Release, profil
   const result = await runner.run(release, ["profile", "dump", profile]);
   const [document] = result.code === 0 ? parseAllDocuments(result.stdout) : [];
   if (document === undefined)
-    throw userError("release-refused", `release ${release.version} has no profile "${profile}": ${said(result)}`);
+    throw userError("release-refused", `release ${release.version} has no profile "${profile}": ${outputTail(result)}`);
   return document.toJS() as Json;
 }
 
@@ -78,7 +78,10 @@ export async function askAnalysis(
   const result = await runner.run(release, args);
   const messages = readMessages(result.stdout === "" ? "[]" : result.stdout);
   if (messages === undefined || (result.stdout === "" && result.code !== 0))
-    throw transientError("release-failed", `release ${release.version} could not analyse the cluster: ${said(result)}`);
+    throw transientError(
+      "release-failed",
+      `release ${release.version} could not analyse the cluster: ${outputTail(result)}`,
+    );
   return messages;
 }
 
@@ -138,7 +141,7 @@ export async function askInjection(
   if (result.code !== 0)
     throw transientError(
       "release-failed",
-      `release ${release.version} could not inject the workloads: ${said(result, file)}`,
+      `release ${release.version} could not inject the workloads: ${outputTail(result, file)}`,
     );
   return await Array.fromAsync(objectsInManifest(result.stdout));
 }
@@ -153,7 +156,7 @@ export async function readDefinitions(release: Release): Promise<readonly Untype
 
 const maxSaid = 600;
 
-function said({ stdout, stderr, code }: ChildResult, file = ""): string {
+function outputTail({ stdout, stderr, code }: ChildResult, file = ""): string {
   const text = (stderr.trim() === "" ? stdout : stderr)
     .trim()
     .replaceAll(file === "" ? "\0" : file, "the spec")

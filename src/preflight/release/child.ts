@@ -74,11 +74,11 @@ export async function runChild(
     };
   child.stdout?.on("data", collect(output.stdout));
   child.stderr?.on("data", collect(output.stderr));
-  const said = `${program.command} ${[...program.args, ...args].slice(-6).join(" ")}`;
+  const shownCommand = `${program.command} ${[...program.args, ...args].slice(-6).join(" ")}`;
   const code = await new Promise<number>((resolve, reject) => {
     child.once("error", (error) =>
       reject(
-        userError("release-failed", `cannot run ${said}: ${error.message}`, {
+        userError("release-failed", `cannot run ${shownCommand}: ${error.message}`, {
           cause: error,
           hint: "check that it is a release for this machine, and executable",
         }),
@@ -88,9 +88,15 @@ export async function runChild(
   });
   options.signal.throwIfAborted();
   if (limit.aborted)
-    throw transientError("release-failed", `${said} took longer than ${options.timeoutMs / 1000} s and was killed`);
+    throw transientError(
+      "release-failed",
+      `${shownCommand} took longer than ${options.timeoutMs / 1000} s and was killed`,
+    );
   if (bytes > maxOutputBytes)
-    throw transientError("release-failed", `${said} printed more than ${maxOutputBytes >> 20} MiB and was killed`);
+    throw transientError(
+      "release-failed",
+      `${shownCommand} printed more than ${maxOutputBytes >> 20} MiB and was killed`,
+    );
   return {
     code,
     stdout: Buffer.concat(output.stdout).toString("utf8"),

@@ -87,23 +87,23 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
   };
   const { proxies, envoyFilters, progress } = options;
   const failures: string[] = [];
-  const asked = proxies.slice(0, maxProxies);
-  progress(`asking both releases about ${asked.length} proxies`);
-  const seen = await askBoth(options, asked, [], failures);
+  const compared = proxies.slice(0, maxProxies);
+  progress(`asking both releases about ${compared.length} proxies`);
+  const seen = await askBoth(options, compared, [], failures);
   const changes = [...seen.answers].flatMap(([proxy, { from, to }]) => resourceChanges(proxy.name, from, to));
   let effects: ProxiesReport["envoyFilters"] = [];
   if (envoyFilters.length > 0) {
     progress(`asking again without the ${envoyFilters.length} EnvoyFilter${envoyFilters.length === 1 ? "" : "s"}`);
     const without = await askBoth(
       options,
-      asked.filter(({ type }) => type !== "ztunnel"),
+      compared.filter(({ type }) => type !== "ztunnel"),
       ["envoyfilters"],
       [],
     );
     effects = envoyFilterEffects(envoyFilters, filteredProxies(seen.answers, without.answers), options.rootNamespace);
   }
   return {
-    report: reportOf(proxies, asked, seen.answers, changes, effects),
+    report: reportOf(proxies, compared, seen.answers, changes, effects),
     failures,
     refusedWrites: seen.refusedWrites,
   };
@@ -143,7 +143,7 @@ export async function compareEachProxy(
 
 function reportOf(
   proxies: readonly LiveProxy[],
-  asked: readonly LiveProxy[],
+  compared: readonly LiveProxy[],
   answers: ByProxy,
   changes: readonly ResourceChange[],
   envoyFilters: ProxiesReport["envoyFilters"],
@@ -153,7 +153,7 @@ function reportOf(
     0,
   );
   return {
-    asked: asked.length,
+    asked: compared.length,
     live: proxies.reduce((sum, { replicas }) => sum + replicas, 0),
     resources,
     groups: groupChanges(changes),

@@ -101,11 +101,11 @@ export class WhatIf {
       (proxy) => proxy.revision === undefined || proxy.revision === revision || deployments.length === 1,
     );
     const namespaces = new Set(objects.map(({ object }) => object.metadata.namespace));
-    const asked = wanted
+    const selected = wanted
       .toSorted((a, b) => Number(namespaces.has(b.namespace)) - Number(namespaces.has(a.namespace)))
       .slice(0, maxProxies);
-    if (asked.length < wanted.length)
-      incomplete.push(`Only the proxies of ${asked.length} of ${wanted.length} workloads were compared.`);
+    if (selected.length < wanted.length)
+      incomplete.push(`Only the proxies of ${selected.length} of ${wanted.length} workloads were compared.`);
     const side = {
       release,
       version: release.version,
@@ -113,7 +113,7 @@ export class WhatIf {
       env: shadowEnvironment(deploymentOf(deployments, revision)?.spec?.template),
     };
     const failures: string[] = [];
-    const changes = await this.#compare(side, revision, asked, { client, kubeConfig, objects, signal }, failures);
+    const changes = await this.#compare(side, revision, selected, { client, kubeConfig, objects, signal }, failures);
     if (failures.length > 0)
       incomplete.push(`${failures.length} could not be compared: ${failures.slice(0, 3).join("; ")}.`);
     return {

@@ -14,7 +14,7 @@ export interface AdminSources {
   readonly startedMs: number;
   readonly nowMs: () => number;
   readonly state: () => Promise<"LIVE" | "DRAINING" | "INITIALIZING">;
-  /** Readiness fails, or holds again. */
+  /** Readiness fails, or is restored. */
   readonly setHealth: (healthy: boolean) => void;
   readonly quit: () => void;
 }
@@ -145,10 +145,10 @@ const loggers = [
 ];
 
 function loggingAnswer({ logThreshold: threshold, serving }: AdminSources, post: boolean, url: URL): EndpointAnswer {
-  const asked = [...url.searchParams].flatMap(([name, value]) =>
+  const words = [...url.searchParams].flatMap(([name, value]) =>
     name === "paths" ? value.split(",").map((one) => one.split(":")[1] ?? "") : [value],
   );
-  const word = asked.at(-1);
+  const word = words.at(-1);
   const level = word === undefined ? undefined : envoyLevels[word];
   if (post && word !== undefined) {
     if (level === undefined)

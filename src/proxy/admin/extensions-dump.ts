@@ -7,8 +7,8 @@ import { resourceJson } from "./resource-json.ts";
 const type = "type.googleapis.com/envoy";
 
 /**
- * The configurations of filters that came by themselves, of those that listeners name. istioctl needs this part of the
- * dump even if it is empty.
+ * The filter configurations that extension discovery (ECDS) delivered and that a listener names. istioctl needs this
+ * part of the dump even if it is empty.
  */
 export function extensionsDump(
   extensions: AppliedConfig["extensions"],

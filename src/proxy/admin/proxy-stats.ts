@@ -5,7 +5,7 @@ import type { AppliedConfig } from "../applied-config.ts";
 import type { Statistic } from "../serving.ts";
 
 /**
- * Metrics with the same value in every worker: what is configured, and which endpoints are ejected. They must not be
+ * Metrics with the same value in every worker: those of the configuration, and of ejected endpoints. They must not be
  * summed.
  */
 export const sharedMetrics: ReadonlySet<string> = new Set([

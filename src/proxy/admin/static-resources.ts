@@ -44,7 +44,7 @@ export function staticListeners({ ports }: ProxySettings): StaticListener[] {
 
 const clusterType = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 
-/** The clusters as a bootstrap would say them. */
+/** The clusters in the form of a bootstrap's static resources. */
 export function staticClusterConfigs(settings: ProxySettings): Record<string, unknown>[] {
   const fixed = staticClusters(settings).map(({ name, hostname, address }) => ({
     "@type": clusterType,

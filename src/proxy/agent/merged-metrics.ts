@@ -55,9 +55,10 @@ export interface MergedMetricsOptions {
 }
 
 /**
- * This proxy's metrics followed by the application's. If those of an address do not come in time, or none of their lines
- * is readable, they are left out. The log reports when that begins and ends, and metrics under the names of
- * upstream's agent count it. Single unreadable lines are left out, because a scraper would reject both parts for them.
+ * This proxy's metrics followed by the application's. If those of an address do not come in time, or none of their
+ * lines is readable, they are left out. The log reports when that begins and ends, and metrics under the names of
+ * upstream's agent count it. Single unreadable lines are left out, because a scraper would reject the whole response
+ * with them.
  */
 export function mergedMetricsRoute({ own, apps, address, registry, log }: MergedMetricsOptions): EndpointRoute {
   if (apps.length === 0) return own;

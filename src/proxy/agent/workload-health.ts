@@ -40,7 +40,7 @@ export function readWorkloadProbe(value: unknown): WorkloadProbe | undefined {
   return probe;
 }
 
-/** Probes until the signal. The result changes after as many equal answers in a row as the thresholds say. */
+/** Probes until the signal. The result changes after a number of equal answers in a row, which the thresholds set. */
 export async function watchWorkloadHealth(
   { probe, address, clock, report }: WorkloadHealthOptions,
   signal: AbortSignal,

@@ -135,7 +135,7 @@ function connectionLimit(message: ConnectionLimit, where: string, notes: ConfigN
 
 const defaultIdleMs = 3_600_000;
 
-/** What filters before `tcp_proxy` say of its connections. */
+/** The settings of filters before `tcp_proxy` that concern its connections. */
 type BeforeTcpProxy = Pick<TcpSpec, "stats" | "peerLabelNames">;
 
 function compileTcpProxy(message: TcpProxy, before: BeforeTcpProxy, where: string, notes: ConfigNotes): TcpSpec {

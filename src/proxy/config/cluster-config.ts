@@ -344,7 +344,7 @@ function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNote
   };
 }
 
-/** The protocol, by the new options or by the old fields that they took the place of. */
+/** The protocol, from the new options, or from the old fields that these options replaced. */
 function protocolOf(
   message: ClusterMessage,
   options: HttpProtocolOptions["upstreamProtocolOptions"] | undefined,

@@ -177,7 +177,7 @@ function compileDirection(
   };
 }
 
-/** There is no runtime here, so the default of a flag holds. */
+/** The proxy has no runtime, so the default of a flag applies. */
 function isEnabled(flag: RuntimeFeatureFlag | undefined): boolean {
   return flag?.defaultValue ?? true;
 }

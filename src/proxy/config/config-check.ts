@@ -6,12 +6,12 @@ import { durationMs as milliseconds, type DurationLike } from "./duration.ts";
 /** Collects configuration that has no effect here. It is reported once and never refused. */
 export class ConfigNotes {
   readonly #seen = new Set<string>();
-  readonly #tell: (note: string) => void;
+  readonly #report: (note: string) => void;
   /** The services that compiled filters use. */
   readonly services: FilterServices;
 
-  constructor(tell: (note: string) => void, services: FilterServices = standaloneServices()) {
-    this.#tell = tell;
+  constructor(report: (note: string) => void, services: FilterServices = standaloneServices()) {
+    this.#report = report;
     this.services = services;
   }
 
@@ -24,7 +24,7 @@ export class ConfigNotes {
   tell(note: string): void {
     if (this.#seen.has(note) || this.#seen.size >= maxNotes) return;
     this.#seen.add(note);
-    this.#tell(note);
+    this.#report(note);
   }
 }
 
@@ -81,7 +81,7 @@ export function checkNested(
   checkFields(nested, message, `${where}: ${field}`, notes, rules);
 }
 
-/** Refuses a message with unknown fields. For messages in which a missing field would change who may do what. */
+/** Refuses a message with unknown fields. For messages in which a missing field would change access rights. */
 export function refuseUnknown<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,

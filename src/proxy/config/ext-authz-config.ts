@@ -120,11 +120,12 @@ function compileBody(message: BufferSettings | undefined, where: string, notes: 
 
 function compileService(message: ExtAuthz, where: string, notes: ConfigNotes): AskAuthorization {
   const { services } = message;
-  const told = toldFields(message, where);
-  if (services.case === "httpService") return compileHttpService(services.value, told, `${where}: httpService`, notes);
+  const sentFields = toldFields(message, where);
+  if (services.case === "httpService")
+    return compileHttpService(services.value, sentFields, `${where}: httpService`, notes);
   if (services.case === "grpcService")
     return grpcAuthorization(
-      grpcOptions(services.value, told ?? (() => true), message, `${where}: grpcService`, notes),
+      grpcOptions(services.value, sentFields ?? (() => true), message, `${where}: grpcService`, notes),
     );
   throw invalid(where, "it has no service");
 }
@@ -174,7 +175,7 @@ const none: StringMatcher = () => false;
 
 function compileHttpService(
   message: HttpService,
-  told: StringMatcher | undefined,
+  sentFields: StringMatcher | undefined,
   where: string,
   notes: ConfigNotes,
 ): AskAuthorization {
@@ -201,7 +202,7 @@ function compileHttpService(
     timeoutMs: durationOr(serverUri.timeout, defaultTimeoutMs),
     pathPrefix: message.pathPrefix,
     pathOverride: message.pathOverride,
-    told: told ?? anyOf(request?.allowedHeaders, where) ?? none,
+    isSent: sentFields ?? anyOf(request?.allowedHeaders, where) ?? none,
     added: (request?.headersToAdd ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const),
     toUpstream: anyOf(response?.allowedUpstreamHeaders, where) ?? none,
     toUpstreamAppended: anyOf(response?.allowedUpstreamHeadersToAppend, where) ?? none,
@@ -213,7 +214,7 @@ function compileHttpService(
 
 function grpcOptions(
   service: GrpcService,
-  told: StringMatcher,
+  sentFields: StringMatcher,
   message: Pick<ExtAuthz, "includePeerCertificate" | "includeTlsSession" | "metadataContextNamespaces"> &
     Partial<Pick<ExtAuthz, "withRequestBody">>,
   where: string,
@@ -221,7 +222,7 @@ function grpcOptions(
 ): GrpcAuthorizationOptions {
   return {
     ...compileGrpcService(service, defaultTimeoutMs, where, notes),
-    told,
+    isSent: sentFields,
     includesCertificate: message.includePeerCertificate,
     includesTlsSession: message.includeTlsSession,
     packsBodyAsBytes: message.withRequestBody?.packAsBytes ?? false,

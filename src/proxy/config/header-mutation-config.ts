@@ -1,3 +1,4 @@
+import { isFramingHeader } from "../../base/index.ts";
 import {
   HeaderValueOption_HeaderAppendAction,
   HeaderValueOptionSchema,
@@ -27,7 +28,7 @@ export function compileMutation(
 ): HeaderMutation | undefined {
   if (add.length === 0 && remove.length === 0) return undefined;
   const isOurs = (name: string): boolean => {
-    if (!framing.has(name.toLowerCase())) return false;
+    if (!isFramingHeader(name)) return false;
     notes.ignored(`${where}: a change of the header ${name}`);
     return true;
   };
@@ -38,8 +39,6 @@ export function compileMutation(
     remove: remove.filter((name) => !isOurs(name)).map((name) => checkedName(name, where)),
   };
 }
-
-const framing = new Set(["content-length", "transfer-encoding", "connection"]);
 
 function checkedName(name: string, where: string): string {
   const lower = name.toLowerCase();

@@ -3,7 +3,7 @@ import { allOf, type RequestMatcher } from "../routing/matchers.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHeader } from "./matcher-config.ts";
 
-/** Compiles what makes a request a health check. */
+/** Compiles the conditions under which a request is a health check. */
 export function compileHealthCheck(message: HttpHealthCheck, where: string, notes: ConfigNotes): RequestMatcher {
   checkFields(HttpHealthCheckSchema, message, where, notes, { used: ["passThroughMode", "headers"] });
   if (message.passThroughMode === undefined) throw invalid(where, "passThroughMode must be set");

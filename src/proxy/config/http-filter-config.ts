@@ -63,7 +63,7 @@ export interface HttpFilters {
   readonly stats: StatsRules | undefined;
 }
 
-/** Filters without effect on a request: they observe, or other parts always do what they configure. */
+/** Filters without effect on a request: they only observe, or other parts of the proxy always do their work. */
 const passiveTypes = new Set([
   "envoy.extensions.filters.http.router.v3.Router",
   "envoy.extensions.filters.http.cors.v3.Cors",
@@ -196,7 +196,7 @@ function compileFilter(
   }
 }
 
-/** Compiles a filter that decides who may ask for what. */
+/** Compiles a filter that authenticates or authorizes requests. */
 function compileGuard(
   name: string,
   message: Message,

@@ -160,7 +160,7 @@ function compileSourceMark(filter: ListenerFilter, where: string, notes: ConfigN
   const source = message as OriginalSrc;
   const inner = `${where}: listener filter ${filter.name}`;
   checkFields(OriginalSrcSchema, source, inner, notes, { used: ["mark", "bindPort"], harmless: [] });
-  // The kernel could not tell the connection to the application from the client's own.
+  // The kernel could not distinguish the connection to the application from the client's own connection.
   if (source.bindPort) throw unsupported(inner, "bindPort");
   return source.mark === 0 ? undefined : source.mark;
 }

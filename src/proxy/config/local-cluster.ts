@@ -24,7 +24,7 @@ export function localClusterSpec(notes: ConfigNotes): ClusterSpec {
   return compileCluster(fromJson(ClusterSchema, localClusterConfig), notes);
 }
 
-/** What tells where this proxy is. */
+/** The locality and the addresses by which this proxy finds itself among endpoints. */
 export interface OwnPlace {
   /** `region/zone/subzone` of the pod's labels. */
   readonly locality: string | undefined;

@@ -24,7 +24,7 @@ import {
   tellsLimit,
 } from "./rate-limit-config.ts";
 
-/** Shorter intervals would be another limit than they say. */
+/** With shorter intervals, the limit would differ from the configured one. */
 const minFillIntervalMs = 50;
 
 export function compileLocalRateLimit(
@@ -88,7 +88,7 @@ export function compileLocalRateLimitPerRoute(
   return compileLocalRateLimit(message, where, notes);
 }
 
-/** Checks the limits. Returns what makes their tokens. */
+/** Checks the limits. Returns a function that makes their tokens. */
 function compileLimits(
   message: LocalRateLimit,
   make: MakeBucket,

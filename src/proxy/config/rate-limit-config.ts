@@ -67,8 +67,8 @@ export function compileRouteRules(messages: readonly RateLimit[], where: string,
 }
 
 /**
- * The `rateLimits` of a filter, which stand in place of those of routes. As in Envoy, they have no stage. Undefined: there
- * are none, so those of routes apply.
+ * The `rateLimits` of a filter, which replace those of routes. As in Envoy, they have no stage. Undefined: there are
+ * none, so those of routes apply.
  */
 export function compileFilterRules(
   messages: readonly RateLimit[],

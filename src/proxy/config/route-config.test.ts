@@ -7,7 +7,7 @@ import { Harness, type Answer, type RequestOptions } from "../testing/harness.ts
 import { standaloneServices } from "../filters/filter-services.ts";
 import { routeOf, type RouteTable } from "../routing/route-table.ts";
 import { testRequest } from "../testing/filter-request.ts";
-import { headerVariables } from "../../api/istio/index.ts";
+import { commandOperators } from "../../base/command-operators/index.ts";
 import { ConfigNotes } from "./config-check.ts";
 import { compileRouteTable } from "./route-config.ts";
 
@@ -272,7 +272,7 @@ suite("actions", () => {
   });
 
   test("a header may have every variable that the API server admits", () => {
-    const { withoutArgument, withArgument, withAnyArgument } = headerVariables;
+    const { withoutArgument, withArgument, withAnyArgument } = commandOperators;
     const written = [...withoutArgument, ...withAnyArgument, ...withArgument.map((name) => `${name}(a:b)`)];
     for (const variable of written)
       compile(

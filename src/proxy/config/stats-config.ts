@@ -22,7 +22,7 @@ const metricNames = [
 /** The metrics of an entry: all if it names none. Reports settings without effect here. */
 function metricsOf({ name, match }: IstioStatsConfig["metrics"][number], notes: ConfigNotes): readonly string[] {
   if (match !== "") {
-    // The override holds only under this condition, so applying it to everything would be wrong.
+    // The override applies only under this condition, so applying it to all requests would be wrong.
     notes.tell(
       `istio.stats: the override of ${name === "" ? "all metrics" : name} is not applied, because match is not supported: ${match}`,
     );

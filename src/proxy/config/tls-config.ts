@@ -137,20 +137,20 @@ function compileCommon(common: CommonTlsContext | undefined, where: string, note
 type Negotiation = Pick<TlsSpec, "minVersion" | "maxVersion" | "ciphers" | "curves" | "aesGcmOnly">;
 
 function negotiationOf(params: TlsParameters | undefined, where: string): Negotiation {
-  const asked = {
+  const configured = {
     minVersion: versionOf(params?.tlsMinimumProtocolVersion),
     maxVersion: versionOf(params?.tlsMaximumProtocolVersion),
     ciphers: params?.cipherSuites ?? [],
     curves: curvesOf(params?.ecdhCurves ?? [], where),
   };
   const [policy] = params?.compliancePolicies ?? [];
-  if (policy === undefined) return asked;
+  if (policy === undefined) return configured;
   if (policy !== TlsParameters_CompliancePolicy.FIPS_202205)
     throw unsupported(where, `the compliance policy ${TlsParameters_CompliancePolicy[policy] ?? policy}`);
   // The policy replaces ciphers and curves. Of the versions that it allows, the configuration may exclude one.
   return {
-    minVersion: asked.minVersion === "TLSv1.3" ? "TLSv1.3" : "TLSv1.2",
-    maxVersion: asked.maxVersion === "TLSv1.2" && asked.minVersion !== "TLSv1.3" ? "TLSv1.2" : "TLSv1.3",
+    minVersion: configured.minVersion === "TLSv1.3" ? "TLSv1.3" : "TLSv1.2",
+    maxVersion: configured.maxVersion === "TLSv1.2" && configured.minVersion !== "TLSv1.3" ? "TLSv1.2" : "TLSv1.3",
     ciphers: approvedCiphers,
     curves: approvedCurves["fips-140-3"],
     aesGcmOnly: true,

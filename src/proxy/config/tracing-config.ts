@@ -62,7 +62,7 @@ export function compileTracing(
   if (tracer === undefined) return undefined;
   if (tracer.exporter === undefined)
     notes.tell(
-      `tracing: ${tracer.untold ?? "there is no collector"}: this proxy forwards trace contexts and sends no spans`,
+      `tracing: ${tracer.noExportReason ?? "there is no collector"}: this proxy forwards trace contexts and sends no spans`,
     );
   const customTags = message.customTags.flatMap((tag) =>
     compileTag(tag, `${where}: tracing, the tag ${tag.tag}`, notes),
@@ -103,7 +103,7 @@ function decidesByRequestId(
 interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"> {
   readonly exporter: BatchExporter<Span> | undefined;
   /** Why no spans are sent. */
-  readonly untold?: string;
+  readonly noExportReason?: string;
 }
 
 /**
@@ -117,10 +117,10 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
       : undefined;
   if (config === undefined) return undefined;
   const { exports: collectors } = notes.services;
-  const exporterTo = (target: ExportTarget<Span>, service: string): Pick<Tracer, "exporter" | "untold"> => {
+  const exporterTo = (target: ExportTarget<Span>, service: string): Pick<Tracer, "exporter" | "noExportReason"> => {
     const exporter = collectors.to(JSON.stringify([target.statPrefix, target.request, service]), target);
     return exporter === undefined
-      ? { exporter, untold: "this proxy does not send to so many collectors" }
+      ? { exporter, noExportReason: "this proxy does not send to so many collectors" }
       : { exporter };
   };
   const zipkin = anyUnpack(config, ZipkinConfigSchema);
@@ -134,7 +134,7 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
       zipkin.collectorService === undefined &&
       zipkin.collectorEndpointVersion !== ZipkinConfig_CollectorEndpointVersion.HTTP_JSON
     )
-      return { ...shared, exporter: undefined, untold: "Zipkin's protobuf format is not supported" };
+      return { ...shared, exporter: undefined, noExportReason: "Zipkin's protobuf format is not supported" };
     const cluster = zipkin.collectorCluster;
     const old: CollectorService = {
       httpUri: {
@@ -187,7 +187,7 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
     };
   const target = telemetry.grpcService?.targetSpecifier;
   if (target?.case !== "envoyGrpc")
-    return { ...shared, exporter: undefined, untold: "OpenTelemetry's collector has no cluster" };
+    return { ...shared, exporter: undefined, noExportReason: "OpenTelemetry's collector has no cluster" };
   const metadata =
     telemetry.grpcService?.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value] as const) ?? [];
   const request: ExportTarget<Span>["request"] = {

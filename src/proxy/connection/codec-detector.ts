@@ -34,7 +34,7 @@ export class CodecDetector implements ByteStreamHandler, ListenerConnection {
   }
 
   leave(): void {
-    // Whatever the protocol will be, its first response tells the client to leave.
+    // The first response tells the client to close the connection, in each protocol.
   }
 
   data(chunk: Buffer): void {

@@ -194,7 +194,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
   // ---- ExchangeOwner
 
   pauseRequest(): void {
-    // A stream without a user must drop what still comes.
+    // A stream without a consumer must drop bytes that still arrive.
     if (!this.#released) this.#stream.pause();
   }
 

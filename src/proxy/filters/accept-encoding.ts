@@ -1,7 +1,7 @@
 /** A compressor that a response would pass, in the order of the filters. */
 export interface OfferedCoding {
   readonly coding: string;
-  /** Whether it comes before others that the client likes as much. */
+  /** Whether it comes before other codings of the same quality value. */
   readonly chosenFirst: boolean;
 }
 

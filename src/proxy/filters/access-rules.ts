@@ -21,7 +21,8 @@ export interface AccessVerdict {
 }
 
 /**
- * Rules of one action: `allow` admits what a policy matches, `deny` what no policy matches, `log` admits everything.
+ * Rules of one action. `allow` admits requests that a policy matches, `deny` admits those that no policy matches, and
+ * `log` admits all.
  */
 export class AccessRules {
   readonly action: "allow" | "deny" | "log";

@@ -37,7 +37,7 @@ export class BodyCompression {
     return waiting.promise;
   }
 
-  /** Frees the memory. A part that is under way may never come. */
+  /** Frees the memory. The result of a pending part may never be delivered. */
   close(): void {
     this.#stream.destroy();
   }

@@ -23,7 +23,7 @@ export class BufferFilter implements HttpFilter {
     const own = request.route?.filterConfigs.get(this.name);
     const { maxBytes } = own instanceof BufferSettings ? own : this.#settings;
     if (maxBytes === undefined || !request.hasBody) return undefined;
-    // A body that says its length need not be read first.
+    // A body with a `content-length` need not be read first.
     if (Number(request.header("content-length") ?? 0) > maxBytes) return bodyTooLarge;
     return hold(request, maxBytes);
   }

@@ -58,7 +58,10 @@ interface ChainMember {
   readonly takesType: MessageRules["takesType"];
 }
 
-/** The compressors that an exchange passes. The first one that sees the response decides which of them compresses. */
+/**
+ * The compressor filters through which an exchange goes. The first one that sees the response decides which of them
+ * compresses.
+ */
 interface Chain {
   readonly members: ChainMember[];
   choice: CodingChoice | undefined;
@@ -68,7 +71,7 @@ const chains = new WeakMap<FilterRequest, Chain>();
 
 type Obstacle = "ContentLengthTooSmall" | "ContentTypeNotAllowed" | "EtagNotAllowed" | "StatusCodeNotAllowed" | "other";
 
-/** What a filter remembers of a request's head. */
+/** The facts of a request's head that the filter needs for the response. */
 interface Taken {
   readonly acceptEncoding: string | undefined;
   readonly body: BodyCompression | undefined;
@@ -225,7 +228,7 @@ export class CompressorFilter implements HttpFilter {
     return compresses;
   }
 
-  /** Why the response is compressed for nobody. Undefined: it may be compressed. */
+  /** Why the response is not compressed for any client. Undefined: it may be compressed. */
   #obstacle(response: FilterResponse): Obstacle | undefined {
     const { response: rules } = this.#settings;
     const type = valueOf(response, "content-type");

@@ -74,7 +74,7 @@ export class CsrfFilter implements HttpFilter {
 /** The host and port of the page that sends the request. Empty if nothing tells it. */
 function sourceOf(request: FilterRequest): string {
   const origin = request.header("origin") ?? "";
-  // A page that hides its origin does not come from here, whatever its referer says.
+  // A request with the origin `null` counts as foreign, even if its referer names this site.
   if (origin === "null") return "";
   return hostOf(origin === "" ? (request.header("referer") ?? "") : origin);
 }

@@ -28,12 +28,12 @@ export class DiscoveredFilter implements HttpFilter, Discovery {
   readonly name: string;
   readonly #options: DiscoveredFilterOptions;
   readonly #waitsUntilMs: number;
-  /** The filter that took a request's head also gets the rest, although another one is in force by then. */
+  /** The filter that processed a request's head also gets the rest of it, even if another one is in force by then. */
   readonly #taken = new WeakMap<FilterRequest, HttpFilter>();
   #current: HttpFilter | undefined;
   /** The filter of the latest configuration. It is not in force while it starts. */
   #latest: HttpFilter | undefined;
-  /** Whether a request has come. */
+  /** Whether a request has arrived. */
   #serves = false;
 
   constructor(options: DiscoveredFilterOptions) {
@@ -87,8 +87,8 @@ export class DiscoveredFilter implements HttpFilter, Discovery {
   }
 
   /**
-   * The previous filter goes on until the new one has started. The first one begins at once, unless the default already
-   * serves: the listener or the requests wait for it.
+   * The previous filter continues until the new one has started. The first one begins at once, unless the default
+   * already serves: the listener or the requests wait for it.
    */
   #follow(next: HttpFilter): Promise<unknown> | undefined {
     const isFirst = this.#latest === undefined && !this.#serves;

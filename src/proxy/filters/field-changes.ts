@@ -12,7 +12,7 @@ interface Fields {
   remove(name: string): void;
 }
 
-/** The headers of a request that passes filters. */
+/** The headers of a request while filters process it. */
 export class RequestFields implements Fields {
   readonly #request: FilterRequest;
 

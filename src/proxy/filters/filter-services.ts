@@ -24,7 +24,7 @@ export interface FilterServices {
   readonly exports: CollectorExports;
   /** Shared token buckets for rate limits. Absent if this is the only serving thread. */
   readonly buckets?: SharedBuckets;
-  /** The configuration of a filter that came by itself. Undefined if none has. */
+  /** The configuration of a filter that extension discovery (ECDS) delivered. Undefined if none has. */
   readonly extensionConfig?: (name: string) => Any | undefined;
   /** The scripts of filters. */
   readonly scripts: LuaScripts;

@@ -22,7 +22,7 @@ import { fieldOf, fieldsOf, isField } from "./service-fields.ts";
 
 export interface GrpcAuthorizationOptions extends GrpcTarget {
   /** The request's headers that are sent. */
-  readonly told: (name: string) => boolean;
+  readonly isSent: (name: string) => boolean;
   readonly includesCertificate: boolean;
   readonly includesTlsSession: boolean;
   /** Sends bodies as bytes. If false, sends them as text and replaces invalid UTF-8. */
@@ -107,7 +107,7 @@ function requestOf(
   };
   for (const [name, value] of request.headers()) {
     // A filter's edit of the target is in the path already.
-    if (name === "host" || name.startsWith(":") || !options.told(name)) continue;
+    if (name === "host" || name.startsWith(":") || !options.isSent(name)) continue;
     headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`;
   }
   // Remove the client's own header of this name, which the service would mistake for ours.
@@ -137,9 +137,9 @@ type Json = Record<string, never>;
 function metadataOf(metadata: ReadonlyMap<string, unknown>, namespaces: readonly string[]): Record<string, Json> {
   const out: Record<string, Json> = {};
   for (const name of namespaces) {
-    const said = metadata.get(name);
+    const named = metadata.get(name);
     // Metadata of filters has the form of JSON.
-    if (typeof said === "object" && said !== null) out[name] = said as Json;
+    if (typeof named === "object" && named !== null) out[name] = named as Json;
   }
   return out;
 }

@@ -34,7 +34,7 @@ export class RouteChanges extends FilterSwitch {
     this.#levels = levels;
   }
 
-  /** The configuration below, where a more specific level has this one of its own. */
+  /** Combines this configuration with that of a more specific level. */
   with(specific: object): object {
     if (specific instanceof RouteChanges) return new RouteChanges([...this.#levels, ...specific.#levels]);
     return specific instanceof FilterSwitch ? new RouteChanges(this.#levels, specific.enabled) : specific;

@@ -12,7 +12,7 @@ export interface HttpAuthorizationOptions {
   /** Replaces the request's path. Empty: the path stays. */
   readonly pathOverride: string;
   /** The request's headers that are sent, in addition to the fixed ones. */
-  readonly told: StringMatcher;
+  readonly isSent: StringMatcher;
   readonly added: readonly (readonly [name: string, value: string])[];
   /** Headers of the answer that are set on, or added to, the request to the upstream. */
   readonly toUpstream: StringMatcher;
@@ -70,7 +70,10 @@ export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthori
   };
 }
 
-function toldFields(request: FilterRequest, { told, added }: HttpAuthorizationOptions): (readonly [string, string])[] {
+function toldFields(
+  request: FilterRequest,
+  { isSent: told, added }: HttpAuthorizationOptions,
+): (readonly [string, string])[] {
   const replaced = new Set(added.map(([name]) => name));
   const fields: (readonly [string, string])[] = [];
   for (const [name, value] of request.headers()) {

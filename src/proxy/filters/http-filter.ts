@@ -50,7 +50,10 @@ export interface FilterRequest extends RequestView {
   clearRoute(): void;
   /** Metadata for other filters and the log, by the name of the filter that set it (Envoy's dynamic metadata). */
   readonly metadata: Map<string, unknown>;
-  /** What values of headers may refer to now. `response`: the response's headers, once there are some. */
+  /**
+   * The facts to which variables in header values may refer at this point. `response`: the response's headers, once
+   * there are some.
+   */
   valueContext(response: MutationContext["response"]): MutationContext;
 }
 

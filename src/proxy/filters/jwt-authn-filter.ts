@@ -41,14 +41,14 @@ export class JwtAuthnFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: JwtAuthnSettings;
   /** Headers that carry claims to the upstream. Clients may not set them. */
-  readonly #told: ReadonlySet<string>;
+  readonly #claimHeaders: ReadonlySet<string>;
   readonly #allowed: FilterCounter;
   readonly #denied: FilterCounter;
 
   constructor(name: string, settings: JwtAuthnSettings, statistics: FilterStatistics, statPrefix: string) {
     this.name = name;
     this.#settings = settings;
-    this.#told = new Set(
+    this.#claimHeaders = new Set(
       settings.providers.flatMap(({ options }) => [
         ...(options.payloadHeader === undefined ? [] : [options.payloadHeader.name]),
         ...options.claimHeaders.map(({ header }) => header),
@@ -74,7 +74,7 @@ export class JwtAuthnFilter implements HttpFilter {
 
   /** Removes the headers that carry claims. A client must not set them where no token is required either. */
   #removeTold(request: FilterRequest): undefined {
-    for (const name of this.#told) if (request.header(name) !== undefined) request.removeHeader(name);
+    for (const name of this.#claimHeaders) if (request.header(name) !== undefined) request.removeHeader(name);
     return undefined;
   }
 
@@ -116,20 +116,20 @@ function isPreflight(request: FilterRequest): boolean {
   );
 }
 
-function tell(request: FilterRequest, key: string, value: unknown): void {
+function setMetadata(request: FilterRequest, key: string, value: unknown): void {
   if (key !== "")
     request.metadata.set(metadataName, { ...(request.metadata.get(metadataName) as object | undefined), [key]: value });
 }
 
 function tellFailure({ problem, failed }: JwtVerdict, request: FilterRequest): void {
   if (failed !== undefined && problem !== undefined)
-    tell(request, failed.options.failedStatusInMetadata, { message: problem.message });
+    setMetadata(request, failed.options.failedStatusInMetadata, { message: problem.message });
 }
 
 function accept({ provider, location, token }: AcceptedToken, request: FilterRequest): void {
   const { options } = provider;
-  tell(request, options.payloadInMetadata, normalized(token.claims, options.spaceDelimitedClaims));
-  tell(request, options.headerInMetadata, token.header);
+  setMetadata(request, options.payloadInMetadata, normalized(token.claims, options.spaceDelimitedClaims));
+  setMetadata(request, options.headerInMetadata, token.header);
   for (const { header, path } of options.claimHeaders) {
     const text = headerText(claimAt(token.claims, path));
     if (text !== undefined) request.setHeader(header, text);

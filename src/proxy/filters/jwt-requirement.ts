@@ -50,13 +50,13 @@ async function verifyAll(requirements: readonly JwtRequirement[], request: Filte
 
 /** If there are several problems, reports the one about a token's content rather than a missing token or issuer. */
 async function verifyAny(requirements: readonly JwtRequirement[], request: FilterRequest): Promise<JwtVerdict> {
-  let told: JwtVerdict | undefined;
+  let worst: JwtVerdict | undefined;
   for (const requirement of requirements) {
     const verdict = await verifyTokens(requirement, request);
     if (verdict.problem === undefined) return verdict;
-    if (told === undefined || rank(verdict.problem) > rank(told.problem)) told = verdict;
+    if (worst === undefined || rank(verdict.problem) > rank(worst.problem)) worst = verdict;
   }
-  return told ?? { problem: jwtProblems.missing, accepted: [] };
+  return worst ?? { problem: jwtProblems.missing, accepted: [] };
 }
 
 function rank(problem: JwtProblem | undefined): number {

@@ -76,7 +76,10 @@ interface TokensTaken {
   readonly reported: Tokens | undefined;
 }
 
-/** Takes a token from each limit that applies. Like Envoy, gives none back if a later limit has none. */
+/**
+ * Takes a token from each limit that applies. Like Envoy, keeps the tokens of earlier limits if a later limit has no
+ * token.
+ */
 function takeTokens({ bucket, descriptors }: LocalLimits, request: FilterRequest): TokensTaken {
   const found = descriptors === undefined ? [] : tokensOf(descriptors, request);
   const empty = found.find((tokens) => !tokens.take());
@@ -95,7 +98,7 @@ function limitsNothing({ limits: { bucket, descriptors } }: LocalRateLimitSettin
   return bucket === undefined && descriptors === undefined;
 }
 
-/** Refuses requests beyond a rate that this proxy counts alone. */
+/** Refuses requests beyond a rate. This proxy counts them itself, without other proxies. */
 export class LocalRateLimitFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;

@@ -60,7 +60,7 @@ export class RbacFilter implements HttpFilter {
     const { connection } = request;
     const { shadowRules, shadowPrefix } = settings;
     if (shadowRules !== undefined)
-      tell(
+      reportShadow(
         request.metadata,
         "envoy.filters.http.rbac",
         shadowPrefix,
@@ -94,7 +94,7 @@ function hint(metadata: Map<string, unknown>, { policy }: AccessVerdict): void {
 }
 
 /** Reports the result of shadow rules under the name of Envoy's filter, whatever this filter's name is. */
-function tell(
+function reportShadow(
   metadata: Map<string, unknown>,
   name: string,
   prefix: string,
@@ -102,10 +102,10 @@ function tell(
   counters: Counters,
 ): void {
   (verdict.allowed ? counters.shadowAllowed : counters.shadowDenied).increment();
-  const said: Record<string, unknown> = { ...(metadata.get(name) as object | undefined) };
-  said[`${prefix}shadow_engine_result`] = verdict.allowed ? "allowed" : "denied";
-  if (verdict.policy !== undefined) said[`${prefix}shadow_effective_policy_id`] = verdict.policy;
-  metadata.set(name, said);
+  const fields: Record<string, unknown> = { ...(metadata.get(name) as object | undefined) };
+  fields[`${prefix}shadow_engine_result`] = verdict.allowed ? "allowed" : "denied";
+  if (verdict.policy !== undefined) fields[`${prefix}shadow_effective_policy_id`] = verdict.policy;
+  metadata.set(name, fields);
 }
 
 /** Closes connections by rules. */
@@ -123,7 +123,13 @@ export class NetworkRbacFilter implements NetworkFilter {
   onConnection(info: ConnectionInfo, metadata: Map<string, unknown>): ConnectionVerdict {
     const { rules, shadowRules, shadowPrefix } = this.#settings;
     if (shadowRules !== undefined)
-      tell(metadata, "envoy.filters.network.rbac", shadowPrefix, shadowRules.decide(info, undefined), this.#counters);
+      reportShadow(
+        metadata,
+        "envoy.filters.network.rbac",
+        shadowPrefix,
+        shadowRules.decide(info, undefined),
+        this.#counters,
+      );
     if (rules === undefined) return "allow";
     const verdict = rules.decide(info, undefined);
     if (rules.action === "log") hint(metadata, verdict);

@@ -2,9 +2,9 @@ const maxDepth = 100;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Parses a JSON object that every reader understands alike: UTF-8, no name twice in an object, no lone surrogate, at
- * most 100 levels deep. Undefined for anything else. Otherwise the code that verifies a text and the code that uses it
- * could see different claims.
+ * Parses a JSON object that every parser reads in the same way: UTF-8, no name twice in an object, no lone surrogate,
+ * at most 100 levels deep. Undefined for anything else. Otherwise the code that verifies a text and the code that uses
+ * it could see different claims.
  */
 export function strictJsonObject(bytes: Buffer): Record<string, unknown> | undefined {
   try {
@@ -36,7 +36,9 @@ const closeObject = 125;
 const openList = 91;
 const closeList = 93;
 
-/** Index of the closing quote of the string that begins at `start`. The text's end if it has none. */
+/**
+ * Index of the closing quote of the string that begins at `start`. The end of the text if there is no closing quote.
+ */
 function endOfString(text: string, start: number): number {
   let at = start + 1;
   while (at < text.length && text.charCodeAt(at) !== quote) at += text.charCodeAt(at) === backslash ? 2 : 1;

@@ -1,3 +1,4 @@
+import { bodyFramingHeaders } from "../../base/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { FilterRequest, LocalReply as FilterReply } from "../filters/http-filter.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
@@ -22,27 +23,27 @@ export interface UpstreamAnswer {
   readonly sentAtMs: number;
 }
 
-/** The exchange whose response passes filters. */
+/** The exchange whose response the filters process. */
 export interface AnsweringExchange extends ExchangeParts {
   /** A filter replies, or ends the exchange. */
   stoppedByFilter(reply: FilterReply | undefined): void;
   filterFailed(error: unknown): void;
 }
 
-/** Takes what leaves the filters. The methods return whether the client takes more. */
+/** Receives the response after the filters. The methods return whether the client takes more. */
 export interface FilteredTarget {
   sendFiltered(answer: ComposedAnswer, edits: HeaderEdits, sentAtMs: number): boolean;
   sendBody(bytes: Buffer, from: number, to: number, last: boolean): boolean;
   sendTrailers(fields: readonly string[]): void;
 }
 
-/** The way of one response through the filters, from the last to the first, before the client gets it. */
+/** The pass of one response through the filters, from the last to the first, before the client gets it. */
 export class AnswerFilters {
   readonly #exchange: AnsweringExchange;
   readonly #target: FilteredTarget;
   readonly #request: FilterRequest;
   readonly #steps: readonly FlowStep[];
-  /** Undefined until a response has come: only one passes. */
+  /** Undefined until a response arrives. Filters process only one. */
   #flow: MessageFlow | undefined;
   #clientBlocked = false;
 
@@ -53,7 +54,7 @@ export class AnswerFilters {
     this.#steps = steps;
   }
 
-  /** Whether a response has come to the filters. Another one does not pass them. */
+  /** Whether a response has reached the filters. Another one does not pass them. */
   get begun(): boolean {
     return this.#flow !== undefined;
   }
@@ -99,7 +100,7 @@ export class AnswerFilters {
       send({
         status: changed.status,
         body: Buffer.concat(parts),
-        fields: changed.fields.filter(([name]) => name !== "content-length" && name !== "transfer-encoding"),
+        fields: changed.fields.filter(([name]) => !bodyFramingHeaders.has(name)),
       });
     this.#newFlow({
       head: (head, ends) => {

@@ -43,8 +43,8 @@ export abstract class Answer {
   /** Sends `100 Continue`, if the client's protocol has it. */
   abstract sayContinue(): void;
   /**
-   * Passes the upstream's head and the first part of the body. False means that the client takes no more for now; this
-   * also holds for the methods below.
+   * Passes the upstream's head and the first part of the body. False means that the client accepts no more bytes for
+   * now. This also applies to the methods below.
    */
   abstract fromUpstream(
     head: MessageHead,

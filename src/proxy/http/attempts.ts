@@ -33,7 +33,7 @@ import {
  * more.
  */
 export interface AttemptsOwner {
-  /** Something of the answer has gone to the client: there is no other attempt. */
+  /** A part of the response was sent to the client, so there is no other attempt. */
   readonly answerStarted: boolean;
   interimAnswer(head: MessageHead): void;
   answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void;
@@ -62,7 +62,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   endpoint: Endpoint | undefined;
   /** The address where the last attempt got, or waits for, its connection. */
   #pool: ConnectionPool | undefined;
-  /** Counted among the endpoint's requests that are under way. */
+  /** Whether the attempt counts among the endpoint's active requests. */
   #counted = false;
   #channel: UpstreamChannel | undefined;
   #waiting = false;
@@ -137,7 +137,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return this.#local === undefined ? "" : keptAddressText(this.#local);
   }
 
-  /** Where the request's body goes now, if anywhere. */
+  /** The current receiver of the request's body, if there is one. */
   get channel(): UpstreamChannel | undefined {
     return this.#channel;
   }

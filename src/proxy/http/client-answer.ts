@@ -32,7 +32,7 @@ export class ClientAnswer {
   readonly #answer: Answer;
   /** The mutations of the head, the most specific first. */
   mutations = noMutations;
-  /** What filters add to the head, whoever responds. */
+  /** Headers that filters add to the response's head, even if the proxy itself responds. */
   addedFields = noFields;
   /** Undefined: no filter takes part in the response. */
   filters: AnswerFilters | undefined;

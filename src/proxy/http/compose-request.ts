@@ -1,3 +1,4 @@
+import { bodyFramingHeaders } from "../../base/index.ts";
 import { fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
@@ -149,11 +150,10 @@ function keepsOrdinaryField(request: RequestComposition, field: number): boolean
  * Headers that frame the body stay with it, whatever `connection` names. Without them, the rest of the body would be
  * read as another message.
  */
-const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
 
 /** Whether the `connection` header marks this header as hop-by-hop. */
 export function isNominated(head: MessageHead, name: string): boolean {
-  if (framingFields.has(name)) return false;
+  if (bodyFramingHeaders.has(name)) return false;
   for (let field = head.find("connection"); field >= 0; field = head.find("connection", field + 1)) {
     if (head.hasToken(field, name)) return true;
   }

@@ -3,7 +3,7 @@ import { peerMetadataHeader, peerMetadataIdHeader } from "../peers/peer-metadata
 import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** What the proxy knows of a request's client. */
+/** The proxy's knowledge of a request's client. */
 export interface EdgeFacts {
   /** What the client sent, with the edits of filters. */
   readonly head: MessageHead;
@@ -14,7 +14,7 @@ export interface EdgeFacts {
   readonly scheme: "http" | "https";
   /** The client's `x-forwarded-for` with this hop. */
   readonly forwardedFor: string;
-  /** The port that the client used. Undefined if it is not told, or the client's own word counts. */
+  /** The port that the client used. Undefined if the upstream is not told, or if the client's own header counts. */
   readonly forwardedPort: string | undefined;
   readonly clientCertificate: ClientCertificateField;
   /** The id that the proxy gives the request. Undefined if the client's id, or none, is sent. */
@@ -23,7 +23,7 @@ export interface EdgeFacts {
 
 export const forwardedPortHeader = "x-forwarded-port";
 
-/** The client's own header stands. */
+/** The client's own header is kept. */
 export const fromClient = Symbol("fromClient");
 
 /**

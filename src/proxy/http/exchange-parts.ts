@@ -7,7 +7,7 @@ import type { LiveRecord } from "./live-record.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import type { ReplyRow } from "./reply-table.ts";
 
-/** What an exchange shows to those that do a part of its work. All of it is made for one request. */
+/** The parts of an exchange that the classes with a share of its work may use. All of it is made for one request. */
 export interface ExchangeParts {
   readonly owner: ExchangeOwner;
   readonly context: ExchangeContext;

@@ -52,7 +52,10 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   forwardedProto = "";
   head: MessageHead;
   readonly #memory: ExchangeMemory;
-  /** A head of this request's own, once it must outlive the read that brought it, or was edited. */
+  /**
+   * A copy of the head. It exists once the head was edited, or must be kept longer than the buffer of the read that
+   * delivered it.
+   */
   #ownHead: MessageHead | undefined;
   method = "-";
   path = "";
@@ -74,7 +77,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   /** Names of headers (lower case) that filters have written or removed. */
   settled: ReadonlySet<string> | undefined;
   #config: HttpConnectionConfig | undefined;
-  /** The head's own target cannot be passed on as it is. */
+  /** Whether the target to forward differs from the head's own. */
   targetDiffers = false;
 
   /** Without a head, it represents bytes that were not a request. */
@@ -116,7 +119,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return undefined;
   }
 
-  /** Headers that `connection` names end at this hop. After this line nobody sees them, including policies. */
+  /** Removes the headers that `connection` names, which end at this hop. Policies do not see them either. */
   #dropNominated(config: HttpConnectionConfig): boolean {
     const names = nominatedFields(this.head);
     if (names === undefined) return false;
@@ -149,9 +152,9 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     const hops = config.useRemoteAddress ? config.trustedHops : config.trustedHops + 1;
     if (hops === 0) return this.remote.address;
     const given = this.head.get("x-forwarded-for")?.split(",") ?? [];
-    const said = given.at(-hops)?.trim() ?? "";
+    const claimed = given.at(-hops)?.trim() ?? "";
     // An invalid address says nothing about the client. Then rules use the peer's address.
-    return isIP(said) !== 0 && !said.includes("%") ? said : this.remote.address;
+    return isIP(claimed) !== 0 && !claimed.includes("%") ? claimed : this.remote.address;
   }
 
   get externalAddress(): string {
@@ -211,7 +214,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     this.settled = new Set([...(this.settled ?? none), ...edits.keys()]);
   }
 
-  /** Keeps the head beyond the read that brought it. */
+  /** Copies the head, so that it can be kept longer than the buffer of the read that delivered it. */
   detach(): void {
     if (this.head !== this.#ownHead) this.#keep(Buffer.from(this.head.bytes.subarray(this.head.start, this.head.end)));
   }

@@ -1,4 +1,4 @@
-import { internalError } from "../../base/index.ts";
+import { internalError, bodyFramingHeaders } from "../../base/index.ts";
 import { bodyFramings, MessageHead, scanResponseHead, statusText, type BodyFraming } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { headText } from "../terms/header-text.ts";
@@ -6,7 +6,6 @@ import type { FlowHead } from "./message-flow.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
 const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
 /** This thread handles one head at a time, so all responses share it. */
 const composedHead = new MessageHead(composedLimits);
@@ -32,9 +31,9 @@ export interface FilteredAnswerTarget {
 }
 
 /**
- * An upstream's response after filters had it. Its head waits for the first part of the body that comes in the same
- * turn, so that both are one write. Bytes that the head does not announce would be taken for the next response, so a
- * body of another length is an error.
+ * An upstream's response that the filters have processed. Its head waits for the first part of the body that comes in
+ * the same turn, so that both are one write. Bytes that the head does not announce would be taken for the next
+ * response, so a body of another length is an error.
  */
 export class FilteredAnswer {
   readonly #target: FilteredAnswerTarget;
@@ -101,7 +100,8 @@ export class FilteredAnswer {
   /** Composes one buffer. It is valid until the next one is composed. A chunked body loses its framing. */
   #compose({ status, fields }: FlowHead, body: Buffer, bodiless: boolean, end: boolean): ComposedAnswer {
     let text = `HTTP/1.1 ${status} ${statusText(status)}\r\n`;
-    for (const [name, value] of fields) if (status !== 204 || !framingFields.has(name)) text += `${name}: ${value}\r\n`;
+    for (const [name, value] of fields)
+      if (status !== 204 || !bodyFramingHeaders.has(name)) text += `${name}: ${value}\r\n`;
     const head = Buffer.from(headText(`${text}\r\n`), "latin1");
     const bytes = body.length === 0 ? head : Buffer.concat([head, body]);
     if (scanResponseHead(composedHead, bytes, 0, head.length, composedLimits) <= 0)

@@ -228,14 +228,17 @@ export class Forwarding {
     };
   }
 
-  /** The hosts before the one that the route sets, with the client's own word about them. */
+  /**
+   * The earlier hosts of the request, for `x-forwarded-host`: those that the client names, then the host before the
+   * route's rewrite.
+   */
   #forwardedHost(host: string | undefined): string | undefined {
     const { facts } = this.#exchange;
     const { appendForwardedHost, autoHostRewrite, rewriteHost } = this.#action;
     if (!appendForwardedHost || host === undefined || (host !== rewriteHost && !autoHostRewrite)) return undefined;
-    const said = facts.head.get("x-forwarded-host") ?? "";
-    if (said === "") return facts.authority;
-    return said.split(",").at(-1) === facts.authority ? said : `${said},${facts.authority}`;
+    const clientHost = facts.head.get("x-forwarded-host") ?? "";
+    if (clientHost === "") return facts.authority;
+    return clientHost.split(",").at(-1) === facts.authority ? clientHost : `${clientHost},${facts.authority}`;
   }
 
   #mirrorProtocol(name: string): ReturnType<typeof wireProtocol> {

@@ -24,13 +24,13 @@ export class HeldBody {
     if (this.#chunked === undefined) this.#note(part);
     else this.#chunked.scan(part, 0, part.length, (start, end) => this.#note(part.subarray(start, end)));
     if (complete) this.#complete = true;
-    this.#tell();
+    this.#notify();
   }
 
   /** All data has arrived, and trailers followed it. */
   end(): void {
     this.#complete = true;
-    this.#tell();
+    this.#notify();
   }
 
   /** Whether the whole body has arrived. */
@@ -52,7 +52,7 @@ export class HeldBody {
   start(limit: number): Promise<RequestBodyStart> {
     return new Promise((resolve) => {
       this.#wanted = { limit, resolve };
-      this.#tell();
+      this.#notify();
     });
   }
 
@@ -61,7 +61,7 @@ export class HeldBody {
     return this.#parts.length === 1 && this.#parts[0] !== undefined ? this.#parts[0] : Buffer.concat(this.#parts);
   }
 
-  /** Takes the data that has arrived. What comes later counts as the beginning. */
+  /** Takes the data that has arrived. Bytes that arrive later count as the beginning of the body. */
   take(): Buffer {
     const data = this.#data.length === 1 && this.#data[0] !== undefined ? this.#data[0] : Buffer.concat(this.#data);
     this.#data.length = 0;
@@ -75,7 +75,7 @@ export class HeldBody {
     this.#dataBytes += data.length;
   }
 
-  #tell(): void {
+  #notify(): void {
     const wanted = this.#wanted;
     if (wanted === undefined || (!this.#complete && this.#dataBytes <= wanted.limit)) return;
     this.#wanted = undefined;

@@ -46,8 +46,8 @@ export function shapeReply(
   let { status, body } = row;
   let fields = given;
   if (config.localReplies.length > 0) {
-    const told = { status, flag: flagLetters(row.flag) };
-    const rule = config.localReplies.find((one) => one.matches(told));
+    const reply = { status, flag: flagLetters(row.flag) };
+    const rule = config.localReplies.find((one) => one.matches(reply));
     if (rule !== undefined) {
       status = rule.status ?? status;
       if (rule.body !== undefined) body = rule.body({ status, body: body.toString() });

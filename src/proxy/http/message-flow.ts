@@ -1,3 +1,4 @@
+import { bodyFramingHeaders } from "../../base/index.ts";
 import {
   type FilterRequest,
   type FilterResponse,
@@ -21,7 +22,9 @@ export interface FlowHead {
   readonly fields: FilterResponse["fields"];
 }
 
-/** One filter's part in one message. A part without a method passes. */
+/**
+ * One filter's part in one message. A part of a message passes a filter unchanged if the filter has no method for it.
+ */
 export interface FlowStep {
   readonly head?: ((response: FilterResponse, end: boolean) => Later<StreamOutcome<undefined>>) | undefined;
   readonly body?: ((bytes: Buffer, end: boolean) => Later<StreamOutcome<Buffer>>) | undefined;
@@ -205,7 +208,7 @@ class FlowStage implements FlowTarget, FilterResponse {
   replaceBody(bytes: Buffer): void {
     this.#newBody = bytes;
     this.fields = [
-      ...this.fields.filter(([name]) => name !== "content-length" && name !== "transfer-encoding"),
+      ...this.fields.filter(([name]) => !bodyFramingHeaders.has(name)),
       ["content-length", String(bytes.length)],
     ];
   }

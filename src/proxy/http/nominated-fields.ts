@@ -1,13 +1,16 @@
+import { bodyFramingHeaders } from "../../base/index.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 
 /** How many names a `connection` header may contain. A peer with more tries to cost us time. */
 const maxNominated = 9;
 
-/** Headers of the request rather than of the hop, whatever a client says. Without them it would be another request. */
+/**
+ * Headers that belong to the whole request. The client's `connection` header cannot make them hop-by-hop. Without them
+ * it would be another request.
+ */
 const ofTheRequest: ReadonlySet<string> = new Set(["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 
 /** Headers that frame the body stay with it. Without them, the rest of the body would be read as another message. */
-const keptAnyway: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
 
 /** Tokens of `connection` about the hop itself. */
 const ofTheHop: ReadonlySet<string> = new Set([
@@ -29,7 +32,7 @@ export function nominatedFields(head: MessageHead): readonly string[] | undefine
       const name = part.trim().toLowerCase();
       listed += 1;
       if (name.startsWith(":") || ofTheRequest.has(name)) return undefined;
-      if (!ofTheHop.has(name) && !keptAnyway.has(name)) names.add(name);
+      if (!ofTheHop.has(name) && !bodyFramingHeaders.has(name)) names.add(name);
     }
   }
   return listed > maxNominated ? undefined : [...names];

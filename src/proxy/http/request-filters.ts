@@ -14,13 +14,13 @@ import { MessageFlow, type FlowStep } from "./message-flow.ts";
 const noBytes = Buffer.alloc(0);
 const noSteps: readonly FlowStep[] = [];
 
-/** The exchange whose request passes filters. */
+/** The exchange whose request the filters process. */
 export interface FilteredExchange extends ExchangeParts {
   readonly answer: ClientAnswer;
   /** Whether the client's body is chunked, whatever filters changed in its head. */
   readonly chunkedByClient: boolean;
   heldTrailers: readonly string[] | undefined;
-  /** Keeps what arrived of the request, and stops reading. */
+  /** Keeps the received part of the request, and stops reading. */
   hold(bytes: Buffer, from: number, to: number): HeldBody;
   /** Lets the request continue with the bytes that arrived meanwhile. */
   letGo(goOn: (body: Buffer) => void): void;
@@ -34,7 +34,7 @@ export interface FilteredExchange extends ExchangeParts {
   filterFailed(error: unknown): void;
 }
 
-/** The way of one request through the filters: its head, and its body if filters take part in it. */
+/** The pass of one request through the filters: its head, and its body if filters process it. */
 export class RequestFilters {
   readonly #exchange: FilteredExchange;
   readonly pass: FilterPass;

@@ -61,7 +61,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
     const copy = Buffer.from(bytes.subarray(from, to));
     const channel = this.#channel;
     if (channel === undefined) this.#waiting.push(copy);
-    // A mirror never delays a request. What the mirror does not read at once waits, up to the limit.
+    // A mirror never delays a request. Bytes that the mirror does not read at once are buffered up to the limit.
     if (channel === undefined || !channel.write(copy, complete)) this.#waitingBytes += copy.length;
     if (this.#waitingBytes > maxWaitingBytes) this.abandon();
   }

@@ -47,8 +47,8 @@ export function exchangeLimitMs(
 }
 
 function grpcLimitMs(limit: GrpcTimeout, facts: ExchangeRequest): number {
-  const asked = parseGrpcTimeout(facts.head.get("grpc-timeout")) ?? 0;
-  const own = asked > limit.offsetMs ? asked - limit.offsetMs : asked;
+  const requestedMs = parseGrpcTimeout(facts.head.get("grpc-timeout")) ?? 0;
+  const own = requestedMs > limit.offsetMs ? requestedMs - limit.offsetMs : requestedMs;
   return limit.maxMs > 0 && (own === 0 || own > limit.maxMs) ? limit.maxMs : own;
 }
 

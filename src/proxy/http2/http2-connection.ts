@@ -52,7 +52,7 @@ export class Http2Connection implements SessionPort {
   readonly #session: Http2Session<Http2Stream>;
   readonly #output: TurnOutput;
   #isClosed = false;
-  /** The kernel has not taken all of the bytes that were sent in place. */
+  /** Whether the kernel has not accepted all of the bytes that were written at once. */
   #isBlocked = false;
   #goawayGrace: Disposable | undefined;
   #closeGrace: Disposable | undefined;
@@ -104,7 +104,7 @@ export class Http2Connection implements SessionPort {
     return this.#session.activeStreams;
   }
 
-  /** Streams that were opened on it so far. */
+  /** The number of streams that were opened on the connection. */
   get openedStreams(): number {
     return this.#session.openedStreams;
   }
@@ -175,7 +175,7 @@ export class Http2Connection implements SessionPort {
 
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
     const stream = this.#stream;
-    // What the kernel has not taken yet goes first.
+    // Bytes that the kernel has not accepted yet are written first.
     if (stream.bufferedBytes > 0 || !writesInPlace(stream, bytes)) return false;
     const writer = this.#output.writer();
     writer.returned();

@@ -117,7 +117,10 @@ export function textOfTrailers(fields: readonly string[]): string {
   return text;
 }
 
-/** Headers that determine how to read or route a message. As trailers they would come too late (RFC 9110, 6.5.1). */
+/**
+ * Headers that determine how to read or route a message. Trailers must not contain them, because they would arrive too
+ * late (RFC 9110, 6.5.1).
+ */
 const messageFields = new Set([
   "content-length",
   "host",

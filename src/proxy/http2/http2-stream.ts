@@ -83,7 +83,7 @@ export class Http2Stream extends SessionStream {
     if (endStream) this.#localDone();
   }
 
-  /** False: wait for `drained`. What could not be sent is kept. */
+  /** False: wait for `drained`. Bytes that could not be sent are kept. */
   write(bytes: Buffer, endStream: boolean): boolean {
     if (this.#closed || this.#local !== "open") return true;
     if (endStream) this.#local = "ending";
@@ -99,7 +99,7 @@ export class Http2Stream extends SessionStream {
     return false;
   }
 
-  /** Ends our side with trailers, after what still waits. */
+  /** Ends our side with trailers, after the bytes that still wait. */
   sendTrailers(fields: readonly string[]): void {
     if (this.#closed || this.#local !== "open") return;
     this.#local = "ending";

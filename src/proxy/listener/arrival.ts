@@ -3,7 +3,7 @@ import type { ConnectionTraits } from "./filter-chain-match.ts";
 import type { Inspection } from "./inspection.ts";
 import type { ListenerSpec } from "./listener-spec.ts";
 
-/** What the chains of a listener may ask for. */
+/** The traits of a connection that the matches of filter chains compare. */
 export function traitsOf(arrival: ConnectionInfo, seen: Inspection): ConnectionTraits {
   const { hello, preface, proxied } = seen;
   const secured = hello.kind === "tls";
@@ -22,7 +22,7 @@ export function traitsOf(arrival: ConnectionInfo, seen: Inspection): ConnectionT
   };
 }
 
-/** What a chain learns of its connection. */
+/** The facts about a connection for its filter chain. */
 export function infoOf(
   spec: ListenerSpec,
   arrival: ConnectionInfo,

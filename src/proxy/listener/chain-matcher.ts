@@ -51,7 +51,7 @@ export function prefixNode(
   };
 }
 
-/** The subtree of the narrowest range that holds the address and leads to a chain. */
+/** The subtree of the narrowest range that contains the address and leads to a chain. */
 export function rangeNode(
   input: ConnectionInput,
   branches: readonly { readonly range: AddressRange; readonly next: ChainMatcher }[],
@@ -71,7 +71,7 @@ export function rangeNode(
   };
 }
 
-/** The first condition that holds determines the chain. */
+/** The first condition that is met determines the chain. */
 export function listNode(
   conditions: readonly { readonly holds: (traits: ConnectionTraits) => boolean; readonly next: ChainMatcher }[],
   otherwise: ChainMatcher,

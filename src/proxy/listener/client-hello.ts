@@ -35,8 +35,8 @@ export function parseClientHello(bytes: Buffer): ClientHello {
 }
 
 /**
- * The handshake bytes of the records so far. The last record may be incomplete. Records behind the first message are not
- * read, so that the result does not depend on how much has come.
+ * The handshake bytes of the records so far. The last record may be incomplete. Records after the first message are not
+ * read, so that the result does not depend on the number of bytes that have arrived.
  */
 function handshakeBytes(bytes: Buffer): Buffer | "bad" {
   const parts: Buffer[] = [];

@@ -16,7 +16,7 @@ export interface HboneServerOptions {
   readonly clock: Clock;
   /** Called for each connection that was closed because its peer flooded us. */
   readonly onCutOff: (reason: HboneCutOff) => void;
-  /** Called for each tunnel when it has ended. Undefined if nobody needs it. */
+  /** Called for each tunnel when it has ended. Undefined if no chain needs it. */
   readonly observer: () => ((tunnel: EndedTunnel) => void) | undefined;
 }
 

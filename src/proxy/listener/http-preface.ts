@@ -1,10 +1,10 @@
+import { httpMethods } from "../../base/index.ts";
+
 /** The HTTP version of the first bytes, if any. `incomplete` while more bytes may decide it. */
 export type HttpPreface = "http/1.0" | "http/1.1" | "h2c" | "none" | "incomplete";
 
 const http2Preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"].map((method) =>
-  Buffer.from(`${method} `),
-);
+const methods = httpMethods.map((method) => Buffer.from(`${method} `));
 const carriageReturn = 13;
 const lineFeed = 10;
 const space = 32;

@@ -100,7 +100,7 @@ class Look {
     }
   }
 
-  /** Whether nothing remains to be found out. */
+  /** Whether all facts are known. */
   at(seen: Buffer): boolean {
     let bytes = seen;
     if (this.#plan.proxyHeader !== undefined) {

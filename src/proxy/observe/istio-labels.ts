@@ -4,7 +4,7 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { flagLetters, type ResponseFlag } from "../terms/response-flags.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 
-/** The labels of this proxy, for its own end. */
+/** The labels of this proxy's own end of a connection. */
 export interface OwnLabels extends WorkloadLabels {
   readonly principal: string;
   readonly app: string;

@@ -32,7 +32,8 @@ const bounds = [
   3_600_000,
 ];
 /**
- * Finer buckets, each a quarter above the one before, for comparing two versions. Envoy's cannot tell 2 ms from 4 ms.
+ * Finer buckets, each a quarter above the one before, for comparing two versions. Envoy's buckets cannot distinguish 2
+ * ms from 4 ms.
  */
 const fineBoundsMs = Array.from({ length: 50 }, (_, third) => Number((0.5 * 2 ** (third / 3)).toPrecision(4)));
 

@@ -4,18 +4,18 @@ import type { ExchangeRecord } from "./exchange-record.ts";
 
 /** The client's workload, if it is known. */
 export function downstreamPeer({
-  downstreamPeer: told,
+  downstreamPeer: announcedPeer,
   connection,
 }: Pick<ExchangeRecord, "downstreamPeer" | "connection">): WorkloadLabels | undefined {
-  return told ?? connection.peer;
+  return announcedPeer ?? connection.peer;
 }
 
 /** The server's workload, according to its proxy, or else to the endpoint's metadata from the control plane. */
 export function upstreamPeer({
-  upstreamPeer: told,
+  upstreamPeer: announcedPeer,
   endpoint,
 }: Pick<ExchangeRecord, "upstreamPeer" | "endpoint">): WorkloadLabels | undefined {
-  return told ?? endpoint?.config.workload;
+  return announcedPeer ?? endpoint?.config.workload;
 }
 
 /** A workload's fields under the names that Istio's filters give them. */
@@ -42,7 +42,10 @@ interface Peers {
   readonly upstream: WorkloadLabels | undefined;
 }
 
-/** What Istio's filters record, for expressions: the identities of the connection's ends, and the workloads there. */
+/**
+ * The filter states that Istio's filters record for expressions: the identities and the workloads of both ends of the
+ * connection.
+ */
 export function filterStates(
   { tls }: ConnectionInfo,
   { downstream, upstream }: Peers,

@@ -7,11 +7,11 @@ import {
   compileOperator,
   lettersOf,
   mayHoldControls,
+  noValue,
   numericOperators,
   quickPartOf,
   quickWriteOf,
   spanOf,
-  valuelessOperators,
   type Captures,
 } from "./log-operators.ts";
 
@@ -51,11 +51,11 @@ export function compileTextFormat(
       continue;
     }
     const { name, argument, length } = token;
-    if (valuelessOperators.has(name)) {
+    const value = compiled(token, captures, refuse);
+    if (value === noValue) {
       composer.text(omitEmpty ? "" : "-".slice(0, length));
       continue;
     }
-    const value = compiled(token, captures, refuse);
     const part = showsControls && mayHoldControls(name) ? onOneLine(value) : value;
     const shown = omitEmpty ? omitting(part) : part;
     const whole = omitEmpty || length !== undefined ? undefined : name;

@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { commandOperators } from "../../base/command-operators/index.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { headText, textOfHead } from "../terms/header-text.ts";
 import { flagLetters, flagNames } from "../terms/response-flags.ts";
@@ -79,91 +80,10 @@ const plain: Readonly<Record<string, LogPart>> = {
   UPSTREAM_TRANSPORT_FAILURE_REASON: (record) => orDash(record.transportFailure),
 };
 
-/** Envoy's operators that never have a value in this proxy, which prints `-`: it does not measure or have them. */
-export const valuelessOperators: ReadonlySet<string> = new Set([
-  "BYTES_RETRANSMITTED",
-  "COALESCE",
-  "COMMON_DURATION",
-  "CONNECTION_ID",
-  "CONNECTION_TERMINATION_DETAILS",
-  "CUSTOM_FLAGS",
-  "DOWNSTREAM_DETECTED_CLOSE_TYPE",
-  "DOWNSTREAM_DIRECT_LOCAL_ADDRESS",
-  "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT",
-  "DOWNSTREAM_DIRECT_LOCAL_PORT",
-  "DOWNSTREAM_HANDSHAKE_DURATION",
-  "DOWNSTREAM_HEADER_BYTES_RECEIVED",
-  "DOWNSTREAM_HEADER_BYTES_SENT",
-  "DOWNSTREAM_JA3_FINGERPRINT",
-  "DOWNSTREAM_JA4_FINGERPRINT",
-  "DOWNSTREAM_LOCAL_CLOSE_REASON",
-  "DOWNSTREAM_LOCAL_DNS_SAN",
-  "DOWNSTREAM_LOCAL_EMAIL_SAN",
-  "DOWNSTREAM_LOCAL_IP_SAN",
-  "DOWNSTREAM_LOCAL_OTHERNAME_SAN",
-  "DOWNSTREAM_LOCAL_SUBJECT",
-  "DOWNSTREAM_PEER_CERT_V_END",
-  "DOWNSTREAM_PEER_CERT_V_START",
-  "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1",
-  "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256",
-  "DOWNSTREAM_PEER_CHAIN_SERIALS",
-  "DOWNSTREAM_PEER_EMAIL_SAN",
-  "DOWNSTREAM_PEER_FINGERPRINT_1",
-  "DOWNSTREAM_PEER_IP_SAN",
-  "DOWNSTREAM_PEER_ISSUER",
-  "DOWNSTREAM_PEER_OTHERNAME_SAN",
-  "DOWNSTREAM_PEER_SERIAL",
-  "DOWNSTREAM_TLS_CIPHER",
-  "DOWNSTREAM_TLS_SESSION_ID",
-  "DOWNSTREAM_TLS_VERSION",
-  "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-  "DOWNSTREAM_WIRE_BYTES_RECEIVED",
-  "DOWNSTREAM_WIRE_BYTES_SENT",
-  "FILTER_CHAIN_NAME",
-  "LOCAL_REPLY_BODY",
-  "PACKETS_RETRANSMITTED",
-  "PER_REQUEST_STATE",
-  "REQUEST_DURATION",
-  "REQUEST_HEADERS_BYTES",
-  "REQUEST_TX_DURATION",
-  "RESPONSE_HEADERS_BYTES",
-  "RESPONSE_TRAILERS_BYTES",
-  "ROUNDTRIP_DURATION",
-  "SECRET",
-  "TLS_JA3_FINGERPRINT",
-  "TYPED_CEL",
-  "UNIQUE_ID",
-  "UPSTREAM_CONNECTION_ID",
-  "UPSTREAM_CONNECTION_IDS_ATTEMPTED",
-  "UPSTREAM_CONNECTION_POOL_READY_DURATION",
-  "UPSTREAM_DETECTED_CLOSE_TYPE",
-  "UPSTREAM_HEADER_BYTES_RECEIVED",
-  "UPSTREAM_HEADER_BYTES_SENT",
-  "UPSTREAM_HOSTS_ATTEMPTED",
-  "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT",
-  "UPSTREAM_HOST_NAMES_ATTEMPTED",
-  "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT",
-  "UPSTREAM_LOCAL_CLOSE_REASON",
-  "UPSTREAM_LOCAL_DNS_SAN",
-  "UPSTREAM_LOCAL_IP_SAN",
-  "UPSTREAM_LOCAL_SUBJECT",
-  "UPSTREAM_LOCAL_URI_SAN",
-  "UPSTREAM_PEER_CERT",
-  "UPSTREAM_PEER_CERT_V_END",
-  "UPSTREAM_PEER_CERT_V_START",
-  "UPSTREAM_PEER_DNS_SAN",
-  "UPSTREAM_PEER_IP_SAN",
-  "UPSTREAM_PEER_ISSUER",
-  "UPSTREAM_PEER_SUBJECT",
-  "UPSTREAM_PROTOCOL",
-  "UPSTREAM_TLS_CIPHER",
-  "UPSTREAM_TLS_SESSION_ID",
-  "UPSTREAM_TLS_VERSION",
-  "UPSTREAM_TRANSPORT_DURATION",
-  "UPSTREAM_WIRE_BYTES_RECEIVED",
-  "UPSTREAM_WIRE_BYTES_SENT",
-  "VIRTUAL_CLUSTER_NAME",
-]);
+/** The part of Envoy's operators that never have a value in this proxy: it does not measure or have them. */
+export const noValue: LogPart = () => "-";
+
+const envoyOperators: ReadonlySet<string> = new Set(Object.values(commandOperators).flat());
 
 /** Operators whose value is a number in JSON. */
 export const numericOperators: ReadonlySet<string> = new Set([
@@ -219,7 +139,7 @@ const counts: Readonly<Record<string, (line: HeldLine) => number>> = {
   RESP: (line) => line.upstreamServiceMs,
 };
 
-/** Writes the value of an operator without making a text of it. Undefined if that is impossible. */
+/** Writes the value of an operator without creating a string. Undefined if that is impossible. */
 export function quickWriteOf(operator: string | undefined, argument: string | undefined): WritePart | undefined {
   const name = argument?.toLowerCase() ?? "";
   if (operator === "START_TIME" && name === "") {
@@ -281,7 +201,6 @@ export function compileOperator(
 ): LogPart | undefined {
   const known = plain[operator];
   if (known !== undefined) return known;
-  if (valuelessOperators.has(operator)) return () => "-";
   const path = (argument ?? "").split(":");
   switch (operator) {
     case "START_TIME":
@@ -314,10 +233,7 @@ export function compileOperator(
     case "DYNAMIC_METADATA":
       return ({ metadata }) => valueAt(metadata?.get(path[0] ?? ""), path.slice(1));
     case "METADATA":
-      return path[0] === "DYNAMIC" ? ({ metadata }) => valueAt(metadata?.get(path[1] ?? ""), path.slice(2)) : () => "-";
-    case "CLUSTER_METADATA":
-    case "UPSTREAM_METADATA":
-      return () => "-";
+      return path[0] === "DYNAMIC" ? ({ metadata }) => valueAt(metadata?.get(path[1] ?? ""), path.slice(2)) : noValue;
     case "FILTER_STATE":
     case "UPSTREAM_FILTER_STATE":
       return filterStatePart(path);
@@ -337,7 +253,7 @@ export function compileOperator(
     case "CEL":
       return expressionPart(argument ?? "", captures);
     default:
-      return undefined;
+      return envoyOperators.has(operator) ? noValue : undefined;
   }
 }
 
@@ -434,7 +350,7 @@ function filterStatePart([key = "", form, field = ""]: readonly string[]): LogPa
   }
   if (key === "io.istio.peer_principal") return (record) => orDash(record.connection.tls?.peerIdentity);
   if (key === "io.istio.local_principal") return (record) => orDash(record.connection.tls?.localIdentity);
-  return () => "-";
+  return noValue;
 }
 
 function peerText(fields: Readonly<Record<string, string>>, labels: WorkloadLabels["labels"] = {}): string {

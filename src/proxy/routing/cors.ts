@@ -36,11 +36,11 @@ export function decideCors(policy: CorsPolicy, request: RequestView): CorsDecisi
     ...common,
     [
       "access-control-allow-methods",
-      toldOf(policy, policy.allowMethods, request.head.get("access-control-request-method")),
+      allowedOrigin(policy, policy.allowMethods, request.head.get("access-control-request-method")),
     ],
     [
       "access-control-allow-headers",
-      toldOf(policy, policy.allowHeaders, request.head.get("access-control-request-headers")),
+      allowedOrigin(policy, policy.allowHeaders, request.head.get("access-control-request-headers")),
     ],
     exposed,
     ["access-control-max-age", policy.maxAge],
@@ -49,8 +49,8 @@ export function decideCors(policy: CorsPolicy, request: RequestView): CorsDecisi
 }
 
 /** With credentials, browsers ignore `*`, so the requested names are listed. */
-function toldOf({ allowCredentials }: CorsPolicy, said: string, asked: string | undefined): string {
-  return said === "*" && allowCredentials ? (asked ?? said) : said;
+function allowedOrigin({ allowCredentials }: CorsPolicy, configured: string, requested: string | undefined): string {
+  return configured === "*" && allowCredentials ? (requested ?? configured) : configured;
 }
 
 function overwriting(fields: readonly (readonly [string, string])[]): HeaderMutation {

@@ -85,7 +85,9 @@ export interface DescriptorEntry {
   readonly value: string;
 }
 
-/** Names what a request counts for. A limit applies to the requests with all of its entries, in this order. */
+/**
+ * Names the limits for which a request counts. A limit applies to the requests with all of its entries, in this order.
+ */
 export interface Descriptor {
   readonly entries: readonly DescriptorEntry[];
   /** Overrides the limit of a rate limit service. `unit` is Envoy's number of it. */

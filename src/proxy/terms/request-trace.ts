@@ -6,7 +6,7 @@ export interface RequestTrace {
   /** Whether the trace is recorded. */
   readonly sampled: boolean;
   readonly upstreamSpanId: string | undefined;
-  /** Lines of the head that goes upstream. */
+  /** Header lines for the request to the upstream. */
   readonly lines: string;
   /** The headers of the client's head that these replace. Undefined: it has none of them. */
   readonly replaced: ReadonlySet<string> | undefined;

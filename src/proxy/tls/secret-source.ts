@@ -43,7 +43,10 @@ export function checkSecret(message: Secret, name: string): void {
   } else throw transientError("config-rejected", `secret ${name}: ${type.case ?? "an empty secret"} is not supported`);
 }
 
-/** The control plane reads what it sends. What a service sends is a stranger's, so it is tried before it replaces another. */
+/**
+ * The control plane checks the secrets that it sends. Other secret services may not, so a secret is tried before it
+ * replaces the current one.
+ */
 export function checkUsable(message: Secret, name: string): void {
   checkSecret(message, name);
   const { type } = message;

@@ -60,7 +60,7 @@ const systemRootsName = "file-root:system";
 const fileCertificatePrefix = "file-cert:";
 const fileRootsPrefix = "file-root:";
 
-/** Far more than configurations name. Further names wait as if nothing were known about them. */
+/** Far more than configurations name. Names beyond this number wait like names without an answer. */
 const maxAbsent = 10_000;
 
 /** Files are read at this interval. A change affects new connections. */
@@ -83,7 +83,7 @@ export class SecretStore {
   readonly #options: SecretStoreOptions;
   /** By {@link secretKey}, as in the sets and maps below. */
   readonly #applied = new Map<string, AppliedSecret>();
-  /** Secrets for which the control plane or service answered with nothing: they do not exist, or not for this proxy. */
+  /** Secrets that the control plane or service did not return: they do not exist, or this proxy may not have them. */
   readonly #absent = new Map<string, NamedSecret>();
   /** Why a service has not sent a secret yet. */
   readonly #faults = new Map<string, string>();

@@ -370,7 +370,7 @@ export function metricType(id: number): number {
 
 /** Functions with 64-bit arguments. */
 function longFunctions({ state }: HostFunctionOptions): Imports {
-  const tell = (id: number, operation: "add" | "set" | "record", value: bigint): number => {
+  const changeMetric = (id: number, operation: "add" | "set" | "record", value: bigint): number => {
     state.host.tell({ kind: "metric", id: id >>> 0, operation, value });
     return status.ok;
   };
@@ -378,12 +378,16 @@ function longFunctions({ state }: HostFunctionOptions): Imports {
     proxy_increment_metric: (id: number, delta: bigint) => {
       if (metricType(id) === metricTypes.histogram || (metricType(id) === metricTypes.counter && delta <= 0n))
         return status.badArgument;
-      return tell(id, "add", delta);
+      return changeMetric(id, "add", delta);
     },
     proxy_record_metric: (id: number, value: bigint) => {
       const unsigned = BigInt.asUintN(64, value);
       const type = metricType(id);
-      return tell(id, type === metricTypes.histogram ? "record" : type === metricTypes.gauge ? "set" : "add", unsigned);
+      return changeMetric(
+        id,
+        type === metricTypes.histogram ? "record" : type === metricTypes.gauge ? "set" : "add",
+        unsigned,
+      );
     },
   };
 }

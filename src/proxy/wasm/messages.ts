@@ -44,7 +44,7 @@ export interface ModuleReply {
 /** An effect of a call into a module on a stream. */
 export type Effect =
   | { readonly kind: "fields"; readonly stream: number; readonly map: number; readonly fields: Pairs }
-  /** The side continues with the held part of its body. */
+  /** The request or the response continues with the held part of its body. */
   | { readonly kind: "continue"; readonly stream: number; readonly side: Side; readonly body: Uint8Array | undefined }
   | { readonly kind: "reply"; readonly stream: number; readonly reply: ModuleReply }
   | { readonly kind: "close"; readonly stream: number }

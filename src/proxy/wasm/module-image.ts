@@ -14,7 +14,7 @@ export interface ImageRequest {
   readonly secret: string;
   readonly signal: AbortSignal;
   readonly fetch: typeof globalThis.fetch;
-  /** Called with what a failure from now on means. Before the first call it means that there is no manifest. */
+  /** Called with the meaning of a later failure. Before the first call it means that there is no manifest. */
   readonly failsAs: (failure: FetchResult) => void;
 }
 
@@ -147,10 +147,10 @@ class Image {
       if (basic === undefined) throw userError("module-unreachable", `the registry of ${url} asks for imagePullSecret`);
       return `Basic ${basic}`;
     }
-    const asked = Object.fromEntries(
+    const parameters = Object.fromEntries(
       [...challenge.matchAll(/([a-z]+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name, value]),
     );
-    const realm = new URL(asked["realm"] ?? "", origin);
+    const realm = new URL(parameters["realm"] ?? "", origin);
     if (!mayName(origin, realm))
       throw userError(
         "module-unreachable",
@@ -158,8 +158,8 @@ class Image {
       );
     if (realm.protocol !== "https:" && origin.startsWith("https:"))
       throw userError("module-unreachable", `the registry of ${url} names a token server without TLS`);
-    realm.searchParams.set("service", asked["service"] ?? "");
-    realm.searchParams.set("scope", asked["scope"] ?? `repository:${repository}:pull`);
+    realm.searchParams.set("service", parameters["service"] ?? "");
+    realm.searchParams.set("scope", parameters["scope"] ?? `repository:${repository}:pull`);
     const response = await fetch(realm, {
       signal,
       headers: basic === undefined ? {} : { authorization: `Basic ${basic}` },
@@ -177,8 +177,8 @@ const privateNetworks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00:
 );
 
 /**
- * Whether a registry may send the proxy to this token server. It may name its own host. A registry at a public name must
- * not reach private addresses through the proxy, nor any registry the proxy's own machine or its credentials.
+ * Whether a registry may send the proxy to this token server. It may name its own host. A registry with a public name
+ * must not reach private addresses through the proxy. No registry may reach the proxy's own machine or its credentials.
  */
 function mayName(origin: string, { protocol, hostname }: URL): boolean {
   if (protocol !== "https:" && protocol !== "http:") return false;

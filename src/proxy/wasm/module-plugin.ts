@@ -28,7 +28,7 @@ export interface PluginSession {
   readonly root: number;
 }
 
-/** Whether the module's code never came, or the module failed when it started or later. */
+/** Whether the module's code could not be fetched, or the module failed at its start or later. */
 export type FailureReason = "no-code" | "failed";
 
 type State =

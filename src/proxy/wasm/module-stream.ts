@@ -30,9 +30,9 @@ export interface ModuleStreamOptions {
 interface SideState {
   fields: Pairs;
   trailers: Pairs;
-  /** What the module holds, in case it fails. */
+  /** The bytes that the module holds back. They are released if it fails. */
   held: Buffer[];
-  /** What the module released early, which continues with the next part. */
+  /** Bytes that the module released early. They continue with the next part. */
   released: Buffer[];
   /** Whether the module has resumed the message during the current event. */
   resumed: boolean;
@@ -145,7 +145,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
         break;
       }
       case "reply":
-        // A response of the module itself passes it again, and must not be replaced by another one.
+        // The module also processes a response that it sent itself, and must not replace it with another one.
         if (!this.#replied) {
           const { status, body, fields, details, grpcStatus } = effect.reply;
           this.#reply = {

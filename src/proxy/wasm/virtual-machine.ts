@@ -36,7 +36,7 @@ export class VirtualMachine {
   readonly #host: MachineHost;
   readonly #exports: ModuleExports;
   readonly #memory: GuestMemory;
-  readonly #told = new Set<string>();
+  readonly #loggedFaults = new Set<string>();
   #started = false;
   #nextContext = 1;
 
@@ -286,8 +286,8 @@ export class VirtualMachine {
   }
 
   #missing(name: string): number {
-    if (!this.#told.has(name)) {
-      this.#told.add(name);
+    if (!this.#loggedFaults.has(name)) {
+      this.#loggedFaults.add(name);
       this.#log(warnLevel, `${name} is not supported: calls return "unimplemented" to the module`);
     }
     return unimplemented;

@@ -22,7 +22,7 @@ const statBytes = 24;
 
 type Imports = Record<string, (...values: never[]) => number | bigint | undefined>;
 
-/** Functions that report a missing feature: no files, no sockets, nothing to wait for. */
+/** Functions that report a missing feature: files, sockets and events. */
 const absentFunctions: Imports = {
   sched_yield: () => wasiErrors.success,
   poll_oneoff: () => wasiErrors.noSystem,

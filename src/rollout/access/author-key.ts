@@ -35,14 +35,14 @@ export class AuthorKey {
    * secret, everybody who reaches the port could obtain a signature for any author, or learn anybody's rights. The path
    * is in the webhook's configuration, which only users with that right can read.
    */
-  async path(asked: AskedPath): Promise<string> {
-    return `/${asked}/${createHmac("sha256", await this.get())
-      .update(labels[asked])
+  async path(purpose: AskedPath): Promise<string> {
+    return `/${purpose}/${createHmac("sha256", await this.get())
+      .update(labels[purpose])
       .digest("hex")}`;
   }
 
-  async isPath(asked: AskedPath, path: string): Promise<boolean> {
-    const [shown, expected] = [Buffer.from(path), Buffer.from(await this.path(asked))];
+  async isPath(purpose: AskedPath, path: string): Promise<boolean> {
+    const [shown, expected] = [Buffer.from(path), Buffer.from(await this.path(purpose))];
     return shown.length === expected.length && timingSafeEqual(shown, expected);
   }
 

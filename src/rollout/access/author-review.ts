@@ -31,17 +31,17 @@ export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
   const object = request?.object as UntypedObject | undefined;
   if (request === undefined || object === undefined || object === null) return answer(review, {});
   const user = authorOfRequest(request.userInfo);
-  const said = object.metadata.annotations?.[authorAnnotation];
+  const signature = object.metadata.annotations?.[authorAnnotation];
   const plan = planText(object);
   const old = request.operation === "CREATE" ? undefined : (request.oldObject as UntypedObject | null | undefined);
   const before = old?.metadata.annotations?.[authorAnnotation];
-  if (said !== undefined && said !== "" && said !== before) {
+  if (signature !== undefined && signature !== "" && signature !== before) {
     // The API server may ask again in the same request, after others have changed the object. Then the annotation
     // already has our value.
-    if (readAuthor(key, plan, said)?.user !== user.user) return refuse(review);
+    if (readAuthor(key, plan, signature)?.user !== user.user) return refuse(review);
     return answer(review, { wanted: signAuthor(key, plan, user), object });
   }
-  const keeps = said !== "" && old !== undefined && old !== null && planText(old) === plan;
+  const keeps = signature !== "" && old !== undefined && old !== null && planText(old) === plan;
   return answer(review, { wanted: keeps ? before : signAuthor(key, plan, user), object });
 }
 

@@ -88,12 +88,12 @@ async function installIssues({ to }: MeshUpgrade["spec"]): Promise<Faults> {
       message: issue.message,
     });
     const { value, errors, warnings } = resolveSettings({ specs: [install] }, { hub: "", tag: "" });
-    const told = { errors: errors.map(placed), warnings: warnings.map(placed) };
-    if (value === undefined) return told;
+    const issues = { errors: errors.map(placed), warnings: warnings.map(placed) };
+    if (value === undefined) return issues;
     const revision = value.revision === "" ? "default" : value.revision;
     const isOther = value.pilot.enabled && path !== "spec.to.cni" && revision !== to.revision;
     const message = `must be the revision of the upgrade (${to.revision}); another one would be overwritten`;
-    return isOther ? { ...told, errors: [{ path: `${path}.revision`, message }] } : told;
+    return isOther ? { ...issues, errors: [{ path: `${path}.revision`, message }] } : issues;
   });
   return { errors: found.flatMap(({ errors }) => errors), warnings: found.flatMap(({ warnings }) => warnings) };
 }

@@ -1,6 +1,7 @@
 import { jsonEqualWithoutNulls, messageOf } from "../../base/index.ts";
 import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
 import {
+  isRestingPhase,
   approvalProblem,
   canaryKind,
   checkKind,
@@ -138,8 +139,6 @@ interface Begun {
   readonly status?: { readonly phase?: string; readonly completedSteps?: readonly unknown[] };
 }
 
-const restingPhases: readonly string[] = ["Completed", "RolledBack", "Watching"];
-
 /**
  * A rollout under way must not change what it moves. The engine would plan for the new object and forget the old one in
  * the middle.
@@ -149,7 +148,7 @@ function strayIssues(kind: KindDefinition, { object, oldObject }: NonNullable<Ro
   const now = ((object ?? {}) as Begun).spec;
   const { phase = "", completedSteps = [] } = status ?? {};
   if (completedSteps.length === 0) return [];
-  if (restingPhases.includes(phase)) return heldTargetIssues(before, now);
+  if (isRestingPhase(phase)) return heldTargetIssues(before, now);
   const { name = "", namespace = "" } = metadata ?? {};
   const [noun, undo] =
     kind === canaryKind
@@ -187,8 +186,8 @@ function ruleIssues({ spec: { windows, timeZone } }: Freeze): FieldIssue[] {
   });
 }
 
-function issue(path: string, user: string, said: string): FieldIssue {
-  return { path, message: `must name the user who writes it (${user}), got "${said}"` };
+function issue(path: string, user: string, written: string): FieldIssue {
+  return { path, message: `must name the user who writes it (${user}), got "${written}"` };
 }
 
 function sorted(approval: Approval): readonly unknown[] {

@@ -129,9 +129,9 @@ export class RolloutWebhook {
     const { client } = this.#options;
     const found = await client.get(kind, name);
     if (found?.webhooks === undefined) return false;
-    const isTold = ({ clientConfig: { caBundle: trusted, service } }: (typeof found.webhooks)[number]): boolean =>
+    const isCurrent = ({ clientConfig: { caBundle: trusted, service } }: (typeof found.webhooks)[number]): boolean =>
       trusted === caBundle && service?.path === path;
-    if (found.webhooks.every(isTold)) return true;
+    if (found.webhooks.every(isCurrent)) return true;
     const webhooks = found.webhooks.map((webhook) => ({
       ...webhook,
       clientConfig: {

@@ -1,6 +1,7 @@
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { allDone, isLingering, isPuttingBack, isUnderWay, nextOrdinalOf, type Contender } from "../decide/index.ts";
 import { isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./rollout-object.ts";
+import { isRestingPhase } from "../../api/serin/index.ts";
 
 /** Facts about a rollout that only its own round knows. */
 export interface ContenderFacts {
@@ -82,7 +83,7 @@ export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: Cont
   const { group } = (rollout.spec ?? {}) as { group?: string };
   const underWay = isUnderWay(status);
   const nextOrdinal = nextOrdinalOf(status);
-  const atRest = ["Completed", "RolledBack", "Watching", "Stuck", "Paused"].includes(status.phase);
+  const atRest = isRestingPhase(status.phase) || status.phase === "Stuck" || status.phase === "Paused";
   return {
     key: rolloutKey(rollout),
     kind: isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary",

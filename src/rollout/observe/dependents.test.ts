@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubeClient } from "../../kube/index.ts";
-import { fakeView } from "./checks/testing/fake-mesh.ts";
+import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { storedDependents } from "./dependents.ts";
 
@@ -16,5 +16,30 @@ test("a namespace whose label selects the old revision depends on it, unless it 
   assert.deepEqual(
     found.map(({ text }) => text),
     ["namespace shop (its label)"],
+  );
+});
+
+test("a sidecar says which strategy of its workload keeps a restart from replacing it", async () => {
+  const pods = ["db-0", "db-1", "log-x", "web-x"].map((name) => {
+    const pod = fakePod({ name, containers: ["istio-proxy"], annotations: { "istio.io/rev": "old" } });
+    const kind = name.startsWith("db") ? "StatefulSet" : name.startsWith("log") ? "DaemonSet" : "Pod";
+    const owner = { apiVersion: "apps/v1", kind, name: name.split("-")[0] ?? "", uid: "u", controller: true };
+    return { ...pod, metadata: { ...pod.metadata, ownerReferences: [owner] } };
+  });
+  const stored = (updateStrategy: object): object => ({ get: () => ({ spec: { updateStrategy } }) });
+  const view = Object.assign(fakeView(pods), {
+    namespaces: { list: () => [] },
+    statefulSets: stored({ rollingUpdate: { partition: 1 } }),
+    daemonSets: stored({ type: "OnDelete" }),
+  }) as unknown as ClusterView;
+  const client = { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient;
+  assert.deepEqual(
+    (await storedDependents(client, view, "old")).map(({ name, restartObstacle }) => [name, restartObstacle]),
+    [
+      ["db-0", "partition"],
+      ["db-1", undefined],
+      ["log-x", "OnDelete"],
+      ["web-x", undefined],
+    ],
   );
 });

@@ -8,7 +8,7 @@ import { injectionLabel, probeNamespace, revisionLabel, type Dependent } from ".
 import type { ClusterView } from "./cluster-view.ts";
 import { operatorObjectOf } from "./operator-objects.ts";
 import { dependentProxies } from "./pilots.ts";
-import { isLive, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
+import { isLive, restartObstacle, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
 
 const tagLabel = "istio.io/tag";
 const componentLabel = "operator.istio.io/component";
@@ -79,7 +79,11 @@ function podsOf(view: ClusterView, revision: string): Dependent[] {
     const own = { namespace, workload: workloadOf(pod), proxy: `${name}.${namespace}` };
     if (annotations[ztunnelOwnerAnnotation] === revision)
       return [{ type: "ztunnel", name, ...own, text: `${text} (its ztunnel)` }];
-    if (sidecarRevision(pod) === revision) return [{ type: "sidecar", name, ...own, text: `${text} (its sidecar)` }];
+    if (sidecarRevision(pod) === revision) {
+      const obstacle = restartObstacle(view, own.workload, name);
+      const kept = obstacle === undefined ? {} : { restartObstacle: obstacle };
+      return [{ type: "sidecar", name, ...own, ...kept, text: `${text} (its sidecar)` }];
+    }
     if ((labels[revisionLabel] ?? "default") !== revision) return [];
     const gateway = labels[gatewayNameLabel];
     if (gateway !== undefined)

@@ -51,7 +51,7 @@ export class Observer {
   /** The states of writes, for as long as {@link recentMs}. */
   readonly #writesSeen: RecentValues<readonly WriteState[]>;
   /** The steps whose proxies were asked lately. */
-  readonly #asked: RecentValues<true>;
+  readonly #recentAnswers: RecentValues<true>;
 
   constructor(
     client: KubeClient,
@@ -67,7 +67,7 @@ export class Observer {
     this.#ages = new EventAges(clock);
     const recent = { maxAgeMs: recentMs, maxValues: maxRecent };
     this.#writesSeen = new RecentValues(clock, recent);
-    this.#asked = new RecentValues(clock, recent);
+    this.#recentAnswers = new RecentValues(clock, recent);
     this.#probes = new ProbeObserver({ client, view, clock });
     this.#checks = new CheckObserver({ client, view, clock, ...(destination === undefined ? {} : { destination }) });
   }
@@ -113,8 +113,8 @@ export class Observer {
     const states = await statesOf(step.settle.filter((condition) => !asksProxies(condition)));
     if (asking.length === 0) return states;
     const canWait = hasSettled || states.some(({ state }) => state !== "met");
-    if (canWait && this.#asked.get(key) !== undefined) return withUnasked(states, asking.length);
-    this.#asked.set(key, true);
+    if (canWait && this.#recentAnswers.get(key) !== undefined) return withUnasked(states, asking.length);
+    this.#recentAnswers.set(key, true);
     return [...states, ...(await statesOf(asking))];
   }
 

@@ -23,7 +23,7 @@ interface Verified {
 }
 
 /** A number of responses with the same SPIFFE ids of client and server. */
-interface Told {
+interface PeerCount {
   readonly ends: readonly string[];
   readonly count: number;
 }
@@ -51,8 +51,8 @@ function pairFacts(
 ): ProbePairFacts {
   const { from, to, expected } = pair;
   const report = reports.find(({ client }) => client === pair.client)?.pairs[pair.name] ?? noPair;
-  const told = Object.entries(report.peers).map(([peer, count]) => ({ ends: peer.split(" "), count }));
-  const byServer = verifiedByServer(pair, told, connections);
+  const peerCounts = Object.entries(report.peers).map(([peer, count]) => ({ ends: peer.split(" "), count }));
+  const byServer = verifiedByServer(pair, peerCounts, connections);
   const counted = connections
     .filter(
       ({ reporter, client, service }) =>
@@ -61,7 +61,7 @@ function pairFacts(
     .map(({ serverPrincipal, count }) => ({ identity: serverPrincipal, count }));
   const byClient = counted.some(({ identity }) => identity !== "")
     ? counted
-    : told.map(({ ends: [, server = ""], count }) => ({ identity: server, count }));
+    : peerCounts.map(({ ends: [, server = ""], count }) => ({ identity: server, count }));
   const behind =
     to.dataPlane === "waypoint"
       ? connections.filter(
@@ -105,11 +105,11 @@ function pairFacts(
  */
 function verifiedByServer(
   pair: PlannedProbePair,
-  told: readonly Told[],
+  peerCounts: readonly PeerCount[],
   connections: readonly Connection[],
 ): Verified[] {
   const { dataPlane } = pair.to;
-  if (dataPlane === "sidecar") return told.map(({ ends: [client = ""], count }) => ({ identity: client, count }));
+  if (dataPlane === "sidecar") return peerCounts.map(({ ends: [client = ""], count }) => ({ identity: client, count }));
   const reporter = dataPlane === "waypoint" ? "waypoint" : "destination";
   return connections
     .filter(

@@ -45,14 +45,14 @@ export async function observeRoots(client: KubeClient, view: ClusterView, revisi
   if (first === undefined) return unknown(`no control plane of ${revision} is ready`);
   try {
     const known = await knownRoots(client, first.metadata.namespace ?? "");
-    const told = await Promise.all(
+    const answers = await Promise.all(
       pods.map(async (pod) => (await reportedRoots(view, pod, known)) ?? (await servedRoots(view, pod, known))),
     );
     return {
       revision,
       ...domains,
-      signing: distinct(told.flatMap(({ signing }) => signing)),
-      trusted: distinct(told.flatMap(({ trusted }) => trusted)),
+      signing: distinct(answers.flatMap(({ signing }) => signing)),
+      trusted: distinct(answers.flatMap(({ trusted }) => trusted)),
       unknown: "",
     };
   } catch (error) {

@@ -1,7 +1,8 @@
+import { withArticle } from "../../base/index.ts";
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { DaemonSet, Deployment, Pod, PodTemplate, StatefulSet } from "../../api/kubernetes/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-import { reference, restartedForAnnotation, revisionLabel } from "../plan/index.ts";
+import { reference, restartedForAnnotation, revisionLabel, type RestartObstacle } from "../plan/index.ts";
 import { fieldManager } from "../act/object-access.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
@@ -187,15 +188,45 @@ const endsByItself: Readonly<Record<string, string>> = {
 
 function whyUnmovable({ kind }: ObjectReference, found: UntypedObject | undefined): string | undefined {
   if (kind === "Rollout") return undefined;
-  if (found === undefined) return endsByItself[kind] ?? `it is not known how a ${kind} recreates its pods`;
-  const spec = found["spec"] as {
-    paused?: boolean;
-    updateStrategy?: { type?: string; rollingUpdate?: { partition?: number } };
-  };
-  if (spec.paused === true) return "the Deployment is paused";
-  if (spec.updateStrategy?.type === "OnDelete") return "its updateStrategy is OnDelete: delete its pods one by one";
-  const partition = kind === "StatefulSet" ? (spec.updateStrategy?.rollingUpdate?.partition ?? 0) : 0;
-  return partition > 0 ? `its rolling update leaves out pods below number ${partition}` : undefined;
+  if (found === undefined) return endsByItself[kind] ?? `it is not known how ${withArticle(kind)} recreates its pods`;
+  switch (obstacleOf(kind, found)) {
+    case "paused":
+      return "the Deployment is paused";
+    case "OnDelete":
+      return "its updateStrategy is OnDelete: delete its pods one by one";
+    case "partition":
+      return `its rolling update leaves out pods below number ${partitionOf(found)}`;
+    case undefined:
+      return undefined;
+  }
+}
+
+/** Why a restart of the workload does not replace the pod. A partition leaves out only the pods below it. */
+export function restartObstacle(
+  view: ClusterView,
+  workload: ObjectReference,
+  pod: string,
+): RestartObstacle | undefined {
+  const found = foundIn(view, workload);
+  const obstacle = found === undefined ? undefined : obstacleOf(workload.kind, found);
+  if (obstacle !== "partition" || found === undefined) return obstacle;
+  return Number(pod.slice(pod.lastIndexOf("-") + 1)) < partitionOf(found) ? obstacle : undefined;
+}
+
+interface RollingSpec {
+  readonly paused?: boolean;
+  readonly updateStrategy?: { readonly type?: string; readonly rollingUpdate?: { readonly partition?: number } };
+}
+
+function obstacleOf(kind: string, found: UntypedObject): RestartObstacle | undefined {
+  const spec = found["spec"] as RollingSpec | undefined;
+  if (spec?.paused === true) return "paused";
+  if (spec?.updateStrategy?.type === "OnDelete") return "OnDelete";
+  return kind === "StatefulSet" && partitionOf(found) > 0 ? "partition" : undefined;
+}
+
+function partitionOf(found: UntypedObject): number {
+  return (found["spec"] as RollingSpec | undefined)?.updateStrategy?.rollingUpdate?.partition ?? 0;
 }
 
 export interface Progress {

@@ -5,7 +5,7 @@ export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts"
 export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";
 export { targetError } from "./canary/target-error.ts";
 export type { Subject } from "./canary/target-plan.ts";
-export { howToMove, leftBehind, type Dependent } from "./mesh/left-behind.ts";
+export { howToMove, leftBehind, type Dependent, type RestartObstacle } from "./mesh/left-behind.ts";
 export { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
 export type {
   ClassicGatewayInWorld,

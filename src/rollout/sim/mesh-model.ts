@@ -95,14 +95,14 @@ function workloadState(
   cluster: MeshCluster,
   { object, revision, mark, withinMs }: Extract<SettleCondition, { type: "workloadRevision" }>,
 ): SettleState {
-  const asked = [...cluster.objects.values()].filter(
+  const awaited = [...cluster.objects.values()].filter(
     ({ reference: { kind, name, namespace } }) =>
       kind === "Deployment" &&
       (object.kind === "Namespace"
         ? namespace === object.name && isSidecarWorkload(name)
         : name === object.name && namespace === object.namespace),
   );
-  const late = asked.find(
+  const late = awaited.find(
     (workload) =>
       cluster.nowMs < workload.readyAtMs ||
       cluster.injected.get(referenceKey(workload.reference)) !== revision ||
@@ -169,8 +169,8 @@ function secondOf(cluster: MeshCluster, { name, namespace }: ObjectReference): M
 
 function readyPodsOf({ nowMs }: MeshCluster, deployment: ModelObject | undefined): number {
   if (deployment === undefined) return 0;
-  const asked = countOf(deployment.fields.get("/spec/replicas"));
-  return nowMs >= deployment.readyAtMs ? asked : Math.min(asked, deployment.readyBefore ?? 0);
+  const wantedReplicas = countOf(deployment.fields.get("/spec/replicas"));
+  return nowMs >= deployment.readyAtMs ? wantedReplicas : Math.min(wantedReplicas, deployment.readyBefore ?? 0);
 }
 
 function countOf(value: unknown): number {
@@ -210,9 +210,9 @@ function followsTag(cluster: MeshCluster, { name }: ObjectReference): boolean {
 /** The revision that injects a workload's new pods, by its own label or its namespace's, resolved through tags. */
 export function injectingRevision(cluster: MeshCluster, { fields, reference: object }: ModelObject): unknown {
   const namespace = cluster.find(reference("v1", "Namespace", object.namespace ?? ""));
-  const said = fields.get(podRev) ?? namespace?.fields.get(rev);
-  const upgrade = /^stable-(.+)$/.exec(String(said))?.[1];
-  if (upgrade === undefined) return said;
+  const labelled = fields.get(podRev) ?? namespace?.fields.get(rev);
+  const upgrade = /^stable-(.+)$/.exec(String(labelled))?.[1];
+  if (upgrade === undefined) return labelled;
   const led = cluster.find(meshNames(upgrade).injector)?.fields.get(tagPointer);
   return String(led).slice("istiod-".length);
 }

@@ -43,7 +43,7 @@ export class SimStore {
     const before = this.#rollouts.get(key);
     if (before !== undefined) this.#former.set(key, before);
     this.#rollouts.set(key, { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } });
-    for (const tell of this.watchers) tell(key);
+    for (const notify of this.watchers) notify(key);
   }
 
   /** Changes the spec on behalf of a person. */
@@ -67,7 +67,7 @@ export class SimStore {
   forceDelete(key: string): void {
     this.#rollouts.delete(key);
     this.#former.delete(key);
-    for (const tell of this.watchers) tell(key);
+    for (const notify of this.watchers) notify(key);
   }
 
   /** Writes the status if the version is still current. Returns the new version. */

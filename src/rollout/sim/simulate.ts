@@ -12,6 +12,7 @@ import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
 import { objectsOf, revisionPointer, rolloutObject, simSteps } from "./sim-plan.ts";
 import { Conflict, SimStore } from "./sim-store.ts";
 import { Witness } from "./witness.ts";
+import { isRestingPhase } from "../../api/serin/index.ts";
 
 export interface SimResult {
   readonly failure: string | undefined;
@@ -66,8 +67,8 @@ class Simulation {
   #apiUp = true;
   #stopped: SimEngine | undefined;
   #freezes: readonly Freeze[] = [];
-  #saidStates = "";
-  #saidSinceTick = 0;
+  #lastStates = "";
+  #statesSinceTick = 0;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
@@ -125,11 +126,11 @@ class Simulation {
     if (this.#allAtRest()) return true;
     if (this.#scenario.lasting === undefined) return false;
     const states = this.#states();
-    if (states !== this.#saidStates) [this.#saidStates, this.#saidSinceTick] = [states, this.#tick];
-    if (this.#tick - this.#saidSinceTick < lastingTicks) return false;
+    if (states !== this.#lastStates) [this.#lastStates, this.#statesSinceTick] = [states, this.#tick];
+    if (this.#tick - this.#statesSinceTick < lastingTicks) return false;
     for (const key of this.#store.keys) {
       const { phase = "Planned", message = "" } = this.#store.read(key)?.status ?? {};
-      const ended = phase === "Completed" || phase === "RolledBack" || phase === "Watching";
+      const ended = isRestingPhase(phase);
       invariant(
         ended || saysWhoMustAct.test(message),
         `${unendedText}: ${key} is ${phase} and names nobody: ${message}`,

@@ -58,8 +58,8 @@ function failureOf(
   end: string,
 ): string[] {
   const ended = history.some((line) => line.endsWith(end));
-  const said = failure ?? (ended ? undefined : `it never ${end}: ${history.at(-1) ?? ""}`);
-  return said === undefined ? [] : [`${JSON.stringify(mesh)} ${what}: ${said}`];
+  const fault = failure ?? (ended ? undefined : `it never ${end}: ${history.at(-1) ?? ""}`);
+  return fault === undefined ? [] : [`${JSON.stringify(mesh)} ${what}: ${fault}`];
 }
 
 function upgradeOf(mesh: SimMesh, way: Pick<SimRollout, "abortedAfterEnd" | "abortedAfterSteps">): Scenario {

@@ -58,7 +58,7 @@ export class DnsMetrics {
       source?.canonicalRevision ?? "unknown",
     ];
     return {
-      asked: (type) => this.#requests.labels(...valuesOf(type)).increment(),
+      requested: (type) => this.#requests.labels(...valuesOf(type)).increment(),
       forwarded: (type, seconds, failed) => {
         const values = valuesOf(type);
         this.#forwarded.labels(...values).increment();

@@ -1,6 +1,6 @@
 import type { AutoscalerRules, HorizontalPodAutoscaler } from "../../../api/kubernetes/index.ts";
 
-/** What the controller remembers of an autoscaler between its looks. It is lost when the controller restarts. */
+/** The controller's memory of an autoscaler between two reconciliations. It is lost when the controller restarts. */
 export interface AutoscalerMemory {
   readonly recommendations: readonly { readonly atMs: number; readonly replicas: number }[];
   /** Changes of the replicas: positive ones added pods. */

@@ -3,7 +3,7 @@ import { transientError } from "../../../base/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { MeasuredPod } from "./autoscaler-usage.ts";
 
-/** What the `scale` subresource of an autoscaler's target says. */
+/** The `scale` subresource of an autoscaler's target. */
 export interface TargetScale {
   readonly path: string;
   readonly replicas: number;
@@ -50,7 +50,7 @@ export async function readPods(client: KubeClient, namespace: string, selector: 
   return (list as { items?: Pod[] }).items ?? [];
 }
 
-/** What the pods use now, by their names. */
+/** The current resource use of the pods, by their names. */
 export async function readUsage(
   client: KubeClient,
   namespace: string,

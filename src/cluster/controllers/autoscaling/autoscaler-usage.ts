@@ -2,7 +2,7 @@ import type { AutoscalerTarget, Container, Pod } from "../../../api/kubernetes/i
 import { canonicalQuantity, parseQuantity } from "../../schema/quantity.ts";
 import { isTerminating, podCondition } from "../pods/pod-facts.ts";
 
-/** What the metrics API says of one pod. */
+/** The answer of the metrics API for one pod. */
 export interface MeasuredPod {
   readonly atMs: number;
   readonly windowMs: number;

@@ -30,7 +30,7 @@ export interface AutoscalerOptions {
   readonly followsMetrics: boolean;
 }
 
-/** What one look at an autoscaler found and decided. */
+/** The inputs and the decision of one reconciliation of an autoscaler. */
 interface Look {
   readonly current: number;
   readonly desired: number;

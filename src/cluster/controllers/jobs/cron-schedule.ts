@@ -23,9 +23,9 @@ function nextOfInterval({ everyMs }: CronInterval, sinceMs: number, afterMs: num
 }
 
 /**
- * The first time after `afterMs` that matches. Undefined if there is none within five years. As upstream, a run in an
- * hour that is left out when the clocks are set does not happen, and one in an hour that comes twice happens twice. The
- * runs of an interval are counted from `sinceMs` on.
+ * The first time after `afterMs` that matches. Undefined if there is none within five years. As upstream, clock changes
+ * apply: a run in a skipped hour does not happen, and a run in a repeated hour happens twice. The runs of an interval
+ * are counted from `sinceMs` on.
  */
 export function nextRun(schedule: CronSchedule, afterMs: number, sinceMs = afterMs): number | undefined {
   if ("everyMs" in schedule) return nextOfInterval(schedule, sinceMs, afterMs);

@@ -2,7 +2,7 @@ import type { Job, JobCondition, Pod, SuccessPolicy } from "../../../api/kuberne
 import { parseIndexes } from "./job-indexes.ts";
 import { judgeFailure } from "./pod-failure-policy.ts";
 
-/** What of a Job's pods decides whether it ends. */
+/** The facts about a Job's pods that decide whether the Job ends. */
 export interface JobProgress {
   readonly succeeded: number;
   /** Undefined for a Job without indexes. */

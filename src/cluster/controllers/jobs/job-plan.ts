@@ -18,7 +18,7 @@ export interface JobPlan {
   readonly lookAgainMs: number | undefined;
 }
 
-/** A Job with its pods, sorted by what they mean to it. */
+/** A Job with its pods, grouped by their state. */
 interface JobState {
   readonly job: Job;
   readonly succeeded: readonly Pod[];
@@ -31,7 +31,8 @@ interface JobState {
 }
 
 /**
- * What a Job needs next, judged by its pods. Pods that ended stay until the Job goes, so they can be counted each time.
+ * The next actions for a Job, derived from its pods. Pods that ended stay until the Job goes, so they can be counted
+ * each time.
  */
 export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: number): JobPlan {
   const state = stateOf(job, pods);
@@ -68,7 +69,7 @@ function interimCondition(job: Job): JobEnd | undefined {
 
 function stateOf(job: Job, pods: readonly Pod[]): JobState {
   const { completions = 0, suspend, completionMode } = job.spec ?? {};
-  // What a suspension stops is neither done nor failed.
+  // Pods that a suspension stops count neither as succeeded nor as failed.
   const countable = suspend === true ? pods.filter((pod) => !isTerminating(pod)) : pods;
   const succeeded = countable.filter((pod) => pod.status?.phase === "Succeeded");
   const failed = countable.filter((pod) => pod.status?.phase === "Failed");
@@ -126,7 +127,10 @@ function endedStatus({ status }: Job, counts: JobStatus): JobStatus {
   };
 }
 
-/** A Job is Complete or Failed only when its last pod has gone. Until then, an interim condition tells its end. */
+/**
+ * A Job is Complete or Failed only when its last pod has gone. Until then, an interim condition announces the Job's
+ * result.
+ */
 function endingStatus(state: JobState, counts: JobStatus, end: JobEnd, now: string): JobStatus {
   const { job, active, terminating } = state;
   const isNew = interimCondition(job) === undefined;
@@ -188,7 +192,7 @@ function suspensionOf({ spec, status }: Job, now: string): JobCondition[] {
   ];
 }
 
-/** The pods that a Job that goes on creates and removes. */
+/** The pods that a continuing Job creates and removes. */
 function planPods(state: JobState, startTime: string | undefined, nowMs: number): Omit<JobPlan, "status"> {
   const { job, active, terminating } = state;
   const wanted = wantedActive(state);
@@ -229,7 +233,7 @@ function newPods(state: JobState, room: number, nowMs: number): NewPods {
   return { create, predecessors, waitMs: undefined };
 }
 
-/** Each index waits for itself, and holds its place meanwhile. */
+/** Each index has its own wait, and counts as active meanwhile. */
 function newPodsOfIndexes(state: JobState, room: number, nowMs: number): NewPods {
   const last = lastFailures(state.failed);
   const waits = freeIndexes(state, room).map((index) => {

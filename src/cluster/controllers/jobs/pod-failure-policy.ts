@@ -9,7 +9,7 @@ export interface FailureVerdict {
   readonly message: string | undefined;
 }
 
-/** What the Job's policy says about a pod that has failed. */
+/** The action of the Job's policy for a failed pod. */
 export function judgeFailure({ spec }: Job, pod: Pod): FailureVerdict {
   for (const [index, rule] of (spec?.podFailurePolicy?.rules ?? []).entries()) {
     const cause = causeOf(rule, pod);

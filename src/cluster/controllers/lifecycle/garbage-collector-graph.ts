@@ -80,7 +80,7 @@ export type CollectorAction =
 export const foregroundFinalizer = "foregroundDeletion";
 export const orphanFinalizer = "orphan";
 
-/** What to do with one object, given which of its owners exist. `undefined` from `ownerOf` means: certainly gone. */
+/** Decides about one object from the owners that exist. `undefined` from `ownerOf` means: certainly gone. */
 export function decideCollection(
   node: GraphNode,
   graph: OwnerGraph,

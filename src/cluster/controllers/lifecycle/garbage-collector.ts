@@ -151,8 +151,8 @@ class GarbageCollector {
       ? reference.apiVersion.split("/")
       : ["", reference.apiVersion];
     const kind = await this.#kindOf(group, version, reference.kind);
-    // A kind that the server does not serve may be served again, so its dependents stay. Those of the whole cluster that
-    // name an owner in some namespace stay too, because nobody can say in which.
+    // A kind that the server does not serve may be served again, so its dependents stay. Cluster-wide objects with a
+    // namespaced owner stay too, because an owner reference does not name the namespace.
     if (kind === undefined || (kind.namespaced && !node.kind.namespaced))
       return { ...unknownOwner, uid: reference.uid };
     const object = await this.#context.client.get(kind, reference.name, kind.namespaced ? node.namespace : undefined);

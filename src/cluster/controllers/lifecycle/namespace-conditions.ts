@@ -1,7 +1,7 @@
 import type { Condition } from "../../../api/index.ts";
 import { jsonEqual, messageOf } from "../../../base/index.ts";
 
-/** What is left in a namespace after an attempt to delete its content. */
+/** The objects that remain in a namespace after an attempt to delete its content. */
 export interface NamespaceContent {
   /** The number of objects by `plural.group`. */
   readonly left: Map<string, number>;
@@ -11,8 +11,8 @@ export interface NamespaceContent {
 }
 
 /**
- * The conditions of a namespace that is being deleted. Undefined if they would tell nothing new, or if nothing is left.
- * Others' conditions stay.
+ * The conditions of a namespace that is being deleted. Undefined if the conditions would not change, or if nothing
+ * remains. Others' conditions stay.
  */
 export function conditionsOf(
   content: NamespaceContent,

@@ -134,7 +134,7 @@ async function reportProgress(
 ): Promise<void> {
   const { name = "" } = namespace.metadata;
   const conditions = conditionsOf(content, namespace.status?.conditions ?? [], context.now());
-  // A namespace that is empty at the first look goes at once, so nobody would read them.
+  // A namespace that is empty at the first check is removed at once, so these conditions would never be read.
   if (conditions === undefined) return;
   await ignoreGone(async () => {
     await context.client.patchMerge(

@@ -32,7 +32,7 @@ export function judgeNode(
   return { ready: condition?.status ?? "Unknown", lookAgainMs: leftMs };
 }
 
-/** The taints of a node in this state, and those of other writers. The times tell since when. */
+/** The taints of a node in this state, and those of other writers. The times are those at which these states began. */
 export function wantedTaints(node: Node, ready: NodeVerdict["ready"]): Taint[] {
   const kept = (node.spec?.taints ?? []).filter((taint) => !managed.has(taint.key));
   const add = (key: string, effect: Taint["effect"]): void => {

@@ -46,7 +46,7 @@ export function addNodeLifecycleController(context: ControllerContext): void {
       );
     }
     await writeTaints(node, ready);
-    // The kubelet of a node that reports itself as not ready still tells which pods are ready.
+    // The kubelet of a node that reports itself as not ready still reports which pods are ready.
     if (ready === "Unknown") await markPodsNotReady(name);
     return lookAgainMs;
   });

@@ -57,7 +57,7 @@ export class PodControl {
         throw error;
       }
     };
-    // One pod that is refused tells enough: the others would be refused for the same reason.
+    // One refused pod is enough to report, because the others would be refused for the same reason.
     await inBatches(pods, create, 1);
   }
 

@@ -148,7 +148,10 @@ export function addEndpointSliceController(context: ControllerContext): void {
   });
 }
 
-/** As in Kubernetes, what other Services have is left to whoever made it, also after they lost their selector. */
+/**
+ * As in Kubernetes, EndpointSlices of Services without a selector are left to their author, also after a Service has
+ * lost its selector.
+ */
 function selectsPods({ spec }: Service): boolean {
   return Object.keys(spec?.selector ?? {}).length > 0 && spec?.type !== "ExternalName";
 }

@@ -20,7 +20,7 @@ export interface SlicePlan {
 }
 
 /**
- * Plans the slices of a Service: one group for each address family and each set of resolved ports. `zoneOf` tells the
+ * Plans the slices of a Service: one group for each address family and each set of resolved ports. `zoneOf` returns the
  * zone of a node.
  */
 export function planSlices(
@@ -42,7 +42,8 @@ export function planSlices(
       group.endpoints.push(endpointOf(service, pod, address, zoneOf(pod.spec?.nodeName ?? "")));
       groups.set(key, group);
     }
-    // A Service without endpoints has an empty slice, so that readers can tell "none" from "not known yet".
+    // A Service without endpoints has an empty slice, so that readers can distinguish "no endpoints" from "not known
+    // yet".
     if (groups.size === 0) plans.push({ addressType, ports: [], endpoints: [] });
     for (const { ports, endpoints } of groups.values()) {
       for (let start = 0; start < endpoints.length; start += maxEndpointsPerSlice) {

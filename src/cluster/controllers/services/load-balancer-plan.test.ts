@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { IPAddressPool, Service } from "../../../api/kubernetes/index.ts";
-import { allocate, askedAddresses, isAdvertised, useOf, wantsAddress, type Allocation } from "./load-balancer-plan.ts";
+import {
+  allocate,
+  requestedAddresses,
+  isAdvertised,
+  useOf,
+  wantsAddress,
+  type Allocation,
+} from "./load-balancer-plan.ts";
 
 type ServiceSpec = NonNullable<Service["spec"]>;
 
@@ -68,12 +75,12 @@ test("a requested address is given if a pool has it and it is free", () => {
 });
 
 test("an address is requested by either annotation of MetalLB, or by spec.loadBalancerIP", () => {
-  assert.deepEqual(askedAddresses(service({ "metallb.universe.tf/loadBalancerIPs": "10.0.0.1, fd00::1" })), [
+  assert.deepEqual(requestedAddresses(service({ "metallb.universe.tf/loadBalancerIPs": "10.0.0.1, fd00::1" })), [
     "10.0.0.1",
     "fd00::1",
   ]);
-  assert.deepEqual(askedAddresses(service({}, { loadBalancerIP: "10.0.0.1" })), ["10.0.0.1"]);
-  assert.deepEqual(askedAddresses(service()), []);
+  assert.deepEqual(requestedAddresses(service({}, { loadBalancerIP: "10.0.0.1" })), ["10.0.0.1"]);
+  assert.deepEqual(requestedAddresses(service()), []);
 });
 
 test("Services with one sharing key and different ports share an address", () => {

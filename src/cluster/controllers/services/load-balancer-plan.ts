@@ -49,8 +49,8 @@ export function allocate(
   const free = (address: string): boolean =>
     (used.get(address) ?? []).every((other) => other.service === use.service || mayShare(other, use));
   const wantedPool = annotationOf(service, "address-pool");
-  const asked = askedAddresses(service);
-  if (asked.length > 0) return allocateAsked(service, asked, pools, wantedPool, free);
+  const wanted = requestedAddresses(service);
+  if (wanted.length > 0) return allocateRequested(service, wanted, pools, wantedPool, free);
   const ordered = [...pools].sort((a, b) => ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1));
   const candidates = ordered.filter((pool) =>
     wantedPool === undefined ? pool.spec?.autoAssign !== false : pool.metadata.name === wantedPool,
@@ -69,7 +69,7 @@ export function allocate(
   };
 }
 
-export function askedAddresses(service: Service): string[] {
+export function requestedAddresses(service: Service): string[] {
   const annotated = annotationOf(service, "loadBalancerIPs");
   if (annotated !== undefined) return annotated.split(",").map((part) => part.trim());
   const ip = service.spec?.loadBalancerIP ?? "";
@@ -100,29 +100,29 @@ export function rangesOf(pool: IPAddressPool): AddressRange[] {
   return (pool.spec?.addresses ?? []).flatMap((text) => parseRange(text) ?? []);
 }
 
-function allocateAsked(
+function allocateRequested(
   service: Service,
-  asked: readonly string[],
+  wanted: readonly string[],
   pools: readonly IPAddressPool[],
   wantedPool: string | undefined,
   free: (address: string) => boolean,
 ): Allocation {
-  for (const address of asked)
+  for (const address of wanted)
     if (parseAddress(address) === undefined)
       return { addresses: undefined, reason: `"${address}" is not an IP address` };
   const pool = pools.find(
     (candidate) =>
       (wantedPool === undefined || candidate.metadata.name === wantedPool) &&
-      asked.every((address) => rangesOf(candidate).some((range) => rangeHas(range, address))),
+      wanted.every((address) => rangesOf(candidate).some((range) => rangeHas(range, address))),
   );
-  if (pool === undefined) return { addresses: undefined, reason: `["${asked.join('" "')}"] is not allowed in config` };
-  const taken = asked.find((address) => !free(address));
+  if (pool === undefined) return { addresses: undefined, reason: `["${wanted.join('" "')}"] is not allowed in config` };
+  const taken = wanted.find((address) => !free(address));
   if (taken !== undefined)
     return {
       addresses: undefined,
       reason: `can't change sharing key for "${useOf(service).service}", address "${taken}" is in use`,
     };
-  return { addresses: asked, pool: pool.metadata.name ?? "" };
+  return { addresses: wanted, pool: pool.metadata.name ?? "" };
 }
 
 function lowestFree(

@@ -10,7 +10,7 @@ import { enqueueOn, patchStatus, type ControllerContext } from "../controller.ts
 import {
   addressesOf,
   allocate,
-  askedAddresses,
+  requestedAddresses,
   isAdvertised,
   useOf,
   wantsAddress,
@@ -52,8 +52,8 @@ export function addLoadBalancerController(context: ControllerContext): void {
         if (held.length > 0 && (service.spec?.loadBalancerClass ?? "") === "") await writeAddresses(service, []);
         return;
       }
-      const asked = askedAddresses(service);
-      if (held.length > 0 && asked.every((address) => held.includes(address))) return;
+      const requested = requestedAddresses(service);
+      if (held.length > 0 && requested.every((address) => held.includes(address))) return;
       const present = ours(pools.all());
       const allocation = allocate(service, present.length === 0 ? [labPool] : present, usedAddresses(services.all()));
       if (allocation.addresses === undefined) {

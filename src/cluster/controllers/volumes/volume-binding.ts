@@ -26,7 +26,7 @@ class VolumeBinding {
   readonly #claimQueue: Reconciler;
   readonly #volumeQueue: Reconciler;
   /** The last event of each pending claim by its key, so that it is not repeated at every look. */
-  readonly #told = new Map<string, string>();
+  readonly #lastEvents = new Map<string, string>();
 
   constructor(context: ControllerContext) {
     this.#context = context;
@@ -42,7 +42,7 @@ class VolumeBinding {
     enqueueOn(this.#claims, this.#claimQueue);
     enqueueOn(this.#volumes, this.#volumeQueue);
     this.#claims.onChange(({ object, type }) => {
-      if (type === "delete") this.#told.delete(keyOf(object));
+      if (type === "delete") this.#lastEvents.delete(keyOf(object));
       const { volumeName = "" } = object.spec ?? {};
       if (volumeName !== "") this.#volumeQueue.add(volumeName);
     });
@@ -67,18 +67,18 @@ class VolumeBinding {
       storageClass: (name) => classes.at(name),
       node: (name) => nodes.at(name),
     });
-    if (step.kind === "wait") this.#tell(claim, step.note);
+    if (step.kind === "wait") this.#recordEvent(claim, step.note);
     else if (step.kind === "lost") {
       if (claim.status?.phase !== "Lost")
         await writeStatus(this.#context, persistentVolumeClaimKind, claim, { phase: "Lost" });
-      this.#tell(claim, step.note);
+      this.#recordEvent(claim, step.note);
     } else if (step.kind === "bind") await this.#bind(claim, step.volume);
     else await this.#provision(claim, step.volume);
   }
 
   async #provision(claim: PersistentVolumeClaim, wanted: PersistentVolume): Promise<void> {
     const { name = "", namespace } = claim.metadata;
-    this.#tell(claim, {
+    this.#recordEvent(claim, {
       type: "Normal",
       reason: "Provisioning",
       message: `External provisioner is provisioning volume for claim "${keyOf(claim)}"`,
@@ -96,7 +96,7 @@ class VolumeBinding {
       return made;
     });
     this.#volumes.wrote(volume);
-    this.#tell(claim, {
+    this.#recordEvent(claim, {
       type: "Normal",
       reason: "ProvisioningSucceeded",
       message: `Successfully provisioned volume ${volume.metadata.name ?? ""}`,
@@ -133,7 +133,7 @@ class VolumeBinding {
         }),
       );
     }
-    this.#told.delete(keyOf(claim));
+    this.#lastEvents.delete(keyOf(claim));
     const { accessModes = [], capacity = {} } = volume.spec ?? {};
     await writeStatus(this.#context, persistentVolumeClaimKind, claim, { phase: "Bound", accessModes, capacity });
     this.#volumeQueue.add(volumeName);
@@ -163,12 +163,12 @@ class VolumeBinding {
     this.#record(persistentVolumeKind, volume, { type: "Warning", reason: "VolumeFailedDelete", message });
   }
 
-  #tell(claim: PersistentVolumeClaim, note: EventNote | undefined): void {
+  #recordEvent(claim: PersistentVolumeClaim, note: EventNote | undefined): void {
     if (note === undefined) return;
     const key = keyOf(claim);
     const text = `${claim.metadata.uid ?? ""} ${note.reason} ${note.message}`;
-    if (this.#told.get(key) === text) return;
-    this.#told.set(key, text);
+    if (this.#lastEvents.get(key) === text) return;
+    this.#lastEvents.set(key, text);
     this.#record(persistentVolumeClaimKind, claim, note);
   }
 }

@@ -121,10 +121,10 @@ function refusalOf({ spec = {} }: PersistentVolumeClaim, made: number): string |
     return "spec.selector: a claim with a selector takes only volumes that exist already";
   if (spec.dataSource !== undefined || spec.dataSourceRef !== undefined)
     return "spec.dataSource: the lab neither clones volumes nor restores snapshots; leave it out";
-  const asked = spec.resources?.requests?.["storage"] ?? "0";
-  const size = parseQuantity(asked);
-  if (size !== undefined && !isAtMost(asked, localVolumes.maxSize))
-    return `spec.resources.requests.storage: ${asked} is more than the ${localVolumes.maxSize} that the lab allows`;
+  const requested = spec.resources?.requests?.["storage"] ?? "0";
+  const size = parseQuantity(requested);
+  if (size !== undefined && !isAtMost(requested, localVolumes.maxSize))
+    return `spec.resources.requests.storage: ${requested} is more than the ${localVolumes.maxSize} that the lab allows`;
   if (made >= localVolumes.maxVolumes)
     return `the lab has ${made} volumes already, and allows ${localVolumes.maxVolumes}; delete claims that nobody uses`;
   return undefined;

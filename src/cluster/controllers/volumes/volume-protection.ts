@@ -21,7 +21,7 @@ export function addVolumeProtection(context: ControllerContext): void {
     const claim = claims.at(key);
     if (claim === undefined || !waitsFor(claim, volumeFinalizers.claim)) return;
     const { name = "", namespace = "" } = claim.metadata;
-    // Ask the server, because a pod may be newer than the last change that the watch has brought.
+    // Ask the server, because a pod may be newer than the last change that the watch has delivered.
     const { items } = await context.client.list(podKind, { namespace });
     if (items.some((pod) => usesClaim(pod, name))) return;
     await ignoreGone(

@@ -93,7 +93,8 @@ function setProgressing(
     conditions.set("Progressing", "True", "NewReplicaSetAvailable", succeeded);
     return undefined;
   }
-  // This set has rolled out. Whether its pods are available later is told by Available alone, and no deadline runs.
+  // This set has rolled out. Later, only the condition Available shows whether its pods are available, and no deadline
+  // runs.
   if (
     current?.reason === "NewReplicaSetAvailable" &&
     current.message === succeeded &&

@@ -41,8 +41,8 @@ function claimName(set: StatefulSet, template: string, ordinal: number): string 
 }
 
 /**
- * Who owns a claim by the set's retention policy: the set if claims end with it, the pod if the ordinal is scaled down
- * and its claims end with it.
+ * The owner of a claim under the set's retention policy: the set if claims are deleted with the set, the pod if its
+ * ordinal is scaled down and claims are deleted then.
  */
 export function claimOwners(
   set: StatefulSet,
@@ -60,7 +60,7 @@ export function claimOwners(
   return whenDeleted === "Delete" ? [...others, plain(ownerReference(statefulSetKind, set))] : others;
 }
 
-/** Neither a controller nor in the way of its owner's deletion. */
+/** The reference is not a controller's, and does not block the deletion of its owner. */
 function plain({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
   return { apiVersion, kind, name, uid };
 }

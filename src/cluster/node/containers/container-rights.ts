@@ -32,7 +32,8 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
   const hasUser = wantedUser < uidCount && wantedGroup < uidCount;
   return {
     privileged: context?.privileged === true,
-    // If a sidecar's uid cannot tell it from its application, the mark on its packets does, which needs this right.
+    // If a sidecar has the same uid as its application, the mark on its packets distinguishes it, and setting the mark
+    // needs this right.
     capabilities: [
       ...capabilitiesOf(context?.capabilities),
       ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : []),
@@ -44,7 +45,7 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
 
 /** An event's text about identities that the pod requests and this lab cannot provide. Undefined if there are none. */
 export function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
-  const asked = new Set<string>();
+  const unmet = new Set<string>();
   const contexts = [
     pod.spec?.securityContext,
     ...[...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].map(
@@ -52,14 +53,14 @@ export function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
     ),
   ];
   for (const context of contexts) {
-    if (context?.runAsUser !== undefined && context.runAsUser >= uidCount) asked.add(`runAsUser ${context.runAsUser}`);
+    if (context?.runAsUser !== undefined && context.runAsUser >= uidCount) unmet.add(`runAsUser ${context.runAsUser}`);
     if (context?.runAsGroup !== undefined && context.runAsGroup >= uidCount)
-      asked.add(`runAsGroup ${context.runAsGroup}`);
+      unmet.add(`runAsGroup ${context.runAsGroup}`);
   }
   const group = pod.spec?.securityContext?.fsGroup;
-  if (group !== undefined && group >= uidCount) asked.add(`fsGroup ${group}`);
-  if (asked.size === 0) return undefined;
-  return `${[...asked].join(", ")} not applied: this lab has ${uidCount === 1 ? "only one user" : `${uidCount} users`}; its programs run as that user`;
+  if (group !== undefined && group >= uidCount) unmet.add(`fsGroup ${group}`);
+  if (unmet.size === 0) return undefined;
+  return `${[...unmet].join(", ")} not applied: this lab has ${uidCount === 1 ? "only one user" : `${uidCount} users`}; its programs run as that user`;
 }
 
 function capabilitiesOf(wanted: { add?: string[]; drop?: string[] } | undefined): string[] {

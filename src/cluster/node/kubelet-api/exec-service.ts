@@ -6,7 +6,10 @@ import type { RemoteStreams, WantedStreams } from "./remote-streams.ts";
 
 const success = { metadata: {}, status: "Success" };
 
-/** Runs a command in a container with a client's streams. Resolves when it has ended and the client was told. */
+/**
+ * Runs a command in a container with a client's streams. Resolves when the command has ended and the client has its
+ * exit code.
+ */
 export async function serveExec(
   container: ManagedContainer,
   command: readonly string[],

@@ -242,8 +242,8 @@ function describeWaiting(reason: string): string {
 }
 
 function wantedStreams(query: URLSearchParams): WantedStreams {
-  const asked = (name: string): boolean => ["1", "true"].includes(query.get(name) ?? "");
-  return { stdin: asked("input"), stdout: asked("output"), stderr: asked("error"), tty: asked("tty") };
+  const isSet = (name: string): boolean => ["1", "true"].includes(query.get(name) ?? "");
+  return { stdin: isSet("input"), stdout: isSet("output"), stderr: isSet("error"), tty: isSet("tty") };
 }
 
 function logOptions(query: URLSearchParams): LogReadOptions {

@@ -2,7 +2,7 @@ import type { ProcessIdentity } from "../containers/container-process.ts";
 import type { PodWorker } from "../pods/pod-worker.ts";
 import type { Usage, UsageReport } from "./usage-sampler.ts";
 
-/** What the summary needs of a pod's worker. */
+/** The part of a pod's worker that the summary uses. */
 export type SummarisedPod = {
   readonly pod: Pick<PodWorker["pod"], "metadata">;
   readonly containers: readonly {
@@ -12,7 +12,7 @@ export type SummarisedPod = {
   }[];
 };
 
-/** The kubelet's `/stats/summary`: what each container that runs, its pod and the node use. */
+/** The kubelet's `/stats/summary`: the resource use of each running container, its pod and the node. */
 export function statsSummary(nodeName: string, pods: Iterable<SummarisedPod>, report: UsageReport): object {
   return {
     node: { nodeName, ...statsOf(report.node, report) },
@@ -27,7 +27,7 @@ export function statsSummary(nodeName: string, pods: Iterable<SummarisedPod>, re
   };
 }
 
-/** `windowMs` is ours. The real summary does not say over which time `usageNanoCores` is an average. */
+/** `windowMs` is ours. The real summary does not state the time over which `usageNanoCores` is an average. */
 function statsOf({ cpuNanoCores, cpuTotalMs, memoryBytes }: Usage, { atMs, windowMs }: UsageReport): object {
   const time = new Date(atMs).toISOString();
   return {

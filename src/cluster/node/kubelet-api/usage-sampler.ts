@@ -44,9 +44,9 @@ const maxWindowMs = 60_000;
 const ownKey = "node";
 
 /**
- * Measures what containers use, on request only: a lab that nobody measures spends nothing on it. Processor time needs
- * two samples. The first request of a minute therefore takes a second, and later ones answer at once, with the time
- * since an earlier request as their window.
+ * Measures the resource use of containers, only on request, so that a lab without such requests spends no CPU on it.
+ * Processor time needs two samples. The first request of a minute therefore takes a second. Later ones answer at once,
+ * and their window begins at an earlier request.
  */
 export class UsageSampler {
   readonly #options: UsageSamplerOptions;

@@ -121,7 +121,7 @@ export class NetworkPolicies {
       else rules.update(isolations);
       this.#isBroken = false;
     } catch (error) {
-      // A part may have been applied, so start from nothing.
+      // A part may have been applied, so start again with empty rules.
       this.#isBroken = true;
       this.#options.log.error("the rules of network policies were refused", { error: messageOf(error) });
       this.#schedule(retryMs);

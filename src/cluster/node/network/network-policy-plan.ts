@@ -94,7 +94,7 @@ interface PolicyEndpoint {
   readonly isNameServer: boolean;
 }
 
-/** Pods that have ended have no address any more, and those in their node's network cannot be told from it. */
+/** Ended pods have no address any more, and pods in their node's network have the node's address. */
 function endpointOf(pod: Pod): PolicyEndpoint[] {
   const { phase, podIP } = pod.status ?? {};
   if (podIP === undefined || phase === "Succeeded" || phase === "Failed") return [];
@@ -209,7 +209,7 @@ function portsOn(port: NetworkPolicyPort, pod: Pod): TrafficPorts[] {
     .map(({ containerPort }) => ({ protocol, first: containerPort, last: containerPort }));
 }
 
-/** What a named port allows on these destinations, by the number that it has there. */
+/** The destinations that a named port allows, by the number of the port there. */
 function namedTraffic(port: NetworkPolicyPort, destinations: readonly PolicyEndpoint[]): AllowedTraffic[] {
   const byNumber = new Map<number, PolicyEndpoint[]>();
   for (const endpoint of destinations)
@@ -223,7 +223,7 @@ function namedTraffic(port: NetworkPolicyPort, destinations: readonly PolicyEndp
     }));
 }
 
-/** The name server's port alone, because the rest of its address is the node's. */
+/** Only the name server's port, because its address also belongs to the node. */
 function nameServerTraffic(
   servers: readonly PolicyEndpoint[],
   ports: readonly NetworkPolicyPort[],

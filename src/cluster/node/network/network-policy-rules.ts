@@ -12,7 +12,7 @@ import type { AllowedTraffic, PodIsolation, TrafficPeer } from "./network-policy
 const tableName = "serin-policies";
 const family = "ip";
 const dnsPort = 53;
-/** Each has a chain that leads to those of pods. What a pod sends is checked first. */
+/** Each has a chain that leads to those of pods. Packets that a pod sends are checked first. */
 const directions = ["egress", "ingress"] as const;
 type Direction = (typeof directions)[number];
 
@@ -30,8 +30,8 @@ type Change = (transaction: NftTransaction) => void;
 
 /**
  * NetworkPolicies as nf_tables rules in a node's namespace, which forwards all packets of its pods. Every isolated pod
- * has a chain for each isolated direction, which ends by dropping. What the node itself sends to its pods is never
- * forwarded, so probes pass. Answers and connections under way pass too.
+ * has a chain for each isolated direction, which ends by dropping. The node's own packets to its pods are never
+ * forwarded, so probes are not blocked. Answers and connections under way pass too.
  */
 export class NetworkPolicyRules implements Disposable {
   readonly #netlink: NftNetlink;
@@ -115,7 +115,8 @@ function addFrame(table: NftTableEditor, nameServer: string | undefined): void {
   table.addRule("forward", match.connectionState("established", "related"), action.accept());
   for (const direction of directions) table.addRule("forward", action.jump(direction));
   if (nameServer === undefined) return;
-  // A pod may always reach its own node. The name server there stands for pods, so only its port is subject to policies.
+  // A pod may always reach its own node. The name server at that address counts as a pod, so only its port is subject
+  // to policies.
   table.addChain("input", { type: "filter", hook: "input", priority: 0 });
   table.addRule("input", match.connectionState("established", "related"), action.accept());
   for (const protocol of ["udp", "tcp"] as const)

@@ -30,7 +30,7 @@ export interface PlannedPort {
 const defaultAffinitySeconds = 10_800;
 
 /**
- * What this node must do for a Service with these slices. Nothing for headless and external ones. Only IPv4 addresses.
+ * The rules of this node for a Service with these slices. Nothing for headless and external ones. Only IPv4 addresses.
  */
 export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): PlannedPort[] {
   const { spec, status } = service;
@@ -98,8 +98,8 @@ function collect(
   ending: Map<string, ServiceEndpoint>,
 ): void {
   const [address] = endpoint.addresses;
-  // Kubernetes refuses such endpoints. If one is written here, it must not reach what listens on the node's loopback or
-  // link.
+  // Kubernetes refuses such endpoints. An address that a user writes here must not reach servers on the node's loopback
+  // or link-local addresses.
   if (address === undefined || isInsideAddress(address)) return;
   const { conditions } = endpoint;
   const entry = { address, port, local: endpoint.nodeName === nodeName };

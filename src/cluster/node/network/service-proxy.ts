@@ -118,7 +118,7 @@ export class ServiceProxy {
     }
   }
 
-  /** Later, and once for all endpoints that leave meanwhile. */
+  /** Run it later, once for all endpoints that are removed meanwhile. */
   #forgetUnansweredConnects(): void {
     if (this.#forgetting) return;
     this.#forgetting = true;
@@ -193,7 +193,7 @@ export class ServiceProxy {
       if (!after.has(address)) netlink.deleteAddress(loopbackIndex, { address, prefixLength: 32 });
   }
 
-  /** Removes addresses that an earlier process of this node announced and nobody needs any more. */
+  /** Removes addresses that an earlier process of this node announced and that no Service needs any more. */
   #restoreAnnounced(): void {
     using netlink = new RouteNetlink();
     for (const { address, linkIndex, prefixLength } of netlink.addresses()) {

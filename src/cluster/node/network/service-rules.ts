@@ -77,7 +77,7 @@ export class ServiceRules implements Disposable {
   }
 
   /**
-   * Lets connects that nobody has answered choose among the current endpoints with their next attempt, if theirs has left.
+   * Lets an unanswered connection attempt choose among the current endpoints at its next SYN, if its endpoint is gone.
    * Call it when an answer that was on its way has arrived.
    */
   forgetUnansweredConnects(): void {

@@ -12,9 +12,12 @@ export interface ContainerRecord {
   lastState: ContainerState | undefined;
   /** The identity of the running process. */
   identity: ProcessIdentity | undefined;
-  /** Whether the running process was told to stop. It is told once, even if its node process restarts meanwhile. */
+  /**
+   * Whether the running process has received the signal to stop. It receives the signal once, even if the node process
+   * restarts meanwhile.
+   */
   stopSignalled: boolean;
-  /** What the probes of the running process have found. */
+  /** The probe results of the running process. */
   probed: ProbeFindings | undefined;
 }
 

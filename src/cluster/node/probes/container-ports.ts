@@ -4,8 +4,8 @@ import type { Clock } from "../../../base/index.ts";
 
 const pollMs = 20;
 /**
- * A program that declares a port and never opens it counts as ready after this time, which is longer than a program
- * needs to start on a busy machine.
+ * A program that declares a port and never opens it counts as ready after this time. It is longer than the start of a
+ * program on a busy machine.
  */
 const limitMs = 3_000;
 const listening = "0A";
@@ -18,7 +18,7 @@ export function declaredPorts(container: Container): number[] {
 }
 
 /**
- * Resolves when somebody in the network namespace of `pid` listens on all of the ports, at the latest after three
+ * Resolves when processes in the network namespace of `pid` listen on all of the ports, at the latest after three
  * seconds. Otherwise a container without a readiness probe would count as ready before its program listens.
  */
 export async function untilListening(

@@ -16,7 +16,7 @@ export interface ContainerProbesOptions {
   readonly onUnhealthy: (kind: ProbeKind, message: string) => void;
   /** Called when {@link ContainerProbes.started} or {@link ContainerProbes.ready} changed. */
   readonly onChange: () => void;
-  /** The results of an earlier node process for this run. They hold until the probes say otherwise. */
+  /** The results of an earlier node process for this run. They apply until the first probe results. */
   readonly known?: ProbeFindings | undefined;
   /** Awaited before a container without a readiness probe counts as ready. */
   readonly settled?: ((signal: AbortSignal) => Promise<void>) | undefined;

@@ -27,13 +27,13 @@ export function claimedVolume(volume: Volume, { claim: claimOf, volume: volumeOf
       "volume-invalid",
       `persistentvolume "${volumeName}" has a type that the lab does not support; use spec.hostPath or spec.local`,
     );
-  const asked = normalize(path);
-  if (!asked.startsWith("/") || refusedPaths.some((refused) => isAtOrBelow(asked, refused)))
+  const requestedPath = normalize(path);
+  if (!requestedPath.startsWith("/") || refusedPaths.some((refused) => isAtOrBelow(requestedPath, refused)))
     throw userError(
       "volume-invalid",
       `persistentvolume "${volumeName}": path "${path}" is not a directory for data; use a path such as /srv/data`,
     );
-  return { name: volume.name, hostPath: { path: asked, type: hostPath?.type ?? "DirectoryOrCreate" } };
+  return { name: volume.name, hostPath: { path: requestedPath, type: hostPath?.type ?? "DirectoryOrCreate" } };
 }
 
 function isAtOrBelow(path: string, parent: string): boolean {

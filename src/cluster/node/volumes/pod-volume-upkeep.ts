@@ -45,7 +45,7 @@ export class PodVolumeUpkeep {
         await volumes.prepare(sources());
       } catch (error) {
         this.#stale = true;
-        this.#tell(error, nowMs);
+        this.#logFault(error, nowMs);
         // Running containers keep their current volumes.
         return { ready: this.#ready, againMs: retryMs };
       }
@@ -56,7 +56,7 @@ export class PodVolumeUpkeep {
   }
 
   /** Reports a failure, except the first one, because a pod may arrive a moment before the sources of its volumes. */
-  #tell(error: unknown, nowMs: number): void {
+  #logFault(error: unknown, nowMs: number): void {
     this.#misses += 1;
     if (this.#misses <= 1 || nowMs - this.#eventAtMs <= eventEveryMs) return;
     this.#eventAtMs = nowMs;

@@ -56,7 +56,7 @@ interface HeldToken extends IssuedToken {
 export class PodVolumes {
   readonly #options: PodVolumesOptions;
   readonly #tokens = new Map<string, HeldToken>();
-  /** What the pod's claims are bound to, by the name of the volume. A binding never changes. */
+  /** The PersistentVolumes of the pod's claims, by the name of the pod's volume. A binding never changes. */
   readonly #claimed = new Map<string, Volume>();
 
   constructor(options: PodVolumesOptions) {
@@ -129,9 +129,10 @@ export class PodVolumes {
   }
 
   #hostPath(volume: Volume): string {
-    const asked = normalize(volume.hostPath?.path ?? "/");
-    if (sharedHostPaths.some((shared) => asked === shared || asked.startsWith(`${shared}/`))) return asked;
-    const path = join(this.#options.hostRoot, asked);
+    const requestedPath = normalize(volume.hostPath?.path ?? "/");
+    if (sharedHostPaths.some((shared) => requestedPath === shared || requestedPath.startsWith(`${shared}/`)))
+      return requestedPath;
+    const path = join(this.#options.hostRoot, requestedPath);
     // A link that a pod has left in the host root must not lead out of it.
     for (let existing = path; existing.length >= this.#options.hostRoot.length; existing = dirname(existing)) {
       if (!existsSync(existing)) continue;
@@ -140,7 +141,7 @@ export class PodVolumes {
       if (real !== root && !real.startsWith(`${root}/`))
         throw userError(
           "volume-invalid",
-          `hostPath ${asked} of volume "${volume.name}" points outside the node's directory`,
+          `hostPath ${requestedPath} of volume "${volume.name}" points outside the node's directory`,
         );
       break;
     }

@@ -18,7 +18,7 @@ export interface VolumeJanitorOptions {
 
 const retryMs = 5_000;
 
-/** Deletes the directories of the volumes that the lab made on this node, when nobody claims them any more. */
+/** Deletes the directories of the volumes that the lab made on this node, when their volumes are deleted. */
 export class VolumeJanitor {
   readonly #options: VolumeJanitorOptions;
   /** The names of volumes that are being deleted. Volumes are bounded, and so is this. */

@@ -172,8 +172,8 @@ export class FieldManager {
   }
 
   /**
-   * What kubectl's client-side apply wrote, and nobody changed since, does not conflict with kubectl's server-side
-   * apply.
+   * Fields that kubectl's client-side apply wrote, and that no other manager has changed since, do not conflict with
+   * kubectl's server-side apply.
    */
   #conflictsThatCount(
     live: UntypedObject | undefined,

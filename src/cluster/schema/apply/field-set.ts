@@ -40,7 +40,7 @@ export class FieldSet {
     return this.members.size === 0 && this.children.size === 0;
   }
 
-  /** Adds the path. The empty path (the whole object) is ignored, because nobody owns it. */
+  /** Adds the path. The empty path (the whole object) is ignored, because no manager owns it. */
   insert(path: readonly PathElement[]): void {
     const last = path.at(-1);
     if (last === undefined) return;

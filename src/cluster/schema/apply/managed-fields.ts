@@ -6,7 +6,7 @@ import type { Managers } from "./updater.ts";
 const maxUpdateManagers = 10;
 const ancientChanges = "ancient-changes";
 
-/** Fields that nobody can own. The server removes them from every set. */
+/** Fields that no manager can own. The server removes them from every set. */
 const strippedFields = new FieldSet();
 for (const path of ["apiVersion", "kind", "metadata"]) strippedFields.insert([`f:${path}`]);
 for (const field of [

@@ -238,7 +238,7 @@ function compareItems(
   }
 }
 
-/** Merges the applied configuration into the live object. The result shares nothing with the arguments. */
+/** Merges the applied configuration into the live object. The result shares no mutable part with the arguments. */
 export function mergeValues(shape: Shape, live: unknown, applied: unknown): unknown {
   return cloneJson(mergeAt(shape, live, applied, []));
 }

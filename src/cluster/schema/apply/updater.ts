@@ -139,7 +139,7 @@ export class Updater {
     return new Map([...managers].filter(([, owned]) => this.#options.convert(live, owned.apiVersion) !== undefined));
   }
 
-  /** Removes the fields of the manager's last apply that nobody owns now. */
+  /** Removes the fields of the manager's last apply that no manager owns now. */
   #prune(merged: TypedObject, managers: Managers, last: VersionedSet): TypedObject {
     const converted = this.#options.convert(merged, last.apiVersion);
     if (converted === undefined) return merged;

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import type * as Re2 from "re2js";
-import { goDurationMs } from "../../../base/index.ts";
+import { isDnsLabel, goDurationMs } from "../../../base/index.ts";
 import { parseQuantity } from "../quantity.ts";
 
 /** The maximum number of cached patterns. An API server needs a few hundred. */
@@ -73,7 +73,7 @@ export const formats: Readonly<Record<string, (text: string) => boolean>> = {
   uuid4: uuidOfVersion("4"),
   uuid5: uuidOfVersion("5"),
   byte: (text) => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text),
-  "k8s-short-name": (text) => text.length <= 63 && labelPattern.test(text),
+  "k8s-short-name": isDnsLabel,
   "k8s-long-name": (text) => text.length <= 253 && text.split(".").every((label) => labelPattern.test(label)),
   quantity: (text) => parseQuantity(text) !== undefined,
 };

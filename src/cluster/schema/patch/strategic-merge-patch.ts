@@ -165,7 +165,7 @@ function identityOf(value: unknown): string {
   return value === undefined ? "undefined" : canonicalJson(value);
 }
 
-/** Where each value stands first. */
+/** The first position of each value. */
 function positionsOf(identities: readonly string[]): ReadonlyMap<string, number> {
   const positions = new Map<string, number>();
   for (const [index, identity] of identities.entries()) if (!positions.has(identity)) positions.set(identity, index);

@@ -78,7 +78,7 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
   if (versions.length === 0) check.required("spec.versions");
   const seen = new Set<string>();
   let stored = 0;
-  // The real server holds a schema that all versions have apart from them, and names it there.
+  // The real server stores a schema that all versions share outside of the versions, and names that place in errors.
   const isShared = versions.every(
     (version) =>
       isObject(objectOf(objectOf(version).schema).openAPIV3Schema) &&

@@ -206,7 +206,7 @@ function entryPreference(entry: ServiceEntryFacts, namespace: NamespaceFacts | u
   return entry.preference ?? namespace?.preference ?? "none";
 }
 
-/** Indexes by what services select. */
+/** Indexes by the selectors of services. */
 export function selectorIndexOf<Service extends { readonly namespace: string; readonly selector: Labels }>(
   services: Collection<Service>,
 ) {

@@ -1,3 +1,4 @@
+import { withArticle } from "../../../base/index.ts";
 import { istioAnnotations, istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { isForZtunnel, requestAttributes } from "./ambient-policy.ts";
@@ -188,10 +189,10 @@ function ingressRemark(
   { namespaces }: MeshInputs,
   reader: CollectionReader,
 ): string {
-  const said =
+  const labelValue =
     labels[istioLabels.ingressUseWaypoint] ?? reader.get(namespaces, namespace)?.labels[istioLabels.ingressUseWaypoint];
-  if (said === undefined) return "";
-  return isTrueText(said)
+  if (labelValue === undefined) return "";
+  return isTrueText(labelValue)
     ? "; traffic from ingress gateways goes through it too"
     : `; traffic from ingress gateways bypasses it, because ${istioLabels.ingressUseWaypoint} is not true`;
 }
@@ -323,6 +324,6 @@ function targetVerdict(
     case "ServiceEntry":
       return ofService(reader.get(inputs.serviceEntries, key));
     default:
-      return refused("Invalid", `a policy cannot be attached to a ${target.kind}`);
+      return refused("Invalid", `a policy cannot be attached to ${withArticle(target.kind)}`);
   }
 }

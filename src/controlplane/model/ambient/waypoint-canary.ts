@@ -6,7 +6,7 @@ import { fullWeight } from "./waypoint-weight.ts";
 
 /**
  * The capacity of one waypoint pod, chosen so that all pods of the canary revision together receive the Gateway's
- * weight. Undefined when all pods count alike: no weight is set, or one side has no ready pod.
+ * weight. Undefined if all pods have the same weight: no weight is set, or one side has no ready pod.
  */
 export function capacityOf(pod: PodFacts, waypoint: Waypoint, pods: readonly PodFacts[]): number | undefined {
   const { canaryWeight } = waypoint;

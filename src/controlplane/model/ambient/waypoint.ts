@@ -37,8 +37,8 @@ export interface Waypoint {
   /** Whether at least one of its pods is ready now. */
   readonly ready: boolean;
   /**
-   * The percentage of new connections for the pods of the Gateway's canary revision. Undefined means that all pods
-   * count alike.
+   * The percentage of new connections for the pods of the Gateway's canary revision. Undefined means that all pods have
+   * the same weight.
    */
   readonly canaryWeight: number | undefined;
   /** Whether servers learn the client's identity from `x-forwarded-client-cert`. */
@@ -62,7 +62,7 @@ export interface WaypointFault {
 /** The waypoint of a Service or workload. With neither field, it has none. */
 export interface WaypointBinding {
   readonly waypoint?: Waypoint | undefined;
-  /** Set beside a waypoint when its canary is left out, with the reason. */
+  /** Why the waypoint's canary is left out. Absent if it is not. */
   readonly fault?: WaypointFault | undefined;
 }
 

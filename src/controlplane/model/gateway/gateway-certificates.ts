@@ -13,7 +13,7 @@ export interface ListenerTlsResources {
   /** The usable certificates, in the listener's order. */
   readonly certificates: readonly string[];
   /** All secrets that it may use, including those that are not usable yet. */
-  readonly asked: readonly string[];
+  readonly resourceNames: readonly string[];
   /**
    * The resource with the roots of clients. Undefined means that the roots are beside the certificate, if the
    * listener's options ask for client certificates.
@@ -46,7 +46,7 @@ export function listenerTlsResources(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): ListenerTlsResources {
-  if (!endsTls(listener)) return { certificates: [], asked: [], clientRoots: undefined, validation: undefined };
+  if (!endsTls(listener)) return { certificates: [], resourceNames: [], clientRoots: undefined, validation: undefined };
   const references = listener.tls?.certificateRefs ?? [];
   const usable = references.filter(
     (reference) =>
@@ -67,10 +67,10 @@ export function listenerTlsResources(
     root === undefined || !permitted(gatewayOwner(gateway), rootTarget(gateway, root), inputs, reader)
       ? undefined
       : rootResource(gateway, root);
-  const asked = [...usable.map(resourceOf), ...(clientRoots === undefined ? [] : [clientRoots])];
+  const resourceNames = [...usable.map(resourceOf), ...(clientRoots === undefined ? [] : [clientRoots])];
   return {
     certificates: (good.length > 0 ? good : usable).map(resourceOf),
-    asked,
+    resourceNames,
     clientRoots,
     validation: clientRoots === undefined ? undefined : validation,
   };

@@ -10,7 +10,7 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { owningRevision } from "../ownership.ts";
 import type { Waypoints } from "../ambient/waypoint.ts";
 
-/** What a revision deploys for a Gateway. */
+/** The proxies that a revision deploys for a Gateway. */
 export interface GatewayPlacement {
   readonly owned: boolean;
   /** The Gateway names this revision as its canary. */
@@ -53,7 +53,7 @@ export function deriveGatewayPlacements(
     const isEastWest = isEastWestClass(gateway.spec.gatewayClassName, inputs, reader);
     if (!isWaypoint && !isEastWest && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
-    // This also holds if the revision already owns the Gateway. Whoever promotes the canary removes it once the other
+    // This also holds if the revision already owns the Gateway. The promotion of the canary removes it once the other
     // pods are replaced.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = isManaged(gateway);
@@ -64,7 +64,7 @@ export function deriveGatewayPlacements(
       : isEastWest
         ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }]
         : undefined;
-    // Whether the waypoint has served does not affect what is deployed.
+    // The deployed objects do not depend on whether the waypoint has served.
     return [
       [
         factsKey(gateway),

@@ -16,11 +16,11 @@ function clusterLocalHosts({ domain, rootNamespace, serviceSettings }: MeshSetti
     `kubernetes.default.svc.${domain}`,
     `istiod.${rootNamespace}.svc.${domain}`,
   ];
-  const said = serviceSettings.flatMap(({ hosts, clusterLocal }) =>
+  const configured = serviceSettings.flatMap(({ hosts, clusterLocal }) =>
     hosts.map((host) => [host.toLowerCase(), clusterLocal] as const),
   );
   // A host that the configuration makes global is no longer local by default.
   const isTakenBack = (host: string): boolean =>
-    said.some(([other, local]) => !local && (other === host || (isWildcard(host) && hostCovers(host, other))));
-  return new Map([...builtIn.filter((host) => !isTakenBack(host)).map((host) => [host, true] as const), ...said]);
+    configured.some(([other, local]) => !local && (other === host || (isWildcard(host) && hostCovers(host, other))));
+  return new Map([...builtIn.filter((host) => !isTakenBack(host)).map((host) => [host, true] as const), ...configured]);
 }

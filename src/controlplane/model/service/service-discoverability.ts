@@ -26,8 +26,8 @@ export function discoverability(
 }
 
 /**
- * The same under the host in `clusterset.local`. The cluster must import what it exports: as upstream does, it offers no
- * endpoints of a host that it does not know.
+ * The same under the host in `clusterset.local`. The cluster must import the services that it exports. As upstream
+ * does, it offers no endpoints of an unknown host.
  */
 export function importedDiscoverability(
   service: string,

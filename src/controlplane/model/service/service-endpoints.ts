@@ -383,10 +383,10 @@ export class ServersOfServices {
   /** Several requests may name the same service. */
   constructor(
     graph: CollectionGraph,
-    asked: Collection<{ readonly service: RegisteredKey }>,
+    served: Collection<{ readonly service: RegisteredKey }>,
     { inputs, registry, endpoints }: ServerSources,
   ) {
-    const services = graph.flatten("served-services", asked, ({ service }) => [service], serversKey);
+    const services = graph.flatten("served-services", served, ({ service }) => [service], serversKey);
     this.#servers = graph.derive("service-servers", services, (wanted, reader, key) => {
       const mesh = reader.get(inputs.mesh, meshKey);
       const service = registeredService(wanted, registry, reader);

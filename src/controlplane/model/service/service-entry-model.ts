@@ -35,8 +35,8 @@ export function serviceEntryModels(
   visibility: EntryVisibility = "PUBLIC",
 ): readonly ServiceModel[] {
   const { spec, namespace } = entry;
-  const said = spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo;
-  const exportTo = narrowedExport(said, namespace, visibility);
+  const wantedExport = spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo;
+  const exportTo = narrowedExport(wantedExport, namespace, visibility);
   return spec.hosts.map((host) => ({
     registry: "External",
     namespace,

@@ -2,7 +2,7 @@ import { writeAll, type ByteStream } from "../../../net/index.ts";
 import { FrameWriter } from "../../../wire/http2/index.ts";
 import { grpcLimits } from "./grpc-limits.ts";
 
-/** Whose frames are in the output. */
+/** The connection whose frames are in the output. */
 export interface OutputOwner {
   flush(): void;
 }

@@ -20,7 +20,7 @@ export interface Peer {
 export interface CallHandler {
   /** Receives a request. The bytes are valid only during the call. */
   message(bytes: Buffer): void;
-  /** The client has said all. */
+  /** The client has ended its side of the stream. */
   ended(): void;
   /** After a write returned false, more may be written. */
   drained(): void;
@@ -34,7 +34,7 @@ export interface CallHandler {
   closed(): void;
 }
 
-/** What a call needs from its connection. */
+/** The part of a connection that its calls use. */
 export interface CallOwner {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
@@ -241,7 +241,7 @@ export class GrpcCall extends SessionStream {
     else this.#handler.ended();
   }
 
-  /** Held bytes count as read, because nobody will read them. */
+  /** Held bytes count as read, because the handler will never read them. */
   #release(): void {
     const held = this.#held;
     this.#held = [];

@@ -16,7 +16,7 @@ import { grpcStatus, statusMessage, type GrpcStatus } from "./grpc-status.ts";
 import { isGrpc, readRequestHead, requestFault } from "./request-head.ts";
 import type { OutputOwner, FrameOutput } from "./frame-output.ts";
 
-/** What a connection needs from its server. */
+/** The part of a server that its connections use. */
 export interface ConnectionOwner {
   readonly output: FrameOutput;
   readonly clock: Clock;
@@ -207,7 +207,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   }
 
   streamEnded(): void {
-    // Calls tell their handlers themselves.
+    // Each call notifies its own handler.
   }
 
   settingsChanged(): void {
@@ -259,7 +259,10 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     if (this.#output.length >= grpcLimits.outputHighWaterBytes) this.flush();
   }
 
-  /** Sends a header block that ends our side. A client that is still sending is told that nobody will read it. */
+  /**
+   * Sends a header block that ends our side. A client that is still sending gets a reset, because its bytes will not be
+   * read.
+   */
   #sendLast(call: GrpcCall, fields: readonly string[]): void {
     this.session.sendHeaders(call, fields, true);
     if (!call.remoteEnded) this.session.reset(call, errorCode.noError);

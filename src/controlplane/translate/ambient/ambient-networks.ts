@@ -33,8 +33,8 @@ import { explicitTrustDomain, podAddress, podUid } from "./workload-address.ts";
 
 /**
  * What ztunnels receive about other clusters: global services that the own cluster lacks, the pods of clusters in the
- * own network, and for each other network one workload for each global service. Such a workload represents all pods
- * there, behind the network's gateway.
+ * own network, and for each other network one workload for each global service. Such a workload represents all pods of
+ * the service in that network, behind the network's gateway.
  */
 export function deriveAmbientNetworks(
   graph: CollectionGraph,
@@ -217,7 +217,7 @@ function gatewayDestination({
   return { case: "address", value: { $typeName: "istio.workload.NetworkAddress", network, address: bytes } };
 }
 
-/** The workload of a network's gateway. Whoever answers there must have the gateway's service account. */
+/** The workload of a network's gateway. The server at the gateway's address must have the gateway's service account. */
 function deriveGatewayWorkloads(
   graph: CollectionGraph,
   { inputs }: AmbientSources,

@@ -85,7 +85,7 @@ function deriveEntryServices(graph: CollectionGraph, sources: AmbientSources): C
 
 function encodedService(
   service: AmbientService,
-  told: Pick<ServiceContext, "canonical" | "elsewhere">,
+  origin: Pick<ServiceContext, "canonical" | "elsewhere">,
   { inputs, bindings }: AmbientSources,
   reader: CollectionReader,
 ): readonly (readonly [string, EncodedResource])[] {
@@ -95,7 +95,10 @@ function encodedService(
   const shares = publishedShares(bindings.sharesOfService(service, reader));
   const ingressUseWaypoint = shares.length > 0 && usesWaypointForIngress(service, inputs, reader) === true;
   return [
-    [name, encodeResource(AddressSchema, name, serviceAddress(service, { mesh, shares, ...told, ingressUseWaypoint }))],
+    [
+      name,
+      encodeResource(AddressSchema, name, serviceAddress(service, { mesh, shares, ...origin, ingressUseWaypoint })),
+    ],
   ];
 }
 
@@ -110,10 +113,10 @@ export function usesWaypointForIngress(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): boolean | undefined {
-  const said =
+  const labelValue =
     service.labels[istioLabels.ingressUseWaypoint] ??
     reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
-  return said === undefined ? undefined : isTrueText(said);
+  return labelValue === undefined ? undefined : isTrueText(labelValue);
 }
 
 function deriveWaypointServices(

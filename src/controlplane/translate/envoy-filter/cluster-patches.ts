@@ -14,7 +14,7 @@ export function patchCluster(cluster: Cluster, patching: Patching): boolean {
   return true;
 }
 
-/** Whether a patch may match a cluster, by the cluster's name alone. */
+/** Whether a patch may match a cluster, judged only by the cluster's name. */
 export function mayMatchCluster(name: string, patch: CompiledPatch): boolean {
   return clusterMatches(name, undefined, patch);
 }

@@ -175,12 +175,12 @@ function tlsSocket(
   const { listener } = verdict;
   const options = listener.tls?.options ?? {};
   const { certificates, clientRoots, validation } = listenerTlsResources(gateway, verdict, inputs, reader);
-  const asked = options[terminateModeOption];
-  if (asked === "ISTIO_SIMPLE")
+  const wantedMode = options[terminateModeOption];
+  if (wantedMode === "ISTIO_SIMPLE")
     return downstreamTls({
       commonTlsContext: { alpnProtocols: ["h2", "http/1.1"], ...tlsParameters(mesh), ...ownCertificate },
     });
-  const named = modeOf(asked);
+  const named = modeOf(wantedMode);
   const insecure = validation?.mode === "AllowInsecureFallback" && named !== "MUTUAL" && named !== "OPTIONAL_MUTUAL";
   const tls: ServerTls = {
     mode: validation === undefined || named !== "SIMPLE" ? named : insecure ? "OPTIONAL_MUTUAL" : "MUTUAL",

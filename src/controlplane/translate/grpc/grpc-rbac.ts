@@ -18,7 +18,8 @@ const externalPrefix = "istio_ext_authz_";
 /**
  * The rules of an RBAC filter as gRPC servers enforce them. Undefined if nothing is enforced. gRPC ignores or refuses
  * conditions that it does not know. A rule with such a condition grants nothing in an ALLOW, and matches without the
- * condition in a DENY. Rules that select requests for an external authorizer deny them, because gRPC asks none.
+ * condition in a DENY. Rules that select requests for an external authorizer deny them, because gRPC does not support
+ * one.
  */
 export function grpcRbac({ rules, shadowRules, shadowRulesStatPrefix }: HttpRbac): HttpRbac | undefined {
   const enforced = rules ?? (shadowRulesStatPrefix === externalPrefix ? shadowRules : undefined);

@@ -69,8 +69,8 @@ function apiListener(manager: Any): Uint8Array {
 }
 
 /**
- * Extracts the routes of one service from the route configuration of its port. Of the filters' configuration, faults
- * stay, because clients have no other filter.
+ * Extracts the routes of one service from the route configuration of its port. Only the configuration of the fault
+ * filter stays, because gRPC clients have no other filter.
  */
 export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedResource | undefined {
   const found = hostsOfTables.of(table, hostsByDomain).get(target.host);

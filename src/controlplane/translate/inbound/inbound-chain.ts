@@ -50,7 +50,7 @@ export function inboundClusterName(port: number): string {
 
 /** A chain's destination and name. */
 interface Destination {
-  /** 0 stands for every port without a chain of its own. */
+  /** 0 means all ports without a chain of their own. */
   readonly port: number;
   readonly cluster: string;
   readonly host: string;

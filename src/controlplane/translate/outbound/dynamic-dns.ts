@@ -22,7 +22,7 @@ export const dynamicDnsName = "AllowAnyDynamicDNSCluster";
 /** The route to it, and the virtual host of that route. */
 export const dynamicDnsRoute = "allow_any_dynamic_dns";
 
-/** What the mode depends on. */
+/** The inputs that decide the mode. */
 type DynamicDnsScope = Pick<OutboundScope, "unknownTraffic" | "dnsCapture">;
 
 /** Where the sidecar itself answers DNS. */

@@ -97,12 +97,12 @@ function hostsOf(rules: readonly HostRules[]): (hostname: string) => boolean {
 function clientOf(
   { kind, hbone, locality, node, network, clusterId, networkView, labels: all }: OutboundScope,
   namespace: string,
-  asked: readonly string[],
+  wantedNames: readonly string[],
   keepsHeaderCase: boolean,
 ): ServiceClient {
   const isSidecar = kind === "sidecar";
   const labels = Object.fromEntries(
-    [...new Set(asked)].sort(compareText).flatMap((name) => (all[name] === undefined ? [] : [[name, all[name]]])),
+    [...new Set(wantedNames)].sort(compareText).flatMap((name) => (all[name] === undefined ? [] : [[name, all[name]]])),
   );
   const place = locality === undefined ? "" : `${localityText(locality)}@${node}`;
   const from =

@@ -103,8 +103,8 @@ export function deriveOutboundClusters(
   sources: ClusterSources,
 ): OutboundClusters {
   const reached = deriveScopeServices(graph, outboundScopes, sources.inputs, sources.destinationRules);
-  // One item for each service, so that a change of one does not affect the others. All scopes that see a service alike
-  // share its item.
+  // One item for each service, so that a change of one does not affect the others. All scopes that see a service in the
+  // same way share its item.
   const wanted = graph.flatten(
     "client-services",
     reached,
@@ -183,17 +183,17 @@ function serviceClusters(
           ? ""
           : ` ${JSON.stringify([network, clusterId, networkView])}`;
       const shared = `${name}#${key} ${registered} ${who} ${hbone ? "hbone" : ""}${from}`;
-      const tells = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
+      const hasEndpoints = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
       const keepsHeaderCase =
         client.keepsHeaderCase && service.ports.some((own) => own.port === port && mayKeepHeaderCase(own.protocol));
       const cluster = [
         shared,
         isSidecar ? "" : "router",
-        tells ? "" : place,
+        hasEndpoints ? "" : place,
         ...(keepsHeaderCase ? ["case"] : []),
       ].join(" ");
       // Gateways may use waypoints, and enter other networks in a different way.
-      const endpoints = tells
+      const endpoints = hasEndpoints
         ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ")
         : undefined;
       return sharedClusters.of(service, `${cluster}|${endpoints ?? ""}`, () => ({

@@ -28,6 +28,7 @@ function spellings(host: string, clientNamespace: string, domain: string): reado
   if (dot < 0) return absolute;
   if (qualified.slice(dot + 1) !== clientNamespace) return [...absolute, qualified, `${qualified}.svc`];
   const short = qualified.slice(0, dot);
-  // Shortened, `*.shop.svc.cluster.local` would be any host at all, and a ServiceEntry of any namespace may have it.
+  // The short form of `*.shop.svc.cluster.local` would match any host, and a ServiceEntry of any namespace may have
+  // this host.
   return [...absolute, ...(short === "*" ? [] : [short]), `${qualified}.svc`, qualified];
 }

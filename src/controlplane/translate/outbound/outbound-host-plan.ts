@@ -14,8 +14,8 @@ import { unknownRouteName, unknownTrafficCluster, type ResolvedService } from ".
 import { concernsClient } from "../routing/virtual-service-match.ts";
 
 /**
- * A port of a scope with its keys resolved. It contains everything that decides which hosts exist, and nothing that
- * only their routes depend on.
+ * A port of a scope with its keys resolved. It contains all inputs that decide which hosts exist, and no inputs of
+ * their routes alone.
  */
 export interface PlannedPort {
   readonly port: OutboundPort;
@@ -125,15 +125,15 @@ function chooseHosts(planned: PlannedPort): ChosenHosts {
     ];
   });
   const taken = new Set(attached.map(({ host }) => host));
-  const said = virtualServiceCandidates(
+  const ofVirtualServices = virtualServiceCandidates(
     taken.size === 0 ? routed : routed.filter(({ service }) => !taken.has(service.hostname)),
     planned,
   );
-  for (const { host } of said) taken.add(host);
+  for (const { host } of ofVirtualServices) taken.add(host);
   return withoutDuplicates(
     [
       ...attached,
-      ...said,
+      ...ofVirtualServices,
       ...routed.filter(({ service }) => !taken.has(service.hostname)).map((entry) => ownCandidate(entry, planned)),
     ],
     planned,
@@ -198,11 +198,11 @@ function virtualServiceCandidates(routed: readonly ResolvedService[], planned: P
     const services = chosenBy.get(shape) ?? [];
     const isRouted = planned.routed === undefined ? hasRoutes(shape, planned.port) : planned.routed[index] === "1";
     if ((services.length === 0 && port !== httpPort) || !isRouted) return [];
-    const said = virtualServiceSource(shape, byHost, planned);
+    const planSource = virtualServiceSource(shape, byHost, planned);
     const others = shape.hosts.filter((host) => !isKnown(host));
     return [
-      ...others.map((host) => ({ host, service: undefined, ...said })),
-      ...services.map(({ service }) => ({ host: service.hostname, service, ...said })),
+      ...others.map((host) => ({ host, service: undefined, ...planSource })),
+      ...services.map(({ service }) => ({ host: service.hostname, service, ...planSource })),
     ];
   });
 }

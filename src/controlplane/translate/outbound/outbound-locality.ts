@@ -166,8 +166,8 @@ function endpointLabels({
 }
 
 /**
- * The first rule that matches the client's locality sets the weights. Unlisted localities get no traffic: they lose their
- * endpoints, but stay, so that a cluster that contains its endpoints exists even if none is left.
+ * The first rule that matches the client's locality sets the weights. Unlisted localities get no traffic. They are kept
+ * without endpoints, so that a cluster with inline endpoints exists even if it has none.
  */
 function distributed(
   groups: readonly LocalityGroup[],

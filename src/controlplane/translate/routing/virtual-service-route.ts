@@ -51,7 +51,7 @@ export function virtualServiceRoutes(
   return routes;
 }
 
-/** The object's name in the metadata of what it configures. */
+/** The VirtualService's name, for the metadata of its routes. */
 export function virtualServicePath(model: Pick<VirtualServiceModel, "namespace" | "name">): string {
   return `/apis/networking.istio.io/v1/namespaces/${model.namespace}/virtual-service/${model.name}`;
 }

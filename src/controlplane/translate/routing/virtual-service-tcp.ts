@@ -15,7 +15,7 @@ type TcpProxyInit = Exclude<MessageInitShape<typeof TcpProxySchema>, { $typeName
 
 export interface TcpRouteContext {
   readonly mesh: MeshSettings;
-  /** Whose metrics are reported: a sidecar's outbound side is a client, and a gateway is a server. */
+  /** The side that reports metrics: a sidecar's outbound side reports as the client, and a gateway as the server. */
   readonly role: "client" | "server";
   readonly serviceOf: (host: string) => ServiceModel | undefined;
   readonly ruleOf: (host: string) => DestinationRuleModel | undefined;

@@ -117,21 +117,25 @@ export function customAuthorizationFilters(
   const names = [...new Set(own.map((policy) => policy.spec.provider ?? ""))].sort(compareText);
   return names.flatMap((name) => {
     const prefix = `istio-ext-authz-${name}-`;
-    const asked = own.filter((policy) => (policy.spec.provider ?? "") === name);
-    const { rules = {} } = rulesOf(asked, RBAC_Action.DENY, context, prefix);
+    const ofProvider = own.filter((policy) => (policy.spec.provider ?? "") === name);
+    const { rules = {} } = rulesOf(ofProvider, RBAC_Action.DENY, context, prefix);
     const provider = context.mesh.extensionProviders.find((candidate) => candidate.name === name);
     const known =
       provider?.kind === "authorization-http" || provider?.kind === "authorization-grpc" ? provider : undefined;
-    const asks = known === undefined ? undefined : context.clusterOf(known.settings);
-    if (known === undefined || asks === undefined || (names.length > 1 && context.mesh.severalAuthorizers !== true))
+    const providerCluster = known === undefined ? undefined : context.clusterOf(known.settings);
+    if (
+      known === undefined ||
+      providerCluster === undefined ||
+      (names.length > 1 && context.mesh.severalAuthorizers !== true)
+    )
       return rbacFilter({ rules: deniesInstead(rules) }, "", context.tcp);
     if (context.tcp && known.kind === "authorization-http") return [];
     const shadow = rbacFilter({ shadowRules: rules }, "istio_ext_authz_", context.tcp);
     return [
       shadow,
       known.kind === "authorization-grpc" && context.tcp
-        ? networkExternalAuthorization(known, asks, prefix)
-        : externalAuthorization(known, asks, prefix),
+        ? networkExternalAuthorization(known, providerCluster, prefix)
+        : externalAuthorization(known, providerCluster, prefix),
     ];
   });
 }

@@ -32,9 +32,9 @@ interface Choice {
  */
 export function accessLogsOf(levels: readonly Level[], mode: Mode, source: ProviderSource): AccessLogInit[] {
   const { mesh } = source;
-  const asked = levels.map(({ accessLogging }) => accessLogging).filter((entries) => entries.length > 0);
-  if (asked.length === 0 && mesh.defaultAccessLogProviders.length === 0) return meshAccessLogs(mesh);
-  const choices = merged(asked, mode, mesh.defaultAccessLogProviders);
+  const configured = levels.map(({ accessLogging }) => accessLogging).filter((entries) => entries.length > 0);
+  if (configured.length === 0 && mesh.defaultAccessLogProviders.length === 0) return meshAccessLogs(mesh);
+  const choices = merged(configured, mode, mesh.defaultAccessLogProviders);
   const known = [...choices].flatMap(([name, choice]) => {
     const provider = providerOf(name, mesh);
     const log = provider === undefined ? undefined : providerLog(provider, source);

@@ -328,8 +328,8 @@ function localityOf(
 }
 
 function asksIngress(service: ServiceModel, { inputs }: MeshModel, reader: CollectionReader): boolean {
-  const said =
+  const labelValue =
     service.labels[istioLabels.ingressUseWaypoint] ??
     reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
-  return said !== undefined && isTrueText(said);
+  return labelValue !== undefined && isTrueText(labelValue);
 }

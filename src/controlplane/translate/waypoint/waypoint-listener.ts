@@ -47,7 +47,7 @@ export const encapName = "encap";
 export interface WaypointPolicies {
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
-  /** Whether requests tell the client's identity in `x-forwarded-client-cert`. */
+  /** Whether requests carry the client's identity in `x-forwarded-client-cert`. */
   readonly tellsClientIdentity: boolean;
 }
 
@@ -129,8 +129,8 @@ function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: b
   const kinds = new Map<number, Set<string>>();
   for (const { port, protocol } of services.flatMap(({ ports }) => ports))
     kinds.set(port, new Set([...(kinds.get(port) ?? []), ...carriedKinds(protocol)]));
-  const told = [...kinds].filter(([, carried]) => carried.size === 1).map(([port]) => port);
-  const disabled = ofPorts(told.sort((left, right) => left - right));
+  const singlePorts = [...kinds].filter(([, carried]) => carried.size === 1).map(([port]) => port);
+  const disabled = ofPorts(singlePorts.sort((left, right) => left - right));
   return disabled === undefined ? filter : { ...filter, filterDisabled: disabled };
 }
 

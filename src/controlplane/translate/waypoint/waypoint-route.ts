@@ -218,7 +218,7 @@ function serviceOf(host: string, { waypoint, model, reader }: WaypointRouteConte
   return destinationService(host, waypoint.namespace, model.registry, reader);
 }
 
-/** The route with the names of the waypoint's clusters for what it serves itself. */
+/** The route with the names of the waypoint's own clusters for the services that it serves. */
 function renamed(init: RouteInit, { servedOf }: WaypointRouteContext): Route {
   const route = create(RouteSchema, init);
   if (route.action.case !== "route") return route;

@@ -29,7 +29,7 @@ export interface ServedRegistry {
   readonly suffix: string;
 }
 
-/** What the resources of waypoints are derived from. */
+/** The inputs of the resources of waypoints. */
 export interface Sources {
   readonly model: MeshModel;
   readonly waypoints: Waypoints;
@@ -51,7 +51,7 @@ export function scoped<Schema extends DescMessage>(
   return scopedEntry(scope, encodeResource(schema, name, message));
 }
 
-/** What the routes of a waypoint depend on. It serves a host itself if the host's service goes through it. */
+/** The inputs of a waypoint's routes. It serves a host itself if the host's service goes through it. */
 export function routeContext(
   waypoint: Waypoint,
   mesh: MeshSettings,

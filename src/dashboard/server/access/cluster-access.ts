@@ -112,22 +112,22 @@ export class ClusterAccess implements Access {
 /** The texts about what a user cannot see or do. */
 export async function limitsOfRights(identity: Identity): Promise<readonly string[]> {
   const namespaces = await identity.namespaces();
-  const told: string[] = [];
+  const limits: string[] = [];
   if (namespaces !== "*") {
     const count =
       namespaces.size === 0
         ? "no namespace"
         : `${namespaces.size} ${namespaces.size === 1 ? "namespace" : "namespaces"}`;
-    told.push(`You see ${count}: those whose pods you may list. A RoleBinding to the ClusterRole view gives more.`);
+    limits.push(`You see ${count}: those whose pods you may list. A RoleBinding to the ClusterRole view gives more.`);
   }
   const where = namespaces === "*" ? "" : ([...namespaces][0] ?? "");
   const right = { verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: where } as const;
   const may = await identity.knows(right);
   if (may === undefined)
-    told.push("The API server does not report what you may do: orders are accepted again once it answers.");
+    limits.push("The API server does not report what you may do: orders are accepted again once it answers.");
   if (may === false)
-    told.push("You may not give orders to canaries: you need the right to patch canaries of rollout.serin.dev.");
-  return told;
+    limits.push("You may not give orders to canaries: you need the right to patch canaries of rollout.serin.dev.");
+  return limits;
 }
 
 /** The `exp` of a JSON web token. Other tokens have none here; the API server decides when they end. */

@@ -48,7 +48,7 @@ export class ReviewedIdentity implements Identity {
   readonly #answers = new Map<string, Answer>();
   #namespaces: { readonly value: ReadonlySet<string> | "*"; atMs: number } | undefined;
   #hiddenKinds: { readonly value: ReadonlySet<string>; readonly atMs: number } | undefined;
-  #asked: Promise<ReadonlySet<string> | "*"> | undefined;
+  #review: Promise<ReadonlySet<string> | "*"> | undefined;
   #takenAtMs: number;
   #isOver = false;
 
@@ -117,8 +117,8 @@ export class ReviewedIdentity implements Identity {
     if (this.#namespaces !== undefined && nowMs - this.#namespaces.atMs < namespacesHoldMs)
       return this.#namespaces.value;
     try {
-      this.#asked ??= this.#readNamespaces();
-      const value = await this.#asked;
+      this.#review ??= this.#readNamespaces();
+      const value = await this.#review;
       this.#namespaces = { value, atMs: nowMs };
       return value;
     } catch (error) {
@@ -130,7 +130,7 @@ export class ReviewedIdentity implements Identity {
         return this.#namespaces.value;
       throw error;
     } finally {
-      this.#asked = undefined;
+      this.#review = undefined;
     }
   }
 

@@ -68,15 +68,15 @@ export class LivePage implements TopicListener {
   /** The page loses a topic, so what it has of it is outdated. */
   refuse(text: string, problem: Problem): void {
     this.unfollow(text);
-    this.#tell(text, problem);
+    this.#report(text, problem);
   }
 
   /** Reports why a topic is not followed yet. */
   tellOnce(text: string, problem: Problem): void {
-    if (!this.#followed.has(text)) this.#tell(text, problem);
+    if (!this.#followed.has(text)) this.#report(text, problem);
   }
 
-  #tell(text: string, problem: Problem): void {
+  #report(text: string, problem: Problem): void {
     this.#write(encodeMessage({ type: "problem", topic: text, problem, atMs: this.#clock.nowMs() }));
   }
 

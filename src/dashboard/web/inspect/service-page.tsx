@@ -1,14 +1,15 @@
 import type { JSX } from "preact";
 import type { ServiceHead, ServiceView } from "../../../api/dashboard/index.ts";
 import { SeriesChart, type ChartSubject } from "../charts/index.ts";
-import { DataTable, Empty, HealthMark, Mark, Page, Tabs, Tag, type Column } from "../components/index.ts";
+import { DataTable, Empty, HealthMark, Mark, Page, Tabs, type Column } from "../components/index.ts";
 import { formatMs, formatRate, formatShare } from "../format.ts";
 import { useLive, type Live } from "../live/index.ts";
 import { linkTo, place, setQuery } from "../router.ts";
 import type { RouteParameters } from "../route-parameters.ts";
-import { configColumns, eventColumns, peerColumns, workloadColumns } from "./inspect-columns.tsx";
+import { peerColumns, workloadColumns } from "./inspect-columns.tsx";
 import { graphLink, WorkloadLink } from "./inspect-links.tsx";
 import { Fact, Labels } from "./inspect-facts.tsx";
+import { configTab, eventsTab } from "./inspect-tables.tsx";
 
 type EndpointRow = ServiceView["tables"]["endpoints"][string];
 
@@ -172,47 +173,13 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
               />
             ),
           },
-          {
-            key: "config",
-            title: (
-              <>
-                Config <Tag>{Object.keys(configs).length}</Tag>
-              </>
-            ),
-            content: () => (
-              <DataTable
-                label="Configuration that applies to it"
-                title="Configuration"
-                id="c"
-                noun={["object", "objects"]}
-                rows={configs}
-                columns={configColumns}
-                order="messages"
-                empty={
-                  <Empty title="No configuration applies to it">
-                    Kubernetes alone decides where its traffic goes. <a href={linkTo(["config", "new"])}>Write some</a>
-                  </Empty>
-                }
-              />
-            ),
-          },
-          {
-            key: "events",
-            title: "Events",
-            content: () => (
-              <DataTable
-                label="Events"
-                title="Events"
-                id="v"
-                noun={["event", "events"]}
-                rows={live.table("events").value}
-                columns={eventColumns}
-                order="-at"
-                wrap
-                empty={<Empty title="No events">Kubernetes keeps them for an hour.</Empty>}
-              />
-            ),
-          },
+          configTab(
+            configs,
+            <>
+              Kubernetes alone decides where its traffic goes. <a href={linkTo(["config", "new"])}>Write some</a>
+            </>,
+          ),
+          eventsTab(() => live.table("events").value),
         ]}
       />
     </>

@@ -11,15 +11,15 @@ import {
   Page,
   ProxyMark,
   Tabs,
-  Tag,
   type Column,
 } from "../components/index.ts";
 import { formatMs, formatRate, formatShare } from "../format.ts";
 import { useLive, type Live } from "../live/index.ts";
 import { linkTo, place, setQuery } from "../router.ts";
 import type { RouteParameters } from "../route-parameters.ts";
-import { configColumns, eventColumns, peerColumns, serviceColumns } from "./inspect-columns.tsx";
+import { peerColumns, serviceColumns } from "./inspect-columns.tsx";
 import { Fact, Labels } from "./inspect-facts.tsx";
+import { configTab, eventsTab } from "./inspect-tables.tsx";
 import { graphLink } from "./inspect-links.tsx";
 import { LogsPanel } from "./logs-panel.tsx";
 import { ProxyPanel } from "./proxy-panel.tsx";
@@ -165,47 +165,8 @@ function Content({ head, live }: { readonly head: WorkloadHead; readonly live: L
               />
             ),
           },
-          {
-            key: "config",
-            title: (
-              <>
-                Config <Tag>{Object.keys(configs).length}</Tag>
-              </>
-            ),
-            content: () => (
-              <DataTable
-                label="Configuration that applies to it"
-                title="Configuration"
-                id="c"
-                noun={["object", "objects"]}
-                rows={configs}
-                columns={configColumns}
-                order="messages"
-                empty={
-                  <Empty title="No configuration applies to it">
-                    No object of the mesh's kinds selects it or routes to it.
-                  </Empty>
-                }
-              />
-            ),
-          },
-          {
-            key: "events",
-            title: "Events",
-            content: () => (
-              <DataTable
-                label="Events"
-                title="Events"
-                id="v"
-                noun={["event", "events"]}
-                rows={live.table("events").value}
-                columns={eventColumns}
-                order="-at"
-                wrap
-                empty={<Empty title="No events">Kubernetes keeps them for an hour.</Empty>}
-              />
-            ),
-          },
+          configTab(configs, "No object of the mesh's kinds selects it or routes to it."),
+          eventsTab(() => live.table("events").value),
         ]}
       />
     </>

@@ -1,10 +1,8 @@
-import type { RolloutRow } from "../../../api/dashboard/index.ts";
-
-const ended: ReadonlySet<RolloutRow["phase"]> = new Set(["Completed", "RolledBack", "Watching"]);
+import { isRestingPhase, type RolloutRow } from "../../../api/dashboard/index.ts";
 
 /** Whether the rollout has nothing to do until the next change. */
 export function hasEnded({ phase }: RolloutRow): boolean {
-  return ended.has(phase);
+  return isRestingPhase(phase);
 }
 
 /** The rank for sorting: rollouts that wait for a person come first, then stuck, running and ended ones. */

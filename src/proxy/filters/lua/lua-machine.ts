@@ -113,7 +113,7 @@ export class LuaMachine {
   }
 }
 
-/** The functions that the interpreter imports. Those for files, programs and the environment always fail. */
+/** The functions that the interpreter imports. Lua's functions for files, programs and the environment always fail. */
 function importsOf(lua: () => LuaExports | undefined) {
   const none = (): number => -1;
   const exit = (): never => {

@@ -1,6 +1,7 @@
 /**
- * What scripts find besides the language: the objects of Envoy's API, whose methods ask `host`, and what LuaJIT has beyond
- * Lua 5.1. It runs once in each interpreter, before the script, and takes away what reaches outside.
+ * What scripts find besides the language: the objects of Envoy's API, whose methods ask `host`, and what LuaJIT has
+ * beyond Lua 5.1. It runs once in each interpreter, before the script, and removes the functions that reach outside of
+ * it.
  *
  * A method that must wait yields `waiting` and what it waits for. As a yield ends at the nearest coroutine, the
  * functions that begin one pass such yields on.

@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from "node:crypto";
-import { transientError, type Clock, type Logger } from "../../../base/index.ts";
+import { transientError, type Clock, type Logger, bodyFramingHeaders } from "../../../base/index.ts";
 import { addressText } from "../../terms/address-text.ts";
 import type { CallCluster, ClusterAnswer } from "../../terms/call-cluster.ts";
 import type { LocalReply } from "../http-filter.ts";
@@ -328,9 +328,7 @@ function replyFields(headers: LuaValue): { status: number; fields: [string, stri
   const all = fieldsOfTable(headers as LuaTable);
   const status = statusOf(all.find(([name]) => name === ":status")?.[1]);
   if (status === undefined) throw new Error(":status must be between 200-599");
-  const fields = all.filter(
-    ([name]) => !name.startsWith(":") && name !== "content-length" && name !== "transfer-encoding",
-  );
+  const fields = all.filter(([name]) => !name.startsWith(":") && !bodyFramingHeaders.has(name));
   for (const [name, value] of fields) checkField(name, value);
   return { status, fields };
 }

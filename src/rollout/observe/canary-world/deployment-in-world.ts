@@ -14,6 +14,7 @@ import { copyLabel, resolveHost, targetError, type DeploymentInWorld } from "../
 import type { CanarySources } from "./canary-sources.ts";
 import { firstWrite, setupWrite } from "./prior-values.ts";
 import type { ServiceInWorld } from "./service-in-world.ts";
+import { isRestingPhase } from "../../../api/serin/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -91,7 +92,7 @@ export async function deploymentInWorld(
 
 /** Whether no run is under way. */
 function isAtRest({ status }: Canary): boolean {
-  return ["Planned", "Watching", "Completed", "RolledBack"].includes(status?.phase ?? "Planned");
+  return (status?.phase ?? "Planned") === "Planned" || isRestingPhase(status?.phase);
 }
 
 /** Throws if the Service does not select the Deployment's pods, because its traffic could not be moved. */

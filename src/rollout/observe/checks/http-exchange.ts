@@ -38,8 +38,8 @@ export const httpExchange: HttpExchange = async ({ url, method, headers, body, t
       agent: false,
       lookup: outsideLookup,
     };
-    const asked = target.protocol === "https:" ? httpsRequest(target, options) : nodeHttp().request(target, options);
-    return await answerOf(asked, body);
+    const request = target.protocol === "https:" ? httpsRequest(target, options) : nodeHttp().request(target, options);
+    return await answerOf(request, body);
   } catch (error) {
     const reason = signal.aborted
       ? `no answer in ${timeoutMs} ms`
@@ -57,10 +57,10 @@ export function shownUrl(url: string): string {
   return `${origin}${pathname}`;
 }
 
-async function answerOf(asked: ClientRequest, body: string | undefined): Promise<HttpAnswer> {
+async function answerOf(request: ClientRequest, body: string | undefined): Promise<HttpAnswer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    asked.once("response", resolve).once("error", reject);
-    asked.end(body);
+    request.once("response", resolve).once("error", reject);
+    request.end(body);
   });
   const chunks: Buffer[] = [];
   let size = 0;

@@ -65,7 +65,7 @@ function lastEndOf({ name, state, lastState, restartCount }: ContainerStatus): s
   return `${name} ended with ${ended.exitCode}${reason}`;
 }
 
-function detailOf(pod: Pod, statuses: readonly ContainerStatus[], said: string | undefined): string {
+function detailOf(pod: Pod, statuses: readonly ContainerStatus[], endReason: string | undefined): string {
   const waiting = statuses.find(({ state }) => state?.waiting !== undefined)?.state?.waiting;
-  return waiting?.reason ?? said ?? pod.status?.phase ?? "unknown";
+  return waiting?.reason ?? endReason ?? pod.status?.phase ?? "unknown";
 }

@@ -1,4 +1,4 @@
-import { messageOf } from "../../../base/index.ts";
+import { messageOf, withArticle } from "../../../base/index.ts";
 import { fillTemplate, type QuerySpec, type TemplateValues } from "../../../api/serin/index.ts";
 import { evaluateAt, labelsObject, parseQuery, type QueryValue } from "../../../promql/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
@@ -96,7 +96,7 @@ async function askPrometheus(
   if (resultType === "scalar") return Number((result as [number, string])[1]);
   if (resultType !== "vector")
     throw new Error(
-      `${shownUrl(address)}: a check needs a number or an instant vector, got a ${resultType ?? "nothing"}`,
+      `${shownUrl(address)}: a check needs a number or an instant vector, got ${resultType === undefined ? "nothing" : withArticle(resultType)}`,
     );
   const series = (result as { metric: Record<string, string>; value: [number, string] }[])
     .slice(0, maxSeries)

@@ -25,7 +25,7 @@ export async function workloadState(
 ): Promise<SettleState> {
   const namespace = object.kind === "Namespace" ? object.name : (object.namespace ?? "");
   const all = sidecarWorkloads(view, { only: namespace, restart: { revision, mark } }).get(namespace) ?? [];
-  const asked = all.filter(
+  const awaited = all.filter(
     ({ unmovable, object: own }) =>
       unmovable === undefined &&
       (object.kind === "Namespace" || (own.kind === object.kind && own.name === object.name)),
@@ -39,7 +39,7 @@ export async function workloadState(
     };
   }
   const connected = new Set((await servedProxies(view, revision)).map(({ id }) => id));
-  const progress = asked.map((workload) => ({
+  const progress = awaited.map((workload) => ({
     workload,
     ...progressOf(workload, { revision, mark, connected, ageMs, withinMs }),
   }));
@@ -49,7 +49,7 @@ export async function workloadState(
   const waiting = progress.filter(({ state }) => state === "waiting");
   if (moving.length + waiting.length === 0) return { state: "met" };
   const left = moving.length + waiting.length;
-  const moved = `${asked.length - left} of ${asked.length} moved`;
+  const moved = `${awaited.length - left} of ${awaited.length} moved`;
   if (moving.length > 0) return { state: "waiting", detail: `${moved}; ${namesOf(view, moving, waiting)}`, left };
   const obstacle = injectorObstacle(view, namespace, revision);
   if (obstacle !== undefined) return { state: "waiting", detail: `${moved}; ${obstacle}`, left, obstacle: {} };

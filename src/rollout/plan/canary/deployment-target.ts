@@ -278,14 +278,14 @@ class DeploymentPlan implements TargetPlan {
     const { replicas } = this.#world;
     let weight = 0;
     let fixed: number | undefined;
-    for (const { weight: said, scale, preview } of steps) {
-      weight = said ?? weight;
+    for (const { weight: stepWeight, scale, preview } of steps) {
+      weight = stepWeight ?? weight;
       if (preview === true) fixed = replicas;
       if (scale?.matchWeight === true) fixed = undefined;
       else if (scale !== undefined) fixed = scale.replicas ?? Math.ceil((replicas * (scale.percent ?? 0)) / 100);
       // A fixed scale of an earlier step was meant for less traffic. Weight 100 raises it, unless the step itself sets
       // a scale.
-      if (said === 100 && scale === undefined && fixed !== undefined) fixed = Math.max(fixed, replicas);
+      if (stepWeight === 100 && scale === undefined && fixed !== undefined) fixed = Math.max(fixed, replicas);
     }
     return fixed ?? Math.max(1, Math.ceil((replicas * weight) / 100));
   }

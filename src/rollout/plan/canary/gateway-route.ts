@@ -2,9 +2,11 @@ import type { TrafficMatch, ValueMatch } from "../../../api/serin/index.ts";
 import { bySegment, cookieExpression, intersectPaths, literal, type PathPattern } from "./paths.ts";
 import { targetError } from "./target-error.ts";
 import {
+  cookieMatch,
   fieldsOf,
   listOf,
   onlyCanaries,
+  renamedCopy,
   setCookieValue,
   splitBackends,
   type Affinity,
@@ -43,31 +45,19 @@ function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, what: strin
   const canaries = (): Fields[] => onlyCanaries(backends, pairing);
   // The canary's rule keeps the matches of the original rule. With only headers, it would lose to an exact path.
   const special = traffic.matches.map((match) =>
-    named({ ...rule, matches: withMatch(rule["matches"], match, what), backendRefs: canaries() }, "canary"),
+    renamedCopy({ ...rule, matches: withMatch(rule["matches"], match, what), backendRefs: canaries() }, "canary"),
   );
   const { affinity } = traffic;
   if (affinity !== undefined) {
-    const cookie: TrafficMatch = {
-      headers: [],
-      cookies: [{ name: affinity.cookieName, value: affinity.value }],
-      queryParams: [],
-      paths: [],
-      sourceLabels: {},
-    };
+    const cookie = cookieMatch(affinity);
     special.push(
-      named({ ...rule, matches: withMatch(rule["matches"], cookie, what), backendRefs: canaries() }, "again"),
+      renamedCopy({ ...rule, matches: withMatch(rule["matches"], cookie, what), backendRefs: canaries() }, "again"),
     );
   }
   const dress = (backend: Fields): Fields =>
     affinity === undefined ? backend : { ...backend, filters: withCookie(listOf(backend["filters"]), affinity) };
   const main = { ...rule, backendRefs: splitBackends(backends, pairing, traffic.weight, dress) };
   return [...special, withMirrors(main, backends, pairing, traffic)];
-}
-
-/** Renames the copy of a rule, because the names of rules in a route must be unique. */
-function named(rule: Fields, suffix: string): Fields {
-  const { name } = rule;
-  return typeof name === "string" ? { ...rule, name: `${name}-${suffix}` } : rule;
 }
 
 function withMirrors(rule: Fields, backends: readonly Fields[], pairing: Pairing, { mirrors }: Traffic): Fields {

@@ -147,9 +147,9 @@ const plainProtocols = ["tcp", "tls", "mongo", "mysql", "redis", "udp"];
 /** Whether a port carries no HTTP requests, by its `appProtocol` or the prefix of its name. */
 export function isPlainTcp({ name, appProtocol, protocol }: Fields): boolean {
   if (protocol === "UDP" || protocol === "SCTP") return true;
-  const said =
+  const protocolName =
     typeof appProtocol === "string" ? appProtocol : typeof name === "string" ? (name.split("-")[0] ?? "") : "";
-  return plainProtocols.includes(said.toLowerCase());
+  return plainProtocols.includes(protocolName.toLowerCase());
 }
 
 export function describeMade(routes: readonly MadeRoute[]): string {

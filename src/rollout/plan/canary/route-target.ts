@@ -51,7 +51,7 @@ export function movedRoutes(canary: Canary): MovedRoute[] {
   }
   if ("virtualService" in target) {
     const { name, namespace = home, protocol, route, stable, canary: to } = target.virtualService;
-    const said = `${stable.host}${stable.subset === undefined ? "" : ` subset ${stable.subset}`}`;
+    const stableText = `${stable.host}${stable.subset === undefined ? "" : ` subset ${stable.subset}`}`;
     return [
       {
         ...virtualService(name, namespace),
@@ -60,7 +60,7 @@ export function movedRoutes(canary: Canary): MovedRoute[] {
         field: "spec.target.virtualService",
         rule: route,
         pairing: destinationPairing(namespace, stable, to),
-        stable: said,
+        stable: stableText,
       },
     ];
   }

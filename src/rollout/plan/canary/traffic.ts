@@ -36,6 +36,17 @@ export function setCookieValue({ cookieName, value, maxAgeSeconds }: Affinity): 
   return `${cookieName}=${value}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly`;
 }
 
+/** The requests of clients that have the cookie, which were sent to the canary once. */
+export function cookieMatch({ cookieName, value }: Affinity): TrafficMatch {
+  return { headers: [], cookies: [{ name: cookieName, value }], queryParams: [], paths: [], sourceLabels: {} };
+}
+
+/** A rule or route that is copied beside its original, under another name: names must be unique within their object. */
+export function renamedCopy(rule: Fields, suffix: string): Fields {
+  const { name } = rule;
+  return typeof name === "string" ? { ...rule, name: `${name}-${suffix}` } : rule;
+}
+
 /** Which backends of a rule are stable, and which canary backends belong to them. */
 export interface Pairing {
   readonly isStable: (backend: Fields) => boolean;
@@ -91,9 +102,9 @@ export function onlyCanaries(backends: readonly Fields[], pairing: Pairing): Fie
  * omits.
  */
 function weightOf(backend: Fields, among: readonly Fields[]): number {
-  const said = among.some((other) => typeof other["weight"] === "number");
+  const hasWeights = among.some((other) => typeof other["weight"] === "number");
   const { weight } = backend;
-  return typeof weight === "number" ? weight : said ? 0 : 1;
+  return typeof weight === "number" ? weight : hasWeights ? 0 : 1;
 }
 
 export function listOf(value: unknown): readonly Fields[] {

@@ -2,9 +2,11 @@ import type { TrafficMatch, ValueMatch } from "../../../api/serin/index.ts";
 import { byLetter, cookieExpression, intersectPaths, type PathPattern } from "./paths.ts";
 import { targetError } from "./target-error.ts";
 import {
+  cookieMatch,
   fieldsOf,
   listOf,
   onlyCanaries,
+  renamedCopy,
   setCookieValue,
   splitBackends,
   type Affinity,
@@ -50,28 +52,16 @@ function movedHttp(route: Fields, pairing: Pairing, traffic: Traffic, what: stri
   const backends = listOf(route["route"]);
   const canaries = (): Fields[] => onlyCanaries(backends, pairing);
   const special = traffic.matches.map((match) =>
-    named({ ...route, match: withMatch(route["match"], match, what), route: canaries() }, "canary"),
+    renamedCopy({ ...route, match: withMatch(route["match"], match, what), route: canaries() }, "canary"),
   );
   const { affinity } = traffic;
   if (affinity !== undefined) {
-    const cookie: TrafficMatch = {
-      headers: [],
-      cookies: [{ name: affinity.cookieName, value: affinity.value }],
-      queryParams: [],
-      paths: [],
-      sourceLabels: {},
-    };
-    special.push(named({ ...route, match: withMatch(route["match"], cookie, what), route: canaries() }, "again"));
+    const cookie = cookieMatch(affinity);
+    special.push(renamedCopy({ ...route, match: withMatch(route["match"], cookie, what), route: canaries() }, "again"));
   }
   const dress = (backend: Fields): Fields => (affinity === undefined ? backend : withCookie(backend, affinity));
   const main = { ...route, route: splitBackends(backends, pairing, traffic.weight, dress) };
   return [...special, withMirrors(main, backends, pairing, traffic, what)];
-}
-
-/** Renames the copy of a route, because routes are identified by name. */
-function named(route: Fields, suffix: string): Fields {
-  const { name } = route;
-  return typeof name === "string" ? { ...route, name: `${name}-${suffix}` } : route;
 }
 
 function withMirrors(

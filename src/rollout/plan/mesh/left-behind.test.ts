@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseMeshUpgrade, type MeshUpgrade } from "../../../api/serin/index.ts";
 import { reference } from "../references.ts";
-import { howToMove, leftBehind, type Dependent } from "./left-behind.ts";
+import { howToMove, leftBehind, type Dependent, type RestartObstacle } from "./left-behind.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 
 const web = reference("apps/v1", "Deployment", "web", "shop");
@@ -67,10 +67,31 @@ test("a namespace that no wave selects, and a gateway outside the scope, are lef
   assert.deepEqual(leftBehind(elsewhere, { ...world, classicGateways: [] }, [sidecar, gateway]), [sidecar, gateway]);
 });
 
+test("the remedy of a pod that no restart replaces is to delete it", () => {
+  const owned = (kind: string, restartObstacle?: RestartObstacle): Dependent => ({
+    ...sidecar,
+    workload: reference("apps/v1", kind, "db", "shop"),
+    ...(restartObstacle === undefined ? {} : { restartObstacle }),
+  });
+  for (const one of [
+    owned("StatefulSet", "OnDelete"),
+    owned("DaemonSet", "OnDelete"),
+    owned("StatefulSet", "partition"),
+    owned("ReplicaSet"),
+  ]) {
+    const remedy = howToMove(one, "new");
+    assert.match(remedy, /^delete it, .* kubectl label .* namespace shop .* && kubectl -n shop delete pod web-1$/);
+    assert.doesNotMatch(remedy, /rollout restart/);
+  }
+  assert.match(howToMove(owned("StatefulSet"), "new"), /rollout restart statefulset\/db$/);
+});
+
 test("each left-behind object has a remedy for a person", () => {
   const type = (one: Dependent["type"]): Dependent => ({ type: one, name: "x", namespace: "n", text: "x" });
   assert.match(howToMove(sidecar, "new"), /kubectl -n shop rollout restart deployment\/web$/);
   assert.match(howToMove(bare, "new"), /kubectl -n shop delete pod cron$/);
+  const resumed = { ...sidecar, restartObstacle: "paused" } as const;
+  assert.match(howToMove(resumed, "new"), /rollout resume deployment\/web && kubectl -n shop rollout restart /);
   assert.equal(howToMove(tag, "new"), "serin tag set prod --revision new --overwrite");
   assert.equal(howToMove(type("namespace"), "new"), "kubectl label --overwrite namespace x istio.io/rev=new");
   assert.match(howToMove(type("ztunnel"), "new"), /kubectl label --overwrite namespace n /);

@@ -3,6 +3,12 @@ import type { MeshWorld } from "./mesh-world.ts";
 import { injectionLabel, revisionLabel } from "./sidecar-steps.ts";
 import { plannedWaves } from "./waves.ts";
 
+/**
+ * Why `kubectl rollout restart` does not replace a workload's pods: a paused Deployment, the update strategy OnDelete, or
+ * a StatefulSet whose partition leaves pods out.
+ */
+export type RestartObstacle = "paused" | "OnDelete" | "partition";
+
 /** An object that still depends on a revision. */
 export interface Dependent {
   readonly type:
@@ -22,6 +28,8 @@ export interface Dependent {
   readonly namespace?: string;
   /** The workload that created the pod. */
   readonly workload?: ObjectReference;
+  /** Why a restart of the workload does not replace the pod. Absent if it does. */
+  readonly restartObstacle?: RestartObstacle;
   /** The object of an operator that writes the workload. */
   readonly owner?: ObjectReference;
   /** `<pod>.<namespace>` of its proxy. */
@@ -68,15 +76,23 @@ function howToMoveOwned({ name, namespace = "", owner }: Dependent, to: string):
   return `kubectl -n ${namespace} patch meshgateways.istio.banzaicloud.io ${owner.name} --type=merge -p '${JSON.stringify(patch)}'`;
 }
 
-function howToMoveSidecar({ name, namespace = "", workload }: Dependent, to: string): string {
+/** Kinds that `kubectl rollout restart` refuses, but that replace a deleted pod. */
+const recreatesDeletedPods: ReadonlySet<string> = new Set(["ReplicaSet", "ReplicationController"]);
+
+function howToMoveSidecar({ name, namespace = "", workload, restartObstacle }: Dependent, to: string): string {
   const kind = workload?.kind ?? "Pod";
+  const restarted = `${kind.toLowerCase()}/${workload?.name ?? ""}`;
   const label = `kubectl label --overwrite namespace ${namespace} ${revisionLabel}=${to} ${injectionLabel}-`;
   if (kind === "Pod")
     return `create it again, once its namespace names ${to}: kubectl -n ${namespace} delete pod ${name}`;
   if (kind === "Job")
     return `let it end, or: kubectl -n ${namespace} delete job ${workload?.name ?? ""}, and create it again`;
+  if (recreatesDeletedPods.has(kind) || restartObstacle === "OnDelete" || restartObstacle === "partition")
+    return `delete it, and its ${kind} creates it again: ${label} && kubectl -n ${namespace} delete pod ${name}`;
+  if (restartObstacle === "paused")
+    return `resume its ${kind}, then restart it: ${label} && kubectl -n ${namespace} rollout resume ${restarted} && kubectl -n ${namespace} rollout restart ${restarted}`;
   if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet")
-    return `let a wave of spec.waves select namespace ${namespace}, or: ${label} && kubectl -n ${namespace} rollout restart ${kind.toLowerCase()}/${workload?.name ?? ""}`;
+    return `let a wave of spec.waves select namespace ${namespace}, or: ${label} && kubectl -n ${namespace} rollout restart ${restarted}`;
   return `restart ${kind} ${workload?.name ?? ""} with its own tool, once its namespace names ${to}: ${label}`;
 }
 

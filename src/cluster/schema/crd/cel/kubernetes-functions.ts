@@ -1,3 +1,4 @@
+import { withArticle } from "../../../../base/index.ts";
 import type { CelFunc, CelInput, CelList, CelMap, CelValue } from "@bufbuild/cel";
 import type { CelLibrary } from "../../../../base/cel/index.ts";
 import { stringOf } from "../../json.ts";
@@ -55,7 +56,7 @@ function tagged(type: string, fields: Readonly<Record<string, CelInput>>): Reado
 
 function fieldOf(value: CelMap, type: string, field: string): CelValue {
   const held = value.get(typeKey) === type ? value.get(field) : undefined;
-  if (held === undefined) throw new Error(`no such overload: the value is not a ${type}`);
+  if (held === undefined) throw new Error(`no such overload: the value is not ${withArticle(type)}`);
   return held;
 }
 

@@ -1,0 +1,16 @@
+/** The methods of HTTP that Istio and Envoy know, without those that extensions define. */
+export const httpMethods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] as const;
+
+/** The headers that say where a message's body ends. */
+export const bodyFramingHeaders: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
+
+/** Whether the header frames messages of a connection. A proxy writes it by itself. */
+export function isFramingHeader(name: string): boolean {
+  const lower = name.toLowerCase();
+  return lower === "connection" || bodyFramingHeaders.has(lower);
+}
+
+/** Whether a text is a label of RFC 1123, as the names of namespaces and revisions are. */
+export function isDnsLabel(text: string): boolean {
+  return /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text);
+}

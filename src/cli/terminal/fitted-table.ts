@@ -1,0 +1,103 @@
+import { stripVTControlCharacters } from "node:util";
+import { renderTable, type CellStyle } from "./table.ts";
+
+interface TableLayout {
+  /** The width of the terminal. Undefined if the output is not a terminal, so that scripts see every cell whole. */
+  readonly columns: number | undefined;
+  readonly gap?: number;
+  readonly style?: CellStyle;
+}
+
+/** The gap of a table that is too wide with its usual gap. */
+const narrowGap = 2;
+/** Cells are not shortened below this width. */
+const leastCell = 12;
+
+/**
+ * Renders a table within the width of the terminal. If it is too wide, the gaps become narrower, then the last column
+ * continues on further lines, then the widest cells lose their middle.
+ */
+export function fittedTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  { columns, gap = 3, style }: TableLayout,
+): string {
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
+  );
+  const widthWith = (between: number): number => sum(widths) + between * (header.length - 1);
+  if (columns === undefined || widthWith(gap) <= columns) return renderTable(header, rows, gap, style);
+  const last = header.length - 1;
+  const leastLast = Math.max(
+    (header[last] ?? "").length,
+    ...rows.flatMap((row) => piecesOf(row[last] ?? "").map((piece) => piece.trimEnd().length)),
+  );
+  const excess = widthWith(narrowGap) - columns;
+  const lastWidth = widths[last] ?? 0;
+  widths[last] = Math.min(lastWidth, Math.max(leastLast, lastWidth - Math.max(0, excess)));
+  narrowWidest(header, widths, widthWith(narrowGap) - columns);
+  const fitted = rows.flatMap((row) => {
+    const lines = wrappedText(row[last] ?? "", widths[last] ?? 0);
+    const first = row.slice(0, last).map((cell, column) => withoutMiddle(cell, widths[column] ?? 0));
+    return lines.map((line, index) => [...(index === 0 ? first : first.map(() => "")), line]);
+  });
+  return renderTable(header, fitted, narrowGap, style);
+}
+
+/** Narrows the columns before the last one, always the widest, until the excess is gone. */
+function narrowWidest(header: readonly string[], widths: number[], excess: number): void {
+  const names = [...header.keys()].slice(0, -1);
+  for (let left = excess; left > 0; left -= 1) {
+    const widest = names
+      .filter((column) => (widths[column] ?? 0) > Math.max(leastCell, (header[column] ?? "").length))
+      .toSorted((a, b) => (widths[b] ?? 0) - (widths[a] ?? 0))[0];
+    if (widest === undefined) return;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
+}
+
+/**
+ * Wraps a line at its spaces. The lines after the first are indented two columns deeper. A line that begins with `->`
+ * stays whole, because it contains a command that a person copies.
+ */
+export function wrappedLine(line: string, columns: number | undefined): string[] {
+  if (columns === undefined || visibleLength(line) <= columns || line.trimStart().startsWith("-> ")) return [line];
+  const indent = line.length - line.trimStart().length;
+  const hanging = " ".repeat(indent + 2);
+  // All lines have the room of the indented ones. A first line of full width would save little.
+  const [first = "", ...others] = wrappedText(line.slice(indent), columns - hanging.length);
+  return [`${" ".repeat(indent)}${first}`, ...others.map((text) => `${hanging}${text}`)];
+}
+
+/** Breaks a text after spaces and commas. A piece that is longer than the width stays whole. */
+function wrappedText(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const piece of piecesOf(text)) {
+    if (line !== "" && visibleLength(`${line}${piece.trimEnd()}`) > width) {
+      lines.push(line.trimEnd());
+      line = "";
+    }
+    line += piece;
+  }
+  return [...lines, line.trimEnd()];
+}
+
+function piecesOf(text: string): string[] {
+  return text.match(/[^\s,]*(?:,\s*|\s+|$)/g)?.filter((piece) => piece !== "") ?? [];
+}
+
+function withoutMiddle(text: string, width: number): string {
+  if (text.length <= width) return text;
+  const tail = Math.floor((width - 1) / 2);
+  return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`;
+}
+
+/** The length without the escape sequences of colours. */
+function visibleLength(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
+function sum(widths: readonly number[]): number {
+  return widths.reduce((total, width) => total + width, 0);
+}

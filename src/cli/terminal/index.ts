@@ -1,0 +1,1 @@
+export { outputFormat, renderValue } from "./output.ts";
