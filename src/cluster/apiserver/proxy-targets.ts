@@ -37,7 +37,7 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
     if (pod === undefined) throw notFound(type, name);
     return {
       protocol,
-      host: podAddress(pod.object),
+      host: allowed(podAddress(pod.object)),
       port: port === "" ? firstContainerPort(pod.object) : namedContainerPort(pod.object, port),
       path,
       toNode: false,
@@ -47,7 +47,10 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
   return { protocol, host: allowed(endpoint.host), port: endpoint.port, path, toNode: false };
 }
 
-/** Whoever writes an EndpointSlice chooses its addresses, so it must not lead to this server's own loopback or link. */
+/**
+ * Whoever writes an EndpointSlice or the status of a pod chooses its addresses, so they must not lead to this server's
+ * own loopback or link.
+ */
 function allowed(host: string): string {
   if (isInsideAddress(host)) throw badRequest("address not allowed");
   return host;

@@ -20,6 +20,7 @@ export function validateBuiltIn(
   if (subresource !== "" && subresource !== "ephemeralcontainers") return [];
   const check = new Check();
   check.add(...validateMetadata(type, object, old));
-  validators[`${type.group}/${type.plural}`]?.(object, old, check);
+  const kind = `${type.group}/${type.plural}`;
+  validators[subresource === "" ? kind : `${kind}/${subresource}`]?.(object, old, check);
   return check.errors;
 }
