@@ -14,6 +14,8 @@ export interface ServiceEndpoint {
 export interface PlannedPort {
   /** `namespace/name/port/protocol`, which names its chains. */
   readonly key: string;
+  /** When the Service was created. Of several Services with one external address, the oldest has it. */
+  readonly createdAt: string;
   readonly protocol: "tcp" | "udp" | "sctp";
   /** The addresses that clients use inside the cluster. */
   readonly clusterAddresses: readonly string[];
@@ -53,6 +55,7 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
       : undefined;
   return (spec.ports ?? []).map((port) => ({
     key: `${keyOf(service)}/${port.name ?? port.port}/${protocolOf(port)}`,
+    createdAt: service.metadata.creationTimestamp ?? "",
     protocol: protocolOf(port),
     clusterAddresses,
     externalAddresses,
