@@ -131,6 +131,18 @@ test("ephemeral containers are added through their own subresource, which leaves
   assert.match(removed.body.message, /existing ephemeral containers "debug" may not be removed/);
 });
 
+test("a Service's status has addresses and no other text", async () => {
+  const writer = await userWith("address-writer", [
+    { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
+  ]);
+  const spec = { type: "LoadBalancer", ports: [{ port: 80 }] };
+  await server.call("POST", `${own}/services`, { metadata: { name: "web" }, spec });
+  const write = async (ip: string): Promise<Answer> =>
+    await writer("PATCH", `${own}/services/web/status`, { status: { loadBalancer: { ingress: [{ ip }] } } }, merge);
+  assert.match((await write("1.2.3")).body.message, /status.loadBalancer.ingress\[0\].ip: Invalid value: "1.2.3"/);
+  assert.equal((await write("172.18.255.7")).status, 200);
+});
+
 test("a pod's proxy does not lead to the server's own loopback, whatever the pod's status says", async () => {
   const writer = await userWith("status-writer", [
     { apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] },

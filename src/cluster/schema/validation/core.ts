@@ -142,6 +142,18 @@ function validateServiceAddresses(spec: JsonObject, type: string, check: Check):
     check.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
 }
 
+function serviceStatus(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
+  for (const [index, raw] of arrayOf(objectOf(objectOf(object.status).loadBalancer).ingress).entries()) {
+    const { ip } = objectOf(raw);
+    if (ip !== undefined && isIP(stringOf(ip)) === 0)
+      check.invalid(
+        `${childPath("status.loadBalancer.ingress", index)}.ip`,
+        ip,
+        "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+      );
+  }
+}
+
 function serviceUpdate(spec: JsonObject, old: JsonObject, type: string, check: Check): void {
   if (type === "ExternalName" || old.type === "ExternalName" || stringOf(old.clusterIP) === "") return;
   if (spec.clusterIP !== undefined && spec.clusterIP !== old.clusterIP)
@@ -216,6 +228,7 @@ export const coreValidators: KindValidators = {
   "/configmaps": configMap,
   "/secrets": secret,
   "/services": service,
+  "/services/status": serviceStatus,
   "/namespaces": namespace,
   "/endpoints": endpoints,
   "/persistentvolumeclaims": claim,
