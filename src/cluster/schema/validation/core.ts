@@ -113,6 +113,8 @@ function validateServicePorts(ports: readonly unknown[], check: Check): void {
   }
 }
 
+const maxAffinitySeconds = 86_400;
+
 function validateServiceAddresses(spec: JsonObject, type: string, check: Check): void {
   for (const [index, address] of arrayOf(spec.externalIPs).entries())
     if (isIP(stringOf(address)) === 0)
@@ -138,6 +140,13 @@ function validateServiceAddresses(spec: JsonObject, type: string, check: Check):
       );
   check.oneOf("spec.externalTrafficPolicy", spec.externalTrafficPolicy, ["Cluster", "Local"]);
   check.oneOf("spec.internalTrafficPolicy", spec.internalTrafficPolicy, ["Cluster", "Local"]);
+  const { timeoutSeconds } = objectOf(objectOf(spec.sessionAffinityConfig).clientIP);
+  if (timeoutSeconds !== undefined && !(Number(timeoutSeconds) > 0 && Number(timeoutSeconds) <= maxAffinitySeconds))
+    check.invalid(
+      "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
+      timeoutSeconds,
+      `must be greater than 0 and less than ${maxAffinitySeconds}`,
+    );
   if (spec.loadBalancerClass !== undefined && type !== "LoadBalancer")
     check.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
 }
