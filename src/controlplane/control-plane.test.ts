@@ -143,6 +143,39 @@ test("a ztunnel that authenticates by token gets a pod's change, and its acknowl
   client.close();
 });
 
+test("on the port without TLS, only the address of its pod proves a proxy, and no other one's answers steer rollouts", async () => {
+  const version = kube.put(podKind, pod("shop/edge-1", address, { account: "edge" })).metadata.resourceVersion ?? "";
+  const connect = (name: string): Disposable => {
+    const id = `router~10.244.1.5~${name}~shop.svc.cluster.local`;
+    const client = new DiscoveryTestClient("delta", `${address}:${ports.grpc}`, id);
+    client.send({ typeUrl: typeUrls.cluster });
+    return { [Symbol.dispose]: () => client.close() };
+  };
+  using _edge = connect("edge-1.shop");
+  using _web = connect("web-1.shop");
+  using _nobody = connect("nobody.shop");
+  const ask = async (path: string): Promise<unknown> =>
+    await (await fetch(`http://${address}:${ports.http}/debug/serin/${path}`)).json();
+  const proxies = await until(async () => {
+    const found = (await ask("proxies")) as { id: string; unproven?: true }[];
+    const ofShop = found.filter(({ id }) => id.endsWith(".shop"));
+    return ofShop.length === 3 ? ofShop.map(({ id, unproven }) => [id, unproven]) : undefined;
+  });
+  assert.deepEqual(proxies, [
+    ["edge-1.shop", undefined],
+    ["nobody.shop", true],
+    ["web-1.shop", true],
+  ]);
+  const counted = await until(async () => {
+    const found = (await ask(`acknowledged?kind=Pod&group=&namespace=shop&name=edge-1&resourceVersion=${version}`)) as {
+      processed: boolean;
+      proxies: { id: string }[];
+    };
+    return found.processed ? found.proxies.map(({ id }) => id).filter((id) => id.endsWith(".shop")) : undefined;
+  });
+  assert.deepEqual(counted, ["edge-1.shop"]);
+});
+
 test("with PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS, a node whose CNI agent is ready loses the taint cni.istio.io/not-ready", async () => {
   const taint = { key: "cni.istio.io/not-ready", effect: "NoSchedule" } as const;
   kube.put(nodeKind, { metadata: { name: "new" }, spec: { taints: [taint] } } as Node);

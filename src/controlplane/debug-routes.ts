@@ -18,6 +18,7 @@ import {
   type AuthenticateRequest,
   type DebugRoute,
   type HttpRoute,
+  type ProxyIdentity,
 } from "./serve/index.ts";
 import type { ServedMesh } from "./served-mesh.ts";
 import type { ControlPlaneIdentity } from "./serving-certificate.ts";
@@ -77,6 +78,7 @@ export class DebugRoutes {
             discovery,
             settings.revision,
             (proxy) => inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "",
+            this.#isProven,
           ),
         ),
       ...(identity === undefined
@@ -113,6 +115,10 @@ export class DebugRoutes {
     );
   }
 
+  /** Without TLS, a proxy's address is its only proof. Nobody else receives what is sent to the pod that it names. */
+  readonly #isProven = ({ verified, namespace, name, peer }: ProxyIdentity): boolean =>
+    verified || this.#sources.mesh.inputs.pods.get(`${namespace}/${name}`)?.addresses.includes(peer) === true;
+
   #inspectionRoutes(): Readonly<Record<string, DebugRoute>> {
     const { mesh, ingest, meshConfig } = this.#sources;
     return inspectionRoutes({
@@ -138,7 +144,7 @@ export class DebugRoutes {
       parameter("resourceVersion"),
     );
     const { mesh, settings } = this.#sources;
-    const proxies = processed ? acknowledgements(mesh.discovery, generation) : [];
+    const proxies = processed ? acknowledgements(mesh.discovery, generation, this.#isProven) : [];
     return { revision: settings.revision, processed, proxies };
   }
 

@@ -13,6 +13,8 @@ export interface ConnectedProxy {
   readonly revision: string;
   /** Absent if the release does not report it. */
   readonly clusterId?: string;
+  /** Nothing proves that it is what it claims: it uses the port without TLS, from no address of the pod that it names. */
+  readonly unproven?: true;
   /** In RFC 3339. */
   readonly connectedAt: string;
   /** Keyed by type URL. `reason` is why the last push was rejected. null if it was accepted. */

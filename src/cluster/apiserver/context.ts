@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock, Logger, Random } from "../../base/index.ts";
 import type { AdmissionChain } from "../admission/index.ts";
-import type { RbacAuthorizer, ServiceAccountTokens, User } from "../auth/index.ts";
+import type { AccessAttributes, RbacAuthorizer, ServiceAccountTokens, User } from "../auth/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import type { AuditLog } from "./audit-log.ts";
@@ -10,7 +10,7 @@ import type { AnswerForm } from "./negotiate.ts";
 import type { NodeClient } from "./node-client.ts";
 import type { ResourceRequest } from "./request-info.ts";
 import type { ServiceAllocator } from "./service-allocator.ts";
-import { badRequest } from "./status.ts";
+import { badRequest, forbidden } from "./status.ts";
 
 /** The parts of the server that handlers use. They are made once. */
 export interface ServerParts {
@@ -95,4 +95,15 @@ export async function sendForm(
 
 export function nowText(clock: Clock): string {
   return `${new Date(clock.nowMs()).toISOString().slice(0, 19)}Z`;
+}
+
+/** Throws 403 unless the user's roles allow the request. The audit log records both. */
+export function authorize(
+  parts: Pick<ServerParts, "authorizer" | "audit">,
+  user: User,
+  attributes: AccessAttributes,
+): void {
+  const decision = parts.authorizer.authorize(user, attributes);
+  parts.audit.record(user, attributes, decision);
+  if (!decision.allowed) throw forbidden(user, attributes);
 }

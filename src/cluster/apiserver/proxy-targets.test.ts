@@ -23,6 +23,19 @@ function targetOf(address: string): unknown {
   return proxyTarget(parts, context);
 }
 
+function podTargetOf(podIP: string): unknown {
+  const pod = { spec: { containers: [{ name: "main", ports: [{ containerPort: 8080 }] }] }, status: { podIP } };
+  const parts = { store: { get: () => ({ object: pod }) } } as unknown as ServerParts;
+  const context = {
+    info: { subresource: "proxy", namespace: "shop", name: "web", rest: "/path" },
+    query: new URLSearchParams("q=1"),
+    type: { storageKey: "/pods", group: "", plural: "pods" },
+  } as unknown as ResourceContext;
+  return proxyTarget(parts, context);
+}
+
+const insideAddresses = ["127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "169.254.169.254", "::ffff:127.0.0.1"];
+
 test("a Service's proxy leads to its endpoints, and to nothing on the server's own loopback or link", () => {
   assert.deepEqual(targetOf("10.244.1.2"), {
     protocol: "http",
@@ -31,6 +44,16 @@ test("a Service's proxy leads to its endpoints, and to nothing on the server's o
     path: "/x",
     toNode: false,
   });
-  for (const address of ["127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "169.254.169.254", "::ffff:127.0.0.1"])
-    assert.throws(() => targetOf(address), /address not allowed/, address);
+  for (const address of insideAddresses) assert.throws(() => targetOf(address), /address not allowed/, address);
+});
+
+test("a pod's proxy leads to the pod's first port, and to nothing on the server's own loopback or link", () => {
+  assert.deepEqual(podTargetOf("10.244.1.2"), {
+    protocol: "http",
+    host: "10.244.1.2",
+    port: 8080,
+    path: "/path?q=1",
+    toNode: false,
+  });
+  for (const address of insideAddresses) assert.throws(() => podTargetOf(address), /address not allowed/, address);
 });

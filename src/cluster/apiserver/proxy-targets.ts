@@ -37,7 +37,7 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
     if (pod === undefined) throw notFound(type, name);
     return {
       protocol,
-      host: podAddress(pod.object),
+      host: allowed(podAddress(pod.object)),
       port: port === "" ? firstContainerPort(pod.object) : namedContainerPort(pod.object, port),
       path,
       toNode: false,
@@ -48,8 +48,8 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
 }
 
 /**
- * The author of an EndpointSlice chooses its addresses, so a proxied request must not reach this server's loopback or
- * link-local addresses.
+ * Who writes an EndpointSlice or the status of a pod chooses its addresses, so a proxied request must not reach this
+ * server's loopback or link-local addresses.
  */
 function allowed(host: string): string {
   if (isInsideAddress(host)) throw badRequest("address not allowed");

@@ -17,9 +17,10 @@ const reviews: Readonly<Record<string, Review>> = {
   "authorization.k8s.io/subjectaccessreviews": (parts, { type }, spec) => ({
     status: decide(parts, userOf(type, spec), type, spec),
   }),
-  "authorization.k8s.io/localsubjectaccessreviews": (parts, { type }, spec) => ({
-    status: decide(parts, userOf(type, spec), type, spec),
-  }),
+  "authorization.k8s.io/localsubjectaccessreviews": (parts, { type, info }, spec) => {
+    checkLocal(type, info.namespace, spec);
+    return { status: decide(parts, userOf(type, spec), type, spec) };
+  },
   "authorization.k8s.io/selfsubjectrulesreviews": rulesReview,
   "authentication.k8s.io/tokenreviews": tokenReview,
   "authentication.k8s.io/selfsubjectreviews": selfReview,
@@ -62,6 +63,22 @@ function decide(parts: ServerParts, user: User, type: ResourceType, spec: Fields
   }
   const decision = parts.authorizer.authorize(user, attributesOf(spec));
   return { allowed: decision.allowed, ...(decision.reason === "" ? {} : { reason: decision.reason }) };
+}
+
+/** A local review tells of its own namespace alone. */
+function checkLocal(type: ResourceType, namespace: string, spec: Fields): void {
+  const wanted = spec["resourceAttributes"] as { readonly namespace?: string } | null | undefined;
+  if (!isAbsent(spec["nonResourceAttributes"]))
+    throw invalid(type, "", [
+      fieldErrors.invalid(
+        "spec.nonResourceAttributes",
+        spec["nonResourceAttributes"],
+        "disallowed on this kind of request",
+      ),
+    ]);
+  if (isAbsent(wanted) || wanted?.namespace === namespace) return;
+  const field = "spec.resourceAttributes.namespace";
+  throw invalid(type, "", [fieldErrors.invalid(field, wanted?.namespace ?? "", "must match metadata.namespace")]);
 }
 
 function attributesOf(spec: Fields): AccessAttributes {
@@ -157,7 +174,7 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
       ),
     ]);
   }
-  const bound = boundObject(parts, info.namespace, spec.boundObjectRef);
+  const bound = boundObject(parts, info, spec.boundObjectRef);
   const audiences = (spec.audiences ?? []).length > 0 ? (spec.audiences ?? []) : [parts.tokens.issuer];
   const { token, expiresAtMs } = parts.tokens.issue({
     namespace: info.namespace,
@@ -179,7 +196,7 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
 
 function boundObject(
   parts: ServerParts,
-  namespace: string,
+  { namespace, name: serviceAccount }: { readonly namespace: string; readonly name: string },
   reference: { kind?: string; name?: string; uid?: string } | null | undefined,
 ): Pick<TokenRequest, "bound" | "node"> {
   if (reference === undefined || reference === null) return {};
@@ -190,7 +207,13 @@ function boundObject(
   if (found === undefined) throw notFound({ group: "", plural }, name);
   if (uid !== undefined && uid !== "" && uid !== found.uid)
     throw badRequest(`the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid})`);
-  const nodeName = kind === "Pod" ? ((found.object["spec"] as { nodeName?: string }).nodeName ?? "") : "";
+  const pod = kind === "Pod" ? (found.object["spec"] as { nodeName?: string; serviceAccountName?: string }) : {};
+  // Else an account could get a token that tells of a node on which it has no pod.
+  if (kind === "Pod" && pod.serviceAccountName !== serviceAccount)
+    throw badRequest(
+      `cannot bind token for serviceaccount "${serviceAccount}" to pod running with different serviceaccount name.`,
+    );
+  const nodeName = pod.nodeName ?? "";
   const node =
     nodeName === "" ? undefined : { name: nodeName, uid: parts.store.get("/nodes", "", nodeName)?.uid ?? "" };
   return { bound: { kind, name, uid: found.uid } as const, ...(node === undefined ? {} : { node }) };

@@ -5,7 +5,7 @@ import { prometheusContentType } from "../../telemetry/index.ts";
 import { AdmissionRefusal } from "../admission/index.ts";
 import type { AccessAttributes, Authenticator, User } from "../auth/index.ts";
 import { SchemaFault, type ResourceType } from "../schema/contract.ts";
-import { sendBytes, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
+import { authorize, sendBytes, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import type { Discovery } from "./discovery.ts";
 import { impersonated } from "./impersonate.ts";
 import { answerMetrics, isMetrics } from "./metrics-api.ts";
@@ -19,15 +19,7 @@ import { RequestMetrics } from "./request-metrics.ts";
 import { requestInfoOf, type RequestInfo, type ResourceRequest } from "./request-info.ts";
 import { answerReview, createToken, isReview } from "./reviews.ts";
 import { scaleOf } from "./scale.ts";
-import {
-  ApiError,
-  badRequest,
-  methodNotAllowed,
-  notFound,
-  NotServed,
-  qualifiedResource,
-  unknownPath,
-} from "./status.ts";
+import { ApiError, badRequest, methodNotAllowed, notFound, NotServed, unknownPath } from "./status.ts";
 import { watchObjects } from "./watch.ts";
 import { createObject, patchObject, updateObject } from "./write.ts";
 import type { Writer } from "./writer.ts";
@@ -55,7 +47,7 @@ export class Router {
       const url = new URL(`https://apiserver${request.url ?? "/"}`);
       const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
       const user = this.#userOf(request);
-      this.#authorize(user, info);
+      authorize(this.#parts, user, attributesOf(info));
       if (info.kind === "resource" && request.method === "HEAD") throw methodNotAllowed();
       if (info.kind === "path" && info.path === "/metrics")
         return sendBytes({ response, warnings }, 200, Buffer.from(this.#metrics.text()), prometheusContentType);
@@ -83,7 +75,7 @@ export class Router {
       const url = new URL(`https://apiserver${request.url ?? "/"}`);
       const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
       const user = this.#userOf(request);
-      this.#authorize(user, streamVerb(info));
+      authorize(this.#parts, user, attributesOf(streamVerb(info)));
       if (info.kind === "path") throw unknownPath();
       const type = this.#typeOf(info);
       const context: ResourceContext = {
@@ -115,21 +107,15 @@ export class Router {
     return impersonated(this.#parts.authorizer, user, request.headers);
   }
 
-  #authorize(user: User, info: RequestInfo): void {
-    const attributes = attributesOf(info);
-    const decision = this.#parts.authorizer.authorize(user, attributes);
-    this.#parts.audit.record(user, attributes, decision);
-    if (decision.allowed) return;
-    throw refusal(user, attributes);
-  }
-
   #typeOf(info: ResourceRequest): ResourceType {
     const type = this.#parts.registry.resource(info.group, info.version, info.resource);
     if (type === undefined)
       throw this.#parts.registry.resources().some(({ group }) => group === info.group)
         ? unknownPath()
         : new NotServed();
-    if (!type.namespaced && info.namespace !== "" && type.storageKey !== "/namespaces") throw unknownPath();
+    // A Namespace is authorized in the namespace of its own name, so a path through another one must lead nowhere.
+    const ownNamespace = type.storageKey === "/namespaces" ? info.name : "";
+    if (!type.namespaced && info.namespace !== ownNamespace) throw unknownPath();
     if (info.subresource !== "" && !type.subresources.some((subresource) => subresource.name === info.subresource))
       throw unknownPath();
     return type;
@@ -271,16 +257,4 @@ function attributesOf(info: RequestInfo): AccessAttributes {
     return { verb: info.verb, path: info.path, group: "", resource: "", subresource: "", namespace: "", name: "" };
   const { verb, group, resource, subresource, namespace, name } = info;
   return { verb, group, resource, subresource, namespace, name };
-}
-
-function refusal(user: User, attributes: AccessAttributes): ApiError {
-  const { verb, path, group, resource, subresource, namespace, name } = attributes;
-  if (path !== undefined)
-    return new ApiError(403, "Forbidden", `forbidden: User "${user.name}" cannot ${verb} path "${path}"`, {});
-  const what = subresource === "" ? resource : `${resource}/${subresource}`;
-  const scope = namespace === "" ? "at the cluster scope" : `in the namespace "${namespace}"`;
-  const subject = qualifiedResource({ group, plural: resource }) + (name === "" ? "" : ` "${name}"`);
-  const message = `${subject} is forbidden: User "${user.name}" cannot ${verb} resource "${what}" in API group "${group}" ${scope}`;
-  const details = { ...(name === "" ? {} : { name }), ...(group === "" ? {} : { group }), kind: resource };
-  return new ApiError(403, "Forbidden", message, details);
 }

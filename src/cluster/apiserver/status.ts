@@ -1,3 +1,4 @@
+import type { AccessAttributes, User } from "../auth/index.ts";
 import type { StatusCause } from "../schema/contract.ts";
 
 /** metav1.Status: the body of an answer without an object. */
@@ -122,4 +123,17 @@ export function methodNotAllowed(): ApiError {
 
 export function expired(message: string): ApiError {
   return new ApiError(410, "Expired", message);
+}
+
+/** The roles of the user do not allow the request. */
+export function forbidden(user: User, attributes: AccessAttributes): ApiError {
+  const { verb, path, group, resource, subresource, namespace, name } = attributes;
+  if (path !== undefined)
+    return new ApiError(403, "Forbidden", `forbidden: User "${user.name}" cannot ${verb} path "${path}"`, {});
+  const what = subresource === "" ? resource : `${resource}/${subresource}`;
+  const scope = namespace === "" ? "at the cluster scope" : `in the namespace "${namespace}"`;
+  const subject = qualifiedResource({ group, plural: resource }) + (name === "" ? "" : ` "${name}"`);
+  const message = `${subject} is forbidden: User "${user.name}" cannot ${verb} resource "${what}" in API group "${group}" ${scope}`;
+  const details = { ...(name === "" ? {} : { name }), ...(group === "" ? {} : { group }), kind: resource };
+  return new ApiError(403, "Forbidden", message, details);
 }

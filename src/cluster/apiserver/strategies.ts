@@ -108,7 +108,7 @@ export function mergeSubresource(
       base["spec"] = { ...(base["spec"] as Fields), ephemeralContainers: nextSpec["ephemeralContainers"] };
       return base;
     case "resize":
-      base["spec"] = { ...(base["spec"] as Fields), containers: nextSpec["containers"] };
+      base["spec"] = withResources(base["spec"] as Fields, nextSpec);
       return base;
     case "approval":
       base["status"] = {
@@ -119,6 +119,29 @@ export function mergeSubresource(
     default:
       return next;
   }
+}
+
+/** A resize changes what containers may use, and nothing else of them. */
+function withResources(spec: Fields, next: Fields): Fields {
+  const resized = { ...spec };
+  for (const field of ["containers", "initContainers"]) {
+    const wanted = (next[field] ?? []) as readonly Fields[];
+    resized[field] = (spec[field] as readonly Fields[] | undefined)?.map((container) => {
+      const found = wanted.find(({ name }) => name === container["name"]);
+      return found === undefined ? container : withResourcesOf(container, found);
+    });
+    if (resized[field] === undefined) delete resized[field];
+  }
+  return resized;
+}
+
+function withResourcesOf(container: Fields, wanted: Fields): Fields {
+  const resized = { ...container };
+  for (const field of ["resources", "resizePolicy"]) {
+    if (wanted[field] === undefined) delete resized[field];
+    else resized[field] = wanted[field];
+  }
+  return resized;
 }
 
 /** Keeps the QoS class, which only the server writes. */

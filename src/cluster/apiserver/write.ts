@@ -4,7 +4,7 @@ import { serverUser } from "../auth/index.ts";
 import { SchemaFault, type ResourceType } from "../schema/contract.ts";
 import { cloneJson, isObject } from "../schema/json.ts";
 import { decodeObject, mediaTypeOf, parseYaml, readBody } from "./body.ts";
-import { includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
+import { authorize, includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
 import { apiVersionOf } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { checkWriteOptions, wantsDryRun } from "./options.ts";
@@ -219,6 +219,9 @@ async function applyPatch(
     if (writer.current(type, intent.namespace, info.name) !== undefined)
       return await writer.update(intent, info.name, apply, true);
     if (info.subresource !== "") throw notFound(type, info.name);
+    // To create by apply needs the right to create as well.
+    const { group, resource, namespace, name } = info;
+    authorize(parts, context.user, { verb: "create", group, resource, subresource: "", namespace, name });
     if ((applied.metadata.uid ?? "") !== "")
       throw conflict(
         type,

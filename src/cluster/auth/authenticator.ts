@@ -64,7 +64,8 @@ function userOfSubject(certificate: X509Certificate): User | undefined {
     if (line.startsWith("CN=")) names.push(value);
     else if (line.startsWith("O=")) groups.push(value);
   }
-  const name = names[0];
+  // Signers check the last common name of a request, as Kubernetes reads it.
+  const name = names.at(-1);
   if (name === undefined) return undefined;
   const fingerprint = createHash("sha256").update(certificate.raw).digest("hex");
   return {

@@ -58,15 +58,24 @@ export function readCertificateRequest(pem: string): CertificateRequestParts {
   };
 }
 
-/** The values of one attribute of a name. Their string types are subsets of UTF-8 where it matters. */
+/** The string types of names whose bytes are UTF-8, where they are ASCII. */
+const utf8Tags: ReadonlySet<number> = new Set([0x0c, 0x12, 0x13, 0x14, 0x16]);
+
+/**
+ * The values of one attribute of a name. Throws for a string type of two or four bytes a character: OpenSSL would read
+ * a group from it that the check here does not see.
+ */
 function valuesOf(name: DerElement, identifier: string): string[] {
   const values: string[] = [];
   for (const sets = new DerReader(name.contents); !sets.isAtEnd;) {
     for (const entries = sets.inside(derTags.set); !entries.isAtEnd;) {
       const entry = entries.inside(derTags.sequence);
       const found = entry.next(derTags.objectIdentifier).contents.toString("hex");
-      const value = entry.next().contents.toString("utf8");
-      if (found === identifier) values.push(value);
+      const value = entry.next();
+      if (found !== identifier) continue;
+      if (!utf8Tags.has(value.tag))
+        throw new Error("the subject has a string type that is not read here: use UTF8String");
+      values.push(value.contents.toString("utf8"));
     }
   }
   return values;

@@ -51,6 +51,8 @@ const defaultIssuer = "https://kubernetes.default.svc.cluster.local";
  * short name, among them those of Istio's own tests.
  */
 const apiAudiences: readonly string[] = [defaultIssuer, "kubernetes.default.svc"];
+/** How long tokens of an object live on after its deletion, when a finalizer or its grace period keeps it. */
+const deletedLeewayMs = 60_000;
 const maximumCachedSignatures = 4096;
 
 /** Issues and checks service accounts' JSON web tokens (ES256), bound to their account and optionally to a pod. */
@@ -135,9 +137,12 @@ export class ServiceAccountTokens {
 
   #bindingsHold(claims: Claims): boolean {
     const { namespace, serviceaccount, pod, secret } = claims["kubernetes.io"];
+    const oldestDeletionMs = this.#clock.nowMs() - deletedLeewayMs;
     const holds = (collection: string, name: string, uid: string): boolean => {
       const found: { uid: string; object: UntypedObject } | undefined = this.#store.get(collection, namespace, name);
-      return found?.uid === uid;
+      if (found?.uid !== uid) return false;
+      const { deletionTimestamp } = found.object.metadata;
+      return deletionTimestamp === undefined || Date.parse(deletionTimestamp) >= oldestDeletionMs;
     };
     if (!holds("/serviceaccounts", serviceaccount.name, serviceaccount.uid)) return false;
     if (pod !== undefined && !holds("/pods", pod.name, pod.uid)) return false;

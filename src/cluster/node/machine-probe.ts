@@ -55,6 +55,7 @@ function probeLinks(): void {
 function probeRules(): void {
   using rules = new ServiceRules();
   const base = {
+    createdAt: "",
     protocol: "tcp",
     clusterAddresses: ["10.96.0.1"],
     externalAddresses: [],

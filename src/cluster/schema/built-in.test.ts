@@ -163,6 +163,12 @@ test("common user mistakes are refused in the server's words", () => {
     "spec.ports[1].name: Required value",
   ]);
   assert.deepEqual(errorsOf({ ...service({ ports: [{ port: 80 }] }), metadata: { ...metadata, name: "1web" } }), []);
+  for (const timeoutSeconds of [-5, 0, 86_401]) {
+    const affine = { sessionAffinity: "ClientIP", sessionAffinityConfig: { clientIP: { timeoutSeconds } } };
+    assert.deepEqual(errorsOf(service({ ports: [{ port: 80 }], ...affine })), [
+      `spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: ${timeoutSeconds}: must be greater than 0 and less than 86400`,
+    ]);
+  }
 });
 
 test("immutable fields cannot change", () => {

@@ -4,9 +4,20 @@ import type { DiscoveryStream } from "./discovery-stream.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { contains } from "./subscription.ts";
 
-/** Which proxies have acknowledged everything that the generation caused. */
-export function acknowledgements(server: DiscoveryServer, generation: number): readonly ProxyAcknowledgement[] {
-  const connected = [...server.streams].map((stream) => ({
+/**
+ * Whether a proxy is known to be what it claims. The port without TLS takes any claim, so what an unproven one
+ * acknowledges or rejects must not steer a rollout.
+ */
+export type IsProven = (proxy: ProxyIdentity) => boolean;
+
+/** Which proven proxies have acknowledged everything that the generation caused. */
+export function acknowledgements(
+  server: DiscoveryServer,
+  generation: number,
+  isProven: IsProven,
+): readonly ProxyAcknowledgement[] {
+  const streams = [...server.streams].filter(({ proxy }) => isProven(proxy));
+  const connected = streams.map((stream) => ({
     id: stream.proxy.id,
     type: stream.proxy.type,
     connected: true,
@@ -15,6 +26,7 @@ export function acknowledgements(server: DiscoveryServer, generation: number): r
   }));
   const gone = server
     .recentlyGone()
+    .filter(isProven)
     .map((proxy) => ({ id: proxy.id, type: proxy.type, connected: false, acknowledged: false, rejected: null }));
   return [...connected, ...gone].sort((left, right) => (left.id < right.id ? -1 : 1));
 }
@@ -31,6 +43,7 @@ export function connectedProxies(
   server: DiscoveryServer,
   revision: string,
   nodeOf: (proxy: ProxyIdentity) => string,
+  isProven: IsProven,
 ): readonly ConnectedProxy[] {
   return [...server.streams]
     .map((stream) => ({
@@ -41,6 +54,7 @@ export function connectedProxies(
       version: stream.proxy.version,
       revision,
       clusterId: stream.proxy.clusterId,
+      ...(isProven(stream.proxy) ? {} : { unproven: true as const }),
       connectedAt: new Date(stream.connectedAtMs).toISOString(),
       types: Object.fromEntries(
         [...stream.subscriptions.values()].map((subscription) => [

@@ -126,6 +126,7 @@ export class DiscoveryServer {
           // Virtual host discovery exists only in the delta protocol.
           proxy = {
             ...claimed,
+            peer: sink.peer ?? "",
             virtualHostDiscovery: claimed.virtualHostDiscovery && protocol === "delta",
             verified: proven !== false,
             ...(typeof proven === "boolean" ? {} : { account: proven }),

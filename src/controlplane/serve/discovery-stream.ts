@@ -14,6 +14,8 @@ import { Subscription, type Delivery, type DuePart, type ResourceGroups } from "
 
 /** Where responses go. `write` returns false if the stream must wait for {@link DiscoveryStream.drained}. */
 export interface ResponseSink {
+  /** The address from which the client connects. Absent if unknown. */
+  readonly peer?: string;
   /** The parts form one response. Their bytes must not change any more. */
   write(parts: readonly Buffer[]): boolean;
   /** Ends the stream with an error. Absent: the stream's owner does this. */

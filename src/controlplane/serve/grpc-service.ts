@@ -35,9 +35,8 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
     // Most proxies need not wait here and are served in the turn in which they connected.
     const caller = authenticate === undefined ? undefined : await authenticate(call);
     if (call.isClosed) return;
-    const opened = discovery.connect(protocol, { write: (parts) => call.write(parts), refuse: fail }, (proxy) =>
-      authorize(proxy, caller),
-    );
+    const sink = { peer: call.peer.address, write: (parts: readonly Buffer[]) => call.write(parts), refuse: fail };
+    const opened = discovery.connect(protocol, sink, (proxy) => authorize(proxy, caller));
     client = opened;
     call.start({
       message: (request) => {

@@ -6,10 +6,12 @@ import { readProxyRegistration, type ProxyRegistration } from "./proxy-registrat
 
 /** The proxy at the other end of a discovery stream, from the node of its first request. */
 export interface ProxyIdentity {
-  /** `pod.namespace`, as upstream's status tables name proxies. */
+  /** `pod.namespace`, as upstream's status tables name proxies. Ends with the namespace for which it is authorized. */
   readonly id: string;
   readonly type: string;
   readonly address: string;
+  /** The address from which it connects. Empty if unknown. */
+  readonly peer: string;
   /** The last part of its node id. */
   readonly domain: string;
   readonly name: string;
@@ -69,13 +71,16 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
   const labels = recordOf(metadata["LABELS"]);
   const texts = recordOf(metadata);
   checkSize(node.id, labels, texts);
+  const name = fullName.slice(0, dot);
+  const namespace = textOf(metadata["NAMESPACE"]) ?? fullName.slice(dot + 1);
   return {
-    id: fullName,
+    id: fullName.endsWith(`.${namespace}`) ? fullName : `${name}.${namespace}`,
     type,
     address,
+    peer: "",
     domain,
-    name: fullName.slice(0, dot),
-    namespace: textOf(metadata["NAMESPACE"]) ?? fullName.slice(dot + 1),
+    name,
+    namespace,
     version: textOf(metadata["ISTIO_VERSION"]) ?? "",
     node: textOf(metadata["NODE_NAME"]) ?? "",
     clusterId: textOf(metadata["CLUSTER_ID"]) ?? "Kubernetes",

@@ -13,6 +13,7 @@ import { deriveMeshModel } from "../translate/index.ts";
 const proxy: ProxyIdentity = {
   id: "web-1.shop",
   type: "sidecar",
+  peer: "",
   address: "10.0.0.1",
   domain: "shop.svc.cluster.local",
   name: "web-1",

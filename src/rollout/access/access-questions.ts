@@ -1,11 +1,19 @@
-import type { Canary, CanaryTarget, ObjectReference, RouteTarget } from "../../api/serin/index.ts";
-import type { Write } from "../decide/index.ts";
+import {
+  checkKind,
+  type Canary,
+  type CanaryTarget,
+  type CheckType,
+  type ObjectReference,
+  type RouteTarget,
+} from "../../api/serin/index.ts";
+import type { CheckSubject, PlannedCheck, Write } from "../decide/index.ts";
 
 /** One right that an author needs. */
 export interface AccessQuestion {
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
+  readonly subresource?: string;
   /** Absent for objects of the whole cluster. */
   readonly namespace?: string;
   readonly name?: string;
@@ -62,17 +70,66 @@ function podsIn(namespace: string | undefined): AccessQuestion {
 }
 
 /** The rights that a Canary certainly needs of its author, judged by its spec alone. */
-export function questionsOfCanary({ metadata, spec }: Canary): readonly AccessQuestion[] {
-  const own = metadata.namespace ?? "";
-  return distinct([...questionsOfTarget(spec.target, own), ...readsOfTarget(spec.target, own)]);
+export function questionsOfCanary(canary: Canary): readonly AccessQuestion[] {
+  const own = canary.metadata.namespace ?? "";
+  const { target } = canary.spec;
+  const namespaces = readsOfTarget(target, own).flatMap(({ namespace }) => namespace ?? []);
+  const ofPods = checksIn(canary).flatMap(({ type, ref }) =>
+    ref === undefined ? namespaces.flatMap((namespace) => readsOfType(type, namespace)) : [],
+  );
+  return distinct([...questionsOfTarget(target, own), ...readsOfCanary(canary), ...ofPods]);
 }
 
 /**
  * What a Canary's status reveals about objects that it names and does not write. A user who may not read these objects
  * must not learn about them through a Canary.
  */
-export function readsOfCanary({ metadata, spec }: Canary): readonly AccessQuestion[] {
-  return distinct(readsOfTarget(spec.target, metadata.namespace ?? ""));
+export function readsOfCanary(canary: Canary): readonly AccessQuestion[] {
+  const own = canary.metadata.namespace ?? "";
+  const checks = checksIn(canary).flatMap(({ ref }) =>
+    ref?.namespace === undefined || ref.namespace === own ? [] : [getCheck(ref.name, ref.namespace)],
+  );
+  return distinct([...readsOfTarget(canary.spec.target, own), ...checks]);
+}
+
+/** What planned checks reveal about pods: their health, and lines of their logs. */
+export function readsOfChecks(checks: readonly PlannedCheck[]): readonly AccessQuestion[] {
+  return distinct(
+    checks.flatMap(({ spec, subject }) =>
+      namespacesOf(subject).flatMap((namespace) => readsOfType(spec.type, namespace)),
+    ),
+  );
+}
+
+function checksIn({ spec }: Canary): Canary["spec"]["checks"] {
+  return [...spec.checks, ...spec.steps.flatMap(({ checks }) => checks)];
+}
+
+/** Undefined: the whole cluster. */
+function namespacesOf(subject: CheckSubject): readonly (string | undefined)[] {
+  switch (subject.type) {
+    case "backends":
+      return [subject.canary.namespace, subject.stable.namespace];
+    case "gatewayRevisions":
+      return [subject.gateway.namespace];
+    case "revisions":
+      return subject.namespaces.length === 0 ? [undefined] : subject.namespaces;
+    case "mesh":
+    case "probes":
+    case "proxies":
+      return [undefined];
+  }
+}
+
+function readsOfType(type: CheckType, namespace: string | undefined): AccessQuestion[] {
+  const pods = { group: "", resource: "pods", ...(namespace === undefined ? {} : { namespace }) };
+  if (type === "error-log-rate") return [{ verb: "get", ...pods, subresource: "log" }];
+  if (type === "pod-health" || type === "restarts") return [{ verb: "list", ...pods }];
+  return [];
+}
+
+function getCheck(name: string, namespace: string): AccessQuestion {
+  return { verb: "get", group: checkKind.group, resource: checkKind.plural, namespace, name };
 }
 
 function readsOfTarget(target: CanaryTarget, own: string): readonly AccessQuestion[] {
@@ -159,8 +216,9 @@ function distinct(questions: readonly AccessQuestion[]): readonly AccessQuestion
 }
 
 /** `patch httproutes.gateway.networking.k8s.io shop/web`. */
-export function describeQuestion({ verb, group, resource, namespace, name }: AccessQuestion): string {
-  const kind = group === "" ? resource : `${resource}.${group}`;
+export function describeQuestion({ verb, group, resource, subresource, namespace, name }: AccessQuestion): string {
+  const what = subresource === undefined ? resource : `${resource}/${subresource}`;
+  const kind = group === "" ? what : `${what}.${group}`;
   const place =
     name === undefined
       ? namespace === undefined

@@ -40,7 +40,8 @@ function rights(allowed: readonly string[]) {
       };
       const { user, groups, resourceAttributes: wanted } = review.spec;
       assert.deepEqual(groups, ["team"]);
-      const said = `${user} ${wanted["verb"]} ${wanted["resource"]} ${wanted["namespace"] ?? ""}${wanted["name"] === undefined ? "" : `/${wanted["name"]}`}`;
+      const what = [wanted["resource"], wanted["subresource"]].filter((part) => part !== undefined).join("/");
+      const said = `${user} ${wanted["verb"]} ${what} ${wanted["namespace"] ?? ""}${wanted["name"] === undefined ? "" : `/${wanted["name"]}`}`;
       asked.push(said);
       return Promise.resolve({
         status: 201,
@@ -78,7 +79,7 @@ const writes: readonly Write[] = [
   { type: "delete", object: deployment },
   { type: "create", object: role, body: { apiVersion: "x", kind: "ClusterRole", metadata: {} } },
 ];
-const steps = [{ id: "1", writes }] as unknown as readonly Step[];
+const steps = [{ id: "1", writes, checks: [] }] as unknown as readonly Step[];
 const all = [
   "alice patch httproutes other",
   "alice create deployments shop",
@@ -161,7 +162,8 @@ test("a Canary tells its author about Services of other namespaces only what the
         canary: { name: "web", namespace: "secret", port: 80 },
       },
     },
-    steps: [{ weight: 10 }],
+    checks: [],
+    steps: [{ weight: 10, checks: [{ type: "approval" }] }],
   };
   const plain = { apiVersion: "x/v1", kind: "Canary", metadata: { name: "web", namespace: "shop" }, spec };
   const annotation = signAuthor(key, planText(plain), { user: "alice", groups: ["team"], extra: {} });
@@ -188,5 +190,52 @@ test("a Canary tells its author about Services of other namespaces only what the
   assert.deepEqual(targetOf({ namespaces: { stable: "a", canary: "b", routes: [] } }), [
     "get services in namespace a",
     "get services in namespace b",
+  ]);
+});
+
+test("checks tell a Canary's author about pods, their logs and other namespaces' Checks only what the author may read", async () => {
+  const subject = {
+    type: "backends",
+    canary: { namespace: "secret", service: "web" },
+    stable: { namespace: "shop", service: "web" },
+  };
+  const checked = (type: string, writing: readonly Write[] = []): readonly Step[] =>
+    [{ id: "1", writes: writing, checks: [{ spec: { type }, subject }] }] as unknown as readonly Step[];
+  const refusalOf = async (allowed: readonly string[], open: readonly Step[]): Promise<string | undefined> =>
+    (await rights(allowed).rights.refusal(rolloutOf("alice"), open))?.problem;
+  assert.equal(
+    await refusalOf(["alice get pods/log shop"], checked("error-log-rate")),
+    "its author alice may not: get pods/log in namespace secret",
+  );
+  assert.equal(
+    await refusalOf(["alice list pods secret"], checked("pod-health")),
+    "its author alice may not: list pods in namespace shop",
+  );
+  assert.equal(await refusalOf([], checked("request-success-rate")), undefined);
+  const mesh = [{ id: "1", writes: [], checks: [{ spec: { type: "error-log-rate" }, subject: { type: "mesh" } }] }];
+  assert.equal(
+    await refusalOf(["alice get pods/log shop"], mesh as unknown as readonly Step[]),
+    "its author alice may not: get pods/log",
+  );
+  const canary = (checks: readonly object[]): Canary =>
+    ({
+      apiVersion: "x/v1",
+      kind: "Canary",
+      metadata: { name: "web", namespace: "shop" },
+      spec: {
+        target: { virtualService: { name: "web", stable: { host: "web" }, canary: { host: "next.far.svc" } } },
+        checks,
+        steps: [{ weight: 10, checks: [{ type: "approval", ref: { name: "slow", namespace: "platform" } }] }],
+      },
+    }) as unknown as Canary;
+  const asked = (checks: readonly object[]): string[] =>
+    questionsOfCanary(canary(checks)).map(describeQuestion).slice(3);
+  assert.deepEqual(asked([{ type: "approval", ref: { name: "own" } }]), ["get checks.rollout.serin.dev platform/slow"]);
+  assert.deepEqual(asked([{ type: "error-log-rate" }, { type: "restarts" }]), [
+    "get checks.rollout.serin.dev platform/slow",
+    "get pods/log in namespace shop",
+    "get pods/log in namespace far",
+    "list pods in namespace shop",
+    "list pods in namespace far",
   ]);
 });

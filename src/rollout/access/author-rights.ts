@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { authorAnnotation, canaryKind } from "../../api/serin/index.ts";
 import type { Step } from "../decide/index.ts";
-import { describeQuestion, questionsOfWrites, readsOfCanary } from "./access-questions.ts";
+import { describeQuestion, questionsOfWrites, readsOfCanary, readsOfChecks } from "./access-questions.ts";
 import type { AccessReviews } from "./access-reviews.ts";
 import type { AuthorKey } from "./author-key.ts";
 import { planText, readAuthor } from "./author-record.ts";
@@ -28,9 +28,10 @@ export class AuthorRights {
   /** Undefined if the author may do everything. Throws a transient error if the API server does not answer. */
   async refusal(rollout: UntypedObject, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     const writes = questionsOfWrites(steps.flatMap((step) => step.writes));
-    if (writes.length === 0) return undefined;
+    const ofPods = readsOfChecks(steps.flatMap((step) => step.checks));
+    if (writes.length === 0 && ofPods.length === 0) return undefined;
     const canary = rollout.kind === canaryKind.kind ? canaryKind.parse?.(rollout).value : undefined;
-    const questions = [...writes, ...(canary === undefined ? [] : readsOfCanary(canary))];
+    const questions = [...writes, ...ofPods, ...(canary === undefined ? [] : readsOfCanary(canary))];
     const recorded = rollout.metadata.annotations?.[authorAnnotation] ?? "";
     const author = readAuthor(await this.#key.get(), planText(rollout), recorded);
     const takeover = `let a user with the needed rights take it over: \`${takeoverCommand(rollout)}\``;

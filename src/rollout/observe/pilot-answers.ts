@@ -82,14 +82,20 @@ const servedQuestion = "which proxies it serves";
 /** Serin's pilots report their roots here. */
 export const rootsQuestion: PilotQuestion = { path: "/debug/serin/roots", about: "which roots it hands out" };
 
-/** All proxies that a pilot serves. Upstream's pilots report them at `/debug/syncz`, without reasons for rejections. */
+/**
+ * The proxies that a pilot serves, without unproven ones. Upstream's pilots report all at `/debug/syncz`, without reasons
+ * for rejections.
+ */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
     const own = await answerOf<readonly ConnectedProxy[]>(view, pilot, {
       path: "/debug/serin/proxies",
       about: servedQuestion,
     });
-    return own ?? (await syncedProxies(view, pilot)).map((proxy) => connectedProxy(proxy, pilot));
+    return (
+      own?.filter(({ unproven }) => unproven !== true) ??
+      (await syncedProxies(view, pilot)).map((proxy) => connectedProxy(proxy, pilot))
+    );
   });
 }
 

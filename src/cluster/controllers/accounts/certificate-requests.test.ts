@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { request as httpsRequest } from "node:https";
 import {
+  Name,
   Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
   type JsonGeneralNames,
@@ -25,7 +26,7 @@ const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
 const keyPem = KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" }).toString();
 
-async function requestPem(name: string, alternatives: JsonGeneralNames = []): Promise<string> {
+async function requestPem(name: string | Name, alternatives: JsonGeneralNames = []): Promise<string> {
   const extensions = alternatives.length === 0 ? [] : [new SubjectAlternativeNameExtension(alternatives)];
   const request = await Pkcs10CertificateRequestGenerator.create({
     name,
@@ -131,6 +132,18 @@ test("an approved request for a client certificate is signed, and the API server
   ]);
 });
 
+test("of several common names the last one is the user, which is the one that signers check", async () => {
+  await create(
+    "several",
+    "kubernetes.io/kube-apiserver-client-kubelet",
+    await requestPem("CN=kubernetes-admin, O=system:nodes, CN=system:node:x"),
+  );
+  assert.equal((await decide("several", "Approved")).status, 200);
+  const certificate = new X509Certificate(Buffer.from((await settled("several")).status.certificate, "base64"));
+  const review = await asCertified(certificate, "/apis/authentication.k8s.io/v1/selfsubjectreviews", {});
+  assert.equal(review.status.userInfo.username, "system:node:x");
+});
+
 test("a kubelet's serving certificate keeps its names, and other subjects and usages fail with the reason", async () => {
   const names: JsonGeneralNames = [
     { type: "dns", value: "node-x" },
@@ -185,6 +198,8 @@ test("a request is checked when it is made, and its spec never changes", async (
   const [code, masters] = await refused(create("m", signer, await requestPem("O=system:masters, CN=a")));
   assert.equal(code, 403);
   assert.match(masters, /system:masters group is not allowed/);
+  const wide = await requestPem(new Name([{ O: [{ bmpString: "system:masters" }] }, { CN: ["a"] }]));
+  assert.match((await refused(create("m", signer, wide)))[1], /a string type that is not read here/);
   assert.match((await refused(create("m", signer, "no PEM")))[1], /spec.request.*PEM block type/);
   assert.match((await refused(create("m", "unqualified", await requestPem("CN=a"))))[1], /fully qualified domain/);
   assert.match(

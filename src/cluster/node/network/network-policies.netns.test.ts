@@ -253,6 +253,7 @@ test("egress: names must be allowed too, the rest of the pod's node always is, a
   await write("load", { ...load, egress: [{ to: [{ podSelector: app("web") }] }] });
   const service: PlannedPort = {
     key: "default/load/http/tcp",
+    createdAt: "2026-01-02T00:00:00Z",
     protocol: "tcp",
     clusterAddresses: ["10.96.0.50"],
     externalAddresses: [],

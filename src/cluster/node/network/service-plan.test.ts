@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndpointSlice, Service } from "../../../api/kubernetes/index.ts";
-import { announcerOf, planService } from "./service-plan.ts";
+import { announcedAddresses, announcerOf, planService } from "./service-plan.ts";
 
 const service: Service = {
   metadata: { name: "web", namespace: "default" },
@@ -95,4 +95,36 @@ test("an endpoint on a loopback or link-local address is ignored", () => {
     port?.endpoints.map(({ address }) => address),
     ["10.244.1.2"],
   );
+});
+
+test("an endpoint port that no protocol has is ignored", () => {
+  for (const port of [0, -1, 70_000]) {
+    const wild = {
+      ...slice([{ addresses: ["10.244.1.2"] }]),
+      ports: [{ name: "http", port, protocol: "TCP" as const }],
+    };
+    assert.deepEqual(planService(service, [wild], "b")[0]?.endpoints, [], String(port));
+  }
+});
+
+function withStatus(...addresses: readonly string[]): Service {
+  return { ...service, status: { loadBalancer: { ingress: addresses.map((ip) => ({ ip })) } } };
+}
+
+test("of what a status says, only addresses outside of the node lead to the Service", () => {
+  const wild = withStatus("1.2.3", "not.an.ip", "127.0.0.1", "169.254.169.254", "fd00::1", "172.18.255.200");
+  assert.deepEqual(planService(wild, [], "b")[0]?.externalAddresses, ["172.18.255.200"]);
+});
+
+test("no node announces an address of another node, of the host, of a pod or of a Service", () => {
+  const wild = withStatus(
+    "172.18.0.1",
+    "172.18.0.2",
+    "172.18.0.33",
+    "10.244.1.2",
+    "10.96.0.1",
+    "1.2.3",
+    "172.18.255.200",
+  );
+  assert.deepEqual(announcedAddresses(wild), ["172.18.255.200"]);
 });

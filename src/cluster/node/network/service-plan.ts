@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
-import { isInsideAddress } from "../../../base/index.ts";
+import { isIPv4 } from "node:net";
+import { cidrOf, isAddressOf, isInsideAddress } from "../../../base/index.ts";
 import { keyOf } from "../../../api/index.ts";
 import type { Endpoint, EndpointSlice, Service, ServicePort } from "../../../api/kubernetes/index.ts";
+import { labNetwork } from "../../record/index.ts";
 
 export interface ServiceEndpoint {
   readonly address: string;
@@ -14,6 +16,8 @@ export interface ServiceEndpoint {
 export interface PlannedPort {
   /** `namespace/name/port/protocol`, which names its chains. */
   readonly key: string;
+  /** When the Service was created. Of several Services with one external address, the oldest has it. */
+  readonly createdAt: string;
   readonly protocol: "tcp" | "udp" | "sctp";
   /** The addresses that clients use inside the cluster. */
   readonly clusterAddresses: readonly string[];
@@ -28,6 +32,10 @@ export interface PlannedPort {
 }
 
 const defaultAffinitySeconds = 10_800;
+const maxPort = 65_535;
+/** The lab's own addresses: no node announces them, whatever a Service's status says. */
+const nodeAddresses = Array.from({ length: labNetwork.maxNodes }, (_, index) => labNetwork.nodeAddress(index));
+const labRanges = [cidrOf(`${labNetwork.podRange}/16`), cidrOf(labNetwork.serviceCidr)].flatMap((range) => range ?? []);
 
 /**
  * The rules of this node for a Service with these slices. Nothing for headless and external ones. Only IPv4 addresses.
@@ -42,17 +50,18 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
     spec.clusterIP === "None"
   )
     return [];
-  const clusterAddresses = (spec.clusterIPs ?? [spec.clusterIP]).filter(isIpv4);
+  const clusterAddresses = (spec.clusterIPs ?? [spec.clusterIP]).filter(isIPv4);
   const ingress = (status?.loadBalancer?.ingress ?? [])
     .filter(({ ipMode }) => ipMode !== "Proxy")
     .flatMap(({ ip }) => (ip === undefined ? [] : [ip]));
-  const externalAddresses = [...new Set([...(spec.externalIPs ?? []), ...ingress])].filter(isIpv4);
+  const externalAddresses = [...new Set([...(spec.externalIPs ?? []), ...ingress])].filter(isOutside);
   const affinityMs =
     spec.sessionAffinity === "ClientIP"
       ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds) * 1_000
       : undefined;
   return (spec.ports ?? []).map((port) => ({
     key: `${keyOf(service)}/${port.name ?? port.port}/${protocolOf(port)}`,
+    createdAt: service.metadata.creationTimestamp ?? "",
     protocol: protocolOf(port),
     clusterAddresses,
     externalAddresses,
@@ -65,8 +74,9 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
   }));
 }
 
-function isIpv4(address: string): boolean {
-  return address.includes(".");
+/** Whoever writes a Service's status writes any text there. */
+function isOutside(address: string): boolean {
+  return isIPv4(address) && !isInsideAddress(address);
 }
 
 function protocolOf(port: ServicePort): PlannedPort["protocol"] {
@@ -83,7 +93,8 @@ function endpointsOf(port: ServicePort, slices: readonly EndpointSlice[], nodeNa
       (candidate) =>
         (candidate.name ?? "") === (port.name ?? "") && (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"),
     )?.port;
-    if (target === undefined) continue;
+    // The API server accepts any number in a slice.
+    if (target === undefined || target < 1 || target > maxPort) continue;
     for (const endpoint of slice.endpoints ?? []) collect(endpoint, target, nodeName, ready, ending);
   }
   const chosen = ready.size > 0 ? ready : ending;
@@ -105,6 +116,22 @@ function collect(
   const entry = { address, port, local: endpoint.nodeName === nodeName };
   if (conditions?.ready !== false) ready.set(`${address}:${port}`, entry);
   else if (conditions.serving === true && conditions.terminating === true) ending.set(`${address}:${port}`, entry);
+}
+
+/**
+ * The LoadBalancer addresses that a node may announce. Whoever writes a Service's status could otherwise make a node take
+ * the address of another node, of a pod or of the user's host for its own.
+ */
+export function announcedAddresses(service: Service): readonly string[] {
+  return (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) =>
+    ip === undefined ||
+    !isOutside(ip) ||
+    ip === labNetwork.hostAddress ||
+    nodeAddresses.includes(ip) ||
+    isAddressOf(ip, labRanges)
+      ? []
+      : [ip],
+  );
 }
 
 export interface AnnouncingNode {

@@ -4,7 +4,7 @@ import { aborted, messageOf, type Logger } from "../../../base/index.ts";
 import type { Informer } from "../../../kube/index.ts";
 import { RouteNetlink } from "../../../net/index.ts";
 import type { LoadBalancerPort } from "../node-report.ts";
-import { announcerOf, planService, type AnnouncingNode, type PlannedPort } from "./service-plan.ts";
+import { announcedAddresses, announcerOf, planService, type AnnouncingNode, type PlannedPort } from "./service-plan.ts";
 import { ServiceRules } from "./service-rules.ts";
 
 export interface ServiceProxyOptions {
@@ -47,7 +47,7 @@ export class ServiceProxy {
     for (const slice of endpointSlices.list()) this.#takeSlice(slice);
     this.#rules = new ServiceRules();
     const plans = services.list().flatMap((service) => this.#plan(service));
-    this.#rules.replaceAll(plans, this.#options.podAddresses());
+    this.#replaceAll(this.#rules, plans);
     this.#restoreAnnounced();
     for (const service of services.list()) this.#announce(service);
     this.#report();
@@ -62,6 +62,18 @@ export class ServiceProxy {
     await aborted(signal);
     this.#rules[Symbol.dispose]();
     this.#rules = undefined;
+  }
+
+  /** Whatever the kernel refuses of one Service does not take the others' rules away. */
+  #replaceAll(rules: ServiceRules, plans: readonly PlannedPort[]): void {
+    const { log, services, podAddresses } = this.#options;
+    try {
+      rules.replaceAll(plans, podAddresses());
+    } catch (error) {
+      log.error("the rules of all services were refused, so they are made one by one", { error: messageOf(error) });
+      rules.replaceAll([], podAddresses());
+      for (const service of services.list()) this.#mark(keyOf(service));
+    }
   }
 
   /** Must be called when a pod of this node has started or ended. */
@@ -168,11 +180,7 @@ export class ServiceProxy {
     const key = keyOf(service);
     const { nodes, nodeName } = this.#options;
     const ours = service.spec?.type === "LoadBalancer" && announcerOf(service, this.#slicesOf(key), nodes) === nodeName;
-    const addresses = ours
-      ? (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) =>
-          ip === undefined || !ip.includes(".") ? [] : [ip],
-        )
-      : [];
+    const addresses = ours ? announcedAddresses(service) : [];
     const ports = addresses.flatMap((address) =>
       (service.spec?.ports ?? [])
         .filter((port) => (port.protocol ?? "TCP") === "TCP")

@@ -17,6 +17,7 @@ let rules: ServiceRules;
 
 const plan: PlannedPort = {
   key: "default/web/http/tcp",
+  createdAt: "2026-01-02T00:00:00Z",
   protocol: "tcp",
   clusterAddresses: ["10.96.0.50"],
   externalAddresses: ["172.18.255.200"],
@@ -114,6 +115,37 @@ test("endpoints are replaced atomically, and an open connection continues", asyn
   rules.remove(steady.key);
 });
 
+test("an address that several Services name belongs to its own Service, else to the oldest, in whatever order they come", async () => {
+  const thief: PlannedPort = {
+    ...plan,
+    key: "a/thief/http/tcp",
+    createdAt: "2026-01-03T00:00:00Z",
+    clusterAddresses: ["10.96.0.60"],
+    externalAddresses: ["10.96.0.50", "172.18.255.200"],
+    nodePort: undefined,
+    endpoints: [{ address: "10.244.1.4", port: 8080, local: true }],
+  };
+  const own = new Set(["10.244.1.2 saw 10.244.1.4", "10.244.1.3 saw 10.244.1.4"]);
+  const seen = async (address: string): Promise<Set<string>> => await answers(pods[2], address);
+  rules.update(thief);
+  for (const address of ["10.96.0.50", "172.18.255.200"]) assert.deepEqual(await seen(address), own);
+  // A node that starts again meets the thief first.
+  rules.replaceAll(
+    [thief, plan],
+    addresses.map(({ ip }) => ip),
+  );
+  for (const address of ["10.96.0.50", "172.18.255.200"]) assert.deepEqual(await seen(address), own);
+  rules.update({ ...plan, endpoints: [] });
+  assert.deepEqual(await seen("10.96.0.50"), new Set(["ECONNREFUSED"]));
+  rules.remove(plan.key);
+  // The thief's pod is the one that asks, so it sees the node's address.
+  assert.deepEqual(await seen("172.18.255.200"), new Set(["10.244.1.4 saw 172.18.0.3"]));
+  rules.update(plan);
+  assert.deepEqual(await seen("172.18.255.200"), own);
+  rules.remove(thief.key);
+  assert.deepEqual(await seen("10.96.0.50"), own);
+});
+
 test("a connect that nobody has answered goes to a current endpoint with its next attempt", async () => {
   const gone: PlannedPort = {
     ...plan,
@@ -158,6 +190,7 @@ test("the rules accept every shape of Service repeatedly", () => {
     rules.update({
       ...plan,
       key: "a/b/c/udp",
+      createdAt: "2026-01-02T00:00:00Z",
       protocol: "udp",
       port: 53,
       nodePort: 30_053,
@@ -169,6 +202,7 @@ test("the rules accept every shape of Service repeatedly", () => {
     rules.update({
       ...plan,
       key: "a/b/c/udp",
+      createdAt: "2026-01-02T00:00:00Z",
       protocol: "udp",
       port: 53,
       nodePort: undefined,

@@ -5,10 +5,10 @@ import {
   match,
   NftNetlink,
   NftTransaction,
-  type NftKey,
   type NftKeyType,
   type NftTableEditor,
 } from "../../../net/index.ts";
+import { AddressClaims, type MapEntry, type WantedAddress } from "./address-claims.ts";
 import type { PlannedPort, ServiceEndpoint } from "./service-plan.ts";
 
 const tableName = "serin-services";
@@ -28,18 +28,15 @@ interface Installed {
   readonly sets: readonly string[];
 }
 
-interface MapEntry {
-  readonly map: string;
-  readonly key: NftKey;
-  readonly chain: string;
-}
-
 /**
  * The node's Services as nf_tables rules. Verdict maps lead to one chain for each port, which is replaced in one step.
  */
 export class ServiceRules implements Disposable {
   readonly #netlink: NftNetlink;
   readonly #installed = new Map<string, Installed>();
+  readonly #claims = new AddressClaims();
+  /** The entries in the kernel's maps, by the id of their claim. */
+  readonly #entries = new Map<string, MapEntry>();
   #hairpins: readonly string[] = [];
 
   /** Works in the calling thread's namespace. */
@@ -50,6 +47,9 @@ export class ServiceRules implements Disposable {
   /** Replaces all rules, as one change as far as the kernel takes it. */
   replaceAll(plans: readonly PlannedPort[], podAddresses: readonly string[]): void {
     this.#installed.clear();
+    this.#entries.clear();
+    this.#claims.clear();
+    for (const plan of plans) this.#claims.set(plan, wantedBy(plan));
     const begin = (transaction: NftTransaction): void => {
       const table = transaction.table(family, tableName).replace();
       addFrame(table);
@@ -58,7 +58,7 @@ export class ServiceRules implements Disposable {
     this.#netlink.commitAll([
       begin,
       ...plans.map(
-        (plan) => (transaction: NftTransaction) => this.#install(transaction.table(family, tableName), plan),
+        (plan) => (transaction: NftTransaction) => this.#install(transaction.table(family, tableName), plan)(),
       ),
     ]);
     this.#hairpins = podAddresses;
@@ -69,9 +69,14 @@ export class ServiceRules implements Disposable {
     const before = this.#installed.get(plan.key);
     if (before !== undefined && isDeepStrictEqual(before.plan, plan)) return false;
     const transaction = new NftTransaction();
-    const table = transaction.table(family, tableName);
-    this.#install(table, plan);
-    this.#netlink.commit(transaction);
+    const committed = this.#install(transaction.table(family, tableName), plan);
+    try {
+      this.#netlink.commit(transaction);
+    } catch (error) {
+      this.#claims.set(plan, before === undefined ? [] : wantedBy(before.plan));
+      throw error;
+    }
+    committed();
     const now = new Set(plan.endpoints.map(endpointName));
     return before?.plan.endpoints.some((endpoint) => !now.has(endpointName(endpoint))) === true;
   }
@@ -91,11 +96,19 @@ export class ServiceRules implements Disposable {
     if (before === undefined) return;
     const transaction = new NftTransaction();
     const table = transaction.table(family, tableName);
-    for (const entry of entriesOf(before.plan)) table.deleteElements(entry.map, keyTypes(entry), [entry.key]);
+    const changes = this.#changes(this.#claims.set(before.plan, []));
+    deleteEntries(table, changes);
     for (const chain of before.chains) table.flushChain(chain);
     for (const chain of before.chains) table.deleteChain(chain);
     for (const set of before.sets) table.deleteSet(set);
-    this.#netlink.commit(transaction);
+    addEntries(table, changes);
+    try {
+      this.#netlink.commit(transaction);
+    } catch (error) {
+      this.#claims.set(before.plan, wantedBy(before.plan));
+      throw error;
+    }
+    this.#remember(changes);
     this.#installed.delete(key);
   }
 
@@ -117,23 +130,54 @@ export class ServiceRules implements Disposable {
     this.#netlink.close();
   }
 
-  #install(table: NftTableEditor, plan: PlannedPort): void {
+  /** Adds to the transaction what the port needs. Call the result when the kernel has taken it. */
+  #install(table: NftTableEditor, plan: PlannedPort): () => void {
     const before = this.#installed.get(plan.key);
-    const old = before === undefined ? [] : entriesOf(before.plan);
-    const wanted = entriesOf(plan);
-    const same = (a: MapEntry, b: MapEntry): boolean => isDeepStrictEqual(a, b);
-    for (const entry of old)
-      if (!wanted.some((candidate) => same(candidate, entry)))
-        table.deleteElements(entry.map, keyTypes(entry), [entry.key]);
+    const changes = this.#changes(this.#claims.set(plan, wantedBy(plan)), plan.key);
+    deleteEntries(table, changes);
     const built = buildChains(table, plan, before);
-    for (const entry of wanted) {
-      if (old.some((candidate) => same(candidate, entry))) continue;
-      table.addVerdicts(entry.map, keyTypes(entry), [
-        { key: entry.key, verdict: { kind: "goto", chain: entry.chain } },
-      ]);
-    }
-    this.#installed.set(plan.key, { plan, ...built });
+    addEntries(table, changes);
+    return () => {
+      this.#remember(changes);
+      this.#installed.set(plan.key, { plan, ...built });
+    };
   }
+
+  /** The entries that must change for these claims. A winner whose chains are not there yet adds its entry itself. */
+  #changes(ids: readonly string[], installing?: string): readonly EntryChange[] {
+    return ids.flatMap((id) => {
+      const winner = this.#claims.winner(id);
+      const isThere = winner !== undefined && (winner.key === installing || this.#installed.has(winner.key));
+      const [before, after] = [this.#entries.get(id), isThere ? winner.entry : undefined];
+      return isDeepStrictEqual(before, after) ? [] : [{ id, before, after }];
+    });
+  }
+
+  #remember(changes: readonly EntryChange[]): void {
+    for (const { id, after } of changes) {
+      if (after === undefined) this.#entries.delete(id);
+      else this.#entries.set(id, after);
+    }
+  }
+}
+
+interface EntryChange {
+  readonly id: string;
+  readonly before: MapEntry | undefined;
+  readonly after: MapEntry | undefined;
+}
+
+function deleteEntries(table: NftTableEditor, changes: readonly EntryChange[]): void {
+  for (const { before } of changes)
+    if (before !== undefined) table.deleteElements(before.map, keyTypes(before), [before.key]);
+}
+
+function addEntries(table: NftTableEditor, changes: readonly EntryChange[]): void {
+  for (const { after } of changes)
+    if (after !== undefined)
+      table.addVerdicts(after.map, keyTypes(after), [
+        { key: after.key, verdict: { kind: "goto", chain: after.chain } },
+      ]);
 }
 
 function keyTypes(entry: MapEntry): readonly NftKeyType[] {
@@ -144,18 +188,25 @@ const endpointName = ({ address, port }: ServiceEndpoint): string => `${address}
 const chainOf = (plan: PlannedPort, part: string): string => `${part}/${plan.key}`;
 
 /** The map entries that lead to a port's chains. */
-function entriesOf(plan: PlannedPort): MapEntry[] {
-  const { protocol, port, nodePort, endpoints } = plan;
-  const address = (map: string, ip: string, chain: string): MapEntry => ({ map, key: [ip, protocol, port], chain });
-  if (endpoints.length === 0)
-    return [...plan.clusterAddresses, ...plan.externalAddresses].map((ip) => address(maps.rejected, ip, chains.reject));
-  return [
-    ...plan.clusterAddresses.map((ip) => address(maps.services, ip, chainOf(plan, "in"))),
-    ...plan.externalAddresses.map((ip) => address(maps.services, ip, chainOf(plan, "ext"))),
-    ...(nodePort === undefined || nodePort === 0
-      ? []
-      : [{ map: maps.nodePorts, key: [protocol, nodePort], chain: chainOf(plan, "ext") }]),
+function wantedBy(plan: PlannedPort): WantedAddress[] {
+  const { protocol, port, nodePort, endpoints, clusterAddresses, externalAddresses } = plan;
+  const isServed = endpoints.length > 0;
+  const address = (ip: string, part: "in" | "ext"): WantedAddress => ({
+    id: `${ip} ${protocol} ${port}`,
+    entry: {
+      map: isServed ? maps.services : maps.rejected,
+      key: [ip, protocol, port],
+      chain: isServed ? chainOf(plan, part) : chains.reject,
+    },
+    isOwn: part === "in",
+  });
+  const wanted = [
+    ...clusterAddresses.map((ip) => address(ip, "in")),
+    ...externalAddresses.filter((ip) => !clusterAddresses.includes(ip)).map((ip) => address(ip, "ext")),
   ];
+  if (!isServed || nodePort === undefined || nodePort === 0) return wanted;
+  const entry = { map: maps.nodePorts, key: [protocol, nodePort], chain: chainOf(plan, "ext") };
+  return [...wanted, { id: `node ${protocol} ${nodePort}`, entry, isOwn: true }];
 }
 
 function addFrame(table: NftTableEditor): void {

@@ -17,9 +17,9 @@ export function validateBuiltIn(
   old: UntypedObject | undefined,
   subresource: string,
 ): FieldError[] {
-  if (subresource !== "" && subresource !== "ephemeralcontainers") return [];
   const check = new Check();
-  check.add(...validateMetadata(type, object, old));
-  validators[`${type.group}/${type.plural}`]?.(object, old, check);
+  if (subresource === "" || subresource === "ephemeralcontainers") check.add(...validateMetadata(type, object, old));
+  const kind = `${type.group}/${type.plural}`;
+  validators[subresource === "" ? kind : `${kind}/${subresource}`]?.(object, old, check);
   return check.errors;
 }

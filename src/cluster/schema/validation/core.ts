@@ -113,6 +113,8 @@ function validateServicePorts(ports: readonly unknown[], check: Check): void {
   }
 }
 
+const maxAffinitySeconds = 86_400;
+
 function validateServiceAddresses(spec: JsonObject, type: string, check: Check): void {
   for (const [index, address] of arrayOf(spec.externalIPs).entries())
     if (isIP(stringOf(address)) === 0)
@@ -138,8 +140,27 @@ function validateServiceAddresses(spec: JsonObject, type: string, check: Check):
       );
   check.oneOf("spec.externalTrafficPolicy", spec.externalTrafficPolicy, ["Cluster", "Local"]);
   check.oneOf("spec.internalTrafficPolicy", spec.internalTrafficPolicy, ["Cluster", "Local"]);
+  const { timeoutSeconds } = objectOf(objectOf(spec.sessionAffinityConfig).clientIP);
+  if (timeoutSeconds !== undefined && !(Number(timeoutSeconds) > 0 && Number(timeoutSeconds) <= maxAffinitySeconds))
+    check.invalid(
+      "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
+      timeoutSeconds,
+      `must be greater than 0 and less than ${maxAffinitySeconds}`,
+    );
   if (spec.loadBalancerClass !== undefined && type !== "LoadBalancer")
     check.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
+}
+
+function serviceStatus(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
+  for (const [index, raw] of arrayOf(objectOf(objectOf(object.status).loadBalancer).ingress).entries()) {
+    const { ip } = objectOf(raw);
+    if (ip !== undefined && isIP(stringOf(ip)) === 0)
+      check.invalid(
+        `${childPath("status.loadBalancer.ingress", index)}.ip`,
+        ip,
+        "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+      );
+  }
 }
 
 function serviceUpdate(spec: JsonObject, old: JsonObject, type: string, check: Check): void {
@@ -216,6 +237,7 @@ export const coreValidators: KindValidators = {
   "/configmaps": configMap,
   "/secrets": secret,
   "/services": service,
+  "/services/status": serviceStatus,
   "/namespaces": namespace,
   "/endpoints": endpoints,
   "/persistentvolumeclaims": claim,

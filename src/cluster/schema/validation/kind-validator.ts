@@ -4,5 +4,5 @@ import type { Check } from "./check.ts";
 /** Validates an object of one kind. `old` is set on update. Metadata is validated separately. */
 export type KindValidator = (object: JsonObject, old: JsonObject | undefined, check: Check) => void;
 
-/** Validators by `group/plural`. */
+/** Validators by `group/plural`, or `group/plural/subresource`. */
 export type KindValidators = Readonly<Record<string, KindValidator>>;

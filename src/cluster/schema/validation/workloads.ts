@@ -141,8 +141,6 @@ const changeableInPod = new Set([
   "activeDeadlineSeconds",
   "terminationGracePeriodSeconds",
   "schedulingGates",
-  "ephemeralContainers",
-  "nodeName",
 ]);
 const podUpdateMessage =
   "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
@@ -153,6 +151,21 @@ function pod(object: JsonObject, old: JsonObject | undefined, check: Check): voi
   if (old === undefined) return;
   if (!jsonEqual(comparablePodSpec(spec), comparablePodSpec(objectOf(old.spec))))
     check.forbidden("spec", podUpdateMessage);
+}
+
+/** `pods/ephemeralcontainers` adds containers. It leaves those alone that are there. */
+function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefined, check: Check): void {
+  const field = "spec.ephemeralContainers";
+  const spec = objectOf(object.spec);
+  validatePodSpec(spec, "spec", check);
+  const wanted = arrayOf(spec.ephemeralContainers).map(objectOf);
+  for (const before of arrayOf(objectOf(old?.spec).ephemeralContainers).map(objectOf)) {
+    const now = wanted.find(({ name }) => name === before.name);
+    if (now === undefined)
+      check.forbidden(field, `existing ephemeral containers ${JSON.stringify(before.name)} may not be removed`);
+    else if (!jsonEqual(now, before))
+      check.forbidden(field, `existing ephemeral containers ${JSON.stringify(before.name)} may not be changed`);
+  }
 }
 
 /** A pod's spec without the fields that may change: images, resources (through /resize), and the fields above. */
@@ -167,6 +180,7 @@ function comparablePodSpec(spec: JsonObject): JsonObject {
 
 export const workloadValidators: KindValidators = {
   "/pods": pod,
+  "/pods/ephemeralcontainers": podWithEphemeralContainers,
   "/podtemplates": (object, _old, check) => validatePodTemplate(object.template, "template", check),
   "/replicationcontrollers": (object, _old, check) => {
     const spec = objectOf(object.spec);

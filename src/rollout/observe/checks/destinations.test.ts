@@ -27,6 +27,8 @@ test("a Canary may query only Services of its namespace and hosts that the opera
   for (const url of [
     "http://gate/",
     "http://gate.other/",
+    "http://gate.shop./",
+    "http://gate.shop.svc./",
     "http://away.shop/",
     "http://missing.shop/",
     "http://kubernetes.default.svc/",

@@ -21,9 +21,11 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
   const allowed = allowedHosts.map(plainHost);
   return async (url, namespace) => {
     if (namespace === undefined) return;
-    const host = plainHost(new URL(url).hostname);
+    const { hostname } = new URL(url);
+    const host = plainHost(hostname);
     if (allowed.some((one) => one === host || (one.startsWith("*.") && host.endsWith(one.slice(1))))) return;
-    const [, name, ofNamespace] = isIP(host.replaceAll(/^\[|\]$/g, "")) === 0 ? (clusterName.exec(host) ?? []) : [];
+    const isName = isIP(host.replaceAll(/^\[|\]$/g, "")) === 0 && !isOutside(hostname);
+    const [, name, ofNamespace] = isName ? (clusterName.exec(host) ?? []) : [];
     if (name !== undefined && ofNamespace === namespace) {
       const service = await client.get(serviceKind, name, namespace);
       // Without such a Service, a name like shop.example is outside the cluster. An ExternalName may point anywhere.
@@ -37,6 +39,11 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
       },
     );
   };
+}
+
+/** With a dot at its end, `vault.internal.` is never completed to a Service of the namespace `internal`. */
+function isOutside(hostname: string): boolean {
+  return hostname.endsWith(".") && !/\.svc\.cluster\.local\.$/i.test(hostname);
 }
 
 function plainHost(host: string): string {

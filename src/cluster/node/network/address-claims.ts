@@ -1,0 +1,66 @@
+import type { NftKey } from "../../../net/index.ts";
+import type { PlannedPort } from "./service-plan.ts";
+
+/** A map entry that leads from an address to a chain. */
+export interface MapEntry {
+  readonly map: string;
+  readonly key: NftKey;
+  readonly chain: string;
+}
+
+/** An address and port that a planned port wants for itself. */
+export interface WantedAddress {
+  /** The address with protocol and port, which is the same for every port that wants it. */
+  readonly id: string;
+  readonly entry: MapEntry;
+  /** Whether the API server has given the address to the Service. Other addresses are what somebody has written. */
+  readonly isOwn: boolean;
+}
+
+interface Claim extends WantedAddress {
+  readonly key: string;
+  readonly createdAt: string;
+}
+
+/**
+ * Which of several Services gets an address that all of them name, in `externalIPs` or as a LoadBalancer's. Whoever
+ * writes a Service or its status may name any address. So the Service to which the API server has given it wins, then
+ * the oldest one, and the order of changes does not matter.
+ */
+export class AddressClaims {
+  readonly #byPort = new Map<string, readonly Claim[]>();
+  readonly #byId = new Map<string, readonly Claim[]>();
+
+  clear(): void {
+    this.#byPort.clear();
+    this.#byId.clear();
+  }
+
+  /** Replaces what the port wants. Returns the ids of what it wanted before and wants now. */
+  set({ key, createdAt }: Pick<PlannedPort, "key" | "createdAt">, wanted: readonly WantedAddress[]): readonly string[] {
+    const before = this.#byPort.get(key) ?? [];
+    const claims = wanted.map((one) => ({ ...one, key, createdAt }));
+    for (const { id } of before) this.#withdraw(id, key);
+    for (const claim of claims) this.#byId.set(claim.id, [...(this.#byId.get(claim.id) ?? []), claim].sort(compare));
+    if (claims.length === 0) this.#byPort.delete(key);
+    else this.#byPort.set(key, claims);
+    return [...new Set([...before, ...claims].map(({ id }) => id))];
+  }
+
+  /** The claim that wins, with the key of its port. Undefined if nobody wants the address. */
+  winner(id: string): (WantedAddress & { readonly key: string }) | undefined {
+    return this.#byId.get(id)?.[0];
+  }
+
+  #withdraw(id: string, key: string): void {
+    const left = (this.#byId.get(id) ?? []).filter((claim) => claim.key !== key);
+    if (left.length === 0) this.#byId.delete(id);
+    else this.#byId.set(id, left);
+  }
+}
+
+function compare(a: Claim, b: Claim): number {
+  if (a.isOwn !== b.isOwn) return a.isOwn ? -1 : 1;
+  if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? -1 : 1;
+  return a.key < b.key ? -1 : 1;
+}

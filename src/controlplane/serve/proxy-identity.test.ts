@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import { create } from "@bufbuild/protobuf";
+import { test } from "node:test";
+import { NodeSchema } from "../../wire/discovery/index.ts";
+import { readProxyIdentity } from "./proxy-identity.ts";
+
+function idOf(fullName: string, namespace?: string): string {
+  const metadata = namespace === undefined ? {} : { NAMESPACE: namespace };
+  return readProxyIdentity(create(NodeSchema, { id: `sidecar~10.0.0.1~${fullName}~x.svc.cluster.local`, metadata })).id;
+}
+
+test("a proxy's id names the namespace for which it is authorized, whatever its node says", () => {
+  assert.equal(idOf("web-1.shop"), "web-1.shop");
+  assert.equal(idOf("web-1.shop", "shop"), "web-1.shop");
+  assert.equal(idOf("web.1.shop", "shop"), "web.1.shop");
+  assert.equal(idOf("istio-ingressgateway-1.istio-system", "shop"), "istio-ingressgateway-1.shop");
+});
