@@ -76,7 +76,7 @@ export function parseFreeze(raw: unknown): Parsed<Freeze> {
 }
 
 function parseSpec(spec: Reader): FreezeSpec {
-  const windows = spec.list("windows");
+  const windows = spec.objects("windows");
   if (windows.length === 0)
     spec.error(
       "must have at least one window, such as {start: 2026-12-20T18:00:00, end: 2027-01-04T08:00:00}",
@@ -84,7 +84,7 @@ function parseSpec(spec: Reader): FreezeSpec {
     );
   if (windows.length > maxWindows)
     spec.error(`must have at most ${maxWindows} windows, got ${windows.length}`, "windows");
-  const exceptions = spec.list("exceptions");
+  const exceptions = spec.objects("exceptions");
   if (exceptions.length > maxExceptions)
     spec.error(`must have at most ${maxExceptions} entries, got ${exceptions.length}`, "exceptions");
   const timeZone = spec.string("timeZone") ?? "UTC";

@@ -81,7 +81,7 @@ test("the error for an object whose review exceeds the limit names it, and the e
   await handler.close();
   handler = new ReviewHandler({ ...tools, limits: { workMs: 1_000, waitMs: 20_000 } });
   // Each of these specs is rendered with its profile.
-  const install = Array.from({ length: 20_000 }, () => ({ profile: "ambient", revision: "b" }));
+  const install = Array.from({ length: 60_000 }, () => ({ profile: "ambient", revision: "b" }));
   const request = {
     uid: "u",
     kind: { group: "rollout.serin.dev", kind: "MeshUpgrade" },
