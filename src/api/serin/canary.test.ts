@@ -75,3 +75,8 @@ test("what the API server or a proxy would refuse later is refused at once", () 
     /webhook\.headers\.x-a: must be the value of a header/,
   );
 });
+
+test("a step whose only field is wrong gets one error, at the field", () => {
+  assert.deepEqual(faultsOf(web, [{ weight: 101 }]), ["spec.steps[0].weight: must be from 0 to 100, got 101"]);
+  assert.match(faultsOf(web, [{ checks: [] }])[0] ?? "", /^spec\.steps\[0\]: must have at least one of/);
+});

@@ -221,10 +221,12 @@ function parseStep(step: Reader): CanaryStep {
   const pause = parsePause(step);
   const checks = parseChecks(step, "checks");
   step.unknownFields();
-  const says = [weight, match, percent, scale, preview, experiment, pause, checks[0]].some(
-    (value) => value !== undefined,
+  // A field with a wrong value is reported once, at the field.
+  const says = ["weight", "match", "mirror", "scale", "preview", "experiment", "pause"].some((field) =>
+    step.has(field),
   );
-  if (!says) step.error("must have at least one of weight, match, mirror, scale, preview, experiment, pause or checks");
+  if (!says && checks.length === 0)
+    step.error("must have at least one of weight, match, mirror, scale, preview, experiment, pause or checks");
   return {
     ...(name === undefined ? {} : { name }),
     ...(weight === undefined ? {} : { weight }),

@@ -3,9 +3,8 @@ import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/in
 import {
   approvalProblem,
   canaryKind,
-  checkKind,
   freezeKind,
-  meshUpgradeKind,
+  rolloutKinds,
   type Approval,
   type Canary,
 } from "../../api/serin/index.ts";
@@ -43,9 +42,6 @@ export function parseReview(body: Uint8Array): RolloutReview {
   return review;
 }
 
-/** The kinds that people write. */
-const reviewedKinds: readonly KindDefinition[] = [canaryKind, checkKind, meshUpgradeKind, freezeKind];
-
 const unprocessable = 422;
 /** The engine's own user, which may write back approvals of others. */
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
@@ -57,7 +53,7 @@ export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
  */
 export async function reviewRollout(review: RolloutReview): Promise<RolloutReviewAnswer> {
   const { request } = review;
-  const kind = reviewedKinds.find(
+  const kind = rolloutKinds.find(
     (candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group,
   );
   if (request === undefined || kind?.parse === undefined || request.operation === "DELETE" || keepsSpec(request))
