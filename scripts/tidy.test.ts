@@ -376,11 +376,11 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"],
   },
   // Half of them are its own, three of these for what an upgrade leaves behind and when to look again, two for what Canaries may
-  // copy and ask, two for where control planes are, one for how old events are, two for what observers keep and for how long, one for who does not answer since when, five for the images' hub and the rights of probes,
+  // copy and ask, two for where control planes are, one for how old events are, two for what observers keep and for how long, one for who does not answer since when, one for logs within a limit, five for the images' hub and the rights of probes,
   // seven for authors and their rights, which every round asks about, one for why it is held up, two for the times and rules of freezes, one for the names of objects, one lists their kinds, six for the thread that reviews strangers' objects, four bound conditions' CEL, one knows which injector takes a restarted pod; what
   // signs, plans an installation or evaluates is loaded with its first use.
   rollout: {
-    modules: 358,
+    modules: 359,
     never: [
       "src/cluster/",
       "src/controlplane/",
