@@ -35,6 +35,8 @@ const clusterKinds = new Set([
   "CustomResourceDefinition",
   "MutatingWebhookConfiguration",
   "ValidatingWebhookConfiguration",
+  "Freeze",
+  "MeshUpgrade",
 ]);
 
 /**

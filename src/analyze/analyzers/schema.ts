@@ -1,15 +1,16 @@
 import type { FieldIssue } from "../../api/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
+import { rolloutKinds } from "../../api/serin/index.ts";
 import type { Analyzer } from "../analyzer.ts";
 import { messageTypes, type MessageType } from "../message-types.ts";
 
 /** Reports the parsers' issues. The webhook reports the same ones when an object is applied. */
 export const schemaAnalyzer: Analyzer = {
   name: "schema.ValidationAnalyzer",
-  description: "fields of Istio's kinds and of the Gateway API have valid values",
+  description: "fields of Istio's kinds, of the Gateway API and of rollouts have valid values",
   analyze(inventory, report) {
-    for (const kind of [...istioKinds, ...gatewayApiKinds]) {
+    for (const kind of [...istioKinds, ...gatewayApiKinds, ...rolloutKinds]) {
       for (const { resource, errors, warnings } of inventory.issuesOf(kind)) {
         for (const issue of errors) report(messageTypes.schemaValidationError, resource, issue.path, sentence(issue));
         for (const issue of warnings) {

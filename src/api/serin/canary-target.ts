@@ -1,5 +1,7 @@
+import { domainFault, isDnsLabel, wildcardDomainFault } from "../istio/domain-names.ts";
 import type { Reader } from "../reader.ts";
 import { parseCopiedMetadata } from "./copied-metadata.ts";
+import { objectName, optionalName } from "./object-name.ts";
 
 /** What a Canary changes. Exactly one of these fields is set. */
 export type CanaryTarget =
@@ -179,7 +181,7 @@ function parseDestination(target: Reader, field: string): DestinationTarget {
   if (destination === undefined) return { host: "" };
   const result = {
     host: hostName(destination),
-    ...optional("subset", destination.string("subset")),
+    ...optional("subset", subsetName(destination)),
     ...optional("port", port(destination)),
   };
   destination.unknownFields();
@@ -198,8 +200,8 @@ function parseDeployment(target: Reader): DeploymentTarget {
     service: objectName(target, "service"),
     ...optional("port", port(target)),
     routes: routeKind(target),
-    gateways: target.strings("gateways"),
-    hosts: target.strings("hosts"),
+    gateways: checked(target, "gateways", gatewayFault),
+    hosts: checked(target, "hosts", wildcardDomainFault),
     ...optional("canaryMetadata", canaryMetadata),
     ...optional("previewService", optionalName(target, "previewService")),
   };
@@ -222,7 +224,7 @@ function parseNamespaces(target: Reader): NamespacesTarget {
   const stable = objectName(target, "stable");
   const canary = objectName(target, "canary");
   if (stable !== "" && stable === canary) target.error(`must differ from the stable namespace (${stable})`, "canary");
-  const routes = target.list("routes").map((route) => {
+  const routes = target.objects("routes").map((route) => {
     const result = {
       kind: route.required("kind", route.oneOf("kind", ["HTTPRoute", "GRPCRoute", "VirtualService"])) ?? "HTTPRoute",
       name: objectName(route, "name"),
@@ -241,32 +243,42 @@ function routeKind(target: Reader): RouteKind {
   return target.oneOf("routes", ["VirtualService", "HTTPRoute"]) ?? "VirtualService";
 }
 
-const namePattern = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
-const maxNameLength = 253;
-
-/** Reads the name of an object, which the API server would accept. */
-function objectName(reader: Reader, field: string): string {
-  return reader.required(field, optionalName(reader, field)) ?? "";
-}
-
-function optionalName(reader: Reader, field: string): string | undefined {
-  const name = reader.string(field);
-  if (name !== undefined && (name.length > maxNameLength || !namePattern.test(name)))
-    reader.error(
-      `must be the name of an object: lower-case letters, digits, dashes and dots, got ${JSON.stringify(name)}`,
-      field,
-    );
-  return name;
-}
-
 function namespace(reader: Reader): string | undefined {
   return optionalName(reader, "namespace");
 }
 
 function hostName(destination: Reader): string {
   const host = destination.required("host", destination.string("host")) ?? "";
-  if (host === "" && destination.has("host")) destination.error("must not be empty", "host");
+  const fault = destination.has("host") ? domainFault(host) : undefined;
+  if (fault !== undefined) destination.error(fault, "host");
   return host;
+}
+
+function subsetName(destination: Reader): string | undefined {
+  const subset = destination.string("subset");
+  if (subset !== undefined && !isDnsLabel(subset))
+    destination.error(
+      `must be the name of a subset: letters, digits and dashes, got ${JSON.stringify(subset)}`,
+      "subset",
+    );
+  return subset;
+}
+
+const gatewayPattern = /^([a-z0-9][-a-z0-9.]*\/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+
+function gatewayFault(name: string): string | undefined {
+  return gatewayPattern.test(name)
+    ? undefined
+    : `must be the name of a gateway, NAME or NAMESPACE/NAME, got ${JSON.stringify(name)}`;
+}
+
+function checked(target: Reader, field: string, faultOf: (text: string) => string | undefined): readonly string[] {
+  const texts = target.strings(field);
+  texts.forEach((text, index) => {
+    const fault = faultOf(text);
+    if (fault !== undefined) target.error(fault, `${field}[${index}]`);
+  });
+  return texts;
 }
 
 function port(reader: Reader): number | undefined {

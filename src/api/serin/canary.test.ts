@@ -42,3 +42,41 @@ test("a match of a header with an impossible name is refused", () => {
     'spec.steps[0].match.headers[0].name: must be the name of a header, got "a b"',
   ]);
 });
+
+const web = { deployment: { name: "web", service: "web" } };
+
+test("a step that is not an object, and an empty pause, are refused", () => {
+  assert.match(faultsOf(web, ["weight: 10" as unknown as object])[0] ?? "", /^spec\.steps\[0\]: must be an object/);
+  assert.match(
+    faultsOf(web, [{ pause: {} }])[0] ?? "",
+    /^spec\.steps\[0\]\.pause: must have durationSeconds, or untilApproved/,
+  );
+});
+
+test("what the API server or a proxy would refuse later is refused at once", () => {
+  const { deployment } = web;
+  const faults = (more: object): string => faultsOf({ deployment: { ...deployment, ...more } })[0] ?? "";
+  assert.match(faults({ gateways: ["ok", "a/b", "a b"] }), /gateways\[2\]: must be the name of a gateway/);
+  assert.match(faults({ hosts: ["*.shop.example", "shop example"] }), /hosts\[1\]: must be a DNS name/);
+  assert.match(
+    faults({ canaryMetadata: { labels: { a: "x y" } } }),
+    /canaryMetadata\.labels\.a: must be the value of a label/,
+  );
+  const virtualService = { name: "v", stable: { host: "a" }, canary: { host: "a", subset: "v 2" } };
+  assert.match(faultsOf({ virtualService })[0] ?? "", /canary\.subset: must be the name of a subset/);
+  const spec = (more: object): string =>
+    formatIssues(parseCanary({ metadata: {}, spec: { target: web, steps: [{ weight: 1 }], ...more } }).errors);
+  assert.match(spec({ sessionAffinity: { cookieName: "a; b" } }), /^spec\.sessionAffinity\.cookieName: /);
+  assert.match(spec({ group: " " }), /^spec\.group: must not be empty/);
+  assert.match(spec({ notifications: [{ url: "" }] }), /^spec\.notifications\[0\]\.url: /);
+  const webhook = { url: "http://gate.shop", headers: { "x-a": "1\r\nx-b: 2" } };
+  assert.match(
+    spec({ checks: [{ type: "webhook", webhook }] }),
+    /webhook\.headers\.x-a: must be the value of a header/,
+  );
+});
+
+test("a step whose only field is wrong gets one error, at the field", () => {
+  assert.deepEqual(faultsOf(web, [{ weight: 101 }]), ["spec.steps[0].weight: must be from 0 to 100, got 101"]);
+  assert.match(faultsOf(web, [{ checks: [] }])[0] ?? "", /^spec\.steps\[0\]: must have at least one of/);
+});

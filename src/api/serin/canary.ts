@@ -6,7 +6,7 @@ import { parseTarget, type CanaryTarget } from "./canary-target.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
 import { parseOrders, parsePause, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
-import { parseTrafficMatch, type TrafficMatch } from "./traffic-match.ts";
+import { cookieNameFault, parseTrafficMatch, type TrafficMatch } from "./traffic-match.ts";
 
 /**
  * rollout.serin.dev/v1alpha1 Canary: changes an app step by step, judges it by evidence, and rolls it back
@@ -100,7 +100,7 @@ function statusOf(raw: unknown): { status?: RolloutStatus } {
 
 function parseSpec(spec: Reader): CanarySpec {
   const target = parseTarget(spec);
-  const entries = spec.list("steps");
+  const entries = spec.objects("steps");
   if (entries.length === 0) spec.error("must have at least one step, such as {weight: 10}", "steps");
   if (entries.length > maxSteps) spec.error(`must have at most ${maxSteps} steps, got ${entries.length}`, "steps");
   const steps = entries.slice(0, maxSteps).map(parseStep);
@@ -109,7 +109,7 @@ function parseSpec(spec: Reader): CanarySpec {
     affinity === undefined
       ? undefined
       : {
-          cookieName: affinity.string("cookieName") ?? "serin-canary",
+          cookieName: cookieName(affinity) ?? "serin-canary",
           maxAgeSeconds: affinity.integer("maxAgeSeconds", 1, 30 * daySeconds) ?? daySeconds,
         };
   affinity?.unknownFields();
@@ -125,6 +125,13 @@ function parseSpec(spec: Reader): CanarySpec {
   spec.unknownFields();
   if (target !== undefined) checkFit(spec, target, result);
   return result;
+}
+
+function cookieName(affinity: Reader): string | undefined {
+  const name = affinity.string("cookieName");
+  const fault = name === undefined ? undefined : cookieNameFault(name);
+  if (fault !== undefined) affinity.error(fault, "cookieName");
+  return name;
 }
 
 /** Reports steps that the target does not support. */
@@ -214,10 +221,12 @@ function parseStep(step: Reader): CanaryStep {
   const pause = parsePause(step);
   const checks = parseChecks(step, "checks");
   step.unknownFields();
-  const says = [weight, match, percent, scale, preview, experiment, pause, checks[0]].some(
-    (value) => value !== undefined,
+  // A field with a wrong value is reported once, at the field.
+  const says = ["weight", "match", "mirror", "scale", "preview", "experiment", "pause"].some((field) =>
+    step.has(field),
   );
-  if (!says) step.error("must have at least one of weight, match, mirror, scale, preview, experiment, pause or checks");
+  if (!says && checks.length === 0)
+    step.error("must have at least one of weight, match, mirror, scale, preview, experiment, pause or checks");
   return {
     ...(name === undefined ? {} : { name }),
     ...(weight === undefined ? {} : { weight }),

@@ -1,3 +1,4 @@
+import { headerNameFault } from "../istio/http-headers.ts";
 import { areRepeated, type Reader } from "../reader.ts";
 import { conditionProblem } from "./check-condition.ts";
 import { templateNames, unknownTemplateNames } from "./check-template.ts";
@@ -329,10 +330,20 @@ function parseWebhook(check: Reader): WebhookSpec | undefined {
 const refusedHeaders =
   /^(host|connection|keep-alive|te|trailer|transfer-encoding|content-length|upgrade|expect|proxy-.*|forwarded|x-forwarded-.*|x-envoy-.*|x-aws-ec2-.*|metadata|metadata-flavor|x-google-metadata-request|impersonate-.*|x-remote-.*)$/i;
 
+const headerValue = /^[\t\u{20}-\u{7e}\u{80}-\u{ff}]*$/u;
+
 function webhookHeaders(webhook: Reader): Readonly<Record<string, string>> {
   const headers = webhook.stringMap("headers");
-  for (const name of Object.keys(headers))
+  for (const [name, value] of Object.entries(headers)) {
+    const fault = headerNameFault(name);
+    if (fault !== undefined) webhook.error(fault, `headers.${name}`);
     if (refusedHeaders.test(name)) webhook.error("is a header that only the engine may set", `headers.${name}`);
+    if (!headerValue.test(value))
+      webhook.error(
+        `must be the value of a header, without line breaks, got ${JSON.stringify(value)}`,
+        `headers.${name}`,
+      );
+  }
   return headers;
 }
 

@@ -1,3 +1,4 @@
+import { checkLabels } from "../istio/checks.ts";
 import type { Reader } from "../reader.ts";
 
 /**
@@ -39,5 +40,7 @@ export function parseCopiedMetadata(reader: Reader, field: "labels" | "annotatio
         field,
       );
   }
+  if (field === "labels")
+    checkLabels(reader, field, Object.fromEntries(Object.entries(map).filter(([key]) => mayBeCopied(key))));
   return map;
 }

@@ -3,7 +3,9 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { readRecurrenceRule } from "./recurrence-rule.ts";
 import { rolloutGroup, rolloutVersion } from "./rollout-status.ts";
+import { instantFrom, isWindowTime } from "./window-time.ts";
 
 /**
  * rollout.serin.dev/v1alpha1 Freeze (cluster-scoped): times in which no rollout starts a step. Rollbacks are never
@@ -57,7 +59,6 @@ const kinds = ["Canary", "MeshUpgrade"] as const;
 const maxWindows = 64;
 const maxExceptions = 256;
 const maxDurationSeconds = 31_622_400;
-const localTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?$/;
 
 export function parseFreeze(raw: unknown): Parsed<Freeze> {
   const reader = new Reader(raw);
@@ -75,7 +76,7 @@ export function parseFreeze(raw: unknown): Parsed<Freeze> {
 }
 
 function parseSpec(spec: Reader): FreezeSpec {
-  const windows = spec.list("windows");
+  const windows = spec.objects("windows");
   if (windows.length === 0)
     spec.error(
       "must have at least one window, such as {start: 2026-12-20T18:00:00, end: 2027-01-04T08:00:00}",
@@ -83,7 +84,7 @@ function parseSpec(spec: Reader): FreezeSpec {
     );
   if (windows.length > maxWindows)
     spec.error(`must have at most ${maxWindows} windows, got ${windows.length}`, "windows");
-  const exceptions = spec.list("exceptions");
+  const exceptions = spec.objects("exceptions");
   if (exceptions.length > maxExceptions)
     spec.error(`must have at most ${maxExceptions} entries, got ${exceptions.length}`, "exceptions");
   const timeZone = spec.string("timeZone") ?? "UTC";
@@ -92,7 +93,7 @@ function parseSpec(spec: Reader): FreezeSpec {
   const result: FreezeSpec = {
     reason: spec.required("reason", spec.string("reason")) ?? "",
     timeZone,
-    windows: windows.map(parseWindow),
+    windows: windows.map((window) => parseWindow(window, isTimeZone(timeZone) ? timeZone : "UTC")),
     kinds: kindsOf(spec),
     namespaces: spec.strings("namespaces"),
     exceptions: exceptions.map(parseException),
@@ -110,36 +111,49 @@ function kindsOf(spec: Reader): FreezeSpec["kinds"] {
   return listed.length === 0 ? kinds : listed;
 }
 
-function parseWindow(window: Reader): FreezeWindow {
-  const start = window.required("start", time(window, "start")) ?? "";
+function parseWindow(window: Reader, timeZone: string): FreezeWindow {
+  const start = window.required("start", time(window, "start"));
   const end = time(window, "end");
-  const rrule = window.string("rrule");
+  const rrule = rule(window);
   const durationSeconds = window.integer("durationSeconds", 60, maxDurationSeconds);
   window.unknownFields();
-  if (rrule === undefined && end === undefined) window.error("is required without an rrule", "end");
-  if (rrule !== undefined && durationSeconds === undefined)
-    window.error("is required with an rrule", "durationSeconds");
-  if (rrule !== undefined && end !== undefined)
+  const [hasRule, hasEnd, hasDuration] = [window.has("rrule"), window.has("end"), window.has("durationSeconds")];
+  if (!hasRule && !hasEnd) window.error("is required without an rrule", "end");
+  if (hasRule && !hasDuration) window.error("is required with an rrule", "durationSeconds");
+  if (hasRule && hasEnd)
     window.error(
       "cannot be combined with an rrule: an occurrence lasts durationSeconds, and UNTIL or COUNT end the rule",
       "end",
     );
-  if (end !== undefined && start !== "" && end <= start)
+  if (!hasRule && hasDuration)
+    window.error("goes with an rrule alone: end says when this window ends", "durationSeconds");
+  if (end !== undefined && start !== undefined && instantFrom(end, timeZone) <= instantFrom(start, timeZone))
     window.error(`must be after start (${start}), got "${end}"`, "end");
   return {
-    start,
+    start: start ?? "",
     ...(end === undefined ? {} : { end }),
     ...(rrule === undefined ? {} : { rrule }),
     ...(durationSeconds === undefined ? {} : { durationSeconds }),
   };
 }
 
+function rule(window: Reader): string | undefined {
+  const text = window.string("rrule");
+  const read = text === undefined ? undefined : readRecurrenceRule(text);
+  if (read === undefined || !("problem" in read)) return text;
+  window.error(read.problem, "rrule");
+  return undefined;
+}
+
+/** Undefined if absent or wrong, which is reported. */
 function time(window: Reader, field: string): string | undefined {
   const value = window.string(field);
-  if (value !== undefined && (!localTime.test(value) || Number.isNaN(Date.parse(value)))) {
-    window.error(`must be a time such as 2026-12-20T18:00:00 (in the freeze's time zone), got "${value}"`, field);
-  }
-  return value;
+  if (value === undefined || isWindowTime(value)) return value;
+  window.error(
+    `must be a time such as 2026-12-20T18:00:00 (in the freeze's time zone, from 1970 on), got "${value}"`,
+    field,
+  );
+  return undefined;
 }
 
 function parseException(exception: Reader): FreezeException {

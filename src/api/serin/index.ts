@@ -126,3 +126,4 @@ export {
   type Verdict,
 } from "./rollout-status.ts";
 export { ztunnelOwner, ztunnelOwnerAnnotation, ztunnelRevisionLabel, type ZtunnelOwnerQuery } from "./ztunnel-owner.ts";
+export { rolloutKinds } from "./rollout-kinds.ts";

@@ -25,3 +25,41 @@ test("a CNI agent's own profile and component are kept", () => {
   const cni = { profile: "empty", components: { cni: { enabled: false, namespace: "kube-system" } } };
   assert.deepEqual(agentOf(cni), cni);
 });
+
+function faultsOf(spec: object): readonly string[] {
+  const { errors } = parseMeshUpgrade({ metadata: { name: "u" }, spec: { ...ends, ...spec } });
+  return errors.map(({ path, message }) => `${path} ${message}`);
+}
+
+const ends = { from: { revision: "a" }, to: { revision: "b" } };
+
+test("a wave that is not an object is refused, and does not stand for all namespaces", () => {
+  for (const wave of ["shop", 5, null, ["shop"]])
+    assert.match(faultsOf({ waves: [wave] })[0] ?? "", /^spec\.waves\[0\] must be an object/);
+});
+
+test("a wave's names and labels must be ones that a namespace can have", () => {
+  assert.match(
+    faultsOf({ waves: [{ namespaces: ["shop", "Shop "] }] })[0] ?? "",
+    /^spec\.waves\[0\]\.namespaces\[1\] /,
+  );
+  assert.match(
+    faultsOf({ waves: [{ namespaceLabels: { tier: "a b" } }] })[0] ?? "",
+    /^spec\.waves\[0\]\.namespaceLabels\.tier /,
+  );
+  assert.match(faultsOf({ waves: [{ name: "" }] })[0] ?? "", /^spec\.waves\[0\]\.name must not be empty/);
+});
+
+test("a revision and a Secret have names that objects can have", () => {
+  for (const revision of ["", "1.18.1", "a b", "x".repeat(64)])
+    assert.match(faultsOf({ from: { revision } })[0] ?? "", /^spec\.from\.revision must be the name of a revision/);
+  assert.match(faultsOf({ to: { revision: "B_1" } })[0] ?? "", /^spec\.to\.revision must be the name of a revision/);
+  assert.match(faultsOf({ to: { revision: "b", root: { secretName: "" } } })[0] ?? "", /^spec\.to\.root\.secretName /);
+});
+
+test("an empty pause is refused, because other tools wait for a person then", () => {
+  assert.match(
+    faultsOf({ waves: [{ pause: {} }] })[0] ?? "",
+    /^spec\.waves\[0\]\.pause must have durationSeconds, or untilApproved/,
+  );
+});

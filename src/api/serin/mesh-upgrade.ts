@@ -1,9 +1,11 @@
 import { defineKind } from "../kind.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../istio/istio-operator.ts";
+import { isDnsLabel } from "../istio/domain-names.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
+import { objectName } from "./object-name.ts";
 import { parseOrders, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
 import { parseWaves, type UpgradeWave } from "./upgrade-wave.ts";
@@ -91,7 +93,7 @@ const monthSeconds = 2_592_000;
 
 function parseSpec(spec: Reader): MeshUpgradeSpec {
   const from = spec.required("from", spec.object("from"));
-  const fromRevision = from?.required("revision", from.string("revision")) ?? "";
+  const fromRevision = from === undefined ? "" : revisionOf(from);
   from?.unknownFields();
   const waves = parseWaves(spec);
   const to = parseTo(spec, fromRevision);
@@ -115,13 +117,24 @@ function parseSpec(spec: Reader): MeshUpgradeSpec {
   return result;
 }
 
+/** The name of a revision becomes a part of object names, so it is a DNS label. */
+function revisionOf(end: Reader): string {
+  const revision = end.string("revision");
+  if (revision !== undefined && !isDnsLabel(revision))
+    end.error(
+      `must be the name of a revision: letters, digits and dashes, such as 1-18-1 (or default), got ${JSON.stringify(revision)}`,
+      "revision",
+    );
+  return end.required("revision", revision) ?? "";
+}
+
 function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
   const to = spec.required("to", spec.object("to"));
   if (to === undefined) return { revision: "", install: [] };
-  const revision = to.required("revision", to.string("revision")) ?? "";
+  const revision = revisionOf(to);
   if (revision !== "" && revision === fromRevision && !to.has("root") && !to.has("cni"))
     spec.error(`must differ from the old revision (${fromRevision})`, "to.revision");
-  const install = to.list("install").flatMap((element) => {
+  const install = to.objects("install").flatMap((element) => {
     const specs = parseInstall(element);
     for (const { revision: specRevision } of specs)
       if (specRevision !== undefined && specRevision !== "" && specRevision !== revision)
@@ -130,7 +143,7 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
   });
   const [cni] = ["cni"].flatMap((field) => (to.has(field) ? parseInstall(to.object(field) ?? to.empty(field)) : []));
   const root = to.object("root");
-  const secretName = root?.required("secretName", root.string("secretName"));
+  const secretName = root === undefined ? undefined : objectName(root, "secretName");
   root?.unknownFields();
   to.unknownFields();
   return {

@@ -72,14 +72,15 @@ const defaultSettleSeconds = 300;
 /** Reads the orders of a spec. The caller reads the other fields and reports unknown ones. */
 export function parseOrders(spec: Reader): RolloutOrdersSpec {
   const group = spec.string("group");
+  if (group?.trim() === "") spec.error("must not be empty: it is the name that all members have in common", "group");
   const orderedBy = spec.object("orderedBy");
   const ordered = orderedBy === undefined ? undefined : parseOrderedBy(orderedBy);
   const full = spec.object("fullPromotion");
   const fullPromotion = full === undefined ? undefined : parseFullPromotion(full);
-  const approvals = spec.list("approvals");
+  const approvals = spec.objects("approvals");
   if (approvals.length > maxApprovals)
     spec.error(`must have at most ${maxApprovals} entries, got ${approvals.length}`, "approvals");
-  const notifications = spec.list("notifications");
+  const notifications = spec.objects("notifications");
   if (notifications.length > maxNotifications)
     spec.error(`must have at most ${maxNotifications} entries, got ${notifications.length}`, "notifications");
   return {
@@ -138,7 +139,7 @@ function parseApproval(approval: Reader): Approval {
 
 function parseNotification(notification: Reader): NotificationSpec {
   const url = notification.required("url", notification.string("url")) ?? "";
-  if (url !== "" && !/^https?:\/\/[^/]/.test(url))
+  if (notification.has("url") && !/^https?:\/\/[^/]/.test(url))
     notification.error(`must be an http or https URL, got "${url}"`, "url");
   const events = notification.strings("events").flatMap((word, index) => {
     const known = notificationEvents.find((event) => event === word);
@@ -165,6 +166,9 @@ export function parsePause(owner: Reader): PauseSpec | undefined {
   const durationSeconds = pause.integer("durationSeconds", 0, maxPauseSeconds);
   const untilApproved = pause.boolean("untilApproved");
   pause.unknownFields();
+  // In other tools an empty pause waits for a person.
+  if (!pause.has("durationSeconds") && !pause.has("untilApproved"))
+    pause.error("must have durationSeconds, or untilApproved: true to wait for a person");
   return {
     ...(durationSeconds === undefined ? {} : { durationSeconds }),
     ...(untilApproved === undefined ? {} : { untilApproved }),

@@ -31,7 +31,10 @@ export function parseTrafficMatch(step: Reader): TrafficMatch | undefined {
   const result: TrafficMatch = {
     headers: valueMatches(match, "headers", headerNameFault),
     cookies: bounded(match, "cookies").map((cookie) => {
-      const pair = { name: named(cookie), value: cookie.required("value", cookie.string("value")) ?? "" };
+      const pair = {
+        name: named(cookie, cookieNameFault),
+        value: cookie.required("value", cookie.string("value")) ?? "",
+      };
       cookie.unknownFields();
       return pair;
     }),
@@ -59,7 +62,7 @@ export function parseTrafficMatch(step: Reader): TrafficMatch | undefined {
 }
 
 function bounded(match: Reader, field: string): readonly Reader[] {
-  const found = match.list(field);
+  const found = match.objects(field);
   if (found.length > maxMatches) match.error(`must have at most ${maxMatches} entries, got ${found.length}`, field);
   return found;
 }
@@ -71,17 +74,23 @@ function valueMatches(
 ): ValueMatch[] {
   return bounded(match, field).map((entry) => {
     const result: ValueMatch = {
-      name: named(entry),
+      name: named(entry, nameFault),
       type: entry.oneOf("type", valueTypes) ?? "Exact",
       value: entry.required("value", entry.string("value")) ?? "",
     };
-    const fault = entry.has("name") ? nameFault(result.name) : undefined;
-    if (fault !== undefined) entry.error(fault, "name");
     entry.unknownFields();
     return result;
   });
 }
 
-function named(entry: Reader): string {
-  return entry.required("name", entry.string("name")) ?? "";
+function named(entry: Reader, faultOf: (name: string) => string | undefined): string {
+  const name = entry.string("name");
+  const fault = name === undefined ? undefined : faultOf(name);
+  if (fault !== undefined) entry.error(fault, "name");
+  return entry.required("name", name) ?? "";
+}
+
+/** A cookie's name is a token, like that of a header. */
+export function cookieNameFault(name: string): string | undefined {
+  return headerNameFault(name) === undefined ? undefined : `must be the name of a cookie, got ${JSON.stringify(name)}`;
 }

@@ -1,5 +1,7 @@
+import { checkLabels } from "../istio/checks.ts";
 import { areRepeated, type Reader } from "../reader.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
+import { objectNames } from "./object-name.ts";
 import { parsePause, type PauseSpec } from "./rollout-orders.ts";
 
 /**
@@ -33,7 +35,7 @@ const monthSeconds = 2_592_000;
 
 /** Reads the field `waves` of a MeshUpgrade's spec. */
 export function parseWaves(spec: Reader): readonly UpgradeWave[] {
-  const waves = spec.list("waves");
+  const waves = spec.objects("waves");
   if (waves.length > maxWaves) spec.error(`must have at most ${maxWaves} waves, got ${waves.length}`, "waves");
   const parsed = waves.slice(0, maxWaves).map((wave, index) => parseWave(wave, index));
   const names = parsed.map(({ name }) => name);
@@ -43,19 +45,26 @@ export function parseWaves(spec: Reader): readonly UpgradeWave[] {
   return parsed;
 }
 
+function labels(wave: Reader, field: string): Readonly<Record<string, string>> {
+  const found = wave.stringMap(field);
+  checkLabels(wave, field, found);
+  return found;
+}
+
 function parseWave(wave: Reader, index: number): UpgradeWave {
   const pause = parsePause(wave);
   const result: UpgradeWave = {
     name: wave.string("name") ?? `wave-${index + 1}`,
-    namespaces: wave.strings("namespaces"),
-    namespaceLabels: wave.stringMap("namespaceLabels"),
-    workloadLabels: wave.stringMap("workloadLabels"),
+    namespaces: objectNames(wave, "namespaces"),
+    namespaceLabels: labels(wave, "namespaceLabels"),
+    workloadLabels: labels(wave, "workloadLabels"),
     mode: wave.oneOf("mode", ["Restart", "ScaleFirst"]) ?? "Restart",
     maxUnavailable: wave.integer("maxUnavailable", 1, 1000) ?? 1,
     soakSeconds: wave.integer("soakSeconds", 0, monthSeconds) ?? 0,
     ...(pause === undefined ? {} : { pause }),
     checks: parseChecks(wave, "checks"),
   };
+  if (result.name.trim() === "") wave.error("must not be empty", "name");
   wave.unknownFields();
   return result;
 }

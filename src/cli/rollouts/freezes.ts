@@ -5,6 +5,7 @@ import { userError } from "../../base/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
+import { durationText } from "./ladder.ts";
 import { parseOneObject, whoAmI } from "./rollout-objects.ts";
 
 interface AddFlags extends ConnectionFlags {
@@ -164,7 +165,9 @@ function renderFreezes(items: readonly Freeze[]): string {
   const rows = items.map(({ metadata, spec }) => [
     metadata.name ?? "",
     spec.windows.map((window) => windowText(window, spec.timeZone)).join("; "),
-    [(spec.kinds ?? []).join(","), (spec.namespaces ?? []).join(",")].filter((part) => part !== "").join(" in "),
+    [(spec.kinds ?? ["all rollouts"]).join(","), (spec.namespaces ?? []).join(",")]
+      .filter((part) => part !== "")
+      .join(" in "),
     (spec.exceptions ?? [])
       .map(({ namespace, name, reason }) => `${namespace === undefined ? "" : `${namespace}/`}${name} (${reason})`)
       .join(", "),
@@ -176,7 +179,7 @@ function renderFreezes(items: readonly Freeze[]): string {
 function windowText({ start, end, rrule, durationSeconds = 0 }: FreezeWindow, zone = "UTC"): string {
   return rrule === undefined
     ? `${start} to ${end ?? ""} ${zone}`
-    : `${rrule} from ${start} ${zone}, ${durationSeconds / 3600} h each`;
+    : `${rrule} from ${start} ${zone}, ${durationText(durationSeconds)} each`;
 }
 
 async function except(name: string, flags: ExceptFlags, context: CliContext): Promise<void> {

@@ -43,6 +43,8 @@ const phaseStyles: Readonly<Partial<Record<RolloutPhase, Style>>> = {
   Waiting: "yellow",
   Paused: "yellow",
 };
+/** Phases whose message is more than the name of a step. */
+const restingPhases: ReadonlySet<RolloutPhase> = new Set(["Waiting", "Paused", "Stuck", "Watching", "RolledBack"]);
 /** The numbers of future and done steps that are shown without `verbose`. */
 const shownAhead = 6;
 const shownBehind = 12;
@@ -60,6 +62,7 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   for (const step of done) lines.push(...doneLines(step, options.verbose, paint));
   if (status.step !== undefined && status.phase !== "Completed")
     lines.push(...currentLines(status, status.step, paint));
+  else lines.push(...restLines(status, lines, paint));
   lines.push(...aheadLines(status, options.verbose, paint));
   const { cause } = status;
   if (cause !== undefined && !lines.some((line) => line.includes(cause)))
@@ -102,6 +105,12 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
     );
   if (!repeats) lines.push(`      ${detail}`);
   return lines;
+}
+
+/** What a rollout says that is between two steps, or at rest: for example which freeze it waits for, and until when. */
+function restLines({ phase, message, cause }: RolloutStatus, before: readonly string[], paint: Paint): string[] {
+  const isTold = message === cause || before.some((line) => line.includes(message));
+  return isTold || !restingPhases.has(phase) ? [] : [`  ${paint(phaseStyles[phase] ?? "dim", "…")} ${message}`];
 }
 
 function checkLines({ type, name = type, verdict, evidence, matrix }: CheckStatus, paint: Paint): string[] {
@@ -152,6 +161,8 @@ function hintOf(title: string, status: RolloutStatus): string {
     case "RollingBack":
       return when("since ", status.undo?.startedAt);
     case "Waiting":
+      // The message says what a person must do for the group.
+      if (status.pauseReason === "group-failed") return when("since ", phaseSince);
       return `${when("since ", phaseSince)}; it continues by itself${command === "" ? "" : `, or: ${command}`}`;
     default:
       return (step?.waitingFor ?? []).length === 0

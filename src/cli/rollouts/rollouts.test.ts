@@ -79,6 +79,7 @@ test("the ladder's last line shows since when it waits, until when, and the next
       last({ phase: "Waiting", pauseReason: "freeze", pausedBy: "holidays", message: "a text" }),
       last({ phase: "Waiting", message: `waits: freeze holidays until ${until} (quiet)` }),
       last({ phase: "Waiting", message: "waits: Canary a/b has reserved namespace shop" }),
+      last({ phase: "Waiting", pauseReason: "group-failed", message: "group a: change Canary a/b" }),
       last({ phase: "Stuck", message: "x" }),
       last({ phase: "Judging" }),
     ],
@@ -92,10 +93,30 @@ test("the ladder's last line shows since when it waits, until when, and the next
       "since 2026-01-31T12:03:12Z; it continues by itself, or: serin freeze except holidays --canary shop/web --reason WHY",
       "since 2026-01-31T12:03:12Z; it continues by itself",
       "since 2026-01-31T12:03:12Z; it continues by itself",
+      "since 2026-01-31T12:03:12Z",
       "since 2026-01-31T12:03:12Z: repair it, or undo it: serin canary abort web -n shop",
       "since 2026-01-31T12:03:12Z",
     ],
   );
+});
+
+test("the ladder of a rollout that waits between two steps says what it waits for", () => {
+  const { step: _step, ...between } = status;
+  const lines = (more: Partial<RolloutStatus>): readonly string[] =>
+    renderLadder("Canary shop/shop", { ...between, ...more }, { colour: false, verbose: false }).split("\n");
+  const message = "waits: freeze holidays until 2027-01-04T08:00:00.000Z (peak)";
+  assert.equal(lines({ phase: "Waiting", pauseReason: "freeze", message })[2], `  … ${message}`);
+  assert.equal(
+    lines({ phase: "Paused", pauseReason: "order", message: "paused by a person" })[2],
+    "  … paused by a person",
+  );
+  assert.equal(
+    lines({ phase: "Watching", message: "waits for a change to roll out" })[2],
+    "  … waits for a change to roll out",
+  );
+  const cause = "spec.target: has no waypoint";
+  assert.equal(lines({ phase: "Stuck", message: cause, cause }).filter((line) => line.includes(cause)).length, 1);
+  assert.ok(!lines({ phase: "Progressing", message: "weight 50/50" }).some((line) => line.includes("50/50")));
 });
 
 test("lines are cut to the terminal's width, not counting colours", () => {

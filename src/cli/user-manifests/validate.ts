@@ -3,7 +3,7 @@ import { nearestName, userError, withArticle } from "../../base/index.ts";
 import type { FieldIssue, KindDefinition } from "../../api/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds, parseIstioOperator } from "../../api/istio/index.ts";
-import { canaryKind, checkKind, freezeKind, meshUpgradeKind } from "../../api/serin/index.ts";
+import { rolloutKinds } from "../../api/serin/index.ts";
 import { groupKindOf, nameOf, type ManifestFault, type Resource } from "../../analyze/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CliContext } from "../context.ts";
@@ -22,7 +22,6 @@ interface Findings {
 const failedExitCode = 1;
 const topFields = ["apiVersion", "kind", "metadata", "spec", "status"];
 const operatorKind = "install.istio.io/IstioOperator";
-const rolloutKinds: readonly KindDefinition[] = [canaryKind, meshUpgradeKind, checkKind, freezeKind];
 const kinds = new Map<string, KindDefinition>(
   [...istioKinds, ...gatewayApiKinds, ...rolloutKinds].map((kind) => [`${kind.group}/${kind.kind}`, kind]),
 );

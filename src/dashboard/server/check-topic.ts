@@ -1,7 +1,7 @@
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
 import type { Topics } from "../../api/dashboard/index.ts";
-import { canaryKind, meshUpgradeKind, checkKind, freezeKind } from "../../api/serin/index.ts";
+import { canaryKind, rolloutKinds } from "../../api/serin/index.ts";
 import type { KindDefinition } from "../../api/index.ts";
 import type { Identity } from "./access/identity.ts";
 import type { ParsedTopic } from "./live/parse-topic.ts";
@@ -10,10 +10,7 @@ import { refusal } from "./problem.ts";
 const kinds: readonly KindDefinition[] = [
   ...istioKinds,
   ...gatewayApiKinds,
-  canaryKind,
-  meshUpgradeKind,
-  checkKind,
-  freezeKind,
+  ...rolloutKinds,
 ] as readonly KindDefinition[];
 
 /**

@@ -1,5 +1,6 @@
 import { messageOf, transientError, userError } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
+import { rolloutKinds } from "../../api/serin/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds, parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
 import {
@@ -46,7 +47,7 @@ export async function readCluster(
   const objects: UntypedObject[] = [];
   const unread = new Map<string, string>();
   const notServed = new Set<string>();
-  const waiting = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds];
+  const waiting = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds, ...rolloutKinds];
   const deadline = AbortSignal.timeout(timeoutMs);
   const work = async (): Promise<void> => {
     for (let kind = waiting.shift(); kind !== undefined; kind = waiting.shift()) {

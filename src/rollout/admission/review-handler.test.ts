@@ -80,14 +80,14 @@ test("everybody learns of faults, and only callers of the secret path learn of r
 test("the error for an object whose review exceeds the limit names it, and the event loop is not blocked", async () => {
   await handler.close();
   handler = new ReviewHandler({ ...tools, limits: { workMs: 1_000, waitMs: 20_000 } });
-  // The reader of recurrence rules looks for such a day until the year 9999.
-  const window = { start: "1970-01-01T00:00:00", rrule: "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", durationSeconds: 60 };
+  // Each of these specs is rendered with its profile.
+  const install = Array.from({ length: 60_000 }, () => ({ profile: "ambient", revision: "b" }));
   const request = {
     uid: "u",
-    kind: { group: "rollout.serin.dev", kind: "Freeze" },
-    name: "never",
+    kind: { group: "rollout.serin.dev", kind: "MeshUpgrade" },
+    name: "long",
     operation: "CREATE",
-    object: { metadata: { name: "never" }, spec: { reason: "r", windows: Array.from({ length: 60 }, () => window) } },
+    object: { metadata: { name: "long" }, spec: { from: { revision: "a" }, to: { revision: "b", install } } },
   };
   let turns = 0;
   const timer = setInterval(() => (turns += 1), 5);
@@ -95,7 +95,7 @@ test("the error for an object whose review exceeds the limit names it, and the e
   clearInterval(timer);
   const { response } = (await answer.json()) as { response: { allowed: boolean; status?: { message: string } } };
   assert.equal(response.allowed, false);
-  assert.match(response.status?.message ?? "", /^Freeze "never" is refused: checking it took longer than 1 s/);
+  assert.match(response.status?.message ?? "", /^MeshUpgrade "long" is refused: checking it took longer than 1 s/);
   // If this thread did the review, it would get only a handful of turns.
   assert.ok(turns > 20, `${turns} turns`);
   assert.match((await answerAt("/review", [{ weight: 101 }])).message, /is not valid/, "the next one has a new thread");

@@ -1,18 +1,15 @@
-import { jsonEqualWithoutNulls, messageOf } from "../../base/index.ts";
+import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
 import {
   isRestingPhase,
   approvalProblem,
   canaryKind,
-  checkKind,
   freezeKind,
-  meshUpgradeKind,
+  rolloutKinds,
   type Approval,
   type Canary,
-  type Freeze,
 } from "../../api/serin/index.ts";
 import type { RequestUser } from "../access/index.ts";
-import { windowState } from "../decide/index.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
 export interface RolloutReview {
@@ -46,9 +43,6 @@ export function parseReview(body: Uint8Array): RolloutReview {
   return review;
 }
 
-/** The kinds that people write. */
-const reviewedKinds: readonly KindDefinition[] = [canaryKind, checkKind, meshUpgradeKind, freezeKind];
-
 const unprocessable = 422;
 /** The engine's own user, which may write back approvals of others. */
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
@@ -60,7 +54,7 @@ export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
  */
 export async function reviewRollout(review: RolloutReview): Promise<RolloutReviewAnswer> {
   const { request } = review;
-  const kind = reviewedKinds.find(
+  const kind = rolloutKinds.find(
     (candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group,
   );
   if (request === undefined || kind?.parse === undefined || request.operation === "DELETE" || keepsSpec(request))
@@ -68,10 +62,7 @@ export async function reviewRollout(review: RolloutReview): Promise<RolloutRevie
   const parsed = kind.parse(request.object);
   const hidden =
     parsed.value === undefined || kind === freezeKind
-      ? {
-          errors: kind === freezeKind && parsed.value !== undefined ? ruleIssues(parsed.value as Freeze) : [],
-          warnings: [],
-        }
+      ? { errors: [], warnings: [] }
       : await (await import("./hidden-faults.ts")).hiddenFaults(parsed.value);
   const errors =
     parsed.value === undefined
@@ -172,18 +163,6 @@ function heldTargetIssues(before: Begun["spec"], now: Begun["spec"]): FieldIssue
   if (held === undefined || (held.name === next?.name && held.service === next?.service)) return [];
   const message = `must stay Deployment "${held.name ?? ""}" with Service "${held.service ?? ""}", which the Canary holds. Delete the Canary, which lets go of them, and create another`;
   return [{ path: "spec.target.deployment", message }];
-}
-
-/** Only the parser of recurrence rules knows whether a rule is valid. */
-function ruleIssues({ spec: { windows, timeZone } }: Freeze): FieldIssue[] {
-  return windows.flatMap((window, index) => {
-    try {
-      windowState(window, timeZone, 0);
-      return [];
-    } catch (error) {
-      return [{ path: `spec.windows[${index}].rrule`, message: messageOf(error) }];
-    }
-  });
 }
 
 function issue(path: string, user: string, written: string): FieldIssue {

@@ -10,7 +10,6 @@ import { isHeld, recovered, withHold, withoutHold } from "./hold.ts";
 import type { Step } from "./step.ts";
 
 const ends: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack"]);
-const pausedMessage = "paused by a person";
 
 export const initialStatus: RolloutStatus = {
   observedGeneration: 0,
@@ -133,18 +132,19 @@ function afterRollback(input: DecideInput): Decision {
 
 function pause(status: RolloutStatus, by: string | undefined): Decision {
   const told = status.phase === "Paused" && status.pauseReason === "order";
+  const message = `paused by ${by ?? "a person"}`;
   const events: Action[] = told
     ? []
     : [
         {
           type: "event",
           reason: "Paused",
-          message: pausedMessage,
+          message,
           warning: false,
           ...(by === undefined ? {} : { by }),
         },
       ];
-  const held = withHold(recovered(status), { phase: "Paused", message: pausedMessage, reason: "order" });
+  const held = withHold(recovered(status), { phase: "Paused", message, reason: "order" });
   return { status: held, actions: events };
 }
 

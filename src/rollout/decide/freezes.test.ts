@@ -92,20 +92,57 @@ function freeze(spec: Partial<FreezeSpec>): Freeze {
 test("a freeze has a name, an end and a reason, and blocks only what it names, without its exceptions", () => {
   const now = at("2026-12-24T12:00:00Z");
   const shop = { kind: "Canary", namespace: "shop", name: "cart" } as const;
-  assert.deepEqual(freezesInForce([freeze({})], shop, now), [
+  assert.deepEqual(freezesInForce([{ freeze: freeze({}) }], shop, now), [
     { reason: "freeze", by: "holidays", text: "freeze holidays until 2027-01-04T08:00:00.000Z (peak)" },
   ]);
-  assert.deepEqual(freezesInForce([freeze({ kinds: ["MeshUpgrade"] })], shop, now), []);
-  assert.deepEqual(freezesInForce([freeze({ namespaces: ["other"] })], shop, now), []);
+  assert.deepEqual(freezesInForce([{ freeze: freeze({ kinds: ["MeshUpgrade"] }) }], shop, now), []);
+  assert.deepEqual(freezesInForce([{ freeze: freeze({ namespaces: ["other"] }) }], shop, now), []);
   const exception = { kind: "Canary", namespace: "shop", name: "cart", reason: "fix", by: "me" } as const;
-  assert.deepEqual(freezesInForce([freeze({ exceptions: [exception] })], shop, now), []);
-  assert.equal(freezesInForce([freeze({ exceptions: [exception] })], { ...shop, name: "other" }, now).length, 1);
+  assert.deepEqual(freezesInForce([{ freeze: freeze({ exceptions: [exception] }) }], shop, now), []);
+  assert.equal(
+    freezesInForce([{ freeze: freeze({ exceptions: [exception] }) }], { ...shop, name: "other" }, now).length,
+    1,
+  );
 });
 
-test("a freeze with an unreadable rule blocks everything, and its field is named", () => {
+test("a freeze that cannot be read blocks everything, and says what is wrong and who ends it", () => {
+  const broken = { name: "holidays", fault: "spec.windows[0].rrule: must have FREQ" };
+  assert.deepEqual(freezesInForce([broken], { kind: "MeshUpgrade", name: "up" }, at("2026-01-05T00:00:00Z")), [
+    {
+      reason: "freeze",
+      by: "holidays",
+      text: "freeze holidays, which is in force because it cannot be read: spec.windows[0].rrule: must have FREQ; correct it, or end it: serin freeze remove holidays",
+    },
+  ]);
+});
+
+test("a freeze whose rule fails its evaluation blocks, and does not end the round", () => {
   const broken = freeze({ windows: [{ start: "2026-01-01T00:00:00", rrule: "FREQ=SOMETIMES", durationSeconds: 60 }] });
-  assert.match(
-    freezesInForce([broken], { kind: "MeshUpgrade", name: "up" }, at("2026-01-05T00:00:00Z"))[0]?.text ?? "",
-    /holidays: spec\.windows\[0\]\.rrule cannot be read/,
-  );
+  const [blocker] = freezesInForce([{ freeze: broken }], { kind: "MeshUpgrade", name: "up" }, 0);
+  assert.match(blocker?.text ?? "", /^freeze holidays, which is in force because .* got SOMETIMES/);
+});
+
+test("a long series of hourly, daily, monthly and yearly occurrences keeps its rhythm without its past", () => {
+  const start = "1970-01-01T00:00:00";
+  const state = (rrule: string): unknown =>
+    windowState({ start, rrule, durationSeconds: 600 }, "UTC", at("2026-11-26T12:05:00Z"));
+  // 2026-11-26 is the 20,783rd day since 1970, and a Thursday.
+  for (const rule of [
+    "FREQ=HOURLY;INTERVAL=12",
+    "FREQ=DAILY;INTERVAL=7;BYHOUR=12",
+    "FREQ=WEEKLY;INTERVAL=2969;BYHOUR=12",
+    "FREQ=MONTHLY;INTERVAL=2;BYDAY=4TH;BYHOUR=12",
+    "FREQ=YEARLY;INTERVAL=7;BYMONTH=11;BYDAY=4TH;BYHOUR=12",
+    "FREQ=YEARLY;INTERVAL=2;BYYEARDAY=330;BYHOUR=12",
+    "FREQ=MONTHLY;BYMONTHDAY=26;BYHOUR=12;COUNT=683",
+  ])
+    assert.deepEqual(state(rule), { holds: true, untilMs: at("2026-11-26T12:10:00Z") }, rule);
+  for (const rule of [
+    "FREQ=HOURLY;INTERVAL=7",
+    "FREQ=DAILY;INTERVAL=2;BYHOUR=12",
+    "FREQ=WEEKLY;INTERVAL=2;BYHOUR=12;BYDAY=TH",
+    "FREQ=YEARLY;INTERVAL=3;BYMONTH=11;BYDAY=4TH;BYHOUR=12",
+    "FREQ=MONTHLY;BYMONTHDAY=26;BYHOUR=12;COUNT=682",
+  ])
+    assert.equal((state(rule) as { readonly holds: boolean }).holds, false, rule);
 });

@@ -1,7 +1,7 @@
 import { messageOf } from "../../base/index.ts";
 import type { Freeze, FreezeWindow } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
-import { windowState } from "../../api/serin/freeze-windows/index.ts";
+import { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 
 /** The rollout to which a freeze may apply. */
 export interface FreezeSubject {
@@ -10,42 +10,56 @@ export interface FreezeSubject {
   readonly name: string;
 }
 
-/** The freezes that keep this rollout from beginning a step now. Their texts have the reason and the end. */
+/** A stored freeze as its parser returns it, or why the parser refuses it. */
+export type FreezeRead = { readonly freeze: Freeze } | { readonly name: string; readonly fault: string };
+
+/**
+ * The freezes that keep this rollout from beginning a step now. Their texts have the reason and the end. A freeze that
+ * cannot be read is in force for all: nothing may change at a time that might be frozen.
+ */
 export function freezesInForce(
-  freezes: readonly Freeze[],
+  freezes: readonly FreezeRead[],
   subject: FreezeSubject,
   nowMs: number,
   stateOf: typeof windowState = windowState,
 ): Blocker[] {
-  return freezes.flatMap(({ metadata, spec }): Blocker[] => {
-    if (!spec.kinds.includes(subject.kind)) return [];
-    if (subject.kind === "Canary" && spec.namespaces.length > 0 && !spec.namespaces.includes(subject.namespace ?? ""))
-      return [];
-    const excepted = spec.exceptions.some(
-      ({ kind, name: excepted, namespace }) =>
-        kind === subject.kind && excepted === subject.name && (namespace ?? subject.namespace) === subject.namespace,
-    );
-    if (excepted) return [];
+  return freezes.flatMap((read): Blocker[] => {
+    if ("fault" in read) return [unreadable(read.name, read.fault)];
+    const { metadata, spec } = read.freeze;
+    if (!holdsFor(spec, subject)) return [];
     const { name = "" } = metadata;
-    const held = spec.windows.flatMap((window, index) => heldBy(name, window, index, spec.timeZone, nowMs, stateOf));
-    const [first] = held;
-    return first === undefined ? [] : [{ reason: "freeze", by: name, text: `${first} (${spec.reason})` }];
+    try {
+      return blockerOf(name, spec, (window) => stateOf(window, spec.timeZone, nowMs));
+    } catch (error) {
+      return [unreadable(name, messageOf(error))];
+    }
   });
 }
 
-/** A freeze with an unreadable rule is in force: nothing may change at a time that might be frozen. */
-function heldBy(
+function blockerOf(
   name: string,
-  window: FreezeWindow,
-  index: number,
-  timeZone: string,
-  nowMs: number,
-  stateOf: typeof windowState,
-): string[] {
-  try {
-    const { holds, untilMs } = stateOf(window, timeZone, nowMs);
-    return holds ? [`freeze ${name} until ${new Date(untilMs).toISOString()}`] : [];
-  } catch (error) {
-    return [`freeze ${name}: spec.windows[${index}].rrule cannot be read: ${messageOf(error)}`];
-  }
+  { windows, reason }: Freeze["spec"],
+  stateOf: (window: FreezeWindow) => WindowState,
+): Blocker[] {
+  const ends = windows.flatMap((window) => {
+    const { holds, untilMs } = stateOf(window);
+    return holds ? [untilMs] : [];
+  });
+  if (ends.length === 0) return [];
+  const until = new Date(Math.max(...ends)).toISOString();
+  return [{ reason: "freeze", by: name, text: `freeze ${name} until ${until} (${reason})` }];
+}
+
+function unreadable(name: string, fault: string): Blocker {
+  const text = `freeze ${name}, which is in force because it cannot be read: ${fault}; correct it, or end it: serin freeze remove ${name}`;
+  return { reason: "freeze", by: name, text };
+}
+
+function holdsFor({ kinds, namespaces, exceptions }: Freeze["spec"], subject: FreezeSubject): boolean {
+  if (!kinds.includes(subject.kind)) return false;
+  if (subject.kind === "Canary" && namespaces.length > 0 && !namespaces.includes(subject.namespace ?? "")) return false;
+  return !exceptions.some(
+    ({ kind, name: excepted, namespace }) =>
+      kind === subject.kind && excepted === subject.name && (namespace ?? subject.namespace) === subject.namespace,
+  );
 }

@@ -49,6 +49,12 @@ test("a pause has its reason: an approval, or a person's order", () => {
   assert.deepEqual(reasonOf(decided({ status: begun, orders: { ...orders, paused: true } })), ["Paused", "order"]);
 });
 
+test("a pause by order names who ordered it, and why", () => {
+  const paused = { ...orders, paused: true, orderedBy: "ann: lunch" };
+  assert.equal(decided({ status: begun, orders: paused }).message, "paused by ann: lunch");
+  assert.equal(decided({ status: begun, orders: { ...orders, paused: true } }).message, "paused by a person");
+});
+
 test("a waiting rollout has the reason and the name of its first blocker, and loses both when it continues", () => {
   const blockers: readonly Blocker[] = [
     { reason: "freeze", by: "holidays", text: "freeze holidays until then (peak)" },

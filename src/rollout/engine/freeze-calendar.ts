@@ -1,5 +1,13 @@
-import type { Freeze, FreezeWindow } from "../../api/serin/index.ts";
-import { freezesInForce, windowState, type Blocker, type FreezeSubject, type WindowState } from "../decide/index.ts";
+import { keyOf } from "../../api/index.ts";
+import { parseFreeze, type Freeze, type FreezeWindow } from "../../api/serin/index.ts";
+import {
+  freezesInForce,
+  windowState,
+  type Blocker,
+  type FreezeRead,
+  type FreezeSubject,
+  type WindowState,
+} from "../decide/index.ts";
 
 const maxKept = 1024;
 
@@ -7,12 +15,35 @@ interface Kept extends WindowState {
   readonly fromMs: number;
 }
 
-/** Answers which freezes are in force. Remembers the state of each window until that state ends. */
+/**
+ * Answers which freezes are in force. Remembers what the parser made of each stored object, and the state of each window
+ * until that state ends.
+ */
 export class FreezeCalendar {
+  readonly #read = new WeakMap<Freeze, FreezeRead>();
   readonly #kept = new Map<string, Kept>();
 
-  inForce(freezes: readonly Freeze[], subject: FreezeSubject, nowMs: number): readonly Blocker[] {
-    return freezesInForce(freezes, subject, nowMs, (window, timeZone, atMs) => this.#stateOf(window, timeZone, atMs));
+  /** `stored`: the freezes as the cluster has them, where fields may be absent or wrong. */
+  inForce(stored: readonly Freeze[], subject: FreezeSubject, nowMs: number): readonly Blocker[] {
+    return freezesInForce(
+      stored.map((freeze) => this.#readOf(freeze)),
+      subject,
+      nowMs,
+      (window, timeZone, atMs) => this.#stateOf(window, timeZone, atMs),
+    );
+  }
+
+  #readOf(stored: Freeze): FreezeRead {
+    const known = this.#read.get(stored);
+    if (known !== undefined) return known;
+    const { value, errors } = parseFreeze(stored);
+    const [fault] = errors;
+    const read: FreezeRead =
+      value === undefined || fault !== undefined
+        ? { name: keyOf(stored), fault: `${fault?.path ?? ""}: ${fault?.message ?? ""}` }
+        : { freeze: value };
+    this.#read.set(stored, read);
+    return read;
   }
 
   #stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {

@@ -1,6 +1,6 @@
 import { messageOf, type Clock } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
 import type { CheckObservation } from "../decide/index.ts";
 import { probeNamespace, probePairs, probePlanesAnnotation, type ProbeScope } from "../plan/index.ts";
 import type { ProbeReport } from "../probe/index.ts";
@@ -8,6 +8,7 @@ import type { ClusterView } from "./cluster-view.ts";
 import { isZtunnel } from "./pilot-answers.ts";
 import { podFacts } from "./checks/pod-facts.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
+import { readPodLog } from "./pod-log.ts";
 import { connectionCounters, probeFacts } from "./probe-facts.ts";
 import { trustedDomains } from "./probe-roots.ts";
 import { RecentValues } from "./recent-values.ts";
@@ -119,15 +120,16 @@ function isScrapable({ metadata, status }: Pod): boolean {
 }
 
 async function readReport(client: KubeClient, view: ClusterView, name: string): Promise<ProbeReport> {
-  const { text, status } = await client.raw(
-    "GET",
-    `/api/v1/namespaces/${probeNamespace}/pods/${name}/log?container=probe&tailLines=1`,
-    { accept: "*/*" },
-  );
-  const pod = view.pods.get(`${probeNamespace}/${name}`);
-  if (pod === undefined)
+  const pod = (): Pod | undefined => view.pods.get(`${probeNamespace}/${name}`);
+  const place = { namespace: probeNamespace, name, node: pod()?.spec?.nodeName };
+  let text = "";
+  try {
+    text = await readPodLog(client, place, { container: "probe", tailLines: "1" });
+  } catch (error) {
+    if (pod() !== undefined) throw error;
+  }
+  if (pod() === undefined)
     throw new Error(`probe ${name} is gone: ${probeNamespace}/${name} was deleted, or its node was`);
-  if (status !== 200) throw errorOfStatus({ verb: "read", object: `the log of probe ${name}` }, status, text);
   const report = parseReport(text);
   if (report === undefined) throw new Error(`probe ${name} has not reported yet`);
   return report;

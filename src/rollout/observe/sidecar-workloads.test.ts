@@ -5,7 +5,7 @@ import type { Pod } from "../../api/kubernetes/index.ts";
 import { reference } from "../plan/index.ts";
 import { fieldManager } from "../act/object-access.ts";
 import { fakePod, sidecarPod } from "./checks/testing/fake-mesh.ts";
-import { progressOf, sidecarRevision } from "./sidecar-workloads.ts";
+import { howToRestart, progressOf, sidecarRevision } from "./sidecar-workloads.ts";
 
 const restartedMs = Date.parse("2026-06-01T00:00:00Z");
 const withinMs = 60_000;
@@ -49,4 +49,23 @@ test("each pod that becomes ready extends a restarted workload's time limit, up 
   assert.equal(failsAt(111_000, [ready("a", 50_000)]), true, "and then none");
   assert.equal(failsAt(601_000, [ready("a", 600_000)]), true, "for ten times as long");
   assert.equal(failsAt(100_000, [ready("a", 50_000, 1)]), true, "one that crashed is no progress");
+});
+
+test("a person learns the command that restarts a pod's workload, or deletes a pod without one", () => {
+  const pod = sidecarPod("web-5d9-x", "new", "web");
+  const owned = (kind: string, name: string, labels: Readonly<Record<string, string>> = {}): Pod => ({
+    ...pod,
+    metadata: {
+      ...pod.metadata,
+      namespace: "shop",
+      labels,
+      ownerReferences: [{ apiVersion: "apps/v1", kind, name, uid: "u", controller: true }],
+    },
+  });
+  assert.equal(
+    howToRestart(owned("ReplicaSet", "web-5d9", { "pod-template-hash": "5d9" })),
+    "kubectl -n shop rollout restart deployment/web",
+  );
+  assert.equal(howToRestart(owned("StatefulSet", "db")), "kubectl -n shop rollout restart statefulset/db");
+  assert.equal(howToRestart(owned("Job", "once")), "kubectl -n shop delete pod web-5d9-x");
 });

@@ -90,6 +90,14 @@ export function workloadOf({ metadata }: Pod): ObjectReference {
   return reference(owner.apiVersion, owner.kind, owner.name, namespace);
 }
 
+/** The command by which a person gets the pod's workload new pods. */
+export function howToRestart(pod: Pod): string {
+  const { kind, name, namespace = "" } = workloadOf(pod);
+  if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet")
+    return `kubectl -n ${namespace} rollout restart ${kind.toLowerCase()}/${name}`;
+  return `kubectl -n ${namespace} delete pod ${pod.metadata.name ?? ""}`;
+}
+
 /** How an upgrade marks what it has restarted. */
 export interface RestartMark {
   readonly revision: string;

@@ -14,6 +14,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { reachableState } from "./settle/endpoints-state.ts";
 import { readyState } from "./ready-state.ts";
 import { rootsSettledState } from "./settle/root-conditions.ts";
+import { howToRestart } from "./sidecar-workloads.ts";
 import { heldByGateway } from "./undo-gateways.ts";
 
 const revisionLabel = "istio.io/rev";
@@ -93,7 +94,12 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
     if (labels[gatewayNameLabel] !== undefined) return labels[revisionLabel] === revision;
     return annotations["sidecar.istio.io/status"] !== undefined && annotations[revisionLabel] === revision;
   });
-  return found === undefined ? undefined : `${nameOf(found)} still runs at revision ${revision}`;
+  if (found === undefined) return undefined;
+  const text = `${nameOf(found)} still runs at revision ${revision}`;
+  // The undo restarts what the upgrade restarted. Pods that came later, only a person can restart.
+  return found.metadata.labels?.[gatewayNameLabel] === undefined
+    ? `${text} (if it stays: ${howToRestart(found)})`
+    : text;
 }
 
 /** Finds a proxy that the revision's control plane serves. If the control plane does not run, there is none. */

@@ -125,9 +125,7 @@ export class Witness {
   }
 
   #begun(key: string, rollout: Rollout, status: RolloutStatus, nowMs: number, freezes: readonly Freeze[]): void {
-    const frozen = freezes.some(({ spec }) =>
-      spec.windows.some((window) => windowState(window, spec.timeZone, nowMs).holds),
-    );
+    const frozen = freezes.some(({ spec }) => spec.windows.some((window) => windowState(window, "UTC", nowMs).holds));
     const forLong = this.#freezeSinceMs !== undefined && this.#cluster.nowMs - this.#freezeSinceMs > slackMs;
     invariant(!frozen || !forLong, `${key} began ${status.step?.id ?? ""} in a freeze`);
     const ordinal = status.plannedSteps?.find(({ id }) => id === status.step?.id)?.ordinal;

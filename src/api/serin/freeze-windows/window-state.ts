@@ -1,8 +1,10 @@
 // oxlint-disable-next-line import/default -- for Node the package is CommonJS, which the linter takes for its other build
 import rrule from "rrule";
-import { messageOf, userError } from "../../../base/index.ts";
+import { userError } from "../../../base/index.ts";
 import { instantOf, localOf } from "../../../base/zoned-time/index.ts";
 import type { FreezeWindow } from "../freeze.ts";
+import { readRecurrenceRule, type Frequency, type RecurrenceRule } from "../recurrence-rule.ts";
+import { instantFrom } from "../window-time.ts";
 
 // oxlint-disable-next-line import/no-named-as-default-member -- as above
 const { rrulestr } = rrule;
@@ -18,6 +20,14 @@ const dayMs = 86_400_000;
 const longestShiftMs = 3 * 3_600_000;
 /** When to evaluate a rule again that has no further occurrence. */
 const farMs = 366 * dayMs;
+/** The length of each frequency's longest period in local time. */
+const longestPeriodMs: Readonly<Record<Frequency, number>> = {
+  YEARLY: 366 * dayMs,
+  MONTHLY: 31 * dayMs,
+  WEEKLY: 7 * dayMs,
+  DAILY: dayMs,
+  HOURLY: 3_600_000,
+};
 
 /** Throws a user error if the rule cannot be parsed. */
 export function windowState(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {
@@ -30,9 +40,8 @@ export function windowState(window: FreezeWindow, timeZone: string, nowMs: numbe
 
 /** Finds occurrences in local time, which rules refer to, and then converts each one to the time zone. */
 function recurringState(window: FreezeWindow, text: string, timeZone: string, nowMs: number): WindowState {
-  const startLocalMs = localOf(timeZone, instantFrom(window.start, timeZone));
-  const rule = readRule(text, startLocalMs, timeZone);
   const durationMs = (window.durationSeconds ?? 0) * 1000;
+  const rule = recentRule(window, text, { timeZone, nowMs, durationMs });
   let localMs = localOf(timeZone, nowMs) + longestShiftMs;
   let nextMs = nowMs + farMs;
   const following = rule.after(new Date(localMs), false);
@@ -50,33 +59,52 @@ function recurringState(window: FreezeWindow, text: string, timeZone: string, no
   }
 }
 
-function readRule(text: string, startLocalMs: number, timeZone: string) {
-  const body = text.replace(/^RRULE:/i, "");
-  if (/[\r\n]/.test(body)) throw userError("rollout-invalid", "must be one rule, such as FREQ=WEEKLY;BYDAY=FR");
-  if (/FREQ=(SECONDLY|MINUTELY)/i.test(body))
-    throw userError("rollout-invalid", "must not recur more often than every hour");
-  // Occurrences are local times, so an end in UTC is converted to local time.
-  const local = body.replace(/UNTIL=(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/i, (_all, ...digits: string[]) => {
-    const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = digits.slice(0, 6).map(Number);
-    return `UNTIL=${stampOf(localOf(timeZone, Date.UTC(year, month - 1, day, hour, minute, second)))}`;
-  });
-  try {
-    return rrulestr(`DTSTART:${stampOf(startLocalMs)}\nRRULE:${local}`);
-  } catch (error) {
-    throw userError(
-      "rollout-invalid",
-      `must be a rule of RFC 5545 such as FREQ=WEEKLY;BYDAY=FR, got "${body}" (${messageOf(error)})`,
-    );
-  }
+/**
+ * The rule from a time on that lies before any occurrence that matters now. The library visits every occurrence from the
+ * start on, and a rule may be years old.
+ */
+function recentRule(
+  window: FreezeWindow,
+  text: string,
+  { timeZone, nowMs, durationMs }: { readonly timeZone: string; readonly nowMs: number; readonly durationMs: number },
+) {
+  const rule = readRecurrenceRule(text);
+  if ("problem" in rule) throw userError("rollout-invalid", rule.problem);
+  const startLocalMs = localOf(timeZone, instantFrom(window.start, timeZone));
+  const beginMs = laterStart(rule, startLocalMs, localOf(timeZone, nowMs) - longestShiftMs - durationMs);
+  const { parts, until } = rule;
+  const ends = until === undefined ? [] : [`UNTIL=${untilLocal(until, timeZone)}`];
+  return rrulestr(`DTSTART:${stampOf(beginMs)}\nRRULE:${[...parts, ...ends].join(";")}`);
+}
+
+/**
+ * The start, or a whole number of intervals later: from there on, the rule has the same occurrences. Always more than one
+ * interval before `neededMs`.
+ */
+function laterStart(rule: RecurrenceRule, startMs: number, neededMs: number): number {
+  const { frequency, interval, isCounted, hasDays } = rule;
+  const intervals = Math.floor((neededMs - startMs) / (longestPeriodMs[frequency] * interval)) - 1;
+  if (isCounted || intervals <= 0) return startMs;
+  if (frequency !== "YEARLY" && frequency !== "MONTHLY")
+    return startMs + intervals * interval * longestPeriodMs[frequency];
+  // Without days of its own, the rule takes its day from the start, and has few occurrences.
+  if (!hasDays) return startMs;
+  const start = new Date(startMs);
+  start.setUTCDate(1);
+  start.setUTCMonth(start.getUTCMonth() + intervals * interval * (frequency === "YEARLY" ? 12 : 1));
+  return start.getTime();
+}
+
+/** Occurrences are local times, so an end in UTC is converted to local time. A date means its first moment. */
+function untilLocal(until: string, timeZone: string): string {
+  const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = (until.match(/^\d{4}|\d{2}/g) ?? []).map(
+    Number,
+  );
+  const ms = Date.UTC(year, month - 1, day, hour, minute, second);
+  return stampOf(until.endsWith("Z") ? localOf(timeZone, ms) : ms);
 }
 
 /** `20261220T180000Z`. */
 function stampOf(localMs: number): string {
   return new Date(localMs).toISOString().replaceAll(/[-:]|\.\d+/g, "");
-}
-
-/** A time with an offset is absolute. A time without one is in the freeze's time zone. */
-function instantFrom(text: string, timeZone: string): number {
-  if (/(Z|[+-]\d{2}:\d{2})$/.test(text)) return Date.parse(text);
-  return instantOf(timeZone, Date.parse(`${text}Z`));
 }

@@ -1,7 +1,8 @@
 import { messageOf, type Clock } from "../../../base/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
-import { errorOfStatus, type KubeClient } from "../../../kube/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
 import type { CheckObservation, OutcomeCounts } from "../../decide/index.ts";
+import { readPodLog } from "../pod-log.ts";
 import { added, noOutcomes } from "./counters.ts";
 import { isErrorLine } from "./error-line.ts";
 import { LastSeen } from "./last-seen.ts";
@@ -111,19 +112,16 @@ export class ErrorLogObserver {
     sinceMs: number,
   ): Promise<{ readonly lines: readonly LogLine[]; readonly isWhole: boolean }> {
     const { namespace = "", name = "" } = pod.metadata;
-    const query = new URLSearchParams({
-      container,
-      sinceTime: new Date(sinceMs).toISOString(),
-      timestamps: "true",
-      limitBytes: String(maxBytes),
-    });
-    const { status, text } = await this.#client.raw(
-      "GET",
-      `/api/v1/namespaces/${namespace}/pods/${name}/log?${query.toString()}`,
-      { accept: "*/*" },
+    const text = await readPodLog(
+      this.#client,
+      { namespace, name, node: pod.spec?.nodeName },
+      {
+        container,
+        sinceTime: new Date(sinceMs).toISOString(),
+        timestamps: "true",
+        limitBytes: String(maxBytes),
+      },
     );
-    if (status !== 200)
-      throw errorOfStatus({ verb: "read", object: `the log of ${namespace}/${name} ${container}` }, status, text);
     const lines = text.split("\n").flatMap((line) => {
       const space = line.indexOf(" ");
       const atMs = Date.parse(line.slice(0, space));

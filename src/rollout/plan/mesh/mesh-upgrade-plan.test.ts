@@ -221,6 +221,20 @@ test("the first wave that selects a namespace takes it, and gateways follow the 
   );
 });
 
+test("a wave that moves nothing still waits for its approval, and one without a pause is left out", () => {
+  const pause = { untilApproved: true };
+  const steps = planMeshUpgrade(
+    upgrade({
+      waves: [{ name: "typo", namespaces: ["shpo"], pause }, { name: "none", namespaces: ["x"] }, { name: "rest" }],
+    }),
+    { ...world, namespaces: [sidecars("shop")] },
+  );
+  assert.deepEqual(stepOf(steps, "typo/end").pause, { approved: false });
+  assert.equal(stepOf(steps, "typo/end").title, "typo: nothing to move");
+  assert.ok(ids(steps).indexOf("typo/end") < ids(steps).indexOf("rest/shop"));
+  assert.ok(!ids(steps).includes("none/end"));
+});
+
 test("surging makes every new pod ready before an old one leaves, and restores the strategy at the wave's end", () => {
   const strategy = { type: "Recreate" };
   const namespaces = [sidecars("shop", { labelled: true, workloads: [workload("cart", { strategy })] })];

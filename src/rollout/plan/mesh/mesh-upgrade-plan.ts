@@ -69,7 +69,9 @@ function stepsOfWave(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWav
     ...(scope.namespaces ? injected.map((namespace) => sidecarStep(upgrade, planned, namespace, matrix)) : []),
     ...(scope.ztunnel ? ztunnelSteps(upgrade, world, planned) : []),
   ];
-  return steps.length === 0 ? [] : [...steps, ...endOfWave(upgrade, planned, injected, matrix)];
+  // The approval of a person holds for an empty wave too: its namespace may be misspelt, or may have lost its label.
+  const isGate = planned.wave.pause?.untilApproved === true;
+  return steps.length === 0 && !isGate ? [] : [...steps, ...endOfWave(upgrade, planned, injected, matrix)];
 }
 
 /** Ends a wave with its soak, pause and approval, and restores the update strategy of Deployments. */
@@ -92,7 +94,7 @@ function endOfWave(
   return [
     {
       id,
-      title: soaks ? `${wave.name}: soak for ${wave.soakSeconds} s` : `${wave.name}: done`,
+      title: `${wave.name}: ${soaks ? `soak for ${wave.soakSeconds} s` : namespaces.length === 0 ? "nothing to move" : "done"}`,
       writes: restored,
       settle: [],
       checks:

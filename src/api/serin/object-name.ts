@@ -1,0 +1,30 @@
+import type { Reader } from "../reader.ts";
+
+const namePattern = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+const maxNameLength = 253;
+
+/** Reads the name of an object, which the API server would accept. */
+export function objectName(reader: Reader, field: string): string {
+  return reader.required(field, optionalName(reader, field)) ?? "";
+}
+
+export function optionalName(reader: Reader, field: string): string | undefined {
+  const name = reader.string(field);
+  if (name !== undefined) checkName(reader, field, name);
+  return name;
+}
+
+/** Reads a list of such names. */
+export function objectNames(reader: Reader, field: string): readonly string[] {
+  const names = reader.strings(field);
+  names.forEach((name, index) => checkName(reader, `${field}[${index}]`, name));
+  return names;
+}
+
+function checkName(reader: Reader, field: string, name: string): void {
+  if (name.length <= maxNameLength && namePattern.test(name)) return;
+  reader.error(
+    `must be the name of an object: lower-case letters, digits, dashes and dots, got ${JSON.stringify(name)}`,
+    field,
+  );
+}

@@ -1,0 +1,18 @@
+import { instantOf } from "../../base/zoned-time/index.ts";
+import { isCalendarTime } from "./recurrence-rule.ts";
+
+const pattern = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?)(?:Z|[+-]\d{2}:\d{2})?$/;
+/** Earlier starts would only make rules slow to evaluate. */
+const firstYear = "1970";
+
+/** Whether this is a time of a freeze's window: a local time such as `2026-12-20T18:00:00`, or one with an offset. */
+export function isWindowTime(text: string): boolean {
+  const [, local = ""] = pattern.exec(text) ?? [];
+  return local >= firstYear && isCalendarTime(local) && !Number.isNaN(Date.parse(text));
+}
+
+/** A time with an offset is absolute. A time without one is in the freeze's time zone. */
+export function instantFrom(text: string, timeZone: string): number {
+  if (/(Z|[+-]\d{2}:\d{2})$/.test(text)) return Date.parse(text);
+  return instantOf(timeZone, Date.parse(`${text}Z`));
+}

@@ -1,0 +1,31 @@
+import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
+
+/**
+ * A log comes from the node's kubelet. One that does not answer must not hold up a round, because a person's order would
+ * wait as long.
+ */
+const limitMs = 5_000;
+
+/** Reads a pod's log. The error says if it is the node that does not answer. */
+export async function readPodLog(
+  client: KubeClient,
+  pod: { readonly namespace: string; readonly name: string; readonly node?: string | undefined },
+  parameters: Readonly<Record<string, string>>,
+  signal: AbortSignal = AbortSignal.timeout(limitMs),
+): Promise<string> {
+  const { namespace, name, node } = pod;
+  const query = new URLSearchParams(parameters).toString();
+  const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?${query}`;
+  try {
+    const { status, text } = await client.raw("GET", path, { accept: "*/*", signal });
+    if (status !== 200)
+      throw errorOfStatus({ verb: "read", object: `the log of pod ${namespace}/${name}` }, status, text);
+    return text;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const where = node === undefined ? "its node" : `node ${node}`;
+    throw new Error(`the log of pod ${namespace}/${name} cannot be read: the kubelet of ${where} does not answer`, {
+      cause: error,
+    });
+  }
+}
