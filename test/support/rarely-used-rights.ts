@@ -114,7 +114,7 @@ const ofEngine: readonly RareRights[] = [
     feature: "checks by name, of logs, and repeated events",
     usedAt: [
       at("src/rollout/observe/checks/resolve-references.ts", "client.get(checkKind"),
-      at("src/rollout/observe/checks/error-logs.ts", "client.raw("),
+      at("src/rollout/observe/pod-log.ts", "client.raw("),
       at("src/kube/event-recorder.ts", "client.patchMerge(eventKind"),
     ],
     rights: [
