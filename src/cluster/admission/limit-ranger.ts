@@ -39,6 +39,7 @@ export function limitRanger(store: Store): AdmissionPlugin {
     mutate(request) {
       const { object } = request;
       if (!isChecked(request) || request.type.storageKey !== pods || object === undefined) return;
+      if (request.operation !== "CREATE") return;
       for (const limit of limitsIn(store, request.namespace))
         if (limit.type === "Container") setDefaults(object, limit);
     },
@@ -62,9 +63,9 @@ export function limitRangerAfterWebhooks(store: Store): AdmissionPlugin {
   return { name: "LimitRangerAfterWebhooks", mutate: (request) => ranger.mutate?.(request) };
 }
 
-/** Containers of a pod never change their resources, so updates of pods are not looked at. */
+/** Containers of a pod change their resources only by a resize, so other updates of pods are not looked at. */
 function isChecked({ operation, type, subresource }: AdmissionRequest): boolean {
-  if (subresource !== "") return false;
+  if (subresource !== "") return type.storageKey === pods && subresource === "resize";
   return (
     (type.storageKey === pods && operation === "CREATE") ||
     (type.storageKey === claims && (operation === "CREATE" || operation === "UPDATE"))

@@ -10,7 +10,7 @@ export const quotasKey = "/resourcequotas";
 const zero: Quantity = { nanos: 0n, format: "decimal" };
 /** A quota of these requires a request or limit from each container. */
 const explicit = new Set(["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]);
-/** Only these may use more by an update. */
+/** Only these may use more by an update, and pods by a resize. */
 const growing = new Set([claimsKey, servicesKey]);
 
 type QuotaRequest = Pick<AdmissionRequest, "operation" | "type" | "subresource" | "namespace" | "name">;
@@ -26,8 +26,9 @@ export function checkQuotas(
   old: UntypedObject | undefined,
 ): void {
   const { operation, type, subresource, namespace } = request;
-  if (!type.namespaced || subresource !== "") return;
-  if (operation !== "CREATE" && !(operation === "UPDATE" && growing.has(type.storageKey))) return;
+  const isResize = type.storageKey === podsKey && subresource === "resize";
+  if (!type.namespaced || (subresource !== "" && !isResize)) return;
+  if (operation !== "CREATE" && !isResize && !(operation === "UPDATE" && growing.has(type.storageKey))) return;
   const quotas = store.newest(quotasKey, namespace).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   if (quotas.length === 0) return;
   const more = growth(usageOf(type.storageKey, object), old === undefined ? new Map() : usageOf(type.storageKey, old));

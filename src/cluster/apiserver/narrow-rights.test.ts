@@ -112,6 +112,35 @@ test("a resize changes what containers may use, and neither their image nor thei
   );
 });
 
+test("a pod grows neither by an update, nor by a resize beyond the quota and the limits of its namespace", async () => {
+  const namespace = "/api/v1/namespaces/bounded";
+  await server.call("POST", "/api/v1/namespaces", { metadata: { name: "bounded" } });
+  await server.call("POST", `${namespace}/serviceaccounts`, { metadata: { name: "default" } });
+  const cpu = (amount: string): Json => ({
+    spec: { containers: [{ name: "main", image: "web:1", resources: { requests: { cpu: amount } } }] },
+  });
+  await server.call("POST", `${namespace}/resourcequotas`, {
+    metadata: { name: "all" },
+    spec: { hard: { "requests.cpu": "2" } },
+  });
+  assert.equal(
+    (await server.call("POST", `${namespace}/pods`, { metadata: { name: "web" }, ...cpu("1") })).status,
+    201,
+  );
+  const patch = async (path: string, amount: string): Promise<string> => {
+    const { status, body } = await server.call("PATCH", `${namespace}/pods/${path}`, cpu(amount), { headers: merge });
+    return `${status} ${body.message ?? ""}`;
+  };
+  assert.match(await patch("web", "1500m"), /^422 .*pod updates may not change fields other than/);
+  assert.match(await patch("web/resize", "3"), /^403 .*exceeded quota: all, requested: requests.cpu=2, used: .*=1/);
+  assert.match(await patch("web/resize", "1500m"), /^200/);
+  await server.call("POST", `${namespace}/limitranges`, {
+    metadata: { name: "small" },
+    spec: { limits: [{ type: "Container", max: { cpu: "1600m" } }] },
+  });
+  assert.match(await patch("web/resize", "1700m"), /^403 .*cpu/);
+});
+
 test("ephemeral containers are added through their own subresource, which leaves the others alone", async () => {
   const patcher = await userWith("pod-patcher", [{ apiGroups: [""], resources: ["pods"], verbs: ["patch"] }]);
   const debug = (image: string): Json => ({ spec: { ephemeralContainers: [{ name: "debug", image }] } });

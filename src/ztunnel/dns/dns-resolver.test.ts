@@ -24,6 +24,12 @@ services:
 - {name: other, namespace: shop, hostname: other.shop.svc.cluster.local, vips: [/10.96.0.3], ports: {80: 80}}
 - {name: ext, namespace: default, hostname: api.example.com, vips: [/240.0.0.1], ports: {443: 443}}
 - {name: byname, namespace: default, hostname: db.example.com, vips: [], ports: {443: 443}}
+- {name: all, namespace: shop, hostname: "*.cluster.local", vips: [/240.0.0.9], ports: {80: 80}}
+- {name: top, namespace: shop, hostname: "*.local", vips: [/240.0.0.9], ports: {80: 80}}
+- {name: services, namespace: shop, hostname: "*.svc.cluster.local", vips: [/240.0.0.9], ports: {80: 80}}
+- {name: own, namespace: shop, hostname: "*.default.svc.cluster.local", vips: [/240.0.0.9], ports: {80: 80}}
+- {name: offered, namespace: shop, hostname: "*.db.shop.svc.cluster.local", vips: [/240.0.0.4], ports: {80: 80}}
+- {name: mine, namespace: default, hostname: "*.far.svc.cluster.local", vips: [/240.0.0.5], ports: {80: 80}}
 - {name: wild, namespace: default, hostname: "*.wild.example", vips: [/240.0.0.2], ports: {443: 443}}
 `,
   state,
@@ -56,6 +62,17 @@ test("a service's name resolves to its addresses by family, in any case", async 
 test("search domains after an external name are removed with a CNAME, and wildcards match", async () => {
   assert.deepEqual(data(await ask("api.example.com.default.svc.cluster.local")), ["api.example.com", "240.0.0.1"]);
   assert.deepEqual(data(await ask("any.wild.example")), ["240.0.0.2"]);
+});
+
+test("another namespace's wildcard takes no name of the cluster's domain, with which every look-up begins", async () => {
+  for (const name of ["missing.default.svc.cluster.local", "api.github.com.default.svc.cluster.local", "x.local"])
+    assert.equal(code(await ask(name)), serverFailure, name);
+  assert.deepEqual(data(await ask("web.default.svc.cluster.local.default.svc.cluster.local")), [
+    "web.default.svc.cluster.local",
+    "10.96.0.1",
+  ]);
+  assert.deepEqual(data(await ask("one.db.shop.svc.cluster.local")), ["240.0.0.4"]);
+  assert.deepEqual(data(await ask("one.far.svc.cluster.local")), ["240.0.0.5"]);
 });
 
 test("a service's short names resolve, as they are and with a search domain, without a name server", async () => {

@@ -136,8 +136,20 @@ export class DnsResolver {
   #answerable(hostname: string, namespace: string): Service | undefined {
     const { state, domain } = this.#options;
     const service = state.serviceByHostname(hostname, namespace);
-    if (service === undefined) return undefined;
+    if (service === undefined || this.#isForeignWildcard(service, namespace)) return undefined;
     return service.vips.length > 0 || service.hostname.endsWith(`.svc.${domain}`) ? service : undefined;
+  }
+
+  /**
+   * Whether a wildcard of another namespace would take names of Kubernetes' domain: `*.shop.svc.cluster.local`,
+   * `*.cluster.local`. A resolver asks for every name with its search domains first, so such an entry would get all
+   * traffic of others, also that to hosts outside of the cluster. Names below a namespace's domain are that namespace's.
+   */
+  #isForeignWildcard({ hostname, namespace: owner }: Service, namespace: string): boolean {
+    if (!hostname.startsWith("*") || owner === namespace) return false;
+    const [suffix, services] = [hostname.slice(1), `.svc.${this.#options.domain}`];
+    if (services.endsWith(suffix)) return true;
+    return suffix.endsWith(services) && suffix.slice(0, -services.length).split(".").at(-1) !== owner;
   }
 
   /** A service's addresses. A headless service has those of its healthy endpoints. */

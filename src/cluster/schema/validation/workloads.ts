@@ -168,18 +168,19 @@ function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefi
   }
 }
 
-/** A pod's spec without the fields that may change: images, resources (through /resize), and the fields above. */
+/** A pod's spec without the fields that may change: images, and the fields above. */
 function comparablePodSpec(spec: JsonObject): JsonObject {
   const rest = Object.fromEntries(Object.entries(spec).filter(([key]) => !changeableInPod.has(key)));
   for (const field of ["containers", "initContainers"]) {
     if (!Array.isArray(rest[field])) continue;
-    rest[field] = arrayOf(rest[field]).map((container) => ({ ...objectOf(container), image: "", resources: {} }));
+    rest[field] = arrayOf(rest[field]).map((container) => ({ ...objectOf(container), image: "" }));
   }
   return rest;
 }
 
 export const workloadValidators: KindValidators = {
   "/pods": pod,
+  "/pods/resize": (object, _old, check) => validatePodSpec(objectOf(object.spec), "spec", check),
   "/pods/ephemeralcontainers": podWithEphemeralContainers,
   "/podtemplates": (object, _old, check) => validatePodTemplate(object.template, "template", check),
   "/replicationcontrollers": (object, _old, check) => {

@@ -4,6 +4,13 @@ import { isAddress } from "../../model/ip-address.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
+/** The proxy whose pod asks. */
+export interface NameClient {
+  readonly namespace: string;
+  /** `cluster.local`. */
+  readonly domain: string;
+}
+
 /**
  * The DNS answers of a proxy for services: their addresses, or those of their endpoints if they have none. Names
  * without any address are left to upstream resolvers.
@@ -11,9 +18,11 @@ import type { ServiceModel } from "../../model/service/service-model.ts";
 export function nameTable(
   services: readonly ServiceModel[],
   endpointsOf: (service: ServiceModel) => readonly EndpointModel[],
+  client: NameClient,
 ): NameTable {
   const table: NameTable["table"] = {};
   for (const service of services) {
+    if (isForeignWildcard(service, client)) continue;
     const ips = addressesOf(service, endpointsOf);
     if (ips.length === 0) continue;
     // Short names mean the host in the cluster's domain, so a host in clusterset.local has none.
@@ -30,6 +39,18 @@ export function nameTable(
     };
   }
   return create(NameTableSchema, { table });
+}
+
+/**
+ * Whether a wildcard of another namespace would take names of Kubernetes' domain: `*.shop.svc.cluster.local`,
+ * `*.cluster.local`. A resolver asks for every name with its search domains first, so such an entry would get all
+ * traffic of others. Names below a namespace's domain are that namespace's.
+ */
+function isForeignWildcard({ hostname, namespace: owner }: ServiceModel, { namespace, domain }: NameClient): boolean {
+  if (!hostname.startsWith("*") || owner === namespace) return false;
+  const [suffix, services] = [hostname.slice(1), `.svc.${domain}`];
+  if (services.endsWith(suffix)) return true;
+  return suffix.endsWith(services) && suffix.slice(0, -services.length).split(".").at(-1) !== owner;
 }
 
 function addressesOf(

@@ -171,22 +171,23 @@ function deriveListeners(
 /** The resource has no name, because each proxy has one name table. */
 function deriveNameTables(
   graph: CollectionGraph,
-  { scopes, registry, endpoints }: MeshModel,
+  { inputs, scopes, registry, endpoints }: MeshModel,
 ): Collection<ScopedEncodedResource> {
   return graph.derive(
     "nds",
     scopes.scopes,
     (scope, reader) => {
-      if (!scope.dnsCapture) return [];
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (!scope.dnsCapture || mesh === undefined) return [];
       const services = scope.services
         .flatMap((entry) => registeredService(entry, registry, reader) ?? [])
         .map((service) => withAutomaticAddresses(serviceInCluster(service, scope.clusterId)));
       // Addresses in other networks are only reachable through gateways, so DNS leaves them out.
       const isNear = ({ network }: EndpointModel): boolean =>
         network === "" || (scope.network ?? "") === "" || network === scope.network;
-      const table = nameTable(services, (service) =>
-        service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader).filter(isNear)),
-      );
+      const endpointsOf = (service: ServiceModel): readonly EndpointModel[] =>
+        service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader).filter(isNear));
+      const table = nameTable(services, endpointsOf, { namespace: scope.namespace, domain: mesh.domain });
       return [scopedEntry(scope.scope, encodeResource(NameTableSchema, "", table))];
     },
     sameScopedResource,
