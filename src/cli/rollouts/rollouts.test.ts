@@ -119,6 +119,18 @@ test("the ladder of a rollout that waits between two steps says what it waits fo
   assert.ok(!lines({ phase: "Progressing", message: "weight 50/50" }).some((line) => line.includes("50/50")));
 });
 
+test("the ladder says that the engine has not acted on the last order yet, and not to give it again", () => {
+  const paused: RolloutStatus = { ...status, phase: "Paused", pauseReason: "approval" };
+  const text = (more: Partial<RolloutStatus> = {}): string =>
+    renderLadder("Canary a/b", { ...paused, ...more }, { colour: false, verbose: false, isBehind: true });
+  assert.match(
+    text(),
+    /the engine has not acted on the last order or change yet; if this stays: kubectl -n serin-system/,
+  );
+  assert.doesNotMatch(text(), /promote/);
+  assert.doesNotMatch(text({ phase: "Completed" }), /has not acted/);
+});
+
 test("lines are cut to the terminal's width, not counting colours", () => {
   const lines = renderLadder(
     "Canary shop/shop",
