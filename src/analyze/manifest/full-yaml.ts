@@ -1,4 +1,5 @@
 import { isCollection, isMap, isScalar, LineCounter, parseAllDocuments, type Node } from "yaml";
+import { messageOf } from "../../base/index.ts";
 import type { Position } from "../resource.ts";
 import type { PlainDocument } from "./plain-yaml.ts";
 import type { Positions } from "./positions.ts";
@@ -24,7 +25,15 @@ export function readFullYaml(text: string): {
     }
     if (document.errors.length > 0 || document.contents === null) continue;
     const positions: Positions = new Map();
-    const value: unknown = document.toJS({ onAnchor: () => undefined });
+    let value: unknown;
+    try {
+      value = document.toJS({ onAnchor: () => undefined });
+    } catch (error) {
+      // The reader throws for aliases of unknown anchors, and for aliases that would fill the memory.
+      const { line, col } = lineCounter.linePos(document.contents.range?.[0] ?? 0);
+      faults.push({ line, column: col, message: `the aliases (*name) cannot be resolved: ${messageOf(error)}` });
+      continue;
+    }
     if (value === null) continue;
     note(document.contents, value, positions, (offset) => {
       const { line, col } = lineCounter.linePos(offset);

@@ -80,3 +80,10 @@ test("a step whose only field is wrong gets one error, at the field", () => {
   assert.deepEqual(faultsOf(web, [{ weight: 101 }]), ["spec.steps[0].weight: must be from 0 to 100, got 101"]);
   assert.match(faultsOf(web, [{ checks: [] }])[0] ?? "", /^spec\.steps\[0\]: must have at least one of/);
 });
+
+test("a name whose journal could not be stored is refused", () => {
+  const named = (name: string): string =>
+    formatIssues(parseCanary({ metadata: { name }, spec: { target: web, steps: [{ weight: 1 }] } }).errors);
+  assert.equal(named("x".repeat(182)), "");
+  assert.match(named("x".repeat(183)), /^metadata\.name: must have at most 182 characters, .* got 183$/);
+});

@@ -4,6 +4,7 @@ import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { parseTarget, type CanaryTarget } from "./canary-target.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
+import { checkRolloutName } from "./object-name.ts";
 import { parseOrders, parsePause, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
 import { cookieNameFault, parseTrafficMatch, type TrafficMatch } from "./traffic-match.ts";
@@ -80,7 +81,9 @@ const maxReplicas = 1000;
 export function parseCanary(raw: unknown): Parsed<Canary> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "status");
-  const metadata = reader.object("metadata")?.raw as Canary["metadata"] | undefined;
+  const named = reader.object("metadata");
+  checkRolloutName(named, "Canary", true);
+  const metadata = named?.raw as Canary["metadata"] | undefined;
   const spec = reader.required("spec", reader.object("spec"));
   const parsed = spec === undefined ? undefined : parseSpec(spec);
   reader.unknownFields();

@@ -5,7 +5,7 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
-import { objectName } from "./object-name.ts";
+import { checkRolloutName, objectName } from "./object-name.ts";
 import { parseOrders, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
 import { parseWaves, type UpgradeWave } from "./upgrade-wave.ts";
@@ -75,7 +75,9 @@ export const meshUpgradeKind = defineKind<MeshUpgrade>({
 export function parseMeshUpgrade(raw: unknown): Parsed<MeshUpgrade> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind");
-  const metadata = reader.object("metadata")?.raw as MeshUpgrade["metadata"] | undefined;
+  const named = reader.object("metadata");
+  checkRolloutName(named, "MeshUpgrade", false);
+  const metadata = named?.raw as MeshUpgrade["metadata"] | undefined;
   const status = reader.object("status")?.raw as RolloutStatus | undefined;
   const spec = reader.required("spec", reader.object("spec"));
   const parsed = spec === undefined ? undefined : parseSpec(spec);

@@ -21,6 +21,20 @@ export function objectNames(reader: Reader, field: string): readonly string[] {
   return names;
 }
 
+/** Namespaces have at most so many characters. */
+const maxNamespaceLength = 63;
+
+/** Reports a rollout's name with which its journal's name would be too long: `canary.NAMESPACE.NAME`. */
+export function checkRolloutName(metadata: Reader | undefined, kind: string, isNamespaced: boolean): void {
+  const name = metadata?.string("name");
+  const most = maxNameLength - kind.length - 1 - (isNamespaced ? maxNamespaceLength + 1 : 0);
+  if (name !== undefined && name.length > most)
+    metadata?.error(
+      `must have at most ${most} characters, because the name of its journal contains it, got ${name.length}`,
+      "name",
+    );
+}
+
 function checkName(reader: Reader, field: string, name: string): void {
   if (name.length <= maxNameLength && namePattern.test(name)) return;
   reader.error(

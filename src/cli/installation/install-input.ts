@@ -12,6 +12,7 @@ import {
   type InstallSettings,
   type RenderedComponent,
 } from "../../install/index.ts";
+import { yamlValue } from "../yaml-value.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 
 /** The flags of all verbs that read an installation's spec. */
@@ -137,7 +138,7 @@ export async function readYaml(file: string, context: CliContext): Promise<Untyp
         `${file}${place}: ${(syntax.message.split("\n")[0] ?? "is not YAML").replace(/ at line \d+, column \d+:?$/, "")}`,
       );
     }
-    const raw = document.toJS() as UntypedObject | null;
+    const raw = yamlValue(file, document) as UntypedObject | null;
     if (raw === null) continue;
     if (typeof raw !== "object" || Array.isArray(raw))
       throw userError(

@@ -6,7 +6,7 @@ import type { CliContext, ConnectionFlags } from "../context.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import { durationText } from "./ladder.ts";
-import { parseOneObject, whoAmI } from "./rollout-objects.ts";
+import { readObject, whoAmI } from "./rollout-objects.ts";
 
 interface AddFlags extends ConnectionFlags {
   readonly filename?: string;
@@ -57,15 +57,10 @@ export function freezeCommands(program: Command, context: CliContext): void {
       const raw =
         flags.filename === undefined
           ? fromFlags(name, flags, context)
-          : parseOneObject(flags.filename, await context.readFile(flags.filename));
+          : await readObject(freezeKind, flags.filename, context);
       const parsed = parseFreeze(raw);
       if (parsed.value === undefined)
-        throw userError(
-          "rollout-invalid",
-          flags.filename === undefined
-            ? `freeze ${name ?? ""}: ${formatIssues(parsed.errors.map(ofFlag))}`
-            : `${flags.filename}: ${formatIssues(parsed.errors)}`,
-        );
+        throw userError("rollout-invalid", `freeze ${name ?? ""}: ${formatIssues(parsed.errors.map(ofFlag))}`);
       const client = await context.connect(flags);
       await client.apply(freezeKind, raw as Freeze, { fieldManager: "serin-cli", force: true });
       context.out(

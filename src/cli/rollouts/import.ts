@@ -3,6 +3,7 @@ import { parseAllDocuments, stringify } from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
 import { userError } from "../../base/index.ts";
 import { convertRollouts } from "../../convert/index.ts";
+import { yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
 
 interface ImportFlags {
@@ -46,7 +47,7 @@ function objectsOf(file: string, text: string): UntypedObject[] {
     const [problem] = document.errors;
     if (problem !== undefined)
       throw userError("file-invalid", `${file}: document ${index + 1} is not YAML: ${problem.message}`);
-    const value = document.toJS() as Partial<UntypedObject> | null;
+    const value = yamlValue(file, document) as Partial<UntypedObject> | null;
     if (value === null || value === undefined) return [];
     if (typeof value !== "object" || typeof value.kind !== "string")
       throw userError("file-invalid", `${file}: document ${index + 1}: kind: is required`);

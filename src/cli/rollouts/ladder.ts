@@ -16,6 +16,8 @@ export interface LadderOptions {
   readonly columns?: number;
   /** Show the evidence of done steps, and all future steps instead of the next few. */
   readonly verbose: boolean;
+  /** The engine has not seen the latest change of the object, such as an order or its deletion. */
+  readonly isBehind?: boolean;
 }
 
 const escape = "\u001b[";
@@ -52,7 +54,7 @@ const shownBehind = 12;
 /** Draws the steps of a rollout: the done ones, the current one with its checks, and the future ones. */
 export function renderLadder(title: string, status: RolloutStatus | undefined, options: LadderOptions): string {
   const paint = (style: Style, text: string): string => (options.colour ? `${styles[style]}${text}${off}` : text);
-  if (status === undefined) return `${title}: the engine has not read it yet\n`;
+  if (status === undefined) return `${title}: the engine has not read it yet; ${ifItStays}\n`;
   const lines = [
     `${paint("bold", title)}: ${paint(phaseStyles[status.phase] ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`,
   ];
@@ -68,10 +70,15 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   if (cause !== undefined && !lines.some((line) => line.includes(cause)))
     lines.push(`  ${paint("red", "cause")}: ${cause}`);
   for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} the undo waits for ${held}`);
-  const hint = hintOf(title, status);
+  const hint = options.isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status);
   if (hint !== "") lines.push(paint("dim", `  ${hint}`));
   return `${lines.map((line) => clip(line, options.columns)).join("\n")}\n`;
 }
+
+const endPhases: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);
+const ifItStays = "if this stays: kubectl -n serin-system get pods -l app=serin-rollout";
+/** Another order would help no more than the one that waits. */
+const behindHint = `the engine has not acted on the last order or change yet; ${ifItStays}`;
 
 type Paint = (style: Style, text: string) => string;
 

@@ -1,9 +1,10 @@
 import { parseAllDocuments } from "yaml";
-import { formatIssues, type KindDefinition } from "../../api/index.ts";
+import { formatIssues, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { authorAnnotation, type Canary, type MeshUpgrade } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { yamlValue } from "../yaml-value.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
@@ -12,7 +13,7 @@ export interface RolloutFlags extends ConnectionFlags {
 }
 
 /** Reads one object of the kind from a file, or from standard input for `-`. Errors name the field. */
-export async function readObject<Value extends Rollout>(
+export async function readObject<Value extends KubernetesObject>(
   kind: KindDefinition<Value>,
   file: string,
   context: CliContext,
@@ -23,6 +24,13 @@ export async function readObject<Value extends Rollout>(
     throw userError(
       "rollout-invalid",
       `${file}: kind: must be ${kind.kind}, ${givenKind === undefined ? "and is missing" : `got ${JSON.stringify(givenKind)}`}`,
+    );
+  const versions = kind.versions.map((version) => `${kind.group}/${version}`);
+  const { apiVersion } = raw as { readonly apiVersion?: unknown };
+  if (!versions.some((version) => version === apiVersion))
+    throw userError(
+      "rollout-invalid",
+      `${file}: apiVersion: must be ${versions.join(" or ")}, ${apiVersion === undefined ? "and is missing" : `got ${JSON.stringify(apiVersion)}`}`,
     );
   const parsed = kind.parse?.(raw);
   if (parsed !== undefined && parsed.value === undefined)
@@ -38,7 +46,7 @@ export function parseOneObject(file: string, text: string): unknown {
   const documents = [...parseAllDocuments(text)];
   const [problem] = documents.flatMap(({ errors }) => errors);
   if (problem !== undefined) throw userError("rollout-invalid", `${file}: is not YAML: ${problem.message}`);
-  const objects = documents.map((document) => document.toJS() as unknown).filter((value) => (value ?? null) !== null);
+  const objects = documents.map((document) => yamlValue(file, document)).filter((value) => (value ?? null) !== null);
   if (objects.length > 1)
     throw userError("rollout-invalid", `${file}: must contain one object, got ${objects.length}`, {
       hint: `apply several objects with kubectl apply -f ${file}`,

@@ -119,6 +119,18 @@ test("the ladder of a rollout that waits between two steps says what it waits fo
   assert.ok(!lines({ phase: "Progressing", message: "weight 50/50" }).some((line) => line.includes("50/50")));
 });
 
+test("the ladder says that the engine has not acted on the last order yet, and not to give it again", () => {
+  const paused: RolloutStatus = { ...status, phase: "Paused", pauseReason: "approval" };
+  const text = (more: Partial<RolloutStatus> = {}): string =>
+    renderLadder("Canary a/b", { ...paused, ...more }, { colour: false, verbose: false, isBehind: true });
+  assert.match(
+    text(),
+    /the engine has not acted on the last order or change yet; if this stays: kubectl -n serin-system/,
+  );
+  assert.doesNotMatch(text(), /promote/);
+  assert.doesNotMatch(text({ phase: "Completed" }), /has not acted/);
+});
+
 test("lines are cut to the terminal's width, not counting colours", () => {
   const lines = renderLadder(
     "Canary shop/shop",
@@ -205,6 +217,30 @@ test("a file with several objects is refused with the command that applies them,
       .then(() => "accepted", describeError);
     assert.match(said, /a\.yaml: must contain one object, got 2\n.*kubectl apply -f a\.yaml/, words.join(" "));
   }
+});
+
+test("aliases that cannot be resolved, a wrong version and a wrong kind are errors that name the file", async () => {
+  const told = async (words: readonly string[], text: string): Promise<string> =>
+    await createProgram(new FakeContext({ files: { "a.yaml": text } }))
+      .parseAsync([...words, "-f", "a.yaml"], { from: "user" })
+      .then(() => "accepted", describeError);
+  const ten = Array.from({ length: 10 }, () => "*a").join(",");
+  const bomb = `a: &a [1]\nb: &b [${ten}]\nc: &c [${ten.replaceAll("a", "b")}]\nd: [${ten.replaceAll("a", "c")}]\n`;
+  for (const words of [
+    ["canary", "create"],
+    ["canary", "import"],
+    ["freeze", "add"],
+    ["check", "explain"],
+    ["install", "--dry-run"],
+  ]) {
+    assert.match(await told(words, bomb), /a\.yaml: the aliases .*hint: /s, words.join(" "));
+    assert.match(await told(words, "a: *b"), /a\.yaml: the aliases .* alias/, words.join(" "));
+  }
+  assert.match(
+    await told(["canary", "create"], canaryText.replace("v1alpha1", "v1")),
+    /a\.yaml: apiVersion: must be rollout\.serin\.dev\/v1alpha1, got "rollout\.serin\.dev\/v1"/,
+  );
+  assert.match(await told(["freeze", "add"], canaryText), /a\.yaml: kind: must be Freeze, got "Canary"/);
 });
 
 test("a file that is not YAML is a user's error of every verb that reads one", async () => {

@@ -95,7 +95,7 @@ async function statusText<Value extends Rollout>(
   if (flags.json === true || flags.output === "json") return `${JSON.stringify(statusJson(object))}\n`;
   if (flags.output === "yaml")
     return `${flags.watch === true ? "---\n" : ""}${await renderValue(statusJson(object), "yaml")}`;
-  return renderLadder(`${kind.kind} ${nameOf(object)}`, object.status, ladderOptions(flags, context, live));
+  return renderLadder(`${kind.kind} ${nameOf(object)}`, object.status, ladderOptions(object, flags, context, live));
 }
 
 function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
@@ -111,11 +111,17 @@ function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
   };
 }
 
-function ladderOptions(flags: StatusFlags, context: CliContext, live: boolean): Parameters<typeof renderLadder>[2] {
+function ladderOptions(
+  object: Rollout,
+  flags: StatusFlags,
+  context: CliContext,
+  live: boolean,
+): Parameters<typeof renderLadder>[2] {
   const columns = live ? context.columns() : undefined;
   return {
     colour: context.colour,
     verbose: flags.verbose === true || !live,
+    isBehind: !isCurrent(object),
     ...(columns === undefined ? {} : { columns }),
   };
 }

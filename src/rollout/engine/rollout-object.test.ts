@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseRollout, type Rollout } from "./rollout-object.ts";
+import { journalNameOf, parseRollout, type Rollout } from "./rollout-object.ts";
 
 const target = { httpRoute: { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "next", port: 80 } } };
 
@@ -34,4 +34,14 @@ test("an approval of an earlier run does not apply to a later one", () => {
   assert.deepEqual(ordersIn(1, "2026-01-01T11:00:00Z"), { approved: ["step-1", "step-2"], promoted: true });
   assert.deepEqual(ordersIn(2, "2026-01-01T11:00:00Z"), { approved: ["step-2"], promoted: false });
   assert.deepEqual(ordersIn(2), { approved: [], promoted: false });
+});
+
+test("a rollout with the longest name has a journal that can be stored", () => {
+  const named = (name: string): string =>
+    journalNameOf({ kind: "Canary", metadata: { name, namespace: "shop" } } as unknown as Rollout);
+  assert.equal(named("web"), "canary.shop.web");
+  const long = named("x".repeat(253));
+  assert.match(long, /^canary\.shop\.x+-[0-9a-f]{12}$/);
+  assert.equal(long.length, 253);
+  assert.notEqual(long, named(`${"x".repeat(252)}y`));
 });

@@ -28,11 +28,21 @@ export function kindOfRollout(rollout: Rollout): KindDefinition {
   return isMeshUpgrade(rollout) ? meshUpgradeKind : canaryKind;
 }
 
-/** Journals are cluster-scoped, so their names contain their rollout's kind and namespace. */
+/** The longest name of an object. */
+const maxNameLength = 253;
+const digestLength = 12;
+
+/**
+ * Journals are cluster-scoped, so their names contain their rollout's kind and namespace. The parser refuses a rollout
+ * with which the name would be too long. One that was stored all the same can still be undone and deleted.
+ */
 export function journalNameOf({ kind = "", metadata }: Rollout): string {
-  return [kind.toLowerCase(), metadata.namespace, metadata.name]
+  const name = [kind.toLowerCase(), metadata.namespace, metadata.name]
     .filter((part) => part !== undefined && part !== "")
     .join(".");
+  if (name.length <= maxNameLength) return name;
+  const digest = createHash("sha256").update(name).digest("hex").slice(0, digestLength);
+  return `${name.slice(0, maxNameLength - digestLength - 1).replace(/[-.]+$/, "")}-${digest}`;
 }
 
 /** The object as its parser returns it, with the orders for its current run, or the faults of its spec. */

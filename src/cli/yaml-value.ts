@@ -1,0 +1,19 @@
+import { messageOf, userError } from "../base/index.ts";
+
+/**
+ * The value of a YAML document of the file. The reader throws its own errors for aliases of unknown anchors, and for
+ * aliases that would fill the memory. Both are the file's fault.
+ */
+export function yamlValue(file: string, document: { readonly toJS: () => unknown }): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw userError(
+      "file-invalid",
+      `${file}: the aliases (*name) of its YAML cannot be resolved: ${messageOf(error)}`,
+      {
+        hint: "write the repeated parts out, or generate the file with fewer aliases",
+      },
+    );
+  }
+}
