@@ -64,7 +64,7 @@ export function wrappedLine(line: string, columns: number | undefined): string[]
   if (columns === undefined || visibleLength(line) <= columns || line.trimStart().startsWith("-> ")) return [line];
   const indent = line.length - line.trimStart().length;
   const hanging = " ".repeat(indent + 2);
-  // All lines have the room of the indented ones. A first line of full width would save little.
+  // All lines have the width of the indented ones, because a wider first line would save little.
   const [first = "", ...others] = wrappedText(line.slice(indent), columns - hanging.length);
   return [`${" ".repeat(indent)}${first}`, ...others.map((text) => `${hanging}${text}`)];
 }

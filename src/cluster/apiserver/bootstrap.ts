@@ -11,7 +11,7 @@ export interface AdvertisedAddress {
   readonly port: number;
 }
 
-/** Creates the missing ones of the objects that every cluster has. */
+/** Creates those objects that each cluster has and that are missing. */
 export async function createInitialObjects(
   parts: ServerParts,
   writer: Writer,

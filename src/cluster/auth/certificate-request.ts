@@ -58,7 +58,9 @@ export function readCertificateRequest(pem: string): CertificateRequestParts {
   };
 }
 
-/** The values of one attribute of a name. Their string types are subsets of UTF-8 where it matters. */
+/**
+ * The values of one attribute of a name. All of them are read as UTF-8, of which the usual string types are subsets.
+ */
 function valuesOf(name: DerElement, identifier: string): string[] {
   const values: string[] = [];
   for (const sets = new DerReader(name.contents); !sets.isAtEnd;) {

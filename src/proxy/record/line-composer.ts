@@ -32,7 +32,7 @@ export interface LineValue {
 
 /** The number of lines that are written together. Formatting many in a row keeps its code in the processor's caches. */
 const maxHeldLines = 64;
-/** Total length of the texts of held lines. A longer line is written at once. */
+/** Total length of the texts of held lines. A line that is longer than this is written at once. */
 const maxHeldLetters = 65_536;
 
 /**

@@ -11,7 +11,7 @@ export interface GraphNode {
   readonly terminating: boolean;
 }
 
-/** All objects by uid, and who depends on whom. */
+/** All objects by uid, with their owners and dependents. */
 export class OwnerGraph {
   readonly #nodes = new Map<string, GraphNode>();
   readonly #dependents = new Map<string, Set<string>>();
