@@ -67,7 +67,7 @@ export function edgeField(
 
 const envoyPrefix = "x-envoy-";
 
-/** Names of which the proxy may have a value although the client sent none. */
+/** Headers for which the proxy may have a value even if the client sent none. */
 export const edgeNames: readonly string[] = [
   "x-forwarded-for",
   "x-forwarded-proto",

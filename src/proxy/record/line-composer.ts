@@ -50,7 +50,7 @@ export class LineComposer implements LineHolder {
   readonly #texts: LogPart[] = [];
   /** The current run of values that depend on the upstream connection. The next value may extend it. */
   #ways: WayPieces | undefined;
-  /** Connections whose stored kind belongs to another format. */
+  /** The kinds of connections that store the kind of another format themselves. */
   readonly #kinds = new WeakMap<ConnectionInfo, RequestKind>();
   /** Used again and again. */
   readonly #lines: HeldLine[] = [];

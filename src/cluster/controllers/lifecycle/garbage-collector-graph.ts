@@ -80,7 +80,10 @@ export type CollectorAction =
 export const foregroundFinalizer = "foregroundDeletion";
 export const orphanFinalizer = "orphan";
 
-/** Decides about one object from the owners that exist. `undefined` from `ownerOf` means: certainly gone. */
+/**
+ * Decides about one object from the owners that exist. `undefined` from `ownerOf` means that the owner certainly does
+ * not exist.
+ */
 export function decideCollection(
   node: GraphNode,
   graph: OwnerGraph,
