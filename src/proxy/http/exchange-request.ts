@@ -71,7 +71,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   isGrpc = false;
   /** The client takes gRPC in the form of gRPC-Web. */
   isGrpcWeb = false;
-  /** Filters see the answer, so it comes out of its chunks. */
+  /** Whether filters see the response. Its chunked framing is then removed. */
   answerPassesFilters = false;
   captured = none;
   /** Names of headers (lower case) that filters have written or removed. */
