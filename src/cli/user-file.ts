@@ -31,8 +31,8 @@ export async function writeUserFile(path: string, content: string | Uint8Array):
 }
 
 /**
- * Makes a directory that the user has named, with its parents. Throws a user error that names it. Node's own recursion
- * never ends where a parent exists and takes no entries, as in /proc.
+ * Makes a directory that the user has named, with its parents. Throws a user error that names it. Node's own recursive
+ * mkdir never returns if a parent exists and allows no entries, as in /proc.
  */
 export function makeUserDirectory(path: string, hint: string): void {
   const missing: string[] = [];

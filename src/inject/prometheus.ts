@@ -103,7 +103,7 @@ interface Application {
   readonly targets?: readonly Target[];
 }
 
-/** Anybody may have written a variable. */
+/** Returns an empty result for invalid text, because any user may have set the variable. */
 function readApplication(text: string | undefined): Application {
   if (text === undefined) return {};
   try {

@@ -15,8 +15,8 @@ export function annotationOr(input: TemplateInput, name: string, fallback: strin
 }
 
 /**
- * `<hub>/<image>:<tag>[-<type>]`. An image with a slash is complete. The type in a proxy config applies to the proxy
- * and not to the redirect.
+ * `<hub>/<image>:<tag>[-<type>]`. An image with a slash is a complete reference. The type in a proxy config applies to
+ * the proxy and not to the redirect.
  */
 export function proxyImage(input: TemplateInput, image: string, configType = input.proxyConfig.imageType): string {
   const { values, annotations } = input;

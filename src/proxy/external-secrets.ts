@@ -203,7 +203,7 @@ export class ExternalSecrets {
   }
 }
 
-/** Undefined if the response has no secrets at all. Throws if it has another one. */
+/** Undefined if the response has no secrets at all. Throws if it contains a secret with another name. */
 function secretOf(name: string, { resources }: DiscoveryResponse): Uint8Array | undefined {
   const names: string[] = [];
   for (const { typeUrl, value } of resources) {

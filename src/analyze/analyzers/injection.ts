@@ -1,11 +1,15 @@
-import { matchesLabelSelector, type LabelSelector } from "../../api/index.ts";
+import { matchesLabelSelector, type KindDefinition, type LabelSelector } from "../../api/index.ts";
 import {
   configMapKind,
+  daemonSetKind,
   deploymentKind,
   mutatingWebhookConfigurationKind,
   namespaceKind,
+  statefulSetKind,
+  type DaemonSet,
   type Namespace,
   type PodSpec,
+  type StatefulSet,
 } from "../../api/kubernetes/index.ts";
 import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
@@ -98,7 +102,7 @@ function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
     messageTypes.podMissingProxy,
     pod.resource,
     "metadata.name",
-    `has no sidecar although its namespace has ${by}: it was created before the label was set, or while the injector was down, so its traffic is plain text and no policy protects it; recreate it: run kubectl rollout restart on its owner, in namespace ${pod.namespace}`,
+    `has no sidecar although its namespace has ${by}: it was created before the label was set, or while the injector was down, so its traffic is plain text and no policy protects it; recreate it: ${howToRecreate(pod, inventory)}`,
   );
 }
 
@@ -144,6 +148,21 @@ function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefi
   return found;
 }
 
+/** A restart does not replace the pods of an owner with the update strategy OnDelete. */
+function howToRecreate({ resource, namespace, name }: Workload, inventory: Inventory): string {
+  const owner = resource.object.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  const kind = owner === undefined ? undefined : strategyKinds[owner.kind];
+  const found = kind === undefined ? undefined : inventory.find(kind, namespace, owner?.name ?? "")?.object;
+  return found?.spec?.updateStrategy?.type === "OnDelete"
+    ? `run kubectl delete pod ${name}, because its ${owner?.kind ?? "owner"} has the update strategy OnDelete, in namespace ${namespace}`
+    : `run kubectl rollout restart on its owner, in namespace ${namespace}`;
+}
+
+const strategyKinds: Readonly<Record<string, KindDefinition<DaemonSet | StatefulSet>>> = {
+  DaemonSet: daemonSetKind,
+  StatefulSet: statefulSetKind,
+};
+
 function checkRevision(
   pod: Workload,
   injectors: ReadonlyMap<string, string>,
@@ -160,7 +179,7 @@ function checkRevision(
     messageTypes.podOfOtherRevision,
     pod.resource,
     "metadata.name",
-    `runs the proxy of revision ${own}, while its namespace names ${named === wanted ? wanted : `${named ?? ""}, a tag of ${wanted}`}; it moves when it is recreated: run kubectl rollout restart on its owner, in namespace ${pod.namespace}`,
+    `runs the proxy of revision ${own}, while its namespace names ${named === wanted ? wanted : `${named ?? ""}, a tag of ${wanted}`}; it moves when it is recreated: ${howToRecreate(pod, inventory)}`,
   );
 }
 

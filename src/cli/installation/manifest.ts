@@ -55,7 +55,9 @@ async function generate(flags: GenerateFlags, context: CliContext): Promise<void
   else await writeUserFile(flags.output, texts.join(""));
 }
 
-/** The components whose names begin with one of the words. Throws if a word names none of the installation. */
+/**
+ * The components whose names begin with one of the words. Throws if a word matches no component of the installation.
+ */
 function componentsNamed<Component extends { readonly name: string }>(
   words: string,
   components: readonly Component[],

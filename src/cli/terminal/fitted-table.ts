@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { renderTable, type CellStyle } from "./table.ts";
+import { columnWidths, renderTable, type CellStyle } from "./table.ts";
 
 interface TableLayout {
   /** The width of the terminal. Undefined if the output is not a terminal, so that scripts see every cell whole. */
@@ -22,9 +22,7 @@ export function fittedTable(
   rows: readonly (readonly string[])[],
   { columns, gap = 3, style }: TableLayout,
 ): string {
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
-  );
+  const widths = columnWidths(header, rows);
   const widthWith = (between: number): number => sum(widths) + between * (header.length - 1);
   if (columns === undefined || widthWith(gap) <= columns) return renderTable(header, rows, gap, style);
   const last = header.length - 1;
@@ -64,7 +62,7 @@ export function wrappedLine(line: string, columns: number | undefined): string[]
   if (columns === undefined || visibleLength(line) <= columns || line.trimStart().startsWith("-> ")) return [line];
   const indent = line.length - line.trimStart().length;
   const hanging = " ".repeat(indent + 2);
-  // All lines have the room of the indented ones. A first line of full width would save little.
+  // All lines have the width of the indented ones, because a wider first line would save little.
   const [first = "", ...others] = wrappedText(line.slice(indent), columns - hanging.length);
   return [`${" ".repeat(indent)}${first}`, ...others.map((text) => `${hanging}${text}`)];
 }

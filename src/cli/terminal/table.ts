@@ -1,6 +1,11 @@
 /** Styles a cell's text. It may add only text without width, such as colour. */
 export type CellStyle = (cell: string, column: string) => string;
 
+/** The width of each column, without gaps. */
+export function columnWidths(header: readonly string[], rows: readonly (readonly string[])[]): number[] {
+  return header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)));
+}
+
 /** Renders rows under a header. Columns are separated by `gap` spaces: three like kubectl, five like istioctl. */
 export function renderTable(
   header: readonly string[],
@@ -8,9 +13,7 @@ export function renderTable(
   gap = 3,
   style: CellStyle = (cell) => cell,
 ): string {
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
-  );
+  const widths = columnWidths(header, rows);
   const line = (row: readonly string[], styled: CellStyle): string => {
     const last = row.findLastIndex((cell) => cell !== "");
     return `${header

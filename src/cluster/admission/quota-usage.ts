@@ -11,7 +11,7 @@ const one: Quantity = { nanos: 1_000_000_000n, format: "decimal" };
 const countedByPlural = new Set(["configmaps", "replicationcontrollers", "resourcequotas", "secrets"]);
 const ofServices = new Set(["services", "services.loadbalancers", "services.nodeports"]);
 const classSuffix = ".storageclass.storage.k8s.io/";
-/** These have a name for quotas without `requests.` too. */
+/** Quotas may name requests of these resources also without the prefix `requests.`. */
 const plainRequest = /^(cpu|memory|ephemeral-storage|hugepages-.*)$/;
 
 /** The collection whose objects a quota's resource counts. */

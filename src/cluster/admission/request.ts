@@ -8,7 +8,7 @@ export interface AdmissionRequest {
   readonly type: ResourceType;
   readonly subresource: string;
   readonly namespace: string;
-  /** Empty while the server has yet to generate it. */
+  /** Empty until the server generates it. */
   readonly name: string;
   /**
    * In `type`'s version. Absent for DELETE. For a subresource with a kind of its own (Scale, Eviction), that object.

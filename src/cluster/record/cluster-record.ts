@@ -114,7 +114,7 @@ export function listClusterNames(env: Environment): string[] {
   }
 }
 
-/** Undefined when there is no such process, or only its remains. */
+/** Undefined if there is no such process, or if it is a zombie. */
 export function hostProcess(pid: number): HostProcess | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -3,7 +3,7 @@ import { goDurationMs } from "../../base/index.ts";
 /** A schedule as `spec.schedule` of a CronJob has it, in the clocks of no particular time zone. */
 export type CronExpression = CronFields | CronInterval;
 
-/** `@every 1h30m`: runs at this distance from each other, the first one so long after the CronJob was made. */
+/** `@every 1h30m`: the interval between runs. The first run is one interval after the CronJob was created. */
 export interface CronInterval {
   /** Whole seconds, and one at least. */
   readonly everyMs: number;

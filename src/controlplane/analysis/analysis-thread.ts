@@ -16,7 +16,7 @@ export type AnalysedObjects = ReadonlyMap<string, AnalysedObject>;
 
 /** Ten thousand objects take fifteen seconds on a busy machine. */
 const limits = { workMs: 120_000, waitMs: 600_000 };
-/** Writing the JSON of this many objects takes some milliseconds. Discovery goes on between two parts. */
+/** Writing the JSON of this many objects takes some milliseconds. Discovery continues between two parts. */
 const objectsInPart = 250;
 
 /** Analyses in a thread, which is replaced if an analysis takes too long or too much memory. */
@@ -94,7 +94,7 @@ export function analysedPart(kind: KindDefinition, object: KubernetesObject): Un
   const { resourceVersion: _version, managedFields: _fields, ...kept } = metadata as Readonly<Record<string, unknown>>;
   const annotations = Object.entries(metadata.annotations ?? {}).filter(([name]) => name !== lastApplied);
   const read = Object.entries(status).filter(
-    // Of a pod's status, the analysis reads only whether the pod has ended.
+    // The only fact of a pod's status that the analysis reads is whether the pod has ended.
     ([name]) => (kind.kind === podKind.kind ? name === "phase" : name !== "validationMessages"),
   );
   return {

@@ -42,7 +42,7 @@ export class AcknowledgementReader {
 
 function isText(bytes: Buffer, start: number, end: number, text: string): boolean {
   if (end - start !== text.length) return false;
-  // Types differ at their end.
+  // Begin at the end, because type URLs differ there.
   for (let index = text.length - 1; index >= 0; index -= 1)
     if (bytes[start + index] !== text.charCodeAt(index)) return false;
   return true;

@@ -85,7 +85,7 @@ export class DiscoveryServer {
     this.#options = options;
   }
 
-  /** Proxies that connect at the same time get the same responses. For a later one, the memory is not worth it. */
+  /** Proxies that connect at the same time get the same responses. Remembering later ones is not worth the memory. */
   #forgetBodiesLater(): void {
     this.#forgetting ??= this.#options.clock.after(keepBodiesMs, () => this.#forgetBodies());
   }

@@ -14,7 +14,7 @@ function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, strin
  */
 export class KnownResources {
   #shared: readonly ReadonlyMap<string, string>[] = [];
-  /** Differences from the shared lists. Undefined: the resource is gone. */
+  /** The differences from the shared lists. Undefined: the resource is gone. */
   readonly #own = new Map<string, string | undefined>();
   #size = 0;
 

@@ -37,7 +37,7 @@ export class ReviewQueue {
   }
 }
 
-/** A thread that is sent the configuration of injection when it asks, if it has changed. */
+/** Starts the review thread. It gets the injection configuration on request, if it has changed. */
 function startThread(
   scope: ReviewQueueOptions["scope"],
   clock: Clock,

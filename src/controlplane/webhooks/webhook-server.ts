@@ -44,7 +44,7 @@ export interface WebhookServerOptions {
 }
 
 /**
- * Serves admission reviews to the API server. They run in a thread of their own, so that they cannot block discovery.
+ * Serves admission reviews to the API server. Reviews run in a separate thread, so that they cannot block discovery.
  */
 export async function serveWebhooks(options: WebhookServerOptions): Promise<Server> {
   const { address, port, certificate, compliance, maxConnections = defaultMaxConnections } = options;

@@ -17,7 +17,7 @@ import { resolveTypedStruct } from "./typed-struct.ts";
 
 type Wants = (record: ExchangeRecord, capture: CaptureIndex) => boolean;
 
-/** What an access log leaves out, and the headers that must be captured to decide it. */
+/** The condition for a line in an access log, and the headers that must be captured for it. */
 export interface LogFilter {
   readonly wants: Wants;
   readonly requestCapture: readonly string[];

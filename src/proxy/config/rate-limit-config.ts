@@ -31,14 +31,14 @@ export function refusalStatus(configured: HttpStatus | undefined): number {
   return code < 400 ? tooManyRequests : code;
 }
 
-/** By the numbers of both of Envoy's enums, which are the same. */
+/** By number. The numbers of Envoy's two enums are the same. */
 const hostRules: Readonly<Record<number, HostRules>> = {
   [VhRateLimitsOptions.OVERRIDE]: "override",
   [VhRateLimitsOptions.INCLUDE]: "include",
   [VhRateLimitsOptions.IGNORE]: "ignore",
 };
 
-/** By the number of both of Envoy's enums: DRAFT_VERSION_03. */
+/** DRAFT_VERSION_03. It has the same number in both of Envoy's enums. */
 const draftVersion3 = 1;
 
 /** The field `enableXRatelimitHeaders` of a filter: whether clients are told their limits. */

@@ -27,7 +27,7 @@ const scratchHead = new MessageHead();
 
 /** After a response that ends the connection early, at most this many of the client's bytes are read and dropped. */
 const maxLingerBytes = 1024 * 1024;
-/** Sweeps (one a second) that a closing connection may take. */
+/** The number of sweeps (one each second) after which a closing connection is ended. */
 const maxLingerSweeps = 5;
 /** A half-closed tunnel is closed after this many sweeps without a byte. */
 const maxHalfClosedSweeps = 60;
@@ -67,7 +67,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #backedUp = false;
   #lingered = 0;
   #halfClosed = false;
-  // Sweeps since the last activity. A sweep is a second, which is exact enough for these limits.
+  // The number of sweeps since the last activity. A sweep is a second, which is exact enough for these limits.
   #quietSweeps = 0;
   #headSweeps = 0;
   #requestSweeps = 0;

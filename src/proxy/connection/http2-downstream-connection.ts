@@ -25,7 +25,7 @@ export interface Http2DownstreamOptions {
   readonly onClosed: (connection: ListenerConnection) => void;
 }
 
-/** How many ended streams leave their memory for new ones. */
+/** The maximum number of ended streams whose memory new streams reuse. */
 const maxSpareMemories = 32;
 const noBytes = Buffer.alloc(0);
 /** This thread reads one head at a time, so all connections share the buffer. */

@@ -71,7 +71,7 @@ export class CsrfFilter implements HttpFilter {
   }
 }
 
-/** The host and port of the page that sends the request. Empty if nothing tells it. */
+/** The host and port of the page that sends the request. Empty if no header names it. */
 function sourceOf(request: FilterRequest): string {
   const origin = request.header("origin") ?? "";
   // A request with the origin `null` counts as foreign, even if its referer names this site.

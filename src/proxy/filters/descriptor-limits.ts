@@ -44,7 +44,7 @@ export class DescriptorLimits {
   }
 }
 
-/** The buckets of the combinations of values that came last. */
+/** The buckets of the most recent combinations of values. */
 class RecentBuckets {
   readonly #limit: DescriptorLimit;
   readonly #max: number;

@@ -61,7 +61,7 @@ export class ListedFields implements Fields {
   }
 }
 
-/** Without these, a message would have other bounds, or no destination. */
+/** Without these headers, a message would have another end, or no destination. */
 const indispensable: ReadonlySet<string> = new Set(["connection", "content-length", "host", "transfer-encoding"]);
 
 /** Makes the changes one by one, so that each sees what earlier ones did. */

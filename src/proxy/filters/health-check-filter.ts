@@ -4,7 +4,7 @@ import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 
-/** The details of the answers to health checks, by which logs leave them out. */
+/** The response code details of health checks. Access log filters recognise health checks by them. */
 const details = { ok: "health_check_ok", failed: "health_check_failed" } as const;
 
 export function isHealthCheck(exchangeDetails: string): boolean {

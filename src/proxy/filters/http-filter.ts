@@ -135,7 +135,7 @@ export interface HttpFilter {
   readonly idle?: boolean;
   /** Absent if the listener contains the whole configuration. */
   readonly discovery?: Discovery | undefined;
-  /** Resolves when the filter can take requests. Undefined if it can; requests that come before wait. */
+  /** Resolves when the filter can take requests. Undefined if it can already. Requests that arrive before wait. */
   starting?(): Promise<unknown> | undefined;
   /**
    * Undefined lets the request continue. A promise holds the request until it settles. `signal` is aborted when the

@@ -42,7 +42,7 @@ export interface AttemptsOwner {
   answerTrailers(fields: readonly string[]): void;
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
   tunnelBytes(bytes: Buffer): void;
-  /** The upstream has ended its side of a tunnel, or all of it. */
+  /** The upstream has ended its side of a tunnel, or with `whole` the whole tunnel. */
   tunnelEnded(whole: boolean): void;
   /** No upstream will respond. The proxy responds instead, or cuts off a response that has already begun. */
   failed(reply: ReplyRow): void;

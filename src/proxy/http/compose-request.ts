@@ -18,7 +18,7 @@ export interface RequestComposition {
   readonly originalPath: string | undefined;
   /** The host to request. Undefined means the client's host. */
   readonly host: string | undefined;
-  /** The hosts before this one. Undefined means that the client's own word about them is sent. */
+  /** The earlier hosts, for `x-forwarded-host`. Undefined means that the client's own header is sent. */
   readonly forwardedHost: string | undefined;
   /** Undefined: the client's trace context is passed on unchanged. */
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
@@ -127,7 +127,7 @@ function keepsEdgeField({ client, config, edits, settled }: RequestComposition, 
 function keepsFieldOfEnvoy(request: RequestComposition, field: number): boolean {
   const { client, config, peerMetadata } = request;
   const name = client.head.name(field).toLowerCase();
-  // The proxy reads or replaces these. Their old value described the previous hop.
+  // The proxy reads or replaces these headers. Their old values described the previous hop.
   if (name === peerMetadataHeader || name === peerMetadataIdHeader)
     return !config.peerMetadata.readFromClient && peerMetadata === undefined;
   return keepsEdgeField(request, name);

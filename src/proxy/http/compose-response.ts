@@ -5,7 +5,10 @@ import { isNominated } from "./compose-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, unreachedHeader, type OwnMetadata } from "../peers/peer-metadata.ts";
 
-/** How a response's body reaches the client. `empty` means that there is none, although no header says so. */
+/**
+ * How a response's body reaches the client. `empty` means that the response has no body, although no header announces
+ * this.
+ */
 export type BodyDelivery = "as-is" | "wrap-in-chunks" | "until-close" | "empty";
 
 export interface ResponseComposition {

@@ -28,8 +28,8 @@ export const fromClient = Symbol("fromClient");
 
 /**
  * The value of a header with which the proxy itself describes the client: a value takes the place of the client's, and
- * undefined means that there is no such header. As in Envoy, it is in effect before a route is chosen and before filters,
- * which else could take a client's word for it. `name` is in lower case.
+ * undefined means that there is no such header. As in Envoy, it is in effect before a route is chosen and before
+ * filters. They could otherwise trust a value of the client. `name` is in lower case.
  */
 export function edgeField(
   name: string,
@@ -67,7 +67,7 @@ export function edgeField(
 
 const envoyPrefix = "x-envoy-";
 
-/** Names of which the proxy may have a value although the client sent none. */
+/** Headers for which the proxy may have a value even if the client sent none. */
 export const edgeNames: readonly string[] = [
   "x-forwarded-for",
   "x-forwarded-proto",

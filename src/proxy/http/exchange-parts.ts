@@ -21,6 +21,6 @@ export interface ExchangeParts {
   readonly record: LiveRecord;
   /** False once the exchange has ended: what comes later has no effect. */
   readonly active: boolean;
-  /** Ends the exchange for this cause: by a reply, or by a cut if something of a response has been sent. */
+  /** Ends the exchange for this cause: by a reply, or by cutting the response off if a part of it has been sent. */
   fail(cause: ReplyRow): void;
 }

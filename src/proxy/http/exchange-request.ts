@@ -26,7 +26,7 @@ import { parseTarget } from "./request-target.ts";
 
 const none: readonly string[] = [];
 
-/** The head of a request whose bytes never became one. */
+/** The empty head of an exchange whose bytes were no valid request. */
 const noHead = new MessageHead();
 
 /** New values by name in lower case. Undefined removes the header, and a list writes one field for each value. */
@@ -71,7 +71,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   isGrpc = false;
   /** The client takes gRPC in the form of gRPC-Web. */
   isGrpcWeb = false;
-  /** Filters see the answer, so it comes out of its chunks. */
+  /** Whether filters see the response. Its chunked framing is then removed. */
   answerPassesFilters = false;
   captured = none;
   /** Names of headers (lower case) that filters have written or removed. */
@@ -128,7 +128,10 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return true;
   }
 
-  /** Servers that make variables of fields take `a_b` for `a-b`, which a proxy may have checked. */
+  /**
+   * Servers that convert headers to variables, as CGI does, cannot distinguish `a_b` from `a-b`, which a proxy may have
+   * checked.
+   */
   #judgeUnderscores(config: HttpConnectionConfig, rule: "reject" | "drop"): boolean {
     const { head } = this;
     const dropped = new Map<string, undefined>();

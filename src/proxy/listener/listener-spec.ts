@@ -22,7 +22,7 @@ export interface ListenerSpec {
   readonly addresses: readonly ListenAddress[];
   /** `internal`: reached from within this proxy, by its name. `virtual`: gets connections from one that hands them off. */
   readonly kind: "bound" | "virtual" | "internal";
-  /** Connections go to the listener that stands for where they were going, if there is one. */
+  /** Connections go to the listener that represents their original destination, if there is one. */
   readonly handsOff: boolean;
   /** Its sockets accept connections to addresses of other hosts. */
   readonly transparent: boolean;

@@ -32,7 +32,7 @@ export interface LineValue {
 
 /** The number of lines that are written together. Formatting many in a row keeps its code in the processor's caches. */
 const maxHeldLines = 64;
-/** Total length of the texts of held lines. A longer line is written at once. */
+/** Total length of the texts of held lines. A line that is longer than this is written at once. */
 const maxHeldLetters = 65_536;
 
 /**
@@ -50,7 +50,7 @@ export class LineComposer implements LineHolder {
   readonly #texts: LogPart[] = [];
   /** The current run of values that depend on the upstream connection. The next value may extend it. */
   #ways: WayPieces | undefined;
-  /** Connections whose stored kind belongs to another format. */
+  /** The kinds of connections that store the kind of another format themselves. */
   readonly #kinds = new WeakMap<ConnectionInfo, RequestKind>();
   /** Used again and again. */
   readonly #lines: HeldLine[] = [];

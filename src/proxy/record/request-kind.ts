@@ -19,7 +19,10 @@ export class RequestKind {
   readonly #grpcStatus: string;
   /** The pieces, one after the other. */
   readonly bytes: Uint8Array;
-  /** The end of each piece. There is one more piece than there are values for each request. */
+  /**
+   * The end position of each piece. A line has one more piece than values, because each value is written between two
+   * pieces.
+   */
   readonly ends: Int32Array;
 
   constructor(owner: object, record: ExchangeRecord, pieces: readonly Uint8Array[]) {

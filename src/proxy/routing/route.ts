@@ -99,7 +99,7 @@ export interface RateLimitRule {
   readonly stage: number;
   /** Undefined: this rule does not apply to the request. */
   readonly describe: (request: DescribedRequest) => Descriptor | undefined;
-  /** An entry is the name of the request's cluster, which must be known before one is chosen by weight. */
+  /** Whether an entry is the name of the request's cluster. The cluster must then be chosen by weight before. */
   readonly namesCluster: boolean;
 }
 

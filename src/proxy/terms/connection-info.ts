@@ -6,7 +6,7 @@ import type { WorkloadLabels } from "./workload-labels.ts";
  * one object.
  */
 export interface ConnectionInfo {
-  /** The client: the peer, or who a tunnel or a PROXY header speaks for. */
+  /** The client: the peer, or the client that a tunnel or a PROXY header names. */
   readonly remote: SocketAddress;
   /** The peer itself, if a PROXY header names another client. Undefined if the peer is the client. */
   readonly directRemote?: SocketAddress;

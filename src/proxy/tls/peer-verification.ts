@@ -55,7 +55,7 @@ export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSp
   return `the peer is ${held.length === 0 ? "unidentified" : held.join(", ")}, expected ${subjectAltNames.map(({ match, value }) => (match === "exact" ? value : `${match} ${value}`)).join(" or ")}`;
 }
 
-/** Why a certificate is not valid for the requested name. Undefined if it is, or if no name was requested. */
+/** Why a certificate is not valid for the requested name. Undefined if it is valid, or if no name was requested. */
 export function nameTrouble(certificate: X509Certificate | undefined, name: string | undefined): string | undefined {
   if (name === undefined) return undefined;
   if (certificate === undefined) return "the peer sent no certificate";

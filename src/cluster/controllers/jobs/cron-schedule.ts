@@ -41,7 +41,7 @@ export function nextRun(schedule: CronSchedule, afterMs: number, sinceMs = after
   }
 }
 
-/** The first time after `afterMs` that matches, as the clocks show it. */
+/** The first time after `afterMs` that matches, in local time. */
 function nextMatch(schedule: CronFields, afterMs: number): number | undefined {
   const time = new Date(Math.floor(afterMs / 60_000) * 60_000 + 60_000);
   const limitMs = afterMs + 5 * 366 * 86_400_000;

@@ -11,7 +11,7 @@ export interface GraphNode {
   readonly terminating: boolean;
 }
 
-/** All objects by uid, and who depends on whom. */
+/** All objects by uid, with their owners and dependents. */
 export class OwnerGraph {
   readonly #nodes = new Map<string, GraphNode>();
   readonly #dependents = new Map<string, Set<string>>();
@@ -80,7 +80,10 @@ export type CollectorAction =
 export const foregroundFinalizer = "foregroundDeletion";
 export const orphanFinalizer = "orphan";
 
-/** Decides about one object from the owners that exist. `undefined` from `ownerOf` means: certainly gone. */
+/**
+ * Decides about one object from the owners that exist. `undefined` from `ownerOf` means that the owner certainly does
+ * not exist.
+ */
 export function decideCollection(
   node: GraphNode,
   graph: OwnerGraph,

@@ -182,7 +182,7 @@ function scaleIn(
   const resource = withoutScale[owner.kind];
   if (resource !== undefined) return { problem: `${resource} does not implement the scale subresource` };
   if (owner.kind === "StatefulSet") return scaleOf(context.view(statefulSetKind).get(namespace, owner.name), owner.uid);
-  // A controller of another kind is as large as its pods.
+  // The size of a controller of another kind is the number of its pods.
   if (owner.kind !== "ReplicaSet") return { uid: owner.uid, replicas: context.podsByController.of(owner.uid).length };
   const set = context.view(replicaSetKind).get(namespace, owner.name);
   const above = set === undefined ? undefined : controllerOf(set);

@@ -256,7 +256,7 @@ export class PodWorker {
       this.#event({
         type: "Warning",
         reason: "FailedCreatePodSandBox",
-        // A kubelet uses these words, because the runtime sets up the network with the sandbox.
+        // A kubelet reports this text, because its runtime sets up the network together with the sandbox.
         message: `Failed to create pod sandbox: the pod's network could not be set up: ${messageOf(error)}`,
       });
       this.#again(attachRetryMs);
@@ -486,7 +486,7 @@ export class PodWorker {
     return {
       pod: this.#pod,
       containers: this.containers.map((container) => container.view()),
-      // A sandbox exists for others when the plugins have added it to the network.
+      // The status shows a sandbox only after the plugins have added it to the network.
       podIp: (this.#attached ? this.podIp : undefined) ?? this.#pod.status?.podIP,
       hostIp: this.#services.hostIp,
       startTime: this.#startTime,

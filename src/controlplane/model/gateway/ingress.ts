@@ -146,8 +146,8 @@ function virtualServiceOf(
     )
     .toSorted((left, right) => byPrecedence(left.path, right.path))
     .flatMap(({ route }) => route ?? []);
-  // The parser gets another name than the result. The result's contains the Ingress's name and namespace, so it may be
-  // longer than the parser allows.
+  // The parser gets a short generated name instead of the result's. The result's contains the Ingress's name and
+  // namespace, so it may be longer than the parser allows.
   const spec = virtualServiceKind.parse?.({
     metadata: { name: generatedName, namespace: first.namespace },
     spec: { hosts: [host], gateways: [generatedName], http },

@@ -92,8 +92,8 @@ function contradicts(root: HttpMatch, leaf: HttpMatch): boolean {
 }
 
 /**
- * Whether the delegate's match is not contained in the root's. A regular expression is never contained in another
- * match.
+ * Whether the delegate's match allows a value that the root's match excludes. A regular expression is never contained
+ * in another match.
  */
 function stringsContradict(root: PresenceMatch | undefined, leaf: PresenceMatch | undefined): boolean {
   if (root === undefined || leaf === undefined) return false;

@@ -39,7 +39,7 @@ export const grpcLimits = {
   pausePerWastedStreamMs: 0.02,
   prematureResetMs: Infinity,
   answeredResetsAreFree: false,
-  /** After how much quiet a client is asked for a sign of life, and how long it has to answer. */
+  /** The idle time after which a client gets a PING, and the time limit for its answer. */
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,

@@ -211,7 +211,7 @@ export class ExtensionProgram {
     if (patch !== undefined) this.#options.failed(patch, fault);
   }
 
-  /** Undefined if only the resource itself shows the context. */
+  /** Undefined if the name does not determine the context, but the content of the resource does. */
   #contextsOf(typeUrl: string, name: string): PatchContext | "none" | undefined {
     const { proxyType } = this.#options;
     if (tunnels.has(name) && typeUrl === typeUrls.cluster) return "none";

@@ -141,7 +141,7 @@ function concerning(
 
 /** The services of a port, grouped by the listener that they affect. */
 export interface ListenerServices {
-  /** Services that may share an address. They are built as one part. */
+  /** Services that may share an address. Their listeners are built together. */
   readonly rest: readonly PortService[];
   /** Services with an address that no other service has on this port, with that address. */
   readonly apart: readonly { readonly address: string; readonly entry: PortService }[];

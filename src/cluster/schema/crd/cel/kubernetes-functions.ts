@@ -316,7 +316,10 @@ function quantityOf(value: CelMap): Quantity {
   };
 }
 
-/** The common methods of quantities and versions. The evaluator distinguishes overloads only by map or not map. */
+/**
+ * The common methods of quantities and versions. The evaluator distinguishes overloads only by whether an argument is a
+ * map.
+ */
 function comparisonFunctions({ celMethod, mapType, CelScalar }: CelLibrary): CelFunc[] {
   const { BOOL, INT, DYN } = CelScalar;
   const map = mapType(DYN, DYN);
