@@ -103,3 +103,11 @@ test("a pod's workload is named after its controller of any kind, or by a label"
   assert.deepEqual(nameOf("Job", "nightly-29400000"), ["nightly", "cronjob"]);
   assert.deepEqual(nameOf("DaemonSet", "ztunnel", { "service.istio.io/workload-name": "mine" }), ["mine", "pod"]);
 });
+
+test("an address that the status of a pod without a node names is nobody's", () => {
+  const status = { podIP: "10.244.1.5", podIPs: [{ ip: "10.244.1.5" }] };
+  const addressesOf = (spec: NonNullable<Pod["spec"]>) =>
+    podFacts({ metadata: { name: "web", namespace: "shop" }, spec, status })?.addresses;
+  assert.deepEqual(addressesOf({ containers: [], nodeName: "a" }), ["10.244.1.5"]);
+  assert.deepEqual(addressesOf({ containers: [] }), []);
+});

@@ -59,7 +59,9 @@ export const podExcerpt: Excerpt = {
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   if (status?.phase === "Succeeded" || status?.phase === "Failed") return undefined;
-  const addresses = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
+  // A node gives a pod its address. Without a node, only somebody who may write statuses can have written one.
+  const said = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
+  const addresses = (spec?.nodeName ?? "") === "" ? [] : said;
   const workload = workloadOf(pod);
   const sidecar = sidecarOf(pod);
   const proxyConfig = proxyConfigOf(pod);
