@@ -57,4 +57,4 @@ export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { packageRoot, programDirectory, programFile } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";
-export { truncated } from "./truncated.ts";
+export { terminalText, truncated, withoutControls } from "./shown-text.ts";
