@@ -58,3 +58,4 @@ export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";
 export { nearestName, truncated, withArticle } from "./message-text.ts";
 export { bodyFramingHeaders, httpMethods, isDnsLabel, isFramingHeader } from "./protocol-terms.ts";
+export { terminalText, withoutControls } from "./shown-text.ts";

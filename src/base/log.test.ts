@@ -15,3 +15,10 @@ test("the time of a line is ISO 8601 in UTC with milliseconds, within a second a
   }
   assert.deepEqual(lines, expected);
 });
+
+test("a value that somebody else chose cannot send control characters to the terminal of who reads the log", () => {
+  const lines: string[] = [];
+  const log = createLogger({ scope: "test", write: (line) => lines.push(line), clock: new HandClock() });
+  log.info("a proxy connected", { proxy: "\u001B]0;x\u0007web.shop", version: "\u009B31m" });
+  assert.match(lines[0] ?? "", /proxy="\\u001b\]0;x\\u0007web\.shop" version="\\x9b31m"\n$/);
+});

@@ -1,5 +1,6 @@
 import { fstatSync, writeSync } from "node:fs";
 import { systemClock, type Clock } from "./clock.ts";
+import { withoutControls } from "./shown-text.ts";
 
 /** Levels as istiod and ztunnel name them, least important first. */
 export const logLevels = ["trace", "debug", "info", "warn", "error"] as const;
@@ -130,5 +131,5 @@ function formatFields(fields: LogFields | undefined): string {
 
 function formatValue(value: string | number | boolean | bigint | null): string {
   if (typeof value !== "string") return String(value);
-  return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
+  return /^[^\s"=\p{Cc}]+$/u.test(value) ? value : withoutControls(JSON.stringify(value));
 }

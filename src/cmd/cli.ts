@@ -3,7 +3,7 @@
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { CommanderError } from "commander";
-import { createLogger, messageOf, systemClock } from "../base/index.ts";
+import { createLogger, messageOf, systemClock, terminalText } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { CommandEnd, createProgram, readUserFile, type CliContext, type ConnectionFlags } from "../cli/index.ts";
 import type { DashboardReader } from "../dashboard/read/index.ts";
@@ -24,8 +24,8 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     version: release.version,
     executable: join(release.root, "bin/serin"),
     programName: env["SERIN_PROGRAM"] === "istioctl" ? "istioctl" : "serin",
-    out: (output) => void process.stdout.write(output),
-    err: (output) => void process.stderr.write(output),
+    out: (output) => void process.stdout.write(terminalText(output)),
+    err: (output) => void process.stderr.write(terminalText(output)),
     otherVerbs: {
       cluster: ["create", "delete", "list", "kubeconfig", "shell", "urls"],
       release: ["add", "list", "build", "export"],

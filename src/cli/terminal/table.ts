@@ -1,3 +1,5 @@
+import { withoutControls } from "../../base/index.ts";
+
 /** Styles a cell's text. It may add only text without width, such as colour. */
 export type CellStyle = (cell: string, column: string) => string;
 
@@ -9,10 +11,11 @@ export function columnWidths(header: readonly string[], rows: readonly (readonly
 /** Renders rows under a header. Columns are separated by `gap` spaces: three like kubectl, five like istioctl. */
 export function renderTable(
   header: readonly string[],
-  rows: readonly (readonly string[])[],
+  given: readonly (readonly string[])[],
   gap = 3,
   style: CellStyle = (cell) => cell,
 ): string {
+  const rows = given.map((row) => row.map(withoutControls));
   const widths = columnWidths(header, rows);
   const line = (row: readonly string[], styled: CellStyle): string => {
     const last = row.findLastIndex((cell) => cell !== "");

@@ -216,3 +216,13 @@ test("after a restart, objects, versions and watches continue", async () => {
   const old = await server.watch(`${configMaps}?watch=true&resourceVersion=1`, (events) => events.length > 0);
   assert.deepEqual([old[0].type, old[0].object.code], ["ERROR", 410]);
 });
+
+test("a warning repeats any text of the client, and the server goes on", async () => {
+  const answer = await server.call("POST", "/api/v1/namespaces/default/configmaps?dryRun=All", {
+    metadata: { name: "wide" },
+    "日本\u007F\u0007": 1,
+  });
+  assert.equal(answer.status, 201, answer.text);
+  const warning = Buffer.from(String(answer.headers["warning"]), "latin1").toString("utf8");
+  assert.equal(warning, String.raw`299 - "unknown field \"日本 \u0007\""`);
+});

@@ -68,9 +68,18 @@ export function sendBytes(
     "content-length": bytes.length,
     "cache-control": "no-cache, private",
   };
-  if (warnings.length > 0) headers["warning"] = warnings.map((text) => `299 - ${JSON.stringify(text)}`);
+  if (warnings.length > 0) headers["warning"] = warnings.map(warningHeader);
   response.writeHead(status, headers);
   response.end(bytes);
+}
+
+/**
+ * Clients choose parts of a warning, such as the name of an unknown field. A header takes no character beyond U+00FF, so
+ * it has the bytes of UTF-8, as the real server sends them.
+ */
+function warningHeader(text: string): string {
+  const quoted = JSON.stringify(text).replaceAll("\u007F", " ");
+  return `299 - ${Buffer.from(quoted, "utf8").toString("latin1")}`;
 }
 
 export function sendJson(

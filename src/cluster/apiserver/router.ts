@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { SerinError, sourceStack } from "../../base/index.ts";
+import { messageOf, SerinError, sourceStack } from "../../base/index.ts";
 import { prometheusContentType } from "../../telemetry/index.ts";
 import { AdmissionRefusal } from "../admission/index.ts";
 import type { AccessAttributes, Authenticator, User } from "../auth/index.ts";
@@ -64,7 +64,12 @@ export class Router {
       if (deprecated !== undefined) warnings.push(deprecated);
       await this.#resource({ request, response, info, query: url.searchParams, user, type, warnings });
     } catch (error) {
-      this.#refuse(error, request, response, warnings);
+      try {
+        this.#refuse(error, request, response, warnings);
+      } catch (fault) {
+        this.#parts.log.error("a request could not be answered", { path: request.url, error: messageOf(fault) });
+        response.destroy();
+      }
     }
   }
 

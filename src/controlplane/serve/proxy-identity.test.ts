@@ -15,3 +15,12 @@ test("a proxy's id names the namespace for which it is authorized, whatever its 
   assert.equal(idOf("web.1.shop", "shop"), "web.1.shop");
   assert.equal(idOf("istio-ingressgateway-1.istio-system", "shop"), "istio-ingressgateway-1.shop");
 });
+
+test("a proxy whose name would send control characters to a terminal is refused", () => {
+  assert.throws(() => idOf("\u001B]0;x\u0007web.shop"), {
+    message: "the node id contains a control character, which no name has",
+  });
+  assert.throws(() => idOf("web.shop", "shop\u009B2J"), {
+    message: /^the metadata NAMESPACE contains a control character/,
+  });
+});

@@ -71,6 +71,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
   const labels = recordOf(metadata["LABELS"]);
   const texts = recordOf(metadata);
   checkSize(node.id, labels, texts);
+  checkCharacters(node.id, texts);
   const name = fullName.slice(0, dot);
   const namespace = textOf(metadata["NAMESPACE"]) ?? fullName.slice(dot + 1);
   return {
@@ -116,6 +117,17 @@ function checkSize(id: string, ...records: readonly Readonly<Record<string, stri
     "bad-request",
     `the node's id, labels and metadata have ${characters} characters, at most ${maxNodeCharacters} are allowed`,
   );
+}
+
+/** Fields of the metadata that lists of proxies show. */
+const shownFields = ["NAMESPACE", "ISTIO_VERSION", "NODE_NAME", "CLUSTER_ID", "NETWORK", "SERVICE_ACCOUNT"];
+
+/** Anybody may connect, and whoever lists the proxies reads their names on a terminal. */
+function checkCharacters(id: string, texts: Readonly<Record<string, string>>): void {
+  const shown = [["the node id", id], ...shownFields.map((field) => [`the metadata ${field}`, texts[field] ?? ""])];
+  const wrong = shown.find(([, text = ""]) => /\p{Cc}/u.test(text));
+  if (wrong !== undefined)
+    throw userError("bad-request", `${wrong[0] ?? ""} contains a control character, which no name has`);
 }
 
 /** Envoys list their extensions. Serin's proxy and ztunnels list nothing. */
