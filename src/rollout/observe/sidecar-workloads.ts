@@ -193,14 +193,18 @@ const endsByItself: Readonly<Record<string, string>> = {
   ReplicationController: "a ReplicationController: delete the pod and it makes a new one",
 };
 
-function whyUnmovable({ kind }: ObjectReference, found: UntypedObject | undefined): string | undefined {
+function whyUnmovable(
+  { kind, name, namespace = "" }: ObjectReference,
+  found: UntypedObject | undefined,
+): string | undefined {
   if (kind === "Rollout") return undefined;
   if (found === undefined) return endsByItself[kind] ?? `it is not known how a ${kind} recreates its pods`;
   const spec = found["spec"] as {
     paused?: boolean;
     updateStrategy?: { type?: string; rollingUpdate?: { partition?: number } };
   };
-  if (spec.paused === true) return "the Deployment is paused";
+  if (spec.paused === true)
+    return `the Deployment is paused: kubectl -n ${namespace} rollout resume deployment/${name}, then restart it`;
   if (spec.updateStrategy?.type === "OnDelete") return "its updateStrategy is OnDelete: delete its pods one by one";
   const partition = kind === "StatefulSet" ? (spec.updateStrategy?.rollingUpdate?.partition ?? 0) : 0;
   return partition > 0 ? `its rolling update leaves out pods below number ${partition}` : undefined;
