@@ -216,6 +216,8 @@ export interface Progress {
   readonly detail: string;
   /** It will not reach the revision. */
   readonly failed?: boolean;
+  /** When it fails, unless another pod becomes ready. */
+  readonly failsInMs?: number;
 }
 
 export interface ProgressQuery {
@@ -248,15 +250,16 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
   const sinceMs = query.ageMs(`restart of ${place}`, writtenAt(found));
   const lastCameAt = Math.max(writtenAt(found), ...pods.map((pod) => cameAt(pod, revision)));
   const stalledMs = query.ageMs(`progress of ${place}`, lastCameAt);
-  const isLate = stalledMs > query.withinMs || sinceMs > limitsOfProgress * query.withinMs;
-  const failed = isMarked && found !== undefined && isLate;
+  const failsInMs = Math.min(query.withinMs - stalledMs, limitsOfProgress * query.withinMs - sinceMs);
+  const isLimited = isMarked && found !== undefined;
+  const failed = isLimited && failsInMs < 0;
   return failed
     ? {
         state: "moving",
         failed,
         detail: `${name} is not at ${revision} ${Math.round(sinceMs / 1000)} s after its restart: ${missing}`,
       }
-    : { state: "moving", detail: missing };
+    : { state: "moving", detail: missing, ...(isLimited ? { failsInMs } : {}) };
 }
 
 function missingOf(
