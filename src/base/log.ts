@@ -1,6 +1,6 @@
 import { fstatSync, writeSync } from "node:fs";
 import { systemClock, type Clock } from "./clock.ts";
-import { withoutControls } from "./shown-text.ts";
+import { withoutControls } from "./message-text.ts";
 
 /** Levels as istiod and ztunnel name them, least important first. */
 export const logLevels = ["trace", "debug", "info", "warn", "error"] as const;

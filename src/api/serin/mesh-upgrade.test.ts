@@ -51,8 +51,9 @@ test("a wave's names and labels must be ones that a namespace can have", () => {
 });
 
 test("a revision and a Secret have names that objects can have", () => {
-  for (const revision of ["", "1.18.1", "a b", "x".repeat(64)])
+  for (const revision of ["", "1.18.", "a b", "x".repeat(64)])
     assert.match(faultsOf({ from: { revision } })[0] ?? "", /^spec\.from\.revision must be the name of a revision/);
+  assert.deepEqual(faultsOf({ from: { revision: "cp-v116x.istio-system" } }), []);
   assert.match(faultsOf({ to: { revision: "B_1" } })[0] ?? "", /^spec\.to\.revision must be the name of a revision/);
   assert.match(faultsOf({ to: { revision: "b", root: { secretName: "" } } })[0] ?? "", /^spec\.to\.root\.secretName /);
 });

@@ -1,6 +1,5 @@
 import { defineKind } from "../kind.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../istio/istio-operator.ts";
-import { isDnsLabel } from "../istio/domain-names.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
@@ -119,12 +118,14 @@ function parseSpec(spec: Reader): MeshUpgradeSpec {
   return result;
 }
 
-/** The name of a revision becomes a part of object names, so it is a DNS label. */
+/** The name of a revision is the value of a label. That of a control plane of Banzai is NAME.NAMESPACE. */
+const revisionPattern = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/i;
+
 function revisionOf(end: Reader): string {
   const revision = end.string("revision");
-  if (revision !== undefined && !isDnsLabel(revision))
+  if (revision !== undefined && !revisionPattern.test(revision))
     end.error(
-      `must be the name of a revision: letters, digits and dashes, such as 1-18-1 (or default), got ${JSON.stringify(revision)}`,
+      `must be the name of a revision: at most 63 letters, digits, dashes and dots, such as 1-18-1 or default, got ${JSON.stringify(revision)}`,
       "revision",
     );
   return end.required("revision", revision) ?? "";

@@ -249,14 +249,18 @@ function waitingOn(
   const stalledMs = withoutProgressMs(before);
   const isNearer = settlingLeft !== undefined && left < settlingLeft;
   const { waitsUntil: told, ...step } = before;
-  const untilMs = nowMs + (limitMs ?? 0) - (isNearer ? 0 : stalledMs);
+  const ownMs = states.flatMap((state) =>
+    state.state === "waiting" && state.failsInMs !== undefined ? [state.failsInMs] : [],
+  );
+  const leftMs = [...(limitMs === undefined ? [] : [limitMs - (isNearer ? 0 : stalledMs)]), ...ownMs];
+  const untilMs = nowMs + Math.min(...leftMs);
   return {
     ...step,
     settlingMs: settlingMs + elapsedMs,
     stalledMs: isNearer ? 0 : stalledMs + elapsedMs,
     settlingLeft: Math.min(left, settlingLeft ?? left),
     waitingSince: isNearer ? at(nowMs) : (waitingSince ?? at(nowMs)),
-    ...(limitMs === undefined ? {} : { waitsUntil: isNearer ? at(untilMs) : toldUntil(told, untilMs) }),
+    ...(leftMs.length === 0 ? {} : { waitsUntil: isNearer ? at(untilMs) : toldUntil(told, untilMs) }),
   };
 }
 

@@ -479,3 +479,17 @@ test("a waiting status states start and deadline, and changes only on progress o
   const settled = decide(input({ status: held, observation: met })).status.completedSteps;
   assert.equal(settled.length, 1);
 });
+
+test("a patient step states when a condition with a limit of its own fails, and nothing without one", () => {
+  const steps = [{ ...first, patient: true }, last];
+  const until = (more: object): string | undefined => {
+    const settle = [
+      { state: "waiting", detail: "x", left: 1 },
+      { state: "waiting", detail: "y", left: 1, ...more },
+    ] as Observation["settle"];
+    return decide(input({ status: begun, steps, observation: { writes: [], settle, checks: [] } })).status.step
+      ?.waitsUntil;
+  };
+  assert.equal(until({}), undefined);
+  assert.equal(until({ failsInMs: 90_000 }), new Date(nowMs + 90_000).toISOString());
+});

@@ -33,9 +33,16 @@ export type SettleState =
   | { readonly state: "met" }
   /**
    * `left`: how much of the expected is missing (pods, proxies), to show progress. Absent: one thing. `obstacle`: nothing
-   * goes on before somebody removes it, so that a step without a time limit has one too.
+   * goes on before somebody removes it, so that a step without a time limit has one too. `failsInMs`: when the condition
+   * fails by a limit of its own, unless it makes progress.
    */
-  | { readonly state: "waiting"; readonly detail: string; readonly left?: number; readonly obstacle?: Obstacle }
+  | {
+      readonly state: "waiting";
+      readonly detail: string;
+      readonly left?: number;
+      readonly obstacle?: Obstacle;
+      readonly failsInMs?: number;
+    }
   /** It will never settle, because a proxy rejected the configuration or a route was refused. */
   | { readonly state: "failed"; readonly detail: string };
 

@@ -63,7 +63,7 @@ test("undo restarts no pod, and leads no namespace, to an injector that is gone"
     assert.equal(await held(entry), undefined);
     assert.equal(
       await held(entry, { injectors: [] }),
-      "namespace shop waits for an injector: no MutatingWebhookConfiguration selects namespaces with istio.io/rev=old. Install that revision again",
+      "namespace shop waits for an injector: no MutatingWebhookConfiguration selects namespaces with istio.io/rev=old. Install that revision again, or if it was a tag: serin tag set old --revision REVISION",
     );
     assert.equal(
       await held(entry, { pods: [] }),

@@ -32,7 +32,7 @@ export async function heldByInjector(
   if (object.kind === "Namespace") {
     const label = [revisionLabel, injectionLabel].find((key) => labelPointer(key) === pointer);
     if (label === undefined || typeof prior !== "string") return undefined;
-    return obstacleOf(view, object.name, { ...current.metadata.labels, [label]: prior });
+    return restoredObstacle(view, object.name, { ...current.metadata.labels, [label]: prior });
   }
   const { template } = (current["spec"] ?? {}) as { readonly template?: PodTemplate };
   const hasOwnProxy = template?.spec?.containers?.some(({ name }) => name === "istio-proxy") === true;
@@ -40,10 +40,17 @@ export async function heldByInjector(
   const namespace = object.namespace ?? "";
   // The label may have been restored a moment ago, so the view may not know it yet.
   const found = await objects.get(reference("v1", "Namespace", namespace));
-  return obstacleOf(view, namespace, found?.metadata.labels ?? {});
+  return restoredObstacle(view, namespace, found?.metadata.labels ?? {});
 }
 
-function obstacleOf(view: ClusterView, namespace: string, labels: Labels): string | undefined {
+/** The labels from before the upgrade may name a tag, which somebody has removed. */
+function restoredObstacle(view: ClusterView, namespace: string, labels: Labels): string | undefined {
+  const tag = labels[injectionLabel] === undefined ? labels[revisionLabel] : "default";
+  const advice = tag === undefined ? "" : `, or if it was a tag: serin tag set ${tag} --revision REVISION`;
+  return obstacleOf(view, namespace, labels, advice);
+}
+
+function obstacleOf(view: ClusterView, namespace: string, labels: Labels, advice = ""): string | undefined {
   const named = [injectionLabel, revisionLabel].flatMap((key) => {
     const value = labels[key];
     return value === undefined ? [] : [`${key}=${value}`];
@@ -51,7 +58,7 @@ function obstacleOf(view: ClusterView, namespace: string, labels: Labels): strin
   const led = named.length === 0 ? `with the labels of ${namespace}` : `with ${named.join(",")}`;
   const injectors = view.injectors.list().filter((one) => selects(one, labels));
   if (injectors.length === 0)
-    return `namespace ${namespace} waits for an injector: no MutatingWebhookConfiguration selects namespaces ${led}. Install that revision again`;
+    return `namespace ${namespace} waits for an injector: no MutatingWebhookConfiguration selects namespaces ${led}. Install that revision again${advice}`;
   const revisions = [...new Set(injectors.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? ""))];
   // An injector with a URL runs outside of the cluster, where nobody sees its pods.
   const isOutside = injectors.some(({ webhooks = [] }) => webhooks.some((one) => one.clientConfig?.url !== undefined));

@@ -4,8 +4,9 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { reference } from "../plan/index.ts";
 import { fieldManager } from "../act/object-access.ts";
-import { fakePod, sidecarPod } from "./checks/testing/fake-mesh.ts";
-import { howToRestart, progressOf, sidecarRevision } from "./sidecar-workloads.ts";
+import { fakePod, fakeView, sidecarPod } from "./checks/testing/fake-mesh.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { howToRestart, progressOf, sidecarRevision, sidecarWorkloads } from "./sidecar-workloads.ts";
 
 const restartedMs = Date.parse("2026-06-01T00:00:00Z");
 const withinMs = 60_000;
@@ -68,4 +69,17 @@ test("a person learns the command that restarts a pod's workload, or deletes a p
   );
   assert.equal(howToRestart(owned("StatefulSet", "db")), "kubectl -n shop rollout restart statefulset/db");
   assert.equal(howToRestart(owned("Job", "once")), "kubectl -n shop delete pod web-5d9-x");
+});
+
+test("a paused Deployment is not moved, and a person learns how to resume it", () => {
+  const pod = sidecarPod("web-1", "old", "web");
+  const deployment = { metadata: { name: "web", namespace: pod.metadata.namespace ?? "" }, spec: { paused: true } };
+  const view = Object.assign(fakeView([pod]), {
+    deployments: { list: () => [deployment], get: () => deployment },
+  }) as unknown as ClusterView;
+  const [workload] = [...sidecarWorkloads(view).values()].flat();
+  assert.equal(
+    workload?.unmovable,
+    `the Deployment is paused: kubectl -n ${deployment.metadata.namespace} rollout resume deployment/web, then restart it`,
+  );
 });

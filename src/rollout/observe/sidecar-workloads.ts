@@ -194,12 +194,15 @@ const endsByItself: Readonly<Record<string, string>> = {
   ReplicationController: "a ReplicationController: delete the pod and it makes a new one",
 };
 
-function whyUnmovable({ kind }: ObjectReference, found: UntypedObject | undefined): string | undefined {
+function whyUnmovable(
+  { kind, name, namespace = "" }: ObjectReference,
+  found: UntypedObject | undefined,
+): string | undefined {
   if (kind === "Rollout") return undefined;
   if (found === undefined) return endsByItself[kind] ?? `it is not known how ${withArticle(kind)} recreates its pods`;
   switch (obstacleOf(kind, found)) {
     case "paused":
-      return "the Deployment is paused";
+      return `the Deployment is paused: kubectl -n ${namespace} rollout resume deployment/${name}, then restart it`;
     case "OnDelete":
       return "its updateStrategy is OnDelete: delete its pods one by one";
     case "partition":
@@ -243,6 +246,8 @@ export interface Progress {
   readonly detail: string;
   /** It will not reach the revision. */
   readonly failed?: boolean;
+  /** When it fails, unless another pod becomes ready. */
+  readonly failsInMs?: number;
 }
 
 export interface ProgressQuery {
@@ -275,15 +280,16 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
   const sinceMs = query.ageMs(`restart of ${place}`, writtenAt(found));
   const lastCameAt = Math.max(writtenAt(found), ...pods.map((pod) => cameAt(pod, revision)));
   const stalledMs = query.ageMs(`progress of ${place}`, lastCameAt);
-  const isLate = stalledMs > query.withinMs || sinceMs > limitsOfProgress * query.withinMs;
-  const failed = isMarked && found !== undefined && isLate;
+  const failsInMs = Math.min(query.withinMs - stalledMs, limitsOfProgress * query.withinMs - sinceMs);
+  const isLimited = isMarked && found !== undefined;
+  const failed = isLimited && failsInMs < 0;
   return failed
     ? {
         state: "moving",
         failed,
         detail: `${name} is not at ${revision} ${Math.round(sinceMs / 1000)} s after its restart: ${missing}`,
       }
-    : { state: "moving", detail: missing };
+    : { state: "moving", detail: missing, ...(isLimited ? { failsInMs } : {}) };
 }
 
 function missingOf(

@@ -21,7 +21,7 @@ export type {
 export { movedGateway, type ControlPlanes } from "./mesh/moved-gateway.ts";
 export { nextRootName } from "./mesh/root-steps.ts";
 export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel } from "./mesh/sidecar-steps.ts";
-export { probeObjects, probeSettle } from "./probe-objects.ts";
+export { probeObjects, probePods, probeSettle } from "./probe-objects.ts";
 export {
   probeNamespace,
   plainClientName,

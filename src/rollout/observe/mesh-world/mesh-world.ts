@@ -1,7 +1,13 @@
 import { probeDataPlanes, type JournalEntry, type MeshUpgrade, type ProbeDataPlane } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import type { MeshWorld, NamespaceInWorld } from "../../plan/index.ts";
+import {
+  probeNamespace,
+  probePlanesAnnotation,
+  probePods,
+  type MeshWorld,
+  type NamespaceInWorld,
+} from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { observeClassicGateways, observeGateways } from "./gateways.ts";
 import { observeCni, observeRoot, ztunnelNodes } from "./shared-parts.ts";
@@ -66,6 +72,7 @@ export async function observeMeshWorld(
     ...(await observeRoot(client, upgrade)),
     ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision)),
     probeImage: `${image.hub}/serin:${image.tag}`,
+    missingProbes: missingProbes(view, upgrade),
     dataPlanes: dataPlanesOf(upgrade, namespaces, {
       gateways: gateways.some(({ waypoint }) => !waypoint),
       waypoints: gateways.some(({ waypoint }) => waypoint),
@@ -92,4 +99,18 @@ function dataPlanesOf(
     none: sidecar || ambient,
   };
   return probeDataPlanes.filter((plane) => planes[plane]);
+}
+
+/** Names the probe pods of the data planes for which probes were made, if they are gone. */
+export function missingProbes(view: Pick<ClusterView, "namespaces" | "pods">, { spec }: MeshUpgrade): string[] {
+  const made = view.namespaces.get(probeNamespace)?.metadata;
+  if (made === undefined || made.deletionTimestamp !== undefined) return [];
+  const planes = made.annotations?.[probePlanesAnnotation]?.split(",") ?? [];
+  const scope = {
+    revisions: [...new Set([spec.from.revision, spec.to.revision])],
+    dataPlanes: probeDataPlanes.filter((plane) => planes.includes(plane)),
+  };
+  return probePods(scope).flatMap(({ reference: { name } }) =>
+    view.pods.get(`${probeNamespace}/${name}`) === undefined ? [name] : [],
+  );
 }

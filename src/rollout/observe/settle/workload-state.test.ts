@@ -111,6 +111,7 @@ test("a restarted workload still counts while it has no pods, as with strategy R
     state: "waiting",
     detail: "0 of 1 moved; Deployment web: 0 of 1 ready",
     left: 1,
+    failsInMs: 60_000,
   });
   assert.deepEqual(await stateOf([pilot], [injector], [], { annotations: restarted, replicas: 0 }), { state: "met" });
   assert.deepEqual(await stateOf([pilot], [injector]), { state: "met" });

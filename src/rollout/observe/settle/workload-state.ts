@@ -50,7 +50,11 @@ export async function workloadState(
   if (moving.length + waiting.length === 0) return { state: "met" };
   const left = moving.length + waiting.length;
   const moved = `${awaited.length - left} of ${awaited.length} moved`;
-  if (moving.length > 0) return { state: "waiting", detail: `${moved}; ${namesOf(view, moving, waiting)}`, left };
+  if (moving.length > 0) {
+    const limits = moving.flatMap(({ failsInMs }) => failsInMs ?? []);
+    const limit = limits.length === 0 ? {} : { failsInMs: Math.min(...limits) };
+    return { state: "waiting", detail: `${moved}; ${namesOf(view, moving, waiting)}`, left, ...limit };
+  }
   const obstacle = injectorObstacle(view, namespace, revision);
   if (obstacle !== undefined) return { state: "waiting", detail: `${moved}; ${obstacle}`, left, obstacle: {} };
   const detail = `${moved}; ${namesOf(view, moving, waiting)}`;

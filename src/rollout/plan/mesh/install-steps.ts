@@ -32,6 +32,22 @@ export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedChec
   return check(upgrade, "mtls-probe-matrix", { type: "probes", ...probeScope(upgrade, world) });
 }
 
+/** Lets each step that looks at the probes replace those that are gone first. */
+export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade, world: MeshWorld): Step[] {
+  const gone = new Set(world.missingProbes);
+  const writes = probeObjects({ ...probeScope(upgrade, world), image: world.probeImage })
+    .filter(({ kind, metadata }) => kind === "Pod" && gone.has(metadata.name ?? ""))
+    .map((body): Write => ({ type: "create", body, object: referenceTo(body) }));
+  if (writes.length === 0) return [...steps];
+  return steps.map((step) =>
+    step.id !== probeStepId && step.checks.some(({ spec }) => spec.type === "mtls-probe-matrix")
+      ? { ...step, writes: [...step.writes, ...writes] }
+      : step,
+  );
+}
+
+const probeStepId = "probe";
+
 /** Compares the roots of both revisions and probes each pair of revision and data plane, before anything moves. */
 export function probeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const scope = probeScope(upgrade, world);
@@ -47,7 +63,7 @@ export function probeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
       phase: "Preflight",
     },
     {
-      id: "probe",
+      id: probeStepId,
       title: `probe ${scope.revisions.join(" and ")} across: ${scope.dataPlanes.join(", ")}`,
       writes: probeObjects({ ...scope, image: world.probeImage }).map((body): Write => ({
         type: "create",

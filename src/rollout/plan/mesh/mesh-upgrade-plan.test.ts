@@ -448,6 +448,22 @@ test("a gateway's own pods return once its Deployment uses the new control plane
   );
 });
 
+test("a step that looks at the probes replaces those that are gone, and the other steps write nothing more", () => {
+  const complete = planMeshUpgrade(upgrade(), world);
+  const repaired = planMeshUpgrade(upgrade(), { ...world, missingProbes: ["client-ambient-old", "unknown"] });
+  const added = repaired.flatMap((step, index) => {
+    const more = step.writes.slice(complete[index]?.writes.length);
+    assert.ok(more.length === 0 || step.checks.some(({ spec }) => spec.type === "mtls-probe-matrix"), step.id);
+    return more.map((write) => `${write.type} ${write.object.kind} ${write.object.name}`);
+  });
+  const looking = complete.filter(({ checks }) => checks.some(({ spec }) => spec.type === "mtls-probe-matrix"));
+  assert.deepEqual(
+    added,
+    Array.from({ length: looking.length - 1 }, () => "create Pod client-ambient-old"),
+    "all but the step that makes the probes",
+  );
+});
+
 test("manual retirement waits for approval before anything is deleted", () => {
   const dependents = (more: object): Step =>
     stepOf(planMeshUpgrade(upgrade({ retire: "Manual", ...more }), world), "dependents");

@@ -2,7 +2,7 @@ import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, Step } from "../../decide/index.ts";
 import { classicGatewaySteps } from "./classic-gateway-steps.ts";
 import { gatewaySteps, pinGatewaySteps } from "./gateway-steps.ts";
-import { installSteps, matrixCheck, probeSteps } from "./install-steps.ts";
+import { installSteps, matrixCheck, probeSteps, withProbesReplaced } from "./install-steps.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { cniSteps } from "./cni-steps.ts";
 import { check, namedChecks } from "./planned-check.ts";
@@ -25,7 +25,7 @@ export function planMeshUpgrade(upgrade: MeshUpgrade, world: MeshWorld): Step[] 
   const { spec } = upgrade;
   const matrix = world.dataPlanes.length === 0 ? undefined : matrixCheck(upgrade, world);
   const moves = spec.from.revision !== spec.to.revision;
-  return [
+  const steps = [
     ...(moves ? preflightSteps(upgrade, world) : []),
     ...(moves && spec.scope.ztunnel ? pinSteps(upgrade, world) : []),
     ...(moves ? pinGatewaySteps(upgrade, world) : []),
@@ -40,6 +40,7 @@ export function planMeshUpgrade(upgrade: MeshUpgrade, world: MeshWorld): Step[] 
     ...(moves ? retireSteps(upgrade, world) : removeProbes(world)),
     ...rootEndSteps(upgrade, world),
   ];
+  return withProbesReplaced(steps, upgrade, world);
 }
 
 function waveSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {

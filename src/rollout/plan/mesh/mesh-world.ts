@@ -46,6 +46,8 @@ export interface MeshWorld {
   };
   /** The engine's own image, which is also the image of the probes. */
   readonly probeImage: string;
+  /** Probe pods that were made and are gone, for example because their node was drained. Nothing else replaces them. */
+  readonly missingProbes?: readonly string[];
   /** The data planes of the cluster, which the matrix probes. */
   readonly dataPlanes: readonly ProbeDataPlane[];
 }
