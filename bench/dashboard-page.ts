@@ -11,13 +11,21 @@ import type { Page } from "playwright-core";
 import { bundlePage } from "../src/dashboard/bundle/index.ts";
 import { launchChromium } from "../test/support/chromium.ts";
 import { quantile } from "./median-interval.ts";
+import { endsWithThis } from "./ends-with-this.ts";
 
 const values = benchOptions("npm run bench:dashboard-page --", { workloads: 500, seconds: 15, json: false });
 const root = join(import.meta.dirname, "..");
 
 const server = spawn(
-  process.execPath,
-  [join(root, "scripts/dashboard-dev.ts"), "--built", "--workloads", String(values.workloads), "--port", "0"],
+  ...endsWithThis(
+    process.execPath,
+    join(root, "scripts/dashboard-dev.ts"),
+    "--built",
+    "--workloads",
+    String(values.workloads),
+    "--port",
+    "0",
+  ),
   { stdio: ["ignore", "pipe", "inherit"] },
 );
 try {

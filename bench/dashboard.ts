@@ -23,6 +23,7 @@ import { benchOptions } from "../scripts/bench-options.ts";
 import { freePort } from "../src/net/testing/index.ts";
 import { OpenPage } from "./dashboard/open-page.ts";
 import { serveMesh, type ServedMesh } from "./dashboard/serve-mesh.ts";
+import { endsWithThis } from "./ends-with-this.ts";
 
 const values = benchOptions("npm run bench:dashboard --", {
   mesh: false,
@@ -81,7 +82,7 @@ async function startServer(directory: string, mesh: ServedMesh, port: number): P
       server: { port, web_root: root, metrics_port: await freePort("127.0.0.1") },
     }),
   );
-  const started = spawn(join(tree, "bin/serin"), ["kiali", "-config", config], {
+  const started = spawn(...endsWithThis(join(tree, "bin/serin"), "kiali", "-config", config), {
     stdio: ["ignore", "ignore", "inherit"],
     env: { ...process.env, KUBECONFIG: kubeconfig, NODE_COMPILE_CACHE: join(directory, "compiled") },
   });
@@ -102,8 +103,12 @@ async function startServer(directory: string, mesh: ServedMesh, port: number): P
 async function measure(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
   const mesh = spawn(
-    process.execPath,
-    [import.meta.filename, "--mesh", ...Object.entries(size).flatMap(([name, value]) => [`--${name}`, String(value)])],
+    ...endsWithThis(
+      process.execPath,
+      import.meta.filename,
+      "--mesh",
+      ...Object.entries(size).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ),
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   let server: ChildProcess | undefined;

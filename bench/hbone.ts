@@ -190,5 +190,7 @@ async function main(): Promise<void> {
   }
 }
 
+// The parent process has ended.
+process.on("disconnect", () => process.exit());
 if (isWorker) await runEnds();
 else await main();

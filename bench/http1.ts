@@ -36,6 +36,7 @@ import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
 import { intervalText, median, medianInterval, quantile } from "./median-interval.ts";
 import { cpuMicros } from "./process-cost.ts";
+import { endsWithThis } from "./ends-with-this.ts";
 
 interface Options {
   readonly seconds: number;
@@ -254,7 +255,7 @@ interface Role {
 
 async function startRole(role: "upstream" | "proxy", options: Role): Promise<Subject> {
   const { name, args, core, script = import.meta.filename } = options;
-  const child = spawn("taskset", ["-c", String(core), process.execPath, script, role, ...args], {
+  const child = spawn(...endsWithThis("taskset", "-c", String(core), process.execPath, script, role, ...args), {
     stdio: ["ignore", "pipe", "inherit"],
   });
   children.push(child);
@@ -271,8 +272,19 @@ async function startEnvoy(program: string, upstreamPort: number, bare: boolean):
   const file = join(directory, "envoy.json");
   writeFileSync(file, JSON.stringify(envoyConfig(port, upstreamPort, bare)));
   const child = spawn(
-    "taskset",
-    ["-c", "0", program, "-c", file, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"],
+    ...endsWithThis(
+      "taskset",
+      "-c",
+      "0",
+      program,
+      "-c",
+      file,
+      "--concurrency",
+      "1",
+      "--log-level",
+      "error",
+      "--use-dynamic-base-id",
+    ),
     { stdio: ["ignore", "inherit", "inherit"] },
   );
   child.once("exit", () => rmSync(directory, { recursive: true, force: true }));

@@ -20,6 +20,7 @@ import { serverName, type Certificates, type UpstreamPorts } from "./http2/resou
 import { Subjects, type Subject } from "./http2/subjects.ts";
 import { intervalText, median, medianInterval, quantile, type MedianInterval } from "./median-interval.ts";
 import { cpuMicros, memoryMb } from "./process-cost.ts";
+import { endsWithThis } from "./ends-with-this.ts";
 
 const answerBytes = 1024;
 const bulkBytes = 1_048_576;
@@ -238,9 +239,12 @@ async function warmUp(subject: Subject, scenario: Scenario, certificates: Certif
 /** Opens idle connections in a process of its own, because of the limit of descriptors. Returns what closes them. */
 async function openIdle(subject: Subject, count: number): Promise<() => void> {
   if (count === 0) return () => undefined;
-  const child = spawn(process.execPath, [import.meta.filename, "idle", `${subject.ports.plain} ${count}`], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    ...endsWithThis(process.execPath, import.meta.filename, "idle", `${subject.ports.plain} ${count}`),
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   await new Promise<void>((resolve, reject) => {
     child.stdout.once("data", () => resolve());
     child.once("exit", (code) => reject(new Error(`the process of idle connections ended with ${code}`)));
@@ -358,7 +362,7 @@ async function main(): Promise<void> {
   const certificates = await authority.issue({ dns: serverName });
   // Inherited by the upstream and the holders of idle connections.
   if (options.threads === 1) spawnSync("taskset", ["-cp", "1", String(process.pid)]);
-  const upstream = spawn(process.execPath, [import.meta.filename, "upstream"], {
+  const upstream = spawn(...endsWithThis(process.execPath, import.meta.filename, "upstream"), {
     stdio: ["pipe", "pipe", "inherit"],
   });
   upstream.stdin.end(JSON.stringify(certificates));

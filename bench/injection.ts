@@ -14,6 +14,7 @@ import { FakeKubeClient } from "../src/controlplane/testing/fake-kube-client.ts"
 import { namespace, pod, service } from "../src/controlplane/testing/model-fixture.ts";
 import { freePort } from "../src/net/testing/index.ts";
 import { MetricsRegistry } from "../src/telemetry/index.ts";
+import { endsWithThis } from "./ends-with-this.ts";
 
 interface Options {
   readonly rate: number;
@@ -250,8 +251,13 @@ if (role === "control-plane") await runControlPlane(Number(argument));
 else {
   const options = benchOptions("npm run bench:injection --", { rate: 50, seconds: 10, services: 50, json: false });
   const child = spawn(
-    process.execPath,
-    ["--max-semi-space-size=4", import.meta.filename, "control-plane", String(options.services)],
+    ...endsWithThis(
+      process.execPath,
+      "--max-semi-space-size=4",
+      import.meta.filename,
+      "control-plane",
+      String(options.services),
+    ),
     { stdio: ["pipe", "pipe", "inherit"] },
   );
   try {

@@ -220,6 +220,8 @@ async function main(options: Options, json: boolean): Promise<void> {
 }
 
 const args = process.argv.slice(2);
+// The parent process has ended.
+process.on("disconnect", () => process.exit());
 if (args[0] === "upstream") await runUpstream();
 else if (args[0] === "proxy") await runProxy(Number(args[1]), Number(args[2]), Number(args[3]));
 else

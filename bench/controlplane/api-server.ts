@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
 import { freePort } from "../../src/net/testing/index.ts";
+import { endsWithThis } from "../ends-with-this.ts";
 
 export interface MeshData {
   readonly services: number;
@@ -113,7 +114,7 @@ export function startProcess(
   env: NodeJS.ProcessEnv = process.env,
 ): ChildProcess {
   const output = openSync(log, "w");
-  return spawn("setpriv", ["--pdeathsig", "KILL", ...command], { stdio: ["ignore", output, output], env });
+  return spawn(...endsWithThis(...command), { stdio: ["ignore", output, output], env });
 }
 
 function start(directory: string, program: string, flags: readonly string[]): ChildProcess {

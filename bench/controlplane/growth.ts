@@ -227,5 +227,7 @@ if (options.kind === undefined) {
   for (const kind of options.kinds.split(",")) await compare(kind, services);
 } else {
   const run = new Run(Number(options.services), options.kind);
+  // The parent process has ended.
+  process.on("disconnect", () => process.exit());
   process.on("message", (step: Step) => process.send?.(run.step(step)));
 }

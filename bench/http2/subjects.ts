@@ -11,6 +11,7 @@ import { bundleRole, productEnv, productFlags } from "../bundle-role.ts";
 import { AdsServer } from "../../src/proxy/testing/ads-server.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 import { resourcesFor, routeResource, type Certificates, type ListenerPorts, type UpstreamPorts } from "./resources.ts";
+import { endsWithThis } from "../ends-with-this.ts";
 
 const readyTimeoutMs = 30_000;
 const lookMs = 50;
@@ -130,8 +131,8 @@ export class Subjects {
     const ports = { plain, mutualTls };
     for (const [typeUrl, resources] of resourcesFor(ports, this.#upstreams, this.#certificates))
       ads.push(typeUrl, resources);
-    const [program = "", ...args] = [...(this.#threads > 1 ? [] : ["taskset", "-c", "0"]), ...commandOf(ads.url)];
-    const child = spawn(program, args, {
+    const cores = this.#threads > 1 ? [] : ["taskset", "-c", "0"];
+    const child = spawn(...endsWithThis(...cores, ...commandOf(ads.url)), {
       stdio: ["ignore", "inherit", "inherit"],
       env: { ...process.env, ...productEnv },
     });

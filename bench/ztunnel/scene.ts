@@ -13,6 +13,7 @@ import {
   connectTcp,
 } from "../../src/net/index.ts";
 import type { Answer, Order, Work } from "./ends.ts";
+import { endsWithThis } from "../ends-with-this.ts";
 
 export const serverAddress = "10.1.0.2";
 const clientAddress = "10.1.0.1";
@@ -226,7 +227,7 @@ export class Scene {
 
 /** Starts a process on one core. It ends with this process. */
 function pinned(core: string, command: readonly string[], options: SpawnOptions): ChildProcess {
-  return spawn("setpriv", ["--pdeathsig", "KILL", "taskset", "-c", core, ...command], options);
+  return spawn(...endsWithThis("taskset", "-c", core, ...command), options);
 }
 
 function link(client: NetworkNamespace, server: NetworkNamespace): void {
