@@ -27,6 +27,9 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** Far above what an event takes on a busy machine. */
+const watchLimitMs = 60_000;
+
 export class ServerHarness {
   readonly directory: string;
   readonly pki: ClusterPki;
@@ -138,7 +141,7 @@ export class ServerHarness {
     });
   }
 
-  /** Collects the events of a watch until `enough` returns true, and closes it. */
+  /** Collects the events of a watch until `enough` returns true, and closes it. Rejects after a minute. */
   async watch(
     path: string,
     enough: (events: Json[]) => boolean,
@@ -150,7 +153,12 @@ export class ServerHarness {
       outgoing.on("response", (answer) => {
         let pending = "";
         const events: Json[] = [];
+        const limit = setTimeout(() => {
+          outgoing.destroy();
+          reject(new Error(`the watch ${path} has not seen what it waits for, but ${JSON.stringify(events)}`));
+        }, watchLimitMs).unref();
         const finish = (): void => {
+          clearTimeout(limit);
           outgoing.off("error", reject);
           outgoing.on("error", () => undefined);
           outgoing.destroy();
