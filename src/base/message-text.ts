@@ -60,17 +60,15 @@ export function withoutControls(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, writtenOut);
 }
 
-/** Line ends, tabs, and what our own command line sends: colours, and steps of the cursor in progress lines. */
-const ownControls = new RegExp(
-  String.raw`${String.fromCharCode(0x1b)}\[(?:[\d;]*m|\d*[AJK]|\?25[lh])|[\n\r\t]|\p{Cc}`,
+/** What our own command line sends: colours, and steps of the cursor in progress lines. Or one control character. */
+const controlSequences = new RegExp(
+  String.raw`${String.fromCharCode(0x1b)}\[(?:[\d;]*m|\d*[AJK]|\?25[lh])|(?![\n\r\t])\p{Cc}`,
   "gu",
 );
 
 /** What a terminal may get: the text with all control characters written out that our own command line does not send. */
 export function terminalText(text: string): string {
-  return text.replaceAll(ownControls, (found) =>
-    found.length > 1 || found === "\n" || found === "\r" || found === "\t" ? found : writtenOut(found),
-  );
+  return text.replaceAll(controlSequences, (found) => (found.length > 1 ? found : writtenOut(found)));
 }
 
 function writtenOut(control: string): string {

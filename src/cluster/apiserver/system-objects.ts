@@ -2,26 +2,27 @@
 // pods reach the API server.
 import { messageOf } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { defaultClusterRoleBindings, defaultClusterRoles, serverUser } from "../auth/index.ts";
+import { defaultClusterRoleBindings, defaultClusterRoles } from "../auth/index.ts";
 import type { ServerParts } from "./context.ts";
 import { ApiError } from "./status.ts";
+import { serverIntent } from "./write.ts";
 import type { Writer, WriteIntent } from "./writer.ts";
 
-export interface AdvertisedAddress {
+interface AdvertisedAddress {
   readonly address: string;
   readonly port: number;
 }
 
 const systemNamespaces = ["kube-system", "kube-public", "kube-node-lease", "default"];
-const namespace = "default";
-const name = "kubernetes";
+/** The Service, its EndpointSlice and its Endpoints share the name and the namespace. */
+const own = { name: "kubernetes", namespace: "default" } as const;
 const collections = ["/services", "discovery.k8s.io/endpointslices", "/endpoints"] as const;
 const retryMs = 1000;
 
 /**
  * Creates the objects, and restores namespaces and Service when somebody has deleted them. `kubectl delete all --all`
  * deletes the Service, and without it no pod reaches the API server any more. The real server looks every ten seconds
- * for the Service and every minute for the namespaces. Like there, roles are restored only at the next start.
+ * for the Service and every minute for the namespaces. Both servers restore roles only when they start.
  */
 export class SystemObjects implements Disposable {
   readonly #parts: ServerParts;
@@ -75,8 +76,8 @@ export class SystemObjects implements Disposable {
   #isWhole(): boolean {
     const { store } = this.#parts;
     return (
-      systemNamespaces.every((own) => store.latest("/namespaces", "", own) !== undefined) &&
-      collections.every((key) => store.latest(key, namespace, name) !== undefined)
+      systemNamespaces.every((name) => store.latest("/namespaces", "", name) !== undefined) &&
+      collections.every((key) => store.latest(key, own.namespace, own.name) !== undefined)
     );
   }
 
@@ -84,8 +85,8 @@ export class SystemObjects implements Disposable {
     const [parts, writer] = [this.#parts, this.#writer];
     const { address, port } = this.#advertised;
     await Promise.all(
-      systemNamespaces.map((own) =>
-        ensureObject(parts, writer, { apiVersion: "v1", kind: "Namespace", metadata: { name: own } }),
+      systemNamespaces.map((name) =>
+        ensureObject(parts, writer, { apiVersion: "v1", kind: "Namespace", metadata: { name } }),
       ),
     );
     await ensureObject(parts, writer, service(parts.services.address(1), port));
@@ -98,7 +99,7 @@ function service(clusterIP: string, targetPort: number): UntypedObject {
   return {
     apiVersion: "v1",
     kind: "Service",
-    metadata: { name, namespace, labels: { component: "apiserver", provider: "kubernetes" } },
+    metadata: { ...own, labels: { component: "apiserver", provider: "kubernetes" } },
     spec: {
       type: "ClusterIP",
       clusterIP,
@@ -112,7 +113,7 @@ function endpointSlice(address: string, port: number): UntypedObject {
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
-    metadata: { name, namespace, labels: { "kubernetes.io/service-name": name } },
+    metadata: { ...own, labels: { "kubernetes.io/service-name": own.name } },
     addressType: "IPv4",
     endpoints: [{ addresses: [address], conditions: { ready: true } }],
     ports: [{ name: "https", port, protocol: "TCP" }],
@@ -123,7 +124,7 @@ function endpoints(address: string, port: number): UntypedObject {
   return {
     apiVersion: "v1",
     kind: "Endpoints",
-    metadata: { name, namespace, labels: { "endpointslice.kubernetes.io/skip-mirror": "true" } },
+    metadata: { ...own, labels: { "endpointslice.kubernetes.io/skip-mirror": "true" } },
     subsets: [{ addresses: [{ ip: address }], ports: [{ name: "https", port, protocol: "TCP" }] }],
   };
 }
@@ -150,15 +151,5 @@ function intentFor(parts: ServerParts, object: UntypedObject, namespace: string)
   const type = parts.registry.resourceOfKind(group, version, object.kind ?? "");
   if (type === undefined)
     throw new ApiError(500, "InternalError", `the schema has no kind ${object.kind ?? ""} in ${apiVersion}`);
-  const options = { kind: "CreateOptions", apiVersion: "meta.k8s.io/v1" } as const;
-  return {
-    user: serverUser,
-    type,
-    namespace,
-    subresource: "",
-    manager: "kube-apiserver",
-    dryRun: false,
-    options,
-    warnings: [],
-  };
+  return { ...serverIntent(type, namespace), options: { kind: "CreateOptions", apiVersion: "meta.k8s.io/v1" } };
 }
