@@ -83,7 +83,7 @@ export async function updateObject(parts: ServerParts, writer: Writer, context: 
   }
   checkFields(parts, context, object, duplicates);
   if (!pinned && !type.builtIn && info.subresource === "") requireVersion(type, info.name);
-  const written = await writer.update(intent, info.name, () => cloneJson(object), !pinned);
+  const written = await writer.replace(intent, info.name, () => cloneJson(object), !pinned);
   await answer(parts, context, written, form);
 }
 
@@ -154,7 +154,7 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
     checked = true;
     return object;
   };
-  await answer(parts, context, await writer.update(intent, info.name, next, true), form);
+  await answer(parts, context, await writer.replace(intent, info.name, next, true), form);
 }
 
 /** Turns an applied Scale into a configuration with only the replicas field. */
@@ -217,7 +217,7 @@ async function applyPatch(
   };
   for (let attempt = 0; ; attempt++) {
     if (writer.current(type, intent.namespace, info.name) !== undefined)
-      return await writer.update(intent, info.name, apply, true);
+      return await writer.replace(intent, info.name, apply, true);
     if (info.subresource !== "") throw notFound(type, info.name);
     // To create by apply needs the right to create as well.
     const { group, resource, namespace, name } = info;

@@ -121,7 +121,20 @@ export class Writer {
    * Computes the next state from the current one and stores it. Starts again if another write came first and the
    * caller's change does not depend on a version (`retry`). `next` gets a copy that it may change.
    */
-  async update(
+  update(
+    intent: WriteIntent,
+    name: string,
+    next: (current: UntypedObject) => UntypedObject | Promise<UntypedObject>,
+    retry: boolean,
+  ): Promise<Written> {
+    return this.replace(intent, name, (current) => next(cloneJson(current)), retry);
+  }
+
+  /**
+   * Like {@link update}, without the copy: `next` gets the stored object itself. It must not change it, and its result
+   * must share nothing with it, because the result is changed before it is stored.
+   */
+  async replace(
     intent: WriteIntent,
     name: string,
     next: (current: UntypedObject) => UntypedObject | Promise<UntypedObject>,
@@ -130,13 +143,8 @@ export class Writer {
     for (let attempt = 1; ; attempt++) {
       const current = this.current(intent.type, intent.namespace, name);
       if (current === undefined) throw notFound(intent.type, name);
-      const written = await this.#updateOnce(
-        intent,
-        name,
-        current.record,
-        current.object,
-        await next(cloneJson(current.object)),
-      );
+      const wanted = await next(current.object);
+      const written = await this.#updateOnce(intent, name, current.record, current.object, wanted);
       if (written !== undefined) return written;
       if (!retry || attempt >= maximumAttempts) throw conflict(intent.type, name);
     }

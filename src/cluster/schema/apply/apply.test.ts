@@ -205,3 +205,36 @@ test("unknown fields, another version, and managedFields in the configuration ar
     /managedFields must be nil/,
   );
 });
+
+function frozen<Value>(value: Value): Value {
+  if (typeof value !== "object" || value === null) return value;
+  for (const item of Object.values(value)) frozen(item);
+  return Object.freeze(value);
+}
+
+function partsOf(value: unknown, parts = new Set<unknown>()): Set<unknown> {
+  if (typeof value !== "object" || value === null) return parts;
+  parts.add(value);
+  for (const item of Object.values(value)) partsOf(item, parts);
+  return parts;
+}
+
+test("patches and applies neither change the stored object nor share a part with it that a later step may change", () => {
+  const stored = frozen(
+    apply(undefined, deployment({ ...containers("a", "b"), paused: true }, { labels: { a: "1" } }), origin("one")),
+  );
+  const spec = { paused: false };
+  const results = [
+    registry.mergePatch(stored, { spec }),
+    registry.jsonPatch(stored, [{ op: "replace", path: "/spec/paused", value: false }]),
+    registry.strategicMerge(deployments, stored, { spec: containers("a") }),
+    apply(stored, deployment(spec), origin("two"), true),
+    apply(stored, deployment({ ...containers("a", "b"), paused: true }, { labels: { a: "1" } }), origin("one")),
+  ];
+  const storedParts = partsOf(stored);
+  for (const [index, result] of results.entries()) {
+    const { managedFields: _entries, ...metadata } = result.metadata;
+    const shared = [...partsOf({ ...result, metadata })].filter((part) => storedParts.has(part));
+    assert.deepEqual(shared, [], `result ${index}`);
+  }
+});
