@@ -17,6 +17,7 @@ import {
   allowConnectionMigration,
   captureDigest,
   forgetCapturedDns,
+  guardCapture,
   hasCapture,
   installCapture,
   removeCapture,
@@ -279,6 +280,7 @@ export class PodEnroller {
       const annotated = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
       if (previous) {
         enrolment.captured = true;
+        if (!captureOptionsOf(pod).bypassInbound) guardCapture(namespace.fd);
         const holder = annotated === undefined ? undefined : this.#options.hub.link(annotated);
         if (holder !== undefined) await this.#takeBack(enrolment, holder);
       }
