@@ -191,6 +191,22 @@ test("an object whose head has values of other types is refused with the field",
   );
 });
 
+test("a definition without versions or names is refused with the missing fields", async () => {
+  const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+  for (const [spec, field] of [
+    [null, "spec.versions"],
+    [{}, "spec.names.plural"],
+    [{ group: "a.example", scope: "Namespaced", versions: [], names: { plural: "bs" } }, "spec.names.kind"],
+  ] as const) {
+    const { status, body } = await server.call("POST", path, { metadata: { name: "bs.a.example" }, spec });
+    assert.equal(status, 422, body.message);
+    assert.ok(
+      body.details.causes.some((cause: Json) => cause.field === field),
+      body.message,
+    );
+  }
+});
+
 test("a dry run returns the result and stores nothing; unknown fields are refused, reported or ignored", async () => {
   const dry = await server.call("POST", `${configMaps}?dryRun=All`, configMap("dry"));
   assert.equal(dry.status, 201);
