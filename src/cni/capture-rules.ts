@@ -32,6 +32,9 @@ const returnRoutes = {
 
 const natTable = "istio-ambient-nat";
 const mangleTable = "istio-ambient-mangle";
+const guardTable = "istio-ambient-guard";
+/** Marks connections whose first packet that the kernel saw was not their start. */
+const midwayMark = { value: 0x112, mask: 0xfff } as const;
 
 export interface CaptureOptions {
   /** Whether UDP and TCP to port 53 go to ztunnel. */
@@ -58,6 +61,16 @@ export function installCapture(namespaceFd: number, options: CaptureOptions): vo
   const transaction = new NftTransaction();
   writeMangle(transaction);
   writeNat(transaction, options);
+  if (options.bypassInbound) removeTable(transaction, guardTable);
+  else writeGuard(transaction);
+  using nft = new NftNetlink(namespaceFd);
+  nft.commit(transaction);
+}
+
+/** Adds to the capture of an earlier agent what only later agents install. Changes nothing that {@link captureDigest} covers. */
+export function guardCapture(namespaceFd: number): void {
+  const transaction = new NftTransaction();
+  writeGuard(transaction);
   using nft = new NftNetlink(namespaceFd);
   nft.commit(transaction);
 }
@@ -71,6 +84,7 @@ export function removeCapture(namespaceFd: number): void {
   if (!nft.tables("inet").includes(natTable)) return;
   const transaction = new NftTransaction();
   addNatChains(transaction);
+  removeTable(transaction, guardTable);
   nft.commit(transaction);
 }
 
@@ -89,7 +103,7 @@ export function hasCapture(namespaceFd: number): boolean {
   return nft.tables("inet").includes(natTable);
 }
 
-/** The SHA-256 of the capture's rules in the kernel, in hexadecimal. */
+/** The SHA-256 of the rules in the kernel that decide where packets go, in hexadecimal. All agents agree on these. */
 export function captureDigest(namespaceFd: number): string {
   using nft = new NftNetlink(namespaceFd);
   const hash = createHash("sha256");
@@ -185,4 +199,40 @@ function writeMangle(transaction: NftTransaction): void {
       action.setConnectionMark(connectionMark.value, connectionMark.mask),
     )
     .addRule("output", match.connectionMark(connectionMark.value, connectionMark.mask), action.restoreMark());
+}
+
+/**
+ * Drops starts of connections that the kernel does not treat as such. `nat` rules see only the first packet of a
+ * connection. A client with raw sockets could send another packet first, which nothing redirects and no socket answers
+ * (an ACK with an option that the kernel ignores), and its SYN would then go straight to the application. It could also
+ * make the kernel take a SYN for an answer, which is then no part of any connection. The rules do no harm beside a nat
+ * table without redirects, because an earlier agent does not remove them.
+ */
+function writeGuard(transaction: NftTransaction): void {
+  const table = transaction
+    .table("inet", guardTable)
+    .replace()
+    .addChain("prerouting", { type: "filter", hook: "prerouting", priority: -90 })
+    .addChain("input", { type: "filter", hook: "input", priority: 0 });
+  const tcp = match.protocol("tcp");
+  table.addRule(
+    "prerouting",
+    tcp,
+    match.connectionState("new"),
+    match.connectionStart({ not: true }),
+    action.setConnectionMark(midwayMark.value, midwayMark.mask),
+  );
+  const input = (...parts: readonly NftRulePart[]): unknown => table.addRule("input", ...parts);
+  input(match.inputInterface("lo"), action.accept());
+  input(tcp, isStart, match.connectionStatus("dnat"), action.accept());
+  input(tcp, match.destinationPort(ztunnelPorts.inboundHbone), action.accept());
+  for (const address of Object.values(probeSource)) input(tcp, match.source(address), action.accept());
+  input(tcp, isStart, match.connectionMark(midwayMark.value, midwayMark.mask), action.drop());
+  input(tcp, isStart, match.connectionState("new"), action.accept());
+  input(tcp, isStart, action.drop());
+}
+
+/** Also works if there is no such table. */
+function removeTable(transaction: NftTransaction, name: string): void {
+  transaction.table("inet", name).create().delete();
 }

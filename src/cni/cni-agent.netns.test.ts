@@ -475,6 +475,22 @@ test("a starting pod waits for a ztunnel, and is captured when its request is an
   assert.equal((await rig.plugin("DEL", pod)).code, 0, "again");
 });
 
+test("a pod whose own program has a port of its ztunnel is refused with the program as the reason", async (context) => {
+  const rig = new Rig(context);
+  const host = rig.node.addPod();
+  await rig.node.serve(host, 15_001, "application");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  rig.pod("taken", host);
+  await until(() => rig.lines.some((line) => line.includes("default/taken: bind to 127.0.0.1:15001: EADDRINUSE")));
+  const line = rig.lines.find((each) => each.includes("EADDRINUSE"));
+  assert.match(
+    line ?? "",
+    /a program of the pod listens on a port that its ztunnel needs \(15001, 15006, 15008, 15053\)/,
+  );
+  assert.deepEqual(ztunnel.connections(), []);
+});
+
 test("a pod whose annotations name another pod's process neither captures nor releases that pod", async (context) => {
   const rig = new Rig(context);
   const [victim, sleep] = [rig.node.addPod(), rig.node.addPod()];

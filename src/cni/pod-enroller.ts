@@ -17,9 +17,11 @@ import {
   allowConnectionMigration,
   captureDigest,
   forgetCapturedDns,
+  guardCapture,
   hasCapture,
   installCapture,
   removeCapture,
+  ztunnelPorts,
 } from "./capture-rules.ts";
 import type { HostProbeRules } from "./host-probe-rules.ts";
 import { loggedRoute } from "./logged-route.ts";
@@ -279,6 +281,7 @@ export class PodEnroller {
       const annotated = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
       if (previous) {
         enrolment.captured = true;
+        if (!captureOptionsOf(pod).bypassInbound) guardCapture(namespace.fd);
         const holder = annotated === undefined ? undefined : this.#options.hub.link(annotated);
         if (holder !== undefined) await this.#takeBack(enrolment, holder);
       }
@@ -305,11 +308,7 @@ export class PodEnroller {
         await this.#takeBack(enrolment, link);
         if (enrolment.owner !== undefined) return;
       }
-      throw transientError(
-        "sockets-held",
-        `a ztunnel that is not connected holds the sockets of pod ${enrolment.key}`,
-        { cause: error },
-      );
+      throw socketsHeld(enrolment, error);
     }
   }
 
@@ -455,6 +454,14 @@ function digestOf(namespace: NetworkNamespace): string {
   } catch {
     return "";
   }
+}
+
+/** A pod that was captured before has sockets of a ztunnel. In another pod, its own program has the port. */
+function socketsHeld({ key, captured }: Pick<Enrolment, "key" | "captured">, error: SerinError): SerinError {
+  const holder = captured
+    ? "a ztunnel that is not connected holds the pod's sockets; wait until it connects, or delete that ztunnel's pod"
+    : `a program of the pod listens on a port that its ztunnel needs (${Object.values(ztunnelPorts).join(", ")}); let it use another port, or keep the pod out of the mesh by the label istio.io/dataplane-mode: none`;
+  return transientError("sockets-held", `pod ${key}: ${error.message}: ${holder}`);
 }
 
 function logName(key: string): { readonly ns: string; readonly name: string } {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { createLogger, type LogThreshold } from "../base/index.ts";
 import { listenHttp, loggingRoute } from "./http-endpoint.ts";
@@ -27,5 +29,27 @@ test("the log level is read and set by POST, for every scope at once", async () 
   );
   assert.match(await ask("GET", "?level=warn"), /^405 /);
   assert.equal(log.level, "debug");
+  await endpoint.close();
+});
+
+test("a foreign web page in the browser of somebody who forwards the port reaches no path", async () => {
+  let calls = 0;
+  const quit = () => {
+    calls += 1;
+    return { status: 200, body: "OK\n" };
+  };
+  const endpoint = await listenHttp({ address: "127.0.0.1", port: 0, routes: { "/quitquitquit": quit } });
+  const statusWith = async (headers: Record<string, string>): Promise<number> => {
+    const { port } = endpoint;
+    const outgoing = httpRequest({ host: "127.0.0.1", port, path: "/quitquitquit", method: "POST", headers }).end();
+    const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
+    answer.resume();
+    return answer.statusCode ?? 0;
+  };
+  assert.equal(await statusWith({ host: "evil.example" }), 403);
+  assert.equal(await statusWith({ host: "localhost:15000", origin: "http://evil.example" }), 403);
+  assert.equal(await statusWith({ host: "localhost:15000", "sec-fetch-site": "cross-site" }), 403);
+  assert.equal(calls, 0);
+  assert.equal(await statusWith({ host: "localhost:15000" }), 200);
   await endpoint.close();
 });

@@ -9,6 +9,7 @@ import {
   type LogThreshold,
   type Readiness,
 } from "../base/index.ts";
+import { foreignPage } from "../base/foreign-page/index.ts";
 import { listenTcp, secureServer, streamDuplex, type ByteStream, type TlsContextSource } from "../net/index.ts";
 import { prometheusContentType, type FamilyNames } from "../telemetry/index.ts";
 
@@ -70,6 +71,8 @@ async function answer(
   request: IncomingMessage,
 ): Promise<EndpointAnswer> {
   try {
+    const foreign = foreignPage(request);
+    if (foreign !== undefined) return { status: 403, body: `${foreign}\n` };
     const url = new URL(request.url ?? "/", "http://localhost");
     const route = routes[url.pathname];
     if (route !== undefined) return await route(request, url);

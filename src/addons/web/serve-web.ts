@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { aborted, describeError, messageOf, nodeHttp, userError, type Logger } from "../../base/index.ts";
+import { foreignPage } from "../../base/foreign-page/index.ts";
 
 export interface WebRequest {
   readonly method: string;
@@ -58,6 +59,11 @@ export async function serveWeb(
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, handle: WebHandler): Promise<void> {
+  const foreign = foreignPage(request);
+  if (foreign !== undefined) {
+    response.writeHead(403, { "content-type": "text/plain; charset=utf-8" }).end(`${foreign}\n`);
+    return;
+  }
   const url = URL.parse(request.url ?? "/", "http://localhost");
   if (url === null) {
     response.writeHead(400).end("the request's path is not a valid URL\n");

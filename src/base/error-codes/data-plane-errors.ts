@@ -127,8 +127,9 @@ export const dataPlaneErrors = {
     remedy: "Look at the ztunnel's log.",
   },
   "sockets-held": {
-    meaning: "A ztunnel that is not connected still holds the pod's sockets.",
-    remedy: "Wait, or delete that ztunnel's pod.",
+    meaning:
+      "A port that the pod's ztunnel needs is in use, by a program of the pod or a ztunnel that is not connected.",
+    remedy: "Let the program use another port. For a ztunnel, wait, or delete its pod.",
   },
   "redirect-missing": {
     meaning: "The pod's traffic is not redirected to its sidecar.",

@@ -145,6 +145,68 @@ test("a table has cells, a partial object only metadata, and HTTP/2 serves the s
   assert.equal(JSON.parse(text).metadata.name, "default");
 });
 
+test("an object whose head has values of other types is refused with the field", async () => {
+  const definition = {
+    metadata: { name: "odds.test.serin.dev" },
+    spec: {
+      group: "test.serin.dev",
+      scope: "Namespaced",
+      names: { plural: "odds", singular: "odd", kind: "Odd" },
+      versions: [
+        {
+          name: "v1",
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+        },
+      ],
+    },
+  };
+  await server.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition);
+  const odd = { apiVersion: "test.serin.dev/v1", kind: "Odd" };
+  const odds = "/apis/test.serin.dev/v1/namespaces/default/odds";
+  const map = { apiVersion: "v1", kind: "ConfigMap" };
+  const apply = { contentType: "application/apply-patch+yaml" };
+  for (const [collection, base] of [
+    [odds, odd],
+    [configMaps, map],
+  ] as const)
+    for (const metadata of [5, "text", [1], true]) {
+      const made = await server.call("POST", collection, { ...base, metadata });
+      assert.equal(made.status, 400);
+      assert.match(made.body.message, /cannot unmarshal \w+ into Go struct field \w+\.metadata of type an object/);
+      const applied = await server.call("PATCH", `${collection}/o?fieldManager=a`, { ...base, metadata }, apply);
+      assert.equal(applied.status, 400);
+      assert.match(applied.body.message, /metadata is no object, but/);
+    }
+  for (const head of [{ apiVersion: 5 }, { apiVersion: ["v1"] }, { kind: { a: 1 } }]) {
+    const refused = await server.call("PATCH", `${configMaps}/o?fieldManager=a`, { ...map, ...head }, apply);
+    assert.equal(refused.status, 400);
+    assert.match(refused.body.message, /error decoding YAML: (apiVersion|kind) is no text, but/);
+  }
+  const labelled = { ...map, metadata: { labels: 5 } };
+  assert.match(
+    (await server.call("PATCH", `${configMaps}/o?fieldManager=a`, labelled, apply)).body.message,
+    /\.metadata\.labels: expected map, got number/,
+  );
+});
+
+test("a definition without versions or names is refused with the missing fields", async () => {
+  const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+  for (const [spec, field] of [
+    [null, "spec.versions"],
+    [{}, "spec.names.plural"],
+    [{ group: "a.example", scope: "Namespaced", versions: [], names: { plural: "bs" } }, "spec.names.kind"],
+  ] as const) {
+    const { status, body } = await server.call("POST", path, { metadata: { name: "bs.a.example" }, spec });
+    assert.equal(status, 422, body.message);
+    assert.ok(
+      body.details.causes.some((cause: Json) => cause.field === field),
+      body.message,
+    );
+  }
+});
+
 test("a dry run returns the result and stores nothing; unknown fields are refused, reported or ignored", async () => {
   const dry = await server.call("POST", `${configMaps}?dryRun=All`, configMap("dry"));
   assert.equal(dry.status, 201);

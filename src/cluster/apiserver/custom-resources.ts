@@ -37,6 +37,9 @@ interface Condition {
 export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "registry" | "clock">): void {
   const spec = definition["spec"] as CrdSpec;
   const { names } = spec;
+  // Validation, which follows, names the missing fields.
+  if ((spec as Partial<CrdSpec>).versions === undefined || (names as Partial<CrdSpec["names"]>).kind === undefined)
+    return;
   const status = (definition["status"] ?? {}) as { conditions?: Condition[]; storedVersions?: string[] };
   const taken = namesTaken(spec, definition.metadata.name ?? "", parts.registry);
   const time = nowText(parts.clock);

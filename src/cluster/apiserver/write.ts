@@ -201,8 +201,8 @@ async function applyPatch(
   const sent = (await parseYaml(body.toString("utf8"))) as UntypedObject | null;
   if (sent === null || typeof sent !== "object" || Array.isArray(sent))
     throw badRequest("error decoding YAML: the patch is not an object");
+  checkHead(sent);
   const applied = info.subresource === "scale" ? configurationOfScale(type, sent) : sent;
-  applied.metadata ??= {};
   if ((applied.metadata as { managedFields?: unknown[] }).managedFields?.length)
     throw badRequest("metadata.managedFields must be nil");
   dropEmptyMetadata(applied);
@@ -235,6 +235,17 @@ async function applyPatch(
       if (!(error instanceof ApiError) || error.reason !== "AlreadyExists" || attempt > 4) throw error;
     }
   }
+}
+
+/** Refuses what is no head of an object, before anything reads it. Adds missing metadata. */
+function checkHead(sent: UntypedObject): void {
+  const { apiVersion, kind, metadata } = sent as { apiVersion?: unknown; kind?: unknown; metadata?: unknown };
+  for (const [field, value] of Object.entries({ apiVersion, kind }))
+    if (value !== undefined && value !== null && typeof value !== "string")
+      throw badRequest(`error decoding YAML: ${field} is no text, but ${JSON.stringify(value)}`);
+  if (metadata !== undefined && metadata !== null && !isObject(metadata))
+    throw badRequest(`error decoding YAML: metadata is no object, but ${JSON.stringify(metadata)}`);
+  sent.metadata ??= {};
 }
 
 /** Refuses, warns about, or silently drops unknown and duplicate fields, as `fieldValidation` requests. */

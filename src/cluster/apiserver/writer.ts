@@ -319,8 +319,8 @@ function checkVersion(type: ResourceType, name: string, wanted: UntypedObject, o
 /** Empty maps and lists in the metadata are the same as none, for every kind. */
 export function dropEmptyMetadata({ metadata }: UntypedObject): void {
   for (const field of ["labels", "annotations", "finalizers", "ownerReferences"] as const) {
-    const value = metadata[field];
-    if (value === null || (value !== undefined && Object.keys(value).length === 0)) delete metadata[field];
+    const value: unknown = metadata[field];
+    if (value === null || (typeof value === "object" && Object.keys(value).length === 0)) delete metadata[field];
   }
 }
 

@@ -126,13 +126,18 @@ export class Normaliser {
     addZeroFields(shape, value);
   }
 
+  /** Like {@link struct}, for a value of any type. */
+  member(shape: StructShape, value: unknown, path: string): void {
+    if (!isObject(value)) throw this.#mismatch(value, "object", path);
+    this.struct(shape, value, path);
+  }
+
   #value(shape: Shape, value: unknown, path: string): unknown {
     switch (shape.kind) {
       case "scalar":
         return this.#scalar(shape.code, value, path);
       case "struct":
-        if (!isObject(value)) throw this.#mismatch(value, "object", path);
-        this.struct(shape, value, path);
+        this.member(shape, value, path);
         return value;
       case "map":
         return this.#map(shape.value, value, path);

@@ -71,6 +71,8 @@ function describeCondition(condition: RedirectCondition): string {
       return `ct mark and ${hex(markMask)} == ${hex(condition.mark)}`;
     case "opener":
       return "ct direction original";
+    case "start":
+      return "tcp flags & (fin | syn | rst | ack) == syn";
   }
 }
 

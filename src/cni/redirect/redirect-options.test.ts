@@ -70,6 +70,8 @@ test("TPROXY intercepts inbound connections by mark, and redirects outbound ones
     "meta l4proto tcp th dport 15020 accept",
     `meta l4proto tcp ct direction original tproxy to :15006 ${set("meta")}`,
     "meta l4proto tcp ct direction original drop",
+    `meta l4proto tcp tcp flags & (fin | syn | rst | ack) == syn tproxy to :15006 ${set("meta")}`,
+    "meta l4proto tcp tcp flags & (fin | syn | rst | ack) == syn drop",
   ]);
   assert.deepEqual(chain("mark-output"), [
     "type route hook output priority -150;",

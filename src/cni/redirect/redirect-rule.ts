@@ -61,7 +61,9 @@ export type RedirectCondition =
   | { readonly kind: "uid" | "gid"; readonly id: number }
   | { readonly kind: "mark" | "connection-mark"; readonly mark: number }
   /** From the side that opened the connection. */
-  | { readonly kind: "opener" };
+  | { readonly kind: "opener" }
+  /** The packet opens a connection (SYN without ACK), whatever the kernel takes it for. */
+  | { readonly kind: "start" };
 
 /** Makes rules of a chain that redirect to a port, or pass what they match. */
 export function ruleOf(

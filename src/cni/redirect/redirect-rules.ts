@@ -98,5 +98,7 @@ function conditionOf(condition: RedirectCondition): NftExpression[] {
       return match.connectionMark(condition.mark, markMask);
     case "opener":
       return match.fromOpener();
+    case "start":
+      return match.connectionStart();
   }
 }

@@ -44,12 +44,15 @@ function arriving(options: RedirectOptions): RedirectRule[] {
     rule(pass, fromLoopback),
     rule(pass, tcp, { kind: "port", port: tunnelPort }),
   );
-  // Also later packets: the kernel keeps no trace of a connection that it opens with a SYN cookie.
-  const opener: RedirectCondition = { kind: "opener" };
+  // Also later packets: the kernel keeps no trace of a connection that it opens with a SYN cookie. Also starts that the
+  // kernel takes for packets of no connection, because a client has made it believe that the pod opened one.
+  const fromClients: readonly RedirectCondition[] = [{ kind: "opener" }, { kind: "start" }];
   if (inboundPorts === "*") {
     for (const port of options.excludedInboundPorts) rules.push(rule(pass, tcp, { kind: "port", port }));
-    rules.push(...intercept(tcp, opener));
-  } else for (const port of inboundPorts) rules.push(...intercept(tcp, { kind: "port", port }, opener));
+    for (const condition of fromClients) rules.push(...intercept(tcp, condition));
+  } else
+    for (const port of inboundPorts)
+      for (const condition of fromClients) rules.push(...intercept(tcp, { kind: "port", port }, condition));
   return rules;
 }
 

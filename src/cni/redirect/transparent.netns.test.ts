@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../../base/index.ts";
 import { requireOwnNetwork } from "../../net/testing/index.ts";
+import { answerFrom, sendUnansweredAck } from "../testing/crafted-packet.ts";
 import { askOnce, TestClient, TestNode } from "../testing/test-node.ts";
 import { applyRedirect, checkRedirect, planRedirect, readRedirectCommand, removeRedirect } from "./index.ts";
 
@@ -74,6 +75,21 @@ test("inbound connections keep their destination and, up to the application, the
   applyRedirect(rules(), own);
   removeRedirect(own);
   assert.equal(await who(askOnce(other, pod.address, 3306)), "database");
+});
+
+test("no packet before a connection leads it past the proxy", async (context) => {
+  const node = new TestNode();
+  context.after(() => node.close());
+  const [pod, peer] = [node.addPod(), node.addPod()];
+  await node.proxyTransparently(pod, 15_006, marks.toApplication);
+  await node.serve(pod, 8080, "app");
+  applyRedirect(rules(), pod.namespace.fd);
+  const connection = { from: peer, fromPort: 40_001, to: pod, toPort: 8080 };
+  sendUnansweredAck(connection);
+  assert.match(await answerFrom(connection, 20_000), /^proxy says/, "the kernel has seen an ACK of the connection");
+  const afterReply = { ...connection, fromPort: 40_002 };
+  sendUnansweredAck({ from: pod, fromPort: 8080, to: peer, toPort: afterReply.fromPort }, marks.own);
+  assert.doesNotMatch(await answerFrom(afterReply, 500), /^app/, "the kernel takes the SYN for an answer");
 });
 
 test("the check of an init container passes with the rules, and fails without", async () => {

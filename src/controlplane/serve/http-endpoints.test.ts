@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { IncomingMessage } from "node:http";
+import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { transientError, userError, type LogThreshold } from "../../base/index.ts";
@@ -105,4 +106,29 @@ test("debug answers go to the own pod and the control plane's namespace; other n
     ] as const)
       assert.equal(await ask("::ffff:10.244.0.5", path, authorization), status, `${path} ${authorization}`);
   assert.equal(await ask("10.244.0.5", "/debug/config_dump?proxyID=shop", "Bearer of-shop"), 403);
+});
+
+test("a foreign web page in the browser of somebody who forwards the port reads no debug page and sets no log level", async () => {
+  const threshold: LogThreshold = { level: "info" };
+  const debug = await serveHttp("127.0.0.1", 0, { "/debug/configz": () => ({ status: 200, body: "told" }) });
+  const control = await serveLogControl(0, threshold);
+  const statusWith = async (
+    { port }: AddressInfo,
+    [method, path]: readonly [string, string],
+    headers: Record<string, string>,
+  ): Promise<number> => {
+    const outgoing = httpRequest({ host: "127.0.0.1", port, path, method, headers });
+    outgoing.end(method === "PUT" ? '{"output_level":"debug"}' : undefined);
+    const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
+    answer.resume();
+    return answer.statusCode ?? 0;
+  };
+  for (const headers of [{ host: "evil.example" }, { host: "localhost", "sec-fetch-site": "cross-site" }]) {
+    assert.equal(await statusWith(debug.address() as AddressInfo, ["GET", "/debug/configz"], headers), 403);
+    assert.equal(await statusWith(control.address() as AddressInfo, ["PUT", "/scopej/default"], headers), 403);
+  }
+  assert.equal(threshold.level, "info");
+  assert.equal(await statusWith(debug.address() as AddressInfo, ["GET", "/debug/configz"], { host: "localhost" }), 200);
+  debug.close();
+  control.close();
 });

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { isLoopbackAddress, messageOf, nodeHttp, toSerinError, type SerinError } from "../../base/index.ts";
+import { foreignPage } from "../../base/foreign-page/index.ts";
 import { listening } from "./http-server.ts";
 
 /** Answers a GET. Undefined for an unknown path. */
@@ -88,6 +89,8 @@ async function answer(
 }
 
 async function answerOf(routes: Readonly<Record<string, HttpRoute>>, request: IncomingMessage): Promise<HttpAnswer> {
+  const foreign = foreignPage(request);
+  if (foreign !== undefined) return { status: 403, body: `${foreign}\n` };
   const url = urlOf(request);
   const route = url === undefined || !Object.hasOwn(routes, url.pathname) ? undefined : routes[url.pathname];
   if (url === undefined || route === undefined)

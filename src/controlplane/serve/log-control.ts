@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { logLevels, nodeHttp, type LogThreshold } from "../../base/index.ts";
+import { foreignPage } from "../../base/foreign-page/index.ts";
 import { json, type HttpAnswer } from "./http-endpoints.ts";
 import { listening, readBody } from "./http-server.ts";
 
@@ -36,6 +37,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, thresh
 }
 
 async function answerOf(request: IncomingMessage, threshold: LogThreshold): Promise<HttpAnswer> {
+  const foreign = foreignPage(request);
+  if (foreign !== undefined) return { status: 403, body: `${foreign}\n` };
   const { pathname: requestPath } = new URL(request.url ?? "/", "http://localhost");
   // istioctl asks without the slash.
   const pathname = `${requestPath}/` === path ? path : requestPath;

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isIP } from "node:net";
+import { nameOf, usesForeignName } from "../../base/foreign-page/index.ts";
 import { refusal } from "./problem.ts";
 
 /** Allows no inline code, no foreign content and no frames. */
@@ -26,25 +26,14 @@ export function setSecurityHeaders(response: ServerResponse): void {
   response.setHeader("permissions-policy", "camera=(), geolocation=(), microphone=()");
 }
 
-/**
- * Refuses a request over this machine's loopback under a foreign name: a web page whose name was made to resolve to
- * this machine. `kubectl port-forward` also ends in the pod's loopback. A sidecar's connections come from 127.0.0.6 and
- * keep their names.
- */
+/** Refuses a request over this machine's loopback under a foreign name. */
 export function checkHost(request: IncomingMessage): void {
-  const remote = request.socket.remoteAddress ?? "";
-  if (remote !== "127.0.0.1" && remote !== "::1" && remote !== "::ffff:127.0.0.1") return;
-  const host = hostOf(request.headers.host ?? "");
-  if (host === "localhost" || host.endsWith(".localhost") || isIP(host) !== 0) return;
+  if (!usesForeignName(request)) return;
   throw refusal(
     "forbidden",
-    `"${host}" is not a name of this machine`,
+    `"${nameOf(request.headers.host ?? "")}" is not a name of this machine`,
     "open the address that was printed, with localhost or 127.0.0.1",
   );
-}
-
-function hostOf(header: string): string {
-  return header.startsWith("[") ? header.slice(1, header.indexOf("]")) : (header.split(":")[0] ?? "").toLowerCase();
 }
 
 /** Refuses requests that another origin's page makes, according to the browser. */

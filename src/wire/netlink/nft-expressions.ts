@@ -199,10 +199,10 @@ export const match = {
    * The first packet of a TCP connection (SYN without ACK). Never matches a connection that was open before tracking
    * began. Needs {@link match.protocol} before it.
    */
-  connectionStart: (): NftExpression[] => [
+  connectionStart: (options: Negatable = {}): NftExpression[] => [
     loadPayload("transport", 13, 1),
     mask(Buffer.from([0x17])),
-    compare("equal", Buffer.from([0x02])),
+    compare(equality(options), Buffer.from([0x02])),
   ],
   /** An address or prefix of either family. Matches only packets of that family, also with `not`. */
   source: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("source", prefix, options),

@@ -32,6 +32,11 @@ export async function serveInboundPlaintext(pod: PodContext, client: ByteStream)
   } catch (error) {
     return refuse(messageOf(error));
   }
+  const { applicationTunnel } = workload;
+  if (applicationTunnel?.protocol === "PROXY" && applicationTunnel.port === destination.port)
+    return refuse(
+      `port ${destination.port} takes the PROXY header with which this ztunnel names a tunnel's client, and a plaintext client could forge it`,
+    );
   const facts: ConnectionFacts = {
     sourceAddress: source.address,
     destinationAddress: destination.address,

@@ -30,8 +30,8 @@ function parsed(text: string): AuthorizationPolicy {
   return state.policies()[0] ?? assert.fail();
 }
 
-const workload = (policies: string): string =>
-  `workloads: [{uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: server, workloadIps: ["${serverAddress}"], protocol: HBONE, authorizationPolicies: [${policies}]}]`;
+const workload = (policies: string, more = ""): string =>
+  `workloads: [{uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: server, workloadIps: ["${serverAddress}"], protocol: HBONE, authorizationPolicies: [${policies}]${more}}]`;
 
 /** A server's pod with its ztunnel, and a client that is in no mesh. */
 async function strictPod(policies: string) {
@@ -163,5 +163,19 @@ test("a plaintext connection is closed when STRICT arrives", async () => {
     if (details.stillAllowed?.() === false) abort(new Error("connection closed due to policy change"));
   await open.closed;
   assert.equal(await answerTo(pods.client, 8080), "");
+  close();
+});
+
+test("no plaintext reaches the port on which an application learns its clients from the ztunnel", async () => {
+  const { pods, env, lines, reached, close } = await strictPod("");
+  env.state.allPoliciesPut();
+  parseLocalConfig(workload("", ", applicationTunnel: {protocol: PROXY, port: 8080}"), env.state);
+  assert.equal(await answerTo(pods.client, 8080), "");
+  assert.match(lines.join(""), /port 8080 takes the PROXY header/);
+  parseLocalConfig(workload("", ", applicationTunnel: {protocol: PROXY, port: 9090}"), env.state);
+  assert.match(await answerTo(pods.client, 8080), /hello/);
+  parseLocalConfig(workload("", ", applicationTunnel: {protocol: NONE, port: 8080}"), env.state);
+  assert.match(await answerTo(pods.client, 8080), /hello/);
+  assert.equal(reached.length, 2);
   close();
 });

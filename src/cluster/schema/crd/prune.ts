@@ -23,7 +23,7 @@ export class Pruner {
       const child = childPath(path, key);
       if (resource && (key === "apiVersion" || key === "kind")) continue;
       if (resource && key === "metadata") {
-        if (isObject(value[key])) this.#normaliser.struct(this.#objectMeta, value[key], child);
+        if (value[key] !== null) this.#normaliser.member(this.#objectMeta, value[key], child);
         continue;
       }
       const property = propertySchema(schema, key) ?? rest;

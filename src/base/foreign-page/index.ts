@@ -1,0 +1,1 @@
+export { foreignPage, nameOf, usesForeignName } from "./foreign-page.ts";

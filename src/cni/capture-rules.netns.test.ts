@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { NftNetlink, NftTransaction } from "../net/index.ts";
+import { requireOwnNetwork } from "../net/testing/index.ts";
+import { captureDigest, guardCapture, installCapture, removeCapture, ztunnelPorts } from "./capture-rules.ts";
+import { answerFrom, sendUnansweredAck } from "./testing/crafted-packet.ts";
+import { TestNode, type TestPodHost } from "./testing/test-node.ts";
+
+requireOwnNetwork();
+
+const silenceMs = 500;
+const patientMs = 20_000;
+
+async function captured(context: TestContext): Promise<{ readonly client: TestPodHost; readonly server: TestPodHost }> {
+  const node = new TestNode();
+  context.after(() => node.close());
+  const [client, server] = [node.addPod(), node.addPod()];
+  await node.serve(server, 8080, "application");
+  await node.serve(server, ztunnelPorts.inboundPlaintext, "ztunnel");
+  await node.serve(server, ztunnelPorts.inboundHbone, "hbone");
+  installCapture(server.namespace.fd, { dns: true, bypassInbound: false });
+  return { client, server };
+}
+
+test("no packet before a connection leads it past the ztunnel", async (context) => {
+  const { client, server } = await captured(context);
+  const connection = { from: client, fromPort: 40_001, to: server, toPort: 8080 };
+  assert.equal(await answerFrom(connection, patientMs), `ztunnel saw ${client.address}: x`);
+
+  const afterAck = { ...connection, fromPort: 40_002 };
+  sendUnansweredAck(afterAck);
+  assert.equal(await answerFrom(afterAck, silenceMs), "no answer", "the kernel has seen an ACK of the connection");
+
+  const afterReply = { ...connection, fromPort: 40_003 };
+  sendUnansweredAck({ from: server, fromPort: 8080, to: client, toPort: afterReply.fromPort });
+  assert.equal(await answerFrom(afterReply, silenceMs), "no answer", "the kernel takes the SYN for an answer");
+
+  const tunnel = { ...connection, fromPort: 40_004, toPort: ztunnelPorts.inboundHbone };
+  sendUnansweredAck(tunnel);
+  assert.equal(await answerFrom(tunnel, patientMs), `hbone saw ${client.address}: x`);
+});
+
+test("an agent guards the capture of an earlier one without a change of its digest, and removes the guard with it", async (context) => {
+  const { client, server } = await captured(context);
+  const { fd } = server.namespace;
+  const digest = captureDigest(fd);
+  const earlier = new NftTransaction();
+  earlier.table("inet", "istio-ambient-guard").delete();
+  using nft = new NftNetlink(fd);
+  nft.commit(earlier);
+  assert.equal(captureDigest(fd), digest);
+  const connection = { from: client, fromPort: 40_001, to: server, toPort: 8080 };
+  sendUnansweredAck(connection);
+  assert.match(await answerFrom(connection, patientMs), /^application/, "the attack works without the guard");
+
+  guardCapture(fd);
+  assert.equal(captureDigest(fd), digest);
+  const guarded = { ...connection, fromPort: 40_002 };
+  sendUnansweredAck(guarded);
+  assert.equal(await answerFrom(guarded, silenceMs), "no answer");
+
+  removeCapture(fd);
+  const free = { ...connection, fromPort: 40_003 };
+  sendUnansweredAck(free);
+  assert.match(await answerFrom(free, patientMs), /^application/);
+  removeCapture(fd);
+  installCapture(fd, { dns: true, bypassInbound: true });
+  assert.deepEqual(nft.tables("inet").toSorted(), ["istio-ambient-mangle", "istio-ambient-nat"]);
+});
