@@ -27,8 +27,11 @@ export { fillTemplate, type TemplateSide, type TemplateValues } from "./check-te
 export {
   freezeKind,
   parseFreeze,
+  readFreeze,
+  unreadableFreeze,
   type Freeze,
   type FreezeException,
+  type FreezeRead,
   type FreezeSpec,
   type FreezeWindow,
 } from "./freeze.ts";
