@@ -44,6 +44,8 @@ export {
 } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
 export {
+  approvalsSince,
+  isSameOrder,
   maxApprovals,
   notificationEvents,
   type Approval,
@@ -52,6 +54,7 @@ export {
   type PauseSpec,
   type RolloutOrdersSpec,
   type OrderedBy,
+  type OrdersMark,
 } from "./rollout-orders.ts";
 export {
   errorMarginMultiple,

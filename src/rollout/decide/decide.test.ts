@@ -25,6 +25,7 @@ const orders: RolloutOrders = {
   abort: false,
   automaticRollback: true,
   approvals: [],
+  last: {},
   settleTimeoutMs: 300_000,
   holdsAllNamespaces: true,
 };
@@ -426,6 +427,14 @@ test("a failed check under manual rollback waits for a person, and a newer appro
     "request-success-rate: 5 of 100",
     "approved all the same by cy: known",
   ]);
+});
+
+test("a new run remembers the orders that came before it", () => {
+  const approval = { step: "one", by: "bo", why: "", at: "2026-01-02T00:00:00Z" };
+  const fullPromotion = { by: "bo", why: "" };
+  const ended: RolloutStatus = { ...begun, phase: "Completed", candidate: "v0" };
+  const { status } = decide(input({ status: ended, orders: { ...orders, last: { approval, fullPromotion } } }));
+  assert.deepEqual([status.run, status.ordersBefore], [2, { approval, fullPromotion }]);
 });
 
 test("a slow machine is no failure: the limit counts from the last progress, and has an absolute maximum", () => {

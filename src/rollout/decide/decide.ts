@@ -97,7 +97,7 @@ function changed(input: DecideInput, underWay: boolean): Decision {
 }
 
 /** The changes of an earlier run stay. Steps are planned again, and finished setup steps stay finished. */
-function newRun({ status, change, steps }: DecideInput): Decision {
+function newRun({ status, change, steps, orders }: DecideInput): Decision {
   const setup = new Set(steps.filter((step) => step.setup === true).map(({ id }) => id));
   const { observedGeneration, completedSteps, conditions, run = 0 } = status;
   const fresh: RolloutStatus = {
@@ -109,6 +109,7 @@ function newRun({ status, change, steps }: DecideInput): Decision {
     conditions,
     run: run + 1,
     candidate: change.candidate,
+    ordersBefore: orders.last,
   };
   return { status: fresh, actions: [] };
 }

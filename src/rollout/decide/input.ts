@@ -1,4 +1,4 @@
-import type { Approval, DecisionRecord, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import type { Approval, DecisionRecord, JournalEntry, OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
 import type { Blocker, GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import type { Step } from "./step.ts";
@@ -13,6 +13,8 @@ export interface RolloutOrders {
   readonly automaticRollback: boolean;
   readonly approvals: readonly Approval[];
   readonly fullPromotion?: { readonly by: string; readonly why: string };
+  /** The last orders of all runs. */
+  readonly last: OrdersMark;
   readonly settleTimeoutMs: number;
   /** Set when the object is being deleted. */
   readonly deletion?: "Rollback" | "Leave";
