@@ -227,6 +227,8 @@ export type JournalEntry =
       readonly object: ObjectReference;
       /** A JSON pointer (RFC 6901). */
       readonly pointer: string;
+      /** The uid of the object that had the prior value. Absent in journals of earlier releases. */
+      readonly uid?: string;
       /** Absent if the field was absent. */
       readonly prior?: unknown;
       readonly written?: unknown;

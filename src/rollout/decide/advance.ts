@@ -30,8 +30,7 @@ export function advance(input: DecideInput, step: Step): Decision {
   if (conflict !== undefined)
     return stick(status, "conflict", conflict.detail, "restore it, or abort and apply the change again");
   const writing = writeActions(step, observation.writes);
-  const isFirst = observation.writes.some((one) => one.state === "pending" && one.isFirst === true);
-  if (writing.length > 0) return write(input, step, status.step, { actions: writing, isFirst });
+  if (writing.length > 0) return write(input, step, status.step, { actions: writing, states: observation.writes });
   return settle(input, step, status.step, observation);
 }
 
@@ -43,9 +42,10 @@ function write(
   input: DecideInput,
   step: Step,
   before: StepStatus,
-  { actions: writing, isFirst }: { readonly actions: readonly Action[]; readonly isFirst: boolean },
+  { actions: writing, states }: { readonly actions: readonly Action[]; readonly states: readonly WriteState[] },
 ): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
+  const isFirst = states.some((one) => one.state === "pending" && one.isFirst === true);
   const failure = failedWrite === undefined ? "" : `: ${failedWrite.detail}`;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
   const stalledMs = step.patient === true && isFirst ? 0 : withoutProgressMs(before) + elapsedMs;
@@ -64,12 +64,22 @@ function write(
     });
     // While a person decides, the obstacle may go away.
     const again = orders.automaticRollback || failedWrite?.waits === true ? [] : writing;
-    return { ...failed, actions: [...failed.actions, ...again] };
+    return { ...failed, actions: [...failed.actions, ...again], ...repeated(again, states) };
   }
+  const due = failedWrite?.waits === true ? [] : writing;
   return {
     status: { ...recovered(held), phase: step.phase ?? "Progressing", message: `${step.title}${failure}` },
-    actions: [...recovery(status), ...(failedWrite?.waits === true ? [] : writing)],
+    actions: [...recovery(status), ...due],
+    ...repeated(due, states),
   };
+}
+
+/** Who has undone all that the step writes, if it has written that before. */
+function repeated(writing: readonly Action[], states: readonly WriteState[]): Pick<Decision, "repeats"> {
+  const by = states.flatMap((one) => (one.state === "pending" && one.by !== undefined ? [one.by] : []));
+  const written = writing.filter(({ type }) => type === "write").length;
+  if (written === 0 || by.length < written) return {};
+  return { repeats: `${[...new Set(by)].join(", ")} puts back what was there before` };
 }
 
 /** A step begins with a status of its own, so that the engine observes it before it writes anything. */
@@ -164,7 +174,7 @@ function isOwn(write: Write): boolean {
 function journalEntry(
   step: Step,
   write: Write,
-  { prior, madeParents = 0 }: Extract<WriteState, { state: "pending" }>,
+  { prior, uid, madeParents = 0 }: Extract<WriteState, { state: "pending" }>,
 ): JournalEntry {
   const common = {
     step: step.id,
@@ -178,6 +188,7 @@ function journalEntry(
         type: "field",
         ...common,
         pointer: write.pointer,
+        ...(uid === undefined ? {} : { uid }),
         ...(prior === undefined ? {} : { prior }),
         ...(write.value === undefined ? {} : { written: write.value }),
         ...(write.restart === undefined ? {} : { restart: write.restart }),

@@ -151,6 +151,21 @@ test("a patient step's next write is due however long the step has taken, but no
   assert.match(status.cause ?? "", /what it writes is overwritten or refused: Deployment n\/web \/spec\/a/);
 });
 
+test("a repeated write says who undoes it, and the status names them when it waits to repeat it", () => {
+  const steps: Step[] = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "1" }] }, last];
+  const look = (state: object, more: Partial<DecideInput> = {}): Decision => {
+    const observation: Observation = { writes: [{ state: "pending", ...state }], settle: [], checks: [] };
+    return decide(input({ status: begun, steps, observation, ...more }));
+  };
+  assert.equal(look({ isFirst: true }).repeats, undefined);
+  const { repeats = "" } = look({ by: "argocd at 2026-01-01T00:00:00Z" });
+  assert.equal(repeats, "argocd at 2026-01-01T00:00:00Z puts back what was there before");
+  const waits = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true } });
+  assert.deepEqual([waits.repeats, reasons(waits), waits.status.message], [undefined, [], `one: ${repeats}`]);
+  const over = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true }, elapsedMs: 300_001 });
+  assert.match(over.status.cause ?? "", /overwritten or refused: ConfigMap n\/c \/data\/a: argocd at .* puts back/);
+});
+
 test("a watched change that is held begins no run, and the status says why until it may", () => {
   const held = "a change waits, because Deployment n/web has 0 replicas";
   const change = { candidate: "v2", watched: true } as const;

@@ -39,7 +39,7 @@ export function decide(input: DecideInput): Decision {
     phaseSince: since,
     observedGeneration: input.orders.generation,
   };
-  return { actions: decision.actions, status: { ...status, conditions: conditionsOf(status, input.nowMs) } };
+  return { ...decision, status: { ...status, conditions: conditionsOf(status, input.nowMs) } };
 }
 
 const watchingMessage = "waits for a change to roll out";
@@ -194,7 +194,7 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
   }
   const step = currentStep(steps, status, change.watched);
   const decision = step === undefined ? finish({ ...input, status }) : advance({ ...input, status }, step);
-  return { status: decision.status, actions: [...before, ...promoted(input, step), ...decision.actions] };
+  return { ...decision, actions: [...before, ...promoted(input, step), ...decision.actions] };
 }
 
 /** A full promotion in the middle of a run is reported at the first step that it changes. */

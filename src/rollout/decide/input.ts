@@ -44,7 +44,7 @@ export interface DecideInput {
   readonly journal: JournalCounts;
   /** The result of the last `undo`. Undefined if this engine has not tried one yet. */
   readonly undo?: UndoReport;
-  /** Set when the step's last write failed. Undefined after a successful one. */
+  /** Set when the step's last write failed, or somebody keeps undoing it. Undefined after one that stays. */
   readonly failedWrite?: FailedWrite;
   /** Why no step may begin now. The first one is the reason of the pause. */
   readonly blockers: readonly Blocker[];
@@ -66,6 +66,8 @@ export interface FailedWrite {
 export interface Decision {
   readonly status: RolloutStatus;
   readonly actions: readonly Action[];
+  /** Set if an action repeats a write of the step, because somebody has undone it: who has. */
+  readonly repeats?: string;
 }
 
 export interface JournalCounts {
