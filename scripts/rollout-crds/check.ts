@@ -15,8 +15,10 @@ import {
 
 const expression = (description: string): Schema => text(description, { minLength: 1, maxLength: 16_384 });
 const url = (description: string): Schema => text(description, { pattern: "^https?://", maxLength: 2048 });
-const name = (description: string): Schema =>
-  text(description, { pattern: "^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$", maxLength: 63 });
+const name = (description: string, maxLength: number): Schema =>
+  text(description, { pattern: "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", maxLength });
+const checkNameLength = 63;
+const objectNameLength = 253;
 const looks = (description: string): Schema => integer(0, 10_000, description);
 
 const query: Schema = object(
@@ -51,7 +53,7 @@ const webhook: Schema = object(
 );
 
 const fields: Readonly<Record<string, Schema>> = {
-  name: name("How it is called; its type when absent."),
+  name: name("How it is called; its type when absent.", checkNameLength),
   type: oneOf(checkTypes, "What is judged."),
   minSamples: integer(1, 10_000_000, "Samples of the canary that must have been seen; fewer means wait, never pass."),
   maxErrorRate: number(
@@ -104,8 +106,8 @@ const guarded = typeRules.map(([rule, message]) => [`has(self.ref) || !has(self.
 const item: Schema = object(
   {
     ...fields,
-    ref: name("Name of a Check that stands for all of this."),
-    namespace: name("Of the Check; the rollout's own when absent."),
+    ref: name("Name of a Check that stands for all of this.", objectNameLength),
+    namespace: name("Of the Check; the rollout's own when absent.", objectNameLength),
   },
   [],
   rules(["has(self.ref) != has(self.type)", "exactly one of type and ref"], ...guarded),

@@ -12,6 +12,7 @@ export const journalEntries: Schema = {
       step: text(),
       object: reference,
       pointer: text("RFC 6901."),
+      uid: text("Of the object that had the prior value. One with another uid was made since."),
       prior: anything(),
       written: anything(),
       body: anyObject(),

@@ -9,7 +9,7 @@ function faultsOf(target: object, steps: readonly object[] = [{ weight: 100 }]):
 }
 
 const name = (got: string): string =>
-  `must be the name of an object: lower-case letters, digits, dashes and dots, got "${got}"`;
+  `must be a name of at most 253 lower-case letters, digits, dashes and dots, got "${got}"`;
 
 test("names that no object can have are refused in every target", () => {
   assert.deepEqual(faultsOf({ deployment: { name: "", service: "Web_2", previewService: "a b" } }), [

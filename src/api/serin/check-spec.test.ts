@@ -130,6 +130,16 @@ test("a reference is replaced by its Check, may have its own name, and allows no
   assert.match(checksOf([{ ref: "latency", minSamples: 1 }]).errors[0]?.path ?? "", /^spec\.checks\[0\]\.minSamples$/);
 });
 
+test("the names of checks and of the Checks that they refer to follow the rules of objects' names", () => {
+  const faults = (check: object): string[] => checksOf([check]).errors.map(({ path }) => path);
+  assert.deepEqual(faults({ ref: "a".repeat(253), name: "a".repeat(63), namespace: "platform" }), []);
+  assert.deepEqual(faults({ ref: "Not good" }), ["spec.checks[0].ref"]);
+  assert.deepEqual(faults({ ref: "" }), ["spec.checks[0].ref"]);
+  assert.deepEqual(faults({ ref: "latency", namespace: "a/b" }), ["spec.checks[0].namespace"]);
+  assert.deepEqual(faults({ ref: "latency", name: "a".repeat(64) }), ["spec.checks[0].name"]);
+  assert.deepEqual(faults({ type: "restarts", name: "a".repeat(64) }), ["spec.checks[0].name"]);
+});
+
 test("two checks with one name are refused", () => {
   assert.deepEqual(
     checksOf([{ type: "restarts" }, { type: "restarts" }]).errors.map(({ path }) => path),

@@ -1,6 +1,7 @@
 import { headerNameFault } from "../istio/http-headers.ts";
 import { areRepeated, type Reader } from "../reader.ts";
 import { conditionProblem } from "./check-condition.ts";
+import { objectName, optionalName } from "./object-name.ts";
 import { templateNames, unknownTemplateNames } from "./check-template.ts";
 
 /** What a step must show before the next one starts. The parser fills in every default. */
@@ -121,6 +122,8 @@ export function defaultIntervalSeconds(type: CheckType): number {
 }
 
 const maxChecks = 32;
+/** A check's name stands in tables and messages. */
+const maxCheckNameLength = 63;
 const maxSeconds = 86_400;
 const maxLooks = 10_000;
 const maxQuantiles = 8;
@@ -154,11 +157,10 @@ export function parseChecks(owner: Reader, field: string): readonly CheckSpec[] 
 
 /** Reads `{ref: name}` or `{ref: name, namespace}`. `name` and `dryRun` may override those of the Check. */
 function parseReference(check: Reader): CheckSpec {
-  const name = check.string("name");
-  const ref = check.string("ref") ?? "";
-  const namespace = check.string("namespace");
+  const name = optionalName(check, "name", maxCheckNameLength);
+  const ref = objectName(check, "ref");
+  const namespace = optionalName(check, "namespace");
   const dryRun = check.boolean("dryRun");
-  if (ref === "") check.error("must be the name of a Check", "ref");
   check.unknownFields((field) => check.error("cannot be combined with ref: the Check sets it", field));
   return {
     ...checkDefaults,
@@ -172,7 +174,7 @@ function parseReference(check: Reader): CheckSpec {
 /** Reads all fields of a check and reports unknown ones. */
 export function parseCheckSpec(check: Reader): CheckSpec {
   const type = check.required("type", check.oneOf("type", checkTypes)) ?? "request-success-rate";
-  const name = nameOf(check);
+  const name = optionalName(check, "name", maxCheckNameLength);
   const optional = {
     errorLimit: check.integer("errorLimit", 0, maxLooks),
     waitLimit: check.integer("waitLimit", 0, maxLooks),
@@ -228,15 +230,6 @@ function checkFit(check: Reader, spec: CheckSpec): void {
     check.error(`must not be above max (${spec.max}), got ${spec.min}`, "min");
   const judged = ["passWhen", "failWhen", "min", "max"].some((field) => check.has(field));
   if (type === "query" && !judged) check.error("needs a judgement: passWhen, failWhen, min or max");
-}
-
-const namePattern = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/;
-
-function nameOf(check: Reader): string | undefined {
-  const name = check.string("name");
-  if (name !== undefined && !namePattern.test(name))
-    check.error(`must be lower-case letters, digits, - and ., at most 63, got "${name}"`, "name");
-  return name;
 }
 
 function positive(check: Reader, field: string): number | undefined {

@@ -88,6 +88,21 @@ test("a rule that can never recur is refused, because its evaluation would not e
     "FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30",
     "FREQ=DAILY;INTERVAL=7;BYDAY=MO",
     "FREQ=DAILY;BYDAY=MO;BYSETPOS=5",
+    "FREQ=MONTHLY;BYDAY=5MO;BYMONTHDAY=1",
+    "FREQ=MONTHLY;BYDAY=5MO,1TU;BYMONTHDAY=28,8",
+    "FREQ=MONTHLY;BYDAY=1MO;BYMONTHDAY=-1",
+    "FREQ=YEARLY;BYMONTH=5;BYDAY=-1MO;BYMONTHDAY=20",
+    "FREQ=MONTHLY;BYDAY=6MO",
+    "FREQ=YEARLY;BYMONTH=5;BYDAY=-53FR",
   ])
     assert.match(ofRule(rule), /^spec\.windows\[0\]\.rrule must/, rule);
+  for (const rule of [
+    "FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13",
+    "FREQ=MONTHLY;BYDAY=5MO;BYMONTHDAY=29",
+    "FREQ=MONTHLY;BYDAY=5MO;BYMONTHDAY=-3",
+    "FREQ=MONTHLY;BYDAY=-1MO;BYMONTHDAY=22",
+    "FREQ=MONTHLY;BYDAY=5MO,1MO;BYMONTHDAY=30",
+    "FREQ=YEARLY;BYDAY=53FR",
+  ])
+    assert.equal(ofRule(rule), "", rule);
 });

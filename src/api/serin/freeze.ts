@@ -75,6 +75,23 @@ export function parseFreeze(raw: unknown): Parsed<Freeze> {
   }));
 }
 
+/** A stored freeze as its parser returns it, or why the parser refuses it. */
+export type FreezeRead = { readonly freeze: Freeze } | { readonly name: string; readonly fault: string };
+
+/** Reads a freeze as the cluster has it, where fields may be absent or wrong. */
+export function readFreeze(stored: Freeze): FreezeRead {
+  const { value, errors } = parseFreeze(stored);
+  const [fault] = errors;
+  return value === undefined || fault !== undefined
+    ? { name: stored.metadata.name ?? "", fault: `${fault?.path ?? ""}: ${fault?.message ?? ""}` }
+    : { freeze: value };
+}
+
+/** What people read of a freeze that cannot be read. */
+export function unreadableFreeze(name: string, fault: string): string {
+  return `in force because it cannot be read: ${fault}; correct it, or end it: serin freeze remove ${name}`;
+}
+
 function parseSpec(spec: Reader): FreezeSpec {
   const windows = spec.objects("windows");
   if (windows.length === 0)

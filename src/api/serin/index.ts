@@ -27,8 +27,11 @@ export { fillTemplate, type TemplateSide, type TemplateValues } from "./check-te
 export {
   freezeKind,
   parseFreeze,
+  readFreeze,
+  unreadableFreeze,
   type Freeze,
   type FreezeException,
+  type FreezeRead,
   type FreezeSpec,
   type FreezeWindow,
 } from "./freeze.ts";
@@ -41,6 +44,8 @@ export {
 } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
 export {
+  approvalsSince,
+  isSameOrder,
   maxApprovals,
   notificationEvents,
   type Approval,
@@ -49,6 +54,7 @@ export {
   type PauseSpec,
   type RolloutOrdersSpec,
   type OrderedBy,
+  type OrdersMark,
 } from "./rollout-orders.ts";
 export {
   errorMarginMultiple,

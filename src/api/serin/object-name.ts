@@ -1,6 +1,7 @@
 import type { Reader } from "../reader.ts";
 
 const namePattern = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+/** The longest name of an object. */
 const maxNameLength = 253;
 
 /** Reads the name of an object, which the API server would accept. */
@@ -8,9 +9,10 @@ export function objectName(reader: Reader, field: string): string {
   return reader.required(field, optionalName(reader, field)) ?? "";
 }
 
-export function optionalName(reader: Reader, field: string): string | undefined {
+/** `maxLength`: the limit of a name that is not that of an object, such as a check's. */
+export function optionalName(reader: Reader, field: string, maxLength = maxNameLength): string | undefined {
   const name = reader.string(field);
-  if (name !== undefined) checkName(reader, field, name);
+  if (name !== undefined) checkName(reader, field, name, maxLength);
   return name;
 }
 
@@ -35,10 +37,10 @@ export function checkRolloutName(metadata: Reader | undefined, kind: string, isN
     );
 }
 
-function checkName(reader: Reader, field: string, name: string): void {
-  if (name.length <= maxNameLength && namePattern.test(name)) return;
+function checkName(reader: Reader, field: string, name: string, maxLength = maxNameLength): void {
+  if (name.length <= maxLength && namePattern.test(name)) return;
   reader.error(
-    `must be the name of an object: lower-case letters, digits, dashes and dots, got ${JSON.stringify(name)}`,
+    `must be a name of at most ${maxLength} lower-case letters, digits, dashes and dots, got ${JSON.stringify(name)}`,
     field,
   );
 }

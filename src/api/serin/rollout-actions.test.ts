@@ -119,6 +119,28 @@ test("a step that failed after its approval may be approved again", () => {
   assert.equal(refusalOf("Canary", canary({ phase: "Stuck", conditions }, { approvals }), "approve", all), undefined);
 });
 
+test("orders of an earlier run, and approvals from before a failure, refuse no new order, whatever their times", () => {
+  const approval = { step: "b", by: "ana", why: "", at: "2030-01-01T00:00:00Z" };
+  const fullPromotion = { by: "ana", why: "", at: "2030-01-01T00:00:00Z" };
+  const spec = { approvals: [approval], fullPromotion };
+  const refusal = (action: "approve" | "promote", given: Partial<RolloutStatus>): string | undefined =>
+    refusalOf("Canary", canary(given, spec), action, all);
+  assert.match(refusal("approve", { run: 2, ordersBefore: {} }) ?? "", /approved by ana/);
+  assert.match(refusal("promote", { run: 2, ordersBefore: {} }) ?? "", /already promoted/);
+  assert.match(refusal("promote", { run: 1 }) ?? "", /already promoted/);
+  const ordersBefore = { approval, fullPromotion };
+  assert.equal(refusal("approve", { run: 2, ordersBefore }), undefined);
+  assert.equal(refusal("promote", { run: 2, ordersBefore }), undefined);
+  assert.equal(refusal("promote", { run: 2, startedAt: "2031-01-01T00:00:00Z" }), undefined, "of an earlier release");
+  const conditions = [
+    { type: "Stuck", status: "True" as const, reason: "", message: "", lastTransitionTime: "2026-01-01T10:10:00Z" },
+  ];
+  const step = { id: "b", title: "20 %", startedAt: "2026-01-01T10:00:00Z", checks: [] };
+  const failed = { phase: "Stuck", conditions } as const;
+  assert.equal(refusal("approve", { ...failed, step: { ...step, ordersBefore: { approval } } }), undefined);
+  assert.match(refusal("approve", { ...failed, step: { ...step, ordersBefore: {} } }) ?? "", /approved by ana/);
+});
+
 test("of an upgrade's steps only a soak can be completed by hand", () => {
   const upgrade = (id: string): MeshUpgrade =>
     ({

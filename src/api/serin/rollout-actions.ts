@@ -3,7 +3,7 @@ import type { RolloutAction, RolloutActionOffer } from "../rollout-action.ts";
 import { keyOf } from "../meta.ts";
 import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";
-import { maxApprovals, type Approval, type OrderedBy } from "./rollout-orders.ts";
+import { approvalsSince, isSameOrder, maxApprovals, type Approval, type OrderedBy } from "./rollout-orders.ts";
 import {
   isEndPhase,
   authorAnnotation,
@@ -106,18 +106,34 @@ export function refusalOf(
   if (step === undefined) return `no step is running: it is ${phaseOf(status)}`;
   if (action === "complete")
     return completingSteps.includes(step.id) ? undefined : `it is not in its soak: the step is ${step.title}`;
-  if (action === "promote") return spec.fullPromotion !== undefined ? "it is already promoted" : undefined;
+  if (action === "promote") return isPromoted(rollout) ? "it is already promoted" : undefined;
   const problem = approvalProblem(rollout, step.id);
   if (problem !== undefined) return problem;
-  // For a failed step, an approval must be newer than the failure.
-  const failedAt = status?.conditions.find(
-    ({ type, status: on }) => type === "Stuck" && on === "True",
-  )?.lastTransitionTime;
-  const sinceMs = Math.max(Date.parse(step.startedAt), Date.parse(failedAt ?? step.startedAt));
-  const given = approvalsOf(rollout).findLast(
-    (approval) => approval.step === step.id && Date.parse(approval.at) >= sinceMs,
-  );
+  const given = approvalsThatCount(rollout, step).findLast((approval) => approval.step === step.id);
   return given === undefined ? undefined : `${step.title} was approved by ${given.by}`;
+}
+
+/**
+ * The approvals of this run. For a failed step, an approval must be newer than the failure. A status that an earlier
+ * release wrote has only times.
+ */
+function approvalsThatCount({ spec, status }: Rollout, step: StepStatus): readonly Approval[] {
+  const all = approvalsOf({ spec });
+  const ofRun = status?.ordersBefore === undefined ? all : approvalsSince(all, status.ordersBefore);
+  const stuck = status?.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True");
+  if (stuck !== undefined && step.ordersBefore !== undefined) return approvalsSince(ofRun, step.ordersBefore);
+  if (stuck === undefined && status?.ordersBefore !== undefined) return ofRun;
+  const sinceMs = Math.max(Date.parse(step.startedAt), Date.parse(stuck?.lastTransitionTime ?? step.startedAt));
+  return ofRun.filter(({ at }) => Date.parse(at) >= sinceMs);
+}
+
+/** Whether the full promotion applies to this run, and not to one before. */
+function isPromoted({ spec, status }: Rollout): boolean {
+  const { fullPromotion } = spec;
+  if (fullPromotion === undefined || (status?.run ?? 0) <= 1) return fullPromotion !== undefined;
+  if (status?.ordersBefore !== undefined) return !isSameOrder(fullPromotion, status.ordersBefore.fullPromotion);
+  const { at = "" } = fullPromotion;
+  return status?.startedAt !== undefined && Date.parse(at) >= Date.parse(status.startedAt);
 }
 
 /** The id of the step that an approval would continue. Undefined if no step waits. */
@@ -196,7 +212,7 @@ export function retriedRollout<Value extends Rollout>(rollout: Value): Value {
 }
 
 /** Empty for objects from before this field existed. */
-function approvalsOf({ spec }: Rollout): readonly Approval[] {
+function approvalsOf({ spec }: Pick<Rollout, "spec">): readonly Approval[] {
   return (spec as { approvals?: readonly Approval[] }).approvals ?? [];
 }
 

@@ -45,6 +45,34 @@ export interface Approval {
   readonly at: string;
 }
 
+/**
+ * The last orders at some moment. What came later is found by its place in the list, and not by its time: the clock of
+ * the person who ordered, and that of the engine, may differ by any amount.
+ */
+export interface OrdersMark {
+  /** Absent if there was no approval. */
+  readonly approval?: Approval;
+  readonly fullPromotion?: FullPromotion;
+}
+
+/** The approvals that came after the mark. All, if the list has not got the marked one any more. */
+export function approvalsSince(
+  approvals: readonly Approval[],
+  { approval: last }: Pick<OrdersMark, "approval">,
+): readonly Approval[] {
+  if (last === undefined) return approvals;
+  return approvals.slice(approvals.findLastIndex((approval) => isSameOrder(approval, last)) + 1);
+}
+
+export function isSameOrder(
+  one: Approval | FullPromotion | undefined,
+  other: Approval | FullPromotion | undefined,
+): boolean {
+  const textOf = ({ by, why, at, ...rest }: Partial<Approval>): string =>
+    JSON.stringify([by, why, at, rest.step].map((value) => value ?? ""));
+  return textOf(one ?? {}) === textOf(other ?? {});
+}
+
 export const notificationEvents = [
   "Started",
   "StepDone",

@@ -1,5 +1,6 @@
 import { defineKind } from "../kind.ts";
 import type { ProbeMatrix } from "./probe-matrix.ts";
+import type { OrdersMark } from "./rollout-orders.ts";
 import type { Condition, KubernetesObject, UntypedObject } from "../meta.ts";
 
 export const rolloutGroup = "rollout.serin.dev";
@@ -96,6 +97,8 @@ export interface RolloutStatus {
   readonly run?: number;
   /** A digest of the pod template or spec that is rolled out, or was last. A new one starts a new run. */
   readonly candidate?: string;
+  /** The orders that were there when this run was noticed: they do not apply to it. Absent in the first run. */
+  readonly ordersBefore?: OrdersMark;
   /** All currently planned steps, including completed ones, at most {@link maxPlannedSteps}. */
   readonly plannedSteps?: readonly PlannedStep[];
   /** The canary's percentage of traffic since the last settled step. */
@@ -179,6 +182,8 @@ export interface StepStatus {
   readonly waitsUntil?: string;
   /** It only waits for live connections to end. Other rollouts do not wait for it. */
   readonly lingers?: boolean;
+  /** The orders that were there when the step failed and began to wait for a person: they do not decide on it. */
+  readonly ordersBefore?: OrdersMark;
 }
 
 /** One check's verdict with its evidence, and the state of its statistic, so that a restarted engine continues. */
@@ -222,6 +227,8 @@ export type JournalEntry =
       readonly object: ObjectReference;
       /** A JSON pointer (RFC 6901). */
       readonly pointer: string;
+      /** The uid of the object that had the prior value. Absent in journals of earlier releases. */
+      readonly uid?: string;
       /** Absent if the field was absent. */
       readonly prior?: unknown;
       readonly written?: unknown;

@@ -1,6 +1,13 @@
 import type { Command } from "commander";
 import { formatIssues, type FieldIssue } from "../../api/index.ts";
-import { freezeKind, parseFreeze, type Freeze, type FreezeWindow } from "../../api/serin/index.ts";
+import {
+  freezeKind,
+  parseFreeze,
+  readFreeze,
+  unreadableFreeze,
+  type Freeze,
+  type FreezeWindow,
+} from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
@@ -157,19 +164,28 @@ function localNow(nowMs: number, timeZone: string): string {
 }
 
 function renderFreezes(items: readonly Freeze[]): string {
-  const rows = items.map(({ metadata, spec }) => [
-    metadata.name ?? "",
-    spec.windows.map((window) => windowText(window, spec.timeZone)).join("; "),
-    [(spec.kinds ?? ["all rollouts"]).join(","), (spec.namespaces ?? []).join(",")]
-      .filter((part) => part !== "")
-      .join(" in "),
-    (spec.exceptions ?? [])
-      .map(({ namespace, name, reason }) => `${namespace === undefined ? "" : `${namespace}/`}${name} (${reason})`)
-      .join(", "),
-    spec.reason,
-  ]);
+  const rows = items.map((stored) => {
+    const read = readFreeze(stored);
+    const name = stored.metadata.name ?? "";
+    if ("fault" in read) return [name, "always", "all rollouts", "", unreadableFreeze(name, read.fault)];
+    const { windows, timeZone, kinds, namespaces, exceptions, reason } = read.freeze.spec;
+    return [
+      name,
+      windows.map((window) => windowText(window, timeZone)).join("; "),
+      [kinds.length === allKinds ? "all rollouts" : kinds.join(","), namespaces.join(",")]
+        .filter((part) => part !== "")
+        .join(" in "),
+      exceptions
+        .map((one) => `${one.namespace === undefined ? "" : `${one.namespace}/`}${one.name} (${one.reason})`)
+        .join(", "),
+      reason,
+    ];
+  });
   return renderTable(["NAME", "WINDOWS", "HOLDS", "EXCEPT", "REASON"], rows);
 }
+
+/** A freeze for Canaries and MeshUpgrades is one for all. */
+const allKinds = 2;
 
 function windowText({ start, end, rrule, durationSeconds = 0 }: FreezeWindow, zone = "UTC"): string {
   return rrule === undefined

@@ -382,6 +382,17 @@ test("lists, states and histories are printed as JSON and YAML for programs", as
   );
 });
 
+test("the list of freezes names the fault of one that cannot be read", async () => {
+  const window = { start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" };
+  const freezes = [
+    { metadata: { name: "holidays" }, spec: { reason: "peak", windows: [window], namespaces: ["shop"] } },
+    { metadata: { name: "broken" }, spec: { reason: "peak", windows: "always" } },
+  ];
+  const text = await saidOf({ objects: { Freeze: freezes } }, "freeze", "list");
+  assert.match(text, /holidays +2026-12-20T18:00:00 to 2027-01-04T08:00:00 UTC +all rollouts in shop +peak/);
+  assert.match(text, /broken +always +all rollouts +in force because .*spec\.windows: must be a list.* remove broken/);
+});
+
 test("a history of a run that there was not is refused with the runs that there were", async () => {
   const journal = {
     metadata: { name: "canary.shop.web" },

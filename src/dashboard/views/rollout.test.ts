@@ -134,13 +134,23 @@ test("a freeze applies by its window or rule in its own time zone, and an unread
     freeze("mondays", { start: "2026-05-04T13:00:00", rrule: "FREQ=WEEKLY;BYDAY=MO", durationSeconds: 7200 }),
     freeze("later", { start: "2026-06-02T13:00:00", end: "2026-06-02T15:00:00" }),
     freeze("broken", { start: "2026-06-01T13:00:00", rrule: "FREQ=SOMETIMES", durationSeconds: 7200 }),
+    { metadata: { name: "zone" }, spec: { reason: "peak", timeZone: "Berlin", windows: [] } } as unknown as Freeze,
+    { metadata: { name: "bare" } } as unknown as Freeze,
   ];
   const rows = rolloutsView(input({ freezes }), "*").tables.freezes;
   assert.deepEqual([rows["now"]?.active, rows["now"]?.endsAtMs], [true, Date.parse("2026-06-01T13:00:00Z")]);
   assert.deepEqual([rows["mondays"]?.active, rows["mondays"]?.endsAtMs], [true, Date.parse("2026-06-01T13:00:00Z")]);
   assert.deepEqual([rows["later"]?.active, rows["later"]?.nextAtMs], [false, Date.parse("2026-06-02T11:00:00Z")]);
+  const unreadable = ["broken", "zone", "bare"].map((name) => rows[name]);
   assert.deepEqual(
-    [rows["broken"]?.active, rows["broken"]?.reason.startsWith("broken (the recurrence rule cannot be read")],
-    [true, true],
+    unreadable.map((row) => row?.active),
+    [true, true, true],
   );
+  const [broken = "", zone = "", bare = ""] = unreadable.map((row) => row?.reason);
+  assert.match(
+    broken,
+    /^broken: in force because it cannot be read: spec\.windows\[0\]\.rrule: .*SOMETIMES.* serin freeze remove broken$/,
+  );
+  assert.match(zone, /^peak: in force because it cannot be read: spec\.\w+: must .* serin freeze remove zone$/);
+  assert.match(bare, /^in force because it cannot be read: spec[.\w]*: .* serin freeze remove bare$/);
 });

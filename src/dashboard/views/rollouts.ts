@@ -3,9 +3,12 @@ import { messageOf } from "../../base/index.ts";
 import { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 import {
   canaryKind,
+  readFreeze,
+  unreadableFreeze,
   type Canary,
   type CanaryTarget,
   type Freeze,
+  type FreezeRead,
   type FreezeWindow,
   type MeshUpgrade,
 } from "../../api/serin/index.ts";
@@ -95,9 +98,26 @@ function stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowS
 /** Windows that begin later than in a year are not shown. */
 const farMs = 365 * 86_400_000;
 
-function freezeRow(freeze: Freeze, atMs: number): FreezeRow {
-  const name = freeze.metadata.name ?? "";
-  const { reason = "", timeZone = "UTC", windows = [] } = freeze.spec as Partial<Freeze["spec"]>;
+/** What the parser made of each stored freeze. */
+const reads = new WeakMap<Freeze, FreezeRead>();
+
+function readOf(stored: Freeze): FreezeRead {
+  const read = reads.get(stored) ?? readFreeze(stored);
+  reads.set(stored, read);
+  return read;
+}
+
+/** Like the engine, treats an unreadable freeze as active, so that nothing changes at a possibly forbidden time. */
+function freezeRow(stored: Freeze, atMs: number): FreezeRow {
+  const read = readOf(stored);
+  const name = stored.metadata.name ?? "";
+  const unreadable = (reason: string, fault: string): FreezeRow => ({
+    name,
+    reason: [reason, unreadableFreeze(name, fault)].filter((text) => text !== "").join(": "),
+    active: true,
+  });
+  if ("fault" in read) return unreadable(reasonOf(stored), read.fault);
+  const { reason, timeZone, windows } = read.freeze.spec;
   try {
     const states = windows.map((window) => stateOf(window, timeZone, atMs));
     const holding = states.filter(({ holds }) => holds);
@@ -113,11 +133,11 @@ function freezeRow(freeze: Freeze, atMs: number): FreezeRow {
       ...(next === undefined ? {} : { nextAtMs: next }),
     };
   } catch (error) {
-    // Like the engine, treat an unreadable window as active, so that nothing changes at a possibly forbidden time.
-    return {
-      name,
-      reason: `${reason} (the recurrence rule cannot be read, so the freeze is in force: ${messageOf(error)})`,
-      active: true,
-    };
+    return unreadable(reason, messageOf(error));
   }
+}
+
+function reasonOf({ spec }: Freeze): string {
+  const { reason } = (spec ?? {}) as { readonly reason?: unknown };
+  return typeof reason === "string" ? reason : "";
 }

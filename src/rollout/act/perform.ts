@@ -60,13 +60,33 @@ async function undoDeleted(
   const found = await objects.get(entry.object);
   if (found?.metadata.deletionTimestamp !== undefined)
     return { state: "waiting", detail: "the old object is still being deleted" };
-  if (found === undefined) await objects.create(entry.object, entry.body);
+  if (found === undefined && !(await createAgain(objects, entry))) return { state: "undone" };
   const notReady = isCopy(entry)
     ? await surroundings.notReached(entry.object)
     : isWorkload(entry)
       ? await surroundings.notReady(entry.object)
       : undefined;
   return notReady === undefined ? { state: "undone" } : { state: "waiting", detail: notReady };
+}
+
+/**
+ * Whether the object could be made again. Nothing can be made in a namespace that is gone or being deleted, and a Canary
+ * that waited for it would keep its own namespace from ending.
+ */
+async function createAgain(
+  objects: ObjectAccess,
+  { object, body }: Extract<JournalEntry, { type: "deleted" }>,
+): Promise<boolean> {
+  try {
+    await objects.create(object, body);
+    return true;
+  } catch (error) {
+    const { namespace } = object;
+    if (namespace === undefined) throw error;
+    const home = await objects.get({ apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: namespace });
+    if (home !== undefined && home.metadata.deletionTimestamp === undefined) throw error;
+    return false;
+  }
 }
 
 async function undoCreated(

@@ -64,9 +64,10 @@ export class UndoPlay {
   #needsOneThatWaits(entry: JournalEntry): boolean {
     return this.#waiting.some(({ entry: waiting }) => {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
-      // Pods must start with the restored labels of their namespace. Nothing would restart them again.
-      if (waiting.object.kind === "Namespace" && waiting.object.name === entry.object.namespace && isRestart(entry))
-        return true;
+      // Pods must start with the restored labels of their namespace. Nothing would restart them again. Objects of a
+      // namespace that is made again must wait for it.
+      const isHome = waiting.object.kind === "Namespace" && waiting.object.name === entry.object.namespace;
+      if (isHome && (isRestart(entry) || waiting.type === "deleted")) return true;
       // Keep what requests still use, until proxies are known to send them elsewhere.
       if (movesTraffic(waiting)) return entry.type === "created";
       if (mustRun(waiting) && wantsPods(entry) && waiting.object.namespace === entry.object.namespace) return true;

@@ -326,3 +326,38 @@ test("no workload restarts before the labels of its namespace are restored, howe
   }
   assert.deepEqual(told, ["Namespace ", "Deployment far"]);
 });
+
+test("what was deleted is not made again in a namespace that is being deleted, or gone", async () => {
+  const body = { metadata: { name: "istiod-old", labels: { "rollout.serin.dev/copy": "web" } } };
+  const entries: JournalEntry[] = [
+    { type: "deleted", step: "end", object: old, body },
+    { type: "created", step: "s", object: made },
+  ];
+  const undoneIn = async (namespace: UntypedObject | undefined) => {
+    const objects = cluster();
+    objects.all.delete("Deployment istiod-old");
+    if (namespace !== undefined) objects.all.set("Namespace n", namespace);
+    objects.create = async () => await Promise.reject(new Error("namespaces n is being terminated"));
+    const { undone, report } = await undo(objects, entries, { notReached: async () => "0 of 1 ready" });
+    return [undone.length, report.waitingFor];
+  };
+  assert.deepEqual(await undoneIn(undefined), [2, []]);
+  assert.deepEqual(await undoneIn({ metadata: { name: "n", deletionTimestamp: "2026-01-01T00:00:00Z" } }), [2, []]);
+  assert.deepEqual(
+    await undoneIn({ metadata: { name: "n" } }),
+    [1, ["Deployment n/istiod-old: namespaces n is being terminated"]],
+    "the server has another reason",
+  );
+});
+
+test("objects of a namespace that the rollout had deleted wait until it is made again, however long", async () => {
+  const home: ObjectReference = { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: "n" };
+  const entries: JournalEntry[] = [
+    { type: "deleted", step: "retire", object: made, body: { metadata: { name: "canary" } } },
+    { type: "deleted", step: "retire", object: home, body: { metadata: { name: "n" } } },
+  ];
+  const play = new UndoPlay(entries, true);
+  assert.equal(play.next()?.object.kind, "Namespace");
+  play.tell({ state: "waiting", detail: "the old object is still being deleted" });
+  assert.equal(play.next(), undefined);
+});

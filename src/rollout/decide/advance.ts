@@ -1,7 +1,14 @@
 import type { UntypedObject } from "../../api/index.ts";
-import type { CheckStatus, JournalEntry, PauseReason, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
+import type {
+  Approval,
+  CheckStatus,
+  JournalEntry,
+  PauseReason,
+  RolloutStatus,
+  StepStatus,
+} from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
-import { isSameHold, recovered, withHold, type Hold } from "./hold.ts";
+import { isSameHold, markedAtFailure, overrulingApproval, recovered, withHold, type Hold } from "./hold.ts";
 import { judgeChecks, stalled } from "./judge-checks.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
@@ -23,8 +30,7 @@ export function advance(input: DecideInput, step: Step): Decision {
   if (conflict !== undefined)
     return stick(status, "conflict", conflict.detail, "restore it, or abort and apply the change again");
   const writing = writeActions(step, observation.writes);
-  const isFirst = observation.writes.some((one) => one.state === "pending" && one.isFirst === true);
-  if (writing.length > 0) return write(input, step, status.step, { actions: writing, isFirst });
+  if (writing.length > 0) return write(input, step, status.step, { actions: writing, states: observation.writes });
   return settle(input, step, status.step, observation);
 }
 
@@ -36,9 +42,10 @@ function write(
   input: DecideInput,
   step: Step,
   before: StepStatus,
-  { actions: writing, isFirst }: { readonly actions: readonly Action[]; readonly isFirst: boolean },
+  { actions: writing, states }: { readonly actions: readonly Action[]; readonly states: readonly WriteState[] },
 ): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
+  const isFirst = states.some((one) => one.state === "pending" && one.isFirst === true);
   const failure = failedWrite === undefined ? "" : `: ${failedWrite.detail}`;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
   const stalledMs = step.patient === true && isFirst ? 0 : withoutProgressMs(before) + elapsedMs;
@@ -51,15 +58,28 @@ function write(
           ]
         : [],
     );
-    return fail({ ...input, status: held }, step, {
+    const failed = fail({ ...input, status: held }, step, {
       because: "write",
       cause: `${step.title}: what it writes is overwritten or refused: ${names.slice(0, 3).join(", ")}${failure}`,
     });
+    // While a person decides, the obstacle may go away.
+    const again = orders.automaticRollback || failedWrite?.waits === true ? [] : writing;
+    return { ...failed, actions: [...failed.actions, ...again], ...repeated(again, states) };
   }
+  const due = failedWrite?.waits === true ? [] : writing;
   return {
     status: { ...recovered(held), phase: step.phase ?? "Progressing", message: `${step.title}${failure}` },
-    actions: [...recovery(status), ...(failedWrite?.waits === true ? [] : writing)],
+    actions: [...recovery(status), ...due],
+    ...repeated(due, states),
   };
+}
+
+/** Who has undone all that the step writes, if it has written that before. */
+function repeated(writing: readonly Action[], states: readonly WriteState[]): Pick<Decision, "repeats"> {
+  const by = states.flatMap((one) => (one.state === "pending" && one.by !== undefined ? [one.by] : []));
+  const written = writing.filter(({ type }) => type === "write").length;
+  if (written === 0 || by.length < written) return {};
+  return { repeats: `${[...new Set(by)].join(", ")} puts back what was there before` };
 }
 
 /** A step begins with a status of its own, so that the engine observes it before it writes anything. */
@@ -154,7 +174,7 @@ function isOwn(write: Write): boolean {
 function journalEntry(
   step: Step,
   write: Write,
-  { prior, madeParents = 0 }: Extract<WriteState, { state: "pending" }>,
+  { prior, uid, madeParents = 0 }: Extract<WriteState, { state: "pending" }>,
 ): JournalEntry {
   const common = {
     step: step.id,
@@ -168,6 +188,7 @@ function journalEntry(
         type: "field",
         ...common,
         pointer: write.pointer,
+        ...(uid === undefined ? {} : { uid }),
         ...(prior === undefined ? {} : { prior }),
         ...(write.value === undefined ? {} : { written: write.value }),
         ...(write.restart === undefined ? {} : { restart: write.restart }),
@@ -189,6 +210,9 @@ function storedBody({ status: _status, ...body }: UntypedObject): UntypedObject 
 
 function settle(input: DecideInput, step: Step, before: StepStatus, observation: Observation): Decision {
   const { status, orders, elapsedMs, nowMs } = input;
+  const overruled = status.pauseReason === "step" ? overrulingApproval(input, step, before) : undefined;
+  if (overruled !== undefined && before.settledAt === undefined)
+    return endOverruled(input, step, [`it has not settled: ${status.cause ?? ""}`], overruled);
   const failed = observation.settle.find((state) => state.state === "failed");
   if (failed !== undefined)
     return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
@@ -300,14 +324,10 @@ function named(details: readonly string[]): readonly string[] {
 function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observation: Observation): Decision {
   const { status } = input;
   const settledForMs = stepStatus.settledForMs ?? 0;
-  const overruled = overrulingApproval(input, step, stepStatus);
-  if (overruled !== undefined) {
-    const evidence = [
-      ...stepStatus.checks.map(evidenceOf),
-      `approved all the same by ${overruled.by}${overruled.why === "" ? "" : `: ${overruled.why}`}`,
-    ];
-    return endStep(input, recovered(status), step, evidence, [approved(step, overruled)]);
-  }
+  const overruled = isFailedForPerson({ ...status, step: stepStatus })
+    ? overrulingApproval(input, step, stepStatus)
+    : undefined;
+  if (overruled !== undefined) return endOverruled(input, step, stepStatus.checks.map(evidenceOf), overruled);
   // A verdict of failure that waits for a person is not judged again.
   if (isFailedForPerson(status)) return { status, actions: [] };
   const checks = judgeChecks(step, stepStatus, observation, settledForMs);
@@ -341,21 +361,16 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
   return pauseOrEnd(input, judged, step, checks, settledForMs);
 }
 
+function endOverruled(input: DecideInput, step: Step, evidence: readonly string[], approval: Approval): Decision {
+  const { by, why } = approval;
+  const decided = `approved all the same by ${by}${why === "" ? "" : `: ${why}`}`;
+  return endStep(input, recovered(input.status), step, [...evidence, decided], [approved(step, approval)]);
+}
+
 function isFailedForPerson({ phase, step }: RolloutStatus): boolean {
   return (
     phase === "Stuck" && (step?.checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true) ?? false)
   );
-}
-
-/**
- * With `rollback: Manual` a person may continue a step whose check has failed, by an approval that is newer than the
- * failure.
- */
-function overrulingApproval({ status, orders }: DecideInput, step: Step, stepStatus: StepStatus) {
-  if (!isFailedForPerson({ ...status, step: stepStatus })) return undefined;
-  const since =
-    status.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True")?.lastTransitionTime ?? "";
-  return orders.approvals.find((approval) => approval.step === step.id && Date.parse(approval.at) >= Date.parse(since));
 }
 
 function approved(step: Step, { by, why }: { readonly by: string; readonly why: string }): RolloutEvent {
@@ -450,14 +465,22 @@ function endStep(
 }
 
 function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision {
-  if (!input.orders.automaticRollback)
-    return stick(
-      input.status,
-      reason.because === "check" ? "check" : "step",
-      reason.cause,
-      "rollback is Manual, so a person decides: approve the step (promote, approve), or undo it (abort, rollback)",
+  const { orders } = input;
+  if (orders.automaticRollback)
+    return startRollback(
+      input,
+      step.phase === "Preflight" ? { ...reason, because: "preflight" } : reason,
+      "RolledBack",
     );
-  return startRollback(input, step.phase === "Preflight" ? { ...reason, because: "preflight" } : reason, "RolledBack");
+  const { because, cause } = reason;
+  return stick(
+    markedAtFailure(input),
+    because === "check" ? "check" : "step",
+    cause,
+    because === "write"
+      ? "rollback is Manual, so a person decides: make the write possible, and the rollout continues, or undo it (abort, rollback)"
+      : "rollback is Manual, so a person decides: approve the step (promote, approve), or undo it (abort, rollback)",
+  );
 }
 
 /** `todo`: what a person must do. The rollout continues by itself when the obstacle is gone. */

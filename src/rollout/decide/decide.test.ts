@@ -25,6 +25,7 @@ const orders: RolloutOrders = {
   abort: false,
   automaticRollback: true,
   approvals: [],
+  last: {},
   settleTimeoutMs: 300_000,
   holdsAllNamespaces: true,
 };
@@ -148,6 +149,21 @@ test("a patient step's next write is due however long the step has taken, but no
   for (let ms = 0; ms < 300_000; ms += 5000) assert.equal(write({}), "Progressing");
   assert.equal(write({}), "RollingBack");
   assert.match(status.cause ?? "", /what it writes is overwritten or refused: Deployment n\/web \/spec\/a/);
+});
+
+test("a repeated write says who undoes it, and the status names them when it waits to repeat it", () => {
+  const steps: Step[] = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "1" }] }, last];
+  const look = (state: object, more: Partial<DecideInput> = {}): Decision => {
+    const observation: Observation = { writes: [{ state: "pending", ...state }], settle: [], checks: [] };
+    return decide(input({ status: begun, steps, observation, ...more }));
+  };
+  assert.equal(look({ isFirst: true }).repeats, undefined);
+  const { repeats = "" } = look({ by: "argocd at 2026-01-01T00:00:00Z" });
+  assert.equal(repeats, "argocd at 2026-01-01T00:00:00Z puts back what was there before");
+  const waits = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true } });
+  assert.deepEqual([waits.repeats, reasons(waits), waits.status.message], [undefined, [], `one: ${repeats}`]);
+  const over = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true }, elapsedMs: 300_001 });
+  assert.match(over.status.cause ?? "", /overwritten or refused: ConfigMap n\/c \/data\/a: argocd at .* puts back/);
 });
 
 test("a watched change that is held begins no run, and the status says why until it may", () => {
@@ -426,6 +442,14 @@ test("a failed check under manual rollback waits for a person, and a newer appro
     "request-success-rate: 5 of 100",
     "approved all the same by cy: known",
   ]);
+});
+
+test("a new run remembers the orders that came before it", () => {
+  const approval = { step: "one", by: "bo", why: "", at: "2026-01-02T00:00:00Z" };
+  const fullPromotion = { by: "bo", why: "" };
+  const ended: RolloutStatus = { ...begun, phase: "Completed", candidate: "v0" };
+  const { status } = decide(input({ status: ended, orders: { ...orders, last: { approval, fullPromotion } } }));
+  assert.deepEqual([status.run, status.ordersBefore], [2, { approval, fullPromotion }]);
 });
 
 test("a slow machine is no failure: the limit counts from the last progress, and has an absolute maximum", () => {

@@ -39,7 +39,7 @@ export function decide(input: DecideInput): Decision {
     phaseSince: since,
     observedGeneration: input.orders.generation,
   };
-  return { actions: decision.actions, status: { ...status, conditions: conditionsOf(status, input.nowMs) } };
+  return { ...decision, status: { ...status, conditions: conditionsOf(status, input.nowMs) } };
 }
 
 const watchingMessage = "waits for a change to roll out";
@@ -97,7 +97,7 @@ function changed(input: DecideInput, underWay: boolean): Decision {
 }
 
 /** The changes of an earlier run stay. Steps are planned again, and finished setup steps stay finished. */
-function newRun({ status, change, steps }: DecideInput): Decision {
+function newRun({ status, change, steps, orders }: DecideInput): Decision {
   const setup = new Set(steps.filter((step) => step.setup === true).map(({ id }) => id));
   const { observedGeneration, completedSteps, conditions, run = 0 } = status;
   const fresh: RolloutStatus = {
@@ -109,6 +109,7 @@ function newRun({ status, change, steps }: DecideInput): Decision {
     conditions,
     run: run + 1,
     candidate: change.candidate,
+    ordersBefore: orders.last,
   };
   return { status: fresh, actions: [] };
 }
@@ -193,7 +194,7 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
   }
   const step = currentStep(steps, status, change.watched);
   const decision = step === undefined ? finish({ ...input, status }) : advance({ ...input, status }, step);
-  return { status: decision.status, actions: [...before, ...promoted(input, step), ...decision.actions] };
+  return { ...decision, actions: [...before, ...promoted(input, step), ...decision.actions] };
 }
 
 /** A full promotion in the middle of a run is reported at the first step that it changes. */

@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+// oxlint-disable-next-line import/default -- for Node the package is CommonJS, which the linter takes for its other build
+import rrule from "rrule";
 import type { Freeze, FreezeSpec, FreezeWindow } from "../../api/serin/index.ts";
 import { windowState } from "../../api/serin/freeze-windows/index.ts";
+import { seededRandom } from "../../base/index.ts";
 import { instantOf } from "../../base/zoned-time/index.ts";
 import { freezesInForce } from "./freezes.ts";
 
+// oxlint-disable-next-line import/no-named-as-default-member -- as above
+const { rrulestr } = rrule;
 const berlin = "Europe/Berlin";
 const at = (text: string): number => Date.parse(text);
 
@@ -145,4 +150,68 @@ test("a long series of hourly, daily, monthly and yearly occurrences keeps its r
     "FREQ=MONTHLY;BYMONTHDAY=26;BYHOUR=12;COUNT=682",
   ])
     assert.equal((state(rule) as { readonly holds: boolean }).holds, false, rule);
+});
+
+test("rules that never recur, or only after many years, are evaluated for a year alone", () => {
+  const never = [
+    ["2026-01-01T00:00:00", "FREQ=YEARLY;BYMONTH=1;BYYEARDAY=366"],
+    ["2026-01-01T00:00:00", "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=20"],
+    ["2026-01-01T00:00:00", "FREQ=YEARLY;BYWEEKNO=53;BYMONTH=6"],
+    ["2026-02-01T00:00:00", "FREQ=MONTHLY;INTERVAL=12;BYMONTHDAY=31"],
+    ["2027-01-01T00:00:00", "FREQ=YEARLY;INTERVAL=2;BYMONTH=2;BYMONTHDAY=29"],
+  ] as const;
+  const nowMs = at("2026-11-26T12:05:00Z");
+  // The library alone visits each period up to the year 9999, so that this loop would take minutes.
+  for (let day = 0; day < 100; day += 1)
+    for (const [start, rule] of never) {
+      const whenMs = nowMs + day * 86_400_000;
+      assert.deepEqual(windowState({ start, rrule: rule, durationSeconds: 600 }, berlin, whenMs), {
+        holds: false,
+        untilMs: whenMs + 366 * 86_400_000,
+      });
+    }
+});
+
+test("February 29 comes every four years, and a Monday on it every 28", () => {
+  const leap = { start: "2024-02-29T00:00:00", rrule: "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29", durationSeconds: 86_400 };
+  assert.deepEqual(holdsAt(leap, "UTC", ["2027-02-28T23:00:00Z", "2027-03-01T00:00:00Z", "2028-02-29T23:59:59Z"]), [
+    false,
+    false,
+    true,
+  ]);
+  assert.deepEqual(windowState(leap, "UTC", at("2027-06-01T00:00:00Z")), {
+    holds: false,
+    untilMs: at("2028-02-29T00:00:00Z"),
+  });
+  const monday = { ...leap, rrule: "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO" };
+  assert.deepEqual(holdsAt(monday, "UTC", ["2028-02-29T12:00:00Z", "2044-02-29T12:00:00Z"]), [false, true]);
+});
+
+test("the state of a window is the one of all its occurrences, at any time", () => {
+  const random = seededRandom(11);
+  const pick = <Value>(values: readonly [Value, ...Value[]]): Value =>
+    values[Math.floor(random() * values.length)] ?? values[0];
+  const start = "2025-01-15T01:30:00";
+  for (let round = 0; round < 150; round += 1) {
+    const rule = pick([
+      `FREQ=MONTHLY;INTERVAL=${pick([1, 2, 5])};BYDAY=${pick(["-1FR", "2TU", "MO,WE"])}`,
+      `FREQ=MONTHLY;BYMONTHDAY=${pick(["31", "-1", "13"])}`,
+      `FREQ=WEEKLY;INTERVAL=${pick([1, 3])};BYDAY=${pick(["SU", "MO,TH"])}`,
+      `FREQ=DAILY;INTERVAL=${pick([1, 10])};COUNT=${pick([5, 40])}`,
+      `FREQ=YEARLY;BYMONTH=${pick([2, 10])};BYMONTHDAY=${pick([29, 25])};BYDAY=SU`,
+    ]);
+    const durationSeconds = pick([600, 7200, 400_000]);
+    const nowMs = at("2025-01-01T00:00:00Z") + Math.floor(random() * 900 * 86_400_000);
+    // One year is what windowState looks ahead.
+    const begins = rrulestr(`DTSTART:20250115T013000Z\nRRULE:${rule}`)
+      .between(new Date(0), new Date(nowMs + 370 * 86_400_000), true)
+      .map((occurrence) => instantOf(berlin, occurrence.getTime()));
+    const last = begins.findLast((beginMs) => beginMs <= nowMs);
+    const next = begins.find((beginMs) => beginMs > nowMs) ?? Number.POSITIVE_INFINITY;
+    const state = windowState({ start, rrule: rule, durationSeconds }, berlin, nowMs);
+    const why = `${rule} at ${new Date(nowMs).toISOString()}`;
+    assert.equal(state.holds, last !== undefined && nowMs < last + durationSeconds * 1000, why);
+    if (!state.holds) assert.ok(state.untilMs <= next, why);
+    if (!state.holds && next < nowMs + 366 * 86_400_000) assert.equal(state.untilMs, next, why);
+  }
 });

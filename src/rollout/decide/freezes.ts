@@ -1,5 +1,5 @@
 import { messageOf } from "../../base/index.ts";
-import type { Freeze, FreezeWindow } from "../../api/serin/index.ts";
+import { unreadableFreeze, type Freeze, type FreezeRead, type FreezeWindow } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
 import { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 
@@ -9,9 +9,6 @@ export interface FreezeSubject {
   readonly namespace?: string;
   readonly name: string;
 }
-
-/** A stored freeze as its parser returns it, or why the parser refuses it. */
-export type FreezeRead = { readonly freeze: Freeze } | { readonly name: string; readonly fault: string };
 
 /**
  * The freezes that keep this rollout from beginning a step now. Their texts have the reason and the end. A freeze that
@@ -51,8 +48,7 @@ function blockerOf(
 }
 
 function unreadable(name: string, fault: string): Blocker {
-  const text = `freeze ${name}, which is in force because it cannot be read: ${fault}; correct it, or end it: serin freeze remove ${name}`;
-  return { reason: "freeze", by: name, text };
+  return { reason: "freeze", by: name, text: `freeze ${name}, which is ${unreadableFreeze(name, fault)}` };
 }
 
 function holdsFor({ kinds, namespaces, exceptions }: Freeze["spec"], subject: FreezeSubject): boolean {

@@ -1,4 +1,13 @@
-import type { PauseReason, RolloutPhase, RolloutStatus } from "../../api/serin/index.ts";
+import {
+  approvalsSince,
+  type Approval,
+  type PauseReason,
+  type RolloutPhase,
+  type RolloutStatus,
+  type StepStatus,
+} from "../../api/serin/index.ts";
+import type { DecideInput } from "./input.ts";
+import type { Step } from "./step.ts";
 
 /** Why a rollout does not go on, for programs (`reason`, `by`) and for people (`message`). */
 export interface Hold {
@@ -53,4 +62,27 @@ export function recovered(status: RolloutStatus): RolloutStatus {
   if (status.phase !== "Stuck") return status;
   const { cause: _cause, ...rest } = status;
   return rest;
+}
+
+/**
+ * With `rollback: Manual` a person may continue a step that has failed, by an approval that is newer than the failure. A
+ * status that an earlier release wrote has only the time of the failure.
+ */
+export function overrulingApproval(
+  { status, orders }: DecideInput,
+  step: Step,
+  { ordersBefore }: StepStatus,
+): Approval | undefined {
+  if (ordersBefore !== undefined)
+    return approvalsSince(orders.approvals, ordersBefore).find((approval) => approval.step === step.id);
+  const since =
+    status.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True")?.lastTransitionTime ?? "";
+  return orders.approvals.find((approval) => approval.step === step.id && Date.parse(approval.at) >= Date.parse(since));
+}
+
+/** Remembers the orders from before the failure. They do not decide on it. */
+export function markedAtFailure({ status, orders }: DecideInput): RolloutStatus {
+  const { step, phase, pauseReason } = status;
+  const isKnown = phase === "Stuck" && (pauseReason === "check" || pauseReason === "step");
+  return step === undefined || isKnown ? status : { ...status, step: { ...step, ordersBefore: orders.last } };
 }

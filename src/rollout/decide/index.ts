@@ -3,7 +3,7 @@ export { blockers, groupView, type Blocker, type BlockersInput, type GroupView }
 export { allDone, isLingering, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
 export { refusedStatus, type Refusal } from "./hold.ts";
-export { freezesInForce, type FreezeRead, type FreezeSubject } from "./freezes.ts";
+export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export { journalCounts, type DecideInput, type Decision, type FailedWrite, type RolloutOrders } from "./input.ts";
 export { judgeCheck } from "./judge-checks.ts";

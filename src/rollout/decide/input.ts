@@ -1,4 +1,4 @@
-import type { Approval, DecisionRecord, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import type { Approval, DecisionRecord, JournalEntry, OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
 import type { Blocker, GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import type { Step } from "./step.ts";
@@ -13,6 +13,8 @@ export interface RolloutOrders {
   readonly automaticRollback: boolean;
   readonly approvals: readonly Approval[];
   readonly fullPromotion?: { readonly by: string; readonly why: string };
+  /** The last orders of all runs. */
+  readonly last: OrdersMark;
   readonly settleTimeoutMs: number;
   /** Set when the object is being deleted. */
   readonly deletion?: "Rollback" | "Leave";
@@ -42,7 +44,7 @@ export interface DecideInput {
   readonly journal: JournalCounts;
   /** The result of the last `undo`. Undefined if this engine has not tried one yet. */
   readonly undo?: UndoReport;
-  /** Set when the step's last write failed. Undefined after a successful one. */
+  /** Set when the step's last write failed, or somebody keeps undoing it. Undefined after one that stays. */
   readonly failedWrite?: FailedWrite;
   /** Why no step may begin now. The first one is the reason of the pause. */
   readonly blockers: readonly Blocker[];
@@ -64,6 +66,8 @@ export interface FailedWrite {
 export interface Decision {
   readonly status: RolloutStatus;
   readonly actions: readonly Action[];
+  /** Set if an action repeats a write of the step, because somebody has undone it: who has. */
+  readonly repeats?: string;
 }
 
 export interface JournalCounts {

@@ -285,3 +285,29 @@ test("a canary without requests is stalled after the check's own limit, whatever
     /^canary 0 of 5 failed, and no new sample came in 20 s$/,
   );
 });
+
+test("an infinite result of a query is outside of every limit, and evidence spells it out", () => {
+  const query = { provider: "prometheus", address: "http://p", expression: "q", timeoutSeconds: 5 } as const;
+  const above = look(planned("query", { query, max: 500 }), [value(Number.POSITIVE_INFINITY)]);
+  assert.deepEqual([above.verdict, above.evidence], ["fail", "a query: Infinity: above the maximum of 500"]);
+  const below = look(planned("query", { query, min: 0 }), [value(Number.NEGATIVE_INFINITY)]);
+  assert.equal(below.verdict, "fail");
+});
+
+test("a series without a number is no data: neither a condition that passes nor one that fails decides on it", () => {
+  const query = { provider: "prometheus", address: "http://p", expression: "q", timeoutSeconds: 5 } as const;
+  const series = [
+    { labels: { pod: "a" }, value: 0.01 },
+    { labels: { pod: "b" }, value: Number.NaN },
+  ];
+  for (const condition of [
+    { failWhen: "result.exists(one, one.value > 0.05)" },
+    { passWhen: "result.all(one, one.value < 0.05)" },
+  ]) {
+    const seen = look(planned("query", { query, ...condition }), [value(series)]);
+    assert.equal(seen.verdict, "wait");
+    assert.match(seen.evidence, /NaN.*: no data of \{"pod":"b"\}$/);
+    const complete = series.map((one) => ({ ...one, value: 0.01 }));
+    assert.equal(look(planned("query", { query, ...condition }), [value(complete)]).verdict, "pass");
+  }
+});

@@ -12,10 +12,18 @@ export interface Observation {
 
 export type WriteState =
   /**
-   * Not written yet. `prior` is the current value, which goes into the journal. `isFirst`: the step has not written it
-   * before. Without it, somebody has undone the write, or the server refused it.
+   * Not written yet. `prior` is the current value, which goes into the journal with the object's `uid`. `isFirst`: the
+   * step has not written it before. Without it, somebody has undone the write, or the server refused it. `by`: who wrote
+   * the current value instead.
    */
-  | { readonly state: "pending"; readonly prior?: unknown; readonly madeParents?: number; readonly isFirst?: true }
+  | {
+      readonly state: "pending";
+      readonly prior?: unknown;
+      readonly uid?: string;
+      readonly madeParents?: number;
+      readonly isFirst?: true;
+      readonly by?: string;
+    }
   | { readonly state: "done" }
   /** Not due yet, because another field does not have its value. The step has not settled. */
   | { readonly state: "later"; readonly detail: string }

@@ -15,6 +15,7 @@ const orders: RolloutOrders = {
   abort: false,
   automaticRollback: true,
   approvals: [],
+  last: {},
   settleTimeoutMs: 300_000,
   holdsAllNamespaces: true,
 };

@@ -1,13 +1,5 @@
-import { keyOf } from "../../api/index.ts";
-import { parseFreeze, type Freeze, type FreezeWindow } from "../../api/serin/index.ts";
-import {
-  freezesInForce,
-  windowState,
-  type Blocker,
-  type FreezeRead,
-  type FreezeSubject,
-  type WindowState,
-} from "../decide/index.ts";
+import { readFreeze, type Freeze, type FreezeRead, type FreezeWindow } from "../../api/serin/index.ts";
+import { freezesInForce, windowState, type Blocker, type FreezeSubject, type WindowState } from "../decide/index.ts";
 
 const maxKept = 1024;
 
@@ -36,12 +28,7 @@ export class FreezeCalendar {
   #readOf(stored: Freeze): FreezeRead {
     const known = this.#read.get(stored);
     if (known !== undefined) return known;
-    const { value, errors } = parseFreeze(stored);
-    const [fault] = errors;
-    const read: FreezeRead =
-      value === undefined || fault !== undefined
-        ? { name: keyOf(stored), fault: `${fault?.path ?? ""}: ${fault?.message ?? ""}` }
-        : { freeze: value };
+    const read = readFreeze(stored);
     this.#read.set(stored, read);
     return read;
   }

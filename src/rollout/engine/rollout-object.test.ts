@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { journalNameOf, parseRollout, type Rollout } from "./rollout-object.ts";
+import type { OrdersMark } from "../../api/serin/index.ts";
+import { journalNameOf, ordersOf, parseRollout, type Rollout } from "./rollout-object.ts";
 
 const target = { httpRoute: { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "next", port: 80 } } };
 
@@ -34,6 +35,34 @@ test("an approval of an earlier run does not apply to a later one", () => {
   assert.deepEqual(ordersIn(1, "2026-01-01T11:00:00Z"), { approved: ["step-1", "step-2"], promoted: true });
   assert.deepEqual(ordersIn(2, "2026-01-01T11:00:00Z"), { approved: ["step-2"], promoted: false });
   assert.deepEqual(ordersIn(2), { approved: [], promoted: false });
+});
+
+test("orders of a later run are those that came after its beginning, whatever their times", () => {
+  const approval = (step: string, at: string) => ({ step, by: "ann", why: "", at });
+  const [ahead, behind] = [approval("step-1", "2030-01-01T00:00:00Z"), approval("step-2", "2020-01-01T00:00:00Z")];
+  const promotion = { by: "ann", why: "", at: "2030-01-01T00:00:00Z" };
+  const parsed = (ordersBefore: OrdersMark, fullPromotion = promotion) => {
+    const spec = { target, steps: [{ weight: 10 }], approvals: [ahead, behind], fullPromotion };
+    const status = { run: 2, startedAt: "2026-01-01T11:00:00Z", ordersBefore };
+    const metadata = { name: "shop", namespace: "shop" };
+    const kind = { apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary" };
+    const found = parseRollout({ ...kind, metadata, spec, status } as unknown as Rollout);
+    assert.ok("rollout" in found);
+    const { rollout } = found;
+    return {
+      approved: rollout.spec.approvals.map(({ step }) => step),
+      promoted: rollout.spec.fullPromotion !== undefined,
+      last: ordersOf(rollout, { ...rollout, spec }).last,
+    };
+  };
+  const last = { approval: behind, fullPromotion: promotion };
+  assert.deepEqual(parsed({ approval: ahead, fullPromotion: promotion }), {
+    approved: ["step-2"],
+    promoted: false,
+    last,
+  });
+  assert.deepEqual(parsed(last), { approved: [], promoted: false, last });
+  assert.deepEqual(parsed({}), { approved: ["step-1", "step-2"], promoted: true, last });
 });
 
 test("a rollout with the longest name has a journal that can be stored", () => {

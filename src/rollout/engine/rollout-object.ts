@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
 import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import {
+  approvalsSince,
   canaryKind,
+  isSameOrder,
   meshUpgradeKind,
   parseCanary,
   parseMeshUpgrade,
   type Canary,
   type MeshUpgrade,
+  type OrdersMark,
   type RolloutOrdersSpec,
   type RolloutStatus,
 } from "../../api/serin/index.ts";
@@ -57,9 +60,24 @@ export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { re
     : { rollout: withOrdersOfRun(parsed.value, raw.status) };
 }
 
-/** Orders for one release do not apply to the next: it must not continue, or skip its checks, because of them. */
-function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt }: Partial<RolloutStatus> = {}): Rollout {
+/**
+ * Orders for one release do not apply to the next: it must not continue, or skip its checks, because of them. A status
+ * that an earlier release wrote has only the time of the run's beginning.
+ */
+function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt, ordersBefore }: Partial<RolloutStatus> = {}): Rollout {
   if (run <= 1) return rollout;
+  if (ordersBefore !== undefined) {
+    const { fullPromotion: given, approvals, ...rest } = rollout.spec;
+    const isNew = given !== undefined && !isSameOrder(given, ordersBefore.fullPromotion);
+    return {
+      ...rollout,
+      spec: {
+        ...rest,
+        approvals: approvalsSince(approvals, ordersBefore),
+        ...(isNew ? { fullPromotion: given } : {}),
+      },
+    } as Rollout;
+  }
   const isOfRun = (at = ""): boolean => startedAt !== undefined && Date.parse(at) >= Date.parse(startedAt);
   const { fullPromotion, ...spec } = rollout.spec;
   const orders = {
@@ -104,6 +122,16 @@ export function specCandidate(rollout: Rollout): string {
   return createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
 }
 
+/** The last orders of all runs, as the object has them. */
+function lastOrders({ spec }: UntypedObject): OrdersMark {
+  const { approvals, fullPromotion } = (spec ?? {}) as Partial<RolloutOrdersSpec>;
+  const approval = Array.isArray(approvals) ? (approvals as RolloutOrdersSpec["approvals"]).at(-1) : undefined;
+  return {
+    ...(approval === undefined ? {} : { approval }),
+    ...(fullPromotion === undefined ? {} : { fullPromotion }),
+  };
+}
+
 export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
   const { spec, metadata } = rollout;
   const orderedBy = metadata.deletionTimestamp === undefined ? whoOrdered(spec, raw) : undefined;
@@ -115,6 +143,7 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
     automaticRollback: spec.rollback === "Automatic",
     approvals: spec.approvals,
     ...(spec.fullPromotion === undefined ? {} : { fullPromotion: spec.fullPromotion }),
+    last: lastOrders(raw),
     settleTimeoutMs: spec.settleTimeoutSeconds * 1000,
     ...(metadata.deletionTimestamp === undefined ? {} : { deletion: spec.onDeletion }),
     holdsAllNamespaces: !isMeshUpgrade(rollout),
@@ -137,6 +166,7 @@ export function ordersOfRefused(raw: Rollout): RolloutOrders {
     abort: spec.abort === true,
     automaticRollback: true,
     approvals: [],
+    last: {},
     settleTimeoutMs: Number.MAX_SAFE_INTEGER,
     ...(raw.metadata.deletionTimestamp === undefined
       ? {}

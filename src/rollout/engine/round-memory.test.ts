@@ -50,8 +50,21 @@ test("a write that keeps failing is repeated at once twice, and then ever more r
   }
   assert.deepEqual(writtenAtMs, [0, 50, 100, 1100, 3100, 7100, 15_100, 25_100, 35_100, 45_100, 55_100]);
   assert.equal(memory.failedWrite(key, 60_000)?.detail, "the server refuses it");
-  memory.forgetFailedWrite(key);
+  memory.rememberWritten(key, undefined, 60_000);
   assert.equal(memory.failedWrite(key, 60_000), undefined);
+});
+
+test("a write that somebody keeps undoing is repeated as rarely as one that fails, and names who does it", () => {
+  const memory = new RoundMemory();
+  const writtenAtMs: number[] = [];
+  for (let nowMs = 0; nowMs < 20_000; nowMs += 50) {
+    memory.remember(key, initialStatus, nowMs);
+    if (memory.failedWrite(key, nowMs)?.waits === true) continue;
+    writtenAtMs.push(nowMs);
+    memory.rememberWritten(key, "argocd puts back what was there before", nowMs);
+  }
+  assert.deepEqual(writtenAtMs, [0, 50, 100, 1100, 3100, 7100, 15_100]);
+  assert.equal(memory.failedWrite(key, 20_000)?.detail, "argocd puts back what was there before");
 });
 
 test("in a minute of waiting the status is stored at the start and every ten seconds", () => {

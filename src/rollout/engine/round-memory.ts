@@ -103,8 +103,9 @@ export class RoundMemory {
     this.#rounds.set(key, { ...last, failure: { detail, count, untilSteadyMs: steadyMs + delayMs } });
   }
 
-  /** All actions of the last round were carried out. */
-  forgetFailedWrite(key: string): void {
+  /** All actions of the last round were carried out. A write that somebody keeps undoing counts as failed. */
+  rememberWritten(key: string, repeats: string | undefined, steadyMs: number): void {
+    if (repeats !== undefined) return this.rememberFailedWrite(key, repeats, steadyMs);
     const last = this.#rounds.get(key);
     if (last?.failure !== undefined) this.#rounds.set(key, { ...last, failure: undefined });
   }

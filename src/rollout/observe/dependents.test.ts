@@ -28,13 +28,16 @@ test("a sidecar says which strategy of its workload keeps a restart from replaci
   });
   const stored = (updateStrategy: object): object => ({ get: () => ({ spec: { updateStrategy } }) });
   const view = Object.assign(fakeView(pods), {
-    namespaces: { list: () => [] },
+    namespaces: { list: () => [], get: () => ({ metadata: { labels: { "istio.io/rev": "stable" } } }) },
+    injectors: { list: () => [] },
     statefulSets: stored({ rollingUpdate: { partition: 1 } }),
     daemonSets: stored({ type: "OnDelete" }),
   }) as unknown as ClusterView;
   const client = { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient;
+  const found = await storedDependents(client, view, "old");
+  assert.match(found[0]?.ledElsewhere ?? "", /istio\.io\/rev=stable, which no MutatingWebhookConfiguration selects$/);
   assert.deepEqual(
-    (await storedDependents(client, view, "old")).map(({ name, restartObstacle }) => [name, restartObstacle]),
+    found.map(({ name, restartObstacle }) => [name, restartObstacle]),
     [
       ["db-0", "partition"],
       ["db-1", undefined],

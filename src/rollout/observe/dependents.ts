@@ -6,6 +6,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import { injectionLabel, probeNamespace, revisionLabel, type Dependent } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import { ledElsewhere } from "./injectors.ts";
 import { operatorObjectOf } from "./operator-objects.ts";
 import { dependentProxies } from "./pilots.ts";
 import { isLive, restartObstacle, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
@@ -82,7 +83,9 @@ function podsOf(view: ClusterView, revision: string): Dependent[] {
     if (sidecarRevision(pod) === revision) {
       const obstacle = restartObstacle(view, own.workload, name);
       const kept = obstacle === undefined ? {} : { restartObstacle: obstacle };
-      return [{ type: "sidecar", name, ...own, ...kept, text: `${text} (its sidecar)` }];
+      const led = ledElsewhere(view, namespace, revision);
+      const elsewhere = led === undefined ? {} : { ledElsewhere: led };
+      return [{ type: "sidecar", name, ...own, ...kept, ...elsewhere, text: `${text} (its sidecar)` }];
     }
     if ((labels[revisionLabel] ?? "default") !== revision) return [];
     const gateway = labels[gatewayNameLabel];

@@ -7,7 +7,7 @@ import type { ObjectAccess } from "../act/object-access.ts";
 import { labelPointer, reference } from "../plan/index.ts";
 import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { heldByInjector } from "./injectors.ts";
+import { heldByInjector, ledElsewhere } from "./injectors.ts";
 
 const pilot = fakePod({
   name: "istiod-old",
@@ -76,4 +76,33 @@ test("an injector outside of the cluster, and a sidecar in the template, need no
   const outside = { ...injector, webhooks: [{ ...injector.webhooks[0], clientConfig: { url: "https://x/inject" } }] };
   assert.equal(await held(restart, { pods: [], injectors: [outside] }), undefined);
   assert.equal(await held(restart, { injectors: [], containers: ["web", "istio-proxy"] }), undefined);
+});
+
+test("a namespace leads away from a revision by a tag that was removed, by another's label, or by none for injection", () => {
+  const led = (labels: object | undefined, revision = "old", injectors: readonly object[] = [injector]): unknown =>
+    ledElsewhere(
+      {
+        namespaces: { get: () => ({ metadata: { name: "shop", ...(labels === undefined ? {} : { labels }) } }) },
+        injectors: { list: () => injectors },
+      } as unknown as ClusterView,
+      "shop",
+      revision,
+    );
+  assert.equal(led(undefined), undefined, "its pods may name the revision");
+  assert.equal(led({ "istio.io/rev": "old" }), undefined);
+  assert.equal(led({ "istio.io/rev": "old" }, "old", []), undefined, "a wave moves it, injector or not");
+  assert.equal(
+    led({ "istio.io/rev": "stable" }),
+    "namespace shop has the label istio.io/rev=stable, which no MutatingWebhookConfiguration selects",
+  );
+  assert.equal(
+    led({ "istio.io/rev": "old" }, "older"),
+    "namespace shop has the label istio.io/rev=old, which leads to revision old",
+  );
+  const tag = {
+    metadata: { name: "tag", labels: { "istio.io/rev": "old", "istio.io/tag": "stable" } },
+    webhooks: [{ namespaceSelector: { matchLabels: { "istio.io/rev": "stable" } } }],
+  };
+  assert.equal(led({ "istio.io/rev": "stable" }, "old", [injector, tag]), undefined);
+  assert.match(String(led({ "istio-injection": "disabled" })), /istio-injection=disabled, which no Mutating/);
 });

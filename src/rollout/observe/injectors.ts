@@ -43,6 +43,30 @@ export async function heldByInjector(
   return restoredObstacle(view, namespace, found?.metadata.labels ?? {});
 }
 
+/**
+ * Why no wave moves the namespace's workloads away from the revision: its labels lead to another revision, or nowhere,
+ * because they name a tag that somebody has removed. Undefined if they lead to the revision, or if it has none.
+ */
+export function ledElsewhere(
+  view: Pick<ClusterView, "namespaces" | "injectors">,
+  namespace: string,
+  revision: string,
+): string | undefined {
+  const labels = view.namespaces.get(namespace)?.metadata.labels ?? {};
+  const key = [injectionLabel, revisionLabel].find((one) => labels[one] !== undefined);
+  if (key === undefined || labels[revisionLabel] === revision) return undefined;
+  const named = `namespace ${namespace} has the label ${key}=${labels[key] ?? ""}`;
+  const revisions = view.injectors
+    .list()
+    .filter((one) => selects(one, labels))
+    .map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "");
+  if (revisions.includes(revision)) return undefined;
+  const [other] = revisions;
+  return other === undefined
+    ? `${named}, which no MutatingWebhookConfiguration selects`
+    : `${named}, which leads to revision ${other}`;
+}
+
 /** The labels from before the upgrade may name a tag, which somebody has removed. */
 function restoredObstacle(view: ClusterView, namespace: string, labels: Labels): string | undefined {
   const tag = labels[injectionLabel] === undefined ? labels[revisionLabel] : "default";

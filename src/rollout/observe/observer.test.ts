@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkDefaults } from "../../api/serin/index.ts";
+import { checkDefaults, type JournalEntry } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { UntypedObject } from "../../api/index.ts";
@@ -106,4 +106,39 @@ test("a write that depends on another field waits for it and keeps the step from
   });
   template = "new";
   assert.deepEqual((await look(scaling, 10)).writes, [{ state: "pending", prior: 0, isFirst: true }]);
+});
+
+test("a write that somebody undoes names who, and an object that was made again is no conflict", async () => {
+  const pod = { apiVersion: "v1", kind: "Pod", plural: "pods", namespace: "shop", name: "web-0" };
+  const pointer = "/metadata/labels/serin.dev~1ztunnel-rev";
+  const entry: JournalEntry = { type: "field", step: "wave/ztunnel-1", object: pod, pointer, uid: "1", written: "new" };
+  const stateOf = async (metadata: UntypedObject["metadata"], id: string, journal: readonly JournalEntry[]) => {
+    const moving: Step = { ...step, id, writes: [{ type: "field", object: pod, pointer, value: "new" }] };
+    const objects = { get: async () => await Promise.resolve({ metadata }) } as unknown as ObjectAccess;
+    const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
+    return (await observer.observe(moving, journal, origin, { hasSettled: false, settlingMs: 0 })).writes[0];
+  };
+  assert.deepEqual(await stateOf({ name: "web-0", uid: "1" }, "wave/ztunnel-1", []), {
+    state: "pending",
+    madeParents: 1,
+    uid: "1",
+    isFirst: true,
+  });
+  assert.deepEqual(await stateOf({ name: "web-0", uid: "1", labels: {} }, "wave/ztunnel-1", [entry]), {
+    state: "pending",
+    uid: "1",
+    by: "somebody",
+  });
+  // A later step finds the pod of a StatefulSet that was deleted meanwhile.
+  assert.deepEqual(await stateOf({ name: "web-0", uid: "2", labels: {} }, "wave/ztunnel-2", [entry]), {
+    state: "pending",
+    uid: "2",
+    isFirst: true,
+  });
+  // The same pod has lost its label, and another one has another label: a person did that.
+  assert.equal((await stateOf({ name: "web-0", uid: "1", labels: {} }, "wave/ztunnel-2", [entry]))?.state, "conflict");
+  const labels = { "serin.dev/ztunnel-rev": "theirs" };
+  assert.equal((await stateOf({ name: "web-0", uid: "2", labels }, "wave/ztunnel-2", [entry]))?.state, "conflict");
+  const former: JournalEntry = { type: "field", step: "wave/ztunnel-1", object: pod, pointer, written: "new" };
+  assert.equal((await stateOf({ name: "web-0", uid: "2" }, "wave/ztunnel-2", [former]))?.state, "conflict");
 });

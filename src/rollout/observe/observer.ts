@@ -181,15 +181,21 @@ function writeState(
   const { after } = write;
   if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
     return { state: "later", detail: laterDetail(write.object, after) };
-  const first = journal.some((entry) => isOf(entry, write, step)) ? {} : { isFirst: true as const };
-  if (found !== undefined) return { state: "pending", prior: found, ...first };
+  const { uid } = current.metadata;
+  const isFirst = !journal.some((entry) => isOf(entry, write, step));
+  const known = {
+    ...(uid === undefined ? {} : { uid }),
+    ...(isFirst ? { isFirst: true as const } : { by: whoWrote(current, write.pointer) ?? "somebody" }),
+  };
+  if (found !== undefined) return { state: "pending", prior: found, ...known };
   const madeParents = missingParentCount(current, write.pointer);
-  return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...first };
+  return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...known };
 }
 
 /**
  * Who changed a field after the rollout had recorded it, even between two steps. The engine's own last write does not
- * count, nor a restart that somebody else requested.
+ * count, nor a restart that somebody else requested, nor an object that was made again with the value from before the
+ * rollout: a pod of a StatefulSet or a node comes back under its name.
  */
 function conflictOf(
   write: FieldWrite,
@@ -197,15 +203,19 @@ function conflictOf(
   step: string,
   journal: readonly JournalEntry[],
 ): string | undefined {
-  const known = journal.findLast(
-    (entry) =>
-      entry.type === "field" &&
-      entry.pointer === write.pointer &&
-      referenceKey(entry.object) === referenceKey(write.object),
+  const entries = journal.flatMap((entry) =>
+    entry.type === "field" &&
+    entry.pointer === write.pointer &&
+    referenceKey(entry.object) === referenceKey(write.object)
+      ? [entry]
+      : [],
   );
-  if (known?.type !== "field" || write.restart !== undefined) return undefined;
+  const [first, known] = [entries[0], entries.at(-1)];
+  if (first === undefined || known === undefined || write.restart !== undefined) return undefined;
   const found = valueAt(current, write.pointer);
   if (covers(found, known.written) || (known.step === step && jsonEqualWithoutNulls(found, known.prior)))
+    return undefined;
+  if (first.uid !== undefined && first.uid !== current.metadata.uid && jsonEqualWithoutNulls(found, first.prior))
     return undefined;
   const who = whoWrote(current, write.pointer);
   return who?.startsWith(`${fieldManager} `) === true || who === fieldManager

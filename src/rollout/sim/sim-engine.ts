@@ -181,7 +181,7 @@ export class SimEngine {
       this.#fence();
       try {
         yield* this.#perform(key, raw, decision);
-        this.board.memory.forgetFailedWrite(key);
+        this.board.memory.rememberWritten(key, decision.repeats, this.#options.now().steadyMs);
       } catch (error) {
         if (error instanceof PatchRefused)
           this.board.memory.rememberFailedWrite(key, "the server refuses it", this.#options.now().steadyMs);

@@ -29,6 +29,12 @@ const longestPeriodMs: Readonly<Record<Frequency, number>> = {
   HOURLY: 3_600_000,
 };
 
+const shortestPeriodMs: Readonly<Record<Frequency, number>> = {
+  ...longestPeriodMs,
+  YEARLY: 365 * dayMs,
+  MONTHLY: 28 * dayMs,
+};
+
 /** Throws a user error if the rule cannot be parsed. */
 export function windowState(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {
   if (window.rrule !== undefined) return recurringState(window, window.rrule, timeZone, nowMs);
@@ -41,22 +47,17 @@ export function windowState(window: FreezeWindow, timeZone: string, nowMs: numbe
 /** Finds occurrences in local time, which rules refer to, and then converts each one to the time zone. */
 function recurringState(window: FreezeWindow, text: string, timeZone: string, nowMs: number): WindowState {
   const durationMs = (window.durationSeconds ?? 0) * 1000;
-  const rule = recentRule(window, text, { timeZone, nowMs, durationMs });
-  let localMs = localOf(timeZone, nowMs) + longestShiftMs;
+  let begunMs: number | undefined;
   let nextMs = nowMs + farMs;
-  const following = rule.after(new Date(localMs), false);
-  if (following !== null) nextMs = instantOf(timeZone, following.getTime());
-  for (;;) {
-    const occurrence = rule.before(new Date(localMs), true);
-    if (occurrence === null) return { holds: false, untilMs: nextMs };
+  recentRule(window, text, { timeZone, nowMs, durationMs }).all((occurrence) => {
     const beginMs = instantOf(timeZone, occurrence.getTime());
-    if (beginMs <= nowMs)
-      return nowMs < beginMs + durationMs
-        ? { holds: true, untilMs: beginMs + durationMs }
-        : { holds: false, untilMs: nextMs };
-    nextMs = beginMs;
-    localMs = occurrence.getTime() - 1;
-  }
+    if (beginMs <= nowMs) begunMs = beginMs;
+    else nextMs = beginMs;
+    return beginMs <= nowMs;
+  });
+  return begunMs !== undefined && nowMs < begunMs + durationMs
+    ? { holds: true, untilMs: begunMs + durationMs }
+    : { holds: false, untilMs: nextMs };
 }
 
 /**
@@ -71,11 +72,33 @@ function recentRule(
   const rule = readRecurrenceRule(text);
   if ("problem" in rule) throw userError("rollout-invalid", rule.problem);
   const startLocalMs = localOf(timeZone, instantFrom(window.start, timeZone));
-  const beginMs = laterStart(rule, startLocalMs, localOf(timeZone, nowMs) - longestShiftMs - durationMs);
-  const { parts, until } = rule;
+  const nowLocalMs = localOf(timeZone, nowMs);
+  const beginMs = laterStart(rule, startLocalMs, nowLocalMs - longestShiftMs - durationMs);
+  const { parts, until, frequency, interval } = rule;
   const ends = until === undefined ? [] : [`UNTIL=${untilLocal(until, timeZone)}`];
-  return rrulestr(`DTSTART:${stampOf(beginMs)}\nRRULE:${[...parts, ...ends].join(";")}`);
+  const recent = rrulestr(`DTSTART:${stampOf(beginMs)}\nRRULE:${[...parts, ...ends].join(";")}`);
+  const neededMs = Math.max(0, nowLocalMs + longestShiftMs + farMs - beginMs);
+  endAfter(recent, Math.ceil(neededMs / (shortestPeriodMs[frequency] * interval)) + 2);
+  return recent;
 }
+
+/**
+ * Ends the evaluation after so many periods. For a rule that never recurs, such as `BYMONTH=1;BYYEARDAY=366`, the
+ * library visits every period up to the year 9999, which takes seconds. It stops where it finds an interval of 0.
+ */
+function endAfter({ options }: { readonly options: { interval: number } }, periods: number): void {
+  const { interval } = options;
+  let reads = 0;
+  Object.defineProperty(options, "interval", {
+    get: () => {
+      reads += 1;
+      return reads > periods * readsPerPeriod ? 0 : interval;
+    },
+  });
+}
+
+/** At most how often the library reads the interval in each period. More is only slower. */
+const readsPerPeriod = 4;
 
 /**
  * The start, or a whole number of intervals later: from there on, the rule has the same occurrences. Always more than one

@@ -16,6 +16,9 @@ export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenVa
       ? source
       : `${source}: ${shown(result)}${baseline === undefined ? "" : `, baseline ${shown(baseline)}`}`;
   if (isNothing(result)) return { verdict: "wait", evidence: `${measured}: no data` };
+  // A quotient of two zeros. Every comparison with it is false, so that a condition may pass or fail by its wording.
+  const empty = [result, baseline].flatMap(seriesWithoutNumber)[0];
+  if (empty !== undefined) return { verdict: "wait", evidence: `${measured}: no data of ${empty}` };
   const limited = judgeRange(spec, result);
   if (limited !== undefined) return { verdict: limited.verdict, evidence: `${measured}: ${limited.evidence}` };
   if (spec.query?.baseline !== undefined && isNothing(baseline)) {
@@ -36,6 +39,14 @@ function isNothing(value: unknown): boolean {
     value === null ||
     (typeof value === "number" && Number.isNaN(value)) ||
     (Array.isArray(value) && value.length === 0)
+  );
+}
+
+/** The labels of the series whose value is not a number. */
+function seriesWithoutNumber(values: unknown): string[] {
+  if (!Array.isArray(values)) return [];
+  return (values as readonly { readonly labels?: unknown; readonly value?: unknown }[]).flatMap((series) =>
+    typeof series === "object" && series !== null && Number.isNaN(series.value) ? [shown(series.labels)] : [],
   );
 }
 
@@ -69,5 +80,11 @@ function judgeAnswer({ result, status = 0 }: SeenValues, measured: string): Judg
 
 function shown(value: unknown): string {
   if (isNothing(value)) return "nothing";
-  return truncated(typeof value === "string" ? value : JSON.stringify(value), shownCharacters);
+  const text = typeof value === "string" || typeof value === "number" ? String(value) : JSON.stringify(value, speltOut);
+  return truncated(text, shownCharacters);
+}
+
+/** JSON has no infinite numbers, and writes null for them. */
+function speltOut(_name: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 }

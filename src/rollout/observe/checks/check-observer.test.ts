@@ -202,6 +202,76 @@ test("a query with a variable that the step lacks is an error", async () => {
   });
 });
 
+test("a server that has too many requests, or redirects, has not judged, and one that refuses has", async () => {
+  const webhook = { url: "http://gate/", method: "GET", headers: {}, body: {}, timeoutSeconds: 1 } as const;
+  const seenWith = async (status: number) =>
+    await new CheckObserver({
+      client: noClient,
+      view: fakeView([]),
+      clock: standingClock(),
+      exchange: async () => await Promise.resolve({ status, text: "<html>" }),
+    }).observe({ spec: spec("webhook", { webhook }), subject: backends }, origin);
+  for (const status of [408, 425, 429, 503]) {
+    const seen = await seenWith(status);
+    assert.equal(seen.type === "unavailable" && seen.detail, `GET http://gate/: status ${status}`);
+  }
+  const moved = await seenWith(302);
+  assert.match(moved.type === "unavailable" ? moved.detail : "", /status 302, and redirects are not followed/);
+  assert.deepEqual([(await seenWith(403)).type, (await seenWith(200)).type], ["values", "values"]);
+});
+
+test("what is no answer of Prometheus is reported as none, and infinite numbers are numbers", async () => {
+  const sample = (value: unknown): string =>
+    JSON.stringify({ status: "success", data: { resultType: "vector", result: [{ metric: {}, value }] } });
+  const seenWith = async (text: string, status = 200) =>
+    await new CheckObserver({
+      client: noClient,
+      view: fakeView([]),
+      clock: standingClock(),
+      exchange: async () => await Promise.resolve({ status, text }),
+    }).observe(
+      {
+        spec: spec("query", {
+          query: { provider: "prometheus", address: "http://prometheus:9090/", expression: "up", timeoutSeconds: 5 },
+          max: 1,
+        }),
+        subject: backends,
+      },
+      origin,
+    );
+  const resultOf = async (text: string): Promise<unknown> => {
+    const seen = await seenWith(text);
+    return seen.type === "values" ? seen.result : seen;
+  };
+  const detailOf = async (text: string, status?: number): Promise<string> => {
+    const seen = await seenWith(text, status);
+    return seen.type === "unavailable" ? seen.detail : seen.type;
+  };
+  assert.equal(await resultOf(sample([1, "+Inf"])), Number.POSITIVE_INFINITY);
+  assert.equal(await resultOf(sample([1, "-Inf"])), Number.NEGATIVE_INFINITY);
+  assert.equal(await resultOf(sample([1, "NaN"])), Number.NaN);
+  assert.equal(
+    await resultOf('{"status":"success","data":{"resultType":"scalar","result":[1,"+Inf"]}}'),
+    Number.POSITIVE_INFINITY,
+  );
+  const none = "and not an answer of Prometheus in JSON";
+  for (const [text, status] of [
+    ["<html>login</html>", 200],
+    ["", 200],
+    ["null", 200],
+    ["[]", 200],
+    ["slow down", 429],
+  ] as const)
+    assert.equal(await detailOf(text, status), `http://prometheus:9090/: status ${status}, ${none}`, text);
+  assert.match(await detailOf('{"status":"success"}'), /an instant vector, got nothing$/);
+  assert.match(
+    await detailOf('{"status":"success","data":{"resultType":"vector","result":"x"}}'),
+    /without a list of series$/,
+  );
+  assert.match(await detailOf('{"status":"success","data":{"resultType":"scalar"}}'), /a sample without a value/);
+  assert.match(await detailOf(sample(undefined)), /a sample without a value/);
+});
+
 test("Prometheus is asked for an instant value, and its error is reported", async () => {
   const answers: Record<string, { status: number; text: string }> = {
     one: {

@@ -89,19 +89,34 @@ async function askPrometheus(
     headers: { accept: "application/json" },
     timeoutMs: timeoutSeconds * 1000,
   });
+  const server = shownUrl(address);
   const answer = parsed(text);
   if (status !== 200 || answer?.status !== "success")
-    throw new Error(`${shownUrl(address)}: ${answer?.error ?? `status ${status}`}`);
+    throw new Error(`${server}: ${answer?.error ?? `status ${status}, and not an answer of Prometheus in JSON`}`);
   const { resultType, result } = answer.data ?? {};
-  if (resultType === "scalar") return Number((result as [number, string])[1]);
+  if (resultType === "scalar") return numberOf(result, server);
   if (resultType !== "vector")
     throw new Error(
-      `${shownUrl(address)}: a check needs a number or an instant vector, got ${resultType === undefined ? "nothing" : withArticle(resultType)}`,
+      `${server}: a check needs a number or an instant vector, got ${resultType === undefined ? "nothing" : withArticle(resultType)}`,
     );
-  const series = (result as { metric: Record<string, string>; value: [number, string] }[])
+  if (!Array.isArray(result)) throw new Error(`${server}: a vector without a list of series`);
+  const series = (result as { metric?: Record<string, string>; value?: unknown }[])
     .slice(0, maxSeries)
-    .map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+    .map(({ metric = {}, value }) => ({ labels: metric, value: numberOf(value, server) }));
   return series.length === 1 ? series[0]?.value : series;
+}
+
+const infinities: Readonly<Record<string, number>> = {
+  "+Inf": Number.POSITIVE_INFINITY,
+  "-Inf": Number.NEGATIVE_INFINITY,
+};
+
+/** The number of `[time, "0.25"]`. Prometheus writes infinite numbers, such as a quantile above all buckets, as +Inf. */
+function numberOf(sample: unknown, server: string): number {
+  const text: unknown = Array.isArray(sample) ? sample[1] : undefined;
+  if (typeof text !== "string")
+    throw new Error(`${server}: a sample without a value, which no Prometheus sends: native histograms have none`);
+  return infinities[text] ?? Number(text);
 }
 
 function parsed(text: string): PrometheusAnswer | undefined {

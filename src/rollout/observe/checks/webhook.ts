@@ -3,9 +3,16 @@ import type { TemplateValues, WebhookSpec } from "../../../api/serin/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
 import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 
+/** Statuses by which a server, or a proxy in front of it, says that it has not looked at the request now. */
+const transient: ReadonlySet<number> = new Set([408, 425, 429]);
+const redirecting = 300;
+const refusing = 400;
 const failing = 500;
 
-/** Calls a user's webhook. The verdict is its JSON answer, or its status code. A server error is no verdict. */
+/**
+ * Calls a user's webhook. The verdict is its JSON answer, or its status code. A server error is no verdict, and neither
+ * is "too many requests" or a redirect, which nobody follows.
+ */
 export async function observeWebhook(
   spec: WebhookSpec,
   origin: { readonly rollout: string; readonly step: string },
@@ -23,7 +30,12 @@ export async function observeWebhook(
       timeoutMs: timeoutSeconds * 1000,
       ...(body === undefined ? {} : { body }),
     });
-    if (status >= failing) return { type: "unavailable", detail: `${method} ${shownUrl(url)}: status ${status}` };
+    const redirects = status >= redirecting && status < refusing;
+    if (status >= failing || redirects || transient.has(status))
+      return {
+        type: "unavailable",
+        detail: `${method} ${shownUrl(url)}: status ${status}${redirects ? ", and redirects are not followed: name the server that answers" : ""}`,
+      };
     return {
       type: "values",
       result: jsonOf(text) ?? { status },

@@ -1,5 +1,6 @@
 import { probeDataPlanes, type JournalEntry, type MeshUpgrade, type ProbeDataPlane } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
   probeNamespace,
@@ -72,7 +73,7 @@ export async function observeMeshWorld(
     ...(await observeRoot(client, upgrade)),
     ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision)),
     probeImage: `${image.hub}/serin:${image.tag}`,
-    missingProbes: missingProbes(view, upgrade),
+    lostProbes: lostProbes(view, upgrade),
     dataPlanes: dataPlanesOf(upgrade, namespaces, {
       gateways: gateways.some(({ waypoint }) => !waypoint),
       waypoints: gateways.some(({ waypoint }) => waypoint),
@@ -101,16 +102,28 @@ function dataPlanesOf(
   return probeDataPlanes.filter((plane) => planes[plane]);
 }
 
-/** Names the probe pods of the data planes for which probes were made, if they are gone. */
-export function missingProbes(view: Pick<ClusterView, "namespaces" | "pods">, { spec }: MeshUpgrade): string[] {
+/**
+ * Names the probe pods of the data planes for which probes were made, if they are gone, or have ended: a node evicts
+ * pods, and nothing starts them again.
+ */
+export function lostProbes(
+  view: Pick<ClusterView, "namespaces" | "pods">,
+  { spec }: MeshUpgrade,
+): { readonly missing: readonly string[]; readonly ended: readonly string[] } {
   const made = view.namespaces.get(probeNamespace)?.metadata;
-  if (made === undefined || made.deletionTimestamp !== undefined) return [];
+  if (made === undefined || made.deletionTimestamp !== undefined) return { missing: [], ended: [] };
   const planes = made.annotations?.[probePlanesAnnotation]?.split(",") ?? [];
   const scope = {
     revisions: [...new Set([spec.from.revision, spec.to.revision])],
     dataPlanes: probeDataPlanes.filter((plane) => planes.includes(plane)),
   };
-  return probePods(scope).flatMap(({ reference: { name } }) =>
-    view.pods.get(`${probeNamespace}/${name}`) === undefined ? [name] : [],
-  );
+  const names = probePods(scope).map(({ reference: { name } }) => name);
+  const podOf = (name: string): Pod | undefined => view.pods.get(`${probeNamespace}/${name}`);
+  return {
+    missing: names.filter((name) => podOf(name) === undefined),
+    ended: names.filter((name) => {
+      const { metadata, status } = podOf(name) ?? { metadata: {} };
+      return metadata.deletionTimestamp === undefined && /^(Failed|Succeeded)$/.test(status?.phase ?? "");
+    }),
+  };
 }

@@ -32,12 +32,20 @@ export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedChec
   return check(upgrade, "mtls-probe-matrix", { type: "probes", ...probeScope(upgrade, world) });
 }
 
-/** Lets each step that looks at the probes replace those that are gone first. */
+/**
+ * Lets each step that looks at the probes replace those that are gone first. A pod that has ended is deleted, and made
+ * again when it is gone.
+ */
 export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade, world: MeshWorld): Step[] {
-  const gone = new Set(world.missingProbes);
-  const writes = probeObjects({ ...probeScope(upgrade, world), image: world.probeImage })
-    .filter(({ kind, metadata }) => kind === "Pod" && gone.has(metadata.name ?? ""))
-    .map((body): Write => ({ type: "create", body, object: referenceTo(body) }));
+  const { missing = [], ended = [] } = world.lostProbes ?? {};
+  const pods = probeObjects({ ...probeScope(upgrade, world), image: world.probeImage }).filter(
+    ({ kind }) => kind === "Pod",
+  );
+  const named = (names: readonly string[]) => pods.filter(({ metadata }) => names.includes(metadata.name ?? ""));
+  const writes = [
+    ...named(ended).map((body): Write => ({ type: "delete", object: referenceTo(body), own: true })),
+    ...named(missing).map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
+  ];
   if (writes.length === 0) return [...steps];
   return steps.map((step) =>
     step.id !== probeStepId && step.checks.some(({ spec }) => spec.type === "mtls-probe-matrix")

@@ -86,6 +86,16 @@ test("the remedy of a pod that no restart replaces is to delete it", () => {
   assert.match(howToMove(owned("StatefulSet"), "new"), /rollout restart statefulset\/db$/);
 });
 
+test("a wave is a remedy only for a namespace whose labels lead to the old revision", () => {
+  assert.match(howToMove(sidecar, "new"), /^let a wave of spec\.waves select namespace shop, or: kubectl label /);
+  const ledElsewhere =
+    "namespace shop has the label istio.io/rev=stable, which no MutatingWebhookConfiguration selects";
+  assert.equal(
+    howToMove({ ...sidecar, ledElsewhere }, "new"),
+    `no wave moves it, because ${ledElsewhere}: kubectl label --overwrite namespace shop istio.io/rev=new istio-injection- && kubectl -n shop rollout restart deployment/web`,
+  );
+});
+
 test("each left-behind object has a remedy for a person", () => {
   const type = (one: Dependent["type"]): Dependent => ({ type: one, name: "x", namespace: "n", text: "x" });
   assert.match(howToMove(sidecar, "new"), /kubectl -n shop rollout restart deployment\/web$/);

@@ -30,6 +30,8 @@ export interface Dependent {
   readonly workload?: ObjectReference;
   /** Why a restart of the workload does not replace the pod. Absent if it does. */
   readonly restartObstacle?: RestartObstacle;
+  /** Why no wave moves the pod of a sidecar: where the labels of its namespace lead. Absent if a wave may move it. */
+  readonly ledElsewhere?: string;
   /** The object of an operator that writes the workload. */
   readonly owner?: ObjectReference;
   /** `<pod>.<namespace>` of its proxy. */
@@ -79,7 +81,10 @@ function howToMoveOwned({ name, namespace = "", owner }: Dependent, to: string):
 /** Kinds that `kubectl rollout restart` refuses, but that replace a deleted pod. */
 const recreatesDeletedPods: ReadonlySet<string> = new Set(["ReplicaSet", "ReplicationController"]);
 
-function howToMoveSidecar({ name, namespace = "", workload, restartObstacle }: Dependent, to: string): string {
+function howToMoveSidecar(
+  { name, namespace = "", workload, restartObstacle, ledElsewhere }: Dependent,
+  to: string,
+): string {
   const kind = workload?.kind ?? "Pod";
   const restarted = `${kind.toLowerCase()}/${workload?.name ?? ""}`;
   const label = `kubectl label --overwrite namespace ${namespace} ${revisionLabel}=${to} ${injectionLabel}-`;
@@ -91,8 +96,13 @@ function howToMoveSidecar({ name, namespace = "", workload, restartObstacle }: D
     return `delete it, and its ${kind} creates it again: ${label} && kubectl -n ${namespace} delete pod ${name}`;
   if (restartObstacle === "paused")
     return `resume its ${kind}, then restart it: ${label} && kubectl -n ${namespace} rollout resume ${restarted} && kubectl -n ${namespace} rollout restart ${restarted}`;
-  if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet")
-    return `let a wave of spec.waves select namespace ${namespace}, or: ${label} && kubectl -n ${namespace} rollout restart ${restarted}`;
+  if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet") {
+    const wave =
+      ledElsewhere === undefined
+        ? `let a wave of spec.waves select namespace ${namespace}, or`
+        : `no wave moves it, because ${ledElsewhere}`;
+    return `${wave}: ${label} && kubectl -n ${namespace} rollout restart ${restarted}`;
+  }
   return `restart ${kind} ${workload?.name ?? ""} with its own tool, once its namespace names ${to}: ${label}`;
 }
 

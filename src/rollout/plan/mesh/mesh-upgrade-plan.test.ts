@@ -448,19 +448,25 @@ test("a gateway's own pods return once its Deployment uses the new control plane
   );
 });
 
-test("a step that looks at the probes replaces those that are gone, and the other steps write nothing more", () => {
+test("a step that looks at the probes replaces those that are gone or have ended, and no other step does", () => {
   const complete = planMeshUpgrade(upgrade(), world);
-  const repaired = planMeshUpgrade(upgrade(), { ...world, missingProbes: ["client-ambient-old", "unknown"] });
-  const added = repaired.flatMap((step, index) => {
-    const more = step.writes.slice(complete[index]?.writes.length);
-    assert.ok(more.length === 0 || step.checks.some(({ spec }) => spec.type === "mtls-probe-matrix"), step.id);
-    return more.map((write) => `${write.type} ${write.object.kind} ${write.object.name}`);
-  });
+  const addedFor = (lostProbes: NonNullable<MeshWorld["lostProbes"]>): string[] =>
+    planMeshUpgrade(upgrade(), { ...world, lostProbes }).flatMap((step, index) => {
+      const more = step.writes.slice(complete[index]?.writes.length);
+      assert.ok(more.length === 0 || step.checks.some(({ spec }) => spec.type === "mtls-probe-matrix"), step.id);
+      return more.map((write) => `${write.type} ${write.object.kind} ${write.object.name}`);
+    });
   const looking = complete.filter(({ checks }) => checks.some(({ spec }) => spec.type === "mtls-probe-matrix"));
+  const inEach = (what: string): string[] => Array.from({ length: looking.length - 1 }, () => what);
   assert.deepEqual(
-    added,
-    Array.from({ length: looking.length - 1 }, () => "create Pod client-ambient-old"),
+    addedFor({ missing: ["client-ambient-old", "unknown"], ended: [] }),
+    inEach("create Pod client-ambient-old"),
     "all but the step that makes the probes",
+  );
+  assert.deepEqual(
+    addedFor({ missing: [], ended: ["client-ambient-old"] }),
+    inEach("delete Pod client-ambient-old"),
+    "it is made again when it is gone",
   );
 });
 

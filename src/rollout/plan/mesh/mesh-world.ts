@@ -46,8 +46,11 @@ export interface MeshWorld {
   };
   /** The engine's own image, which is also the image of the probes. */
   readonly probeImage: string;
-  /** Probe pods that were made and are gone, for example because their node was drained. Nothing else replaces them. */
-  readonly missingProbes?: readonly string[];
+  /**
+   * Probe pods that are gone since they were made, for example because their node was drained, and those that have
+   * ended, for example because their node evicted them. Nothing else replaces them.
+   */
+  readonly lostProbes?: { readonly missing: readonly string[]; readonly ended: readonly string[] };
   /** The data planes of the cluster, which the matrix probes. */
   readonly dataPlanes: readonly ProbeDataPlane[];
 }

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkDefaults, type RolloutStatus } from "../../api/serin/index.ts";
+import { decide, initialStatus } from "./decide.ts";
+import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
+import type { Observation } from "./observation.ts";
+import type { Step } from "./step.ts";
+
+const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
+const plain = { writes: [], settle: [], checks: [] };
+const first: Step = {
+  ...plain,
+  id: "one",
+  title: "one",
+  namespaces: ["n"],
+  weight: 10,
+  settle: [{ type: "ready", object }],
+};
+const last: Step = { ...plain, id: "two", title: "two", namespaces: ["m"], essential: true };
+const orders: RolloutOrders = {
+  generation: 3,
+  paused: false,
+  abort: false,
+  automaticRollback: true,
+  approvals: [],
+  last: {},
+  settleTimeoutMs: 300_000,
+  holdsAllNamespaces: true,
+};
+const nowMs = Date.parse("2026-01-01T00:00:00Z");
+
+function input(options: Partial<DecideInput> = {}): DecideInput {
+  return {
+    orders,
+    status: initialStatus,
+    steps: [first, last],
+    change: { candidate: "v1", watched: false },
+    observation: undefined,
+    journal: { run: 0, setup: 0, completed: false },
+    blockers: [],
+    elapsedMs: 100,
+    nowMs,
+    ...options,
+  };
+}
+
+function reasons({ actions }: Decision): string[] {
+  return actions.flatMap((action) => (action.type === "event" ? [action.reason] : [action.type]));
+}
+
+const begun = decide(input()).status;
+const waiting: Observation = { writes: [], settle: [{ state: "waiting", detail: "0 of 1 ready" }], checks: [] };
+const met: Observation = { writes: [], settle: [{ state: "met" }], checks: [] };
+
+test("the clock of the person who approves does not matter: what counts is that the approval came after the failure", () => {
+  const manual = { ...orders, automaticRollback: false };
+  const spec = { ...checkDefaults, type: "pod-health" } as const;
+  const steps = [{ ...first, checks: [{ spec, subject: { type: "mesh" } as const }] }, last];
+  const bad: Observation = { ...met, checks: [{ type: "verdict", verdict: "fail", evidence: "it crashes" }] };
+  // One that was given before the failure, by a clock that is a day ahead.
+  const early = { step: "one", by: "bo", why: "", at: "2026-01-02T00:00:00Z" };
+  const before = { ...manual, approvals: [early], last: { approval: early } };
+  const stuck = decide(input({ status: begun, steps, observation: bad, orders: before })).status;
+  assert.deepEqual([stuck.phase, stuck.pauseReason], ["Stuck", "check"]);
+  assert.equal(decide(input({ status: stuck, steps, observation: bad, orders: before })).status.phase, "Stuck");
+  // One that was given after it, by a clock that is a year behind.
+  const late = { step: "one", by: "cy", why: "known", at: "2025-01-01T00:00:00Z" };
+  const after = { ...manual, approvals: [early, late], last: { approval: late } };
+  const { completedSteps } = decide(input({ status: stuck, steps, observation: bad, orders: after })).status;
+  assert.deepEqual(completedSteps[0]?.evidence, ["pod-health: it crashes", "approved all the same by cy: known"]);
+});
+
+test("a person may also approve a step that did not settle", () => {
+  const manual = { ...orders, automaticRollback: false, settleTimeoutMs: 0 };
+  const stuck = decide(input({ status: begun, observation: waiting, orders: manual })).status;
+  assert.deepEqual([stuck.phase, stuck.pauseReason], ["Stuck", "step"]);
+  assert.match(stuck.message, /one did not settle in 0 s: 0 of 1 ready; .*approve the step \(promote, approve\)/);
+  const approval = { step: "one", by: "cy", why: "", at: "2025-01-01T00:00:00Z" };
+  const ordered = { ...manual, approvals: [approval], last: { approval } };
+  const { completedSteps } = decide(input({ status: stuck, observation: waiting, orders: ordered })).status;
+  assert.deepEqual(completedSteps[0]?.evidence, [
+    "it has not settled: one did not settle in 0 s: 0 of 1 ready",
+    "approved all the same by cy",
+  ]);
+});
+
+test("a write that fails for long is tried again while a person decides", () => {
+  const manual = { ...orders, automaticRollback: false, settleTimeoutMs: 0 };
+  const steps: Step[] = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "1" }] }, last];
+  const pending: Observation = { writes: [{ state: "pending" }], settle: [], checks: [] };
+  const look = (status: RolloutStatus, waits: boolean): Decision =>
+    decide(
+      input({ status, steps, observation: pending, orders: manual, failedWrite: { detail: "quota exceeded", waits } }),
+    );
+  const stuck = look(begun, false);
+  assert.deepEqual([stuck.status.phase, stuck.status.pauseReason], ["Stuck", "step"]);
+  assert.match(stuck.status.message, /refused: ConfigMap n\/c \/data\/a: quota exceeded; .*make the write possible/);
+  assert.deepEqual(reasons(stuck), ["Stuck", "journal", "write"]);
+  assert.deepEqual(reasons(look(stuck.status, true)), []);
+  assert.deepEqual(reasons(look(stuck.status, false)), ["journal", "write"]);
+});
