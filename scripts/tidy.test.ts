@@ -288,7 +288,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // configuration. Three refuse requests that other sites forge. Three answer health checks. One compiles what routes
   // change of filters.
   proxy: {
-    modules: 673,
+    modules: 680,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -315,7 +315,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // without a proxy: their listener, their authorization, and TLS by certificate providers. Two read the kubeconfigs of
   // remote clusters, from Secrets or from a folder. Two are the control plane's routes and controllers. Five are parts of waypoints' resources.
   pilot: {
-    modules: 928,
+    modules: 932,
     never: [
       "src/cluster/",
       "src/dataplane/",
