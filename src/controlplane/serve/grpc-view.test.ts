@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   ClusterLoadAssignmentSchema,
   ClusterSchema,
@@ -10,7 +10,8 @@ import {
 } from "../../wire/envoy/index.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { grpcCluster, grpcEndpoints } from "../translate/index.ts";
-import { encodeResource, type EncodedResource } from "../translate/resource.ts";
+import { overAds } from "../translate/envoy-any.ts";
+import { encodeResource, messageBytes, type EncodedResource } from "../translate/resource.ts";
 import { GrpcListenerView, GrpcRouteView } from "./grpc-view.ts";
 import type { ResourceView } from "./resource-view.ts";
 
@@ -130,6 +131,99 @@ test("a table is decoded once for any number of names, and an unwanted name is f
   for (let index = 0; index < 1000; index += 1) routes.forget(`outbound|80||host-${index}`);
   tables.change("80");
   assert.deepEqual(heard, [cluster]);
+});
+
+test("LEAST_REQUEST goes to gRPC clients only if a DestinationRule asks, with ROUND_ROBIN for those that do not know it", () => {
+  const balanced = (lbPolicy: Cluster_LbPolicy, lbConfig: MessageInitShape<typeof ClusterSchema>["lbConfig"]) =>
+    grpcCluster(
+      encodeResource(
+        ClusterSchema,
+        cluster,
+        create(ClusterSchema, {
+          name: cluster,
+          clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
+          edsClusterConfig: { serviceName: cluster, edsConfig: overAds },
+          lbPolicy,
+          ...(lbConfig === undefined ? {} : { lbConfig }),
+        }),
+      ),
+    );
+  const asked = balanced(Cluster_LbPolicy.LEAST_REQUEST, { case: "leastRequestLbConfig", value: {} });
+  assert.equal(decodeResource(ClusterSchema, asked)["lbPolicy"], "LEAST_REQUEST");
+  const bytes = Buffer.from(messageBytes(asked)).toString("latin1");
+  const types = [...bytes.matchAll(/load_balancing_policies\.(\w+)\.v3\.\w+/g)].map(([, type]) => type);
+  assert.deepEqual(types, ["wrr_locality", "least_request", "round_robin"]);
+  for (const other of [Cluster_LbPolicy.LEAST_REQUEST, Cluster_LbPolicy.RANDOM, Cluster_LbPolicy.MAGLEV]) {
+    const shown = decodeResource(ClusterSchema, balanced(other, undefined));
+    assert.deepEqual([shown["lbPolicy"], shown["loadBalancingPolicy"]], [undefined, undefined]);
+  }
+});
+
+test("a service with one DNS name is a cluster that gRPC clients can resolve, without Envoy's other fields", () => {
+  const at = (address: string) => ({
+    hostIdentifier: {
+      case: "endpoint" as const,
+      value: {
+        address: {
+          address: {
+            case: "socketAddress" as const,
+            value: { address, portSpecifier: { case: "portValue" as const, value: 443 } },
+          },
+        },
+      },
+    },
+    loadBalancingWeight: 1,
+  });
+  const named = (kind: Cluster_DiscoveryType, ...names: string[]) =>
+    encodeResource(
+      ClusterSchema,
+      cluster,
+      create(ClusterSchema, {
+        name: cluster,
+        clusterDiscoveryType: { case: "type", value: kind },
+        loadAssignment: { clusterName: cluster, endpoints: [{ lbEndpoints: names.map(at) }] },
+        lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
+        dnsRefreshRate: { seconds: 60n },
+      }),
+    );
+  for (const kind of [Cluster_DiscoveryType.STRICT_DNS, Cluster_DiscoveryType.LOGICAL_DNS])
+    assert.deepEqual(decodeResource(ClusterSchema, grpcCluster(named(kind, "api.example.com"))), {
+      name: cluster,
+      type: "LOGICAL_DNS",
+      loadAssignment: {
+        clusterName: cluster,
+        endpoints: [
+          {
+            lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "api.example.com", portValue: 443 } } } }],
+          },
+        ],
+      },
+    });
+  const several = named(Cluster_DiscoveryType.STRICT_DNS, "a.example.com", "b.example.com");
+  assert.equal(grpcCluster(several), several);
+});
+
+test("a route's timeout limits the streams of gRPC clients, and no timeout sets no limit", () => {
+  const route = (seconds: bigint) => ({
+    match: { pathSpecifier: { case: "prefix" as const, value: "/" } },
+    action: {
+      case: "route" as const,
+      value: { clusterSpecifier: { case: "cluster" as const, value: cluster }, timeout: { seconds } },
+    },
+  });
+  const table = encodeResource(
+    RouteConfigurationSchema,
+    "80",
+    create(RouteConfigurationSchema, {
+      name: "80",
+      virtualHosts: [{ name: host, domains: [host], routes: [route(3n), route(0n)] }],
+    }),
+  );
+  const found = decodeResource(RouteConfigurationSchema, new GrpcRouteView(viewOf(table)).get(cluster));
+  const limitOf = (index: number): unknown =>
+    valueAt(found, "virtualHosts", 0, "routes", index, "route", "maxStreamDuration");
+  assert.deepEqual(limitOf(0), { maxStreamDuration: "3s" });
+  assert.equal(limitOf(1), undefined);
 });
 
 test("a limit of http2MaxRequests goes to gRPC clients, without Envoy's other limits", () => {

@@ -308,6 +308,9 @@ function applyLoadBalancer(cluster: Cluster, policy: EffectivePolicy, locality: 
     default:
       cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
       if (loadBalancer?.warmup !== undefined) cluster.lbConfig = slowStart("leastRequestLbConfig", loadBalancer.warmup);
+      // An empty configuration tells the choice from the default, which gRPC clients do not get.
+      else if (loadBalancer?.simple === "LEAST_REQUEST")
+        cluster.lbConfig = clusterWith({ case: "leastRequestLbConfig", value: {} });
   }
   if (loadBalancer?.consistentHash !== undefined) applyConsistentHash(cluster, loadBalancer.consistentHash);
 }

@@ -261,11 +261,11 @@ function compileZstd(message: Zstd, where: string, notes: ConfigNotes): Compress
   });
 }
 
-function chunkBytesOf(chunkSize: number | undefined, where: string): number {
+export function chunkBytesOf(chunkSize: number | undefined, where: string): number {
   return inRange(chunkSize ?? 4096, 4096, 65_536, "chunkSize", where);
 }
 
-function inRange(value: number, min: number, max: number, field: string, where: string): number {
+export function inRange(value: number, min: number, max: number, field: string, where: string): number {
   if (value < min || value > max) throw invalid(where, `${field} must be from ${min} to ${max}, got ${value}`);
   return value;
 }

@@ -53,10 +53,9 @@ export function compileDescriptorAction(action: ActionSpecifier, where: string, 
         where,
       );
     case "destinationCluster":
-      return (request) => {
-        const value = clusterOf(request);
-        return value === undefined ? undefined : { key: "destination_cluster", value };
-      };
+      return ({ cluster: value }) => (value === undefined ? undefined : { key: "destination_cluster", value });
+    case "sourceCluster":
+      return always("source_cluster", notes.services.serviceName);
     default:
       throw unsupported(where, action.case ?? "an action of this kind");
   }
@@ -76,12 +75,6 @@ function valueAction(
     const value = read(request);
     return value === undefined ? (skipIfAbsent ? "none" : undefined) : { key, value };
   };
-}
-
-function clusterOf(request: DescribedRequest): string | undefined {
-  const action = request.route?.action;
-  if (action?.kind !== "forward" || action.target.kind === "weighted") return undefined;
-  return action.target.kind === "one" ? action.target.cluster : request.header(action.target.header);
 }
 
 /** Of a header that occurs several times, Envoy takes the first one. */

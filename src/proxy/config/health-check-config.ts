@@ -1,12 +1,19 @@
 import { HttpHealthCheckSchema, type HttpHealthCheck } from "../../wire/envoy/index.ts";
-import { allOf, type RequestMatcher } from "../routing/matchers.ts";
-import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import type { HealthCheckSettings } from "../filters/health-check-filter.ts";
+import { allOf } from "../routing/matchers.ts";
+import { checkFields, durationOr, invalid, type ConfigNotes } from "./config-check.ts";
 import { compileHeader } from "./matcher-config.ts";
 
-/** Compiles the conditions under which a request is a health check. */
-export function compileHealthCheck(message: HttpHealthCheck, where: string, notes: ConfigNotes): RequestMatcher {
-  checkFields(HttpHealthCheckSchema, message, where, notes, { used: ["passThroughMode", "headers"] });
-  if (message.passThroughMode === undefined) throw invalid(where, "passThroughMode must be set");
-  if (message.passThroughMode) throw unsupported(where, "passThroughMode true");
-  return allOf(message.headers.map((header) => compileHeader(header, where, notes)));
+/** Compiles the conditions under which a request is a health check, and who answers it. */
+export function compileHealthCheck(message: HttpHealthCheck, where: string, notes: ConfigNotes): HealthCheckSettings {
+  const { passThroughMode: passes, cacheTime, headers } = message;
+  checkFields(HttpHealthCheckSchema, message, where, notes, {
+    used: ["passThroughMode", "headers", "cacheTime"],
+    // As in Envoy, percentages have no effect on checks that the upstream answers.
+    harmless: passes === true ? ["clusterMinHealthyPercentages"] : [],
+  });
+  if (passes === undefined) throw invalid(where, "passThroughMode must be set");
+  const cacheMs = durationOr(cacheTime, 0);
+  if (cacheMs > 0 && !passes) throw invalid(where, "cacheTime must not be set unless passThroughMode is true");
+  return { isCheck: allOf(headers.map((header) => compileHeader(header, where, notes))), passes, cacheMs };
 }

@@ -4,6 +4,7 @@ import { standardStats, type StatsRules } from "../record/stats-rules.ts";
 import type {
   Compressor,
   CsrfPolicy,
+  Decompressor,
   ExtAuthz,
   GrpcStatsConfig,
   HTTPFault,
@@ -22,6 +23,7 @@ import type {
 import { BufferFilter } from "../filters/buffer-filter.ts";
 import { CompressorFilter } from "../filters/compressor-filter.ts";
 import { CsrfFilter } from "../filters/csrf-filter.ts";
+import { DecompressorFilter } from "../filters/decompressor-filter.ts";
 import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
 import { GrpcWebFilter } from "../filters/grpc-web-filter.ts";
 import { LazyWasmFilter } from "../filters/lazy-wasm-filter.ts";
@@ -39,6 +41,7 @@ import { compileBuffer } from "./buffer-config.ts";
 import { compileCompressor } from "./compressor-config.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileCsrf } from "./csrf-config.ts";
+import { compileDecompressor } from "./decompressor-config.ts";
 import { compileDiscovered } from "./discovered-filter-config.ts";
 import { compileExtAuthz } from "./ext-authz-config.ts";
 import { compileFault } from "./fault-config.ts";
@@ -173,6 +176,10 @@ function compileFilter(
     case "envoy.extensions.filters.http.compressor.v3.Compressor": {
       const settings = compileCompressor(message as Compressor, where, notes);
       return new CompressorFilter(name, settings, services.statistics, statPrefix);
+    }
+    case "envoy.extensions.filters.http.decompressor.v3.Decompressor": {
+      const settings = compileDecompressor(message as Decompressor, where, notes);
+      return new DecompressorFilter(name, settings, services.statistics, statPrefix);
     }
     case "envoy.extensions.filters.http.health_check.v3.HealthCheck":
       return new HealthCheckFilter(

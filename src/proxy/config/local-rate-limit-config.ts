@@ -134,7 +134,7 @@ function compileDescriptors(
 ): (() => DescriptorLimitSettings) | undefined {
   const { stage, maxDynamicDescriptors: maxOpen = defaultMaxOpen } = message;
   // They are checked even if no limit needs them.
-  const rules = compileFilterRules(message.rateLimits, ["actions"], where, notes);
+  const rules = compileFilterRules(message.rateLimits, ["actions", "hitsAddend"], where, notes);
   if (message.descriptors.length === 0) return undefined;
   if (maxOpen < 1) throw invalid(where, "maxDynamicDescriptors must be at least 1");
   const seen = new Set<string>();
@@ -161,7 +161,9 @@ function compileDescriptor(
   where: string,
   notes: ConfigNotes,
 ): DescriptorLimit {
-  checkFields(LocalRateLimitDescriptorSchema, message, where, notes, { used: ["entries", "tokenBucket"] });
+  checkFields(LocalRateLimitDescriptorSchema, message, where, notes, {
+    used: ["entries", "tokenBucket", "shadowMode"],
+  });
   const entries = message.entries.map(({ key, value }) => ({ key, value }));
   if (entries.length === 0) throw invalid(where, "entries must have at least one entry");
   if (entries.some(({ key }) => key === "")) throw invalid(where, "entries: key must not be empty");
@@ -172,6 +174,7 @@ function compileDescriptor(
     notes.tell(`${where} has an entry without a value: each worker of this proxy counts its limits alone`);
   return {
     entries,
+    isShadow: message.shadowMode,
     make: () => (open ? ownBuckets(notes) : make)(size),
     fillRate: size.perFill / size.fillIntervalMs,
   };

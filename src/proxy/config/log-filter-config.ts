@@ -6,7 +6,6 @@ import {
   type ComparisonFilter,
   type HeaderMatcher,
 } from "../../wire/envoy/index.ts";
-import { isHealthCheck } from "../filters/health-check-filter.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { flagLetters } from "../terms/response-flags.ts";
 import type { CaptureIndex } from "../record/capture-index.ts";
@@ -57,7 +56,7 @@ function compileWants(
     case "headerFilter":
       return compileHeaderFilter(filter.value.header, where);
     case "notHealthCheckFilter":
-      return ({ details }) => !isHealthCheck(details);
+      return ({ isHealthCheck }) => !isHealthCheck;
     case "orFilter": {
       const any = filter.value.filters.map((inner) => compileWants(inner, where, captures));
       return (record, capture) => any.some((wants) => wants(record, capture));

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { envoyRegistry, RateLimitSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { envoyRegistry, RateLimitSchema } from "../../wire/envoy/index.ts";
+import { standaloneServices } from "../filters/filter-services.ts";
 import { describeRequest, descriptorsOf, type HostRules } from "../routing/describe-request.ts";
 import { connectionFrom, mutualTls, testRequest, type TestRequest } from "../testing/filter-request.ts";
 import { forwardTo, route } from "../testing/harness.ts";
 import { unknownWorkload } from "../terms/workload-labels.ts";
 import { ConfigNotes } from "./config-check.ts";
 import { compileFilterRules, compileRouteRules } from "./rate-limit-config.ts";
-import { compileRouteTable } from "./route-config.ts";
 
-const notes = new ConfigNotes(() => undefined);
+const notes = new ConfigNotes(() => undefined, { ...standaloneServices(), serviceName: "web.shop" });
 const registry = envoyRegistry();
 
 const rulesOf = (...rules: JsonObject[]) =>
@@ -118,6 +118,7 @@ test("each action makes its entry, and a missing value leaves the request undesc
     [{ remoteAddress: {} }, "remote_address=2001:db8:1:2:3::4"],
     [{ maskedRemoteAddress: { v6PrefixMaskLen: 52 } }, "masked_remote_address=2001:db8:1::/52"],
     [{ destinationCluster: {} }, "destination_cluster=c"],
+    [{ sourceCluster: {} }, "source_cluster=web.shop"],
     [{ headerValueMatch: { descriptorValue: "m", headers: [{ name: "x-user" }] } }, "header_match=m"],
     [{ headerValueMatch: { descriptorValue: "m", expectMatch: false, headers: [{ name: "x-user" }] } }, "(none)"],
     [{ queryParameterValueMatch: { descriptorValue: "m", queryParameters: [{ name: "q" }] } }, "query_match=m"],
@@ -170,44 +171,64 @@ test("a virtual host's rules apply without rules of the route, or beside them, a
 
 test("the error for an unsupported rule names its field", () => {
   const filter = (rule: JsonObject) =>
-    compileFilterRules([fromJson(RateLimitSchema, rule)], ["actions"], "test", notes);
+    compileFilterRules([fromJson(RateLimitSchema, rule)], ["actions", "hitsAddend"], "test", notes);
   const any = { genericKey: { descriptorValue: "v" } };
   const tests: readonly (readonly [() => unknown, RegExp])[] = [
     [() => rulesOf({ actions: [] }), /test: rateLimits\[0\]: actions must have at least one entry/],
     [() => rulesOf({ stage: 11, actions: [any] }), /stage must be from 0 to 10, got 11/],
-    [() => rulesOf({ actions: [any], hitsAddend: { number: "2" } }), /the field hitsAddend is not supported/],
     [() => rulesOf({ actions: [any], applyOnStreamDone: true }), /the field applyOnStreamDone/],
-    [() => rulesOf({ actions: [any, { sourceCluster: {} }] }), /actions\[1\]: sourceCluster is not supported/],
     [() => rulesOf({ actions: [text("1 +")] }), /actions\[0\]\.extension: the expression "1 \+" \(/],
     [() => rulesOf({ actions: [text("[1].exists(x, true)")] }), /loops .* are not supported/],
     [() => rulesOf({ actions: [expression({ text: "1" })] }), /descriptorKey must not be empty/],
     [() => rulesOf({ actions: [expression({ descriptor_key: "k" })] }), /text or parsed must be set/],
     [() => rulesOf({ actions: [text("1", { other: 1 })] }), /actions\[0\]\.extension: .*"other" is unknown/],
     [() => filter({ stage: 1, actions: [any] }), /the field stage is not supported/],
-    [() => filter({ actions: [{ destinationCluster: {} }] }), /destinationCluster in the filter's own rateLimits/],
+    [() => filter({ actions: [any], hitsAddend: {} }), /hitsAddend: either number or format must be set/],
     [
-      () =>
-        compileRouteTable(
-          fromJson(RouteConfigurationSchema, {
-            name: "r",
-            virtualHosts: [
-              {
-                name: "h",
-                domains: ["*"],
-                rateLimits: [{ actions: [{ destinationCluster: {} }] }],
-                routes: [
-                  {
-                    match: { prefix: "/" },
-                    route: { weightedClusters: { clusters: [{ name: "c", weight: 1 }] } },
-                  },
-                ],
-              },
-            ],
-          }),
-          notes,
-        ),
-      /destinationCluster in rateLimits for weightedClusters is not supported/,
+      () => filter({ actions: [any], hitsAddend: { number: "1", format: "%REQ(x)%" } }),
+      /hitsAddend: either number or format must be set/,
     ],
+    [() => filter({ actions: [any], hitsAddend: { number: "1000000001" } }), /number must be at most 1000000000/],
+    [() => filter({ actions: [any], hitsAddend: { format: "a%REQ(x)%" } }), /format must be exactly one operator/],
+    [() => filter({ actions: [any], hitsAddend: { format: "%BYTES_SENT%" } }), /the format %BYTES_SENT% is not/],
   ];
   for (const [compile, message] of tests) assert.throws(compile, message);
+});
+
+test("a rule of a filter says how many hits a request counts as, and reads numbers as Envoy does", () => {
+  const hits = (hitsAddend: JsonObject, value?: string): unknown => {
+    const rule = { actions: [{ genericKey: { descriptorValue: "v" } }], hitsAddend };
+    const rules = compileFilterRules([fromJson(RateLimitSchema, rule)], ["actions", "hitsAddend"], "test", notes);
+    const request = testRequest("/", { headers: value === undefined ? {} : { "x-hits": value } });
+    request.metadata.set("cost", { hits: 7 });
+    const [descriptor] = descriptorsOf(rules ?? [], request);
+    return descriptor === undefined ? "(none)" : descriptor.hits;
+  };
+  assert.deepEqual(hits({ number: "4" }), { count: 4, refills: false });
+  assert.deepEqual(hits({ number: "4", isNegativeHits: true }), { count: 4, refills: true });
+  assert.deepEqual(hits({ format: "%DYNAMIC_METADATA(cost:hits)%" }), { count: 7, refills: false });
+  // The numbers are those of Envoy 1.40.
+  for (const [value, count] of [
+    ["2.9", 2],
+    ["1e1", 10],
+    [" 5 ", 5],
+    ["0x2", 2],
+    ["+1", 1],
+    ["0", 0],
+    ["nan", 0],
+  ] as const)
+    assert.deepEqual(hits({ format: "%REQ(x-hits)%" }, value), { count, refills: false }, value);
+  for (const value of ["1000000001", "abc3", "3abc", "-1", "inf", "", undefined])
+    assert.equal(hits({ format: "%REQ(x-hits)%" }, value), "(none)", value);
+});
+
+test("hits of a route's rule have no effect, as in Envoy, and are reported", () => {
+  const told: string[] = [];
+  const rule = fromJson(RateLimitSchema, {
+    actions: [{ genericKey: { descriptorValue: "v" } }],
+    hitsAddend: { number: "4" },
+  });
+  const rules = compileRouteRules([rule], "test", new ConfigNotes((note) => told.push(note)));
+  assert.deepEqual(descriptorsOf(rules, testRequest()), [{ entries: [{ key: "generic_key", value: "v" }] }]);
+  assert.match(told.join(), /test: rateLimits\[0\]: hitsAddend/);
 });

@@ -13,6 +13,7 @@ import type { HostRules } from "../routing/describe-request.ts";
 import type { Descriptor, DescriptorEntry, RateLimitRule } from "../routing/route.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileDescriptorAction, type DescriptorAction } from "./descriptor-action-config.ts";
+import { compileHits } from "./rate-limit-hits-config.ts";
 import { contentTypeUrl, unpack } from "./typed-struct.ts";
 
 const maxStage = 10;
@@ -58,11 +59,13 @@ export function compileRouteRules(messages: readonly RateLimit[], where: string,
     checkFields(RateLimitSchema, message, here, notes, {
       used: ["stage", "actions", "limit"],
       // There is no runtime whose key could disable a rule.
-      harmless: ["disableKey"],
+      harmless: ["disableKey", "hitsAddend"],
     });
     const stage = message.stage ?? 0;
     checkStage(stage, here);
-    return compileRule(message, stage, here, notes);
+    // As in Envoy, only the rules of a filter have an effect on the number of hits.
+    if (message.hitsAddend !== undefined) notes.ignored(`${here}: hitsAddend`);
+    return compileRule({ ...message, hitsAddend: undefined }, stage, here, notes);
   });
 }
 
@@ -72,7 +75,7 @@ export function compileRouteRules(messages: readonly RateLimit[], where: string,
  */
 export function compileFilterRules(
   messages: readonly RateLimit[],
-  used: readonly ("actions" | "limit")[],
+  used: readonly ("actions" | "limit" | "hitsAddend")[],
   where: string,
   notes: ConfigNotes,
 ): RateLimitRule[] | undefined {
@@ -80,13 +83,13 @@ export function compileFilterRules(
   return messages.map((message, index) => {
     const here = `${where}: rateLimits[${index}]`;
     checkFields(RateLimitSchema, message, here, notes, { used });
-    const rule = compileRule(message, 0, here, notes);
-    if (rule.namesCluster) throw unsupported(here, "destinationCluster in the filter's own rateLimits");
-    return rule;
+    return compileRule(message, 0, here, notes);
   });
 }
 
-function compileRule(message: RateLimit, stage: number, where: string, notes: ConfigNotes): RateLimitRule {
+type RuleMessage = Pick<RateLimit, "actions" | "limit" | "hitsAddend">;
+
+function compileRule(message: RuleMessage, stage: number, where: string, notes: ConfigNotes): RateLimitRule {
   if (message.actions.length === 0) throw invalid(where, "actions must have at least one entry");
   const actions = message.actions.map(({ actionSpecifier }, index): DescriptorAction => {
     const here = `${where}.actions[${index}]`;
@@ -95,9 +98,9 @@ function compileRule(message: RateLimit, stage: number, where: string, notes: Co
       : compileDescriptorAction(actionSpecifier, here, notes);
   });
   const limit = message.limit === undefined ? {} : { limit: compileOverride(message.limit, where) };
+  const hitsOf = message.hitsAddend === undefined ? undefined : compileHits(message.hitsAddend, where, notes);
   return {
     stage,
-    namesCluster: message.actions.some(({ actionSpecifier }) => actionSpecifier.case === "destinationCluster"),
     describe: (request) => {
       const entries: DescriptorEntry[] = [];
       for (const action of actions) {
@@ -105,7 +108,10 @@ function compileRule(message: RateLimit, stage: number, where: string, notes: Co
         if (entry === undefined) return undefined;
         if (entry !== "none") entries.push(entry);
       }
-      return entries.length === 0 ? undefined : { entries, ...limit };
+      if (entries.length === 0) return undefined;
+      if (hitsOf === undefined) return { entries, ...limit };
+      const hits = hitsOf(request);
+      return hits === undefined ? undefined : { entries, ...limit, hits };
     },
   };
 }

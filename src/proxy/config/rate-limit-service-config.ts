@@ -57,7 +57,7 @@ export function compileRateLimit(message: HttpRateLimit, where: string, notes: C
     domain: message.domain,
     ask: grpcRateLimit(targetOf(message, where, notes)),
     stage: message.stage,
-    rules: compileFilterRules(message.rateLimits, ["actions", "limit"], where, notes),
+    rules: compileFilterRules(message.rateLimits, ["actions", "limit", "hitsAddend"], where, notes),
     enabled: fractionOf(message.filterEnabled?.defaultValue, 1),
     enforced: fractionOf(message.filterEnforced?.defaultValue, 1),
     deniesOnFailure: fractionOf(message.failureModeDenyPercent?.defaultValue, deny),
@@ -92,7 +92,7 @@ export function compileRateLimitPerRoute(
   });
   return new RateLimitRouteSettings({
     hostRules: hostRulesOf(message.vhRateLimits),
-    rules: compileFilterRules(message.rateLimits, ["actions", "limit"], where, notes),
+    rules: compileFilterRules(message.rateLimits, ["actions", "limit", "hitsAddend"], where, notes),
     domain: message.domain === "" ? undefined : message.domain,
   });
 }

@@ -425,9 +425,6 @@ function compileRateLimits(message: RouteActionMessage, scope: RouteScope): Pick
   const { where, notes, rateLimits: ofHost } = scope;
   const ofRoute = compileRouteRules(message.rateLimits, where, notes);
   if (ofRoute.length === 0 && ofHost.length === 0) return {};
-  // A cluster is chosen by weight after the filters.
-  if (message.clusterSpecifier.case === "weightedClusters" && [...ofRoute, ...ofHost].some((rule) => rule.namesCluster))
-    throw unsupported(where, "destinationCluster in rateLimits for weightedClusters");
   return { rateLimits: { ofRoute, ofHost, includeHost: message.includeVhRateLimits ?? false } };
 }
 

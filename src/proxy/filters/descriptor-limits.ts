@@ -1,19 +1,28 @@
-import type { Descriptor, DescriptorEntry } from "../routing/route.ts";
+import type { Descriptor, DescriptorEntry, DescriptorHits } from "../routing/route.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** A limit for the requests with exactly these entries. An entry without a value matches each value. */
 export interface DescriptorLimit {
   readonly entries: readonly DescriptorEntry[];
+  /** Requests above the limit are counted, and not refused. */
+  readonly isShadow: boolean;
   /** The tokens of the limit, or of one combination of values if an entry has none. */
   readonly make: () => Tokens;
   /** Tokens per millisecond. */
   readonly fillRate: number;
 }
 
-interface Bucket {
+interface Bucket extends Pick<DescriptorLimit, "fillRate" | "isShadow"> {
   readonly tokens: Tokens;
-  readonly fillRate: number;
 }
+
+/** A limit that applies to a request. */
+export interface AppliedLimit extends Pick<DescriptorLimit, "isShadow"> {
+  readonly tokens: Tokens;
+  readonly hits: DescriptorHits;
+}
+
+const oneHit: DescriptorHits = { count: 1, refills: false };
 
 /** The tokens of descriptors. */
 export class DescriptorLimits {
@@ -22,19 +31,20 @@ export class DescriptorLimits {
 
   /** A limit with open values keeps buckets for the latest `maxOpen` combinations of values. */
   constructor(limits: readonly DescriptorLimit[], maxOpen: number) {
-    for (const limit of limits)
-      if (!limit.entries.some(isOpen)) this.#fixed.set(keyOf(limit.entries), { ...limit, tokens: limit.make() });
+    for (const limit of limits) if (!limit.entries.some(isOpen)) this.#fixed.set(keyOf(limit.entries), bucketOf(limit));
     this.#open = limits
       .filter(({ entries }) => entries.some(isOpen))
       .map((limit) => ({ limit, buckets: new RecentBuckets(limit, maxOpen) }));
   }
 
-  /** The tokens that a request takes, those of the slowest limit first. */
-  of(descriptors: readonly Descriptor[]): readonly Tokens[] {
+  /** The limits that apply to a request, the slowest one first. */
+  of(descriptors: readonly Descriptor[]): readonly AppliedLimit[] {
     return descriptors
-      .flatMap((descriptor) => this.#bucketOf(descriptor) ?? [])
-      .sort((left, right) => left.fillRate - right.fillRate)
-      .map(({ tokens }) => tokens);
+      .flatMap((descriptor) => {
+        const bucket = this.#bucketOf(descriptor);
+        return bucket === undefined ? [] : { ...bucket, hits: descriptor.hits ?? oneHit };
+      })
+      .sort((left, right) => left.fillRate - right.fillRate);
   }
 
   #bucketOf(descriptor: Descriptor): Bucket | undefined {
@@ -56,13 +66,17 @@ class RecentBuckets {
   }
 
   get(key: string): Bucket {
-    const bucket = this.#buckets.get(key) ?? { tokens: this.#limit.make(), fillRate: this.#limit.fillRate };
+    const bucket = this.#buckets.get(key) ?? bucketOf(this.#limit);
     this.#buckets.delete(key);
     this.#buckets.set(key, bucket);
     const [oldest] = this.#buckets.keys();
     if (this.#buckets.size > this.#max && oldest !== undefined) this.#buckets.delete(oldest);
     return bucket;
   }
+}
+
+function bucketOf({ fillRate, isShadow, make }: DescriptorLimit): Bucket {
+  return { fillRate, isShadow, tokens: make() };
 }
 
 export function isOpen({ value }: DescriptorEntry): boolean {

@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { transientError } from "../../base/index.ts";
 import {
   RateLimitRequestSchema,
@@ -42,9 +42,12 @@ function failed(answer: string): Error {
   return transientError("rate-limit-failed", `the rate limit service answered ${answer}`);
 }
 
-function messageOf({ entries, limit }: Descriptor): {
-  entries: { key: string; value: string }[];
-  limit?: NonNullable<Descriptor["limit"]>;
-} {
-  return { entries: entries.map(({ key, value }) => ({ key, value })), ...(limit === undefined ? {} : { limit }) };
+type DescriptorInit = NonNullable<MessageInitShape<typeof RateLimitRequestSchema>["descriptors"]>[number];
+
+function messageOf({ entries, limit, hits }: Descriptor): DescriptorInit {
+  return {
+    entries: entries.map(({ key, value }) => ({ key, value })),
+    ...(limit === undefined ? {} : { limit }),
+    ...(hits === undefined ? {} : { hitsAddend: BigInt(hits.count), isNegativeHits: hits.refills }),
+  };
 }

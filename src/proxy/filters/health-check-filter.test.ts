@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { AccessLogSchema, HttpHealthCheckSchema } from "../../wire/envoy/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileHealthCheck } from "../config/health-check-config.ts";
 import { compileLogFilter } from "../config/log-filter-config.ts";
@@ -44,6 +45,8 @@ test("a request that matches is answered by the proxy, with its service; any oth
       ["http.in.health_check.request_total", 2],
       ["http.in.health_check.ok", 2],
       ["http.in.health_check.failed", 0],
+      ["http.in.health_check.cached_response", 0],
+      ["http.in.health_check.degraded", 0],
     ],
   );
 });
@@ -66,8 +69,8 @@ test("logs that want no health checks leave the answers out", () => {
   const { filter = assert.fail() } = fromJson(AccessLogSchema, { filter: { notHealthCheckFilter: {} } });
   const { wants } = compileLogFilter(filter, "test");
   const index = { request: new Map<string, number>(), response: new Map<string, number>() };
-  const logs = (details: string): boolean => wants({ ...plainRecord, details }, index);
-  assert.deepEqual(["via_upstream", "health_check_ok", "health_check_failed"].map(logs), [true, false, false]);
+  const logs = (isHealthCheck: boolean): boolean => wants({ ...plainRecord, isHealthCheck }, index);
+  assert.deepEqual([logs(false), logs(true)], [true, false]);
 });
 
 test("without headers to match, every request is a health check", async () => {
@@ -77,10 +80,81 @@ test("without headers to match, every request is a health check", async () => {
   assert.equal((await harness.get("/any")).status, 200);
 });
 
-test("modes that ask or judge the upstream are refused by name", () => {
+/** A proxy whose upstream answers checks, with `x-degraded` in its target as degraded. What it counts, by name. */
+async function passing(
+  services: FilterServices,
+  config: JsonObject,
+): Promise<{ readonly harness: Harness; readonly asked: string[] }> {
+  const settings = compile({
+    passThroughMode: true,
+    headers: [{ name: ":path", stringMatch: { prefix: "/healthz" } }],
+    ...config,
+  });
+  const filter = new HealthCheckFilter("envoy.filters.http.health_check", settings, services, "");
+  const harness = await Harness.start({ filters: [filter], filtersIdle: false });
+  const asked: string[] = [];
+  const backend = await harness.backend(({ url = "" }, answer) => {
+    asked.push(url);
+    if (url.includes("degraded")) answer.setHeader("x-envoy-degraded", "true");
+    answer.statusCode = url.includes("ill") ? 503 : 200;
+    answer.end("upstream");
+  });
+  harness.cluster("a", [backend.port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  return { harness, asked };
+}
+
+test("in pass-through mode the upstream answers checks, unless the proxy was told to be unhealthy", async () => {
+  let fails = false;
+  const services = { ...standaloneServices(), serviceName: "web.shop", failsHealthChecks: () => fails };
+  const { harness, asked } = await passing(services, {});
+  await using _ = harness;
+  const check = async (): Promise<unknown> => {
+    const { status, body, headers } = await harness.get("/healthz");
+    return [status, body, headers["x-envoy-upstream-healthchecked-cluster"]];
+  };
+  assert.deepEqual(
+    [await check(), await check()],
+    [
+      [200, "upstream", "web.shop"],
+      [200, "upstream", "web.shop"],
+    ],
+  );
+  assert.equal((await harness.get("/other")).headers["x-envoy-upstream-healthchecked-cluster"], undefined);
+  assert.equal(services.statistics.counter("health_check.request_total").value, 0);
+  fails = true;
+  assert.deepEqual(await check(), [503, "", "web.shop"]);
+  assert.deepEqual(asked, ["/healthz", "/healthz", "/other"]);
+});
+
+test("an answer of the upstream serves further checks until the interval ends, with its status and x-envoy-degraded", async () => {
+  // The answers, flags, details and counts are those of Envoy 1.40.
+  const clock = new HandClock();
+  const services = { ...standaloneServices(), clock, serviceName: "web.shop" };
+  const { harness, asked } = await passing(services, { cacheTime: "2s" });
+  await using _ = harness;
+  const check = async (target: string): Promise<unknown> => {
+    const { status, body, headers } = await harness.get(target);
+    const { flag, details } = harness.records.at(-1) ?? {};
+    return [status, body, headers["x-envoy-degraded"], flag, details];
+  };
+  assert.deepEqual(await check("/healthz?ill"), [503, "upstream", undefined, "-", "via_upstream"]);
+  clock.pass(1999);
+  assert.deepEqual(await check("/healthz"), [503, "", undefined, "LH", "health_check_cached"]);
+  clock.pass(1);
+  assert.deepEqual(await check("/healthz?degraded"), [200, "upstream", "true", "-", "via_upstream"]);
+  assert.deepEqual(await check("/healthz"), [200, "", "", "-", "health_check_cached"]);
+  assert.deepEqual(await check("/other"), [200, "upstream", undefined, "-", "via_upstream"]);
+  assert.deepEqual(asked, ["/healthz?ill", "/healthz?degraded", "/other"]);
+  const counted = ["request_total", "ok", "failed", "cached_response", "degraded"].map(
+    (name) => services.statistics.counter(`health_check.${name}`).value,
+  );
+  assert.deepEqual(counted, [2, 1, 1, 2, 1]);
+});
+
+test("modes that judge the upstream, and a cache without pass-through, are refused by name", () => {
   assert.throws(() => compile({}), /passThroughMode must be set/);
-  assert.throws(() => compile({ passThroughMode: true }), /passThroughMode true is not supported/);
-  assert.throws(() => compile({ passThroughMode: true, cacheTime: "1s" }), /the field cacheTime is not supported/);
+  assert.throws(() => compile({ passThroughMode: false, cacheTime: "1s" }), /cacheTime must not be set unless/);
   assert.throws(
     () => compile({ passThroughMode: false, clusterMinHealthyPercentages: { a: { value: 50 } } }),
     /the field clusterMinHealthyPercentages is not supported/,

@@ -2,47 +2,109 @@ import type { RequestMatcher } from "../routing/matchers.ts";
 import type { FilterCounter } from "../terms/filter-statistics.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterServices } from "./filter-services.ts";
-import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
+import {
+  passed,
+  type FilterRequest,
+  type FilterResponse,
+  type HttpFilter,
+  type LocalReply,
+  type StreamFilter,
+} from "./http-filter.ts";
 
-/** The response code details of health checks. Access log filters recognise health checks by them. */
-const details = { ok: "health_check_ok", failed: "health_check_failed" } as const;
-
-export function isHealthCheck(exchangeDetails: string): boolean {
-  return exchangeDetails === details.ok || exchangeDetails === details.failed;
+export interface HealthCheckSettings {
+  readonly isCheck: RequestMatcher;
+  /** The upstream answers checks, not the proxy. */
+  readonly passes: boolean;
+  /** How long its answer serves further checks. 0: for none. */
+  readonly cacheMs: number;
 }
 
-/** Answers health checks in place of the upstream. */
+/** The upstream's last answer to a check. */
+interface CachedAnswer {
+  readonly status: number;
+  readonly degraded: boolean;
+  /** The interval of the cache in which it was given. */
+  readonly interval: number;
+}
+
+/** Who answers a check, which is also the end of the response code details. */
+type Answerer = "ok" | "failed" | "cached";
+
+const degradedField = "x-envoy-degraded";
+const serviceField = "x-envoy-upstream-healthchecked-cluster";
+
+/** Answers health checks in place of the upstream, or lets some of them pass to it. */
 export class HealthCheckFilter implements HttpFilter {
   readonly name: string;
-  readonly #isCheck: RequestMatcher;
+  readonly #settings: HealthCheckSettings;
   readonly #services: FilterServices;
-  readonly #total: FilterCounter;
-  readonly #ok: FilterCounter;
-  readonly #failed: FilterCounter;
+  readonly #startMs: number;
+  readonly #counters: Readonly<Record<"total" | "ok" | "failed" | "cached" | "degraded", FilterCounter>>;
+  #cached: CachedAnswer | undefined;
+  /** Checks on their way to the upstream, whose answers are kept. */
+  readonly #asking = new WeakSet<FilterRequest>();
 
   /** `statPrefix` ends in a dot. */
-  constructor(name: string, isCheck: RequestMatcher, services: FilterServices, statPrefix: string) {
+  constructor(name: string, settings: HealthCheckSettings, services: FilterServices, statPrefix: string) {
     this.name = name;
-    this.#isCheck = isCheck;
+    this.#settings = settings;
     this.#services = services;
-    this.#total = services.statistics.counter(`${statPrefix}health_check.request_total`);
-    this.#ok = services.statistics.counter(`${statPrefix}health_check.ok`);
-    this.#failed = services.statistics.counter(`${statPrefix}health_check.failed`);
+    this.#startMs = services.clock.steadyMs();
+    const counter = (event: string): FilterCounter => services.statistics.counter(`${statPrefix}health_check.${event}`);
+    this.#counters = {
+      total: counter("request_total"),
+      ok: counter("ok"),
+      failed: counter("failed"),
+      cached: counter("cached_response"),
+      degraded: counter("degraded"),
+    };
   }
 
   onRequest(request: FilterRequest): LocalReply | undefined {
     const fails = this.#services.failsHealthChecks();
     // A load balancer that is an Envoy need not wait for its next check.
     if (fails) request.addResponseHeader("x-envoy-immediate-health-check-fail", "true");
-    if (!this.#isCheck(request)) return undefined;
-    this.#total.increment();
-    (fails ? this.#failed : this.#ok).increment();
+    if (!this.#settings.isCheck(request)) return undefined;
+    request.markHealthCheck();
+    const cached = this.#cached?.interval === this.#interval() ? this.#cached : undefined;
+    if (fails) return this.#reply("failed", 503, false);
+    if (!this.#settings.passes) return this.#reply("ok", 200, false);
+    if (cached !== undefined) return this.#reply("cached", cached.status, cached.degraded);
+    if (this.#settings.cacheMs > 0) this.#asking.add(request);
+    request.addResponseHeader(serviceField, this.#services.serviceName);
+    return undefined;
+  }
+
+  stream(request: FilterRequest): StreamFilter | undefined {
+    if (!this.#asking.has(request)) return undefined;
     return {
-      status: fails ? 503 : 200,
+      responseHead: ({ status, fields }: FilterResponse) => {
+        const degraded = fields.some(([name]) => name === degradedField);
+        this.#cached = { status, degraded, interval: this.#interval() };
+        return passed;
+      },
+    };
+  }
+
+  /** As in Envoy, all answers of one interval are forgotten at its end. */
+  #interval(): number {
+    const { cacheMs } = this.#settings;
+    return cacheMs === 0 ? 0 : Math.floor((this.#services.clock.steadyMs() - this.#startMs) / cacheMs);
+  }
+
+  #reply(answerer: Answerer, status: number, degraded: boolean): LocalReply {
+    const isGood = status >= 200 && status < 300;
+    const { total, ok, failed, cached, degraded: ofDegraded } = this.#counters;
+    total.increment();
+    (isGood ? ok : failed).increment();
+    if (answerer === "cached") cached.increment();
+    if (degraded) ofDegraded.increment();
+    return {
+      status,
       body: "",
-      headers: [["x-envoy-upstream-healthchecked-cluster", this.#services.serviceName]],
-      flag: fails ? responseFlags.failedLocalHealthCheck : responseFlags.none,
-      details: fails ? details.failed : details.ok,
+      headers: [...(degraded ? [[degradedField, ""] as const] : []), [serviceField, this.#services.serviceName]],
+      flag: isGood ? responseFlags.none : responseFlags.failedLocalHealthCheck,
+      details: `health_check_${answerer}`,
     };
   }
 }

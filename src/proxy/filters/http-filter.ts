@@ -12,6 +12,8 @@ export interface FilterRequest extends RequestView {
   readonly clientAddress: string;
   /** The latest chosen route. Undefined if none matched. */
   readonly route: Route | undefined;
+  /** The name of the route's cluster. One that is chosen by weight is chosen now, for the whole request. */
+  readonly cluster: string | undefined;
   /** A header as later filters and the upstream see it, after the edits of earlier filters. Names are in lower case. */
   header(name: string): string | undefined;
   /**
@@ -46,6 +48,8 @@ export interface FilterRequest extends RequestView {
   readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   /** The client speaks gRPC-Web, the upstream gRPC. */
   translateGrpcWeb(form: GrpcWebForm): void;
+  /** Leaves the request out of logs that want no health checks, and out of traces. */
+  markHealthCheck(): void;
   /** Chooses the route again, after edits that routes may match. */
   clearRoute(): void;
   /** Metadata for other filters and the log, by the name of the filter that set it (Envoy's dynamic metadata). */

@@ -179,13 +179,12 @@ test("a limit by descriptors that is not whole or not the only one is refused by
     [[{ entries: [{ key: "a", value: "b" }] }], /descriptors\[0\]: tokenBucket must be set/],
     [[forUser("ann", 0)], /descriptors\[0\]: tokenBucket\.maxTokens must be at least 1/],
     [[forUser("ann", 1), forUser("ann", 2)], /descriptors\[1\]: an earlier descriptor has the same entries/],
-    [[{ ...forUser("ann", 1), shadowMode: true }], /descriptors\[0\]: the field shadowMode is not supported/],
   ] as const)
     assert.throws(() => limited({ descriptors: [...descriptors] as JsonObject[] }), message);
 });
 
 /** A filter with this configuration, and a clock that tests move. */
-function filterWith(config: JsonObject): { filter: LocalRateLimitFilter; clock: HandClock } {
+function filterWith(config: JsonObject) {
   const clock = new HandClock();
   const services = { ...standaloneServices(), clock };
   const all = { defaultValue: { numerator: 100 } };
@@ -196,7 +195,11 @@ function filterWith(config: JsonObject): { filter: LocalRateLimitFilter; clock: 
     ...config,
   });
   const settings = compileLocalRateLimit(message, "test", new ConfigNotes(() => undefined, services));
-  return { filter: new LocalRateLimitFilter("limit", settings, services), clock };
+  return {
+    filter: new LocalRateLimitFilter("limit", settings, services),
+    clock,
+    counted: (name: string): number => services.statistics.counter(`limiter.http_local_rate_limit.${name}`).value,
+  };
 }
 
 test("a client is told its limit as Envoy tells it: that of its descriptor, or the one that refused it", () => {
@@ -268,4 +271,60 @@ test("if configured, a gRPC client gets RESOURCE_EXHAUSTED", () => {
 
 test("a stage above 10 is refused, because no rule can have it", () => {
   assert.throws(() => filterWith({ stage: 11 }), /test: stage must be from 0 to 10, got 11/);
+});
+
+test("a shadow limit refuses nothing and counts by itself, and the other limits go on", () => {
+  // The statuses, fields and counts are those of Envoy 1.40 with this configuration.
+  const bucket = (maxTokens: number): JsonObject => ({ maxTokens, tokensPerFill: maxTokens, fillInterval: "3600s" });
+  const { filter, counted } = filterWith({
+    enableXRatelimitHeaders: "DRAFT_VERSION_03",
+    tokenBucket: bucket(1000),
+    rateLimits: ["a", "b"].map((descriptorKey) => ({
+      actions: [{ genericKey: { descriptorKey, descriptorValue: "1" } }],
+    })),
+    descriptors: [
+      { entries: [{ key: "a", value: "1" }], tokenBucket: bucket(2), shadowMode: true },
+      { entries: [{ key: "b", value: "1" }], tokenBucket: bucket(3) },
+    ],
+  });
+  const told = (): readonly number[] => {
+    const request = testRequest();
+    const status = filter.onRequest(request)?.status ?? 200;
+    return [status, ...request.answerFields.map(([, value]) => Number(value))];
+  };
+  assert.deepEqual(
+    [told(), told(), told(), told()],
+    [
+      [200, 2, 1, 0],
+      [200, 2, 0, 1800],
+      [200, 2, 0, 1800],
+      [429, 3, 0, 1200],
+    ],
+  );
+  assert.deepEqual(["enabled", "ok", "rate_limited", "shadow_mode", "enforced"].map(counted), [4, 2, 2, 1, 1]);
+});
+
+test("a request takes as many tokens as it counts hits, none are always too many, and negative ones give back", () => {
+  const limit = (hitsAddend: JsonObject) =>
+    filterWith({
+      tokenBucket: { maxTokens: 1000, fillInterval: "3600s" },
+      rateLimits: [{ actions: [{ genericKey: { descriptorKey: "a", descriptorValue: "1" } }], hitsAddend }],
+      descriptors: [{ entries: [{ key: "a", value: "1" }], tokenBucket: { maxTokens: 10, fillInterval: "3600s" } }],
+    }).filter;
+  const statuses = (filter: LocalRateLimitFilter, ...hits: string[]): readonly number[] =>
+    hits.map((value) => filter.onRequest(testRequest("/", { headers: { "x-hits": value } }))?.status ?? 200);
+  assert.deepEqual(statuses(limit({ number: "4" }), "", "", ""), [200, 200, 429]);
+  const asked = limit({ format: "%REQ(x-hits)%" });
+  assert.deepEqual(statuses(asked, "4", "bad", "3.7", "0", "5", "3"), [200, 200, 200, 429, 429, 200]);
+  const { filter } = filterWith({
+    rateLimits: [
+      {
+        actions: [{ genericKey: { descriptorKey: "a", descriptorValue: "1" } }],
+        hitsAddend: { format: "%REQ(x-hits)%", isNegativeHits: true },
+      },
+      { actions: [{ genericKey: { descriptorKey: "a", descriptorValue: "1" } }], hitsAddend: { number: "6" } },
+    ],
+    descriptors: [{ entries: [{ key: "a", value: "1" }], tokenBucket: { maxTokens: 10, fillInterval: "3600s" } }],
+  });
+  assert.deepEqual(statuses(filter, "0", "2", "5", "20", "0"), [200, 200, 429, 200, 429]);
 });

@@ -71,26 +71,33 @@ export class LocalRateLimitSettings {
 }
 
 interface TokensTaken {
-  readonly admitted: boolean;
+  /** "shadow": beyond a limit that only counts. */
+  readonly verdict: "admitted" | "shadow" | "refused";
   /** The limit to tell the client: the one that refused the request, or else the slowest of its descriptors. */
   readonly reported: Tokens | undefined;
 }
 
 /**
- * Takes a token from each limit that applies. Like Envoy, keeps the tokens of earlier limits if a later limit has no
- * token.
+ * Takes tokens from each limit that applies. Like Envoy, keeps the tokens of earlier limits if a later limit has too
+ * few.
  */
 function takeTokens({ bucket, descriptors }: LocalLimits, request: FilterRequest): TokensTaken {
-  const found = descriptors === undefined ? [] : tokensOf(descriptors, request);
-  const empty = found.find((tokens) => !tokens.take());
-  if (empty !== undefined) return { admitted: false, reported: empty };
-  if (found.length > 0 && descriptors?.alwaysBucket === false) return { admitted: true, reported: found[0] };
-  return bucket?.take() === false
-    ? { admitted: false, reported: bucket }
-    : { admitted: true, reported: found[0] ?? bucket };
+  const found = descriptors === undefined ? [] : limitsOf(descriptors, request);
+  let shadow: Tokens | undefined;
+  for (const { tokens, hits, isShadow } of found) {
+    if (hits.refills) tokens.give(hits.count);
+    else if (!tokens.take(hits.count)) {
+      if (!isShadow) return { verdict: "refused", reported: tokens };
+      shadow ??= tokens;
+    }
+  }
+  const takesBucket = found.length === 0 || descriptors?.alwaysBucket !== false;
+  if (takesBucket && bucket?.take() === false) return { verdict: "refused", reported: bucket };
+  if (shadow !== undefined) return { verdict: "shadow", reported: shadow };
+  return { verdict: "admitted", reported: found[0]?.tokens ?? bucket };
 }
 
-function tokensOf({ limits, rules, stage, hostRules }: DescriptorLimitSettings, request: FilterRequest) {
+function limitsOf({ limits, rules, stage, hostRules }: DescriptorLimitSettings, request: FilterRequest) {
   return limits.of(rules === undefined ? describeRequest(request, stage, hostRules) : descriptorsOf(rules, request));
 }
 
@@ -119,14 +126,18 @@ export class LocalRateLimitFilter implements HttpFilter {
     if (limitsNothing(settings)) return undefined;
     if (random() >= settings.enabled) return undefined;
     this.#counter(settings, "enabled").increment();
-    const { admitted, reported } = takeTokens(settings.limitsFor(request.connection), request);
+    const { verdict, reported } = takeTokens(settings.limitsFor(request.connection), request);
     if (settings.tellsLimit && reported !== undefined)
       for (const [name, value] of limitFields(reported.level())) request.addResponseHeader(name, value);
-    if (admitted) {
+    if (verdict === "admitted") {
       this.#counter(settings, "ok").increment();
       return undefined;
     }
     this.#counter(settings, "rate_limited").increment();
+    if (verdict === "shadow") {
+      this.#counter(settings, "shadow_mode").increment();
+      return undefined;
+    }
     if (random() >= settings.enforced) {
       if (settings.unenforced !== undefined) this.#tellUpstream(settings.unenforced, request);
       return undefined;

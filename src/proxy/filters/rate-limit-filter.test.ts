@@ -124,6 +124,30 @@ test("the service learns the descriptors of a request, and its fields reach upst
   assert.equal(limited.counted("ok"), 1);
 });
 
+test("the service learns how many hits a request counts as", async () => {
+  const limited = new Limited(
+    {
+      rateLimits: [
+        { ...byUser[0], hitsAddend: { format: "%REQ(x-cost)%" } },
+        { ...byUser[1], hitsAddend: { number: "2", isNegativeHits: true } },
+      ],
+    },
+    ok,
+  );
+  await limited.ask(testRequest("/", { headers: { user: "ann", "x-cost": "5" } }));
+  const { body } = limited.asked.at(-1) ?? assert.fail();
+  assert.deepEqual(
+    fromBinary(RateLimitRequestSchema, body.subarray(5)).descriptors.map(({ hitsAddend, isNegativeHits }) => [
+      hitsAddend,
+      isNegativeHits,
+    ]),
+    [
+      [5n, false],
+      [2n, true],
+    ],
+  );
+});
+
 test("a request above a limit is refused with the fields of the service and of the filter", async () => {
   const answer = { ...overLimit, rawBody: Buffer.from("later"), responseHeadersToAdd: [{ key: "x-left", value: "0" }] };
   const limited = new Limited({ responseHeadersToAdd: [{ header: { key: "x-limited", value: "yes" } }] }, answer);

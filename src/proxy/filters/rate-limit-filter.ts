@@ -145,11 +145,11 @@ export class RateLimitFilter implements HttpFilter {
     };
   }
 
-  /** Envoy counts by the cluster of the route. One that is chosen by weight is not known yet. */
-  #count({ route }: FilterRequest, name: string): void {
+  /** Envoy counts by the cluster of the route. A client could make up many that a header names. */
+  #count({ route, cluster }: FilterRequest, name: string): void {
     const target = route?.action.kind === "forward" ? route.action.target : undefined;
-    if (target?.kind !== "one") return;
+    if (target === undefined || target.kind === "header" || cluster === undefined) return;
     const { statPrefix } = this.#settings;
-    this.#services.statistics.counter(`cluster.${target.cluster}.ratelimit.${statPrefix}${name}`).increment();
+    this.#services.statistics.counter(`cluster.${cluster}.ratelimit.${statPrefix}${name}`).increment();
   }
 }

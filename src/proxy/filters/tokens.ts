@@ -15,10 +15,12 @@ export interface TokenLevel {
   readonly resetSeconds: number;
 }
 
-/** A limit of which each request takes one token. */
+/** A limit of which each request takes tokens. */
 export interface Tokens {
-  /** Returns false if no token is left. */
-  take(): boolean;
+  /** Takes so many tokens, or one. Returns false if fewer are left. As in Envoy, none at all are never left. */
+  take(count?: number): boolean;
+  /** Gives tokens back, until the limit is full. */
+  give(count: number): void;
   level(): TokenLevel;
 }
 
@@ -40,10 +42,15 @@ export class TokenFlow {
     this.#size = size;
   }
 
-  /** When the bucket was empty, as seen after one token is taken. Undefined if there is none. */
-  take(emptyMs: number, nowMs: number): number | undefined {
+  /** When the bucket was empty, as seen after the tokens are taken. Undefined if there are fewer. */
+  take(emptyMs: number, nowMs: number, count: number): number | undefined {
     const tokens = this.#tokens(emptyMs, nowMs);
-    return tokens < 1 ? undefined : nowMs - this.#msFor(tokens - 1);
+    return tokens < count || count === 0 ? undefined : nowMs - this.#msFor(tokens - count);
+  }
+
+  /** The same after tokens are given back. */
+  give(emptyMs: number, nowMs: number, count: number): number {
+    return nowMs - this.#msFor(Math.min(this.#size.max, this.#tokens(emptyMs, nowMs) + count));
   }
 
   level(emptyMs: number, nowMs: number): TokenLevel {
@@ -76,11 +83,15 @@ export class TokenBucket implements Tokens {
     this.#clock = clock;
   }
 
-  take(): boolean {
-    const emptyMs = this.#flow.take(this.#emptyMs, this.#clock.steadyMs());
+  take(count = 1): boolean {
+    const emptyMs = this.#flow.take(this.#emptyMs, this.#clock.steadyMs(), count);
     if (emptyMs === undefined) return false;
     this.#emptyMs = emptyMs;
     return true;
+  }
+
+  give(count: number): void {
+    this.#emptyMs = this.#flow.give(this.#emptyMs, this.#clock.steadyMs(), count);
   }
 
   level(): TokenLevel {

@@ -1,10 +1,11 @@
 import { isIP } from "node:net";
-import { internalError } from "../../base/index.ts";
+import { internalError, type Random } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { normalizePath } from "../routing/path.ts";
 import type { RequestView } from "../routing/request-view.ts";
+import { chooseCluster, type ClusterChoice, type ClusterPick } from "../routing/route.ts";
 import { withoutPort } from "../routing/route-table.ts";
 import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
 import { isGrpcContentType } from "./grpc.ts";
@@ -77,6 +78,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   /** Names of headers (lower case) that filters have written or removed. */
   settled: ReadonlySet<string> | undefined;
   #config: HttpConnectionConfig | undefined;
+  #picked: { readonly target: ClusterChoice; readonly pick: ClusterPick | undefined } | undefined;
   /** Whether the target to forward differs from the head's own. */
   targetDiffers = false;
 
@@ -90,6 +92,14 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     this.protocol = isHttp2 ? "HTTP/2" : "HTTP/1.1";
     this.head = head ?? noHead;
     this.#memory = memory;
+  }
+
+  /** The cluster of a route's target. A choice by weight is made once, because a filter may have read it. */
+  pickCluster(target: ClusterChoice, random: Random): ClusterPick | undefined {
+    if (target.kind !== "weighted") return chooseCluster(target, (name) => this.header(name), random);
+    if (this.#picked?.target !== target)
+      this.#picked = { target, pick: chooseCluster(target, (name) => this.header(name), random) };
+    return this.#picked.pick;
   }
 
   get isConnect(): boolean {

@@ -2,7 +2,7 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { FilterRequest, GrpcWebForm, HttpFilter, LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
 import type { RequestView } from "../routing/request-view.ts";
-import type { Route } from "../routing/route.ts";
+import type { ClusterChoice, ClusterPick, Route } from "../routing/route.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
@@ -14,11 +14,13 @@ export interface FilterPassOptions {
   readonly route: Route | undefined;
   /** Chooses the route by the request's current headers and metadata. */
   readonly chooseRoute: (request: RequestView) => Route | undefined;
+  readonly pickCluster: (target: ClusterChoice) => ClusterPick | undefined;
   readonly hasBody: boolean;
   readonly bodyStart: (limit: number) => Promise<RequestBodyStart>;
   /** The trailers that came with the body: names and values in turn. */
   readonly trailers: () => readonly string[] | undefined;
   readonly setTrailers: (fields: readonly string[]) => void;
+  readonly markHealthCheck: () => void;
   /** The facts to which variables in header values may refer, without the edits and the route of this pass. */
   readonly valueContext: (response: MutationContext["response"]) => MutationContext;
 }
@@ -62,6 +64,13 @@ export class FilterPass implements FilterRequest {
 
   get route(): Route | undefined {
     return this.#route;
+  }
+
+  get cluster(): string | undefined {
+    const action = this.#route?.action;
+    if (action?.kind !== "forward") return undefined;
+    const { target } = action;
+    return target.kind === "header" ? this.header(target.header) : this.#options.pickCluster(target)?.cluster;
   }
 
   get head(): MessageHead {
@@ -167,6 +176,10 @@ export class FilterPass implements FilterRequest {
 
   translateGrpcWeb(form: GrpcWebForm): void {
     this.grpcWeb = form;
+  }
+
+  markHealthCheck(): void {
+    this.#options.markHealthCheck();
   }
 
   clearRoute(): void {

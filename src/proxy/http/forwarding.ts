@@ -2,7 +2,7 @@ import { userError } from "../../base/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { requestHash } from "../routing/hash-policy.ts";
 import { withoutPort } from "../routing/route-table.ts";
-import { chooseCluster, type ForwardAction, type Route } from "../routing/route.ts";
+import type { ClusterPick, ForwardAction, Route } from "../routing/route.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { ForwardNames } from "../upstream/forward-names.ts";
 import type { WireProtocol } from "../upstream/pool-user.ts";
@@ -38,7 +38,7 @@ export interface ForwardedExchange extends ExchangeParts {
 }
 
 /** A cluster that was chosen for a request, with what its choice changes of it. */
-interface Choice extends NonNullable<ReturnType<typeof chooseCluster>> {
+interface Choice extends ClusterPick {
   readonly to: Cluster;
   readonly destination: ForwardDestination | undefined;
 }
@@ -61,7 +61,7 @@ export class Forwarding {
   start(bytes: Buffer, from: number, to: number): void {
     const { facts, context, attempts } = this.#exchange;
     const action = this.#action;
-    const choice = chooseCluster(action.target, (name) => facts.header(name), context.random);
+    const choice = facts.pickCluster(action.target, context.random);
     const cluster = choice === undefined ? undefined : context.cluster(choice.cluster);
     if (choice === undefined || cluster === undefined) {
       this.#exchange.fail(noClusterReply(action.clusterNotFoundStatus));

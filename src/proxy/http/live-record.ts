@@ -27,6 +27,7 @@ export class LiveRecord implements ExchangeRecord {
   durationMs = 0;
   flag: ResponseFlag = responseFlags.none;
   details = "";
+  isHealthCheck = false;
   receivedBytes = 0;
   route: Route | undefined;
   trace: RequestTrace | undefined;

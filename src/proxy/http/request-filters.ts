@@ -59,10 +59,12 @@ export class RequestFilters {
         const host = context.routeTable()?.virtualHost(facts.authority);
         return host === undefined ? undefined : routeOf(host, view);
       },
+      pickCluster: (target) => facts.pickCluster(target, context.random),
       hasBody: !request.complete || to > from,
       bodyStart: (limit) => this.#bodyStart(exchange.hold(bytes, from, to), limit),
       trailers: () => exchange.heldTrailers,
       setTrailers: (fields) => void (exchange.heldTrailers = permittedTrailers(fields)),
+      markHealthCheck: () => void (record.isHealthCheck = true),
       valueContext: (response) => mutationContext(exchange, response),
     });
   }

@@ -150,6 +150,7 @@ export class ConnectionObserver {
       status: 0,
       flag: flow.flag,
       details: "",
+      isHealthCheck: false,
       transportFailure: flow.transportFailure,
       receivedBytes: flow.receivedBytes,
       sentBytes: flow.sentBytes,

@@ -21,6 +21,8 @@ export interface ExchangeRecord {
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
   readonly details: string;
+  /** Whether the request is a health check of a load balancer, as a filter has found. */
+  readonly isHealthCheck: boolean;
   readonly transportFailure: string;
   /** The number of body bytes. */
   readonly receivedBytes: number;

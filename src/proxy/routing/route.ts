@@ -77,7 +77,9 @@ export interface DescribedRequest extends RequestView {
   header(name: string): string | undefined;
   values(name: string): readonly string[];
   headers(): Iterable<readonly [name: string, value: string]>;
-  valueContext(response: undefined): Pick<MutationContext, "startedMs" | "downstreamPeer">;
+  valueContext(response: undefined): MutationContext;
+  /** The name of the route's cluster. One that is chosen by weight is chosen now, for the whole request. */
+  readonly cluster: string | undefined;
 }
 
 export interface DescriptorEntry {
@@ -92,6 +94,15 @@ export interface Descriptor {
   readonly entries: readonly DescriptorEntry[];
   /** Overrides the limit of a rate limit service. `unit` is Envoy's number of it. */
   readonly limit?: { readonly requestsPerUnit: number; readonly unit: number };
+  /** Absent: the request counts as one. */
+  readonly hits?: DescriptorHits;
+}
+
+/** The number of requests that one request counts as. */
+export interface DescriptorHits {
+  readonly count: number;
+  /** The hits are given back to the limit. */
+  readonly refills: boolean;
 }
 
 /** How requests are described to the rate limits of one stage. */
@@ -99,8 +110,6 @@ export interface RateLimitRule {
   readonly stage: number;
   /** Undefined: this rule does not apply to the request. */
   readonly describe: (request: DescribedRequest) => Descriptor | undefined;
-  /** Whether an entry is the name of the request's cluster. The cluster must then be chosen by weight before. */
-  readonly namesCluster: boolean;
 }
 
 export interface RouteRateLimits {

@@ -61,6 +61,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     connection,
     clientAddress: options.clientAddress ?? connection.remote.address,
     route: route(forwardTo("c"), { filterConfigs: options.filterConfigs ?? new Map() }),
+    cluster: "c",
     header: (name) => fields.get(name),
     values: (name) => options.repeated?.[name] ?? (fields.has(name) ? [fields.get(name) ?? ""] : []),
     setHeader: (name, value) => void fields.set(name, typeof value === "string" ? value : value.join(",")),
@@ -82,6 +83,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     setTrailers: () => undefined,
     protocol: "HTTP/1.1",
     translateGrpcWeb: () => undefined,
+    markHealthCheck: () => undefined,
     clearRoute: () => void (request.routesChosen += 1),
     metadata: new Map(),
     valueContext: (response) => ({

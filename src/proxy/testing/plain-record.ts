@@ -11,6 +11,7 @@ export const plainRecord: ExchangeRecord = {
   status: 200,
   flag: 0,
   details: "via_upstream",
+  isHealthCheck: false,
   transportFailure: "",
   receivedBytes: 3,
   sentBytes: 4,

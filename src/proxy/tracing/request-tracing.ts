@@ -150,7 +150,7 @@ export class RequestTracing {
   /** Makes the spans of a request that has ended. */
   finish(record: ExchangeRecord, trace: RequestTrace, side: "ingress" | "egress", capture: CaptureIndex): void {
     const { exporter, spawnsUpstreamSpan, customTags, maxPathLength, node } = this.#options;
-    if (exporter === undefined) return;
+    if (exporter === undefined || record.isHealthCheck) return;
     const context = { record, capture, customTags, node };
     const { traceId, startMs, durationMs } = {
       traceId: trace.traceId,

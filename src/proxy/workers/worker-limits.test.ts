@@ -46,6 +46,19 @@ test("slots of a worker that ended are free again, and those of the others stay 
   assert.equal(breakers[2]?.requests.open, 4);
 });
 
+test("tokens that one worker gives back are there for the others, up to the limit", () => {
+  const { parts } = workers(2);
+  const [one, two] = parts.map(({ buckets }) => {
+    buckets.begin("listener a");
+    return buckets.make({ max: 3, perFill: 1, fillIntervalMs: 1000 });
+  });
+  assert.deepEqual([one?.take(2), two?.take(2)], [true, false]);
+  one?.give(1);
+  assert.deepEqual([two?.take(2), one?.take()], [true, false]);
+  two?.give(100);
+  assert.equal(one?.level().remaining, 3);
+});
+
 test("all workers draw from one bucket, and each resource has its own buckets", () => {
   let nowMs = 0;
   const { parts } = workers(2, () => nowMs);

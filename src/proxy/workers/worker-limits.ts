@@ -209,12 +209,19 @@ class SharedTokenBucket implements Tokens {
     this.#sinceMs = sinceMs;
   }
 
-  take(): boolean {
+  take(count = 1): boolean {
     for (;;) {
       const emptyMs = this.#empty.ms;
-      const nextMs = this.#flow.take(emptyMs, this.#sinceMs());
+      const nextMs = this.#flow.take(emptyMs, this.#sinceMs(), count);
       if (nextMs === undefined) return false;
       if (this.#empty.change(emptyMs, nextMs)) return true;
+    }
+  }
+
+  give(count: number): void {
+    for (;;) {
+      const emptyMs = this.#empty.ms;
+      if (this.#empty.change(emptyMs, this.#flow.give(emptyMs, this.#sinceMs(), count))) return;
     }
   }
 

@@ -14,12 +14,16 @@ import { file_envoy_extensions_access_loggers_open_telemetry_v3_logs_service } f
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
 import { file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster } from "#generated/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
 import { file_envoy_extensions_compression_brotli_compressor_v3_brotli } from "#generated/proto/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.js";
+import { file_envoy_extensions_compression_brotli_decompressor_v3_brotli } from "#generated/proto/envoy/extensions/compression/brotli/decompressor/v3/brotli_pb.js";
 import { file_envoy_extensions_compression_gzip_compressor_v3_gzip } from "#generated/proto/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.js";
+import { file_envoy_extensions_compression_gzip_decompressor_v3_gzip } from "#generated/proto/envoy/extensions/compression/gzip/decompressor/v3/gzip_pb.js";
 import { file_envoy_extensions_compression_zstd_compressor_v3_zstd } from "#generated/proto/envoy/extensions/compression/zstd/compressor/v3/zstd_pb.js";
+import { file_envoy_extensions_compression_zstd_decompressor_v3_zstd } from "#generated/proto/envoy/extensions/compression/zstd/decompressor/v3/zstd_pb.js";
 import { file_envoy_extensions_filters_http_buffer_v3_buffer } from "#generated/proto/envoy/extensions/filters/http/buffer/v3/buffer_pb.js";
 import { file_envoy_extensions_filters_http_compressor_v3_compressor } from "#generated/proto/envoy/extensions/filters/http/compressor/v3/compressor_pb.js";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { file_envoy_extensions_filters_http_csrf_v3_csrf } from "#generated/proto/envoy/extensions/filters/http/csrf/v3/csrf_pb.js";
+import { file_envoy_extensions_filters_http_decompressor_v3_decompressor } from "#generated/proto/envoy/extensions/filters/http/decompressor/v3/decompressor_pb.js";
 import { file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy } from "#generated/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
 import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from "#generated/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "#generated/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js";
@@ -84,12 +88,16 @@ const files = [
   file_envoy_extensions_access_loggers_stream_v3_stream,
   file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster,
   file_envoy_extensions_compression_brotli_compressor_v3_brotli,
+  file_envoy_extensions_compression_brotli_decompressor_v3_brotli,
   file_envoy_extensions_compression_gzip_compressor_v3_gzip,
+  file_envoy_extensions_compression_gzip_decompressor_v3_gzip,
   file_envoy_extensions_compression_zstd_compressor_v3_zstd,
+  file_envoy_extensions_compression_zstd_decompressor_v3_zstd,
   file_envoy_extensions_filters_http_buffer_v3_buffer,
   file_envoy_extensions_filters_http_compressor_v3_compressor,
   file_envoy_extensions_filters_http_cors_v3_cors,
   file_envoy_extensions_filters_http_csrf_v3_csrf,
+  file_envoy_extensions_filters_http_decompressor_v3_decompressor,
   file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy,
   file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
   file_envoy_extensions_filters_http_fault_v3_fault,

@@ -490,6 +490,26 @@ export {
   BrotliSchema,
 } from "#generated/proto/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.js";
 export {
+  type Brotli as BrotliDecompressor,
+  BrotliSchema as BrotliDecompressorSchema,
+} from "#generated/proto/envoy/extensions/compression/brotli/decompressor/v3/brotli_pb.js";
+export {
+  type Gzip as GzipDecompressor,
+  GzipSchema as GzipDecompressorSchema,
+} from "#generated/proto/envoy/extensions/compression/gzip/decompressor/v3/gzip_pb.js";
+export {
+  type Zstd as ZstdDecompressor,
+  ZstdSchema as ZstdDecompressorSchema,
+} from "#generated/proto/envoy/extensions/compression/zstd/decompressor/v3/zstd_pb.js";
+export {
+  type Decompressor,
+  type Decompressor_CommonDirectionConfig,
+  Decompressor_CommonDirectionConfigSchema,
+  Decompressor_RequestDirectionConfigSchema,
+  Decompressor_ResponseDirectionConfigSchema,
+  DecompressorSchema,
+} from "#generated/proto/envoy/extensions/filters/http/decompressor/v3/decompressor_pb.js";
+export {
   type Gzip,
   Gzip_CompressionLevel,
   type Gzip_CompressionStrategy,

@@ -12,6 +12,7 @@ import { TestProxy } from "../../../src/proxy/testing/test-proxy.ts";
 import { typeUrls } from "../../../src/wire/xds/index.ts";
 import { answerSuite } from "./answer-cases.ts";
 import { compressorSuite } from "./compressor-cases.ts";
+import { decompressorSuite } from "./decompressor-cases.ts";
 import { clusterOf, listenerOf, type LaneConfig, type LanePorts } from "./configuration.ts";
 import { explanations, type JudgedDifference } from "./explained-differences.ts";
 import { http1Suite } from "./http1-cases.ts";
@@ -47,7 +48,15 @@ interface Lane {
   readonly upstreams: Readonly<Record<Side, RecordingUpstream>>;
 }
 
-const suites: readonly (() => Suite)[] = [http1Suite, http2Suite, answerSuite, tokenSuite, pathSuite, compressorSuite];
+const suites: readonly (() => Suite)[] = [
+  http1Suite,
+  http2Suite,
+  answerSuite,
+  tokenSuite,
+  pathSuite,
+  compressorSuite,
+  decompressorSuite,
+];
 
 async function openLane(config: LaneConfig, index: number): Promise<Lane> {
   const portsOf = (side: Side): LanePorts => ({

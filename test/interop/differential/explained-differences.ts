@@ -128,6 +128,13 @@ export const explanations: readonly Explanation[] = [
       suite === "answers" && /HTTP\/1\.1 (204|304|103|101|100)|Connection: x-a/.test(judged.title),
   },
   {
+    why: "a body that cannot be decompressed is refused, or ends the exchange; Envoy forwards what it could decode as a whole body",
+    covers: ({ suite, judged, serin }) =>
+      suite === "decompressor" &&
+      /a broken body|^answer of gzip,br/.test(judged.title) &&
+      /^(400|none|)$/.test(serin["answers"] ?? ""),
+  },
+  {
     why: "a body has the coding of the route's library; Envoy names it and compresses with the filter's own if it tells the status",
     covers: ({ suite, judged, serin }) =>
       suite === "compressor" &&

@@ -99,6 +99,11 @@ export const explanations: readonly Explanation[] = [
     covers: ({ field: at, resource: of }) =>
       of.endsWith(" virtualOutbound") && /continueOnListenerFiltersTimeout$|listener\.original_dst\]$/.test(at),
   },
+  {
+    why: "a DestinationRule's LEAST_REQUEST has an empty configuration, which tells it from the default",
+    covers: ({ field: at, serin, istiod }) =>
+      at.endsWith("leastRequestLbConfig") && serin === "{}" && istiod === "(absent)",
+  },
   { why: "the path of a redirect is empty if it does not change", covers: field(/redirect\.pathRedirect$/) },
   {
     why: "metrics are counted even if MeshConfig names no provider",

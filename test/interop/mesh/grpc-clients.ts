@@ -94,7 +94,12 @@ async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
     apiVersion: "networking.istio.io/v1",
     kind: "DestinationRule",
     metadata: { name: "reviews", namespace: "shop" },
-    spec: { host: "reviews", subsets: [{ name: "v2", labels: { version: "v2" } }] },
+    spec: {
+      host: "reviews",
+      // The library does not know this policy, and must take the next one of the list.
+      trafficPolicy: { loadBalancer: { simple: "LEAST_REQUEST" } },
+      subsets: [{ name: "v2", labels: { version: "v2" } }],
+    },
   };
   const route = {
     apiVersion: "networking.istio.io/v1",

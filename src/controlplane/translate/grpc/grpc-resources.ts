@@ -4,14 +4,19 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {
   CircuitBreakersSchema,
   Cluster_DiscoveryType,
-  Cluster_LbPolicy,
   ClusterLoadAssignmentSchema,
   ClusterSchema,
   HttpConnectionManagerSchema,
   HTTPFaultSchema,
+  LbEndpointSchema,
   ListenerSchema,
+  RouteActionSchema,
   RouteConfigurationSchema,
   RouterSchema,
+  type Address,
+  type Cluster,
+  type LbEndpoint,
+  type RouteAction,
   type VirtualHost,
 } from "../../../wire/envoy/index.ts";
 import { memos } from "../../model/memos.ts";
@@ -19,6 +24,7 @@ import { unlimited } from "../cluster.ts";
 import { overAds, packed } from "../envoy-any.ts";
 import { filterInit } from "../filter-init.ts";
 import { encodeResource, messageBytes, type EncodedResource } from "../resource.ts";
+import { grpcBalancing } from "./grpc-balancing.ts";
 import { grpcClientTls } from "./grpc-tls.ts";
 
 /** A service's port, as named by gRPC clients and by clusters. */
@@ -90,17 +96,20 @@ function hostsByDomain(table: EncodedResource): ReadonlyMap<string, VirtualHost>
   const found = new Map<string, VirtualHost>();
   for (const host of fromBinary(RouteConfigurationSchema, messageBytes(table)).virtualHosts) {
     const { domains } = host;
-    const shown = withFaultsOnly(host);
+    const shown = asGrpcReads(host);
     for (const domain of domains) if (!found.has(domain)) found.set(domain, shown);
   }
   return found;
 }
 
-function withFaultsOnly(host: VirtualHost): VirtualHost {
+function asGrpcReads(host: VirtualHost): VirtualHost {
   for (const route of host.routes) {
     keepFaults(route);
-    if (route.action.case === "route" && route.action.value.clusterSpecifier.case === "weightedClusters")
-      for (const cluster of route.action.value.clusterSpecifier.value.clusters) keepFaults(cluster);
+    if (route.action.case !== "route") continue;
+    const { value: action } = route.action;
+    if (action.clusterSpecifier.case === "weightedClusters")
+      for (const cluster of action.clusterSpecifier.value.clusters) keepFaults(cluster);
+    limitStreams(action);
   }
   keepFaults(host);
   // This table serves one service only, by whatever name the client uses.
@@ -108,26 +117,29 @@ function withFaultsOnly(host: VirtualHost): VirtualHost {
   return host;
 }
 
+/** Clients read a route's timeout from this field only. Without it they have no limit, which Envoy's zero says. */
+function limitStreams(action: RouteAction): void {
+  const { timeout: maxStreamDuration } = action;
+  if (maxStreamDuration === undefined || (maxStreamDuration.seconds === 0n && maxStreamDuration.nanos === 0)) return;
+  const limited = create(RouteActionSchema, { maxStreamDuration: { maxStreamDuration } }).maxStreamDuration;
+  if (limited !== undefined) action.maxStreamDuration = limited;
+}
+
 function keepFaults(part: Pick<VirtualHost, "typedPerFilterConfig">): void {
   const fault = part.typedPerFilterConfig[faultFilter];
   part.typedPerFilterConfig = fault === undefined ? {} : { [faultFilter]: fault };
 }
 
-const understoodBalancing: ReadonlySet<Cluster_LbPolicy> = new Set([
-  Cluster_LbPolicy.ROUND_ROBIN,
-  Cluster_LbPolicy.RING_HASH,
-]);
-
 /**
- * Reduces an EDS cluster to the fields that gRPC clients accept. They reject most of Envoy's. Mutual TLS needs a
- * DestinationRule that asks for it, because it cannot be chosen for each endpoint. Other clusters stay unchanged.
+ * Reduces a cluster to the fields that gRPC clients accept. They reject most of Envoy's. Mutual TLS needs a
+ * DestinationRule that asks for it, because it cannot be chosen for each endpoint. Clusters that cannot be expressed
+ * stay unchanged.
  */
 export function grpcCluster(resource: EncodedResource): EncodedResource {
   const cluster = fromBinary(ClusterSchema, messageBytes(resource));
-  const { name, clusterDiscoveryType: discovery, edsClusterConfig, lbPolicy, outlierDetection } = cluster;
-  if (discovery.case !== "type" || discovery.value !== Cluster_DiscoveryType.EDS || edsClusterConfig === undefined)
-    return resource;
-  const understood = understoodBalancing.has(lbPolicy);
+  const { name, outlierDetection } = cluster;
+  const discovery = grpcDiscovery(cluster);
+  if (discovery === undefined) return resource;
   const transportSocket = grpcClientTls(cluster.transportSocket);
   const maxRequests = cluster.circuitBreakers?.thresholds[0]?.maxRequests;
   return encodeResource(
@@ -135,10 +147,8 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
     name,
     create(ClusterSchema, {
       name,
-      clusterDiscoveryType: discovery,
-      edsClusterConfig,
-      lbPolicy: understood ? lbPolicy : Cluster_LbPolicy.ROUND_ROBIN,
-      lbConfig: understood && lbPolicy === Cluster_LbPolicy.RING_HASH ? cluster.lbConfig : { case: undefined },
+      ...discovery,
+      ...grpcBalancing(cluster),
       ...(outlierDetection === undefined ? {} : { outlierDetection }),
       ...(transportSocket === undefined ? {} : { transportSocket }),
       // Clients know no other limit.
@@ -147,6 +157,39 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
         : { circuitBreakers: create(CircuitBreakersSchema, { thresholds: [{ maxRequests }] }) }),
     }),
   );
+}
+
+type Discovery = Partial<Pick<Cluster, "clusterDiscoveryType" | "edsClusterConfig" | "loadAssignment">>;
+
+/** Where a client finds the endpoints: by EDS, or by the name of one host, for which Envoy has two kinds of clusters. */
+function grpcDiscovery(cluster: Cluster): Discovery | undefined {
+  const { clusterDiscoveryType, edsClusterConfig, loadAssignment } = cluster;
+  switch (clusterDiscoveryType.case === "type" ? clusterDiscoveryType.value : undefined) {
+    case Cluster_DiscoveryType.EDS:
+      return edsClusterConfig === undefined ? undefined : { clusterDiscoveryType, edsClusterConfig };
+    case Cluster_DiscoveryType.STRICT_DNS:
+    case Cluster_DiscoveryType.LOGICAL_DNS: {
+      const names = loadAssignment?.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints) ?? [];
+      const [{ hostIdentifier: host } = { hostIdentifier: { case: undefined } }] = names;
+      if (names.length !== 1 || host.case !== "endpoint") return undefined;
+      const { address } = host.value;
+      return {
+        clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.LOGICAL_DNS },
+        loadAssignment: create(ClusterLoadAssignmentSchema, {
+          clusterName: cluster.name,
+          endpoints: [{ lbEndpoints: [endpointAt(address)] }],
+        }),
+      };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function endpointAt(address: Address | undefined): LbEndpoint {
+  return create(LbEndpointSchema, {
+    hostIdentifier: { case: "endpoint", value: address === undefined ? {} : { address } },
+  });
 }
 
 /** Keeps endpoints with IP addresses in localities with weights. gRPC clients ignore or reject others. */

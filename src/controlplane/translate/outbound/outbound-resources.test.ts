@@ -183,6 +183,26 @@ test("subsets select endpoints by label, and the client namespace's rule wins ov
   assert.deepEqual(policy(), ["outbound|80||web.shop.svc.cluster.local", "CLUSTER_PROVIDED"]);
 });
 
+test("LEAST_REQUEST of a DestinationRule has a configuration of its own, which the same default has not", () => {
+  const { apply, serve } = createOutboundFixture();
+  const name = "outbound|80||web.shop.svc.cluster.local";
+  const rule = (simple?: string): KubernetesObject =>
+    config("DestinationRule", "shop/web", { host: "web", trafficPolicy: simple ? { loadBalancer: { simple } } : {} });
+  const shop = serve({ namespace: "shop" });
+  const chosen = (): readonly (JsonValue | undefined)[] => {
+    const cluster = shop.clusters()[name];
+    return [cluster?.["lbPolicy"], cluster?.["leastRequestLbConfig"]];
+  };
+  apply(...base, rule());
+  assert.deepEqual(chosen(), ["LEAST_REQUEST", undefined]);
+  for (const simple of ["LEAST_REQUEST", "LEAST_CONN"]) {
+    apply(rule(simple));
+    assert.deepEqual(chosen(), ["LEAST_REQUEST", {}]);
+  }
+  apply(rule("UNSPECIFIED"));
+  assert.deepEqual(chosen(), ["LEAST_REQUEST", undefined]);
+});
+
 test("rules for one host combine their subsets, and a rule with a selector applies only to the clients that it selects", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
