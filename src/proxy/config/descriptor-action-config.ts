@@ -84,7 +84,7 @@ function clusterOf(request: DescribedRequest): string | undefined {
   return action.target.kind === "one" ? action.target.cluster : request.header(action.target.header);
 }
 
-/** Of a header that occurs several times, Envoy takes the first one. */
+/** If a header occurs several times, Envoy takes its first value. */
 function firstHeader(request: DescribedRequest, name: string): string | undefined {
   return name.startsWith(":") || name === "host" ? headerValue(request, name) : request.values(name)[0];
 }

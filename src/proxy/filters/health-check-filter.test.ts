@@ -62,7 +62,7 @@ test("a proxy whose health checks fail on order answers 503, and its other respo
   assert.equal(services.statistics.counter("health_check.failed").value, 1);
 });
 
-test("logs that want no health checks leave the answers out", () => {
+test("access logs that exclude health checks do not record the answers", () => {
   const { filter = assert.fail() } = fromJson(AccessLogSchema, { filter: { notHealthCheckFilter: {} } });
   const { wants } = compileLogFilter(filter, "test");
   const index = { request: new Map<string, number>(), response: new Map<string, number>() };
@@ -77,7 +77,7 @@ test("without headers to match, every request is a health check", async () => {
   assert.equal((await harness.get("/any")).status, 200);
 });
 
-test("modes that ask or judge the upstream are refused by name", () => {
+test("modes that query or evaluate the upstream are refused, and the error names them", () => {
   assert.throws(() => compile({}), /passThroughMode must be set/);
   assert.throws(() => compile({ passThroughMode: true }), /passThroughMode true is not supported/);
   assert.throws(() => compile({ passThroughMode: true, cacheTime: "1s" }), /the field cacheTime is not supported/);

@@ -6,7 +6,7 @@ export interface BucketSize {
   readonly fillIntervalMs: number;
 }
 
-/** What a client is told about a limit. */
+/** The level of a limit, as responses show it to a client. */
 export interface TokenLevel {
   readonly max: number;
   /** Whole tokens. */
@@ -30,8 +30,8 @@ export interface SharedBuckets {
 }
 
 /**
- * The arithmetic of a bucket into which tokens flow evenly, as in Envoy, and not in lumps after each interval. Its state
- * is one number: when it was empty, on a monotonic clock.
+ * The arithmetic of a bucket into which tokens flow evenly, as in Envoy. They do not arrive all at once after each
+ * interval. The state is one number: when the bucket was empty, on a monotonic clock.
  */
 export class TokenFlow {
   readonly #size: BucketSize;
@@ -40,7 +40,7 @@ export class TokenFlow {
     this.#size = size;
   }
 
-  /** When the bucket was empty, as seen after one token is taken. Undefined if there is none. */
+  /** When the bucket was empty, as computed after one token is taken. Undefined if there is no token. */
   take(emptyMs: number, nowMs: number): number | undefined {
     const tokens = this.#tokens(emptyMs, nowMs);
     return tokens < 1 ? undefined : nowMs - this.#msFor(tokens - 1);

@@ -19,7 +19,7 @@ export interface FilterPassOptions {
   /** The trailers that came with the body: names and values in turn. */
   readonly trailers: () => readonly string[] | undefined;
   readonly setTrailers: (fields: readonly string[]) => void;
-  /** The facts to which variables in header values may refer, without the edits and the route of this pass. */
+  /** The facts that variables in header values may refer to, without the edits and the route of this pass. */
   readonly valueContext: (response: MutationContext["response"]) => MutationContext;
 }
 

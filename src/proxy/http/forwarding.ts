@@ -37,7 +37,7 @@ export interface ForwardedExchange extends ExchangeParts {
   startBody(bytes: Buffer, from: number, to: number, complete: boolean): void;
 }
 
-/** A cluster that was chosen for a request, with what its choice changes of it. */
+/** A cluster that was chosen for a request, with the changes that this choice makes to the request. */
 interface Choice extends NonNullable<ReturnType<typeof chooseCluster>> {
   readonly to: Cluster;
   readonly destination: ForwardDestination | undefined;
