@@ -37,7 +37,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, thresh
 
 async function answerOf(request: IncomingMessage, threshold: LogThreshold): Promise<HttpAnswer> {
   const { pathname: requestPath } = new URL(request.url ?? "/", "http://localhost");
-  // istioctl asks without the slash.
+  // istioctl sends the path without the slash.
   const pathname = `${requestPath}/` === path ? path : requestPath;
   if (pathname !== path && pathname !== path + scopeName)
     return { status: 404, body: `no such path; available paths: ${path}, ${path}${scopeName}\n` };

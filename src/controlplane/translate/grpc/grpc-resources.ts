@@ -103,7 +103,7 @@ function withFaultsOnly(host: VirtualHost): VirtualHost {
       for (const cluster of route.action.value.clusterSpecifier.value.clusters) keepFaults(cluster);
   }
   keepFaults(host);
-  // This table serves one service only, by whatever name the client uses.
+  // This table serves one service only, whatever name the client uses for it.
   host.domains = ["*"];
   return host;
 }
@@ -141,7 +141,7 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
       lbConfig: understood && lbPolicy === Cluster_LbPolicy.RING_HASH ? cluster.lbConfig : { case: undefined },
       ...(outlierDetection === undefined ? {} : { outlierDetection }),
       ...(transportSocket === undefined ? {} : { transportSocket }),
-      // Clients know no other limit.
+      // gRPC clients support no other limit.
       ...(maxRequests === undefined || maxRequests === unlimited
         ? {}
         : { circuitBreakers: create(CircuitBreakersSchema, { thresholds: [{ maxRequests }] }) }),
