@@ -13,13 +13,14 @@ import {
 
 export type UndoResult =
   | { readonly state: "undone" }
-  /** Something else must move first, or the object cannot be reached. */
+  /** Another entry must be undone first, or the object cannot be reached. */
   | { readonly state: "waiting"; readonly detail: string }
   | { readonly state: "conflict"; readonly detail: string };
 
 /**
- * One pass over a journal: which entry is next, and what its result means for the others. The order is kept, unless
- * `passOver` says that undo has waited long enough. Then entries that do not need the waiting one go on without it.
+ * One pass over a journal. It decides which entry is next, and what an entry's result means for the others. The order
+ * is kept, unless `passOver` says that undo has waited long enough. Then entries that do not depend on the waiting one
+ * are undone without it.
  */
 export class UndoPlay {
   readonly undone: JournalEntry[] = [];
@@ -64,10 +65,10 @@ export class UndoPlay {
   #needsOneThatWaits(entry: JournalEntry): boolean {
     return this.#waiting.some(({ entry: waiting }) => {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
-      // Pods must start with the restored labels of their namespace. Nothing would restart them again.
+      // Pods must start with the restored labels of their namespace, because they are not restarted again.
       if (waiting.object.kind === "Namespace" && waiting.object.name === entry.object.namespace && isRestart(entry))
         return true;
-      // Keep what requests still use, until proxies are known to send them elsewhere.
+      // Keep the destination that requests still use, until proxies have acknowledged another one.
       if (movesTraffic(waiting)) return entry.type === "created";
       if (mustRun(waiting) && wantsPods(entry) && waiting.object.namespace === entry.object.namespace) return true;
       if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted"))

@@ -10,7 +10,7 @@ export interface FreezeSubject {
   readonly name: string;
 }
 
-/** A stored freeze as its parser returns it, or why the parser refuses it. */
+/** A parsed freeze, or the reason why the parser refuses the stored one. */
 export type FreezeRead = { readonly freeze: Freeze } | { readonly name: string; readonly fault: string };
 
 /**

@@ -34,7 +34,7 @@ const digestLength = 12;
 
 /**
  * Journals are cluster-scoped, so their names contain their rollout's kind and namespace. The parser refuses a rollout
- * with which the name would be too long. One that was stored all the same can still be undone and deleted.
+ * with which the name would be too long. A rollout that was stored despite that can still be undone and deleted.
  */
 export function journalNameOf({ kind = "", metadata }: Rollout): string {
   const name = [kind.toLowerCase(), metadata.namespace, metadata.name]
@@ -45,7 +45,7 @@ export function journalNameOf({ kind = "", metadata }: Rollout): string {
   return `${name.slice(0, maxNameLength - digestLength - 1).replace(/[-.]+$/, "")}-${digest}`;
 }
 
-/** The object as its parser returns it, with the orders for its current run, or the faults of its spec. */
+/** The parsed object with the orders for its current run, or the faults of its spec. */
 export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { readonly problem: string } {
   const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(
     raw,
@@ -57,7 +57,9 @@ export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { re
     : { rollout: withOrdersOfRun(parsed.value, raw.status) };
 }
 
-/** Orders for one release do not apply to the next: it must not continue, or skip its checks, because of them. */
+/**
+ * Orders for one release do not apply to the next release, which must not continue or skip its checks because of them.
+ */
 function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt }: Partial<RolloutStatus> = {}): Rollout {
   if (run <= 1) return rollout;
   const isOfRun = (at = ""): boolean => startedAt !== undefined && Date.parse(at) >= Date.parse(startedAt);
@@ -121,7 +123,7 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
   };
 }
 
-/** The name that came with the order, if the same write brought both. Otherwise the program that wrote it. */
+/** The name that was written together with the order. Otherwise the program that wrote the order. */
 function whoOrdered({ abort, orderedBy }: Rollout["spec"], raw: UntypedObject): string | undefined {
   const writer = whoWrote(raw, abort ? "/spec/abort" : "/spec/paused");
   if (orderedBy === undefined || writer === undefined || whoWrote(raw, "/spec/orderedBy/at") !== writer) return writer;

@@ -13,7 +13,7 @@ function view(metadata: object | undefined, pods: readonly string[]): Pick<Clust
   } as unknown as ClusterView;
 }
 
-test("probes that a drained node took along are missing, of the data planes that have probes", () => {
+test("probes that were deleted with a drained node are reported as missing, for the data planes that have probes", () => {
   const annotations = { "rollout.serin.dev/probe-data-planes": "ambient" };
   const all = ["server-ambient-old", "server-ambient-new", "client-ambient-old", "client-ambient-new"];
   const keys = all.map((name) => `serin-probes/${name}`);

@@ -81,7 +81,7 @@ export async function observeMeshWorld(
   return { world, leads };
 }
 
-/** The data planes that this upgrade moves, and clients outside the mesh, which must stay refused. */
+/** The data planes that this upgrade moves, and clients outside the mesh, whose requests must still be refused. */
 function dataPlanesOf(
   { spec: { scope } }: MeshUpgrade,
   namespaces: readonly NamespaceInWorld[],
@@ -101,7 +101,7 @@ function dataPlanesOf(
   return probeDataPlanes.filter((plane) => planes[plane]);
 }
 
-/** Names the probe pods of the data planes for which probes were made, if they are gone. */
+/** The names of deleted probe pods, for the data planes that have probes. */
 export function missingProbes(view: Pick<ClusterView, "namespaces" | "pods">, { spec }: MeshUpgrade): string[] {
   const made = view.namespaces.get(probeNamespace)?.metadata;
   if (made === undefined || made.deletionTimestamp !== undefined) return [];

@@ -32,7 +32,7 @@ export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedChec
   return check(upgrade, "mtls-probe-matrix", { type: "probes", ...probeScope(upgrade, world) });
 }
 
-/** Lets each step that looks at the probes replace those that are gone first. */
+/** Makes each step that observes the probes first replace deleted ones. */
 export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const gone = new Set(world.missingProbes);
   const writes = probeObjects({ ...probeScope(upgrade, world), image: world.probeImage })
