@@ -119,7 +119,7 @@ test("a step that failed after its approval may be approved again", () => {
   assert.equal(refusalOf("Canary", canary({ phase: "Stuck", conditions }, { approvals }), "approve", all), undefined);
 });
 
-test("of an upgrade's steps only a soak can be completed by hand", () => {
+test("a person can complete only the soak steps of an upgrade by hand", () => {
   const upgrade = (id: string): MeshUpgrade =>
     ({
       ...canary({ step: { id, title: id, startedAt: "2026-01-01T10:00:00Z", checks: [] } }),
@@ -153,7 +153,7 @@ test("an approval is bound to this version of the object, and a retry has no ord
   });
 });
 
-test("resume after an abort that is carried out lets the next change of a watched Deployment begin a run", () => {
+test("after a completed abort, resume lets the next change of a watched Deployment begin a run", () => {
   const watched = canary({ phase: "RolledBack" }, { target: { deployment: {} }, abort: true });
   const by = { by: "ann", why: "", at: "2026-01-01T10:00:00Z" };
   assert.equal(refusalOf("Canary", watched, "resume", all), undefined);
