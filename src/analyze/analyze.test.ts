@@ -8,7 +8,7 @@ import { readManifest } from "./manifest/manifest.ts";
 import { messageTypes } from "./message-types.ts";
 
 // Each file contains objects and facts about the cluster (`# scope: cluster`, `# not served: group/Kind`). Its last
-// lines are all messages about them.
+// lines are the expected messages.
 const cases = globSync(join(import.meta.dirname, "testing/cases/*.yaml")).toSorted();
 
 for (const file of cases) {

@@ -16,7 +16,7 @@ const documentation = "https://istio.io/v1.31/docs/reference/config/analysis";
 const colours: Readonly<Record<Level, string>> = { Error: "\u001B[1;31m", Warning: "\u001B[33m", Info: "" };
 const plainColour = "\u001B[0m";
 
-/** `Error [IST0101] (VirtualService default/reviews file.yaml:12) what is wrong`. */
+/** Formats a message as `Error [IST0101] (VirtualService default/reviews file.yaml:12) what is wrong`. */
 export function formatMessage(
   { type, resource, path, text }: Message,
   { colour }: { readonly colour: boolean },
@@ -31,7 +31,7 @@ export function plainMessage({ type, resource, path, text }: Message): PlainMess
   const reference = resource === undefined ? undefined : referenceOf(resource, path);
   return {
     code: type.code,
-    // That site describes only Istio's codes. The text of Serin's own messages is complete.
+    // Istio's site describes only Istio's codes. The text of Serin's own messages is complete.
     documentationUrl: type.code.startsWith("IST") ? `${documentation}/${type.code.toLowerCase()}/` : "",
     level: type.level,
     message: text,

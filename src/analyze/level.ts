@@ -1,4 +1,4 @@
-/** The severity of a message. An Error keeps something from working. Info is worth knowing. */
+/** The severity of a message. An Error prevents the mesh from working as configured. Info is only useful to know. */
 export type Level = "Error" | "Warning" | "Info";
 
 /** From the most to the least severe. */

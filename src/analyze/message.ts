@@ -1,7 +1,7 @@
 import type { MessageType } from "./message-types.ts";
 import type { Resource } from "./resource.ts";
 
-/** One finding: what is wrong, where, why it matters and what to do. */
+/** One finding: the fault, its place, its effect and the remedy. */
 export interface Message {
   readonly type: MessageType;
   /** The resource concerned. Absent if the message concerns the whole mesh. */

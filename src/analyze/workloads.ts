@@ -31,7 +31,7 @@ export function workloads(inventory: Inventory): readonly Workload[] {
   const known = workloadsOf.get(inventory);
   if (known !== undefined) return known;
   const found = pods(inventory);
-  // A cluster has already created pods from its templates. Templates in files have no pods yet.
+  // In a cluster, the templates have pods already. Templates in files have no pods yet.
   for (const kind of [deploymentKind, statefulSetKind, daemonSetKind, replicaSetKind]) {
     for (const { resource, object } of inventory.of<KubernetesObject>(kind)) {
       const { replicas, template } = (object as { spec?: { replicas?: number; template?: PodTemplate } }).spec ?? {};

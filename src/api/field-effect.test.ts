@@ -10,7 +10,7 @@ function warningsOf(kind: string, spec: object): readonly FieldIssue[] {
   return found.parse({ metadata: { name: "x", namespace: "shop" }, spec }).warnings;
 }
 
-test("a warning has a code for its meaning, so that programs do not parse its words", () => {
+test("a warning has a code for its meaning, so that programs do not parse its text", () => {
   const route = [
     { destination: { host: "a" }, weight: 1 },
     { destination: { host: "b" }, weight: 2 },

@@ -9,7 +9,7 @@ import { istioKinds } from "./istio/index.ts";
 import type { KindDefinition } from "./kind.ts";
 import { canaryKind, checkKind, freezeKind, meshUpgradeKind } from "./serin/index.ts";
 
-// Grows every list, map and text of every kind, and looks for what takes more than its share of time.
+// Grows every list, map and text of every kind, and reports parsers whose time grows more than linearly.
 
 interface Schema {
   readonly type?: string;
@@ -117,7 +117,7 @@ function varied(value: unknown, index: number): unknown {
 const trimmedDepth = 1;
 
 /**
- * Drops deeper parts, because many small elements show the cost of comparisons, and large ones take long by themselves.
+ * Drops deeper parts, because many small elements show the cost of comparisons, and large elements take long anyway.
  */
 function trimmed(value: unknown, depth = 0): unknown {
   if (typeof value !== "object" || value === null) return value;
@@ -133,7 +133,7 @@ function trimmed(value: unknown, depth = 0): unknown {
 
 type Growth = (size: number) => unknown;
 
-/** The ways in which a value can be more of the same. */
+/** The ways in which a value can be enlarged by repetition. */
 function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
   if (Array.isArray(value) && value.length > 0) {
     const element = trimmed(value[0]);

@@ -1,6 +1,6 @@
 /**
- * What a warning is about, for programs. `no-effect` includes fields that only Envoy acts on, and `relative-weights` says
- * that weights do not sum up to 100.
+ * What a warning is about, for programs. `no-effect` includes fields that only Envoy acts on, and `relative-weights`
+ * means that weights do not add up to 100.
  */
 export type IssueCode =
   | "deprecated"
@@ -31,7 +31,7 @@ export type Parsed<Value> =
       readonly warnings: readonly FieldIssue[];
     };
 
-/** Formats one issue a line: `spec.replicas: must be a whole number, got "two"`. */
+/** Formats one issue per line: `spec.replicas: must be a whole number, got "two"`. */
 export function formatIssues(issues: readonly FieldIssue[]): string {
   return issues.map((issue) => (issue.path === "" ? issue.message : `${issue.path}: ${issue.message}`)).join("\n");
 }

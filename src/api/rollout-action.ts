@@ -9,7 +9,7 @@ export interface RolloutActionOffer {
   readonly title: string;
   /** Why this user cannot give the order now. Undefined if the user can. */
   readonly refusedBecause?: string;
-  /** Sentences for the confirmation: what changes, one per object. */
+  /** Sentences for the confirmation dialog: the changes, one sentence per object. */
   readonly changes: readonly string[];
   /** The command that does the same. */
   readonly command: string;

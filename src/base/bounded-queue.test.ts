@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BoundedQueue } from "./bounded-queue.ts";
 
-test("a full queue refuses, and accepts again after a shift", () => {
+test("a full queue refuses items, and accepts them again after a shift", () => {
   const queue = new BoundedQueue<number>(2);
   assert.equal(queue.push(1), true);
   assert.equal(queue.push(2), true);

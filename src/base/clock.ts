@@ -1,6 +1,6 @@
 import { setTimeout as sleepFor } from "node:timers/promises";
 
-/** Time. It is passed in wherever it matters, so that tests control it. */
+/** The source of time. Code that needs time gets it as a parameter, so that tests can control it. */
 export interface Clock {
   /** Wall-clock time in milliseconds since the epoch. */
   nowMs(): number;
@@ -15,7 +15,7 @@ export interface Clock {
   after(ms: number, run: () => void): Disposable;
 }
 
-/** Node takes a longer time for one of a millisecond. */
+/** Node treats a longer time as one millisecond. */
 const maxTimerMs = 2 ** 31 - 1;
 
 /** A class, because V8 builds object literals with computed names slowly. */

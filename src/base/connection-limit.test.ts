@@ -13,7 +13,7 @@ function server(max: number) {
   return { connect, destroyed };
 }
 
-test("an address that holds all connections loses its oldest one to another address, and gets no more itself", () => {
+test("an address that holds all connections loses its oldest one to another address, and can open no further ones", () => {
   const { connect, destroyed } = server(4);
   for (let index = 0; index < 4; index += 1) connect(`a${index}`, "10.0.0.1");
   connect("b0", "10.0.0.2");
@@ -26,7 +26,7 @@ test("an address that holds all connections loses its oldest one to another addr
   assert.deepEqual(destroyed, ["a0", "a4", "a1", "b2"], "both have two, so nobody is cut off");
 });
 
-test("a connection that has ended makes room, also if it ends twice or was cut off before", () => {
+test("an ended connection frees exactly one place, even if it ends twice or was cut off before", () => {
   const { connect, destroyed } = server(2);
   const end = connect("a0", "10.0.0.1");
   connect("a1", "10.0.0.1");

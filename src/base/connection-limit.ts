@@ -7,7 +7,7 @@ export interface LimitedConnection {
 
 /**
  * Limits how many connections a server holds. When it is full, the address with the most connections loses its oldest
- * one to an address with fewer. Otherwise one client could keep all others out, only by holding connections open.
+ * one to an address with fewer. Otherwise one client could block all others just by keeping connections open.
  */
 export class ConnectionLimit<Connection extends LimitedConnection> {
   readonly #max: number;
@@ -60,7 +60,7 @@ export class ConnectionLimit<Connection extends LimitedConnection> {
 export function limitConnections(server: Server, max: number): void {
   const limit = new ConnectionLimit<Socket>(max);
   server.on("connection", (socket) => {
-    // It is unknown once the socket has closed.
+    // The address is unknown once the socket has closed.
     const address = socket.remoteAddress ?? "";
     if (limit.admit(socket, address)) socket.once("close", () => limit.release(socket, address));
   });

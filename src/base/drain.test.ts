@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { onAbort } from "./drain.ts";
 
-test("an abort is heard once, whether it comes before or after, unless the handle was disposed", () => {
+test("the callback runs once, whether the signal aborts before or after, unless the handle was disposed", () => {
   const heard: string[] = [];
   const controller = new AbortController();
   onAbort(controller.signal, () => heard.push("after"));

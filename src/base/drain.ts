@@ -6,7 +6,10 @@
 export interface Shutdown {
   /** Aborted by the first request: drain, then end. */
   readonly drain: AbortSignal;
-  /** Aborted by the second request, or by the deadline after the first. Then close everything that is left. */
+  /**
+   * Aborted by the second request, or by the deadline after the first. The component then closes everything that is
+   * left.
+   */
   readonly force: AbortSignal;
 }
 
@@ -45,9 +48,9 @@ export function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Calls `run` once when the signal aborts, and at once if it already has. A listener of the signal alone would never
- * hear of an abort that came first, for example during an `await`. Disposing the handle cancels the call. Without a
- * signal nothing happens.
+ * Calls `run` once when the signal aborts, and at once if it already has. A plain event listener would miss an abort
+ * that came first, for example during an `await`. Disposing the handle cancels the call. Without a signal, the call has
+ * no effect.
  */
 export function onAbort(signal: AbortSignal | undefined, run: () => void): Disposable {
   if (signal?.aborted === true) run();

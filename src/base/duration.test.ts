@@ -10,7 +10,7 @@ test("Go's durations are parsed as in Go", () => {
   );
 });
 
-test("other texts are no durations", () => {
+test("other texts are not durations", () => {
   for (const text of ["", "1", "s", "1 s", "1d", "1m 30s", "--1s", "1e3s", "soon"])
     assert.equal(goDurationMs(text), undefined, text);
 });

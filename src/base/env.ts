@@ -1,6 +1,6 @@
 import { userError } from "./errors.ts";
 
-/** The environment as data: passed in, never read at import. */
+/** The environment variables. They are passed as a parameter, and never read at import. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export function envString(env: Environment, name: string, fallback: string): string {
@@ -8,7 +8,7 @@ export function envString(env: Environment, name: string, fallback: string): str
   return value === undefined || value === "" ? fallback : value;
 }
 
-/** Words between commas, without blanks around them. Empty words are left out. */
+/** Reads a list of words separated by commas. Blanks around the words and empty words are dropped. */
 export function envList(env: Environment, name: string, fallback: string): string[] {
   return envString(env, name, fallback)
     .split(",")
@@ -32,7 +32,7 @@ export function envInteger(env: Environment, name: string, fallback: number): nu
   return parsed;
 }
 
-/** `true`, `1` and `false`, `0`; anything else is refused. */
+/** Reads a boolean: `true` or `1`, and `false` or `0`. Refuses any other text. */
 export function envBoolean(env: Environment, name: string, fallback: boolean): boolean {
   const value = env[name]?.toLowerCase();
   if (value === undefined || value === "") return fallback;

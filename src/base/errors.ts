@@ -1,16 +1,17 @@
 import type { ErrorCode } from "./error-codes/index.ts";
 
 /**
- * The one error type. A user error is the caller's to mend and says how; a transient fault may pass by itself and may be
- * retried; an internal error is a bug of ours. Only {@link invariant} crashes the process.
+ * The only error type. A user error is a mistake of the caller, and its message says how to correct it. A transient
+ * fault may pass by itself, so the operation may be repeated. An internal error is a bug of Serin. Only {@link
+ * invariant} crashes the process.
  */
 export type ErrorKind = "user" | "transient" | "internal";
 
 export interface SerinErrorOptions {
   readonly cause?: unknown;
-  /** What the reader should do next, as a full sentence or a command. */
+  /** The next action for the reader, as a full sentence or a command. */
   readonly hint?: string;
-  /** Another program's word for the fault: `ECONNREFUSED`, an HTTP status, OpenSSL's code. */
+  /** Another program's code for the fault, such as `ECONNREFUSED`, an HTTP status, or OpenSSL's code. */
   readonly reason?: string;
 }
 
@@ -73,12 +74,12 @@ export function describeError(value: unknown): string {
   return lines.join("\n");
 }
 
-/** Thrown by {@link invariant}: an assumption of the program was wrong, and continuing would do harm. */
+/** Thrown by {@link invariant}: an assumption of the program was wrong, and it would be harmful to continue. */
 export class InvariantViolation extends Error {
   override readonly name = "InvariantViolation";
 }
 
-/** Asserts what must hold for any input. Do not use it to check input: parse that instead. */
+/** Asserts a condition that must hold for any input. Do not use it to check input. Parse the input instead. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new InvariantViolation(message);
 }

@@ -9,17 +9,17 @@ type Collect = (options: {
 }) => void;
 
 const lookMs = 3000;
-/** A process that works at most this share of the time can afford a pause of some tens of milliseconds. */
+/** A process that is busy for at most this share of the time can afford a pause of some tens of milliseconds. */
 const idleShare = 0.03;
-/** A process that serves people can afford the pause as long as it is not at its limits. */
+/** A process that serves people can afford the pause unless it is fully loaded. */
 export const unhurriedShare = 0.5;
 /** How much the heap must have grown to make another collection worth its pause. */
 const worthBytes = 6 * 1024 * 1024;
 
 /**
- * Gives back the memory that a start, or a burst of work, has left behind. V8 collects garbage when a process allocates,
- * and an idle process does not. The collection waits until the process has worked for at most `busiestShare` of the
- * last seconds. Ends when disposed. Does not keep the process alive.
+ * Releases the memory that a start or a burst of work has left behind. V8 collects garbage when a process allocates
+ * memory, but an idle process does not. The collection waits until the process has worked for at most `busiestShare` of
+ * the last seconds. Ends when disposed. Does not keep the process alive.
  */
 export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   let collect: Collect | undefined;
@@ -40,7 +40,7 @@ export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-/** The flag is taken back at once: compiled code is cached by the flags that it was compiled under. */
+/** The flag is reset at once, because compiled code is cached under the flags with which it was compiled. */
 function exposedCollector(): Collect {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as Collect;

@@ -1,6 +1,6 @@
 import { invariant } from "./errors.ts";
 
-/** The 4 or 16 bytes of an address in text form; undefined when it is none. */
+/** The 4 or 16 bytes of an address in text form. Undefined if the text is not an address. */
 export function addressBytes(text: string): Uint8Array | undefined {
   return text.includes(":") ? ipv6Bytes(text) : ipv4Bytes(text);
 }
@@ -43,7 +43,7 @@ function groupsOf(text: string): number[] | undefined {
     : undefined;
 }
 
-/** An IP network: its address, and how many bits of it count. */
+/** An IP network: its address, and the length of its prefix. */
 export interface Network {
   readonly address: Uint8Array;
   readonly length: number;
@@ -61,7 +61,7 @@ export function cidrOf(text: string): Network | undefined {
 
 const loopbackNetworks = ["127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104"].map(networkOf);
 
-/** Whether an address is one of the own machine's loopback, also where it is written as a mapped one of version 6. */
+/** Whether an address is a loopback address, even if it is written as an IPv4-mapped IPv6 address. */
 export function isLoopbackAddress(text: string): boolean {
   const address = addressBytes(text);
   return address !== undefined && loopbackNetworks.some((network) => isWithin(address, network));
@@ -82,7 +82,10 @@ export function isOwnMachineAddress(text: string): boolean {
   );
 }
 
-/** Networks whose last 32 bits are an address of version 4 that is reached by them: mapped, compatible and the prefixes of NAT64. */
+/**
+ * IPv6 networks whose last 32 bits are the IPv4 address that they lead to: mapped, compatible, and the prefixes of
+ * NAT64.
+ */
 const ipv4Carriers = ["::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"].map(networkOf);
 /** The address to which 6to4 packets are sent follows this prefix. */
 const sixToFour = networkOf("2002::/16");
@@ -105,7 +108,8 @@ const insideNetworks = [
 
 /**
  * Whether an address leads to this machine, to its own link, or to a server of a machine's credentials, also if an IPv6
- * address contains such an IPv4 address. A text that is not an address counts as one, so that no connection goes there.
+ * address contains such an IPv4 address. A text that is not an address counts as such an address, so that no connection
+ * goes there.
  */
 export function isInsideAddress(text: string): boolean {
   return addressWithoutZone(text) === undefined || isAddressOf(text, insideNetworks);

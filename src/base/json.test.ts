@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { assert as assertProperty, jsonValue, property, string } from "fast-check";
 import { canonicalJson, jsonEqual, jsonEqualWithoutNulls, pointerName, pointerNames, valueAt } from "./json.ts";
 
-test("equal JSON values have the same canonical text, and only they", () => {
+test("two JSON values have the same canonical text exactly if they are equal", () => {
   assertProperty(
     property(jsonValue(), jsonValue(), (left, right) => {
       assert.ok(jsonEqual(left, structuredClone(left)));
@@ -20,7 +20,7 @@ test("the order of keys and undefined fields do not matter", () => {
   assert.equal(canonicalJson({ b: undefined, a: [{ d: 1, c: null }] }), '{"a":[{"c":null,"d":1}]}');
 });
 
-test("null counts as absent if asked for, at any depth", () => {
+test("null counts as absent if requested, at any depth", () => {
   assert.ok(jsonEqualWithoutNulls({ a: { b: null } }, { a: {}, c: null }));
   assert.ok(jsonEqualWithoutNulls(null, undefined));
   assert.ok(!jsonEqualWithoutNulls({ a: [null] }, { a: [] }));

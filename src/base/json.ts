@@ -46,12 +46,12 @@ function areEqual(left: unknown, right: unknown, nullIsAbsent: boolean): boolean
   );
 }
 
-/** A field of the object itself: a client may choose names such as `constructor`. */
+/** Reads a field of the object itself, because a client may choose names such as `constructor`. */
 function ownField(object: Tree, key: string): unknown {
   return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
-/** JSON with sorted keys and without undefined fields: the same text for values that are {@link jsonEqual}. */
+/** JSON with sorted keys and without undefined fields. Values that are {@link jsonEqual} have the same text. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (!isTree(value)) return JSON.stringify(value) ?? "null";

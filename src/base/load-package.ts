@@ -3,14 +3,14 @@ import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 
-/** A package that is loaded when it is first needed, not at start: for those that few processes ever use. */
+/** Loads a package on first use and not at start, because few processes use it. */
 export function loadPackage<Module>(name: string): Module {
   return require(name) as Module;
 }
 
 /**
- * Node's `node:http`. Imported as an ES module it costs its process megabytes, and as much time as an empty Node takes to start: the loader
- * reads all that it exports, `WebSocket` among it, for which Node loads a whole HTTP client. This way it does not.
+ * Node's `node:http`. Importing it as an ES module costs megabytes, and as much time as an empty Node takes to start:
+ * the loader reads all of its exports, and for `WebSocket` Node loads a whole HTTP client. This function avoids that.
  */
 export function nodeHttp(): typeof Http {
   return process.getBuiltinModule("node:http");

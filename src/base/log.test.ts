@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { createLogger } from "./log.ts";
 import { HandClock } from "./testing/index.ts";
 
-test("the time of a line is ISO 8601 in UTC with milliseconds, within a second and from one to the next", () => {
+test("the time of a line is ISO 8601 in UTC with milliseconds, within one second and across seconds", () => {
   const lines: string[] = [];
   const clock = new HandClock();
   const log = createLogger({ scope: "test", write: (line) => lines.push(line), clock });
@@ -16,7 +16,7 @@ test("the time of a line is ISO 8601 in UTC with milliseconds, within a second a
   assert.deepEqual(lines, expected);
 });
 
-test("a value that somebody else chose cannot send control characters to the terminal of who reads the log", () => {
+test("a value from others cannot send control characters to the terminal of a person who reads the log", () => {
   const lines: string[] = [];
   const log = createLogger({ scope: "test", write: (line) => lines.push(line), clock: new HandClock() });
   log.info("a proxy connected", { proxy: "\u001B]0;x\u0007web.shop", version: "\u009B31m" });

@@ -16,7 +16,7 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** The same sink under another scope. */
+  /** A logger with the same output under another scope. */
   scoped(scope: string): Logger;
 }
 
@@ -29,7 +29,7 @@ export interface LoggerOptions {
   readonly scope: string;
   /** `info` when absent. */
   readonly level?: LogLevel | LogThreshold;
-  /** Takes one whole line, newline included; stderr when absent. */
+  /** Writes one whole line, including its newline. Absent: to stderr. */
   readonly write?: (line: string) => void;
   readonly clock?: Clock;
 }
@@ -102,7 +102,10 @@ export function createLogger(options: LoggerOptions): Logger {
   );
 }
 
-/** A file is written without a stream: after one failure (a full disk) a stream would stay silent for good. */
+/**
+ * Write to the descriptor without a stream, because after one failure (a full disk) a stream would write nothing any
+ * more.
+ */
 function standardErrorWriter(): (line: string) => void {
   let isFile: boolean | undefined;
   return (line) => {
@@ -111,12 +114,12 @@ function standardErrorWriter(): (line: string) => void {
       if (isFile) writeSync(2, line);
       else process.stderr.write(line);
     } catch {
-      // The line is lost, and there is nowhere to say so.
+      // The line is lost, and there is no place to report that.
     }
   };
 }
 
-/** Drops everything; for tests and for library callers that do not care. */
+/** Drops all lines. For tests, and for callers that need no log. */
 export const silentLogger: Logger = createLogger({ scope: "silent", level: "error", write: () => undefined });
 
 function formatFields(fields: LogFields | undefined): string {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nearestName, terminalText, truncated, withArticle, withoutControls } from "./message-text.ts";
 
-test("a text keeps its first characters, and no half of one", () => {
+test("a shortened text keeps its first characters, and never ends in half of one", () => {
   assert.equal(truncated("abc", 3), "abc");
   assert.equal(truncated("abcd", 3), "abc…");
   assert.equal(truncated("ab😀d", 3), "ab…");
@@ -25,7 +25,7 @@ test("a noun that begins with the sound of a consonant has the article a", () =>
   );
 });
 
-test("the nearest known name is found despite a typo, a swap, another case or a longer form, and a stranger has none", () => {
+test("the nearest known name is found despite a typo, a swap, another case or a longer form, and a name that resembles none has no suggestion", () => {
   const known = ["pilot", "cni", "ztunnel", "env", "ingressGateways"];
   assert.deepEqual(
     ["pilots", "piolt", "CNI", "ztunel", "environment", "ingressGateway", "mixer"].map((name) =>
@@ -39,7 +39,7 @@ test("control characters of a name are written out, so that no terminal obeys th
   assert.equal(withoutControls("web\u001B]0;x\u0007\u009B2J\r\nü"), "web\\x1b]0;x\\x07\\x9b2J\\x0d\\x0aü");
 });
 
-test("a terminal gets colours, line ends and cursor steps of our own, and no other control characters", () => {
+test("a terminal gets the colours, line ends and cursor movements of Serin's own output, and no other control characters", () => {
   const own = "\u001B[31mred\u001B[0m\t\u001B[2A\r\u001B[K\u001B[?25l\n";
   assert.equal(terminalText(own), own);
   assert.equal(

@@ -6,8 +6,8 @@ export function truncated(text: string, maxCharacters: number): string {
 }
 
 /**
- * A noun with its indefinite article: `a Pod`, `an IstioOperator`, `an HTTPRoute`. An abbreviation at its beginning is
- * spelled out when it is spoken.
+ * A noun with its indefinite article: `a Pod`, `an IstioOperator`, `an HTTPRoute`. An abbreviation at its beginning has
+ * the article of its first letter's name.
  */
 export function withArticle(noun: string): string {
   const isAbbreviation = /^[A-Z](?:[A-Z]|$)/.test(noun);
@@ -15,7 +15,7 @@ export function withArticle(noun: string): string {
   return `${soundsLikeVowel.test(noun) ? "an" : "a"} ${noun}`;
 }
 
-/** Steps of writing (insert, delete, replace, swap of neighbours) from one word to another. */
+/** The number of edits (insert, delete, replace, swap of neighbours) from one word to another. */
 function distance(from: string, to: string): number {
   let before: number[] = [];
   let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
@@ -38,7 +38,7 @@ function distance(from: string, to: string): number {
   return previous[to.length] ?? 0;
 }
 
-/** The known name that a misspelt one most likely means; undefined when none is near. Case does not count. */
+/** The known name that a misspelt one most likely means. Undefined if none is similar. Case does not matter. */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   const wanted = name.toLowerCase();
   const limit = Math.max(2, Math.floor(name.length / 3));
@@ -53,20 +53,23 @@ export function nearestName(name: string, known: Iterable<string>): string | und
 }
 
 /**
- * The text with its control characters written out, as `\x1b`. A terminal obeys them, so a name with some could move the
- * cursor over other lines, or write into the clipboard of whoever lists it.
+ * The text with its control characters written out, as `\x1b`. A terminal obeys control characters, so a name that
+ * contains some could overwrite other lines, or write into the clipboard of the person who lists it.
  */
 export function withoutControls(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, writtenOut);
 }
 
-/** What our own command line sends: colours, and steps of the cursor in progress lines. Or one control character. */
+/**
+ * Matches a sequence that Serin's own command line sends (a colour, or a cursor movement of a progress line), or one
+ * control character.
+ */
 const controlSequences = new RegExp(
   String.raw`${String.fromCharCode(0x1b)}\[(?:[\d;]*m|\d*[AJK]|\?25[lh])|(?![\n\r\t])\p{Cc}`,
   "gu",
 );
 
-/** What a terminal may get: the text with all control characters written out that our own command line does not send. */
+/** The text for a terminal. All control characters are written out except those that Serin's own command line sends. */
 export function terminalText(text: string): string {
   return text.replaceAll(controlSequences, (found) => (found.length > 1 ? found : writtenOut(found)));
 }

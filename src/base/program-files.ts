@@ -2,7 +2,10 @@ import { existsSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** The program's own folders and files: modules may be anywhere in a bundle, so none looks beside itself. */
+/**
+ * The program's own folders and files. A module may be anywhere in a bundle, so it must not look for files beside
+ * itself.
+ */
 const entries = ["cmd/main.ts", "cmd/main.js"];
 
 let directory: string | undefined;
@@ -13,7 +16,7 @@ export function programDirectory(): string {
   return directory;
 }
 
-/** The root of the checkout, the package or the release tree: the folder that holds package.json, manifests and generated. */
+/** The root of the checkout, the package or the release tree: the folder with package.json, manifests and generated. */
 export function packageRoot(): string {
   return above(programDirectory(), ["package.json"]);
 }

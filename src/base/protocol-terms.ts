@@ -4,7 +4,7 @@ export const httpMethods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "
 /** The headers that say where a message's body ends. */
 export const bodyFramingHeaders: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
 
-/** Whether the header frames messages of a connection. A proxy writes it by itself. */
+/** Whether the header frames messages of a connection. A proxy writes such headers itself. */
 export function isFramingHeader(name: string): boolean {
   const lower = name.toLowerCase();
   return lower === "connection" || bodyFramingHeaders.has(lower);

@@ -1,8 +1,11 @@
-/** Readiness as a set of named tasks: a component is ready when none is open. */
+/** The readiness of a component as a set of named tasks. It is ready when no task is open. */
 export class Readiness {
   readonly #open = new Set<string>();
 
-  /** Opens a task; disposing the handle completes it. Use with `using`, or keep the handle until the task is done. */
+  /**
+   * Opens a task. Disposing the returned handle completes the task. Use it with `using`, or keep the handle until the
+   * task is done.
+   */
   add(task: string): Disposable {
     this.#open.add(task);
     return { [Symbol.dispose]: () => void this.#open.delete(task) };

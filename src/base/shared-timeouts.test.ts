@@ -61,7 +61,7 @@ test("a cancelled timeout never runs, first or last", () => {
   assert.deepEqual(expired, ["second"]);
 });
 
-test("timeouts that are cancelled in any order leave the others their own time", () => {
+test("cancelling timeouts in any order does not change the time of the others", () => {
   const { clock, expired, start } = fixture();
   const all = Array.from({ length: 6 }, (_, index) => {
     const timeout = start(100, String(index));
@@ -79,7 +79,7 @@ test("timeouts that are cancelled in any order leave the others their own time",
   assert.deepEqual(expired, ["1", "4"]);
 });
 
-test("a cancelled timeout is garbage although another of its length waits", async () => {
+test("a cancelled timeout can be collected even while another one of its length waits", async () => {
   const { timeouts } = fixture();
   timeouts.after(100, () => undefined);
   const before = new WeakRef(timeouts.after(100, () => undefined));

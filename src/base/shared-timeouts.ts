@@ -42,7 +42,7 @@ export class LinkedList<Node extends Linked<Node>> {
     if (next === undefined) this.#last = previous;
     else next.previous = previous;
     node.isListed = false;
-    // Otherwise, it would keep later members from being collected.
+    // Otherwise, the removed member would keep later members from being collected.
     node.previous = undefined;
     node.next = undefined;
     this.#size -= 1;

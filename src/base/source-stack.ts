@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 const place = /(file:\/\/[^\s()]+\.js):(\d+):(\d+)/g;
 
 /**
- * An error's stack with the places in the sources, also when the process runs from a bundle. It reads the maps of the
- * chunks, tens of milliseconds' work, so it is for errors that a person is shown.
+ * An error's stack with positions in the sources, even if the process runs from a bundle. It reads the chunks' source
+ * maps, which takes tens of milliseconds, so use it only for errors that a person sees.
  */
 export function sourceStack(error: Error): string {
   const maps = new Map<string, SourceMap | undefined>();

@@ -42,7 +42,7 @@ test("an existing bundle is not built again", async () => {
   assert.equal(readFileSync(join(directory, keyOf("a"), "main.js"), "utf8"), "first");
 });
 
-test("the first of two concurrent builds of a bundle stays, and nothing else is left", async () => {
+test("the first of two concurrent builds of a bundle stays, and no other files are left", async () => {
   const write = async (target: string): Promise<void> => {
     writeFileSync(join(target, "main.js"), "slow");
     await writeRival();

@@ -19,7 +19,7 @@ function addFile(name: string, { readAgo, writtenAgo }: { readonly readAgo: numb
   utimesSync(join(directory, name), (nowMs - readAgo) / 1000, (nowMs - writtenAgo) / 1000);
 }
 
-test("of too many files those stay that were used last, in all folders of the cache", () => {
+test("if there are too many files, those that were used last stay, across all folders of the cache", () => {
   for (let day = 0; day < 10; day += 1)
     addFile(`${version}/0000000${day}`, { readAgo: (day + 1) * dayMs, writtenAgo: 30 * dayMs });
   addFile(`lab/${version}/0000000a`, { readAgo: 40 * dayMs, writtenAgo: 40 * dayMs });
@@ -32,7 +32,7 @@ test("of too many files those stay that were used last, in all folders of the ca
   assert.deepEqual(readdirSync(join(directory, "lab/1337", version)), []);
 });
 
-test("files that Node may still write stay, and a cache that is not there is empty", () => {
+test("files that Node may still write stay, and a missing cache counts as empty", () => {
   for (let index = 0; index < 5; index += 1) addFile(`${version}/0000000${index}`, { readAgo: 1000, writtenAgo: 1000 });
   assert.equal(pruneCompileCache({ directory, nowMs, maxFiles: 1 }), 0);
   assert.equal(pruneCompileCache({ directory: join(directory, "nothing"), nowMs }), 0);

@@ -2,7 +2,7 @@ import { lstatSync, readdirSync, unlinkSync, type Dirent } from "node:fs";
 import { join } from "node:path";
 
 export interface PruneCompileCacheOptions {
-  /** What `NODE_COMPILE_CACHE` names. */
+  /** The directory that `NODE_COMPILE_CACHE` names. */
   readonly directory: string;
   readonly nowMs: number;
   readonly maxFiles?: number;
@@ -23,8 +23,9 @@ const userFolder = /^\d+$/;
 
 /**
  * Removes the files with compiled code that were not used for the longest time, if there are too many. Node never
- * removes one, and each new path of a source adds one: each bundle, and each folder of a test. Other processes may use
- * the cache meanwhile, because Node compiles again what is missing. Returns how many files it has removed.
+ * removes files, and each new path of a source adds one, for example in each bundle and each folder of a test. Other
+ * processes may use the cache meanwhile, because Node compiles missing files again. Returns how many files it has
+ * removed.
  */
 export function pruneCompileCache({ directory, nowMs, maxFiles = defaultMaxFiles }: PruneCompileCacheOptions): number {
   const paths = filesOf(directory);
@@ -57,7 +58,7 @@ function entriesOf(directory: string): readonly Dirent[] {
   try {
     return readdirSync(directory, { withFileTypes: true });
   } catch {
-    // It is not there yet, or belongs to the users of a lab.
+    // The folder does not exist yet, or belongs to the users of a lab.
     return [];
   }
 }
@@ -73,7 +74,7 @@ function removed(path: string): boolean {
     unlinkSync(path);
     return true;
   } catch {
-    // Another process has removed it, or it belongs to the users of a lab.
+    // Another process has removed the file, or it belongs to the users of a lab.
     return false;
   }
 }

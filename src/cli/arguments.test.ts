@@ -19,7 +19,7 @@ function program(): Command {
   return made;
 }
 
-test("the word true after a switch is left out, as the original ignores it, and false stays, which is an error", () => {
+test("the word true after a switch is dropped, as istioctl ignores it, and the word false stays and causes an error", () => {
   const arranged = (...args: string[]): string[] => arrangeArguments(program(), args);
   assert.deepEqual(arranged("waypoint", "apply", "--wait", "true", "--name", "w"), [
     "waypoint",
@@ -33,7 +33,7 @@ test("the word true after a switch is left out, as the original ignores it, and 
   assert.deepEqual(arranged("waypoint", "delete", "--all", "true"), ["waypoint", "delete", "--all", "true"]);
 });
 
-test("a word behind a verb that also runs alone is named if it is no verb", () => {
+test("an unknown word after a verb that also runs alone is reported", () => {
   const made = program();
   const upgrade = made.command("upgrade").action(() => undefined);
   upgrade.command("status").argument("<name>");

@@ -54,7 +54,7 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
 }
 
-/** The parser would only count the words behind a verb that also runs something itself, such as `upgrade`. */
+/** For a verb that also runs alone, such as `upgrade`, the parser would only count the words after it. */
 function unknownVerb(command: Command, path: readonly string[], word: string): Error {
   const names = command.commands.map((child) => child.name());
   const near = nearestName(word, names);
@@ -79,8 +79,8 @@ function arrangeFlags(command: Command, words: readonly string[]): string[] {
 }
 
 /**
- * Whether a word is the `true` of `--wait true`. The original ignores it. The original would also ignore `false`. Here,
- * `false` stays and is an error, because it means the opposite.
+ * Whether a word is the `true` of `--wait true`. istioctl ignores it, and would also ignore `false`. This command line
+ * keeps `false`, which is then an error, because it means the opposite.
  */
 function isWordOfSwitch(command: Command, before: string | undefined, word: string): boolean {
   if (word !== "true" || command.registeredArguments.length > 0) return false;

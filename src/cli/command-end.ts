@@ -1,7 +1,7 @@
 import { SerinError, type ErrorCode } from "../base/index.ts";
 
 /**
- * Ends the command with an exit code that reports a finding. The command itself has not failed, and it prints no error.
+ * Ends the command with an exit code that reports a finding. The command itself has not failed, so it prints no error.
  */
 export class CommandEnd extends SerinError {
   readonly exitCode: number;

@@ -59,10 +59,7 @@ export interface CliContext {
   readonly openBrowser: (url: string) => Promise<boolean>;
   /** The text of a file that the user has named, of standard input for `-`. Throws a user error that names the file. */
   readonly readFile: (path: string) => Promise<string>;
-  /**
-   * The directory of a release by its version, from the cluster's lab or this release itself. Undefined if there is
-   * none.
-   */
+  /** The directory of a release by its version, from the lab, or of this release itself. Undefined if there is none. */
   readonly releaseTree: (version: string, flags: ConnectionFlags) => Promise<string | undefined>;
   /** The CustomResourceDefinitions of this release. */
   readonly customResources: () => Promise<
@@ -73,7 +70,7 @@ export interface CliContext {
   readonly installer: Installer;
   /**
    * Runs a check outside of any rollout until it has an answer. The rollout engine's code is passed in, because the two
-   * parts do not know each other.
+   * parts must not import each other.
    */
   readonly runCheck?: (flags: ConnectionFlags, request: CheckRequest) => Promise<CheckStatus>;
   /** The steps that the rollout engine would plan for an upgrade now, and the dependents that they do not move. */
@@ -128,7 +125,7 @@ export interface CheckedBackend {
   readonly workload?: string;
 }
 
-/** The implementation of `operator`, passed in because the two parts do not know each other. */
+/** The implementation of `operator`, passed in because the two parts must not import each other. */
 export interface Installer {
   apply(options: {
     readonly client: KubeClient;

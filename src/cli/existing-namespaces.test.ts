@@ -13,7 +13,7 @@ async function refusalOf(...args: readonly string[]): Promise<string> {
     );
 }
 
-test("a namespace that does not exist, or cannot, is refused instead of shown as empty", async () => {
+test("a namespace that does not exist, or whose name is invalid, is refused instead of shown as empty", async () => {
   assert.equal(await refusalOf("graph", "nosuch"), 'namespace "nosuch" not found');
   assert.equal(await refusalOf("graph", "shop,nosuch"), 'namespace "nosuch" not found');
   assert.equal(await refusalOf("top", "-n", "nosuch", "--once"), 'namespace "nosuch" not found');

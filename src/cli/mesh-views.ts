@@ -19,7 +19,7 @@ export interface Seen<First extends TopicName, Second extends TopicName> {
 
 /**
  * Follows two views until the signal is aborted. When both exist, reports both whenever one changes. A view that cannot
- * be shown is reported as a sentence. Throws errors that the user must mend, and if no view ever arrives.
+ * be shown is reported as a sentence. Throws errors that the user must correct, and throws if no view ever arrives.
  */
 export async function followViews<First extends TopicName, Second extends TopicName>(
   [first, second]: readonly [Followed<First>, Followed<Second>],

@@ -9,7 +9,7 @@ async function run(line: string, context: FakeContext = new FakeContext({})): Pr
   await createProgram(context)
     .parseAsync(line === "" ? [] : line.split(" "))
     .catch((error: unknown) => {
-      // Help and usage throw after they are printed.
+      // The parser throws after it has printed help or usage.
       if (!(error instanceof Error && "exitCode" in error)) throw error;
     });
   return context;

@@ -26,7 +26,7 @@ test("a file that cannot be read is the user's error, and the message names the 
   assert.equal(await readUserFile(file), "kind: MeshUpgrade\n");
 });
 
-test("a directory is made with its parents, and a place that takes none is refused instead of tried for ever", () => {
+test("a directory is made with its parents, and a path that cannot be created is refused, without endless attempts", () => {
   const deep = join(directory, "a/b/c");
   makeUserDirectory(deep, "");
   makeUserDirectory(deep, "");

@@ -53,7 +53,7 @@ function makeOne(path: string): void {
   }
 }
 
-/** Why the system refused a path, in words. */
+/** A text about why the system refused a path. */
 export function reasonOf(cause: unknown): string {
   return reasons[(cause as NodeJS.ErrnoException).code ?? ""] ?? messageOf(cause);
 }

@@ -7,7 +7,7 @@ export interface Verb {
   readonly aliases?: readonly string[];
   /** One line for the list of verbs. */
   readonly summary: string;
-  /** It runs until the user ends it, so no progress is shown. */
+  /** Set if it runs until the user ends it, so that no progress is shown. */
   readonly runsOn?: boolean;
   /** Adds the verb to the program. One module may add several verbs. Absent for verbs of other roles. */
   readonly load?: () => Promise<(program: Command, context: CliContext) => void>;

@@ -5,10 +5,10 @@ import { bundleProgram, keepBundle, pruneCompileCache } from "../bundle/index.ts
 import { builtPage, bundlePage, pageSources } from "../dashboard/bundle/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** Others must be able to read it: root's lab runs as another user. */
+/** Other users must be able to read it, because root's lab runs as another user. */
 const readableByAll = 0o022;
 
-/** `serin bundle KEY`: makes the bundle of this checkout; bin/serin calls it when there is none of these sources. */
+/** `serin bundle KEY`: makes the bundle of this checkout. bin/serin calls it if there is no bundle of these sources. */
 export async function run({ args, env, release }: RoleContext): Promise<number> {
   const [key = ""] = args;
   if (!/^[0-9a-f]{40}$/.test(key))

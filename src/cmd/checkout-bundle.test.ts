@@ -20,7 +20,7 @@ import { afterEach, beforeEach, test } from "node:test";
 const checkout = join(import.meta.dirname, "../..");
 let root: string;
 
-/** Says where it runs, and makes a "bundle" as the verb of this name does. */
+/** A program that prints where it runs, and makes a "bundle" like the verb of this name. */
 const program = `
   import { appendFileSync, copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
   import { join } from "node:path";
@@ -105,7 +105,7 @@ test("a source that was rewritten with the same size and time selects a new bund
   assert.equal(made(), 2);
 });
 
-test("a changed test needs no other bundle", async () => {
+test("a changed test needs no new bundle", async () => {
   await run();
   writeFileSync(join(root, "src/cmd/main.test.ts"), "");
   await run();
@@ -125,7 +125,7 @@ test("the sources run without a bundler, and with SERIN_FROM_SOURCE", async () =
   assert.equal(await run(), fromSources);
 });
 
-test("the sources run if nothing can be written", async () => {
+test("the sources run if no file can be written", async () => {
   writeFileSync(join(root, ".bundles"), "");
   assert.equal(await run(), fromSources);
 });

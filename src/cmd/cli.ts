@@ -1,5 +1,5 @@
-// The command line: every verb that is not a role of a process.
-// What a verb may need is imported when it does, so that the others start at once.
+// The command line: every verb that is not a role of a process. The code of a verb is imported only when it runs, so
+// that other verbs start at once.
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { CommanderError } from "commander";
@@ -145,7 +145,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       mesh ??= readMesh(context, flags, release.version);
       const { views } = await mesh.reader;
       mesh.followers += 1;
-      // It is the user's own kubeconfig that reads: the API server says what may be seen.
+      // The views are read with the user's own kubeconfig, so the API server decides what the user may see.
       const reader = {
         key: "own",
         namespaces: "*" as const,
@@ -211,7 +211,7 @@ function readMesh(context: CliContext, flags: ConnectionFlags, version: string):
   return { reader: begin(), stop: () => end.abort(), followers: 0 };
 }
 
-/** Keys one by one, not shown, until it is disposed; undefined where there is no terminal. */
+/** Reads keys one by one without an echo, until it is disposed. Undefined without a terminal. */
 function keysOf(input: typeof process.stdin, take: (key: string) => void): Disposable | undefined {
   if (!input.isTTY) return undefined;
   const onData = (data: Buffer): void => {

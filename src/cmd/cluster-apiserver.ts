@@ -19,7 +19,7 @@ interface Configuration {
   readonly nodeClientKey: string;
   readonly serviceCidr: string;
   readonly advertise: { readonly address: string; readonly port?: number };
-  /** How long Events live. Absent: an hour. */
+  /** How long Events are kept. Absent: an hour. */
   readonly eventTtlMs?: number;
 }
 
@@ -64,13 +64,13 @@ export async function run(context: RoleContext): Promise<number> {
   await server.run(endedByParent(context.shutdown), (addresses) => {
     process.stdout.write(`ready ${addresses.map(({ host, port }) => `${host}:${port}`).join(" ")}\n`);
     process.send?.({ ready: true });
-    // Start the rule engine in advance: otherwise the first custom resource with rules would wait for it.
+    // Start the rule engine in advance, because otherwise the first custom resource with rules would wait for it.
     setTimeout(() => registry.warmUp(), warmUpDelayMs).unref();
   });
   return 0;
 }
 
-/** The supervisor is the only reason to be here: when its channel closes, so does the server. */
+/** The server runs only for the supervisor, so it ends when the supervisor's channel closes. */
 function endedByParent(shutdown: Shutdown): Shutdown {
   if (process.send === undefined) return shutdown;
   const controller = new ShutdownController();

@@ -60,7 +60,7 @@ interface Options {
   readonly dns: Endpoint;
   readonly upstream: Endpoint | undefined;
   readonly manifests: string | undefined;
-  /** Autoscalers follow what pods use. */
+  /** Whether autoscalers follow the pods' resource use. */
   readonly autoscale: boolean;
   /** The files of the authority for certificate requests, without `.crt` and `.key`. */
   readonly signingAuthority: string | undefined;

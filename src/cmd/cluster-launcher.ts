@@ -3,7 +3,7 @@ import { systemClock } from "../base/index.ts";
 import { Launcher } from "../cluster/launcher/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** `serin cluster-launcher --state-dir DIR`: holds a lab open; started by `serin cluster create`. */
+/** `serin cluster-launcher --state-dir DIR`: keeps a lab running. `serin cluster create` starts it. */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: { "state-dir": { type: "string" } } });
   const launcher = new Launcher({

@@ -15,7 +15,10 @@ import {
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** `serin cluster-node --state-dir DIR --name NODE`: one node of the lab, in its network namespace; started by the supervisor. */
+/**
+ * `serin cluster-node --state-dir DIR --name NODE`: one node of the lab, in its network namespace. The supervisor
+ * starts it.
+ */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
@@ -47,7 +50,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
       if (process.connected) process.send?.({ loadBalancers });
     },
   });
-  // Without the supervisor this process has nothing to do. Pods belong to the lab and continue.
+  // Without the supervisor this process has no purpose. Pods belong to the lab and continue.
   process.once("disconnect", () => process.exit(0));
   const sampler = new UsageSampler({
     clock: systemClock,

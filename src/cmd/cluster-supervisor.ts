@@ -5,7 +5,7 @@ import { writeOwnRelease } from "../cluster/images/index.ts";
 import { Supervisor } from "../cluster/supervisor/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** `serin cluster-supervisor --state-dir DIR`: the lab from within; started by the launcher. */
+/** `serin cluster-supervisor --state-dir DIR`: starts and restarts the lab's processes. The launcher starts it. */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: { "state-dir": { type: "string" } } });
   const stateDirectory = values["state-dir"] ?? "";
@@ -25,6 +25,6 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     clock: systemClock,
   });
   await supervisor.run(shutdown.drain);
-  // Everything durable is on disk already; the lab's first process takes all others along at once.
+  // All durable data is on disk already. When the lab's first process ends, all others end at once.
   process.exit(0);
 }

@@ -11,7 +11,7 @@ async function refused(line: string): Promise<string> {
   );
 }
 
-test("each cluster verb refuses the flags of other verbs, and names them", async () => {
+test("each cluster verb refuses the flags of other verbs, and the error names them", async () => {
   assert.equal(
     await refused("delete --name a --workers 3"),
     "cluster delete has no flag --workers, which belongs to create\n  hint: cluster delete takes --name",
@@ -21,6 +21,6 @@ test("each cluster verb refuses the flags of other verbs, and names them", async
   assert.match(await refused("shell --autoscale -- true"), /^cluster shell has no flag --autoscale/);
 });
 
-test("only cluster shell takes a command", async () => {
+test("only cluster shell accepts a command", async () => {
   assert.match(await refused("delete --name a -- rm"), /^cluster delete runs no command/);
 });

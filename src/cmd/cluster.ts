@@ -81,7 +81,7 @@ const flagsOfVerbs: Readonly<Record<string, readonly (keyof Flags)[]>> = {
   urls: ["name", "json"],
 };
 
-/** Refuses flags of other verbs, and a command of another verb than `shell`, which would have no effect. */
+/** Refuses flags of other verbs, and a command for any verb except `shell`, because they would have no effect. */
 function refuseForeignFlags(verb: string, values: Flags, hasCommand: boolean): void {
   const known = flagsOfVerbs[verb];
   if (known === undefined || values.help === true) return;
@@ -177,7 +177,7 @@ function readConfig(path: string): string {
   }
 }
 
-/** The cluster that is named, the shell's own, or the only one that there is. */
+/** The cluster that the flag names, else the shell's own, else the only existing one. */
 async function nameOf({ env }: RoleContext, given: string | undefined): Promise<string> {
   if (given !== undefined) return given;
   if (env["SERIN_CLUSTER"] !== undefined) return env["SERIN_CLUSTER"];

@@ -15,7 +15,7 @@ import { createInformer, createKubeClient, loadInClusterConfig } from "../kube/i
 import { networkError } from "../net/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** Other than upstream's, whose plugin speaks HTTP. */
+/** The name differs from that of upstream's socket, because upstream's plugin speaks HTTP. */
 const pluginSocket = "serin-cni.sock";
 
 /** `serin cni`: the CNI agent of the node NODE_NAME. */
@@ -56,7 +56,7 @@ export async function run(context: RoleContext): Promise<number> {
       cniConfDirectory: "/host/etc/cni/net.d",
     },
     plugin: {
-      // The node's folder is mounted at the place that it has there.
+      // The node's folder is mounted at the same path as on the node.
       socketPath: join(runDirectory, pluginSocket),
       architecture: process.arch,
       ...(confFile === "" ? {} : { confFile }),
@@ -103,7 +103,10 @@ export async function run(context: RoleContext): Promise<number> {
   return 0;
 }
 
-/** `/readyz` and `/healthz`, as upstream's agent has them; (ours) `/version` says which release runs, `/debug/serin/enrolled` what the node's pods have. */
+/**
+ * Upstream's `/readyz` and `/healthz`. Serin's own `/version` returns the running release, and `/debug/serin/enrolled`
+ * the rules and sockets of the node's pods.
+ */
 function serveReadiness(agent: CniAgent, port: number, version: string): Promise<{ close(): void }> {
   const server = nodeHttp().createServer((request, response) => {
     const path = request.url ?? "";

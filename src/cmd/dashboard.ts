@@ -1,4 +1,4 @@
-// The dashboard on its user's own machine, by their kubeconfig: what `serin dashboard` serves where no pod does.
+// The dashboard on its user's own machine, with their kubeconfig. `serin dashboard` serves it if no pod does.
 import { giveBackIdleMemory, systemClock, unhurriedShare, type Environment, type Logger } from "../base/index.ts";
 import {
   askFromWithin,
@@ -23,7 +23,7 @@ export interface LocalDashboardOptions {
   readonly host: string;
   readonly ports: readonly number[];
   readonly prometheusUrl: string | undefined;
-  /** Called with the address that admits one browser, and with the next address when it was used. */
+  /** Called with the address that admits one browser, and with the next address when the first was used. */
   readonly announce: (url: string, isFirst: boolean) => void;
   readonly env: Environment;
   readonly log: Logger;
@@ -31,7 +31,7 @@ export interface LocalDashboardOptions {
   readonly signal: AbortSignal;
 }
 
-/** Serves until the signal is aborted. Throws where the API server does not take the user, or the port is taken. */
+/** Serves until the signal is aborted. Throws if the API server rejects the user, or if the port is in use. */
 export async function serveLocalDashboard({
   kubeConfig,
   istioNamespace,
@@ -73,7 +73,7 @@ export async function serveLocalDashboard({
     page: async () => await Promise.resolve(page),
     root: "",
     access,
-    // They last as long as the command.
+    // The sessions last as long as the command.
     sessionIdleMs: Infinity,
     sessionMs: Infinity,
     source: reader.views,

@@ -28,7 +28,10 @@ const options = {
   istioNamespace: { type: "string", short: "i" },
 } as const;
 
-/** `serin doctor [--kubernetes] [--json]`: what the machine, or a cluster, lacks, and the exact remedy. */
+/**
+ * `serin doctor [--kubernetes] [--json]`: reports which requirements the machine, or a cluster, does not meet, and the
+ * exact remedy.
+ */
 export async function run({ args, env }: RoleContext): Promise<number> {
   if (args[0] === "--inside") {
     process.stdout.write(JSON.stringify(probeMachine()));

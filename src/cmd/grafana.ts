@@ -1,4 +1,5 @@
-// The dashboards of Grafana's ConfigMaps as plain pages, in Grafana's place, by Grafana's environment.
+// Serves the dashboards of Grafana's ConfigMaps as plain pages in place of Grafana. It reads Grafana's environment
+// variables.
 import { envInteger, envString } from "../base/index.ts";
 import { GrafanaApi } from "../addons/grafana/index.ts";
 import { serveWeb } from "../addons/web/index.ts";

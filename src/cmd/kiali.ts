@@ -23,7 +23,10 @@ const defaultConfigFile = "/kiali-configuration/config.yaml";
 const sessionIdleMs = 8 * 3_600_000;
 const sessionMs = 24 * 3_600_000;
 
-/** `-traffic prometheus` measures by the configured Prometheus; else proxies are asked themselves, which shows what moves within 2 s. */
+/**
+ * `-traffic prometheus` reads traffic from the configured Prometheus. Otherwise the proxies' metrics are read directly,
+ * which shows changes within 2 s.
+ */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const flags = readFlags(args);
   const path = flags.get("config") ?? defaultConfigFile;

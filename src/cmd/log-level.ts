@@ -1,6 +1,6 @@
 import { envString, logLevels, userError, type Environment, type LogLevel } from "../base/index.ts";
 
-/** How much a process logs that has no flag and no setting for it: the level that `SERIN_LOG_LEVEL` names. */
+/** The log level of a process that has no flag or setting for it, from `SERIN_LOG_LEVEL`. */
 export function logLevelOf(env: Environment): LogLevel {
   const wanted = envString(env, "SERIN_LOG_LEVEL", "info");
   const level = logLevels.find((known) => known === wanted);

@@ -8,7 +8,7 @@ import { requireOwnNetwork } from "../net/testing/index.ts";
 
 requireOwnNetwork();
 
-/** A neighbour that takes every packet and answers none, as a Service's address does whose endpoints are gone. */
+/** A neighbour that accepts every packet and answers none, like the address of a Service whose endpoints are gone. */
 const silentAddress = "10.9.9.2";
 const synSent = "02";
 
@@ -22,7 +22,7 @@ function isConnecting(): boolean {
   return lines.some((line) => line.trim().split(/\s+/)[3] === synSent);
 }
 
-test("a process that is asked to end does so when its work is done, even with an unanswered connection", async () => {
+test("a process that gets a signal ends when its work is done, even with an unanswered connection", async () => {
   ip("link", "set", "lo", "up");
   ip("link", "add", "near", "type", "veth", "peer", "name", "far");
   for (const name of ["near", "far"]) ip("link", "set", name, "up");

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ServerHarness } from "../cluster/apiserver/testing/index.ts";
 
-test("a control plane that cannot start ends with its error, although it already watches", async () => {
+test("a control plane that cannot start ends with its error, although its watches have already started", async () => {
   const harness = await new ServerHarness().start();
   const { ca, cert, key } = harness.credentials();
   const encoded = (text: string): string => Buffer.from(text).toString("base64");
@@ -44,7 +44,7 @@ test("a control plane that cannot start ends with its error, although it already
   await harness.remove();
 });
 
-test("a command that is interrupted twice ends, although the API server is silent, and blames nobody", async () => {
+test("a command that is interrupted twice ends, although the API server is silent, and prints no error", async () => {
   const connected = Promise.withResolvers<void>();
   const silent = createServer((socket) => {
     socket.on("error", () => undefined);
@@ -72,7 +72,7 @@ test("a command that is interrupted twice ends, although the API server is silen
   const closed = once(child, "close");
   await Promise.race([connected.promise, closed]);
   child.kill("SIGINT");
-  // The first signal is being handled, or the two would count as one.
+  // The second signal must come after the first one is handled, because otherwise the two would count as one.
   await new Promise((resolve) => setTimeout(resolve, 100));
   child.kill("SIGINT");
   assert.deepEqual(await closed, [130, null], errors);

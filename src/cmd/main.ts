@@ -1,4 +1,4 @@
-// The one entry: `serin <role> …` for processes, anything else is a verb of the command line.
+// The entry of all processes. `serin <role> …` runs a process, and any other word is a verb of the command line.
 import { readFileSync } from "node:fs";
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { join, relative } from "node:path";
@@ -20,13 +20,13 @@ import type { Release, RoleModule } from "./role.ts";
 enableCompileCache();
 /**
  * Processes of the lab usually end by a kill, so they must write their compile cache before that. On a busy machine
- * they load longer.
+ * they take longer to load.
  */
 const cacheAfterMs = [3_000, 15_000] as const;
 for (const ms of cacheAfterMs) setTimeout(flushCompileCache, ms).unref();
 giveBackIdleMemory();
 
-// Node prints it, and ends the process.
+// Node prints the error, and ends the process.
 process.on("uncaughtExceptionMonitor", (error) => (error.stack = sourceStack(error)));
 
 /** A reader that has left, or a full disk below a log, is no reason to end. */
@@ -38,7 +38,7 @@ const leftoversMs = 1_000;
 /** The shell's, for a command that SIGINT ended. */
 const interruptedExitCode = 130;
 
-/** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
+/** Roles are loaded one by one, so that a ztunnel does not load the code of an API server. */
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   cni: () => import("./cni.ts"),
   ztunnel: () => import("./ztunnel.ts"),
@@ -71,7 +71,7 @@ async function proxyRole(word: string | undefined): Promise<RoleModule> {
 function thisRelease(): Release {
   const root = packageRoot();
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-  // The lab runs one tree under the name of any version that it has no other tree of.
+  // The lab runs its own tree under the name of any version that was not added.
   return {
     root,
     entry: relative(root, import.meta.filename),
@@ -93,7 +93,7 @@ async function main(): Promise<number> {
   if (stray.length > 0) log.warn("arguments are unknown and have no effect", { arguments: stray.join(" ") });
   const own = load === undefined ? [name, ...args] : args;
   const shutdown = shutdownOnSignals();
-  // A command may have to end what it began. Who interrupts it again does not want to wait for that.
+  // A command may have to finish or undo its work. A user who interrupts it again does not want to wait for that.
   if (load === undefined) onAbort(shutdown.force, endInterrupted);
   try {
     return await role.run({ args: own, env: process.env, log, shutdown, release: thisRelease() });
@@ -107,9 +107,9 @@ async function main(): Promise<number> {
 }
 
 /**
- * Ends the process soon, whatever handles are open: a connection without an answer holds it for the two minutes in which
- * the kernel repeats its SYN, and work that an error interrupted may hold it for ever. Output that somebody still reads
- * is not cut off.
+ * Ends the process soon, whatever handles are open. Otherwise an unanswered connection would keep it alive for the two
+ * minutes in which the kernel repeats its SYN, and work that an error interrupted might keep it alive for ever. Waits
+ * for output that is still being read.
  */
 function endWithoutLeftovers(): void {
   const isWritten = (): boolean => process.stdout.writableLength === 0 && process.stderr.writableLength === 0;

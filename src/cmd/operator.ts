@@ -26,7 +26,7 @@ import {
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** `serin operator init` and the like are verbs of the command line; flags make it a process. */
+/** `serin operator init` and the like are verbs of the command line. With flags it is a process. */
 export async function run(context: RoleContext): Promise<number> {
   const [first] = context.args;
   const isProcess = first !== undefined && (first === "server" || (first.startsWith("--") && first !== "--help"));
@@ -49,7 +49,10 @@ export async function run(context: RoleContext): Promise<number> {
   return 0;
 }
 
-/** `--name=value`, `--name value` and `--name`; the operators' images are given flags of upstream's that mean nothing here. */
+/**
+ * `--name=value`, `--name value` and `--name`; the operators' images also get upstream's flags that have no meaning
+ * here.
+ */
 function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   for (const [index, argument] of args.entries()) {
@@ -123,7 +126,7 @@ async function runBanzaiOperator(
     clock: systemClock,
     log,
   });
-  // Pods of two namespaces may have one name.
+  // Pods in two namespaces may have the same name.
   const identity = `${envString(env, "POD_NAMESPACE", "istio-system")}/${envString(env, "HOSTNAME", `istio-operator-${process.pid}`)}`;
   let passive = new AbortController();
   const [host = "0.0.0.0", port = "8080"] = (flags.get("metrics-addr") ?? "0.0.0.0:8080").split(":");

@@ -5,7 +5,10 @@ import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** `serin pilot [discovery] [flags]`: one revision's control plane, by upstream's environment and flags; with `--shadow` one that only reads. */
+/**
+ * `serin pilot [discovery] [flags]`: one revision's control plane, by upstream's environment and flags; with
+ * `--shadow`, it only reads.
+ */
 export async function run(context: RoleContext): Promise<number> {
   const { args, env, shutdown, release } = context;
   const threshold: LogThreshold = { level: context.log.level };
@@ -42,7 +45,7 @@ export async function run(context: RoleContext): Promise<number> {
 
 const parentCheckMs = 1000;
 
-/** A shadow serves one caller. If that is killed, nothing else would end the shadow. */
+/** A shadow serves one caller. If the caller is killed, no other signal would end the shadow. */
 function orphanedSignal(): Disposable & { readonly signal: AbortSignal } {
   const orphaned = new AbortController();
   const parent = process.ppid;

@@ -1,4 +1,5 @@
-// One end of the probe matrix: `serin probe server` answers, `serin probe client` asks and reports on its standard output.
+// One end of the probe matrix: `serin probe server` answers requests, and `serin probe client` sends them and reports
+// on its standard output.
 import { envInteger, envRequired, envString, systemClock, userError } from "../base/index.ts";
 import { parseProbeTargets, runProbeClient, runProbeServer } from "../rollout/probe/index.ts";
 import type { RoleContext } from "./role.ts";

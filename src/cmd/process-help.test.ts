@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { packageRoot } from "../base/index.ts";
 import { processHelp, strayArguments } from "./process-help.ts";
 
-test("the help of a process names a page that exists, and other words are left to the process", () => {
+test("the help of a process names an existing page, and the process gets all other words", () => {
   for (const name of ["ztunnel", "pilot", "probe", "kiali", "cluster-node"]) {
     const page = /docs\/\S+\.md/.exec(processHelp(name, ["--help"]) ?? "")?.[0] ?? "none";
     assert.ok(existsSync(join(packageRoot(), page)), page);
@@ -15,7 +15,7 @@ test("the help of a process names a page that exists, and other words are left t
   assert.equal(processHelp("version", ["--help"]), undefined);
 });
 
-test("arguments that neither a process nor its original knows are named, and those of installations are not", () => {
+test("arguments that neither a process nor its upstream counterpart knows are reported, and those of installations are not", () => {
   const stray = (line: string): string => {
     const [name = "", ...args] = line.split(" ");
     return strayArguments(name, args).join(" ");

@@ -3,8 +3,8 @@ interface ProcessHelp {
   /** The page of its settings, in the folder `docs/contracts`. */
   readonly page: string;
   /**
-   * The words and flags that it has a use for, or that installations of the original give it. Absent: it checks them
-   * itself.
+   * The words and flags that the process uses, or that installations of its upstream counterpart pass to it. Absent:
+   * the process checks them itself.
    */
   readonly known?: { readonly words?: RegExp; readonly flags?: RegExp };
 }
@@ -71,14 +71,14 @@ const processes: Readonly<Record<string, ProcessHelp>> = {
   "cluster-node": { does: "A node of a lab, which runs pods.", page: "lab.md" },
 };
 
-/** The help of a process that installations and labs start. Undefined if the words do not ask for it. */
+/** The help of a process that installations and labs start. Undefined if the words do not request help. */
 export function processHelp(name: string, args: readonly string[]): string | undefined {
   const help = processes[name];
   if (help === undefined || args.length !== 1 || !["--help", "-h", "help"].includes(args[0] ?? "")) return undefined;
   return `serin ${name}: ${help.does}\n\nInstallations and labs start this process. Its arguments, variables and ports: docs/contracts/${help.page}\n`;
 }
 
-/** The arguments that have no effect, because neither the process nor the original knows them. */
+/** The arguments that have no effect, because neither the process nor its upstream counterpart knows them. */
 export function strayArguments(name: string, args: readonly string[]): string[] {
   const known = processes[name]?.known;
   // Its init containers and hooks have arguments of their own.

@@ -39,7 +39,7 @@ export async function run(context: RoleContext): Promise<number> {
   });
   const logThreshold: LogThreshold = { level: settings.logLevel };
   const log = createLogger({ scope: "proxy", level: logThreshold });
-  // Upstream's agent stands alone where this says so.
+  // With this variable, upstream's agent runs without a proxy.
   if (envBoolean(env, "DISABLE_ENVOY", false)) {
     const { ProxylessAgent, readProxylessPaths } = await import("../proxy/proxyless/index.ts");
     const paths = readProxylessPaths(env);

@@ -1,4 +1,5 @@
-// `serin release`: trees of Serin by version. Building one copies this tree; the lab runs it by image tag.
+// `serin release`: manages trees of Serin by version. Building one copies this tree. The lab uses it for images with
+// its version as tag.
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
@@ -89,7 +90,7 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
   return { name, directory: clusterDirectory(env, name) };
 }
 
-/** Replaces what a former build left at the place, and nothing else. */
+/** Builds a release. Replaces only the files of a former build at that path. */
 export async function buildRelease(
   release: Release,
   directory: string,
@@ -124,9 +125,9 @@ export async function buildRelease(
 }
 
 /**
- * What a copy takes its program from: pairs of a folder and its name in the copy. The bundle that a checkout runs from
- * is the program of its copies. One with changed sources gets its own, from the sources alone: the checkout may also
- * contain `dist`, a build for the package, with thousands of files.
+ * The folders that contain the program, each with its name in the copy. The bundle that a checkout runs from is the
+ * program of its copies. One with changed sources gets its own, from the sources alone: the checkout may also contain
+ * `dist`, a build for the package, with thousands of files.
  */
 export function programCopies(
   bundle: string | undefined,
@@ -136,7 +137,9 @@ export function programCopies(
   return changesProgram ? [["src", "src"]] : [[bundle, "dist"]];
 }
 
-/** From their sources, its processes would need three times the CPU to start, and on a busy machine seconds more. */
+/**
+ * Without the bundle, its processes would need three times the CPU to start, and on a busy machine some seconds more.
+ */
 async function bundleChanged(directory: string): Promise<void> {
   const { writeProgram } = await import("./bundle.ts");
   await writeProgram(directory, join(directory, "dist"));
@@ -181,7 +184,7 @@ function layOver(overlay: string, directory: string): void {
 function nodeModulesOf(root: string): string {
   const own = join(root, "node_modules");
   if (existsSync(own)) return own;
-  // Installed as a package: its dependencies are beside it.
+  // In an installed package, the dependencies are beside it.
   return dirname(root);
 }
 

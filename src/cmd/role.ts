@@ -1,6 +1,6 @@
 import type { Environment, Logger, Shutdown } from "../base/index.ts";
 
-/** A process's access to the outside world. A role uses nothing global. */
+/** A process's access to the outside world. A role uses no global state. */
 export interface RoleContext {
   /** The arguments after the role's name. */
   readonly args: readonly string[];
@@ -20,7 +20,7 @@ export interface Release {
   readonly version: string;
 }
 
-/** A role's module exports this: it runs until it is done and answers the exit code. */
+/** The function that a role's module exports. It runs until the role has ended, and returns the exit code. */
 export interface RoleModule {
   run(context: RoleContext): Promise<number>;
 }

@@ -1,4 +1,4 @@
-// The rollout engine: a Deployment of its own, part of no revision of the mesh.
+// The rollout engine. It is a separate Deployment that belongs to no revision of the mesh.
 import { imagesOf } from "../api/images/index.ts";
 import { envInteger, envString, nodeHttp, systemClock } from "../base/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
@@ -40,7 +40,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   const graceOverMs = systemClock.steadyMs() + trustGraceMs;
   const server = nodeHttp().createServer((request, response) => {
     // Not ready before the webhook is trusted, because a rollout that is created earlier has no author. Without a
-    // webhook this engine serves anyway.
+    // webhook, this engine becomes ready at once.
     if (request.url === "/ready")
       response.writeHead(webhook.trusted || systemClock.steadyMs() > graceOverMs ? 200 : 503).end("ok\n");
     else if (request.url === "/version")

@@ -13,7 +13,10 @@ import type { RoleContext } from "./role.ts";
 
 const validationTimeoutMs = 5_000;
 
-/** `serin proxy istio-iptables [flags]`: what a pod's init container does, once, in the pod's network namespace. */
+/**
+ * `serin proxy istio-iptables [flags]`: the work of a pod's init container, which runs once in the pod's network
+ * namespace.
+ */
 export async function run({ args, env, log }: RoleContext): Promise<number> {
   const resolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
   const command = readRedirectCommand(args.slice(1), env, resolvConf);

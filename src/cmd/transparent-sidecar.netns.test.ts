@@ -69,7 +69,7 @@ async function serve(server: Server, port: number, namespaceFd?: number): Promis
   await once(server, "listening");
 }
 
-/** Tells each client its address. */
+/** A server that sends each client the client's address. */
 function sayer(name: string): Server {
   return createServer(
     (socket) => void socket.end(`${name} sees ${(socket.remoteAddress ?? "").replace("::ffff:", "")}`),
@@ -185,7 +185,7 @@ test("the application sees each client's address, over HTTP and raw TCP, and of 
   assert.equal(await ask(pod.ipv4, ports.direct), `direct sees ${client.ipv4}`);
 });
 
-test("what the proxy sends to other hosts leaves the pod, and to its own pod comes in again", async () => {
+test("packets from the proxy to other hosts leave the pod, and packets to its own pod arrive as inbound ones", async () => {
   assert.equal(await ask(client.ipv4, ports.unknown, { inPod: true }), `peer sees ${pod.ipv4}`);
   const before = (await proxy.samples("istio_requests_total")).reduce((sum, { value }) => sum + value, 0);
   assert.equal(await get(pod.ipv4, { inPod: true, mark: 1338 }), `web sees ${pod.ipv4}`);

@@ -17,7 +17,7 @@ import type { RoleContext } from "./role.ts";
 export async function run(context: RoleContext): Promise<number> {
   const workers = readWorkerThreads(context.env, await machineBounds());
   const config = readConfig(context.env, context.release.version, context.args, workers.count);
-  // In batches: a line a connection, each a system call of its own, is what a busy node notices.
+  // Lines are written in batches, because one system call for each connection would be noticeable on a busy node.
   const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock: systemClock, flushIntervalMs: 20 });
   const logThreshold = { level: config.logLevel };
   const log = createLogger({ scope: "ztunnel", level: logThreshold, write: (line) => lines.line(line) });

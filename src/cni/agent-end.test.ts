@@ -35,7 +35,7 @@ test("an agent ends for good only with its mesh: a deleted DaemonSet alone leave
   assert.equal(await endWith({ [ztunnel]: {} }, []), "uninstalled", "no ztunnel serves this node");
 });
 
-test("an agent of a namespace that is deleted is uninstalled, also while its DaemonSet is there", async () => {
+test("an agent whose namespace is deleted counts as uninstalled, even while its DaemonSet exists", async () => {
   assert.equal(
     await endWith({
       "Namespace/istio-system": deleted,
@@ -53,7 +53,7 @@ test("a ztunnel that is deleted right after the agent does not count as staying"
   assert.equal(looks, 2);
 });
 
-test("an agent without rights is uninstalled, and one that cannot ask is not", async () => {
+test("an agent without rights counts as uninstalled, but not one that cannot reach the API server", async () => {
   const failing = (code: "forbidden" | "unavailable") => (): object => {
     throw userError(code, "no");
   };

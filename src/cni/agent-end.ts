@@ -4,26 +4,26 @@ import { isKubeCode, type KubeClient } from "../kube/index.ts";
 
 /**
  * Why an agent ends. `restarted`: another one takes its place. `removed`: its DaemonSet was deleted while a ztunnel
- * stays. `uninstalled`: the mesh goes too.
+ * stays. `uninstalled`: the mesh is removed too.
  */
 export type AgentEnd = "restarted" | "removed" | "uninstalled";
 
 export interface AgentEndOptions {
   readonly client: Pick<KubeClient, "get">;
-  /** The agent's, and that of its ztunnels. */
+  /** The namespace of the agent and of its ztunnels. */
   readonly namespace: string;
   readonly daemonSet: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Deletions of several DaemonSets follow each other. */
+/** Several DaemonSets may be deleted one after another, so wait before checking again. */
 const secondLookMs = 1_000;
 
 /**
- * Asks the API server why the agent ends. Only a deletion in the foreground says that the mesh is uninstalled, because
- * its DaemonSet is still there. One in the background is `kubectl delete` as well, perhaps by mistake or before a new
- * installation. Then pods stay with their ztunnels, because without them no policy would hold.
+ * Asks the API server why the agent ends. Only a deletion in the foreground shows that the mesh is uninstalled, because
+ * the DaemonSet then still exists. A deletion in the background may also be a `kubectl delete`, perhaps by mistake or
+ * before a new installation. Pods then stay with their ztunnels, because without them no policy would be enforced.
  */
 export async function agentEnd(options: AgentEndOptions, ztunnels: readonly string[]): Promise<AgentEnd> {
   const { client, namespace, daemonSet, clock, log } = options;
@@ -35,7 +35,7 @@ export async function agentEnd(options: AgentEndOptions, ztunnels: readonly stri
     await clock.sleep(secondLookMs);
     return (await oneStays(options, ztunnels)) ? "removed" : "uninstalled";
   } catch (error) {
-    // An uninstallation takes the agent's account and rights as well; an upgrade never does.
+    // An uninstallation also removes the agent's account and rights. An upgrade never does.
     if (isKubeCode(error, "forbidden") || isKubeCode(error, "unauthorized")) return "uninstalled";
     log.warn("cannot find out whether the agent is uninstalled; its configuration stays", { error: messageOf(error) });
     return "restarted";
@@ -47,7 +47,7 @@ async function isEnding({ client, namespace }: AgentEndOptions): Promise<boolean
   return found?.metadata.deletionTimestamp !== undefined;
 }
 
-/** Whether the DaemonSet of one of these ztunnels, by revision, is not deleted. */
+/** Whether the DaemonSet of one of these revisions' ztunnels still exists and is not being deleted. */
 async function oneStays({ client, namespace }: AgentEndOptions, ztunnels: readonly string[]): Promise<boolean> {
   for (const revision of new Set(ztunnels)) {
     const name = revision === "default" ? "ztunnel" : `ztunnel-${revision}`;

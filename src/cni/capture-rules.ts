@@ -22,7 +22,7 @@ export const probeSource = { ipv4: "169.254.7.127", ipv6: "fd16:9254:7127:1337:f
 const ztunnelMark = { value: 0x539, mask: 0xfff } as const;
 const connectionMark = { value: 0x111, mask: 0xfff } as const;
 const dnsPort = 53;
-/** Return what the application sends to a client's address to ztunnel. */
+/** Routes that lead the application's packets to a client's address back to ztunnel. */
 const returnRoutes = {
   mark: connectionMark.value,
   markMask: connectionMark.mask,
@@ -90,8 +90,8 @@ export function removeCapture(namespaceFd: number): void {
 
 /**
  * Lets the pod's queries of DNS reach its name server once its ztunnel no longer answers. Must be called after {@link
- * removeCapture}, when the queries from before have been answered. The kernel would otherwise redirect a new query for
- * up to two minutes if its socket gets the port of an earlier one.
+ * removeCapture}, when earlier queries have been answered. The kernel would otherwise redirect a new query for up to
+ * two minutes if its socket gets the port of an earlier one.
  */
 export function forgetCapturedDns(namespaceFd: number): void {
   forgetTranslatedDatagrams(namespaceFd, { destinationPort: dnsPort, translatedPort: ztunnelPorts.dns });

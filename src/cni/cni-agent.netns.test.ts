@@ -185,7 +185,10 @@ function resultOf(host: TestPodHost): { readonly prevResult: Readonly<Record<str
   };
 }
 
-/** Asks over new connections, one after another, until it is stopped or the test ends. Gives the answers and the faults. */
+/**
+ * Sends requests over new connections, one after another, until it is stopped or the test ends. Returns the answers and
+ * the faults.
+ */
 function connectionLoop(
   context: TestContext,
   from: TestPodHost,
@@ -214,7 +217,7 @@ function connectionLoop(
   };
 }
 
-/** Less than the limit of a test. Polling that goes on after a test would keep the file open. */
+/** Less than the limit of a test. Polling that continues after a test would keep the test file running. */
 const untilTimeoutMs = 50_000;
 
 async function until(condition: () => boolean): Promise<void> {
@@ -376,7 +379,7 @@ test("a restarted agent recovers the sockets, loses no connection meanwhile, and
   assert.equal(young.events.filter((event) => event.event === "add").length, 2);
 });
 
-/** Asks the name server that {@link nameServer} has, from the same port each time. */
+/** Queries the server of {@link nameServer}, from the same port each time. */
 const askName = (pod: TestPodHost): Promise<string> =>
   Promise.race([
     askUdp(pod.namespace.fd, { address: pod.address, port: 40_053 }, nameServer, 53, "who"),
@@ -384,7 +387,7 @@ const askName = (pod: TestPodHost): Promise<string> =>
   ]).catch((error: unknown) => String(error));
 const nameServer = "10.96.0.10";
 
-test("un-enrolment lets queries of DNS pass, also from a port whose query the ztunnel has answered", async (context) => {
+test("un-enrolment lets DNS queries pass, even from a port whose query the ztunnel has answered", async (context) => {
   const rig = new Rig(context);
   const sleep = rig.node.addPod();
   await rig.node.serveUdp(nameServer, 53, "the cluster");
@@ -544,7 +547,7 @@ test("a starting pod is captured although the watch still knows a failed pod of 
   assert.ok(hasCapture(web.namespace.fd));
 });
 
-test("an agent whose DaemonSet alone is deleted leaves its pods with their ztunnel, and the next one takes them over", async (context) => {
+test("an agent of which only the DaemonSet is deleted leaves its pods with their ztunnel, and the next one takes them over", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(reviews, 9080, "reviews");
@@ -570,7 +573,7 @@ test("an agent whose DaemonSet alone is deleted leaves its pods with their ztunn
   assert.ok(answers.every((answer) => answer.startsWith("[zt]")));
 });
 
-test("an agent that is uninstalled releases every pod under load and leaves nothing on the node", async (context) => {
+test("an agent that is uninstalled releases every pod under load and removes all of its state from the node", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(reviews, 9080, "reviews");
@@ -614,7 +617,7 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
   await until(() => ztunnel.events.some((event) => event.event === "snapshot-sent"));
-  // Without its table the agent cannot write the rule of the pod's probes: then it must not capture the pod.
+  // Without its table, the agent cannot write the rule for the pod's probes, so it must not capture the pod.
   const probeTable = new NftTransaction();
   probeTable.table("inet", "istio-ambient-nat").delete();
   using nft = new NftNetlink(rig.node.namespace.fd);

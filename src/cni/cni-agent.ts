@@ -44,7 +44,7 @@ export interface CniPluginOptions {
 
 export interface CniAgentOptions {
   readonly nodeName: string;
-  /** Pods of these namespaces stay out of the mesh, whatever their labels. */
+  /** Pods of these namespaces stay out of the mesh, whatever their labels are. */
   readonly excludedNamespaces: readonly string[];
   readonly paths: CniAgentPaths;
   readonly plugin: CniPluginOptions;
@@ -222,7 +222,7 @@ export class CniAgent {
     this.#probes.remove(addressesOf(pod).filter((address) => !held.has(address)));
   }
 
-  /** Only a node's labels matter, because they decide who owns its pods. Its heartbeats do not. */
+  /** Only a node's labels matter, because they decide which ztunnel owns its pods. Its heartbeats do not. */
   #onNode(change: InformerChange<Node>): void {
     if (change.type === "delete" || !isDeepStrictEqual(change.previous?.metadata.labels, change.object.metadata.labels))
       this.#addAll();
@@ -266,8 +266,9 @@ export class CniAgent {
   }
 
   /**
-   * The pod of a request may be newer than the watch, which may still know an earlier pod of its name. That one may have
-   * failed, and then the new one would start outside the mesh. A static pod has another uid on its node than in the API.
+   * The pod of a request may be newer than the watch, which may still know an earlier pod of its name. The earlier pod
+   * may have failed, and then the new one would start outside the mesh. A static pod has another uid on its node than
+   * in the API.
    */
   async #podOf({ podName, podNamespace, podUid }: PodAttachment): Promise<Pod> {
     const { pods, client } = this.#options;
@@ -313,8 +314,8 @@ export class CniAgent {
   }
 
   /**
-   * Removes everything that the agent has put on the node, for an uninstall. The pods' traffic continues without the
-   * mesh.
+   * Removes all files and rules that the agent has put on the node, for an uninstall. The pods' traffic continues
+   * without the mesh.
    */
   async #leave(): Promise<void> {
     this.#log.info("the agent is being uninstalled: it releases its pods and removes itself from the node");

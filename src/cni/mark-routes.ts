@@ -1,6 +1,6 @@
 import { isSystemCode, RouteNetlink, type RouteSpec, type RuleSpec } from "../net/index.ts";
 
-/** A route table that has one route: all addresses are of this namespace. */
+/** A route table with one route, by which all addresses are local to this namespace. */
 export interface MarkRoutes {
   /** Packets with this mark use the table. */
   readonly mark: number;
@@ -13,7 +13,10 @@ const families = ["ipv4", "ipv6"] as const;
 /** A family that the kernel has disabled carries no traffic. */
 const disabledFamily = ["EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"] as const;
 
-/** Keeps packets with a mark in this namespace, whatever their destination is. Does nothing if it is so already. */
+/**
+ * Keeps packets with a mark in this namespace, whatever their destination is. Changes nothing if the routes exist
+ * already.
+ */
 export function addMarkRoutes(routes: MarkRoutes, namespaceFd?: number): void {
   using links = new RouteNetlink(namespaceFd);
   for (const family of families) {

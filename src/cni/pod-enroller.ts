@@ -30,10 +30,10 @@ import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.t
 import type { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
 
-/** The time for ztunnel to accept connections that were just captured, before the sockets close. */
+/** The time that ztunnel gets to accept just captured connections before the sockets close. */
 const queueDrainMs = 200;
 
-/** The time for the control plane to tell every proxy that the pod accepts only plain text. */
+/** The time that the control plane gets to notify every proxy that the pod accepts only plain text. */
 const leaveMs = 3_000;
 /** The API server, or the agent's rights, may disappear before the agent. */
 const maxAnnotateMs = 5_000;
@@ -45,12 +45,12 @@ export interface PodEnrollerOptions {
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
   readonly log: Logger;
-  /** (Serin's own) Also logs each capture in the words of ambient's first release. */
+  /** (Serin's own) Also logs each capture in the format of ambient's first release. */
   readonly logsRoutes: boolean;
   readonly clock: Clock;
 }
 
-/** The facts that decide about one pod. They are read again each time. */
+/** The facts that determine whether and how one pod is enrolled. They are read again each time. */
 export interface PodView {
   readonly pod: Pod;
   readonly namespace: Namespace | undefined;
@@ -131,7 +131,7 @@ export class PodEnroller {
   }
 
   /**
-   * Brings a pod into its wanted state. With `start` the pod has no process yet, and is enrolled when this resolves.
+   * Brings a pod into its wanted state. With `start`, the pod has no process yet. It is enrolled when this resolves.
    */
   async reconcile(view: PodView, start?: PodStart): Promise<void> {
     const { pod, namespace } = view;
@@ -159,7 +159,7 @@ export class PodEnroller {
     await this.#release(enrolment, false);
   }
 
-  /** Closes everything without telling the ztunnels, which keep their pods. */
+  /** Closes all sockets without notifying the ztunnels, which keep their pods. */
   close(): void {
     for (const enrolment of this.#enrolments.values()) {
       closePodSockets(enrolment.sockets);
@@ -170,7 +170,7 @@ export class PodEnroller {
 
   /**
    * For an uninstall. First removes the rules, then the annotation that these pods accept HBONE. The sockets stay until
-   * that has spread, so that peers which still use HBONE are served. A failure in one pod does not stop the others.
+   * all peers know that, so that peers which still use HBONE are served. A failure in one pod does not stop the others.
    */
   async releaseAll(pods: readonly Pod[]): Promise<void> {
     const { finder, clock } = this.#options;
@@ -203,7 +203,7 @@ export class PodEnroller {
     if (start !== undefined) enrolment.containerId = start.containerId;
     const target = this.#target(view, enrolment);
     if (target === undefined) {
-      // When a ztunnel connects, all pods are looked at again. Only a start must be repeated by the runtime.
+      // When a ztunnel connects, all pods are checked again. Only the start of a pod must be repeated by the runtime.
       if (!enrolment.captured) await this.#annotate(pod, { [redirectionAnnotation]: "pending" });
       if (start === undefined) return;
       throw transientError("no-ztunnel", `no ztunnel that may own pod ${keyOf(pod)} is connected`, {
@@ -212,8 +212,8 @@ export class PodEnroller {
     }
     await this.#giveTo(target, enrolment, pod);
     const addresses = [...new Set([...addressesOf(pod), ...(start?.addresses ?? []), ...enrolment.addresses])];
-    // Exempt probes before the capture starts, because the pod's first probe would otherwise be denied where plain text
-    // is.
+    // Exempt probes before the capture starts, because otherwise the pod's first probe would be denied where plain text
+    // is denied.
     this.#options.probes.add(addresses);
     enrolment.addresses = addresses;
     if (!enrolment.captured) {
@@ -351,7 +351,7 @@ export class PodEnroller {
 
   /**
    * Hands the pod over. The new owner acknowledges before the old one is informed. If the new one cannot serve the pod
-   * yet, the old one keeps it, and the pod is looked at again later.
+   * yet, the old one keeps it, and the pod is checked again later.
    */
   async #giveTo(target: ZtunnelLink, enrolment: Enrolment, pod: Pod): Promise<void> {
     // A ztunnel that accepts no sockets opens its own.
@@ -424,7 +424,7 @@ export class PodEnroller {
     try {
       await link.request({ type: "delete", uid, handedOver });
     } catch (error) {
-      // The ztunnel has gone, or never had the pod, so nothing remains to remove.
+      // The ztunnel has ended, or never had the pod, so there is nothing to remove.
       this.#log.debug("a ztunnel did not acknowledge a delete", {
         uid,
         revision: link.revision,

@@ -14,7 +14,7 @@ requireOwnNetwork();
 const bind = 4096;
 const detach = 2;
 
-/** A host whose /var/run/netns holds files that network namespaces are mounted on, as containerd and CRI-O have it. */
+/** A host whose /var/run/netns holds files that network namespaces are mounted on, as with containerd and CRI-O. */
 function hostWith(context: TestContext): {
   readonly node: TestNode;
   readonly root: string;
@@ -48,7 +48,7 @@ test("a namespace is found by the file that the container runtime mounted it on"
   const byPath = new PodNamespaceFinder({ hostProc: "/proc", hostRoot: root });
   using found = byPath.openPath("/var/run/netns/cni-1");
   assert.equal(found.inode, pod.namespace.inode);
-  // minikube's runtime has another folder, which is mounted to the same place.
+  // minikube's runtime uses another folder, which is mounted at the same path.
   const byName = new PodNamespaceFinder({ hostProc: "/proc", namespaceDirectory: join(root, "var/run/netns") });
   using named = byName.openPath("/var/run/docker/netns/cni-1");
   assert.equal(named.inode, pod.namespace.inode);

@@ -5,8 +5,8 @@ import { SeqpacketServer, type SeqpacketConnection } from "../net/index.ts";
 import { ZtunnelLink } from "./ztunnel-link.ts";
 
 /**
- * A disconnected ztunnel counts as running for this time. One that crashed has restarted by then, and pods need not
- * move.
+ * A disconnected ztunnel counts as running for this time. A ztunnel that crashed has restarted by then, so its pods
+ * need not move.
  */
 const restartGraceMs = 10_000;
 

@@ -4,7 +4,7 @@ import { readAuthoritySettings } from "./authority-options.ts";
 
 const dayMs = 86_400_000;
 
-test("without settings, values are upstream's", () => {
+test("without settings, the values are upstream's", () => {
   assert.deepEqual(readAuthoritySettings({}), {
     lifetimes: { defaultSeconds: 86_400, maxSeconds: 90 * 86_400 },
     selfSigned: { lifetimeMs: 3650 * dayMs, rsaKeyBits: 2048, gracePercent: 20, inCacerts: false },
@@ -17,7 +17,7 @@ test("without settings, values are upstream's", () => {
   });
 });
 
-test("upstream's variables are read, durations as Go writes them", () => {
+test("upstream's variables are read, with durations in Go's form", () => {
   const settings = readAuthoritySettings({
     DEFAULT_WORKLOAD_CERT_TTL: "1h30m",
     MAX_WORKLOAD_CERT_TTL: "2h",
@@ -38,7 +38,7 @@ test("upstream's variables are read, durations as Go writes them", () => {
   assert.deepEqual([settings.audiences, settings.revocationConfigMap], [["istio-ca", "mesh"], undefined]);
 });
 
-test("an unusable setting is refused with its name", () => {
+test("an unusable setting is refused, and the error names it", () => {
   const refusals: readonly (readonly [Record<string, string>, RegExp])[] = [
     [{ DEFAULT_WORKLOAD_CERT_TTL: "1 day" }, /DEFAULT_WORKLOAD_CERT_TTL must be a duration such as 24h/],
     [{ MAX_WORKLOAD_CERT_TTL: "-1h" }, /must be longer than 0/],

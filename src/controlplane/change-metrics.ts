@@ -8,7 +8,9 @@ type Reason = "service" | "endpoint" | "proxy" | "config" | "global" | "namespac
 
 const events = { added: "add", updated: "update", deleted: "delete" } as const;
 
-/** Counts changes in a mesh under upstream's metrics. An object whose facts are unchanged does not count. */
+/**
+ * Counts changes in a mesh under upstream's metrics. A change that leaves an object's facts unchanged does not count.
+ */
 export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void {
   const registered = metrics.counter(
     "pilot_k8s_reg_events",

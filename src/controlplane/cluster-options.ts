@@ -51,7 +51,7 @@ export function readClusterSettings(env: Environment): ClusterSettings {
   };
 }
 
-/** The Secrets of another cluster than the one with the configuration. */
+/** Settings about the Secrets of a cluster other than the one with the configuration. */
 const unsupported = ["LOCAL_CLUSTER_SECRET_WATCHER"];
 
 function isRequested(env: Environment, name: string): boolean {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readControlPlaneSettings, unknownArguments } from "./control-plane-options.ts";
 
-test("arguments that neither Serin nor istiod knows are named, and istiod's are not", () => {
+test("arguments that neither Serin nor istiod knows are reported, and istiod's are not", () => {
   const chart = [
     "discovery",
     "--monitoringAddr=:15014",
@@ -21,7 +21,7 @@ test("arguments that neither Serin nor istiod knows are named, and istiod's are 
   ]);
 });
 
-test("a list of blocked networks that cannot be read is refused, so that no network stays open by a slip", () => {
+test("a list of blocked networks that cannot be read is refused, so that no network stays open by mistake", () => {
   const read = (value: string) =>
     readControlPlaneSettings([], { BLOCKED_CIDRS_IN_JWKS_URIS: value }, "1.0.0").blockedKeySetNetworks;
   assert.equal(read("")?.length, 0);

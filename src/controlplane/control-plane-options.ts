@@ -28,7 +28,9 @@ export interface ControlPlaneSettings {
   readonly namespace: string;
   /** `default` if the revision has no name. */
   readonly revision: string;
-  /** Name of its Service: `istiod[-rev]`, or ISTIOD_SERVICE_NAME (ours) if names do not follow the revision. */
+  /**
+   * Name of its Service: `istiod[-rev]`, or ISTIOD_SERVICE_NAME (Serin's own) if its name does not follow the revision.
+   */
   readonly serviceName: string;
   readonly clusterId: string;
   readonly network: string;
@@ -38,7 +40,7 @@ export interface ControlPlaneSettings {
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly authority: AuthoritySettings;
   /**
-   * Makes the validating webhooks of this control plane fail closed when they are shown to work. False if
+   * Makes the validating webhooks of this control plane fail closed once a test shows that they work. False if
    * VALIDATION_WEBHOOK_CONFIG_NAME is empty.
    */
   readonly validationFailsClosed: boolean;
@@ -53,7 +55,7 @@ export interface ControlPlaneSettings {
   readonly wildcardTlsAtWaypoints?: boolean;
   /** PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. Absent: upstream's default. */
   readonly dynamicDnsMaxHosts?: number;
-  /** PILOT_MX_ADDITIONAL_LABELS: labels that proxies tell each other for telemetry, sorted. Absent: none. */
+  /** PILOT_MX_ADDITIONAL_LABELS: labels that proxies send each other for telemetry, sorted. Absent: none. */
   readonly exchangedLabels?: readonly string[];
   /** The opposite of ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY. Absent: gateways obey policies with selectors. */
   readonly gatewaysIgnoreSelectors?: boolean;
@@ -180,7 +182,7 @@ export function readControlPlaneSettings(
     traceSamplingPercent: samplingPercent(envString(env, "PILOT_TRACE_SAMPLING", "1")),
     trustedNodeAccounts: new Set(envList(env, "CA_TRUSTED_NODE_ACCOUNTS", "istio-system/ztunnel")),
     authority: readAuthoritySettings(env),
-    // Upstream's default is a name, so only an empty value switches it off.
+    // Upstream's default is a name, so only an empty value switches this off.
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
     isIgnored: readResourceFilter(env),
@@ -260,7 +262,7 @@ function isShadow(args: readonly string[], env: Environment): boolean {
   return args.includes("--shadow") || args.includes("--shadow=true") || envBoolean(env, "SHADOW", false);
 }
 
-/** A shadow authenticates nobody and proves nothing, so only this machine may reach it. */
+/** A shadow does not authenticate clients and has no identity of its own, so only this machine may reach it. */
 function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
   const addressOf = (flag: string): ListenAddress | undefined => {
     const text = given.get(flag);
@@ -312,7 +314,7 @@ function listenAddress(flag: string, text: string): ListenAddress {
   return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
 }
 
-/** Upstream leaves out unreadable values. Here it is refused, because the network would stay open. */
+/** Upstream ignores unreadable values. This control plane refuses them, because the network would stay open. */
 function blockedNetwork(text: string): Network {
   const network = cidrOf(text);
   if (network === undefined)
@@ -323,7 +325,7 @@ function blockedNetwork(text: string): Network {
   return network;
 }
 
-/** Reads upstream's words. Upstream replaces unknown words by its default, but here they are refused. */
+/** Reads upstream's values. Upstream replaces an unknown value by its default, but this control plane refuses it. */
 function keySetFetcher(text: string): KeySetFetcher {
   switch (text.toLowerCase()) {
     case "istiod":

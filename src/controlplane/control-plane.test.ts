@@ -41,7 +41,7 @@ async function until<Value>(look: () => Value | undefined | Promise<Value | unde
   }
 }
 
-/** A free port: the system gives one, and hardly gives it again at once. */
+/** Finds a free port. The system rarely hands out the same port again at once. */
 for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort("127.0.0.1");
 const kube = new FakeKubeClient();
 kube.put(namespaceKind, namespace("istio-system"));
@@ -143,7 +143,7 @@ test("a ztunnel that authenticates by token gets a pod's change, and its acknowl
   client.close();
 });
 
-test("on the port without TLS, only the address of its pod proves a proxy, and no other one's answers steer rollouts", async () => {
+test("on the port without TLS, a proxy's only proof is the address of its pod, and other clients' answers do not steer rollouts", async () => {
   const version = kube.put(podKind, pod("shop/edge-1", address, { account: "edge" })).metadata.resourceVersion ?? "";
   const connect = (name: string): Disposable => {
     const id = `router~10.244.1.5~${name}~shop.svc.cluster.local`;
@@ -418,7 +418,7 @@ test("a Gateway that names a canary revision is left to it, and its stable repli
   assert.equal(await kube.get(deploymentKind, "edge-istio-next", "shop"), undefined);
 });
 
-test("a finished canary stays until the Gateway's own proxies serve", async () => {
+test("a finished canary stays until the Gateway's own proxies serve requests", async () => {
   const gateway = await kube.get(gatewayKind, "edge", "shop");
   const stable = await kube.get(deploymentKind, "edge-istio", "shop");
   assert.ok(gateway !== undefined && stable !== undefined);
@@ -550,7 +550,7 @@ test("with ISTIO_MULTIROOT_MESH a proxy that requests its configuration gets the
   client.close();
 });
 
-test("with PILOT_ENABLE_ANALYSIS the status of an object says what is wrong with it", async () => {
+test("with PILOT_ENABLE_ANALYSIS the status of an object lists its faults", async () => {
   kube.put(virtualServiceKind, config("VirtualService", "shop/lost", { hosts: ["web"], gateways: ["none"], http: [] }));
   const messages = await until(
     async () =>

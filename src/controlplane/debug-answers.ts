@@ -47,7 +47,7 @@ export interface DebugSources {
 
 export type ConfiguredKind = Pick<KindDefinition, "group" | "versions" | "kind">;
 
-/** Entries in one answer. Larger meshes must be asked for one namespace. */
+/** The maximum number of entries in one answer. In larger meshes, the request must name a namespace. */
 const maxListed = 20_000;
 
 /** Limits the number of entries in an answer. A longer answer is refused, with a hint at a narrower request. */
@@ -102,7 +102,7 @@ export function inspectionRoutes(sources: DebugSources): Readonly<Record<string,
         telemetries: byNamespace(sources, url, budget, "Telemetry", "namespace_to_telemetries"),
       })),
     "/debug/networkz": () => json(gateways(sources)),
-    // Upstream answers null where there are none.
+    // Upstream answers null if there are none.
     "/debug/mcsz": () =>
       bounded((budget) => {
         const found = sources.multiCluster();

@@ -54,7 +54,7 @@ export class DebugRoutes {
     this.#sources = sources;
   }
 
-  /** Whether callers of a namespace may see all proxies: only those of the control plane's own namespace. */
+  /** Whether callers of a namespace may see all proxies. Only callers of the control plane's own namespace may. */
   isSystem(namespace: string): boolean {
     return namespace === this.#rootNamespace();
   }
@@ -115,7 +115,7 @@ export class DebugRoutes {
     );
   }
 
-  /** Without TLS, a proxy's address is its only proof. Nobody else receives what is sent to the pod that it names. */
+  /** Without TLS, a proxy's address is its only proof. Only the pod with this address receives the answers. */
   readonly #isProven = ({ verified, namespace, name, peer }: ProxyIdentity): boolean =>
     verified || this.#sources.mesh.inputs.pods.get(`${namespace}/${name}`)?.addresses.includes(peer) === true;
 

@@ -9,7 +9,7 @@ function slice(service: string, pods: Readonly<Record<string, boolean>>): SliceF
   return { namespace: "istio-system", name: `${service}-x`, service, ports: [], endpoints };
 }
 
-/** The time that the control plane waits, without waiting. */
+/** The time that the control plane would wait. The test itself does not wait. */
 async function waitedMs(slices: readonly SliceFacts[]): Promise<number> {
   let waited = 0;
   const clock = { ...systemClock, sleep: (ms: number) => Promise.resolve(void (waited += ms)) };
@@ -18,7 +18,7 @@ async function waitedMs(slices: readonly SliceFacts[]): Promise<number> {
   return waited;
 }
 
-test("a control plane that ends serves until its Service has forgotten it, if there is another replica", async () => {
+test("an ending control plane serves until its Service no longer routes to it, if there is another replica", async () => {
   const own = { "istio-system/istiod-1": true };
   assert.equal(await waitedMs([slice("istio-system/istiod", { ...own, "istio-system/istiod-2": true })]), 3_000);
   assert.equal(await waitedMs([slice("istio-system/istiod", { ...own, "istio-system/istiod-2": false })]), 3_000);

@@ -1,7 +1,7 @@
 import type { Clock } from "../base/index.ts";
 import type { SliceFacts } from "./model/facts.ts";
 
-/** How long kube-proxies on busy nodes take to forget a pod that ends. */
+/** How long kube-proxies on busy nodes take to remove an ending pod from their rules. */
 const forgottenAfterMs = 3_000;
 
 export interface LeaveServiceOptions {
@@ -16,8 +16,8 @@ export interface LeaveServiceOptions {
 /**
  * Waits until new connections to the Service reach another replica. A proxy that is told to leave earlier may connect
  * to this pod again. Its packets are lost once the pod has ended, so it has no control plane for seconds, and keeps the
- * endpoints of other pods that end meanwhile. A replica that is ready may not be marked so yet, because a busy
- * cluster's EndpointSlices are late. Resolves at once if there is no other replica, or when `force` aborts.
+ * endpoints of other pods that end meanwhile. A ready replica may not be marked as ready yet, because a busy cluster's
+ * EndpointSlices are late. Resolves at once if there is no other replica, or when `force` aborts.
  */
 export async function leaveService({ slices, service, pod, clock, force }: LeaveServiceOptions): Promise<void> {
   const hasOthers = [...slices].some(

@@ -48,7 +48,7 @@ export class MeshClusters {
     return this.states(true).map(({ id }) => id);
   }
 
-  /** The answer of `/debug/clusterz`. The own cluster comes first. */
+  /** The answer of `/debug/clusterz`. This control plane's own cluster comes first. */
   states(synced: boolean): readonly ClusterState[] {
     return [
       { id: this.#options.clusterId, secretName: "", syncStatus: synced ? "synced" : "syncing" },
@@ -56,7 +56,9 @@ export class MeshClusters {
     ];
   }
 
-  /** The pods of a cluster, for clients that request certificates of others. Undefined for an unknown cluster. */
+  /**
+   * The pods of a cluster, for clients that request certificates of other identities. Undefined for an unknown cluster.
+   */
   podsOf(clusterId: string): PodDirectory | undefined {
     const { inputs, podOf } = this.#options;
     if (clusterId === this.#options.clusterId) {

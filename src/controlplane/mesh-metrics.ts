@@ -59,7 +59,7 @@ export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, ver
   });
 }
 
-/** How many different texts occur more than once. */
+/** The number of different texts that occur more than once. */
 function repeated(texts: readonly string[]): number {
   const seen = new Set<string>();
   const again = new Set<string>();

@@ -82,7 +82,7 @@ export function meshSettings(config: MeshConfig, settings: OwnOptions, networks:
   };
 }
 
-/** What environment variables switch. */
+/** The settings that environment variables switch on or off. */
 function switches(settings: OwnOptions) {
   return {
     ambientMultiNetwork: settings.clusters?.ambient.enabled ?? false,

@@ -19,7 +19,7 @@ export interface MultiClusterServiceForm {
 const everyCluster = "AlwaysDiscoverable";
 const sameCluster = "DiscoverableFromSameCluster";
 
-/** What each cluster exports and imports, sorted by cluster, namespace and name. */
+/** The exports and imports of each cluster, sorted by cluster, namespace and name. */
 export function multiClusterServices(
   inputs: MeshInputs,
   registry: Pick<ServiceRegistry, "imported">,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readClusterSettings } from "./cluster-options.ts";
 
-test("multi-cluster services are off by default, under the API's own group and version", () => {
+test("multi-cluster services are off by default, and use the API's own group and version", () => {
   const { services, withoutEffect } = readClusterSettings({});
   assert.deepEqual(services, {
     api: { group: "multicluster.x-k8s.io", version: "v1alpha1" },
@@ -14,7 +14,7 @@ test("multi-cluster services are off by default, under the API's own group and v
   assert.deepEqual(withoutEffect, []);
 });
 
-test("the host needs discovery, and local clusters need the host; a setting that lacks what it needs is named", () => {
+test("the host needs discovery, and local clusters need the host; a setting without the setting that it needs is reported", () => {
   const alone = readClusterSettings({ ENABLE_MCS_HOST: "true", ENABLE_MCS_CLUSTER_LOCAL: "true" });
   assert.equal(alone.services.host || alone.services.clusterLocal, false);
   assert.deepEqual(alone.withoutEffect, [
@@ -39,7 +39,7 @@ test("the host needs discovery, and local clusters need the host; a setting that
   assert.deepEqual(all.withoutEffect, []);
 });
 
-test("a group or version that no API can have is refused by the variable's name", () => {
+test("a group or version that no API can have is refused, and the error names the variable", () => {
   assert.throws(() => readClusterSettings({ MCS_API_GROUP: "Multi Cluster" }), /MCS_API_GROUP must be an API group/);
   assert.throws(() => readClusterSettings({ MCS_API_VERSION: "1alpha" }), /MCS_API_VERSION must be an API version/);
 });

@@ -8,7 +8,7 @@ export interface MultiClusterServiceSettings {
   readonly discovery: boolean;
   /** Imported services have the host `<service>.<namespace>.svc.clusterset.local`. */
   readonly host: boolean;
-  /** Whether a host in the cluster's own domain has only the endpoints of the own cluster. */
+  /** Whether a host in a cluster's own domain has only the endpoints of that cluster. */
   readonly clusterLocal: boolean;
   /** The leader makes a ServiceExport for each Service that is not local to its cluster. */
   readonly autoExport: boolean;

@@ -38,7 +38,7 @@ async function until<Value>(look: () => Value | undefined | Promise<Value | unde
   }
 }
 
-/** An API server that can be closed, and that may not be there. */
+/** An API server that can be closed, and that may be unreachable. */
 class RemoteServer extends FakeKubeClient {
   away = false;
   closed = false;
@@ -161,7 +161,7 @@ after(async () => {
   shutdown.request("the test is over");
   await done;
 });
-// The cluster `lost` answers nobody, and is waited for no longer than was said.
+// The cluster `lost` never answers, and the start waits for it no longer than configured.
 await until(async () =>
   (await fetch(`http://${address}:${bound.http}/ready`).catch(() => undefined))?.status === 200 ? true : undefined,
 );
@@ -253,7 +253,7 @@ test("a proxy of another cluster gets its certificate by that cluster's token, a
   proxy.close();
 });
 
-test("the leader exports a new Service in its cluster, and clients of others reach it, by its import's host too", async () => {
+test("the leader exports a new Service in its cluster, and clients of other clusters reach it, also by its import's host", async () => {
   const proxy = sidecar("Kubernetes");
   const metadata = { name: "late", namespace: "shop" };
   for (const server of [home, west])
@@ -276,7 +276,7 @@ test("endpoints of a cluster appear, change and disappear with it, and stay whil
   assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.5"]);
   west.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.2.0.6" }]));
   assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.6"]);
-  // The cluster comes by another way, without a gap in between.
+  // Another secret names the cluster, which stays in use without a gap.
   const other = new RemoteServer();
   other.put(exportKind, webExport);
   other.put(serviceKind, service("shop/web", "10.100.0.5", { app: "web" }, ports));
@@ -291,7 +291,7 @@ test("endpoints of a cluster appear, change and disappear with it, and stay whil
   proxy.close();
 });
 
-test("a cluster that answers late is added then", async () => {
+test("a cluster that answers late is added when it answers", async () => {
   const lost = servers["lost"]!;
   lost.put(exportKind, webExport);
   lost.put(serviceKind, service("shop/web", "10.101.0.5", { app: "web" }, ports));

@@ -19,7 +19,7 @@ after(async () => {
   await Promise.all(running);
 });
 
-/** The last node of a test. When it has lost the taint, the controller has seen everything that came before. */
+/** The last node of a test. When it has lost the taint, the controller has seen all earlier events. */
 const later = "later";
 
 /** Records the nodes that are written, except the last one. */
@@ -72,7 +72,7 @@ async function taintsOf(client: FakeKubeClient, name: string): Promise<readonly 
   return ((await client.get(nodeKind, name))?.spec?.taints ?? []).map(({ key }) => key);
 }
 
-/** Ends when the node has lost the taint, and informers have seen this. */
+/** Resolves when the node has lost the taint and the informers have seen this. */
 async function untainted(client: FakeKubeClient, name: string, taint = notReady.key): Promise<void> {
   do await new Promise((resolve) => setImmediate(resolve));
   while ((await taintsOf(client, name)).includes(taint));
@@ -133,7 +133,7 @@ test("only nodes with a ready CNI agent lose the taint, and they keep other tain
   assert.deepEqual(client.written, ["ready"]);
 });
 
-test("a node loses the taint when its agent becomes ready, and its list of taints goes with the last one", async (t) => {
+test("a node loses the taint when its agent becomes ready, and its list of taints is removed with the last taint", async (t) => {
   const client = new RecordingClient();
   putNode(client, "new", [notReady]);
   putAgent(client, "new", { ready: false });
@@ -145,7 +145,7 @@ test("a node loses the taint when its agent becomes ready, and its list of taint
   assert.deepEqual((await client.get(nodeKind, "new"))?.spec, {});
 });
 
-test("pods of another namespace, without the label or about to end are no CNI agents", async (t) => {
+test("pods of another namespace, without the label or that are being deleted are no CNI agents", async (t) => {
   const client = new RecordingClient();
   putNode(client, "a", [notReady]);
   putNode(client, "b", [notReady]);
@@ -158,7 +158,7 @@ test("pods of another namespace, without the label or about to end are no CNI ag
   assert.deepEqual(client.written, []);
 });
 
-test("nothing is written for a node without the taint, until the taint returns", async (t) => {
+test("the controller writes no node without the taint, until the taint returns", async (t) => {
   const client = new RecordingClient();
   putNode(client, "node", [notReady]);
   putAgent(client, "node");
@@ -175,7 +175,7 @@ test("nothing is written for a node without the taint, until the taint returns",
   assert.deepEqual(await taintsOf(client, "node"), [other.key]);
 });
 
-test("the taint of a node whose agent has gone stays", async (t) => {
+test("the taint of a node whose agent no longer runs stays", async (t) => {
   const client = new RecordingClient();
   putNode(client, "node", []);
   putAgent(client, "node");
@@ -188,7 +188,7 @@ test("the taint of a node whose agent has gone stays", async (t) => {
   assert.deepEqual(client.written, []);
 });
 
-test("a write that meets another writer's change is made again, and keeps that change", async (t) => {
+test("a write that conflicts with another writer's change is repeated, and keeps that change", async (t) => {
   const client = new RecordingClient();
   putNode(client, "node", [notReady]);
   putAgent(client, "node");
@@ -202,7 +202,7 @@ test("a write that meets another writer's change is made again, and keeps that c
   assert.ok(client.written.length > 1);
 });
 
-test("two revisions remove the taint without disturbing each other, and each its own taint", async (t) => {
+test("two revisions remove one taint without disturbing each other, or each removes its own taint", async (t) => {
   const client = new RecordingClient();
   const mine: Taint = { key: "example.com/mesh-not-ready", effect: "NoSchedule" };
   putNode(client, "node", [notReady, mine, other]);

@@ -78,7 +78,7 @@ async function removeTaint(client: KubeClient, { metadata, spec }: Node, taint: 
   );
 }
 
-/** The label of the CNI DaemonSet's pods, which upstream's chart gives them too. */
+/** The label of the CNI DaemonSet's pods. Upstream's chart sets it too. */
 const agentLabel = { name: "k8s-app", value: "istio-cni-node" } as const;
 
 /** Knows on which nodes the CNI agent is ready. */
@@ -99,7 +99,7 @@ class ReadyAgents {
     return node;
   }
 
-  /** Looks at each agent. Ask only for nodes with the taint, because few nodes have it at the same time. */
+  /** Checks each agent. Call this only for nodes with the taint, because few nodes have it at the same time. */
   isReadyOn(name: string): boolean {
     return [...this.#nodes.values()].includes(name);
   }

@@ -4,7 +4,7 @@ import type { MeshIngest } from "./ingest/index.ts";
 import type { LeadingControllerOptions } from "./leadership/index.ts";
 
 export interface OptionalControllersOptions {
-  /** `scope` is that of the log. */
+  /** `scope` is the scope of log lines. */
   readonly leading: (scope: string) => LeadingControllerOptions;
   readonly settings: Pick<ControlPlaneSettings, "nodeTaint" | "analysis">;
   readonly ingest: MeshIngest;

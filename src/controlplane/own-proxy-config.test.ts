@@ -216,7 +216,7 @@ test("X-Forwarded headers are those of the mesh, unless the pod's own proxy conf
   }
 });
 
-test("names of HTTP/1 headers keep their case as the mesh says, unless the pod's own proxy config has headers", () => {
+test("names of HTTP/1 headers keep their case if the mesh config says so, unless the pod's own proxy config has headers", () => {
   const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, preserveHttp1HeaderCase: true } };
   const byMesh = served(undefined, mesh);
   const byPod = served("proxyHeaders: { preserveHttp1HeaderCase: true }");
@@ -251,7 +251,7 @@ test("names of HTTP/1 headers keep their case as the mesh says, unless the pod's
   }
 });
 
-test("headers that a pod does not mention stay as the mesh has them", () => {
+test("headers that a pod's config does not mention stay as in the mesh config", () => {
   const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, serverValue: "the-mesh" } };
   const listeners = served("proxyHeaders: { requestId: { disabled: true } }", mesh)(proxies.web, typeUrls.listener);
   assert.match(listeners, /"serverName":"the-mesh"/);

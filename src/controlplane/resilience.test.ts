@@ -19,14 +19,14 @@ import { config, namespace, pod, service } from "./testing/model-fixture.ts";
 const address = `127.90.${(process.pid >> 8) & 255}.${process.pid & 255}`;
 const statusManager = "istio.io/gateway-controller";
 
-/** One process's way to the API server, which can be cut; it counts what goes through. */
+/** One process's connection to the API server. The test can cut it, and it counts the requests. */
 class Connection implements KubeClient {
   readonly #server: FakeKubeClient;
   #cut = new AbortController();
   #isAway = false;
   /** Kinds whose list is not answered until this is resolved. */
   readonly held = new Map<string, Promise<void>>();
-  /** Watches are refused as too old once for each kind in it. */
+  /** The next watch of each kind in this set is refused as too old. */
   readonly tooOld = new Set<string>();
   lists = 0;
   watches = 0;
@@ -235,7 +235,7 @@ const clusters = async (client: DiscoveryTestClient<"delta">): Promise<readonly 
     .sort();
 };
 
-test("while the API server is down, proxies stay served, reconnecting ones get the last state, and changes arrive once afterwards", async () => {
+test("while the API server is down, proxies stay served, reconnecting ones get the last state, and later changes arrive exactly once", async () => {
   const server = newServer();
   const replica = await startReplica(server, "istiod-1");
   await until(async () => (await replica.ready()) === 200);
@@ -281,7 +281,7 @@ test("while the API server is down, proxies stay served, reconnecting ones get t
   second.close();
 });
 
-test("a server that lost its history is read again once, and proxies are not sent resources that they have", async () => {
+test("an API server that lost its history is read again once, and proxies do not get resources that they have", async () => {
   const server = newServer();
   const replica = await startReplica(server, "istiod-1");
   await until(async () => (await replica.ready()) === 200);
@@ -300,7 +300,10 @@ test("a server that lost its history is read again once, and proxies are not sen
   client.close();
 });
 
-/** Time runs faster, so that a lease ends within two seconds; not so fast that who leads could lose it by a moment without the processor. */
+/**
+ * Time runs faster, so that a lease ends within two seconds. It must not run so fast that a leader loses its lease
+ * whenever the process is paused for a moment.
+ */
 function fastClock(factor: number): Clock {
   const start = performance.now();
   return {
@@ -350,7 +353,8 @@ test("one of two replicas writes status and deploys gateways; when it is cut off
   const { statusWrites } = other.connection;
   assert.ok(statusWrites.includes("HTTPRoute second"));
   assert.ok(!statusWrites.includes("HTTPRoute first"), `what is there is left alone: ${statusWrites.join()}`);
-  // There is a lease for each thing that one does alone: one that nobody has taken meanwhile is still its former holder's.
+  // There is a lease for each task that only one replica does. A lease that no other replica has taken meanwhile still
+  // belongs to its former holder.
   const gone = leader === one ? "istiod-1" : "istiod-2";
   await until(async () =>
     (await server.list(leaseKind)).items.every(({ spec }) => spec?.holderIdentity?.startsWith(gone) !== true),

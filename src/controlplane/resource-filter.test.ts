@@ -38,7 +38,7 @@ test("Kubernetes' own kinds are never ignored, and PILOT_INCLUDE_RESOURCES alone
   assert.equal(readResourceFilter({ PILOT_INCLUDE_RESOURCES: "wasmplugins.extensions.istio.io" }), undefined);
 });
 
-test("the control plane does not start with a pattern that it cannot read, and names the variable", () => {
+test("the control plane does not start with an invalid pattern, and the error names the variable", () => {
   for (const [variable, text] of [
     ["PILOT_IGNORE_RESOURCES", "*"],
     ["PILOT_IGNORE_RESOURCES", "*.istio.io,VirtualService"],
@@ -51,7 +51,7 @@ test("the control plane does not start with a pattern that it cannot read, and n
   }
 });
 
-test("objects of ignored kinds are not in the model, and nothing can be read or created of them", async () => {
+test("objects of ignored kinds are not in the model, and clients can neither read nor create them", async () => {
   const kube = new FakeKubeClient();
   const client = new ServedVersionClient(kube, readResourceFilter(pluginsOnly));
   const inputs = createMeshInputs(new CollectionGraph());

@@ -14,7 +14,7 @@ import { runRefusedStatusWriter } from "./refused-status.ts";
 import type { ServedMesh } from "./served-mesh.ts";
 import { runServiceExportController } from "./service-export-controller.ts";
 
-/** The sources of the controllers, and the client with whose rights they write. */
+/** The inputs of the controllers, and the client with whose rights they write. */
 export interface ControllerParts {
   readonly client: KubeClient;
   readonly settings: ControlPlaneSettings;
@@ -98,7 +98,7 @@ export async function runControllers(parts: ControllerParts, signal: AbortSignal
   ]);
 }
 
-/** What the proxies of gateways are configured with. */
+/** The settings of the proxies of gateways. */
 function proxySettings({ settings, mesh, trustDomain }: ControllerParts): ProxySettings {
   const { namespace, revision, serviceName, clusterId, network, proxyImage, compliance } = settings;
   const ownMesh = mesh.inputs.mesh.get(meshKey);
@@ -115,7 +115,7 @@ function proxySettings({ settings, mesh, trustDomain }: ControllerParts): ProxyS
   };
 }
 
-/** What the controllers that lead alone have in common. */
+/** The options that all leading controllers share. */
 function leadingOf({ client, settings, queues, clock }: ControllerParts, log: Logger): LeadingControllerOptions {
   const { namespace, revision, podName } = settings;
   return { client, namespace, revision, podName, queues, clock, log };

@@ -16,7 +16,7 @@ import { config, namespace, testMesh } from "./testing/model-fixture.ts";
 
 const account = { clusterId: "home", namespace: "edge", serviceAccount: "gateway" };
 
-/** A gateway that asks for its key before anything is known of its account. */
+/** A gateway that requests its key before its account's permissions are known. */
 async function gatewayOf(kube: FakeKubeClient) {
   const mesh = new ServedMesh({
     revision: "default",
@@ -82,13 +82,13 @@ async function gatewayOf(kube: FakeKubeClient) {
   return received;
 }
 
-test("a key is not reported absent while the gateway's permission is checked, and arrives once it is known", async () => {
+test("a key is not reported absent while the gateway's permission is checked, and arrives once the permission is known", async () => {
   const kube = new FakeKubeClient();
   kube.secretReaders.add("system:serviceaccount:edge:gateway");
-  // Nothing changes in the mesh meanwhile.
+  // The mesh does not change meanwhile.
   assert.deepEqual(await gatewayOf(kube), [{ names: ["kubernetes://key"], removed: [] }]);
 });
 
-test("a gateway without permission for its key is told that the key does not exist, as soon as that is known", async () => {
+test("a gateway without permission for its key gets the answer that the key does not exist, as soon as the check is done", async () => {
   assert.deepEqual(await gatewayOf(new FakeKubeClient()), [{ names: [], removed: ["kubernetes://key"] }]);
 });

@@ -68,7 +68,7 @@ function split(weight: number): KubernetesObject {
   });
 }
 
-/** A stream without a network: what is sent is read at once, and acknowledged when asked for. */
+/** A stream without a network. It reads responses at once, and acknowledges them on demand. */
 class Peer {
   readonly received: DeltaDiscoveryResponse[] = [];
   readonly #client: ReturnType<ServedMesh["discovery"]["connect"]>;
@@ -102,7 +102,7 @@ class Peer {
     );
   }
 
-  /** Takes all that came, acknowledging it. */
+  /** Returns all received responses and acknowledges them. */
   take(): readonly DeltaDiscoveryResponse[] {
     const taken: DeltaDiscoveryResponse[] = [];
     for (let response = this.received.shift(); response !== undefined; response = this.received.shift()) {
@@ -127,7 +127,7 @@ const namesOf = (responses: readonly DeltaDiscoveryResponse[]): string[] =>
 const versionsOf = (responses: readonly DeltaDiscoveryResponse[]): Record<string, string> =>
   Object.fromEntries(responses.flatMap(({ resources }) => resources.map(({ name, version }) => [name, version])));
 
-test("a client of on-demand virtual hosts gets a route configuration without hosts, and then one host a change", () => {
+test("a client of on-demand virtual hosts gets a route configuration without hosts, and then one host for each change", () => {
   const { mesh, apply } = startMesh();
   apply(split(90));
   const peer = new Peer(mesh, { VIRTUAL_HOST_DISCOVERY: "true" });
@@ -276,7 +276,7 @@ test("another process gives the same versions after a restart, so that a reconne
   assert.deepEqual(namesOf(again.take()), []);
 });
 
-test("a client that does not read gets nothing more, delays nobody, and then gets only the last state", () => {
+test("a client that does not read gets no further responses, delays no other client, and later gets only the last state", () => {
   const { mesh, apply } = startMesh();
   const [slow, quick] = [new Peer(mesh), new Peer(mesh)];
   for (const peer of [slow, quick]) {
@@ -323,7 +323,7 @@ test("mesh changes are counted by kind and reason, and an unchanged object is no
   assert.doesNotMatch(text, /event="delete"/, "what has not come is not shown");
 });
 
-test("versions do not depend on the order in which objects are read, and a client that has them is sent nothing", () => {
+test("versions do not depend on the order in which objects are read, and a client that has them gets no response", () => {
   const objects = [
     ...web("c", 3),
     split(30),

@@ -69,7 +69,7 @@ export interface ServedMeshOptions {
   readonly settled: (generation: number) => void;
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
   readonly debug?: DebugAnswerer | undefined;
-  /** Checks who may list Secrets. Absent for a shadow, whose proxies prove nothing. */
+  /** Checks who may list Secrets. Absent for a shadow, whose proxies do not authenticate. */
   readonly secretAccess?: SecretAccess | undefined;
 }
 

@@ -68,7 +68,7 @@ async function untilEqual<Value>(look: () => Value | Promise<Value>, wanted: Val
   assert.deepEqual(await look(), wanted);
 }
 
-test("the leader exports the Services of every cluster, except those that are local to theirs; a Service owns its export", async () => {
+test("the leader exports the Services of every cluster, except those that are local to their cluster, and a Service owns its export", async () => {
   const { fixture, servers, put } = leader();
   fixture.inputs.mesh.set(meshKey, {
     ...testMesh,
@@ -93,7 +93,7 @@ test("an export that a user deleted is not made again while its Service stays", 
   await untilEqual(() => servers.home.exports(), ["shop/other"]);
 });
 
-test("a cluster without the definition, or without the right, is reported once and not asked for each Service", async () => {
+test("a cluster without the definition, or without the right, is reported once, and gets no request for each Service", async () => {
   for (const refusal of ["not-found", "forbidden"] as const) {
     const { servers, put, said } = leader();
     servers.west.refusal = refusal;

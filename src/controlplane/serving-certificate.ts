@@ -51,7 +51,7 @@ export class ControlPlaneIdentity {
   }
 
   /**
-   * Retries while the API server cannot be reached. Throws errors that a retry cannot mend, and the last error when it
+   * Retries while the API server cannot be reached. Throws errors that a retry cannot fix. Throws the last error if it
    * is aborted.
    */
   static async create(options: IdentityOptions, signal: AbortSignal): Promise<ControlPlaneIdentity> {
@@ -144,7 +144,9 @@ function halfOf({ notAfterMs }: ServingCertificate, { clock }: IdentityOptions):
   return (clock.nowMs() + notAfterMs) / 2;
 }
 
-/** The Services of this control plane. The names without a revision are those of a tag or of the default. */
+/**
+ * The Services of this control plane. The Service names without a revision belong to a tag or to the default revision.
+ */
 function dnsNames({ namespace, serviceName, domain }: IdentityOptions): readonly string[] {
   const services = new Set(["istiod", "istio-pilot", serviceName]);
   return [...services].flatMap((service) => [

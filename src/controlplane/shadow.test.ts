@@ -77,7 +77,7 @@ test("a shadow answers proxies without TLS, and writes nothing", async () => {
   assert.deepEqual(kube.writes, []);
 });
 
-test("a shadow listens only on the loopback, and for proxies only if asked to", () => {
+test("a shadow listens only on the loopback, and for proxies only if configured", () => {
   assert.throws(
     () => readControlPlaneSettings(["discovery", "--shadow", "--grpcAddr", ":15010"], {}, "1.0.0"),
     /a shadow must listen on the loopback, got --grpcAddr :15010/,

@@ -52,7 +52,7 @@ function setUp(answers: (url: string) => string | Error) {
   return { anchors, told, waits, asked, turn, next: async () => (goOn(), await turn()) };
 }
 
-test("the own and the mesh config's roots form one list without duplicates, in a stable order", () => {
+test("the control plane's own roots and the mesh config's form one list without duplicates, in a stable order", () => {
   const { anchors, told } = setUp(() => "");
   anchors.setOwn([own.roots]);
   anchors.setTrusted([
@@ -79,7 +79,7 @@ test("one unusable root in the mesh config leaves all its roots unchanged", asyn
   assert.deepEqual(told, [[`${pemOf(named).trim()}\n`]]);
 });
 
-test("bundles are fetched, kept through failures, retried, and dropped when no longer named", async () => {
+test("bundles are fetched, kept when a fetch fails, fetched again, and dropped when no longer named", async () => {
   const answers: (string | Error)[] = [
     bundle(fetched.roots),
     new Error("away"),

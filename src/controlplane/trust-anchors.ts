@@ -27,9 +27,9 @@ const refreshMs = 30 * 60_000;
 const fetchTimeoutMs = 10_000;
 const retryInitialMs = 1000;
 const retryMaxMs = 60_000;
-/** How many addresses of one mesh config are fetched. */
+/** The maximum number of addresses of one mesh config that are fetched. */
 const maxAddresses = 64;
-/** Roots of one bundle. */
+/** The maximum number of roots in one bundle. */
 const maxBundleRoots = 64;
 
 /**
@@ -53,7 +53,7 @@ export class TrustAnchors {
     this.#options = options;
   }
 
-  /** The roots of the authority that signs here. */
+  /** Sets the roots of this control plane's own authority. */
   setOwn(roots: readonly string[]): void {
     this.#own = roots;
     this.#publish();

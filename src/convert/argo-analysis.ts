@@ -193,8 +193,8 @@ function named(reader: Reader, field: string, values: Arguments, notes: Notes): 
 }
 
 /**
- * Replaces `{{args.name}}` by the argument's value. An argument without a value becomes a name that the parser of Checks
- * rejects, so that nobody overlooks it.
+ * Replaces `{{args.name}}` by the argument's value. An argument without a value becomes a name that the parser of
+ * Checks rejects, so that it cannot be overlooked.
  */
 export function filled(
   text: string,

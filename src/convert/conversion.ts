@@ -5,7 +5,7 @@ import type { Reader } from "../api/index.ts";
 export interface Conversion {
   /** Canaries, their Checks, and Deployments for that tool's own workloads, in the order in which to apply them. */
   readonly objects: readonly UntypedObject[];
-  /** Every field that was dropped or changed, by object and path, with what to do about it. */
+  /** Every field that was dropped or changed, by object and path, with the remedy. */
   readonly notes: readonly ConversionNote[];
 }
 
@@ -31,7 +31,7 @@ export class Notes {
     this.#notes.push({ object: this.#object, path, message });
   }
 
-  /** Notes the fields that have no meaning here, each with the reason. Skips fields that the object lacks. */
+  /** Records the fields that have no meaning in Serin, each with the reason. Skips fields that the object lacks. */
   dropped(reader: Reader, reasons: Readonly<Record<string, string>>): void {
     for (const [field, reason] of Object.entries(reasons))
       if (reader.has(field)) this.say(at(reader, field), `is not carried over: ${reason}`);

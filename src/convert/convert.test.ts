@@ -30,7 +30,7 @@ for (const file of ["argo.yaml", "flagger.yaml"]) {
   });
 }
 
-test("a Rollout becomes a Deployment with its steps in order, and each metric with its arguments a Check", () => {
+test("a Rollout becomes a Deployment with its steps in order, and each metric with its arguments becomes a Check", () => {
   const { objects } = converted("argo.yaml");
   assert.deepEqual(
     objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`),
@@ -71,7 +71,7 @@ test("a Rollout becomes a Deployment with its steps in order, and each metric wi
   });
 });
 
-test("each dropped field of a Rollout is named, with what to do", () => {
+test("each dropped field of a Rollout is reported with a remedy", () => {
   const { notes } = converted("argo.yaml");
   assert.deepEqual(notes.map(({ object, path }) => `${object} ${path}`).toSorted(), [
     "AnalysisTemplate shop/errors spec.metrics[1]",
@@ -174,7 +174,7 @@ test("Flagger's Canary becomes the same weights, thresholds, gates and templates
     assert.ok(named.includes(path), path);
 });
 
-test("an object that is not a rollout is named", () => {
+test("an object that is not a rollout is reported by name", () => {
   assert.deepEqual(
     convertRollouts([{ apiVersion: "v1", kind: "Pod", metadata: { name: "x" } }]).notes.map(
       ({ object, path }) => `${object} ${path}`,

@@ -170,7 +170,7 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
   return hooks;
 }
 
-/** A gate may refuse any number of times before it agrees, so its Check may fail this often. */
+/** A gate may refuse any number of times before it allows the step, so its Check may fail this often. */
 const gateLooks = 10_000;
 
 function affinityOf(analysis: Reader, notes: Notes): Fields {

@@ -98,7 +98,7 @@ export function readinessRoute(readiness: Readiness): EndpointRoute {
       : { status: 503, body: `not ready, pending: ${readiness.pending().join(", ")}\n` };
 }
 
-/** A registry in Prometheus' text format, whole or the families that the scraper names. */
+/** A registry in Prometheus' text format, either all families or those that the scraper names. */
 export function metricsRoute(text: (names: FamilyNames) => string | Promise<string>): EndpointRoute {
   return async (_request, url) => ({
     status: 200,
@@ -138,8 +138,8 @@ export function loggingRoute(threshold: LogThreshold): EndpointRoute {
 }
 
 /**
- * A route for callers in the same pod: connections over loopback that this process has not itself opened for somebody
- * else (`isOwn`). The connection decides, not a header. Status and text are upstream's.
+ * A route for callers in the same pod: connections over loopback except connections that this process has opened itself
+ * for others (`isOwn`). The connection decides, not a header. Status and text are upstream's.
  */
 export function forOwnPod(route: EndpointRoute, isOwn: (socket: Socket) => boolean | Promise<boolean>): EndpointRoute {
   return async (request, url) =>

@@ -20,7 +20,7 @@ test("metrics by mutual TLS are served to a client of the mesh, and not without 
   });
   const ask = async (path: string, certificate: { cert?: string; key?: string }): Promise<string> =>
     await new Promise((resolve) => {
-      // The name in a mesh certificate is no host name, so that scrapers do not look at it either.
+      // The name in a mesh certificate is not a host name, so scrapers do not check it either.
       const options = { host: "127.0.0.1", port: endpoint.port, path, agent: false, rejectUnauthorized: false };
       const asked = request({ ...options, ...certificate }, (response) => {
         let text = `${response.statusCode ?? 0} `;

@@ -2,7 +2,7 @@ import { addressBytes, userError, truncated } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
-/** Returns a description of valid values. Undefined if it is valid. */
+/** Returns a description of valid values. Undefined if the value is valid. */
 type Check = (value: string) => string | undefined;
 
 const maxPort = 65_535;
@@ -89,7 +89,7 @@ const checks: Readonly<Record<string, Check>> = {
   [podAnnotations.templates]: areTemplates,
 };
 
-/** Throws a user error that names every annotation with an unusable value, and what the value should be. */
+/** Throws a user error that names every annotation with an unusable value, and the expected value. */
 export function checkAnnotations(annotations: Readonly<Record<string, string>>): void {
   const faults: string[] = [];
   for (const [name, value] of Object.entries(annotations)) {

@@ -101,8 +101,8 @@ function applicationPart(name: string): Container {
 }
 
 /**
- * The template `grpc-simple`: applications whose gRPC speaks xDS ask the control plane themselves, in plain text and
- * without an identity. An init container writes gRPC's bootstrap file.
+ * The template `grpc-simple`: applications whose gRPC speaks xDS connect to the control plane directly, in plain text
+ * and without an identity. An init container writes gRPC's bootstrap file.
  */
 export function grpcSimpleTemplate(input: TemplateInput): InjectedPod {
   const volumeMounts = [{ name: bootstrapVolume, mountPath: bootstrapFolder }];

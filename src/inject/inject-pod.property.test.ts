@@ -128,8 +128,8 @@ test("the patch gives the injected pod, a second injection changes nothing, and 
       );
       const again = inject(outcome.pod, native);
       assert.ok(again?.kind === "injected");
-      // Changes to the template's own containers come back at the end of the lists, so the second injection may order
-      // them otherwise.
+      // Changes to the template's own containers are restored at the end of the lists, so the second injection may
+      // order them differently.
       const isOwn = ({ name: one }: { name: string }): boolean => one === "istio-proxy" || one === "istio-init";
       const changesTemplate = [...pod.spec.containers, ...pod.spec.initContainers].some(isOwn);
       const last = changesTemplate ? inject(again.pod, native) : again;

@@ -218,7 +218,7 @@ test("Prometheus scrapes the proxy, which knows where the application's metrics 
   );
 });
 
-test("the proxy knows several addresses of metrics, and none of them may be its own", () => {
+test("the proxy knows several addresses of metrics, and none of them may be an address of the proxy itself", () => {
   const inject = (targets: string): Pod =>
     injected(pod({ annotations: { "prometheus.istio.io/scrape-targets": targets } }));
   assert.deepEqual(JSON.parse(variable(inject("8080:/m, 9100 ,"), "ISTIO_PROMETHEUS_ANNOTATIONS") ?? ""), {
@@ -247,7 +247,7 @@ test("Prometheus gets the port of metrics behind mutual TLS, unless the pod name
   assert.equal(portOf({}), undefined);
 });
 
-test("annotations of a pod shape its redirect and its proxy", () => {
+test("annotations of a pod configure its redirect and its proxy", () => {
   const result = injected(
     pod({
       annotations: {
@@ -273,7 +273,7 @@ test("annotations of a pod shape its redirect and its proxy", () => {
   assert.deepEqual(proxyOf(result)?.lifecycle?.postStart?.exec?.command, ["pilot-agent", "wait"]);
 });
 
-test("every unusable annotation is named with the expected value", () => {
+test("every unusable annotation is reported with the expected value", () => {
   const bad = pod({
     annotations: {
       "sidecar.istio.io/interceptionMode": "MAGIC",
@@ -322,7 +322,7 @@ test("ProxyConfig objects override the mesh's settings, from the root namespace 
   assert.match(variable(result, "PROXY_CONFIG") ?? "", /"concurrency":3/);
 });
 
-test("the user's own istio-proxy container wins field by field, even over a native sidecar, with a warning", () => {
+test("the user's own istio-proxy container takes precedence field by field, even over a native sidecar, with a warning", () => {
   const own = {
     name: "istio-proxy",
     image: "auto",
@@ -346,7 +346,7 @@ test("the user's own istio-proxy container wins field by field, even over a nati
   }
 });
 
-test("in mode TPROXY, by annotation or for the mesh, the proxy is root with NET_ADMIN, whatever user is asked for", () => {
+test("in mode TPROXY, by annotation or for the mesh, the proxy is root with NET_ADMIN, whatever user is requested", () => {
   const annotations = { "sidecar.istio.io/interceptionMode": "TPROXY" };
   const own = { name: "istio-proxy", image: "auto", securityContext: { runAsUser: 2000, runAsGroup: 3000 } };
   const mesh = context({ mesh: { defaultConfig: { interceptionMode: "TPROXY" } } });

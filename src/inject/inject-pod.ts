@@ -27,7 +27,7 @@ export interface InjectionContext {
   readonly mesh: MeshForInjection;
   /** `default` for the unnamed revision. */
   readonly revision: string;
-  /** Whether pods without an own setting get native sidecars. */
+  /** Whether pods without their own setting get native sidecars. */
   readonly nativeSidecars: boolean;
   /** The objects of all namespaces. */
   readonly proxyConfigs: readonly ProxyConfigObject[];
@@ -123,7 +123,7 @@ function templateInput(
 
 const nothing: InjectedPod = { labels: {}, annotations: {}, spec: {} };
 
-/** The proxy must serve probes on the port to which they are sent. An absent port is nothing to listen on. */
+/** The proxy must serve probes on the port to which they are sent. Without a port, the proxy cannot listen. */
 function statusPortLayer(annotation: string | undefined): Tree[] {
   const statusPort = Number(annotation ?? 0);
   return statusPort === 0 ? [] : [{ statusPort }];

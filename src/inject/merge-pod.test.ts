@@ -19,7 +19,7 @@ test("lists merge by key and keep the pod's elements, like a strategic merge pat
       { topologyKey: "zone", maxSkew: 2 },
       { topologyKey: "node", maxSkew: 3 },
     ],
-    // One that has no key is replaced.
+    // An element list without a key is replaced.
     tolerations: [{ key: "added" }],
   });
   assert.deepEqual(merged, {

@@ -138,7 +138,7 @@ const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod)
   ],
 };
 
-/** Annotations with tests of their own: they decide about injection, injection writes them, or the proxy reads them. */
+/** Annotations with their own tests: they decide about injection, injection writes them, or the proxy reads them. */
 const elsewhere = [
   podAnnotations.inject,
   podAnnotations.status,
@@ -158,7 +158,7 @@ const documented =
 /** Annotations of the node agent, which injection ignores. */
 const ofTheNodeAgent = ["ambient.istio.io/bypass-inbound-capture", "ambient.istio.io/dns-capture"];
 
-test("every pod annotation that upstream documents has its effect, or a warning by name", () => {
+test("every pod annotation that upstream documents has its effect, or gets a warning that names it", () => {
   const accounted = new Set([...Object.keys(effects), ...Object.keys(annotationsWithoutEffect), ...elsewhere]);
   assert.deepEqual(
     documented.filter((name) => !accounted.has(name)),
@@ -220,7 +220,7 @@ test("a user's template is merged onto the built-in one, and its faults are repo
   );
 });
 
-test("grpc-simple writes a bootstrap for gRPC that asks the control plane itself, and adds no proxy", () => {
+test("grpc-simple writes a bootstrap by which gRPC connects to the control plane directly, and adds no proxy", () => {
   const pod = injected({ [podAnnotations.templates]: "grpc-simple" });
   assert.ok(pod.spec?.containers.every(({ name }) => name !== "istio-proxy"));
   assert.ok(
@@ -499,7 +499,7 @@ test("a proxy config's image type applies to the proxy, and the annotation's als
   );
 });
 
-test("a user's volume takes the place of the proxy's own volume of that name", () => {
+test("a user's volume replaces the proxy's own volume of that name", () => {
   const pod = injected({ [podAnnotations.userVolume]: '{"workload-certs":{"secret":{"secretName":"s"}}}' });
   assert.deepEqual(
     pod.spec?.volumes?.filter(({ name }) => name === "workload-certs"),
@@ -516,7 +516,7 @@ test("volumes and mounts may be lists of named entries", () => {
   assert.equal(proxy(pod).volumeMounts?.find(({ name }) => name === "v")?.mountPath, "/v");
 });
 
-test("a gateway gets no mount of a volume that it lacks", () => {
+test("a gateway gets no mount for a volume that it does not have", () => {
   const pod = injected({
     [podAnnotations.templates]: "gateway",
     [podAnnotations.userVolume]: '{"v":{"emptyDir":{}}}',

@@ -16,7 +16,7 @@ import {
 } from "./proxy-container.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
-/** Ports that are not the application's: Envoy's metrics and the proxy's readiness. */
+/** Ports that do not belong to the application: Envoy's metrics and the proxy's readiness. */
 const proxyPorts = "15090,15021";
 
 /** The template `sidecar`: the redirect's init container, and the proxy. */

@@ -49,7 +49,7 @@ test("a pod that another revision injected gets this revision's sidecar, and the
   assert.equal(again.metadata.annotations?.["istio.io/rev"], "new");
 });
 
-test("changes to the sidecar that a user wrote stay when another revision injects", () => {
+test("a user's changes to the sidecar stay when another revision injects", () => {
   const own: Pod = {
     ...web,
     spec: {
@@ -66,7 +66,7 @@ test("changes to the sidecar that a user wrote stay when another revision inject
   assert.equal(proxy?.resources?.limits?.["cpu"], "3");
 });
 
-test("annotations of an earlier injection that somebody wrote cannot bring a container, and illegible ones are ignored", () => {
+test("forged annotations of an earlier injection cannot add a container, and unreadable ones are ignored", () => {
   const first = injectedBy("old", "1", web);
   const withAnnotation = (name: string, value: string): Pod => ({
     ...first,

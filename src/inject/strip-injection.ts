@@ -9,8 +9,8 @@ type ContainerLists = Partial<Record<"containers" | "initContainers", readonly C
 
 /**
  * The pod as it was before an injection, as far as the injection has recorded it. So a template that `kube-inject` has
- * written gets the sidecar of the revision that its namespace names, as upstream does it. Labels that only injection
- * sets stay: the next one writes them again. A pod without a legible record is returned as it is.
+ * written gets the sidecar of its namespace's revision, as in upstream. Labels that only injection sets stay, because
+ * the next injection writes them again. A pod without a readable record is returned unchanged.
  */
 export function withoutInjection(pod: Pod): Pod {
   const { annotations = {} } = pod.metadata;
@@ -21,7 +21,7 @@ export function withoutInjection(pod: Pod): Pod {
   const { containers, initContainers, volumes } = pod.spec;
   const left = <Item extends { readonly name: string }>(list: readonly Item[], names: unknown): Item[] =>
     Array.isArray(names) ? list.filter(({ name }) => !names.includes(name)) : [...list];
-  // Only changes to containers that injection had added: an annotation cannot bring others into the pod.
+  // Restore only changes to containers that injection had added, so that an annotation cannot add others to the pod.
   const changed = (list: readonly Container[] | undefined, names: unknown): Container[] =>
     Array.isArray(names) && Array.isArray(list)
       ? (list as readonly Container[]).filter(({ name }) => names.includes(name))

@@ -114,7 +114,8 @@ test("the proxy's container equals istiod's, variable by variable", () => {
     runAsNonRoot: true,
     runAsUser: 1337,
     runAsGroup: 1337,
-    // (ours) istiod's is absent, so that a pod whose containers say it for themselves would be refused by PodSecurity's `restricted`.
+    // Serin's own addition. istiod does not set it, so PodSecurity's `restricted` would refuse a pod whose containers
+    // set it themselves.
     seccompProfile: { type: "RuntimeDefault" },
   });
   assert.deepEqual(proxy?.resources, {

@@ -113,7 +113,7 @@ function whole(values: Tree): ChartValues {
   return { values, left: [] };
 }
 
-/** Lays the component's `k8s` over the values. `done` lists the fields that the values already contain. */
+/** Merges the component's `k8s` onto the values. `done` lists the fields that the values already contain. */
 function withWorkload(values: Tree, k8s: KubernetesSettings | undefined, done: readonly string[] = []): ChartValues {
   if (k8s === undefined) return whole(values);
   const known = new Set<string>([...workloadFields, ...done]);

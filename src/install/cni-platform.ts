@@ -3,7 +3,7 @@ export interface CniPlatform {
   readonly cniBinDir: string;
   readonly cniConfDir: string;
   readonly cniNetnsDir: string;
-  /** The file to chain the plugin into. If empty, the first one. */
+  /** The file to chain the plugin into. If empty, the first file is used. */
   readonly cniConfFileName: string;
   readonly chained: boolean;
 }
@@ -17,8 +17,8 @@ const usual: CniPlatform = {
 };
 
 /**
- * Platforms that differ, by `global.platform` as in upstream's platform profiles. EKS, AKS, kind and kubeadm use the
- * defaults.
+ * The platforms with other paths, by `global.platform` as in upstream's platform profiles. EKS, AKS, kind and kubeadm
+ * use the defaults.
  */
 const differing: Readonly<Record<string, Partial<CniPlatform>>> = {
   gke: { cniBinDir: "/home/kubernetes/bin" },

@@ -48,7 +48,7 @@ export function installedKindOf(object: KubernetesObject): KindDefinition<Untype
   return found;
 }
 
-/** The kinds of which an installer reads single objects: their owner, their readiness, or whether they are there. */
+/** The kinds of which an installer reads single objects: their owner, their readiness, or whether they exist. */
 const readKinds: ReadonlySet<string> = new Set([
   "Namespace",
   "CustomResourceDefinition",

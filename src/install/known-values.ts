@@ -3,8 +3,8 @@ import { isTree, nearestName } from "../base/index.ts";
 import type { FieldIssue } from "../api/index.ts";
 
 /**
- * A key of `spec.values` in any release. A number means that anything may stand below the key, and an object lists the
- * known keys below it. The number, or the entry "", is the last minor release that had the key; 1 means that it is
+ * A key of `spec.values` in any release. A number means that any value is allowed below the key, and an object lists
+ * the known keys below it. The number, or the entry "", is the last minor release that had the key; 1 means that it is
  * current. The entry "*" allows other keys.
  */
 type KnownKey = number | { readonly [key: string]: KnownKey };

@@ -2,20 +2,23 @@ import { manage, observe, read, type PolicyRule } from "./components/roles.ts";
 
 const rbac = ["rbac.authorization.k8s.io"];
 /**
- * The roles of control planes grant more than their installer has, such as reading Secrets. `escalate` lets it write
- * such roles, and `bind` lets it bind them.
+ * The roles of control planes grant rights that their installer lacks, such as reading Secrets. `escalate` lets it
+ * write such roles, and `bind` lets it bind them.
  */
 const granting: PolicyRule = { apiGroups: rbac, resources: ["clusterroles", "roles"], verbs: ["escalate", "bind"] };
 const keepRoles = ["list", "create", "patch", "delete"] as const;
 
-/** Definitions of kinds are never removed, because users' objects would go with them. */
+/** Definitions of kinds are never removed, because that would delete users' objects. */
 const definitions: PolicyRule = {
   apiGroups: ["apiextensions.k8s.io"],
   resources: ["customresourcedefinitions"],
   verbs: ["get", "create", "patch"],
 };
 
-/** What the operator of IstioOperator objects requests. It installs every component, and removes what it installed. */
+/**
+ * The rights that the operator of IstioOperator objects uses. It installs every component, and removes the installed
+ * objects.
+ */
 export const istioOperatorRules: readonly PolicyRule[] = [
   { apiGroups: ["install.istio.io"], resources: ["istiooperators"], verbs: [...observe, "patch"] },
   { apiGroups: ["install.istio.io"], resources: ["istiooperators/status"], verbs: ["patch"] },
@@ -31,7 +34,8 @@ export const istioOperatorRules: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["serviceaccounts"], verbs: [...observe, "create", "patch", "delete"] },
   { apiGroups: [""], resources: ["configmaps", "services"], verbs: [...manage, "watch"] },
   { apiGroups: ["apps"], resources: ["deployments", "daemonsets"], verbs: [...manage, "watch"] },
-  // No installation has StatefulSets. Removal also finds objects to which somebody gave the installation's labels.
+  // No installation has StatefulSets. But removal also finds objects to which a user has given the installation's
+  // labels.
   { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["list", "delete"] },
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "create", "patch", "delete"] },
   {
@@ -57,7 +61,7 @@ export const istioOperatorRules: readonly PolicyRule[] = [
 
 const banzaiGroup = ["istio.banzaicloud.io"];
 
-/** What Banzai Cloud's operator of one release requests, and the proxy before its metrics. */
+/** The rights that Banzai Cloud's operator of one release uses, and those of the proxy in front of its metrics. */
 export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
   return [
     { apiGroups: banzaiGroup, resources: ["istios"], verbs: [...observe, "patch"] },
@@ -68,7 +72,7 @@ export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
       resources: ["istios/status", "meshgateways/status", "remoteistios/status"],
       verbs: ["patch"],
     },
-    // A cluster may ask for this right before an owner may block the deletion of what it owns.
+    // A cluster may require this right for an owner reference that blocks the owner's deletion.
     { apiGroups: banzaiGroup, resources: ["istios/finalizers", "meshgateways/finalizers"], verbs: ["update"] },
     // A creation cannot be limited to a name.
     { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
@@ -83,7 +87,7 @@ export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
     { apiGroups: [""], resources: ["serviceaccounts", "configmaps"], verbs: [...observe, "create", "patch"] },
     { apiGroups: [""], resources: ["services"], verbs: [...read, "create", "patch"] },
     { apiGroups: ["apps"], resources: ["deployments"], verbs: [...manage, "watch"] },
-    // Pods of a gateway that moved serve on in their ReplicaSet, until it is removed.
+    // Pods of a moved gateway continue to serve in their ReplicaSet until it is removed.
     { apiGroups: ["apps"], resources: ["replicasets"], verbs: ["list", "delete"] },
     { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: [...observe, "create", "patch"] },
     { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: [...observe, "create", "patch"] },
@@ -102,7 +106,7 @@ export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
       resources: ["peerauthentications"],
       verbs: ["get", "create", "patch", "delete"],
     },
-    // The proxy asks who reads the metrics, and whether they may.
+    // The proxy authenticates and authorizes the readers of the metrics.
     { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
     { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
   ];

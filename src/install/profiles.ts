@@ -1,7 +1,10 @@
 import type { IstioOperatorSpec } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
 
-/** The profiles of `install --set profile=…`: what each adds to the spec. The fields of a file override its profile. */
+/**
+ * The profiles of `install --set profile=…`: the additions of each to the spec. The fields of a file override its
+ * profile.
+ */
 const on = { enabled: true } as const;
 const off = { enabled: false } as const;
 
@@ -61,8 +64,8 @@ const demo = over({
 
 export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
   /**
-   * With an ingress gateway, which upstream's profile had in 2022 and 2023 and lacks today. To omit it, set
-   * components.ingressGateways[0].enabled=false.
+   * This profile includes an ingress gateway, which upstream's profile had in 2022 and 2023 and lacks today. To omit
+   * it, set components.ingressGateways[0].enabled=false.
    */
   ambient: over({
     components: { cni: on, ztunnel: on },
@@ -75,8 +78,8 @@ export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
   minimal: over({ components: { ingressGateways: ingressGateway(false) } }),
   preview: over({ meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_DNS_CAPTURE: "true" } } } }),
   /**
-   * For a cluster whose control plane is elsewhere: accounts, roles and webhooks here, and
-   * `values.global.remotePilotAddress` with its address.
+   * For a cluster whose control plane is in another cluster. It installs accounts, roles and webhooks, and needs the
+   * control plane's address in `values.global.remotePilotAddress`.
    */
   remote: over({
     components: { ingressGateways: ingressGateway(false) },

@@ -71,7 +71,7 @@ export function componentLabels(
   };
 }
 
-/** `hub/name:tag[-variant]`. An image that names its registry is taken unchanged. */
+/** `hub/name:tag[-variant]`. An image that contains its registry is used unchanged. */
 export function imageOf(program: string, component: ComponentSpec, settings: InstallSettings, own?: Tree): string {
   const image = textAt(own, "image") ?? program;
   if (image.includes("/")) return image;

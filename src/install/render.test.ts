@@ -53,7 +53,7 @@ test("the ambient profile installs core, istiod, CNI, an ingress gateway and ztu
   );
 });
 
-test("a pod that may take minutes to end has its process below the pause, so that it ends while it starts", () => {
+test("a pod that may take minutes to end runs its process below the pause container, so that SIGTERM ends it even while it starts", () => {
   const minutes = 600;
   const { objects } = render({ profile: "ambient" });
   const pods = objects.flatMap(({ kind, spec }) => {
@@ -118,7 +118,7 @@ test("ztunnel gets the mesh's revocation lists only if its peerCaCrl is enabled"
   ]);
 });
 
-test("a cluster's network and name reach ztunnel, unless ztunnel has its own", () => {
+test("a cluster's network and name reach ztunnel, unless its own values set them", () => {
   const environment = (values: Record<string, unknown>): Record<string, string | undefined> => {
     const { objects } = render({ profile: "empty", components: { ztunnel: { enabled: true } }, values });
     const { template } = find(objects, "DaemonSet", "ztunnel")["spec"] as {
@@ -139,7 +139,7 @@ test("a cluster's network and name reach ztunnel, unless ztunnel has its own", (
   );
 });
 
-test("validation fails open until a pilot closes it, or as the values say", () => {
+test("validation fails open until a pilot changes that, unless the values set the policy", () => {
   const policies = (values: Record<string, unknown>): unknown[] =>
     render({ profile: "default", values }).objects.flatMap((object) =>
       object.kind === "ValidatingWebhookConfiguration" && /valid/.test(object.metadata.name ?? "")
@@ -242,7 +242,7 @@ test("an overlay appends to a list by an index beyond its end, and a map may be 
   assert.deepEqual([schedulerName, hostname], ['{"a": 1}', "a:b"]);
 });
 
-test("additional roots for key sets reach the control plane's pod, and only then", () => {
+test("the control plane's pod mounts additional roots for key sets only if they are set", () => {
   const rendered = (values: object) => render({ profile: "minimal", revision: "a", values }).objects;
   const objects = rendered({ pilot: { jwksResolverExtraRootCA: "PEM" } });
   const roots = find(objects, "ConfigMap", "pilot-jwks-extra-cacerts-a");
@@ -261,7 +261,7 @@ test("revision tags become webhook configurations for their revision", () => {
   assert.match(JSON.stringify(tag), /"name":"istiod-a"/);
 });
 
-test("flags win over files and can change the profile's lists, and an unknown profile is refused with the known ones", () => {
+test("flags take precedence over files and can change the profile's lists, and an unknown profile is refused with the known ones", () => {
   const setFlags = [
     "profile=ambient",
     "components.ingressGateways[0].enabled=false",
@@ -276,7 +276,7 @@ test("flags win over files and can change the profile's lists, and an unknown pr
   assert.match(errors[0]?.message ?? "", /no profile "huge"; known: ambient, default, demo/);
 });
 
-test("a misspelt component, an invalid revision, and misspelt, obsolete or unused values are named", () => {
+test("a misspelt component, an invalid revision, and misspelt, obsolete or unused values are reported by name", () => {
   const parsed = parseIstioOperator({
     kind: "IstioOperator",
     spec: { revision: "1.18.1", components: { pilots: {} } },
@@ -499,7 +499,7 @@ test("the control plane, and those of other clusters, may read exports and impor
   }
 });
 
-test("the control plane may change nodes only if it removes the taint of pilot.taint, and is told which and where", () => {
+test("the control plane may change nodes only if it removes the taint of pilot.taint, and gets the taint's name and the agents' namespace", () => {
   const rendered = (values: object): { readonly rules: string[]; readonly args: string[]; readonly env: string[] } => {
     const { objects } = render({ profile: "minimal", values });
     const role = find(objects, "ClusterRole", "istiod-clusterrole-istio-system") as {

@@ -16,7 +16,7 @@ function injectorOf(revision: string, enableNamespacesByDefault = false): readon
   return injectorWebhooks(settings, {})["webhooks"] as readonly Tree[];
 }
 
-test("no webhook of an unnamed control plane selects a pod while the tag default leads elsewhere, and all do afterwards", () => {
+test("no webhook of an unnamed control plane selects a pod while the tag default leads to another one, and all do afterwards", () => {
   for (const everybody of [false, true]) {
     const before = injectorOf("", everybody);
     const deactivated = deactivateDefault(before);

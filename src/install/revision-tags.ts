@@ -47,9 +47,9 @@ function withClient({ webhooks, ...rest }: UntypedObject, clientConfig: Tree): U
 const neverMatches = { matchLabels: { "istio.io/deactivated": "never-match" } } as const;
 
 /**
- * Disables the webhooks of an unnamed control plane, because the tag `default` leads elsewhere, as upstream does. The
- * tag's webhooks select the same pods, those with `istio.io/rev=default` too. Of two injections of one pod the last one
- * counts, and webhooks run in the order of their names: the tag's comes first.
+ * Disables the webhooks of an unnamed control plane, because the tag `default` leads to another control plane, as in
+ * upstream. The tag's webhooks select the same pods, including those with `istio.io/rev=default`. If a pod is injected
+ * twice, the last injection counts, and webhooks run in the order of their names: the tag's comes first.
  */
 export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
   const selectors = unnamedWebhooks();

@@ -10,7 +10,7 @@ interface Rule {
   readonly verbs?: readonly string[];
 }
 
-/** Roles with a `*`, by name, the rule that has it, and why it must. */
+/** The roles with a `*`: by the role's name, the rule with the `*`, and the reason for it. */
 const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "istiod-clusterrole-istio-system": {
     "*: get list watch": "all kinds of Istio and of the Gateway API, later ones among them",
@@ -54,7 +54,7 @@ test("no role of a profile has a *, except a short list with reasons", () => {
       }
     }
   assert.deepEqual([...new Set(found)], []);
-  // A reason for what is no more is taken out.
+  // A reason for a rule that no longer exists must be removed from the list.
   const listed = Object.entries(reasons).flatMap(([name, rules]) =>
     Object.keys(rules).map((said) => `${name} ${said}`),
   );

@@ -120,7 +120,7 @@ function unusedIn(
   );
 }
 
-/** Images that no container runtime could pull. An empty text stands for one that a chart fills in. */
+/** Images that no container runtime could pull. An empty text is valid, because a chart fills it in. */
 function imageFaults(settings: InstallSettings): FieldIssue[] {
   const { hub, tag, base, pilot, cni, ztunnel, ingressGateways, egressGateways } = settings;
   const places: readonly (readonly [path: string, place: { readonly hub?: string; readonly tag?: string }])[] = [

@@ -59,8 +59,8 @@ export interface ListOptions {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   /**
-   * The needed fields of each object. Others may be left out. Lists may then come in Kubernetes' binary form, which
-   * exists for built-in kinds and costs both sides a fraction of JSON.
+   * The needed fields of each object. Other fields may be left out. Lists may then come in Kubernetes' binary form,
+   * which exists for built-in kinds and costs both sides a fraction of JSON.
    */
   readonly excerpt?: Excerpt;
   /** The number of objects on one page. 500 if absent. Small pages take less memory and more requests. */

@@ -5,7 +5,7 @@ import type { KubeClient } from "./client.ts";
 
 export interface EventRecorderOptions {
   readonly client: KubeClient;
-  /** Shown as the event's source: `default-scheduler`. */
+  /** The event's source, such as `default-scheduler`. */
   readonly component: string;
   readonly host?: string;
   readonly log: Logger;
@@ -21,7 +21,10 @@ export interface EventNote {
   readonly fieldPath?: string;
 }
 
-/** More events wait only if the server does not answer. Then the newest are dropped and counted. */
+/**
+ * The maximum number of waiting events. It is exceeded only if the server does not answer. The newest events are then
+ * dropped and counted.
+ */
 const maxWaiting = 1_000;
 /** The number of different events to remember, so that a repeated one raises a count and creates no new object. */
 const maxRemembered = 2_000;

@@ -65,7 +65,7 @@ function http2Server(answer: (request: Http2ServerRequest, response: Http2Server
   return { server, sessions: () => count, destroy: () => [...sessions].forEach((session) => session.destroy()) };
 }
 
-test("requests and watches share one HTTP/2 connection, and the next request after its loss opens a new one", async () => {
+test("requests and watches share one HTTP/2 connection, and after its loss the next request opens a new one", async () => {
   const { server, destroy, sessions } = http2Server((request, response) => {
     if (request.url.includes("watch=true"))
       response.write('{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n');
@@ -99,7 +99,7 @@ test("a request on a connection that has just ended is sent over another one", a
   assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
   // The ping, then the end of the wait for its answer.
   for (const ms of [30_000, 15_000]) planned.get(ms)?.();
-  // A write is sent once: what was sent, and lost its answer, may have been done.
+  // A write is sent only once, because a sent request without an answer may have been executed.
   await client.delete(podKind, "web", "default");
   assert.equal(sessions(), 2);
   client.close();
@@ -120,7 +120,7 @@ test("a list of several pages is read completely, each page once, however a serv
       const token = new URL(request.url, "https://any").searchParams.get("continue") ?? "";
       asked.push(token);
       const next = pages[pages.indexOf(token) + 1];
-      // A text of an item that looks like a token is none.
+      // A text in an item that looks like a continue token is not treated as one.
       const items = JSON.stringify([
         { metadata: { name: `of-${token}`, annotations: { text: '"continue":"nowhere"' } } },
       ]);
@@ -184,7 +184,7 @@ test("a list has pages of 500 objects, or of the requested size", async () => {
   server.close();
 });
 
-/** A message with one field of each number, as protobuf has short ones. */
+/** A protobuf message with these fields, all of which are short. */
 const short = (...fields: readonly (readonly [number, string | Buffer])[]): Buffer =>
   Buffer.concat(
     fields.map(([number, value]) =>
@@ -218,7 +218,7 @@ test("partial lists use the server's binary form if it has one, and JSON gives t
   });
   const client = clientOf(await listen(server));
   const named = async (): Promise<unknown> => (await client.list(podKind, { excerpt })).items;
-  // The third page is refused in binary form too, and the whole list is asked for.
+  // The third page is refused in binary form too, and then the whole list is requested.
   assert.deepEqual(await named(), [{ apiVersion: "v1", kind: "Pod", metadata: { name: "a" } }]);
   speaksBinary = false;
   assert.deepEqual(await named(), [{ apiVersion: "v1", kind: "Pod", metadata: { name: "c" } }]);
@@ -246,7 +246,7 @@ test("a rotated token is read again when the server refuses the old one", async 
   server.close();
 });
 
-test("a server with only HTTP/1.1 works too, and a wrong authority is named", async () => {
+test("a server with only HTTP/1.1 works too, and the error for an untrusted certificate says so", async () => {
   const server = createHttpsServer({ key, cert: certificate }, (_request, response) =>
     response.end('{"metadata":{"name":"web"}}'),
   );

@@ -13,10 +13,10 @@ import { dialTls, unreachable, type Transport, type TransportRequest, type Trans
 /** The default window of 64 kB would stall a long list behind every watch. */
 const streamWindowBytes = 4 << 20;
 const sessionWindowBytes = 16 << 20;
-/** A watch may be silent for minutes. A ping tells a dead server from a quiet one. */
+/** A watch may be silent for minutes. A ping distinguishes a dead server from a quiet one. */
 const pingIntervalMs = 30_000;
 const pingTimeoutMs = 15_000;
-/** How many sessions one request tries that turn out to have ended before anything was sent. */
+/** The maximum number of sessions that one request tries if each has ended before anything was sent. */
 const maxAttempts = 3;
 
 /**
@@ -42,7 +42,7 @@ export class Http2Transport implements Transport {
       const session = await this.#opened(pending);
       if (session === undefined) return await this.#overHttp1(request);
       request.signal?.throwIfAborted();
-      // It may have ended in this turn. Nothing was sent over it.
+      // The session may have ended in this turn, before anything was sent over it.
       const isLive = !session.destroyed && !session.closed;
       if (isLive || attempt === maxAttempts) return await this.#exchange(session, request);
       if (this.#session === pending) this.#session = undefined;
@@ -106,7 +106,7 @@ export class Http2Transport implements Transport {
     );
   }
 
-  /** Pings as long as the session lives. If there is no answer, the session is destroyed and its streams fail. */
+  /** Sends pings as long as the session is open. If there is no answer, destroys the session, and its streams fail. */
   #watchOver(session: ClientHttp2Session): void {
     this.#clock.after(pingIntervalMs, () => {
       if (session.destroyed) return;

@@ -67,7 +67,7 @@ test("a pod's config names the service account's files, and the token is read fr
   });
 });
 
-test("a foreign kubeconfig can run no program, and reads only files that are allowed by name", async () => {
+test("a kubeconfig from others cannot run a program, and reads only files that are allowed by name", async () => {
   const text = (user: object): string =>
     JSON.stringify({
       "current-context": "c",

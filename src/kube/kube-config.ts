@@ -49,8 +49,8 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * The kubeconfig at `source`, or the one that the environment names: `KUBECONFIG` (several files are merged, the first
- * definition wins), else `~/.kube/config`, else the pod's service account. Throws a user error with the file and what
- * is missing. Refuses exec and auth provider plugins.
+ * definition wins), else `~/.kube/config`, else the pod's service account. Throws a user error that names the file and
+ * the missing part. Refuses exec and auth provider plugins.
  */
 export async function loadKubeConfig(source: string | Environment, context?: string): Promise<KubeConfig> {
   if (typeof source === "string") return await fromFiles([source], context, true);

@@ -10,7 +10,7 @@ interface LeaseServer extends KubeClient {
   readonly counts: { gets: number; updates: number };
 }
 
-/** Only what an election needs of a server: one lease with optimistic locking. */
+/** A server with only the part that an election needs: one lease with optimistic locking. */
 function leaseServer(): LeaseServer {
   let lease: Lease | undefined;
   let version = 0;
@@ -34,7 +34,7 @@ function leaseServer(): LeaseServer {
   } as unknown as LeaseServer;
 }
 
-/** Time moves only when somebody sleeps, by as much as the shortest sleep. */
+/** A clock that moves only when code sleeps, by the shortest sleep. */
 function steppedClock(): Clock {
   let nowMs = 1_000_000;
   return {
@@ -86,7 +86,7 @@ test("one replica leads, and another follows when it releases the lease or the l
   assert.deepEqual(order, ["a leads", "a ends", "b leads"]);
   stopB.abort();
   await runningB;
-  // A holder that died without a release: its record does not change any more.
+  // A holder that ended without a release. Its record does not change any more.
   await server.create(
     undefined as never,
     { metadata: { name: "test" }, spec: { holderIdentity: "dead", renewTime: "x", leaseDurationSeconds: 15 } } as never,
@@ -101,7 +101,7 @@ test("one replica leads, and another follows when it releases the lease or the l
   await runningC;
 });
 
-test("a holder renews its lease without reading it, at its own pace, and reads it again after somebody wrote it", async () => {
+test("a holder renews its lease without reading it, at its own interval, and reads it again after another client has written it", async () => {
   const server = leaseServer();
   const clock = steppedClock();
   const stop = new AbortController();
@@ -133,7 +133,7 @@ test("a holder renews its lease without reading it, at its own pace, and reads i
   await turn(4);
   assert.equal(server.counts.gets, 1);
   assert.ok(clock.steadyMs() - startedMs >= 20_000, `${clock.steadyMs() - startedMs} ms`);
-  // Somebody annotates the lease: the version that we know is stale.
+  // Another client annotates the lease, so the holder's version is stale.
   const lease = server.lease();
   assert.ok(lease !== undefined);
   await server.update(undefined as never, { ...lease, metadata: { ...lease.metadata, annotations: { by: "hand" } } });

@@ -16,7 +16,7 @@ export interface LeaderElectionOptions {
    * absent.
    */
   readonly renewDeadlineMs?: number;
-  /** How often a candidate looks at the lease, and how soon a failed renewal is tried again. 2 s if absent. */
+  /** How often a candidate reads the lease, and how soon a failed renewal is repeated. 2 s if absent. */
   readonly retryMs?: number;
   /** How often the holder renews the lease. {@link retryMs} if absent. */
   readonly renewMs?: number;
@@ -38,7 +38,7 @@ export class LeaderElection {
   readonly #renewDeadlineMs: number;
   readonly #retryMs: number;
   readonly #renewMs: number;
-  /** The lease as we wrote it last. A renewal of this state needs no look at the server first, as in client-go. */
+  /** The lease as this process last wrote it. As in client-go, it can be renewed without a read first. */
   #written: Lease | undefined;
   /**
    * The holder's record and when it was last seen to change, by our own clock. Clocks of other machines are not
@@ -59,8 +59,8 @@ export class LeaderElection {
   }
 
   /**
-   * Whether the lease is certainly still ours. Ask before each write: a process that was suspended finds out here,
-   * before its timers fire.
+   * Whether the lease is certainly still ours. Call it before each write, because a process that was suspended notices
+   * the loss here before its timers fire.
    */
   holds(): boolean {
     return this.#options.clock.steadyMs() - this.#renewedMs <= this.#renewDeadlineMs;
@@ -105,7 +105,7 @@ export class LeaderElection {
     await this.#release();
   }
 
-  /** Renews the lease if nobody has written it since. False if somebody has, or the server cannot say. */
+  /** Renews the lease if no other client has written it since. False if one has, or if the server does not answer. */
   async #renew(): Promise<boolean> {
     const { client, name, clock } = this.#options;
     const lease = this.#written;
@@ -121,7 +121,7 @@ export class LeaderElection {
     }
   }
 
-  /** Creates, takes over or renews the lease. False if somebody else holds it or the server cannot say. */
+  /** Creates, takes over or renews the lease. False if another process holds it, or if the server does not answer. */
   async #tryHold(): Promise<boolean> {
     const { client, namespace, name, identity, clock } = this.#options;
     try {

@@ -2,7 +2,9 @@ import { transientError } from "../base/index.ts";
 
 const newline = 0x0a;
 
-/** Splits a byte stream into lines. Throws on a line longer than `maxBytes`, and the stream must then be given up. */
+/**
+ * Splits a byte stream into lines. Throws on a line longer than `maxBytes`, and the caller must then end the stream.
+ */
 export class LineDecoder {
   readonly #maxBytes: number;
   #parts: Uint8Array[] = [];

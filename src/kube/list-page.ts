@@ -21,7 +21,7 @@ export interface AnswerBody {
   readonly bytes: Buffer;
 }
 
-/** Calls `ahead` with the token of the next page before it reads the objects, if the page has the token that early. */
+/** Calls `ahead` with the token of the next page before it reads the objects, if the token comes before them. */
 export function readPage<Value extends KubernetesObject>(
   { isBinary, bytes }: AnswerBody,
   subject: RequestSubject,

@@ -24,7 +24,7 @@ const thing = (name: string, version: number, uid = name): KubernetesObject => (
 
 type Answer = (request: IncomingMessage, response: ServerResponse, url: URL) => void;
 
-/** A server whose answers are given in order; the test fails when it is asked more often. */
+/** A server that gives these answers in order. The test fails if it gets more requests. */
 async function scripted(answers: readonly Answer[]): Promise<{ server: Server; url: string; asked: string[] }> {
   const asked: string[] = [];
   const queue = [...answers];
@@ -140,7 +140,7 @@ test("after 410 the list is compared with the known objects, and only difference
   assert.deepEqual(keys, ["b"]);
 });
 
-test("a list continues over its pages, and a failing server is asked again", async () => {
+test("a list continues over its pages, and a request to a failing server is repeated", async () => {
   const paged: Answer = (_request, response) =>
     response.end(JSON.stringify({ metadata: { resourceVersion: "10", continue: "next" }, items: [thing("a", 5)] }));
   const { changes } = await follow([statusError(503, "ServiceUnavailable"), paged, list(10, thing("b", 6))], 2);

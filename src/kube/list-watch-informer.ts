@@ -9,7 +9,7 @@ import { isCode } from "./status-error.ts";
 export interface InformerOptions<Value extends KubernetesObject = KubernetesObject> extends ListOptions {
   /** Makes stored and delivered objects smaller. Must keep name, namespace, uid and resourceVersion. */
   readonly transform?: (object: Value) => Value;
-  /** Counts a kind as empty, instead of waiting, if the first list is forbidden. Objects that are known stay. */
+  /** Counts a kind as empty, instead of waiting, if the first list is forbidden. Known objects stay. */
   readonly emptyIfForbidden?: boolean;
   readonly log: Logger;
   readonly clock: Clock;
@@ -19,7 +19,9 @@ export interface InformerOptions<Value extends KubernetesObject = KubernetesObje
 /** A restarted control plane returns within seconds, and the mesh should not wait longer for its watch. */
 const retryInitialMs = 50;
 const retryMaxMs = 5_000;
-/** A server that has just started may not know a custom kind yet, so its absence is believed only after this time. */
+/**
+ * A server that has just started may not know a custom kind yet, so the kind counts as missing only after this time.
+ */
 const believeAbsentMs = 1_000;
 const believeGoneMs = 10_000;
 
@@ -131,7 +133,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
       this.#take(event);
       if (signal.aborted) return;
     }
-    // A server that ends watches at once must not be asked in a tight loop.
+    // If a server ends watches at once, the requests must not run in a tight loop.
     if (!signal.aborted && this.#clock.steadyMs() - startedMs < retryInitialMs) await this.#pause(signal);
   }
 

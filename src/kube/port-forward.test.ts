@@ -26,7 +26,7 @@ test("bytes go to the pod's port and back, and refusals by the pod and the serve
       opened: (stream) => {
         streams.push(stream);
         const ended = (): void => {
-          // The error stream stays open as long as the forward lasts.
+          // The error stream stays open as long as the port-forward.
           if (stream.headers["streamtype"] === "data") streams.forEach((open) => open.end());
         };
         stream.setHandler({
@@ -66,7 +66,7 @@ test("bytes go to the pod's port and back, and refusals by the pod and the serve
   server.closeAllConnections();
 });
 
-test("a pod that requires a known caller is asked again by port-forward, and only then", async () => {
+test("a request is repeated by port-forward only if the pod requires a known caller", async () => {
   const forwarded: string[] = [];
   const server = createServer();
   server.on("upgrade", (request, socket) => {
@@ -112,7 +112,7 @@ test("a pod that requires a known caller is asked again by port-forward, and onl
     "/api/v1/namespaces/istio-system/pods/istiod-1/portforward",
     "8080 GET /debug/syncz?a=b HTTP/1.1",
   ]);
-  // Requests that change something are not repeated by port-forward, and other paths belong to the API server itself.
+  // Requests with side effects are not repeated by port-forward, and other paths belong to the API server itself.
   assert.equal((await client.raw("POST", path)).status, 401);
   assert.equal((await client.raw("GET", "/api/v1/namespaces/istio-system/pods/istiod-1")).status, 401);
   status = 200;

@@ -1,7 +1,7 @@
 import type { Clock } from "../base/index.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../telemetry/index.ts";
 
-/** From ten nanoseconds on, each ten times the one before, as in controller-runtime. */
+/** The buckets of controller-runtime: they begin at ten nanoseconds, and each is ten times the one before. */
 const bounds = Array.from({ length: 12 }, (_, power) => Number(`1e${power - 8}`));
 
 /**

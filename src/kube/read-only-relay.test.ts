@@ -53,7 +53,7 @@ test("writes, and reads with side effects in a pod, are rejected, and the error 
     relay.refused,
     asks.map(([method, path]) => `${method} ${path}`),
   );
-  // A question whose answer is stored nowhere.
+  // A review, whose answer is not stored.
   assert.equal(
     (
       await fetch(`${url}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`, {
@@ -88,7 +88,7 @@ interface Heard {
   };
 }
 
-/** An API server with one kind, of which it tells by hand. */
+/** An API server with one kind, whose watch events the test sends. */
 async function serveRoutes(): Promise<{
   readonly server: string;
   tell(...lines: readonly object[]): void;
@@ -115,7 +115,7 @@ async function serveRoutes(): Promise<{
   return {
     server: `http://127.0.0.1:${(routesServer.address() as AddressInfo).port}`,
     routes,
-    // In pieces: a line need not come at once.
+    // Send in pieces, because a line need not arrive at once.
     tell: (...lines) => {
       const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
       for (const watch of watches) {
@@ -130,7 +130,7 @@ async function serveRoutes(): Promise<{
   };
 }
 
-test("a watcher sees replacement objects, none of the server's meanwhile, and then the server's current ones", async () => {
+test("a watcher sees replacement objects, not the server's objects meanwhile, and then the server's current ones", async () => {
   const routes = await serveRoutes();
   const between = await serveReadOnlyRelay(
     { server: routes.server, context: "test", namespace: "default" },

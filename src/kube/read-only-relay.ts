@@ -12,7 +12,7 @@ import type { TransportResponse } from "./transport.ts";
 export interface ReadOnlyRelayOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Plural names of resources of which callers see none: `envoyfilters`. */
+  /** The plural names of resources that are hidden from callers, such as `envoyfilters`. */
   readonly hidden?: readonly string[];
   /** Objects that callers see in place of, or in addition to, those of the server. */
   readonly overlaid?: readonly OverlaidObject[];
@@ -28,7 +28,7 @@ export interface ReadOnlyRelay {
   readonly refused: readonly string[];
   /**
    * Replaces the overlaid objects. Watchers receive the new ones, under the returned versions, and the server's
-   * versions of those that are no longer overlaid. Throws a transient error if nobody watches such a kind.
+   * versions of those that are no longer overlaid. Throws a transient error if no watcher of such a kind exists.
    */
   overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]>;
   close(): void;
@@ -137,7 +137,7 @@ class Relay {
     throw transientError("watch-behind", `${old.kind.plural} change faster than the relay reads one of them`);
   }
 
-  /** The object as the server has it. */
+  /** The server's version of the object. */
   async #live({ kind, object }: OverlaidObject): Promise<UntypedObject | undefined> {
     const { namespace, name = "" } = object.metadata;
     const apiVersion = object.apiVersion ?? (kind.group === "" ? "v1" : `${kind.group}/${kind.versions[0] ?? ""}`);
@@ -253,7 +253,7 @@ class Relay {
       ({ metadata }) =>
         !objects.some((one) => one.metadata.name === metadata.name && one.metadata.namespace === metadata.namespace),
     );
-    // They appear on the first page, whatever page their names belong to.
+    // The objects appear on the first page, whatever page their names belong to.
     answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
   }
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../base/index.ts";
 import { Reconciler } from "./reconciler.ts";
 
-/** Time that stands still: delays are kept and run by the test. */
+/** A clock that stands still. The test runs the recorded delays. */
 function stoppedClock(): Clock & { delays: { ms: number; run: () => void }[] } {
   const delays: { ms: number; run: () => void }[] = [];
   return {
@@ -20,14 +20,14 @@ function stoppedClock(): Clock & { delays: { ms: number; run: () => void }[] } {
 const settle = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
 test("a controller has a wanted and an actual state, a reconcile function, and keys from both", async () => {
-  // 1. What is wanted, and what is there. In a real controller the first is an informer, the second the server.
+  // 1. The wanted and the actual state. In a real controller, the first is an informer, and the second is the server.
   const wanted = new Map([
     ["a", 1],
     ["b", 2],
   ]);
   const actual = new Map<string, number>([["c", 3]]);
   const stop = new AbortController();
-  // 2. The function reads both anew for one key and mends the difference; it never looks at what changed.
+  // 2. The function reads both again for one key and corrects the difference. It does not look at the change itself.
   const controller = new Reconciler({
     name: "example",
     maxAttempts: 3,
@@ -41,7 +41,7 @@ test("a controller has a wanted and an actual state, a reconcile function, and k
   });
   // 3. Keys come from both sides, so that leftovers are found as well.
   for (const key of [...wanted.keys(), ...actual.keys()]) controller.add(key);
-  // 4. `synced` says that everything that was there at the start has been looked at.
+  // 4. `synced` shows that all keys of the start have been processed.
   const running = controller.run(stop.signal);
   await controller.synced;
   assert.deepEqual(actual, wanted);
@@ -81,7 +81,7 @@ test("a key is never in work twice, and one added while in work runs once more",
   stop.abort();
 });
 
-test("failures are retried with growing delays up to maxAttempts, and start anew when the key is added", async () => {
+test("failures are retried with growing delays up to maxAttempts, and start again when the key is added", async () => {
   const clock = stoppedClock();
   const stop = new AbortController();
   let attempts = 0;

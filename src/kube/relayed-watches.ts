@@ -23,7 +23,7 @@ export interface ShownVersion {
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
-  /** Greater than all versions shown before. No server has assigned it. */
+  /** A version that is greater than all versions shown before. No server has assigned it. */
   readonly resourceVersion: string;
 }
 
@@ -32,8 +32,8 @@ const firstShownVersion = 1n << 60n;
 
 /**
  * Watches that pass through a relay, which inserts events. Watchers see objects in place of the server's for a while,
- * and then the server's again, as if somebody had written both. The server's own events for such objects are withheld.
- * A bookmark after each inserted event returns the watcher to the server's version.
+ * and then the server's again, as if both had been written. The server's own events for such objects are withheld. A
+ * bookmark after each inserted event returns the watcher to the server's version.
  */
 export class RelayedWatches {
   readonly #open = new Set<RelayedWatch>();
@@ -72,7 +72,7 @@ export class RelayedWatches {
     return this.#announce(shown, "DELETED");
   }
 
-  /** A number that changes with each other event of the kind. */
+  /** A number that changes with each further event of the kind. */
   passed({ group, plural }: Pick<WatchedCollection, "group" | "plural">): number {
     return [...this.#open].reduce(
       (sum, { collection, passed }) => sum + (collection.group === group && collection.plural === plural ? passed : 0),

@@ -103,7 +103,7 @@ function parseStatus(body: string): Status | undefined {
   }
 }
 
-/** A reason that is not known here is not told by the HTTP status either: the API server answers 403 for some of them. */
+/** For an unknown reason, the HTTP status does not help either, because the API server answers 403 for some of them. */
 function codeOf(reason: string | undefined, httpStatus: number): ErrorCode {
   if (reason === undefined || reason === "" || reason === "Unknown") return codesByStatus[httpStatus] ?? "api-server";
   return codesByReason[reason] ?? "api-server";

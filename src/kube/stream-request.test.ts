@@ -3,7 +3,7 @@ import { Duplex } from "node:stream";
 import { test } from "node:test";
 import { requestOverStream } from "./stream-request.ts";
 
-/** Answers a request by some bytes, and then by what follows them. */
+/** A stream that answers a request with these bytes, and then runs `then`. */
 function streamOf(answer: string, then: (stream: Duplex) => void): Duplex {
   const stream = new Duplex({
     read: () => undefined,
@@ -28,7 +28,7 @@ test("a stream that breaks during an answer fails only its request", async () =>
   await assert.rejects(requestOverStream(stream, { method: "GET", path: "/" }), /broken/);
 });
 
-test("an endless answer is cut off together with its stream", async () => {
+test("an endless answer is ended together with its stream", async () => {
   const more = Buffer.alloc(1000);
   const stream = streamOf("HTTP/1.1 200 OK\r\n\r\n", (endless) => {
     const push = (): void => {

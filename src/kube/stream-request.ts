@@ -41,7 +41,8 @@ export async function requestOverStream(
       () => void outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted")),
     );
     outgoing.once("close", () => abort[Symbol.dispose]());
-    // Also needed after the response has begun, because a stream that breaks reports it to the request.
+    // This listener is also needed after the response has begun, because a stream that breaks reports it to the
+    // request.
     outgoing.on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {
       read(response, maxAnswerBytes).then(

@@ -77,12 +77,12 @@ export function unreachable(config: KubeConfig, cause: unknown): SerinError {
   return transientError("unreachable", `cannot reach the API server at ${config.server}`, { cause, hint });
 }
 
-/** A body that is longer than the reader takes. */
+/** The error for a body that is longer than the reader accepts. */
 export class TooLong extends Error {}
 
 /**
- * Reads by events, and not by an iterator: that of an HTTP/2 stream whose exchange is over fails, even while the whole
- * answer still waits to be read. Short answers come that way from an API server that is asked much at once.
+ * Reads by events, because an iterator of an HTTP/2 stream fails once the exchange has ended, even if the whole answer
+ * still waits to be read. A busy API server sends short answers in that way.
  */
 export async function wholeBody(body: Readable, maxBytes: number): Promise<Buffer> {
   const parts: Buffer[] = [];

@@ -131,7 +131,7 @@ for (const kind of ["libuv", "node"] as const) {
       middle.close();
     });
 
-    test("chunks of one write arrive whole and in order, even if they wait and nobody else keeps them", async () => {
+    test("chunks of one write arrive whole and in order, even if they wait and no other code keeps them", async () => {
       const { near, far, listener } = await connectedPair(path);
       const total = 24 << 20;
       let sent = 0;
@@ -144,7 +144,7 @@ for (const kind of ["libuv", "node"] as const) {
       const pump = (): void => {
         for (;;) {
           const isFull = !writeAll(near, [next(9), next(65_536), next(9), next(200_000)]);
-          // Behind what waits.
+          // These bytes are queued behind the waiting ones.
           if (isFull) near.write(next(70_000));
           if (sent >= total) return near.end();
           if (isFull) return;
@@ -163,13 +163,13 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("one large write arrives whole, even if it waits and nobody else keeps its bytes", async () => {
+    test("one large write arrives whole, even if it waits and no other code keeps its bytes", async () => {
       const { near, far, listener } = await connectedPair(path);
       const left = new Recorder(near);
       const total = 16 << 20;
       near.write(pattern(0, total));
       near.end();
-      // Memory that nobody holds is collected now, and other bytes come in its place.
+      // Memory without a reference is collected now, and other bytes overwrite it.
       for (let count = 0; count < 100; count += 1) Buffer.alloc(1 << 20, 0xaa);
       const right = new Recorder(far, { verifyPattern: true });
       await right.ended;
@@ -217,7 +217,7 @@ for (const kind of ["libuv", "node"] as const) {
           await connect();
           if (count % 10 === 0) collect({ type: "minor" });
         }
-        // All of them would be 8 MB.
+        // If all were kept, they would take 8 MB.
         assert.ok(oldBytes() - before < 2_000_000, `${oldBytes() - before} bytes became old`);
         listener.close();
       });
@@ -305,7 +305,7 @@ for (const kind of ["libuv", "node"] as const) {
       );
     });
 
-    test("a connect from a given address waits for the peer, or fails with the reason why it has none", async () => {
+    test("a connect from a given address waits for the peer, or fails with the reason why there is no connection", async () => {
       const sourceAddress = "127.0.0.1";
       // Once one connection waits to be accepted, the kernel drops further attempts, and sends them again after a second.
       const fd = listenTcpInNamespace(undefined, { address: "127.0.0.1", port: 0, backlog: 0 });

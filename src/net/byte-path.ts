@@ -62,7 +62,7 @@ function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposa
   const timer = timeouts.after(timeoutMs, () =>
     giveUp(transientError("timeout", `${connectName(options)}: no answer in ${timeoutMs} ms`)),
   );
-  // The caller needs a moment for what it gives up.
+  // Report the abort later, because the caller first has to clean up.
   const abortBecauseOf = (reason: unknown): void =>
     queueMicrotask(() => giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: reason })));
   options.onStart?.(abortBecauseOf);
@@ -135,7 +135,7 @@ class LibuvPath implements BytePath {
       server.close();
       return Promise.reject(networkError(what, error));
     }
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit the option.
     if (status === 0) server.setNoDelay(true);
     if (status === 0 && !held) status = server.listen(backlogOf(options));
     // libuv reports an address that is in use with the next call.
@@ -186,8 +186,8 @@ class LibuvPath implements BytePath {
   }
 
   /**
-   * Connects a socket of our own, which libuv need not watch if it is connected at once: an application in the namespace
-   * of its ztunnel is.
+   * Connects a socket of our own, which libuv need not watch if it is connected at once, like a connection to an
+   * application in the same namespace.
    */
   #dialPrepared(handle: TcpHandle, fd: number, options: ConnectOptions, done: (status: number) => void): void {
     let isConnected: boolean;
@@ -199,7 +199,7 @@ class LibuvPath implements BytePath {
     }
     const opened = open(handle, fd);
     if (opened !== 0) return done(opened);
-    // A caller that has given up already is told so first.
+    // A caller that has already given up is notified of that first.
     if (isConnected) return queueMicrotask(() => done(0));
     // libuv would refuse to connect the socket again. An empty write completes when it is connected, or fails with the
     // reason why it is not.
@@ -224,7 +224,7 @@ function open(handle: TcpHandle, fd: number): number {
   return status;
 }
 
-/** Of both families if the address is `::`, as the sockets of libuv and Node are. */
+/** A socket on `::` accepts both families, like the sockets of libuv and Node. */
 function transparentSocket({ address, port, reusePort }: Exclude<ListenOptions, { fd: number }>): number {
   return bindTcpInNamespace(undefined, {
     address,
@@ -371,7 +371,10 @@ export function listenTcp(options: ListenOptions, accept: (stream: ByteStream) =
   return best().listenTcp(options, accept);
 }
 
-/** A connected socket's descriptor as a stream, which takes it over; the stream is paused. Throws if it is no such socket. */
+/**
+ * Makes a paused stream of a connected socket's descriptor, and takes ownership of the descriptor. Throws if it is not
+ * such a socket.
+ */
 export function adoptTcp(fd: number): ByteStream {
   return best().adoptTcp(fd);
 }

@@ -8,7 +8,7 @@ import type { TcpKeepalive } from "./tcp-keepalive.ts";
 export interface ByteStream {
   /**
    * Replaces the handler. A stream starts paused and reads after the first {@link resume}. If the stream has closed
-   * already, the new handler is told of the close soon.
+   * already, the new handler is notified of the close soon.
    */
   setHandler(handler: ByteStreamHandler): void;
   /**
@@ -68,7 +68,10 @@ export interface SecureStream extends ByteStream {
 
 export interface ByteListener {
   readonly address: SocketAddress;
-  /** Accepts from now on. Only of a listener that was opened with `held`. Rejects if the address is taken meanwhile. */
+  /**
+   * Starts to accept. Only for a listener that was opened with `held`. Rejects if another process has the address by
+   * now.
+   */
   begin?(): Promise<void>;
   /** Stops accepting. Open connections continue. */
   close(): void;
@@ -87,6 +90,6 @@ export interface ConnectOptions {
   readonly keepalive?: TcpKeepalive | undefined;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** Receives a function that gives the connect up. Costs less than a signal. */
+  /** Receives a function that aborts the connect. Costs less than a signal. */
   readonly onStart?: (giveUp: (reason: Error) => void) => void;
 }

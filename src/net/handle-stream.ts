@@ -32,7 +32,9 @@ interface QueuedWrite {
   readonly buffer: ReadBuffer | undefined;
 }
 
-/** A request that no write uses. Most writes to TCP complete at once, and then the next one uses the same request. */
+/**
+ * A write request that is not in use. Most writes to TCP complete at once, and then the next one uses the same request.
+ */
 let spareRequest: WriteRequest | undefined;
 
 /** A {@link ByteStream} on a libuv handle, without node's streams. */
@@ -44,7 +46,7 @@ export class HandleStream implements ByteStream {
   readonly #data = (chunk: Buffer): void => this.#handler?.data(chunk);
 
   #state: "open" | "closing" | "detached" = "open";
-  /** Set when the handler was told of the close. */
+  /** Set when the handler was notified of the close. */
   #closed: { readonly error: Error | undefined } | undefined;
   #buffer: ReadBuffer | undefined;
   #deliveredUpTo = 0;
@@ -61,7 +63,7 @@ export class HandleStream implements ByteStream {
   #earlyEnd = false;
   #earlyScheduled = false;
 
-  /** The request of the write in flight, and those of earlier TLS writes, which serve again. */
+  /** The request of the write in flight, and those of earlier TLS writes, which are reused. */
   #inFlight: WriteRequest | undefined;
   #completed: WriteRequest | undefined;
   #reusable: WriteRequest | undefined;
@@ -75,7 +77,7 @@ export class HandleStream implements ByteStream {
 
   #local: SocketAddress | undefined;
   #remote: SocketAddress | undefined;
-  /** Whether somebody asks for the addresses after the stream has closed. */
+  /** Whether the addresses are needed after the stream has closed. */
   keepsAddresses = true;
   receivedBytes = 0;
   sentBytes = 0;
@@ -124,7 +126,7 @@ export class HandleStream implements ByteStream {
     return this.#handle;
   }
 
-  /** Puts bytes back in front of those to come. Allowed only while paused. */
+  /** Puts bytes back before the next ones. Allowed only while paused. */
   unread(bytes: Buffer): void {
     if (this.#state === "open") this.#early.unshift(bytes);
   }
@@ -300,13 +302,14 @@ export class HandleStream implements ByteStream {
     const done = (): void => this.#shutDownDone();
     request.oncomplete = done;
     const status = this.#handle.shutdown(request);
-    // 1 means that it is done already. Any other number means that the peer is gone, and the next read reports why.
+    // 1 means that the shutdown is done already. Any other number means that the peer is gone, and the next read
+    // reports why.
     if (status !== 0) this.#shutDownDone();
   }
 
   #shutDownDone(): void {
     this.#writeEnded = true;
-    // What was read before its end has to be delivered first.
+    // The bytes before its end have to be delivered first.
     if (this.#readEnded && !this.#earlyEnd) this.#close(undefined, false);
   }
 
@@ -447,7 +450,7 @@ export class HandleStream implements ByteStream {
   #close(error: Error | undefined, reset: boolean): void {
     if (this.#state !== "open") return;
     if (this.keepsAddresses) {
-      // Ask now, because logs need the addresses after the handle has closed.
+      // Read the addresses now, because logs need them after the handle has closed.
       this.#local ??= this.#name("local");
       this.#remote ??= this.#name("remote");
     }
@@ -484,7 +487,7 @@ export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boo
 }
 
 /**
- * Whether {@link writeAll} takes these bytes from where they are. They belong to the chunk that is being delivered, which
+ * Whether {@link writeAll} can send these bytes without a copy. They belong to the chunk that is being delivered, which
  * is kept until the kernel has them.
  */
 export function writesInPlace(stream: ByteStream, bytes: Uint8Array): boolean {
@@ -496,7 +499,7 @@ export function readInSmallChunks(stream: ByteStream): void {
   if (stream instanceof HandleStream) stream.maxReadTier = 0;
 }
 
-/** Saves system calls at the close of a stream whose addresses nobody asks for afterwards. */
+/** Saves system calls at the close of a stream whose addresses are not needed afterwards. */
 export function forgetAddresses(stream: ByteStream): void {
   if (stream instanceof HandleStream) stream.keepsAddresses = false;
 }

@@ -11,7 +11,7 @@ export interface StreamHandle {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
   /** All chunks must be buffers. */
   writev(request: WriteRequest, chunks: readonly Uint8Array[], allBuffers: true): number;
-  /** Returns 1 if it is done already. */
+  /** Returns 1 if the shutdown is done already. */
   shutdown(request: ShutdownRequest): number;
   close(done?: () => void): void;
 }
@@ -42,7 +42,7 @@ export interface ConnectRequest {
 export interface WriteRequest {
   oncomplete: (status: number) => void;
   /**
-   * The chunks of a `writeBuffer` or `writev` that completes later. Neither holds a reference to them. Without this,
+   * The chunks of a `writeBuffer` or `writev` that completes later. Neither of them holds a reference to the chunks, so
    * they would be collected before the kernel has read them.
    */
   chunks?: readonly Uint8Array[];

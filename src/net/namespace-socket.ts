@@ -43,8 +43,9 @@ const foreignPortCount = foreignPorts.end - foreignPorts.first;
 /** The number of ports to try before the kernel picks one. */
 const foreignPortAttempts = 4;
 /**
- * A closed connection keeps its port for a minute. So the ports are used in turn and not at random: then each comes back
- * as late as possible. Each thread has its own start and order, because another one may dial from the same address.
+ * A closed connection keeps its port for a minute. So the ports are used in turn and not at random, so that each is
+ * reused as late as possible. Each thread has its own start and order, because another thread may dial from the same
+ * address.
  */
 let walkedPorts = randomInt(foreignPortCount);
 const portStep = coprimeStep(foreignPortCount);
@@ -58,7 +59,7 @@ const lengthBytes = Buffer.alloc(4);
 export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
   return inNamespace(namespaceFd, () => {
     const fd = boundSocket(linux.socketStream, options);
-    // Whoever accepts from the descriptor gets sockets that have it, also those that wait already.
+    // Sockets that are accepted from the descriptor have the option, even those that wait already.
     setOption(fd, linux.levelTcp, linux.noDelay, 1);
     if (libc().listen(fd, options.backlog ?? defaultBacklog) < 0)
       throw closedAfter(fd, `listen on ${options.address}:${options.port}`);
@@ -104,7 +105,7 @@ export function mayMarkSockets(mark: number): boolean {
 /** The original destination of a redirected connection. Undefined if it was not redirected (no conntrack entry). */
 export function originalDestination(socket: {
   readonly fd: number;
-  /** Both ends have addresses of one family. The peer's is known already, because logs need it. */
+  /** Both ends have addresses of one family. The peer's address is known already, because logs need it. */
   readonly remote: SocketAddress;
 }): SocketAddress | undefined {
   const ipv6 = ipFamilyOf(socket.remote.address) === "ipv6";
@@ -126,7 +127,7 @@ export function socketName(fd: number): SocketAddress {
 }
 
 /**
- * The peer's address of a stream, empty if there is none any more. Takes less than the stream's own `remote`, but loads
+ * The peer's address of a stream. Empty if the stream has closed. Takes less than the stream's own `remote`, but loads
  * libc.
  */
 export function peerOf(stream: ByteStream): SocketAddress {
@@ -185,7 +186,7 @@ function bindSource(fd: number, address: string, port: number | undefined): void
   bindTo(fd, address, 0);
 }
 
-/** Encoded addresses, whose port each caller sets. Connections come from, and go to, the same few again and again. */
+/** Encoded addresses, whose port each caller sets. Most connections use the same few addresses. */
 const encodedAddresses = new Map<string, Buffer>();
 const maxEncodedAddresses = 1024;
 
@@ -224,7 +225,7 @@ function bindForeign(fd: number, address: string): boolean {
   return false;
 }
 
-/** A step that visits each of `count` places once before it comes to the first again. */
+/** A step that visits each of `count` positions once before it returns to the first. */
 function coprimeStep(count: number): number {
   let step = 0;
   do step = randomInt(1, count);

@@ -205,7 +205,7 @@ test("a socket dials from a foreign address with a mark", async () => {
   rightLinks.addRoute({ destination: { address: "10.9.9.9", prefixLength: 32 }, gateway: "10.1.0.1" });
   using nft = new NftNetlink(left.fd);
   const transaction = new NftTransaction();
-  // Answers to the foreign address come in here and must be taken as ours, as in a captured pod.
+  // Packets to the foreign address arrive in this namespace and must be delivered locally, as in a captured pod.
   transaction
     .table("inet", "mangle")
     .create()
@@ -264,7 +264,7 @@ for (const kind of ["libuv", "node"] as const) {
   });
 }
 
-test("a port from which another host's address was dialled comes back as late as possible", () => {
+test("a port that was used with another host's address is reused as late as possible", () => {
   using namespace = NetworkNamespace.create();
   const ports = new Set<number>();
   const dials = 2000;

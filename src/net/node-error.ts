@@ -35,7 +35,8 @@ const userCodes: Readonly<Record<string, readonly [code: ErrorCode, hint: string
 };
 
 /**
- * The error for an errno (`ECONNREFUSED`), which is its reason. `what` says what was attempted: `connect to 10.0.0.1:80`.
+ * The error for an errno (`ECONNREFUSED`), which is its reason. `what` describes the attempt, such as `connect to
+ * 10.0.0.1:80`.
  */
 export function systemError(what: string, name: string, cause?: unknown): SerinError {
   const options = { reason: name, ...(cause === undefined ? {} : { cause }) };
@@ -77,7 +78,10 @@ function codeOf(thrown: unknown): string | undefined {
   return typeof thrown.code === "string" ? thrown.code : undefined;
 }
 
-/** Node's word is OpenSSL's (`UNABLE_TO_VERIFY_LEAF_SIGNATURE`, `ERR_SSL_…`), unless it begins as those of other parts. */
+/**
+ * Node's code is OpenSSL's (`UNABLE_TO_VERIFY_LEAF_SIGNATURE`, `ERR_SSL_…`), unless it has a prefix of Node's other
+ * modules.
+ */
 function codeOfNode(word: string): ErrorCode {
   return /^(?:ERR_(?!SSL_|TLS_|OSSL_)|HPE_)/.test(word) ? "network-failure" : "tls-failed";
 }

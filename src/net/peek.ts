@@ -108,7 +108,7 @@ class PrefixedStream implements ByteStream {
 
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
-    // Once the prefix is delivered, data goes straight to the handler. A closed stream tells it of the close.
+    // Once the prefix is delivered, data goes straight to the handler. A closed stream notifies it of the close.
     if (this.#prefix === undefined || this.#closed) this.#under.setHandler(handler);
   }
   write(bytes: Uint8Array): boolean {

@@ -82,7 +82,7 @@ export function readBufferOf(bytes: Uint8Array): ReadBuffer | undefined {
  * large buffer.
  */
 const heldParts = 4;
-/** No chunk begins here, so nothing may be put in front of a kept one. */
+/** No chunk begins at this offset, so nothing may be put in front of a kept one. */
 const noStart = -1;
 
 /** A chunk that outlives its delivery. It is held in place, or copied if holding would keep too much memory. */

@@ -88,7 +88,7 @@ test("messages beyond the kernel's buffer wait in order, and sent descriptors ar
   server.close();
 });
 
-test("the path of a dead server is taken over, and a live one's is not", async (context) => {
+test("the path of a dead server is taken over, and that of a live server is not", async (context) => {
   const path = scratch(context);
   const { server, near, far } = await connectedPair(path);
   assert.throws(() => SeqpacketServer.listen(path, () => undefined), /EADDRINUSE/);

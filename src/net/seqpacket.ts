@@ -145,7 +145,7 @@ export class SeqpacketConnection {
   }
 }
 
-/** Accepts seqpacket connections on a path. Replaces a socket file that nobody listens on. */
+/** Accepts seqpacket connections on a path. Replaces a socket file without a listener. */
 export class SeqpacketServer implements Disposable {
   readonly path: string;
   #fd: number;

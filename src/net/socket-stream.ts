@@ -4,7 +4,9 @@ import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream
 import { resetOnClose } from "./namespace-socket.ts";
 import { networkError } from "./node-error.ts";
 
-/** A {@link ByteStream} on a `net.Socket` or `TLSSocket` with `allowHalfOpen`. Slower, but it uses only public API. */
+/**
+ * A {@link ByteStream} on a `net.Socket` or `TLSSocket` with `allowHalfOpen`. It is slower, but uses only public API.
+ */
 export class SocketStream implements ByteStream {
   readonly #socket: Socket;
   readonly #listeners: (readonly [event: string, listener: (...values: unknown[]) => void])[] = [];
@@ -27,7 +29,7 @@ export class SocketStream implements ByteStream {
     socket.pause();
     this.#listen("error", (error: unknown) => {
       this.#error ??= networkError(`connection with ${this.remote.address}:${this.remote.port}`, error);
-      // Node does not close a socket after a TLS alert, and the end of the connection would follow like an orderly one.
+      // Node does not close a socket after a TLS alert, and the connection would then seem to end in an orderly way.
       socket.destroy();
     });
     this.#listen("close", () => this.#onClose());
@@ -63,7 +65,7 @@ export class SocketStream implements ByteStream {
     return this.#socket;
   }
 
-  /** Puts bytes back in front of those to come, without counting them again. Allowed only while paused. */
+  /** Puts bytes back before the next ones, without counting them again. Allowed only while paused. */
   unread(bytes: Buffer): void {
     if (this.#closed) return;
     this.receivedBytes -= bytes.length;

@@ -1,6 +1,9 @@
 import { compare } from "./compare.ts";
 
-/** The parts of a name such as `outbound|9080|v1|reviews.default.svc.cluster.local`. Any other name is `host` alone. */
+/**
+ * The parts of a name such as `outbound|9080|v1|reviews.default.svc.cluster.local`. Any other name is returned
+ * unchanged as `host`.
+ */
 export interface ClusterName {
   readonly direction: string;
   readonly port: number;

@@ -35,7 +35,7 @@ function listenersWith(members: Partial<ListenerSet>): ListenerSet {
   } as unknown as ListenerSet;
 }
 
-/** A configuration with one cluster, whose names resolve as they are told to. */
+/** A configuration with one cluster, whose names resolve by `addressesOf`. */
 function configWith(
   addressesOf: (name: string) => Promise<readonly string[]>,
   random?: () => number,
@@ -300,7 +300,7 @@ test("routes that no listener requests stay as long as a connection of a removed
   leaving = new Set();
   config.sweep(systemClock.steadyMs());
   assert.equal(config.routeTable("first"), undefined);
-  // Sent anew before a listener asks for them again, they are not sent a second time.
+  // The control plane sends the routes again before a listener requests them, and does not send them a second time.
   const again = {
     typeUrl: typeUrls.route,
     resources: [{ name: "first", aliases: [], version: "2", typeUrl: typeUrls.route, body }],

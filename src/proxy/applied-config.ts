@@ -201,7 +201,7 @@ export class AppliedConfig {
         mode: "named",
         apply: (update) => this.#take(update, () => this.#applyVirtualHosts(update)),
       },
-      // Listeners name them.
+      // Listeners name these resources.
       {
         typeUrl: typeUrls.extensionConfig,
         mode: "named",

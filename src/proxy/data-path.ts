@@ -68,7 +68,7 @@ const tunnelEndStepMs = 10;
 /** How long the last spans and logs may take to reach their collector. */
 const exportsEndMs = 2000;
 /**
- * Packets with this mark pass the redirect of the pod's connections. In mode TPROXY it is another one, because 1337 then
+ * Packets with this mark pass the redirect of the pod's connections. Mode TPROXY needs another mark, because 1337 then
  * keeps packets in the pod, whatever their destination is.
  */
 export function redirectMark({ metadata }: Pick<ProxySettings, "metadata">): number {
@@ -178,7 +178,7 @@ export class DataPath implements Serving {
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
   }
 
-  /** This thread shares the source of certificates, which has it already. */
+  /** The main thread has the certificates already, and this thread shares them. */
   certify(): void {
     this.#listeners.proceed();
   }

@@ -23,8 +23,8 @@ import { TestProxy } from "./testing/test-proxy.ts";
 
 requireOwnNetwork();
 
-// A sidecar with what a control plane sends for the mode ALLOW_ANY_DYNAMIC_DNS. It knows no service. What goes to 10.96.0.0/16 is
-// redirected to it, and its own connections are marked.
+// A sidecar with the configuration that a control plane sends for the mode ALLOW_ANY_DYNAMIC_DNS. It knows no service.
+// Connections to 10.96.0.0/16 are redirected to it, and its own connections are marked.
 
 const type = "type.googleapis.com";
 const cluster = "AllowAnyDynamicDNSCluster";
@@ -224,7 +224,7 @@ test("a request to an unknown host is resolved and reached by name, whatever add
   assert.deepEqual(await requests(), [byName + 2, passed]);
 });
 
-test("what is not HTTP goes to its original destination, also to servers that speak first", async () => {
+test("a connection that is not HTTP goes to its original destination, even if the server sends first", async () => {
   const [byName, passed] = await requests();
   const hello = "\x16\x03\x01\x00\x05hello";
   assert.equal(await tcp(7000, hello), hello);

@@ -118,7 +118,7 @@ test("each refused configuration is named, its previous one stays, and the other
   assert.equal(await one.status(), 451);
 });
 
-test("a removed configuration stays until no listener names it, and is asked for no longer then", async () => {
+test("a removed configuration stays until no listener names it, and is then no longer requested", async () => {
   await using one = await gateway(discovered("f"));
   await one.put(extension("f", answering(418)));
   await one.proxy.ready();

@@ -137,7 +137,7 @@ test("a gateway takes certificates and clients' roots from an SDS provider, and 
   assert.deepEqual(names.sort(), ["ROOTCA", "default", "shop", "shop-cacert"]);
 });
 
-test("of several workers, each asks the provider by itself", async () => {
+test("each of several workers requests the secrets itself", async () => {
   await using provider = await SecretProvider.start();
   provider.put("shop", certificateSecret("shop", await authority.issue({ dns: "shop.test" })));
   await using one = await gateway(provider, false, 2);
@@ -148,7 +148,7 @@ test("of several workers, each asks the provider by itself", async () => {
   await eventually(async () => (await one.get()) !== first);
 });
 
-test("an unusable secret gets a NACK with the reason, and the one before it stays", async () => {
+test("an unusable secret gets a NACK with the reason, and the previous secret stays in force", async () => {
   await using provider = await SecretProvider.start();
   const good = await authority.issue({ dns: "shop.test" });
   const other = await authority.issue({ dns: "shop.test" });
@@ -184,7 +184,7 @@ test("connections fail at once while the provider has no such secret, and the li
   await eventually(async () => (await one.get().catch(() => "")) !== "");
 });
 
-test("the proxy asks again when the provider returns, tells the version that it has, and serves meanwhile", async () => {
+test("the proxy requests secrets again when the provider returns, states the version that it has, and serves meanwhile", async () => {
   const port = await freePort();
   const issued = certificateSecret("shop", await authority.issue({ dns: "shop.test" }));
   await using one = await gateway({ port });
@@ -204,7 +204,7 @@ test("the proxy asks again when the provider returns, tells the version that it 
   await eventually(async () => (await one.get()) !== first);
 });
 
-test("a replaced cluster gets a new stream, and a listener that goes takes its streams along", async () => {
+test("a replaced cluster gets a new stream, and the streams of a removed listener end", async () => {
   await using provider = await SecretProvider.start();
   provider.put("shop", certificateSecret("shop", await authority.issue({ dns: "shop.test" })));
   await using one = await gateway(provider);

@@ -40,7 +40,7 @@ interface Followed {
   version: string;
   /** The cluster of the open stream, and how the stream is ended. */
   stream: { readonly cluster: Cluster; readonly end: AbortController } | undefined;
-  /** Why the service could not be asked last. */
+  /** Why the last request to the service failed. */
   fault: string | undefined;
 }
 

@@ -35,7 +35,9 @@ const http = connectionManager({
   setCurrentClientCertDetails: { uri: true, dns: true },
 });
 
-/** A gateway's HTTPS listener: one certificate by server name; `admin.test` wants the client's. */
+/**
+ * A gateway's HTTPS listener with one certificate for each server name. `admin.test` requires the client's certificate.
+ */
 function httpsListener(port: number, shopSecret: string): JsonValue {
   return {
     name: "https",
@@ -212,7 +214,7 @@ test("a listener refuses connections until its secret arrives", async () => {
   assert.equal((await get(port, "shop.test")).status, 500);
 });
 
-test("when a listener has listened without its secret, connections wait for it", async () => {
+test("when a listener already listens without its secret, connections wait for the secret", async () => {
   const clock: Clock = {
     ...systemClock,
     after: (ms, run) => systemClock.after(ms === firstFetchLimitMs ? 0 : ms, run),
@@ -295,7 +297,7 @@ test("TLS to a service sends and verifies its name and offers HTTP/1.1, with roo
   backend.close();
 });
 
-/** A gateway's HTTPS listener with these parameters. Node's own answers tell what its TLS is. */
+/** A gateway's HTTPS listener with these parameters. The Node process answers about its TLS. */
 async function startWithParameters(tlsParams: JsonValue, environment: Readonly<Record<string, string>> = {}) {
   const proxy = await TestProxy.start({
     name: "gateway",
@@ -342,7 +344,7 @@ test("a gateway under pqc refuses clients without X25519MLKEM768, and with COMPL
   assert.equal(await untold.isRefused(chacha), false, "Envoy's configuration has no names for ciphers of TLS 1.3");
 });
 
-test("the policy FIPS_202205 leaves P-256 and P-384 with AES-GCM, whatever else is configured", async () => {
+test("the policy FIPS_202205 allows only P-256 and P-384 with AES-GCM, whatever else is configured", async () => {
   await using gateway = await startWithParameters({
     ecdhCurves: ["X25519"],
     cipherSuites: ["ECDHE-ECDSA-CHACHA20-POLY1305"],

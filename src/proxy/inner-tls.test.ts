@@ -21,7 +21,10 @@ const type = (name: string): JsonObject => ({
   "@type": `type.googleapis.com/envoy.extensions.transport_sockets.${name}`,
 });
 
-/** A rule's own TLS as Istio writes it for endpoints that take HBONE: inside the socket that leads to the tunnel. */
+/**
+ * A DestinationRule's own TLS in Istio's form for endpoints that accept HBONE: inside the socket that leads to the
+ * tunnel.
+ */
 const tls = {
   name: "envoy.transport_sockets.tls",
   typedConfig: { ...type("tls.v3.UpstreamTlsContext"), sni: "app.example" },
@@ -35,7 +38,7 @@ const cluster = {
   transportSocketMatches: [{ name: "hbone", match: { tunnel: "http" }, transportSocket: tunnelled }],
 };
 
-test("a rule's own TLS starts inside the tunnel to a workload that accepts HBONE", async () => {
+test("a DestinationRule's own TLS starts inside the tunnel to a workload that accepts HBONE", async () => {
   const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
   const server = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
     void secureServer(raw, async () => (await certificates.fetch(application)).context, {

@@ -62,7 +62,7 @@ function harness({ lingerMs = 0 } = {}) {
   return { set, timers, tables, startNeeds, counts: () => ({ held, begun, replaced }), closed: () => closed, pass };
 }
 
-test("listeners begin when what they refer to is there, and a change waits for its routes beside the old ones", async () => {
+test("listeners begin when the resources that they refer to have arrived, and a change waits for its routes while the old listener serves", async () => {
   const { set, timers, tables, startNeeds, counts } = harness();
   await set.set(listenerWith("one", "first"));
   set.proceed();
@@ -109,7 +109,7 @@ test("a listener that is removed while it waits does not listen", async () => {
   assert.deepEqual([counts().begun, timers.length], [0, 0]);
 });
 
-/** A set whose only listener serves. */
+/** A set with one listener, which serves. */
 async function serving(options: { readonly lingerMs: number }) {
   const found = harness(options);
   found.startNeeds.length = 0;
@@ -120,7 +120,7 @@ async function serving(options: { readonly lingerMs: number }) {
   return found;
 }
 
-test("a removed listener accepts connections for a while where it should, unless another one needs its address", async () => {
+test("a removed listener accepts connections for a while if configured, unless another listener needs its address", async () => {
   for (const [lingerMs, expected] of [
     [0, { atOnce: 1, accepting: 0 }],
     [2000, { atOnce: 0, accepting: 1 }],

@@ -33,7 +33,7 @@ interface Waiting {
 /** The state of a removed listener. */
 interface Removal {
   readonly atMs: number;
-  /** Whether it still accepts connections, for {@link ListenerSetOptions.lingerMs}. */
+  /** Whether it still accepts connections after its removal, for {@link ListenerSetOptions.lingerMs}. */
   accepts: boolean;
 }
 
@@ -185,7 +185,7 @@ export class ListenerSet {
     this.#waiting.delete(name);
   }
 
-  /** Puts configuration in force whose resources are there. Must be called when some may have arrived. */
+  /** Puts configuration in force whose resources have arrived. Must be called when some may have arrived. */
   proceed(): void {
     if (this.#waiting.size === 0) return;
     const ready = [...this.#waiting.values()].filter(

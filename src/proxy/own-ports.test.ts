@@ -41,7 +41,7 @@ test("a client that connects to the proxy's own ports through the proxy can neit
     ["GET", "/"],
   ] as const)
     assert.equal(await ask(toAdmin, method, path), 403, path);
-  // Public pages are served on this way too, and orders of the pod's own processes are obeyed.
+  // Public pages are served through the proxy too, and commands of the pod's own processes are obeyed.
   assert.equal(await ask(toStats, "GET", "/stats/prometheus"), 200);
   assert.equal(await ask(ports.admin, "GET", "/config_dump"), 200);
   assert.equal(await ask(ports.stats, "POST", "/quitquitquit"), 200);

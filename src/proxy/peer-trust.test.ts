@@ -45,7 +45,7 @@ async function securedBackend(issued: Issued): Promise<number> {
   );
 }
 
-/** The status of what comes in at a listener with TLS; why there is none. */
+/** The status of a request to a listener with TLS, or why there is none. */
 function enter(port: number, shown: Issued | undefined, more: RequestOptions = {}): Promise<string> {
   return new Promise((resolve) => {
     const options = {

@@ -5,7 +5,7 @@ import { readSettings } from "./proxy-settings.ts";
 const read = (env: Record<string, string>, args: readonly string[] = [], labelsFile?: string) =>
   readSettings({ env, args, version: "1.2.3", labelsFile });
 
-test("upstream's environment and arguments are understood", () => {
+test("the proxy reads upstream's environment and arguments", () => {
   const settings = read(
     {
       POD_NAME: "gw-1",
@@ -51,12 +51,12 @@ test("only a sidecar captures DNS", () => {
   assert.deepEqual([captures("sidecar"), captures("router"), captures("waypoint")], [true, false, false]);
 });
 
-test("a plaintext discovery port means plain gRPC without a token's root", () => {
+test("a discovery port for plaintext means gRPC without TLS and without a root for the token", () => {
   const settings = read({ PROXY_CONFIG: '{"discoveryAddress":"istiod.istio-system.svc:15010"}' });
   assert.deepEqual([settings.xdsUrl, settings.xdsRootFile], ["http://istiod.istio-system.svc:15010", undefined]);
 });
 
-test("invalid values are named", () => {
+test("the error for an invalid value names it", () => {
   assert.throws(() => read({ PROXY_CONFIG: "[" }), /PROXY_CONFIG/);
   assert.throws(() => read({ SECRET_TTL: "soon" }), /SECRET_TTL must be a duration such as 24h or 5s, got "soon"/);
   assert.throws(() => read({ COMPLIANCE_POLICY: "pqs" }), /COMPLIANCE_POLICY must be .* got "pqs"/);

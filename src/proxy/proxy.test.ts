@@ -342,7 +342,7 @@ test("an endpoint behind a tunnel is reached by HBONE with the gateway's identit
   const ask = async (): Promise<string> => (await fetchOnce(port, "/", { agent })).body;
   for (let index = 0; index < 3; index += 1) assert.equal(await ask(), "through the tunnel");
   assert.deepEqual(peers, ["spiffe://cluster.local/ns/test/sa/gateway 10.9.9.9:9080"], "one tunnel, kept");
-  // A peer that drains gets no further request on tunnels that were kept, and its connection ends though we had one idle.
+  // A draining peer gets no further request on kept tunnels, and its connection ends although we kept one tunnel idle.
   const draining = servers[0];
   draining?.drain();
   await draining?.closed;
@@ -367,7 +367,7 @@ test("a shutdown under load loses no request: readiness fails first, answers say
   let failed = 0;
   let served = 0;
   const client = async (kept: boolean): Promise<void> => {
-    // Clients of the Service go elsewhere once it has learned that we leave; here, after a while.
+    // Clients of the Service go elsewhere once they learn that we leave. The test stands in for that by a delay.
     while (!leaving.signal.aborted) {
       await fetchOnce(port, "/", kept ? { agent } : {}).then(
         (answer) => (answer.body === "a" ? (served += 1) : (failed += 1)),

@@ -1,7 +1,7 @@
 /** Fills bytes with randomness, for example `randomFillSync` of node:crypto. */
 export type FillRandom = (bytes: Uint8Array) => void;
 
-/** How many texts come from one filling. */
+/** How many texts are made from one call of the random source. */
 const madeTogether = 128;
 const hexDigits = new TextEncoder().encode("0123456789abcdef");
 /** Both digits of each byte. */
@@ -13,7 +13,7 @@ const version4 = 52;
 const uuidPattern = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
 /**
- * Answers one text after the other like the pattern, with a random digit in hexadecimal where that has an `x`. They are
+ * Returns one text after another in the form of the pattern, with a random hexadecimal digit for each `x`. They are
  * slices of one long random text. A slice is cheap to make, and cheap to copy because it is one contiguous string.
  */
 export function randomTexts(
@@ -46,7 +46,7 @@ export function randomTexts(
   };
 }
 
-/** Answers one UUID of version 4 after the other. */
+/** Returns one UUID of version 4 after another. */
 export function randomUuids(fill: FillRandom): () => string {
   return randomTexts(uuidPattern, fill, (bytes, from) => {
     bytes[from + versionAt] = version4;

@@ -22,7 +22,7 @@ const typedStruct = (typeUrl: string, value: JsonValue): JsonValue => ({
 
 const all: JsonValue = { default_value: { numerator: 100, denominator: "HUNDRED" } };
 
-/** As an EnvoyFilter adds it to the listener of a sidecar. */
+/** The filter as an EnvoyFilter adds it to the listener of a sidecar. */
 function localRateLimit(identity: string): JsonValue {
   return {
     name: "envoy.filters.http.local_ratelimit",

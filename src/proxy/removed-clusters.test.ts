@@ -34,7 +34,7 @@ const token = [{ alg: "RS256" }, { iss: "issuer.test" }, {}]
   .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
   .join(".");
 
-test("a filter that comes after its cluster's removal cannot fetch keys there while an open connection keeps the cluster", async () => {
+test("a filter that is compiled after its cluster's removal cannot fetch keys there while an open connection keeps the cluster", async () => {
   const reached: string[] = [];
   const { config, apply: applyUpdate } = aloneConfig({
     resolve: () => Promise.resolve({ addresses: ["192.0.2.1"] }),

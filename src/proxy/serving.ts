@@ -8,7 +8,7 @@ export interface ServingStatus {
   readonly pending: readonly string[];
   readonly listeners: number;
   readonly connections: number;
-  /** How long no draining listener has accepted a connection. Infinity if none ever has. */
+  /** The time since a draining listener last accepted a connection. Infinity if none ever has. */
   readonly quietMs: number;
 }
 
@@ -31,7 +31,7 @@ export interface Serving {
   certify(certificate: WorkloadCertificate): void;
   setLogLevel(level: LogLevel): void;
   status(): Promise<ServingStatus>;
-  /** Whether the filters that answer health checks say from now on that this proxy is unhealthy. */
+  /** Sets whether the filters that answer health checks report this proxy as unhealthy. */
   failHealthChecks(fails: boolean): void;
   /** Responses say `connection: close` from now on. With `inboundOnly`, outbound listeners do not change. */
   drain(inboundOnly: boolean): void;

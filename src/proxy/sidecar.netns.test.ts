@@ -23,8 +23,9 @@ import { requireOwnNetwork } from "../net/testing/index.ts";
 
 requireOwnNetwork();
 
-// Two pods in one network namespace: what goes to the services' addresses is redirected to the client's sidecar, what goes to
-// the server's address to the server's. Their own connections are marked, or come from 127.0.0.6.
+// Two pods in one network namespace. Connections to the services' addresses are redirected to the client's sidecar, and
+// connections to the server's address to the server's sidecar. The sidecars' own connections are marked, or come from
+// 127.0.0.6.
 
 const clientPod = "10.1.0.1";
 const serverPod = "10.1.0.2";
@@ -140,7 +141,7 @@ after(async () => {
   echo.close();
 });
 
-test("a request between two pods uses mutual TLS from sidecar to sidecar, to the address that the client meant", async () => {
+test("a request between two pods uses mutual TLS from sidecar to sidecar, to the address that the client requested", async () => {
   assert.deepEqual(await get("10.96.0.10", 80, { host: "shop" }), { status: 200, body: "from 127.0.0.6" });
   const certificate = String(seen.at(-1)?.headers["x-forwarded-client-cert"]);
   assert.match(

@@ -134,7 +134,7 @@ test("the kernel probes only connections of listeners and clusters that enable k
   server.close();
 });
 
-test("a listener that requires PROXY headers identifies clients by them, and closes connections with none or a wrong one", async () => {
+test("a listener that requires PROXY headers identifies clients by them, and closes connections with a missing or invalid header", async () => {
   await using proxy = await TestProxy.start({
     name: "gateway",
     role: "router",

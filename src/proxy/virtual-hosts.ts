@@ -91,7 +91,7 @@ export class VirtualHosts {
     const message = this.#tables.get(name);
     const hosts = this.#hosts.get(name);
     this.#notes.services.buckets?.begin(`announced table ${name}`);
-    // Without any host, the table serves nothing any more.
+    // A table without any host serves nothing.
     return message === undefined || hosts === undefined
       ? undefined
       : announcedRouteTable(

@@ -45,7 +45,7 @@ test("listeners of a new proxy refuse connections until clusters have endpoints 
   assert.deepEqual([(await fetchOnce(port, "/")).body, (await fetchOnce(second, "/")).body], ["served", "served"]);
 });
 
-test("a later listener listens when its routes are there, and a changed one serves by its old routes until then", async () => {
+test("a later listener listens when its routes have arrived, and a changed listener serves by its old routes until then", async () => {
   await using proxy = await startGateway();
   await using backends = await Harness.start();
   const backend = await backends.backend((_, response) => response.end("served"));
@@ -72,7 +72,7 @@ test("a later listener listens when its routes are there, and a changed one serv
   await eventually(async () => (await fetchOnce(port, "/")).status === 500);
 });
 
-test("an address that another process has is reported at once, although routes are missing", async () => {
+test("an address that another process has is reported at once, even while routes are missing", async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
   await using _ = { [Symbol.asyncDispose]: () => new Promise<void>((resolve) => void other.close(() => resolve())) };

@@ -210,7 +210,7 @@ before(() => {
   links.setLoopbackUp();
 });
 
-test("a waypoint ends tunnels, routes their requests by destination, opens tunnels with its own identity, and tells the client's if asked to", async () => {
+test("a waypoint ends tunnels, routes their requests by destination, opens tunnels with its own identity, and passes on the client's identity if configured", async () => {
   const authority = new FakeCertificateAuthority();
   const certificates = new CertificateManager({ authority, log: silentLogger });
   const certificatesTold: unknown[] = [];
@@ -224,7 +224,7 @@ test("a waypoint ends tunnels, routes their requests by destination, opens tunne
     new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve)),
   ]);
   const [appPort, echoPort] = [app, echo].map((server) => (server.address() as AddressInfo).port);
-  // The workload's end of tunnels, such as a ztunnel has it.
+  // The workload's end of tunnels, like a ztunnel's.
   const arrived: HboneRequest[] = [];
   const { context } = await certificates.fetch(hboneIdentity);
   const workload = await listenTcp({ address: "127.0.0.1", port: 15_008 }, (stream) => {

@@ -101,7 +101,7 @@ for (const workers of [1, 2])
     assert.deepEqual(await reached(port), ["far"]);
     await move([]);
     assert.deepEqual(await reached(port), ["far", "near"]);
-    // All but one of the workload's proxies are near, where half of the endpoints are.
+    // Most of the workload's proxies, but only half of the endpoints, are in the near zone.
     await move([
       ["near", own, 80],
       ["near", "127.0.0.3", 80],
@@ -197,7 +197,7 @@ test("readiness waits for local_cluster no longer than for the endpoints of anot
   assert.deepEqual(config.startNeeds(), ["endpoints"]);
 });
 
-test("a control plane that does not know local_cluster ends the wait by saying so", async () => {
+test("the wait ends when the control plane reports that it does not know local_cluster", async () => {
   const { config, names, apply } = configAt({ nowMs: 1000 });
   await apply(typeUrls.cluster, [], ["local_cluster"]);
   assert.deepEqual(names, ["local_cluster"], "it stays, although the control plane removes it");

@@ -10,8 +10,8 @@ import * as serin from "../api/serin/index.ts";
 import { installedKinds, renderInstall, resolveSettings } from "../install/index.ts";
 import { reference } from "./plan/index.ts";
 
-// The engine's account may do only what its role lists. What a lab's rollouts ask for is compared in test/e2e/rollout-rights.test.ts;
-// here it is what the sources can ask for.
+// The engine's account may do only what its role lists. test/e2e/rollout-rights.test.ts compares the role with the
+// requests of a lab's rollouts. This test compares it with the requests that the sources can make.
 
 interface Rule {
   readonly apiGroups: readonly string[];
@@ -76,7 +76,7 @@ test("the engine's role covers each read and write of a kind that its sources na
 
 test("the engine's role covers installing, changing and removing every installed kind", () => {
   const lacking = installedKinds
-    // Definitions come with the release, and namespaces stay.
+    // Definitions are part of the release, and namespaces stay.
     .filter(({ kind }) => kind !== "CustomResourceDefinition")
     .flatMap(({ group, plural }) => missing(group, plural, ["get", "list", "create", "patch", "delete"]));
   assert.deepEqual(lacking, []);

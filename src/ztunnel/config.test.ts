@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import { describeConfig, readConfig, readWorkerThreads } from "./config.ts";
 
-test("the logged configuration is YAML with the keys that upstream logs", () => {
+test("the logged configuration is YAML with upstream's keys", () => {
   const config = readConfig(
     {
       XDS_ADDRESS: "https://istiod-1-18-1.istio-system.svc:15012",
@@ -55,7 +55,7 @@ test("the environment limits the TLS of HBONE, and allows TLS 1.2", () => {
   assert.deepEqual(read({ TLS12_ENABLED: "true" }), { compliance: undefined, allowsTls12: true });
 });
 
-test("invalid values are named with their variable", () => {
+test("the error for an invalid value names its variable", () => {
   assert.throws(() => readConfig({ PROXY_MODE: "other" }, "1", []), /PROXY_MODE must be shared or dedicated/);
   assert.throws(() => readConfig({ SECRET_TTL: "soon" }, "1", []), /SECRET_TTL must be a duration/);
   assert.throws(() => readConfig({ COMPLIANCE_POLICY: "pqs" }, "1", []), /COMPLIANCE_POLICY must be .* got "pqs"/);

@@ -40,7 +40,7 @@ export interface ZtunnelConfig {
   readonly ownWorkload: WorkloadInfo | undefined;
   readonly zdsPath: string;
   readonly mark: number;
-  /** For plain TCP connections with peers. HBONE connections have pings. Undefined: no probes. */
+  /** TCP keepalive of plain connections with peers. HBONE connections have pings. Undefined: no probes. */
   readonly keepalive: TcpKeepalive | undefined;
   readonly terminationGraceMs: number;
   readonly ports: {
@@ -54,7 +54,10 @@ export interface ZtunnelConfig {
   };
   /** ISTIO_META_* and ISTIO_VERSION: the node's metadata. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** (ours) SERIN_LOG_FORMAT: `2022` writes access logs as the ztunnel of 2022 did, `current` as today's does. */
+  /**
+   * SERIN_LOG_FORMAT, Serin's own variable: `2022` writes access logs in the format of the ztunnel of 2022, `current`
+   * in today's format.
+   */
   readonly logFormat: "2022" | "current";
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
   /** The number of threads that serve. */
@@ -164,7 +167,7 @@ function ownWorkload(env: Environment): WorkloadInfo | undefined {
   return namespace && name && serviceAccount ? { namespace, name, serviceAccount } : undefined;
 }
 
-/** `namespace/name/service-account`, as upstream's PROXY_WORKLOAD_INFO. */
+/** The form `namespace/name/service-account` of upstream's PROXY_WORKLOAD_INFO. */
 function dedicatedWorkload(env: Environment): WorkloadInfo {
   const [namespace = "", name = "", serviceAccount = ""] = envString(env, "PROXY_WORKLOAD_INFO", "").split("/");
   if (namespace === "" || name === "" || serviceAccount === "") {
@@ -264,7 +267,7 @@ export function describeConfig(config: ZtunnelConfig): string {
   return lines.map(([key, value]) => `${key}:${value.startsWith("\n") ? "" : " "}${value}`).join("\n");
 }
 
-/** A YAML scalar: without quotes if it then reads back as the same text. */
+/** A YAML scalar. It has no quotes if it reads back as the same text without them. */
 function scalar(value: string): string {
   const bare = /^[A-Za-z_][\w./-]*$/.test(value) || /^\d+(?:\.\d+){2,}[\w.-]*$/.test(value);
   return bare && !/^(?:true|false|null|yes|no|on|off)$/i.test(value) ? value : JSON.stringify(value);

@@ -7,8 +7,9 @@ import type { WorkloadInfo } from "./state/model.ts";
 const ownUid = "ztunnel/itself";
 
 /**
- * The ztunnel's own pod, as upstream: clients reach its port 15020 by HBONE on 15008, with mutual TLS and under the
- * policies of its own workload. Clients do so if the pod has the label `networking.istio.io/tunnel: http`.
+ * Serves the ztunnel's own pod, as upstream does: clients reach its port 15020 by HBONE on 15008, with mutual TLS and
+ * under the policies of its own workload. Clients use HBONE if the pod has the label `networking.istio.io/tunnel:
+ * http`.
  */
 export class OwnPod {
   readonly #pods: ServedPods;
@@ -39,13 +40,16 @@ export class OwnPod {
     }
   }
 
-  /** Ends the connections to our own pod after the grace time. Otherwise a scraper's connection would keep us alive. */
+  /**
+   * Ends the connections to our own pod after the grace time. Otherwise a scraper's connection would keep this process
+   * alive.
+   */
   end(): void {
     this.#pods.remove(ownUid, false);
   }
 }
 
-/** Whether it is our own pod, which no CNI agent knows. */
+/** Whether this is the ztunnel's own pod, which no CNI agent knows. */
 export function isOwnPod(uid: string): boolean {
   return uid === ownUid;
 }

@@ -133,7 +133,7 @@ class ZtunnelProcess {
   }
 }
 
-/** What the agent opens in a pod, once. */
+/** Opens the sockets that the agent opens once in a pod. */
 function podSockets(namespace: NetworkNamespace): { readonly role: ZdsListenerRole; readonly fd: number }[] {
   const tcp = (address: string, port: number) => listenTcpInNamespace(namespace.fd, { address, port });
   return [
@@ -150,7 +150,7 @@ async function echoServer(namespace: NetworkNamespace) {
   });
 }
 
-/** A connection of the client's application; `say` waits for the echo, and fails when the connection does. */
+/** A connection of the client's application. `say` waits for the echo, and fails if the connection fails. */
 async function talk(namespace: NetworkNamespace) {
   const stream = await connectTcp({ address: serviceAddress, port: 80, namespaceFd: namespace.fd, timeoutMs: 5_000 });
   let text = "";
@@ -203,7 +203,7 @@ for (const [before, after] of [
     const long = await talk(pods.client);
     await long.say("before ");
 
-    // Connections that come all the time, each of which must be answered.
+    // A continuous load of connections, each of which must be answered.
     const load = { stop: false };
     const answered = Promise.all(
       Array.from({ length: 8 }, async (_, loop) => {
@@ -222,7 +222,8 @@ for (const [before, after] of [
     await fresh.add("server", pods.server, sockets.server);
     assert.equal((await peer.send({ type: "delete", uid: "server", handedOver: true })).error, "");
     await long.say("after ");
-    // Back, while the old owner still has the long connection, and over again: nothing of it may touch that.
+    // Hand the pod back and over again while the old owner still has the long connection. This must not affect that
+    // connection.
     await old.add("client", pods.client, sockets.client);
     assert.equal((await fresh.send({ type: "delete", uid: "client", handedOver: true })).error, "");
     await long.say("back ");
@@ -250,7 +251,7 @@ for (const [before, after] of [
       /connection complete.*direction="outbound" bytes_sent=\d+ bytes_recv=\d+ duration="\d+ms"\n/,
     );
 
-    // A second signal does not wait for what lives.
+    // A second signal does not wait for open connections.
     const last = await talk(pods.client);
     await last.say("last ");
     fresh.terminate();

@@ -96,7 +96,7 @@ export class Ztunnel {
     const { config, clock, random, log } = options;
     this.#options = options;
     this.#log = log;
-    // Worker threads have their own lists, because they perform the handshakes.
+    // Worker threads have their own revocation lists, because they perform the handshakes.
     this.#revocations =
       config.revocationsFile === undefined || options.serve !== undefined
         ? undefined

@@ -194,7 +194,7 @@ function checkAnnotation(resource: Resource, kind: string, name: string, value: 
   const kinds = Object.entries(annotationsOfKind).flatMap(([of, names]) => (names.includes(name) ? [of] : []));
   if (kinds.length === 0) {
     const near = nearestName(name, Object.values(annotationsOfKind).flat());
-    // istioctl judges only Services and pods of the cluster. In a file, an unknown name may belong to another release.
+    // istioctl only checks Services and pods of the cluster. In a file, an unknown name may belong to another release.
     if (near === undefined && resource.source !== undefined) return;
     report(
       messageTypes.unknownAnnotation,

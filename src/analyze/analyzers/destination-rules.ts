@@ -73,7 +73,7 @@ function checkSubsets(
     );
     return;
   }
-  // Endpoints other than pods have labels of their own.
+  // Endpoints other than pods have their own labels.
   if (!knowsAllWorkloads(inventory) || Object.keys(known.selector).length === 0) return;
   const behind = selected(workloads(inventory), known.selector, known.namespace);
   // A host without pods gives no reason to report the rule.
@@ -96,7 +96,7 @@ function checkSubsets(
   }
 }
 
-/** Whether a Canary's copies have these labels. The engine deletes them between its runs, and sends them nothing then. */
+/** Whether these are the labels of a Canary's copies. Between runs the copies do not exist, and get no requests. */
 function isOfCanary(labels: Readonly<Record<string, string>>): boolean {
   return labels["rollout.serin.dev/copy"] !== undefined;
 }

@@ -83,7 +83,7 @@ function checkNamespace(
   );
 }
 
-/** Namespaces of the cluster itself, and of what installs the mesh. */
+/** Namespaces of the cluster itself, and of the tools that install the mesh. */
 function isOfCluster(namespace: string): boolean {
   return namespace.startsWith("kube-") || namespace === "local-path-storage" || namespace === "serin-system";
 }

@@ -38,7 +38,7 @@ export const meshConfigAnalyzer: Analyzer = {
   },
 };
 
-/** Returns the text itself if it is no valid YAML, which no mesh config is. */
+/** Returns the text itself if it is not valid YAML. A text is never a valid mesh config. */
 function valueOf(text: string): unknown {
   const plain = readPlainYaml(text);
   if (plain !== undefined) return plain[0]?.value;

@@ -32,7 +32,7 @@ export const weightAnalyzer: Analyzer = {
   },
 };
 
-/** Reports what a VirtualService for a gateway appears to do and does not do. */
+/** Reports VirtualServices for a gateway that do not have the effect that they appear to have. */
 export const gatewayHostAnalyzer: Analyzer = {
   name: "virtualservice.GatewayHostAnalyzer",
   description: "hosts of VirtualServices for gateways are names that clients send to the gateway",

@@ -28,7 +28,7 @@ export interface ConfigView extends View {
 
 export interface ConfigHead extends ViewHead {
   readonly row: ConfigRow;
-  /** Without managed fields. */
+  /** The object in YAML, without managed fields. */
   readonly yaml: string;
   readonly resourceVersion: string;
   readonly conditions: readonly Condition[];

@@ -39,7 +39,7 @@ export interface GraphNode {
   readonly revision: string;
   readonly dataPlane: "sidecar" | "ambient" | "proxy" | "none";
   readonly health: Health;
-  /** Why it is unhealthy, in words. */
+  /** A text about why the node is unhealthy. */
   readonly reason: string;
   readonly podsReady: number;
   readonly pods: number;

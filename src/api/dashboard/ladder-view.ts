@@ -56,7 +56,10 @@ export interface LadderProxy {
   readonly version: string;
   readonly node: string;
   readonly state: "synced" | "stale" | "rejected" | "not connected";
-  /** For a NACK, the reason with the resource type. For `stale`, what was sent and is not acknowledged yet. */
+  /**
+   * For a NACK, the reason with the resource type. For `stale`, the resource types that were sent and are not
+   * acknowledged yet.
+   */
   readonly reason: string;
   readonly connectedAtMs?: number;
 }

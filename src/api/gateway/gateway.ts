@@ -104,7 +104,7 @@ export interface ListenerStatus {
 
 const maxPort = 65_535;
 const maxListeners = 64;
-/** What `listeners` defaults to in v1alpha2 (manifests/crds/gateway-api-lab.yaml). */
+/** The default of `listeners` in v1alpha2 (manifests/crds/gateway-api-lab.yaml). */
 export const meshListener = { name: "mesh", port: 15_008, protocol: "HBONE" } as const;
 const protocols = ["HTTP", "HTTPS", "TLS", "TCP", "UDP"] as const;
 

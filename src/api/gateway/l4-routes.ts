@@ -46,7 +46,8 @@ export function parseTlsRoute(raw: unknown): Parsed<TlsRoute> {
   const hostnames = [...reader.strings("hostnames")];
   for (const [index, hostname] of hostnames.entries())
     checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
-  // An API server may return a route as v1 that somebody wrote as v1alpha2, where it needs none.
+  // The fields are optional, because an API server may return a route as v1 that was written as v1alpha2, where they
+  // are optional.
   if (hostnames.length === 0 && isSince(raw, "v1")) reader.warn("must have at least one name", "hostnames");
   const spec = {
     parentRefs: reader.objects("parentRefs").map(readParentReference),

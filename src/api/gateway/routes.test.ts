@@ -33,7 +33,7 @@ test("faults of routes and policies are reported at their fields", () => {
       "spec.rules[0].filters: must be one of RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, ExtensionRef, got URLRewrite",
     ],
     [tlsRouteKind, { hostnames: ["a.com"], rules: [{ backendRefs }] }],
-    // As v1, this is what an API server makes of a route that was written as v1alpha2.
+    // An API server returns a route in this form as v1 if it was written as v1alpha2.
     [tlsRouteKind, { rules: [{ backendRefs }] }],
     [tcpRouteKind, { rules: [{}] }, "spec.rules[0].backendRefs: must have at least one backend"],
     [

@@ -6,7 +6,7 @@ import { defaultHub } from "./default-hub.ts";
 
 const sources = join(import.meta.dirname, "../..");
 
-test("no source but the default hub's own names a hub of ours or Istio's", () => {
+test("only the source of the default hub names a hub of Serin's or Istio's", () => {
   const naming = globSync("**/*.ts", { cwd: sources })
     .filter((file) => !file.endsWith(".test.ts") && !file.includes("/testing/"))
     .filter(

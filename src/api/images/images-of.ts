@@ -1,7 +1,7 @@
 import { envString, type Environment } from "../../base/index.ts";
 import { defaultHub } from "./default-hub.ts";
 
-/** Where the images of installations are that name no others: `HUB` and `TAG`, or the release's own. */
+/** The location of the images for installations that do not name others: `HUB` and `TAG`, or the release's own. */
 export function imagesOf(env: Environment, releaseVersion: string): { readonly hub: string; readonly tag: string } {
   return { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", releaseVersion) };
 }
@@ -9,14 +9,14 @@ export function imagesOf(env: Environment, releaseVersion: string): { readonly h
 const hubPattern = /^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/;
 const tagPattern = /^\w[\w.-]{0,127}(@sha256:[0-9a-f]{64})?$/;
 
-/** Why no image can be at this hub. Undefined if one can. */
+/** Why the hub is invalid. Undefined if it is valid. */
 export function hubFault(hub: string): string | undefined {
   return hubPattern.test(hub)
     ? undefined
     : `must be a registry and a path in it, such as registry.example.com:5000/mesh, got ${JSON.stringify(hub)}`;
 }
 
-/** Why no image can have this tag. Undefined if one can. */
+/** Why the tag is invalid. Undefined if it is valid. */
 export function tagFault(tag: string): string | undefined {
   return tagPattern.test(tag)
     ? undefined

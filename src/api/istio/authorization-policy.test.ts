@@ -54,7 +54,7 @@ test("an invalid policy is replaced by one that admits nobody", () => {
   assert.equal(closedPolicySpec({ metadata: {}, spec: { action: "AUDIT", rules } }), undefined);
 });
 
-test("values that no request has are accepted with a warning, because a DENY rule with them lets everything pass", () => {
+test("values that no request has are accepted with a warning, because a DENY rule with such a value denies no request", () => {
   const parsed = parseAuthorizationPolicy({
     metadata: { name: "p" },
     spec: {

@@ -32,7 +32,9 @@ export interface AuthorizationPolicy extends KubernetesObject {
   };
 }
 
-/** Sources are OR-ed, operations are OR-ed, conditions are AND-ed; the three are AND-ed. */
+/**
+ * A rule of a policy. Sources are OR-ed, operations are OR-ed, and conditions are AND-ed. The three results are AND-ed.
+ */
 export interface AuthorizationRule {
   from: AuthorizationSource[];
   to: AuthorizationOperation[];

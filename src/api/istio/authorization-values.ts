@@ -87,8 +87,8 @@ function wildcardFault(value: string): string | undefined {
 const methods: ReadonlySet<string> = new Set(httpMethods);
 
 /**
- * Why no request has this valid value, if so. An ALLOW rule with it matches nothing, which its author finds out; a DENY
- * rule lets pass what it was written against.
+ * Why no request can have this valid value. Undefined if requests can. An ALLOW rule with it matches nothing, which its
+ * author notices. A DENY rule with it would silently not deny the intended requests.
  */
 export function operationDoubt(field: OperationField, value: string): string | undefined {
   switch (field) {

@@ -67,7 +67,7 @@ export function headerValueFault(value: string): string | undefined {
   return undefined;
 }
 
-/** The value as a proxy must get it so that it sends this text, if the value is not one with variables. */
+/** Escapes a value without variables, so that a proxy sends exactly this text. */
 export function withLiteralPercents(value: string): string {
   return headerValueFault(value) === undefined ? value : value.replaceAll("%", "%%");
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { istioKinds } from "./istio-kinds.ts";
 
-/** Fields that open many doors, so that random objects get deep into the parsers. */
+/** Fields that lead to many code paths, so that random objects get deep into the parsers. */
 const fields = [
   ..."spec metadata annotations labels name namespace hosts http tls tcp match route destination host port number protocol subset subsets weight gateways exportTo servers".split(
     " ",

@@ -112,7 +112,7 @@ test("additional trusted authorities are read with their domains, and contradict
   );
 });
 
-test("a mesh config's faults are reported at their fields, and fields without effect by name", () => {
+test("a mesh config's faults are reported at their fields, and fields without effect are reported by name", () => {
   const parsed = parseMeshConfig({
     trustDomain: "a_b",
     connectTimeout: "2h",
@@ -143,7 +143,7 @@ test("a mesh config's faults are reported at their fields, and fields without ef
   assert.deepEqual(lines(parseMeshConfig("text").errors), [": must be an object with the mesh's settings"]);
 });
 
-test("the interception mode TPROXY is taken without a warning, and an unknown one is an error", () => {
+test("the interception mode TPROXY is accepted without a warning, and an unknown one is an error", () => {
   const { value, warnings } = parseMeshConfig({ defaultConfig: { interceptionMode: "TPROXY" } });
   assert.deepEqual([value?.defaultConfig.interceptionMode, lines(warnings)], ["TPROXY", []]);
   const [error] = lines(parseMeshConfig({ defaultConfig: { interceptionMode: "MAGIC" } }).errors);
@@ -158,7 +158,7 @@ test("a concurrency of 0 differs from an unset one", () => {
   assert.equal(concurrencyOf({ concurrency: 2 }), 2);
 });
 
-test("certificates come from the first SDS provider, and a further one is warned of", () => {
+test("certificates come from the first SDS provider, and a further one causes a warning", () => {
   const sds = { name: "certs", service: "certs.istio-system.svc.cluster.local", port: 8443 };
   const parsed = parseMeshConfig({
     extensionProviders: [
@@ -180,7 +180,7 @@ test("certificates come from the first SDS provider, and a further one is warned
   ]);
 });
 
-test("only tracing providers and fields that Serin's proxy does not support are warned of", () => {
+test("only tracing providers and fields that Serin's proxy does not support cause a warning", () => {
   const collector = { service: "collector.istio-system", port: 4317 };
   const parsed = parseMeshConfig({
     extensionProviders: [

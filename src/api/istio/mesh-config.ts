@@ -49,7 +49,7 @@ export interface MeshConfig {
   readonly ingressService: string;
   readonly connectTimeoutMs: number;
   /**
-   * What sidecars do with traffic to unknown destinations. ALLOW_ANY_DYNAMIC_DNS: requests in plain HTTP go to the host
+   * How sidecars handle traffic to unknown destinations. ALLOW_ANY_DYNAMIC_DNS: requests in plain HTTP go to the host
    * that they name, and other traffic to its original destination.
    */
   readonly outboundTrafficPolicy: (typeof outboundTrafficModes)[number];
@@ -221,7 +221,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
   return reader.finish(() => value);
 }
 
-/** Sidecars may not read Secrets, and a TLS that no sidecar can speak would leave requests in plain text. */
+/** Sidecars may not read Secrets. With TLS settings that a sidecar cannot use, requests would stay in plain text. */
 function readOutboundTraffic(
   reader: Reader | undefined,
 ): Pick<MeshConfig, "outboundTrafficPolicy" | "outboundTrafficTls"> {

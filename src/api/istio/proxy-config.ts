@@ -74,9 +74,9 @@ export interface ProxyHeaders {
   readonly attemptCountDisabled: boolean;
   readonly envoyDebugHeadersDisabled: boolean;
   readonly metadataExchangeInMeshOnly: boolean;
-  /** Whether requests whose host a route replaces tell the host before, in `x-forwarded-host`. */
+  /** Whether requests whose host a route replaces carry the former host in `x-forwarded-host`. */
   readonly xForwardedHost: boolean;
-  /** Whether gateways tell the port that the client used, in `x-forwarded-port`. */
+  /** Whether gateways send the port that the client used in `x-forwarded-port`. */
   readonly xForwardedPort: boolean;
   /** Whether names of HTTP/1 headers keep their case. */
   readonly preserveHttp1HeaderCase: boolean;

@@ -57,7 +57,7 @@ const cipherSuites = [
   "DES-CBC3-SHA",
 ];
 
-/** Before the names of certificates that a provider of the mesh config serves (`extensionProviders[].sds`). */
+/** The prefix of names of certificates that a provider of the mesh config serves (`extensionProviders[].sds`). */
 export const externalSecretPrefix = "sds://";
 
 /** The sources of certificates. At most one may be set. */

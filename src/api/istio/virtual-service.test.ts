@@ -224,7 +224,7 @@ test("faults outside a route are reported at their fields", () => {
     assert.deepEqual(told(virtualServiceKind, spec).errors, expected, JSON.stringify(spec));
 });
 
-test("accepted oddities get a warning", () => {
+test("accepted but unusual settings get a warning", () => {
   const two = (first: number, second: number): object[] => [
     { destination: { host: "a" }, weight: first },
     { destination: { host: "b" }, weight: second },

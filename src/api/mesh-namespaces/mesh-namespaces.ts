@@ -6,7 +6,7 @@ const ofTheCluster = "kube-system";
 
 /**
  * The namespaces of control planes: `istio-system`, and those of the Services that injection webhooks call. A label is
- * not enough, because everybody may label a pod of their own namespace as istiod. Whoever can write to a namespace that
+ * not enough, because users may label a pod of their own namespace as istiod. A user who can write to a namespace that
  * a webhook calls already controls every injected pod.
  */
 export function controlPlaneNamespaces(injectors: readonly WebhookConfiguration[]): ReadonlySet<string> {

@@ -1,4 +1,4 @@
-/** Where a cluster serves the Multi-Cluster Services API. Some vendors serve it under a group of their own. */
+/** Where a cluster serves the Multi-Cluster Services API. Some vendors serve it under their own group. */
 export interface MultiClusterApi {
   readonly group: string;
   readonly version: string;

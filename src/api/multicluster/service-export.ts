@@ -2,7 +2,7 @@ import { defineKind, type KindDefinition } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { MultiClusterApi } from "./multi-cluster-api.ts";
 
-/** Offers the Service of the same name and namespace to the other clusters. Its name is all that counts. */
+/** Offers the Service of the same name and namespace to the other clusters. Only its name matters. */
 export type ServiceExport = KubernetesObject;
 
 export function serviceExportKind({ group, version }: MultiClusterApi): KindDefinition<ServiceExport> {

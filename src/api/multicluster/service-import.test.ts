@@ -4,7 +4,7 @@ import { parseServiceImport } from "./index.ts";
 
 const metadata = { name: "web", namespace: "shop" };
 
-test("a ServiceImport has the addresses of spec.ips, sorted; an entry that is none is left out by its path", () => {
+test("a ServiceImport has the addresses of spec.ips, sorted, and an entry that is not an address is left out with a warning at its path", () => {
   const parsed = parseServiceImport({ metadata, spec: { ips: ["242.0.0.9", "soon", "242.0.0.1", 7] } });
   assert.deepEqual(parsed.value?.spec.ips, ["242.0.0.1", "242.0.0.9"]);
   assert.deepEqual(parsed.warnings, [
@@ -13,7 +13,7 @@ test("a ServiceImport has the addresses of spec.ips, sorted; an entry that is no
   ]);
 });
 
-test("a ServiceImport without addresses is valid, a headless one says that it gets no host", () => {
+test("a ServiceImport without addresses is valid, and a headless one gets a warning that it has no host", () => {
   assert.deepEqual(parseServiceImport({ metadata }), {
     value: { metadata, spec: { ips: [] } },
     errors: [],

@@ -5,7 +5,9 @@ import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import type { MultiClusterApi } from "./multi-cluster-api.ts";
 
-/** Makes the exported Services of the same name and namespace reachable in its cluster, at addresses of its own. */
+/**
+ * Makes the exported Services of the same name and namespace reachable in its cluster, at the import's own addresses.
+ */
 export interface ServiceImport extends KubernetesObject {
   spec: {
     /** Sorted, and only those that are addresses. */

@@ -27,7 +27,7 @@ export function podSecurityViolations(
   ];
 }
 
-/** Fields that only these rules use. */
+/** Fields that only the rules of pod security use. */
 interface SecurityFields extends SecurityContext {
   readonly procMount?: string;
   readonly appArmorProfile?: { readonly type?: string };

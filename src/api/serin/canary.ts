@@ -224,7 +224,7 @@ function parseStep(step: Reader): CanaryStep {
   const pause = parsePause(step);
   const checks = parseChecks(step, "checks");
   step.unknownFields();
-  // A field with a wrong value is reported once, at the field.
+  // A field with a wrong value counts as present, so that it is reported only once, at the field.
   const says = ["weight", "match", "mirror", "scale", "preview", "experiment", "pause"].some((field) =>
     step.has(field),
   );

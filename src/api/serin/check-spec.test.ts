@@ -147,7 +147,7 @@ test("two checks with one name are refused", () => {
   );
 });
 
-test("a condition sees the measurements, and a comparison with nothing is a problem", () => {
+test("a condition can use the measurements, and a comparison with a missing value is a problem", () => {
   const bindings = {
     result: { errors: 2, list: [1, 2] },
     baseline: undefined,
@@ -172,7 +172,7 @@ test("an endless condition is a problem, and the engine continues", () => {
   });
 });
 
-test("names between braces are replaced, and those without a value are reported", () => {
+test("names in double braces are replaced, and names without a value are reported", () => {
   const side = { service: "shop", namespace: "a", workload: "", revision: "" };
   const values: TemplateValues = { canary: side, stable: { ...side, namespace: "b" }, window: "30s" };
   assert.deepEqual(

@@ -4,7 +4,7 @@ import { conditionProblem } from "./check-condition.ts";
 import { objectName, optionalName } from "./object-name.ts";
 import { templateNames, unknownTemplateNames } from "./check-template.ts";
 
-/** What a step must show before the next one starts. The parser fills in every default. */
+/** A check that a step must pass before the next one starts. The parser fills in every default. */
 export interface CheckSpec {
   /** The check's name. Absent means its type. */
   readonly name?: string;
@@ -25,7 +25,9 @@ export interface CheckSpec {
   readonly failureLimit?: number;
   /** The number of consecutive measurements without an answer. Absent means that only `timeoutSeconds` applies. */
   readonly errorLimit?: number;
-  /** The number of consecutive inconclusive measurements. Absent means that low traffic is waited for without limit. */
+  /**
+   * The number of consecutive inconclusive measurements. Absent means that the check waits for traffic without limit.
+   */
   readonly waitLimit?: number;
   /** The verdict is recorded and has no effect. */
   readonly dryRun?: boolean;
@@ -109,7 +111,7 @@ export const checkDefaults = {
   maxRatio: 1.2,
 } as const;
 
-/** Other types are measured each time the engine looks. */
+/** Other types are measured at each look of the engine. */
 const defaultIntervals: Partial<Record<CheckType, number>> = {
   "request-duration": 1,
   "error-log-rate": 2,

@@ -49,7 +49,7 @@ test("a Canary may give its pods labels and annotations for people and metrics",
   );
 });
 
-test("a value in an injector's template cannot break out of it", () => {
+test("a value in an injector's template cannot change the template's structure", () => {
   for (const value of ['1"}]\nimage: evil', "{{ .Values }}", "1 2", "a'b"])
     assert.match(faults("annotations", { "sidecar.istio.io/proxyCPU": value }).join(), /must have only letters/);
   assert.deepEqual(faults("annotations", { "sidecar.istio.io/componentLogLevel": "misc:error,http:info" }), []);

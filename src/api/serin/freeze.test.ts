@@ -33,7 +33,7 @@ test("a time must be in the calendar", () => {
     assert.match(faults({ start, end: "2027-01-01T00:00:00" })[0] ?? "", /^spec\.windows\[0\]\.start must be a time/);
 });
 
-test("a window has an end or a rule, and a duration with the rule alone", () => {
+test("a window has an end or a rule, and a duration only together with a rule", () => {
   const start = "2026-12-20T18:00:00";
   const end = "2027-01-04T08:00:00";
   assert.match(faults({ start })[0] ?? "", /\.end is required/);

@@ -33,7 +33,7 @@ function faultsOf(spec: object): readonly string[] {
 
 const ends = { from: { revision: "a" }, to: { revision: "b" } };
 
-test("a wave that is not an object is refused, and does not stand for all namespaces", () => {
+test("a wave that is not an object is refused, and does not mean all namespaces", () => {
   for (const wave of ["shop", 5, null, ["shop"]])
     assert.match(faultsOf({ waves: [wave] })[0] ?? "", /^spec\.waves\[0\] must be an object/);
 });
@@ -58,7 +58,7 @@ test("a revision and a Secret have names that objects can have", () => {
   assert.match(faultsOf({ to: { revision: "b", root: { secretName: "" } } })[0] ?? "", /^spec\.to\.root\.secretName /);
 });
 
-test("an empty pause is refused, because other tools wait for a person then", () => {
+test("an empty pause is refused, because in other tools it means to wait for a person", () => {
   assert.match(
     faultsOf({ waves: [{ pause: {} }] })[0] ?? "",
     /^spec\.waves\[0\]\.pause must have durationSeconds, or untilApproved/,

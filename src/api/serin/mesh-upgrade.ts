@@ -27,8 +27,8 @@ export interface MeshUpgradeSpec extends RolloutOrdersSpec {
     /** The CNI agent that replaces the running one, node by node. Other components in this spec are ignored. */
     readonly cni?: IstioOperatorSpec;
     /**
-     * A Secret in istio-system in the form of `cacerts`. The mesh first trusts its root, then signs with it, and at
-     * last trusts only it.
+     * A Secret in istio-system in the form of `cacerts`. The mesh first trusts its root, then signs with it, and
+     * finally trusts only this root.
      */
     readonly root?: { readonly secretName: string };
   };

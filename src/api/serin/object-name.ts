@@ -23,7 +23,7 @@ export function objectNames(reader: Reader, field: string): readonly string[] {
   return names;
 }
 
-/** Namespaces have at most so many characters. */
+/** The maximum length of a namespace's name. */
 const maxNamespaceLength = 63;
 
 /** Reports a rollout's name with which its journal's name would be too long: `canary.NAMESPACE.NAME`. */

@@ -13,7 +13,10 @@ export interface ConnectedProxy {
   readonly revision: string;
   /** Absent if the release does not report it. */
   readonly clusterId?: string;
-  /** Nothing proves that it is what it claims: it uses the port without TLS, from no address of the pod that it names. */
+  /**
+   * Set if the proxy has not proven its identity: it uses the port without TLS, from an address other than that of the
+   * pod that it names.
+   */
   readonly unproven?: true;
   /** In RFC 3339. */
   readonly connectedAt: string;
@@ -49,29 +52,32 @@ export interface AcknowledgementReport {
  */
 export const workloadControllerPodAnnotation = "serin.dev/workload-controller-pod";
 
-/** How far a change of the root has come; `none`: none is under way. */
+/** The stage of a root rotation. `none`: no rotation is under way. */
 /** On the Secret of the next root: the stage that all control planes follow (docs/contracts/rollout.md). */
 export const authorityStageAnnotation = "rollout.serin.dev/ca-stage";
 export const authorityStages = ["none", "trust", "issue", "only", "done"] as const;
 export type AuthorityStage = (typeof authorityStages)[number];
 
-/** The answer of `/debug/serin/roots`. Certificates are named by their SHA-256, hex, lower case. */
+/** The answer of `/debug/serin/roots`. Certificates are identified by their SHA-256 in lower-case hex. */
 export interface RootsReport {
   readonly revision: string;
   /** The stage that this pilot has reached. */
   readonly stage: AuthorityStage;
   /** The root of the certificates that it signs. */
   readonly signing: string;
-  /** All roots that it makes others trust, the signing one first. */
+  /** All roots that it distributes as trusted, the signing root first. */
   readonly trusted: readonly string[];
-  /** Connected proxies, and what this pilot has signed for each since it runs; another replica may have signed more. */
+  /**
+   * The connected proxies, each with the certificates that this pilot has signed for it since its start. Another
+   * replica may have signed more.
+   */
   readonly proxies: readonly ProxyRoots[];
 }
 
 export interface ProxyRoots {
   readonly id: string;
   readonly type: string;
-  /** The last certificate of each identity. Empty: none was asked of this pilot. */
+  /** The last certificate of each identity. Empty if none was requested from this pilot. */
   readonly certificates: readonly {
     readonly identity: string;
     readonly root: string;

@@ -5,7 +5,7 @@
 export const probeDataPlanes = ["sidecar", "ambient", "waypoint", "gateway", "none"] as const;
 export type ProbeDataPlane = (typeof probeDataPlanes)[number];
 
-/** One end of a pair; `none` is of no revision: its is empty. */
+/** One end of a pair. The data plane `none` has an empty revision. */
 export interface ProbeEnd {
   readonly revision: string;
   readonly dataPlane: ProbeDataPlane;
@@ -15,21 +15,24 @@ export interface ProbeEnd {
 export interface ProbePair {
   readonly from: ProbeEnd;
   readonly to: ProbeEnd;
-  /** `refusal`: a client without a mesh asks where only mTLS is let in; then a refusal is `ok`, and an answer `failed`. */
+  /**
+   * `refusal`: a client outside the mesh sends requests to a port that accepts only mTLS. A refusal then counts as
+   * `ok`, and an answer as `failed`.
+   */
   readonly expected: "answer" | "refusal";
   readonly ok: number;
   readonly failed: number;
   /** According to the server's side: all connections use mTLS, none, or some. `unknown` until it has reported any. */
   readonly mutualTls: "yes" | "no" | "mixed" | "unknown";
-  /** SPIFFE ID of the client as the server's side verified it; empty when not known. */
+  /** The client's SPIFFE ID as verified by the server's side. Empty if unknown. */
   readonly clientIdentity: string;
-  /** SPIFFE ID of the server (of the waypoint before it) as the client's side verified it; empty when not known. */
+  /** The SPIFFE ID of the server, or of the waypoint before it, as verified by the client's side. Empty if unknown. */
   readonly serverIdentity: string;
-  /** Latency of the latest answers, each over a new connection. Absent without any. */
+  /** Latency of the latest answers, each over a new connection. Absent if there are no answers. */
   readonly p50Ms?: number;
   /** Empty without one. */
   readonly lastError: string;
-  /** Why the pair is not as it must be, in words; empty while it is, or not known yet. */
+  /** A text about the pair's fault. Empty if there is none, or the result is not known yet. */
   readonly problem: string;
 }
 
@@ -38,18 +41,20 @@ export interface ProbeMatrix {
   readonly pairs: readonly ProbePair[];
 }
 
-/** `1-18-1 ambient`; `no mesh`. */
+/** The end as text, such as `1-18-1 ambient` or `no mesh`. */
 export function describeProbeEnd({ revision, dataPlane }: ProbeEnd): string {
   if (dataPlane === "none") return "no mesh";
   return `${revision} ${dataPlane}`;
 }
 
-/** `1-18-0 sidecar -> 1-18-1 ambient`: names a pair everywhere. */
+/** The name of a pair in all texts, such as `1-18-0 sidecar -> 1-18-1 ambient`. */
 export function describeProbePair({ from, to }: { readonly from: ProbeEnd; readonly to: ProbeEnd }): string {
   return `${describeProbeEnd(from)} -> ${describeProbeEnd(to)}`;
 }
 
-/** The matrix as a terminal shows it: clients down, servers across, and below it, in words, each pair that is not as it must be. */
+/**
+ * The matrix for a terminal: rows are clients and columns are servers. A sentence for each faulty pair follows below.
+ */
 export function renderMatrix({ pairs }: ProbeMatrix): string {
   const clients = [...new Set(pairs.map(({ from }) => describeProbeEnd(from)))];
   const servers = [...new Set(pairs.map(({ to }) => describeProbeEnd(to)))];

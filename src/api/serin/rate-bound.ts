@@ -8,14 +8,15 @@ export interface RateBoundLimits {
 /** The maximum probability that one check of one step passes a release whose error rate is worse by the margin. */
 export const wrongPassChance = 0.01;
 /**
- * Where stable fails often, a margin in percentage points would need too many samples. There the samples must rule out
- * this multiple of the expected error rate.
+ * If the stable version fails often, a margin in percentage points would need too many samples. The samples must then
+ * rule out this multiple of the expected error rate.
  */
 export const errorMarginMultiple = 1.5;
 export const highestErrorRate = 0.99;
 
 /**
- * The expected error rate of a canary that is as good as stable. Uses stable's own rate if there is a stable version.
+ * The expected error rate of a canary that is as good as the stable version. Uses the stable version's own rate if it
+ * exists.
  */
 export function expectedErrorRate(
   stableTotal: number,

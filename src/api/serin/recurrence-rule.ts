@@ -45,8 +45,8 @@ const numberParts: Readonly<Record<string, NumberPart>> = {
 const knownParts = ["FREQ", "UNTIL", ...Object.keys(numberParts), "BYDAY", "WKST"];
 
 /**
- * Parts that go with some frequencies only. RFC 5545 allows a few more pairs. A rule with one of those may never recur,
- * and its evaluation would visit each hour or day until the year 9999.
+ * Parts that are allowed with some frequencies only. RFC 5545 allows a few more pairs. A rule with one of those may
+ * never recur, and its evaluation would visit each hour or day until the year 9999.
  */
 const frequenciesOfPart: Readonly<Record<string, readonly Frequency[]>> = {
   BYHOUR: ["YEARLY", "MONTHLY", "WEEKLY", "DAILY"],
@@ -60,7 +60,7 @@ const frequenciesOfPart: Readonly<Record<string, readonly Frequency[]>> = {
 
 const longestMonths: readonly number[] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/** The rule, or what is wrong with the text. */
+/** The rule, or the fault of the text. */
 export function readRecurrenceRule(text: string): RecurrenceRule | { readonly problem: string } {
   const body = text.replace(/^RRULE:/i, "").toUpperCase();
   const parts = new Map<string, string>();
@@ -119,7 +119,7 @@ function numbersProblem(name: string, value: string, bounds: NumberPart): string
   return `must have ${isSingle ? "one number" : "numbers"} ${range} in ${name}, got ${name}=${value}`;
 }
 
-/** Rules that never recur, or that may be such a rule: nobody wants a freeze that never holds. */
+/** Refuses rules that never recur, or may never recur, because such a freeze would have no effect. */
 function neverProblem(parts: ReadonlyMap<string, string>): string | undefined {
   const choosing = ["BYDAY", "BYMONTHDAY", "BYMONTH"].find((name) => parts.has(name));
   if (parts.get("FREQ") === "DAILY" && Number(parts.get("INTERVAL") ?? 1) > 1 && choosing !== undefined)

@@ -175,7 +175,7 @@ test("an approval is bound to this version of the object, and a retry has no ord
   });
 });
 
-test("resume after an abort that is carried out lets the next change of a watched Deployment begin a run", () => {
+test("after a completed abort, resume lets the next change of a watched Deployment begin a run", () => {
   const watched = canary({ phase: "RolledBack" }, { target: { deployment: {} }, abort: true });
   const by = { by: "ann", why: "", at: "2026-01-01T10:00:00Z" };
   assert.equal(refusalOf("Canary", watched, "resume", all), undefined);

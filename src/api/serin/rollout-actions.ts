@@ -58,8 +58,8 @@ const orderSpecs = {
 } as const;
 
 /**
- * All orders of the kind for a page: what each would change, and why it cannot be given now. `journal` contains the
- * changes so far.
+ * All orders of the kind for a page, each with its changes, or with the reason why it cannot be given now. `journal`
+ * contains the changes so far.
  */
 export function rolloutOffers(
   kind: RolloutKind,
@@ -167,7 +167,7 @@ export function orderPatch(rollout: Rollout, order: keyof typeof orderSpecs, ord
   return { spec: { ...orderSpecs[order], ...released, orderedBy } };
 }
 
-/** Whether an earlier abort, which is carried out, keeps a watched Deployment's next change from beginning a run. */
+/** Whether an earlier, completed abort keeps a watched Deployment's next change from beginning a run. */
 function holdsNextRun({ spec, status }: Rollout): boolean {
   return spec.abort && status?.phase === "RolledBack" && "target" in spec && "deployment" in spec.target;
 }

@@ -6,11 +6,14 @@ export interface RolloutOrdersSpec {
   /** What happens if the object is deleted during the rollout. After completion, its changes stay in either case. */
   readonly onDeletion: "Rollback" | "Leave";
   readonly paused: boolean;
-  /** Who last set `paused` or `abort`, and why. The webhook rejects a name other than the writer's. */
+  /** The user who last set `paused` or `abort`, and the reason. The webhook rejects a name other than the writer's. */
   readonly orderedBy?: OrderedBy;
   /** Rolls everything back, in any phase. */
   readonly abort: boolean;
-  /** Who approved which step, and why. Approvals are kept. Those from before a later run do not apply to it. */
+  /**
+   * The approvals of steps, each with the user and the reason. Approvals are kept. Those from before a later run do not
+   * apply to it.
+   */
   readonly approvals: readonly Approval[];
   /** Skips to the last step without pauses and checks. Undefined means step by step. */
   readonly fullPromotion?: FullPromotion;
@@ -179,7 +182,7 @@ function parseNotification(notification: Reader): NotificationSpec {
   return { url, events: events.length === 0 ? notificationEvents : events };
 }
 
-/** What a step waits for in addition to its checks. */
+/** The conditions for which a step waits in addition to its checks. */
 export interface PauseSpec {
   readonly durationSeconds?: number;
   readonly untilApproved?: boolean;

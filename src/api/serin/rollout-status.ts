@@ -155,7 +155,7 @@ export interface PlannedStep {
   readonly title: string;
   /** See `Step.ordinal`. */
   readonly ordinal?: number;
-  /** It ends when a person approves it. */
+  /** Whether the step ends when a person approves it. */
   readonly untilApproved?: boolean;
 }
 
@@ -178,9 +178,9 @@ export interface StepStatus {
   readonly stalledMs?: number;
   /** When the current wait began, or last made progress. */
   readonly waitingSince?: string;
-  /** When the step fails unless it makes progress, or when a soak ends. */
+  /** The time at which the step fails unless it makes progress, or at which a soak ends. */
   readonly waitsUntil?: string;
-  /** It only waits for live connections to end. Other rollouts do not wait for it. */
+  /** Set if the step only waits for live connections to end. Other rollouts do not wait for it. */
   readonly lingers?: boolean;
   /** The orders that were there when the step failed and began to wait for a person: they do not decide on it. */
   readonly ordersBefore?: OrdersMark;
@@ -234,7 +234,7 @@ export type JournalEntry =
       readonly written?: unknown;
       /** See {@link RestartKind}. */
       readonly restart?: RestartKind;
-      /** The current value is a user's. Undo leaves it alone if it has changed since. */
+      /** Set if a user wrote the current value. Undo does not change it if it has changed since. */
       readonly adopted?: boolean;
       readonly undoGroup?: string;
       readonly setup?: boolean;
@@ -290,7 +290,7 @@ export interface DecisionRecord {
   readonly decision: string;
   readonly step?: string;
   readonly message: string;
-  /** The person who ordered it, if any. */
+  /** The person who ordered the decision. Absent if nobody did. */
   readonly by?: string;
   readonly evidence?: readonly string[];
 }

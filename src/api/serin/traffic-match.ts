@@ -1,7 +1,10 @@
 import { headerNameFault } from "../istio/http-headers.ts";
 import type { Reader } from "../reader.ts";
 
-/** The requests that a step sends to the canary. All parts must match. Of several paths, one must match. */
+/**
+ * The requests that a step sends to the canary. All parts must match. If there are several paths, one of them must
+ * match.
+ */
 export interface TrafficMatch {
   readonly headers: readonly ValueMatch[];
   readonly cookies: readonly { readonly name: string; readonly value: string }[];

@@ -5,8 +5,8 @@ import { objectNames } from "./object-name.ts";
 import { parsePause, type PauseSpec } from "./rollout-orders.ts";
 
 /**
- * A part of a mesh upgrade that moves together and is judged together. Something that several waves select moves in the
- * first one.
+ * A part of a mesh upgrade that moves together and is judged together. A namespace or workload that several waves
+ * select moves in the first of them.
  */
 export interface UpgradeWave {
   readonly name: string;
@@ -15,8 +15,8 @@ export interface UpgradeWave {
   /** Selects namespaces by labels. Without labels and names, the wave has all remaining namespaces. */
   readonly namespaceLabels: Readonly<Record<string, string>>;
   /**
-   * Limits the wave to workloads whose pods have these labels. The namespace's label moves with the wave that takes the
-   * rest.
+   * Limits the wave to workloads whose pods have these labels. The namespace's label moves with the wave that moves its
+   * remaining workloads.
    */
   readonly workloadLabels: Readonly<Record<string, string>>;
   /**

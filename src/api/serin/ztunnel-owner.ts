@@ -19,7 +19,7 @@ export interface ZtunnelOwnerQuery {
 
 /**
  * The revision of the ztunnel that should serve a pod. A label on the pod or namespace applies even if no such ztunnel
- * runs on the node. A node's label only applies if one does. Undefined if nothing decides: then the pod stays with its
+ * runs on the node. A node's label only applies if one does. Undefined if no label decides. The pod then stays with its
  * current ztunnel.
  */
 export function ztunnelOwner(query: ZtunnelOwnerQuery): string | undefined {

@@ -17,7 +17,7 @@ function traversalCost(size: number): number {
 type Operand = CelValue | undefined;
 type CostRule = (operands: readonly Operand[], values: ValueSizes) => number;
 
-/** What a call costs, before it runs. The operands of a method begin with its target. */
+/** The cost of a call, computed before it runs. The operands of a method begin with its target. */
 export function callCost(name: string, operands: readonly Operand[], values: ValueSizes): number {
   return Math.max(1, (rules[name] ?? defaultRule)(operands, values));
 }
@@ -40,7 +40,7 @@ const pattern: CostRule = ([text, expression], values) =>
 
 const eachWithEach: CostRule = ([a, b], values) => values.items(a) * values.items(b) + defaultRule([a, b], values);
 
-/** Replacing makes the text longer, so that the result counts too. */
+/** A replacement may make the text longer, so the result counts too. */
 const replacement: CostRule = ([text, wanted, by]) => {
   if (typeof text !== "string" || typeof wanted !== "string" || typeof by !== "string") return 1;
   const count = wanted === "" ? text.length + 1 : text.split(wanted).length - 1;
@@ -107,7 +107,7 @@ export class ValueSizes {
     return Math.max(1, this.shallow(value));
   }
 
-  /** How much an equality reads until it finds a difference. */
+  /** The number of characters and items that a comparison reads until it finds a difference. */
   compared(a: Operand, b: Operand): number {
     return this.#compare(a, b).size;
   }

@@ -1,4 +1,4 @@
-/** No name of CEL has an @, so that no expression calls these itself. */
+/** Names in CEL cannot contain an @, so an expression cannot call these functions itself. */
 export const loopFunctions = { range: "@range", turn: "@turn", append: "@append" } as const;
 
 // As in Kubernetes: the cost of reading a name or a field, and of making a list or a map.
@@ -82,7 +82,7 @@ function meterLoop(loop: Loop): number {
   return around;
 }
 
-/** A loop that makes a list adds one with one item in each turn; one that counts adds a number. */
+/** A loop that builds a list appends a list with one item in each turn, and a loop that counts adds a number. */
 function appendInPlace(step: Expression | undefined, accumulator: string): void {
   if (step?.exprKind.case !== "callExpr") return;
   const made = step.exprKind.value as Call;

@@ -2,9 +2,9 @@ import type { CelEnv, CelInput, CelList, CelValue } from "@bufbuild/cel";
 import { callCost, traversalFactor, ValueSizes, type CelLibrary } from "./call-cost.ts";
 import { loopFunctions, meterLoops } from "./meter-loops.ts";
 
-/** What one evaluation may cost, as in Kubernetes. */
+/** The cost limit of one evaluation, as in Kubernetes. */
 export const perCallLimit = 1_000_000;
-/** What Kubernetes says when the expressions of one configuration cost too much together. */
+/** Kubernetes' message for expressions of one configuration that cost too much together. */
 export const outOfBudget =
   "validation failed due to running out of cost budget, no further validation rules will be run";
 export const costExceeded = "operation cancelled: actual cost limit exceeded";
@@ -94,7 +94,7 @@ export class MeteredCel {
     };
   }
 
-  /** The error unwinds the whole evaluation: no `||` hides it. */
+  /** The error ends the whole evaluation, so a `||` in the expression cannot hide it. */
   #charge(cost: number): void {
     this.#spent += cost;
     this.#calls += 1;

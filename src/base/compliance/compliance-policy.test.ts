@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readCompliancePolicy } from "./index.ts";
 
-test("a compliance policy that does not exist is refused, because it would limit nothing", () => {
+test("an unknown compliance policy is refused, because it would have no effect", () => {
   const read = (policy: string | undefined) => readCompliancePolicy({ COMPLIANCE_POLICY: policy });
   assert.deepEqual([undefined, "", "fips-140-2", "fips-140-3", "pqc"].map(read), [
     undefined,

@@ -1,7 +1,7 @@
 import { envString, type Environment } from "../env.ts";
 import { userError } from "../errors.ts";
 
-/** Limits of all TLS, whatever else is configured. Absent: there are none. */
+/** A policy that limits all TLS, whatever else is configured. Absent: there is no limit. */
 export type CompliancePolicy = (typeof policies)[number];
 
 const policies = ["fips-140-2", "fips-140-3", "pqc"] as const;
@@ -23,8 +23,8 @@ export const approvedCurves: Readonly<Record<CompliancePolicy, readonly string[]
 };
 
 /**
- * Reads COMPLIANCE_POLICY. Upstream ignores unknown values, but then a misspelt policy would limit nothing, so here they
- * are refused.
+ * Reads COMPLIANCE_POLICY. Upstream ignores unknown values, but a misspelt policy would then have no effect, so this
+ * function refuses them.
  */
 export function readCompliancePolicy(env: Environment): CompliancePolicy | undefined {
   const text = envString(env, variable, "");

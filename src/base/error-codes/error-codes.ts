@@ -12,8 +12,8 @@ import { telemetryErrors } from "./telemetry-errors.ts";
 import { trustErrors } from "./trust-errors.ts";
 
 /**
- * Every code of a `SerinError`, by area. `base` has the whole table, so that each part can use the type, and no part
- * needs another one for a code. `docs/errors.md` is generated from it.
+ * Every code of a `SerinError`, by area. `base` contains the whole table, so that each part can use the type, and no
+ * part has to import another one for a code. `docs/errors.md` is generated from it.
  */
 export const errorAreas = [
   { title: "Command lines, environment and files", codes: inputErrors },
@@ -30,10 +30,10 @@ export const errorAreas = [
 ] as const satisfies readonly { readonly title: string; readonly codes: Readonly<Record<string, ErrorEntry>> }[];
 
 type KeysOf<Area> = Area extends unknown ? keyof Area : never;
-/** A stable word for tests and for machines: `address-in-use`. */
+/** A stable code for tests and programs, such as `address-in-use`. */
 export type ErrorCode = KeysOf<(typeof errorAreas)[number]["codes"]>;
 
-/** What a person can do about the error, if its message does not say as much. */
+/** The remedy for the error, which is printed if the message does not contain it. */
 export function remedyOf(code: ErrorCode): string | undefined {
   for (const { codes } of errorAreas) {
     const entry = (codes as Readonly<Record<string, ErrorEntry>>)[code];

@@ -1,4 +1,4 @@
-/** What an error code means, and what a person can do. */
+/** The meaning of an error code, and the remedy. */
 export interface ErrorEntry {
   readonly meaning: string;
   readonly remedy: string;

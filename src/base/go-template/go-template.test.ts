@@ -27,7 +27,7 @@ test("an unclosed action is reported in linear time, however many quotes it has"
 const doubling = (start: string, next: string, times: number): string =>
   `{{ $x := ${start} }}${`{{ $x = ${next} }}`.repeat(times)}`;
 
-test("a short template can neither take long nor fill the memory", () => {
+test("a short template cannot take long or fill the memory", () => {
   const cases: readonly (readonly [name: string, template: string, expected: RegExp])[] = [
     [
       "templates that call each other twice",

@@ -1,4 +1,4 @@
-// Templates of Go, for pods and charts. A door of its own: few programs render templates.
+// Templates of Go, for pods and charts. They have a separate door, because few programs render templates.
 export { parseTemplate } from "./parse-template.ts";
 export { renderTemplate, type TemplateDialect } from "./render-template.ts";
 export type { ParsedTemplate } from "./syntax.ts";

@@ -16,7 +16,7 @@ export interface TemplateDialect {
   readonly hasInclude: boolean;
 }
 
-/** Runs a template. Throws a user error if it uses something unsupported or takes too much. */
+/** Runs a template. Throws a user error if it uses something unsupported or exceeds its budget. */
 export function renderTemplate(
   { body, defined }: ParsedTemplate,
   data: unknown,

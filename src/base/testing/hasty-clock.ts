@@ -1,8 +1,8 @@
 import { systemClock, type Clock } from "../clock.ts";
 
 /**
- * The system's clock, this many times as fast. For a test of a whole that waits for its intervals, and whose limits are
- * far from what it needs.
+ * The system's clock at a multiple of its speed. For tests that wait for intervals, and whose time limits are far above
+ * the time that they need.
  */
 export function hastyClock(factor: number): Clock {
   const begunAtMs = systemClock.nowMs();

@@ -1,6 +1,6 @@
-// Finds what takes more than its share of time for input that is longer.
+// Finds functions whose time grows more than linearly with the input.
 
-/** The quickest of some runs: what else the machine does makes a run longer, never shorter. */
+/** The shortest time of some runs. Other work of the machine makes a run longer, never shorter. */
 function quickestMs(run: () => unknown, runs: number): number {
   let quickest = Number.POSITIVE_INFINITY;
   for (let count = 0; count < runs; count += 1) {
@@ -17,8 +17,8 @@ const unsuspiciousMs = 30;
 const attempts = 3;
 
 /**
- * Times in which `run` needed more than its share for four times as much, each time that it was tried; undefined: it did
- * not. `make` gives input of a size.
+ * The measured times if `run`, in every attempt, took more than its share for an input of four times the size.
+ * Undefined otherwise. `make` makes an input of the given size.
  */
 export function suspicion<Input>(
   run: (input: Input) => unknown,

@@ -21,7 +21,7 @@ function budget() {
   return { hold };
 }
 
-test("a client that sends bodies and never ends them leaves memory for another client's", async () => {
+test("a client that sends bodies and never ends them leaves memory for the bodies of other clients", async () => {
   const { hold } = budget();
   const held = Array.from({ length: 4 }, () => hold("10.0.0.1", 8 * mebibyte));
   assert.equal(await hold("10.0.0.1", mebibyte).outcome, "busy", "half of the memory is its own");
@@ -35,7 +35,7 @@ test("a client that sends bodies and never ends them leaves memory for another c
   assert.equal(await again.outcome, "read", "bodies that were read leave no trace");
 });
 
-test("a body that is too large is refused, and counts no longer", async () => {
+test("a body that is too large is refused, and no longer counts", async () => {
   const { hold } = budget();
   for (let index = 0; index < 10; index += 1)
     assert.match(await hold("10.0.0.1", 8 * mebibyte + 1).outcome, /^larger than 8388608/);

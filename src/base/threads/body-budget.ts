@@ -3,16 +3,16 @@ const maxBodyBytes = 8 << 20;
 /** The maximum total size of the bodies that are read or waiting. */
 const maxHeldBytes = 64 << 20;
 
-/** The errors of a server for bodies that it does not take. */
+/** The errors of a server for bodies that it does not accept. */
 export interface BodyRefusals {
   readonly tooLarge: (maxBytes: number) => Error;
   readonly busy: () => Error;
 }
 
 /**
- * Limits the size of each request body, and the memory for all bodies of a server together. A caller may hold half of
- * what the others leave. So whoever sends bodies and never ends them takes no more than half, and the next one half of
- * the rest.
+ * Limits the size of each request body, and the memory for all bodies of a server together. A caller may use half of
+ * the memory that the others leave. So a caller that sends bodies and never ends them takes at most half, and the next
+ * such caller half of the rest.
  */
 export class BodyBudget {
   readonly #refusals: BodyRefusals;

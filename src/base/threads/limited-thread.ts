@@ -27,8 +27,8 @@ const shortestLookMs = 50;
 const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
 
 /**
- * A thread for untrusted input. It runs tasks one after another. A task that takes too much time or memory ends the
- * thread, not the process. The thread's program calls {@link answerTasks}.
+ * A thread for untrusted input. It runs tasks one after another. A task that takes too much time or memory ends only
+ * the thread, not the process. The thread's program calls {@link answerTasks}.
  */
 export class LimitedThread<Task, Answer, Notice = never, Message = never> {
   readonly #worker: Worker;

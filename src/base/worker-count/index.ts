@@ -1,2 +1,2 @@
-// How many threads serve; what several need is loaded only where more than one do.
+// The number of serving threads. The code for several threads is loaded only if there is more than one.
 export { machineBounds, workerCount, type MachineBounds, type WorkerCount } from "./worker-count.ts";

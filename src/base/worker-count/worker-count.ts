@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 /** The machine's bounds on the number of serving threads. */
 export interface MachineBounds {
   readonly cores: number;
-  /** Descriptors that this process may have open at once; Infinity when that is not known. */
+  /** The number of descriptors that this process may have open at once. Infinity if unknown. */
   readonly maxDescriptors: number;
 }
 
@@ -14,7 +14,10 @@ export interface WorkerCount {
   readonly warning?: string;
 }
 
-/** A worker with fewer cannot hold the connections of some hundred clients with those of their requests. */
+/**
+ * With fewer descriptors, a worker cannot keep the connections of some hundred clients together with those to
+ * upstreams.
+ */
 const descriptorsPerWorker = 1024;
 
 /** A requested number, under the setting's own name. */
@@ -27,7 +30,7 @@ export interface AskedWorkers {
 
 /**
  * The number of serving threads: 1 if unset, one for each core for 0, and otherwise the requested one. An invalid value
- * counts as unset. The cores and the descriptors are upper bounds.
+ * counts as unset. It is limited by the number of cores and of descriptors.
  */
 export function workerCount({ setting, value, cpuLimit }: AskedWorkers, machine: MachineBounds): WorkerCount {
   if (value === undefined || value === null) return { count: 1 };

@@ -24,17 +24,17 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** Calls to the other thread that wait for their answer. */
+/** The maximum number of calls to the other thread that wait for their answer. */
 const maxWaiting = 10_000;
 
-/** Calls between two threads, both ways. Those of one end arrive in their order. */
+/** Calls between two threads in both directions. The calls of one end arrive in order. */
 export class ThreadCalls<Theirs extends CallTable, Ours extends CallTable> {
   readonly #end: MessageEnd;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
   #closed: Error | undefined;
 
-  /** `handlers` answer what the other thread calls. */
+  /** `handlers` answer the calls of the other thread. */
   constructor(end: MessageEnd, handlers: Handlers<Ours>) {
     this.#end = end;
     end.on("message", (message) => {
@@ -58,7 +58,7 @@ export class ThreadCalls<Theirs extends CallTable, Ours extends CallTable> {
     });
   }
 
-  /** The other thread has ended: nothing will be answered. */
+  /** The other thread has ended, so no call will be answered. */
   close(error: Error): void {
     this.#closed = error;
     for (const { reject } of this.#waiting.values()) reject(error);

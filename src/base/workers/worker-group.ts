@@ -17,9 +17,9 @@ type Ask<Theirs extends CallTable> = <Name extends keyof Theirs & string>(
 export interface WorkerGroupOptions<Theirs extends CallTable, Ours extends CallTable> {
   readonly count: number;
   readonly spawn: (index: number) => WorkerThread;
-  /** Answers what this worker calls. */
+  /** Answers the calls of this worker. */
   readonly handlers: (index: number) => Handlers<Ours>;
-  /** Brings a worker that begins to where the others are. These calls come before all others. */
+  /** Brings a new worker to the state of the others. These calls come before all others. */
   readonly onBegin: (ask: Ask<Theirs>) => void;
   /** Called when a worker has ended, before another takes its place. */
   readonly onEnd: (index: number) => void;
@@ -43,7 +43,7 @@ const steadyAfterMs = 60_000;
 /** For a worker to end in order. */
 const endLimitMs = 5000;
 
-/** Keeps a number of workers alive, each in a thread: one that ends or no longer answers is replaced. */
+/** Keeps a number of workers alive, each in a thread. A worker that ends or no longer answers is replaced. */
 export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends CallTable> {
   readonly count: number;
   readonly #options: WorkerGroupOptions<Theirs, Ours>;
@@ -70,7 +70,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     for (let index = 0; index < this.count; index += 1) void this.#keep(index);
   }
 
-  /** Rejects with what the worker throws, or when it does not live. */
+  /** Rejects with the worker's error, or if the worker has ended. */
   async call<Name extends keyof Theirs & string>(
     index: number,
     name: Name,
@@ -81,7 +81,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     return await worker.calls.call(name, argument);
   }
 
-  /** Calls all, or all others. A worker that ends before it has answered is left out. */
+  /** Calls all workers, or all others. A worker that ends before its answer is left out. */
   async each<Name extends keyof Theirs & string>(
     name: Name,
     argument: Parameters<Theirs[Name]>[0],
@@ -101,7 +101,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     );
   }
 
-  /** The answers of those that live on until they have answered. */
+  /** The answers of the workers that live long enough to answer. */
   async all<Name extends keyof Theirs & string>(
     name: Name,
     argument: Parameters<Theirs[Name]>[0],
@@ -111,7 +111,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     return answers;
   }
 
-  /** Calls all, or all others, and does not wait. */
+  /** Calls all workers, or all others, and does not wait for answers. */
   tell<Name extends keyof Theirs & string>(name: Name, argument: Parameters<Theirs[Name]>[0], except?: number): void {
     void this.each(name, argument, undefined, except);
   }
@@ -121,7 +121,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     this.#ended.abort();
   }
 
-  /** Ends all of them: when `inOrder` resolves, or by force if that takes too long. */
+  /** Ends all workers when `inOrder` resolves, or by force if that takes too long. */
   async end(inOrder: Promise<unknown>): Promise<void> {
     this.stopReplacing();
     const { clock, log } = this.#options;
@@ -138,7 +138,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     await Promise.all([...this.#live.values()].map(({ thread }) => thread.terminate()));
   }
 
-  /** Keeps one worker alive: another takes its place when it ends. Never throws. */
+  /** Keeps one worker alive, and replaces it when it ends. Never throws. */
   async #keep(index: number): Promise<void> {
     const { clock, random, log } = this.#options;
     const backoff = new Backoff({ initialMs: replaceInitialMs, maxMs: replaceMaxMs, random });
@@ -157,7 +157,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     }
   }
 
-  /** One worker's life. Returns why it ended. */
+  /** Runs one worker to its end. Returns why it ended. */
   async #serve(index: number): Promise<string> {
     const { clock, watch, onEnd } = this.#options;
     let trouble = "it ended";

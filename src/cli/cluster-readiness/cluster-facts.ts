@@ -104,7 +104,7 @@ export async function whyNot(client: KubeClient, access: Access): Promise<string
   return reason === "" ? "permission denied" : reason;
 }
 
-/** The caller's user name at the API server. Undefined before Kubernetes 1.28, which has no such request. */
+/** The caller's user name at the API server. Undefined before Kubernetes 1.28, which lacks this request. */
 export async function callerName(client: KubeClient): Promise<string | undefined> {
   const body = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
   const answer = await client.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", { body });

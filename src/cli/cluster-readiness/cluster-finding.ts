@@ -1,7 +1,10 @@
 /** A requirement of the mesh on the cluster, or a fact that the cluster's owner should know. */
 export interface ClusterFinding {
   readonly subject: string;
-  /** `Node n1`, `Namespace istio-system`. `Cluster` if the finding does not concern a single object. */
+  /**
+   * The object, such as `Node n1` or `Namespace istio-system`. `Cluster` if the finding does not concern a single
+   * object.
+   */
   readonly object: string;
   /**
    * An error prevents an installation. A warning means that a feature is missing, or that its state cannot be seen from

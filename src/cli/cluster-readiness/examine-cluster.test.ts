@@ -12,7 +12,7 @@ interface Access {
 }
 
 interface Answers {
-  /** The answers by path. A missing path gives 404. A number is an error status. */
+  /** The answers by path. A path without an answer gives 404. A number is an error status. */
   readonly [path: string]: object | number;
 }
 
@@ -157,7 +157,7 @@ test("missing rights are named by verb and kind, with the command that grants th
   );
 });
 
-test("unreadable resources are reported as not judged, and the rest is judged", async () => {
+test("unreadable resources are reported as not checked, and all others are checked", async () => {
   const findings = await examine({ "/api/v1/nodes": 403, "/api/v1/services": 403, "/apis/apps/v1/daemonsets": 403 });
   assert.deepEqual(
     findings.filter(({ level }) => level === "warning").map(({ subject, detail }) => `${subject}: ${detail}`),
@@ -169,7 +169,7 @@ test("unreadable resources are reported as not judged, and the rest is judged", 
   );
 });
 
-test("rejected credentials, a failing server and a foreign server each end the examination with their own error", async () => {
+test("rejected credentials, a failing server and a server that is not Kubernetes each end the examination with their own error", async () => {
   const ended = async (answers: Answers): Promise<string> =>
     await examine(answers).then(() => assert.fail("it went on"), describeError);
   assert.match(
@@ -195,7 +195,7 @@ test("a namespace whose PodSecurity refuses privileged pods is an error, with th
   ]);
 });
 
-test("nodes that are unready, of another system or architecture, or with an old kernel are named", async () => {
+test("nodes that are unready, of another system or architecture, or with an old kernel are reported", async () => {
   const status = (type: string, message: string) => ({ conditions: [{ type: "Ready", status: type, message }] });
   const { status: healthy } = node("x");
   const findings = await examine({
@@ -232,7 +232,7 @@ test("nodes that are unready, of another system or architecture, or with an old 
   );
 });
 
-test("a platform with its own CNI paths is named with its flag", async () => {
+test("a platform with its own CNI paths is reported with its flag", async () => {
   const platform = async (one: object): Promise<string | undefined> =>
     (await examine({ "/api/v1/nodes": { items: [one] } })).find(({ subject }) => subject === "platform")?.remedy;
   const flag = (name: string): string =>
@@ -251,7 +251,7 @@ test("a platform with its own CNI paths is named with its flag", async () => {
   );
 });
 
-test("only conflicting settings of Cilium are named", async () => {
+test("only conflicting settings of Cilium are reported", async () => {
   const cilium = (data: Record<string, string>): Answers => ({
     "/apis/apps/v1/daemonsets": { items: [{ metadata: { name: "cilium", namespace: "kube-system" } }] },
     "/api/v1/namespaces/kube-system/configmaps/cilium-config": { data },
@@ -290,7 +290,7 @@ test("an agent of the mesh that is not ready on every node is a warning", async 
   );
 });
 
-test("missing or old Gateway API definitions are named, with the command that installs them", async () => {
+test("missing or old Gateway API definitions are reported, with the command that installs them", async () => {
   const told = async (items: readonly object[]): Promise<string[]> =>
     (await examine({ [definitions]: { items } }))
       .filter(({ subject }) => subject === "Gateway API")
@@ -310,7 +310,7 @@ test("missing or old Gateway API definitions are named, with the command that in
   ]);
 });
 
-test("a LoadBalancer is recognized by an address, a pool or a cloud, and its absence is named", async () => {
+test("a LoadBalancer is recognized by an address, a pool or a cloud, and its absence is reported", async () => {
   const bare = { "/api/v1/nodes": { items: [node("a", {}, { spec: {} })] } };
   const told = async (answers: Answers): Promise<string> => {
     const found = (await examine({ ...bare, ...answers })).find(({ subject }) => subject === "LoadBalancer");

@@ -94,7 +94,7 @@ function oldKernel(node: SeenNode): ClusterFinding | undefined {
   );
 }
 
-/** Nobody has run the mesh with the second family. */
+/** The mesh was never tested with the second address family. */
 function unknownFamily(node: SeenNode): ClusterFinding | undefined {
   const addresses = node.status?.addresses?.filter(({ type }) => type === "InternalIP").map((each) => each.address);
   const found = [...(node.spec?.podCIDRs ?? []), ...(addresses ?? [])].find((address) => address.includes(":"));

@@ -62,7 +62,7 @@ test("each control plane lists the clusters that it watches", async () => {
   assert.match(await serin("remote-clusters -o yaml"), /^- name: Kubernetes\n {2}secret: ""\n/);
 });
 
-test("the error names the right that is missing to ask a control plane", async () => {
+test("the error names the missing right to query a control plane", async () => {
   const path = "/api/v1/namespaces/istio-system/pods/istiod-1:8080/proxy/debug/clusterz";
   const refusal = JSON.stringify({
     kind: "Status",

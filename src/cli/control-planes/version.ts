@@ -77,7 +77,7 @@ async function remoteVersions(
     return await withinTimeout(askVersions(flags, context), flags, context);
   } catch (error) {
     if (isRemoteExplicit || flags.revision !== undefined) throw error;
-    // Without a kubeconfig there is nothing to ask. Any other failure is worth a message.
+    // Without a kubeconfig there is no cluster to query. Any other failure is reported.
     if (!(error instanceof Error && "code" in error && error.code === "kubeconfig-missing"))
       context.err(`! the cluster did not answer: ${describeError(error).split("\n")[0] ?? ""}\n`);
     return undefined;

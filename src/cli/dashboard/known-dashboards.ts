@@ -7,7 +7,7 @@ export interface KnownDashboard {
   readonly port: number;
   /** The path of the URL. */
   readonly path: string;
-  /** What to install if there is no such pod. */
+  /** The add-on to install if there is no such pod. */
   readonly install: string;
 }
 

@@ -88,7 +88,8 @@ async function podToCheck(
 }
 
 /**
- * Removes the traces of injection, because an injected pod would be skipped, and the question is about its successor.
+ * Removes the traces of injection, because an injected pod would be skipped, and the command is about the pod that
+ * replaces it.
  */
 function asBeforeInjection(pod: Pod): Pod {
   const {

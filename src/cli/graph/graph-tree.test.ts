@@ -67,7 +67,7 @@ const shop = view(
   ],
 );
 
-test("callees stand below their caller, with measured and configured shares", () => {
+test("called workloads are listed below their caller, with measured and configured shares", () => {
   const lines = renderGraph(shop, { columns: undefined, colour: false }).split("\n");
   assert.match(lines[0] ?? "", /^WHO +NAMESPACE +RATE +ERRORS +P50 +P99 +SECURED +SHARE +OF +BY$/);
   assert.match(lines[1] ?? "", /^✔ gate \(gateway\) +shop$/);
@@ -98,7 +98,7 @@ test("a cycle is followed once, and its sign explained", () => {
   );
 });
 
-test("a mesh without traffic says so", () => {
+test("the output for a mesh without traffic says so", () => {
   assert.match(
     renderGraph(view({ a: node("a") }, []), { columns: 80, colour: false }),
     /^the proxies have not reported any traffic yet\n\nwithout traffic: shop\/a\n$/,

@@ -22,7 +22,7 @@ interface Line {
   readonly node: GraphNode | undefined;
   readonly edge: GraphEdge | undefined;
   readonly note: string;
-  /** Its namespace differs from its caller's, or it has no caller. */
+  /** Whether its namespace differs from its caller's, or it has no caller. */
   readonly isElsewhere: boolean;
 }
 

@@ -33,8 +33,8 @@ export interface Dependents {
 }
 
 /**
- * Finds what would stop working if the revision were removed. Its own ztunnels and classic gateways do not count,
- * because they are removed with it.
+ * Finds what would stop working if the revision were removed. Excludes the revision's own ztunnels and classic
+ * gateways, because they are removed with it.
  */
 export async function dependentsOf(client: KubeClient, revision: string): Promise<Dependents> {
   const [{ items: allPods }, namespaces, tags, planes] = await Promise.all([

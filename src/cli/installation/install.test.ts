@@ -34,7 +34,7 @@ test("a manifest begins with the namespace, ends with webhooks, and contains eve
   assert.ok(objects.some(({ kind, metadata }) => kind === "Deployment" && metadata.name === "istio-ingressgateway"));
 });
 
-test("objects that are installed from an IstioOperator file name it, and those of other installations name nobody", async () => {
+test("objects that are installed from an IstioOperator file name it, and those of other installations name none", async () => {
   const ownersOf = async (flags: string, file: string): Promise<readonly string[]> => {
     const { output } = await serin(`manifest generate --component pilot ${flags}`, { files: { "iop.yaml": file } });
     const found = output.matchAll(/install\.operator\.istio\.io\/owning-resource: (\S+)/g);
@@ -47,7 +47,7 @@ test("objects that are installed from an IstioOperator file name it, and those o
   assert.deepEqual(await ownersOf("--set profile=minimal", ""), ["unknown"]);
 });
 
-test("a manifest of some components names those that the installation has, if one is unknown", async () => {
+test("if a requested component is unknown, the error names those that the installation has", async () => {
   await assert.rejects(serin("manifest generate --component pilot,nope"), /the installation has no component "nope"/);
   await assert.rejects(serin("manifest generate --component pilot,"), /the installation has no component ""/);
   const { output } = await serin("manifest generate --component ztunnel --set profile=ambient");
@@ -74,7 +74,7 @@ test("hubs, tags and names that no image or object can have are refused at their
     );
 });
 
-test("a file that is no IstioOperator is refused, and an empty one brings a warning, instead of the defaults alone", async () => {
+test("a file that is no IstioOperator is refused, and an empty one gets a warning instead of a silent default installation", async () => {
   const ofFile = async (text: string): Promise<FakeContext> =>
     await serin("manifest generate --component pilot -f f.yaml", { files: { "f.yaml": text } });
   const message = (what: string): object => ({ message: `f.yaml: expected an object with fields, got ${what}` });
@@ -84,7 +84,7 @@ test("a file that is no IstioOperator is refused, and an empty one brings a warn
   assert.equal((await ofFile("# nothing\n")).errors, "! f.yaml: is empty, so it changes none of the defaults\n");
 });
 
-test("a manifest goes to the file of --output, and a file that cannot be written is named", async () => {
+test("a manifest goes to the file of --output, and the error for a file that cannot be written names it", async () => {
   const directory = mkdtempSync(join(tmpdir(), "serin-manifest-"));
   try {
     const file = join(directory, "mesh.yaml");
@@ -198,7 +198,7 @@ test("verify-install checks the profile that the revision was installed with", a
   );
 });
 
-test("an unreachable cluster is named, and nothing is reported as installed", async () => {
+test("the error for an unreachable cluster names it, and nothing is reported as installed", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -289,7 +289,7 @@ test("a tag is set on an existing revision, moved only on request, and listed wi
   assert.equal((await serin("tag list", tagged)).output, "TAG    REVISION   NAMESPACES\nprod   default    shop\n");
 });
 
-test("removing a tag removes its Service, and asks first while namespaces use it", async () => {
+test("removing a tag removes its Service, and needs a confirmation while namespaces use it", async () => {
   await refused("tag remove prod", "the tag was not removed\n  hint: answer y, or pass --skip-confirmation", tagged);
   const { applied, output } = await serin("tag remove prod -y", tagged);
   assert.deepEqual(applied, [

@@ -76,7 +76,7 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   if (flags.verify === true) await verify(rendered, flags, context);
 }
 
-/** Warns about an old API server and continues, because it may still have everything that the installation needs. */
+/** Warns about an old API server and continues, because it may still support everything that the installation needs. */
 async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promise<void> {
   const { text, supported } = await serverVersion(client);
   if (text !== "" && !supported)

@@ -97,7 +97,7 @@ test("with an IstioOperator file, only what was installed from it is removed", a
     assert.deepEqual((await uninstall(flags, cluster)).removed, [{ revision: "unused", owner: "mesh" }]);
 });
 
-test("standard input, which can be read only once, names an installation", async () => {
+test("an installation can be read from standard input, which can be read only once", async () => {
   const contents = ["metadata:\n  name: mesh\nspec:\n  revision: unused\n"];
   const context = Object.assign(new FakeContext(inUse), { readFile: async () => contents.pop() ?? "" });
   await createProgram(context).parseAsync(["uninstall", "-f", "-", "-y"], { from: "user" });
@@ -109,7 +109,7 @@ test("a revision that only its own ztunnels use is removed", async () => {
   assert.deepEqual(removed, [{ revision: "unused" }]);
 });
 
-test("an istiod that does not answer is named, and does not delay its removal", async () => {
+test("an istiod that does not answer is reported, and does not delay its removal", async () => {
   const dead: FakeCluster = {
     objects: {
       Deployment: [istiod("old")],
@@ -121,7 +121,7 @@ test("an istiod that does not answer is named, and does not delay its removal", 
   assert.match(errors, /^! istiod-old-1 did not list its connected proxies: /);
 });
 
-test("an unknown revision is refused, with the installed ones", async () => {
+test("an unknown revision is refused, and the error lists the installed ones", async () => {
   await assert.rejects(uninstall("--revision odl -y", inUse), (error) => {
     assert.equal(
       describeError(error),

@@ -46,7 +46,7 @@ test("check run prints its verdict, and exits with 0, 1 or 4", async () => {
   assert.equal((await run("wait", "restarts", "-n", "shop")).exitCode, 4);
 });
 
-test("check run refuses a Service or workload that does not exist, for which no sample would come", async () => {
+test("check run refuses a Service or workload that does not exist, because it would never produce a sample", async () => {
   const refused = async (message: string, ...args: readonly string[]): Promise<void> =>
     await assert.rejects(run("pass", "restarts", "-n", "shop", ...args), { code: "not-found", message });
   await refused('--canary: there is no Service "nosuch" in namespace shop', "--canary", "nosuch");

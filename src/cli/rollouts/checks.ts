@@ -91,7 +91,7 @@ async function runCheck(subject: string | undefined, options: RunFlags, context:
 
 const maxWithinSeconds = 86_400;
 
-/** `reviews`, `shop/reviews`, `workload:reviews-v2`, `workload:shop/reviews-v2`. */
+/** Parses a backend: `reviews`, `shop/reviews`, `workload:reviews-v2` or `workload:shop/reviews-v2`. */
 function backendOf(text: string, home: string): CheckedBackend {
   const kind = text.startsWith("workload:") ? "workload" : "service";
   const [first = "", second] = text.slice(kind === "workload" ? "workload:".length : 0).split("/");
@@ -100,7 +100,10 @@ function backendOf(text: string, home: string): CheckedBackend {
 
 const workloadKinds: readonly KindDefinition[] = [deploymentKind, statefulSetKind, daemonSetKind];
 
-/** Refuses a backend that does not exist, whose samples never come. Somebody who may not read it is believed. */
+/**
+ * Refuses a backend that does not exist, because it would never produce a sample. If the user may not read the object,
+ * it counts as existing.
+ */
 async function checkBackend(
   client: KubeClient,
   flag: string,

@@ -16,7 +16,7 @@ export interface LadderOptions {
   readonly columns?: number;
   /** Show the evidence of done steps, and all future steps instead of the next few. */
   readonly verbose: boolean;
-  /** The engine has not seen the latest change of the object, such as an order or its deletion. */
+  /** Set if the engine has not seen the latest change of the object, such as an order or its deletion. */
   readonly isBehind?: boolean;
 }
 
@@ -77,7 +77,7 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
 
 const endPhases: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);
 const ifItStays = "if this stays: kubectl -n serin-system get pods -l app=serin-rollout";
-/** Another order would help no more than the one that waits. */
+/** Repeating the order would not help, because the first one is still pending. */
 const behindHint = `the engine has not acted on the last order or change yet; ${ifItStays}`;
 
 type Paint = (style: Style, text: string) => string;
@@ -114,7 +114,9 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
   return lines;
 }
 
-/** What a rollout says that is between two steps, or at rest: for example which freeze it waits for, and until when. */
+/**
+ * The message of a rollout between two steps, or at rest: for example the freeze for which it waits, and until when.
+ */
 function restLines({ phase, message, cause }: RolloutStatus, before: readonly string[], paint: Paint): string[] {
   const isTold = message === cause || before.some((line) => line.includes(message));
   return isTold || !restingPhases.has(phase) ? [] : [`  ${paint(phaseStyles[phase] ?? "dim", "…")} ${message}`];
@@ -168,7 +170,7 @@ function hintOf(title: string, status: RolloutStatus): string {
     case "RollingBack":
       return when("since ", status.undo?.startedAt);
     case "Waiting":
-      // The message says what a person must do for the group.
+      // The message already says what a person must do for the group.
       if (status.pauseReason === "group-failed") return when("since ", phaseSince);
       return `${when("since ", phaseSince)}; it continues by itself${command === "" ? "" : `, or: ${command}`}`;
     default:
@@ -194,7 +196,7 @@ function commandOf(title: string, { phase, pauseReason, pausedBy, undo }: Rollou
   }
   if (phase === "Soaking") return kind === "MeshUpgrade" ? `end it: serin upgrade complete ${key}` : "";
   const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
-  // An older engine wrote no reason, so its message, which is shown above, must do.
+  // A status of an older engine has no reason. Its message is shown above.
   if (phase === "Paused" && pauseReason !== undefined)
     return `let it continue: serin ${noun} ${pauseReason === "approval" ? approve : "resume"} ${named}`;
   if (phase === "Stuck" && undo === undefined) return `repair it, or undo it: serin ${noun} ${back} ${named}`;

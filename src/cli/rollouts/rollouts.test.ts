@@ -100,7 +100,7 @@ test("the ladder's last line shows since when it waits, until when, and the next
   );
 });
 
-test("the ladder of a rollout that waits between two steps says what it waits for", () => {
+test("the ladder of a rollout that waits between two steps shows what it waits for", () => {
   const { step: _step, ...between } = status;
   const lines = (more: Partial<RolloutStatus>): readonly string[] =>
     renderLadder("Canary shop/shop", { ...between, ...more }, { colour: false, verbose: false }).split("\n");
@@ -119,7 +119,7 @@ test("the ladder of a rollout that waits between two steps says what it waits fo
   assert.ok(!lines({ phase: "Progressing", message: "weight 50/50" }).some((line) => line.includes("50/50")));
 });
 
-test("the ladder says that the engine has not acted on the last order yet, and not to give it again", () => {
+test("the ladder shows that the engine has not acted on the last order yet, and advises not to repeat it", () => {
   const paused: RolloutStatus = { ...status, phase: "Paused", pauseReason: "approval" };
   const text = (more: Partial<RolloutStatus> = {}): string =>
     renderLadder("Canary a/b", { ...paused, ...more }, { colour: false, verbose: false, isBehind: true });

@@ -61,7 +61,7 @@ export async function showStatus<Value extends Rollout>(
 }
 
 /**
- * Whether the engine has seen the latest change of the spec. If it has not, a finished phase is that of an earlier run.
+ * Whether the engine has seen the latest change of the spec. If it has not, a finished phase belongs to an earlier run.
  */
 function isCurrent({ metadata, status }: Rollout): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);

@@ -8,7 +8,7 @@ const rows = [
   ["ztunnel-b.istio-system", "istiod-1", "0"],
 ];
 
-test("a table keeps its layout where the output is not a terminal, and where it fits", () => {
+test("a table keeps its layout if the output is not a terminal, or if it fits", () => {
   const whole = fittedTable(header, rows, { columns: undefined, gap: 5 });
   assert.match(
     whole,

@@ -9,7 +9,7 @@ const columns = [
   { title: "D", spare: 1, width: 20 },
 ];
 
-test("columns that fit the remaining width return in order of importance, at their own places", () => {
+test("removed columns that fit the remaining width are restored in order of importance, at their original positions", () => {
   const shown = (room: number): string =>
     withWhatFits(columns, columns.slice(1, 2), ({ width }) => width, room)
       .map(({ title }) => title)

@@ -72,7 +72,7 @@ export function renderTop(
     while (total() > columns) {
       const why = shown.at(-1);
       const rest = columns - (total() - (why === undefined ? 0 : widthOf(why)));
-      // The reason may be cut, as long as some of it is left.
+      // The reason may be truncated, as long as some of it is left.
       if (why?.title === "WHY" && rest >= leastName) break;
       const last = shown.toSorted((a, b) => b.spare - a.spare)[0];
       if (last === undefined || last.spare === 0) break;

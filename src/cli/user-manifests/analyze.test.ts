@@ -49,7 +49,7 @@ async function refusal(words: readonly string[], cluster?: FakeCluster): Promise
   throw new Error("it was taken");
 }
 
-test("every planted fault of bookinfo is reported with its line", async () => {
+test("every inserted fault in bookinfo is reported with its line", async () => {
   const { output, errors, exitCode } = await run(["analyze", "--use-kube=false", ...bookinfo, faulty]);
   assert.equal(output, await readFile(join(import.meta.dirname, "../testing/bookinfo-faults.txt"), "utf8"));
   assert.match(errors, /^Error: Analyzers found issues when analyzing namespace: default\.\n/);

@@ -48,7 +48,7 @@ function accepted(file: string, context: CliContext): boolean {
   return false;
 }
 
-/** `file.yaml:3:7: what is wrong`. */
+/** Formats a fault as `file.yaml:3:7: what is wrong`. */
 export function faultText({ file, position, message }: ManifestFault): string {
   return `${[file, ...(position === undefined ? [] : [position.line, position.column])].join(":")}: ${message}`;
 }

@@ -71,7 +71,7 @@ Error: 3 errors in 2 of 2 files
   );
 });
 
-test("an unknown kind of Istio's groups, and a kind in another group, are named", async () => {
+test("an unknown kind of Istio's groups, and a kind in another group, are reported", async () => {
   const found = await validate(["-f", "DIR"], {
     "a.yaml": good.replace("VirtualService", "VirtualServices"),
     "b.yaml": good.replace("networking.istio.io", "network.istio.io"),
@@ -84,7 +84,7 @@ test("an unknown kind of Istio's groups, and a kind in another group, are named"
   ]);
 });
 
-test("oddities are warnings, and validation succeeds", async () => {
+test("unusual settings cause warnings, and validation succeeds", async () => {
   const found = await validate(["DIR/a.yaml"], {
     "a.yaml": `apiVersion: v1\nkind: Service\nmetadata:\n  name: x\nspec:\n  ports:\n  - port: 80\n  - port: 81\n    name: web\n---\n${good}  - route:\n    - destination: {host: other}\n`,
   });
@@ -105,7 +105,7 @@ test("an IstioOperator is validated as install reads it", async () => {
   assert.match(found.err, /^Error: DIR\/a\.yaml:6:3: IstioOperator x: spec\.profile must be a string, got 3\n/);
 });
 
-test("without files the error says what to name", async () => {
+test("without files the error explains which files to name", async () => {
   await assert.rejects(validate([], {}), (error) => {
     assert.equal(
       describeError(error),

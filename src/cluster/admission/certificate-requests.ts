@@ -23,8 +23,8 @@ interface Fields {
 }
 
 /**
- * Writes the requester into CertificateSigningRequests. Only who may `approve` for a signer decides about its requests,
- * and only who may `sign` answers them.
+ * Writes the requester into CertificateSigningRequests. Only users who may `approve` for a signer may decide about its
+ * requests, and only users who may `sign` for it may answer them.
  */
 export function certificateRequests(authorizer: RbacAuthorizer, clock: Clock): AdmissionPlugin {
   return {
@@ -79,7 +79,7 @@ function dateConditions(object: UntypedObject, old: UntypedObject | undefined, c
   object["status"] = { ...(object as Fields).status, conditions };
 }
 
-/** A signer changes nothing that an approver decided. */
+/** A signer cannot change an approver's decision. */
 function keepDecisions(object: UntypedObject, old: UntypedObject | undefined): void {
   const isDecision = ({ type }: Condition): boolean => decisions.includes(type);
   const conditions = [

@@ -57,13 +57,13 @@ export function limitRanger(store: Store): AdmissionPlugin {
   };
 }
 
-/** Gives the containers that webhooks added the same defaults. Kubernetes calls its plugins again after them. */
+/** Gives containers that webhooks added the same defaults. Kubernetes calls its plugins again after the webhooks. */
 export function limitRangerAfterWebhooks(store: Store): AdmissionPlugin {
   const ranger = limitRanger(store);
   return { name: "LimitRangerAfterWebhooks", mutate: (request) => ranger.mutate?.(request) };
 }
 
-/** Containers of a pod change their resources only by a resize, so other updates of pods are not looked at. */
+/** Containers of a pod change their resources only by a resize, so other updates of pods are not checked. */
 function isChecked({ operation, type, subresource }: AdmissionRequest): boolean {
   if (subresource !== "") return type.storageKey === pods && subresource === "resize";
   return (
@@ -92,7 +92,7 @@ function setDefaults(pod: UntypedObject, limit: Limit): void {
   };
 }
 
-/** Returns what it has set, in the real server's words. */
+/** Returns a text about the defaults that were set, in the real server's form. */
 function setDefaultsOf(container: ContainerAmounts, limit: Limit, what: string): string[] {
   const fill = (field: AmountField, defaults: Bounds = {}): string[] => {
     const given = container.resources?.[field] ?? {};
@@ -170,7 +170,7 @@ function aboveRatio(name: string, bound: Quantity, type: string, { requests, lim
   const [request, limit] = [requests.get(name), limits.get(name)];
   if (request === undefined || request.nanos === 0n) return `${start}, but no request is specified or request is 0`;
   if (limit === undefined || limit.nanos === 0n) return `${start}, but no limit is specified or limit is 0`;
-  // Compared as whole numbers, because quotients of large ones are not exact.
+  // Compares whole numbers, because quotients of large numbers are not exact.
   if (limit.nanos * 1_000_000_000n <= bound.nanos * request.nanos) return undefined;
   return `${start}, but provided ratio is ${(Number(limit.nanos) / Number(request.nanos)).toFixed(6)}`;
 }

@@ -32,8 +32,8 @@ export function amountsOf(list: Readonly<Record<string, string>> | undefined): A
 
 /**
  * The most that a pod needs at one time: the sum of its containers and sidecars, or more if an init container needs
- * more while it runs (KEP-753), plus the overhead. As in Kubernetes, overhead does not make a limit where containers
- * have none.
+ * more while it runs (KEP-753), plus the overhead. As in Kubernetes, overhead adds nothing to a limit that the
+ * containers do not set.
  */
 export function podAmounts(
   { containers = [], initContainers = [], overhead }: PodAmounts,

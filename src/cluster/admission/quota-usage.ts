@@ -7,7 +7,7 @@ export const claimsKey = "/persistentvolumeclaims";
 export const servicesKey = "/services";
 
 const one: Quantity = { nanos: 1_000_000_000n, format: "decimal" };
-/** Kinds with a name for quotas from before `count/`. */
+/** Kinds with an older name in quotas, without the prefix `count/`. */
 const countedByPlural = new Set(["configmaps", "replicationcontrollers", "resourcequotas", "secrets"]);
 const ofServices = new Set(["services", "services.loadbalancers", "services.nodeports"]);
 const classSuffix = ".storageclass.storage.k8s.io/";
@@ -27,7 +27,7 @@ export function collectionOf(resource: string): string {
   return podsKey;
 }
 
-/** What an object uses, by the names of quotas' resources. */
+/** The resources that an object uses, by their names in quotas. */
 export function usageOf(storageKey: string, object: UntypedObject): Map<string, Quantity> {
   const slash = storageKey.indexOf("/");
   const [group, plural] = [storageKey.slice(0, slash), storageKey.slice(slash + 1)];

@@ -8,16 +8,16 @@ import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts
 
 export const quotasKey = "/resourcequotas";
 const zero: Quantity = { nanos: 0n, format: "decimal" };
-/** A quota of these requires a request or limit from each container. */
+/** A quota of one of these resources requires a request or limit in each container. */
 const explicit = new Set(["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]);
-/** Only these may use more by an update, and pods by a resize. */
+/** Only objects of these kinds may use more after an update, and pods after a resize. */
 const growing = new Set([claimsKey, servicesKey]);
 
 type QuotaRequest = Pick<AdmissionRequest, "operation" | "type" | "subresource" | "namespace" | "name">;
 
 /**
  * Throws {@link AdmissionRefusal} if the write would exceed a ResourceQuota of its namespace. Call it right before the
- * write, with nothing awaited between them: then no other write can use up what is left.
+ * write, without an await in between, so that no other write can use up the rest of the quota.
  */
 export function checkQuotas(
   store: Store,

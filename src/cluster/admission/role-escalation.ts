@@ -17,7 +17,7 @@ interface RoleRef {
   readonly name: string;
 }
 
-/** An aggregated role may gain any right later, when another role gets a label that it selects. */
+/** An aggregated role may get any right later, when another role gets a label that it selects. */
 const fullAuthority: readonly PolicyRule[] = [
   { apiGroups: ["*"], resources: ["*"], verbs: ["*"] },
   { nonResourceURLs: ["*"], verbs: ["*"] },

@@ -102,7 +102,7 @@ class ValidatingPolicies {
     }
   }
 
-  /** The version in which the policy sees the object. Undefined if it does not see the request. */
+  /** The version in which the policy gets the object. Undefined if the policy does not match the request. */
   #typeFor(match: MatchResources = {}, request: AdmissionRequest, isOptional = false): ResourceType | undefined {
     const { resourceRules = [], excludeResourceRules = [], matchPolicy } = match;
     if (!this.#matcher.selects(match, request)) return undefined;
@@ -174,7 +174,7 @@ class PolicyRun {
     return value;
   }
 
-  /** A variable without a value only makes those expressions fail that use it. */
+  /** If a variable has no value, only the expressions that use it fail. */
   define(name: string, expression: string): void {
     try {
       this.#variables[name] = this.value(expression);

@@ -41,7 +41,7 @@ export class WebhookClient {
     this.#store = store;
   }
 
-  /** Throws if there is no valid answer in time. */
+  /** Throws if the webhook gives no valid answer in time. */
   async call(webhook: Webhook, review: { readonly request: { readonly uid: string } }): Promise<AdmissionResponse> {
     const seconds = webhook.timeoutSeconds ?? defaultTimeoutSeconds;
     const endpoint = this.#endpoint(webhook.clientConfig, seconds);

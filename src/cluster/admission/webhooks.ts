@@ -68,8 +68,8 @@ class Webhooks {
       const patch: unknown = JSON.parse(Buffer.from(response.patch, "base64").toString("utf8"));
       const patched = this.#registry.jsonPatch(this.#registry.convert(request.object, type), patch);
       const object = this.#registry.convert(patched, request.type);
-      // A patch writes values as its author does ("2000m"). Objects are stored in the canonical form ("2"), or else the next
-      // write seems to change them.
+      // A patch may contain values in another form ("2000m"). Objects are stored in the canonical form ("2"), because
+      // otherwise the next write would seem to change them.
       this.#registry.dropUnknownFields(request.type, object);
       this.#registry.applyDefaults(request.type, object);
       request.object = object;

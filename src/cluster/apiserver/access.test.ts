@@ -36,7 +36,7 @@ test("without credentials a request is forbidden, with wrong ones unauthorized, 
   assert.equal((await server.call("GET", "/readyz", undefined, { anonymous: true })).text, "ok");
 });
 
-test("a service account may do what its roles allow, and its token ends with the pod that it is bound to", async () => {
+test("a service account may do what its roles allow, and its token becomes invalid with the pod to which it is bound", async () => {
   const made = await server.call("POST", pods, pod("bound"));
   const request = {
     spec: {
@@ -111,7 +111,7 @@ test("aggregated roles contain the rules of the roles that they select", async (
   while (!(await ask()));
 });
 
-test("nobody can grant more rights than they have", async () => {
+test("users cannot grant more rights than they have", async () => {
   const headers = { "impersonate-user": "eve", "impersonate-group": "editors" };
   const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "admin" };
   const subjects = [{ kind: "Group", name: "editors", apiGroup: "rbac.authorization.k8s.io" }];
@@ -133,7 +133,7 @@ test("nobody can grant more rights than they have", async () => {
   assert.equal(same.status, 201, same.text);
 });
 
-test("nobody gets rights by a role that gains them later: by an aggregation, or as one that does not exist yet", async () => {
+test("users cannot get rights through a role that gets them later, by aggregation or because it does not exist yet", async () => {
   const rbac = "/apis/rbac.authorization.k8s.io/v1";
   const group = "rbac.authorization.k8s.io";
   const headers = { "impersonate-user": "mallory" };

@@ -26,7 +26,7 @@ async function patch(path: string, kind: string, body: unknown): Promise<Answer>
   return await server.call("PATCH", path, body, { contentType: `application/${kind}` });
 }
 
-test("fields that admission and allocators set have no manager, and neither have empty structs", async () => {
+test("fields that admission and allocators set have no manager, and empty structs have none either", async () => {
   const spec = { containers: [{ name: "main", image: "a" }] };
   const pod = (
     await server.call("POST", "/api/v1/namespaces/default/pods", {
@@ -52,7 +52,7 @@ test("fields that admission and allocators set have no manager, and neither have
   assert.equal(service.metadata.managedFields[0].fieldsV1["f:spec"]["f:clusterIP"], undefined);
 });
 
-test("zero values that Go leaves out are not stored; pointers to zero are", async () => {
+test("zero values that Go omits are not stored, but pointers to zero are", async () => {
   const created = (await server.call("POST", maps, configMap("zero", { data: {}, immutable: false }))).body;
   assert.equal("data" in created, false);
   assert.equal(created.immutable, false);
@@ -142,7 +142,7 @@ test("a creation must not have a resource version, and a replacement must have a
   );
 });
 
-test("creating an object whose namesake is being deleted fails and says so", async () => {
+test("creating an object fails while an object with its name is being deleted, and the error says so", async () => {
   await server.call("POST", maps, configMap("ending", {}, { finalizers: ["example.com/hold"] }));
   await server.call("DELETE", `${maps}/ending`);
   const { status, body } = await server.call("POST", maps, configMap("ending"));

@@ -279,7 +279,7 @@ test("after a restart, objects, versions and watches continue", async () => {
   assert.deepEqual([old[0].type, old[0].object.code], ["ERROR", 410]);
 });
 
-test("a warning repeats any text of the client, and the server goes on", async () => {
+test("a warning may repeat any text of the client, and the server continues", async () => {
   const answer = await server.call("POST", "/api/v1/namespaces/default/configmaps?dryRun=All", {
     metadata: { name: "wide" },
     "日本\u007F\u0007": 1,

@@ -73,7 +73,7 @@ export class ApiServer {
     const options = this.#options;
     const { registry, log } = options;
     const broken = Promise.withResolvers<never>();
-    // Handle the rejection here too, because nothing may wait for it yet.
+    // Handle the rejection here too, because no other code may wait for the promise yet.
     broken.promise.catch(() => undefined);
     const store = Store.open({ path: join(options.stateDirectory, "objects.db"), log, broken: broken.reject });
     const parts = partsOf(options, store, shutdown.drain);

@@ -74,8 +74,8 @@ export function sendBytes(
 }
 
 /**
- * Clients choose parts of a warning, such as the name of an unknown field. A header takes no character beyond U+00FF, so
- * it has the bytes of UTF-8, as the real server sends them.
+ * Clients choose parts of a warning, such as the name of an unknown field. A header cannot contain characters beyond
+ * U+00FF, so the text is sent as UTF-8 bytes, as by the real server.
  */
 function warningHeader(text: string): string {
   const quoted = JSON.stringify(text).replaceAll("\u007F", " ");

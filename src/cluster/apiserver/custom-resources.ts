@@ -89,7 +89,7 @@ export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "
   }
 }
 
-/** A definition that is being deleted reports it until its objects are gone. */
+/** The status of a definition that is being deleted reports this until its objects are deleted. */
 export function markTerminating(definition: UntypedObject, time: string): void {
   const status = (definition["status"] ?? {}) as { conditions?: Condition[] };
   const message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
@@ -110,7 +110,10 @@ function keepTime(condition: Condition, before: readonly Condition[] | undefined
     : condition;
 }
 
-/** The conflict with another definition of the group. Groups may have equal names: clients then prefer the first group. */
+/**
+ * The conflict with another definition of the group. Names may be equal in different groups. Clients then prefer the
+ * first group.
+ */
 function namesTaken(
   { group, names }: CrdSpec,
   name: string,

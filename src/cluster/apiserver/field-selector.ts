@@ -47,7 +47,7 @@ const selectableFields: Readonly<Record<string, readonly string[]>> = {
   "certificates.k8s.io/certificatesigningrequests": ["spec.signerName"],
 };
 
-/** The zero values of fields, if these are not the empty string. */
+/** The zero values of fields whose zero value is not the empty string. */
 const absentValues: Readonly<Record<string, string>> = {
   "spec.unschedulable": "false",
   "spec.hostNetwork": "false",

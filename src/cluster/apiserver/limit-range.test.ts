@@ -29,7 +29,7 @@ function refusal({ status, body }: Answer): [number, string] {
   return [status, body.message];
 }
 
-test("containers of a new pod get the defaults that they do not set, and the pod says which", async () => {
+test("containers of a new pod get the defaults that they do not set, and an annotation of the pod lists them", async () => {
   const defaults = { default: { cpu: "500m", memory: "512Mi" }, defaultRequest: { cpu: "0.1" } };
   await newNamespace("defaults", [{ type: "Container", ...defaults }]);
   const initContainers = [{ name: "first", image: "x", resources: { limits: { cpu: "1", memory: "1Gi" } } }];
@@ -66,7 +66,7 @@ test("a container outside the limits is refused with the real server's messages"
   assert.equal((await newPod("bounds", "web", resources("500m", "1"))).status, 201);
 });
 
-test("a limit of type Pod counts all containers, and the largest init container where it needs more", async () => {
+test("a limit of type Pod counts all containers, and the largest init container if that needs more", async () => {
   await newNamespace("sums", [{ type: "Pod", max: { memory: "1Gi" } }]);
   const limits = { limits: { memory: "600Mi" } };
   const sidecar = { name: "side", image: "x", restartPolicy: "Always", resources: limits };

@@ -14,7 +14,7 @@ function check(read: (text: string) => unknown, growths: Readonly<Record<string,
     try {
       read(text);
     } catch {
-      // Refused, which has to come in time as well.
+      // The text is refused. That must be fast too.
     }
   };
   for (const [name, make] of Object.entries(growths)) assert.equal(suspicion(tolerant, make, size), undefined, name);

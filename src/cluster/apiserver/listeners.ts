@@ -87,7 +87,7 @@ export class Listeners {
       if (this.#active === 0) resolve();
     });
     this.#tls.close();
-    // Wait a turn of the event loop, so that written answers leave the process.
+    // Wait for one turn of the event loop, so that written answers leave the process.
     await new Promise((resolve) => setImmediate(resolve));
     for (const socket of this.#sockets) socket.destroy();
     await closed;

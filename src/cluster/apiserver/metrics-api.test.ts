@@ -114,7 +114,7 @@ test("a pod's metrics have each container's usage as its node measures it, with 
   });
 });
 
-test("lists leave out what no node measures, and follow namespaces and selectors", async () => {
+test("lists leave out objects that no node measures, and follow namespaces and selectors", async () => {
   const names = async (path: string): Promise<string[]> =>
     (await server.call("GET", `${metrics}/${path}`)).body.items.map((each: Json) => each.metadata.name);
   assert.deepEqual(await names("pods"), ["web", "cart"]);
@@ -137,7 +137,7 @@ test("a pod that exists without measurements is not found", async () => {
   }
 });
 
-test("kubectl get shows sums as a table, and nobody writes metrics", async () => {
+test("kubectl get shows sums as a table, and users cannot write metrics", async () => {
   const table = await server.call("GET", `${metrics}/namespaces/default/pods`, undefined, {
     accept: "application/json;as=Table;v=v1;g=meta.k8s.io",
   });

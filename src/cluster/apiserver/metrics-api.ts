@@ -16,7 +16,7 @@ export function isMetrics(type: ResourceType): boolean {
   return type.group === metricsGroup;
 }
 
-/** Answers a get or a list. Objects without measurements are left out: pods that do not run, nodes that are away. */
+/** Answers a get or a list. Objects without measurements are left out: pods that do not run, and unreachable nodes. */
 export async function answerMetrics(parts: ServerParts, context: ResourceContext): Promise<void> {
   const { info, query, type } = context;
   const form = answerFormOf(context.request.headers.accept);
@@ -102,7 +102,7 @@ async function podMetrics(
   });
 }
 
-/** What each node measures now. A node that does not answer is left out. */
+/** The current measurements of each node. A node that does not answer is left out. */
 async function summariesOf(parts: ServerParts, nodes: readonly string[]): Promise<Map<string, Summary>> {
   const found = new Map<string, Summary>();
   const read = async (name: string): Promise<void> => {

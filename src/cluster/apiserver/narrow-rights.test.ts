@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
 
-// Each user here has a right that is narrower than what the request would do.
+// Each user in these tests has a right that is narrower than the request's effect.
 let server: ServerHarness;
 before(async () => {
   server = await new ServerHarness().start();
@@ -36,7 +36,7 @@ async function userWith(
     await server.call(method, path, body, { headers: { "impersonate-user": name, ...headers } });
 }
 
-test("all rights in a namespace reach no other Namespace through its path", async () => {
+test("a user with all rights in a namespace cannot reach another Namespace through its path", async () => {
   const owner = await userWith("owner", [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }]);
   const labels = { metadata: { labels: { taken: "over" } } };
   assert.equal((await owner("PATCH", own, labels, merge)).status, 200);
@@ -52,7 +52,7 @@ test("all rights in a namespace reach no other Namespace through its path", asyn
   assert.deepEqual([body.metadata.labels.taken, body.status.phase], [undefined, "Active"]);
 });
 
-test("who may patch and not create makes no object by server-side apply", async () => {
+test("a user who may patch but not create cannot create an object by server-side apply", async () => {
   const patcher = await userWith("patcher", [{ apiGroups: [""], resources: ["configmaps"], verbs: ["patch"] }]);
   const map = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "made" }, data: { a: "b" } };
   const path = `${own}/configmaps/made?fieldManager=patcher`;
@@ -78,7 +78,7 @@ test("a token is bound only to a pod of its own account", async () => {
   );
 });
 
-test("a local review tells of rights in its own namespace alone", async () => {
+test("a local review answers only about rights in its own namespace", async () => {
   const asker = await userWith("asker", [
     { apiGroups: ["authorization.k8s.io"], resources: ["localsubjectaccessreviews"], verbs: ["create"] },
   ]);
@@ -112,7 +112,7 @@ test("a resize changes what containers may use, and neither their image nor thei
   );
 });
 
-test("a pod grows neither by an update, nor by a resize beyond the quota and the limits of its namespace", async () => {
+test("a pod's resources cannot grow by an update, nor by a resize beyond the quota and the limits of its namespace", async () => {
   const namespace = "/api/v1/namespaces/bounded";
   await server.call("POST", "/api/v1/namespaces", { metadata: { name: "bounded" } });
   await server.call("POST", `${namespace}/serviceaccounts`, { metadata: { name: "default" } });
@@ -160,7 +160,7 @@ test("ephemeral containers are added through their own subresource, which leaves
   assert.match(removed.body.message, /existing ephemeral containers "debug" may not be removed/);
 });
 
-test("a Service's status has addresses and no other text", async () => {
+test("a Service's status may contain addresses and no other text", async () => {
   const writer = await userWith("address-writer", [
     { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
   ]);

@@ -71,10 +71,10 @@ test("requests that only read share a connection to the node", async (t) => {
   assert.equal(connections.length, 1);
 });
 
-test("a request that only reads survives that the node has closed the kept connection", async (t) => {
+test("a request that only reads succeeds even if the node has closed the kept connection", async (t) => {
   const { ask, connections } = await relay(t);
   await ask();
-  // The client learns of it only when it has sent the next request.
+  // The client notices the end of the connection only when it has sent the next request.
   connections[0]?.once("data", () => connections[0]?.destroy());
   assert.equal(await ask(), "GET from the node");
   assert.equal(connections.length, 2);

@@ -41,7 +41,7 @@ const hopByHop = [
 export class NodeClient {
   /** For requests that end with their response. */
   readonly #kept: Agent;
-  /** For requests that take their connection over, and for a second try. */
+  /** For requests that take over their connection, and for a second attempt. */
   readonly #fresh: Agent;
 
   constructor(options: NodeClientOptions) {

@@ -26,7 +26,7 @@ export function numberOption(query: URLSearchParams, name: string): number | und
   return Number(text);
 }
 
-/** Checks the options of a list or a watch: which version is wanted, and how exactly. */
+/** Checks the options of a list or a watch: which version is requested, and whether it must match exactly. */
 export function checkListOptions(query: URLSearchParams, isWatch: boolean): void {
   for (const name of ["limit", "timeoutSeconds"]) numberOption(query, name);
   const match = query.get("resourceVersionMatch") ?? "";

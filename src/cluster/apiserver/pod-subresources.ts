@@ -66,7 +66,10 @@ function isOver(pod: StoredRecord): boolean {
   );
 }
 
-/** Counts the disruption in the budget's status, so that evictions at the same time do not take the same one. */
+/**
+ * Counts the disruption in the budget's status, so that concurrent evictions do not count on the same allowed
+ * disruption.
+ */
 async function takeDisruption(
   parts: ServerParts,
   writer: Writer,

@@ -48,7 +48,7 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
 }
 
 /**
- * Who writes an EndpointSlice or the status of a pod chooses its addresses, so a proxied request must not reach this
+ * The writer of an EndpointSlice or of a pod's status chooses its addresses, so a proxied request must not reach this
  * server's loopback or link-local addresses.
  */
 function allowed(host: string): string {

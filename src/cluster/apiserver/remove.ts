@@ -62,7 +62,7 @@ export async function deleteOne(
 
 function checkPreconditions(type: ResourceType, record: StoredRecord, { preconditions }: DeleteOptions): void {
   const { uid, resourceVersion } = preconditions ?? {};
-  // Like the real server, name the kind here and not the resource.
+  // Like the real server, name the kind and not the resource in this error.
   const outdated = (why: string): ApiError => conflict({ group: type.group, plural: type.kind }, record.name, why);
   if (uid !== undefined && uid !== "" && uid !== record.uid) {
     throw outdated(

@@ -46,7 +46,7 @@ export function requestInfoOf(method: string, path: string, query: URLSearchPara
   const version = parts[at - 1];
   if (version === undefined || parts.length <= at) return plain;
   let namespace = "";
-  // The old form of a watch has the word `watch` before the rest.
+  // In the old form of a watch, the path begins with the word `watch`.
   const isOldWatch = parts[at] === "watch" && parts.length > at + 1;
   if (isOldWatch) at += 1;
   if (

@@ -51,7 +51,10 @@ export class RequestMetrics {
     addProcessMetrics(this.#registry, process);
   }
 
-  /** Counts the request when its answer ends. Call this only for served resources, because paths are the client's. */
+  /**
+   * Counts the request when its answer ends. Call this only for served resources, because clients can invent other
+   * paths.
+   */
   follow(info: ResourceRequest, query: URLSearchParams, response: ServerResponse): void {
     const startedMs = this.#clock.steadyMs();
     const isWatch = info.verb === "watch";

@@ -6,7 +6,7 @@ import { answerFormOf } from "./negotiate.ts";
 import { requestInfoOf } from "./request-info.ts";
 import { parseLabelSelector } from "./label-selector.ts";
 
-test("a client's odd YAML writes nothing into the log", async (t) => {
+test("a client's unusual YAML causes no line in the log", async (t) => {
   const warn = t.mock.method(process, "emitWarning", () => undefined);
   const odd = "? [k]\n: 1\nc: !!merge x\n";
   await parseYaml(odd);

@@ -50,7 +50,7 @@ async function usedOf(namespace: string, expected: Json): Promise<void> {
   assert.deepEqual(used, expected);
 }
 
-test("pods beyond the quota are refused, even many at once, and a pod that ended makes room", async () => {
+test("pods beyond the quota are refused, even many at once, and an ended pod frees its share", async () => {
   const create = await newNamespace("counted", { hard: { pods: "2", "count/pods": "3" } });
   const many = await Promise.all(["a", "b", "c", "d", "e"].map(async (name) => await create("pods", pod(name))));
   assert.deepEqual(
@@ -88,7 +88,7 @@ test("a quota of processor time and memory counts requests and limits, and needs
   await usedOf("computed", { cpu: "600m", "requests.memory": "256Mi", "limits.cpu": "600m" });
 });
 
-test("objects of any kind are counted, and an update may exceed a quota too", async () => {
+test("objects of any kind are counted, and an update that would exceed a quota is refused too", async () => {
   const hard = {
     configmaps: "1",
     "count/deployments.apps": "0",
@@ -148,7 +148,7 @@ test("a quota with scopes counts only the pods in them", async () => {
   assert.match((await important("pods", critical)).body.message, /exceeded quota: quota/);
 });
 
-test("a dry run is refused too, and a server that starts again counts what is there", async () => {
+test("a dry run is refused too, and a restarted server counts the existing objects", async () => {
   const create = await newNamespace("lasting", { hard: { secrets: "1" } });
   assert.equal((await create("secrets", { metadata: { name: "one" } })).status, 201);
   await server.stop();

@@ -65,7 +65,7 @@ function decide(parts: ServerParts, user: User, type: ResourceType, spec: Fields
   return { allowed: decision.allowed, ...(decision.reason === "" ? {} : { reason: decision.reason }) };
 }
 
-/** A local review tells of its own namespace alone. */
+/** A local review answers only about its own namespace. */
 function checkLocal(type: ResourceType, namespace: string, spec: Fields): void {
   const wanted = spec["resourceAttributes"] as { readonly namespace?: string } | null | undefined;
   if (!isAbsent(spec["nonResourceAttributes"]))
@@ -208,7 +208,7 @@ function boundObject(
   if (uid !== undefined && uid !== "" && uid !== found.uid)
     throw badRequest(`the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid})`);
   const pod = kind === "Pod" ? (found.object["spec"] as { nodeName?: string; serviceAccountName?: string }) : {};
-  // Else an account could get a token that tells of a node on which it has no pod.
+  // Otherwise an account could get a token that names a node on which it has no pod.
   if (kind === "Pod" && pod.serviceAccountName !== serviceAccount)
     throw badRequest(
       `cannot bind token for serviceaccount "${serviceAccount}" to pod running with different serviceaccount name.`,

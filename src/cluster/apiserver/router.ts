@@ -118,7 +118,7 @@ export class Router {
       throw this.#parts.registry.resources().some(({ group }) => group === info.group)
         ? unknownPath()
         : new NotServed();
-    // A Namespace is authorized in the namespace of its own name, so a path through another one must lead nowhere.
+    // A Namespace is authorized in the namespace of its own name, so a path through another namespace must be refused.
     const ownNamespace = type.storageKey === "/namespaces" ? info.name : "";
     if (!type.namespaced && info.namespace !== ownNamespace) throw unknownPath();
     if (info.subresource !== "" && !type.subresources.some((subresource) => subresource.name === info.subresource))

@@ -27,7 +27,7 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Far above what an event takes on a busy machine. */
+/** Much longer than an event takes on a busy machine. */
 const watchLimitMs = 60_000;
 
 export class ServerHarness {

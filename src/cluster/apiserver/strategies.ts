@@ -121,7 +121,7 @@ export function mergeSubresource(
   }
 }
 
-/** A resize changes what containers may use, and nothing else of them. */
+/** A resize changes the resources of containers, and no other fields of them. */
 function withResources(spec: Fields, next: Fields): Fields {
   const resized = { ...spec };
   for (const field of ["containers", "initContainers"]) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ServerHarness } from "./server-harness.ts";
 
-test("the Service kubernetes and its endpoints come back with the same address after someone has deleted them", async () => {
+test("the Service kubernetes and its endpoints are restored with the same address after someone has deleted them", async () => {
   const server = await new ServerHarness().start();
   try {
     const service = "/api/v1/namespaces/default/services/kubernetes";
@@ -25,7 +25,7 @@ test("the Service kubernetes and its endpoints come back with the same address a
   }
 });
 
-test("the namespace of the nodes' leases, which may be deleted, comes back", async () => {
+test("the namespace of the nodes' leases is restored after it was deleted", async () => {
   const server = await new ServerHarness().start();
   try {
     const { body } = await server.call("DELETE", "/api/v1/namespaces/kube-node-lease");

@@ -21,8 +21,8 @@ const retryMs = 1000;
 
 /**
  * Creates the objects, and restores namespaces and Service when somebody has deleted them. `kubectl delete all --all`
- * deletes the Service, and without it no pod reaches the API server any more. The real server looks every ten seconds
- * for the Service and every minute for the namespaces. Both servers restore roles only when they start.
+ * deletes the Service, and without it no pod reaches the API server any more. The real server checks the Service every
+ * ten seconds, and the namespaces every minute. Both servers restore roles only when they start.
  */
 export class SystemObjects implements Disposable {
   readonly #parts: ServerParts;
@@ -129,7 +129,7 @@ function endpoints(address: string, port: number): UntypedObject {
   };
 }
 
-/** Creates an object of the server's own, if it does not exist. */
+/** Creates an object that belongs to the server, if it does not exist. */
 async function ensureObject(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
   const { name = "", namespace = "" } = object.metadata;
   const intent = intentFor(parts, object, namespace);
@@ -137,7 +137,7 @@ async function ensureObject(parts: ServerParts, writer: Writer, object: UntypedO
   await writer.create(intent, object);
 }
 
-/** Creates an object of the server's own, or gives it the content of `object`. Its metadata stay. */
+/** Creates an object that belongs to the server, or gives it the content of `object`. Its metadata stay unchanged. */
 async function putObject(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
   const { name = "", namespace = "" } = object.metadata;
   const intent = intentFor(parts, object, namespace);

@@ -13,7 +13,7 @@ import type { Writer } from "./writer.ts";
 /** As the real server's `--event-ttl`. */
 const defaultEventTtlMs = 3_600_000;
 const sweepMs = 60_000;
-/** Changes are known for five minutes, for watches that resume and lists that continue, as with the real server. */
+/** Changes are kept for five minutes, for watches that resume and lists that continue, as in the real server. */
 const knownSweeps = 5;
 
 /** Runs until disposed. Logs failures, and tries again with the next change. */
@@ -107,7 +107,7 @@ export class Upkeep {
     return changed;
   }
 
-  /** A Secret of the account-token type gets a token that lives as long as it. */
+  /** A Secret of the account-token type gets a token that is valid as long as the Secret exists. */
   async #fillToken(namespace: string, name: string): Promise<void> {
     const { caCertificate, log, registry, store, tokens } = this.#parts;
     const type = registry.resource("", "v1", "secrets");
@@ -147,7 +147,7 @@ export class Upkeep {
     if (this.#revisions.length > knownSweeps) store.forget(this.#revisions.shift() ?? 0);
   }
 
-  /** Events live for so long after their last change. */
+  /** Events are kept for this time after their last change. */
   async #expireEvents(): Promise<void> {
     const { clock, log, store } = this.#parts;
     const collection = store.collection("/events");

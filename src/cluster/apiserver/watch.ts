@@ -118,7 +118,8 @@ class WatchStream {
   }
 
   /**
-   * A change as this watcher sees it. An object that begins to match is ADDED, one that no longer matches is DELETED.
+   * A change as this watcher sees it. An object that begins to match is ADDED, and an object that no longer matches is
+   * DELETED.
    */
   #line(event: ChangeEvent): Buffer | undefined {
     const was = event.previous !== undefined && this.#matches(event.previous);

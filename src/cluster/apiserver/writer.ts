@@ -316,7 +316,7 @@ function checkVersion(type: ResourceType, name: string, wanted: UntypedObject, o
   }
 }
 
-/** Empty maps and lists in the metadata are the same as none, for every kind. */
+/** Empty maps and lists in the metadata count as absent, for every kind. */
 export function dropEmptyMetadata({ metadata }: UntypedObject): void {
   for (const field of ["labels", "annotations", "finalizers", "ownerReferences"] as const) {
     const value: unknown = metadata[field];

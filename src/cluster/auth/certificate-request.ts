@@ -58,12 +58,12 @@ export function readCertificateRequest(pem: string): CertificateRequestParts {
   };
 }
 
-/** The string types of names whose bytes are UTF-8, where they are ASCII. */
+/** The string types of names whose bytes are UTF-8, at least if they are ASCII. */
 const utf8Tags: ReadonlySet<number> = new Set([0x0c, 0x12, 0x13, 0x14, 0x16]);
 
 /**
- * The values of one attribute of a name. Throws for a string type of two or four bytes a character: OpenSSL would read
- * a group from it that the check here does not see.
+ * The values of one attribute of a name. Throws for a string type with two or four bytes for each character, because
+ * OpenSSL would read a group from it that this check does not find.
  */
 function valuesOf(name: DerElement, identifier: string): string[] {
   const values: string[] = [];

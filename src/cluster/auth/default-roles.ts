@@ -184,7 +184,7 @@ export function defaultClusterRoles(): UntypedObject[] {
     clusterRole("system:aggregate-to-admin", administered, aggregate("admin")),
     clusterRole("system:aggregate-to-edit", edited, aggregate("edit")),
     clusterRole("system:aggregate-to-view", viewed, aggregate("view")),
-    // Metrics-server brings this role to other clusters.
+    // In other clusters, metrics-server installs this role.
     clusterRole("system:aggregated-metrics-reader", [rule(read, metricsGroup, "nodes", "pods")], {
       ...aggregate("view"),
       ...aggregate("edit"),

@@ -27,7 +27,7 @@ interface Binding {
 export interface Decision {
   readonly allowed: boolean;
   readonly reason: string;
-  /** The rule that allows it names objects. */
+  /** Set if the rule that allows the request names objects. */
   readonly byName?: boolean;
 }
 

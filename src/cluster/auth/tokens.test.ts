@@ -5,7 +5,7 @@ import { HandClock } from "../../base/testing/index.ts";
 import type { Store } from "../store/index.ts";
 import { ServiceAccountTokens } from "./tokens.ts";
 
-test("a token ends a minute after the deletion of what it is bound to, also while a finalizer keeps that", () => {
+test("a token becomes invalid a minute after the deletion of the object that it is bound to, even while a finalizer keeps the object", () => {
   const clock = new HandClock();
   const records = new Map<string, { uid: string; object: { metadata: { deletionTimestamp?: string } } }>();
   const put = (collection: string, name: string): void =>

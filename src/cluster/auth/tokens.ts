@@ -4,7 +4,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { Store } from "../store/index.ts";
 import type { User } from "./user.ts";
 
-/** The object to which a token is bound. The token ends with it. */
+/** The object to which a token is bound. The token becomes invalid with it. */
 export interface BoundObject {
   readonly kind: "Pod" | "Secret" | "Node";
   readonly name: string;
@@ -47,11 +47,11 @@ export interface VerifiedToken {
 
 const defaultIssuer = "https://kubernetes.default.svc.cluster.local";
 /**
- * The audiences of tokens for the API server itself, as by kube-apiserver's `--api-audiences`. Many clusters have the
+ * The audiences of tokens for the API server itself, as by kube-apiserver's `--api-audiences`. Many clusters accept the
  * short name, among them those of Istio's own tests.
  */
 const apiAudiences: readonly string[] = [defaultIssuer, "kubernetes.default.svc"];
-/** How long tokens of an object live on after its deletion, when a finalizer or its grace period keeps it. */
+/** How long tokens of an object stay valid after its deletion, if a finalizer or the grace period keeps the object. */
 const deletedLeewayMs = 60_000;
 const maximumCachedSignatures = 4096;
 
@@ -100,7 +100,10 @@ export class ServiceAccountTokens {
     return { token: `${signed}.${signature.toString("base64url")}`, expiresAtMs: claims.exp * 1000 };
   }
 
-  /** Undefined if the token is not ours, forged or expired, or if the object that it is bound to is gone. */
+  /**
+   * Undefined if the token was issued by others, is forged or expired, or if the object to which it is bound no longer
+   * exists.
+   */
   verify(token: string, wantedAudiences = apiAudiences): VerifiedToken | undefined {
     const claims = this.#claimsOf(token);
     if (claims === undefined) return undefined;

@@ -117,7 +117,7 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
   const digest = createHash("sha256").update(text).digest("hex");
   const key = path.replace(/^.*\//, "");
   const record = await context.client.get(configMapKind, recordName, "kube-system");
-  // Parsing a megabyte of YAML takes longer than all else here, and a user may have changed the objects since.
+  // Parsing a megabyte of YAML takes longer than all other work here, and a user may have changed the objects since.
   if (record?.data?.[key] === digest) return;
   let count = 0;
   for await (const object of objectsInManifest(text)) {

@@ -32,7 +32,7 @@ const neverGiveUp = Number.POSITIVE_INFINITY;
 
 /**
  * Shared by all controllers of one process: the client, one view for each kind, indexes of pods, and the tasks to run.
- * A controller is a function that takes this, requests views and adds its queue.
+ * A controller is a function that takes this, requests views and adds a queue.
  */
 export class ControllerContext implements ControllerDependencies {
   readonly client: KubeClient;
@@ -65,7 +65,7 @@ export class ControllerContext implements ControllerDependencies {
     return view;
   }
 
-  /** The same for a kind that may be missing. Only users that ask for it wait for it. */
+  /** The same for a kind that may be missing. Only controllers that request it wait for it. */
   lateView<Value extends KubernetesObject>(kind: KindDefinition<Value>, fieldSelector?: string): ObjectView<Value> {
     const key = `${kind.group}/${kind.plural}?${fieldSelector ?? ""}`;
     const known = this.#views.get(key);
@@ -147,8 +147,8 @@ export async function writeStatus<Value extends KubernetesObject & { readonly st
 }
 
 /**
- * Merges into an object's status, and lets the kind's view know at once. Returns the object as it was written. Undefined
- * if it is gone.
+ * Merges into an object's status, and lets the kind's view know at once. Returns the written object. Undefined if the
+ * object no longer exists.
  */
 export async function patchStatus<Value extends KubernetesObject>(
   context: StatusWriter,

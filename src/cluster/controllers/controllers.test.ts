@@ -1,4 +1,4 @@
-// Tests the controllers and the scheduler against the real API server in one process. The test plays the nodes.
+// Tests the controllers and the scheduler against the real API server in one process. The test simulates the nodes.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -65,7 +65,7 @@ function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
   return pods.run(signal);
 }
 
-/** Starts an API server with the controllers, the scheduler, and two nodes that the test plays; makes the namespace. */
+/** Starts an API server with the controllers, the scheduler, and two simulated nodes. Creates the namespace. */
 async function startCluster(): Promise<{ readonly client: KubeClient; readonly stop: () => Promise<void> }> {
   const harness = await new ServerHarness().start();
   const pem = (path: string): string => readFileSync(path, "utf8");
@@ -173,7 +173,7 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
   await stop();
 });
 
-test("a Deployment says that a quota holds its pods back, and goes on when there is room", async (context) => {
+test("a Deployment reports that a quota refuses its pods, and continues when the quota has room", async (context) => {
   const { client, stop } = await startCluster();
   context.after(stop);
   const quota = { metadata: { name: "few", namespace }, spec: { hard: { pods: "1" } } };

@@ -2,7 +2,10 @@ import { keyOf, type KubernetesObject } from "../../api/index.ts";
 import type { Clock } from "../../base/index.ts";
 import type { Informer, InformerChange } from "../../kube/index.ts";
 
-/** How long a local write waits for confirmation by the watch. Then it is forgotten, because the object may be gone. */
+/**
+ * How long a local write waits for confirmation by the watch. The write is then forgotten, because the object may have
+ * been deleted.
+ */
 const localWriteLifeMs = 10_000;
 
 export type ObjectChange<Value> = InformerChange<Value>;
@@ -15,9 +18,9 @@ export class ObjectView<Value extends KubernetesObject> {
   readonly informer: Informer<Value>;
   readonly #clock: Clock;
   readonly #objects = new Map<string, Value>();
-  /** Keys written here and not confirmed, with the time of the write. */
+  /** Keys of local writes that are not confirmed yet, with the time of the write. */
   readonly #local = new Map<string, number>();
-  /** Uids of objects that were deleted here, until the server shows it too. */
+  /** Uids of objects that were deleted here, until the watch shows that too. */
   readonly #deleting = new Set<string>();
   readonly #indexes: ViewIndex<Value>[] = [];
   readonly #handlers: ((change: ObjectChange<Value>) => void)[] = [];

@@ -78,7 +78,7 @@ test("names follow Kubernetes' DNS specification", () => {
   assert.equal(ask("5.1.244.10.in-addr.arpa", "PTR"), "found db-0.db.default.svc.cluster.local");
 });
 
-test("a missing service is NXDOMAIN, a foreign name is unknown, and a name above others exists", () => {
+test("a missing service is NXDOMAIN, a name outside the cluster is unknown, and a name above existing names exists", () => {
   assert.equal(ask("nope.default.svc.cluster.local"), "absent");
   assert.equal(ask("web.other.svc.cluster.local"), "absent");
   assert.equal(ask("_none._tcp.web.default.svc.cluster.local", "SRV"), "absent");
@@ -88,7 +88,7 @@ test("a missing service is NXDOMAIN, a foreign name is unknown, and a name above
   assert.equal(ask("1.2.3.4.in-addr.arpa", "PTR"), "unknown");
 });
 
-test("the server answers over UDP and TCP, denies with an SOA, and answers NXDOMAIN for foreign names without an upstream", async () => {
+test("the server answers over UDP and TCP, denies with an SOA, and answers NXDOMAIN for names outside the cluster if it has no upstream", async () => {
   const server = new DnsServer({
     address: "127.0.0.1",
     port: 0,

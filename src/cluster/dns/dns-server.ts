@@ -153,8 +153,8 @@ export class DnsServer {
   }
 
   /**
-   * Adds the addresses behind an alias. Clients ask for an address and do not look the alias up themselves: the C library
-   * takes an answer without an address for "no such name".
+   * Adds the addresses behind an alias. Clients request an address and do not resolve the alias themselves: for the C
+   * library, an answer without an address means that the name does not exist.
    */
   async #followAliases(question: Question, answers: readonly DnsRecord[]): Promise<readonly DnsRecord[]> {
     if (question.type !== "A" && question.type !== "AAAA") return answers;
@@ -174,7 +174,7 @@ export class DnsServer {
     return all;
   }
 
-  /** Rotates the answers, so that each endpoint is equally often the first one, which clients use. */
+  /** Rotates the answers, because clients use the first one, and each endpoint should be first equally often. */
   #rotate<Item>(items: readonly Item[]): readonly Item[] {
     if (items.length < 2) return items;
     const start = Math.floor(this.#options.random() * items.length);

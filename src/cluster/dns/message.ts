@@ -62,7 +62,9 @@ export function recordsOf(bytes: Buffer): DnsRecord[] {
   }
 }
 
-/** Encodes the zone's answer. Records that do not fit into UDP are left out, and the client asks again over TCP. */
+/**
+ * Encodes the zone's answer. Records that do not fit into UDP are left out, and the client repeats the query over TCP.
+ */
 export function encodeAnswer(question: Question, domain: string, answer: ZoneAnswer, transport: "udp" | "tcp"): Buffer {
   const negative = answer.answers.length === 0;
   const rcode = answer.outcome === "found" ? rcodes.noError : rcodes.noSuchName;

@@ -185,7 +185,7 @@ function addressOfReverse(name: string): string | undefined {
   const nibbles = name.slice(0, -".ip6.arpa".length).split(".").reverse().join("");
   if (!/^[0-9a-f]{32}$/.test(nibbles)) return undefined;
   const groups = (nibbles.match(/.{4}/g) ?? []).map((group) => group.replace(/^0{1,3}/, ""));
-  // Like the API, write the longest run of zeros as `::`.
+  // Like the Kubernetes API, write the longest run of zeros as `::`.
   const text = groups.join(":");
   const zeros = [...text.matchAll(/(?:^|:)0(?::0)+(?=:|$)/g)].sort((a, b) => b[0].length - a[0].length)[0];
   return zeros === undefined ? text : `${text.slice(0, zeros.index)}::${text.slice(zeros.index + zeros[0].length + 1)}`;

@@ -13,7 +13,7 @@ let directory: string;
 before(() => (directory = mkdtempSync(join(tmpdir(), "serin-applets-"))));
 after(() => rmSync(directory, { recursive: true }));
 
-/** Writes scripts for the applets; the machine has the named programs, which print their name and words. */
+/** Writes the scripts for the applets. The machine has the named programs, which print their name and arguments. */
 function image(name: string, machine: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const places = { release: root, machine: [join(directory, name, "machine")] };
   const bin = join(directory, name, "bin");
@@ -53,7 +53,7 @@ nslookup; echo $?`;
   assert.match(err, /^nslookup: nslookup takes a name/m);
 });
 
-test("the machine's program goes first where it does what busybox's does, also through the name busybox", async () => {
+test("the machine's program is preferred if it behaves like busybox's, even when called through busybox", async () => {
   const told = (name: string): string => `#!/bin/sh\necho "machine's ${name} $*"\n`;
   const busybox = '#!/bin/sh\n[ "$1" = --list ] && exec echo httpd\necho "machine\'s busybox $*"\n';
   const machine = { httpd: told("httpd"), nc: told("nc"), nslookup: told("nslookup"), wget: told("wget"), busybox };

@@ -2,11 +2,11 @@ import { releaseInContainer, scriptDirectory } from "./container-paths.ts";
 
 /** The programs that may provide an applet, in order of preference. If none does, the release's own program is used. */
 const providers = {
-  // A machine's program of this name is Apache.
+  // On other machines, the program of this name is Apache.
   httpd: ["busybox"],
-  // The machine's nc differs from machine to machine: one lacks -e, Debian's busybox lacks -z.
+  // nc differs between machines: some lack -e, and Debian's busybox lacks -z.
   nc: [],
-  // Machines' busybox asks for a name with a dot, such as web.shop, without the search list.
+  // The busybox of some machines resolves a name with a dot, such as web.shop, without the search list.
   nslookup: ["machine"],
   // Debian's busybox has neither TLS nor -T.
   wget: ["machine"],
@@ -21,7 +21,7 @@ const multiCallName = "busybox";
 const imageDirectories = ["/bin", "/sbin", "/usr/bin", "/usr/sbin"];
 const program = "samples/busybox/busybox.ts";
 
-/** Where programs are, as a container sees them. */
+/** The locations of programs, as a container sees them. */
 export interface ProgramPlaces {
   readonly release: string;
   readonly machine: readonly string[];
@@ -30,8 +30,8 @@ export interface ProgramPlaces {
 const inContainer: ProgramPlaces = { release: releaseInContainer, machine: ["/usr/local/bin", "/usr/bin", "/bin"] };
 
 /**
- * Scripts by which containers find an image's applets. Each chooses when it runs, because a node's process need not see
- * the programs that its containers see.
+ * Scripts by which containers find an image's applets. Each script chooses the program when it runs, because the node's
+ * process may not see the programs that its containers see.
  */
 export function appletScripts(names: readonly AppletName[], places = inContainer): Record<string, string> {
   if (names.length === 0) return {};
@@ -44,7 +44,7 @@ export function appletScripts(names: readonly AppletName[], places = inContainer
 
 /**
  * The script for a command's first word: `/bin/wget` of an image with this applet. The machine may have no such file.
- * Other words stay as they are.
+ * Other words stay unchanged.
  */
 export function appletCommand(word: string, names: readonly AppletName[]): string {
   const slash = word.lastIndexOf("/");

@@ -48,7 +48,7 @@ test("short image names are completed as Docker does", () => {
   assert.throws(() => parseImageReference("a b"), /couldn't parse image name/);
 });
 
-test("command and args replace an image's words as in Kubernetes", async () => {
+test("command and args replace an image's entrypoint and arguments as in Kubernetes", async () => {
   const catalogue = new ImageCatalogue(newState(), builtIn);
   const argv = (image: string, command?: string[], args?: string[]): Promise<readonly string[]> =>
     catalogue.resolve({ image, command, args }).then((found) => found.argv);
@@ -66,7 +66,7 @@ test("command and args replace an image's words as in Kubernetes", async () => {
   ]);
 });
 
-test("images of busybox and its like bring its applets, also for an entry of the user's catalogue", async () => {
+test("images such as busybox provide its applets, also for an entry of the user's catalogue", async () => {
   const state = newState();
   writeFileSync(join(state, "images.yaml"), "images:\n- images: ['*/tools']\n  entrypoint: []\n  applets: [wget]\n");
   const catalogue = new ImageCatalogue(state, builtIn);
@@ -106,11 +106,11 @@ test("a user's program that containers cannot see is refused, and the message sa
       program,
     );
   for (const program of ["bin/serin", "/usr/sbin/nginx", "sh", "/opt/serin/bin/serin"]) await resolve(program);
-  // A container with a command of its own does not need the image's.
+  // A container with its own command does not need the image's.
   await resolve("/home/me/server", ["sleep", "infinity"]);
 });
 
-test("an unknown image says how to add one", async () => {
+test("the error for an unknown image explains how to add it", async () => {
   const state = newState();
   const catalogue = new ImageCatalogue(state, builtIn);
   await assert.rejects(
@@ -124,7 +124,7 @@ test("an unknown image says how to add one", async () => {
   ]);
 });
 
-test("an added tree runs for images whose tag is its version", async () => {
+test("an added release tree is used for images whose tag is its version", async () => {
   const state = newState();
   assert.equal(addRelease(state, newTree("2.0.0")), "2.0.0");
   const { release } = await new ImageCatalogue(state, builtIn).resolve({
@@ -152,7 +152,7 @@ test("an added tree runs for images whose tag is its version", async () => {
   assert.throws(() => addRelease(state, tmpdir()), /is not a release tree/);
 });
 
-test("a variable may name the image's tag, and ids are never mistaken for names with tags", async () => {
+test("a variable in the catalogue may stand for the image's tag, and ids are never treated as names with tags", async () => {
   const found = await new ImageCatalogue(newState(), builtIn).resolve({
     image: "quay.io/shardul/nginx:v2",
     command: undefined,

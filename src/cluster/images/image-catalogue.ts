@@ -42,7 +42,7 @@ export class ImageCatalogue {
     this.#builtIn = builtIn;
   }
 
-  /** Whether an image has been resolved before, so that it counts as present. */
+  /** Whether an image was resolved before, and so counts as present. */
   has(image: string): boolean {
     return this.#present.has(image);
   }

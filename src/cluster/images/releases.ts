@@ -30,7 +30,7 @@ interface ReleaseIndex {
 
 const indexName = "release.json";
 const directoryName = "releases";
-/** The parts of a release. Everything else in the tree stays out. */
+/** The parts of a release. Other files of the tree are not copied. */
 const releaseEntries = ["bin", "package.json", "src", "dist", "generated", "manifests", "samples"];
 
 /** Records the tree from which the cluster itself runs, with its paths inside the lab. */

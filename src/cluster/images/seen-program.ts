@@ -9,9 +9,9 @@ export interface SeenDirectories {
 }
 
 /**
- * Throws a user error if containers cannot see a program of the user's catalogue: a path that is neither of the
- * machine's programs nor in the release tree, also when a link leads out of there. Names without a slash are found by
- * PATH.
+ * Throws a user error if containers cannot see a program of the user's catalogue: a path outside the directories of the
+ * machine's programs and of the release tree, also if it leads outside through a link. Names without a slash are found
+ * by PATH.
  */
 export function checkProgramIsSeen(image: string, program: string, seen: SeenDirectories): void {
   if (!program.includes("/") || program.startsWith("/opt/") || isSeen(program, seen)) return;

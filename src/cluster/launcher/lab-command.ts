@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { userError } from "../../base/index.ts";
 
-/** The uid and gid of the host that root's lab runs as. Nobody uses them, so the lab can write no file of the host. */
+/**
+ * The uid and gid of the host as which root's lab runs. No user has them, so the lab cannot write files of the host.
+ */
 export const labHostUid = 100_000;
 const labUids = 65_536;
 
@@ -54,12 +56,13 @@ const everyNamespace = "-Unmuipf";
 const firstProcess = '"$0" "$@" & wait $!';
 const firstProcessAfterMap = `read -r go && { ${firstProcess}; }`;
 
-/** The size in MB. bin/serin explains it. */
+/** The size in MB. bin/serin has the reason. */
 const smallYoungGeneration = "--max-semi-space-size=4";
 
 /**
  * The command that starts the supervisor in namespaces of its own. Root first gives itself a private mount namespace in
- * which the release and the state lie where anybody may reach them, then becomes {@link labHostUid}, and only then unshares.
+ * which the release and the state are at paths that all users may reach, then becomes {@link labHostUid}, and only then
+ * unshares.
  */
 export function labCommand(options: LabCommandOptions): LabCommand {
   return options.asOtherUser ? rootCommand(options) : userCommand(options);

@@ -46,7 +46,8 @@ const stopGraceMs = 3_000;
 
 /**
  * The only process of the lab in the user's own network namespace. It starts the supervisor in new namespaces, opens
- * sockets on the host's loopback, and passes them to the supervisor. The whole lab ends with it, however it ends.
+ * sockets on the host's loopback, and passes them to the supervisor. The whole lab ends together with this process,
+ * however it ends.
  */
 export class Launcher {
   readonly #options: LauncherOptions;
@@ -285,7 +286,7 @@ function readNamespace(pid: number | undefined): string | undefined {
   }
 }
 
-/** The environment that programs of the machine need. Nothing else of the user's session reaches the lab. */
+/** The environment that programs of the machine need. The lab gets no other variable of the user's session. */
 function programEnvironment(env: Environment): Record<string, string> {
   const kept: Record<string, string> = {
     PATH: env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -4,7 +4,7 @@ import { userError, type Environment } from "../../base/index.ts";
 import { isHostProcessAlive, requireRunningCluster } from "../record/index.ts";
 import { shimDirectory } from "./shims.ts";
 
-/** Variables that are removed, because the proxies of the machine's network are not reachable in the lab. */
+/** Variables of HTTP proxies that are removed, because the lab cannot reach the machine's network. */
 const proxyVariables = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"];
 
 export interface ShellCommand {

@@ -33,17 +33,17 @@ import { writeShims } from "./shims.ts";
 
 export interface CreateClusterOptions {
   readonly plan: ClusterPlan;
-  /** Whether autoscalers follow what pods use. */
+  /** Whether autoscalers follow the pods' resource use. */
   readonly autoscale: boolean;
   /** How long the API server keeps Events. Undefined: for an hour. */
   readonly eventTtlMs: number | undefined;
   readonly release: { readonly root: string; readonly entry: string; readonly version: string };
   readonly env: Environment;
-  /** Aborted by Ctrl-C. Then everything is undone. */
+  /** Aborted by Ctrl-C. Creation then stops and removes everything. */
   readonly signal: AbortSignal;
   /** Called with a text for the user about the current step. */
   readonly progress: (step: string) => void;
-  /** Checks the machine if the lab did not start, because a missing feature explains more than the first failure. */
+  /** If the lab did not start, checks the machine, because a missing feature explains more than the first failure. */
   readonly diagnose: () => Promise<readonly Finding[]>;
 }
 
@@ -141,7 +141,7 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
   mkdirSync(cache, { recursive: true });
   if (labRunsAsOtherUser()) {
     giveToLab(directory);
-    // Only the lab writes into the cache. Other labs may add and rename files there now.
+    // Only labs write into the cache. Other labs may add and rename files there at the same time.
     chownSync(cache, labHostUid, labHostUid);
   }
   return pki;
@@ -195,7 +195,7 @@ function startLauncher(directory: string, { release, env }: CreateClusterOptions
     stdio: ["ignore", log, log, "ipc"],
     env,
     cwd: "/",
-    // In a session of its own, so that Ctrl-C and the end of the terminal do not reach it.
+    // The launcher runs in a separate session, so that Ctrl-C and the end of the terminal do not reach it.
     detached: true,
   });
   closeSync(log);

@@ -134,8 +134,7 @@ function readSetting(name: string): string | undefined {
 }
 
 function insideFindings(insideCommand: readonly string[]): Finding[] {
-  // The other user may not be able to read the checkout. The same user inside a namespace of its own is good enough
-  // here.
+  // The unprivileged user may be unable to read the checkout. Here the same user in a separate namespace suffices.
   const args = ["-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc", ...insideCommand];
   const { status, stdout, stderr } = spawnSync("unshare", args, { encoding: "utf8" });
   try {

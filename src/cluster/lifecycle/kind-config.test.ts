@@ -28,14 +28,14 @@ test("nodes get kind's names and consecutive addresses", () => {
   assert.deepEqual(plan.nodes[1]?.labels, { zone: "a" });
 });
 
-test("an API server address that is not ours to bind becomes the loopback, with a warning", () => {
+test("an API server address that cannot be bound becomes the loopback, with a warning", () => {
   const { plan, warnings } = parseKindConfig(threeNodes);
   assert.deepEqual(plan.apiServer, { address: "127.7.0.10", port: 6443, portIsFixed: false });
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? "", /10\.0\.0\.152 is not in 127\.0\.0\.0\/8/);
 });
 
-test("without a file kind's default applies, and --name wins", () => {
+test("without a file kind's default applies, and --name takes precedence", () => {
   const { plan } = parseKindConfig(undefined, { name: "mine" });
   assert.deepEqual(
     plan.nodes.map(({ name }) => name),
@@ -64,7 +64,7 @@ test("every invalid field is reported with its line and the expected value", () 
   assert.throws(() => parseKindConfig("kind: [", { source: "x" }), /x:1:/);
 });
 
-test("kind's fields without a counterpart are accepted and named", () => {
+test("kind's fields without a counterpart are accepted with a warning", () => {
   const { warnings } = parseKindConfig(
     "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nfeatureGates: {A: true}\nnodes:\n- role: control-plane\n  image: kindest/node:v1\n",
   );

@@ -154,7 +154,7 @@ class ConfigReader {
     // A port below 1024 needs root on the host. In kind, 0 and -1 mean any port.
     if (port > 0 && port < 1024)
       this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; use a port above 1023`);
-    // A port for another address is only a preference, because another lab may use it on the loopback address.
+    // The port of another address is only a preference, because another lab may use it on the loopback address.
     const isMeantFor = requested === undefined || requested === address;
     return port <= 0
       ? { address, port: labNetwork.apiServerPort, portIsFixed: false }

@@ -8,7 +8,7 @@ import { mergeIntoKubeconfig, removeFromKubeconfig } from "./kubeconfig-file.ts"
 
 const access = { contextName: "kind-a", server: "https://127.7.0.10:6443", ca: "CA", certificate: "CERT", key: "KEY" };
 
-test("a cluster is merged in, made current, and removed again with the previous context restored", () => {
+test("a cluster is added and made current, and its removal restores the previous context", () => {
   const path = join(mkdtempSync(join(tmpdir(), "serin-kubeconfig-")), "deep", "config");
   assert.equal(mergeIntoKubeconfig(path, access), "");
   assert.equal(mergeIntoKubeconfig(path, { ...access, contextName: "kind-b" }), "kind-a");

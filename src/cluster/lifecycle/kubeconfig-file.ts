@@ -74,7 +74,7 @@ export function mergeIntoKubeconfig(path: string, access: AdminAccess): string {
   return previous;
 }
 
-/** Removes the cluster. The context before it becomes current again, if it still exists. */
+/** Removes the cluster. The previous context becomes current again, if it still exists. */
 export function removeFromKubeconfig(path: string, contextName: string, previousContext: string): void {
   if (!existsSync(path)) return;
   const document = readKubeconfig(path);

@@ -111,7 +111,7 @@ export function bindMount(source: string, target: string, recursive = true): voi
   mount(source, target, null, mountFlags.bind | (recursive ? mountFlags.recursive : 0));
 }
 
-/** Makes a mount and all below it read-only, without set-uid programs and without devices. */
+/** Makes a mount and all mounts below it read-only, without set-uid programs and without devices. */
 export function makeReadOnlyRecursive(target: string): void {
   const attributes = Buffer.alloc(32);
   attributes.writeBigUInt64LE(BigInt(mountFlags.readOnly | mountFlags.noSuid | mountFlags.noDevices), 0);

@@ -31,7 +31,7 @@ let own: OwnNamespaces | undefined;
 /** The namespaces in which this process started. They are opened on first use, before it enters others. */
 function ownNamespaces(): OwnNamespaces {
   if (own === undefined) {
-    // With a directory and root of its own, the main thread may enter mount namespaces.
+    // The main thread may enter mount namespaces once its file system attributes are unshared.
     unshare(cloneFlags.fs, "fs");
     own = {
       network: openNamespace("self", "net"),
@@ -117,8 +117,8 @@ function leaveMountNamespace(): void {
 }
 
 /**
- * A thread that cannot return would do the node's work inside a pod. So the process ends, and the supervisor starts
- * another.
+ * A thread that cannot return to its namespaces would do the node's work inside a pod. So the process ends, and the
+ * supervisor starts another.
  */
 function returnHome(restore: readonly (() => void)[]): void {
   try {

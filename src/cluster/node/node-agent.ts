@@ -44,7 +44,7 @@ import { VolumeJanitor } from "./volumes/volume-janitor.ts";
 
 export interface NodeAgentOptions {
   readonly node: ClusterNode;
-  /** The node has a taint that keeps ordinary pods away. */
+  /** Whether the node has a taint that keeps ordinary pods away. */
   readonly tainted: boolean;
   readonly stateDirectory: string;
   readonly client: KubeClient;
@@ -110,7 +110,7 @@ export class NodeAgent {
     });
   }
 
-  /** The pods that run here in a network of their own. */
+  /** The pods that run here with their own network. */
   #localPods(): LocalPod[] {
     return [...this.#workers.values()].flatMap(({ pod, sandbox }) =>
       sandbox?.address === undefined ? [] : [{ pod, address: sandbox.address.ip }],
@@ -170,7 +170,8 @@ export class NodeAgent {
     void mirrors.create(signal);
     const pods = this.#pods.run(signal);
     void this.#pods.synced.then(() => this.#removeOrphans());
-    // Only with all pods known, or those of an earlier process would lose their isolation for a moment.
+    // Start this only when all pods are known. Otherwise pods of an earlier process would lose their isolation for a
+    // moment.
     const policies = Promise.race([this.#pods.synced, aborted(signal)]).then(
       async () => await this.#policies.run(signal),
     );
@@ -208,7 +209,7 @@ export class NodeAgent {
       worker?.remove();
       return;
     }
-    // A pod that was deleted and created again between two looks has the same name and a new uid.
+    // A pod that was deleted and created again between two checks has the same name and a new uid.
     if (change.previous !== undefined && change.previous.metadata.uid !== uid)
       this.#workers.get(change.previous.metadata.uid ?? "")?.remove();
     if (worker !== undefined) worker.update(object);
@@ -379,7 +380,7 @@ function limitsNote(): string | undefined {
       )
         return undefined;
     } catch {
-      // Unreadable, so the controllers are not delegated.
+      // The file is unreadable, so the controllers are not delegated.
     }
   }
   return "resource limits are recorded, not enforced: no cgroup is delegated to the lab";

@@ -20,7 +20,7 @@ export interface ClusterRecord {
   /** The release tree that the cluster runs from, as the host sees it. */
   readonly release: { readonly root: string; readonly version: string };
   readonly createdAt: string;
-  /** Autoscalers follow what pods use. Otherwise they only keep replicas within their bounds. */
+  /** Whether autoscalers follow the pods' resource use. Otherwise they only keep replicas within their bounds. */
   readonly autoscale?: boolean;
   /** How long the API server keeps Events. Absent: for an hour. */
   readonly eventTtlMs?: number;
@@ -45,7 +45,7 @@ export interface HostProcess {
   readonly startTicks: string;
 }
 
-/** Addresses that are the same in every lab; each lab has network namespaces of its own. */
+/** Addresses that are the same in every lab, because each lab has its own network namespaces. */
 export const labNetwork = {
   fabricCidr: "172.18.0.0/16",
   hostAddress: "172.18.0.1",

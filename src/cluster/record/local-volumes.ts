@@ -25,7 +25,7 @@ export const volumeAnnotations = {
   defaultClass: "storageclass.kubernetes.io/is-default-class",
 } as const;
 
-/** Keep claims and volumes that are in use. */
+/** The finalizers that keep claims and volumes while they are in use. */
 export const volumeFinalizers = {
   claim: "kubernetes.io/pvc-protection",
   volume: "kubernetes.io/pv-protection",

@@ -72,7 +72,7 @@ test("replicas spread over nodes, regardless of other pods there", () => {
   assert.deepEqual(choose(pod("q"), [node("a"), node("b")], [[pod("p"), "a"], ...others]), { node: "b" });
 });
 
-test("required anti-affinity applies in both directions, and affinity lets the first of a group start", () => {
+test("required anti-affinity applies in both directions, and required affinity does not block the first pod of a group", () => {
   const term = { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: { app: "x" } } };
   const repels = { affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } };
   const attracts = { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } };
@@ -103,7 +103,7 @@ test("a topology spread constraint limits the skew", () => {
   assert.deepEqual(choose(pod("q", spec, { app: "x" }, "other"), nodes, placed), { node: "b" });
 });
 
-test("a pod goes where its volumes are, waits for its claims with kube-scheduler's words, and may choose the node of a claim that waits", () => {
+test("a pod is placed where its volumes are, waits for its claims with kube-scheduler's message, and may choose the node of a claim that waits for its first consumer", () => {
   const wanted = pod("p", { volumes: [{ name: "v", persistentVolumeClaim: { claimName: "data" } }] });
   const nodes = [node("a"), node("b")];
   const on = (host: string, name: string): PersistentVolume => ({

@@ -8,7 +8,7 @@ import { requestsOf } from "./resources.ts";
 
 export type Decision = { readonly node: string } | { readonly node: undefined; readonly message: string };
 
-/** Chooses a node for the pod, or explains in kubectl's words why there is none. */
+/** Chooses a node for the pod, or explains with kube-scheduler's text why there is none. */
 export function decide(inputs: FilterInputs): Decision {
   const { nodes } = inputs;
   if (nodes.length === 0) return { node: undefined, message: "no nodes available to schedule pods" };
@@ -39,7 +39,7 @@ function firstReason(
   return undefined;
 }
 
-/** The weights of kube-scheduler's default profile, where it has the score. Spreading of siblings comes first. */
+/** The weights of kube-scheduler's default profile, for the scores that it has. Spreading of siblings comes first. */
 const weights = {
   siblings: 3,
   taints: 3,

@@ -33,7 +33,7 @@ class Scheduler {
   readonly #placements = new Placements();
   /** The keys of pods that fit on no node. They are tried again when there is more room. */
   readonly #unschedulable = new Set<string>();
-  /** The nodes of pods that wait there for their volumes, by the pod's uid. Their requests count already. */
+  /** The nodes of pods that wait there for their volumes, by the pod's uid. Their resource requests count already. */
   readonly #reserved = new Map<string, { readonly key: string; readonly node: string }>();
   readonly #queue: Reconciler;
   readonly #record: ReturnType<ControllerContext["events"]>;
@@ -113,7 +113,7 @@ class Scheduler {
       return;
     }
     this.#unschedulable.delete(key);
-    // Record the placement before the request, so that it counts for the next pod.
+    // Record the placement before the API request, so that it counts for the next pod.
     this.#placements.place(pod, decision.node);
     if (volumeNeeds.waiting.length === 0) return await this.#bind(pod, decision.node);
     this.#reserved.set(uid, { key, node: decision.node });
@@ -132,7 +132,10 @@ class Scheduler {
     };
   }
 
-  /** Tells who makes or binds the claims' volumes which node needs them. The claims' change brings the pod back. */
+  /**
+   * Annotates the claims with the node, for the controller that creates or binds their volumes. The change of the
+   * claims queues the pod again.
+   */
   async #selectNode(claims: VolumeNeeds["waiting"], node: string): Promise<undefined> {
     const views = this.#context.view(persistentVolumeClaimKind);
     for (const { metadata } of claims.filter((claim) => selectedNode(claim) !== node)) {

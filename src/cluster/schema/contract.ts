@@ -1,9 +1,9 @@
 import type { KubernetesObject, ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
 
 /**
- * The functions that the API server calls on schemas, and all that it knows about them. Objects are plain JSON values
- * with `apiVersion` and `kind`. Unless a function says "in place", it does not change its arguments, and its result
- * shares no mutable parts with them.
+ * The functions that the API server calls on schemas, and all facts about schemas that it uses. Objects are plain JSON
+ * values with `apiVersion` and `kind`. Unless a function says "in place", it does not change its arguments, and its
+ * result shares no mutable parts with them.
  */
 
 /**
@@ -29,12 +29,13 @@ export interface ResourceType {
   readonly storageKey: string;
   /** False for a CRD's. */
   readonly builtIn: boolean;
-  /** For a CRD's: the CRD's name. */
+  /** The name of the CRD. Absent for a built-in resource. */
   readonly customResourceDefinition?: string;
   /** Paths in the object behind `/scale`, such as `spec.replicas`. Absent if there is no such subresource. */
   readonly scale?: ScalePaths;
   /**
-   * For a CRD's selectable fields, the path each (`spec.color`). Built-in kinds' field selectors are the API server's.
+   * The paths of a CRD's selectable fields, such as `spec.color`. The API server itself defines the field selectors of
+   * built-in kinds.
    */
   readonly selectableFields?: readonly string[];
   /** The warning for each request of a deprecated version. */
@@ -44,7 +45,7 @@ export interface ResourceType {
 export interface SubresourceType {
   /** `status`, `scale`, `log`, … */
   readonly name: string;
-  /** The kind that it takes and answers: for `scale` autoscaling/v1 Scale, for `status` the resource's own. */
+  /** The kind of its requests and responses: for `scale` autoscaling/v1 Scale, for `status` the resource's own. */
   readonly group: string;
   readonly version: string;
   readonly kind: string;
@@ -79,12 +80,12 @@ export interface FieldError {
 
 /**
  * Thrown by decoding and patching: a body that cannot be read or a patch that cannot be applied. The API server answers
- * `status` and `reason` with the message as it is.
+ * with `status`, `reason` and the unchanged message.
  */
 export class SchemaFault extends Error {
   override readonly name = "SchemaFault";
   readonly status: 400 | 409 | 415 | 422 | 500;
-  /** Empty where the real server gives none. */
+  /** Empty if the real server gives no reason. */
   readonly reason: "BadRequest" | "Conflict" | "UnsupportedMediaType" | "Invalid" | "";
   readonly causes: readonly StatusCause[];
 
@@ -124,7 +125,7 @@ export interface ApplyRequest {
   /** The applied configuration, as sent (no defaults). */
   readonly applied: UntypedObject;
   readonly origin: WriteOrigin;
-  /** Take over fields of other managers instead of a 409. */
+  /** Take over fields of other managers instead of failing with 409. */
   readonly force: boolean;
 }
 
@@ -141,7 +142,7 @@ export interface OpenApiDocument {
   /** Bytes of the document as served, not compressed. */
   readonly body: Uint8Array;
   readonly contentType: string;
-  /** Changes with the body. It is the ETag, and the `hash` of the v3 index. */
+  /** A hash that changes with the body. It is used as ETag, and as `hash` in the v3 index. */
   readonly hash: string;
 }
 
@@ -155,9 +156,10 @@ export interface SchemaRegistry {
   resourceOfKind(group: string, version: string, kind: string): ResourceType | undefined;
 
   /**
-   * A body of content type application/vnd.kubernetes.protobuf (the `k8s\0` envelope) as JSON value. Throws
-   * {@link SchemaFault} 400 for bytes that are no such body and 415 for kinds that it does not know.
-   * Knows also DeleteOptions, Eviction, Binding, TokenRequest, Scale and the reviews of authentication.k8s.io and authorization.k8s.io.
+   * Decodes a body of content type application/vnd.kubernetes.protobuf (the `k8s\0` envelope) as JSON value. Throws
+   * {@link SchemaFault} 400 for bytes that are no such body and 415 for kinds that it does not know. Knows also
+   * DeleteOptions, Eviction, Binding, TokenRequest, Scale and the reviews of authentication.k8s.io and
+   * authorization.k8s.io.
    */
   decodeProtobuf(body: Uint8Array): UntypedObject;
 
@@ -169,8 +171,8 @@ export interface SchemaRegistry {
   /** Sets defaults of absent values in place. Also removes the `null`s that the server drops. */
   applyDefaults(type: ResourceType, object: UntypedObject): void;
   /**
-   * All faults, in the server's words. Empty: valid. `old` on update. Also checks metadata (name, labels, annotations,
-   * ownerReferences). For `subresource` "status", only changes of the status are allowed.
+   * All faults, with the server's texts. Empty means valid. `old` is given for an update. Also checks metadata (name,
+   * labels, annotations, ownerReferences). For `subresource` "status", only changes of the status are allowed.
    */
   validate(
     type: ResourceType,
@@ -178,14 +180,17 @@ export interface SchemaRegistry {
     old: UntypedObject | undefined,
     subresource?: string,
   ): readonly FieldError[];
-  /** The object in the version of `to`, which is of the same resource. May answer the same object when nothing changes. */
+  /**
+   * Converts the object to the version of `to`, which belongs to the same resource. May return the same object if
+   * nothing changes.
+   */
   convert(object: UntypedObject, to: ResourceType): UntypedObject;
 
   /** Strategic merge patch. Throws 415 for a CRD's type, 400/422 for a bad patch. */
   strategicMerge(type: ResourceType, original: UntypedObject, patch: unknown): UntypedObject;
   /** RFC 7386. */
   mergePatch(original: UntypedObject, patch: unknown): UntypedObject;
-  /** RFC 6902. Throws 400 for an invalid patch, and 422 for one that does not apply. */
+  /** Applies a JSON patch (RFC 6902). Throws 400 for an invalid patch, and 422 for a patch that cannot be applied. */
   jsonPatch(original: UntypedObject, patch: unknown): UntypedObject;
   /**
    * Server-side apply: the new object with its managedFields. Throws 409 with `FieldManagerConflict` causes and 400/422.

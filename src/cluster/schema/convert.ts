@@ -18,7 +18,7 @@ export function convertObject(object: UntypedObject, to: ResourceType): UntypedO
 
 const percentField = "targetCPUUtilizationPercentage";
 const currentField = "currentCPUUtilizationPercentage";
-/** The target of an autoscaler without a stated one. */
+/** The target of an autoscaler that does not set one. */
 const defaultPercent = 80;
 /** Annotations in which v1 stores values for which it has no fields. */
 const metricsAnnotation = "autoscaling.alpha.kubernetes.io/metrics";

@@ -1,11 +1,11 @@
 import { goDurationMs } from "../../base/index.ts";
 
-/** A schedule as `spec.schedule` of a CronJob has it, in the clocks of no particular time zone. */
+/** A schedule in the form of a CronJob's `spec.schedule`, without a time zone. */
 export type CronExpression = CronFields | CronInterval;
 
 /** `@every 1h30m`: the interval between runs. The first run is one interval after the CronJob was created. */
 export interface CronInterval {
-  /** Whole seconds, and one at least. */
+  /** The interval, in whole seconds and at least one. */
   readonly everyMs: number;
 }
 
@@ -85,7 +85,7 @@ function hasStar(field: string): boolean {
   return field.split(",").some((part) => /^[*?](?:\/0*1)?$/.test(part));
 }
 
-/** The values of a field, or what is wrong with it. */
+/** The values of a field, or its fault. */
 function parseField(text: string, bounds: Bounds): ReadonlySet<number> | string {
   const values = new Set<number>();
   for (const part of text.split(",").filter((each) => each !== "")) {
@@ -102,7 +102,7 @@ interface Range {
   readonly step: number;
 }
 
-/** `number`, `name`, `*` or `?`, or two of the former with a hyphen between them; then `/step`, if any. */
+/** Parses `number`, `name`, `*` or `?`, or two numbers or names joined by a hyphen, optionally followed by `/step`. */
 function parseRange(text: string, { low, high, names }: Bounds): Range | string {
   const [ends = "", stepText, ...moreSteps] = text.split("/");
   const [fromText = "", toText, ...moreEnds] = ends.split("-");

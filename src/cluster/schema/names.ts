@@ -20,7 +20,7 @@ const qualifiedNameMessage =
 const labelValueMessage =
   "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-/** Returns what is wrong with a name. Nothing for a valid name. */
+/** Returns the faults of a name. Empty for a valid name. */
 export type NameCheck = (name: string) => string[];
 
 function tooLong(name: string, limit: number): string[] {
@@ -40,7 +40,7 @@ export const checkServiceName: NameCheck = (name) => [
   ...(serviceLabelPattern.test(name) ? [] : [serviceLabelMessage]),
 ];
 
-/** Names that only must fit into a path, as RBAC's. */
+/** Checks names that only have to be valid in a path, such as RBAC's. */
 export const checkPathSegment: NameCheck = (name) => {
   if (name === "." || name === "..") return [`may not be '${name}'`];
   return ["/", "%"].filter((each) => name.includes(each)).map((each) => `may not contain '${each}'`);

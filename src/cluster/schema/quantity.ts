@@ -1,4 +1,6 @@
-/** Quantities of resources (`100m`, `1Gi`, `2e3`): parsing, comparison and the canonical form that a server answers with. */
+/**
+ * Quantities of resources (`100m`, `1Gi`, `2e3`): parsing, comparison and the canonical form in a server's responses.
+ */
 export interface Quantity {
   /** The value times 10^9, exact. */
   readonly nanos: bigint;

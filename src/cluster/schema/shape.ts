@@ -18,9 +18,9 @@ export interface StructShape {
   readonly name: string;
   /** Fields by JSON name, including those of inlined structs. */
   readonly fields: ReadonlyMap<string, FieldShape>;
-  /** Shape of what `fields` does not name: undefined when it is unknown and dropped. */
+  /** The shape of fields that `fields` does not name. Undefined if such fields are unknown and dropped. */
   readonly rest: Shape | undefined;
-  /** One unit for server-side apply. */
+  /** Whether server-side apply treats the value as one unit. */
   readonly atomic: boolean;
   /** For messages on the wire. */
   readonly wire: readonly WireField[];
@@ -51,20 +51,23 @@ export interface ListShape {
 export interface AnyShape {
   readonly kind: "any";
   readonly granular: boolean;
-  /** Only for the wire: `R` raw extension, `J` any JSON, `B`, `A` and `P` the schema unions of apiextensions. */
+  /**
+   * Used only for the wire format: `R` raw extension, `J` any JSON, `B`, `A` and `P` the schema unions of
+   * apiextensions.
+   */
   readonly code: "R" | "J" | "B" | "A" | "P";
 }
 
 export interface FieldShape {
   readonly name: string;
   readonly shape: Shape;
-  /** The server always writes it, with Go's zero value if nobody has set it. */
+  /** The server always writes the field, with Go's zero value if it is not set. */
   readonly always: boolean;
-  /** The server omits Go's zero value, even if somebody has set it. */
+  /** The server omits Go's zero value, even if a client has set it. */
   readonly omitted: boolean;
   readonly strategy: readonly string[];
   readonly mergeKey: string | undefined;
-  /** A list-map key that is absent takes this value. */
+  /** The value of an absent list-map key. */
   readonly default: unknown;
 }
 

@@ -73,7 +73,7 @@ export class Collection {
     return namespace === undefined || namespace === "" ? sorted : sliceNamespace(sorted, namespace);
   }
 
-  /** The changes after that revision. Undefined if some of them are no longer known (410 Gone). */
+  /** The changes after that revision. Undefined if some of them have been forgotten (410 Gone). */
   since(revision: number): readonly ChangeEvent[] | undefined {
     if (revision < this.#compacted) return undefined;
     let first = this.#history.length;

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 
-/** One committed change set, as it crosses to the writer's thread. */
+/** One change set in the form in which it is sent to the writer's thread. */
 export interface WriteBatch {
   readonly revision: number;
   readonly puts: readonly { readonly row: string; readonly revision: number; readonly bytes: Uint8Array }[];

@@ -26,7 +26,7 @@ interface PendingChange {
   readonly settle: (error?: Error) => void;
 }
 
-/** More changes than this in one commit wait for the next. */
+/** The maximum number of changes in one commit. Further changes wait for the next commit. */
 const maximumBatch = 512;
 
 /**
@@ -127,7 +127,7 @@ export class Store {
     return [...settled, ...[...pending.values()].flatMap(({ type, record }) => (type === "DELETED" ? [] : [record]))];
   }
 
-  /** Resolves when that record, as {@link latest} answered it, is durable. */
+  /** Resolves when this record, which {@link latest} returned, is durable. */
   async durable(record: StoredRecord): Promise<void> {
     const pending =
       this.#queue.find((change) => change.event.record === record) ??
@@ -140,8 +140,8 @@ export class Store {
   readonly #observers: { record: StoredRecord; resolve: () => void; reject: (error: unknown) => void }[] = [];
 
   /**
-   * Stores the object at the place in its metadata and sets its resourceVersion. Returns undefined and stores nothing
-   * if the expectation does not hold.
+   * Stores the object under the names in its metadata and sets its resourceVersion. Returns undefined and stores
+   * nothing if the expectation does not hold.
    */
   put(collection: string, object: UntypedObject, expect: Expectation): Promise<StoredRecord> | undefined {
     const key: ObjectKey = { collection, namespace: object.metadata.namespace ?? "", name: object.metadata.name ?? "" };

@@ -9,7 +9,7 @@ import { LoadBalancerForwards } from "./load-balancer-forwards.ts";
 const stateDirectory = mkdtempSync(join(tmpdir(), "serin-forwards-"));
 after(() => rmSync(stateDirectory, { recursive: true }));
 
-test("addresses that a full disk does not accept do not end the lab, and are written later", () => {
+test("a disk that is too full for the file of addresses does not end the lab, and the file is written later", () => {
   const planned: (() => void)[] = [];
   const clock = {
     ...systemClock,

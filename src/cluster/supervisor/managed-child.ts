@@ -9,7 +9,7 @@ export interface ManagedChildOptions {
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly namespace: NetworkNamespace;
-  /** They become the child's descriptors 4, 5 and so on. They stay open here for the next start. */
+  /** The child gets these as descriptors 4, 5 and so on. They stay open in this process for the next start. */
   readonly descriptors: readonly number[];
   readonly log: Logger;
   readonly clock: Clock;

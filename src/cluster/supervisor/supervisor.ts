@@ -31,7 +31,7 @@ export interface SupervisorOptions {
 }
 
 const listenTimeoutMs = 10_000;
-/** The variables of its own that the supervisor hands to the lab's other processes. */
+/** The environment variables that the supervisor passes to the lab's other processes. */
 const keptVariables = [
   "PATH",
   "LANG",
@@ -42,7 +42,7 @@ const keptVariables = [
   "SERIN_FROM_SOURCE",
 ];
 
-/** Makes the lab's network, starts the lab's own processes in it, and restarts them if they die. */
+/** Makes the lab's network, starts the lab's own processes in it, and restarts them if they end. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #log: Logger;
@@ -70,7 +70,7 @@ export class Supervisor {
       send({ type: "failed", kind: failure.kind, code: failure.code, message: failure.message, hint: failure.hint });
       throw error;
     } finally {
-      // The lab's PID 1 ends with this process and ends everything else. Do not restart children meanwhile.
+      // The lab's PID 1 ends with this process, and then all other processes end. Do not restart children meanwhile.
       for (const child of this.#children) child.abandon();
     }
   }

@@ -116,7 +116,7 @@ async function run(command: string, call: CheckedCall, handler: PluginHandler, l
     }
     case "DEL": {
       const pod = attachmentOf(call, ["CNI_CONTAINERID", "CNI_IFNAME"]);
-      // The agent must not keep a pod from terminating. The rest is cleaned up when the pod's object is deleted.
+      // The agent must not keep a pod from terminating. Remaining state is cleaned up when the pod's object is deleted.
       if (pod !== undefined)
         await handler
           .delete(pod)

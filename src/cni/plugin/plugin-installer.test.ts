@@ -70,7 +70,7 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-test("waits for the cluster's network, and leaves no file alone that would fail pods", async (context) => {
+test("waits for the cluster's network, and never leaves a file that would make pods fail", async (context) => {
   const node = new Node(context);
   node.start();
   await until(() => existsSync(join(node.bin, "serin-cni")));

@@ -55,7 +55,7 @@ test("passes the runtime's variables and input to the agent, and returns its ans
   const { path, socketPath } = programIn(context);
   const seen: PodAttachment[] = [];
   await serve(context, socketPath, { add: (attachment) => Promise.resolve(void seen.push(attachment)) });
-  // Longer than a pipe and a socket take at once.
+  // A result that is longer than a pipe and a socket accept at once.
   const prevResult = { cniVersion: "1.0.0", ips: [{ address: "10.0.0.5/24" }], long: "x".repeat(500_000) };
   const { code, text } = await run(path, "ADD", JSON.stringify({ cniVersion: "1.0.0", prevResult }));
   assert.equal(code, 0);

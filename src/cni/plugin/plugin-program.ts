@@ -20,7 +20,10 @@ const answerBytes = 1 << 20;
 /** The length of the output and the exit code, 32 bits each. */
 const answerHeaderBytes = 8;
 
-/** How long an ADD or STATUS waits for an agent that is being replaced. Then the runtime is told to try again. */
+/**
+ * How long an ADD or STATUS waits for an agent that is being replaced. After that, the runtime gets the answer to try
+ * again.
+ */
 const connectAttempts = 50;
 const connectPauseMs = 100;
 /** Longer than the agent takes for any answer. */
@@ -50,7 +53,7 @@ const four = (characters: string): number => Buffer.from(characters, "latin1").r
 
 /**
  * The CNI plugin. It sends the runtime's variables and input to the agent, and returns the agent's answer. The agent
- * makes all decisions. Without an agent, the program answers by itself. It needs nothing but a Linux kernel.
+ * makes all decisions. Without an agent, the program answers itself. It only needs a Linux kernel.
  */
 export function pluginProgram({ architecture, socketPath }: PluginProgramOptions): Uint8Array {
   const encoding = encodings[architecture];

@@ -21,7 +21,7 @@ export class PluginServer {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       this.#open.add(socket);
       socket.once("close", () => this.#open.delete(socket));
-      // The program may have been killed, and then nobody waits for the answer.
+      // The program may have been killed, so that no process waits for the answer.
       socket.on("error", (error) => log.debug("a CNI call broke off", { error: messageOf(error) }));
       collect(socket, (request) => {
         const call = parsePluginCall(request);
@@ -63,9 +63,7 @@ function collect(socket: Socket, whole: (request: Buffer) => void): void {
   socket.once("end", () => whole(Buffer.concat(chunks)));
 }
 
-/**
- * The output's length and the exit code, 32 bits each, then the output. The length reveals an answer that was cut off.
- */
+/** The output's length and the exit code, 32 bits each, then the output. The length reveals a truncated answer. */
 function encodeAnswer({ exitCode, output }: PluginAnswer): Buffer {
   const body = Buffer.from(output);
   const header = Buffer.alloc(headerBytes);

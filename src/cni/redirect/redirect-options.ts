@@ -150,7 +150,7 @@ function modeOf(text: string): InterceptionMode {
   throw userError("argument-invalid", `interception mode (-m) must be REDIRECT, TPROXY or NONE, got "${text}"`);
 }
 
-/** The control plane tells proxies the mark, whatever the flag is. */
+/** The control plane sends proxies the mark, so the flag cannot change it. */
 function checkTransparentFlags(given: (name: keyof typeof flags, fallback: string) => string): void {
   const fixed = [
     ["-t", given("istio-inbound-tproxy-mark", ""), transparentMark],

@@ -9,7 +9,7 @@ const loopback = ["127.0.0.1/32", "::1/128"] as const;
 const proxyToApplication = ["127.0.0.6/32", "::6/128"] as const;
 const onLoopback: RedirectCondition = { kind: "output", interface: "lo" };
 
-/** The rules in order. The first match decides. Without a match the packet passes. */
+/** The rules in order. The first matching rule decides. Without a match the packet passes. */
 export function planRedirect(options: RedirectOptions): RedirectRule[] {
   if (options.mode === "NONE") return [];
   const transparent = options.mode === "TPROXY" ? planTransparent(options) : [];
@@ -60,8 +60,8 @@ function outbound(options: RedirectOptions): RedirectRule[] {
 }
 
 /**
- * The proxy's traffic passes, except to its own pod's address: an application that calls its own Service comes in
- * again.
+ * The proxy's traffic passes, except to its own pod's address, because a call of the application to its own Service
+ * must arrive as an inbound connection.
  */
 function ofProxy(options: RedirectOptions): RedirectRule[] {
   const { proxyUsers, proxyGroups, inboundPort, tunnelPort, dnsServers } = options;

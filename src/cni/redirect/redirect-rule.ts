@@ -1,6 +1,6 @@
 /**
- * How inbound connections reach the proxy: to a port of this pod, or (`TPROXY`) as they are, and then with the client's
- * address to the application. `NONE`: nothing is redirected.
+ * How inbound connections reach the proxy: `REDIRECT`: at a port of this pod. `TPROXY`: with unchanged addresses, and
+ * the application then sees the client's address. `NONE`: no connection is redirected.
  */
 export type InterceptionMode = "REDIRECT" | "TPROXY" | "NONE";
 
@@ -9,11 +9,11 @@ export const redirectTable = "serin-sidecar";
 export const markMask = 0xfff;
 /** Marks the proxy's own connections on machines where the uid cannot distinguish them. */
 const proxyMark = 1337;
-/** In mode TPROXY, this mark is on what belongs in this pod whatever its addresses are, and routes it there. */
+/** In mode TPROXY, packets with this mark stay in this pod, whatever their addresses are. */
 export const transparentMark = 1337;
-/** Upstream's route table for it. */
+/** Upstream's route table for this mark. */
 export const transparentTable = 133;
-/** The proxy's own connections have another mark then, the same as upstream's. */
+/** In that mode, the proxy's own connections have another mark, which is the same as upstream's. */
 const proxyMarkBesideTransparent = 1338;
 
 /** The mark of the proxy's own connections. */
@@ -25,7 +25,7 @@ export const tcp: RedirectCondition = { kind: "protocol", protocol: "tcp" };
 
 /**
  * The chains of the redirect. Those that translate addresses see the first packets of connections. Those of mode TPROXY
- * see all packets, before them. `mark-output` makes the kernel choose the route anew.
+ * come before, and see all packets. `mark-output` makes the kernel choose the route again.
  */
 export const redirectChains = {
   "mark-prerouting": { type: "filter", hook: "prerouting", priority: -150 },
@@ -46,8 +46,8 @@ export type RedirectVerdict =
   /** To a port of this pod. */
   | { readonly kind: "redirect"; readonly port: number }
   /**
-   * To the transparent socket on a port of this pod. Source and destination stay as they are. Without such a socket, the
-   * rule does not match.
+   * Leads the packet to the transparent socket on a port of this pod. Source and destination stay unchanged. Without
+   * such a socket, the rule does not match.
    */
   | { readonly kind: "intercept"; readonly port: number; readonly mark: number }
   /** The packet, or all of its connection, gets the mark and passes. */
@@ -65,7 +65,7 @@ export type RedirectCondition =
   /** The packet opens a connection (SYN without ACK), whatever the kernel takes it for. */
   | { readonly kind: "start" };
 
-/** Makes rules of a chain that redirect to a port, or pass what they match. */
+/** Makes rules of a chain that redirect the matching packets to a port, or let them pass. */
 export function ruleOf(
   chain: RedirectRule["chain"],
 ): (port: number | undefined, ...when: readonly RedirectCondition[]) => RedirectRule {

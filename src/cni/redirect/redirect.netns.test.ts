@@ -45,7 +45,7 @@ async function who(answer: Promise<string>): Promise<string> {
   return (await answer).split(" ")[0] ?? "";
 }
 
-test("a pod's traffic passes its sidecar in, out and to itself, except what the proxy sends", async () => {
+test("a pod's traffic passes its sidecar in, out and to itself, except the proxy's own connections", async () => {
   using node = {
     host: new TestNode(),
     [Symbol.dispose](): void {
@@ -66,7 +66,7 @@ test("a pod's traffic passes its sidecar in, out and to itself, except what the 
   const own = pod.namespace.fd;
 
   applyRedirect(rules());
-  // It went into this process's own namespace, which a second run finds as it should be.
+  // The rules are in this process's own namespace, and a second run finds them unchanged.
   applyRedirect(rules());
   assert.equal(hasRedirect(), true);
   await checkRedirect({ inboundPort: 15_006, mode: "REDIRECT" }, 0, systemClock);

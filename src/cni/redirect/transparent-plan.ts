@@ -11,9 +11,9 @@ const pass: RedirectVerdict = { kind: "pass" };
 const fromLoopback: RedirectCondition = { kind: "input", interface: "lo" };
 
 /**
- * Mode TPROXY: inbound connections reach the proxy with the addresses that they have, and the proxy's connections to the
- * application have the client's address. The application's packets to that address must return to the proxy, so the
- * connection remembers the mark of the proxy's packets, and the application's get it too.
+ * The rules of mode TPROXY. Inbound connections reach the proxy with unchanged addresses, and the proxy's connections
+ * to the application have the client's address. The application's packets to that address must return to the proxy, so
+ * the connection remembers the mark of the proxy's packets, and the application's get it too.
  */
 export function planTransparent(options: RedirectOptions): RedirectRule[] {
   if (options.inboundPorts.length === 0) return [];
@@ -27,7 +27,7 @@ function arriving(options: RedirectOptions): RedirectRule[] {
     verdict,
   });
   const { inboundPorts, inboundPort, tunnelPort } = options;
-  // While the proxy does not listen, nothing may reach the application past it.
+  // While the proxy does not listen, no connection may bypass it to the application.
   const intercept = (...when: readonly RedirectCondition[]): RedirectRule[] => [
     rule({ kind: "intercept", port: inboundPort, mark: transparentMark }, ...when),
     rule({ kind: "drop" }, ...when),

@@ -43,7 +43,7 @@ test("inbound connections keep their destination and, up to the application, the
   const [own, other] = [pod.namespace.fd, peer.namespace.fd];
 
   applyRedirect(rules(), own);
-  // A second run replaces the first one.
+  // A second run replaces the rules of the first one.
   applyRedirect(rules(), own);
   assert.equal(await askOnce(other, pod.address, 8080), `proxy says app saw ${peer.address}: x`);
   assert.equal(await askOnce(other, pod.address, 3306), `proxy says database saw ${peer.address}: x`);

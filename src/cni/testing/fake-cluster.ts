@@ -41,7 +41,7 @@ export class FakeCluster {
   readonly pods = new FakeInformer<Pod>();
   readonly namespaces = new FakeInformer<Namespace>();
   readonly nodes = new FakeInformer<Node>();
-  /** By `namespace/name`: pods that the API server has and the watch has not told yet. */
+  /** Pods, by `namespace/name`, that the API server has and the watch has not reported yet. */
   readonly unwatched = new Map<string, Pod>();
 
   /** Writes patches back into the informer, as a watch would deliver them. */

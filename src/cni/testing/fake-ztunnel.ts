@@ -171,7 +171,7 @@ function connect(): void {
         try {
           connection.send(encodeZdsResponse(response), descriptors);
         } catch {
-          // The agent has gone. The next one is answered.
+          // The agent has ended. The next agent will be answered.
         }
       });
     },

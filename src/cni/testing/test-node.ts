@@ -91,7 +91,7 @@ export class TestNode {
   }
 
   /**
-   * Stands in for a pod's proxy in mode TPROXY: connects each connection to where it was going, from the client's
+   * Simulates a pod's proxy in mode TPROXY: connects each connection to its original destination, from the client's
    * address.
    */
   async proxyTransparently(pod: TestPodHost, port: number, mark: number): Promise<void> {
@@ -130,8 +130,8 @@ export class TestNode {
   }
 
   /**
-   * Also ends the connections: the last packets between two pods may be lost with their links, and then neither side
-   * learns that the other has closed.
+   * Also ends the connections, because the last packets between two pods may be lost with their links, and neither side
+   * would then notice that the other has closed.
    */
   close(): void {
     for (const child of this.#children) child.kill("SIGKILL");

@@ -17,7 +17,7 @@ import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { config, namespace, pod, service } from "../testing/model-fixture.ts";
 import { runAnalysisController } from "./analysis-controller.ts";
 
-/** Notes the writes, and refuses the first one as if somebody else had written just before. */
+/** Records the writes. Refuses the first one as if somebody else had written just before. */
 class NotingKubeClient extends FakeKubeClient {
   readonly patches: unknown[] = [];
   #hasRefused = false;
@@ -119,7 +119,7 @@ after(async () => {
   await Promise.all(running);
 });
 
-test("an object's status has its messages until it is mended, and keeps its other fields", async () => {
+test("an object's status has its messages until the object is corrected, and keeps its other fields", async () => {
   await until(async () => (await codesOf(virtualServiceKind, "shop/reviews")) !== undefined);
   assert.deepEqual(await statusOf(virtualServiceKind, "shop/reviews"), {
     conditions: [condition],
@@ -150,7 +150,7 @@ test("messages of a former leader are removed, and those of another revision's o
   assert.deepEqual(await codesOf(virtualServiceKind, "shop/foreign"), ["IST0101"]);
 });
 
-test("an analysis that finds the same as before writes nothing", async () => {
+test("an analysis with the same result as before writes nothing", async () => {
   await until(async () => kube.patches.length >= 4);
   const versions = async (): Promise<readonly string[]> =>
     (await Promise.all(istioKinds.map(async (kind) => (await kube.list(kind)).items))).flatMap((items) =>

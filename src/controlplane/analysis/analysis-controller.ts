@@ -115,7 +115,7 @@ class AnalysisController {
     // Messages of a former leader may have to be removed, even if nothing changes.
     this.#burst.note();
     while (!signal.aborted) {
-      // The thread rests at least as long as it works.
+      // The thread pauses at least as long as it worked.
       await this.#burst.end(Math.max(quietMs, tookMs), Math.max(maxDelayMs, tookMs), signal);
       if (signal.aborted) break;
       const startedMs = clock.steadyMs();

@@ -39,14 +39,14 @@ test("all objects are analysed, however many parts they are sent in, and later o
   await thread.end();
 });
 
-test("an analysis that takes too long fails, and the next one begins anew", async () => {
+test("an analysis that takes too long fails, and the next one starts with an empty thread", async () => {
   const thread = new AnalysisThread(systemClock, { workMs: 1, waitMs: 1 });
   await assert.rejects(thread.analyze(rules(600), options), /the analysis took too long/);
   await assert.rejects(thread.analyze(rules(600), options), /the analysis took too long/);
   await thread.end();
 });
 
-test("versions, written messages and a pod's conditions are no change for the analysis", () => {
+test("changes of versions, of written messages and of a pod's conditions start no analysis", () => {
   const rule = (version: string, status: object): KubernetesObject => {
     const object = config("DestinationRule", "shop/web", { host: "web" });
     return { ...object, metadata: { ...object.metadata, resourceVersion: version }, status } as KubernetesObject;

@@ -1,5 +1,5 @@
-// Analyses the configuration in a thread of its own, because an analysis of some thousand objects takes seconds. The
-// thread keeps the objects, so that it is sent only what changes.
+// Analyses the configuration in a separate thread, because an analysis of some thousand objects takes seconds. The
+// thread keeps the objects, so only changes are sent to it.
 import { analyze, type Resource } from "../../analyze/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { answerTasks } from "../../base/threads/worker/index.ts";

@@ -14,7 +14,7 @@ test("a burst ends when nothing has changed for the quiet time", async () => {
   assert.ok(tookMs >= 65 && tookMs < 9000, `${tookMs} ms`);
 });
 
-test("a burst that does not cease ends after its longest time", async () => {
+test("a burst that does not end by itself ends after its longest time", async () => {
   const burst = new ChangeBurst(systemClock);
   const timer = setInterval(() => burst.note(), 5);
   const startedMs = systemClock.steadyMs();

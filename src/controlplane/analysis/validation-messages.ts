@@ -13,8 +13,8 @@ export function isIstioGroup(group: string): boolean {
 }
 
 /**
- * The messages for the status of Istio's objects. The status has no field for the text. So an object gets one message
- * for each type, and none of a type that no page of Istio explains.
+ * The messages for the status of Istio's objects. The status has no field for the text. So an object gets only one
+ * message for each type, and no message of a type that no page of Istio explains.
  */
 export function findingsOf(messages: readonly Message[]): Findings {
   const byObject = new Map<string, Map<string, ValidationMessage>>();

@@ -109,7 +109,7 @@ test("a mesh certificate is enough for renewal, even if the token is invalid or 
   own.isAway = false;
 });
 
-test("concurrent streams with one token cause one review, a refusal is cached for seconds, and no good token is evicted for it", async () => {
+test("concurrent streams with one token cause one review, a refusal is cached for seconds, and evicts no accepted token", async () => {
   let nowMs = 0;
   const authenticator = make(undefined, { ...systemClock, nowMs: () => nowMs }, 10);
   const tell = async (token: string): Promise<string> =>

@@ -99,8 +99,8 @@ export class Authenticator {
   }
 
   /**
-   * A proxy that renews its certificate sends both. If its token is refused, for example expired, the certificate
-   * counts.
+   * A proxy that renews its certificate sends both. If its token is refused, for example because it has expired, the
+   * certificate is used.
    */
   async #byTokenOr(token: string, credentials: Credentials, caller: Caller | undefined): Promise<Caller> {
     try {
@@ -204,8 +204,8 @@ export class Authenticator {
     const { username = "", groups = [], extra = {} } = status?.user ?? {};
     const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username);
     const { audiences } = this.#options;
-    // A server whose authenticator does not check audiences returns none. Such a token may be meant for any receiver,
-    // so it is refused.
+    // An API server whose authenticator does not check audiences returns none. The token may then be meant for any
+    // receiver, so it is refused.
     const isForUs =
       status?.authenticated !== true || status.audiences?.some((audience) => audiences.includes(audience)) === true;
     const isFor = status?.audiences ?? [];

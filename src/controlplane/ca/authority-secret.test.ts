@@ -313,7 +313,7 @@ test("a self-signed root can be stored in cacerts, and is not mistaken for a use
   assert.ok(renewed.certificate !== made.certificate && renewed.privateKey === made.privateKey);
 });
 
-test("a generated root in cacerts stays marked when another generated one replaces it, and not when a user's own does", async () => {
+test("a generated root in cacerts stays marked when another generated root replaces it, but not when a user's own root does", async () => {
   const selfSigned = { lifetimeMs: 100 * dayMs, rsaKeyBits: 2048, gracePercent: 20, inCacerts: true };
   const isMarked = async (next: Record<string, string>): Promise<boolean> => {
     const client = new FakeKubeClient();

@@ -37,7 +37,7 @@ export interface AuthoritySecretOptions {
 export interface SelfSignedOptions {
   readonly lifetimeMs: number;
   readonly rsaKeyBits: number;
-  /** The root is renewed in the last part of its lifetime, by this percentage. Undefined: never. */
+  /** The root is renewed when this percentage of its lifetime remains. Undefined: never. */
   readonly gracePercent: number | undefined;
   /** Store the root in `cacerts`, marked as made by a control plane, unless there is an `istio-ca-secret`. */
   readonly inCacerts: boolean;
@@ -59,11 +59,11 @@ export interface AuthorityState {
 }
 
 /**
- * Loads the authority that all revisions share: the secret `cacerts` if a user has plugged one in, else
- * `istio-ca-secret`. A missing secret is created from `known`, so that losing the secret does not change the root of a
- * running mesh. If several control planes start at once, the first one creates the secret, and the others adopt it.
- * While an `istio-ca-next` exists, its stage decides which authority signs. All control planes read the same secrets,
- * and the first one that sees a change to make writes it.
+ * Loads the authority that all revisions share: the secret `cacerts` if a user has created it, else `istio-ca-secret`.
+ * A missing secret is created from `known`, so that losing the secret does not change the root of a running mesh. If
+ * several control planes start at once, the first one creates the secret, and the others adopt it. While an
+ * `istio-ca-next` exists, its stage decides which authority signs. All control planes read the same secrets, and the
+ * first one that sees a change to make writes it.
  */
 export async function loadAuthority(
   options: AuthoritySecretOptions,

@@ -178,7 +178,7 @@ export class CertificateAuthority {
   /** Signs the key of a request for this identity only. Names in the request are ignored. */
   async signWorkload(csrPem: string, spiffeId: string, ttlSeconds: number): Promise<IssuedCertificate> {
     const { publicKey, hasCommonName } = readCertificateRequest(csrPem);
-    // A request with a common name gets one, because some servers check only the common name.
+    // If the request has a common name, the certificate gets one too, because some servers check only the common name.
     const commonName = hasCommonName && spiffeId.length <= maxCommonName ? spiffeId : "";
     const leaf = await this.#issue(
       publicKey,
@@ -213,7 +213,7 @@ export class CertificateAuthority {
       throw userError("ca-not-ready", `the authority expired at ${new Date(this.#endsMs).toISOString()}`, {
         hint: "provide a valid authority",
       });
-    // Certificates hold whole seconds.
+    // The times in certificates are whole seconds.
     const notAfterMs = Math.floor(Math.min(nowMs + ttlMs, this.#endsMs) / msPerSecond) * msPerSecond;
     const { subject: issuer, keyIdentifier } = this.#issuer;
     const pem = await this.#signer.certificateInPool({

@@ -49,7 +49,7 @@ test("metrics report when the root and the authority below it expire, even after
   assert.equal(valueOf(metrics, "citadel_server_cert_chain_expiry_seconds"), -3600);
 });
 
-test("an expired authority signs nothing, and no certificate outlives its issuer", async () => {
+test("an expired authority signs no certificate, and no certificate outlives its issuer", async () => {
   const now = Math.floor(Date.now() / 1000) * 1000;
   const root = await makeAuthority({ name: "root", toMs: now + hourMs });
   const material = { certificate: root.certificate, privateKey: keyPem(root.key), root: root.certificate, chain: "" };

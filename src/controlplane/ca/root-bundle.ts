@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 
 /** The parts of an authority that determine its roots. */
 export interface AuthorityChain {
-  /** In PEM. `chain` may repeat it. */
+  /** The certificate in PEM. `chain` may contain it again. */
   readonly certificate: string;
   readonly chain: string;
   /** One root or several, in PEM. */
@@ -18,11 +18,12 @@ export function rootBundle(authority: AuthorityChain, ...others: readonly string
   const own = signingRoot(authority);
   const all = [...new Set(own === undefined ? roots : [own, ...roots])];
   const given = splitPem(authority.root);
-  // If nothing is added, return the text unchanged, because revisions that do not know bundles publish it like that.
+  // If nothing is added, return the text unchanged, because revisions that do not support bundles publish it in this
+  // form.
   return all.length === given.length && all.every((pem, index) => pem === given[index]) ? authority.root : all.join("");
 }
 
-/** The root at the end of the authority's chain. Undefined if none of its roots is. */
+/** The root at the end of the authority's chain. Undefined if none of its roots is at that end. */
 export function signingRoot({ certificate, chain, root }: AuthorityChain): string | undefined {
   const roots = splitPem(root);
   const above = [...splitPem(certificate), ...splitPem(chain)];

@@ -98,7 +98,7 @@ test("addresses that a user wrote are never allocated, and the older of two entr
   });
 });
 
-test("addresses are compared in any spelling, and one in a user's range is never allocated", async () => {
+test("addresses are compared in any spelling, and an address in a user's range is never allocated", async () => {
   await allocating(async (client, given) => {
     client.put(
       serviceEntryKind,

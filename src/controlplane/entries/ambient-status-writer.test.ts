@@ -15,7 +15,7 @@ after(async () => {
   await Promise.all(running);
 });
 
-test("a new leader removes outdated conditions, but none of objects that only another revision reads", async () => {
+test("a new leader removes outdated conditions, but not those of objects that only another revision reads", async () => {
   const client = new FakeKubeClient();
   const said = {
     conditions: [

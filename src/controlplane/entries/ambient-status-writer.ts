@@ -18,7 +18,7 @@ import {
 export interface AmbientStatusWriterOptions {
   readonly client: KubeClient;
   readonly statuses: AmbientStatuses;
-  /** The objects as they were last seen. */
+  /** The last known objects of a kind. */
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
   /** Whether an object is in this revision's model. Conditions of other objects are left alone. */
   readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;

@@ -266,7 +266,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     this.#counters.disconnected();
   }
 
-  /** Returns how long to wait before the next look. Undefined: nothing is left to do. */
+  /** Returns how long to wait before the next check. Undefined: nothing is left to do. */
   async #cleanUp(key: string): Promise<number | undefined> {
     const { client, clock, graceMs, log } = this.#options;
     const [namespace = "", name = ""] = key.split("/");
@@ -299,7 +299,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     return undefined;
   }
 
-  /** The location of a replica's pod. It distinguishes a dead replica from one in another namespace or cluster. */
+  /** The location of a replica's pod. It distinguishes an ended replica from one in another namespace or cluster. */
   #home(name: string): string {
     const { clusterId, instanceNamespace } = this.#options;
     return `${clusterId}/${instanceNamespace}/${name}`;

@@ -156,7 +156,7 @@ test("a Gateway keeps the last parameters while they are missing, and follows al
   assert.equal((await client.get(deploymentKind, "web-istio", "edge"))?.spec?.replicas, 3);
 });
 
-test("an obstacle is logged once, however often it is checked", async () => {
+test("a conflicting object is logged once, however often it is checked", async () => {
   const { client, place, waits, again, warnings } = controller(config("Gateway", "edge/web", spec));
   const taken = {
     metadata: {

@@ -116,7 +116,7 @@ function gatewayOf({
   return `${metadata.namespace ?? ""}/${metadata.labels?.[istioLabels.gatewayName] ?? ""}`;
 }
 
-/** Returns how long to wait before the next look. Undefined: no object is in the way. */
+/** Returns how long to wait before the next check. Undefined: no conflicting object exists. */
 async function reconcile(
   options: GatewayDeploymentOptions,
   key: string,
@@ -184,8 +184,8 @@ function isMadeFor({ metadata: { labels = {} } }: KubernetesObject, gateway: Gat
 const gatewayNameLabels = [istioLabels.gatewayName, "istio.io/gateway-name"];
 
 /**
- * Objects of others are not watched, so look again later. A service account that a user made is not in the way, because
- * the proxies can use it.
+ * This controller does not watch objects of others, so it checks again later. A service account that a user made is no
+ * conflict, because the proxies can use it.
  */
 function waitFor(
   { log }: GatewayDeploymentOptions,

@@ -27,7 +27,7 @@ export interface GatewayControllersOptions extends LeadingControllerOptions {
   readonly rootNamespace: () => string;
 }
 
-/** Runs the controllers that write to the cluster. Only one replica of a revision runs them at a time. */
+/** Runs the controllers that write to the cluster. Only one replica of a revision runs these controllers at a time. */
 export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
   const {
     revision,

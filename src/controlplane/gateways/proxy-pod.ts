@@ -37,7 +37,7 @@ const envoyMetricsPort = 15_090;
 const tokenLifetimeSeconds = 43_200;
 /**
  * A draining proxy ends with its last connection. A connection that is still open after this time is cut. The proxy of
- * a deleted Gateway loses its listeners, and then cuts connections after 45 s. Upstream keeps Kubernetes' 30 s, with
+ * a deleted Gateway loses its listeners, and then cuts connections after 45 s. Upstream keeps Kubernetes' 30 s, after
  * which an upgrade would cut long connections.
  */
 const terminationGracePeriodSeconds = 3600;
@@ -45,8 +45,8 @@ const terminationGracePeriodSeconds = 3600;
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {
   return {
     metadata: {
-      // The Gateway's own labels come last. With `istio.io/dataplane-mode: ambient`, for example, a ztunnel stands in
-      // front of the proxy.
+      // The Gateway's own labels come last. With `istio.io/dataplane-mode: ambient`, for example, connections to the
+      // proxy pass a ztunnel first.
       labels: {
         "service.istio.io/canonical-name": pod.name,
         "service.istio.io/canonical-revision": "latest",
@@ -66,7 +66,8 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
       serviceAccountName: pod.serviceAccount,
       terminationGracePeriodSeconds,
       // The kernel keeps SIGTERM from the first process of a PID namespace that has no handler for it yet, so a pod
-      // that is deleted while its proxy starts would stay for the whole grace period. Here that process is the pause.
+      // that is deleted while its proxy starts would stay for the whole grace period. In this pod, the first process is
+      // the pause container.
       shareProcessNamespace: true,
       // The proxy listens on the Gateway's ports, which may be below 1024.
       securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
@@ -191,7 +192,7 @@ function proxyEnvironment(
     ...Object.entries(proxy.proxyMetadata)
       .filter(([name]) => !ownVariables.has(name) && (name !== policyVariable || proxy.compliance === undefined))
       .map(([name, value]) => ({ name, value })),
-    // Upstream's templates leave it out. Our proxies need it for the tunnels that they open.
+    // Upstream's templates omit this setting. Our proxies need it for the tunnels that they open.
     ...(proxy.compliance === undefined ? [] : [{ name: policyVariable, value: proxy.compliance }]),
     { name: "ISTIO_META_POD_PORTS", value: "[]" },
     { name: "ISTIO_META_APP_CONTAINERS", value: "" },

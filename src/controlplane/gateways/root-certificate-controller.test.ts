@@ -30,7 +30,7 @@ const options = (client: FakeKubeClient) => ({
 const data = async (client: FakeKubeClient, place: string, name: string): Promise<Record<string, string> | undefined> =>
   (await client.get(configMapKind, name, place))?.data;
 
-test("every namespace gets the root, even kube-system; edits are reverted, and a new root and revocation lists go everywhere", async () => {
+test("every namespace gets the root, even kube-system; edits are reverted, and a new root and new revocation lists reach every namespace", async () => {
   const client = new FakeKubeClient();
   for (const name of ["shop", "kube-system", "kube-public"]) client.put(namespaceKind, namespace(name));
   running.push(runRootCertificateController(options(client), stopped.signal));

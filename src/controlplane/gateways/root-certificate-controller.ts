@@ -28,15 +28,13 @@ const rootCertificateName = "istio-ca-root-cert";
 const rootCertificateKey = "root-cert.pem";
 const revocationKey = "ca-crl.pem";
 const fieldManager = "istiod-root-certificate";
-/** Namespaces in which nothing of the mesh runs. kube-system is not among them, because a ztunnel may run there. */
+/** Namespaces in which no part of the mesh runs. kube-system is not among them, because a ztunnel may run there. */
 const leftOut = new Set(["kube-public", "kube-node-lease", "local-path-storage"]);
 const copyLabel = "istio.io/config";
 const bundleName = "istio.io:istiod-ca:root-cert";
 const bundleSigner = "istio.io/istiod-ca";
 
-/**
- * How soon to look again at a namespace that the mesh config's selectors exclude, because they may include it later.
- */
+/** How soon to check again a namespace that the mesh config's selectors exclude, because they may include it later. */
 const leftOutRetryMs = 10_000;
 
 /** A ConfigMap that is written into every namespace. */

@@ -45,7 +45,7 @@ test("a GatewayClass's supported features are written once, and again only if th
   await eventually((found) => (found?.status?.supportedFeatures?.length ?? 0) > 1);
 });
 
-test("a mesh of several networks has a class for gateways between them, and other meshes have none", async () => {
+test("only a mesh with several networks has a class for gateways between them", async () => {
   for (const severalNetworks of [true, false]) {
     const client = new FakeKubeClient();
     running.push(

@@ -83,7 +83,7 @@ test("a gateway between networks is made like a waypoint, for clients outside th
   assert.deepEqual(container?.args?.slice(0, 2), ["proxy", "waypoint"]);
 });
 
-test("a waypoint may start for ten minutes before its node kills it, and requests the memory that it uses", () => {
+test("a waypoint may take ten minutes to start before its node kills it, and requests the memory that it uses", () => {
   const { deployment } = waypointObjects(gateway("istio-waypoint"), { name: "wp", account: "wp" }, proxy);
   const [container] = deployment.spec?.template.spec?.containers ?? [];
   const { failureThreshold = 0, periodSeconds = 0 } = container?.startupProbe ?? {};

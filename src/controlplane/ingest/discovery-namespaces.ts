@@ -3,8 +3,8 @@ import { matchesLabelSelector, type LabelSelector } from "../../api/index.ts";
 type Labels = Readonly<Record<string, string>>;
 
 /**
- * The namespaces of one cluster that are read: those that a selector of the mesh config matches. Without selectors,
- * all.
+ * The namespaces of one cluster that are read: those that a selector of the mesh config matches, or all if there is no
+ * selector.
  */
 export class DiscoveryNamespaces {
   readonly #labels = new Map<string, Labels>();

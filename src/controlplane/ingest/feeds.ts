@@ -58,7 +58,7 @@ export interface Feed {
   readonly kind: KindDefinition;
   /** The fields to read. Absent: whole objects. */
   readonly excerpt?: Excerpt;
-  /** A cluster that does not let this control plane read the kind counts as one without objects of it. */
+  /** A cluster that forbids this control plane to read the kind counts as a cluster without such objects. */
   readonly isOptional?: boolean;
   /** Undefined: the object was deleted. */
   take(key: string, object: KubernetesObject | undefined): void;

@@ -8,7 +8,7 @@ import { isAddressOf, isLoopbackAddress, isOwnMachineAddress, transientError, ty
 export interface FetchBounds {
   /** Roots in PEM besides those of the operating system. Read for each request, so that a changed file has an effect. */
   readonly additionalRoots: () => Promise<string | undefined>;
-  /** Networks to which no request is sent, also not after a redirect. */
+  /** Networks to which no request is sent, not even after a redirect. */
   readonly blockedNetworks: readonly Network[];
 }
 

@@ -58,7 +58,7 @@ test("keys are fetched from the rule's or the issuer's URL; an invalid key set i
   await running;
 });
 
-test("keys that exceed a rule's timeout are ignored, and keys that proxies fetch are not fetched", async () => {
+test("keys that arrive after a rule's timeout are ignored, and the control plane does not fetch keys that proxies fetch", async () => {
   const { apply, inputs } = createModelFixture();
   const keySets = new CollectionGraph().source<KeySetFacts>("keys");
   const asked: string[] = [];

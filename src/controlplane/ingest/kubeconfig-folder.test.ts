@@ -10,7 +10,7 @@ import { KubeconfigFolder } from "./kubeconfig-folder.ts";
 const scratch = mkdtempSync(join(tmpdir(), "kubeconfig-folder-"));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** Its sleeps last until the test ends them. */
+/** A clock whose sleeps last until the test ends them. */
 class SleepingClock extends HandClock {
   #wake: (() => void) | undefined;
   #asleep = Promise.withResolvers<void>();
@@ -40,7 +40,7 @@ function kubeconfig(cluster: string, server = "https://one"): string {
   });
 }
 
-/** Follows the folder `name`. `read` returns the changes since its last call, after the folder was read once more. */
+/** Follows the folder `name`. `read` reads the folder once more and returns the changes since its last call. */
 async function follow(name: string) {
   const path = join(scratch, name);
   const lines: string[] = [];
@@ -66,7 +66,7 @@ async function follow(name: string) {
   return { path, folder, lines, read, write, end };
 }
 
-test("a folder that appears later names clusters by its files' current contexts, and a removed file names none", async () => {
+test("a folder that appears later names clusters by its files' current contexts, and the cluster of a removed file is removed", async () => {
   const { path, folder, lines, read, write, end } = await follow("later");
   assert.deepEqual(await read(), []);
   mkdirSync(path);

@@ -78,7 +78,7 @@ export function multiClusterFeeds<Feed extends object>(
   ];
 }
 
-/** Logs the fields of an object that are passed over while the rest of it is read. */
+/** Logs the fields of an object that are ignored while the other fields are read. */
 export function warnOfFields(log: Logger): TellOfIssues {
   return ({ kind, metadata }, issues) =>
     log.warn("fields of an object are ignored", {

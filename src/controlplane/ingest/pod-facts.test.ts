@@ -104,7 +104,7 @@ test("a pod's workload is named after its controller of any kind, or by a label"
   assert.deepEqual(nameOf("DaemonSet", "ztunnel", { "service.istio.io/workload-name": "mine" }), ["mine", "pod"]);
 });
 
-test("an address that the status of a pod without a node names is nobody's", () => {
+test("an address in the status of a pod without a node belongs to no workload", () => {
   const status = { podIP: "10.244.1.5", podIPs: [{ ip: "10.244.1.5" }] };
   const addressesOf = (spec: NonNullable<Pod["spec"]>) =>
     podFacts({ metadata: { name: "web", namespace: "shop" }, spec, status })?.addresses;

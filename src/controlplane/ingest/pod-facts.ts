@@ -59,7 +59,8 @@ export const podExcerpt: Excerpt = {
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   if (status?.phase === "Succeeded" || status?.phase === "Failed") return undefined;
-  // A node gives a pod its address. Without a node, only somebody who may write statuses can have written one.
+  // A pod gets its address from its node. If there is no node, a user with the right to write statuses has written the
+  // address.
   const said = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
   const addresses = (spec?.nodeName ?? "") === "" ? [] : said;
   const workload = workloadOf(pod);

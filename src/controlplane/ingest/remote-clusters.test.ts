@@ -122,7 +122,7 @@ test("tokens are reviewed by a cluster's current kubeconfig, until a changed one
   assert.equal(serverOf("east"), "https://three");
 });
 
-test("exports and imports of a remote cluster are read, without addresses that are none, and leave with it", async () => {
+test("exports and imports of a remote cluster are read without invalid addresses, and are removed together with the cluster", async () => {
   const metadata = { name: "web", namespace: "shop" };
   const { client, inputs, remotes, put } = clusters((server) => {
     server.put(serviceExportKind(defaultMultiClusterApi), { metadata });
@@ -137,7 +137,7 @@ test("exports and imports of a remote cluster are read, without addresses that a
   await untilTrue(() => inputs.serviceExports.size + inputs.serviceImports.size === 0);
 });
 
-test("a cluster that forbids reading its exports is read all the same, as one that exports nothing", async () => {
+test("a cluster that forbids reading its exports is read too, as a cluster without exports", async () => {
   const { inputs, remotes, put } = clusters((server) => (server.forbidden = "serviceexports"));
   put("one", { east: kubeconfig("https://one") });
   await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");

@@ -22,7 +22,7 @@ export interface RemoteClient extends KubeClient {
 }
 
 export interface RemoteClustersOptions {
-  /** The client of the own cluster, whose secrets name the remote clusters. */
+  /** The client of the control plane's own cluster, whose secrets name the remote clusters. */
   readonly client: KubeClient;
   /** The namespace of these secrets. */
   readonly namespace: string;
@@ -65,7 +65,7 @@ interface Remote {
   status: RemoteSyncStatus;
 }
 
-/** More than any mesh needs. More kubeconfigs than this are a fault of whatever writes them. */
+/** More kubeconfigs than any mesh needs. If there are more, their author has made a mistake. */
 const maxClusters = 500;
 
 /**

@@ -3,7 +3,7 @@ import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 
-/** One Secret or file. */
+/** One Secret or file with kubeconfigs. */
 export interface RemoteConfig {
   /** The Secret's `namespace/name`, or the file's path in its folder. */
   readonly key: string;
@@ -13,7 +13,7 @@ export interface RemoteConfig {
 
 export interface RemoteConfigChange {
   readonly type: "add" | "update" | "delete";
-  /** After a deletion it has no kubeconfigs. */
+  /** The config. After its deletion, it has no kubeconfigs. */
   readonly config: RemoteConfig;
 }
 
@@ -25,7 +25,7 @@ export interface RemoteConfigSource {
   readonly synced: Promise<void>;
   list(): readonly RemoteConfig[];
   get(key: string): RemoteConfig | undefined;
-  /** Tells all present configs, then their changes. */
+  /** Calls `take` for all present configs, then for their changes. */
   subscribe(take: (change: RemoteConfigChange) => void): Disposable;
   /** Follows the configs until the signal. */
   run(signal: AbortSignal): Promise<void>;
@@ -89,7 +89,7 @@ function configOf(key: string, { data = {} }: Secret): RemoteConfig {
   return { key, kubeconfigs: new Map(decoded) };
 }
 
-/** What a deletion leaves. */
+/** The config of a deleted Secret or file. */
 export function withoutKubeconfigs(key: string): RemoteConfig {
   return { key, kubeconfigs: new Map() };
 }

@@ -63,7 +63,7 @@ export class ServedVersionClient implements KubeClient {
     object: Value,
     options?: WriteOptions,
   ): Promise<Value> {
-    // Without this, a controller would try to create an object again and again that it never sees.
+    // Otherwise a controller would repeatedly create an object that it never sees.
     if (this.#isIgnored(kind)) throw userError("not-found", `${kind.plural}.${kind.group} is ignored here`);
     const served = await this.#servedKind(kind);
     return await this.#client.create(served, { ...object, apiVersion: apiVersionOf(served) }, options);

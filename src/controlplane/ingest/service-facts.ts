@@ -131,7 +131,7 @@ export function statedPreference(annotations: Readonly<Record<string, string>> |
 
 /**
  * Undefined for slices without a Service, for slices of host names, and for copies of other clusters' slices, whose
- * endpoints are read where they are.
+ * endpoints are read from their own cluster.
  */
 export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
   const labels = slice.metadata.labels ?? {};
@@ -146,8 +146,7 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
     ports: (slice.ports ?? []).flatMap((port) =>
       port.port === undefined || (port.protocol ?? "TCP") !== "TCP" ? [] : { name: port.name ?? "", port: port.port },
     ),
-    // Leave out terminating endpoints that are not ready. They receive nothing, even where unready endpoints are
-    // wanted.
+    // Leave out terminating endpoints that are not ready. They receive no requests, even where unready endpoints do.
     endpoints: (slice.endpoints ?? [])
       .filter(({ conditions }) => conditions?.ready !== false || conditions.terminating !== true)
       .map((endpoint) => ({

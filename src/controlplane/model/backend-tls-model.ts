@@ -24,7 +24,7 @@ export interface BackendTlsTarget {
   readonly unresolved: Verdict;
 }
 
-/** The name of roots that do not exist. A cluster with these settings trusts no server, so it sends no request. */
+/** A name of roots that do not exist. A cluster with these roots trusts no server, so it sends no request. */
 const noRoots = "invalid://";
 
 /** By `namespace/policy#index of the target`. */

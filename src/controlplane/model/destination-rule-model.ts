@@ -59,7 +59,7 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
   const byHost = inputs.destinationRules.index("namespace-host", (rule) => [
     `${rule.namespace}/${rule.spec.host.toLowerCase()}`,
   ]);
-  // The short and the full spelling of one host meet here.
+  // This index joins the short and the full spelling of one host.
   const spellings = graph.derive("destination-rule-hosts", inputs.destinationRules, (rule, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
@@ -255,7 +255,7 @@ function withBackendTls(
   };
 }
 
-/** A port's settings replace these as a whole. */
+/** A port's settings replace all of these. */
 function settingsOf({ loadBalancer, connectionPool, outlierDetection }: Partial<TrafficPolicy>) {
   return { loadBalancer, connectionPool, outlierDetection };
 }

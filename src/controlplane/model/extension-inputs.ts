@@ -24,7 +24,7 @@ export interface PullSecretFacts {
   readonly fault?: string;
 }
 
-/** Configuration that changes the resources of proxies in ways that the mesh's model does not know. */
+/** Configuration that changes the resources of proxies in ways that the mesh's model does not represent. */
 export interface ExtensionInputs {
   readonly envoyFilters: SourceCollection<EnvoyFilterFacts>;
   /** Used for proxies that this control plane deploys. Injection webhooks read ProxyConfigs themselves. */

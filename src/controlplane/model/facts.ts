@@ -29,11 +29,11 @@ import type {
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import type { KeySetFetcher } from "./request-authentication-keys.ts";
 
-/** The part of each object that translation reads. Other changes of an object have no effect. */
+/** The part of each object that translation reads. Changes of other fields have no effect. */
 
-/** Who uses HBONE among proxies whose metadata allow it (ENABLE_HBONE). Waypoints and ztunnels always use it. */
+/** Which proxies use HBONE among those whose metadata allow it (ENABLE_HBONE). Waypoints and ztunnels always use it. */
 export interface HboneSettings {
-  /** Sidecars and gateways use HBONE towards workloads that accept nothing else of the mesh. */
+  /** Sidecars and gateways use HBONE towards workloads that accept no other mesh protocol. */
   readonly sent: boolean;
   /** They also use HBONE towards workloads that accept Istio's mutual TLS. */
   readonly preferred: boolean;
@@ -110,7 +110,7 @@ export interface MeshSettings
   readonly hbone?: HboneSettings;
   /** Whether waypoints accept connections whose server name matches a wildcard host. Absent means no. */
   readonly wildcardTlsAtWaypoints?: boolean;
-  /** Labels of their workloads that proxies tell each other for telemetry. Absent means none. */
+  /** Labels of their workloads that proxies send each other for telemetry. Absent means none. */
   readonly exchangedLabels?: readonly string[];
   /** How many hosts of ALLOW_ANY_DYNAMIC_DNS a sidecar knows at once. Absent means {@link defaultDynamicDnsHosts}. */
   readonly dynamicDnsMaxHosts?: number;
@@ -119,8 +119,8 @@ export interface MeshSettings
   /** Absent means the control plane. */
   readonly keySetFetcher?: KeySetFetcher;
   /**
-   * Whether a workload may use several external authorizers. Absent means that requests which several would judge are
-   * denied.
+   * Whether a workload may use several external authorizers. Absent means that a request is denied if several
+   * authorizers apply to it.
    */
   readonly severalAuthorizers?: boolean;
   /** Limits the TLS of all proxies, whatever else is configured. Absent: there is no such limit. */
@@ -131,7 +131,7 @@ export interface MeshSettings
   /** Which Kubernetes Ingresses belong to the mesh, and who serves them. Absent means none. */
   readonly ingress?: IngressSettings;
   readonly clusterId: string;
-  /** The network of workloads that name none. Usually empty. */
+  /** The network of workloads that do not name one. Usually empty. */
   readonly network: string;
   /** The cluster's DNS domain: `cluster.local`. */
   readonly domain: string;
@@ -148,13 +148,13 @@ export interface MeshSettings
 }
 export const meshKey = "mesh";
 
-/** With it, other clusters discover an endpoint only if a ServiceExport of its cluster offers the service. */
+/** If true, other clusters discover an endpoint only if a ServiceExport of its cluster offers the service. */
 export interface MultiClusterServices {
   /** The API group of ServiceImports that routes name. */
   readonly group: string;
   /** ServiceImports have the host `<service>.<namespace>.svc.clusterset.local`. */
   readonly host: boolean;
-  /** Hosts of the cluster's domain lead to endpoints of the client's cluster only. */
+  /** Hosts in the cluster's domain lead only to endpoints in the client's cluster. */
   readonly clusterLocal: boolean;
 }
 
@@ -238,11 +238,13 @@ export interface PodFacts {
 }
 
 export interface SidecarProxyFacts {
-  /** How connections reach the proxy. With NONE, nothing is redirected, and it listens on its own ports. */
+  /**
+   * How connections reach the proxy. With NONE, no connection is redirected, and the proxy listens on its own ports.
+   */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
-  /** It also accepts HBONE. */
+  /** The proxy also accepts HBONE. */
   readonly hbone: boolean;
-  /** It asks for the endpoints of its own workload, for zone-aware balancing. */
+  /** The proxy requests the endpoints of its own workload, for zone-aware balancing. */
   readonly selfDiscovery?: true;
 }
 
@@ -262,7 +264,7 @@ export interface ServiceFacts {
   readonly createdAt: string;
   /** The namespaces that see it: `.` its own, `*` all, `~` none. Empty means the mesh config's default. */
   readonly exportTo: readonly string[];
-  /** The addresses of its load balancer. Empty until there are any. */
+  /** The addresses of its load balancer. Empty until it has any. */
   readonly balancerAddresses: readonly string[];
   /** Its addresses and names outside the cluster. */
   readonly externalAddresses: readonly string[];
@@ -275,7 +277,7 @@ export interface ServiceFacts {
   readonly waypointCanaryWeight?: string | undefined;
 }
 
-/** A cluster offers its endpoints of the service with this name to other clusters. */
+/** A ServiceExport: a cluster offers its endpoints of the service with this name to other clusters. */
 export interface ServiceExportFacts {
   /** Absent means the cluster of the control plane. */
   readonly clusterId?: string;
@@ -283,7 +285,7 @@ export interface ServiceExportFacts {
   readonly name: string;
 }
 
-/** A cluster reaches the exported service with this name at addresses of its own. */
+/** A ServiceImport: a cluster reaches the exported service with this name at its own addresses. */
 export interface ServiceImportFacts {
   /** Absent means the cluster of the control plane. */
   readonly clusterId?: string;
@@ -356,7 +358,7 @@ export interface GatewayClassFacts {
 }
 
 export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
-  /** Its status says that some revision has served it. */
+  /** Its status shows that some revision has served it. */
   readonly programmed: boolean;
   /** The addresses of a Gateway that leads into a network. */
   readonly networkAddresses?: readonly string[];
@@ -414,7 +416,7 @@ export function byAge(left: ConfigFacts<unknown>, right: ConfigFacts<unknown>): 
   return compareText(left.createdAt, right.createdAt) || compareText(factsKey(left), factsKey(right));
 }
 
-/** Sorts things that are not objects, or objects of several kinds: by age, then by name, then by namespace. */
+/** Sorts values that are not objects, or objects of several kinds: by age, then by name, then by namespace. */
 export function byCreation(
   left: { readonly createdAt: string; readonly name: string; readonly namespace: string },
   right: { readonly createdAt: string; readonly name: string; readonly namespace: string },

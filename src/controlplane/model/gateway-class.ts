@@ -24,7 +24,7 @@ export function isIngressClass(className: string, inputs: MeshInputs, reader: Co
   );
 }
 
-/** Gateways of other clusters. They are described here and served there. */
+/** Gateways of other clusters. They are described in this cluster and served in the other one. */
 export function isRemoteClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   return (
     className === remoteClassName ||
@@ -36,7 +36,10 @@ export function isWaypointClass(className: string): boolean {
   return className === waypointClassName || className === meshClassName;
 }
 
-/** Gateways into the own network, in ambient meshes with several networks. Elsewhere the class has no meaning. */
+/**
+ * Gateways into the cluster's own network, in ambient meshes with several networks. In other meshes the class has no
+ * meaning.
+ */
 export function isEastWestClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   return className === eastWestClassName && reader.get(inputs.mesh, meshKey)?.ambientMultiNetwork === true;
 }

@@ -52,7 +52,7 @@ export interface MeshInputs {
   readonly serviceImports: SourceCollection<ServiceImportFacts>;
   readonly serviceAccounts: SourceCollection<ServiceAccountFacts>;
   readonly tags: SourceCollection<TagFacts>;
-  /** At most one. */
+  /** Contains at most one validator. */
   readonly defaultValidators: SourceCollection<Pick<TagFacts, "revision">>;
   readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
   readonly ingresses: SourceCollection<IngressFacts>;

@@ -11,7 +11,10 @@ export interface ProviderCluster {
 
 type SecretProvider = Extract<ExtensionProvider, { readonly kind: "secrets" }>;
 
-/** The provider of the certificates whose names begin with `sds://`. As upstream, the first one is. */
+/**
+ * The provider of the certificates whose names begin with `sds://`. As in upstream, it is the first provider of the
+ * mesh config that can be.
+ */
 export function secretProvider(mesh: Pick<MeshSettings, "extensionProviders"> | undefined): SecretProvider | undefined {
   return mesh?.extensionProviders.find((provider) => provider.kind === "secrets");
 }
@@ -25,8 +28,8 @@ export class ProviderClusters {
   }
 
   /**
-   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or services of several namespaces
-   * have it. A proxy rejects a whole listener that names an unknown cluster.
+   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or if services of several
+   * namespaces have it. A proxy rejects a whole listener that names an unknown cluster.
    */
   of(
     { service, port }: ProviderService,

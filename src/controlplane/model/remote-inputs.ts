@@ -26,7 +26,9 @@ export interface RemoteInputs extends SharedInputs {
   readonly gateways: SourceCollection<GatewayFacts & OfCluster>;
 }
 
-/** The sources that hold the objects of the own cluster and of remote ones, because all of them mean the same mesh. */
+/**
+ * The sources that hold the objects of the own cluster and of remote ones alike, because they describe the whole mesh.
+ */
 interface SharedInputs {
   readonly serviceExports: SourceCollection<ServiceExportFacts>;
   readonly serviceImports: SourceCollection<ServiceImportFacts>;

@@ -50,13 +50,14 @@ export interface SecretRecipient {
 }
 
 /**
- * A secret whose name has this suffix contains the authority that belongs to the certificate of the rest of the name.
+ * A secret whose name has this suffix contains the authority for the certificate in the secret whose name lacks the
+ * suffix.
  */
 export const authoritySuffix = "-cacert";
 
 /**
- * The resource name of a Secret. Names that already contain the secret's location stay unchanged. As upstream, a name of
- * an SDS provider means a Secret where there is no such provider.
+ * The resource name of a Secret. Names that already contain the secret's location stay unchanged. As in upstream, the
+ * name of an SDS provider means a Secret if there is no such provider.
  */
 export function credentialResource(given: string): string {
   const name = given.startsWith(externalSecretPrefix) ? given.slice(externalSecretPrefix.length) : given;

@@ -88,7 +88,7 @@ export interface ScopeChoice {
   readonly sidecar: string | undefined;
 }
 
-/** A service in a scope, possibly with only some of its ports. */
+/** A service in a scope. The scope may contain only some of its ports. */
 export interface ScopedService {
   /** `namespace/hostname`. */
   readonly key: string;
@@ -488,7 +488,7 @@ function destinationPorts(service: ScopedService, ports: ReadonlySet<number>): S
   return ports.has(0) ? service : { ...service, ports: service.ports.filter((port) => ports.has(port)) };
 }
 
-/** The service that a route's destination means: one of the client's namespace, else the best visible one. */
+/** The service to which a route's destination refers: one of the client's namespace, else the best visible one. */
 export function destinationService(
   host: string,
   namespace: string,

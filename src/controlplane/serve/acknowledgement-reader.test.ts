@@ -12,7 +12,7 @@ function encoded(request: MessageInitShape<typeof DeltaDiscoveryRequestSchema>):
   return Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, request)));
 }
 
-test("an acknowledgement is read as the whole decoder reads it", () => {
+test("an acknowledgement is read as the full decoder reads it", () => {
   for (const typeUrl of Object.values(typeUrls)) {
     const bytes = encoded({ typeUrl, responseNonce: "17-204" });
     const { typeUrl: type, responseNonce: nonce } = fromBinary(DeltaDiscoveryRequestSchema, bytes);
@@ -47,7 +47,7 @@ test("truncated or arbitrary bytes are left to the full decoder", () => {
     assert.equal(reader.read(Buffer.concat([whole, Buffer.from([byte])])), undefined, `${byte}`);
 });
 
-/** Fields that come twice, are empty, have a longer tag or length than they need, or are of another wire type. */
+/** Fields that occur twice, are empty, have a longer tag or length than necessary, or have another wire type. */
 const corpus = [
   "1201613201623200",
   "120161320162120163",

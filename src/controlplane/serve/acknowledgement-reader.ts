@@ -4,10 +4,10 @@ export interface Acknowledgement {
   readonly nonce: string;
 }
 
-/** Of `envoy.service.discovery.v3.DeltaDiscoveryRequest`; both are length-delimited. */
+/** The tags of two fields of `envoy.service.discovery.v3.DeltaDiscoveryRequest`. Both are length-delimited. */
 const typeUrlTag = (2 << 3) | 2;
 const nonceTag = (6 << 3) | 2;
-/** Longer fields, whose length needs more than one byte, are left to the whole decoder. */
+/** Longer fields, whose length needs more than one byte, are left to the full decoder. */
 const longLength = 128;
 
 /** Reads plain ACKs without decoding everything that a request may contain. */
@@ -15,7 +15,7 @@ export class AcknowledgementReader {
   /** The type that was read last. All clients acknowledge a change with the same type, so its text is made once. */
   #lastType = "";
 
-  /** Undefined for a request with any other content, including malformed ones: the whole decoder decides. */
+  /** Undefined for a request with any other content, including malformed ones: the full decoder decides. */
   read(request: Uint8Array): Acknowledgement | undefined {
     const bytes = Buffer.isBuffer(request) ? request : Buffer.from(request.buffer, request.byteOffset, request.length);
     let typeUrl = "";

@@ -5,8 +5,8 @@ import type { ProxyIdentity } from "./proxy-identity.ts";
 import { contains } from "./subscription.ts";
 
 /**
- * Whether a proxy is known to be what it claims. The port without TLS takes any claim, so what an unproven one
- * acknowledges or rejects must not steer a rollout.
+ * Whether a proxy has proven its identity. The port without TLS accepts any claim, so the acknowledgements and
+ * rejections of an unproven proxy must not steer a rollout.
  */
 export type IsProven = (proxy: ProxyIdentity) => boolean;
 

@@ -54,7 +54,7 @@ function onDemand() {
   return {
     ...fixture,
     request,
-    /** What has been sent since it was asked last; acknowledges it. */
+    /** Returns the resources that were sent since the last call, and acknowledges them. */
     taken: () => {
       stream.pump();
       const taken = sent.splice(0);

@@ -16,7 +16,7 @@ interface Known {
   readonly node: string;
 }
 
-/** Finds addresses by keys other than their names. All streams that ask for single addresses share it. */
+/** Finds addresses by keys other than their names. All streams that request single addresses share it. */
 class AddressIndex {
   readonly #view: ResourceView;
   readonly #known = new Map<string, Known>();
@@ -83,7 +83,7 @@ export class AddressDemand {
     const shared = indexes.get(this.#view);
     if (shared === undefined) return;
     shared.users -= 1;
-    // Nobody keeps it current any more.
+    // Without users, nothing keeps the index current.
     if (shared.users === 0) indexes.delete(this.#view);
   }
 

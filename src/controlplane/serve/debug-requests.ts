@@ -30,8 +30,8 @@ const dumpType = `${debugType}/config_dump`;
 /** The paths of `istio.io/debug` that callers of other namespaces may request. */
 const openToAll: ReadonlySet<string> = new Set(["config_dump"]);
 /**
- * Whether a caller of this namespace may ask a path below `/debug/`. The control plane's namespace may ask everything,
- * others only about their own proxies.
+ * Whether a caller of this namespace may request a path below `/debug/`. Callers of the control plane's namespace may
+ * request all paths, and others only those about their own proxies.
  */
 export function mayAskDebug(namespace: string, url: URL, isSystem: (namespace: string) => boolean): boolean {
   if (isSystem(namespace)) return true;
@@ -39,7 +39,7 @@ export function mayAskDebug(namespace: string, url: URL, isSystem: (namespace: s
   return openToAll.has(url.pathname.slice("/debug/".length)) && proxy.endsWith(`.${namespace}`);
 }
 
-/** In the words of Go's server, because `istioctl` searches for them. */
+/** The text of Go's server, because `istioctl` searches for it. */
 const notFound = "404 page not found\n";
 
 interface Answer {

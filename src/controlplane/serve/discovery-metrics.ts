@@ -26,7 +26,9 @@ interface PushedHandles {
   readonly took: Histogram;
 }
 
-/** How many types' handles are kept. There are about a dozen, but a client may ask for any type. */
+/**
+ * The maximum number of types whose handles are kept. There are about a dozen types, but a client may request any type.
+ */
 const maxKeptTypes = 64;
 
 export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetrics {

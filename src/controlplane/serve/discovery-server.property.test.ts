@@ -174,7 +174,7 @@ function decode(protocol: DiscoveryProtocol, bytes: Uint8Array): { readonly type
     : fromBinary(DiscoveryResponseSchema, bytes);
 }
 
-test("ten thousand reconnects of one proxy, and as many of others, leave nothing behind, and a silent client is cut off with a reason", () => {
+test("ten thousand reconnects of one proxy, and as many of others, leave no state behind, and a silent client is disconnected with a reason", () => {
   const timers: (() => void)[] = [];
   const graph = new CollectionGraph();
   const resources = graph.source<EncodedResource>("resources", sameResource);
@@ -216,7 +216,7 @@ test("ten thousand reconnects of one proxy, and as many of others, leave nothing
   assert.deepEqual(refused, ["the first request of a stream must come within 30 s"]);
 });
 
-test("a client that repeatedly claims removed resources without reading answers is cut off with a reason", () => {
+test("a client that repeatedly claims removed resources without reading answers is disconnected with a reason", () => {
   const { server } = start();
   const client = server.connect("delta", { write: () => false }, () => false);
   const ask = (more: {

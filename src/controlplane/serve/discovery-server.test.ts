@@ -78,7 +78,7 @@ async function serve(authenticate?: () => Promise<Caller>) {
 const namesOf = (response: { resources: { name: string }[] }): string[] =>
   response.resources.map((resource) => resource.name).sort();
 
-test("delta: everything first, then only changes, and a reconnect with equal versions costs nothing", async () => {
+test("delta: all resources first, then only changes, and a reconnect with equal versions sends nothing", async () => {
   const { clusters, change, target } = await serve();
   change(() => {
     for (const name of ["a", "b", "c"]) clusters.set(name, cluster(name));
@@ -115,7 +115,7 @@ test("delta: everything first, then only changes, and a reconnect with equal ver
   stale.close();
 });
 
-test("delta: changes before the acknowledgement are joined into one response", async () => {
+test("delta: changes that arrive before the acknowledgement are merged into one response", async () => {
   const { clusters, change, target } = await serve();
   const client = new DiscoveryTestClient("delta", target, nodeId);
   client.send({ typeUrl: typeUrls.cluster });
@@ -291,7 +291,7 @@ test("state of the world: clusters are sent whole, endpoints one by one, and an 
   again.close();
 });
 
-test("state of the world: names that are requested after an acknowledgement are answered, and an ACK of an older response is not one of the last", async () => {
+test("state of the world: names that are requested after an acknowledgement are answered, and an ACK of an older response does not acknowledge the last one", async () => {
   const { assignments, change, target } = await serve();
   change(() => {
     for (const name of ["a", "b", "c"]) assignments.set(name, endpoints(name));
@@ -356,7 +356,7 @@ test("an invalid node id ends the stream with the reason", async () => {
   client.close();
 });
 
-test("a client that subscribes to ever more types is cut off, which bounds its memory", async () => {
+test("a client that subscribes to too many types is disconnected, which bounds its memory", async () => {
   const { target } = await serve();
   const client = new DiscoveryTestClient("delta", target, nodeId);
   for (let type = 0; type <= 32; type += 1) client.send({ typeUrl: `type.googleapis.com/example.Type${type}` });
@@ -419,7 +419,8 @@ for (const protocol of ["delta", "whole"] as const) {
       details: /a request may have 100000 bytes at most, this one has 1\d{7}/,
     });
     const bitByBit = new DiscoveryTestClient(protocol, target, nodeId);
-    // State of the world says all names of a type each time: as many as a request may hold, of many types.
+    // A state-of-the-world request contains all names of a type each time. This client requests as many names as a
+    // request may hold, of many types.
     for (let at = 0; at < names.length; at += 90)
       ask(
         bitByBit,

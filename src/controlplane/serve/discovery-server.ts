@@ -60,8 +60,8 @@ const maxTypeUrlLength = 256;
 const keepBodiesMs = 3000;
 const maxDebugNonces = 16;
 /**
- * How long disconnected proxies are remembered, so that whoever waits for their acknowledgement sees that they are
- * gone.
+ * How long disconnected proxies are remembered, so that a rollout that waits for their acknowledgement sees that they
+ * are gone.
  */
 const rememberGoneMs = 30_000;
 const maxRemembered = 10_000;
@@ -132,7 +132,7 @@ export class DiscoveryServer {
             ...(typeof proven === "boolean" ? {} : { account: proven }),
           };
         }
-        // A client that asks only debug requests is not a proxy and gets no stream.
+        // A client that sends only debug requests is not a proxy and gets no stream.
         if (debug.take(proxy, request)) return;
         stream ??= this.#open(protocol, sink, proxy);
         if (request.typeUrl === typeUrls.healthInformation) {
@@ -220,7 +220,7 @@ export class DiscoveryServer {
 
   /** Sends what the last settling changed. */
   flush(): void {
-    // While proxies connect, the settling that their arrival causes does not change what they need.
+    // While proxies connect, the model settles for each arrival, but this does not change what they need.
     if (this.#forgetting === undefined) this.#bodies.clear();
     const pending = this.#pending;
     this.#pending = [];

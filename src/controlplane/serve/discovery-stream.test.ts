@@ -24,7 +24,7 @@ import { DiscoveryServer } from "./discovery-server.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { CollectionView, emptyView } from "./resource-view.ts";
 
-/** No time passes: what is sent was not waited for. */
+/** No time passes, so a response that is sent did not wait for a timer. */
 const stopped: Clock = { ...systemClock, steadyMs: () => 0, after: () => ({ [Symbol.dispose]: () => undefined }) };
 const cluster = (name: string, seconds = 1): EncodedResource =>
   encodeResource(ClusterSchema, name, create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }));
@@ -76,7 +76,7 @@ function serve() {
   return { ...sources, discovery, proxies, change, generation: () => generation };
 }
 
-/** Gets what is sent at once; `writable` says whether more may come. */
+/** Connects a delta client that receives responses at once. `writable` says whether the stream accepts more. */
 function connectDelta({ discovery }: ReturnType<typeof serve>, state = { writable: true }) {
   const received: { typeUrl: string; nonce: string; names: string[]; removed: string[] }[] = [];
   const write = (parts: readonly Buffer[]): boolean => {

@@ -38,7 +38,7 @@ export interface ResourceRequest {
 export interface StreamObserver {
   pushed(typeUrl: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(typeUrl: string, reason: string): void;
-  /** An answer to a response other than the last one. */
+  /** The nonce belongs to a response other than the last one. */
   expired(typeUrl: string): void;
 }
 
@@ -60,20 +60,25 @@ export interface DiscoveryStreamOptions {
   readonly pending: () => void;
 }
 
-/** Far more than any proxy asks for. Without a bound, a stream could take memory without end. */
+/** Far more types than any proxy requests. Without a bound, a stream could use unlimited memory. */
 const maxTypes = 32;
 const maxNames = 200_000;
 /** Total length of the names of all types that are stored for this stream alone. */
 const maxNameCharacters = 8 << 20;
-/** A client that does not acknowledge what routes depend on must not delay routes for ever. */
+/** A client that does not acknowledge the resources on which routes depend must not delay routes for ever. */
 const makeBeforeBreakWaitMs = 2000;
 const timerSlackMs = 10;
 /** Types that make a proxy send requests to clusters. */
 const usesClusters: ReadonlySet<string> = new Set([typeUrls.listener, typeUrls.route, typeUrls.virtualHost]);
-/** A proxy may connect before its pod has been seen. After this time it is answered with what is known. */
+/**
+ * A proxy may connect before its pod has been seen. After this time, it gets an answer with the resources known so far.
+ */
 const unknownWaitMs = 5000;
 
-/** One discovery stream of one proxy, over either protocol. All work is synchronous; one response of a type is open at a time. */
+/**
+ * One discovery stream of one proxy, over either protocol. All work is synchronous. Each type has at most one
+ * unacknowledged response at a time.
+ */
 export class DiscoveryStream {
   readonly proxy: ProxyIdentity;
   readonly connectedAtMs: number;
@@ -98,7 +103,7 @@ export class DiscoveryStream {
   #waiting: Disposable | undefined;
   #gaveUpWaiting = false;
   #nonces = 0;
-  /** False if no subscription has anything to send, so that none must be looked at. */
+  /** False if no subscription has anything to send, so that the stream need not check them. */
   #mayBeDue = false;
   #writable = true;
   #closed = false;
@@ -156,7 +161,7 @@ export class DiscoveryStream {
     this.#viewSubscriptions.length = 0;
   }
 
-  /** Undefined before the first request. Then whether all responses that this generation caused are acknowledged. */
+  /** Whether all responses that this generation caused are acknowledged. Undefined before the first request. */
   hasAcknowledged(generation: number): boolean {
     return (
       this.subscriptions.size > 0 &&
@@ -326,7 +331,7 @@ export class DiscoveryStream {
       }
       for (const { name, version } of group) {
         const known = this.#knownClusters.get(name);
-        // Clusters without endpoints in EDS (found by DNS, or the original destination) have nothing to wait for.
+        // Clusters without endpoints in EDS (those of DNS or of the original destination) do not wait for any.
         if (known === undefined && part === "changed" && endpoints?.view.get(name) !== undefined)
           this.#warming.add(name);
         if (known === version) continue;
@@ -495,7 +500,7 @@ export class DiscoveryStream {
       const resources = added.flatMap((name) => subscription.view.get(name) ?? []);
       const owed = subscription.typeUrl === typeUrls.endpoint && this.#takeOwed(wanted).length > 0;
       if (!owed && first && whole.version !== "" && whole.version === versionOf([resources])) return;
-      // Listeners and clusters are always complete. For the other types send everything that is wanted, as old clients
+      // Listeners and clusters are always complete. For the other types send all requested resources, as old clients
       // expect.
       subscription.ask(subscription.names, {}, generation);
     }

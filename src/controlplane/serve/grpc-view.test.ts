@@ -18,7 +18,7 @@ import type { ResourceView } from "./resource-view.ts";
 const host = "web.shop.svc.cluster.local";
 const cluster = `outbound|80||${host}`;
 
-/** A view of what it is given, and the calls of who follows it. */
+/** A view of the given resources, and the calls that its followers get. */
 function viewOf(...resources: EncodedResource[]): ResourceView & { readonly change: (name: string) => void } {
   const followers = new Set<(names: readonly string[]) => void>();
   return {

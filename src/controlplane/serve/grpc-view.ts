@@ -12,7 +12,7 @@ import {
 } from "../translate/index.ts";
 import { joined, type ResourceView } from "./resource-view.ts";
 
-/** What the listeners of a gRPC application are made from: what a sidecar beside it would get. */
+/** The resources from which the listeners of a gRPC application are made: those that a sidecar beside it would get. */
 export interface GrpcListenerSources {
   readonly clusters: ResourceView;
   readonly listeners: ResourceView;
@@ -24,8 +24,8 @@ export interface GrpcListenerSources {
 
 /**
  * Listeners for proxyless gRPC. For clients there is one for each port of a service, named `host:port`, as long as the
- * port has a cluster. The host may be short within the own namespace. For servers there is one for each port of the own pod. A
- * listener is made only when it is requested by name.
+ * port has a cluster. The host may be short within the client's namespace. For servers there is one for each port of
+ * the client's pod. A listener is made only when it is requested by name.
  */
 export class GrpcListenerView implements ResourceView {
   readonly #sources: GrpcListenerSources;

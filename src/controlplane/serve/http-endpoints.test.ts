@@ -8,7 +8,7 @@ import { mayAskDebug } from "./debug-requests.ts";
 import { forKnownCallers, forLoopback, serveHttp } from "./http-endpoints.ts";
 import { serveLogControl } from "./log-control.ts";
 
-test("a path is found with any number of leading slashes, as istioctl sends it, and nothing else is", async () => {
+test("a path is found with any number of leading slashes, as istioctl sends it, and no other path is found", async () => {
   const server = await serveHttp("127.0.0.1", 0, {
     "/version": ({ search }) => ({ status: 200, body: `1.2.3${search}` }),
   });
@@ -27,7 +27,7 @@ test("a path is found with any number of leading slashes, as istioctl sends it, 
   server.close();
 });
 
-test("loopback-only paths answer callers from the loopback over both families, and nobody else whatever their headers say", async () => {
+test("loopback-only paths answer callers from the loopback over both families, and no other callers, whatever their headers say", async () => {
   const route = forLoopback(() => ({ status: 200, body: "told" }));
   const statusFor = async (remoteAddress: string | undefined, remoteFamily: string | undefined): Promise<number> =>
     (
@@ -74,7 +74,7 @@ test("log levels are read and set as istioctl's admin log does, with or without 
   server.close();
 });
 
-test("debug answers go to the own pod and the control plane's namespace; other namespaces see only their own proxies", async () => {
+test("callers in the pod and in the control plane's namespace get all debug answers; other namespaces see only their own proxies", async () => {
   const route = forKnownCallers(
     () => ({ status: 200, body: "told" }),
     ({ headers: { authorization } }) => {

@@ -27,11 +27,11 @@ export function forLoopback(route: HttpRoute): HttpRoute {
   };
 }
 
-/** Authenticates the service account of a caller. Rejects if the caller proves nothing. */
+/** Authenticates the service account of a caller. Rejects if the caller has no valid credentials. */
 export type AuthenticateRequest = (request: IncomingMessage) => Promise<{ readonly namespace: string }>;
 
 /**
- * For callers on this machine, and for callers that prove who they are and may ask this. Others get 401 or 403, as from
+ * For callers on this machine, and for authenticated callers that may request this path. Others get 401 or 403, as from
  * upstream (ENABLE_DEBUG_ENDPOINT_AUTH).
  */
 export function forKnownCallers(

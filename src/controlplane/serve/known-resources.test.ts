@@ -27,7 +27,7 @@ test("a client's known resources are the same whether a shared list or its own e
   assert.deepEqual([shown(known), known.size], [{ a: "1", b: "2", c: "3" }, 3]);
 });
 
-test("a client that has nothing knows what its first lists say, and changes as any other", () => {
+test("a client without resources knows those of its first lists, and later changes like any other client", () => {
   const known = new KnownResources();
   assert.ok(known.begin([[resource("a", "1")], [resource("b", "2"), resource("c", "1")]]));
   assert.deepEqual([shown(known), known.size], [{ a: "1", b: "2", c: "1" }, 3]);

@@ -14,7 +14,7 @@ function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, strin
  */
 export class KnownResources {
   #shared: readonly ReadonlyMap<string, string>[] = [];
-  /** The differences from the shared lists. Undefined: the resource is gone. */
+  /** The differences from the shared lists. Undefined: the resource is removed. */
   readonly #own = new Map<string, string | undefined>();
   #size = 0;
 
@@ -27,7 +27,7 @@ export class KnownResources {
   }
 
   /**
-   * Records that a client that has nothing was sent these lists, without looking at each resource. Returns false if it
+   * Records that a client without resources was sent these lists, without a look at each resource. Returns false if it
    * has something already, or if a name is in two lists. The lists must not change any more.
    */
   begin(lists: readonly (readonly EncodedResource[])[]): boolean {

@@ -2,7 +2,7 @@ import { localClusterName } from "../../wire/xds/index.ts";
 import { noLocalEndpoints, type EncodedResource, type LocalClusters } from "../translate/index.ts";
 import { joined, type ResourceView } from "./resource-view.ts";
 
-/** The endpoints of a sidecar's own workload, under the one name by which it asks for them. */
+/** The endpoints of a sidecar's own workload, under the one name by which it requests them. */
 export class LocalClusterView implements ResourceView {
   readonly #clusters: LocalClusters;
   readonly #pod: string;

@@ -40,7 +40,7 @@ async function answerOf(request: IncomingMessage, threshold: LogThreshold): Prom
   const foreign = foreignPage(request);
   if (foreign !== undefined) return { status: 403, body: `${foreign}\n` };
   const { pathname: requestPath } = new URL(request.url ?? "/", "http://localhost");
-  // istioctl asks without the slash.
+  // istioctl sends the path without the slash.
   const pathname = `${requestPath}/` === path ? path : requestPath;
   if (pathname !== path && pathname !== path + scopeName)
     return { status: 404, body: `no such path; available paths: ${path}, ${path}${scopeName}\n` };

@@ -69,7 +69,7 @@ function serveMesh() {
   return { ...fixture, discovery, names };
 }
 
-/** Assignments by name with the number of their endpoints. `removed` in place of a number: it was removed. */
+/** Assignments by name with the number of their endpoints, or `removed` for a removed assignment. */
 type Received = Record<string, number | "removed">;
 
 function counted(resources: readonly (Uint8Array | undefined)[], removed: readonly string[] = []): Received {
@@ -85,7 +85,9 @@ function counted(resources: readonly (Uint8Array | undefined)[], removed: readon
   };
 }
 
-/** Acknowledges at once. The returned function takes what came since the last call. */
+/**
+ * Acknowledges each response at once. The returned function returns the assignments that arrived since its last call.
+ */
 function connect(
   { discovery, names }: ReturnType<typeof serveMesh>,
   protocol: "delta" | "state-of-the-world",
@@ -135,7 +137,7 @@ function connect(
   };
 }
 
-// Proxies keep the endpoints of a removed assignment, as Envoy does, so only an empty one takes them away.
+// Proxies keep the endpoints of a removed assignment, as Envoy does, so only an empty assignment removes them.
 for (const protocol of ["delta", "state-of-the-world"] as const)
   test(`${protocol}: a service that loses all its endpoints has an empty assignment, not a removed one`, async () => {
     const mesh = serveMesh();

@@ -1,7 +1,7 @@
 import type { EncodedResource } from "../translate/index.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 
-/** Another view's resources, each in another form under the same name. */
+/** Converts each resource of another view, and keeps its name. */
 export class MappedView implements ResourceView {
   readonly known = (): boolean => this.#inner.known?.() ?? true;
   readonly #inner: ResourceView;

@@ -5,8 +5,8 @@ const prefix = Buffer.from("outbound|");
 const namesOfResources = memos.memo<EncodedResource, ReadonlySet<string>>("clusters-of-resources");
 
 /**
- * The clusters of services that a resource names. They are read from its bytes: a resource contains many messages in
- * messages, and a name stands in any of them as a length and the text.
+ * The clusters of services that a resource names. They are read from its bytes: a resource contains deeply nested
+ * messages, and each of them encodes a name as its length and the text.
  */
 export function namedClusters(resource: EncodedResource): ReadonlySet<string> {
   return namesOfResources.of(resource, readNames);

@@ -10,7 +10,7 @@ export type Permission = (name: string, learned: (allowed: boolean) => void) => 
  */
 const maxHeldBack = 1000;
 
-/** The permission is the same for all secrets of a namespace, so the review uses any name. */
+/** The permission is the same for all secrets of a namespace, so the check may use any name. */
 const anySecret = "kubernetes://";
 
 /** The resources of a view that the proxy is known to be allowed to have. */

@@ -84,7 +84,10 @@ function announcedHosts(
   );
 }
 
-/** In the form that proxies show: with the discovered hosts, and without the field that announces discovery. */
+/**
+ * A route configuration in the form that proxies show: with the discovered hosts, and without the field that announces
+ * discovery.
+ */
 function withHosts(table: JsonValue, announced: readonly JsonValue[] | undefined): JsonValue {
   const { vhds, virtual_hosts: own = [], ...fields } = table as Record<string, JsonValue>;
   if (vhds === undefined) return table;
@@ -97,7 +100,7 @@ function withoutType(resource: JsonValue): JsonValue {
   return fields;
 }
 
-/** The resources of one type that a proxy should have now. Empty if it has not asked for the type. */
+/** The resources of one type that a proxy should have now. Empty if it has not requested the type. */
 export function streamResources(
   { subscriptions }: Pick<DiscoveryStream, "subscriptions">,
   typeUrl: string,

@@ -9,7 +9,7 @@ function idOf(fullName: string, namespace?: string): string {
   return readProxyIdentity(create(NodeSchema, { id: `sidecar~10.0.0.1~${fullName}~x.svc.cluster.local`, metadata })).id;
 }
 
-test("a proxy's id names the namespace for which it is authorized, whatever its node says", () => {
+test("a proxy's id ends with the namespace for which it is authorized, whatever its node claims", () => {
   assert.equal(idOf("web-1.shop"), "web-1.shop");
   assert.equal(idOf("web-1.shop", "shop"), "web-1.shop");
   assert.equal(idOf("web.1.shop", "shop"), "web.1.shop");

@@ -21,7 +21,7 @@ export interface ProxyIdentity {
   readonly clusterId: string;
   /** Empty if the proxy names none. */
   readonly network: string;
-  /** The networks whose endpoints it asks for. Empty: all networks. */
+  /** The networks whose endpoints it requests. Empty: all networks. */
   readonly networkView: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   /** Metadata of its node, as texts. EnvoyFilters select proxies by it. */
@@ -30,9 +30,9 @@ export interface ProxyIdentity {
   readonly hbone: boolean;
   /** Whether it also sends HBONE (not with DISABLE_HBONE_SEND). */
   readonly sendsHbone: boolean;
-  /** It asks for the endpoints of its own workload (ENABLE_SELF_DISCOVERY). */
+  /** It requests the endpoints of its own workload (ENABLE_SELF_DISCOVERY). */
   readonly selfDiscovery: boolean;
-  /** It answers its application's DNS questions. */
+  /** It answers its application's DNS queries. */
   readonly dnsCapture: boolean;
   /** An Envoy, of whichever build. */
   readonly envoy: boolean;
@@ -56,7 +56,10 @@ export interface ProxyIdentity {
   readonly account?: ProvenAccount;
 }
 
-/** Labels of pods are short: a hundred of the longest ones have a quarter of this. */
+/**
+ * The maximum length of all labels. Labels of pods are short: a hundred of the longest ones have a quarter of this
+ * length.
+ */
 const maxNodeCharacters = 131_072;
 
 /** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */
@@ -94,7 +97,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     metadata: texts,
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
-    // gRPC libraries speak no HBONE, although their agents have the metadata of sidecars.
+    // gRPC libraries do not speak HBONE, although their agents have the metadata of sidecars.
     sendsHbone:
       isTrue(metadata["ENABLE_HBONE"]) && !isTrue(metadata["DISABLE_HBONE_SEND"]) && metadata["GENERATOR"] !== "grpc",
     selfDiscovery: isTrue(metadata["ENABLE_SELF_DISCOVERY"]),

@@ -3,9 +3,9 @@ import type { Node } from "../../wire/discovery/index.ts";
 
 /** The data that a proxy on a machine outside the cluster sends for its WorkloadEntry. */
 export interface ProxyRegistration {
-  /** The WorkloadGroup from which an entry is to be made. Empty: it has an entry. */
+  /** The WorkloadGroup from which the proxy's entry is created. Empty: the entry exists already. */
   readonly group: string;
-  /** The name of its existing entry. Empty if it has none. */
+  /** The name of the proxy's existing entry. Empty if there is none. */
   readonly entry: string;
   /** It probes its application and reports the results. */
   readonly probed: boolean;
@@ -13,7 +13,7 @@ export interface ProxyRegistration {
   readonly locality: string;
 }
 
-/** Undefined for a proxy that is not on such a machine. */
+/** Undefined for a proxy that is not on a machine outside the cluster. */
 export function readProxyRegistration({ metadata, locality }: Node): ProxyRegistration | undefined {
   const fields: JsonObject = metadata ?? {};
   const group = textOf(fields["AUTO_REGISTER_GROUP"]);

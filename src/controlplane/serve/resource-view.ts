@@ -10,8 +10,8 @@ export interface ResourceView {
    */
   groups?(): readonly (readonly EncodedResource[])[];
   /**
-   * Calls the listener with the names that were changed or removed, each time the model has settled. Does not call for
-   * what already exists.
+   * Calls the listener with the names that were changed or removed, each time the model has settled. Does not report
+   * resources that exist already.
    */
   subscribe(changed: (names: readonly string[]) => void): Disposable;
   /**
@@ -19,7 +19,7 @@ export interface ResourceView {
    * names.
    */
   forget?(name: string): void;
-  /** False until it is known whose resources these are. A first answer should wait for that. Absent: always known. */
+  /** False until the owner of these resources is known. The first answer should wait for that. Absent: always known. */
   readonly known?: () => boolean;
 }
 
@@ -34,7 +34,7 @@ export function groupsOf(view: ResourceView): readonly (readonly EncodedResource
   return view.groups?.() ?? [[...view.all()]];
 }
 
-/** Whole collections, keyed by resource name, which all proxies of a kind share. */
+/** The resources of whole collections, keyed by resource name. All proxies of a kind share them. */
 export class CollectionView implements ResourceView {
   readonly #collections: readonly Collection<EncodedResource>[];
 
@@ -170,7 +170,7 @@ export interface ViewSource {
   current(): ResourceView | undefined;
   /** Keeps the source alive, and calls when `current` may have changed. */
   follow(changed: () => void): Disposable;
-  /** Whether everything that decides the view has been seen. */
+  /** Whether all objects that determine the view have been read. */
   known(): boolean;
 }
 

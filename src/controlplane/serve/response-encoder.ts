@@ -24,7 +24,7 @@ const removedField = 6;
 const lengthDelimited = 2;
 const maxVarintBytes = 5;
 
-/** For how many types bytes are kept. A client may ask for any type. */
+/** The maximum number of types whose bytes are kept. A client may request any type. */
 const maxKeptTypes = 64;
 const typeFields = new Map<string, Buffer>();
 
@@ -126,7 +126,7 @@ interface SharedBody {
 
 /** Total size of the bodies that are kept because another client may soon get the same. */
 const maxKeptBytes = 48 << 20;
-/** A comparison with more candidates than this would cost more than it saves. */
+/** Comparing more candidates than this would cost more than it saves. */
 const maxCandidates = 16;
 
 /** The bytes of resource lists, encoded once for all clients with equal lists. */
@@ -134,7 +134,7 @@ export class ResponseBodies {
   /** Keyed by the first and last resource and the length of the list. The most recently used come last. */
   readonly #kept = new Map<string, SharedBody[]>();
   #keptBytes = 0;
-  /** The last body. After a change, many streams ask for the same one in a row. */
+  /** The last body. After a change, many streams in a row need the same body. */
   #last: SharedBody | undefined;
 
   /** Parts that are the body together. */
@@ -158,7 +158,7 @@ export class ResponseBodies {
     return body.parts;
   }
 
-  /** Forgets everything, because the next responses will be different. */
+  /** Forgets all bodies, because the next responses will be different. */
   clear(): void {
     this.#kept.clear();
     this.#keptBytes = 0;

@@ -10,7 +10,7 @@ import {
 } from "../translate/index.ts";
 import { followScope, joined, subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
-/** The tables of one scope as they are now. */
+/** The current tables of one scope. */
 function tablesOf({ tables }: OutboundRoutes, scope: string): readonly RouteTable[] {
   return tables.index("scope", (table) => [table.scope]).lookup(scope);
 }

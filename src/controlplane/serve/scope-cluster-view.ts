@@ -71,7 +71,7 @@ export class ScopeClusterView implements ResourceView {
     ]);
   }
 
-  /** Names that are in one list only, or stand for another resource there. */
+  /** Names that are in one list only, or that belong to different resources in the two lists. */
   #differing(before: readonly SharedCluster[], after: readonly SharedCluster[]): readonly string[] {
     const keys = new Map(before.map((cluster) => [cluster.variant.name, this.#keyOf(cluster)]));
     const names = after.flatMap((cluster) => {

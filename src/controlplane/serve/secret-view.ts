@@ -16,7 +16,7 @@ export interface SecretViewOptions {
   readonly secrets: Collection<SecretFacts>;
   /** The secrets that configuration names, with the proxies that may have them. See `deriveSecretReferences`. */
   readonly references: readonly Collection<SecretReference>[];
-  /** Roots are not secret: every proxy that names one gets it. */
+  /** Roots are not secret, so every proxy that names one gets it. */
   readonly configMaps: Collection<ConfigMapFacts>;
 }
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { EncodedResource } from "../translate/index.ts";
 import { Subscription } from "./subscription.ts";
 
-test("a change of a name that the client drops before it is sent delays no acknowledgement", () => {
+test("a change of a name that the client unsubscribes before the change is sent delays no acknowledgement", () => {
   const subscription = new Subscription("type", {
     get: () => undefined,
     all: () => [],

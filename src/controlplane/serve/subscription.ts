@@ -65,7 +65,7 @@ export class Subscription {
   rejected = "";
   rejection: Rejection | undefined;
   outstanding: Outstanding | undefined;
-  /** Set for a client that asks for single addresses, which have keys other than their names. */
+  /** Set for a client that requests single addresses, which have keys other than their names. */
   demand: AddressDemand | undefined;
   hasDemanded = false;
   /** Names that the client has requested. They are answered at once, even if they do not exist. */
@@ -73,7 +73,8 @@ export class Subscription {
   /** The client has no resource and has requested all. */
   #askedAll = false;
   /**
-   * Total length of the names that the client said it has and that are gone, in the request that is not answered yet.
+   * The total length of names of removed resources that the client claims to have, in the request that is not answered
+   * yet.
    */
   #goneCharacters = 0;
   /**
@@ -105,12 +106,12 @@ export class Subscription {
     this.#extend({ first: 0, last: generation });
   }
 
-  /** Sends the names even if the client has them. Without names, requests nothing. */
+  /** Sends the named resources even if the client has them. An empty list requests nothing. */
   askIfAny(names: readonly string[], generation: number): void {
     if (names.length > 0) this.ask(names, {}, generation);
   }
 
-  /** Requests everything in the view. Also reports resources that the client has and the view has not. */
+  /** Requests everything in the view. Also reports resources that the client has but the view does not. */
   askAll(known: Readonly<Record<string, string>>, generation: number): void {
     const names = new Set(Object.keys(known));
     if (names.size === 0) {
@@ -125,7 +126,7 @@ export class Subscription {
     this.ask(names, known, generation);
   }
 
-  /** Total length of the names that are stored because this client sent them. */
+  /** The total length of the stored names that only this client sent. */
   get characters(): number {
     return this.names.characters + this.#goneCharacters;
   }
@@ -280,7 +281,7 @@ export class Subscription {
     return true;
   }
 
-  /** Drops what is pending, because all of it is in the response that is being made. */
+  /** Drops the pending changes, because the response under construction contains all of them. */
   takeAll(): Omit<Delivery, "groups" | "removed"> {
     const taken = { range: this.#range ?? noRange, sinceMs: this.#sinceMs };
     this.#requested = undefined;

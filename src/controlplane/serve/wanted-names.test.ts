@@ -24,13 +24,13 @@ function wanted(names: readonly string[]): WantedNames {
   return found;
 }
 
-test("a client that requests everything and more gets exactly that", () => {
+test("a client that requests everything and further names wants exactly that", () => {
   const names = wanted([...everything, "other", "other"]);
   assert.equal(names.size, 101);
   assert.deepEqual([...names].sort(), [...everything, "other"].sort());
 });
 
-test("a name that one client drops stays wanted by the others", () => {
+test("the other clients still want a name that one client drops", () => {
   const [one, other] = [wanted(everything), wanted(everything)];
   one.delete("r7");
   one.delete("r7");

@@ -13,11 +13,11 @@ function namesOf(list: readonly EncodedResource[]): ReadonlySet<string> {
 }
 
 /**
- * The names that one client asks for. Most clients ask for everything, and that list is stored once for all of them.
+ * The names that one client requests. Most clients request everything, and that list is stored once for all of them.
  */
 export class WantedNames {
   #shared = none;
-  /** Shared names that this client no longer asks for. */
+  /** Shared names that this client no longer requests. */
   readonly #gone = new Set<string>();
   readonly #own = new Set<string>();
   #ownCharacters = 0;
@@ -62,7 +62,7 @@ export class WantedNames {
     yield* this.#own;
   }
 
-  /** Returns whether the shared names are all that the client asks for. */
+  /** Returns whether the client requests exactly the shared names. */
   #share(names: readonly string[], view: ResourceView): boolean {
     const requested = new Set(names);
     const shared = groupsOf(view)

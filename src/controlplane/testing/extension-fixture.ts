@@ -33,7 +33,10 @@ export interface ProxyResources {
   readonly show: (typeUrl: string) => Readonly<Record<string, JsonObject>>;
 }
 
-/** A whole mesh with its extensions, filled with objects. A proxy is represented by what its streams may see. */
+/**
+ * A whole mesh with its extensions, filled with objects. A proxy is represented by the resources that its streams may
+ * get.
+ */
 export function createExtensionFixture() {
   const logged: string[] = [];
   const metrics = new MetricsRegistry();

@@ -193,7 +193,7 @@ export class FakeKubeClient implements KubeClient {
   }
 }
 
-/** RFC 7386: objects are merged, null takes away, anything else replaces. */
+/** A merge patch (RFC 7386): objects are merged, null removes a field, and any other value replaces it. */
 function merged(value: unknown, patch: unknown): unknown {
   if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
   const result: Record<string, unknown> =

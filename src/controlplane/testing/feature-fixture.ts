@@ -42,7 +42,7 @@ import { createModelFixture, testMesh } from "./model-fixture.ts";
  */
 export type FeatureProxy = "sidecar" | "inbound" | "gateway" | "router" | "waypoint";
 
-/** One thing to look at: `sidecar listener 0.0.0.0_80`, and where in it. */
+/** One part of a resource to show: the resource, such as `sidecar listener 0.0.0.0_80`, and the path in it. */
 export interface Shown {
   readonly of: string;
   /** Keys, indexes, and `[part of a name]` for the element of a list. Absent: the whole resource. */

@@ -72,7 +72,7 @@ export const testMultiClusterKinds = multiClusterKinds({
 export interface ModelFixture {
   readonly graph: CollectionGraph;
   readonly inputs: MeshInputs;
-  /** Takes objects as an API server would hand them out, and settles. */
+  /** Adds objects in an API server's form, and lets the model settle. */
   readonly apply: (...objects: readonly KubernetesObject[]) => void;
   readonly remove: (...objects: readonly KubernetesObject[]) => void;
 }

@@ -22,7 +22,10 @@ export interface PolicyRequest {
   readonly claims?: Readonly<Record<string, string | readonly string[]>>;
 }
 
-/** Whether rules, filter by filter, let a request through: for tests, and only what policies use. */
+/**
+ * Whether the rules of all filters admit a request. This evaluator is for tests, and supports only the rules that
+ * policies produce.
+ */
 export function rbacAllows(filters: readonly (RBAC | undefined)[], request: PolicyRequest): boolean {
   for (const rules of filters) {
     if (rules === undefined || rules.action === RBAC_Action.LOG) continue;

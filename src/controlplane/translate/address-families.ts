@@ -18,7 +18,7 @@ import { encodeResource, type EncodedResource } from "./resource.ts";
 /** The address families of a proxy. Upstream resolves the names of clusters only to addresses of these. */
 export type AddressFamilies = "IPv4" | "IPv6" | "both";
 
-/** Ignores texts that are not addresses. A proxy without an address counts as IPv4, as upstream. */
+/** Ignores texts that are not addresses. A proxy without an address counts as IPv4, as in upstream. */
 export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies {
   const known = addresses.filter(isAddress);
   if (!known.some((address) => address.includes(":"))) return "IPv4";

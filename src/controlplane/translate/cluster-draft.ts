@@ -19,7 +19,7 @@ export function isHttp2({ http }: ClusterDraft): boolean {
 /** A port, and the proxy that connects to it. */
 export interface ProtocolChoice {
   readonly protocol: AppProtocol;
-  /** Whether requests to a port without a declared protocol keep the version of HTTP in which they came. */
+  /** Whether requests to a port without a declared protocol keep the HTTP version of the client. */
   readonly followsClient: boolean;
   readonly mesh: Pick<MeshSettings, "proxyHeaders">;
 }
@@ -31,7 +31,10 @@ export function useProtocolOf(draft: ClusterDraft, { protocol, followsClient, me
   if (protocol === "unknown" && followsClient) useDownstreamProtocol(draft);
 }
 
-/** Whether a proxy's setting for the case of headers changes the clusters of this port: it does where they speak HTTP/1. */
+/**
+ * Whether a proxy's setting for the case of headers changes the clusters of this port: it does if the clusters speak
+ * HTTP/1.
+ */
 export function mayKeepHeaderCase(protocol: AppProtocol): boolean {
   return protocol === "http" || protocol === "unknown";
 }
@@ -51,7 +54,7 @@ function useHttp1({ http }: ClusterDraft, options: ReturnType<typeof http1Option
   });
 }
 
-/** Options of HTTP/1 that were set before stay. */
+/** Keeps the options of HTTP/1 that were set before. */
 export function useDownstreamProtocol({ http }: ClusterDraft): void {
   const { upstreamProtocolOptions: before } = http;
   const explicit = before.case === "explicitHttpConfig" ? before.value.protocolConfig : undefined;

@@ -173,7 +173,7 @@ export function tunnelOptions(pooling: { readonly maxRequestsPerConnection?: num
   };
 }
 
-/** A cluster without endpoints, for traffic that must not go anywhere. */
+/** A cluster without endpoints, for connections that must not reach any destination. */
 export function blackHoleCluster(mesh: MeshSettings): Cluster {
   return create(ClusterSchema, {
     name: blackHoleName,
@@ -183,7 +183,7 @@ export function blackHoleCluster(mesh: MeshSettings): Cluster {
   });
 }
 
-/** Exchanges metadata between peers over connections that agree on it. */
+/** Exchanges metadata between peers over connections that have negotiated it. */
 export function clusterMetadataExchange(mesh: MeshSettings) {
   const { name, configType } = tcpMetadataExchange(mesh);
   return { name, typedConfig: configType.value };

@@ -36,7 +36,7 @@ export function ingressCrossesNetworks({ ambientMultiNetwork, ambientNetworkCros
   return ambientMultiNetwork === true && ambientNetworkCrossing?.ingress === true;
 }
 
-/** The kind of proxy, for the gateway. It decides whether the gateway uses a waypoint. */
+/** The kind of this proxy. The gateway decides by it whether to use a waypoint. */
 export type TunnelSource = "waypoint" | "gateway";
 
 /**

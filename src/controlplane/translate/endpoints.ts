@@ -49,7 +49,7 @@ export function localityGroups(
       mutualTls: speaksMutualTls(endpoint, options),
     }));
     const reached = options.client === undefined ? located : acrossNetworks(located, options.client);
-    // Without reachable endpoints the locality is irrelevant, but upstream includes it.
+    // Without reachable endpoints the locality is irrelevant, but upstream includes it too.
     return localityGroup(
       reached.map(({ endpoint }) => endpoint),
       reached.map(({ resource }) => resource),

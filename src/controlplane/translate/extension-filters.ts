@@ -66,7 +66,7 @@ export function compileExtension(selected: SelectedExtension, context: Extension
   };
 }
 
-/** Serin's own proxy runs no module for connections, and an older one takes none by discovery. */
+/** Serin's own proxy runs no modules for connections, and older versions do not accept modules by discovery. */
 function isDiscovered(type: keyof typeof wasmTypes, { envoy, discovers }: ExtensionContext): boolean {
   return envoy || (discovers && type === "HTTP");
 }

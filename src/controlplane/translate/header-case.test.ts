@@ -70,7 +70,7 @@ test("clusters of ports that may speak HTTP/1 and those of unknown destinations 
   assert.deepEqual(hosts.versions("AllowAnyDynamicDNSCluster"), followingClient);
 });
 
-test("a rule's HTTP version for the client's own keeps the case of headers, and an upgrade does not replace it", () => {
+test("a rule that keeps the client's HTTP version keeps the case of headers, and an upgrade setting does not change that", () => {
   const subset = (name: string, http: object) => ({
     name,
     labels: { version: name },

@@ -23,7 +23,10 @@ import { meshTelemetry, type ProxyTelemetry } from "./telemetry/telemetry-polici
 
 type ConnectionManagerInit = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>;
 
-/** The side of the requests: from a sidecar's application, to it, from a gateway's clients, or through a waypoint. */
+/**
+ * The direction of the requests: from a sidecar's application, to a sidecar's application, from a gateway's clients, or
+ * through a waypoint.
+ */
 export type HttpDirection = "outbound" | "inbound" | "gateway" | "waypoint";
 
 export interface HttpConnectionManagerOptions {
@@ -90,7 +93,7 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
   const server = serverNaming(mesh);
   switch (direction) {
     case "outbound":
-      // Envoy's own name applies if nobody sets one.
+      // Envoy's own name applies if no setting names the server.
       return proxyHeaders.serverDisabled || proxyHeaders.serverValue !== undefined ? server : {};
     case "inbound":
       return { ...inboundCertificate(mesh, proxyHeaders.clientCertificateDetails), ...server };
@@ -134,7 +137,10 @@ function inboundCertificate(
   return { forwardClientCertDetails, setCurrentClientCertDetails: { subject: true, dns: true, uri: true, ...details } };
 }
 
-/** The mesh config's header settings where tunnels end. The listeners inside the tunnel have the remaining ones. */
+/**
+ * The mesh config's header settings that apply where tunnels end. The listeners inside the tunnel have the other
+ * settings.
+ */
 export function tunnelHeaders(mesh: MeshSettings): ConnectionManagerInit {
   return {
     ...inboundCertificate(mesh),

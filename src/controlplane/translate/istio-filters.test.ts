@@ -49,7 +49,7 @@ test("every filter that sends or reads a proxy's own metadata gets the labels of
     const sending = filters.filter(({ typeUrl }) => typeUrl === tcpType || !resource.startsWith("waypoint"));
     assert.notEqual(sending.length, 0, resource);
     for (const { value } of sending) assert.deepEqual(value["additional_labels"], ["custom-label", "role"], resource);
-    // As upstream: workload discovery, by which a waypoint knows its peers, has no labels.
+    // As in upstream, workload discovery, from which a waypoint knows its peers, has no labels.
     for (const { value } of filters.filter((filter) => !sending.includes(filter)))
       assert.deepEqual(value, { upstream_discovery: [{ workload_discovery: {} }] });
   }

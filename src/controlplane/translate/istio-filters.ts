@@ -27,7 +27,7 @@ export function httpMetadataExchange(side: "downstream" | "upstream", mesh: Mesh
   });
 }
 
-/** Proxies tell each other only the labels that both are configured to exchange. */
+/** Proxies send each other only the labels that both are configured to exchange. */
 function additionalLabels({ exchangedLabels = [] }: MeshSettings): JsonObject {
   return exchangedLabels.length === 0 ? {} : { additional_labels: [...exchangedLabels] };
 }
@@ -45,8 +45,8 @@ export function tcpMetadataExchange(mesh: MeshSettings): FilterInit {
 }
 
 /**
- * Writes the identities of the tunnel's ends into `x-forwarded-client-cert`. It replaces what the client sent, because
- * nobody has verified that.
+ * Writes the identities of the tunnel's ends into `x-forwarded-client-cert`. It replaces the client's header, because
+ * that is unverified.
  */
 export function clientIdentityInXfcc(): FilterInit {
   const value = "By=%FILTER_STATE(io.istio.local_principal:PLAIN)%;URI=%FILTER_STATE(io.istio.peer_principal:PLAIN)%";

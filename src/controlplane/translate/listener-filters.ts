@@ -14,7 +14,7 @@ export function originalDestination(): FilterInit {
   return filterInit(originalDestinationFilter, OriginalDstSchema, {});
 }
 
-/** The mark of the pod's own traffic in mode TPROXY. The redirect's rules know it, upstream's as well. */
+/** The mark of the pod's own traffic in mode TPROXY. The redirect's rules let it pass, upstream's as well. */
 const transparentMark = 1337;
 
 /** Connections to the application have the client's address. */

@@ -124,7 +124,7 @@ function attachedTo<Model extends Attached>(
   collections: readonly Collection<Model>[],
   reader: CollectionReader,
 ): readonly Model[] {
-  // A route of the Service does not name the host in clusterset.local, as upstream.
+  // As in upstream, a route of the Service does not apply to the host in clusterset.local.
   if (service.clusterSet === true) return [];
   const key = parentKey({
     registry: service.registry,

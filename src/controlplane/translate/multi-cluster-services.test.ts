@@ -60,7 +60,7 @@ function reached(fixture: OutboundFixture, cluster: string): Readonly<Record<str
   };
 }
 
-test("without an export, an endpoint is discovered only in its own cluster; an export offers it to all until it goes", () => {
+test("without an export, an endpoint is discovered only in its own cluster; an export offers it to all clusters until the export is deleted", () => {
   const { fixture, west } = twoClusters();
   assert.deepEqual(reached(fixture, own), { home: ["10.1.0.1"], west: ["10.2.0.1"] });
   west.apply(exported());
@@ -85,14 +85,14 @@ test("an imported service has a host in clusterset.local, which leads to the end
   assert.deepEqual(reached(fixture, wide), { home: ["10.1.0.1", "10.2.0.1"], west: ["10.2.0.1"] });
   fixture.apply(exported());
   assert.deepEqual(reached(fixture, wide)["west"], ["10.1.0.1", "10.2.0.1"]);
-  // A cluster that does not import the host offers nothing under it.
+  // A cluster that does not import the host offers no endpoints under it.
   west.remove(imported([]));
   assert.deepEqual(reached(fixture, wide)["home"], ["10.1.0.1"]);
   fixture.remove(imported([]));
   assert.equal(fixture.serve().clusters()[wide], undefined);
 });
 
-test("local clusters keep the cluster's own domain to the own cluster, and only clusterset.local leads to others", () => {
+test("if clusters are local, a host in the cluster's domain leads only to the client's cluster, and only clusterset.local leads to others", () => {
   const { fixture, west } = twoClusters({ ...plain, clusterLocal: true });
   for (const cluster of [fixture, west]) cluster.apply(imported(["242.0.0.1"]), exported());
   assert.deepEqual(reached(fixture, own), { home: ["10.1.0.1"], west: ["10.2.0.1"] });
@@ -113,7 +113,7 @@ test("clients use the addresses of the import in their own cluster, for listener
   assert.equal(names["web.shop.svc.cluster.local"]?.["shortname"], "web");
 });
 
-test("an import of a service that only another cluster has, and a cluster without an import, use the addresses at hand", () => {
+test("an import of a service that only another cluster has, and a cluster without an import, use the known addresses", () => {
   const { fixture, west } = twoClusters();
   const only = [
     service("shop/only", "10.100.0.7", { app: "only" }, ports),

@@ -113,7 +113,7 @@ test("proxies of each cluster listen on the addresses that a service has there",
   assert.ok("10.100.0.2_9000" in remote && !("10.96.0.2_9000" in remote));
 });
 
-test("gateways stand for another network's endpoints and carry their weight; endpoints without mutual TLS are left out", () => {
+test("gateways represent another network's endpoints and have their weight; endpoints without mutual TLS are left out", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));
   west.apply(networkNamespace("net-west"), eastWest("net-west", "192.0.2.8", "192.0.2.9"));
@@ -129,7 +129,7 @@ test("gateways stand for another network's endpoints and carry their weight; end
   assert.deepEqual(addressesOf(near.endpoints()[web]), ["10.1.0.1:8080 2"]);
 });
 
-test("sidecars that also accept HBONE are reached by mutual TLS, and so through the gateways of their network", () => {
+test("sidecars that also accept HBONE are reached by mutual TLS, and therefore through the gateways of their network", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));
   west.apply(networkNamespace("net-west"), eastWest("net-west", "192.0.2.8"));
@@ -149,7 +149,7 @@ test("sidecars that also accept HBONE are reached by mutual TLS, and so through 
   assert.doesNotMatch(JSON.stringify(proxy.clusters()[web]), /disable_mx/, "no tunnel says who asks, so headers must");
 });
 
-test("a proxy with a network view sees no other networks", () => {
+test("a proxy with a network view gets no endpoints of other networks", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));
   west.apply(networkNamespace("net-west"), eastWest("net-west", "192.0.2.8"));
@@ -173,7 +173,7 @@ function meshNetworks(raw: unknown): MeshNetworks {
   return parsed.value;
 }
 
-test("the mesh's networks place clusters and ranges of addresses, and name gateways by address or Service", () => {
+test("the mesh networks assign clusters and address ranges to networks, and name gateways by address or Service", () => {
   const networks = meshNetworks({
     networks: {
       east: { endpoints: [{ fromRegistry: "home" }], gateways: [{ address: "192.0.2.1", port: 443 }] },

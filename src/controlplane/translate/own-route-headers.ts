@@ -8,7 +8,7 @@ import { encodeResource, type EncodedResource } from "./resource.ts";
 export interface OwnRouteHeaders {
   /** Whether requests carry their attempt count (`x-envoy-attempt-count`). */
   readonly attemptCount: boolean | undefined;
-  /** Whether requests whose host is replaced carry the one before (`x-forwarded-host`). */
+  /** Whether requests whose host is replaced carry the former host (`x-forwarded-host`). */
   readonly forwardedHost: boolean | undefined;
 }
 

@@ -12,7 +12,7 @@ import { passthroughCluster } from "./passthrough-cluster.ts";
 import { encodeResource } from "./resource.ts";
 import { withoutIstioFilters } from "./stock-envoy.ts";
 
-test("an Envoy without Istio's filters gets everything except them", () => {
+test("an Envoy without Istio's filters gets all configuration except these filters", () => {
   const manager = httpConnectionManagerFilter({
     direction: "gateway",
     statPrefix: "x",
@@ -40,7 +40,7 @@ test("an Envoy without Istio's filters gets everything except them", () => {
   assert.equal(withoutIstioFilters(typeUrls.route, listener), listener);
 });
 
-test("an Envoy without Istio's filters gets nothing of the labels that proxies exchange", () => {
+test("an Envoy without Istio's filters gets no configuration for the labels that proxies exchange", () => {
   const mesh = { ...testMesh, exchangedLabels: ["role"] };
   const cluster = encodeResource(ClusterSchema, "c", passthroughCluster(mesh));
   assert.match(JSON.stringify(decodeResource(ClusterSchema, cluster)), /"role"/);

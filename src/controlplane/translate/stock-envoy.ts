@@ -13,7 +13,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** Types that only Istio's build of Envoy has, and that contain further configuration. */
+/** Types that only Istio's build of Envoy supports, and that contain further configuration. */
 const ownNames = new Set([
   "istio.metadata_exchange",
   "istio.stats",

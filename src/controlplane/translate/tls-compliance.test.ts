@@ -52,7 +52,7 @@ const approved = [
   "ECDHE-RSA-AES256-GCM-SHA384",
 ];
 
-test("pqc leaves TLS 1.3 with X25519MLKEM768 in every TLS context, whatever the mesh config and objects ask for", () => {
+test("pqc allows only TLS 1.3 with X25519MLKEM768 in every TLS context, whatever the mesh config and objects request", () => {
   for (const [resource, found] of parametersUnder("pqc")) {
     assert.notEqual(found.length, 0, resource);
     for (const parameters of found) {
@@ -63,7 +63,7 @@ test("pqc leaves TLS 1.3 with X25519MLKEM768 in every TLS context, whatever the 
   }
 });
 
-test("fips-140-2 leaves TLS 1.2 with P-256, and of the configured ciphers those that it approves", () => {
+test("fips-140-2 allows only TLS 1.2 with P-256, and those of the configured ciphers that the standard approves", () => {
   const under = parametersUnder("fips-140-2");
   for (const [resource, found] of under) {
     assert.notEqual(found.length, 0, resource);
@@ -79,7 +79,7 @@ test("fips-140-2 leaves TLS 1.2 with P-256, and of the configured ciphers those 
   assert.deepEqual((inbound as Record<string, unknown>)["cipherSuites"], ["ECDHE-RSA-AES256-GCM-SHA384"]);
 });
 
-test("fips-140-3 asks proxies for their own policy", () => {
+test("fips-140-3 makes proxies apply their own policy", () => {
   for (const [resource, found] of parametersUnder("fips-140-3")) {
     assert.notEqual(found.length, 0, resource);
     for (const parameters of found)

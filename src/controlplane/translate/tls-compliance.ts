@@ -21,8 +21,8 @@ export function tlsParameters(
 }
 
 /**
- * Upstream leaves ciphers and curves unset for FIPS 140-2, because an Envoy that is built for FIPS has no others. Here
- * they are always named, for proxies that have more.
+ * Upstream leaves ciphers and curves unset for FIPS 140-2, because an Envoy that is built for FIPS has no others. Serin
+ * always names them, for proxies that support more.
  */
 function limitsOf(policy: CompliancePolicy, wanted: TlsParametersInit): TlsParametersInit {
   const { TLSv1_2, TLSv1_3, TLS_AUTO } = TlsParameters_TlsProtocol;

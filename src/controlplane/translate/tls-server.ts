@@ -87,8 +87,8 @@ function certificatesOf(tls: ServerTls, context: ServerTlsContext) {
 }
 
 /**
- * A provider without a known service has no cluster, and a proxy rejects a listener that names an unknown one. The name
- * that stands in for it never exists, so that only connections to this server fail.
+ * A provider without a known service has no cluster, and a proxy rejects a listener that names an unknown one. This
+ * substitute name never exists, so only connections to this server fail.
  */
 function secretConfig({ resource, from }: ServerCredential, { secretService }: ServerTlsContext) {
   if (from === "control-plane") return { name: resource, sdsConfig: secretOverAds };
@@ -97,7 +97,7 @@ function secretConfig({ resource, from }: ServerCredential, { secretService }: S
     : { name: resource, sdsConfig: secretOverCluster(secretService) };
 }
 
-/** The requirements for client certificates. Nothing for SIMPLE, which requests none. */
+/** The requirements for client certificates. Empty for SIMPLE, which requests no client certificate. */
 function validationOf(tls: ServerTls, context: ServerTlsContext, untrusted: boolean) {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return {};
   return validatedBy(authorityOf(tls, context), {

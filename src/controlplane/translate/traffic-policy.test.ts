@@ -26,7 +26,7 @@ test("a rule's zone-aware setting comes before everything, and its locality sett
   assert.equal(localitySetting(rule({ localityLbSetting: locality(false) }), "none", mesh), "off");
 });
 
-test("a service's preference comes before the mesh config, also where that turns locality off", () => {
+test("a service's preference takes precedence over the mesh config, even if that turns locality off", () => {
   assert.equal(localitySetting(rule(), "close", { localityLbSetting: locality(false) }), "close");
   assert.equal(
     localitySetting(rule(), "node", { localityLbSetting: locality(true), zoneAwareLbSetting: zones(9) }),

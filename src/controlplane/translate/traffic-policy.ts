@@ -43,7 +43,7 @@ export type EffectivePolicy = TrafficPolicySettings & Pick<TrafficPolicy, "retry
 
 /**
  * A rule's policy for a port, or for that port of a subset. Port settings replace wider ones as a whole, and missing
- * fields get their defaults. The mesh's settings apply if nobody sets any.
+ * fields get their defaults. The mesh's settings apply if no rule sets any.
  */
 export function effectivePolicy(
   rule: DestinationRuleModel | undefined,
@@ -170,7 +170,7 @@ export function applyConnectionPool(
   if (pool !== undefined) applyHttpPool(draft, pool);
 }
 
-/** Takes each field from the rule, else from the mesh. */
+/** Merges the settings: each field comes from the rule, else from the mesh. */
 function joined(mesh: TcpKeepalive | undefined, own: TcpKeepalive | undefined): TcpKeepalive | undefined {
   if (mesh === undefined || own === undefined) return own ?? mesh;
   return {

@@ -42,7 +42,7 @@ const shown = {
   route: typeUrls.route,
   extension: typeUrls.extensionConfig,
 };
-/** More lines than these would show nothing new. */
+/** More lines than this would add no information. */
 const maxLines = 40;
 
 function read(path: string): readonly KubernetesObject[] {
@@ -92,7 +92,7 @@ function snapshot(proxy: ProxyResources): Snapshot {
   );
 }
 
-/** Each change once, where it is first; of resources that went only their names. */
+/** Lists each change once, at its first occurrence. Lists removed resources only by name. */
 function difference(before: Snapshot, after: Snapshot): readonly string[] {
   const found: string[] = [];
   const elsewhere = new Map<string, number>();
@@ -118,7 +118,7 @@ function difference(before: Snapshot, after: Snapshot): readonly string[] {
 
 const extending = ["EnvoyFilter", "WasmPlugin", "TrafficExtension"];
 
-test("each configuration of the corpus changes only its own resources, and leaves nothing behind", () => {
+test("each configuration of the corpus changes only its own resources, and leaves no change behind when it is deleted", () => {
   const found: Record<string, Record<string, readonly string[]>> = {};
   const fixture = createExtensionFixture();
   fixture.apply(...modelled(read(join(interop, "mesh/base.yaml"))));

@@ -27,7 +27,7 @@ interface CompiledFilter {
   readonly hash: string;
 }
 
-/** Dead entries are removed when there are this many. */
+/** Entries without a user are removed when there are this many. */
 const sweepAt = 64;
 const maxVersionLength = 1024;
 

@@ -4,7 +4,7 @@ import type { Collection } from "../../kube/index.ts";
 import { translatedName, type ExtensionInputs } from "../model/index.ts";
 import type { PatchFault } from "../translate/index.ts";
 
-/** More faults than this at one time would help no reader. */
+/** Listing more faults than this would not help a reader. */
 const maxFaults = 1000;
 
 /**
@@ -62,7 +62,7 @@ export class ExtensionReports {
   }
 }
 
-/** The first word: the place where the patch applies, or the field. */
+/** The first word of the text: the place where the patch applies, or the field. */
 function patchOf(text: string): string {
   return text.split(/[ :]/, 1)[0]?.toLowerCase() ?? "";
 }

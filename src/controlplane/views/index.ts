@@ -1,4 +1,4 @@
-/** Which proxy sees what: the group and scope of each connected proxy, and the resources that it may have. */
+/** Decides which proxy gets which resources, by the group and scope of each connected proxy. */
 export { ProxyScopes } from "./proxy-scopes.ts";
 export { ProxyViews } from "./proxy-views.ts";
 export { secretPermission, type SecretPermission } from "./secret-permission.ts";

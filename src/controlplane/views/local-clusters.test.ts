@@ -6,7 +6,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { createExtensionFixture, type ProxyResources } from "../testing/extension-fixture.ts";
 import { config, namespace, node, pod, service, slice } from "../testing/model-fixture.ts";
 
-/** A pod of the Deployment `web` whose sidecar asks for the endpoints of its own workload. */
+/** A pod of the Deployment `web` whose sidecar requests the endpoints of its own workload. */
 function sidecar(name: string, address: string, on: string, hash = "a1", asks = true): KubernetesObject {
   const made = pod(`shop/${name}`, address, {
     labels: { app: "web", "pod-template-hash": hash, "service.istio.io/workload-name": "web" },

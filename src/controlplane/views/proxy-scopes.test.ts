@@ -67,7 +67,7 @@ test("a label of its pod overrides the locality of a proxy's node", () => {
   assert.deepEqual(localityOf({ "istio-locality": "old", "topology.istio.io/locality": "new.z" }), ["new/z/"]);
 });
 
-test("what one stream claims about itself does not apply to another of the same name", () => {
+test("the metadata of one stream does not apply to another stream of the same name", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
@@ -133,7 +133,7 @@ test("a proxy without a pod is known at once if it has a WorkloadEntry, is a gat
   assert.deepEqual([isKnown({}), isKnown({ address: "10.0.0.2" })], [true, false]);
 });
 
-test("a group lingers from the moment when its last proxy left, however often one came back before", () => {
+test("a group stays for a while after its last proxy has left, however often one returned before", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const timers = new Set<() => void>();
@@ -153,7 +153,7 @@ test("a group lingers from the moment when its last proxy left, however often on
   assert.equal(scopes.groups.size, 0);
 });
 
-test("groups of proxies that left take bounded memory, whatever labels a client states each time", () => {
+test("groups of disconnected proxies take bounded memory, whatever labels a client sends each time", () => {
   const { graph, inputs } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const timers = new Set<() => void>();

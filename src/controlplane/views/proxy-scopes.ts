@@ -41,8 +41,8 @@ interface Tracked {
 /** How long a group is kept after its last proxy has disconnected, because proxies reconnect. */
 const lingerMs = 60_000;
 /**
- * How many characters of keys groups without a proxy may have together. A key has all labels, and a group takes about
- * ten times its memory. Otherwise a client that connects again and again with other labels would fill the memory.
+ * The maximum total length of the keys of groups without a proxy. A key contains all labels, and a group takes about
+ * ten times its memory. Without this limit, a client that repeatedly connects with other labels would fill the memory.
  */
 const maxLingeringCharacters = 16 << 20;
 /**
@@ -131,8 +131,8 @@ export class ProxyScopes {
   }
 
   /**
-   * Whether everything that decides a proxy's group has been seen. Machines outside of the cluster have no pod. The pod
-   * of a gateway or a proxyless gRPC client adds nothing to the labels that the client sends.
+   * Whether all objects that determine a proxy's group have been read. Machines outside of the cluster have no pod. The
+   * pod of a gateway or a proxyless gRPC client adds nothing to the labels that the client sends.
    */
   #isKnown(proxy: ProxyIdentity): boolean {
     if ((this.#podOf(proxy)?.addresses.length ?? 0) > 0 || proxy.registration !== undefined) return true;

@@ -58,7 +58,7 @@ export interface ServedResources {
   readonly router: RouterResources;
   /** Gateways of networking.istio.io. */
   readonly classic: ClassicGatewayResources;
-  /** The roots for proxies that ask for them over xDS. */
+  /** The roots for proxies that request them over xDS. */
   readonly trustBundles: Collection<EncodedResource>;
   readonly waypoint: WaypointResources;
   readonly secrets: SecretViewOptions;
@@ -99,7 +99,9 @@ export class ProxyViews {
     return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;
   }
 
-  /** The views for proxyless gRPC: what a sidecar beside them would get, under the names that gRPC uses. */
+  /**
+   * The views for proxyless gRPC: the resources that a sidecar beside them would get, under the names that gRPC uses.
+   */
   #grpcView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     switch (typeUrl) {
       case typeUrls.listener:
@@ -184,7 +186,7 @@ export class ProxyViews {
     return this.#ambient;
   }
 
-  /** One view for all proxies that see the same. The key contains everything that the view depends on. */
+  /** One view for all proxies that see the same resources. The key contains everything that the view depends on. */
   #shared(key: string, build: () => ResourceView): ResourceView {
     const known = this.#sharedViews.get(key);
     if (known !== undefined) return known;

@@ -25,7 +25,7 @@ function setUp() {
     log: silentLogger,
   });
   const references = graph.source<SecretReference>("references");
-  /** A Gateway of the namespace `edge` names a secret. Without an account, somebody else deploys its proxies. */
+  /** A Gateway of the namespace `edge` names a secret. If no account is given, somebody else deploys its proxies. */
   const name = (gateway: string, resource: string, account?: string): void => {
     const recipient = { gateway, ...(account === undefined ? {} : { account }) };
     for (const reference of secretReferences(resource, "edge"))
@@ -64,11 +64,11 @@ test("a workload of a gateway's namespace gets no key that its account could not
   assert.deepEqual(changes, ["kubernetes://one"], "who may have it is told at once");
   assert.notEqual(gateway.get("kubernetes://one"), undefined);
   for (const view of [workload, far]) assert.equal(view.get("kubernetes://one"), undefined);
-  // Roots are nobody's secret.
+  // Roots are not secret.
   assert.notEqual(workload.get("configmap://edge/roots-cacert"), undefined);
 });
 
-test("the API server is asked once a minute about an account, and a revoked right is noticed", async () => {
+test("the API server is asked once a minute about an account's rights, so a revoked right takes effect", async () => {
   const { kube, changes, viewOf, pass } = setUp();
   const user = "system:serviceaccount:edge:gateway";
   kube.secretReaders.add(user);
@@ -115,7 +115,7 @@ test("a gateway gets no key of another Gateway of its namespace, and no label of
   }
 });
 
-test("an account that may list Secrets gets those of its namespace, and no secret of another's ReferenceGrant", async () => {
+test("an account that may list Secrets gets those of its namespace, but no secret that a ReferenceGrant gives to another account", async () => {
   const { name, kube, viewOf } = setUp();
   kube.secretReaders.add("system:serviceaccount:edge:reader");
   name("api", "kubernetes-gateway://edge/one", "api-istio");
@@ -127,7 +127,7 @@ test("an account that may list Secrets gets those of its namespace, and no secre
   assert.equal(view.get("kubernetes-gateway://vault/granted"), undefined);
 });
 
-test("proxies that somebody else deployed for a Gateway get what it names by its label, or by their rights", async () => {
+test("proxies that somebody else deployed for a Gateway get its secrets because of the Gateway's label, or by their own rights", async () => {
   const { name, run, kube, viewOf } = setUp();
   kube.secretReaders.add("system:serviceaccount:edge:reader");
   name("own", "kubernetes-gateway://vault/granted");

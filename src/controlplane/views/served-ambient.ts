@@ -4,9 +4,9 @@ import { deriveAmbientResources, type AmbientResources } from "../translate/inde
 
 /**
  * Ztunnels' resources, derived only when they are needed. That is when the first ambient object appears in the mesh, so
- * that the first ztunnel does not wait, or when the first client asks. A mesh of sidecars has neither their cost at
- * start nor at each change. Derived collections stay, because ambient may come back. Must be created before the first
- * write to the inputs.
+ * that the first ztunnel does not wait, or when the first client requests them. So a mesh of sidecars pays for them
+ * neither at start nor at each change. Derived collections stay, because ambient objects may appear again. Must be
+ * created before the first write to the inputs.
  */
 export class ServedAmbient {
   readonly #graph: CollectionGraph;

@@ -60,7 +60,7 @@ const at = (subFilter?: string, context = "SIDECAR_INBOUND"): object => ({
   },
 });
 
-/** Names of the HTTP filters of the first chain of a listener that has such. */
+/** The names of the HTTP filters in a listener's first chain that has any. */
 function httpFilters(proxy: ProxyResources, listener: string): readonly string[] {
   const chains = (proxy.show(typeUrls.listener)[listener]?.["filter_chains"] ?? []) as unknown as readonly {
     filters: readonly { name: string; typed_config: { http_filters: readonly { name: string }[] } }[];
@@ -175,7 +175,7 @@ test("listeners, their filters, chains and network filters are patched where the
     filters: readonly { name: string; typed_config: Record<string, unknown> }[];
   }[];
   const merged = outbound?.filters.find(({ name }) => name === manager)?.typed_config;
-  // The duration is replaced, not mixed; what was there is still there.
+  // The duration is replaced and not merged, and the existing fields stay.
   assert.deepEqual(
     [merged?.["stream_idle_timeout"], merged?.["server_name"], merged?.["upgrade_configs"]],
     ["7s", "mine", [{ upgrade_type: "websocket" }]],
@@ -264,7 +264,7 @@ test("routes, virtual hosts and clusters are patched, added and removed, includi
   );
 });
 
-test("filters apply by priority, then the root namespace's, then the older, to the proxies that they select", () => {
+test("filters apply to the proxies that they select: by priority, then those of the root namespace, then the older ones", () => {
   const named = (name: string, created: string, spec: object = {}): KubernetesObject => {
     const object = config("EnvoyFilter", name, {
       configPatches: [patch("CLUSTER", "ADD", { name: "shared", alt_stat_name: name })],
@@ -333,7 +333,7 @@ test("proxies with the same filters share results, unfiltered ones keep their ex
   assert.equal(first.get(typeUrls.cluster, name)?.version, before?.version);
 });
 
-test("an inapplicable patch is reported by name and breaks nothing, and a refused object keeps its last good version", () => {
+test("an inapplicable patch is reported by name and changes nothing, and a refused object keeps its last good version", () => {
   const router = { typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } };
   const { apply, connect, logged, metrics } = setup(
     filter(
@@ -484,7 +484,7 @@ test("Serin's own proxy gets a plugin for requests as an Envoy does, and a netwo
   assert.deepEqual([changed, ours.get(typeUrls.listener, "virtualInbound")?.version], [[name], before]);
 });
 
-test("a proxy of ours that takes no discovery gets a plugin inside its listener, and a network plugin passes or denies by failStrategy", () => {
+test("a Serin proxy that does not support extension discovery gets a plugin inside its listener, and a network plugin passes or denies by failStrategy", () => {
   const { connect, logged } = setup(
     plugin("shop/a", { pluginConfig: { a: 1 }, sha256: "a".repeat(64), failStrategy: "FAIL_RELOAD" }),
     plugin("shop/closed", { type: "NETWORK", match: [{ mode: "SERVER" }] }),
@@ -581,7 +581,7 @@ test("a waypoint gets the plugins of its Gateway and its services, and no config
   assert.equal("never" in proxy.show(typeUrls.cluster), false);
 });
 
-test("plugins of a waypoint that tells the client's identity run after it replaced a forged one", () => {
+test("the plugins of a waypoint that forwards the client's identity run after the filter that replaces a forged one", () => {
   const targetRefs = [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "wp" }];
   const { connect } = setupWaypoint(
     {

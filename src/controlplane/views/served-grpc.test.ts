@@ -12,7 +12,7 @@ const serverName = "xds.istio.io/grpc/lds/inbound/[::]:7070";
 const rules = (...list: readonly object[]): object => ({ selector: { matchLabels: { app: "echo" } }, rules: list });
 const strict = config("PeerAuthentication", "shop/default", { mtls: { mode: "STRICT" } });
 
-/** A pod whose gRPC server and clients speak xDS, with the agent that the injector puts beside them. */
+/** A pod whose gRPC server and clients speak xDS, with the agent that the injector adds. */
 function grpcPod(): KubernetesObject {
   const made = pod("shop/echo-1", "10.244.1.5", { labels: { app: "echo" }, redirected: false }) as KubernetesObject & {
     spec: { containers: object[] };
@@ -69,7 +69,7 @@ function filterNames(listener: JsonObject | undefined): readonly unknown[] {
   return filtersOf(listener).map(({ name }) => name);
 }
 
-test("a gRPC server takes mutual TLS if the mesh demands it, or if its label announces it to clients", () => {
+test("a gRPC server requires mutual TLS if the mesh does, or if its label announces it to clients", () => {
   const instance = (certificateName: string) => ({ instance_name: "default", certificate_name: certificateName });
   const tls = {
     "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
@@ -106,7 +106,7 @@ test("a gRPC server is notified of a policy under the names that it requested", 
   );
 });
 
-test("a gRPC server enforces DENY and ALLOW, and what gRPC cannot evaluate grants nothing", () => {
+test("a gRPC server enforces DENY and ALLOW, and a rule that gRPC cannot evaluate grants no access", () => {
   const policy = (name: string, action: string, ...list: readonly object[]) =>
     config("AuthorizationPolicy", `shop/${name}`, { action, ...rules(...list) });
   const { shown } = meshOf(
@@ -174,7 +174,7 @@ test("a gRPC server denies what an external authorizer would have to decide", ()
   assert.match(JSON.stringify(denied), /\/admin/);
 });
 
-test("a gRPC client uses mutual TLS where a DestinationRule asks for it, and expects the service's identities", () => {
+test("a gRPC client uses mutual TLS if a DestinationRule requests it, and expects the service's identities", () => {
   const cluster = "outbound|80||echo.shop.svc.cluster.local";
   const rule = (mode: string) =>
     config("DestinationRule", "shop/echo", { host: "echo", trafficPolicy: { tls: { mode } } });

@@ -60,7 +60,7 @@ async function look(
   await Promise.all([informer.run(signal), reconciler.run(signal)]);
 }
 
-/** Returns how long to wait before the next look. Undefined: until something changes. */
+/** Returns how long to wait before the next check. Undefined: until an object changes. */
 async function patch(
   { client, service, root, validationDoubt, log }: CaBundleControllerOptions,
   kind: KindDefinition<WebhookConfiguration>,

@@ -34,7 +34,7 @@ export type ReviewReply =
   | ({ readonly kind: "answer" } & ReviewAnswer)
   | { readonly kind: "fault"; readonly message: string };
 
-/** Another message of the thread: it waits for a {@link ScopeMessage}. */
+/** The thread's other message: a request for a {@link ScopeMessage}, for which it waits. */
 export interface ScopeRequest {
   readonly namespace: string;
 }

@@ -92,7 +92,7 @@ test("the event loop keeps turning while an object of 20,000 hosts is validated"
   turn();
   assert.equal((await judged).allowed, true);
   isDone = true;
-  // If this thread did the review, it would get only a handful of turns.
+  // If this thread ran the review, the event loop would make only a few turns.
   assert.ok(turns > 20, `${turns} turns`);
 });
 
@@ -139,7 +139,7 @@ test("callers take turns, and abandoned reviews are not executed", async () => {
   assert.deepEqual(order, ["f1", "f2", "s1", "f3 left out", "f4"]);
 });
 
-test("a caller with many waiting reviews is turned away, and others are not", async () => {
+test("a caller with many waiting reviews is refused, and other callers are not", async () => {
   const asked = Array.from(
     { length: 300 },
     async (_, index) => await queue.review("flood", virtualService(`${index}`, ["a"])),

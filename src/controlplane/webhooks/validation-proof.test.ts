@@ -22,7 +22,7 @@ class AskingClient extends FakeKubeClient {
   }
 }
 
-test("only its own refusal of an always invalid object proves that validation works", async () => {
+test("only the webhook's own refusal of an always invalid object proves that validation works", async () => {
   const client = new AskingClient();
   const doubt = async (answer: AskingClient["answer"]): Promise<string | undefined> => {
     client.answer = answer;

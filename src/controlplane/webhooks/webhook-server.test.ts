@@ -121,7 +121,7 @@ test("a body beyond the limit is refused while it is read", async () => {
   else assert.match(`${answered.status} ${answered.text}`, /^400 the request is larger than 8388608 bytes/);
 });
 
-test("a client that holds connections without a handshake does not keep the API server out", async () => {
+test("a client that holds connections without a handshake does not block the API server", async () => {
   const { port } = server.address() as AddressInfo;
   let accepted = 0;
   server.on("connection", () => (accepted += 1));

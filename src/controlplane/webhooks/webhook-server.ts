@@ -22,7 +22,7 @@ import type { InjectionScope } from "./inject-review.ts";
 import { reviewLimitMs, ReviewQueue, type WebhookVerdict } from "./review-queue.ts";
 import { createValidationMetrics } from "./validation-metrics.ts";
 
-/** Enough, because the API server sends a review in one piece. */
+/** This is long enough, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
 /** An API server in the same cluster needs milliseconds. */
 const handshakeTimeoutMs = 10_000;
@@ -59,7 +59,10 @@ export async function serveWebhooks(options: WebhookServerOptions): Promise<Serv
   return await listening(server, address, port);
 }
 
-/** For a server, and for each certificate that it gets later: node forgets the former settings with the former one. */
+/**
+ * The TLS settings for a server, and again for each later certificate, because node drops the settings together with
+ * the former certificate.
+ */
 export function webhookTls(
   { certificate, privateKey }: ServingCertificate,
   compliance: CompliancePolicy | undefined,

@@ -63,8 +63,8 @@ const defaultMaxIdentities = 4_096;
 const firstRetryMs = 100;
 const maxRetryMs = 15_000;
 /**
- * The longest delay of retries while somebody waits for the certificate, so that a CA that returns is asked before the
- * wait ends.
+ * The longest delay between retries while a caller waits for the certificate, so that a returning CA gets a request
+ * before the wait ends.
  */
 const maxAwaitedRetryMs = 2_000;
 /** The limit of setTimeout. A later rotation is scheduled again after this time. */
@@ -73,7 +73,7 @@ const maxTimerMs = 2 ** 31 - 1;
 /**
  * Certificates by identity. Each has one request at a time, which is retried with backoff until it succeeds.
  * Certificates rotate at half of their lifetime, and stay in use until they expire, whatever the CA answers. An
- * identity that somebody waits for is requested at once, and then every second or two.
+ * identity that a caller waits for is requested at once, and then every second or two.
  */
 export class CertificateManager implements CertificateSource {
   readonly #options: CertificateManagerOptions;
@@ -96,7 +96,7 @@ export class CertificateManager implements CertificateSource {
     const entry = this.#entry(identity);
     const { promise, resolve, reject } = Promise.withResolvers<WorkloadCertificate>();
     const waiter = { resolve, reject };
-    // The CA may have returned while nobody waited.
+    // The CA may have become reachable while no caller waited.
     if (entry.waiters.size === 0 && entry.error !== undefined) entry.wake.abort();
     entry.waiters.add(waiter);
     const abort = onAbort(signal, () => {
@@ -147,8 +147,8 @@ export class CertificateManager implements CertificateSource {
   }
 
   /**
-   * Also trusts peers with certificates of these PEM roots, in addition to the CA's. Replaces roots that were given
-   * before. New handshakes use them at once. Throws if one cannot be used, and changes nothing in that case.
+   * Also trusts peers with certificates of these PEM roots, in addition to the CA's. Replaces earlier additional roots.
+   * New handshakes use them at once. Throws if one cannot be used, and changes nothing in that case.
    */
   trustBesides(roots: readonly string[]): void {
     const held = [...this.#entries.values()].flatMap((entry) =>

@@ -21,12 +21,12 @@ export interface WorkloadCertificate {
   readonly context: TlsContext;
 }
 
-/** What handshakes with workload certificates are subject to, besides the certificate and its roots. */
+/** Further rules for handshakes with workload certificates, besides the certificate and its roots. */
 export interface HandshakeRules {
   /** The revocation lists for peers' certificates. */
   readonly revocations?: RevocationLists | undefined;
   readonly compliance?: CompliancePolicy | undefined;
-  /** Accepts and offers TLS 1.2 beside TLS 1.3. */
+  /** Accepts and offers TLS 1.2 besides TLS 1.3. */
   readonly allowsTls12?: boolean | undefined;
 }
 

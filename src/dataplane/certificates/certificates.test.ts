@@ -76,7 +76,7 @@ test("concurrent fetches share one request, failures are repeated, and certifica
   manager.close();
 });
 
-test("a CA that was unreachable is asked at once for a new waiter, and then at least every two seconds", async () => {
+test("a CA that was unreachable gets a request at once for a new waiter, and then at least every two seconds", async () => {
   const fake = new FakeCertificateAuthority();
   const slept: number[] = [];
   let steadyMs = 0;
@@ -120,7 +120,7 @@ test("a CA that was unreachable is asked at once for a new waiter, and then at l
   manager.prefetch(identity);
   while (slept.length === 0) await new Promise((resolve) => setImmediate(resolve));
   for (let tries = 0; tries < 9; tries += 1) await nextSleep();
-  // Nobody waits for this certificate, so the attempts become rare.
+  // No caller waits for this certificate, so the attempts become rare.
   assert.equal(slept.at(-1), 15_000);
   const before = slept.length;
   const waiting = manager.fetch(identity);

@@ -21,7 +21,7 @@ function held(identity: string, issued: Issued, revocations?: RevocationLists): 
   return { ...workloadCertificate(identity, issued.privateKey, chain, [], { revocations }), receivedAtMs: 0 };
 }
 
-/** Both ends of a handshake as HBONE makes it; what either side says of the other when it fails. */
+/** Makes a handshake as in HBONE. Returns the error of each side if it fails. */
 async function handshake(client: WorkloadCertificate, server: WorkloadCertificate) {
   const served = Promise.withResolvers<SecureStream | string>();
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
@@ -101,7 +101,7 @@ test("lists without an authority's entries do not affect its certificates, and n
     using made = await handshake(held(them, theirs), held(us, ours, revocations));
     assert.equal(told(made.server), "let in");
   }
-  // One of the same name by another key, alone, proves nothing; beside the true one it is not asked.
+  // A list of an issuer with the same name and another key has no effect, neither alone nor beside the true list.
   revocations.replace(Buffer.from(await other.revoke()));
   {
     using made = await handshake(held(them, theirs), held(us, ours, revocations));
@@ -163,7 +163,7 @@ test("the manager's certificates check the lists, even after another root is tru
   }
 });
 
-test("the file is read at the start and on change; a fault keeps the previous lists and is logged once", async () => {
+test("the file is read at the start and on each change; after a fault the previous lists stay, and the fault is logged once", async () => {
   const texts: (string | undefined)[] = [undefined, "one", "one", "bad", "bad", undefined, "two"];
   const [taken, said]: [string[], string[]] = [[], []];
   const stop = new AbortController();

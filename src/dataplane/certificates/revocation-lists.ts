@@ -32,8 +32,8 @@ interface Admitted {
 
 /**
  * Revoked certificates, by the rules of upstream's ztunnel. Each certificate of a peer's chain is checked against its
- * issuer's list. Without a list of the issuer it counts as valid. A list counts as long as it exists, whatever its
- * dates. Live connections are checked again when the lists change.
+ * issuer's list. Without a list of the issuer it counts as valid. A list is used as long as it exists, whatever its
+ * dates are. Live connections are checked again when the lists change.
  */
 export class RevocationLists {
   readonly #onRevoked: (peer: "client" | "server") => void;

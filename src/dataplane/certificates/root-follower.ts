@@ -14,14 +14,14 @@ export interface RootFollowerOptions {
 const lookEveryMs = 2000;
 const spreadMs = 5000;
 /**
- * A CA may lag behind the file and return other roots. It is asked again after these times, and then at the next
- * rotation.
+ * A CA may lag behind the file and return other roots. Certificates are requested again after these times, and then at
+ * the next rotation.
  */
 const againMs = [10_000, 15_000, 30_000, 60_000, 120_000];
 
 /**
- * Renews all certificates whenever the mesh's roots change, until the signal aborts. The CA's answers bring the roots
- * to trust, and another root may sign now. Connections continue.
+ * Renews all certificates whenever the mesh's roots change, until the signal aborts. The CA's answers contain the roots
+ * to trust, and another root may be signing now. Connections continue.
  */
 export async function followRoots(
   { path, readFile, certificates, clock, log }: RootFollowerOptions,

@@ -85,7 +85,7 @@ function meshContext(
   });
 }
 
-/** Without additional roots, exactly the text that was received. */
+/** Without additional roots, returns exactly the received text. */
 function trustedRoots(issuedPem: string, besides: readonly string[]): string {
   const issued = pemBlocks(issuedPem);
   const bodies = new Set(issued.map((pem) => pem.trim()));

@@ -68,7 +68,7 @@ export async function serveDnsTcp(where: ListenOptions, answer: AnswerQuery): Pr
   return await listenTcp(where, (stream) => serveStream(stream, answer));
 }
 
-/** Serves queries in sequence, each with its length in front. Only the client closes an idle connection. */
+/** Serves queries in sequence. Each one is preceded by its length. Only the client closes an idle connection. */
 function serveStream(stream: ByteStream, answer: AnswerQuery): void {
   let received = Buffer.alloc(0);
   let busy = false;

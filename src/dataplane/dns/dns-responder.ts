@@ -43,7 +43,7 @@ export class DnsResponder {
     this.#log = log;
   }
 
-  /** The answer to a query in bytes. Undefined if it is no query. */
+  /** The answer to a query in bytes. Undefined if it is not a query. */
   async answer(
     query: Buffer,
     transport: DnsTransport,
@@ -85,8 +85,8 @@ export class DnsResponder {
 }
 
 /**
- * A known name without addresses of the requested family gets an empty answer. The name exists, so there is no need to
- * ask others.
+ * A known name without addresses of the requested family gets an empty answer. The name exists, so no other server
+ * needs to be queried.
  */
 function answerOf(packet: Packet, find: FindName): Packet | undefined {
   const [question, ...more] = packet.questions ?? [];

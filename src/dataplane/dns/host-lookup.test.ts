@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { decode, encode, type Answer } from "dns-packet";
 import { HostLookup, type HostLookupOptions } from "./host-lookup.ts";
 
-/** Name servers with these records. Each name in `lost` loses that many queries of each type. */
+/** Name servers with these records. For each name in `lost`, that many queries of each type are lost. */
 function lookupIn(
   records: Readonly<Record<string, readonly Answer[]>>,
   { lost = {}, ...options }: Partial<HostLookupOptions> & { readonly lost?: Readonly<Record<string, number>> } = {},
@@ -24,7 +24,7 @@ function lookupIn(
 
 const addressRecord = (data: string, ttl: number): Answer => ({ type: "A", name: "web.test", data, ttl });
 
-test("a name is valid as long as the record among its addresses and aliases that expires first", async () => {
+test("a result is valid until the first of its address and alias records expires", async () => {
   const { lookup } = lookupIn({
     "web.test": [addressRecord("192.0.2.1", 60), addressRecord("192.0.2.2", 30)],
     "alias.test": [{ type: "CNAME", name: "alias.test", data: "web.test", ttl: 5 }, addressRecord("192.0.2.1", 60)],

@@ -17,10 +17,13 @@ export interface HostLookupOptions {
   readonly readHosts?: () => Promise<HostsFile>;
 }
 
-/** How often the name servers are asked if none of them answers: a datagram may be lost. */
+/** How often the name servers are queried if none of them answers, because a datagram may be lost. */
 const attempts = 3;
 
-/** Resolves names at the name servers directly, like the C library. For code that must not receive its own answers. */
+/**
+ * Resolves names at the name servers directly, like the C library. For code that must not receive the answers of this
+ * process itself.
+ */
 export class HostLookup {
   readonly #options: HostLookupOptions;
 
@@ -49,7 +52,7 @@ export class HostLookup {
     return name.split(".").length > dotsOfFullNames ? [name, ...longer] : [...longer, name];
   }
 
-  /** The records of the name, those of its aliases included. Only addresses of the type have one. */
+  /** The records of the name, including those of its aliases, that have an address of the type. */
   async #ask(name: string, type: "A" | "AAAA"): Promise<{ address?: string; ttlSeconds: number }[]> {
     const query = encode({ type: "query", flags: RECURSION_DESIRED, questions: [{ type, name }] });
     const answer = decode(await this.#answer(query));

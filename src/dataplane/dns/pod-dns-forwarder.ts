@@ -11,7 +11,7 @@ export interface PodDnsOptions {
   readonly mark?: number;
 }
 
-/** Resolvers retry after five seconds, so that two servers can be asked before. */
+/** Resolvers retry after five seconds. With this limit, two servers can be queried before that. */
 const timeoutMs = 2_000;
 const dnsPort = 53;
 

@@ -16,7 +16,9 @@ function acceptance(headers: Headers): Buffer {
   return block;
 }
 
-/** A CONNECT from a peer. Handles its stream until the answer, when nothing but its end can arrive. */
+/**
+ * A CONNECT from a peer. Handles its stream until the answer. During that time, only the end of the stream can arrive.
+ */
 export class ArrivedConnect implements HboneRequest, ByteStreamHandler {
   readonly authority: string;
   readonly #connection: TunnelConnection;

@@ -13,7 +13,7 @@ export interface HboneClientConnectionOptions {
   readonly onClosed: () => void;
   /** Shared by the connections of a pool. */
   readonly timeouts?: SharedTimeouts;
-  /** Whether the transport below will end soon, so that tunnels through it should be released too. */
+  /** Whether the underlying transport will end soon, so that tunnels through it should be released too. */
   readonly isRetiringBelow?: (() => boolean) | undefined;
 }
 
@@ -63,7 +63,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     this.#connection.drain();
   }
 
-  /** Accepts no new streams. Ends with the last one, which may be kept as long as it is useful. */
+  /** Accepts no new streams. Ends with the last stream, which may be kept as long as it is useful. */
   takeNoMore(): void {
     this.#connection.drain();
   }
@@ -72,7 +72,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     return this.openBy([":method", "CONNECT", ":authority", options.authority], options, timeoutMs);
   }
 
-  /** Opens a tunnel by a request with these pseudo-fields, names and values in turn. */
+  /** Opens a tunnel by a request with these pseudo-fields (names and values in turn). */
   openBy(
     request: readonly string[],
     options: Pick<HboneConnectOptions, "authority" | "headers" | "signal">,
@@ -113,7 +113,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     });
   }
 
-  /** Returns who waits for the answer, if somebody does, and lets nobody wait any more. */
+  /** Returns the waiter for the answer, if there is one, and removes it. */
   #settled(stream: TunnelStream): PendingAnswer | undefined {
     const pending = stream.pendingAnswer;
     if (pending === undefined) return undefined;
@@ -162,7 +162,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     this.#onClosed();
   }
 
-  /** One timer serves all idle times: when it is due, it goes on for what is left of the last one. */
+  /** One timer serves all idle times. When it is due, it continues for the remaining time of the last one. */
   #armIdle(ms: number): void {
     this.#idleTimer = this.#clock.after(ms, () => {
       this.#idleTimer = undefined;

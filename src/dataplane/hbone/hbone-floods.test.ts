@@ -33,7 +33,7 @@ class Flooder implements FrameHandler {
   readonly reasons: string[] = [];
   readonly said: string[] = [];
   nowMs = 0;
-  /** Bytes stay with us, as with a peer that does not read. */
+  /** Bytes wait here, as with a peer that does not read. */
   stuck = false;
   ended = false;
   paused = false;
@@ -76,7 +76,7 @@ class Flooder implements FrameHandler {
       ...systemClock,
       steadyMs: () => this.nowMs,
       after: (ms, run) => {
-        // Short waits are those between the streams of a wasteful client.
+        // Short waits are the pauses between the streams of a wasteful client.
         if (ms <= longestPauseMs)
           setImmediate(() => {
             this.nowMs += ms;
@@ -115,7 +115,7 @@ class Flooder implements FrameHandler {
     return this;
   }
 
-  /** How the server ended the connection; undefined while it goes on. */
+  /** How the server ended the connection. Undefined while it is open. */
   get verdict(): string | undefined {
     return this.said.find((event) => event.startsWith("goaway"));
   }
@@ -158,7 +158,7 @@ const floods: Readonly<Record<string, (writer: FrameWriter, index: number) => vo
   GOAWAY: (writer) => writer.goaway(0, errorCode.noError),
 };
 
-/** One tunnel that lives (1) and one that is gone (3). */
+/** A flooder with an open tunnel (1) and an ended one (3). */
 function withTunnel(): Flooder {
   const flooder = new Flooder((request) => void request.accept()).open(1).open(3);
   flooder.writer.rstStream(3, errorCode.cancel);
@@ -184,7 +184,7 @@ for (const [title, frame] of Object.entries(floods)) {
   });
 }
 
-test("WINDOW_UPDATEs in proportion to a tunnel's sent bytes are no flood", async () => {
+test("WINDOW_UPDATEs in proportion to a tunnel's sent bytes do not count as a flood", async () => {
   let tunnel: ByteStream | undefined;
   const flooder = new Flooder((request) => (tunnel = request.accept())).open(1).send();
   const block = Buffer.alloc(65_536);
@@ -203,7 +203,7 @@ test("WINDOW_UPDATEs in proportion to a tunnel's sent bytes are no flood", async
   assert.deepEqual([flooder.verdict, flooder.reasons], [undefined, []]);
 });
 
-test("a client that cancels most requests at once is cut off, and its later bytes are ignored", async () => {
+test("a client that cancels most requests at once is disconnected, and its later bytes are ignored", async () => {
   const { wastedStreams } = hboneLimits;
   const flooder = new Flooder();
   for (let index = 0; index < 2 * wastedStreams; index += 1) {
@@ -264,7 +264,7 @@ for (const [title, fields] of Object.entries(malformed)) {
   });
 }
 
-test("a tunnel that was used for long costs nothing, so a few may be broken in between", () => {
+test("a tunnel that was used for a long time does not count as wasted, so a few broken ones in between are allowed", () => {
   const flooder = new Flooder((request) => request.reject(503));
   for (let id = 1; id < 20 * hboneLimits.wastedStreams; id += 2) {
     flooder.open(id);
@@ -274,7 +274,7 @@ test("a tunnel that was used for long costs nothing, so a few may be broken in b
   assert.deepEqual([flooder.verdict, flooder.reasons], [undefined, []]);
 });
 
-test("tunnels that were answered, or waited for long, may be reset at any rate", () => {
+test("tunnels that were answered, or that waited for a long time, may be reset at any rate", () => {
   const answered = new Flooder((request) => void request.accept());
   const patient = new Flooder();
   for (let id = 1; id < 4 * hboneLimits.wastedStreams; id += 2) {
@@ -295,7 +295,7 @@ test("streams above a connection's limit are refused, and a flood of them is cut
   assert.equal(turns, Math.floor((hboneLimits.acceptedStreams - 1) / hboneLimits.streamsPerTurn));
   const ids = Array.from({ length: 10 * limit }, (_, index) => (hboneLimits.acceptedStreams + index) * 2 + 1);
   for (const id of ids) flooder.open(id);
-  // Refusing all at once would keep other connections waiting.
+  // If all were refused at once, other connections would have to wait.
   const refusals = await flooder.read();
   assert.ok(refusals >= limit / hboneLimits.streamsPerTurn, `${refusals} turns`);
   assert.equal(flooder.requests.length, hboneLimits.acceptedStreams);

@@ -10,7 +10,7 @@ import type { HboneRequest, HboneServerConnection } from "./hbone-types.ts";
 
 const peerIdentity = "spiffe://cluster.local/ns/default/sa/peer";
 
-/** HTTP/2 is the same without TLS; node:http2 speaks it so too. */
+/** HTTP/2 works in the same way without TLS, and node:http2 supports that too. */
 function asSecure(stream: ByteStream): SecureStream {
   return Object.defineProperties(stream, {
     peerIdentity: { value: peerIdentity },
@@ -112,7 +112,7 @@ test("our client works with node:http2's server: megabytes both ways, half close
   assert.ok(bytes.equals(sent));
   await assert.rejects(connect("refuse:1"), /http status: 401 Unauthorized/);
   await assert.rejects(connect("reset:1"), /CANCEL/);
-  // The reset stream is tried once more on the same connection only; it was answered by neither.
+  // The reset stream is retried once, on the same connection only, and is not answered either time.
   assert.equal(new Set(dialed).size, 1);
   pool.close();
   server.close();
@@ -152,7 +152,7 @@ test("our server works with node:http2's client: megabytes both ways, half close
   listener.close();
 });
 
-test("tunnels share a connection; a draining server sends new ones elsewhere and keeps the old", async () => {
+test("tunnels share a connection; a draining server sends new tunnels elsewhere and keeps the old ones", async () => {
   const { port, connections, listener } = await hboneServer((request) => echo(request.accept()));
   const { connect, dialed, pool } = poolTo(port);
   const [old, ...others] = await Promise.all([connect(), connect(), connect()]);
@@ -188,7 +188,7 @@ test("a reset of the application's connection becomes an error, and an orderly e
   listener.close();
 });
 
-test("a reader that stops blocks its sender at the window, and no other tunnel", async () => {
+test("a reader that stops blocks only its own sender at the window, and no other tunnel", async () => {
   const streams: ByteStream[] = [];
   const { port, listener } = await hboneServer((request) => streams.push(request.accept()));
   const { connect, pool } = poolTo(port);
@@ -208,7 +208,7 @@ test("a reader that stops blocks its sender at the window, and no other tunnel",
   quick.write(Buffer.from("quick"));
   quick.end();
   assert.equal((await received).bytes.toString(), "quick");
-  // The reader goes on: everything arrives.
+  // The reader continues, and all bytes arrive.
   const all = collect(streams[0] as ByteStream);
   slow.end();
   assert.equal((await all).bytes.length, sent);

@@ -12,7 +12,7 @@ interface Dialed {
   readonly fail: (error: Error) => void;
 }
 
-/** A pool whose dials end when the test says so, or after their time limit as those of a peer that does not answer. */
+/** A pool whose dials end when the test ends them, or after their time limit, as if a peer did not answer. */
 function unansweredPool() {
   const clock = new HandClock();
   const dialed: Dialed[] = [];
@@ -25,7 +25,7 @@ function unansweredPool() {
       return await promise;
     },
   });
-  /** Resolves with the error's message, and is undefined while the connect goes on. */
+  /** The error's message. Undefined while the connect is in progress. */
   const connect = (timeoutMs: number, target: Partial<HboneTarget> = {}) => {
     const attempt: { error?: string } = {};
     void pool
@@ -52,7 +52,7 @@ function unansweredPool() {
   return { dialed, connect, pass };
 }
 
-test("a connect that shares the dial of another one keeps its own time, and dials again when the other's is over", async () => {
+test("a connect that shares another one's dial keeps its own time limit, and dials again if the other's limit is over", async () => {
   const { dialed, connect, pass } = unansweredPool();
   const first = connect(2_000);
   await pass(1_900);
@@ -68,7 +68,7 @@ test("a connect that shares the dial of another one keeps its own time, and dial
   assert.equal(last.error, "timeout: no handshake in 9900 ms");
 });
 
-test("a connect does not wait longer than it may for the dial of another one", async () => {
+test("a connect does not wait longer than its own time limit for another one's dial", async () => {
   const { dialed, connect, pass } = unansweredPool();
   const patient = connect(10_000);
   const hasty = connect(2_000);

@@ -72,7 +72,7 @@ export class HbonePool {
       const connection = found instanceof Promise ? await found : found;
       const fresh = connection.openedStreams === 0;
       try {
-        // The same limit for all that need not wait, so that they share a timer.
+        // All connects that need not wait have the same limit, so that they share a timer.
         const isAtOnce = attempt === 1 && connection === found;
         return await connection.open(options, isAtOnce ? options.timeoutMs : leftMs());
       } catch (error) {
@@ -115,7 +115,7 @@ export class HbonePool {
     return target;
   }
 
-  /** A promise only if the caller has to wait. */
+  /** Returns a promise only if the caller has to wait. */
   #connection(
     target: Target,
     options: HboneConnectOptions,
@@ -152,7 +152,7 @@ export class HbonePool {
 
   /**
    * Waits for a connection that another connect dials, but no longer than this one may wait. Returns undefined if only
-   * the other one's time is over: it may have had less of it, or have begun earlier.
+   * the other one's time is over, because that one may have had a shorter limit or an earlier start.
    */
   async #dialedByAnother(
     dialing: Dialing,

@@ -4,7 +4,7 @@ import { invariant } from "../../base/index.ts";
 export const hboneLimits = {
   streamWindowBytes: 4 * 1_048_576,
   connectionWindowBytes: 16 * 1_048_576,
-  /** Window is given back when this fraction of it (one part in so many) was read. */
+  /** A window is renewed when this fraction of it (4 means a quarter) has been read. */
   creditParts: 4,
   maxFrameBytes: 1_048_576,
   maxSentFrameBytes: 1_048_576,

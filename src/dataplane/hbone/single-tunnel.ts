@@ -6,7 +6,10 @@ export interface SingleTunnelOptions
   extends Partial<Pick<HboneConnectOptions, "headers">>, Pick<HboneClientConnectionOptions, "isRetiringBelow"> {
   /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
-  /** Asks by POST to this path; the scheme is how the proxy is reached. Absent: by CONNECT. */
+  /**
+   * If set, requests the tunnel by POST to this path, with the scheme by which the proxy is reached. Absent: by
+   * CONNECT.
+   */
   readonly post?: { readonly scheme: "http" | "https"; readonly path: string } | undefined;
   readonly timeoutMs: number;
   readonly clock: Clock;

@@ -9,7 +9,7 @@ const tunnels = 8;
 const bytesEach = 6 << 20;
 const timeoutMs = 5000;
 const identity = "spiffe://cluster.local/ns/default/sa/bulk";
-/** No multiple of a buffer's length, so that bytes in the wrong place are seen. */
+/** The length is not a multiple of a buffer's length, so that bytes in the wrong place are noticed. */
 const pattern = Buffer.from(Array.from({ length: 65_521 }, (_, index) => (index * 31 + (index >> 8)) & 0xff));
 
 function asSecure(stream: ByteStream): SecureStream {
@@ -21,11 +21,14 @@ function asSecure(stream: ByteStream): SecureStream {
 
 interface Seen {
   readonly length: number;
-  /** -1: nowhere. */
+  /** The position of the first wrong byte. -1: there is none. */
   readonly wrongAt: number;
 }
 
-/** Reads all, with a pause before each chunk if it is slow, and tells how much came and where it was first wrong. */
+/**
+ * Reads all bytes, with a pause before each chunk if `slow`. Returns how many bytes arrived, and where the first wrong
+ * one is.
+ */
 function check(stream: ByteStream, isSlow: boolean): Promise<Seen> {
   const { promise, resolve } = Promise.withResolvers<Seen>();
   const seen = { length: 0, wrongAt: -1 };

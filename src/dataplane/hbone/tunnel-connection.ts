@@ -31,7 +31,7 @@ export interface TunnelConnectionHandler {
 
 export interface TunnelConnectionOptions {
   readonly stream: ByteStream;
-  /** The peer's SPIFFE id. Empty if it proved none. */
+  /** The peer's SPIFFE id. Empty if it has not proven one. */
   readonly peerIdentity: string;
   readonly server: boolean;
   readonly handler: TunnelConnectionHandler;
@@ -118,14 +118,14 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
     return stream;
   }
 
-  /** Accepts no new streams, and tells the peer in two steps. The connection ends with its last stream. */
+  /** Accepts no new streams, and notifies the peer in two steps. The connection ends with its last stream. */
   drain(): void {
     if (this.closed || this.#goawayGrace !== undefined) return;
     this.session.drain();
     if (this.#server) this.#goawayGrace = this.#clock.after(hboneLimits.goawayGraceMs, () => this.session.refuseMore());
   }
 
-  /** Tells the peer, and ends the connection at once. */
+  /** Notifies the peer, and ends the connection at once. */
   leave(error: Error): void {
     this.session.sayGoaway();
     this.#output.flush();
@@ -170,7 +170,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   }
 
   settingsChanged(): void {
-    // Users ask each time how many streams may be open.
+    // Users read the limit of open streams each time, so a change needs no action.
   }
 
   peerLeaves(lastStreamId: number, code: number, debug: string): void {
@@ -246,8 +246,8 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   }
 
   /**
-   * Wait before closing: data in flight from the peer would be answered by a reset, and the peer would never read our
-   * last frames.
+   * Wait before closing: otherwise data in flight from the peer would be answered by a reset, and the peer would never
+   * read our last frames.
    */
   #end(): void {
     this.session.close();

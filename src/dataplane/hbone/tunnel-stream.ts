@@ -86,7 +86,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
 
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
-    // A handler that is set after the end is still told about it.
+    // A handler that is set after the end is still notified of it.
     if (this.#closeDelivered) queueMicrotask(() => handler.close(this.#closeError));
   }
 
@@ -189,7 +189,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (code === errorCode.noError && this.remoteEnded) {
-      // The peer has sent everything and wants no more from us. What it sent still counts.
+      // The peer has sent all of its data and wants no more from us. Its data is still delivered.
       this.#localEnd = "ended";
       this.#dropPending();
       this.#finish();

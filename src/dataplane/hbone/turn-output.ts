@@ -69,7 +69,7 @@ export class TurnOutput implements Flushable {
     this.writer();
   }
 
-  /** Sends nothing more. */
+  /** Sends no further frames. */
   stop(): void {
     this.#isStopped = true;
     this.#onEmpty = undefined;

@@ -24,7 +24,7 @@ export interface XdsRelayOptions {
   readonly log: Logger;
 }
 
-/** Messages pass as they are. */
+/** Messages pass unchanged. */
 const plain = (bytes: Buffer): Buffer => bytes;
 
 type Downstream = ServerDuplexStream<Buffer, Buffer>;
@@ -32,8 +32,8 @@ type Upstream = ClientDuplexStream<Buffer, Buffer>;
 
 /**
  * A gRPC server without TLS that passes each discovery stream on to the control plane unread, with the pod's
- * credentials. Its clients have no credentials of their own. When the control plane's stream ends, so does the client's,
- * and the client connects again.
+ * credentials. Its clients have no credentials. When the control plane's stream ends, so does the client's, and the
+ * client connects again.
  */
 export class XdsRelay {
   readonly #options: XdsRelayOptions;
@@ -100,7 +100,7 @@ function joined(call: Downstream, upstream: Upstream): Promise<void> {
       resolve();
     });
     upstream.on("error", (error) => (call.cancelled ? resolve() : reject(error)));
-    // A failure comes as an error, which must be the first that the client is told.
+    // A failure arrives as an error, and the client must get that error first.
     upstream.on("status", ({ code }) => {
       if (code === status.OK) call.end();
       resolve();
@@ -111,7 +111,7 @@ function joined(call: Downstream, upstream: Upstream): Promise<void> {
   });
 }
 
-/** `pipe`, whose types do not fit gRPC's streams. */
+/** Like `pipe`, whose types do not fit gRPC's streams. */
 function forward(from: Downstream | Upstream, to: Downstream | Upstream): void {
   from.on("data", (bytes: Buffer) => {
     if (!to.write(bytes)) from.pause();

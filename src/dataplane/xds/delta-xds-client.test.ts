@@ -16,7 +16,7 @@ import type { XdsUpdate } from "./xds-types.ts";
 
 type Stream = ServerDuplexStream<Buffer, Buffer>;
 
-/** A control plane that does what the test says. */
+/** A control plane that the test controls. */
 class ControlPlane {
   readonly #server = new Server();
   #waiting: ((request: DeltaDiscoveryRequest) => void)[] = [];
@@ -168,7 +168,7 @@ test("an abort while the channel is being opened ends the client", { timeout: 10
   await running;
 });
 
-/** A clock whose timers end when the test says, by their length. */
+/** A clock whose timers the test ends, selected by their length. */
 function clockOfTimers(): { readonly clock: Clock; readonly elapse: (ms: number) => void } {
   const timers = new Map<object, { readonly ms: number; readonly run: () => void }>();
   const after = (ms: number, run: () => void): Disposable => {
@@ -239,7 +239,7 @@ test("the client is behind while it applies an update, and while another waits",
   await taken(1);
   assert.equal(client.behind, true);
   plane.send("type/a", "n2", []);
-  // It has come once the stream holds it: nothing else tells.
+  // The only sign that the update has arrived is that the stream holds it, so wait a moment.
   await new Promise((resolve) => setTimeout(resolve, 50));
   takers[0]?.();
   await plane.next();

@@ -33,8 +33,8 @@ export interface DeltaXdsClientOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   /**
-   * Called when a stream, or an attempt to open one, ends: by the control plane, by an error, or before it began. Not
-   * called if we ended it.
+   * Called when a stream ends or cannot be opened, because of the control plane or an error. Not called if this client
+   * ended it.
    */
   readonly onEnded?: (reason: "Complete" | "Error" | "ConnectionError") => void;
 }
@@ -44,8 +44,8 @@ const invalidArgument = 3;
 const reconnectInitialMs = 100;
 /**
  * How long a name lookup, a TCP connection and a TLS handshake may take together. The kernel repeats a SYN for two
- * minutes, and where kube-proxy has sent the first one to an istiod that has just ended, each repetition follows it into
- * the void. Only a new connection gets through. Each attempt without a connection has twice the time of the one before,
+ * minutes, and if kube-proxy sent the first one to an istiod that has just ended, each repetition goes to the same dead
+ * address. Only a new connection gets through. Each attempt without a connection has twice the time of the one before,
  * so that slow nodes get one too.
  */
 const connectTimeoutMs = { first: 2_000, longest: 10_000 } as const;

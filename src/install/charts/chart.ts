@@ -60,7 +60,7 @@ export const valuesHeader = '{{- $v := include "serin.values" . | fromYaml }}';
 
 /**
  * Merges defaults, the profile's file and the user's values. `older` lists keys whose content also belongs to the top
- * level. With `flattensGlobals`, a global value is also the default of the chart's own value of its name.
+ * level. With `flattensGlobals`, a global value is also the default of the chart's own value with the same name.
  */
 export function valuesHelper(older: readonly string[], flattensGlobals = false): string {
   const merge = (from: string): string[] => [

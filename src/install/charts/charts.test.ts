@@ -20,7 +20,7 @@ const charts = renderCharts({
 const fileOf = (chart: string, path: string): string =>
   charts.find(({ name }) => name === chart)?.files.get(path) ?? "";
 
-test("every chart is complete, and no placeholder is left in a template", () => {
+test("every chart is complete, and no template contains a placeholder", () => {
   assert.deepEqual(
     charts.map(({ name, version }) => `${name} ${version}`),
     ["base 1.2.3", "istiod 1.2.3", "cni 1.2.3", "ztunnel 1.2.3", "gateway 1.2.3", "istio-operator 0.0.69"],
@@ -55,7 +55,7 @@ test("values reach names, images, sizes and environment", () => {
   assert.match(istiod, /\{\{- if and \$v\.global\.defaultPodDisruptionBudget\.enabled/);
 });
 
-test("an unnamed istiod keeps the selector of the Deployment that is there, which no upgrade may change", () => {
+test("an unnamed istiod keeps the selector of the existing Deployment, which no upgrade may change", () => {
   const kept = /selector:\n +matchLabels:\n +\{\{- with include "serin\.pilot\.selector" \$ \| fromYaml \}\}/;
   assert.match(fileOf("istiod", "templates/istiod.yaml"), kept);
   assert.match(
@@ -64,7 +64,7 @@ test("an unnamed istiod keeps the selector of the Deployment that is there, whic
   );
 });
 
-test("the profile stable brings the policies of the stable channel", () => {
+test("the profile stable adds the policies of the stable channel", () => {
   const policy =
     /\{\{- if \$v\.experimental\.stableValidationPolicy \}\}\n(?:\{\{- if .*\n)?---\n.*\nkind: ValidatingAdmissionPolicy\n/;
   for (const chart of ["base", "istiod"]) {
@@ -122,7 +122,7 @@ test("a network gateway has its labels, its ports and its network view", () => {
   );
 });
 
-test("ztunnel's network is its own, else the mesh's", () => {
+test("ztunnel's network comes from its own values, else from the mesh's", () => {
   assert.match(
     fileOf("ztunnel", "templates/ztunnel.yaml"),
     /- name: NETWORK\n +value: \{\{ \$v\.network \| default \$v\.global\.network \| quote \}\}/,

@@ -108,7 +108,7 @@ export function gatewayChart(options: ChartOptions): Chart {
       },
     },
     templates: { "_helpers.tpl": `${valuesHelper([])}\n${helpers}`, gateway: `${valuesHeader}\n${main}` },
-    // A mesh's charts get the same values, so this one knows the profiles that change nothing of it.
+    // A mesh's charts get the same values, so this chart also accepts the profiles that do not change it.
     files: profileFiles([]),
     notes: '"{{ include "gateway.name" . }}" is installed. Gateways select it by the label istio.\n',
     schema: looseSchema({

@@ -139,7 +139,7 @@ function nodeMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** As upstream: the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */
+/** As in upstream, uses the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */
 function validationMarks(marks: TemplateMarks): Tree {
   return {
     validationFailurePolicy: marks.optional(
@@ -342,8 +342,8 @@ export function istiodChart(options: ChartOptions): Chart {
 const pilotSelector = "serin.pilot.selector";
 
 /**
- * A Deployment's selector is immutable. An upgrade from upstream's charts keeps theirs, which selects the same pods by
- * one label less.
+ * A Deployment's selector is immutable. An upgrade from upstream's charts keeps theirs, which selects the same pods
+ * with one label less.
  */
 const selectorHelper = [
   `{{- define "${pilotSelector}" -}}`,
@@ -420,7 +420,7 @@ function configText(key: string, text: string, marks: TemplateMarks): string {
   return text;
 }
 
-/** `revisionTags`: an object of each tag, which leads to this revision. */
+/** `revisionTags`: an object for each tag, which leads to this revision. */
 function tagsTemplate(marks: TemplateMarks, tagged: (tag: string, settings: InstallSettings) => UntypedObject): string {
   const tag = marks.text("$tag");
   const body = (isDefault: boolean): string =>

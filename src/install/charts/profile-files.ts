@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 import { profiles } from "../profiles.ts";
 
-/** What each profile adds to a chart's values. `parts` are the keys of `spec.values` that the chart knows. */
+/** The additions of each profile to a chart's values. `parts` are the keys of `spec.values` that the chart knows. */
 export function profileFiles(parts: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     Object.entries(profiles).map(([name, spec]) => [

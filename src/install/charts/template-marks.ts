@@ -12,11 +12,11 @@ type Mark =
 
 const open = "⟦";
 const close = "⟧";
-/** Marks are numbers from here on. No real setting is as large. */
+/** The first number that is used as a mark. No real setting is as large. */
 const firstNumber = 900_000_000;
 
 /**
- * Placeholders for values that a chart's user sets. Objects are rendered with them like with any value, and the output
+ * Placeholders for values that a chart's user sets. Objects are rendered with them as with any value, and the output
  * becomes a Go template. Expressions use text/template with helm's functions.
  */
 export class TemplateMarks {

@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { TemplateMarks } from "./template-marks.ts";
 
-/** A setting that changes more than one value. Objects are rendered with and without it. */
+/** A setting that changes more than single values. Objects are rendered with and without it. */
 export interface Switch {
   /** A template expression that is true if the first rendering applies. */
   readonly condition: string;

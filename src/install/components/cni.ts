@@ -136,7 +136,8 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
           },
           spec: {
             serviceAccountName: "istio-cni",
-            // With a network of its own, the agent's next pod would have to wait for an agent before it may start.
+            // The agent uses the host's network. Otherwise its next pod would have to wait for an agent before it may
+            // start.
             hostNetwork: true,
             dnsPolicy: "ClusterFirstWithHostNet",
             priorityClassName: "system-node-critical",

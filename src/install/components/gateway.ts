@@ -75,7 +75,7 @@ export function renderGateway(
       namespace,
       labels,
       serviceAccount,
-      // istiod gives keys to accounts that may list Secrets, and asks them for nothing else.
+      // istiod gives keys to accounts that may list Secrets. The gateway needs no other right.
       rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["list"] }],
     }),
     gatewayService(plan),

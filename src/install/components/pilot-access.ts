@@ -26,7 +26,10 @@ export function pilotAccount(settings: InstallSettings, labels: Record<string, s
 
 const istioGroups = ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"] as const;
 
-/** What control planes of other clusters may read here with the base's account. All revisions share it. */
+/**
+ * The rights of other clusters' control planes, which read this cluster with the base's account. All revisions share
+ * them.
+ */
 function readerGrant(settings: InstallSettings): UntypedObject[] {
   const { namespace } = settings;
   return grant({
@@ -65,8 +68,8 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
 }
 
 /**
- * Reading exports and imports of services, and exporting services automatically. Granted whether or not this is switched
- * on, as upstream does: other clusters' control planes switch it on in their own environment.
+ * The rights to read exports and imports of services, and to export services automatically. As in upstream, they are
+ * granted even if these features are off: other clusters' control planes switch it on in their own environment.
  */
 function multiClusterRules({ values, multiClusterGroup }: InstallSettings): readonly PolicyRule[] {
   const configuredGroup = treeAt(values, "pilot", "env")?.["MCS_API_GROUP"] as string | undefined;
@@ -93,7 +96,7 @@ export function removesTaint({ values }: InstallSettings): boolean {
   return valueAt(values, "pilot", "taint", "enabled") === true;
 }
 
-/** What the controller of Gateways does with objects whose names it knows. */
+/** The verbs that the controller of Gateways uses for objects with known names. */
 const keep = ["get", "create", "patch", "delete"] as const;
 
 export function pilotGrants(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
@@ -115,7 +118,7 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
         { apiGroups: [""], resources: ["pods"], verbs: read },
         { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: observe },
         { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
-        // It writes what it found about an object, and never what somebody wants of it.
+        // The control plane writes only the status of an object, never its spec.
         { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*/status"], verbs: ["patch"] },
         {
           apiGroups: ["networking.istio.io"],

@@ -102,7 +102,7 @@ function tracingOf(values: Tree): Tree | undefined {
   return undefined;
 }
 
-/** Tells an older control plane, which reads this as a single template, what is wrong with its installation. */
+/** An older control plane reads this as a single template, and reports the text as the fault of its installation. */
 const mismatch = "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}";
 
 /**

@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { InstallSettings } from "../settings.ts";
 import { grant, manage, observe, type Grant, type PolicyRule } from "./roles.ts";
 
-/** What every rollout reads, and what decides whether its author may do the same. */
+/** The objects that every rollout reads, and the reviews of its author's rights. */
 const common: readonly PolicyRule[] = [
   { apiGroups: ["rollout.serin.dev"], resources: ["canaries", "meshupgrades"], verbs: ["get", ...observe, "patch"] },
   { apiGroups: ["rollout.serin.dev"], resources: ["canaries/status", "meshupgrades/status"], verbs: ["update"] },
@@ -17,7 +17,7 @@ const common: readonly PolicyRule[] = [
   { apiGroups: ["networking.istio.io"], resources: ["workloadentries"], verbs: ["list"] },
 ];
 
-/** What a Canary makes and changes, each in its author's name. */
+/** The objects that a Canary creates and changes. Each write also needs its author's right. */
 const canaries: readonly PolicyRule[] = [
   {
     apiGroups: ["networking.istio.io"],
@@ -32,13 +32,13 @@ const canaries: readonly PolicyRule[] = [
   { apiGroups: ["apps"], resources: ["replicasets"], verbs: ["list"] },
 ];
 
-/** What an upgrade of the mesh installs, restarts, probes and removes. Probes are pods with tokens of pilots' clients. */
+/** The objects that a mesh upgrade installs, restarts, probes and removes. */
 const meshUpgrades: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["namespaces", "pods"], verbs: [...manage, "watch"] },
   { apiGroups: [""], resources: ["services", "serviceaccounts", "configmaps"], verbs: manage },
   { apiGroups: [""], resources: ["serviceaccounts/token"], verbs: ["create"] },
   { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: ["list"] },
-  // The objects of operators that bring a control plane, which would restore it.
+  // The objects of operators that install a control plane. Otherwise they would restore it.
   { apiGroups: ["install.istio.io"], resources: ["istiooperators"], verbs: ["get", "patch"] },
   { apiGroups: ["istio.banzaicloud.io"], resources: ["istios"], verbs: ["get", "create", "delete"] },
   { apiGroups: ["apps"], resources: ["deployments", "daemonsets", "statefulsets"], verbs: [...manage, "watch"] },
@@ -56,7 +56,7 @@ const meshUpgrades: readonly PolicyRule[] = [
     resources: ["validatingwebhookconfigurations"],
     verbs: manage,
   },
-  // A control plane's roles grant more than the engine has, such as reading Secrets.
+  // A control plane's roles grant rights that the engine lacks, such as reading Secrets.
   {
     apiGroups: ["rbac.authorization.k8s.io"],
     resources: ["clusterroles", "roles"],
@@ -69,11 +69,13 @@ const meshUpgrades: readonly PolicyRule[] = [
   },
 ];
 
-/** No Secrets but those of the engine's own namespace and of the control plane's, which hold the CA's roots. */
+/**
+ * Only the Secrets of the engine's own namespace and of the control plane's namespace, which contain the CA's roots.
+ */
 const ownSecrets = ["get", "create", "update"] as const;
 const rootSecrets = ["get", "create", "patch", "delete"] as const;
 
-/** The engine's account may do this, and each rollout what its author may do of it. */
+/** The rights of the engine's account. Each rollout may use only those that its author has too. */
 export function renderEngineRights(
   { namespace }: Pick<InstallSettings, "namespace">,
   labels: Readonly<Record<string, string>>,

@@ -4,12 +4,12 @@ import { componentLabels, fieldEnv, object } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 import { renderEngineRights } from "./rollout-engine-rights.ts";
 
-/** The namespace of what belongs to no revision of the mesh. */
+/** The namespace of objects that belong to no revision of the mesh. */
 export const engineNamespace = "serin-system";
 
 const webhookPort = 15_017;
 
-/** The rollout engine: part of no revision, so that what is upgraded does not drive its own upgrade. */
+/** The rollout engine. It belongs to no revision, so that no revision drives its own upgrade. */
 export function renderRolloutEngine(
   settings: InstallSettings,
   customResources: readonly UntypedObject[],
@@ -62,7 +62,7 @@ export function renderRolloutEngine(
                   env: [
                     fieldEnv("POD_NAME", "metadata.name"),
                     fieldEnv("POD_NAMESPACE", "metadata.namespace"),
-                    // Beyond their own namespaces, Canaries may ask the Prometheus of Istio's addons.
+                    // Beyond their own namespaces, Canaries may query the Prometheus of Istio's addons.
                     { name: "ALLOWED_HOSTS", value: `prometheus.${settings.namespace}` },
                   ],
                   resources: { requests: { cpu: "20m", memory: "128Mi" } },
@@ -77,7 +77,10 @@ export function renderRolloutEngine(
   ];
 }
 
-/** Records at admission who makes rollouts: the engine has their rights. A rollout that is made while no engine answers has no author, and waits for one. */
+/**
+ * Records at admission who creates a rollout, because the engine acts with that user's rights. A rollout that is
+ * created while no engine answers has no author, and waits for one.
+ */
 function renderAuthor(labels: Readonly<Record<string, string>>): UntypedObject {
   return object(
     {
@@ -112,7 +115,10 @@ function renderAuthor(labels: Readonly<Record<string, string>>): UntypedObject {
   );
 }
 
-/** Refuses at admission what the engine could not do. While no engine answers the schemas of the kinds stand alone. */
+/**
+ * Refuses at admission rollouts that the engine could not execute. While no engine answers, only the schemas of the
+ * kinds apply.
+ */
 function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
   return object(
     {
@@ -129,7 +135,7 @@ function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
           sideEffects: "None",
           failurePolicy: "Ignore",
           timeoutSeconds: 10,
-          // The engine adds the path here too: at any other it says nothing of anybody's rights.
+          // The engine adds the secret path here too. At any other path it does not answer about users' rights.
           clientConfig: { service: { name: "serin-rollout", namespace: engineNamespace, port: 443 } },
           rules: [
             {

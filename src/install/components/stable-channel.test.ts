@@ -19,7 +19,7 @@ const policies = objects
   .filter(({ kind }) => kind === "ValidatingAdmissionPolicy")
   .map((policy) => policy as unknown as Policy);
 
-test("the stable channel's policies have upstream's names, and that of a revision is for its objects alone", () => {
+test("the stable channel's policies have upstream's names, and a revision's policy applies only to that revision's objects", () => {
   assert.deepEqual(
     objects.map(({ kind, metadata }) => `${kind ?? ""} ${metadata.name ?? ""}`),
     [

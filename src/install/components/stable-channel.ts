@@ -4,7 +4,7 @@ import type { InstallSettings } from "../settings.ts";
 
 /**
  * With `experimental.stableValidationPolicy`, which the profile `stable` sets, the API server refuses the kinds and the
- * fields of Istio's API that upstream calls experimental. These are the rules for all objects.
+ * fields of Istio's API that upstream calls experimental. These rules apply to all objects.
  */
 export function defaultStableChannel(revision: string, settings: InstallSettings): UntypedObject[] {
   return stableChannel({

@@ -73,7 +73,7 @@ const cases: readonly (readonly [namespace: Record<string, string>, pod: Record<
     [{ ...rev("canary"), ...disabled }, asks, ""],
   ];
 
-test("at most one webhook matches each pod: istio-injection wins over the namespace's revision, which wins over the pod's", () => {
+test("at most one webhook matches each pod: istio-injection takes precedence over the namespace's revision, and that over the pod's", () => {
   for (const [namespace, pod, expected] of cases)
     assert.equal(takenBy(namespace, pod), expected, `${JSON.stringify(namespace)} ${JSON.stringify(pod)}`);
 });

@@ -17,7 +17,7 @@ export interface Selectors {
 }
 
 /**
- * The pods that a revision or tag injects, in upstream's precedence: by the namespace's revision, else by the pod's
+ * The pods that a revision or tag injects, with upstream's precedence: by the namespace's revision, else by the pod's
  * own.
  */
 function revisionSelectors(revision: string): Selectors[] {
@@ -35,7 +35,7 @@ function revisionSelectors(revision: string): Selectors[] {
   ];
 }
 
-/** The additional pods that the default revision injects: `istio-injection=enabled`, or a pod that asks for it. */
+/** The additional pods that the default revision injects: `istio-injection=enabled`, or a pod that requests it. */
 const defaultSelectors: readonly Selectors[] = [
   {
     name: "namespace.sidecar-injector.istio.io",
@@ -140,7 +140,10 @@ const validatedRules = [
   },
 ] as const;
 
-/** `Ignore` until a pilot proves that it answers, which sets `Fail`. A value overrides this from the start. */
+/**
+ * The failure policy. It is `Ignore` until a pilot has proven that validation works, and then sets `Fail`. A value
+ * overrides this from the start.
+ */
 function validationFailurePolicy({ values }: InstallSettings): string {
   return textAt(values, "base", "validationFailurePolicy") ?? "Ignore";
 }

@@ -17,7 +17,7 @@ import {
 } from "../render-context.ts";
 import { numberAt, type InstallSettings } from "../settings.ts";
 
-/** Long enough for live connections to end. An old ztunnel leaves with its last connection, not by a clock. */
+/** Long enough for live connections to end. An old ztunnel ends with its last connection, not after a fixed time. */
 const terminationGracePeriodSeconds = 3600;
 
 const revocationsFolder = "/var/run/secrets/istio/crl";
@@ -88,7 +88,8 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
             priorityClassName: "system-node-critical",
             terminationGracePeriodSeconds:
               numberAt(values, "ztunnel", "terminationGracePeriodSeconds") ?? terminationGracePeriodSeconds,
-            // The first process of a PID namespace misses a SIGTERM that comes while it starts. Here that is the pause.
+            // The first process of a PID namespace misses a SIGTERM that arrives while it starts. In this pod, that is
+            // the pause container.
             shareProcessNamespace: true,
             tolerations: [{ operator: "Exists" }],
             containers: [ztunnelContainer(settings)],

@@ -1,6 +1,6 @@
 import type { KubeClient } from "../client.ts";
 
-/** The right that callers ask about for themselves. An absent field means all values, or the core group. */
+/** The right that a caller checks for itself. An absent field means all values, or the core group. */
 export interface SelfAccess {
   readonly verb: string;
   readonly group?: string;

@@ -115,7 +115,7 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
     return { size: this.items.size, recomputations: this.recomputations, lastCostMs: this.lastCostMs };
   }
 
-  /** Tells subscribers what has changed since the last time. If one throws, the others are still told. */
+  /** Notifies subscribers of the changes since the last call. If one throws, the others are still notified. */
   publish(failed: (error: unknown) => void): void {
     if (this.#changes.length === 0) return;
     const changes = this.#changes;

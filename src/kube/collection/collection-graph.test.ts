@@ -215,13 +215,13 @@ function sortedEntries(collection: Collection<unknown>): unknown[] {
   return [...collection.entries()].sort(([left], [right]) => (left < right ? -1 : 1));
 }
 
-test("a collection that is created late, even by a subscriber, is complete after that settling and current afterwards", () => {
+test("a collection that is created late, even by a subscriber, is complete after the next settling and current afterwards", () => {
   const scheduled: (() => void)[] = [];
   const graph = new CollectionGraph({ schedule: (settle) => void scheduled.push(settle) });
   const numbers = graph.source<number>("numbers");
   const late: Collection<number>[] = [];
   const told: (readonly string[])[] = [];
-  // Two that depend on each other, and an index of a collection that was there before.
+  // Two collections of which one depends on the other, and an index of an earlier collection.
   const derive = (): Collection<number> => {
     const byParity = numbers.index("parity", (value) => [String(value % 2)]);
     const doubled = graph.derive("doubled", numbers, (value, _reader, key) => [[key, value * 2]]);
@@ -258,7 +258,7 @@ test("a collection that is created late, even by a subscriber, is complete after
       ["b", "c"],
     ],
   );
-  // Made between settlings it asks for one.
+  // A collection that is created between settlings requests a settling.
   const another = graph.derive("another", numbers, (value, _reader, key) => [[key, value]]);
   assert.deepEqual([another.size, scheduled.length], [0, 1]);
   graph.settle();

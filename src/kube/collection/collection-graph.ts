@@ -10,7 +10,7 @@ import { structurallyEqual } from "./structurally-equal.ts";
 export interface CollectionGraphOptions {
   /** Called at the first write outside a batch. Must call `settle` soon. If absent, the graph settles at once. */
   readonly schedule?: (settle: () => void) => void;
-  /** Called when everything is computed, before subscribers are told. */
+  /** Called when everything is computed, before subscribers are notified. */
   readonly computed?: () => void;
   /** Called when a computation throws. The input keeps its previous results. If absent, the error is rethrown. */
   readonly failed?: (collection: string, key: string, error: unknown) => void;
@@ -26,9 +26,9 @@ export interface CollectionGraphOptions {
 
 /**
  * Collections that depend on each other. Writes to sources form batches. A batch settles in the order of construction,
- * which is a topological order, because a collection may only read earlier ones. Subscribers are told after everything
- * has settled, so they never see a mixture of old and new. Collections may be added at any time. A late one is complete
- * after the next settling, which its creation requests.
+ * which is a topological order, because a collection may only read earlier ones. Subscribers are notified after
+ * everything has settled, so they never see a mixture of old and new. Collections may be added at any time. A late one
+ * is complete after the next settling, which its creation requests.
  */
 export class CollectionGraph {
   readonly #options: CollectionGraphOptions;
@@ -121,8 +121,8 @@ export class CollectionGraph {
   }
 
   /**
-   * Computes everything that pending writes affect, then tells the subscribers. Repeats this for what subscribers
-   * write.
+   * Computes everything that pending writes affect, then notifies the subscribers. Repeats this for the writes of
+   * subscribers.
    */
   settle(): void {
     if (this.#settling || this.#batchDepth > 0) return;

@@ -2,7 +2,7 @@ import type { BaseCollection, StoredIndex } from "./base-collection.ts";
 
 /** A thing to depend on: one key of a collection or an index, or a whole collection. */
 class Dependency {
-  /** The last computation that read it. A second read in the same computation costs nothing. */
+  /** The last computation that read the dependency. A second read in the same computation costs nothing. */
   run = 0;
   readonly #owner: Map<unknown, Dependency>;
   readonly #key: unknown;

@@ -1,2 +1,2 @@
-/** Apart from the other doors, because only control planes load it. */
+/** This door is separate from the others, because only control planes load it. */
 export { Memos, type MemoStats } from "./memo.ts";

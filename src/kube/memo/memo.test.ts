@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm";
 import { test } from "node:test";
 import { Memos } from "./memo.ts";
 
-/** Collects what nothing refers to, and lets the memos learn of it. */
+/** Runs a garbage collection, and lets the memos notice it. */
 async function collect(): Promise<void> {
   setFlagsFromString("--expose-gc");
   const gc = runInNewContext("gc") as () => void;
@@ -31,7 +31,7 @@ test("a memo computes a value once for an object, and counts what it stores", ()
   assert.deepEqual(memos.stats, { lengths: { size: 1, computations: 2 } });
 });
 
-test("a memo by keys has a value for each key of an object, and evicts the oldest key of too many", () => {
+test("a memo by keys has a value for each key of an object, and evicts the oldest key if there are too many", () => {
   const memos = new Memos();
   const words = memos.keyed<object, string>("words");
   const subject = {};
@@ -73,7 +73,7 @@ test("a memo that is full forgets everything, and fills again", () => {
   assert.equal(small.stats.size, 1);
 });
 
-test("objects that are gone take their values with them", async () => {
+test("the values of a collected object are removed with it", async () => {
   const memos = new Memos();
   const one = memos.memo<object, number>("one");
   const many = memos.keyed<object, { readonly subject: object }>("many");
@@ -89,7 +89,7 @@ test("objects that are gone take their values with them", async () => {
   assert.equal(one.get(stays), 0);
 });
 
-test("two memos of one name are refused", () => {
+test("two memos with one name are refused", () => {
   const memos = new Memos();
   memos.memo("hosts");
   assert.throws(() => memos.keyed("hosts"), /two memos have the name hosts/);

@@ -2,15 +2,18 @@ import { invariant } from "../../base/index.ts";
 
 export interface MemoStats {
   /**
-   * Stored values, with those of objects that are gone but not collected yet. A memo of brief objects counts all of
-   * them until it starts again.
+   * The number of stored values, including those of unreachable objects that are not collected yet. A memo of brief
+   * objects counts all of them until it starts again.
    */
   readonly size: number;
   /** How often a value was computed or replaced. */
   readonly computations: number;
 }
 
-/** Beyond this, a memo forgets everything. A mesh of 10,000 services and 100 scopes needs less than half of it. */
+/**
+ * The maximum number of values. Beyond it, a memo forgets all of them. A mesh of 10,000 services and 100 scopes needs
+ * less than half of it.
+ */
 const maxValues = 1_000_000;
 /**
  * Bounds the keys of one object, such as scopes, namespaces and versions. Beyond it, the oldest keys are evicted.
@@ -27,7 +30,7 @@ interface Share {
 
 const single: Share = { values: 1 };
 
-/** Values by object. An object that is collected takes its values with it. */
+/** Values by object. When an object is collected, its values are removed. */
 class MemoStore<Kept> {
   readonly kept = new WeakMap<object, Kept>();
   readonly #collected: FinalizationRegistry<Share> | undefined;
@@ -43,7 +46,7 @@ class MemoStore<Kept> {
   }
 }
 
-/** What both kinds of memos share. */
+/** The common part of both kinds of memos. */
 abstract class BoundedMemo<Kept> {
   readonly #maxValues: number;
   readonly #isBrief: boolean;

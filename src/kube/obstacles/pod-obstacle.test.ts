@@ -100,7 +100,7 @@ test("a container that ended repeatedly counts as crashing, even before the kube
   assert.equal(podObstacle([ended(5, 0)]), undefined);
 });
 
-test("ended and running pods are no obstacle, and a permanent obstacle wins over a temporary one", () => {
+test("ended and running pods are not obstacles, and a permanent obstacle takes precedence over a temporary one", () => {
   const running = pod({ phase: "Running", containerStatuses: [] });
   assert.equal(podObstacle([running]), undefined);
   assert.equal(podObstacle([pod({ phase: "Failed" }, "2026-01-01T00:00:00Z")]), undefined);

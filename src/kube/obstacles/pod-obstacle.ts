@@ -6,7 +6,7 @@ export interface PodObstacle {
   readonly text: string;
   /** Waiting for longer does not help. Undefined if the pod may just need time. */
   readonly patienceMs: number | undefined;
-  /** What a person should check or do. */
+  /** The advice what a person should check or do. */
   readonly hint: string | undefined;
   /** Set if the container crashed. Its log has the reason. */
   readonly crashed?: CrashedContainer;
@@ -15,7 +15,10 @@ export interface PodObstacle {
 export interface CrashedContainer {
   readonly pod: string;
   readonly container: string;
-  /** Which of the container's runs the log is asked for: a kubelet names the crashed run in either state. */
+  /**
+   * The run of the container whose log helps. The kubelet reports the crashed run as the current or as the previous
+   * one.
+   */
   readonly run: "current" | "previous";
 }
 
@@ -105,7 +108,7 @@ function containerObstacle(status: ContainerStatus): Omit<PodObstacle, "crashed"
   return { text, ...known };
 }
 
-/** A kubelet reports CrashLoopBackOff a minute or more after the crash, and the end of the run until then. */
+/** A kubelet reports CrashLoopBackOff a minute or more after the crash. Until then it reports the end of the run. */
 function endedObstacle({ state, restartCount }: ContainerStatus): Omit<PodObstacle, "crashed"> | undefined {
   const ended = state?.terminated;
   if (ended === undefined || ended.exitCode === 0) return undefined;

@@ -67,7 +67,7 @@ test("the role of the Prometheus addon allows what its configuration lists, watc
     await new Promise((resolve) => setImmediate(resolve));
   ended.abort();
   await running;
-  // The API server asks for a right only on its own paths, which the job with a token reads.
+  // Only the API server's own paths need a right. The job with a token reads them.
   const paths = config.jobs
     .filter(({ access }) => access.bearerTokenFile !== undefined)
     .map(({ metricsPath }) => `get ${metricsPath}`);

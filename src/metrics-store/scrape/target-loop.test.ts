@@ -9,7 +9,7 @@ import { targetsOf } from "./targets.ts";
 
 const startMs = 1_000_000;
 
-/** A target whose answers are given, and what the store then says. */
+/** A target with given answers, and the store's content after each scrape. */
 function scraping(job: string): {
   readonly loop: TargetLoop;
   readonly store: SampleStore;
@@ -113,7 +113,7 @@ test("text that is not an exposition fails the scrape with its line", async () =
   assert.match(loop.health.lastError, /line 2/);
 });
 
-test("a series goes on when its labels are written in another order, and ends when its line is gone", async () => {
+test("a series continues when its labels are written in another order, and ends when its line disappears", async () => {
   const { store, scrape, query } = scraping(
     ", metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: noisy}]",
   );
@@ -132,7 +132,7 @@ test("a series goes on when its labels are written in another order, and ends wh
   assert.equal(query("scrape_samples_post_metric_relabeling")[0]?.["value"], "0");
 });
 
-test("a bad value of a series that is known fails the scrape with its line, and the timestamp is read", async () => {
+test("an invalid value of a known series fails the scrape with its line, and the timestamp is read", async () => {
   const { loop, scrape, query } = scraping("");
   await scrape('m{a="}"} 1\n');
   await scrape(`\nm{a="}"} 2 ${startMs + 30_000}\n`);

@@ -60,7 +60,7 @@ test("a pod is scraped once, where its annotations say, whatever its number of p
   assert.equal(target.intervalMs, 15_000);
 });
 
-test("an IPv6 pod is addressed in brackets, and by https if it asks for that", () => {
+test("an IPv6 pod is addressed in brackets, and by https if its annotation requests that", () => {
   const six = pod("a", {
     "prometheus.io/scrape": "true",
     "prometheus.io/port": "9090",

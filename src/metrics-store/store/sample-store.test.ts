@@ -95,7 +95,7 @@ test("above the bound of bytes the oldest samples are dropped, never the newest"
   assert.ok((slice?.timesMs[0] ?? 0) > 0);
 });
 
-test("a constant series takes a fraction of a changing one", () => {
+test("a constant series takes a fraction of the memory of a changing one", () => {
   const bytesOf = (valueAt: (step: number) => number): number => {
     const store = new SampleStore();
     for (let step = 0; step < 10_000; step += 1) store.append(series("a"), step * 15_000, valueAt(step));

@@ -30,7 +30,7 @@ export interface SampleStoreStats {
 const defaultMaxSeries = 100_000;
 const defaultMaxSampleBytes = 96 << 20;
 const defaultRetentionMs = 15 * 86_400_000;
-/** The share of the retained time to drop when there is too much. */
+/** The share of the retained time that is dropped if there are too many samples. */
 const forgottenShare = 0.1;
 
 export interface StoredSeries {

@@ -1,4 +1,6 @@
-/** More texts than this are forgotten together. Texts that are in use keep their memory, and new ones are shared anew. */
+/**
+ * Beyond this number, all texts are forgotten together. Texts in use keep their memory, and new texts are shared again.
+ */
 const maxTexts = 200_000;
 
 /** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */

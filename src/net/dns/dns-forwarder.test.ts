@@ -88,7 +88,7 @@ test("a truncated answer is requested again over TCP, unless the client asked ov
   assert.equal(addressIn(await one.forward(query, "tcp")), "192.0.2.2");
 });
 
-test("the next server is asked when one is silent, and the number of waiting queries is limited", async () => {
+test("the next server is queried when one is silent, and the number of waiting queries is limited", async () => {
   const silent = await serve(() => undefined);
   const server = await serve((message, reply) => reply(answerOf(message, "192.0.2.1")));
   assert.equal(addressIn(await forwarder([silent, server], 50).forward(query, "udp")), "192.0.2.1");
@@ -110,7 +110,7 @@ test("the next server is asked when one is silent, and the number of waiting que
   );
 });
 
-test("a query whose datagram is lost is sent again with another id and from another port, and a late answer counts", async () => {
+test("a query whose datagram is lost is sent again with another id and from another port, and a late answer is still accepted", async () => {
   const seen: { readonly id: number; readonly port: number; readonly atMs: number }[] = [];
   const replies: (() => void)[] = [];
   const server = await serve((message, reply, from) => {

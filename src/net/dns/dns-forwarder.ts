@@ -53,7 +53,7 @@ export class DnsForwarder {
     }
   }
 
-  /** The first server's whole answer. Asks over TCP if the one over UDP is truncated. */
+  /** The first server's whole answer. Repeats the query over TCP if the answer over UDP is truncated. */
   async ask(query: Buffer): Promise<Buffer> {
     const answer = await this.forward(query, "udp");
     return isTruncated(answer) ? await this.forward(query, "tcp") : answer;
@@ -85,7 +85,7 @@ export class DnsForwarder {
     const query = withId(queryBytes, this.#randomId());
     const opening = (this.#options.sockets ?? plainDnsSockets).tcp(server);
     const stream = await this.#inTime(server, opening).catch((error: unknown) => {
-      // Nobody else closes a connection that opens too late.
+      // No other code closes a connection that opens too late.
       void opening.then(
         (late) => late.destroy(),
         () => undefined,

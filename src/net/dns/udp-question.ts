@@ -5,8 +5,8 @@ import { isAnswerTo, withId } from "./dns-message.ts";
 import type { DnsSockets, NameServer } from "./dns-sockets.ts";
 
 /**
- * When a query is sent again. A datagram may be lost, and a name server behind a Service may be one that has just
- * ended: another port can lead to another one.
+ * When a query is sent again. A datagram may be lost, and a name server behind a Service may have just ended. Another
+ * source port can lead to another server.
  */
 const resentAfterMs = [300, 700] as const;
 
@@ -36,7 +36,7 @@ export class UdpQuestion implements Disposable {
     this.#options = options;
   }
 
-  /** The answer, with the id of the datagram that it answers. Rejects if all datagrams failed; has no limit of time. */
+  /** The answer, with the id of the datagram that it answers. Rejects if all datagrams failed. It has no time limit. */
   async answer(): Promise<Buffer> {
     this.#send();
     return await this.#answered.promise;
@@ -69,7 +69,7 @@ export class UdpQuestion implements Disposable {
     let peer: AddressInfo | undefined;
     socket.on("error", (error) => this.#fail(error));
     socket.on("message", (message, from) => {
-      // What arrived before the socket was connected may be from anybody.
+      // A datagram that arrived before the socket was connected may come from any host.
       if (from.port === peer?.port && from.address === peer.address && isAnswerTo(query, message))
         this.#answered.resolve(message);
     });

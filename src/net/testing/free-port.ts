@@ -1,8 +1,8 @@
 import { createServer } from "node:net";
 
 /**
- * The kernel assigns ports from here on to clients and to listeners on any port. A lower one stays free until somebody
- * listens on it.
+ * The kernel assigns ports from here on to clients and to listeners on any port. A lower port stays free until a
+ * process listens on it.
  */
 const firstGivenPort = 32_768;
 const firstPort = 20_000;

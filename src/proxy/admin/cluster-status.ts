@@ -79,7 +79,7 @@ function endpointLines(cluster: string, endpoint: EndpointStatus): string[] {
   ];
 }
 
-/** In Envoy's words: the health from the control plane, and the health by the endpoint's responses. */
+/** The health from the control plane and the health by the endpoint's responses, in Envoy's terms. */
 function healthFlags({ healthy, ejected }: EndpointStatus): string {
   const flags = `${healthy ? "" : "/failed_eds_health"}${ejected ? "/failed_outlier_check" : ""}`;
   return flags === "" ? "healthy" : flags;

@@ -23,7 +23,7 @@ export interface AppProbe {
   readonly timeoutSeconds?: number;
 }
 
-/** The redirect of a pod's connections takes those from this address for the proxy's own. */
+/** The pod's redirect treats connections from this address as the proxy's own. */
 const proxySource = "127.0.0.6";
 const defaultTimeoutSeconds = 1;
 

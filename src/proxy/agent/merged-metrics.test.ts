@@ -12,7 +12,7 @@ registry.counter("ours_total", "Ours.").labels().increment();
 registry.gauge("process_resident_memory_bytes", "Of the proxy.").labels().set(1);
 const said: string[] = [];
 
-/** The value of each metric without labels, after one scrape of an application that answers so. */
+/** Scrapes an application once that sends this response. Returns the value of each metric without labels. */
 async function scraped(handler: RequestListener, query = ""): Promise<ReadonlyMap<string, number>> {
   const app = createServer(handler);
   await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
@@ -47,7 +47,7 @@ test("the application's metrics follow ours, and process metrics are the applica
   assert.deepEqual(said, []);
 });
 
-test("a scraper that names families gets these alone, ours and the application's", async () => {
+test("a scraper that names metric families gets only those, from the proxy and from the application", async () => {
   const found = await scraped(
     (_request, response) =>
       response.end("# TYPE app_seconds histogram\napp_seconds_bucket 3\napp_seconds_count 3\napp_total 3\n"),
@@ -56,7 +56,7 @@ test("a scraper that names families gets these alone, ours and the application's
   assert.deepEqual([...found.keys()], ["ours_total", "app_seconds_bucket", "app_seconds_count"]);
 });
 
-test("an application that sends garbage, refuses or breaks off loses only its own metrics, which is counted and logged once", async () => {
+test("an application whose metrics are garbage, refused or cut off loses only its own metrics, and the failure is counted and logged once", async () => {
   const faults: readonly RequestListener[] = [
     (_request, response) => response.end("<html>\n<p>not here</p>\n"),
     (_request, response) => response.writeHead(500).end("broken"),

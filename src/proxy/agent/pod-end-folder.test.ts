@@ -29,7 +29,7 @@ test("a proxy notices the file once when it appears, and leaves no folder behind
   assert.equal(existsSync(folder), false);
 });
 
-test("an order to the container before this one has no effect", async (t) => {
+test("a file that the previous container's hook left has no effect", async (t) => {
   const folder = join(parentFolder(t), "orders");
   mkdirSync(folder);
   writeFileSync(join(folder, "drain"), "");
@@ -43,7 +43,7 @@ test("an order to the container before this one has no effect", async (t) => {
   assert.equal(told, 0);
 });
 
-test("without the pod's volume there is no folder, so that the hook sends a request", async (t) => {
+test("without the pod's volume there is no folder, so the hook sends a request", async (t) => {
   const folder = join(parentFolder(t), "absent", "orders");
   await followPodEnd({ folder, onPodEnd: () => undefined, log }, new AbortController().signal);
   assert.equal(existsSync(folder), false);

@@ -16,22 +16,23 @@ export interface PodEndOptions {
 }
 
 /**
- * Follows the file by which a pod's preStop hook tells the proxy that the pod ends, until the signal. A request to the
- * proxy says the same, but needs a Node of its own: on a busy machine that starts after the application has ended.
+ * Watches until the signal for the file by which a pod's preStop hook tells the proxy that the pod ends. A request to
+ * the proxy has the same effect, but the hook must start Node to send it. On a busy machine, Node starts after the
+ * application has ended.
  *
- * The folder exists only while somebody watches it. Without it, as where the pod's volume is missing or the kernel has no
- * watch left, the hook sends the request.
+ * The folder exists only while a proxy watches it. If the folder is missing, the hook sends the request. It is missing
+ * if the pod has no such volume, or if the kernel allows no further watch.
  */
 export async function followPodEnd({ folder, onPodEnd, log }: PodEndOptions, signal: AbortSignal): Promise<void> {
   const remove = async (): Promise<void> => await rm(folder, { recursive: true, force: true });
   try {
-    // A container that was restarted finds the order to the one before it, which its pod has survived.
+    // A restarted container may find the file for the container before it, because the volume belongs to the pod.
     await remove();
     await mkdir(folder);
     const watcher = watch(folder, { persistent: false }, (_event, name) => {
       if (name === podEndFile) onPodEnd();
     });
-    // The hook may have come between the two.
+    // The hook may have written the file before the watch began.
     if (existsSync(join(folder, podEndFile))) onPodEnd();
     const failed = new Promise<never>((_resolve, reject) => watcher.once("error", reject));
     await Promise.race([aborted(signal), failed]).finally(() => watcher.close());

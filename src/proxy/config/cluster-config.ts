@@ -51,7 +51,7 @@ export type ClusterDiscovery =
       readonly kind: "original-destination";
       readonly portOverride: number | undefined;
       readonly header: string | undefined;
-      /** Whether every connection is a tunnel (HBONE) to the destination, as of Istio's cluster `encap`. */
+      /** Whether every connection is a tunnel (HBONE) to the destination, as in Istio's cluster `encap`. */
       readonly tunnel: boolean;
     };
 

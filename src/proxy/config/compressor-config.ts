@@ -244,7 +244,7 @@ function compileBrotli(message: Brotli, where: string, notes: ConfigNotes): Comp
   });
 }
 
-/** Levels above the highest one of the library mean it. */
+/** Levels above the library's highest one mean the highest one. */
 const maxZstdLevel = 22;
 
 function compileZstd(message: Zstd, where: string, notes: ConfigNotes): CompressorLibrary {

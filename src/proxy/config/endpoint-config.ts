@@ -18,7 +18,7 @@ export type EndpointSource = ClusterLoadAssignment | undefined;
 
 /** The internal listener through which Istio's proxies enter a tunnel. */
 export const tunnelListener = "connect_originate";
-/** The internal listener through which they reach the gateway of another network. */
+/** The internal listener through which connections reach the gateway of another network. */
 const doubleTunnelListener = "inner_connect_originate";
 
 /** Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. */

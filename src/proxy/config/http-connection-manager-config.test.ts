@@ -203,7 +203,7 @@ test("unsupported filter state and gRPC statistics are reported by name", () => 
   ]);
 });
 
-test("an unknown filter that is disabled costs nothing, and a route that enables it is not served without it", async () => {
+test("an unknown filter that is disabled is accepted, and a route that enables it is refused", async () => {
   const told: string[] = [];
   const off = {
     ...filter("envoy.filters.http.tap", unknown),

@@ -47,7 +47,7 @@ test("a filter's configuration may be a TypedStruct, as in the EnvoyFilters of I
   assert.equal((ask() as { readonly status: number }).status, 429);
 });
 
-test("a TypedStruct that does not fit its type is refused by the field", () => {
+test("a TypedStruct that does not fit its type is refused, and the error names the field", () => {
   assert.throws(
     () => compile("limit", typedStruct(limitType, { ...limit, tocken_bucket: {} })),
     /the HTTP filter limit.*tocken_bucket/,

@@ -30,7 +30,7 @@ const originalSource = (settings: JsonObject, more: JsonObject = {}): JsonObject
   ...more,
 });
 
-test("a transparent listener may keep the client's address, with a mark, and not its port", () => {
+test("a transparent listener may keep the client's address and set a mark, but may not keep the client's port", () => {
   const spec = compile({ transparent: true, listenerFilters: [originalSource({ mark: 1337 })] });
   assert.deepEqual(
     [spec.transparent, spec.inspectors.map(({ kind, mark }) => [kind, mark])],

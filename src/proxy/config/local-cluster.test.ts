@@ -20,7 +20,7 @@ test("only a sidecar with the setting requests the endpoints of its own workload
   assert.equal(ownPlace({ ...settings, role: "router" }), undefined);
 });
 
-test("the labels of the pod tell its locality as the control plane reads them", () => {
+test("the pod's labels determine its locality, as they do for the control plane", () => {
   const localities = [
     { "istio-locality": "r.z.s" },
     { "istio-locality": "r/z" },
@@ -30,7 +30,7 @@ test("the labels of the pod tell its locality as the control plane reads them", 
   assert.deepEqual(localities, ["r/z/s", "r/z/", "other//", undefined]);
 });
 
-test("without a label, the endpoint with one of the proxy's addresses tells where the proxy is", () => {
+test("without a label, the locality is that of the endpoint with one of the proxy's addresses", () => {
   const place = ownPlace(settings) as OwnPlace;
   const endpoints = [at("10.0.0.2", "a"), at("fd00::1", "b"), at("10.0.0.3", "b"), at("10.0.0.4", "b", false)];
   assert.deepEqual(localZones(endpoints, place), {

@@ -62,7 +62,7 @@ export function compileLocalRateLimit(
     status: refusalStatus(message.status),
     grpcStatus: message.rateLimitedAsResourceExhausted ? resourceExhausted : undefined,
     tellsLimit: tellsLimit(message.enableXRatelimitHeaders),
-    // A filter without a percentage of enabled requests counts none.
+    // Without a percentage of enabled requests, the filter counts no request.
     enabled: fractionOf(message.filterEnabled?.defaultValue, 0),
     enforced: fractionOf(message.filterEnforced?.defaultValue, 0),
     answer: compileMutation(message.responseHeadersToAdd, [], "response", `${where}: responseHeadersToAdd`, notes),
@@ -118,7 +118,7 @@ function sizeOf(bucket: TokenBucketMessage, where: string): BucketSize {
   if (fillIntervalMs < minFillIntervalMs)
     throw invalid(where, `tokenBucket.fillInterval must be at least ${minFillIntervalMs} ms, got ${fillIntervalMs} ms`);
   if (bucket.maxTokens < 1) throw invalid(where, "tokenBucket.maxTokens must be at least 1");
-  // It would never be filled again.
+  // The bucket would never be filled again.
   if (bucket.tokensPerFill === 0) throw invalid(where, "tokenBucket.tokensPerFill must be at least 1");
   return { max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs };
 }

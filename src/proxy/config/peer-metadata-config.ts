@@ -43,7 +43,7 @@ export function compileHttpExchange(any: Any): PeerMetadataExchange | undefined 
   };
 }
 
-/** What two filters of one connection manager do. */
+/** Combines the exchanges of two filters of one connection manager. */
 export function joinHttpExchanges(left: PeerMetadataExchange, right: PeerMetadataExchange): PeerMetadataExchange {
   return {
     readFromClient: left.readFromClient || right.readFromClient,

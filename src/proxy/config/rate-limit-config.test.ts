@@ -85,7 +85,7 @@ test("an expression may be direct, a TypedStruct or a parsed tree", () => {
     assert.equal(described(request, action), "k=PUT");
 });
 
-test("an expression without a value leaves the request undescribed, or with skip_if_error its entry out", () => {
+test("an expression without a value suppresses the descriptor, or with skip_if_error only its own entry", () => {
   const generic = { genericKey: { descriptorValue: "all" } };
   for (const of of [
     "connection.uri_san_peer_certificate",
@@ -100,7 +100,7 @@ test("an expression without a value leaves the request undescribed, or with skip
   }
 });
 
-test("each action makes its entry, and a missing value leaves the request undescribed unless it may be skipped", () => {
+test("each action makes an entry, and a missing value suppresses the descriptor unless the entry may be skipped", () => {
   const request = testRequest("/a?q=a%20b&q=2", {
     headers: { "x-user": "ann" },
     clientAddress: "2001:db8:1:2:3::4",
@@ -147,7 +147,7 @@ test("each action makes its entry, and a missing value leaves the request undesc
   assert.equal(described(old, { maskedRemoteAddress: { v4PrefixMaskLen: 26 } }), "masked_remote_address=192.0.2.64/26");
 });
 
-test("a virtual host's rules apply without rules of the route, or beside them, at the stage that asks", () => {
+test("a virtual host's rules apply if the route has none or includes them, and only at the requested stage", () => {
   const generic = (value: string, more: JsonObject = {}): JsonObject => ({
     actions: [{ genericKey: { descriptorValue: value } }],
     ...more,

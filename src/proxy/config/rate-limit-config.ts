@@ -42,7 +42,7 @@ const hostRules: Readonly<Record<number, HostRules>> = {
 /** DRAFT_VERSION_03. It has the same number in both of Envoy's enums. */
 const draftVersion3 = 1;
 
-/** The field `enableXRatelimitHeaders` of a filter: whether clients are told their limits. */
+/** The field `enableXRatelimitHeaders` of a filter: whether responses show clients their limits. */
 export function tellsLimit(version: number): boolean {
   return version === draftVersion3;
 }

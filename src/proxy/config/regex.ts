@@ -2,7 +2,7 @@ import { RE2JS } from "re2js";
 import type { WholeRegex } from "../routing/matchers.ts";
 import { invalid } from "./config-check.ts";
 
-/** Compiles an RE2 expression; linear time, as users write them. */
+/** Compiles an RE2 expression. It matches in linear time, because users write the expressions. */
 export function compileRegex(pattern: string, where: string): WholeRegex {
   const compiled = compile(pattern, where);
   return { matchesWhole: (text) => compiled.matcher(text).matches() };

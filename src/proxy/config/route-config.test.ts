@@ -247,7 +247,7 @@ suite("actions", () => {
     assert.equal(answer.headers["x-secret"], undefined);
   });
 
-  test("a variable of Envoy's without a value here is noted and empty, and harms no other route", async () => {
+  test("an Envoy variable that has no value here is reported and empty, and does not affect other routes", async () => {
     await using harness = await Harness.start();
     const { port } = await harness.backend((request, response) => {
       response.end(JSON.stringify([request.headers["x-a"], request.headers["x-b"]]));

@@ -166,7 +166,7 @@ const tlsRequirements: Readonly<Record<number, VirtualHost["requireTls"]>> = {
   [VirtualHost_TlsRequirementType.ALL]: "all",
 };
 
-/** What holds for all that is below. */
+/** The settings of a table or virtual host that apply to everything below it. */
 interface Scope {
   readonly levels: Levels;
   readonly overrides: FilterOverrides;

@@ -78,7 +78,7 @@ function clientCertificateOf(
 
 /** A cluster's host name settings, for TLS settings that have none. */
 export interface ServerNameRule {
-  /** The name that a request is for is sent; undefined: none is. */
+  /** The server name is the host that a request is for. Undefined: no server name is sent. */
   readonly fallback: string | undefined;
   readonly verified: boolean;
 }

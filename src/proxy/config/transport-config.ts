@@ -72,7 +72,7 @@ export class TransportRules {
   }
 }
 
-/** Fields that are absent are as the system has them. */
+/** Absent fields keep the system's values. */
 export function keepaliveOf(message: TcpKeepaliveMessage | undefined): TcpKeepalive | undefined {
   if (message === undefined) return undefined;
   const { keepaliveTime, keepaliveInterval, keepaliveProbes } = message;
@@ -94,7 +94,9 @@ function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
 
 const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-/** `autoSni` sends the name that a request is for: it is the endpoint's, or else the service's, that connections are made for. */
+/**
+ * With `autoSni`, the server name is the host that the connection is for: the endpoint's host, or else the service's.
+ */
 function serverNameRule(cluster: Cluster, where: string): ServerNameRule | undefined {
   const any = cluster.typedExtensionProtocolOptions[httpOptionsKey];
   const options =

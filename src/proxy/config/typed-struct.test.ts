@@ -153,7 +153,7 @@ test("a retry's choice of priorities may be a TypedStruct", () => {
   }
 });
 
-test("a TypedStruct of another type, or with another field, is refused by its name", () => {
+test("a TypedStruct of another type, or with an unknown field, is refused, and the error names it", () => {
   for (const name of packages) {
     const typed = (type: string, value: JsonObject = {}): JsonObject => ({
       "@type": `${url}/${name}.TypedStruct`,

@@ -2,7 +2,10 @@ import type { StringMatcher } from "../routing/matchers.ts";
 import { invalid } from "./config-check.ts";
 import { compileRegex } from "./regex.ts";
 
-/** `*` stands for one segment that is not empty, `**` for any rest, with slashes; both may be in braces, with a name. */
+/**
+ * `*` stands for one segment that is not empty. `**` stands for any remaining path, including slashes. Both may be in
+ * braces, with a name.
+ */
 export function compileUriTemplate(template: string, where: string): StringMatcher {
   if (!template.startsWith("/")) throw invalid(where, `the path template "${template}" must begin with a slash`);
   const pieces: string[] = [];
@@ -28,7 +31,8 @@ export function compileUriTemplate(template: string, where: string): StringMatch
     severalInSegment ||= inSegment > 1;
     pieces.push(seenRest ? ".*" : "[^/]+");
   }
-  // Several in one segment could share it in many ways, all of which JavaScript's expressions would try on a long path.
+  // Several wildcards in one segment could match it in many ways. JavaScript's regular expressions would try all of
+  // them on a long path.
   if (severalInSegment) {
     const linear = compileRegex(`(?s)${pieces.join("")}`, where);
     return (path) => linear.matchesWhole(path);

@@ -246,7 +246,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     }
     const searchFrom = Math.max(0, this.#carry.length - 3);
     const joined = Buffer.concat([this.#carry, chunk]);
-    // If a head arrives in pieces, it is only scanned once its end is there.
+    // A head that arrives in pieces is scanned only after its end has arrived.
     const mayBeWhole =
       this.#state !== "head" ||
       joined.indexOf("\r\n\r\n", searchFrom) >= 0 ||

@@ -250,7 +250,7 @@ test("a body without length from the upstream is chunked for HTTP/1.1", async ()
   agent.destroy();
 });
 
-test("a server that refuses a request and resets the connection is answered in its own words", async () => {
+test("a client gets the response of a server that refuses its request and then resets the connection", async () => {
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) =>
     socket.once("data", () =>
@@ -288,7 +288,7 @@ test("HEAD, 204 and 304 have no body, whatever content-length they state", async
   agent.destroy();
 });
 
-test("100-continue travels through, and the body only after it", async () => {
+test("the proxy forwards 100-continue, and sends the body only after it", async () => {
   await using harness = await Harness.start();
   const { port, server } = await harness.backend(echo("a"));
   let asked = 0;
@@ -501,7 +501,7 @@ test("a new connection that closes without an answer gives 503 UC, once", async 
   assert.equal(connections, 1);
 });
 
-test("an answer cut short is cut short for the client too", async () => {
+test("a truncated upstream response is truncated for the client too", async () => {
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) =>
     socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")),
@@ -597,7 +597,7 @@ test("while draining, answers say close, new connections are still served, and i
   await idle.closed;
 });
 
-test("a mirror gets a copy of the request, and its answer goes nowhere", async () => {
+test("a mirror gets a copy of the request, and its response is discarded", async () => {
   await using harness = await Harness.start();
   harness.cluster("a", [(await harness.backend(echo("a"))).port]);
   const copies: string[] = [];

@@ -42,7 +42,7 @@ class JumpingClock extends HandClock {
   }
 }
 
-/** A gateway whose upstream takes its time for what the attackers ask. */
+/** A gateway whose upstream answers the attackers' requests slowly. */
 async function gateway(clock: Clock): Promise<Harness> {
   const harness = await Harness.start({}, 1, { clock });
   const { port } = await harness.backend((incoming, response) => {
@@ -88,8 +88,7 @@ for (const [title, attack] of streamAttacks()) {
     // A connection that was cut off with unread input closes after its grace.
     clock.pass(http2Limits.closeGraceMs);
     await eventually(() => harness.clusters.get("a")?.activeRequests === 0 && harness.listener.connections === 1);
-    // Connections that were opened for streams which were gone before are of no use to anybody; the honest requests may have used
-    // one each.
+    // Connections for streams that have ended meanwhile are wasted. The honest requests may have used one each.
     const later = performance.now() + 10_000;
     await eventually(() => {
       for (const endpoint of harness.clusters.get("a")?.endpoints() ?? [])
@@ -111,7 +110,7 @@ async function unfinished(session: ClientHttp2Session): Promise<number | undefin
   return status;
 }
 
-test("a client whose unfinished requests cost the gateway a connection to the upstream each is cut off", async () => {
+test("a client whose unfinished requests each cost the gateway an upstream connection is disconnected", async () => {
   await using harness = await gateway(new JumpingClock());
   const client = await connectTo(harness.port);
   const leaves = new Promise<number>((resolve) => client.once("goaway", resolve));

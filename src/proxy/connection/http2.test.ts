@@ -274,7 +274,8 @@ test("a server that sends GOAWAY at any moment loses no request", async () => {
   const worker = async (): Promise<void> => {
     for (let index = 0; index < 30; index += 1) {
       statuses.push((await ask(session, { ":method": "POST", ":path": "/" }, "body")).headers[":status"]);
-      // In the midst of the others' requests, and not by a clock: a busy machine must not be left more often than a request is tried.
+      // The server leaves after a number of requests, not after a time. On a busy machine it would otherwise leave more
+      // often than a request is attempted.
       if (statuses.length % 12 === 0) for (const each of backend.sessions) each.close();
     }
   };

@@ -1,6 +1,6 @@
 /** A client connection of any protocol, as its listener sees it. */
 export interface ListenerConnection {
-  /** Closes the connection as soon as no request is lost by it. */
+  /** Closes the connection as soon as this loses no request. */
   leave(): void;
   /** Closes the connection if no request has been under way for that long. */
   closeIfIdle(nowMs: number, quietMs: number): void;

@@ -35,7 +35,7 @@ export class NameIndex {
   find(name: string): FoundName | undefined {
     const direct = this.#byName(name);
     if (direct !== undefined) return { addresses: this.#shuffled(direct) };
-    // A resolver asks with its first search domain first, also for names that are whole already.
+    // A resolver first appends its first search domain, even to names that are complete already.
     const [first = ""] = this.#pod.search;
     if (first === "" || !name.endsWith(`.${first}`)) return undefined;
     const alias = name.slice(0, -first.length - 1);

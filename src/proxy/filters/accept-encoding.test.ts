@@ -18,7 +18,7 @@ test("the coding with the highest weight is chosen, and the client's order decid
   assert.equal(choice("gzip;foo=1", "gzip"), "gzip by coding");
 });
 
-test("a compressor that is chosen first wins between equals, and not against a higher weight", () => {
+test("a compressor with `chooseFirst` wins between equal weights, but not against a higher weight", () => {
   assert.equal(choice("gzip, br", "gzip", "br!"), "br by coding");
   assert.equal(choice("gzip, br;q=0.2", "gzip", "br!"), "gzip by coding");
 });
@@ -30,7 +30,7 @@ test("a wildcard means the first compressor that the client does not exclude", (
   assert.equal(choice("*;q=0, gzip", "gzip"), "gzip by coding");
 });
 
-test("a body stays plain where the client prefers it, or names nothing that is offered", () => {
+test("a body stays plain if the client prefers that, or accepts no offered coding", () => {
   assert.equal(choice("gzip;q=0.5, identity", "gzip"), "plain by identity");
   assert.equal(choice("identity;q=0", "gzip"), "plain by nothing");
   assert.equal(choice("", "gzip"), "plain by nothing");

@@ -16,7 +16,7 @@ export interface AccessPolicy {
 
 export interface AccessVerdict {
   readonly allowed: boolean;
-  /** The policy that decided; undefined when it was that none matched. */
+  /** The policy that decided. Undefined if the decision is that none matched. */
   readonly policy: string | undefined;
 }
 

@@ -34,7 +34,7 @@ const overrides = (config: JsonObject) =>
     notes,
   ).configs;
 
-/** A proxy with these filters, with what its upstream got. */
+/** A proxy with these filters, with what its upstream received. */
 async function serve(...filters: JsonObject[]) {
   const harness = await Harness.start({ filters: compile(...filters), filtersIdle: false });
   const begun: IncomingMessage["headers"][] = [];
@@ -109,7 +109,7 @@ test("a body with trailers keeps its chunks, which HTTP/1.1 needs for them", asy
   assert.deepEqual(replaced, ["abc"]);
 });
 
-test("a held body may still change its length on its way: it is compressed, or text of gRPC-Web", async () => {
+test("a buffered body may still change its length by compression, or as gRPC-Web text", async () => {
   const library = {
     name: "gzip",
     typedConfig: { "@type": "type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip" },

@@ -246,7 +246,7 @@ test("of several compressors in a listener, the client's choice works and the ot
   assert.deepEqual([gzips, brotlis], [2, 1]);
 });
 
-test("if configured, the upstream does not get the client's accept-encoding, which still decides", async () => {
+test("if configured, the proxy removes the client's accept-encoding for the upstream, and still chooses the coding by it", async () => {
   await using proxy = await serve([filterOf({ removeAcceptEncodingHeader: true })]);
   const answer = await ask(proxy);
   assert.deepEqual(
@@ -285,7 +285,7 @@ test("a reply of the proxy itself is compressed too, and a HEAD request for it g
   assert.deepEqual([head.headers["content-encoding"], head.body.length], [undefined, 0]);
 });
 
-test("a request's body is compressed with or without a length, where the filter does that", async () => {
+test("a request's body is compressed with or without a length, if the filter is configured for requests", async () => {
   const statistics = new FilterStatistics();
   await using proxy = await serve([filterOf({ requestDirectionConfig: {} }, statistics)]);
   const post = (headers: OutgoingHttpHeaders, body = text): Promise<unknown> =>

@@ -307,7 +307,7 @@ class ResponseCounters extends DirectionCounters {
   readonly headerNotValid: FilterCounter;
   readonly notCompressedEtag: FilterCounter;
 
-  /** `prefix` may name the direction; what only responses count lies below `shared`, as in Envoy. */
+  /** `prefix` may name the direction. Counters that only responses have lie below `shared`, as in Envoy. */
   constructor(statistics: FilterStatistics, prefix: string, shared: string) {
     super(statistics, prefix);
     this.noAcceptHeader = statistics.counter(`${shared}no_accept_header`);

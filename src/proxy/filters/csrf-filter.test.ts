@@ -131,7 +131,7 @@ test("a fraction of the requests is judged", () => {
   assert.equal(ask(filter, {}), undefined);
 });
 
-test("a policy without its share of requests is refused", () => {
+test("a policy that does not state its fraction of requests is refused", () => {
   assert.throws(() => compile({}), /filterEnabled must be set/);
   assert.throws(() => compile({ filterEnabled: {} }), /filterEnabled: defaultValue must be set/);
   assert.throws(() => compile({ ...on, shadowEnabled: {} }), /shadowEnabled: defaultValue must be set/);

@@ -5,10 +5,13 @@ import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 
 export class CsrfSettings {
-  /** The fractions (0 to 1) of requests that are judged, and of those that are only counted if they are not. */
+  /**
+   * The fraction (0 to 1) of requests that the policy is enforced on, and the fraction of the other requests that it
+   * only counts.
+   */
   readonly enabled: number;
   readonly shadowed: number;
-  /** The hosts, with their ports, from which requests may come beside their own. */
+  /** The hosts, with their ports, from which requests may come besides the request's own host. */
   readonly otherOrigins: readonly StringMatcher[];
 
   constructor(options: Pick<CsrfSettings, "enabled" | "shadowed" | "otherOrigins">) {

@@ -8,7 +8,7 @@ import type { FilterRequest, HttpFilter } from "./http-filter.ts";
 const request = (): FilterRequest => ({}) as FilterRequest;
 const signal = (): AbortSignal => new AbortController().signal;
 
-/** A filter by the text of its configuration, which starts when it is told to. */
+/** Makes a filter from the text of its configuration. The filter starts when the test lets it start. */
 function harness() {
   const starts = new Map<string, () => void>();
   const streams: string[] = [];

@@ -32,7 +32,7 @@ function filterFor(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter
 
 const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } };
 
-/** A proxy whose requests an HTTP service is asked about, and what that service saw. */
+/** A proxy that asks an HTTP service about its requests, and the requests that this service received. */
 async function asking(body: JsonObject): Promise<{ harness: Harness; seen: string[] }> {
   const clusters: { of?: Harness } = {};
   const filter = filterFor(
@@ -152,14 +152,14 @@ test("a gRPC service gets the body as text or as raw bytes, and a route may with
   );
 });
 
-test("the check of a HEAD request waits for no body, and a connection closed meanwhile loses no request", async () => {
+test("the check of a HEAD request does not wait for a body, and a connection that closes meanwhile loses no request", async () => {
   const { harness } = await asking({ maxRequestBytes: 64 });
   await using _ = harness;
   let asked = 0;
   const port = await harness.rawBackend((socket) => {
     socket.on("data", () => {
       asked += 1;
-      // The second question on a connection finds it closed.
+      // The second check on a connection finds the connection closed.
       if (socket.bytesRead > 0 && socket.listenerCount("end") > 1) socket.destroy();
       else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
       socket.on("end", () => undefined);

@@ -132,7 +132,8 @@ export class ExtAuthzFilter implements HttpFilter {
     const rules = route?.body ?? settings.body;
     const body =
       rules === undefined || rules === "none" || !request.hasBody ? undefined : await request.bodyStart(rules.maxBytes);
-    // Also if requests may pass when the service cannot be asked: it must see this request's body, and cannot.
+    // Requests that may pass when the service cannot be asked are refused too: the service must see this request's
+    // body, and cannot.
     if (body !== undefined && !body.whole && rules !== undefined && rules !== "none" && !rules.partial)
       return bodyTooLarge;
     let answer: AuthorizationAnswer;

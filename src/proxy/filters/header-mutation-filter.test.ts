@@ -62,7 +62,7 @@ test("request headers are appended, replaced and removed in the order of the lis
   });
 });
 
-test("a removal by a match of names leaves what bounds and addresses a request", () => {
+test("removal by a name pattern keeps the headers that frame a request or name its destination", () => {
   const filter = compile({
     mutations: { requestMutations: [{ removeOnMatch: { keyMatcher: { safeRegex: { regex: ".*" } } } }] },
   });

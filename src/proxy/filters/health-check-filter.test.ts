@@ -65,7 +65,7 @@ test("a proxy whose health checks fail on order answers 503, and its other respo
   assert.equal(services.statistics.counter("health_check.failed").value, 1);
 });
 
-test("logs that want no health checks leave the answers out", () => {
+test("access logs that exclude health checks do not record the answers", () => {
   const { filter = assert.fail() } = fromJson(AccessLogSchema, { filter: { notHealthCheckFilter: {} } });
   const { wants } = compileLogFilter(filter, "test");
   const index = { request: new Map<string, number>(), response: new Map<string, number>() };

@@ -327,7 +327,7 @@ describe("requirements", () => {
     assert.equal(await ask(filter, bearer(await rsa.sign({ iss: "x" }))), "401 Jwt issuer is not configured");
     assert.equal(await ask(filterFor({}, { requires: { allowMissingOrFailed: {} } }), bearer("x.y.z")), "passes");
   });
-  test("with several issuers, a token is verified by its own", async () => {
+  test("with several issuers, a token is verified with the keys of its own issuer", async () => {
     const other = { q: { issuer: "https://q.test", localJwks: { inlineString: keySet(stranger.jwk) } } };
     const each = ["p", "q"].map((name) => ({
       requiresAny: { requirements: [{ providerName: name }, { allowMissing: {} }] },

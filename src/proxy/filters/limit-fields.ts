@@ -17,7 +17,7 @@ const windowSeconds: Readonly<Partial<Record<Unit, number>>> = {
 };
 
 /**
- * What a client is told about a limit of this proxy, by the fields of draft-polli-ratelimit-headers-03 with Envoy's
+ * The response fields that tell a client about a limit of this proxy: draft-polli-ratelimit-headers-03 with Envoy's
  * prefix.
  */
 export function limitFields({ max, remaining, resetSeconds }: TokenLevel): Fields {

@@ -48,7 +48,7 @@ test("tokens are consumed and flow in evenly; a route has its own; an unenforced
   assert.equal(new LocalRateLimitFilter("limit", compile({}), services).onRequest(testRequest()), undefined);
 });
 
-test("a bucket that holds nothing, is never filled, or is filled too often is refused by its field", () => {
+test("a bucket that holds no token, is never filled, or is filled too often is refused, and the error names its field", () => {
   const notes = new ConfigNotes(() => undefined, standaloneServices());
   const bucket = { maxTokens: 2, tokensPerFill: 1, fillInterval: "1s" };
   for (const [field, value] of Object.entries({ maxTokens: 0, tokensPerFill: 0, fillInterval: "0.01s" })) {
@@ -146,7 +146,7 @@ const forUser = (value: string, maxTokens: number): JsonObject => ({
   tokenBucket: tokens(maxTokens),
 });
 
-test("a request takes tokens of its descriptors, and of the filter's bucket unless that is for all others", () => {
+test("a request takes tokens of its descriptors' limits, and of the filter's bucket unless that one is only for other requests", () => {
   const descriptors = [forUser("ann", 2)];
   const both = limited({ tokenBucket: tokens(3), descriptors });
   assert.deepEqual([both("ann"), both("ann"), both("ann")], [200, 200, 429]);
@@ -158,14 +158,14 @@ test("a request takes tokens of its descriptors, and of the filter's bucket unle
   assert.deepEqual([alone("ann"), alone("ann"), alone("ann"), alone("bob")], [200, 200, 429, 200]);
 });
 
-test("of several limits the slowest is asked first, so that it saves the tokens of the others", () => {
+test("the slowest of several limits is asked first, so that a refusal leaves the tokens of the others", () => {
   const user = { ...forUser("ann", 3), tokenBucket: { ...tokens(3), tokensPerFill: 3 } };
   const ask = limited({ descriptors: [user, { entries: [{ key: "path", value: "/" }], tokenBucket: tokens(1) }] });
   assert.deepEqual([ask("ann"), ask("ann"), ask("ann")], [200, 429, 429]);
   assert.deepEqual([ask("ann", "/x"), ask("ann", "/x"), ask("ann", "/x")], [200, 200, 429]);
 });
 
-test("an entry without a value gives each value tokens of its own, and the latest are kept", () => {
+test("an entry without a value has separate tokens for each value, and the latest values are kept", () => {
   const descriptors = [forUser("", 1), forUser("ann", 2)];
   const ask = limited({ descriptors, maxDynamicDescriptors: 2 });
   assert.deepEqual([ask("ann"), ask("ann"), ask("ann")], [200, 200, 429]);
@@ -173,7 +173,7 @@ test("an entry without a value gives each value tokens of its own, and the lates
   assert.deepEqual([ask("b"), ask("c")], [429, 200]);
 });
 
-test("a limit by descriptors that is not whole or not the only one is refused by its field", () => {
+test("an incomplete or repeated limit by descriptors is refused, and the error names its field", () => {
   for (const [descriptors, message] of [
     [[{ ...forUser("ann", 1), entries: [] }], /descriptors\[0\]: entries must have at least one entry/],
     [[{ entries: [{ key: "a", value: "b" }] }], /descriptors\[0\]: tokenBucket must be set/],
@@ -202,7 +202,7 @@ function filterWith(config: JsonObject) {
   };
 }
 
-test("a client is told its limit as Envoy tells it: that of its descriptor, or the one that refused it", () => {
+test("a client gets the same limit fields as from Envoy: those of its descriptor's limit, or of the limit that refused it", () => {
   // The numbers are those of Envoy 1.40 with this configuration.
   const { filter, clock } = filterWith({
     enableXRatelimitHeaders: "DRAFT_VERSION_03",

@@ -10,7 +10,7 @@ import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 import { limitFields } from "./limit-fields.ts";
 import type { Tokens } from "./tokens.ts";
 
-/** Limits for requests by what they count for. */
+/** Limits for requests by their descriptors. */
 export interface DescriptorLimitSettings {
   readonly limits: DescriptorLimits;
   /** How requests are described. Undefined: as their routes and virtual hosts say. */

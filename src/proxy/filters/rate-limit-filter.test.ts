@@ -28,7 +28,7 @@ const byUser = [
   { actions: [{ genericKey: { descriptorValue: "all" } }], limit: { rateLimit: { requestsPerUnit: 5, unit: "HOUR" } } },
 ];
 
-/** A filter whose service answers so, and what the service was asked. */
+/** A filter whose service gives this answer, and the requests that the service received. */
 class Limited {
   readonly asked: ClusterRequest[] = [];
   readonly services = {
@@ -67,7 +67,7 @@ class Limited {
     return this.services.statistics.counter(`cluster.c.ratelimit.${name}`).value;
   }
 
-  /** The last question, without its frame. */
+  /** The last request to the service, without its frame. */
   question(): unknown {
     const { body } = this.asked.at(-1) ?? { body: Buffer.alloc(5) };
     const { domain, descriptors } = fromBinary(RateLimitRequestSchema, body.subarray(5));
@@ -85,7 +85,7 @@ class Limited {
 const ok = { overallCode: 1 };
 const overLimit = { overallCode: 2 };
 
-test("the service learns the descriptors of a request, and its fields reach upstream and client", async () => {
+test("the service gets the descriptors of a request, and its fields reach upstream and client", async () => {
   const limited = new Limited(
     { timeout: "0.3s" },
     {
@@ -181,7 +181,7 @@ test("a request above a limit is refused with the fields of the service and of t
   assert.equal(other.counted("two.over_limit"), 1);
 });
 
-test("requests pass that no rule describes, that the filter leaves out, or whose limit is not enforced", async () => {
+test("requests pass if no rule describes them, if the filter leaves them out, or if their limit is not enforced", async () => {
   const none = new Limited({ rateLimits: byUser.slice(0, 1) }, overLimit);
   assert.equal(await none.ask(testRequest()), undefined);
   const half = { defaultValue: { numerator: 40 } };
@@ -193,7 +193,7 @@ test("requests pass that no rule describes, that the filter leaves out, or whose
   assert.equal(told.counted("over_limit"), 1);
 });
 
-test("without a verdict of the service, requests pass unless failures refuse", async () => {
+test("requests pass if the service gives no verdict, unless the filter refuses on failures", async () => {
   for (const answer of [new Error("gone"), { overallCode: 0 }]) {
     const open = new Limited({}, answer);
     assert.equal(await open.ask(), undefined);
@@ -208,7 +208,7 @@ test("without a verdict of the service, requests pass unless failures refuse", a
   }
 });
 
-test("a client is told the service's limit that ends first, and the windows of all, refused or not", async () => {
+test("whether refused or not, a client gets the service's limit that ends first, and the windows of all limits", async () => {
   const statuses = [
     {
       currentLimit: { requestsPerUnit: 10, unit: RateLimitResponse_RateLimit_Unit.SECOND, name: "per-ip" },

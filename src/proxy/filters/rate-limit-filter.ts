@@ -33,7 +33,10 @@ export interface RateLimitSettings {
   readonly stage: number;
   /** Undefined: requests are described as their routes and virtual hosts say. */
   readonly rules: readonly RateLimitRule[] | undefined;
-  /** Fractions (0 to 1): of requests the service is asked about, of limited ones that are refused, of failures that refuse. */
+  /**
+   * The fractions (0 to 1) of requests about which the service is asked, of limited requests that are refused, and of
+   * failures that refuse.
+   */
   readonly enabled: number;
   readonly enforced: number;
   readonly deniesOnFailure: number;

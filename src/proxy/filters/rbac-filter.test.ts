@@ -68,12 +68,12 @@ describe("permissions", () => {
       assert.equal(filterOf(policy([permission])).onRequest(request) === undefined, matches);
     });
   }
-  test("SNI of a connection whose TLS ends elsewhere", () => {
+  test("the SNI of a connection whose TLS ends elsewhere", () => {
     const passed = connectionFrom("10.0.0.1", { serverName: "reviews.test" });
     const denies = filterOf(policy([{ requestedServerName: { exact: "reviews.test" } }], [any], "DENY"));
     assert.equal(denies.onRequest(testRequest("/", { connection: passed }))?.status, 403);
   });
-  test("a path template: one segment each, and a rest", () => {
+  test("a path template: one segment each, and a remaining path", () => {
     const template = (pathTemplate: string): JsonObject => {
       const config = anyPack(UriTemplateMatchConfigSchema, fromJson(UriTemplateMatchConfigSchema, { pathTemplate }));
       return { uriTemplate: { name: "t", typedConfig: { "@type": config.typeUrl, pathTemplate } } };
@@ -233,7 +233,7 @@ test("connections obey the same rules, and rules on requests match no connection
   );
 });
 
-test("a rule that is not understood is refused, not ignored", () => {
+test("a rule with an unknown part is refused, not ignored", () => {
   assert.throws(
     () => filterOf(policy([any], [{ filterState: { key: "other", stringMatch: { exact: "x" } } }])),
     /rules: policy p: the filterState other is not supported/,

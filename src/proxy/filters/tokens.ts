@@ -6,7 +6,7 @@ export interface BucketSize {
   readonly fillIntervalMs: number;
 }
 
-/** What a client is told about a limit. */
+/** The level of a limit, as responses show it to a client. */
 export interface TokenLevel {
   readonly max: number;
   /** Whole tokens. */
@@ -32,8 +32,8 @@ export interface SharedBuckets {
 }
 
 /**
- * The arithmetic of a bucket into which tokens flow evenly, as in Envoy, and not in lumps after each interval. Its state
- * is one number: when it was empty, on a monotonic clock.
+ * The arithmetic of a bucket into which tokens flow evenly, as in Envoy. They do not arrive all at once after each
+ * interval. The state is one number: when the bucket was empty, on a monotonic clock.
  */
 export class TokenFlow {
   readonly #size: BucketSize;

@@ -122,7 +122,7 @@ export class AnswerFilters {
     return this.#flow?.full !== true;
   }
 
-  /** The exchange is over, and nothing more passes. */
+  /** The exchange has ended, and nothing more passes. */
   cancel(): void {
     this.#flow?.cancel();
   }

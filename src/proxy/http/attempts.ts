@@ -77,7 +77,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retryTimer: Disposable | undefined;
   #routeTimer: Disposable | undefined;
   #tryTimer: Disposable | undefined;
-  /** When the whole request was sent upstream. Negative before that. */
+  /** When the whole request had been sent upstream. Negative before that. */
   #sentAtMs = -1;
   /** The status of the response in progress. */
   #status = 0;
@@ -410,7 +410,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return true;
   }
 
-  /** Another attempt instead of an answer that has begun to come. */
+  /** Makes another attempt instead of passing on a response that has begun to arrive. */
   #retryInstead(complete: boolean): boolean {
     const policy = this.#action?.retry;
     if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable || !this.#request.complete)
@@ -479,7 +479,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 }
 
-/** An address that was found for the name that a request is for. */
+/** An address that was found for the host that a request names. */
 export interface ForwardDestination extends SocketAddress {
   readonly hostname: string;
 }

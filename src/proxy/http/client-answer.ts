@@ -107,7 +107,7 @@ export class ClientAnswer {
     if (!this.#answer.raw(bytes)) this.#exchange.attempts.pause();
   }
 
-  // ---- what leaves the filters. The methods return whether the client takes more.
+  // ---- The output of the filters. The methods return whether the client takes more.
 
   sendFiltered(answer: ComposedAnswer, edits: HeaderEdits, sentAtMs: number): boolean {
     return this.#sendHead({ ...answer, sentAtMs }, edits);

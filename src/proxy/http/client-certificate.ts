@@ -48,7 +48,7 @@ function fieldParts(
       return pem === "" ? [] : [`${field}="${encodeURIComponent(pem)}"`];
     }
     case "Subject":
-      // Quotes within it are escaped already (RFC 2253): another backslash would end the value there.
+      // Quotes inside the value are escaped already (RFC 2253). Another backslash would end the value there.
       return [`Subject="${oneLine(tls.peerSubject())}"`];
     case "URI":
       return [`URI=${nameText(tls.peerIdentity)}`];

@@ -68,7 +68,7 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   return request.attemptCount ? out.length - "1\r\n\r\n".length : -1;
 }
 
-/** Whether filters or the route have decided about a header which the proxy else writes or removes by itself. */
+/** Whether filters or the route have decided about a header that the proxy otherwise writes or removes itself. */
 function isSettled({ settled, edits }: RequestComposition, name: string): boolean {
   return settled?.has(name) === true || edits?.dropped.has(name) === true;
 }

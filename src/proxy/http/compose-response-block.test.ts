@@ -49,7 +49,7 @@ test("the header block of a response has the fields of its text, in the same ord
   }
 });
 
-test("a head with configured fields is left to the text, whose scan finds invalid ones", () => {
+test("a head with configured fields is composed as text, because only the text's scan finds invalid fields", () => {
   const [composition] = compositions();
   assert.ok(composition !== undefined);
   const edits = { dropped: new Set<string>(), added: [["x", "a\r\nb"]] as const };

@@ -44,7 +44,7 @@ async function upstreamOf(
   return async (headers) => JSON.parse((await harness.get("/", { headers })).body) as Record<string, readonly string[]>;
 }
 
-test("filters at an edge see what the proxy says of the client, as the server does, and not what the client says of itself", async () => {
+test("filters at an edge see the proxy's own facts about the client, as the server does, and not the client's claims", async () => {
   const seen: Record<string, string | undefined>[] = [];
   await using harness = await Harness.start({ ...edge, filters: [looking(seen)] });
   const ask = await upstreamOf(harness);
@@ -91,7 +91,7 @@ test("a route matches the scheme that the client used, whatever the client says 
   assert.deepEqual(statuses, [301, 301]);
 });
 
-test("headers that a filter writes or removes are sent as it left them", async () => {
+test("headers that a filter writes or removes are sent as the filter left them", async () => {
   const filter: HttpFilter = {
     name: "writes",
     onRequest: (request) => {

@@ -5,16 +5,18 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 /** The proxy's knowledge of a request's client. */
 export interface EdgeFacts {
-  /** What the client sent, with the edits of filters. */
+  /** The client's head with the edits of filters. */
   readonly head: MessageHead;
   /** The peer is in a private network, so its headers about itself are kept. */
   readonly internalPeer: boolean;
-  /** The client's address: the peer's, or what trusted proxies say in `x-forwarded-for`. */
+  /** The client's address: the peer's address, or the address that trusted proxies report in `x-forwarded-for`. */
   readonly externalAddress: string;
   readonly scheme: "http" | "https";
   /** The client's `x-forwarded-for` with this hop. */
   readonly forwardedFor: string;
-  /** The port that the client used. Undefined if the upstream is not told, or if the client's own header counts. */
+  /**
+   * The port that the client used. Undefined if the upstream does not get it, or if the client's own header applies.
+   */
   readonly forwardedPort: string | undefined;
   readonly clientCertificate: ClientCertificateField;
   /** The id that the proxy gives the request. Undefined if the client's id, or none, is sent. */
@@ -27,9 +29,9 @@ export const forwardedPortHeader = "x-forwarded-port";
 export const fromClient = Symbol("fromClient");
 
 /**
- * The value of a header with which the proxy itself describes the client: a value takes the place of the client's, and
+ * The value of a header by which the proxy itself describes the client. A value replaces the client's header, and
  * undefined means that there is no such header. As in Envoy, it is in effect before a route is chosen and before
- * filters. They could otherwise trust a value of the client. `name` is in lower case.
+ * filters. Otherwise they could trust a value that the client sent. `name` is in lower case.
  */
 export function edgeField(
   name: string,

@@ -10,7 +10,7 @@ import type { ExchangeParts } from "./exchange-parts.ts";
 
 type Parts = Pick<ExchangeParts, "record" | "facts" | "config">;
 
-/** What values of headers may refer to. `response`: the response's headers, if they are edited. */
+/** The facts that values of headers may refer to. `response`: the response's headers, if they are edited. */
 export function mutationContext(
   { record, facts, config }: Parts,
   response: MutationContext["response"],

@@ -33,7 +33,7 @@ export class ExchangeMemory {
     this.#writtenTo = channel;
   }
 
-  /** A head that no other exchange uses. Undefined if no unused head is stored. */
+  /** A head that no other exchange uses. Undefined if none is stored. */
   takeHead(): MessageHead | undefined {
     const head = this.#head;
     this.#head = undefined;

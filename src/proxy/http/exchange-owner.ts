@@ -18,8 +18,8 @@ export interface ExchangeOwner {
   pauseRequest(): void;
   resumeRequest(): void;
   /**
-   * The upstream has answered before the client sent the whole request, and that cost its connection. Called before
-   * {@link exchangeEnded}.
+   * The upstream has answered before the client sent the whole request, and that answer cost its connection. Called
+   * before {@link exchangeEnded}.
    */
   upstreamLost(): void;
   /**

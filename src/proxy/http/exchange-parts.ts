@@ -7,13 +7,13 @@ import type { LiveRecord } from "./live-record.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import type { ReplyRow } from "./reply-table.ts";
 
-/** The parts of an exchange that the classes with a share of its work may use. All of it is made for one request. */
+/** What the classes that process an exchange may use of it. All of it is created for one request. */
 export interface ExchangeParts {
   readonly owner: ExchangeOwner;
   readonly context: ExchangeContext;
   /** The configuration at the request's beginning. */
   readonly config: HttpConnectionConfig;
-  /** The client's request. */
+  /** False once the exchange has ended. Later events have no effect. */
   readonly facts: ExchangeRequest;
   /** The request that goes upstream. */
   readonly request: OutgoingRequest;

@@ -47,9 +47,11 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   internalPeer = false;
   /** The client speaks HTTP/2: bodies are without framing, both ways. */
   readonly isHttp2: boolean;
-  /** That of the request's URL. Of an HTTP/1 client, as far as the listener trusts it. */
+  /**
+   * The scheme of the request's URL. For an HTTP/1 client, `x-forwarded-proto` counts as far as the listener trusts it.
+   */
   scheme: "http" | "https";
-  /** What `x-forwarded-proto` says after this hop. */
+  /** The value of `x-forwarded-proto` after this hop. */
   forwardedProto = "";
   head: MessageHead;
   readonly #memory: ExchangeMemory;
@@ -190,7 +192,10 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return this.requestIdIsNew ? this.requestId : undefined;
   }
 
-  /** A header's value (lower case) for routes and filters: what the proxy says of the client, else the client's own. */
+  /**
+   * A header's value (lower case) for routes and filters: the proxy's own value about the client, else the client's
+   * header.
+   */
   header(name: string): string | undefined {
     const own = this.#edgeField(name);
     return own === fromClient ? this.head.get(name) : own;
@@ -202,7 +207,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return own === fromClient ? this.head.values(name) : own === undefined ? none : [own];
   }
 
-  /** All headers as {@link header} sees them, with names in lower case. */
+  /** All headers as {@link header} reads them, with names in lower case. */
   *fields(): Iterable<readonly [name: string, value: string]> {
     const { head } = this;
     for (let field = 0; field < head.fieldCount; field += 1) {
@@ -221,7 +226,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return edgeField(name, this, config);
   }
 
-  /** Like {@link rewriteHead}, by a filter: what the proxy says of the client does not replace these headers. */
+  /** Like {@link rewriteHead}, for a filter: the proxy's own values about the client do not replace these headers. */
   applyFilterEdits(edits: HeadEdits, config: HttpConnectionConfig): void {
     this.rewriteHead(edits, config);
     this.settled = new Set([...(this.settled ?? none), ...edits.keys()]);
@@ -232,7 +237,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     if (this.head !== this.#ownHead) this.#keep(Buffer.from(this.head.bytes.subarray(this.head.start, this.head.end)));
   }
 
-  /** Nobody reads the head any more, so that the next request may use its memory. */
+  /** Nobody reads the head any more, so the next request may use its memory. */
   giveMemoryBack(): void {
     const own = this.#ownHead;
     if (own === undefined) return;

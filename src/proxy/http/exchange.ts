@@ -42,7 +42,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
   readonly record: LiveRecord;
   active = true;
   chunkedByClient: boolean;
-  /** The part of the request's body that arrived while a filter or a name was waited for. */
+  /** The part of the request's body that arrived while the exchange waited for a filter or a name. */
   held: HeldBody | undefined;
   heldTrailers: readonly string[] | undefined;
   /** Undefined: filters have nothing to do with the request. */
@@ -121,7 +121,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     }
   }
 
-  /** Refuses what never became a request. */
+  /** Refuses bytes that never became a request. */
   refuse(status: number, reason: string): void {
     this.answer.reply(codecErrorReply(status, reason, this.facts.isHttp2));
   }
@@ -181,7 +181,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.finish();
   }
 
-  /** The framing of the request's body is wrong: where it ends cannot be known. */
+  /** The framing of the request's body is invalid, so its end cannot be known. */
   badBody(): void {
     this.fail(replyTable.badChunks);
   }
@@ -306,7 +306,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
       this.answer.sayContinue();
   }
 
-  /** Whether the body that begins so passes filters. */
+  /** Whether the body that begins with these bytes passes filters. */
   #filtersTakeBody(from: number, to: number): boolean {
     return this.#filters?.takesBody === true && !(this.request.complete && from === to);
   }

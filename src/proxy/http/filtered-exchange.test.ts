@@ -23,7 +23,7 @@ const reply: LocalReply = {
   details: "test",
 };
 
-/** A filter that writes bodies in capitals and notes what it saw. */
+/** A filter that writes bodies in capitals and records its calls. */
 class Capitals implements HttpFilter, StreamFilter {
   readonly name = "capitals";
   readonly seen: string[] = [];
@@ -190,7 +190,7 @@ test("a body whose length differs from the head's ends the connection, and so do
   assert.equal(harness.records.length, 4);
 });
 
-test("a filter is told when its client disconnects", async () => {
+test("a filter is notified when its client disconnects", async () => {
   const filter = new Capitals();
   await using harness = await serving(filter);
   const client = harness.client();

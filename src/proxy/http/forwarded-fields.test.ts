@@ -5,7 +5,7 @@ import type { ForwardAction } from "../routing/route.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** The X-Forwarded headers with which the server gets a request, besides those of its client and scheme. */
+/** The X-Forwarded headers of the request at the server, except those about its client and scheme. */
 async function received(
   config: Partial<HttpConnectionConfig>,
   action: Partial<ForwardAction>,
@@ -20,7 +20,7 @@ async function received(
   return { host, before, ownPort: port?.map((given) => given === String(harness.port)), port };
 }
 
-test("a gateway tells the port that the client used, and a client's own word counts only behind a trusted proxy", async () => {
+test("a gateway sends the port that the client used, and the client's own header counts only behind a trusted proxy", async () => {
   const told = { useRemoteAddress: true, appendForwardedPort: true };
   const said = { "x-forwarded-port": "1" };
   assert.equal((await received({ useRemoteAddress: true }, {})).port, undefined);

@@ -65,7 +65,7 @@ export class GrpcWebTranslation {
     };
   }
 
-  /** A reply of the proxy in gRPC's form is one head, which these clients take under their own name of it. */
+  /** The proxy's own reply in gRPC's form is a head alone. gRPC-Web clients accept it under their own content type. */
   localReply(reply: LocalReply): LocalReply {
     const fields = reply.fields.map(
       ([name, value]) => [name, name === "content-type" ? this.contentType : value] as const,

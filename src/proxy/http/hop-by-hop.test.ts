@@ -25,7 +25,7 @@ async function upstream(harness: Harness, answer: string, end: RegExp): Promise<
 
 const inner = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
 
-test("a framing field is not dropped because `connection` names it: its body would become another request", async () => {
+test("a framing field stays although `connection` names it, because otherwise the body would become another request", async () => {
   for (const framed of [
     `connection: content-length\r\ncontent-length: ${inner.length}\r\n\r\n${inner}`,
     `connection: x, Transfer-Encoding\r\ntransfer-encoding: chunked\r\n\r\n${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`,

@@ -14,8 +14,8 @@ import { GrpcMessageCounter } from "./grpc.ts";
 import type { EndRow } from "./reply-table.ts";
 
 /**
- * The record of one exchange, from its beginning on. It reads what the exchange's other parts know, and has the rest
- * itself. Each request gets a new one, so that nothing of an earlier exchange can be in it.
+ * The record of one exchange, from its beginning on. It reads the values that the exchange's other parts hold, and
+ * stores the others itself. Each request gets a new record, so that it contains nothing of an earlier exchange.
  */
 export class LiveRecord implements ExchangeRecord {
   readonly connection: ConnectionInfo;

@@ -52,7 +52,7 @@ test("a filter that outlasts its request changes nothing in the next request of 
   session.close();
 });
 
-test("a record stays as it was at the exchange's end, whatever its connection does next", async () => {
+test("a record does not change after the exchange's end, whatever its connection does next", async () => {
   const records: ExchangeRecord[] = [];
   await using harness = await Harness.start({}, 1, { observe: (record) => void records.push(record) });
   const { port } = await harness.backend((request, response) => {
@@ -78,7 +78,7 @@ test("a record stays as it was at the exchange's end, whatever its connection do
   client.socket.destroy();
 });
 
-test("a refused request has no scheme of the request before it", async () => {
+test("a refused request does not have the scheme of the previous request", async () => {
   const schemes: string[] = [];
   const add = [
     {
@@ -127,7 +127,7 @@ test("nothing follows a filter's reply to the first bytes of a request that expe
   client.socket.destroy();
 });
 
-/** What an exchange may leave behind: retries, filters, refusals, trailers, gRPC, metadata and bodies. */
+/** The state that an exchange may leave behind: retries, filters, refusals, trailers, gRPC, metadata and bodies. */
 const before: readonly { readonly name: string; readonly http1: string; readonly http2: Record<string, string> }[] = [
   { name: "retried", http1: "GET /retried HTTP/1.1\r\nhost: a\r\n\r\n", http2: { ":path": "/retried" } },
   { name: "refused by a filter", http1: "GET /denied HTTP/1.1\r\nhost: a\r\n\r\n", http2: { ":path": "/denied" } },
@@ -209,7 +209,7 @@ async function mixedHarness(records: ExchangeRecord[], backend: Http2Backend): P
   return harness;
 }
 
-/** Answers by the path, and tells what it got of a probe. */
+/** Answers by the path, and records the probes that it received. */
 function startMixedBackend(probes: unknown[]): Promise<Http2Backend> {
   return Http2Backend.start((stream, headers) => {
     const path = headers[":path"];
@@ -248,7 +248,7 @@ async function afterHttp2(session: ClientHttp2Session, first: Record<string, str
   await ask(session, { ":path": "/probe", ":authority": "probe" });
 }
 
-test("a request has the same record, head and answer after any other request of its connection as alone", async () => {
+test("a request has the same record, head and answer after any other request of its connection as on its own connection", async () => {
   const probes: unknown[] = [];
   const records: ExchangeRecord[] = [];
   await using backend = await startMixedBackend(probes);

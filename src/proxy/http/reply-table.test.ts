@@ -53,7 +53,7 @@ test("each cause has the status, the flag and the details that logs and dashboar
   );
 });
 
-test("causes with facts of their own say them without spaces and commas", () => {
+test("a cause with its own facts reports them without spaces and commas", () => {
   const failure = { anyByte: true, nothingSent: false, message: "bad, chunked framing" };
   assert.deepEqual(
     [
@@ -77,7 +77,7 @@ test("causes with facts of their own say them without spaces and commas", () => 
   );
 });
 
-test("all replies have one shape, because the same code reads every one", () => {
+test("all replies have one shape, because the same code reads all of them", () => {
   const shapes = [...Object.values(replyTable), ...Object.values(upstreamFailureReplies), connectFailureReply("x")];
   assert.deepEqual(
     new Set(shapes.map((row) => Object.keys(row).join(" "))),

@@ -3,14 +3,14 @@ import type { LocalReply } from "../filters/http-filter.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { UpstreamFailure } from "../upstream/upstream-channel.ts";
 
-/** How an exchange ends that no upstream has ended: what logs and metrics say. */
+/** How an exchange ends if no upstream ended it, for logs and metrics. */
 export interface EndRow {
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
   readonly details: string;
 }
 
-/** A reply of the proxy itself: what the client gets, besides what logs and metrics say. */
+/** A reply of the proxy itself: the client's response, and the values for logs and metrics. */
 export interface ReplyRow extends EndRow {
   readonly status: number;
   readonly body: string | Buffer;

@@ -7,7 +7,10 @@ import { compileRetry } from "../config/retry-config.ts";
 import { standaloneServices } from "../filters/filter-services.ts";
 import { endpointAt, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
-/** Which priorities the attempts of one request went to; those of `failing` answer 503, those of `ejected` may take none. */
+/**
+ * The priorities to which the attempts of one request went. Endpoints of `failing` answer 503, and those of `ejected`
+ * take no request.
+ */
 async function attempts(
   retries: number,
   failing: readonly number[],

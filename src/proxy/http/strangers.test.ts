@@ -59,7 +59,7 @@ describe("x-envoy fields", () => {
     );
   });
 
-  test("of an internal client stay, unless another proxy stands between", async () => {
+  test("of an internal client stay, unless another proxy is in between", async () => {
     const internalAddresses = [(address: string) => address === "127.0.0.1"];
     const { head } = await send(get(fields), { internalAddresses });
     for (const line of told) assert.ok(head.includes(line), line);
@@ -80,7 +80,7 @@ describe("x-envoy fields", () => {
   });
 });
 
-describe("what connection names", () => {
+describe("names in the connection header", () => {
   for (const value of [
     "host",
     "X-Forwarded-For",

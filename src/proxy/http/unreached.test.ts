@@ -32,7 +32,7 @@ const client = {
   labelNames: [],
 };
 
-test("a peer proxy retries elsewhere a request that a proxy could not hand to its application; other clients see no sign of it", async () => {
+test("a peer proxy retries a request elsewhere if the other proxy could not reach its application, and other clients see no sign of this", async () => {
   await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: () => own("gone") });
   const closed = await gone.backend(() => undefined);
   closed.server.close();
@@ -58,7 +58,7 @@ test("a peer proxy retries elsewhere a request that a proxy could not hand to it
   assert.deepEqual([last.status, last.headers["x-envoy-unreached"]], [503, undefined]);
 });
 
-test("a proxy whose application is gone closes the client's connection after the answer, so that the next one may lead elsewhere", async () => {
+test("a proxy whose application has ended closes the client's connection after the answer, so that the next connection may lead elsewhere", async () => {
   await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: () => own("gone") });
   const closed = await gone.backend(() => undefined);
   closed.server.close();

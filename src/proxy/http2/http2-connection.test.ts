@@ -19,12 +19,12 @@ import type { Http2Stream, Http2StreamHandler } from "./http2-stream.ts";
 
 const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
-/** A byte stream whose other end is the test. */
+/** A byte stream whose other end the test controls. */
 class Pipe implements ByteStream {
   handler: ByteStreamHandler | undefined;
   sent: Buffer[] = [];
   ended = false;
-  /** Bytes stay with us, as with a peer that does not read. */
+  /** Bytes wait here, as with a peer that does not read. */
   stuck = false;
   bufferedBytes = 0;
   readonly local = { address: "127.0.0.1", port: 1 };
@@ -96,7 +96,7 @@ interface Seen {
   body: Buffer;
 }
 
-/** A connection of ours, as a server unless told otherwise, and the peer that the test plays. */
+/** A connection of ours, by default as a server, and the peer that the test plays. */
 class Peer {
   readonly pipe = new Pipe();
   readonly streams = new Map<number, Seen>();
@@ -176,7 +176,7 @@ class Peer {
     return this.push();
   }
 
-  /** What was sent to the peer since the last time. */
+  /** What we have sent to the peer since the last call. */
   async said(): Promise<string[]> {
     await turn();
     for (const bytes of this.pipe.sent.splice(0)) this.#reader.push(bytes);
@@ -362,7 +362,7 @@ test("streams beyond the limit are refused as unprocessed", async () => {
   assert.deepEqual([...peer.streams.keys()], [1, 3]);
 });
 
-test("a drain is two GOAWAYs: the second, after a round trip, names the last stream, and the connection ends with it", async () => {
+test("a drain sends two GOAWAYs: the second, after a round trip, names the last stream, and the connection ends with that stream", async () => {
   const peer = new Peer().greet().request(1);
   await peer.said();
   peer.connection.drain();
@@ -465,7 +465,7 @@ test("after a connection breaks off, requests in the same bytes are not started"
   assert.deepEqual([...peer.streams.keys()], [1]);
 });
 
-test("the rest of a response must make progress, else its stream is reset", async () => {
+test("the remaining response must make progress, else its stream is reset", async () => {
   const peer = new Peer().greet([[setting.initialWindowSize, 10]]).request(1);
   const { stream } = peer.streams.get(1) ?? assert.fail();
   stream.write(Buffer.alloc(100), true);
@@ -478,7 +478,7 @@ test("the rest of a response must make progress, else its stream is reset", asyn
   assert.equal(peer.connection.activeStreams, 0);
 });
 
-test("when the peer shrinks the HPACK table, the next header block says that ours is empty", async () => {
+test("when the peer shrinks the HPACK table, the next header block announces our table as empty", async () => {
   const peer = new Peer().greet([[setting.headerTableSize, 0]]).request(1);
   await peer.said();
   peer.streams.get(1)?.stream.sendHeaders([":status", "204"], true);

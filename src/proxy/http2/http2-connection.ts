@@ -137,7 +137,7 @@ export class Http2Connection implements SessionPort {
     return this.#begin(this.#session.claimId());
   }
 
-  /** Lets the peer go without losing a request. The connection ends with its last stream. */
+  /** Lets the peer leave without losing a request. The connection ends with its last stream. */
   drain(): void {
     if (this.closed || this.#goawayGrace !== undefined) return;
     this.#session.drain();

@@ -26,7 +26,7 @@ async function clientHello(options: ConnectionOptions): Promise<Buffer> {
   return bytes;
 }
 
-test("name and protocols are read off a ClientHello, however it is split", async () => {
+test("server name and protocols are read from a ClientHello, however it is split", async () => {
   const bytes = await clientHello({ servername: "Shop.Example.com", ALPNProtocols: ["istio-http/1.1", "istio"] });
   assert.deepEqual(parseClientHello(bytes), {
     kind: "tls",

@@ -68,7 +68,7 @@ function readBody(reader: Reader): ClientHello {
   while (extensions.left >= 4) {
     const type = extensions.uint16();
     const data = extensions.take(extensions.uint16());
-    // If the name occurred twice, the end of TLS and the choice of the destination could read different names.
+    // If the name occurred twice, the TLS server and the code that chooses the destination could read different names.
     if (type === serverNameExtension && serverName !== undefined) return notTls;
     if (type === alpnExtension && alpnProtocols !== undefined) return notTls;
     if (type === serverNameExtension) serverName = readServerName(data);

@@ -18,7 +18,7 @@ export interface HandshakeOptions {
   /** Our SPIFFE id, if the certificate is the mesh's. */
   readonly localIdentity: string;
   readonly timeoutMs: number;
-  /** The chain receives the client's metadata, and sends its own, before the first byte. */
+  /** The chain receives the client's metadata, and sends its own, before the first byte of data. */
   readonly exchangesPeers: boolean;
 }
 

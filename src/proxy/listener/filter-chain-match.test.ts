@@ -32,7 +32,7 @@ const raw: ConnectionTraits = {
   applicationProtocols: [],
 };
 
-/** A sidecar's chains for what comes in, as a permissive mesh has them. */
+/** A sidecar's chains for inbound connections in a permissive mesh. */
 const inbound = [
   chain("blackhole", { destinationPort: 15_006 }),
   chain("catchall-http-tls", {

@@ -6,7 +6,7 @@ export interface ConnectionTraits {
   /** The original destination. */
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
-  /** The peer of the socket, even if it speaks for another client. */
+  /** The peer of the socket, even if it forwards for another client. */
   readonly directRemote: SocketAddress;
   /** In lower case. Empty without SNI. */
   readonly serverName: string;

@@ -39,7 +39,10 @@ export interface ChainRuntime {
   readonly enter: EnterListener;
 }
 
-/** A filter chain with its connections. Its specification changes under them, as long as it serves the same protocol. */
+/**
+ * A filter chain with its connections. Its specification may change while they are open, as long as the protocol stays
+ * the same.
+ */
 export class FilterChainRuntime {
   readonly #runtime: ChainRuntime;
   readonly #listener: () => ListenerSpec;

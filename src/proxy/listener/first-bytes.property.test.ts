@@ -41,7 +41,7 @@ function hello(extensions: readonly Uint8Array[], recordBytes = 16_384): Buffer 
   return Buffer.concat(records);
 }
 
-/** Inputs that a parser of ours or of others once misread. None of them may admit anybody. */
+/** Inputs that our parser or another one once misread. None of them may admit a client. */
 const refusedHellos: readonly (readonly [what: string, bytes: Buffer])[] = [
   ["two extensions with a name", hello([names("a.test"), names("b.test")])],
   ["two lists of protocols", hello([protocols("h2"), protocols("http/1.1")])],
@@ -122,7 +122,7 @@ const binary = fc
   )
   .map(([command, family, contents]) => Buffer.concat([signature, Buffer.from([command, family]), sized(2, contents)]));
 
-/** Headers of which something once went further than an address may. */
+/** Headers of which a part once passed that must not pass in an address. */
 const keptHeaders: readonly (readonly [header: string, kind: string])[] = [
   ["PROXY TCP4 1.1.1.1\nx-admin:yes 198.51.100.1 4711 80\r\n", "bad"],
   ["PROXY TCP6 fe80::1%\nx:y ::1 1 2\r\n", "bad"],

@@ -26,7 +26,7 @@ export interface EndedTunnel {
   readonly connection: ConnectionInfo;
   readonly authority: string;
   readonly durationMs: number;
-  /** From the client. The other one counts bytes to it. */
+  /** The bytes from the client. `sentBytes` counts those to it. */
   readonly receivedBytes: number;
   readonly sentBytes: number;
 }
@@ -110,7 +110,7 @@ export class HboneServer {
     const { clock } = this.#options;
     const startedMs = clock.steadyMs();
     const setHandler = stream.setHandler.bind(stream);
-    // Written into the property directly, V8 would put the function, and the stream with it, among the old objects.
+    // If the property were assigned directly, V8 would put the function, and the stream with it, among the old objects.
     const handled = (handler: ByteStreamHandler): void =>
       setHandler({
         data: (chunk) => handler.data(chunk),

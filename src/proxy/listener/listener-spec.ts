@@ -54,7 +54,7 @@ export interface InspectorSpec {
 }
 
 export interface ProxyHeaderRules {
-  /** Connections without a header speak for themselves; otherwise they are closed. */
+  /** Accepts connections without a header, with the peer as their client. Otherwise they are closed. */
   readonly optional: boolean;
   /** Versions that are taken. */
   readonly versions: ReadonlySet<1 | 2>;

@@ -5,7 +5,7 @@ import { silentLogger, systemClock } from "../../base/index.ts";
 import type { ByteListener } from "../../net/index.ts";
 import { ActiveListener, type ListenerRuntime } from "./listener.ts";
 
-/** A listener on an address whose socket opens when it is told to. */
+/** A listener on an address whose socket opens when the test lets it open. */
 function opening() {
   const asked: PromiseWithResolvers<ByteListener>[] = [];
   let closed = 0;

@@ -47,7 +47,7 @@ export interface Ends {
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
   readonly routeName: string;
-  /** The requested host stands for a service without a name. Undefined if it does not. */
+  /** Whether the requested host is used as the service's name if the service has none. */
   readonly host: string | undefined;
 }
 

@@ -402,7 +402,7 @@ const flags = 64;
 const grpcOutcomes = 18;
 const maxGrpcStatus = 16;
 
-/** Combines status, flag and gRPC status in one number. -1 for an invalid gRPC status. */
+/** Combines status, flag and gRPC status in one number. -1 if the gRPC status is invalid. */
 function outcomeOf({ status, flag, isGrpc, grpcStatus }: ExchangeRecord): number {
   const http = (status * flags + flag) * grpcOutcomes;
   if (!isGrpc) return grpcStatus === "" ? http : -1;

@@ -65,7 +65,7 @@ test("both ends learn the other's metadata, and the bytes after it pass, even if
   server.destroy();
 });
 
-test("of the other's further labels, an end learns those that it asks for", async () => {
+test("an end reads only those further labels of the other that it requests", async () => {
   const [client, server] = await pair();
   const value = encodePeerMetadata({ ...reviews, labels: { role: "backend", tier: "gold" } });
   client.write(encodePeerExchange({ id: "reviews", value }));
@@ -75,7 +75,7 @@ test("of the other's further labels, an end learns those that it asks for", asyn
   server.destroy();
 });
 
-test("a peer that starts with another protocol is served with all its bytes, and one that ends first is not", async () => {
+test("a peer that starts with another protocol is served with all its bytes, and a peer that ends first is not served", async () => {
   const [client, server] = await pair();
   client.write(Buffer.from("GET / HTTP/1.1"));
   const heard = await exchangePeers(server, own, 1000);

@@ -20,7 +20,9 @@ const headBytes = 8;
 const maxBodyBytes = 64 * 1024;
 const structType = "type.googleapis.com/google.protobuf.Struct";
 
-/** The first message: an Any of a Struct with the node's metadata and id, under the names of the HTTP headers. */
+/**
+ * The first message: an Any with a Struct, which has the node's metadata and id under the names of the HTTP headers.
+ */
 export function encodePeerExchange(own: OwnMetadata): Buffer {
   const struct = create(StructSchema, {
     fields: {
@@ -92,7 +94,7 @@ function decodeBody(body: Buffer, labelNames: readonly string[]): WorkloadLabels
     const metadata = fields[peerMetadataHeader]?.kind;
     return metadata?.case === "structValue" ? workloadOfStruct(metadata.value, labelNames) : undefined;
   } catch {
-    // The value is something else and names no workload.
+    // The value has another type and names no workload.
     return undefined;
   }
 }

@@ -11,7 +11,7 @@ const workload = {
 };
 const podLabels = { app: "reviews", role: "backend", tier: "gold", empty: "", secret: "s" };
 
-test("a proxy tells the further labels that the configuration names and its pod has, and no others", () => {
+test("a proxy sends the further labels that the configuration names and its pod has, and no others", () => {
   const own = ownMetadata("id", workload, "reviews-v1-x", podLabels);
   const plain = encodePeerMetadata(workload, "reviews-v1-x");
   assert.deepEqual(own(furtherLabelNames([])), { id: "id", value: plain });
@@ -22,7 +22,7 @@ test("a proxy tells the further labels that the configuration names and its pod 
   assert.equal(own(furtherLabelNames(["role", "absent", "tier", "role"])), told, "made once");
 });
 
-test("of a peer's further labels, a proxy reads those that its own configuration names", () => {
+test("a proxy reads only those further labels of a peer that its own configuration names", () => {
   const encoded = encodePeerMetadata({ ...workload, labels: { role: "backend", tier: "gold" } });
   const read = (...names: string[]) => decodePeerMetadata(encoded, furtherLabelNames(names));
   assert.deepEqual(read(), workload);
@@ -32,7 +32,7 @@ test("of a peer's further labels, a proxy reads those that its own configuration
   assert.deepEqual(decodePeerMetadata(encoded), workload);
 });
 
-test("labels that describe the workload in any case are no further labels, as upstream", () => {
+test("labels that always describe the workload are not further labels, as in upstream", () => {
   const names = ["app", "version", "app.kubernetes.io/name", "service.istio.io/canonical-revision"];
   assert.deepEqual(furtherLabelNames([...names, "role"]), ["role"]);
 });

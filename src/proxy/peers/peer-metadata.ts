@@ -28,7 +28,7 @@ const maxEncodedBytes = 16 * 1024;
 const canonicalName = "service.istio.io/canonical-name";
 const canonicalRevision = "service.istio.io/canonical-revision";
 
-/** Labels that peers send in any case, and that name the workload, its service or its version. */
+/** Labels that peers always send, and that name the workload, its service or its version. */
 const describingLabels: ReadonlySet<string> = new Set([
   canonicalName,
   canonicalRevision,

@@ -28,8 +28,8 @@ export interface ProxylessAgentOptions {
 }
 
 /**
- * Stands beside an application whose gRPC speaks xDS itself. It writes gRPC's bootstrap file, passes discovery from a
- * socket on to the control plane, and keeps the workload's certificate in files. No traffic passes through it.
+ * The agent of an application whose gRPC library speaks xDS itself. It writes gRPC's bootstrap file, passes discovery
+ * from a socket on to the control plane, and keeps the workload's certificate in files. No traffic passes through it.
  */
 export class ProxylessAgent {
   readonly #options: ProxylessAgentOptions;
@@ -109,7 +109,7 @@ export class ProxylessAgent {
     });
   }
 
-  /** The agent's own and the application's, whose address the injector has moved here. */
+  /** The address of the agent's own metrics, and that of the application's, which the injector has moved here. */
   #metrics(): EndpointRoute {
     const { settings, log } = this.#options;
     return mergedMetricsRoute({

@@ -5,8 +5,8 @@ import type { RequestTrace } from "../terms/request-trace.ts";
 import type { ResponseFlag } from "../terms/response-flags.ts";
 
 /**
- * The facts about one exchange, during it or at its end. Each exchange has a record of its own, which stays as it was
- * at the end. A reference to a record keeps the memory of its whole exchange.
+ * The facts about one exchange, during it or at its end. Each exchange has its own record, which does not change after
+ * the end. A reference to a record keeps the memory of its whole exchange.
  */
 export interface ExchangeRecord {
   readonly startedMs: number;

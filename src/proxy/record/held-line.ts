@@ -1,7 +1,10 @@
 import type { ExchangeRecord } from "./exchange-record.ts";
 import type { RequestKind } from "./request-kind.ts";
 
-/** The values of a record that a held line needs later. The record itself would keep its whole exchange in memory. */
+/**
+ * The values of a record that a held line needs later. If the line held the record itself, it would keep the memory of
+ * the whole exchange.
+ */
 export class HeldLine implements Pick<
   ExchangeRecord,
   | "cluster"

@@ -93,7 +93,7 @@ test("other fields are captured by name and cut to a length, and unknown operato
   assert.throws(() => compileTextFormat("%NO_SUCH%", refuse), /unknown %NO_SUCH%/);
 });
 
-test("an operator that never has a value is cut and omitted like an empty value", () => {
+test("an operator that never has a value is truncated and omitted like an empty value", () => {
   assert.equal(
     compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:0%c%CONNECTION_ID(x):3%", refuse).line(record, capture),
     "a-bc-",
@@ -227,7 +227,7 @@ test("a line describes its own request and connection, whatever the previous req
   const format = compileTextFormat(text, refuse);
   for (const change of changes) {
     const changed = { ...record, ...change };
-    // The first of a kind, and those that follow it.
+    // The first request of a kind, and the ones that follow it.
     for (let time = 0; time < 3; time += 1)
       assert.deepEqual(
         await written(format, changed),
@@ -312,7 +312,7 @@ test("every value that is cached for a kind of request depends only on the field
     "transportFailure",
     "grpcStatus",
   ]);
-  // These are of the connection, in every record.
+  // These values belong to the connection, in every record.
   for (const name of ["downstreamLocal", "downstreamRemote", "requestedServerName"]) kind.add(name);
   for (const operator of [
     "PROTOCOL",
@@ -409,7 +409,7 @@ test("bytes of heads reach a file unchanged, and a format that needs text gets c
   assert.equal(compileTextFormat(text, refuse).line(told, capture), letters("\u00ff"));
   const json = compileJsonFormat({ all: text }, refuse);
   assert.deepEqual(JSON.parse((await written(json, told)).toString()), { all: letters("\u00ff") });
-  // A letter that would be the end of a line if it were cut down to a byte.
+  // A letter whose low byte would end the line.
   assert.equal(
     (
       await written(compileTextFormat("%REQ(USER-AGENT)% %REQ(x-extra)%", refuse), {

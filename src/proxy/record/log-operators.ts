@@ -153,7 +153,7 @@ export function quickWriteOf(operator: string | undefined, argument: string | un
   return count === undefined ? undefined : (out, line) => out.count(count(line));
 }
 
-/** Values that are header bytes or our own ASCII, so each character is a byte. */
+/** Values that are header bytes or ASCII text of ours, so each character is a byte. */
 const plainBytes = new Set([":path", "x-request-id"]);
 
 /**

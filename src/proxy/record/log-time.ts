@@ -58,7 +58,7 @@ const parts: Readonly<Record<string, DatePart>> = {
   t: () => "\t",
 };
 
-/** The last one of the year 9999: years beyond have more digits. */
+/** The last second of the year 9999. Later years have more digits. */
 const lastShortSecond = 253_402_300_799;
 /** The text after the seconds, for each millisecond. */
 const endings = Array.from({ length: msPerSecond }, (_, ms) => `${String(ms).padStart(3, "0")}Z`);

@@ -16,7 +16,7 @@ export interface StatsRules {
 }
 
 export interface MetricRule {
-  /** It is not counted at all. */
+  /** The metric is not counted at all. */
   readonly drop: boolean;
   readonly removed: ReadonlySet<string>;
   /** Labels that are added, or have another value than the standard one. */

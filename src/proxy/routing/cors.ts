@@ -13,11 +13,13 @@ export interface CorsPolicy {
   readonly exposeHeaders: string;
   readonly maxAge: string;
   readonly allowCredentials: boolean;
-  /** Whether a preflight request from an origin that is not allowed is forwarded to the upstream. */
+  /** Whether the proxy forwards a preflight request from a forbidden origin to the upstream. */
   readonly forwardsOthers: boolean;
 }
 
-/** The policy's result for a request: respond (to a preflight), or add headers to the response. Undefined: nothing. */
+/**
+ * The policy's result for a request: a response to a preflight, or headers to add to the response. Undefined: neither.
+ */
 export type CorsDecision =
   | { readonly kind: "answer"; readonly fields: readonly (readonly [name: string, value: string])[] }
   | { readonly kind: "add"; readonly mutation: HeaderMutation };

@@ -22,7 +22,7 @@ const hash = (
   address = "10.0.0.1",
 ): number | undefined => requestHash(policies, testRequest(target, { headers }), address, "connection")?.value;
 
-test("a source without a value is ignored, and no hash results if none has a value", () => {
+test("a source without a value is ignored, and there is no hash if no source has a value", () => {
   assert.equal(hash([header, query, cookie], "/"), undefined);
   assert.equal(hash([header, query], "/?user=joe"), hash([query], "/?user=joe&other=1"));
   assert.notEqual(hash([query], "/?user=joe"), hash([query], "/?user=eve"));

@@ -36,7 +36,7 @@ const kinds: readonly (readonly [kind: string, matches: StringMatcher, wanted: s
   ["the empty text", exactly(""), "", "user"],
 ];
 
-describe("a field that comes several times", () => {
+describe("a header that occurs several times", () => {
   for (const [kind, value, wanted, other] of kinds) {
     test(`matches by ${kind} if any of its values does, and inverted if none does`, () => {
       const shapes = [

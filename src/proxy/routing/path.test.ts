@@ -8,7 +8,7 @@ const merging: PathOptions = { ...base, mergeSlashes: true };
 const decoding: PathOptions = { ...merging, escapedSlashes: "unescape-and-forward" };
 const none: PathOptions = { normalize: false, mergeSlashes: false, escapedSlashes: "keep" };
 
-/** As a stock Envoy 1.40 does it: in each of Istio's modes. */
+/** The results of a stock Envoy 1.40 in each of Istio's modes. */
 const rows: readonly (readonly [written: string, base: string | undefined, merging?: string, decoding?: string])[] = [
   ["/admin", "/admin"],
   ["/x/../admin", "/admin"],

@@ -40,7 +40,7 @@ const conditions = fc.record({
   matches: fc.integer({ min: 0, max: 9 }),
 });
 
-test("the search finds the route that trying one after the other finds", () => {
+test("the search finds the same route as trying all routes in order", () => {
   fc.assert(
     fc.property(fc.array(conditions, { minLength: 8, maxLength: 40 }), paths, fc.boolean(), (list, path, connect) => {
       const routes = list.map(({ kind, text, forConnect, matches }, index) => {

@@ -42,7 +42,7 @@ export interface ForwardAction {
   readonly rewriteHost: string | undefined;
   /** Whether the endpoint's hostname replaces the host. */
   readonly autoHostRewrite: boolean;
-  /** Whether the host before the route's own is told, in `x-forwarded-host`. */
+  /** Whether `x-forwarded-host` tells the upstream the host before the route's rewrite. */
   readonly appendForwardedHost: boolean;
   /** The time from the end of the request to the end of the response. 0 means no limit. */
   readonly timeoutMs: number;
@@ -62,7 +62,7 @@ export interface ForwardAction {
   /** Upgrades (lower case) that the route allows or forbids, overriding the listener. */
   readonly upgrades: ReadonlyMap<string, boolean>;
   readonly includeAttemptCount: boolean;
-  /** How requests are described to rate limits. Absent if neither the route nor its virtual host says so. */
+  /** How requests are described to rate limits. Absent if neither the route nor its virtual host has such rules. */
   readonly rateLimits?: RouteRateLimits;
 }
 
@@ -151,7 +151,10 @@ export interface RetryPolicy {
   /** Whether retries prefer an endpoint that was not tried before. */
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
-  /** After this many attempts each, the priorities that they used are excluded. Undefined: never. */
+  /**
+   * After this many attempts, the priorities of the attempts so far are excluded, and again after each further such
+   * number. Undefined: never.
+   */
   readonly otherPrioritiesAfter: number | undefined;
 }
 

@@ -17,14 +17,14 @@ async function outcomeAt(port: number): Promise<string> {
 
 async function served(accept: (stream: ByteStream) => void, ask: (port: number) => Promise<void>): Promise<void> {
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
-    // The client's bytes lie unread in the kernel by then, as they do while a policy is judged.
+    // By then the kernel holds the client's unread bytes, as it does while a policy is evaluated.
     setTimeout(() => accept(stream), 50);
   });
   await ask(listener.address.port);
   listener.close();
 }
 
-test("a client whose connection is denied sees its end and no reset, although its bytes were not read", async () => {
+test("a client whose connection is denied sees the end of the stream and no reset, although its bytes were not read", async () => {
   const denied = new DeniedConnections(systemClock);
   await served(
     (stream) => denied.end(stream),

@@ -6,9 +6,10 @@ const maxLingering = 256;
 const maxDroppedBytes = 64 << 10;
 
 /**
- * Ends connections that policy denies. The client sees the end of the stream, as from Envoy, and not a reset. The kernel
- * resets a connection that is closed with unread bytes (RFC 1122, 4.2.2.13), so the first bytes are read and dropped.
- * A connection lingers for a second and 64 KiB at most; beyond 256 of them, connections are closed at once.
+ * Ends connections that policy denies. The client sees the end of the stream, as from Envoy, and not a reset. The
+ * kernel resets a connection that is closed with unread bytes (RFC 1122, 4.2.2.13), so the proxy reads and drops the
+ * first bytes. A connection lingers for at most a second and 64 KiB. If 256 connections linger, further ones are closed
+ * at once.
  */
 export class DeniedConnections {
   readonly #clock: Clock;

@@ -22,7 +22,7 @@ async function outcomeAt(port: number): Promise<string> {
   });
 }
 
-/** What a client sees of a connection whose endpoint treats it in this way, and the flow of it. */
+/** What a client sees of a connection whose endpoint behaves in this way, and the connection's flow. */
 async function through(
   alpnProtocol: string,
   endpoint: (socket: Socket) => void,

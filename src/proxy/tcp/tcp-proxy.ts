@@ -144,7 +144,7 @@ export class TcpProxy {
     this.#greeting.add(stream);
     const { peerLabelNames } = this.#options.spec();
     const greeting = this.#ownGreeting(peerLabelNames);
-    // A client whose connection fails is gone like one that ends it.
+    // A client whose connection fails is treated like a client that ends it.
     const exchanged = await exchangePeers(stream, greeting, exchangeTimeoutMs, peerLabelNames).catch(() => undefined);
     this.#greeting.delete(stream);
     if (exchanged === undefined) return;

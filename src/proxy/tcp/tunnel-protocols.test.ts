@@ -17,7 +17,7 @@ import { TcpProxy, type TcpFlow } from "./tcp-proxy.ts";
 
 const authority = "echo.test:7";
 
-/** The tests' connector leaves it out. */
+/** The tests' connector does not use TLS. */
 const tls: UpstreamTlsSpec = {
   ...plainTlsSpec,
   key: "simple",
@@ -84,7 +84,7 @@ async function passThrough(
   return { heard, flow: await closed.promise, asked };
 }
 
-/** A proxy that speaks HTTP/2 only, and echoes what comes through its tunnels. */
+/** A proxy that speaks HTTP/2 only, and echoes the bytes of its tunnels. */
 async function http2Proxy(requests: IncomingHttpHeaders[]): Promise<Http2Backend> {
   return await Http2Backend.start((stream, headers) => {
     requests.push(Object.fromEntries(Object.entries(headers)));
@@ -109,7 +109,7 @@ test("a tunnel speaks HTTP/2 to the proxies of a cluster that follows the client
   });
 });
 
-test("a tunnel by POST over HTTP/2 names how its proxy is reached", async () => {
+test("a tunnel by POST over HTTP/2 names the address of its destination at the proxy", async () => {
   const requests: IncomingHttpHeaders[] = [];
   await using forward = await http2Proxy(requests);
   const post = { upstreamProtocol: "http2", tunnel: { authority, postPath: "/tunnel" } } as const;
@@ -124,7 +124,7 @@ test("a tunnel by POST over HTTP/2 names how its proxy is reached", async () => 
   ]);
 });
 
-test("a tunnel speaks what TLS negotiates with the proxy, if the cluster leaves it open", async () => {
+test("a tunnel speaks what TLS negotiates with the proxy, if the cluster does not set the protocol", async () => {
   const requests: IncomingHttpHeaders[] = [];
   await using forward = await http2Proxy(requests);
   const second = await passThrough(forward.port, "second", { upstreamProtocol: "alpn", alpnProtocol: "h2" });

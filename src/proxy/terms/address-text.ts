@@ -7,7 +7,10 @@ export function addressText({ address, port }: SocketAddress): string {
 
 const texts = new WeakMap<SocketAddress, string>();
 
-/** {@link addressText}, made once for each address of a connection: that object lives as long as the connection. */
+/**
+ * {@link addressText}, computed once for each address object of a connection. The object lives as long as the
+ * connection.
+ */
 export function keptAddressText(address: SocketAddress): string {
   let text = texts.get(address);
   // The detour over bytes makes one flat string, which is copied faster than a concatenated one.

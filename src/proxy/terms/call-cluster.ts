@@ -18,5 +18,5 @@ export interface ClusterAnswer {
   readonly body: Buffer;
 }
 
-/** Rejects when no answer came: no such cluster, no endpoint, no connection, too late, too long. */
+/** Rejects if there is no such cluster, no endpoint or no connection, or if the answer is late or too long. */
 export type CallCluster = (request: ClusterRequest, signal: AbortSignal) => Promise<ClusterAnswer>;

@@ -10,7 +10,7 @@ export interface GrpcTarget {
 }
 
 const maxAnswerBytes = 4 * 1024 * 1024;
-/** Before each message stand one byte of flags and four bytes of length. */
+/** Each message has a prefix: one byte of flags and four bytes of length. */
 export const grpcPrefixBytes = 5;
 const lengthAt = 1;
 
@@ -28,8 +28,8 @@ export function grpcPrefix(framed: Buffer): { readonly isPlain: boolean; readonl
 }
 
 /**
- * Calls a method with one message, and returns the one of the answer. Rejects with the result of `failed` if the answer
- * has none.
+ * Calls a method with one message, and returns the one message of the answer. Rejects with the result of `failed` if
+ * the answer has none.
  */
 export async function callGrpc(
   target: GrpcTarget,

@@ -10,7 +10,7 @@ export function headText(text: string): string {
   return wide.test(text) ? text.replaceAll(wideRuns, (run) => Buffer.from(run).toString("latin1")) : text;
 }
 
-/** Encodes a text that is not from a head as UTF-8, one character for each byte. */
+/** Encodes a text that does not come from a head as UTF-8, one character for each byte. */
 export function utf8HeadText(text: string): string {
   return beyondAscii.test(text) ? Buffer.from(text).toString("latin1") : text;
 }

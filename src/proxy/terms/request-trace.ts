@@ -8,7 +8,7 @@ export interface RequestTrace {
   readonly upstreamSpanId: string | undefined;
   /** Header lines for the request to the upstream. */
   readonly lines: string;
-  /** The headers of the client's head that these replace. Undefined: it has none of them. */
+  /** The headers of the client's head that this trace replaces. Undefined: the head has none of them. */
   readonly replaced: ReadonlySet<string> | undefined;
   /** Unix time at which the request was sent upstream. 0 before that. Set only if that request has its own span. */
   forwardedMs: number;
@@ -20,7 +20,7 @@ const traceIdAt = "traceparent: 00-".length;
 const spanIdAt = traceIdAt + 33;
 const spanIdEnd = spanIdAt + 16;
 
-/** A trace that begins with this request and is not recorded. It is only the header line with its ids. */
+/** A trace that begins with this request and is not recorded. It only adds a header line with its ids. */
 export class UnkeptTrace implements RequestTrace {
   readonly lines: string;
 

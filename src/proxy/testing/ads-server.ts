@@ -109,7 +109,8 @@ export class AdsServer implements AsyncDisposable {
         return;
       }
       this.#subscribed.add(request.typeUrl);
-      // A type without resources from the test gets no response, because an empty response would make a proxy ready.
+      // A type for which the test set no resources gets no response, because an empty response would make a proxy
+      // ready.
       const known = this.#resources.get(request.typeUrl);
       if (known !== undefined) this.#send(request.typeUrl, [...known.keys()], []);
     });

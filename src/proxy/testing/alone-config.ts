@@ -2,7 +2,10 @@ import { silentLogger, systemClock } from "../../base/index.ts";
 import type { XdsUpdate } from "../../dataplane/index.ts";
 import { AppliedConfig, type AppliedConfigOptions } from "../applied-config.ts";
 
-/** A configuration by itself, and what applies an update to it. Its names have no addresses, and nobody connects. */
+/**
+ * A configuration without a proxy around it, and a function that applies an update to it. Its names have no addresses,
+ * and nobody connects.
+ */
 export function aloneConfig({
   random = Math.random,
   ...options

@@ -402,7 +402,10 @@ export async function eventually(condition: () => boolean | Promise<boolean>): P
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 3));
 }
 
-/** Returns what comes back for a text until the connection ends. The caller's end closes after as many bytes. */
+/**
+ * Sends a text and returns the bytes received until the connection ends. The client ends its side after that many
+ * bytes.
+ */
 export function say(port: number, text: string): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");

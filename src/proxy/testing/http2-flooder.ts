@@ -85,7 +85,7 @@ export class Http2Flooder {
   #nextId = 1;
   /** The number of streams opened on all connections. */
   streams = 0;
-  /** How each connection ended: the server's GOAWAY, or nothing. */
+  /** How each connection ended: with the server's GOAWAY, or without one. */
   readonly endings: string[] = [];
 
   /** `streamsPerConnection` limits what a connection sends. After that it waits for its end. */

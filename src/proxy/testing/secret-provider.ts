@@ -8,7 +8,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 
 type SecretCall = grpc.ServerDuplexStream<Buffer, Buffer>;
 
-/** An SDS provider for tests. A secret that it does not have yet gets no answer. */
+/** An SDS provider for tests. It gives no answer for a secret that it does not have yet. */
 export class SecretProvider implements AsyncDisposable {
   readonly #server = new grpc.Server();
   readonly #secrets = new Map<string, JsonValue | undefined>();

@@ -60,7 +60,7 @@ const systemRootsName = "file-root:system";
 const fileCertificatePrefix = "file-cert:";
 const fileRootsPrefix = "file-root:";
 
-/** Far more than configurations name. Names beyond this number wait like names without an answer. */
+/** Configurations name far fewer secrets. Names beyond this number wait as if the control plane did not answer. */
 const maxAbsent = 10_000;
 
 /** Files are read at this interval. A change affects new connections. */
@@ -217,13 +217,16 @@ export class SecretStore {
     return reasons.join(", ");
   }
 
-  /** Takes a secret from a service. Throws if it is unusable, and keeps the one before. */
+  /** Takes a secret from a service. Throws if it is unusable, and keeps the previous one. */
   take(ref: ServiceSecret, version: string, body: Uint8Array): void {
     this.#put(ref, version, body, checkUsable);
     this.#wake();
   }
 
-  /** A service has no such secret. One that it sent before stays, as when the control plane removes one. */
+  /**
+   * A service has no such secret. If the service sent it before, the secret stays, as when the control plane removes
+   * one.
+   */
   miss(ref: ServiceSecret): void {
     if (!this.#applied.has(secretKey(ref))) this.#absent.set(secretKey(ref), ref);
     this.#wake();
@@ -392,7 +395,7 @@ export class SecretStore {
     return material;
   }
 
-  /** An optional file may be missing without a message. */
+  /** An optional file may be missing without a log message. */
   #file(path: string, optional = false): string | undefined {
     let entry = this.#files.get(path);
     if (entry === undefined) {

@@ -23,7 +23,7 @@ test("a connection whose roots can never exist fails at once, and they are not r
   await assert.rejects(new TlsContexts(store).get(spec, 3_600_000), { code: "secret-missing" });
 });
 
-test("the mesh's roots wait for mounted revocation lists, and for the knowledge whether any are mounted", async () => {
+test("the mesh's roots wait for mounted revocation lists, and until it is known whether any are mounted", async () => {
   const [own, list] = ["root", "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n"];
   const certificate = { chainPem: "chain", privateKeyPem: "key", rootsPem: own } as unknown as WorkloadCertificate;
   const store = (readFile: (path: string) => Promise<string>): SecretStore =>

@@ -19,8 +19,8 @@ export class TlsContexts {
   readonly #cached = new Map<string, Cached>();
 
   /**
-   * `aesGcmOnly` applies to every specification. No configuration can say so for TLS 1.3, because Envoy's has no names
-   * for its ciphers.
+   * `aesGcmOnly` applies to every specification. The configuration cannot express this for TLS 1.3, because Envoy's has
+   * no names for its ciphers.
    */
   constructor(secrets: SecretStore, aesGcmOnly = false) {
     this.#secrets = secrets;
@@ -68,7 +68,10 @@ export class TlsContexts {
     return context;
   }
 
-  /** The secrets for which neither the control plane nor the CA has had an answer yet. Files are read in a moment. */
+  /**
+   * The secrets for which neither the control plane nor the CA has answered yet. Files are excluded, because reading
+   * them takes a moment.
+   */
   awaited({ certificates, roots }: TlsSpec): string[] {
     const names = certificates.flatMap((ref) =>
       ref.kind === "sds" && this.#secrets.certificate(ref) === undefined && !this.#secrets.isInVain(ref)

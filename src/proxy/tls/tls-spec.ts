@@ -4,7 +4,7 @@ export interface SecretService {
   readonly authority: string;
 }
 
-/** A secret by its name. Without a service, it comes from the control plane, or the name says where it is. */
+/** A secret by its name. Without a service, it comes from the control plane, or the name contains its location. */
 export interface NamedSecret {
   readonly kind: "sds";
   readonly name: string;
@@ -30,7 +30,7 @@ export type RootsRef =
   NamedSecret | { readonly kind: "file"; readonly path: string } | { readonly kind: "inline"; readonly pem: string };
 
 /**
- * The source of revocation lists, if the configuration sets one. A secret with roots may have lists of its own, which
+ * The source of revocation lists, if the configuration sets one. A secret with roots may contain its own lists, which
  * take precedence.
  */
 export type RevocationsRef = Extract<RootsRef, { readonly kind: "file" | "inline" }>;
@@ -98,7 +98,7 @@ export function isMeshTls(tls: TlsSpec): boolean {
   );
 }
 
-/** What distinguishes secrets of one name from different services. */
+/** A key that distinguishes secrets of the same name from different services. */
 export function secretKey({ name, service }: NamedSecret): string {
   return service === undefined ? name : `${name} of ${service.cluster} ${service.authority}`;
 }

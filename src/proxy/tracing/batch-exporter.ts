@@ -16,7 +16,7 @@ export interface EncodedBatch {
 }
 
 /**
- * Encodes items in a collector's form, as many as fit into {@link maxExportBytes}. Loads what it needs with the first
+ * Encodes items in a collector's form, as many as fit into {@link maxExportBytes}. Loads the encoder with the first
  * items.
  */
 export type EncodeBatch<Item> = (items: readonly Item[]) => Promise<EncodedBatch>;
@@ -27,7 +27,7 @@ export interface ExportTarget<Item> {
   readonly statPrefix: string;
   readonly items: "spans" | "logs";
   readonly encode: EncodeBatch<Item>;
-  /** All but the body and what this exporter adds. */
+  /** The request without its body and the fields that this exporter adds. */
   readonly request: Pick<ClusterRequest, "cluster" | "protocol" | "path" | "authority" | "headers" | "timeoutMs">;
   readonly isGrpc: boolean;
 }
@@ -57,14 +57,14 @@ export class BatchExporter<Item> {
   #sending: Promise<void> | undefined;
   #timer: Disposable | undefined;
   #isFailing = false;
-  /** The rest of a batch that was too large for one message, which is sent next. */
+  /** The remaining items of a batch that was too large for one message. They are sent next. */
   #hasRest = false;
 
   constructor(options: BatchExporterOptions<Item>) {
     this.#options = options;
   }
 
-  /** Loads what writes items now, rather than while the first of them waits. */
+  /** Loads the encoder now, so that the first items do not wait for it. */
   prepare(): void {
     this.#options.target
       .encode([])

@@ -18,7 +18,10 @@ const sampledFlag = 1;
 const msPerSecond = 1000;
 const nanosPerMs = 1_000_000;
 
-/** OTLP's message of a batch of lines in protobuf, by OpenTelemetry's own library, which is loaded with the first batch or by an empty one before. */
+/**
+ * OTLP's protobuf message of a batch of log lines. OpenTelemetry's own library writes it. It is loaded with the first
+ * batch, or before by an empty one.
+ */
 export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatch<LogItem> {
   let library: Promise<Pick<typeof ProtobufLogsSerializer, "serializeRequest">> | undefined;
   const shared = {
@@ -49,7 +52,8 @@ export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatc
             }),
       };
     });
-    // The library does not compute sizes in advance, so half of the items is tried if all are too large, and so on.
+    // The library does not compute sizes in advance. If all items are too large for a message, half of them are tried,
+    // and so on.
     for (let taken = records.length; ; taken = Math.floor(taken / 2)) {
       const message = serializer.serializeRequest(records.slice(0, taken)) ?? new Uint8Array();
       if (message.length <= maxExportBytes || taken === 0) return { message: Buffer.from(message), taken };

@@ -7,7 +7,9 @@ import { maxExportBytes } from "./batch-exporter.ts";
 import { otlpSpans } from "./otlp-spans.ts";
 import type { Span } from "./span.ts";
 
-/** Which fields are messages, by the path of field numbers; all others of their wire type are texts or bytes. */
+/**
+ * The fields that are messages, by the path of field numbers. All other fields of their wire type are texts or bytes.
+ */
 const messages = new Set(["1", "1.1", "1.1.1", "1.1.1.2", "1.2", "1.2.1", "1.2.2", "1.2.2.9", "1.2.2.9.2", "1.2.2.15"]);
 
 /** All fields of a message that are not zero, in the order in which they come. */
@@ -33,7 +35,7 @@ function fieldsOf(bytes: Uint8Array, path = ""): unknown[] {
 
 type Readable = Parameters<(typeof ProtobufTraceSerializer)["serializeRequest"]>[0][number];
 
-// The library puts together what is one object.
+// The library groups spans by object identity.
 const shared = {
   resource: {
     attributes: { "service.name": "shop", "host.name": "é" },
@@ -96,7 +98,7 @@ test("a batch equals what OpenTelemetry's own library writes, except for zeros",
   ];
   const encode = otlpSpans({ "service.name": "shop", "host.name": "é" });
   const expected = ProtobufTraceSerializer.serializeRequest(spans.map(readableOf)) ?? new Uint8Array();
-  // The second batch is as the first: nothing of it is left over.
+  // The second batch equals the first: nothing is left over from it.
   for (let time = 0; time < 2; time += 1) assert.deepEqual(fieldsOf((await encode(spans)).message), fieldsOf(expected));
   assert.deepEqual(await encode([]), { message: Buffer.alloc(0), taken: 0 });
 });
@@ -129,7 +131,7 @@ test("a message holds as many spans as fit, and a span larger than a message is 
     message: Buffer.alloc(0),
     taken: 0,
   });
-  // To the byte: what is said to fit does, with all that stands around it.
+  // Exact to the byte: a batch that fits by the computed size also fits with everything around it.
   for (let size = maxExportBytes - 300; size < maxExportBytes; size += 7) {
     const { message, taken } = await encode([spanOf("0000000000000006", size)]);
     assert.ok(message.length <= maxExportBytes && (taken === 1) === message.length > 0);

@@ -30,14 +30,14 @@ const parentFlagsKnown = 0x100;
 const traceIdDigits = 32;
 const nanosPerMs = 1_000_000;
 const firstCapacity = 4096;
-/** Memory beyond it is given back with the next batch. */
+/** Larger memory is released with the next batch. */
 const keptCapacity = 256 * 1024;
 /** Attributes of a span, of the scope's spans and of the resource's. */
 const prefixesOfMessage = 3;
 
 /**
- * OTLP's message of a batch in protobuf, of as many spans as {@link maxExportBytes} has room for. It is written here and not by OpenTelemetry's
- * library, as that takes ten times as long for a span.
+ * OTLP's message of a batch in protobuf, with as many spans as fit into {@link maxExportBytes}. This code writes it,
+ * because OpenTelemetry's library takes ten times as long for a span.
  */
 export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeBatch<Span> {
   const [whole, spans, span, attribute, status] = [

@@ -61,8 +61,8 @@ const tracedMarks = "9ab";
 const requestIdLength = 36;
 
 /**
- * Decides which requests are traced, passes their contexts on and makes their spans. A request that is not kept costs a
- * few short strings.
+ * Decides which requests are traced, passes their contexts on and makes their spans. A request that is not traced costs
+ * only a few short strings.
  */
 export class RequestTracing {
   readonly #options: RequestTracingOptions;
@@ -113,7 +113,7 @@ export class RequestTracing {
     };
   }
 
-  /** Begins a trace that is not recorded. Its headers say so. */
+  /** Begins a trace that is not recorded, and whose headers tell this to the upstream. */
   #unkept(): RequestTrace {
     const { formats, shortTraceIds } = this.#options;
     if (this.#isW3cAlone && !shortTraceIds) return new UnkeptTrace(unkeptTraceParent());

@@ -57,7 +57,7 @@ const first = (fields: Fields | undefined, ...path: readonly number[]): Fields =
   path.reduce<Fields>((at, field) => messages(at, field)[0] ?? new Map(), fields ?? new Map());
 const mapOf = (fields: Fields, field: number): Record<string, string> =>
   Object.fromEntries(messages(fields, field).map((pair) => [textOf(pair, 1), textOf(pair, 2)]));
-/** The entries that came for a log, in order; `batch` is the field that holds their batches. */
+/** The entries that arrived for a log, in order. `batch` is the field that holds their batches. */
 const entries = (logName: string, batch: number, from: readonly Fields[] = collector.serviceLogs): readonly Fields[] =>
   from
     .filter((message) => textOf(first(message, 1), 2) === logName)
@@ -152,12 +152,12 @@ test("exchanges that a filter excludes are not sent, and entries that the servic
       ],
     },
   });
-  // Another path than the one that is looked for: before the push it is answered by the application, and logged.
+  // A request with another path than the expected one. Before the push, the application answers it and it is logged.
   await eventually(async () => (await fetchOnce(port, "/pushed")).status === 404);
   assert.equal((await fetchOnce(port, "/none")).status, 404);
   collector.status = 503;
   await fetchOnce(port, "/lost");
-  // Entries of exchanges before it may be refused with it, or before it.
+  // The collector may refuse the entries of earlier exchanges too, in the same batch or before.
   await eventually(() =>
     entries("http-log", 2, collector.refusedServiceLogs).some((entry) => textOf(first(entry, 3), 5) === "/lost"),
   );
@@ -174,7 +174,7 @@ test("exchanges that a filter excludes are not sent, and entries that the servic
   );
 });
 
-test("an entry tells the further labels of a peer", () => {
+test("an entry contains the further labels of a peer", () => {
   const peer = { workload: "w", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
   const record = { ...plainRecord, downstreamPeer: { ...peer, labels: { role: "caller" } } };
   const fields = { requestHeaders: [], responseHeaders: [], responseTrailers: [] };

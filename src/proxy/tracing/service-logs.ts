@@ -60,7 +60,7 @@ export function serviceLogs(kind: "http" | "tcp", logName: string, node: TracedN
   };
 }
 
-/** HTTPAccessLogEntry. A connection without HTTP has only the common part. */
+/** The message HTTPAccessLogEntry. A connection without HTTP has only the common part. */
 export function httpEntry(record: ExchangeRecord, capture: CaptureIndex, fields: EntryFields): ServiceLogEntry {
   return message((writer) => {
     submessage(writer, 1, (common) => writeCommon(common, record, fields));
@@ -191,7 +191,7 @@ const flagFields: Readonly<Partial<Record<ResponseFlag, number>>> = {
 const unauthorizedField = 13;
 
 function writeFlag(writer: BinaryWriter, field: number): void {
-  // Only this flag has a detail: an external authorization service refused the request.
+  // Only the flag for a refusal by an external authorization service has a detail.
   if (field === unauthorizedField) submessage(writer, field, (details) => number(details, 1, 1));
   else writer.uint32(field << 3).bool(true);
 }

@@ -21,7 +21,7 @@ export interface TagContext {
   readonly node: TracedNode;
 }
 
-/** The name of the operation: the client's, or the route's, or else one by the proxy's side. */
+/** The name of the operation: the client's, else the route's, else a name that depends on the proxy's side. */
 export function operationOf(
   record: ExchangeRecord,
   { operationGiven }: Pick<RequestTrace, "operationGiven">,

@@ -19,8 +19,8 @@ const sampledBit = 1;
 const longTraceIdDigits = 32;
 
 /**
- * The context of a request in the first format that it uses. `none` if it has none, or an unreadable one. A decision
- * without ids (`b3: 0`) is returned as such.
+ * The context of a request in the first format that the request uses. `none` if there is none, or it is unreadable. A
+ * decision without ids (`b3: 0`) is returned as such.
  */
 export function readContext(
   head: MessageHead,

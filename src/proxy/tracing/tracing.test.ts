@@ -84,7 +84,7 @@ ads.push(typeUrls.route, {
   },
 });
 
-/** A listener of its own for each way of tracing; answers its port. */
+/** Starts a separate listener for each way of tracing. Returns its port. */
 async function listening(
   name: string,
   tracing: JsonValue,

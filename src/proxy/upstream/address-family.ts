@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 
-/** The addresses of a name that are used. */
+/** Selects the addresses of a name that are used. */
 export type AddressFamily = "all" | "ipv4" | "ipv6" | "ipv4-preferred" | "ipv6-preferred";
 
 export function ofFamily(addresses: readonly string[], family: AddressFamily): readonly string[] {

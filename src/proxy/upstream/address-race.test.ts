@@ -48,7 +48,7 @@ test("the next address is tried when the first takes long, and the first that an
   assert.equal(attempts.length, 2, "nothing is tried after the end");
 });
 
-test("an attempt that fails makes way for the next address at once, and the last error is reported", async () => {
+test("after a failed attempt the next address is tried at once, and the last error is reported", async () => {
   const { attempts, won, tried } = race(["192.0.2.1", "192.0.2.2"]);
   attempts[0]?.fail(new Error("refused"));
   await setImmediate();
@@ -57,7 +57,7 @@ test("an attempt that fails makes way for the next address at once, and the last
   await assert.rejects(won, /unreachable/);
 });
 
-test("an attempt that goes on keeps the race open after others have failed", async () => {
+test("an attempt that is still open can win after others have failed", async () => {
   const { clock, attempts, won } = race(["192.0.2.1", "192.0.2.2"]);
   clock.pass(attemptDelayMs);
   attempts[1]?.fail(new Error("refused"));
@@ -67,7 +67,7 @@ test("an attempt that goes on keeps the race open after others have failed", asy
   assert.equal(await won, winner);
 });
 
-test("addresses take turns by family", async () => {
+test("the order of addresses alternates between the families", async () => {
   const { attempts, won, tried } = race(["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
   const lost = assert.rejects(won);
   for (let done = 0; done < 3; done += 1) {

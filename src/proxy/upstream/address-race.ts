@@ -1,7 +1,10 @@
 import type { Clock } from "../../base/index.ts";
 import { ipFamilyOf, type ByteStream } from "../../net/index.ts";
 
-/** How long an attempt has for itself before the next address is tried: Envoy's time (RFC 8305 section 5 allows it). */
+/**
+ * How long only one attempt runs before the next address is tried too. This is Envoy's time, and RFC 8305 section 5
+ * allows it.
+ */
 export const attemptDelayMs = 300;
 
 export interface AddressRaceOptions {
@@ -16,8 +19,8 @@ export interface AddressRaceOptions {
 
 /**
  * Connects to the address of a name that answers first ("Happy Eyeballs", RFC 8305). The next address is tried when an
- * attempt fails, or when it has taken {@link attemptDelayMs}. The addresses take turns by family. Rejects with the last
- * attempt's error when all have failed. Connections that come too late are closed.
+ * attempt fails, or when it has taken {@link attemptDelayMs}. The order alternates between the families. Rejects with
+ * the last attempt's error when all have failed. Connections that come too late are closed.
  */
 export function connectFirst(options: AddressRaceOptions): Promise<ByteStream> {
   const { connect, timeoutMs, clock } = options;
@@ -56,7 +59,7 @@ export function connectFirst(options: AddressRaceOptions): Promise<ByteStream> {
   return promise;
 }
 
-/** RFC 8305 section 4: the family of the first address begins. */
+/** RFC 8305 section 4: the order begins with the family of the first address. */
 function inTurnsByFamily(addresses: readonly string[]): readonly string[] {
   const first = addresses[0];
   if (first === undefined) throw new RangeError("a race needs an address");

@@ -20,7 +20,7 @@ function createPools(): ClientPools {
   });
 }
 
-test("each client's address has a pool, and the one that was not asked for longest makes way", () => {
+test("each client's address has a pool, and the pool that was unused for longest is removed for a new one", () => {
   const pools = createPools();
   const of = (host: number): object => pools.ofSource({ address: `10.0.${host >> 8}.${host & 255}`, mark: 1337 });
   const [first, second] = [of(0), of(1)];
@@ -33,7 +33,7 @@ test("each client's address has a pool, and the one that was not asked for longe
   assert.notEqual(of(1), second, "it made way");
 });
 
-test("a client with connections of its own is refused beyond the limit, because others' may be in use", () => {
+test("a client that needs its own connections is refused beyond the limit, because other clients may still use theirs", () => {
   const pools = createPools();
   const of = (port: number): object | undefined =>
     pools.get({

@@ -7,8 +7,8 @@ export const maxClientPools = 4096;
 const maxIdleMs = 15_000;
 
 /**
- * The connections to one endpoint when not all clients can share them: each names its client at its start, and then
- * each client connection has a pool of its own, or each has its client's address, and then each address has one.
+ * The connections to one endpoint when not all clients can share them. If connections name their client at the start,
+ * each client connection has its own pool. If connections have their client's address, each address has a pool.
  */
 export class ClientPools {
   readonly #options: ConnectionPoolOptions;
@@ -33,8 +33,8 @@ export class ClientPools {
   }
 
   /**
-   * The pool for connections from a client's address. The one that was not asked for longest makes way: its idle
-   * connections close, and the others end with their exchanges.
+   * The pool for connections from a client's address. If there are too many pools, the one that was unused for longest
+   * is removed: its idle connections close, and the others end with their exchanges.
    */
   ofSource(source: OriginalSource): ConnectionPool {
     const key = `${source.address} ${source.mark}`;

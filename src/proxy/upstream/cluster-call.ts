@@ -11,7 +11,7 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
   return async (request, signal) => {
     const cluster = clusterOf(request.cluster);
     if (cluster === undefined) throw noCluster(request.cluster);
-    // If endpoints speak only HTTP/2, so do we.
+    // If endpoints speak only HTTP/2, this request does too.
     const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
     return await atEndpoint(
       cluster,
@@ -122,7 +122,7 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
   }
 
   upstreamDrained(): void {
-    // What is sent is short, and the channel keeps it.
+    // The request is short, and the channel keeps it.
   }
 
   /** Returns whether the request was still open. */
@@ -215,8 +215,8 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
 
   override upstreamFailed(failure: UpstreamFailure): void {
     const reused = this.channel?.reused === true && !failure.anyByte;
-    // The connection was closed while idle, as we wrote. That says nothing about the endpoint, so the request is sent
-    // once more.
+    // The peer closed the idle connection while we were writing. That says nothing about the endpoint, so the request
+    // is sent once more.
     if (reused && failure.kind === "closed" && !this.#again && !this.isOver) {
       this.#again = true;
       this.channel = undefined;

@@ -16,16 +16,16 @@ import type { LocalZones } from "./zone-aware.ts";
 export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly name: string;
   readonly limits: PoolLimits;
-  /** The protocol to endpoints: `downstream`: the client's, `alpn`: what TLS agrees on. */
+  /** The protocol to endpoints. `downstream` is the client's protocol, and `alpn` the one that TLS negotiates. */
   readonly upstreamProtocol: UpstreamProtocol;
   readonly http2: UpstreamHttp2;
   /** TLS may offer mesh protocols instead of the configured ones. */
   readonly overridesAlpn: boolean;
   /** Both sides of raw connections may exchange metadata at the beginning. */
   readonly exchangesPeers: boolean;
-  /** The further labels that both then tell each other. */
+  /** The further labels that both ends then send each other. */
   readonly peerLabelNames: readonly string[];
-  /** Whether endpoints get the proxy's metadata by HTTP. `external`: only if all endpoints are outside. */
+  /** Whether endpoints get the proxy's metadata by HTTP. `external`: only if all endpoints are outside the mesh. */
   readonly peerMetadata: "tell" | "external" | "never";
   readonly outliers: OutlierPolicy | undefined;
   /** New endpoints get requests slowly at first. */
@@ -304,7 +304,7 @@ export class Cluster {
     return endpoint;
   }
 
-  /** The proxies of this workload are in other zones than before. */
+  /** Called when the zones of this workload's proxies have changed. */
   followZones(): void {
     if (this.config.zoneAware !== undefined && this.#hasEndpoints) this.#select();
   }
@@ -340,8 +340,8 @@ export class Cluster {
     const rule = this.config.originalDestination;
     if (rule === undefined) return undefined;
     const config = originalDestinationEndpoint(rule, destination, hostname);
-    // The name decides which certificate is required and what TLS asks for. If two names share an address, it is two
-    // endpoints.
+    // The name decides which certificate is required and which server name TLS sends. If two names share an address,
+    // they are two endpoints.
     const key = `${endpointKey(config)} ${hostname ?? ""}`;
     let endpoint = this.#endpoints.get(key);
     if (endpoint !== undefined || this.#endpoints.size >= maxDestinations) return endpoint;

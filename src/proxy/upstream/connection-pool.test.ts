@@ -64,7 +64,7 @@ interface Dial {
 function poolWith(limits: Partial<PoolLimits> = {}): {
   pool: ConnectionPool;
   dials: Dial[];
-  /** Resolves when a connection for it is being opened. */
+  /** Resolves when the pool opens a connection for it. */
   acquire: (fresh?: boolean, protocol?: WireProtocol) => Promise<User>;
 } {
   const dials: Dial[] = [];
@@ -115,7 +115,7 @@ function poolWith(limits: Partial<PoolLimits> = {}): {
   return { pool, dials, acquire };
 }
 
-test("a freed connection serves the user that waits longest, and the one that is being opened is kept for later", async () => {
+test("a freed connection serves the user that has waited longest, and the connection that is being opened is kept for later", async () => {
   const { pool, dials, acquire } = poolWith();
   const first = await acquire();
   await dials[0]?.succeed();
@@ -140,7 +140,7 @@ test("with room for one connection, a failed attempt fails one request and the n
   assert.ok(second.connection !== undefined);
 });
 
-test("a request that is taken back in the turn in which it came opens no connection", async () => {
+test("a request that is withdrawn in the turn in which it arrived opens no connection", async () => {
   const { pool, dials } = poolWith({ maxConnections: 2 });
   const [gone, stays, last] = [new User("http1"), new User("http1"), new User("http1")];
   for (const user of [gone, stays]) pool.acquire(user, false);
@@ -295,7 +295,7 @@ test("TLS decides the protocol: with HTTP/1.1, users that waited to share a conn
   );
 });
 
-test("a full turn meets the weights exactly, and least requests prefers the endpoint with fewer", () => {
+test("a full round meets the weights exactly, and least requests prefers the endpoint with fewer requests", () => {
   const endpoint = (weight: number) => ({ config: { weight }, activeRequests: 0, picked: 0 });
   const weighted = [endpoint(5), endpoint(3), endpoint(2)];
   const balancer = createLoadBalancer("round-robin", { endpoints: weighted, random: seededRandom(1) });

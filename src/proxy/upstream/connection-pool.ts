@@ -29,7 +29,7 @@ export interface PoolLimits {
 
 /** The maximum number of requests that wait for one endpoint, independent of the configuration. */
 export const hardMaxPendingRequests = 16_384;
-/** How long a connection stays open for others if its own request was gone before it opened. */
+/** How long a connection stays open for others if its own request ended before the connection opened. */
 const unusedTimeoutMs = 5000;
 
 export interface PoolCounters {
@@ -55,9 +55,11 @@ export interface ConnectionPoolOptions {
   /** The limits that all endpoints of the cluster share. Absent: only this pool's own limits. */
   readonly breaker?: PoolBreaker;
   readonly http2?: Http2Settings;
-  /** The only connection whose requests it carries. Absent: those of any connection. */
+  /** The only client connection whose requests this pool carries. Absent: it carries those of any connection. */
   readonly downstream?: ConnectionInfo;
-  /** The address of the only clients whose requests it carries. Absent: this proxy's own. */
+  /**
+   * The address of the only clients whose requests this pool carries. Absent: the pool uses this proxy's own address.
+   */
   readonly source?: OriginalSource;
 }
 
@@ -203,7 +205,7 @@ export class ConnectionPool implements ConnectionHome {
     }
   }
 
-  /** Closes connections that were opened for users who did not need them in the end. */
+  /** Closes connections whose users no longer needed them when they opened. */
   closeUnused(): void {
     for (const connection of this.#idle.filter((one) => one.requests === 0)) connection.retire(this.#clock);
   }
@@ -261,7 +263,7 @@ export class ConnectionPool implements ConnectionHome {
   async #connect(protocol: WireProtocol): Promise<void> {
     this.#connecting[protocol] += 1;
     this.#breaker.connections.force();
-    // A client that floods takes requests back by the frames that follow them. Such a request opens no connection.
+    // A client that floods withdraws its requests by the frames that follow them. Such a request opens no connection.
     await Promise.resolve();
     this.#connecting[protocol] -= 1;
     if (!this.#isShort(protocol)) {

@@ -77,7 +77,7 @@ export class MeshConnector implements EndpointConnector {
     return await this.#open(endpoint, timeoutMs, context);
   }
 
-  /** The connection below TLS, if there is one, with its first bytes. */
+  /** Opens the connection below TLS, with its first bytes if there are any. */
   async #open(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
     const stream = await this.#reach(endpoint, timeoutMs, context);
     if (endpoint.proxyHeader !== undefined) stream.write(headerOf(endpoint.proxyHeader, stream, context.downstream));
@@ -121,7 +121,7 @@ export class MeshConnector implements EndpointConnector {
       timeoutMs,
       ...this.#marked(),
     });
-    // Only the other network knows who is at the inner end, so any identity of our trust domains is accepted.
+    // Only the other network knows which server is at the inner end, so any identity of our trust domains is accepted.
     return within === true
       ? await connectWithin(outer, certificates, {
           sourceIdentity,
@@ -198,7 +198,8 @@ export class MeshConnector implements EndpointConnector {
 }
 
 /**
- * A request of the proxy itself names no other client. Version 1 can only express that by the connection's own ends.
+ * A request of the proxy itself has no other client. A PROXY header of version 1 can express that only by the
+ * connection's own addresses.
  */
 function headerOf(version: ProxyHeaderVersion, stream: ByteStream, downstream: ConnectionInfo | undefined): Buffer {
   if (version === "v2")

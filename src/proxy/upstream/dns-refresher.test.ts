@@ -50,7 +50,7 @@ test("a name is resolved again when its records are no longer valid", async () =
   assert.equal(await askedAfter(1), 4);
 });
 
-test("the cluster's own time counts where it does not respect that of records, or there is none", async () => {
+test("the cluster's refresh time applies if the cluster ignores the records' time, or the records have none", async () => {
   for (const { askedAfter } of [
     refresherOf([found(5000), found()], { respectsTtl: false }),
     refresherOf([found(0), found()]),
@@ -63,7 +63,7 @@ test("the cluster's own time counts where it does not respect that of records, o
   }
 });
 
-test("a stopped refresher asks no more", async () => {
+test("a stopped refresher sends no more queries", async () => {
   const { askedAfter, refresher } = refresherOf([found(5000)]);
   assert.equal(await askedAfter(0), 1);
   refresher.stop();

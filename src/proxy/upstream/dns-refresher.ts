@@ -82,7 +82,7 @@ export class DnsRefresher {
     );
   }
 
-  /** An empty set means that no name has an address. So it has to wait for the last response. */
+  /** An empty set means that no name has an address, so it must wait for the last response. */
   #tell(): void {
     if (this.#addresses.size === 0 && this.#unanswered.size > 0) return;
     const text = JSON.stringify(this.#options.names.map((name) => this.#addresses.get(name)));

@@ -57,7 +57,7 @@ function shares(
   return Object.fromEntries(Object.entries(out).map(([place, share]) => [place, Math.round(share)]));
 }
 
-test("a priority takes all traffic while 1.4 times its health is enough, and leaves the rest to the next", () => {
+test("a priority takes all traffic while 1.4 times its health is enough, and leaves the remaining traffic to the next priority", () => {
   const loads = (...levels: (readonly [healthy: number, total: number])[]): number[] =>
     priorityLoads(levels.map(([healthy, total]) => ({ healthy, total }))).map((load) => Math.round(load * 100));
   assert.deepEqual(loads([10, 10], [10, 10]), [100, 0]);
@@ -139,7 +139,7 @@ describe("zone-aware selection", () => {
     for (const loadBalancing of ["round-robin", "least-request", "random"] as const)
       assert.deepEqual(shares(even, { zoneAware, loadBalancing }, local), { a: 100 }, loadBalancing);
   });
-  test("spreads the rest over localities with capacity", () => {
+  test("spreads the remaining requests over localities with capacity", () => {
     const found = shares([...even, { place: "c", healthy: 10, total: 10 }], { zoneAware }, local);
     isNear(found, "a", 50);
     isNear(found, "c", 50);
@@ -155,7 +155,7 @@ describe("zone-aware selection", () => {
     );
     isNear(found, "a", 75);
   });
-  test("balances evenly while zones are unknown, without the rule, or with too few endpoints", () => {
+  test("balances evenly while zones are unknown, the rule is absent, or there are too few endpoints", () => {
     isNear(shares(even, { zoneAware }), "a", 50);
     isNear(shares(even, {}, local), "a", 50);
     isNear(shares(even, { zoneAware: { ...zoneAware, minClusterSize: 11 } }, local), "a", 50);
@@ -164,7 +164,7 @@ describe("zone-aware selection", () => {
     isNear(shares(even, { zoneAware: { ...zoneAware, routed: 0.4 } }, local), "a", 70);
     isNear(shares(even, { zoneAware: { ...zoneAware, routed: 0 } }, local), "a", 50);
   });
-  test("is for the most preferred priority only", () => {
+  test("applies only to the most preferred priority", () => {
     const second = even.map((one) => ({ ...one, priority: 1 }));
     isNear(shares(second, { zoneAware }, local), "a", 50);
     const both = shares(

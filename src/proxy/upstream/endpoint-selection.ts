@@ -45,8 +45,8 @@ interface Share<Endpoint> {
 }
 
 /**
- * Chooses endpoints by priority, then by locality, then by the cluster's policy. It is made again when one of these
- * changes.
+ * Chooses endpoints by priority, then by locality, then by the cluster's policy. A new selection is made when one of
+ * these changes.
  */
 export class EndpointSelection<Endpoint extends Selectable> implements LoadBalancer<Endpoint> {
   readonly #levels: readonly Level<Endpoint>[];
@@ -130,7 +130,7 @@ function prioritiesOf<Endpoint>(levels: readonly Level<Endpoint>[], rules: Selec
   const enough =
     levels.reduce((sum, { all, chosen }) => sum + healthOf({ healthy: chosen.length, total: all.length }), 0) >= 1;
   if (loads.every((load) => load === 0)) {
-    // No endpoint is usable: either all are tried, or none.
+    // No endpoint is usable, so either all of them are tried, or none.
     const tries = rules.panicThreshold > 0 && rules.zoneAware?.failsOnPanic !== true;
     return tries ? levels.slice(0, 1).map((level) => ({ ...level, share: 1, chosen: level.all, panics: true })) : [];
   }

@@ -37,7 +37,7 @@ export type ProxyHeaderVersion = "v1" | "v2";
 
 export interface EndpointConfig extends SocketOptions {
   readonly address: string;
-  /** Further addresses of the same host, which are tried when the first does not answer soon. */
+  /** Further addresses of the same host, which are tried if the first one does not answer soon. */
   readonly alternatives?: readonly string[];
   readonly port: number;
   readonly transport: EndpointTransport;

@@ -67,7 +67,7 @@ test("a name is resolved again when its records are no longer valid, but not ear
   assert.equal(await askedAfter(1), 3);
 });
 
-test("names beyond the limit, names without an address, and slow answers are refused", async () => {
+test("refuses names beyond the limit, names without an address, and slow answers", async () => {
   const clock = new HandClock();
   const names = new ForwardNames(
     rules,
@@ -88,7 +88,7 @@ test("names beyond the limit, names without an address, and slow answers are ref
   assert.equal(await names.addressOf("b.test"), "192.0.2.1");
 });
 
-test("neither a name nor an address leads to this machine or its link", async () => {
+test("no name or address leads to this machine or its link", async () => {
   for (const address of [
     "127.0.0.1",
     "127.8.9.1",

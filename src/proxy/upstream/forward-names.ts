@@ -10,9 +10,9 @@ export interface ForwardNameRules {
   readonly defaultPort: number;
   /** The maximum number of known names. Requests for further names are rejected. */
   readonly maxHosts: number;
-  /** An answer that says nothing of its validity is resolved again after this time. */
+  /** The address of an answer without a lifetime is resolved again after this time. */
   readonly refreshMs: number;
-  /** Any other answer is resolved again when it is no longer valid, but not earlier than this. */
+  /** Any other address is resolved again when its answer is no longer valid, but not earlier than this. */
   readonly minTtlMs: number;
   /** An unused name is forgotten after this time. */
   readonly idleMs: number;
@@ -30,9 +30,9 @@ interface KnownName {
 }
 
 /**
- * The addresses of names that clients request, for a cluster without endpoints. Envoy forwards to any address. Here,
- * addresses of this machine, its link and a cloud's credentials are excluded, so that a name's owner cannot reach the
- * proxy's own ports.
+ * The addresses of names that clients request, for a cluster without endpoints. Envoy forwards to any address. This
+ * proxy excludes addresses of this machine, of its link and of a cloud's credentials, so that a name's owner cannot
+ * reach the proxy's own ports.
  */
 export class ForwardNames {
   readonly rules: ForwardNameRules;
@@ -51,8 +51,8 @@ export class ForwardNames {
   }
 
   /**
-   * Returns an address of the name, or a promise if it is unknown so far. Rejects if it has no address, or there are
-   * too many names.
+   * Returns an address of the name, or a promise if the name is not resolved yet. Rejects if it has no address, or
+   * there are too many names.
    */
   addressOf(name: string): string | Promise<string> {
     const nowMs = this.#clock.steadyMs();

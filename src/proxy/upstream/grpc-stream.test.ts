@@ -68,7 +68,7 @@ test("both sides send messages, however they are cut, until the service ends the
   );
 });
 
-test("a stream fails with the service's status, or with what this proxy does not read", async () => {
+test("a stream fails with the service's status, or with an error if this proxy cannot read the response", async () => {
   const cases: Readonly<Record<string, (served: ServerHttp2Stream) => void>> = {
     "answered HTTP 503": (served) => served.respond({ ":status": 503 }, { endStream: true }),
     "ended with gRPC status 12": (served) => served.respond({ ...head, "grpc-status": "12" }, { endStream: true }),
@@ -91,7 +91,7 @@ test("a stream fails with the service's status, or with what this proxy does not
   }
 });
 
-test("a cluster without endpoints, or one that is not reached, fails the stream", async () => {
+test("a cluster that has no endpoints or cannot be reached fails the stream", async () => {
   await using harness = await Harness.start();
   const options = {
     authority: "a",

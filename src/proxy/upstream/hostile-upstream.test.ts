@@ -29,7 +29,7 @@ test("an unrequested 101 response counts as an upstream failure, and the client'
   session.close();
 });
 
-test("endless 100 responses of a server reach the client once", async () => {
+test("a server's endless 100 responses reach the client once", async () => {
   await using harness = await Harness.start();
   const said = 2000;
   const port = await harness.rawBackend((socket) =>
@@ -46,7 +46,7 @@ test("endless 100 responses of a server reach the client once", async () => {
   assert.match(all, /HTTP\/1\.1 200 OK/);
 });
 
-test("a head that arrives byte by byte is read after any number of interim ones, and an endless head is refused at the limit", async () => {
+test("a head that arrives byte by byte is read after any number of interim responses, and an endless head is refused at the limit", async () => {
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) => {
     let endless = false;

@@ -36,7 +36,7 @@ export class Http2Pool implements Http2ConnectionHome {
     return this.#connections.size;
   }
 
-  /** The number of connections that accept streams, now or after others end. */
+  /** The number of connections that accept streams, now or after some of their streams end. */
   get usableConnections(): number {
     let usable = 0;
     for (const connection of this.#connections) if (!connection.finished) usable += 1;

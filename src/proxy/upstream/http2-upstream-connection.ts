@@ -169,7 +169,8 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
     if (receiver === undefined) return true;
     const end = scanRequestHead(scratchHead, message, 0, headLength, composedLimits);
     if (end <= 0) {
-      // A configured header may be invalid. Then the request cannot be sent. Reports this after the caller's own call.
+      // A configured header may be invalid, so that the request cannot be sent. The failure is reported after the
+      // caller's own call.
       queueMicrotask(() =>
         this.#fail({
           kind: "protocol-error",

@@ -55,7 +55,7 @@ for (const policy of ["ring-hash", "maglev"] as const) {
       if (was === is) kept += 1;
       else moved += 1;
     }
-    // Fewer endpoints have more points each on a ring of the same size, and Maglev's table moves a few.
+    // With fewer endpoints, each has more points on a ring of the same size, and Maglev moves a few table entries.
     assert.ok(moved < kept * 0.12, `${moved} of ${kept}`);
   });
 }
@@ -68,7 +68,7 @@ test("a retry of the same hash soon reaches another endpoint", () => {
   }
 });
 
-test("least requests compares as many endpoints as choiceCount says", () => {
+test("least requests compares as many endpoints as choiceCount configures", () => {
   const among = endpoints(5);
   for (const [index, one] of among.entries()) one.activeRequests = index === 2 ? 0 : 5;
   const balancer = createLoadBalancer("least-request", {

@@ -99,8 +99,8 @@ function roundRobin<Endpoint>(endpoints: readonly Endpoint[], random: Random): L
 }
 
 /**
- * Smooth weighted round robin: in a full round each endpoint is chosen as often as its weight says, evenly spread. With
- * least requests, open requests reduce an endpoint's weight.
+ * Smooth weighted round robin: in a full round, each endpoint is chosen in proportion to its weight, evenly spread.
+ * With least requests, open requests reduce an endpoint's weight.
  */
 class WeightedBalancer<Endpoint extends Balanced> implements LoadBalancer<Endpoint> {
   readonly #endpoints: readonly Endpoint[];

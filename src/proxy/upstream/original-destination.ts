@@ -7,7 +7,7 @@ import type { EndpointConfig, EndpointTransport, ProxyHeaderVersion, SocketOptio
 export interface OriginalDestinationRule {
   /** Replaces the connection's port. */
   readonly portOverride: number | undefined;
-  /** A request header with `ip:port`, which wins over the connection's destination. */
+  /** A request header with `ip:port`, which takes precedence over the connection's destination. */
   readonly header: string | undefined;
   readonly transport: OriginalDestinationTransport;
   readonly proxyHeader: ProxyHeaderVersion | undefined;

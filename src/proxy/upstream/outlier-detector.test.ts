@@ -63,7 +63,7 @@ class Fixture {
   }
 }
 
-test("consecutive errors eject an endpoint for the base time, then longer each time, until it behaves", () => {
+test("consecutive errors eject an endpoint for the base time, and for longer each further time, until it serves without errors", () => {
   const fixture = new Fixture({}, 3);
   fixture.tell(0, 500, 500, 200, 500, 500);
   assert.deepEqual(fixture.reached(), [0, 1, 2], "not in a row");

@@ -65,7 +65,7 @@ export class OutlierDetector {
   readonly counters: OutlierCounters = { ejections: 0, overflows: 0 };
   #nextSweepMs = 0;
 
-  /** `records` returns those of the cluster's current endpoints. */
+  /** `records` returns the records of the cluster's current endpoints. */
   constructor(policy: OutlierPolicy, random: Random, records: () => Iterable<OutlierRecord>) {
     this.#policy = policy;
     this.#random = random;
@@ -90,8 +90,8 @@ export class OutlierDetector {
   }
 
   /**
-   * Ejects an endpoint that another thread has judged and counted. Returns false if it is ejected already, or the
-   * percentage forbids it.
+   * Ejects an endpoint that another thread has judged and counted. Returns false if it is ejected already, or if the
+   * percentage forbids another ejection.
    */
   eject(record: OutlierRecord, forMs: number, nowMs: number): boolean {
     if (record.ejectedAtMs !== undefined || !this.#mayEject()) return false;
@@ -99,7 +99,7 @@ export class OutlierDetector {
     return true;
   }
 
-  /** May be called often; it works once in each interval. Returns whether an endpoint has come back. */
+  /** May be called often, but has an effect only once in each interval. Returns whether an endpoint has come back. */
   sweep(nowMs: number): boolean {
     if (nowMs < this.#nextSweepMs) return false;
     this.#nextSweepMs = nowMs + this.#policy.intervalMs;

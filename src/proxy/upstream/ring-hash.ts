@@ -14,7 +14,8 @@ const maxOwners = 2 ** 21;
 
 /**
  * Consistent hashing on a ring: each endpoint has points in proportion to its weight, and a hash belongs to the next
- * point. When an endpoint is added or removed, only its share of the hashes moves. The ring is built on first use.
+ * point's endpoint. When an endpoint is added or removed, only its share of the hashes moves. The ring is built on
+ * first use.
  */
 export class RingHashBalancer<Endpoint> implements LoadBalancer<Endpoint> {
   readonly #endpoints: readonly Endpoint[];

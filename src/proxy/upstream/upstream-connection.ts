@@ -56,7 +56,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   /** The number of exchanges so far. */
   requests = 0;
   idleSinceMs = 0;
-  /** Whether nobody waited for it when it opened. */
+  /** Whether no user waited for it when it opened. */
   isSurplus = false;
   /** How long the peer keeps an idle connection, minus a margin. */
   idleLimitMs = Infinity;
@@ -214,7 +214,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     if (this.#carry !== undefined) {
       const searchFrom = Math.max(0, this.#carry.length - 3);
       bytes = Buffer.concat([this.#carry, chunk]);
-      // If a head arrives in pieces, it is only scanned once its end is there.
+      // A head that arrives in pieces is scanned only after its end has arrived.
       if (bytes.indexOf("\r\n\r\n", searchFrom) < 0 && bytes.length <= defaultHeadLimits.maxHeadBytes) {
         this.#carry = bytes;
         return;

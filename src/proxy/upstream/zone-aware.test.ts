@@ -15,12 +15,12 @@ function percentages(upstream: Counts, local: Counts, minClusterSize = 1): Count
 }
 
 describe("requests are routed by zone", () => {
-  test("to the own locality alone, if it has at least the workload's share of endpoints", () => {
+  test("to the proxy's locality alone, if its share of the endpoints is at least its share of the workload", () => {
     assert.deepEqual(percentages({ a: 1, b: 1 }, { a: 1, b: 1 }), { a: 100 });
     assert.deepEqual(percentages({ a: 1, b: 2 }, { a: 5, b: 10 }), { a: 100 }, "equal shares of different totals");
     assert.deepEqual(percentages({ a: 9, b: 1 }, { a: 1, b: 1 }), { a: 100 });
   });
-  test("to the own locality up to its capacity, and the rest to others by their spare capacity", () => {
+  test("to the proxy's locality up to its capacity, and the remaining requests to others by their spare capacity", () => {
     assert.deepEqual(percentages({ a: 1, b: 3 }, { a: 1, b: 1 }), { a: 50, b: 50 });
     // Envoy's own example: 40, 40 and 20 percent of the proxies, and 25, 50 and 25 percent of the endpoints.
     assert.deepEqual(percentages({ a: 1, b: 2, c: 1 }, { a: 2, b: 2, c: 1 }), { a: 62.5, b: 25, c: 12.5 });
@@ -32,7 +32,7 @@ describe("requests are routed by zone", () => {
 });
 
 describe("requests are not routed by zone", () => {
-  test("if the endpoints are in one locality, or none is in the own one", () => {
+  test("if all endpoints are in one locality, or none is in the proxy's", () => {
     assert.equal(percentages({ a: 4 }, { a: 1, b: 1 }), undefined);
     assert.equal(percentages({ b: 2, c: 2 }, { a: 1, b: 1 }), undefined);
     assert.equal(percentages({}, { a: 1, b: 1 }), undefined);
@@ -41,7 +41,7 @@ describe("requests are not routed by zone", () => {
     assert.equal(percentages({ a: 3, b: 2 }, { a: 1, b: 1 }, 6), undefined);
     assert.deepEqual(percentages({ a: 3, b: 3 }, { a: 1, b: 1 }, 6), { a: 100 });
   });
-  test("if the workload's endpoints are unknown, in one locality, or not in the own one", () => {
+  test("if the workload's endpoints are unknown, in one locality, or not in the proxy's", () => {
     assert.equal(percentages({ a: 1, b: 1 }, {}), undefined);
     assert.equal(percentages({ a: 1, b: 1 }, { a: 3 }), undefined);
     assert.equal(percentages({ a: 1, b: 1 }, { b: 1, c: 1 }), undefined);
@@ -51,7 +51,7 @@ describe("requests are not routed by zone", () => {
 const names = ["a", "b", "c", "d", "e"] as const;
 const counts = fc.record(Object.fromEntries(names.map((name) => [name, fc.nat(30)])));
 
-test("property: shares are above 0 and add up to 1, and enough capacity of its own is all that a locality uses", () => {
+test("property: shares are positive and add up to 1, and a locality with enough capacity gets all of its own requests", () => {
   fc.assert(
     fc.property(counts, counts, (upstream, local) => {
       const [to, from] = [countsOf(upstream), countsOf(local)];

@@ -34,8 +34,8 @@ export function zoneShares(
   const [near, proxies] = [upstream.get(own) ?? 0, local.get(own) ?? 0];
   // Envoy also routes by zone if only others have usable endpoints. Istio documents even balancing then.
   if (upstream.size < 2 || near === 0 || upstreamTotal < minClusterSize) return undefined;
-  // If all proxies are in one locality, even balancing gives the same shares. If none is in our own locality, the counts
-  // are wrong, because we are there.
+  // If all proxies are in one locality, even balancing gives the same shares. If none is in our own locality, the
+  // counts are wrong, because this proxy is there.
   if (local.size < 2 || proxies === 0) return undefined;
   // Shares of the load and of the capacity, multiplied by both totals, so that equal shares compare as equal.
   const [capacity, load] = [near * localTotal, proxies * upstreamTotal];

@@ -5,7 +5,7 @@ const headerBytes = 8;
 const memorySection = 5;
 const pageBytes = 65_536;
 
-/** Whether the bytes begin as those of every WebAssembly module do. */
+/** Whether the bytes begin like every WebAssembly module. */
 export function beginsAsModule(bytes: Uint8Array): boolean {
   return magic.equals(bytes.subarray(0, magic.length));
 }

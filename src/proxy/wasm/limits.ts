@@ -2,7 +2,7 @@
 export const callDeadlineMs = 5000;
 /** How long a module may take to start: it is compiled and its plugin is configured meanwhile. */
 export const startDeadlineMs = 30_000;
-/** The maximum memory of a module. A lower maximum of its own also applies. */
+/** The maximum memory of a module. A lower maximum that the module declares also applies. */
 export const maxMemoryBytes = 256 * 1024 * 1024;
 /** Upstream's bound of a module's size. */
 export const maxModuleBytes = 256 * 1024 * 1024;

@@ -35,7 +35,7 @@ export class MachineState {
   readonly streams = new Map<number, StreamContext>();
   /** The context for which the module was called. */
   current = 0;
-  /** The context that the module chose instead. 0 for none. */
+  /** The context that the module chose instead of the current one. 0 for none. */
   effective = 0;
   effects: Effect[] = [];
   /** The response to a call to a cluster, while the module processes it. */

@@ -88,7 +88,7 @@ test("an image has its module in an archive or as a layer", async () => {
   assert.deepEqual(await new Registry("application/vnd.docker.image.rootfs.diff.tar.gzip", docker).load(), code);
 });
 
-test("an image must match its checksum and its digest, whatever the registry returns", async () => {
+test("an image is refused if it does not match its checksum and its digest", async () => {
   const registry = archive();
   assert.deepEqual(await registry.load(undefined, registry.digest), code);
   assert.deepEqual(await registry.load(`oci://registry.test/acme/filter@sha256:${registry.digest}`), code);
@@ -132,7 +132,7 @@ test("a registry cannot send the proxy to its own machine, to credentials of the
   }
 });
 
-test("a repeated fetch follows the pull policy, and a secret opens no other image", async () => {
+test("a repeated fetch follows the pull policy, and a secret gives access to no other image", async () => {
   const registry = archive();
   const sources = new ModuleSources({
     clock: systemClock,
@@ -158,7 +158,7 @@ test("a repeated fetch follows the pull policy, and a secret opens no other imag
   await assert.rejects(load({ secret: "" }), /returned no token/);
 });
 
-test("a module over HTTP may be a compressed archive, and is fetched again only by the policy Always", async () => {
+test("a module over HTTP may be a compressed archive, and is fetched again only with the policy Always", async () => {
   let asked = 0;
   const sources = new ModuleSources({
     clock: systemClock,

@@ -14,7 +14,10 @@ export interface ImageRequest {
   readonly secret: string;
   readonly signal: AbortSignal;
   readonly fetch: typeof globalThis.fetch;
-  /** Called with the meaning of a later failure. Before the first call it means that there is no manifest. */
+  /**
+   * Called with the reason to report for a later failure. Before the first call, the reason is that there is no
+   * manifest.
+   */
   readonly failsAs: (failure: FetchResult) => void;
 }
 

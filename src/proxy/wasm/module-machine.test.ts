@@ -47,7 +47,7 @@ test("a module changes headers, reads properties, and sees stream events in orde
   assert.deepEqual(running.logs, ["starts"]);
 });
 
-test("a module answers by itself, and continues when a cluster has answered", async () => {
+test("a module answers itself, and continues when a cluster has answered", async () => {
   using running = await RunningModule.start(code, {
     callCluster: ({ cluster, method, path, authority }) =>
       Promise.resolve({
@@ -113,7 +113,7 @@ test("a deadline or a trap ends the module: later calls are rejected, and other 
   assert.equal((await other.open(head)).action, 0);
 });
 
-test("a module that needs more memory than the bound gets none, and ends", async () => {
+test("a module that needs more memory than the bound is ended", async () => {
   using running = await RunningModule.start(code);
   await assert.rejects(running.open(asking("memory")));
   assert.ok(running.machine.failed);

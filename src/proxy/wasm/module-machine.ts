@@ -167,7 +167,7 @@ export class ModuleMachine {
     }
   }
 
-  /** The next tick waits for the end of the previous one. */
+  /** The next tick starts only after the previous one has ended. */
   #setTick(root: number, periodMs: number): void {
     this.#ticks.get(root)?.[Symbol.dispose]();
     this.#ticks.delete(root);

@@ -40,7 +40,7 @@ interface SideState {
 }
 
 const noBytes = Buffer.alloc(0);
-/** Fields that modules do not see, because they belong to the connection or are written again. */
+/** Fields that modules do not see, because they belong to the connection, or the proxy writes them again. */
 const hiddenFields: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
@@ -253,8 +253,8 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
   }
 
   /**
-   * Calls the module, and waits until the message continues. If `whole` is false, the held part may come with a later
-   * one. Undefined: the message continues.
+   * Calls the module, and waits until the message continues. If `whole` is false, the held part may continue together
+   * with a later part. Undefined: the message continues.
    */
   async #settle(
     side: Side,

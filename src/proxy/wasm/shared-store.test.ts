@@ -6,7 +6,7 @@ import { SharedStore } from "./shared-store.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
-test("shared data is written once for each value that was read, and is hidden from other virtual machines", () => {
+test("shared data is written only once for each value that was read, and is hidden from other virtual machines", () => {
   const store = new SharedStore();
   assert.equal(store.get("a", "key").status, status.notFound);
   assert.equal(store.set("a", "key", bytes("1"), 0).status, status.ok);
@@ -36,7 +36,7 @@ test("a queue is found by machine and name, returns its items in order, and has 
   assert.equal(store.enqueue(99, bytes("")).status, status.notFound);
 });
 
-test("a metric keeps its number by type and name, and gauges stop at zero", () => {
+test("a metric with the same type and name keeps its number, and gauges stop at zero", () => {
   const store = new SharedStore();
   const { number: counter = 0 } = store.defineMetric(0, "requests");
   const { number: gauge = 0 } = store.defineMetric(1, "open");

@@ -49,7 +49,7 @@ function addressOf({ address, port }: { readonly address: string; readonly port:
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Framing headers of the client's connection. Modules neither see nor change them. */
+/** Framing headers of the client's connection. Modules can neither read nor change them. */
 const hidden: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",

@@ -49,7 +49,9 @@ export class FieldMap {
 /** The held part of a body while the module processes it. */
 export class BodyBuffer {
   bytes: Buffer = Buffer.alloc(0);
-  /** The module may read and write it: it is called with it, or the side is paused by it. */
+  /**
+   * Whether the module may read and write the body: during a call with the body, or while the module pauses this side.
+   */
   open = false;
 
   /** Replaces `length` bytes from `start`. Following the ABI, a start behind the end appends. */
@@ -77,7 +79,7 @@ export class StreamContext {
   readonly response = new BodyBuffer();
   /** Properties that modules set. */
   readonly properties = new Map<string, Buffer>();
-  /** The module will report itself when it has finished. */
+  /** The module will report when it has finished. */
   waitsForDone = false;
   ended = false;
 

@@ -19,7 +19,7 @@ interface Served extends AsyncDisposable {
   readonly harness: Harness;
   readonly statistics: FilterStatistics;
   readonly registry: MetricsRegistry;
-  /** What the application saw of the last request. */
+  /** The last request that the application received. */
   readonly seen: { headers: Record<string, unknown>; body: string };
 }
 
@@ -103,7 +103,7 @@ test("a module changes headers and bodies in both directions, reads properties a
   assert.equal((await harness.get("/")).body, "hello!");
 });
 
-test("a module answers by itself, and calls a cluster while the request waits", async () => {
+test("a module answers itself, and calls a cluster while the request waits", async () => {
   await using served = await serving();
   const { harness, seen } = served;
   const denied = await harness.get("/", asking("deny"));
@@ -153,7 +153,7 @@ test("with FAIL_RELOAD a trapped module restarts after a pause", async () => {
   assert.deepEqual([(await harness.get("/")).status, served.statistics.counter("wasm.created").value], [200, 2]);
 });
 
-test("an unusable module fails by its policy: bad bytes, a wrong checksum, or a configuration that it refuses", async () => {
+test("requests to an unusable module follow its failure policy: bad bytes, a wrong checksum, or a configuration that it refuses", async () => {
   const refuses = { name: "test", rootId: "", configuration: Buffer.from("refuse") };
   const bad: ModuleLocation = { kind: "inline", bytes: Buffer.from("no module") };
   const remote = (sha256: string): ModuleLocation => ({
@@ -201,7 +201,7 @@ test("a module is fetched by HTTP after the server's first failures", async () =
   assert.equal(asked, 2);
 });
 
-test("results of fetches are counted by the name that upstream's agent gives", async () => {
+test("results of fetches are counted under the names of upstream's agent", async () => {
   const code = (url: string, sha256 = ""): ModuleLocation => ({
     kind: "remote",
     url,

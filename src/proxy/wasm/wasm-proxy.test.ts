@@ -71,7 +71,7 @@ test("a proxy runs the module that its listener names, and exports its metrics a
   assert.match(String(error), /users\.module.*code must name a file/);
 });
 
-test("a listener serves without a plugin that it gets until the plugin has started", async () => {
+test("a listener serves without a newly added plugin until the plugin has started", async () => {
   await using backends = await Harness.start();
   const backend = await backends.backend((_, response) => response.end("hello"));
   const { promise: wanted, resolve: want } = Promise.withResolvers<void>();

@@ -114,7 +114,7 @@ test("circuit breakers, rate limits and ejections apply to both workers together
   assert.equal(limited.filter(({ status }) => status === 200).length, 10);
   assert.equal(limited.filter(({ status }) => status === 429).length, 14);
 
-  // All on one connection, so that one worker sees the failures.
+  // All requests use one connection, so that one worker sees the failures.
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   await eventually(async () => {
     await fetchOnce(mixedPort, "/", { agent });

@@ -54,7 +54,7 @@ test("after a refused update, a new worker gets the previous state, then the att
   assert.deepEqual(told(mirror), ["cluster: a=3 b=3"]);
 });
 
-test("a new worker gets neither updates that killed all workers nor resources that nobody requests any more", () => {
+test("a new worker does not get updates that killed all workers, or resources that nobody requests any more", () => {
   const mirror = new ConfigMirror(subscriptions, "listener");
   mirror.accept(mirror.try(update("route", { r: "1", gone: "1" })));
   mirror.forget(mirror.try(update("route", { r: "deadly", s: "deadly" })));
@@ -62,7 +62,7 @@ test("a new worker gets neither updates that killed all workers nor resources th
   assert.deepEqual(told(mirror), ["route: r=1"]);
 });
 
-test("a new worker gets what the others keep although it was removed, and the names that do not exist", () => {
+test("a new worker gets removed resources that the others keep, and the names that do not exist", () => {
   const mirror = new ConfigMirror(
     [
       { typeUrl: "endpoint", mode: "named", apply },

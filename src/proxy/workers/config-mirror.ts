@@ -6,7 +6,7 @@ interface Mirrored {
   tried: XdsResource[];
 }
 
-/** How many of them are kept for one resource. */
+/** The maximum number of attempted versions that are kept for one resource. */
 const maxTried = 4;
 
 /** The configuration that workers were given, for workers that start later. */
@@ -15,7 +15,10 @@ export class ConfigMirror {
   readonly #types = new Map<string, Map<string, Mirrored>>();
   readonly #named = new Set<string>();
   readonly #received = new Set<string>();
-  /** Requested names for which the control plane has nothing, by type. Only of types whose resources outlast removals. */
+  /**
+   * Requested names that the control plane does not have, by type. Contains only types whose resources outlast
+   * removals.
+   */
   readonly #absent: ReadonlyMap<string, Set<string>>;
 
   /** `lasting` are the requested types whose resources stay in force after their removal, until nobody requests them. */
@@ -64,7 +67,7 @@ export class ConfigMirror {
     }
   }
 
-  /** For a type that is requested by name, removes resources that are no longer wanted. */
+  /** Removes resources that are no longer requested, if the type is requested by name. */
   keepNames(typeUrl: string, names: ReadonlySet<string>): void {
     if (!this.#named.has(typeUrl) || names.has("*")) return;
     const known = this.#of(typeUrl);

@@ -8,7 +8,7 @@ import { httpListener } from "../testing/ads-server.ts";
 import { eventually, fetchOnce } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
-/** A gateway's pod: an address of its own, and so many workers. */
+/** A gateway's pod with its own address and this number of workers. */
 async function gateway(address: string, port: number, workers: number): Promise<TestProxy> {
   const proxy = await TestProxy.start({
     name: "gateway",
@@ -35,7 +35,7 @@ async function gateway(address: string, port: number, workers: number): Promise<
   return proxy;
 }
 
-/** Opens connections one after the other at what a Service would send them to: the pods that are ready. */
+/** Opens connections one after another to the pods that are ready, as a Service would. */
 class Clients {
   readonly served = new Map<string, number>();
   readonly lost: string[] = [];
@@ -99,7 +99,7 @@ for (const [before, after] of [
     clients.ready = [oldAddress, newAddress];
     await eventually(() => (clients.served.get(newAddress) ?? 0) >= 100);
     old.shutdown.request("another revision has taken over");
-    // A probe finds it unready; until then connections go on to come here.
+    // A probe finds the pod unready. Until then, connections still arrive at it.
     await eventually(async () => (await fetchOnce(old.ports.readiness, "/healthz/ready")).status === 503);
     const late = clients.served.get(oldAddress) ?? 0;
     await eventually(() => (clients.served.get(oldAddress) ?? 0) >= late + 100);

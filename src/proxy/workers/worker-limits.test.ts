@@ -20,7 +20,7 @@ function workers(count: number, nowMs: () => number = () => 0) {
   return { memory, parts };
 }
 
-test("a cluster's limits apply to all workers together, and a slot that one returns another may take", () => {
+test("a cluster's limits apply to all workers together, and a slot that one worker returns is free for another", () => {
   const { parts } = workers(2);
   const [one, two] = parts.map((part) => part.breaker("a", limits));
   assert.ok(one !== undefined && two !== undefined);
@@ -83,7 +83,7 @@ test("all workers draw from one bucket, and each resource has its own buckets", 
     compiled.map((buckets) => buckets[0]?.level()),
     [level, level],
   );
-  // However long nobody came, no more than the bucket holds.
+  // However long no request came, the bucket holds no more than its size.
   nowMs = 3_600_000;
   assert.deepEqual(take(0), [true, true, true, false]);
   for (nowMs of [(2 ** 31 - 10) * 1000, (2 ** 31 + 10) * 1000]) assert.deepEqual(take(0), [true, true, true, false]);

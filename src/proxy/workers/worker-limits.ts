@@ -186,7 +186,7 @@ class SharedTime {
   /** Returns false if another thread was faster. */
   change(beforeMs: number, afterMs: number): boolean {
     const before = beforeMs === -Infinity ? 0n : this.#bitsOf(beforeMs);
-    // The bits of the time 0 would be those of untouched cells.
+    // The bits of the time 0 would equal those of untouched cells.
     const after = this.#bitsOf(afterMs === 0 ? Number.MIN_VALUE : afterMs);
     return Atomics.compareExchange(this.#bits, 0, before, after) === before;
   }

@@ -17,7 +17,7 @@ interface Call {
   readonly argument: unknown;
 }
 
-/** A thread that notes what it is asked, and answers nothing in particular. */
+/** A thread that records its calls and returns no result. */
 class FakeThread extends EventEmitter {
   readonly start: WorkerStart;
   readonly calls: Call[] = [];
@@ -107,7 +107,7 @@ test("a worker that stops answering is ended, and its replacement gets the other
   assert.deepEqual([third?.start.worker, third?.start.logLevel, third?.asked("drain")], [1, "debug", [true]]);
 });
 
-test("a worker that starts slowly is waited for", async () => {
+test("a worker that starts slowly is not replaced", async () => {
   await using fixture = new Fixture(1, false);
   const [slow] = fixture.threads;
   await new Promise((resolve) => setTimeout(resolve, 100));

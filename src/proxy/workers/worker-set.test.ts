@@ -11,7 +11,7 @@ import { eventually, fetchOnce } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 import { spawnWorker, WorkerSet } from "./index.ts";
 
-/** A gateway with two workers that sends all to one of two backends. */
+/** A gateway with two workers that sends all requests to one of two backends. */
 class Gateway implements AsyncDisposable {
   readonly threads: Worker[] = [];
   readonly port: number;
@@ -107,7 +107,8 @@ test("two workers share the connections of a listener, and their counts add up",
   const clusters = (await fetchOnce(gateway.proxy.ports.admin, "/clusters")).body;
   assert.match(clusters, /^a::127\.0\.0\.1:\d+::rq_total::40$/m);
   assert.match((await fetchOnce(gateway.proxy.ports.admin, "/server_info")).body, /"concurrency": 2/);
-  // The kernel chooses by the client's port: of 400, a share below 150 or above 250 comes once in more than a million runs.
+  // The kernel chooses the worker by the client's port. Of 400 connections, one worker gets fewer than 150 or more than
+  // 250 less than once in a million runs.
   await Promise.all(Array.from({ length: 400 }, async () => await gateway.client()));
   await eventually(async () => (await gateway.shares()).reduce((sum, share) => sum + share, 0) === 400);
   const shares = await gateway.shares();

@@ -30,7 +30,7 @@ const podMakers: ReadonlySet<string> = new Set([
 ]);
 const rbacGroup = "rbac.authorization.k8s.io";
 
-/** The rights that the writes of a plan need of its author, each once. */
+/** The rights that a plan's author needs for its writes, without repetition. */
 export function questionsOfWrites(writes: readonly Write[]): readonly AccessQuestion[] {
   return distinct(writes.flatMap(questionsOf));
 }
@@ -143,18 +143,18 @@ function readsOfTarget(target: CanaryTarget, own: string): readonly AccessQuesti
     const { service, stable, canary } = target.services;
     return [service, stable, canary].map((name) => getService(name, own));
   }
-  // The Services of whole namespaces are compared.
+  // A target of namespaces compares the Services of whole namespaces.
   if ("namespaces" in target)
     return [target.namespaces.stable, target.namespaces.canary].map((namespace) => getService(undefined, namespace));
   return [getService(target.deployment.service, own)];
 }
 
 function backendsOf({ namespace, stable, canary }: RouteTarget, own: string): AccessQuestion[] {
-  // A backend without a namespace is in its route's.
+  // A backend without a namespace is in the namespace of its route.
   return [stable, canary].map((backend) => getService(backend.name, backend.namespace ?? namespace ?? own));
 }
 
-/** A host with dots names no Service, unless it is the full name of one. */
+/** A host with dots does not name a Service, unless it is a Service's full name. */
 function serviceOfHost(host: string, own: string): AccessQuestion[] {
   const [, name, namespace] = /^([^.]+)(?:\.([^.]+)\.svc(?:\..+)?)?$/.exec(host) ?? [];
   return name === undefined ? [] : [getService(name, namespace ?? own)];
@@ -202,7 +202,7 @@ function about(verb: string, object: ObjectReference): AccessQuestion {
     group: groupOf(object),
     resource: plural,
     ...(namespace === undefined ? {} : { namespace }),
-    // At a creation, the API server reviews rights without a name.
+    // For a creation, the API server checks rights without an object name.
     ...(verb === "create" ? {} : { name }),
   };
 }

@@ -15,7 +15,7 @@ interface Kept {
   readonly untilMs: number;
 }
 
-/** Asks the API server what a user may do. */
+/** Asks the API server which rights a user has. */
 export class AccessReviews {
   readonly #client: KubeClient;
   readonly #clock: Clock;
@@ -26,7 +26,7 @@ export class AccessReviews {
     this.#clock = clock;
   }
 
-  /** The questions whose answer is no, in their order. Throws a transient error if the API server does not answer. */
+  /** The rights that the user lacks, in their order. Throws a transient error if the API server does not answer. */
   async denied(author: Author, questions: readonly AccessQuestion[]): Promise<readonly AccessQuestion[]> {
     const verdicts: boolean[] = [];
     for (let from = 0; from < questions.length; from += atOnce)
@@ -37,7 +37,7 @@ export class AccessReviews {
   }
 
   /**
-   * First asks without a name, because most rights apply to all names. One question then answers for all objects of a
+   * First asks without an object name, because most rights apply to all names. One review then covers all objects of a
    * kind in a namespace.
    */
   async #may(author: Author, { name, ...question }: AccessQuestion): Promise<boolean> {

@@ -31,9 +31,9 @@ export class AuthorKey {
   }
 
   /**
-   * The secret path at which the API server asks for the author, or for a review with the writer's rights. Without the
-   * secret, everybody who reaches the port could obtain a signature for any author, or learn anybody's rights. The path
-   * is in the webhook's configuration, which only users with that right can read.
+   * The secret path to which the API server sends requests for the author, or for a review with the writer's rights.
+   * Without the secret, any client of the port could obtain a signature for any author, or find out anybody's rights.
+   * The path is in the webhook's configuration, which only users with that right can read.
    */
   async path(purpose: AskedPath): Promise<string> {
     return `/${purpose}/${createHmac("sha256", await this.get())

@@ -40,11 +40,11 @@ export function planText(object: Pick<UntypedObject, "kind" | "metadata"> & { re
     ([field]) => !orderFields.has(field),
   );
   const { namespace = "", name = "", generateName = "" } = object.metadata;
-  // The API server generates the name only after the reviews.
+  // The API server generates the name only after the webhooks' reviews.
   return canonical([object.kind, namespace, generateName === "" ? name : generateName, Object.fromEntries(spec)]);
 }
 
-/** The annotation's value: the author, bound by a signature to what the rollout does. */
+/** The annotation's value: the author, and a signature that binds the author to the rollout's spec. */
 export function signAuthor(key: Buffer, plan: string, author: Author): string {
   const { user, uid, groups, extra } = author;
   const plain: Author = { user, ...(uid === undefined ? {} : { uid }), groups, extra };

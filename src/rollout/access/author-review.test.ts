@@ -33,7 +33,7 @@ function canary(spec: Record<string, unknown> = {}, author?: string): Rollout {
   };
 }
 
-/** The annotation that is stored, as the API server would; "refused" where it is. */
+/** The annotation that the API server would store, or "refused" if it would refuse the write. */
 function stored(
   operation: string,
   user: string | RequestUser,
@@ -75,7 +75,7 @@ test("the creator of a rollout is its author, until somebody changes its behavio
   assert.equal(authorOf(changed, stored("UPDATE", "bob", changed, old)), "bob");
   // An order does not make its writer the author of a rollout without an author.
   assert.equal(stored("UPDATE", "bob", canary({ paused: true }), canary()), undefined);
-  // An empty annotation takes it over.
+  // Writing an empty annotation makes the writer the author.
   assert.equal(authorOf(canary(), stored("UPDATE", "carol", canary({}, ""), old)), "carol");
 });
 
@@ -89,15 +89,16 @@ function account(namespace: string, name: string, token = "1"): RequestUser {
   };
 }
 
-test("the account of a GitOps controller becomes the author like a user, by its first sync and by each that changes the spec", () => {
+test("the account of a GitOps controller becomes the author like a user, by its first sync and by each sync that changes the spec", () => {
   const controller = account("argocd", "application-controller");
   const made = stored("CREATE", controller, canary());
   const { username, ...rest } = controller;
   assert.deepEqual(readAuthor(key, planText(canary()), made), { user: username, ...rest });
-  // A server-side apply of what Git has: the annotation is another's and stays. The controller's token is a new one.
+  // A server-side apply of the object in Git. The annotation belongs to another field manager and stays. The
+  // controller's token is a new one.
   const again = account("argocd", "application-controller", "2");
   assert.equal(stored("UPDATE", again, canary({}, made), canary({}, made)), made);
-  // Nor does another controller that applies the same take it over, or one that replaces the object.
+  // Another controller that applies the same object, or replaces it, does not become the author either.
   assert.equal(stored("UPDATE", account("flux", "apply"), canary({}, made), canary({}, made)), made);
   assert.equal(stored("UPDATE", account("flux", "apply"), canary(), canary({}, made)), made);
   // Somebody's change and its repair by the controller each have their author.
@@ -122,13 +123,13 @@ test("a client that names an author itself is refused, and an author is bound to
   assert.equal(readAuthor(Buffer.alloc(32, 8), planText(canary()), made), undefined);
   const forged = JSON.stringify({ ...(JSON.parse(made ?? "") as object), user: "mallory" });
   assert.equal(authorOf(canary(), forged), undefined);
-  // Asked a second time in the same request, it knows its own words.
+  // If the webhook is called a second time in the same request, it accepts its own value.
   assert.equal(authorOf(canary(), stored("CREATE", "root", canary({}, made))), "root");
 });
 
 test("a recorded author that is written again has no more rights than the writer", () => {
   const made = stored("CREATE", "alice", canary());
-  // Alice's groups of then are not those of now.
+  // Alice's groups have changed since.
   const again = stored("UPDATE", "alice", canary({}, made?.replace('"g"', '"admins"')), canary());
   assert.equal(again, "refused");
   const moved = stored("UPDATE", "alice", canary({}, made), canary({ steps: [{ weight: 50 }] }, "x"));

@@ -22,9 +22,9 @@ interface PatchOperation {
 const forbidden = 403;
 
 /**
- * Records the user who creates a rollout, or changes what it does, as its author. A change of only the orders, or of
- * metadata, keeps the author. An empty annotation takes the rollout over. Any other value that a client writes into the
- * annotation is refused.
+ * Records the user who creates a rollout, or changes its effect, as its author. A change of only the orders, or of
+ * metadata, keeps the author. A user who writes an empty annotation takes over the rollout. Any other value that a
+ * client writes into the annotation is refused.
  */
 export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
   const { request } = review;

@@ -30,7 +30,7 @@ function rolloutOf(user: string | undefined, shown: unknown = spec): UntypedObje
   };
 }
 
-/** An API server at which these are allowed: `user verb resource namespace`. */
+/** An API server that allows these rights: `user verb resource namespace`. */
 function rights(allowed: readonly string[]) {
   const asked: string[] = [];
   const client = {
@@ -119,7 +119,7 @@ test("a rollout without a recorded author waits for one, and so does one with a 
   assert.equal(await every.refusal(changed, steps), undefined, "orders are anybody's");
 });
 
-test("the reviews of a service account name its groups, uid and extra, by which roles and other authorizers decide", async () => {
+test("the reviews of a service account contain its groups, uid and extra fields, which roles and other authorizers use", async () => {
   const author = {
     user: "system:serviceaccount:argocd:controller",
     uid: "u7",
@@ -151,7 +151,7 @@ test("a recent access review is not repeated", async () => {
   assert.equal(asked.length, all.length);
 });
 
-test("a Canary tells its author about Services of other namespaces only what the author may read", async () => {
+test("a Canary shows its author only those facts about other namespaces' Services that the author may read", async () => {
   const spec = {
     target: {
       httpRoute: {
@@ -193,7 +193,7 @@ test("a Canary tells its author about Services of other namespaces only what the
   ]);
 });
 
-test("checks tell a Canary's author about pods, their logs and other namespaces' Checks only what the author may read", async () => {
+test("checks show a Canary's author only those facts about pods, logs and other namespaces' Checks that the author may read", async () => {
   const subject = {
     type: "backends",
     canary: { namespace: "secret", service: "web" },

@@ -9,7 +9,7 @@ import { planText, readAuthor } from "./author-record.ts";
 /** How many missing rights a message names. */
 const namesShown = 5;
 
-/** Why a rollout may not continue, and who must do what. */
+/** Why a rollout may not continue, and which person must do what. */
 export interface RightsRefusal {
   readonly problem: string;
   readonly remedy: string;

@@ -3,15 +3,15 @@ import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
 import { fieldManager } from "./object-access.ts";
 
 /**
- * Who wrote a field last, such as `kubectl-edit at 2026-11-20T12:00:00Z`, according to the API server. Undefined if it
- * does not know.
+ * The last writer of a field, such as `kubectl-edit at 2026-11-20T12:00:00Z`, according to the API server. Undefined if
+ * unknown.
  */
 export function whoWrote(object: UntypedObject | undefined, pointer: string): string | undefined {
   const segments = pointerNames(pointer);
   return latestOf(object, ({ fieldsV1 }) => owns(fieldsV1, segments));
 }
 
-/** Who wrote any part of it last, apart from this engine. */
+/** The last writer of any part of the object, apart from this engine. */
 export function lastWriter(object: UntypedObject | undefined): string | undefined {
   return latestOf(object, ({ manager }) => manager !== fieldManager);
 }
@@ -26,7 +26,7 @@ function latestOf(
   return latest === undefined ? undefined : described(latest);
 }
 
-/** Whether this engine has written any of it. True if the server keeps no field managers. */
+/** Whether this engine has written any field of the object. True if the server keeps no field managers. */
 export function isOurs(object: UntypedObject): boolean {
   const entries = object.metadata.managedFields ?? [];
   return entries.length === 0 || entries.some(({ manager }) => manager === fieldManager);

@@ -13,7 +13,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { referenceKey } from "../decide/index.ts";
 import { fieldManager } from "./object-access.ts";
 
-/** Only the leading engine writes journals, so its last write is still there, unless a person removed it. */
+/** Only the leading engine writes journals, so its last write still exists, unless a person removed it. */
 const keptMs = 2000;
 const maxKept = 256;
 const maxDecisionBytes = 512 * 1024;
@@ -30,7 +30,10 @@ interface Kept {
   readonly atMs: number;
 }
 
-/** The journal of one rollout: an object of its own, so that it outlives the engine, the rollout's status and the rollout. */
+/**
+ * The journal of one rollout. It is a separate object, so that it outlives the engine, the rollout's status and the
+ * rollout.
+ */
 export class JournalStore {
   readonly #client: KubeClient;
   readonly #clock: Clock;
@@ -50,8 +53,8 @@ export class JournalStore {
   }
 
   /**
-   * Stores entries before the writes that they describe, and decisions. Existing entries stay, because the first prior
-   * value counts.
+   * Stores entries before the writes that they describe, and decisions. Existing entries stay, because undo must
+   * restore the first prior value.
    */
   async append(name: string, added: readonly JournalEntry[], decisions: readonly DecisionRecord[]): Promise<void> {
     if (added.length === 0 && decisions.length === 0) return;

@@ -20,8 +20,8 @@ export interface NotifierOptions {
   /** Posts a body. Throws if the server did not accept it in time. */
   readonly post: (url: string, body: string, timeoutMs: number, note: Notification) => Promise<void>;
   /**
-   * Called for a notification that could not be delivered. Gets only the server's name, because the rest of a webhook's
-   * URL is often a secret.
+   * Called for a notification that could not be delivered. It gets only the server's name, because the rest of a
+   * webhook's URL is often a secret.
    */
   readonly onFailure: (note: Notification, server: string, problem: string) => void;
 }
@@ -37,8 +37,8 @@ interface Waiting {
 }
 
 /**
- * Posts decisions to people's webhooks without delaying anything. What a slow webhook does not accept is dropped after
- * a while, and reported.
+ * Posts decisions to people's webhooks without a delay for rollouts. Notifications that a slow webhook does not accept
+ * are dropped after a while, and reported.
  */
 export class Notifier {
   readonly #options: NotifierOptions;
@@ -100,7 +100,7 @@ const events: Readonly<Partial<Record<DecisionReason, NotificationEvent>>> = {
   Stuck: "Stuck",
 };
 
-/** The event of the spec's list for a decision. Undefined if nobody is notified. */
+/** The event under which the spec lists a decision. Undefined if no webhook is notified. */
 export function notificationEventOf(reason: DecisionReason): NotificationEvent | undefined {
   return events[reason];
 }

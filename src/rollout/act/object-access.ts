@@ -8,9 +8,9 @@ export const fieldManager = "serin-rollout";
 
 /**
  * Reads and writes any object by its reference. Every write is safe to repeat. A field is changed by a JSON patch that
- * tests its current value, under the engine's field manager, and not by server-side apply. What matters is that the
- * value is the one in the journal, whoever owns it. Apply knows only owners: it cannot remove somebody else's field,
- * and it would remove a field whose prior value undo must restore.
+ * tests its current value, under the engine's field manager, and not by server-side apply. The engine needs to know
+ * whether the value is the one in the journal, whoever owns it. Apply only checks owners: it cannot remove somebody
+ * else's field, and it would remove a field whose prior value undo must restore.
  */
 export class ObjectAccess {
   readonly #client: KubeClient;
@@ -23,7 +23,7 @@ export class ObjectAccess {
     return await this.#client.get(kindOf(object), object.name, object.namespace);
   }
 
-  /** Creates the object unless one with its name exists. */
+  /** Creates the object unless an object with its name exists. */
   async create(object: ObjectReference, body: UntypedObject): Promise<void> {
     try {
       await this.#client.create(kindOf(object), withoutServerFields(body), { fieldManager });
@@ -69,7 +69,7 @@ export interface PatchOperation {
   readonly value?: unknown;
 }
 
-/** RFC 6902 operations that change the field only if it is as expected. Empty if it already has the value. */
+/** RFC 6902 operations that change the field only if it has the expected value. Empty if it already has the value. */
 export function fieldPatch(
   current: UntypedObject,
   pointer: string,
@@ -79,7 +79,7 @@ export function fieldPatch(
 ): PatchOperation[] {
   const found = valueAt(current, pointer);
   if (jsonEqualWithoutNulls(found, value)) return [];
-  // A patch cannot test that something is absent, so the object as a whole must not have moved.
+  // A patch cannot test that a field is absent, so it tests that the whole object is unchanged.
   const test: PatchOperation =
     expected === undefined
       ? { op: "test", path: "/metadata/resourceVersion", value: current.metadata.resourceVersion }
@@ -128,7 +128,7 @@ export function valueAt(object: unknown, pointer: string): unknown {
   return value;
 }
 
-/** Whether the object has everything that was wanted. The API server may have added defaults to it. */
+/** Whether the object has all the wanted fields. The API server may have added defaults to it. */
 export function covers(found: unknown, wanted: unknown): boolean {
   if (wanted === undefined || wanted === null) return found === undefined || found === null;
   if (Array.isArray(wanted))

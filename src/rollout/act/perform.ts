@@ -7,14 +7,14 @@ import { covers, fieldManager, valueAt, type ObjectAccess } from "./object-acces
 import { isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
 
-/** Does one write of a step; doing it again changes nothing. */
+/** Performs one write of a step. Repeating it changes nothing. */
 export async function performWrite(objects: ObjectAccess, write: Write, prior: unknown): Promise<void> {
   if (write.type === "field") await objects.setField(write.object, write.pointer, write.value, prior);
   else if (write.type === "create") await objects.create(write.object, write.body);
   else await objects.delete(write.object);
 }
 
-/** Facts about the cluster that undo needs besides the objects. Each returns why undo must wait, or undefined. */
+/** Conditions of the cluster that undo checks besides the objects. Each returns why undo must wait, or undefined. */
 export interface UndoSurroundings {
   /** A workload that the rollout made still serves requests. */
   stillServes(entry: JournalEntry): Promise<string | undefined>;
@@ -24,7 +24,7 @@ export interface UndoSurroundings {
   notReached(object: ObjectReference): Promise<string | undefined>;
   /** Proxies have not acknowledged the present destinations of requests yet. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
-  /** A gateway or waypoint would lose pods that nothing replaces yet, or pods would come back without a sidecar. */
+  /** A gateway or waypoint would lose pods that have no replacement yet, or pods would come back without a sidecar. */
   heldBack(
     entry: Extract<JournalEntry, { type: "field" }>,
     current: UntypedObject,
@@ -117,16 +117,16 @@ async function undoField(
   if (entry.restart === "time") {
     const heldBack = await surroundings.heldBack(entry, current, found);
     if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
-    // A later restart may have happened before or after undo restored the template. One restart too many is harmless;
-    // one too few leaves pods that run the old template.
+    // A later restart may have happened before or after undo restored the template. An unnecessary restart is harmless,
+    // but without a necessary one, pods would keep the wrong template.
     await objects.setField(entry.object, entry.pointer, new Date(surroundings.nowMs).toISOString(), found);
     return { state: "undone" };
   }
   if (!jsonEqualWithoutNulls(found, entry.prior)) {
     // For an adopted template, any added field makes it the user's own new template.
     if (entry.adopted === true ? !jsonEqualWithoutNulls(found, entry.written) : !covers(found, entry.written)) {
-      // A user's later change stays, unless the entry replaces pods: requests are about to return to those of the prior
-      // value.
+      // A user's later change stays, unless the entry replaces pods: requests are about to return to pods with the
+      // prior value.
       if (entry.adopted === true && entry.restart === undefined) return { state: "undone" };
       const who = whoWrote(current, entry.pointer);
       // If the plan has changed since, the current value is the engine's own, although the journal records another one.

@@ -1,8 +1,8 @@
 import type { JournalEntry } from "../../api/serin/index.ts";
 
 /**
- * The entries in the order of undo: backwards. Entries of one `undoGroup` are undone together, at the place of the
- * group's latest entry, restarts last, so that pods start with the restored values.
+ * The entries in the order of undo: backwards. Entries of one `undoGroup` are undone together, at the position of the
+ * group's latest entry. Restarts come last in a group, so that pods start with the restored values.
  */
 export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   const groups = new Map<string, JournalEntry[]>();
@@ -24,7 +24,7 @@ export function isRestart(entry: JournalEntry): boolean {
 
 const workloads = new Set(["Deployment", "DaemonSet", "StatefulSet"]);
 
-/** A workload that undo makes again must run before later entries may rely on it. */
+/** A workload that undo creates again must run before later entries may rely on it. */
 export function isWorkload({ object: { kind } }: JournalEntry): boolean {
   return workloads.has(kind);
 }
@@ -37,8 +37,8 @@ export function movesTraffic({ object: { kind } }: JournalEntry): boolean {
 }
 
 /**
- * Pods must run the restored value before requests return to them: a template that a user had changed, or the number of
- * pods.
+ * Pods must run the restored value (a template that a user had changed, or the number of pods) before requests return
+ * to them.
  */
 export function mustRun(entry: JournalEntry): boolean {
   return (
@@ -55,7 +55,10 @@ export function wantsPods({ object: { kind } }: JournalEntry): boolean {
   return kind === "Gateway";
 }
 
-/** A canary copy that was removed at the end. Requests return to it when it runs again. */
+/**
+ * The entry is for a canary copy that was removed at the end of the run. Requests return to the copy when it runs
+ * again.
+ */
 export function isCopy(entry: JournalEntry): boolean {
   return entry.type === "deleted" && entry.body.metadata.labels?.["rollout.serin.dev/copy"] !== undefined;
 }

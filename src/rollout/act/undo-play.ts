@@ -13,13 +13,14 @@ import {
 
 export type UndoResult =
   | { readonly state: "undone" }
-  /** Something else must move first, or the object cannot be reached. */
+  /** Another entry must be undone first, or the object cannot be reached. */
   | { readonly state: "waiting"; readonly detail: string }
   | { readonly state: "conflict"; readonly detail: string };
 
 /**
- * One pass over a journal: which entry is next, and what its result means for the others. The order is kept, unless
- * `passOver` says that undo has waited long enough. Then entries that do not need the waiting one go on without it.
+ * One pass over a journal. It decides which entry is next, and what an entry's result means for the others. The order
+ * is kept, unless `passOver` says that undo has waited long enough. Then entries that do not depend on the waiting one
+ * are undone without it.
  */
 export class UndoPlay {
   readonly undone: JournalEntry[] = [];

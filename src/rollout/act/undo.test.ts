@@ -1,4 +1,4 @@
-// Putting back, object by object: exactly the journaled fields, and nothing else.
+// Tests that undo restores exactly the journaled fields of each object.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
@@ -153,7 +153,7 @@ async function undo(
   return play;
 }
 
-/** The snapshot without the pod template, in which undo writes the time of another restart. */
+/** The snapshot without the pod template, because undo writes the time of another restart into it. */
 function withoutRestart(snapshot: unknown): unknown {
   const copy = structuredClone(snapshot) as Record<string, { spec?: { template?: unknown } }>;
   delete copy["Deployment app"]?.spec?.template;
@@ -190,13 +190,13 @@ test("an interrupted undo has the same result when it is repeated", async () => 
       const entry = play.next();
       if (entry !== undefined) play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, free));
     }
-    // The journal still holds all of it: what was put back had not been struck yet.
+    // The journal still has all entries, because the undone ones had not been removed yet.
     await undo(objects, journal);
     assert.deepEqual(objects.snapshot(), whole.snapshot(), `cut after ${cut}`);
   }
 });
 
-test("a field that somebody else changed is never overwritten, and the message names who, what and the remedy", async () => {
+test("a field that somebody else changed is never overwritten, and the message has the user, the field and the remedy", async () => {
   const objects = cluster();
   const journal = await perform(objects);
   const theirs = objects.all.get("HTTPRoute r") as UntypedObject;

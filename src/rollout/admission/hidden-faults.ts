@@ -21,7 +21,7 @@ export interface Faults {
 
 const noFaults: Faults = { errors: [], warnings: [] };
 
-/** Faults that only execution shows: queries that are not PromQL, and installations that cannot be rendered. */
+/** Finds faults that only execution shows: queries that are not PromQL, and installations that cannot be rendered. */
 export async function hiddenFaults(object: unknown): Promise<Faults> {
   const { spec } = object as { readonly spec: object };
   const checks = checksOf(spec);
@@ -44,7 +44,7 @@ function checksOf(spec: object): Checked[] {
   } = spec as Partial<Canary["spec"] & MeshUpgrade["spec"]> & {
     readonly type?: string;
   };
-  // A Check object is itself one check.
+  // A Check object is one check.
   if (type !== undefined) return [{ path: "", checks: [spec as CheckSpec] }];
   return [
     { path: "spec.checks", checks },

@@ -67,7 +67,7 @@ test("a malformed review gets 400, and the server continues", async () => {
     assert.equal((await fetch(new URL(path, url), { method: "POST", body: "{}" })).status, status, path);
 });
 
-test("everybody learns of faults, and only callers of the secret path learn of rights", async () => {
+test("all callers get faults, and only callers of the secret path get results about rights", async () => {
   assert.match((await answerAt("/review", [{ weight: 101 }])).message, /spec\.steps\[0\]\.weight/);
   assert.deepEqual(await answerAt("/review", [{ weight: 10 }]), { allowed: true, message: "" });
   assert.deepEqual(asked, []);
@@ -96,7 +96,7 @@ test("the error for an object whose review exceeds the limit names it, and the e
   const { response } = (await answer.json()) as { response: { allowed: boolean; status?: { message: string } } };
   assert.equal(response.allowed, false);
   assert.match(response.status?.message ?? "", /^MeshUpgrade "long" is refused: checking it took longer than 1 s/);
-  // If this thread did the review, it would get only a handful of turns.
+  // If this thread ran the review, the event loop would make only a few turns.
   assert.ok(turns > 20, `${turns} turns`);
   assert.match((await answerAt("/review", [{ weight: 101 }])).message, /is not valid/, "the next one has a new thread");
 });

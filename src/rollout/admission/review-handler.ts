@@ -95,7 +95,7 @@ export class ReviewHandler {
       return refuseReview({ request: { uid } }, `${object} is refused: checking it took ${spent}. Shorten its lists`);
     }
     const { answer, rights } = verdict;
-    // Only the API server gets an answer about rights, because other clients of the port could learn who may do what.
+    // Only the API server gets an answer about rights, because other clients of the port could find out users' rights.
     // The engine checks the rights again before it acts.
     if (rights === undefined || !answer.response.allowed || !(await authorKey.isPath("review", path))) return answer;
     const refusal = await refusalByRights(rights, accessReviews);

@@ -19,7 +19,7 @@ export interface NeededRights {
   readonly questions: readonly AccessQuestion[];
 }
 
-/** Undefined if a review needs no rights, or if they are unknown before there is a plan. */
+/** The rights that a review must check. Undefined if it needs none, or if they are unknown without a plan. */
 export function neededRights(review: RolloutReview): NeededRights | undefined {
   const { kind, operation, object, oldObject, userInfo } = review.request ?? {};
   if (kind?.kind !== canaryKind.kind || kind.group !== canaryKind.group || operation === "DELETE") return undefined;
@@ -30,7 +30,7 @@ export function neededRights(review: RolloutReview): NeededRights | undefined {
   return { name: value.metadata.name ?? "", author, questions: questionsOfCanary(value) };
 }
 
-/** What the author of a Canary lacks the right for. Undefined if nothing. */
+/** Why the author of a Canary lacks a needed right. Undefined if the author has all rights. */
 export async function refusalByRights(
   { name, author, questions }: NeededRights,
   reviews: AccessReviews,

@@ -55,7 +55,7 @@ test("a freeze with an invalid rule is refused before anything depends on it", a
   assert.equal(await review({}, { kind, name: "nights", object: freeze("FREQ=DAILY;BYDAY=MO,FR") }), "allowed");
 });
 
-test("a rollout under way keeps what it moves: a Canary its target, a MeshUpgrade its revisions", async () => {
+test("a Canary under way cannot change its target, and a MeshUpgrade under way cannot change its revisions", async () => {
   const oldOf = (spec: object, phase: string, completedSteps: readonly object[] = [{ id: "one" }]): object => ({
     metadata: { name: "shop", namespace: "shop" },
     spec,
@@ -128,7 +128,7 @@ test("a spec that cannot work is refused at its field: queries, falling weights,
   assert.match(await review({ target: same }), /spec\.target\.httpRoute\.canary: must differ from the stable backend/);
 });
 
-test("an installation of another revision or an unknown profile is refused, and a setting without effect is reported", async () => {
+test("an installation of another revision or an unknown profile is refused, and a setting without effect gets a warning", async () => {
   const upgrade = async (install: object): Promise<readonly [string, readonly string[]]> => {
     const object = {
       metadata: { name: "up" },

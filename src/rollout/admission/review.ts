@@ -98,7 +98,7 @@ interface Approved {
   };
 }
 
-/** An approval is only as good as its name, so a new entry must name the user who writes it. */
+/** The value of an approval depends on its name, so a new entry must name the user who writes it. */
 function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
   const user = userInfo?.username ?? "";
   if (user === "" || user === trustedUser) return [];
@@ -131,8 +131,8 @@ interface Begun {
 }
 
 /**
- * A rollout under way must not change what it moves. The engine would plan for the new object and forget the old one in
- * the middle.
+ * The object that a rollout under way moves must not be changed. The engine would plan for the new object and leave the
+ * old one half moved.
  */
 function strayIssues(kind: KindDefinition, { object, oldObject }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
   const { metadata, spec: before, status } = (oldObject ?? {}) as Begun;
@@ -156,7 +156,7 @@ function strayIssues(kind: KindDefinition, { object, oldObject }: NonNullable<Ro
   });
 }
 
-/** A Canary holds its Deployment between its runs too. Only its deletion lets go of it. */
+/** A Canary holds its Deployment between its runs too. Only the Canary's deletion releases the Deployment. */
 function heldTargetIssues(before: Begun["spec"], now: Begun["spec"]): FieldIssue[] {
   const held = before?.target?.deployment;
   const next = now?.target?.deployment;

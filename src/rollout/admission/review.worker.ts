@@ -1,4 +1,4 @@
-// Judges untrusted objects in a thread of its own, so that they cannot block the engine.
+// Reviews untrusted objects in a separate thread, so that they cannot block the engine.
 import { messageOf } from "../../base/index.ts";
 import type { ReviewNotice } from "../../base/threads/index.ts";
 import { answerTasks, reviewedObject } from "../../base/threads/worker/index.ts";

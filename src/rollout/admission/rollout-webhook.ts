@@ -53,8 +53,8 @@ export class RolloutWebhook {
   }
 
   /**
-   * Blocks until the signal is aborted. Logs and repeats failures of the certificate, because the schema of the kinds
-   * still protects them meanwhile.
+   * Blocks until the signal is aborted. Logs a failure of the certificate and tries again. Meanwhile the schema of the
+   * kinds still rejects malformed objects.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;

@@ -49,7 +49,7 @@ export async function loadOrCreateCertificate(options: WebhookCertificateOptions
     } else await client.update(secretKind, { ...found, data });
     return made;
   } catch (error) {
-    // Another engine was first, so its certificate counts.
+    // Another engine was first, so its certificate is used.
     if (!isKubeCode(error, "already-exists") && !isKubeCode(error, "conflict")) throw error;
     return readCertificate(await client.get(secretKind, secretName, namespace), dnsNames, clock.nowMs()) ?? made;
   }

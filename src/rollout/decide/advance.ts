@@ -21,7 +21,7 @@ const namesShown = 20;
 const settleLimits = 10;
 const untilSlackMs = 10_000;
 
-/** The next move within one step: begin it, write, wait until it has settled, judge, end it. */
+/** The next action within one step: begin it, write, wait until it has settled, judge it, end it. */
 export function advance(input: DecideInput, step: Step): Decision {
   const { status, observation } = input;
   if (status.step?.id !== step.id) return begin(input, step);
@@ -202,7 +202,7 @@ function journalEntry(
   }
 }
 
-/** The fields from which an object is made again: without its status and managed fields, which are large. */
+/** The fields from which undo creates an object again: without its status and managed fields, which are large. */
 function storedBody({ status: _status, ...body }: UntypedObject): UntypedObject {
   const { managedFields: _managedFields, ...metadata } = body.metadata;
   return { ...body, metadata };
@@ -222,7 +222,7 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   const { waitingFor: _waitingFor, waitingSince: _since, waitsUntil, ...rest } = before;
   const soaks = before.settledAt !== undefined && waitsUntil !== undefined;
   const stepStatus: StepStatus = soaks ? { ...rest, waitsUntil } : rest;
-  // A condition that has settled once stays settled. A pod that restarts later is a matter for the checks.
+  // A condition that has settled once stays settled. The checks notice pods that restart later.
   if (waiting.length > 0 && stepStatus.settledAt === undefined) {
     const obstacle = observation.settle.find((state) => state.state === "waiting" && state.obstacle !== undefined);
     const limitMs = step.patient === true && obstacle === undefined ? undefined : orders.settleTimeoutMs;
@@ -250,12 +250,15 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   return judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);
 }
 
-/** Stands for all that comes after a write that is not due yet. It exceeds what conditions may lack. */
+/**
+ * The number of missing items that stands for all later work while a write is not due yet. It is larger than any number
+ * that conditions report.
+ */
 const laterLeft = 1e12;
 
 /**
- * The progress of waiting. The limit counts from the last time that less was left than ever before, so that a slow
- * machine is not a failure.
+ * The progress of waiting. The limit counts from the last time that fewer items were missing than ever before, so that
+ * a slow machine causes no failure.
  */
 function waitingOn(
   before: StepStatus,
@@ -298,13 +301,13 @@ function withoutProgressMs({ settlingMs = 0, stalledMs = settlingMs }: StepStatu
   return stalledMs;
 }
 
-/** A patient step has no limit for the whole, only for an obstacle. */
+/** A patient step has no limit for its whole duration, only for an obstacle. */
 function isOverdue(step: StepStatus, limitMs: number, isPatient = false): boolean {
   const { settlingMs = 0 } = step;
   return withoutProgressMs(step) > limitMs || (!isPatient && settlingMs > settleLimits * limitMs);
 }
 
-/** `300 s`; `812 s, the last 300 s of them without progress`. */
+/** Text such as `300 s`, or `812 s, the last 300 s of them without progress`. */
 function overdueText(step: StepStatus, limitMs: number): string {
   const { settlingMs = 0 } = step;
   const stalledMs = withoutProgressMs(step);

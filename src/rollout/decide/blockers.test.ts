@@ -42,12 +42,12 @@ function found(self: Contender, others: readonly Contender[], options: Options =
   });
 }
 
-test("one rollout at a time may hold a namespace, and its holder is named", () => {
+test("only one rollout at a time may hold a namespace, and the message names it", () => {
   assert.deepEqual(asked(contender("a"), [contender("b", moving)]), ["Canary shop/b has reserved namespace shop"]);
   assert.deepEqual(asked(contender("a", { wants: ["other"] }), [contender("b", moving)]), []);
 });
 
-test("the older of two waiting rollouts begins first, and nobody waits for one that waits for a person", () => {
+test("the older of two waiting rollouts begins first, and no rollout waits for one that waits for a person", () => {
   const younger = contender("a", { createdAtMs: 2 });
   assert.deepEqual(asked(younger, [contender("b")]), ["Canary shop/b came first and waits for namespace shop"]);
   assert.deepEqual(asked(contender("b"), [younger]), []);

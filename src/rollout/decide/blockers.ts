@@ -1,7 +1,7 @@
 import type { PauseReason } from "../../api/serin/index.ts";
 import type { Contender } from "./contender.ts";
 
-/** What keeps a rollout from beginning a step. */
+/** A reason why a rollout may not begin a step. */
 export interface Blocker {
   readonly reason: Extract<PauseReason, "freeze" | "rollout" | "limit" | "group" | "group-failed">;
   /** The freeze, rollout or group. Absent if it is none of them. */
@@ -25,10 +25,11 @@ const namesShown = 5;
 
 /**
  * Why a rollout may not begin its next step now. Empty if it may. The function is pure, and gives every engine the same
- * result. Of rollouts that want the same thing, the one that has it continues, then one that has begun, else the
- * oldest. There is no deadlock, because a rollout that has begun waits only for others that have begun: a canary takes
- * all of its namespaces at once, a mesh upgrade holds none between two steps, a group takes those of all its members
- * together, and no rollout waits for a member that itself waits for another rollout's namespace.
+ * result. If rollouts want the same namespace or target, the one that has it continues. If none has it, one that has
+ * begun gets it, else the oldest. There is no deadlock, because a rollout that has begun waits only for others that
+ * have begun: a canary takes all of its namespaces at once, a mesh upgrade holds none between two steps, a group takes
+ * those of all its members together, and no rollout waits for a member that itself waits for another rollout's
+ * namespace.
  */
 export function blockers(input: BlockersInput): readonly Blocker[] {
   const { self, freezes } = input;
@@ -116,12 +117,12 @@ function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
   );
 }
 
-/** A rollout that waits for a person delays nobody. */
+/** A rollout that waits for a person delays no other rollout. */
 function isWaiting(other: Contender, all: readonly Contender[]): boolean {
   return other.wantsToBegin && !groupOf(other, all).some(isPutBack);
 }
 
-/** The members of the group that are behind this one. */
+/** Blocks this rollout while members of its group are behind it. */
 function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
   const { nextOrdinal, group } = self;
   if (group === undefined || nextOrdinal === undefined) return [];
@@ -153,8 +154,8 @@ export function groupView(self: Contender, all: readonly Contender[]): GroupView
   if (self.group === undefined) return undefined;
   const partners = groupOf(self, all);
   const active = partners.filter(({ underWay }) => underWay);
-  // A run cannot begin beside a rolled back member. So a member that is rolled back during a run was rolled back in
-  // that run.
+  // A run cannot begin beside a rolled back member. So a member in the state "rolled back" during a run was rolled back
+  // in that run.
   const failed = partners.find(
     (other) => isPutBack(other) && (self.underWay || (self.groupRun !== undefined && other.groupRun === self.groupRun)),
   );

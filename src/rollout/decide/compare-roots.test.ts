@@ -61,7 +61,7 @@ test("trust domains must be equal, or aliases of each other", () => {
   assert.equal(compareRoots({ ...old, trustDomainAliases: ["mesh.example"] }, other, nowMs).compatible, true);
 });
 
-test("an unknown or expired root is a problem, and one that expires soon is a note", () => {
+test("an unknown or expired root is a problem, and a root that expires soon is a note", () => {
   assert.match(
     compareRoots(
       old,

@@ -2,13 +2,13 @@
 export interface RootCertificate {
   /** SHA-256 of the certificate, hex, lower case. */
   readonly fingerprint: string;
-  /** Empty when only the fingerprint is known. */
+  /** The certificate's subject. Empty if only the fingerprint is known. */
   readonly subject: string;
-  /** RFC 3339; empty when not known. */
+  /** The expiry in RFC 3339. Empty if unknown. */
   readonly notAfter: string;
 }
 
-/** What one revision's control plane gives its data planes. */
+/** The roots and trust domains that one revision's control plane gives its data planes. */
 export interface RevisionRoots {
   readonly revision: string;
   readonly trustDomain: string;
@@ -18,14 +18,14 @@ export interface RevisionRoots {
   readonly signing: readonly RootCertificate[];
   /** All roots that it makes its data planes trust. Empty: unknown. */
   readonly trusted: readonly RootCertificate[];
-  /** Why something is not known; empty when all is. */
+  /** Why a fact is unknown. Empty if all facts are known. */
   readonly unknown: string;
 }
 
 export interface RootComparison {
   /** Connections between the two revisions can be mTLS, both ways. */
   readonly compatible: boolean;
-  /** What prevents this, each with a remedy. */
+  /** The reasons why the revisions are incompatible, each with a remedy. */
   readonly problems: readonly string[];
   /** Further warnings: roots that expire soon. */
   readonly notes: readonly string[];
@@ -36,7 +36,7 @@ const soonDays = 30;
 
 /**
  * Whether data planes of two revisions can verify each other: each must trust the root of the other's certificates, and
- * accept the other's trust domain as its own. Unknown facts are a problem and never count as fine.
+ * accept the other's trust domain as its own. An unknown fact is a problem, and never counts as compatible.
  */
 export function compareRoots(from: RevisionRoots, to: RevisionRoots, nowMs: number): RootComparison {
   const problems = [

@@ -1,8 +1,8 @@
 import type { RolloutPhase, RolloutStatus } from "../../api/serin/index.ts";
 
-/** What rollouts must know about each other. */
+/** The facts that rollouts must know about each other. */
 export interface Contender {
-  /** `Canary shop/reviews`, `MeshUpgrade to-1-31`: unique, and what people read. */
+  /** A unique name that people read, such as `Canary shop/reviews` or `MeshUpgrade to-1-31`. */
   readonly key: string;
   readonly kind: "Canary" | "MeshUpgrade";
   readonly namespace?: string;
@@ -13,19 +13,19 @@ export interface Contender {
   readonly underWay: boolean;
   /** A run would begin if nothing blocked it. */
   readonly wantsToBegin: boolean;
-  /** Namespaces that it holds now. */
+  /** The namespaces that the rollout holds now. */
   readonly holds: readonly string[];
   /** Namespaces that its next step takes. A canary takes the namespaces of its whole run. */
   readonly wants: readonly string[];
-  /** What it changes. Two rollouts that change the same thing wait for each other. */
+  /** The object that it changes. Two rollouts that change the same object wait for each other. */
   readonly target: string;
   readonly group?: string;
   readonly groupRun?: string;
   /** The number of the spec's current step, or of the next one. Undefined if none is left, or if none is known. */
   readonly nextOrdinal?: number;
-  /** It only waits for live connections to end. It writes nothing any more and delays no other rollout. */
+  /** The rollout only waits for live connections to end. It writes nothing any more, and delays no other rollout. */
   readonly lingers: boolean;
-  /** It has finished all of its steps, and completes when its group has. */
+  /** The rollout has finished all of its steps, and completes when its group does. */
   readonly done: boolean;
 }
 

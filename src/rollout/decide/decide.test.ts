@@ -106,7 +106,7 @@ test("unsettled parts are listed, the weight appears once settled, and a clock t
   );
 });
 
-test("a patient step has no time limit, but its obstacles have: they count from its last progress", () => {
+test("a patient step has no time limit, but its obstacles have one, which counts from the step's last progress", () => {
   const steps = [{ ...first, patient: true }, last];
   let { status } = decide(input());
   const look = (elapsedMs: number, state: Readonly<Record<string, unknown>>): string => {
@@ -126,7 +126,7 @@ test("a patient step has no time limit, but its obstacles have: they count from 
   assert.match(status.cause ?? "", /^one did not settle in 4601 s, the last 300 s of them without progress: held$/);
 });
 
-test("a patient step's next write is due however long the step has taken, but not one that somebody keeps undoing", () => {
+test("a patient step's next write counts as due however long the step has taken, unless somebody keeps undoing the write", () => {
   const object = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "web", namespace: "n" };
   const writes = [{ type: "field", object, pointer: "/spec/a", value: 1, restart: "template" }] as const;
   const steps = [{ ...first, patient: true, writes }, last];
@@ -336,7 +336,7 @@ const watching: RolloutStatus = {
   completedSteps: [{ id: "setup", title: "", startedAt: "", endedAt: "", evidence: [] }],
 };
 
-test("a watched target waits for a change, rolls it out, and rolls it back before an early next one", () => {
+test("a watched target waits for a change, rolls it out, and rolls it back before it begins an early next change", () => {
   const watched = { steps: [prepared, first], change: { candidate: "v1", watched: true } };
   assert.equal(decide(input({ ...watched, status: watching })).status.phase, "Watching");
   const changed = { ...watched, change: { candidate: "v2", watched: true } };
@@ -466,10 +466,10 @@ test("a slow machine is no failure: the limit counts from the last progress, and
         status = decide(input({ status, observation: left(count), orders: limited, elapsedMs })).status;
     return status;
   };
-  // Five times the limit in all, and never without progress for as long as it.
+  // The step takes five times the limit in total, but is never without progress for as long as the limit.
   assert.equal(after([9, 8, 7, 6, 5, 4, 3, 2], 700).phase, "Settling");
   assert.match(after([9, 8, 8, 8, 8], 400).cause ?? "", /did not settle in 2 s, the last 1 s of them without progress/);
-  // One that comes and goes is no progress.
+  // A missing item that appears and disappears is no progress.
   assert.equal(after([2, 1, 2, 1, 2, 1], 300).phase, "RollingBack");
   const endless = after(
     Array.from({ length: 100 }, (_one, index) => 1000 - index),
@@ -504,7 +504,7 @@ test("a waiting status states start and deadline, and changes only on progress o
   assert.equal(settled.length, 1);
 });
 
-test("a patient step states when a condition with a limit of its own fails, and nothing without one", () => {
+test("a patient step states the deadline of a condition with its own limit, and no deadline without one", () => {
   const steps = [{ ...first, patient: true }, last];
   const until = (more: object): string | undefined => {
     const settle = [

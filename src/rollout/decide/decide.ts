@@ -44,7 +44,7 @@ export function decide(input: DecideInput): Decision {
 
 const watchingMessage = "waits for a change to roll out";
 
-/** Why no run begins, or that there is no change. Undefined if the phase has a message of its own. */
+/** The message why no run begins, or that there is no change. Undefined if the phase has its own message. */
 function messageAtRest({ change }: DecideInput, phase: RolloutStatus["phase"]): string | undefined {
   if (phase === "Watching") return change.held ?? watchingMessage;
   return phase === "Completed" || phase === "RolledBack" ? change.held : undefined;
@@ -71,7 +71,9 @@ function next(input: DecideInput): Decision {
   return proceed(resumed(input));
 }
 
-/** Whether there is another change than the one in the status. For a watched target, a current run is undone first. */
+/**
+ * Whether the current change differs from the one in the status. For a watched target, a current run is undone first.
+ */
 function isNewChange({ change, status }: DecideInput): boolean {
   if (change.candidate === status.candidate || change.held !== undefined) return false;
   if (change.idle === true && ends.has(status.phase)) return false;
@@ -119,7 +121,7 @@ const nextRunIsHeld =
 
 function afterRollback(input: DecideInput): Decision {
   const { status, orders, change } = input;
-  // Undo has put back what ran before, so there is nothing to roll out.
+  // Undo has restored the version that ran before, so there is nothing to roll out.
   if (change.idle === true) return { status, actions: [] };
   const superseded = status.undo?.next === "NewRun";
   if (!superseded && change.candidate === status.candidate) return { status, actions: [] };
@@ -181,7 +183,8 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
   };
   const fresh = status.startedAt === undefined && (status.run ?? 0) > 0;
   if (fresh && journal.run > 0) {
-    // The changes of an ended run stay. Otherwise an object of the same name was removed in spite of its finalizer.
+    // The changes of an ended run stay. If the run has not ended, somebody removed an object of the same name despite
+    // its finalizer.
     if ((status.run ?? 0) > 1 || journal.completed) return { status, actions: [{ type: "forget" }] };
     return startRollback(
       { ...input, status },

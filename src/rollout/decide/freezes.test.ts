@@ -46,7 +46,7 @@ test("a weekly freeze keeps its local hour across daylight saving changes", () =
   assert.deepEqual(holdsAt(window, berlin, ["2026-10-30T14:59:59Z", "2026-10-30T15:00:00Z"]), [false, true]);
 });
 
-test("a freeze starts an hour later if its hour is skipped, and at the first of two repeated hours", () => {
+test("a freeze starts an hour later if the clock change skips its hour, and at the first of two repeated hours", () => {
   assert.equal(new Date(instantOf(berlin, at("2026-03-29T02:30:00Z"))).toISOString(), "2026-03-29T01:30:00.000Z");
   assert.equal(new Date(instantOf(berlin, at("2026-10-25T02:30:00Z"))).toISOString(), "2026-10-25T00:30:00.000Z");
   const nightly = { start: "2026-03-01T02:30:00", rrule: "FREQ=DAILY", durationSeconds: 600 };
@@ -63,7 +63,7 @@ test("a window across a clock change keeps its stated duration", () => {
   ]);
 });
 
-test("a window ends when it says, and COUNT and UNTIL end the rule", () => {
+test("a window ends at its stated end, and COUNT and UNTIL end the rule", () => {
   const window = { start: "2026-06-01T00:00:00", rrule: "RRULE:FREQ=DAILY;COUNT=2", durationSeconds: 3600 };
   assert.deepEqual(windowState(window, "UTC", at("2026-06-02T00:30:00Z")), {
     holds: true,
@@ -110,7 +110,7 @@ test("a freeze has a name, an end and a reason, and blocks only what it names, w
   );
 });
 
-test("a freeze that cannot be read blocks everything, and says what is wrong and who ends it", () => {
+test("a freeze that cannot be read blocks every rollout, and its message has the fault and who can end it", () => {
   const broken = { name: "holidays", fault: "spec.windows[0].rrule: must have FREQ" };
   assert.deepEqual(freezesInForce([broken], { kind: "MeshUpgrade", name: "up" }, at("2026-01-05T00:00:00Z")), [
     {
@@ -121,7 +121,7 @@ test("a freeze that cannot be read blocks everything, and says what is wrong and
   ]);
 });
 
-test("a freeze whose rule fails its evaluation blocks, and does not end the round", () => {
+test("a freeze whose rule fails its evaluation blocks rollouts, and does not abort the round", () => {
   const broken = freeze({ windows: [{ start: "2026-01-01T00:00:00", rrule: "FREQ=SOMETIMES", durationSeconds: 60 }] });
   const [blocker] = freezesInForce([{ freeze: broken }], { kind: "MeshUpgrade", name: "up" }, 0);
   assert.match(blocker?.text ?? "", /^freeze holidays, which is in force because .* got SOMETIMES/);

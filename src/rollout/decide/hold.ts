@@ -44,14 +44,14 @@ export function isSameHold(status: RolloutStatus, { phase, reason, by }: Hold): 
   return status.phase === phase && status.pauseReason === reason && status.pausedBy === by;
 }
 
-/** Why a spec is not carried out, and what a person must do. */
+/** Why a spec cannot be executed, and what a person must do. */
 export interface Refusal {
   readonly reason: "spec" | "author";
   readonly problem: string;
   readonly remedy: string;
 }
 
-/** The status of a rollout whose spec is not carried out. */
+/** The status of a rollout whose spec cannot be executed. */
 export function refusedStatus(status: RolloutStatus, { reason, problem, remedy }: Refusal): RolloutStatus {
   const message = `${problem}; ${remedy}, or delete the object, which undoes its changes`;
   return { ...withHold(status, { phase: "Stuck", reason, message }), cause: message };

@@ -3,12 +3,12 @@ import type { Blocker, GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import type { Step } from "./step.ts";
 
-/** What people have ordered, apart from the plan. */
+/** The orders that people have given, apart from the plan. */
 export interface RolloutOrders {
   readonly generation: number;
   readonly paused: boolean;
   readonly abort: boolean;
-  /** Who set `paused` or `abort`, according to the object's field managers. Undefined if unknown. */
+  /** The user who set `paused` or `abort`, according to the object's field managers. Undefined if unknown. */
   readonly orderedBy?: string;
   readonly automaticRollback: boolean;
   readonly approvals: readonly Approval[];
@@ -28,9 +28,9 @@ export interface DecideInput {
   /** The current plan. A finished step is recognised by its id. Empty during an undo. */
   readonly steps: readonly Step[];
   /**
-   * What there is to roll out, as a digest. `watched`: the cluster decides it. A new digest begins a run by itself, and
-   * no run begins before the first change. Otherwise the spec decides it, and a run begins at once. `idle`: this
-   * version already runs. `held`: it does not, and this is why no run begins.
+   * A digest of the version to roll out. `watched`: the cluster determines the version. A new digest begins a run by
+   * itself, and no run begins before the first change. Otherwise the spec decides it, and a run begins at once. `idle`:
+   * this version already runs. `held`: it does not, and this is why no run begins.
    */
   readonly change: {
     readonly candidate: string;
@@ -59,7 +59,7 @@ export interface DecideInput {
 
 export interface FailedWrite {
   readonly detail: string;
-  /** It is too early to write again. */
+  /** It is too early to repeat the write. */
   readonly waits: boolean;
 }
 

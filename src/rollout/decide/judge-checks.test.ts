@@ -17,10 +17,10 @@ function planned(type: CheckType, more: Partial<CheckSpec> = {}): PlannedCheck {
   return { spec: { ...checkDefaults, type, ...more }, subject: backends };
 }
 
-/** Looks one second apart; the last one's status. */
+/** Judges looks that are one second apart. Returns the last status. */
 function look(check: PlannedCheck, seen: readonly CheckObservation[]): CheckStatus {
   let status: CheckStatus | undefined;
-  // What is kept has been through the API server's JSON.
+  // The stored state passes through JSON, as in the API server.
   seen.forEach(
     (one, index) => (status = JSON.parse(JSON.stringify(judgeCheck(check, one, status, index * 1000))) as CheckStatus),
   );
@@ -71,7 +71,7 @@ test("counts before the first look are ignored, for and against the canary", () 
   assert.equal(look(planned("request-success-rate"), [counted(1000, 0, 1000), counted(1000, 0, 2000)]).verdict, "wait");
 });
 
-test("the evidence names numbers, the window and the source", () => {
+test("the evidence contains the numbers, the window and the source", () => {
   const { verdict, evidence } = look(planned("request-success-rate"), [counted(0, 0, 0), counted(200, 40, 1000)]);
   assert.equal(verdict, "fail");
   assert.match(
@@ -170,7 +170,7 @@ test("a dry run keeps its verdict and is marked as dry run", () => {
   assert.deepEqual({ verdict, dryRun, name }, { verdict: "fail", dryRun: true, name: "lag" });
 });
 
-test("a webhook's own verdict counts, else a condition's, else its status", () => {
+test("a webhook's own verdict decides, else a condition, else its status code", () => {
   const check = planned("webhook");
   assert.deepEqual(
     [look(check, [value({ verdict: "fail", evidence: "too few sold" }, { status: 200 })])].map(
@@ -187,7 +187,7 @@ test("a webhook's own verdict counts, else a condition's, else its status", () =
   );
 });
 
-test("no data is never a pass, and several series are not a number", () => {
+test("a query without data never passes, and several series are not one number", () => {
   for (const nothing of [undefined, null, Number.NaN, []])
     assert.equal(look(planned("query", { max: 5 }), [value(nothing)]).verdict, "wait");
   assert.equal(
@@ -201,7 +201,7 @@ test("no data is never a pass, and several series are not a number", () => {
   );
 });
 
-test("a baseline without data is waited for, unless all requests are the canary's", () => {
+test("the check waits for a baseline without data, unless the canary gets all requests", () => {
   const check = planned("query", {
     passWhen: "result < baseline",
     query: { provider: "mesh", expression: "a", baseline: "b", timeoutSeconds: 1 },
@@ -213,7 +213,7 @@ test("a baseline without data is waited for, unless all requests are the canary'
   );
 });
 
-test("a crash loop of only the canary fails it, but not one that stable has too", () => {
+test("a crash loop fails the canary, unless the stable version has one too", () => {
   const problem = { kind: "CrashLoopBackOff", detail: "app is in a crash loop, ended with 1" };
   const ill = pod("ill", { ready: false, problem });
   const seen = (canary: PodFacts[], stable: PodFacts[]): CheckObservation => ({ type: "pods", canary, stable });

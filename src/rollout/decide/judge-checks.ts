@@ -8,7 +8,7 @@ import type { CheckObservation, Observation } from "./observation.ts";
 import { judgeMatrix } from "./probe-matrix.ts";
 import type { PlannedCheck, Step } from "./step.ts";
 
-/** The verdict of every check of the step. Only counts from after the step has settled are judged. */
+/** The verdict of every check of the step. Only counts from the time after settling are judged. */
 export function judgeChecks(
   step: Step,
   status: StepStatus,
@@ -53,7 +53,10 @@ export function judgeCheck(
   };
 }
 
-/** What a check has waited for without progress for longer than its own limit. Undefined while there is progress. */
+/**
+ * Text about what a check has waited for without progress for longer than its own limit. Undefined while there is
+ * progress.
+ */
 export function stalled({ checks }: Step, status: CheckStatus, settledMs: number): string | undefined {
   const { waitsFor, waitsFromMs = settledMs } = (status.statistic ?? {}) as Partial<LookState>;
   const planned = checks.find((check) => {
@@ -106,10 +109,13 @@ function approvalOf(check: PlannedCheck, { pause }: Step): CheckStatus {
   };
 }
 
-/** How many sources evidence names. The others are only counted. */
+/** The maximum number of sources that the evidence names. Further sources are only counted. */
 const namedSources = 4;
 
-/** Adds the start and the source to counts. A proxy that has not counted anything yet is not a source. */
+/**
+ * Adds the start of counting and the source to the text of counts. A proxy that has not counted anything yet is not a
+ * source.
+ */
 function withWindow(evidence: string, seen: CheckObservation, settledMs: number): string {
   const counting =
     seen.type === "counters"

@@ -3,7 +3,10 @@ import type { DurationHistogram } from "../judge/duration-histogram.ts";
 import type { ProbeFacts } from "./probe-matrix.ts";
 import type { Write } from "./step.ts";
 
-/** What the engine observed for the current step, in the step's own order. Facts only; `decide` judges them. */
+/**
+ * The engine's observations for the current step, in the step's own order. They are only facts, and `decide` judges
+ * them.
+ */
 export interface Observation {
   readonly writes: readonly WriteState[];
   readonly settle: readonly SettleState[];
@@ -27,12 +30,12 @@ export type WriteState =
   | { readonly state: "done" }
   /** Not due yet, because another field does not have its value. The step has not settled. */
   | { readonly state: "later"; readonly detail: string }
-  /** The object to change does not exist any more, so there is nothing to write and nothing to undo. */
+  /** The object to change no longer exists, so there is nothing to write or undo. */
   | { readonly state: "gone" }
   /** Somebody else changed the field after the journal entry was written. */
   | { readonly state: "conflict"; readonly detail: string };
 
-/** `toDo`: how a person removes it. The step waits for that, and does not fail. */
+/** `toDo`: how a person can remove the obstacle. The step waits for that, and does not fail. */
 export interface Obstacle {
   readonly toDo?: string;
 }
@@ -40,9 +43,9 @@ export interface Obstacle {
 export type SettleState =
   | { readonly state: "met" }
   /**
-   * `left`: how much of the expected is missing (pods, proxies), to show progress. Absent: one thing. `obstacle`: nothing
-   * goes on before somebody removes it, so that a step without a time limit has one too. `failsInMs`: when the condition
-   * fails by a limit of its own, unless it makes progress.
+   * `left`: the number of missing items (pods, proxies), which shows progress. Absent: one. `obstacle`: the step cannot
+   * continue before somebody removes the obstacle, so a time limit applies even to a step without one. `failsInMs`:
+   * when the condition fails by a limit of its own, unless it makes progress.
    */
   | {
       readonly state: "waiting";
@@ -51,7 +54,7 @@ export type SettleState =
       readonly obstacle?: Obstacle;
       readonly failsInMs?: number;
     }
-  /** It will never settle, because a proxy rejected the configuration or a route was refused. */
+  /** The condition will never settle, because a proxy rejected the configuration or a route was refused. */
   | { readonly state: "failed"; readonly detail: string };
 
 /**
@@ -97,7 +100,7 @@ export interface SeenDurations {
   readonly sources: readonly string[];
 }
 
-/** Pods of both versions as they are now. */
+/** The current pods of both versions. */
 export interface SeenPods {
   readonly type: "pods";
   readonly canary: readonly PodFacts[];
@@ -114,7 +117,7 @@ export interface PodFacts {
   readonly restarts: number;
   /** Its own message, for evidence. */
   readonly detail: string;
-  /** How one of its containers ended last: `app ended with 1`. */
+  /** How one of its containers last ended, such as `app ended with 1`. */
   readonly lastEnd?: string;
   /** A failure that does not go away by waiting. */
   readonly problem?: { readonly kind: string; readonly detail: string };
@@ -141,7 +144,10 @@ export interface OutcomeCounts {
   readonly stableErrors: number;
 }
 
-/** What to do now, in order. Each action is idempotent: doing it twice, or after a crash, leads to the same state. */
+/**
+ * The actions to perform now, in order. Each action is idempotent: doing it twice, or after a crash, leads to the same
+ * state.
+ */
 export type Action =
   /** Must be stored before any write that follows. */
   | { readonly type: "journal"; readonly entries: readonly JournalEntry[] }
@@ -186,8 +192,8 @@ export type DecisionReason =
 /** The result of the last `undo`. */
 export interface UndoReport {
   readonly undone: number;
-  /** What could not be undone yet, with the reasons. */
+  /** The entries that could not be undone yet, with the reasons. */
   readonly waitingFor: readonly string[];
-  /** Somebody else has changed a field since. Names the user, the field and the remedy. */
+  /** The text about a field that somebody else has changed since. It names the user, the field and the remedy. */
   readonly conflict?: string;
 }

@@ -56,7 +56,7 @@ test("a pause by order names who ordered it, and why", () => {
   assert.equal(decided({ status: begun, orders: { ...orders, paused: true } }).message, "paused by a person");
 });
 
-test("a waiting rollout has the reason and the name of its first blocker, and loses both when it continues", () => {
+test("a waiting rollout has the reason and the name of its first blocker, and neither when it continues", () => {
   const blockers: readonly Blocker[] = [
     { reason: "freeze", by: "holidays", text: "freeze holidays until then (peak)" },
     { reason: "limit", text: "8 rollouts are under way, the limit is 8" },
@@ -129,7 +129,7 @@ test("a rollback that is blocked has the reason, and none when it continues", ()
   ]);
 });
 
-test("a status of an older engine without a reason gets one, independent of its message", () => {
+test("an older engine's status without a reason gets one, independent of its message", () => {
   const { pauseReason: _reason, ...old } = decided({ status: begun, orders: { ...orders, paused: true } });
   assert.deepEqual(reasonOf(decided({ status: { ...old, message: "?" }, orders: { ...orders, paused: true } })), [
     "Paused",

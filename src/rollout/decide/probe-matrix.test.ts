@@ -34,7 +34,7 @@ function pair(counts: Partial<ProbeCounts>, other: Partial<ProbePairFacts> = {})
   };
 }
 
-/** Two looks that set the zero, with what had happened before it, and one that is judged. */
+/** Makes two looks that set the baseline, including earlier events, and a third one that is judged. */
 function judged(
   facts: readonly ProbePairFacts[],
   earlier: readonly ProbePairFacts[] = facts.map((one) => ({ ...one, counts: nothing })),
@@ -46,7 +46,7 @@ function judged(
   return judgeMatrix({ pairs: facts, reports: { client: { number: 5, through: 4 } }, ended }, spec, zero.statistic);
 }
 
-test("a pair passes with its share of the samples, all over mTLS, and earlier results do not count", () => {
+test("a pair passes if it has its share of the samples and all are over mTLS, and earlier results do not count", () => {
   const passed = judged(
     [pair({ ok: 50, failed: 9, mutual: 50, plain: 7 })],
     [pair({ ok: 30, failed: 9, mutual: 30, plain: 7 })],
@@ -70,7 +70,7 @@ test("counting begins when every client has finished its earlier probes, however
       before,
     );
   let kept = look(5, 4, 7, undefined);
-  // Client b has a probe open that it began long ago, and reports 100 and more meanwhile.
+  // Client b has an open probe that it started long ago, and has sent 100 more reports since.
   for (let looks = 0; looks < 3; looks += 1) kept = look(9, 8, 99, kept.statistic);
   assert.deepEqual([kept.verdict, kept.evidence], ["wait", "counting begins"]);
   kept = look(10, 8, 100, kept.statistic);
@@ -157,7 +157,7 @@ test("answers that no waypoint counted bypassed it", () => {
   );
 });
 
-test("missing mTLS reports are an error, never a pass, and a data plane that leaves revokes nothing", () => {
+test("missing mTLS reports are an error, never a pass, and counts stay valid when a data plane is removed", () => {
   assert.equal(judged([pair({ ok: 40 })]).verdict, "error");
   const left = judged([pair({ ok: 40, mutual: 12, plain: 0 })], [pair({ ok: 10, mutual: 100, plain: 5 })]);
   assert.deepEqual([left.verdict, left.matrix.pairs[0]?.mutualTls], ["error", "unknown"]);

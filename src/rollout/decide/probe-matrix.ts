@@ -48,10 +48,10 @@ export const probeCounters = [
   "wrongServer",
 ] as const;
 /**
- * `ok` and `failed` are the client's counts. `letIn`: a failure, because the probe was answered although it had to be
- * refused. Counts of the data planes: `mutual` and `plain` connections as the server's side accepted them;
- * `plainBehind` those from a waypoint to its server; `wrongClient` and `wrongServer` those whose verified identity is
- * not the probe's, or is of a trust domain that the other side does not trust.
+ * `ok` and `failed` are the client's counts. `letIn`: failures because a probe was answered that had to be refused.
+ * Counts of the data planes: `mutual` and `plain` connections as the server's side accepted them; `plainBehind` those
+ * from a waypoint to its server; `wrongClient` and `wrongServer` those whose verified identity is not the probe's, or
+ * is of a trust domain that the other side does not trust.
  */
 export type ProbeCounts = Readonly<Record<(typeof probeCounters)[number], number>>;
 
@@ -59,7 +59,7 @@ export type ProbeCounts = Readonly<Record<(typeof probeCounters)[number], number
 interface MatrixState {
   readonly last: Readonly<Record<string, readonly number[]>>;
   readonly gained: Readonly<Record<string, readonly number[]>>;
-  /** The number of each client's report when the step settled. Absent once all probes from before that are counted. */
+  /** The number of each client's report when the step settled. Absent once all earlier probes are counted. */
   readonly reports?: Readonly<Record<string, number>>;
 }
 
@@ -73,7 +73,8 @@ export interface MatrixJudgement {
 /**
  * Passes when every pair has its share of the samples, all connections use mTLS between the right identities, and
  * everything that must be refused was refused. Fails at the first connection in plain text, with a wrong identity, or
- * wrongly let in. Also fails when more connections fail than `maxErrorRate` explains, of all pairs or of one.
+ * one that had to be refused. Also fails when more connections fail than `maxErrorRate` explains, of all pairs or of
+ * one.
  */
 export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown): MatrixJudgement {
   const state = nextState(facts, before as MatrixState | undefined);
@@ -115,7 +116,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   );
 }
 
-/** The pairs show what fails. The state of the pods behind them often shows why. */
+/** The pairs show which connections fail. The state of the pods often shows why. */
 function endedText(ended: readonly string[] = []): string {
   if (ended.length === 0) return "";
   const more = ended.length > namedWords ? ` and ${ended.length - namedWords} more` : "";
@@ -217,7 +218,7 @@ function problemOf(
     if (wrongClient > 0) return `the server verified the client as ${wrongClientIdentity}, expected ${expectedClient}`;
     if (wrongServer > 0) return `the client verified the server as ${wrongServerIdentity}, expected ${expectedServer}`;
   }
-  // Each of many pairs may fail by chance, so the evidence that is required of one rises with the number of pairs.
+  // With many pairs, one may fail by chance, so the required evidence against one pair rises with the number of pairs.
   if (failureEvidence(ok, failed, maxErrorRate) < failThreshold + Math.log(pairs)) return "";
   return `${ok === 0 ? "all" : `${failed} of ${ok + failed}`} failed: ${lastError}`;
 }
@@ -243,7 +244,7 @@ function sum(pairs: readonly ProbePair[], field: "ok" | "failed"): number {
   return pairs.reduce((total, pair) => total + pair[field], 0);
 }
 
-/** What the failed pairs have in common, which hints at the cause. */
+/** Text about what the failed pairs have in common, which hints at the cause. */
 function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string {
   const across = pairs.filter(({ from, to }) => from.revision !== "" && from.revision !== to.revision);
   if (bad.length > 1 && bad.length === across.length && bad.every((pair) => across.includes(pair)))
@@ -258,7 +259,7 @@ function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string
   return one("to") ?? one("from") ?? "";
 }
 
-/** Pairs with failures, but too few to blame the pair. */
+/** Text about pairs with failures that are too few to blame the pair. */
 function besides(pairs: readonly ProbePair[]): string {
   const few = pairs.filter(({ problem, failed }) => problem === "" && failed > 0);
   return few.length === 0 ? "" : `; some requests also failed for ${namesOf(few, () => "")}`;

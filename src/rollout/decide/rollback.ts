@@ -3,7 +3,7 @@ import { withHold } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
 
-/** How long undo waits for one thing before it reports this and continues with everything independent of it. */
+/** How long undo waits for one entry before it reports this and continues with all independent entries. */
 export const undoPatienceMs = 60_000;
 /** How long undo waits, when nothing else is left to undo, before a person must act. */
 const undoStuckMs = 120_000;
@@ -54,7 +54,7 @@ export function startRollback(
   };
 }
 
-/** The next look at an undo. It repeats until nothing is left, whatever is down. */
+/** The next decision about an undo. It repeats until nothing is left, whatever is unreachable. */
 export function rollBackFurther(input: DecideInput): Decision {
   const { status, journal, nowMs, elapsedMs, orders } = input;
   const before = status.undo ?? { startedAt: at(nowMs), elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" };

@@ -3,7 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 
 /** One step of a plan: its writes, the conditions under which it has settled, and the checks that follow. Pure data. */
 export interface Step {
-  /** Stable over re-planning: a step is done once, by its id. */
+  /** The id stays the same when steps are planned again, so that each step is done only once. */
   readonly id: string;
   readonly title: string;
   readonly writes: readonly Write[];
@@ -16,7 +16,7 @@ export interface Step {
   readonly weight?: number;
   /** Namespaces whose workloads or routes it changes. Each namespace has one rollout at a time. */
   readonly namespaces?: readonly string[];
-  /** Number of the spec's step that it belongs to, from 1: members of a group begin each number together. */
+  /** The number of the spec's step to which it belongs, from 1. Members of a group begin each number together. */
   readonly ordinal?: number;
   /** A full promotion includes this step. It skips steps that are not essential. */
   readonly essential?: boolean;
@@ -24,9 +24,9 @@ export interface Step {
   readonly setup?: boolean;
   /** Time that must pass after settling before the step may end. */
   readonly holdMs?: number;
-  /** Waits for live connections to end by themselves: settling has no time limit. */
+  /** The step waits for live connections to end by themselves, so settling has no time limit. */
   readonly patient?: boolean;
-  /** Writes nothing and comes after everything else, so other rollouts do not wait for it. */
+  /** The step writes nothing and comes after all others, so other rollouts do not wait for it. */
   readonly lingers?: boolean;
 }
 
@@ -48,13 +48,13 @@ export type Write =
        */
       readonly adopted?: { readonly prior: unknown };
       /**
-       * A field of an object that the rollout made and removes itself. It is not journaled and does not conflict with
-       * writes of others.
+       * A field of an object that the rollout creates and removes itself. It is not journaled and does not conflict
+       * with writes of others.
        */
       readonly own?: boolean;
       /**
-       * The value that another field of the object must have before this one is written. The step waits for whoever
-       * writes that field.
+       * The value that another field of the object must have before this one is written. The step waits until that
+       * field is written.
        */
       readonly after?: { readonly pointer: string; readonly value: unknown };
     }
@@ -65,13 +65,13 @@ export type Write =
       readonly object: ObjectReference;
       readonly undoGroup?: string;
     }
-  /** `own`: the rollout made it for this step only, and undo does not restore it. */
+  /** `own`: the rollout created the object for this step only, and undo does not restore it. */
   | { readonly type: "delete"; readonly object: ObjectReference; readonly undoGroup?: string; readonly own?: boolean };
 
 export type SettleCondition =
-  /** Every pilot has processed the object's current version, and every proxy that it concerns has acknowledged. */
+  /** Every pilot has processed the object's current version, and every affected proxy has acknowledged. */
   | { readonly type: "acknowledged"; readonly object: ObjectReference }
-  /** The Deployment or DaemonSet runs what its spec says. With `replicas`, at least that many pods. */
+  /** The Deployment or DaemonSet runs its current spec. With `replicas`, at least that many pods must run. */
   | { readonly type: "ready"; readonly object: ObjectReference; readonly replicas?: number }
   /**
    * At least this many ready pods with these labels are endpoints of the Service, and every proxy has acknowledged
@@ -113,7 +113,7 @@ export type SettleCondition =
     }
   /** Pods that a restart cannot move (bare pods, Jobs) have ended. Waits without a limit, and names them. */
   | { readonly type: "leftToEnd"; readonly namespace: string; readonly revision: string }
-  /** The object and everything that it owned are gone. */
+  /** The object and all objects that it owned are deleted. */
   | { readonly type: "gone"; readonly object: ObjectReference }
   /** This revision's webhook answers a dry-run write of a pod, or of an Istio object. */
   | { readonly type: "tagServes"; readonly tag: string; readonly revision: string }
@@ -130,9 +130,9 @@ export type SettleCondition =
   | { readonly type: "rootAlone"; readonly fingerprint: string }
   /** A control plane of the revision is ready. */
   | { readonly type: "revisionServes"; readonly revision: string }
-  /** Nobody else installed a control plane of the revision. Fails if somebody did. */
+  /** No other installation of the revision's control plane exists. Fails if there is one. */
   | { readonly type: "revisionFree"; readonly revision: string }
-  /** The roots of both control planes are trusted by the other, and both have one trust domain. */
+  /** Each control plane trusts the other's roots, and both have the same trust domain. */
   | { readonly type: "rootsCompatible"; readonly from: string; readonly to: string };
 
 /** A check with the two groups that it compares. */
@@ -144,7 +144,7 @@ export interface PlannedCheck {
 export type CheckSubject =
   /**
    * Responses of two backends, as the proxies in front of them count them. `expectedShare` is the canary's weight in
-   * percent, or its minimum if some requests go there by their headers.
+   * percent, or its minimum if some requests are routed there by their headers.
    */
   | {
       readonly type: "backends";
@@ -160,15 +160,15 @@ export type CheckSubject =
       readonly canary: string;
       readonly stable: string;
     }
-  /** All requests and connections of the mesh, against none: an absolute limit. */
+  /** All requests and connections of the mesh. They are compared with an absolute limit. */
   | { readonly type: "mesh" }
   /** Connections between probe pods of the revisions and data planes, each pair of them. */
   | { readonly type: "probes"; readonly revisions: readonly string[]; readonly dataPlanes: readonly ProbeDataPlane[] }
   /** Proxies of one revision's control plane. */
   | { readonly type: "proxies"; readonly revision: string }
   /**
-   * The metrics of the proxies of two revisions in these namespaces (all if empty): sidecars, waypoints and gateways by
-   * their pod's revision.
+   * The metrics of the proxies of two revisions in these namespaces (in all namespaces if empty): sidecars, waypoints
+   * and gateways by their pod's revision.
    */
   | {
       readonly type: "revisions";

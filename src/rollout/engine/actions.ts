@@ -33,8 +33,8 @@ export interface ActionsOptions {
 const namesShown = 10;
 
 /**
- * Carries out what was decided: history first, then writes in their order. Each may be interrupted at any point, and is
- * then repeated.
+ * Performs the decided actions: first the history, then the writes in order. Each action may be interrupted at any
+ * point, and is then repeated.
  */
 export class Actions {
   readonly #options: ActionsOptions;

@@ -23,7 +23,7 @@ function contender(name: string, options: Partial<Contender> = {}): Contender {
 
 const second = contender("b", { phase: "Planned", underWay: false, wantsToBegin: true, wants: ["shop"] });
 
-/** What the second upgrade waits for when the first has decided a round. */
+/** The blockers of the second upgrade after the first one has decided a round. */
 function waits(before: Contender, after: Contender, isStored: boolean): readonly string[] {
   const table = new ContenderTable();
   table.set(second);
@@ -60,7 +60,7 @@ test("after a failed write the next round uses the stored state", () => {
   assert.deepEqual(table.all, [holding]);
 });
 
-test("a group member's progress is its stored progress", () => {
+test("the other members see only the stored progress of a group member", () => {
   const table = new ContenderTable();
   table.decided(contender("a", { nextOrdinal: 1 }), contender("a", { nextOrdinal: 2 }));
   assert.equal(table.all[0]?.nextOrdinal, 1);

@@ -11,8 +11,8 @@ export interface ContenderFacts {
 }
 
 /**
- * What the rollouts of this engine know about each other. One process writes it between awaits, so two rollouts never
- * take the same thing.
+ * The facts that this engine's rollouts know about each other. One process updates them without an await in between, so
+ * two rollouts never take the same namespace or target.
  */
 export class ContenderTable {
   readonly #contenders = new Map<string, Contender>();
@@ -33,8 +33,8 @@ export class ContenderTable {
   }
 
   /**
-   * A rollout takes something with its decision, and gives it up only when the decision is stored. A write that fails
-   * gives up nothing, and the next round may decide otherwise.
+   * A rollout takes a namespace or target with its decision, and releases it only when the decision is stored. A failed
+   * write releases nothing, and the next round may decide otherwise.
    */
   decided(before: Contender, after: Contender): void {
     this.#contenders.set(after.key, withBoth(before, after));
@@ -61,8 +61,8 @@ export class ContenderTable {
 }
 
 /**
- * The state between a decision and its storage: it holds everything from before and after, and its progress is the
- * lesser of both.
+ * The state between a decision and its storage: the rollout holds everything that it held before or takes now, and its
+ * progress is the lesser of both.
  */
 function withBoth(before: Contender, { nextOrdinal, ...after }: Contender): Contender {
   const ordinals = [before.nextOrdinal, nextOrdinal].flatMap((ordinal) => (ordinal === undefined ? [] : [ordinal]));

@@ -5,7 +5,7 @@ import { EngineMetrics } from "./engine-metrics.ts";
 
 const undo = { startedAt: "", elapsedMs: 1, waitedMs: 0, waitingFor: [], next: "RolledBack" } as const;
 
-test("rollbacks are counted by cause, those of an older engine as unknown, and nothing else is counted", () => {
+test("rollbacks are counted by cause, those of an older engine as unknown, and other decisions are not counted", () => {
   const registry = new MetricsRegistry();
   const metrics = new EngineMetrics(registry);
   metrics.decision("Canary", "RollingBack", { ...undo, because: "order" });

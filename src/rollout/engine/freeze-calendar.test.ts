@@ -32,7 +32,7 @@ test("a stored freeze that its parser refuses is in force, and names its field",
   assert.match(text({ reason: "peak", windows: [endless] }), /spec\.windows\[0\]\.rrule: .*INTERVAL=-1/);
 });
 
-test("an edited freeze counts as it is now", () => {
+test("an edited freeze applies in its current form", () => {
   const calendar = new FreezeCalendar();
   const before = stored({ reason: "peak", windows: [window] });
   assert.equal(calendar.inForce([before], subject, nowMs).length, 1);

@@ -8,14 +8,14 @@ interface Kept extends WindowState {
 }
 
 /**
- * Answers which freezes are in force. Remembers what the parser made of each stored object, and the state of each window
- * until that state ends.
+ * Knows which freezes are in force. Caches the parsed form of each stored object, and the state of each window until
+ * that state ends.
  */
 export class FreezeCalendar {
   readonly #read = new WeakMap<Freeze, FreezeRead>();
   readonly #kept = new Map<string, Kept>();
 
-  /** `stored`: the freezes as the cluster has them, where fields may be absent or wrong. */
+  /** `stored`: the freezes as stored in the cluster, in which fields may be absent or invalid. */
   inForce(stored: readonly Freeze[], subject: FreezeSubject, nowMs: number): readonly Blocker[] {
     return freezesInForce(
       stored.map((freeze) => this.#readOf(freeze)),

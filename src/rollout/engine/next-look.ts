@@ -34,15 +34,15 @@ const longestRestMs = 2000;
 
 /**
  * Delays the next look by the duration of this one, so that looks use at most half of the engine's time, and half of
- * the capacity of the servers that it asks, even on a busy machine.
+ * the capacity of the servers that it calls, even on a busy machine.
  */
 export function restAfterMs(nextMs: number | undefined, tookMs: number): number | undefined {
   return nextMs === undefined ? undefined : Math.max(nextMs, Math.min(longestRestMs, tookMs));
 }
 
 /**
- * When to look again at a rollout that would rest. Its read may be older than a change that the watch has already
- * reported, and the order in that change would be lost. Undefined when both have the same version.
+ * When to look again at a rollout that would otherwise be idle. Its read may be older than a change that the watch has
+ * already reported, and the order in that change would be lost. Undefined when both have the same version.
  */
 export function lateReadLookMs(
   readVersion: string | undefined,
@@ -67,7 +67,7 @@ export function isAtRest(
   return !followsOthers(rollout, status) && status.candidate === candidate && !hasFinalizer(raw);
 }
 
-/** Whether something besides its own object may start it again. */
+/** Whether another object than its own may start it again. */
 function followsOthers(rollout: Rollout, { undo }: RolloutStatus): boolean {
   return isWatched(rollout) || rollout.spec.group !== undefined || undo?.next === "NewRun";
 }

@@ -10,7 +10,7 @@ import { Planner } from "./planner.ts";
 const enrolled = (name: string, owner: string) =>
   fakePod({ name, annotations: { "ambient.istio.io/redirection": "enabled", [ztunnelOwnerAnnotation]: owner } });
 
-test("the next pods of a step move as soon as the previous ones have moved, though other observations are older", async () => {
+test("the next pods of a step move as soon as the previous ones have moved, even if other observations are older", async () => {
   let lists = 0;
   const client = {
     list: async () => ((lists += 1), { items: [], resourceVersion: "1" }),

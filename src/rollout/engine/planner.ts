@@ -30,7 +30,7 @@ export interface PlannerOptions {
 const worldMaxAgeMs = 1000;
 const maxWorlds = 64;
 
-/** Reading namespaces again takes at most one in so many parts of the time. */
+/** Reading namespaces again takes at most this fraction of the time (10: one tenth). */
 const namespacesRest = 10;
 
 interface KeptWorld extends ObservedWorld {

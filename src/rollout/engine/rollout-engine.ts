@@ -67,7 +67,7 @@ export interface EngineOptions {
   readonly client: KubeClient;
   readonly log: Logger;
   readonly clock: Clock;
-  /** The engine's own image, which probes also use, and the hub and tag for specs without them. */
+  /** The engine's own image, which probes also use, and its hub and tag for specs without these. */
   readonly image: EngineImage;
   /** Whether this engine is still the leader. Called before each write. Absent: always. */
   readonly mayWrite?: () => boolean;
@@ -91,7 +91,7 @@ const freezeSyncMs = 5000;
 interface Round {
   readonly key: string;
   readonly raw: Rollout;
-  /** The object as its parser returns it, or as stored if the parser refuses it. */
+  /** The parsed object, or the stored one if the parser refuses it. */
   readonly rollout: Rollout;
   readonly status: RolloutStatus;
   readonly orders: RolloutOrders;
@@ -333,7 +333,8 @@ export class RolloutEngine {
           settlingMs: status.step?.settlingMs ?? 0,
         })
       : undefined;
-    // Must not await: of two rollouts that want the same thing, one must see that the other has it.
+    // This must not await, so that of two rollouts that want the same namespace or target, one sees that the other has
+    // it.
     const decision = this.#board.decide(
       { key, rollout, status, orders, heldUp: round.problem !== undefined },
       { steps, change: planned.change, observation, journal: journalCounts(journal), freezes: this.#freezes.list() },
@@ -415,8 +416,8 @@ export class RolloutEngine {
   }
 
   /**
-   * A spec that cannot be carried out holds the rollout up until somebody corrects it. Then the rollout continues where
-   * it was.
+   * A spec that cannot be executed stops the rollout until somebody corrects it. Then the rollout continues where it
+   * was.
    */
   async #refuse<Value extends Rollout>(
     kind: KindDefinition<Value>,
@@ -452,7 +453,7 @@ export class RolloutEngine {
     status: RolloutStatus,
   ): Promise<void> {
     try {
-      // The whole status is replaced: members that are gone must not stay.
+      // The whole status is replaced, so that removed fields do not stay.
       const body = { ...(object as unknown as UntypedObject), status } as unknown as Value;
       const written = await this.#options.client.update(kind, body, { subresource: "status", fieldManager });
       object.metadata.resourceVersion = written.metadata.resourceVersion ?? "";

@@ -37,7 +37,7 @@ const digestLength = 12;
 
 /**
  * Journals are cluster-scoped, so their names contain their rollout's kind and namespace. The parser refuses a rollout
- * with which the name would be too long. One that was stored all the same can still be undone and deleted.
+ * with which the name would be too long. A rollout that was stored despite that can still be undone and deleted.
  */
 export function journalNameOf({ kind = "", metadata }: Rollout): string {
   const name = [kind.toLowerCase(), metadata.namespace, metadata.name]
@@ -48,7 +48,7 @@ export function journalNameOf({ kind = "", metadata }: Rollout): string {
   return `${name.slice(0, maxNameLength - digestLength - 1).replace(/[-.]+$/, "")}-${digest}`;
 }
 
-/** The object as its parser returns it, with the orders for its current run, or the faults of its spec. */
+/** The parsed object with the orders for its current run, or the faults of its spec. */
 export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { readonly problem: string } {
   const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(
     raw,
@@ -150,7 +150,7 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
   };
 }
 
-/** The name that came with the order, if the same write brought both. Otherwise the program that wrote it. */
+/** The name that was written together with the order. Otherwise the program that wrote the order. */
 function whoOrdered({ abort, orderedBy }: Rollout["spec"], raw: UntypedObject): string | undefined {
   const writer = whoWrote(raw, abort ? "/spec/abort" : "/spec/paused");
   if (orderedBy === undefined || writer === undefined || whoWrote(raw, "/spec/orderedBy/at") !== writer) return writer;

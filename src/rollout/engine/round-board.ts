@@ -42,8 +42,8 @@ export class RoundBoard {
   }
 
   /**
-   * Decides one round without interruption, so the others see at once what the rollout takes. What it gives up, they see
-   * when `table.stored` is called.
+   * Decides one round without interruption, so the other rollouts see at once what this one takes. They see what it
+   * releases when `table.stored` is called.
    */
   decide(seen: RolloutSeen, facts: RoundFacts, time: { readonly steadyMs: number; readonly nowMs: number }): Decision {
     const { key, rollout, status, orders, heldUp } = seen;

@@ -23,7 +23,7 @@ function judging(samples: number, phase: RolloutPhase = "Judging", verdict: Verd
   };
 }
 
-/** How often a status is stored in so many rounds of which each counts on. */
+/** How often a status is stored in this number of rounds, each of which increases a counter. */
 function writes(rounds: number, next: (round: number) => RolloutStatus): number {
   const memory = new RoundMemory();
   let stored: RolloutStatus | undefined;
@@ -39,7 +39,7 @@ function writes(rounds: number, next: (round: number) => RolloutStatus): number 
   return count;
 }
 
-test("a write that keeps failing is repeated at once twice, and then ever more rarely", () => {
+test("a write that keeps failing is repeated twice at once, and then at growing intervals", () => {
   const memory = new RoundMemory();
   const writtenAtMs: number[] = [];
   for (let nowMs = 0; nowMs < 60_000; nowMs += 50) {
@@ -74,7 +74,7 @@ test("in a minute of waiting the status is stored at the start and every ten sec
   );
 });
 
-test("while a person pauses the rollout nothing is stored, whatever is counted", () => {
+test("while a person pauses the rollout nothing is stored, even if counters change", () => {
   assert.equal(
     writes(400, (round) => judging(round, "Paused")),
     1,

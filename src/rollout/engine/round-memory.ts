@@ -11,7 +11,10 @@ const maxRoundMs = 5000;
 const failuresAtOnce = 3;
 const firstWriteDelayMs = 1000;
 const maxWriteDelayMs = 10_000;
-/** How often changes of texts and counters alone are stored. Watchers see every wait, but not every figure. */
+/**
+ * How often changes of texts and counters alone are stored. Watchers see every wait, but not every change of its
+ * figures.
+ */
 export const storeTextsMs = 10_000;
 const maxSuperseded = 16;
 
@@ -25,8 +28,8 @@ interface Remembered {
 }
 
 /**
- * What an engine remembers of a rollout between two rounds: the decisions since the status was stored, and the last
- * undo. Losing it loses some seconds of counting.
+ * An engine's memory of a rollout between two rounds: the decisions since the status was stored, and the last undo. If
+ * it is lost, some seconds of counting are lost.
  */
 export class RoundMemory {
   readonly #rounds = new Map<string, Remembered>();
@@ -73,7 +76,7 @@ export class RoundMemory {
   isDue(key: string, stored: RolloutStatus | undefined, { status, actions }: Decision): boolean {
     const last = this.#rounds.get(key);
     const sinceMs = last === undefined ? 0 : last.atSteadyMs - last.storedAtSteadyMs;
-    // A write with the version that was read also stops an engine that no longer leads from acting on what it read.
+    // The write names the version that was read, so that an engine that no longer leads cannot act on an old read.
     if (actions.some(({ type }) => type === "journal" || type === "write" || type === "forget")) return true;
     const tells = actions.some(({ type }) => type === "event");
     return isWorthStoring(stored, status, sinceMs, tells);
@@ -151,8 +154,8 @@ function counters(step: RolloutStatus["step"]): Counters {
 }
 
 /**
- * Whether a status is worth a write: at once if more than texts and counters has changed, otherwise from time to time.
- * Never while a person pauses it; and while a person must act, only if the text changes.
+ * Whether to store a status: at once if more than texts and counters has changed, otherwise from time to time. Not
+ * while a person pauses the rollout. While a person must act, only if the text changes.
  */
 function isWorthStoring(
   stored: RolloutStatus | undefined,

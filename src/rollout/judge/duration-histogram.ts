@@ -13,7 +13,7 @@ export function totalOf({ counts }: DurationHistogram): number {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** The sum of both, in the bounds that both have. An empty histogram takes the other's bounds. */
+/** The sum of both histograms, in the bounds that both have. An empty histogram takes the other's bounds. */
 export function addHistograms(left: DurationHistogram, right: DurationHistogram): DurationHistogram {
   if (totalOf(left) === 0) return { ...right, sumMs: left.sumMs + right.sumMs };
   if (totalOf(right) === 0) return { ...left, sumMs: left.sumMs + right.sumMs };
@@ -41,7 +41,7 @@ export function coarsened(histogram: DurationHistogram, boundsMs: readonly numbe
   return { boundsMs, counts, sumMs: histogram.sumMs };
 }
 
-/** What was counted between two readings of cumulative histograms. A restarted source counts from zero. */
+/** The increase between two readings of cumulative histograms. A restarted source counts from zero. */
 export function gainOf(before: DurationHistogram, now: DurationHistogram): DurationHistogram {
   if (totalOf(before) === 0) return now;
   const boundsMs = sharedBounds(now.boundsMs, before.boundsMs);

@@ -118,7 +118,7 @@ test("a certain but small difference does not fail the canary", () => {
   assert.equal(judged(canary, stable, { maxRatio: 1.01 }, 100).verdict, "fail");
 });
 
-test("no or too few requests mean wait", () => {
+test("without requests, or with too few, the result is to wait", () => {
   assert.equal(judged(noDurations, noDurations).verdict, "wait");
   assert.equal(judged(noDurations, of(0, 1000, 0, 0, 0)).verdict, "wait");
   assert.equal(judged(of(0, 15, 0, 0, 0), of(0, 15, 0, 0, 0), {}, 1).verdict, "wait");

@@ -49,7 +49,8 @@ export interface DurationVerdict {
 }
 
 /**
- * How many times greater the odds of a slow request are in a bad canary. The last alternative is learned from the data.
+ * The factors by which the odds of a slow request are greater in a bad canary. The last alternative is learned from the
+ * data.
  */
 const oddsRatios = [1.6, 4, 20] as const;
 const alternatives = oddsRatios.length + 1;
@@ -159,7 +160,10 @@ interface SlowCounts {
   readonly stableSlow: number;
 }
 
-/** The logarithm of the e-value of one batch, for `canaryRate` and `stableRate` against the mean of both. */
+/**
+ * The logarithm of the e-value of one batch, for the alternative `canaryRate` and `stableRate` against the mean of
+ * both.
+ */
 function twoSampleGain(
   { canaryTotal, stableTotal, canarySlow, stableSlow }: SlowCounts,
   canaryRate: number,

@@ -14,7 +14,10 @@ interface Run {
   readonly canaryRequests: number;
 }
 
-/** Looks after every batch, as the engine does; answers the canary requests until the first `fail`, if there was one. */
+/**
+ * Looks after every batch, as the engine does. Returns the number of canary requests until the first `fail`, if there
+ * was one.
+ */
 function failedAfter(run: Run, random: Random): number | undefined {
   let evidence: RateEvidence = noEvidence;
   while (evidence.canaryTotal < run.canaryRequests) {
@@ -55,7 +58,7 @@ test("an error rate of five percent against none is caught within 500 canary req
   }
 });
 
-test("too few samples mean wait, never pass", () => {
+test("with too few samples the result is to wait, never to pass", () => {
   const evidence = addBatch(noEvidence, { canaryTotal: 99, canaryErrors: 0, stableTotal: 900, stableErrors: 0 }, 0.005);
   assert.equal(judgeRate(evidence, limits).verdict, "wait");
   assert.equal(

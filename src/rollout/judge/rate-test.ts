@@ -45,8 +45,8 @@ export interface RateLimits {
 }
 
 /**
- * What the stable version did before the first batch, if known. The successor of a version that fails more often than
- * the limit may do so too.
+ * The counts of the stable version before the first batch, if known. The successor of a version that fails more often
+ * than the limit may do so too.
  */
 export interface EarlierRate {
   readonly total: number;
@@ -137,7 +137,10 @@ export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: Rate
   return { verdict: "pass", evidence: `${counts}; a rate of ${percent(bad)} % is ruled out` };
 }
 
-/** The error rate that a canary without a stable version beside it is allowed: `maxErrorRate`, or what stable had before, if that is known and worse. */
+/**
+ * The error rate that a canary without a stable version beside it is allowed: `maxErrorRate`, or the stable version's
+ * former rate, if that is known and higher.
+ */
 export function allowedRate({ minSamples, maxErrorRate }: RateLimits, earlier: EarlierRate | undefined): number {
   if (earlier === undefined || earlier.total < minSamples) return maxErrorRate;
   const rate = earlier.errors / earlier.total;
@@ -159,7 +162,7 @@ export function logMean(logs: readonly number[]): number {
   return highest + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - highest), 0) / logs.length);
 }
 
-/** Evidence for people: how rarely chance alone produces so much, `1 in 4,000`. */
+/** Evidence in words: how rarely chance alone produces this much, such as `1 in 4,000`. */
 export function chance(log: number): string {
   const digits = Math.min(15, log / Math.LN10);
   const [rounded, unit] = digits < 1 ? [10 ** digits, 1] : [10 ** (digits % 1), 10 ** Math.floor(digits)];

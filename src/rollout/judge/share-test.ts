@@ -1,6 +1,6 @@
 /**
  * Whether the canary's measured share of the responses is within `tolerance` percentage points of its weight. With
- * `atLeast`, only whether it is not below.
+ * `atLeast`, only checks that the share is not below it.
  */
 export function judgeShare(
   counts: { readonly canaryTotal: number; readonly stableTotal: number },

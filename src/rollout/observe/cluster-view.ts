@@ -25,7 +25,7 @@ import { SilentPods } from "./silent-pods.ts";
 const answerMaxAgeMs = 300;
 const maxAnswers = 512;
 
-/** The objects that the engine watches. It requests everything else when it needs it. */
+/** The objects that the engine watches. It requests all other objects when it needs them. */
 export class ClusterView {
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;

@@ -71,7 +71,7 @@ test(
   },
 );
 
-test("a pod that a tenant labels as ztunnel pins no node", () => {
+test("a pod that a tenant labels as ztunnel does not keep a node from moving", () => {
   const on = (namespace: string, nodeName: string): Pod => ({
     ...fakePod({ name: `ztunnel-${namespace}`, namespace, labels: { app: "ztunnel" } }),
     spec: { containers: [], nodeName },

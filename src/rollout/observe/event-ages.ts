@@ -14,7 +14,7 @@ interface KnownEvent {
 }
 
 /**
- * How long ago something happened that the API server or a node has dated. Its clock and the engine's may differ, and
+ * The ages of events to which the API server or a node has given a time. Its clock and the engine's may differ, and
  * either may jump, so both are compared only when the event is first seen. From then on the steady clock counts.
  */
 export class EventAges {
@@ -26,8 +26,8 @@ export class EventAges {
   }
 
   /**
-   * The age of the latest event of that key. A later `atMs` is a new event. `atMostMs` bounds the age of an event that is
-   * seen for the first time: how long somebody has waited for it.
+   * The age of the latest event of that key. A later `atMs` is a new event. `atMostMs` bounds the age of an event that
+   * is seen for the first time: the time for which a step has waited for it.
    */
   ageMs(key: string, atMs: number, atMostMs: number): number {
     const nowMs = this.#clock.steadyMs();

@@ -7,9 +7,9 @@ const deadlineMs = 10_000;
 const bodyLimitBytes = 32 * 1024 * 1024;
 
 /**
- * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. The message says what
- * happened at which address; the caller adds who was asked, and for what. For another status the error has the code
- * `http-status`, and the status as its reason.
+ * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. The message has the
+ * fault and the address. The caller adds the name of the server and the purpose of the request. For another status the
+ * error has the code `http-status`, and the status as its reason.
  */
 export function httpGet(
   address: string,
@@ -56,7 +56,7 @@ function unreachable(message: string, reason?: string): SerinError {
   return transientError("pod-unreachable", message, reason === undefined ? {} : { reason });
 }
 
-/** What errors of a connection mean, by their name. */
+/** The meaning of connection errors, by Node's error code. */
 const meanings: Readonly<Record<string, (where: string) => string>> = {
   ECONNREFUSED: (where) => `nothing listens on ${where}`,
   ECONNRESET: (where) => `${where} closed the connection`,
@@ -66,7 +66,7 @@ const meanings: Readonly<Record<string, (where: string) => string>> = {
   ENETUNREACH: (where) => `there is no route to ${where}`,
 };
 
-/** An error of Node's connections in words, with its name behind. `where` is an address with its port. */
+/** Describes one of Node's connection errors, followed by its code. `where` is an address with its port. */
 export function connectionError(where: string, { code, message }: NodeJS.ErrnoException): SerinError {
   const meaning = code === undefined ? undefined : meanings[code];
   if (meaning !== undefined) return unreachable(`${meaning(where)} (${code ?? ""})`, code);

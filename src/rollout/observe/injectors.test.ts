@@ -58,7 +58,7 @@ async function held(
   return await heldByInjector({ objects, view }, entry as Extract<JournalEntry, { type: "field" }>, current);
 }
 
-test("undo restarts no pod, and leads no namespace, to an injector that is gone", async () => {
+test("undo restarts no pod and moves back no namespace whose injector no longer exists", async () => {
   for (const entry of [restart, label]) {
     assert.equal(await held(entry), undefined);
     assert.equal(
@@ -72,7 +72,7 @@ test("undo restarts no pod, and leads no namespace, to an injector that is gone"
   }
 });
 
-test("an injector outside of the cluster, and a sidecar in the template, need no control plane here", async () => {
+test("an injector outside of the cluster, and a sidecar in the template, need no control plane in this cluster", async () => {
   const outside = { ...injector, webhooks: [{ ...injector.webhooks[0], clientConfig: { url: "https://x/inject" } }] };
   assert.equal(await held(restart, { pods: [], injectors: [outside] }), undefined);
   assert.equal(await held(restart, { injectors: [], containers: ["web", "istio-proxy"] }), undefined);

@@ -11,8 +11,8 @@ type Labels = Readonly<Record<string, string>>;
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
 /**
- * Why no workload of the namespace may restart now: its new pods would start without a sidecar, or be refused. A restart
- * does not wait for an injector, so the engine looks first.
+ * Why no workload of the namespace may restart now: its new pods would start without a sidecar, or be refused. A
+ * restart does not wait for an injector, so the engine checks this first.
  */
 export function injectorObstacle(view: ClusterView, namespace: string, revision: string): string | undefined {
   const { [injectionLabel]: _, ...labels } = view.namespaces.get(namespace)?.metadata.labels ?? {};
@@ -20,8 +20,8 @@ export function injectorObstacle(view: ClusterView, namespace: string, revision:
 }
 
 /**
- * Why undo must not yet lead a namespace back to its former injector, or restart a workload there: that injector is
- * gone. A workload with a sidecar in its own template needs none.
+ * Why undo must not yet move a namespace back to its former injector, or restart a workload there: that injector no
+ * longer exists. A workload with a sidecar in its own template needs none.
  */
 export async function heldByInjector(
   { objects, view }: { readonly objects: ObjectAccess; readonly view: ClusterView },
@@ -84,7 +84,7 @@ function obstacleOf(view: ClusterView, namespace: string, labels: Labels, advice
   if (injectors.length === 0)
     return `namespace ${namespace} waits for an injector: no MutatingWebhookConfiguration selects namespaces ${led}. Install that revision again${advice}`;
   const revisions = [...new Set(injectors.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? ""))];
-  // An injector with a URL runs outside of the cluster, where nobody sees its pods.
+  // An injector with a URL runs outside of the cluster, so its pods are unknown.
   const isOutside = injectors.some(({ webhooks = [] }) => webhooks.some((one) => one.clientConfig?.url !== undefined));
   if (isOutside || revisions.some((revision) => pilotPods(view, revision).length > 0)) return undefined;
   const [revision = ""] = revisions;

@@ -51,7 +51,7 @@ function counting(stored: () => UntypedObject, isReady: () => boolean): { look: 
   return { look, reads: () => reads };
 }
 
-test("while pods start, proxies and writes are checked rarely, and everything again before the step settles", async () => {
+test("while pods start, proxies and writes are checked rarely, and all of them again before the step settles", async () => {
   let isReady = false;
   let value = "b";
   const stored = (): UntypedObject => ({ metadata: { name: "shop" }, spec: { selector: value } });
@@ -75,7 +75,8 @@ test("while pods start, proxies and writes are checked rarely, and everything ag
   assert.ok(left(second) >= left(first), "what was not asked does not count as progress");
   await look(moving, 1100);
   assert.equal(reads(), 4);
-  // The pods are ready. Proxies are asked at once, and the write is read again, which somebody has undone meanwhile.
+  // The pods are ready. The observer asks proxies at once, and reads the write again, which somebody has undone
+  // meanwhile.
   isReady = true;
   value = "a";
   const settled = await look({ ...moving, settle: step.settle }, 1200);

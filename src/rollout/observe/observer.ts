@@ -28,14 +28,14 @@ import { observeSettle } from "./settle/settle.ts";
 
 type FieldWrite = Extract<Write, { type: "field" }>;
 
-/** How far a step has come, by its rollout's status. */
+/** The progress of a step, from its rollout's status. */
 export interface StepProgress {
   readonly hasSettled: boolean;
-  /** How long it has waited to settle. Nothing that it waits for can have taken longer. */
+  /** How long the step has waited to settle. No event that it waits for can be older. */
   readonly settlingMs: number;
 }
 
-/** How long a step that waits relies on what it has read of its writes, and on what proxies have answered. */
+/** How long a waiting step may use earlier reads of its writes and earlier answers of proxies. */
 const recentMs = 1000;
 const maxRecent = 512;
 
@@ -90,7 +90,7 @@ export class Observer {
     const settle = await this.#settleStates(step, key, { hasSettled, settlingMs });
     if (settle.some(({ state }) => state === "failed" || (state === "waiting" && !hasSettled)))
       return { writes, settle, checks: [] };
-    // What somebody has changed meanwhile must not pass.
+    // A change by somebody else meanwhile must be noticed before the step settles.
     const current = kept === undefined ? writes : await this.#writeStates(step, journal);
     if (!current.every(isWritten)) return { writes: current, settle: [], checks: [] };
     return {
@@ -101,8 +101,8 @@ export class Observer {
   }
 
   /**
-   * Proxies are asked last. While other conditions wait, and once the step has settled, they are asked only now and
-   * then: every question takes time of the control planes, and of a machine that starts pods.
+   * Proxies are asked last. While other conditions wait, and once the step has settled, they are asked only from time
+   * to time, because each request costs time of the control planes and of a machine that starts pods.
    */
   async #settleStates(step: Step, key: string, { hasSettled, settlingMs }: StepProgress): Promise<SettleState[]> {
     const ageMs = (event: string, atMs: number): number => this.#ages.ageMs(event, atMs, settlingMs);
@@ -147,7 +147,7 @@ function asksProxies({ type }: SettleCondition): boolean {
   return type === "acknowledged" || type === "endpoints";
 }
 
-/** Adds to what the first waiting condition lacks that others were not evaluated. */
+/** Adds to the first waiting condition's text that later conditions were not evaluated. */
 function withUnasked(states: readonly SettleState[], unasked: number): SettleState[] {
   const first = states.findIndex(({ state }) => state === "waiting");
   return states.map((state, index) =>

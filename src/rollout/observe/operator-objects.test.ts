@@ -5,7 +5,7 @@ import { operatorObjectOf } from "./operator-objects.ts";
 
 const metadata = { name: "istiod", namespace: "istio-system" };
 
-test("an object of an IstioOperator and one of a controller name what writes them, and others nothing", () => {
+test("objects of an IstioOperator or a controller name their writer, and other objects name none", () => {
   const labels = {
     "install.operator.istio.io/owning-resource": "mesh",
     "install.operator.istio.io/owning-resource-namespace": "operators",

@@ -6,7 +6,7 @@ import { reference } from "../plan/index.ts";
 
 const { owningResource: ownerLabel, owningResourceNamespace: ownerNamespaceLabel } = istioLabels;
 
-/** The object whose operator writes this one, and would undo what anybody else changes: an IstioOperator, or a controller. */
+/** The IstioOperator or controller that writes this object, and would undo changes by others. */
 export function operatorObjectOf({ metadata }: Pick<KubernetesObject, "metadata">): ObjectReference | undefined {
   const { labels = {}, namespace } = metadata;
   const [name, ownNamespace] = [labels[ownerLabel], labels[ownerNamespaceLabel]];

@@ -86,7 +86,7 @@ test("the error for an istiod that does not answer has its name, the time since 
     acknowledged.state === "waiting" ? acknowledged.detail : "",
     `${who} has not reported which proxies have acknowledged VirtualService shop/reviews ${refused}; ${remedy}`,
   );
-  // Later questions to it, whatever they ask, tell the same beginning.
+  // Errors of all later requests to it have the same start time.
   clock.nowAtMs += 20_000;
   const proxies = `${who} has not reported which proxies it serves ${refused}; ${remedy}`;
   for (const seen of [await observeRejections(view, "1-1-0"), await observeConvergence(view, { type: "mesh" })])
@@ -107,12 +107,12 @@ test("an istiod that answers in between is silent only since it stopped again", 
   assert.equal(await detail(), "verdict");
   status = 500;
   assert.match(await detail(), /since 2023-11-14T22:13:40Z: /);
-  // Nobody asked the pilot for more than a minute, so its silence counts from the next question.
+  // The engine sent the pilot no request for more than a minute, so its silence counts from the next request.
   clock.nowAtMs += 61_000;
   assert.match(await detail(), /since 2023-11-14T22:14:41Z: /);
 });
 
-test("a token that the API server refuses is the reason, with its words", async (context) => {
+test("if the API server refuses the token, the error contains that reason and the server's message", async (context) => {
   await serve(context, (_, response) => response.writeHead(401).end());
   const { view } = viewOf();
   const seen = await observeRejections(view, "1-1-0");
@@ -122,7 +122,7 @@ test("a token that the API server refuses is the reason, with its words", async 
   );
 });
 
-test("the error for an answer that is not JSON says that", async (context) => {
+test("an answer that is not JSON causes an error that says so", async (context) => {
   await serve(context, (_, response) => response.end("<html>"));
   const seen = await observeRejections(viewOf().view, "1-1-0");
   assert.match(seen.type === "unavailable" ? seen.detail : "", /: 127\.0\.0\.1:8080 sent an answer that is not JSON;/);

@@ -25,8 +25,8 @@ export function controlPlanePods(view: ClusterView): Pod[] {
 }
 
 /**
- * Whether a pod or Deployment belongs to a control plane. Everybody may label pods of their own namespace, so the
- * namespace must be one that an injector leads to. Otherwise the engine would wait for made-up control planes, and send
+ * Whether a pod or Deployment belongs to a control plane. Users may label pods in their own namespaces, so the
+ * namespace must be that of an injector's Service. Otherwise the engine would wait for forged control planes and send
  * them tokens.
  */
 export function isControlPlane(
@@ -36,7 +36,9 @@ export function isControlPlane(
   return labels["app"] === controlPlaneLabels.app && view.controlPlaneNamespaces().has(namespace);
 }
 
-/** Whether a pod is a ztunnel: one with its label, where control planes or the cluster's own pods are. */
+/**
+ * Whether a pod is a ztunnel: it has the label, and is in a namespace of control planes or of the cluster's own pods.
+ */
 export function isZtunnel(
   view: Pick<ClusterView, "controlPlaneNamespaces">,
   { metadata: { labels = {}, namespace = "" } }: KubernetesObject,
@@ -71,10 +73,10 @@ export function pilotPod(pod: Pod): PilotPod {
   };
 }
 
-/** A question to a pilot: its path, and what the answer is about, for messages. */
+/** A request to a pilot: its path, and the subject of the answer for messages. */
 export interface PilotQuestion {
   readonly path: string;
-  /** `which proxies it serves`. */
+  /** The subject in words, such as `which proxies it serves`. */
   readonly about: string;
 }
 
@@ -83,8 +85,8 @@ const servedQuestion = "which proxies it serves";
 export const rootsQuestion: PilotQuestion = { path: "/debug/serin/roots", about: "which roots it hands out" };
 
 /**
- * The proxies that a pilot serves, without unproven ones. Upstream's pilots report all at `/debug/syncz`, without reasons
- * for rejections.
+ * The proxies that a pilot serves, without those that have not proven their identity. Upstream's pilots report all at
+ * `/debug/syncz`, without reasons for rejections.
  */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
@@ -136,12 +138,12 @@ async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readon
   return parsedAnswer(view, pilot, question, await askPilot(view, pilot, question));
 }
 
-/** What a question to a pilot needs of the view. */
+/** The parts of the view that a request to a pilot needs. */
 type Asking = Pick<ClusterView, "pilotTokens" | "silentPods">;
 
 /**
- * Sends a GET to a pilot's debug port. Pilots require a token of their own namespace, and old pilots require none. An
- * error names the pilot, what it was asked, since when it has not answered, what happened, and what a person can do.
+ * Sends a GET to a pilot's debug port. Pilots require a token of their own namespace, except for old ones. An error
+ * contains the pilot's name, the request, since when it has not answered, the fault, and what a person can do.
  */
 export async function askPilot(view: Asking, pilot: PilotPod, question: PilotQuestion): Promise<string> {
   try {
@@ -161,14 +163,14 @@ async function getFrom({ pilotTokens }: Asking, pilot: PilotPod, path: string): 
     return await httpGet(address, debugPort, path, kept === undefined ? {} : proof(kept));
   } catch (error) {
     if (!isStatus(error, 401)) throw error;
-    // A token ends with its service account, and a control plane that was removed and installed again has another
-    // account.
+    // A token becomes invalid with its service account, and a control plane that was removed and installed again has a
+    // new account.
     pilotTokens.forget(namespace, serviceAccount);
     return await httpGet(address, debugPort, path, proof(await pilotTokens.of(namespace, serviceAccount)));
   }
 }
 
-/** The error of a question that a pilot has not answered. Keeps the fault's code and reason, which programs read. */
+/** The error of a request that a pilot has not answered. Keeps the fault's code and reason for programs. */
 export function unanswered(
   { silentPods }: Pick<ClusterView, "silentPods">,
   pilot: PilotPod,

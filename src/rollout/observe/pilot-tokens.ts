@@ -16,7 +16,8 @@ interface KeptToken {
 
 /**
  * Tokens of control planes' own service accounts. Control planes answer about their proxies only to callers of their
- * namespace (upstream's ENABLE_DEBUG_ENDPOINT_AUTH). An engine that may install a control plane may ask in its name.
+ * namespace (upstream's ENABLE_DEBUG_ENDPOINT_AUTH). An engine that may install a control plane may also use its
+ * identity.
  */
 export class PilotTokens {
   readonly #client: KubeClient;

@@ -7,9 +7,11 @@ import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
 
-/** Stands for an unknown number of missing acknowledgements. It exceeds the number of proxies of any control plane. */
+/**
+ * Used for an unknown number of missing acknowledgements. It is larger than the number of proxies of any control plane.
+ */
 export const notAskedLeft = 100_000;
-/** Stands for an unready control plane. It exceeds the sum over any number of control planes. */
+/** Used for an unready control plane. It is larger than the sum over any number of control planes. */
 export const notReadyLeft = 1000 * notAskedLeft;
 /** A proxy may name every resource that it rejected. The first ones are evidence enough. */
 const reasonCharacters = 240;
@@ -90,7 +92,7 @@ function isStale({ types }: ConnectedProxy): boolean {
   return Object.values(types).some(({ sent, acked }) => sent !== acked);
 }
 
-/** All proxies of the revision's control plane, and what they rejected. */
+/** All proxies of the revision's control plane, and the resources that they rejected. */
 async function rejections(
   view: ClusterView,
   revision: string,
@@ -136,8 +138,8 @@ export async function servedProxies(view: ClusterView, revision: string): Promis
 }
 
 /**
- * Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. Probes go with
- * their revision.
+ * Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. Probes are
+ * excluded, because they are removed together with their revision.
  */
 export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {
   return (await servedProxies(view, revision))

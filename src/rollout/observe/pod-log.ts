@@ -1,12 +1,12 @@
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 
 /**
- * A log comes from the node's kubelet. One that does not answer must not hold up a round, because a person's order would
- * wait as long.
+ * A log comes from the node's kubelet. A kubelet that does not answer must not delay a round, because a person's order
+ * would wait just as long.
  */
 const limitMs = 5_000;
 
-/** Reads a pod's log. The error says if it is the node that does not answer. */
+/** Reads a pod's log. If the node does not answer, the error says so. */
 export async function readPodLog(
   client: KubeClient,
   pod: { readonly namespace: string; readonly name: string; readonly node?: string | undefined },

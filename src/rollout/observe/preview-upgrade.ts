@@ -19,7 +19,7 @@ export interface PreviewOptions {
 
 export interface UpgradePreview {
   readonly steps: readonly { readonly id: string; readonly title: string }[];
-  /** The dependents of the old revision that no step moves, with what a person must do. */
+  /** The dependents of the old revision that no step moves, with instructions for a person. */
   readonly leftBehind: readonly { readonly name: string; readonly todo: string }[];
 }
 

@@ -68,7 +68,7 @@ test("behind a sidecar the server reports the client identity that its proxy ver
   assert.equal(factsOf("old sidecar -> new sidecar", {}, [])?.counts.plain, 5);
 });
 
-test("ztunnel's counters report for ambient servers, and a client's own proxy for the client", () => {
+test("facts come from ztunnel's counters for ambient servers, and from the client's own proxy for the client", () => {
   const name = "new gateway -> old ambient";
   const facts = factsOf(name, {}, [
     {
@@ -96,7 +96,7 @@ test("ztunnel's counters report for ambient servers, and a client's own proxy fo
   );
 });
 
-test("a waypoint's counters report for its requests, and the plaintext that it forwards is counted separately", () => {
+test("facts about a waypoint's requests come from its counters, and plaintext that it forwards is counted separately", () => {
   const facts = factsOf("old ambient -> new waypoint", {}, [
     {
       reporter: "waypoint",
@@ -119,7 +119,7 @@ test("a waypoint's counters report for its requests, and the plaintext that it f
   );
 });
 
-test("an identity is wrong by its account, or by a trust domain that the other side does not trust", () => {
+test("an identity is wrong if its account differs, or if the other side does not trust its trust domain", () => {
   const to = (revision: string, domain: string): number | undefined =>
     factsOf(`old ambient -> ${revision} ambient`, {}, [
       {

@@ -9,20 +9,20 @@ export interface ProbeSources {
   readonly reports: readonly ProbeReport[];
   /** The metrics of the data planes at both ends of all pairs. */
   readonly samples: readonly PrometheusSample[];
-  /** The trust domains that each revision accepts as its own. For a revision that is missing here, any is accepted. */
+  /** The trust domains that each revision accepts as its own. For a missing revision, any trust domain is accepted. */
   readonly trustDomains: Readonly<Record<string, readonly string[]>>;
   /** The probes' own pods: clients, servers, gateways, waypoints. */
   readonly pods: readonly PodFacts[];
 }
 
-/** A number of connections with one verified identity. */
+/** The number of connections with one verified identity. */
 interface Verified {
   /** The SPIFFE id. Empty for plain text, for which no identity is verified. */
   readonly identity: string;
   readonly count: number;
 }
 
-/** A number of responses with the same SPIFFE ids of client and server. */
+/** The number of responses with one pair of SPIFFE ids of client and server. */
 interface PeerCount {
   readonly ends: readonly string[];
   readonly count: number;
@@ -100,7 +100,7 @@ function pairFacts(
 }
 
 /**
- * The identities that the server's side verified. A sidecar sends them to the server, ztunnels and waypoints count
+ * The identities that the server's side verified. A sidecar sends them to the server. Ztunnels and waypoints count
  * them.
  */
 function verifiedByServer(

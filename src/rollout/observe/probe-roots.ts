@@ -176,7 +176,7 @@ async function servedRoots(view: ClusterView, pod: Pod, { certificates, publishe
 }
 
 const handshakeTimeoutMs = 2000;
-/** Asked by a TLS handshake at {@link discoveryPort}. */
+/** The certificate is requested by a TLS handshake at {@link discoveryPort}. */
 const certificateQuestion: PilotQuestion = { path: "", about: "by which root it signs" };
 
 /** The certificates that a server sends, its own first. They are only inspected, not trusted. */

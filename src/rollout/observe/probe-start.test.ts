@@ -85,7 +85,7 @@ test("a probe that crashes, cannot be scheduled or has ended reports so", () => 
   });
 });
 
-test("a sidecar's probe without a sidecar fails at once, because nothing will inject it later", () => {
+test("a sidecar's probe without a sidecar fails at once, because no later event will inject it", () => {
   const labels = { "istio.io/rev": "new" };
   const ready = { conditions: [{ type: "Ready", status: "True" }] } as Pod["status"];
   assert.match(

@@ -85,7 +85,9 @@ export class ProbeObserver {
   }
 }
 
-/** Limits the scope to the data planes for which probes were created. The cluster may have got others since then. */
+/**
+ * Limits the scope to the data planes for which probes were created. The cluster may have other data planes since then.
+ */
 function madeOf(view: ClusterView, scope: ProbeScope): ProbeScope {
   const made = view.namespaces.get(probeNamespace)?.metadata.annotations?.[probePlanesAnnotation];
   return made === undefined

@@ -21,7 +21,7 @@ test("a Deployment is ready when its only pods are new and available", () => {
   assert.equal(stateWith({ ...new1, observedGeneration: 1 }).state, "waiting");
 });
 
-test("old pods are said to leave only when every pod is available, because otherwise a new one may be missing", () => {
+test("the message speaks of old pods only when every pod is available, because otherwise a new one may be missing", () => {
   const both = { observedGeneration: 2, replicas: 2, updatedReplicas: 1 };
   assert.deepEqual(stateWith({ ...both, availableReplicas: 2 }), {
     state: "waiting",
@@ -35,7 +35,7 @@ test("old pods are said to leave only when every pod is available, because other
   });
 });
 
-test("a Deployment whose pods the API server refuses names the refusal, in the same words for every attempt", () => {
+test("a Deployment whose pods the API server refuses reports the refusal, with the same text for every attempt", () => {
   const message = (pod: string): string =>
     `pods "${pod}" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2`;
   const refused = (pod: string): ReturnType<typeof readyState> =>

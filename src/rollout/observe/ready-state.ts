@@ -13,12 +13,12 @@ interface WorkloadStatus {
   readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
 }
 
-/** Stands for an unknown number of missing pods. It exceeds the pods of any workload. */
+/** Used for an unknown number of missing pods. It is larger than the number of pods of any workload. */
 const unknownLeft = 10_000;
 
 /**
- * Why the API server refuses the Deployment's pods, for example for a quota. Without the pod's name, which is another one
- * in every attempt.
+ * Why the API server refuses the Deployment's pods, for example for a quota. The text omits the pod's name, which
+ * differs in every attempt.
  */
 function refusalOf({ conditions = [] }: WorkloadStatus): string {
   const refused = conditions.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
@@ -26,7 +26,7 @@ function refusalOf({ conditions = [] }: WorkloadStatus): string {
   return message === "" ? "" : ` (its pods are refused: ${message})`;
 }
 
-/** Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` of them. */
+/** Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` pods must be. */
 export function readyState(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
   { kind, name }: ObjectReference,
@@ -55,7 +55,7 @@ export function readyState(
   const replicas = status.replicas ?? 0;
   const surplus = kind === "Deployment" ? replicas - wanted : 0;
   if (surplus <= 0) return { state: "met" };
-  // The status does not tell whether an old or a new pod is unavailable. Old ones are deleted when all new ones are.
+  // The status does not show whether an old or a new pod is unavailable. Old ones are deleted when all new ones are.
   const why =
     available < replicas ? `${available} of ${replicas} pods are available` : `${surplus} old pods are leaving`;
   return { state: "waiting", detail: `${kind} ${name}: ${why}`, left: surplus };

@@ -27,7 +27,7 @@ test("a value that is too old takes no memory once another is set, whatever the 
   assert.ok(values.size <= 4, `${values.size} values are kept`);
 });
 
-test("with more values than the bound all are forgotten, and a value of a known key forgets none", () => {
+test("setting more values than the bound drops all of them, and setting a known key again drops none", () => {
   const values = new RecentValues<number>(standingClock(), { maxAgeMs: 300, maxValues: 3 });
   for (const key of ["a", "b", "c", "c"]) values.set(key, 0);
   assert.equal(values.size, 3);

@@ -36,7 +36,7 @@ function failsAt(atMs: number, pods: readonly Pod[]): boolean {
   return progressOf(workload, query).failed === true;
 }
 
-test("a proxy that an operator wrote is no sidecar, but one that kube-inject wrote is", () => {
+test("a proxy in an operator's template is not a sidecar, but one in a template of kube-inject is", () => {
   const proxy = { name: "g", containers: ["istio-proxy"], labels: { "sidecar.istio.io/inject": "false" } };
   const annotations = { "istio.io/rev": "old" };
   assert.equal(sidecarRevision(fakePod({ ...proxy, annotations })), undefined);
@@ -52,7 +52,7 @@ test("each pod that becomes ready extends a restarted workload's time limit, up 
   assert.equal(failsAt(100_000, [ready("a", 50_000, 1)]), true, "one that crashed is no progress");
 });
 
-test("a person learns the command that restarts a pod's workload, or deletes a pod without one", () => {
+test("the message has the command that restarts a pod's workload, or deletes a pod without one", () => {
   const pod = sidecarPod("web-5d9-x", "new", "web");
   const owned = (kind: string, name: string, labels: Readonly<Record<string, string>> = {}): Pod => ({
     ...pod,
@@ -71,7 +71,7 @@ test("a person learns the command that restarts a pod's workload, or deletes a p
   assert.equal(howToRestart(owned("Job", "once")), "kubectl -n shop delete pod web-5d9-x");
 });
 
-test("a paused Deployment is not moved, and a person learns how to resume it", () => {
+test("a paused Deployment is not moved, and the message explains how to resume it", () => {
   const pod = sidecarPod("web-1", "old", "web");
   const deployment = { metadata: { name: "web", namespace: pod.metadata.namespace ?? "" }, spec: { paused: true } };
   const view = Object.assign(fakeView([pod]), {

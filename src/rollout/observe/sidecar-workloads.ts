@@ -36,7 +36,7 @@ export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
     labels["app"] === "ztunnel"
   )
     return undefined;
-  // An operator or a person wrote its proxy, so the new revision would inject none.
+  // An operator or a person wrote its proxy, so the new revision would not inject one.
   const injects = labels[injectLabel] ?? annotations[injectLabel];
   if (injects === "false" && annotations[statusAnnotation] === undefined) return undefined;
   return hasProxy(spec) ? (annotations[revisionLabel] ?? "default") : undefined;
@@ -98,15 +98,16 @@ export function howToRestart(pod: Pod): string {
   return `kubectl -n ${namespace} delete pod ${pod.metadata.name ?? ""}`;
 }
 
-/** How an upgrade marks what it has restarted. */
+/** How an upgrade marks the workloads that it has restarted. */
 export interface RestartMark {
   readonly revision: string;
   readonly mark: string;
 }
 
 /**
- * The workloads with sidecars by namespace, sorted by kind and name. One that the upgrade has restarted stays among them
- * while it has no pods: those of strategy Recreate end before the new ones begin, and the new ones may be refused.
+ * The workloads with sidecars by namespace, sorted by kind and name. A workload that the upgrade has restarted stays in
+ * the list while it has no pods: those of strategy Recreate end before the new ones begin, and the new ones may be
+ * refused.
  */
 export function sidecarWorkloads(
   view: ClusterView,
@@ -212,7 +213,7 @@ function whyUnmovable(
   }
 }
 
-/** Why a restart of the workload does not replace the pod. A partition leaves out only the pods below it. */
+/** Why a restart of the workload does not replace the pod. A partition excludes only the pods below it. */
 export function restartObstacle(
   view: ClusterView,
   workload: ObjectReference,
@@ -242,11 +243,11 @@ function partitionOf(found: UntypedObject): number {
 
 export interface Progress {
   readonly state: "waiting" | "moving" | "moved";
-  /** What is missing or has failed. */
+  /** A text about what is missing or has failed. */
   readonly detail: string;
-  /** It will not reach the revision. */
+  /** Set if the workload will not reach the revision. */
   readonly failed?: boolean;
-  /** When it fails, unless another pod becomes ready. */
+  /** The time until the workload fails, unless another pod becomes ready. */
   readonly failsInMs?: number;
 }
 
@@ -258,7 +259,7 @@ export interface ProgressQuery {
   readonly ageMs: AgeOfEvent;
   /** A workload fails this long after its restart, or after its last new pod became ready. */
   readonly withinMs: number;
-  /** It was restarted through a field that does not name the upgrade. */
+  /** Set if the workload was restarted through a field that does not name the upgrade. */
   readonly restarted?: boolean;
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/index.ts";
 
 const maxSilent = 512;
-/** A pod that nobody has asked for this long may have answered meanwhile. */
+/** A pod to which no request was sent for this long may have become reachable meanwhile. */
 const forgottenAfterMs = 60_000;
 
 interface Silence {
@@ -19,7 +19,7 @@ export class SilentPods {
     this.#clock = clock;
   }
 
-  /** The pod has not answered. Returns since when, as RFC 3339 in whole seconds. */
+  /** Records that the pod has not answered. Returns since when, as RFC 3339 in whole seconds. */
   failed(pod: string): string {
     const steadyMs = this.#clock.steadyMs();
     const known = this.#silent.get(pod);

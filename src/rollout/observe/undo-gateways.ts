@@ -26,7 +26,7 @@ interface Sources {
 
 /**
  * Why a field of a gateway or waypoint cannot be restored yet: its pods of one revision stay until those of the other
- * can take over. Undefined for everything else.
+ * can take over. Undefined for all other fields.
  */
 export async function heldByGateway(
   sources: Sources,

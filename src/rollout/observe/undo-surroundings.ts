@@ -96,7 +96,7 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
   });
   if (found === undefined) return undefined;
   const text = `${nameOf(found)} still runs at revision ${revision}`;
-  // The undo restarts what the upgrade restarted. Pods that came later, only a person can restart.
+  // Undo restarts the workloads that the upgrade restarted. Only a person can restart pods that were added later.
   return found.metadata.labels?.[gatewayNameLabel] === undefined
     ? `${text} (if it stays: ${howToRestart(found)})`
     : text;

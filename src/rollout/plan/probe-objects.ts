@@ -31,12 +31,12 @@ export interface ProbeObjectsInput extends ProbeScope {
 }
 
 /**
- * The connections per second of all clients together. They go on during the whole upgrade: at twice this rate the probe
- * pods alone took 12 % of its processor time.
+ * The connections per second of all clients together. Probing continues during the whole upgrade. At twice this rate,
+ * the probe pods alone took 12 % of its processor time.
  */
 const totalConnectionsPerSecond = 50;
 const shortestIntervalMs = 40;
-/** A step waits for some five rounds, so those of a large matrix may not take much longer. */
+/** A step waits for some five rounds, so rounds of a large matrix must not take much longer. */
 const longestIntervalMs = 500;
 
 /**

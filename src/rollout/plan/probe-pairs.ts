@@ -93,7 +93,7 @@ function identityPath(account: string): string {
   return `/ns/${probeNamespace}/sa/${account}`;
 }
 
-/** Replaces dots, which revisions of Banzai's operator contain and names of Services must not. */
+/** Replaces dots, which revisions of Banzai's operator contain, but names of Services must not. */
 function nameOf(prefix: string, revision: string): string {
   return `${prefix}-${revision.replaceAll(".", "-")}`;
 }

@@ -7,7 +7,7 @@ export interface CertificateEnds {
 /**
  * Parses the last element of an `x-forwarded-client-cert` field, which the nearest proxy wrote. In Envoy's form, commas
  * separate elements, semicolons separate `Key=value` pairs, and values with either character are quoted. Undefined
- * without an element: then the proxy has verified no client.
+ * without an element, which means that the proxy has verified no client.
  */
 export function parseClientCertificate(field: string): CertificateEnds | undefined {
   const element = partsOf(field, ",").at(-1) ?? "";

@@ -83,7 +83,7 @@ class AddressCache {
     this.#clock = clock;
   }
 
-  /** The targets' names are the only ones, so they bound the cache. */
+  /** The targets' names are the only keys, so they bound the cache. */
   resolve(name: string): Promise<string> {
     const known = this.#known.get(name);
     if (known !== undefined && this.#clock.steadyMs() - known.atMs < addressLifetimeMs) return known.address;

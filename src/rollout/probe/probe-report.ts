@@ -3,7 +3,7 @@ export interface ProbeReport {
   readonly client: string;
   /** The number of the report, starting with 1. */
   readonly number: number;
-  /** Every probe that started before the report with this number is counted, and no later one. */
+  /** Every probe that started before the report with this number is counted, and no later probe. */
   readonly through: number;
   /** By the name of the pair. */
   readonly pairs: Readonly<Record<string, PairReport>>;

@@ -73,7 +73,7 @@ test("a target that does not answer gets no second probe meanwhile, and the othe
     silent.close();
     silent.closeAllConnections();
   });
-  // The answers of the other may take a busy machine longer than a probe may wait.
+  // On a busy machine, the answers of the other target may take longer than a probe may wait.
   const clock: Clock = { ...systemClock, after: () => ({ [Symbol.dispose]: () => undefined }) };
   let answers = 0;
   const answered = new Promise<void>((resolve) => {
@@ -136,7 +136,7 @@ test("the last element of a forwarded certificate counts, because the nearest pr
   assert.equal(parseClientCertificate(""), undefined);
 });
 
-test("invalid targets are refused with the element's name", () => {
+test("invalid targets are refused, and the error names the element", () => {
   const good = { pair: "p", url: "http://a:1/", server: "s", expected: "answer" };
   assert.deepEqual(parseProbeTargets(JSON.stringify([good])), [good]);
   assert.throws(() => parseProbeTargets("old=a:1"), /PROBE_TARGETS is not JSON/);

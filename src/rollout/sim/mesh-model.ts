@@ -33,7 +33,7 @@ export function meshState(cluster: MeshCluster, condition: SettleCondition): Set
   return detail === undefined ? { state: "met" } : { state: "waiting", detail };
 }
 
-/** Why the condition does not hold. Undefined if it holds. */
+/** Why the condition is not met. Undefined if it holds. */
 function meshReason(cluster: MeshCluster, condition: SettleCondition): string | undefined {
   switch (condition.type) {
     case "ready":

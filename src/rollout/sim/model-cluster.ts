@@ -28,7 +28,7 @@ import { canaryRevision, podRev, restartPointer, rev } from "./sim-mesh.ts";
 
 const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPointer]);
 
-/** The server's error if a patch tests for another value than the current one, or a webhook refuses the object. */
+/** The server's error if a patch expects another value than the current one, or if a webhook refuses the object. */
 export class PatchRefused extends Error {}
 
 const requestsPerTick = 400;
@@ -46,7 +46,7 @@ export class ModelCluster {
   readonly counters = new Map<string, OutcomeCounts>();
   /** The revision that injected the pods of a namespace at their last restart. */
   readonly injected = new Map<string, unknown>();
-  /** The routes that get no more requests, and those whose counters cannot be read. */
+  /** The routes that get no more requests, and the routes whose counters cannot be read. */
   readonly silent = new Set<string>();
   readonly unanswered = new Set<string>();
   /** The objects, by {@link referenceKey}, whose changes the server refuses, except those of an undo. */
@@ -93,8 +93,8 @@ export class ModelCluster {
   }
 
   /**
-   * Advances the time. Proxies learn of routes while a control plane runs, and send requests by the routes that they
-   * know.
+   * Advances the time. Proxies get new routes while a control plane runs, and send requests by the routes that they
+   * have.
    */
   tick(ms: number, errorRateOf: (route: string) => number): void {
     this.nowMs += ms;

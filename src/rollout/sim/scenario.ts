@@ -7,7 +7,7 @@ export interface SimRollout {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly name: string;
   readonly namespace: string;
-  /** It waits for changes of its Deployment. */
+  /** The rollout waits for changes of its Deployment. */
   readonly watched: boolean;
   readonly group?: string;
   /** The share of errors in the canary's answers. */
@@ -61,7 +61,9 @@ export interface Scenario {
   readonly rollouts: readonly SimRollout[];
   readonly disturbances: readonly Disturbance[];
   readonly maxConcurrent: number;
-  /** The probability at each action of a round that the engine dies, an answer is lost, or a stale copy is read. */
+  /**
+   * The probability at each action of a round that the engine is killed, an answer is lost, or a stale copy is read.
+   */
   readonly crashRate: number;
   readonly lostRate: number;
   readonly staleRate: number;
@@ -167,7 +169,7 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
     case "clockJump":
       return { type, atTick, byMs: (random() < 0.5 ? -1 : 1) * (1 + pick(random, 86_400_000)) };
     case "controlPlaneDown":
-      // Sometimes long enough that undo continues without it.
+      // The fault sometimes lasts so long that undo continues without the entry.
       return random() < 0.5
         ? { type, atTick, untilTick }
         : { type, atTick: 1 + pick(random, 40), untilTick: calmFromTick - 1 };
@@ -180,7 +182,7 @@ function lastingOf(random: Random, rollouts: number, seed: number): Lasting {
   const types = ["silence", "unanswered", "theirs", "controlPlaneGone"] as const;
   const type = types[pick(random, types.length)] ?? "silence";
   const fault = { atTick: pick(random, calmFromTick), rollout: pick(random, rollouts) };
-  // By a generator of its own, so that earlier seeds keep their scenarios.
+  // Uses a separate generator, so that earlier seeds keep their scenarios.
   return { type: seededRandom(seed ^ refusalSalt)() < 0.25 ? "refused" : type, ...fault };
 }
 

@@ -80,7 +80,7 @@ export class SimEngine {
     return due;
   }
 
-  /** One round like the real engine's. At each `yield` the engine may die or be stopped. */
+  /** One round like the real engine's. At each `yield` the engine may be killed or stopped. */
   *round(key: string): Generator<void, void> {
     this.rounds += 1;
     const { store, cluster, steps: stepsOf, isStale, freezes, now } = this.#options;

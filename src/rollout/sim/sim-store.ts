@@ -10,7 +10,7 @@ interface StoredJournal {
   readonly decisions: readonly DecisionRecord[];
 }
 
-/** The API server from the engines' point of view: rollouts with versions, journals, one lease. */
+/** The API server as engines see it: rollouts with versions, journals, and one lease. */
 export class SimStore {
   readonly #rollouts = new Map<string, Rollout>();
   readonly #former = new Map<string, Rollout>();

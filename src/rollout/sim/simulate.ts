@@ -20,7 +20,7 @@ export interface SimResult {
 }
 
 const epochMs = Date.parse("2026-01-01T00:00:00Z");
-/** All rollouts must end by this tick. They may run one after another, and each may undo with a wait. */
+/** All rollouts must end by this tick. They may run one after another, and each undo may have to wait. */
 const patienceTicks = calmFromTick + 8000 + Math.ceil(undoPatienceMs / tickMs);
 /**
  * With a lasting fault, the simulation ends when nothing has changed for this long. It exceeds every limit of a check.
@@ -121,7 +121,7 @@ class Simulation {
       .join(" | ");
   }
 
-  /** Whether all rollouts have ended. With a lasting fault, they may also wait, but each must say for whom. */
+  /** Whether all rollouts have ended. With a lasting fault, they may also wait, but each message must say for whom. */
   #isOver(): boolean {
     if (this.#allAtRest()) return true;
     if (this.#scenario.lasting === undefined) return false;
@@ -288,7 +288,7 @@ class Simulation {
 
   /**
    * Acts as the user: approves waiting steps, rolls back completed rollouts on request, and aborts stuck ones in the
-   * calm.
+   * quiet time after all disturbances.
    */
   #answer(key: string): void {
     const found = this.#store.read(key);
@@ -388,8 +388,8 @@ class Simulation {
   }
 
   /**
-   * Stops the leader in the middle of its rounds, so that another takes over. Later the first one continues where it
-   * was.
+   * Stops the leader in the middle of its rounds, so that another engine takes over. Later the first engine continues
+   * where it was.
    */
   #stopLeader(begins: boolean): void {
     const [engine] = this.#engines;
@@ -493,7 +493,7 @@ class Simulation {
       const rollout = this.#store.read(key);
       const phase = rollout?.status?.phase;
       if (rollout === undefined || rollout.metadata.deletionTimestamp !== undefined) return false;
-      // A rollback that was requested still has to happen, also after the end.
+      // A requested rollback must still happen, even after the end.
       if (phase === "Completed" && (rollout.spec.abort || this.#isToBeAborted(key))) return false;
       const waits = this.#templates.get(rollout.metadata.name ?? "");
       if (phase === "Completed" || phase === "Watching")
@@ -530,7 +530,7 @@ function keyOf(sim: SimRollout): string {
   return sim.kind === "Canary" ? `Canary ${sim.namespace}/${sim.name}` : `MeshUpgrade ${sim.name}`;
 }
 
-/** As `serin freeze add` stores it: without the fields that have defaults. */
+/** A freeze in the form that `serin freeze add` stores: without the fields that have defaults. */
 function freezeNow(nowMs: number): Freeze {
   const at = (ms: number): string => new Date(ms).toISOString().slice(0, "2026-12-20T18:00:00".length);
   const spec = { reason: "test", windows: [{ start: at(nowMs), end: at(nowMs + 600_000) }] };

@@ -4,7 +4,7 @@ import { profiles, renderInstall, resolveSettings } from "../../install/index.ts
 import { dataPlanes, gatewayKinds } from "./sim-mesh.ts";
 import { simulateCell, upgradeMatrix } from "./upgrade-matrix.ts";
 
-test("the matrix has every data plane with every kind of gateway, by revision and by tag, from the upgrade and from before", () => {
+test("the matrix has every data plane with every kind of gateway, with namespaces by revision and by tag, and with a new revision that the upgrade installs or that exists before", () => {
   const cells = upgradeMatrix();
   for (const dataPlane of dataPlanes)
     for (const kind of gatewayKinds)
@@ -66,7 +66,7 @@ test("every built-in profile that installs a control plane is a cell of the matr
             `${profile}: ${dataPlane}, ${gateways} gateways, by ${by}`,
           );
   }
-  // Their control plane is elsewhere, or comes with another installation, and an upgrade moves that one.
+  // Their control plane is outside the cluster or in another installation, and an upgrade moves that installation.
   assert.deepEqual(withoutControlPlane, ["empty", "remote"]);
 });
 

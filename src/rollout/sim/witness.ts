@@ -34,7 +34,7 @@ interface Seen {
   startedAtMs: number;
   settled: Map<string, number>;
   last: RolloutStatus | undefined;
-  /** It had the finalizer when it was last seen. */
+  /** Whether the object had the finalizer when it was last read. */
   kept: boolean;
   /** When the status was last written only to update texts and counters. */
   toldAtMs: number;
@@ -110,8 +110,8 @@ export class Witness {
   }
 
   /**
-   * Checks in the calm that a write that fails is repeated only rarely, although each repetition starts another round.
-   * Before, engines die and begin anew.
+   * Checks, after all disturbances, that a failing write is repeated only rarely, although each repetition starts
+   * another round. Before that time, engines are killed and start again.
    */
   #isPatient(key: string, seen: Seen, stored: RolloutStatus | undefined, status: RolloutStatus): void {
     if (stored === undefined || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(status))) return;
@@ -227,7 +227,7 @@ export class Witness {
     if (seen !== undefined) seen.deleted = true;
   }
 
-  /** Records that a new object has the same name, which no engine has seen yet. */
+  /** Records that a new object with the same name exists, which no engine has read yet. */
   recreated(key: string): void {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;

@@ -64,7 +64,7 @@ test("search domains after an external name are removed with a CNAME, and wildca
   assert.deepEqual(data(await ask("any.wild.example")), ["240.0.0.2"]);
 });
 
-test("another namespace's wildcard takes no name of the cluster's domain, with which every look-up begins", async () => {
+test("another namespace's wildcard gets no name of the cluster's domain, which resolvers append first to every name", async () => {
   for (const name of ["missing.default.svc.cluster.local", "api.github.com.default.svc.cluster.local", "x.local"])
     assert.equal(code(await ask(name)), serverFailure, name);
   assert.deepEqual(data(await ask("web.default.svc.cluster.local.default.svc.cluster.local")), [
@@ -75,7 +75,7 @@ test("another namespace's wildcard takes no name of the cluster's domain, with w
   assert.deepEqual(data(await ask("one.far.svc.cluster.local")), ["240.0.0.5"]);
 });
 
-test("a service's short names resolve, as they are and with a search domain, without a name server", async () => {
+test("a service's short names resolve without a name server, both as requested and with a search domain", async () => {
   for (const name of ["web", "web.default", "web.default.svc", "other.shop"])
     assert.deepEqual(data(await ask(name)), [name.startsWith("web") ? "10.96.0.1" : "10.96.0.3"], name);
   for (const [name, short] of [
@@ -85,7 +85,7 @@ test("a service's short names resolve, as they are and with a search domain, wit
   ] as const)
     assert.deepEqual(data(await ask(name)), [short, short.startsWith("web") ? "10.96.0.1" : "10.96.0.3"], name);
   assert.deepEqual(data(await ask("any.wild.example.default.svc.cluster.local")), ["240.0.0.2"]);
-  // No Service of the own namespace has this name.
+  // No Service of the pod's namespace has this name.
   assert.equal(code(await ask("other")), serverFailure);
   assert.equal(code(await ask("other.default.svc.cluster.local")), serverFailure);
 });

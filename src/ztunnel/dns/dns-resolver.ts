@@ -23,13 +23,13 @@ export interface DnsResolverOptions {
   readonly metrics?: DnsMetrics;
 }
 
-/** Bounds of the cache for endpoints' names: entries, and how long they live. */
+/** Bounds of the cache for endpoints' names: the number of entries and their lifetime. */
 const maxLookedUp = 10_000;
 const lookedUpMs = 5000;
 
 /**
- * Answers queries for the mesh's services from the WDS state. Forwards the rest to the name servers of the pod's
- * resolver.
+ * Answers queries for the mesh's services from the WDS state. Forwards all other queries to the name servers of the
+ * pod's resolver.
  */
 export class DnsResolver {
   readonly #options: DnsResolverOptions;
@@ -88,7 +88,7 @@ export class DnsResolver {
     return undefined;
   }
 
-  /** The service of a name, or of a full name that it may be short for. */
+  /** The service of a name, or of a full name of which it may be the short form. */
   #byName(name: string, namespace: string): Service | undefined {
     for (const host of [name, ...this.#fullNames(name, namespace)]) {
       const found = this.#byHost(host, namespace);
@@ -98,10 +98,11 @@ export class DnsResolver {
   }
 
   /**
-   * Of the short names of a Kubernetes Service: `web`, `web.shop` and `web.shop.svc`. A resolver asks for the second one
-   * as `web.shop.<own namespace>.svc.cluster.local` first. As upstream, we answer that at once, instead of waiting for a
-   * name server to say that it does not exist. `web-0.web` and the like are short for names of a StatefulSet's pods. As
-   * upstream, only a ServiceEntry has such a host: names of pods themselves are left to the cluster's name server.
+   * Returns the full names of the short names of a Kubernetes Service: `web`, `web.shop` and `web.shop.svc`. A resolver
+   * asks for the second one as `web.shop.<own namespace>.svc.cluster.local` first. As upstream, we answer that query at
+   * once, instead of waiting until a name server reports that the name does not exist. `web-0.web` and the like are
+   * short for names of a StatefulSet's pods. As upstream, only a ServiceEntry has such a host. The cluster's name
+   * server resolves the names of the pods themselves.
    */
   #fullNames(name: string, namespace: string): readonly string[] {
     const { domain } = this.#options;
@@ -121,7 +122,7 @@ export class DnsResolver {
     }
   }
 
-  /** The service of a host name, or of the most specific wildcard that has it. */
+  /** The service of a host name, or of the most specific wildcard that matches it. */
   #byHost(host: string, namespace: string): Service | undefined {
     const exact = this.#answerable(host, namespace);
     if (exact !== undefined) return exact;
@@ -132,7 +133,7 @@ export class DnsResolver {
     return undefined;
   }
 
-  /** As upstream: if there are no addresses, only Kubernetes' own services are answered, by their endpoints. */
+  /** As in upstream, a service without addresses is answered only if it is a Kubernetes Service, with its endpoints. */
   #answerable(hostname: string, namespace: string): Service | undefined {
     const { state, domain } = this.#options;
     const service = state.serviceByHostname(hostname, namespace);
@@ -141,9 +142,10 @@ export class DnsResolver {
   }
 
   /**
-   * Whether a wildcard of another namespace would take names of Kubernetes' domain: `*.shop.svc.cluster.local`,
-   * `*.cluster.local`. A resolver asks for every name with its search domains first, so such an entry would get all
-   * traffic of others, also that to hosts outside of the cluster. Names below a namespace's domain are that namespace's.
+   * Whether a wildcard of another namespace would match names of Kubernetes' domain: `*.shop.svc.cluster.local`,
+   * `*.cluster.local`. A resolver first appends its search domains to every name, so such an entry would get all
+   * traffic of other namespaces, even to hosts outside the cluster. Names below a namespace's domain belong to that
+   * namespace.
    */
   #isForeignWildcard({ hostname, namespace: owner }: Service, namespace: string): boolean {
     if (!hostname.startsWith("*") || owner === namespace) return false;

@@ -38,7 +38,7 @@ test("without a policy everything is allowed, a non-matching ALLOW denies, and a
   assert.equal(decide(policy("empty", "Allow", "[]")), "allow policies exist, but none allowed");
 });
 
-test("groups are OR-ed, clauses AND-ed, matches OR-ed; fields of a match AND-ed, values OR-ed, negations exclude", () => {
+test("groups are OR-ed, clauses AND-ed and matches OR-ed; within a match, fields are AND-ed and values OR-ed, and negations exclude", () => {
   const rules =
     "[[[{namespaces: [{Exact: other}]}, {namespaces: [{Exact: default}]}], [{destinationPorts: [81, 80]}]], [[{sourceIps: [192.168.0.0/16]}]]]";
   const allow = policy("a", "Allow", rules);
@@ -83,7 +83,7 @@ test("istiod's STRICT, dry-run, global and selected policies are evaluated, and 
   assert.equal(decide(policy("nothing", "Deny", "[[[{}]]]")), "allowed");
 });
 
-test("nothing is allowed before a workload's policies arrive, and no open connection is closed for that", () => {
+test("nothing is allowed before a workload's policies arrive, and open connections stay open meanwhile", () => {
   const state = new MeshState();
   const workload =
     "workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [default/selected]}]";

@@ -16,7 +16,7 @@ export interface ConnectionEnds {
 /** What connections between the same workloads have in common, computed once for all of them. */
 export interface ConnectionKind {
   readonly opened: Counter;
-  /** Counts those that ended without a failure. Undefined before the first one has. */
+  /** Counts the connections that ended without a failure. Undefined before the first such end. */
   closed: Counter | undefined;
   readonly received: Counter;
   readonly sent: Counter;
@@ -33,7 +33,9 @@ interface KnownKind {
   readonly kind: ConnectionKind;
 }
 
-/** The number of kinds for one pair of workloads, which differ by service and identity. Beyond it, it starts over. */
+/**
+ * The number of kinds for one pair of workloads, which differ by service and identity. Beyond it, the cache is cleared.
+ */
 const maxKindsOfPair = 16;
 const nobody = {};
 

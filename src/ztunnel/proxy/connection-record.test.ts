@@ -78,7 +78,7 @@ test("each end of a connection is logged with its own direction and bytes", () =
   );
 });
 
-test("a connection is counted for its own workloads, service and identity, and for its workload as it is now", () => {
+test("a connection is counted for its workloads, service and identity, with the current fields of its workload", () => {
   const { counts, telemetry: record } = telemetry();
   const { source, destination } = mesh("v1");
   const details = (sourceIdentity: string): ConnectionDetails => ({
@@ -89,7 +89,7 @@ test("a connection is counted for its own workloads, service and identity, and f
     destination,
     mutualTls: true,
   });
-  // More identities than are remembered at once, and each twice.
+  // More identities than the cache holds, each used twice.
   const identities = Array.from({ length: 20 }, (_, index) => `spiffe://cluster.local/ns/default/sa/sleep-${index}`);
   for (const identity of [...identities, ...identities]) {
     const opened = record.open(details(identity));

@@ -155,7 +155,7 @@ export class ConnectionTelemetry {
     };
   }
 
-  /** Counts an HBONE connection that was closed because its peer flooded it. */
+  /** Counts an HBONE connection that this ztunnel closed because the peer flooded it. */
   cutOff(source: SocketAddress, destination: SocketAddress, reason: HboneCutOff): void {
     this.#countCutOff(reason);
     this.denied("destination", source, destination, `hbone connection was cut off: ${reason}`);

@@ -192,7 +192,8 @@ export class InboundHbone {
     if (workload.applicationTunnel?.protocol === "PROXY")
       application.write(proxyHeader(request.remote, meant, request.peerIdentity));
     const tunnel = request.accept(answerHeaders(target.workload));
-    // Written into the property directly, V8 would put the function, and all that it needs, among the old objects.
+    // If the property were assigned directly, V8 would put the function, and everything that it refers to, among the
+    // old objects.
     const abortTunnel = (reason: Error): void => tunnel.destroy({ reset: true, error: reason });
     abort.tunnel = abortTunnel;
     const { error, failed } = await relay(tunnel, application, {
@@ -248,8 +249,8 @@ export class InboundHbone {
   }
 
   /**
-   * Whether the address belongs to something that has this workload as its waypoint. Then the target may be another
-   * address.
+   * Whether the address belongs to a service or workload whose waypoint is this workload. Then the tunnel's target may
+   * be another workload's address.
    */
   #isWaypointOf(address: string, workload: Workload, local: SocketAddress): boolean {
     const { state, network } = this.#pod.environment;

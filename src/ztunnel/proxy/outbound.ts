@@ -217,7 +217,7 @@ export async function relayRecorded(client: ByteStream, server: ByteStream, reco
   else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
 }
 
-/** The error in upstream's words. If an HBONE port does not answer, the cause is most often a NetworkPolicy. */
+/** The error in upstream's wording. If an HBONE port does not answer, a NetworkPolicy is the most frequent cause. */
 function failureOf(error: unknown, next: Route): string {
   if (!(error instanceof SerinError)) return messageOf(error);
   if (next.protocol === "HBONE" && error.code === "timeout") {

@@ -10,7 +10,7 @@ import { ownWorkload } from "./pod-context.ts";
 
 const info = { name: "job-1", namespace: "shop", serviceAccount: "default" };
 
-/** A clock whose timers end when the test says so. */
+/** A clock whose timers end when the test ends them. */
 function clockByHand(): { readonly clock: Clock; readonly elapse: (ms: number) => void } {
   const timers = new Set<{ readonly ms: number; readonly run: () => void }>();
   const after = (ms: number, run: () => void): Disposable => {
@@ -72,7 +72,7 @@ test("a pod's workload is the one of the last update, also after it was found be
   assert.deepEqual([found(), state.workloadByAddress("", "10.0.1.2")], [undefined, undefined]);
 });
 
-test("a pod's workload is its cluster's own pod, and not a WorkloadEntry or another cluster's pod of its name", () => {
+test("a pod's workload is the pod of its own cluster, and not a WorkloadEntry or another cluster's pod with the same name", () => {
   const own = "home//Pod/shop/job-1";
   const others = ["home/networking.istio.io/WorkloadEntry/shop/job-1", "west//Pod/shop/job-1"];
   const workload = (uid: string): Workload => {

@@ -11,7 +11,7 @@ import type { ConnectionTelemetry } from "./connection-record.ts";
 
 /** One live connection, as the admin server shows it and as drain and policy changes need it. */
 export interface LiveConnection {
-  /** The pod as it is currently served. A pod that comes back is another object. */
+  /** The pod as it is currently served. A pod that is removed and added again gets a new object. */
   readonly pod: PodContext;
   readonly direction: "outbound" | "inbound";
   readonly protocol: "HBONE" | "TCP";
@@ -57,20 +57,23 @@ export interface PodContext {
   readonly info: WorkloadInfo;
   /** The pod's network namespace. Undefined for our own. */
   readonly namespaceFd: number | undefined;
-  /** Whether it is the ztunnel's own pod. Nothing redirects answers there, so its connections have its own address. */
+  /**
+   * Whether it is the ztunnel's own pod. No rule redirects responses there, so its connections use the pod's own
+   * address.
+   */
   readonly itself: boolean;
   readonly pool: HbonePool;
 }
 
 export const connectTimeoutMs = 10_000;
 /**
- * The same while another endpoint can be tried. The address of a pod that has ended answers nothing at all, and a
- * ztunnel may learn of the end late, for example while its istiod is replaced too.
+ * The same limit while another endpoint can be tried. The address of a pod that has ended sends no response at all, and
+ * a ztunnel may learn of the end late, for example while its istiod is replaced too.
  */
 export const connectTimeoutWithOthersMs = 2_000;
 /**
- * How long a new pod's connection waits until the mesh knows the pod. A kubelet reports a pod's address only after its
- * containers have started, which takes 5 to 7 s when twenty pods start together on a busy node.
+ * How long a new pod's connection waits until the control plane has sent the pod. A kubelet reports a pod's address
+ * only after its containers have started, which takes 5 to 7 s when twenty pods start together on a busy node.
  */
 const ownWorkloadTimeoutMs = 15_000;
 /** How long a connection waits for the policies of a workload. */
@@ -95,7 +98,10 @@ async function awaitedWorkload({ environment: { state, clock }, info }: OwnPod):
   );
 }
 
-/** The ports that take connections to pods, as upstream: a connection to them would come back to us. */
+/**
+ * The ports to which connections to pods are redirected, as in upstream. A connection to one of them would come back to
+ * this ztunnel.
+ */
 export function isIllegalPort(ports: ProxyPorts, port: number): boolean {
   return port === ports.outbound || port === ports.inboundPlaintext || port === ports.hbone;
 }

@@ -34,7 +34,7 @@ ${policies}`;
 /** A retry comes 2 s after the last one at the latest, to both ends, and machines are busy. */
 const retryWithinMs = 4_500;
 
-/** A ztunnel's inside, without its process. */
+/** The parts of a ztunnel without its process. */
 function environment(
   root: ReturnType<FakeCertificateAuthority["exportRoot"]>,
   config: string,
@@ -75,7 +75,7 @@ function podProxy(
   return new PodProxy({ environment: env, uid: name, info, namespaceFd, listeners, itself });
 }
 
-/** An application in the server's pod: says who connected, then echoes. */
+/** An application in the server's pod. It sends the client's address, then echoes. */
 async function echoServer(namespace: NetworkNamespace, port = 8080) {
   return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port }) }, (stream) => {
     echo(stream);
@@ -270,7 +270,7 @@ test("a denial over HBONE is 401 in both logs, and revoking a permission closes 
 
 test("a closed port, an unknown port and a destination outside the mesh each have their log line", async () => {
   const { pods, source, destination, close } = await whole();
-  // The reset may come before the client has seen that it was connected.
+  // The reset may arrive before the client notices that the connection is established.
   const nothingFrom = async (address: string, port: number) => {
     const answer = await talk(pods.client, address, port).then(
       (client) => client.until("never"),
@@ -329,7 +329,7 @@ test("a large transfer through two ztunnels arrives whole, and a reset is passed
   close();
 });
 
-test("connections of a fresh ztunnel wait while the CA is unreachable, and are answered two seconds after it returns", async () => {
+test("connections of a new ztunnel wait while the CA is unreachable, and are answered two seconds after it returns", async () => {
   const awayMs = 5_000;
   let backAtMs = Infinity;
   const { pods, close } = await whole("", (authority) => ({
@@ -354,7 +354,7 @@ test("a pod that is removed while its connection is being opened leaves no conne
   const { pods, source, destination, outbound, close } = await whole("", (authority) => ({
     sign: async (request, signal) => {
       requests += 1;
-      // The client's certificate comes first. Without the server's, the handshake waits.
+      // The client's certificate arrives first. The handshake waits for the server's certificate.
       if (requests > 1) await serverMayHaveCertificate.promise;
       return await authority.sign(request, signal);
     },

@@ -81,7 +81,7 @@ export class PodProxy {
   /** Opens or takes over the listeners. If one fails, none stays open. */
   async start(): Promise<void> {
     const { environment, listeners: passed, namespaceFd } = this.#options;
-    // Most ztunnels are never asked for their own certificate. A handshake fetches it.
+    // Few ztunnels need their own certificate. A handshake fetches it.
     if (!this.#pod.itself) this.#identity = keepIdentity(this.info, environment);
     const wanted = passed.length > 0 ? passed : openListeners(namespaceFd, environment.ports, this.#log);
     this.#held = wanted;
@@ -115,7 +115,7 @@ export class PodProxy {
     this.#endIfIdle();
   }
 
-  /** Ends everything now. */
+  /** Ends all listeners and connections at once. */
   close(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";

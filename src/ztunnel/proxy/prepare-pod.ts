@@ -5,8 +5,8 @@ import { workloadIdentity, type WorkloadInfo } from "../state/model.ts";
 import type { IdentityUsers } from "./identity-users.ts";
 
 /**
- * How long a pod stays with the ztunnel that serves it while this one is not ready for it. It is well below the time in
- * which the CNI agent expects an answer.
+ * The maximum time for which a pod stays with its present ztunnel while this one gets ready for it. It is much shorter
+ * than the CNI agent's time limit for an answer.
  */
 const prepareTimeoutMs = 4_000;
 
@@ -18,9 +18,9 @@ export interface PodSources {
 }
 
 /**
- * Waits until the control plane has told of a pod and the pod's certificate is there. Without them, peers that connect
- * would wait for an answer, although another ztunnel can still give it. The returned object keeps the certificate, and
- * must be disposed after the pod was added. Throws a transient error after 4 s.
+ * Waits until the control plane has sent a pod and the CA its certificate. Without them, peers that connect would wait
+ * for an answer, although another ztunnel can still give it. The returned object keeps the certificate, and must be
+ * disposed after the pod was added. Throws a transient error after 4 s.
  */
 export async function preparePod(
   info: WorkloadInfo,

@@ -75,7 +75,7 @@ test("a service's connections go to its healthy endpoints, over HBONE if they su
   assert.deepEqual([b.protocol, b.address, b.port, b.authority], ["TCP", "10.0.1.2", 8080, undefined]);
 });
 
-test("a route says whether the connection can still go to another endpoint", () => {
+test("a route has the information whether the connection can still go to another endpoint", () => {
   assert.equal(to("10.96.0.1").hasOthers, true);
   assert.equal(to("10.96.0.1", 80, "src", new Set(["a"])).hasOthers, undefined);
   assert.equal(to("10.96.0.6").hasOthers, undefined, "the waypoint has one pod");
@@ -90,7 +90,7 @@ test("failover prefers a locality, strict requires it, and passthrough keeps the
   assert.deepEqual(to("10.96.0.4"), { protocol: "TCP", address: "10.96.0.4", port: 80, expectedIdentities: [] });
 });
 
-test("waypoints get the original target, weights split connections, and a waypoint's own traffic goes direct", () => {
+test("waypoints get the original target, weights split connections, and a waypoint's own traffic goes directly", () => {
   const service = to("10.96.0.6");
   assert.deepEqual(
     [service.protocol, service.address, service.port, service.authority, service.workload?.name],
@@ -109,7 +109,7 @@ test("waypoints get the original target, weights split connections, and a waypoi
   );
 });
 
-test("an unreachable waypoint leaves its share to the other, and its own traffic goes to neither", () => {
+test("the other waypoint gets the share of an unreachable one, and a waypoint's own traffic goes to neither", () => {
   const tried = (name: string) =>
     Array.from({ length: 50 }, () => to("10.96.0.7", 80, "src", new Set([name])).workload?.name);
   assert.ok(tried("wp2").includes("wp"));
@@ -155,7 +155,7 @@ test("an address that moves to another workload belongs to the new one, even if 
   assert.equal(moving.workloadByAddress("", "10.0.0.9")?.name, "two");
 });
 
-test("an entry of another namespace cannot claim the address of a pod, whichever comes first", () => {
+test("an entry of another namespace cannot claim the address of a pod, whichever arrives first", () => {
   const pod = `{uid: Kubernetes//Pod/shop/web, name: web, namespace: shop, workloadIps: [10.0.0.9], protocol: TCP}`;
   const entry = `{uid: Kubernetes/networking.istio.io/WorkloadEntry/other/web, name: web, namespace: other, workloadIps: [10.0.0.9], protocol: HBONE, waypoint: {destination: /10.0.2.1, hboneMtlsPort: 15008}}`;
   for (const workloads of [
@@ -188,7 +188,7 @@ test("an endpoint with only a hostname is resolved, and requested by its address
   assert.equal(await resolvedRoute(plain, "10.96.0.1", async () => assert.fail()), plain);
 });
 
-test("the smallest matching range decides about an address", () => {
+test("an address belongs to the smallest range that contains it", () => {
   assert.deepEqual([to("10.97.1.1").address, to("10.97.1.1").protocol], ["10.97.1.1", "TCP"]);
   const inner = to("10.97.5.9");
   assert.deepEqual([inner.workload?.name, inner.authority], ["wp", "10.97.5.9:80"]);

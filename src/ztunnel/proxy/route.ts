@@ -95,7 +95,7 @@ function straightOn(destination: SocketAddress): Route {
 function serviceRoute(options: RouteOptions, service: Service): Route {
   const { destination } = options;
   const waypoints = waypointsInOrder(service, options.random);
-  // Traffic from a waypoint has already passed it, whichever of several waypoints it is.
+  // Traffic from a waypoint does not go through a waypoint again, whichever of several waypoints sent it.
   if (waypoints.length > 0 && !waypoints.some((one) => isMemberOf(options, one)))
     return anyWaypointRoute(options, waypoints, service);
   if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
@@ -144,7 +144,7 @@ function waypointsInOrder({ waypoint, weightedWaypoints }: Service, random: Rand
   return [chosen, ...weightedWaypoints.filter((one) => one !== chosen)].map(({ destination }) => destination);
 }
 
-/** The first waypoint with an untried endpoint. Each of them can do what the service needs. */
+/** The first waypoint with an untried endpoint. Each waypoint applies the service's whole configuration. */
 function anyWaypointRoute(
   options: RouteOptions,
   [first, ...others]: readonly GatewayAddress[],
@@ -245,7 +245,7 @@ function targetPort(service: Service, endpoint: Endpoint, servicePort: number): 
 
 interface PickedEndpoint {
   readonly endpoint: Endpoint;
-  /** Whether another endpoint could take its place. */
+  /** Whether another endpoint could replace this one. */
   readonly others: Pick<Route, "hasOthers">;
 }
 
@@ -267,7 +267,7 @@ function pickEndpoint(
     if (mode === "waypoint") return service.ports.has(port) || workload.applicationTunnel !== undefined;
     return targetPort(service, endpoint, port) !== undefined;
   });
-  // An endpoint without capacity gets nothing while there is another.
+  // An endpoint without capacity gets no connection while another endpoint has some.
   const counting = usable.filter(({ workload }) => workload.capacity > 0);
   const chosen = weighted(preferred(counting, source, service), (endpoint) => endpoint.workload.capacity, random);
   const endpoint =

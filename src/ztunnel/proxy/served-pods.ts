@@ -1,7 +1,7 @@
 import type { ZdsListenerRole } from "../../wire/zds/index.ts";
 import type { WorkloadInfo } from "../state/model.ts";
 
-/** A listening socket with its role. The receiver owns it as soon as it is passed. */
+/** A listening socket with its role. It belongs to the receiver as soon as it is passed. */
 export interface PassedListener {
   readonly role: ZdsListenerRole;
   readonly fd: number;
@@ -27,7 +27,7 @@ export interface ServedPods {
   /** Undefined if the pod is not served. */
   descriptors(uid: string): PodDescriptors | undefined;
   uids(): readonly string[];
-  /** Takes the descriptors over. Fails if the pod's listeners cannot be opened. Then the pod counts as not added. */
+  /** Takes over the descriptors. Fails if the pod's listeners cannot be opened. The pod then counts as not added. */
   add(added: AddedPod): Promise<void>;
   /** Stops accepting at once. After a hand-over, connections live on. Otherwise they get the grace time. */
   remove(uid: string, handedOver: boolean): void;

@@ -12,7 +12,7 @@ export function workloadBaggage(workload: Workload): string {
   return baggage;
 }
 
-/** The headers of the answer to a tunnel for this workload. The same object each time. */
+/** The headers of the response to a tunnel for this workload. Each call returns the same object. */
 export function answerHeaders(workload: Workload): Headers {
   let headers = answers.get(workload);
   if (headers === undefined) answers.set(workload, (headers = [["baggage", workloadBaggage(workload)]]));

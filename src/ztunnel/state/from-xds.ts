@@ -224,7 +224,7 @@ function stringMatch(wire: WireStringMatch): StringMatch[] {
     case "presence":
       return [{ kind: "presence", value: "" }];
     default:
-      // Without this match the ALLOW would be wider. Refuse the policy instead.
+      // An ALLOW without this match would admit more connections, so refuse the policy.
       throw userError("xds-invalid", "a string match of a policy has an unknown kind");
   }
 }

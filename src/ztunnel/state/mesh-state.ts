@@ -28,7 +28,7 @@ export class MeshState {
   readonly #byAddress = new Map<string, Map<string, readonly Workload[]>>();
   /** By namespace and name. The workload that {@link workloadByPod} returns comes first. */
   readonly #byPod = new Map<string, readonly Workload[]>();
-  /** What {@link workloadByPod} has found since a workload last changed. Every connection asks for its own pod. */
+  /** The results of {@link workloadByPod} since a workload last changed. Every connection looks up its own pod. */
   #foundByPod = new WeakMap<WorkloadInfo, Workload>();
   readonly #services = new Map<string, Service>();
   readonly #byVip = new Map<string, Set<Service>>();
@@ -41,7 +41,7 @@ export class MeshState {
   readonly #workloadListeners = new Set<() => void>();
   readonly #policyListeners = new Set<() => void>();
   #policiesKnown = false;
-  /** What the uids of the pods of this ztunnel's cluster begin with. */
+  /** The prefix of the uids of this cluster's pods. */
   readonly #ownPods: string;
 
   constructor(clusterId = "") {
@@ -157,12 +157,15 @@ export class MeshState {
     return this.#workloads.get(uid);
   }
 
-  /** Of several workloads with the address, the one that cannot have claimed it. See {@link byCredibility}. */
+  /** The workload with this address. Of several, returns the most credible one, see {@link byCredibility}. */
   workloadByAddress(network: string, address: string): Workload | undefined {
     return this.#byAddress.get(network)?.get(address)?.[0];
   }
 
-  /** Of several workloads of the name, such as a WorkloadEntry or a pod of another cluster, the cluster's own pod. */
+  /**
+   * The workload of a pod's name. If others have the name too, such as a WorkloadEntry or a pod of another cluster,
+   * returns this cluster's own pod.
+   */
   workloadByPod(info: WorkloadInfo): Workload | undefined {
     const found = this.#foundByPod.get(info);
     if (found !== undefined) return found;
@@ -312,9 +315,9 @@ export class MeshState {
 }
 
 /**
- * Sorts workloads that share an address. The cluster gives a pod its address, but whoever writes a WorkloadEntry or a
- * ServiceEntry may claim any address, also that of another namespace's pod. So pods come first, and among the others
- * those of the mesh, as upstream. Of equal ones the latest comes first: a pod may get the address of one that has ended.
+ * Sorts workloads that share an address. The cluster gives a pod its address, but the author of a WorkloadEntry or a
+ * ServiceEntry may claim any address, even that of another namespace's pod. So pods come first, then other workloads of
+ * the mesh, as in upstream. Among equals the latest comes first, because a pod may get the address of an ended pod.
  */
 function byCredibility(left: Workload, right: Workload): number {
   const rank = ({ uid, protocol }: Workload): number => (uid.includes("//Pod/") ? 2 : Number(protocol === "HBONE"));

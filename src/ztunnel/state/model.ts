@@ -1,4 +1,4 @@
-/** A ztunnel's view of its mesh, in the words of upstream's local configuration and config dump. */
+/** A ztunnel's view of its mesh, with the field names of upstream's local configuration and config dump. */
 export interface Workload {
   readonly uid: string;
   readonly name: string;
@@ -64,7 +64,7 @@ export interface Service {
   readonly vips: readonly NetworkAddress[];
   /** Service port -> target port. 0 means that each endpoint has its own. */
   readonly ports: ReadonlyMap<number, number>;
-  /** Service port -> application protocol, in the words of port names (`http`, `grpc` …), if known. */
+  /** Service port -> application protocol, in the terms of port names (`http`, `grpc` …), if known. */
   readonly protocols?: ReadonlyMap<number, string>;
   readonly subjectAltNames: readonly string[];
   readonly waypoint?: GatewayAddress;
@@ -111,7 +111,7 @@ export interface AuthorizationPolicy {
   readonly rules: readonly (readonly (readonly PolicyMatch[])[])[];
 }
 
-/** The pod whose namespace we serve, under the CNI agent's name for it. */
+/** The pod whose network namespace we serve, as the CNI agent names it. */
 export interface WorkloadInfo {
   readonly name: string;
   readonly namespace: string;

@@ -18,7 +18,7 @@ export interface PodPair {
 
 export const clientAddress = "10.1.0.1";
 export const serverAddress = "10.1.0.2";
-/** An address of no pod. Connections to it succeed only if capture redirects them. */
+/** An address that no pod has. Connections to it succeed only if capture redirects them. */
 export const serviceAddress = "10.96.0.50";
 
 /** The source address of the node's own probes. */

@@ -4,7 +4,10 @@ const cellOf = { alive: 0, open: 1, outbound: 2, "inbound-plaintext": 3, "inboun
 const cellsEach = 5;
 const cellBytes = 4;
 
-/** A connection stays with its worker up to this difference in load, because a move costs more than it gains. */
+/**
+ * A connection stays with its worker up to this difference in load between workers, because a move costs more than it
+ * gains.
+ */
 const minSlack = 3;
 const slackShare = 0.05;
 

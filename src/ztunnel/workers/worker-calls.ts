@@ -23,7 +23,7 @@ export interface OfferedConnection {
   readonly uid: string;
   readonly kind: AcceptedKind;
   readonly fd: number;
-  /** The peer's address. It shows whether the descriptor's number was reused for another connection meanwhile. */
+  /** The peer's address. It shows whether another connection uses the descriptor's number by now. */
   readonly remote: SocketAddress;
 }
 

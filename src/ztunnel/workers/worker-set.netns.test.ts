@@ -164,7 +164,7 @@ test("two workers share connections and tunnels evenly, and answer as one", asyn
   assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
   const much = "0123456789abcdef".repeat(4096);
   assert.ok((await Promise.all(talks.map(async (talk) => await talk.say(much)))).every(Boolean));
-  // Each is outbound in the one pod and inbound in the other.
+  // Each connection is outbound in one pod and inbound in the other.
   assert.equal(node.set.open, 120);
   const shares = (await node.samples("serin_ztunnel_worker_connections")).map(({ value }) => value);
   assert.equal(shares.length, 2);
@@ -197,7 +197,7 @@ test("a DENY policy cuts connections of both workers, and refuses later ones", a
   );
   await node.set.apply({ ...noChange, policies: state.policies() });
   await eventually(() => talks.every(({ closed }) => closed));
-  // On a busy machine the reset arrives before the client has seen that it is connected.
+  // On a busy machine, the reset arrives before the client notices that the connection is established.
   const later = node.talk().then(
     async (talk) => await talk.say("two "),
     () => false,
@@ -213,7 +213,7 @@ test("a worker that dies is replaced: no connection is refused, others continue,
   assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
   assert.equal(await node.sum("istio_tcp_connections_opened_total", { reporter: "source" }), 20);
   await node.threads[0]?.terminate();
-  // Both pods' sockets are held by the process: what comes now waits for nobody but the worker that lives.
+  // The process holds both pods' sockets, so new connections need only the worker that is alive.
   const during = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
   assert.ok((await Promise.all(during.map(async (talk) => await talk.say("during ")))).every(Boolean));
   await eventually(() => node.threads.length === 3);

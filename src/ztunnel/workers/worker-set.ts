@@ -142,7 +142,7 @@ export class WorkerSet implements ThreadServing {
       const known = merged.get(key)?.connections ?? [];
       merged.set(key, { ...entry, connections: [...known, ...entry.connections] });
     }
-    // Pods that accept connections come first, as in a single thread.
+    // Pods that accept connections come first, as with a single thread.
     return [...merged.values()].toSorted(
       (left, right) => Number(left.state !== "serving") - Number(right.state !== "serving"),
     );

@@ -70,7 +70,7 @@ export class ZdsClient {
 
   #serve(connection: SeqpacketConnection, signal: AbortSignal): Promise<void> {
     const known = new Set<string>();
-    // Handles requests one after the other, because answers must have their order.
+    // Handles requests one after another, because the answers must be in the requests' order.
     let queue = Promise.resolve();
     return new Promise((resolve) => {
       let abort: Disposable = { [Symbol.dispose]: () => undefined };
@@ -90,7 +90,7 @@ export class ZdsClient {
     });
   }
 
-  /** Begins at once what takes long, because many pods may be handed over together. */
+  /** Starts slow preparations at once, because many pods may be handed over together. */
   #read({ bytes, descriptors }: SeqpacketMessage): Received {
     try {
       const request = decodeZdsRequest(bytes);

@@ -61,7 +61,7 @@ function recurringState(window: FreezeWindow, text: string, timeZone: string, no
 }
 
 /**
- * The rule from a time on that lies before any occurrence that matters now. The library visits every occurrence from the
+ * The rule with a later start, before any occurrence that matters now. The library visits every occurrence from the
  * start on, and a rule may be years old.
  */
 function recentRule(

@@ -13,9 +13,9 @@ export interface FakeRegistryOptions {
   readonly asks?: "basic" | "bearer";
   /** If set, every upload is answered with this status. */
   readonly uploadStatus?: number;
-  /** Uploads are refused with 403, whoever asks. */
+  /** Whether uploads are refused with 403, whatever the credentials are. */
   readonly readOnly?: boolean;
-  /** It speaks TLS with this certificate. Plain HTTP if absent. */
+  /** The certificate for TLS. Plain HTTP if absent. */
   readonly tls?: RegistryCertificate;
 }
 

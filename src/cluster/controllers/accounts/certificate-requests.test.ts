@@ -49,7 +49,7 @@ async function create(name: string, signerName: string, pem: string, spec: Json 
   });
 }
 
-/** What `kubectl certificate approve` and `deny` write. */
+/** Writes the same as `kubectl certificate approve` and `deny`. */
 async function decide(name: string, type: "Approved" | "Denied", token?: string): Promise<Json> {
   const { body } = await harness.call("GET", `${path}/${name}`);
   const conditions = [...(body.status.conditions ?? []), { type, status: "True", reason: "KubectlDecision" }];
@@ -100,7 +100,7 @@ after(async () => {
   await harness.remove();
 });
 
-test("an approved request for a client certificate is signed, and the API server knows its user by it", async () => {
+test("an approved request for a client certificate is signed, and the API server authenticates its user by it", async () => {
   const made = await create("jane", "kubernetes.io/kube-apiserver-client", await requestPem("O=team, CN=jane"), {
     expirationSeconds: 3_600,
     username: "forged",
@@ -132,7 +132,7 @@ test("an approved request for a client certificate is signed, and the API server
   ]);
 });
 
-test("of several common names the last one is the user, which is the one that signers check", async () => {
+test("the last one of several common names is the user, and signers check that one", async () => {
   await create(
     "several",
     "kubernetes.io/kube-apiserver-client-kubelet",
@@ -220,7 +220,7 @@ test("a request is checked when it is made, and its spec never changes", async (
   assert.deepEqual([changed.body.spec.username, changed.body.status.conditions], ["kubernetes-admin", undefined]);
 });
 
-test("deciding needs the right to approve for the signer, besides that to update the request", async () => {
+test("a decision needs the right to approve for the signer, besides the right to update the request", async () => {
   const account = "/api/v1/namespaces/default/serviceaccounts";
   await harness.call("POST", account, { metadata: { name: "approver" } });
   const { body } = await harness.call("POST", `${account}/approver/token`, { spec: {} });

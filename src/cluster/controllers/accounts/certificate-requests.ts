@@ -9,7 +9,7 @@ export type ReadSigningAuthority = () => { readonly certificate: string; readonl
 
 const ownSigners = "kubernetes.io/";
 const hourMs = 3_600_000;
-/** How long a request is kept: with an answer one hour, without one a day. */
+/** How long a request is kept: one hour with an answer, and one day without an answer. */
 const answeredLifeMs = hourMs;
 const pendingLifeMs = 24 * hourMs;
 

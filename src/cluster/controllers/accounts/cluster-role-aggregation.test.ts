@@ -7,7 +7,9 @@ import { addClusterRoleAggregation } from "./cluster-role-aggregation.ts";
 const rule = (resource: string): PolicyRule => ({ apiGroups: [""], resources: [resource], verbs: ["get"] });
 const toView = { "rbac.authorization.k8s.io/aggregate-to-view": "true" };
 
-/** A cluster with the role `view`, which is made of those with the label, and with roles for the given resources. */
+/**
+ * A cluster with the role `view`, which aggregates the roles with the label, and with roles for the given resources.
+ */
 async function clusterWith(roles: Readonly<Record<string, readonly string[]>>): Promise<HandCluster> {
   const cluster = new HandCluster();
   addClusterRoleAggregation(cluster.context);
@@ -45,7 +47,7 @@ test("rules that somebody writes into an aggregated role are replaced", async ()
   assert.deepEqual(resourcesOf(cluster), ["a"]);
 });
 
-test("a new rule of a selected role arrives, and those of a deleted role go", async () => {
+test("a new rule of a selected role is added, and the rules of a deleted role are removed", async () => {
   const cluster = await clusterWith({ first: ["a"], second: ["b"] });
   cluster.put(clusterRoleKind, { metadata: { name: "first", labels: toView }, rules: [rule("a"), rule("c")] });
   cluster.remove(clusterRoleKind, "second");
@@ -61,14 +63,14 @@ test("a role that is up to date is not written again", async () => {
   assert.equal(cluster.writes.length, before);
 });
 
-test("a role that loses its label takes its rules with it", async () => {
+test("if a role loses its label, its rules are removed from the aggregated role", async () => {
   const cluster = await clusterWith({ first: ["a"], second: ["b"] });
   cluster.put(clusterRoleKind, { metadata: { name: "second", labels: {} }, rules: [rule("b")] });
   await cluster.settle();
   assert.deepEqual(resourcesOf(cluster), ["a"]);
 });
 
-test("a role that its own selector matches does not keep its rules by that", async () => {
+test("a role that matches its own selector does not keep outdated rules because of that", async () => {
   const cluster = await clusterWith({ first: ["a"] });
   const view = cluster.view(clusterRoleKind).at("view");
   assert.ok(view !== undefined);

@@ -3,7 +3,7 @@ import type { AutoscalerRules, HorizontalPodAutoscaler } from "../../../api/kube
 /** The controller's memory of an autoscaler between two reconciliations. It is lost when the controller restarts. */
 export interface AutoscalerMemory {
   readonly recommendations: readonly { readonly atMs: number; readonly replicas: number }[];
-  /** Changes of the replicas: positive ones added pods. */
+  /** Changes of the replicas. Positive changes added pods. */
   readonly changes: readonly { readonly atMs: number; readonly replicas: number }[];
 }
 
@@ -61,7 +61,7 @@ export function planReplicas(
   const steady = stabilize({ current, recommended, up, down, memory, nowMs });
   const [minimum, maximum] = [spec.minReplicas ?? 1, spec.maxReplicas];
   const rates = { current, memory, nowMs };
-  // Without stated rules, the first steps from one pod are larger.
+  // Without configured rules, the first steps from one pod are larger.
   const highest = spec.behavior === undefined ? Math.max(2 * current, 4) : upLimit(up, rates);
   const lowest = spec.behavior === undefined ? 0 : downLimit(down, rates);
   const limited = limit(steady.replicas, { current, minimum, maximum, highest, lowest });

@@ -87,7 +87,7 @@ interface Ratio {
 
 interface Scale {
   readonly ratio: (usage: ReadonlyMap<string, number>) => Ratio;
-  /** The usage that a pod without measurements is taken to have when others use less than the target. */
+  /** The usage that is assumed for a pod without measurements when others use less than the target. */
   readonly assumedMilli: (pod: string) => number;
 }
 

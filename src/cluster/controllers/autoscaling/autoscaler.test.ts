@@ -61,7 +61,7 @@ function propose(pods: readonly Pod[], usage: Record<string, string>, metric = h
   });
 }
 
-test("utilization is of the requests, and replicas grow and shrink in proportion to it", () => {
+test("utilization is relative to the requests, and replicas grow and shrink in proportion to it", () => {
   const up = propose([pod("a"), pod("b")], { a: "180m", b: "220m" });
   assert.equal(up.replicas, 4);
   assert.equal(up.name, "cpu resource utilization (percentage of request)");
@@ -90,7 +90,7 @@ test("an average value counts pods, not requests, and a container's usage only t
   });
 });
 
-test("pods without measurements are assumed to need what makes the change smaller", () => {
+test("pods without measurements are assumed to have the usage that makes the change smaller", () => {
   const three = [pod("a"), pod("b"), pod("c")];
   // Two use 20 %, the third counts with its whole request: (20 + 20 + 100) / 3 = 46 %, within the tolerance of 50 %.
   assert.equal(propose(three, { a: "40m", b: "40m" }).replicas, 3);
@@ -99,7 +99,7 @@ test("pods without measurements are assumed to need what makes the change smalle
   assert.equal(propose([pod("a"), pod("b"), pod("c", { phase: "Failed" })], { a: "200m", b: "200m" }).replicas, 4);
 });
 
-test("a pod that starts does not count with the processor time of its start", () => {
+test("the processor time of a pod's start does not count", () => {
   const startTime = "2026-01-01T11:59:00Z";
   const starting = pod("new", { startTime, changed: "2026-01-01T11:59:55Z" });
   assert.equal(propose([pod("a"), starting], { a: "100m", new: "900m" }).replicas, 2);
@@ -151,7 +151,7 @@ test("replicas go down only after five minutes without a higher recommendation",
   assert.deepEqual(look(310, 1), [3, "ScaleDownStabilized", "DesiredWithinRange"]);
 });
 
-test("stated windows and policies bound each direction, over the changes of their periods", () => {
+test("configured windows and policies limit each direction, over the changes in their periods", () => {
   const behavior = {
     scaleUp: { stabilizationWindowSeconds: 60, policies: [{ type: "Pods" as const, value: 2, periodSeconds: 60 }] },
     scaleDown: {
@@ -179,7 +179,7 @@ test("stated windows and policies bound each direction, over the changes of thei
   );
 });
 
-/** An API server with a Deployment of two pods on a node that measures 300 of 200 thousandths for each. */
+/** An API server with a Deployment of two pods on a node that measures 300 millicores for each, which requests 200. */
 async function withBusyDeployment(
   run: (client: ReturnType<typeof createKubeClient>) => Promise<void>,
   followsMetrics: boolean,
@@ -269,7 +269,7 @@ function conditionsOf({ status }: HorizontalPodAutoscaler): string[] {
   return (status?.conditions ?? []).map(({ type, status: is, reason }) => `${type}=${is} ${reason}`).sort();
 }
 
-test("an autoscaler scales its Deployment by what the nodes measure, and says so in its status", async () => {
+test("an autoscaler scales its Deployment by the nodes' measurements, and its status shows that", async () => {
   await withBusyDeployment(async (client) => {
     const autoscaler = await observed(client);
     assert.equal((await client.get(deploymentKind, "web", "default"))?.spec?.replicas, 4);

@@ -52,7 +52,7 @@ export function addAutoscalerController(context: ControllerContext, options: Aut
     return syncMs;
   });
   autoscalers.onChange((change) => {
-    // Its own writes of the status are no reason to look again.
+    // The controller's own writes of the status cause no further check.
     const before = change.type === "set" ? change.previous : undefined;
     if (before === undefined || !jsonEqual(before.spec, change.object.spec)) queue.add(change.key);
   });
@@ -138,7 +138,7 @@ class AutoscalerController {
     );
     const metrics = proposals.map(({ status }) => status);
     const [fault] = faults;
-    // With a metric unknown, it is not safe to remove pods.
+    // While a metric is unknown, it is not safe to remove pods.
     if (best === undefined || (fault !== undefined && best.replicas < current)) {
       const { reason, message } = fault ?? new MetricFault("InvalidMetricSourceType", "it has no metrics");
       this.#warn(autoscaler, reason, message);
@@ -263,7 +263,7 @@ function resourceMetricOf({ type, resource, containerResource }: AutoscalerMetri
   throw new MetricFault(reason, `this cluster serves no ${api} metrics API (${api}.metrics.k8s.io)`);
 }
 
-/** The conditions with the new ones in place of earlier ones of their type. The last one of a type counts. */
+/** The conditions in which the new ones replace earlier ones of their type. The last condition of a type wins. */
 function mergedConditions(
   { status }: HorizontalPodAutoscaler,
   planned: readonly PlannedCondition[],

@@ -31,23 +31,23 @@ test("a new CronJob has missed nothing from before its creation", () => {
   assert.equal(due(cronJob("0 * * * *")), "2026-03-04T12:00");
 });
 
-test("of several missed runs only the latest is due", () => {
+test("if several runs were missed, only the latest is due", () => {
   assert.equal(due(cronJob("*/10 * * * *", "2026-03-04T09:00:00Z")), "2026-03-04T12:30");
 });
 
-test("of more than a hundred missed runs only the latest is due, too", () => {
+test("if more than a hundred runs were missed, only the latest is due, too", () => {
   assert.equal(due(cronJob("0 * * * *", "2026-02-25T00:00:00Z")), "2026-03-04T12:00");
   assert.equal(due(cronJob("0 6 * * *", "2020-01-01T06:00:00Z")), "2026-03-04T06:00");
   assert.equal(due(cronJob("* * * * *", "2025-03-04T00:00:00Z")), "2026-03-04T12:30");
 });
 
-test("a run that is later than startingDeadlineSeconds is not made up for", () => {
+test("a run that is later than startingDeadlineSeconds is skipped", () => {
   const missed = "2026-03-04T11:50:00Z";
   assert.equal(due(cronJob("0 * * * *", missed, { startingDeadlineSeconds: 1_799 })), undefined);
   assert.equal(due(cronJob("0 * * * *", missed, { startingDeadlineSeconds: 1_801 })), "2026-03-04T12:00");
 });
 
-test("a suspended CronJob and one without a readable schedule have no due run", () => {
+test("a suspended CronJob and one without a readable schedule have no run that is due", () => {
   assert.equal(due(cronJob("* * * * *", undefined, { suspend: true })), undefined);
   assert.equal(due(cronJob("nonsense")), undefined);
 });
@@ -59,7 +59,7 @@ test("the time zone of a CronJob decides when it is due", () => {
 
 const minuteMs = 60_000;
 
-/** A cluster at 12:00:30 with a CronJob of each minute, and its Jobs of the next minutes by their endings. */
+/** A cluster at 12:00:30 with a CronJob for each minute, and its Jobs of the next minutes by the end of their names. */
 function start(spec: Partial<NonNullable<CronJob["spec"]>> = {}): HandCluster {
   const cluster = new HandCluster("2026-03-04T12:00:30Z");
   addCronJobController(cluster.context);

@@ -49,7 +49,7 @@ export function addCronJobController(context: ControllerContext): void {
     const template = cronJob.spec?.jobTemplate ?? {};
     const job: Job = {
       metadata: {
-        // The name follows from the time, so that a run is never started twice.
+        // The name is derived from the time, so that a run is never started twice.
         name: `${name.slice(0, 52)}-${Math.floor(dueMs / 60_000)}`,
         namespace,
         ...(template.metadata?.labels === undefined ? {} : { labels: template.metadata.labels }),

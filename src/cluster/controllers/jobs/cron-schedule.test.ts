@@ -20,11 +20,11 @@ test("a field is a list of numbers and ranges, with steps", () => {
   assert.equal(next("59 * * * *"), "2026-02-27T23:59");
   assert.equal(next("10,40 9-17 * * *"), "2026-02-28T09:10");
   assert.equal(next("0 8-20/6 * * *", "2026-02-28T08:00:00Z"), "2026-02-28T14:00");
-  // A number with a step means from there to the end.
+  // A number with a step means the range from that number to the end.
   assert.equal(next("50/4 * * * *", "2026-02-28T00:55:00Z"), "2026-02-28T00:58");
 });
 
-test("months and days of the week have names, in either case", () => {
+test("months and days of the week have names, in upper or lower case", () => {
   assert.equal(next("0 0 * * mon"), "2026-03-02T00:00");
   assert.equal(next("0 0 * JUN Tue-THU"), "2026-06-02T00:00");
 });
@@ -54,7 +54,7 @@ test("a run is after the given time, and never at it", () => {
   assert.equal(next("0 0 * * *", "2026-02-28T00:00:00Z"), "2026-03-01T00:00");
 });
 
-test("the 29th of February comes in leap years, and the 30th never", () => {
+test("a schedule for 29 February runs in leap years, and one for 30 February never runs", () => {
   assert.equal(next("0 0 29 2 *"), "2028-02-29T00:00");
   assert.equal(next("0 0 30 2 *"), undefined);
 });
@@ -104,14 +104,14 @@ test("a schedule with a time zone is in the time of that zone, in summer and in 
   assert.equal(nextIn("Etc/UTC", "30 6 * * *", "2026-02-01T00:00:00Z"), "2026-02-01T06:30");
 });
 
-test("a run in the hour that is left out in spring waits for the next day", () => {
+test("a run in the hour that is skipped in spring waits for the next day", () => {
   // On 8 March 2026 New York's clocks go from 2:00 to 3:00, at 7:00 UTC.
   assert.equal(nextIn("America/New_York", "30 2 * * *", "2026-03-08T05:00:00Z"), "2026-03-09T06:30");
   assert.equal(nextIn("America/New_York", "0 * * * *", "2026-03-08T06:00:00Z"), "2026-03-08T07:00");
   assert.equal(nextIn("America/New_York", "0 3 * * *", "2026-03-08T05:00:00Z"), "2026-03-08T07:00");
 });
 
-test("a run in the hour that comes twice in autumn comes twice", () => {
+test("a run in the hour that is repeated in autumn happens twice", () => {
   // On 1 November 2026 New York's clocks go from 2:00 to 1:00, at 6:00 UTC.
   assert.equal(nextIn("America/New_York", "30 1 * * *", "2026-11-01T04:00:00Z"), "2026-11-01T05:30");
   assert.equal(nextIn("America/New_York", "30 1 * * *", "2026-11-01T05:30:00Z"), "2026-11-01T06:30");
@@ -123,7 +123,7 @@ test("a schedule in an unknown time zone is refused", () => {
   assert.equal(parseCron("* * * * *", "Europe/Atlantis"), undefined);
 });
 
-test("an interval runs at the same distance again and again, in whole seconds", () => {
+test("the runs of an interval have equal distances in whole seconds", () => {
   const every = (text: string): number | undefined => {
     const schedule = parseCron(text);
     return schedule === undefined ? undefined : nextRun(schedule, 0);
@@ -136,7 +136,7 @@ test("an interval runs at the same distance again and again, in whole seconds", 
     assert.equal(parseCron(text), undefined, text);
 });
 
-test("the runs of an interval are counted from its beginning, whenever somebody looks", () => {
+test("the runs of an interval are counted from its beginning, whatever the current time is", () => {
   const schedule = parseCron("@every 10m");
   assert.ok(schedule !== undefined);
   const minute = 60_000;

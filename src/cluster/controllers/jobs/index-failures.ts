@@ -5,7 +5,10 @@ import { judgeFailure } from "./pod-failure-policy.ts";
 const countedAnnotation = "batch.kubernetes.io/job-index-failure-count";
 const ignoredAnnotation = "batch.kubernetes.io/job-index-ignored-failure-count";
 
-/** How often an index has failed before a pod of it. The pod's annotations keep it, because older pods may be gone. */
+/**
+ * The number of failures of an index before one of its pods. The pod's annotations store the number, because older pods
+ * may be deleted.
+ */
 interface Failures {
   readonly counted: number;
   readonly ignored: number;
@@ -41,7 +44,7 @@ export function totalOf(pod: Pod): number {
   return counted + ignored + 1;
 }
 
-/** The annotations of a pod that succeeds the failed one, or that is the first of its index. */
+/** The annotations of a pod that follows a failed one, or that is the first of its index. */
 export function failureAnnotations(job: Job, predecessor: Pod | undefined): Record<string, string> {
   const { counted, ignored } = failuresAfter(job, predecessor);
   return { [countedAnnotation]: String(counted), ...(ignored === 0 ? {} : { [ignoredAnnotation]: String(ignored) }) };

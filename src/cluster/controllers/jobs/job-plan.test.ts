@@ -29,7 +29,7 @@ const end = ({ status }: JobPlan): string => {
   return found === undefined ? "goes on" : `${found.type}: ${found.reason}`;
 };
 
-test("a Job runs as many pods at once as parallelism says, and no more than completions are missing", () => {
+test("a Job runs as many pods at once as parallelism allows, but not more than the missing completions", () => {
   assert.equal(plan(job({ parallelism: 2, completions: 5 })).create.length, 2);
   assert.equal(
     plan(job({ parallelism: 3, completions: 5 }), [succeeded("a"), succeeded("b"), succeeded("c"), makePod("d")]).create
@@ -93,7 +93,7 @@ test("the next pod waits ten seconds after a failure, twice as long after each f
   assert.equal(plan(job(), [failed("a", "2026-01-01T11:59:50Z")]).create.length, 1);
 });
 
-test("an indexed Job has a pod for each index, and creates anew only those that have not succeeded", () => {
+test("an indexed Job has a pod for each index, and creates again only those that have not succeeded", () => {
   const spec = { completions: 4, parallelism: 4, completionMode: "Indexed" as const };
   assert.deepEqual(plan(job(spec)).create, [0, 1, 2, 3]);
   const pods = [indexed(0, { phase: "Succeeded" }), indexed(2)];
@@ -103,14 +103,14 @@ test("an indexed Job has a pod for each index, and creates anew only those that 
   assert.equal(plan(job(spec), all).status.completedIndexes, "0-3");
 });
 
-test("a suspended Job has no pods and says so by a condition", () => {
+test("a suspended Job has no pods and a condition that shows this", () => {
   const { create, remove, status } = plan(job({ suspend: true }), [makePod("a")]);
   assert.deepEqual([create, namesOf(remove), status.startTime], [[], ["a"], undefined]);
   const [condition] = status.conditions ?? [];
   assert.deepEqual([condition?.type, condition?.status, condition?.reason], ["Suspended", "True", "JobSuspended"]);
 });
 
-test("an ended Job stays ended, with its counts, when its pods are gone", () => {
+test("an ended Job stays ended, with its counts, when its pods are deleted", () => {
   const status = {
     succeeded: 3,
     failed: 1,
@@ -164,7 +164,7 @@ test("the restarts of all pods that have not ended are added, also those of init
   assert.equal(end(plan(retried, [makePod("a", { restarts: 1, phase: "Succeeded" }), initialising])), "goes on");
 });
 
-test("the deadline of a Job does not run while it is suspended, and begins anew when it is resumed", () => {
+test("the deadline of a Job does not run while it is suspended, and starts again when it is resumed", () => {
   const long = "2026-01-01T08:00:00Z";
   const suspended = plan(job({ suspend: true, activeDeadlineSeconds: 60 }, { startTime: long }), [makePod("a")]);
   assert.equal(end(suspended), "goes on");
@@ -173,7 +173,7 @@ test("the deadline of a Job does not run while it is suspended, and begins anew 
   assert.equal(resumed.create.length, 1);
 });
 
-test("a resumed Job says by the condition that it is no longer suspended", () => {
+test("the condition of a resumed Job shows that it is no longer suspended", () => {
   const suspended = plan(job({ suspend: true })).status;
   const resumed = plan(job({}, suspended)).status;
   assert.deepEqual(
@@ -198,7 +198,7 @@ test("pods that a suspension stops count neither as succeeded nor as failed", ()
   assert.equal(plan(job({ suspend: true, completions: 2 }), [succeeded("c")]).status.succeeded, 1);
 });
 
-test("the first success of a work queue leaves the pods that still run", () => {
+test("after the first success of a work queue, the running pods continue", () => {
   const { completions: _none, ...spec } = job({ parallelism: 3 }).spec ?? { template: {} };
   const { create, remove } = plan({ ...job(), spec }, [succeeded("a"), makePod("b"), makePod("c")]);
   assert.deepEqual([create, remove], [[], []]);
@@ -222,7 +222,7 @@ test("an index that succeeded twice counts once", () => {
   assert.deepEqual([create, status.succeeded, status.completedIndexes], [[1], 1, "0"]);
 });
 
-test("an ended indexed Job keeps its completed indexes when its pods are gone", () => {
+test("an ended indexed Job keeps its completed indexes when its pods are deleted", () => {
   const status = {
     succeeded: 3,
     completedIndexes: "0-2",
@@ -232,7 +232,7 @@ test("an ended indexed Job keeps its completed indexes when its pods are gone", 
   assert.equal(after.completedIndexes, "0-2");
 });
 
-test("a Job whose pods end is about to succeed or to fail, and has ended when the last one is gone", () => {
+test("a Job with a decided result has an interim condition until its last pod is gone", () => {
   const going = makePod("b", { deleted: true });
   const spec = { backoffLimit: 0, parallelism: 2, completions: 2 };
   const failing = plan(job(spec), [failed("a"), makePod("b")]);
@@ -256,18 +256,18 @@ test("a Job whose pods end is about to succeed or to fail, and has ended when th
   assert.deepEqual([done.conditions?.at(-1)?.type, done.completionTime, done.failed], ["Complete", now, 0]);
 });
 
-test("a Job that is about to end goes no other way, whatever its last pods do", () => {
+test("a decided result does not change, whatever the last pods do", () => {
   const conditions = [{ type: "SuccessCriteriaMet" as const, status: "True" as const, reason: "SuccessPolicy" }];
   const pods = [failed("a"), failed("b"), makePod("c", { deleted: true })];
   const { create, status } = plan(job({ backoffLimit: 0, completions: 5 }, { succeeded: 2, conditions }), pods);
   assert.deepEqual([create, status.succeeded, status.conditions], [[], 2, conditions]);
 });
 
-test("a failure comes before a success", () => {
+test("a failure takes precedence over a success", () => {
   assert.equal(end(plan(job({ backoffLimit: 0 }), [failed("a"), succeeded("b")])), "Failed: BackoffLimitExceeded");
 });
 
-test("completed indexes stay when their pods are gone", () => {
+test("completed indexes stay when their pods are deleted", () => {
   const spec = { completions: 4, parallelism: 4, completionMode: "Indexed" as const };
   const { create, status } = plan(job(spec, { completedIndexes: "0,1", succeeded: 2 }), [indexed(2)]);
   assert.deepEqual([create, status.completedIndexes, status.succeeded], [[3], "0,1", 2]);

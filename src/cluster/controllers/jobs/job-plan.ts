@@ -31,7 +31,7 @@ interface JobState {
 }
 
 /**
- * The next actions for a Job, derived from its pods. Pods that ended stay until the Job goes, so they can be counted
+ * The next actions for a Job, derived from its pods. Ended pods stay until the Job is deleted, so they can be counted
  * each time.
  */
 export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: number): JobPlan {
@@ -59,7 +59,7 @@ export function finishedCondition(job: Job): JobCondition | undefined {
   );
 }
 
-/** The condition of a Job whose end is decided, and whose last pods may not have gone yet. */
+/** The condition of a Job whose result is decided, and whose last pods may still exist. */
 function interimCondition(job: Job): JobEnd | undefined {
   const found = job.status?.conditions?.find(
     ({ type, status }) => (type === "SuccessCriteriaMet" || type === "FailureTarget") && status === "True",
@@ -115,7 +115,7 @@ function progressOf(state: JobState, startTime: string | undefined): JobProgress
   return { ...state, succeeded: successesOf(state), startTime };
 }
 
-/** The pods may be gone by now, so that the counts and indexes stay as they were. */
+/** The pods may be deleted by now, so the counts and indexes stay unchanged. */
 function endedStatus({ status }: Job, counts: JobStatus): JobStatus {
   const { completedIndexes: _completed, failedIndexes: _failed, ...rest } = counts;
   return {
@@ -167,7 +167,7 @@ function highestCounts(before: Job["status"], counts: JobStatus): Pick<JobStatus
   };
 }
 
-/** When the Job began to be active: its deadline begins anew after a suspension. */
+/** When the Job became active. Its deadline starts again after a suspension. */
 function startOf({ spec, status }: Job, now: string): string | undefined {
   if (spec?.suspend === true) return status?.startTime;
   const wasSuspended = status?.conditions?.some((each) => each.type === "Suspended" && each.status === "True");
@@ -221,7 +221,7 @@ interface NewPods extends Pick<JobPlan, "create" | "predecessors"> {
   readonly waitMs: number | undefined;
 }
 
-/** As many pods as there is room for. Failed ones are replaced after a wait. */
+/** The new pods, up to the allowed number. Failed pods are replaced after a wait. */
 function newPods(state: JobState, room: number, nowMs: number): NewPods {
   const { job, succeeded, failed } = state;
   const predecessors = new Map<number, Pod>();

@@ -52,7 +52,7 @@ const onExit = (action: Policy["rules"][number]["action"], ...values: number[]):
   rules: [{ action, onExitCodes: { operator: "In", values } }],
 });
 
-test("a rule FailJob ends the Job at once, and says which pod, code and rule did it", () => {
+test("a rule FailJob ends the Job at once, and the message names the pod, code and rule", () => {
   const podFailurePolicy: Policy = { rules: [...onExit("Ignore", 3).rules, ...onExit("FailJob", 42).rules] };
   const stopped = plan(job({ podFailurePolicy, parallelism: 2, completions: 2 }), [
     failed("a", { exitCode: 42 }),
@@ -76,14 +76,14 @@ test("a failure that a rule ignores does not count, and the pod is replaced afte
   assert.equal(end(plan(job(spec), [failed("a")])), "Failed: BackoffLimitExceeded");
 });
 
-test("the first rule that matches decides, and Count counts as without a policy", () => {
+test("the first rule that matches decides, and with Count a failure counts as without a policy", () => {
   const podFailurePolicy: Policy = { rules: [...onExit("Count", 7).rules, ...onExit("FailJob", 7, 8).rules] };
   assert.equal(end(plan(job({ podFailurePolicy }), [failed("a", { exitCode: 7 })])), "goes on");
   assert.equal(plan(job({ podFailurePolicy }), [failed("a", { exitCode: 7 })]).status.failed, 1);
   assert.equal(end(plan(job({ podFailurePolicy }), [failed("a", { exitCode: 8 })])), "Failed: PodFailurePolicy");
 });
 
-test("a rule can name the container, exclude codes, and never matches a container that ended well", () => {
+test("a rule can name the container, exclude codes, and never matches a container that ended without an error", () => {
   const rule = (onExitCodes: NonNullable<Policy["rules"][number]["onExitCodes"]>, how: Ended): string =>
     end(plan(job({ podFailurePolicy: { rules: [{ action: "FailJob", onExitCodes }] } }), [failed("a", how)]));
   assert.equal(
@@ -96,7 +96,7 @@ test("a rule can name the container, exclude codes, and never matches a containe
   assert.equal(rule({ operator: "NotIn", values: [2] }, { exitCode: 0 }), "goes on");
 });
 
-test("a Job with a policy, and one that asks for it, replaces no pod that still ends", () => {
+test("a Job with a policy, or with podReplacementPolicy Failed, replaces no pod that is still terminating", () => {
   const going = makePod("a", { deleted: true });
   assert.equal(plan(job({}), [going]).create.length, 1);
   assert.equal(plan(job({ podFailurePolicy: onExit("Ignore", 3) }), [going]).create.length, 0);
@@ -107,7 +107,7 @@ test("a Job with a policy, and one that asks for it, replaces no pod that still 
 
 const once = { "batch.kubernetes.io/job-index-failure-count": "1" };
 
-test("each index has its own retries, and the Job goes on with the others until all have ended", () => {
+test("each index has its own retries, and the Job continues with the others until all have ended", () => {
   const spec = { backoffLimitPerIndex: 1, backoffLimit: 2 ** 31 - 1 };
   const first = failed("work-0", { index: 0 });
   const retried = plan(indexedJob(spec), [first, indexed(1, "Running"), indexed(2, "Running")]);
@@ -120,13 +120,13 @@ test("each index has its own retries, and the Job goes on with the others until 
   assert.deepEqual([over.status.succeeded, over.status.completedIndexes], [2, "1,2"]);
 });
 
-test("failed indexes stay when their pods are gone", () => {
+test("failed indexes stay when their pods are deleted", () => {
   const spec = { backoffLimitPerIndex: 0, backoffLimit: 100 };
   const { create, status } = plan(indexedJob(spec, { failedIndexes: "1" }));
   assert.deepEqual([create, status.failedIndexes], [[0, 2], "1"]);
 });
 
-test("an index waits for itself alone, longer after each failure, also of those that are ignored", () => {
+test("each index has its own wait, which grows with each failure, even an ignored one", () => {
   const spec = { backoffLimitPerIndex: 5, backoffLimit: 100 };
   const { create, lookAgainMs } = plan(indexedJob(spec), [
     failed("work-0", { index: 0, finishedAt: now }),
@@ -179,7 +179,7 @@ test("an index that succeeded has not failed", () => {
   assert.equal(plan(indexedJob(spec), [failed("work-0", { index: 0 }), indexed(0)]).status.failedIndexes, "");
 });
 
-test("a success policy is met by given indexes, by a number of any, or by a number of the given", () => {
+test("a success policy is met by given indexes, by a number of any indexes, or by a number of the given ones", () => {
   const met = (rules: NonNullable<JobSpec["successPolicy"]>["rules"], ...indexes: number[]): string =>
     end(
       plan(

@@ -83,7 +83,7 @@ test("an index is tried again after its wait, with its failures, until its limit
   assert.equal(cluster.events.at(-1), "FailedIndexes");
 });
 
-test("a Job that fails by its policy is Failed once its other pods have gone", async () => {
+test("a Job that fails by its policy is Failed once its other pods are gone", async () => {
   const rules = [{ action: "FailJob" as const, onExitCodes: { operator: "In" as const, values: [42] } }];
   const cluster = await start({ completions: 2, parallelism: 2, podFailurePolicy: { rules } });
   const [first, second] = cluster.all(podKind);
@@ -96,7 +96,7 @@ test("a Job that fails by its policy is Failed once its other pods have gone", a
   assert.equal(jobOf(cluster)?.status?.failed, 2);
 });
 
-test("an ended Job goes after ttlSecondsAfterFinished", async () => {
+test("an ended Job is deleted after ttlSecondsAfterFinished", async () => {
   const cluster = await start({ ttlSecondsAfterFinished: 60 });
   await endPod(cluster, cluster.all(podKind)[0], 0);
   await cluster.pass(59_000);

@@ -3,9 +3,9 @@ import type { ContainerStatus, Job, Pod, PodFailurePolicy } from "../../../api/k
 type Rule = PodFailurePolicy["rules"][number];
 
 export interface FailureVerdict {
-  /** Undefined if no rule matches: then the failure counts. */
+  /** The action of the first matching rule. Undefined if no rule matches, and the failure then counts. */
   readonly action: Rule["action"] | undefined;
-  /** Why the pod makes its Job fail, if it does. */
+  /** Why the pod makes its Job fail. Undefined if it does not. */
   readonly message: string | undefined;
 }
 
@@ -20,7 +20,7 @@ export function judgeFailure({ spec }: Job, pod: Pod): FailureVerdict {
   return { action: undefined, message: undefined };
 }
 
-/** A Job with a policy judges pods by how they ended, so it replaces none that still ends. */
+/** A Job with a policy evaluates how pods ended, so it does not replace a pod that is still terminating. */
 export function replacesOnlyFailed({ spec }: Job): boolean {
   return spec?.podFailurePolicy !== undefined || spec?.podReplacementPolicy === "Failed";
 }
@@ -40,7 +40,7 @@ function causeOf({ onExitCodes, onPodConditions = [] }: Rule, { metadata, status
   return condition === undefined ? undefined : `Pod ${pod} has condition ${condition.type}`;
 }
 
-/** A container that ended well matches nothing, also where the rule excludes other codes. */
+/** A container that ended without an error matches no rule, even a rule that excludes other codes. */
 function matchesExit(
   { containerName, operator, values }: NonNullable<Rule["onExitCodes"]>,
   { name, state }: ContainerStatus,

@@ -41,7 +41,7 @@ function graphOf(...nodes: readonly GraphNode[]): OwnerGraph {
   for (const each of nodes) graph.set(each);
   return graph;
 }
-/** What happens to the first of the nodes. Owners that are not among them are gone. */
+/** The decision about the first of the nodes. Owners that are not in the list do not exist. */
 function decide(subject: GraphNode, ...others: readonly GraphNode[]): CollectorAction {
   const graph = graphOf(subject, ...others);
   return decideCollection(subject, graph, ({ uid }) => graph.get(uid));
@@ -54,7 +54,7 @@ test("an object without owners, or with all of them, stays", () => {
   assert.deepEqual(decide(node("a", { owners: ["x", "y"] }), node("x"), node("y")), { type: "none" });
 });
 
-test("an object whose owners are all gone is deleted in the background", () => {
+test("an object whose owners no longer exist is deleted in the background", () => {
   assert.deepEqual(decide(node("a", { owners: ["gone", "too"] })), { type: "delete", policy: "Background" });
 });
 
@@ -85,7 +85,7 @@ test("foreground deletion deletes the dependents, and those with dependents of t
   });
 });
 
-test("an object in foreground deletion goes when no dependent blocks it any more", () => {
+test("an object in foreground deletion is removed when no dependent blocks it any more", () => {
   const owner = node("fg", { ...foreground, finalizers: [foregroundFinalizer, "example.com/mine"] });
   assert.deepEqual(decide(owner, node("a", { owners: ["fg"] })), { type: "none" });
   const last = { type: "finalize", finalizers: ["example.com/mine"] };
@@ -93,7 +93,7 @@ test("an object in foreground deletion goes when no dependent blocks it any more
   assert.deepEqual(decide(owner, node("a", { owners: ["fg"], blocks: false })), last);
 });
 
-test("orphans lose their reference to the owner, which goes when none refers to it", () => {
+test("orphans lose their reference to the owner, which is removed when no object refers to it", () => {
   const owner = node("o", orphaning);
   assert.deepEqual(kept(decide(node("a", { owners: ["o", "x"] }), owner, node("x"))), ["x"]);
   assert.deepEqual(decide(owner, node("a", { owners: ["o"], blocks: false })), { type: "none" });
@@ -120,7 +120,7 @@ test("the graph forgets the dependents of a removed object, and follows a change
   );
 });
 
-test("an object is terminating from its deletionTimestamp on", () => {
+test("an object with a deletionTimestamp is terminating", () => {
   const metadata = { name: "a", namespace: "shop", uid: "1", finalizers: ["example.com/mine"] };
   const facts = graphNodeOf(kind, { metadata });
   assert.deepEqual([facts.terminating, facts.finalizers, facts.owners], [false, ["example.com/mine"], []]);
@@ -130,7 +130,7 @@ test("an object is terminating from its deletionTimestamp on", () => {
   );
 });
 
-/** Deletes `a` of the circle a ← b ← c ← a in the foreground, and acts until nothing happens. */
+/** Deletes `a` of the circle a ← b ← c ← a in the foreground, and runs the resulting actions until there are none. */
 function deleteCircle(): string[] {
   const graph = graphOf(
     node("a", { owners: ["c"], ...foreground }),

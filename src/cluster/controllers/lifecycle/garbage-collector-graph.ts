@@ -70,7 +70,7 @@ export type CollectorAction =
   | {
       readonly type: "delete";
       readonly policy: "Background" | "Foreground" | "Orphan" | undefined;
-      /** References to write first, which block no owner, because the object is in a circle of owners. */
+      /** References to write first, without blocking the owner, because the object is in a circle of owners. */
       readonly unblock?: readonly OwnerReference[];
     }
   /** Some owners are gone and others are not, so only the references are removed. */
@@ -137,7 +137,7 @@ function blocks(dependent: GraphNode, ownerUid: string): boolean {
   return dependent.owners.some(({ uid, blockOwnerDeletion }) => uid === ownerUid && blockOwnerDeletion === true);
 }
 
-/** An owner in foreground deletion counts as gone, for those who depend on it. */
+/** For its dependents, an owner in foreground deletion counts as deleted. */
 function isWaiting(owner: GraphNode | undefined): boolean {
   return owner?.terminating === true && owner.finalizers.includes(foregroundFinalizer);
 }

@@ -12,7 +12,9 @@ interface Stage {
   /** Lets the collector hear of all changes, and work. */
   readonly turn: () => Promise<void>;
 }
-/** Runs the collector over a cluster with the secrets `first` and `second`, which own what the test puts. */
+/**
+ * Runs the collector over a cluster with the secrets `first` and `second`, which own the objects that the test adds.
+ */
 async function withCollector(run: (stage: Stage) => Promise<void>): Promise<void> {
   const cluster = new HandCluster();
   cluster.view(configMapKind);
@@ -55,7 +57,7 @@ const configs = (cluster: HandCluster): KubernetesObject[] => cluster.all(config
 const ownersOf = (cluster: HandCluster): string[][] =>
   configs(cluster).map(({ metadata }) => (metadata.ownerReferences ?? []).map(({ uid }) => uid));
 
-test("an object goes with its last owner, and one without owners stays", async () => {
+test("an object is deleted with its last owner, and an object without owners stays", async () => {
   await withCollector(async ({ cluster, turn }) => {
     putConfig(cluster, "of-first", owner("first"));
     putConfig(cluster, "free");
@@ -67,7 +69,7 @@ test("an object goes with its last owner, and one without owners stays", async (
   });
 });
 
-test("an object with another owner loses only the reference to the one that is gone", async () => {
+test("an object with another owner loses only the reference to the deleted owner", async () => {
   await withCollector(async ({ cluster, turn }) => {
     putConfig(cluster, "shared", owner("first"), owner("second"));
     await turn();
@@ -94,7 +96,7 @@ test("an object whose owner is of a kind that the server does not serve stays", 
   });
 });
 
-test("an owner that is deleted in the foreground goes after the objects that block it", async () => {
+test("an owner in foreground deletion is removed after the objects that block it", async () => {
   await withCollector(async ({ cluster, turn }) => {
     putConfig(cluster, "blocking", owner("first", { blockOwnerDeletion: true }));
     await turn();
@@ -105,7 +107,7 @@ test("an owner that is deleted in the foreground goes after the objects that blo
   });
 });
 
-test("an owner that is deleted without its dependents leaves them without it", async () => {
+test("if an owner is deleted without its dependents, they lose the reference to it", async () => {
   await withCollector(async ({ cluster, turn }) => {
     putConfig(cluster, "kept", owner("first"));
     await turn();
@@ -115,7 +117,7 @@ test("an owner that is deleted without its dependents leaves them without it", a
   });
 });
 
-test("chains of owners go from the top to the end", async () => {
+test("a chain of owners is deleted from the top to the end", async () => {
   await withCollector(async ({ cluster, turn }) => {
     cluster.put(configMapKind, {
       metadata: { name: "middle", namespace: "shop", uid: "middle", ownerReferences: [owner("first")] },

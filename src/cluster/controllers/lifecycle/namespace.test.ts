@@ -35,7 +35,7 @@ function putPod(cluster: HandCluster, finalizers: string[] = []): void {
 }
 const finalizersOf = (cluster: HandCluster): string[] | undefined => cluster.all(namespaceKind)[0]?.spec?.finalizers;
 
-test("a namespace that is being deleted loses its contents, and then the finalizer that held it", async () => {
+test("a namespace that is being deleted loses its contents, and then its finalizer", async () => {
   const cluster = start();
   putConfig(cluster, "settings");
   putConfig(cluster, "settings", "other");
@@ -61,7 +61,7 @@ test("a namespace that is not being deleted is left alone", async () => {
   assert.deepEqual([cluster.writes, cluster.all(configMapKind).length], [[], 1]);
 });
 
-test("a namespace stays while an object in it has a finalizer, and goes soon after that is gone", async () => {
+test("a namespace stays while an object in it has a finalizer, and is removed soon after the finalizer", async () => {
   const cluster = start();
   putConfig(cluster, "kept", "shop", ["example.com/keep"]);
   await cluster.settle();
@@ -81,7 +81,7 @@ test("the end of a pod is noticed at once", async () => {
   assert.deepEqual(finalizersOf(cluster), ["example.com/audit"]);
 });
 
-test("pods go before everything else in the namespace", async () => {
+test("pods are deleted before all other objects in the namespace", async () => {
   const cluster = start();
   putPod(cluster, ["example.com/keep"]);
   putConfig(cluster, "settings");
@@ -100,7 +100,7 @@ const conditions = (cluster: HandCluster): Record<string, string> =>
     ]),
   );
 
-test("the conditions name what is left, and the finalizers that hold it", async () => {
+test("the conditions name the remaining objects and their finalizers", async () => {
   const cluster = start();
   putConfig(cluster, "kept", "shop", ["example.com/keep"]);
   await cluster.settle();
@@ -115,7 +115,7 @@ test("the conditions name what is left, and the finalizers that hold it", async 
   });
 });
 
-test("a refused deletion is reported by a condition, and does not hold up other kinds", async () => {
+test("a refused deletion is reported by a condition, and does not delay other kinds", async () => {
   const cluster = start();
   putConfig(cluster, "settings");
   cluster.put(secretKind, { metadata: { name: "token", namespace: "shop" } });

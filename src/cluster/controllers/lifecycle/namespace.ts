@@ -7,7 +7,7 @@ import { conditionsOf, type NamespaceContent } from "./namespace-conditions.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { inBatches } from "../pods/pod-control.ts";
 
-/** The growing wait between looks at a terminating namespace. The end of a pod causes a look at once. */
+/** The growing wait between checks of a terminating namespace. The end of a pod causes an immediate check. */
 const lookAgainMs = 250;
 const lookAgainMaxMs = 15_000;
 const namespaceFinalizer = "kubernetes";
@@ -57,8 +57,8 @@ export function addNamespaceController(context: ControllerContext): void {
 }
 
 /**
- * Deletes everything in the namespace. As in Kubernetes, the pods go first: what protects them, such as NetworkPolicies,
- * stays until the last one has gone.
+ * Deletes everything in the namespace. As in Kubernetes, the pods are deleted first: objects that protect them, such as
+ * NetworkPolicies, stay until the last pod is gone.
  */
 async function deleteContent(context: ControllerContext, namespace: string): Promise<NamespaceContent> {
   const content: NamespaceContent = { left: new Map(), finalizers: new Map(), failures: [] };

@@ -45,7 +45,7 @@ test("a new node has fifty seconds to report", () => {
   assert.equal(judgeNode(node(undefined, {}, secondsAgo(51)), undefined, undefined, nowMs).ready, "Unknown");
 });
 
-test("a ready node has only the taints of others", () => {
+test("a ready node has only the taints of other writers", () => {
   const foreign: Taint = { key: "example.com/gpu", effect: "NoSchedule" };
   const taints = [foreign, executed("node.kubernetes.io/not-ready"), executed("node.kubernetes.io/unreachable")];
   assert.deepEqual(wantedTaints(node(ready("True"), { taints }), "True"), [foreign]);
@@ -68,7 +68,7 @@ test("a cordoned node repels pods until it is uncordoned", () => {
   assert.deepEqual(wantedTaints(node(ready("True"), { taints: [taint] }), "True"), []);
 });
 
-test("a taint keeps the time since when it is there", () => {
+test("a taint keeps the time at which it was added", () => {
   const since = { ...executed("node.kubernetes.io/unreachable"), timeAdded: "2026-01-01T11:00:00Z" };
   const taints = wantedTaints(node(ready("Unknown"), { taints: [since] }), "Unknown");
   assert.deepEqual(
@@ -77,7 +77,7 @@ test("a taint keeps the time since when it is there", () => {
   );
 });
 
-test("all conditions of a silent node become unknown, and those that were keep their time", () => {
+test("all conditions of a silent node become unknown, and those that were unknown before keep their time", () => {
   const before: NodeCondition = { type: "DiskPressure", status: "Unknown", lastTransitionTime: "2026-01-01T01:00:00Z" };
   const silent = node(ready("True"));
   silent.status = { conditions: [...(silent.status?.conditions ?? []), before] };
@@ -97,7 +97,7 @@ test("a pod leaves at once for a taint NoExecute that it does not tolerate", () 
   assert.equal(stayMs(tolerant({ key: "b", operator: "Exists" }), [executed("b"), executed("a")]), 0);
 });
 
-test("a pod stays in spite of taints NoSchedule, and of those that it tolerates without a limit", () => {
+test("a pod stays despite taints NoSchedule, and despite those that it tolerates without a limit", () => {
   assert.equal(stayMs(tolerant(), [{ key: "a", effect: "NoSchedule" }]), undefined);
   assert.equal(stayMs(tolerant({ operator: "Exists" }), [executed("a"), executed("b")]), undefined);
 });
@@ -113,7 +113,7 @@ test("a pod stays for the shortest of its limits", () => {
   assert.equal(stayMs(pod, [executed("a"), executed("c")]), 0);
 });
 
-test("of several tolerations of one taint, the first counts", () => {
+test("the first of several tolerations of one taint applies", () => {
   const forever: Toleration = { operator: "Exists" };
   const limited: Toleration = { key: "a", operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 };
   assert.equal(stayMs(tolerant(forever, limited), [executed("a")]), undefined);

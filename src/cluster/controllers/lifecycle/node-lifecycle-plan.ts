@@ -11,7 +11,7 @@ const managed = new Set([notReady, unreachable, unschedulable]);
 export interface NodeVerdict {
   /** The status that the node reports, or Unknown if it has been silent for too long. */
   readonly ready: "True" | "False" | "Unknown";
-  /** When silence would become too long. */
+  /** When the node's silence would become too long. */
   readonly lookAgainMs: number;
 }
 

@@ -62,7 +62,7 @@ test("a node that renews its lease stays ready", async () => {
   assert.deepEqual([readyOf(cluster), taintsOf(cluster)], ["True", []]);
 });
 
-test("a pod leaves a node that does not come back after the time that it tolerates, and others at once or never", async () => {
+test("a pod leaves an unreachable node after the time that it tolerates, and other pods leave at once or never", async () => {
   const cluster = start();
   putPod(cluster, "patient", { key: unreachable, operator: "Exists", effect: "NoExecute" });
   putPod(cluster, "default", { key: unreachable, operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 });
@@ -77,7 +77,7 @@ test("a pod leaves a node that does not come back after the time that it tolerat
   assert.equal(cluster.events.filter((reason) => reason === "TaintManagerEviction").length, 2);
 });
 
-test("a node that comes back in time loses its taints and keeps its pods", async () => {
+test("a node that becomes ready again in time loses its taints and keeps its pods", async () => {
   const cluster = start();
   putPod(cluster, "a", { key: unreachable, operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 });
   await cluster.settle();
@@ -101,7 +101,7 @@ test("a cordoned node has the taint that keeps new pods away", async () => {
   assert.deepEqual(taintsOf(cluster), ["node.kubernetes.io/unschedulable:NoSchedule"]);
 });
 
-test("the lease of another namespace is no heartbeat", async () => {
+test("a lease in another namespace does not count as a heartbeat", async () => {
   const cluster = start();
   await cluster.settle();
   await cluster.pass(40_000);

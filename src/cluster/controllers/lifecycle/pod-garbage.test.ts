@@ -12,7 +12,7 @@ function start(): HandCluster {
   return cluster;
 }
 
-test("pods of a deleted node go after a while, and pods of other nodes stay", async () => {
+test("pods of a deleted node are deleted after a while, and pods of other nodes stay", async () => {
   const cluster = start();
   cluster.put(nodeKind, { metadata: { name: "b" } });
   cluster.put(podKind, makePod("stays", { node: "b" }));
@@ -25,7 +25,7 @@ test("pods of a deleted node go after a while, and pods of other nodes stay", as
   assert.deepEqual(cluster.writes, ["delete Pod/default/lost"]);
 });
 
-test("a node that registers again in time keeps its pods, and has the whole time when it is lost once more", async () => {
+test("a node that registers again in time keeps its pods, and has the whole time again when it is deleted once more", async () => {
   const cluster = start();
   cluster.put(podKind, makePod("web", { node: "a" }));
   cluster.remove(nodeKind, "a");
@@ -40,7 +40,7 @@ test("a node that registers again in time keeps its pods, and has the whole time
   assert.deepEqual(cluster.writes, []);
 });
 
-test("a pod that was deleted before it had a node is removed, and one that waits for a node is not", async () => {
+test("a pod that was deleted before it had a node is removed, and a pod that waits for a node is not", async () => {
   const cluster = start();
   cluster.put(podKind, makePod("waiting", { phase: "Pending", ready: false }));
   cluster.put(podKind, makePod("deleted", { phase: "Pending", ready: false, deleted: true }));
@@ -48,7 +48,7 @@ test("a pod that was deleted before it had a node is removed, and one that waits
   assert.deepEqual(cluster.writes, ["delete Pod/default/deleted"]);
 });
 
-test("of more than a thousand ended pods the oldest go", async () => {
+test("beyond a thousand ended pods, the oldest are deleted", async () => {
   const cluster = start();
   for (let index = 0; index < 1_002; index += 1) {
     const created = new Date(Date.parse("2026-01-01T00:00:00Z") - index * 1000).toISOString();

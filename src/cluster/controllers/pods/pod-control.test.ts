@@ -43,7 +43,7 @@ test("created and deleted pods are reported by events of their owner", async () 
   assert.deepEqual(cluster.notes, ["Created pod: a", "Created pod: b", "Deleted pod: a"]);
 });
 
-test("a refused pod is reported by an event with the server's words, and fails the work", async () => {
+test("a refused pod is reported by an event with the server's message, and fails the work", async () => {
   const { cluster, control, owner } = stage();
   cluster.refusals.set("create Pod", userError("forbidden", "exceeded quota: few"));
   await assert.rejects(control.createAll(owner, [makePod("a")]), /exceeded quota/);
@@ -99,14 +99,14 @@ test("an owner that is being deleted neither adopts nor releases", async () => {
   assert.deepEqual(cluster.writes, []);
 });
 
-test("an orphan that is gone when it should be adopted is none of the owner's pods", async () => {
+test("an orphan that is deleted before its adoption does not become the owner's pod", async () => {
   const { cluster, control, owner } = stage();
   cluster.put(podKind, makePod("orphan", { labels }));
   cluster.unseen.set("Pod/default/orphan", undefined);
   assert.deepEqual(await control.claim(owner, selector), []);
 });
 
-test("an owner that the server no longer has, or deletes, adopts nothing", async () => {
+test("an owner that no longer exists, or is being deleted, adopts no pods", async () => {
   for (const found of ["nothing", "successor", "terminating"] as const) {
     const { cluster, control, owner } = stage();
     cluster.put(podKind, makePod("orphan", { labels }));

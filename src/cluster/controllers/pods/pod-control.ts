@@ -14,7 +14,7 @@ const maxConcurrentWrites = 16;
 export interface PodControlOptions {
   readonly context: ControllerContext;
   readonly ownerKind: KindDefinition;
-  /** The source of its events: `replicaset-controller`. */
+  /** The source of its events, such as `replicaset-controller`. */
   readonly component: string;
   /** The text of its events. Most controllers share one. */
   readonly wording?: PodWording;
@@ -28,7 +28,10 @@ const commonWording: PodWording = (verb, { metadata: { name = "" } }, _owner, fa
   return `${verb === "create" ? "Created" : "Deleted"} pod: ${name}`;
 };
 
-/** Creates, deletes, adopts and releases pods for one kind of owner, and writes the events that describe shows. */
+/**
+ * Creates, deletes, adopts and releases pods for one kind of owner, and writes the events that `kubectl describe`
+ * shows.
+ */
 export class PodControl {
   readonly #context: ControllerContext;
   readonly #kind: KindDefinition;
@@ -81,7 +84,7 @@ export class PodControl {
     );
   }
 
-  /** Adopts orphans that match and belong, and releases pods that no longer do. Returns the owner's pods. */
+  /** Adopts matching orphans, and releases pods that no longer match. Returns the owner's pods. */
   async claim(
     owner: KubernetesObject,
     selector: LabelSelector,

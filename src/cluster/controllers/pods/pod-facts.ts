@@ -29,7 +29,7 @@ export function isTerminating(object: KubernetesObject): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
 
-/** Whether the pod has neither ended nor is being deleted. */
+/** Whether the pod has not ended and is not being deleted. */
 export function isActive(pod: Pod): boolean {
   return !isFinished(pod) && !isTerminating(pod);
 }

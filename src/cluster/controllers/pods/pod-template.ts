@@ -3,7 +3,7 @@ import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import type { Pod, PodTemplate } from "../../../api/kubernetes/index.ts";
 import { canonicalJson, type Random } from "../../../base/index.ts";
 
-/** The letters of generated names in Kubernetes. There are no vowels, so that no words appear. */
+/** The letters of generated names in Kubernetes. They exclude vowels, so that no words appear. */
 const nameLetters = "bcdfghjklmnpqrstvwxz2456789";
 
 /** A short name suffix for the content. Equal templates have equal hashes, whatever the order of keys. */

@@ -52,7 +52,7 @@ test("a Service gets a slice that it owns, with its labels, and an Endpoints obj
   assert.deepEqual([endpoints?.metadata.name, endpoints?.subsets?.[0]?.addresses?.[0]?.ip], ["web", "10.0.0.1"]);
 });
 
-test("slices follow the pods that come, change and go", async () => {
+test("slices follow pods that are added, changed and removed", async () => {
   const cluster = await start();
   cluster.put(podKind, makePod("b", { labels, ip: "10.0.0.2" }));
   await cluster.settle();
@@ -73,7 +73,7 @@ test("a change that does not concern the endpoints writes nothing", async () => 
   assert.equal(cluster.writes.length, before);
 });
 
-test("labels that the Service loses leave its slices too", async () => {
+test("labels that the Service loses are also removed from its slices", async () => {
   const cluster = await start({}, { labels: { team: "shop", tier: "front" } });
   putService(cluster, {}, { labels: { team: "blog" } });
   await cluster.settle();
@@ -86,7 +86,7 @@ test("slices of a headless Service have the label for it", async () => {
   assert.equal(slices(cluster)[0]?.metadata.labels?.["service.kubernetes.io/headless"], "");
 });
 
-test("a Service of two address families has a slice of each, and loses that of a family that it gives up", async () => {
+test("a Service of two address families has a slice of each, and loses the slice of a family that it no longer has", async () => {
   const cluster = await start({ ipFamilies: ["IPv4", "IPv6"] });
   const types = (): string[] => slices(cluster).map(({ addressType }) => addressType);
   assert.deepEqual(types(), ["IPv4", "IPv6"]);
@@ -102,7 +102,7 @@ test("a slice that somebody deletes is made again", async () => {
   assert.deepEqual(addresses(cluster), ["10.0.0.1"]);
 });
 
-test("a Service without a selector and one that is a name outside get no endpoints", async () => {
+test("a Service without a selector and an ExternalName Service get no endpoints", async () => {
   for (const spec of [{ selector: {} }, { type: "ExternalName" as const, externalName: "example.com" }]) {
     const cluster = await start(spec);
     assert.deepEqual(cluster.writes, []);
@@ -126,14 +126,14 @@ test("slices that others manage stay as they are", async () => {
   assert.deepEqual(addresses(cluster), ["192.0.2.1"]);
 });
 
-test("the Endpoints object of a Service goes with it, and the slices are left to the garbage collector", async () => {
+test("the Endpoints object of a Service is deleted with it, and the garbage collector deletes the slices", async () => {
   const cluster = await start();
   cluster.remove(serviceKind, "default/web");
   await cluster.settle();
   assert.deepEqual([cluster.all(endpointsKind).length, slices(cluster).length], [0, 1]);
 });
 
-test("a Service that loses its selector keeps what it had, for somebody else to manage", async () => {
+test("a Service that loses its selector keeps its endpoints, which others may then manage", async () => {
   const cluster = await start();
   const before = cluster.writes.length;
   putService(cluster, { selector: {} });

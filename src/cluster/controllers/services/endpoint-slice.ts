@@ -149,8 +149,8 @@ export function addEndpointSliceController(context: ControllerContext): void {
 }
 
 /**
- * As in Kubernetes, EndpointSlices of Services without a selector are left to their author, also after a Service has
- * lost its selector.
+ * As in Kubernetes, EndpointSlices of Services without a selector belong to their author, even after a Service has lost
+ * its selector.
  */
 function selectsPods({ spec }: Service): boolean {
   return Object.keys(spec?.selector ?? {}).length > 0 && spec?.type !== "ExternalName";

@@ -109,7 +109,7 @@ test("a target port is the number, the container's port of that name and protoco
   assert.equal(resolvePort({ port: 80, targetPort: "web", protocol: "UDP" }, pod), undefined);
 });
 
-test("a named port may belong to a sidecar, and not to another init container", () => {
+test("a named port may belong to a sidecar, but not to another init container", () => {
   const init = (restartPolicy?: "Always"): Pod =>
     withPodSpec(makePod("a"), {
       initContainers: [

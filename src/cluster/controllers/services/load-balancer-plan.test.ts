@@ -28,7 +28,7 @@ const pools = [
   pool("main", ["172.18.255.200-172.18.255.201"]),
   pool("reserved", ["172.18.254.0/24"], { autoAssign: false }),
 ];
-/** The allocation while `others` hold the address 172.18.255.200. */
+/** Allocates addresses while `others` hold the address 172.18.255.200. */
 const beside = (of: Service, ...others: readonly Service[]): Allocation =>
   allocate(of, pools, new Map([["172.18.255.200", others.map(useOf)]]));
 const none = new Map<string, never[]>();
@@ -48,7 +48,7 @@ test("a full pool is passed over, and if all are full, the reason names them", (
   assert.deepEqual(allocate(service(), [one], used), { addresses: undefined, reason: 'no available IPs in pool "a"' });
 });
 
-test("a pool without autoAssign is used only by Services that ask for it", () => {
+test("a pool without autoAssign is used only by Services that request it", () => {
   assert.equal(allocate(service(), [pools[1] as IPAddressPool], none).addresses, undefined);
   assert.deepEqual(allocate(service({ "metallb.io/address-pool": "reserved" }), pools, none), {
     addresses: ["172.18.254.0"],
@@ -104,7 +104,7 @@ test("a Service of two families gets an address of each, from one pool", () => {
   });
 });
 
-test("only LoadBalancers without a class and without deletion want an address", () => {
+test("only LoadBalancers without a class that are not being deleted need an address", () => {
   assert.equal(wantsAddress(service()), true);
   assert.equal(wantsAddress(service({}, { type: "ClusterIP" })), false);
   assert.equal(wantsAddress(service({}, { loadBalancerClass: "example.com/lb" })), false);
@@ -125,7 +125,7 @@ test("an advertisement announces the pools that it names or selects, or all if i
   assert.equal(isAdvertised(main, []), false);
 });
 
-test("Services that keep the client's address share one only if they select the same pods", () => {
+test("Services with externalTrafficPolicy Local share an address only if they select the same pods", () => {
   const shared = (port: number, name: string, spec: Partial<ServiceSpec> = {}): Service =>
     service({ "metallb.io/allow-shared-ip": "k" }, { ports: [{ port }], ...spec }, name);
   const local = (app: string): Partial<ServiceSpec> => ({

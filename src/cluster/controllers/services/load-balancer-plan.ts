@@ -83,7 +83,7 @@ export function useOf(service: Service): AddressUse {
   return { service: `${namespace}/${name}`, sharingKey: annotationOf(service, "allow-shared-ip"), localPods, ports };
 }
 
-/** Whether an advertisement announces the pool. One without pools announces all. */
+/** Whether an advertisement announces the pool. An advertisement without pools announces all. */
 export function isAdvertised(pool: IPAddressPool, advertisements: readonly L2Advertisement[]): boolean {
   return advertisements.some(({ spec }) => {
     const names = spec?.ipAddressPools ?? [];

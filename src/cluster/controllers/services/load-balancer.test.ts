@@ -36,7 +36,7 @@ const held = (cluster: HandCluster): Record<string, string> =>
     cluster.all(serviceKind).map((service) => [service.metadata.name ?? "", addressesOf(service).join(" ")]),
   );
 
-test("Services get the lowest free addresses of the lab's range where there is no pool", async () => {
+test("Services get the lowest free addresses of the lab's range if there is no pool", async () => {
   const cluster = start();
   putService(cluster, "a");
   putService(cluster, "b");
@@ -55,7 +55,7 @@ test("a pool of MetalLB replaces the lab's range, and an address in use stays wh
   assert.deepEqual(held(cluster), { a: "172.18.255.1", b: "192.0.2.0" });
 });
 
-test("a pool outside MetalLB's namespace does not count", async () => {
+test("a pool outside MetalLB's namespace is ignored", async () => {
   const cluster = start();
   const pool = putPool(cluster, "192.0.2.0/30");
   cluster.remove(ipAddressPoolKind, "metallb-system/main");
@@ -65,7 +65,7 @@ test("a pool outside MetalLB's namespace does not count", async () => {
   assert.deepEqual(held(cluster), { a: "172.18.255.1" });
 });
 
-test("a Service without an address tells why, and the oldest one gets the first address that becomes free", async () => {
+test("a Service without an address has an event with the reason, and the oldest one gets the first address that becomes free", async () => {
   const cluster = start();
   putPool(cluster, "192.0.2.7/32");
   putService(cluster, "first");
@@ -104,7 +104,7 @@ test("a Service that is no longer a LoadBalancer gives its address back", async 
   assert.deepEqual(held(cluster), { a: "", b: "192.0.2.7" });
 });
 
-test("a Service of another load balancer's class is left alone, with the address that it has", async () => {
+test("a Service of another load balancer's class is not changed, and keeps its address", async () => {
   const cluster = start();
   const service = putService(cluster, "a", { loadBalancerClass: "example.com/other" });
   cluster.put(serviceKind, { ...service, status: { loadBalancer: { ingress: [{ ip: "198.51.100.1" }] } } });
@@ -112,7 +112,7 @@ test("a Service of another load balancer's class is left alone, with the address
   assert.deepEqual([held(cluster), cluster.writes], [{ a: "198.51.100.1" }, []]);
 });
 
-test("a Service that asks for another address than it has gets it", async () => {
+test("a Service that requests another address gets that one", async () => {
   const cluster = start();
   putPool(cluster, "192.0.2.0/28");
   putService(cluster, "a");

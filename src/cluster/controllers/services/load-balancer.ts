@@ -21,7 +21,8 @@ import {
 const metalLbNamespace = "metallb-system";
 
 /**
- * The lab's own range, which is used without a pool, because clusters in clouds give addresses without configuration.
+ * The lab's own range, which is used without a pool, because clusters in clouds assign addresses without configuration
+ * too.
  */
 const labPool: IPAddressPool = {
   metadata: { name: "lab" },

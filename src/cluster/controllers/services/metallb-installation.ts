@@ -18,7 +18,7 @@ export function addMetalLbInstallation(context: ControllerContext): void {
 
 /**
  * Makes the webhooks of MetalLB's manifest ignore failures. In the lab, this process does the work of MetalLB's
- * controller, whose image is an idle program, so nothing answers these webhooks.
+ * controller, whose image is an idle program, so no process answers these webhooks.
  */
 function addWebhookRelief(context: ControllerContext): void {
   const configurations = context.view(validatingWebhookConfigurationKind);

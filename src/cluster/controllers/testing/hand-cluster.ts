@@ -17,7 +17,7 @@ import { ObjectView } from "../object-view.ts";
 
 type Handler = (change: InformerChange<KubernetesObject>) => void;
 
-/** The objects of one kind. Its handlers hear of each change at once. */
+/** The objects of one kind. Its handlers are called at once for each change. */
 class HandInformer implements Informer<KubernetesObject> {
   readonly synced = Promise.resolve();
   readonly #objects = new Map<string, KubernetesObject>();
@@ -76,7 +76,7 @@ interface Timer {
 }
 
 /**
- * A cluster in memory for one controller. Queues work only when the test says so, and the clock stands until the test
+ * A cluster in memory for one controller. Queues work only when the test runs them, and the clock stands until the test
  * moves it.
  */
 export class HandCluster {
@@ -89,7 +89,7 @@ export class HandCluster {
   readonly notes: string[] = [];
   /** Writes that the server refuses, for example `create Pod`, with the error that it answers. */
   readonly refusals = new Map<string, Error>();
-  /** Objects as the server has them, where the watch has not brought them yet. By kind and key: `Pod/default/web`. */
+  /** Objects of the server that the watch has not delivered yet, by kind and key: `Pod/default/web`. */
   readonly unseen = new Map<string, KubernetesObject | undefined>();
   readonly context: ControllerContext;
   readonly #kinds = new Map<string, { readonly kind: KindDefinition; readonly informer: HandInformer }>();
@@ -159,7 +159,7 @@ export class HandCluster {
     if (known !== undefined) this.#informer(kind).drop(known);
   }
 
-  /** Runs what follows the server by itself, beside the queues. */
+  /** Runs the tasks that follow the server themselves, besides the queues. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all(this.#runs.map((run) => run(signal)));
   }
@@ -174,7 +174,7 @@ export class HandCluster {
     }
   }
 
-  /** Moves the clock, and works at each time at which a key asked to be looked at again. */
+  /** Moves the clock, and runs the queues at each time at which a key is due. */
   async pass(ms: number): Promise<void> {
     const endMs = this.clock.nowMs() + ms;
     for (;;) {
@@ -216,7 +216,7 @@ export class HandCluster {
     else this.put(kind, { ...known, metadata: { ...metadata, finalizers, deletionTimestamp } });
   }
 
-  /** The kinds of the cluster, as the server's discovery tells them. */
+  /** The kinds of the cluster in the form of the server's discovery. */
   #discovery(path: string): RawResponse {
     const items = [...this.#kinds.values()]
       .filter(({ kind }) => (kind.group === "") === (path === "/api"))

@@ -13,7 +13,7 @@ import { enqueueOn, patchStatus, writeStatus, type ControllerContext } from "../
 import type { ObjectView } from "../object-view.ts";
 import { phaseOf, planClaim } from "./volume-plan.ts";
 
-/** Binds claims to volumes, and makes the volumes of the lab's own class. Their node makes the directory. */
+/** Binds claims to volumes, and creates the volumes of the lab's own class. The volume's node makes its directory. */
 export function addVolumeBinding(context: ControllerContext): void {
   new VolumeBinding(context).start();
 }
@@ -25,7 +25,7 @@ class VolumeBinding {
   readonly #record: ReturnType<ControllerContext["events"]>;
   readonly #claimQueue: Reconciler;
   readonly #volumeQueue: Reconciler;
-  /** The last event of each pending claim by its key, so that it is not repeated at every look. */
+  /** The last event of each pending claim by its key, so that it is not repeated at every check. */
   readonly #lastEvents = new Map<string, string>();
 
   constructor(context: ControllerContext) {
@@ -88,7 +88,7 @@ class VolumeBinding {
       await this.#context.client.patchMerge(persistentVolumeClaimKind, name, namespace, { metadata: { annotations } }),
     );
     const volume = await this.#context.client.create(persistentVolumeKind, wanted).catch(async (error: unknown) => {
-      // An earlier attempt made it, and was interrupted before it bound the claim.
+      // An earlier attempt created the volume, and was interrupted before it bound the claim.
       const made = isKubeCode(error, "already-exists")
         ? await this.#context.client.get(persistentVolumeKind, wanted.metadata.name ?? "")
         : undefined;
@@ -104,7 +104,7 @@ class VolumeBinding {
     await this.#bind(this.#claims.at(keyOf(claim)) ?? claim, volume);
   }
 
-  /** First the volume takes the claim, so that an interruption leaves nothing that another claim could take. */
+  /** First the volume names the claim, so that after an interruption no other claim can take the volume. */
   async #bind(claim: PersistentVolumeClaim, found: PersistentVolume): Promise<void> {
     const { client } = this.#context;
     const { name = "", namespace = "", uid = "" } = claim.metadata;

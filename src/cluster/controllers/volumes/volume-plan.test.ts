@@ -73,7 +73,7 @@ test("a claim takes the smallest free volume that serves it, and the one that is
   assert.equal(bound(plan(claim({ volumeName: "big" }), others)), "big");
 });
 
-test("a claim that cannot be bound tells why", () => {
+test("a claim that cannot be bound has an event with the reason", () => {
   const local = (spec: Partial<ClaimSpec>): string => noteOf(plan(claim(spec, selected)));
   assert.match(
     local({ storageClassName: "" }),
@@ -99,14 +99,14 @@ test("a claim that cannot be bound tells why", () => {
   assert.equal(plan(claim({}, selected), made.slice(1)).kind, "provision");
 });
 
-test("a claim whose volume is gone, or is another's, is lost", () => {
+test("a claim whose volume is deleted, or belongs to another claim, is lost", () => {
   const before = claim({ volumeName: "v" }, { [volumeAnnotations.bindCompleted]: "yes" });
   assert.match(noteOf(plan(before)), /^ClaimLost: /);
   const other = volume("v", { claimRef: { namespace: "shop", name: "data", uid: "u2" } });
   assert.match(noteOf(plan(before, [other])), /^ClaimMisbound: /);
 });
 
-test("a volume is available until a claim takes it, and released when that claim is gone", () => {
+test("a volume is available until a claim takes it, and released when that claim is deleted", () => {
   assert.equal(phaseOf(volume("v"), undefined), "Available");
   const taken = volume("v", { claimRef: { namespace: "shop", name: "data", uid: "u1" } });
   assert.equal(phaseOf(taken, claim({ volumeName: "v" })), "Bound");

@@ -209,7 +209,7 @@ export function phaseOf(
   if (claim === undefined || claim.metadata.uid !== uid) return "Released";
   const named = claim.spec?.volumeName ?? "";
   if (named === "") return undefined;
-  // A claim that was bound elsewhere does not come back.
+  // A claim that was bound to another volume does not return to this one.
   return named === volume.metadata.name ? "Bound" : "Released";
 }
 

@@ -1,4 +1,4 @@
-// Tests claims, volumes and StatefulSets with claims against the real API server. The test plays the node.
+// Tests claims, volumes and StatefulSets with claims against the real API server. The test simulates the node.
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -47,7 +47,7 @@ before(async () => {
   client = createKubeClient(configOf(harness.pki.controllerManager), options);
   const identity = harness.pki.nodes["node-a"];
   assert.ok(identity !== undefined);
-  // With a node's own rights: it may delete what the lab made.
+  // A client with a node's own rights, which may delete the lab's volumes.
   nodeClient = createKubeClient(configOf(identity), options);
   metadataClient = createKubeClient(configOf(harness.pki.controllerManager), { ...options, metadataOnly: true });
   const context = new ControllerContext({ client, log: silentLogger, clock: systemClock, random: systemRandom });
@@ -181,7 +181,7 @@ test("a pod waits for its missing claim; the claim then gets a directory of the 
   assert.equal(existsSync(directory), false);
 });
 
-test("the pods of a StatefulSet keep their claims and data over their re-creation and the set's scaling", async () => {
+test("the pods of a StatefulSet keep their claims and data when they are created again and when the set is scaled", async () => {
   const labels = { app: "db" };
   const data = { metadata: { name: "data" }, spec: { accessModes: ["ReadWriteOnce" as const], resources: requests } };
   await client.create(statefulSetKind, {

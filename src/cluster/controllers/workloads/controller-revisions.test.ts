@@ -74,7 +74,7 @@ test("another owner's revision of the same name makes the hash differ", async ()
   assert.deepEqual(cluster.writes.length, 1);
 });
 
-test("the oldest revisions beyond the limit go, but neither the current one nor those that pods use", async () => {
+test("the oldest revisions beyond the limit are deleted, but not the current one or those that pods use", async () => {
   const { cluster, history, sync } = bench();
   const made: string[] = [];
   let last = await sync("app:0");
@@ -87,7 +87,7 @@ test("the oldest revisions beyond the limit go, but neither the current one nor 
   );
 });
 
-test("revisions of other owners are not looked at", async () => {
+test("revisions of other owners are ignored", async () => {
   const { cluster, history, sync } = bench();
   await sync("app:1");
   const other: DaemonSet = { metadata: { name: "other", namespace: "shop", uid: "other" } };

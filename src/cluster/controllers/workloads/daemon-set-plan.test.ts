@@ -25,7 +25,7 @@ const plan = (wanted: DaemonSet, nodes: readonly Node[], pods: readonly Pod[]): 
 const pod = (on: string, hash: "old" | "new", options: PodOptions = {}): Pod =>
   makePod(`${on}-${hash}`, { node: on, hash, ...options });
 
-test("each node has a pod, unless the selector of the template leaves it out", () => {
+test("each node has a pod, unless the template's selector excludes it", () => {
   assert.deepEqual(plan(set(), two, []).create, ["a", "b"]);
   assert.deepEqual(plan(set(), two, [pod("a", "new")]).create, ["b"]);
   const labelled = [node("a", [], { gpu: "yes" }), node("b")];
@@ -54,7 +54,7 @@ test("only pods of the host network tolerate a node without network", () => {
   assert.deepEqual(plan(withPodSpec({ hostNetwork: true }), offline, []).create, ["a"]);
 });
 
-test("a new taint NoSchedule leaves a running pod, and NoExecute removes it", () => {
+test("a running pod stays despite a new taint NoSchedule, and NoExecute removes it", () => {
   const tainted = (effect: Taint["effect"]): DaemonSetPlan =>
     plan(set(), [node("a", [{ key: "example.com/x", effect }])], [pod("a", "new")]);
   assert.deepEqual(namesOf(tainted("NoSchedule").remove), []);
@@ -68,12 +68,12 @@ test("a pod on a node that the selector no longer allows is removed", () => {
   ]);
 });
 
-test("an ended pod is removed first, and its node gets a new one when it is gone", () => {
+test("an ended pod is removed first, and its node gets a new one when the old one is gone", () => {
   const ended = plan(set(), [node("a")], [pod("a", "new", { phase: "Failed", ready: false })]);
   assert.deepEqual([namesOf(ended.remove), ended.create], [["a-new"], []]);
 });
 
-test("of two pods of one template on a node, the older ready one stays", () => {
+test("if two pods of one template are on a node, the older ready one stays", () => {
   const pods = [
     makePod("younger", { node: "a", hash: "new", created: "2026-01-01T01:00:00Z" }),
     makePod("older", { node: "a", hash: "new" }),
@@ -100,7 +100,7 @@ test("an unavailable old pod is replaced at once", () => {
   assert.deepEqual(namesOf(plan(set(), two, old).remove), ["a-old"]);
 });
 
-test("an update with maxSurge creates the new pod beside the old one, which goes when the new one is available", () => {
+test("an update with maxSurge creates the new pod beside the old one, which is removed when the new one is available", () => {
   const surge = rolling({ maxSurge: 1, maxUnavailable: 0 });
   const old = [pod("a", "old"), pod("b", "old")];
   const first = plan(surge, two, old);
@@ -119,7 +119,7 @@ test("the strategy OnDelete replaces no pod by itself", () => {
   assert.deepEqual(plan(manual, two, [pod("a", "old"), pod("b", "old")]).remove, []);
 });
 
-test("a set that is being deleted creates and removes nothing", () => {
+test("a set that is being deleted creates and removes no pods", () => {
   const going = { ...set(), metadata: { name: "agent", deletionTimestamp: "2026-01-01T00:00:00Z" } };
   assert.deepEqual(plan(going, two, [pod("a", "old")]).create, []);
   assert.deepEqual(plan(going, two, [pod("a", "old")]).remove, []);
@@ -141,7 +141,7 @@ test("the status counts nodes, and a pod is available after minReadySeconds", ()
   assert.equal(lookAgainMs, 20_000);
 });
 
-test("a daemon pod is tied to its node before it is scheduled, and still known by it", () => {
+test("a daemon pod's affinity names its node before it is scheduled, and identifies the node", () => {
   const spec = daemonPodSpec({ containers: [] }, "a");
   assert.equal(spec.nodeName, undefined);
   assert.equal(nodeOf({ metadata: { name: "x" }, spec }), "a");

@@ -53,7 +53,7 @@ export function planDaemonSet(
     }
   }
   const present = new Set(["", ...nodes.map(({ metadata }) => metadata.name)]);
-  // The scheduler never binds these. Pods that were bound to a lost node are the pod garbage controller's.
+  // The scheduler never binds these pods. The pod garbage controller removes pods that were bound to a lost node.
   remove.push(...pods.filter((pod) => pod.spec?.nodeName === undefined && !present.has(nodeOf(pod))));
   if (set.spec?.updateStrategy?.type !== "OnDelete") rollOn(set, situations, available, create, remove);
   const soon = Math.min(
@@ -235,7 +235,7 @@ function statusOf(
 }
 
 /**
- * The pod that counts for its node. As in upstream's controller, during a surge it is the old one until it is removed.
+ * The pod that represents its node. As in upstream's controller, during a surge it is the old one until it is removed.
  */
 function oldestOf(pods: readonly Pod[]): Pod | undefined {
   const ageOf = ({ metadata }: Pod): string => `${metadata.creationTimestamp ?? ""}/${metadata.name ?? ""}`;

@@ -50,7 +50,7 @@ test("percentages that round to no pods at all allow one unavailable pod, so tha
   assert.deepEqual(boundsOf(rolling(3, "0%", "10%")), { desired: 3, maxSurge: 0, maxUnavailable: 1 });
 });
 
-test("the strategy Recreate has no bounds of a rolling update: no pod more, and none that may be unavailable", () => {
+test("the strategy Recreate has no bounds of a rolling update: no additional pod, and no pod that may be unavailable", () => {
   const recreate = deployment({ replicas: 4, strategy: { type: "Recreate" } });
   assert.deepEqual(boundsOf(recreate), { desired: 4, maxSurge: 0, maxUnavailable: 0 });
 });
@@ -60,7 +60,7 @@ test("no more pods can be unavailable than are wanted", () => {
   assert.equal(boundsOf(rolling(0, 0, 0)).maxUnavailable, 0);
 });
 
-test("a new set starts with what the surge leaves beside the old pods", () => {
+test("a new set starts with the number of pods that the surge allows besides the old ones", () => {
   assert.equal(initialReplicas(rolling(4, 1, 1), [set("old", 4, 4)]), 1);
   assert.equal(initialReplicas(rolling(4, 1, 1), []), 4);
   assert.equal(initialReplicas(rolling(4, 0, 1), [set("old", 4, 4)]), 0);
@@ -130,17 +130,17 @@ test("a change of size during a rollout spreads over the sets in proportion to t
   assert.deepEqual(sizes(planScaling(bounds, set("new", 5, 0), [set("old", 8, 8)], true)), { new: 7, old: 11 });
 });
 
-test("a scaled Deployment of no pods empties all its sets", () => {
+test("scaling a Deployment to zero empties all its sets", () => {
   const bounds = { desired: 0, maxSurge: 1, maxUnavailable: 0 };
   assert.deepEqual(sizes(planScaling(bounds, set("new", 2, 2), [set("old", 3, 3)], true)), { new: 0, old: 0 });
 });
 
-test("a Deployment was scaled if a set with pods was sized for another number", () => {
+test("a Deployment was scaled if a set with pods was sized for another number of replicas", () => {
   const sized = (replicas: number, desired: string): ReplicaSet =>
     noted(set("a", replicas, replicas), { [desiredReplicasAnnotation]: desired });
   assert.equal(wasScaled(5, [sized(3, "3")]), true);
   assert.equal(wasScaled(3, [sized(3, "3")]), false);
-  // An emptied set keeps the number of its time.
+  // An emptied set keeps the number from the time when it had pods.
   assert.equal(wasScaled(5, [sized(0, "3")]), false);
   assert.equal(wasScaled(5, [set("a", 3, 3)]), false);
 });
@@ -151,7 +151,7 @@ test("a set without a readable revision has the revision 0", () => {
   assert.equal(revisionOf(set("a", 1, 1)), 0);
 });
 
-test("proportions refer to the size that the sets were made for, surge included", () => {
+test("proportions refer to the size for which the sets were created, including the surge", () => {
   const bounds = { desired: 20, maxSurge: 3, maxUnavailable: 2 };
   const made = { [maxReplicasAnnotation]: "13" };
   const plan = planScaling(bounds, noted(set("new", 2, 0), made), [noted(set("old", 8, 8), made)], true);

@@ -68,7 +68,7 @@ test("pods that do not exist yet are unavailable", () => {
   assert.equal(decide(deployment(), { newSet: set("new", 0, 0, 3) }).status.unavailableReplicas, 3);
 });
 
-test("a rolling Deployment is available as long as no more pods are missing than may be", () => {
+test("a rolling Deployment is available as long as not more pods are missing than allowed", () => {
   const strategy = { type: "RollingUpdate" as const, rollingUpdate: { maxUnavailable: 1 } };
   assert.equal(
     said(decide(deployment({ strategy }), { newSet: set("new", 3, 2) }), "Available"),
@@ -110,7 +110,7 @@ test("a rollout is complete when all pods are of the new set and available", () 
   assert.equal(decide(deployment(), { oldSets: [set("old", 3, 3)] }).complete, false);
 });
 
-test("each progress of a rollout begins the deadline anew", () => {
+test("each progress of a rollout restarts the deadline", () => {
   const before = { updatedReplicas: 1, conditions: [progressing("ReplicaSetUpdated", "True")] };
   const decision = decide(deployment({ progressDeadlineSeconds: 60 }, before), {
     newSet: set("new", 2, 0),
@@ -131,7 +131,7 @@ test("a rollout without progress fails after progressDeadlineSeconds, and not be
   assert.equal(said(late, "Progressing"), "False ProgressDeadlineExceeded");
 });
 
-test("a rollout that failed its deadline succeeds if its pods become available after all", () => {
+test("a rollout that failed its deadline succeeds if its pods become available later", () => {
   const before = { updatedReplicas: 3, conditions: [progressing("ProgressDeadlineExceeded", "False")] };
   const decision = decide(deployment({}, before), { newSet: set("new", 3, 3), afterSeconds: 900 });
   assert.equal(said(decision, "Progressing"), "True NewReplicaSetAvailable");
@@ -143,7 +143,7 @@ test("a Deployment without a deadline has no condition Progressing", () => {
   assert.equal(said(decide(endless, { newSet: set("new", 2, 0) }), "Progressing"), "absent");
 });
 
-test("the deadline does not run while a Deployment is paused, and starts anew when it is resumed", () => {
+test("the deadline does not run while a Deployment is paused, and starts again when it is resumed", () => {
   const before = { conditions: [progressing("ReplicaSetUpdated", "True")] };
   const paused = decide(deployment({ paused: true, progressDeadlineSeconds: 60 }, before), {
     newSet: set("new", 1, 0),
@@ -157,7 +157,7 @@ test("the deadline does not run while a Deployment is paused, and starts anew wh
   assert.deepEqual([said(resumed, "Progressing"), resumed.lookAgainMs], ["Unknown DeploymentResumed", 60_000]);
 });
 
-test("a set whose pods are refused passes its condition on, and the new set's comes before an old one's", () => {
+test("the Deployment gets the condition of a set whose pods are refused, preferably the new set's", () => {
   const refused = (from: ReplicaSet, message: string): ReplicaSet => ({
     ...from,
     status: {
@@ -194,7 +194,7 @@ test("a Deployment that has rolled out stays so when its pods are unavailable la
   assert.equal(said(scaled, "Progressing"), "True NewReplicaSetAvailable");
 });
 
-test("a new template begins a rollout with a deadline of its own, even of a Deployment that had no pods", () => {
+test("a new template begins a rollout with its own deadline, even of a Deployment that had no pods", () => {
   const done = decide(deployment(), { newSet: set("old", 3, 3) }).status;
   const next = decide(deployment({}, done), { newSet: set("new", 0, 0, 1), oldSets: [set("old", 3, 3)] });
   assert.deepEqual([said(next, "Progressing"), next.lookAgainMs], ["True ReplicaSetUpdated", 600_000]);

@@ -8,7 +8,7 @@ import { addDeploymentController } from "./deployment.ts";
 const labels = { app: "web" };
 const template = { metadata: { labels }, spec: { containers: [{ name: "app", image: "web:1" }] } };
 
-/** A cluster with a Deployment and a ReplicaSet of its labels and template, which nobody owns. */
+/** A cluster with a Deployment and a ReplicaSet of its labels and template, which has no owner. */
 function start(): { readonly cluster: HandCluster; readonly deployment: Deployment } {
   const cluster = new HandCluster();
   addDeploymentController(cluster.context);
@@ -23,7 +23,7 @@ function start(): { readonly cluster: HandCluster; readonly deployment: Deployme
   return { cluster, deployment };
 }
 
-test("a ReplicaSet of its labels and template that nobody owns becomes a Deployment's own", async () => {
+test("a ReplicaSet of its labels and template that has no owner is adopted by a Deployment", async () => {
   const { cluster, deployment } = start();
   await cluster.settle();
   const [set, ...others] = cluster.all(replicaSetKind);
@@ -34,7 +34,7 @@ test("a ReplicaSet of its labels and template that nobody owns becomes a Deploym
   );
 });
 
-test("a Deployment that the server no longer has adopts no ReplicaSet", async () => {
+test("a Deployment that no longer exists adopts no ReplicaSet", async () => {
   const { cluster } = start();
   cluster.unseen.set("Deployment/default/web", undefined);
   await cluster.settle().catch(() => undefined);

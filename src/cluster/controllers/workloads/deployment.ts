@@ -234,7 +234,7 @@ class DeploymentController {
       revisionOf(set) > 0 && revision !== String(revisionOf(set))
         ? { [revisionHistoryAnnotation]: joinHistory(set) }
         : {};
-    // Leave the recorded size alone, because scaling compares it with the new size.
+    // Leave the recorded size unchanged, because scaling compares it with the new size.
     const {
       [desiredReplicasAnnotation]: _desired,
       [maxReplicasAnnotation]: _max,

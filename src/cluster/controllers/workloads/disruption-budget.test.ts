@@ -30,7 +30,7 @@ const said = (spec: NonNullable<PodDisruptionBudget["spec"]>, of: readonly Pod[]
   return `${currentHealthy} of ${desiredHealthy}, ${disruptionsAllowed}`;
 };
 
-test("minAvailable as a number allows what is healthy beyond it", () => {
+test("with minAvailable as a number, the healthy pods above it may be disrupted", () => {
   assert.equal(said({ minAvailable: 2 }, pods(3), 3), "3 of 2, 1");
   assert.equal(said({ minAvailable: 3 }, pods(3), 3), "3 of 3, 0");
   assert.equal(said({ minAvailable: 5 }, pods(3), 3), "3 of 5, 0");
@@ -42,7 +42,7 @@ test("a percentage refers to the pods that the controllers want, and is rounded 
   assert.equal(said({ minAvailable: "50%" }, pods(3), 10), "3 of 5, 0");
 });
 
-test("maxUnavailable allows so many disruptions as long as no other pod is missing", () => {
+test("maxUnavailable allows that many disruptions as long as no other pod is missing", () => {
   assert.equal(said({ maxUnavailable: 1 }, pods(3), 3), "3 of 2, 1");
   assert.equal(said({ maxUnavailable: 1 }, pods(2), 3), "2 of 2, 0");
   assert.equal(said({ maxUnavailable: 5 }, pods(3), 3), "3 of 0, 3");
@@ -59,13 +59,13 @@ test("a budget without pods allows no disruption", () => {
   assert.equal(said({ maxUnavailable: 1 }, [], 0), "0 of 0, 0");
 });
 
-test("expectedPods are the pods for a number, and what the controllers want for the rest", () => {
+test("expectedPods counts the existing pods for a minAvailable number, and otherwise the pods that the controllers want", () => {
   const expected = (spec: NonNullable<PodDisruptionBudget["spec"]>): number | undefined =>
     budgetStatus(budget(spec), pods(3), 5, now).expectedPods;
   assert.deepEqual([{ minAvailable: 1 }, { minAvailable: "20%" }, { maxUnavailable: 1 }].map(expected), [3, 5, 5]);
 });
 
-test("the condition says whether a disruption is allowed, and its time moves only with that", () => {
+test("the condition says whether a disruption is allowed, and its time changes only when that changes", () => {
   const allowed = budgetStatus(budget({ minAvailable: 2 }), pods(3), 3, now);
   const [condition] = allowed.conditions ?? [];
   assert.deepEqual(
@@ -109,7 +109,7 @@ test("the expected pods are the sizes of the pods' controllers, each once", () =
   );
 });
 
-test("pods without a controller have no size, so that only minAvailable as a number protects them and lets them go", () => {
+test("pods without a controller have no size, so that only minAvailable as a number protects them or allows their eviction", () => {
   const bare = expectedScale(pods(3), () => undefined);
   assert.ok(bare === 0, "no size");
   assert.equal(said({ maxUnavailable: 1 }, pods(3), bare), "3 of 0, 0");
@@ -135,7 +135,7 @@ const condition = (cluster: HandCluster): (string | undefined)[] => {
   return [found?.type, found?.status, found?.reason, found?.message];
 };
 
-test("a budget that needs a size allows nothing and says why, if a controller has none", async () => {
+test("a budget that needs a size allows no disruption and has the reason, if a controller has no size", async () => {
   const cluster = await withPodOf("DaemonSet", { maxUnavailable: 1 });
   const problem = "daemonsets.apps does not implement the scale subresource";
   assert.deepEqual(condition(cluster), ["DisruptionAllowed", "False", "SyncFailed", problem]);
@@ -155,7 +155,7 @@ test("a budget with a number of minAvailable needs no sizes", async () => {
   assert.deepEqual(condition(cluster).slice(0, 3), ["DisruptionAllowed", "True", "SufficientPods"]);
 });
 
-test("a budget whose pod's controller is missing fails until it is there", async () => {
+test("a budget fails while the controller of its pod does not exist", async () => {
   const cluster = await withPodOf("ReplicaSet", { maxUnavailable: 1 });
   assert.deepEqual(condition(cluster).slice(2), ["SyncFailed", 'found no controllers for pod "a"']);
   cluster.put(replicaSetKind, {

@@ -70,7 +70,7 @@ function essence(status: PodDisruptionBudget["status"]): object {
   return { ...status, conditions };
 }
 
-/** Whether the budget needs the sizes of the pods' controllers: a number of `minAvailable` does not. */
+/** Whether the budget needs the sizes of the pods' controllers. `minAvailable` as a number does not. */
 function refersToScale({ spec }: PodDisruptionBudget): boolean {
   return spec?.maxUnavailable !== undefined || typeof spec?.minAvailable === "string";
 }
@@ -136,7 +136,7 @@ export function budgetStatus(
   };
 }
 
-/** A controller's wanted number of pods. A Deployment stands for all its ReplicaSets. */
+/** A controller's wanted number of pods. A Deployment represents all its ReplicaSets. */
 export interface Scale {
   readonly uid: string;
   readonly replicas: number;

@@ -9,27 +9,27 @@ const set = (replicas: number, spec: Partial<NonNullable<ReplicaSet["spec"]>> = 
   metadata: { name: "web", generation: 2 },
   spec: { replicas, selector: {}, ...spec },
 });
-/** The one pod of two that goes first. */
+/** The one of two pods that is removed first. */
 const first = (...pods: readonly [Pod, Pod]): string | undefined => {
   const forward = namesOf(planReplicaSet(set(1), pods, nowMs).remove);
   assert.deepEqual(namesOf(planReplicaSet(set(1), pods.toReversed(), nowMs).remove), forward);
   return forward[0];
 };
 
-test("missing pods are created, and neither ended nor deleted ones count", () => {
+test("missing pods are created, and ended or deleted pods do not count", () => {
   const pods = [makePod("a"), makePod("b", { phase: "Failed" }), makePod("c", { deleted: true })];
   assert.equal(planReplicaSet(set(3), pods, nowMs).create, 2);
   assert.equal(planReplicaSet({ metadata: { name: "web" }, spec: { selector: {} } }, [], nowMs).create, 1);
 });
 
-test("a set that is being deleted creates and removes nothing", () => {
+test("a set that is being deleted creates and removes no pods", () => {
   const going = { ...set(1), metadata: { name: "web", deletionTimestamp: "2026-01-01T00:00:00Z" } };
   const { create, remove } = planReplicaSet(going, [makePod("a"), makePod("b")], nowMs);
   assert.deepEqual([create, remove], [0, []]);
   assert.equal(planReplicaSet(going, [], nowMs).create, 0);
 });
 
-test("pods without a node go before pods with one, and pending ones before running ones", () => {
+test("pods without a node are removed before pods with one, and pending pods before running ones", () => {
   assert.equal(first(makePod("free", { ready: false }), makePod("bound", { node: "a", ready: false })), "free");
   assert.equal(
     first(
@@ -40,7 +40,7 @@ test("pods without a node go before pods with one, and pending ones before runni
   );
 });
 
-test("pods that are not ready go before ready ones, whatever their deletion cost", () => {
+test("pods that are not ready are removed before ready ones, whatever their deletion cost", () => {
   const cheap = { "controller.kubernetes.io/pod-deletion-cost": "-100" };
   assert.equal(
     first(makePod("unready", { node: "a", ready: false }), makePod("ready", { node: "b", annotations: cheap })),
@@ -48,7 +48,7 @@ test("pods that are not ready go before ready ones, whatever their deletion cost
   );
 });
 
-test("of ready pods the one with the lowest deletion cost goes first, and no annotation counts as 0", () => {
+test("the ready pod with the lowest deletion cost is removed first, and no annotation counts as 0", () => {
   const cost = (value: string): Record<string, string> => ({ "controller.kubernetes.io/pod-deletion-cost": value });
   assert.equal(first(makePod("plain", { node: "a" }), makePod("dear", { node: "b", annotations: cost("1") })), "plain");
   assert.equal(
@@ -57,12 +57,12 @@ test("of ready pods the one with the lowest deletion cost goes first, and no ann
   );
 });
 
-test("pods on the node with the most of them go first", () => {
+test("pods on the node with the most of them are removed first", () => {
   const pods = [makePod("alone", { node: "a" }), makePod("one", { node: "b" }), makePod("two", { node: "b" })];
   assert.notEqual(namesOf(planReplicaSet(set(2), pods, nowMs).remove)[0], "alone");
 });
 
-test("then go the pods that became ready last, that restarted most, and that are the youngest", () => {
+test("then follow the pods that became ready last, that restarted most, and that are the youngest", () => {
   const morning = "2026-01-01T08:00:00Z";
   assert.equal(first(makePod("long", { node: "a" }), makePod("short", { node: "b", since: morning })), "short");
   assert.equal(
@@ -72,7 +72,7 @@ test("then go the pods that became ready last, that restarted most, and that are
   assert.equal(first(makePod("old", { node: "a" }), makePod("young", { node: "b", created: morning })), "young");
 });
 
-test("a ready pod is available after minReadySeconds, and the plan says when to look again", () => {
+test("a ready pod is available after minReadySeconds, and the plan has the time of the next check", () => {
   const pods = [makePod("a", { since: "2026-01-01T11:59:40Z" }), makePod("b"), makePod("c", { ready: false })];
   const { status, lookAgainMs } = planReplicaSet(set(3, { minReadySeconds: 30 }), pods, nowMs);
   assert.deepEqual([status.readyReplicas, status.availableReplicas, lookAgainMs], [2, 1, 10_000]);
@@ -90,7 +90,7 @@ test("the status counts the active pods, and those with all labels of the templa
   assert.deepEqual([status.replicas, status.fullyLabeledReplicas, status.observedGeneration], [2, 1, 2]);
 });
 
-test("the first failure stays in the condition until a try succeeds", () => {
+test("the first failure stays in the condition until an attempt succeeds", () => {
   const failed = conditionsAfter(set(1), { reason: "FailedCreate", message: "quota" }, "2026-01-01T00:00:00Z");
   assert.deepEqual(failed, [
     {

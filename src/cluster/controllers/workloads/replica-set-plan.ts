@@ -49,7 +49,10 @@ export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], now
 
 type ReplicaSetConditions = NonNullable<NonNullable<ReplicaSet["status"]>["conditions"]>;
 
-/** The conditions after a try to create or remove pods. As upstream, the first failure stays until a try succeeds. */
+/**
+ * The conditions after an attempt to create or remove pods. As in upstream, the first failure stays until an attempt
+ * succeeds.
+ */
 export function conditionsAfter(
   { status }: ReplicaSet,
   failure: { readonly reason: "FailedCreate" | "FailedDelete"; readonly message: string } | undefined,

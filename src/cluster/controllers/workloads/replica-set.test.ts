@@ -72,7 +72,7 @@ test("the status follows the pods, and a pod that was ready for minReadySeconds 
   assert.deepEqual([statusOf(cluster)?.availableReplicas, statusOf(cluster)?.observedGeneration], [1, 1]);
 });
 
-test("a pod that ends or goes is replaced", async () => {
+test("a pod that ends or is deleted is replaced", async () => {
   const cluster = start(2);
   await cluster.settle();
   const [first, second] = cluster.all(podKind);
@@ -93,7 +93,7 @@ test("a smaller ReplicaSet removes the pods that are not ready first", async () 
   assert.deepEqual(namesOf(cluster.all(podKind)), [first?.metadata.name]);
 });
 
-test("an orphan that matches counts instead of a new pod, and an owned pod that is relabelled is replaced", async () => {
+test("a matching orphan replaces a new pod, and an owned pod that is relabelled is replaced", async () => {
   const cluster = start(1);
   cluster.put(podKind, makePod("orphan", { labels }));
   await cluster.settle();

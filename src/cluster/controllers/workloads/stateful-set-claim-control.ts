@@ -25,7 +25,7 @@ export class ClaimControl {
     this.#record = context.events("statefulset-controller");
   }
 
-  /** Creates the missing claims of the pod with the ordinal. Existing ones stay, with their data. */
+  /** Creates the missing claims of the pod with the ordinal. Existing claims stay, with their data. */
   async ensure(set: StatefulSet, ordinal: number): Promise<void> {
     for (const claim of claimsFor(set, ordinal)) {
       const { name = "", namespace } = claim.metadata;

@@ -21,7 +21,7 @@ const set = (policy?: Policy): StatefulSet => ({
 });
 const pod: Pod = { metadata: { name: "db-2", namespace: "shop", uid: "pod" }, spec: { containers: [] } };
 
-test("each pod has a claim of its own for each template, which replaces a volume of the same name", () => {
+test("each pod has a claim of its own for each template, which replaces a volume with the same name", () => {
   const [claim] = claimsFor(set(), 2);
   assert.deepEqual(claim?.metadata, {
     name: "data-db-2",

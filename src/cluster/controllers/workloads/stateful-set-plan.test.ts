@@ -23,7 +23,7 @@ const update = (wanted: StatefulSet, have: readonly Pod[]): StatefulSetPlan =>
   planStatefulSet(wanted, "old", "new", have, nowMs);
 const ordinals = ({ create }: StatefulSetPlan): number[] => create.map(({ ordinal }) => ordinal);
 
-test("pods are created one at a time, each when all before it are ready", () => {
+test("pods are created one at a time, each when all earlier ones are ready", () => {
   assert.deepEqual(ordinals(keep(set(3), [])), [0]);
   assert.deepEqual(ordinals(keep(set(3), pods(1))), [1]);
   assert.deepEqual(ordinals(keep(set(3), pods(1, { 0: { ready: false } }))), []);
@@ -46,7 +46,7 @@ test("a gap is filled before pods after it", () => {
   assert.deepEqual(ordinals(keep(set(4), [pods(3)[0] as Pod, pods(3)[2] as Pod])), [1]);
 });
 
-test("a smaller set loses the highest ordinal first, and waits until it is gone", () => {
+test("a set that is scaled down removes the highest ordinal first, and waits until it is gone", () => {
   assert.deepEqual(namesOf(keep(set(1), pods(3)).remove), ["db-2"]);
   assert.deepEqual(
     namesOf(keep(set(1), pods(3, { 2: { deleted: true } })).remove).filter((name) => name !== "db-2"),
@@ -54,7 +54,7 @@ test("a smaller set loses the highest ordinal first, and waits until it is gone"
   );
 });
 
-test("a smaller set waits while a pod that stays is not ready", () => {
+test("a set that is scaled down waits while a remaining pod is not ready", () => {
   assert.deepEqual(namesOf(keep(set(1), pods(2, { 0: { ready: false } })).remove), []);
 });
 
@@ -78,14 +78,14 @@ test("an update replaces the highest ordinal first, and waits until it is ready"
   assert.deepEqual(namesOf(update(set(3), pods(3, { 2: { hash: "new" } })).remove), ["db-1"]);
 });
 
-test("pods below the partition keep the old template, also when they are created anew", () => {
+test("pods below the partition keep the old template, even when they are created again", () => {
   assert.deepEqual(namesOf(update(set(2, partitioned(2)), pods(2)).remove), []);
   assert.deepEqual(namesOf(update(set(2, partitioned(1)), pods(2)).remove), ["db-1"]);
   assert.deepEqual(update(set(2, partitioned(1)), []).create, [{ ordinal: 0, hash: "old" }]);
   assert.deepEqual(update(set(2, partitioned(1)), pods(1)).create, [{ ordinal: 1, hash: "new" }]);
 });
 
-test("the strategy OnDelete leaves old pods alone, and makes new ones from the new template", () => {
+test("the strategy OnDelete does not replace old pods, and creates new ones from the new template", () => {
   const manual = set(2, { updateStrategy: { type: "OnDelete" } });
   assert.deepEqual(namesOf(update(manual, pods(2)).remove), []);
   assert.deepEqual(update(manual, pods(1)).create, [{ ordinal: 1, hash: "new" }]);
@@ -96,7 +96,7 @@ test("scaling comes before an update", () => {
   assert.deepEqual(namesOf(update(set(2), pods(3, { 2: { deleted: true } })).remove).includes("db-1"), false);
 });
 
-test("the status tells the current and the updated revision until the update is complete", () => {
+test("the status has the current and the updated revision until the update is complete", () => {
   const midway = update(set(2), pods(2, { 1: { hash: "new" } })).status;
   assert.deepEqual(
     [midway.currentRevision, midway.updateRevision, midway.currentReplicas, midway.updatedReplicas],
@@ -119,9 +119,10 @@ test("the ordinal is the number at the end of the name", () => {
   assert.equal(ordinalOf(makePod("db-x")), -1);
 });
 
-test("an ordered update waits while any pod is not ready, even one that it has not reached", () => {
+test("an ordered update waits while any pod is not ready, even a pod that it has not reached", () => {
   assert.deepEqual(namesOf(update(set(3), pods(3, { 0: { ready: false } })).remove), []);
-  // So a broken new template stays broken after it is set back, until somebody deletes the pod, as documented.
+  // So the pod of a broken template stays after the template is restored, until somebody deletes the pod, as
+  // documented.
   assert.deepEqual(namesOf(update(set(2), pods(2, { 1: { hash: "broken", ready: false } })).remove), []);
 });
 
@@ -131,7 +132,7 @@ test("a parallel update waits only for the pods that it has replaced", () => {
   assert.deepEqual(namesOf(update(parallel, pods(3, { 2: { hash: "new", ready: false } })).remove), []);
 });
 
-test("pods with another name than the set's are left alone", () => {
+test("pods whose names do not belong to the set are ignored", () => {
   const others = [
     makePod("db-backup", { hash: "old" }),
     makePod("other-1", { hash: "old" }),
@@ -145,7 +146,7 @@ test("pods with another name than the set's are left alone", () => {
   );
 });
 
-test("a pod that is being deleted counts in replicas until it is gone, and not for a revision", () => {
+test("a pod that is being deleted counts in the replicas until it is gone, but not for a revision", () => {
   const { replicas, readyReplicas, currentReplicas } = keep(set(1), pods(2, { 1: { deleted: true } })).status;
   assert.deepEqual([replicas, readyReplicas, currentReplicas], [2, 2, 1]);
   assert.equal(keep(set(0), pods(1, { 0: { deleted: true } })).status.replicas, 1);

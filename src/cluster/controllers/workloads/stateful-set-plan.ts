@@ -44,7 +44,8 @@ export function planStatefulSet(
     .sort((a, b) => ordinalOf(b) - ordinalOf(a));
   if (parallel) remove.push(...condemned);
   else if (settled && allHealthy && condemned[0] !== undefined) remove.push(condemned[0]);
-  // An ordered set updates only while all its pods are available, so that an update never takes a second one away.
+  // An ordered set updates only while all its pods are available, so that an update never makes a second pod
+  // unavailable.
   const mayUpdate = settled && condemned.length === 0 && (parallel || allHealthy);
   if (set.spec?.updateStrategy?.type !== "OnDelete" && mayUpdate) {
     for (let index = start + replicas - 1; index >= start + partition; index -= 1) {
@@ -59,7 +60,7 @@ export function planStatefulSet(
   return { create, remove, status: statusOf(set, currentHash, updateHash, pods, nowMs) };
 }
 
-/** Whether the pod's name is the set's name with an ordinal. A pod with another name is none of the set's. */
+/** Whether the pod's name is the set's name with an ordinal. A pod with another name does not belong to the set. */
 export function isMember(set: StatefulSet, pod: Pod): boolean {
   return ordinalOf(pod) >= 0 && pod.metadata.name === `${set.metadata.name ?? ""}-${ordinalOf(pod)}`;
 }

@@ -27,7 +27,7 @@ function put(cluster: HandCluster, replicas: number): void {
   });
 }
 
-test("a StatefulSet's events use the words of the real controller", async () => {
+test("a StatefulSet's events have the texts of the real controller", async () => {
   const cluster = start(1);
   await cluster.settle();
   put(cluster, 0);

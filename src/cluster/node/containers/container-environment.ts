@@ -16,7 +16,7 @@ export interface EnvironmentSources {
 
 /**
  * The environment of a container, as the kubelet makes it: services, `envFrom`, `env` with `$(NAME)` expanded. Throws a
- * user error that names what is missing.
+ * user error that names the missing object or key.
  */
 export function containerEnvironment(container: Container, sources: EnvironmentSources): Record<string, string> {
   const environment: Record<string, string> = {};

@@ -14,9 +14,9 @@ const everything = {
   limitBytes: undefined,
 };
 
-test("lines after a full disk are whole, even if the previous line was written partially", () => {
+test("lines after a full disk are complete, even if the previous line was written partially", () => {
   const directory = mkdtempSync(join(tmpdir(), "container-log-"));
-  // All of the first line, and the second one without its end.
+  // There is room for the first line, and for the second one without its end.
   let room = 90;
   const write = (descriptor: number, bytes: Buffer): number => {
     if (room === 0) throw new Error("ENOSPC: no space left on device");

@@ -31,7 +31,7 @@ export class ContainerLog {
   readonly #writeFile: WriteFile;
   #descriptor: number;
   #size: number;
-  /** A full disk has taken only the beginning of the last line. */
+  /** Whether a full disk stored only the beginning of the last line. */
   #isTorn = false;
   #rest: Buffer = Buffer.alloc(0);
   #ended = false;
@@ -102,7 +102,7 @@ export class ContainerLog {
   }
 
   /**
-   * Passes on the text in pieces. Resolves at the end of the file. With `follow`, when the container ends or `signal`
+   * Passes on the text in pieces. Resolves at the end of the file, or with `follow` when the container ends or `signal`
    * is aborted.
    */
   async read(
@@ -147,7 +147,7 @@ export class ContainerLog {
     try {
       const written = this.#writeFile(this.#descriptor, bytes);
       this.#size += written;
-      // The next line must not continue this one.
+      // The next line must not be appended to this one.
       if (written > 0) this.#isTorn = written < bytes.length;
     } catch {
       // A full disk must not stop the container. The lines are lost, but the followers still get them.

@@ -62,7 +62,7 @@ async function logOf({ directory, spawned }: ReturnType<typeof start>): Promise<
   return await Promise.resolve({ path, done: new ContainerLog(path, systemClock).consume(spawned.output) });
 }
 
-test("a container's output, working directory, environment and exit code arrive", async () => {
+test("a container has its working directory and environment, and its output and exit code are reported", async () => {
   const started = start("echo $GREETING; pwd; echo oops >&2; exit 7");
   const log = await logOf(started);
   assert.deepEqual(await started.spawned.process.exited, { exitCode: 7, lost: false });
@@ -85,7 +85,7 @@ test("a signal reaches the program, and its end also ends every process that it 
   assert.match(readLogText(log.path, everything), /^\d+\nbye\n$/);
 });
 
-test("a container that another process started can be adopted, with its exit code", async () => {
+test("a container that another process started can be adopted, and its exit code is known", async () => {
   const started = start("echo one; read line < /tmp/never || sleep 0.4; echo two; exit 5");
   const adopted = adoptContainer(started.spawned.process.identity, started.directory, systemClock);
   assert.notEqual(adopted.output, undefined);

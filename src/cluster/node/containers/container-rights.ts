@@ -43,7 +43,7 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
   };
 }
 
-/** An event's text about identities that the pod requests and this lab cannot provide. Undefined if there are none. */
+/** An event's text about identities that the pod requests but this lab cannot provide. Undefined if there are none. */
 export function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   const unmet = new Set<string>();
   const contexts = [

@@ -42,7 +42,7 @@ function inContainer(
   );
 }
 
-test("a container can write neither the machine's programs nor the kernel's settings, nor make them writable", () => {
+test("a container cannot write the machine's programs or the kernel's settings, or make them writable", () => {
   const { stderr } = inContainer(
     [],
     "touch /usr/x; echo 1 > /proc/sys/kernel/panic; mount -o remount,rw /usr; touch /usr/y; umount /usr; mount -t tmpfs t /usr",

@@ -39,16 +39,20 @@ export interface ContainerRootOptions {
   readonly scripts: Readonly<Record<string, string>>;
   /** Files for the container's own /etc: `hosts`, `resolv.conf`, `hostname`. */
   readonly etcFiles: Readonly<Record<string, string>>;
-  /** The lab's /proc instead of one of the container's PID namespace, which its first process mounts. */
+  /**
+   * Whether the container gets the lab's /proc. Otherwise its first process mounts the /proc of its own PID namespace.
+   */
   readonly hostProc: boolean;
   readonly readOnlyRoot: boolean;
-  /** Tmpfs limit of everything that the container writes outside its volumes. */
+  /** The tmpfs limit for all files that the container writes outside its volumes. */
   readonly sizeMb: number;
 }
 
 const oldRoot = "/.old";
 const emptyDirectories = ["etc", "tmp", "run", "var", "proc", "sys", "dev", "home", "root", "mnt", "srv", "opt"];
-/** Files of the machine's /etc that programs and the loader read. No secrets of accounts, no resolver. */
+/**
+ * Files of the machine's /etc that programs and the loader read. They contain no secrets of accounts, and no resolver.
+ */
 const sharedEtc = [
   "alternatives",
   "ld.so.cache",

@@ -35,8 +35,8 @@ export function spawnInContainer(
 }
 
 /**
- * Runs a command to its end. Returns its exit code and its output, which may be cut. At the deadline it is killed with
- * code 137.
+ * Runs a command to its end. Returns its exit code and its output, which may be truncated. At the deadline, kills the
+ * command, with code 137.
  */
 export async function execInContainer(
   context: ExecContext,

@@ -15,7 +15,10 @@ export interface EndedRun {
   readonly logPath: string;
 }
 
-/** The content of the program's file, or the end of its log if it failed and asked for that. Empty for neither. */
+/**
+ * The content of the program's message file, or the end of its log if it failed and the container requests that. Else
+ * empty.
+ */
 export function terminationMessage({ container, exitCode, messagePath, logPath }: EndedRun): string {
   const written = readText(messagePath).slice(0, maxMessage);
   if (written !== "" || exitCode === 0 || container.terminationMessagePolicy !== "FallbackToLogsOnError")

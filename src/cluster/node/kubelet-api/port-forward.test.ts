@@ -12,7 +12,7 @@ async function portOf(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-test("a client learns that the pod has reset a forwarded connection", { timeout: 10_000 }, async (context) => {
+test("a client is notified that the pod has reset a forwarded connection", { timeout: 10_000 }, async (context) => {
   const node = createHttpServer();
   node.on("upgrade", (request, socket, head) => void servePortForward(request, socket, head, undefined));
   const pod = createServer((socket) => {

@@ -77,7 +77,7 @@ function linkOf(path: string): string {
 
 /**
  * Assigns each process to the container whose first process it is, or whose PID namespace or session it is in, or whose
- * process started it. Answers the processes of each of `inits`, by the pid of the first process.
+ * process started it. Returns the processes of each of `inits`, by the pid of the first process.
  */
 export function processesByInit(
   table: readonly ProcessEntry[],

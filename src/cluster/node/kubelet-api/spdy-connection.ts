@@ -60,7 +60,7 @@ export class SpdyDuplex extends Duplex {
     this.on("error", () => undefined);
     stream.setHandler({
       data: (bytes) => {
-        // The peers do not support windows of single streams, so the whole connection waits for a slow reader.
+        // The clients do not support flow control for single streams, so the whole connection waits for a slow reader.
         if (!this.push(Buffer.from(bytes))) socket.pause();
       },
       end: () => {

@@ -27,7 +27,9 @@ export function statsSummary(nodeName: string, pods: Iterable<SummarisedPod>, re
   };
 }
 
-/** `windowMs` is ours. The real summary does not state the time over which `usageNanoCores` is an average. */
+/**
+ * `windowMs` is Serin's own field. The real summary does not state the time over which `usageNanoCores` is an average.
+ */
 function statsOf({ cpuNanoCores, cpuTotalMs, memoryBytes }: Usage, { atMs, windowMs }: UsageReport): object {
   const time = new Date(atMs).toISOString();
   return {

@@ -21,7 +21,7 @@ test("a process' time is its own and that of its ended children, whatever its na
   });
 });
 
-test("a container owns its PID namespace, those nested in it, and without one its session and descendants", () => {
+test("a container owns the processes of its PID namespace and nested ones, or without a namespace those of its session and its descendants", () => {
   const table = [
     entry(1, 0),
     entry(10, 1, { pidNamespace: "pid:[2]" }),
@@ -125,7 +125,7 @@ test("an old sample begins no window", async () => {
   assert.equal((await machine.sampler.usage()).windowMs, 1_000);
 });
 
-test("time of a child moves to its parent when it ends, and a restarted container counts from zero", async () => {
+test("when a child ends, its processor time moves to its parent, and a restarted container counts from zero", async () => {
   const machine = new Machine();
   await machine.sampler.usage();
   machine.work(10_000, 0);
@@ -145,7 +145,7 @@ test("time of a child moves to its parent when it ends, and a restarted containe
   assert.equal((await machine.sampler.usage()).containers.get(again)?.cpuNanoCores, 100_000_000);
 });
 
-test("the summary names the containers that run, and leaves out pods without one", async () => {
+test("the summary lists the running containers, and omits pods without one", async () => {
   const machine = new Machine();
   const report = await machine.sampler.usage();
   const container = (name: string, running: boolean) => ({

@@ -36,9 +36,9 @@ interface Sample {
   readonly cpuMs: ReadonlyMap<string, number>;
 }
 
-/** Shorter windows are too coarse: the kernel counts in hundredths of a second. */
+/** In shorter windows, the measurement is too coarse, because the kernel counts in hundredths of a second. */
 const minWindowMs = 1_000;
-/** From here on a window is long enough. The newest sample that is so old begins the window. */
+/** The minimum length of a window. The newest sample that is at least this old begins the window. */
 const goodWindowMs = 10_000;
 const maxWindowMs = 60_000;
 const ownKey = "node";
@@ -99,7 +99,7 @@ export class UsageSampler {
     const cpuMs = new Map<string, number>([[ownKey, own?.cpuMs ?? 0]]);
     for (const identity of running) {
       const group = byInit.get(identity.pid) ?? [];
-      // Another process has the number meanwhile, so the container has ended.
+      // Another process has this pid by now, so the container has ended.
       if (!group.some((entry) => entry.pid === identity.pid && entry.startTicks === identity.startTicks)) continue;
       groups.set(identity, group);
       cpuMs.set(

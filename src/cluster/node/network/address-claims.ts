@@ -10,10 +10,10 @@ export interface MapEntry {
 
 /** An address and port that a planned port wants for itself. */
 export interface WantedAddress {
-  /** The address with protocol and port, which is the same for every port that wants it. */
+  /** The address with protocol and port. It is the same for all ports that claim it. */
   readonly id: string;
   readonly entry: MapEntry;
-  /** Whether the API server has given the address to the Service. Other addresses are what somebody has written. */
+  /** Whether the API server has given the address to the Service. Users may write any other address. */
   readonly isOwn: boolean;
 }
 
@@ -23,9 +23,9 @@ interface Claim extends WantedAddress {
 }
 
 /**
- * Which of several Services gets an address that all of them name, in `externalIPs` or as a LoadBalancer's. Whoever
- * writes a Service or its status may name any address. So the Service to which the API server has given it wins, then
- * the oldest one, and the order of changes does not matter.
+ * Decides which of several Services gets an address that all of them name, in `externalIPs` or in the LoadBalancer's
+ * status. The author of a Service or its status may name any address. So the Service to which the API server has
+ * assigned it wins, then the oldest one, and the order of changes does not matter.
  */
 export class AddressClaims {
   readonly #byPort = new Map<string, readonly Claim[]>();
@@ -36,7 +36,7 @@ export class AddressClaims {
     this.#byId.clear();
   }
 
-  /** Replaces what the port wants. Returns the ids of what it wanted before and wants now. */
+  /** Replaces the claims of a port. Returns the ids of its former and new claims. */
   set({ key, createdAt }: Pick<PlannedPort, "key" | "createdAt">, wanted: readonly WantedAddress[]): readonly string[] {
     const before = this.#byPort.get(key) ?? [];
     const claims = wanted.map((one) => ({ ...one, key, createdAt }));
@@ -47,7 +47,7 @@ export class AddressClaims {
     return [...new Set([...before, ...claims].map(({ id }) => id))];
   }
 
-  /** The claim that wins, with the key of its port. Undefined if nobody wants the address. */
+  /** The claim that wins, with the key of its port. Undefined if no port claims the address. */
   winner(id: string): (WantedAddress & { readonly key: string }) | undefined {
     return this.#byId.get(id)?.[0];
   }

@@ -18,7 +18,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /** A pod with the network that the runtime has made, before the chained plugins run. */
 export interface AttachedPod {
   readonly pod: Pod;
-  /** The pod's first process, whose network is the pod's. */
+  /** The pod's first process, whose network namespace is the pod's. */
   readonly initPid: number;
   readonly ip: string;
 }
@@ -31,7 +31,10 @@ export class NetworkAttachment {
     this.#hostRoot = hostRoot;
   }
 
-  /** Writes the network's configuration file, unless it exists, because plugins may have been added to it. */
+  /**
+   * Writes the network's configuration file if it does not exist. An existing file stays, because plugins may have been
+   * added to it.
+   */
   prepare(): void {
     const path = join(this.#hostRoot, configPath);
     mkdirSync(dirname(path), { recursive: true });

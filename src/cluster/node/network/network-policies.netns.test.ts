@@ -1,4 +1,5 @@
-// A node with pods as it is in the lab, and the real API server: policies are written there, and sockets show their effect.
+// A node with pods as in the lab, and the real API server. The tests write policies there, and sockets show their
+// effect.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, Socket } from "node:net";
@@ -153,7 +154,7 @@ async function echoes(socket: Socket): Promise<boolean> {
   return answer !== undefined;
 }
 
-/** To another of the test's parties by its name, or to any address. */
+/** Connects to another party of the test by its name, or to any address. */
 async function reaches(from: Target, to: string, port = 8080): Promise<boolean> {
   const host = networks.has(to as Target) || to === "node" ? addressOf(to as Target) : to;
   const socket = await open(from, host, port);
@@ -161,7 +162,7 @@ async function reaches(from: Target, to: string, port = 8080): Promise<boolean> 
   return socket !== undefined;
 }
 
-/** Which of the connections pass, all tried at the same time. */
+/** Tries all connections at the same time, and returns those that succeed. */
 async function passing(...tries: readonly (readonly [Target, string, number?])[]): Promise<boolean[]> {
   return await Promise.all(tries.map(async ([from, to, port]) => await reaches(from, to, port)));
 }
@@ -197,7 +198,7 @@ async function remove(name: string): Promise<void> {
 const app = (name: string): { matchLabels: Record<string, string> } => ({ matchLabels: { app: name } });
 const web = { podSelector: app("web") };
 
-test("ingress: allowed peers reach the allowed port and no other, as HBONE's, while the node's probes always pass", async () => {
+test("ingress: allowed peers reach only the allowed port, such as HBONE's, and the node's probes always pass", async () => {
   assert.deepEqual(await passing(["load", "web"], ["outside", "web"], ["load", "web", 15_008]), [true, true, true]);
   await write("web", { ...web, ingress: [{ from: [{ podSelector: app("cart") }], ports: [{ port: "http" }] }] });
   assert.deepEqual(
@@ -215,7 +216,7 @@ test("ingress: allowed peers reach the allowed port and no other, as HBONE's, wh
   );
 });
 
-test("update: another peer and a range of ports are allowed at once, and a connection under way passes", async () => {
+test("update: another peer and a range of ports are allowed at once, and an open connection continues", async () => {
   const socket = await open("cart", addressOf("web"), 8080);
   assert.ok(socket !== undefined);
   assert.equal(await echoes(socket), true);
@@ -242,13 +243,13 @@ test("update: another peer and a range of ports are allowed at once, and a conne
   assert.deepEqual(await passing(["outside", "web"], ["load", "web"]), [false, false]);
 });
 
-test("delete: without policies every pod reaches every other, and no rules are left", async () => {
+test("delete: without policies every pod reaches every other, and no rules remain", async () => {
   await remove("web");
   assert.deepEqual(chainNames(), []);
   assert.deepEqual(await passing(["load", "web"], ["outside", "web"], ["cart", "web", 15_008]), [true, true, true]);
 });
 
-test("egress: names must be allowed too, the rest of the pod's node always is, and a pod reaches itself", async () => {
+test("egress: DNS must be allowed too, other ports of the pod's node are always allowed, and a pod reaches itself", async () => {
   const load = { podSelector: app("load"), policyTypes: ["Egress" as const] };
   await write("load", { ...load, egress: [{ to: [{ podSelector: app("web") }] }] });
   const service: PlannedPort = {
@@ -301,7 +302,7 @@ test("egress: names must be allowed too, the rest of the pod's node always is, a
   await remove("load");
 });
 
-test("labels of namespaces and pods count as they are now, and the rules of a pod that has ended are removed", async () => {
+test("changed labels of namespaces and pods take effect, and the rules of an ended pod are removed", async () => {
   await write("web", { ...web, ingress: [{ from: [{ namespaceSelector: { matchLabels: { team: "shop" } } }] }] });
   assert.equal(await reaches("cart", "web"), false);
   await client.patchMerge(namespaceKind, namespace, undefined, { metadata: { labels: { team: "shop" } } });
@@ -315,7 +316,7 @@ test("labels of namespaces and pods count as they are now, and the rules of a po
   await until("no rules", () => chainNames().length === 0);
 });
 
-test("another process of the node takes the rules over, and removes those without a policy", async () => {
+test("a new node process takes over the rules, and removes those without a policy", async () => {
   localPods.unshift({
     pod: { metadata: { name: "web", namespace, labels: { app: "web" } } },
     address: addressOf("web"),

@@ -32,7 +32,7 @@ export class NetworkPolicies {
   readonly #policies: Informer<NetworkPolicy>;
   readonly #pods: Informer<Pod>;
   readonly #namespaces: Informer<Namespace>;
-  /** Undefined until the rules of an earlier process have been replaced, and while nothing is known. */
+  /** Undefined until the rules of an earlier process have been replaced, and while the policies are unknown. */
   #rules: NetworkPolicyRules | undefined;
   #isBroken = false;
   #scheduled: Disposable | undefined;
@@ -64,7 +64,7 @@ export class NetworkPolicies {
     this.#schedule(0);
   }
 
-  /** Without policies there is nothing to do but to remove the rules of an earlier process. */
+  /** Without policies, only the rules of an earlier process must be removed. */
   async #firstPolicy(signal: AbortSignal): Promise<void> {
     const first = Promise.withResolvers<void>();
     using _subscription = this.#policies.subscribe(({ type }) => {

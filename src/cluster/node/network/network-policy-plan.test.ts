@@ -65,13 +65,13 @@ test("only selected pods are isolated, in the directions of the policy's types o
   ]);
 });
 
-test("what several policies allow adds up", () => {
+test("a connection is allowed if any of several policies allows it", () => {
   const [isolation] = plan([{}, { ingress: [{ from: [{ podSelector: {} }] }] }, { policyTypes: ["Egress"] }]);
   assert.deepEqual(isolation?.ingress, [{ peer: from("10.244.1.2", "10.244.1.3"), ports: undefined }]);
   assert.deepEqual(isolation.egress, []);
 });
 
-test("peers are pods of the policy's namespace, of selected namespaces, or of both selections, and blocks", () => {
+test("peers are pods of the policy's namespace, pods of selected namespaces, pods of both selections, or address blocks", () => {
   const peersOf = (peers: NonNullable<Spec["ingress"]>[0]["from"], pods?: readonly Pod[]): unknown =>
     only({ ingress: [{ from: peers ?? [] }] }, web, pods).ingress?.map(({ peer }) => peer);
   const carts = { matchLabels: { app: "cart" } };
@@ -99,7 +99,7 @@ test("ports are numbers, ranges, all of a protocol, or names of the isolated pod
   assert.deepEqual(portsOf({ port: "http", protocol: "UDP" }), [], "a name that the pod does not have allows nothing");
 });
 
-test("a named port of egress is the destination's number, wherever it leads", () => {
+test("a named port of egress is the destination's number, whatever the destination is", () => {
   const named = { ports: [{ port: "http" }] };
   assert.deepEqual(only({ egress: [{ ...named, to: [{ podSelector: {} }] }] }).egress, [
     { peer: from("10.244.1.2"), ports: [tcp(8080)] },
@@ -121,7 +121,7 @@ test("the cluster's name server is a peer of egress by the labels of its pod, wi
   assert.deepEqual(only({ ingress: [{ from: to }] }).ingress, []);
 });
 
-test("a direction with more rules than the bound allows nothing, and is named", () => {
+test("a direction with more rules than the bound allows no traffic, and is reported", () => {
   const ports = Array.from({ length: maxRulesPerDirection }, (_, index) => ({ port: index + 1 }));
   const full = only({ ingress: [{ ports }] });
   assert.deepEqual([full.ingress?.length, full.overfull], [1, []]);

@@ -5,7 +5,7 @@ import { isMirrorPod } from "../mirror-pods.ts";
 /** A pod of this node that policies isolate. A direction that is undefined is not isolated. */
 export interface PodIsolation {
   readonly address: string;
-  /** The directions whose policies have more rules than the bound. They allow nothing. */
+  /** The directions whose policies have more rules than the bound. They allow no traffic. */
   readonly overfull: readonly ("ingress" | "egress")[];
   readonly ingress: readonly AllowedTraffic[] | undefined;
   readonly egress: readonly AllowedTraffic[] | undefined;
@@ -42,11 +42,14 @@ export interface PolicyWorld {
   readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
 }
 
-/** The cluster's name server runs on a node. Its mirror pod stands for it, and policies see only this port of the node. */
+/**
+ * The cluster's name server runs on a node. Policies treat its mirror pod as the server, with only this port of the
+ * node.
+ */
 const dnsPort = 53;
 /**
- * The most rules of one direction of a pod: one for each peer and port. A transaction of the kernel holds about a
- * thousand.
+ * The maximum number of rules for one direction of a pod, with one rule for each peer and port. A transaction of the
+ * kernel holds about a thousand.
  */
 export const maxRulesPerDirection = 200;
 const allPorts = { first: 0, last: 65_535 } as const;
@@ -132,7 +135,7 @@ function egressOf(
     if (ports.length === 0 || numbered.length > 0)
       for (const peer of peersOf({ ...matched, endpoints: pods }))
         allowed.push({ peer, ports: ports.length === 0 ? undefined : numbered });
-    // A name is the destination's own: it may be another number on each pod.
+    // The name belongs to the destination, and may mean another number on each pod.
     for (const port of ports)
       if (typeof port.port === "string")
         allowed.push(...namedTraffic(port, matched.isAny ? endpoints.filter(isPod) : pods));
@@ -159,7 +162,7 @@ function matchPeers(
   return {
     isAny: peers.length === 0,
     endpoints: endpoints.filter(({ pod }) => selecting.some((peer) => selects(peer, namespace, pod, namespaceLabels))),
-    // The lab's pods have addresses of IPv4 alone, so other blocks match nothing.
+    // The lab's pods have only IPv4 addresses, so other blocks match nothing.
     blocks: peers.flatMap(({ ipBlock }) => (ipBlock === undefined || ipBlock.cidr.includes(":") ? [] : [ipBlock])),
   };
 }
@@ -192,7 +195,7 @@ function protocolOf({ protocol = "TCP" }: NetworkPolicyPort): TrafficPorts["prot
   return protocol.toLowerCase() as TrafficPorts["protocol"];
 }
 
-/** The ports of an entry without a name. None for one with a name. */
+/** The ports of an entry with numbers. Empty for an entry with a port name. */
 function numberedPorts(port: NetworkPolicyPort): TrafficPorts[] {
   const protocol = protocolOf(port);
   if (port.port === undefined) return [{ protocol, ...allPorts }];

@@ -12,7 +12,7 @@ import type { AllowedTraffic, PodIsolation, TrafficPeer } from "./network-policy
 const tableName = "serin-policies";
 const family = "ip";
 const dnsPort = 53;
-/** Each has a chain that leads to those of pods. Packets that a pod sends are checked first. */
+/** The two directions. Each has a chain that jumps to those of pods. The egress of the sending pod is checked first. */
 const directions = ["egress", "ingress"] as const;
 type Direction = (typeof directions)[number];
 
@@ -31,7 +31,7 @@ type Change = (transaction: NftTransaction) => void;
 /**
  * NetworkPolicies as nf_tables rules in a node's namespace, which forwards all packets of its pods. Every isolated pod
  * has a chain for each isolated direction, which ends by dropping. The node's own packets to its pods are never
- * forwarded, so probes are not blocked. Answers and connections under way pass too.
+ * forwarded, so probes are not blocked. Responses and open connections pass too.
  */
 export class NetworkPolicyRules implements Disposable {
   readonly #netlink: NftNetlink;
@@ -66,7 +66,10 @@ export class NetworkPolicyRules implements Disposable {
     this.#netlink.close();
   }
 
-  /** New chains come first, then the jumps to them, and then the end of the old ones: at each point one set applies. */
+  /**
+   * New chains come first, then the jumps to them, and then the end of the old ones: so that one complete set applies
+   * at any time.
+   */
   #changesTo(isolations: readonly PodIsolation[]): Change[] {
     const before = this.#installed;
     const changes: Change[] = [];
@@ -144,7 +147,7 @@ function fillChain(table: NftTableEditor, direction: Direction, { chains, isolat
   if (chain === undefined) return;
   const end = direction === "egress" ? "destination" : "source";
   table.addChain(chain);
-  // No policy keeps a pod from itself, which it reaches through its Service.
+  // A policy does not stop a pod from reaching itself through its Service.
   table.addRule(chain, match[end](isolation.address), action.return());
   for (const [index, { peer, ports }] of (isolation[direction] ?? []).entries()) {
     const set = setName(chain, index);

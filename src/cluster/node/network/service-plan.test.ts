@@ -111,7 +111,7 @@ function withStatus(...addresses: readonly string[]): Service {
   return { ...service, status: { loadBalancer: { ingress: addresses.map((ip) => ({ ip })) } } };
 }
 
-test("of what a status says, only addresses outside of the node lead to the Service", () => {
+test("of the addresses in a status, only those outside of the node lead to the Service", () => {
   const wild = withStatus("1.2.3", "not.an.ip", "127.0.0.1", "169.254.169.254", "fd00::1", "172.18.255.200");
   assert.deepEqual(planService(wild, [], "b")[0]?.externalAddresses, ["172.18.255.200"]);
 });

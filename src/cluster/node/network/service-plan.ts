@@ -16,7 +16,7 @@ export interface ServiceEndpoint {
 export interface PlannedPort {
   /** `namespace/name/port/protocol`, which names its chains. */
   readonly key: string;
-  /** When the Service was created. Of several Services with one external address, the oldest has it. */
+  /** When the Service was created. If several Services have one external address, the oldest gets it. */
   readonly createdAt: string;
   readonly protocol: "tcp" | "udp" | "sctp";
   /** The addresses that clients use inside the cluster. */
@@ -33,12 +33,13 @@ export interface PlannedPort {
 
 const defaultAffinitySeconds = 10_800;
 const maxPort = 65_535;
-/** The lab's own addresses: no node announces them, whatever a Service's status says. */
+/** The lab's own addresses, which no node announces, whatever a Service's status contains. */
 const nodeAddresses = Array.from({ length: labNetwork.maxNodes }, (_, index) => labNetwork.nodeAddress(index));
 const labRanges = [cidrOf(`${labNetwork.podRange}/16`), cidrOf(labNetwork.serviceCidr)].flatMap((range) => range ?? []);
 
 /**
- * The rules of this node for a Service with these slices. Nothing for headless and external ones. Only IPv4 addresses.
+ * The rules of this node for a Service with these slices. Empty for headless and external Services. Contains only IPv4
+ * addresses.
  */
 export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): PlannedPort[] {
   const { spec, status } = service;
@@ -74,7 +75,7 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
   }));
 }
 
-/** Whoever writes a Service's status writes any text there. */
+/** The writer of a Service's status may write any text there. */
 function isOutside(address: string): boolean {
   return isIPv4(address) && !isInsideAddress(address);
 }
@@ -119,8 +120,8 @@ function collect(
 }
 
 /**
- * The LoadBalancer addresses that a node may announce. Whoever writes a Service's status could otherwise make a node take
- * the address of another node, of a pod or of the user's host for its own.
+ * The LoadBalancer addresses that a node may announce. Otherwise the writer of a Service's status could make a node
+ * claim the address of another node, of a pod or of the user's host.
  */
 export function announcedAddresses(service: Service): readonly string[] {
   return (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) =>

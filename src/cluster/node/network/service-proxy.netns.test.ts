@@ -40,7 +40,7 @@ function slice(name: string): EndpointSlice {
   };
 }
 
-test("a Service whose rules are refused takes no other Service's rules away when a node starts", async () => {
+test("when a node starts, a Service whose rules are refused does not affect the rules of other Services", async () => {
   const refused: string[] = [];
   const proxy = new ServiceProxy({
     nodeName: "a",

@@ -64,7 +64,7 @@ export class ServiceProxy {
     this.#rules = undefined;
   }
 
-  /** Whatever the kernel refuses of one Service does not take the others' rules away. */
+  /** If the kernel refuses the rules of one Service, those of the others stay. */
   #replaceAll(rules: ServiceRules, plans: readonly PlannedPort[]): void {
     const { log, services, podAddresses } = this.#options;
     try {

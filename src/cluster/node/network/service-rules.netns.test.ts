@@ -10,7 +10,7 @@ import { requireOwnNetwork } from "../../../net/testing/index.ts";
 
 requireOwnNetwork();
 
-/** This test's own namespace is the node; these are its pods. */
+/** The test's own namespace is the node, and these are its pods. */
 const addresses: PodAddress[] = [1, 2, 3].map((serial) => ({ ip: `10.244.1.${serial + 1}`, serial }));
 const pods: NetworkNamespace[] = [];
 let rules: ServiceRules;
@@ -31,7 +31,7 @@ const plan: PlannedPort = {
 
 before(() => {
   writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
-  // A route, so that packets to Service addresses reach the rules. Nothing is behind it.
+  // A route, so that packets to Service addresses reach the rules. It has no destination.
   const outside = NetworkNamespace.create();
   using node = new RouteNetlink();
   node.addVeth({ name: "eth0", index: 500, peer: { name: "eth0", index: 2, namespaceFd: outside.fd } });
@@ -115,7 +115,7 @@ test("endpoints are replaced atomically, and an open connection continues", asyn
   rules.remove(steady.key);
 });
 
-test("an address that several Services name belongs to its own Service, else to the oldest, in whatever order they come", async () => {
+test("an address that several Services name belongs to the Service to which it is assigned, else to the oldest, whatever their order of arrival", async () => {
   const thief: PlannedPort = {
     ...plan,
     key: "a/thief/http/tcp",
@@ -138,7 +138,7 @@ test("an address that several Services name belongs to its own Service, else to 
   rules.update({ ...plan, endpoints: [] });
   assert.deepEqual(await seen("10.96.0.50"), new Set(["ECONNREFUSED"]));
   rules.remove(plan.key);
-  // The thief's pod is the one that asks, so it sees the node's address.
+  // The client is the pod of the Service that claims the address wrongly, so it sees the node's address.
   assert.deepEqual(await seen("172.18.255.200"), new Set(["10.244.1.4 saw 172.18.0.3"]));
   rules.update(plan);
   assert.deepEqual(await seen("172.18.255.200"), own);
@@ -146,7 +146,7 @@ test("an address that several Services name belongs to its own Service, else to 
   assert.deepEqual(await seen("10.96.0.50"), own);
 });
 
-test("a connect that nobody has answered goes to a current endpoint with its next attempt", async () => {
+test("an unanswered connection attempt goes to a current endpoint with its next SYN", async () => {
   const gone: PlannedPort = {
     ...plan,
     key: "default/gone/tcp/tcp",

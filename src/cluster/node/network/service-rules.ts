@@ -44,7 +44,7 @@ export class ServiceRules implements Disposable {
     this.#netlink = new NftNetlink();
   }
 
-  /** Replaces all rules, as one change as far as the kernel takes it. */
+  /** Replaces all rules, in one transaction if the kernel accepts it. */
   replaceAll(plans: readonly PlannedPort[], podAddresses: readonly string[]): void {
     this.#installed.clear();
     this.#entries.clear();
@@ -64,7 +64,7 @@ export class ServiceRules implements Disposable {
     this.#hairpins = podAddresses;
   }
 
-  /** Updates one port, and returns whether an endpoint has left. Existing connections stay with their endpoint. */
+  /** Updates one port, and returns whether an endpoint was removed. Existing connections stay with their endpoint. */
   update(plan: PlannedPort): boolean {
     const before = this.#installed.get(plan.key);
     if (before !== undefined && isDeepStrictEqual(before.plan, plan)) return false;
@@ -130,7 +130,7 @@ export class ServiceRules implements Disposable {
     this.#netlink.close();
   }
 
-  /** Adds to the transaction what the port needs. Call the result when the kernel has taken it. */
+  /** Adds the port's rules to the transaction. Call the returned function when the kernel has accepted it. */
   #install(table: NftTableEditor, plan: PlannedPort): () => void {
     const before = this.#installed.get(plan.key);
     const changes = this.#changes(this.#claims.set(plan, wantedBy(plan)), plan.key);
@@ -143,7 +143,7 @@ export class ServiceRules implements Disposable {
     };
   }
 
-  /** The entries that must change for these claims. A winner whose chains are not there yet adds its entry itself. */
+  /** The entries that must change for these claims. A winner whose chains do not exist yet adds its entry itself. */
   #changes(ids: readonly string[], installing?: string): readonly EntryChange[] {
     return ids.flatMap((id) => {
       const winner = this.#claims.winner(id);
@@ -243,8 +243,8 @@ function addHairpins(table: NftTableEditor, addresses: readonly string[]): void 
 }
 
 /**
- * `in/`: from inside, `ext/`: from outside, `all/` and `local/`: the choice of an endpoint. Chains that stay are emptied and
- * filled in the same transaction.
+ * The chains of a port. `in/` takes traffic from inside, `ext/` from outside, and `all/` and `local/` choose an
+ * endpoint. Existing chains are emptied and filled in the same transaction.
  */
 function buildChains(
   table: NftTableEditor,

@@ -15,7 +15,7 @@ function cacheOf(user: number, chown = (): void => undefined): string | undefine
   return releaseMounts(image, { compileCache }, { user, group: user }, chown)[1]?.source;
 }
 
-test("each user of pods writes a cache of compiled sources that is theirs alone", () => {
+test("each user id of containers has its own cache of compiled sources", () => {
   const given: unknown[] = [];
   // A user namespace with one user cannot give a directory to another.
   const own = cacheOf(1337, (...args: unknown[]) => void given.push(args));

@@ -58,9 +58,9 @@ export function releaseMounts(
 }
 
 /**
- * The cache of one user. Each user must be able to write its own cache, or each of its processes compiles everything
- * again. No user may write another user's cache, because that user would run its content. Undefined if it cannot be
- * made: a container starts without it too.
+ * The cache of one user. Each user must be able to write its own cache, because otherwise each of its processes would
+ * compile everything again. No user may write another user's cache, because that user would run its content. Undefined
+ * if it cannot be made: a container starts without it too.
  */
 function compileCacheOf(
   shared: string,

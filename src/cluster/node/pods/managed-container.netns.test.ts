@@ -19,7 +19,7 @@ requireOwnNetwork();
 const spec: Container = { name: "app", image: "app" };
 const graceMs = 30_000;
 
-/** A program that logs each request to stop, and ends only when it gets SIGUSR1. */
+/** A program that logs each SIGTERM, and ends only at SIGUSR1. */
 const loggingScript = `
 trap 'echo stop' TERM
 trap 'ended=yes' USR1
@@ -36,9 +36,9 @@ const everything = {
 };
 
 interface StartedContainer {
-  /** What the first node process has stored of the running container. */
+  /** The record of the running container that the first node process has stored. */
   readonly record: ContainerRecord;
-  /** The container as a node process that starts with this record sees it. It puts each record that it saves in `saved`. */
+  /** Adopts the container as a node process that starts with this record. Adds each record that it saves to `saved`. */
   adoptedBy(record: ContainerRecord, saved?: ContainerRecord[]): ManagedContainer;
   log(): string;
   end(): void;
@@ -99,7 +99,7 @@ function startContainer(): StartedContainer {
   };
 }
 
-test("a container is told to stop once, also when its node process restarts meanwhile", async () => {
+test("a container gets SIGTERM only once, even if its node process restarts meanwhile", async () => {
   const started = startContainer();
   const saved: ContainerRecord[] = [];
   const first = started.adoptedBy(started.record, saved);

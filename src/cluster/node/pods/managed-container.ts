@@ -63,7 +63,7 @@ export class ManagedContainer {
   /** The end of the preStop hook, once it has begun. */
   #preStop: Promise<void> | undefined;
   #stopping = false;
-  /** Set by the pod: no further run will follow. */
+  /** Set by the pod if no further run will follow. */
   done = false;
 
   constructor(spec: Container, role: ContainerRole, host: PodHost, record?: ContainerRecord) {
@@ -120,7 +120,7 @@ export class ManagedContainer {
     };
   }
 
-  /** Milliseconds until the next run may begin. 0: now. */
+  /** The time until the next run may begin. 0: it may begin now. */
   get delayMs(): number {
     return this.#backoff.delayMs;
   }
@@ -329,7 +329,8 @@ export class ManagedContainer {
     this.#startProbes();
     this.#exit = (async () => {
       const status = await process.exited;
-      // The last lines must come before the end. A process that escaped with the pipe is not waited for.
+      // The last lines must come before the end. A process that left the container and still has the pipe is not waited
+      // for.
       await Promise.race([drained, this.#host.clock.sleep(drainMs)]);
       this.#log?.end();
       this.#ended(status);
@@ -408,7 +409,7 @@ export class ManagedContainer {
 
   /**
    * Runs preStop, sends SIGTERM, and SIGKILL after the time. Resolves when the container has ended. `graceMs` 0 kills
-   * at once. A run gets SIGTERM only once, as from containerd, because many programs end at once at a second one.
+   * at once. As with containerd, a run gets SIGTERM only once, because many programs end immediately at a second one.
    */
   async stop(graceMs: number): Promise<void> {
     const running = this.#process;
@@ -461,7 +462,7 @@ export class ManagedContainer {
     };
   }
 
-  /** Runs a command beside the program. */
+  /** Runs a command in the container, and returns its output. */
   async execForOutput(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }> {
     return await execInContainer(this.execContext(), command, timeoutMs);
   }

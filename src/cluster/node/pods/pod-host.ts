@@ -25,7 +25,7 @@ export interface PodHost {
   /** The files for each container's /etc. */
   etcFiles(): Record<string, string>;
   event(note: EventNote): void;
-  /** Stores the records of the pod's containers at once. A failure is logged, and the pod's next look tries again. */
+  /** Stores the records of the pod's containers at once. A failure is logged, and the pod's next round tries again. */
   save(): void;
   /** Reports a change in a container, such as its state or readiness. */
   changed(): void;

@@ -26,7 +26,7 @@ export function writePodRecord(directory: string, record: PodRecord): void {
   renameSync(`${path}.new`, path);
 }
 
-/** The records of all pods below a directory. Unreadable ones are left out. */
+/** The records of all pods below a directory. Unreadable records are left out. */
 export function readPodRecords(podsDirectory: string): PodRecord[] {
   let names: string[];
   try {

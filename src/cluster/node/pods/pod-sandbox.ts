@@ -47,7 +47,7 @@ export function createSandbox(options: SandboxOptions): PodSandbox {
   }
 }
 
-/** Takes over the sandbox of an earlier node process. Undefined if its first process is gone. */
+/** Takes over the sandbox of an earlier node process. Undefined if its first process has ended. */
 export function adoptSandbox(init: ProcessIdentity, address: PodAddress | undefined): PodSandbox | undefined {
   if (!isAlive(init)) return undefined;
   const network = address === undefined ? undefined : NetworkNamespace.open(`/proc/${init.pid}/ns/net`);
@@ -59,7 +59,7 @@ function openSandboxNamespaces(pid: number | "self", network: number | undefined
   return network === undefined ? shared : { ...shared, network };
 }
 
-/** Ends the pod's first process. The network goes with the last process in it. */
+/** Ends the pod's first process. The network is removed with its last process. */
 export function destroySandbox(sandbox: PodSandbox): void {
   signalProcess(sandbox.init, "SIGKILL");
   closeNamespaces(sandbox.namespaces);

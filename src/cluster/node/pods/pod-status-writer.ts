@@ -6,7 +6,10 @@ import { podStatus, type PodView } from "./pod-status.ts";
 
 const retryMs = 200;
 
-/** Writes a pod's status to the API server, one request at a time. Changes meanwhile go with the next request. */
+/**
+ * Writes a pod's status to the API server, one request at a time. Changes that arrive meanwhile are sent with the next
+ * request.
+ */
 export class PodStatusWriter {
   readonly #client: KubeClient;
   readonly #log: Logger;

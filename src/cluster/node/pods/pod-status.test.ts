@@ -83,7 +83,7 @@ test("a crashing container keeps its pod Running and unready", () => {
   assert.equal(conditionOf(crashed, "ContainersReady"), "False");
 });
 
-test("a sidecar counts as started but not as done; readiness gates and foreign conditions are respected", () => {
+test("a sidecar counts as started but not as done, and readiness gates and other writers' conditions are respected", () => {
   const pod: Pod = {
     metadata: { name: "p" },
     spec: { containers: [], readinessGates: [{ conditionType: "example.com/gate" }] },

@@ -13,7 +13,7 @@ export interface ContainerView {
   readonly imageId: string;
   readonly started: boolean;
   readonly ready: boolean;
-  /** It will not run again. */
+  /** The container will not run again. */
   readonly done: boolean;
 }
 

@@ -10,7 +10,7 @@ import type { EventNote } from "../../../kube/index.ts";
 import { startTicksOf } from "../containers/container-process.ts";
 import { PodWorker, type NodeServices } from "./pod-worker.ts";
 
-test("a record that could not be written is written by the next look", async () => {
+test("a record that could not be written is written in the next round", async () => {
   const directory = mkdtempSync(join(tmpdir(), "pod-worker-"));
   const later: (() => void)[] = [];
   const warnings: string[] = [];
@@ -23,14 +23,14 @@ test("a record that could not be written is written by the next look", async () 
     hostIp: "192.0.2.1",
     hostRoot: directory,
   } as unknown as NodeServices;
-  // An ended pod has a record and needs nothing of the kernel.
+  // An ended pod has a record, and needs no features of the kernel.
   const pod: Pod = {
     metadata: { name: "ended", namespace: "shop", uid: "uid" },
     spec: { containers: [] },
     status: { phase: "Succeeded" },
   };
   try {
-    // A file stands in the place of the pods' directory.
+    // A file has the path of the pods' directory.
     writeFileSync(join(directory, "pods"), "");
     new PodWorker(pod, services).kick();
     await new Promise(setImmediate);
@@ -45,7 +45,7 @@ test("a record that could not be written is written by the next look", async () 
   }
 });
 
-test("a pod whose network plugin fails has no sandbox for others, and says so as a kubelet does", async () => {
+test("a pod whose network plugin fails has no sandbox for others, and its event has a kubelet's text", async () => {
   const directory = mkdtempSync(join(tmpdir(), "pod-worker-"));
   const events: EventNote[] = [];
   let status: Pod["status"];

@@ -44,7 +44,7 @@ const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * Brings one pod into the state that its object specifies. Every change (of the object, a container, a probe, a timer)
- * triggers another look. A worker has one loop, so no two changes of a pod overlap.
+ * starts another round. A worker has one loop, so no two changes of a pod overlap.
  */
 export class PodWorker {
   readonly uid: string;
@@ -103,7 +103,7 @@ export class PodWorker {
     return this.#sandbox;
   }
 
-  /** Resolves when nothing of the pod is left on this node. */
+  /** Resolves when no part of the pod is left on this node. */
   get gone(): Promise<void> {
     return this.#gone.promise;
   }
@@ -171,7 +171,7 @@ export class PodWorker {
     this.#again(retryMs);
   }
 
-  /** If several looks are requested, only the earliest matters, because that look requests the others again. */
+  /** If several rounds are requested, only the earliest one runs, because it requests the others again. */
   #again(ms: number): void {
     const { clock } = this.#services;
     const atMs = clock.steadyMs() + ms;
@@ -188,8 +188,8 @@ export class PodWorker {
   async #sync(): Promise<void> {
     if (this.#removed || this.#pod.metadata.deletionTimestamp !== undefined) return await this.#terminate();
     const { phase } = this.#pod.status ?? {};
-    // The end of the pod may reach its status with a delay. Meanwhile ended containers must not start again, above all
-    // sidecars.
+    // The end of the pod may appear in its status with a delay. Meanwhile ended containers, especially sidecars, must
+    // not start again.
     if (phase === "Succeeded" || phase === "Failed" || this.#isOver()) return await this.#rest();
     if (!(await this.#ensureSandbox())) return;
     if (!(await this.#ensureVolumes())) return;
@@ -224,12 +224,15 @@ export class PodWorker {
     return await this.#attach(this.#sandbox);
   }
 
-  /** Annotates the pod for the mesh's agent, which finds pods that are older than itself by this annotation. */
+  /**
+   * Annotates the pod with its address for the mesh's agent. The agent finds pods that are older than itself by this
+   * annotation.
+   */
   async #annotate(sandbox: PodSandbox): Promise<void> {
     const { name = "", namespace } = this.#pod.metadata;
     try {
       const annotations = { "lab.serin.dev/init-pid": String(sandbox.init.pid) };
-      // Nodes may write what they observe of a pod, and nothing else.
+      // Nodes may write only what they observe of a pod.
       await this.#services.client.patchMerge(
         podKind,
         name,
@@ -328,7 +331,7 @@ export class PodWorker {
     return mains.length > 0 && mains.every((container) => container.done);
   }
 
-  /** Handles the end of all main containers: sidecars end, the network is removed, the status stays. */
+  /** Handles the end of all main containers: ends the sidecars, removes the network, and keeps the status. */
   async #rest(): Promise<void> {
     await this.#stopSidecars(this.#graceMs());
     this.#dismantle();

@@ -15,7 +15,7 @@ test("only declared TCP ports are awaited", () => {
   );
 });
 
-test("it resolves when the program listens, and after three seconds at the latest", async () => {
+test("the wait ends when the program listens, and after three seconds at the latest", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

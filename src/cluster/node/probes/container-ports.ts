@@ -18,8 +18,8 @@ export function declaredPorts(container: Container): number[] {
 }
 
 /**
- * Resolves when processes in the network namespace of `pid` listen on all of the ports, at the latest after three
- * seconds. Otherwise a container without a readiness probe would count as ready before its program listens.
+ * Resolves when processes in the network namespace of `pid` listen on all of the ports, and after three seconds at the
+ * latest. Otherwise a container without a readiness probe would count as ready before its program listens.
  */
 export async function untilListening(
   pid: number,

@@ -20,7 +20,7 @@ export interface ContainerProbesOptions {
   readonly known?: ProbeFindings | undefined;
   /** Awaited before a container without a readiness probe counts as ready. */
   readonly settled?: ((signal: AbortSignal) => Promise<void>) | undefined;
-  /** The container must be ended: liveness or startup failed too often. */
+  /** Called when the container must be ended, because its liveness or startup probe failed too often. */
   readonly onFailed: (kind: ProbeKind, probe: Probe) => void;
 }
 

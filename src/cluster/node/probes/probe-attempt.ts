@@ -46,7 +46,7 @@ export async function attemptProbe(probe: Probe, target: ProbeTarget): Promise<P
   }
 }
 
-/** A port by number, or by the name that the container gives it. Throws for an unknown name. */
+/** The port of a probe: a number, or a name that the container defines. Throws for an unknown name. */
 export function portNumber(port: number | string, container: Container): number {
   if (typeof port === "number") return port;
   const named = container.ports?.find((candidate) => candidate.name === port)?.containerPort;

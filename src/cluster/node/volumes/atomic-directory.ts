@@ -22,7 +22,7 @@ const dataLink = "..data";
 
 /**
  * Replaces the files of a directory, given by relative path, in one step, so that a reader sees either all old or all
- * new ones. As in the kubelet, files are links through `..data` into a directory with a time in its name. Returns
+ * new files. As in the kubelet, files are links through `..data` into a directory with a time in its name. Returns
  * whether anything changed.
  */
 export function writeAtomicDirectory(
@@ -48,7 +48,7 @@ export function writeAtomicDirectory(
   const topNames = new Set([...files.keys()].map((path) => path.split("/")[0] ?? ""));
   for (const name of topNames)
     if (!linkExists(join(directory, name))) symlinkSync(`${dataLink}/${name}`, join(directory, name));
-  // A directory is the mount point of another volume inside this one, so it stays.
+  // Directories stay, because they are mount points of other volumes inside this one.
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     if (entry.isSymbolicLink() && !entry.name.startsWith("..") && !topNames.has(entry.name))
       rmSync(join(directory, entry.name), { force: true });

@@ -7,7 +7,7 @@ export interface ClaimSources {
   readonly volume: (name: string) => PersistentVolume | undefined;
 }
 
-/** The kernel's trees are no place for data, and all nodes of the lab share them. */
+/** The kernel's file systems cannot store data, and all nodes of the lab share them. */
 const refusedPaths = ["/", "/proc", "/sys", "/dev"];
 
 /** The pod's volume as the directory that its claim is bound to. Throws if there is none, or the lab cannot mount it. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { systemClock, transientError } from "../../../base/index.ts";
 import { PodVolumeUpkeep } from "./pod-volume-upkeep.ts";
 
-test("each look says when a token is due, even without work, and a look after that renews it", async () => {
+test("each check returns when a token is due, even if nothing has changed, and a later check renews it", async () => {
   let nowMs = 0;
   let prepared = 0;
   const volumes = {

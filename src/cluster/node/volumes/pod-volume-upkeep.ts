@@ -14,7 +14,7 @@ export interface PodVolumeUpkeepOptions {
 export interface VolumeState {
   /** Containers may run. */
   readonly ready: boolean;
-  /** When to look again even if nothing changes. Undefined: never. */
+  /** When to check again even if nothing changes. Undefined: never. */
   readonly againMs: number | undefined;
 }
 
@@ -55,7 +55,9 @@ export class PodVolumeUpkeep {
     return { ready: true, againMs: volumes.renewAtMs === undefined ? undefined : volumes.renewAtMs - nowMs };
   }
 
-  /** Reports a failure, except the first one, because a pod may arrive a moment before the sources of its volumes. */
+  /**
+   * Reports a failure, except the first one, because a pod may become known a moment before the sources of its volumes.
+   */
   #logFault(error: unknown, nowMs: number): void {
     this.#misses += 1;
     if (this.#misses <= 1 || nowMs - this.#eventAtMs <= eventEveryMs) return;

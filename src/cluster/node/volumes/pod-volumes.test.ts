@@ -79,7 +79,7 @@ function setUp(
   };
 }
 
-test("a projected volume holds token, certificate and namespace, and asks for a token once", async () => {
+test("a projected volume holds token, certificate and namespace, and requests the token once", async () => {
   const volume: Volume = {
     name: "access",
     projected: {
@@ -114,7 +114,7 @@ test("a changed config map is replaced atomically, and removed keys disappear", 
   assert.equal(existsSync(join(path, generation)), false);
 });
 
-test("a missing source is named, and an optional one is skipped", async () => {
+test("the error for a missing source names it, and an optional source is skipped", async () => {
   const missing = setUp([{ name: "s", secret: { secretName: "gone" } }]);
   await assert.rejects(missing.volumes.prepare(missing.sources), /secret "gone" not found/);
   const optional = setUp([{ name: "s", secret: { secretName: "gone", optional: true } }]);
@@ -137,7 +137,7 @@ test("a hostPath stays below the node's directory, even through links", async ()
   assert.equal(volumes.pathOf({ name: "proc", hostPath: { path: "/proc" } }), "/proc");
 });
 
-test("an environment has services, references and expanded values", () => {
+test("a container's environment has services, references and expanded values", () => {
   const { sources } = setUp([], { maps: { c: { metadata: {}, data: { mode: "fast" } } } });
   const environment = containerEnvironment(
     {
@@ -165,7 +165,7 @@ test("an environment has services, references and expanded values", () => {
   );
 });
 
-test("a claim is the directory of its volume, which stays as it is, and a path or a kind that the lab does not mount is refused", async () => {
+test("a claim's directory is that of its volume and stays unchanged, and a path or a kind of volume that the lab does not mount is refused", async () => {
   const claim: PersistentVolumeClaim = {
     metadata: { name: "data", namespace: "n", uid: "c" },
     spec: { volumeName: "pv" },

@@ -63,7 +63,7 @@ export class PodVolumes {
     this.#options = options;
   }
 
-  /** Makes missing volumes and updates changed ones. Throws a user error with the volume and what is missing. */
+  /** Makes missing volumes and updates changed ones. Throws a user error with the volume and the missing object. */
   async prepare(sources: VolumeSources): Promise<void> {
     for (const volume of sources.pod.spec?.volumes ?? []) await this.#prepareOne(volume, sources);
   }

@@ -34,8 +34,8 @@ const graceMs = 50;
 const limitMs = 10_000;
 
 /**
- * Reports one change to a janitor of node `a`. Returns whether the directory is there afterwards, and what was deleted.
- * Waits for an effect that is expected, and for a moment where there must be none.
+ * Reports one change to a janitor of node `a`. Returns whether the directory exists afterwards, and the deleted
+ * objects. Waits for an expected effect, or for a moment if none is expected.
  */
 async function after(
   type: "set" | "delete",
@@ -83,7 +83,7 @@ test("a node deletes the directory of a released volume that the lab made there,
   assert.deepEqual(await after("delete", released(), { acts: true }), { exists: false, deleted: [] });
 });
 
-test("a node leaves volumes alone that are bound, retained, on another node, or not the lab's", async () => {
+test("a node does not delete volumes that are bound, retained, on another node, or not created by the lab", async () => {
   const elsewhere = [{ matchExpressions: [{ key: "kubernetes.io/hostname", operator: "In" as const, values: ["b"] }] }];
   for (const volume of [
     released({}, "Bound"),

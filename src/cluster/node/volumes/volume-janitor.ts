@@ -21,7 +21,7 @@ const retryMs = 5_000;
 /** Deletes the directories of the volumes that the lab made on this node, when their volumes are deleted. */
 export class VolumeJanitor {
   readonly #options: VolumeJanitorOptions;
-  /** The names of volumes that are being deleted. Volumes are bounded, and so is this. */
+  /** The names of volumes that are being deleted. The number of volumes is bounded. */
   readonly #deleting = new Set<string>();
 
   constructor(options: VolumeJanitorOptions) {
@@ -37,7 +37,10 @@ export class VolumeJanitor {
     await aborted(signal);
   }
 
-  /** Only a volume whose class deletes is deleted. One that is retained keeps its directory, even without its object. */
+  /**
+   * Only a volume with the reclaim policy Delete is deleted. A retained volume keeps its directory, even without its
+   * object.
+   */
   #isOurs(volume: PersistentVolume): boolean {
     const [term] = volume.spec?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
     const isHere = term?.matchExpressions?.[0]?.values?.includes(this.#options.nodeName) === true;

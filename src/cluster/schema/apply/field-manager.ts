@@ -17,7 +17,10 @@ import { Updater, type ManagedConflict, type Managers, type TypedObject, type Up
 
 const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
 const beforeFirstApply = "before-first-apply";
-/** The name of the current write. Its changes are first taken from all managers, including its own. */
+/**
+ * A temporary manager for the current write. The changed fields are first taken from all managers, including the
+ * writer.
+ */
 const currentOperation = "current-operation";
 /** The only manager for which the server updates kubectl's annotation on an apply. */
 const annotatingManager = "kubectl";
@@ -29,7 +32,7 @@ export interface FieldManagerOptions {
   readonly convert: UpdaterOptions["convert"];
   /** Whether the kind has a status subresource, through which alone the status is written. */
   readonly hasStatus: boolean;
-  /** An empty object of the kind. Nobody owns the fields that it has. */
+  /** An empty object of the kind. No manager owns the fields that it contains. */
   readonly empty: UntypedObject;
 }
 
@@ -142,7 +145,10 @@ export class FieldManager {
     });
   }
 
-  /** A client may write managedFields itself. An empty list resets them. Without any, the stored object's stay. */
+  /**
+   * A client may write managedFields itself. An empty list resets them. If there are none, those of the stored object
+   * stay.
+   */
   #managedForUpdate(live: UntypedObject | undefined, next: UntypedObject, origin: WriteOrigin): Managed {
     const stored = decodeManagedFields(live?.metadata.managedFields);
     const sent = next.metadata.managedFields;

@@ -2,11 +2,11 @@ import { canonicalJson } from "../../../base/index.ts";
 import { isObject, type JsonObject } from "../json.ts";
 
 /**
- * One step of a path, as FieldsV1 writes it: `f:<field>`, `k:<JSON object of keys>`, `v:<JSON value>`, `i:<index>`.
+ * One step of a path in the form of FieldsV1: `f:<field>`, `k:<JSON object of keys>`, `v:<JSON value>`, `i:<index>`.
  */
 export type PathElement = string;
 
-/** A set of field paths: what one manager owns. Immutable once built, except through {@link insert}. */
+/** The set of field paths that one manager owns. Immutable once built, except through {@link insert}. */
 export class FieldSet {
   readonly members = new Set<PathElement>();
   readonly children = new Map<PathElement, FieldSet>();

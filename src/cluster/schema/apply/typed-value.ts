@@ -265,7 +265,7 @@ function mergeFields(shape: Shape, live: unknown, applied: unknown, path: PathEl
   return result;
 }
 
-/** Applied items keep their order. Other live items keep their place as far as that order allows. */
+/** Applied items keep their order. Other live items keep their position as far as that order allows. */
 function mergeItems(
   list: GranularList,
   live: readonly unknown[],
@@ -407,7 +407,7 @@ const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; 
   d: number,
 };
 
-/** Converts quantities to the server's form, so that `0.5` is no change from a stored `500m`. */
+/** Converts quantities to the server's form, so that `0.5` does not count as a change from a stored `500m`. */
 export function canonicalConfiguration(shape: Shape, value: unknown): unknown {
   if (shape.kind === "scalar" && shape.code === "Q")
     return typeof value === "string" || typeof value === "number" ? canonicalQuantity(String(value)) : value;

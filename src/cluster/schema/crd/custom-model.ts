@@ -104,7 +104,7 @@ function isBlocking(error: FieldError): boolean {
   return blocking.has(error.reason);
 }
 
-/** Whether a faulty field is unchanged. An update is not refused for it (validation ratcheting). */
+/** Whether a faulty field is unchanged. An update is not refused because of it (validation ratcheting). */
 function isUnchanged(field: string, object: JsonObject, old: JsonObject): boolean {
   if (field === "") return false;
   const path = JsonPath.parse(`.${field}`);
@@ -155,7 +155,7 @@ function cell(column: PrinterColumn, object: UntypedObject, nowMs: number): unkn
   }
 }
 
-/** The paths behind `/scale`, when the version has it. */
+/** The paths behind `/scale`. Undefined if the version does not have that subresource. */
 export function scaleOf(version: JsonObject): ResourceType["scale"] {
   const scale = objectOf(version.subresources).scale;
   if (!isObject(scale)) return undefined;

@@ -97,7 +97,7 @@ test("a Gateway of v1alpha2 without listeners gets the mesh's default", () => {
   ]);
 });
 
-test("schema errors have the real server's words", () => {
+test("schema errors have the real server's texts", () => {
   const { errors, unknown } = judge(gateway({ name: "Http_", port: 0, protocol: "HTTP", bogus: 1 }));
   assert.deepEqual(unknown, ["spec.listeners[0].bogus"]);
   assert.ok(
@@ -198,7 +198,7 @@ function define(schema: object, extra: object = {}): ResourceType {
 
 const thing = (spec: object): Record<string, unknown> => ({ apiVersion: "example.dev/v1", kind: "Thing", spec });
 
-test("transition rules see the old value, run only on updates, and unchanged faults are tolerated", () => {
+test("transition rules see the old value, run only on updates, and faults in unchanged fields are tolerated", () => {
   define({
     type: "object",
     properties: {
@@ -317,7 +317,7 @@ test("beside properties, additionalProperties may only be true, which keeps unkn
   assert.deepEqual([object["spec"], errors, unknown], [{ port: 1, other: "kept" }, [], []]);
 });
 
-/** A CRD with three versions, of which these fields make the oldest deprecated. */
+/** A CRD with three versions. These fields make the oldest one deprecated. */
 function threeVersions(deprecated: object): UntypedObject {
   return {
     apiVersion: "apiextensions.k8s.io/v1",

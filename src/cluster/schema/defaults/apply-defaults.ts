@@ -8,7 +8,9 @@ import { workloadDefaulters } from "./workloads.ts";
 const prefixes = ["io.k8s.api.", "io.k8s.apiextensions-apiserver.pkg.apis."];
 const defaulters: Defaulters = { ...coreDefaulters, ...workloadDefaulters, ...groupDefaulters };
 
-/** The defaults of a built-in kind, in place, as the real server's defaulting functions and `+default` markers set them. */
+/**
+ * Sets the defaults of a built-in kind in place, like the real server's defaulting functions and `+default` markers.
+ */
 export function applyBuiltInDefaults(shape: StructShape, value: JsonObject): void {
   const prefix = prefixes.find((each) => shape.name.startsWith(each));
   if (prefix !== undefined) defaulters[shape.name.slice(prefix.length)]?.(value);

@@ -10,7 +10,7 @@ export function definitionName(group: string, version: string, kind: string): st
   return `${group.split(".").reverse().join(".")}.${version}.${kind}`;
 }
 
-/** How a document writes references and whether it is OpenAPI v2, which knows less. */
+/** How a document writes references, and whether it is OpenAPI v2, which supports fewer features. */
 interface Dialect {
   readonly reference: (name: string) => JsonObject;
   readonly v2: boolean;
@@ -85,7 +85,7 @@ function schemaForV2(schema: StructuralSchema): JsonObject {
 }
 
 const patchTypes = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
-/** Query parameters by which clients see what the server can do. */
+/** Query parameters by which clients detect the server's features. */
 const writeParameters = ["dryRun", "fieldManager", "fieldValidation"];
 
 /** The paths of a resource: enough to find the kind behind them and the parameters that writes take. */

@@ -98,7 +98,7 @@ export class OpenApiDocuments {
     return document;
   }
 
-  /** metav1's schemas, which each document must hold itself. */
+  /** metav1's schemas, which each document must contain. */
   #meta(): JsonObject {
     if (this.#metaSchemas === undefined) {
       const all = objectOf(objectOf(objectOf(readGenerated(metaSource)).components).schemas);

@@ -36,7 +36,9 @@ function nested(writer: Wire.BinaryWriter, number: number, body: () => void): vo
   writer.join();
 }
 
-/** The fields are looked up when used, since messages refer to each other. `vendor`: the number of the extensions' field. */
+/**
+ * The fields are looked up on use, because messages refer to each other. `vendor`: the number of the extensions' field.
+ */
 function message(fields: () => MessageFields, vendor?: number): FieldWriter {
   return (writer, number, value) => {
     if (isObject(value)) nested(writer, number, () => writeFields(writer, fields(), value, vendor));
@@ -211,7 +213,7 @@ const documentFields: MessageFields = {
   parameters: [10, mapOf(1, parameter)],
 };
 
-/** The document's bytes. Bytes of two documents one after the other are the document that holds the parts of both. */
+/** The document's bytes. The concatenated bytes of two documents are one document with the parts of both. */
 export function encodeOpenApiV2(document: JsonObject): Uint8Array {
   const writer = new (protobufWire().BinaryWriter)();
   writeFields(writer, documentFields, document, 16);

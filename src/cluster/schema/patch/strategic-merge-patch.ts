@@ -160,7 +160,7 @@ function getOrAdd(places: Map<string, number[]>, identity: string): number[] {
   return found;
 }
 
-/** The same for values that are equal as JSON. */
+/** Returns the same value for values that are equal as JSON. */
 function identityOf(value: unknown): string {
   return value === undefined ? "undefined" : canonicalJson(value);
 }
@@ -173,8 +173,8 @@ function positionsOf(identities: readonly string[]): ReadonlyMap<string, number>
 }
 
 /**
- * Sorts merged items. Items of the patch have the order of the directive, else of the patch. Other items come before
- * the first of them that they preceded in the original.
+ * Sorts merged items. The patch's items have the order of the directive, else of the patch. Each other item comes
+ * before the first patch item that it preceded in the original.
  */
 function ordered(
   merged: unknown[],

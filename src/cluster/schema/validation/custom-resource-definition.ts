@@ -165,7 +165,7 @@ function validatePaths(version: JsonObject, at: string, check: Check): void {
 }
 
 /**
- * A structural schema states the type of each field outside the logical junctors, and nothing structural inside them.
+ * A structural schema states the type of each field outside the logical junctors, and no structural fields inside them.
  */
 function validateSchema(schema: JsonObject, at: string, check: Check, logical: boolean): void {
   const { type, items, additionalProperties, properties } = schema;

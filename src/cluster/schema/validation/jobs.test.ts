@@ -156,7 +156,7 @@ function cronFaults(spec: JsonObject, old?: JsonObject): string[] {
     .filter((fault) => !fault.startsWith("spec.jobTemplate"));
 }
 
-test("a CronJob's schedule that would never be run is refused, with the reason", () => {
+test("a CronJob's schedule that would never run is refused, with the reason", () => {
   for (const schedule of ["*/5 0-6 1,15 JAN mon-FRI", "@every 1h30m", "@hourly", "0 0 30 2 *"])
     assert.deepEqual(cronFaults({ schedule }), [], schedule);
   const reasons: readonly (readonly [string, string])[] = [
@@ -178,7 +178,7 @@ test("a CronJob's schedule that would never be run is refused, with the reason",
   assert.deepEqual(cronFaults({ schedule: "" }), ["spec.schedule: Required value"]);
 });
 
-test("a CronJob's time zone has a name that is known, and stands only in its own field", () => {
+test("a CronJob's time zone has a known name, and may only be set in its own field", () => {
   assert.deepEqual(cronFaults({ timeZone: "Europe/Berlin" }), []);
   assert.deepEqual(cronFaults({ timeZone: "Mars/Olympus" }), [
     'spec.timeZone: Invalid value: "Mars/Olympus": unknown time zone Mars/Olympus',
@@ -195,6 +195,6 @@ test("a CronJob's time zone has a name that is known, and stands only in its own
     cronFaults({ schedule: "CRON_TZ=UTC * * * * *", timeZone: "UTC" }).join(),
     /cannot use both timeZone field and TZ/,
   );
-  // What was stored before the zone became unknown can still be changed.
+  // An object that was stored before the zone became unknown can still be changed.
   assert.deepEqual(cronFaults({ timeZone: "Mars/Olympus", suspend: true }, { timeZone: "Mars/Olympus" }), []);
 });

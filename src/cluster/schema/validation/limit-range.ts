@@ -7,7 +7,7 @@ import type { KindValidator } from "./kind-validator.ts";
 
 type Field = "min" | "max" | "default" | "defaultRequest" | "maxLimitRequestRatio";
 
-/** Pairs of which the first may not be larger than the second: how a message names each, and the field at fault. */
+/** Pairs whose first value may not be larger than the second: the name of each in messages, and the field at fault. */
 const orders: readonly { readonly low: Field; readonly high: Field; readonly at: Field }[] = [
   { low: "min", high: "max", at: "min" },
   { low: "min", high: "defaultRequest", at: "defaultRequest" },

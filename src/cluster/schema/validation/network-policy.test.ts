@@ -7,7 +7,7 @@ import { networkPolicy } from "./network-policy.ts";
 function faults(spec: JsonObject): string[] {
   const check = new Check();
   networkPolicy({ metadata: { name: "p" }, spec }, undefined, check);
-  // The kind of the fault and the value stand before its text.
+  // The message begins with the kind of the fault and the value.
   return check.errors.map(({ field, message }) => `${field}: ${message.replace(/^[^:]*: (".*?": |\d+: )?/, "")}`);
 }
 
@@ -22,7 +22,7 @@ test("a valid policy of each field has no fault", () => {
   assert.deepEqual(faults({ podSelector: {}, ingress: [{ from: peers, ports }], egress: [{ to: peers, ports }] }), []);
 });
 
-test("a port, range, peer or block that no rule could be made of is refused at its path", () => {
+test("a port, range, peer or block that cannot become a rule is refused, and the error has its path", () => {
   const port = (value: JsonObject): string | undefined => faults({ ingress: [{ ports: [value] }] })[0];
   const at = "spec.ingress[0].ports[0]";
   assert.match(port({ protocol: "ICMP" }) ?? "", /^spec\.ingress\[0\]\.ports\[0\]\.protocol: /);

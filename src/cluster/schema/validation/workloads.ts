@@ -32,7 +32,7 @@ function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void
   if (restartPolicy !== undefined) check.oneOf("spec.template.spec.restartPolicy", restartPolicy, ["Always"]);
 }
 
-/** The template as its pods will have it, with a volume for each of a StatefulSet's claims. */
+/** The template in the form of its pods, with a volume for each of a StatefulSet's claims. */
 function withClaims(template: JsonObject, claims: readonly unknown[]): JsonObject {
   const podSpec = objectOf(template.spec);
   const declared = arrayOf(podSpec.volumes);
@@ -153,7 +153,7 @@ function pod(object: JsonObject, old: JsonObject | undefined, check: Check): voi
     check.forbidden("spec", podUpdateMessage);
 }
 
-/** `pods/ephemeralcontainers` adds containers. It leaves those alone that are there. */
+/** `pods/ephemeralcontainers` adds containers. It does not change existing ones. */
 function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const field = "spec.ephemeralContainers";
   const spec = objectOf(object.spec);

@@ -140,7 +140,7 @@ function gatewaysOf(gateway: GatewayFacts, cluster: string, hbonePort: number): 
   }));
 }
 
-/** The first gateway into a network. Upstream also takes one of several. */
+/** The first gateway into a network. Like upstream, uses only one of several gateways. */
 export function ambientGatewayOf(
   { local, remote }: AmbientGateways,
   network: string,

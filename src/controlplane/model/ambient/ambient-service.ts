@@ -63,7 +63,7 @@ export interface PortPair {
 
 /**
  * Services of ServiceEntries, one item for each host and object. If several have one host, {@link ambientServiceKey}
- * says which counts.
+ * decides which one counts.
  */
 export interface AmbientEntries {
   readonly all: Collection<AmbientService>;
@@ -108,9 +108,9 @@ export function ambientServiceOf(
 }
 
 /**
- * If several ServiceEntries of one namespace have the same host, the oldest wins. A Service of that name beats them
- * all. A Service also keeps its address: an entry of another namespace that claims it is not canonical, so only clients
- * of that namespace get the entry for the address.
+ * If several ServiceEntries of one namespace have the same host, the oldest wins. A Service of that name takes
+ * precedence over all of them. A Service also keeps its address: an entry of another namespace that claims it is not
+ * canonical, so only clients of that namespace get the entry for the address.
  */
 export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs): AmbientEntries {
   const all = graph.derive("ambient-entries", inputs.serviceEntries, (entry, reader) => {

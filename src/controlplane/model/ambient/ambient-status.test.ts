@@ -101,7 +101,7 @@ test("a ServiceEntry whose connect strategy needs a waypoint reports that it has
   assert.equal(of("ServiceEntry", "shop/raced"), undefined);
 });
 
-test("a ServiceEntry's status says who sees it, if the mesh config limits that", () => {
+test("a ServiceEntry's status lists the namespaces that see it, if the mesh config limits them", () => {
   const { apply, of, graph, inputs } = statuses();
   const names = ["shop", "low", "hidden"];
   const set = (serviceEntryVisibility: MeshSettings["serviceEntryVisibility"]): readonly unknown[] => {

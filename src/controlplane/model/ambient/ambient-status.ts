@@ -254,7 +254,7 @@ interface Verdict extends WaypointFault {
   readonly status: "True" | "False";
 }
 
-/** Names a single reference. Of several references, names each one that is not bound. */
+/** Names each target reference. If there are several, names only those that are not bound. */
 function targetsVerdict(
   policy: AuthorizationPolicyFacts,
   sources: AmbientStatusSources,

@@ -97,7 +97,7 @@ export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Way
   const gateways = graph.derive("gateways-as-waypoints", inputs.gateways, (gateway, reader) => {
     const { gatewayClassName } = gateway.spec;
     if (isWaypointClass(gatewayClassName) || gatewayClassName === eastWestClassName) return [];
-    // Other vendors call the Service like the Gateway.
+    // Other vendors give the Service the Gateway's name.
     const name = [gatewayServiceName(gateway), gateway.name].find(
       (service) => reader.get(inputs.services, `${gateway.namespace}/${service}`) !== undefined,
     );
@@ -412,7 +412,8 @@ export class WaypointBindings {
 
 const unsupportedTraffic = "UnsupportedTrafficType";
 /**
- * Controllers whose Services have no waypoint themselves: those in front of waypoints and of gateways between networks.
+ * Gateway controllers whose Services have no waypoint themselves: the Services of waypoints and of gateways between
+ * networks.
  */
 const waypointManagers: ReadonlySet<string> = new Set(["istio.io-mesh-controller", "istio.io-eastwest-controller"]);
 

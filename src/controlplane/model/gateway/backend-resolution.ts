@@ -7,7 +7,7 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { clusterSetHost } from "../service/imported-services.ts";
 import { isGranted } from "./reference-grant.ts";
 
-/** The cluster that a backend reference leads to, or why it leads nowhere. */
+/** The cluster that a backend reference leads to, or why it leads to none. */
 export type ResolvedBackend =
   | { readonly cluster: string; readonly host: string; readonly port: number }
   | { readonly fault: NonNullable<Verdict> };

@@ -119,7 +119,7 @@ function lookAt(
   };
 }
 
-/** Addresses outside the cluster, or those inside if there are none. */
+/** The addresses outside the cluster. If there are none, those inside the cluster. */
 function addressesOf(gateway: GatewayFacts, found: readonly FoundHost[]): readonly GatewayAddress[] {
   const reached = found.filter(({ internal }) => internal.length > 0);
   const external = unique(reached.flatMap(({ service }) => service?.balancerAddresses ?? []));

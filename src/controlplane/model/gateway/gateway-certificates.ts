@@ -89,7 +89,7 @@ export function frontendValidation(
   return (frontend?.perPort.find((entry) => entry.port === port)?.tls ?? frontend?.default)?.validation;
 }
 
-/** Why a listener cannot terminate TLS. One usable certificate of several is enough. */
+/** Why a listener cannot terminate TLS. One usable certificate is enough. */
 export function listenerFaults(
   gateway: GatewayFacts,
   { listener, owner }: OwnedListener,

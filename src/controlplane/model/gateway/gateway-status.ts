@@ -97,7 +97,7 @@ export function deriveGatewayStatuses(
 interface GatewayVerdicts {
   readonly reach: GatewayReach;
   readonly programmed: ProgrammedVerdict;
-  /** The verdict on the Gateway itself, without its listeners. */
+  /** The result for the Gateway itself, without its listeners. */
   readonly accepted: Verdict;
   /** The verdict about its client certificate for backends. */
   readonly backend: Verdict;

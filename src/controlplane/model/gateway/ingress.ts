@@ -81,7 +81,7 @@ function feed<Facts>(
 ): void {
   derived.subscribe((changes) => {
     for (const change of changes) {
-      // The space keeps the key apart from those of objects.
+      // The space makes the key different from the keys of objects.
       const key = `ingress ${change.key}`;
       if (change.type === "set") target.set(key, change.item);
       else target.delete(key);

@@ -40,7 +40,7 @@ export function judgeListeners(
     const tunnels = endsTunnels(listener, gateway);
     const protocol = tunnels ? undefined : protocolVerdict(listener, gateway);
     const conflicted = conflictVerdict(listener, taken);
-    // A listener that lost a conflict does not reserve its names.
+    // A listener that lost a conflict does not block its names for others.
     if (conflicted === undefined) taken.push(listener);
     const { supportedKinds, fault } = kindsOf(listener);
     const { unresolved, authority } = protocol === undefined ? listenerFaults(gateway, owned, inputs, reader) : {};

@@ -17,7 +17,7 @@ export interface ParentAttachment {
    * ServiceEntry.
    */
   readonly gateway: string;
-  /** The Service whose clients the route applies to. All of its ports if none is named. */
+  /** The Service to whose clients the route applies. It applies to all ports of the Service if none is named. */
   readonly service?: ServiceParent;
   /** Undefined if the route is accepted. */
   readonly refused: Verdict;

@@ -68,7 +68,7 @@ export function deriveRouteStatuses(
   });
 }
 
-/** UDP is not supported. The status of a UDPRoute says so. */
+/** UDP is not supported. The status of a UDPRoute reports that. */
 export function deriveUdpRouteStatuses(
   graph: CollectionGraph,
   inputs: MeshInputs,

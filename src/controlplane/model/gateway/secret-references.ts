@@ -35,9 +35,9 @@ export interface SecretReferenceSources {
 }
 
 /**
- * The secrets that configuration names, and for which proxies. Classic Gateways and DestinationRules name secrets of
- * the proxy's own namespace. The Gateway API may also name those that a ReferenceGrant allows. No other secret is read
- * or sent.
+ * The secrets that configuration names, each with the proxies that may get it. Classic Gateways and DestinationRules
+ * name secrets of the proxy's own namespace. The Gateway API may also name those that a ReferenceGrant allows. No other
+ * secret is read or sent.
  */
 export function deriveSecretReferences(
   graph: CollectionGraph,

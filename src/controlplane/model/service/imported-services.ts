@@ -19,7 +19,9 @@ function ownKey(service: Named, mesh: MeshSettings): string {
   return `${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`;
 }
 
-/** A service or an endpoint list of the clusters' own domain. The own cluster's comes first. */
+/**
+ * Returns a service or an endpoint list in the clusters' own domain. That of this control plane's cluster comes first.
+ */
 type OwnDomain<Item> = readonly Collection<Item>[];
 
 function find<Item>(collections: OwnDomain<Item>, key: string, reader: CollectionReader): Item | undefined {
@@ -44,7 +46,7 @@ export function deriveImportedServices(
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh?.multiClusterServices?.host !== true) return [];
     const service = find(services, ownKey(imported, mesh), reader);
-    // The own cluster has no id here, so it comes first.
+    // This control plane's cluster has no id here, so it sorts first.
     const imports = reader
       .lookup(byName, factsKey(imported))
       .filter(({ addresses }) => addresses.length > 0)
@@ -65,7 +67,10 @@ export function deriveImportedServices(
   });
 }
 
-/** The endpoints of imported services: those of the service in all clusters, each as its own cluster exports it. */
+/**
+ * The endpoints of imported services: the service's endpoints in all clusters, each with the discoverability that its
+ * own cluster's export gives it.
+ */
 export function deriveImportedEndpoints(
   graph: CollectionGraph,
   inputs: MeshInputs,

@@ -19,7 +19,7 @@ export interface EndpointModel {
   /** Whether a sidecar in front of it accepts Istio's mutual TLS. */
   readonly mutualTls: boolean;
   readonly hbone: boolean;
-  /** Captured by a ztunnel, which reports telemetry for it. A waypoint reports for itself. */
+  /** Whether a ztunnel captures the endpoint and reports telemetry for it. A waypoint reports its own telemetry. */
   readonly captured: boolean;
   readonly locality: LocalityModel;
   readonly network: string;
@@ -31,7 +31,10 @@ export interface EndpointModel {
    * workload.
    */
   readonly workload: string;
-  /** Absent for endpoints that every cluster discovers, whatever is exported: all without multi-cluster services. */
+  /**
+   * Absent for endpoints that every cluster discovers, whatever is exported. Without multi-cluster services, that is
+   * all of them.
+   */
   readonly discoverable?: Discoverability;
 }
 

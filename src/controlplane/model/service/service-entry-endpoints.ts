@@ -80,7 +80,7 @@ interface Workload {
   readonly spec: WorkloadEntrySpec;
 }
 
-/** Undefined without an address: then the endpoint is in another network. */
+/** Undefined for an endpoint without an address, which is in another network. */
 function endpointOf(
   { namespace, name, labels, spec }: Workload,
   port: EndpointTarget,

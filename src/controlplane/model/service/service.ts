@@ -36,7 +36,10 @@ export interface ServiceModel {
   readonly labels: Labels;
   readonly ports: readonly ServicePortModel[];
   readonly resolution: ServiceResolution;
-  /** A proxy that resolves its name connects to the address that answers first. Absent: to each in its turn. */
+  /**
+   * A proxy that resolves its name connects to the address that answers first. Absent: the proxy uses the addresses in
+   * turn.
+   */
   readonly racesAddresses?: true;
   /** Its addresses and CIDRs. If empty, traffic is matched by name. */
   readonly addresses: readonly string[];
@@ -45,9 +48,9 @@ export interface ServiceModel {
    * themselves, use them.
    */
   readonly automaticAddresses?: readonly string[];
-  /** Its addresses in other clusters that have the service. */
+  /** The service's addresses in other clusters. */
   readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
-  /** Its host is in `clusterset.local`: another name of the service with this name, for exported endpoints. */
+  /** Set if its host is in `clusterset.local`: the name of the service whose exported endpoints it has. */
   readonly clusterSet?: true;
   readonly meshExternal: boolean;
   /** `*`, or namespaces. Empty means that nobody sees it. */

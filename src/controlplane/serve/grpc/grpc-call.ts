@@ -24,12 +24,13 @@ export interface CallHandler {
   ended(): void;
   /** After a write returned false, more may be written. */
   drained(): void;
-  /** The server stops. A handler whose call has no end of its own ends it, and its client finds another server. */
+  /** The server stops. A handler whose call would not end by itself ends it, and its client finds another server. */
   stopping?(): void;
   /** The client sent something that is not a request. The handler ends the call. */
   failed(error: SerinError): void;
   /**
-   * Called last: the client cancelled, its connection is gone, its deadline has passed, or the handler ended the call.
+   * The last call to the handler: the client has cancelled or is disconnected, the deadline has passed, or the handler
+   * has ended the call.
    */
   closed(): void;
 }
@@ -160,7 +161,7 @@ export class GrpcCall extends SessionStream {
     return errorCode.noError;
   }
 
-  /** Trailers of the client. They can only mean that it has ended. */
+  /** Receives trailers of the client. They can only mean that its side has ended. */
   receiveHeaders(fields: readonly string[], endStream: boolean): number {
     if (!endStream || trailersFault(fields) !== undefined) return errorCode.protocolError;
     if (this.#isStarted) this.#tellEnd();

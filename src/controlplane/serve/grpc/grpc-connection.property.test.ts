@@ -6,7 +6,7 @@ import type { GrpcCall } from "./grpc-call.ts";
 import { grpcStatus } from "./grpc-status.ts";
 import { FrameClient, framed, requestFields, TestOwner } from "./testing/frame-client.ts";
 
-/** A server that answers each request; throws when a call is told anything after its end. */
+/** A server that answers each request. It throws if a call gets an event after its end. */
 function serving() {
   const open = new Set<GrpcCall>();
   const owner = new TestOwner((call) => {
@@ -110,7 +110,7 @@ const frame: fc.Arbitrary<Put> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Put>(({ connection }) => connection.drain()) },
   { weight: 1, arbitrary: fc.constant<Put>(({ pipe }) => (pipe.stuck = true)) },
   { weight: 1, arbitrary: fc.constant<Put>(({ pipe }) => pipe.drain()) },
-  // Any frame at all, whose length is true.
+  // Any frame whose length field is correct.
   {
     weight: 3,
     arbitrary: fc.tuple(fc.nat(12), fc.nat(255), id, bytes).map(

@@ -7,7 +7,7 @@ import { grpcLimits } from "./grpc-limits.ts";
 import { grpcStatus } from "./grpc-status.ts";
 import { FrameClient, framed, path, requestFields, TestOwner, turn } from "./testing/frame-client.ts";
 
-/** Answers each request by its text; keeps what it heard. */
+/** Answers each request with its own text, and records the requests. */
 function echo() {
   const heard: string[] = [];
   const calls: GrpcCall[] = [];
@@ -33,7 +33,7 @@ function echo() {
   return { owner, heard, calls };
 }
 
-/** A connection whose first frames are done with. */
+/** A connection after the exchange of its first frames. */
 async function greeted(owner: TestOwner, settings: readonly (readonly [number, number])[] = []): Promise<FrameClient> {
   const client = new FrameClient(owner, settings);
   client.send();
@@ -255,7 +255,7 @@ test("an invalid header list ends only its own stream", async () => {
   assert.deepEqual(await client.told(), expected);
 });
 
-test("a compressed request is read if its call declared compression, and its decompressed size is bounded", async () => {
+test("a compressed request is accepted if its call declared compression, and its decompressed size is bounded", async () => {
   const { owner, heard } = echo();
   const client = await greeted(owner);
   const compressed = (text: string): Buffer => {

@@ -1,8 +1,8 @@
 /** Bounds of the server's connections. */
 export const grpcLimits = {
   /**
-   * A discovery stream sends a request of about a hundred bytes for each response, so its window is renewed about every
-   * thousand responses.
+   * A discovery stream sends a request of about a hundred bytes for each response, so its window is renewed about once
+   * per thousand responses.
    */
   streamWindowBytes: 256 * 1024,
   /** How many bytes a connection's unread calls may hold together. */
@@ -12,7 +12,7 @@ export const grpcLimits = {
   /** Data that waits in a call counts against the connection's window. */
   maxQueuedBytes: 0,
   maxFrameBytes: 16_384,
-  /** The peer may allow larger frames, but they save nothing. */
+  /** The peer may allow larger frames, but they have no advantage. */
   maxSentFrameBytes: 65_536,
   maxHeaderListBytes: 65_536,
   /**
@@ -48,7 +48,7 @@ export const grpcLimits = {
    * seconds, and a stream that comes after the second GOAWAY is refused.
    */
   goawayGraceMs: 5000,
-  /** Time for the peer to read the rest and to close after our end. */
+  /** The time in which the peer must read the remaining data and close after our end. */
   closeGraceMs: 1000,
   /** How many bytes are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,

@@ -32,7 +32,7 @@ function materialOf(issued: Issued | undefined, clientRoots = authority.roots): 
   return { certificate: issued?.certificateChain ?? "", privateKey: issued?.privateKey ?? "", clientRoots };
 }
 
-/** Answers who the caller's certificate says that it is; a request of `wait` only once `release` is called. */
+/** Answers with the identity in the caller's certificate. Answers a request `wait` only once `release` is called. */
 async function serve(): Promise<{
   readonly server: GrpcServer;
   readonly certificate: RotatingCertificate;
@@ -144,7 +144,7 @@ test("a rotated certificate and roots apply to new connections, and open ones co
   assert.equal(await ask(before_, "who"), `URI:${webId} `);
   const later = clientOf(port, await next.issue({ spiffe: webId }), next.roots);
   assert.equal(await ask(later, "who"), `URI:${webId} `);
-  // The former roots say nothing any more.
+  // The former roots no longer identify a client.
   const former = clientOf(port, web, next.roots);
   assert.equal(await ask(former, "who"), "nobody ");
   assert.throws(() => certificate.rotate({ certificate: "no", privateKey: "no", clientRoots: "no" }), {
@@ -171,7 +171,7 @@ test("clients with TLS before 1.2, or without HTTP/2, are refused", async () => 
   assert.match(await attempt({}), /ECONNRESET|closed/);
 });
 
-test("a stopping server finishes open calls and accepts none, and ends the rest after its grace with a reason", async () => {
+test("a stopping server finishes open calls and accepts none, and after the grace time ends the remaining calls with a reason", async () => {
   const first = await serve();
   const client = clientOf(first.port);
   const waiting = ask(client, "wait");

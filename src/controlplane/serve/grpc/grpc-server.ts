@@ -69,8 +69,8 @@ export class GrpcServer implements ConnectionOwner {
   }
 
   /**
-   * Accepts no more connections and calls, ends those that have no end of their own, lets the others end, and ends calls
-   * that are open after `graceMs`.
+   * Accepts no more connections and calls. Ends calls that would not end by themselves, lets the others end, and ends
+   * calls that are still open after `graceMs`.
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopListening();

@@ -43,7 +43,7 @@ test("received parts of a message are copied, because tiny frames would otherwis
   const bytes = framed(Buffer.from("x".repeat(700)));
   const found: string[] = [];
   const decoder = new MessageDecoder(maxBytes);
-  // The next piece comes in the same memory.
+  // The next piece arrives in the same memory.
   const piece = Buffer.alloc(1);
   for (const byte of bytes) {
     piece[0] = byte;
@@ -52,7 +52,7 @@ test("received parts of a message are copied, because tiny frames would otherwis
   assert.deepEqual(found, ["x".repeat(700)]);
 });
 
-/** Cuts all at once. */
+/** Splits all bytes at once. */
 function expected(bytes: Buffer): { readonly messages: readonly string[]; readonly fault: string | undefined } {
   const messages: string[] = [];
   for (let at = 0; bytes.length - at >= 5;) {

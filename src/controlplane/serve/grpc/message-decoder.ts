@@ -4,12 +4,12 @@ import { SerinError, userError } from "../../../base/index.ts";
 const prefixBytes = 5;
 /**
  * The initial buffer for a message that arrives in pieces. It grows as pieces arrive, because the announced length may
- * be a lie.
+ * be false.
  */
 const startBytes = 4096;
 const noBytes = Buffer.alloc(0);
 
-/** The content of a compressed message. Throws a user error if it is not valid or too long. */
+/** The content of a compressed message. Throws a user error if it is invalid or too long. */
 export type Decompress = (bytes: Buffer) => Buffer;
 
 /**

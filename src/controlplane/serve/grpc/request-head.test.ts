@@ -30,6 +30,6 @@ test("a content type is gRPC's with or without a message format, and gRPC-Web's 
     assert.equal(isGrpc(type), false, type);
 });
 
-test("a field that comes twice has both values", () => {
+test("a field that occurs twice has both values", () => {
   assert.deepEqual(fieldValues(["clusterid", "a", "x", "y", "clusterid", "b"], "clusterid"), ["a", "b"]);
 });

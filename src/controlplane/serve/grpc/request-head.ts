@@ -14,7 +14,7 @@ export interface RequestHead {
 const pseudoFields = [":method", ":scheme", ":path", ":authority"];
 const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000_001 };
 
-/** Why a header list is not a request (RFC 9113, 8.2 and 8.3). Undefined if it is one. */
+/** Why a header list is not a valid request (RFC 9113, 8.2 and 8.3). Undefined if it is valid. */
 export function requestFault(fields: readonly string[]): string | undefined {
   const pseudo: PseudoFields = {};
   const fault = requestFieldsFault(fields, pseudoFields, pseudo);

@@ -102,7 +102,7 @@ export class DiscoveryTestClient<P extends Protocol> {
     }
   }
 
-  /** Responses that have come and nobody has taken. */
+  /** The number of received responses that the test has not taken. */
   get waiting(): number {
     return this.#responses.size;
   }

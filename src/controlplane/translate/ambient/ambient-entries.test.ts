@@ -148,7 +148,7 @@ test("a probed WorkloadEntry is unhealthy until a probe succeeds", () => {
   assert.equal(workload(uid)["status"], undefined);
 });
 
-test("the oldest of several entries for a host wins in its namespace, and a Service of that name beats them all", () => {
+test("the oldest of several entries for a host wins in its namespace, and a Service of that name takes precedence", () => {
   const { apply, remove, names, service: serviceOf } = ambient();
   const entry = (key: string, createdAt: string, host = "api.example.com") =>
     config(
@@ -176,7 +176,7 @@ test("the oldest of several entries for a host wins in its namespace, and a Serv
   assert.equal(serviceOf("other/web.shop.svc.cluster.local")["canonical"], undefined);
 });
 
-test("an entry that claims a Service's address gets no clients of other namespaces by it", () => {
+test("clients of other namespaces do not reach an entry that claims a Service's address", () => {
   const { apply, remove, service: serviceOf } = ambient();
   const web = service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80 }]);
   const entry = (host: string, addresses: readonly string[]) =>
@@ -204,7 +204,7 @@ test("an entry that claims a Service's address gets no clients of other namespac
   assert.equal(canonical("taken.example"), true);
 });
 
-test("allocated addresses apply if the entry has none and wants some", () => {
+test("allocated addresses apply if the entry has no addresses and requests some", () => {
   const { apply, service: serviceOf } = ambient();
   const entry = (labels: Record<string, string>, addresses: string[] = []) =>
     ({

@@ -80,7 +80,7 @@ function eastWest(address: string): KubernetesObject {
 
 const bytes = (address: string): string => Buffer.from(address.split(".").map(Number)).toString("base64");
 
-test("a global service has its addresses in every network, and the pods of another network stand behind its gateway", () => {
+test("a global service has its addresses in every network, and the pods of another network are reached through its gateway", () => {
   const { west, addresses } = twoNetworks();
   west.apply(eastWest("192.0.2.8"));
   const found = addresses();

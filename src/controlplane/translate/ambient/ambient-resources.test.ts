@@ -227,7 +227,7 @@ test("a PeerAuthentication whose ports do not differ equals one without ports, a
   ]);
 });
 
-test("a policy of another revision is not seen", () => {
+test("a policy of another revision has no effect", () => {
   const { apply, authorization } = ambient();
   apply(config("AuthorizationPolicy", "shop/other", { rules: [{}] }, { labels: { "istio.io/rev": "canary" } }));
   assert.throws(() => authorization("shop/other"), /no such resource/);

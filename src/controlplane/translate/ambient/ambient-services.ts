@@ -26,7 +26,8 @@ export interface AmbientSources {
 }
 
 /**
- * Kubernetes Services, the services of ServiceEntries, and stand-ins for waypoints without a Service, each by its name.
+ * Kubernetes Services, the services of ServiceEntries, and substitutes for the Services of waypoints that have none,
+ * each by its name.
  */
 export function deriveAmbientServices(
   graph: CollectionGraph,

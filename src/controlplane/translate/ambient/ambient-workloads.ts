@@ -120,8 +120,8 @@ function derivePods(
 
   /**
    * A waypoint without a ready pod keeps the pods that may still serve: the terminating ones, else those that are not
-   * ready. A kubelet that starts again calls a pod with a startup probe unready until it has probed it. Without any pod
-   * every connection fails for certain.
+   * ready. A restarted kubelet reports a pod with a startup probe as unready until it has probed the pod. Without any
+   * pod, every connection would fail.
    */
   const waypointRole = (pod: PodFacts, reader: CollectionReader): WaypointRole => {
     const key = waypointKeyOf(pod);

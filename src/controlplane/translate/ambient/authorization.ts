@@ -28,8 +28,8 @@ interface Rules {
 const anyPrincipal: StringMatch = { matchType: { case: "presence", value: create(EmptySchema) } };
 
 /**
- * An AuthorizationPolicy for L4. A rule that needs L7 never matches in an ALLOW, so it grants nothing that it should
- * not. In a DENY its L7 part is left out, so it denies at least what it should.
+ * An AuthorizationPolicy for L4. In an ALLOW policy, a rule that needs L7 never matches, so it does not admit too much.
+ * In a DENY policy, the rule's L7 part is left out, so it denies at least the intended requests.
  */
 export function authorizationOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Authorization {
   const allow = policy.spec.action === "ALLOW";

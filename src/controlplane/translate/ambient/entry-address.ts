@@ -98,7 +98,7 @@ function entryAddress(
     serviceAccount: spec.serviceAccount ?? "",
     canonicalName: canonicalName(labels, workloadName),
     canonicalRevision: canonicalRevision(labels),
-    // Like upstream: there is no type for workloads that are not pods.
+    // Upstream does the same: there is no type for workloads that are not pods.
     workloadType: WorkloadType.POD,
     workloadName,
     services: servicePortsOf(services, (service) => entryPortsOf(service, spec.ports)),
@@ -113,7 +113,7 @@ function entryAddress(
   return create(AddressSchema, { type: { case: "workload", value: workload } });
 }
 
-/** The endpoints of a ServiceEntry: those that it lists, or each of its hosts if hosts are to be resolved. */
+/** The endpoints of a ServiceEntry: those that it lists, or each of its hosts if the proxy resolves hosts. */
 export function endpointsOfEntry(
   { spec }: ServiceEntryFacts,
   services: readonly AmbientService[],

@@ -42,7 +42,7 @@ function visible(serviceEntryVisibility: object | undefined) {
   const names = ["low", "none", "shop"];
   return {
     ...fixture,
-    /** The visibility that ztunnels receive for each entry. Undefined: they do not receive the entry. */
+    /** The visibility that ztunnels receive for each entry. Undefined: ztunnels do not receive the entry. */
     told: (): readonly unknown[] =>
       names.map((name) => {
         const found = addresses
@@ -73,7 +73,7 @@ test("the first policy whose selectors all match decides who sees a namespace's 
   );
 });
 
-test("a label change updates what a namespace's clients and others see", () => {
+test("a label change updates which entries a namespace's clients and others see", () => {
   const { apply, told } = visible({ policies });
   apply(namespace("low", { trust: "none" }), namespace("shop", { trust: "low" }));
   assert.deepEqual(told(), [undefined, undefined, "NAMESPACE"]);
@@ -116,7 +116,7 @@ test("a ServiceEntry that only its own namespace sees has no waypoint of another
   });
   const labels = { "istio.io/use-waypoint": "way", "istio.io/use-waypoint-namespace": "edge" };
   const reasons: unknown[] = [];
-  // A collection of any kind gives a reader.
+  // Deriving any collection provides a reader.
   graph.derive("probe", inputs.namespaces, ({ name }, reader) => {
     const subject = { namespace: name, labels, selector: {}, source: "ServiceEntry" };
     const { waypoint, fault } = bindings.bindingOfService(subject, reader);

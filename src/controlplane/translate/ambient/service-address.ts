@@ -97,8 +97,8 @@ function firstAddress(address: Uint8Array, length: number): Uint8Array {
 }
 
 /**
- * The stand-in for the pods of a waypoint without a Service: a service without an address, whose pods ztunnels balance
- * over.
+ * The substitute for the Service of a waypoint without one: a service without an address, over whose pods ztunnels
+ * balance connections.
  */
 export function waypointAddress(waypoint: Waypoint, mesh: MeshSettings): Address {
   const { name, namespace } = waypoint;

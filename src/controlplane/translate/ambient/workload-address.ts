@@ -138,7 +138,7 @@ export function explicitTrustDomain(mesh: MeshSettings): string {
   return mesh.trustDomain === impliedTrustDomain ? "" : mesh.trustDomain;
 }
 
-/** The resource name of the stand-in for a waypoint without a Service. */
+/** The resource name of the substitute for the Service of a waypoint without one. */
 export function waypointResourceName(waypoint: Waypoint, mesh: MeshSettings): string {
   return `${waypoint.namespace}/${waypointHostname(waypoint, mesh.domain)}`;
 }

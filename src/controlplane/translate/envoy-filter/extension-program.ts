@@ -269,7 +269,7 @@ function typesOf(place: CompiledPatch["applyTo"]): readonly string[] {
   }
 }
 
-/** Whether these are the routes of a service without routes of its own: one, which leads to the service. */
+/** Whether this is the plain route of a service without its own routes. */
 function isPlain({ virtualHosts: [host, ...others] }: RouteConfiguration): boolean {
   return others.length === 0 && host?.routes.length === 1 && host.routes[0]?.name === plainRouteName;
 }

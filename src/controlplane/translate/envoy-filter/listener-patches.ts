@@ -98,7 +98,10 @@ function patchChain(listener: Listener, chain: FilterChain, patching: Patching):
   return true;
 }
 
-/** Merges the configurations of two transport sockets with the same name. The rest of the patch is then ignored. */
+/**
+ * Merges the configurations of two transport sockets with the same name. The other fields of the patch are then
+ * ignored.
+ */
 function mergeSocket(chain: FilterChain, patch: CompiledPatch, patching: Patching): boolean {
   const wanted = patching.valueOf<FilterChain>(patch).transportSocket;
   const socket = chain.transportSocket;

@@ -114,7 +114,7 @@ interface Named {
 
 /**
  * ADD, INSERT_*, REPLACE and REMOVE in an ordered list. `matches` selects the patch's target. Undefined if the patch
- * names none: then inserts go to the ends, and the other operations do nothing.
+ * names no target. Inserts then go to the ends, and the other operations have no effect.
  */
 export function patchList<Item extends Named>(
   list: Item[],

@@ -15,7 +15,7 @@ const group = "group of the ingress gateway";
 const host = "certs.vault.svc.cluster.local";
 const certs: ExtensionProvider = { kind: "secrets", name: "vault", settings: { service: host, port: 8443 } };
 
-/** A gateway with one server, whose TLS is as given. */
+/** A gateway with one server, which has the given TLS settings. */
 function gateway(tls: object, ...extensionProviders: readonly ExtensionProvider[]) {
   const { graph, inputs, apply } = createModelFixture();
   const model = deriveMeshModel(graph, inputs);
@@ -66,7 +66,7 @@ const providerService = service("vault/certs", "10.96.0.9", { app: "certs" }, [
 ]);
 const cluster = `outbound|8443||${host}`;
 
-test("a certificate named sds://… comes from the provider's cluster by gRPC, and no Secret of the name is read", () => {
+test("a certificate named sds://… comes from the provider's cluster by gRPC, and no Secret with this name is read", () => {
   const { apply, certificate, references } = gateway({ mode: "SIMPLE", credentialName: "sds://shop" }, certs);
   apply(providerService);
   assert.deepEqual(certificate(), {
@@ -84,7 +84,7 @@ test("a certificate named sds://… comes from the provider's cluster by gRPC, a
   assert.deepEqual(references(), []);
 });
 
-test("the authority of clients comes from the same provider, unless the server names one of its own", () => {
+test("the authority of clients comes from the same provider, unless the server names another one", () => {
   const beside = gateway({ mode: "MUTUAL", credentialName: "sds://shop" }, certs);
   beside.apply(providerService);
   assert.deepEqual(beside.certificates(), [["shop", cluster]]);
@@ -102,7 +102,7 @@ test("the authority of clients comes from the same provider, unless the server n
   assert.deepEqual(own.references(), ["kubernetes://ecdsa"]);
 });
 
-test("the provider's service may be a ServiceEntry, and of several providers the first is asked", () => {
+test("the provider's service may be a ServiceEntry, and the first of several providers is used", () => {
   const other: ExtensionProvider = { kind: "secrets", name: "late", settings: { service: "other.example", port: 1 } };
   const { apply, certificates } = gateway({ mode: "SIMPLE", credentialName: "sds://shop" }, certs, other);
   apply({
@@ -125,7 +125,7 @@ test("without a provider, the name means a Secret", () => {
   assert.deepEqual([...new Set(references())], ["kubernetes://shop", "kubernetes://shop-cacert"]);
 });
 
-test("until the provider's service exists, the listener has a certificate that never comes", () => {
+test("until the provider's service exists, the listener names a certificate that never arrives", () => {
   const { apply, certificates } = gateway({ mode: "SIMPLE", credentialName: "sds://shop" }, certs);
   assert.deepEqual(certificates(), [["invalid://sds-provider-without-service/shop", "ads"]]);
   apply(providerService);

@@ -126,7 +126,7 @@ function requests(port: number, rds: string, { mesh, security, telemetry }: Gate
   });
 }
 
-/** Drops repeated server names: each can lead to one place only. */
+/** Drops repeated server names, because each can have only one destination. */
 function distinct(chains: readonly GatewayChain[]): readonly GatewayChain[] {
   const taken = new Set<string>();
   return chains.filter(({ serverNames }) => {

@@ -25,7 +25,7 @@ import { serverNameOf } from "../outbound-cluster.ts";
 import { applyTrafficPolicy, effectivePolicy } from "../traffic-policy.ts";
 import { tcpClusterFilters } from "../routing/virtual-service-tcp.ts";
 
-/** Only the ALPN names of Istio's clients, because the server expects mutual TLS. */
+/** Accepts only the ALPN names of Istio's clients, because the server expects mutual TLS. */
 const peerProtocols = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
 /** A port of a service or subset to which mutual TLS is passed through. */

@@ -92,7 +92,7 @@ export interface TunnelSources {
   readonly hboneServers: HboneServers;
 }
 
-/** The internal listeners of a gateway's own tunnels, if there is a server to reach by them. */
+/** The internal listeners of a gateway's own tunnels. Empty if no server accepts tunnels. */
 export function tunnelListeners(
   mesh: MeshSettings,
   { inputs, hboneServers }: TunnelSources,

@@ -188,7 +188,7 @@ test("servers of one port are distinguished by server name, each with its certif
   );
 });
 
-test("plain servers of a port share a table of the permitted VirtualServices, and an HTTPS redirect answers everything", () => {
+test("plain servers of a port share a table of the permitted VirtualServices, and an HTTPS redirect answers every request", () => {
   const { apply, table } = gateways();
   const route = [{ destination: { host: "web.shop.svc.cluster.local" } }];
   apply(
@@ -272,7 +272,7 @@ test("a TCP server follows its first route, and AUTO_PASSTHROUGH only leads to m
   assert.deepEqual(endpointsOf("outbound_.80_._.web.shop.svc.cluster.local"), ["10.244.1.5"]);
 });
 
-test("AUTO_PASSTHROUGH leaves the tunnel of a rule to the server's side", () => {
+test("AUTO_PASSTHROUGH ignores the tunnel settings of a rule, which apply at the server's side", () => {
   const { apply, listener } = gateways();
   apply(
     ...base,
@@ -455,7 +455,7 @@ test("TLS and TCP routes lead connections by server name or port, and have a sta
   );
 });
 
-test("a route whose backends all have weight 0 takes its connections from wider routes, and no backend gets them", () => {
+test("a route whose backends all have weight 0 still matches before wider routes, and its connections reach no backend", () => {
   const { apply, chains } = gateways();
   const listeners = [
     {

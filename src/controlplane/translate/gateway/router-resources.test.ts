@@ -184,7 +184,7 @@ test("a GRPCRoute maps services and methods to paths, on a Gateway as on a Servi
   );
 });
 
-test("a backend in another namespace needs a grant there, and without one its share gets 500", () => {
+test("a backend in another namespace needs a grant there, and without a grant its share of requests gets 500", () => {
   const { apply, remove, routeTable, routeStatuses } = router();
   const grant = config("ReferenceGrant", "other/from-shop", {
     from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "shop" }],
@@ -367,7 +367,7 @@ test("a revision that does not own a Gateway also serves it, but writes no statu
   assert.deepEqual([gatewayStatuses.size, routeStatuses.size], [1, 1]);
 });
 
-test("the revision of the default validator owns what names no revision, unless the tag default points elsewhere", () => {
+test("the revision of the default validator owns objects without a revision, unless the tag default points elsewhere", () => {
   const { apply, gatewayStatuses } = router("canary");
   apply(...base, gateway());
   assert.equal(gatewayStatuses.size, 0);

@@ -17,9 +17,9 @@ const externalPrefix = "istio_ext_authz_";
 
 /**
  * The rules of an RBAC filter as gRPC servers enforce them. Undefined if nothing is enforced. gRPC ignores or refuses
- * conditions that it does not know. A rule with such a condition grants nothing in an ALLOW, and matches without the
- * condition in a DENY. Rules that select requests for an external authorizer deny them, because gRPC does not support
- * one.
+ * conditions that it does not know. An ALLOW rule with such a condition therefore never matches, and a DENY rule
+ * matches without the condition. Rules that select requests for an external authorizer deny them, because gRPC does not
+ * support one.
  */
 export function grpcRbac({ rules, shadowRules, shadowRulesStatPrefix }: HttpRbac): HttpRbac | undefined {
   const enforced = rules ?? (shadowRulesStatPrefix === externalPrefix ? shadowRules : undefined);
@@ -46,7 +46,7 @@ function denied({ action, policies }: RBAC): RBAC {
   return create(RBACSchema, { action, policies: Object.fromEntries(written) });
 }
 
-/** Without the conditions that gRPC does not know. */
+/** A permission without the conditions that gRPC does not support. */
 function knownPermission(permission: Permission): Permission {
   if (isKnownPermission(permission)) return permission;
   const { rule } = permission;
@@ -56,7 +56,7 @@ function knownPermission(permission: Permission): Permission {
   });
 }
 
-/** Without the conditions that gRPC does not know. */
+/** A principal without the conditions that gRPC does not support. */
 function knownPrincipal(principal: Principal): Principal {
   if (isKnownPrincipal(principal)) return principal;
   const { identifier } = principal;

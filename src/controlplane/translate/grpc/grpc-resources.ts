@@ -112,7 +112,7 @@ function asGrpcReads(host: VirtualHost): VirtualHost {
     limitStreams(action);
   }
   keepFaults(host);
-  // This table serves one service only, by whatever name the client uses.
+  // This table serves one service only, whatever name the client uses for it.
   host.domains = ["*"];
   return host;
 }
@@ -151,7 +151,7 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
       ...grpcBalancing(cluster),
       ...(outlierDetection === undefined ? {} : { outlierDetection }),
       ...(transportSocket === undefined ? {} : { transportSocket }),
-      // Clients know no other limit.
+      // gRPC clients support no other limit.
       ...(maxRequests === undefined || maxRequests === unlimited
         ? {}
         : { circuitBreakers: create(CircuitBreakersSchema, { thresholds: [{ maxRequests }] }) }),

@@ -23,7 +23,7 @@ export interface GrpcServerAddress {
 /** The agent's bootstrap file sets this prefix (`server_listener_resource_name_template`). */
 const namePrefix = "xds.istio.io/grpc/lds/inbound/";
 
-/** Parses the name under which a gRPC server asks for the listener of an address such as `0.0.0.0:80` or `[::]:80`. */
+/** Parses the name under which a gRPC server requests the listener of an address such as `0.0.0.0:80` or `[::]:80`. */
 export function grpcServerAddress(name: string): GrpcServerAddress | undefined {
   if (!name.startsWith(namePrefix)) return undefined;
   const found = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(name.slice(namePrefix.length));
@@ -33,7 +33,7 @@ export function grpcServerAddress(name: string): GrpcServerAddress | undefined {
 /**
  * The listener of a gRPC server: mutual TLS and authorization as in the inbound listener of a sidecar beside it.
  * Undefined if no service has the port. gRPC has no permissive mode: such a server takes plain text, or mutual TLS if
- * `announcesTls` is set, which is what its label tells clients.
+ * `announcesTls` is set, which its label announces to clients.
  */
 export function grpcServerListener(
   name: string,

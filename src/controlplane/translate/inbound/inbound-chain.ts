@@ -39,7 +39,7 @@ export interface InboundContext {
   readonly secretService: ProviderCluster | undefined;
 }
 
-/** For chains behind an HBONE tunnel: TLS was terminated before, and only the pod's own addresses are allowed. */
+/** Set for chains behind an HBONE tunnel. TLS was terminated before, and only the pod's own addresses are allowed. */
 export interface HboneContext extends InboundContext {
   readonly addresses: readonly string[];
 }
@@ -50,7 +50,7 @@ export function inboundClusterName(port: number): string {
 
 /** A chain's destination and name. */
 interface Destination {
-  /** 0 means all ports without a chain of their own. */
+  /** 0 means all ports without their own chain. */
   readonly port: number;
   readonly cluster: string;
   readonly host: string;

@@ -20,7 +20,9 @@ type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: 
 
 /** The source address of the proxy's connections to its application. The redirect rules exempt it. */
 const ownAddress = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
-/** Practically never: original destinations must stay known as long as the cluster exists. */
+/**
+ * In practice, original destinations are never cleaned up, because they must stay known as long as the cluster exists.
+ */
 const neverMs = 9_223_372_035_000;
 
 /** The application behind one port: at the original destination, or at the address that a Sidecar sets. */
@@ -46,10 +48,10 @@ export function inboundCluster(
     }),
     http: create(HttpProtocolOptionsSchema),
   };
-  // A port that declares HTTP/2 gets HTTP/2. A port without a protocol gets the client's.
+  // A port that declares HTTP/2 gets HTTP/2. A port without a declared protocol gets the client's protocol.
   useProtocolOf(draft, { protocol: target.protocol, followsClient: true, mesh });
-  // The application gets the same connection limits as clients, by the mesh's default too. The rest of the policy only
-  // concerns clients.
+  // The application gets the same connection limits as clients, including the mesh's default. The other parts of the
+  // policy only concern clients.
   const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, mesh);
   applyConnectionPool(draft, target.connectionPool ?? connectionPool, retryBudget, mesh);
   packHttpOptions(draft);

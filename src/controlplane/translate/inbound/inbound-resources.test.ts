@@ -25,8 +25,8 @@ function sidecars() {
         .map(({ scope, resource }) => `${scope} ${resource.name}`)
         .sort(),
     /**
-     * The chains of one port, or (0) of all other ports, as `transport/alpn > protocol`. Upper case: the sidecar
-     * terminates TLS.
+     * The chains of one port, or of all other ports if it is 0, as `transport/alpn > protocol`. Upper case means that
+     * the sidecar terminates TLS.
      */
     chains: (port: number, name?: string): readonly string[] =>
       (listener(name)["filterChains"] as JsonObject[])
@@ -161,7 +161,7 @@ test("a port's own mode applies even if no service declares the port", () => {
   );
 });
 
-test("connections to the listener's own port lead nowhere, and those to the application come from 127.0.0.6", () => {
+test("connections to the listener's own port are refused, and those to the application come from 127.0.0.6", () => {
   const { apply, listener, cluster, names } = sidecars();
   apply(...base, workload({ args: ["proxy", "router"] }));
   assert.deepEqual(names(), [], "a gateway is no sidecar");
@@ -263,7 +263,7 @@ test("a Sidecar's endpoint without an address leads to the original destination"
   assert.deepEqual([type, loadAssignment], ["ORIGINAL_DST", undefined]);
 });
 
-test("a Sidecar's ingress replaces the services' ports, and may listen, end TLS and forward elsewhere", () => {
+test("a Sidecar's ingress replaces the services' ports, and may have their own listener, terminate TLS and forward to another address", () => {
   const { apply, chains, cluster, names } = sidecars();
   const tls = { mode: "SIMPLE", serverCertificate: "/certs/cert.pem", privateKey: "/certs/key.pem" };
   const ingress = [
@@ -327,7 +327,7 @@ test("in mode TPROXY, the listener is transparent and connections to the applica
   assert.deepEqual(listener()["listenerFilters"], [inspectors[0], originalSource, ...inspectors.slice(1)]);
 });
 
-test("HBONE to a sidecar meets the same policies with the tunnel's identity, and reaches only its own addresses", () => {
+test("connections by HBONE to a sidecar are subject to the same policies, with the tunnel's identity, and reaches only its own addresses", () => {
   const { apply, listener, chains, names, inputs, graph } = sidecars();
   const allowed = { from: [{ source: { principals: ["cluster.local/ns/shop/sa/client"] } }] };
   apply(

@@ -69,7 +69,7 @@ export function deriveRemoteInboundResources(
   graph: CollectionGraph,
   { inputs, destinationRules, endpoints }: Pick<MeshModel, "inputs" | "destinationRules" | "endpoints">,
 ): InboundResources {
-  // This code only reads them. Items with a cluster id can then stand in for items without one.
+  // This code only reads the items, so items with a cluster id can be used as items without one.
   const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
   return deriveInboundResources(
     graph,

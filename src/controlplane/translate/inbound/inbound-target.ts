@@ -31,7 +31,7 @@ export interface InboundTarget {
   /** All services with this target. */
   readonly services: readonly { readonly host: string; readonly name: string; readonly namespace: string }[];
   readonly bind: string;
-  /** The port has a listener of its own instead of a chain of the virtual listener. */
+  /** Set if the port has its own listener instead of a chain of the virtual listener. */
   readonly bindsToPort: boolean;
   /** `address:port` or `unix://path`. Absent means the original destination. */
   readonly endpoint?: string;

@@ -37,13 +37,13 @@ export const noLocalEndpoints = encodeResource(
 
 /** The endpoints of sidecars' own workloads. */
 export interface LocalClusters {
-  /** By pod, as in the scopes of inbound resources. Only of pods whose sidecars ask. */
+  /** By pod, as in the scopes of inbound resources. Contains only pods whose sidecars request them. */
   readonly groups: Collection<LocalGroup>;
   /** By {@link LocalGroup.key}. */
   readonly assignments: Collection<EncodedResource>;
 }
 
-/** The sidecars that get the same endpoints: of one workload, roll-out and region. */
+/** The sidecars that get the same endpoints: those of one workload, roll-out and region. */
 export interface LocalGroup {
   readonly key: string;
   readonly service: LocalService | undefined;
@@ -114,10 +114,7 @@ export function deriveLocalClusters(
   };
 }
 
-/**
- * As upstream, a WorkloadEntry with the pod's address stands in for the pod, and the oldest service is the one that
- * counts.
- */
+/** As upstream, a WorkloadEntry with the pod's address stands in for the pod, and only the oldest service is used. */
 function groupOf(pod: PodFacts, mesh: MeshSettings, sources: Sources, reader: CollectionReader): LocalGroup {
   const standIns = pod.addresses.flatMap((address) =>
     reader.lookup(sources.workloadEntries, `${pod.namespace}/${address}`),
@@ -195,7 +192,7 @@ function assignmentOf(
     endpoint.locality.region === region &&
     rolloutLabels.every((name) => (endpoint.labels[name] ?? "") === labels[name]);
   const own = getEndpoints(endpoints, service, service.port, reader).filter(isOwn);
-  // Only their zones count. Nobody connects to them by this cluster.
+  // Only the zones of these endpoints matter. No proxy connects to them by this cluster.
   const groups = localityGroups(own, { hbone: "never", healthKnown: true });
   return encodeResource(ClusterLoadAssignmentSchema, localClusterName, loadAssignment(localClusterName, groups));
 }

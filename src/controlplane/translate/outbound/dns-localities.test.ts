@@ -37,7 +37,7 @@ function localitiesOf(cluster: JsonObject | undefined): unknown {
   ]);
 }
 
-test("a cluster of names has the localities' weights and priorities of its rule, and exists even if the rule leaves no name", () => {
+test("a cluster of DNS names has the locality weights and priorities of its rule, and exists even if the rule leaves no name", () => {
   const { apply, serve } = createOutboundFixture();
   apply(namespace("shop"), entry);
   const locality = { region: "region", zone: "zone", subzone: "subzone" };

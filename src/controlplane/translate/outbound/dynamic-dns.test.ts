@@ -71,7 +71,7 @@ test("with ALLOW_ANY_DYNAMIC_DNS, requests to unknown hosts lead to a cluster th
   ]);
 });
 
-test("the listener of unknown ports detects HTTP and forwards it by name, and passes everything else", () => {
+test("the listener of unknown ports detects HTTP and forwards it by name, and passes all other connections", () => {
   const { serve } = shop({}, { protocolDetectionTimeoutMs: 300 });
   const listener = serve().listeners()["virtualOutbound"];
   assert.deepEqual(namesOf(listener?.["listenerFilters"]), [
@@ -109,7 +109,7 @@ test("no resources of dynamic DNS reach gateways, or sidecars whose Sidecar obje
   const gateway = serve({ kind: "router" });
   for (const served of [own, gateway])
     assert.doesNotMatch(JSON.stringify([served.clusters(), served.listeners(), served.routes()]), /dynamic/i);
-  // A Sidecar without a mode leaves the mesh's.
+  // With a Sidecar without a mode, the mesh's mode applies.
   assert.ok(cluster in serve().clusters());
 });
 

@@ -68,7 +68,7 @@ test("a namespace with its own DestinationRule gets its own entry until the rule
   assert.equal(clusters.services.size, 1);
 });
 
-test("a rule in the service's namespace for everybody gives its own namespace one entry, and clients elsewhere another", () => {
+test("a public rule in the service's namespace gives its own namespace one entry, and clients elsewhere another", () => {
   const { clusters, entryOf, apply } = setUp("shop", "orders", "billing");
   apply(rule("shop/web", "v1"));
   assert.equal(entryOf("orders"), entryOf("billing"));

@@ -322,7 +322,7 @@ function encodeCluster(
   return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
 }
 
-/** The mesh as a proxy sees it that keeps the case of headers, or does not. */
+/** The mesh settings for a proxy that keeps, or does not keep, the case of headers. */
 function withHeaderCase(mesh: MeshSettings, preserveHttp1HeaderCase: boolean): MeshSettings {
   return mesh.proxyHeaders.preserveHttp1HeaderCase === preserveHttp1HeaderCase
     ? mesh

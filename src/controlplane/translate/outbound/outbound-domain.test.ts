@@ -6,7 +6,7 @@ import { serviceDomains } from "./outbound-domain.ts";
 const domainsOf = (hostname: string): readonly string[] =>
   serviceDomains({ hostname, addresses: [] } as unknown as ServiceModel, [], "shop", "cluster.local");
 
-test("a host of the client's namespace has a short name, but a wildcard never becomes the host of all", () => {
+test("a host of the client's namespace has a short name, but the short form of a wildcard never matches all hosts", () => {
   assert.deepEqual(domainsOf("cart.shop.svc.cluster.local"), [
     "cart.shop.svc.cluster.local",
     "cart.shop.svc.cluster.local.",

@@ -161,7 +161,7 @@ for (const [name, mesh] of Object.entries(meshes)) {
       ["shop", { app: "a" }],
     ] as const) {
       const port = planned(namespace, mesh, labels);
-      // With routes to look for, nothing is taken from what is common.
+      // If routes must be searched, the common hosts are not used.
       assert.deepEqual(
         planTables(port),
         planTables({ ...port, httpRoutesOf: () => [] }),
@@ -184,7 +184,7 @@ test("clients without a difference share the same host objects", () => {
   );
 });
 
-test("a route to an ExternalName Service reaches what it points to, whatever the Service's own ports", () => {
+test("a route to an ExternalName Service reaches the host that it points to, whatever the Service's own ports are", () => {
   const [table] = planTables(
     planned("stock", {
       aliased: [web.hostname],

@@ -27,8 +27,8 @@ export type HostSource =
       readonly port: number;
       readonly client: HostClient | undefined;
       /**
-       * Maps destinations that are services of this port, or ExternalName Services, to what they are aliases of (or to
-       * nothing). Undefined if all destinations are services of this port and none is an alias.
+       * Maps destinations that are services of this port, or ExternalName Services, to the service behind the alias (or
+       * to undefined). Undefined if all destinations are services of this port and none is an alias.
        */
       readonly destinations: ReadonlyMap<string, string> | undefined;
     }

@@ -5,7 +5,7 @@ import { valueAt } from "../../testing/decode-resource.ts";
 import { config, namespace, service, slice } from "../../testing/model-fixture.ts";
 import { createOutboundFixture } from "../../testing/outbound-fixture.ts";
 
-/** Each chain as its match and where it leads. */
+/** Each chain as its match and its destination. */
 function chainsOf(listener: JsonObject | undefined): readonly (readonly [unknown, unknown])[] {
   const chains = (listener?.["filterChains"] ?? []) as readonly JsonObject[];
   const fallback = listener?.["defaultFilterChain"] as JsonObject | undefined;
@@ -62,7 +62,7 @@ test("HTTP listens on all addresses and TCP on the service's own, where undeclar
   );
 });
 
-test("a headless service has a listener for each pod, and its clients reach the pod that they meant", () => {
+test("a headless service has a listener for each pod, and its clients reach the pod that they address", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     namespace("shop"),

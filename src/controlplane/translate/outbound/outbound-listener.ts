@@ -316,8 +316,8 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
 }
 
 /**
- * A server that speaks first keeps its clients, after the time limit. Upstream closes them then. Envoy continues without
- * the filters that have not run, so the original destination must be known before.
+ * Clients of a server that speaks first are served after the time limit. Upstream closes their connections then. Envoy
+ * continues without the filters that have not run, so the original destination must be known before.
  */
 function detectsHttp({ protocolDetectionTimeoutMs: timeoutMs }: MeshSettings): ListenerInit {
   return {
@@ -327,7 +327,7 @@ function detectsHttp({ protocolDetectionTimeoutMs: timeoutMs }: MeshSettings): L
   };
 }
 
-/** Requests in plain HTTP to ports without a listener go to the host that they name. */
+/** Plain HTTP requests to ports without a listener go to the host that they name. */
 function unknownHttpChain({ mesh, port, telemetry }: UnknownTraffic) {
   const host = {
     name: dynamicDnsRoute,

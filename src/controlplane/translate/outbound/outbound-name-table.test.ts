@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { nameTable } from "./outbound-name-table.ts";
 
-test("a proxy's name table has no wildcard by which another namespace would take names of the cluster's domain", () => {
+test("a proxy's name table has no wildcard by which another namespace would get names of the cluster's domain", () => {
   const entry = (namespace: string, hostname: string): ServiceModel =>
     ({
       registry: "External",

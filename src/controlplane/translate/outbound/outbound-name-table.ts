@@ -42,9 +42,9 @@ export function nameTable(
 }
 
 /**
- * Whether a wildcard of another namespace would take names of Kubernetes' domain: `*.shop.svc.cluster.local`,
- * `*.cluster.local`. A resolver asks for every name with its search domains first, so such an entry would get all
- * traffic of others. Names below a namespace's domain are that namespace's.
+ * Whether a wildcard of another namespace would match names of Kubernetes' domain: `*.shop.svc.cluster.local`,
+ * `*.cluster.local`. A resolver first appends its search domains to every name, so such an entry would get all traffic
+ * of other namespaces. Names below a namespace's domain belong to that namespace.
  */
 function isForeignWildcard({ hostname, namespace: owner }: ServiceModel, { namespace, domain }: NameClient): boolean {
   if (!hostname.startsWith("*") || owner === namespace) return false;

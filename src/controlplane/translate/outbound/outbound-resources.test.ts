@@ -129,7 +129,7 @@ test("a host of two services leads each client to the routes of the service that
   assert.deepEqual(redirects, ["north.example.org", "south.example.org"]);
 });
 
-test("the Sidecar by labels, then namespace, then root limits the hosts that workloads reach, and decides about unknown hosts", () => {
+test("the Sidecar that matches by labels, then by namespace, then of the root namespace limits the hosts that workloads reach, and decides about unknown hosts", () => {
   const { apply, remove, serve } = createOutboundFixture();
   const strict = config("Sidecar", "shop/strict", {
     workloadSelector: { labels: { app: "web" } },
@@ -476,7 +476,8 @@ test("a change of a service's endpoints recomputes only its own assignment", () 
     grown.filter((name) => !/^(wds|endpoints-kubernetes|service-servers|eds)/.test(name)),
     [],
   );
-  // Two namespaces see one assignment, and who the servers are was looked at once for both; no cluster says how many there are.
+  // Two namespaces share one assignment, and the servers' identities are computed once for both. No cluster depends on
+  // the number of servers.
   assert.equal((after["service-servers"] ?? 0) - (before["service-servers"] ?? 0), 1);
   assert.equal((after["eds"] ?? 0) - (before["eds"] ?? 0), 1);
 });
@@ -510,7 +511,7 @@ test("a cluster is recomputed when an identity, a capture by ztunnel, or mutual 
   apply(endpoints(...one));
   apply(endpoints(...both));
   assert.equal(computed(), before);
-  // Without its sidecar: not all take Istio's mutual TLS any more.
+  // The pod loses its sidecar, so not all endpoints accept Istio's mutual TLS any more.
   apply(captured("web-1", "10.244.1.5", true));
   assert.deepEqual([computed() - before, isCaptured()], [1, false]);
   apply(captured("web-2", "10.244.2.6", true));
@@ -530,7 +531,7 @@ test("a cluster is recomputed when an identity, a capture by ztunnel, or mutual 
   assert.deepEqual([speaksTls(), isCaptured()], [false, false]);
 });
 
-test("an HTTP route leaves listeners alone, and a rule for one TCP service leaves the others' listeners alone", () => {
+test("an HTTP route does not change listeners, and a rule for one TCP service does not change the listeners of others", () => {
   const { apply, serve, graph } = createOutboundFixture();
   const tcp = [{ name: "tcp", port: 9000, targetPort: 9000 }];
   apply(

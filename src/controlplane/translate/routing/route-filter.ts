@@ -62,8 +62,9 @@ function headersToAdd({ set, add }: HeaderModifier): MessageInitShape<typeof Hea
 }
 
 /**
- * If several entries have the same name, the first wins. The Gateway API has no variables. A value with variables works
- * as on Istio, and any other is the text itself: a proxy would reject the routes of the whole port for `50%`.
+ * If several entries have the same name, the first wins. The Gateway API has no variables. A value with valid variables
+ * works as in Istio. Any other value is taken literally, because a proxy would reject the routes of the whole port for
+ * `50%`.
  */
 function added(
   headers: HeaderModifier["set"],
@@ -108,7 +109,8 @@ export function redirectAction(
 }
 
 /**
- * 0 omits the port. This is correct if the port is the scheme's default and the request used its scheme's default port.
+ * The port 0 omits the port from the redirect. That is correct if the redirect's port is the default of its scheme, and
+ * the request used the default of its own.
  */
 function redirectPort(redirect: RequestRedirect, listenerPort: number): number {
   if (redirect.port !== undefined) return redirect.port;
@@ -196,7 +198,7 @@ export function mirrorPolicies(
 }
 
 /**
- * The route's configuration of the CORS filter. Preflight requests of other origins get an answer that allows nothing.
+ * The route's configuration of the CORS filter. Preflight requests of other origins get an answer without permissions.
  */
 export function corsPolicy(cors: CorsFilter): Any {
   return packed(CorsPolicySchema, {

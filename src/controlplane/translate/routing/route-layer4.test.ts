@@ -23,7 +23,7 @@ function dividedBy(kind: L4RouteModel["kind"], weights: readonly number[]): unkn
   );
 }
 
-test("backends without a weight get no connection; if none has one, connections are closed and the listener is still valid", () => {
+test("backends without a weight get no connection; if no backend has one, connections are closed and the listener is still valid", () => {
   for (const kind of ["TCPRoute", "TLSRoute"] as const) {
     assert.deepEqual(dividedBy(kind, [1, 0, 3]), [
       ["b0.test", 9, 1],

@@ -25,7 +25,7 @@ function routesOf(served: ServedOutbound, host = "web.shop.svc.cluster.local:80"
 
 const toWeb = [{ destination: { host: "web" } }];
 
-test("every part of a match reaches the route, and routes behind a match of everything are dropped", () => {
+test("every part of a match reaches the route, and routes after a catch-all match are dropped", () => {
   const { apply, serve } = createOutboundFixture();
   const match = {
     uri: { prefix: "/A" },

@@ -24,7 +24,7 @@ export type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeNam
 
 export interface VirtualServiceRouteOptions {
   readonly client: MatchClient;
-  /** The port of the requests: the service's, or the Gateway server's. */
+  /** The port of the requests: the service's port, or the Gateway server's. */
   readonly port: number;
   readonly isTls: boolean;
   /** Has the default retries, for routes without their own. */

@@ -39,7 +39,7 @@ interface NamedConfig {
   readonly message: Decoded;
 }
 
-/** What the policies become for the workload `shop/web` with the label `app: web`. */
+/** The filters of these policies for the workload `shop/web` with the label `app: web`. */
 function filtersOf(
   objects: readonly KubernetesObject[],
   mesh: Partial<MeshSettings> = {},
@@ -87,7 +87,7 @@ const rulesOf = (filters: readonly NamedConfig[]): readonly unknown[] =>
 const enforced = (filters: readonly NamedConfig[]): readonly (RBAC | undefined)[] =>
   filters.map((filter) => rbacOf(filter)?.rules);
 
-/** One value each from small sets, so that rules and requests meet often. */
+/** Each value comes from a small set, so that rules often match requests. */
 const sourceValues = {
   principals: ["*", "cluster.local/ns/a/sa/x", "*/sa/x", "cluster.local/ns/a/*"],
   namespaces: ["a", "b", "*"],
@@ -261,7 +261,7 @@ test("a matching DENY denies a request, and if ALLOW policies exist one must mat
   );
 });
 
-test("on connections, a rule with HTTP-only conditions allows nothing, and denies at least what it should", () => {
+test("on connections, a rule with HTTP-only conditions never allows, and denies at least the intended connections", () => {
   const http = { to: [{ operation: { methods: ["GET"] } }] };
   const both = { to: [{ operation: { methods: ["GET"], ports: ["81"] } }] };
   const { tcp } = filtersOf([
@@ -281,7 +281,7 @@ test("on connections, a rule with HTTP-only conditions allows nothing, and denie
   assert.equal(valueAt(jsonOf(tcp[0]), "statPrefix"), "tcp.");
 });
 
-test("audits come first, a dry run only observes, and a policy without rules denies everything or nothing", () => {
+test("audits come first, a dry run only observes, and a policy without rules denies everything as ALLOW, or nothing as DENY", () => {
   const dryRun = { annotations: { "istio.io/dry-run": "true" } };
   const any = { rules: [{}] };
   const filters = filtersOf([
@@ -303,7 +303,7 @@ test("audits come first, a dry run only observes, and a policy without rules den
   assert.equal(rbacAllows(enforced(filters), requests[0] ?? assert.fail()), false);
 });
 
-test("proxies of a Gateway obey policies with selectors, unless the control plane leaves these out", () => {
+test("proxies of a Gateway obey policies with selectors, unless the control plane's settings exclude these", () => {
   const any = { action: "DENY", rules: [{}] };
   const objects = [
     config("AuthorizationPolicy", "istio-system/mesh", any),
@@ -351,7 +351,7 @@ test("policies apply to their mesh, namespace or workload; those with targets an
   ]);
 });
 
-test("CUSTOM asks the provider about requests that its rules match, and denies them if the provider is unavailable", () => {
+test("CUSTOM asks the provider about requests that match its rules, and denies them if the provider is unavailable", () => {
   const ask = (name: string): KubernetesObject =>
     policy("ask", { action: "CUSTOM", provider: { name }, rules: [{ to: [{ operation: { paths: ["/a"] } }] }] });
   const common = { service: "ns/authz.example", port: 9000, timeoutMs: 1000, failOpen: false, clearRouteCache: false };
@@ -446,7 +446,7 @@ test("a principal of the mesh's trust domain also matches its aliases", () => {
   assert.deepEqual(["new.example", "old.example", "other.example"].map(allowed), [true, true, false]);
 });
 
-test("proxies fetch a rule's keys themselves if the control plane is so configured, within the rule's timeout", () => {
+test("proxies fetch a rule's keys themselves if the control plane's settings say so, within the rule's timeout", () => {
   const rules = [
     { issuer: "a", jwksUri: "http://keys.example:8000/jwks", timeout: "0.01s" },
     { issuer: "b", jwksUri: "https://elsewhere.example/jwks" },
@@ -472,7 +472,7 @@ test("proxies fetch a rule's keys themselves if the control plane is so configur
   assert.deepEqual(keysOf("proxy"), [own, ["https://elsewhere.example/jwks", "outbound|443||elsewhere.example", "5s"]]);
 });
 
-test("a workload may use several CUSTOM providers, each for its own rules, if the control plane is so configured", () => {
+test("a workload may use several CUSTOM providers, each for its own rules, if the control plane's settings allow it", () => {
   const settings = { service: "authz.example", port: 9000, timeoutMs: 1000, failOpen: false, clearRouteCache: false };
   const extensionProviders: MeshSettings["extensionProviders"] = ["one", "two"].map((name) => ({
     kind: "authorization-grpc",

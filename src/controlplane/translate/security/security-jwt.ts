@@ -22,7 +22,7 @@ export interface JwtContext {
   readonly clearRouteCache: boolean;
 }
 
-/** A key without a known private key, so that no token is valid. */
+/** A key whose private key nobody knows, so that no token is valid. */
 const unusableKeys = JSON.stringify({
   keys: [
     {

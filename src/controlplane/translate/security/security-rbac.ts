@@ -44,7 +44,7 @@ export interface RuleContext {
   readonly trustDomainAliases: readonly string[];
   /** True for connections, which lack the properties of requests. */
   readonly tcp: boolean;
-  /** An ALLOW rule that cannot be evaluated grants nothing. DENY and AUDIT drop the part that cannot be evaluated. */
+  /** An ALLOW rule that cannot be evaluated never matches. DENY and AUDIT drop the part that cannot be evaluated. */
   readonly allow: boolean;
   /** The location of the peer's identity: the connection's certificate, or, behind HBONE, the filter state. */
   readonly peer: "certificate" | "filter-state";

@@ -63,7 +63,7 @@ test("the workload's Telemetry overrides the namespace's and the mesh's, and a s
   assert.deepEqual(pathsOf(telemetryOf([root, wide], { namespace: "far", labels: {} })), ["/mesh"]);
 });
 
-test("gateways and waypoints select Telemetry by targets; a waypoint also uses its namespaces', its service's first", () => {
+test("gateways and waypoints select Telemetry by targets; a waypoint also uses those of its namespaces, and of its service first", () => {
   const target = (kind: string, name: string, group: string): object => ({ targetRefs: [{ kind, name, group }] });
   const ofGateway = logging("edge/gateway", "target", target("Gateway", "web", "gateway.networking.k8s.io"));
   const gateway: PolicySubject = { namespace: "edge", labels: {}, gateway: { name: "web", className: "istio" } };
@@ -90,7 +90,7 @@ test("gateways and waypoints select Telemetry by targets; a waypoint also uses i
   );
 });
 
-test("without a known provider the mesh config's own log is written, but not a disabled one", () => {
+test("without a known provider the mesh config's own log is written, unless it is disabled", () => {
   const written = { ...mesh, accessLogFile: "/mesh-config" };
   assert.deepEqual(pathsOf(telemetryOf([logging("shop/wide", "nobody")], web, "inbound", written)), ["/mesh-config"]);
   const off = config("Telemetry", "shop/wide", { accessLogging: [{ providers: [{ name: "shop" }], disabled: true }] });

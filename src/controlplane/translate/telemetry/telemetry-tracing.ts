@@ -93,7 +93,7 @@ function defaultSampling({ tracing, traceSamplingPercent }: MeshSettings): numbe
   return tracing?.samplingPercent ?? traceSamplingPercent;
 }
 
-/** A request is traced if its client asked for that. Other requests are sampled. */
+/** A request is traced if its client requested that. Other requests are sampled. */
 function samplingOf(percent: number): Pick<TracingInit, "clientSampling" | "randomSampling" | "overallSampling"> {
   return {
     clientSampling: { value: allTraces },

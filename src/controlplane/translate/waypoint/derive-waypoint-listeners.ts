@@ -98,7 +98,7 @@ type PoliciesOf = (
   reader: CollectionReader,
 ) => WaypointPolicies;
 
-/** The policies for some services of a waypoint, or without services for all of it. */
+/** The policies for some services of a waypoint, or for the whole waypoint if no services are given. */
 function waypointPolicies(inputs: MeshInputs): PoliciesOf {
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);

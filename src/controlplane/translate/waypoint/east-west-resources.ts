@@ -57,7 +57,7 @@ interface ReachedService {
   readonly service: string;
 }
 
-/** One port of such a service: directly to its pods, or through its waypoint. */
+/** How the gateway reaches one port of such a service: its pods directly, or its waypoint. */
 interface Way {
   readonly name: string;
   readonly port: ServicePortModel;
@@ -70,8 +70,8 @@ const weightUnits = 100;
 
 /**
  * Derives the gateways into the own network. A tunnel for a global service leads to a pod of the service or of its
- * waypoint, which terminates the inner tunnel. The gateway does not look into it. Unlike upstream, endpoints are
- * addressed directly, without an internal listener.
+ * waypoint, which terminates the inner tunnel. The gateway does not decrypt the inner tunnel. Unlike upstream,
+ * endpoints are addressed directly, without an internal listener.
  */
 export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel): EastWestResources {
   const { inputs, registry } = model;
@@ -193,7 +193,7 @@ function mainListener(routed: readonly RoutedService[]): Listener {
     const guarded = wayName(port, service, true);
     if (!ways.some(({ name }) => name === guarded)) return toChain(straight);
     // A waypoint of the client's network has already applied the policies. An ingress gateway bypasses waypoints unless
-    // told otherwise.
+    // configured otherwise.
     const bySource = byState("source", connectSourceState, {
       waypoint: toChain(straight),
       gateway: toChain(ingress ? guarded : straight),

@@ -30,7 +30,7 @@ export interface ResolvedService {
   readonly rule: DestinationRuleModel | undefined;
 }
 
-/** Undefined if the waypoint, the service or the mesh's settings are not there. */
+/** Undefined if the waypoint, the service or the mesh's settings do not exist yet. */
 export function resolve(
   waypointKey: string,
   service: ServiceModel | undefined,
@@ -150,7 +150,7 @@ export function assignments(
   ];
 }
 
-/** The assignments of a cluster that asks for its endpoints. */
+/** The assignments of a cluster that requests its endpoints. */
 export function encodeAssignments(
   found: ResolvedService,
   key: AssignmentKey,

@@ -137,7 +137,7 @@ test("a waypoint serves ServiceEntries by written or allocated addresses, with e
     ),
     8080,
   );
-  // As upstream, requests to a host without endpoints go where the client's connection went.
+  // As in upstream, requests to a host without endpoints go to the destination of the client's connection.
   assert.equal(clusters()["inbound-vip|80|http|passthrough.example.com"]?.["type"], "ORIGINAL_DST");
   const named = clusters()["inbound-vip|80|http|names.example.com"];
   assert.equal(named?.["type"], "STRICT_DNS");

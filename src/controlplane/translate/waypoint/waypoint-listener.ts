@@ -120,8 +120,8 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
 }
 
 /**
- * Ports with a declared protocol are not inspected, because with server-first protocols the inspector would wait in
- * vain. Directly addressed pods accept any port.
+ * Ports with a declared protocol are not inspected, because the inspector would wait in vain if the server speaks
+ * first. Directly addressed pods accept any port.
  */
 function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: boolean) {
   const filter = httpInspector();
@@ -208,7 +208,7 @@ function requests(
     ...(forwarded === true ? { forwarded: [wildcardCache(host)] } : {}),
     fields: {
       ...(protocol === "http2" || protocol === "grpc" ? { http2ProtocolOptions: {} } : {}),
-      // The mode for a connection without a certificate of its own: the tunnel that carried it had the certificate.
+      // The mode for a connection that has no certificate itself, because the tunnel around it had one.
       ...(tellsClientIdentity
         ? { forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY }
         : {}),

@@ -18,7 +18,8 @@ import { deriveOutboundResources, fixedClusterNames } from "../outbound/outbound
 import type { EncodedResource, ScopedEncodedResource } from "../resource.ts";
 import { deriveWaypointResources } from "./waypoint-resources.ts";
 
-// A mesh of two networks, a cluster in each: what a waypoint and an ingress gateway of the first one are sent of it. UPDATE_GOLDEN=1 writes the file anew.
+// A mesh of two networks with one cluster each. The file has the resources that a waypoint and an ingress gateway of
+// the first network get. UPDATE_GOLDEN=1 writes the file again.
 const golden = new URL("../golden/networks/waypoint.json", import.meta.url);
 const labels = {
   "gateway.networking.k8s.io/gateway-name": "wp",
@@ -134,7 +135,7 @@ function networks(
   };
 }
 
-/** `address weight` of pods, `gateway>what it is asked for weight` of gateways. */
+/** Endpoints as text: `address weight` for pods, and `gateway>requested authority weight` for gateways. */
 function reached(assignment: JsonObject | undefined): readonly string[] {
   const localities = (assignment?.["endpoints"] ?? []) as { lbEndpoints?: JsonObject[] }[];
   return localities.flatMap(({ lbEndpoints = [] }) =>
@@ -182,7 +183,7 @@ test("a waypoint reaches another network's endpoints by service name, through ea
   ]);
 });
 
-test("a waypoint stays in its network without a gateway, if so configured, and in a mesh of one network", () => {
+test("a waypoint stays in its network if there is no gateway, if so configured, or if the mesh has one network", () => {
   assert.deepEqual(reached(networks({}, []).waypoint.endpoints[vip]), ["10.1.0.1:8080 1"]);
   const kept = networks({ ambientNetworkCrossing: { waypoints: false, ingress: false } });
   assert.deepEqual(

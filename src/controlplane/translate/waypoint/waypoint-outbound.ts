@@ -130,7 +130,7 @@ export function deriveOutboundClusters(
   );
 }
 
-/** The endpoints of those clusters that ask for them. */
+/** The endpoints of those clusters that request them. */
 export function deriveOutboundEndpoints(
   graph: CollectionGraph,
   suffix: string,

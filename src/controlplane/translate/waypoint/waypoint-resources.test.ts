@@ -103,7 +103,7 @@ const ready: readonly KubernetesObject[] = [
   slice("shop/wp", { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "wp-1" }]),
 ];
 
-/** Names of what a matcher leads to, by value. */
+/** The names to which a matcher leads, by value. */
 function leads(matcher: unknown): unknown {
   const found = matcher as {
     action?: { name: string };
@@ -251,7 +251,7 @@ test("routes lead to subsets behind the waypoint and to services without one, an
   );
 });
 
-test("a waypoint whose Gateway asks for it writes the client's identity into XFCC before policies, in all chains of HTTP", () => {
+test("a waypoint whose Gateway requests it writes the client's identity into XFCC before policies, in all chains of HTTP", () => {
   const { apply, listeners } = waypoints();
   const annotation = "ambient.istio.io/xfcc-include-client-identity";
   const policy = config("AuthorizationPolicy", "shop/get", {
@@ -434,7 +434,7 @@ test("each pod of a waypoint gets endpoints by distance, if a rule or the servic
   ]);
 });
 
-test("a waypoint gets traffic only after one of its pods was ready, and keeps it, because a bypass would skip its policies", () => {
+test("a waypoint gets traffic only after one of its pods was ready, and then always, because connections that bypass it would skip its policies", () => {
   const { apply, remove, waypointOf, programmed } = waypoints();
   const web = "shop/web.shop.svc.cluster.local";
   apply(...shop, gateway);
@@ -488,7 +488,7 @@ test("a waypoint of an account serves the account's pods and their services, wit
   });
   apply(mesh({}));
   assert.deepEqual(deployments("shop/gw"), ["api-waypoint-proxy", "web-waypoint-proxy"]);
-  // The service says that another one is its waypoint, which is not there.
+  // The service names another waypoint, which does not exist.
   assert.equal(waypointOf("shop/web.shop.svc.cluster.local"), undefined);
 });
 

@@ -110,8 +110,8 @@ function hashOfService(
 
 /**
  * The destinations of connections to one port of a service, from the TLS routes and then the TCP routes of its
- * VirtualServices and Gateway API's routes (GEP-1294). As upstream, a TLS route applies if it names the service and
- * nothing else, because a waypoint does not read the server name here.
+ * VirtualServices and Gateway API's routes (GEP-1294). As in upstream, a TLS route applies only if it matches by the
+ * service alone, because a waypoint does not read the server name here.
  */
 export function waypointTcpTargets(
   service: ServiceModel,

@@ -63,7 +63,7 @@ export function deriveVipClusters(
   );
 }
 
-/** The endpoints of those clusters that ask for them. */
+/** The endpoints of those clusters that request them. */
 export function deriveVipEndpoints(
   graph: CollectionGraph,
   { served, services, suffix }: ServedRegistry,

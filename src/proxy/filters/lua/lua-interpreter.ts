@@ -31,7 +31,9 @@ const types = { nil: 0, boolean: 1, number: 3, string: 4, table: 5 } as const;
 const yielded = 1;
 const registryIndex = -10_000;
 const hookOnCount = 8;
-/** The clock is read after this many steps of the interpreter, and no run is overdue before several such rounds. */
+/**
+ * The clock is read after this many steps of the interpreter. A run counts as overdue only after several such rounds.
+ */
 const stepsPerLook = 10_000;
 const freeLooks = 5;
 const maxTableDepth = 32;
@@ -50,7 +52,7 @@ export class LuaInterpreter {
   /** Whether it is out of memory or broken, so that it must be replaced. */
   exhausted = false;
 
-  /** Throws an error with Lua's message if the script does not compile, or fails while it is loaded. */
+  /** Throws an error with Lua's message if the script does not compile, or fails while it loads. */
   constructor(source: string, host: LuaHost, clock: Clock, limits: LuaLimits) {
     this.#clock = clock;
     this.#limits = limits;

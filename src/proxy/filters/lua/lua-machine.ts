@@ -51,7 +51,7 @@ const longJump = Symbol("longjmp");
 
 let compiled: WasmModule | undefined;
 
-/** Compiled at the first script, so that a proxy without scripts does not even read it. */
+/** Compiled for the first script, so that a proxy without scripts does not even read it. */
 function interpreter(): WasmModule {
   compiled ??= new webAssembly.Module(readFileSync(new URL(import.meta.resolve("wasmoon-lua5.1/dist/liblua5.1.wasm"))));
   return compiled;
@@ -88,7 +88,7 @@ export class LuaMachine {
     return at;
   }
 
-  /** Copies text into the interpreter's memory for the time of a call, one byte for each character. */
+  /** Copies text into the interpreter's memory for the duration of a call, one byte for each character. */
   withBytes<Result>(text: string, use: (pointer: number, size: number) => Result): Result {
     const { lua } = this;
     const pointer = lua.malloc(text.length + 1);

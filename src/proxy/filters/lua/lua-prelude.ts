@@ -1,10 +1,10 @@
 /**
- * What scripts find besides the language: the objects of Envoy's API, whose methods ask `host`, and what LuaJIT has
- * beyond Lua 5.1. It runs once in each interpreter, before the script, and removes the functions that reach outside of
- * it.
+ * The functions that scripts find besides the language: the objects of Envoy's API, whose methods call `host`, and what
+ * LuaJIT adds to Lua 5.1. The prelude runs once in each interpreter, before the script. It removes the functions that
+ * reach outside the interpreter.
  *
- * A method that must wait yields `waiting` and what it waits for. As a yield ends at the nearest coroutine, the
- * functions that begin one pass such yields on.
+ * A method that must wait yields `waiting` and what it waits for. A yield ends at the nearest coroutine, so the
+ * functions that start a coroutine pass such yields on.
  */
 export const luaPrelude = String.raw`
 local host = ...

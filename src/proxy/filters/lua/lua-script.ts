@@ -66,7 +66,7 @@ export class LuaScript {
     let progress: LuaProgress = first;
     while (progress.kind === "waits") {
       const results = await Promise.race([this.#waitFor(stream, progress), gone(context.signal())]);
-      // The answer ends the script, and so does a client that leaves.
+      // A reply ends the script, and so does a client that disconnects.
       if (stream.reply !== undefined || results === undefined) break;
       progress = run.go(results);
     }

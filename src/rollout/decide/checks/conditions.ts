@@ -4,8 +4,8 @@ import type { Judgement } from "./looks.ts";
 type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { readonly baseline?: unknown };
 
 /**
- * A built-in judgement with the spec's conditions on the measurements: `failWhen` fails it when the minimum sample has
- * been seen, and without a true `passWhen` it does not pass.
+ * Combines a built-in verdict with the spec's conditions on the measurements. A true `failWhen` fails the check once
+ * the minimum sample has been seen. A check with `passWhen` passes only if it is true.
  */
 export function applyConditions(spec: CheckSpec, judged: Judgement, bindings: () => Bindings): Judgement {
   if ((spec.failWhen === undefined && spec.passWhen === undefined) || judged.verdict !== "pass") return judged;

@@ -7,7 +7,7 @@ import { applyConditions } from "./conditions.ts";
 import type { Judgement } from "./looks.ts";
 import { durationsOf, storedDurations, type StoredDurations } from "./stored-durations.ts";
 
-/** Judges the durations of both versions from cumulative histograms. The first look is the baseline. */
+/** Compares the durations of both versions by cumulative histograms. The first look is the baseline. */
 export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before: unknown): Judgement {
   const limits = limitsOf(spec);
   const state = before === undefined ? undefined : durationsOf(before as StoredDurations);

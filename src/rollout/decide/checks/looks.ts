@@ -15,12 +15,12 @@ export interface LookState {
   readonly passes: number;
   /** Looks that failed. */
   readonly failures: number;
-  /** Looks without an answer one after another, and how long after settling the first was. */
+  /** The number of consecutive looks without an answer, and when the first of them was, counted from settling. */
   readonly errors: number;
   readonly errorsFromMs?: number;
   /** How many looks in a row had to wait. */
   readonly waits: number;
-  /** What it waits for, and when that last changed, counted from settling. */
+  /** What the check waits for, and when that last changed, counted from settling. */
   readonly waitsFor?: string;
   readonly waitsFromMs?: number;
   /** The judgement's own state. */
@@ -29,7 +29,7 @@ export interface LookState {
 
 const noLooks: LookState = { passes: 0, failures: 0, errors: 0, waits: 0 };
 
-/** Check types whose waiting has an end: they wait for the mesh itself, not for traffic. */
+/** Check types that wait only for a limited time, because they wait for the mesh itself and not for traffic. */
 const impatientTypes: readonly string[] = ["xds-convergence", "pod-health", "certificate-roots"];
 
 export interface CountedLook {
@@ -109,7 +109,7 @@ function waitOf(
   return { waitsFor, waitsFromMs: before.waitsFor === waitsFor ? (before.waitsFromMs ?? settledMs) : settledMs };
 }
 
-/** How long a check has had no answer, and how long it may. */
+/** Text about how long a check has had no answer, and how long this is tolerated. */
 function unansweredText({ timeoutSeconds }: CheckSpec, forMs: number): string {
   return `no answer for ${Math.round(forMs / 1000)} s, it fails after ${timeoutSeconds} s`;
 }

@@ -7,7 +7,7 @@ import type { CheckSubject } from "../step.ts";
 import { applyConditions } from "./conditions.ts";
 import type { Judgement } from "./looks.ts";
 
-/** What is stored between looks: each source's last counters, the sum since the start, and the evidence. */
+/** The state between looks: each source's last counters, the sum since the start, and the evidence. */
 interface CountingState {
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
   readonly gained: RateBatch;
@@ -45,10 +45,10 @@ export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: Seen
   return { ...applyConditions(spec, named, () => bindingsOf(inner.gained)), inner };
 }
 
-/** More sources than one look reads, so that one that misses some looks is still known. */
+/** More sources than one look reads, so that a source that misses some looks stays known. */
 export const maxSources = 256;
 
-/** The last counts of each source, without those that were not seen for longest where there are too many. */
+/** The last counts of each source. If there are too many sources, drops those that were not seen for longest. */
 function lastCounts(before: CountingState["sources"], now: CountingState["sources"]): CountingState["sources"] {
   const absent = Object.entries(before).filter(([source]) => now[source] === undefined);
   const kept = absent.slice(Math.max(0, absent.length + Object.keys(now).length - maxSources));
@@ -89,7 +89,8 @@ function earlierRate(sources: CountingState["sources"]): EarlierRate {
 }
 
 /**
- * What all sources counted since the last look. A restarted source counts from zero. A new source only sets its start.
+ * The sum of what all sources counted since the last look. A restarted source counts from zero. A new source only sets
+ * its start.
  */
 function gainOf(before: CountingState["sources"], now: CountingState["sources"]): RateBatch {
   const gains = Object.entries(now).map(([source, counts]): RateBatch => {

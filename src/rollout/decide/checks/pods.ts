@@ -4,8 +4,8 @@ import type { PodFacts, SeenPods } from "../observation.ts";
 import type { Judgement } from "./looks.ts";
 
 /**
- * What is stored between looks: the restarts of each pod when it was first seen, by group and pod, and which pods have
- * been ready.
+ * The state between looks: each pod's restarts when it was first seen, by group and pod, and which pods have been
+ * ready.
  */
 interface PodState {
   readonly restarts: Readonly<Record<string, number>>;

@@ -55,7 +55,7 @@ export async function deploymentInWorld(
   ).items.filter((set) => set.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
   const adopted = firstWrite(journal, object, "/spec/template");
   const current = spec.template as unknown as Fields;
-  // During a run and after it, stable is the template that ran before it.
+  // During a run and after it, the stable version is the template from before the run.
   const running =
     adopted !== undefined && jsonEqualWithoutNulls(adopted.written, current) ? (adopted.prior as Fields) : undefined;
   const active = activeSet(sets);

@@ -82,7 +82,7 @@ test("a second Canary of a Service is refused with the name of the first, not wi
   });
 });
 
-test("a route that a deleted Canary left is refused with the advice to delete it", async () => {
+test("a route that a deleted Canary left behind is refused, with the advice to delete it", async () => {
   const refusal = refuseOtherRoutes(withObjects(madeRoute, canaryOf("second")), "f", canaryOf("second"), "web");
   await assert.rejects(refusal, {
     message:
@@ -90,7 +90,7 @@ test("a route that a deleted Canary left is refused with the advice to delete it
   });
 });
 
-test("a route of the user's for the Service is refused with the target that moves it", async () => {
+test("a user's own route for the Service is refused, and the error names the target type that moves it", async () => {
   const route = { ...madeRoute, metadata: { name: "mine", namespace: "shop" } };
   const refusal = refuseOtherRoutes(withObjects(route), "f", canaryOf("second"), "web");
   await assert.rejects(refusal, /use target\.virtualService with name mine, or delete it/);

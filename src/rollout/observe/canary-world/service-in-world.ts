@@ -175,8 +175,8 @@ export async function refuseOtherRoutes(
 }
 
 /**
- * Throws if the engine made the route: for another Canary of the same Service, or for one that is gone and left it. To
- * delete the route of a live Canary would break that Canary.
+ * Throws if the engine made the route: for another Canary of the same Service, or for a deleted Canary that left it
+ * behind. Deleting the route of a live Canary would break that Canary.
  */
 async function refuseOtherCanary(
   sources: CanarySources,

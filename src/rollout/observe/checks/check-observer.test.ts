@@ -132,7 +132,7 @@ test("while a look continues, the status has the reason why the previous look ha
   });
 });
 
-test("a server that is missing or fails has not answered", async () => {
+test("a server that is missing or fails counts as not answering", async () => {
   const clock = standingClock();
   const webhook = {
     url: "http://me:secret@127.0.0.1:9/?key=secret",
@@ -371,7 +371,7 @@ test("seconds with an error in a pod's log are counted from the first look on, a
   assert.match(paths[0] ?? "", /limitBytes=262144/);
 });
 
-test("a clock that is set forward or back adds no seconds to the log's coverage, and counting continues", async () => {
+test("setting the clock forward or back adds no seconds to the counted time of logs, and counting continues", async () => {
   const clock = standingClock();
   const client = { raw: async () => await Promise.resolve({ status: 200, text: "" }) } as unknown as KubeClient;
   const status = {
@@ -397,7 +397,7 @@ test("a clock that is set forward or back adds no seconds to the log's coverage,
   }
 });
 
-test("error lines are recognized in JSON, klog, logfmt and text, but not by the word alone", () => {
+test('error lines are recognized in JSON, klog, logfmt and text, but not by the word "error" alone', () => {
   const errors = [
     '{"level":"error","msg":"x"}',
     '{"severity":"CRITICAL"}',
@@ -428,7 +428,7 @@ test("error lines are recognized in JSON, klog, logfmt and text, but not by the 
   );
 });
 
-test("a pod's problem comes from its status, with how its container ended", () => {
+test("a pod's problem comes from its status, and includes how its container ended", () => {
   const status = (container: object): object => ({
     containerStatuses: [{ name: "app", ready: false, restartCount: 2, image: "", imageID: "", ...container }],
   });

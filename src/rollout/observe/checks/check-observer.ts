@@ -55,7 +55,7 @@ interface Watched {
   look: number;
   latest: Promise<CheckObservation> | undefined;
   isAnswered: boolean;
-  /** A round has received the result of the latest look. No other look begins before that. */
+  /** Whether a round has received the result of the latest look. No other look begins before that. */
   isDelivered: boolean;
   /** Why the last look that has ended had no answer. Empty if it had one. */
   problem: string;
@@ -119,7 +119,7 @@ export class CheckObserver {
     return seen;
   }
 
-  /** While a slow look goes on, people read what the look before it lacked. */
+  /** While a slow look continues, the status shows why the previous look had no answer. */
   async #within(latest: Promise<CheckObservation>, { look, problem }: Watched): Promise<CheckObservation> {
     const { clock } = this.#options;
     const before = problem === "" ? "" : `; the look before had no answer either: ${problem}`;

@@ -80,7 +80,7 @@ test("a waypoint that stops counting is replaced by the clients' proxies, which 
   assert.deepEqual(await look(75), { "shop/g (as source)": 75, "shop/w (as source)": 40 });
 });
 
-test("a proxy that does not answer counts nothing, and if none answers there is no observation", async () => {
+test("a proxy that does not answer contributes no counts, and if none answers there is no observation", async () => {
   const view = fakeView([gatewayPod("g"), gatewayPod("h")]);
   const some = await observeRequests(view, backends, fakeScrape({ g: requests("next", "200", 1) }));
   assert.deepEqual(some.type === "counters" ? Object.keys(some.sources) : [], ["shop/g"]);

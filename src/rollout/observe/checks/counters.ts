@@ -11,7 +11,7 @@ import { podName, type Scrape } from "./scrape.ts";
 export const requestsMetric = "istio_requests_total";
 const openedMetric = "istio_tcp_connections_opened_total";
 const failedMetric = "istio_tcp_connections_failed_total";
-/** A metric of our own proxies: Envoy's counts internal listeners too. */
+/** A metric of Serin's own proxies, because Envoy's metric counts internal listeners too. */
 export const listenersMetric = "serin_proxy_listeners";
 export const requestMetrics = [requestsMetric, listenersMetric];
 const connectionMetrics = [requestsMetric, openedMetric, failedMetric];
@@ -102,7 +102,7 @@ export async function scrapeAll(
   return { answers: answers.filter((answer) => answer !== undefined), problem };
 }
 
-/** The reporter changes when the other one has counted this many requests while it counted none. */
+/** The reporter changes when the other one has counted this many requests while the chosen one counted none. */
 const silentSamples = 10;
 
 interface ReporterTotals {

@@ -83,8 +83,8 @@ export class ErrorLogObserver {
     known.wallMs = nowMs;
     known.steadyMs = steadyMs;
     this.#readings.set(key, known);
-    // Seconds that a clock jump skipped do not count as seconds without an error. After a jump back, nothing waits for
-    // the same time to come again.
+    // Seconds that a clock jump skipped do not count as seconds without an error. After a jump back, counting does not
+    // wait until the former time is reached again.
     if (jumped) {
       known.untilMs = nowMs;
       return;

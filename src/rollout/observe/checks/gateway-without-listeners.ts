@@ -6,8 +6,8 @@ import { proxiesFor, type ProxyPod } from "./proxies.ts";
 import type { Scrape } from "./scrape.ts";
 
 /**
- * A pass if no pod of the gateway listens, in either revision: no Gateway is bound to it, so that no request can ever
- * come and be judged. Undefined if one listens or does not tell its metrics, and while the new revision has no pod.
+ * A pass if no pod of the gateway listens, in either revision: no Gateway is bound to it, so no request can ever arrive
+ * and be judged. Undefined if a pod listens or its metrics cannot be read, and while the new revision has no pod.
  */
 export async function gatewayWithoutListeners(
   view: ClusterView,

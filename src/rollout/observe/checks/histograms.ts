@@ -48,8 +48,8 @@ export class DurationObserver {
   }
 
   /**
-   * The first look takes the whole counters as the past. For a proxy that comes later, only increases after its first
-   * look count.
+   * The first look treats all counts as past. For a proxy that appears later, only increases after its first look
+   * count.
    */
   #take({ proxy }: Answer, now: Sides, first: boolean): void {
     const key = podName(proxy.pod);

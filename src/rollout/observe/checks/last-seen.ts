@@ -1,6 +1,6 @@
 import { maxSources } from "../../decide/index.ts";
 
-/** What each source was seen with last. A source that is gone is forgotten when enough others have come. */
+/** The last values of each source. A source that no longer exists is forgotten when enough others have been added. */
 export class LastSeen<Value> {
   /** The source that was seen least recently first. */
   readonly #values = new Map<string, Value>();

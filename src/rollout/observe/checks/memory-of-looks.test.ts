@@ -35,7 +35,7 @@ const metrics = (count: number): string =>
     ),
   ].join("\n");
 
-/** One collection may leave what a job of the compiler still holds. */
+/** One garbage collection may leave objects that a compiler job still holds. */
 async function liveHeapBytes(): Promise<number> {
   let leastBytes = Number.POSITIVE_INFINITY;
   for (let turn = 0; turn < 4; turn += 1) {
@@ -94,10 +94,13 @@ async function sizesOf(
 }
 
 const rounds = 1000;
-/** What V8 itself adds meanwhile, such as compiled code. Remembering 2,000 pods, each by about a kilobyte, adds more. */
+/**
+ * The memory that V8 itself adds meanwhile, such as compiled code. Remembering 2,000 pods, each by about a kilobyte,
+ * adds more.
+ */
 const noiseBytes = 1024 * 1024;
 
-test("what checks remember of pods that have gone is bounded, in the engine and in the stored status", async () => {
+test("the memory for deleted pods in checks is bounded, in the engine and in the stored status", async () => {
   const [, half, , whole] = await sizesOf(rounds);
   assert.ok(half !== undefined && whole !== undefined);
   assert.ok(

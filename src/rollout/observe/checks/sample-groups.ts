@@ -5,7 +5,7 @@ import { sidecarRevision, workloadOf } from "../sidecar-workloads.ts";
 import { runningPods, type ProxyPod } from "./proxies.ts";
 
 export type Group = "canary" | "stable";
-/** Decides for which of the two groups a sample of a proxy counts, if any. */
+/** Decides to which of the two groups a proxy's sample belongs, if to any. */
 export type Grouping = (sample: PrometheusSample, proxy: ProxyPod) => Group | undefined;
 
 /**

@@ -19,7 +19,7 @@ test("the error for a pod whose metrics cannot be read names the pod, what happe
   });
 });
 
-test("a pod is asked for the named families alone, and what else it sends is skipped", async () => {
+test("only the named families are requested from a pod, and other families in its response are ignored", async () => {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(request.url ?? "");

@@ -10,8 +10,8 @@ export type Scrape = (pod: Pod, families?: readonly string[]) => Promise<readonl
  * Scrapes a pod's metrics at the port and path of its annotations. An error names the pod, and its cause says only what
  * happened.
  *
- * Our own proxies send only the families that are asked for. A gateway's page has hundreds of kilobytes, the engine reads
- * it several times a second, and a check needs a hundredth of it.
+ * Serin's own proxies send only the requested families. A gateway's whole page has hundreds of kilobytes, the engine
+ * reads it several times a second, and a check needs a hundredth of it.
  */
 export const scrapePod: Scrape = async (pod, families) => {
   const annotations = pod.metadata.annotations ?? {};

@@ -62,7 +62,7 @@ async function observed(scope: { readonly gateways: boolean; readonly waypoints:
   );
 }
 
-test("an upgrade moves east-west gateways and gateways of a user's own class, and none of another controller", async () => {
+test("an upgrade moves east-west gateways and gateways of a user's own class, but not gateways of other controllers", async () => {
   assert.deepEqual(await observed({ gateways: true, waypoints: true }), [
     "gateway between: between",
     "gateway front: front-istio",

@@ -22,7 +22,7 @@ import type { PriorValues } from "./prior-values.ts";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const componentLabel = "operator.istio.io/component";
 const classicComponent = /^(Ingress|Egress)Gateways$/;
-/** What a Gateway's proxies do. */
+/** The kind of work that a Gateway's proxies do. */
 type GatewayType = "ingress" | "eastWest" | "waypoint";
 
 /** By the controller that a GatewayClass names. */
@@ -107,7 +107,7 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
         )
         .map((deployment) => scaled(deployment, prior, autoscaled))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-      // Only a mesh of several networks runs a proxy for this class.
+      // Only a mesh with several networks runs proxies for this class.
       if (type === "eastWest" && deployments.length === 0) return [];
       return [
         {

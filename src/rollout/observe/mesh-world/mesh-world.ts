@@ -82,7 +82,7 @@ export async function observeMeshWorld(
   return { world, leads };
 }
 
-/** The data planes that this upgrade moves, and clients outside the mesh, which must stay refused. */
+/** The data planes that this upgrade moves, and clients outside the mesh, whose requests must still be refused. */
 function dataPlanesOf(
   { spec: { scope } }: MeshUpgrade,
   namespaces: readonly NamespaceInWorld[],

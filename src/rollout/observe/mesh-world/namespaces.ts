@@ -24,7 +24,7 @@ import {
 } from "../sidecar-workloads.ts";
 import type { PriorValues } from "./prior-values.ts";
 
-/** What led namespaces to a revision before the upgrade, besides their labels. */
+/** The rules that led namespaces to a revision before the upgrade, besides their labels. */
 export interface NamespaceLeads {
   /** The revision of each tag. */
   readonly tags: ReadonlyMap<string, string>;
@@ -84,7 +84,7 @@ function inWorld(
   const name = metadata.name ?? "";
   const object = reference("v1", "Namespace", name);
   const labels = prior.labels(object, metadata.labels);
-  // After the retirement, only the journal tells whose injector the label selected.
+  // After the retirement, only the journal has the revision whose injector the label selected.
   const injectsWithoutTag = leads.injectsWithoutTag || prior.has(object, labelPointer(injectionLabel));
   const injection = scope.namespaces ? injectionOf(labels, { ...leads, injectsWithoutTag }, from.revision) : undefined;
   const byNamespace = labels[injectionLabel] !== undefined || labels[revisionLabel] !== undefined;
@@ -146,7 +146,7 @@ function workloadInWorld(
     revision: to.revision,
     mark: restartMark(upgrade),
     connected,
-    // Here only its state counts. Whether it is late is for the step's condition.
+    // Only its state matters here. The step's condition decides whether it is late.
     ageMs: () => 0,
     withinMs: settleTimeoutSeconds * 1000,
     restarted,

@@ -15,7 +15,8 @@ import { renderOne, type EngineImage } from "./render-install.ts";
 const rootNamespace = "istio-system";
 
 /**
- * The nodes on which the revision's ztunnel runs, and those that the upgrade has labelled, also after it has left them.
+ * The nodes on which the revision's ztunnel runs, and those that the upgrade has labelled, even after the ztunnel has
+ * left them.
  */
 export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorValues): string[] {
   const running = view.pods
@@ -74,7 +75,7 @@ export async function observeCni(
   return { cni: { objects: rendered, existing: there.flat(), nodes: [...new Set(nodes)].toSorted() } };
 }
 
-/** The root in the Secret that the spec names. Once a control plane has made the next root, that one. */
+/** The root in the Secret that the spec names, or the next root once a control plane has created it. */
 export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgrade): Promise<Pick<MeshWorld, "root">> {
   const { root } = spec.to;
   if (root === undefined) return {};

@@ -20,7 +20,7 @@ const injector = (revision: string, namespaceSelector: object, tag?: string): We
 const enabled = { matchLabels: { "istio-injection": "enabled" } };
 const byRevision = { matchLabels: { "istio.io/rev": "sample" } };
 
-test("a named control plane that injects istio-injection itself leads its namespaces, but no tag does", () => {
+test("a named control plane that injects istio-injection itself leads its namespaces without a tag", () => {
   const without = (of: WebhookConfiguration, revision = "sample", tags = new Map<string, string>()): boolean =>
     injectsWithoutTag({ injectors: [of], validators: [] }, tags, revision);
   assert.equal(without(injector("sample", enabled)), true);

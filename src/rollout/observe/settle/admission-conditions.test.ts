@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { KubeClient } from "../../../kube/index.ts";
 import { tagServesState } from "./admission-conditions.ts";
 
-test("a refused dry run is reported in the API server's words, not as an object", async () => {
+test("a refused dry run is reported with the API server's message, not as an object", async () => {
   const message = 'Internal error occurred: failed calling webhook "rev.namespace.sidecar-injector.istio.io"';
   const text = JSON.stringify({ kind: "Status", apiVersion: "v1", status: "Failure", message, code: 500 });
   const client = { raw: async () => await Promise.resolve({ status: 500, headers: {}, text }) };

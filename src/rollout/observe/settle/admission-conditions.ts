@@ -5,7 +5,7 @@ import { validatingWebhookConfigurationKind } from "../../../api/kubernetes/inde
 import { errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
 
-/** A message may have those of several webhooks. */
+/** A message may contain the messages of several webhooks. */
 const messageCharacters = 300;
 
 /** The engine's own namespace, whose labels request no sidecars. */

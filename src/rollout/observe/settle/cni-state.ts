@@ -27,13 +27,13 @@ export async function cniState(
   const [pod] = pods;
   if (pod === undefined) return { state: "waiting", detail: `no agent runs on ${node}` };
   const report = await enrolledReport(view, pod, node);
-  // Upstream's agents have no such report, so their readiness must be enough.
+  // Upstream's agents have no such report, so only their readiness is checked.
   if (report === undefined) return { state: "met" };
   if (!report.ready) return { state: "waiting", detail: `the agent ${report.version} of ${node} is not ready` };
   const looks = firstLooks.get(view) ?? new Map<string, ReadonlyMap<string, EnrolledPodReport>>();
   firstLooks.set(view, looks);
   const before = looks.get(node) ?? new Map<string, EnrolledPodReport>();
-  // A pod that the agent has not taken over yet does not give a first report.
+  // A pod that the agent has not taken over yet is not part of the first report.
   const known = report.pods
     .filter((pod) => before.has(pod.uid) || isComplete(pod))
     .map((pod) => [pod.uid, before.get(pod.uid) ?? pod] as const);

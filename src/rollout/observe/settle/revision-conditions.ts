@@ -12,7 +12,9 @@ export function revisionServesState(view: ClusterView, revision: string): Settle
   };
 }
 
-/** Whether nobody else has installed the revision. A control plane that the engine itself installed does not count. */
+/**
+ * Whether no other installer has installed the revision. A control plane that the engine itself installed is allowed.
+ */
 export function revisionFreeState(view: ClusterView, revision: string): SettleState {
   const found = view.deployments
     .list()

@@ -40,7 +40,7 @@ export async function rootInUseState(view: ClusterView, fingerprint: string): Pr
   return other.length === 0 ? { state: "met" } : waiting(other.map(named), "have certificates of another root");
 }
 
-/** Whether nothing trusts any other root. */
+/** Whether no control plane or data plane trusts any other root. */
 export async function rootAloneState(view: ClusterView, fingerprint: string): Promise<SettleState> {
   const pilots = await pilotRoots(view);
   const late = pilots
@@ -118,7 +118,7 @@ function isDataPlane({ metadata, spec }: Pod): boolean {
   );
 }
 
-/** Without the pod's name, which the list of pods has already. */
+/** The fault without the pod's name, because the list of pods contains the name already. */
 function whatHappened(error: unknown): string {
   return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
 }

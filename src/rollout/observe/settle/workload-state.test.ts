@@ -51,7 +51,7 @@ async function stateOf(
   return await workloadState(view, condition, () => 0);
 }
 
-test("a pod that a restart created without a sidecar fails the step, and is not taken for one that had none", async () => {
+test("a pod that a restart created without a sidecar fails the step, and does not count as a pod that never had one", async () => {
   const bare = fakePod({ name: "web-2", workload: "web", annotations: restarted });
   assert.deepEqual(await stateOf([pilot, bare], [injector]), {
     state: "failed",
@@ -68,7 +68,7 @@ test("a pod that a restart created without a sidecar fails the step, and is not 
   assert.deepEqual(await stateOf([pilot, ...others], [injector]), { state: "met" });
 });
 
-test("without an injector or a control plane nothing is restarted, and the step names what is missing", async () => {
+test("without an injector or a control plane no workload is restarted, and the step names the missing part", async () => {
   const old = sidecarPod("web-1", "old", "web");
   assert.deepEqual(await stateOf([pilot, old], []), {
     state: "waiting",
@@ -91,7 +91,7 @@ test("without an injector or a control plane nothing is restarted, and the step 
   });
 });
 
-test("a budget that allows no disruption becomes a matter for a person", async () => {
+test("a budget that allows no disruption requires a person", async () => {
   const old = sidecarPod("web-1", "old", "web");
   const budget = {
     metadata: { name: "strict", namespace: "shop" },

@@ -14,10 +14,7 @@ import {
 
 type WorkloadCondition = Extract<SettleCondition, { type: "workloadRevision" }>;
 
-/**
- * Whether one workload, or all of a namespace, have sidecars of the revision. Pods that no restart moves do not count
- * here.
- */
+/** Whether one workload, or all of a namespace, have sidecars of the revision. Ignores pods that no restart moves. */
 export async function workloadState(
   view: ClusterView,
   { object, revision, mark, withinMs }: WorkloadCondition,

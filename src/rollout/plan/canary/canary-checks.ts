@@ -43,7 +43,7 @@ function defaultsFor({ spec: { target } }: Canary): readonly CheckSpec[] {
 
 /**
  * Whether a check of the spec applies to a step. A step that only scales, prepares or waits changes no traffic, so
- * there is nothing new to judge. Nobody counts mirrored requests, so only checks of pods apply to a step that only
+ * there is nothing new to judge. No proxy counts mirrored requests, so only checks of pods apply to a step that only
  * mirrors. The share of requests is checked only for weights, because a match has no expected share.
  */
 function applies(spec: CheckSpec, step: CanaryStep, traffic: Traffic): boolean {

@@ -56,7 +56,7 @@ function rulesOf(steps: readonly object[], at: number, more: object = {}): unkno
 
 const toCanary = { name: "productpage", namespace: "next", port: 9080 };
 
-test("a header step adds a rule with the target's own paths, because a header match alone would lose", () => {
+test("a header step adds a rule with the target's own paths, because a header match alone would have a lower precedence", () => {
   assert.deepEqual(rulesOf([{ match: { headers: [{ name: "traffic", value: "test" }] } }], 0), [
     original[0],
     {
@@ -243,7 +243,7 @@ test("iterations set how many looks of each check must pass, at that interval", 
   );
 });
 
-test("a namespace's twins get the share of every Service that a route sends there", () => {
+test("the Services of the other namespace get the share of each Service to which a route leads", () => {
   const rules = [
     {
       backendRefs: [

@@ -9,7 +9,7 @@ export interface CanaryWorld {
   readonly candidate?: string;
   /** The candidate already runs, so there is nothing to roll out. */
   readonly idle?: boolean;
-  /** Why no run begins, although there is another candidate. Then the world is idle too. */
+  /** Why no run begins, although the candidate differs. The world is then idle too. */
   readonly held?: string;
   /** The user's routes that the rollout changes. */
   readonly routes: readonly RouteInWorld[];
@@ -58,7 +58,7 @@ export interface DeploymentInWorld {
   readonly stableHash: string;
   /** The template to roll out. It is the stable one if there is nothing to roll out. */
   readonly candidateTemplate: Fields;
-  /** The hash of the candidate's ReplicaSet, which exists from when the Deployment itself rolls. */
+  /** The hash of the candidate's ReplicaSet, which exists once the Deployment itself rolls. */
   readonly candidateHash?: string;
   readonly service: { readonly ports: readonly Fields[]; readonly selector: Readonly<Record<string, string>> };
   /** The user's DestinationRule for the host, with its subsets before the rollout. */

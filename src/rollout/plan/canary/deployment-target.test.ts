@@ -43,7 +43,7 @@ function written(step: Step | undefined, at = 0): unknown {
 const ids = (steps: readonly Step[]): string[] => steps.map(({ id }) => id);
 const by = (steps: readonly Step[], id: string): Step | undefined => steps.find((step) => step.id === id);
 
-test("everything that separates versions is acknowledged before a canary pod exists, and pods are known before a route leads to them", () => {
+test("the objects that separate the versions are acknowledged before a canary pod exists, and pods are known before a route leads to them", () => {
   const steps = plan({ steps: [{ weight: 25 }, { weight: 100 }] });
   assert.deepEqual(ids(steps), [
     "settled",
@@ -96,7 +96,7 @@ test("a Deployment whose template already runs has only its setup steps", () => 
   ]);
 });
 
-test("undo restores the previous template, and the copy keeps the labels that policies and budgets select by", () => {
+test("undo restores the previous template, and the copy keeps the labels by which policies and budgets select", () => {
   const [adopted, copy] = by(plan({ steps: [{ weight: 25 }] }), "copy")?.writes ?? [];
   assert.deepEqual(adopted?.type === "field" && adopted.adopted, { prior: template("web:1") });
   assert.ok(copy?.type === "create");
@@ -214,7 +214,7 @@ test("blue-green runs the whole canary for the preview Service, and other reques
   ]);
 });
 
-test("an experiment compares two fresh copies by mirrored requests, and leaves nothing behind", () => {
+test("an experiment compares two fresh copies by mirrored requests, and removes them and their routes at its end", () => {
   const steps = plan({
     steps: [
       { experiment: { durationSeconds: 5, mirrorPercent: 20 }, checks: [{ type: "pod-health" }] },

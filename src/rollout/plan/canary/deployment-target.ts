@@ -23,7 +23,7 @@ import { fieldsOf, noTraffic, type Fields, type MirrorTarget, type Pairing } fro
 /** How routes distinguish the pods of the versions: by subsets of a DestinationRule, or by Services. */
 interface Versions {
   readonly routes: readonly MadeRoute[];
-  /** Creates the objects for it, before any copy runs. */
+  /** Creates the objects that distinguish the versions, before any copy runs. */
   readonly setup: PartialStep;
   /** Points "stable" to the pods with this template hash. */
   moveStable(hash: string): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] };
@@ -200,7 +200,7 @@ class DeploymentPlan implements TargetPlan {
 
   #movedStable(): ReturnType<Versions["moveStable"]> {
     const { candidateHash } = this.#world;
-    // The ReplicaSet exists only after the Deployment has rolled. Before, this step cannot be running.
+    // The ReplicaSet exists only after the Deployment has rolled. Before that, this step cannot be running.
     return candidateHash === undefined
       ? { writes: [], settle: [{ type: "ready", object: this.#world.object }] }
       : this.#versions.moveStable(candidateHash);
@@ -273,7 +273,7 @@ class DeploymentPlan implements TargetPlan {
     return Math.max(1, Math.ceil((replicas * (100 - weight)) / 100));
   }
 
-  /** The number of canary pods after the given steps: the last explicit scale, else the share of the weight. */
+  /** The number of canary pods after the given steps: the last explicit scale, else the weight's share of all pods. */
   #wanted(steps: readonly CanaryStep[]): number {
     const { replicas } = this.#world;
     let weight = 0;

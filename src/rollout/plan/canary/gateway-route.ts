@@ -43,7 +43,8 @@ export function gatewayRules(
 function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, what: string): Fields[] {
   const backends = listOf(rule["backendRefs"]);
   const canaries = (): Fields[] => onlyCanaries(backends, pairing);
-  // The canary's rule keeps the matches of the original rule. With only headers, it would lose to an exact path.
+  // The canary's rule keeps the matches of the original rule. With only headers, an exact path of another rule would
+  // take precedence.
   const special = traffic.matches.map((match) =>
     renamedCopy({ ...rule, matches: withMatch(rule["matches"], match, what), backendRefs: canaries() }, "canary"),
   );

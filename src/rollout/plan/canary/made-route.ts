@@ -8,7 +8,7 @@ import { virtualServiceRoutes } from "./virtual-service-route.ts";
 
 export type OwnerReference = NonNullable<UntypedObject["metadata"]["ownerReferences"]>[number];
 
-/** A route that the engine creates if the user has none. It first sends everything to stable. */
+/** A route that the engine creates if the user has none. At first it sends all requests to the stable version. */
 export interface MadeRoute {
   readonly body: UntypedObject;
   readonly object: ObjectReference;

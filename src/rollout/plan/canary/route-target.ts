@@ -113,7 +113,7 @@ export function ruleIndex({ rule }: MovedRoute, list: readonly Fields[]): number
   return index >= 0 && index < list.length ? index : undefined;
 }
 
-/** Plans a target with existing routes. Only their rules are written. */
+/** Plans a target with existing routes. The rollout writes only their rules. */
 export function routeTargetPlan(
   canary: Canary & { spec: { target: UserRouteTarget } },
   world: CanaryWorld,

@@ -5,8 +5,8 @@ import { backendPairing, clusterSuffix, destinationPairing } from "./pairings.ts
 import { plainTarget, type TargetPlan } from "./target-plan.ts";
 
 /**
- * Plans a target of two Services that clients call by the name of one. The engine creates the route. After the end the
- * route stays, because without it all requests would go to the one Service again. Undo removes it.
+ * Plans a target of two Services that clients call by the name of one. The engine creates the route. The route stays
+ * after the end, because without it all requests would go to the stable Service again. Undo removes it.
  */
 export function servicesTargetPlan(canary: Canary, target: ServicesTarget, world: CanaryWorld): TargetPlan {
   const namespace = canary.metadata.namespace ?? "default";

@@ -1,6 +1,6 @@
 import type { CanaryStep, TrafficMatch } from "../../../api/serin/index.ts";
 
-/** Describes a step for people: `weight 90/10`, `requests with header traffic: test to the canary`. */
+/** Describes a step for people, such as `weight 90/10`, or `requests with header traffic: test to the canary`. */
 export function stepTitle(step: CanaryStep): string {
   if (step.name !== undefined) return step.name;
   const { weight, match, mirror, scale, preview, experiment, iterations, pause } = step;

@@ -3,14 +3,16 @@ import type { TrafficMatch } from "../../../api/serin/index.ts";
 /** Any JSON object. Routes are changed in their stored form, so that unknown fields are kept. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** The traffic that a step wants. Each kind of route is computed from this and from its content before the rollout. */
+/**
+ * The traffic that a step requests. Each kind of route is computed from this and from its content before the rollout.
+ */
 export interface Traffic {
   /** The percentage of requests to the canary. */
   readonly weight: number;
   /** The matches of all steps so far. Their requests go to the canary, whatever the weight is. */
   readonly matches: readonly TrafficMatch[];
   readonly mirrors: readonly Mirror[];
-  /** Keeps clients at the canary that were sent there once. Set while the weight is neither 0 nor 100. */
+  /** Keeps clients at the canary if they were sent there once. Set while the weight is neither 0 nor 100. */
   readonly affinity?: Affinity;
 }
 
@@ -24,7 +26,7 @@ export type MirrorTarget = "canary" | "experiment-baseline" | "experiment-canary
 
 export interface Affinity {
   readonly cookieName: string;
-  /** Different for each run, so that cookies of earlier runs have no effect. */
+  /** The cookie's value. It differs for each run, so that cookies of earlier runs have no effect. */
   readonly value: string;
   readonly maxAgeSeconds: number;
 }
@@ -41,7 +43,7 @@ export function cookieMatch({ cookieName, value }: Affinity): TrafficMatch {
   return { headers: [], cookies: [{ name: cookieName, value }], queryParams: [], paths: [], sourceLabels: {} };
 }
 
-/** A rule or route that is copied beside its original, under another name: names must be unique within their object. */
+/** Copies a rule or route beside its original, under another name, because names must be unique within their object. */
 export function renamedCopy(rule: Fields, suffix: string): Fields {
   const { name } = rule;
   return typeof name === "string" ? { ...rule, name: `${name}-${suffix}` } : rule;
@@ -98,8 +100,8 @@ export function onlyCanaries(backends: readonly Fields[], pairing: Pairing): Fie
 }
 
 /**
- * If no backend has a weight, all have the same. If others have one, a missing weight is 0, which a VirtualService
- * omits.
+ * If no backend has a weight, all have the same weight. If others have one, a missing weight means 0, because a
+ * VirtualService omits zeros.
  */
 function weightOf(backend: Fields, among: readonly Fields[]): number {
   const hasWeights = among.some((other) => typeof other["weight"] === "number");

@@ -115,7 +115,7 @@ test("connections move by weight and by the caller's labels", () => {
   );
 });
 
-test("hosts of a namespace get their twins in the other namespace", () => {
+test("hosts of a namespace are split with the hosts of the same name in the other namespace", () => {
   const twins = hostNamespacePairing("shop", "shop", "shop-2");
   assert.deepEqual(twins.canaryOf({ destination: { host: "web", port: { number: 80 } } }), {
     destination: { host: "web.shop-2.svc.cluster.local", port: { number: 80 } },

@@ -16,7 +16,7 @@ interface DeploymentBody {
 }
 
 /**
- * Moves a gateway of the installation like one of the Gateway API: with a second Deployment that the same Service
+ * Moves a gateway of the installation like a Gateway of the Gateway API: with a second Deployment that the same Service
  * selects by its labels.
  */
 export function classicGatewaySteps(

@@ -15,8 +15,8 @@ const contents: Readonly<Record<string, readonly string[]>> = {
 const oneByOne = { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } } as const;
 
 /**
- * Replaces the agent node by node. The DaemonSet controller replaces the next agent only when the one before is ready.
- * Enrolled pods keep their rules and sockets.
+ * Replaces the agent node by node. The DaemonSet controller replaces the next agent only when the previous agent is
+ * ready. Enrolled pods keep their rules and sockets.
  */
 export function cniSteps(upgrade: MeshUpgrade, { cni }: MeshWorld, matrix: PlannedCheck | undefined): Step[] {
   if (cni === undefined) return [];

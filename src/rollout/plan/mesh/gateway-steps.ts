@@ -39,7 +39,7 @@ export function gatewayReference({ name, namespace }: GatewayInWorld): ObjectRef
 }
 
 /**
- * Moves a gateway or a waypoint: a canary starts beside it and gets more and more of the traffic, and then the
+ * Moves a gateway or a waypoint: a canary starts beside it and gets a growing share of the traffic, and then the
  * gateway's own pods move to the new revision.
  */
 export function gatewaySteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: readonly PlannedCheck[]): Step[] {
@@ -129,7 +129,8 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
       title: `gateway ${namespace}/${name} belongs to ${to.revision}`,
       writes: [
         { type: "field", object, pointer: labelPointer(revisionLabel), value: to.revision },
-        // Pods that start before the new control plane has the Deployment would be of the old revision, and leave again.
+        // Pods that start before the new control plane owns the Deployment would belong to the old revision, and be
+        // removed again.
         ...replicas(stable, deployment.replicas, deployment).map((write) => ({
           ...write,
           after: { pointer: `/spec/template${labelPointer(revisionLabel)}`, value: to.revision },

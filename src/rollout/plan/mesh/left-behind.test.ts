@@ -51,7 +51,7 @@ function upgrade(more: object = {}): MeshUpgrade {
   return parsed.value ?? assert.fail(JSON.stringify(parsed.errors));
 }
 
-test("objects that a wave or a gateway's steps move are not left behind, but a bare pod, an operator's gateway and an unlisted tag are", () => {
+test("objects that a wave or a gateway's steps move are not left behind, but a bare pod, an operator's gateway and an unlisted tag are left behind", () => {
   const ofOperator: Dependent = {
     type: "ownedGateway",
     name: "front-1",

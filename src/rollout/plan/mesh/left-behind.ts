@@ -23,7 +23,7 @@ export interface Dependent {
     | "machine"
     | "namespace"
     | "gatewayLabel";
-  /** The name of the pod, the Gateway, the namespace, the tag … */
+  /** The name of the pod, Gateway, namespace, tag or other object. */
   readonly name: string;
   readonly namespace?: string;
   /** The workload that created the pod. */
@@ -40,7 +40,7 @@ export interface Dependent {
   readonly text: string;
 }
 
-/** Tells a person how to move a dependent that no step moves. */
+/** Explains to a person how to move a dependent that no step moves. */
 export function howToMove(dependent: Dependent, to: string): string {
   const { type, name, namespace = "" } = dependent;
   const wave = `let a wave of spec.waves select namespace ${namespace}`;
@@ -69,7 +69,7 @@ export function howToMove(dependent: Dependent, to: string): string {
   }
 }
 
-/** An operator undoes what anybody else changes, so only its own object moves the gateway. */
+/** An operator undoes changes by others, so only a change of the operator's own object moves the gateway. */
 function howToMoveOwned({ name, namespace = "", owner }: Dependent, to: string): string {
   const dot = to.lastIndexOf(".");
   if (owner?.kind !== "MeshGateway" || dot < 0)

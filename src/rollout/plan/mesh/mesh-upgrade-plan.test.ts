@@ -138,7 +138,7 @@ test("an upgrade pins, installs, probes, moves pods in growing batches, then gat
   ]);
 });
 
-test("nothing moves before the probe matrix has passed, and every move is judged", () => {
+test("no workload moves before the probe matrix has passed, and every move is judged", () => {
   const steps = planMeshUpgrade(upgrade(), {
     ...world,
     namespaces: [...world.namespaces, sidecars("shop", { workloads: [workload("cart")] })],
@@ -221,7 +221,7 @@ test("the first wave that selects a namespace takes it, and gateways follow the 
   );
 });
 
-test("a wave that moves nothing still waits for its approval, and one without a pause is left out", () => {
+test("a wave that moves no workload still waits for its approval, and is left out if it has no pause", () => {
   const pause = { untilApproved: true };
   const steps = planMeshUpgrade(
     upgrade({
@@ -302,7 +302,7 @@ test("tags move together, a write tests them, and objects that followed a tag fo
   ]);
 });
 
-test("single workloads name the new revision themselves, and their namespace only when the rest moves", () => {
+test("single workloads name the new revision themselves, and their namespace only when its other workloads move", () => {
   const workloads = [workload("cart"), workload("web")];
   const object = reference(
     "admissionregistration.k8s.io/v1",

@@ -70,7 +70,7 @@ function stepsOfWave(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWav
     ...(scope.namespaces ? injected.map((namespace) => sidecarStep(upgrade, planned, namespace, matrix)) : []),
     ...(scope.ztunnel ? ztunnelSteps(upgrade, world, planned) : []),
   ];
-  // The approval of a person holds for an empty wave too: its namespace may be misspelt, or may have lost its label.
+  // An empty wave needs its approval too, because its namespace may be misspelt or may have lost its label.
   const isGate = planned.wave.pause?.untilApproved === true;
   return steps.length === 0 && !isGate ? [] : [...steps, ...endOfWave(upgrade, planned, injected, matrix)];
 }

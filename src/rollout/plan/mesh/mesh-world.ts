@@ -55,10 +55,14 @@ export interface MeshWorld {
   readonly dataPlanes: readonly ProbeDataPlane[];
 }
 
-/** An operator restores what anybody else deletes, so its own object says what is retired. */
+/**
+ * An operator restores objects that others delete, so the retirement must be written into the operator's own object.
+ */
 export interface RevisionOwner {
   readonly object: ObjectReference;
-  /** The components of an IstioOperator to disable. Absent: the object is nothing but the control plane, and is deleted. */
+  /**
+   * The components of an IstioOperator to disable. Absent: the object contains only the control plane, and is deleted.
+   */
   readonly components?: readonly string[];
 }
 
@@ -75,8 +79,8 @@ export interface NamespaceInWorld {
    */
   readonly workloads: readonly WorkloadInWorld[];
   /**
-   * Pods with sidecars of the old revision that no restart moves, with the reason: `pod cron-1: its Job ends by
-   * itself`.
+   * Pods with sidecars of the old revision that no restart moves, each with the reason, such as `pod cron-1: its Job
+   * ends by itself`.
    */
   readonly leftToEnd: readonly string[];
   /** The namespace is in the ambient mesh. */
@@ -96,7 +100,7 @@ export interface EnrolledPod {
   readonly name: string;
   readonly namespace: string;
   readonly node: string;
-  /** The revision of the ztunnel that serves the pod. Empty if none does. */
+  /** The revision of the ztunnel that serves the pod. Empty if no ztunnel does. */
   readonly owner: string;
 }
 
@@ -112,7 +116,7 @@ export interface WorkloadInWorld {
    * revision.
    */
   readonly state: "waiting" | "moving" | "moved";
-  /** Why it must not be restarted now, with the name of the object that forbids it. */
+  /** Why the workload must not be restarted now, with the name of the object that forbids it. */
   readonly heldBy?: string;
   /** `/spec/strategy` of a Deployment before the upgrade. */
   readonly strategy?: unknown;
@@ -123,11 +127,11 @@ export interface GatewayInWorld {
   readonly name: string;
   readonly namespace: string;
   readonly waypoint: boolean;
-  /** It passes connections of other networks through, so it counts no requests. */
+  /** Set for a gateway that passes connections of other networks through, and therefore counts no requests. */
   readonly eastWest?: boolean;
   /** Its label `istio.io/rev` before the upgrade, which names a revision or a tag. */
   readonly label?: string;
-  /** It has no label of its own, and the label of its namespace selects the old revision. */
+  /** Set if the Gateway has no revision label, and the label of its namespace selects the old revision. */
   readonly followsNamespace: boolean;
   /** Its Deployments without canaries. There are several if each account has a waypoint. */
   readonly deployments: readonly ScaledDeployment[];

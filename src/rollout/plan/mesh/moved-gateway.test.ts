@@ -84,7 +84,7 @@ test("an installed gateway moves to the new control plane, and keeps its owner's
   });
 });
 
-test("a custom image, and one that injection fills in, stay", () => {
+test("a custom image stays, and so does an image that injection sets", () => {
   const images = ["registry.example/proxyv2:1.18.0", "auto", "docker.io/istio/proxyv2@sha256:0123"].map((image) => {
     const own = { ...template, spec: { containers: [{ name: "istio-proxy", image }] } };
     const moved = movedGateway(live, own, planes)["spec"] as { template: typeof own };

@@ -28,7 +28,7 @@ interface Template {
 
 const defaultRevision = "default";
 const canonicalRevisionLabel = "service.istio.io/canonical-revision";
-/** Annotations that controllers and kubectl write. They must not be copied. */
+/** Annotations that controllers and kubectl write. A copy must not have them. */
 const foreignAnnotation = /^(deployment\.kubernetes\.io|kubectl\.kubernetes\.io)\//;
 
 /**

@@ -5,7 +5,10 @@ import { reference } from "../references.ts";
 import type { MeshWorld, RevisionOwner } from "./mesh-world.ts";
 import { splitInjector } from "./split-injection.ts";
 
-/** Undo does not restore it: it would first have to wait until the namespace has left, which can take minutes. */
+/**
+ * Undo does not restore the namespace, because it would first have to wait for the end of its deletion, which can take
+ * minutes.
+ */
 const deleteProbes: Write = { type: "delete", object: reference("v1", "Namespace", probeNamespace), own: true };
 
 /** Removes the old revision when nothing depends on it and its last connections have ended. */

@@ -9,8 +9,8 @@ import type { MeshWorld } from "./mesh-world.ts";
 export const nextRootName = "istio-ca-next";
 
 /**
- * Rotates the root without an interruption: both roots are trusted first, then the new one signs, then only the new one
- * is trusted. Undo reverts each stage.
+ * Rotates the root without an interruption: first both roots are trusted, then the new root signs, and then only the
+ * new root is trusted. Undo reverts each stage.
  */
 export function rootSteps(upgrade: MeshUpgrade, { root }: MeshWorld, matrix: PlannedCheck | undefined): Step[] {
   if (root === undefined) return [];
@@ -63,7 +63,7 @@ export function rootSteps(upgrade: MeshUpgrade, { root }: MeshWorld, matrix: Pla
   ];
 }
 
-/** The last stage exchanges the keys. Only another root rotation can revert it. */
+/** The last stage replaces the keys. Only another root rotation can revert this. */
 export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[] {
   if (root === undefined || spec.to.root === undefined) return [];
   const object = reference("v1", "Secret", nextRootName, root.namespace);

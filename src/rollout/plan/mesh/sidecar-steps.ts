@@ -14,14 +14,14 @@ const templateAnnotations = "/spec/template/metadata/annotations";
 const templateLabels = "/spec/template/metadata/labels";
 
 /**
- * The mark in a restarted workload's template. It differs between upgrades, and is the same after a crash of the
+ * The mark in a restarted workload's template. It differs between upgrades, and stays the same after a crash of the
  * engine.
  */
 export function restartMark({ metadata, spec }: MeshUpgrade): string {
   return `${spec.to.revision}.${(metadata.uid ?? "").slice(0, 8)}`;
 }
 
-/** Moves the sidecars of a namespace in one step: its label first, then its workloads, some at a time. */
+/** Moves the sidecars of a namespace in one step: first its label, then its workloads, a few at a time. */
 export function sidecarStep(
   upgrade: MeshUpgrade,
   { wave, number }: PlannedWave,
@@ -54,7 +54,7 @@ export function sidecarStep(
   };
 }
 
-/** A whole namespace is one condition. If only some of its workloads move, each of them is one. */
+/** A whole namespace has one condition. If only some of its workloads move, each has its own condition. */
 function settledWhen(upgrade: MeshUpgrade, { name, whole, injection, workloads }: NamespaceInWave): SettleCondition[] {
   const { to, settleTimeoutSeconds } = upgrade.spec;
   const objects =
@@ -100,7 +100,9 @@ function labelWrites(
     : [named];
 }
 
-/** The restarted workloads, and as many more as may restart at once. None before the namespace's label is written. */
+/**
+ * The restarted workloads, and as many others as may restart at once. Empty before the namespace's label is written.
+ */
 function dueRestarts(
   { workloads, injection, labelled, whole }: NamespaceInWave,
   maxUnavailable: number,

@@ -11,7 +11,7 @@ export interface PlannedWave {
 }
 
 export interface NamespaceInWave extends NamespaceInWorld {
-  /** The wave moves the rest of the namespace with its label. Otherwise only the named workloads move. */
+  /** Whether the wave moves the whole namespace by its label. Otherwise only the named workloads move. */
   readonly whole: boolean;
 }
 
@@ -26,7 +26,7 @@ const everything: UpgradeWave = {
   checks: [],
 };
 
-/** Assigns each namespace or workload to the first wave that selects it. What no wave selects stays. */
+/** Assigns each namespace or workload to the first wave that selects it. Namespaces that no wave selects stay. */
 export function plannedWaves({ spec }: MeshUpgrade, { namespaces }: MeshWorld): PlannedWave[] {
   const taken = new Set<string>();
   const takenWorkloads = new Set<WorkloadInWorld>();

@@ -126,7 +126,7 @@ function byPod(
   return [...steps, adoptStep(upgrade, planned, namespaces)];
 }
 
-/** The pods that have moved, and as many more as may move at once. */
+/** The pods that have moved, and as many others as may move at once. */
 function dueMoves(
   pods: readonly EnrolledPod[],
   revision: string,
@@ -210,7 +210,7 @@ function judged(
 
 const maxNamed = 3;
 
-/** `shop`; `shop, stock, web and 7 more namespaces`. */
+/** The names as text, such as `shop`, or `shop, stock, web and 7 more namespaces`. */
 export function namesOf(namespaces: readonly { readonly name: string }[]): string {
   const named = namespaces.slice(0, maxNamed).map(({ name }) => name);
   const more = namespaces.length - named.length;

@@ -28,7 +28,7 @@ import {
   type Network,
 } from "./network.ts";
 
-/** Values of Kubernetes' own types are maps with this key, since the evaluator has no foreign types. */
+/** Values of Kubernetes' own types are maps with this key, because the evaluator does not support other types. */
 const typeKey = "kubernetes.io/type";
 
 /**
@@ -170,7 +170,7 @@ function regexFunctions({ celMethod, listType, CelScalar }: CelLibrary): CelFunc
   ];
 }
 
-/** Go's strings.Replace. The evaluator's own takes time of n² for n replacements. */
+/** Go's strings.Replace. The evaluator's own function takes quadratic time for many replacements. */
 function textFunctions({ celMethod, CelScalar }: CelLibrary): CelFunc[] {
   const { STRING, INT } = CelScalar;
   const replace = (text: string, wanted: string, by: string, limit: number): string => {

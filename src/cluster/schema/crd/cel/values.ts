@@ -106,7 +106,7 @@ export class CelValues {
     }
   }
 
-  /** A string whose format in the schema is a time. An invalid one has failed the check of the format already. */
+  /** A string whose format in the schema is a time. An invalid time has already failed the format's check. */
   #evaluate(conversion: "timestamp" | "duration", text: string): CelInput {
     const result = this.#library.run(`${conversion}(text)`, { text });
     return this.#library.isCelError(result) ? text : result;

@@ -15,16 +15,16 @@ import { grpcLimits } from "../grpc-limits.ts";
 /** How long the next call of a wasteful client waits at most. */
 const longestWaitMs = grpcLimits.wastedStreams * grpcLimits.pausePerWastedStreamMs;
 
-/** A byte stream whose other end is the test. */
+/** A byte stream whose other end the test controls. */
 export class Pipe implements ByteStream {
   handler: ByteStreamHandler | undefined;
   readonly written: Uint8Array[] = [];
   ended = false;
   destroyed = false;
-  /** Bytes stay with us, as with a peer that does not read. */
+  /** Bytes wait here, as with a peer that does not read. */
   isPaused = true;
   stuck = false;
-  /** Bytes of its memory are kept as they came, so that a test sees whether they were copied. */
+  /** Keeps the received bytes without a copy, so that a test can check whether the sender copied them. */
   shared: Buffer | undefined;
   bufferedBytes = 0;
   readonly local = { address: "127.0.0.1", port: 15010 };
@@ -157,7 +157,7 @@ export class FrameClient {
     this.writer.settings(settings);
   }
 
-  /** Hands over what the writer holds, or these bytes, in pieces when `size` is given. */
+  /** Sends the writer's bytes, or the given ones. If `size` is given, sends them in pieces. */
   send(bytes?: Buffer, size = Infinity): void {
     const all = bytes ?? Buffer.from(this.writer.view());
     if (bytes === undefined) this.writer.reuse();

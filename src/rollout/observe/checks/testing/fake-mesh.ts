@@ -58,7 +58,7 @@ export const waypointPod = (name: string): Pod =>
 export const sidecarPod = (name: string, revision: string, workload: string): Pod =>
   fakePod({ name, workload, containers: ["app", "istio-proxy"], annotations: { "istio.io/rev": revision } });
 
-/** A view of these pods that caches nothing. */
+/** A view of these pods without caches. */
 export function fakeView(pods: readonly Pod[]): ClusterView {
   const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently" | "controlPlaneNamespaces"> & {
     readonly pods: Pick<ClusterView["pods"], "list" | "get">;
@@ -84,7 +84,7 @@ export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
   };
 }
 
-/** A clock that stands until the test advances it. */
+/** A clock that does not move until the test advances it. */
 /** `jumpedMs`: by how much the wall clock was set forward. */
 export function standingClock(): Clock & { nowAtMs: number; jumpedMs: number } {
   const clock = {
