@@ -15,6 +15,13 @@ function quickestMs(run: () => unknown, runs: number): number {
 /** Comparing all pairs of thousands takes longer than this on any machine. */
 const unsuspiciousMs = 30;
 const attempts = 3;
+const smallRuns = 3;
+const largeRuns = 3;
+
+/** Linear is 4, quadratic 16. */
+function isLinear(quarterMs: number, wholeMs: number): boolean {
+  return wholeMs < 10 * quarterMs + unsuspiciousMs;
+}
 
 /**
  * The measured times if `run`, in every attempt, took more than its share for an input of four times the size.
@@ -26,13 +33,14 @@ export function suspicion<Input>(
   size: number,
 ): string | undefined {
   const [small, large] = [make(size / 4), make(size)];
-  if (quickestMs(() => run(large), 1) < unsuspiciousMs) return undefined;
-  let [quarter, whole] = [0, 0];
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
-    quarter = quickestMs(() => run(small), 3);
-    whole = quickestMs(() => run(large), 3);
-    // Linear is 4, quadratic 16.
-    if (whole < 10 * quarter + unsuspiciousMs) return undefined;
+  // Most functions show already with their first run of the large input that they are linear.
+  let whole = quickestMs(() => run(large), 1);
+  if (whole < unsuspiciousMs) return undefined;
+  let quarter = quickestMs(() => run(small), smallRuns);
+  for (let attempt = 0; attempt < attempts && !isLinear(quarter, whole); attempt += 1) {
+    quarter = quickestMs(() => run(small), smallRuns);
+    whole = quickestMs(() => run(large), largeRuns);
   }
+  if (isLinear(quarter, whole)) return undefined;
   return `${size / 4}: ${quarter} ms, ${size}: ${whole} ms`;
 }

@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { suspicion } from "./index.ts";
+
+const numbers = (size: number): number[] => Array.from({ length: size }, (_, index) => index);
+
+function countPairs(list: readonly number[]): number {
+  let count = 0;
+  for (const one of list) for (const other of list) if (one < other) count += 1;
+  return count;
+}
+
+test("a function that compares all pairs is suspicious, and one that looks at each item a fixed number of times is not", () => {
+  assert.match(suspicion(countPairs, numbers, 12_000) ?? "", /^3000: \S+ ms, 12000: \S+ ms$/);
+  const passes = (list: readonly number[]): void => {
+    for (let pass = 0; pass < 3000; pass += 1) list.reduce((sum, item) => sum + item, 0);
+  };
+  assert.equal(suspicion(passes, numbers, 12_000), undefined);
+});
