@@ -35,7 +35,9 @@ function chosenServer(): FloodedServer {
 }
 const flooded = chosenServer();
 
-/** What a child process reports: its port at the start; later its memory in MB, connections and CPU time in ms. */
+/**
+ * The line that a child process prints: first its port, later its memory in MB, its connections and its CPU time in ms.
+ */
 type Report = readonly [number, number, number];
 
 /** The child process of the server. */
@@ -133,7 +135,7 @@ class Bench {
   async run(): Promise<Record<string, unknown>> {
     const server = this.#fork("server");
     this.#server = server;
-    // The honest client asks another upstream, because nothing keeps the attacked one free.
+    // The honest client uses another upstream, because the attackers keep theirs busy.
     const [attackedPort] = await told(this.#fork("upstream"));
     const [honestPort] = await told(this.#fork("upstream"));
     server.send([attackedPort, honestPort, 0]);
@@ -152,7 +154,7 @@ class Bench {
     );
     const attacks: Record<string, unknown> = {};
     for (const title of [...flooded.attacks.keys()].filter((one) => one.includes(options.only))) {
-      // They first flood another server, which shows the effect of their CPU time alone.
+      // The attackers flood another server first. That phase shows the effect of their CPU time alone.
       attackers.send({ title, port: sinkPort });
       const elsewhere = told(attackers);
       const busy = await honest(port);

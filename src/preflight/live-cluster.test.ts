@@ -5,7 +5,7 @@ import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { readConnections, readLiveCluster } from "./live-cluster.ts";
 
-test("only the mesh's own ztunnels are asked for their connections, not a tenant's pods with their labels", async () => {
+test("the mesh's own ztunnels report their connections, and a tenant's pods with the same labels are not called", async () => {
   const asked: string[] = [];
   const client = {
     raw: async (_method: string, path: string) => {
@@ -26,7 +26,7 @@ test("only the mesh's own ztunnels are asked for their connections, not a tenant
   );
 });
 
-test("a tenant's Deployment is no control plane that could be upgraded", async () => {
+test("a tenant's Deployment does not count as a control plane to upgrade", async () => {
   const labels = { app: "istiod", "istio.io/rev": "stable" };
   const objects: Readonly<Record<string, readonly KubernetesObject[]>> = {
     Deployment: [{ metadata: { name: "istiod-stable", namespace: "tenant", labels } }],

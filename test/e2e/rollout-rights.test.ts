@@ -119,7 +119,7 @@ const loginOf = async (name: string): Promise<string> => {
   );
   return `kubectl --kubeconfig=${file}`;
 };
-/** Applies by a line that was refused. The engine keeps a refused right for 10 s. */
+/** Applies a manifest that was refused before. The engine keeps a refusal for 10 s. */
 const applies = async (line: string): Promise<void> => {
   await eventually("the granted rights count", async () => await guide.shows(line, "serverside-applied"), patientMs);
 };

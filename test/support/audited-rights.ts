@@ -180,9 +180,9 @@ function nameOf(role: string, namespace: string | undefined): string {
 }
 
 export interface ExpectedRights {
-  /** `istio-system:istiod`, sorted: all that ask for anything, whose roles refuse nothing. */
+  /** `istio-system:istiod`, sorted: all accounts that send requests. None of their requests is refused. */
   readonly asking: readonly string[];
-  /** Those of them that have done all of their work, except rare work. */
+  /** The accounts that have done all of their work, except rare work. */
   readonly compared: readonly string[];
 }
 

@@ -253,7 +253,7 @@ test("a second control plane without a revision, and an invalid object, report i
     Status: "ReconcileFailed",
     ErrorMessage: 'spec.global: must be true or false, got "no"\nspec.colour: is not a known field',
   });
-  // Whichever operator runs says so of one that names no release.
+  // Any running operator reports an object that names no release.
   for (const version of [undefined, "1.6", "latest"]) {
     cluster.put("Istio", {
       metadata: { name: "odd", namespace: "istio-system" },

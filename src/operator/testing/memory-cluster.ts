@@ -158,7 +158,7 @@ export class MemoryCluster implements KubeClient {
     if (options.dryRun === true) return object;
     this.#note(`apply ${kind.kind}/${keyOf(object)}`);
     const known = this.find(kind.kind, object.metadata.name ?? "", object.metadata.namespace);
-    // Like an API server, it makes no version of what has not changed.
+    // Like an API server, it creates no new version of an unchanged object.
     if (known !== undefined && hasAll(known, object)) return known as unknown as Value;
     const stored = this.put(kind.kind, { ...object, apiVersion: apiVersionOf(kind) });
     if ((kind.kind === "Deployment" || kind.kind === "DaemonSet") && !this.held.has(`${kind.kind}/${keyOf(object)}`))
@@ -231,7 +231,7 @@ export class MemoryCluster implements KubeClient {
   }
 }
 
-/** Whether an object has all that an applied one says. */
+/** Whether a stored object already has every field of an applied one. */
 function hasAll(known: Stored, object: KubernetesObject): boolean {
   return (
     asked({ ...known, ...object }) === asked(known) &&

@@ -51,7 +51,7 @@ test("a release runs in its own process without the caller's cluster, and its fi
   assert.equal(existsSync(file), false);
 });
 
-test("a release's refusal is reported in its own words, with the field of the upgrade", async () => {
+test("a release's refusal is reported in the release's own words, with the field of the upgrade", async () => {
   const release = await openRelease(
     "--to-release",
     newRelease("refuses", 'console.error("spec.x is no field"); process.exitCode = 2;'),

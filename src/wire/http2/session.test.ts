@@ -17,7 +17,7 @@ const frame = (type: number, flags: number, id: number, payload = Buffer.alloc(0
 });
 const cancel = 8;
 
-/** Each is one round of a flood, by the id of a stream of its own. */
+/** Each entry is one round of a flood. `id` is the id of a new stream. */
 const streamFloods: Readonly<Record<string, (id: number) => readonly Action[]>> = {
   "taken back at once": (id) => [open(id), { does: "reset", id, code: cancel }],
   "a WINDOW_UPDATE above the largest window": (id) => [open(id), { does: "window", id, by: largestIncrement }],
@@ -92,7 +92,7 @@ for (const [title, round] of Object.entries(streamFloods)) {
     const model = new SessionModel();
     model.play(...Array.from({ length: 200 }, (_, index) => round(2 * index + 1)).flat());
     assert.equal(model.session.over, true);
-    // Broken streams cost five times as much as those that are taken back.
+    // Resets because of a broken stream cost five times as much as cancelled streams.
     const cost = title === "taken back at once" ? 1 : 5;
     const { wastedStreams, pausePerWastedStreamMs, streamsPerTurn } = modelLimits;
     const streams = wastedStreams / cost;
@@ -252,7 +252,7 @@ test("the session's output does not depend on how the peer's bytes are split", (
       const said = (bytes: number): string[] =>
         playSession(seed, bytes).said.filter((event) => !event.startsWith("window"));
       const [cut, whole] = [said(pieceBytes), said(Infinity)];
-      // How much of what goes beyond a window is still taken does depend on the pieces.
+      // How many bytes beyond a window are still accepted does depend on the pieces.
       fc.pre(![...cut, ...whole].some((event) => event.endsWith("FLOW_CONTROL_ERROR")));
       assert.deepEqual(cut, whole);
     }),

@@ -20,7 +20,7 @@ const callMs = 20_000;
 const readyMs = 40_000;
 const plain = (bytes: Buffer): Buffer => bytes;
 
-/** Answers every call with its own name. */
+/** Starts a server that answers every call with its own name. */
 async function serve(
   name: string,
   address: string,

@@ -1,4 +1,4 @@
-// Tells a comparison when both control planes have read the objects that were applied before it.
+// Shows a comparison that both control planes have read the objects that were applied before it.
 import { fromBinary } from "@bufbuild/protobuf";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { DiscoveryTestClient } from "../../../src/controlplane/serve/testing/discovery-client.ts";
