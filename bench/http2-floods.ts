@@ -92,7 +92,7 @@ function runAttackers(): void {
   });
 }
 
-async function told(child: ChildProcess): Promise<Report> {
+async function nextReport(child: ChildProcess): Promise<Report> {
   return await new Promise((resolve) => child.once("message", (report) => resolve(report as Report)));
 }
 
@@ -136,11 +136,11 @@ class Bench {
     const server = this.#fork("server");
     this.#server = server;
     // The honest client uses another upstream, because the attackers keep theirs busy.
-    const [attackedPort] = await told(this.#fork("upstream"));
-    const [honestPort] = await told(this.#fork("upstream"));
+    const [attackedPort] = await nextReport(this.#fork("upstream"));
+    const [honestPort] = await nextReport(this.#fork("upstream"));
     server.send([attackedPort, honestPort, 0]);
-    const [port] = await told(server);
-    const [sinkPort] = await told(this.#fork("sink"));
+    const [port] = await nextReport(server);
+    const [sinkPort] = await nextReport(this.#fork("sink"));
     const attackers = this.#fork("attackers");
     await honest(port);
     const [, , startMs] = await this.#look();
@@ -156,12 +156,12 @@ class Bench {
     for (const title of [...flooded.attacks.keys()].filter((one) => one.includes(options.only))) {
       // The attackers flood another server first. That phase shows the effect of their CPU time alone.
       attackers.send({ title, port: sinkPort });
-      const elsewhere = told(attackers);
+      const elsewhere = nextReport(attackers);
       const busy = await honest(port);
       await elsewhere;
       const [, , idleMs] = await this.#look();
       attackers.send({ title, port });
-      const flood = told(attackers);
+      const flood = nextReport(attackers);
       const attacked = await honest(port);
       const [streams, connections] = await flood;
       const [peakMb, held, workedMs] = await this.#look();
@@ -190,7 +190,7 @@ class Bench {
 
   async #look(): Promise<Report> {
     this.#server?.send("look");
-    return this.#server === undefined ? [0, 0, 0] : await told(this.#server);
+    return this.#server === undefined ? [0, 0, 0] : await nextReport(this.#server);
   }
 
   async #rest(): Promise<void> {

@@ -74,9 +74,9 @@ test("a policy decides on version, cipher and group with clients that offer more
 });
 
 test("a policy overrides the versions, ciphers and curves that the options request", async () => {
-  const asked = { minVersion: "TLSv1.2", ciphers: ["ECDHE-ECDSA-CHACHA20-POLY1305"], curves: ["P-521"] } as const;
-  assert.equal(await agreed(only({ ecdhCurve: "P-521" }), limited({ ...asked, compliance: "pqc" })), "refused");
-  assert.match(await agreed(anything, limited({ ...asked, compliance: "pqc" })), /X25519MLKEM768$/);
+  const requested = { minVersion: "TLSv1.2", ciphers: ["ECDHE-ECDSA-CHACHA20-POLY1305"], curves: ["P-521"] } as const;
+  assert.equal(await agreed(only({ ecdhCurve: "P-521" }), limited({ ...requested, compliance: "pqc" })), "refused");
+  assert.match(await agreed(anything, limited({ ...requested, compliance: "pqc" })), /X25519MLKEM768$/);
 });
 
 test("two ends of HBONE with a policy agree on a version, and so do ends without one", async () => {

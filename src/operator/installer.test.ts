@@ -323,15 +323,15 @@ test("an agent that does not end appears in the error", async () => {
     steadyMs: () => nowMs,
     sleep: (ms) => Promise.resolve(void (nowMs += ms)),
   };
-  const told: string[] = [];
+  const messages: string[] = [];
   await removeInstalled({
     client: cluster,
     clock,
     what: "everything",
     onRemoved: () => undefined,
-    onWait: (text) => void told.push(text),
+    onWait: (text) => void messages.push(text),
   });
-  assert.match(told.join(""), /did not end.*istio-cni-node-1/);
+  assert.match(messages.join(""), /did not end.*istio-cni-node-1/);
   assert.deepEqual(cluster.names("DaemonSet"), []);
 });
 

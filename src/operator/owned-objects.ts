@@ -91,15 +91,17 @@ interface Webhooks extends UntypedObject {
  */
 async function keptClosed(client: KubeClient, object: Webhooks): Promise<UntypedObject> {
   const found: Webhooks | undefined = await client.get(installedKindOf(object), object.metadata.name ?? "");
-  const closed = new Set((found?.webhooks ?? []).filter(({ failurePolicy }) => failurePolicy === "Fail").map(askedOf));
+  const closed = new Set(
+    (found?.webhooks ?? []).filter(({ failurePolicy }) => failurePolicy === "Fail").map(webhookKey),
+  );
   const webhooks = (object.webhooks ?? []).map((webhook) =>
-    closed.has(askedOf(webhook)) ? { ...webhook, failurePolicy: "Fail" } : webhook,
+    closed.has(webhookKey(webhook)) ? { ...webhook, failurePolicy: "Fail" } : webhook,
   );
   return { ...object, webhooks };
 }
 
 /** A key of the webhook's name and its server. */
-function askedOf({
+function webhookKey({
   name = "",
   clientConfig: { service, url = "" } = {},
 }: NonNullable<Webhooks["webhooks"]>[number]): string {

@@ -6,10 +6,10 @@ import type { KubeClient } from "../kube/index.ts";
 import { readConnections, readLiveCluster } from "./live-cluster.ts";
 
 test("the mesh's own ztunnels report their connections, and a tenant's pods with the same labels are not called", async () => {
-  const asked: string[] = [];
+  const paths: string[] = [];
   const client = {
     raw: async (_method: string, path: string) => {
-      asked.push(path);
+      paths.push(path);
       return await Promise.resolve({ status: 200, headers: {}, text: 'serin_ztunnel_connections{a="b"} 3\n' });
     },
   } as unknown as KubeClient;
@@ -21,7 +21,7 @@ test("the mesh's own ztunnels report their connections, and a tenant's pods with
   const found = await readConnections(client, { pods, controlPlaneNamespaces: new Set(["istio-system"]) });
   assert.deepEqual([...found.keys()], ["istio-system/ztunnel-1", "kube-system/ztunnel-1"]);
   assert.deepEqual(
-    asked.filter((path) => path.includes("tenant")),
+    paths.filter((path) => path.includes("tenant")),
     [],
   );
 });

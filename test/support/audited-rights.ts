@@ -125,14 +125,14 @@ function resourceOf({ apiGroup, resource, subresource }: NonNullable<AuditEvent[
 /** The verbs and resources of a role that no request of the account needed. */
 function unusedOf(binding: Binding, role: Role | undefined, events: readonly AuditEvent[]): string[] {
   const { namespace } = binding.metadata;
-  const asked = events.flatMap(({ verb, objectRef }) =>
+  const usedRights = events.flatMap(({ verb, objectRef }) =>
     objectRef !== undefined && (namespace === undefined || objectRef.namespace === namespace)
       ? [{ verb, ...objectRef }]
       : [],
   );
   const isAsked = ({ verb, group, resource, path }: Right): boolean =>
     events.some((event) => path !== undefined && event.verb === verb && event.requestURI === path) ||
-    asked.some(
+    usedRights.some(
       ({ verb: askedVerb, apiGroup, resource: name, subresource }) =>
         (verb === "*" || verb === askedVerb) &&
         (group === "*" || group === apiGroup) &&

@@ -35,13 +35,13 @@ async function overHttp({ method = "GET", url, token }: Call): Promise<CallAnswe
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
   };
   return await new Promise((resolve) => {
-    const asked = (url.startsWith("https:") ? requestHttps : requestHttp)(url, options, (response) => {
+    const outgoing = (url.startsWith("https:") ? requestHttps : requestHttp)(url, options, (response) => {
       response.resume();
       resolve(String(response.statusCode));
     });
-    asked.on("timeout", () => asked.destroy(new Error("timeout")));
-    asked.on("error", () => resolve("none"));
-    asked.end();
+    outgoing.on("timeout", () => outgoing.destroy(new Error("timeout")));
+    outgoing.on("error", () => resolve("none"));
+    outgoing.end();
   });
 }
 

@@ -53,7 +53,7 @@ export class MemoryCluster implements KubeClient {
     const generation =
       known === undefined
         ? 1
-        : (known.metadata.generation ?? 1) + (asked({ ...known, ...object }) === asked(known) ? 0 : 1);
+        : (known.metadata.generation ?? 1) + (specOf({ ...known, ...object }) === specOf(known) ? 0 : 1);
     const metadata = {
       ...known?.metadata,
       ...object.metadata,
@@ -234,13 +234,13 @@ export class MemoryCluster implements KubeClient {
 /** Whether a stored object already has every field of an applied one. */
 function hasAll(known: Stored, object: KubernetesObject): boolean {
   return (
-    asked({ ...known, ...object }) === asked(known) &&
+    specOf({ ...known, ...object }) === specOf(known) &&
     JSON.stringify({ ...known.metadata, ...object.metadata }) === JSON.stringify(known.metadata)
   );
 }
 
 /** The fields whose changes increment an object's generation. */
-function asked({ metadata: _metadata, status: _status, ...rest }: Stored): string {
+function specOf({ metadata: _metadata, status: _status, ...rest }: Stored): string {
   return JSON.stringify(rest, (_key, value: unknown) =>
     typeof value === "object" && value !== null && !Array.isArray(value)
       ? Object.fromEntries(

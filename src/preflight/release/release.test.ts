@@ -75,9 +75,9 @@ test("an interrupted plan ends the process that it waits for", async () => {
   );
   const interrupted = new AbortController();
   const runner = await ReleaseRunner.open({ env, signal: interrupted.signal });
-  const asked = runner.run(release, ["analyze"]);
+  const run = runner.run(release, ["analyze"]);
   while (!existsSync(beat)) await new Promise((resolve) => setTimeout(resolve, 5));
   interrupted.abort(new Error("interrupted"));
-  await assert.rejects(asked, /interrupted/);
+  await assert.rejects(run, /interrupted/);
   await runner.close();
 });
