@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build, stop } from "esbuild";
 
-/** What `bin/serin` gives to Node, so that a measured process has the memory and the speed of a real one. */
+/** The flags that `bin/serin` passes to Node, so that a measured process has the memory and the speed of a real one. */
 export const productFlags = ["--max-semi-space-size=4", "--disable-warning=ExperimentalWarning"] as const;
 export const productEnv = { MALLOC_ARENA_MAX: "2" } as const;
 

@@ -113,10 +113,10 @@ async function measure(): Promise<void> {
   );
   let server: ChildProcess | undefined;
   try {
-    let told = "";
-    while (!told.endsWith("\n")) told += String(((await once(mesh.stdout, "data")) as [Buffer])[0]);
+    let output = "";
+    while (!output.endsWith("\n")) output += String(((await once(mesh.stdout, "data")) as [Buffer])[0]);
     const port = await freePort("127.0.0.1");
-    const served = JSON.parse(told) as ServedMesh;
+    const served = JSON.parse(output) as ServedMesh;
     // The first start fills the compile cache for later ones.
     const first = await startServer(directory, served, port);
     await delay(4_000);

@@ -405,7 +405,7 @@ async function main(options: Options): Promise<void> {
   for (const subject of subjects) await measure(subject, options, Math.min(1, options.seconds));
   const results: Record<string, Measured[]> = {};
   for (let round = 0; round < options.rounds; round += 1) {
-    // In the other order each time, so that nobody is always the first one.
+    // Swap the order every round, so that no proxy is always the first one.
     for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
       const measured = await measure(subject, options, options.seconds);
       (results[subject.name] ??= []).push(measured);

@@ -35,7 +35,9 @@ function chosenServer(): FloodedServer {
 }
 const flooded = chosenServer();
 
-/** What a child process reports: its port at the start; later its memory in MB, connections and CPU time in ms. */
+/**
+ * The line that a child process prints: first its port, later its memory in MB, its connections and its CPU time in ms.
+ */
 type Report = readonly [number, number, number];
 
 /** The child process of the server. */
@@ -90,7 +92,7 @@ function runAttackers(): void {
   });
 }
 
-async function told(child: ChildProcess): Promise<Report> {
+async function nextReport(child: ChildProcess): Promise<Report> {
   return await new Promise((resolve) => child.once("message", (report) => resolve(report as Report)));
 }
 
@@ -133,12 +135,12 @@ class Bench {
   async run(): Promise<Record<string, unknown>> {
     const server = this.#fork("server");
     this.#server = server;
-    // The honest client asks another upstream, because nothing keeps the attacked one free.
-    const [attackedPort] = await told(this.#fork("upstream"));
-    const [honestPort] = await told(this.#fork("upstream"));
+    // The honest client uses another upstream, because the attackers keep theirs busy.
+    const [attackedPort] = await nextReport(this.#fork("upstream"));
+    const [honestPort] = await nextReport(this.#fork("upstream"));
     server.send([attackedPort, honestPort, 0]);
-    const [port] = await told(server);
-    const [sinkPort] = await told(this.#fork("sink"));
+    const [port] = await nextReport(server);
+    const [sinkPort] = await nextReport(this.#fork("sink"));
     const attackers = this.#fork("attackers");
     await honest(port);
     const [, , startMs] = await this.#look();
@@ -152,14 +154,14 @@ class Bench {
     );
     const attacks: Record<string, unknown> = {};
     for (const title of [...flooded.attacks.keys()].filter((one) => one.includes(options.only))) {
-      // They first flood another server, which shows the effect of their CPU time alone.
+      // The attackers flood another server first. That phase shows the effect of their CPU time alone.
       attackers.send({ title, port: sinkPort });
-      const elsewhere = told(attackers);
+      const elsewhere = nextReport(attackers);
       const busy = await honest(port);
       await elsewhere;
       const [, , idleMs] = await this.#look();
       attackers.send({ title, port });
-      const flood = told(attackers);
+      const flood = nextReport(attackers);
       const attacked = await honest(port);
       const [streams, connections] = await flood;
       const [peakMb, held, workedMs] = await this.#look();
@@ -188,7 +190,7 @@ class Bench {
 
   async #look(): Promise<Report> {
     this.#server?.send("look");
-    return this.#server === undefined ? [0, 0, 0] : await told(this.#server);
+    return this.#server === undefined ? [0, 0, 0] : await nextReport(this.#server);
   }
 
   async #rest(): Promise<void> {

@@ -40,9 +40,9 @@ interface Scenario {
   readonly connections: number;
   readonly streams: number;
   readonly mutualTls?: boolean;
-  /** Connections that are open and do nothing meanwhile. */
+  /** Idle connections that stay open during the measurement. */
   readonly idle?: number;
-  /** The routes are replaced so often. */
+  /** The interval between two replacements of the routes. */
   readonly changeEveryMs?: number;
 }
 
@@ -102,7 +102,7 @@ const scenarios: readonly Scenario[] = [
   },
 ];
 
-/** What a proxy is given for one measurement. */
+/** The load of one measurement. */
 interface Load {
   readonly seconds: number;
   /** Requests in a second, however fast the answers come. Absent: a number of streams is kept open. */
@@ -215,7 +215,7 @@ async function measure(
   };
 }
 
-/** Sends requests at this rate over all sessions in turns. The clock's delays do not lower the rate. */
+/** Sends requests at this rate over all sessions in turn. Late timers do not lower the rate. */
 function pace(sessions: readonly LoadSession[], rate: number): Disposable {
   const startedMs = performance.now();
   let sent = 0;
@@ -236,7 +236,10 @@ async function warmUp(subject: Subject, scenario: Scenario, certificates: Certif
     answers += (await measure(subject, scenario, certificates, { seconds: warmUpSeconds })).answers;
 }
 
-/** Opens idle connections in a process of its own, because of the limit of descriptors. Returns what closes them. */
+/**
+ * Opens idle connections in a separate process, because of the limit of descriptors. Returns a function that closes
+ * them.
+ */
 async function openIdle(subject: Subject, count: number): Promise<() => void> {
   if (count === 0) return () => undefined;
   const child = spawn(
@@ -252,7 +255,7 @@ async function openIdle(subject: Subject, count: number): Promise<() => void> {
   return () => child.kill("SIGKILL");
 }
 
-/** Holds connections until the process is killed, or the bench has gone. */
+/** Holds connections until the process is killed or the bench has ended. */
 async function holdIdle([port = 0, count = 0]: readonly number[]): Promise<void> {
   const batch = 200;
   for (let opened = 0; opened < count; opened += batch)
@@ -272,9 +275,9 @@ async function holdIdle([port = 0, count = 0]: readonly number[]): Promise<void>
 interface Row {
   readonly title: string;
   readonly results: Readonly<Record<string, readonly Measured[]>>;
-  /** At one rate for all, which each can serve. Empty where it is not measured. */
+  /** Slow answers at one rate, which every proxy can serve. Empty for scenarios without this measurement. */
   readonly paced: Readonly<Record<string, readonly Measured[]>>;
-  /** Work per CPU second, this checkout's to the named proxy's. */
+  /** The ratio of this checkout's work per CPU second to the named proxy's. */
   readonly ratios: Readonly<Record<string, MedianInterval>>;
 }
 

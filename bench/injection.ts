@@ -166,7 +166,7 @@ function review(index: number): string {
 async function ask(agent: Agent, port: number, body: string): Promise<number> {
   const startedMs = performance.now();
   const answer = await new Promise<string>((resolve, reject) => {
-    const asked = request(
+    const outgoing = request(
       {
         agent,
         host: address,
@@ -182,8 +182,8 @@ async function ask(agent: Agent, port: number, body: string): Promise<number> {
         response.on("end", () => resolve(text));
       },
     );
-    asked.on("error", reject);
-    asked.end(body);
+    outgoing.on("error", reject);
+    outgoing.end(body);
   });
   const tookMs = performance.now() - startedMs;
   const { response } = JSON.parse(answer) as { response: { patch?: string } };
@@ -208,7 +208,7 @@ async function main(options: Options, child: ChildProcess): Promise<void> {
   const port = Number(await line());
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const first = await ask(agent, port, review(0));
-  for (let asked = 0; asked < warmUpRequests; asked += 1) await ask(agent, port, review(asked));
+  for (let sent = 0; sent < warmUpRequests; sent += 1) await ask(agent, port, review(sent));
   const count = options.rate * options.seconds;
   const before = cpuMs(child.pid ?? 0);
   const startedMs = performance.now();
@@ -224,9 +224,9 @@ async function main(options: Options, child: ChildProcess): Promise<void> {
   const cpu = (cpuMs(child.pid ?? 0) - before) / count;
   const quantile = (share: number): number =>
     latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
-  const told = line();
+  const lastLine = line();
   stdin.end();
-  const loop = JSON.parse(await told) as { loopP99Ms: number; loopMaxMs: number };
+  const loop = JSON.parse(await lastLine) as { loopP99Ms: number; loopMaxMs: number };
   agent.destroy();
   const result = {
     rate: options.rate,

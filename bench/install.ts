@@ -24,14 +24,14 @@ async function run(command: readonly string[]): Promise<string> {
     stdio: ["ignore", "pipe", "pipe"],
     timeout: commandTimeoutMs,
   });
-  let [output, said] = ["", ""];
+  let [output, errors] = ["", ""];
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString("utf8")));
-  child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString("utf8")));
+  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString("utf8")));
   const code = await new Promise<number>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (status) => resolve(status ?? 137));
   });
-  if (code !== 0) throw new Error(`${command.join(" ")}: exit code ${code}\n${output}${said}`);
+  if (code !== 0) throw new Error(`${command.join(" ")}: exit code ${code}\n${output}${errors}`);
   return output;
 }
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** CPU time of a process in microseconds, of all threads that it has. */
+/** The CPU time of all threads of a process, in microseconds. */
 export function cpuMicros(pid: number): number {
   let nanoseconds = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`))

@@ -256,7 +256,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
 const children: ChildProcess[] = [];
 
 /** The next message of a child process. */
-async function told(child: ChildProcess): Promise<Told> {
+async function nextMessage(child: ChildProcess): Promise<Told> {
   return await new Promise((resolve, reject) => {
     const ended = (code: number | null): void => reject(new Error(`a process of the run ended with ${code}`));
     child.once("exit", ended);
@@ -277,13 +277,13 @@ async function start(
     execArgv: ["--max-semi-space-size=4"],
   });
   children.push(child);
-  const first = await told(child);
+  const first = await nextMessage(child);
   return { child, ports: "ports" in first ? first.ports : [] };
 }
 
 async function cpuMicros(child: ChildProcess): Promise<number> {
   child.send("cpu");
-  const answer = await told(child);
+  const answer = await nextMessage(child);
   return "cpuMicros" in answer ? answer.cpuMicros : 0;
 }
 

@@ -58,7 +58,7 @@ const settleMs = 1500;
 interface Row {
   readonly cpuMicros: Record<string, number>;
   readonly p99Ms: Record<string, number>;
-  /** The ratio of the first one's work per CPU second to the others'. */
+  /** The ratio of the first ztunnel's work per CPU second to that of each other. */
   readonly ratio: Record<string, MedianInterval>;
   /** For each serving thread, the share of the time in which it ran. */
   readonly busy: Record<string, readonly number[]>;

@@ -1,8 +1,6 @@
-// The bench of the lab and the mesh: the time to create a lab, the time until a changed weight reaches the last proxy,
-// and the memory of an idle lab.
-//   npm run bench:demo [-- --json] [-- --changes 100]
-// It creates its own cluster in a temporary home and removes it. It needs kubectl. With --json the last line is one
-// object.
+// The bench of the lab and the mesh. It measures the time to create a lab, the time until a changed weight reaches the
+// last proxy, and the memory of an idle lab. npm run bench:demo [-- --json] [-- --changes 100] It creates its own
+// cluster in a temporary home and removes it. It needs kubectl. With --json the last line is one object.
 import { createLogger, describeError, systemClock, userError } from "../src/base/index.ts";
 import type { KindDefinition, UntypedObject } from "../src/api/index.ts";
 import { gatewayKind, httpRouteKind } from "../src/api/gateway/index.ts";
@@ -26,7 +24,7 @@ interface Figures {
 const pageTimeoutMs = 300_000;
 const lookMs = 50;
 
-/** One shell asks: a shell for each question would take the processors from the pods that start. */
+/** One shell polls in a loop. A shell for each poll would take the processors from the pods that start. */
 const untilPage = (address: string): string =>
   `until curl -s -m 2 "http://${address}/productpage" | grep -q "Reviews served by:"; do sleep 0.05; done`;
 const acknowledgementTimeoutMs = 10_000;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { TestEvent } from "node:test/reporters";
 import countReporter, { type FileCounts } from "./count-reporter.ts";
 
-test("a failure whose error has no text of its own is reported with what it holds", async () => {
+test("a failure whose error has no message of its own is reported with its fields", async () => {
   const cause: unknown = Object.assign(Object.create(null), { status: 503 });
   const events = [
     {

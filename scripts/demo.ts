@@ -92,7 +92,7 @@ async function main(json: boolean, keep: boolean): Promise<number> {
     progress: (text) => showProgress(stage, text),
   };
   const begin = performance.now();
-  // Only a person sees the ladder, for which the whole list of pods is read.
+  // Only a person looks at the ladder, which needs the whole list of pods.
   const ladder = live ? setInterval(() => void refreshLadder(stage), 500) : undefined;
   let problem: unknown;
   let memoryMb: Record<string, number> = {};

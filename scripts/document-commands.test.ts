@@ -10,13 +10,13 @@ import { FakeContext } from "../src/cli/testing/fake-context.ts";
 const root = join(import.meta.dirname, "..");
 /** Processes, which images and addons start. */
 const roles = /^(pilot|prometheus|kiali)$/;
-/** Verbs that are programs of their own. Their usage is all that tells of their options. */
+/** Verbs that are separate programs. Only their usage lists their options. */
 const ownPrograms = /^(cluster|doctor)$/;
 
 interface CommandLine {
   readonly at: string;
   readonly words: readonly string[];
-  /** It stands alone, and a reader types it as it is; in a sentence, arguments may be left out. */
+  /** A command that stands alone in a line is typed as it is. In a sentence, its arguments may be missing. */
   readonly isWhole: boolean;
 }
 
@@ -85,7 +85,7 @@ function faultsOf({ at, words, isWhole }: CommandLine, program: Command): string
   let command = program;
   let count = 0;
   const given = new Set<string>();
-  // Brackets mark what may be left out.
+  // Brackets mark optional words.
   const rest = words.map((word) => word.replaceAll(/^\[|\]$/g, ""));
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     if (/^--?[a-zA-Z]/.test(word)) {

@@ -64,7 +64,7 @@ test("every link to a file of the project leads to an existing file, and every a
 });
 
 test("every source path in a document exists", () => {
-  // A path with a placeholder, a pattern or a brace list is an explanation, not a name.
+  // A path with a placeholder, a pattern or a brace list does not name one file.
   const found = placesOf(/`((?:src|docs|scripts|test|bench|samples|manifests)\/[\w./-]+)`/g)
     .filter(({ target }) => !existsSync(join(root, target)))
     .map(({ document, line, target }) => `${document}:${line}: ${target}: no such file`);

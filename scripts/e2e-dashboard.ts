@@ -122,8 +122,8 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     // Only the first address contains the secret. Its cookie opens all others.
     const base = page.url().replace(/#.*$/, "");
     const state = await context.storageState();
-    // A window of more than a minute passes on a page of its own, while the other parts run: these change whom the
-    // requests reach, not their number.
+    // The comparison waits for more than a minute on its own page, while the other parts run. These change where
+    // requests go, and not how many there are.
     const figures = wanted.has("figures") ? figuresOf(proof, await browser.page(context), base) : undefined;
     // A problem of the other parts comes first.
     figures?.catch(() => undefined);
@@ -160,7 +160,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     } finally {
       await served.stop();
     }
-    // The upgrade comes last, because it moves what the other parts look at.
+    // The upgrade comes last, because it moves the workloads that the other parts show.
     if (wanted.has("upgrade"))
       found.problems.push(...(await orderUpgrade(proof, browser, page, base, state.cookies, found)));
   } finally {

@@ -111,8 +111,8 @@ function secondsSince(begun: number): number {
 }
 
 /**
- * Books to a case the requests of the constant load while it ran. The case fails when a request failed without an
- * excuse.
+ * Counts the constant load's requests for the case that runs. The case fails when one of them failed and the case does
+ * not expect that.
  */
 async function runCase(bench: Bench, one: Case, results: readonly CaseResult[]): Promise<CaseResult> {
   const begun = performance.now();

@@ -1,4 +1,5 @@
-// Follows one object of the API by a watch: a poll of a large status ten times a second takes a twentieth of a core.
+// Follows one object of the API by a watch, because polling a large status ten times a second takes a twentieth of a
+// core.
 import type { KindDefinition, KubernetesObject } from "../src/api/index.ts";
 import { createLogger, systemClock } from "../src/base/index.ts";
 import { createInformer, type KubeClient } from "../src/kube/index.ts";
@@ -10,7 +11,7 @@ export interface FollowedObject<Value extends KubernetesObject> {
   readonly signal: AbortSignal;
 }
 
-/** `look` is called at least so often, so that it can end the watch by the time. */
+/** `look` is called at least this often, so that it can end the watch after some time. */
 const lookEveryMs = 1000;
 
 /** Resolves with the first answer of `look`, which is called for each state of the object. Rejects when `look` throws. */

@@ -50,7 +50,10 @@ const freeze = (spec: object): object => ({
 });
 const approval = { step: "step-1", by: "ann", why: "looks good", at: "2026-01-31T12:00:00Z" };
 
-/** Specs that both the schema and the parser must take, or both refuse: name, kind, spec, whether it is good. */
+/**
+ * Specs that both the schema and the parser must accept, or both must refuse. Each has a name, a kind, the spec, and
+ * whether it is valid.
+ */
 const specimens: readonly (readonly [
   title: string,
   kind: "Canary" | "MeshUpgrade" | "Freeze" | "Check",

@@ -12,7 +12,7 @@ import { runWithLab } from ${JSON.stringify(join(import.meta.dirname, "run-with-
 const [options, ...command] = process.argv.slice(1);
 process.exit(await runWithLab(command, JSON.parse(options)));
 `;
-/** Says that it runs, and leaves a daemon and a file. */
+/** Prints that it runs, and leaves a daemon and a file behind. */
 const daemon = "sleep 3600 & echo left > $TMPDIR/file; echo runs;";
 
 interface Run {

@@ -49,7 +49,7 @@ const labBytes = 5 * 2 ** 30;
 const unknownMs: Readonly<Record<Group, number>> = { unit: 300, netns: 2_000, e2e: 60_000, interop: 60_000 };
 /** When files that share a process keep it alive for this long, each runs again in its own. */
 const sharedTimeoutMs = 240_000;
-/** How much longer what runs beside another group may take. */
+/** The factor by which files that run beside another group may take longer. */
 const patienceBeside = 4;
 /** With more failed files than this, the failures are no coincidence, and none runs a second time. */
 const maxSecondRuns = 4;
@@ -85,7 +85,7 @@ async function runGroup(options: GroupRun): Promise<Counts> {
   const batches = batchesOf(files, shares, readDurations(), unknownMs[group]);
   const lanes = wantedLanes ?? lanesOf(group);
   const alone = batches.filter((batch) => batch.files.some(needsWholeMachine));
-  // What yields takes longer than it would, and that must not be recorded.
+  // Batches with a low priority take longer than usual, so their durations must not be recorded.
   const patient = batches.filter((batch) => !records && batch.files.every(isPatient));
   const others = batches.filter((batch) => !alone.includes(batch) && !patient.includes(batch));
   const runs = await runInTurns({ alone, patient, others }, lanes, (batch, yields) =>
@@ -197,7 +197,7 @@ async function runAll(
     total.failed += counts.failed;
     total.skipped.push(...counts.skipped);
   };
-  // What yields takes longer than it would, and that must not be recorded.
+  // Batches with a low priority take longer than usual, so their durations must not be recorded.
   const beside = record ? [] : groupsBeside(files.get("e2e") ?? [], lanes ?? lanesOf("e2e"));
   const e2eEnded = Promise.withResolvers<void>();
   const runBeside = async (): Promise<void> => {

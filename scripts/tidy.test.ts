@@ -173,7 +173,7 @@ test("no process that only needs plain HTTP loads Node's HTTP client for fetch()
   );
 });
 
-test("nobody waits for an abort that may have come already", () => {
+test("no code waits for an abort that may have happened already", () => {
   assertNone(
     findings([
       {
@@ -433,7 +433,7 @@ function rolesOf(): string[] {
     .filter((name) => name !== "main" && name !== "role");
 }
 
-/** Imports every role's module and answers who imported whom; paths are relative to the root. */
+/** Imports every role's module and reports which module imported each. Paths are relative to the root. */
 async function loadRoles(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const imports = new Map<string, Set<string>>();
   const relative = (url: string): string => fileURLToPath(url).slice(root.length + 1);
@@ -452,7 +452,7 @@ async function loadRoles(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   return imports;
 }
 
-/** Every file that `start` loads, each with the file that asked for it first. */
+/** Returns every file that `start` loads, each with the file that imports it first. */
 function reachable(
   start: string,
   imports: ReadonlyMap<string, ReadonlySet<string>>,

@@ -23,7 +23,7 @@ const sliceChanges = 5;
 const storms = 10;
 const timeoutMs = 1_200_000;
 
-/** The CPU time of this checkout's control plane to the other's, by what the changes are. */
+/** The ratio of this checkout's CPU time to the other's, by the kind of change. */
 export async function compareCheckouts(
   api: ApiServer,
   beside: string,

@@ -21,7 +21,7 @@ export class SilentClient {
   readonly #client: ReturnType<DiscoveryServer["connect"]>;
   readonly #script: Script;
   readonly #pending: (readonly Buffer[])[] = [];
-  readonly #asked = new Set<string>();
+  readonly #requestedTypes = new Set<string>();
   readonly #node: { readonly id: string; readonly metadata: JsonObject };
   #first = true;
 
@@ -36,8 +36,8 @@ export class SilentClient {
   }
 
   subscribe(typeUrl: string, names: readonly string[] = []): void {
-    if (this.#asked.has(typeUrl)) return;
-    this.#asked.add(typeUrl);
+    if (this.#requestedTypes.has(typeUrl)) return;
+    this.#requestedTypes.add(typeUrl);
     this.#send({ typeUrl, resourceNamesSubscribe: [...names] });
   }
 

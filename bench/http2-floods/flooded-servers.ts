@@ -73,7 +73,7 @@ function asSecure(stream: ByteStream): SecureStream {
   }) as SecureStream;
 }
 
-/** Accepts each tunnel, and ends it with the bytes that came. */
+/** Accepts each tunnel, and ends it with the received bytes. */
 async function startTunnels(): Promise<RunningServer> {
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (connection) => {
     serveHbone(asSecure(connection), {

@@ -82,12 +82,12 @@ class FrameScanner {
   }
 }
 
-/** What both sides share: settings, acknowledgements and windows. */
+/** The common part of client and server: settings, acknowledgements and windows. */
 class Connection {
   readonly writer = new FrameWriter();
   readonly #stream: Duplex;
   #received = 0;
-  /** How much DATA the peer still takes on this connection. */
+  /** How much DATA the peer accepts on this connection now. */
   window = defaultWindow;
   failed = false;
 
@@ -176,7 +176,7 @@ export class LoadSession {
     this.#connection.flush();
   }
 
-  /** Sends this many requests, which nothing follows. */
+  /** Sends this many requests without a later one. */
   send(requests: number): void {
     for (let count = 0; count < requests; count += 1) this.#open();
     this.#connection.flush();
@@ -227,8 +227,8 @@ const grpcHead = hpackEncode([":status", "200", "content-type", "application/grp
 const grpcTrailers = hpackEncode(["grpc-status", "0"]);
 
 /**
- * Answers on one connection: a request without a body with `body`, a gRPC request with its own message and trailers,
- * and messages of an open stream with as many bytes.
+ * Answers requests on one connection. A request without a body gets `body`. A gRPC request gets its own message and
+ * trailers. Each message of an open stream gets as many bytes back.
  */
 export function answerHttp2(stream: Duplex, body: Buffer): void {
   const head = hpackEncode([":status", "200", "content-type", "text/plain", "content-length", String(body.length)]);
@@ -264,7 +264,7 @@ export function answerHttp2(stream: Duplex, body: Buffer): void {
         connection.writer.data(streamId, Buffer.alloc(length), 0, length, false);
         if (ends) connection.writer.headers(streamId, grpcTrailers, true, maxFrameBytes);
       });
-      // The proxy's windows for both, at once.
+      // Renews the windows of the stream and of the connection at once.
       if (length > 0) connection.writer.windowUpdate(streamId, length);
     }
   };

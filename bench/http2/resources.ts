@@ -5,7 +5,7 @@ import { typeUrls } from "../../src/wire/xds/index.ts";
 
 export type UpstreamKind = "http1" | "bulk" | "http2" | "mutualTls";
 
-/** Ports of the upstream by what they speak. */
+/** The upstream's ports, by protocol. */
 export type UpstreamPorts = Readonly<Record<UpstreamKind, number>>;
 
 export interface Certificates {

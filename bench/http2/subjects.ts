@@ -1,5 +1,5 @@
-// The proxies that are compared, each a process with a control plane of its own in the bench. With one thread it has the
-// first core, with several it has all.
+// The compared proxies. Each is a process with its own control plane in the bench. With one thread it has the first
+// core, and with several it has all.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

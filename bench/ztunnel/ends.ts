@@ -220,7 +220,7 @@ async function exchange(address: string, message: Buffer): Promise<void> {
   await line.room();
 }
 
-/** Begins a connection every now and then, whatever became of those before. */
+/** Begins a connection now and then, even if the earlier ones have not ended. */
 async function trickle({
   work,
   gapMs,

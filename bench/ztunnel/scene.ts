@@ -123,7 +123,7 @@ export class Scene {
     this.#serverListens.catch(() => undefined);
   }
 
-  /** Resolves when it, and the server behind it, accept connections. */
+  /** Resolves when the ztunnel and the server behind it accept connections. */
   async ready(): Promise<void> {
     await this.#serverListens;
     const deadline = Date.now() + readyTimeoutMs;

@@ -12,7 +12,7 @@ test("the clock of a running process goes one minute back and forward again, and
   const child = spawn(process.execPath, ["-e", teller], { stdio: ["ignore", "pipe", "ignore"] });
   try {
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-    const told = async (): Promise<readonly [number, number, number, boolean]> =>
+    const nextLine = async (): Promise<readonly [number, number, number, boolean]> =>
       JSON.parse((await lines.next()).value as string) as [number, number, number, boolean];
     const evaluate = (expression: string): string => {
       child.kill("SIGUSR1");
@@ -23,7 +23,7 @@ test("the clock of a running process goes one minute back and forward again, and
     };
     const clocksBehind = async (behindMs: number): Promise<void> => {
       for (let left = 500; left > 0; left -= 1) {
-        const [now, fresh, given, isDate] = await told();
+        const [now, fresh, given, isDate] = await nextLine();
         assert.ok(isDate && given === 5 && Math.abs(now - fresh) < 1_000);
         if (Math.abs(Date.now() - behindMs - now) < 20_000) return;
       }

@@ -3,7 +3,7 @@
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import type { StruckFault } from "./strikes.ts";
 
-/** A reset reaches the client, and the client reports it, in less than this. */
+/** A reset reaches the client's report within this time. */
 const toldWithinMs = 2_000;
 
 /** The failures that no fault explains. `limitMs` is the time limit of a request. */
@@ -28,5 +28,5 @@ function isSilence(cause: string): boolean {
   return /\bin \d+ ms\b|DEADLINE_EXCEEDED|ETIMEDOUT/.test(cause);
 }
 
-/** Closed long connections are in the same list, and are not requests. */
+/** The list also contains closed long connections, which are not requests. */
 export const isRequest = ({ group }: LoadFailure): boolean => group !== "closed-connection";

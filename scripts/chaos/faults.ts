@@ -27,7 +27,8 @@ interface KilledRole {
 }
 
 /**
- * Roles of the cluster and the mesh, without the supervisor: it stands for the machine, and everything ends with it.
+ * Roles of the cluster and the mesh, without the supervisor. The supervisor stands for the machine, and everything ends
+ * with it.
  */
 const roles: readonly KilledRole[] = [
   { role: "cluster-apiserver" },
@@ -218,7 +219,7 @@ function slowLink(chaos: Chaos): Blow {
   let undo: readonly string[] = [];
   return {
     begin: async () => {
-      // Both ways of undoing also succeed when there is nothing to undo.
+      // Both commands for undoing also succeed when nothing was changed.
       undo = ["sh", "-c", `tc qdisc del dev ${link} root; ! tc qdisc show dev ${link} | grep -q netem`];
       if (await isDoneOnHost(cluster, netem)) return `200 ms and 1 % loss on ${link}`;
       if (!(await isDoneOnHost(cluster, ["nft", "--version"])))
@@ -242,7 +243,7 @@ async function onHost(cluster: LabCluster, words: readonly string[], pid?: numbe
 
 const shownCharacters = 40;
 
-/** Without the programs that are words of it. */
+/** The command without the programs that other words contain. */
 function shownCommand(words: readonly string[]): string {
   return words.map((word) => (word.length > shownCharacters || word.includes("\n") ? "…" : word)).join(" ");
 }

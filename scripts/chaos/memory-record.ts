@@ -40,7 +40,10 @@ export interface MemoryOfRole {
   readonly grows: boolean;
 }
 
-/** A process that the run itself kills is young, and a young heap still fills: so ages must be the same to compare. */
+/**
+ * The processes that the run kills are young, and a young heap still fills. Therefore only processes of the same age
+ * are compared.
+ */
 export class MemoryRecord {
   readonly #looks = new Map<string, Look[]>();
   readonly #seenSinceMs = new Map<number, number>();
@@ -86,7 +89,7 @@ export class MemoryRecord {
 
 interface Growth {
   readonly ratio: number;
-  /** The standard error of the ratio, as far as several processes tell it. */
+  /** The standard error of the ratio, as far as several processes allow an estimate. */
   readonly error: number;
 }
 

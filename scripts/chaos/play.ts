@@ -33,7 +33,7 @@ const requestLimitMs = 4_000;
 const maxFailures = 20_000;
 /** A generator reports a failure in less than this. */
 const examineAfterMs = 2_000;
-/** The number of unexplained failures that one look prints. */
+/** The number of unexplained failures that one check prints. */
 const warnedFailures = 10;
 /** The number of printed failures, explained or not. */
 const shownFailures = 200;
@@ -42,7 +42,7 @@ export class ChaosRun {
   readonly #chaos: Chaos;
   readonly #minutes: number;
   readonly #failures: LoadFailure[] = [];
-  /** How many of them have been examined during the run. */
+  /** The number of failures that were examined during the run. */
   #examined = 0;
   readonly #memory = new MemoryRecord();
   readonly #problems: string[] = [];
@@ -99,7 +99,7 @@ export class ChaosRun {
     await this.#load?.stop();
   }
 
-  /** The findings so far, also of an interrupted run. Prints those that the counts do not show. */
+  /** Returns the findings so far, also for an interrupted run. Prints those that the counts do not show. */
   found(): Found {
     const { proof, clock } = this.#chaos;
     const { totals } = proof.reports;

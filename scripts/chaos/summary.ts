@@ -34,13 +34,13 @@ export interface Found {
 }
 
 export interface Summary {
-  /** Everything below is as it must be, no part failed, and no memory grew. */
+  /** Whether all results below are as expected, no part failed, and no memory grew. */
   readonly ok: boolean;
   readonly minutes: number;
   readonly faults: number;
   readonly rollouts: number;
   readonly unended: number;
-  /** Null when nobody could read what is there. */
+  /** Null when nobody could read the writes. */
   readonly lostWrites: number | null;
   readonly requests: number;
   readonly failed: number;

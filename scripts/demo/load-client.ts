@@ -16,12 +16,12 @@ const [
 ] = process.argv.slice(2);
 const target = new URL(url);
 const pauseMs = Number(pauseText);
-/** Longer than a busy machine takes for a page. What the mesh loses never comes. */
+/** Longer than a busy machine takes for a page. A lost request never gets an answer. */
 const limitMs = 10_000;
 const reportEveryMs = 100;
 /**
- * A client rests at least this many times as long as its last request took. So the load of a slow machine leaves the
- * processors to what the demo shows, and that of a quiet one is bounded by the pause alone.
+ * A client rests at least this many times as long as its last request took. So a slow machine keeps its processors for
+ * the demo, and on a quiet machine the pause alone limits the load.
  */
 const restRatio = 4;
 const maxRunMs = 900_000;

@@ -1,4 +1,4 @@
-// The releases that the mesh is changed to: built from this checkout, some with a fault laid over it.
+// The releases that the demo upgrades to: built from this checkout, some with a fault in an overlay.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ const releases: readonly { readonly version: string; readonly overlay?: string }
   { version: versions.refusing, overlay: "test/releases/refusing-ztunnel" },
 ];
 
-/** Builds the releases one after the other and adds them to the lab. Each promise ends with its release. */
+/** Builds the releases one after the other and adds them to the lab. Each promise settles when its release is added. */
 export function prepareReleases(): ReadonlyMap<string, Promise<void>> {
   let before = Promise.resolve();
   return new Map(
@@ -25,7 +25,7 @@ export function prepareReleases(): ReadonlyMap<string, Promise<void>> {
   );
 }
 
-/** What a release is made of, beside its overlay. */
+/** The directories that a release is built from, in addition to its overlay. */
 const parts = ["bin", "generated", "manifests", "samples", "src", "package.json", "package-lock.json"];
 
 async function addRelease(version: string, overlay: string | undefined): Promise<void> {

@@ -21,7 +21,7 @@ export interface Stage {
   gatewayAddress: string;
   ladder: readonly LadderRow[];
   readonly rolledBack: Rollback[];
-  /** By version: ends when the lab can run it. */
+  /** The releases by version. A promise resolves when the lab can run that release. */
   releases: ReadonlyMap<string, Promise<void>> | undefined;
   readonly toldSteps: ToldSteps;
   readonly rows: StepRow[];
@@ -41,9 +41,7 @@ export interface Act {
 
 const noCounts: LoadCounts = { requests: 0, failed: 0, answers: {} };
 
-/**
- * Plays the acts in order, and books to each act what the load counted while it ran. The first failure ends the demo.
- */
+/** Plays the acts in order. Counts the load's requests for the act that runs. The first failure ends the demo. */
 export async function playActs(acts: readonly Act[], stage: Stage): Promise<void> {
   for (const act of acts) {
     const row = stage.rows.find(({ name }) => name === act.name);

@@ -7,7 +7,7 @@ const steps = (...ids: string[]): RolloutStatus["completedSteps"] =>
   ids.map((id) => ({ id, title: id, startedAt: "", endedAt: "", evidence: [] }));
 const idsOf = (completed: RolloutStatus["completedSteps"]): string[] => completed.map(({ id }) => id);
 
-test("each step of a rollout is reported once, however often and in however many acts it is followed", () => {
+test("each step of a rollout is printed once, however often and in however many acts it is followed", () => {
   const told = new ToldSteps();
   assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), ["pin"]);
   assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), []);

@@ -2,7 +2,7 @@ import type { RolloutStatus } from "../../src/api/serin/index.ts";
 
 type CompletedSteps = RolloutStatus["completedSteps"];
 
-/** Which steps of each rollout were told. An act that follows a rollout again tells only what is new. */
+/** Remembers which steps of each rollout were printed. An act that follows a rollout again prints only new steps. */
 export class ToldSteps {
   readonly #counts = new Map<string, number>();
 

@@ -82,7 +82,7 @@ function* importsOf(from: string, text: string): Generator<{ readonly to: string
   }
 }
 
-/** The deepest folder that has both files, and the unit of each in it. */
+/** The deepest folder that contains both files, and the unit of each file in it. */
 function whereTheyPart(from: string, to: string): [folder: string, importing: string, imported: string] {
   const [own, other] = [from.split("/"), to.split("/")];
   let depth = 0;

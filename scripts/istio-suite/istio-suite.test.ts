@@ -80,11 +80,11 @@ test("cases are the tests without subtests, and those that failed by themselves"
     ["TestA/one", "TestA/two", "TestB/one", "TestB", "TestC", "TestD/one/deep"],
   );
   assert.deepEqual(record.counts(), { cases: 6, passed: 3, failed: 2, skipped: 1 });
-  // A resumed run leaves these out: what is below an ended one is left out with it.
+  // A resumed run leaves these out. Tests below an ended one are left out with it.
   assert.deepEqual(record.ended(), ["TestA", "TestB", "TestC", "TestD/one/deep"]);
 });
 
-test("a group of which upstream's filters leave nothing is no case", (t) => {
+test("a group whose cases are all filtered out by upstream is no case", (t) => {
   const record = recordOf(t, { "TestA/to_b": "passed" });
   const why = "    run.go:90: cases from naked in primary-0 with b as destination are removed by filters ";
   record.add({ test: "TestA/to_c", verdict: "skipped", seconds: 0, at, why });

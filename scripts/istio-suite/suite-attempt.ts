@@ -136,7 +136,7 @@ class Watched {
     return { end, verdicts: this.#verdicts, outside: this.#whyOf("") };
   }
 
-  /** Why the process must be killed now, or "ended" while it may go on. */
+  /** Why the process must be killed now, or "ended" while it may continue. */
   #end(): AttemptEnd {
     const now = performance.now();
     const deadlineMs = this.#begun ? this.#options.caseDeadlineMs : this.#options.setUpDeadlineMs;

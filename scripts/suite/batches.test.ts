@@ -5,7 +5,7 @@ import { suite, test } from "node:test";
 import { batchesOf, needsOwnProcess, runInLanes, runInTurns, type Batch } from "./batches.ts";
 import { filesBeside, filesOfWholeMachine, groupsBeside, isPatient, needsWholeMachine } from "./whole-machine.ts";
 
-suite("which test files share a process", () => {
+suite("test files that share a process", () => {
   test("short files of one folder share a process up to a total duration, and the longest batch comes first", () => {
     const durations = { "a/1": 5_000, "a/2": 6_000, "b/1": 4_000, "b/2": 20_000, "c/1": 50 };
     const batches = batchesOf(["c/1", "a/2", "a/1", "b/1", "b/2", "c/2"], () => true, durations, 100);

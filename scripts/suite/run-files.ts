@@ -24,7 +24,7 @@ export interface RunOptions {
   readonly yields: boolean;
 }
 
-/** The limit of one case. A walkthrough is one case, and programs of other projects are slow. */
+/** The limit of one case. A walkthrough is one case, and other projects' programs are slow. */
 const caseTimeoutMs: Readonly<Record<Group, number>> = {
   unit: 600_000,
   netns: 60_000,

@@ -1,4 +1,4 @@
-// What the matrix of upgrades needs of a mesh in a lab: how it is installed, and what the upgrade changes.
+// The settings of the upgrade matrix for one mesh in a lab: how it is installed, and what the upgrade changes.
 import type { Walkthrough } from "../../test/support/walkthrough.ts";
 
 export const oldRevision = "1-0-0";
@@ -6,16 +6,16 @@ export const newRevision = "1-1-0";
 export const shop = "shop";
 export const edge = "edge";
 
-/** One mesh. A lab of its own runs it. */
+/** One mesh, which runs in its own lab. */
 export interface LabMesh {
   readonly name: string;
-  /** The cells of the matrix that it proves, in words. */
+  /** The cells of the matrix that it covers, in words. */
   readonly title: string;
   /** Absent if the mesh has one revision without a name. */
   readonly from?: string;
   /** The name of the old control plane's Deployment. Absent: as an installation names it. */
   readonly istiod?: string;
-  /** Absent: {@link newRevision}. */
+  /** The name of the new revision. Absent: {@link newRevision}. */
   readonly to?: string;
   /** The labels of the applications' namespace. */
   readonly labels: Readonly<Record<string, string>>;
@@ -27,9 +27,9 @@ export interface LabMesh {
   readonly bring?: (guide: Walkthrough) => Promise<void>;
   /** The specs of IstioOperators that the upgrade installs. */
   readonly specs?: readonly object[];
-  /** Another host behind the gateway, and its path there. Under load too. */
+  /** Another host behind the gateway, and its path there. It is under load too. */
   readonly alsoAsked?: { readonly path: string; readonly host: string };
-  /** Whether no proxy counts requests of a gateway that nobody asks. Then only probes and rejections judge. */
+  /** Whether no proxy counts requests of a gateway that gets none. Then only probes and rejections decide. */
   readonly judgedByProbes?: boolean;
   /** Whether a message of the waiting upgrade names a command that a person must type. */
   readonly movedByHand?: boolean;

@@ -137,7 +137,7 @@ const eastWest: LabMesh = {
     await guide.ok("kubectl wait -n istio-system --for=condition=Programmed gateway/eastwest --timeout=110s");
   },
   specs: [{ ...next("ambient"), values: twoNetworks }],
-  // No other network asks the east-west gateway.
+  // No other network sends requests to the east-west gateway.
   judgedByProbes: true,
 };
 

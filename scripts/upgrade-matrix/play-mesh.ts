@@ -222,7 +222,7 @@ export class MeshPlay {
       .join("\n");
   }
 
-  /** The revisions of the proxies, with blanks between them. Only gateways of an installation have them in a label. */
+  /** The revisions of the proxies, separated by spaces. Only gateways of an installation have a label with it. */
   async #revisions(): Promise<string> {
     const { items } = JSON.parse(await this.#ok("kubectl get pods -A -o json")) as PodList;
     const revision = "istio.io/rev";

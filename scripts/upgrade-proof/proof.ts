@@ -22,7 +22,7 @@ export interface Proof {
   readonly note: (text: string) => void;
 }
 
-/** Fewer answers are waited for under less load, so that a step takes as long as under all of it. */
+/** With less load, steps wait for fewer answers, so that a step takes as long as with the full load. */
 export const samplesAt = ({ rate }: LoadScale, atFullRate: number): number =>
   Math.max(fewestSamples, Math.round(atFullRate * Math.min(1, rate)));
 

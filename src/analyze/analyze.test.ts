@@ -24,9 +24,9 @@ for (const file of cases) {
       istioNamespace: "istio-system",
       defaultNamespace: "default",
     });
-    const said = messages.map((message) => formatMessage(message, { colour: false }));
+    const formatted = messages.map((message) => formatMessage(message, { colour: false }));
     assert.deepEqual(
-      said,
+      formatted,
       [...text.matchAll(/^# > (.*)$/gm)].map(([, line = ""]) => line),
     );
   });
@@ -35,13 +35,13 @@ for (const file of cases) {
 test("every code is defined once and has a case", () => {
   const codes = Object.values(messageTypes).map(({ code }) => code);
   assert.equal(new Set(codes).size, codes.length);
-  const said = new Set(
+  const expectedCodes = new Set(
     cases.flatMap((file) =>
       [...readFileSync(file, "utf8").matchAll(/^# > \w+ \[(\w+)\]/gm)].map(([, code = ""]) => code),
     ),
   );
   assert.deepEqual(
-    codes.filter((code) => !said.has(code)),
+    codes.filter((code) => !expectedCodes.has(code)),
     [],
   );
 });

@@ -6,14 +6,14 @@ import { test } from "node:test";
 const timeoutMs = 60_000;
 
 /** A line as a user types it, with a standard input that has ended and no cluster. */
-function typed(...words: readonly string[]): { readonly code: number | null; readonly said: string } {
+function typed(...words: readonly string[]): { readonly code: number | null; readonly output: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, "main.ts"), ...words], {
     env: { PATH: process.env["PATH"], HOME: "/nonexistent", KUBECONFIG: "/nonexistent/config" },
     stdio: ["ignore", "pipe", "pipe"],
     encoding: "utf8",
     timeout: timeoutMs,
   });
-  return { code: status, said: stdout + stderr };
+  return { code: status, output: stdout + stderr };
 }
 
 test("a question without a terminal is answered with no", () => {
@@ -34,9 +34,9 @@ test("help of the lab's verbs, of the doctor and of processes is printed, and no
     ["cluster", "create", "--help"],
     ["doctor", "--help"],
   ]) {
-    const { code, said } = typed(...words);
+    const { code, output } = typed(...words);
     assert.equal(code, 0, words.join(" "));
-    assert.match(said, new RegExp(`serin ${words[0] ?? ""}`));
+    assert.match(output, new RegExp(`serin ${words[0] ?? ""}`));
   }
 });
 
@@ -45,5 +45,5 @@ test("a time limit accepts a unit with every verb", () => {
     ["canary", "status", "reviews", "--timeout", "50s"],
     ["upgrade", "status", "to-2", "--timeout", "50s"],
   ])
-    assert.match(typed(...words).said, /\/nonexistent\/config/, words.join(" "));
+    assert.match(typed(...words).output, /\/nonexistent\/config/, words.join(" "));
 });

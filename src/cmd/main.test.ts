@@ -29,13 +29,13 @@ test("a control plane that cannot start ends with its error, although its watche
     stdio: ["ignore", "ignore", "pipe"],
   });
   let errors = "";
-  const told = Promise.withResolvers<void>();
+  const reported = Promise.withResolvers<void>();
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     errors += text;
-    if (errors.includes('namespaces "istio-system" not found')) told.resolve();
+    if (errors.includes('namespaces "istio-system" not found')) reported.resolve();
   });
   const closed = once(child, "close") as Promise<[number | null, string | null]>;
-  await Promise.race([told.promise, closed]);
+  await Promise.race([reported.promise, closed]);
   // Without a limit, the process waited for its watches: more than a minute.
   const limit = setTimeout(() => child.kill("SIGKILL"), 30_000);
   const [code, signal] = await closed;

@@ -123,9 +123,9 @@ async function get(address: string, dial: Dial = {}): Promise<string> {
 before(async () => {
   linkNamespaces();
   const web = createHttpServer((request, response) => {
-    const said = `web sees ${(request.socket.remoteAddress ?? "").replace("::ffff:", "")}`;
-    response.setHeader("content-length", said.length);
-    response.end(said);
+    const body = `web sees ${(request.socket.remoteAddress ?? "").replace("::ffff:", "")}`;
+    response.setHeader("content-length", body.length);
+    response.end(body);
   });
   await serve(web, ports.web);
   for (const [name, port] of Object.entries(ports)) if (name !== "web") await serve(sayer(name), port);

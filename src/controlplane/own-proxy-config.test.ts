@@ -173,18 +173,18 @@ test("gateways use the topology of their pods' own proxy config, including those
 });
 
 test("every proxy has the headers of its pod's own proxy config", () => {
-  const told = /"serverName":"pod-mesh"/;
+  const serverName = /"serverName":"pod-mesh"/;
   for (const name of ["classic", "edge", "way", "web"] as const) {
-    assert.doesNotMatch(plain(proxies[name], typeUrls.listener), told, name);
+    assert.doesNotMatch(plain(proxies[name], typeUrls.listener), serverName, name);
     const listeners = own(proxies[name], typeUrls.listener);
-    assert.match(listeners, told, name);
+    assert.match(listeners, serverName, name);
     assert.match(listeners, /"generateRequestId":false/, name);
     assert.match(listeners, /"suppressEnvoyHeaders":true/, name);
   }
   // The setting applies to inbound and outbound listeners.
   const listeners = JSON.parse(own(proxies.web, typeUrls.listener)) as JsonObject[];
   for (const name of ["virtualInbound", "0.0.0.0_80"])
-    assert.match(JSON.stringify(listeners.find((listener) => listener["name"] === name)), told, name);
+    assert.match(JSON.stringify(listeners.find((listener) => listener["name"] === name)), serverName, name);
 });
 
 test("the pod's own proxy config enables the attempt count on every route", () => {
@@ -203,11 +203,11 @@ test("X-Forwarded headers are those of the mesh, unless the pod's own proxy conf
   const byPod = served("proxyHeaders: { xForwardedHost: { enabled: true }, xForwardedPort: { enabled: true } }");
   const withoutThem = served("proxyHeaders: { server: { value: other } }", mesh);
   for (const name of ["web", "classic", "edge"] as const) {
-    const told = (serve: typeof plain): readonly boolean[] => [
+    const appendedHeaders = (serve: typeof plain): readonly boolean[] => [
       serve(proxies[name], typeUrls.route, tables[name]).includes('"appendXForwardedHost":true'),
       serve(proxies[name], typeUrls.listener).includes('"appendXForwardedPort":true'),
     ];
-    assert.deepEqual([plain, byMesh, byPod, withoutThem].map(told), [
+    assert.deepEqual([plain, byMesh, byPod, withoutThem].map(appendedHeaders), [
       [false, false],
       [true, true],
       [true, true],
@@ -229,7 +229,7 @@ test("names of HTTP/1 headers keep their case if the mesh config says so, unless
     way: ["inbound-vip|80|http|web.shop.svc.cluster.local"],
   } as const;
   for (const name of ["web", "classic", "edge", "way"] as const) {
-    const told = (serve: typeof plain): readonly boolean[] => {
+    const preservedCase = (serve: typeof plain): readonly boolean[] => {
       const all = JSON.parse(serve(proxies[name], typeUrls.cluster)) as JsonObject[];
       const kept = all.filter((cluster) => JSON.stringify(cluster).includes('"preserve_case"'));
       assert.deepEqual(
@@ -239,7 +239,7 @@ test("names of HTTP/1 headers keep their case if the mesh config says so, unless
       return [kept.length > 0, serve(proxies[name], typeUrls.listener).includes('"preserve_case"')];
     };
     assert.deepEqual(
-      [plain, byMesh, byPod, withoutThem].map(told),
+      [plain, byMesh, byPod, withoutThem].map(preservedCase),
       [
         [false, false],
         [true, true],

@@ -55,14 +55,14 @@ test("objects of ignored kinds are not in the model, and clients can neither rea
   const kube = new FakeKubeClient();
   const client = new ServedVersionClient(kube, readResourceFilter(pluginsOnly));
   const inputs = createMeshInputs(new CollectionGraph());
-  const told: string[] = [];
+  const lines: string[] = [];
   const ingest = new MeshIngest({
     client,
     inputs,
     revision: "default",
     isIgnored: readResourceFilter(pluginsOnly),
     clock: systemClock,
-    log: createLogger({ scope: "test", write: (line) => void told.push(line) }),
+    log: createLogger({ scope: "test", write: (line) => void lines.push(line) }),
   });
   kube.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 80 }]));
   kube.put(virtualServiceKind, config("VirtualService", "shop/web", { hosts: ["web"], tls: "not valid" }));
@@ -80,7 +80,10 @@ test("objects of ignored kinds are not in the model, and clients can neither rea
   );
   assert.deepEqual([...ingest.refused.ids()], []);
   assert.equal(ingest.informer("VirtualService"), undefined);
-  assert.match(told.join(""), /gatewayclasses\.gateway\.networking\.k8s\.io, .*virtualservices\.networking\.istio\.io/);
+  assert.match(
+    lines.join(""),
+    /gatewayclasses\.gateway\.networking\.k8s\.io, .*virtualservices\.networking\.istio\.io/,
+  );
   assert.equal(await client.get(virtualServiceKind, "web", "shop"), undefined);
   await assert.rejects(client.create(gatewayClassKind, { metadata: { name: "istio" } } as never), /is ignored here/);
   stopped.abort();

@@ -376,7 +376,7 @@ for (const [title, waits] of [
         jwtRules: [{ issuer, jwksUri: "http://keys.example:8000/jwks" }],
       });
     const cluster = "outbound|8000||keys.example";
-    const told = (responses: readonly DeltaDiscoveryResponse[]): string[] =>
+    const changesOf = (responses: readonly DeltaDiscoveryResponse[]): string[] =>
       responses.flatMap(({ typeUrl, resources, removedResources }) => [
         ...resources.flatMap(({ name, resource }) =>
           typeUrl === typeUrls.listener && name === "virtualInbound"
@@ -390,14 +390,14 @@ for (const [title, waits] of [
     apply(client, entry, tokensOf("first"));
     const peer = new Peer(mesh);
     for (const typeUrl of [typeUrls.cluster, typeUrls.listener]) peer.send(typeUrl);
-    assert.deepEqual(told(peer.take()), ["listener with keys"]);
+    assert.deepEqual(changesOf(peer.take()), ["listener with keys"]);
     if (waits) {
       change([], [tokensOf("first"), entry]);
       apply(tokensOf("second"));
-      assert.deepEqual(told(peer.take()), ["listener without keys", "no cluster", "listener with keys"]);
+      assert.deepEqual(changesOf(peer.take()), ["listener without keys", "no cluster", "listener with keys"]);
     } else {
       change([tokensOf("second")], [entry]);
-      assert.deepEqual(told(peer.take()), ["no cluster", "listener with keys"]);
+      assert.deepEqual(changesOf(peer.take()), ["no cluster", "listener with keys"]);
     }
     peer.close();
   });

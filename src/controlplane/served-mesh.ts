@@ -175,7 +175,7 @@ export class ServedMesh {
       waypoint: deriveWaypointResources(graph, model),
       secrets: { secrets: inputs.secrets, references, configMaps: inputs.configMaps },
       secretPermission:
-        secretAccess === undefined ? undefined : this.#told(secretPermission(inputs, references, secretAccess)),
+        secretAccess === undefined ? undefined : this.#flushing(secretPermission(inputs, references, secretAccess)),
       extensions: servedExtensions(inputs, metrics, log.scoped("extensions")),
     });
     this.graph = graph;
@@ -230,7 +230,7 @@ export class ServedMesh {
   /**
    * Flushes the streams that wait for this permission, because an answer of the API server does not change the model.
    */
-  #told(permission: SecretPermission): SecretPermission {
+  #flushing(permission: SecretPermission): SecretPermission {
     return (account, resource, learned) =>
       permission(account, resource, (allowed) => {
         learned(allowed);

@@ -35,8 +35,8 @@ function leader() {
   const fixture = createModelFixture();
   const west = createRemoteFixture(fixture, "west");
   const servers = { home: new Server(), west: new Server() };
-  const said: string[] = [];
-  const log = { ...silentLogger, warn: (message: string) => void said.push(message), scoped: () => log };
+  const warnings: string[] = [];
+  const log = { ...silentLogger, warn: (message: string) => void warnings.push(message), scoped: () => log };
   const known = new Map<string, KubernetesObject>();
   /** Stores a Service in a cluster, and shows it to the model. */
   const put = (cluster: "home" | "west", key: string): void => {
@@ -59,7 +59,7 @@ function leader() {
     },
     stop.signal,
   );
-  return { fixture, servers, put, said };
+  return { fixture, servers, put, warnings };
 }
 
 async function untilEqual<Value>(look: () => Value | Promise<Value>, wanted: Value): Promise<void> {
@@ -95,14 +95,14 @@ test("an export that a user deleted is not made again while its Service stays", 
 
 test("a cluster without the definition, or without the right, is reported once, and gets no request for each Service", async () => {
   for (const refusal of ["not-found", "forbidden"] as const) {
-    const { servers, put, said } = leader();
+    const { servers, put, warnings } = leader();
     servers.west.refusal = refusal;
     put("west", "shop/first");
-    await untilEqual(() => said.length, 1);
+    await untilEqual(() => warnings.length, 1);
     put("west", "shop/second");
     put("home", "shop/web");
     await untilEqual(() => servers.home.exports(), ["shop/web"]);
-    assert.deepEqual([servers.west.tries, said.length], [1, 1]);
-    assert.match(said[0] ?? "", /install their definition, and allow this account to create them/);
+    assert.deepEqual([servers.west.tries, warnings.length], [1, 1]);
+    assert.match(warnings[0] ?? "", /install their definition, and allow this account to create them/);
   }
 });

@@ -22,9 +22,9 @@ const bundle = (...roots: readonly string[]): string =>
 const address = "https://spire.example/bundle";
 
 function setUp(answers: (url: string) => string | Error) {
-  const told: (readonly string[])[] = [];
+  const published: (readonly string[])[] = [];
   const waits: number[] = [];
-  const asked: string[] = [];
+  const urls: string[] = [];
   let goOn: () => void = () => undefined;
   const clock = {
     ...systemClock,
@@ -37,38 +37,38 @@ function setUp(answers: (url: string) => string | Error) {
     },
   };
   const fetchText = (url: string): Promise<string> => {
-    asked.push(url);
+    urls.push(url);
     const answer = answers(url);
     return typeof answer === "string" ? Promise.resolve(answer) : Promise.reject(answer);
   };
   const anchors = new TrustAnchors({
     fetchText,
-    publish: (roots) => void told.push(roots),
+    publish: (roots) => void published.push(roots),
     clock,
     log: silentLogger,
     random: () => 0.5,
   });
   const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
-  return { anchors, told, waits, asked, turn, next: async () => (goOn(), await turn()) };
+  return { anchors, published, waits, urls, turn, next: async () => (goOn(), await turn()) };
 }
 
 test("the control plane's own roots and the mesh config's form one list without duplicates, in a stable order", () => {
-  const { anchors, told } = setUp(() => "");
+  const { anchors, published } = setUp(() => "");
   anchors.setOwn([own.roots]);
   anchors.setTrusted([
     { pem: named.roots, trustDomains: [] },
     { pem: named.roots.replaceAll("\n", "\r\n"), trustDomains: [] },
     { pem: own.roots, trustDomains: [] },
   ]);
-  assert.deepEqual(told.at(-1), [own, named].map((authority) => `${pemOf(authority).trim()}\n`).toSorted());
+  assert.deepEqual(published.at(-1), [own, named].map((authority) => `${pemOf(authority).trim()}\n`).toSorted());
   anchors.setTrusted([{ pem: named.roots, trustDomains: ["other.example"] }]);
-  assert.equal(told.length, 2, "what is the same is not told again");
+  assert.equal(published.length, 2, "the same roots are not published again");
   anchors.setTrusted([]);
-  assert.equal(told.at(-1)?.length, 1);
+  assert.equal(published.at(-1)?.length, 1);
 });
 
 test("one unusable root in the mesh config leaves all its roots unchanged", async () => {
-  const { anchors, told } = setUp(() => "");
+  const { anchors, published } = setUp(() => "");
   const leaf = (await named.issue({ dns: "a.example" })).certificateChain;
   anchors.setTrusted([{ pem: named.roots, trustDomains: [] }]);
   for (const pem of ["nonsense", leaf])
@@ -76,7 +76,7 @@ test("one unusable root in the mesh config leaves all its roots unchanged", asyn
       { pem, trustDomains: [] },
       { pem: fetched.roots, trustDomains: [] },
     ]);
-  assert.deepEqual(told, [[`${pemOf(named).trim()}\n`]]);
+  assert.deepEqual(published, [[`${pemOf(named).trim()}\n`]]);
 });
 
 test("bundles are fetched, kept when a fetch fails, fetched again, and dropped when no longer named", async () => {
@@ -87,23 +87,23 @@ test("bundles are fetched, kept when a fetch fails, fetched again, and dropped w
     bundle(),
     bundle(fetched.roots, named.roots),
   ];
-  const { anchors, told, waits, asked, turn, next } = setUp(() => answers.shift() ?? new Error("no more"));
+  const { anchors, published, waits, urls, turn, next } = setUp(() => answers.shift() ?? new Error("no more"));
   const stop = new AbortController();
   anchors.setTrusted([{ spiffeBundleUrl: address, trustDomains: [] }]);
   const running = anchors.run(stop.signal);
   await turn();
-  assert.deepEqual(told, [[`${pemOf(fetched).trim()}\n`]]);
-  assert.deepEqual([asked, waits], [[address], [30 * 60_000]]);
+  assert.deepEqual(published, [[`${pemOf(fetched).trim()}\n`]]);
+  assert.deepEqual([urls, waits], [[address], [30 * 60_000]]);
   for (let fault = 0; fault < 3; fault += 1) await next();
-  assert.equal(told.length, 1, "the last roots stay");
+  assert.equal(published.length, 1, "the last roots stay");
   assert.ok(
     waits.slice(1).every((ms) => ms <= 60_000),
     "a fault is followed by another try soon",
   );
   await next();
-  assert.equal(told.at(-1)?.length, 2);
+  assert.equal(published.at(-1)?.length, 2);
   anchors.setTrusted([]);
-  assert.deepEqual(told.at(-1), []);
+  assert.deepEqual(published.at(-1), []);
   stop.abort();
   await running;
 });

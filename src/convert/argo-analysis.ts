@@ -66,14 +66,14 @@ function checkOfMetric(metric: Reader, template: string, values: Arguments, note
   });
   notes.rest(metric);
   if (source === undefined) {
-    notes.say(
+    notes.note(
       at(metric, "provider"),
       "is not carried over: Serin has prometheus and web; use a webhook for other providers",
     );
     return undefined;
   }
   if (source["type"] === "query" && Object.keys(conditions).length === 0) {
-    notes.say(metric.path, "is not carried over: no condition is left to judge it");
+    notes.note(metric.path, "is not carried over: no condition is left to judge it");
     return undefined;
   }
   return { name: checkName(`${template}-${name}`), spec: { ...source, ...limits, ...conditions } };
@@ -87,7 +87,7 @@ function limitsOf(metric: Reader, values: Arguments, notes: Notes): CheckFields 
     if (declared === undefined) return undefined;
     const value = Number(typeof declared === "string" ? filled(declared, values).text : declared);
     if (Number.isInteger(value) && value >= 0) return value;
-    notes.say(at(metric, field), `is not carried over: it is not a whole number (${JSON.stringify(declared)})`);
+    notes.note(at(metric, field), `is not carried over: it is not a whole number (${JSON.stringify(declared)})`);
     return undefined;
   };
   const interval = durationSeconds((metric.raw as Record<string, unknown>)["interval"]);
@@ -112,7 +112,7 @@ function conditionOf(metric: Reader, from: string, to: string, values: Arguments
   if (declared === undefined) return {};
   const converted = celOf(filled(declared, values).text);
   if ("cel" in converted) return { [to]: converted.cel };
-  notes.say(at(metric, from), `is not carried over: it ${converted.problem}; write ${to} in CEL`);
+  notes.note(at(metric, from), `is not carried over: it ${converted.problem}; write ${to} in CEL`);
   return {};
 }
 
@@ -185,7 +185,7 @@ function named(reader: Reader, field: string, values: Arguments, notes: Notes): 
   if (declared === undefined) return undefined;
   const { text, missing } = filled(declared, values);
   if (missing.length > 0)
-    notes.say(
+    notes.note(
       at(reader, field),
       `has arguments without a value: ${missing.join(", ")}; use {{ canary.service }}, {{ canary.workload }} or a fixed text instead`,
     );

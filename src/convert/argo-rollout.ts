@@ -47,7 +47,7 @@ class CheckPool {
     const template = this.#find(name, use.boolean("clusterScope") ?? false);
     notes.rest(use);
     if (template === undefined) {
-      notes.say(
+      notes.note(
         at(use, "templateName"),
         `is not carried over: the files have no AnalysisTemplate "${name}"; pass its file too`,
       );
@@ -83,9 +83,9 @@ function argumentsOf(analysis: Reader, notes: Notes): Readonly<Record<string, st
       values[name] = `{{ ${from.string("podTemplateHashValue") === "Stable" ? "stable" : "canary"}.workload }}`;
     else if (from?.object("fieldRef")?.string("fieldPath") === "metadata.namespace")
       values[name] = "{{ canary.namespace }}";
-    else notes.say(at(argument, "valueFrom"), `is not carried over: write the value of ${name} into the Check`);
+    else notes.note(at(argument, "valueFrom"), `is not carried over: write the value of ${name} into the Check`);
     if (from?.has("podTemplateHashValue") === true)
-      notes.say(
+      notes.note(
         at(argument, "valueFrom"),
         `became the name of the workload, {{ canary.workload }}: check that the query uses it correctly`,
       );
@@ -118,7 +118,7 @@ export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conv
         ? blueGreenSpec(blueGreen, name, pool, notes)
         : undefined;
   if (made === undefined)
-    notes.say("spec.strategy", "has neither canary nor blueGreen: the Canary has one step, all at once");
+    notes.note("spec.strategy", "has neither canary nor blueGreen: the Canary has one step, all at once");
   notes.rest(canary);
   notes.rest(blueGreen);
   notes.rest(strategy);
@@ -149,7 +149,7 @@ function deploymentOf(
     const referred = reference.string("name") ?? name;
     const kind = reference.string("kind");
     if (kind !== undefined && kind !== "Deployment")
-      notes.say("spec.workloadRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
+      notes.note("spec.workloadRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
     reference.ignore("apiVersion");
     notes.dropped(reference, {
       scaleDown: "the Deployment itself keeps running: scale it up again before you delete the Rollout",
@@ -169,7 +169,7 @@ function deploymentOf(
     ...(labels === undefined ? {} : { labels }),
     ...(annotations === undefined ? {} : { annotations }),
   };
-  notes.say(
+  notes.note(
     "spec.template",
     "became a Deployment of the same name: apply it and wait until it is ready before you delete the Rollout, so that requests always find pods",
   );
@@ -182,7 +182,7 @@ function canarySpec(canary: Reader, rollout: string, pool: CheckPool, notes: Not
   tellTraffic(canary.object("trafficRouting"), notes);
   const always = pool.use(canary.object("analysis"), notes);
   if (canaryService !== undefined)
-    notes.say(
+    notes.note(
       at(canary, "canaryService"),
       `became target.deployment.previewService: the engine creates it, so delete ${canaryService} after the Rollout`,
     );
@@ -217,7 +217,7 @@ function tellTraffic(traffic: Reader | undefined, notes: Notes): void {
   const istio = traffic.object("istio");
   for (const field of ["virtualService", "virtualServices", "destinationRule"]) {
     if (istio?.has(field) === true)
-      notes.say(
+      notes.note(
         at(istio, field),
         "is not carried over: the engine creates the routes and subsets of the Service itself; delete yours, or use target.virtualService for a route of your own",
       );
@@ -228,7 +228,7 @@ function tellTraffic(traffic: Reader | undefined, notes: Notes): void {
     maxTrafficWeight: "weights are percentages",
   });
   for (const other of ["nginx", "alb", "smi", "apisix", "traefik", "ambassador", "plugins"]) {
-    if (traffic.has(other)) notes.say(at(traffic, other), "is not carried over: the mesh splits the traffic");
+    if (traffic.has(other)) notes.note(at(traffic, other), "is not carried over: the mesh splits the traffic");
   }
   notes.rest(traffic);
 }
@@ -288,7 +288,7 @@ function headerOf(header: Reader, notes: Notes): Fields[] {
   });
   notes.rest(header);
   if (headers.length > 0) return [{ name, match: { headers } }];
-  notes.say(
+  notes.note(
     header.path,
     `is not carried over: it removes the route ${name} again; in Serin, a match lasts until the rollout ends`,
   );
@@ -301,7 +301,7 @@ function mirrorOf(mirror: Reader, notes: Notes): Fields[] {
   notes.dropped(mirror, { match: "the percentage applies to all requests of the route" });
   notes.rest(mirror);
   if (percent !== undefined && percent > 0) return [{ mirror: { percent } }];
-  notes.say(mirror.path, "is not carried over: in Serin, a mirror ends with the next step that does not mirror");
+  notes.note(mirror.path, "is not carried over: in Serin, a mirror ends with the next step that does not mirror");
   return [];
 }
 
@@ -337,7 +337,7 @@ function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields
   });
   notes.rest(experiment);
   if (seconds === undefined)
-    notes.say(at(experiment, "duration"), "was absent, and is an hour now: in Serin, an experiment always ends");
+    notes.note(at(experiment, "duration"), "was absent, and is an hour now: in Serin, an experiment always ends");
   return [{ experiment: { durationSeconds: seconds ?? 3600, replicas }, ...checksField(checks) }];
 }
 

@@ -27,19 +27,19 @@ export class Notes {
     return this.#notes;
   }
 
-  say(path: string, message: string): void {
+  note(path: string, message: string): void {
     this.#notes.push({ object: this.#object, path, message });
   }
 
   /** Records the fields that have no meaning in Serin, each with the reason. Skips fields that the object lacks. */
   dropped(reader: Reader, reasons: Readonly<Record<string, string>>): void {
     for (const [field, reason] of Object.entries(reasons))
-      if (reader.has(field)) this.say(at(reader, field), `is not carried over: ${reason}`);
+      if (reader.has(field)) this.note(at(reader, field), `is not carried over: ${reason}`);
   }
 
   /** Notes every field that the conversion has not read. */
   rest(reader: Reader | undefined): void {
-    reader?.unknownFields((field) => this.say(at(reader, field), "is not carried over: Serin has no equivalent"));
+    reader?.unknownFields((field) => this.note(at(reader, field), "is not carried over: Serin has no equivalent"));
   }
 }
 

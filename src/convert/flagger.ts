@@ -30,7 +30,7 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
   const affinity = affinityOf(analysis, notes);
   const steps = stepsOf(analysis, interval, hooks, notes);
   if (spec.boolean("revertOnDeletion") !== true)
-    notes.say(
+    notes.note(
       "spec.revertOnDeletion",
       "was false; in Serin, deleting a Canary in progress undoes everything (onDeletion: Leave keeps it)",
     );
@@ -68,7 +68,7 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
       ...defined({ settleTimeoutSeconds: settle, paused }),
     },
   };
-  notes.say(
+  notes.note(
     "metadata.name",
     `${name}-primary and the Services ${name}-primary and ${name}-canary belong to Flagger: delete Flagger's Canary first, wait until the Deployment ${name} has its pods again, then apply this Canary`,
   );
@@ -80,7 +80,7 @@ function targetOf(spec: Reader, name: string, notes: Notes): Fields {
   reference?.ignore("apiVersion");
   const kind = reference?.string("kind") ?? "Deployment";
   if (kind !== "Deployment")
-    notes.say("spec.targetRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
+    notes.note("spec.targetRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
   const workload = reference?.string("name") ?? name;
   const service = spec.object("service");
   const gateways = service?.strings("gateways") ?? [];
@@ -156,7 +156,7 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
     else if (type === "event") hooks.notifications.push({ url });
     else if (type === "post-rollout") hooks.notifications.push({ url, events: ["Completed", "RolledBack"] });
     else
-      notes.say(
+      notes.note(
         at(hook, "type"),
         `is not carried over: ${type === "rollback" ? "use serin canary abort, or a webhook check that fails" : "its type is unknown"}`,
       );
@@ -205,7 +205,7 @@ function stepsOf(analysis: Reader, interval: number, hooks: Hooks, notes: Notes)
   if (matches.length > 0) {
     const [match, ...others] = matches;
     if (others.length > 0)
-      notes.say(at(analysis, "match"), "has several alternative matches: each became a step of its own");
+      notes.note(at(analysis, "match"), "has several alternative matches: each became a step of its own");
     for (const one of [match, ...others])
       steps.push({ match: one, iterations: { count: iterations ?? 1, intervalSeconds: interval } });
   } else if (iterations !== undefined && weights.length === 0)
@@ -316,7 +316,7 @@ class Metrics {
         };
       if (name === "request-duration")
         return { type: name, quantiles: [0.99], ...(max === undefined ? {} : { maxMs: max }) };
-      this.#notes.say(metric.path, `is not carried over: "${name}" has no templateRef and is not built in`);
+      this.#notes.note(metric.path, `is not carried over: "${name}" has no templateRef and is not built in`);
       return undefined;
     }
     const template = reference === undefined ? undefined : this.#template(reference);
@@ -326,7 +326,7 @@ class Metrics {
     const type = provider?.string("type") ?? "prometheus";
     const address = provider?.string("address");
     if (type !== "prometheus") {
-      this.#notes.say(
+      this.#notes.note(
         at(reference ?? metric, "name"),
         `is not carried over: its provider is ${type}; Serin has prometheus; use a webhook for other providers`,
       );
@@ -340,13 +340,13 @@ class Metrics {
       ["headers", "use a webhook for requests that need headers"],
     ] as const) {
       if (provider?.has(field) === true)
-        this.#notes.say(
+        this.#notes.note(
           `${objectName(template as UntypedObject)} spec.provider.${field}`,
           `is not carried over: ${reason}`,
         );
     }
     if (min === undefined && max === undefined)
-      this.#notes.say(metric.path, "had no threshold and has max: 0 now: any result above 0 fails");
+      this.#notes.note(metric.path, "had no threshold and has max: 0 now: any result above 0 fails");
     return {
       type: "query",
       query: defined({ provider: address === undefined ? "mesh" : "prometheus", address, expression: query }),
@@ -359,7 +359,7 @@ class Metrics {
     const namespace = reference.string("namespace") ?? this.#namespace;
     const found = this.#find("MetricTemplate", name, namespace);
     if (found === undefined)
-      this.#notes.say(
+      this.#notes.note(
         at(reference, "name"),
         `is not carried over: the files have no MetricTemplate "${name}"; pass its file too`,
       );
@@ -372,7 +372,7 @@ class Metrics {
     return text.trim().replaceAll(/\{\{\s*([\w.]+)\s*\}\}/g, (whole, word: string) => {
       const known = word.startsWith("variables.") ? variables?.[word.slice("variables.".length)] : templateWords[word];
       if (known === undefined)
-        this.#notes.say(
+        this.#notes.note(
           metric.path,
           `names ${whole} in its query, which Serin does not know: use a fixed text instead`,
         );

@@ -22,13 +22,13 @@ test("metrics by mutual TLS are served to a client of the mesh, and not without 
     await new Promise((resolve) => {
       // The name in a mesh certificate is not a host name, so scrapers do not check it either.
       const options = { host: "127.0.0.1", port: endpoint.port, path, agent: false, rejectUnauthorized: false };
-      const asked = request({ ...options, ...certificate }, (response) => {
+      const outgoing = request({ ...options, ...certificate }, (response) => {
         let text = `${response.statusCode ?? 0} `;
         response.on("data", (part: Buffer) => (text += part.toString()));
         response.once("end", () => resolve(text));
       });
-      asked.once("error", () => resolve("refused"));
-      asked.end();
+      outgoing.once("error", () => resolve("refused"));
+      outgoing.end();
     });
   const of = async (certificates: CertificateManager): Promise<{ cert: string; key: string }> => {
     const { chainPem, privateKeyPem } = await certificates.fetch(scraper);

@@ -201,19 +201,23 @@ test("an unknown annotation, an odd inject label and a custom DNS policy get war
 test("a user's template is merged onto the built-in one, and its faults are reported by name", () => {
   const config = (template: string): string =>
     JSON.stringify({ templates: { extra: template, "grpc-agent": "ignored" } });
-  const asked = { [podAnnotations.templates]: "sidecar,extra" };
+  const annotations = { [podAnnotations.templates]: "sidecar,extra" };
   const template =
     "metadata:\n  labels: {team: {{ index .ObjectMeta.Labels `app` | quote }}}\nspec:\n  containers:\n  - name: istio-proxy\n    env:\n    - {name: GREETING, value: {{ .Values.greeting }} }\n  {{- if .Spec.Containers }}\n  volumes: [{name: more, emptyDir: {}}]\n  {{- end }}";
-  const pod = injected(asked, { config: config(template), values: '{"greeting":"hello"}', labels: { app: "web" } });
+  const pod = injected(annotations, {
+    config: config(template),
+    values: '{"greeting":"hello"}',
+    labels: { app: "web" },
+  });
   assert.equal(proxy(pod).env?.find(({ name }) => name === "GREETING")?.value, "hello");
   assert.ok((proxy(pod).env?.length ?? 0) > 10);
   assert.equal(pod.metadata.labels?.["team"], "web");
   assert.ok(pod.spec?.volumes?.some(({ name }) => name === "more"));
   assert.throws(
-    () => outcome(asked, { config: config("{{ env `A` }}") }),
+    () => outcome(annotations, { config: config("{{ env `A` }}") }),
     /the template "extra" of the injection's configuration cannot be used: calls "env"/,
   );
-  assert.throws(() => outcome(asked, { config: config("status: {}") }), /"extra" .* produces "status"/);
+  assert.throws(() => outcome(annotations, { config: config("status: {}") }), /"extra" .* produces "status"/);
   assert.throws(
     () => outcome({ [podAnnotations.templates]: "grpc" }, { config: config("") }),
     /template "grpc" does not exist \(use grpc-agent.*known: sidecar, gateway, grpc-agent, grpc-simple, extra/,
@@ -367,7 +371,11 @@ test("a pod's annotations, labels and image give OpenTelemetry collectors its se
   const mesh = {
     extensionProviders: [{ name: "otel", opentelemetry: { serviceAttributeEnrichment: "OTEL_SEMANTIC_CONVENTIONS" } }],
   };
-  const told = (image: string, metadata: Partial<Pod["metadata"]> = {}, given: unknown = mesh): string | undefined => {
+  const serviceVersion = (
+    image: string,
+    metadata: Partial<Pod["metadata"]> = {},
+    given: unknown = mesh,
+  ): string | undefined => {
     const pod: Pod = { metadata: { name: "web", ...metadata }, spec: { containers: [{ name: "app", image }] } };
     const found = injectPod(
       { pod, namespace: "demo", namespaceLabels: {} },
@@ -384,11 +392,11 @@ test("a pod's annotations, labels and image give OpenTelemetry collectors its se
       : undefined;
   };
   assert.equal(
-    told("hub:5000/app:1.2@sha256:ab"),
+    serviceVersion("hub:5000/app:1.2@sha256:ab"),
     "service.namespace=demo,service.version=1.2@sha256:ab,service.instance.id=demo.$(POD_NAME).app",
   );
   assert.equal(
-    told("hub:5000/app", {
+    serviceVersion("hub:5000/app", {
       annotations: {
         "resource.opentelemetry.io/service.namespace": "shop",
         "resource.opentelemetry.io/service.instance.id": "one",
@@ -397,10 +405,10 @@ test("a pod's annotations, labels and image give OpenTelemetry collectors its se
     "service.namespace=shop,service.instance.id=one",
   );
   assert.equal(
-    told("app:1", { labels: { "app.kubernetes.io/version": "2" } }),
+    serviceVersion("app:1", { labels: { "app.kubernetes.io/version": "2" } }),
     "service.namespace=demo,service.version=2,service.instance.id=demo.$(POD_NAME).app",
   );
-  assert.equal(told("app:1", {}, {}), undefined);
+  assert.equal(serviceVersion("app:1", {}, {}), undefined);
 });
 
 test("ranges must have valid addresses", () => {
@@ -447,9 +455,9 @@ test("an annotation may be named like a JavaScript property", () => {
 });
 
 test("a user's template may remove the pod's fields, and an invalid pod is reported", () => {
-  const asked = { [podAnnotations.templates]: "sidecar,extra" };
+  const annotations = { [podAnnotations.templates]: "sidecar,extra" };
   const config = (spec: string): string => JSON.stringify({ templates: { extra: `spec:\n${spec}` } });
-  const pod = injected(asked, {
+  const pod = injected(annotations, {
     config: config("  hostname:\n  volumes:\n  - {name: istio-data, $patch: delete}"),
     pod: { hostname: "mine" },
   });
@@ -460,7 +468,7 @@ test("a user's template may remove the pod's fields, and an invalid pod is repor
   );
   for (const wrong of ["  containers: {a: b}", "  volumes: text", "  containers:\n  -", "  containers: [{image: a}]"])
     assert.throws(
-      () => outcome(asked, { config: config(wrong) }),
+      () => outcome(annotations, { config: config(wrong) }),
       /"extra" .* produces a spec\.(containers|volumes) that is not a list of objects with names/,
       wrong,
     );

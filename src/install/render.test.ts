@@ -386,7 +386,7 @@ test("a gateway of the ambient profile speaks HBONE, and takes its ports and siz
 });
 
 test("flags enable, move and size the ambient profile's gateway, under today's names and those before 1.7", () => {
-  const gatewaysOf = (...flags: readonly string[]): { said: string[]; gateways: string[] } => {
+  const gatewaysOf = (...flags: readonly string[]): { messages: string[]; gateways: string[] } => {
     const { value, errors, warnings } = resolveSettings(
       { specs: [], setFlags: ["profile=ambient", ...flags] },
       { hub: "h", tag: "1" },
@@ -405,20 +405,20 @@ test("flags enable, move and size the ambient profile's gateway, under today's n
         const [service, deployment] = [specOf("Service"), specOf("Deployment")];
         return `${deployment?.metadata.namespace ?? ""}/${deployment?.metadata.name ?? ""} ${service?.spec.type ?? ""} ${(service?.spec.ports ?? []).map(({ port }) => port).join(",")} ${String(deployment?.spec.replicas)}`;
       });
-    return { said: [...errors, ...warnings].map(({ path, message }) => `${path}: ${message}`), gateways };
+    return { messages: [...errors, ...warnings].map(({ path, message }) => `${path}: ${message}`), gateways };
   };
   const usual = "istio-system/istio-ingressgateway LoadBalancer 15021,80,443 undefined";
-  assert.deepEqual(gatewaysOf(), { said: [], gateways: [usual] });
+  assert.deepEqual(gatewaysOf(), { messages: [], gateways: [usual] });
   for (const path of [
     "components.ingressGateways[0]",
     "spec.components.ingressGateways[0]",
     "components.ingressGateways.[name:istio-ingressgateway]",
   ])
-    assert.deepEqual(gatewaysOf(`${path}.enabled=false`), { said: [], gateways: [] });
+    assert.deepEqual(gatewaysOf(`${path}.enabled=false`), { messages: [], gateways: [] });
   const moved = (path: string, place: string, value: boolean): string =>
     `spec.values.gateways.${path}: is read as spec.components.${place}[0].enabled=${value}, its place since 1.7`;
   assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgateway.enabled=false"), {
-    said: [moved("istio-ingressgateway.enabled", "ingressGateways", false)],
+    messages: [moved("istio-ingressgateway.enabled", "ingressGateways", false)],
     gateways: [],
   });
   assert.deepEqual(
@@ -447,7 +447,7 @@ test("flags enable, move and size the ambient profile's gateway, under today's n
     ).gateways,
     ["edge/edge ClusterIP 15021,80,443 undefined"],
   );
-  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgatway.type=NodePort").said, [
+  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgatway.type=NodePort").messages, [
     "spec.values.gateways.istio-ingressgatway: is not a key of any release from 1.6 to 1.31; did you mean spec.values.gateways.istio-ingressgateway?",
   ]);
 });

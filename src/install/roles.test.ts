@@ -47,16 +47,16 @@ test("no role of a profile has a *, except a short list with reasons", () => {
   for (const profile of Object.keys(profiles))
     for (const role of rolesOf(profile)) {
       const name = role.metadata.name ?? "";
-      for (const said of ((role as { rules?: readonly Rule[] }).rules ?? []).map(wildcard)) {
-        if (said === undefined) continue;
-        if (reasons[name]?.[said] === undefined) found.push(`${profile}: ${role.kind ?? ""} ${name}: ${said}`);
-        used.add(`${name} ${said}`);
+      for (const rule of ((role as { rules?: readonly Rule[] }).rules ?? []).map(wildcard)) {
+        if (rule === undefined) continue;
+        if (reasons[name]?.[rule] === undefined) found.push(`${profile}: ${role.kind ?? ""} ${name}: ${rule}`);
+        used.add(`${name} ${rule}`);
       }
     }
   assert.deepEqual([...new Set(found)], []);
   // A reason for a rule that no longer exists must be removed from the list.
   const listed = Object.entries(reasons).flatMap(([name, rules]) =>
-    Object.keys(rules).map((said) => `${name} ${said}`),
+    Object.keys(rules).map((rule) => `${name} ${rule}`),
   );
   assert.deepEqual(
     listed.filter((each) => !used.has(each)),

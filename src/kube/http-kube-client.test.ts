@@ -115,10 +115,10 @@ test("a list of several pages is read completely, each page once, however a serv
     (items, metadata) => `{ "kind": "PodList", "metadata": ${metadata}, "items": ${items} }`,
   ];
   for (const form of forms) {
-    const asked: string[] = [];
+    const tokens: string[] = [];
     const { server } = http2Server((request, response) => {
       const token = new URL(request.url, "https://any").searchParams.get("continue") ?? "";
-      asked.push(token);
+      tokens.push(token);
       const next = pages[pages.indexOf(token) + 1];
       // A text in an item that looks like a continue token is not treated as one.
       const items = JSON.stringify([
@@ -137,7 +137,7 @@ test("a list of several pages is read completely, each page once, however a serv
     const client = clientOf(await listen(server));
     const { items, resourceVersion } = await client.list(podKind);
     assert.deepEqual(
-      [items.map(({ metadata }) => metadata.name), resourceVersion, asked],
+      [items.map(({ metadata }) => metadata.name), resourceVersion, tokens],
       [["of-", "of-two", "of-three"], "7", pages],
     );
     client.close();
@@ -168,18 +168,18 @@ test("an expired continue token falls back to the whole list, even while the pre
 });
 
 test("a list has pages of 500 objects, or of the requested size", async () => {
-  const asked: (string | null)[] = [];
+  const limits: (string | null)[] = [];
   const { server } = http2Server((request, response) => {
     const { searchParams } = new URL(request.url, "https://any");
-    asked.push(searchParams.get("limit"));
+    limits.push(searchParams.get("limit"));
     response.end(
-      `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"${asked.length === 1 ? ',"continue":"two"' : ""}},"items":[]}`,
+      `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"${limits.length === 1 ? ',"continue":"two"' : ""}},"items":[]}`,
     );
   });
   const client = clientOf(await listen(server));
   await client.list(podKind, { pageSize: 20 });
   await client.list(podKind);
-  assert.deepEqual(asked, ["20", "20", "500"]);
+  assert.deepEqual(limits, ["20", "20", "500"]);
   client.close();
   server.close();
 });

@@ -16,7 +16,7 @@ const thingKind = defineKind<KubernetesObject>({
   namespaced: true,
 });
 
-const thing = (name: string, version: number, uid = name): KubernetesObject => ({
+const objectOf = (name: string, version: number, uid = name): KubernetesObject => ({
   apiVersion: "test.dev/v1",
   kind: "Thing",
   metadata: { name, namespace: "default", uid, resourceVersion: String(version) },
@@ -25,12 +25,12 @@ const thing = (name: string, version: number, uid = name): KubernetesObject => (
 type Answer = (request: IncomingMessage, response: ServerResponse, url: URL) => void;
 
 /** A server that gives these answers in order. The test fails if it gets more requests. */
-async function scripted(answers: readonly Answer[]): Promise<{ server: Server; url: string; asked: string[] }> {
-  const asked: string[] = [];
+async function scripted(answers: readonly Answer[]): Promise<{ server: Server; url: string; requests: string[] }> {
+  const requests: string[] = [];
   const queue = [...answers];
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? "/", "http://test");
-    asked.push(
+    requests.push(
       `${url.searchParams.has("watch") ? "watch" : "list"} ${url.searchParams.get("resourceVersion") ?? ""}`.trim(),
     );
     const answer = queue.shift();
@@ -38,7 +38,7 @@ async function scripted(answers: readonly Answer[]): Promise<{ server: Server; u
     answer(request, response, url);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
-  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
 }
 
 const list =
@@ -72,8 +72,8 @@ const statusError =
 async function follow(
   answers: readonly Answer[],
   wanted: number,
-): Promise<{ changes: string[]; asked: string[]; keys: string[] }> {
-  const { server, url, asked } = await scripted(answers);
+): Promise<{ changes: string[]; requests: string[]; keys: string[] }> {
+  const { server, url, requests } = await scripted(answers);
   const client = createKubeClient(
     { server: url, context: "test", namespace: "default" },
     { log: silentLogger, clock: systemClock },
@@ -92,37 +92,37 @@ async function follow(
   const running = informer.run(stop.signal);
   await Promise.all([informer.synced, done.promise]);
   // Waits for the next requests, with which a wrong delivery would happen.
-  while (asked.length <= answers.length) await systemClock.sleep(5);
+  while (requests.length <= answers.length) await systemClock.sleep(5);
   stop.abort();
   await running;
   client.close();
   after(() => server.closeAllConnections());
   server.close();
   server.closeAllConnections();
-  return { changes, asked, keys: informer.list().map((object) => object.metadata.name ?? "") };
+  return { changes, requests, keys: informer.list().map((object) => object.metadata.name ?? "") };
 }
 
 test("a broken watch resumes from the last version seen, and repeated events are delivered once", async () => {
-  const { changes, asked } = await follow(
+  const { changes, requests } = await follow(
     [
-      list(10, thing("a", 5)),
-      watch(event("MODIFIED", thing("a", 11)) + bookmark(20), "break"),
-      watch(event("ADDED", thing("a", 11)) + event("ADDED", thing("b", 21)), "end"),
+      list(10, objectOf("a", 5)),
+      watch(event("MODIFIED", objectOf("a", 11)) + bookmark(20), "break"),
+      watch(event("ADDED", objectOf("a", 11)) + event("ADDED", objectOf("b", 21)), "end"),
     ],
     3,
   );
   assert.deepEqual(changes, ["set a 5", "set a 5->11", "set b 21"]);
-  assert.deepEqual(asked, ["list", "watch 10", "watch 20", "watch 21"]);
+  assert.deepEqual(requests, ["list", "watch 10", "watch 20", "watch 21"]);
 });
 
 test("after 410 the list is compared with the known objects, and only differences are delivered", async () => {
-  const { changes, asked, keys } = await follow(
+  const { changes, requests, keys } = await follow(
     [
-      list(10, thing("a", 5), thing("b", 6), thing("c", 7)),
+      list(10, objectOf("a", 5), objectOf("b", 6), objectOf("c", 7)),
       watch(event("ERROR", { kind: "Status", code: 410, reason: "Expired", message: "too old" }), "end"),
-      list(90, thing("a", 5), thing("b", 80), thing("c", 81, "another")),
+      list(90, objectOf("a", 5), objectOf("b", 80), objectOf("c", 81, "another")),
       statusError(410, "Gone"),
-      list(95, thing("b", 80)),
+      list(95, objectOf("b", 80)),
     ],
     8,
   );
@@ -136,14 +136,14 @@ test("after 410 the list is compared with the known objects, and only difference
     "delete a 5",
     "delete c 81",
   ]);
-  assert.deepEqual(asked, ["list", "watch 10", "list", "watch 90", "list", "watch 95"]);
+  assert.deepEqual(requests, ["list", "watch 10", "list", "watch 90", "list", "watch 95"]);
   assert.deepEqual(keys, ["b"]);
 });
 
 test("a list continues over its pages, and a request to a failing server is repeated", async () => {
   const paged: Answer = (_request, response) =>
-    response.end(JSON.stringify({ metadata: { resourceVersion: "10", continue: "next" }, items: [thing("a", 5)] }));
-  const { changes } = await follow([statusError(503, "ServiceUnavailable"), paged, list(10, thing("b", 6))], 2);
+    response.end(JSON.stringify({ metadata: { resourceVersion: "10", continue: "next" }, items: [objectOf("a", 5)] }));
+  const { changes } = await follow([statusError(503, "ServiceUnavailable"), paged, list(10, objectOf("b", 6))], 2);
   assert.deepEqual(changes, ["set a 5", "set b 6"]);
 });
 
@@ -158,25 +158,25 @@ test("errors name the object and have the server's reason in kebab-case", async 
     { server: url, context: "test", namespace: "default" },
     { log: silentLogger, clock: systemClock },
   );
-  await assert.rejects(client.create(thingKind, thing("a", 1)), {
+  await assert.rejects(client.create(thingKind, objectOf("a", 1)), {
     kind: "user",
     code: "already-exists",
     message: "create of Thing default/a: AlreadyExists",
   });
-  await assert.rejects(client.update(thingKind, thing("a", 1)), { kind: "transient", code: "conflict" });
+  await assert.rejects(client.update(thingKind, objectOf("a", 1)), { kind: "transient", code: "conflict" });
   assert.equal(await client.get(thingKind, "a", "default"), undefined);
   await client.delete(thingKind, "a", "default");
   client.close();
   server.close();
   server.closeAllConnections();
-  await assert.rejects(client.create(thingKind, thing("a", 1)), { kind: "transient", code: "unreachable" });
+  await assert.rejects(client.create(thingKind, objectOf("a", 1)), { kind: "transient", code: "unreachable" });
 });
 
 test("a kind whose first list is forbidden counts as empty if it is optional, and its objects appear when they may be read", async () => {
   const { server, url } = await scripted([
     statusError(403, "Forbidden"),
     statusError(403, "Forbidden"),
-    list(10, thing("a", 5)),
+    list(10, objectOf("a", 5)),
   ]);
   const client = createKubeClient(
     { server: url, context: "test", namespace: "default" },

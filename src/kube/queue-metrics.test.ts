@@ -10,7 +10,7 @@ const settle = async (): Promise<void> => await new Promise((resolve) => setImme
 test("a reconciler reports queue and work times of keys under client-go's names, even of one re-added while in work", async () => {
   const registry = new MetricsRegistry();
   const queues = new QueueMetrics(registry);
-  const told = (): Readonly<Record<string, number>> =>
+  const metrics = (): Readonly<Record<string, number>> =>
     Object.fromEntries(
       parsePrometheus(renderPrometheus(registry)).samples.flatMap(({ name, labels, value }) => {
         const short = /^workqueue_(.*?)(?:_bucket)?$/.exec(name)?.[1];
@@ -40,7 +40,7 @@ test("a reconciler reports queue and work times of keys under client-go's names,
   reconciler.add("a");
   nowMs = 5000;
 
-  assert.deepEqual(told(), {
+  assert.deepEqual(metrics(), {
     adds_total: 3,
     depth: 2,
     retries_total: 0,
@@ -58,7 +58,7 @@ test("a reconciler reports queue and work times of keys under client-go's names,
   const otherRuns = other.run(stop.signal);
   other.add("c");
   await settle();
-  assert.deepEqual(told(), {
+  assert.deepEqual(metrics(), {
     adds_total: 4,
     depth: 1,
     retries_total: 1,
@@ -72,6 +72,6 @@ test("a reconciler reports queue and work times of keys under client-go's names,
   stop.abort();
   gates.shift()?.reject(new Error("ended"));
   await Promise.all([running, otherRuns]);
-  const { depth, unfinished_work_seconds: unfinished, work_duration_seconds_count: done } = told();
+  const { depth, unfinished_work_seconds: unfinished, work_duration_seconds_count: done } = metrics();
   assert.deepEqual([depth, unfinished, done], [0, 0, 3], "who has ended holds no gauge up");
 });

@@ -80,7 +80,7 @@ test("a hidden resource is always empty", async () => {
   ended.abort();
 });
 
-interface Heard {
+interface RelayedEvent {
   readonly type: string;
   readonly object: {
     readonly metadata: { readonly name?: string; readonly resourceVersion: string };
@@ -150,7 +150,7 @@ test("a watcher sees replacement objects, not the server's objects meanwhile, an
     metadata: { name, namespace: "shop", uid: name, resourceVersion },
     spec: { of },
   });
-  const heard: Heard[] = [];
+  const events: RelayedEvent[] = [];
   try {
     await assert.rejects(between.overlay([{ kind, object: route("a", "1", "ours") }]), { code: "not-watched" });
     await between.overlay([]).catch(() => undefined);
@@ -163,12 +163,12 @@ test("a watcher sees replacement objects, not the server's objects meanwhile, an
       for await (const chunk of watch.body ?? []) {
         const lines = `${rest}${Buffer.from(chunk).toString()}`.split("\n");
         rest = lines.pop() ?? "";
-        heard.push(...lines.map((line) => JSON.parse(line) as Heard));
+        events.push(...lines.map((line) => JSON.parse(line) as RelayedEvent));
       }
     })().catch(() => undefined);
-    const told = async (count: number): Promise<string[]> => {
-      while (heard.length < count) await new Promise((resolve) => setImmediate(resolve));
-      return heard
+    const nextEvents = async (count: number): Promise<string[]> => {
+      while (events.length < count) await new Promise((resolve) => setImmediate(resolve));
+      return events
         .splice(0)
         .map(
           ({ type, object }) =>
@@ -177,7 +177,7 @@ test("a watcher sees replacement objects, not the server's objects meanwhile, an
     };
     routes.tell({ type: "ADDED", object: route("a", "8", "theirs") });
     routes.routes.set("a", route("a", "8", "theirs"));
-    assert.deepEqual(await told(1), ["ADDED a theirs"]);
+    assert.deepEqual(await nextEvents(1), ["ADDED a theirs"]);
     const [a, b] = await between.overlay([
       { kind, object: route("a", "8", "ours") },
       { kind, object: route("b", "1", "ours") },
@@ -186,26 +186,26 @@ test("a watcher sees replacement objects, not the server's objects meanwhile, an
       [a?.name, b?.name, BigInt(b?.resourceVersion ?? 0) > BigInt(a?.resourceVersion ?? 0)],
       ["a", "b", true],
     );
-    assert.deepEqual(await told(4), ["MODIFIED a ours", "BOOKMARK  8", "MODIFIED b ours", "BOOKMARK  8"]);
+    assert.deepEqual(await nextEvents(4), ["MODIFIED a ours", "BOOKMARK  8", "MODIFIED b ours", "BOOKMARK  8"]);
     routes.tell(
       { type: "MODIFIED", object: route("a", "9", "theirs, later") },
       { type: "ADDED", object: route("c", "10", "theirs") },
     );
     routes.routes.set("a", route("a", "9", "theirs, later"));
-    assert.deepEqual(await told(2), ["BOOKMARK  9", "ADDED c theirs"]);
+    assert.deepEqual(await nextEvents(2), ["BOOKMARK  9", "ADDED c theirs"]);
     const back = await between.overlay([]);
     assert.deepEqual(
       back.map(({ name }) => name),
       ["a", "b"],
     );
-    assert.deepEqual((await told(4)).toSorted(), [
+    assert.deepEqual((await nextEvents(4)).toSorted(), [
       "BOOKMARK  10",
       "BOOKMARK  10",
       "DELETED b ours",
       "MODIFIED a theirs, later",
     ]);
     routes.tell({ type: "MODIFIED", object: route("a", "11", "theirs, last") });
-    assert.deepEqual(await told(1), ["MODIFIED a theirs, last"]);
+    assert.deepEqual(await nextEvents(1), ["MODIFIED a theirs, last"]);
     ended.abort();
     await reading;
   } finally {

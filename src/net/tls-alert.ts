@@ -40,7 +40,10 @@ const suites: Readonly<Record<string, Suite>> = {
   TLS_CHACHA20_POLY1305_SHA256: { hash: "sha256", cipher: "chacha20-poly1305", keyBytes: 32 },
 };
 
-/** Tells why a client's certificate is refused. `code` is the verification error, absent for checks of our own. */
+/**
+ * Reports why a client's certificate is refused. `code` is the verification error. It is absent if one of our own
+ * checks refused it.
+ */
 export interface RefusalAlert {
   /** Ends the connection with the alert. False if that is impossible here. Then nothing was sent. */
   send(code: string | undefined): boolean;

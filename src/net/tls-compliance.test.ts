@@ -51,7 +51,7 @@ async function agreedWith(server: Server, client: SecureContext): Promise<string
 const anything = createSecureContext();
 const only = (more: SecureContextOptions): SecureContext => createSecureContext({ minVersion: "TLSv1.3", ...more });
 
-test("a policy decides on version, cipher and group with clients that offer more, and refuses those that offer none of them", async () => {
+test("a policy decides on version, cipher and group with clients that offer more, and refuses clients that offer none of the allowed ones", async () => {
   assert.equal(
     await agreed(anything, limited({ compliance: "fips-140-2" })),
     "TLSv1.2 TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 prime256v1",
@@ -73,13 +73,13 @@ test("a policy decides on version, cipher and group with clients that offer more
     assert.equal(await agreed(client, limited({ compliance })), "refused", compliance);
 });
 
-test("a policy wins over versions, ciphers and curves that are asked for beside it", async () => {
-  const asked = { minVersion: "TLSv1.2", ciphers: ["ECDHE-ECDSA-CHACHA20-POLY1305"], curves: ["P-521"] } as const;
-  assert.equal(await agreed(only({ ecdhCurve: "P-521" }), limited({ ...asked, compliance: "pqc" })), "refused");
-  assert.match(await agreed(anything, limited({ ...asked, compliance: "pqc" })), /X25519MLKEM768$/);
+test("a policy overrides the versions, ciphers and curves that the options request", async () => {
+  const requested = { minVersion: "TLSv1.2", ciphers: ["ECDHE-ECDSA-CHACHA20-POLY1305"], curves: ["P-521"] } as const;
+  assert.equal(await agreed(only({ ecdhCurve: "P-521" }), limited({ ...requested, compliance: "pqc" })), "refused");
+  assert.match(await agreed(anything, limited({ ...requested, compliance: "pqc" })), /X25519MLKEM768$/);
 });
 
-test("both ends of HBONE that have a policy find each other, and the ends that have none yet", async () => {
+test("two ends of HBONE with a policy agree on a version, and so do ends without one", async () => {
   const end = (compliance?: TlsContextOptions["compliance"]) => limited({ profile: "mesh", compliance });
   assert.match(await agreed(end(), end()), /^TLSv1.3 TLS_AES_\S+_GCM_\S+ X25519$/);
   for (const [compliance, group] of [
@@ -95,7 +95,7 @@ test("both ends of HBONE that have a policy find each other, and the ends that h
       assert.match(await agreed(client, serving), new RegExp(`^TLSv1.3 TLS_AES_\\S+_GCM_\\S+ ${group}$`), compliance);
 });
 
-test("HBONE speaks TLS 1.2 with the servers of waypoints under fips-140-2, if its end has that policy or allows it", async () => {
+test("with fips-140-2, HBONE speaks TLS 1.2 with the servers of waypoints if its end has that policy or allows it", async () => {
   const waypoint = limited({ compliance: "fips-140-2" });
   const hbone = { profile: "mesh" } as const;
   assert.match(await agreed(limited({ ...hbone, compliance: "fips-140-2" }), waypoint), /^TLSv1.2 .*prime256v1$/);
@@ -103,13 +103,13 @@ test("HBONE speaks TLS 1.2 with the servers of waypoints under fips-140-2, if it
   assert.equal(await agreed(limited(hbone), waypoint), "refused");
 });
 
-test("a server of node's own HTTPS keeps the policy with its next certificate", async () => {
+test("a server of Node's own HTTPS keeps the policy when its certificate is replaced", async () => {
   const server = createHttpsServer({ ...own, ...negotiationUnder("pqc") });
   server.setSecureContext({ ...own, ...negotiationUnder("pqc") });
   assert.equal(await agreedWith(server, only({ ecdhCurve: "P-256" })), "refused");
 });
 
-test("AES-GCM alone leaves nothing else of TLS 1.3, and by default nothing else of TLS 1.2", async () => {
+test("with AES-GCM alone, TLS 1.3 has no other ciphers, and by default TLS 1.2 has none either", async () => {
   const aesGcm = limited({ aesGcmOnly: true });
   assert.equal(await agreed(only({ ciphers: "TLS_CHACHA20_POLY1305_SHA256" }), aesGcm), "refused");
   assert.match(await agreed(only({ ciphers: "TLS_CHACHA20_POLY1305_SHA256" }), limited({})), /CHACHA20/);

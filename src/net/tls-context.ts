@@ -29,7 +29,7 @@ export interface TlsContextOptions {
    * {@link aesGcmOnly}.
    */
   readonly ciphers?: readonly string[];
-  /** Offers no cipher of TLS 1.3 but AES-GCM, and without other names the same for TLS 1.2. */
+  /** Offers only AES-GCM for TLS 1.3, and also for TLS 1.2 unless other ciphers are named. */
   readonly aesGcmOnly?: boolean;
   /** OpenSSL's names of groups for the key exchange, such as `X25519MLKEM768`. Absent or empty: the profile's. */
   readonly curves?: readonly string[];
@@ -39,7 +39,7 @@ export interface TlsContextOptions {
   readonly compliance?: CompliancePolicy | undefined;
 }
 
-/** Judges peers with a valid chain: at the handshake, and later while the connection lives. */
+/** Checks peers with a valid chain: during the handshake, and again while the connection is open. */
 export interface PeerGuard {
   /** The reason for refusing the holder, if any. `peer` is its role in the handshake. */
   refuse(certificate: X509Certificate, peer: "client" | "server"): string | undefined;
@@ -98,8 +98,8 @@ export class TlsContext {
 const knownCurves = new Set<string>();
 
 /**
- * Whether OpenSSL knows a group for the key exchange by this name. Only a new context tells, so a name that was accepted
- * is not tried again.
+ * Whether OpenSSL knows a key exchange group with this name. Only the creation of a context shows it, so an accepted
+ * name is not tried again.
  */
 export function isTlsCurve(name: string): boolean {
   if (knownCurves.has(name)) return true;
@@ -142,8 +142,8 @@ const versions: Readonly<Record<CompliancePolicy, Pick<Negotiation, "minVersion"
 };
 
 /**
- * HBONE needs TLS 1.3. With FIPS 140-2 the waypoints' servers accept only TLS 1.2, and upstream's ztunnels speak it only
- * if they are told to, so both versions must be possible.
+ * HBONE needs TLS 1.3. With FIPS 140-2 the waypoints' servers accept only TLS 1.2, and upstream's ztunnels speak TLS
+ * 1.2 only if they are configured so. Therefore both versions must be possible.
  */
 const meshVersions: typeof versions = {
   "fips-140-2": { minVersion: "TLSv1.2", maxVersion: "TLSv1.3" },
@@ -156,7 +156,7 @@ function limitsOf(policy: CompliancePolicy, profile: TlsContextOptions["profile"
   return { ...allowed[policy], ciphers: approved, ecdhCurve: approvedCurves[policy].join(":") };
 }
 
-/** What a server of node's own HTTPS needs of a policy. TLS 1.2 and later without one. */
+/** The part of a policy that a server of Node's own HTTPS needs. Without a policy: TLS 1.2 and later. */
 export function negotiationUnder(policy: CompliancePolicy | undefined): Negotiation {
   return policy === undefined ? { minVersion: "TLSv1.2" } : limitsOf(policy, "web");
 }

@@ -138,7 +138,7 @@ for (const kind of ["libuv", "node"] as const) {
       const near = await client;
       near.write(pattern(0, 100_000));
       const far = await server;
-      // The server dawdles: records are decrypted while nobody has asked for them.
+      // Wait before reading from the server's end: records are decrypted before anybody reads them.
       await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
       const right = new Recorder(far, { verifyPattern: true });
       await right.received(100_000);
@@ -176,7 +176,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("24 MB through TLS, a relay and TLS again arrive unchanged, with back pressure both ways", async () => {
+    test("24 MB pass unchanged through TLS, a relay and TLS again, with back pressure in both directions", async () => {
       const back = await ends(path);
       const [upstream, far] = await Promise.all([back.client, back.server]);
       const front = await ends(path);

@@ -50,7 +50,7 @@ export interface SecureServerOptions {
   readonly received?: Buffer;
   /** Called last. May refuse the client. */
   readonly refuse?: RefusePeer;
-  /** Tells a client by an alert of TLS 1.3 why its certificate is refused. */
+  /** Sends a TLS 1.3 alert that tells a client why its certificate is refused. */
   readonly alerts?: boolean;
 }
 
@@ -146,7 +146,7 @@ export async function secureServer(
     (_identity, certificate) => {
       if (options.clientCertificate === "any") return undefined;
       const fault = wantsCertificate ? verifyError(secured) : undefined;
-      // OpenSSL reports the same error for a peer that sent no certificate at all.
+      // OpenSSL reports the same error for a peer without a certificate.
       if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined))
         return networkError(what, fault);
       const reason =
@@ -208,7 +208,8 @@ function takeTransport(stream: ByteStream): Transport {
 }
 
 /**
- * Takes the TLS handle over from node's stream. Must run inside the event that ends the handshake, or records get lost.
+ * Takes the TLS handle over from node's stream. Must run inside the event that ends the handshake. Otherwise records
+ * get lost.
  */
 function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSocket): ByteStream {
   const handle = (tlsSocket as unknown as { readonly _handle: StreamHandle })._handle;
@@ -228,7 +229,7 @@ function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSoc
   let fault: SerinError | undefined;
   tlsSocket.on("error", (error) => {
     fault = tlsFault(networkError(`TLS with ${stream.remote.address}:${stream.remote.port}`, error));
-    // Node does not close the socket after an alert, and the end of the connection would follow like an orderly one.
+    // Node does not close the socket after an alert, so the end of the connection would look like an orderly one.
     stream.transportClosed(fault);
   });
   tlsSocket.on("close", () => stream.transportClosed(fault));
@@ -274,7 +275,7 @@ function finish(
     secured.once("end", gone).resume();
     secured.once(event, () => {
       clearTimeout(timer);
-      // Ask only once, because node answers a second question about the client with nothing.
+      // Call it only once, because Node returns nothing for this client at a second call.
       const peerCertificate = secured.getPeerX509Certificate();
       const peerIdentity = peerIdentityOf(peerCertificate);
       const refused = refusal(peerIdentity, peerCertificate);

@@ -20,7 +20,10 @@ interface Flags {
   readonly clock?: Clock;
 }
 
-/** Whoever sleeps is woken in the next turn, and the time has passed; what may be woken before, as the renewal of a lock, waits for that. */
+/**
+ * Each sleeper wakes in the next turn, and the clock has advanced by then. Sleepers with an earlier time, such as the
+ * renewal of a lock, wake first.
+ */
 function clockOfTurns(): Clock {
   let nowMs = 0;
   return {
@@ -130,7 +133,7 @@ test("a killed installation is resumed when its lock expires, with exactly the s
     let isDead = false;
     cluster.onWrite = () => {
       isDead ||= cluster.writes.length === end;
-      // A killed process writes nothing any more, so it does not release its lock either.
+      // A killed process cannot write, so it does not release its lock either.
       if (isDead) throw new Error("killed");
     };
     await assert.rejects(install(cluster, ["profile=ambient"], { identity: "dead" }), /killed/);
@@ -308,7 +311,7 @@ test("a control plane keeps its rights until its pods have ended, so that it can
   assert.equal(cluster.names("Role").includes("istio-system/istiod-canary"), false);
 });
 
-test("an agent that does not end is named", async () => {
+test("an agent that does not end appears in the error", async () => {
   const cluster = new MemoryCluster();
   await install(cluster, ["profile=ambient"]);
   cluster.put("Pod", {
@@ -320,15 +323,15 @@ test("an agent that does not end is named", async () => {
     steadyMs: () => nowMs,
     sleep: (ms) => Promise.resolve(void (nowMs += ms)),
   };
-  const told: string[] = [];
+  const messages: string[] = [];
   await removeInstalled({
     client: cluster,
     clock,
     what: "everything",
     onRemoved: () => undefined,
-    onWait: (text) => void told.push(text),
+    onWait: (text) => void messages.push(text),
   });
-  assert.match(told.join(""), /did not end.*istio-cni-node-1/);
+  assert.match(messages.join(""), /did not end.*istio-cni-node-1/);
   assert.deepEqual(cluster.names("DaemonSet"), []);
 });
 

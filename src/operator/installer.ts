@@ -114,7 +114,7 @@ function isWebhook({ kind, metadata }: UntypedObject): boolean {
   return isConfiguration && metadata.labels?.["app"] !== "serin-rollout";
 }
 
-/** Workloads first: what else is waited for comes of their pods, and tells nothing of why these do not start. */
+/** Wait for workloads first. The other objects depend on their pods and do not show why these do not start. */
 async function waitAll(objects: readonly UntypedObject[], options: WaitOptions): Promise<void> {
   const [workloads, others] = [objects.filter(isWorkload), objects.filter((object) => !isWorkload(object))];
   for (const object of [...workloads, ...others]) await waitReady(object, options);

@@ -120,7 +120,7 @@ test("the operator of IstioOperator installs, changes and removes everything und
   assert.deepEqual(
     unusedOf(istioRules, client),
     [
-      // A real API server asks for these when a role is written.
+      // A real API server requires these rights when a role is written.
       ...granting,
       // The log of a container that crashed.
       "get pods/log",
@@ -207,9 +207,9 @@ test("Banzai Cloud's operator installs, moves and removes everything under its r
       // A gateway that moves to another control plane.
       "delete deployments.apps",
       "delete replicasets.apps",
-      // An API server may ask for these when an object gets an owner.
+      // An API server may require these rights when an object gets an owner.
       ...each("update", "istios/finalizers.istio.banzaicloud.io meshgateways/finalizers.istio.banzaicloud.io"),
-      // An event that is repeated.
+      // The patch of an event that is repeated.
       "patch events",
       // The proxy before the metrics.
       "create tokenreviews.authentication.k8s.io",

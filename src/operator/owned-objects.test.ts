@@ -5,7 +5,7 @@ import { silentLogger, systemClock } from "../base/index.ts";
 import { OwnedObjects } from "./owned-objects.ts";
 import { MemoryCluster } from "./testing/memory-cluster.ts";
 
-test("validation that a control plane closed stays closed when it is rewritten for the same Service", async () => {
+test("a closed validation stays closed when its webhook is written again for the same Service", async () => {
   const client = new MemoryCluster();
   const owned = new OwnedObjects({
     client,

@@ -6,7 +6,7 @@ import { installedKindOf, installedKinds } from "../install/index.ts";
 
 export interface OwnedObjectsOptions {
   readonly client: KubeClient;
-  /** Selects everything that the operator writes. */
+  /** Selects all objects that the operator writes. */
   readonly labelSelector: string;
   readonly kinds: readonly string[];
   readonly fieldManager: string;
@@ -86,19 +86,22 @@ interface Webhooks extends UntypedObject {
 
 /**
  * A control plane sets its webhook's failure policy to Fail once the webhook works, and this must not be undone at each
- * write. The policy applies to one server: a webhook that leads to another one is open again until that one is proven.
+ * write. The policy applies to one server. A webhook for another server gets Ignore again until that server is known to
+ * work.
  */
 async function keptClosed(client: KubeClient, object: Webhooks): Promise<UntypedObject> {
   const found: Webhooks | undefined = await client.get(installedKindOf(object), object.metadata.name ?? "");
-  const closed = new Set((found?.webhooks ?? []).filter(({ failurePolicy }) => failurePolicy === "Fail").map(askedOf));
+  const closed = new Set(
+    (found?.webhooks ?? []).filter(({ failurePolicy }) => failurePolicy === "Fail").map(webhookKey),
+  );
   const webhooks = (object.webhooks ?? []).map((webhook) =>
-    closed.has(askedOf(webhook)) ? { ...webhook, failurePolicy: "Fail" } : webhook,
+    closed.has(webhookKey(webhook)) ? { ...webhook, failurePolicy: "Fail" } : webhook,
   );
   return { ...object, webhooks };
 }
 
-/** The webhook by name, and its server. */
-function askedOf({
+/** A key of the webhook's name and its server. */
+function webhookKey({
   name = "",
   clientConfig: { service, url = "" } = {},
 }: NonNullable<Webhooks["webhooks"]>[number]): string {

@@ -28,7 +28,10 @@ const crashing = {
   },
 };
 
-/** The message about a crashed container if the API server answers a request for its log like this. */
+/**
+ * Returns the message about a crashed container. `answer` is the API server's response to a request for the container's
+ * log.
+ */
 async function lastWords(answer: (query: URLSearchParams) => Partial<RawResponse>): Promise<string> {
   const client = {
     list: () => Promise.resolve({ items: [crashing], resourceVersion: "1" }),

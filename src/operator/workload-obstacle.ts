@@ -7,7 +7,7 @@ import { podObstacle, type PodObstacle } from "../kube/obstacles/index.ts";
 const lookEveryMs = 1_000;
 const logLines = 5;
 const maxLogCharacters = 2_000;
-/** A kubelet answers a request for a log that it has removed with 200 and this text. */
+/** If a kubelet has removed a log, it answers the request for it with 200 and this text. */
 const kubeletHasNoLog = "unable to retrieve container logs for ";
 /** A refusal by the API server (PodSecurity, a quota, a webhook) does not pass without help. */
 const refusalPatienceMs = 5_000;
@@ -60,7 +60,7 @@ export class WorkloadObstacles {
     const runs = [log, `${log}&previous=true`];
     if (crashed.run === "previous") runs.reverse();
     let refusal: string | undefined;
-    // The kubelet may have removed one of them, or started another run since.
+    // The kubelet may have removed one of these logs, or started another run since.
     for (const path of runs) {
       const read = await this.#read(path);
       if (read.text !== "")

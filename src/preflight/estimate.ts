@@ -15,7 +15,7 @@ export interface EstimateInput extends Pick<
   readonly controlPlanePods: readonly Pod[];
 }
 
-/** Used if no pod shows how long it takes to become ready. */
+/** Used if no pod shows how long readiness takes. */
 const assumedReadySeconds = 10;
 /** The time for a step to settle and to be judged, measured on a mesh with some traffic. */
 const judgedStepSeconds = 5;
@@ -23,7 +23,9 @@ const probeSeconds = 10;
 /** Besides its weights, a gateway or waypoint has a step that changes its owner and one that removes its canary. */
 const closingSteps = 2;
 
-/** Estimates the duration of an upgrade in which nothing fails and nobody is waited for, and explains the figure. */
+/**
+ * Estimates the duration of an upgrade in which nothing fails and no step waits for a person, and explains the figure.
+ */
 export function estimate(input: EstimateInput): EstimateReport {
   const { workloads, scope, soakSeconds, order } = input;
   const parts: EstimatePart[] = [

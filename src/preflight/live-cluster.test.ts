@@ -5,11 +5,11 @@ import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { readConnections, readLiveCluster } from "./live-cluster.ts";
 
-test("only the mesh's own ztunnels are asked for their connections, not a tenant's pods with their labels", async () => {
-  const asked: string[] = [];
+test("the mesh's own ztunnels report their connections, and a tenant's pods with the same labels are not called", async () => {
+  const paths: string[] = [];
   const client = {
     raw: async (_method: string, path: string) => {
-      asked.push(path);
+      paths.push(path);
       return await Promise.resolve({ status: 200, headers: {}, text: 'serin_ztunnel_connections{a="b"} 3\n' });
     },
   } as unknown as KubeClient;
@@ -21,12 +21,12 @@ test("only the mesh's own ztunnels are asked for their connections, not a tenant
   const found = await readConnections(client, { pods, controlPlaneNamespaces: new Set(["istio-system"]) });
   assert.deepEqual([...found.keys()], ["istio-system/ztunnel-1", "kube-system/ztunnel-1"]);
   assert.deepEqual(
-    asked.filter((path) => path.includes("tenant")),
+    paths.filter((path) => path.includes("tenant")),
     [],
   );
 });
 
-test("a tenant's Deployment is no control plane that could be upgraded", async () => {
+test("a tenant's Deployment does not count as a control plane to upgrade", async () => {
   const labels = { app: "istiod", "istio.io/rev": "stable" };
   const objects: Readonly<Record<string, readonly KubernetesObject[]>> = {
     Deployment: [{ metadata: { name: "istiod-stable", namespace: "tenant", labels } }],

@@ -8,8 +8,8 @@ export interface PlannedUpgrade {
   readonly from: string;
   readonly to: string;
   /**
-   * Specs of IstioOperators as the file has them, so that each release parses them itself. If there are none, the
-   * revision is installed already.
+   * Specs of IstioOperators as written in the file, so that each release parses them itself. Empty if the revision is
+   * installed already.
    */
   readonly installs: readonly unknown[];
   /** The spec of the CNI agent that replaces the running one. */
@@ -53,15 +53,15 @@ export interface PreflightOptions {
   readonly signal: AbortSignal;
   readonly progress: (text: string) => void;
   /**
-   * Returns the steps that the rollout engine would take, and what they leave behind. A function, because preflight may
-   * not import the engine.
+   * Returns the steps that the rollout engine would take, and the objects that they leave behind. It is a function,
+   * because preflight may not import the engine.
    */
   readonly preview?: () => Promise<UpgradeSteps>;
 }
 
 export interface UpgradeSteps {
   readonly steps: readonly { readonly id: string; readonly title: string }[];
-  /** Dependents of the old revision that no step moves, and what a person does about each. */
+  /** Dependents of the old revision that no step moves, and how a person moves each. */
   readonly leftBehind: readonly { readonly name: string; readonly todo: string }[];
 }
 

@@ -1,4 +1,4 @@
-// The parts of a plan that only the releases themselves can answer. Each part asks a process of each release.
+// The parts of a plan that need the releases themselves. Each part runs a process of each release.
 import { parse } from "yaml";
 import { messageOf, SerinError, type Environment } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
@@ -72,7 +72,7 @@ export async function releaseParts(input: ReleasePartsInput): Promise<ReleasePar
   return questions.result();
 }
 
-/** Asks one part after another. A part that fails is reported as not compared, and the others continue. */
+/** Runs one part after another. A part that fails is reported as not compared, and the next one runs. */
 class ReleaseQuestions {
   readonly #input: ReleasePartsInput;
   readonly #findings: Finding[] = [];
@@ -426,8 +426,8 @@ function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
 const kindsWithTemplate = ["Deployment", "StatefulSet", "DaemonSet"];
 
 /**
- * The workload in a form that a release injects: with the label that asks for injection, and without what was injected
- * before.
+ * The workload in the form for injection by a release: with the label that requests injection, and without earlier
+ * injected content.
  */
 function injectable({ kind, object, pods }: InjectedWorkload): UntypedObject[] {
   const template = object?.spec?.template;

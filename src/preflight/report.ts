@@ -20,7 +20,7 @@ export interface Finding {
   readonly severity: Severity;
   readonly area: PlanArea;
   readonly message: string;
-  /** The objects concerned, as `Kind namespace/name`. At most {@link maxNamed} of them; `total` is the whole number. */
+  /** The objects concerned, as `Kind namespace/name`. Has at most {@link maxNamed} of them; `total` counts all. */
   readonly objects?: readonly string[];
   readonly total?: number;
   /** What to do, as a sentence or a command. */
@@ -142,7 +142,7 @@ export interface ReleaseMessage {
 }
 
 export interface ProxiesReport {
-  /** The number of proxies for which both releases were asked. All replicas of a workload count as one. */
+  /** The number of compared proxies. All replicas of a workload count as one. */
   readonly asked: number;
   /** The number of live proxies that these represent. */
   readonly live: number;
@@ -169,8 +169,8 @@ export interface ResourceGroup {
 export interface EnvoyFilterReport {
   readonly name: string;
   /**
-   * The number of resources that the filter changes, as far as the filters of one proxy can be told apart. Undefined if
-   * no proxy was asked.
+   * The number of resources that the filter changes, as far as the filters of one proxy can be distinguished. Undefined
+   * if no proxy was compared.
    */
   readonly patchedByFrom: number;
   readonly patchedByTo: number;
@@ -253,7 +253,7 @@ export interface ZtunnelReport {
   readonly node: string;
   readonly pod: string;
   readonly enrolledPods: number;
-  /** Undefined if the pod could not be asked. */
+  /** Undefined if the pod did not answer. */
   readonly liveConnections?: number;
 }
 

@@ -6,7 +6,7 @@ import { seriesOf } from "./testing/series-notation.ts";
 
 const minuteMs = 60_000;
 
-/** The result as lines: `{labels} value`, in the order of the text unless the query sorts. */
+/** The result as lines such as `{labels} value`. They are sorted by their text unless the query sorts. */
 function lines(value: QueryValue): string[] {
   const text = (number: number): string =>
     numberText(Number.isInteger(number) ? number : Number(number.toPrecision(10)));
@@ -141,9 +141,11 @@ test("a rate is extrapolated to its window's edges as far as samples allow, and 
     queries: {
       "rate(steady[10m])": ['{c="1"} 0.1666666667'],
       "increase(steady[10m])": ['{c="1"} 100'],
-      // (0, 10]: 18…90, 0…72; 144 over 9 minutes, a minute is missing at the start.
+      // The window is (0, 10]. The counter rises from 18 to 90, and after its reset from 0 to 72. That is 144 in 9
+      // minutes, and a minute is missing at the start.
       "increase(reset[10m])": ['{c="1"} 160'],
-      // It began at zero within the window: half a distance would go below, so nothing is added before.
+      // The counter was zero within the window. Half an interval before its first sample it would be below zero, so
+      // nothing is added there.
       "increase(young[10m])": ['{c="1"} 60'],
       "delta(gauge[10m])": ['{c="1"} -100'],
       "increase(one[10m])": [],
@@ -294,10 +296,10 @@ test("histogram_quantile interpolates within the bucket of the rank", () => {
       'histogram_quantile(0.7, h_bucket{p="a"})': ['{p="a"} 0.15'],
       'histogram_quantile(0.95, h_bucket{p="a"})': ['{p="a"} 0.6'],
       'histogram_quantile(1, h_bucket{p="a"})': ['{p="a"} 1'],
-      // All are above the last bound: it is all that is known.
+      // All observations are above the last bound, so the result is that bound.
       'histogram_quantile(0.5, h_bucket{p="b"})': ['{p="b"} 0.1'],
       'histogram_quantile(0.5, h_bucket{p="c"})': ['{p="c"} NaN'],
-      // Counts that go down count as equal to those before.
+      // A bucket that is smaller than the one before counts as equal to it.
       'histogram_quantile(0.5, h_bucket{p="d"})': ['{p="d"} 0.1'],
       'histogram_quantile(0.5, h_bucket{p="e"})': ['{p="e"} NaN'],
       'histogram_quantile(-1, h_bucket{p="a"})': ['{p="a"} -Inf'],

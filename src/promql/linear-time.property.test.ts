@@ -8,7 +8,7 @@ const size = 24_000;
 
 const repeated = (piece: string, size_: number): string => piece.repeat(Math.ceil(size_ / piece.length));
 
-/** Texts that are more of the same; half of them are no queries. */
+/** Texts that repeat one piece. Half of them are no valid queries. */
 const growths: Readonly<Record<string, (size: number) => string>> = {
   ...Object.fromEntries(
     [
@@ -63,7 +63,7 @@ for (const [name, make] of Object.entries(growths))
       try {
         parseQuery(text);
       } catch {
-        // No query, which it has to find out in time as well.
+        // An invalid query must be refused in linear time too.
       }
     };
     assert.equal(suspicion(read, make, size), undefined);

@@ -280,9 +280,9 @@ test("a removed cluster serves as long as a connection of a removed listener or 
 });
 
 test("routes that no listener requests stay as long as a connection of a removed listener may need them", async () => {
-  let [asked, leaving] = [new Set(["first"]), new Set<string>()];
+  let [requestedNames, leaving] = [new Set(["first"]), new Set<string>()];
   const { config, apply } = aloneConfig();
-  config.attach(listenersWith({ routeNames: () => asked, leavingRouteNames: () => leaving }));
+  config.attach(listenersWith({ routeNames: () => requestedNames, leavingRouteNames: () => leaving }));
   const body = toBinary(
     RouteConfigurationSchema,
     fromJson(RouteConfigurationSchema, { name: "first", virtualHosts: [] }),
@@ -292,7 +292,7 @@ test("routes that no listener requests stay as long as a connection of a removed
     resources: [{ name: "first", aliases: [], version: "1", typeUrl: typeUrls.route, body }],
     removed: [],
   });
-  [asked, leaving] = [new Set(), new Set(["first"])];
+  [requestedNames, leaving] = [new Set(), new Set(["first"])];
   await apply({ typeUrl: typeUrls.listener, resources: [], removed: ["one"] });
   assert.ok(config.routeTable("first") !== undefined);
   config.sweep(systemClock.steadyMs());
@@ -306,14 +306,14 @@ test("routes that no listener requests stay as long as a connection of a removed
     resources: [{ name: "first", aliases: [], version: "2", typeUrl: typeUrls.route, body }],
     removed: [],
   };
-  asked = new Set(["first"]);
+  requestedNames = new Set(["first"]);
   await apply(again);
-  [asked, leaving] = [new Set(), new Set(["first"])];
+  [requestedNames, leaving] = [new Set(), new Set(["first"])];
   await apply({ typeUrl: typeUrls.listener, resources: [], removed: ["one"] });
   await apply(again);
   leaving = new Set();
   config.sweep(systemClock.steadyMs());
-  asked = new Set(["first"]);
+  requestedNames = new Set(["first"]);
   await apply(again);
   assert.ok(config.routeTable("first") !== undefined);
 });
@@ -370,13 +370,13 @@ test("a cluster keeps its endpoints when only their resource is removed, until t
 });
 
 test("routes stay when only their resource is removed, until no listener requests them", async () => {
-  let asked = new Set(["first"]);
+  let requestedNames = new Set(["first"]);
   const { config, apply } = aloneConfig();
-  config.attach(listenersWith({ routeNames: () => asked }));
+  config.attach(listenersWith({ routeNames: () => requestedNames }));
   await apply(updateOf(typeUrls.route, RouteConfigurationSchema, { first: weightedRoute("first", { a: 1 }) }));
   await apply(updateOf(typeUrls.route, RouteConfigurationSchema, { first: undefined }));
   assert.ok(config.routeTable("first") !== undefined && config.routes.has("first"));
-  asked = new Set();
+  requestedNames = new Set();
   await apply({ typeUrl: typeUrls.listener, resources: [], removed: ["one"] });
   assert.equal(config.routeTable("first"), undefined);
   assert.equal(config.routes.has("first"), false);

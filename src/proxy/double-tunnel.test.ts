@@ -55,7 +55,7 @@ const endpoints = (metadata: JsonObject) =>
 
 test("an endpoint in another network is reached by a tunnel inside the tunnel to its gateway", async () => {
   const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
-  const asked: string[] = [];
+  const requests: string[] = [];
   const hbone = async (identity: string, onConnect: (request: HboneRequest) => void) =>
     await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
       void secureServer(raw, async () => (await certificates.fetch(identity)).context, {
@@ -67,12 +67,12 @@ test("an endpoint in another network is reached by a tunnel inside the tunnel to
         .catch(() => undefined);
     });
   const inner = await hbone(server, (request) => {
-    asked.push(`server ${request.authority} ${request.peerIdentity}`);
+    requests.push(`server ${request.authority} ${request.peerIdentity}`);
     const stream = request.accept();
     echo(stream);
   });
   const outer = await hbone(gateway, (request) => {
-    asked.push(`gateway ${request.authority} ${request.peerIdentity}`);
+    requests.push(`gateway ${request.authority} ${request.peerIdentity}`);
     void connectTcp({ ...inner.address, timeoutMs: 5000 }).then((onwards) => void relay(request.accept(), onwards));
   });
   const contexts = new TlsContexts(
@@ -105,7 +105,7 @@ test("an endpoint in another network is reached by a tunnel inside the tunnel to
   stream.resume();
   stream.write(Buffer.from("through two tunnels"));
   assert.equal(await echoed, "through two tunnels");
-  assert.deepEqual(asked, [`gateway ${authority} ${waypoint}`, `server ${authority} ${waypoint}`]);
+  assert.deepEqual(requests, [`gateway ${authority} ${waypoint}`, `server ${authority} ${waypoint}`]);
   stream.destroy();
   connector.close();
   outer.close();
@@ -129,11 +129,11 @@ test("the golden double-tunnel configuration of a waypoint compiles without note
     readFileSync(new URL("../controlplane/translate/golden/networks/waypoint.json", import.meta.url), "utf8"),
   ) as Record<"listeners" | "clusters" | "endpoints", Record<string, JsonObject>>;
   const notes: string[] = [];
-  const heard = new ConfigNotes((note) => notes.push(note));
+  const configNotes = new ConfigNotes((note) => notes.push(note));
   for (const listener of Object.values(golden.listeners))
-    compileListener(fromJson(ListenerSchema, listener, { registry: envoyRegistry() }), heard);
+    compileListener(fromJson(ListenerSchema, listener, { registry: envoyRegistry() }), configNotes);
   for (const cluster of Object.values(golden.clusters))
-    compileCluster(fromJson(ClusterSchema, cluster, { registry: envoyRegistry() }), heard);
+    compileCluster(fromJson(ClusterSchema, cluster, { registry: envoyRegistry() }), configNotes);
   assert.deepEqual(notes, []);
   const [assignment = {}] = Object.values(golden.endpoints);
   const found = compileEndpoints(fromJson(ClusterLoadAssignmentSchema, assignment), transports, "test").map(

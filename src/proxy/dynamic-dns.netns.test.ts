@@ -120,9 +120,9 @@ const insecureTls: JsonObject = {
 };
 
 const servers: (Server | TcpServer)[] = [];
-const asked: string[] = [];
+const queries: string[] = [];
 const serverNames: unknown[] = [];
-let heard: IncomingHttpHeaders = {};
+let headers: IncomingHttpHeaders = {};
 let sidecar: TestProxy;
 
 async function listening(server: Server | TcpServer, port: number, address: string): Promise<void> {
@@ -135,7 +135,7 @@ before(async () => {
   const issued = await (await TestAuthority.create()).issue({ dns: "somebody-else.test" });
   await listening(
     createServer((request, response) => {
-      heard = request.headers;
+      headers = request.headers;
       response.end("by name");
     }),
     80,
@@ -164,7 +164,7 @@ before(async () => {
     role: "sidecar",
     authority: new FakeCertificateAuthority(),
     resolve: (name) => {
-      asked.push(name);
+      queries.push(name);
       return name === "unknown.test"
         ? Promise.resolve({ addresses: [resolved] })
         : Promise.reject(new Error("no such name"));
@@ -201,25 +201,25 @@ async function requests(): Promise<readonly [byName: number, passed: number]> {
   return [await count(cluster), await count("PassthroughCluster")];
 }
 
-async function tcp(port: number, say: string): Promise<string> {
+async function tcp(port: number, text: string): Promise<string> {
   const socket = connect(port, unknownAddress);
-  if (say !== "") socket.write(say);
-  const said = await new Promise<string>((resolve) => {
+  if (text !== "") socket.write(text);
+  const answer = await new Promise<string>((resolve) => {
     socket.once("data", (bytes) => resolve(bytes.toString("latin1")));
     socket.once("close", () => resolve("closed"));
     socket.once("error", () => resolve("closed"));
   });
   socket.destroy();
-  return said;
+  return answer;
 }
 
 test("a request to an unknown host is resolved and reached by name, whatever address its client had", async () => {
   const [byName, passed] = await requests();
   assert.deepEqual(await get("unknown.test"), [200, "by name"]);
-  assert.equal(heard["host"], "unknown.test");
+  assert.equal(headers["host"], "unknown.test");
   // The port of the host counts, and not the port of the connection.
   assert.deepEqual(await get("unknown.test", 8123), [200, "by name"]);
-  assert.deepEqual(asked, ["unknown.test"]);
+  assert.deepEqual(queries, ["unknown.test"]);
   assert.deepEqual(await get("nowhere.test"), [503, "DNS resolution failure"]);
   assert.deepEqual(await requests(), [byName + 2, passed]);
 });

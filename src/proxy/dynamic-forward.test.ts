@@ -86,8 +86,11 @@ test("requests go to the host that they name, at its port, and bodies wait for t
 });
 
 test("hosts of ALLOW_ANY_DYNAMIC_DNS are outside the mesh, as those of the passthrough are", () => {
-  const told = (name: string) => compile(forwardCluster({ name })).config.peerMetadata;
-  assert.deepEqual([told("AllowAnyDynamicDNSCluster"), told("outbound|80||*.test")], ["external", "tell"]);
+  const peerMetadataOf = (name: string) => compile(forwardCluster({ name })).config.peerMetadata;
+  assert.deepEqual(
+    [peerMetadataOf("AllowAnyDynamicDNSCluster"), peerMetadataOf("outbound|80||*.test")],
+    ["external", "tell"],
+  );
 });
 
 test("a chain that forwards by server name uses its filter's port, and clusters with TLS default to 443", () => {

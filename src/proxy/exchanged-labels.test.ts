@@ -7,7 +7,7 @@ import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { plainEndpoints } from "./testing/ads-server.ts";
-import { eventually, fetchOnce, say } from "./testing/harness.ts";
+import { eventually, fetchOnce, sendText } from "./testing/harness.ts";
 import {
   connectionManager,
   downstreamTls,
@@ -161,7 +161,7 @@ test("sidecars tell each other the labels that their filters name, over HTTP and
   const { client, server, ports } = await startPeers(await listening(app), await listening(echo));
   try {
     assert.equal((await fetchOnce(ports.http, "/")).body, "served");
-    assert.equal(await say(ports.tcp, "hello"), "hello");
+    assert.equal(await sendText(ports.tcp, "hello"), "hello");
     for (const metric of ["istio_requests_total", "istio_tcp_connections_opened_total"]) {
       assert.deepEqual(await peerIn(server, metric), ["client", "caller", "unknown"], metric);
       assert.deepEqual(await peerIn(client, metric), ["server", "called", "gold"], metric);

@@ -334,11 +334,11 @@ test("a gateway under pqc refuses clients without X25519MLKEM768, and with COMPL
     cipherSuites: ["ECDHE-ECDSA-AES128-GCM-SHA256"],
     ecdhCurves: ["X25519MLKEM768"],
   };
-  await using told = await startWithParameters(parameters, { COMPLIANCE_POLICY: "pqc" });
-  assert.equal(await told.isRefused({}), false);
-  assert.equal(await told.isRefused({ ecdhCurve: "X25519MLKEM768" }), false);
-  assert.equal(await told.isRefused({ ecdhCurve: "P-256" }), true);
-  assert.equal(await told.isRefused(chacha), true);
+  await using compliant = await startWithParameters(parameters, { COMPLIANCE_POLICY: "pqc" });
+  assert.equal(await compliant.isRefused({}), false);
+  assert.equal(await compliant.isRefused({ ecdhCurve: "X25519MLKEM768" }), false);
+  assert.equal(await compliant.isRefused({ ecdhCurve: "P-256" }), true);
+  assert.equal(await compliant.isRefused(chacha), true);
   await using untold = await startWithParameters(parameters);
   assert.equal(await untold.isRefused({ ecdhCurve: "P-256" }), true);
   assert.equal(await untold.isRefused(chacha), false, "Envoy's configuration has no names for ciphers of TLS 1.3");

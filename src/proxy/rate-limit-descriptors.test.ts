@@ -193,14 +193,14 @@ test("a local rate limit counts each identity of a client that an expression of 
 });
 
 /** A rate limit service that has no tokens for the limited client. */
-async function startService(asked: string[]): Promise<Http2Backend> {
+async function startService(requests: string[]): Promise<Http2Backend> {
   return await Http2Backend.start((stream, headers) => {
     const chunks: Buffer[] = [];
     stream.on("data", (chunk: Buffer) => void chunks.push(chunk));
     stream.on("end", () => {
       const { domain, descriptors } = fromBinary(RateLimitRequestSchema, Buffer.concat(chunks).subarray(5));
       const entry = descriptors[0]?.entries[0];
-      asked.push(`${headers[":path"] ?? ""} ${domain} ${entry?.key ?? ""}=${entry?.value ?? ""}`);
+      requests.push(`${headers[":path"] ?? ""} ${domain} ${entry?.key ?? ""}=${entry?.value ?? ""}`);
       const overallCode = entry?.value === limited ? RateLimitResponse_Code.OVER_LIMIT : RateLimitResponse_Code.OK;
       const bytes = toBinary(RateLimitResponseSchema, create(RateLimitResponseSchema, { overallCode }));
       const frame = Buffer.concat([Buffer.alloc(5), bytes]);
@@ -213,9 +213,9 @@ async function startService(asked: string[]): Promise<Http2Backend> {
 }
 
 test("a rate limit service decides about each client by the same expression", async () => {
-  const asked: string[] = [];
+  const requests: string[] = [];
   await using backend = await startBackend();
-  await using service = await startService(asked);
+  await using service = await startService(requests);
   const filter: JsonValue = {
     name: "envoy.filters.http.ratelimit",
     typedConfig: {
@@ -231,5 +231,5 @@ test("a rate limit service decides about each client by the same expression", as
   assert.deepEqual(await proxy.enter(limited), { status: 429, limited: "service" });
   assert.deepEqual(await proxy.enter(other), { status: 200, limited: undefined });
   const path = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
-  assert.deepEqual(asked, [`${path} echo client_id=${limited}`, `${path} echo client_id=${other}`]);
+  assert.deepEqual(requests, [`${path} echo client_id=${limited}`, `${path} echo client_id=${other}`]);
 });

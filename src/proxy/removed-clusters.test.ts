@@ -71,9 +71,9 @@ test("a filter that is compiled after its cluster's removal cannot fetch keys th
     await apply(typeUrls.listener, ListenerSchema, "l", listenerOf(path));
     return filter ?? assert.fail("there is no filter");
   };
-  const ask = async (asked: HttpFilter): Promise<void> => {
+  const ask = async (filter: HttpFilter): Promise<void> => {
     const request = testRequest("/", { headers: { authorization: `Bearer ${token}` } });
-    const reply = await asked.onRequest?.(request, () => new AbortController().signal);
+    const reply = await filter.onRequest?.(request, () => new AbortController().signal);
     assert.equal(reply?.status, 401);
   };
   await cluster({ name: "keys", type: "STATIC" });

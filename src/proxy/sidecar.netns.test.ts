@@ -250,11 +250,11 @@ test("STRICT refuses plaintext, PERMISSIVE accepts it, and open connections surv
   await assert.rejects(get(serverPod, 8080));
   const kept = connect(9000, "10.96.0.20");
   await new Promise((resolve) => kept.once("connect", resolve));
-  const say = async (text: string): Promise<string> => {
+  const echo = async (text: string): Promise<string> => {
     kept.write(text);
     return await new Promise((resolve) => kept.once("data", (bytes) => resolve(bytes.toString())));
   };
-  assert.equal(await say("one"), "one");
+  assert.equal(await echo("one"), "one");
   let from = server.ads.acknowledgements.length;
   server.ads.push(typeUrls.listener, {
     virtualInbound: virtualInbound(
@@ -267,7 +267,7 @@ test("STRICT refuses plaintext, PERMISSIVE accepts it, and open connections surv
   });
   assert.equal((await server.ads.acknowledged(typeUrls.listener, from)).error, undefined);
   assert.deepEqual(await get(serverPod, 8080), { status: 200, body: "from 127.0.0.6" });
-  assert.equal(await say("two"), "two");
+  assert.equal(await echo("two"), "two");
   assert.deepEqual(await get("10.96.0.10", 80), { status: 200, body: "from 127.0.0.6" });
   from = server.ads.acknowledgements.length;
   server.ads.push(typeUrls.listener, {
@@ -281,7 +281,7 @@ test("STRICT refuses plaintext, PERMISSIVE accepts it, and open connections surv
   });
   await server.ads.acknowledged(typeUrls.listener, from);
   await assert.rejects(get(serverPod, 8080));
-  assert.equal(await say("three"), "three");
+  assert.equal(await echo("three"), "three");
   kept.destroy();
 });
 
@@ -309,7 +309,7 @@ test("access rules identify the client by its certificate, for requests and for 
     server.ads.push(typeUrls.listener, { virtualInbound: virtualInbound(ports, true, rules) });
     assert.equal((await server.ads.acknowledged(typeUrls.listener, from)).error, undefined);
   };
-  const says = async (): Promise<string> => {
+  const readGreeting = async (): Promise<string> => {
     const socket = connect(9000, "10.96.0.20");
     const answer = new Promise<string>((resolve) => {
       socket.once("data", (bytes) => resolve(bytes.toString()));
@@ -317,15 +317,15 @@ test("access rules identify the client by its certificate, for requests and for 
       socket.once("error", () => resolve("closed"));
     });
     socket.write("hello");
-    const said = await answer;
+    const greeting = await answer;
     socket.destroy();
-    return said;
+    return greeting;
   };
   await apply("client");
-  assert.deepEqual([(await get("10.96.0.10", 80)).status, await says()], [200, "hello"]);
+  assert.deepEqual([(await get("10.96.0.10", 80)).status, await readGreeting()], [200, "hello"]);
   await apply("somebody-else");
   assert.deepEqual(await get("10.96.0.10", 80), { status: 403, body: "RBAC: access denied" });
-  assert.equal(await says(), "closed");
+  assert.equal(await readGreeting(), "closed");
   const denied = await server.samples("envoy_tcp_rbac");
   assert.ok(
     denied.some(({ labels, value }) => labels["authz_enforce_result"] === "denied" && value > 0),

@@ -261,9 +261,9 @@ test("PROXY headers name the client to endpoints, so no two clients share a conn
     }
   }
   const inner = new RawClient(overTls);
-  const told = Buffer.from((await inner.until(/\.$/)).slice(0, -1), "hex");
+  const header = Buffer.from((await inner.until(/\.$/)).slice(0, -1), "hex");
   assert.deepEqual(
-    [told.toString("hex", 0, 12), told.readUInt16BE(12), told.readUInt16BE(14)],
+    [header.toString("hex", 0, 12), header.readUInt16BE(12), header.readUInt16BE(14)],
     ["2111000c7f0000017f000001", portOf(inner), overTls],
     "before TLS",
   );

@@ -307,17 +307,17 @@ test("a waypoint ends tunnels, routes their requests by destination, opens tunne
       headers: [["baggage", baggage]],
       timeoutMs: 5000,
     });
-  const say = async (stream: ByteStream, text: string, until: RegExp): Promise<string> => {
-    let heard = "";
+  const exchange = async (stream: ByteStream, text: string, until: RegExp): Promise<string> => {
+    let received = "";
     return await new Promise((resolve, reject) => {
       stream.setHandler({
         data: (chunk) => {
-          heard += chunk.toString();
-          if (until.test(heard)) resolve(heard);
+          received += chunk.toString();
+          if (until.test(received)) resolve(received);
         },
-        end: () => reject(new Error(`ended after ${heard}`)),
+        end: () => reject(new Error(`ended after ${received}`)),
         drain: () => undefined,
-        close: () => reject(new Error(`closed after ${heard}`)),
+        close: () => reject(new Error(`closed after ${received}`)),
       });
       stream.write(Buffer.from(text));
       stream.resume();
@@ -325,23 +325,26 @@ test("a waypoint ends tunnels, routes their requests by destination, opens tunne
   };
   const forged = "x-forwarded-client-cert: By=spiffe://forged;URI=spiffe://forged\r\n";
   assert.match(
-    await say(await enter(`${service}:80`), `GET / HTTP/1.1\r\nhost: shop\r\n${forged}\r\n`, /app/),
+    await exchange(await enter(`${service}:80`), `GET / HTTP/1.1\r\nhost: shop\r\n${forged}\r\n`, /app/),
     /^HTTP\/1\.1 200 OK/,
   );
   assert.match(
-    await say(await enter(`127.0.0.1:${appPort}`), `GET / HTTP/1.1\r\nhost: pod\r\n${forged}\r\n`, /app/),
+    await exchange(await enter(`127.0.0.1:${appPort}`), `GET / HTTP/1.1\r\nhost: pod\r\n${forged}\r\n`, /app/),
     /^HTTP\/1\.1 200 OK/,
   );
   assert.deepEqual(certificatesTold, [
     "By=spiffe://cluster.local/ns/test/sa/waypoint;URI=spiffe://cluster.local/ns/test/sa/client",
     undefined,
   ]);
-  assert.equal(await say(await enter(`127.0.0.1:${echoPort}`), "SSH-2.0 hello", /hello/), "SSH-2.0 hello");
+  assert.equal(await exchange(await enter(`127.0.0.1:${echoPort}`), "SSH-2.0 hello", /hello/), "SSH-2.0 hello");
   assert.deepEqual(
     arrived.map(({ authority: target, peerIdentity }) => `${peerIdentity} ${target}`),
     [appPort, appPort, echoPort].map((to) => `spiffe://cluster.local/ns/test/sa/waypoint 127.0.0.1:${to}`),
   );
-  await assert.rejects(say(await enter("10.96.0.99:80"), "GET / HTTP/1.1\r\nhost: x\r\n\r\n", /HTTP/), /closed|ended/);
+  await assert.rejects(
+    exchange(await enter("10.96.0.99:80"), "GET / HTTP/1.1\r\nhost: x\r\n\r\n", /HTTP/),
+    /closed|ended/,
+  );
   const [requests] = (await proxy.samples("istio_requests_total")).filter(
     ({ labels }) => labels["destination_service_name"] === "shop",
   );

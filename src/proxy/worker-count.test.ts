@@ -16,30 +16,30 @@ test("concurrency: one worker by default, one for each core at 0, else the given
   assert.deepEqual(workerCount("2", machine, undefined), { count: 2 }, "protobuf's JSON takes numbers in quotes");
 });
 
-for (const [asked, count, words] of [
+for (const [concurrency, count, words] of [
   [-1, 1, /must be a whole number.*got -1; using one worker/],
   [2.5, 1, /must be a whole number.*got 2\.5; using one worker/],
   ["many", 1, /must be a whole number.*got "many"; using one worker/],
   [{}, 1, /must be a whole number.*got \{\}; using one worker/],
   [1000, 8, /concurrency 1000 is more than this machine's 8 core\(s\); using 8/],
 ] as const)
-  test(`concurrency ${JSON.stringify(asked)} leads to ${count} workers and logs why`, () => {
-    const got = workerCount(asked, machine, undefined);
-    assert.equal(got.count, count);
-    assert.match(got.warning ?? "", words);
+  test(`concurrency ${JSON.stringify(concurrency)} leads to ${count} workers and logs why`, () => {
+    const result = workerCount(concurrency, machine, undefined);
+    assert.equal(result.count, count);
+    assert.match(result.warning ?? "", words);
   });
 
 test("file descriptors limit the number of workers", () => {
-  const got = workerCount(0, { cores: 8, maxDescriptors: 4096 }, undefined);
-  assert.equal(got.count, 4);
-  assert.match(got.warning ?? "", /may open 4096; using 4\. Raise the limit of open files/);
+  const result = workerCount(0, { cores: 8, maxDescriptors: 4096 }, undefined);
+  assert.equal(result.count, 4);
+  assert.match(result.warning ?? "", /may open 4096; using 4\. Raise the limit of open files/);
   assert.equal(workerCount(4, { cores: 8, maxDescriptors: 100 }, undefined).count, 1);
 });
 
 test("one worker for each core is started even under a lower CPU limit, with a warning", () => {
-  const got = workerCount(0, machine, 2);
-  assert.equal(got.count, 8);
-  assert.match(got.warning ?? "", /here 8, but the container's CPU limit is 2.*set concurrency to 2/);
+  const result = workerCount(0, machine, 2);
+  assert.equal(result.count, 8);
+  assert.match(result.warning ?? "", /here 8, but the container's CPU limit is 2.*set concurrency to 2/);
 });
 
 test("concurrency comes from --concurrency, else from PROXY_CONFIG, else from the pod's annotation; 0 differs from unset", () => {

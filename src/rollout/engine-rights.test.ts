@@ -57,7 +57,7 @@ const kinds = { ...gateway, ...istio, ...kubernetes, ...serin } as unknown as Re
 
 test("the engine's role covers each read and write of a kind that its sources name", () => {
   const root = join(import.meta.dirname);
-  const asked = new Set<string>();
+  const usedKinds = new Set<string>();
   const lacking: string[] = [];
   for (const file of globSync("**/*.ts", { cwd: root })) {
     if (file.endsWith(".test.ts") || file.startsWith("sim/")) continue;
@@ -65,12 +65,12 @@ test("the engine's role covers each read and write of a kind that its sources na
       const kind = kinds[groups["kind"] ?? ""];
       // Secrets are granted by Roles, in two namespaces.
       if (kind === undefined || kind.plural === "secrets") continue;
-      asked.add(`${kind.plural}.${kind.group}`);
+      usedKinds.add(`${kind.plural}.${kind.group}`);
       const verbs = verbsOf[groups["informer"] ?? groups["method"] ?? groups["method2"] ?? ""] ?? [];
       lacking.push(...missing(kind.group, kind.plural, verbs).map((text) => `${file}: ${text}`));
     }
   }
-  assert.ok(asked.size > 15, [...asked].join(", "));
+  assert.ok(usedKinds.size > 15, [...usedKinds].join(", "));
   assert.deepEqual(lacking, []);
 });
 

@@ -5,7 +5,7 @@ import { LineBuffer } from "./line-buffer.ts";
 /** The destination of whole lines. One write is in flight at a time. */
 export interface AccessLogSink {
   write(bytes: Uint8Array): Promise<void>;
-  /** Gives up what it holds open. A later write opens it again. */
+  /** Releases open resources. A later write opens them again. */
   close?(): Promise<void>;
 }
 
@@ -79,7 +79,7 @@ export class AccessLog {
     return true;
   }
 
-  /** Registers a holder of lines. It is asked for them before each timed write and by {@link flush}. */
+  /** Registers a holder of lines. Before each timed write, and in {@link flush}, it must write its lines. */
   held(by: LineHolder): void {
     this.#holders.add(by);
     this.#awaitWrite();

@@ -121,7 +121,9 @@ interface KeptSeries<Handle> extends Series<Handle> {
   sinceMs: number;
 }
 
-/** What the families of one registry share: the limit of label sets, and the counter of those beyond it. */
+/**
+ * The state that the families of one registry share: the limit of label sets, and the counter of label sets beyond it.
+ */
 interface SeriesBudget {
   readonly maxSeriesPerMetric: number;
   /** Returns false if the process has reached the limit. */

@@ -9,7 +9,7 @@ export interface PrometheusSample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
-  /** Absent if the exposition has none. */
+  /** Absent if the line has no timestamp. */
   readonly timestampMs?: number;
 }
 
@@ -70,8 +70,8 @@ export interface SampleText {
 }
 
 /**
- * The length of the name and labels at the start of a sample's line, without reading them. A line without a sample
- * gives any number.
+ * Returns the length of the name and labels at the start of a sample's line, without parsing them. The result is
+ * meaningless for a line without a sample.
  */
 export function lengthOfHead(line: string): number {
   let at = 0;
@@ -142,7 +142,7 @@ function parseSample(line: string, lineNumber: number): PrometheusSample {
   return timestamp === undefined ? { name, labels, value } : { name, labels, value, timestampMs: Number(timestamp) };
 }
 
-// Made once: a scrape has thousands of lines.
+// Compiled once, because a scrape has thousands of lines.
 const label = /\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)+)")\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,|(?=\}))/y;
 const quoted = /\s*"((?:[^"\\]|\\.)+)"\s*(,|(?=\}))/y;
 const close = /\s*\}/y;

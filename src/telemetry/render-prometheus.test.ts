@@ -42,7 +42,7 @@ test("a single registry renders the same alone and merged with an empty one", ()
   assert.equal(renderSnapshot(mergeSnapshots([snapshotOf(one), []], new Set())), renderPrometheus(one));
 });
 
-test("a scraper that names families gets these alone, histograms with all their parts", () => {
+test("a scraper that names families gets only these, and all parts of its histograms", () => {
   const one = registry(3, [0.5, 3], 2);
   const names = new Set(["seconds", "open", "absent"]);
   const named = renderPrometheus(one, names);
@@ -51,7 +51,7 @@ test("a scraper that names families gets these alone, histograms with all their 
     ["# TYPE open gauge", "# TYPE seconds histogram"],
   );
   assert.deepEqual(renderSnapshot(snapshotOf(one), names), named);
-  // A server that ignores the names sends everything, and the reader skips the rest.
+  // A server that does not know the parameter sends everything, and the reader skips the rest.
   assert.deepEqual(parsePrometheus(renderPrometheus(one), names).samples, parsePrometheus(named).samples);
 });
 

@@ -4,8 +4,8 @@ import { Histogram, type MetricsRegistry, type MetricType } from "./metrics-regi
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 /**
- * The metrics that a scraper asks for, by the names of their families: a histogram's without `_bucket`, `_sum` and
- * `_count`. Undefined if it asks for all of them.
+ * The metrics that a scraper requests, by the names of their families. A histogram's name has no `_bucket`, `_sum` or
+ * `_count`. Undefined if it requests all.
  */
 export type FamilyNames = ReadonlySet<string> | undefined;
 

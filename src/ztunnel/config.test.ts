@@ -102,7 +102,7 @@ for (const [value, count, words] of [
   ["half%", 1, /got "half%"/],
 ] as const)
   test(`ZTUNNEL_WORKER_THREADS "${value}" gives ${count}, and the warning says why`, () => {
-    const got = readWorkerThreads({ ZTUNNEL_WORKER_THREADS: value }, machine);
-    assert.equal(got.count, count);
-    assert.match(got.warning ?? "", words);
+    const result = readWorkerThreads({ ZTUNNEL_WORKER_THREADS: value }, machine);
+    assert.equal(result.count, count);
+    assert.match(result.warning ?? "", words);
   });

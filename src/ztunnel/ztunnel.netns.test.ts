@@ -150,7 +150,7 @@ async function echoServer(namespace: NetworkNamespace) {
   });
 }
 
-/** A connection of the client's application. `say` waits for the echo, and fails if the connection fails. */
+/** A connection of the client's application. `send` waits for the echo, and fails if the connection fails. */
 async function talk(namespace: NetworkNamespace) {
   const stream = await connectTcp({ address: serviceAddress, port: 80, namespaceFd: namespace.fd, timeoutMs: 5_000 });
   let text = "";
@@ -169,14 +169,14 @@ async function talk(namespace: NetworkNamespace) {
     },
   });
   stream.resume();
-  const say = async (words: string) => {
+  const send = async (words: string) => {
     stream.write(Buffer.from(words));
     while (!text.includes(words)) {
       assert.ok(!state.closed, `closed before it echoed ${words}`);
       await new Promise<void>((resolve) => (wake = resolve));
     }
   };
-  return { say, end: () => stream.end(), state };
+  return { send, end: () => stream.end(), state };
 }
 
 writeFileSync(join(directory, "mesh.yaml"), mesh);
@@ -201,7 +201,7 @@ for (const [before, after] of [
     await peer.add("server", pods.server, sockets.server);
     for (const one of [old, peer, fresh]) assert.equal((await one.send({ type: "snapshot-sent" })).error, "");
     const long = await talk(pods.client);
-    await long.say("before ");
+    await long.send("before ");
 
     // A continuous load of connections, each of which must be answered.
     const load = { stop: false };
@@ -210,7 +210,7 @@ for (const [before, after] of [
         let count = 0;
         while (!load.stop) {
           const one = await talk(pods.client);
-          await one.say(`load ${loop} ${count} `);
+          await one.send(`load ${loop} ${count} `);
           one.end();
           count += 1;
         }
@@ -221,18 +221,18 @@ for (const [before, after] of [
     assert.equal((await old.send({ type: "delete", uid: "client", handedOver: true })).error, "");
     await fresh.add("server", pods.server, sockets.server);
     assert.equal((await peer.send({ type: "delete", uid: "server", handedOver: true })).error, "");
-    await long.say("after ");
+    await long.send("after ");
     // Hand the pod back and over again while the old owner still has the long connection. This must not affect that
     // connection.
     await old.add("client", pods.client, sockets.client);
     assert.equal((await fresh.send({ type: "delete", uid: "client", handedOver: true })).error, "");
-    await long.say("back ");
+    await long.send("back ");
     await fresh.add("client", pods.client, sockets.client);
     assert.equal((await old.send({ type: "delete", uid: "client", handedOver: true })).error, "");
-    await long.say("again ");
+    await long.send("again ");
     for (let round = 0; round < 5; round += 1) {
       const one = await talk(pods.client);
-      await one.say(`new ${round} `);
+      await one.send(`new ${round} `);
       one.end();
     }
     load.stop = true;
@@ -242,7 +242,7 @@ for (const [before, after] of [
     old.terminate();
     peer.terminate();
     await old.until(/draining, 1 connection\n/);
-    await long.say("while draining ");
+    await long.send("while draining ");
     long.end();
     assert.deepEqual([await old.exited, await peer.exited], [0, 0]);
     assert.match(old.text, /draining, 0 connections/);
@@ -253,7 +253,7 @@ for (const [before, after] of [
 
     // A second signal does not wait for open connections.
     const last = await talk(pods.client);
-    await last.say("last ");
+    await last.send("last ");
     fresh.terminate();
     await fresh.until(/draining, 2 connections\n/);
     fresh.terminate();

@@ -66,7 +66,7 @@ async function untilSays(
   namespace: string,
   name: string,
   what: string,
-  accepts: (said: string) => boolean,
+  accepts: (line: string) => boolean,
 ): Promise<void> {
   const command = ["kubectl", "get", "canary", "-n", namespace, name, "-o"];
   const line = 'jsonpath={.status.phase}: {.status.message}{"\\n"}';
@@ -78,12 +78,12 @@ async function untilSays(
 }
 
 async function reaches(namespace: string, name: string, phase: string): Promise<void> {
-  await untilSays(namespace, name, `canary ${namespace}/${name} is ${phase}`, (said) => {
+  await untilSays(namespace, name, `canary ${namespace}/${name} is ${phase}`, (line) => {
     assert.ok(
-      !said.startsWith("Stuck") && (phase === "RolledBack" || !said.startsWith("RolledBack")),
-      `${namespace}/${name}: ${said}`,
+      !line.startsWith("Stuck") && (phase === "RolledBack" || !line.startsWith("RolledBack")),
+      `${namespace}/${name}: ${line}`,
     );
-    return said.startsWith(`${phase}:`);
+    return line.startsWith(`${phase}:`);
   });
 }
 
@@ -105,8 +105,8 @@ step(
     assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath={.spec.paused}"), "true");
     await ok("kubectl create namespace bare && kubectl label namespace bare istio.io/dataplane-mode=ambient");
     await ok(`kubectl apply -n bare ${of("web", "deployment-canary")}`);
-    await untilSays("bare", "web", "the missing waypoint is said", (said) =>
-      /Stuck: .*Service bare\/web is in ambient and has no waypoint/.test(said),
+    await untilSays("bare", "web", "the missing waypoint is said", (line) =>
+      /Stuck: .*Service bare\/web is in ambient and has no waypoint/.test(line),
     );
     await ok("kubectl delete namespace bare --wait=false");
   },
@@ -122,7 +122,7 @@ step("all targets move from the old version to the new one, and no request fails
     ok(`kubectl apply -n duo ${of("services-canary")}`),
     ok(`kubectl apply -n front ${of("namespaces-canary")}`),
   ]);
-  await untilSays("duo", "nginx", "two Services wait for an approval", (said) => /waits for approval/.test(said));
+  await untilSays("duo", "nginx", "two Services wait for an approval", (line) => /waits for approval/.test(line));
   const cookie = (
     await ok(
       `kubectl exec -n client deploy/curl -c curl -- sh -c 'for i in $(seq 1 60); do curl -s -o /dev/null -D - ${urls.duo}; done'`,

@@ -91,22 +91,22 @@ casesInChromium("faults while a page is open", () => {
     await page.goto(`${base}#/services`);
     const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: "shop", exact: true }) });
     await row.waitFor({ timeout: patienceMs });
-    const said = page.getByText(
+    const notice = page.getByText(
       /kubernetes: the API server does not answer.* The last report of this source is \d+ s old/,
     );
     api.child.kill("SIGSTOP");
     try {
-      await said.waitFor({ timeout: patienceMs });
-      const before = Number(/(\d+) s old/.exec((await said.textContent()) ?? "")?.[1]);
+      await notice.waitFor({ timeout: patienceMs });
+      const before = Number(/(\d+) s old/.exec((await notice.textContent()) ?? "")?.[1]);
       await delay(awayMs);
-      const later = Number(/(\d+) s old/.exec((await said.textContent()) ?? "")?.[1]);
+      const later = Number(/(\d+) s old/.exec((await notice.textContent()) ?? "")?.[1]);
       assert.ok(later > before, `its age goes on: ${before} s, then ${later} s`);
       assert.equal(await row.count(), 1);
     } finally {
       // A stopped server would hold up the other cases forever.
       api.child.kill("SIGCONT");
     }
-    await said.waitFor({ state: "detached", timeout: patienceMs });
+    await notice.waitFor({ state: "detached", timeout: patienceMs });
     await api.objects.create({ ...service, metadata: { name: "later", namespace: "default" } });
     await page.getByRole("link", { name: "later", exact: true }).waitFor({ timeout: patienceMs });
   });

@@ -161,8 +161,8 @@ casesInChromium("the page", () => {
     const link = page.getByRole("table", { name: "Namespaces" }).getByRole("link").first();
     await link.focus();
     const rate = page.locator(".facts dd").first();
-    const said = await rate.textContent();
-    await until(page, `document.querySelector(".facts dd")?.textContent !== ${JSON.stringify(said)}`);
+    const before = await rate.textContent();
+    await until(page, `document.querySelector(".facts dd")?.textContent !== ${JSON.stringify(before)}`);
     assert.equal(await page.evaluate("document.activeElement?.textContent"), await link.textContent());
   });
 
@@ -261,10 +261,10 @@ casesInChromium("the page", () => {
     );
     await graph.focus();
     await page.keyboard.press("ArrowRight");
-    const said = page.locator(".graph-stage > [aria-live]");
-    await said.getByText(/^unknown, unknown; .* calls 1\.$/).waitFor({ timeout: patienceMs });
+    const announcement = page.locator(".graph-stage > [aria-live]");
+    await announcement.getByText(/^unknown, unknown; .* calls 1\.$/).waitFor({ timeout: patienceMs });
     await page.keyboard.press("ArrowRight");
-    await said.getByText(/^edge-gateway, gateway in istio-ingress;/).waitFor({ timeout: patienceMs });
+    await announcement.getByText(/^edge-gateway, gateway in istio-ingress;/).waitFor({ timeout: patienceMs });
     await page.keyboard.press("Enter");
     const panel = page.getByRole("complementary", { name: "Details of the selection" });
     await panel.getByRole("heading", { name: "edge-gateway" }).waitFor({ timeout: patienceMs });
@@ -549,7 +549,7 @@ interface Finding {
   readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
 }
 
-/** By these rules of axe, or by all of them. */
+/** Checks these rules of axe. Without a list, checks all rules. */
 async function seriousFindings(page: Page, rules?: readonly string[]): Promise<readonly string[]> {
   if (!(await page.evaluate<boolean>("'axe' in globalThis"))) await page.evaluate(axe.source);
   const violations = await page.evaluate<readonly Finding[]>(

@@ -252,7 +252,7 @@ function extensions(kubectl: Kubectl): void {
     async () => {
       const endless = ok(`for i in 1 2 3 4; do curl -s -o /dev/null -m 9 -w '%{http_code} ' ${url}/endless; done`);
       const before = load?.requests ?? 0;
-      for (let asked = 0; asked < 5; asked += 1) assert.equal(status(await ask("/beside")), "200");
+      for (let sent = 0; sent < 5; sent += 1) assert.equal(status(await ask("/beside")), "200");
       assert.equal((await endless).trim(), "200 200 200 200");
       assert.ok((load?.requests ?? 0) > before, "the load went on");
       assert.match(

@@ -181,14 +181,14 @@ describe("the image", () => {
         const entry = imageOf(name, architecture).configuration.config;
         const command = [...entry.Entrypoint, ...(extraArguments[name] ?? entry.Cmd ?? [])];
         // Runs in its own namespaces, with an environment that has nothing of this machine's.
-        const said = await outputUntil(expected, {
+        const output = await outputUntil(expected, {
           program: "unshare",
           args: ["-Urmpf", "--kill-child=KILL", "--net", `--root=${directory}`, "--mount-proc", ...command],
           environment: Object.fromEntries(
             entry.Env.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
           ),
         });
-        assert.match(said, expected, name);
+        assert.match(output, expected, name);
       }
     });
   }

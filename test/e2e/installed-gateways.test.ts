@@ -127,14 +127,14 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
     );
   });
 
-  const said = '{.status.phase}: {.status.message}{"\\n"}';
+  const statusText = '{.status.phase}: {.status.message}{"\\n"}';
   step("the mesh moves to the end with the gateway, no request fails, and the old revision is retired", async () => {
     await ok(apply(upgrade(profile)));
     await untilTold(
       guide.lab,
       {
         what: "the upgrade has ended",
-        command: ["kubectl", "get", "meshupgrade", "to-1-18-1", "-o", `jsonpath=${said}`],
+        command: ["kubectl", "get", "meshupgrade", "to-1-18-1", "-o", `jsonpath=${statusText}`],
         timeoutMs: upgradeTimeoutMs,
       },
       (line) => /^(Completed|Stuck|RolledBack):/.test(line),

@@ -112,7 +112,7 @@ describe("failures around a lab", { concurrency: 1 }, () => {
     await nothingIsLeft();
   });
 
-  test("a disk that fills up later fails writes by name, loses no acknowledged one, and recovers", async () => {
+  test("a disk that fills up later makes writes fail with its name, loses no acknowledged write, and recovers", async () => {
     const state = join(lab.directory, "filling");
     mkdirSync(state);
     const script = `

@@ -43,7 +43,7 @@ function meshParts(kubectl: Kubectl): void {
       { clients, url: "http://reviews.default:9080/health", streams: { host: "streams.default", seconds } },
       body,
     );
-    // The machine's speed decides how many there are. None may have failed.
+    // The number of requests depends on the machine's speed. None may have failed.
     assert.ok(requests > 20, `${requests} requests`);
   };
 

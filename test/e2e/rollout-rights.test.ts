@@ -49,7 +49,7 @@ const askAuthors = async (kind: string): Promise<string> =>
   await ok(
     `kubectl patch ${authorHook} --type=json -p '[{"op":"replace","path":"/webhooks/0/rules/0/resources/0","value":"${kind}"}]'`,
   );
-const says = async (expected: RegExp): Promise<string> => {
+const untilMessage = async (expected: RegExp): Promise<string> => {
   let seen = "";
   await eventually(
     `canary rights/nginx says ${String(expected)}`,
@@ -84,8 +84,8 @@ test("a Canary does only what its author may do: it waits for an author, names t
   await askAuthors("nothing");
   await eventually("authors are not recorded", async () => !(await recordsAuthors()), patientMs);
   await ok(`${canary()} | kubectl apply -f -`);
-  const asked = await says(/^Stuck: it has no recorded author/);
-  const [, takeover = ""] = /`kubectl (.*?)`/.exec(asked) ?? [];
+  const message = await untilMessage(/^Stuck: it has no recorded author/);
+  const [, takeover = ""] = /`kubectl (.*?)`/.exec(message) ?? [];
   await askAuthors("canaries");
   await eventually("authors are recorded again", recordsAuthors, patientMs);
   await guide.fails(
@@ -93,16 +93,18 @@ test("a Canary does only what its author may do: it waits for an author, names t
     /may be set only by the rollout engine/,
   );
   await ok(`kubectl --as=dev ${takeover}`);
-  await says(/^Stuck: its author dev may not: create httproutes\.gateway\.networking\.k8s\.io in namespace rights/);
+  await untilMessage(
+    /^Stuck: its author dev may not: create httproutes\.gateway\.networking\.k8s\.io in namespace rights/,
+  );
   await ok(
     "kubectl create role routes -n rights --verb='*' --resource=httproutes.gateway.networking.k8s.io && kubectl create rolebinding routes -n rights --role=routes --user=dev",
   );
-  await says(/^Stuck: its author dev may not: get services rights\/nginx/);
+  await untilMessage(/^Stuck: its author dev may not: get services rights\/nginx/);
   await ok(
     "kubectl create role services -n rights --verb=get --resource=services && kubectl create rolebinding services -n rights --role=services --user=dev",
   );
   // The engine moves traffic by the route that it created. No client sends requests, so it waits for the judge.
-  await says(/^Judging: weight 80\/20: /);
+  await untilMessage(/^Judging: weight 80\/20: /);
   await ok("kubectl get httproute -n rights nginx-canary");
 });
 
@@ -119,7 +121,7 @@ const loginOf = async (name: string): Promise<string> => {
   );
   return `kubectl --kubeconfig=${file}`;
 };
-/** Applies by a line that was refused. The engine keeps a refused right for 10 s. */
+/** Applies a manifest that was refused before. The engine keeps a refusal for 10 s. */
 const applies = async (line: string): Promise<void> => {
   await eventually("the granted rights count", async () => await guide.shows(line, "serverside-applied"), patientMs);
 };
@@ -139,7 +141,7 @@ test("a Canary that a GitOps controller applies does what the controller's accou
   );
   for (const role of ["routes", "services"]) await bind(role, `sync-${role}`, "--group=system:serviceaccounts:gitops");
   await applies(argo);
-  await says(/^Judging: weight 80\/20: /);
+  await untilMessage(/^Judging: weight 80\/20: /);
   const byArgo = await author();
   assert.equal(byArgo.user, "system:serviceaccount:gitops:argo");
   assert.deepEqual(byArgo.groups.toSorted(), [
@@ -169,7 +171,7 @@ test("a Canary that a GitOps controller applies does what the controller's accou
   for (const role of ["routes", "services"]) await bind(role, `tenant-${role}`, "--serviceaccount=rights:reconciler");
   await applies(sync(reconciler));
   assert.equal((await author()).user, "system:serviceaccount:rights:reconciler");
-  await says(/^Judging: weight 80\/20: /);
+  await untilMessage(/^Judging: weight 80\/20: /);
 });
 
 test("no component requests what its roles refuse, and the roles allow nothing unused", async () => {

@@ -26,9 +26,9 @@ const answersCounted = 200;
 const answersAfterwards = 40;
 const gateway = `http://${addresses}.202/productpage`;
 
-/** A directory for each kubectl, the current one last. */
+/** A directory for each kubectl. The current version is the last one. */
 const typists: string[] = [];
-/** The directory of the kubectl that types now. Undefined means the current one. */
+/** The directory of the kubectl for the next line. Undefined means the current version. */
 let typist: string | undefined;
 
 async function type(line: string, input?: string): Promise<Ran> {
@@ -42,7 +42,7 @@ async function byEach(body: () => Promise<void>): Promise<void> {
   typist = undefined;
 }
 
-/** The oldest kubectl types the lines that can run only once. */
+/** Runs the lines that can run only once with the oldest kubectl. */
 async function byOldest<Value>(body: () => Promise<Value>): Promise<Value> {
   [typist] = typists;
   const value = await body();
@@ -78,8 +78,8 @@ async function titleComesBack(expected: RegExp): Promise<void> {
 }
 
 /**
- * Applies a corrected line under constant load. No request may fail. Returns who answered after the change: at least
- * this many.
+ * Applies a corrected line under constant load. No request may fail. After the change it waits for at least this many
+ * answers, and returns who sent them.
  */
 async function underLoad(
   change: () => Promise<void>,
@@ -252,7 +252,7 @@ EOF`;
   );
 
   step("the Gateway API's kinds exist", async () => {
-    // The fetch behind `||` is not reached, as the kinds are there.
+    // The part behind `||` does not run, because the kinds exist.
     const line = `kubectl get crd gateways.gateway.networking.k8s.io &> /dev/null || { kubectl kustomize "github.com/kubernetes-sigs/gateway-api/config/crd/experimental?ref=v0.6.1" | kubectl apply -f -; }`;
     await byEach(async () => void (await ok(line)));
   });
@@ -404,7 +404,7 @@ EOF`;
   });
 
   step("the canary revision comes up beside it, on the other node", async () => {
-    // Replaces `git clone`: the files are there.
+    // Replaces `git clone`, because the files exist already.
     await byEach(async () => {
       await fails(
         `kubectl label node ${canaryNode} istio.io/rev: ${canary}`,
@@ -505,7 +505,7 @@ ${backends([`bookinfo-${canary}`])}`;
       await ok(`kubectl delete -f ${old}/notsleep.yaml`);
     });
     await titleComesBack(new RegExp(`^bookinfo-${canary} v\\d$`));
-    // The namespace `default` never had the label: kubectl says so and succeeds.
+    // The namespace `default` never had the label. kubectl reports that and succeeds.
     await byEach(async () =>
       assert.match(await ok("kubectl label ns default istio.io/dataplane-mode-"), /not found|not labeled|unlabeled/),
     );

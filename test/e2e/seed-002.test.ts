@@ -150,21 +150,21 @@ async function lookAtCanary(page: Page, url: string): Promise<void> {
   );
   await page.getByRole("button", { name: "Table", exact: true }).click();
   const edges = page.getByRole("table", { name: "Edges of the graph" });
-  let said = "";
+  let tableText = "";
   await eventually(
     "the edges to both versions say their weights",
     async () => {
-      said = await edges.innerText();
-      const measured = /istio-ingressgateway → nginx v2[^]*?10 % → (\d+(?:\.\d+)?) %/.exec(said)?.[1];
+      tableText = await edges.innerText();
+      const measured = /istio-ingressgateway → nginx v2[^]*?10 % → (\d+(?:\.\d+)?) %/.exec(tableText)?.[1];
       return (
-        /istio-ingressgateway → nginx v1[^]*?90 % → \d/.test(said) &&
+        /istio-ingressgateway → nginx v1[^]*?90 % → \d/.test(tableText) &&
         measured !== undefined &&
         Number(measured) >= measuredBounds.least &&
         Number(measured) <= measuredBounds.most
       );
     },
     pageTimeoutMs,
-  ).catch((error: unknown) => assert.fail(`${String(error)}\n${said}`));
+  ).catch((error: unknown) => assert.fail(`${String(error)}\n${tableText}`));
   await edges.getByRole("button", { name: "istio-ingressgateway → nginx v2" }).first().click();
   const panel = page.getByRole("complementary", { name: "Details of the selection" });
   await panel.getByRole("heading", { name: "Weights" }).waitFor();

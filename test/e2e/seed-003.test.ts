@@ -302,7 +302,7 @@ function walkthrough(kubectl: Kubectl): void {
     const pilots = ["istiod-service-account", "istiod-service-account-istio-sample-v17x"].map(
       (name) => `istio-system:${name}`,
     );
-    // Before the removal, because an istiod that ends has lost its roles already.
+    // This comes before the removal, because an ending istiod has lost its roles already.
     await guide.requireLeastRights({ asking: [...operators, ...pilots], compared: operators });
     await ok(
       "kubectl label ns load istio-injection- istio.io/rev=istio-sample-v17x.istio-system --overwrite && kubectl -n load delete pod client --wait=true && kubectl apply -f client.yaml && kubectl -n load wait --for=condition=Ready pod/client --timeout=60s",

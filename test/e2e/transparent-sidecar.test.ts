@@ -33,7 +33,7 @@ before(async () => {
 after(async () => await guide.lab.delete());
 
 /** What the application at `host` reports about a request of the namespace's client. */
-async function asked(host: string, namespace: "meshed" | "plain"): Promise<string> {
+async function describeRequest(host: string, namespace: "meshed" | "plain"): Promise<string> {
   return await ok(`kubectl exec -n ${namespace} deploy/curl -c curl -- curl -sS -m 5 http://${host}.meshed/`);
 }
 
@@ -42,18 +42,18 @@ async function addressOf(namespace: string, app: string): Promise<string> {
 }
 
 step("the application sees the address of a client with a sidecar, over mutual TLS", async () => {
-  const answer = await asked("seen", "meshed");
+  const answer = await describeRequest("seen", "meshed");
   assert.equal(clientAddress(answer), await addressOf("meshed", "curl"), answer);
   assert.match(answer, /^\tx-forwarded-client-cert=.*spiffe:\/\/cluster\.local\/ns\/meshed\/sa\/curl/m);
 });
 
 step("the application sees the address of a client outside the mesh", async () => {
-  const answer = await asked("seen", "plain");
+  const answer = await describeRequest("seen", "plain");
   assert.equal(clientAddress(answer), await addressOf("plain", "curl"), answer);
 });
 
 step("without the mode, the application sees the proxy's own address", async () => {
-  assert.equal(clientAddress(await asked("hidden", "meshed")), "127.0.0.6");
+  assert.equal(clientAddress(await describeRequest("hidden", "meshed")), "127.0.0.6");
 });
 
 step("the pod's own requests go through its sidecar, to other pods and to itself", async () => {

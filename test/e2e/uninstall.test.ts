@@ -28,9 +28,15 @@ test("everything is uninstalled while pods are captured: no request fails, and n
     urls: ["http://details:9080/details/0", "http://productpage:9080/productpage"],
   });
   await load.more(30);
-  const told = await lab.ok([lab.serin, "uninstall", "--purge", "-y"]);
-  assert.match(told, /These pods are in the mesh:\n {2}ambient, which continue in plain text: default \(7 pods\)/);
-  assert.ok(told.indexOf("istio-cni-node") < told.indexOf("DaemonSet:istio-system:ztunnel"), told);
+  const uninstallOutput = await lab.ok([lab.serin, "uninstall", "--purge", "-y"]);
+  assert.match(
+    uninstallOutput,
+    /These pods are in the mesh:\n {2}ambient, which continue in plain text: default \(7 pods\)/,
+  );
+  assert.ok(
+    uninstallOutput.indexOf("istio-cni-node") < uninstallOutput.indexOf("DaemonSet:istio-system:ztunnel"),
+    uninstallOutput,
+  );
   await load.more(30);
   await load.stop();
   assert.deepEqual(load.failures, []);

@@ -170,9 +170,9 @@ step(
     assert.match(groups[1]?.[1] ?? "", /^connect_timeout "10s" -> "5s"; .*max_retries 3 -> 4294967295$/);
     // An EnvoyFilter sets the connect timeout, so the changed default has no effect.
     assert.match(groups[2]?.[1] ?? "", /^circuit_breakers\S+max_retries 3 -> 4294967295$/);
-    const asked = new Set((proxies?.groups ?? []).flatMap((group) => group.proxies));
+    const proxyNames = new Set((proxies?.groups ?? []).flatMap((group) => group.proxies));
     for (const name of ["sleep.shop", "bare.shop", "istio-ingressgateway.istio-system"])
-      assert.ok(asked.has(name), [...asked].join(", "));
+      assert.ok(proxyNames.has(name), [...proxyNames].join(", "));
     assert.ok(trust.rootsAgree && trust.trustDomainsAgree && trust.from.rootFingerprints.length === 1);
     assert.deepEqual(
       workloads.namespaces.map(({ namespace, mode, pods }) => [namespace, mode, pods]),

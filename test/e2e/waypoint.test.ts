@@ -197,7 +197,7 @@ function waypoint(kubectl: Kubectl): void {
         assert.equal((await byRevision(40))["next"], 0);
         await annotate("canary-weight=10");
         const tenth = await byRevision(200);
-        // All requests of the kept-alive connection take the same way.
+        // All requests of the kept-alive connection go to the same revision.
         assert.ok((tenth["next"] ?? 0) > 4 && (tenth["next"] ?? 0) < (tenth["default"] ?? 0), JSON.stringify(tenth));
         await annotate("canary-weight=100");
         assert.ok(((await byRevision(40))["next"] ?? 0) >= 40);

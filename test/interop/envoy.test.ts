@@ -79,7 +79,7 @@ describe("a stock Envoy 1.40", () => {
     gateway = await ok(
       "kubectl -n istio-system get service istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'",
     );
-    for (let asked = 0; asked < 20; asked += 1) assert.equal(await status(`http://${gateway}/productpage`), "200");
+    for (let sent = 0; sent < 20; sent += 1) assert.equal(await status(`http://${gateway}/productpage`), "200");
     assert.match(
       await ok("kubectl exec deploy/reviews-v1 -c istio-proxy -- curl -s localhost:15000/server_info"),
       /1\.40\.\d+\/Clean\/RELEASE\/BoringSSL/,

@@ -78,12 +78,12 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       /kind: Gateway[^]*istio\.io\/waypoint-for: all[^]*gatewayClassName: istio-waypoint/,
     );
     const applied = await ctl("waypoint apply -n amb --for all --enroll-namespace --wait --waypoint-timeout 300s");
-    for (const said of [
+    for (const pattern of [
       /waypoint amb\/waypoint applied/,
       /waypoint amb\/waypoint is ready/,
       /namespace amb labeled with "istio\.io\/use-waypoint: waypoint"/,
     ])
-      assert.match(applied, said);
+      assert.match(applied, pattern);
     assert.deepEqual(tableIn(await ctl("waypoint list -A"), "NAMESPACE"), [
       { NAMESPACE: "amb", NAME: "waypoint", REVISION: "default", "TRAFFIC TYPE": "all", PROGRAMMED: "True" },
     ]);
@@ -172,8 +172,8 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       await eventually(
         `${name} has what it should have`,
         async () => {
-          const said = await ctl(`proxy-status ${name}`);
-          return ["Clusters Match", "Listeners Match", "Routes Match"].every((words) => said.includes(words));
+          const output = await ctl(`proxy-status ${name}`);
+          return ["Clusters Match", "Listeners Match", "Routes Match"].every((words) => output.includes(words));
         },
         patienceMs,
       ).catch(async (cause: unknown) => {
@@ -343,7 +343,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   void test("x describe lists the rules and policies that apply to a pod and a service", async () => {
     const [name = ""] = sidecar.split(".");
     const described = await ctl(`x describe pod ${name} -n side`);
-    for (const said of [
+    for (const pattern of [
       /Service: httpbin\n +Port: http 8000\/HTTP targets pod port 8080/,
       /DestinationRule: httpbin for "httpbin"\n +Matching subsets: v1/,
       /VirtualService: httpbin/,
@@ -351,7 +351,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       /Exposed on Ingress Gateway http:\/\//,
       /RBAC policies: ns\[side\]-policy\[no-delete\]-rule\[0\]/,
     ])
-      assert.match(described, said);
+      assert.match(described, pattern);
     assert.match(
       await ctl("x describe svc httpbin -n side"),
       /Service: httpbin\n[^]*DestinationRule: httpbin for "httpbin"[^]*Exposed on Ingress Gateway/,

@@ -91,11 +91,11 @@ function bootstrap(ports: readonly number[], upstreamPort: number): object {
 
 /** Status, body, and the headers that do not depend on time. */
 async function outcome(port: number, { method = "GET", path = "/", body, headers = {} }: LuaCase): Promise<string> {
-  const got = await fetchOnce(port, path, { method, headers, ...(body === undefined ? {} : { body }) });
-  const told = Object.entries(got.headers)
+  const response = await fetchOnce(port, path, { method, headers, ...(body === undefined ? {} : { body }) });
+  const fields = Object.entries(response.headers)
     .filter(([name]) => !["date", "connection", "keep-alive"].includes(name))
     .map(([name, value]) => (name === "x-envoy-upstream-service-time" ? name : `${name}: ${String(value)}`));
-  return `${got.status} ${JSON.stringify(got.body)} ${told.sort().join("; ")}`;
+  return `${response.status} ${JSON.stringify(response.body)} ${fields.sort().join("; ")}`;
 }
 
 async function serinOutcome(one: LuaCase, upstreamPort: number): Promise<string> {

@@ -366,11 +366,11 @@ describe("two networks", () => {
       await answeredByBoth("cart");
       const far = await east.server("cart");
       await eventually("the far one is asked", async () => (await west.answering("cart", 1)).has(far));
-      const told = await west.ok(
+      const output = await west.ok(
         `kubectl -n cart exec deploy/curl -- sh -c 'for i in $(seq 20); do curl -sS -m 10 http://httpbin:8000/headers; done'`,
       );
-      const clients = [...told.matchAll(/;URI=([^";,]+)/g)].map(([, client]) => client);
-      assert.equal(clients.length, 20, told);
+      const clients = [...output.matchAll(/;URI=([^";,]+)/g)].map(([, client]) => client);
+      assert.equal(clients.length, 20, output);
       assert.deepEqual([...new Set(clients)], ["spiffe://cluster.local/ns/cart/sa/curl"]);
     },
   );

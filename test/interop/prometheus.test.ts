@@ -41,18 +41,18 @@ async function freePort(): Promise<number> {
 async function started(program: string, args: readonly string[], port: number): Promise<string> {
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
   children.push(child);
-  let said = "";
-  child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+  let errors = "";
+  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
   const url = `http://127.0.0.1:${port}`;
   for (let attempt = 0; attempt < 300; attempt += 1) {
-    if (child.exitCode !== null) throw new Error(`${program} ended: ${said.slice(-2000)}`);
+    if (child.exitCode !== null) throw new Error(`${program} ended: ${errors.slice(-2000)}`);
     if ((await fetch(`${url}/-/ready`).catch(() => undefined))?.ok === true) return url;
     await systemClock.sleep(100);
   }
-  throw new Error(`${program} does not answer: ${said.slice(-2000)}`);
+  throw new Error(`${program} does not answer: ${errors.slice(-2000)}`);
 }
 
-async function asked(url: string, path: string, params: Readonly<Record<string, string>>): Promise<Answer> {
+async function queryPrometheus(url: string, path: string, params: Readonly<Record<string, string>>): Promise<Answer> {
   return (await (await fetch(`${url}/api/v1/${path}?${new URLSearchParams(params).toString()}`)).json()) as Answer;
 }
 
@@ -111,7 +111,7 @@ test(
     let compared = 0;
     let answered = 0;
     const compare = async (path: string, params: Readonly<Record<string, string>>, who: string): Promise<void> => {
-      const [ours, theirs] = [await own(path, params), await asked(url, path, params)];
+      const [ours, theirs] = [await own(path, params), await queryPrometheus(url, path, params)];
       const found = difference(ours, theirs);
       compared += 1;
       if (Array.isArray(theirs.data?.result) && theirs.data.result.length > 0) answered += 1;
@@ -214,7 +214,10 @@ test(
     ]) {
       for (let second = beganSeconds + 13; second < beganSeconds + 17; second += 1) {
         const params = { query, time: String(second + 0.4) };
-        const found = difference(await asked(own, "query", params), await asked(real, "query", params));
+        const found = difference(
+          await queryPrometheus(own, "query", params),
+          await queryPrometheus(real, "query", params),
+        );
         if (found !== undefined) differences.push(`${query}: ${found}`);
       }
     }

@@ -22,7 +22,7 @@ export interface Case {
   readonly after?: readonly string[];
   /** Error texts of requests that the fault itself makes fail, such as connections of a killed process. */
   readonly excused?: RegExp;
-  /** Returns what it has seen, in words. Throws if that is wrong. */
+  /** Returns the result in words. Throws if it is wrong. */
   run(bench: Bench): Promise<string>;
 }
 

@@ -80,7 +80,7 @@ export async function runIsolated(command: readonly string[]): Promise<number> {
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
-      // It has ended already.
+      // The process has ended already.
     }
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);

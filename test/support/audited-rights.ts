@@ -125,14 +125,14 @@ function resourceOf({ apiGroup, resource, subresource }: NonNullable<AuditEvent[
 /** The verbs and resources of a role that no request of the account needed. */
 function unusedOf(binding: Binding, role: Role | undefined, events: readonly AuditEvent[]): string[] {
   const { namespace } = binding.metadata;
-  const asked = events.flatMap(({ verb, objectRef }) =>
+  const usedRights = events.flatMap(({ verb, objectRef }) =>
     objectRef !== undefined && (namespace === undefined || objectRef.namespace === namespace)
       ? [{ verb, ...objectRef }]
       : [],
   );
   const isAsked = ({ verb, group, resource, path }: Right): boolean =>
     events.some((event) => path !== undefined && event.verb === verb && event.requestURI === path) ||
-    asked.some(
+    usedRights.some(
       ({ verb: askedVerb, apiGroup, resource: name, subresource }) =>
         (verb === "*" || verb === askedVerb) &&
         (group === "*" || group === apiGroup) &&
@@ -180,9 +180,9 @@ function nameOf(role: string, namespace: string | undefined): string {
 }
 
 export interface ExpectedRights {
-  /** `istio-system:istiod`, sorted: all that ask for anything, whose roles refuse nothing. */
+  /** `istio-system:istiod`, sorted: all accounts that send requests. None of their requests is refused. */
   readonly asking: readonly string[];
-  /** Those of them that have done all of their work, except rare work. */
+  /** The accounts that have done all of their work, except rare work. */
   readonly compared: readonly string[];
 }
 

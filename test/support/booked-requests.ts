@@ -1,9 +1,10 @@
-// Tells a run on a given cluster how many requests a guide's load made: SERIN_TEST_REPORTS names the directory of reports.
+// Reports to a run on a given cluster how many requests a guide's load made. SERIN_TEST_REPORTS names the directory of
+// the reports.
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadReport } from "../../samples/load-generator/load-plan.ts";
 
-/** Once for each load, when it has ended. */
+/** Call it once for each load, when the load has ended. */
 export function bookRequests(target: string, requests: number, causes: readonly string[]): void {
   const directory = process.env["SERIN_TEST_REPORTS"];
   if (directory === undefined || directory === "") return;

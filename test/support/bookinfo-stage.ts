@@ -24,7 +24,7 @@ export interface BookinfoStageOptions {
   readonly more?: string;
 }
 
-/** In a cluster that has been created; answers with the URL of bookinfo's page once it is served. */
+/** Prepares the stage in an existing cluster. Returns the URL of bookinfo's page when the page is served. */
 export async function setBookinfoStage(
   lab: LabCluster,
   { releaseRoot, ambient = true, more }: BookinfoStageOptions,

@@ -1,21 +1,28 @@
-// Asks what it is given as JSON on standard input, from the network namespace that it runs in, and writes what came of each.
+// Makes the calls that are given as JSON on standard input, from its own network namespace, and writes the result of
+// each.
 import { request as requestHttp } from "node:http";
 import { connect } from "node:http2";
 import { request as requestHttps } from "node:https";
 import { Socket } from "node:net";
 import { text } from "node:stream/consumers";
 
-/** What to ask. */
+/** One call. */
 export interface Call {
   readonly method?: string;
-  /** `http:`, `https:`; `grpc:` and `grpcs:` call a method; `tcp:` sends an HTTP request as it is. */
+  /**
+   * `http:` and `https:` send a request. `grpc:` and `grpcs:` call a method. `tcp:` sends an HTTP request without TLS,
+   * byte by byte.
+   */
   readonly url: string;
   readonly token?: string;
-  /** A message of gRPC in base64; an empty one when absent. */
+  /** A gRPC message in base64. Absent: an empty one. */
   readonly message?: string;
 }
 
-/** `200`; of gRPC `grpc 16`, `grpc message`, or `grpc key` where a private key comes; `none` where nobody answered. */
+/**
+ * `200`. For gRPC: `grpc 16`, `grpc message`, or `grpc key` if the answer contains a private key. `none` without an
+ * answer.
+ */
 export type CallAnswer = string;
 
 const limitMs = 10_000;
@@ -28,13 +35,13 @@ async function overHttp({ method = "GET", url, token }: Call): Promise<CallAnswe
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
   };
   return await new Promise((resolve) => {
-    const asked = (url.startsWith("https:") ? requestHttps : requestHttp)(url, options, (response) => {
+    const outgoing = (url.startsWith("https:") ? requestHttps : requestHttp)(url, options, (response) => {
       response.resume();
       resolve(String(response.statusCode));
     });
-    asked.on("timeout", () => asked.destroy(new Error("timeout")));
-    asked.on("error", () => resolve("none"));
-    asked.end();
+    outgoing.on("timeout", () => outgoing.destroy(new Error("timeout")));
+    outgoing.on("error", () => resolve("none"));
+    outgoing.end();
   });
 }
 
@@ -61,7 +68,7 @@ async function overGrpc({ url, token, message = "" }: Call): Promise<CallAnswer>
       stream.on("response", status);
       stream.on("trailers", status);
       stream.on("data", (chunk: Buffer) => {
-        // A key may come in a later message.
+        // A later message may contain a key.
         other = "grpc message";
         if (chunk.includes("PRIVATE KEY")) resolve("grpc key");
       });
@@ -79,7 +86,10 @@ async function overGrpc({ url, token, message = "" }: Call): Promise<CallAnswer>
   }
 }
 
-/** A connection that is accepted and closed without a byte is no answer: redirections accept for others. */
+/**
+ * A connection that is accepted and then closed without a byte is no answer, because a redirect accepts connections for
+ * other sockets.
+ */
 async function overTcp({ url }: Call): Promise<CallAnswer> {
   const { hostname, port } = new URL(url.replace(/^tcp/, "http"));
   return await new Promise((resolve) => {

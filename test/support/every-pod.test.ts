@@ -6,9 +6,9 @@ import { podSecurityViolations } from "../../src/api/pod-security/index.ts";
 import { everyPod, injectedApplication, injectedGateway } from "./every-pod.ts";
 
 const release = { hub: "hub.example/serin", version: "1.2.3" };
-/** These write a node's rules, and enter the namespaces of its pods. */
+/** These pods write a node's rules, and enter the namespaces of its pods. */
 const nodeAgents = /DaemonSet (istio-cni-node|ztunnel)/;
-/** Applications, as upstream's samples have them: not the mesh's. */
+/** Applications from upstream's samples, which do not belong to the mesh. */
 const applications = /^samples\/(?!addons\/)/;
 
 const pods = everyPod(release);

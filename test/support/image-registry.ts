@@ -30,7 +30,7 @@ export class ImageRegistry {
     this.#options = options;
   }
 
-  /** Reads what the layouts hold. */
+  /** Reads the indexes of the layouts. */
   async load(): Promise<void> {
     for (const directory of this.#options.layouts) await this.#add(new ImageLayout(directory));
   }
@@ -51,7 +51,7 @@ export class ImageRegistry {
     this.#server?.close();
   }
 
-  /** A blob of an image by the name that a node asks for; undefined when there is none. */
+  /** A blob of an image, by the name that a node requests. Undefined if it does not exist. */
   find(image: string): Descriptor | undefined {
     return this.#find(image)?.blob;
   }
@@ -76,7 +76,10 @@ export class ImageRegistry {
     }
   }
 
-  /** `/v2/NAME/manifests/TAG-OR-DIGEST?ns=REGISTRY` and `/v2/NAME/blobs/DIGEST`, as the distribution specification has them. */
+  /**
+   * Serves `/v2/NAME/manifests/TAG-OR-DIGEST?ns=REGISTRY` and `/v2/NAME/blobs/DIGEST`, as in the distribution
+   * specification.
+   */
   #answer({ method, url = "" }: IncomingMessage, answer: ServerResponse): void {
     const { pathname, searchParams } = new URL(url, "http://registry");
     if (pathname === "/v2/") {

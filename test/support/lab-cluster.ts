@@ -62,7 +62,7 @@ export class LabCluster {
     if (uid !== undefined) for (const path of [this.#home, this.directory]) chownSync(path, uid, uid);
   }
 
-  /** Creates the cluster; the config is kind's YAML. */
+  /** Creates the cluster. The config is kind's YAML. */
   async create(config?: string, flags: readonly string[] = []): Promise<Ran> {
     const words = [...(config === undefined ? ["--name", this.name] : ["--config", "-"]), ...flags];
     return await this.run([this.serin, "cluster", "create", ...words], config === undefined ? {} : { input: config });
@@ -89,7 +89,7 @@ export class LabCluster {
     return output;
   }
 
-  /** Starts a program on the machine, outside of the lab; `input` leaves its standard input open. */
+  /** Starts a program on the machine, outside of the lab. With `input`, its standard input stays open. */
   spawn(
     command: readonly string[],
     { env, input = false }: { readonly env?: NodeJS.ProcessEnv | undefined; readonly input?: boolean } = {},
@@ -157,7 +157,9 @@ export class LabCluster {
     }
   }
 
-  /** A process in the lab's host namespace that runs until it is ended. It enters as a line of {@link shell} does. */
+  /**
+   * Runs a process in the lab's host namespace until it is ended. It enters the namespace like a line of {@link shell}.
+   */
   spawnInShell(command: readonly string[]): ChildProcess {
     const entered = this.#entered(command) ?? {
       program: this.serin,

@@ -43,9 +43,9 @@ export function markedLink(link: string): string {
 }
 
 async function relay(upstream: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const asked = new URL(request.url ?? "/", upstream);
+  const url = new URL(request.url ?? "/", upstream);
   const path = plain(request.url ?? "/");
-  const topics = asked.searchParams.getAll("topic");
+  const topics = url.searchParams.getAll("topic");
   const body = (await text(request)).replaceAll(inJson, "");
   const headers = { ...request.headers, host: upstream.host, "accept-encoding": "identity" };
   delete headers["content-length"];

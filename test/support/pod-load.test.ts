@@ -8,15 +8,15 @@ import { PodLoad } from "./pod-load.ts";
 
 test("each request of a pod's load has a connection of its own, and an answer other than 200 is a failure", async () => {
   let connections = 0;
-  const asked: Record<string, number> = { plain: 0, marked: 0 };
+  const requestCounts: Record<string, number> = { plain: 0, marked: 0 };
   const server = createServer((request, response) => {
-    asked[request.headers["x-mark"] === "yes" ? "marked" : "plain"]! += 1;
+    requestCounts[request.headers["x-mark"] === "yes" ? "marked" : "plain"]! += 1;
     response.writeHead(request.url === "/bad" ? 503 : 200).end("told");
   });
   server.on("connection", () => (connections += 1)).listen(0, "127.0.0.1");
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  /** The pod is this machine: runs what follows `--` here. */
+  /** The pod is this machine. Runs the words after `--` here. */
   const spawnInShell = (command: readonly string[]): ReturnType<typeof spawn> => {
     const [program = "", ...args] = command.slice(command.indexOf("--") + 1);
     return spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
@@ -31,7 +31,7 @@ test("each request of a pod's load has a connection of its own, and an answer ot
     load.requests >= 24 && connections >= load.requests,
     `${connections} connections, ${load.requests} requests`,
   );
-  const { plain = 0, marked = 0 } = asked;
+  const { plain = 0, marked = 0 } = requestCounts;
   assert.ok(connections === plain + marked, `${connections} connections of ${plain + marked} requests`);
   assert.ok(Math.abs(plain - marked) <= 1, `${plain} and ${marked}: both URLs are asked in turn`);
   assert.ok(

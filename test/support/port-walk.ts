@@ -84,14 +84,14 @@ export interface Asked {
   readonly method?: string;
   readonly token?: string;
   readonly message?: string;
-  /** Whose address it is. */
+  /** The owner of the address. */
   readonly target: string;
   readonly others: RegExp;
   /** The answer to the target's own pod, if it differs. Undefined if the pod does not call itself. */
   readonly own?: RegExp;
 }
 
-/** Asks from one place. */
+/** Makes calls from one place. */
 export type Ask = (caller: Caller, target: string, calls: readonly Call[]) => Promise<readonly CallAnswer[]>;
 
 const program = join(import.meta.dirname, "call-ports.ts");

@@ -166,7 +166,7 @@ function textOf(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch {
-    return ""; // It is not there yet, or has ended since.
+    return ""; // The file does not exist yet, or the process has ended since.
   }
 }
 

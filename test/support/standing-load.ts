@@ -45,7 +45,7 @@ export async function underStandingLoad(
     until(client, `curl ${code} -m 5 --rate 20/s -H "Connection: close" "${url}?[1-10]"`),
   ]);
   const hear = (client: string, line: string): Promise<string> =>
-    run(`kubectl exec ${client} -- sh -c '${heard(line, seconds)}'`);
+    run(`kubectl exec ${client} -- sh -c '${streamScript(line, seconds)}'`);
   // Longer than any client listens, so a stream that ends by itself was interrupted.
   const longest = seconds + 300;
   const downloads = clients.map((client) =>
@@ -76,7 +76,7 @@ export async function underStandingLoad(
  * A script that reads a stream until the change is over or the time has passed, and then a few more lines. It prints
  * how the stream ended, and what it read.
  */
-function heard(line: string, seconds: number): string {
+function streamScript(line: string, seconds: number): string {
   const more = `[ $(wc -l < $f) -lt $((n+${linesAfterwards})) ]`;
   return [
     `f=$(mktemp); ${line} > $f & pid=$!; t=0`,

@@ -101,7 +101,7 @@ function startFault({ code, output, memoryBytes }: ContainerEnd): string | undef
 function memoryFault({ code, memoryBytes }: ContainerEnd, { resources }: Container): string | undefined {
   const [, amount, unit] = /^(\d+)(Mi|Gi)$/.exec(resources?.requests?.["memory"] ?? "") ?? [];
   if (code !== undefined || amount === undefined) return undefined;
-  const asked = Number(amount) * (unit === "Gi" ? 1024 : 1);
+  const requestedMiB = Number(amount) * (unit === "Gi" ? 1024 : 1);
   const used = Math.ceil(memoryBytes / mebibyte);
-  return used > asked ? `uses ${used} MiB and asks for ${asked}` : undefined;
+  return used > requestedMiB ? `uses ${used} MiB and asks for ${requestedMiB}` : undefined;
 }

@@ -27,8 +27,8 @@ export async function untilTold(
   while (!limit.aborted) {
     const child = lab.spawnInShell([...command, "-w"]);
     try {
-      const told = await firstAccepted(child, limit, (line) => accepts((last = line)));
-      if (told !== undefined) return told;
+      const accepted = await firstAccepted(child, limit, (line) => accepts((last = line)));
+      if (accepted !== undefined) return accepted;
     } finally {
       child.kill("SIGTERM");
     }

@@ -92,7 +92,7 @@ function onNode(file: string, node: "worker" | "worker2"): UntypedObject[] {
   });
 }
 
-/** One process asks in a loop: a process for each question would take the processors from the pods that start. */
+/** One process polls in a loop. A process for each poll would take the processors from the pods that start. */
 async function untilBookinfoAnswers({ gatewayAddress }: Stage): Promise<void> {
   const ask = `curl -s -m 5 http://${gatewayAddress}/productpage`;
   const loop = `until ${ask} | grep -q "Reviews served by:"; do sleep 0.1; done`;

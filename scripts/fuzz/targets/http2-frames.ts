@@ -12,7 +12,7 @@ class Heard implements FrameHandler {
   readonly lines: string[] = [];
   #data = "";
 
-  #say(line: string): void {
+  #record(line: string): void {
     this.end();
     this.lines.push(line);
   }
@@ -25,7 +25,7 @@ class Heard implements FrameHandler {
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
     const begin = `data ${streamId} `;
     this.#data = `${this.#data.startsWith(begin) ? this.#data : begin}${chunk.toString("hex")}`;
-    if (endStream) this.#say(`end ${streamId}`);
+    if (endStream) this.#record(`end ${streamId}`);
   }
 
   padding(streamId: number, length: number): void {
@@ -33,50 +33,50 @@ class Heard implements FrameHandler {
   }
 
   headers(streamId: number, fields: string[], endStream: boolean): void {
-    this.#say(`headers ${streamId} ${JSON.stringify(fields)} ${endStream}`);
+    this.#record(`headers ${streamId} ${JSON.stringify(fields)} ${endStream}`);
   }
 
   rstStream(streamId: number, code: number): void {
-    this.#say(`reset ${streamId} ${code}`);
+    this.#record(`reset ${streamId} ${code}`);
   }
 
   settings(values: ReadonlyMap<number, number>): void {
-    this.#say(`settings ${JSON.stringify([...values])}`);
+    this.#record(`settings ${JSON.stringify([...values])}`);
   }
 
   settingsAck(): void {
-    this.#say("settings ack");
+    this.#record("settings ack");
   }
 
   ping(opaque: Buffer): void {
-    this.#say(`ping ${opaque.toString("hex")}`);
+    this.#record(`ping ${opaque.toString("hex")}`);
   }
 
   pingAck(opaque: Buffer): void {
-    this.#say(`ping ack ${opaque.toString("hex")}`);
+    this.#record(`ping ack ${opaque.toString("hex")}`);
   }
 
   goaway(lastStreamId: number, code: number, debug: string): void {
-    this.#say(`goaway ${lastStreamId} ${code} ${debug}`);
+    this.#record(`goaway ${lastStreamId} ${code} ${debug}`);
   }
 
   windowUpdate(streamId: number, increment: number): void {
     expect(increment > 0, "a window grows");
-    this.#say(`window ${streamId} ${increment}`);
+    this.#record(`window ${streamId} ${increment}`);
   }
 
   smallData(streamId: number, isPadded: boolean): void {
-    this.#say(`small ${streamId} ${isPadded}`);
+    this.#record(`small ${streamId} ${isPadded}`);
   }
 
   ignored(type: number): void {
-    this.#say(`ignored ${type}`);
+    this.#record(`ignored ${type}`);
   }
 }
 
 function read(input: Buffer, pieceBytes: number): string {
-  const heard = new Heard();
-  const reader = new FrameReader(heard, {
+  const recorder = new Heard();
+  const reader = new FrameReader(recorder, {
     maxFrameSize: 16_384,
     expectPreface: false,
     maxHeaderBlockBytes: 2048,
@@ -86,11 +86,11 @@ function read(input: Buffer, pieceBytes: number): string {
     for (let at = 0; at < input.length; at += pieceBytes) reader.push(input.subarray(at, at + pieceBytes));
   } catch (error) {
     expectRefusal(error, Http2ConnectionError);
-    heard.end();
-    heard.lines.push(`error ${(error as Error).message}`);
+    recorder.end();
+    recorder.lines.push(`error ${(error as Error).message}`);
   }
-  heard.end();
-  return heard.lines.join("\n");
+  recorder.end();
+  return recorder.lines.join("\n");
 }
 
 function written(write: (writer: FrameWriter) => void): Buffer {

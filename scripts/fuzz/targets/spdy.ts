@@ -5,20 +5,20 @@ import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 const maxStreams = 2000;
 
 function play(input: Buffer, pieceBytes: number): string {
-  const heard: string[] = [];
-  const say = (line: string): void => void heard.push(line);
+  const events: string[] = [];
+  const record = (line: string): void => void events.push(line);
   const session = new SpdySession({
     role: "server",
-    send: (bytes) => say(`sent ${Buffer.from(bytes).toString("hex")}`),
+    send: (bytes) => record(`sent ${Buffer.from(bytes).toString("hex")}`),
     opened: (stream) => {
-      say(`opened ${stream.id} ${JSON.stringify(stream.headers)}`);
+      record(`opened ${stream.id} ${JSON.stringify(stream.headers)}`);
       stream.setHandler({
-        data: (bytes) => say(`data ${stream.id} ${bytes.length}`),
+        data: (bytes) => record(`data ${stream.id} ${bytes.length}`),
         end: () => {
-          say(`end ${stream.id}`);
+          record(`end ${stream.id}`);
           stream.end();
         },
-        reset: () => say(`reset ${stream.id}`),
+        reset: () => record(`reset ${stream.id}`),
       });
       stream.write(Buffer.from("a"));
     },
@@ -27,10 +27,10 @@ function play(input: Buffer, pieceBytes: number): string {
     for (let at = 0; at < input.length; at += pieceBytes) session.receive(input.subarray(at, at + pieceBytes));
   } catch (error) {
     expectRefusal(error, RangeError);
-    say("refused");
+    record("refused");
   }
   expect(session.openStreams <= maxStreams, "streams are bounded");
-  return heard.join("\n");
+  return events.join("\n");
 }
 
 function frames(): Buffer {

@@ -62,9 +62,9 @@ test("a page shows the current values, the choices of a variable, and why a pane
       { title: "Empty", targets: [{ expr: "none" }] },
     ],
   };
-  const asked: string[] = [];
+  const queries: string[] = [];
   const query: QueryPrometheus = async (text) => {
-    asked.push(text);
+    queries.push(text);
     if (text === "bad") throw new Error("refused");
     if (text.startsWith("group"))
       return [
@@ -74,13 +74,13 @@ test("a page shows the current values, the choices of a variable, and why a pane
     return text === "none" ? [] : [{ labels: { code: "200" }, value: 1.23456 }];
   };
   const page = await dashboardPage(readDashboard(raw, "mine", ""), new Map([["service", "b"]]), query);
-  assert.ok(asked.includes('rate(x{service="b"}[1m])'));
+  assert.ok(queries.includes('rate(x{service="b"}[1m])'));
   assert.match(
     page,
     /Mine &lt;b&gt;[\s\S]*<option>a<\/option><option selected>b<\/option>[\s\S]*Of b[\s\S]*200[\s\S]*1\.235[\s\S]*refused[\s\S]*no data/,
   );
-  // What could end the quotes around it is no choice.
-  asked.length = 0;
+  // A value that could end the quotes around it is ignored, and the default is used.
+  queries.length = 0;
   await dashboardPage(readDashboard(raw, "mine", ""), new Map([["service", 'b"} or x']]), query);
-  assert.ok(asked.includes('rate(x{service="a"}[1m])'));
+  assert.ok(queries.includes('rate(x{service="a"}[1m])'));
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { destinationRuleKind, parseDestinationRule } from "./destination-rule.ts";
-import { told } from "./testing/issues-of.ts";
+import { issuesOf } from "./testing/issues-of.ts";
 
 test("a destination rule gets every default, with upstream's names", () => {
   const spec = {
@@ -101,12 +101,12 @@ test("faults are reported at their fields with the expected value", () => {
     ],
   ];
   for (const [spec, ...expected] of cases)
-    assert.deepEqual(told(destinationRuleKind, spec).errors, expected, JSON.stringify(spec));
+    assert.deepEqual(issuesOf(destinationRuleKind, spec).errors, expected, JSON.stringify(spec));
 });
 
 test("a failover without outlier detection gets a warning", () => {
   const spec = { host: "a", trafficPolicy: { loadBalancer: { localityLbSetting: { failoverPriority: ["a"] } } } };
-  assert.deepEqual(told(destinationRuleKind, spec).warnings, [
+  assert.deepEqual(issuesOf(destinationRuleKind, spec).warnings, [
     "spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority: needs outlierDetection, which decides when to fail over",
   ]);
 });

@@ -4,14 +4,15 @@ import type { KindDefinition } from "../kind.ts";
 import { istioGatewayKind } from "./istio-gateway.ts";
 import { serviceEntryKind } from "./service-entry.ts";
 import { sidecarKind } from "./sidecar.ts";
-import { told } from "./testing/issues-of.ts";
+import { issuesOf } from "./testing/issues-of.ts";
 import { workloadEntryKind } from "./workload-entry.ts";
 import { workloadGroupKind } from "./workload-group.ts";
 
 type Case = readonly [object, ...string[]];
 
 function assertErrors(kind: KindDefinition, cases: readonly Case[]): void {
-  for (const [spec, ...expected] of cases) assert.deepEqual(told(kind, spec).errors, expected, JSON.stringify(spec));
+  for (const [spec, ...expected] of cases)
+    assert.deepEqual(issuesOf(kind, spec).errors, expected, JSON.stringify(spec));
 }
 
 test("a gateway's faults are reported at their fields", () => {
@@ -74,11 +75,11 @@ test("a gateway's faults are reported at their fields", () => {
       'spec.servers[1].port.name: must be unique in the Gateway, "a" appears twice; rename one',
     ],
   ]);
-  assert.deepEqual(told(istioGatewayKind, server({}), { name: "a.b" }).errors, [
+  assert.deepEqual(issuesOf(istioGatewayKind, server({}), { name: "a.b" }).errors, [
     'metadata.name: must be letters, digits and dashes, without dots, got "a.b"',
   ]);
   assert.deepEqual(
-    told(
+    issuesOf(
       istioGatewayKind,
       https({ mode: "SIMPLE", credentialName: "a", cipherSuites: ["X", "AES128-SHA", "AES128-SHA"] }),
     ).warnings.length,

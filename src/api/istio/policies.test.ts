@@ -7,12 +7,13 @@ import { trafficExtensionKind, wasmPluginKind } from "./extensions.ts";
 import { peerAuthenticationKind } from "./peer-authentication.ts";
 import { parseRequestAuthentication, requestAuthenticationKind } from "./request-authentication.ts";
 import { parseTelemetry, telemetryKind } from "./telemetry.ts";
-import { told } from "./testing/issues-of.ts";
+import { issuesOf } from "./testing/issues-of.ts";
 
 type Case = readonly [object, ...string[]];
 
 function assertErrors(kind: KindDefinition, cases: readonly Case[]): void {
-  for (const [spec, ...expected] of cases) assert.deepEqual(told(kind, spec).errors, expected, JSON.stringify(spec));
+  for (const [spec, ...expected] of cases)
+    assert.deepEqual(issuesOf(kind, spec).errors, expected, JSON.stringify(spec));
 }
 
 test("an authorization policy's faults are reported at their fields", () => {
@@ -91,7 +92,7 @@ test("an authorization policy's faults are reported at their fields", () => {
     ],
   ]);
   const dryRun = (value: string, action: string): readonly string[] =>
-    told(
+    issuesOf(
       authorizationPolicyKind,
       { action, rules: [{}], provider: undefined },
       { annotations: { "istio.io/dry-run": value } },
@@ -104,7 +105,7 @@ test("an authorization policy's faults are reported at their fields", () => {
 
 test("a DENY rule on fields that only requests have gets a warning, because it denies all other traffic", () => {
   const deny = (rule: object): readonly string[] =>
-    told(authorizationPolicyKind, { action: "DENY", rules: [rule] }).warnings;
+    issuesOf(authorizationPolicyKind, { action: "DENY", rules: [rule] }).warnings;
   assert.deepEqual(deny({ to: [{ operation: { methods: ["GET"] } }] }), [
     "spec.rules[0]: has HTTP conditions only, so the policy denies all traffic to TCP ports; list the HTTP ports in to.operation.ports",
   ]);
@@ -137,7 +138,7 @@ test("faults of authentication policies are reported at their fields", () => {
       "spec.selector: cannot be combined with targetRefs",
     ],
   ]);
-  assert.deepEqual(told(requestAuthenticationKind, jwt({ jwks: '{"keys":[{"kty":"RSA","d":"a"}]}' })).warnings, [
+  assert.deepEqual(issuesOf(requestAuthenticationKind, jwt({ jwks: '{"keys":[{"kty":"RSA","d":"a"}]}' })).warnings, [
     "spec.jwtRules[0].jwks: has a private key at 0; only public keys are needed, remove it",
   ]);
   assert.equal(
@@ -202,8 +203,8 @@ test("proxy extensions are validated, and options without effect are named", () 
     patch: { operation: "ADD", value: { typed_config: { "@type": type } } },
   });
   const warnings = (configPatch: object): readonly string[] =>
-    told(envoyFilterKind, { configPatches: [configPatch] }).warnings;
-  assert.deepEqual(told(envoyFilterKind, { configPatches: [patch, http] }), { errors: [], warnings: [] });
+    issuesOf(envoyFilterKind, { configPatches: [configPatch] }).warnings;
+  assert.deepEqual(issuesOf(envoyFilterKind, { configPatches: [patch, http] }), { errors: [], warnings: [] });
   assert.deepEqual(warnings({ ...patch, applyTo: "BOOTSTRAP" }), [
     "spec.configPatches[0].applyTo: has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and the control plane does not patch it",
   ]);
@@ -218,7 +219,7 @@ test("proxy extensions are validated, and options without effect are named", () 
   );
   const annotations = { "envoyfilter.istio.io/referenced-services": "shop/a" };
   assert.match(
-    told(envoyFilterKind, { configPatches: [patch] }, { annotations }).warnings.join(),
+    issuesOf(envoyFilterKind, { configPatches: [patch] }, { annotations }).warnings.join(),
     /^metadata\.annotations\.envoyfilter\.istio\.io\/referenced-services: has no effect/,
   );
   assertErrors(envoyFilterKind, [
@@ -248,8 +249,8 @@ test("proxy extensions are validated, and options without effect are named", () 
       'spec.configPatches[0].patch.value.typed_config.@type: is not a type of Envoy\'s API: "my.own.Filter"',
     ],
   ]);
-  assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", phase: "AUTHZ" }), { errors: [], warnings: [] });
-  assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", type: "NETWORK" }), {
+  assert.deepEqual(issuesOf(wasmPluginKind, { url: "oci://a/b", phase: "AUTHZ" }), { errors: [], warnings: [] });
+  assert.deepEqual(issuesOf(wasmPluginKind, { url: "oci://a/b", type: "NETWORK" }), {
     errors: [],
     warnings: [
       "spec.type: NETWORK runs only in Envoy; Serin's own proxy refuses all connections, because of failStrategy",

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { told } from "./testing/issues-of.ts";
+import { issuesOf } from "./testing/issues-of.ts";
 import { parseVirtualService, virtualServiceKind } from "./virtual-service.ts";
 
 const route = [{ destination: { host: "reviews" } }];
 
 function errorsOfRoute(http: object, spec: object = {}): readonly string[] {
-  return told(virtualServiceKind, { hosts: ["reviews"], http: [http], ...spec }).errors;
+  return issuesOf(virtualServiceKind, { hosts: ["reviews"], http: [http], ...spec }).errors;
 }
 
 test("a virtual service gets every default, with upstream's names", () => {
@@ -221,7 +221,7 @@ test("faults outside a route are reported at their fields", () => {
     [{ hosts: ["a"], http, gateway: ["x"] }, "spec.gateway: is not a known field; did you mean gateways?"],
   ];
   for (const [spec, ...expected] of cases)
-    assert.deepEqual(told(virtualServiceKind, spec).errors, expected, JSON.stringify(spec));
+    assert.deepEqual(issuesOf(virtualServiceKind, spec).errors, expected, JSON.stringify(spec));
 });
 
 test("accepted but unusual settings get a warning", () => {
@@ -264,7 +264,7 @@ test("accepted but unusual settings get a warning", () => {
   ];
   for (const [http, ...expected] of cases)
     assert.deepEqual(
-      told(virtualServiceKind, { hosts: ["a"], http }),
+      issuesOf(virtualServiceKind, { hosts: ["a"], http }),
       { errors: [], warnings: expected },
       JSON.stringify(http),
     );

@@ -8,8 +8,8 @@ function faultsOf(target: object, steps: readonly object[] = [{ weight: 100 }]):
   return formatIssues(errors).split("\n");
 }
 
-const name = (got: string): string =>
-  `must be a name of at most 253 lower-case letters, digits, dashes and dots, got "${got}"`;
+const name = (value: string): string =>
+  `must be a name of at most 253 lower-case letters, digits, dashes and dots, got "${value}"`;
 
 test("names that no object can have are refused in every target", () => {
   assert.deepEqual(faultsOf({ deployment: { name: "", service: "Web_2", previewService: "a b" } }), [

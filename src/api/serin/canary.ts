@@ -225,10 +225,10 @@ function parseStep(step: Reader): CanaryStep {
   const checks = parseChecks(step, "checks");
   step.unknownFields();
   // A field with a wrong value counts as present, so that it is reported only once, at the field.
-  const says = ["weight", "match", "mirror", "scale", "preview", "experiment", "pause"].some((field) =>
+  const hasTraffic = ["weight", "match", "mirror", "scale", "preview", "experiment", "pause"].some((field) =>
     step.has(field),
   );
-  if (!says && checks.length === 0)
+  if (!hasTraffic && checks.length === 0)
     step.error("must have at least one of weight, match, mirror, scale, preview, experiment, pause or checks");
   return {
     ...(name === undefined ? {} : { name }),

@@ -110,12 +110,12 @@ test("a reference is replaced by its Check, may have its own name, and allows no
     { ref: "latency" },
     { ref: "latency", namespace: "platform", name: "theirs", dryRun: true },
   ]);
-  const asked: string[] = [];
+  const names: string[] = [];
   const resolved = resolveChecks(value?.spec.checks ?? [], "shop", ({ name, namespace }) => {
-    asked.push(`${namespace}/${name}`);
+    names.push(`${namespace}/${name}`);
     return good({ type: "request-duration", maxMs: 100 });
   });
-  assert.deepEqual(asked, ["shop/latency", "platform/latency"]);
+  assert.deepEqual(names, ["shop/latency", "platform/latency"]);
   assert.deepEqual(
     resolved.map(({ name, type, maxMs, dryRun }) => ({ name, type, maxMs, dryRun })),
     [

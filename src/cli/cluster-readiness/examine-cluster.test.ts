@@ -291,28 +291,28 @@ test("an agent of the mesh that is not ready on every node is a warning", async 
 });
 
 test("missing or old Gateway API definitions are reported, with the command that installs them", async () => {
-  const told = async (items: readonly object[]): Promise<string[]> =>
+  const findings = async (items: readonly object[]): Promise<string[]> =>
     (await examine({ [definitions]: { items } }))
       .filter(({ subject }) => subject === "Gateway API")
       .map(({ level, object, detail, remedy }) => `${level} ${object.split(" ")[1] ?? ""} ${detail}; ${remedy}`);
   assert.deepEqual(
-    await told([definition("Gateway", "gateways", "v1"), definition("GRPCRoute", "grpcroutes", "v1alpha2")]),
+    await findings([definition("Gateway", "gateways", "v1"), definition("GRPCRoute", "grpcroutes", "v1alpha2")]),
     [
       "error gateways.gateway.networking.k8s.io serves v1, not v1beta1; serin gateway-api install",
       "warning grpcroutes.gateway.networking.k8s.io serves v1alpha2, not v1; serin gateway-api install",
     ],
   );
-  assert.deepEqual(await told([]), [
+  assert.deepEqual(await findings([]), [
     "warning gateways.gateway.networking.k8s.io does not exist: waypoints and Gateways need it; serin gateway-api install",
   ]);
-  assert.deepEqual(await told([definition("Gateway", "gateways", "v1", "v1beta1")]), [
+  assert.deepEqual(await findings([definition("Gateway", "gateways", "v1", "v1beta1")]), [
     "ok gateways.gateway.networking.k8s.io v1.4.0, channel standard, 1 kind; ",
   ]);
 });
 
 test("a LoadBalancer is recognized by an address, a pool or a cloud, and its absence is reported", async () => {
   const bare = { "/api/v1/nodes": { items: [node("a", {}, { spec: {} })] } };
-  const told = async (answers: Answers): Promise<string> => {
+  const finding = async (answers: Answers): Promise<string> => {
     const found = (await examine({ ...bare, ...answers })).find(({ subject }) => subject === "LoadBalancer");
     return `${found?.level ?? ""} ${found?.object ?? ""}: ${found?.detail ?? ""}`;
   };
@@ -323,22 +323,22 @@ test("a LoadBalancer is recognized by an address, a pool or a cloud, and its abs
   });
   const pools = "/apis/metallb.io/v1beta1/ipaddresspools";
   assert.equal(
-    await told({
+    await finding({
       "/api/v1/services": { items: [service("old", []), service("web", [{ hostname: "web.elb.example.org" }])] },
     }),
     "ok Service shop/web: has the address web.elb.example.org",
   );
   assert.equal(
-    await told({ "/api/v1/services": { items: [service("old", [])] } }),
+    await finding({ "/api/v1/services": { items: [service("old", [])] } }),
     "warning Service shop/old: waits for an address, like every Service of type LoadBalancer",
   );
   assert.equal(
-    await told({ [pools]: { items: [{ metadata: { name: "lan", namespace: "metallb-system" } }] } }),
+    await finding({ [pools]: { items: [{ metadata: { name: "lan", namespace: "metallb-system" } }] } }),
     "ok IPAddressPool metallb-system/lan: MetalLB",
   );
   assert.equal(
-    await told({ [pools]: { items: [] } }),
+    await finding({ [pools]: { items: [] } }),
     "warning Cluster: MetalLB is installed and has no IPAddressPool",
   );
-  assert.match(await told({}), /^warning Cluster: no known implementation runs in the cluster/);
+  assert.match(await finding({}), /^warning Cluster: no known implementation runs in the cluster/);
 });

@@ -124,15 +124,15 @@ test("an occupied port is replaced by a free one, unless the user chose it", asy
 });
 
 test("a connection that cannot be forwarded is closed and reported", async () => {
-  const told: string[] = [];
+  const failures: string[] = [];
   const forward = new LocalForward({
     address: "127.0.0.1",
     ports: [0],
     open: async () => await Promise.reject(new Error("refused")),
-    failed: (reason) => told.push(reason),
+    failed: (reason) => failures.push(reason),
   });
   const socket = connect(await forward.listen(), "127.0.0.1");
   assert.equal(await text(socket), "");
   forward.close();
-  assert.deepEqual(told, ["refused"]);
+  assert.deepEqual(failures, ["refused"]);
 });

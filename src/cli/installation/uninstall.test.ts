@@ -168,12 +168,12 @@ test("a purge names the mesh's pods by namespace, with or without confirmation",
   with a sidecar, which stays in them until they restart: legacy (1 pod)
 `;
   assert.equal((await uninstall("--purge -y", cluster)).errors, named);
-  const asked = new FakeContext(cluster);
+  const context = new FakeContext(cluster);
   await assert.rejects(
-    createProgram(asked).parseAsync(["uninstall", "--purge"], { from: "user" }),
+    createProgram(context).parseAsync(["uninstall", "--purge"], { from: "user" }),
     /nothing was removed/,
   );
-  assert.ok(asked.errors.startsWith(named));
+  assert.ok(context.errors.startsWith(named));
   assert.match(
     (await uninstall("--purge -y", { objects: { Pod: [pod("shop", "cart-1", {}, captured)] } })).errors,
     /ambient, which lose their network until they restart, because no CNI agent .*: shop \(1 pod\)/,

@@ -16,9 +16,9 @@ async function run(
     objects: { Service: [named("next", "shop")], Deployment: [named("now", "other")] },
   });
   const context = Object.assign(fake, {
-    runCheck: async (_: unknown, asked: CheckRequest) => {
-      request = asked;
-      return await Promise.resolve({ type: asked.spec.type, verdict, evidence: "3 of 3", statistic: {} });
+    runCheck: async (_: unknown, checkRequest: CheckRequest) => {
+      request = checkRequest;
+      return await Promise.resolve({ type: checkRequest.spec.type, verdict, evidence: "3 of 3", statistic: {} });
     },
   });
   let exitCode = 0;

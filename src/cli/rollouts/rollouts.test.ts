@@ -212,15 +212,15 @@ test("a file with several objects is refused with the command that applies them,
     ["check", "explain"],
     ["freeze", "add"],
   ]) {
-    const said = await createProgram(context())
+    const result = await createProgram(context())
       .parseAsync([...words, "-f", "a.yaml"], { from: "user" })
       .then(() => "accepted", describeError);
-    assert.match(said, /a\.yaml: must contain one object, got 2\n.*kubectl apply -f a\.yaml/, words.join(" "));
+    assert.match(result, /a\.yaml: must contain one object, got 2\n.*kubectl apply -f a\.yaml/, words.join(" "));
   }
 });
 
 test("aliases that cannot be resolved, a wrong version and a wrong kind are errors that name the file", async () => {
-  const told = async (words: readonly string[], text: string): Promise<string> =>
+  const resultOf = async (words: readonly string[], text: string): Promise<string> =>
     await createProgram(new FakeContext({ files: { "a.yaml": text } }))
       .parseAsync([...words, "-f", "a.yaml"], { from: "user" })
       .then(() => "accepted", describeError);
@@ -233,14 +233,14 @@ test("aliases that cannot be resolved, a wrong version and a wrong kind are erro
     ["check", "explain"],
     ["install", "--dry-run"],
   ]) {
-    assert.match(await told(words, bomb), /a\.yaml: the aliases .*hint: /s, words.join(" "));
-    assert.match(await told(words, "a: *b"), /a\.yaml: the aliases .* alias/, words.join(" "));
+    assert.match(await resultOf(words, bomb), /a\.yaml: the aliases .*hint: /s, words.join(" "));
+    assert.match(await resultOf(words, "a: *b"), /a\.yaml: the aliases .* alias/, words.join(" "));
   }
   assert.match(
-    await told(["canary", "create"], canaryText.replace("v1alpha1", "v1")),
+    await resultOf(["canary", "create"], canaryText.replace("v1alpha1", "v1")),
     /a\.yaml: apiVersion: must be rollout\.serin\.dev\/v1alpha1, got "rollout\.serin\.dev\/v1"/,
   );
-  assert.match(await told(["freeze", "add"], canaryText), /a\.yaml: kind: must be Freeze, got "Canary"/);
+  assert.match(await resultOf(["freeze", "add"], canaryText), /a\.yaml: kind: must be Freeze, got "Canary"/);
 });
 
 test("a file that is not YAML is a user's error of every verb that reads one", async () => {
@@ -249,10 +249,10 @@ test("a file that is not YAML is a user's error of every verb that reads one", a
     ["check", "explain"],
     ["freeze", "add"],
   ]) {
-    const said = await createProgram(new FakeContext({ files: { "a.yaml": "a: [1" } }))
+    const result = await createProgram(new FakeContext({ files: { "a.yaml": "a: [1" } }))
       .parseAsync([...words, "-f", "a.yaml"], { from: "user" })
       .then(() => "accepted", describeError);
-    assert.match(said, /a\.yaml: is not YAML: /, words.join(" "));
+    assert.match(result, /a\.yaml: is not YAML: /, words.join(" "));
   }
 });
 
@@ -264,18 +264,20 @@ const ended = {
   status: { ...status, phase: "RolledBack" },
 };
 
-async function retried(cluster: FakeCluster): Promise<{ readonly said: string; readonly applied: readonly string[] }> {
+async function retried(
+  cluster: FakeCluster,
+): Promise<{ readonly output: string; readonly applied: readonly string[] }> {
   const context = new FakeContext({ objects: { Canary: [ended] }, ...cluster });
   const program = createProgram(context);
-  const said = await program
+  const output = await program
     .parseAsync(["canary", "retry", "web", "-n", "shop"], { from: "user" })
     .then(() => context.output, describeError);
-  return { said, applied: context.applied };
+  return { output, applied: context.applied };
 }
 
 test("a rollout is not deleted for a retry that the server would refuse", async () => {
   const refused = await retried({ unwritable: { Canary: new Error("spec.steps: must not be empty") } });
-  assert.match(refused.said, /spec\.steps: must not be empty/);
+  assert.match(refused.output, /spec\.steps: must not be empty/);
   assert.deepEqual(refused.applied, []);
 });
 
@@ -288,7 +290,7 @@ const whoAmI = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 async function ordered(
   namespace: string,
   ...words: readonly string[]
-): Promise<{ readonly said: string; readonly applied: readonly string[] }> {
+): Promise<{ readonly output: string; readonly applied: readonly string[] }> {
   const plannedSteps = [{ id: "step-2", title: "weight 90/10", untilApproved: true }];
   const waiting = {
     ...ended,
@@ -297,10 +299,10 @@ async function ordered(
   };
   const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
   const context = new FakeContext({ objects: { Canary: [waiting] }, answers });
-  const said = await createProgram(context)
+  const output = await createProgram(context)
     .parseAsync(["canary", ...words], { from: "user" })
     .then(() => context.output, describeError);
-  return { said, applied: context.applied };
+  return { output, applied: context.applied };
 }
 
 test("an order without -n never affects another namespace's rollout of that name, and says where one exists", async () => {
@@ -310,26 +312,26 @@ test("an order without -n never affects another namespace's rollout of that name
     ["promote", "web", "--step", "step-2"],
     ["abort", "web"],
   ]) {
-    const { said, applied } = await ordered("shop", ...words);
-    assert.match(said, /there is no Canary "web" in namespace default/, words.join(" "));
-    assert.match(said, /namespace shop has one: use -n shop/, words.join(" "));
+    const { output, applied } = await ordered("shop", ...words);
+    assert.match(output, /there is no Canary "web" in namespace default/, words.join(" "));
+    assert.match(output, /namespace shop has one: use -n shop/, words.join(" "));
     assert.deepEqual(applied, [], words.join(" "));
   }
 });
 
 test("an order without -n applies to the kubeconfig's namespace, and one with -n to that namespace", async () => {
   const own = await ordered("default", "promote", "web");
-  assert.deepEqual(own, { said: "Canary default/web: step-2 approved by ann\n", applied: ["patch Canary/web"] });
+  assert.deepEqual(own, { output: "Canary default/web: step-2 approved by ann\n", applied: ["patch Canary/web"] });
   const named = await ordered("shop", "promote", "web", "-n", "shop");
-  assert.deepEqual(named, { said: "Canary shop/web: step-2 approved by ann\n", applied: ["patch Canary/web"] });
+  assert.deepEqual(named, { output: "Canary shop/web: step-2 approved by ann\n", applied: ["patch Canary/web"] });
 });
 
-async function saidOf(cluster: FakeCluster, ...words: readonly string[]): Promise<string> {
+async function outputOf(cluster: FakeCluster, ...words: readonly string[]): Promise<string> {
   const context = new FakeContext(cluster);
-  const said = await createProgram(context)
+  const failure = await createProgram(context)
     .parseAsync(words, { from: "user" })
     .then(() => "", describeError);
-  return context.output + said;
+  return context.output + failure;
 }
 
 test("an order that would change nothing is refused with the reason", async () => {
@@ -338,22 +340,28 @@ test("an order that would change nothing is refused with the reason", async () =
     spec: { ...ended.spec, abort: false, paused: false, ...spec },
     status: { ...status, phase },
   });
-  const said = async (canary: object, ...words: readonly string[]): Promise<string> =>
-    await saidOf({ objects: { Canary: [canary as typeof ended] } }, "canary", ...words, "-n", "shop");
-  assert.match(await said(canaryOf("RolledBack", {}), "pause", "web"), /Canary shop\/web: it has ended as RolledBack/);
-  assert.match(await said(canaryOf("RolledBack", {}), "abort", "web"), /Canary shop\/web: it is already rolled back/);
-  assert.match(await said(canaryOf("Judging", {}), "resume", "web"), /Canary shop\/web: nobody has paused it/);
+  const outputFor = async (canary: object, ...words: readonly string[]): Promise<string> =>
+    await outputOf({ objects: { Canary: [canary as typeof ended] } }, "canary", ...words, "-n", "shop");
   assert.match(
-    await said(canaryOf("RollingBack", { abort: true }), "promote", "web", "--full"),
+    await outputFor(canaryOf("RolledBack", {}), "pause", "web"),
+    /Canary shop\/web: it has ended as RolledBack/,
+  );
+  assert.match(
+    await outputFor(canaryOf("RolledBack", {}), "abort", "web"),
+    /Canary shop\/web: it is already rolled back/,
+  );
+  assert.match(await outputFor(canaryOf("Judging", {}), "resume", "web"), /Canary shop\/web: nobody has paused it/);
+  assert.match(
+    await outputFor(canaryOf("RollingBack", { abort: true }), "promote", "web", "--full"),
     /it is being rolled back\n.*serin canary status web -n shop/,
   );
   assert.match(
-    await said(canaryOf("RolledBack", {}), "promote", "web"),
+    await outputFor(canaryOf("RolledBack", {}), "promote", "web"),
     /shop\/web: no step waits for an approval: the rollout is RolledBack/,
   );
   const upgrade = { ...canaryOf("RolledBack", {}), kind: "MeshUpgrade", metadata: { name: "up" } };
   assert.match(
-    await saidOf({ objects: { MeshUpgrade: [upgrade] } }, "upgrade", "complete", "up"),
+    await outputOf({ objects: { MeshUpgrade: [upgrade] } }, "upgrade", "complete", "up"),
     /MeshUpgrade up: it has ended as RolledBack/,
   );
 });
@@ -364,20 +372,20 @@ test("lists, states and histories are printed as JSON and YAML for programs", as
     decisions: [{ at: "2026-01-31T12:00:00Z", run: 1, decision: "Started", message: "13 steps" }],
   };
   const cluster = { objects: { Canary: [ended], RolloutJournal: [journal] } } as unknown as FakeCluster;
-  const parsed = JSON.parse(await saidOf(cluster, "canary", "list", "-A", "-o", "json")) as { items: unknown[] };
+  const parsed = JSON.parse(await outputOf(cluster, "canary", "list", "-A", "-o", "json")) as { items: unknown[] };
   assert.deepEqual(parsed.items, [ended]);
-  assert.match(await saidOf(cluster, "canary", "list", "-o", "yaml"), /^apiVersion: v1\nkind: List\nitems:\n/);
+  assert.match(await outputOf(cluster, "canary", "list", "-o", "yaml"), /^apiVersion: v1\nkind: List\nitems:\n/);
   assert.match(
-    await saidOf(cluster, "canary", "status", "web", "-o", "yaml"),
+    await outputOf(cluster, "canary", "status", "web", "-o", "yaml"),
     /^status:\n(.*\n)*?  phase: RolledBack/m,
   );
-  assert.match(await saidOf(cluster, "canary", "history", "web", "-o", "yaml"), /^rollout: web\ndecisions:\n/);
+  assert.match(await outputOf(cluster, "canary", "history", "web", "-o", "yaml"), /^rollout: web\ndecisions:\n/);
   assert.equal(
-    await saidOf(cluster, "freeze", "list", "-o", "json"),
+    await outputOf(cluster, "freeze", "list", "-o", "json"),
     `${JSON.stringify({ apiVersion: "v1", kind: "List", items: [] }, undefined, 4)}\n`,
   );
   assert.match(
-    await saidOf(cluster, "canary", "list", "-A", "-n", "shop"),
+    await outputOf(cluster, "canary", "list", "-A", "-n", "shop"),
     /-A means all namespaces, and -n says shop/,
   );
 });
@@ -399,7 +407,10 @@ test("a history of a run that there was not is refused with the runs that there 
     decisions: [1, 2].map((run) => ({ at: "2026-01-31T12:00:00Z", run, decision: "Started", message: "" })),
   };
   const cluster = { objects: { RolloutJournal: [journal] } } as unknown as FakeCluster;
-  assert.match(await saidOf(cluster, "canary", "history", "web", "--run", "9"), /has no run 9\n.*it has the runs 1, 2/);
-  assert.match(await saidOf(cluster, "canary", "history", "web", "--run", "x"), /--run must be the number of a run/);
-  assert.match(await saidOf(cluster, "canary", "history", "web", "--run", "2"), /^run 2\n/);
+  assert.match(
+    await outputOf(cluster, "canary", "history", "web", "--run", "9"),
+    /has no run 9\n.*it has the runs 1, 2/,
+  );
+  assert.match(await outputOf(cluster, "canary", "history", "web", "--run", "x"), /--run must be the number of a run/);
+  assert.match(await outputOf(cluster, "canary", "history", "web", "--run", "2"), /^run 2\n/);
 });

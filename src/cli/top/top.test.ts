@@ -87,12 +87,12 @@ const graph = {
 
 test("a workload's row has the graph's measurements, and workloads outside the mesh have no row", () => {
   const outside = { ...workload, name: "dns", dataPlane: "none" as const, requestRate: 0 };
-  const told = topRows(
+  const rows = topRows(
     { ...workloads, tables: { workloads: { ...workloads.tables.workloads, "kube-system/dns": outside } } },
     graph,
   );
   assert.deepEqual(
-    told.map(({ name, mutualTlsShare }) => [name, mutualTlsShare]),
+    rows.map(({ name, mutualTlsShare }) => [name, mutualTlsShare]),
     [["web", 0.5]],
   );
 });

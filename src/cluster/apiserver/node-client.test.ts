@@ -54,13 +54,13 @@ async function relay(t: TestContext): Promise<Relay> {
     ask: async (method = "GET") =>
       await new Promise<string>((resolve, reject) => {
         const options = { port: portOf(front), method, agent: false };
-        const asked = method === "GET" ? get(options) : requestHttp(options);
-        asked.on("error", reject).on("response", (answer) => {
+        const outgoing = method === "GET" ? get(options) : requestHttp(options);
+        outgoing.on("error", reject).on("response", (answer) => {
           let text = "";
           answer.setEncoding("utf8").on("data", (part: string) => (text += part));
           answer.on("end", () => resolve(text));
         });
-        asked.end(method === "GET" ? undefined : "x");
+        outgoing.end(method === "GET" ? undefined : "x");
       }),
   };
 }

@@ -79,9 +79,9 @@ test("a quota of processor time and memory counts requests and limits, and needs
     403,
     'pods "bare" is forbidden: failed quota: quota: must specify cpu for: main; limits.cpu for: main',
   ]);
-  const asked = { requests: { cpu: "600m", memory: "256Mi" }, limits: { cpu: "600m" } };
-  assert.equal((await create("pods", pod("one", asked))).status, 201);
-  assert.deepEqual(refusal(await create("pods", pod("two", asked))), [
+  const resources = { requests: { cpu: "600m", memory: "256Mi" }, limits: { cpu: "600m" } };
+  assert.equal((await create("pods", pod("one", resources))).status, 201);
+  assert.deepEqual(refusal(await create("pods", pod("two", resources))), [
     403,
     'pods "two" is forbidden: exceeded quota: quota, requested: cpu=600m, used: cpu=600m, limited: cpu=1',
   ]);

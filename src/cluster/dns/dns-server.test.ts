@@ -133,10 +133,10 @@ test("the server answers over UDP and TCP, denies with an SOA, and answers NXDOM
 
 test("an ExternalName is resolved to its addresses in the cluster or upstream, without following loops", async () => {
   const upstream = createSocket("udp4");
-  const asked: string[] = [];
+  const queries: string[] = [];
   upstream.on("message", (bytes, from) => {
     const { id = 0, questions = [] } = decode(bytes);
-    asked.push(questions[0]?.name ?? "");
+    queries.push(questions[0]?.name ?? "");
     const answers = [{ type: "A", name: "example.org", data: "192.0.2.7" }] as const;
     upstream.send(encode({ type: "response", id, questions, answers: [...answers] }), from.port, from.address);
   });
@@ -174,7 +174,7 @@ test("an ExternalName is resolved to its addresses in the cluster or upstream, w
   assert.deepEqual(await addressesOf("out.default.svc.cluster.local", "CNAME"), ["CNAME example.org"]);
   const circle = await addressesOf("circle.default.svc.cluster.local", "A");
   assert.ok(circle.length <= 9 && circle.every((record) => record.startsWith("CNAME")), circle.join());
-  assert.deepEqual(asked, ["example.org"]);
+  assert.deepEqual(queries, ["example.org"]);
   stop.abort();
   upstream.close();
   await running;

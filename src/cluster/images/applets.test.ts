@@ -54,9 +54,15 @@ nslookup; echo $?`;
 });
 
 test("the machine's program is preferred if it behaves like busybox's, even when called through busybox", async () => {
-  const told = (name: string): string => `#!/bin/sh\necho "machine's ${name} $*"\n`;
+  const script = (name: string): string => `#!/bin/sh\necho "machine's ${name} $*"\n`;
   const busybox = '#!/bin/sh\n[ "$1" = --list ] && exec echo httpd\necho "machine\'s busybox $*"\n';
-  const machine = { httpd: told("httpd"), nc: told("nc"), nslookup: told("nslookup"), wget: told("wget"), busybox };
+  const machine = {
+    httpd: script("httpd"),
+    nc: script("nc"),
+    nslookup: script("nslookup"),
+    wget: script("wget"),
+    busybox,
+  };
   const { out, err } = await shell(
     "wget a; nslookup b; httpd -f; busybox wget c; busybox ls d; nc -u",
     image("full", machine),

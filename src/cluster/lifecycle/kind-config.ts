@@ -246,9 +246,12 @@ class ConfigReader {
   }
 
   #expect(fields: Map<string, Yaml.Pair>, name: string, wanted: string): void {
-    const got = this.#string(fields, name);
-    if (got !== wanted)
-      this.#problem(fields.get(name), `${name}: must be ${wanted}, got ${got === undefined ? "nothing" : `"${got}"`}`);
+    const text = this.#string(fields, name);
+    if (text !== wanted)
+      this.#problem(
+        fields.get(name),
+        `${name}: must be ${wanted}, got ${text === undefined ? "nothing" : `"${text}"`}`,
+      );
   }
 
   #problem(pair: Yaml.Pair | undefined, text: string): void {

@@ -6,11 +6,11 @@ import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { Authenticator } from "./authenticator.ts";
 
 class RecordingClient extends FakeKubeClient {
-  readonly asked: unknown[] = [];
+  readonly requestedAudiences: unknown[] = [];
   isAway = false;
 
   override async raw(method: string, path: string, options?: RawOptions): ReturnType<FakeKubeClient["raw"]> {
-    this.asked.push((options?.body as { spec?: { audiences: string[] } } | undefined)?.spec?.audiences);
+    this.requestedAudiences.push((options?.body as { spec?: { audiences: string[] } } | undefined)?.spec?.audiences);
     if (this.isAway) throw transientError("unreachable", "connection refused");
     return await super.raw(method, path, options);
   }
@@ -55,7 +55,7 @@ test("a token is reviewed by the API server of the cluster that the caller names
     podUid: "uid-1",
     clusterId: "east",
   });
-  assert.deepEqual(own.asked.at(-1), ["istio-ca", "mesh"]);
+  assert.deepEqual(own.requestedAudiences.at(-1), ["istio-ca", "mesh"]);
   assert.deepEqual(await authenticator.authenticate(credentials("west", "west")), {
     namespace: "shop",
     serviceAccount: "web",
@@ -112,25 +112,25 @@ test("a mesh certificate is enough for renewal, even if the token is invalid or 
 test("concurrent streams with one token cause one review, a refusal is cached for seconds, and evicts no accepted token", async () => {
   let nowMs = 0;
   const authenticator = make(undefined, { ...systemClock, nowMs: () => nowMs }, 10);
-  const tell = async (token: string): Promise<string> =>
+  const resultOf = async (token: string): Promise<string> =>
     await authenticator.authenticate(credentials(token)).then(
       ({ pod }) => pod,
       (error: unknown) => String(error),
     );
-  const before = own.asked.length;
-  assert.deepEqual(new Set(await Promise.all(Array.from({ length: 50 }, () => tell("own")))), new Set(["web-1"]));
-  assert.equal(own.asked.length - before, 1);
-  for (let round = 0; round < 3; round += 1) assert.match(await tell("late"), /token is not valid/);
-  assert.equal(own.asked.length - before, 2);
+  const before = own.requestedAudiences.length;
+  assert.deepEqual(new Set(await Promise.all(Array.from({ length: 50 }, () => resultOf("own")))), new Set(["web-1"]));
+  assert.equal(own.requestedAudiences.length - before, 1);
+  for (let round = 0; round < 3; round += 1) assert.match(await resultOf("late"), /token is not valid/);
+  assert.equal(own.requestedAudiences.length - before, 2);
   own.tokens.set("late", { username: account, pod: "web-3" });
-  assert.match(await tell("late"), /token is not valid/);
+  assert.match(await resultOf("late"), /token is not valid/);
   nowMs += 5001;
-  assert.equal(await tell("late"), "web-3");
-  const atFlood = own.asked.length;
-  for (let index = 0; index < 25; index += 1) await tell(`guess-${index}`);
-  assert.equal(own.asked.length - atFlood, 25);
-  assert.equal(await tell("own"), "web-1");
-  assert.equal(own.asked.length - atFlood, 25);
+  assert.equal(await resultOf("late"), "web-3");
+  const atFlood = own.requestedAudiences.length;
+  for (let index = 0; index < 25; index += 1) await resultOf(`guess-${index}`);
+  assert.equal(own.requestedAudiences.length - atFlood, 25);
+  assert.equal(await resultOf("own"), "web-1");
+  assert.equal(own.requestedAudiences.length - atFlood, 25);
 });
 
 test("an unreachable API server is asked again on each try, because failures are not cached", async () => {

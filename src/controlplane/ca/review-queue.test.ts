@@ -31,12 +31,12 @@ test("reviews are limited in total and for each address, and waiting ones run wh
     waiting: 100,
     waitingPerAddress: 10,
   });
-  const asked = [ask("a"), ask("a"), ask("a"), ask("b"), ask("b"), ask("c")];
+  const reviews = [ask("a"), ask("a"), ask("a"), ask("b"), ask("b"), ask("c")];
   await setImmediate();
   assert.deepEqual(under(), ["a", "a", "b"]);
   const order: string[] = [];
   while (under().length > 0) order.push(await answerFirst());
-  await Promise.all(asked);
+  await Promise.all(reviews);
   assert.deepEqual(order.sort(), ["a", "a", "a", "b", "b", "c"]);
   assert.equal(most(), 3);
 });

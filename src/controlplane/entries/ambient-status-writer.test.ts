@@ -17,7 +17,7 @@ after(async () => {
 
 test("a new leader removes outdated conditions, but not those of objects that only another revision reads", async () => {
   const client = new FakeKubeClient();
-  const said = {
+  const status = {
     conditions: [
       { type: "ZtunnelAccepted", status: "True", reason: "Accepted", message: "attached to ztunnel" },
       { type: "Other", status: "True" },
@@ -27,7 +27,7 @@ test("a new leader removes outdated conditions, but not those of objects that on
     client.put(authorizationPolicyKind, {
       metadata: { name, namespace: "shop" },
       spec: {},
-      status: said,
+      status,
     } as KubernetesObject);
   const graph = new CollectionGraph();
   const none = (): SourceCollection<AmbientStatus> => graph.source<AmbientStatus>("statuses");
@@ -39,7 +39,7 @@ test("a new leader removes outdated conditions, but not those of objects that on
     kind === "AuthorizationPolicy" ? informer : undefined;
   const types = async (name: string): Promise<readonly string[] | undefined> =>
     (
-      (await client.get(authorizationPolicyKind, name, "shop")) as { status?: typeof said } | undefined
+      (await client.get(authorizationPolicyKind, name, "shop")) as { status?: typeof status } | undefined
     )?.status?.conditions.map(({ type }) => type);
   running.push(
     runAmbientStatusWriter(

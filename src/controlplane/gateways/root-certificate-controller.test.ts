@@ -34,23 +34,23 @@ test("every namespace gets the root, even kube-system; edits are reverted, and a
   const client = new FakeKubeClient();
   for (const name of ["shop", "kube-system", "kube-public"]) client.put(namespaceKind, namespace(name));
   running.push(runRootCertificateController(options(client), stopped.signal));
-  const told = (place: string, text: string) => async (): Promise<boolean> =>
+  const hasRoot = (place: string, text: string) => async (): Promise<boolean> =>
     (await data(client, place, "istio-ca-root-cert"))?.["root-cert.pem"] === text;
-  await untilTrue(told("shop", "root one"));
-  await untilTrue(told("kube-system", "root one"));
+  await untilTrue(hasRoot("shop", "root one"));
+  await untilTrue(hasRoot("kube-system", "root one"));
   client.put(configMapKind, {
     metadata: { name: "istio-ca-root-cert", namespace: "shop" },
     data: { "root-cert.pem": "mine" },
   } as never);
-  await untilTrue(told("shop", "root one"));
+  await untilTrue(hasRoot("shop", "root one"));
   await client.delete(configMapKind, "istio-ca-root-cert", "shop");
-  await untilTrue(told("shop", "root one"));
+  await untilTrue(hasRoot("shop", "root one"));
   client.put(namespaceKind, namespace("late"));
-  await untilTrue(told("late", "root one"));
+  await untilTrue(hasRoot("late", "root one"));
   assert.equal(await data(client, "shop", "istio-ca-crl"), undefined, "there are no revocation lists yet");
   Object.assign(state, { root: "root two", revocations: "lists" });
   state.changed();
-  await untilTrue(told("late", "root two"));
+  await untilTrue(hasRoot("late", "root two"));
   await untilTrue(async () => (await data(client, "late", "istio-ca-crl"))?.["ca-crl.pem"] === "lists");
   assert.equal(await data(client, "kube-public", "istio-ca-root-cert"), undefined);
   client.put(configMapKind, {
@@ -66,7 +66,7 @@ test("every namespace gets the root, even kube-system; edits are reverted, and a
     data: { "ca-crl.pem": "" },
   } as never);
   client.put(namespaceKind, namespace("after"));
-  await untilTrue(told("after", "root two"));
+  await untilTrue(hasRoot("after", "root two"));
   assert.deepEqual(
     await data(client, "late", "istio-ca-crl"),
     { "ca-crl.pem": "" },

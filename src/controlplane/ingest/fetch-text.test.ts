@@ -45,9 +45,9 @@ test("key sets are fetched over HTTPS from servers of additional roots, also aft
 });
 
 test("no key set is fetched from a blocked network: not by address, by name, by another notation or by a redirect", async () => {
-  let asked = 0;
+  let requestCount = 0;
   const server = createHttpServer((request, response) => {
-    asked += 1;
+    requestCount += 1;
     if (request.url?.startsWith("/to/") === true)
       response.writeHead(302, { location: decodeURIComponent(request.url.slice("/to/".length)) }).end();
     else response.end('{"keys":[]}');
@@ -65,14 +65,14 @@ test("no key set is fetched from a blocked network: not by address, by name, by 
     const get = blocking("127.0.0.0/9", "::1/128");
     for (const host of ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0.0.0.0", "[::ffff:127.0.0.1]", "[::1]"])
       await assert.rejects(get(`http://${host}:${port}/keys`), /BLOCKED_CIDRS_IN_JWKS_URIS/, host);
-    assert.equal(asked, 0, "no request was sent");
+    assert.equal(requestCount, 0, "no request was sent");
     // The upper half of the loopback's network is open.
     const open = `http://127.200.0.1:${port}`;
     assert.equal(await get(`${open}/keys`), '{"keys":[]}');
     assert.equal(await get(`${open}/to/${encodeURIComponent(`${open}/keys`)}`), '{"keys":[]}');
     for (const target of [`http://127.0.0.1:${port}/keys`, `http://localhost:${port}/keys`])
       await assert.rejects(get(`${open}/to/${encodeURIComponent(target)}`), /BLOCKED_CIDRS_IN_JWKS_URIS/, target);
-    assert.equal(asked, 5);
+    assert.equal(requestCount, 5);
     assert.equal(await blocking("10.0.0.0/8")(`http://localhost:${port}/keys`), '{"keys":[]}');
   } finally {
     server.close();

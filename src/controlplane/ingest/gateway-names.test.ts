@@ -10,9 +10,9 @@ test("hostnames of gateways are resolved when they appear, forgotten when remove
   const gateways = graph.source<NetworkGateways>("gateways");
   const resolved = graph.source<{ readonly addresses: readonly string[] }>("resolved");
   const answers: (readonly string[] | Error)[] = [["192.0.2.2", "192.0.2.1"], new Error("SERVFAIL"), ["192.0.2.3"]];
-  const asked: string[] = [];
+  const queries: string[] = [];
   const lookUp = async (name: string): Promise<readonly string[]> => {
-    asked.push(name);
+    queries.push(name);
     const answer = answers.shift() ?? [];
     if (answer instanceof Error) throw answer;
     return answer;
@@ -40,7 +40,7 @@ test("hostnames of gateways are resolved when they appear, forgotten when remove
   set("192.0.2.9");
   await turn();
   assert.equal(resolved.size, 0);
-  assert.deepEqual([...new Set(asked)], ["gate.example.com"]);
+  assert.deepEqual([...new Set(queries)], ["gate.example.com"]);
   stop.abort();
   while (wakes.length > 0) await turn();
   await done;

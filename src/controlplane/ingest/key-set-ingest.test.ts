@@ -16,11 +16,11 @@ test("keys are fetched from the rule's or the issuer's URL; an invalid key set i
     "https://b.example/jwks": '{"keys":[{"kid":"b"}]}',
     "https://c.example/keys": "<html>",
   };
-  const asked: string[] = [];
+  const fetched: string[] = [];
   const lines: string[] = [];
   const log = createLogger({ scope: "pilot", level: "info", write: (line) => void lines.push(line) });
   const fetchText = async (url: string): Promise<string> => {
-    asked.push(url);
+    fetched.push(url);
     return answers[url] ?? assert.fail(url);
   };
   const stop = new AbortController();
@@ -53,7 +53,7 @@ test("keys are fetched from the rule's or the issuer's URL; an invalid key set i
   assert.match(lines.join(""), /keys of a token issuer could not be fetched.*c\.example/);
   remove(rules([]));
   await until(() => keySets.size === 0);
-  assert.ok(asked.length >= 4);
+  assert.ok(fetched.length >= 4);
   stop.abort();
   await running;
 });
@@ -61,14 +61,14 @@ test("keys are fetched from the rule's or the issuer's URL; an invalid key set i
 test("keys that arrive after a rule's timeout are ignored, and the control plane does not fetch keys that proxies fetch", async () => {
   const { apply, inputs } = createModelFixture();
   const keySets = new CollectionGraph().source<KeySetFacts>("keys");
-  const asked: string[] = [];
+  const fetched: string[] = [];
   const late: string[] = [];
   const options = {
     metrics: new MetricsRegistry(),
     requestAuthentications: inputs.requestAuthentications,
     keySets,
     fetchText: async (url: string, signal: AbortSignal): Promise<string> => {
-      asked.push(url);
+      fetched.push(url);
       if (url.includes("slow")) {
         await systemClock.sleep(3_600_000, signal).catch(() => undefined);
         late.push(url);
@@ -96,7 +96,7 @@ test("keys that arrive after a rule's timeout are ignored, and the control plane
     [...keySets.values()].map(({ source }) => source),
     ["https://b.example/keys"],
   );
-  asked.length = 0;
+  fetched.length = 0;
   await run("proxy", () => true);
-  assert.deepEqual(asked, []);
+  assert.deepEqual(fetched, []);
 });

@@ -61,8 +61,8 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   if (status?.phase === "Succeeded" || status?.phase === "Failed") return undefined;
   // A pod gets its address from its node. If there is no node, a user with the right to write statuses has written the
   // address.
-  const said = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
-  const addresses = (spec?.nodeName ?? "") === "" ? [] : said;
+  const reported = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
+  const addresses = (spec?.nodeName ?? "") === "" ? [] : reported;
   const workload = workloadOf(pod);
   const sidecar = sidecarOf(pod);
   const proxyConfig = proxyConfigOf(pod);

@@ -31,11 +31,11 @@ test("an older Gateway API version is used where the cluster has no newer one, a
 });
 
 test("concurrent requests for kinds of one group cause one discovery request, and a failed one is repeated", async () => {
-  const asked: string[] = [];
+  const paths: string[] = [];
   let isAway = true;
   const inner = {
     raw: async (_method: string, path: string) => {
-      asked.push(path);
+      paths.push(path);
       if (isAway) throw transientError("unreachable", "away");
       return {
         status: 200,
@@ -49,5 +49,5 @@ test("concurrent requests for kinds of one group cause one discovery request, an
   await assert.rejects(client.list(httpRouteKind), /away/);
   isAway = false;
   await Promise.all([client.list(httpRouteKind), client.list(gatewayKind)]);
-  assert.deepEqual(asked, ["/apis/gateway.networking.k8s.io/v1", "/apis/gateway.networking.k8s.io/v1"]);
+  assert.deepEqual(paths, ["/apis/gateway.networking.k8s.io/v1", "/apis/gateway.networking.k8s.io/v1"]);
 });

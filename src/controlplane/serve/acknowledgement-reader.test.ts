@@ -21,17 +21,17 @@ test("an acknowledgement is read as the full decoder reads it", () => {
 });
 
 test("a request with more than a type and a nonce is left to the full decoder", () => {
-  const said = { typeUrl: typeUrls.endpoint, responseNonce: "1-1" };
+  const acknowledgement = { typeUrl: typeUrls.endpoint, responseNonce: "1-1" };
   const more: readonly MessageInitShape<typeof DeltaDiscoveryRequestSchema>[] = [
-    { ...said, node: { id: "a" } },
-    { ...said, resourceNamesSubscribe: ["a"] },
-    { ...said, resourceNamesUnsubscribe: ["a"] },
-    { ...said, initialResourceVersions: { a: "1" } },
-    { ...said, errorDetail: { message: "no" } },
-    { typeUrl: said.typeUrl },
-    { responseNonce: said.responseNonce },
-    { ...said, typeUrl: "a".repeat(200) },
-    { ...said, responseNonce: "ä" },
+    { ...acknowledgement, node: { id: "a" } },
+    { ...acknowledgement, resourceNamesSubscribe: ["a"] },
+    { ...acknowledgement, resourceNamesUnsubscribe: ["a"] },
+    { ...acknowledgement, initialResourceVersions: { a: "1" } },
+    { ...acknowledgement, errorDetail: { message: "no" } },
+    { typeUrl: acknowledgement.typeUrl },
+    { responseNonce: acknowledgement.responseNonce },
+    { ...acknowledgement, typeUrl: "a".repeat(200) },
+    { ...acknowledgement, responseNonce: "ä" },
     {},
   ];
   for (const request of more) assert.equal(reader.read(encoded(request)), undefined, JSON.stringify(request));

@@ -368,16 +368,16 @@ test("a client that subscribes to too many types is disconnected, which bounds i
 });
 
 test("requests are neither read nor refused before authentication, and a rejected client gets one error", async () => {
-  const asked = Promise.withResolvers<void>();
+  const authenticating = Promise.withResolvers<void>();
   const letIn = Promise.withResolvers<Caller>();
   const { target, discovery } = await serve(async () => {
-    asked.resolve();
+    authenticating.resolve();
     return await letIn.promise;
   });
   const client = new DiscoveryTestClient("delta", target, nodeId);
   const first = Array.from({ length: 200 }, (_, index) => `early-${index}-${"x".repeat(1000)}`);
   for (const name of first) client.send({ typeUrl: typeUrls.cluster, resourceNamesSubscribe: [name] });
-  await asked.promise;
+  await authenticating.promise;
   assert.equal(discovery.streams.size, 0);
   letIn.resolve({ namespace: "shop", serviceAccount: "", pod: "", podUid: "", clusterId: "" });
   const removed: string[] = [];
@@ -401,9 +401,11 @@ for (const protocol of ["delta", "whole"] as const) {
     change(() => clusters.set("a", cluster("a")));
     const megabytes = 10;
     const names = Array.from({ length: (megabytes << 20) / 1024 }, (_, index) => `name-${index}-`.padEnd(1024, "x"));
-    const ask = (client: DiscoveryTestClient<typeof protocol>, typeUrl: string, asked: string[]): void =>
+    const ask = (client: DiscoveryTestClient<typeof protocol>, typeUrl: string, resourceNames: string[]): void =>
       client.send(
-        protocol === "delta" ? { typeUrl, resourceNamesSubscribe: asked } : { typeUrl, resourceNames: asked },
+        protocol === "delta"
+          ? { typeUrl, resourceNamesSubscribe: resourceNames }
+          : { typeUrl, resourceNames: resourceNames },
       );
     const ended = async (client: DiscoveryTestClient<typeof protocol>): Promise<void> => {
       try {

@@ -83,26 +83,26 @@ test("a client may name a service of its own namespace in short, and is notified
   const listeners = listenersOf(clusters);
   for (const short of ["web:80", "web.shop:80", "web.shop.svc:80"]) assert.equal(listeners.get(short)?.name, short);
   assert.equal(listeners.get("web.other:80"), undefined);
-  const heard: string[] = [];
-  using _listening = listeners.subscribe((names) => heard.push(...names));
+  const changedNames: string[] = [];
+  using _listening = listeners.subscribe((names) => changedNames.push(...names));
   listeners.forget("web.shop:80");
   clusters.change(cluster);
-  assert.deepEqual(heard, [`${host}:80`, "web:80", "web.shop.svc:80"]);
+  assert.deepEqual(changedNames, [`${host}:80`, "web:80", "web.shop.svc:80"]);
 });
 
 test("a subscriber is notified only of the resources that it requested, under its own names", () => {
   const [clusters, tables] = [viewOf(envoyCluster), viewOf()];
   const [listeners, routes] = [listenersOf(clusters), new GrpcRouteView(tables)];
-  const heard: string[] = [];
-  using _listening = listeners.subscribe((names) => heard.push(...names));
-  using _routing = routes.subscribe((names) => heard.push(...names));
+  const changedNames: string[] = [];
+  using _listening = listeners.subscribe((names) => changedNames.push(...names));
+  using _routing = routes.subscribe((names) => changedNames.push(...names));
   tables.change("80");
-  assert.deepEqual(heard, [], "nobody has asked for a route");
+  assert.deepEqual(changedNames, [], "nobody has asked for a route");
   routes.get(cluster);
   tables.change("80");
   clusters.change(cluster);
   clusters.change("BlackHoleCluster");
-  assert.deepEqual(heard, [cluster, `${host}:80`]);
+  assert.deepEqual(changedNames, [cluster, `${host}:80`]);
 });
 
 test("a table is decoded once for any number of names, and an unwanted name is forgotten", () => {
@@ -123,14 +123,14 @@ test("a table is decoded once for any number of names, and an unwanted name is f
   };
   const tables = viewOf(counted);
   const routes = new GrpcRouteView(tables);
-  const heard: string[] = [];
-  using _following = routes.subscribe((names) => heard.push(...names));
+  const changedNames: string[] = [];
+  using _following = routes.subscribe((names) => changedNames.push(...names));
   for (let index = 0; index < 1000; index += 1) routes.get(`outbound|80||host-${index}`);
   assert.ok(routes.get(cluster));
   assert.equal(reads, 1);
   for (let index = 0; index < 1000; index += 1) routes.forget(`outbound|80||host-${index}`);
   tables.change("80");
-  assert.deepEqual(heard, [cluster]);
+  assert.deepEqual(changedNames, [cluster]);
 });
 
 test("LEAST_REQUEST goes to gRPC clients only if a DestinationRule asks, with ROUND_ROBIN for those that do not know it", () => {
@@ -277,12 +277,12 @@ test("features that gRPC clients refuse are left out: Envoy's TLS, balancing by 
       endpoints: [{ lbEndpoints: [endpoint("10.0.0.1"), tunnel, endpoint("10.0.0.2")] }, { lbEndpoints: [tunnel] }],
     }),
   );
-  const told = decodeResource(ClusterLoadAssignmentSchema, grpcEndpoints(assignment));
+  const decoded = decodeResource(ClusterLoadAssignmentSchema, grpcEndpoints(assignment));
   assert.deepEqual(
     [
-      valueAt(told, "endpoints", 0, "loadBalancingWeight"),
-      valueAt(told, "endpoints", 0, "locality"),
-      valueAt(told, "endpoints", 1),
+      valueAt(decoded, "endpoints", 0, "loadBalancingWeight"),
+      valueAt(decoded, "endpoints", 0, "locality"),
+      valueAt(decoded, "endpoints", 1),
     ],
     [2, {}, undefined],
   );

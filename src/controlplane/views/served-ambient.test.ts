@@ -155,8 +155,8 @@ test("a request for ambient resources without any sign gets them all, and they s
   const { graph, inputs, ambient, apply, remove } = served();
   apply(...sidecarMesh);
   const { fixture, expected } = fromTheStart(...sidecarMesh);
-  const asked = ambient.resources();
-  assert.deepEqual(versions(asked), expected());
+  const resources = ambient.resources();
+  assert.deepEqual(versions(resources), expected());
   const sign = namespace("shop", { "istio.io/dataplane-mode": "ambient" });
   const changes = [
     [sign],
@@ -172,7 +172,7 @@ test("a request for ambient resources without any sign gets them all, and they s
   remove(web());
   fixture.remove(web());
   assert.deepEqual(versions(ambient.resources()), expected());
-  assert.equal(ambient.resources(), asked);
+  assert.equal(ambient.resources(), resources);
   assert.equal(graph.collections.filter(({ name }) => name === "wds-pods").length, 1);
   assert.equal(inputs.pods.size, 2);
 });

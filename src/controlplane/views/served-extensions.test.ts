@@ -510,10 +510,10 @@ test("a Serin proxy that does not support extension discovery gets a plugin insi
 test("a plugin's warning repeats when the plugin changes, and ends when it is deleted", () => {
   const { apply, remove, connect, logged, metrics } = setup(plugin("shop/closed", { type: "NETWORK" }));
   connect({ ...web, envoy: false });
-  const told = (): number => logged.filter((line) => line.includes("shop/closed")).length;
-  assert.equal(told(), 1);
+  const warningCount = (): number => logged.filter((line) => line.includes("shop/closed")).length;
+  assert.equal(warningCount(), 1);
   apply(plugin("shop/closed", { type: "NETWORK", pluginConfig: { other: true } }));
-  assert.equal(told(), 2);
+  assert.equal(warningCount(), 2);
   remove(plugin("shop/closed", { type: "NETWORK" }));
   assert.match(
     renderPrometheus(metrics),
@@ -637,7 +637,7 @@ test("a waypoint's inbound patches change the routes of a service, unless the us
 
 test("an image's pull secret goes only to proxies with verified identity", () => {
   const { connect, inputs, apply } = setup(plugin("shop/private", { imagePullSecret: "registry" }));
-  const told = (verified: boolean): unknown =>
+  const pullSecret = (verified: boolean): unknown =>
     valueAt(
       connect({ ...web, verified }).show(typeUrls.extensionConfig)[`${names}shop.private~istio-translated-wasmplugin`],
       "typed_config",
@@ -647,8 +647,8 @@ test("an image's pull secret goes only to proxies with verified identity", () =>
       "key_values",
       "ISTIO_META_WASM_IMAGE_PULL_SECRET",
     );
-  assert.equal(told(true), "");
+  assert.equal(pullSecret(true), "");
   inputs.extensions.pullSecrets.set("shop/registry", { config: '{"auths":{}}' });
   apply();
-  assert.deepEqual([told(true), told(false)], ['{"auths":{}}', ""]);
+  assert.deepEqual([pullSecret(true), pullSecret(false)], ['{"auths":{}}', ""]);
 });

@@ -96,12 +96,12 @@ test("a gRPC server requires mutual TLS if the mesh does, or if its label announ
 test("a gRPC server is notified of a policy under the names that it requested", () => {
   const { apply, connect } = meshOf();
   const view = connect().view(typeUrls.listener);
-  const heard: string[] = [];
-  using _listening = view.subscribe((names) => heard.push(...names));
+  const changedNames: string[] = [];
+  using _listening = view.subscribe((names) => changedNames.push(...names));
   view.get(serverName);
   apply(strict);
   assert.deepEqual(
-    heard.filter((name) => name.startsWith("xds.")),
+    changedNames.filter((name) => name.startsWith("xds.")),
     [serverName],
   );
 });

@@ -140,12 +140,12 @@ test("callers take turns, and abandoned reviews are not executed", async () => {
 });
 
 test("a caller with many waiting reviews is refused, and other callers are not", async () => {
-  const asked = Array.from(
+  const reviews = Array.from(
     { length: 300 },
     async (_, index) => await queue.review("flood", virtualService(`${index}`, ["a"])),
   );
   const other = queue.review("server", virtualService("s", ["a"]));
-  const verdicts = await Promise.all(asked);
+  const verdicts = await Promise.all(reviews);
   assert.equal(verdicts.filter((verdict) => verdict === undefined).length, 300 - 256 - 1);
   assert.equal((await other)?.kind, "answer");
 });

@@ -53,15 +53,15 @@ async function post(path: string, body: string | Buffer): Promise<{ readonly sta
   return await new Promise((resolve, reject) => {
     const { port } = server.address() as AddressInfo;
     const target = { host: "127.0.0.1", port, path, method: "POST", rejectUnauthorized: false, agent: false };
-    const asked = request(target, (response) => {
+    const outgoing = request(target, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("end", () =>
         resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") }),
       );
     });
-    asked.on("error", reject);
-    asked.end(body);
+    outgoing.on("error", reject);
+    outgoing.end(body);
   });
 }
 

@@ -5,7 +5,7 @@ import { ladderView } from "../views/index.ts";
 import { input, pod } from "../views/testing/small-mesh.ts";
 import { PilotWatcher } from "./pilot-watcher.ts";
 
-/** The source state after each of these answers to requests of the given path. */
+/** Returns the state of the source after each of these answers to requests of the given path. */
 async function told(
   path: string,
   answers: readonly string[],

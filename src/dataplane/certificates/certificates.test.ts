@@ -39,7 +39,7 @@ test("the fake CA's leaf chains to its root, and a leaf for another identity is 
 
 test("concurrent fetches share one request, failures are repeated, and certificates rotate at half their lifetime", async () => {
   const fake = new FakeCertificateAuthority();
-  const asked: number[] = [];
+  const validities: number[] = [];
   const slept: number[] = [];
   let wake: () => void = () => undefined;
   const clock = {
@@ -52,8 +52,8 @@ test("concurrent fetches share one request, failures are repeated, and certifica
   const manager = new CertificateManager({
     authority: {
       sign: (request) => {
-        asked.push(request.validitySeconds);
-        return asked.length === 1 ? Promise.reject(new Error("not yet")) : fake.sign(request);
+        validities.push(request.validitySeconds);
+        return validities.length === 1 ? Promise.reject(new Error("not yet")) : fake.sign(request);
       },
     },
     log: silentLogger,
@@ -63,12 +63,12 @@ test("concurrent fetches share one request, failures are repeated, and certifica
   });
   const [first, second] = await Promise.all([manager.fetch(identity), manager.fetch(identity)]);
   assert.equal(first, second);
-  assert.equal(asked.length, 2);
+  assert.equal(validities.length, 2);
   assert.equal(slept[0], 100);
   assert.ok(Math.abs((slept[1] ?? 0) - 1_740_000) < 10_000, `rotates after ${slept[1]} ms`);
   wake();
   while (manager.peek(identity) === first) await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(asked.length, 3);
+  assert.equal(validities.length, 3);
   const never = new AbortController();
   const waiting = manager.fetch(`${identity}-x`, never.signal);
   manager.forget(`${identity}-x`);

@@ -9,12 +9,12 @@ import { CertificateManager } from "./certificate-manager.ts";
 import { workloadCertificate } from "./workload-certificate.ts";
 import type { WorkloadCertificate } from "./certificate-types.ts";
 
-const [us, them] = ["spiffe://cluster.local/ns/a/sa/us", "spiffe://cluster.local/ns/a/sa/them"];
+const [ownId, otherId] = ["spiffe://cluster.local/ns/a/sa/us", "spiffe://cluster.local/ns/a/sa/them"];
 const root = await TestAuthority.create();
 const intermediate = await root.subordinate("0d");
-const ours = await root.issue({ spiffe: us, serialNumber: "0a" });
-const theirs = await root.issue({ spiffe: them, serialNumber: "0b" });
-const below = await intermediate.issue({ spiffe: them, serialNumber: "0c" });
+const ours = await root.issue({ spiffe: ownId, serialNumber: "0a" });
+const theirs = await root.issue({ spiffe: otherId, serialNumber: "0b" });
+const below = await intermediate.issue({ spiffe: otherId, serialNumber: "0c" });
 
 function held(identity: string, issued: Issued, revocations?: RevocationLists): WorkloadCertificate {
   const chain = [issued.certificateChain, issued.roots];
@@ -47,7 +47,7 @@ async function handshake(client: WorkloadCertificate, server: WorkloadCertificat
   };
 }
 
-function told(end: SecureStream | string): string {
+function outcomeOf(end: SecureStream | string): string {
   return typeof end === "string" ? end : "let in";
 }
 
@@ -64,15 +64,15 @@ test("server and client each refuse a peer that its authority revoked, and each 
   const revocations = new RevocationLists((peer) => counted.push(peer));
   revocations.replace(Buffer.from(await root.revoke("0b")));
   {
-    using refused = await handshake(held(them, theirs), held(us, ours, revocations));
-    assert.match(told(refused.server), /the certificate 0B of ".*" is revoked by "O=test root"/);
+    using refused = await handshake(held(otherId, theirs), held(ownId, ours, revocations));
+    assert.match(outcomeOf(refused.server), /the certificate 0B of ".*" is revoked by "O=test root"/);
   }
   {
-    using refused = await handshake(held(us, ours, revocations), held(them, theirs));
-    assert.match(told(refused.client), /is revoked by "O=test root"/);
+    using refused = await handshake(held(ownId, ours, revocations), held(otherId, theirs));
+    assert.match(outcomeOf(refused.client), /is revoked by "O=test root"/);
   }
-  using other = await handshake(held(us, ours), held(us, ours, revocations));
-  assert.equal(told(other.server), "let in");
+  using other = await handshake(held(ownId, ours), held(ownId, ours, revocations));
+  assert.equal(outcomeOf(other.server), "let in");
   assert.deepEqual(counted, ["client", "server"]);
 });
 
@@ -84,11 +84,11 @@ test("a revoked intermediate authority invalidates its leaves", async () => {
   ] as const) {
     revocations.replace(Buffer.from(await root.revoke(...serialNumbers)));
     for (const asServer of [true, false]) {
-      const [own, other] = [held(us, ours, revocations), held(them, below)];
+      const [own, other] = [held(ownId, ours, revocations), held(otherId, below)];
       using made = asServer ? await handshake(other, own) : await handshake(own, other);
       const mine = asServer ? made.server : made.client;
-      if (fault === undefined) assert.equal(told(mine), "let in");
-      else assert.match(told(mine), fault);
+      if (fault === undefined) assert.equal(outcomeOf(mine), "let in");
+      else assert.match(outcomeOf(mine), fault);
     }
   }
 });
@@ -98,18 +98,18 @@ test("lists without an authority's entries do not affect its certificates, and n
   const revocations = new RevocationLists();
   for (const text of ["", await intermediate.revoke("0b")]) {
     revocations.replace(Buffer.from(text));
-    using made = await handshake(held(them, theirs), held(us, ours, revocations));
-    assert.equal(told(made.server), "let in");
+    using made = await handshake(held(otherId, theirs), held(ownId, ours, revocations));
+    assert.equal(outcomeOf(made.server), "let in");
   }
   // A list of an issuer with the same name and another key has no effect, neither alone nor beside the true list.
   revocations.replace(Buffer.from(await other.revoke()));
   {
-    using made = await handshake(held(them, theirs), held(us, ours, revocations));
-    assert.match(told(made.server), /is not signed by the issuer of the certificate/);
+    using made = await handshake(held(otherId, theirs), held(ownId, ours, revocations));
+    assert.match(outcomeOf(made.server), /is not signed by the issuer of the certificate/);
   }
   revocations.replace(Buffer.from((await other.revoke("0b")) + (await root.revoke("0f"))));
-  using made = await handshake(held(them, theirs), held(us, ours, revocations));
-  assert.equal(told(made.server), "let in");
+  using made = await handshake(held(otherId, theirs), held(ownId, ours, revocations));
+  assert.equal(outcomeOf(made.server), "let in");
 });
 
 test("a list in DER equals one in PEM, and an invalid list is refused and changes nothing", async () => {
@@ -121,16 +121,16 @@ test("a list in DER equals one in PEM, and an invalid list is refused and change
     /list 1 is not an X509 CRL/,
   );
   assert.throws(() => revocations.replace(Buffer.from([0x30, 0x05, 0x00])), /the list is not an X509 CRL/);
-  using made = await handshake(held(them, theirs), held(us, ours, revocations));
-  assert.match(told(made.server), /is revoked/);
+  using made = await handshake(held(otherId, theirs), held(ownId, ours, revocations));
+  assert.match(outcomeOf(made.server), /is revoked/);
 });
 
 test("open connections end at either end when a list names their peer, and others stay", async () => {
   const counted: string[] = [];
   const revocations = new RevocationLists((peer) => counted.push(peer));
-  using asServer = await handshake(held(them, theirs), held(us, ours, revocations));
-  using asClient = await handshake(held(us, ours, revocations), held(them, below));
-  using bystander = await handshake(held(us, ours), held(us, ours, revocations));
+  using asServer = await handshake(held(otherId, theirs), held(ownId, ours, revocations));
+  using asClient = await handshake(held(ownId, ours, revocations), held(otherId, below));
+  using bystander = await handshake(held(ownId, ours), held(ownId, ours, revocations));
   const ends = [closed(asServer.server), closed(asClient.client)];
   let alive = true;
   void closed(bystander.server).then(() => (alive = false));
@@ -147,17 +147,17 @@ test("the manager's certificates check the lists, even after another root is tru
   const authority = new FakeCertificateAuthority();
   const manager = new CertificateManager({ authority, log: silentLogger, revocations });
   const client = {
-    ...workloadCertificate(them, theirs.privateKey, [theirs.certificateChain, theirs.roots], [authority.rootPem]),
+    ...workloadCertificate(otherId, theirs.privateKey, [theirs.certificateChain, theirs.roots], [authority.rootPem]),
     receivedAtMs: 0,
   };
   try {
-    await manager.fetch(us);
+    await manager.fetch(ownId);
     manager.trustBesides([root.roots]);
-    using admitted = await handshake(client, await manager.fetch(us));
-    assert.equal(told(admitted.server), "let in");
+    using admitted = await handshake(client, await manager.fetch(ownId));
+    assert.equal(outcomeOf(admitted.server), "let in");
     revocations.replace(Buffer.from(await root.revoke("0b")));
-    using refused = await handshake(client, await manager.fetch(us));
-    assert.match(told(refused.server), /is revoked/);
+    using refused = await handshake(client, await manager.fetch(ownId));
+    assert.match(outcomeOf(refused.server), /is revoked/);
   } finally {
     manager.close();
   }
@@ -165,13 +165,13 @@ test("the manager's certificates check the lists, even after another root is tru
 
 test("the file is read at the start and on each change; after a fault the previous lists stay, and the fault is logged once", async () => {
   const texts: (string | undefined)[] = [undefined, "one", "one", "bad", "bad", undefined, "two"];
-  const [taken, said]: [string[], string[]] = [[], []];
+  const [taken, lines]: [string[], string[]] = [[], []];
   const stop = new AbortController();
   const clock: Clock = { ...systemClock, sleep: async () => (texts.length === 0 ? stop.abort() : undefined) };
   const log = {
     ...silentLogger,
-    warn: (message: string, fields?: object) => said.push(`${message} ${JSON.stringify(fields)}`),
-    info: (message: string) => said.push(message),
+    warn: (message: string, fields?: object) => lines.push(`${message} ${JSON.stringify(fields)}`),
+    info: (message: string) => lines.push(message),
   };
   const readFile = async (): Promise<Buffer> => {
     const text = texts.shift();
@@ -190,7 +190,7 @@ test("the file is read at the start and on each change; after a fault the previo
   );
   assert.deepEqual([taken, reads], [["one", "two"], 7]);
   assert.deepEqual(
-    said.map((line) => /no such file|is no list|have changed/.exec(line)?.[0]),
+    lines.map((line) => /no such file|is no list|have changed/.exec(line)?.[0]),
     ["no such file", "is no list", "no such file", "have changed"],
   );
 });

@@ -13,16 +13,16 @@ test("a closed listener still answers the queries that it has read", async () =>
   finder.close();
   await once(finder, "close");
   const fd = bindUdpInNamespace(undefined, { address: "127.0.0.1", port, reusePort: false });
-  const asked = Promise.withResolvers<Buffer>();
+  const queried = Promise.withResolvers<Buffer>();
   const answered = Promise.withResolvers<Buffer>();
   const read = async (query: Buffer): Promise<Buffer> => {
-    asked.resolve(query);
+    queried.resolve(query);
     return await answered.promise;
   };
   const listener = await serveDnsUdp(fd, false, read, createLogger({ scope: "test", level: "error" }));
   const client = createSocket("udp4");
   client.send("query", port, "127.0.0.1");
-  assert.equal(String(await asked.promise), "query");
+  assert.equal(String(await queried.promise), "query");
   listener.close();
   answered.resolve(Buffer.from("answer"));
   const [answer] = (await once(client, "message")) as [Buffer];

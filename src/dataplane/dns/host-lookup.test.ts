@@ -7,19 +7,19 @@ import { HostLookup, type HostLookupOptions } from "./host-lookup.ts";
 function lookupIn(
   records: Readonly<Record<string, readonly Answer[]>>,
   { lost = {}, ...options }: Partial<HostLookupOptions> & { readonly lost?: Readonly<Record<string, number>> } = {},
-): { lookup: HostLookup; asked: string[] } {
-  const asked: string[] = [];
+): { lookup: HostLookup; queries: string[] } {
+  const queries: string[] = [];
   const ask = (query: Buffer): Promise<Buffer> => {
     const { id = 0, questions = [] } = decode(query);
     const [{ name, type } = { name: "", type: "A" as const }] = questions;
-    asked.push(`${type} ${name}`);
-    if (asked.filter((one) => one === `${type} ${name}`).length <= (lost[name] ?? 0))
+    queries.push(`${type} ${name}`);
+    if (queries.filter((one) => one === `${type} ${name}`).length <= (lost[name] ?? 0))
       return Promise.reject(new Error("no name server answers"));
     const answers = (records[name] ?? []).filter((record) => record.type === type || record.type === "CNAME");
     return Promise.resolve(encode({ type: "response", id, questions, answers }));
   };
   const file = { search: ["shop.svc", "svc"], dotsOfFullNames: 1 };
-  return { lookup: new HostLookup({ forwarder: { ask }, file, ...options }), asked };
+  return { lookup: new HostLookup({ forwarder: { ask }, file, ...options }), queries };
 }
 
 const addressRecord = (data: string, ttl: number): Answer => ({ type: "A", name: "web.test", data, ttl });
@@ -46,10 +46,10 @@ test("the hosts file comes before name servers, and is read for each look-up", a
 });
 
 test("a short name is tried in the search domains first", async () => {
-  const { lookup, asked } = lookupIn({ "web.svc": [addressRecord("192.0.2.1", 60)] });
+  const { lookup, queries } = lookupIn({ "web.svc": [addressRecord("192.0.2.1", 60)] });
   assert.deepEqual((await lookup.lookUp("web")).addresses, ["192.0.2.1"]);
   assert.deepEqual(
-    asked.filter((one) => one.startsWith("A ")),
+    queries.filter((one) => one.startsWith("A ")),
     ["A web.shop.svc", "A web.svc"],
   );
 });

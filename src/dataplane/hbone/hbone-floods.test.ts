@@ -31,7 +31,7 @@ class Flooder implements FrameHandler {
   readonly requests: HboneRequest[] = [];
   readonly withdrawn = new Set<HboneRequest>();
   readonly reasons: string[] = [];
-  readonly said: string[] = [];
+  readonly sentFrames: string[] = [];
   nowMs = 0;
   /** Bytes wait here, as with a peer that does not read. */
   stuck = false;
@@ -117,7 +117,7 @@ class Flooder implements FrameHandler {
 
   /** How the server ended the connection. Undefined while it is open. */
   get verdict(): string | undefined {
-    return this.said.find((event) => event.startsWith("goaway"));
+    return this.sentFrames.find((event) => event.startsWith("goaway"));
   }
 
   data(_streamId: number, chunk: Buffer): void {
@@ -125,17 +125,17 @@ class Flooder implements FrameHandler {
   }
   padding(): void {}
   headers(streamId: number, fields: string[]): void {
-    this.said.push(`headers ${streamId} ${fields.join(" ")}`);
+    this.sentFrames.push(`headers ${streamId} ${fields.join(" ")}`);
   }
   rstStream(streamId: number, code: number): void {
-    this.said.push(`rst ${streamId} ${errorCodeName(code)}`);
+    this.sentFrames.push(`rst ${streamId} ${errorCodeName(code)}`);
   }
   settings(): void {}
   settingsAck(): void {}
   ping(): void {}
   pingAck(): void {}
   goaway(_lastStreamId: number, code: number): void {
-    this.said.push(`goaway ${errorCodeName(code)}`);
+    this.sentFrames.push(`goaway ${errorCodeName(code)}`);
   }
   windowUpdate(): void {}
 }
@@ -256,7 +256,7 @@ for (const [title, fields] of Object.entries(malformed)) {
     flooder.writer.headers(1, head, true, 16_384);
     flooder.send();
     await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual([flooder.said.at(-1), flooder.verdict], ["rst 1 PROTOCOL_ERROR", undefined]);
+    assert.deepEqual([flooder.sentFrames.at(-1), flooder.verdict], ["rst 1 PROTOCOL_ERROR", undefined]);
     for (let id = 3; id < 2 * hboneLimits.wastedStreams; id += 2) flooder.writer.headers(id, head, true, 16_384);
     await flooder.read();
     assert.deepEqual([flooder.verdict, flooder.reasons], ["goaway ENHANCE_YOUR_CALM", ["broken_streams"]]);

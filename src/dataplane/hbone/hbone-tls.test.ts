@@ -13,7 +13,7 @@ import { HbonePool } from "./hbone-pool.ts";
 import { serveHbone } from "./hbone-server.ts";
 
 const us = "spiffe://cluster.local/ns/default/sa/us";
-const them = "spiffe://cluster.local/ns/default/sa/them";
+const peer = "spiffe://cluster.local/ns/default/sa/them";
 const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
 
 async function material(identity: string) {
@@ -22,7 +22,7 @@ async function material(identity: string) {
 }
 
 test("mTLS with node:http2's server: both sides see the other's identity, and a wrong one is refused", async () => {
-  const server = createSecureServer({ ...(await material(them)), requestCert: true, rejectUnauthorized: true });
+  const server = createSecureServer({ ...(await material(peer)), requestCert: true, rejectUnauthorized: true });
   let seen: string | undefined;
   server.on("stream", (stream) => {
     const socket = stream.session?.socket as TLSSocket | undefined;
@@ -44,8 +44,8 @@ test("mTLS with node:http2's server: both sides see the other's identity, and a 
       headers: [],
       timeoutMs: 5_000,
     });
-  const tunnel = await connect(them);
-  assert.deepEqual([tunnel.peerIdentity, seen], [them, `URI:${us}`]);
+  const tunnel = await connect(peer);
+  assert.deepEqual([tunnel.peerIdentity, seen], [peer, `URI:${us}`]);
   const echoed = new Promise<string>((resolve) => {
     tunnel.setHandler({ data: (chunk) => resolve(chunk.toString()), end() {}, drain() {}, close() {} });
   });
@@ -69,12 +69,12 @@ test("mTLS with node:http2's client: a certificate is required, and its identity
       .catch((error: unknown) => refuse.resolve(String(error)));
   });
   const url = `https://127.0.0.1:${listener.address.port}`;
-  const session = connectHttp2(url, { ...(await material(them)), checkServerIdentity: () => undefined });
+  const session = connectHttp2(url, { ...(await material(peer)), checkServerIdentity: () => undefined });
   const stream = session.request({ ":method": "CONNECT", ":authority": "10.0.0.1:80" });
   const [headers] = (await once(stream, "response")) as [Record<string, string>];
-  assert.equal(headers["x-peer"], them);
+  assert.equal(headers["x-peer"], peer);
   session.destroy();
-  const { cert: _cert, key: _key, ...nobody } = await material(them);
+  const { cert: _cert, key: _key, ...nobody } = await material(peer);
   const uncertified = connectHttp2(url, { ...nobody, checkServerIdentity: () => undefined });
   uncertified.on("error", () => undefined);
   assert.match(await refuse.promise, /peer did not return a certificate/);

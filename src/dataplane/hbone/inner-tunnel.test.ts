@@ -37,10 +37,10 @@ async function hboneServer(
 }
 
 test("a tunnel within a tunnel ends at a verified server behind the gateway, and both get the service's name", async () => {
-  const asked: [string, string, string | undefined][] = [];
+  const requests: [string, string, string | undefined][] = [];
   const note = (who: string, { authority: name, headers, peerIdentity }: HboneRequest): void => {
     assert.equal(peerIdentity, client);
-    asked.push([who, name, headers.find(([key]) => key === "x-istio-origin-network")?.[1]]);
+    requests.push([who, name, headers.find(([key]) => key === "x-istio-origin-network")?.[1]]);
   };
   const inner = await hboneServer(server, (request) => (note("server", request), echo(request.accept())));
   const outer = await hboneServer(gateway, (request) => {
@@ -75,7 +75,7 @@ test("a tunnel within a tunnel ends at a verified server behind the gateway, and
   tunnel.resume();
   tunnel.write(Buffer.from("through two tunnels"));
   assert.equal(await echoed, "through two tunnels");
-  assert.deepEqual(asked, [
+  assert.deepEqual(requests, [
     ["gateway", authority, undefined],
     ["server", authority, "net-a"],
   ]);

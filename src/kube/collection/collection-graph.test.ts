@@ -220,7 +220,7 @@ test("a collection that is created late, even by a subscriber, is complete after
   const graph = new CollectionGraph({ schedule: (settle) => void scheduled.push(settle) });
   const numbers = graph.source<number>("numbers");
   const late: Collection<number>[] = [];
-  const told: (readonly string[])[] = [];
+  const changedKeys: (readonly string[])[] = [];
   // Two collections of which one depends on the other, and an index of an earlier collection.
   const derive = (): Collection<number> => {
     const byParity = numbers.index("parity", (value) => [String(value % 2)]);
@@ -233,7 +233,7 @@ test("a collection that is created late, even by a subscriber, is complete after
     if (late.length > 0 || !changes.some(({ key }) => key === "sign")) return;
     const made = derive();
     late.push(made);
-    made.onChange((changed) => told.push(changed.map(({ key }) => key)));
+    made.onChange((changed) => changedKeys.push(changed.map(({ key }) => key)));
   });
   graph.batch(() => {
     numbers.set("a", 1);
@@ -252,7 +252,7 @@ test("a collection that is created late, even by a subscriber, is complete after
   scheduled.splice(0).forEach((settle) => settle());
   assert.deepEqual([late[0]?.get("b"), late[0]?.get("c")], [2, 2]);
   assert.deepEqual(
-    told.map((keys) => [...keys].sort()),
+    changedKeys.map((keys) => [...keys].sort()),
     [
       ["a", "b", "sign"],
       ["b", "c"],
@@ -273,12 +273,12 @@ test("a subscriber that throws affects neither the others nor later changes", ()
   ]) {
     const graph = new CollectionGraph(subscriberFailed === undefined ? {} : { subscriberFailed });
     const [first, second] = [graph.source<number>("first"), graph.source<number>("second")];
-    const told: string[] = [];
+    const notified: string[] = [];
     first.onChange(() => {
       throw new Error("broken");
     });
     for (const collection of [first, second])
-      collection.onChange((changes) => told.push(...changes.map(({ key }) => `${collection.name} ${key}`)));
+      collection.onChange((changes) => notified.push(...changes.map(({ key }) => `${collection.name} ${key}`)));
     const write = (key: string): void =>
       graph.batch(() => {
         first.set(key, 1);
@@ -286,7 +286,7 @@ test("a subscriber that throws affects neither the others nor later changes", ()
       });
     if (subscriberFailed === undefined) assert.throws(() => write("a"), /broken/);
     else write("a");
-    assert.deepEqual(told, ["first a", "second a"]);
+    assert.deepEqual(notified, ["first a", "second a"]);
   }
   assert.deepEqual(failures, ["first: Error: broken"]);
 });

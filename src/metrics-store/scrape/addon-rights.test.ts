@@ -38,9 +38,9 @@ test("the role of the Prometheus addon allows what its configuration lists, watc
     objects.find(({ kind }) => kind === "ConfigMap")?.data?.["prometheus.yml"] ?? "",
     "prometheus.yml",
   );
-  const asked = new Set<string>();
+  const usedRights = new Set<string>();
   const note = (verb: string, { plural, group }: Pick<KindDefinition, "plural" | "group">): void =>
-    void asked.add(`${verb} ${plural}.${group}`);
+    void usedRights.add(`${verb} ${plural}.${group}`);
   const client = {
     list: async (kind: KindDefinition) => {
       note("list", kind);
@@ -62,8 +62,8 @@ test("the role of the Prometheus addon allows what its configuration lists, watc
   });
   const ended = new AbortController();
   const running = scraper.run(ended.signal);
-  const isWatched = (right: string): boolean => asked.has(right.replace(/^list/, "watch"));
-  for (let turn = 0; turn < maxTurns && !(asked.size > 0 && [...asked].every(isWatched)); turn += 1)
+  const isWatched = (right: string): boolean => usedRights.has(right.replace(/^list/, "watch"));
+  for (let turn = 0; turn < maxTurns && !(usedRights.size > 0 && [...usedRights].every(isWatched)); turn += 1)
     await new Promise((resolve) => setImmediate(resolve));
   ended.abort();
   await running;
@@ -72,5 +72,5 @@ test("the role of the Prometheus addon allows what its configuration lists, watc
     .filter(({ access }) => access.bearerTokenFile !== undefined)
     .map(({ metricsPath }) => `get ${metricsPath}`);
   assert.ok(paths.length > 0);
-  assert.deepEqual(rights.toSorted(), [...asked, ...paths].toSorted());
+  assert.deepEqual(rights.toSorted(), [...usedRights, ...paths].toSorted());
 });

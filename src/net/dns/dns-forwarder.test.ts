@@ -34,8 +34,14 @@ async function serve(
 
 function answerOf(message: Buffer, data: string, flags = 0, name?: string): Buffer {
   const { id = 0, questions = [] } = decode(message);
-  const asked = name === undefined ? questions : [{ type: "A" as const, name }];
-  return encode({ type: "response", id, flags, questions: asked, answers: [{ type: "A", name: "a.example", data }] });
+  const answeredQuestions = name === undefined ? questions : [{ type: "A" as const, name }];
+  return encode({
+    type: "response",
+    id,
+    flags,
+    questions: answeredQuestions,
+    answers: [{ type: "A", name: "a.example", data }],
+  });
 }
 
 const forwarder = (servers: readonly NameServer[], timeoutMs = 5_000): DnsForwarder =>

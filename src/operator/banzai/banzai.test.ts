@@ -253,7 +253,7 @@ test("a second control plane without a revision, and an invalid object, report i
     Status: "ReconcileFailed",
     ErrorMessage: 'spec.global: must be true or false, got "no"\nspec.colour: is not a known field',
   });
-  // Whichever operator runs says so of one that names no release.
+  // Any running operator reports an object that names no release.
   for (const version of [undefined, "1.6", "latest"]) {
     cluster.put("Istio", {
       metadata: { name: "odd", namespace: "istio-system" },
@@ -336,7 +336,7 @@ test("the second operator of a release does nothing and reports it in its log an
   const cluster = new MemoryCluster();
   cluster.put("Istio", istioObject("sample", {}));
   cluster.put("Istio", istioObject("newer", { version: "1.7.7" }));
-  const told = async (identity: string, settled: () => boolean): Promise<string[]> => {
+  const logOf = async (identity: string, settled: () => boolean): Promise<string[]> => {
     const lines: string[] = [];
     const log = createLogger({ scope: "operator", write: (line) => void lines.push(line) });
     const ended = new AbortController();
@@ -350,12 +350,12 @@ test("the second operator of a release does nothing and reports it in its log an
     return lines;
   };
   assert.match(
-    (await told("istio-system/istio-operator-a-1", () => true)).join(""),
+    (await logOf("istio-system/istio-operator-a-1", () => true)).join(""),
     /\tinfo\toperator\tistio-system\/istio-operator-a-0 is the active replica: this one takes over when it ends/,
   );
   assert.deepEqual(cluster.names("Event"), []);
   assert.match(
-    (await told("ops/istio-operator-b-0", () => cluster.names("Event").length === 1)).join(""),
+    (await logOf("ops/istio-operator-b-0", () => cluster.names("Event").length === 1)).join(""),
     /\twarn\toperator\tistio-system\/istio-operator-a-0 already manages Istio 1.6: this operator stays idle until it ends/,
   );
   const event = cluster.find("Event", cluster.names("Event")[0] ?? "") as unknown as {

@@ -33,7 +33,7 @@ const retryMs = 1000;
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
 /**
- * Brings the control plane of one Istio object to its spec. Returns the milliseconds until the next look, if one is
+ * Brings the control plane of one Istio object to its spec. Returns the milliseconds until the next check, if one is
  * needed.
  */
 export async function reconcileControlPlane(world: BanzaiWorld, key: string): Promise<number | void> {

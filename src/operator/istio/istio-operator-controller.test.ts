@@ -14,7 +14,7 @@ const definitions = [
   },
 ];
 const namespace = "istio-system";
-/** Waits take a turn of the loop; retries and leases, whose time is long, a hundredth of it. */
+/** Waits last one hundredth of their time, so that retries and leases are short. */
 const clock: Clock = { ...systemClock, sleep: async (ms, signal) => await systemClock.sleep(ms / 100, signal) };
 
 interface OperatorFlags {
@@ -39,7 +39,7 @@ function controllerOf(
   });
 }
 
-/** Runs the body while an operator works; ends the operator also when the body fails. */
+/** Runs the body beside an operator, and ends the operator even if the body fails. */
 async function whileOperated(
   cluster: MemoryCluster,
   body: () => Promise<void>,
@@ -162,7 +162,7 @@ test("a bad spec is reported in the status and changes nothing, and a corrected 
   });
 });
 
-test("an operator with a revision handles only that, and one without leaves revisions that have an operator", async () => {
+test("an operator with a revision manages only that revision, and one without skips revisions that have their own operator", async () => {
   const cluster = new MemoryCluster();
   cluster.put("Deployment", {
     metadata: {

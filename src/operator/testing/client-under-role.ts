@@ -10,7 +10,7 @@ export interface RuleOfRole {
 
 type NamedKind = Pick<KindDefinition, "group" | "plural">;
 
-/** A client of an account that may do what these rules say. It notes what was used and what was refused. */
+/** A client of an account with these rights. It records the used rights and the refused requests. */
 export class ClientUnderRole implements KubeClient {
   /** For example `get services` and `patch istios/status.istio.banzaicloud.io`. */
   readonly used = new Set<string>();
@@ -72,7 +72,7 @@ export class ClientUnderRole implements KubeClient {
     const [, pod] = /^\/api\/v1\/namespaces\/[^/]+\/pods\/([^/]+)\/log\b/.exec(path) ?? [];
     if (pod !== undefined) this.#require("get", { group: "", plural: "pods/log" });
     if (!path.endsWith("/selfsubjectaccessreviews")) return await this.#client.raw(method, path, options);
-    // Everybody may ask about themselves.
+    // Every user may request reviews about their own rights.
     const { body } = (options ?? {}) as { body: { spec: { resourceAttributes: Record<string, string> } } };
     const { group = "", resource = "", verb = "" } = body.spec.resourceAttributes;
     const allowed = this.#granted.has(textOf(verb, { group, plural: resource }));
@@ -88,7 +88,7 @@ export class ClientUnderRole implements KubeClient {
   }
 }
 
-/** Each verb of each resource: `get services`. */
+/** The rights as one verb and one resource each: `get services`. */
 export function rightsOf(rules: readonly RuleOfRole[]): string[] {
   return rules.flatMap(({ apiGroups, resources, verbs }) =>
     apiGroups.flatMap((group) => resources.flatMap((plural) => verbs.map((verb) => textOf(verb, { group, plural })))),

@@ -53,7 +53,7 @@ export class MemoryCluster implements KubeClient {
     const generation =
       known === undefined
         ? 1
-        : (known.metadata.generation ?? 1) + (asked({ ...known, ...object }) === asked(known) ? 0 : 1);
+        : (known.metadata.generation ?? 1) + (specOf({ ...known, ...object }) === specOf(known) ? 0 : 1);
     const metadata = {
       ...known?.metadata,
       ...object.metadata,
@@ -158,7 +158,7 @@ export class MemoryCluster implements KubeClient {
     if (options.dryRun === true) return object;
     this.#note(`apply ${kind.kind}/${keyOf(object)}`);
     const known = this.find(kind.kind, object.metadata.name ?? "", object.metadata.namespace);
-    // Like an API server, it makes no version of what has not changed.
+    // Like an API server, it creates no new version of an unchanged object.
     if (known !== undefined && hasAll(known, object)) return known as unknown as Value;
     const stored = this.put(kind.kind, { ...object, apiVersion: apiVersionOf(kind) });
     if ((kind.kind === "Deployment" || kind.kind === "DaemonSet") && !this.held.has(`${kind.kind}/${keyOf(object)}`))
@@ -231,16 +231,16 @@ export class MemoryCluster implements KubeClient {
   }
 }
 
-/** Whether an object has all that an applied one says. */
+/** Whether a stored object already has every field of an applied one. */
 function hasAll(known: Stored, object: KubernetesObject): boolean {
   return (
-    asked({ ...known, ...object }) === asked(known) &&
+    specOf({ ...known, ...object }) === specOf(known) &&
     JSON.stringify({ ...known.metadata, ...object.metadata }) === JSON.stringify(known.metadata)
   );
 }
 
 /** The fields whose changes increment an object's generation. */
-function asked({ metadata: _metadata, status: _status, ...rest }: Stored): string {
+function specOf({ metadata: _metadata, status: _status, ...rest }: Stored): string {
   return JSON.stringify(rest, (_key, value: unknown) =>
     typeof value === "object" && value !== null && !Array.isArray(value)
       ? Object.fromEntries(

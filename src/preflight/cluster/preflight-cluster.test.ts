@@ -86,7 +86,7 @@ test("a different trust domain blocks, unless each is an alias of the other", ()
   assert.match(severities(aliased)[0] ?? "", /^warning: /);
 });
 
-test("a namespace that distributes another root is named", () => {
+test("a namespace that distributes another root appears in the result", () => {
   const { report, findings } = checkTrust(
     trust({
       distributed: new Map([
@@ -257,7 +257,7 @@ test("the duration is estimated for each wave from the pods' start times, and un
   assert.equal(counted.seconds, 59);
 });
 
-test("the facts that an engine knows in the cluster are judged together, without a process", () => {
+test("the facts that an engine in the cluster has are checked together, without a child process", () => {
   const input: ClusterPreflightInput = {
     from: "old",
     trust: trust(),

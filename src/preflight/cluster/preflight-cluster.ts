@@ -14,8 +14,8 @@ import { waveOrder } from "./wave-order.ts";
 import { surveyWorkloads, type WorkloadFacts } from "./workloads.ts";
 
 /**
- * What an engine inside the cluster knows without a release's files: plain objects, and what the new revision would
- * install.
+ * The facts that an engine inside the cluster has without a release's files: plain objects, and the objects that the
+ * new revision would install.
  */
 export interface ClusterPreflightInput {
   readonly from: string;

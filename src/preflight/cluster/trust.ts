@@ -166,7 +166,7 @@ function sameSet(left: readonly string[], right: readonly string[]): boolean {
   return left.length === right.length && left.every((one) => right.includes(one));
 }
 
-/** The SHA-256 of each certificate in a PEM text. Skips what is not a certificate. */
+/** The SHA-256 of each certificate in a PEM text. Skips other content. */
 export function fingerprints(pem: string): string[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
   return blocks.flatMap((block) => {

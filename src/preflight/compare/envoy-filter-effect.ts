@@ -2,7 +2,7 @@ import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import { maxNamed, type EnvoyFilterReport } from "../report.ts";
 import { resourceChanges, signatureOf, type ProxyResources, type ResourceChange } from "./resources.ts";
 
-/** A proxy with the configuration that each release would send it, with and without the cluster's EnvoyFilters. */
+/** A proxy with the configurations that each release would send to it, with and without the cluster's EnvoyFilters. */
 export interface FilteredProxy {
   readonly name: string;
   readonly namespace: string;

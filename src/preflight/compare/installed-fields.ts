@@ -4,10 +4,7 @@ import { isList, isTree, type Json } from "../tree-diff.ts";
 
 type FieldSet = Readonly<Record<string, unknown>>;
 
-/**
- * Managers whose fields nobody asked for: replicas of an autoscaler, the authority of a webhook, the counter of a
- * rollout.
- */
+/** Managers of fields that no user requested: an autoscaler's replicas, a webhook's CA bundle, a rollout's counter. */
 const controllers =
   /^(kube-controller-manager|kube-scheduler|kubelet|istiod|pilot-discovery|serin-rollout|cluster-autoscaler|ztunnel)/;
 

@@ -26,13 +26,13 @@ function compare(
   return compareRendered({ installed, rendered, namespaces: new Set(["istio-system"]), from, to }).components;
 }
 
-test("a different revision name or version alone is no difference", () => {
+test("a different name of the revision, or a different version, is no difference by itself", () => {
   assert.deepEqual(compare([deployment("1-18", "1.18.0")], [deployment("1-19", "1.19.0")]), [
     { name: "Pilot", unchanged: 1, added: [], removed: [], changed: [] },
   ]);
 });
 
-test("fields that an API server or control plane wrote to the live object are no difference, but a person's are", () => {
+test("fields that an API server or a control plane wrote to the live object are no difference, but fields that a person wrote are one", () => {
   const live = deployment("1-18", "1.18.0", {
     imagePullPolicy: "IfNotPresent",
     terminationMessagePath: "/dev/termination-log",

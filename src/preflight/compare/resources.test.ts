@@ -48,7 +48,7 @@ test("one change of many resources of many proxies is reported once", () => {
   ]);
 });
 
-test("an EnvoyFilter that matches in only one release is named, by comparing resources with and without it", () => {
+test("an EnvoyFilter that matches in only one release appears in the result, because resources with and without it are compared", () => {
   const bare = { a: { timeout: "10s" }, b: { timeout: "10s" } };
   const proxy = (name: string, namespace: string, patched: Record<string, Json>): FilteredProxy => ({
     name,

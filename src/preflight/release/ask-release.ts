@@ -11,8 +11,8 @@ import { definitionFiles, type Release } from "./release.ts";
 import type { ReleaseRunner } from "./release-runner.ts";
 
 /**
- * The objects that a release would install for these IstioOperator specs, in order. Throws a user error with what the
- * release refuses.
+ * The objects that a release would install for these IstioOperator specs, in order. Throws a user error with the
+ * release's own message if it refuses.
  */
 export async function askManifest(
   runner: ReleaseRunner,

@@ -18,7 +18,8 @@ const timeoutMs = 180_000;
 const privateMode = 0o600;
 
 /**
- * Runs verbs of releases, at most {@link maxProcesses} at once, with files in its own directory, which `close` removes.
+ * Runs verbs of releases, at most {@link maxProcesses} at once. Their files are in one directory, which `close`
+ * removes.
  */
 export class ReleaseRunner {
   readonly #options: ReleaseRunnerOptions;
@@ -64,7 +65,7 @@ export class ReleaseRunner {
     }
   }
 
-  /** What a process of a release gets: nothing of the caller's that names a cluster. */
+  /** The environment of a release's process. It contains no variable of the caller that names a cluster. */
   environment(more: Environment): Environment {
     const {
       KUBECONFIG: _kubeconfig,

@@ -51,7 +51,7 @@ test("a release runs in its own process without the caller's cluster, and its fi
   assert.equal(existsSync(file), false);
 });
 
-test("a release's refusal is reported in its own words, with the field of the upgrade", async () => {
+test("a release's refusal is reported in the release's own words, with the field of the upgrade", async () => {
   const release = await openRelease(
     "--to-release",
     newRelease("refuses", 'console.error("spec.x is no field"); process.exitCode = 2;'),
@@ -75,9 +75,9 @@ test("an interrupted plan ends the process that it waits for", async () => {
   );
   const interrupted = new AbortController();
   const runner = await ReleaseRunner.open({ env, signal: interrupted.signal });
-  const asked = runner.run(release, ["analyze"]);
+  const run = runner.run(release, ["analyze"]);
   while (!existsSync(beat)) await new Promise((resolve) => setTimeout(resolve, 5));
   interrupted.abort(new Error("interrupted"));
-  await assert.rejects(asked, /interrupted/);
+  await assert.rejects(run, /interrupted/);
   await runner.close();
 });

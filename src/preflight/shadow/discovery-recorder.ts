@@ -25,7 +25,7 @@ export interface RecordOptions {
 const deadlineMs = 30_000;
 const maxMessageBytes = 256 << 20;
 
-/** Asks a control plane as one proxy would, and records all answers. Disconnects as soon as it has them. */
+/** Sends a proxy's requests to a control plane, and records all answers. Disconnects when it has them. */
 export async function recordProxy(proxy: LiveProxy, options: RecordOptions): Promise<ProxyResources> {
   const client = new grpc.Client(options.target, grpc.credentials.createInsecure(), {
     "grpc.use_local_subchannel_pool": 1,

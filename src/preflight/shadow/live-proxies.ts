@@ -3,7 +3,10 @@ import type { Container, Pod } from "../../api/kubernetes/index.ts";
 
 export type ProxyType = "sidecar" | "router" | "waypoint" | "ztunnel";
 
-/** A proxy of the cluster, as it presents itself to a control plane. One represents all replicas of a workload. */
+/**
+ * A proxy of the cluster, with the node data that it sends to a control plane. One represents all replicas of a
+ * workload.
+ */
 export interface LiveProxy {
   readonly type: ProxyType;
   /** `<pod>.<namespace>`. */

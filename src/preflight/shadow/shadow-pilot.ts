@@ -45,7 +45,7 @@ export interface ShadowPilot {
   /** Whether its process has ended. */
   readonly hasEnded: boolean;
   /**
-   * Replaces the objects that it is shown. Resolves when proxies would receive everything that follows from them. Only
+   * Replaces the overlaid objects. Resolves when proxies would receive all resources that follow from them. Only
    * Serin's control plane supports this.
    */
   overlay(objects: readonly OverlaidObject[]): Promise<void>;
@@ -76,7 +76,7 @@ export function shadowEnvironment(template: PodTemplate | undefined): Environmen
   );
 }
 
-/** Its kubeconfig leads to a relay that passes reads on and refuses everything else. */
+/** Its kubeconfig points to a relay that passes reads on and refuses everything else. */
 export async function startShadowPilot(options: ShadowPilotOptions): Promise<ShadowPilot> {
   const { release, runner, kubeConfig, clock, log, hidden = [], overlaid = [] } = options;
   if (release.pilot === undefined)
@@ -182,7 +182,7 @@ function argumentsOf({ kind }: Release, mesh: string, kubeconfig: string, ports:
   return [...common, ...own].filter((word) => word !== undefined);
 }
 
-/** Switches off everything in upstream's control plane that writes. The relay refuses the rest. */
+/** Switches off all writes of upstream's control plane. The relay refuses the rest. */
 const readOnlyIstio: Environment = {
   ENABLE_CA_SERVER: "false",
   PILOT_CERT_PROVIDER: "none",

@@ -11,7 +11,10 @@ export interface WarmShadowsOptions {
   readonly log: Logger;
 }
 
-/** Identifies what a pair of control planes was started with. A pair serves only questions with the same key. */
+/**
+ * Identifies the settings with which a pair of control planes was started. A pair serves only questions with the same
+ * key.
+ */
 export interface WarmKey {
   readonly kubeConfig: KubeConfig;
   /** The release, revision, mesh configuration and environment. */
@@ -35,8 +38,8 @@ export class WarmShadows {
   }
 
   /**
-   * Takes the kept pair if it has this key and is alive, and ends any other. The caller returns it by `keep`, or ends
-   * it.
+   * Takes the kept pair if it has this key and is alive, and ends any other. Afterwards the caller passes it to `keep`,
+   * or ends it.
    */
   async take({ kubeConfig, text }: WarmKey): Promise<WarmPair | undefined> {
     const kept = this.#kept;

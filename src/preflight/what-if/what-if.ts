@@ -56,7 +56,7 @@ export interface WhatIfReport {
   readonly incomplete: readonly string[];
 }
 
-/** More would take longer than people wait. Proxies in the objects' own namespaces come first. */
+/** Comparing more proxies would take longer than people wait. Proxies in the objects' own namespaces come first. */
 const maxProxies = 120;
 const maxChangesOfProxy = 50;
 const maxDifferenceLength = 2_000;
@@ -78,7 +78,7 @@ export class WhatIf {
     this.#warm = new WarmShadows(options);
   }
 
-  /** Answers one question at a time. */
+  /** Compares one question at a time. */
   async ask({ client, kubeConfig, objects, signal }: WhatIfQuestion): Promise<WhatIfReport> {
     const { releaseDirectory, istioNamespace } = this.#options;
     const release = await openRelease("what-if", releaseDirectory);
@@ -170,7 +170,7 @@ export class WhatIf {
     failures: string[],
   ): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
     const { istioNamespace: namespace, env, clock, log } = this.#options;
-    // The processes outlive a question that is answered, and end with one that is given up.
+    // The processes continue after an answered question, and end with an aborted one.
     const ended = new AbortController();
     using _giveUp = onAbort(signal, () => ended.abort(signal.reason));
     const runner = await ReleaseRunner.open({ env, signal: ended.signal });

@@ -6,7 +6,7 @@ const stepPattern = /^(-?[\d.]+|NaN|\+?Inf)(?:([+-])([\d.]+))?(?:x(\d+))?$/;
 
 /**
  * Parses series in a short notation, one a line: a selector of exact labels, then samples one step apart from time 0.
- * `1+2x3` is 1 3 5 7, `5x2` is 5 5 5, `_` is a missing sample, `stale` ends the series.
+ * `1+2x3` means 1 3 5 7, `5x2` means 5 5 5, `_` is a missing sample, and `stale` ends the series.
  */
 export function seriesOf(text: string, stepMs: number): SampleSource {
   const slices = text

@@ -11,9 +11,9 @@ import { TestProxy } from "../testing/test-proxy.ts";
 import { runAgentCommand } from "./agent-command.ts";
 
 test("the agent makes the kubelet's probes, adds the application's metrics, and answers commands", async () => {
-  const asked: string[] = [];
+  const requests: string[] = [];
   const app = createServer((request, response) => {
-    asked.push(`${request.url ?? ""} ${String(request.headers["x-probe"])} ${String(request.headers.host)}`);
+    requests.push(`${request.url ?? ""} ${String(request.headers["x-probe"])} ${String(request.headers.host)}`);
     if (request.url === "/metrics") response.end("app_requests_total 7\n");
     else response.writeHead(request.url === "/ready" ? 204 : 503).end();
   });
@@ -54,7 +54,7 @@ test("the agent makes the kubelet's probes, adds the application's metrics, and 
   await proxy.ready();
   const probe = async (path: string): Promise<number> => (await fetchOnce(ports.stats, path)).status;
   assert.equal(await probe("/app-health/app/readyz"), 204);
-  assert.equal(asked.at(-1), `/ready yes 127.0.0.1:${port}`);
+  assert.equal(requests.at(-1), `/ready yes 127.0.0.1:${port}`);
   assert.deepEqual(
     [
       await probe("/app-health/app/livez"),
@@ -68,10 +68,10 @@ test("the agent makes the kubelet's probes, adds the application's metrics, and 
   assert.match(metrics, /^istio_build\{component="proxy",tag="1\.2\.3"\} 1$/m);
   assert.match(metrics, /^app_requests_total 7$/m);
 
-  let said = "";
+  let output = "";
   const command = async (...args: string[]): Promise<number> => {
-    said = "";
-    return await runAgentCommand({ args, write: (text) => (said += text), clock: systemClock });
+    output = "";
+    return await runAgentCommand({ args, write: (text) => (output += text), clock: systemClock });
   };
   assert.equal(
     await command("wait", "--url", `http://127.0.0.1:${ports.readiness}/healthz/ready`, "--timeoutSeconds=1"),
@@ -79,7 +79,7 @@ test("the agent makes the kubelet's probes, adds the application's metrics, and 
   );
   assert.equal(await command("wait", "--url=http://127.0.0.1:1/healthz/ready", "--timeoutSeconds", "0"), 1);
   assert.equal(await command("request", `--debug-port=${ports.admin}`, "GET", "ready"), 0);
-  assert.equal(said, "LIVE\n");
+  assert.equal(output, "LIVE\n");
   assert.equal(await command("request", `--debug-port=${ports.stats}`, "POST", "drain"), 0);
   await assert.rejects(command("request", "GET"), /expected: request GET\|POST <path>/);
   assert.equal(await command("request", `--debug-port=${ports.stats}`, "POST", "quitquitquit"), 0);

@@ -10,13 +10,13 @@ import { mergedMetricsRoute, parseAppMetrics } from "./merged-metrics.ts";
 const registry = new MetricsRegistry();
 registry.counter("ours_total", "Ours.").labels().increment();
 registry.gauge("process_resident_memory_bytes", "Of the proxy.").labels().set(1);
-const said: string[] = [];
+const lines: string[] = [];
 
 /** Scrapes an application once that sends this response. Returns the value of each metric without labels. */
 async function scraped(handler: RequestListener, query = ""): Promise<ReadonlyMap<string, number>> {
   const app = createServer(handler);
   await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
-  const log = createLogger({ scope: "test", level: "info", write: (line) => said.push(line) });
+  const log = createLogger({ scope: "test", level: "info", write: (line) => lines.push(line) });
   const route = mergedMetricsRoute({
     own: metricsRoute((names) => renderPrometheus(registry, names)),
     apps: [{ port: (app.address() as AddressInfo).port, path: "/metrics" }],
@@ -44,7 +44,7 @@ test("the application's metrics follow ours, and process metrics are the applica
     ],
     [1, 3, 7, 1],
   );
-  assert.deepEqual(said, []);
+  assert.deepEqual(lines, []);
 });
 
 test("a scraper that names metric families gets only those, from the proxy and from the application", async () => {
@@ -69,8 +69,8 @@ test("an application whose metrics are garbage, refused or cut off loses only it
       [1, false, index + 1],
     );
   }
-  assert.equal(said.length, faults.length, "each of them is an application of its own here");
-  assert.match(said[0] ?? "", /the other metrics are served without them.*metrics line 1/);
+  assert.equal(lines.length, faults.length, "each of them is an application of its own here");
+  assert.match(lines[0] ?? "", /the other metrics are served without them.*metrics line 1/);
 });
 
 test("an application's metrics are converted to our format, and only unreadable lines are left out", async () => {

@@ -18,12 +18,12 @@ const log = createLogger({ scope: "test", level: "error" });
 test("a proxy notices the file once when it appears, and leaves no folder behind", async (t) => {
   const folder = join(parentFolder(t), "orders");
   const end = new AbortController();
-  let told = 0;
-  const followed = followPodEnd({ folder, onPodEnd: () => void (told += 1), log }, end.signal);
+  let calls = 0;
+  const followed = followPodEnd({ folder, onPodEnd: () => void (calls += 1), log }, end.signal);
   await eventually(() => existsSync(folder));
   writeFileSync(join(folder, "another"), "");
   writeFileSync(join(folder, "drain"), "");
-  await eventually(() => told > 0);
+  await eventually(() => calls > 0);
   end.abort();
   await followed;
   assert.equal(existsSync(folder), false);
@@ -34,13 +34,13 @@ test("a file that the previous container's hook left has no effect", async (t) =
   mkdirSync(folder);
   writeFileSync(join(folder, "drain"), "");
   const end = new AbortController();
-  let told = 0;
-  const followed = followPodEnd({ folder, onPodEnd: () => void (told += 1), log }, end.signal);
+  let calls = 0;
+  const followed = followPodEnd({ folder, onPodEnd: () => void (calls += 1), log }, end.signal);
   await eventually(() => existsSync(folder) && !existsSync(join(folder, "drain")));
   await new Promise((resolve) => setTimeout(resolve, 50));
   end.abort();
   await followed;
-  assert.equal(told, 0);
+  assert.equal(calls, 0);
 });
 
 test("without the pod's volume there is no folder, so the hook sends a request", async (t) => {

@@ -40,7 +40,7 @@ test("the protocol of endpoints comes from the new options or from the old field
 });
 
 test("the formatter that keeps the case of headers is accepted without a note, and a config dump shows it", () => {
-  const told: string[] = [];
+  const notes: string[] = [];
   const type = "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig";
   const formatter = { name: "preserve_case", typedConfig: { "@type": `type.googleapis.com/${type}` } };
   const http1 = { headerKeyFormat: { statefulFormatter: formatter } };
@@ -50,10 +50,10 @@ test("the formatter that keeps the case of headers is accepted without a note, a
   ]) {
     const json = { name: "c", type: "EDS", ...httpOptions(options) };
     const message = fromJson(ClusterSchema, json, { registry: envoyRegistry() });
-    compileCluster(message, new ConfigNotes((note) => void told.push(note)));
+    compileCluster(message, new ConfigNotes((note) => void notes.push(note)));
     assert.match(JSON.stringify(resourceJson(ClusterSchema, message)), new RegExp(`"preserve_case".*${type}`));
   }
-  assert.deepEqual(told, []);
+  assert.deepEqual(notes, []);
 });
 
 const tlsWith = (tlsParams: JsonObject): JsonObject => ({
@@ -170,13 +170,13 @@ test("a connection's maximum lifetime is read, and unsupported limits are refuse
       ),
     /upstreamHttpProtocolOptions: the field overrideAutoSniHeader is not supported/,
   );
-  const told: string[] = [];
+  const notes: string[] = [];
   const percent = { outlierDetection: { enforcingConsecutive5xx: 40, enforcingSuccessRate: 0 } };
   compileCluster(
     fromJson(ClusterSchema, { name: "c", type: "EDS", ...percent }),
-    new ConfigNotes((note) => void told.push(note)),
+    new ConfigNotes((note) => void notes.push(note)),
   );
-  assert.deepEqual(told, [
+  assert.deepEqual(notes, [
     "cluster c: outlierDetection: enforcingConsecutive5xx 40 counts as 100: an endpoint that reaches the limit is always ejected",
   ]);
 });

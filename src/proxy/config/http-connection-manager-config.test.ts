@@ -9,13 +9,13 @@ import { Harness } from "../testing/harness.ts";
 import { ConfigNotes } from "./config-check.ts";
 import { compileHttpConnectionManager } from "./http-connection-manager-config.ts";
 
-function compile(config: JsonObject, told: string[] = []): HttpSpec {
+function compile(config: JsonObject, notes: string[] = []): HttpSpec {
   const message = fromJson(
     HttpConnectionManagerSchema,
     { statPrefix: "in", routeConfig: { name: "r" }, ...config },
     { registry: envoyRegistry() },
   );
-  return compileHttpConnectionManager(message, "listener l", new ConfigNotes((note) => void told.push(note)));
+  return compileHttpConnectionManager(message, "listener l", new ConfigNotes((note) => void notes.push(note)));
 }
 
 const filter = (name: string, type: string, config: JsonObject = {}): JsonObject => ({
@@ -122,13 +122,13 @@ test("unsupported filters and fields of a listener are rejected, and the error n
 });
 
 test("the formatter that keeps the case of headers is accepted without a note, because the proxy always keeps it", () => {
-  const told: string[] = [];
+  const notes: string[] = [];
   const typedConfig = {
     "@type": "type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
   };
   const headerKeyFormat = { statefulFormatter: { name: "preserve_case", typedConfig } };
-  compile({ httpProtocolOptions: { headerKeyFormat } }, told);
-  assert.deepEqual(told, []);
+  compile({ httpProtocolOptions: { headerKeyFormat } }, notes);
+  assert.deepEqual(notes, []);
 });
 
 test("headersWithUnderscoresAction keeps a header with an underscore, drops it, or refuses its request", async () => {
@@ -156,22 +156,22 @@ test("the client's address is the peer's if x-forwarded-for has no valid address
   );
   const clientOf = async (forwarded: string): Promise<string> =>
     (await harness.get("/", { headers: { "x-forwarded-for": forwarded } })).body;
-  const said = await Promise.all(
+  const bodies = await Promise.all(
     ["203.0.113.7", "203.0.113.7, garbage", "203.0.113.7:80", "10.0.0.1,2001:db8::1", "fe80::1%x"].map(clientOf),
   );
-  assert.deepEqual(said, ["a 203.0.113.7", "a 127.0.0.1", "a 127.0.0.1", "a 2001:db8::1", "a 127.0.0.1"]);
+  assert.deepEqual(bodies, ["a 203.0.113.7", "a 127.0.0.1", "a 127.0.0.1", "a 2001:db8::1", "a 127.0.0.1"]);
 });
 
 test("xffNumTrustedHops counts the trusted proxies whose addresses follow the client's", async () => {
   const tells = { header: { key: "x-sub", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%" } };
   const routes = [{ match: { prefix: "/" }, route: { cluster: "a" }, requestHeadersToAdd: [tells] }];
-  const said: string[] = [];
+  const bodies: string[] = [];
   for (const useRemoteAddress of [true, false]) {
     await using harness = await serving([], routes, { useRemoteAddress, xffNumTrustedHops: 1 });
     for (const forwarded of ["203.0.113.7, 203.0.113.8", "203.0.113.8"])
-      said.push((await harness.get("/", { headers: { "x-forwarded-for": forwarded } })).body);
+      bodies.push((await harness.get("/", { headers: { "x-forwarded-for": forwarded } })).body);
   }
-  assert.deepEqual(said, ["a 203.0.113.8", "a 203.0.113.8", "a 203.0.113.7", "a 127.0.0.1"]);
+  assert.deepEqual(bodies, ["a 203.0.113.8", "a 203.0.113.8", "a 203.0.113.7", "a 127.0.0.1"]);
 });
 
 test("unsupported filter state and gRPC statistics are reported by name", () => {
@@ -184,7 +184,7 @@ test("unsupported filter state and gRPC statistics are reported by name", () => 
         formatString: { textFormatSource: { inlineString: "x" } },
       })),
     });
-  const told: string[] = [];
+  const notes: string[] = [];
   compile(
     {
       httpFilters: [
@@ -192,11 +192,11 @@ test("unsupported filter state and gRPC statistics are reported by name", () => 
         state("io.istio.peer_principal", "envoy.filters.listener.original_dst.local_ip"),
       ],
     },
-    told,
+    notes,
   );
-  assert.deepEqual(told, []);
-  compile({ httpFilters: [grpcStats({ statsForAllMethods: true, enableUpstreamStats: true }), state("mine")] }, told);
-  assert.deepEqual(told, [
+  assert.deepEqual(notes, []);
+  compile({ httpFilters: [grpcStats({ statsForAllMethods: true, enableUpstreamStats: true }), state("mine")] }, notes);
+  assert.deepEqual(notes, [
     "envoy.filters.http.grpc_stats: statsForAllMethods has no effect here",
     "envoy.filters.http.grpc_stats: enableUpstreamStats has no effect here",
     "set_filter_state: mine has no effect here",
@@ -204,13 +204,13 @@ test("unsupported filter state and gRPC statistics are reported by name", () => 
 });
 
 test("an unknown filter that is disabled is accepted, and a route that enables it is refused", async () => {
-  const told: string[] = [];
+  const notes: string[] = [];
   const off = {
     ...filter("envoy.filters.http.tap", unknown),
     disabled: true,
   };
-  compile({ httpFilters: [off] }, told);
-  assert.deepEqual(told, ["the disabled HTTP filter envoy.filters.http.tap has no effect here"]);
+  compile({ httpFilters: [off] }, notes);
+  assert.deepEqual(notes, ["the disabled HTTP filter envoy.filters.http.tap has no effect here"]);
   const on = { "envoy.filters.http.tap": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig" } };
   await using harness = await serving(
     [off],
@@ -245,9 +245,9 @@ test("the stand-in filter of an unsupported plugin is reported by name and refus
   const closed = filter("extensions.istio.io/trafficextension/shop.a", "envoy.extensions.filters.http.rbac.v3.RBAC", {
     rules: {},
   });
-  const told: string[] = [];
-  compile({ httpFilters: [closed] }, told);
-  assert.deepEqual(told, [
+  const notes: string[] = [];
+  compile({ httpFilters: [closed] }, notes);
+  assert.deepEqual(notes, [
     "listener l: the HTTP filter extensions.istio.io/trafficextension/shop.a replaces a program that cannot run here: it refuses all requests, as set by failStrategy",
   ]);
   await using harness = await serving([closed], [{ match: { prefix: "/" }, route: { cluster: "a" } }]);

@@ -154,19 +154,24 @@ test("a virtual host's rules apply if the route has none or includes them, and o
   });
   const ofHost = rulesOf(generic("host"), generic("host-2", { stage: 2 }));
   const ofRoute = rulesOf(generic("route"));
-  const told = (ofRouteOrNone: typeof ofRoute, hostRules: HostRules, stage = 0, includeHost = false): string => {
+  const descriptorsOf = (
+    ofRouteOrNone: typeof ofRoute,
+    hostRules: HostRules,
+    stage = 0,
+    includeHost = false,
+  ): string => {
     const rateLimits = { ofRoute: ofRouteOrNone, ofHost, includeHost };
     const request = Object.assign(testRequest(), { route: route(forwardTo("c", { rateLimits })) });
     return describeRequest(request, stage, hostRules)
       .map(({ entries: [entry] }) => entry?.value)
       .join();
   };
-  assert.equal(told(ofRoute, "override"), "route");
-  assert.equal(told([], "override"), "host");
-  assert.equal(told([], "override", 2), "host-2");
-  assert.equal(told(ofRoute, "include"), "route,host");
-  assert.equal(told(ofRoute, "override", 0, true), "route,host");
-  assert.equal(told([], "ignore"), "");
+  assert.equal(descriptorsOf(ofRoute, "override"), "route");
+  assert.equal(descriptorsOf([], "override"), "host");
+  assert.equal(descriptorsOf([], "override", 2), "host-2");
+  assert.equal(descriptorsOf(ofRoute, "include"), "route,host");
+  assert.equal(descriptorsOf(ofRoute, "override", 0, true), "route,host");
+  assert.equal(descriptorsOf([], "ignore"), "");
 });
 
 test("the error for an unsupported rule names its field", () => {

@@ -13,8 +13,8 @@ import { compileRouteTable } from "./route-config.ts";
 
 const notes = new ConfigNotes(() => undefined);
 
-function compile(table: JsonValue, told = notes): RouteTable {
-  return compileRouteTable(fromJson(RouteConfigurationSchema, table, { registry: envoyRegistry() }), told);
+function compile(table: JsonValue, configNotes = notes): RouteTable {
+  return compileRouteTable(fromJson(RouteConfigurationSchema, table, { registry: envoyRegistry() }), configNotes);
 }
 
 /** A table whose routes answer with their own names. */
@@ -253,7 +253,7 @@ suite("actions", () => {
       response.end(JSON.stringify([request.headers["x-a"], request.headers["x-b"]]));
     });
     harness.cluster("c", [port]);
-    const told: string[] = [];
+    const noted: string[] = [];
     harness.table = compile(
       one({
         route: { cluster: "c" },
@@ -262,11 +262,11 @@ suite("actions", () => {
           { header: { key: "x-b", value: "%CEL(f(1))%" } },
         ],
       }),
-      new ConfigNotes((note) => told.push(note)),
+      new ConfigNotes((note) => noted.push(note)),
     );
     assert.deepEqual(JSON.parse((await harness.get("/old", {})).body), ["[]", null]);
     assert.deepEqual(
-      told.map((note) => /%.*%/.exec(note)?.[0]),
+      noted.map((note) => /%.*%/.exec(note)?.[0]),
       ["%RESP(y)%", "%UPSTREAM_TLS_CIPHER%", "%CEL(f(1))%"],
     );
   });
@@ -388,7 +388,7 @@ suite("actions", () => {
   });
 
   test("a change of a framing header is noted and leaves the other routes in effect", () => {
-    const told: string[] = [];
+    const noted: string[] = [];
     const message = fromJson(RouteConfigurationSchema, {
       name: "t",
       virtualHosts: [
@@ -409,7 +409,7 @@ suite("actions", () => {
         },
       ],
     });
-    const route = compileRouteTable(message, new ConfigNotes((note) => told.push(note))).virtualHosts[0]?.routes[0];
+    const route = compileRouteTable(message, new ConfigNotes((note) => noted.push(note))).virtualHosts[0]?.routes[0];
     assert.deepEqual(
       route?.requestMutations.flatMap(({ add }) => add.map(({ name }) => name)),
       ["x"],
@@ -418,8 +418,8 @@ suite("actions", () => {
       route.responseMutations.flatMap(({ remove }) => remove),
       ["y"],
     );
-    assert.equal(told.length, 2);
-    assert.match(told[0] ?? "", /a change of the header Content-Length has no effect here/);
+    assert.equal(noted.length, 2);
+    assert.match(noted[0] ?? "", /a change of the header Content-Length has no effect here/);
   });
 
   test("a route without a timeout has Envoy's 15 s, and a virtual host's retries apply to its routes", () => {

@@ -291,9 +291,9 @@ test("HEAD, 204 and 304 have no body, whatever content-length they state", async
 test("the proxy forwards 100-continue, and sends the body only after it", async () => {
   await using harness = await Harness.start();
   const { port, server } = await harness.backend(echo("a"));
-  let asked = 0;
+  let requestCount = 0;
   server.on("checkContinue", (request, response) => {
-    asked += 1;
+    requestCount += 1;
     response.writeContinue();
     echo("a")(request, response);
   });
@@ -304,7 +304,7 @@ test("the proxy forwards 100-continue, and sends the body only after it", async 
   await client.until(/^HTTP\/1.1 100 Continue\r\n\r\n$/);
   client.send("body");
   assert.match(await client.until(/"length":4/), /HTTP\/1.1 200 OK/);
-  assert.equal(asked, 1);
+  assert.equal(requestCount, 1);
 });
 
 test("a WebSocket upgrade becomes a tunnel, and either side can end it", async () => {
@@ -365,11 +365,11 @@ test("large bodies flow through slow readers without being buffered", async () =
   }
   assert.ok(sent < size, "the backend was held back");
   assert.ok(process.memoryUsage().arrayBuffers - before < 16 * 1024 * 1024);
-  let got = 0;
+  let receivedBytes = 0;
   client.socket.removeAllListeners("data");
-  client.socket.on("data", (chunk) => (got += chunk.length));
+  client.socket.on("data", (chunk) => (receivedBytes += chunk.length));
   client.socket.resume();
-  await eventually(() => got >= size);
+  await eventually(() => receivedBytes >= size);
   assert.equal(harness.records[0]?.receivedBytes, size);
   assert.equal(harness.records[0]?.sentBytes, size);
 });

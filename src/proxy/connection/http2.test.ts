@@ -385,10 +385,10 @@ test("large answers flow to slow clients stream by stream without being buffered
   }
   assert.ok(sent < 8 * 1024 * 1024, `the upstream was held back: ${sent}`);
   assert.equal((await ask(session, { ":path": "/small" })).body.toString(), "small");
-  let got = 0;
-  slow.on("data", (chunk: Buffer) => (got += chunk.length));
+  let receivedBytes = 0;
+  slow.on("data", (chunk: Buffer) => (receivedBytes += chunk.length));
   slow.resume();
-  await eventually(() => got === size);
+  await eventually(() => receivedBytes === size);
   session.close();
 });
 
@@ -500,13 +500,13 @@ test("a route can turn a CONNECT over HTTP/2 into a tunnel to an HTTP/1.1 upstre
   harness.table = tableOf(route(forwardTo("a"), { forConnect: true }));
   const session = await connectTo(harness.port);
   const stream = session.request({ ":method": "CONNECT", ":authority": "x.test:80" });
-  let got = "";
-  stream.on("data", (chunk: Buffer) => (got += chunk.toString()));
+  let text = "";
+  stream.on("data", (chunk: Buffer) => (text += chunk.toString()));
   stream.write("early");
-  await eventually(() => got.endsWith("[early]"));
+  await eventually(() => text.endsWith("[early]"));
   stream.end();
   await new Promise((resolve) => stream.once("close", resolve));
-  assert.equal(got, "hi[early]bye");
+  assert.equal(text, "hi[early]bye");
   assert.equal((await ask(session, { ":path": "/" })).headers[":status"], 404);
   session.close();
 });

@@ -90,7 +90,7 @@ async function serve(filters: readonly HttpFilter[], upstream: Upstream = {}) {
 
 const text = "to be compressed, ".repeat(20);
 
-interface Asked {
+interface RequestOptions {
   readonly path?: string;
   readonly method?: string;
   readonly accept?: string | undefined;
@@ -98,14 +98,14 @@ interface Asked {
   readonly body?: string | Buffer;
 }
 
-async function ask({ harness }: { harness: Harness }, asked: Asked = {}) {
-  const { path = "/", method = "GET", accept = "gzip", headers, body } = asked;
+async function ask({ harness }: { harness: Harness }, options: RequestOptions = {}) {
+  const { path = "/", method = "GET", accept = "gzip", headers, body } = options;
   const request = httpRequest({
     port: harness.port,
     path,
     method,
     agent: false,
-    headers: { ...("accept" in asked && accept === "" ? {} : { "accept-encoding": accept }), ...headers },
+    headers: { ...("accept" in options && accept === "" ? {} : { "accept-encoding": accept }), ...headers },
   });
   request.end(body);
   const [response] = (await once(request, "response")) as [IncomingMessage];
@@ -152,9 +152,12 @@ test("a response is compressed with gzip, brotli or zstd for a client that accep
 
 test("a response that is short, of another type, encoded already or not to be transformed stays as it is", async () => {
   const filter = filterOf({ disableOnEtagHeader: true });
-  const isCompressed = async (upstream: Upstream, asked: Asked = {}): Promise<[boolean, string | undefined]> => {
+  const isCompressed = async (
+    upstream: Upstream,
+    options: RequestOptions = {},
+  ): Promise<[boolean, string | undefined]> => {
     await using proxy = await serve([filter], upstream);
-    const { headers } = await ask(proxy, asked);
+    const { headers } = await ask(proxy, options);
     return [headers["content-encoding"] === "gzip", headers.vary];
   };
   const never: readonly Upstream[] = [
@@ -209,9 +212,9 @@ test("a header tells whether the response was compressed, or why not", async () 
       commonConfig: { minContentLength: 50, contentTypeMatcher: [{ prefix: "text/" }] },
     },
   };
-  const status = async (upstream: Upstream, asked?: Asked): Promise<unknown> => {
+  const status = async (upstream: Upstream, options?: RequestOptions): Promise<unknown> => {
     await using proxy = await serve([filterOf(config, statistics)], upstream);
-    return (await ask(proxy, asked)).headers["x-envoy-compression-status"];
+    return (await ask(proxy, options)).headers["x-envoy-compression-status"];
   };
   assert.equal(await status({}), `gzip;Compressed;OriginalLength=${text.length}`);
   assert.equal(await status({ body: "x".repeat(49) }), "gzip;ContentLengthTooSmall");

@@ -24,7 +24,7 @@ function filterOf(config: JsonObject, random?: () => number) {
   return { filter, counted };
 }
 
-interface Asked {
+interface SentRequest {
   readonly method?: string;
   readonly authority?: string;
   readonly origin?: string;
@@ -32,8 +32,8 @@ interface Asked {
   readonly filterConfigs?: ReadonlyMap<string, object>;
 }
 
-function ask(filter: CsrfFilter, asked: Asked): number | undefined {
-  const { method = "POST", authority = "a.com", origin, referer, filterConfigs = new Map() } = asked;
+function ask(filter: CsrfFilter, sent: SentRequest): number | undefined {
+  const { method = "POST", authority = "a.com", origin, referer, filterConfigs = new Map() } = sent;
   const headers = {
     ...(origin === undefined ? {} : { origin }),
     ...(referer === undefined ? {} : { referer }),
@@ -43,7 +43,7 @@ function ask(filter: CsrfFilter, asked: Asked): number | undefined {
 
 test("a request that changes something passes only from its own host, by origin or else by referer", () => {
   const { filter, counted } = filterOf(on);
-  const passing: readonly Asked[] = [
+  const passing: readonly SentRequest[] = [
     { origin: "http://a.com" },
     { origin: "https://a.com" },
     { origin: "HTTP://A.com" },
@@ -54,8 +54,8 @@ test("a request that changes something passes only from its own host, by origin 
     { referer: "http://a.com/x?y" },
     { authority: "a.com:81", origin: "http://a.com:81" },
   ];
-  for (const asked of passing) assert.equal(ask(filter, asked), undefined, JSON.stringify(asked));
-  const invalid: readonly Asked[] = [
+  for (const sent of passing) assert.equal(ask(filter, sent), undefined, JSON.stringify(sent));
+  const invalid: readonly SentRequest[] = [
     { origin: "http://b.com" },
     { origin: "http://b.com", referer: "http://a.com/" },
     { origin: "http://a.com:80" },
@@ -66,14 +66,14 @@ test("a request that changes something passes only from its own host, by origin 
     { origin: "foo http://a.com" },
     { authority: "a.com:81", origin: "http://a.com" },
   ];
-  for (const asked of invalid) assert.equal(ask(filter, asked), 403, JSON.stringify(asked));
-  const missing: readonly Asked[] = [
+  for (const sent of invalid) assert.equal(ask(filter, sent), 403, JSON.stringify(sent));
+  const missing: readonly SentRequest[] = [
     {},
     { origin: "" },
     { origin: "null" },
     { origin: "null", referer: "http://a.com" },
   ];
-  for (const asked of missing) assert.equal(ask(filter, asked), 403, JSON.stringify(asked));
+  for (const sent of missing) assert.equal(ask(filter, sent), 403, JSON.stringify(sent));
   assert.deepEqual(counted(), {
     "http.in.csrf.missing_source_origin": missing.length,
     "http.in.csrf.request_invalid": invalid.length,

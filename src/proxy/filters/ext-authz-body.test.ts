@@ -110,12 +110,12 @@ test("the service is not asked about a client that leaves before its body has ar
 });
 
 test("a gRPC service gets the body as text or as raw bytes, and a route may withhold it", async () => {
-  const asked: ClusterRequest[] = [];
+  const checks: ClusterRequest[] = [];
   const answer = Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code: 0 } })));
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(answer.length, 1);
   const callCluster: CallCluster = (request) => {
-    asked.push(request);
+    checks.push(request);
     return Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, answer]) });
   };
   const service = { grpcService: { envoyGrpc: { clusterName: "authz" } } };
@@ -135,11 +135,11 @@ test("a gRPC service gets the body as text or as raw bytes, and a route may with
     testRequest("/", { body, filterConfigs: new Map([[name, perRoute]]) }),
     neverAborted,
   );
-  const told = asked.map(
+  const checkedRequests = checks.map(
     (request) => fromBinary(CheckRequestSchema, request.body.subarray(5)).attributes?.request?.http,
   );
   assert.deepEqual(
-    told.map((http) => [
+    checkedRequests.map((http) => [
       http?.body,
       Buffer.from(http?.rawBody ?? []).toString("hex"),
       http?.headers["x-envoy-auth-partial-body"],
@@ -155,10 +155,10 @@ test("a gRPC service gets the body as text or as raw bytes, and a route may with
 test("the check of a HEAD request does not wait for a body, and a connection that closes meanwhile loses no request", async () => {
   const { harness } = await asking({ maxRequestBytes: 64 });
   await using _ = harness;
-  let asked = 0;
+  let requestCount = 0;
   const port = await harness.rawBackend((socket) => {
     socket.on("data", () => {
-      asked += 1;
+      requestCount += 1;
       // The second check on a connection finds the connection closed.
       if (socket.bytesRead > 0 && socket.listenerCount("end") > 1) socket.destroy();
       else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
@@ -168,7 +168,7 @@ test("the check of a HEAD request does not wait for a body, and a connection tha
   harness.cluster("authz", [port]);
   for (let request = 0; request < 3; request += 1)
     assert.equal((await harness.get("/", { method: "HEAD" })).status, 200);
-  assert.equal(asked, 5, "three questions, two of which found a closed connection first");
+  assert.equal(requestCount, 5, "three questions, two of which found a closed connection first");
 });
 
 test("the service's answer cannot change the framing of the request or inject a field", async () => {

@@ -93,7 +93,7 @@ test("an HTTP service sees the request without its body, and its answer changes 
 
 test("a gRPC service gets the request's attributes, and its answer changes the forwarded request", async () => {
   await using harness = await Harness.start();
-  const asked: CheckRequest[] = [];
+  const checks: CheckRequest[] = [];
   const answers: CheckResponse[] = [
     create(CheckResponseSchema, {
       status: { code: 0 },
@@ -129,7 +129,7 @@ test("a gRPC service gets the request's attributes, and its answer changes the f
     const chunks: Buffer[] = [];
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     stream.on("end", () => {
-      asked.push(fromBinary(CheckRequestSchema, Buffer.concat(chunks).subarray(5)));
+      checks.push(fromBinary(CheckRequestSchema, Buffer.concat(chunks).subarray(5)));
       const message = toBinary(CheckResponseSchema, answers.shift() ?? assert.fail());
       const prefix = Buffer.alloc(5);
       prefix.writeUInt32BE(message.length, 1);
@@ -153,9 +153,9 @@ test("a gRPC service gets the request's attributes, and its answer changes the f
       ["admin", "a,b", false, [["x-seen", "1"]]],
     );
     assert.deepEqual(request.metadata.get(name), { user: "joe" });
-    const http = asked[0]?.attributes?.request?.http;
+    const http = checks[0]?.attributes?.request?.http;
     assert.deepEqual(
-      [asked[0]?.attributes?.source?.principal, http?.path, http?.headers["x-list"]],
+      [checks[0]?.attributes?.source?.principal, http?.path, http?.headers["x-list"]],
       ["spiffe://cluster.local/ns/a/sa/b", "/a?b=1", "a"],
     );
     const denied = await filter.onRequest(testRequest(), neverAborted);

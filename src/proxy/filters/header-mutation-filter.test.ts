@@ -190,7 +190,7 @@ test("x-forwarded-client-cert with the identities of a tunnel replaces a forged 
       ],
     },
   });
-  const asked = (tls: Parameters<typeof connectionFrom>[1]) => {
+  const clientCertField = (tls: Parameters<typeof connectionFrom>[1]) => {
     const request = testRequest("/", {
       headers: { "x-forwarded-client-cert": "By=forged;URI=forged" },
       connection: connectionFrom("10.0.0.1", tls),
@@ -199,9 +199,12 @@ test("x-forwarded-client-cert with the identities of a tunnel replaces a forged 
     return request.fields.get("x-forwarded-client-cert");
   };
   const client = "spiffe://cluster.local/ns/a/sa/client";
-  assert.equal(asked({ tls: mutualTls(client) }), `By=spiffe://cluster.local/ns/a/sa/server;URI=${client}`);
-  assert.equal(asked({ tls: mutualTls(client, { verified: false }) }), "By=spiffe://cluster.local/ns/a/sa/server;URI=");
-  assert.equal(asked({}), "By=;URI=");
+  assert.equal(clientCertField({ tls: mutualTls(client) }), `By=spiffe://cluster.local/ns/a/sa/server;URI=${client}`);
+  assert.equal(
+    clientCertField({ tls: mutualTls(client, { verified: false }) }),
+    "By=spiffe://cluster.local/ns/a/sa/server;URI=",
+  );
+  assert.equal(clientCertField({}), "By=;URI=");
   for (const [clientCertificate, filters, expected] of [
     ["always-forward", [filter], "By=;URI="],
     ["sanitize", [], undefined],

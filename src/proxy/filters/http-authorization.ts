@@ -72,13 +72,13 @@ export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthori
 
 function toldFields(
   request: FilterRequest,
-  { isSent: told, added }: HttpAuthorizationOptions,
+  { isSent: isCopied, added }: HttpAuthorizationOptions,
 ): (readonly [string, string])[] {
   const replaced = new Set(added.map(([name]) => name));
   const fields: (readonly [string, string])[] = [];
   for (const [name, value] of request.headers()) {
     if (hopFields.has(name) || name.startsWith(":") || name === partialBodyField || replaced.has(name)) continue;
-    if (name === "authorization" || told(name)) fields.push([name, value]);
+    if (name === "authorization" || isCopied(name)) fields.push([name, value]);
   }
   return [...fields, ...added];
 }

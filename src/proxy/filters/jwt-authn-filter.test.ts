@@ -81,10 +81,10 @@ function filterFor(
 }
 
 const bearer = (token: string): TestRequest => testRequest("/a?b=1", { headers: { authorization: `Bearer ${token}` } });
-const said = (reply: LocalReply | undefined): string =>
+const describeReply = (reply: LocalReply | undefined): string =>
   reply === undefined ? "passes" : `${reply.status} ${reply.body.toString()}`;
 const ask = async (filter: JwtAuthnFilter, request: TestRequest): Promise<string> =>
-  said(await filter.onRequest(request));
+  describeReply(await filter.onRequest(request));
 
 test("a valid token passes, later filters get its claims, and it is removed unless it must be forwarded", async () => {
   const request = bearer(await rsa.sign({ scope: "read write", aud: ["a"] }));
@@ -233,7 +233,7 @@ test("a token in the query is removed unless it should be forwarded, and the res
     const head = new MessageHead();
     assert.ok(scanRequestHead(head, bytes, 0, bytes.length, defaultHeadLimits) > 0);
     const request = { ...testRequest(target), head };
-    assert.equal(said(await filterFor(provider).onRequest(request)), "passes");
+    assert.equal(describeReply(await filterFor(provider).onRequest(request)), "passes");
     return request.header(":path") ?? head.target();
   };
   assert.equal(await targetAfter(`/a%20b?x=%41+1&access_token=${token}&y`, {}), "/a%20b?x=%41+1&y");

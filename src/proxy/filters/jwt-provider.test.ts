@@ -55,11 +55,11 @@ describe("a token's text", () => {
 
   test("is everything after the prefix, even in a second field", () => {
     const location = { kind: "header", name: "authorization", prefix: "Bearer " } as const;
-    const said = (...authorization: string[]): string | undefined =>
+    const tokenIn = (...authorization: string[]): string | undefined =>
       tokenAt(location, testRequest("/", { repeated: { authorization } }));
-    assert.equal(said("Bearer  a.b.c "), "a.b.c");
-    assert.equal(said("Bearer a.b.c", "Bearer d.e.f"), "a.b.c,Bearer d.e.f");
-    assert.equal(said("Bearer a.b.c;x"), "a.b.c;x");
+    assert.equal(tokenIn("Bearer  a.b.c "), "a.b.c");
+    assert.equal(tokenIn("Bearer a.b.c", "Bearer d.e.f"), "a.b.c,Bearer d.e.f");
+    assert.equal(tokenIn("Bearer a.b.c;x"), "a.b.c;x");
   });
 });
 

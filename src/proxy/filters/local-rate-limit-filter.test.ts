@@ -89,9 +89,9 @@ test("response fields are appended, overwritten or added if absent, with values 
   ];
   const open = new LocalRateLimitFilter("limit", compile({ requestHeadersToAddWhenNotEnforced: fields }), services);
   assert.equal(open.onRequest(testRequest()), undefined);
-  const told = testRequest("/", { headers: { "x-a": "0", "x-c": "0", "x-d": "0" } });
-  assert.equal(open.onRequest(told), undefined);
-  assert.deepEqual(Object.fromEntries(told.fields), { "x-a": "0,1", "x-c": "0", "x-d": "1", "x-e": "0" });
+  const request = testRequest("/", { headers: { "x-a": "0", "x-c": "0", "x-d": "0" } });
+  assert.equal(open.onRequest(request), undefined);
+  assert.deepEqual(Object.fromEntries(request.fields), { "x-a": "0,1", "x-c": "0", "x-d": "1", "x-e": "0" });
   const closed = new LocalRateLimitFilter(
     "limit",
     compile({
@@ -215,7 +215,10 @@ test("a client gets the same limit fields as from Envoy: those of its descriptor
       },
     ],
   });
-  const told = (afterMs: number, headers: Readonly<Record<string, string>> = {}): readonly (string | number)[] => {
+  const limitFields = (
+    afterMs: number,
+    headers: Readonly<Record<string, string>> = {},
+  ): readonly (string | number)[] => {
     clock.pass(afterMs);
     const request = testRequest("/", { headers });
     const status = filter.onRequest(request)?.status ?? 200;
@@ -226,7 +229,15 @@ test("a client gets the same limit fields as from Envoy: those of its descriptor
     return [status, ...request.answerFields.map(([, value]) => Number(value))];
   };
   assert.deepEqual(
-    [told(0), told(0), told(0), told(0), told(2000), told(4000), told(0, { user: "ann" })],
+    [
+      limitFields(0),
+      limitFields(0),
+      limitFields(0),
+      limitFields(0),
+      limitFields(2000),
+      limitFields(4000),
+      limitFields(0, { user: "ann" }),
+    ],
     [
       [200, 3, 2, 0],
       [200, 3, 1, 0],
@@ -238,7 +249,7 @@ test("a client gets the same limit fields as from Envoy: those of its descriptor
     ],
   );
   assert.deepEqual(
-    [told(12_000, { user: "ann" }), told(0, { user: "ann" })],
+    [limitFields(12_000, { user: "ann" }), limitFields(0, { user: "ann" })],
     [
       [200, 2, 0, 8],
       [429, 2, 0, 8],

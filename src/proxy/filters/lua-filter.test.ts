@@ -24,12 +24,12 @@ interface Lab extends AsyncDisposable {
 type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
 /** An application that answers with the method, path and body that it received. */
-const told: Handler = (request, response, body) => {
+const describeRequest: Handler = (request, response, body) => {
   response.setHeader("x-got", `${request.method} ${request.url} ${String(request.headers["x-lua"])}`);
   response.end(`app got ${body}.`);
 };
 
-async function labOf(sources: readonly (string | JsonObject)[], handler: Handler = told): Promise<Lab> {
+async function labOf(sources: readonly (string | JsonObject)[], handler: Handler = describeRequest): Promise<Lab> {
   const lines: string[] = [];
   const clusters: { of?: Harness } = {};
   const callCluster = clusterCaller((cluster) => clusters.of?.clusters.get(cluster));
@@ -75,7 +75,12 @@ async function labOf(sources: readonly (string | JsonObject)[], handler: Handler
 }
 
 /** The client's response through a script, and what the script logged or counted. */
-async function through(source: string, path = "/a?b=c", options: RequestOptions = {}, handler: Handler = told) {
+async function through(
+  source: string,
+  path = "/a?b=c",
+  options: RequestOptions = {},
+  handler: Handler = describeRequest,
+) {
   await using lab = await labOf([source], handler);
   const answer = await lab.harness.get(path, options);
   return { ...answer, lines: lab.lines, errors: lab.errors(), records: lab.harness.records };
@@ -161,10 +166,10 @@ test("a script changes the head and the body of a response with any upstream fra
     response.write("first ");
     setImmediate(() => response.end("second"));
   };
-  for (const handler of [told, chunked]) {
+  for (const handler of [describeRequest, chunked]) {
     const answer = await through(source, "/", {}, handler);
     assert.equal(answer.status, 201);
-    assert.equal(answer.body, handler === told ? "APP GOT ." : "FIRST SECOND");
+    assert.equal(answer.body, handler === describeRequest ? "APP GOT ." : "FIRST SECOND");
     assert.deepEqual(
       [answer.headers["x-size"], answer.headers["content-length"], answer.headers["x-secret"]],
       [String(answer.body.length), String(answer.body.length), undefined],
@@ -254,9 +259,9 @@ test("a script calls a cluster and waits with a timeout, or does not wait", asyn
     h:headers():add("x-lua", problem:match("http call.*"))
   `);
   await using lab = await labOf([source]);
-  const asked: string[] = [];
+  const requests: string[] = [];
   const side = await lab.harness.backend((request, response) => {
-    asked.push(`${request.method} ${request.url} ${String(request.headers["x-a"])}`);
+    requests.push(`${request.method} ${request.url} ${String(request.headers["x-a"])}`);
     if (request.url === "/slow") return;
     response.setHeader("x-side", "yes");
     response.setHeader("x-many", ["a", "b"]);
@@ -269,7 +274,7 @@ test("a script calls a cluster and waits with a timeout, or does not wait", asyn
     "GET / 200yesok, 503upstream failure, a+b, http call cluster invalid. Must be configured",
     lab.lines.join("\n"),
   );
-  assert.deepEqual(asked.slice(0, 3), ["POST /ask 1, 2", "GET /slow undefined", "GET /list undefined"]);
+  assert.deepEqual(requests.slice(0, 3), ["POST /ask 1, 2", "GET /slow undefined", "GET /list undefined"]);
 });
 
 test("a script calls a cluster on the response path", async () => {
@@ -350,12 +355,12 @@ test("bodyChunks returns the body of a message, followed by the trailers", async
 });
 
 test("a route has its own script, one of the filter's named scripts, or none", async () => {
-  const say = (what: string): string =>
+  const scriptThatAdds = (what: string): string =>
     onRequest(`h:headers():add("x-lua", "${what}" .. (h:filterContext()["of"] or ""))`);
   await using lab = await labOf([
     {
-      defaultSourceCode: { inlineString: say("default") },
-      sourceCodes: { other: { inlineString: say("named") } },
+      defaultSourceCode: { inlineString: scriptThatAdds("default") },
+      sourceCodes: { other: { inlineString: scriptThatAdds("named") } },
       filterContext: { of: "filter" },
     },
   ]);
@@ -368,7 +373,7 @@ test("a route has its own script, one of the filter's named scripts, or none", a
   assert.equal(await seen({ name: "other" }), "GET / namedfilter");
   assert.equal(await seen({ name: "missing" }), "GET / undefined");
   assert.equal(
-    await seen({ sourceCode: { inlineString: say("own") }, filterContext: { of: "route" } }),
+    await seen({ sourceCode: { inlineString: scriptThatAdds("own") }, filterContext: { of: "route" } }),
     "GET / ownroute",
   );
   assert.equal(await seen({ filterContext: { of: "route" } }), "GET / defaultroute");

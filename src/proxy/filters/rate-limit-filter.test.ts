@@ -30,12 +30,12 @@ const byUser = [
 
 /** A filter whose service gives this answer, and the requests that the service received. */
 class Limited {
-  readonly asked: ClusterRequest[] = [];
+  readonly requests: ClusterRequest[] = [];
   readonly services = {
     ...standaloneServices(),
     random: () => 0.5,
     callCluster: ((request) => {
-      this.asked.push(request);
+      this.requests.push(request);
       return this.#answer();
     }) as CallCluster,
   };
@@ -69,7 +69,7 @@ class Limited {
 
   /** The last request to the service, without its frame. */
   question(): unknown {
-    const { body } = this.asked.at(-1) ?? { body: Buffer.alloc(5) };
+    const { body } = this.requests.at(-1) ?? { body: Buffer.alloc(5) };
     const { domain, descriptors } = fromBinary(RateLimitRequestSchema, body.subarray(5));
     return {
       domain,
@@ -108,7 +108,7 @@ test("the service gets the descriptors of a request, and its fields reach upstre
       ["generic_key=all", 5, 3],
     ],
   });
-  const { cluster, path, timeoutMs, protocol } = limited.asked[0] ?? {};
+  const { cluster, path, timeoutMs, protocol } = limited.requests[0] ?? {};
   assert.deepEqual(
     { cluster, path, timeoutMs, protocol },
     {
@@ -187,10 +187,10 @@ test("requests pass if no rule describes them, if the filter leaves them out, or
   const half = { defaultValue: { numerator: 40 } };
   const out = new Limited({ filterEnabled: half }, overLimit);
   assert.equal(await out.ask(), undefined);
-  assert.deepEqual([none.asked.length, out.asked.length], [0, 0]);
-  const told = new Limited({ filterEnforced: half }, overLimit);
-  assert.equal(await told.ask(), undefined);
-  assert.equal(told.counted("over_limit"), 1);
+  assert.deepEqual([none.requests.length, out.requests.length], [0, 0]);
+  const unenforced = new Limited({ filterEnforced: half }, overLimit);
+  assert.equal(await unenforced.ask(), undefined);
+  assert.equal(unenforced.counted("over_limit"), 1);
 });
 
 test("requests pass if the service gives no verdict, unless the filter refuses on failures", async () => {
@@ -222,14 +222,14 @@ test("whether refused or not, a client gets the service's limit that ends first,
       durationUntilReset: { seconds: 1800n, nanos: 5 },
     },
   ];
-  const told = [
+  const limitFields = [
     ["x-ratelimit-limit", '1000, 10;w=1;name="per-ip", 1000;w=3600'],
     ["x-ratelimit-remaining", "3"],
     ["x-ratelimit-reset", "1800"],
   ];
   for (const overallCode of [RateLimitResponse_Code.OK, RateLimitResponse_Code.OVER_LIMIT])
     for (const [config, expected] of [
-      [{ enableXRatelimitHeaders: "DRAFT_VERSION_03" }, told],
+      [{ enableXRatelimitHeaders: "DRAFT_VERSION_03" }, limitFields],
       [{}, []],
     ] as const) {
       const request = testRequest("/", { headers: { user: "ann" } });

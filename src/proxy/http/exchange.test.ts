@@ -324,7 +324,7 @@ test("peers exchange x-envoy-peer-metadata, which goes no further", async () => 
 
 test("an upstream outside the mesh gets no peer metadata if only mesh members may have it", async () => {
   const own = { id: "own-id", value: encodePeerMetadata(client) };
-  const told = async (peerMetadata: "tell" | "external" | "never", inMeshOnly: boolean): Promise<boolean> => {
+  const getsMetadata = async (peerMetadata: "tell" | "external" | "never", inMeshOnly: boolean): Promise<boolean> => {
     await using harness = await Harness.start(
       {
         peerMetadata: {
@@ -347,7 +347,12 @@ test("an upstream outside the mesh gets no peer metadata if only mesh members ma
     return (await harness.get("/")).body === "true";
   };
   assert.deepEqual(
-    [await told("tell", true), await told("external", true), await told("external", false), await told("never", false)],
+    [
+      await getsMetadata("tell", true),
+      await getsMetadata("external", true),
+      await getsMetadata("external", false),
+      await getsMetadata("never", false),
+    ],
     [true, false, true, false],
   );
 });

@@ -21,14 +21,14 @@ async function received(
 }
 
 test("a gateway sends the port that the client used, and the client's own header counts only behind a trusted proxy", async () => {
-  const told = { useRemoteAddress: true, appendForwardedPort: true };
-  const said = { "x-forwarded-port": "1" };
+  const appendsPort = { useRemoteAddress: true, appendForwardedPort: true };
+  const clientPort = { "x-forwarded-port": "1" };
   assert.equal((await received({ useRemoteAddress: true }, {})).port, undefined);
-  assert.deepEqual((await received({ useRemoteAddress: true }, {}, said)).port, ["1"]);
-  assert.deepEqual((await received(told, {})).ownPort, [true]);
-  assert.deepEqual((await received(told, {}, said)).ownPort, [true]);
-  assert.deepEqual((await received({ ...told, trustedHops: 1 }, {}, said)).port, ["1"]);
-  assert.deepEqual((await received({ ...told, trustedHops: 1 }, {})).ownPort, [true]);
+  assert.deepEqual((await received({ useRemoteAddress: true }, {}, clientPort)).port, ["1"]);
+  assert.deepEqual((await received(appendsPort, {})).ownPort, [true]);
+  assert.deepEqual((await received(appendsPort, {}, clientPort)).ownPort, [true]);
+  assert.deepEqual((await received({ ...appendsPort, trustedHops: 1 }, {}, clientPort)).port, ["1"]);
+  assert.deepEqual((await received({ ...appendsPort, trustedHops: 1 }, {})).ownPort, [true]);
 });
 
 test("filters see the port as the server does", async () => {
@@ -50,14 +50,18 @@ test("filters see the port as the server does", async () => {
 
 test("x-forwarded-host gets the replaced host once, after those of earlier hops, and only if the route requests it", async () => {
   const rewritten = { rewriteHost: "inner.test" };
-  const told = { ...rewritten, appendForwardedHost: true };
-  const hosts = async (action: Partial<ForwardAction>, said?: string): Promise<unknown> => {
-    const { host, before } = await received({}, action, said === undefined ? {} : { "x-forwarded-host": said });
+  const appendsHost = { ...rewritten, appendForwardedHost: true };
+  const hosts = async (action: Partial<ForwardAction>, forwardedHost?: string): Promise<unknown> => {
+    const { host, before } = await received(
+      {},
+      action,
+      forwardedHost === undefined ? {} : { "x-forwarded-host": forwardedHost },
+    );
     return [host?.[0], before];
   };
   assert.deepEqual(await hosts(rewritten, "edge.test"), ["inner.test", ["edge.test"]]);
   assert.deepEqual(await hosts({ appendForwardedHost: true }), ["shop.test", undefined]);
-  assert.deepEqual(await hosts(told), ["inner.test", ["shop.test"]]);
-  assert.deepEqual(await hosts(told, "edge.test"), ["inner.test", ["edge.test,shop.test"]]);
-  assert.deepEqual(await hosts(told, "edge.test,shop.test"), ["inner.test", ["edge.test,shop.test"]]);
+  assert.deepEqual(await hosts(appendsHost), ["inner.test", ["shop.test"]]);
+  assert.deepEqual(await hosts(appendsHost, "edge.test"), ["inner.test", ["edge.test,shop.test"]]);
+  assert.deepEqual(await hosts(appendsHost, "edge.test,shop.test"), ["inner.test", ["edge.test,shop.test"]]);
 });

@@ -138,16 +138,16 @@ test("gRPC streams run in both directions at once, and a slow server slows its c
   await using made = await grpcThrough();
   const { path, requestSerialize, responseDeserialize } = definition.both;
   const call = made.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
-  const got: string[] = [];
-  let asked = 0;
+  const messages: string[] = [];
+  let sentCount = 0;
   call.on("data", (text: string) => {
-    got.push(text);
-    if (asked < 20) call.write(String(asked++));
+    messages.push(text);
+    if (sentCount < 20) call.write(String(sentCount++));
     else call.end();
   });
-  call.write(String(asked++));
+  call.write(String(sentCount++));
   const status = await new Promise<grpc.StatusObject>((resolve) => call.on("status", resolve));
-  assert.deepEqual([status.code, got.length, got.at(-1)], [0, 20, "[19]"]);
+  assert.deepEqual([status.code, messages.length, messages.at(-1)], [0, 20, "[19]"]);
   const collected = await new Promise<string>((resolve, reject) => {
     const up = made.client.makeClientStreamRequest(
       definition.collect.path,
@@ -186,14 +186,14 @@ test("an open gRPC stream is reported at each sweep with its messages so far, an
     await answer;
     made.harness.listener.sweep();
   }
-  const { promise: asked, resolve: arrived } = Promise.withResolvers<void>();
+  const { promise: sentCount, resolve: arrived } = Promise.withResolvers<void>();
   const backend = await made.harness.backend(() => arrived());
   made.harness.cluster("plain", [backend.port]);
   made.harness.table = tableOf(route(forwardTo("plain")));
   const plain = http2.connect(`http://127.0.0.1:${made.harness.port}`);
   const waiting = plain.request({ ":path": "/" });
   waiting.on("error", () => undefined);
-  await asked;
+  await sentCount;
   made.harness.listener.sweep();
   assert.deepEqual(seen, [
     [1, 1, 200],

@@ -55,14 +55,14 @@ test("a response keeps its content-length, whatever its `connection` field names
 });
 
 test("a client cannot use `connection` to drop a field that a filter set", async () => {
-  const says: HttpFilter = {
+  const setsField: HttpFilter = {
     name: "says",
     onRequest: (request) => {
       request.setHeader("x-user", "joe");
       return undefined;
     },
   };
-  await using harness = await Harness.start({ filters: [says], filtersIdle: false });
+  await using harness = await Harness.start({ filters: [setsField], filtersIdle: false });
   const seen = await upstream(harness, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", /\r\n\r\n$/);
   const client = harness.client();
   client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: X-User, x-hop\r\nx-hop: 1\r\nx-user: admin\r\n\r\n");

@@ -66,15 +66,15 @@ test("a record does not change after the exchange's end, whatever its connection
   await client.until(/\/first$/);
   client.send("GET /no%ZZ HTTP/1.1\r\nhost: b\r\n\r\n");
   await eventually(() => records.length === 2);
-  const told = ({ method, pathAndQuery, userAgent, status, receivedBytes, cluster }: ExchangeRecord): unknown[] => [
+  const factsOfRecord = ({
     method,
     pathAndQuery,
     userAgent,
     status,
     receivedBytes,
-    cluster?.name,
-  ];
-  assert.deepEqual(records[0] === undefined ? [] : told(records[0]), ["POST", "/first", "one", 200, 5, "a"]);
+    cluster,
+  }: ExchangeRecord): unknown[] => [method, pathAndQuery, userAgent, status, receivedBytes, cluster?.name];
+  assert.deepEqual(records[0] === undefined ? [] : factsOfRecord(records[0]), ["POST", "/first", "one", 200, 5, "a"]);
   client.socket.destroy();
 });
 
@@ -253,16 +253,16 @@ test("a request has the same record, head and answer after any other request of 
   const records: ExchangeRecord[] = [];
   await using backend = await startMixedBackend(probes);
   await using harness = await mixedHarness(records, backend);
-  const told: { name: string; record: Record<string, unknown>; probe: unknown; answer: string }[] = [];
+  const outcomes: { name: string; record: Record<string, unknown>; probe: unknown; answer: string }[] = [];
   for (const first of [undefined, ...before]) {
     const client = harness.client();
     const answer = await afterHttp1(client, records, first?.http1);
     const record = records.at(-1);
     assert.ok(record !== undefined);
-    told.push({ name: first?.name ?? "alone", record: factsOf(record), probe: probes.at(-1), answer });
+    outcomes.push({ name: first?.name ?? "alone", record: factsOf(record), probe: probes.at(-1), answer });
     client.socket.destroy();
   }
-  const [alone, ...others] = told;
+  const [alone, ...others] = outcomes;
   for (const other of others) assert.deepEqual({ ...other, name: "alone" }, alone, `after a request ${other.name}`);
   const http2: { name: string; record: Record<string, unknown>; probe: unknown }[] = [];
   for (const first of [undefined, ...before]) {

@@ -12,12 +12,12 @@ import {
   type ReplyRow,
 } from "./reply-table.ts";
 
-function told({ status, flag, details }: ReplyRow): string {
+function describeReply({ status, flag, details }: ReplyRow): string {
   return `${status} ${flagLetters(flag)} ${details}`;
 }
 
 test("each cause has the status, the flag and the details that logs and dashboards for Envoy expect", () => {
-  assert.deepEqual(Object.fromEntries(Object.entries(replyTable).map(([cause, row]) => [cause, told(row)])), {
+  assert.deepEqual(Object.fromEntries(Object.entries(replyTable).map(([cause, row]) => [cause, describeReply(row)])), {
     badChunks: "400 DPE http1.codec_error{bad_chunked_framing}",
     oldVersion: "426 DPE low_version",
     badMethod: "400 - http1.invalid_method",
@@ -41,7 +41,7 @@ test("each cause has the status, the flag and the details that logs and dashboar
     idleRequest: "408 SI stream_idle_timeout",
     idleResponse: "504 SI stream_idle_timeout",
   });
-  assert.deepEqual(Object.values(upstreamFailureReplies).map(told), [
+  assert.deepEqual(Object.values(upstreamFailureReplies).map(describeReply), [
     "503 UC upstream_reset_before_response_started{connection_termination}",
     "502 UPE upstream_reset_before_response_started{protocol_error}",
     "503 UR upstream_reset_before_response_started{remote_reset}",
@@ -57,11 +57,11 @@ test("a cause with its own facts reports them without spaces and commas", () => 
   const failure = { anyByte: true, nothingSent: false, message: "bad, chunked framing" };
   assert.deepEqual(
     [
-      told(connectFailureReply("connection refused, again")),
-      told(brokenOffReply({ kind: "protocol-error", ...failure })),
-      told(codecErrorReply(431, "head too large", false)),
-      told(codecErrorReply(400, "bad request", true)),
-      told(noClusterReply(404)),
+      describeReply(connectFailureReply("connection refused, again")),
+      describeReply(brokenOffReply({ kind: "protocol-error", ...failure })),
+      describeReply(codecErrorReply(431, "head too large", false)),
+      describeReply(codecErrorReply(400, "bad request", true)),
+      describeReply(noClusterReply(404)),
     ],
     [
       "503 UF upstream_reset_before_response_started{remote_connection_failure_transport_failure_reason:_connection_refused_again}",

@@ -37,7 +37,7 @@ async function send(text: string, config: Partial<HttpConnectionConfig> = {}): P
 }
 
 const get = (fields: string): string => `GET / HTTP/1.1\r\nHost: a.test\r\n${fields}\r\n`;
-const told = [
+const forgedFields = [
   "x-envoy-retry-on: 5xx",
   "x-envoy-max-retries: 9",
   "x-envoy-upstream-rq-timeout-ms: 1",
@@ -48,21 +48,21 @@ const told = [
 ];
 
 describe("x-envoy fields", () => {
-  const fields = `${told.join("\r\n")}\r\nx-envoy-decorator-operation: a\r\n`;
+  const fields = `${forgedFields.join("\r\n")}\r\nx-envoy-decorator-operation: a\r\n`;
 
   test("of a client that the listener treats as external are removed, even from a private address", async () => {
     const { head } = await send(get(fields));
     assert.deepEqual(head.match(/^x-envoy-.*$/gm), ["x-envoy-external-address: 127.0.0.1"]);
     assert.doesNotMatch(
       (await send(get(fields), { useRemoteAddress: false, appendForwardedFor: false })).head,
-      new RegExp(told.join("|")),
+      new RegExp(forgedFields.join("|")),
     );
   });
 
   test("of an internal client stay, unless another proxy is in between", async () => {
     const internalAddresses = [(address: string) => address === "127.0.0.1"];
     const { head } = await send(get(fields), { internalAddresses });
-    for (const line of told) assert.ok(head.includes(line), line);
+    for (const line of forgedFields) assert.ok(head.includes(line), line);
     const forwarded = await send(get(`${fields}x-forwarded-for: 127.0.0.1\r\n`), { internalAddresses });
     assert.doesNotMatch(forwarded.head, /x-envoy-(retry|internal)/);
   });

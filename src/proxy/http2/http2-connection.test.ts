@@ -57,7 +57,7 @@ class Pipe implements ByteStream {
 }
 
 /** The connection's frames as short texts. */
-class Heard implements FrameHandler {
+class RecordedFrames implements FrameHandler {
   readonly events: string[] = [];
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
     this.events.push(`data ${streamId} ${chunk.length}${endStream ? " end" : ""}`);
@@ -102,7 +102,7 @@ class Peer {
   readonly streams = new Map<number, Seen>();
   readonly connection: Http2Connection;
   readonly writer = new FrameWriter();
-  readonly heard = new Heard();
+  readonly received = new RecordedFrames();
   readonly #reader: FrameReader;
   goaways = 0;
   closed = 0;
@@ -124,7 +124,7 @@ class Peer {
       pingIntervalMs: 0,
       pingTimeoutMs: 0,
     });
-    this.#reader = new FrameReader(this.heard, { maxFrameSize: http2Limits.maxFrameBytes, expectPreface: !server });
+    this.#reader = new FrameReader(this.received, { maxFrameSize: http2Limits.maxFrameBytes, expectPreface: !server });
     this.connection.start();
   }
 
@@ -177,10 +177,10 @@ class Peer {
   }
 
   /** What we have sent to the peer since the last call. */
-  async said(): Promise<string[]> {
+  async takeFrames(): Promise<string[]> {
     await turn();
     for (const bytes of this.pipe.sent.splice(0)) this.#reader.push(bytes);
-    return this.heard.events.splice(0);
+    return this.received.events.splice(0);
   }
 }
 
@@ -239,8 +239,8 @@ for (const [title, bytes, code] of connectionErrors) {
   test(`a connection ends by ${errorCodeName(errorCode[code])}: ${title}`, async () => {
     const peer = new Peer().greet().request(1, false);
     peer.raw(bytes);
-    const said = await peer.said();
-    assert.ok(said.includes(`goaway 1 ${errorCodeName(errorCode[code])}`), said.join(", "));
+    const frames = await peer.takeFrames();
+    assert.ok(frames.includes(`goaway 1 ${errorCodeName(errorCode[code])}`), frames.join(", "));
     assert.equal(peer.pipe.ended, true);
     assert.ok(peer.streams.get(1)?.events.at(-1)?.startsWith("aborted by connection"));
   });
@@ -249,12 +249,12 @@ for (const [title, bytes, code] of connectionErrors) {
 test("a peer must begin with the preface and SETTINGS", async () => {
   const noPreface = new Peer();
   noPreface.pipe.handler?.data(Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  assert.ok((await noPreface.said()).includes("goaway 0 PROTOCOL_ERROR"));
+  assert.ok((await noPreface.takeFrames()).includes("goaway 0 PROTOCOL_ERROR"));
   const noSettings = new Peer();
   noSettings.writer.preface();
   noSettings.writer.ping(Buffer.alloc(8), false);
   noSettings.push();
-  assert.ok((await noSettings.said()).includes("goaway 0 PROTOCOL_ERROR"));
+  assert.ok((await noSettings.takeFrames()).includes("goaway 0 PROTOCOL_ERROR"));
 });
 
 /** Each is sent on stream 1, whose request has a body of 5 bytes to come. */
@@ -273,7 +273,7 @@ for (const [title, bytes, code] of streamErrors) {
     const seen = peer.streams.get(1) ?? assert.fail();
     seen.stream.expectedBytes = 5;
     peer.raw(bytes);
-    assert.ok((await peer.said()).includes(`rst 1 ${errorCodeName(errorCode[code])}`));
+    assert.ok((await peer.takeFrames()).includes(`rst 1 ${errorCodeName(errorCode[code])}`));
     assert.ok(seen.events.at(-1)?.startsWith("aborted by protocol"));
     peer.request(3);
     assert.deepEqual(peer.streams.get(3)?.events.length, 1);
@@ -286,7 +286,7 @@ test("padding is removed and counts for the windows, and a body may be all paddi
   peer.raw(frame(0, 8, 1, "03 61 62 000000")).raw(frame(0, 9, 1, "02 0000"));
   const seen = peer.streams.get(1) ?? assert.fail();
   assert.deepEqual([seen.body.toString(), seen.events.at(-1)], ["ab", "end"]);
-  assert.ok((await peer.said()).every((event) => !event.startsWith("goaway")));
+  assert.ok((await peer.takeFrames()).every((event) => !event.startsWith("goaway")));
 });
 
 test("nothing is sent while the window of the stream or the connection is zero, and everything afterwards", async () => {
@@ -295,21 +295,23 @@ test("nothing is sent while the window of the stream or the connection is zero, 
   seen.stream.sendHeaders([":status", "200"], false);
   assert.equal(seen.stream.write(Buffer.alloc(100_000), false), false);
   seen.stream.write(Buffer.alloc(0), true);
-  await peer.said();
+  await peer.takeFrames();
   peer.writer.windowUpdate(1, 10);
   peer.push();
-  assert.deepEqual(await peer.said(), ["data 1 10"]);
+  assert.deepEqual(await peer.takeFrames(), ["data 1 10"]);
   peer.writer.settings([[setting.initialWindowSize, 20]]);
   peer.push();
-  assert.deepEqual(await peer.said(), ["settings ack", "data 1 20"]);
+  assert.deepEqual(await peer.takeFrames(), ["settings ack", "data 1 20"]);
   // The connection's window of 65,535 is the next to run out.
   peer.writer.windowUpdate(1, 200_000);
   peer.push();
-  const until = (await peer.said()).map((event) => Number(event.split(" ")[2])).reduce((sum, bytes) => sum + bytes, 30);
+  const until = (await peer.takeFrames())
+    .map((event) => Number(event.split(" ")[2]))
+    .reduce((sum, bytes) => sum + bytes, 30);
   assert.equal(until, 65_535);
   peer.writer.windowUpdate(0, 200_000);
   peer.push();
-  const rest = await peer.said();
+  const rest = await peer.takeFrames();
   assert.equal(rest.at(-1)?.endsWith("end"), true);
   assert.equal(
     rest.map((event) => Number(event.split(" ")[2])).reduce((sum, bytes) => sum + bytes, until),
@@ -326,10 +328,10 @@ test("a window that SETTINGS made negative must be refilled first", async () => 
   seen.stream.write(Buffer.alloc(10), true);
   peer.writer.windowUpdate(1, 60);
   peer.push();
-  assert.ok(!(await peer.said()).some((event) => event.endsWith("end")));
+  assert.ok(!(await peer.takeFrames()).some((event) => event.endsWith("end")));
   peer.writer.windowUpdate(1, 10);
   peer.push();
-  assert.deepEqual(await peer.said(), ["data 1 10 end"]);
+  assert.deepEqual(await peer.takeFrames(), ["data 1 10 end"]);
 });
 
 test("a peer that exceeds the window of a stream or connection gets FLOW_CONTROL_ERROR", async () => {
@@ -339,42 +341,45 @@ test("a peer that exceeds the window of a stream or connection gets FLOW_CONTROL
   for (let sent = 0; sent <= http2Limits.streamWindowBytes; sent += block.length)
     peer.writer.data(1, block, 0, block.length, false);
   peer.push();
-  assert.ok((await peer.said()).includes("rst 1 FLOW_CONTROL_ERROR"));
+  assert.ok((await peer.takeFrames()).includes("rst 1 FLOW_CONTROL_ERROR"));
 });
 
 test("a paused stream keeps its data and trailers in order, and returns its window only when it is read", async () => {
   const peer = new Peer().greet().request(1, false);
   const seen = peer.streams.get(1) ?? assert.fail();
-  await peer.said();
+  await peer.takeFrames();
   seen.stream.pause();
   const block = Buffer.alloc(50_000, 1);
   for (let index = 0; index < 4; index += 1) peer.writer.data(1, block, 0, block.length, false);
   peer.writer.headers(1, hpackEncode(["x-end", "yes"]), true, 16_384);
   peer.push();
-  assert.deepEqual([seen.body.length, (await peer.said()).filter((event) => event.startsWith("window 1"))], [0, []]);
+  assert.deepEqual(
+    [seen.body.length, (await peer.takeFrames()).filter((event) => event.startsWith("window 1"))],
+    [0, []],
+  );
   seen.stream.resume();
   assert.deepEqual([seen.body.length, seen.events.at(-1)], [200_000, "headers x-end yes end"]);
 });
 
 test("streams beyond the limit are refused as unprocessed", async () => {
   const peer = new Peer(true, 2).greet().request(1).request(3).request(5);
-  assert.ok((await peer.said()).includes("rst 5 REFUSED_STREAM"));
+  assert.ok((await peer.takeFrames()).includes("rst 5 REFUSED_STREAM"));
   assert.deepEqual([...peer.streams.keys()], [1, 3]);
 });
 
 test("a drain sends two GOAWAYs: the second, after a round trip, names the last stream, and the connection ends with that stream", async () => {
   const peer = new Peer().greet().request(1);
-  await peer.said();
+  await peer.takeFrames();
   peer.connection.drain();
-  assert.deepEqual(await peer.said(), ["goaway all NO_ERROR", "ping"]);
+  assert.deepEqual(await peer.takeFrames(), ["goaway all NO_ERROR", "ping"]);
   peer.request(3);
   peer.writer.ping(Buffer.from("goaway!!"), true);
   peer.push();
-  assert.deepEqual(await peer.said(), ["goaway 3 NO_ERROR"]);
+  assert.deepEqual(await peer.takeFrames(), ["goaway 3 NO_ERROR"]);
   peer.request(5);
   assert.deepEqual([...peer.streams.keys()], [1, 3]);
   for (const { stream } of peer.streams.values()) stream.sendHeaders([":status", "204"], true);
-  await peer.said();
+  await peer.takeFrames();
   assert.equal(peer.pipe.ended, true);
 });
 
@@ -394,7 +399,7 @@ test("GOAWAY tells a client which of its streams were not processed", async () =
   peer.writer.headers(1, hpackEncode([":status", "200"]), true, 16_384);
   peer.writer.headers(3, hpackEncode([":status", "200"]), true, 16_384);
   peer.push();
-  await peer.said();
+  await peer.takeFrames();
   assert.equal(peer.pipe.ended, true);
 });
 
@@ -408,10 +413,10 @@ test("frames for a stream that this end has reset are dropped, and their window 
   peer.writer.rstStream(1, errorCode.cancel);
   peer.writer.windowUpdate(1, 100);
   peer.push();
-  const said = await peer.said();
+  const frames = await peer.takeFrames();
   assert.ok(
-    said.some((event) => event.startsWith("window 0")) && said.every((event) => !event.startsWith("goaway")),
-    said.join(", "),
+    frames.some((event) => event.startsWith("window 0")) && frames.every((event) => !event.startsWith("goaway")),
+    frames.join(", "),
   );
 });
 
@@ -420,9 +425,9 @@ test("a peer that only pings, or never reads our answers, is cut off", async () 
   for (let index = 0; index <= http2Limits.maxIdleFramesPerSecond; index += 1)
     flood.writer.ping(Buffer.alloc(8), false);
   flood.push();
-  assert.ok((await flood.said()).includes("goaway 0 ENHANCE_YOUR_CALM"));
+  assert.ok((await flood.takeFrames()).includes("goaway 0 ENHANCE_YOUR_CALM"));
   const deaf = new Peer(true, 1000).greet();
-  await deaf.said();
+  await deaf.takeFrames();
   deaf.pipe.stuck = true;
   deaf.request(1, false);
   const seen = deaf.streams.get(1) ?? assert.fail();
@@ -440,7 +445,7 @@ test("DATA of only padding, or for a stream that has ended, counts as a flood", 
     const flood = new Peer().greet().request(1, false).request(3, false);
     flood.streams.get(3)?.stream.reset(errorCode.cancel);
     flood.raw(bytes.repeat(http2Limits.maxIdleFramesPerSecond + 20));
-    assert.ok((await flood.said()).includes("goaway 3 ENHANCE_YOUR_CALM"));
+    assert.ok((await flood.takeFrames()).includes("goaway 3 ENHANCE_YOUR_CALM"));
   }
 });
 
@@ -461,7 +466,7 @@ test("after a connection breaks off, requests in the same bytes are not started"
     aborted: () => peer.connection.fail(errorCode.enhanceYourCalm, "too many requests were taken back"),
   };
   peer.push();
-  assert.ok((await peer.said()).includes("goaway 1 ENHANCE_YOUR_CALM"));
+  assert.ok((await peer.takeFrames()).includes("goaway 1 ENHANCE_YOUR_CALM"));
   assert.deepEqual([...peer.streams.keys()], [1]);
 });
 
@@ -474,13 +479,13 @@ test("the remaining response must make progress, else its stream is reset", asyn
     assert.equal(stream.closed, false);
     peer.connection.sweep(0);
   }
-  assert.ok((await peer.said()).includes("rst 1 CANCEL"));
+  assert.ok((await peer.takeFrames()).includes("rst 1 CANCEL"));
   assert.equal(peer.connection.activeStreams, 0);
 });
 
 test("when the peer shrinks the HPACK table, the next header block announces our table as empty", async () => {
   const peer = new Peer().greet([[setting.headerTableSize, 0]]).request(1);
-  await peer.said();
+  await peer.takeFrames();
   peer.streams.get(1)?.stream.sendHeaders([":status", "204"], true);
   await turn();
   const bytes = Buffer.concat(peer.pipe.sent);
@@ -588,7 +593,7 @@ test("a client that wastes streams is not read until its next stream may open, h
 test("no further input is read from a peer that was cut off and continues to send", async () => {
   const peer = new Peer().greet();
   peer.raw(frame(0, 0, 0, "00"));
-  assert.ok((await peer.said()).includes("goaway 0 PROTOCOL_ERROR"));
+  assert.ok((await peer.takeFrames()).includes("goaway 0 PROTOCOL_ERROR"));
   const block = Buffer.alloc(http2Limits.maxDroppedBytes / 4);
   const seen: boolean[] = [];
   for (let count = 0; count < 5; count += 1) {
@@ -605,7 +610,7 @@ test("a request that waits for its upstream and gets invalid trailers is reset a
   peer.writer.data(1, Buffer.from("x"), 0, 1, false);
   peer.writer.headers(1, hpackEncode([":path", "/late"]), true, 16_384);
   peer.push();
-  assert.ok((await peer.said()).includes("rst 1 PROTOCOL_ERROR"));
+  assert.ok((await peer.takeFrames()).includes("rst 1 PROTOCOL_ERROR"));
   assert.equal(seen.events.at(-1), "aborted by protocol PROTOCOL_ERROR");
 });
 

@@ -7,11 +7,11 @@ import { ActiveListener, type ListenerRuntime } from "./listener.ts";
 
 /** A listener on an address whose socket opens when the test lets it open. */
 function opening() {
-  const asked: PromiseWithResolvers<ByteListener>[] = [];
+  const attempts: PromiseWithResolvers<ByteListener>[] = [];
   let closed = 0;
   const listen = async (): Promise<ByteListener> => {
     const one = Promise.withResolvers<ByteListener>();
-    asked.push(one);
+    attempts.push(one);
     return await one.promise;
   };
   const spec = {
@@ -27,10 +27,10 @@ function opening() {
     log: silentLogger,
   } as unknown as ListenerRuntime);
   const open = async (): Promise<void> => {
-    asked.shift()?.resolve({ address: { address: "127.0.0.1", port: 80 }, close: () => void (closed += 1) });
+    attempts.shift()?.resolve({ address: { address: "127.0.0.1", port: 80 }, close: () => void (closed += 1) });
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { listener, open, asked: () => asked.length, closed: () => closed };
+  return { listener, open, attempts: () => attempts.length, closed: () => closed };
 }
 
 test("a listener that is removed while its socket opens does not listen", async () => {
@@ -44,11 +44,11 @@ test("a listener that is removed while its socket opens does not listen", async 
 });
 
 test("a socket opens once, however often it is requested meanwhile", async () => {
-  const { listener, open, asked, closed } = opening();
+  const { listener, open, attempts, closed } = opening();
   const bound = [listener.bind(), listener.bind(), listener.bind()];
   await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(asked(), 1);
+  assert.equal(attempts(), 1);
   await open();
   await Promise.all(bound);
-  assert.deepEqual([asked(), listener.bound, closed()], [0, true, 0]);
+  assert.deepEqual([attempts(), listener.bound, closed()], [0, true, 0]);
 });

@@ -126,9 +126,9 @@ test("traffic to no service is labelled with its cluster and host at a client, a
 test("an endless series of new hosts or peer names stays within the bound, and everything is counted", () => {
   const registry = new MetricsRegistry({ maxSeriesPerMetric: 100 });
   const metrics = new IstioMetrics(registry, own);
-  const asked = 5000;
+  const labelSets = 5000;
   const heapBefore = process.memoryUsage().heapUsed;
-  for (let index = 0; index < asked; index += 1) {
+  for (let index = 0; index < labelSets; index += 1) {
     metrics.observe(
       { ...plainRecord, authority: `${index}.example.org`, pathAndQuery: `/${index}` },
       "source",
@@ -145,12 +145,12 @@ test("an endless series of new hosts or peer names stays within the bound, and e
   assert.equal(requests.length, 101);
   assert.equal(
     requests.reduce((sum, { value }) => sum + value, 0),
-    2 * asked,
+    2 * labelSets,
   );
   assert.ok(
     (samplesOf(registry, "serin_metrics_dropped_series_total").find(
       ({ labels }) => labels["metric"] === "istio_requests_total",
-    )?.value ?? 0) > asked,
+    )?.value ?? 0) > labelSets,
   );
   assert.ok(renderPrometheus(registry).length < 8e6);
   assert.ok(process.memoryUsage().heapUsed - heapBefore < 200e6);

@@ -75,7 +75,7 @@ test("Telemetry adds and removes labels of metrics, and disables metrics", () =>
 });
 
 test("an override without a name applies to all metrics; a conditional one, or one for an unknown metric, is reported", () => {
-  const told: string[] = [];
+  const notes: string[] = [];
   const config = create(IstioStatsConfigSchema, {
     statPrefix: "mine",
     metrics: [
@@ -84,7 +84,7 @@ test("an override without a name applies to all metrics; a conditional one, or o
       { name: "istio_requests_total", drop: true },
     ],
   });
-  const { metrics } = compileStats(config, "listener", new ConfigNotes((note) => told.push(note)));
+  const { metrics } = compileStats(config, "listener", new ConfigNotes((note) => notes.push(note)));
   assert.deepEqual(
     ["requests_total", "tcp_sent_bytes_total"].map((name) => [metrics.get(name)?.drop, metrics.get(name)?.removed]),
     [
@@ -93,7 +93,7 @@ test("an override without a name applies to all metrics; a conditional one, or o
     ],
   );
   assert.deepEqual(
-    told.map((note) => note.replace(/: expected one of .*/, "")),
+    notes.map((note) => note.replace(/: expected one of .*/, "")),
     [
       "istio.stats: statPrefix mine has no effect here: all metric names begin with istio_",
       "istio.stats: the override of requests_total is not applied, because match is not supported: response.code == 200",

@@ -53,14 +53,14 @@ test("both ends learn the other's metadata, and the bytes after it pass, even if
   const [client, server] = await pair();
   // As another implementation may: in pieces, and with the first bytes of the application behind it.
   client.write(own.subarray(0, 5));
-  const asked = exchangePeers(server, own, 1000);
+  const exchange = exchangePeers(server, own, 1000);
   client.write(Buffer.concat([own.subarray(5), Buffer.from("hello")]));
-  const [heard, told] = await Promise.all([asked, exchangePeers(client, Buffer.alloc(0), 1000)]);
-  assert.deepEqual([heard?.peer, told?.peer], [reviews, reviews]);
-  assert.ok(heard !== undefined && told !== undefined);
-  assert.equal(await received(heard.stream, 5), "hello");
-  heard.stream.write(Buffer.from("back"));
-  assert.equal(await received(told.stream, 4), "back");
+  const [serverResult, clientResult] = await Promise.all([exchange, exchangePeers(client, Buffer.alloc(0), 1000)]);
+  assert.deepEqual([serverResult?.peer, clientResult?.peer], [reviews, reviews]);
+  assert.ok(serverResult !== undefined && clientResult !== undefined);
+  assert.equal(await received(serverResult.stream, 5), "hello");
+  serverResult.stream.write(Buffer.from("back"));
+  assert.equal(await received(clientResult.stream, 4), "back");
   client.destroy();
   server.destroy();
 });
@@ -69,8 +69,8 @@ test("an end reads only those further labels of the other that it requests", asy
   const [client, server] = await pair();
   const value = encodePeerMetadata({ ...reviews, labels: { role: "backend", tier: "gold" } });
   client.write(encodePeerExchange({ id: "reviews", value }));
-  const heard = await exchangePeers(server, own, 1000, furtherLabelNames(["tier"]));
-  assert.deepEqual(heard?.peer, { ...reviews, labels: { tier: "gold" } });
+  const result = await exchangePeers(server, own, 1000, furtherLabelNames(["tier"]));
+  assert.deepEqual(result?.peer, { ...reviews, labels: { tier: "gold" } });
   client.destroy();
   server.destroy();
 });
@@ -78,10 +78,10 @@ test("an end reads only those further labels of the other that it requests", asy
 test("a peer that starts with another protocol is served with all its bytes, and a peer that ends first is not served", async () => {
   const [client, server] = await pair();
   client.write(Buffer.from("GET / HTTP/1.1"));
-  const heard = await exchangePeers(server, own, 1000);
-  assert.ok(heard !== undefined);
-  assert.equal(heard.peer, undefined);
-  assert.equal(await received(heard.stream, 14), "GET / HTTP/1.1");
+  const result = await exchangePeers(server, own, 1000);
+  assert.ok(result !== undefined);
+  assert.equal(result.peer, undefined);
+  assert.equal(await received(result.stream, 14), "GET / HTTP/1.1");
   client.destroy();
   server.destroy();
   const [gone, left] = await pair();

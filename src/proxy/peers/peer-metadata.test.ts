@@ -16,10 +16,10 @@ test("a proxy sends the further labels that the configuration names and its pod 
   const plain = encodePeerMetadata(workload, "reviews-v1-x");
   assert.deepEqual(own(furtherLabelNames([])), { id: "id", value: plain });
   assert.equal(own(furtherLabelNames(["absent", "empty", "constructor"])).value, plain);
-  const told = own(furtherLabelNames(["tier", "role", "absent"]));
+  const withLabels = own(furtherLabelNames(["tier", "role", "absent"]));
   const named = { ...workload, labels: { role: "backend", tier: "gold" } };
-  assert.equal(told.value, encodePeerMetadata(named, "reviews-v1-x"));
-  assert.equal(own(furtherLabelNames(["role", "absent", "tier", "role"])), told, "made once");
+  assert.equal(withLabels.value, encodePeerMetadata(named, "reviews-v1-x"));
+  assert.equal(own(furtherLabelNames(["role", "absent", "tier", "role"])), withLabels, "made once");
 });
 
 test("a proxy reads only those further labels of a peer that its own configuration names", () => {

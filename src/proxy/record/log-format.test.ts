@@ -23,29 +23,29 @@ const record: ExchangeRecord = {
 };
 const refuse = (operator: string): Error => new Error(`unknown ${operator}`);
 /** The line as a file has it. */
-async function written(format: LogFormat, ...told: readonly ExchangeRecord[]): Promise<Buffer> {
+async function written(format: LogFormat, ...records: readonly ExchangeRecord[]): Promise<Buffer> {
   const parts: Buffer[] = [];
   const file = new AccessLog({
     sink: { write: async (bytes) => void parts.push(await Promise.resolve(Buffer.from(bytes))) },
     clock: systemClock,
   });
-  for (const one of told) format.write(file, one, capture);
+  for (const one of records) format.write(file, one, capture);
   await file.flush();
   assert.equal(file.droppedLines, 0);
   return Buffer.concat(parts);
 }
 
 /** The fields of a record that an operator reads. */
-function askedBy(operator: string): readonly PropertyKey[] {
-  const asked = new Set<PropertyKey>();
+function propertiesReadBy(operator: string): readonly PropertyKey[] {
+  const properties = new Set<PropertyKey>();
   const watched = new Proxy(record, {
     get: (target, name) => {
-      asked.add(name);
+      properties.add(name);
       return Reflect.get(target, name) as unknown;
     },
   });
   compileTextFormat(`%${operator}%`, refuse).line(watched, capture);
-  return [...asked];
+  return [...properties];
 }
 
 const capture = { request: new Map([["x-extra", 0]]), response: new Map<string, number>() };
@@ -291,7 +291,7 @@ test("every value that is cached for an upstream path depends only on the cluste
     "REMOTE_PORT",
   ])
     assert.deepEqual(
-      askedBy(`UPSTREAM_${name}`).filter((asked) => !way.has(asked)),
+      propertiesReadBy(`UPSTREAM_${name}`).filter((property) => !way.has(property)),
       [],
       name,
     );
@@ -338,7 +338,7 @@ test("every value that is cached for a kind of request depends only on the field
     "REQ(USER-AGENT)",
   ]) {
     assert.deepEqual(
-      askedBy(operator).filter((name) => !kind.has(name)),
+      propertiesReadBy(operator).filter((name) => !kind.has(name)),
       [],
       operator,
     );
@@ -382,7 +382,7 @@ test("a client's value cannot start a new line in text, and JSON keeps it unchan
 test("bytes of heads reach a file unchanged, and a format that needs text gets characters", async () => {
   const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
   // Bytes that are no UTF-8 as well.
-  const told: ExchangeRecord = {
+  const inLatin1: ExchangeRecord = {
     ...record,
     connection: { ...record.connection },
     pathAndQuery: bytesOf("/caf\u00e9"),
@@ -399,21 +399,21 @@ test("bytes of heads reach a file unchanged, and a format that needs text gets c
     `/caf\u00e9 \u20acuro ${extra} /caf\u00e9 na\u00efve gr\u00fc\u00dfe \u20ac \u00e9`;
   for (let time = 0; time < 2; time += 1)
     assert.deepEqual(
-      await written(compileTextFormat(text, refuse), told),
+      await written(compileTextFormat(text, refuse), inLatin1),
       Buffer.concat([
         Buffer.from("/caf\u00e9 \u20acuro "),
         Buffer.from([0xff]),
         Buffer.from(letters("").slice(letters("").indexOf("  ") + 1)),
       ]),
     );
-  assert.equal(compileTextFormat(text, refuse).line(told, capture), letters("\u00ff"));
+  assert.equal(compileTextFormat(text, refuse).line(inLatin1, capture), letters("\u00ff"));
   const json = compileJsonFormat({ all: text }, refuse);
-  assert.deepEqual(JSON.parse((await written(json, told)).toString()), { all: letters("\u00ff") });
+  assert.deepEqual(JSON.parse((await written(json, inLatin1)).toString()), { all: letters("\u00ff") });
   // A letter whose low byte would end the line.
   assert.equal(
     (
       await written(compileTextFormat("%REQ(USER-AGENT)% %REQ(x-extra)%", refuse), {
-        ...told,
+        ...inLatin1,
         connection: { ...record.connection },
         userAgent: "a\u010a",
         capturedRequest: ["b\u010a"],

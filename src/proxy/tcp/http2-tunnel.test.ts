@@ -7,7 +7,7 @@ import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { plainEndpoints } from "../testing/ads-server.ts";
-import { say } from "../testing/harness.ts";
+import { sendText } from "../testing/harness.ts";
 import { outboundCluster } from "../testing/mesh-config.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
@@ -16,9 +16,9 @@ const type = "type.googleapis.com/envoy.extensions";
 test("a raw TCP proxy tunnels through a forward proxy that speaks HTTP/2, by CONNECT or POST", async (context) => {
   const echo = createServer((socket) => void socket.on("error", () => undefined).pipe(socket));
   await new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve));
-  const asked: (readonly [method: unknown, path: unknown, authority: unknown])[] = [];
+  const requests: (readonly [method: unknown, path: unknown, authority: unknown])[] = [];
   const forward = createHttp2Server().on("stream", (stream, headers) => {
-    asked.push([headers[":method"], headers[":path"], headers[":authority"]]);
+    requests.push([headers[":method"], headers[":path"], headers[":authority"]]);
     stream.on("error", () => undefined);
     if (headers[":authority"] !== "echo.test:7") {
       stream.respond({ ":status": 403 }, { endStream: true });
@@ -78,10 +78,10 @@ test("a raw TCP proxy tunnels through a forward proxy that speaks HTTP/2, by CON
     refused: listener("refused", refused, { hostname: "elsewhere.test:7" }),
   });
   await proxy.ready();
-  assert.equal(await say(connecting, "through"), "through");
-  assert.equal(await say(posting, "posted"), "posted");
-  assert.equal(await say(refused, "no"), "");
-  assert.deepEqual(asked, [
+  assert.equal(await sendText(connecting, "through"), "through");
+  assert.equal(await sendText(posting, "posted"), "posted");
+  assert.equal(await sendText(refused, "no"), "");
+  assert.deepEqual(requests, [
     ["CONNECT", undefined, "echo.test:7"],
     ["POST", "/tunnel", "echo.test:7"],
     ["CONNECT", undefined, "elsewhere.test:7"],

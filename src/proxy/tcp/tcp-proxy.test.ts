@@ -11,7 +11,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { plainEndpoints } from "../testing/ads-server.ts";
 import { outboundCluster } from "../testing/mesh-config.ts";
 import { freePort } from "../../net/testing/index.ts";
-import { say } from "../testing/harness.ts";
+import { sendText } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
 const type = "type.googleapis.com/envoy.extensions";
@@ -111,14 +111,14 @@ test("a raw TCP proxy supports a tunnel through a forward proxy, a limit, and th
       ]),
     });
     await proxy.ready();
-    assert.equal(await say(direct, "hello"), "hello");
-    assert.equal(await say(tunnelled, "through"), "through");
-    assert.equal(await say(refused, "no"), "");
+    assert.equal(await sendText(direct, "hello"), "hello");
+    assert.equal(await sendText(tunnelled, "through"), "through");
+    assert.equal(await sendText(refused, "no"), "");
     assert.deepEqual(tunnels, ["echo.test:7", "elsewhere.test:7"]);
     const first = connect(limited, "127.0.0.1");
     first.write("x");
     await new Promise((resolve) => first.once("data", resolve));
-    assert.equal(await say(limited, "second"), "");
+    assert.equal(await sendText(limited, "second"), "");
     first.end();
     await new Promise((resolve) => first.once("close", resolve));
   }

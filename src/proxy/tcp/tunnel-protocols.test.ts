@@ -28,10 +28,10 @@ const tls: UpstreamTlsSpec = {
 };
 
 interface Passage {
-  readonly heard: string;
+  readonly received: string;
   readonly flow: TcpFlow;
   /** The protocols that the connector was asked for. */
-  readonly asked: readonly ConnectContext["protocol"][];
+  readonly protocols: readonly ConnectContext["protocol"][];
 }
 
 /** Sends a text through a tunnel and ends that side. Returns what the client receives. */
@@ -53,14 +53,14 @@ async function passThrough(
   await using harness = await Harness.start();
   const cluster = harness.cluster("forward", [port], upstreamProtocol === undefined ? {} : { upstreamProtocol });
   if (innerTls !== undefined) cluster.setEndpoints([endpointAt(port, { innerTls })]);
-  const asked: ConnectContext["protocol"][] = [];
+  const protocols: ConnectContext["protocol"][] = [];
   const closed = Promise.withResolvers<TcpFlow>();
   const proxy = new TcpProxy({
     spec: () => ({ ...plainTcpSpec("forward"), tunnel }),
     cluster: () => cluster,
     connector: {
       connect: async ({ address, port: at }, timeoutMs, context) => {
-        if (context !== undefined) asked.push(context.protocol);
+        if (context !== undefined) protocols.push(context.protocol);
         return Object.assign(await connectTcp({ address, port: at, timeoutMs }), { alpnProtocol });
       },
     },
@@ -71,7 +71,7 @@ async function passThrough(
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) =>
     proxy.accept(stream, connectionFrom("127.0.0.1")),
   );
-  const heard = await new Promise<string>((resolve) => {
+  const received = await new Promise<string>((resolve) => {
     const socket = connect({ port: listener.address.port, host: "127.0.0.1", allowHalfOpen: true });
     let sofar = "";
     socket.on("data", (bytes) => (sofar += bytes.toString()));
@@ -81,7 +81,7 @@ async function passThrough(
     socket.end(text);
   });
   listener.close();
-  return { heard, flow: await closed.promise, asked };
+  return { received, flow: await closed.promise, protocols };
 }
 
 /** A proxy that speaks HTTP/2 only, and echoes the bytes of its tunnels. */
@@ -97,9 +97,9 @@ test("a tunnel speaks HTTP/2 to the proxies of a cluster that follows the client
   const requests: IncomingHttpHeaders[] = [];
   await using forward = await http2Proxy(requests);
   const text = "through".repeat(100_000);
-  const { heard, flow, asked } = await passThrough(forward.port, text, { upstreamProtocol: "downstream" });
-  assert.equal(heard, text);
-  assert.deepEqual(asked, ["http2"]);
+  const { received, flow, protocols } = await passThrough(forward.port, text, { upstreamProtocol: "downstream" });
+  assert.equal(received, text);
+  assert.deepEqual(protocols, ["http2"]);
   assert.equal(flagLetters(flow.flag), "-");
   assert.deepEqual(requests, [{ ":method": "CONNECT", ":authority": authority }]);
   // The connection ends with its only tunnel.
@@ -114,8 +114,8 @@ test("a tunnel by POST over HTTP/2 names the address of its destination at the p
   await using forward = await http2Proxy(requests);
   const post = { upstreamProtocol: "http2", tunnel: { authority, postPath: "/tunnel" } } as const;
   for (const innerTls of [undefined, tls]) {
-    const { heard } = await passThrough(forward.port, "posted", { ...post, ...(innerTls && { innerTls }) });
-    assert.equal(heard, "posted");
+    const { received } = await passThrough(forward.port, "posted", { ...post, ...(innerTls && { innerTls }) });
+    assert.equal(received, "posted");
   }
   const request = { ":method": "POST", ":path": "/tunnel", ":authority": authority };
   assert.deepEqual(requests, [
@@ -128,8 +128,8 @@ test("a tunnel speaks what TLS negotiates with the proxy, if the cluster does no
   const requests: IncomingHttpHeaders[] = [];
   await using forward = await http2Proxy(requests);
   const second = await passThrough(forward.port, "second", { upstreamProtocol: "alpn", alpnProtocol: "h2" });
-  assert.equal(second.heard, "second");
-  assert.deepEqual(second.asked, ["alpn"]);
+  assert.equal(second.received, "second");
+  assert.deepEqual(second.protocols, ["alpn"]);
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) => {
     socket.once("data", (head) => {
@@ -139,5 +139,5 @@ test("a tunnel speaks what TLS negotiates with the proxy, if the cluster does no
     });
   });
   const first = await passThrough(port, "first", { upstreamProtocol: "alpn", alpnProtocol: "http/1.1" });
-  assert.equal(first.heard, "first");
+  assert.equal(first.received, "first");
 });

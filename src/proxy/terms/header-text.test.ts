@@ -39,7 +39,7 @@ test("no text becomes a control character or quote that it lacks, and characters
 
 test("a field from a filter or a certificate stays one field, upstream and in the response, whatever characters it has", async () => {
   for (const text of corpus) {
-    const says: HttpFilter = {
+    const setsField: HttpFilter = {
       name: "says",
       onRequest: (request) => {
         request.setHeader("x-user", text);
@@ -47,7 +47,7 @@ test("a field from a filter or a certificate stays one field, upstream and in th
         return undefined;
       },
     };
-    await using harness = await Harness.start({ filters: [says], filtersIdle: false });
+    await using harness = await Harness.start({ filters: [setsField], filtersIdle: false });
     let seen = "";
     const port = await harness.rawBackend((socket: Socket) => {
       socket.on("data", (chunk: Buffer) => {

@@ -406,16 +406,16 @@ export async function eventually(condition: () => boolean | Promise<boolean>): P
  * Sends a text and returns the bytes received until the connection ends. The client ends its side after that many
  * bytes.
  */
-export function say(port: number, text: string): Promise<string> {
+export function sendText(port: number, text: string): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
-    let heard = "";
+    let received = "";
     socket.on("data", (bytes) => {
-      heard += bytes.toString();
-      if (heard.length >= text.length) socket.end();
+      received += bytes.toString();
+      if (received.length >= text.length) socket.end();
     });
     socket.on("error", () => undefined);
-    socket.on("close", () => resolve(heard));
+    socket.on("close", () => resolve(received));
     socket.write(text);
   });
 }

@@ -48,7 +48,7 @@ export class SecretProvider implements AsyncDisposable {
   /** Sets a secret and sends it. Undefined: the provider answers that there is none. */
   put(name: string, secret: JsonValue | undefined): void {
     this.#secrets.set(name, secret);
-    for (const [call, asked] of this.#calls) if (asked === name) this.#send(call, name);
+    for (const [call, requestedName] of this.#calls) if (requestedName === name) this.#send(call, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

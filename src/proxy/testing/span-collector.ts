@@ -101,14 +101,14 @@ export class SpanCollector implements AsyncDisposable {
   readonly refusedServiceLogs: Fields[] = [];
   /** Zipkin's spans as received. */
   readonly zipkin: Record<string, unknown>[] = [];
-  readonly asked: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = [];
+  readonly requests: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = [];
   /** The status of responses. In gRPC any other than 200 becomes status 14. */
   status = 200;
   readonly #http = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
-      this.asked.push({ path: request.url ?? "", headers: request.headers });
+      this.requests.push({ path: request.url ?? "", headers: request.headers });
       const body = Buffer.concat(chunks);
       if (this.status === 200 && request.headers["content-type"] === "application/json")
         this.zipkin.push(...(JSON.parse(body.toString()) as Record<string, unknown>[]));
@@ -125,7 +125,7 @@ export class SpanCollector implements AsyncDisposable {
       stream.on("error", () => undefined);
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));
       stream.on("end", () => {
-        collector.asked.push({ path: String(headers[":path"]), headers });
+        collector.requests.push({ path: String(headers[":path"]), headers });
         const message = Buffer.concat(chunks).subarray(grpcPrefixBytes);
         if (collector.status === 200 && String(headers[":path"]).includes("LogsService"))
           collector.logs.push(...readLogs(message));

@@ -119,7 +119,7 @@ test("a service gets each exchange in Envoy's format, with the sender and the re
   assert.match(textOf(node, 1), /^router~127\.0\.0\.1~web-1\.test~/);
   assert.equal(textOf(node, 2), "web.test");
   assert.ok(
-    collector.asked.some(
+    collector.requests.some(
       ({ path, headers }) =>
         path === "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs" &&
         headers[":authority"] === "als.example",

@@ -167,8 +167,8 @@ test("OTLP over gRPC: a request's span has Envoy's name, kind and tags, and the 
   );
   assert.equal(tags["guid:x-request-id"], seen["x-request-id"]);
   assert.equal(String(seen["x-request-id"])[14], "9", "the id tells that the request is traced");
-  const asked = collector.asked.find(({ path }) => path.endsWith("TraceService/Export"));
-  assert.deepEqual([asked?.headers["x-token"], asked?.headers[":authority"]], ["t", collectorHost]);
+  const exportRequest = collector.requests.find(({ path }) => path.endsWith("TraceService/Export"));
+  assert.deepEqual([exportRequest?.headers["x-token"], exportRequest?.headers[":authority"]], ["t", collectorHost]);
 });
 
 test("a context in the request becomes the parent and decides sampling, and an unsampled one is forwarded unchanged", async () => {
@@ -184,7 +184,7 @@ test("a context in the request becomes the parent and decides sampling, and an u
     [span?.traceId, span?.parentSpanId, traceparent, tracestate],
     [traceId, parent, `00-${traceId}-${span?.spanId}-01`, "vendor=1"],
   );
-  assert.equal(collector.asked.find(({ path }) => path === "/v1/traces")?.headers["authorization"], "token");
+  assert.equal(collector.requests.find(({ path }) => path === "/v1/traces")?.headers["authorization"], "token");
   await fetchOnce(port, "/http-unsampled", { headers: { traceparent: `00-${traceId}-${parent}-00` } });
   assert.equal(seen["traceparent"], `00-${traceId}-${parent}-00`);
   appStatus = 503;

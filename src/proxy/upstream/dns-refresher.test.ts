@@ -11,14 +11,14 @@ function refresherOf(
   options: Partial<DnsRefresherOptions> = {},
 ): { askedAfter: (ms: number) => Promise<number>; refresher: DnsRefresher } {
   const clock = new HandClock();
-  let asked = 0;
+  let queryCount = 0;
   const refresher = new DnsRefresher({
     names: ["web.test"],
     refreshMs: 60_000,
     respectsTtl: true,
     family: "ipv4",
     resolve: () => {
-      const answer = answers[asked++] ?? new Error("asked too often");
+      const answer = answers[queryCount++] ?? new Error("asked too often");
       return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
     },
     clock,
@@ -32,7 +32,7 @@ function refresherOf(
     askedAfter: async (ms) => {
       clock.pass(ms);
       await setImmediate();
-      return asked;
+      return queryCount;
     },
   };
 }

@@ -35,7 +35,7 @@ export class DnsRefresher {
   readonly #unanswered: Set<string>;
   readonly #timers = new Map<string, Disposable>();
   #stopped = false;
-  #told = "";
+  #reported = "";
 
   constructor(options: DnsRefresherOptions) {
     this.#options = options;
@@ -86,8 +86,8 @@ export class DnsRefresher {
   #tell(): void {
     if (this.#addresses.size === 0 && this.#unanswered.size > 0) return;
     const text = JSON.stringify(this.#options.names.map((name) => this.#addresses.get(name)));
-    if (text === this.#told) return;
-    this.#told = text;
+    if (text === this.#reported) return;
+    this.#reported = text;
     this.#options.onChange(this.#addresses);
   }
 }

@@ -14,11 +14,11 @@ test("a request with a body waits for the first endpoints of its cluster", async
   const port = await echo(harness);
   const cluster = harness.cluster("app", undefined);
   harness.table = tableOf(route(forwardTo("app")));
-  const asked = harness.get("/", { method: "POST", body: "kept meanwhile" });
+  const response = harness.get("/", { method: "POST", body: "kept meanwhile" });
   await sleep(50);
   assert.equal(harness.records.length, 0);
   cluster.setEndpoints([endpointAt(port)]);
-  const { status, body } = await asked;
+  const { status, body } = await response;
   assert.deepEqual([status, body], [200, "kept meanwhile"]);
 });
 
@@ -27,21 +27,21 @@ test("a waiting request uses the cluster that replaces the one that it waits for
   const port = await echo(harness);
   const before = harness.cluster("app", undefined);
   harness.table = tableOf(route(forwardTo("app")));
-  const asked = harness.get("/", { method: "POST", body: "x" });
+  const response = harness.get("/", { method: "POST", body: "x" });
   await sleep(50);
   harness.cluster("app", [port]);
   before.drain();
-  assert.equal((await asked).status, 200);
+  assert.equal((await response).status, 200);
 });
 
 test("an empty list of endpoints ends the wait, and no later request waits", async () => {
   await using harness = await Harness.start();
   const cluster = harness.cluster("app", undefined);
   harness.table = tableOf(route(forwardTo("app")));
-  const asked = harness.get("/");
+  const response = harness.get("/");
   await sleep(50);
   cluster.setEndpoints([]);
-  const { status, body } = await asked;
+  const { status, body } = await response;
   assert.deepEqual([status, body], [503, "no healthy upstream"]);
   assert.equal(cluster.firstEndpoints(), undefined);
 });

@@ -15,12 +15,12 @@ const rules: ForwardNameRules = {
 
 test("a name is resolved once for all requests, again when the answer is old, and forgotten when unused", async () => {
   const clock = new HandClock();
-  const asked: string[] = [];
+  const queries: string[] = [];
   let addresses = ["192.0.2.1", "192.0.2.2"];
   const names = new ForwardNames(
     rules,
     (name) => {
-      asked.push(name);
+      queries.push(name);
       return Promise.resolve({ addresses });
     },
     clock,
@@ -30,7 +30,7 @@ test("a name is resolved once for all requests, again when the answer is old, an
     "192.0.2.1",
   ]);
   assert.equal(names.addressOf("a.test"), "192.0.2.2");
-  assert.deepEqual(asked, ["a.test"]);
+  assert.deepEqual(queries, ["a.test"]);
   clock.pass(1000);
   addresses = ["192.0.2.9"];
   assert.equal(names.addressOf("a.test"), "192.0.2.1", "the old answer serves until the next has come");
@@ -43,12 +43,12 @@ test("a name is resolved once for all requests, again when the answer is old, an
 
 test("a name is resolved again when its records are no longer valid, but not earlier than the shortest time", async () => {
   const clock = new HandClock();
-  let asked = 0;
+  let queryCount = 0;
   let ttlMs = 2000;
   const names = new ForwardNames(
     rules,
     () => {
-      asked += 1;
+      queryCount += 1;
       return Promise.resolve({ addresses: ["192.0.2.1"], ttlMs });
     },
     clock,
@@ -57,7 +57,7 @@ test("a name is resolved again when its records are no longer valid, but not ear
     clock.pass(ms);
     await names.addressOf("a.test");
     await new Promise((resolve) => setImmediate(resolve));
-    return asked;
+    return queryCount;
   };
   assert.equal(await askedAfter(0), 1);
   assert.equal(await askedAfter(1999), 1);

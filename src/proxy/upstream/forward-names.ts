@@ -89,12 +89,12 @@ export class ForwardNames {
   }
 
   #ask(name: string, known: KnownName): Promise<void> {
-    const asked = this.#query(name, known).finally(() => {
+    const query = this.#query(name, known).finally(() => {
       known.pending = undefined;
       if (known.addresses.length === 0 && this.#names.get(name) === known) this.#names.delete(name);
     });
-    known.pending = asked;
-    return asked;
+    known.pending = query;
+    return query;
   }
 
   async #query(name: string, known: KnownName): Promise<void> {

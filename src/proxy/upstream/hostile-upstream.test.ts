@@ -5,10 +5,10 @@ import { ask, connectTo } from "../testing/http2-peers.ts";
 
 test("an unrequested 101 response counts as an upstream failure, and the client's next bytes are parsed as a request", async () => {
   await using harness = await Harness.start();
-  const heard: string[] = [];
+  const chunks: string[] = [];
   const port = await harness.rawBackend((socket) =>
     socket.on("data", (chunk) => {
-      heard.push(chunk.toString());
+      chunks.push(chunk.toString());
       socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
     }),
   );
@@ -20,7 +20,7 @@ test("an unrequested 101 response counts as an upstream failure, and the client'
   client.send("GET /closed HTTP/1.1\r\nhost: a\r\n\r\n");
   await client.until(/HTTP\/1\.1 404 /);
   assert.equal(
-    heard.some((text) => text.includes("/closed")),
+    chunks.some((text) => text.includes("/closed")),
     false,
   );
   assert.equal(harness.records[0]?.flag, "UPE");
@@ -31,10 +31,12 @@ test("an unrequested 101 response counts as an upstream failure, and the client'
 
 test("a server's endless 100 responses reach the client once", async () => {
   await using harness = await Harness.start();
-  const said = 2000;
+  const interimCount = 2000;
   const port = await harness.rawBackend((socket) =>
     socket.once("data", () =>
-      socket.write(`${"HTTP/1.1 100 Continue\r\n\r\n".repeat(said)}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`),
+      socket.write(
+        `${"HTTP/1.1 100 Continue\r\n\r\n".repeat(interimCount)}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`,
+      ),
     ),
   );
   harness.cluster("a", [port]);

@@ -52,7 +52,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     this.#clock = clock;
     this.openedAtMs = clock.steadyMs();
     this.idleSinceMs = this.openedAtMs;
-    const asked = settings !== undefined && settings.keepaliveIntervalMs > 0;
+    const hasKeepalive = settings !== undefined && settings.keepaliveIntervalMs > 0;
     this.#connection = new Http2Connection({
       stream,
       server: false,
@@ -60,8 +60,8 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
       clock,
       maxHeaderListBytes: defaultHeadLimits.maxHeadBytes,
       maxStreams: Math.min(settings?.maxConcurrentStreams ?? Infinity, http2Limits.openedStreams),
-      pingIntervalMs: asked ? settings.keepaliveIntervalMs : http2Limits.pingIntervalMs,
-      pingTimeoutMs: asked ? settings.keepaliveTimeoutMs : http2Limits.pingTimeoutMs,
+      pingIntervalMs: hasKeepalive ? settings.keepaliveIntervalMs : http2Limits.pingIntervalMs,
+      pingTimeoutMs: hasKeepalive ? settings.keepaliveTimeoutMs : http2Limits.pingTimeoutMs,
       assumedStreams,
     });
   }

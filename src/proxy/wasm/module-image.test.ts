@@ -20,7 +20,7 @@ function tar(name: string, content: Buffer): Buffer {
 
 /** A registry with one image, which asks for a token that only `me` gets. */
 class Registry {
-  readonly asked: string[] = [];
+  readonly fetched: string[] = [];
   readonly #manifest: Buffer;
   readonly #layer: Buffer;
   isOpen = false;
@@ -40,7 +40,7 @@ class Registry {
   readonly fetch = (input: URL | string | Request, init?: RequestInit): Promise<Response> => {
     const url = input instanceof URL ? input.href : typeof input === "string" ? input : input.url;
     const authorization = new Headers(init?.headers).get("authorization");
-    this.asked.push(url);
+    this.fetched.push(url);
     if (url.startsWith("https://tokens.test/"))
       return Promise.resolve(
         authorization === `Basic ${Buffer.from("me:secret").toString("base64")}`
@@ -120,7 +120,7 @@ test("a registry cannot send the proxy to its own machine, to credentials of the
   }
   registry.realm = "file:///etc/passwd";
   await assert.rejects(registry.load(), /names a token server inside the network/);
-  assert.ok(registry.asked.every((url) => url.startsWith("https://registry.test/")));
+  assert.ok(registry.fetched.every((url) => url.startsWith("https://registry.test/")));
   const near = "oci://10.0.0.5:5000/acme/filter:1";
   for (const [realm, expected] of [
     ["http://10.0.0.6/t", /returned no token: 401/],
@@ -141,10 +141,10 @@ test("a repeated fetch follows the pull policy, and a secret gives access to no 
     fetched: () => undefined,
   });
   const load = async (more: Partial<ModuleLocation & { readonly kind: "remote" }>): Promise<number> => {
-    const before = registry.asked.length;
+    const before = registry.fetched.length;
     const place = { kind: "remote", url: "oci://registry.test/acme/filter:1", sha256: "", timeoutMs: 5000 } as const;
     await sources.load({ ...place, version: "1", pull: "default", secret, ...more });
-    return registry.asked.length - before;
+    return registry.fetched.length - before;
   };
   assert.equal(await load({}), 4, "the challenge, the token, the manifest and the layer");
   assert.equal(await load({ version: "2" }), 0);
@@ -159,11 +159,11 @@ test("a repeated fetch follows the pull policy, and a secret gives access to no 
 });
 
 test("a module over HTTP may be a compressed archive, and is fetched again only with the policy Always", async () => {
-  let asked = 0;
+  let fetchCount = 0;
   const sources = new ModuleSources({
     clock: systemClock,
     fetch: () => {
-      asked += 1;
+      fetchCount += 1;
       const archived = tar("plugin.wasm", code);
       archived.write("ustar", 257);
       return Promise.resolve(new Response(new Uint8Array(gzipSync(archived))));
@@ -184,8 +184,8 @@ test("a module over HTTP may be a compressed archive, and is fetched again only 
   assert.deepEqual(Buffer.from(await load("1", "default")), code);
   await load("2", "default");
   await load("3", "if-not-present");
-  assert.equal(asked, 1);
+  assert.equal(fetchCount, 1);
   await load("4", "always");
   await load("4", "always");
-  assert.equal(asked, 2);
+  assert.equal(fetchCount, 2);
 });

@@ -182,10 +182,10 @@ test("requests to an unusable module follow its failure policy: bad bytes, a wro
 });
 
 test("a module is fetched by HTTP after the server's first failures", async () => {
-  let asked = 0;
+  let fetchCount = 0;
   const fetched = (): Promise<Response> => {
-    asked += 1;
-    return Promise.resolve(asked === 1 ? new Response("", { status: 503 }) : new Response(moduleBytes));
+    fetchCount += 1;
+    return Promise.resolve(fetchCount === 1 ? new Response("", { status: 503 }) : new Response(moduleBytes));
   };
   const code: ModuleLocation = {
     kind: "remote",
@@ -198,7 +198,7 @@ test("a module is fetched by HTTP after the server's first failures", async () =
   };
   await using served = await serving({ code }, fetched);
   assert.equal((await served.harness.get("/")).headers["x-wasm"], "response");
-  assert.equal(asked, 2);
+  assert.equal(fetchCount, 2);
 });
 
 test("results of fetches are counted under the names of upstream's agent", async () => {

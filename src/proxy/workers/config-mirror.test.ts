@@ -28,7 +28,7 @@ function update(
   };
 }
 
-function told(mirror: ConfigMirror): string[] {
+function replayed(mirror: ConfigMirror): string[] {
   return [...mirror.replay()].map(
     ({ typeUrl, resources }) =>
       `${typeUrl}: ${resources.map(({ name, body }) => `${name}=${Buffer.from(body).toString()}`).join(" ")}`,
@@ -40,18 +40,18 @@ test("a new worker gets the configuration in force, listeners last, and empty ty
   mirror.accept(mirror.try(update("listener", { l: "1" })));
   mirror.accept(mirror.try(update("cluster", { a: "1", b: "1" })));
   mirror.accept(mirror.try(update("cluster", { a: "2" }, ["b"])));
-  assert.deepEqual(told(mirror), ["cluster: a=2", "listener: l=1"]);
+  assert.deepEqual(replayed(mirror), ["cluster: a=2", "listener: l=1"]);
   mirror.accept(mirror.try(update("route", {})));
-  assert.deepEqual(told(mirror), ["cluster: a=2", "route: ", "listener: l=1"]);
+  assert.deepEqual(replayed(mirror), ["cluster: a=2", "route: ", "listener: l=1"]);
 });
 
 test("after a refused update, a new worker gets the previous state, then the attempt, and refuses it again", () => {
   const mirror = new ConfigMirror(subscriptions, "listener");
   mirror.accept(mirror.try(update("cluster", { a: "1" })));
   mirror.try(update("cluster", { a: "bad", b: "good" }));
-  assert.deepEqual(told(mirror), ["cluster: a=1", "cluster: a=bad b=good"]);
+  assert.deepEqual(replayed(mirror), ["cluster: a=1", "cluster: a=bad b=good"]);
   mirror.accept(mirror.try(update("cluster", { a: "3", b: "3" })));
-  assert.deepEqual(told(mirror), ["cluster: a=3 b=3"]);
+  assert.deepEqual(replayed(mirror), ["cluster: a=3 b=3"]);
 });
 
 test("a new worker does not get updates that killed all workers, or resources that nobody requests any more", () => {
@@ -59,7 +59,7 @@ test("a new worker does not get updates that killed all workers, or resources th
   mirror.accept(mirror.try(update("route", { r: "1", gone: "1" })));
   mirror.forget(mirror.try(update("route", { r: "deadly", s: "deadly" })));
   mirror.keepNames("route", new Set(["r", "s"]));
-  assert.deepEqual(told(mirror), ["route: r=1"]);
+  assert.deepEqual(replayed(mirror), ["route: r=1"]);
 });
 
 test("a new worker gets removed resources that the others keep, and the names that do not exist", () => {
@@ -76,10 +76,10 @@ test("a new worker gets removed resources that the others keep, and the names th
   mirror.accept(mirror.try(update("endpoint", {}, ["a"])));
   mirror.accept(mirror.try(update("host", {}, ["h"])));
   const removals = (): string[] => [...mirror.replay()].flatMap(({ removed }) => removed);
-  assert.deepEqual([told(mirror), removals()], [["endpoint: a=1 b=1", "host: "], ["missing"]]);
+  assert.deepEqual([replayed(mirror), removals()], [["endpoint: a=1 b=1", "host: "], ["missing"]]);
   mirror.accept(mirror.try(update("endpoint", { missing: "1" })));
   mirror.keepNames("endpoint", new Set(["b", "missing"]));
-  assert.deepEqual([told(mirror), removals()], [["endpoint: b=1 missing=1", "host: "], []]);
+  assert.deepEqual([replayed(mirror), removals()], [["endpoint: b=1 missing=1", "host: "], []]);
   mirror.accept(mirror.try(update("endpoint", {}, ["gone"])));
   mirror.keepNames("endpoint", new Set(["b"]));
   assert.deepEqual(removals(), []);

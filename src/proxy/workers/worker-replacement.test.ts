@@ -49,7 +49,7 @@ class FakeThread extends EventEmitter {
     return Promise.resolve(1);
   }
 
-  asked(name: string): unknown[] {
+  argumentsOf(name: string): unknown[] {
     return this.calls.filter((call) => call.name === name).map(({ argument }) => argument);
   }
 }
@@ -91,20 +91,20 @@ test("a worker that stops answering is ended, and its replacement gets the other
   set.setLogLevel("debug");
   set.drain(true);
   assert.deepEqual(
-    threads.map((thread) => [thread.start.worker, thread.asked("setLogLevel"), thread.asked("drain")]),
+    threads.map((thread) => [thread.start.worker, thread.argumentsOf("setLogLevel"), thread.argumentsOf("drain")]),
     [
       [0, ["debug"], [true]],
       [1, ["debug"], [true]],
     ],
   );
-  await eventually(() => threads.every((thread) => thread.asked("live").length > 3));
+  await eventually(() => threads.every((thread) => thread.argumentsOf("live").length > 3));
   const [first, second] = threads;
   assert.ok(first !== undefined && second !== undefined);
   second.answers = false;
   await eventually(() => threads.length === 3);
   assert.deepEqual([first.ended, second.ended], [false, true]);
   const third = threads[2];
-  assert.deepEqual([third?.start.worker, third?.start.logLevel, third?.asked("drain")], [1, "debug", [true]]);
+  assert.deepEqual([third?.start.worker, third?.start.logLevel, third?.argumentsOf("drain")], [1, "debug", [true]]);
 });
 
 test("a worker that starts slowly is not replaced", async () => {
@@ -120,9 +120,9 @@ test("an ejection by one worker is sent to the others, and not back to it", asyn
   const { threads } = fixture;
   const ejection = { cluster: "a", endpoint: "10.0.0.1 80", forMs: 30_000 };
   threads[1]?.emit("message", { call: 1, name: "ejected", argument: ejection });
-  await eventually(() => threads[2]?.asked("eject").length === 1);
+  await eventually(() => threads[2]?.argumentsOf("eject").length === 1);
   assert.deepEqual(
-    threads.map((thread) => thread.asked("eject")),
+    threads.map((thread) => thread.argumentsOf("eject")),
     [[ejection], [], [ejection]],
   );
 });

@@ -138,11 +138,11 @@ test("a recorded author that is written again has no more rights than the writer
 
 test("changes of the API server between review and storage keep the author", () => {
   const { metadata, ...rest } = canary();
-  const asked = { ...rest, metadata: { namespace: metadata.namespace, name: "", generateName: "web-" } };
-  const made = stored("CREATE", "alice", asked);
+  const submitted = { ...rest, metadata: { namespace: metadata.namespace, name: "", generateName: "web-" } };
+  const made = stored("CREATE", "alice", submitted);
   const kept = {
     ...rest,
-    metadata: { ...asked.metadata, name: "web-x7", generation: 3, managedFields: [{}], finalizers: ["f"] },
+    metadata: { ...submitted.metadata, name: "web-x7", generation: 3, managedFields: [{}], finalizers: ["f"] },
     status: { phase: "Watching" },
   };
   assert.equal(authorOf(kept, made), "alice");

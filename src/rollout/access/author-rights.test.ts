@@ -32,7 +32,7 @@ function rolloutOf(user: string | undefined, shown: unknown = spec): UntypedObje
 
 /** An API server that allows these rights: `user verb resource namespace`. */
 function rights(allowed: readonly string[]) {
-  const asked: string[] = [];
+  const questions: string[] = [];
   const client = {
     raw: (_method: string, _path: string, options?: RawOptions) => {
       const review = (options ?? {}).body as {
@@ -41,17 +41,17 @@ function rights(allowed: readonly string[]) {
       const { user, groups, resourceAttributes: wanted } = review.spec;
       assert.deepEqual(groups, ["team"]);
       const what = [wanted["resource"], wanted["subresource"]].filter((part) => part !== undefined).join("/");
-      const said = `${user} ${wanted["verb"]} ${what} ${wanted["namespace"] ?? ""}${wanted["name"] === undefined ? "" : `/${wanted["name"]}`}`;
-      asked.push(said);
+      const question = `${user} ${wanted["verb"]} ${what} ${wanted["namespace"] ?? ""}${wanted["name"] === undefined ? "" : `/${wanted["name"]}`}`;
+      questions.push(question);
       return Promise.resolve({
         status: 201,
         headers: {},
-        text: JSON.stringify({ status: { allowed: allowed.includes(said) } }),
+        text: JSON.stringify({ status: { allowed: allowed.includes(question) } }),
       });
     },
   } as unknown as KubeClient;
   const reviews = new AccessReviews(client, systemClock);
-  return { asked, rights: new AuthorRights({ get: () => Promise.resolve(key) } as unknown as AuthorKey, reviews) };
+  return { questions, rights: new AuthorRights({ get: () => Promise.resolve(key) } as unknown as AuthorKey, reviews) };
 }
 
 const route = {
@@ -105,7 +105,7 @@ test("the engine does only what the author of a rollout could do, in every names
 });
 
 test("a rollout without a recorded author waits for one, and so does one with a changed spec", async () => {
-  const { rights: every, asked } = rights(all);
+  const { rights: every, questions } = rights(all);
   const unknown = await every.refusal(rolloutOf(undefined), steps);
   assert.equal(unknown?.problem, "it has no recorded author");
   assert.match(unknown.remedy, /`kubectl annotate canary -n shop web rollout\.serin\.dev\/author= --overwrite`/);
@@ -113,7 +113,7 @@ test("a rollout without a recorded author waits for one, and so does one with a 
     (await every.refusal(rolloutOf("alice", { steps: [{ weight: 100 }] }), steps))?.problem ?? "",
     /^its spec is not what its recorded author wrote/,
   );
-  assert.deepEqual(asked, []);
+  assert.deepEqual(questions, []);
   assert.equal(await every.refusal(rolloutOf(undefined), []), undefined, "nothing to do asks nobody");
   const changed = rolloutOf("alice", { ...spec, paused: true });
   assert.equal(await every.refusal(changed, steps), undefined, "orders are anybody's");
@@ -139,16 +139,16 @@ test("the reviews of a service account contain its groups, uid and extra fields,
   const everything = new AuthorRights(authorKey, new AccessReviews(client, systemClock));
   assert.equal(await everything.refusal({ ...plain, metadata: { ...plain.metadata, annotations } }, steps), undefined);
   assert.equal(reviewed.length, all.length);
-  for (const { resourceAttributes, ...asked } of reviewed) {
+  for (const { resourceAttributes, ...reviewer } of reviewed) {
     assert.ok(resourceAttributes);
-    assert.deepEqual(asked, author);
+    assert.deepEqual(reviewer, author);
   }
 });
 
 test("a recent access review is not repeated", async () => {
-  const { rights: every, asked } = rights(all);
+  const { rights: every, questions } = rights(all);
   for (let round = 0; round < 20; round += 1) await every.refusal(rolloutOf("alice"), steps);
-  assert.equal(asked.length, all.length);
+  assert.equal(questions.length, all.length);
 });
 
 test("a Canary shows its author only those facts about other namespaces' Services that the author may read", async () => {
@@ -228,10 +228,12 @@ test("checks show a Canary's author only those facts about pods, logs and other 
         steps: [{ weight: 10, checks: [{ type: "approval", ref: { name: "slow", namespace: "platform" } }] }],
       },
     }) as unknown as Canary;
-  const asked = (checks: readonly object[]): string[] =>
+  const neededRights = (checks: readonly object[]): string[] =>
     questionsOfCanary(canary(checks)).map(describeQuestion).slice(3);
-  assert.deepEqual(asked([{ type: "approval", ref: { name: "own" } }]), ["get checks.rollout.serin.dev platform/slow"]);
-  assert.deepEqual(asked([{ type: "error-log-rate" }, { type: "restarts" }]), [
+  assert.deepEqual(neededRights([{ type: "approval", ref: { name: "own" } }]), [
+    "get checks.rollout.serin.dev platform/slow",
+  ]);
+  assert.deepEqual(neededRights([{ type: "error-log-rate" }, { type: "restarts" }]), [
     "get checks.rollout.serin.dev platform/slow",
     "get pods/log in namespace shop",
     "get pods/log in namespace far",

@@ -319,12 +319,12 @@ test("no workload restarts before the labels of its namespace are restored, howe
     restart: "template",
   });
   const play = new UndoPlay([label, restart("shop"), restart("far")], true);
-  const told: string[] = [];
+  const played: string[] = [];
   for (let entry = play.next(); entry !== undefined; entry = play.next()) {
-    told.push(`${entry.object.kind} ${entry.object.namespace ?? ""}`);
+    played.push(`${entry.object.kind} ${entry.object.namespace ?? ""}`);
     play.tell(entry === label ? { state: "waiting", detail: "no injector" } : { state: "undone" });
   }
-  assert.deepEqual(told, ["Namespace ", "Deployment far"]);
+  assert.deepEqual(played, ["Namespace ", "Deployment far"]);
 });
 
 test("what was deleted is not made again in a namespace that is being deleted, or gone", async () => {

@@ -6,7 +6,7 @@ import { createLogger, systemClock } from "../../base/index.ts";
 import type { AccessQuestion, AccessReviews, Author, AuthorKey } from "../access/index.ts";
 import { ReviewHandler } from "./review-handler.ts";
 
-const asked: string[] = [];
+const users: string[] = [];
 const tools = {
   log: createLogger({ scope: "test", write: () => undefined }),
   clock: systemClock,
@@ -16,7 +16,7 @@ const tools = {
   } as unknown as AuthorKey,
   accessReviews: {
     denied: ({ user }: Author, questions: readonly AccessQuestion[]) => {
-      asked.push(user);
+      users.push(user);
       return Promise.resolve(questions);
     },
   } as unknown as AccessReviews,
@@ -70,11 +70,11 @@ test("a malformed review gets 400, and the server continues", async () => {
 test("all callers get faults, and only callers of the secret path get results about rights", async () => {
   assert.match((await answerAt("/review", [{ weight: 101 }])).message, /spec\.steps\[0\]\.weight/);
   assert.deepEqual(await answerAt("/review", [{ weight: 10 }]), { allowed: true, message: "" });
-  assert.deepEqual(asked, []);
+  assert.deepEqual(users, []);
   const { allowed, message } = await answerAt("/review/secret", [{ weight: 10 }]);
   assert.equal(allowed, false);
   assert.match(message, /ann may not: patch httproutes/);
-  assert.deepEqual(asked, ["ann"]);
+  assert.deepEqual(users, ["ann"]);
 });
 
 test("the error for an object whose review exceeds the limit names it, and the event loop is not blocked", async () => {

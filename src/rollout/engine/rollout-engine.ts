@@ -409,9 +409,9 @@ export class RolloutEngine {
     try {
       return await this.#planner.plan(rollout, journal);
     } catch (error) {
-      const said = planProblem(error);
-      if (said === undefined) throw error;
-      return this.#mustPutBack(round) ? { steps: [], change: putBackChange(round) } : said;
+      const planFault = planProblem(error);
+      if (planFault === undefined) throw error;
+      return this.#mustPutBack(round) ? { steps: [], change: putBackChange(round) } : planFault;
     }
   }
 

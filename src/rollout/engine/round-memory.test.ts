@@ -100,9 +100,9 @@ test("a new phase, a verdict and an event are stored at once", () => {
   );
   const memory = new RoundMemory();
   memory.remember(key, judging(2), 0);
-  const told: Action = { type: "event", reason: "Waiting", message: "", warning: false };
+  const event: Action = { type: "event", reason: "Waiting", message: "", warning: false };
   assert.equal(memory.isDue(key, judging(1), { status: judging(2), actions: [] }), false);
-  assert.equal(memory.isDue(key, judging(1), { status: judging(2), actions: [told] }), true);
+  assert.equal(memory.isDue(key, judging(1), { status: judging(2), actions: [event] }), true);
 });
 
 test("progress since the last stored status is kept, unless somebody else stored another status", () => {

@@ -271,19 +271,19 @@ const patience = 10;
 function mayBeTwiceAsSlow(canary: DurationHistogram, stable: DurationHistogram, minSamples: number): boolean {
   const known = totalOf(stable);
   const share = (count: number): number => (count + 0.5) / (known + 1);
-  let [mostTold, evidence] = [0, 0];
+  let [mostInformation, evidence] = [0, 0];
   for (const [index, bound] of stable.boundsMs.entries()) {
     const half = stable.boundsMs.findIndex((other) => other >= bound / ruledOutFactor);
     const good = share(countAbove(stable, index));
     const bad = share(countAbove(stable, half));
-    const told = good * Math.log(good / bad) + (1 - good) * Math.log((1 - good) / (1 - bad));
-    if (told <= mostTold) continue;
+    const information = good * Math.log(good / bad) + (1 - good) * Math.log((1 - good) / (1 - bad));
+    if (information <= mostInformation) continue;
     const slow = countAbove(canary, index);
-    mostTold = told;
+    mostInformation = information;
     evidence = slow * Math.log(good / bad) + (totalOf(canary) - slow) * Math.log((1 - good) / (1 - bad));
   }
   const needed = Math.log(1 / wrongPass);
-  return mostTold * patience * minSamples >= needed && evidence < needed;
+  return mostInformation * patience * minSamples >= needed && evidence < needed;
 }
 
 function comparisonText(canary: DurationHistogram, stable: DurationHistogram, quantile: number): string {

@@ -34,22 +34,22 @@ test("a reinstalled control plane is asked with a token of its new account", asy
     response.statusCode = headers.authorization === `Bearer ${accepted}` ? 200 : 401;
     response.end("roots");
   });
-  let asked = 0;
+  let requestCount = 0;
   const client = {
     raw: async () => {
-      asked += 1;
+      requestCount += 1;
       return { status: 201, headers: {}, text: JSON.stringify({ status: { token: accepted } }) };
     },
   } as unknown as KubeClient;
   const view = { pilotTokens: new PilotTokens(client, systemClock), silentPods: new SilentPods(systemClock) };
   assert.equal(await askPilot(view, pilot, roots), "roots");
   assert.equal(await askPilot(view, pilot, roots), "roots");
-  assert.equal(asked, 1);
+  assert.equal(requestCount, 1);
   accepted = "second";
   assert.equal(await askPilot(view, pilot, roots), "roots");
-  assert.equal(asked, 2);
+  assert.equal(requestCount, 2);
   assert.equal(await askPilot(view, pilot, roots), "roots");
-  assert.equal(asked, 2);
+  assert.equal(requestCount, 2);
 });
 
 /** A view of one istiod at the loopback address, whose tokens the API server refuses. */
@@ -64,8 +64,8 @@ function viewOf(clock = standingClock()): { readonly view: ClusterView; readonly
     labels: { app: "istiod", "istio.io/rev": pilot.revision },
     status: { podIP: "127.0.0.1", conditions: [{ type: "Ready", status: "True" }] },
   });
-  const asked = { pilotTokens: new PilotTokens(client, clock), silentPods: new SilentPods(clock) };
-  return { view: Object.assign(fakeView([pod]), asked), clock };
+  const context = { pilotTokens: new PilotTokens(client, clock), silentPods: new SilentPods(clock) };
+  return { view: Object.assign(fakeView([pod]), context), clock };
 }
 
 const route = {

@@ -21,13 +21,13 @@ test("a kubelet that does not answer ends the read of a log after a limit, and t
 });
 
 test("each read of a log has a limit", async () => {
-  const asked: unknown[] = [];
+  const requests: unknown[] = [];
   const client = {
     raw: async (method: string, path: string, { signal }: { readonly signal?: AbortSignal }) => {
-      asked.push(method, path, signal instanceof AbortSignal);
+      requests.push(method, path, signal instanceof AbortSignal);
       return await Promise.resolve({ status: 200, text: "line" });
     },
   } as unknown as KubeClient;
   assert.equal(await readPodLog(client, pod, { container: "web", tailLines: "1" }), "line");
-  assert.deepEqual(asked, ["GET", "/api/v1/namespaces/shop/pods/web-1/log?container=web&tailLines=1", true]);
+  assert.deepEqual(requests, ["GET", "/api/v1/namespaces/shop/pods/web-1/log?container=web&tailLines=1", true]);
 });

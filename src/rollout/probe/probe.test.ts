@@ -66,8 +66,8 @@ test("a client counts answers, refusals, foreign servers and wrongly accepted re
 test("a target that does not answer gets no second probe meanwhile, and the others are still probed", async (context) => {
   const stop = new AbortController();
   context.after(() => stop.abort());
-  let asked = 0;
-  const silent = createHttpServer(() => (asked += 1)).listen(0, "127.0.0.1");
+  let requestCount = 0;
+  const silent = createHttpServer(() => (requestCount += 1)).listen(0, "127.0.0.1");
   await new Promise((resolve) => silent.once("listening", resolve));
   context.after(() => {
     silent.close();
@@ -91,7 +91,7 @@ test("a target that does not answer gets no second probe meanwhile, and the othe
     context.after(() => void server.close());
   });
   await answered;
-  assert.equal(asked, 1);
+  assert.equal(requestCount, 1);
 });
 
 test("probes are counted with the report of their start, once all of them have ended", () => {

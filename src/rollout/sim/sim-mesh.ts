@@ -213,12 +213,12 @@ export interface MeshObjects {
 export function ownerOf(objects: MeshObjects, { name, namespace = "" }: ObjectReference): string {
   const upgrade = name.slice(name.lastIndexOf("-") + 1);
   const names = meshNames(upgrade);
-  const says = [
+  const revisions = [
     objects.find(reference("v1", "Pod", name, namespace))?.fields.get(ztunnelRev),
     objects.find(reference("v1", "Namespace", namespace))?.fields.get(ztunnelRev),
     objects.find(names.node)?.fields.get(rev),
   ].find((value) => value !== undefined);
-  return typeof says === "string" ? says : names.from;
+  return typeof revisions === "string" ? revisions : names.from;
 }
 
 function enrolled(

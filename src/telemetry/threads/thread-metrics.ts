@@ -6,7 +6,7 @@ export class ThreadMetrics {
   readonly #threads = new Map<number, readonly FamilySnapshot[]>();
   #past: readonly FamilySnapshot[] = [];
 
-  /** `shared`: metrics with the same value in all threads. The greatest value is used. */
+  /** `shared`: metrics that have the same value in all threads. Their greatest value is used. */
   constructor(shared: ReadonlySet<string> = new Set()) {
     this.#shared = shared;
   }
@@ -26,7 +26,7 @@ export class ThreadMetrics {
     return this.#threads.get(thread) ?? [];
   }
 
-  /** Together with what the process itself counts. */
+  /** The counts of all threads, together with the process's own. */
   merged(own: readonly FamilySnapshot[]): readonly FamilySnapshot[] {
     return mergeSnapshots([own, ...this.#threads.values(), this.#past], this.#shared);
   }

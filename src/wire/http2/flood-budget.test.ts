@@ -45,7 +45,7 @@ test("the wait begins with the last stream that the client opened, and ends", ()
   assert.ok(budget.waitMs > 9.9, `${budget.waitMs} ms`);
 });
 
-test("a wait restores nothing of the account, but rest does", () => {
+test("a wait restores nothing of the account, but time without streams does", () => {
   const budget = budgetAfter(100);
   assert.equal(budget.wait(), 10);
   budget.nowMs = 10;
@@ -56,7 +56,7 @@ test("a wait restores nothing of the account, but rest does", () => {
   assert.equal(budget.waitMs, 9);
 });
 
-test("served streams and time take the waits away", () => {
+test("served streams and time without streams end the waits", () => {
   const served = budgetAfter(25);
   for (let count = 0; count < 6; count += 1) served.served();
   assert.equal(served.waitMs, 0);

@@ -58,7 +58,7 @@ const brokenStreamCost = 5;
  */
 export class FloodBudget {
   readonly #limits: FloodLimits;
-  /** The word for streams in messages. */
+  /** The noun for streams in messages. */
   readonly #streamsName: string;
   readonly #maxIdleFrames: number;
   #idleFrames = 0;
@@ -68,7 +68,7 @@ export class FloodBudget {
   #openedAtMs = -Infinity;
   nowMs: number;
   /**
-   * The account of streams is overdrawn: the connection must end as soon as no stream is in the middle of something.
+   * More streams were wasted than the account allows. The connection must end as soon as no stream is being processed.
    */
   exceeded: Http2FloodError | undefined;
 
@@ -86,7 +86,7 @@ export class FloodBudget {
     if (this.#idleFrames > -this.#maxIdleFrames) this.#idleFrames -= framesEarned + (bytes >> 10);
   }
 
-  /** Throws if there are too many. */
+  /** Throws if there were too many idle frames. */
   idleFrame(): void {
     this.#idleFrames += 1;
     if (this.#idleFrames <= this.#maxIdleFrames) return;
@@ -106,7 +106,7 @@ export class FloodBudget {
    * not enough: the next turns would all be busy with such streams, and each honest request takes several turns.
    */
   get waitMs(): number {
-    // A connection that must end does so in the next turn.
+    // A connection that must end does so in the next turn, so it need not wait.
     if (this.#wasted === 0 || this.exceeded !== undefined) return 0;
     const { wastedStreams, pausePerWastedStreamMs } = this.#limits;
     this.#refill();
@@ -114,7 +114,7 @@ export class FloodBudget {
     return Math.max(0, this.#openedAtMs + this.#wasted * pausePerWastedStreamMs - this.nowMs);
   }
 
-  /** Begins such a wait, and returns its length. It restores nothing, because the peer does not rest meanwhile. */
+  /** Begins a wait, and returns its length. The wait restores nothing, because the peer causes it. */
   wait(): number {
     const { waitMs } = this;
     if (waitMs > 0) this.#wastedAtMs = this.nowMs + waitMs;

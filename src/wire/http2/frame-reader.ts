@@ -63,7 +63,7 @@ export class FrameReader {
   readonly #hpack: HpackDecoder;
   #prefaceLeft: number;
   #sawSettings = false;
-  /** The received part of a frame's header or control payload, or what a turn has left. */
+  /** The received part of a frame's header or control payload, or the bytes that remain after a turn. */
   #partial: Buffer | undefined;
   #isDeferred = false;
   /** The stream of the current DATA frame. */
@@ -97,7 +97,7 @@ export class FrameReader {
     this.#partial = undefined;
     const bytes = partial === undefined ? chunk : Buffer.concat([partial, chunk]);
     const at = this.#frames(bytes);
-    // Only the caller's own bytes are lost after the call.
+    // Copy only the caller's bytes, because only they become invalid after the call.
     if (at < bytes.length) this.#partial = bytes === chunk ? Buffer.from(bytes.subarray(at)) : bytes.subarray(at);
   }
 
@@ -106,7 +106,7 @@ export class FrameReader {
     return this.#isDeferred;
   }
 
-  /** Goes on with the bytes that a turn has left. */
+  /** Continues with the bytes that remain after a turn. */
   proceed(): void {
     const bytes = this.#partial;
     if (!this.#isDeferred || bytes === undefined) return;
@@ -194,7 +194,7 @@ export class FrameReader {
     return body + length;
   }
 
-  /** A header block in one frame without padding and priority, as most are. It is decoded where it is. */
+  /** A header block in one frame without padding and priority, as most are. It is decoded in the received buffer. */
   #wholeBlock(bytes: Buffer, start: number, end: number, flags: number, streamId: number): void {
     if (streamId === 0) throw protocolError("HEADERS on stream 0");
     if (end - start > this.#maxHeaderBlockBytes) throw this.#blockTooLarge();

@@ -8,7 +8,9 @@ import { hpackEncode } from "./hpack-encoder.ts";
 
 type Event = readonly (string | number | boolean)[];
 
-/** Writes what happened; pieces of one DATA frame's stream are joined, as where they were cut does not matter. */
+/**
+ * Records the reader's events as text. Joins the pieces of one stream's DATA, because their boundaries do not matter.
+ */
 class Recorder implements FrameHandler {
   readonly events: Event[] = [];
 

@@ -57,7 +57,7 @@ export class HeaderBlock {
   #bytes: Buffer = Buffer.allocUnsafeSlow(initialBytes);
   #length = 0;
 
-  /** Begins a block, which ends the last one. */
+  /** Begins a block, and ends the previous one. */
   begin(): void {
     this.#length = 0;
     if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafeSlow(initialBytes);

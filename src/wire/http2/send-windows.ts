@@ -90,7 +90,7 @@ export class SendWindows<Stream extends SessionStream> {
 
   #unblock(): void {
     if (this.#connection <= 0) return;
-    // A stream that is blocked again goes to the end of the queue and is not tried again now, so that no stream
+    // A stream that is blocked again goes to the end of the queue and is not tried again in this turn. So no stream
     // starves.
     for (const stream of this.#blocked) {
       if (stream.sendWindow <= 0) continue;

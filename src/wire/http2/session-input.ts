@@ -54,7 +54,8 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       this.#open(streamId, fields, endStream);
       return;
     }
-    // The request has paid for a server's response. Charge a head inside a stream, and an interim one.
+    // The request has paid for the response of a server. Other heads are charged: those inside a stream, and interim
+    // ones.
     if (!endStream) budget.idleFrame();
     if (stream.remoteEnded) {
       this.#settle(stream, errorCode.streamClosed);
@@ -64,10 +65,10 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#settle(stream, stream.receiveHeaders(fields, endStream));
   }
 
-  /** The frames behind a head may take its stream back, which costs least in the same turn. */
+  /** The frames behind a head may cancel its stream. Cancelling costs least in the same turn. */
   isTurnOver(streamId: number): boolean {
     const { openedInTurn, budget, limits, streams } = this.#core;
-    // Streams that waited here may have been broken since.
+    // Streams that waited here may have been reset since.
     this.#throwIfExceeded();
     return (openedInTurn >= limits.streamsPerTurn || budget.waitMs > 0) && streams.get(streamId) === undefined;
   }

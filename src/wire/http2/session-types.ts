@@ -29,7 +29,7 @@ export interface SessionLimits extends FloodLimits {
 export interface SessionOptions {
   readonly server: boolean;
   readonly limits: SessionLimits;
-  /** The word for streams in messages to the peer: requests, calls, tunnels. */
+  /** The noun for streams in messages to the peer: requests, calls, tunnels. */
   readonly streamsName: string;
   readonly nowMs: number;
   /** The limit of open streams: the one that a server announces, or a client's own. */

@@ -17,7 +17,7 @@ const frame = (type: number, flags: number, id: number, payload = Buffer.alloc(0
 });
 const cancel = 8;
 
-/** Each is one round of a flood, by the id of a stream of its own. */
+/** Each entry is one round of a flood. `id` is the id of a new stream. */
 const streamFloods: Readonly<Record<string, (id: number) => readonly Action[]>> = {
   "taken back at once": (id) => [open(id), { does: "reset", id, code: cancel }],
   "a WINDOW_UPDATE above the largest window": (id) => [open(id), { does: "window", id, by: largestIncrement }],
@@ -58,7 +58,7 @@ for (const [title, round] of Object.entries(streamFloods)) {
     const model = begun();
     let id = 5;
     for (; !model.session.over && id < 2000; id += 2) for (const action of round(id)) model.play(action);
-    assert.match(model.said.at(-1) ?? "", /^goaway \d+ ENHANCE_YOUR_CALM: too many streams that were /);
+    assert.match(model.sentFrames.at(-1) ?? "", /^goaway \d+ ENHANCE_YOUR_CALM: too many streams that were /);
     assert.equal(model.session.floodReason, title === "taken back at once" ? "resets" : "broken_streams");
     assert.ok(id <= 5 + 2 * modelLimits.wastedStreams, `after stream ${id}`);
     assert.deepEqual([model.finish(), model.session.activeStreams], [[], 0]);
@@ -92,7 +92,7 @@ for (const [title, round] of Object.entries(streamFloods)) {
     const model = new SessionModel();
     model.play(...Array.from({ length: 200 }, (_, index) => round(2 * index + 1)).flat());
     assert.equal(model.session.over, true);
-    // Broken streams cost five times as much as those that are taken back.
+    // Resets because of a broken stream cost five times as much as cancelled streams.
     const cost = title === "taken back at once" ? 1 : 5;
     const { wastedStreams, pausePerWastedStreamMs, streamsPerTurn } = modelLimits;
     const streams = wastedStreams / cost;
@@ -112,7 +112,7 @@ test("a peer that knows the limit of streams and opens more waits longer each ti
   const { wastedStreams, pausePerWastedStreamMs } = modelLimits;
   model.play(settingsAck, ...opens(maxStreams, 1));
   model.play(...opens(2 * wastedStreams, 101));
-  const refused = model.said.filter((text) => text.endsWith("REFUSED_STREAM"));
+  const refused = model.sentFrames.filter((text) => text.endsWith("REFUSED_STREAM"));
   assert.deepEqual([refused.length, model.session.floodReason], [wastedStreams, "refused_streams"]);
   const waitsMs = ((wastedStreams * (wastedStreams - 1)) / 2) * pausePerWastedStreamMs;
   assert.ok(model.waitedMs > 0.9 * waitsMs && model.waitedMs < 1.1 * waitsMs, `${model.waitedMs} of ${waitsMs} ms`);
@@ -135,7 +135,7 @@ test("served streams make up for streams above the limit, which cross their answ
     model.play(open(id, true), open(id + 2, true));
     model.play({ does: "answer", id, end: true });
   }
-  assert.ok(model.said.filter((text) => text.endsWith("REFUSED_STREAM")).length > 2 * modelLimits.wastedStreams);
+  assert.ok(model.sentFrames.filter((text) => text.endsWith("REFUSED_STREAM")).length > 2 * modelLimits.wastedStreams);
   assert.deepEqual([model.waitedMs, model.failure, model.finish()], [0, undefined, []]);
 });
 
@@ -150,7 +150,7 @@ for (const [title, action] of Object.entries(frameFloods)) {
     assert.deepEqual([slow.failure, slow.finish()], [undefined, []]);
     const flood = begun();
     for (let count = 0; count < limit + 30; count += 1) flood.play(action);
-    assert.match(flood.said.at(-1) ?? "", /^goaway 3 ENHANCE_YOUR_CALM: too many frames that make no progress$/);
+    assert.match(flood.sentFrames.at(-1) ?? "", /^goaway 3 ENHANCE_YOUR_CALM: too many frames that make no progress$/);
     assert.deepEqual([flood.session.floodReason, flood.finish()], ["idle_frames", []]);
   });
 }
@@ -199,11 +199,11 @@ test("before the next header block, the encoder announces once that it no longer
 test("a server drains in two steps even after its client's GOAWAY", () => {
   const model = begun();
   model.play({ does: "goaway", last: 0, code: 0 });
-  model.said.length = 0;
+  model.sentFrames.length = 0;
   model.play({ does: "drain" });
-  assert.deepEqual(model.said, ["goaway 2147483647 NO_ERROR", "ping goaway!!"]);
+  assert.deepEqual(model.sentFrames, ["goaway 2147483647 NO_ERROR", "ping goaway!!"]);
   model.play({ does: "ping", opaque: Buffer.from("goaway!!"), ack: true });
-  assert.equal(model.said.at(-1), "goaway 3 NO_ERROR");
+  assert.equal(model.sentFrames.at(-1), "goaway 3 NO_ERROR");
   model.play({ does: "write", id: 1, bytes: 5, end: true });
   model.play({ does: "data", id: 1, bytes: 0, end: true });
   assert.deepEqual([model.session.over, model.finish()], [true, []]);
@@ -218,15 +218,17 @@ test("buffered data beyond the bound shrinks the connection's window until it is
     model.play({ does: "data", id, bytes: modelLimits.streamWindowBytes, end: false });
   }
   model.play({ does: "drop", id: 1, code: cancel });
-  model.said.length = 0;
+  model.sentFrames.length = 0;
   // DATA for a stream that has gone. The other streams hold twice its window above the bound.
   for (const bytes of [10_000, 10_000]) model.play({ does: "data", id: 1, bytes, end: false });
   assert.deepEqual(
-    model.said.filter((event) => event.startsWith("window 0")),
+    model.sentFrames.filter((event) => event.startsWith("window 0")),
     [],
   );
   for (const id of ids) model.play({ does: "resume", id });
-  const given = model.said.filter((event) => event.startsWith("window 0")).map((event) => Number(event.split(" ")[2]));
+  const given = model.sentFrames
+    .filter((event) => event.startsWith("window 0"))
+    .map((event) => Number(event.split(" ")[2]));
   assert.equal(given.length, 1);
   assert.ok((given[0] ?? 0) >= modelLimits.connectionWindowBytes / modelLimits.creditParts, `${given[0]} bytes`);
   assert.deepEqual(model.finish(), []);
@@ -235,12 +237,12 @@ test("buffered data beyond the bound shrinks the connection's window until it is
 test("a quiet peer gets a PING, and is dropped without an answer", () => {
   const model = new SessionModel();
   model.play({ does: "pass", ms: 9999 });
-  assert.deepEqual(model.said.splice(0), [`window 0 ${modelLimits.connectionWindowBytes - 65_535}`]);
+  assert.deepEqual(model.sentFrames.splice(0), [`window 0 ${modelLimits.connectionWindowBytes - 65_535}`]);
   model.play({ does: "pass", ms: 1 });
-  assert.deepEqual(model.said.splice(0), ["ping alive???"]);
+  assert.deepEqual(model.sentFrames.splice(0), ["ping alive???"]);
   model.play({ does: "ping", opaque: Buffer.from("alive???"), ack: true });
   model.play({ does: "pass", ms: 20_000 });
-  assert.deepEqual([model.said.splice(0), model.session.over], [["ping alive???"], false]);
+  assert.deepEqual([model.sentFrames.splice(0), model.session.over], [["ping alive???"], false]);
   model.play({ does: "pass", ms: 20_000 });
   assert.equal(model.session.over, true);
 });
@@ -249,10 +251,10 @@ test("the session's output does not depend on how the peer's bytes are split", (
   fc.assert(
     fc.property(fc.nat(), fc.integer({ min: 1, max: 40 }), (seed, pieceBytes) => {
       // Window is given back after the piece of a frame by which enough was read.
-      const said = (bytes: number): string[] =>
-        playSession(seed, bytes).said.filter((event) => !event.startsWith("window"));
-      const [cut, whole] = [said(pieceBytes), said(Infinity)];
-      // How much of what goes beyond a window is still taken does depend on the pieces.
+      const outputOf = (bytes: number): string[] =>
+        playSession(seed, bytes).sentFrames.filter((event) => !event.startsWith("window"));
+      const [cut, whole] = [outputOf(pieceBytes), outputOf(Infinity)];
+      // How many bytes beyond a window are still accepted does depend on the pieces.
       fc.pre(![...cut, ...whole].some((event) => event.endsWith("FLOW_CONTROL_ERROR")));
       assert.deepEqual(cut, whole);
     }),

@@ -124,7 +124,7 @@ export class Http2Session<Stream extends SessionStream> {
     if (this.isDeferred) this.#core.port.deferred(this.#core.budget.wait());
   }
 
-  /** Reads a chunk, or what waits of earlier ones. */
+  /** Reads a chunk, or the bytes that remain from earlier ones. */
   #turn(nowMs: number, chunk?: Buffer): void {
     const core = this.#core;
     core.nowMs = nowMs;

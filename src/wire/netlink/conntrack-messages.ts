@@ -57,7 +57,7 @@ export function readTranslatedDatagrams(payload: Buffer): TranslatedDatagrams | 
   const entry = readAttributes(payload.subarray(headerBytes));
   const tuple = entry.get(attributes.originalTuple);
   const reply = entry.get(attributes.replyTuple);
-  // Entries of a zone belong to others.
+  // Entries with a zone belong to other programs.
   if (tuple === undefined || reply === undefined || entry.has(attributes.zone)) return undefined;
   const destinationPort = portOf("udp", tuple, protocolAttributes.destinationPort);
   const translatedPort = portOf("udp", reply, protocolAttributes.sourcePort);

@@ -127,14 +127,14 @@ test("queries are counted by type and protocol, and forwarded ones by whether a 
     log: silentLogger,
     metrics: new DnsMetrics(registry),
   });
-  const asked = async (name: string, type: "A" | "TXT"): Promise<unknown> =>
+  const resolve = async (name: string, type: "A" | "TXT"): Promise<unknown> =>
     await counting.answer(
       encode({ type: "query", id: 1, flags: RECURSION_DESIRED, questions: [{ type, name }] }),
       { name: "p", namespace: "default", serviceAccount: "sa" },
       "udp",
     );
-  await asked("web.default.svc.cluster.local", "A");
-  await asked("example.org", "TXT");
+  await resolve("web.default.svc.cluster.local", "A");
+  await resolve("example.org", "TXT");
   const shown = parsePrometheus(renderPrometheus(registry))
     .samples.filter(({ name }) => name.startsWith("istio_dns"))
     .map(({ name, labels, value }) => [name, labels["request_query_type"], labels["request_protocol"], value]);

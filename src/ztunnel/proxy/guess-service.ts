@@ -12,8 +12,8 @@ export function guessService(
   saidHost: string | undefined,
 ): Service | undefined {
   const services = state.servicesOf(workload);
-  const said = services.find((service) => service.hostname === saidHost);
-  if (said !== undefined) return said;
+  const named = services.find((service) => service.hostname === saidHost);
+  if (named !== undefined) return named;
   return services.find((service) => {
     for (const [servicePort, port] of service.ports) {
       if (port === targetPort || state.endpoints(service).get(workload.uid)?.ports.get(servicePort) === targetPort)

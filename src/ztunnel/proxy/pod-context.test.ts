@@ -25,7 +25,10 @@ function clockByHand(): { readonly clock: Clock; readonly elapse: (ms: number) =
 }
 
 /** Adds the pod to the state, as xDS would. */
-function tell(state: MeshState, change: { readonly last?: number; readonly serviceAccount?: string } = {}): void {
+function applyWorkload(
+  state: MeshState,
+  change: { readonly last?: number; readonly serviceAccount?: string } = {},
+): void {
   const { last = 1, serviceAccount = info.serviceAccount } = change;
   const addresses = [Uint8Array.of(10, 0, 1, last)];
   const value = create(WorkloadSchema, { ...info, serviceAccount, uid: "job-1", addresses });
@@ -39,7 +42,7 @@ test("a pod's first connection waits while its kubelet reports the pod's address
   const state = new MeshState();
   const found = ownWorkload({ environment: { state, clock }, info });
   elapse(10_000);
-  tell(state);
+  applyWorkload(state);
   assert.deepEqual((await found).workloadIps, ["10.0.1.1"]);
 });
 
@@ -57,17 +60,17 @@ test("a pod's workload is the one of the last update, also after it was found be
   const state = new MeshState();
   const found = () => state.workloadByPod(info)?.workloadIps;
   assert.equal(found(), undefined);
-  tell(state);
+  applyWorkload(state);
   assert.deepEqual([found(), found()], [["10.0.1.1"], ["10.0.1.1"]]);
-  tell(state, { last: 2 });
+  applyWorkload(state, { last: 2 });
   assert.deepEqual(found(), ["10.0.1.2"]);
   assert.deepEqual(
     ["10.0.1.1", "10.0.1.2"].map((address) => state.workloadByAddress("", address)?.uid),
     [undefined, "job-1"],
   );
-  tell(state, { last: 2, serviceAccount: "another" });
+  applyWorkload(state, { last: 2, serviceAccount: "another" });
   assert.equal(found(), undefined);
-  tell(state, { last: 2 });
+  applyWorkload(state, { last: 2 });
   state.removeWorkload("job-1");
   assert.deepEqual([found(), state.workloadByAddress("", "10.0.1.2")], [undefined, undefined]);
 });
@@ -76,9 +79,9 @@ test("a pod's workload is the pod of its own cluster, and not a WorkloadEntry or
   const own = "home//Pod/shop/job-1";
   const others = ["home/networking.istio.io/WorkloadEntry/shop/job-1", "west//Pod/shop/job-1"];
   const workload = (uid: string): Workload => {
-    const told = new MeshState();
-    tell(told);
-    return { ...(told.workloadByUid("job-1") ?? assert.fail()), uid };
+    const state = new MeshState();
+    applyWorkload(state);
+    return { ...(state.workloadByUid("job-1") ?? assert.fail()), uid };
   };
   for (const order of [
     [own, ...others],

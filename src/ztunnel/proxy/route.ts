@@ -68,13 +68,13 @@ export function isNamed({ workload, address }: Route): boolean {
  */
 export async function resolvedRoute(
   found: Route,
-  asked: string,
+  requestedAddress: string,
   addressesOf: (host: string) => Promise<readonly string[]>,
 ): Promise<Route> {
   const { workload } = found;
   if (workload === undefined || !isNamed(found)) return found;
   const addresses = await addressesOf(workload.hostname);
-  const address = addresses.find((one) => ipFamilyOf(one) === ipFamilyOf(asked)) ?? addresses[0];
+  const address = addresses.find((one) => ipFamilyOf(one) === ipFamilyOf(requestedAddress)) ?? addresses[0];
   if (address === undefined)
     throw transientError(
       "destination-unknown",
@@ -309,15 +309,16 @@ function sameScope(scope: string, source: Workload, other: Workload): boolean {
 }
 
 /** The requested address if it belongs to the workload, else one of the same family. */
-function pickAddress(workload: Workload, asked: string, service: Service | undefined): string {
-  if (workload.workloadIps.includes(asked)) return asked;
+function pickAddress(workload: Workload, requestedAddress: string, service: Service | undefined): string {
+  if (workload.workloadIps.includes(requestedAddress)) return requestedAddress;
   // The caller resolves the name before it connects, see {@link resolvedRoute}.
   if (workload.workloadIps.length === 0 && workload.hostname !== "") return workload.hostname;
   const families = service?.ipFamilies;
   const fits = workload.workloadIps.filter(
     (ip) => families === undefined || families === "Dual" || ipFamilyOf(ip) === (families === "IPv6" ? "ipv6" : "ipv4"),
   );
-  const address = fits.find((ip) => ipFamilyOf(ip) === ipFamilyOf(asked)) ?? fits[0] ?? workload.workloadIps[0];
+  const address =
+    fits.find((ip) => ipFamilyOf(ip) === ipFamilyOf(requestedAddress)) ?? fits[0] ?? workload.workloadIps[0];
   if (address === undefined)
     throw transientError("destination-unknown", `no valid routing destination for workload: ${workload.name}`);
   return address;

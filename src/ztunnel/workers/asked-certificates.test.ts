@@ -7,22 +7,22 @@ import { AskedCertificates } from "./asked-certificates.ts";
 const identity = "spiffe://cluster.local/ns/default/sa/a";
 
 test("a certificate that a worker lacks is requested when it is needed, and used when it arrives", async () => {
-  const asked: string[] = [];
+  const requestedNames: string[] = [];
   const received = new ReceivedCertificates(() => Date.now());
   const certificates = new AskedCertificates(received, {
-    need: (name) => Promise.resolve(void asked.push(name)),
+    need: (name) => Promise.resolve(void requestedNames.push(name)),
     trouble: () => Promise.resolve(undefined),
   });
   assert.equal(certificates.peek(identity), undefined);
   const fetching = certificates.fetch(identity);
-  assert.deepEqual(asked, [identity]);
+  assert.deepEqual(requestedNames, [identity]);
   const manager = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
   const certificate = await manager.fetch(identity);
   manager.close();
   received.receive(certificate);
   assert.equal(await fetching, certificate);
   assert.equal(await certificates.fetch(identity), certificate);
-  assert.deepEqual(asked, [identity], "one that is there is not asked for");
+  assert.deepEqual(requestedNames, [identity], "one that is there is not asked for");
   received.forget(identity);
   assert.equal(certificates.peek(identity), undefined);
 });

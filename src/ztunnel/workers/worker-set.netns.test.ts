@@ -128,7 +128,7 @@ class Talk {
   }
 
   /** Whether the words came back. */
-  async say(words: string): Promise<boolean> {
+  async isEchoed(words: string): Promise<boolean> {
     this.stream.write(Buffer.from(words));
     while (!this.#text.includes(words) && !this.closed) await this.#change();
     return this.#text.includes(words);
@@ -161,9 +161,9 @@ async function eventually(isTrue: () => boolean | Promise<boolean>): Promise<voi
 test("two workers share connections and tunnels evenly, and answer as one", async () => {
   await using node = await Node.start();
   const talks = await Promise.all(Array.from({ length: 60 }, async () => await node.talk()));
-  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.isEchoed("one ")))).every(Boolean));
   const much = "0123456789abcdef".repeat(4096);
-  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say(much)))).every(Boolean));
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.isEchoed(much)))).every(Boolean));
   // Each connection is outbound in one pod and inbound in the other.
   assert.equal(node.set.open, 120);
   const shares = (await node.samples("serin_ztunnel_worker_connections")).map(({ value }) => value);
@@ -189,7 +189,7 @@ test("two workers share connections and tunnels evenly, and answer as one", asyn
 test("a DENY policy cuts connections of both workers, and refuses later ones", async () => {
   await using node = await Node.start();
   const talks = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
-  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.isEchoed("one ")))).every(Boolean));
   const state = new MeshState();
   parseLocalConfig(
     "policies: [{name: none, namespace: default, scope: Namespace, action: Deny, rules: [[[{notDestinationPorts: [1]}]]]}]",
@@ -199,27 +199,27 @@ test("a DENY policy cuts connections of both workers, and refuses later ones", a
   await eventually(() => talks.every(({ closed }) => closed));
   // On a busy machine, the reset arrives before the client notices that the connection is established.
   const later = node.talk().then(
-    async (talk) => await talk.say("two "),
+    async (talk) => await talk.isEchoed("two "),
     () => false,
   );
   assert.equal(await later, false);
   await node.set.apply({ ...noChange, removedPolicies: ["default/none"] });
-  assert.equal(await (await node.talk()).say("three "), true);
+  assert.equal(await (await node.talk()).isEchoed("three "), true);
 });
 
 test("a worker that dies is replaced: no connection is refused, others continue, and no count is lost", async () => {
   await using node = await Node.start();
   const talks = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
-  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.isEchoed("one ")))).every(Boolean));
   assert.equal(await node.sum("istio_tcp_connections_opened_total", { reporter: "source" }), 20);
   await node.threads[0]?.terminate();
   // The process holds both pods' sockets, so new connections need only the worker that is alive.
   const during = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
-  assert.ok((await Promise.all(during.map(async (talk) => await talk.say("during ")))).every(Boolean));
+  assert.ok((await Promise.all(during.map(async (talk) => await talk.isEchoed("during ")))).every(Boolean));
   await eventually(() => node.threads.length === 3);
   await eventually(async () => (await node.samples("serin_ztunnel_worker_connections")).length === 2);
   const after = await Promise.all(Array.from({ length: 40 }, async () => await node.talk()));
-  assert.ok((await Promise.all(after.map(async (talk) => await talk.say("after ")))).every(Boolean));
+  assert.ok((await Promise.all(after.map(async (talk) => await talk.isEchoed("after ")))).every(Boolean));
   const shares = (await node.samples("serin_ztunnel_worker_connections")).map(({ value }) => value);
   assert.ok(Math.min(...shares) >= 10, `the one in its place serves: ${shares.join(" and ")}`);
   assert.equal(await node.sum("istio_tcp_connections_opened_total", { reporter: "source" }), 80);
@@ -229,13 +229,13 @@ test("a worker that dies is replaced: no connection is refused, others continue,
 test("a drain accepts nothing, waits for the connections of both workers, and reports how many are left", async () => {
   await using node = await Node.start();
   const talks = await Promise.all(Array.from({ length: 4 }, async () => await node.talk()));
-  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.isEchoed("one ")))).every(Boolean));
   node.set.drain();
   await eventually(() => node.lines.join("").includes("draining, 8 connections\n"));
   await assert.rejects(node.talk());
   let idle = false;
   const waiting = node.set.idle().then(() => (idle = true));
-  assert.ok(await talks[0]?.say("two "));
+  assert.ok(await talks[0]?.isEchoed("two "));
   assert.equal(idle, false);
   await Promise.all(talks.map(async (talk) => await talk.end()));
   await waiting;

@@ -22,7 +22,7 @@ const requestsOf = (outcome: JudgedDifference["serin"]): readonly string[] =>
   (outcome["upstream"] ?? "").split("\n--\n").filter((text) => text !== "");
 const isCut = (request: string): boolean => request.endsWith("\ncut");
 
-/** Lines that reached the upstream of only one proxy. */
+/** The lines that only one proxy's upstream received. */
 function linesOfOne(difference: JudgedDifference): {
   readonly serin: readonly string[];
   readonly envoy: readonly string[];

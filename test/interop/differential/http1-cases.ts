@@ -572,7 +572,7 @@ const pipelined = [
   get("Proxy-Connection: close\r\n") + smuggled,
 ];
 
-const told = [
+const forgedFields = [
   "x-envoy-retry-on: 5xx",
   "x-envoy-max-retries: 9",
   "x-envoy-upstream-rq-timeout-ms: 1",
@@ -640,7 +640,7 @@ export function http1Suite(): Suite {
   ];
   const single = texts.flatMap((text) => lanes.map((lane) => caseOf(lane, text, 1)));
   const double = pipelined.flatMap((text) => lanes.map((lane) => caseOf(lane, text, 2)));
-  const fromPeers = told.flatMap((line) =>
+  const fromPeers = forgedFields.flatMap((line) =>
     lanes.flatMap((lane) => peers.map((from) => caseOf(lane, get(`${line}\r\n`), 1, from))),
   );
   return {

@@ -462,7 +462,7 @@ function framesOf(): Written[] {
   ];
 }
 
-const told: readonly Field[] = [
+const forgedFields: readonly Field[] = [
   ["x-envoy-retry-on", "5xx"],
   ["x-envoy-max-retries", "9"],
   ["x-envoy-original-url", "/admin"],
@@ -486,7 +486,7 @@ export function http2Suite(): Suite {
       lane: `${lane}-h2`,
       send: { protocol: "http2", frames, ...(streams === undefined ? {} : { streams }) },
     })),
-    ...told.flatMap((field) =>
+    ...forgedFields.flatMap((field) =>
       peers.map((from): JudgedCase => ({
         title: `${from} ${field.join(": ")}`,
         lane: `${lane}-h2`,

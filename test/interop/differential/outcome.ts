@@ -44,7 +44,10 @@ const decompressors: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   zstd: zstdDecompressSync,
 };
 
-/** The body, without its compression: the libraries of both proxies make other bytes of the same text. */
+/**
+ * Compare bodies without their compression, because the two proxies' libraries compress the same text to different
+ * bytes.
+ */
 function readable(fields: readonly string[], body: string): string {
   const [, coding = ""] = fields.map((field) => /^content-encoding:\s*(\w+)$/i.exec(field)).find(Boolean) ?? [];
   const decompress = decompressors[coding];

@@ -48,13 +48,13 @@ function certificatesOf(settings: ProxySettings, log: ReturnType<typeof createLo
 
 async function askAdmin(port: number, method: "GET" | "POST", path: string): Promise<EndpointAnswer> {
   return await new Promise((resolve) => {
-    const asked = request({ host: "127.0.0.1", port, method, path }, (answer) => {
+    const outgoing = request({ host: "127.0.0.1", port, method, path }, (answer) => {
       let body = "";
       answer.setEncoding("utf8").on("data", (part: string) => (body += part));
       answer.on("end", () => resolve({ status: answer.statusCode ?? 500, body }));
     });
-    asked.on("error", (error) => resolve({ status: 503, body: `${error.message}\n` }));
-    asked.end();
+    outgoing.on("error", (error) => resolve({ status: 503, body: `${error.message}\n` }));
+    outgoing.end();
   });
 }
 

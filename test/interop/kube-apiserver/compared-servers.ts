@@ -180,12 +180,12 @@ function accessOf(pki: ClusterPki, port: number): ApiAccess {
 
 async function statusOf(access: ApiAccess, path: string): Promise<number> {
   return await new Promise((resolve) => {
-    const asked = request({ ...access, path, agent: false }, (answer) => {
+    const outgoing = request({ ...access, path, agent: false }, (answer) => {
       answer.resume();
       answer.on("end", () => resolve(answer.statusCode ?? 0));
     });
-    asked.on("error", () => resolve(0));
-    asked.end();
+    outgoing.on("error", () => resolve(0));
+    outgoing.end();
   });
 }
 

@@ -73,7 +73,7 @@ async function send(access: ApiAccess, exchange: Exchange, earlier: Earlier): Pr
     ...(exchange.headers === undefined ? {} : now(exchange.headers)),
   };
   return await new Promise((resolve, reject) => {
-    const asked = request(
+    const outgoing = request(
       {
         host,
         port,
@@ -103,7 +103,7 @@ async function send(access: ApiAccess, exchange: Exchange, earlier: Earlier): Pr
           });
         };
         const cutOff = (): void => {
-          asked.destroy();
+          outgoing.destroy();
           finish();
         };
         const timer = setTimeout(cutOff, answerTimeoutMs);
@@ -117,8 +117,8 @@ async function send(access: ApiAccess, exchange: Exchange, earlier: Earlier): Pr
         answer.on("error", () => undefined);
       },
     );
-    asked.on("error", reject);
-    asked.end(payload);
+    outgoing.on("error", reject);
+    outgoing.end(payload);
   });
 }
 

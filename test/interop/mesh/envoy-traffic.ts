@@ -123,7 +123,7 @@ function seenOf(app: string, incoming: IncomingMessage, peer: string): Seen {
 
 async function ask(options: RequestOptions & { readonly secure?: boolean }): Promise<Answer> {
   return await new Promise((resolve, reject) => {
-    const asked = (options.secure === true ? secureRequest : request)(
+    const outgoing = (options.secure === true ? secureRequest : request)(
       { agent: false, timeout: 5000, ...options },
       (answer) => {
         let body = "";
@@ -131,9 +131,9 @@ async function ask(options: RequestOptions & { readonly secure?: boolean }): Pro
         answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body, headers: answer.headers }));
       },
     );
-    asked.on("timeout", () => asked.destroy(new Error("no answer")));
-    asked.on("error", reject);
-    asked.end();
+    outgoing.on("timeout", () => outgoing.destroy(new Error("no answer")));
+    outgoing.on("error", reject);
+    outgoing.end();
   });
 }
 
@@ -152,7 +152,7 @@ async function eventually(what: () => Promise<void>): Promise<void> {
 
 async function shareOf(answers: () => Promise<Answer>, wanted: string): Promise<number> {
   let found = 0;
-  for (let asked = 0; asked < counted; asked += 1) found += (await answers()).body === wanted ? 1 : 0;
+  for (let outgoing = 0; outgoing < counted; outgoing += 1) found += (await answers()).body === wanted ? 1 : 0;
   return found;
 }
 
@@ -313,7 +313,7 @@ class Traffic {
     },
     "waypoint: HBONE from our pool and to a pod, with routes and policies": async () => {
       const pool = new HbonePool({ dial: hboneDialer(this.#client) });
-      const say = async (method: string): Promise<string> => {
+      const requestThroughTunnel = async (method: string): Promise<string> => {
         const tunnel = await pool.connect({
           sourceIdentity: "spiffe://cluster.local/ns/shop/sa/client",
           address: waypointNode.address,
@@ -324,30 +324,30 @@ class Traffic {
           timeoutMs: 5000,
         });
         return await new Promise((resolve, reject) => {
-          let heard = "";
-          const late = setTimeout(() => reject(new Error(`no answer, but "${heard}"`)), tunnelMs);
+          let received = "";
+          const late = setTimeout(() => reject(new Error(`no answer, but "${received}"`)), tunnelMs);
           const done = (error?: Error): void => {
             clearTimeout(late);
-            if (error === undefined) resolve(heard);
+            if (error === undefined) resolve(received);
             else reject(error);
           };
           const data = (chunk: Buffer): void => {
-            heard += chunk.toString();
-            if (/\r\n\r\n./.test(heard)) done();
+            received += chunk.toString();
+            if (/\r\n\r\n./.test(received)) done();
           };
           tunnel.setHandler({
             data,
             end: () => done(),
             drain: () => undefined,
-            close: () => done(new Error(`closed after "${heard}"`)),
+            close: () => done(new Error(`closed after "${received}"`)),
           });
           tunnel.write(Buffer.from(`${method} /through HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n`));
           tunnel.resume();
         });
       };
       try {
-        await eventually(async () => assert.match(await say("GET"), /^HTTP\/1\.1 200[^]*web-v[12]/));
-        assert.match(await say("DELETE"), /^HTTP\/1\.1 403/);
+        await eventually(async () => assert.match(await requestThroughTunnel("GET"), /^HTTP\/1\.1 200[^]*web-v[12]/));
+        assert.match(await requestThroughTunnel("DELETE"), /^HTTP\/1\.1 403/);
         const [connected, served] = [
           this.#apps.seen.findLast(({ path }) => path === "CONNECT"),
           this.#apps.seen.findLast(({ path }) => path === "/through"),

@@ -20,7 +20,7 @@ const callMs = 20_000;
 const readyMs = 40_000;
 const plain = (bytes: Buffer): Buffer => bytes;
 
-/** Answers every call with its own name. */
+/** Starts a server that answers every call with its own name. */
 async function serve(
   name: string,
   address: string,
@@ -37,8 +37,8 @@ async function serve(
     responseDeserialize: plain,
   } as const;
   server.addService(
-    { say: definition },
-    { say: (_call: unknown, answer: grpc.sendUnaryData<Buffer>) => answer(null, Buffer.from(name)) },
+    { callServer: definition },
+    { callServer: (_call: unknown, answer: grpc.sendUnaryData<Buffer>) => answer(null, Buffer.from(name)) },
   );
   await new Promise<void>((resolve, reject) =>
     server.bindAsync(address, credentials, (error) => (error === null ? resolve() : reject(error))),
@@ -46,7 +46,7 @@ async function serve(
   return server;
 }
 
-async function say(client: grpc.Client): Promise<string> {
+async function callServer(client: grpc.Client): Promise<string> {
   return await new Promise((resolve, reject) => {
     client.makeUnaryRequest(
       method,
@@ -63,7 +63,7 @@ async function say(client: grpc.Client): Promise<string> {
 async function shares(client: grpc.Client): Promise<Readonly<Record<string, number>>> {
   const counts: Record<string, number> = {};
   for (let call = 0; call < calls; call += 1) {
-    const name = await say(client);
+    const name = await callServer(client);
     counts[name] = (counts[name] ?? 0) + 1;
   }
   return counts;
@@ -139,13 +139,13 @@ async function proveServer(mesh: TestMesh): Promise<void> {
   };
   try {
     await apply("DestinationRule", "networking", { host: "client", trafficPolicy: { tls: { mode: "ISTIO_MUTUAL" } } });
-    await eventually(async () => assert.equal(await say(client), "own"));
-    await assert.rejects(say(stranger), "a client without a certificate is refused");
+    await eventually(async () => assert.equal(await callServer(client), "own"));
+    await assert.rejects(callServer(stranger), "a client without a certificate is refused");
     await apply("AuthorizationPolicy", "security", {
       action: "DENY",
       rules: [{ from: [{ source: { principals: ["cluster.local/ns/shop/sa/client"] } }] }],
     });
-    await eventually(async () => await assert.rejects(say(client), { code: grpc.status.PERMISSION_DENIED }));
+    await eventually(async () => await assert.rejects(callServer(client), { code: grpc.status.PERMISSION_DENIED }));
   } finally {
     client.close();
     stranger.close();

@@ -131,7 +131,7 @@ export class ObjectStore {
 
   async #askOnce(method: string, path: string, body: unknown): Promise<Answer> {
     return await new Promise((resolve, reject) => {
-      const asked = request(
+      const outgoing = request(
         {
           ...this.#access,
           agent: this.#agent,
@@ -145,8 +145,8 @@ export class ObjectStore {
           answer.on("end", () => resolve({ status: answer.statusCode ?? 0, text }));
         },
       );
-      asked.on("error", reject);
-      asked.end(body === undefined ? undefined : JSON.stringify(body));
+      outgoing.on("error", reject);
+      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
     });
   }
 

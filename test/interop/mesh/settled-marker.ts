@@ -1,4 +1,4 @@
-// Tells a comparison when both control planes have read the objects that were applied before it.
+// Shows a comparison that both control planes have read the objects that were applied before it.
 import { fromBinary } from "@bufbuild/protobuf";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { DiscoveryTestClient } from "../../../src/controlplane/serve/testing/discovery-client.ts";
@@ -77,8 +77,8 @@ export class SettledMarker {
 
 class AddressWatch {
   readonly #client: DiscoveryTestClient<"delta">;
-  #told: readonly string[] = [];
-  #heard: (() => void) | undefined;
+  #addresses: readonly string[] = [];
+  #onChange: (() => void) | undefined;
 
   constructor(port: number, version: string) {
     this.#client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(asker), {
@@ -91,11 +91,11 @@ class AddressWatch {
 
   async until(address: string, timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs;
-    while (!this.#told.includes(address)) {
+    while (!this.#addresses.includes(address)) {
       const leftMs = deadline - Date.now();
       if (leftMs <= 0) return;
-      const timer = setTimeout(() => this.#heard?.(), leftMs);
-      await new Promise<void>((resolve) => (this.#heard = resolve));
+      const timer = setTimeout(() => this.#onChange?.(), leftMs);
+      await new Promise<void>((resolve) => (this.#onChange = resolve));
       clearTimeout(timer);
     }
   }
@@ -111,11 +111,11 @@ class AddressWatch {
       for (const { resource } of response.resources) {
         if (resource === undefined) continue;
         const { endpoints } = fromBinary(ClusterLoadAssignmentSchema, resource.value);
-        this.#told = endpoints.flatMap(({ lbEndpoints }) =>
+        this.#addresses = endpoints.flatMap(({ lbEndpoints }) =>
           lbEndpoints.map(({ hostIdentifier }) => addressIn(hostIdentifier)),
         );
       }
-      this.#heard?.();
+      this.#onChange?.();
     }
   }
 }

@@ -105,7 +105,7 @@ class Traffic {
   /** One ztunnel serves the client, the other one the server. */
   async between(client: "upstream" | "serin", onDemand: boolean, body: (world: World) => Promise<void>): Promise<void> {
     const pods = podPair();
-    const heard = sniff(pods.client);
+    const capture = sniff(pods.client);
     const start = (program: string | undefined, asks: boolean) =>
       new ZtunnelProcess({
         program,
@@ -126,9 +126,9 @@ class Traffic {
       await near.add("client-uid", { namespace: "pods", name: "client", serviceAccount: "client" }, pods.client);
       await far.add("server-uid", { namespace: "pods", name: "server", serviceAccount: "server" }, pods.server);
       await Promise.all([near.ready(), far.ready()]);
-      await body({ mesh: this.#mesh, near, far, client: pods.client, heard: () => heard.bytes() });
+      await body({ mesh: this.#mesh, near, far, client: pods.client, capture: () => capture.bytes() });
     } finally {
-      heard.stop();
+      capture.stop();
       app.close();
       await Promise.all([upstream.stop(), own.stop()]);
       pods.close();
@@ -143,7 +143,7 @@ interface World {
   readonly far: ZtunnelProcess;
   readonly client: NetworkNamespace;
   /** All bytes that crossed the wire. */
-  readonly heard: () => Buffer;
+  readonly capture: () => Buffer;
 }
 
 /** Whether the server's echo arrived. */
@@ -182,9 +182,9 @@ async function eventually(what: string, holds: () => Promise<boolean>): Promise<
   }
 }
 
-async function talksAndObeys({ mesh, near, far, client, heard }: World): Promise<void> {
+async function talksAndObeys({ mesh, near, far, client, capture }: World): Promise<void> {
   await eventually("the client reaches the service", async () => await echoed(client, serviceAddress, 80));
-  assert.ok(!heard().includes(words), "what was said can be read on the wire");
+  assert.ok(!capture().includes(words), "what was said can be read on the wire");
   // Upstream's ztunnel fetches the certificates of all accounts on its node before they are needed.
   for (const [ztunnel, name] of [
     [near, "client"],

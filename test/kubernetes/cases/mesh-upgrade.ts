@@ -14,7 +14,10 @@ import { loadLayout } from "./install.ts";
 
 const endTimeoutMs = 900_000;
 const streamSeconds = 60;
-/** For the upgrade and the way back together. Afterwards the load continues until this number is reached. */
+/**
+ * The number of requests for the upgrade and the way back together. Afterwards the load continues until this number is
+ * reached.
+ */
 const leastRequests = 50_000;
 const loadTimeoutMs = 400_000;
 /** The Deployment that sends requests in addition to the constant load. */

@@ -6,7 +6,7 @@ export interface Told {
 }
 
 /** The issues that the kind's parser reports for a spec, each as `path: message`. */
-export function told(kind: KindDefinition, spec: unknown, metadata: Readonly<Record<string, unknown>> = {}): Told {
+export function issuesOf(kind: KindDefinition, spec: unknown, metadata: Readonly<Record<string, unknown>> = {}): Told {
   const parsed = kind.parse?.({
     apiVersion: apiVersionOf(kind),
     kind: kind.kind,

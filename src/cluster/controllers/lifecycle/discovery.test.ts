@@ -12,17 +12,17 @@ const resource = (plural: string, kind: string, scope = "Namespaced", verbs: rea
 });
 
 /** A client of a server whose two discovery documents have these groups. */
-function serverOf(core: unknown, groups: unknown, status = 200): { client: KubeClient; asked: string[] } {
-  const asked: string[] = [];
+function serverOf(core: unknown, groups: unknown, status = 200): { client: KubeClient; requests: string[] } {
+  const requests: string[] = [];
   const raw: KubeClient["raw"] = async (method, path, options) => {
-    asked.push(`${method} ${path} ${options?.accept}`);
+    requests.push(`${method} ${path} ${options?.accept}`);
     return { status, headers: {}, text: JSON.stringify({ items: path === "/api" ? core : groups }) };
   };
-  return { client: { raw } as unknown as KubeClient, asked };
+  return { client: { raw } as unknown as KubeClient, requests };
 }
 
 test("each kind is found once, at the version that its group prefers", async () => {
-  const { client, asked } = serverOf(
+  const { client, requests } = serverOf(
     [{ metadata: {}, versions: [{ version: "v1", resources: [resource("nodes", "Node", "Cluster")] }] }],
     [
       {
@@ -43,10 +43,10 @@ test("each kind is found once, at the version that its group prefers", async () 
     ],
   );
   assert.deepEqual(
-    asked.map((request) => request.split(" ", 2).join(" ")),
+    requests.map((request) => request.split(" ", 2).join(" ")),
     ["GET /api", "GET /apis"],
   );
-  assert.ok(asked.every((request) => request.endsWith("as=APIGroupDiscoveryList")));
+  assert.ok(requests.every((request) => request.endsWith("as=APIGroupDiscoveryList")));
 });
 
 test("a kind that only a later version has is found there", async () => {

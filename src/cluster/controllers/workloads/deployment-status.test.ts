@@ -34,7 +34,7 @@ function decide(of: Deployment, { newSet, oldSets = [], afterSeconds = 0, failur
 
 const conditionOf = ({ status }: StatusDecision, type: string): Condition | undefined =>
   status.conditions?.find((condition) => condition.type === type);
-const said = (decision: StatusDecision, type: string): string => {
+const describeCondition = (decision: StatusDecision, type: string): string => {
   const found = conditionOf(decision, type);
   return found === undefined ? "absent" : `${found.status} ${found.reason}`;
 };
@@ -71,11 +71,11 @@ test("pods that do not exist yet are unavailable", () => {
 test("a rolling Deployment is available as long as not more pods are missing than allowed", () => {
   const strategy = { type: "RollingUpdate" as const, rollingUpdate: { maxUnavailable: 1 } };
   assert.equal(
-    said(decide(deployment({ strategy }), { newSet: set("new", 3, 2) }), "Available"),
+    describeCondition(decide(deployment({ strategy }), { newSet: set("new", 3, 2) }), "Available"),
     "True MinimumReplicasAvailable",
   );
   assert.equal(
-    said(decide(deployment({ strategy }), { newSet: set("new", 3, 1) }), "Available"),
+    describeCondition(decide(deployment({ strategy }), { newSet: set("new", 3, 1) }), "Available"),
     "False MinimumReplicasUnavailable",
   );
 });
@@ -103,7 +103,7 @@ test("a rollout is complete when all pods are of the new set and available", () 
   const complete = decide(deployment(), { newSet: set("new", 3, 3), oldSets: [set("old", 0, 0)] });
   assert.equal(complete.complete, true);
   assert.equal(complete.lookAgainMs, undefined);
-  assert.equal(said(complete, "Progressing"), "True NewReplicaSetAvailable");
+  assert.equal(describeCondition(complete, "Progressing"), "True NewReplicaSetAvailable");
   assert.equal(conditionOf(complete, "Progressing")?.message, 'ReplicaSet "new" has successfully progressed.');
   assert.equal(decide(deployment(), { newSet: set("new", 3, 3), oldSets: [set("old", 1, 1)] }).complete, false);
   assert.equal(decide(deployment(), { newSet: set("new", 3, 2) }).complete, false);
@@ -116,7 +116,7 @@ test("each progress of a rollout restarts the deadline", () => {
     newSet: set("new", 2, 0),
     afterSeconds: 50,
   });
-  assert.equal(said(decision, "Progressing"), "True ReplicaSetUpdated");
+  assert.equal(describeCondition(decision, "Progressing"), "True ReplicaSetUpdated");
   assert.equal(conditionOf(decision, "Progressing")?.lastUpdateTime, "2026-01-01T00:00:50Z");
   assert.equal(conditionOf(decision, "Progressing")?.lastTransitionTime, begin);
   assert.equal(decision.lookAgainMs, 60_000);
@@ -126,21 +126,21 @@ test("a rollout without progress fails after progressDeadlineSeconds, and not be
   const before = { updatedReplicas: 2, conditions: [progressing("ReplicaSetUpdated", "True")] };
   const stuck = deployment({ progressDeadlineSeconds: 60 }, before);
   const early = decide(stuck, { newSet: set("new", 2, 0), afterSeconds: 59 });
-  assert.deepEqual([said(early, "Progressing"), early.lookAgainMs], ["True ReplicaSetUpdated", 1_000]);
+  assert.deepEqual([describeCondition(early, "Progressing"), early.lookAgainMs], ["True ReplicaSetUpdated", 1_000]);
   const late = decide(stuck, { newSet: set("new", 2, 0), afterSeconds: 60 });
-  assert.equal(said(late, "Progressing"), "False ProgressDeadlineExceeded");
+  assert.equal(describeCondition(late, "Progressing"), "False ProgressDeadlineExceeded");
 });
 
 test("a rollout that failed its deadline succeeds if its pods become available later", () => {
   const before = { updatedReplicas: 3, conditions: [progressing("ProgressDeadlineExceeded", "False")] };
   const decision = decide(deployment({}, before), { newSet: set("new", 3, 3), afterSeconds: 900 });
-  assert.equal(said(decision, "Progressing"), "True NewReplicaSetAvailable");
+  assert.equal(describeCondition(decision, "Progressing"), "True NewReplicaSetAvailable");
 });
 
 test("a Deployment without a deadline has no condition Progressing", () => {
   const before = { conditions: [progressing("ReplicaSetUpdated", "True")] };
   const endless = deployment({ progressDeadlineSeconds: 2_147_483_647 }, before);
-  assert.equal(said(decide(endless, { newSet: set("new", 2, 0) }), "Progressing"), "absent");
+  assert.equal(describeCondition(decide(endless, { newSet: set("new", 2, 0) }), "Progressing"), "absent");
 });
 
 test("the deadline does not run while a Deployment is paused, and starts again when it is resumed", () => {
@@ -149,12 +149,18 @@ test("the deadline does not run while a Deployment is paused, and starts again w
     newSet: set("new", 1, 0),
     afterSeconds: 600,
   });
-  assert.deepEqual([said(paused, "Progressing"), paused.lookAgainMs], ["Unknown DeploymentPaused", undefined]);
+  assert.deepEqual(
+    [describeCondition(paused, "Progressing"), paused.lookAgainMs],
+    ["Unknown DeploymentPaused", undefined],
+  );
   const resumed = decide(deployment({ progressDeadlineSeconds: 60 }, paused.status), {
     newSet: set("new", 1, 0),
     afterSeconds: 900,
   });
-  assert.deepEqual([said(resumed, "Progressing"), resumed.lookAgainMs], ["Unknown DeploymentResumed", 60_000]);
+  assert.deepEqual(
+    [describeCondition(resumed, "Progressing"), resumed.lookAgainMs],
+    ["Unknown DeploymentResumed", 60_000],
+  );
 });
 
 test("the Deployment gets the condition of a set whose pods are refused, preferably the new set's", () => {
@@ -174,37 +180,46 @@ test("the Deployment gets the condition of a set whose pods are refused, prefera
   });
   assert.equal(conditionOf(decision, "ReplicaFailure")?.message, "exceeded quota");
   const solved = decide(deployment({}, decision.status), { newSet: set("new", 3, 3) });
-  assert.equal(said(solved, "ReplicaFailure"), "absent");
+  assert.equal(describeCondition(solved, "ReplicaFailure"), "absent");
 });
 
 test("a Deployment of the strategy Recreate is available only with all its pods", () => {
   const recreate = deployment({ strategy: { type: "Recreate" } });
-  assert.equal(said(decide(recreate, { newSet: set("new", 3, 2) }), "Available"), "False MinimumReplicasUnavailable");
-  assert.equal(said(decide(recreate, { newSet: set("new", 3, 3) }), "Available"), "True MinimumReplicasAvailable");
+  assert.equal(
+    describeCondition(decide(recreate, { newSet: set("new", 3, 2) }), "Available"),
+    "False MinimumReplicasUnavailable",
+  );
+  assert.equal(
+    describeCondition(decide(recreate, { newSet: set("new", 3, 3) }), "Available"),
+    "True MinimumReplicasAvailable",
+  );
 });
 
 test("a Deployment that has rolled out stays so when its pods are unavailable later, or when it is scaled", () => {
   const done = decide(deployment(), { newSet: set("new", 3, 3) }).status;
   const crashed = decide(deployment({}, done), { newSet: set("new", 3, 1), afterSeconds: 60 });
-  assert.equal(said(crashed, "Progressing"), "True NewReplicaSetAvailable");
-  assert.equal(said(crashed, "Available"), "False MinimumReplicasUnavailable");
+  assert.equal(describeCondition(crashed, "Progressing"), "True NewReplicaSetAvailable");
+  assert.equal(describeCondition(crashed, "Available"), "False MinimumReplicasUnavailable");
   const long = decide(deployment({}, crashed.status), { newSet: set("new", 3, 1), afterSeconds: 3_600 });
-  assert.deepEqual([said(long, "Progressing"), long.lookAgainMs], ["True NewReplicaSetAvailable", undefined]);
+  assert.deepEqual(
+    [describeCondition(long, "Progressing"), long.lookAgainMs],
+    ["True NewReplicaSetAvailable", undefined],
+  );
   const scaled = decide(deployment({ replicas: 5 }, done), { newSet: set("new", 4, 3, 5), afterSeconds: 60 });
-  assert.equal(said(scaled, "Progressing"), "True NewReplicaSetAvailable");
+  assert.equal(describeCondition(scaled, "Progressing"), "True NewReplicaSetAvailable");
 });
 
 test("a new template begins a rollout with its own deadline, even of a Deployment that had no pods", () => {
   const done = decide(deployment(), { newSet: set("old", 3, 3) }).status;
   const next = decide(deployment({}, done), { newSet: set("new", 0, 0, 1), oldSets: [set("old", 3, 3)] });
-  assert.deepEqual([said(next, "Progressing"), next.lookAgainMs], ["True ReplicaSetUpdated", 600_000]);
+  assert.deepEqual([describeCondition(next, "Progressing"), next.lookAgainMs], ["True ReplicaSetUpdated", 600_000]);
   const empty = decide(deployment({ replicas: 0 }), { newSet: set("old", 0, 0) }).status;
   const first = decide(deployment({}, empty), { newSet: set("new", 0, 0, 3), oldSets: [set("old", 0, 0)] });
-  assert.deepEqual([said(first, "Progressing"), first.lookAgainMs], ["True ReplicaSetUpdated", 600_000]);
+  assert.deepEqual([describeCondition(first, "Progressing"), first.lookAgainMs], ["True ReplicaSetUpdated", 600_000]);
 });
 
 test("a pause does not hide that a rollout failed its deadline", () => {
   const before = { conditions: [progressing("ProgressDeadlineExceeded", "False")] };
   const paused = decide(deployment({ paused: true }, before), { newSet: set("new", 1, 0) });
-  assert.equal(said(paused, "Progressing"), "False ProgressDeadlineExceeded");
+  assert.equal(describeCondition(paused, "Progressing"), "False ProgressDeadlineExceeded");
 });

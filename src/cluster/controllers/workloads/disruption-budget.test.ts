@@ -25,38 +25,42 @@ const pods = (healthy: number, others: readonly Pod[] = []): Pod[] => [
   ...others,
 ];
 /** `healthy of wanted, allowed`. */
-const said = (spec: NonNullable<PodDisruptionBudget["spec"]>, of: readonly Pod[], expected: number): string => {
+const describeStatus = (
+  spec: NonNullable<PodDisruptionBudget["spec"]>,
+  of: readonly Pod[],
+  expected: number,
+): string => {
   const { currentHealthy, desiredHealthy, disruptionsAllowed } = budgetStatus(budget(spec), of, expected, now);
   return `${currentHealthy} of ${desiredHealthy}, ${disruptionsAllowed}`;
 };
 
 test("with minAvailable as a number, the healthy pods above it may be disrupted", () => {
-  assert.equal(said({ minAvailable: 2 }, pods(3), 3), "3 of 2, 1");
-  assert.equal(said({ minAvailable: 3 }, pods(3), 3), "3 of 3, 0");
-  assert.equal(said({ minAvailable: 5 }, pods(3), 3), "3 of 5, 0");
+  assert.equal(describeStatus({ minAvailable: 2 }, pods(3), 3), "3 of 2, 1");
+  assert.equal(describeStatus({ minAvailable: 3 }, pods(3), 3), "3 of 3, 0");
+  assert.equal(describeStatus({ minAvailable: 5 }, pods(3), 3), "3 of 5, 0");
 });
 
 test("a percentage refers to the pods that the controllers want, and is rounded up", () => {
-  assert.equal(said({ minAvailable: "50%" }, pods(7), 7), "7 of 4, 3");
-  assert.equal(said({ maxUnavailable: "30%" }, pods(7), 7), "7 of 4, 3");
-  assert.equal(said({ minAvailable: "50%" }, pods(3), 10), "3 of 5, 0");
+  assert.equal(describeStatus({ minAvailable: "50%" }, pods(7), 7), "7 of 4, 3");
+  assert.equal(describeStatus({ maxUnavailable: "30%" }, pods(7), 7), "7 of 4, 3");
+  assert.equal(describeStatus({ minAvailable: "50%" }, pods(3), 10), "3 of 5, 0");
 });
 
 test("maxUnavailable allows that many disruptions as long as no other pod is missing", () => {
-  assert.equal(said({ maxUnavailable: 1 }, pods(3), 3), "3 of 2, 1");
-  assert.equal(said({ maxUnavailable: 1 }, pods(2), 3), "2 of 2, 0");
-  assert.equal(said({ maxUnavailable: 5 }, pods(3), 3), "3 of 0, 3");
-  assert.equal(said({ maxUnavailable: 0 }, pods(3), 3), "3 of 3, 0");
+  assert.equal(describeStatus({ maxUnavailable: 1 }, pods(3), 3), "3 of 2, 1");
+  assert.equal(describeStatus({ maxUnavailable: 1 }, pods(2), 3), "2 of 2, 0");
+  assert.equal(describeStatus({ maxUnavailable: 5 }, pods(3), 3), "3 of 0, 3");
+  assert.equal(describeStatus({ maxUnavailable: 0 }, pods(3), 3), "3 of 3, 0");
 });
 
 test("pods that are not ready and pods that are being deleted are not healthy", () => {
   const others = [makePod("unready", { ready: false }), makePod("going", { deleted: true })];
-  assert.equal(said({ minAvailable: 1 }, pods(2, others), 4), "2 of 1, 1");
+  assert.equal(describeStatus({ minAvailable: 1 }, pods(2, others), 4), "2 of 1, 1");
 });
 
 test("a budget without pods allows no disruption", () => {
-  assert.equal(said({ minAvailable: 0 }, [], 0), "0 of 0, 0");
-  assert.equal(said({ maxUnavailable: 1 }, [], 0), "0 of 0, 0");
+  assert.equal(describeStatus({ minAvailable: 0 }, [], 0), "0 of 0, 0");
+  assert.equal(describeStatus({ maxUnavailable: 1 }, [], 0), "0 of 0, 0");
 });
 
 test("expectedPods counts the existing pods for a minAvailable number, and otherwise the pods that the controllers want", () => {
@@ -112,9 +116,9 @@ test("the expected pods are the sizes of the pods' controllers, each once", () =
 test("pods without a controller have no size, so that only minAvailable as a number protects them or allows their eviction", () => {
   const bare = expectedScale(pods(3), () => undefined);
   assert.ok(bare === 0, "no size");
-  assert.equal(said({ maxUnavailable: 1 }, pods(3), bare), "3 of 0, 0");
-  assert.equal(said({ minAvailable: "50%" }, pods(3), bare), "3 of 0, 0");
-  assert.equal(said({ minAvailable: 2 }, pods(3), bare), "3 of 2, 1");
+  assert.equal(describeStatus({ maxUnavailable: 1 }, pods(3), bare), "3 of 0, 0");
+  assert.equal(describeStatus({ minAvailable: "50%" }, pods(3), bare), "3 of 0, 0");
+  assert.equal(describeStatus({ minAvailable: 2 }, pods(3), bare), "3 of 2, 1");
 });
 
 /** A cluster with a budget and a pod of the given controller. */

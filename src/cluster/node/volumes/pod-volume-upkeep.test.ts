@@ -28,7 +28,7 @@ test("each check returns when a token is due, even if nothing has changed, and a
 test("a failing volume is retried while containers keep their files, and is reported once, from the second failure", async () => {
   let nowMs = 0;
   let fails = false;
-  const told: string[] = [];
+  const messages: string[] = [];
   const volumes = {
     renewAtMs: undefined,
     prepare: async () => {
@@ -38,7 +38,7 @@ test("a failing volume is retried while containers keep their files, and is repo
   const upkeep = new PodVolumeUpkeep({
     volumes,
     clock: { ...systemClock, nowMs: () => nowMs },
-    event: ({ message }) => void told.push(message),
+    event: ({ message }) => void messages.push(message),
   });
   const look = async () => await upkeep.look(() => ({}) as never);
   await look();
@@ -48,5 +48,5 @@ test("a failing volume is retried while containers keep their files, and is repo
     nowMs += 500;
     assert.deepEqual(await look(), { ready: true, againMs: 500 });
   }
-  assert.deepEqual(told, ['MountVolume.SetUp failed: configmap "web" not found']);
+  assert.deepEqual(messages, ['MountVolume.SetUp failed: configmap "web" not found']);
 });

@@ -196,7 +196,7 @@ function define(schema: object, extra: object = {}): ResourceType {
   return typeOf("example.dev", "v1", "Thing");
 }
 
-const thing = (spec: object): Record<string, unknown> => ({ apiVersion: "example.dev/v1", kind: "Thing", spec });
+const customObject = (spec: object): Record<string, unknown> => ({ apiVersion: "example.dev/v1", kind: "Thing", spec });
 
 test("transition rules see the old value, run only on updates, and faults in unchanged fields are tolerated", () => {
   define({
@@ -210,11 +210,11 @@ test("transition rules see the old value, run only on updates, and faults in unc
       color: { type: "string" },
     },
   });
-  assert.deepEqual(judge(thing({ size: 7 })).errors, []);
-  const old = judge(thing({ size: 9 })).object;
-  assert.deepEqual(judge(thing({ size: 8 }), old).errors, ["spec.size: Invalid value: 8: may not shrink"]);
+  assert.deepEqual(judge(customObject({ size: 7 })).errors, []);
+  const old = judge(customObject({ size: 9 })).object;
+  assert.deepEqual(judge(customObject({ size: 8 }), old).errors, ["spec.size: Invalid value: 8: may not shrink"]);
   const faulty = { ...old, spec: { size: 1 } };
-  assert.deepEqual(judge(thing({ size: 1, color: "red" }), faulty).errors, []);
+  assert.deepEqual(judge(customObject({ size: 1, color: "red" }), faulty).errors, []);
 });
 
 test("Kubernetes' own functions work in rules: quantities, networks, URLs, formats, lists, regular expressions", () => {
@@ -224,7 +224,7 @@ test("Kubernetes' own functions work in rules: quantities, networks, URLs, forma
       properties: { s: { type: "string" }, n: { type: "array", items: { type: "integer" } } },
       "x-kubernetes-validations": [{ rule, message: "no" }],
     });
-    return judge(thing({ s: "10.0.0.1", n: [1, 2, 3] })).errors.length === 0;
+    return judge(customObject({ s: "10.0.0.1", n: [1, 2, 3] })).errors.length === 0;
   };
   for (const rule of [
     'quantity("1Gi").isGreaterThan(quantity("500Mi"))',
@@ -260,7 +260,7 @@ test("int-or-string, preserved unknown fields, nullable and embedded objects fol
     },
   });
   const { object, errors, unknown } = judge(
-    thing({
+    customObject({
       port: "http",
       free: { a: { b: 1 }, known: { gone: 1 } },
       maybe: null,
@@ -277,7 +277,7 @@ test("int-or-string, preserved unknown fields, nullable and embedded objects fol
     held: { apiVersion: "v1", kind: "Pod", metadata: { name: "p" } },
   });
   assert.equal(
-    judge(thing({ port: true, held: { apiVersion: "v1" } })).errors.filter((error) => !error.startsWith("<nil>"))
+    judge(customObject({ port: true, held: { apiVersion: "v1" } })).errors.filter((error) => !error.startsWith("<nil>"))
       .length,
     2,
   );
@@ -313,7 +313,7 @@ test("beside properties, additionalProperties may only be true, which keeps unkn
     assert.deepEqual(faults(refused), [`${path}: Forbidden: additionalProperties and properties are mutual exclusive`]);
   assert.deepEqual(faults(true), []);
   define(spec(true));
-  const { object, errors, unknown } = judge(thing({ port: 1, other: "kept" }));
+  const { object, errors, unknown } = judge(customObject({ port: 1, other: "kept" }));
   assert.deepEqual([object["spec"], errors, unknown], [{ port: 1, other: "kept" }, [], []]);
 });
 
@@ -387,7 +387,7 @@ test("printer columns, scale, selectable fields and several versions are served 
     ["Name0", "Replicas0", "Names1", "Ready0", "Age0"],
   );
   const object = {
-    ...thing({ replicas: 3, names: ["a", "b"] }),
+    ...customObject({ replicas: 3, names: ["a", "b"] }),
     metadata: { name: "t", creationTimestamp: "2026-01-01T00:00:00Z" },
     status: { conditions: [{ type: "Ready", status: "True" }] },
   } as UntypedObject;

@@ -61,12 +61,12 @@ export function deriveSecretReferences(
   const gatewayApi = graph.derive("secret-references-gateways", inputs.gateways, (gateway, reader, key) => {
     if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const resources = gatewayListeners(gateway, inputs, reader).flatMap((owned) => {
-      const { resourceNames: asked, clientRoots, certificates } = listenerTlsResources(gateway, owned, inputs, reader);
+      const { resourceNames, clientRoots, certificates } = listenerTlsResources(gateway, owned, inputs, reader);
       const beside =
         clientRoots === undefined && asksForClients(owned.listener.tls?.options)
           ? certificates.map((resource) => `${resource}${authoritySuffix}`)
           : [];
-      return [...asked, ...beside];
+      return [...resourceNames, ...beside];
     });
     const recipient = recipientOf(gateway);
     return keyed(

@@ -9,65 +9,65 @@ import { FrameClient, framed, path, requestFields, TestOwner, turn } from "./tes
 
 /** Answers each request with its own text, and records the requests. */
 function echo() {
-  const heard: string[] = [];
+  const events: string[] = [];
   const calls: GrpcCall[] = [];
   const owner = new TestOwner((call) => {
     calls.push(call);
     call.start({
       message: (bytes) => {
-        heard.push(`message ${bytes.length > 40 ? bytes.length : bytes.toString()}`);
+        events.push(`message ${bytes.length > 40 ? bytes.length : bytes.toString()}`);
         if (bytes.length <= 40) call.write([Buffer.from("so: "), Buffer.from(bytes)]);
       },
       ended: () => {
-        heard.push("ended");
+        events.push("ended");
         call.end();
       },
-      drained: () => heard.push("drained"),
+      drained: () => events.push("drained"),
       failed: (error) => {
-        heard.push(`failed ${error.code}`);
+        events.push(`failed ${error.code}`);
         call.end(grpcStatus.resourceExhausted, error.message);
       },
-      closed: () => heard.push("closed"),
+      closed: () => events.push("closed"),
     });
   });
-  return { owner, heard, calls };
+  return { owner, events, calls };
 }
 
 /** A connection after the exchange of its first frames. */
 async function greeted(owner: TestOwner, settings: readonly (readonly [number, number])[] = []): Promise<FrameClient> {
   const client = new FrameClient(owner, settings);
   client.send();
-  await client.told();
+  await client.takeFrames();
   return client;
 }
 
 test("a connection begins with our settings, a large window, and an acknowledgement of the client's", async () => {
   const client = new FrameClient(echo().owner);
   client.send();
-  assert.deepEqual(await client.told(), [
+  assert.deepEqual(await client.takeFrames(), [
     `settings 3=100 4=${grpcLimits.streamWindowBytes} 6=65536`,
     `window 0 ${grpcLimits.connectionWindowBytes - 65_535}`,
     "settings ack",
   ]);
   client.writer.ping(Buffer.from("12345678"), false);
   client.send();
-  assert.deepEqual(await client.told(), ["ping ack 12345678"]);
+  assert.deepEqual(await client.takeFrames(), ["ping ack 12345678"]);
 });
 
 test("a call that arrives byte by byte, with CONTINUATION frames, gets the same answer as one that arrives at once", async () => {
   for (const size of [1, 7, Infinity]) {
-    const { owner, heard } = echo();
+    const { owner, events } = echo();
     const client = await greeted(owner);
     client.writer.headers(1, hpackEncode(requestFields), false, 20);
     client.request(1, "one");
     client.request(1, "two", true);
     client.send(undefined, size);
     assert.deepEqual(
-      (await client.told()).filter((event) => !event.startsWith("data")),
+      (await client.takeFrames()).filter((event) => !event.startsWith("data")),
       ["headers 1 :status 200", "headers 1 grpc-status 0 end"],
     );
-    assert.deepEqual(client.heard.bodies.get(1), Buffer.concat([framed("so: one"), framed("so: two")]));
-    assert.deepEqual(heard, ["message one", "message two", "ended", "closed"]);
+    assert.deepEqual(client.received.bodies.get(1), Buffer.concat([framed("so: one"), framed("so: two")]));
+    assert.deepEqual(events, ["message one", "message two", "ended", "closed"]);
   }
 });
 
@@ -103,27 +103,27 @@ test("a large message goes to all clients without a copy, in frames of each clie
     const pieces = client.pipe.written.filter((bytes) => bytes.buffer === shared.buffer);
     // The last piece is small enough to be copied.
     assert.ok(pieces.reduce((sum, bytes) => sum + bytes.length, 0) > shared.length - grpcLimits.copiedPartBytes);
-    await client.told();
-    assert.deepEqual(client.heard.bodies.get(1), framed(Buffer.concat([Buffer.from("head"), shared])));
+    await client.takeFrames();
+    assert.deepEqual(client.received.bodies.get(1), framed(Buffer.concat([Buffer.from("head"), shared])));
   }
 });
 
 test("a client with a closed window delays nobody, holds only one response, and gets the rest when it opens the window", async () => {
-  const { owner, calls, heard } = echo();
+  const { owner, calls, events } = echo();
   const slow = await greeted(owner, [[setting.initialWindowSize, 10]]);
   slow.head(1);
   slow.send();
   const quick = await greeted(owner);
   quick.head(1);
   quick.send();
-  await Promise.all([slow.told(), quick.told()]);
+  await Promise.all([slow.takeFrames(), quick.takeFrames()]);
   const message = Buffer.alloc(1000, "y");
   assert.deepEqual(
     calls.map((call) => call.write([message])),
     [false, true],
   );
   assert.deepEqual(
-    [await slow.told(), await quick.told()],
+    [await slow.takeFrames(), await quick.takeFrames()],
     [
       ["headers 1 :status 200", "data 1 10"],
       ["headers 1 :status 200", "data 1 1005"],
@@ -131,17 +131,17 @@ test("a client with a closed window delays nobody, holds only one response, and 
   );
   slow.writer.windowUpdate(1, 500);
   slow.send();
-  assert.deepEqual(await slow.told(), ["data 1 500"]);
-  assert.deepEqual(heard, []);
+  assert.deepEqual(await slow.takeFrames(), ["data 1 500"]);
+  assert.deepEqual(events, []);
   // SETTINGS with a larger initial window also open streams' windows.
   slow.writer.settings([[setting.initialWindowSize, 1000]]);
   slow.send();
-  assert.deepEqual(await slow.told(), ["settings ack", "data 1 495"]);
-  assert.deepEqual([heard, slow.heard.bodies.get(1)], [["drained"], framed(message)]);
+  assert.deepEqual(await slow.takeFrames(), ["settings ack", "data 1 495"]);
+  assert.deepEqual([events, slow.received.bodies.get(1)], [["drained"], framed(message)]);
 });
 
 test("a call that ends while its client reads nothing ends after its messages, or is reset after a time limit", async () => {
-  const { owner, calls, heard } = echo();
+  const { owner, calls, events } = echo();
   for (const patient of [true, false]) {
     const client = await greeted(owner, [[setting.initialWindowSize, 0]]);
     client.head(1);
@@ -149,30 +149,30 @@ test("a call that ends while its client reads nothing ends after its messages, o
     const call = calls.at(-1);
     call?.write([Buffer.from("last words")]);
     call?.end(grpcStatus.unavailable, "over");
-    assert.deepEqual([await client.told(), heard.splice(0)], [["headers 1 :status 200"], ["closed"]]);
+    assert.deepEqual([await client.takeFrames(), events.splice(0)], [["headers 1 :status 200"], ["closed"]]);
     if (patient) {
       client.writer.windowUpdate(1, 100);
       client.send();
-      assert.deepEqual(await client.told(), [
+      assert.deepEqual(await client.takeFrames(), [
         "data 1 15",
         "headers 1 grpc-status 14 grpc-message over end",
         "rst 1 NO_ERROR",
       ]);
     } else {
       for (let second = 0; second <= grpcLimits.endTimeoutMs / 1000; second += 1) client.connection.sweep(0);
-      assert.deepEqual(await client.told(), ["rst 1 CANCEL"]);
+      assert.deepEqual(await client.takeFrames(), ["rst 1 CANCEL"]);
     }
     assert.deepEqual([...client.connection.calls], []);
   }
 });
 
 test("a full socket buffer stops writers, and their output is sent when it drains", async () => {
-  const { owner, calls, heard } = echo();
+  const { owner, calls, events } = echo();
   const client = await greeted(owner, [[setting.initialWindowSize, 10_000_000]]);
   client.writer.windowUpdate(0, 10_000_000);
   client.head(1);
   client.send();
-  await client.told();
+  await client.takeFrames();
   client.pipe.stuck = true;
   assert.equal(calls[0]?.write([Buffer.alloc(3_000_000)]), false);
   await turn();
@@ -180,12 +180,12 @@ test("a full socket buffer stops writers, and their output is sent when it drain
     client.pipe.bufferedBytes < grpcLimits.outputHighWaterBytes + grpcLimits.maxSentFrameBytes + 100,
     `${client.pipe.bufferedBytes}`,
   );
-  while (heard.length === 0) {
+  while (events.length === 0) {
     client.pipe.drain();
     await turn();
   }
-  await client.told();
-  assert.deepEqual([heard, client.heard.bodies.get(1)?.length], [["drained"], 3_000_005]);
+  await client.takeFrames();
+  assert.deepEqual([events, client.received.bodies.get(1)?.length], [["drained"], 3_000_005]);
 });
 
 test("small requests cost no window update each: the window is reopened when half of it is used", async () => {
@@ -195,12 +195,12 @@ test("small requests cost no window update each: the window is reopened when hal
   for (let count = 0; count < 1000; count += 1) client.request(1, "acknowledgement".repeat(7));
   client.send();
   assert.deepEqual(
-    (await client.told()).filter((event) => event.startsWith("window")),
+    (await client.takeFrames()).filter((event) => event.startsWith("window")),
     [],
   );
   for (let count = 0; count < 6; count += 1) client.request(1, "z".repeat(15_000));
   client.send();
-  const opened = (await client.told()).filter((event) => event.startsWith("window"));
+  const opened = (await client.takeFrames()).filter((event) => event.startsWith("window"));
   assert.equal(opened.length, 1);
   assert.match(opened[0] ?? "", /^window 1 \d{6}$/);
 });
@@ -227,7 +227,7 @@ test("an invalid call is answered with its fault", async () => {
     const at = requestFields.indexOf(name);
     client.head(1, at < 0 ? [name, value] : [], at < 0 ? requestFields : requestFields.with(at + 1, value), true);
     client.send();
-    assert.deepEqual(await client.told(), [`headers 1 ${answer} end`]);
+    assert.deepEqual(await client.takeFrames(), [`headers 1 ${answer} end`]);
   }
 });
 
@@ -252,11 +252,11 @@ test("an invalid header list ends only its own stream", async () => {
     "headers 101 :status 200",
     `data 101 ${"so: fine".length + 5}`,
   ];
-  assert.deepEqual(await client.told(), expected);
+  assert.deepEqual(await client.takeFrames(), expected);
 });
 
 test("a compressed request is accepted if its call declared compression, and its decompressed size is bounded", async () => {
-  const { owner, heard } = echo();
+  const { owner, events } = echo();
   const client = await greeted(owner);
   const compressed = (text: string): Buffer => {
     const bytes = framed(gzipSync(text));
@@ -271,8 +271,8 @@ test("a compressed request is accepted if its call declared compression, and its
   client.head(3);
   client.writer.data(3, small, 0, small.length, false);
   client.send();
-  const told = await client.told();
-  assert.deepEqual(heard, [
+  const frames = await client.takeFrames();
+  assert.deepEqual(events, [
     "message small",
     "message plain",
     "failed request-too-long",
@@ -281,13 +281,13 @@ test("a compressed request is accepted if its call declared compression, and its
     "closed",
   ]);
   assert.deepEqual(
-    told.filter((event) => event.includes("grpc-status")).map((event) => event.slice(0, 31)),
+    frames.filter((event) => event.includes("grpc-status")).map((event) => event.slice(0, 31)),
     ["headers 1 grpc-status 8 grpc-me", "headers 3 :status 200 grpc-stat"],
   );
 });
 
 test("a request that is too long or truncated ends its call with the reason", async () => {
-  const { owner, heard } = echo();
+  const { owner, events } = echo();
   const client = await greeted(owner);
   client.head(1);
   const long = framed("").fill(0xff, 1);
@@ -296,16 +296,16 @@ test("a request that is too long or truncated ends its call with the reason", as
   const cut = framed("cut off").subarray(0, 8);
   client.writer.data(3, cut, 0, cut.length, true);
   client.send();
-  const told = await client.told();
+  const frames = await client.takeFrames();
   assert.match(
-    told[0] ?? "",
+    frames[0] ?? "",
     /^headers 1 :status 200 grpc-status 8 grpc-message a request may have 100000 bytes at most, this one has 4294967295 end$/,
   );
-  assert.deepEqual(told.slice(1), [
+  assert.deepEqual(frames.slice(1), [
     "rst 1 NO_ERROR",
     "headers 3 :status 200 grpc-status 13 grpc-message the client ended the call within a message end",
   ]);
-  assert.deepEqual(heard, ["failed request-too-long", "closed", "closed"]);
+  assert.deepEqual(events, ["failed request-too-long", "closed", "closed"]);
 });
 
 test("data before a call is accepted waits within its window, and a call cancelled meanwhile is never delivered", async () => {
@@ -319,31 +319,31 @@ test("data before a call is accepted waits within its window, and a call cancell
   client.request(3, "withdrawn");
   client.writer.rstStream(3, 8);
   client.send();
-  const heard: string[] = [];
+  const events: string[] = [];
   for (const call of calls)
     call.start({
-      message: (bytes) => heard.push(bytes.toString()),
-      ended: () => heard.push("ended"),
+      message: (bytes) => events.push(bytes.toString()),
+      ended: () => events.push("ended"),
       drained() {},
       failed() {},
-      closed: () => heard.push(`closed ${call.id}`),
+      closed: () => events.push(`closed ${call.id}`),
     });
-  assert.deepEqual(heard, ["early", "last", "ended", "closed 3"]);
+  assert.deepEqual(events, ["early", "last", "ended", "closed 3"]);
   client.head(5);
   const tooMuch = Buffer.alloc(16_384);
   for (let sent = 0; sent <= grpcLimits.streamWindowBytes; sent += tooMuch.length)
     client.writer.data(5, tooMuch, 0, tooMuch.length, false);
   client.send();
-  assert.deepEqual(await client.told(), ["rst 5 FLOW_CONTROL_ERROR"]);
+  assert.deepEqual(await client.takeFrames(), ["rst 5 FLOW_CONTROL_ERROR"]);
 });
 
 test("a timeout, a cancellation or a lost connection closes a call once", async () => {
-  const { owner, heard } = echo();
+  const { owner, events } = echo();
   const client = await greeted(owner);
   client.head(1, ["grpc-timeout", "2S"]);
   client.send();
   owner.clock.pass(2000);
-  assert.deepEqual(await client.told(), [
+  assert.deepEqual(await client.takeFrames(), [
     "headers 1 :status 200 grpc-status 4 grpc-message the call's deadline has passed end",
     "rst 1 NO_ERROR",
   ]);
@@ -352,7 +352,7 @@ test("a timeout, a cancellation or a lost connection closes a call once", async 
   client.head(5);
   client.send();
   client.pipe.handler?.close(new Error("gone"));
-  assert.deepEqual([heard, owner.closedBy, owner.clock.timers], [["closed", "closed", "closed"], ["gone"], 0]);
+  assert.deepEqual([events, owner.closedBy, owner.clock.timers], [["closed", "closed", "closed"], ["gone"], 0]);
 });
 
 test("a connection has at most a hundred calls at a time", async () => {
@@ -361,7 +361,7 @@ test("a connection has at most a hundred calls at a time", async () => {
   for (let count = 0; count <= grpcLimits.maxStreams; count += 1) client.head(1 + count * 2);
   client.send();
   assert.deepEqual(
-    [await client.told(), calls.length],
+    [await client.takeFrames(), calls.length],
     [[`rst ${1 + grpcLimits.maxStreams * 2} REFUSED_STREAM`], grpcLimits.maxStreams],
   );
 });
@@ -386,15 +386,15 @@ test("a client that floods with useless frames or cancelled calls is disconnecte
     ],
   ];
   for (const [put, rounds, reason] of floods) {
-    const { owner, heard } = echo();
+    const { owner, events } = echo();
     const client = await greeted(owner);
     client.head(1);
     for (let round = 0; round < rounds; round += 1) put(client, round);
     client.send();
-    const told = await client.told();
-    assert.match(told.at(-1) ?? "", new RegExp(`^goaway \\d+ ENHANCE_YOUR_CALM: ${reason}$`));
+    const frames = await client.takeFrames();
+    assert.match(frames.at(-1) ?? "", new RegExp(`^goaway \\d+ ENHANCE_YOUR_CALM: ${reason}$`));
     assert.equal(client.pipe.ended, true);
-    assert.equal(heard.at(-1), "closed");
+    assert.equal(events.at(-1), "closed");
     client.pipe.handler?.close(undefined);
     assert.deepEqual(owner.closedBy, [`ENHANCE_YOUR_CALM: ${reason}`]);
   }
@@ -418,7 +418,7 @@ test("a client whose calls must be reset, or whose request heads are malformed, 
     }
     client.send();
     assert.match(
-      (await client.told()).at(-1) ?? "",
+      (await client.takeFrames()).at(-1) ?? "",
       /^goaway \d+ ENHANCE_YOUR_CALM: too many calls that were reset because of what the peer sent$/,
     );
     assert.ok(calls.length <= grpcLimits.wastedStreams / 5, `${calls.length} calls`);
@@ -428,14 +428,14 @@ test("a client whose calls must be reset, or whose request heads are malformed, 
   const client = await greeted(owner);
   for (let id = 1; id < 2 * grpcLimits.wastedStreams; id += 2) client.head(id, ["connection", "close"]);
   client.send();
-  assert.match((await client.told()).at(-1) ?? "", /^goaway \d+ ENHANCE_YOUR_CALM: /);
+  assert.match((await client.takeFrames()).at(-1) ?? "", /^goaway \d+ ENHANCE_YOUR_CALM: /);
 });
 
 test("no further input is read from a client that was cut off and continues to send", async () => {
   const client = await greeted(echo().owner);
   client.writer.windowUpdate(0, 2 ** 31 - 1);
   client.send();
-  assert.match((await client.told()).at(-1) ?? "", /^goaway 0 FLOW_CONTROL_ERROR/);
+  assert.match((await client.takeFrames()).at(-1) ?? "", /^goaway 0 FLOW_CONTROL_ERROR/);
   for (let bytes = 0; bytes <= grpcLimits.maxDroppedBytes; bytes += 65_536) {
     assert.equal(client.pipe.isPaused, false);
     client.send(Buffer.alloc(65_536));
@@ -446,7 +446,7 @@ test("no further input is read from a client that was cut off and continues to s
 test("bytes that are not HTTP/2, or break its rules, end the connection by GOAWAY with the reason", async () => {
   const notHttp2 = new FrameClient(echo().owner);
   notHttp2.send(Buffer.from("GET / HTTP/1.1\r\n\r\n"));
-  assert.equal((await notHttp2.told()).at(-1), "goaway 0 PROTOCOL_ERROR: the client does not speak HTTP/2");
+  assert.equal((await notHttp2.takeFrames()).at(-1), "goaway 0 PROTOCOL_ERROR: the client does not speak HTTP/2");
   const broken: readonly (readonly [put: (client: FrameClient) => void, reason: string])[] = [
     [
       ({ writer }) => writer.data(7, Buffer.from("x"), 0, 1, false),
@@ -466,7 +466,7 @@ test("bytes that are not HTTP/2, or break its rules, end the connection by GOAWA
     const client = await greeted(echo().owner);
     put(client);
     client.send();
-    assert.deepEqual([(await client.told()).at(-1), client.pipe.ended], [`goaway 0 ${reason}`, true]);
+    assert.deepEqual([(await client.takeFrames()).at(-1), client.pipe.ended], [`goaway 0 ${reason}`, true]);
   }
 });
 
@@ -479,9 +479,9 @@ test("a client that is silent for half a minute gets a PING, and is disconnected
       client.connection.sweep(owner.clock.steadyMs());
     };
     pass(grpcLimits.keepaliveMs - 1);
-    assert.deepEqual(await client.told(), []);
+    assert.deepEqual(await client.takeFrames(), []);
     pass(1);
-    assert.deepEqual(await client.told(), ["ping alive???"]);
+    assert.deepEqual(await client.takeFrames(), ["ping alive???"]);
     if (alive) {
       client.writer.ping(Buffer.from("alive???"), true);
       owner.clock.pass(1);
@@ -499,13 +499,13 @@ test("a draining connection accepts calls until its client has seen GOAWAY, and 
   client.head(1);
   client.send();
   client.connection.drain();
-  assert.deepEqual(await client.told(), ["goaway 2147483647 NO_ERROR", "ping goaway!!"]);
+  assert.deepEqual(await client.takeFrames(), ["goaway 2147483647 NO_ERROR", "ping goaway!!"]);
   client.head(3);
   client.writer.ping(Buffer.from("goaway!!"), true);
   client.head(5);
   client.request(3, "in time", true);
   client.send();
-  assert.deepEqual(await client.told(), [
+  assert.deepEqual(await client.takeFrames(), [
     "goaway 3 NO_ERROR",
     "headers 3 :status 200",
     "data 3 16",
@@ -514,24 +514,24 @@ test("a draining connection accepts calls until its client has seen GOAWAY, and 
   assert.equal(client.pipe.ended, false);
   client.request(1, "last", true);
   client.send();
-  await client.told();
+  await client.takeFrames();
   assert.equal(client.pipe.ended, true);
 });
 
 test("calls that the server ends get the reason, and then the connection ends", async () => {
-  const { owner, heard } = echo();
+  const { owner, events } = echo();
   const client = await greeted(owner);
   client.head(1);
   client.send();
   client.connection.endCalls(grpcStatus.unavailable, "stopping");
-  assert.deepEqual(await client.told(), [
+  assert.deepEqual(await client.takeFrames(), [
     "goaway 2147483647 NO_ERROR",
     "ping goaway!!",
     "goaway 1 NO_ERROR",
     "headers 1 :status 200 grpc-status 14 grpc-message stopping end",
     "rst 1 NO_ERROR",
   ]);
-  assert.deepEqual([heard, client.pipe.ended], [["closed"], true]);
+  assert.deepEqual([events, client.pipe.ended], [["closed"], true]);
   owner.clock.pass(grpcLimits.closeGraceMs);
   assert.equal(client.pipe.destroyed, true);
 });

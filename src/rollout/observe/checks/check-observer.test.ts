@@ -22,10 +22,10 @@ const origin = { rollout: "Canary shop/shop", step: "step-1" };
 
 test("within its interval a check is not repeated, and the look keeps its number", async () => {
   const clock = standingClock();
-  const asked: HttpQuestion[] = [];
+  const requests: HttpQuestion[] = [];
   const exchange: HttpExchange = async (question) => {
-    asked.push(question);
-    return await Promise.resolve({ status: 200, text: `{"asked":${asked.length}}` });
+    requests.push(question);
+    return await Promise.resolve({ status: 200, text: `{"asked":${requests.length}}` });
   };
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
   const check = {
@@ -41,10 +41,10 @@ test("within its interval a check is not repeated, and the look keeps its number
   clock.nowAtMs += 1;
   const second = await observer.observe(check, origin);
   assert.notEqual(second.look, first.look);
-  assert.equal(asked.length, 2);
-  assert.equal(asked[0]?.headers["x-key"], "k");
+  assert.equal(requests.length, 2);
+  assert.equal(requests[0]?.headers["x-key"], "k");
   const side = (name: string): object => ({ service: name, namespace: "shop", workload: name, revision: "" });
-  assert.deepEqual(JSON.parse(asked[0]?.body ?? ""), {
+  assert.deepEqual(JSON.parse(requests[0]?.body ?? ""), {
     ...origin,
     canary: side("next"),
     stable: side("now"),
@@ -56,9 +56,9 @@ test("within its interval a check is not repeated, and the look keeps its number
 
 test("a check with a long interval keeps its look while others are repeated often", async () => {
   const clock = standingClock();
-  let asked = 0;
+  let requestCount = 0;
   const exchange: HttpExchange = async ({ url }) => {
-    if (url === "http://slow/") asked += 1;
+    if (url === "http://slow/") requestCount += 1;
     return await Promise.resolve({ status: 200, text: "{}" });
   };
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
@@ -74,15 +74,15 @@ test("a check with a long interval keeps its look while others are repeated ofte
     await observer.observe(check("slow", 300), origin);
     await observer.observe(check("quick", 5), origin);
   }
-  assert.equal(asked, 1);
+  assert.equal(requestCount, 1);
 });
 
 test("a slow server delays no round and gets no second request meanwhile, and its answer belongs to that look", async () => {
   const clock = { ...standingClock(), sleep: async (): Promise<void> => await Promise.resolve() };
   const { promise, resolve } = Promise.withResolvers<{ status: number; text: string }>();
-  let asked = 0;
+  let requestCount = 0;
   const exchange: HttpExchange = async () => {
-    asked += 1;
+    requestCount += 1;
     return await promise;
   };
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
@@ -99,23 +99,23 @@ test("a slow server delays no round and gets no second request meanwhile, and it
   assert.deepEqual(await observer.observe(check, origin), { type: "pending", detail: "asked 30 s ago, no answer yet" });
   resolve({ status: 200, text: "{}" });
   await new Promise((turn) => void setImmediate(turn));
-  assert.equal(asked, 1);
+  assert.equal(requestCount, 1);
   const seen = await observer.observe(check, origin);
   assert.deepEqual(
-    [seen.type, seen.look, asked],
+    [seen.type, seen.look, requestCount],
     ["values", begun, 1],
     "what has come is told before it is asked again, however late",
   );
   await observer.observe(check, origin);
-  assert.equal(asked, 2);
+  assert.equal(requestCount, 2);
 });
 
 test("while a look continues, the status has the reason why the previous look had no answer", async () => {
   const clock = { ...standingClock(), sleep: async (): Promise<void> => await Promise.resolve() };
-  let asked = 0;
+  let requestCount = 0;
   const exchange: HttpExchange = async () => {
-    asked += 1;
-    if (asked === 1) throw new Error("GET http://gate/: no route");
+    requestCount += 1;
+    if (requestCount === 1) throw new Error("GET http://gate/: no route");
     return await new Promise(() => undefined);
   };
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });

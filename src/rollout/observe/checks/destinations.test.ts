@@ -47,7 +47,7 @@ test("a Canary may query only Services of its namespace and hosts that the opera
 });
 
 test("only the intended members of a webhook's body are reported", () => {
-  const told = (result: unknown, more: Partial<CheckSpec> = {}): string =>
+  const reportOf = (result: unknown, more: Partial<CheckSpec> = {}): string =>
     JSON.stringify(
       judgeValues(
         { type: "webhook", ...more } as CheckSpec,
@@ -63,9 +63,9 @@ test("only the intended members of a webhook's body are reported", () => {
       ),
     );
   for (const result of [{ token: "secret" }, "secret", ["secret"], { verdict: "secret" }, { evidence: "secret" }])
-    assert.doesNotMatch(told(result), /secret/, JSON.stringify(result));
-  assert.doesNotMatch(told({ token: "a secret" }, { passWhen: "result.token == 'x'" }), /a secret/);
-  assert.match(told({ verdict: "fail", evidence: "two of three smoke tests failed" }), /two of three/);
+    assert.doesNotMatch(reportOf(result), /secret/, JSON.stringify(result));
+  assert.doesNotMatch(reportOf({ token: "a secret" }, { passWhen: "result.token == 'x'" }), /a secret/);
+  assert.match(reportOf({ verdict: "fail", evidence: "two of three smoke tests failed" }), /two of three/);
 });
 
 test("a webhook's headers can neither route nor frame a request, nor impersonate others", () => {

@@ -20,9 +20,9 @@ test("the error for a pod whose metrics cannot be read names the pod, what happe
 });
 
 test("only the named families are requested from a pod, and other families in its response are ignored", async () => {
-  const asked: string[] = [];
+  const urls: string[] = [];
   const server = createServer((request, response) => {
-    asked.push(request.url ?? "");
+    urls.push(request.url ?? "");
     response.end("istio_requests_total 3\nserin_proxy_listeners 2\nother_total 1\n");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -38,7 +38,7 @@ test("only the named families are requested from a pod, and other families in it
     "serin_proxy_listeners",
   ]);
   assert.deepEqual(await names(), ["istio_requests_total", "serin_proxy_listeners", "other_total"]);
-  assert.deepEqual(asked, ["/metrics?name[]=istio_requests_total&name[]=serin_proxy_listeners", "/metrics"]);
+  assert.deepEqual(urls, ["/metrics?name[]=istio_requests_total&name[]=serin_proxy_listeners", "/metrics"]);
   server.closeAllConnections();
   server.close();
 });

@@ -151,8 +151,8 @@ class ModelStream extends SessionStream {
     if (this.remoteEnded && this.sentEnd && this.#pending === 0) this.gone();
   }
 
-  #check(told: string): void {
-    if (this.#isGone) this.#fault(`stream ${this.id} was told ${told} after its end`);
+  #check(event: string): void {
+    if (this.#isGone) this.#fault(`stream ${this.id} was told ${event} after its end`);
   }
 }
 
@@ -164,7 +164,7 @@ class ModelStream extends SessionStream {
 export class SessionModel implements SessionPort, FrameHandler {
   readonly faults: string[] = [];
   /** The output of the session, as short texts. */
-  readonly said: string[] = [];
+  readonly sentFrames: string[] = [];
   readonly session: Http2Session<ModelStream>;
   readonly #writer = new FrameWriter();
   readonly #input = new FrameWriter();
@@ -325,10 +325,10 @@ export class SessionModel implements SessionPort, FrameHandler {
         this.#finishTurns();
       }
     }
-    const said = Buffer.from(this.#writer.view());
+    const written = Buffer.from(this.#writer.view());
     this.#writer.reuse();
     try {
-      this.#reader.push(said);
+      this.#reader.push(written);
     } catch (error) {
       this.faults.push(`what was said is no HTTP/2: ${error instanceof Error ? error.message : String(error)}`);
     }
@@ -413,7 +413,7 @@ export class SessionModel implements SessionPort, FrameHandler {
   // ---- FrameHandler, for the session's output
 
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
-    this.said.push(`data ${streamId} ${chunk.length}${endStream ? " end" : ""}`);
+    this.sentFrames.push(`data ${streamId} ${chunk.length}${endStream ? " end" : ""}`);
     const window = (this.#windows.get(streamId) ?? 0) - chunk.length;
     this.#windows.set(streamId, window);
     this.#connectionWindow -= chunk.length;
@@ -424,27 +424,27 @@ export class SessionModel implements SessionPort, FrameHandler {
   padding(): void {}
 
   headers(streamId: number, fields: string[], endStream: boolean): void {
-    this.said.push(`headers ${streamId} ${fields.join(" ")}${endStream ? " end" : ""}`);
+    this.sentFrames.push(`headers ${streamId} ${fields.join(" ")}${endStream ? " end" : ""}`);
   }
 
   rstStream(streamId: number, code: number): void {
-    this.said.push(`rst ${streamId} ${errorCodeName(code)}`);
+    this.sentFrames.push(`rst ${streamId} ${errorCodeName(code)}`);
   }
 
   settings(): void {}
   settingsAck(): void {}
 
   ping(opaque: Buffer): void {
-    this.said.push(`ping ${opaque.toString("latin1")}`);
+    this.sentFrames.push(`ping ${opaque.toString("latin1")}`);
   }
 
   pingAck(): void {}
 
   goaway(lastStreamId: number, code: number, debug: string): void {
-    this.said.push(`goaway ${lastStreamId} ${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`}`);
+    this.sentFrames.push(`goaway ${lastStreamId} ${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`}`);
   }
 
   windowUpdate(streamId: number, increment: number): void {
-    this.said.push(`window ${streamId} ${increment}`);
+    this.sentFrames.push(`window ${streamId} ${increment}`);
   }
 }

@@ -54,7 +54,7 @@ const definition = JSON.stringify({
     ],
   },
 });
-const thing = JSON.stringify({
+const customObject = JSON.stringify({
   apiVersion: "typed.example.com/v1",
   kind: "Thing",
   metadata: { name: "one", namespace: "typed" },
@@ -133,7 +133,7 @@ export const commands: readonly Command[] = [
   { arguments: "delete pod one -n typed --ignore-not-found" },
   { arguments: "apply -f -", input: definition },
   { arguments: "wait crd/things.typed.example.com --for=condition=Established --timeout=60s" },
-  { arguments: "apply -f -", input: thing },
+  { arguments: "apply -f -", input: customObject },
   { arguments: "get things -n typed" },
   { arguments: "get tg one -n typed -o jsonpath={.spec.size}" },
   { arguments: "patch thing one -n typed -p {}" },

@@ -61,7 +61,7 @@ export class Pipe implements ByteStream {
 }
 
 /** The server's frames as short texts. Consecutive DATA frames count as one. */
-export class Heard implements FrameHandler {
+export class RecordedFrames implements FrameHandler {
   readonly events: string[] = [];
   readonly bodies = new Map<number, Buffer>();
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
@@ -70,10 +70,10 @@ export class Heard implements FrameHandler {
   }
   padding(): void {}
   headers(streamId: number, fields: string[], endStream: boolean): void {
-    const told = fields.filter(
+    const shown = fields.filter(
       (_, index) => !["content-type", "grpc-accept-encoding"].includes(fields[index - (index % 2)] ?? ""),
     );
-    this.events.push(`headers ${streamId} ${told.join(" ")}${endStream ? " end" : ""}`);
+    this.events.push(`headers ${streamId} ${shown.join(" ")}${endStream ? " end" : ""}`);
   }
   rstStream(streamId: number, code: number): void {
     this.events.push(`rst ${streamId} ${errorCodeName(code)}`);
@@ -131,8 +131,8 @@ export class TestOwner implements ConnectionOwner {
   constructor(serve: (call: GrpcCall) => void) {
     this.serve = serve;
   }
-  method(asked: string): ((call: GrpcCall) => void) | undefined {
-    return asked === path ? this.serve : undefined;
+  method(requestedPath: string): ((call: GrpcCall) => void) | undefined {
+    return requestedPath === path ? this.serve : undefined;
   }
   closed(_connection: GrpcConnection, reason: string | undefined): void {
     this.closedBy.push(reason);
@@ -142,10 +142,10 @@ export class TestOwner implements ConnectionOwner {
 /** One connection to a server, whose frames the test writes by itself. */
 export class FrameClient {
   readonly pipe = new Pipe();
-  readonly heard = new Heard();
+  readonly received = new RecordedFrames();
   readonly writer = new FrameWriter();
   readonly connection: GrpcConnection;
-  readonly #reader = new FrameReader(this.heard, { maxFrameSize: 65_536, expectPreface: false });
+  readonly #reader = new FrameReader(this.received, { maxFrameSize: 65_536, expectPreface: false });
   readonly #clock: HandClock;
   #read = 0;
 
@@ -175,7 +175,7 @@ export class FrameClient {
   }
 
   /** The server's frames since the last call. */
-  async told(): Promise<readonly string[]> {
+  async takeFrames(): Promise<readonly string[]> {
     await turn();
     // The connection reads on in later turns. Its answers leave at the end of the last one.
     while (this.pipe.isPaused) {
@@ -186,6 +186,6 @@ export class FrameClient {
     await turn();
     for (; this.#read < this.pipe.written.length; this.#read += 1)
       this.#reader.push(Buffer.from(this.pipe.written[this.#read] ?? []));
-    return this.heard.events.splice(0);
+    return this.received.events.splice(0);
   }
 }

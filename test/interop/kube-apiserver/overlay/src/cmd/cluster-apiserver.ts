@@ -145,15 +145,15 @@ function adminOf({ advertise, caCertificate }: Configuration): Admin {
 
 async function ask(admin: Admin, method: string, path: string, body?: unknown): Promise<number> {
   return await new Promise((resolve) => {
-    const asked = request(
+    const outgoing = request(
       { ...admin, servername: "kubernetes", method, path, headers: { "content-type": "application/json" } },
       (answer) => {
         answer.resume();
         answer.on("end", () => resolve(answer.statusCode ?? 0));
       },
     );
-    asked.on("error", () => resolve(0));
-    asked.end(body === undefined ? undefined : JSON.stringify(body));
+    outgoing.on("error", () => resolve(0));
+    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 
