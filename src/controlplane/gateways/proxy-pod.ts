@@ -45,14 +45,15 @@ const terminationGracePeriodSeconds = 3600;
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {
   return {
     metadata: {
-      // The Gateway's own labels come last. With `istio.io/dataplane-mode: ambient`, for example, a ztunnel stands in
-      // front of the proxy.
+      // The Gateway's own labels come last but one. With `istio.io/dataplane-mode: ambient`, for example, a ztunnel
+      // stands in front of the proxy. An injector would obey the Gateway's annotations, which can mount any Secret of the
+      // namespace and run any image, so who may write a Gateway could do that too.
       labels: {
         "service.istio.io/canonical-name": pod.name,
         "service.istio.io/canonical-revision": "latest",
-        "sidecar.istio.io/inject": "false",
         "istio.io/dataplane-mode": "none",
         ...pod.labels,
+        "sidecar.istio.io/inject": "false",
       },
       annotations: {
         ...pod.annotations,
