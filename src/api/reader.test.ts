@@ -21,3 +21,24 @@ test("a valid value has no errors", () => {
   const names = reader.strings("names");
   assert.deepEqual(reader.finish(() => ({ mode, names })).value, { mode: "fast", names: ["a", "b"] });
 });
+
+test("a value of any form may have a hundred levels, and a deeper one is reported without an overflow", () => {
+  const nested = (levels: number): unknown => {
+    let value: unknown = 1;
+    for (let level = 0; level < levels; level += 1) value = level % 2 === 0 ? [value] : { a: value };
+    return value;
+  };
+  const reader = new Reader({ good: { a: nested(99) }, bad: { a: nested(100) }, worse: { a: nested(100_000) } });
+  assert.notEqual(reader.freeForm("good"), undefined);
+  for (const field of ["bad", "worse"]) assert.equal(reader.freeForm(field), undefined);
+  assert.equal(reader.freeForm("absent"), undefined);
+  assert.equal(reader.string("worse"), undefined);
+  assert.deepEqual(
+    reader.finish(() => undefined).errors.map(({ path, message }) => `${path}: ${message}`),
+    [
+      "bad: must be nested at most 100 levels deep",
+      "worse: must be nested at most 100 levels deep",
+      "worse: must be a string, got a value of more than 100 levels",
+    ],
+  );
+});

@@ -89,6 +89,17 @@ export class Reader {
     return value === undefined ? undefined : new Reader(value, this.#at(field), this.#report);
   }
 
+  /**
+   * Returns an object of any form. Undefined if absent. Reports one with too many levels: whatever handles such a value
+   * recurses, and one overflow of the stack could stop the objects of others too.
+   */
+  freeForm(field: string): Readonly<Record<string, unknown>> | undefined {
+    const value = this.#typed<Record<string, unknown>>(field, "an object", isRecord);
+    if (value === undefined || !isNestedBeyond(value, maxLevels)) return value;
+    this.error(`must be nested at most ${maxLevels} levels deep`, field);
+    return undefined;
+  }
+
   /** Returns a reader for each element. Empty if absent. */
   list(field: string): readonly Reader[] {
     const value = this.#typed<readonly unknown[]>(field, "a list", Array.isArray) ?? [];
@@ -193,9 +204,20 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** As many as Envoy decodes of nested messages. */
+const maxLevels = 100;
+
+function isNestedBeyond(value: unknown, levels: number): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; depth < levels && level.length > 0; depth += 1)
+    level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
+  return level.some((each) => typeof each === "object" && each !== null);
+}
+
 const shownCharacters = 60;
 
 function describe(value: unknown): string {
+  if (isNestedBeyond(value, maxLevels)) return `a value of more than ${maxLevels} levels`;
   return truncated(JSON.stringify(value) ?? String(value), shownCharacters);
 }
 

@@ -77,10 +77,10 @@ function readPatch(reader: Reader): EnvoyConfigPatch {
   const applyTo = reader.required("applyTo", reader.oneOf("applyTo", envoyPatchPlaces)) ?? "BOOTSTRAP";
   const match = readEnvoyPatchMatch(reader.object("match"), applyTo);
   const operation = patch?.required("operation", patch.oneOf("operation", operations)) ?? "REMOVE";
-  const value = patch?.object("value");
-  if (patch !== undefined && operation !== "REMOVE" && value === undefined)
+  const value = patch?.freeForm("value");
+  if (patch !== undefined && operation !== "REMOVE" && !patch.has("value"))
     patch.error("is required unless the operation is REMOVE", "value");
-  if (value !== undefined) checkEnvoyValue(value);
+  if (patch !== undefined && value !== undefined) checkEnvoyValue(patch.object("value") ?? patch);
   const filterClass = patch?.oneOf("filterClass", ["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]) ?? "UNSPECIFIED";
   if (filterClass !== "UNSPECIFIED")
     patch?.warnNoEffect("has no effect: the operation decides the filter's place", "filterClass");
@@ -92,7 +92,7 @@ function readPatch(reader: Reader): EnvoyConfigPatch {
   warnOfIdle(reader, applyTo, operation);
   refuseUnknown(patch);
   refuseUnknown(reader);
-  return { ...match, applyTo, operation, value: (value?.raw as Record<string, unknown> | undefined) ?? {} };
+  return { ...match, applyTo, operation, value: value ?? {} };
 }
 
 type Place = EnvoyPatchPlace;

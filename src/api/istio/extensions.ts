@@ -104,7 +104,7 @@ function readWasmModule(reader: Reader): WasmModule {
     imagePullSecret: reader.string("imagePullSecret") ?? "",
     verificationKey: reader.string("verificationKey") ?? "",
     pluginName: reader.string("pluginName") ?? "",
-    pluginConfig: (reader.object("pluginConfig")?.raw as Record<string, unknown> | undefined) ?? {},
+    pluginConfig: reader.freeForm("pluginConfig") ?? {},
     failStrategy: reader.oneOf("failStrategy", ["FAIL_CLOSE", "FAIL_OPEN", "FAIL_RELOAD"]) ?? "FAIL_CLOSE",
     type: reader.oneOf("type", ["UNSPECIFIED_PLUGIN_TYPE", "HTTP", "NETWORK"]) ?? "UNSPECIFIED_PLUGIN_TYPE",
     env: (vm?.objects("env") ?? []).map(readVariable),

@@ -118,9 +118,9 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
     namespace: spec.string("namespace"),
     revision,
     compatibilityVersion: spec.string("compatibilityVersion"),
-    meshConfig: spec.object("meshConfig")?.raw as IstioOperatorSpec["meshConfig"],
+    meshConfig: spec.freeForm("meshConfig"),
     components: components === undefined ? undefined : parseComponents(components),
-    values: spec.object("values")?.raw as IstioOperatorSpec["values"],
+    values: spec.freeForm("values"),
   });
   spec.ignore("installPackagePath", "unvalidatedValues");
   deadFields(spec, {

@@ -2,6 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { openObject, readText, refuseDryRun, warnOfUnknown } from "./fields.ts";
+import type { Reader } from "../reader.ts";
 import { networkingGroup } from "./networking.ts";
 import { readWorkloadSelector } from "./policy-target.ts";
 
@@ -27,12 +28,30 @@ export function parseProxyConfigObject(raw: unknown): Parsed<ProxyConfigObject> 
   const spec: ProxyConfigObjectSpec = {
     selector: readWorkloadSelector(reader),
     concurrency: reader.integer("concurrency", 0),
-    environmentVariables: reader.stringMap("environmentVariables"),
+    environmentVariables: readVariables(reader),
     image: image === undefined ? undefined : { imageType: readText(image, "imageType") ?? "default" },
   };
   warnOfUnknown(image);
   warnOfUnknown(reader);
   return object.finish(() => ({ ...(raw as ProxyConfigObject), spec }));
+}
+
+/**
+ * Variables by which the dynamic linker, the shell, OpenSSL or Node run code of somebody's choice, or trust other
+ * certificates. Who may write this kind may not run code with the accounts of a namespace's pods.
+ */
+const ofProgram =
+  /^(LD_|NODE_|OPENSSL_|SSL_|XDG_|GCONV_|GLIBC_|BASH_|NSS_)|^(PATH|HOME|ENV|IFS|SHELL|TMPDIR|SSLKEYLOGFILE|LOCPATH)$/i;
+
+function readVariables(reader: Reader): Readonly<Record<string, string>> {
+  const variables = reader.stringMap("environmentVariables");
+  for (const name of Object.keys(variables))
+    if (ofProgram.test(name))
+      reader.error(
+        "must not be set here, because it changes what program runs in the proxies' containers; the mesh's operator can set it in meshConfig.defaultConfig.proxyMetadata",
+        `environmentVariables.${name}`,
+      );
+  return variables;
 }
 
 export const proxyConfigKind = defineKind<ProxyConfigObject>({

@@ -314,7 +314,7 @@ function parseWebhook(check: Reader): WebhookSpec | undefined {
     url: webhook.required("url", url(webhook, "url")) ?? "",
     method: webhook.oneOf("method", ["POST", "PUT", "GET"]) ?? "POST",
     headers: webhookHeaders(webhook),
-    body: (webhook.object("body")?.raw ?? {}) as Readonly<Record<string, unknown>>,
+    body: webhook.freeForm("body") ?? {},
     timeoutSeconds: webhook.integer("timeoutSeconds", 1, maxQueryTimeoutSeconds) ?? 10,
   };
   webhook.unknownFields();

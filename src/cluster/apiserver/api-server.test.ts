@@ -145,7 +145,7 @@ test("a table has cells, a partial object only metadata, and HTTP/2 serves the s
   assert.equal(JSON.parse(text).metadata.name, "default");
 });
 
-test("an object whose head has values of other types is refused with the field", async () => {
+test("an object whose head has values of other types, or that has too many levels, is refused with the reason", async () => {
   const definition = {
     metadata: { name: "odds.test.serin.dev" },
     spec: {
@@ -167,6 +167,17 @@ test("an object whose head has values of other types is refused with the field",
   const odds = "/apis/test.serin.dev/v1/namespaces/default/odds";
   const map = { apiVersion: "v1", kind: "ConfigMap" };
   const apply = { contentType: "application/apply-patch+yaml" };
+  const nested = (levels: number): Json => JSON.parse(`${"[".repeat(levels)}${"]".repeat(levels)}`);
+  const deep = { metadata: { name: "deep" }, value: nested(990) };
+  assert.equal((await server.call("POST", odds, { ...odd, ...deep })).status, 201);
+  const grown = [{ op: "add", path: `/value${"/0".repeat(988)}/0`, value: nested(20) }];
+  for (const refused of [
+    await server.call("POST", odds, { ...odd, metadata: { name: "deeper" }, value: nested(3000) }),
+    await server.call("PATCH", `${odds}/deep`, { more: nested(3000) }, merge),
+    await server.call("PATCH", `${odds}/deep?fieldManager=a`, { ...odd, more: nested(3000) }, apply),
+    await server.call("PATCH", `${odds}/deep`, grown, { contentType: "application/json-patch+json" }),
+  ])
+    assert.equal(`${refused.status} ${refused.body.message}`, "400 the object has more than 1000 levels");
   for (const [collection, base] of [
     [odds, odd],
     [configMaps, map],

@@ -48,11 +48,30 @@ export async function decodeObject(
   }
   const text = body.toString("utf8");
   const value = media === "application/yaml" ? await parseYaml(text) : parseJson(text);
+  checkLevels(value);
   if (value === null || typeof value !== "object" || Array.isArray(value))
     throw badRequest("the request body is not an object");
   const object = value as UntypedObject;
   if (object.metadata === undefined || object.metadata === null) object.metadata = {};
   return { object, duplicates: media === "application/json" ? duplicateFields(text) : [] };
+}
+
+/** The levels of an object. The real server allows 10,000, and overflows no stack that far down. */
+const maximumLevels = 1000;
+
+/** Throws 400 for a value with too many levels, which whatever handles objects recurses into. */
+export function checkLevels(value: unknown): void {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > maximumLevels) throw badRequest(`the object has more than ${maximumLevels} levels`);
+    const below: unknown[] = [];
+    for (const each of level) {
+      if (typeof each !== "object" || each === null) continue;
+      for (const inner of Object.values(each) as unknown[])
+        if (typeof inner === "object" && inner !== null) below.push(inner);
+    }
+    level = below;
+  }
 }
 
 export function parseJson(text: string): unknown {

@@ -3,7 +3,7 @@ import type { UntypedOptions } from "../admission/index.ts";
 import { serverUser } from "../auth/index.ts";
 import { SchemaFault, type ResourceType } from "../schema/contract.ts";
 import { cloneJson, isObject } from "../schema/json.ts";
-import { decodeObject, mediaTypeOf, parseYaml, readBody } from "./body.ts";
+import { checkLevels, decodeObject, mediaTypeOf, parseYaml, readBody } from "./body.ts";
 import { authorize, includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
 import { apiVersionOf } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
@@ -143,6 +143,8 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
   const next = (current: UntypedObject): UntypedObject => {
     const version = current.metadata.resourceVersion;
     const object = patched(current);
+    // A JSON patch can add to what is deep already.
+    if (media === "application/json-patch+json") checkLevels(object);
     object.metadata ??= {};
     if ((object.metadata.resourceVersion ?? version) !== version) throw conflict(type, info.name);
     try {
@@ -179,6 +181,7 @@ function parsePatch(text: string, media: string): unknown {
     throw badRequest(
       "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}",
     );
+  checkLevels(patch);
   return patch;
 }
 
@@ -201,6 +204,7 @@ async function applyPatch(
   const sent = (await parseYaml(body.toString("utf8"))) as UntypedObject | null;
   if (sent === null || typeof sent !== "object" || Array.isArray(sent))
     throw badRequest("error decoding YAML: the patch is not an object");
+  checkLevels(sent);
   checkHead(sent);
   const applied = info.subresource === "scale" ? configurationOfScale(type, sent) : sent;
   if ((applied.metadata as { managedFields?: unknown[] }).managedFields?.length)

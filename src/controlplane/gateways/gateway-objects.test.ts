@@ -25,3 +25,17 @@ test("a gateway's pods are not in ambient, unless the Gateway's labels say so", 
   assert.equal(modeWith({}), "none");
   assert.equal(modeWith({ "istio.io/dataplane-mode": "ambient" }), "ambient");
 });
+
+test("no label of a Gateway lets an injector obey the Gateway's annotations in its pods", () => {
+  const metadata = { name: "web", namespace: "shop", uid: "1", labels: { "sidecar.istio.io/inject": "true" } };
+  const infrastructure = {
+    labels: { "sidecar.istio.io/inject": "true" },
+    annotations: { "sidecar.istio.io/userVolume": '[{"name":"x","secret":{"secretName":"other"}}]' },
+  };
+  const listeners = [{ name: "http", port: 80, protocol: "HTTP" }];
+  for (const more of [{}, { infrastructure }]) {
+    const gateway = { metadata, spec: { gatewayClassName: "istio", listeners, ...more } } as unknown as Gateway;
+    const { deployment } = gatewayObjects(gateway, [], proxy);
+    assert.equal(deployment.spec?.template.metadata?.labels?.["sidecar.istio.io/inject"], "false");
+  }
+});

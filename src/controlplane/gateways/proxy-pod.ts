@@ -45,14 +45,15 @@ const terminationGracePeriodSeconds = 3600;
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {
   return {
     metadata: {
-      // The Gateway's own labels come last. With `istio.io/dataplane-mode: ambient`, for example, connections to the
-      // proxy pass a ztunnel first.
+      // With the Gateway's own label `istio.io/dataplane-mode: ambient`, connections to the proxy pass a ztunnel first.
+      // The last label keeps injectors away. They obey annotations, which can mount any Secret of the namespace and run
+      // any image. Whoever may write a Gateway chooses its pods' annotations, and must not gain these rights.
       labels: {
         "service.istio.io/canonical-name": pod.name,
         "service.istio.io/canonical-revision": "latest",
-        "sidecar.istio.io/inject": "false",
         "istio.io/dataplane-mode": "none",
         ...pod.labels,
+        "sidecar.istio.io/inject": "false",
       },
       annotations: {
         ...pod.annotations,

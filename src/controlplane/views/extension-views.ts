@@ -55,8 +55,7 @@ export class ExtensionViews {
         if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0)
           return;
         const pods = new Set(changes.map(({ key }) => key));
-        for (const tracked of this.#tracked.values())
-          if (podKeysOf(tracked.proxy).some((key) => pods.has(key))) this.#reconsider(tracked);
+        this.#reconsiderAll(({ proxy }) => podKeysOf(proxy).some((key) => pods.has(key)));
       });
     }
   }
@@ -125,8 +124,22 @@ export class ExtensionViews {
   #reconsiderBy(collection: Collection<unknown>, matters: () => boolean = () => true): void {
     collection.subscribe((changes) => {
       if (changes.length === 0 || !matters()) return;
-      for (const tracked of this.#tracked.values()) this.#reconsider(tracked);
+      this.#reconsiderAll(() => true);
     });
+  }
+
+  /** A proxy whose extensions cannot be computed keeps those that it has, and holds up no other proxy. */
+  #reconsiderAll(isConcerned: (tracked: Tracked) => boolean): void {
+    const failures: unknown[] = [];
+    for (const tracked of this.#tracked.values()) {
+      if (!isConcerned(tracked)) continue;
+      try {
+        this.#reconsider(tracked);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   #reconsider(tracked: Tracked): void {

@@ -507,6 +507,34 @@ test("a Serin proxy that does not support extension discovery gets a plugin insi
   assert.deepEqual(proxy.show(typeUrls.extensionConfig), {});
 });
 
+test("a plugin whose configuration is nested too deep holds up no plugin of another namespace", () => {
+  const { apply, connect, logged, inputs } = setup(namespace("bad"), injected("bad/web-1", "10.244.1.9"));
+  const other = connect({ pod: "bad/web-1", labels: { app: "web" } });
+  const proxy = connect(web);
+  const hasPlugin = (seen: ProxyResources, name: string): boolean =>
+    httpFilters(seen, "virtualInbound").includes(`${names}${name}~istio-translated-wasmplugin`);
+  let pluginConfig: object = {};
+  for (let level = 0; level < 5000; level += 1) pluginConfig = { a: pluginConfig };
+  apply(plugin("bad/deep", { pluginConfig }), plugin("shop/one"));
+  assert.equal(hasPlugin(proxy, "shop.one"), true, logged.join("\n"));
+  assert.ok(logged.some((line) => line.includes("spec.pluginConfig: must be nested at most 100 levels deep")));
+
+  apply(plugin("bad/deep"));
+  assert.equal(hasPlugin(other, "bad.deep"), true, logged.join("\n"));
+  const facts = inputs.extensions.wasmPlugins.get("bad/deep") ?? assert.fail();
+  const { extension } = facts.spec;
+  assert.ok(extension.kind === "wasm");
+  inputs.extensions.wasmPlugins.set("bad/deep", {
+    ...facts,
+    spec: {
+      ...facts.spec,
+      extension: { kind: "wasm", wasm: { ...extension.wasm, pluginConfig: pluginConfig as never } },
+    },
+  });
+  apply(plugin("shop/two"));
+  assert.equal(hasPlugin(proxy, "shop.two"), true, "another proxy's extensions cannot be computed");
+});
+
 test("a plugin's warning repeats when the plugin changes, and ends when it is deleted", () => {
   const { apply, remove, connect, logged, metrics } = setup(plugin("shop/closed", { type: "NETWORK" }));
   connect({ ...web, envoy: false });
