@@ -328,7 +328,7 @@ export class ControlPlane {
     if (withoutEffect.length > 0)
       log.warn("environment variables have no effect here", { variables: withoutEffect.join(", ") });
     log.info("serving", { revision: settings.revision, version: this.#options.version, namespace: settings.namespace });
-    start("gateways", runControllers(this.#controllerParts(), drain));
+    start("gateways", runControllers(this.#controllerParts(injection), drain));
     await aborted(drain);
     await this.#drain(servers, http, shutdown);
     stopped.abort();
@@ -541,7 +541,7 @@ export class ControlPlane {
     return [plaintext, secure];
   }
 
-  #controllerParts(): ControllerParts {
+  #controllerParts(injection: InjectionSource): ControllerParts {
     const { client, settings, clock, log } = this.#options;
     return {
       client,
@@ -552,6 +552,7 @@ export class ControlPlane {
       queues: this.#queues,
       meshConfig: () => this.#config,
       trustDomain: () => this.#trustDomain(),
+      injection,
       clock,
       log,
     };

@@ -4,7 +4,7 @@ import type { KubeClient, QueueMetrics } from "../kube/index.ts";
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
 import { runEntryControllers } from "./entries/index.ts";
 import { runFieldStatusController } from "./field-status/field-status-writer.ts";
-import { runGatewayControllers, type ProxySettings } from "./gateways/index.ts";
+import { readGatewayPodValues, runGatewayControllers, type ProxySettings } from "./gateways/index.ts";
 import type { MeshIngest } from "./ingest/index.ts";
 import type { LeadingControllerOptions } from "./leadership/index.ts";
 import type { MeshClusters } from "./mesh-clusters.ts";
@@ -13,6 +13,7 @@ import { runOptionalControllers } from "./optional-controllers.ts";
 import { runRefusedStatusWriter } from "./refused-status.ts";
 import type { ServedMesh } from "./served-mesh.ts";
 import { runServiceExportController } from "./service-export-controller.ts";
+import type { InjectionSource } from "./webhooks/index.ts";
 
 /** The inputs of the controllers, and the client with whose rights they write. */
 export interface ControllerParts {
@@ -24,6 +25,7 @@ export interface ControllerParts {
   readonly queues: QueueMetrics;
   readonly meshConfig: () => MeshConfig | undefined;
   readonly trustDomain: () => string;
+  readonly injection: InjectionSource;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -47,6 +49,7 @@ export async function runControllers(parts: ControllerParts, signal: AbortSignal
         ...leading,
         ...wanted,
         proxy: () => proxySettings(parts),
+        onProxyChange: (changed) => parts.injection.onChange(changed),
         severalNetworks: ambient.enabled,
         proxyConfigs: inputs.extensions.proxyConfigs,
         rootNamespace: () => inputs.mesh.get(meshKey)?.rootNamespace ?? settings.namespace,
@@ -99,7 +102,8 @@ export async function runControllers(parts: ControllerParts, signal: AbortSignal
 }
 
 /** The settings of the proxies of gateways. */
-function proxySettings({ settings, mesh, trustDomain }: ControllerParts): ProxySettings {
+function proxySettings(parts: ControllerParts): ProxySettings {
+  const { settings, mesh, trustDomain } = parts;
   const { namespace, revision, serviceName, clusterId, network, proxyImage, compliance } = settings;
   const ownMesh = mesh.inputs.mesh.get(meshKey);
   return {
@@ -112,6 +116,7 @@ function proxySettings({ settings, mesh, trustDomain }: ControllerParts): ProxyS
     proxyMetadata: ownMesh?.proxyMetadata ?? {},
     concurrency: ownMesh?.proxyConcurrency,
     compliance,
+    podValues: readGatewayPodValues(parts.injection.values),
   };
 }
 

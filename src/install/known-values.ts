@@ -13,7 +13,9 @@ type KnownKey = number | { readonly [key: string]: KnownKey };
 const ownKeys: Readonly<Record<string, KnownKey>> = {
   base: { validationFailurePolicy: 1 },
   ztunnel: { nodeSelector: 1, affinity: 1, podAnnotations: 1, "*": 1 },
-  pilot: { terminationGracePeriodSeconds: 1 },
+  pilot: { terminationGracePeriodSeconds: 1, terminationMessagePolicy: 1, trafficDistribution: 1 },
+  pdb: { maxUnavailable: 1 },
+  global: { proxy: { capNetBindService: 1, variant: 1 }, trustDomain: 1 },
   meshConfig: { "*": 1 },
 };
 

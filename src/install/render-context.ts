@@ -184,7 +184,7 @@ function podSettings(
   const affinity = k8s?.affinity ?? filled(valueAt(own, "affinity"));
   const priorityClassName = k8s?.priorityClassName ?? textAt(global, "priorityClassName");
   const spread = filled(valueAt(own, "topologySpreadConstraints"));
-  const pullSecrets = filled(valueAt(global, "imagePullSecrets"));
+  const pullSecrets = filled(valueAt(own, "imagePullSecrets")) ?? filled(valueAt(global, "imagePullSecrets"));
   return {
     nodeSelector: {
       "kubernetes.io/os": "linux",
@@ -209,9 +209,13 @@ function filled(value: unknown): unknown {
   return Object.keys(value).length === 0 ? undefined : value;
 }
 
-/** `imagePullPolicy` of a container, if one is set. */
-export function pullPolicy(component: ComponentSpec, settings: InstallSettings): { imagePullPolicy?: string } {
-  const policy = component.k8s?.imagePullPolicy ?? textAt(settings.values, "global", "imagePullPolicy");
+/** `imagePullPolicy` of a container, if one is set. `own`: that of the component's values. */
+export function pullPolicy(
+  component: ComponentSpec,
+  settings: InstallSettings,
+  own?: string,
+): { imagePullPolicy?: string } {
+  const policy = component.k8s?.imagePullPolicy ?? own ?? textAt(settings.values, "global", "imagePullPolicy");
   return policy === undefined ? {} : { imagePullPolicy: policy };
 }
 
@@ -229,40 +233,61 @@ export function scalingObjects(
   own: Tree | undefined,
   settings: InstallSettings,
 ): UntypedObject[] {
-  const { name, namespace, labels, selector } = target;
+  const { name, namespace, labels } = target;
   const { autoscale, replicas } = workloadSettings(component, own, settings);
   const identity = { name, namespace, labels };
   const objects: UntypedObject[] = [];
   if (autoscale !== undefined) {
-    const utilization = numberAt(own, "cpu", "targetAverageUtilization") ?? 80;
-    const metric = {
+    const metric = (name: string, averageUtilization: number): Tree => ({
       type: "Resource",
-      resource: { name: "cpu", target: { type: "Utilization", averageUtilization: utilization } },
-    };
+      resource: { name, target: { type: "Utilization", averageUtilization } },
+    });
+    const ofMemory = numberAt(own, "memory", "targetAverageUtilization");
+    const behavior = filled(valueAt(own, "autoscaleBehavior"));
     const spec = mergeTrees(
       {
         minReplicas: autoscale.minimum,
         maxReplicas: autoscale.maximum,
         scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name },
-        metrics: [metric],
+        metrics: [
+          metric("cpu", numberAt(own, "cpu", "targetAverageUtilization") ?? 80),
+          ...(ofMemory === undefined ? [] : [metric("memory", ofMemory)]),
+        ],
+        ...(behavior === undefined ? {} : { behavior }),
       },
       component.k8s?.hpaSpec,
     );
     objects.push(object({ apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", ...identity }, { spec }));
   }
-  const wantsBudget =
-    valueAt(settings.values, "global", "defaultPodDisruptionBudget", "enabled") !== false &&
-    (autoscale?.minimum ?? replicas) > 1;
-  if (component.k8s?.podDisruptionBudget !== undefined || wantsBudget) {
-    const budget = component.k8s?.podDisruptionBudget ?? { minAvailable: 1 };
-    objects.push(
-      object(
-        { apiVersion: "policy/v1", kind: "PodDisruptionBudget", ...identity },
-        { spec: { ...budget, selector: { matchLabels: selector } } },
-      ),
-    );
-  }
+  objects.push(...budgetObjects(target, component, settings, autoscale?.minimum ?? replicas));
   return objects;
+}
+
+function budgetObjects(
+  { name, namespace, labels, selector }: ScaledWorkload,
+  component: ComponentSpec,
+  settings: InstallSettings,
+  pods: number,
+): UntypedObject[] {
+  const wantsBudget = valueAt(settings.values, "global", "defaultPodDisruptionBudget", "enabled") !== false && pods > 1;
+  if (component.k8s?.podDisruptionBudget === undefined && !wantsBudget) return [];
+  const budget = component.k8s?.podDisruptionBudget ?? budgetValues(treeAt(settings.values, "pdb"));
+  return [
+    object(
+      { apiVersion: "policy/v1", kind: "PodDisruptionBudget", name, namespace, labels },
+      { spec: { ...budget, selector: { matchLabels: selector } } },
+    ),
+  ];
+}
+
+/** The values `pdb`, of which `maxUnavailable` comes before `minAvailable`. */
+function budgetValues(own: Tree | undefined): Tree {
+  const maxUnavailable = valueAt(own, "maxUnavailable");
+  const policy = textAt(own, "unhealthyPodEvictionPolicy");
+  return {
+    ...(maxUnavailable === undefined ? { minAvailable: valueAt(own, "minAvailable") ?? 1 } : { maxUnavailable }),
+    ...(policy === undefined || policy === "" ? {} : { unhealthyPodEvictionPolicy: policy }),
+  };
 }
 
 export interface ObjectIdentity {

@@ -294,11 +294,11 @@ test("a misspelt component, an invalid revision, and misspelt, obsolete or unuse
       message: "is not a key of any release from 1.6 to 1.31; did you mean spec.values.pilot.autoscaleEnabled?",
     },
   ]);
-  const { value, warnings } = values({ mixer: { telemetry: { enabled: true } }, pilot: { crlConfigMapName: "crl" } });
+  const { value, warnings } = values({ mixer: { telemetry: { enabled: true } }, gatewayClasses: { istio: {} } });
   assert.ok(value);
   assert.deepEqual(warnings, [
     { path: "spec.values.mixer", message: "has no effect: Istio 1.7 was the last release that read it" },
-    { path: "spec.values.pilot.crlConfigMapName", message: "is not acted on by Serin" },
+    { path: "spec.values.gatewayClasses", message: "is not acted on by Serin" },
   ]);
   // The charts alone have the policies of the profile stable.
   assert.deepEqual(

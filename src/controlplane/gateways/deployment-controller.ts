@@ -30,6 +30,8 @@ export interface GatewayDeploymentOptions {
   /** This revision's role for each Gateway of the class. */
   readonly placements: Collection<GatewayPlacement>;
   readonly proxy: () => ProxySettings;
+  /** Calls back after a change that concerns the pods of all Gateways. */
+  readonly onProxyChange?: ((changed: () => void) => Disposable) | undefined;
   readonly proxyConfigs: Collection<ProxyConfigFacts>;
   readonly rootNamespace: () => string;
   readonly queues?: QueueMetrics | undefined;
@@ -79,9 +81,11 @@ export async function runGatewayDeploymentController(
       reconciler.add(change.key);
     }
   });
-  using _proxyConfigs = options.proxyConfigs.subscribe(() => {
+  const addAll = (): void => {
     for (const [key] of placements.entries()) reconciler.add(key);
-  });
+  };
+  using _proxyConfigs = options.proxyConfigs.subscribe(addAll);
+  using _values = options.onProxyChange?.(addAll);
   // Repair objects that somebody else changes or deletes. A change of status matters only if it changes the
   // availability, which may let a canary leave.
   deployments.subscribe((change) => {

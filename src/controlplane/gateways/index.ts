@@ -1,3 +1,4 @@
 export { runGatewayControllers, type GatewayControllersOptions } from "./leading.ts";
+export { readGatewayPodValues } from "./pod-values.ts";
 export type { ProxySettings } from "./proxy-pod.ts";
 export { runRootCertificateController } from "./root-certificate-controller.ts";

@@ -21,6 +21,7 @@ export interface GatewayControllersOptions extends LeadingControllerOptions {
   readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
   readonly ingressStatuses: Collection<WantedIngressStatus>;
   readonly proxy: () => ProxySettings;
+  readonly onProxyChange: (changed: () => void) => Disposable;
   /** Whether the ambient mesh spans several networks. */
   readonly severalNetworks: boolean;
   readonly proxyConfigs: Collection<ProxyConfigFacts>;
@@ -38,6 +39,7 @@ export async function runGatewayControllers(options: GatewayControllersOptions, 
     routeStatuses,
     ingressStatuses,
     proxy,
+    onProxyChange,
     severalNetworks,
     proxyConfigs,
     rootNamespace,
@@ -48,7 +50,7 @@ export async function runGatewayControllers(options: GatewayControllersOptions, 
   await Promise.all([
     leadAlone(options, `istio-gateway-deployment-${revision}`, signal, (leading, client) =>
       runGatewayDeploymentController(
-        { client, placements, proxy, proxyConfigs, rootNamespace, queues, clock, log },
+        { client, placements, proxy, onProxyChange, proxyConfigs, rootNamespace, queues, clock, log },
         leading,
       ),
     ),

@@ -1,6 +1,7 @@
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
+import type { GatewayPodValues } from "./pod-values.ts";
 
 /** The settings that this control plane gives to the proxies that it deploys. */
 export interface ProxySettings {
@@ -17,6 +18,8 @@ export interface ProxySettings {
   readonly concurrency?: number | undefined;
   /** Absent: the proxies' environment names no policy. */
   readonly compliance?: CompliancePolicy | undefined;
+  /** Absent: the installation's values say nothing. */
+  readonly podValues?: GatewayPodValues | undefined;
 }
 
 export interface ProxyPod {
@@ -102,14 +105,24 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
         },
         { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
       ],
+      ...proxy.podValues?.pod,
+      ...(pod.mode === "waypoint" ? proxy.podValues?.waypoint.pod : {}),
     },
   };
 }
 
+const defaultResources = { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } };
+
+function resourcesOf({ podValues }: ProxySettings, { mode }: ProxyPod): NonNullable<GatewayPodValues["resources"]> {
+  return (mode === "waypoint" ? podValues?.waypoint.resources : podValues?.resources) ?? defaultResources;
+}
+
 function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTemplate["spec"]>["containers"][number] {
+  const seccompProfile = proxy.podValues?.seccompProfile;
   return {
     name: "istio-proxy",
     image: proxy.image,
+    ...proxy.podValues?.container,
     args: [
       "proxy",
       pod.mode,
@@ -144,8 +157,11 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
       successThreshold: 1,
       timeoutSeconds: 1,
     },
-    resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } },
-    securityContext: restrictedContext(proxyUser),
+    resources: resourcesOf(proxy, pod),
+    securityContext: {
+      ...restrictedContext(proxyUser),
+      ...(seccompProfile === undefined ? {} : { seccompProfile }),
+    },
     volumeMounts: [
       { name: "workload-socket", mountPath: "/var/run/secrets/workload-spiffe-uds" },
       { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" },

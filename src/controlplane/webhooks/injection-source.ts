@@ -46,6 +46,7 @@ export class InjectionSource {
   #meshText: string | undefined;
   readonly #proxyConfigs = new Map<string, ProxyConfigObject>();
   #context: InjectionContext | undefined;
+  readonly #listeners = new Set<() => void>();
   readonly #synced = Promise.withResolvers<void>();
 
   constructor(options: InjectionSourceOptions) {
@@ -69,6 +70,17 @@ export class InjectionSource {
     const proxyConfigs = [...this.#proxyConfigs.values()];
     this.#context = { settings, mesh, revision: defaults.revision, nativeSidecars, proxyConfigs, compliance };
     return this.#context;
+  }
+
+  /** The unparsed values of the installation. */
+  get values(): InjectionSettings["tree"] {
+    return this.#settings.tree;
+  }
+
+  /** Calls back after each change of the ConfigMap. */
+  onChange(changed: () => void): Disposable {
+    this.#listeners.add(changed);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(changed) };
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -118,6 +130,7 @@ export class InjectionSource {
       return;
     }
     for (const warning of this.#settings.warnings) log.warn(warning, { configMap: map?.metadata.name ?? "" });
+    for (const changed of this.#listeners) changed();
   }
 
   #currentMesh(): MeshForInjection {

@@ -11,7 +11,8 @@ import {
   pullPolicy,
   workloadSettings,
 } from "../render-context.ts";
-import { type InstallSettings } from "../settings.ts";
+import { mergeTrees } from "../merge.ts";
+import { numberAt, type InstallSettings } from "../settings.ts";
 import { cniPlatform, type CniPlatform } from "../cni-platform.ts";
 import { grant, observe, read } from "./roles.ts";
 
@@ -106,15 +107,24 @@ function agentConfig(settings: InstallSettings): Record<string, string> {
 function agentDaemonSet(settings: InstallSettings, shared: Record<string, string>): UntypedObject {
   const { cni, namespace } = settings;
   const { app: _app, ...labels } = shared;
-  const workload = workloadSettings(cni, treeAt(settings.values, "cni"), settings);
+  const own = treeAt(settings.values, "cni");
+  const workload = workloadSettings(cni, own, settings);
   const selector = { "k8s-app": "istio-cni-node" };
-  const maxUnavailable = valueAt(settings.values, "cni", "rollingMaxUnavailable") ?? 1;
+  const maxUnavailable = valueAt(own, "rollingMaxUnavailable") ?? 1;
+  const daemonSetLabels = {
+    ...labels,
+    ...selector,
+    ...(treeAt(own, "daemonSetLabels") as Record<string, string> | undefined),
+  };
   return object(
-    { apiVersion: "apps/v1", kind: "DaemonSet", name: "istio-cni-node", namespace, labels: { ...labels, ...selector } },
+    { apiVersion: "apps/v1", kind: "DaemonSet", name: "istio-cni-node", namespace, labels: daemonSetLabels },
     {
       spec: {
         selector: { matchLabels: selector },
-        updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable } },
+        updateStrategy: mergeTrees(
+          { type: "RollingUpdate", rollingUpdate: { maxUnavailable } },
+          treeAt(own, "updateStrategy"),
+        ),
         template: {
           metadata: {
             labels: {
@@ -142,7 +152,7 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
             dnsPolicy: "ClusterFirstWithHostNet",
             priorityClassName: "system-node-critical",
             // An agent that leaves for good releases its pods first.
-            terminationGracePeriodSeconds: 30,
+            terminationGracePeriodSeconds: numberAt(own, "terminationGracePeriodSeconds") ?? 30,
             tolerations: [{ operator: "Exists" }],
             containers: [agentContainer(settings)],
             volumes: hostPathsOf(settings).map(({ name, path }) => ({
@@ -163,7 +173,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
   return {
     name: "install-cni",
     image: imageOf("install-cni", cni, settings, own),
-    ...pullPolicy(cni, settings),
+    ...pullPolicy(cni, settings, textAt(own, "pullPolicy")),
     command: ["install-cni"],
     args: [`--log_output_level=${textAt(own, "logging", "level") ?? textAt(own, "logLevel") ?? "info"}`],
     securityContext: { privileged: true, readOnlyRootFilesystem: true, runAsUser: 0, runAsGroup: 0 },

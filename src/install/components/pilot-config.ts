@@ -58,8 +58,8 @@ function meshConfigOf(settings: InstallSettings): unknown {
   const meshId = textAt(values, "global", "meshID");
   const imageType = textAt(values, "global", "proxy", "variant") ?? textAt(values, "global", "variant");
   const tracing = tracingOf(values);
-  const hasMetrics = ["enabled"].every(
-    (field) => valueAt(values, "telemetry", field) !== false && valueAt(values, "telemetry", "v2", field) !== false,
+  const hasMetrics = [[], ["v2"], ["v2", "prometheus"]].every(
+    (path) => valueAt(values, "telemetry", ...path, "enabled") !== false,
   );
   return mergeTrees(
     {
@@ -136,13 +136,18 @@ export function injectorConfigMap(settings: InstallSettings, labels: Record<stri
 
 /** The part of `spec.values` that injection reads. */
 function injectorValues({ values, revision }: InstallSettings): Tree {
+  const crlConfigMapName = valueAt(values, "pilot", "crlConfigMapName");
   return {
     gateways: {
       securityContext: valueAt(values, "gateways", "securityContext") ?? {},
       seccompProfile: valueAt(values, "gateways", "seccompProfile") ?? {},
     },
     global: treeAt(values, "global"),
-    pilot: { cni: valueAt(values, "pilot", "cni") ?? {}, env: valueAt(values, "pilot", "env") ?? {} },
+    pilot: {
+      cni: valueAt(values, "pilot", "cni") ?? {},
+      env: valueAt(values, "pilot", "env") ?? {},
+      ...(crlConfigMapName === undefined ? {} : { crlConfigMapName }),
+    },
     revision,
     sidecarInjectorWebhook: treeAt(values, "sidecarInjectorWebhook"),
   };

@@ -102,8 +102,19 @@ function pilotService(settings: InstallSettings, { name, namespace, labels, sele
   const annotations = workloadSettings(settings.pilot, treeAt(settings.values, "pilot"), settings).serviceAnnotations;
   return object(
     { apiVersion: "v1", kind: "Service", name, namespace, labels, annotations },
-    { spec: { ports: pilotPorts, selector, ...settings.pilot.k8s?.service } },
+    { spec: { ports: pilotPorts, selector, ...serviceFamilies(settings), ...settings.pilot.k8s?.service } },
   );
+}
+
+function serviceFamilies({ values }: InstallSettings): Record<string, unknown> {
+  const policy = textAt(values, "pilot", "ipFamilyPolicy");
+  const families = valueAt(values, "pilot", "ipFamilies");
+  const distribution = textAt(values, "pilot", "trafficDistribution");
+  return {
+    ...(policy === undefined ? {} : { ipFamilyPolicy: policy }),
+    ...(Array.isArray(families) && families.length > 0 ? { ipFamilies: families as unknown[] } : {}),
+    ...(distribution === undefined ? {} : { trafficDistribution: distribution }),
+  };
 }
 
 function pilotDeployment(settings: InstallSettings, { name, namespace, labels, selector }: Target): UntypedObject {
@@ -151,6 +162,7 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
             ...(valueAt(own, "terminationGracePeriodSeconds") === undefined
               ? {}
               : { terminationGracePeriodSeconds: valueAt(own, "terminationGracePeriodSeconds") }),
+            ...initContainers(own),
             containers: [discoveryContainer(settings)],
             volumes: [...pilotVolumes(settings), ...keySetRootsMount(settings).volumes, ...workload.volumes],
             ...workload.pod,
@@ -165,10 +177,17 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
   );
 }
 
+function initContainers(own: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
+  const given = valueAt(own, "initContainers");
+  return Array.isArray(given) && given.length > 0 ? { initContainers: given as unknown[] } : {};
+}
+
 function discoveryContainer(settings: InstallSettings): Record<string, unknown> {
   const { pilot, values } = settings;
   const own = treeAt(values, "pilot");
   const workload = workloadSettings(pilot, own, settings);
+  const seccompProfile = treeAt(own, "seccompProfile") ?? {};
+  const messagePolicy = textAt(own, "terminationMessagePolicy");
   return {
     name: "discovery",
     image: imageOf("pilot", pilot, settings, own),
@@ -187,7 +206,11 @@ function discoveryContainer(settings: InstallSettings): Record<string, unknown> 
       workload.env,
     ),
     resources: pilot.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "128Mi" } },
-    securityContext: restrictedContext(proxyUser),
+    securityContext: {
+      ...restrictedContext(proxyUser),
+      ...(Object.keys(seccompProfile).length === 0 ? {} : { seccompProfile }),
+    },
+    ...(messagePolicy === undefined ? {} : { terminationMessagePolicy: messagePolicy }),
     volumeMounts: [...pilotVolumeMounts, ...keySetRootsMount(settings).volumeMounts, ...workload.volumeMounts],
   };
 }

@@ -148,6 +148,16 @@ function validationFailurePolicy({ values }: InstallSettings): string {
   return textAt(values, "base", "validationFailurePolicy") ?? "Ignore";
 }
 
+/** The control plane's Service, or the address of one that runs elsewhere. */
+function validationClient(name: string, { values, namespace }: InstallSettings): Record<string, unknown> {
+  const url = textAt(values, "base", "validationURL");
+  const caBundle = textAt(values, "base", "validationCABundle");
+  return {
+    ...(url === undefined ? { service: { name, namespace, path: "/validate", port: 443 } } : { url }),
+    ...(caBundle === undefined ? {} : { caBundle }),
+  };
+}
+
 export function validatorWebhook(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
   return object(
     {
@@ -160,14 +170,7 @@ export function validatorWebhook(settings: InstallSettings, labels: Record<strin
       webhooks: [
         {
           name: "rev.validation.istio.io",
-          clientConfig: {
-            service: {
-              name: revisioned("istiod", settings),
-              namespace: settings.namespace,
-              path: "/validate",
-              port: 443,
-            },
-          },
+          clientConfig: validationClient(revisioned("istiod", settings), settings),
           rules: validatedRules,
           failurePolicy: validationFailurePolicy(settings),
           sideEffects: "None",
@@ -199,7 +202,7 @@ export function defaultValidator(revision: string, settings: InstallSettings): U
       webhooks: [
         {
           name: "validation.istio.io",
-          clientConfig: { service: { name: service, namespace: settings.namespace, path: "/validate", port: 443 } },
+          clientConfig: validationClient(service, settings),
           rules: validatedRules,
           failurePolicy: validationFailurePolicy(settings),
           sideEffects: "None",

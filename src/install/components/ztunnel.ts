@@ -15,7 +15,10 @@ import {
   revisionLabel,
   workloadSettings,
 } from "../render-context.ts";
+import { mergeTrees } from "../merge.ts";
 import { numberAt, type InstallSettings } from "../settings.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
 
 /** Long enough for live connections to end. An old ztunnel ends with its last connection, not after a fixed time. */
 const terminationGracePeriodSeconds = 3600;
@@ -60,11 +63,21 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
   };
   const selector = { app: "ztunnel", ...(settings.revision === "" ? {} : { "istio.io/rev": settings.revision }) };
   return object(
-    { apiVersion: "apps/v1", kind: "DaemonSet", name: revisioned("ztunnel", settings), namespace, labels },
+    {
+      apiVersion: "apps/v1",
+      kind: "DaemonSet",
+      name: revisioned("ztunnel", settings),
+      namespace,
+      labels,
+      annotations: treeAt(own, "annotations") as Record<string, string>,
+    },
     {
       spec: {
         selector: { matchLabels: selector },
-        updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        updateStrategy: mergeTrees(
+          { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+          treeAt(own, "updateStrategy"),
+        ),
         template: {
           metadata: {
             labels: {
@@ -92,24 +105,9 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
             // the pause container.
             shareProcessNamespace: true,
             tolerations: [{ operator: "Exists" }],
+            ...nameServerSettings(own),
             containers: [ztunnelContainer(settings)],
-            volumes: [
-              {
-                name: "istio-token",
-                projected: {
-                  sources: [
-                    { serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } },
-                  ],
-                },
-              },
-              { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
-              { name: "cni-ztunnel-sock-dir", hostPath: { path: "/var/run/ztunnel", type: "DirectoryOrCreate" } },
-              { name: "tmp", emptyDir: {} },
-              ...(looksAtRevocations(values)
-                ? [{ name: "crl-volume", configMap: { name: "istio-ca-crl", optional: true } }]
-                : []),
-              ...workload.volumes,
-            ],
+            volumes: [...ownVolumes(values), ...workload.volumes],
             ...workload.pod,
           },
         },
@@ -118,14 +116,42 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
   );
 }
 
+function ownVolumes(values: InstallSettings["values"]): Tree[] {
+  return [
+    {
+      name: "istio-token",
+      projected: {
+        sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } }],
+      },
+    },
+    { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
+    { name: "cni-ztunnel-sock-dir", hostPath: { path: "/var/run/ztunnel", type: "DirectoryOrCreate" } },
+    { name: "tmp", emptyDir: {} },
+    ...(looksAtRevocations(values)
+      ? [{ name: "crl-volume", configMap: { name: "istio-ca-crl", optional: true } }]
+      : []),
+  ];
+}
+
+function nameServerSettings(own: Tree | undefined): Tree {
+  const policy = textAt(own, "dnsPolicy");
+  const config = treeAt(own, "dnsConfig") ?? {};
+  return {
+    ...(policy === undefined ? {} : { dnsPolicy: policy }),
+    ...(Object.keys(config).length === 0 ? {} : { dnsConfig: config }),
+  };
+}
+
 function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
   const { ztunnel, values, namespace } = settings;
+  const own = treeAt(values, "ztunnel");
+  const seLinuxOptions = treeAt(own, "seLinuxOptions") ?? {};
   const discovery = `https://${revisioned("istiod", settings)}.${namespace}.svc:15012`;
   const network = textAt(values, "ztunnel", "network") ?? textAt(values, "global", "network");
   return {
     name: "istio-proxy",
-    image: imageOf("ztunnel", ztunnel, settings, treeAt(values, "ztunnel")),
-    ...pullPolicy(ztunnel, settings),
+    image: imageOf("ztunnel", ztunnel, settings, own),
+    ...pullPolicy(ztunnel, settings, textAt(own, "imagePullPolicy")),
     args: ["proxy", "ztunnel"],
     ports: [{ name: "ztunnel-stats", containerPort: 15_020, protocol: "TCP" }],
     securityContext: {
@@ -138,6 +164,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       runAsUser: 0,
       // The runtime's default profile lets a process with SYS_ADMIN enter namespaces.
       seccompProfile: { type: "RuntimeDefault" },
+      ...(Object.keys(seLinuxOptions).length === 0 ? {} : { seLinuxOptions }),
     },
     readinessProbe: { httpGet: { path: "/healthz/ready", port: 15_021 }, periodSeconds: 1 },
     env: mergeEnv<Readonly<Record<string, unknown>>>(
@@ -177,6 +204,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       { name: "cni-ztunnel-sock-dir", mountPath: "/var/run/ztunnel" },
       { name: "tmp", mountPath: "/tmp" },
       ...(looksAtRevocations(values) ? [{ name: "crl-volume", mountPath: revocationsFolder, readOnly: true }] : []),
+      ...workloadSettings(ztunnel, own, settings).volumeMounts,
     ],
   };
 }

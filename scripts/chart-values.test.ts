@@ -1,0 +1,192 @@
+// Every value of upstream's charts has an effect here, or is named: by a warning or an error of the installer, and by
+// the notes of our own charts.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import chartValues from "#generated/install/chart-values.json" with { type: "json" };
+import type { Pod } from "../src/api/kubernetes/index.ts";
+import type { UntypedObject } from "../src/api/index.ts";
+import { isTree, messageOf } from "../src/base/index.ts";
+import { readGatewayPodValues } from "../src/controlplane/gateways/index.ts";
+import { injectPod, readInjectionSettings, readMeshForInjection } from "../src/inject/index.ts";
+import { mergeTrees } from "../src/install/merge.ts";
+import { renderDefaultRevision, renderInstall, resolveSettings } from "../src/install/index.ts";
+import { operatorPathOf } from "../src/install/upstream-values.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
+interface Probe {
+  /** The value that must show an effect, where a changed default cannot. */
+  readonly value?: unknown;
+  /** Other values that it needs. */
+  readonly beside?: Tree;
+}
+
+const selector = [{ matchLabels: { app: "web" } }];
+const sized = { pilot: { autoscaleMin: 2 } };
+const probes: Readonly<Record<string, Probe>> = {
+  "base.excludedCRDs": { value: ["virtualservices.networking.istio.io"] },
+  "gateways.seccompProfile": { value: { type: "Localhost" } },
+  "global.defaultPodDisruptionBudget.enabled": { beside: sized },
+  "global.imagePullPolicy": { value: "Always" },
+  "global.proxy.autoInject": { value: "disabled" },
+  "global.proxy.capNetBindService": { value: true },
+  "global.proxy.holdApplicationUntilProxyStarts": { value: true },
+  "global.proxy.lifecycle": { value: { preStop: {} } },
+  "global.proxy.tracer": { value: "zipkin" },
+  "global.remotePilotAddress": { value: "10.0.0.1", beside: { istiodRemote: { enabled: true } } },
+  "global.tracer.lightstep.accessToken": { value: "t", beside: { global: { proxy: { tracer: "lightstep" } } } },
+  "global.tracer.lightstep.address": { value: "a:1", beside: { global: { proxy: { tracer: "lightstep" } } } },
+  "global.waypoint.tolerations": { value: [{ key: "a" }] },
+  "global.waypoint.topologySpreadConstraints": { value: [{ maxSkew: 1 }] },
+  "pdb.maxUnavailable": { value: 3, beside: sized },
+  "pdb.minAvailable": { beside: sized },
+  "pdb.unhealthyPodEvictionPolicy": { beside: sized },
+  "pilot.cni.enabled": { value: true },
+  "pilot.cni.provider": { value: "multus", beside: { pilot: { cni: { enabled: true } } } },
+  "pilot.memory": { value: { targetAverageUtilization: 70 } },
+  "pilot.replicaCount": { beside: { pilot: { autoscaleEnabled: false } } },
+  "pilot.taint.name": { beside: { pilot: { taint: { enabled: true } } } },
+  "pilot.taint.namespace": { beside: { pilot: { taint: { enabled: true } } } },
+  "sidecarInjectorWebhook.alwaysInjectSelector": {
+    value: selector,
+    beside: { global: { proxy: { autoInject: "disabled" } } },
+  },
+  "sidecarInjectorWebhook.defaultTemplates": { value: ["gateway"] },
+  "sidecarInjectorWebhook.neverInjectSelector": { value: selector },
+  "sidecarInjectorWebhook.templates": {
+    value: { own: "metadata: {labels: {own: yes}}" },
+    beside: { sidecarInjectorWebhook: { defaultTemplates: ["sidecar", "own"] } },
+  },
+  "cni.ambient.enabled": { value: false },
+  "ztunnel.nodeSelector": { value: { a: "b" } },
+  "ztunnel.affinity": { value: { nodeAffinity: {} } },
+  "ztunnel.volumeMounts": { value: [{ name: "a", mountPath: "/a" }] },
+};
+
+/** Values that change nothing, and why nobody needs a word of it. */
+const explained: Readonly<Record<string, string>> = {
+  "global.defaultResources.requests.cpu": "for workloads without resources; each component has its own",
+  "global.defaultResources.requests.memory": "for workloads without resources; each component has its own",
+  profile: "an unknown profile is an error, which the installer's own test shows",
+};
+
+const defaults = { hub: "docker.io/istio", tag: "9.9.9" };
+const definition: UntypedObject = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "virtualservices.networking.istio.io" },
+};
+
+interface Outcome {
+  readonly issues: readonly { readonly path: string }[];
+  /** All that the installation writes, but for the ConfigMaps that only repeat the values. */
+  readonly written: string;
+  /** What these ConfigMaps bring about. */
+  readonly injected: () => string;
+}
+
+function install(values: Tree): Outcome {
+  const { value: settings, errors, warnings } = resolveSettings({ specs: [{ profile: "ambient", values }] }, defaults);
+  const issues = [...errors, ...warnings];
+  if (settings === undefined) return { issues, written: "", injected: () => "" };
+  const { components } = renderInstall(settings, { istio: [definition], rollout: [] });
+  const objects = components.flatMap((component) => component.objects);
+  const repeats = ({ kind, metadata: { name = "" } }: UntypedObject): boolean =>
+    kind === "ConfigMap" && /^(values|istio-sidecar-injector)/.test(name);
+  const written = [...objects.filter((object) => !repeats(object)), renderDefaultRevision(settings)];
+  return { issues, written: JSON.stringify(written), injected: () => JSON.stringify(injected(objects)) };
+}
+
+/** What the injector and the controller of gateways make of the values. */
+function injected(objects: readonly UntypedObject[]): unknown {
+  const map = objects.find(({ metadata: { name = "" } }) => name.startsWith("istio-sidecar-injector"));
+  const data = (map as { data?: { config: string; values: string } } | undefined)?.data;
+  const settings = readInjectionSettings(data ?? {}, {
+    ...defaults,
+    istioNamespace: "istio-system",
+    revision: "default",
+    clusterName: "Kubernetes",
+    network: "",
+  });
+  const templates = ["", "gateway", "grpc-agent"];
+  const pods = templates.flatMap((template) =>
+    [false, true].flatMap((nativeSidecars) =>
+      [{}, { "istio-injection": "enabled" }].map((namespaceLabels) =>
+        outcomeOrError(() =>
+          injectPod(
+            { pod: podFor(template), namespace: "demo", namespaceLabels },
+            { settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars, proxyConfigs: [] },
+          ),
+        ),
+      ),
+    ),
+  );
+  return [pods, readGatewayPodValues(settings.tree)];
+}
+
+/** A refusal is an effect, too. */
+function outcomeOrError(run: () => unknown): unknown {
+  try {
+    return run();
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function podFor(template: string): Pod {
+  const probe = { httpGet: { path: "/", port: 8080 } };
+  const app = { name: "app", image: "app:1", ports: [{ containerPort: 8080 }], readinessProbe: probe };
+  return {
+    metadata: {
+      generateName: "web-",
+      labels: { app: "web" },
+      annotations: template === "" ? {} : { "inject.istio.io/templates": template },
+    },
+    spec: { containers: [template === "gateway" ? { name: "istio-proxy", image: "auto" } : app] },
+  };
+}
+
+function changed(value: unknown): unknown {
+  if (typeof value === "boolean") return !value;
+  if (typeof value === "number") return value + 7;
+  if (typeof value === "string") return `${value}x`;
+  if (Array.isArray(value)) return [...(value as unknown[]), "probe"];
+  return isTree(value) ? { probe: "x" } : "probe";
+}
+
+function at(path: string, value: unknown): Tree {
+  return path.split(".").reduceRight<unknown>((below, key) => ({ [key]: below }), value) as Tree;
+}
+
+test("every value of upstream's charts changes an installation, or a message names it", () => {
+  const before = new Map<string, Outcome>();
+  const outcomeOf = (values: Tree): Outcome => {
+    const key = JSON.stringify(values);
+    const known = before.get(key) ?? install(values);
+    before.set(key, known);
+    return known;
+  };
+  const silent: string[] = [];
+  for (const chart of ["base", "istiod", "cni", "ztunnel"] as const)
+    for (const [name, value] of Object.entries<unknown>(chartValues.charts[chart])) {
+      const path = operatorPathOf(chart, name);
+      const probe = probes[path] ?? {};
+      const beside = probe.beside ?? {};
+      const given = mergeTrees(beside, at(path, probe.value ?? changed(value))) as Tree;
+      const { issues, written, injected: now } = install(given);
+      const isNamed = issues.some((issue) => `spec.values.${path}.`.startsWith(`${issue.path}.`));
+      const { written: plainly, injected: then } = outcomeOf(beside);
+      const hasEffect = isNamed || written !== plainly || now() !== then();
+      if (!hasEffect && explained[path] === undefined) silent.push(`${chart}: ${path}`);
+    }
+  assert.deepEqual(silent, [], `${chartValues.release}: these values have no effect, and no message names them`);
+});
+
+test("no value is explained that has an effect, and none is probed that upstream does not have", () => {
+  const paths = new Set(
+    (["base", "istiod", "cni", "ztunnel"] as const).flatMap((chart) =>
+      Object.keys(chartValues.charts[chart]).map((name) => operatorPathOf(chart, name)),
+    ),
+  );
+  const strange = [...Object.keys(probes), ...Object.keys(explained)].filter((path) => !paths.has(path));
+  assert.deepEqual(strange, []);
+});

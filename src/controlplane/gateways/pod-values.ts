@@ -1,0 +1,61 @@
+import { isTree, textAt, treeAt, valueAt } from "../../base/index.ts";
+import type { PodSpec } from "../../api/kubernetes/index.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
+type Container = PodSpec["containers"][number];
+type Resources = NonNullable<Container["resources"]>;
+
+const pullPolicies = ["Always", "IfNotPresent", "Never"] as const;
+
+/** What the values of the installation say about the pods of the Gateways that this control plane deploys. */
+export interface GatewayPodValues {
+  readonly container: Pick<Container, "imagePullPolicy">;
+  /** `gateways.seccompProfile`, in place of the container runtime's default. */
+  readonly seccompProfile?: { readonly type: string };
+  /** Fields of every pod's spec. */
+  readonly pod: Partial<PodSpec>;
+  /** `global.proxy.resources`, which waypoints do not use. */
+  readonly resources?: Resources;
+  readonly waypoint: { readonly resources?: Resources; readonly pod: Partial<PodSpec> };
+}
+
+/** Reads the values that the injector's ConfigMap holds. Fields of a wrong form count as unset. */
+export function readGatewayPodValues(values: Tree): GatewayPodValues {
+  const policy = pullPolicies.find((known) => known === textAt(values, "global", "imagePullPolicy"));
+  const seccompProfile = filled(treeAt(values, "gateways", "seccompProfile"));
+  const secrets = filled(valueAt(values, "global", "imagePullSecrets"));
+  const waypoint = treeAt(values, "global", "waypoint");
+  const placement = ["affinity", "nodeSelector", "tolerations", "topologySpreadConstraints"].flatMap((field) => {
+    const value = filled(valueAt(waypoint, field));
+    return value === undefined ? [] : [[field, value] as const];
+  });
+  return {
+    container: policy === undefined ? {} : { imagePullPolicy: policy },
+    pod: Array.isArray(secrets) ? { imagePullSecrets: secrets.map((name) => ({ name: String(name) })) } : {},
+    ...(seccompProfile === undefined ? {} : { seccompProfile: seccompProfile as { type: string } }),
+    ...resourcesOf(treeAt(values, "global", "proxy", "resources")),
+    waypoint: { ...resourcesOf(treeAt(waypoint, "resources")), pod: Object.fromEntries(placement) },
+  };
+}
+
+/** Undefined if the value is empty, or no list or object. */
+function filled(value: unknown): unknown {
+  return (Array.isArray(value) && value.length > 0) || (isTree(value) && Object.keys(value).length > 0)
+    ? value
+    : undefined;
+}
+
+function resourcesOf(tree: Tree | undefined): { readonly resources?: Resources } {
+  const kinds = (["requests", "limits"] as const).flatMap((kind) => {
+    const amounts = Object.entries(treeAt(tree, kind) ?? {}).filter(([, amount]) => amount !== null);
+    return amounts.length === 0
+      ? []
+      : [[kind, Object.fromEntries(amounts.map(([name, amount]) => [name, shortAmount(String(amount))]))] as const];
+  });
+  return kinds.length === 0 ? {} : { resources: Object.fromEntries(kinds) };
+}
+
+/** The charts' defaults in the shorter text that earlier releases wrote, so that an upgrade replaces no pod for it. */
+function shortAmount(amount: string): string {
+  return amount === "2000m" ? "2" : amount === "1024Mi" ? "1Gi" : amount;
+}
