@@ -396,12 +396,12 @@ test("the list of freezes names the fault of one that cannot be read", async () 
     { metadata: { name: "holidays" }, spec: { reason: "peak", windows: [window], namespaces: ["shop"] } },
     { metadata: { name: "broken" }, spec: { reason: "peak", windows: "always" } },
   ];
-  const text = await saidOf({ objects: { Freeze: freezes } }, "freeze", "list");
+  const text = await outputOf({ objects: { Freeze: freezes } }, "freeze", "list");
   assert.match(text, /holidays +2026-12-20T18:00:00 to 2027-01-04T08:00:00 UTC +all rollouts in shop +peak/);
   assert.match(text, /broken +always +all rollouts +in force because .*spec\.windows: must be a list.* remove broken/);
 });
 
-test("a history of a run that there was not is refused with the runs that there were", async () => {
+test("a history of a run that does not exist is refused, and the error lists the existing runs", async () => {
   const journal = {
     metadata: { name: "canary.shop.web" },
     decisions: [1, 2].map((run) => ({ at: "2026-01-31T12:00:00Z", run, decision: "Started", message: "" })),

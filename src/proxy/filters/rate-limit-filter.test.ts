@@ -135,7 +135,7 @@ test("the service learns how many hits a request counts as", async () => {
     ok,
   );
   await limited.ask(testRequest("/", { headers: { user: "ann", "x-cost": "5" } }));
-  const { body } = limited.asked.at(-1) ?? assert.fail();
+  const { body } = limited.requests.at(-1) ?? assert.fail();
   assert.deepEqual(
     fromBinary(RateLimitRequestSchema, body.subarray(5)).descriptors.map(({ hitsAddend, isNegativeHits }) => [
       hitsAddend,
