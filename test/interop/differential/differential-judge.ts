@@ -130,11 +130,11 @@ async function outcomeOf(judged: JudgedCase, lane: Lane, side: Side, quietMs: nu
       ? await runHttp1(listener, { ...send, quietMs })
       : await runHttp2(listener, { ...send, quietMs });
   if (result.connection !== "goes on") await new Promise((resolve) => setTimeout(resolve, settleMs));
-  const seen = upstream.requests.filter(({ line }) => !line.startsWith("GET /probe "));
+  const requests = upstream.requests.filter(({ line }) => !line.startsWith("GET /probe "));
   return {
     answers: result.answers,
     connection: result.connection,
-    upstream: seen,
+    upstream: requests,
     ...(judged.comparesAnswer === true ? { answer: result.answer } : {}),
   };
 }
