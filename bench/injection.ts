@@ -14,7 +14,7 @@ import { FakeKubeClient } from "../src/controlplane/testing/fake-kube-client.ts"
 import { namespace, pod, service } from "../src/controlplane/testing/model-fixture.ts";
 import { freePort } from "../src/net/testing/index.ts";
 import { MetricsRegistry } from "../src/telemetry/index.ts";
-import { endsWithThis } from "./ends-with-this.ts";
+import { endsWithThis } from "../scripts/ends-with-this.ts";
 
 interface Options {
   readonly rate: number;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
 import { freePort } from "../../src/net/testing/index.ts";
-import { endsWithThis } from "../ends-with-this.ts";
+import { endsWithThis } from "../../scripts/ends-with-this.ts";
 
 export interface MeshData {
   readonly services: number;

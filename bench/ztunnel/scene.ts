@@ -13,7 +13,7 @@ import {
   connectTcp,
 } from "../../src/net/index.ts";
 import type { Answer, Order, Work } from "./ends.ts";
-import { endsWithThis } from "../ends-with-this.ts";
+import { endsWithThis } from "../../scripts/ends-with-this.ts";
 
 export const serverAddress = "10.1.0.2";
 const clientAddress = "10.1.0.1";

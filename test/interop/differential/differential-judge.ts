@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { JsonObject } from "@bufbuild/protobuf";
+import { endsWithThis } from "../../../scripts/ends-with-this.ts";
 import { FakeCertificateAuthority } from "../../../src/dataplane/index.ts";
 import { TestProxy } from "../../../src/proxy/testing/test-proxy.ts";
 import { typeUrls } from "../../../src/wire/xds/index.ts";
@@ -96,19 +97,7 @@ async function startEnvoy(lanes: readonly Lane[], directory: string): Promise<Ch
   writeFileSync(file, JSON.stringify(bootstrap));
   const shown = process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit";
   const envoy = spawn(
-    "setpriv",
-    [
-      "--pdeathsig",
-      "KILL",
-      envoyProgram,
-      "-c",
-      file,
-      "--concurrency",
-      "1",
-      "--log-level",
-      "warning",
-      "--use-dynamic-base-id",
-    ],
+    ...endsWithThis(envoyProgram, "-c", file, "--concurrency", "1", "--log-level", "warning", "--use-dynamic-base-id"),
     { stdio: ["ignore", shown, shown] },
   );
   const deadline = Date.now() + readyMs;
