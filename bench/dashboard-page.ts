@@ -11,7 +11,7 @@ import type { Page } from "playwright-core";
 import { bundlePage } from "../src/dashboard/bundle/index.ts";
 import { launchChromium } from "../test/support/chromium.ts";
 import { quantile } from "./median-interval.ts";
-import { endsWithThis } from "./ends-with-this.ts";
+import { endsWithThis } from "../scripts/ends-with-this.ts";
 
 const values = benchOptions("npm run bench:dashboard-page --", { workloads: 500, seconds: 15, json: false });
 const root = join(import.meta.dirname, "..");

@@ -23,7 +23,7 @@ import { benchOptions } from "../scripts/bench-options.ts";
 import { freePort } from "../src/net/testing/index.ts";
 import { OpenPage } from "./dashboard/open-page.ts";
 import { serveMesh, type ServedMesh } from "./dashboard/serve-mesh.ts";
-import { endsWithThis } from "./ends-with-this.ts";
+import { endsWithThis } from "../scripts/ends-with-this.ts";
 
 const values = benchOptions("npm run bench:dashboard --", {
   mesh: false,

@@ -153,7 +153,7 @@ async function runEnds(): Promise<void> {
   });
 }
 
-async function ask(child: ChildProcess, work: Work): Promise<number> {
+async function runWork(child: ChildProcess, work: Work): Promise<number> {
   child.send(work);
   return await new Promise((resolve) => child.once("message", (cost) => resolve(Number(cost))));
 }
@@ -169,9 +169,9 @@ async function main(): Promise<void> {
       const costs: number[] = [];
       const ratios: number[] = [];
       for (let round = -warmUps; round < options.rounds; round += 1) {
-        const first = round % 2 === 0 ? await ask(own, work) : undefined;
-        const other = beside === undefined ? undefined : await ask(beside, work);
-        const cost = first ?? (await ask(own, work));
+        const first = round % 2 === 0 ? await runWork(own, work) : undefined;
+        const other = beside === undefined ? undefined : await runWork(beside, work);
+        const cost = first ?? (await runWork(own, work));
         if (round < 0) continue;
         costs.push(cost);
         if (other !== undefined) ratios.push(cost / other);

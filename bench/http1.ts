@@ -36,7 +36,7 @@ import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
 import { intervalText, median, medianInterval, quantile } from "./median-interval.ts";
 import { cpuMicros } from "./process-cost.ts";
-import { endsWithThis } from "./ends-with-this.ts";
+import { endsWithThis } from "../scripts/ends-with-this.ts";
 
 interface Options {
   readonly seconds: number;

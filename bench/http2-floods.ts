@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import { benchOptions } from "../scripts/bench-options.ts";
 import { giveBackIdleMemory } from "../src/base/index.ts";
 import { Http2Flooder } from "../src/proxy/testing/http2-flooder.ts";
-import { ask, connectTo } from "../src/proxy/testing/http2-peers.ts";
+import { sendRequest, connectTo } from "../src/proxy/testing/http2-peers.ts";
 import { answerMs, floodedServers, type FloodedServer } from "./http2-floods/flooded-servers.ts";
 
 const roles = ["server", "attackers", "sink", "upstream"] as const;
@@ -111,7 +111,7 @@ async function honest(port: number): Promise<Phase> {
   const untilMs = performance.now() + phaseMs;
   while (performance.now() < untilMs) {
     const startedMs = performance.now();
-    const status = await ask(session, headers, body).then(
+    const status = await sendRequest(session, headers, body).then(
       (answer) => answer.headers[":status"],
       () => 0,
     );

@@ -20,7 +20,7 @@ import { serverName, type Certificates, type UpstreamPorts } from "./http2/resou
 import { Subjects, type Subject } from "./http2/subjects.ts";
 import { intervalText, median, medianInterval, quantile, type MedianInterval } from "./median-interval.ts";
 import { cpuMicros, memoryMb } from "./process-cost.ts";
-import { endsWithThis } from "./ends-with-this.ts";
+import { endsWithThis } from "../scripts/ends-with-this.ts";
 
 const answerBytes = 1024;
 const bulkBytes = 1_048_576;

@@ -14,7 +14,7 @@ import { FakeKubeClient } from "../src/controlplane/testing/fake-kube-client.ts"
 import { namespace, pod, service } from "../src/controlplane/testing/model-fixture.ts";
 import { freePort } from "../src/net/testing/index.ts";
 import { MetricsRegistry } from "../src/telemetry/index.ts";
-import { endsWithThis } from "./ends-with-this.ts";
+import { endsWithThis } from "../scripts/ends-with-this.ts";
 
 interface Options {
   readonly rate: number;
@@ -163,7 +163,7 @@ function review(index: number): string {
   });
 }
 
-async function ask(agent: Agent, port: number, body: string): Promise<number> {
+async function sendReview(agent: Agent, port: number, body: string): Promise<number> {
   const startedMs = performance.now();
   const answer = await new Promise<string>((resolve, reject) => {
     const outgoing = request(
@@ -207,8 +207,8 @@ async function main(options: Options, child: ChildProcess): Promise<void> {
     });
   const port = Number(await line());
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  const first = await ask(agent, port, review(0));
-  for (let sent = 0; sent < warmUpRequests; sent += 1) await ask(agent, port, review(sent));
+  const first = await sendReview(agent, port, review(0));
+  for (let sent = 0; sent < warmUpRequests; sent += 1) await sendReview(agent, port, review(sent));
   const count = options.rate * options.seconds;
   const before = cpuMs(child.pid ?? 0);
   const startedMs = performance.now();
@@ -218,7 +218,7 @@ async function main(options: Options, child: ChildProcess): Promise<void> {
     const waitMs = dueMs - performance.now();
     if (waitMs > 0) await systemClock.sleep(waitMs);
     // A real pod becomes ready some time after its injection. Here it only matters that the model is busy too.
-    answers.push(ask(agent, port, review(index % options.services)).finally(() => stdin.write("\n")));
+    answers.push(sendReview(agent, port, review(index % options.services)).finally(() => stdin.write("\n")));
   }
   const latencies = (await Promise.all(answers)).toSorted((left, right) => left - right);
   const cpu = (cpuMs(child.pid ?? 0) - before) / count;

@@ -57,7 +57,7 @@ interface Options {
 }
 
 /** The messages of a run's child processes. */
-type Told = { readonly ports: readonly number[] } | { readonly cpuMicros: number };
+type ChildMessage = { readonly ports: readonly number[] } | { readonly cpuMicros: number };
 
 const filter = (name: string, type: string): JsonValue => ({
   name,
@@ -155,7 +155,7 @@ async function runUpstream(bodyBytes: number): Promise<void> {
     request.on("end", () => response.end());
   });
   await new Promise<void>((resolve) => collector.listen(0, "127.0.0.1", resolve));
-  process.send?.({ ports: [listener.address.port, (collector.address() as AddressInfo).port] } satisfies Told);
+  process.send?.({ ports: [listener.address.port, (collector.address() as AddressInfo).port] } satisfies ChildMessage);
 }
 
 async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorPort: number): Promise<void> {
@@ -248,21 +248,21 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
   const [first] = listeners.listeners();
   process.on("message", () => {
     const { user, system } = process.cpuUsage();
-    process.send?.({ cpuMicros: user + system } satisfies Told);
+    process.send?.({ cpuMicros: user + system } satisfies ChildMessage);
   });
-  process.send?.({ ports: [first?.addresses[0]?.port ?? 0] } satisfies Told);
+  process.send?.({ ports: [first?.addresses[0]?.port ?? 0] } satisfies ChildMessage);
 }
 
 const children: ChildProcess[] = [];
 
 /** The next message of a child process. */
-async function nextMessage(child: ChildProcess): Promise<Told> {
+async function nextMessage(child: ChildProcess): Promise<ChildMessage> {
   return await new Promise((resolve, reject) => {
     const ended = (code: number | null): void => reject(new Error(`a process of the run ended with ${code}`));
     child.once("exit", ended);
     child.once("message", (message) => {
       child.off("exit", ended);
-      resolve(message as Told);
+      resolve(message as ChildMessage);
     });
   });
 }

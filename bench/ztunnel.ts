@@ -157,7 +157,7 @@ async function main(): Promise<void> {
     }
     if (!options["no-memory"]) {
       await memoryOf(scenes, memory, "after the runs");
-      for (const scene of scenes) await scene.ask({ order: "open", work: held });
+      for (const scene of scenes) await scene.run({ order: "open", work: held });
       await memoryOf(scenes, memory, `${held.connections} connections`);
     }
     const load = loadavg()[0];

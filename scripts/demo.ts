@@ -20,7 +20,7 @@ import { askToKeep } from "./demo/leave.ts";
 import { memoryOf } from "./demo/memory.ts";
 import { holdDemo } from "./demo/one-demo.ts";
 import { playActs, type Act, type Stage } from "./demo/stage.ts";
-import { ToldSteps } from "./demo/told-steps.ts";
+import { PrintedSteps } from "./demo/printed-steps.ts";
 import { PlainView, seconds, TerminalView, type LiveFacts, type StepRow, type View } from "./demo/view.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
@@ -81,7 +81,7 @@ async function main(json: boolean, keep: boolean): Promise<number> {
     ladder: [],
     rolledBack: [],
     releases: undefined,
-    toldSteps: new ToldSteps(),
+    toldSteps: new PrintedSteps(),
     rows,
     view,
     signal: interrupt.signal,

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { wordsThatEndWithThis } from "./ends-with-this.ts";
 
 /** Kills the command and everything it started when this process ends. */
 export const ownProcesses = ["--kill-child=KILL", "--mount-proc"];
@@ -22,7 +23,7 @@ export function withinNamespaces(
   command: readonly string[],
   inner = '"$0" "$@"; exit $?',
 ): string[] {
-  return ["setpriv", "--pdeathsig", "KILL", ...namespaces, "sh", "-c", inner, ...command];
+  return wordsThatEndWithThis(...namespaces, "sh", "-c", inner, ...command);
 }
 
 /** Makes a directory for a run's files. Its name is short, because a socket's path may have only 107 characters. */

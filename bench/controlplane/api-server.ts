@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
 import { freePort } from "../../src/net/testing/index.ts";
-import { endsWithThis } from "../ends-with-this.ts";
+import { endsWithThis } from "../../scripts/ends-with-this.ts";
 
 export interface MeshData {
   readonly services: number;
@@ -126,7 +126,7 @@ export async function ended(child: ChildProcess): Promise<void> {
   await new Promise<void>((resolve) => child.once("exit", () => resolve()));
 }
 
-async function ask(url: string, method: string, path: string, body?: string): Promise<number> {
+async function sendRequest(url: string, method: string, path: string, body?: string): Promise<number> {
   const args = [
     "-sk",
     "-o",
@@ -142,14 +142,14 @@ async function ask(url: string, method: string, path: string, body?: string): Pr
     ...(body === undefined ? [] : ["--data-binary", "@-"]),
     `${url}${path}`,
   ];
-  const asking = promisify(execFile)("curl", args);
-  asking.child.stdin?.end(body ?? "");
-  return Number((await asking.catch(() => ({ stdout: "0" }))).stdout);
+  const request = promisify(execFile)("curl", args);
+  request.child.stdin?.end(body ?? "");
+  return Number((await request.catch(() => ({ stdout: "0" }))).stdout);
 }
 
 async function ready(url: string, server: ChildProcess): Promise<void> {
   const deadline = performance.now() + readyTimeoutMs;
-  while ((await ask(url, "GET", "/readyz")) !== 200) {
+  while ((await sendRequest(url, "GET", "/readyz")) !== 200) {
     if (server.exitCode !== null) throw new Error("kube-apiserver has ended: see its log in .cache/bench");
     if (performance.now() > deadline) throw new Error(`kube-apiserver is not ready after ${readyTimeoutMs / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, lookMs));
@@ -167,7 +167,7 @@ async function fill(url: string, directory: string, data: MeshData): Promise<voi
         readonly metadata?: { readonly name: string };
       } | null;
       if (object?.kind !== "CustomResourceDefinition") continue;
-      const status = await ask(
+      const status = await sendRequest(
         url,
         "PATCH",
         `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${object.metadata?.name ?? ""}?fieldManager=bench&force=true`,

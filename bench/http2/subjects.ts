@@ -11,7 +11,7 @@ import { bundleRole, productEnv, productFlags } from "../bundle-role.ts";
 import { AdsServer } from "../../src/proxy/testing/ads-server.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 import { resourcesFor, routeResource, type Certificates, type ListenerPorts, type UpstreamPorts } from "./resources.ts";
-import { endsWithThis } from "../ends-with-this.ts";
+import { endsWithThis } from "../../scripts/ends-with-this.ts";
 
 const readyTimeoutMs = 30_000;
 const lookMs = 50;

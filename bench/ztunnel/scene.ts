@@ -13,7 +13,7 @@ import {
   connectTcp,
 } from "../../src/net/index.ts";
 import type { Answer, Order, Work } from "./ends.ts";
-import { endsWithThis } from "../ends-with-this.ts";
+import { endsWithThis } from "../../scripts/ends-with-this.ts";
 
 export const serverAddress = "10.1.0.2";
 const clientAddress = "10.1.0.1";
@@ -155,14 +155,14 @@ export class Scene {
 
   /** Does the work for a slice of time. */
   async measure(work: Work, sliceMs: number): Promise<Measured> {
-    await this.ask({ order: "open", work });
+    await this.run({ order: "open", work });
     const [before, startedMs] = [this.cpuNanos(), performance.now()];
-    const done = await this.ask({ order: "go", sliceMs });
+    const done = await this.run({ order: "go", sliceMs });
     const elapsedNanos = (performance.now() - startedMs) * 1e6;
     const spent = [...this.cpuNanos()]
       .map(([task, nanos]) => nanos - (before.get(task) ?? 0))
       .toSorted((left, right) => right - left);
-    await this.ask({ order: "close" });
+    await this.run({ order: "close" });
     return {
       cpuMicros: spent.reduce((sum, nanos) => sum + nanos, 0) / 1000 / done.count,
       p99Ms: done.p99Ms,
@@ -170,7 +170,7 @@ export class Scene {
     };
   }
 
-  async ask(order: Order): Promise<Answer> {
+  async run(order: Order): Promise<Answer> {
     const answered = new Promise<Answer>((resolve, reject) => {
       this.#load.once("message", (answer) => resolve(answer as Answer));
       this.#load.once("exit", () => reject(new Error(`the load of ${this.name} ended`)));

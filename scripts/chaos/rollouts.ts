@@ -131,9 +131,9 @@ export class EndlessRollouts {
       await clock.sleep(lookEveryMs, proof.signal);
     }
     this.#now = undefined;
-    const took = seconds(clock.steadyMs() - begunMs);
+    const duration = seconds(clock.steadyMs() - begunMs);
     const ended = last !== undefined && until.includes(last.phase);
-    const words = `${kind.kind} ${name}: ${last?.phase ?? "no status"} after ${took}: ${last?.cause ?? last?.message ?? ""}`;
+    const words = `${kind.kind} ${name}: ${last?.phase ?? "no status"} after ${duration}: ${last?.cause ?? last?.message ?? ""}`;
     const saysWho = last?.phase !== "Stuck" || (last.message !== "" && last.pauseReason !== undefined);
     if (!ended || !saysWho) this.#unended.push(words);
     proof.note(ended ? words : `NOT ENDED ${words}`);

@@ -2,7 +2,7 @@
 import type { Lab } from "./lab.ts";
 import { difference, type Load, type LoadCounts } from "./load.ts";
 import type { LongConnection } from "./long-connection.ts";
-import type { ToldSteps } from "./told-steps.ts";
+import type { PrintedSteps } from "./printed-steps.ts";
 import type { LadderRow, StepRow, View } from "./view.ts";
 
 export const revisions = { old: "1-18-0-alpha-0", new: "1-18-1" } as const;
@@ -23,7 +23,7 @@ export interface Stage {
   readonly rolledBack: Rollback[];
   /** The releases by version. A promise resolves when the lab can run that release. */
   releases: ReadonlyMap<string, Promise<void>> | undefined;
-  readonly toldSteps: ToldSteps;
+  readonly toldSteps: PrintedSteps;
   readonly rows: StepRow[];
   readonly view: View;
   /** Aborted by Ctrl-C. */

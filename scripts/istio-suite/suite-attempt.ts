@@ -2,6 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { wordsThatEndWithThis } from "../ends-with-this.ts";
 import { kubectlDirectory, kubectls } from "../../test/support/kubectls.ts";
 import { LabCluster, root, serin } from "../../test/support/lab-cluster.ts";
 import type { CaseRecord } from "./case-record.ts";
@@ -91,7 +92,7 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string, sour
   const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
   // Upstream skips this test beside others, because charts leave their CRDs to the namespace of the first release.
   const isAlone = /^\W*TestNumericNamespaceInstall\W*$/.test(run);
-  return `export ISTIO_TEST_HELM_NUMERIC_NAMESPACE=${isAlone ? "1" : ""} REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec setpriv --pdeathsig KILL '${builds}/${suite.name}.test' --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
+  return `export ISTIO_TEST_HELM_NUMERIC_NAMESPACE=${isAlone ? "1" : ""} REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec ${wordsThatEndWithThis(`'${builds}/${suite.name}.test'`).join(" ")} --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
 }
 
 /** Watches one process of tests. */

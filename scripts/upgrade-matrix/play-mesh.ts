@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { eventually } from "../../test/support/eventually.ts";
 import type { Kubectl } from "../../test/support/kubectls.ts";
 import { PodLoad } from "../../test/support/pod-load.ts";
-import { untilTold } from "../../test/support/until-told.ts";
+import { untilLine } from "../../test/support/until-line.ts";
 import { Walkthrough } from "../../test/support/walkthrough.ts";
 import { applications, namespaceObject, newRevision, shop, upgradeObject, type LabMesh } from "./lab-mesh.ts";
 
@@ -195,7 +195,7 @@ export class MeshPlay {
       '{.metadata.generation} {.status.observedGeneration} {.status.phase} {.status.progress} {.status.message}{"\\n"}';
     const command = ["kubectl", "get", "meshupgrade", name, "-o", `jsonpath=${fields}`];
     let last = "";
-    await untilTold(this.#guide.lab, { what, command, timeoutMs: upgradeTimeoutMs }, (line) => {
+    await untilLine(this.#guide.lab, { what, command, timeoutMs: upgradeTimeoutMs }, (line) => {
       const [generation, observed, phase = "", progress = "", ...words] = line.split(" ");
       const message = words.join(" ");
       if (generation !== observed) return false;

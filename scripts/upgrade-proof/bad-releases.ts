@@ -207,7 +207,7 @@ async function rollOutApplication(
   return await follow(proof, canaryKind, name, { namespace, timeoutMs: runTimeoutMs });
 }
 
-interface Seen {
+interface Observed {
   readonly counted: LoadTotals;
   readonly begun: number;
   readonly ended: number;
@@ -217,7 +217,7 @@ function judge(
   proof: Proof,
   { name, cause, exposures }: BadRelease,
   status: RolloutStatus,
-  { counted, begun, ended }: Seen,
+  { counted, begun, ended }: Observed,
 ): BadReleaseResult {
   const reason = status.cause ?? status.message;
   const bound = poissonBound(
@@ -246,7 +246,7 @@ function expectedFailures(
   { targets, errorRate, weightAt }: Exposure,
   status: RolloutStatus,
   counted: LoadTotals,
-  { begun, ended }: Omit<Seen, "counted">,
+  { begun, ended }: Omit<Observed, "counted">,
 ): number {
   const requests = Object.entries(counted.targets).reduce(
     (total, [target, counts]) => (targets.test(target) ? total + counts.requests : total),

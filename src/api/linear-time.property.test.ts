@@ -76,13 +76,13 @@ function samplesOf({ kind, group }: KindDefinition): unknown[] {
   const written = cases
     .filter(([, , of]) => of === kind && group.endsWith("istio.io"))
     .map(([, , , spec = ""]) => parse(spec) as unknown);
-  const whole = definitions
+  const specs = definitions
     .filter(
       (one) => one?.kind === "CustomResourceDefinition" && one.spec.group === group && one.spec.names.kind === kind,
     )
     .flatMap((one) => one?.spec.versions.at(-1)?.schema.openAPIV3Schema.properties?.["spec"] ?? [])
     .map((schema) => sampleOf(schema));
-  return [...whole, ...written];
+  return [...specs, ...written];
 }
 
 function* pathsOf(value: unknown, path: Path = []): Generator<Path> {

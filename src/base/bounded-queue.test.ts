@@ -14,15 +14,15 @@ test("a full queue refuses items, and accepts them again after a shift", () => {
 
 test("order survives the compaction of the array", () => {
   const queue = new BoundedQueue<number>(1000);
-  const seen: (number | undefined)[] = [];
+  const taken: (number | undefined)[] = [];
   for (let index = 0; index < 500; index += 1) {
     queue.push(index * 2);
     queue.push(index * 2 + 1);
-    seen.push(queue.shift());
+    taken.push(queue.shift());
   }
-  while (queue.size > 0) seen.push(queue.shift());
+  while (queue.size > 0) taken.push(queue.shift());
   assert.deepEqual(
-    seen,
+    taken,
     Array.from({ length: 1000 }, (_, index) => index),
   );
 });

@@ -12,7 +12,7 @@ export interface Followed<Name extends TopicName> {
   readonly parameters: Topics[Name]["parameters"];
 }
 
-export interface Seen<First extends TopicName, Second extends TopicName> {
+export interface ViewPair<First extends TopicName, Second extends TopicName> {
   readonly first: Topics[First]["view"];
   readonly second: Topics[Second]["view"];
 }
@@ -25,7 +25,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
   [first, second]: readonly [Followed<First>, Followed<Second>],
   context: CliContext,
   flags: ConnectionFlags,
-  take: { readonly seen: (seen: Seen<First, Second>) => void; readonly problem: (text: string) => void },
+  take: { readonly onViews: (views: ViewPair<First, Second>) => void; readonly problem: (text: string) => void },
   signal: AbortSignal,
 ): Promise<void> {
   const { followMesh, clock } = context;
@@ -36,7 +36,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
   let lastProblem = "there was no answer";
   const showBoth = (): void => {
     if (views.first !== undefined && views.second !== undefined)
-      take.seen({ first: views.first, second: views.second });
+      take.onViews({ first: views.first, second: views.second });
   };
   const problem = ({
     code,

@@ -17,9 +17,9 @@ function typed(...words: readonly string[]): { readonly code: number | null; rea
 }
 
 test("a question without a terminal is answered with no", () => {
-  const asks = `import { confirm } from ${JSON.stringify(join(import.meta.dirname, "cli.ts"))};
+  const program = `import { confirm } from ${JSON.stringify(join(import.meta.dirname, "cli.ts"))};
     console.log(await confirm("Proceed?"));`;
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", asks], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
     stdio: ["ignore", "pipe", "pipe"],
     encoding: "utf8",
     timeout: timeoutMs,

@@ -74,7 +74,7 @@ function handlerOf(api: PrometheusApi, store: SampleStore): WebHandler {
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   addStoreMetrics(registry, store);
-  const ask = async (
+  const fetchPage = async (
     path: string,
     params: Readonly<Record<string, string>>,
   ): Promise<{ data: unknown } | { error: string }> => {
@@ -85,7 +85,9 @@ function handlerOf(api: PrometheusApi, store: SampleStore): WebHandler {
     if (request.path === "/metrics")
       return { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) };
     return (
-      (await api.handle(request)) ?? (await prometheusPage(request, ask)) ?? textAnswer("404 page not found\n", 404)
+      (await api.handle(request)) ??
+      (await prometheusPage(request, fetchPage)) ??
+      textAnswer("404 page not found\n", 404)
     );
   };
 }

@@ -84,7 +84,7 @@ interface Dial {
 }
 
 /** Everything that a server sends before it closes. */
-async function ask(
+async function sendRequest(
   address: string,
   port: number,
   { from, inPod = false, mark, text = "" }: Dial = {},
@@ -113,7 +113,7 @@ async function ask(
 }
 
 async function get(address: string, dial: Dial = {}): Promise<string> {
-  const answer = await ask(address, ports.web, {
+  const answer = await sendRequest(address, ports.web, {
     ...dial,
     text: "GET / HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n",
   });
@@ -174,19 +174,19 @@ test("the application sees each client's address, over HTTP and raw TCP, and of 
   assert.equal(await get(pod.ipv4, { from: secondClient }), `web sees ${secondClient}`);
   assert.equal(await get(pod.ipv4), `web sees ${client.ipv4}`, "no client gets another one's connection");
   assert.equal(await get(pod.ipv6), `web sees ${client.ipv6}`);
-  assert.equal(await ask(pod.ipv4, ports.echo, { text: "x" }), `echo sees ${client.ipv4}`);
-  assert.equal(await ask(pod.ipv6, ports.echo, { text: "x" }), `echo sees ${client.ipv6}`);
+  assert.equal(await sendRequest(pod.ipv4, ports.echo, { text: "x" }), `echo sees ${client.ipv4}`);
+  assert.equal(await sendRequest(pod.ipv6, ports.echo, { text: "x" }), `echo sees ${client.ipv6}`);
   const counted = await proxy.samples("istio_requests_total");
   assert.equal(
     counted.reduce((sum, { value }) => sum + value, 0),
     4,
     "all of it passed the sidecar",
   );
-  assert.equal(await ask(pod.ipv4, ports.direct), `direct sees ${client.ipv4}`);
+  assert.equal(await sendRequest(pod.ipv4, ports.direct), `direct sees ${client.ipv4}`);
 });
 
 test("packets from the proxy to other hosts leave the pod, and packets to its own pod arrive as inbound ones", async () => {
-  assert.equal(await ask(client.ipv4, ports.unknown, { inPod: true }), `peer sees ${pod.ipv4}`);
+  assert.equal(await sendRequest(client.ipv4, ports.unknown, { inPod: true }), `peer sees ${pod.ipv4}`);
   const before = (await proxy.samples("istio_requests_total")).reduce((sum, { value }) => sum + value, 0);
   assert.equal(await get(pod.ipv4, { inPod: true, mark: 1338 }), `web sees ${pod.ipv4}`);
   assert.equal(await get(pod.ipv4, { inPod: true }), `web sees ${pod.ipv4}`, "the application calls itself");

@@ -121,25 +121,25 @@ test("a ztunnel that authenticates by token gets a pod's change, and its acknowl
     second.resources.map((resource) => resource.name),
     ["Kubernetes//Pod/shop/web-1"],
   );
-  const ask = async (version: string): Promise<unknown> =>
+  const send = async (version: string): Promise<unknown> =>
     await (
       await fetch(
         `http://${address}:${ports.http}/debug/serin/acknowledged?kind=Pod&group=&namespace=shop&name=web-1&resourceVersion=${version}`,
       )
     ).json();
   const proxy = { id: "ztunnel-1.istio-system", type: "ztunnel", connected: true, rejected: null };
-  assert.deepEqual(await ask(changed.metadata.resourceVersion ?? ""), {
+  assert.deepEqual(await send(changed.metadata.resourceVersion ?? ""), {
     revision: "default",
     processed: true,
     proxies: [{ ...proxy, acknowledged: false }],
   });
   client.send({ typeUrl: typeUrls.address, responseNonce: second.nonce });
   await until(async () =>
-    JSON.stringify(await ask(changed.metadata.resourceVersion ?? "")).includes('"acknowledged":true')
+    JSON.stringify(await send(changed.metadata.resourceVersion ?? "")).includes('"acknowledged":true')
       ? true
       : undefined,
   );
-  assert.deepEqual(await ask("999999"), { revision: "default", processed: false, proxies: [] });
+  assert.deepEqual(await send("999999"), { revision: "default", processed: false, proxies: [] });
   client.close();
 });
 
@@ -154,10 +154,10 @@ test("on the port without TLS, a proxy's only proof is the address of its pod, a
   using _edge = connect("edge-1.shop");
   using _web = connect("web-1.shop");
   using _nobody = connect("nobody.shop");
-  const ask = async (path: string): Promise<unknown> =>
+  const send = async (path: string): Promise<unknown> =>
     await (await fetch(`http://${address}:${ports.http}/debug/serin/${path}`)).json();
   const proxies = await until(async () => {
-    const found = (await ask("proxies")) as { id: string; unproven?: true }[];
+    const found = (await send("proxies")) as { id: string; unproven?: true }[];
     const ofShop = found.filter(({ id }) => id.endsWith(".shop"));
     return ofShop.length === 3 ? ofShop.map(({ id, unproven }) => [id, unproven]) : undefined;
   });
@@ -167,7 +167,9 @@ test("on the port without TLS, a proxy's only proof is the address of its pod, a
     ["web-1.shop", true],
   ]);
   const counted = await until(async () => {
-    const found = (await ask(`acknowledged?kind=Pod&group=&namespace=shop&name=edge-1&resourceVersion=${version}`)) as {
+    const found = (await send(
+      `acknowledged?kind=Pod&group=&namespace=shop&name=edge-1&resourceVersion=${version}`,
+    )) as {
       processed: boolean;
       proxies: { id: string }[];
     };
@@ -377,20 +379,20 @@ test("a sidecar gets clusters, listeners and routes once its pod is known, and l
     `${address}:${ports.grpc}`,
     "sidecar~10.244.1.8~client-1.shop~shop.svc.cluster.local",
   );
-  const ask = async (typeUrl: string, names: string[] = []): Promise<readonly string[]> => {
+  const send = async (typeUrl: string, names: string[] = []): Promise<readonly string[]> => {
     client.send({ typeUrl, resourceNamesSubscribe: names });
     const answer = await client.next();
     client.send({ typeUrl, responseNonce: answer.nonce });
     return answer.resources.map((resource) => resource.name).sort();
   };
-  const clusters = ask(typeUrls.cluster);
+  const clusters = send(typeUrls.cluster);
   kube.put(podKind, pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }));
   assert.deepEqual(
     (await clusters).filter((name) => /BlackHole|Passthrough|web/.test(name)),
     ["BlackHoleCluster", "InboundPassthroughCluster", "PassthroughCluster", "outbound|80||web.shop.svc.cluster.local"],
   );
-  assert.ok((await ask(typeUrls.listener)).includes("0.0.0.0_80"));
-  assert.deepEqual(await ask(typeUrls.route, ["80"]), ["80"]);
+  assert.ok((await send(typeUrls.listener)).includes("0.0.0.0_80"));
+  assert.deepEqual(await send(typeUrls.route, ["80"]), ["80"]);
   kube.put(
     destinationRuleKind,
     config("DestinationRule", "shop/web", { host: "web", subsets: [{ name: "v1", labels: { version: "v1" } }] }),
@@ -429,8 +431,8 @@ test("a finished canary stays until the Gateway's own proxies serve requests", a
     metadata: { ...gateway.metadata, annotations: { "rollout.serin.dev/stable-replicas": "1" } },
   });
   const scaled = await until(async () => {
-    const seen = await kube.get(deploymentKind, "edge-istio", "shop");
-    return seen?.spec?.replicas === 1 ? seen : undefined;
+    const deployment = await kube.get(deploymentKind, "edge-istio", "shop");
+    return deployment?.spec?.replicas === 1 ? deployment : undefined;
   });
   assert.ok((await kube.get(deploymentKind, "edge-istio-default", "shop")) !== undefined);
   const served: Deployment = {
@@ -521,15 +523,15 @@ test("debug requests over xDS show all proxies to the control plane's namespace,
 });
 
 test("the monitoring port also serves debug answers, which upstream's tools request over a port-forward", async () => {
-  const ask = async (port: number, path: string): Promise<string> => {
+  const send = async (port: number, path: string): Promise<string> => {
     const response = await fetch(`http://${address}:${port}${path}`);
     return `${response.status} ${await response.text()}`;
   };
   for (const path of ["/debug/clusterz", "/debug/syncz", "/debug/list", "/debug"])
-    assert.equal(await ask(ports.monitoring, path), await ask(ports.http, path), path);
-  assert.match(await ask(ports.monitoring, "/debug/clusterz"), /^200 \[\{/);
-  assert.match(await ask(ports.monitoring, "/ready"), /^404/);
-  assert.match(await ask(ports.monitoring, "/metrics"), /^200 # HELP/);
+    assert.equal(await send(ports.monitoring, path), await send(ports.http, path), path);
+  assert.match(await send(ports.monitoring, "/debug/clusterz"), /^200 \[\{/);
+  assert.match(await send(ports.monitoring, "/ready"), /^404/);
+  assert.match(await send(ports.monitoring, "/metrics"), /^200 # HELP/);
   const collections = await fetch(`http://${address}:${ports.monitoring}/debug/serin/collections`);
   const { pods, memos } = (await collections.json()) as {
     readonly pods: { readonly size: number };

@@ -68,18 +68,18 @@ function setUp() {
       types: envoyTypes,
     }),
   );
-  const ask = async (
+  const get = async (
     path: string,
   ): Promise<{ readonly status: number; readonly body: string; readonly value: never }> => {
     const url = new URL(path, "http://localhost");
     const { status, body } = (await routes[url.pathname]?.(url)) ?? assert.fail(path);
     return { status, body, value: (/^[[{]/.test(body) ? JSON.parse(body) : undefined) as never };
   };
-  return { ask };
+  return { get };
 }
 
 test("sidecarz shows in upstream's form what a sidecar may reach, and names an unknown proxy", async () => {
-  const { ask } = setUp();
+  const { get } = setUp();
   const scope: {
     readonly name: string;
     readonly namespace: string;
@@ -88,7 +88,7 @@ test("sidecarz shows in upstream's form what a sidecar may reach, and names an u
     readonly egressListenerServices: readonly unknown[];
     readonly servicesByHostname: object;
     readonly sidecar: null;
-  } = (await ask("/debug/sidecarz?proxyID=web-1.shop")).value;
+  } = (await get("/debug/sidecarz?proxyID=web-1.shop")).value;
   assert.deepEqual(
     [scope.name, scope.namespace, scope.sidecar, scope.outboundTrafficPolicy],
     ["default-sidecar", "shop", null, { mode: "ALLOW_ANY" }],
@@ -98,39 +98,39 @@ test("sidecarz shows in upstream's form what a sidecar may reach, and names an u
     "web.shop.svc.cluster.local",
   ]);
   assert.deepEqual([scope.egressListenerServices.length, Object.keys(scope.servicesByHostname).length], [1, 2]);
-  assert.equal((await ask("/debug/sidecarz")).status, 400);
-  assert.equal((await ask("/debug/sidecarz?proxyID=nobody")).status, 404);
+  assert.equal((await get("/debug/sidecarz")).status, 400);
+  assert.equal((await get("/debug/sidecarz?proxyID=nobody")).status, 404);
 });
 
 test("krtz lists collections with their sizes; paths without a counterpart answer 501 and are not listed", async () => {
-  const { ask } = setUp();
+  const { get } = setUp();
   const collections: readonly {
     readonly name: string;
     readonly state: { readonly synced: boolean; readonly size: number };
-  }[] = (await ask("/debug/krtz")).value;
+  }[] = (await get("/debug/krtz")).value;
   assert.deepEqual(collections.find(({ name }) => name === "outbound-scopes")?.state.synced, true);
-  const listed: readonly string[] = (await ask("/debug/list")).value;
+  const listed: readonly string[] = (await get("/debug/list")).value;
   assert.ok(listed.includes("krtz") && listed.includes("sidecarz"));
   for (const path of ["cachez", "inject", "push_status", "pushcontext"]) {
-    const { status, body } = await ask(`/debug/${path}`);
+    const { status, body } = await get(`/debug/${path}`);
     assert.deepEqual([status, listed.includes(path), body.length > 50], [501, false, true], path);
   }
 });
 
 test("registryz and endpointz show services and endpoints in upstream's form, optionally of one namespace", async () => {
-  const { ask } = setUp();
+  const { get } = setUp();
   const services: readonly {
     readonly hostname: string;
     readonly Attributes: object;
     readonly ports: unknown;
     readonly Resolution: number;
     readonly defaultAddress: string;
-  }[] = (await ask("/debug/registryz")).value;
+  }[] = (await get("/debug/registryz")).value;
   assert.deepEqual(
     services.map(({ hostname }) => hostname),
     ["api.other.svc.cluster.local", "web.shop.svc.cluster.local"],
   );
-  const [web] = (await ask("/debug/registryz?namespace=shop")).value as typeof services;
+  const [web] = (await get("/debug/registryz?namespace=shop")).value as typeof services;
   assert.deepEqual(
     [web?.ports, web?.Resolution, web?.defaultAddress],
     [[{ name: "http", port: 80, protocol: "HTTP" }], 0, "10.96.0.1"],
@@ -141,7 +141,7 @@ test("registryz and endpointz show services and endpoints in upstream's form, op
       string,
       { readonly Shards: Record<string, readonly Record<string, unknown>[]>; readonly ServiceAccounts: unknown }
     >
-  > = (await ask("/debug/endpointShardz")).value;
+  > = (await get("/debug/endpointShardz")).value;
   assert.deepEqual(Object.keys(shards), ["web.shop.svc.cluster.local"]);
   const { Shards: found, ServiceAccounts: accounts } = shards["web.shop.svc.cluster.local"]?.["shop"] ?? assert.fail();
   const [endpoint] = found["Kubernetes/Kubernetes"] ?? [];
@@ -150,16 +150,16 @@ test("registryz and endpointz show services and endpoints in upstream's form, op
     [["10.244.0.1"], 8080, "http", "shop"],
   );
   assert.deepEqual(accounts, ["spiffe://cluster.local/ns/shop/sa/web"]);
-  assert.equal((await ask("/debug/endpointz")).body, (await ask("/debug/endpointShardz")).body);
+  assert.equal((await get("/debug/endpointz")).body, (await get("/debug/endpointShardz")).body);
 });
 
 test("adsz shows connected proxies, what they watch and serve, and one proxy's resources of a type", async () => {
-  const { ask } = setUp();
+  const { get } = setUp();
   const {
     totalClients,
     clients,
   }: { readonly totalClients: number; readonly clients: readonly Record<string, unknown>[] } = (
-    await ask("/debug/adsz")
+    await get("/debug/adsz")
   ).value;
   assert.equal(totalClients, 1);
   assert.match(String(clients[0]?.["connectionId"]), /^web-1\.shop-\d+$/);
@@ -167,7 +167,7 @@ test("adsz shows connected proxies, what they watch and serve, and one proxy's r
     [clients[0]?.["address"], clients[0]?.["watches"]],
     ["10.244.0.1", { [typeUrls.endpoint]: ["outbound|80||web.shop.svc.cluster.local"] }],
   );
-  assert.deepEqual(Object.keys(((await ask("/debug/connections")).value as { clients: object[] }).clients[0] ?? {}), [
+  assert.deepEqual(Object.keys(((await get("/debug/connections")).value as { clients: object[] }).clients[0] ?? {}), [
     "connectionId",
     "connectedAt",
     "address",
@@ -175,60 +175,60 @@ test("adsz shows connected proxies, what they watch and serve, and one proxy's r
   const instances: Record<
     string,
     readonly { readonly Service: { readonly hostname: string }; readonly Port: unknown }[]
-  > = (await ask("/debug/instancesz")).value;
+  > = (await get("/debug/instancesz")).value;
   assert.deepEqual(
     instances["web-1.shop"]?.map(({ Service: { hostname }, Port }) => [hostname, Port]),
     [["web.shop.svc.cluster.local", { name: "http", port: 80, protocol: "HTTP", TargetPort: 8080 }]],
   );
   const { configs }: { readonly configs: readonly Record<string, unknown>[] } = (
-    await ask("/debug/edsz?proxyID=web-1.shop")
+    await get("/debug/edsz?proxyID=web-1.shop")
   ).value;
   assert.deepEqual(
     configs.map((one) => [one["@type"], one["cluster_name"]]),
     [[typeUrls.endpoint, "outbound|80||web.shop.svc.cluster.local"]],
   );
-  assert.deepEqual((await ask("/debug/ndsz?proxyID=web-1.shop")).value, { configs: [] }, "it has not asked for names");
-  assert.deepEqual([(await ask("/debug/edsz")).status, (await ask("/debug/edsz?proxyID=nobody")).status], [400, 404]);
+  assert.deepEqual((await get("/debug/ndsz?proxyID=web-1.shop")).value, { configs: [] }, "it has not asked for names");
+  assert.deepEqual([(await get("/debug/edsz")).status, (await get("/debug/edsz?proxyID=nobody")).status], [400, 404]);
 });
 
 test("configz shows objects by kind and namespace, and the mesh config is shown too", async () => {
-  const { ask } = setUp();
+  const { get } = setUp();
   assert.deepEqual(
-    ((await ask("/debug/configz")).value as { kind: string; apiVersion: string }[]).map(
+    ((await get("/debug/configz")).value as { kind: string; apiVersion: string }[]).map(
       ({ apiVersion, kind }) => `${apiVersion} ${kind}`,
     ),
     ["security.istio.io/v1 AuthorizationPolicy", "telemetry.istio.io/v1 Telemetry"],
   );
-  assert.equal(((await ask("/debug/configz?namespace=shop")).value as unknown[]).length, 1);
-  assert.deepEqual((await ask("/debug/resourcesz")).value, [
+  assert.equal(((await get("/debug/configz?namespace=shop")).value as unknown[]).length, 1);
+  assert.deepEqual((await get("/debug/resourcesz")).value, [
     { group: "security.istio.io", version: "v1", kind: "AuthorizationPolicy" },
     { group: "telemetry.istio.io", version: "v1", kind: "Telemetry" },
   ]);
-  assert.deepEqual((await ask("/debug/authorizationz")).value, {
+  assert.deepEqual((await get("/debug/authorizationz")).value, {
     authorization_policies: {
       namespace_to_policies: { shop: [{ name: "only", namespace: "shop", annotations: null, spec: { rules: [{}] } }] },
       root_namespace: "istio-system",
     },
   });
-  assert.deepEqual((await ask("/debug/telemetryz")).value, {
+  assert.deepEqual((await get("/debug/telemetryz")).value, {
     telemetries: {
       namespace_to_telemetries: { "istio-system": [{ name: "all", namespace: "istio-system", spec: { tracing: [] } }] },
       root_namespace: "istio-system",
     },
   });
-  assert.deepEqual((await ask("/debug/mesh")).value, { trustDomain: "cluster.local" });
-  assert.deepEqual((await ask("/debug/networkz")).value, []);
+  assert.deepEqual((await get("/debug/mesh")).value, { trustDomain: "cluster.local" });
+  assert.deepEqual((await get("/debug/networkz")).value, []);
 });
 
 test("ambientz shows the workloads of ztunnels with readable addresses", async () => {
-  const { ask } = setUp();
+  const { get } = setUp();
   const {
     workloads,
     services,
   }: {
     readonly workloads: readonly { readonly name: string; readonly addresses: readonly string[] }[];
     readonly services: readonly { readonly hostname: string }[];
-  } = (await ask("/debug/ambientz")).value;
+  } = (await get("/debug/ambientz")).value;
   const text = (base64: string | undefined): string => Buffer.from(base64 ?? "", "base64").toString();
   assert.deepEqual(
     workloads.map(({ name, addresses }) => [name, text(addresses[0])]),
@@ -252,8 +252,8 @@ test("an answer is bounded, and a longer list must be requested by namespace", a
 });
 
 test("all paths are listed, as upstream does", async () => {
-  const { ask } = setUp();
-  const listed: readonly string[] = (await ask("/debug/list")).value;
+  const { get } = setUp();
+  const listed: readonly string[] = (await get("/debug/list")).value;
   for (const path of [
     "adsz",
     "edsz",
@@ -268,5 +268,5 @@ test("all paths are listed, as upstream does", async () => {
   ])
     assert.ok(listed.includes(path), path);
   assert.equal(listed.includes("list"), false);
-  assert.match((await ask("/debug")).body, /<a href="\/debug\/list">/);
+  assert.match((await get("/debug")).body, /<a href="\/debug\/list">/);
 });

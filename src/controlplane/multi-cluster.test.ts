@@ -222,7 +222,7 @@ test("a proxy of another cluster gets its certificate by that cluster's token, a
     `${address}:${bound.secure}`,
     grpc.credentials.createSsl(Buffer.from(root), null, null, { checkServerIdentity: () => undefined }),
   );
-  const ask = async (clusterid: string): Promise<Buffer> => {
+  const requestCertificate = async (clusterid: string): Promise<Buffer> => {
     const metadata = new grpc.Metadata();
     metadata.set("authorization", "Bearer west-token");
     metadata.set("clusterid", clusterid);
@@ -239,10 +239,10 @@ test("a proxy of another cluster gets its certificate by that cluster's token, a
       );
     });
   };
-  const { certChain } = fromBinary(IstioCertificateResponseSchema, await ask("west"));
+  const { certChain } = fromBinary(IstioCertificateResponseSchema, await requestCertificate("west"));
   assert.equal(new X509Certificate(certChain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/client");
-  await assert.rejects(ask("Kubernetes"), /token is not valid/);
-  await assert.rejects(ask("nowhere"), /the cluster "nowhere", which this control plane does not know/);
+  await assert.rejects(requestCertificate("Kubernetes"), /token is not valid/);
+  await assert.rejects(requestCertificate("nowhere"), /the cluster "nowhere", which this control plane does not know/);
   client.close();
 
   const proxy = sidecar("west");

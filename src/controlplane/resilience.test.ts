@@ -264,11 +264,11 @@ test("while the API server is down, proxies stay served, reconnecting ones get t
   const before = { lists: connection.lists, watches: connection.watches };
   connection.comeBack();
   for (const client of [first, second]) {
-    const seen = new Set<string>();
-    while (!seen.has("outbound|80|v1|late.shop.svc.cluster.local"))
-      for (const name of await clusters(client)) seen.add(name);
+    const clusterNames = new Set<string>();
+    while (!clusterNames.has("outbound|80|v1|late.shop.svc.cluster.local"))
+      for (const name of await clusters(client)) clusterNames.add(name);
     assert.deepEqual(
-      [...seen].sort(),
+      [...clusterNames].sort(),
       ["outbound|80|v1|late.shop.svc.cluster.local", "outbound|80||late.shop.svc.cluster.local"],
       "nothing else is sent again",
     );

@@ -60,7 +60,7 @@ async function gatewayOf(kube: FakeKubeClient) {
     return true;
   };
   const client = mesh.discovery.connect("delta", { write }, () => account);
-  const ask = (typeUrl: string, names: readonly string[]): void => {
+  const subscribe = (typeUrl: string, names: readonly string[]): void => {
     client.receive(
       toBinary(
         DeltaDiscoveryRequestSchema,
@@ -75,8 +75,8 @@ async function gatewayOf(kube: FakeKubeClient) {
       ),
     );
   };
-  ask(typeUrls.listener, []);
-  ask(typeUrls.secret, ["kubernetes://key"]);
+  subscribe(typeUrls.listener, []);
+  subscribe(typeUrls.secret, ["kubernetes://key"]);
   for (let turn = 0; turn < 10; turn += 1) await setImmediate();
   client.close();
   return received;

@@ -149,9 +149,9 @@ test("a client of on-demand virtual hosts gets a route configuration without hos
   assert.ok(toBinary(DeltaDiscoveryResponseSchema, changed[0] ?? create(DeltaDiscoveryResponseSchema)).length < 2000);
   apply(...web("c", 3));
   assert.deepEqual(namesOf(peer.take()), ["80/c.shop.svc.cluster.local"]);
-  const whole = new Peer(mesh);
-  whole.send(typeUrls.route, ["80"]);
-  const [all] = whole.take();
+  const reference = new Peer(mesh);
+  reference.send(typeUrls.route, ["80"]);
+  const [all] = reference.take();
   assert.deepEqual(
     fromBinary(RouteConfigurationSchema, all?.resources[0]?.resource?.value ?? new Uint8Array()).virtualHosts.map(
       ({ name }) => name,

@@ -14,20 +14,20 @@ test("the log level is read and set by POST, for every scope at once", async () 
     write: (line) => void lines.push(line.split("\t").slice(1, 4).join(" ").trim()),
   }).scoped("b");
   const endpoint = await listenHttp({ address: "127.0.0.1", port: 0, routes: { "/logging": loggingRoute(threshold) } });
-  const ask = async (method: string, query: string): Promise<string> => {
+  const setLevel = async (method: string, query: string): Promise<string> => {
     const answer = await fetch(`http://127.0.0.1:${endpoint.port}/logging${query}`, { method });
     return `${answer.status} ${(await answer.text()).trim()}`;
   };
   log.debug("unseen");
-  assert.equal(await ask("POST", ""), "200 current log level is info");
-  assert.equal(await ask("POST", "?level=debug"), "200 current log level is debug");
+  assert.equal(await setLevel("POST", ""), "200 current log level is info");
+  assert.equal(await setLevel("POST", "?level=debug"), "200 current log level is debug");
   log.debug("seen");
   assert.deepEqual(lines, ["debug b seen"]);
   assert.equal(
-    await ask("POST", "?level=loud"),
+    await setLevel("POST", "?level=loud"),
     "400 level loud is unknown: expected one of trace, debug, info, warn, error",
   );
-  assert.match(await ask("GET", "?level=warn"), /^405 /);
+  assert.match(await setLevel("GET", "?level=warn"), /^405 /);
   assert.equal(log.level, "debug");
   await endpoint.close();
 });

@@ -18,7 +18,7 @@ test("metrics by mutual TLS are served to a client of the mesh, and not without 
     routes: { "/metrics": () => ({ status: 200, body: "up 1\n" }) },
     context: async () => (await mesh.fetch(us)).context,
   });
-  const ask = async (path: string, certificate: { cert?: string; key?: string }): Promise<string> =>
+  const get = async (path: string, certificate: { cert?: string; key?: string }): Promise<string> =>
     await new Promise((resolve) => {
       // The name in a mesh certificate is not a host name, so scrapers do not check it either.
       const options = { host: "127.0.0.1", port: endpoint.port, path, agent: false, rejectUnauthorized: false };
@@ -34,12 +34,12 @@ test("metrics by mutual TLS are served to a client of the mesh, and not without 
     const { chainPem, privateKeyPem } = await certificates.fetch(scraper);
     return { cert: chainPem, key: privateKeyPem };
   };
-  assert.equal(await ask("/metrics", await of(mesh)), "200 up 1\n");
-  assert.match(await ask("/other", await of(mesh)), /^404 /);
-  assert.equal(await ask("/metrics", {}), "refused");
-  assert.equal(await ask("/metrics", await of(other)), "refused");
+  assert.equal(await get("/metrics", await of(mesh)), "200 up 1\n");
+  assert.match(await get("/other", await of(mesh)), /^404 /);
+  assert.equal(await get("/metrics", {}), "refused");
+  assert.equal(await get("/metrics", await of(other)), "refused");
   await endpoint.close();
-  assert.equal(await ask("/metrics", await of(mesh)), "refused");
+  assert.equal(await get("/metrics", await of(mesh)), "refused");
   mesh.close();
   other.close();
 });

@@ -1,10 +1,10 @@
 import { isTree } from "../base/index.ts";
+import { istioTokenVolume } from "../api/istio/index.ts";
 import type { Container, EnvVar, SecurityContext, Volume } from "../api/kubernetes/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
 import type { Resources } from "./injection-settings.ts";
 import { applicationContainersOf, proxyContainerName, type TemplateInput } from "./template-input.ts";
 
-const tokenLifetimeSeconds = 43_200;
 const maxLabelCharacters = 63;
 const envoyMetricsPort = 15_090;
 const readinessPort = 15_021;
@@ -308,20 +308,7 @@ function ownVolumes(input: TemplateInput, type: "sidecar" | "router"): Volume[] 
         ],
       },
     },
-    {
-      name: "istio-token",
-      projected: {
-        sources: [
-          {
-            serviceAccountToken: {
-              audience: values.tokenAudience,
-              expirationSeconds: tokenLifetimeSeconds,
-              path: "istio-token",
-            },
-          },
-        ],
-      },
-    },
+    istioTokenVolume(values.tokenAudience),
     ...(values.pilotCertProvider === "istiod" ? [{ name: "istiod-ca-cert", ...rootSource(values) }] : []),
     ...(type === "sidecar"
       ? [{ name: "istio-ca-crl", configMap: { name: values.crlConfigMapName, optional: true } }]

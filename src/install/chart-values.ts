@@ -36,7 +36,7 @@ export function chartValuesOf(spec: IstioOperatorSpec, chart: ChartName, gateway
   );
   const shared = defined({ profile: spec.profile, revision: spec.revision ?? valueAt(values, "revision") });
   if (chart === "base")
-    return whole(defined({ ...shared, global, defaultRevision: valueAt(values, "defaultRevision") }));
+    return unchanged(defined({ ...shared, global, defaultRevision: valueAt(values, "defaultRevision") }));
   if (chart === "gateway") return gatewayValues(spec, gateway);
   if (chart === "cni") return withWorkload({ ...shared, global, ...treeAt(values, "cni") }, components.cni?.k8s);
   if (chart === "ztunnel")
@@ -109,13 +109,13 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
   ]);
 }
 
-function whole(values: Tree): ChartValues {
+function unchanged(values: Tree): ChartValues {
   return { values, left: [] };
 }
 
 /** Merges the component's `k8s` onto the values. `done` lists the fields that the values already contain. */
 function withWorkload(values: Tree, k8s: KubernetesSettings | undefined, done: readonly string[] = []): ChartValues {
-  if (k8s === undefined) return whole(values);
+  if (k8s === undefined) return unchanged(values);
   const known = new Set<string>([...workloadFields, ...done]);
   const fields = Object.fromEntries(
     workloadFields

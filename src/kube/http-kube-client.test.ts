@@ -232,16 +232,16 @@ test("partial lists use the server's binary form if it has one, and JSON gives t
 test("a rotated token is read again when the server refuses the old one", async () => {
   const path = join(directory, "token");
   writeFileSync(path, "old\n");
-  const seen: string[] = [];
+  const requests: string[] = [];
   const { server } = http2Server((request, response) => {
-    seen.push(request.headers.authorization ?? "");
+    requests.push(request.headers.authorization ?? "");
     if (request.headers.authorization === "Bearer old") writeFileSync(path, "new\n");
     response.statusCode = request.headers.authorization === "Bearer new" ? 200 : 401;
     response.end('{"metadata":{"name":"web"}}');
   });
   const client = clientOf(await listen(server), { token: { type: "file", path } });
   assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
-  assert.deepEqual(seen, ["Bearer old", "Bearer new"]);
+  assert.deepEqual(requests, ["Bearer old", "Bearer new"]);
   client.close();
   server.close();
 });

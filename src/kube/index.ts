@@ -40,7 +40,7 @@ export { serveReadOnlyRelay, type ReadOnlyRelay, type ReadOnlyRelayOptions } fro
 export type { OverlaidObject, ShownVersion } from "./relayed-watches.ts";
 export { QueueMetrics } from "./queue-metrics.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
-export { resourcePath } from "./resource-path.ts";
+export { podLogPath, resourcePath } from "./resource-path.ts";
 export { errorOfStatus, isCode as isKubeCode } from "./status-error.ts";
 
 export { requestOverStream, type StreamExchange } from "./stream-request.ts";

@@ -7,9 +7,9 @@ import { silentLogger, systemClock } from "../base/index.ts";
 import { serveReadOnlyRelay } from "./read-only-relay.ts";
 import type { OverlaidObject } from "./relayed-watches.ts";
 
-const seen: string[] = [];
+const requests: string[] = [];
 const upstream = createServer((request, response) => {
-  seen.push(`${request.method ?? ""} ${request.url ?? ""} ${request.headers.authorization ?? ""}`);
+  requests.push(`${request.method ?? ""} ${request.url ?? ""} ${request.headers.authorization ?? ""}`);
   response.writeHead(200, { "content-type": "application/json" });
   response.end('{"kind":"PodList"}');
 });
@@ -33,25 +33,25 @@ const headers = { authorization: `Bearer ${config.users[0].user.token}` };
 test("reads are relayed with the caller's credentials, which the relay's users never get", async () => {
   const answer = await fetch(`${url}/api/v1/pods?limit=500`, { headers });
   assert.deepEqual([answer.status, await answer.text()], [200, '{"kind":"PodList"}']);
-  assert.equal(seen.at(-1), "GET /prefix/api/v1/pods?limit=500 Bearer secret");
+  assert.equal(requests.at(-1), "GET /prefix/api/v1/pods?limit=500 Bearer secret");
   assert.ok(!relay.kubeconfig.includes("secret"));
 });
 
 test("writes, and reads with side effects in a pod, are rejected, and the error names them", async () => {
-  const count = seen.length;
-  const asks = [
+  const count = requests.length;
+  const refused = [
     ["POST", "/api/v1/namespaces/a/secrets"],
     ["PATCH", "/apis/apps/v1/namespaces/a/deployments/b"],
     ["DELETE", "/api/v1/namespaces/a"],
     ["GET", "/api/v1/namespaces/a/pods/b/exec"],
     ["GET", "/api/v1/namespaces/a/pods/b:80/proxy/quitquitquit"],
   ] as const;
-  for (const [method, path] of asks)
+  for (const [method, path] of refused)
     assert.equal((await fetch(`${url}${path}`, { method, headers })).status, 403, path);
-  assert.equal(seen.length, count);
+  assert.equal(requests.length, count);
   assert.deepEqual(
     relay.refused,
-    asks.map(([method, path]) => `${method} ${path}`),
+    refused.map(([method, path]) => `${method} ${path}`),
   );
   // A review, whose answer is not stored.
   assert.equal(

@@ -17,6 +17,15 @@ export function resourcePath(
   return `${root}${within}/${kind.plural}${item}${subresource === undefined ? "" : `/${subresource}`}`;
 }
 
+/** The path of a pod's log. The parameters are those of the API, such as `container` and `tailLines`. */
+export function podLogPath(
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  parameters: Readonly<Record<string, string>>,
+): string {
+  const pod = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
+  return withQuery(`${pod}/log`, parameters);
+}
+
 export function withQuery(path: string, parameters: Readonly<Record<string, string | undefined>>): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters))

@@ -50,7 +50,7 @@ function serve(fd: number, answer: (socket: Socket) => string): Promise<Server> 
   });
 }
 
-function ask(namespace: NetworkNamespace, address: string, port: number): Promise<string> {
+function readFrom(namespace: NetworkNamespace, address: string, port: number): Promise<string> {
   const fd = openTcpSocketInNamespace(namespace.fd, { family: address.includes(":") ? "ipv6" : "ipv4" });
   return new Promise((resolve, reject) => {
     const socket = new Socket({ fd, readable: true, writable: true });
@@ -81,8 +81,8 @@ test("a veth pair carries TCP of both families between namespaces", async () => 
     listenTcpInNamespace(right.fd, { address: "fd00::2", port: 80 }),
     (socket) => `from ${socket.remoteAddress}`,
   );
-  assert.equal(await ask(left, "10.1.0.2", 80), "from 10.1.0.1");
-  assert.equal(await ask(left, "fd00::2", 80), "from fd00::1");
+  assert.equal(await readFrom(left, "10.1.0.2", 80), "from 10.1.0.1");
+  assert.equal(await readFrom(left, "fd00::2", 80), "from fd00::1");
   four.close();
   six.close();
   left.close();
@@ -156,7 +156,7 @@ test("replacing a table swaps all its rules at once", async () => {
         action.redirect(target),
       );
     nft.commit(transaction);
-    assert.equal(await ask(left, "10.1.0.2", 80), `${target} wanted 10.1.0.2:80`);
+    assert.equal(await readFrom(left, "10.1.0.2", 80), `${target} wanted 10.1.0.2:80`);
   }
   for (const server of servers) server.close();
   left.close();
@@ -182,15 +182,15 @@ test("a Service's verdict map leads to a chain that picks one of its endpoints a
   table.addChain("empty").addRule("empty", match.protocol("tcp"), action.drop());
   table.addVerdicts("ports", key, [{ key: ["10.1.0.99", "tcp", 80], verdict: { kind: "goto", chain: "reviews" } }]);
   nft.commit(transaction);
-  const seen = new Set<string>();
-  for (let round = 0; round < 40; round += 1) seen.add(await ask(left, "10.1.0.99", 80));
-  assert.deepEqual([...seen].sort(), ["8001", "8002", "8003"]);
+  const serverNames = new Set<string>();
+  for (let round = 0; round < 40; round += 1) serverNames.add(await readFrom(left, "10.1.0.99", 80));
+  assert.deepEqual([...serverNames].sort(), ["8001", "8002", "8003"]);
 
   const change = new NftTransaction();
   const again = change.table("ip", "services").flushChain("reviews");
   again.addRule("reviews", match.protocol("tcp"), again.dnatToOneOf([{ address: "10.1.0.2", port: 8002 }]));
   nft.commit(change);
-  for (let round = 0; round < 5; round += 1) assert.equal(await ask(left, "10.1.0.99", 80), "8002");
+  for (let round = 0; round < 5; round += 1) assert.equal(await readFrom(left, "10.1.0.99", 80), "8002");
   for (const server of servers) server.close();
   left.close();
   right.close();
@@ -246,15 +246,15 @@ for (const kind of ["libuv", "node"] as const) {
         path.listenTcp(address, () => undefined),
         /EADDRNOTAVAIL/,
       );
-      const seen = Promise.withResolvers<string>();
+      const received = Promise.withResolvers<string>();
       const listener = await path.listenTcp({ ...address, transparent: true, held: true }, (stream) => {
-        seen.resolve(`${stream.local.address}:${stream.local.port}`);
+        received.resolve(`${stream.local.address}:${stream.local.port}`);
         stream.destroy();
       });
       await listener.begin?.();
       const dial = { mark: 0x539, sourceAddress: "127.0.0.1", timeoutMs: 5000 };
       const client = await path.connectTcp({ ...address, ...dial });
-      assert.equal(await seen.promise, "10.9.9.9:8080");
+      assert.equal(await received.promise, "10.9.9.9:8080");
       client.destroy();
       listener.close();
     } finally {

@@ -244,18 +244,18 @@ for (const kind of ["libuv", "node"] as const) {
     test("a client whose certificate is refused after its handshake sees a fault of TLS, and no end", async () => {
       const { client, server, listener } = await ends(path, { context: stranger, server: { alerts: true } });
       const near = await client;
-      const seen: string[] = [];
+      const events: string[] = [];
       const { promise: closed, resolve } = Promise.withResolvers<Error | undefined>();
       near.setHandler({
-        data: () => seen.push("data"),
-        end: () => seen.push("end"),
+        data: () => events.push("data"),
+        end: () => events.push("end"),
         drain: () => undefined,
         close: resolve,
       });
       near.resume();
       await assert.rejects(server);
       const error = await closed;
-      assert.deepEqual(seen, []);
+      assert.deepEqual(events, []);
       assert.ok(error instanceof SerinError && (kind === "node" || isTlsFault(error)), String(error));
       assert.match(error.message, /alert/);
       listener.close();

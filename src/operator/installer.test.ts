@@ -125,9 +125,9 @@ test("an interrupted installation continues where it stopped", async () => {
 });
 
 test("a killed installation is resumed when its lock expires, with exactly the same objects", async () => {
-  const whole = new MemoryCluster();
-  await install(whole, ["profile=ambient"]);
-  const all = whole.writes.filter((write) => write.startsWith("apply ")).toSorted();
+  const complete = new MemoryCluster();
+  await install(complete, ["profile=ambient"]);
+  const all = complete.writes.filter((write) => write.startsWith("apply ")).toSorted();
   for (const end of [1, 7, 25, all.length - 2]) {
     const cluster = new MemoryCluster();
     let isDead = false;
@@ -275,17 +275,17 @@ test("a complete removal waits for the CNI agents to release their pods, while e
   cluster.put("Pod", {
     metadata: { name: "istio-cni-node-1", namespace: "istio-system", labels: { "k8s-app": "istio-cni-node" } },
   });
-  let seen: readonly string[] = [];
+  let names: readonly string[] = [];
   const clock: Clock = {
     ...systemClock,
     sleep: async () => {
-      seen = [...cluster.names("DaemonSet"), ...cluster.names("Deployment")];
+      names = [...cluster.names("DaemonSet"), ...cluster.names("Deployment")];
       await cluster.delete(podKind, "istio-cni-node-1", "istio-system");
     },
   };
   await removeInstalled({ client: cluster, clock, what: "everything", onRemoved: () => undefined });
   assert.deepEqual(
-    seen.filter((name) => /istiod|ztunnel|cni/.test(name)),
+    names.filter((name) => /istiod|ztunnel|cni/.test(name)),
     ["istio-system/ztunnel", "istio-system/istiod"],
   );
   assert.deepEqual(cluster.names("DaemonSet"), []);
@@ -296,18 +296,18 @@ test("a control plane keeps its rights until its pods have ended, so that it can
   await install(cluster, ["profile=minimal", "revision=canary"]);
   const labels = { app: "istiod", "istio.io/rev": "canary" };
   cluster.put("Pod", { metadata: { name: "istiod-canary-1", namespace: "istio-system", labels } });
-  let seen: readonly string[] = [];
+  let names: readonly string[] = [];
   const clock: Clock = {
     ...systemClock,
     sleep: async () => {
-      seen = [...cluster.names("Deployment"), ...cluster.names("Role")].filter((name) =>
+      names = [...cluster.names("Deployment"), ...cluster.names("Role")].filter((name) =>
         name.includes("istiod-canary"),
       );
       await cluster.delete(podKind, "istiod-canary-1", "istio-system");
     },
   };
   await removeInstalled({ client: cluster, clock, what: { revision: "canary" }, onRemoved: () => undefined });
-  assert.deepEqual(seen, ["istio-system/istiod-canary"]);
+  assert.deepEqual(names, ["istio-system/istiod-canary"]);
   assert.equal(cluster.names("Role").includes("istio-system/istiod-canary"), false);
 });
 

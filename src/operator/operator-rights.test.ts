@@ -84,7 +84,7 @@ test("the operator of IstioOperator installs, changes and removes everything und
     clock,
     log: silentLogger,
   });
-  const ask = (spec: object, metadata: object = {}): unknown =>
+  const putOperator = (spec: object, metadata: object = {}): unknown =>
     cluster.put("IstioOperator", {
       metadata: { ...cluster.find("IstioOperator", "mesh", namespace)?.metadata, name: "mesh", namespace, ...metadata },
       spec,
@@ -93,7 +93,7 @@ test("the operator of IstioOperator installs, changes and removes everything und
     (cluster.find("IstioOperator", "mesh", namespace)?.["status"] as { status?: string } | undefined)?.status ===
     "HEALTHY";
   cluster.held.add("DaemonSet/istio-system/ztunnel").add("Deployment/istio-system/istiod");
-  ask({
+  putOperator({
     profile: "ambient",
     components: { ingressGateways: [{ name: "istio-ingressgateway", enabled: true }] },
     values: { pilot: { autoscaleMin: 2 } },
@@ -110,9 +110,9 @@ test("the operator of IstioOperator installs, changes and removes everything und
       await eventually("it looks why ztunnel does not start", () => client.used.has("list events"));
       cluster.release("DaemonSet", namespace, "ztunnel");
       await eventually("installed", isHealthy);
-      ask({ profile: "remote", values: { global: { remotePilotAddress: "192.0.2.1" } } });
+      putOperator({ profile: "remote", values: { global: { remotePilotAddress: "192.0.2.1" } } });
       await eventually("changed", () => cluster.find("DaemonSet", "ztunnel", namespace) === undefined && isHealthy());
-      ask({ profile: "remote" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+      putOperator({ profile: "remote" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
       await eventually("removed", () => cluster.find("IstioOperator", "mesh", namespace) === undefined);
     },
   );

@@ -1,7 +1,7 @@
 import { messageOf, type Clock } from "../base/index.ts";
 import { keyOf, type UntypedObject } from "../api/index.ts";
 import { deploymentKind, eventKind, podKind } from "../api/kubernetes/index.ts";
-import { resourcePath, type KubeClient } from "../kube/index.ts";
+import { podLogPath, type KubeClient } from "../kube/index.ts";
 import { podObstacle, type PodObstacle } from "../kube/obstacles/index.ts";
 
 const lookEveryMs = 1_000;
@@ -55,9 +55,9 @@ export class WorkloadObstacles {
   async lastWords(): Promise<string> {
     const crashed = this.#obstacle?.crashed;
     if (crashed === undefined) return "";
-    const { namespace } = this.#workload.metadata;
-    const log = `${resourcePath(podKind, namespace, crashed.pod)}/log?container=${encodeURIComponent(crashed.container)}&tailLines=${logLines}`;
-    const runs = [log, `${log}&previous=true`];
+    const pod = { namespace: this.#workload.metadata.namespace ?? "", name: crashed.pod };
+    const parameters = { container: crashed.container, tailLines: String(logLines) };
+    const runs = [podLogPath(pod, parameters), podLogPath(pod, { ...parameters, previous: "true" })];
     if (crashed.run === "previous") runs.reverse();
     let refusal: string | undefined;
     // The kubelet may have removed one of these logs, or started another run since.

@@ -72,13 +72,13 @@ function compareByContent(before: readonly Json[], after: readonly Json[], path:
     if (count > 0) left.set(key, count - 1);
     else came.push(element);
   }
-  const went = before.filter((element) => {
+  const removed = before.filter((element) => {
     const key = canonicalJson(element);
     const count = left.get(key) ?? 0;
     left.set(key, count - 1);
     return count > 0;
   });
-  for (const element of went) changes.push({ path: `${path}[]`, before: element });
+  for (const element of removed) changes.push({ path: `${path}[]`, before: element });
   for (const element of came) changes.push({ path: `${path}[]`, after: element });
 }
 

@@ -67,18 +67,18 @@ test("requests go to the host that they name, at its port, and bodies wait for t
   cluster.setEndpoints([]);
   harness.clusters.set("forward", cluster);
   harness.table = tableOf(route(forwardTo("forward")));
-  const ask = async (host: string, body = ""): Promise<string> => {
+  const get = async (host: string, body = ""): Promise<string> => {
     const client = harness.client();
     client.send(`POST / HTTP/1.1\r\nhost: ${host}\r\ncontent-length: ${body.length}\r\n\r\n${body.slice(0, 3)}`);
     client.send(body.slice(3));
     return (await client.until(/\r\n\r\n.+$/s)).replace(/\r\n.*\r\n/s, " ");
   };
-  assert.equal(await ask("a.test", "a body in two"), "HTTP/1.1 200 OK a.test a body in two");
-  assert.equal(await ask("b.test:8443"), "HTTP/1.1 200 OK b.test:8443 ");
-  assert.equal(await ask("A.test"), "HTTP/1.1 200 OK A.test ");
+  assert.equal(await get("a.test", "a body in two"), "HTTP/1.1 200 OK a.test a body in two");
+  assert.equal(await get("b.test:8443"), "HTTP/1.1 200 OK b.test:8443 ");
+  assert.equal(await get("A.test"), "HTTP/1.1 200 OK A.test ");
   assert.deepEqual(dialled, ["a.test 192.0.2.1:80", "b.test 192.0.2.2:8443"]);
   for (const host of ["unknown.test", "local.test", "169.254.169.254", "[::1]:15000", "a.test:0"])
-    assert.equal(await ask(host), "HTTP/1.1 503 Service Unavailable DNS resolution failure", host);
+    assert.equal(await get(host), "HTTP/1.1 503 Service Unavailable DNS resolution failure", host);
   assert.deepEqual(
     harness.records.slice(-1).map(({ flag, details }) => [flag, details]),
     [["DF", "dns_resolution_failure"]],
@@ -153,7 +153,7 @@ test("a waypoint's cluster behind an internal transport reaches a resolved name 
       },
     },
   });
-  const seen = (config: JsonObject): unknown => {
+  const describeCluster = (config: JsonObject): unknown => {
     const { config: cluster, discovery } = compile(config);
     return [
       cluster.originalDestination?.transport.kind,
@@ -161,7 +161,7 @@ test("a waypoint's cluster behind an internal transport reaches a resolved name 
     ];
   };
   assert.deepEqual(
-    seen(
+    describeCluster(
       forwardCluster(
         internal({
           name: "raw",
@@ -172,7 +172,7 @@ test("a waypoint's cluster behind an internal transport reaches a resolved name 
     ["plain", 80],
   );
   assert.deepEqual(
-    seen(
+    describeCluster(
       forwardCluster(
         internal({
           name: "tls",

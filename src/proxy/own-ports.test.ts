@@ -29,9 +29,9 @@ test("a client that connects to the proxy's own ports through the proxy can neit
     admin: weightedRoute("admin", { admin: 1 }),
   });
   await proxy.ready();
-  const ask = async (port: number, method: string, path: string): Promise<number> =>
+  const statusOf = async (port: number, method: string, path: string): Promise<number> =>
     (await fetchOnce(port, path, { method })).status;
-  for (const path of ["/quitquitquit", "/drain"]) assert.equal(await ask(toStats, "POST", path), 403, path);
+  for (const path of ["/quitquitquit", "/drain"]) assert.equal(await statusOf(toStats, "POST", path), 403, path);
   for (const [method, path] of [
     ["POST", "/quitquitquit"],
     ["POST", "/healthcheck/fail"],
@@ -40,10 +40,10 @@ test("a client that connects to the proxy's own ports through the proxy can neit
     ["GET", "/certs"],
     ["GET", "/"],
   ] as const)
-    assert.equal(await ask(toAdmin, method, path), 403, path);
+    assert.equal(await statusOf(toAdmin, method, path), 403, path);
   // Public pages are served through the proxy too, and commands of the pod's own processes are obeyed.
-  assert.equal(await ask(toStats, "GET", "/stats/prometheus"), 200);
-  assert.equal(await ask(ports.admin, "GET", "/config_dump"), 200);
-  assert.equal(await ask(ports.stats, "POST", "/quitquitquit"), 200);
+  assert.equal(await statusOf(toStats, "GET", "/stats/prometheus"), 200);
+  assert.equal(await statusOf(ports.admin, "GET", "/config_dump"), 200);
+  assert.equal(await statusOf(ports.stats, "POST", "/quitquitquit"), 200);
   await proxy.ended;
 });

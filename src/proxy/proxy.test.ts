@@ -130,21 +130,21 @@ test("a gateway becomes ready when its routes arrive, serves by weight, and chan
   ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 90, b: 10 }) });
   await mesh.ready();
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
-  const seen = { a: 0, b: 0 };
+  const counts = { a: 0, b: 0 };
   for (let index = 0; index < 100; index += 1) {
     const bodies = await Promise.all(
       Array.from({ length: 4 }, async () => (await fetchOnce(port, "/", { agent })).body),
     );
-    for (const body of bodies) seen[body as "a" | "b"] += 1;
+    for (const body of bodies) counts[body as "a" | "b"] += 1;
     if (index === 49) {
-      assert.ok(seen.b > 3 && seen.b < 40, `b got ${seen.b} of 200`);
-      seen.a = 0;
+      assert.ok(counts.b > 3 && counts.b < 40, `b got ${counts.b} of 200`);
+      counts.a = 0;
       const from = ads.acknowledgements.length;
       ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 0, b: 100 }) });
       assert.deepEqual(await ads.acknowledged(typeUrls.route, from), { typeUrl: typeUrls.route, error: undefined });
     }
   }
-  assert.equal(seen.a, 0, "after the acknowledgement the new weights hold");
+  assert.equal(counts.a, 0, "after the acknowledgement the new weights hold");
   agent.destroy();
   const { samples } = parsePrometheus((await fetchOnce(mesh.statsPort, "/stats/prometheus")).body);
   const requests = samples.filter((sample) => sample.name === "istio_requests_total");
@@ -339,14 +339,14 @@ test("an endpoint behind a tunnel is reached by HBONE with the gateway's identit
   await mesh.ready();
   // On one connection: each worker has tunnels of its own.
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const ask = async (): Promise<string> => (await fetchOnce(port, "/", { agent })).body;
-  for (let index = 0; index < 3; index += 1) assert.equal(await ask(), "through the tunnel");
+  const get = async (): Promise<string> => (await fetchOnce(port, "/", { agent })).body;
+  for (let index = 0; index < 3; index += 1) assert.equal(await get(), "through the tunnel");
   assert.deepEqual(peers, ["spiffe://cluster.local/ns/test/sa/gateway 10.9.9.9:9080"], "one tunnel, kept");
   // A draining peer gets no further request on kept tunnels, and its connection ends although we kept one tunnel idle.
   const draining = servers[0];
   draining?.drain();
   await draining?.closed;
-  assert.equal(await ask(), "through the tunnel");
+  assert.equal(await get(), "through the tunnel");
   assert.equal(servers.length, 2);
   agent.destroy();
   listener.close();

@@ -71,7 +71,7 @@ test("a filter that is compiled after its cluster's removal cannot fetch keys th
     await apply(typeUrls.listener, ListenerSchema, "l", listenerOf(path));
     return filter ?? assert.fail("there is no filter");
   };
-  const ask = async (filter: HttpFilter): Promise<void> => {
+  const sendTo = async (filter: HttpFilter): Promise<void> => {
     const request = testRequest("/", { headers: { authorization: `Bearer ${token}` } });
     const reply = await filter.onRequest?.(request, () => new AbortController().signal);
     assert.equal(reply?.status, 401);
@@ -80,10 +80,10 @@ test("a filter that is compiled after its cluster's removal cannot fetch keys th
   const before = await filterOf("before");
   await cluster();
   const after = await filterOf("after");
-  await ask(before);
-  await ask(after);
+  await sendTo(before);
+  await sendTo(after);
   assert.deepEqual(reached, ["/before"]);
   await cluster({ name: "keys", type: "STATIC" });
-  await ask(await filterOf("again"));
+  await sendTo(await filterOf("again"));
   assert.deepEqual(reached, ["/before", "/again"]);
 });

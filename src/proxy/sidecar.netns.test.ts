@@ -61,9 +61,9 @@ function redirectPods(): void {
 
 let client: TestProxy;
 let server: TestProxy;
-const seen: IncomingMessage[] = [];
+const requests: IncomingMessage[] = [];
 const app = createServer((request, response) => {
-  seen.push(request);
+  requests.push(request);
   response.end(`from ${request.socket.remoteAddress ?? ""}`);
 });
 const echo = createTcpServer((socket) => void socket.pipe(socket));
@@ -143,7 +143,7 @@ after(async () => {
 
 test("a request between two pods uses mutual TLS from sidecar to sidecar, to the address that the client requested", async () => {
   assert.deepEqual(await get("10.96.0.10", 80, { host: "shop" }), { status: 200, body: "from 127.0.0.6" });
-  const certificate = String(seen.at(-1)?.headers["x-forwarded-client-cert"]);
+  const certificate = String(requests.at(-1)?.headers["x-forwarded-client-cert"]);
   assert.match(
     certificate,
     /By=spiffe:\/\/cluster\.local\/ns\/test\/sa\/server;Hash=[0-9a-f]{64};.*URI=spiffe:\/\/cluster\.local\/ns\/test\/sa\/client/,

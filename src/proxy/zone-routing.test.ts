@@ -129,9 +129,9 @@ test("the admin port shows local_cluster as a static cluster with the endpoints 
   });
   ads.push(typeUrls.listener, {});
   await proxy.ready();
-  const ask = async (path: string): Promise<string> => (await fetchOnce(proxy.ports.admin, path)).body;
+  const getAdmin = async (path: string): Promise<string> => (await fetchOnce(proxy.ports.admin, path)).body;
   const dump = async (resource: string): Promise<unknown[]> =>
-    (JSON.parse(await ask(`/config_dump?resource=${resource}&include_eds`)) as { configs: JsonObject[] }).configs;
+    (JSON.parse(await getAdmin(`/config_dump?resource=${resource}&include_eds`)) as { configs: JsonObject[] }).configs;
   const local = (await dump("static_clusters")).find(
     (entry) => (entry as { cluster: JsonObject }).cluster["name"] === "local_cluster",
   ) as { cluster: JsonObject };
@@ -145,8 +145,8 @@ test("the admin port shows local_cluster as a static cluster with the endpoints 
     "the control plane cannot replace it",
   );
   assert.equal((await dump("static_endpoint_configs")).length, 1);
-  assert.match(await ask("/config_dump"), /"local_cluster_name": "local_cluster"/);
-  const { cluster_statuses: statuses } = JSON.parse(await ask("/clusters?format=json")) as {
+  assert.match(await getAdmin("/config_dump"), /"local_cluster_name": "local_cluster"/);
+  const { cluster_statuses: statuses } = JSON.parse(await getAdmin("/clusters?format=json")) as {
     cluster_statuses: JsonObject[];
   };
   const status = statuses.find(({ name }) => name === "local_cluster") ?? {};
@@ -155,7 +155,7 @@ test("the admin port shows local_cluster as a static cluster with the endpoints 
   );
   assert.deepEqual(addresses, [own, peer]);
   assert.deepEqual([status["added_via_api"], status["eds_service_name"]], [undefined, "local_cluster"]);
-  assert.match(await ask("/clusters"), /^local_cluster::added_via_api::false$/m);
+  assert.match(await getAdmin("/clusters"), /^local_cluster::added_via_api::false$/m);
 });
 
 /** A configuration by itself, at a time that the test sets. */

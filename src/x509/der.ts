@@ -23,7 +23,7 @@ export interface DerElement {
   /** Without tag and length. */
   readonly contents: Buffer;
   /** With tag and length. */
-  readonly whole: Buffer;
+  readonly encoded: Buffer;
 }
 
 const longForm = 0x80;
@@ -54,7 +54,7 @@ export class DerReader {
     if (length > this.#bytes.length - this.#at) throw malformed("an element that ends after its surroundings");
     const contents = this.#bytes.subarray(this.#at, this.#at + length);
     this.#at += length;
-    return { tag: found, contents, whole: this.#bytes.subarray(start, this.#at) };
+    return { tag: found, contents, encoded: this.#bytes.subarray(start, this.#at) };
   }
 
   /** Reads the next element if it has the tag. */

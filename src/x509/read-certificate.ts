@@ -17,7 +17,7 @@ export interface CertificateParts {
   readonly issuer: Buffer;
   readonly subject: Buffer;
   /** By id in hex. */
-  readonly extensions: ReadonlyMap<string, { readonly value: Buffer; readonly whole: Buffer }>;
+  readonly extensions: ReadonlyMap<string, { readonly value: Buffer; readonly encoded: Buffer }>;
 }
 
 /** Reads a certificate in DER. Throws a user error if it is malformed. */
@@ -26,21 +26,21 @@ export function readCertificate(der: Buffer): CertificateParts {
   reader.optional(derTags.context0);
   const serialNumber = withoutZeros(reader.next(derTags.integer).contents);
   reader.next(derTags.sequence);
-  const issuer = reader.next(derTags.sequence).whole;
+  const issuer = reader.next(derTags.sequence).encoded;
   reader.next(derTags.sequence);
-  const subject = reader.next(derTags.sequence).whole;
+  const subject = reader.next(derTags.sequence).encoded;
   reader.next(derTags.sequence);
-  const extensions = new Map<string, { value: Buffer; whole: Buffer }>();
+  const extensions = new Map<string, { value: Buffer; encoded: Buffer }>();
   while (!reader.isAtEnd) {
     const part = reader.next();
     if (part.tag !== derTags.context3) continue;
     const list = new DerReader(part.contents).inside(derTags.sequence);
     while (!list.isAtEnd) {
-      const { contents, whole } = list.next(derTags.sequence);
+      const { contents, encoded } = list.next(derTags.sequence);
       const extension = new DerReader(contents);
       const id = extension.next(derTags.objectIdentifier).contents.toString("hex");
       extension.optional(derTags.boolean);
-      extensions.set(id, { value: extension.next(derTags.octetString).contents, whole });
+      extensions.set(id, { value: extension.next(derTags.octetString).contents, encoded });
     }
   }
   return { serialNumber, issuer, subject, extensions };

@@ -105,6 +105,6 @@ export function isSignedBy(structure: SignedStructure, key: KeyObject): boolean 
       "is signed with an unsupported algorithm: use SHA-256, SHA-384 or SHA-512 with RSA or ECDSA, or Ed25519",
     );
   return (
-    known.keyType === key.asymmetricKeyType && verify(known.hash, structure.signed.whole, key, structure.signature)
+    known.keyType === key.asymmetricKeyType && verify(known.hash, structure.signed.encoded, key, structure.signature)
   );
 }

@@ -177,7 +177,7 @@ export class Ztunnel {
         drainLog: log.scoped("drain"),
         writeLine,
       });
-    await serving.apply(local.whole());
+    await serving.apply(local.snapshot());
     return serving;
   }
 

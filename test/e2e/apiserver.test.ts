@@ -193,12 +193,12 @@ test("kubectl waits and watches", async () => {
   const watching = spawn(kubectlProgram, ["get", "configmaps", "-n", "shop", "--watch", "-o", "name"], {
     env: { ...process.env, KUBECONFIG: kubeconfig, HOME: directory },
   });
-  let seen = "";
+  let output = "";
   const done = new Promise<void>((resolve) => {
     watching.stdout.on("data", (chunk: Buffer) => {
-      seen += chunk.toString();
-      if (/configmap\/late/.test(seen)) resolve();
-      else if (/configmap\/applied/.test(seen) && !seen.includes("late"))
+      output += chunk.toString();
+      if (/configmap\/late/.test(output)) resolve();
+      else if (/configmap\/applied/.test(output) && !output.includes("late"))
         spawn(kubectlProgram, ["create", "configmap", "late", "-n", "shop"], {
           env: { ...process.env, KUBECONFIG: kubeconfig, HOME: directory },
         });

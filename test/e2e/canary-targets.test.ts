@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { kubectls } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
 import { PodLoad } from "../support/pod-load.ts";
-import { untilTold } from "../support/until-told.ts";
+import { untilLine } from "../support/until-line.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const samples = join(root, "samples/canary");
@@ -62,7 +62,7 @@ after(async () => {
 });
 
 /** Waits until the Canary's `phase: message` is accepted. */
-async function untilSays(
+async function untilStatusLine(
   namespace: string,
   name: string,
   what: string,
@@ -70,7 +70,7 @@ async function untilSays(
 ): Promise<void> {
   const command = ["kubectl", "get", "canary", "-n", namespace, name, "-o"];
   const line = 'jsonpath={.status.phase}: {.status.message}{"\\n"}';
-  await untilTold(guide.lab, { what, command: [...command, line], timeoutMs: patientMs }, accepts).catch(
+  await untilLine(guide.lab, { what, command: [...command, line], timeoutMs: patientMs }, accepts).catch(
     async (error: unknown) => {
       throw new Error(`${String(error)}\n${await ok(`kubectl get canary -n ${namespace} ${name} -o yaml`)}`);
     },
@@ -78,7 +78,7 @@ async function untilSays(
 }
 
 async function reaches(namespace: string, name: string, phase: string): Promise<void> {
-  await untilSays(namespace, name, `canary ${namespace}/${name} is ${phase}`, (line) => {
+  await untilStatusLine(namespace, name, `canary ${namespace}/${name} is ${phase}`, (line) => {
     assert.ok(
       !line.startsWith("Stuck") && (phase === "RolledBack" || !line.startsWith("RolledBack")),
       `${namespace}/${name}: ${line}`,
@@ -105,7 +105,7 @@ step(
     assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath={.spec.paused}"), "true");
     await ok("kubectl create namespace bare && kubectl label namespace bare istio.io/dataplane-mode=ambient");
     await ok(`kubectl apply -n bare ${of("web", "deployment-canary")}`);
-    await untilSays("bare", "web", "the missing waypoint is said", (line) =>
+    await untilStatusLine("bare", "web", "the missing waypoint is said", (line) =>
       /Stuck: .*Service bare\/web is in ambient and has no waypoint/.test(line),
     );
     await ok("kubectl delete namespace bare --wait=false");
@@ -122,7 +122,7 @@ step("all targets move from the old version to the new one, and no request fails
     ok(`kubectl apply -n duo ${of("services-canary")}`),
     ok(`kubectl apply -n front ${of("namespaces-canary")}`),
   ]);
-  await untilSays("duo", "nginx", "two Services wait for an approval", (line) => /waits for approval/.test(line));
+  await untilStatusLine("duo", "nginx", "two Services wait for an approval", (line) => /waits for approval/.test(line));
   const cookie = (
     await ok(
       `kubectl exec -n client deploy/curl -c curl -- sh -c 'for i in $(seq 1 60); do curl -s -o /dev/null -D - ${urls.duo}; done'`,

@@ -176,7 +176,7 @@ function extensions(kubectl: Kubectl): void {
   let url = "";
   let load: GatewayLoad | undefined;
   /** A response's head and body. */
-  const ask = async (path: string, header = "x-none: 1"): Promise<string> =>
+  const get = async (path: string, header = "x-none: 1"): Promise<string> =>
     await ok(`curl -s -i -m 20 -H '${header}' ${url}${path}`);
   const status = (answer: string): string => answer.split(" ")[1] ?? "";
   /** The values of a response header, in the order in which the proxies added them. */
@@ -184,7 +184,7 @@ function extensions(kubectl: Kubectl): void {
     [...answer.matchAll(new RegExp(`^${name}: (.*?)\\r?$`, "gim"))].map(([, value = ""]) => value);
   const answers = async (what: string, path: string, is: (answer: string) => boolean): Promise<string> =>
     await eventually(what, async () => {
-      const answer = await ask(path);
+      const answer = await get(path);
       return is(answer) && answer;
     });
   /** A step. After it, more requests of the load must have succeeded, and none may have failed. */
@@ -240,7 +240,7 @@ function extensions(kubectl: Kubectl): void {
       assert.match(answer, /x-lua-gateway=\/there/);
       assert.match(answer, /x-lua-waypoint=\/there/);
       for (const place of ["gateway", "waypoint"]) {
-        const own = await ask(`/answered-by-${place}`);
+        const own = await get(`/answered-by-${place}`);
         assert.equal(status(own), "418");
         assert.match(own, new RegExp(`the script of the ${place}$`));
       }
@@ -252,7 +252,7 @@ function extensions(kubectl: Kubectl): void {
     async () => {
       const endless = ok(`for i in 1 2 3 4; do curl -s -o /dev/null -m 9 -w '%{http_code} ' ${url}/endless; done`);
       const before = load?.requests ?? 0;
-      for (let sent = 0; sent < 5; sent += 1) assert.equal(status(await ask("/beside")), "200");
+      for (let sent = 0; sent < 5; sent += 1) assert.equal(status(await get("/beside")), "200");
       assert.equal((await endless).trim(), "200 200 200 200");
       assert.ok((load?.requests ?? 0) > before, "the load went on");
       assert.match(
@@ -320,7 +320,7 @@ function extensions(kubectl: Kubectl): void {
     await at("the middle");
     await ok("kubectl delete wasmplugin greet");
     await at();
-    assert.deepEqual(values(await ask("/"), "x-wasm"), []);
+    assert.deepEqual(values(await get("/"), "x-wasm"), []);
   });
 
   step(
@@ -353,8 +353,8 @@ function extensions(kubectl: Kubectl): void {
   );
 
   step("a module that never ends is stopped, and its request continues with FAIL_OPEN", async () => {
-    const endless = ask("/other", "x-do: loop");
-    assert.equal(status(await ask("/")), "200");
+    const endless = get("/other", "x-do: loop");
+    assert.equal(status(await get("/")), "200");
     const answer = await endless;
     assert.deepEqual([status(answer), values(answer, "x-wasm")], ["200", []]);
   });

@@ -109,9 +109,9 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
       });
       await ok(["kubectl", "wait", "--for=condition=Ready", "pod", name, "--timeout=30s"]);
       // A new client needs the killed process. Existing ones do not, as the load shows.
-      const ask = ["kubectl", "exec", name, "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"];
+      const command = ["kubectl", "exec", name, "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"];
       await eventually("the new client is served", async () =>
-        (await lab.run(ask)).output.includes("Simple Bookstore App"),
+        (await lab.run(command)).output.includes("Simple Bookstore App"),
       );
       const redirection = await ok([
         "kubectl",

@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { PodLoad } from "../support/pod-load.ts";
-import { untilTold } from "../support/until-told.ts";
+import { untilLine } from "../support/until-line.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const apply = (yaml: string): string => `kubectl apply -f - <<'EOF'\n${yaml}\nEOF`;
@@ -130,7 +130,7 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
   const statusText = '{.status.phase}: {.status.message}{"\\n"}';
   step("the mesh moves to the end with the gateway, no request fails, and the old revision is retired", async () => {
     await ok(apply(upgrade(profile)));
-    await untilTold(
+    await untilLine(
       guide.lab,
       {
         what: "the upgrade has ended",

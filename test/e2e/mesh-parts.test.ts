@@ -81,8 +81,8 @@ function meshParts(kubectl: Kubectl): void {
         waypoint: ofDefault("gateway.networking.k8s.io/gateway-name=waypoint"),
         // The first node has the API server.
         nodes: {
-          asked: await node("node-role.kubernetes.io/control-plane"),
-          asking: await node("!node-role.kubernetes.io/control-plane"),
+          called: await node("node-role.kubernetes.io/control-plane"),
+          calling: await node("!node-role.kubernetes.io/control-plane"),
         },
       });
     },
@@ -265,8 +265,8 @@ function meshParts(kubectl: Kubectl): void {
     // ztunnels and gateways never request anything from the API server. Nothing is rolled out here, and the second
     // istiod does not lead.
     const compared = ["istio-system:istio-cni", "istio-system:istiod"];
-    const asking = [...compared, "istio-system:istiod-next", "serin-system:serin-rollout"];
-    await guide.requireLeastRights({ asking, compared });
+    const accounts = [...compared, "istio-system:istiod-next", "serin-system:serin-rollout"];
+    await guide.requireLeastRights({ accounts, compared });
   });
 }
 

@@ -133,11 +133,11 @@ async function underFaults(name: string): Promise<{ readonly status: Status; rea
   const struck: string[] = [];
   for (let fault = 0; fault < faults; fault += 1) {
     await systemClock.sleep(300 + 2200 * random());
-    const seen = await statusOf(name);
+    const status = await statusOf(name);
     struck.push(
-      `${await strike().catch(String)} at ${seen?.phase ?? "an unknown phase"}, ${seen?.completedSteps?.length ?? 0} steps done`,
+      `${await strike().catch(String)} at ${status?.phase ?? "an unknown phase"}, ${status?.completedSteps?.length ?? 0} steps done`,
     );
-    if (seen?.phase === "Completed" || seen?.phase === "RolledBack") break;
+    if (status?.phase === "Completed" || status?.phase === "RolledBack") break;
   }
   return {
     status: await becomes(name, "ends", ({ phase = "" }) => ["Completed", "RolledBack", "Stuck"].includes(phase)),

@@ -50,15 +50,15 @@ const askAuthors = async (kind: string): Promise<string> =>
     `kubectl patch ${authorHook} --type=json -p '[{"op":"replace","path":"/webhooks/0/rules/0/resources/0","value":"${kind}"}]'`,
   );
 const untilMessage = async (expected: RegExp): Promise<string> => {
-  let seen = "";
+  let message = "";
   await eventually(
     `canary rights/nginx says ${String(expected)}`,
-    async () => expected.test((seen = await phase().catch(String))),
+    async () => expected.test((message = await phase().catch(String))),
     patientMs,
   ).catch(async (error: unknown) => {
     throw new Error(`${String(error)}\n${await ok("kubectl get canary -n rights nginx -o yaml")}`);
   });
-  return seen;
+  return message;
 };
 
 test("a Canary does only what its author may do: it waits for an author, names the missing rights, and continues with them", async () => {
@@ -175,6 +175,6 @@ test("a Canary that a GitOps controller applies does what the controller's accou
 });
 
 test("no component requests what its roles refuse, and the roles allow nothing unused", async () => {
-  const asking = ["istio-system:istiod", "serin-system:serin-rollout"];
-  await guide.requireLeastRights({ asking, compared: asking });
+  const accounts = ["istio-system:istiod", "serin-system:serin-rollout"];
+  await guide.requireLeastRights({ accounts, compared: accounts });
 });

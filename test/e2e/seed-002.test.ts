@@ -186,7 +186,7 @@ function walkthrough(kubectl: Kubectl): void {
   };
   const inTestPod = "kubectl exec test-connection -c test-connection -- ";
   /** Counts the answers of both versions of nginx. The client is in the test pod, or outside the cluster. */
-  const asks = async (count: number, curl: string, where = inTestPod): Promise<{ v1: number; v2: number }> => {
+  const countVersions = async (count: number, curl: string, where = inTestPod): Promise<{ v1: number; v2: number }> => {
     const answers = await ok(`${where}sh -c 'for i in $(seq ${count}); do ${curl} && echo ; done'`);
     const lines = answers.trim().split("\n");
     assert.equal(lines.length, count, answers.slice(0, 300));
@@ -272,14 +272,14 @@ EOF`);
     assert.match(session, /\[ root@test-connection:\/ \]\$/);
     // The shell has ended, so the container restarts. A kubelet reports that after a moment.
     await eventually("the test pod runs again", async () => await guide.shows(`${inTestPod}true`, ""));
-    assert.deepEqual(await asks(20, "curl -s nginx"), { v1: 20, v2: 0 });
+    assert.deepEqual(await countVersions(20, "curl -s nginx"), { v1: 20, v2: 0 });
   });
 
   step("v2 shares the requests in round robin after it starts", async () => {
     await apply("nginx-v2.yaml", deployment("v2"));
     await ok("kubectl rollout status deployment/nginx-v2 --timeout=180s");
-    await eventually("the client sees both", async () => (await asks(10, "curl -s nginx")).v2 > 0);
-    const { v1, v2 } = await asks(200, "curl -s nginx");
+    await eventually("the client sees both", async () => (await countVersions(10, "curl -s nginx")).v2 > 0);
+    const { v1, v2 } = await countVersions(200, "curl -s nginx");
     assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
   });
 
@@ -294,7 +294,7 @@ EOF`);
       // The guide has an error here, which shows on a real cluster too: the pod has a sidecar, which routes port 80 by
       // the Host header straight to the Service nginx. The weights hold only at the gateway, so the answers stay in
       // round robin.
-      const { v1, v2 } = await asks(200, curl);
+      const { v1, v2 } = await countVersions(200, curl);
       assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
     },
   );
@@ -308,7 +308,7 @@ EOF`);
       "404",
     );
     await eventually("the gateway answers", async () => await guide.shows(curl, "nginx server"));
-    const { v2 } = await asks(counted, curl, "");
+    const { v2 } = await countVersions(counted, curl, "");
     assert.ok(v2 >= canaryBounds.least && v2 <= canaryBounds.most, `${v2} of ${counted} reached v2`);
     assert.equal(
       await ok(`curl -s -o /dev/null -w '%{http_code}' http://${await addressOf()}`),
@@ -347,7 +347,7 @@ EOF`);
         await new Promise((resolve) => setTimeout(resolve, 1000));
       }
     });
-    assert.deepEqual(await asks(40, `curl -s -H "Host: ${wholeName}" http://${await addressOf()}`, ""), {
+    assert.deepEqual(await countVersions(40, `curl -s -H "Host: ${wholeName}" http://${await addressOf()}`, ""), {
       v1: 0,
       v2: 40,
     });
@@ -389,8 +389,8 @@ EOF`);
     "the mesh and its addons requested nothing that their roles refuse, and Prometheus' role allows nothing unused",
     async () => {
       const prometheus = "istio-system:prometheus";
-      const asking = ["istio-system:istiod", "istio-system:kiali", prometheus];
-      await guide.requireLeastRights({ asking, compared: [prometheus] });
+      const accounts = ["istio-system:istiod", "istio-system:kiali", prometheus];
+      await guide.requireLeastRights({ accounts, compared: [prometheus] });
     },
   );
 }

@@ -303,7 +303,7 @@ function walkthrough(kubectl: Kubectl): void {
       (name) => `istio-system:${name}`,
     );
     // This comes before the removal, because an ending istiod has lost its roles already.
-    await guide.requireLeastRights({ asking: [...operators, ...pilots], compared: operators });
+    await guide.requireLeastRights({ accounts: [...operators, ...pilots], compared: operators });
     await ok(
       "kubectl label ns load istio-injection- istio.io/rev=istio-sample-v17x.istio-system --overwrite && kubectl -n load delete pod client --wait=true && kubectl apply -f client.yaml && kubectl -n load wait --for=condition=Ready pod/client --timeout=60s",
     );

@@ -211,7 +211,7 @@ EOF`);
       60_000,
     );
     const operator = ["istio-operator:istio-operator"];
-    await guide.requireLeastRights({ asking: operator, compared: operator });
+    await guide.requireLeastRights({ accounts: operator, compared: operator });
   });
 
   step(

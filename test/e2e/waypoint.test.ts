@@ -70,14 +70,14 @@ function waypoint(kubectl: Kubectl): void {
   const acknowledged = async (group: string, kind: string, name: string): Promise<void> => {
     const version = await ok(`kubectl get ${kind.toLowerCase()} ${name} -o jsonpath='{.metadata.resourceVersion}'`);
     for (const pilot of await addressesOf("app=istiod")) {
-      const ask = `curl -s -H "authorization: Bearer $(kubectl -n istio-system create token default --audience istio-ca)" "http://${pilot.trim()}:8080/debug/serin/acknowledged?group=${group}&kind=${kind}&namespace=default&name=${name}&resourceVersion=${version}"`;
+      const command = `curl -s -H "authorization: Bearer $(kubectl -n istio-system create token default --audience istio-ca)" "http://${pilot.trim()}:8080/debug/serin/acknowledged?group=${group}&kind=${kind}&namespace=default&name=${name}&resourceVersion=${version}"`;
       assert.equal(
         (await ok(`curl -s -o /dev/null -w '%{http_code}' http://${pilot.trim()}:8080/debug/serin/proxies`)).trim(),
         "401",
         "nobody is told without proof of who asks",
       );
       await eventually(`${kind} ${name} is acknowledged`, async () => {
-        const { processed, proxies } = JSON.parse(await ok(ask)) as {
+        const { processed, proxies } = JSON.parse(await ok(command)) as {
           processed: boolean;
           proxies: readonly { connected: boolean; acknowledged: boolean }[];
         };

@@ -17,13 +17,13 @@ const keptSeconds = 20;
 /** The namespace of the Deployment `load`. */
 const podNamespace = "bookinfo";
 
-export type AskedTarget = Pick<RequestTarget, "name" | "url" | "expected"> &
+export type LoadTarget = Pick<RequestTarget, "name" | "url" | "expected"> &
   Partial<Pick<RequestTarget, "headers" | "answerPattern" | "perSecond">>;
 
 /** A plan of short requests: two clients keep their connections alive, and two open a connection for each request. */
 export function loadPlan(
   reportDirectory: string,
-  targets: readonly AskedTarget[],
+  targets: readonly LoadTarget[],
   connections: readonly ConnectionTarget[] = [],
 ): LoadPlan {
   const requests = targets.map((target) => ({
@@ -55,7 +55,7 @@ export class ConstantLoad {
   /** Starts a load from the client's network. Returns a function that ends only this load. */
   begin(
     name: string,
-    targets: readonly AskedTarget[],
+    targets: readonly LoadTarget[],
     connections: readonly ConnectionTarget[] = [],
   ): () => Promise<void> {
     let child: ChildProcess;
@@ -68,7 +68,7 @@ export class ConstantLoad {
     };
   }
 
-  #start(name: string, targets: readonly AskedTarget[], connections: readonly ConnectionTarget[]): ChildProcess {
+  #start(name: string, targets: readonly LoadTarget[], connections: readonly ConnectionTarget[]): ChildProcess {
     mkdirSync(this.#cluster.files.reports, { recursive: true });
     const log = openSync(join(this.#cluster.files.logs, `load-${name}.log`), "a");
     const plan: LoadPlan = {

@@ -3,7 +3,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { createCertificate } from "../../src/rollout/admission/create-certificate.ts";
 import { DiscoveryRequestSchema } from "../../src/wire/discovery/index.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
-import type { Asked } from "./port-walk.ts";
+import type { ExpectedCall } from "./port-walk.ts";
 
 /** Tokens for `istio-ca`. */
 export interface WalkTokens {
@@ -94,13 +94,19 @@ function secretRequest(namespace: string, name = "kubernetes://walked"): string 
 }
 
 const proxies = ["sidecar", "waypoint", "gateway"] as const;
-const ofProxies = (asked: Omit<Asked, "target">): readonly Asked[] => proxies.map((target) => ({ ...asked, target }));
+const ofProxies = (asked: Omit<ExpectedCall, "target">): readonly ExpectedCall[] =>
+  proxies.map((target) => ({ ...asked, target }));
 
-export function askedRows(tokens: WalkTokens): ReadonlyMap<string, readonly Asked[]> {
-  return new Map<string, readonly Asked[]>([...proxyRows(), ...ztunnelRows(), ...pilotRows(tokens), ...otherRows()]);
+export function askedRows(tokens: WalkTokens): ReadonlyMap<string, readonly ExpectedCall[]> {
+  return new Map<string, readonly ExpectedCall[]>([
+    ...proxyRows(),
+    ...ztunnelRows(),
+    ...pilotRows(tokens),
+    ...otherRows(),
+  ]);
 }
 
-function proxyRows(): [string, readonly Asked[]][] {
+function proxyRows(): [string, readonly ExpectedCall[]][] {
   const post = { method: "POST", others: forbidden };
   return [
     ["proxy 15000 all", ofProxies({ url: "http://<target>:15000/config_dump", others: nobody, own: served })],
@@ -143,7 +149,7 @@ function proxyRows(): [string, readonly Asked[]][] {
   ];
 }
 
-function ztunnelRows(): [string, readonly Asked[]][] {
+function ztunnelRows(): [string, readonly ExpectedCall[]][] {
   const target = "ztunnel";
   return [
     ["ztunnel 15000 all", [{ url: "http://<target>:15000/config_dump", target, others: nobody, own: served }]],
@@ -168,7 +174,7 @@ function ztunnelRows(): [string, readonly Asked[]][] {
   ];
 }
 
-function pilotRows({ gateway, workload }: WalkTokens): [string, readonly Asked[]][] {
+function pilotRows({ gateway, workload }: WalkTokens): [string, readonly ExpectedCall[]][] {
   const target = "istiod";
   const debug = "http://<target>:8080/debug/serin/proxies";
   const discovery = { url: `grpcs://<target>:15012/${methods.discovery}`, target };
@@ -236,8 +242,8 @@ function pilotRows({ gateway, workload }: WalkTokens): [string, readonly Asked[]
   ];
 }
 
-function otherRows(): [string, readonly Asked[]][] {
-  const open = (url: string, target: string): readonly Asked[] => [{ url, target, others: served, own: served }];
+function otherRows(): [string, readonly ExpectedCall[]][] {
+  const open = (url: string, target: string): readonly ExpectedCall[] => [{ url, target, others: served, own: served }];
   return [
     [
       "rollout engine 15017 /review",

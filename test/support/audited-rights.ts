@@ -181,7 +181,7 @@ function nameOf(role: string, namespace: string | undefined): string {
 
 export interface ExpectedRights {
   /** `istio-system:istiod`, sorted: all accounts that send requests. None of their requests is refused. */
-  readonly asking: readonly string[];
+  readonly accounts: readonly string[];
   /** The accounts that have done all of their work, except rare work. */
   readonly compared: readonly string[];
 }
@@ -190,13 +190,12 @@ export interface ExpectedRights {
 export function requireLeastRights(
   stateDirectory: string,
   rbac: RbacObjects,
-  { asking, compared }: ExpectedRights,
+  { accounts, compared }: ExpectedRights,
 ): void {
-  const namespaces = [...new Set(asking.map((account) => account.split(":")[0] ?? ""))];
-  const named = (accounts: readonly string[]): string[] =>
-    accounts.map((account) => `system:serviceaccount:${account}`);
+  const namespaces = [...new Set(accounts.map((account) => account.split(":")[0] ?? ""))];
+  const named = (list: readonly string[]): string[] => list.map((account) => `system:serviceaccount:${account}`);
   const { users, refused, unused } = auditedRights(stateDirectory, rbac, namespaces, named(compared));
-  assert.deepEqual(users, named(asking));
+  assert.deepEqual(users, named(accounts));
   assert.deepEqual(refused, [], "what roles refused");
   const needed = new Set(rarelyUsedRights.flatMap(({ rights }) => rights));
   assert.deepEqual(

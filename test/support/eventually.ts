@@ -9,13 +9,13 @@ const longestRestMs = 500;
  */
 export async function eventually<Value>(
   what: string,
-  ask: () => Value | Promise<Value>,
+  look: () => Value | Promise<Value>,
   timeoutMs = 90_000,
 ): Promise<Exclude<Value, undefined | false>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const begunMs = performance.now();
-    const answer = await ask();
+    const answer = await look();
     if (answer !== undefined && answer !== false) return answer as Exclude<Value, undefined | false>;
     assert.ok(Date.now() < deadline, `${what}: not so after ${timeoutMs / 1_000} s`);
     const restMs = Math.min(longestRestMs, Math.max(shortestRestMs, 2 * (performance.now() - begunMs)));

@@ -24,7 +24,7 @@ const roundsOfCurl = 10;
 /** A bound, so that a forgotten run ends by itself. */
 const maxCurls = 2_000;
 /** `close` makes curl open a connection for each request. Standard error has no buffer, so that each line comes at once. */
-const ask = `-H "Connection: close" -o /dev/null -m 4 -w "%{stderr}%{http_code} %{exitcode} %{url_effective} %{errormsg}\\n"`;
+const requestOptions = `-H "Connection: close" -o /dev/null -m 4 -w "%{stderr}%{http_code} %{exitcode} %{url_effective} %{errormsg}\\n"`;
 
 export class PodLoad {
   readonly failures: string[] = [];
@@ -33,11 +33,11 @@ export class PodLoad {
   readonly #ended: Promise<void>;
 
   constructor(lab: Pick<LabCluster, "spawnInShell">, { namespace, workload, container, urls }: PodLoadOptions) {
-    const round = urls.map((url) => `${ask} ${url}`);
-    const asks = Array.from({ length: roundsOfCurl }, () => round)
+    const round = urls.map((url) => `${requestOptions} ${url}`);
+    const requests = Array.from({ length: roundsOfCurl }, () => round)
       .flat()
       .join(" --next ");
-    const curl = `curl -s --rate ${roundsPerSecond * urls.length}/s ${asks} 2>&1 || echo "curl ended with $?"`;
+    const curl = `curl -s --rate ${roundsPerSecond * urls.length}/s ${requests} 2>&1 || echo "curl ended with $?"`;
     const script = `i=0; while [ $i -lt ${maxCurls} ]; do i=$((i+1)); ${curl}; done`;
     this.#child = lab.spawnInShell([
       "kubectl",

@@ -78,7 +78,7 @@ export function compareRows(
 export const places = ["a pod outside", "a pod inside", "another namespace", "the node"] as const;
 export type Caller = (typeof places)[number] | "the own pod";
 
-export interface Asked {
+export interface ExpectedCall {
   /** `http://<target>:15000/config_dump`, where `<target>` stands for an address. */
   readonly url: string;
   readonly method?: string;
@@ -92,7 +92,7 @@ export interface Asked {
 }
 
 /** Makes calls from one place. */
-export type Ask = (caller: Caller, target: string, calls: readonly Call[]) => Promise<readonly CallAnswer[]>;
+export type MakeCalls = (caller: Caller, target: string, calls: readonly Call[]) => Promise<readonly CallAnswer[]>;
 
 const program = join(import.meta.dirname, "call-ports.ts");
 
@@ -113,28 +113,28 @@ export async function callFrom(pid: number, calls: readonly Call[]): Promise<rea
 export async function askRows(
   rows: readonly PortsRow[],
   {
-    asked,
+    expectedCalls,
     elsewhere,
-  }: { readonly asked: ReadonlyMap<string, readonly Asked[]>; readonly elsewhere: ReadonlySet<string> },
+  }: { readonly expectedCalls: ReadonlyMap<string, readonly ExpectedCall[]>; readonly elsewhere: ReadonlySet<string> },
   addresses: Readonly<Record<string, string>>,
-  ask: Ask,
+  makeCalls: MakeCalls,
 ): Promise<void> {
   const names = new Set(rows.map(({ name }) => name));
   assert.deepEqual(
-    [...asked.keys()].filter((name) => !names.has(name)),
+    [...expectedCalls.keys()].filter((name) => !names.has(name)),
     [],
     "names of rows that are no more",
   );
   assert.deepEqual(
-    rows.map(({ name }) => name).filter((name) => !asked.has(name) && !elsewhere.has(name)),
+    rows.map(({ name }) => name).filter((name) => !expectedCalls.has(name) && !elsewhere.has(name)),
     [],
     "rows that nobody asks",
   );
-  const all = [...asked].flatMap(([row, calls]) => calls.map((call) => ({ row, ...call })));
+  const all = [...expectedCalls].flatMap(([row, calls]) => calls.map((call) => ({ row, ...call })));
   const wrong: string[] = [];
   const askAll = async (caller: Caller, target: string, calls: typeof all): Promise<void> => {
     const isOwn = caller === "the own pod";
-    const answers = await ask(
+    const answers = await makeCalls(
       caller,
       target,
       calls.map(({ row: _row, others: _others, own: _own, target: whose, url, ...call }) => ({

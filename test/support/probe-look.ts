@@ -58,10 +58,10 @@ for (let open = await settled(); open !== ""; open = await settled()) {
 const probes = new ProbeObserver({ client, view, clock });
 let statistic: unknown;
 for (;;) {
-  const seen = await probes.observe(scope);
-  if (seen.type === "matrix") {
+  const observation = await probes.observe(scope);
+  if (observation.type === "matrix") {
     const { statistic: next, ...judged } = judgeMatrix(
-      seen.facts,
+      observation.facts,
       { ...checkDefaults, type: "mtls-probe-matrix" },
       statistic,
     );
@@ -70,7 +70,7 @@ for (;;) {
       process.stdout.write(`${JSON.stringify(judged)}\n`);
       break;
     }
-  } else if (late()) throw new Error(JSON.stringify(seen));
+  } else if (late()) throw new Error(JSON.stringify(observation));
   await clock.sleep(400);
 }
 stop.abort();

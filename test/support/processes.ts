@@ -6,7 +6,7 @@ export interface MachineProcess {
   readonly words: readonly string[];
 }
 
-interface Seen extends MachineProcess {
+interface InspectedProcess extends MachineProcess {
   readonly userNamespace: string | undefined;
   readonly marked: boolean;
 }
@@ -39,7 +39,7 @@ export function visibleProcesses(): MachineProcess[] {
     .map(({ pid, words }) => ({ pid, words }));
 }
 
-function look(entry: string, mark: string): Seen[] {
+function look(entry: string, mark: string): InspectedProcess[] {
   try {
     const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0").slice(0, -1);
     // A kernel thread, or an ended process that waits for its parent.

@@ -28,7 +28,7 @@ export interface WalkedMesh {
   readonly another: WalkedPod;
   readonly waypoint: WalkedPod;
   /** Addresses of the called node and of the calling one. */
-  readonly nodes: { readonly asked: string; readonly asking: string };
+  readonly nodes: { readonly called: string; readonly calling: string };
 }
 
 const outside = "walked-outside";
@@ -84,15 +84,15 @@ export async function walkPorts(mesh: WalkedMesh): Promise<number> {
     gateway: await token("istio-system", "istio-ingressgateway-service-account"),
     workload: await token("default", "default"),
   };
-  const asked = new Map([...askedRows(tokens)].filter(([row]) => !elsewhere.has(row)));
-  await askRows(rows, { asked, elsewhere }, addresses, async (caller, target, calls) => {
+  const expectedCalls = new Map([...askedRows(tokens)].filter(([row]) => !elsewhere.has(row)));
+  await askRows(rows, { expectedCalls, elsewhere }, addresses, async (caller, target, calls) => {
     const place = caller === "the own pod" ? addresses[target as keyof typeof addresses] : from[caller];
     return await callFrom(processWithAddress(processes, place), calls);
   });
   await ok(
     `kubectl delete --wait=false namespace/${outside} namespace/${injected} && kubectl delete -n istio-system secret/walked gateways.networking.istio.io/walked`,
   );
-  return asked.size;
+  return expectedCalls.size;
 }
 
 async function apply(ok: WalkedMesh["ok"], objects: readonly object[]): Promise<void> {
@@ -120,13 +120,13 @@ async function placesOf({ ok, captured, inside, another, waypoint, nodes }: Walk
       istiod: await system("app=istiod"),
       ztunnel: await system("app=ztunnel"),
       engine: await address({ namespace: "serin-system", selector: "app=serin-rollout" }),
-      node: nodes.asked,
+      node: nodes.called,
     },
     from: {
       "a pod outside": await sleeper(outside),
       "a pod inside": await address(inside),
       "another namespace": await address(another),
-      "the node": nodes.asking,
+      "the node": nodes.calling,
     },
   };
 }

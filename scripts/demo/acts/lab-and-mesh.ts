@@ -94,8 +94,8 @@ function onNode(file: string, node: "worker" | "worker2"): UntypedObject[] {
 
 /** One process polls in a loop. A process for each poll would take the processors from the pods that start. */
 async function untilBookinfoAnswers({ gatewayAddress }: Stage): Promise<void> {
-  const ask = `curl -s -m 5 http://${gatewayAddress}/productpage`;
-  const loop = `until ${ask} | grep -q "Reviews served by:"; do sleep 0.1; done`;
+  const command = `curl -s -m 5 http://${gatewayAddress}/productpage`;
+  const loop = `until ${command} | grep -q "Reviews served by:"; do sleep 0.1; done`;
   await serinOk(["cluster", "shell", "--name", clusterName, "--", "sh", "-c", loop]);
 }
 

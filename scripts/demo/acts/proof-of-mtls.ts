@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { systemClock } from "../../../src/base/index.ts";
 import { podKind, type Pod } from "../../../src/api/kubernetes/index.ts";
-import { execInPod } from "../../../src/kube/index.ts";
+import { execInPod, podLogPath } from "../../../src/kube/index.ts";
 import type { Lab } from "../lab.ts";
 import { namespaces, revisions, type Act } from "../stage.ts";
 import { labOf } from "./lab-and-mesh.ts";
@@ -79,7 +79,7 @@ async function identitiesInLog(lab: Lab): Promise<string> {
     for (const { metadata } of items) {
       const { text } = await lab.client.raw(
         "GET",
-        `/api/v1/namespaces/${namespaces.gateway}/pods/${metadata.name ?? ""}/log?tailLines=400`,
+        podLogPath({ namespace: namespaces.gateway, name: metadata.name ?? "" }, { tailLines: "400" }),
         { accept: "*/*" },
       );
       const line = text

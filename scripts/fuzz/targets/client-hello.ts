@@ -34,14 +34,14 @@ export const target: FuzzTarget = {
   title: "the ClientHello of TLS",
   seeds: [hello([name, protocols]), hello([protocols, name], 20), hello([]), "GET / HTTP/1.1\r\n"],
   run: (input) => {
-    const whole = parseClientHello(input);
-    if (whole.kind === "tls") {
-      expect(whole.serverName.length <= 255 && !whole.serverName.includes("\0"), "a server's name is one");
+    const parsed = parseClientHello(input);
+    if (parsed.kind === "tls") {
+      expect(parsed.serverName.length <= 255 && !parsed.serverName.includes("\0"), "a server's name is one");
       const more = parseClientHello(Buffer.concat([input, Buffer.from([23, 3, 3, 0, 1, 0])]));
-      expect(JSON.stringify(more) === JSON.stringify(whole), "what comes behind changes nothing");
+      expect(JSON.stringify(more) === JSON.stringify(parsed), "what comes behind changes nothing");
     }
     const early = parseClientHello(input.subarray(0, input.length >> 1));
-    if (whole.kind === "incomplete") expect(early.kind === "incomplete", "what asks for more did so before");
-    if (early.kind === "not-tls") expect(whole.kind === "not-tls", "what is refused stays refused");
+    if (parsed.kind === "incomplete") expect(early.kind === "incomplete", "what asks for more did so before");
+    if (early.kind === "not-tls") expect(parsed.kind === "not-tls", "what is refused stays refused");
   },
 };

@@ -39,19 +39,22 @@ export const target: FuzzTarget = {
     "ffffffffffff\r\n",
   ],
   run: (input) => {
-    const whole = read(input, input.length, false);
+    const atOnce = read(input, input.length, false);
     for (const pieceBytes of [1, 7]) {
       const pieces = read(input, pieceBytes, false);
-      expect(pieces.verdict === whole.verdict && pieces.used === whole.used, "a body ends at the same byte in pieces");
-      expect(pieces.data.equals(whole.data) && pieces.kept.equals(whole.kept), "a body has the same data in pieces");
+      expect(
+        pieces.verdict === atOnce.verdict && pieces.used === atOnce.used,
+        "a body ends at the same byte in pieces",
+      );
+      expect(pieces.data.equals(atOnce.data) && pieces.kept.equals(atOnce.kept), "a body has the same data in pieces");
     }
-    if (whole.verdict === "done") {
-      const again = read(whole.kept, whole.kept.length, false);
-      expect(again.verdict === "done" && again.used === whole.kept.length, "what goes on is a whole body");
-      expect(again.data.equals(whole.data) && again.kept.equals(whole.kept), "what goes on has the same data");
+    if (atOnce.verdict === "done") {
+      const again = read(atOnce.kept, atOnce.kept.length, false);
+      expect(again.verdict === "done" && again.used === atOnce.kept.length, "what goes on is a whole body");
+      expect(again.data.equals(atOnce.data) && again.kept.equals(atOnce.kept), "what goes on has the same data");
     }
     const keeping = read(input, 5, true);
-    expect(keeping.verdict === whole.verdict && keeping.used === whole.used, "keeping trailers changes no end");
-    expect(whole.trailers === "", "trailers are kept where they are wanted alone");
+    expect(keeping.verdict === atOnce.verdict && keeping.used === atOnce.used, "keeping trailers changes no end");
+    expect(atOnce.trailers === "", "trailers are kept where they are wanted alone");
   },
 };

@@ -10,16 +10,16 @@ import {
 import { expect, type FuzzTarget } from "../target.ts";
 
 const limits = { maxHeadBytes: 1500, maxFields: 20 };
-const whole = new MessageHead(limits);
+const atOnce = new MessageHead(limits);
 const piece = new MessageHead(limits);
 
 type Scan = typeof scanRequestHead;
 
 /** A head must mean the same whatever follows it, and however it is split into pieces. */
 function scan(scanner: Scan, input: Buffer): number {
-  const end = scanner(whole, input, 0, input.length, limits);
+  const end = scanner(atOnce, input, 0, input.length, limits);
   expect(end <= input.length, "a head ends within its bytes");
-  if (end === headRefused) expect(whole.error !== undefined, "a refused head has a reason");
+  if (end === headRefused) expect(atOnce.error !== undefined, "a refused head has a reason");
   for (const cut of [input.length >> 1, input.length - 1]) {
     if (cut < 0) continue;
     const early = scanner(piece, input, 0, cut, limits);
@@ -31,15 +31,15 @@ function scan(scanner: Scan, input: Buffer): number {
 }
 
 function readAll(): void {
-  for (let field = 0; field < whole.fieldCount; field += 1) {
-    expect(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(whole.name(field)), "a field's name is a token");
+  for (let field = 0; field < atOnce.fieldCount; field += 1) {
+    expect(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(atOnce.name(field)), "a field's name is a token");
     // eslint-disable-next-line no-control-regex
-    expect(!/[\0-\x08\x0a-\x1f\x7f]/.test(whole.value(field)), "a field's value holds no control byte");
-    whole.hasToken(field, "close");
-    expect(whole.find(whole.name(field).toLowerCase()) <= field, "a field is found by its name");
+    expect(!/[\0-\x08\x0a-\x1f\x7f]/.test(atOnce.value(field)), "a field's value holds no control byte");
+    atOnce.hasToken(field, "close");
+    expect(atOnce.find(atOnce.name(field).toLowerCase()) <= field, "a field is found by its name");
   }
-  whole.get("x-forwarded-for");
-  expect(!(whole.chunked && whole.contentLength >= 0), "a body has one length");
+  atOnce.get("x-forwarded-for");
+  expect(!(atOnce.chunked && atOnce.contentLength >= 0), "a body has one length");
 }
 
 export const target: FuzzTarget = {
@@ -55,13 +55,13 @@ export const target: FuzzTarget = {
   run: (input) => {
     if (scan(scanRequestHead, input) > 0) {
       readAll();
-      expect(whole.method().length > 0 && !/[\s]/.test(whole.target()), "a method and a target without spaces");
-      requestFraming(whole);
+      expect(atOnce.method().length > 0 && !/[\s]/.test(atOnce.target()), "a method and a target without spaces");
+      requestFraming(atOnce);
     }
     if (scan(scanResponseHead, input) > 0) {
       readAll();
-      responseFraming(whole, false);
-      responseFraming(whole, true);
+      responseFraming(atOnce, false);
+      responseFraming(atOnce, true);
     }
   },
 };

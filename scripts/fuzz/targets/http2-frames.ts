@@ -8,7 +8,7 @@ import {
 import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 
 /** Records what a reader reported. It joins DATA frames, so that their splitting does not matter. */
-class Heard implements FrameHandler {
+class RecordedFrames implements FrameHandler {
   readonly lines: string[] = [];
   #data = "";
 
@@ -75,7 +75,7 @@ class Heard implements FrameHandler {
 }
 
 function read(input: Buffer, pieceBytes: number): string {
-  const recorder = new Heard();
+  const recorder = new RecordedFrames();
   const reader = new FrameReader(recorder, {
     maxFrameSize: 16_384,
     expectPreface: false,
@@ -121,7 +121,7 @@ export const target: FuzzTarget = {
     }),
   ],
   run: (input) => {
-    const whole = read(input, Math.max(1, input.length));
-    for (const pieceBytes of [1, 10]) expect(read(input, pieceBytes) === whole, "frames mean the same in pieces");
+    const atOnce = read(input, Math.max(1, input.length));
+    for (const pieceBytes of [1, 10]) expect(read(input, pieceBytes) === atOnce, "frames mean the same in pieces");
   },
 };

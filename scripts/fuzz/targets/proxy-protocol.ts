@@ -22,19 +22,19 @@ export const target: FuzzTarget = {
   words: ["PROXY ", "TCP4 ", "TCP6 ", "UNKNOWN", "\r\n", "::ffff:1.2.3.4", "fe80::1%eth0"],
   maxBytes: 300,
   run: (input) => {
-    const whole = parseProxyHeader(input);
-    if (whole.kind === "header") {
-      expect(whole.length <= input.length, "a header ends within its bytes");
-      for (const end of [whole.remote, whole.local])
+    const parsed = parseProxyHeader(input);
+    if (parsed.kind === "header") {
+      expect(parsed.length <= input.length, "a header ends within its bytes");
+      for (const end of [parsed.remote, parsed.local])
         expect(end === undefined || (isIP(end.address) !== 0 && end.port <= 65_535), "an address is one");
-      const alone = parseProxyHeader(input.subarray(0, whole.length));
-      expect(JSON.stringify(alone) === JSON.stringify(whole), "what comes behind changes nothing");
-      expect(parseProxyHeader(input.subarray(0, whole.length - 1)).kind === "incomplete", "a part asks for more");
+      const alone = parseProxyHeader(input.subarray(0, parsed.length));
+      expect(JSON.stringify(alone) === JSON.stringify(parsed), "what comes behind changes nothing");
+      expect(parseProxyHeader(input.subarray(0, parsed.length - 1)).kind === "incomplete", "a part asks for more");
     }
     for (const cut of [1, input.length >> 1]) {
       const early = parseProxyHeader(input.subarray(0, cut));
-      if (early.kind === "bad") expect(whole.kind === "bad", "what is refused stays refused");
-      if (early.kind === "none" && cut > 0) expect(whole.kind === "none", "what is none stays none");
+      if (early.kind === "bad") expect(parsed.kind === "bad", "what is refused stays refused");
+      if (early.kind === "none" && cut > 0) expect(parsed.kind === "none", "what is none stays none");
     }
   },
 };

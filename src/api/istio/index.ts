@@ -129,7 +129,13 @@ export {
   type WorkloadEntry,
   type WorkloadEntrySpec,
 } from "./workload-entry.ts";
-export { defaultValidatorName, istioAnnotations, istioLabels, meshWaypointAnnotations } from "./labels.ts";
+export {
+  defaultValidatorName,
+  istioAnnotations,
+  istioLabels,
+  istioTokenVolume,
+  meshWaypointAnnotations,
+} from "./labels.ts";
 export type { FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider } from "./access-log-provider.ts";
 export type { GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./authorization-provider.ts";
 export type { ExtensionProvider } from "./extension-provider.ts";

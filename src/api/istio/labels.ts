@@ -49,3 +49,9 @@ export const istioAnnotations = {
   disconnectedAt: "istio.io/disconnectedAt",
   proxyConfig: "proxy.istio.io/config",
 } as const;
+
+/** The volume with the token by which a component of the mesh shows its service account to the CA and to xDS. */
+export function istioTokenVolume(audience: string) {
+  const serviceAccountToken = { audience, expirationSeconds: 43_200, path: "istio-token" };
+  return { name: "istio-token", projected: { sources: [{ serviceAccountToken }] } };
+}

@@ -21,7 +21,7 @@ export interface WorkerCount {
 const descriptorsPerWorker = 1024;
 
 /** A requested number, under the setting's own name. */
-export interface AskedWorkers {
+export interface RequestedWorkers {
   readonly setting: string;
   readonly value: unknown;
   /** The container's CPU limit. Undefined or 0: none. */
@@ -32,7 +32,7 @@ export interface AskedWorkers {
  * The number of serving threads: 1 if unset, one for each core for 0, and otherwise the requested one. An invalid value
  * counts as unset. It is limited by the number of cores and of descriptors.
  */
-export function workerCount({ setting, value, cpuLimit }: AskedWorkers, machine: MachineBounds): WorkerCount {
+export function workerCount({ setting, value, cpuLimit }: RequestedWorkers, machine: MachineBounds): WorkerCount {
   if (value === undefined || value === null) return { count: 1 };
   const wantedCount = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   const shown = JSON.stringify(value);

@@ -1,6 +1,6 @@
 import { transientError } from "../../base/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { podLogPath, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { namesIn } from "../existing-namespaces.ts";
 import { istioNamespaceOf } from "../flags.ts";
@@ -181,19 +181,21 @@ async function* logFiles(
   names?: readonly string[],
 ): AsyncGenerator<ReportFile> {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const limits = new URLSearchParams({
+  const limits = {
     limitBytes: String(maxLogBytes),
     ...(duration === undefined ? {} : { sinceSeconds: String(Math.ceil(duration / 1000)) }),
     ...(tail === undefined ? {} : { tailLines: tail }),
-  });
+  };
+  const { namespace = "", name: podName = "" } = pod.metadata;
   for (const { name, restartCount } of statuses) {
     if (names !== undefined && !names.includes(name)) continue;
-    const path = `/api/v1/namespaces/${pod.metadata.namespace ?? ""}/pods/${pod.metadata.name ?? ""}/log?container=${name}&${limits.toString()}`;
-    yield { path: `${folder}/${nameOf(pod)}/${name}.log`, text: async () => await get(client, path) };
+    const pathOf = (run: Readonly<Record<string, string>>): string =>
+      podLogPath({ namespace, name: podName }, { container: name, ...limits, ...run });
+    yield { path: `${folder}/${nameOf(pod)}/${name}.log`, text: async () => await get(client, pathOf({})) };
     if (restartCount > 0)
       yield {
         path: `${folder}/${nameOf(pod)}/${name}.previous.log`,
-        text: async () => await get(client, `${path}&previous=true`),
+        text: async () => await get(client, pathOf({ previous: "true" })),
       };
   }
 }

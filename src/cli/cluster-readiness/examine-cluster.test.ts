@@ -125,8 +125,11 @@ test("an unsupported version of the server or of a kubelet is an error that name
 
 test("IPv6 addresses of pods or of a node are a warning", async () => {
   const pods = node("a", {}, { spec: { podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"] } });
-  const whole = node("b");
-  const itself = { ...whole, status: { ...whole.status, addresses: [{ type: "InternalIP", address: "fd00::12" }] } };
+  const healthy = node("b");
+  const itself = {
+    ...healthy,
+    status: { ...healthy.status, addresses: [{ type: "InternalIP", address: "fd00::12" }] },
+  };
   const findings = await examine({ "/api/v1/nodes": { items: [pods, itself, node("c")] } });
   const remedy = "try the mesh on a cluster that is not in use yet, or use IPv4 for pods and Services";
   assert.deepEqual(

@@ -3,27 +3,27 @@ import { podSecurityFinding, rightsFindings } from "./access-findings.ts";
 import { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion } from "./cluster-facts.ts";
 import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 import { loadBalancerFindings, networkFindings } from "./network-findings.ts";
-import { nodeFindings, platformFinding, type SeenNode } from "./node-findings.ts";
+import { nodeFindings, platformFinding, type ExaminedNode } from "./node-findings.ts";
 
 /** Checks all requirements of a mesh that are visible through the API server. Changes nothing. */
 export async function examineCluster(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   // The first request shows whether the server answers and accepts the credentials.
   const version = await versionFinding(client);
-  const nodes = await readJson<{ readonly items?: readonly SeenNode[] }>(client, "/api/v1/nodes");
-  const seen = nodes.state === "read" ? (nodes.value.items ?? []) : undefined;
+  const nodes = await readJson<{ readonly items?: readonly ExaminedNode[] }>(client, "/api/v1/nodes");
+  const examined = nodes.state === "read" ? (nodes.value.items ?? []) : undefined;
   const found = await Promise.all([
     rightsFindings(client, istioNamespace),
     podSecurityFinding(client, istioNamespace),
     networkFindings(client, istioNamespace),
     gatewayApiFindings(client),
-    loadBalancerFindings(client, seen),
+    loadBalancerFindings(client, examined),
   ]);
-  const platform = seen === undefined ? undefined : platformFinding(seen);
+  const platform = examined === undefined ? undefined : platformFinding(examined);
   return [
     version,
     ...found.flat(),
     ...(platform === undefined ? [] : [platform]),
-    ...(nodes.state === "forbidden" ? [unseen("nodes", "nodes", nodes.reason)] : nodeFindings(seen ?? [])),
+    ...(nodes.state === "forbidden" ? [unseen("nodes", "nodes", nodes.reason)] : nodeFindings(examined ?? [])),
   ];
 }
 

@@ -1,7 +1,7 @@
 import type { KubeClient } from "../../kube/index.ts";
 import { readJson } from "./cluster-facts.ts";
 import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
-import type { SeenNode } from "./node-findings.ts";
+import type { ExaminedNode } from "./node-findings.ts";
 
 interface Metadata {
   readonly name?: string;
@@ -113,7 +113,7 @@ const portForward = "or reach gateways by kubectl port-forward, or by node ports
  */
 export async function loadBalancerFindings(
   client: KubeClient,
-  nodes: readonly SeenNode[] | undefined,
+  nodes: readonly ExaminedNode[] | undefined,
 ): Promise<ClusterFinding[]> {
   const subject = "LoadBalancer";
   const read = await readJson<{ readonly items?: readonly ServiceObject[] }>(client, "/api/v1/services");
@@ -174,7 +174,7 @@ const clouds: readonly string[] = [
   "oci",
 ];
 
-function cloudFinding(nodes: readonly SeenNode[] | undefined): ClusterFinding {
+function cloudFinding(nodes: readonly ExaminedNode[] | undefined): ClusterFinding {
   const node = nodes?.find(({ spec }) => clouds.includes(spec?.providerID?.split("://")[0] ?? ""));
   if (node !== undefined)
     return good(

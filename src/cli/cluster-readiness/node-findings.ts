@@ -2,7 +2,7 @@ import { isSupported, majorMinor, oldestMinor } from "./cluster-facts.ts";
 import { fault, good, warning, type ClusterFinding } from "./cluster-finding.ts";
 
 /** The fields of a Node that are checked. */
-export interface SeenNode {
+export interface ExaminedNode {
   readonly metadata?: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> };
   readonly spec?: { readonly providerID?: string; readonly podCIDRs?: readonly string[] };
   readonly status?: {
@@ -17,7 +17,7 @@ const inetNatKernel: readonly [number, number] = [5, 2];
 const architectures: readonly string[] = ["amd64", "arm64"];
 
 /** Checks what each Node object contains. Kernel modules are not part of it. */
-export function nodeFindings(nodes: readonly SeenNode[]): ClusterFinding[] {
+export function nodeFindings(nodes: readonly ExaminedNode[]): ClusterFinding[] {
   return nodes.flatMap((node) => {
     const info = node.status?.nodeInfo ?? {};
     if (info["operatingSystem"] === "windows")
@@ -35,7 +35,7 @@ export function nodeFindings(nodes: readonly SeenNode[]): ClusterFinding[] {
   });
 }
 
-function nameOf({ metadata }: SeenNode): string {
+function nameOf({ metadata }: ExaminedNode): string {
   return `Node ${metadata?.name ?? ""}`;
 }
 
@@ -44,7 +44,7 @@ function description(info: Readonly<Record<string, string>>): string {
   return `kubelet ${read("kubeletVersion")}, ${read("containerRuntimeVersion")}, ${read("osImage")}, Linux ${read("kernelVersion")}, ${read("architecture")}`;
 }
 
-function notReady(node: SeenNode): ClusterFinding | undefined {
+function notReady(node: ExaminedNode): ClusterFinding | undefined {
   const ready = node.status?.conditions?.find(({ type }) => type === "Ready");
   if (ready?.status === "True") return undefined;
   const readyMessage = ready?.message ?? "no condition Ready";
@@ -59,7 +59,7 @@ function notReady(node: SeenNode): ClusterFinding | undefined {
   );
 }
 
-function oldKubelet(node: SeenNode): ClusterFinding | undefined {
+function oldKubelet(node: ExaminedNode): ClusterFinding | undefined {
   const version = node.status?.nodeInfo?.["kubeletVersion"] ?? "";
   if (isSupported(version)) return undefined;
   return fault(
@@ -70,7 +70,7 @@ function oldKubelet(node: SeenNode): ClusterFinding | undefined {
   );
 }
 
-function foreignArchitecture(node: SeenNode): ClusterFinding | undefined {
+function foreignArchitecture(node: ExaminedNode): ClusterFinding | undefined {
   const architecture = node.status?.nodeInfo?.["architecture"] ?? "";
   if (architectures.includes(architecture)) return undefined;
   return fault(
@@ -81,7 +81,7 @@ function foreignArchitecture(node: SeenNode): ClusterFinding | undefined {
   );
 }
 
-function oldKernel(node: SeenNode): ClusterFinding | undefined {
+function oldKernel(node: ExaminedNode): ClusterFinding | undefined {
   const version = node.status?.nodeInfo?.["kernelVersion"] ?? "";
   const [major, minor] = majorMinor(version);
   const [needMajor, needMinor] = inetNatKernel;
@@ -95,7 +95,7 @@ function oldKernel(node: SeenNode): ClusterFinding | undefined {
 }
 
 /** The mesh was never tested with the second address family. */
-function unknownFamily(node: SeenNode): ClusterFinding | undefined {
+function unknownFamily(node: ExaminedNode): ClusterFinding | undefined {
   const addresses = node.status?.addresses?.filter(({ type }) => type === "InternalIP").map((each) => each.address);
   const found = [...(node.spec?.podCIDRs ?? []), ...(addresses ?? [])].find((address) => address.includes(":"));
   if (found === undefined) return undefined;
@@ -110,11 +110,11 @@ function unknownFamily(node: SeenNode): ClusterFinding | undefined {
 interface Platform {
   /** A value of `global.platform`. */
   readonly name: string;
-  readonly isOf: (node: SeenNode) => boolean;
+  readonly isOf: (node: ExaminedNode) => boolean;
 }
 
-const kubeletOf = (node: SeenNode): string => node.status?.nodeInfo?.["kubeletVersion"] ?? "";
-const hasLabel = (node: SeenNode, label: string): boolean => node.metadata?.labels?.[label] !== undefined;
+const kubeletOf = (node: ExaminedNode): string => node.status?.nodeInfo?.["kubeletVersion"] ?? "";
+const hasLabel = (node: ExaminedNode, label: string): boolean => node.metadata?.labels?.[label] !== undefined;
 
 /** Platforms whose nodes have CNI's files in other directories. The first match counts. */
 const platforms: readonly Platform[] = [
@@ -132,7 +132,7 @@ const platforms: readonly Platform[] = [
 ];
 
 /** Finds a platform that an installation must name in `global.platform`. */
-export function platformFinding(nodes: readonly SeenNode[]): ClusterFinding | undefined {
+export function platformFinding(nodes: readonly ExaminedNode[]): ClusterFinding | undefined {
   for (const { name, isOf } of platforms) {
     const node = nodes.find(isOf);
     if (node !== undefined)

@@ -63,7 +63,7 @@ async function showGraph(namespaces: string, flags: GraphFlags, context: CliCont
       context,
       flags,
       {
-        seen: ({ first }) => {
+        onViews: ({ first }) => {
           const nowMs = context.clock.nowMs();
           if (!once) return screen?.show(watchedText(first, context));
           if (!firstLook.isReady(first.head.sources, nowMs) || signal.aborted) return;

@@ -189,9 +189,9 @@ suite("serin image", () => {
     assert.equal(uploads(), 6);
   });
 
-  for (const asks of ["basic", "bearer"] as const) {
-    test(`push authenticates to a registry (${asks}) with flags, standard input or docker login`, async () => {
-      await using registry = await new FakeRegistry({ asks }).start();
+  for (const authentication of ["basic", "bearer"] as const) {
+    test(`push authenticates to a registry (${authentication}) with flags, standard input or docker login`, async () => {
+      await using registry = await new FakeRegistry({ authentication }).start();
       const push = ["push", "--hub", `${registry.host}/mesh`, "--plain-http"];
       assert.match(await serin([...push, "--username", username, "--password", password]), /Next:/);
       const files = { "-": `${password}\n` };
@@ -214,7 +214,7 @@ suite("serin image", () => {
   }
 
   test("push accepts an identity token, and a password from docker's credential helper", async () => {
-    await using registry = await new FakeRegistry({ asks: "bearer" }).start();
+    await using registry = await new FakeRegistry({ authentication: "bearer" }).start();
     const push = ["push", "pilot", "--hub", `${registry.host}/mesh`, "--plain-http"];
     const withConfig = (config: object): Machine => ({
       env: { DOCKER_CONFIG: "/etc/docker", PATH: `${scratch}:/usr/bin:/bin` },

@@ -59,11 +59,11 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
     spec,
   );
   if (found === undefined) throw userError("argument-invalid", `the profile has no field ${path.join(".")}`);
-  const whole =
+  const profile =
     path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
-  if (flags.output === "json") context.out(`${JSON.stringify(whole, null, 2)}\n`);
+  if (flags.output === "json") context.out(`${JSON.stringify(profile, null, 2)}\n`);
   else if (flags.output === "flags") context.out(`${flagsOf(found).join("\n")}\n`);
-  else if (flags.output === "yaml") context.out(stringify(whole, { aliasDuplicateObjects: false }));
+  else if (flags.output === "yaml") context.out(stringify(profile, { aliasDuplicateObjects: false }));
   else throw userError("argument-invalid", `-o ${flags.output} is not supported: expected yaml, json or flags`);
 }
 

@@ -92,8 +92,8 @@ function runText({ run }: RolloutStatus): string {
 }
 
 function doneLines(step: CompletedStep, verbose: boolean, paint: Paint): string[] {
-  const took = (Date.parse(step.endedAt) - Date.parse(step.startedAt)) / 1000;
-  const line = `  ${paint("green", "✔")} ${step.title}  ${paint("dim", durationText(took))}`;
+  const durationSeconds = (Date.parse(step.endedAt) - Date.parse(step.startedAt)) / 1000;
+  const line = `  ${paint("green", "✔")} ${step.title}  ${paint("dim", durationText(durationSeconds))}`;
   return verbose ? [line, ...step.evidence.map((evidence) => paint("dim", `      ${evidence}`))] : [line];
 }
 

@@ -53,10 +53,10 @@ test("a plan fits a terminal, except commands to copy, and a pipe gets every lin
   assert.ok(lines.includes(`      -> ${command}`), "the command is in one line");
   for (const line of lines) if (!line.includes("-> kubectl")) assert.ok(line.length <= 72, line);
   assert.ok(lines.some((line) => /^ {2}NAMESPACE +MODE +BY +RESTARTS +PODS$/.test(line)));
-  const whole = planText(report, { colour: false, diff: false });
-  assert.match(whole, new RegExp(`✘ ${longMessage}$`, "m"));
+  const text = planText(report, { colour: false, diff: false });
+  assert.match(text, new RegExp(`✘ ${longMessage}$`, "m"));
   assert.match(
-    whole,
+    text,
     /a-namespace-with-a-long-name {3}sidecar {3}istio\.io\/rev=prod \(tag -> default\) {3}productpage-v1, /,
   );
 });

@@ -9,12 +9,12 @@ const rows = [
 ];
 
 test("a table keeps its layout if the output is not a terminal, or if it fits", () => {
-  const whole = fittedTable(header, rows, { columns: undefined, gap: 5 });
+  const table = fittedTable(header, rows, { columns: undefined, gap: 5 });
   assert.match(
-    whole,
+    table,
     /^productpage-v1-6b9f4c5d8-x7k2p\.bookinfo {5}istiod-canary-7c9d8f6b5-abcde {5}4 \(CDS,LDS,EDS,RDS\)$/m,
   );
-  assert.equal(fittedTable(header, rows, { columns: 200, gap: 5 }), whole);
+  assert.equal(fittedTable(header, rows, { columns: 200, gap: 5 }), table);
 });
 
 test("a table that is too wide narrows its gaps, wraps its last column, then shortens the widest names", () => {

@@ -77,7 +77,7 @@ async function showTop(subject: TopSubject, flags: TopFlags, context: CliContext
       context,
       flags,
       {
-        seen: ({ first, second }) => {
+        onViews: ({ first, second }) => {
           const nowMs = context.clock.nowMs();
           const sources = mergedSources(first.head.sources, second.head.sources);
           const rows = topRows(first as Parameters<typeof topRows>[0], second).filter(

@@ -45,12 +45,15 @@ export function topRows(view: WorkloadsView | ServicesView | OverviewView, graph
   return Object.values(tables.namespaces).map((row) => namespaceRow(row, graph));
 }
 
-interface Seen {
+interface Measurements {
   readonly byteRate: number;
   readonly mutualTlsShare?: number;
 }
 
-function seenOf(graph: GraphView, { namespace, name }: { readonly namespace: string; readonly name: string }): Seen {
+function seenOf(
+  graph: GraphView,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): Measurements {
   const keys = new Set(
     Object.entries(graph.tables.nodes)
       .filter(([, node]) => node.namespace === namespace && node.name === name)
@@ -59,7 +62,7 @@ function seenOf(graph: GraphView, { namespace, name }: { readonly namespace: str
   return sumOf(Object.values(graph.tables.edges).filter(({ to }) => keys.has(to)));
 }
 
-function sumOf(edges: readonly GraphView["tables"]["edges"][string][]): Seen {
+function sumOf(edges: readonly GraphView["tables"]["edges"][string][]): Measurements {
   let [byteRate, secured, seen] = [0, 0, 0];
   for (const edge of edges) {
     byteRate += edge.byteRate;
@@ -71,7 +74,7 @@ function sumOf(edges: readonly GraphView["tables"]["edges"][string][]): Seen {
   return { byteRate, ...(seen > 0 ? { mutualTlsShare: secured / seen } : {}) };
 }
 
-function workloadRow(row: WorkloadRow, seen: Seen): TopRow {
+function workloadRow(row: WorkloadRow, measurements: Measurements): TopRow {
   const { namespace, name, health, reason, revision, restarts, requestRate, errorShare, p99Ms } = row;
   return {
     namespace,
@@ -84,13 +87,13 @@ function workloadRow(row: WorkloadRow, seen: Seen): TopRow {
     requestRate,
     errorShare,
     ...(p99Ms === undefined ? {} : { p99Ms }),
-    ...seen,
+    ...measurements,
   };
 }
 
 function serviceRow(
   { namespace, name, health, reason, endpointsReady, endpoints, requestRate, errorShare, p99Ms }: ServiceRow,
-  seen: Seen,
+  measurements: Measurements,
 ): TopRow {
   return {
     namespace,
@@ -103,7 +106,7 @@ function serviceRow(
     requestRate,
     errorShare,
     ...(p99Ms === undefined ? {} : { p99Ms }),
-    ...seen,
+    ...measurements,
   };
 }
 

@@ -99,16 +99,16 @@ test("aggregated roles contain the rules of the roles that they select", async (
     groups: ["staff"],
     resourceAttributes: { verb: "get", group: "test.dev", resource: "widgets", namespace: "default" },
   };
-  const ask = async (): Promise<boolean> =>
+  const isAllowed = async (): Promise<boolean> =>
     (await server.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", { spec })).body.status.allowed;
-  assert.equal(await ask(), false);
+  assert.equal(await isAllowed(), false);
   const binding = {
     metadata: { name: "staff" },
     roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "admin" },
     subjects: [{ kind: "Group", name: "staff", apiGroup: "rbac.authorization.k8s.io" }],
   };
   await server.call("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding);
-  while (!(await ask()));
+  while (!(await isAllowed()));
 });
 
 test("users cannot grant more rights than they have", async () => {
@@ -258,9 +258,9 @@ test("services get their own addresses and node ports, which are freed when they
 });
 
 test("webhooks mutate, then validate; a failing one follows its policy, and excluded namespaces skip them", async () => {
-  const seen: Json[] = [];
+  const reviews: Json[] = [];
   const hook = await startWebhook((review) => {
-    seen.push(review.request);
+    reviews.push(review.request);
     if (review.path === "/mutate")
       return {
         allowed: true,
@@ -302,7 +302,7 @@ test("webhooks mutate, then validate; a failing one follows its policy, and excl
   assert.equal(good.body.data.added, "yes", good.text);
   assert.equal(good.headers["warning"], '299 - "looked at it"');
   assert.deepEqual(
-    seen.map((request) => [request.operation, request.dryRun, request.object.data?.added]),
+    reviews.map((request) => [request.operation, request.dryRun, request.object.data?.added]),
     [
       ["CREATE", true, undefined],
       ["CREATE", true, "yes"],

@@ -103,7 +103,7 @@ test("a watch can start with a list, resumes after a version, and reports object
   );
   assert.equal(initial[1].object.metadata.annotations["k8s.io/initial-events-end"], "true");
   const from = `${configMaps}?${query}&resourceVersion=${start.body.metadata.resourceVersion}`;
-  const seen = await server.watch(
+  const received = await server.watch(
     from,
     (events) => events.length === 3,
     async () => {
@@ -113,13 +113,13 @@ test("a watch can start with a list, resumes after a version, and reports object
     },
   );
   assert.deepEqual(
-    seen.map((event) => event.type),
+    received.map((event) => event.type),
     ["DELETED", "ADDED", "DELETED"],
   );
   const again = await server.watch(from, (events) => events.length === 3);
   assert.deepEqual(
     again.map((event) => event.object.metadata.resourceVersion),
-    seen.map((event) => event.object.metadata.resourceVersion),
+    received.map((event) => event.object.metadata.resourceVersion),
   );
 });
 

@@ -83,14 +83,14 @@ test("a local review answers only about rights in its own namespace", async () =
     { apiGroups: ["authorization.k8s.io"], resources: ["localsubjectaccessreviews"], verbs: ["create"] },
   ]);
   const path = "/apis/authorization.k8s.io/v1/namespaces/own/localsubjectaccessreviews";
-  const ask = async (spec: Json): Promise<Answer> => await asker("POST", path, { spec: { user: "jane", ...spec } });
-  const inside = await ask({ resourceAttributes: { verb: "get", resource: "secrets", namespace: "own" } });
+  const review = async (spec: Json): Promise<Answer> => await asker("POST", path, { spec: { user: "jane", ...spec } });
+  const inside = await review({ resourceAttributes: { verb: "get", resource: "secrets", namespace: "own" } });
   assert.equal(inside.body.status.allowed, false);
   for (const namespace of ["other", ""]) {
-    const outside = await ask({ resourceAttributes: { verb: "get", resource: "secrets", namespace } });
+    const outside = await review({ resourceAttributes: { verb: "get", resource: "secrets", namespace } });
     assert.match(`${outside.status} ${outside.body.message}`, /^422 .*must match metadata.namespace/);
   }
-  const nonResource = await ask({ nonResourceAttributes: { verb: "get", path: "/metrics" } });
+  const nonResource = await review({ nonResourceAttributes: { verb: "get", path: "/metrics" } });
   assert.match(`${nonResource.status} ${nonResource.body.message}`, /^422 .*disallowed on this kind of request/);
 });
 

@@ -19,7 +19,7 @@ function credentials() {
 
 interface Relay {
   /** Sends a request through the client to the node. Returns its answer. */
-  readonly ask: (method?: string) => Promise<string>;
+  readonly sendRequest: (method?: string) => Promise<string>;
   /** The node's connections, in order. */
   readonly connections: readonly Socket[];
 }
@@ -51,7 +51,7 @@ async function relay(t: TestContext): Promise<Relay> {
   }
   return {
     connections,
-    ask: async (method = "GET") =>
+    sendRequest: async (method = "GET") =>
       await new Promise<string>((resolve, reject) => {
         const options = { port: portOf(front), method, agent: false };
         const outgoing = method === "GET" ? get(options) : requestHttp(options);
@@ -66,23 +66,23 @@ async function relay(t: TestContext): Promise<Relay> {
 }
 
 test("requests that only read share a connection to the node", async (t) => {
-  const { ask, connections } = await relay(t);
-  for (let count = 0; count < 3; count += 1) assert.equal(await ask(), "GET from the node");
+  const { sendRequest, connections } = await relay(t);
+  for (let count = 0; count < 3; count += 1) assert.equal(await sendRequest(), "GET from the node");
   assert.equal(connections.length, 1);
 });
 
 test("a request that only reads succeeds even if the node has closed the kept connection", async (t) => {
-  const { ask, connections } = await relay(t);
-  await ask();
+  const { sendRequest, connections } = await relay(t);
+  await sendRequest();
   // The client notices the end of the connection only when it has sent the next request.
   connections[0]?.once("data", () => connections[0]?.destroy());
-  assert.equal(await ask(), "GET from the node");
+  assert.equal(await sendRequest(), "GET from the node");
   assert.equal(connections.length, 2);
 });
 
 test("a request that changes something has a connection of its own, because it must not be sent twice", async (t) => {
-  const { ask, connections } = await relay(t);
-  await ask();
-  assert.equal(await ask("POST"), "POST from the node");
+  const { sendRequest, connections } = await relay(t);
+  await sendRequest();
+  assert.equal(await sendRequest("POST"), "POST from the node");
   assert.equal(connections.length, 2);
 });

@@ -15,11 +15,11 @@ test("an Event is deleted when its time has passed since its last change, and ot
     };
     await server.call("POST", "/api/v1/namespaces/default/events", event);
     await server.call("POST", "/api/v1/namespaces/default/configmaps", { metadata: { name: "kept" } });
-    const seen: Json[] = await server.watch("/api/v1/namespaces/default/events?watch=true", (events) =>
+    const received: Json[] = await server.watch("/api/v1/namespaces/default/events?watch=true", (events) =>
       events.some(({ type }) => type === "DELETED"),
     );
     assert.deepEqual(
-      seen.map(({ type, object }) => [type, object.metadata.name]),
+      received.map(({ type, object }) => [type, object.metadata.name]),
       [
         ["ADDED", "old"],
         ["DELETED", "old"],

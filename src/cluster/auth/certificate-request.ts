@@ -42,18 +42,18 @@ export function readCertificateRequest(pem: string): CertificateRequestParts {
   const info = new DerReader(request.signed.contents);
   info.next(derTags.integer);
   const subject = info.next(derTags.sequence);
-  const publicKey = info.next(derTags.sequence).whole;
+  const publicKey = info.next(derTags.sequence).encoded;
   const key = createPublicKey({ key: publicKey, format: "der", type: "spki" });
   checkKey(key);
   if (!isSignedBy(request, key)) throw new Error("the request is not signed by its own key");
   const attributes = info.optional(derTags.context0);
   const subjectAltName = attributes === undefined ? undefined : alternativeNames(attributes);
   return {
-    subject: subject.whole,
+    subject: subject.encoded,
     commonName: valuesOf(subject, commonNameId).at(-1) ?? "",
     organizations: valuesOf(subject, organizationId),
     publicKey,
-    subjectAltName: subjectAltName?.whole,
+    subjectAltName: subjectAltName?.encoded,
     alternatives: subjectAltName === undefined ? [] : kindsOf(subjectAltName),
   };
 }

@@ -63,8 +63,8 @@ export class ImageCatalogue {
     const release = findRelease(this.#stateDirectory, entry.release === "tag" ? reference.tag : undefined);
     if (own.includes(entry) && usesEntrypoint(entry, words)) {
       const { checkProgramIsSeen } = await import("./seen-program.ts");
-      const seen = { releaseRoot: release.root, ofMachine: programDirectories };
-      checkProgramIsSeen(words.image, entry.entrypoint[0] ?? "", seen);
+      const directories = { releaseRoot: release.root, ofMachine: programDirectories };
+      checkProgramIsSeen(words.image, entry.entrypoint[0] ?? "", directories);
     }
     this.#present.add(words.image);
     return {

@@ -2,7 +2,7 @@ import { realpathSync } from "node:fs";
 import { join, sep } from "node:path";
 import { userError } from "../../base/index.ts";
 
-export interface SeenDirectories {
+export interface VisibleDirectories {
   readonly releaseRoot: string;
   /** Directories of the machine's root, by name. */
   readonly ofMachine: readonly string[];
@@ -13,18 +13,18 @@ export interface SeenDirectories {
  * machine's programs and of the release tree, also if it leads outside through a link. Names without a slash are found
  * by PATH.
  */
-export function checkProgramIsSeen(image: string, program: string, seen: SeenDirectories): void {
-  if (!program.includes("/") || program.startsWith("/opt/") || isSeen(program, seen)) return;
+export function checkProgramIsSeen(image: string, program: string, directories: VisibleDirectories): void {
+  if (!program.includes("/") || program.startsWith("/opt/") || isSeen(program, directories)) return;
   throw userError(
     "image-program-unseen",
-    `containers cannot see "${program}", the program for image "${image}": expected a file in the release tree ${seen.releaseRoot} or below ${seen.ofMachine
+    `containers cannot see "${program}", the program for image "${image}": expected a file in the release tree ${directories.releaseRoot} or below ${directories.ofMachine
       .slice(0, 4)
       .map((name) => `/${name}`)
       .join(", ")}, without links that lead elsewhere; put the program there and change its entry in images.yaml`,
   );
 }
 
-function isSeen(program: string, { releaseRoot, ofMachine }: SeenDirectories): boolean {
+function isSeen(program: string, { releaseRoot, ofMachine }: VisibleDirectories): boolean {
   const isOfMachine = (path: string): boolean => ofMachine.includes(path.split(sep)[1] ?? "");
   if (program.startsWith("/")) return isOfMachine(program);
   try {

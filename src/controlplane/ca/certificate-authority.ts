@@ -97,7 +97,7 @@ export async function renewSelfSignedAuthority(
   const kept = [...extensions].filter(([id]) => id !== extensionIds.authorityKeyIdentifier);
   const made = await selfSigned(
     privateKeyOf(privateKey),
-    { name: subject, extensions: kept.map(([, { whole }]) => whole) },
+    { name: subject, extensions: kept.map(([, { encoded }]) => encoded) },
     clock,
     options.lifetimeMs ?? rootLifetimeMs,
   );

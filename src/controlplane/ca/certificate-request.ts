@@ -44,12 +44,12 @@ function readParts(der: Buffer): CertificateRequestParts {
   const key = keyOf(publicKey);
   checkKey(key);
   if (!isSignedBy(request, key)) throw refused("is not signed by its own key");
-  return { publicKey: publicKey.whole, hasCommonName: hasAttribute(subject, commonNameId) };
+  return { publicKey: publicKey.encoded, hasCommonName: hasAttribute(subject, commonNameId) };
 }
 
 function keyOf(publicKey: DerElement): KeyObject {
   try {
-    return createPublicKey({ key: publicKey.whole, format: "der", type: "spki" });
+    return createPublicKey({ key: publicKey.encoded, format: "der", type: "spki" });
   } catch (error) {
     throw refused("has a public key that cannot be read", error);
   }

@@ -8,7 +8,7 @@ function rig(bounds: ConstructorParameters<typeof ReviewQueue>[0]) {
   const queue = new ReviewQueue(bounds);
   const open: { readonly address: string; readonly answer: () => void }[] = [];
   let most = 0;
-  const ask = (address: string): Promise<void> =>
+  const review = (address: string): Promise<void> =>
     queue.run(address, async () => {
       const { promise, resolve } = Promise.withResolvers<void>();
       open.push({ address, answer: resolve });
@@ -21,17 +21,17 @@ function rig(bounds: ConstructorParameters<typeof ReviewQueue>[0]) {
     await setImmediate();
     return first?.address ?? "";
   };
-  return { ask, answerFirst, under: () => open.map(({ address }) => address), most: () => most };
+  return { review, answerFirst, under: () => open.map(({ address }) => address), most: () => most };
 }
 
 test("reviews are limited in total and for each address, and waiting ones run when another ends", async () => {
-  const { ask, answerFirst, under, most } = rig({
+  const { review, answerFirst, under, most } = rig({
     running: 3,
     runningPerAddress: 2,
     waiting: 100,
     waitingPerAddress: 10,
   });
-  const reviews = [ask("a"), ask("a"), ask("a"), ask("b"), ask("b"), ask("c")];
+  const reviews = [review("a"), review("a"), review("a"), review("b"), review("b"), review("c")];
   await setImmediate();
   assert.deepEqual(under(), ["a", "a", "b"]);
   const order: string[] = [];
@@ -42,14 +42,14 @@ test("reviews are limited in total and for each address, and waiting ones run wh
 });
 
 test("an address that floods the queue is told to wait, and others run between its reviews", async () => {
-  const { ask, answerFirst, under } = rig({ running: 2, runningPerAddress: 2, waiting: 100, waitingPerAddress: 5 });
+  const { review, answerFirst, under } = rig({ running: 2, runningPerAddress: 2, waiting: 100, waitingPerAddress: 5 });
   const flood = Array.from({ length: 20 }, () =>
-    ask("flood").then(
+    review("flood").then(
       () => "taken",
       (error: unknown) => String(error),
     ),
   );
-  const other = ask("other");
+  const other = review("other");
   await setImmediate();
   assert.deepEqual(under(), ["flood", "flood"]);
   await answerFirst();

@@ -37,10 +37,10 @@ export class ReviewQueue {
     this.#bounds = bounds;
   }
 
-  async run<Result>(address: string, ask: () => Promise<Result>): Promise<Result> {
+  async run<Result>(address: string, review: () => Promise<Result>): Promise<Result> {
     await this.#turn(address);
     try {
-      return await ask();
+      return await review();
     } finally {
       this.#ended(address);
     }

@@ -1,4 +1,5 @@
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
+import { istioTokenVolume } from "../../api/istio/index.ts";
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 import type { GatewayPodValues } from "./pod-values.ts";
@@ -37,7 +38,6 @@ const proxyUser = 1337;
 const metricsPort = 15_020;
 const statusPort = 15_021;
 const envoyMetricsPort = 15_090;
-const tokenLifetimeSeconds = 43_200;
 /**
  * A draining proxy ends with its last connection. A connection that is still open after this time is cut. The proxy of
  * a deleted Gateway loses its listeners, and then cuts connections after 45 s. Upstream keeps Kubernetes' 30 s, after
@@ -89,20 +89,7 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
             ],
           },
         },
-        {
-          name: "istio-token",
-          projected: {
-            sources: [
-              {
-                serviceAccountToken: {
-                  audience: "istio-ca",
-                  expirationSeconds: tokenLifetimeSeconds,
-                  path: "istio-token",
-                },
-              },
-            ],
-          },
-        },
+        istioTokenVolume("istio-ca"),
         { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
       ],
       ...proxy.podValues?.pod,

@@ -22,22 +22,22 @@ test("only namespaces that a selector matches are read, and both may change", as
   const stop = new AbortController();
   const done = ingest.run(stop.signal);
   await ingest.synced;
-  const seen = (): readonly string[] => {
+  const namespaces = (): readonly string[] => {
     graph.settle();
     return [...inputs.pods.entries(), ...inputs.services.entries()].map(([key]) => key).sort();
   };
-  assert.deepEqual(seen(), ["shop/web", "shop/web-1"]);
+  assert.deepEqual(namespaces(), ["shop/web", "shop/web-1"]);
   assert.deepEqual([...inputs.namespaces.entries()].map(([key]) => key).sort(), ["other", "shop"]);
   kube.put(namespaceKind, namespace("other", { late: "" }));
   await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(seen(), ["other/web", "other/web-1", "shop/web", "shop/web-1"]);
+  assert.deepEqual(namespaces(), ["other/web", "other/web-1", "shop/web", "shop/web-1"]);
   ingest.setSelectors([{ matchLabels: { late: "" } }]);
-  assert.deepEqual(seen(), ["other/web", "other/web-1"]);
+  assert.deepEqual(namespaces(), ["other/web", "other/web-1"]);
   kube.put(podKind, pod("shop/web-2", "10.1.0.2"));
   await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(seen(), ["other/web", "other/web-1"]);
+  assert.deepEqual(namespaces(), ["other/web", "other/web-1"]);
   ingest.setSelectors([]);
-  assert.deepEqual(seen(), ["other/web", "other/web-1", "shop/web", "shop/web-1", "shop/web-2"]);
+  assert.deepEqual(namespaces(), ["other/web", "other/web-1", "shop/web", "shop/web-1", "shop/web-2"]);
   stop.abort();
   await done;
 });

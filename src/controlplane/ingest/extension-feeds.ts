@@ -22,32 +22,32 @@ export function extensionFeeds(inputs: ExtensionInputs, rules: ConfigRules<unkno
   const keeping = <Facts>(
     kind: KindDefinition,
     target: { set(key: string, item: Facts): void; delete(key: string): void },
-    convert: (object: KubernetesObject, seen: ConfigRules<never>) => Facts | undefined,
+    convert: (object: KubernetesObject, rules: ConfigRules<never>) => Facts | undefined,
   ): ExtensionFeed => ({
     kind,
     take: (key, object) => {
       let isRefused = false;
-      const seen: ConfigRules<never> = {
+      const rules: ConfigRules<never> = {
         ...(revision === undefined ? {} : { revision }),
         refused: (bad, issues) => {
           isRefused = true;
           refused(bad, issues);
         },
       };
-      const facts = object === undefined ? undefined : convert(object, seen);
+      const facts = object === undefined ? undefined : convert(object, rules);
       if (facts !== undefined) target.set(key, facts);
       else if (!isRefused) target.delete(key);
     },
   });
   return [
-    keeping(envoyFilterKind, inputs.envoyFilters, (object, seen) =>
-      configFacts(envoyFilterKind, object as never, seen),
+    keeping(envoyFilterKind, inputs.envoyFilters, (object, rules) =>
+      configFacts(envoyFilterKind, object as never, rules),
     ),
-    keeping(proxyConfigKind, inputs.proxyConfigs, (object, seen) =>
-      configFacts<ProxyConfigObject["spec"]>(proxyConfigKind, object as ProxyConfigObject, seen),
+    keeping(proxyConfigKind, inputs.proxyConfigs, (object, rules) =>
+      configFacts<ProxyConfigObject["spec"]>(proxyConfigKind, object as ProxyConfigObject, rules),
     ),
-    keeping(wasmPluginKind, inputs.wasmPlugins, (object, seen) => {
-      const facts = configFacts<WasmPlugin["spec"]>(wasmPluginKind, object as WasmPlugin, seen);
+    keeping(wasmPluginKind, inputs.wasmPlugins, (object, rules) => {
+      const facts = configFacts<WasmPlugin["spec"]>(wasmPluginKind, object as WasmPlugin, rules);
       if (facts === undefined) return undefined;
       const { selector, targetRefs, phase, priority, match, ...wasm } = facts.spec;
       return {
@@ -57,8 +57,8 @@ export function extensionFeeds(inputs: ExtensionInputs, rules: ConfigRules<unkno
         resourceVersion: versionOf(object),
       };
     }),
-    keeping(trafficExtensionKind, inputs.trafficExtensions, (object, seen) => {
-      const facts = configFacts<TrafficExtension["spec"]>(trafficExtensionKind, object as TrafficExtension, seen);
+    keeping(trafficExtensionKind, inputs.trafficExtensions, (object, rules) => {
+      const facts = configFacts<TrafficExtension["spec"]>(trafficExtensionKind, object as TrafficExtension, rules);
       return facts === undefined ? undefined : { ...facts, resourceVersion: versionOf(object) };
     }),
   ];

@@ -33,7 +33,7 @@ test("the fields that are read from a pod have Kubernetes' own names, numbers an
   assert.deepEqual(mismatches(podExcerpt, table.names.indexOf("io.k8s.api.core.v1.Pod"), "pod"), []);
 });
 
-const whole: Pod = {
+const pod: Pod = {
   apiVersion: "v1",
   kind: "Pod",
   metadata: {
@@ -80,11 +80,11 @@ const whole: Pod = {
 };
 
 test("a pod's facts are the same from the read fields as from the whole pod", () => {
-  const read = pickExcerpt(podExcerpt, whole);
+  const read = pickExcerpt(podExcerpt, pod);
   assert.deepEqual([read.metadata.managedFields, read.status?.qosClass], [undefined, undefined]);
-  assert.deepEqual(podFacts(read), podFacts(whole));
+  assert.deepEqual(podFacts(read), podFacts(pod));
   const router: Pod = {
-    ...whole,
+    ...pod,
     spec: { containers: [{ name: "istio-proxy", image: "proxy", args: ["proxy", "router"] }] },
     status: { podIP: "10.1.0.2" },
   };

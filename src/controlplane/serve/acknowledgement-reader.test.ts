@@ -38,13 +38,13 @@ test("a request with more than a type and a nonce is left to the full decoder", 
 });
 
 test("truncated or arbitrary bytes are left to the full decoder", () => {
-  const whole = encoded({ typeUrl: typeUrls.cluster, responseNonce: "3-9" });
+  const request = encoded({ typeUrl: typeUrls.cluster, responseNonce: "3-9" });
   const nonceBytes = 5;
-  for (let length = 0; length < whole.length; length += 1)
-    assert.equal(reader.read(whole.subarray(0, length)), undefined, `${length}`);
-  assert.equal(reader.read(whole.subarray(whole.length - nonceBytes)), undefined);
+  for (let length = 0; length < request.length; length += 1)
+    assert.equal(reader.read(request.subarray(0, length)), undefined, `${length}`);
+  assert.equal(reader.read(request.subarray(request.length - nonceBytes)), undefined);
   for (let byte = 0; byte < 256; byte += 1)
-    assert.equal(reader.read(Buffer.concat([whole, Buffer.from([byte])])), undefined, `${byte}`);
+    assert.equal(reader.read(Buffer.concat([request, Buffer.from([byte])])), undefined, `${byte}`);
 });
 
 /** Fields that occur twice, are empty, have a longer tag or length than necessary, or have another wire type. */

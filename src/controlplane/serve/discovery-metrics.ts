@@ -23,7 +23,7 @@ const msPerSecond = 1000;
 interface PushedHandles {
   readonly pushes: Counter;
   readonly sizes: Histogram;
-  readonly took: Histogram;
+  readonly pushTime: Histogram;
 }
 
 /**
@@ -47,7 +47,7 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
     [],
     queueBounds,
   );
-  const took = registry.histogram(
+  const pushTime = registry.histogram(
     "pilot_xds_push_time",
     "Seconds to make a response and to hand it over.",
     ["type"],
@@ -71,7 +71,7 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
   const handlesOf = (type: string): PushedHandles => {
     const known = handles.get(type);
     if (known !== undefined) return known;
-    const made = { pushes: pushes.labels(type), sizes: sizes.labels(type), took: took.labels(type) };
+    const made = { pushes: pushes.labels(type), sizes: sizes.labels(type), pushTime: pushTime.labels(type) };
     if (handles.size < maxKeptTypes) handles.set(type, made);
     return made;
   };
@@ -81,7 +81,7 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
       const of = handlesOf(type);
       of.pushes.increment();
       of.sizes.observe(bytes);
-      of.took.observe(tookMs / msPerSecond);
+      of.pushTime.observe(tookMs / msPerSecond);
       if (sinceMs === undefined) return;
       converged.observe(sinceMs / msPerSecond);
       waited.observe(Math.max(0, sinceMs - tookMs) / msPerSecond);

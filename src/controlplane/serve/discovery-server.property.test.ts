@@ -132,7 +132,7 @@ for (const protocol of ["delta", "state-of-the-world"] as const) {
   });
 }
 
-interface Asked {
+interface ModelRequest {
   readonly type: string;
   readonly subscribe: string[];
   readonly unsubscribe: string[];
@@ -144,7 +144,7 @@ interface Asked {
 
 function encode(
   protocol: DiscoveryProtocol,
-  { type: typeUrl, subscribe, unsubscribe, nonce: responseNonce, known, rejects, isFirst }: Asked,
+  { type: typeUrl, subscribe, unsubscribe, nonce: responseNonce, known, rejects, isFirst }: ModelRequest,
 ): Uint8Array {
   const common = {
     typeUrl,
@@ -219,7 +219,7 @@ test("ten thousand reconnects of one proxy, and as many of others, leave no stat
 test("a client that repeatedly claims removed resources without reading answers is disconnected with a reason", () => {
   const { server } = start();
   const client = server.connect("delta", { write: () => false }, () => false);
-  const ask = (more: {
+  const sendRequest = (more: {
     readonly subscribe?: string[];
     readonly unsubscribe?: string[];
     readonly known?: Record<string, string>;
@@ -236,11 +236,11 @@ test("a client that repeatedly claims removed resources without reading answers 
         ...more,
       }),
     );
-  ask({ subscribe: ["*"] });
+  sendRequest({ subscribe: ["*"] });
   const churn = (): void => {
     for (let round = 0; round < 100; round += 1) {
-      ask({ unsubscribe: ["*"] });
-      ask({
+      sendRequest({ unsubscribe: ["*"] });
+      sendRequest({
         subscribe: ["*"],
         known: Object.fromEntries(
           Array.from({ length: 100 }, (_, index) => [`gone-${round}-${index}-`.padEnd(1024, "x"), "1"]),

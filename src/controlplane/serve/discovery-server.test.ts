@@ -401,7 +401,11 @@ for (const protocol of ["delta", "whole"] as const) {
     change(() => clusters.set("a", cluster("a")));
     const megabytes = 10;
     const names = Array.from({ length: (megabytes << 20) / 1024 }, (_, index) => `name-${index}-`.padEnd(1024, "x"));
-    const ask = (client: DiscoveryTestClient<typeof protocol>, typeUrl: string, resourceNames: string[]): void =>
+    const sendRequest = (
+      client: DiscoveryTestClient<typeof protocol>,
+      typeUrl: string,
+      resourceNames: string[],
+    ): void =>
       client.send(
         protocol === "delta"
           ? { typeUrl, resourceNamesSubscribe: resourceNames }
@@ -415,7 +419,7 @@ for (const protocol of ["delta", "whole"] as const) {
       }
     };
     const atOnce = new DiscoveryTestClient(protocol, target, nodeId);
-    ask(atOnce, typeUrls.endpoint, names);
+    sendRequest(atOnce, typeUrls.endpoint, names);
     await assert.rejects(ended(atOnce), {
       code: grpc.status.RESOURCE_EXHAUSTED,
       details: /a request may have 100000 bytes at most, this one has 1\d{7}/,
@@ -424,7 +428,7 @@ for (const protocol of ["delta", "whole"] as const) {
     // A state-of-the-world request contains all names of a type each time. This client requests as many names as a
     // request may hold, of many types.
     for (let at = 0; at < names.length; at += 90)
-      ask(
+      sendRequest(
         bitByBit,
         protocol === "delta" ? typeUrls.endpoint : `type.googleapis.com/example.Type${at}`,
         names.slice(at, at + 90),
@@ -437,7 +441,7 @@ for (const protocol of ["delta", "whole"] as const) {
           : /a stream may ask for 32 types/,
     });
     const other = new DiscoveryTestClient(protocol, target, nodeId);
-    ask(other, typeUrls.cluster, []);
+    sendRequest(other, typeUrls.cluster, []);
     assert.equal((await other.next()).resources.length, 1);
     assert.equal(discovery.streams.size, 1);
     other.close();

@@ -13,17 +13,17 @@ test("a path is found with any number of leading slashes, as istioctl sends it, 
     "/version": ({ search }) => ({ status: 200, body: `1.2.3${search}` }),
   });
   const { port } = server.address() as AddressInfo;
-  const ask = async (path: string): Promise<string> => {
+  const fetchText = async (path: string): Promise<string> => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`);
     return `${response.status} ${(await response.text()).trim()}`;
   };
-  assert.deepEqual(await Promise.all(["/version", "//version", "///version?a=//b"].map(ask)), [
+  assert.deepEqual(await Promise.all(["/version", "//version", "///version?a=//b"].map(fetchText)), [
     "200 1.2.3",
     "200 1.2.3",
     "200 1.2.3?a=//b",
   ]);
   for (const path of ["//", "/", "//localhost/version", "/version/"])
-    assert.match(await ask(path), /^404 no such path; available paths: \/version$/);
+    assert.match(await fetchText(path), /^404 no such path; available paths: \/version$/);
   server.close();
 });
 
@@ -86,7 +86,7 @@ test("callers in the pod and in the control plane's namespace get all debug answ
     },
     (namespace, url) => mayAskDebug(namespace, url, (caller) => caller === "istio-system"),
   );
-  const ask = async (remoteAddress: string, path: string, authorization?: string): Promise<number> =>
+  const fetchText = async (remoteAddress: string, path: string, authorization?: string): Promise<number> =>
     (
       await route(new URL(path, "http://localhost"), {
         socket: { remoteAddress },
@@ -94,7 +94,7 @@ test("callers in the pod and in the control plane's namespace get all debug answ
       } as unknown as IncomingMessage)
     ).status;
   const dump = "/debug/config_dump?proxyID=web-1.shop";
-  assert.equal(await ask("127.0.0.1", "/debug/syncz"), 200);
+  assert.equal(await fetchText("127.0.0.1", "/debug/syncz"), 200);
   for (const path of ["/debug/syncz", dump, "/debug/serin/proxies", "/debug"])
     for (const [authorization, status] of [
       [undefined, 401],
@@ -104,8 +104,8 @@ test("callers in the pod and in the control plane's namespace get all debug answ
       ["Bearer of-shop", path === dump ? 200 : 403],
       ["Bearer of-other", 403],
     ] as const)
-      assert.equal(await ask("::ffff:10.244.0.5", path, authorization), status, `${path} ${authorization}`);
-  assert.equal(await ask("10.244.0.5", "/debug/config_dump?proxyID=shop", "Bearer of-shop"), 403);
+      assert.equal(await fetchText("::ffff:10.244.0.5", path, authorization), status, `${path} ${authorization}`);
+  assert.equal(await fetchText("10.244.0.5", "/debug/config_dump?proxyID=shop", "Bearer of-shop"), 403);
 });
 
 test("a foreign web page in the browser of somebody who forwards the port reads no debug page and sets no log level", async () => {

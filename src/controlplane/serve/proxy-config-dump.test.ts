@@ -25,7 +25,7 @@ test("a route configuration dump includes the virtual hosts that are sent separa
       }),
     ),
   );
-  const whole = encodeResource(
+  const table = encodeResource(
     RouteConfigurationSchema,
     "http.80",
     create(RouteConfigurationSchema, { name: "http.80", virtualHosts: [{ name: "a", domains: ["a"] }] }),
@@ -36,7 +36,7 @@ test("a route configuration dump includes the virtual hosts that are sent separa
     create(VirtualHostSchema, { name: "80/web", domains: ["web"] }),
   );
   const subscriptions = new Map([
-    [typeUrls.route, subscribed(...tables, whole)],
+    [typeUrls.route, subscribed(...tables, table)],
     [typeUrls.virtualHost, subscribed(host)],
   ]);
   const server = { streams: [{ proxy: { id: "web-1.shop" }, subscriptions }] } as unknown as DiscoveryServer;

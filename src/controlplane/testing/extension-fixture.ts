@@ -79,7 +79,7 @@ function connect(
     metadata: { ISTIO_VERSION: version, NAMESPACE: namespace, LABELS: { ...labels }, ...metadata },
   };
   const client = mesh.discovery.connect("delta", { write: () => true }, () => verified);
-  const ask = (typeUrl: string, name: string): void =>
+  const subscribe = (typeUrl: string, name: string): void =>
     client.receive(
       toBinary(
         DeltaDiscoveryRequestSchema,
@@ -87,8 +87,8 @@ function connect(
       ),
     );
   for (const typeUrl of [typeUrls.cluster, typeUrls.listener, typeUrls.route, typeUrls.extensionConfig])
-    ask(typeUrl, "*");
-  ask(typeUrls.endpoint, localClusterName);
+    subscribe(typeUrl, "*");
+  subscribe(typeUrls.endpoint, localClusterName);
   const stream = [...mesh.discovery.streams].at(-1);
   const view = (typeUrl: string): ResourceView => {
     const found = stream?.subscriptions.get(typeUrl)?.view;

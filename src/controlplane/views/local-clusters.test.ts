@@ -7,13 +7,13 @@ import { createExtensionFixture, type ProxyResources } from "../testing/extensio
 import { config, namespace, node, pod, service, slice } from "../testing/model-fixture.ts";
 
 /** A pod of the Deployment `web` whose sidecar requests the endpoints of its own workload. */
-function sidecar(name: string, address: string, on: string, hash = "a1", asks = true): KubernetesObject {
+function sidecar(name: string, address: string, on: string, hash = "a1", selfDiscovers = true): KubernetesObject {
   const made = pod(`shop/${name}`, address, {
     labels: { app: "web", "pod-template-hash": hash, "service.istio.io/workload-name": "web" },
     node: on,
     redirected: false,
   }) as KubernetesObject & { spec: { containers: object[] } };
-  const env = asks ? [{ name: "ISTIO_META_ENABLE_SELF_DISCOVERY", value: "true" }] : [];
+  const env = selfDiscovers ? [{ name: "ISTIO_META_ENABLE_SELF_DISCOVERY", value: "true" }] : [];
   made.spec.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"], env });
   return made;
 }
@@ -56,7 +56,7 @@ function zonesOf(proxy: ProxyResources): Readonly<Record<string, readonly string
   );
 }
 
-const asking = { metadata: { ENABLE_SELF_DISCOVERY: "true" } };
+const selfDiscovery = { metadata: { ENABLE_SELF_DISCOVERY: "true" } };
 
 test("a sidecar with self-discovery gets the endpoints of its own roll-out in its own region, by zone", () => {
   const { apply, connect } = createExtensionFixture();
@@ -76,16 +76,16 @@ test("a sidecar with self-discovery gets the endpoints of its own roll-out in it
     ),
   );
   const nearby = { z1: ["10.244.1.1"], z2: ["10.244.2.1", "10.244.2.2"] };
-  assert.deepEqual(zonesOf(connect({ pod: "shop/web-1", ...asking })), nearby);
-  assert.deepEqual(zonesOf(connect({ pod: "shop/web-2", ...asking })), nearby);
-  assert.deepEqual(zonesOf(connect({ pod: "shop/web-4", ...asking })), { z9: ["10.244.3.1"] });
-  assert.deepEqual(zonesOf(connect({ pod: "shop/next-1", ...asking })), { z1: ["10.244.1.9"] });
+  assert.deepEqual(zonesOf(connect({ pod: "shop/web-1", ...selfDiscovery })), nearby);
+  assert.deepEqual(zonesOf(connect({ pod: "shop/web-2", ...selfDiscovery })), nearby);
+  assert.deepEqual(zonesOf(connect({ pod: "shop/web-4", ...selfDiscovery })), { z9: ["10.244.3.1"] });
+  assert.deepEqual(zonesOf(connect({ pod: "shop/next-1", ...selfDiscovery })), { z1: ["10.244.1.9"] });
 });
 
 test("a sidecar gets an update when the endpoints of its own workload change, and only then", () => {
   const { apply, connect } = createExtensionFixture();
   apply(...base, sidecar("web-1", "10.244.1.1", "node-1"), endpoints(["web-1", "10.244.1.1", "node-1"]));
-  const proxy = connect({ pod: "shop/web-1", ...asking });
+  const proxy = connect({ pod: "shop/web-1", ...selfDiscovery });
   const changedNames: string[] = [];
   using _following = proxy.view(typeUrls.endpoint).subscribe((names) => void changedNames.push(...names));
   apply(service("shop/db", "10.96.0.6", { app: "db" }, [http]));
@@ -102,7 +102,7 @@ test("without a service there are no endpoints, and without self-discovery there
   const { apply, connect } = createExtensionFixture();
   apply(namespace("shop"), node("node-1", "z1"), sidecar("web-1", "10.244.1.1", "node-1"));
   const shown = (proxy: ProxyResources): JsonObject | undefined => proxy.show(typeUrls.endpoint)["local_cluster"];
-  assert.deepEqual(shown(connect({ pod: "shop/web-1", ...asking })), { cluster_name: "local_cluster" });
+  assert.deepEqual(shown(connect({ pod: "shop/web-1", ...selfDiscovery })), { cluster_name: "local_cluster" });
   assert.equal(shown(connect({ pod: "shop/web-1" })), undefined);
 });
 
@@ -128,6 +128,6 @@ test("a WorkloadEntry with the pod's address stands in for the pod, with the wor
     entry("one", "10.244.1.1", "z1"),
     entry("two", "10.244.7.7", "z7"),
   );
-  const proxy = connect({ pod: "shop/web-1", ...asking });
+  const proxy = connect({ pod: "shop/web-1", ...selfDiscovery });
   assert.deepEqual(zonesOf(proxy), { z1: ["10.244.1.1"], z7: ["10.244.7.7"] });
 });

@@ -73,17 +73,17 @@ test("the metadata of one stream does not apply to another stream of the same na
   const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
   apply(pod("shop/web-1", "10.0.0.1"));
   const labelsOf = (identity: ProxyIdentity) => {
-    let seen: unknown;
-    const source = proxies.viewSource(identity, ({ group }) => ((seen = group.labels), emptyView));
+    let labels: unknown;
+    const source = proxies.viewSource(identity, ({ group }) => ((labels = group.labels), emptyView));
     const following = source.follow(() => undefined);
     source.current();
-    return { following, seen };
+    return { following, labels };
   };
   const claimed = labelsOf({ ...proxy, verified: false, labels: { app: "stranger" } });
   const own = labelsOf({ ...proxy, labels: { app: "web" } });
   using _following = claimed.following;
   using _other = own.following;
-  assert.deepEqual([claimed.seen, own.seen], [{ app: "stranger" }, { app: "web" }]);
+  assert.deepEqual([claimed.labels, own.labels], [{ app: "stranger" }, { app: "web" }]);
 });
 
 test("a proxy gets HBONE unless it or the mesh disables it", () => {
@@ -92,17 +92,17 @@ test("a proxy gets HBONE unless it or the mesh disables it", () => {
   const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
   apply(pod("shop/web-1", "10.0.0.1"));
   const speaks = (metadata: Readonly<Record<string, string>>): boolean | undefined => {
-    let seen: boolean | undefined;
+    let isEnvoy: boolean | undefined;
     const identity = readProxyIdentity(
       create(NodeSchema, {
         id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local",
         metadata: { ENABLE_HBONE: "true", ...metadata },
       }),
     );
-    const source = proxies.viewSource(identity, ({ group }) => ((seen = group.hbone), emptyView));
+    const source = proxies.viewSource(identity, ({ group }) => ((isEnvoy = group.hbone), emptyView));
     using _following = source.follow(() => undefined);
     source.current();
-    return seen;
+    return isEnvoy;
   };
   assert.deepEqual(
     [speaks({}), speaks({ DISABLE_HBONE_SEND: "true" }), speaks({ ENABLE_HBONE: "false" })],

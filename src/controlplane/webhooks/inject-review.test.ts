@@ -27,7 +27,7 @@ const pod = (annotations: Record<string, string> = {}): unknown => ({
   metadata: { name: "web", annotations },
   spec: { containers: [{ name: "app", image: "app" }] },
 });
-const ask = (object: unknown, namespace = "demo", path = "/inject"): AdmissionAnswer["response"] => {
+const reviewOf = (object: unknown, namespace = "demo", path = "/inject"): AdmissionAnswer["response"] => {
   const review = { request: { uid: "1", namespace, object } };
   const namespaceLabels: Record<string, string> =
     namespaceOf(review) === "ambient" ? { "istio.io/dataplane-mode": "ambient" } : {};
@@ -35,7 +35,7 @@ const ask = (object: unknown, namespace = "demo", path = "/inject"): AdmissionAn
 };
 
 test("a pod gets a patch with the cluster and network of the URL", () => {
-  const answer = ask(pod(), "demo", "/inject/cluster/east/net/a--slash--b");
+  const answer = reviewOf(pod(), "demo", "/inject/cluster/east/net/a--slash--b");
   assert.deepEqual([answer.allowed, answer.patchType], [true, "JSONPatch"]);
   const patch = JSON.parse(Buffer.from(answer.patch ?? "", "base64").toString("utf8")) as JsonPatchOperation[];
   const text = JSON.stringify(patch);
@@ -44,8 +44,8 @@ test("a pod gets a patch with the cluster and network of the URL", () => {
 });
 
 test("a pod without injection passes without a patch, and one that cannot be injected is denied with the reason", () => {
-  assert.deepEqual(ask(pod(), "ambient"), { uid: "1", allowed: true });
-  const denied = ask(pod({ "sidecar.istio.io/proxyCPU": "much" }));
+  assert.deepEqual(reviewOf(pod(), "ambient"), { uid: "1", allowed: true });
+  const denied = reviewOf(pod({ "sidecar.istio.io/proxyCPU": "much" }));
   assert.equal(denied.allowed, false);
   assert.match(
     denied.status?.message ?? "",

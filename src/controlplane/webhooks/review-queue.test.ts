@@ -125,16 +125,16 @@ test("a review that exceeds its time limit names its object, and the next one ge
 
 test("callers take turns, and abandoned reviews are not executed", async () => {
   const order: string[] = [];
-  const ask = async (caller: string, uid: string, isWanted = true): Promise<void> => {
+  const submit = async (caller: string, uid: string, isWanted = true): Promise<void> => {
     const verdict = await queue.review(caller, virtualService(uid, ["reviews"]), () => isWanted);
     order.push(verdict === undefined ? `${uid} left out` : uid);
   };
   await Promise.all([
-    ask("flood", "f1"),
-    ask("flood", "f2"),
-    ask("flood", "f3", false),
-    ask("flood", "f4"),
-    ask("server", "s1"),
+    submit("flood", "f1"),
+    submit("flood", "f2"),
+    submit("flood", "f3", false),
+    submit("flood", "f4"),
+    submit("server", "s1"),
   ]);
   assert.deepEqual(order, ["f1", "f2", "s1", "f3 left out", "f4"]);
 });

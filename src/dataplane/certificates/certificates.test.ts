@@ -19,8 +19,8 @@ test("a request is signed by its own key, and names only the identity", async ()
   const info = new DerReader(signed.contents);
   info.next(derTags.integer);
   const subject = info.next(derTags.sequence);
-  const key = createPublicKey({ key: info.next(derTags.sequence).whole, format: "der", type: "spki" });
-  assert.equal(verify("sha256", signed.whole, key, signature), true);
+  const key = createPublicKey({ key: info.next(derTags.sequence).encoded, format: "der", type: "spki" });
+  assert.equal(verify("sha256", signed.encoded, key, signature), true);
   assert.equal(subject.contents.length, 0);
   assert.ok(info.next(derTags.context0).contents.includes(identity));
 });

@@ -82,7 +82,7 @@ function publicKeyOf(csrPem: string): Buffer {
     const info = new DerReader(signed.contents);
     info.next(derTags.integer);
     info.next(derTags.sequence);
-    return info.next(derTags.sequence).whole;
+    return info.next(derTags.sequence).encoded;
   } catch (error) {
     throw userError("bad-csr", "the certificate request is not a PKCS #10 request in PEM", { cause: error });
   }

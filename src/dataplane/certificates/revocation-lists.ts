@@ -170,7 +170,7 @@ function readList(der: Buffer, which: string): RevocationList {
     // Lists of version 1 have no version field.
     fields.optional(derTags.integer);
     fields.next(derTags.sequence);
-    const issuer = fields.next(derTags.sequence).whole;
+    const issuer = fields.next(derTags.sequence).encoded;
     const serialNumbers = readSerialNumbers(fields);
     const known = new Map<string, boolean>();
     return {

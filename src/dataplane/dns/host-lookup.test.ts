@@ -9,7 +9,7 @@ function lookupIn(
   { lost = {}, ...options }: Partial<HostLookupOptions> & { readonly lost?: Readonly<Record<string, number>> } = {},
 ): { lookup: HostLookup; queries: string[] } {
   const queries: string[] = [];
-  const ask = (query: Buffer): Promise<Buffer> => {
+  const answerQuery = (query: Buffer): Promise<Buffer> => {
     const { id = 0, questions = [] } = decode(query);
     const [{ name, type } = { name: "", type: "A" as const }] = questions;
     queries.push(`${type} ${name}`);
@@ -19,7 +19,7 @@ function lookupIn(
     return Promise.resolve(encode({ type: "response", id, questions, answers }));
   };
   const file = { search: ["shop.svc", "svc"], dotsOfFullNames: 1 };
-  return { lookup: new HostLookup({ forwarder: { ask }, file, ...options }), queries };
+  return { lookup: new HostLookup({ forwarder: { ask: answerQuery }, file, ...options }), queries };
 }
 
 const addressRecord = (data: string, ttl: number): Answer => ({ type: "A", name: "web.test", data, ttl });

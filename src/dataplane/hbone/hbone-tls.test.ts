@@ -23,10 +23,10 @@ async function material(identity: string) {
 
 test("mTLS with node:http2's server: both sides see the other's identity, and a wrong one is refused", async () => {
   const server = createSecureServer({ ...(await material(peer)), requestCert: true, rejectUnauthorized: true });
-  let seen: string | undefined;
+  let version: string | undefined;
   server.on("stream", (stream) => {
     const socket = stream.session?.socket as TLSSocket | undefined;
-    seen = socket?.getPeerCertificate().subjectaltname;
+    version = socket?.getPeerCertificate().subjectaltname;
     stream.respond({ ":status": 200 });
     stream.pipe(stream);
   });
@@ -45,7 +45,7 @@ test("mTLS with node:http2's server: both sides see the other's identity, and a 
       timeoutMs: 5_000,
     });
   const tunnel = await connect(peer);
-  assert.deepEqual([tunnel.peerIdentity, seen], [peer, `URI:${us}`]);
+  assert.deepEqual([tunnel.peerIdentity, version], [peer, `URI:${us}`]);
   const echoed = new Promise<string>((resolve) => {
     tunnel.setHandler({ data: (chunk) => resolve(chunk.toString()), end() {}, drain() {}, close() {} });
   });

@@ -19,7 +19,7 @@ function asSecure(stream: ByteStream): SecureStream {
   }) as SecureStream;
 }
 
-interface Seen {
+interface ReceivedBytes {
   readonly length: number;
   /** The position of the first wrong byte. -1: there is none. */
   readonly wrongAt: number;
@@ -29,25 +29,25 @@ interface Seen {
  * Reads all bytes, with a pause before each chunk if `slow`. Returns how many bytes arrived, and where the first wrong
  * one is.
  */
-function check(stream: ByteStream, isSlow: boolean): Promise<Seen> {
-  const { promise, resolve } = Promise.withResolvers<Seen>();
-  const seen = { length: 0, wrongAt: -1 };
+function check(stream: ByteStream, isSlow: boolean): Promise<ReceivedBytes> {
+  const { promise, resolve } = Promise.withResolvers<ReceivedBytes>();
+  const received = { length: 0, wrongAt: -1 };
   stream.setHandler({
     data: (chunk) => {
-      for (let at = 0; at < chunk.length && seen.wrongAt < 0;) {
-        const from = (seen.length + at) % pattern.length;
+      for (let at = 0; at < chunk.length && received.wrongAt < 0;) {
+        const from = (received.length + at) % pattern.length;
         const length = Math.min(chunk.length - at, pattern.length - from);
-        if (chunk.compare(pattern, from, from + length, at, at + length) !== 0) seen.wrongAt = seen.length + at;
+        if (chunk.compare(pattern, from, from + length, at, at + length) !== 0) received.wrongAt = received.length + at;
         at += length;
       }
-      seen.length += chunk.length;
+      received.length += chunk.length;
       if (!isSlow) return;
       stream.pause();
       setImmediate(() => stream.resume());
     },
     end: () => stream.end(),
     drain() {},
-    close: () => resolve(seen),
+    close: () => resolve(received),
   });
   stream.resume();
   return promise;
@@ -77,7 +77,7 @@ async function listen(accept: (stream: ByteStream) => void): Promise<ByteListene
 }
 
 test("streams that share a connection get their bytes in order, even while readers pause", async () => {
-  const sums: Promise<Seen>[] = [];
+  const sums: Promise<ReceivedBytes>[] = [];
   const sink = await listen((stream) => void sums.push(check(stream, sums.length % 2 === 0)));
   const far = await listen((connection) =>
     serveHbone(asSecure(connection), {

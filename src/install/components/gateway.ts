@@ -1,6 +1,6 @@
 import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { istioLabels, type GatewaySpec } from "../../api/istio/index.ts";
+import { istioLabels, istioTokenVolume, type GatewaySpec } from "../../api/istio/index.ts";
 import { mergeTrees } from "../merge.ts";
 import {
   chartLabels,
@@ -295,10 +295,7 @@ function gatewayVolumes(plan: GatewayPlan, settings: InstallSettings): Tree[] {
     { name: "podinfo", downwardAPI: { items: podInfo } },
     { name: "istio-envoy", emptyDir: {} },
     { name: "istio-data", emptyDir: {} },
-    {
-      name: "istio-token",
-      projected: { sources: [{ serviceAccountToken: { audience, expirationSeconds: 43_200, path: "istio-token" } }] },
-    },
+    istioTokenVolume(audience),
     { name: "config-volume", configMap: { name: revisioned("istio", settings), optional: true } },
     ...secretVolumes(plan).map(({ name, secretName }) => ({ name, secret: { secretName, optional: true } })),
     ...plan.workload.volumes,

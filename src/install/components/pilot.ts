@@ -1,6 +1,6 @@
 import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { istioLabels } from "../../api/istio/index.ts";
+import { istioLabels, istioTokenVolume } from "../../api/istio/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 import {
   chartLabels,
@@ -279,10 +279,7 @@ function pilotVolumes(settings: InstallSettings): Record<string, unknown>[] {
   return [
     { name: "config-volume", configMap: { name: revisioned("istio", settings), optional: true } },
     { name: "local-certs", emptyDir: { medium: "Memory" } },
-    {
-      name: "istio-token",
-      projected: { sources: [{ serviceAccountToken: { audience, expirationSeconds: 43_200, path: "istio-token" } }] },
-    },
+    istioTokenVolume(audience),
     { name: "cacerts", secret: { secretName: "cacerts", optional: true } },
     { name: "istio-kubeconfig", secret: { secretName: "istio-kubeconfig", optional: true } },
     { name: "istio-csr-dns-cert", secret: { secretName: "istiod-tls", optional: true } },

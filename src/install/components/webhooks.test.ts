@@ -37,40 +37,40 @@ function takenBy(namespace: Record<string, string>, pod: Record<string, string>,
 const rev = (name: string) => ({ "istio.io/rev": name });
 const enabled = { "istio-injection": "enabled" };
 const disabled = { "istio-injection": "disabled" };
-const asks = { "sidecar.istio.io/inject": "true" };
+const labels = { "sidecar.istio.io/inject": "true" };
 const refuses = { "sidecar.istio.io/inject": "false" };
 
 const cases: readonly (readonly [namespace: Record<string, string>, pod: Record<string, string>, expected: string])[] =
   [
     [{}, {}, ""],
-    [{}, asks, "default: object"],
+    [{}, labels, "default: object"],
     [{}, refuses, ""],
     [{}, rev("default"), "default: rev.object"],
     [{}, rev("canary"), "canary: rev.object"],
     [{}, rev("prod"), "prod -> canary: rev.object"],
     [{}, rev("unknown"), ""],
-    [{}, { ...rev("canary"), ...asks }, "canary: rev.object"],
+    [{}, { ...rev("canary"), ...labels }, "canary: rev.object"],
     [{}, { ...rev("canary"), ...refuses }, ""],
     [enabled, {}, "default: namespace"],
-    [enabled, asks, "default: namespace"],
+    [enabled, labels, "default: namespace"],
     [enabled, refuses, ""],
     [enabled, rev("canary"), "default: namespace"],
     [enabled, { ...rev("canary"), ...refuses }, ""],
     [disabled, {}, ""],
-    [disabled, asks, ""],
+    [disabled, labels, ""],
     [disabled, rev("canary"), ""],
     [rev("canary"), {}, "canary: rev.namespace"],
-    [rev("canary"), asks, "canary: rev.namespace"],
+    [rev("canary"), labels, "canary: rev.namespace"],
     [rev("canary"), refuses, ""],
     [rev("canary"), rev("prod"), "canary: rev.namespace"],
     [rev("prod"), {}, "prod -> canary: rev.namespace"],
     [rev("prod"), rev("default"), "prod -> canary: rev.namespace"],
     [rev("default"), {}, "default: rev.namespace"],
     [rev("default"), rev("canary"), "default: rev.namespace"],
-    [rev("unknown"), asks, ""],
+    [rev("unknown"), labels, ""],
     [{ ...rev("canary"), ...enabled }, {}, "default: namespace"],
     [{ ...rev("canary"), ...enabled }, rev("canary"), "default: namespace"],
-    [{ ...rev("canary"), ...disabled }, asks, ""],
+    [{ ...rev("canary"), ...disabled }, labels, ""],
   ];
 
 test("at most one webhook matches each pod: istio-injection takes precedence over the namespace's revision, and that over the pod's", () => {
@@ -84,7 +84,7 @@ test("the owner of the tag default injects pods that name no revision", () => {
     "default -> canary": webhooksOf(revisionTag("default", settings("canary"))),
   };
   assert.equal(takenBy(enabled, {}, moved), "default -> canary: namespace");
-  assert.equal(takenBy({}, asks, moved), "default -> canary: object");
+  assert.equal(takenBy({}, labels, moved), "default -> canary: object");
   assert.equal(takenBy(rev("default"), {}, moved), "default -> canary: rev.namespace");
 });
 
@@ -95,7 +95,7 @@ test("with injection enabled by default, only unlabelled namespaces and pods are
     ),
   };
   assert.equal(takenBy({}, {}, all), "default: auto");
-  assert.equal(takenBy({}, asks, all), "default: object");
+  assert.equal(takenBy({}, labels, all), "default: object");
   for (const [namespace, pod] of [
     [{}, refuses],
     [disabled, {}],

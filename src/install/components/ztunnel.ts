@@ -1,5 +1,6 @@
 import { textAt, treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { istioTokenVolume } from "../../api/istio/index.ts";
 import {
   chartLabels,
   clusterName,
@@ -118,12 +119,7 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
 
 function ownVolumes(values: InstallSettings["values"]): Tree[] {
   return [
-    {
-      name: "istio-token",
-      projected: {
-        sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } }],
-      },
-    },
+    istioTokenVolume("istio-ca"),
     { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
     { name: "cni-ztunnel-sock-dir", hostPath: { path: "/var/run/ztunnel", type: "DirectoryOrCreate" } },
     { name: "tmp", emptyDir: {} },

@@ -53,19 +53,19 @@ test("a change recomputes only items that read the changed ones", () => {
 
 test("an equal result is not propagated, and subscribers get one batch after everything has settled", () => {
   const { graph, pods, services, nodes, endpoints, summary } = buildGraph();
-  const seen: (readonly CollectionChange<string>[])[] = [];
-  summary.subscribe((changes) => seen.push(changes));
+  const changesSeen: (readonly CollectionChange<string>[])[] = [];
+  summary.subscribe((changes) => changesSeen.push(changes));
   endpoints.subscribe(() => assert.equal(summary.size, endpoints.size === 0 ? 0 : 1));
   graph.batch(() => {
     nodes.set("n", "zone");
     services.set("s", { name: "s", app: "a" });
     pods.set("p", { name: "p", app: "a", node: "n" });
   });
-  assert.deepEqual(seen, [[], [{ type: "set", key: "s", item: "1 of 1", previous: undefined }]]);
+  assert.deepEqual(changesSeen, [[], [{ type: "set", key: "s", item: "1 of 1", previous: undefined }]]);
   const before = summary.stats.recomputations;
   pods.set("p", { name: "p", app: "a", node: "n" });
   assert.equal(summary.stats.recomputations, before);
-  assert.equal(seen.length, 2);
+  assert.equal(changesSeen.length, 2);
 });
 
 test("a collection may not read a later one", () => {
@@ -108,13 +108,13 @@ test("elements of lists exist as long as any list has them, and only changes are
   const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => ({ name, from: "one" }));
   lists.set("one", [a, b, c] as never);
   lists.set("two", [{ name: "b", from: "two" }]);
-  const seen: string[] = [];
-  elements.onChange((changes) => seen.push(...changes.map((change) => `${change.type} ${change.key}`)));
+  const changesSeen: string[] = [];
+  elements.onChange((changes) => changesSeen.push(...changes.map((change) => `${change.type} ${change.key}`)));
   const before = lengths.stats.recomputations;
   lists.set("one", [a, b, d, c] as never);
-  assert.deepEqual([seen, lengths.stats.recomputations - before], [["set d"], 1]);
+  assert.deepEqual([changesSeen, lengths.stats.recomputations - before], [["set d"], 1]);
   lists.set("one", [a, c] as never);
-  assert.deepEqual([seen.slice(1), lengths.get("b")], [["set b", "delete d"], "b of two"]);
+  assert.deepEqual([changesSeen.slice(1), lengths.get("b")], [["set b", "delete d"], "b of two"]);
   lists.delete("two");
   lists.delete("one");
   assert.equal(lengths.size, 0);

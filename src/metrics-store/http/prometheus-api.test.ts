@@ -36,7 +36,7 @@ function api(reload?: () => Promise<void>): PrometheusApi {
   });
 }
 
-async function ask(
+async function get(
   path: string,
   params: string | Record<string, string> = {},
   method = "GET",
@@ -46,7 +46,7 @@ async function ask(
 }
 
 test("an instant query answers in Prometheus' format, with values as strings", async () => {
-  const { status, body } = await ask("/api/v1/query", { query: "sort(hits)" });
+  const { status, body } = await get("/api/v1/query", { query: "sort(hits)" });
   assert.equal(status, 200);
   const value = (text: string): [number, string] => [nowMs / 1000, text];
   assert.deepEqual(body, {
@@ -59,15 +59,15 @@ test("an instant query answers in Prometheus' format, with values as strings", a
       ],
     },
   });
-  assert.deepEqual((await ask("/api/v1/query", { query: "2", time: "2023-11-14T22:13:20Z" })).body, {
+  assert.deepEqual((await get("/api/v1/query", { query: "2", time: "2023-11-14T22:13:20Z" })).body, {
     status: "success",
     data: { resultType: "scalar", result: [nowMs / 1000, "2"] },
   });
-  assert.deepEqual((await ask("/api/v1/query", { query: '"a"' })).body, {
+  assert.deepEqual((await get("/api/v1/query", { query: '"a"' })).body, {
     status: "success",
     data: { resultType: "string", result: [nowMs / 1000, "a"] },
   });
-  assert.deepEqual((await ask("/api/v1/query", { query: "hits", limit: "1" })).body, {
+  assert.deepEqual((await get("/api/v1/query", { query: "hits", limit: "1" })).body, {
     status: "success",
     data: { resultType: "vector", result: [{ metric: { __name__: "hits", code: "200" }, value: value("10") }] },
     warnings: ["results truncated due to limit"],
@@ -75,7 +75,7 @@ test("an instant query answers in Prometheus' format, with values as strings", a
 });
 
 test("a range query answers a matrix", async () => {
-  const { body } = await ask("/api/v1/query_range", {
+  const { body } = await get("/api/v1/query_range", {
     query: 'hits{code="200"}',
     start: String(nowMs / 1000 - 60),
     end: String(nowMs / 1000),
@@ -111,7 +111,7 @@ const refusals: readonly (readonly [string, Record<string, string>, number, stri
 
 test("an invalid request is refused with Prometheus' status and kind of error", async () => {
   for (const [path, params, status, errorType, expected] of refusals) {
-    const answer = await ask(path, params);
+    const answer = await get(path, params);
     const body = answer.body as { status: string; errorType: string; error: string };
     assert.deepEqual([answer.status, body.status, body.errorType], [status, "error", errorType], path);
     assert.match(body.error, expected);
@@ -120,7 +120,7 @@ test("an invalid request is refused with Prometheus' status and kind of error", 
 
 test("series, labels and their values are listed, all or by selectors", async () => {
   const data = async (path: string, params: string | Record<string, string> = {}): Promise<unknown> =>
-    ((await ask(path, params)).body as { data: unknown }).data;
+    ((await get(path, params)).body as { data: unknown }).data;
   assert.deepEqual(await data("/api/v1/labels"), ["__name__", "code"]);
   assert.deepEqual(await data("/api/v1/label/code/values"), ["200", "500"]);
   assert.deepEqual(await data("/api/v1/label/code/values", { "match[]": 'hits{code!="200"}' }), ["500"]);
@@ -144,7 +144,7 @@ test("the status endpoints of dashboards exist", async () => {
     "status/runtimeinfo",
     "status/tsdb",
   ]) {
-    const { status, body } = await ask(`/api/v1/${path}`);
+    const { status, body } = await get(`/api/v1/${path}`);
     assert.deepEqual([status, (body as { status: string }).status], [200, "success"], path);
   }
   assert.equal((await api().handle({ method: "GET", path: "/-/ready", params: new URLSearchParams() }))?.status, 200);

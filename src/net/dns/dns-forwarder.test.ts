@@ -53,16 +53,16 @@ function addressIn(answer: Buffer): unknown {
 }
 
 test("each query has a random id and its own port, and its answer has the client's id", async () => {
-  const seen: (readonly [id: number, port: number])[] = [];
+  const queries: (readonly [id: number, port: number])[] = [];
   const server = await serve((message, reply, from) => {
-    seen.push([message.readUInt16BE(0), from.port]);
+    queries.push([message.readUInt16BE(0), from.port]);
     reply(answerOf(message, "192.0.2.1"));
   });
   const one = forwarder([server]);
   const answers = await Promise.all(Array.from({ length: 20 }, async () => await one.forward(query, "udp")));
   assert.ok(answers.every((answer) => answer.readUInt16BE(0) === 7 && addressIn(answer) === "192.0.2.1"));
-  assert.ok(new Set(seen.map(([id]) => id)).size > 10, "ids differ");
-  assert.equal(new Set(seen.map(([, port]) => port)).size, 20);
+  assert.ok(new Set(queries.map(([id]) => id)).size > 10, "ids differ");
+  assert.equal(new Set(queries.map(([, port]) => port)).size, 20);
 });
 
 test("an answer with another question, id or port, or that is a query, is ignored", async () => {
@@ -117,21 +117,21 @@ test("the next server is queried when one is silent, and the number of waiting q
 });
 
 test("a query whose datagram is lost is sent again with another id and from another port, and a late answer is still accepted", async () => {
-  const seen: { readonly id: number; readonly port: number; readonly atMs: number }[] = [];
+  const queries: { readonly id: number; readonly port: number; readonly atMs: number }[] = [];
   const replies: (() => void)[] = [];
   const server = await serve((message, reply, from) => {
-    seen.push({ id: message.readUInt16BE(0), port: from.port, atMs: performance.now() });
+    queries.push({ id: message.readUInt16BE(0), port: from.port, atMs: performance.now() });
     replies.push(() => reply(answerOf(message, "192.0.2.1")));
     // The first datagram is answered only when the second one has arrived.
-    if (seen.length === 2) replies[0]?.();
+    if (queries.length === 2) replies[0]?.();
   });
   const one = new DnsForwarder({ servers: [server], timeoutMs: 5_000, clock: systemClock, randomId: counter() });
   assert.equal(addressIn(await one.forward(query, "udp")), "192.0.2.1");
   assert.deepEqual(
-    seen.map(({ id }) => id),
+    queries.map(({ id }) => id),
     [1, 2],
   );
-  assert.notEqual(seen[0]?.port, seen[1]?.port);
+  assert.notEqual(queries[0]?.port, queries[1]?.port);
 });
 
 test("a name server that refuses is asked three times at once, and then the query fails", async () => {

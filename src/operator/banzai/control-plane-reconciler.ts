@@ -241,25 +241,25 @@ async function setStatus(
   object: KubernetesObject,
   status: BanzaiStatus,
 ): Promise<void> {
-  await writeStatus(client, { kind: banzaiIstioKind, seen: istios }, object, status);
+  await writeStatus(client, { kind: banzaiIstioKind, informer: istios }, object, status);
 }
 
 type WithStatus = KubernetesObject & { readonly status?: BanzaiStatus };
 
 /** Objects of one of Banzai Cloud's kinds, as last seen. */
-interface SeenObjects<Value extends WithStatus> {
+interface ObservedObjects<Value extends WithStatus> {
   readonly kind: KindDefinition<Value>;
-  readonly seen: Pick<Informer<Value>, "get">;
+  readonly informer: Pick<Informer<Value>, "get">;
 }
 
 /** Writes an object's status, unless the object was last seen with it. */
 export async function writeStatus<Value extends WithStatus>(
   client: KubeClient,
-  { kind, seen }: SeenObjects<Value>,
+  { kind, informer }: ObservedObjects<Value>,
   { metadata }: Pick<KubernetesObject, "metadata">,
   status: BanzaiStatus,
 ): Promise<void> {
-  const before = seen.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
+  const before = informer.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
   if (
     before?.Status === status.Status &&
     before?.ErrorMessage === status.ErrorMessage &&

@@ -199,5 +199,5 @@ async function setStatus(
   object: MeshGatewayObject | BanzaiMeshGateway,
   status: BanzaiStatus,
 ): Promise<void> {
-  await writeStatus(client, { kind: banzaiMeshGatewayKind, seen: gateways }, object, status);
+  await writeStatus(client, { kind: banzaiMeshGatewayKind, informer: gateways }, object, status);
 }

@@ -55,7 +55,7 @@ async function whileOperated(
   }
 }
 
-function ask(cluster: MemoryCluster, name: string, spec: object, metadata: object = {}): void {
+function putOperator(cluster: MemoryCluster, name: string, spec: object, metadata: object = {}): void {
   cluster.put("IstioOperator", {
     metadata: { ...cluster.find("IstioOperator", name, namespace)?.metadata, name, namespace, ...metadata },
     spec,
@@ -88,7 +88,7 @@ const isHealthy = (cluster: MemoryCluster, name: string) => (): boolean =>
 
 test("an object is installed and becomes healthy, and a change is applied with removals", async () => {
   const cluster = new MemoryCluster();
-  ask(cluster, "mesh", { profile: "default" });
+  putOperator(cluster, "mesh", { profile: "default" });
   await whileOperated(cluster, async () => {
     await eventually("installed", isHealthy(cluster, "mesh"));
     assert.deepEqual(healthOf(cluster, "mesh"), { Base: "HEALTHY", Pilot: "HEALTHY", IngressGateways: "HEALTHY" });
@@ -99,7 +99,7 @@ test("an object is installed and becomes healthy, and a change is applied with r
       cluster.find("Deployment", "istiod", namespace)?.metadata.labels?.["install.operator.istio.io/owning-resource"],
       "mesh",
     );
-    ask(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
+    putOperator(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
     await eventually(
       "changed",
       () =>
@@ -114,7 +114,7 @@ test("an object is installed and becomes healthy, and a change is applied with r
 
 test("deleted objects are restored, and the status stays healthy", async () => {
   const cluster = new MemoryCluster();
-  ask(cluster, "mesh", { profile: "minimal" });
+  putOperator(cluster, "mesh", { profile: "minimal" });
   await whileOperated(cluster, async () => {
     await eventually("installed", isHealthy(cluster, "mesh"));
     await cluster.delete(
@@ -130,12 +130,17 @@ test("deleted objects are restored, and the status stays healthy", async () => {
 
 test("a deleted object removes its revision, webhooks first, and keeps the base", async () => {
   const cluster = new MemoryCluster();
-  ask(cluster, "mesh", { profile: "minimal" });
-  ask(cluster, "canary", { profile: "minimal", revision: "canary" });
+  putOperator(cluster, "mesh", { profile: "minimal" });
+  putOperator(cluster, "canary", { profile: "minimal", revision: "canary" });
   await whileOperated(cluster, async () => {
     await eventually("installed", () => isHealthy(cluster, "mesh")() && isHealthy(cluster, "canary")());
     cluster.writes.length = 0;
-    ask(cluster, "canary", { profile: "minimal", revision: "canary" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    putOperator(
+      cluster,
+      "canary",
+      { profile: "minimal", revision: "canary" },
+      { deletionTimestamp: "2026-01-01T00:00:00Z" },
+    );
     await eventually("gone", () => cluster.find("IstioOperator", "canary", namespace) === undefined);
     assert.match(cluster.writes.find((write) => write.startsWith("delete")) ?? "", /WebhookConfiguration/);
     assert.deepEqual(cluster.names("Deployment"), ["istio-system/istiod", "serin-system/serin-rollout"]);
@@ -146,7 +151,7 @@ test("a deleted object removes its revision, webhooks first, and keeps the base"
 
 test("a bad spec is reported in the status and changes nothing, and a corrected one is applied", async () => {
   const cluster = new MemoryCluster();
-  ask(cluster, "mesh", { profile: "ambiant" });
+  putOperator(cluster, "mesh", { profile: "ambiant" });
   await whileOperated(cluster, async () => {
     await eventually("refused", () => statusOf(cluster, "mesh") !== undefined);
     assert.deepEqual(statusOf(cluster, "mesh"), {
@@ -156,7 +161,7 @@ test("a bad spec is reported in the status and changes nothing, and a corrected 
       componentStatus: {},
     });
     assert.deepEqual(cluster.names("Deployment"), []);
-    ask(cluster, "mesh", { profile: "minimal" });
+    putOperator(cluster, "mesh", { profile: "minimal" });
     await eventually("installed", isHealthy(cluster, "mesh"));
     assert.equal(statusOf(cluster, "mesh")?.message, undefined);
   });
@@ -171,8 +176,8 @@ test("an operator with a revision manages only that revision, and one without sk
       labels: { "operator.istio.io/managed-by": "serin" },
     },
   });
-  ask(cluster, "stable", { profile: "minimal" });
-  ask(cluster, "canary", { profile: "minimal", revision: "canary" });
+  putOperator(cluster, "stable", { profile: "minimal" });
+  putOperator(cluster, "canary", { profile: "minimal", revision: "canary" });
   await whileOperated(cluster, async () => await eventually("installed", isHealthy(cluster, "stable")));
   assert.equal(statusOf(cluster, "canary"), undefined);
   const before = cluster.find("Deployment", "istiod", namespace)?.metadata.resourceVersion;
@@ -184,8 +189,8 @@ test("an operator with a revision manages only that revision, and one without sk
 
 test("the older of two objects of one revision owns it; the other reports that, and takes over afterwards", async () => {
   const cluster = new MemoryCluster();
-  ask(cluster, "first", { profile: "minimal" }, { creationTimestamp: "2026-01-01T00:00:00Z" });
-  ask(cluster, "second", { profile: "default" }, { creationTimestamp: "2026-01-02T00:00:00Z" });
+  putOperator(cluster, "first", { profile: "minimal" }, { creationTimestamp: "2026-01-01T00:00:00Z" });
+  putOperator(cluster, "second", { profile: "default" }, { creationTimestamp: "2026-01-02T00:00:00Z" });
   await whileOperated(cluster, async () => {
     await eventually("both answered", () => isHealthy(cluster, "first")() && statusOf(cluster, "second") !== undefined);
     assert.equal(
@@ -193,7 +198,7 @@ test("the older of two objects of one revision owns it; the other reports that, 
       'IstioOperator istio-system/first already installs revision "default": set another spec.revision here, or delete one of the two',
     );
     assert.equal(cluster.find("Deployment", "istio-ingressgateway", namespace), undefined);
-    ask(cluster, "first", { profile: "minimal" }, { deletionTimestamp: "2026-01-03T00:00:00Z" });
+    putOperator(cluster, "first", { profile: "minimal" }, { deletionTimestamp: "2026-01-03T00:00:00Z" });
     await eventually(
       "the second follows",
       () => isHealthy(cluster, "second")() && cluster.find("IstioOperator", "first", namespace) === undefined,
@@ -205,7 +210,7 @@ test("the older of two objects of one revision owns it; the other reports that, 
 test("ready components are reported while one is awaited, and one that stays unready has its reason", async () => {
   const cluster = new MemoryCluster();
   cluster.held.add("Deployment/istio-system/istio-ingressgateway");
-  ask(cluster, "mesh", { profile: "default" });
+  putOperator(cluster, "mesh", { profile: "default" });
   await whileOperated(
     cluster,
     async () => {
@@ -226,7 +231,7 @@ test("ready components are reported while one is awaited, and one that stays unr
 test("a change or deletion of an object does not wait for pending components", async () => {
   const cluster = new MemoryCluster();
   cluster.held.add("Deployment/istio-system/istiod");
-  ask(cluster, "mesh", { profile: "minimal", tag: "nonsense" });
+  putOperator(cluster, "mesh", { profile: "minimal", tag: "nonsense" });
   await whileOperated(cluster, async () => {
     await eventually(
       "it waits",
@@ -235,17 +240,17 @@ test("a change or deletion of an object does not wait for pending components", a
         statusOf(cluster, "mesh")?.status === "RECONCILING",
     );
     cluster.held.clear();
-    ask(cluster, "mesh", { profile: "minimal", tag: "1.31.0" });
+    putOperator(cluster, "mesh", { profile: "minimal", tag: "1.31.0" });
     await eventually("installed", isHealthy(cluster, "mesh"));
     cluster.held.add("Deployment/istio-system/istio-ingressgateway");
-    ask(cluster, "mesh", { profile: "default" });
+    putOperator(cluster, "mesh", { profile: "default" });
     await eventually(
       "it waits again",
       () =>
         statusOf(cluster, "mesh")?.status === "RECONCILING" &&
         cluster.find("Deployment", "istio-ingressgateway", namespace) !== undefined,
     );
-    ask(cluster, "mesh", { profile: "default" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    putOperator(cluster, "mesh", { profile: "default" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
     await eventually("gone", () => cluster.find("IstioOperator", "mesh", namespace) === undefined);
     // The rollout engine belongs to no revision, and stays with its webhooks.
     assert.deepEqual(cluster.names("MutatingWebhookConfiguration"), ["serin-rollout-author"]);
@@ -255,7 +260,7 @@ test("a change or deletion of an object does not wait for pending components", a
 
 test("one of two replicas works; the other takes over and changes nothing that is correct", async () => {
   const cluster = new MemoryCluster();
-  ask(cluster, "mesh", { profile: "minimal" });
+  putOperator(cluster, "mesh", { profile: "minimal" });
   const replica = (identity: string) => {
     const ended = new AbortController();
     const following = Promise.withResolvers<string>();
@@ -282,7 +287,7 @@ test("one of two replicas works; the other takes over and changes nothing that i
   const generation = deployment()?.metadata.generation;
   first.ended.abort();
   await first.running;
-  ask(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
+  putOperator(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
   await eventually(
     "the second works",
     () => cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined && isHealthy(cluster, "mesh")(),

@@ -89,8 +89,8 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
   const failures: string[] = [];
   const compared = proxies.slice(0, maxProxies);
   progress(`asking both releases about ${compared.length} proxies`);
-  const seen = await askBoth(options, compared, [], failures);
-  const changes = [...seen.answers].flatMap(([proxy, { from, to }]) => resourceChanges(proxy.name, from, to));
+  const answers = await askBoth(options, compared, [], failures);
+  const changes = [...answers.answers].flatMap(([proxy, { from, to }]) => resourceChanges(proxy.name, from, to));
   let effects: ProxiesReport["envoyFilters"] = [];
   if (envoyFilters.length > 0) {
     progress(`asking again without the ${envoyFilters.length} EnvoyFilter${envoyFilters.length === 1 ? "" : "s"}`);
@@ -100,12 +100,16 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
       ["envoyfilters"],
       [],
     );
-    effects = envoyFilterEffects(envoyFilters, filteredProxies(seen.answers, without.answers), options.rootNamespace);
+    effects = envoyFilterEffects(
+      envoyFilters,
+      filteredProxies(answers.answers, without.answers),
+      options.rootNamespace,
+    );
   }
   return {
-    report: reportOf(proxies, compared, seen.answers, changes, effects),
+    report: reportOf(proxies, compared, answers.answers, changes, effects),
     failures,
-    refusedWrites: seen.refusedWrites,
+    refusedWrites: answers.refusedWrites,
   };
 }
 

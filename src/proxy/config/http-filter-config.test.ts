@@ -42,9 +42,9 @@ const limit = {
 
 test("a filter's configuration may be a TypedStruct, as in the EnvoyFilters of Istio's documents", () => {
   const [filter] = compile("envoy.filters.http.local_ratelimit", typedStruct(limitType, limit));
-  const ask = (): unknown => filter?.onRequest(testRequest(), neverAborted);
-  assert.equal(ask(), undefined);
-  assert.equal((ask() as { readonly status: number }).status, 429);
+  const sendRequest = (): unknown => filter?.onRequest(testRequest(), neverAborted);
+  assert.equal(sendRequest(), undefined);
+  assert.equal((sendRequest() as { readonly status: number }).status, 429);
 });
 
 test("a TypedStruct that does not fit its type is refused, and the error names the field", () => {

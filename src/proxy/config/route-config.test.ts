@@ -35,7 +35,7 @@ function named(routes: readonly (readonly [name: string, match: JsonValue])[]): 
   };
 }
 
-async function ask(
+async function routed(
   table: JsonValue,
   requests: readonly (readonly [path: string, options: RequestOptions])[],
 ): Promise<Answer[]> {
@@ -68,7 +68,7 @@ suite("matches", () => {
       const expected = ["exact", "-", "exact", "under", "under", "-", "regex", "-", "nocase", "prefix", "-"];
       assert.deepEqual(
         bodies(
-          await ask(
+          await routed(
             table,
             paths.map((path) => [path, {}] as const),
           ),
@@ -102,12 +102,16 @@ suite("matches", () => {
         (value) => ["/", { headers: value === undefined ? {} : { "x-h": value } }] as const,
       );
       const expected = [...taken.map(() => "hit"), ...not.map(() => "-")];
-      assert.deepEqual(bodies(await ask(named([["hit", header(match)]]), requests)), expected, JSON.stringify(match));
+      assert.deepEqual(
+        bodies(await routed(named([["hit", header(match)]]), requests)),
+        expected,
+        JSON.stringify(match),
+      );
     }
     const absent = named([["absent", header({ presentMatch: true, invertMatch: true })]]);
     assert.deepEqual(
       bodies(
-        await ask(absent, [
+        await routed(absent, [
           ["/", {}],
           ["/", { headers: { "x-h": "1" } }],
         ]),
@@ -128,7 +132,7 @@ suite("matches", () => {
     ]);
     assert.deepEqual(
       bodies(
-        await ask(both, [
+        await routed(both, [
           ["/", { method: "PUT", headers: { a: "1" } }],
           ["/", { method: "PUT" }],
           ["/", { headers: { a: "1" } }],
@@ -145,7 +149,7 @@ suite("matches", () => {
     ]);
     assert.deepEqual(
       bodies(
-        await ask(table, [
+        await routed(table, [
           ["/?v=2", {}],
           ["/?v=1&v=2", {}],
           ["/?x=1&p", {}],
@@ -187,7 +191,7 @@ suite("actions", () => {
 
   test("redirects change the parts that they name and keep the rest", async () => {
     const location = async (redirect: Record<string, JsonValue>): Promise<string> => {
-      const [answer] = await ask(one({ redirect }), [["/old/x?q=1", { headers: { host: "shop.test:8080" } }]]);
+      const [answer] = await routed(one({ redirect }), [["/old/x?q=1", { headers: { host: "shop.test:8080" } }]]);
       return `${answer?.status} ${answer?.headers.location}`;
     };
     assert.equal(await location({ hostRedirect: "new.test", responseCode: "FOUND" }), "302 http://new.test/old/x?q=1");

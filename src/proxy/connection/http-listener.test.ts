@@ -54,9 +54,9 @@ test("a request reaches its backend with the headers that an edge adds, and the 
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.server, "istio-envoy");
   assert.match(String(answer.headers["x-envoy-upstream-service-time"]), /^\d+$/);
-  const seen = JSON.parse(answer.body) as { url: string; headers: Record<string, string>; length: number };
-  assert.equal(seen.url, "/y?q=1");
-  assert.equal(seen.length, 5);
+  const request = JSON.parse(answer.body) as { url: string; headers: Record<string, string>; length: number };
+  assert.equal(request.url, "/y?q=1");
+  assert.equal(request.length, 5);
   assert.deepEqual(
     [
       "x-forwarded-for",
@@ -66,10 +66,10 @@ test("a request reaches its backend with the headers that an edge adds, and the 
       "te",
       "x-envoy-internal",
       "x-envoy-external-address",
-    ].map((name) => seen.headers[name]),
+    ].map((name) => request.headers[name]),
     ["1.2.3.4,127.0.0.1", "http", undefined, "1", undefined, undefined, "127.0.0.1"],
   );
-  assert.match(seen.headers["x-request-id"] ?? "", /^[0-9a-f-]{36}$/);
+  assert.match(request.headers["x-request-id"] ?? "", /^[0-9a-f-]{36}$/);
   assert.deepEqual(harness.records, [
     {
       status: 200,
@@ -140,11 +140,11 @@ test("pipelined requests are answered in order", async () => {
 
 test("chunked bodies keep their trailers in both directions if the listener enables trailers, however they are split", async () => {
   await using harness = await Harness.start({ http1Trailers: true });
-  let seen = "";
+  let received = "";
   const port = await harness.rawBackend((socket) =>
     socket.on("data", (chunk) => {
-      seen += chunk.toString("latin1");
-      if (!seen.endsWith("x: y\r\n\r\n")) return;
+      received += chunk.toString("latin1");
+      if (!received.endsWith("x: y\r\n\r\n")) return;
       for (const byte of "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nt: u\r\n\r\n")
         socket.write(byte);
     }),
@@ -157,7 +157,7 @@ test("chunked bodies keep their trailers in both directions if the listener enab
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.match(await client.until(/u\r\n\r\n$/), /\r\n\r\n3\r\nabc\r\n0\r\nt: u\r\n\r\n$/);
-  assert.match(seen, /\r\n\r\n5\r\nhello\r\n0\r\nx: y\r\n\r\n$/);
+  assert.match(received, /\r\n\r\n5\r\nhello\r\n0\r\nx: y\r\n\r\n$/);
 });
 
 /**
@@ -171,11 +171,11 @@ async function chunksBothWays(
   http1Trailers: boolean,
 ): Promise<string[]> {
   await using harness = await Harness.start({ http1Trailers });
-  let seen = "";
+  let requestText = "";
   const port = await harness.rawBackend((socket) =>
     socket.on("data", (chunk) => {
-      seen += chunk.toString("latin1");
-      if (!/\r\n0\r\n(.*\r\n)*\r\n$/.test(seen)) return;
+      requestText += chunk.toString("latin1");
+      if (!/\r\n0\r\n(.*\r\n)*\r\n$/.test(requestText)) return;
       for (const piece of cut ? answer : [answer]) socket.write(Buffer.from(piece, "latin1"));
     }),
   );
@@ -187,7 +187,7 @@ async function chunksBothWays(
     await new Promise((resolve) => setImmediate(resolve));
   }
   const received = await client.until(/\r\n0\r\n(.*\r\n)*\r\n$/);
-  return [seen, received].map((text) => text.slice(text.indexOf("\r\n\r\n") + 4));
+  return [requestText, received].map((text) => text.slice(text.indexOf("\r\n\r\n") + 4));
 }
 
 const chunkedHead = "Transfer-Encoding: chunked\r\n\r\n";

@@ -6,7 +6,7 @@ import { HandClock } from "../../base/testing/index.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import { Http2Flooder, streamAttacks } from "../testing/http2-flooder.ts";
 import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
-import { ask, connectTo } from "../testing/http2-peers.ts";
+import { sendRequest, connectTo } from "../testing/http2-peers.ts";
 
 const attackers = 8;
 const connectionsEach = 2;
@@ -73,7 +73,7 @@ for (const [title, attack] of streamAttacks()) {
     );
     const honest = await connectTo(harness.port);
     for (let count = 0; count < honestRequests; count += 1) {
-      const { headers, body } = await ask(honest, { ":path": "/honest" });
+      const { headers, body } = await sendRequest(honest, { ":path": "/honest" });
       assert.deepEqual([headers[":status"], body.toString()], [200, "fine"]);
     }
     await flood;

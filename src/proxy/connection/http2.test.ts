@@ -4,7 +4,7 @@ import * as http2 from "node:http2";
 import { Agent, request as httpRequest } from "node:http";
 import { test } from "node:test";
 import { eventually, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
-import { ask, connectTo, Http2Backend } from "../testing/http2-peers.ts";
+import { sendRequest, connectTo, Http2Backend } from "../testing/http2-peers.ts";
 
 type StreamHandler = Parameters<typeof Http2Backend.start>[0];
 
@@ -45,7 +45,7 @@ test("a request over HTTP/2 reaches an HTTP/2 upstream, with bodies and trailers
   await using made = await withBackend(echoStream);
   const { harness } = made;
   const session = await connectTo(harness.port);
-  const answer = await ask(
+  const answer = await sendRequest(
     session,
     { ":method": "POST", ":path": "/x?y=1", cookie: ["a=1", "b=2"], te: "trailers" },
     "hello",
@@ -54,12 +54,12 @@ test("a request over HTTP/2 reaches an HTTP/2 upstream, with bodies and trailers
   assert.equal(answer.headers[":status"], 200);
   assert.equal(answer.headers["server"], "istio-envoy");
   assert.equal(answer.trailers["x-end"], "yes");
-  const seen = JSON.parse(answer.body.toString()) as {
+  const request = JSON.parse(answer.body.toString()) as {
     headers: Record<string, string>;
     trailers: Record<string, string>;
     length: number;
   };
-  assert.deepEqual([seen.length, seen.trailers["x-sum"]], [5, "5"]);
+  assert.deepEqual([request.length, request.trailers["x-sum"]], [5, "5"]);
   assert.deepEqual(
     [
       ":path",
@@ -71,10 +71,10 @@ test("a request over HTTP/2 reaches an HTTP/2 upstream, with bodies and trailers
       "x-envoy-attempt-count",
       "transfer-encoding",
       "host",
-    ].map((name) => seen.headers[name]),
+    ].map((name) => request.headers[name]),
     ["/x?y=1", "POST", "http", "a=1; b=2", "trailers", "http", "1", undefined, undefined],
   );
-  assert.equal(seen.headers[":authority"], `127.0.0.1:${harness.port}`);
+  assert.equal(request.headers[":authority"], `127.0.0.1:${harness.port}`);
   session.close();
   await eventually(() => harness.records.length === 1);
   assert.deepEqual([harness.records[0]?.receivedBytes, harness.records[0]?.sentBytes], [5, answer.body.length]);
@@ -100,7 +100,9 @@ test("streams of one connection that wait for their client do not mix their bodi
     harness.table = tableOf(route(forwardTo("a")));
     const session = await connectTo(harness.port, { settings: { initialWindowSize: window } });
     session.setLocalWindowSize(window);
-    const answers = await Promise.all(bodies.map(async (_, index) => await ask(session, { ":path": `/${index}` })));
+    const answers = await Promise.all(
+      bodies.map(async (_, index) => await sendRequest(session, { ":path": `/${index}` })),
+    );
     assert.deepEqual(
       answers.map(({ body }) => sha(body)),
       bodies.map(sha),
@@ -135,7 +137,7 @@ test("large bodies arrive whole in every combination of HTTP/1.1 and HTTP/2, wit
     const session = await connectTo(harness.port);
     for (const length of [undefined, String(body.length)]) {
       const headers = { ":method": "PUT", ":path": "/", ...(length === undefined ? {} : { "content-length": length }) };
-      const answer = await ask(session, headers, body);
+      const answer = await sendRequest(session, headers, body);
       assert.equal(sha(answer.body), sha(body), `HTTP/2 to ${upstream}, length ${length}`);
       const back = await new Promise<Buffer>((resolve, reject) => {
         const request = httpRequest(
@@ -165,11 +167,11 @@ test("large bodies arrive whole in every combination of HTTP/1.1 and HTTP/2, wit
 test("trailers cross between HTTP/1.1 and HTTP/2 in both directions if the listener enables them", async () => {
   await using harness = await Harness.start({ http1Trailers: true });
   await using backend = await Http2Backend.start(echoStream);
-  let seen = "";
+  let received = "";
   const plain = await harness.rawBackend((socket) =>
     socket.on("data", (chunk) => {
-      seen += chunk.toString("latin1");
-      if (seen.includes("\r\nx-sum: 5\r\n\r\n"))
+      received += chunk.toString("latin1");
+      if (received.includes("\r\nx-sum: 5\r\n\r\n"))
         socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nGrpc-Status: 7\r\n\r\n");
     }),
   );
@@ -186,9 +188,9 @@ test("trailers cross between HTTP/1.1 and HTTP/2 in both directions if the liste
     /"trailers":\{"x-sum":"5"\},"length":5\}\r\n0\r\nx-end: yes\r\n\r\n$/,
   );
   const session = await connectTo(harness.port);
-  const answer = await ask(session, { ":method": "POST", ":path": "/one" }, "hello", { "x-sum": "5" });
+  const answer = await sendRequest(session, { ":method": "POST", ":path": "/one" }, "hello", { "x-sum": "5" });
   assert.deepEqual([answer.body.toString(), answer.trailers["grpc-status"]], ["abc", "7"]);
-  assert.match(seen, /transfer-encoding: chunked\r\n(?:.*\r\n)*\r\n5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n$/);
+  assert.match(received, /transfer-encoding: chunked\r\n(?:.*\r\n)*\r\n5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n$/);
   session.close();
 });
 
@@ -212,7 +214,7 @@ test("answers without a body keep their connections: HEAD, 204, 304, and respons
   ] as const) {
     const plain = await harness.get(`/${status}`, { agent, method });
     assert.deepEqual([plain.status, plain.body], [status, ""]);
-    const answer = await ask(session, { ":method": method, ":path": `/${status}` });
+    const answer = await sendRequest(session, { ":method": method, ":path": `/${status}` });
     assert.deepEqual(
       [answer.headers[":status"], answer.body.length, answer.headers["content-length"]],
       [status, 0, method === "HEAD" ? "10" : undefined],
@@ -239,8 +241,8 @@ test("many requests share a connection, up to the server's limit of concurrent s
     { maxConcurrentStreams: 10 },
   );
   const session = await connectTo(made.harness.port);
-  await ask(session, { ":path": "/" });
-  const answers = await Promise.all(Array.from({ length: 100 }, () => ask(session, { ":path": "/" })));
+  await sendRequest(session, { ":path": "/" });
+  const answers = await Promise.all(Array.from({ length: 100 }, () => sendRequest(session, { ":path": "/" })));
   assert.deepEqual(new Set(answers.map((answer) => answer.headers[":status"])), new Set([200]));
   assert.ok(most <= 10 * made.backend.connections, `${most} at once on ${made.backend.connections} connections`);
   session.close();
@@ -258,7 +260,7 @@ test("a connection is retired after its number of requests without losing one", 
     limits: { ...(known ?? assert.fail()), maxRequestsPerConnection: 5 },
   });
   const session = await connectTo(harness.port);
-  const answers = await Promise.all(Array.from({ length: 20 }, () => ask(session, { ":path": "/" })));
+  const answers = await Promise.all(Array.from({ length: 20 }, () => sendRequest(session, { ":path": "/" })));
   assert.deepEqual(new Set(answers.map((answer) => answer.headers[":status"])), new Set([200]));
   assert.equal(backend.connections, 4);
   session.close();
@@ -273,7 +275,7 @@ test("a server that sends GOAWAY at any moment loses no request", async () => {
   const statuses: (number | undefined)[] = [];
   const worker = async (): Promise<void> => {
     for (let index = 0; index < 30; index += 1) {
-      statuses.push((await ask(session, { ":method": "POST", ":path": "/" }, "body")).headers[":status"]);
+      statuses.push((await sendRequest(session, { ":method": "POST", ":path": "/" }, "body")).headers[":status"]);
       // The server leaves after a number of requests, not after a time. On a busy machine it would otherwise leave more
       // often than a request is attempted.
       if (statuses.length % 12 === 0) for (const each of backend.sessions) each.close();
@@ -297,8 +299,11 @@ test("streams that a server refused or never processed are retried once; others 
   });
   const { harness } = made;
   const session = await connectTo(harness.port);
-  assert.equal((await ask(session, { ":method": "POST", ":path": "/refused" }, "x")).body.toString(), "at last");
-  const failed = await ask(session, { ":path": "/reset" });
+  assert.equal(
+    (await sendRequest(session, { ":method": "POST", ":path": "/refused" }, "x")).body.toString(),
+    "at last",
+  );
+  const failed = await sendRequest(session, { ":path": "/reset" });
   assert.deepEqual(
     [failed.headers[":status"], failed.body.toString()],
     [503, "upstream connect error or disconnect/reset before headers. reset reason: remote reset"],
@@ -326,8 +331,8 @@ test("a retry policy retries a reset, and a truncated answer is truncated for th
     route(forwardTo("a", { includeAttemptCount: true, retry: retryPolicy({ on: { reset: true } }) })),
   );
   const session = await connectTo(harness.port);
-  assert.equal((await ask(session, { ":path": "/" })).body.toString(), "3");
-  await assert.rejects(ask(session, { ":path": "/cut" }), /INTERNAL_ERROR/);
+  assert.equal((await sendRequest(session, { ":path": "/" })).body.toString(), "3");
+  await assert.rejects(sendRequest(session, { ":path": "/cut" }), /INTERNAL_ERROR/);
   assert.equal(harness.records.at(-1)?.flag, "UR");
   session.close();
 });
@@ -384,7 +389,7 @@ test("large answers flow to slow clients stream by stream without being buffered
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   assert.ok(sent < 8 * 1024 * 1024, `the upstream was held back: ${sent}`);
-  assert.equal((await ask(session, { ":path": "/small" })).body.toString(), "small");
+  assert.equal((await sendRequest(session, { ":path": "/small" })).body.toString(), "small");
   let receivedBytes = 0;
   slow.on("data", (chunk: Buffer) => (receivedBytes += chunk.length));
   slow.resume();
@@ -405,14 +410,14 @@ test("a response may come before the request has ended, and then the rest of the
   stream.write("some");
   await new Promise((resolve) => stream.once("close", resolve));
   assert.deepEqual([body, stream.rstCode], ["too much", http2.constants.NGHTTP2_NO_ERROR]);
-  assert.equal((await ask(session, { ":path": "/" })).headers[":status"], 413);
+  assert.equal((await sendRequest(session, { ":path": "/" })).headers[":status"], 413);
   session.close();
 });
 
 test("the proxy answers a gRPC client in gRPC's format", async () => {
   await using harness = await Harness.start();
   const session = await connectTo(harness.port);
-  const answer = await ask(session, {
+  const answer = await sendRequest(session, {
     ":method": "POST",
     ":path": "/a.B/C",
     "content-type": "application/grpc+proto",
@@ -424,7 +429,11 @@ test("the proxy answers a gRPC client in gRPC's format", async () => {
   );
   harness.cluster("gone", []);
   harness.table = tableOf(route(forwardTo("gone")));
-  const unhealthy = await ask(session, { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" });
+  const unhealthy = await sendRequest(session, {
+    ":method": "POST",
+    ":path": "/a.B/C",
+    "content-type": "application/grpc",
+  });
   assert.deepEqual(
     [unhealthy.headers["grpc-status"], unhealthy.headers["grpc-message"]],
     ["14", "no healthy upstream"],
@@ -438,19 +447,19 @@ test("a drain sends clients away, serves open requests, and loses none that arri
   );
   const { harness } = made;
   const session = await connectTo(harness.port);
-  await ask(session, { ":path": "/warm" });
+  await sendRequest(session, { ":path": "/warm" });
   const gone = new Promise<void>((resolve) => session.once("goaway", () => resolve()));
   const closed = new Promise<void>((resolve) => session.once("close", () => resolve()));
-  const early = ask(session, { ":path": "/early" });
+  const early = sendRequest(session, { ":path": "/early" });
   harness.listener.drain();
-  const late = ask(session, { ":path": "/late" });
+  const late = sendRequest(session, { ":path": "/late" });
   await gone;
   assert.deepEqual([(await early).body.toString(), (await late).body.toString()], ["/early", "/late"]);
   await closed;
   await eventually(() => harness.listener.connections === 0);
   const next = await connectTo(harness.port);
   const leaves = new Promise<void>((resolve) => next.once("goaway", () => resolve()));
-  assert.equal((await ask(next, { ":path": "/new" })).body.toString(), "/new");
+  assert.equal((await sendRequest(next, { ":path": "/new" })).body.toString(), "/new");
   await leaves;
 });
 
@@ -507,7 +516,7 @@ test("a route can turn a CONNECT over HTTP/2 into a tunnel to an HTTP/1.1 upstre
   stream.end();
   await new Promise((resolve) => stream.once("close", resolve));
   assert.equal(text, "hi[early]bye");
-  assert.equal((await ask(session, { ":path": "/" })).headers[":status"], 404);
+  assert.equal((await sendRequest(session, { ":path": "/" })).headers[":status"], 404);
   session.close();
 });
 
@@ -563,11 +572,11 @@ test("forbidden fields are removed from HTTP/2 trailers, on the way to either pr
   for (const upstreamProtocol of ["http2", "http1"] as const) {
     await using harness = await Harness.start({ http1Trailers: true });
     await using backend = await Http2Backend.start(echoStream);
-    let seen = "";
+    let received = "";
     const plain = await harness.rawBackend((socket) =>
       socket.on("data", (chunk) => {
-        seen += chunk.toString("latin1");
-        if (seen.includes("\r\n0\r\n")) socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}`);
+        received += chunk.toString("latin1");
+        if (received.includes("\r\n0\r\n")) socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}`);
       }),
     );
     harness.cluster("a", [upstreamProtocol === "http2" ? backend.port : plain], { upstreamProtocol });
@@ -589,6 +598,6 @@ test("forbidden fields are removed from HTTP/2 trailers, on the way to either pr
     session.destroy();
     if (upstreamProtocol === "http2")
       assert.deepEqual({ ...(JSON.parse(body) as { trailers: object }).trailers }, { "x-sum": "5" });
-    else assert.match(seen, /\r\n0\r\nx-sum: 5\r\n\r\n$/);
+    else assert.match(received, /\r\n0\r\nx-sum: 5\r\n\r\n$/);
   }
 });

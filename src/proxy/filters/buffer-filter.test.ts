@@ -38,19 +38,19 @@ const overrides = (config: JsonObject) =>
 async function serve(...filters: JsonObject[]) {
   const harness = await Harness.start({ filters: compile(...filters), filtersIdle: false });
   const begun: IncomingMessage["headers"][] = [];
-  const seen: { headers: IncomingMessage["headers"]; body: Buffer }[] = [];
+  const requests: { headers: IncomingMessage["headers"]; body: Buffer }[] = [];
   const backend = await harness.backend((request, answer) => {
     begun.push(request.headers);
     const parts: Buffer[] = [];
     request.on("data", (part: Buffer) => parts.push(part));
     request.on("end", () => {
-      seen.push({ headers: request.headers, body: Buffer.concat(parts) });
+      requests.push({ headers: request.headers, body: Buffer.concat(parts) });
       answer.end("ok");
     });
   });
   harness.cluster("a", [backend.port]);
   harness.table = tableOf(route(forwardTo("a")));
-  return { harness, begun, seen, [Symbol.asyncDispose]: () => harness[Symbol.asyncDispose]() };
+  return { harness, begun, requests, [Symbol.asyncDispose]: () => harness[Symbol.asyncDispose]() };
 }
 
 test("a request goes upstream when its whole body has arrived, with its length", async () => {
@@ -60,8 +60,8 @@ test("a request goes upstream when its whole body has arrived, with its length",
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(proxy.begun.length, 0);
   client.send("2\r\nde\r\n0\r\n\r\n");
-  await eventually(() => proxy.seen.length === 1);
-  const [{ headers, body } = assert.fail()] = proxy.seen;
+  await eventually(() => proxy.requests.length === 1);
+  const [{ headers, body } = assert.fail()] = proxy.requests;
   assert.deepEqual(
     [headers["content-length"], headers["transfer-encoding"], body.toString()],
     ["5", undefined, "abcde"],
@@ -91,9 +91,9 @@ test("a route may have another limit, or none", async () => {
   };
   assert.equal((await post({ buffer: { maxRequestBytes: 2 } })).status, 413);
   assert.equal((await post({ buffer: { maxRequestBytes: 3 } })).status, 200);
-  assert.equal(proxy.seen.at(-1)?.headers["content-length"], "3");
+  assert.equal(proxy.requests.at(-1)?.headers["content-length"], "3");
   assert.equal((await post({ disabled: true })).status, 200);
-  assert.equal(proxy.seen.at(-1)?.headers["transfer-encoding"], "chunked");
+  assert.equal(proxy.requests.at(-1)?.headers["transfer-encoding"], "chunked");
 });
 
 test("a body with trailers keeps its chunks, which HTTP/1.1 needs for them", async () => {
@@ -123,7 +123,7 @@ test("a buffered body may still change its length by compression, or as gRPC-Web
   const text = "compressed after it was held, ".repeat(10);
   const compressed = await proxy.harness.get("/", { method: "POST", body: text });
   assert.equal(compressed.status, 200);
-  assert.equal(gunzipSync(proxy.seen[0]?.body ?? "").toString(), text);
+  assert.equal(gunzipSync(proxy.requests[0]?.body ?? "").toString(), text);
   await using web = await serve({ name: "web", typedConfig: { "@type": `${type}.grpc_web.v3.GrpcWeb` } }, buffer(1000));
   const answer = await web.harness.get("/", {
     method: "POST",
@@ -131,7 +131,7 @@ test("a buffered body may still change its length by compression, or as gRPC-Web
     headers: { "content-type": "application/grpc-web-text" },
   });
   assert.equal(answer.status, 200);
-  assert.equal(web.seen[0]?.body.toString("latin1"), "\0\0\0\0\x03abc");
+  assert.equal(web.requests[0]?.body.toString("latin1"), "\0\0\0\0\x03abc");
 });
 
 test("the error for an unsupported setting names its field", () => {

@@ -30,8 +30,8 @@ export class BufferFilter implements HttpFilter {
 }
 
 async function hold(request: FilterRequest, maxBytes: number): Promise<LocalReply | undefined> {
-  const { bytes, whole } = await request.bodyStart(maxBytes);
-  if (!whole) return bodyTooLarge;
+  const { bytes, isWhole } = await request.bodyStart(maxBytes);
+  if (!isWhole) return bodyTooLarge;
   // With trailers, HTTP/1.1 needs a body in chunks.
   if (request.header("content-length") === undefined && (request.trailers ?? []).length === 0)
     request.replaceBody(bytes);

@@ -68,12 +68,12 @@ interface Upstream {
 /** A proxy with these filters whose upstream answers as `upstream` says. */
 async function serve(filters: readonly HttpFilter[], upstream: Upstream = {}) {
   const harness = await Harness.start({ filters, filtersIdle: false });
-  const seen: { headers: IncomingMessage["headers"]; body: Buffer }[] = [];
+  const requests: { headers: IncomingMessage["headers"]; body: Buffer }[] = [];
   const backend = await harness.backend((request, answer) => {
     const parts: Buffer[] = [];
     request.on("data", (part: Buffer) => parts.push(part));
     request.on("end", () => {
-      seen.push({ headers: request.headers, body: Buffer.concat(parts) });
+      requests.push({ headers: request.headers, body: Buffer.concat(parts) });
       const body = upstream.body ?? text;
       answer.writeHead(upstream.status ?? 200, {
         "content-type": "text/plain",
@@ -85,7 +85,7 @@ async function serve(filters: readonly HttpFilter[], upstream: Upstream = {}) {
   });
   harness.cluster("a", [backend.port]);
   harness.table = tableOf(route(forwardTo("a")));
-  return { harness, seen, [Symbol.asyncDispose]: () => harness[Symbol.asyncDispose]() };
+  return { harness, requests, [Symbol.asyncDispose]: () => harness[Symbol.asyncDispose]() };
 }
 
 const text = "to be compressed, ".repeat(20);
@@ -98,7 +98,7 @@ interface RequestOptions {
   readonly body?: string | Buffer;
 }
 
-async function ask({ harness }: { harness: Harness }, options: RequestOptions = {}) {
+async function get({ harness }: { harness: Harness }, options: RequestOptions = {}) {
   const { path = "/", method = "GET", accept = "gzip", headers, body } = options;
   const request = httpRequest({
     port: harness.port,
@@ -127,12 +127,12 @@ test("a response is compressed with gzip, brotli or zstd for a client that accep
   ] as const) {
     const statistics = new FilterStatistics();
     await using proxy = await serve([filterOf({ compressorLibrary: library(kind) }, statistics)]);
-    const answer = await ask(proxy, { accept });
+    const answer = await get(proxy, { accept });
     assert.equal(decompress(answer.body).toString(), text);
     assert.ok(answer.body.length < text.length / 2);
     const { "content-encoding": coding, "content-length": length, vary } = answer.headers;
     assert.deepEqual([coding, length, vary], [accept, undefined, "Accept-Encoding"]);
-    assert.equal(proxy.seen[0]?.headers["accept-encoding"], accept);
+    assert.equal(proxy.requests[0]?.headers["accept-encoding"], accept);
     const prefix = `${kind.toLowerCase()}.${kind.toLowerCase()}.`;
     assert.deepEqual(counted(statistics), {
       [`${prefix}request.not_compressed`]: 1,
@@ -141,7 +141,7 @@ test("a response is compressed with gzip, brotli or zstd for a client that accep
       [`${prefix}total_uncompressed_bytes`]: text.length,
       [`${prefix}total_compressed_bytes`]: answer.body.length,
     });
-    const plain = await ask(proxy, { accept: "" });
+    const plain = await get(proxy, { accept: "" });
     assert.deepEqual(
       [plain.body.toString(), plain.headers["content-encoding"], plain.headers.vary],
       [text, undefined, "Accept-Encoding"],
@@ -157,7 +157,7 @@ test("a response that is short, of another type, encoded already or not to be tr
     options: RequestOptions = {},
   ): Promise<[boolean, string | undefined]> => {
     await using proxy = await serve([filter], upstream);
-    const { headers } = await ask(proxy, options);
+    const { headers } = await get(proxy, options);
     return [headers["content-encoding"] === "gzip", headers.vary];
   };
   const never: readonly Upstream[] = [
@@ -185,13 +185,13 @@ test("a response that is short, of another type, encoded already or not to be tr
   await using grpc = await serve([filterOf({ contentType: ["application/grpc"] })], {
     headers: { "content-type": "application/grpc" },
   });
-  assert.equal((await ask(grpc)).headers["content-encoding"], undefined);
+  assert.equal((await get(grpc)).headers["content-encoding"], undefined);
 });
 
 test("a strong validator leaves a compressed response, or becomes weak; a weak one stays", async () => {
   const etagOf = async (config: JsonObject, etag: string): Promise<string | undefined> => {
     await using proxy = await serve([filterOf(config)], { headers: { etag } });
-    const { headers } = await ask(proxy);
+    const { headers } = await get(proxy);
     assert.equal(headers["content-encoding"], "gzip");
     return headers.etag;
   };
@@ -214,7 +214,7 @@ test("a header tells whether the response was compressed, or why not", async () 
   };
   const status = async (upstream: Upstream, options?: RequestOptions): Promise<unknown> => {
     await using proxy = await serve([filterOf(config, statistics)], upstream);
-    return (await ask(proxy, options)).headers["x-envoy-compression-status"];
+    return (await get(proxy, options)).headers["x-envoy-compression-status"];
   };
   assert.equal(await status({}), `gzip;Compressed;OriginalLength=${text.length}`);
   assert.equal(await status({ body: "x".repeat(49) }), "gzip;ContentLengthTooSmall");
@@ -243,7 +243,7 @@ test("of several compressors in a listener, the client's choice works and the ot
     ["*", "gzip"],
     ["identity", undefined],
   ] as const)
-    assert.equal((await ask(proxy, { accept })).headers["content-encoding"], coding, accept);
+    assert.equal((await get(proxy, { accept })).headers["content-encoding"], coding, accept);
   const { "gzip.gzip.header_compressor_overshadowed": gzips, "brotli.brotli.header_compressor_overshadowed": brotlis } =
     counted(statistics);
   assert.deepEqual([gzips, brotlis], [2, 1]);
@@ -251,9 +251,9 @@ test("of several compressors in a listener, the client's choice works and the ot
 
 test("if configured, the proxy removes the client's accept-encoding for the upstream, and still chooses the coding by it", async () => {
   await using proxy = await serve([filterOf({ removeAcceptEncodingHeader: true })]);
-  const answer = await ask(proxy);
+  const answer = await get(proxy);
   assert.deepEqual(
-    [answer.headers["content-encoding"], proxy.seen[0]?.headers["accept-encoding"]],
+    [answer.headers["content-encoding"], proxy.requests[0]?.headers["accept-encoding"]],
     ["gzip", undefined],
   );
 });
@@ -265,26 +265,26 @@ test("a route switches compression off or on, and may use another library", asyn
   const { harness } = proxy;
   const own = (config: JsonObject) => route(forwardTo("a"), { filterConfigs: overrides(config) });
   harness.table = tableOf(own({ disabled: true }));
-  const plain = await ask(proxy);
+  const plain = await get(proxy);
   assert.deepEqual([plain.headers["content-encoding"], plain.headers.vary], [undefined, undefined]);
   harness.table = tableOf(own({ overrides: { compressorLibrary: library("Brotli") } }));
-  assert.equal((await ask(proxy, { accept: "gzip" })).headers["content-encoding"], undefined);
-  assert.equal((await ask(proxy, { accept: "br, gzip" })).headers["content-encoding"], "br");
+  assert.equal((await get(proxy, { accept: "gzip" })).headers["content-encoding"], undefined);
+  assert.equal((await get(proxy, { accept: "br, gzip" })).headers["content-encoding"], "br");
   await using second = await serve([off]);
-  assert.equal((await ask(second)).headers["content-encoding"], undefined);
+  assert.equal((await get(second)).headers["content-encoding"], undefined);
   const on = { overrides: { responseDirectionConfig: { removeAcceptEncodingHeader: true } } };
   second.harness.table = tableOf(own(on));
-  assert.equal((await ask(second)).headers["content-encoding"], "gzip");
-  assert.equal(second.seen.at(-1)?.headers["accept-encoding"], undefined);
+  assert.equal((await get(second)).headers["content-encoding"], "gzip");
+  assert.equal(second.requests.at(-1)?.headers["accept-encoding"], undefined);
 });
 
 test("a reply of the proxy itself is compressed too, and a HEAD request for it gets none", async () => {
   await using harness = await Harness.start({ filters: [filterOf({})], filtersIdle: false });
   harness.table = tableOf(route({ kind: "direct-response", status: 200, body: Buffer.from(text) }));
-  const answer = await ask({ harness });
+  const answer = await get({ harness });
   assert.equal(gunzipSync(answer.body).toString(), text);
   assert.equal(answer.headers["content-length"], String(answer.body.length));
-  const head = await ask({ harness }, { method: "HEAD" });
+  const head = await get({ harness }, { method: "HEAD" });
   assert.deepEqual([head.headers["content-encoding"], head.body.length], [undefined, 0]);
 });
 
@@ -292,10 +292,10 @@ test("a request's body is compressed with or without a length, if the filter is 
   const statistics = new FilterStatistics();
   await using proxy = await serve([filterOf({ requestDirectionConfig: {} }, statistics)]);
   const post = (headers: OutgoingHttpHeaders, body = text): Promise<unknown> =>
-    ask(proxy, { method: "POST", headers: { "content-type": "text/plain", ...headers }, body });
+    get(proxy, { method: "POST", headers: { "content-type": "text/plain", ...headers }, body });
   for (const framing of [{ "content-length": text.length }, { "transfer-encoding": "chunked" }]) {
     await post(framing);
-    const { headers, body } = proxy.seen.at(-1) ?? assert.fail();
+    const { headers, body } = proxy.requests.at(-1) ?? assert.fail();
     assert.deepEqual([headers["content-encoding"], headers["content-length"]], ["gzip", undefined]);
     assert.equal(gunzipSync(body).toString(), text);
   }
@@ -305,10 +305,10 @@ test("a request's body is compressed with or without a length, if the filter is 
     { "content-type": "application/grpc-web" },
   ]) {
     await post({ "content-length": text.length, ...headers });
-    assert.equal(proxy.seen.at(-1)?.body.toString(), text, JSON.stringify(headers));
+    assert.equal(proxy.requests.at(-1)?.body.toString(), text, JSON.stringify(headers));
   }
   await post({ "content-length": 5 }, "short");
-  assert.equal(proxy.seen.at(-1)?.body.toString(), "short");
+  assert.equal(proxy.requests.at(-1)?.body.toString(), "short");
   const shown = counted(statistics);
   assert.equal(shown["gzip.gzip.request.compressed"], 2);
   assert.equal(shown["gzip.gzip.request.not_compressed"], 4);
@@ -363,7 +363,7 @@ test("trailers follow the end of a compressed body", async () => {
   });
   harness.cluster("a", [backend.port], {});
   harness.table = tableOf(route(forwardTo("a")));
-  const answer = await ask({ harness }, { headers: { te: "trailers" } });
+  const answer = await get({ harness }, { headers: { te: "trailers" } });
   assert.equal(gunzipSync(answer.body).toString(), text);
   assert.deepEqual([answer.headers["content-encoding"], answer.trailers["x-sum"]], ["gzip", "1"]);
 });
@@ -418,7 +418,7 @@ test("an upstream waits for a client that does not read, and its compressor ends
 test("a large response passes whole, whatever the parts", async () => {
   const body = noise(3_000_000).toString("base64");
   await using proxy = await serve([filterOf({})], { body });
-  const { body: compressed } = await ask(proxy);
+  const { body: compressed } = await get(proxy);
   const unzip = createGunzip();
   unzip.end(compressed);
   const parts: Buffer[] = [];
@@ -436,7 +436,7 @@ test("an upstream that breaks off cuts the compressed response", async () => {
   });
   harness.cluster("a", [port]);
   harness.table = tableOf(route(forwardTo("a")));
-  await assert.rejects(ask({ harness }));
+  await assert.rejects(get({ harness }));
 });
 
 test("the filter and its library may come as TypedStructs, as in EnvoyFilters", async () => {
@@ -451,7 +451,7 @@ test("the filter and its library may come as TypedStructs, as in EnvoyFilters", 
   });
   const { httpFilters } = fromJson(HttpConnectionManagerSchema, { httpFilters: [{ name, typedConfig }] }, { registry });
   await using proxy = await serve(compileHttpFilters(httpFilters, "", "test", notes).filters);
-  assert.equal((await ask(proxy, { accept: "br" })).headers["content-encoding"], "br");
+  assert.equal((await get(proxy, { accept: "br" })).headers["content-encoding"], "br");
 });
 
 test("the error for an unsupported setting names its field", () => {

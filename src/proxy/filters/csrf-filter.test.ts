@@ -32,7 +32,7 @@ interface SentRequest {
   readonly filterConfigs?: ReadonlyMap<string, object>;
 }
 
-function ask(filter: CsrfFilter, sent: SentRequest): number | undefined {
+function statusOf(filter: CsrfFilter, sent: SentRequest): number | undefined {
   const { method = "POST", authority = "a.com", origin, referer, filterConfigs = new Map() } = sent;
   const headers = {
     ...(origin === undefined ? {} : { origin }),
@@ -54,7 +54,7 @@ test("a request that changes something passes only from its own host, by origin 
     { referer: "http://a.com/x?y" },
     { authority: "a.com:81", origin: "http://a.com:81" },
   ];
-  for (const sent of passing) assert.equal(ask(filter, sent), undefined, JSON.stringify(sent));
+  for (const sent of passing) assert.equal(statusOf(filter, sent), undefined, JSON.stringify(sent));
   const invalid: readonly SentRequest[] = [
     { origin: "http://b.com" },
     { origin: "http://b.com", referer: "http://a.com/" },
@@ -66,14 +66,14 @@ test("a request that changes something passes only from its own host, by origin 
     { origin: "foo http://a.com" },
     { authority: "a.com:81", origin: "http://a.com" },
   ];
-  for (const sent of invalid) assert.equal(ask(filter, sent), 403, JSON.stringify(sent));
+  for (const sent of invalid) assert.equal(statusOf(filter, sent), 403, JSON.stringify(sent));
   const missing: readonly SentRequest[] = [
     {},
     { origin: "" },
     { origin: "null" },
     { origin: "null", referer: "http://a.com" },
   ];
-  for (const sent of missing) assert.equal(ask(filter, sent), 403, JSON.stringify(sent));
+  for (const sent of missing) assert.equal(statusOf(filter, sent), 403, JSON.stringify(sent));
   assert.deepEqual(counted(), {
     "http.in.csrf.missing_source_origin": missing.length,
     "http.in.csrf.request_invalid": invalid.length,
@@ -85,16 +85,17 @@ test("a request that changes something passes only from its own host, by origin 
 
 test("only POST, PUT, DELETE and PATCH are judged", () => {
   const { filter } = filterOf(on);
-  for (const method of ["POST", "PUT", "DELETE", "PATCH"]) assert.equal(ask(filter, { method }), 403, method);
-  for (const method of ["GET", "HEAD", "OPTIONS", "TRACE"]) assert.equal(ask(filter, { method }), undefined, method);
+  for (const method of ["POST", "PUT", "DELETE", "PATCH"]) assert.equal(statusOf(filter, { method }), 403, method);
+  for (const method of ["GET", "HEAD", "OPTIONS", "TRACE"])
+    assert.equal(statusOf(filter, { method }), undefined, method);
 });
 
 test("listed hosts may send requests too, with the port that they show", () => {
   const { filter } = filterOf({ ...on, additionalOrigins: [{ exact: "www.ok.com" }, { suffix: ".good.com" }] });
-  assert.equal(ask(filter, { origin: "http://www.ok.com" }), undefined);
-  assert.equal(ask(filter, { origin: "http://x.good.com" }), undefined);
-  assert.equal(ask(filter, { origin: "http://x.good.com:80" }), 403);
-  assert.equal(ask(filter, { origin: "http://x.good.com@evil.com" }), 403);
+  assert.equal(statusOf(filter, { origin: "http://www.ok.com" }), undefined);
+  assert.equal(statusOf(filter, { origin: "http://x.good.com" }), undefined);
+  assert.equal(statusOf(filter, { origin: "http://x.good.com:80" }), 403);
+  assert.equal(statusOf(filter, { origin: "http://x.good.com@evil.com" }), 403);
 });
 
 test("a policy in the shadow counts and refuses nothing, and a route's policy replaces the filter's", () => {
@@ -113,10 +114,10 @@ test("a policy in the shadow counts and refuses nothing, and a route's policy re
       notes,
     ).configs;
   const off = policy({ filterEnabled: percent(0) });
-  assert.equal(ask(filter, { origin: "http://b.com", filterConfigs: off }), undefined);
+  assert.equal(statusOf(filter, { origin: "http://b.com", filterConfigs: off }), undefined);
   assert.equal(counted()["http.in.csrf.request_invalid"], 0);
   const shadow = policy({ filterEnabled: percent(0), shadowEnabled: percent(100) });
-  assert.equal(ask(filter, { origin: "http://b.com", filterConfigs: shadow }), undefined);
+  assert.equal(statusOf(filter, { origin: "http://b.com", filterConfigs: shadow }), undefined);
   assert.equal(counted()["http.in.csrf.request_invalid"], 1);
 });
 
@@ -126,9 +127,9 @@ test("a fraction of the requests is judged", () => {
     { filterEnabled: { defaultValue: { numerator: 4000, denominator: "TEN_THOUSAND" } } },
     () => drawn,
   );
-  assert.equal(ask(filter, {}), 403);
+  assert.equal(statusOf(filter, {}), 403);
   drawn = 0.4;
-  assert.equal(ask(filter, {}), undefined);
+  assert.equal(statusOf(filter, {}), undefined);
 });
 
 test("a policy that does not state its fraction of requests is refused", () => {

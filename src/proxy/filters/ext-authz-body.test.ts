@@ -33,7 +33,7 @@ function filterFor(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter
 const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } };
 
 /** A proxy that asks an HTTP service about its requests, and the requests that this service received. */
-async function asking(body: JsonObject): Promise<{ harness: Harness; seen: string[] }> {
+async function startWithAuthorization(body: JsonObject): Promise<{ harness: Harness; requests: string[] }> {
   const clusters: { of?: Harness } = {};
   const filter = filterFor(
     { httpService, withRequestBody: body },
@@ -41,12 +41,12 @@ async function asking(body: JsonObject): Promise<{ harness: Harness; seen: strin
   );
   const harness = await Harness.start({ filters: [filter], filtersIdle: false });
   clusters.of = harness;
-  const seen: string[] = [];
+  const requests: string[] = [];
   const authz = await harness.backend((request, response) => {
     let text = "";
     request.on("data", (chunk: Buffer) => (text += chunk.toString()));
     request.on("end", () => {
-      seen.push(
+      requests.push(
         `${request.method} ${request.headers["content-length"]} ${String(request.headers["x-envoy-auth-partial-body"])} ${text}`,
       );
       response.writeHead(text.includes("evil") ? 403 : 200).end();
@@ -60,11 +60,11 @@ async function asking(body: JsonObject): Promise<{ harness: Harness; seen: strin
   harness.cluster("authz", [authz.port]);
   harness.cluster("app", [app.port]);
   harness.table = tableOf(route(forwardTo("app")));
-  return { harness, seen };
+  return { harness, requests };
 }
 
 test("the service sees a body that arrives in pieces, and the application gets it unchanged", async () => {
-  const { harness, seen } = await asking({ maxRequestBytes: 64 });
+  const { harness, requests } = await startWithAuthorization({ maxRequestBytes: 64 });
   await using _ = harness;
   const client = harness.client();
   client.send(
@@ -75,29 +75,29 @@ test("the service sees a body that arrives in pieces, and the application gets i
   client.send("th\r\n3;x=y\r\n us\r\n");
   client.send("0\r\n\r\n");
   await client.until(/app got with us\./);
-  assert.deepEqual(seen, ["POST 7 false with us"]);
+  assert.deepEqual(requests, ["POST 7 false with us"]);
   assert.equal((await harness.get("/", { method: "POST", body: "evil" })).status, 403);
   assert.equal((await harness.get("/")).body, "app got .");
-  assert.equal(seen.at(-1), "GET undefined undefined ", "a request without a body");
+  assert.equal(requests.at(-1), "GET undefined undefined ", "a request without a body");
 });
 
 test("a body beyond the limit is refused without asking, or shown up to the limit", async () => {
-  const strict = await asking({ maxRequestBytes: 10 });
+  const strict = await startWithAuthorization({ maxRequestBytes: 10 });
   await using _ = strict.harness;
   assert.equal((await strict.harness.get("/", { method: "POST", body: "0123456789" })).body, "app got 0123456789.");
   const refused = await strict.harness.get("/", { method: "POST", body: "0123456789a" });
-  assert.deepEqual([refused.status, refused.body, strict.seen.length], [413, "Payload Too Large", 1]);
-  const partial = await asking({ maxRequestBytes: 10, allowPartialMessage: true });
+  assert.deepEqual([refused.status, refused.body, strict.requests.length], [413, "Payload Too Large", 1]);
+  const partial = await startWithAuthorization({ maxRequestBytes: 10, allowPartialMessage: true });
   await using __ = partial.harness;
   assert.equal(
     (await partial.harness.get("/", { method: "POST", body: "0123456789".repeat(100_000) })).body,
     "app got 1000000.",
   );
-  assert.deepEqual(partial.seen, ["POST 10 true 0123456789"]);
+  assert.deepEqual(partial.requests, ["POST 10 true 0123456789"]);
 });
 
 test("the service is not asked about a client that leaves before its body has arrived", async () => {
-  const { harness, seen } = await asking({ maxRequestBytes: 64 });
+  const { harness, requests } = await startWithAuthorization({ maxRequestBytes: 64 });
   await using _ = harness;
   const client = harness.client();
   client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf");
@@ -105,7 +105,7 @@ test("the service is not asked about a client that leaves before its body has ar
   client.socket.destroy();
   await client.closed;
   assert.equal((await harness.get("/", { method: "POST", body: "other" })).status, 200);
-  assert.deepEqual(seen, ["POST 5 false other"]);
+  assert.deepEqual(requests, ["POST 5 false other"]);
   assert.equal(harness.listener.connections <= 1, true);
 });
 
@@ -153,7 +153,7 @@ test("a gRPC service gets the body as text or as raw bytes, and a route may with
 });
 
 test("the check of a HEAD request does not wait for a body, and a connection that closes meanwhile loses no request", async () => {
-  const { harness } = await asking({ maxRequestBytes: 64 });
+  const { harness } = await startWithAuthorization({ maxRequestBytes: 64 });
   await using _ = harness;
   let requestCount = 0;
   const port = await harness.rawBackend((socket) => {

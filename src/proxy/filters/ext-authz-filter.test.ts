@@ -39,9 +39,9 @@ const exact = (...names: string[]): JsonObject => ({ patterns: names.map((one) =
 
 test("an HTTP service sees the request without its body, and its answer changes the forwarded request", async () => {
   await using harness = await Harness.start();
-  const seen: unknown[] = [];
+  const requests: unknown[] = [];
   const { port } = await harness.backend((request, response) => {
-    seen.push([
+    requests.push([
       request.method,
       request.url,
       request.headers.host,
@@ -88,7 +88,7 @@ test("an HTTP service sees the request without its body, and its answer changes 
     other?.headers.map(([field]) => field),
     ["location", "content-type"],
   );
-  assert.deepEqual(seen[0], ["POST", "/check/a?b=1", "a.test", "joe", undefined, "by-proxy"]);
+  assert.deepEqual(requests[0], ["POST", "/check/a?b=1", "a.test", "joe", undefined, "by-proxy"]);
 });
 
 test("a gRPC service gets the request's attributes, and its answer changes the forwarded request", async () => {

@@ -134,7 +134,7 @@ export class ExtAuthzFilter implements HttpFilter {
       rules === undefined || rules === "none" || !request.hasBody ? undefined : await request.bodyStart(rules.maxBytes);
     // Requests that may pass when the service cannot be asked are refused too: the service must see this request's
     // body, and cannot.
-    if (body !== undefined && !body.whole && rules !== undefined && rules !== "none" && !rules.partial)
+    if (body !== undefined && !body.isWhole && rules !== undefined && rules !== "none" && !rules.partial)
       return bodyTooLarge;
     let answer: AuthorizationAnswer;
     try {

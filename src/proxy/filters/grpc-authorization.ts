@@ -112,7 +112,7 @@ function requestOf(
   }
   // Remove the client's own header of this name, which the service would mistake for ours.
   delete headers[partialBodyField];
-  if (body !== undefined) headers[partialBodyField] = String(!body.whole);
+  if (body !== undefined) headers[partialBodyField] = String(!body.isWhole);
   return {
     time: timestampFromMs(options.clock.nowMs()),
     http: {

@@ -15,19 +15,19 @@ function frame(flag: number, text: string): Buffer {
 const trailers = "grpc-status: 0\r\ngrpc-message: fine\r\n";
 
 /** Echoes messages by gRPC; a path may ask for an answer of another kind. */
-async function started(): Promise<{ harness: Harness; seen: string[]; close: () => void }> {
+async function started(): Promise<{ harness: Harness; requests: string[]; close: () => void }> {
   const harness = await Harness.start({
     filters: [new GrpcWebFilter("envoy.filters.http.grpc_web")],
     filtersIdle: false,
   });
-  const seen: string[] = [];
+  const requests: string[] = [];
   const server = createHttp2Server();
   server.on("stream", (stream: ServerHttp2Stream, headers) => {
     const chunks: Buffer[] = [];
     stream.on("error", () => undefined);
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     stream.on("end", () => {
-      seen.push(
+      requests.push(
         `${String(headers["content-type"])} ${String(headers.te)} ${String(headers["content-length"])} ${Buffer.concat(chunks).toString("hex")}`,
       );
       if (headers[":path"] === "/only")
@@ -45,10 +45,10 @@ async function started(): Promise<{ harness: Harness; seen: string[]; close: () 
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   harness.cluster("grpc", [(server.address() as AddressInfo).port], { upstreamProtocol: "http2" });
   harness.table = tableOf(route(forwardTo("grpc")));
-  return { harness, seen, close: () => void server.close() };
+  return { harness, requests, close: () => void server.close() };
 }
 
-async function ask(
+async function call(
   harness: Harness,
   path: string,
   contentType: string,
@@ -65,24 +65,24 @@ async function ask(
 }
 
 test("a gRPC-Web request becomes a gRPC request, and trailers become the last frame of the response's body", async () => {
-  const { harness, seen, close } = await started();
+  const { harness, requests, close } = await started();
   await using _ = harness;
   const message = frame(0, "hello");
-  const answer = await ask(harness, "/", "application/grpc-web+proto", message);
+  const answer = await call(harness, "/", "application/grpc-web+proto", message);
   assert.deepEqual(answer, {
     status: 200,
     type: "application/grpc-web+proto",
     grpcStatus: undefined,
     body: Buffer.concat([message, Buffer.from(frame(0x80, trailers).toString("utf8"))]).toString("latin1"),
   });
-  assert.equal(seen[0], `application/grpc trailers ${message.length} ${message.toString("hex")}`);
+  assert.equal(requests[0], `application/grpc trailers ${message.length} ${message.toString("hex")}`);
   assert.equal(harness.finished[0]?.grpcStatus, "0");
   close();
   for (const cluster of harness.clusters.values()) cluster.drain();
 });
 
 test("a base64 request is decoded however it is split, and its response is encoded", async () => {
-  const { harness, seen, close } = await started();
+  const { harness, requests, close } = await started();
   await using _ = harness;
   const first = frame(0, "one");
   const second = frame(0, "second");
@@ -107,35 +107,35 @@ test("a base64 request is decoded however it is split, and its response is encod
     Buffer.concat(chunks).toString("hex"),
     Buffer.concat([first, second, frame(0x80, trailers)]).toString("hex"),
   );
-  assert.equal(seen[0], `application/grpc trailers undefined ${Buffer.concat([first, second]).toString("hex")}`);
-  const binary = await ask(harness, "/", "application/grpc-web-text", first.toString("base64"), {
+  assert.equal(requests[0], `application/grpc trailers undefined ${Buffer.concat([first, second]).toString("hex")}`);
+  const binary = await call(harness, "/", "application/grpc-web-text", first.toString("base64"), {
     accept: "application/grpc-web",
   });
   assert.equal(binary.type, "application/grpc-web+proto", "as the client accepts it");
   for (const wrong of ["AAA", "AA*A", "A===A"])
-    assert.equal((await ask(harness, "/", "application/grpc-web-text", wrong)).grpcStatus, "13", wrong);
+    assert.equal((await call(harness, "/", "application/grpc-web-text", wrong)).grpcStatus, "13", wrong);
   close();
   for (const cluster of harness.clusters.values()) cluster.drain();
 });
 
 test("gRPC-Web translates header-only, non-gRPC and local answers, and leaves other requests unchanged", async () => {
-  const { harness, seen, close } = await started();
+  const { harness, requests, close } = await started();
   await using _ = harness;
   const message = frame(0, "m");
-  assert.deepEqual(await ask(harness, "/only", "application/grpc-web", message), {
+  assert.deepEqual(await call(harness, "/only", "application/grpc-web", message), {
     status: 200,
     type: "application/grpc-web+proto",
     grpcStatus: "5",
     body: "",
   });
-  assert.deepEqual(await ask(harness, "/html", "application/grpc-web", message), {
+  assert.deepEqual(await call(harness, "/html", "application/grpc-web", message), {
     status: 502,
     type: "text/html",
     grpcStatus: undefined,
     body: "<p>",
   });
-  await ask(harness, "/html", "application/json", "{}");
-  assert.match(seen.at(-1) ?? "", /^application\/json undefined 2 /);
+  await call(harness, "/html", "application/json", "{}");
+  assert.match(requests.at(-1) ?? "", /^application\/json undefined 2 /);
   const session = connectHttp2(`http://127.0.0.1:${harness.port}`);
   const over = async (type: string): Promise<{ type: unknown; body: Buffer; trailers: unknown }> => {
     const stream = session.request({ ":path": "/", ":method": "POST", "content-type": type });
@@ -155,7 +155,7 @@ test("gRPC-Web translates header-only, non-gRPC and local answers, and leaves ot
   assert.deepEqual(await over("application/grpc"), { type: "application/grpc+proto", body: message, trailers: "0" });
   session.close();
   harness.table = tableOf();
-  assert.deepEqual(await ask(harness, "/", "application/grpc-web", message), {
+  assert.deepEqual(await call(harness, "/", "application/grpc-web", message), {
     status: 200,
     type: "application/grpc-web+proto",
     grpcStatus: "12",

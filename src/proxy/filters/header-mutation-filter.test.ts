@@ -78,7 +78,7 @@ test("all levels apply after the filter's own: the most general one last, or the
   };
   const switched = (disabled: boolean, general = noOverrides) =>
     compileFilterOverrides({ [name]: any("config.route.v3.FilterConfig", { disabled }) }, general, "test", notes);
-  const seen = (filterConfigs: ReadonlyMap<string, object>, mostSpecificHeaderMutationsWins: boolean) => {
+  const mutated = (filterConfigs: ReadonlyMap<string, object>, mostSpecificHeaderMutationsWins: boolean) => {
     const mutations = { requestMutations: [append("x-all", "filter"), overwrite("x-last", "filter")] };
     const { httpFilters } = fromJson(
       HttpConnectionManagerSchema,
@@ -102,12 +102,12 @@ test("all levels apply after the filter's own: the most general one last, or the
     return [request.fields.get("x-all"), request.fields.get("x-last")];
   };
   const all = level("route", level("host", level("table"))).configs;
-  assert.deepEqual(seen(all, false), ["filter,route,host,table", "table"]);
-  assert.deepEqual(seen(all, true), ["filter,table,host,route", "route"]);
+  assert.deepEqual(mutated(all, false), ["filter,route,host,table", "table"]);
+  assert.deepEqual(mutated(all, true), ["filter,table,host,route", "route"]);
   const off = switched(true, level("table"));
-  assert.deepEqual(seen(off.configs, true), [undefined, undefined]);
-  assert.deepEqual(seen(level("route", off).configs, true), ["filter,table,route", "route"]);
-  assert.deepEqual(seen(switched(false, off).configs, true), ["filter,table", "table"]);
+  assert.deepEqual(mutated(off.configs, true), [undefined, undefined]);
+  assert.deepEqual(mutated(level("route", off).configs, true), ["filter,table,route", "route"]);
+  assert.deepEqual(mutated(switched(false, off).configs, true), ["filter,table", "table"]);
 });
 
 test("response headers are changed, of upstreams and of the proxy itself, by the route that the request had here", async () => {

@@ -56,7 +56,7 @@ export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthori
         authority: request.authority,
         headers: [
           ...toldFields(request, options),
-          ...(body === undefined ? [] : [[partialBodyField, String(!body.whole)] as const]),
+          ...(body === undefined ? [] : [[partialBodyField, String(!body.isWhole)] as const]),
         ],
         body: body?.bytes ?? Buffer.alloc(0),
         timeoutMs: options.timeoutMs,

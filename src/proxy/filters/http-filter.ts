@@ -71,7 +71,7 @@ export interface GrpcWebForm {
 export interface RequestBodyStart {
   readonly bytes: Buffer;
   /** Whether this is the whole body. */
-  readonly whole: boolean;
+  readonly isWhole: boolean;
 }
 
 /**

@@ -83,20 +83,20 @@ function filterFor(
 const bearer = (token: string): TestRequest => testRequest("/a?b=1", { headers: { authorization: `Bearer ${token}` } });
 const describeReply = (reply: LocalReply | undefined): string =>
   reply === undefined ? "passes" : `${reply.status} ${reply.body.toString()}`;
-const ask = async (filter: JwtAuthnFilter, request: TestRequest): Promise<string> =>
+const resultOf = async (filter: JwtAuthnFilter, request: TestRequest): Promise<string> =>
   describeReply(await filter.onRequest(request));
 
 test("a valid token passes, later filters get its claims, and it is removed unless it must be forwarded", async () => {
   const request = bearer(await rsa.sign({ scope: "read write", aud: ["a"] }));
   assert.equal(
-    await ask(filterFor({ normalizePayloadInMetadata: { spaceDelimitedClaims: ["scope"] } }), request),
+    await resultOf(filterFor({ normalizePayloadInMetadata: { spaceDelimitedClaims: ["scope"] } }), request),
     "passes",
   );
   const { payload } = request.metadata.get("envoy.filters.http.jwt_authn") as { payload: Record<string, unknown> };
   assert.deepEqual([payload["sub"], payload["scope"]], ["joe", ["read", "write"]]);
   assert.equal(request.fields.has("authorization"), false);
   const kept = bearer(await curve.sign({}));
-  assert.equal(await ask(filterFor({ forward: true }), kept), "passes");
+  assert.equal(await resultOf(filterFor({ forward: true }), kept), "passes");
   assert.equal(kept.fields.has("authorization"), true);
 });
 
@@ -171,7 +171,7 @@ describe("refused", () => {
   ];
   for (const [fact, token, provider, answer] of rows) {
     test(fact, async () => {
-      assert.equal(await ask(filterFor(provider), bearer(await token())), answer);
+      assert.equal(await resultOf(filterFor(provider), bearer(await token())), answer);
     });
   }
   test("a missing and a bad token each get the matching www-authenticate header", async () => {
@@ -193,15 +193,15 @@ test("a client's own headers under the names of claims are removed, with and wit
   const filter = filterFor(provider, { requires: { allowMissing: {} } });
   const forged = { "x-jwt-group": "admin", "x-jwt-payload": "forged", "x-other": "kept" };
   const without = testRequest("/", { headers: forged });
-  assert.equal(await ask(filter, without), "passes");
+  assert.equal(await resultOf(filter, without), "passes");
   assert.deepEqual([...without.fields], [["x-other", "kept"]]);
   const claimless = testRequest("/", { headers: { ...forged, authorization: `Bearer ${await rsa.sign({})}` } });
-  assert.equal(await ask(filter, claimless), "passes");
+  assert.equal(await resultOf(filter, claimless), "passes");
   assert.equal(claimless.fields.has("x-jwt-group"), false);
   const member = testRequest("/", {
     headers: { ...forged, authorization: `Bearer ${await rsa.sign({ group: "clerks" })}` },
   });
-  assert.equal(await ask(filter, member), "passes");
+  assert.equal(await resultOf(filter, member), "passes");
   assert.equal(member.fields.get("x-jwt-group"), "clerks");
 });
 
@@ -221,7 +221,7 @@ test("claims of unverified tokens are removed where no token is required", async
     testRequest("/a", { headers: forged, filterConfigs: off }),
     testRequest("/a", { method: "OPTIONS", headers: preflight }),
   ]) {
-    assert.equal(await ask(filter, request), "passes");
+    assert.equal(await resultOf(filter, request), "passes");
     assert.deepEqual([request.fields.has("x-jwt-group"), request.fields.has("x-jwt-payload")], [false, false]);
   }
 });
@@ -247,7 +247,7 @@ test("the upstream and an authorization service do not see a token that was remo
     ...standaloneServices(),
     callCluster: clusterCaller((cluster) => harnesses[0]?.clusters.get(cluster)),
   };
-  const asks = fromJson(ExtAuthzSchema, {
+  const authzConfig = fromJson(ExtAuthzSchema, {
     transportApiVersion: "V3",
     httpService: { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } },
     allowedHeaders: { patterns: [{ safeRegex: { regex: ".*" } }] },
@@ -256,16 +256,16 @@ test("the upstream and an authorization service do not see a token that was remo
     filterFor({}),
     new ExtAuthzFilter(
       "envoy.filters.http.ext_authz",
-      compileExtAuthz(asks, "test", new ConfigNotes(() => undefined, services)),
+      compileExtAuthz(authzConfig, "test", new ConfigNotes(() => undefined, services)),
       services.statistics,
       "http.in.",
     ),
   ];
   await using harness = await Harness.start({ filters, filtersIdle: false });
   harnesses.push(harness);
-  const seen: (string | undefined)[] = [];
+  const tokens: (string | undefined)[] = [];
   const authz = await harness.backend((request, response) => {
-    seen.push(
+    tokens.push(
       `asked ${request.url ?? ""} ${Object.keys(request.headers)
         .filter((name) => name.includes("path"))
         .join(" ")}`,
@@ -273,7 +273,7 @@ test("the upstream and an authorization service do not see a token that was remo
     response.end();
   });
   const app = await harness.backend((request, response) => {
-    seen.push(`served ${request.url ?? ""} of ${request.headers.host ?? ""}`);
+    tokens.push(`served ${request.url ?? ""} of ${request.headers.host ?? ""}`);
     response.end();
   });
   harness.cluster("authz", [authz.port]);
@@ -283,7 +283,7 @@ test("the upstream and an authorization service do not see a token that was remo
     (await harness.get(`/a?access_token=${await rsa.sign({})}&b=1`, { headers: { host: "a.test" } })).status,
     200,
   );
-  assert.deepEqual(seen, ["asked /a?b=1 ", "served /a?b=1 of a.test"]);
+  assert.deepEqual(tokens, ["asked /a?b=1 ", "served /a?b=1 of a.test"]);
   for (const cluster of harness.clusters.values()) cluster.drain();
 });
 
@@ -303,13 +303,13 @@ test("tokens are found in headers with their prefixes, in the query and in cooki
     fromParams: ["t"],
     fromCookies: ["session"],
   });
-  assert.equal(await ask(placed, testRequest("/", { headers: { "x-token": `jwt ${token}` } })), "passes");
-  assert.equal(await ask(placed, testRequest(`/?a=b&t=${token}`)), "passes");
-  assert.equal(await ask(placed, testRequest("/", { headers: { cookie: `a=b; session=${token}` } })), "passes");
-  assert.equal(await ask(placed, bearer(token)), "401 Jwt is missing");
-  assert.equal(await ask(filterFor({}), testRequest(`/?access_token=${token}`)), "passes");
+  assert.equal(await resultOf(placed, testRequest("/", { headers: { "x-token": `jwt ${token}` } })), "passes");
+  assert.equal(await resultOf(placed, testRequest(`/?a=b&t=${token}`)), "passes");
+  assert.equal(await resultOf(placed, testRequest("/", { headers: { cookie: `a=b; session=${token}` } })), "passes");
+  assert.equal(await resultOf(placed, bearer(token)), "401 Jwt is missing");
+  assert.equal(await resultOf(filterFor({}), testRequest(`/?access_token=${token}`)), "passes");
   assert.equal(
-    await ask(placed, testRequest(`/?t=${token}`, { headers: { "x-token": "jwt bad" } })).then((answer) =>
+    await resultOf(placed, testRequest(`/?t=${token}`, { headers: { "x-token": "jwt bad" } })).then((answer) =>
       answer.slice(0, 3),
     ),
     "401",
@@ -322,10 +322,10 @@ describe("requirements", () => {
   const optional = { requiresAny: { requirements: [{ providerName: "p" }, { allowMissing: {} }] } };
   test("may be missing, but not be bad", async () => {
     const filter = filterFor({}, { requires: optional });
-    assert.equal(await ask(filter, testRequest("/")), "passes");
-    assert.equal(await ask(filter, bearer(await rsa.sign({ exp: 1 }))), "401 Jwt is expired");
-    assert.equal(await ask(filter, bearer(await rsa.sign({ iss: "x" }))), "401 Jwt issuer is not configured");
-    assert.equal(await ask(filterFor({}, { requires: { allowMissingOrFailed: {} } }), bearer("x.y.z")), "passes");
+    assert.equal(await resultOf(filter, testRequest("/")), "passes");
+    assert.equal(await resultOf(filter, bearer(await rsa.sign({ exp: 1 }))), "401 Jwt is expired");
+    assert.equal(await resultOf(filter, bearer(await rsa.sign({ iss: "x" }))), "401 Jwt issuer is not configured");
+    assert.equal(await resultOf(filterFor({}, { requires: { allowMissingOrFailed: {} } }), bearer("x.y.z")), "passes");
   });
   test("with several issuers, a token is verified with the keys of its own issuer", async () => {
     const other = { q: { issuer: "https://q.test", localJwks: { inlineString: keySet(stranger.jwk) } } };
@@ -339,24 +339,24 @@ describe("requirements", () => {
         providers: other,
       },
     );
-    assert.equal(await ask(filter, bearer(await stranger.sign({ iss: "https://q.test" }))), "passes");
-    assert.equal(await ask(filter, bearer(await rsa.sign({}))), "passes");
-    assert.equal(await ask(filter, bearer(await stranger.sign({}))), "401 Jwt verification fails");
-    assert.equal(await ask(filter, testRequest("/")), "passes");
+    assert.equal(await resultOf(filter, bearer(await stranger.sign({ iss: "https://q.test" }))), "passes");
+    assert.equal(await resultOf(filter, bearer(await rsa.sign({}))), "passes");
+    assert.equal(await resultOf(filter, bearer(await stranger.sign({}))), "401 Jwt verification fails");
+    assert.equal(await resultOf(filter, testRequest("/")), "passes");
   });
   test("apply to the requests of the first matching rule, and a route disables them", async () => {
     const rules = [{ match: { path: "/health" } }, { match: { prefix: "/a" }, requires: { providerName: "p" } }];
     const filter = filterFor({}, { more: { rules } });
     assert.deepEqual(
       [
-        await ask(filter, testRequest("/health")),
-        await ask(filter, testRequest("/b")),
-        await ask(filter, testRequest("/a")),
+        await resultOf(filter, testRequest("/health")),
+        await resultOf(filter, testRequest("/b")),
+        await resultOf(filter, testRequest("/a")),
       ],
       ["passes", "passes", "401 Jwt is missing"],
     );
     const off = new Map([["envoy.filters.http.jwt_authn", new JwtRouteSettings(undefined)]]);
-    assert.equal(await ask(filter, testRequest("/a", { filterConfigs: off })), "passes");
+    assert.equal(await resultOf(filter, testRequest("/a", { filterConfigs: off })), "passes");
   });
 });
 
@@ -383,7 +383,7 @@ test("claims and payload become headers, and the route is chosen anew if the pro
     }),
   );
   request.fields.set("x-sub", "forged");
-  assert.equal(await ask(filterFor(provider), request), "passes");
+  assert.equal(await resultOf(filterFor(provider), request), "passes");
   assert.deepEqual(
     [request.fields.get("x-sub"), request.fields.get("x-org"), request.fields.has("x-evil"), request.routesChosen],
     ["joe", "acme", false, 1],
@@ -422,16 +422,19 @@ test("keys are fetched once through their cluster, again when they are too old, 
     { services },
   );
   const token = await rsa.sign({});
-  assert.deepEqual(await Promise.all([ask(filter, bearer(token)), ask(filter, bearer(token))]), ["passes", "passes"]);
+  assert.deepEqual(await Promise.all([resultOf(filter, bearer(token)), resultOf(filter, bearer(token))]), [
+    "passes",
+    "passes",
+  ]);
   assert.deepEqual(
     calls.map(({ cluster, path, authority }) => [cluster, path, authority]),
     [["outbound|8443||keys.test", "/jwks?x=1", "keys.test:8443"]],
   );
   steadyMs = 300_001;
   status = 503;
-  assert.equal(await ask(filter, bearer(token)), "401 Jwks remote fetch is failed");
+  assert.equal(await resultOf(filter, bearer(token)), "401 Jwks remote fetch is failed");
   steadyMs += 1001;
   status = 200;
-  assert.equal(await ask(filter, bearer(token)), "passes");
+  assert.equal(await resultOf(filter, bearer(token)), "passes");
   assert.equal(calls.length, 3);
 });

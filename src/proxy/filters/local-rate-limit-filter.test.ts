@@ -27,14 +27,14 @@ test("tokens are consumed and flow in evenly; a route has its own; an unenforced
     compile({ tokenBucket: bucket, responseHeadersToAdd: [{ header: { key: "x-limited", value: "yes" } }] }),
     services,
   );
-  const ask = (): number => filter.onRequest(testRequest())?.status ?? 200;
-  assert.deepEqual([ask(), ask(), ask()], [200, 200, 429]);
+  const statusOf = (): number => filter.onRequest(testRequest())?.status ?? 200;
+  assert.deepEqual([statusOf(), statusOf(), statusOf()], [200, 200, 429]);
   steadyMs = 999;
-  assert.equal(ask(), 429);
+  assert.equal(statusOf(), 429);
   steadyMs = 1500;
-  assert.deepEqual([ask(), ask()], [200, 429]);
+  assert.deepEqual([statusOf(), statusOf()], [200, 429]);
   steadyMs = 2000;
-  assert.deepEqual([ask(), filter.onRequest(testRequest())?.headers], [200, [["x-limited", "yes"]]]);
+  assert.deepEqual([statusOf(), filter.onRequest(testRequest())?.headers], [200, [["x-limited", "yes"]]]);
   const own = new Map([
     [
       "limit",
@@ -160,17 +160,20 @@ test("a request takes tokens of its descriptors' limits, and of the filter's buc
 
 test("the slowest of several limits is asked first, so that a refusal leaves the tokens of the others", () => {
   const user = { ...forUser("ann", 3), tokenBucket: { ...tokens(3), tokensPerFill: 3 } };
-  const ask = limited({ descriptors: [user, { entries: [{ key: "path", value: "/" }], tokenBucket: tokens(1) }] });
-  assert.deepEqual([ask("ann"), ask("ann"), ask("ann")], [200, 429, 429]);
-  assert.deepEqual([ask("ann", "/x"), ask("ann", "/x"), ask("ann", "/x")], [200, 200, 429]);
+  const statusOf = limited({ descriptors: [user, { entries: [{ key: "path", value: "/" }], tokenBucket: tokens(1) }] });
+  assert.deepEqual([statusOf("ann"), statusOf("ann"), statusOf("ann")], [200, 429, 429]);
+  assert.deepEqual([statusOf("ann", "/x"), statusOf("ann", "/x"), statusOf("ann", "/x")], [200, 200, 429]);
 });
 
 test("an entry without a value has separate tokens for each value, and the latest values are kept", () => {
   const descriptors = [forUser("", 1), forUser("ann", 2)];
-  const ask = limited({ descriptors, maxDynamicDescriptors: 2 });
-  assert.deepEqual([ask("ann"), ask("ann"), ask("ann")], [200, 200, 429]);
-  assert.deepEqual([ask("b"), ask("b"), ask("c"), ask("b"), ask("d")], [200, 429, 200, 429, 200]);
-  assert.deepEqual([ask("b"), ask("c")], [429, 200]);
+  const statusOf = limited({ descriptors, maxDynamicDescriptors: 2 });
+  assert.deepEqual([statusOf("ann"), statusOf("ann"), statusOf("ann")], [200, 200, 429]);
+  assert.deepEqual(
+    [statusOf("b"), statusOf("b"), statusOf("c"), statusOf("b"), statusOf("d")],
+    [200, 429, 200, 429, 200],
+  );
+  assert.deepEqual([statusOf("b"), statusOf("c")], [429, 200]);
 });
 
 test("an incomplete or repeated limit by descriptors is refused, and the error names its field", () => {
@@ -264,8 +267,8 @@ test("if configured, each connection has tokens of its own", () => {
   });
   const [first, second] = [testRequest(), testRequest()];
   assert.notEqual(first.connection, second.connection);
-  const ask = (request: typeof first): number => filter.onRequest(request)?.status ?? 200;
-  assert.deepEqual([ask(first), ask(first), ask(second), ask(second)], [200, 429, 200, 429]);
+  const statusOf = (request: typeof first): number => filter.onRequest(request)?.status ?? 200;
+  assert.deepEqual([statusOf(first), statusOf(first), statusOf(second), statusOf(second)], [200, 429, 200, 429]);
 });
 
 test("if configured, a gRPC client gets RESOURCE_EXHAUSTED", () => {

@@ -364,19 +364,19 @@ test("a route has its own script, one of the filter's named scripts, or none", a
       filterContext: { of: "filter" },
     },
   ]);
-  const seen = async (override: JsonObject): Promise<string> => {
+  const headerOf = async (override: JsonObject): Promise<string> => {
     const config = compileLuaPerRoute(fromJson(LuaPerRouteSchema, override), "route", lab.notes);
     lab.harness.table = tableOf(route(forwardTo("app"), { filterConfigs: new Map([[name, config]]) }));
     return String((await lab.harness.get("/")).headers["x-got"]);
   };
-  assert.equal(await seen({ disabled: true }), "GET / undefined");
-  assert.equal(await seen({ name: "other" }), "GET / namedfilter");
-  assert.equal(await seen({ name: "missing" }), "GET / undefined");
+  assert.equal(await headerOf({ disabled: true }), "GET / undefined");
+  assert.equal(await headerOf({ name: "other" }), "GET / namedfilter");
+  assert.equal(await headerOf({ name: "missing" }), "GET / undefined");
   assert.equal(
-    await seen({ sourceCode: { inlineString: scriptThatAdds("own") }, filterContext: { of: "route" } }),
+    await headerOf({ sourceCode: { inlineString: scriptThatAdds("own") }, filterContext: { of: "route" } }),
     "GET / ownroute",
   );
-  assert.equal(await seen({ filterContext: { of: "route" } }), "GET / defaultroute");
+  assert.equal(await headerOf({ filterContext: { of: "route" } }), "GET / defaultroute");
 });
 
 test("a script that does not compile or load is refused with the filter's name and Lua's message", async () => {

@@ -59,7 +59,7 @@ class Limited {
     };
   }
 
-  async ask(request: TestRequest = testRequest("/", { headers: { user: "ann" } })): Promise<LocalReply | undefined> {
+  async send(request: TestRequest = testRequest("/", { headers: { user: "ann" } })): Promise<LocalReply | undefined> {
     return await this.filter.onRequest(request, neverAborted);
   }
 
@@ -100,7 +100,7 @@ test("the service gets the descriptors of a request, and its fields reach upstre
     },
   );
   const request = testRequest("/", { headers: { user: "ann", "x-quota": "1" } });
-  assert.equal(await limited.ask(request), undefined);
+  assert.equal(await limited.send(request), undefined);
   assert.deepEqual(limited.question(), {
     domain: "shop",
     descriptors: [
@@ -151,7 +151,7 @@ test("the service learns how many hits a request counts as", async () => {
 test("a request above a limit is refused with the fields of the service and of the filter", async () => {
   const answer = { ...overLimit, rawBody: Buffer.from("later"), responseHeadersToAdd: [{ key: "x-left", value: "0" }] };
   const limited = new Limited({ responseHeadersToAdd: [{ header: { key: "x-limited", value: "yes" } }] }, answer);
-  const reply = await limited.ask();
+  const reply = await limited.send();
   assert.deepEqual(
     { ...reply, body: String(reply?.body) },
     {
@@ -176,35 +176,35 @@ test("a request above a limit is refused with the fields of the service and of t
     },
     overLimit,
   );
-  const { status, headers, grpcStatus } = (await other.ask()) ?? {};
+  const { status, headers, grpcStatus } = (await other.send()) ?? {};
   assert.deepEqual({ status, headers, grpcStatus }, { status: 503, headers: [], grpcStatus: 8 });
   assert.equal(other.counted("two.over_limit"), 1);
 });
 
 test("requests pass if no rule describes them, if the filter leaves them out, or if their limit is not enforced", async () => {
   const none = new Limited({ rateLimits: byUser.slice(0, 1) }, overLimit);
-  assert.equal(await none.ask(testRequest()), undefined);
+  assert.equal(await none.send(testRequest()), undefined);
   const half = { defaultValue: { numerator: 40 } };
   const out = new Limited({ filterEnabled: half }, overLimit);
-  assert.equal(await out.ask(), undefined);
+  assert.equal(await out.send(), undefined);
   assert.deepEqual([none.requests.length, out.requests.length], [0, 0]);
   const unenforced = new Limited({ filterEnforced: half }, overLimit);
-  assert.equal(await unenforced.ask(), undefined);
+  assert.equal(await unenforced.send(), undefined);
   assert.equal(unenforced.counted("over_limit"), 1);
 });
 
 test("requests pass if the service gives no verdict, unless the filter refuses on failures", async () => {
   for (const answer of [new Error("gone"), { overallCode: 0 }]) {
     const open = new Limited({}, answer);
-    assert.equal(await open.ask(), undefined);
+    assert.equal(await open.send(), undefined);
     assert.deepEqual([open.counted("error"), open.counted("failure_mode_allowed")], [1, 1]);
-    const { status, flag, details } = (await new Limited({ failureModeDeny: true }, answer).ask()) ?? {};
+    const { status, flag, details } = (await new Limited({ failureModeDeny: true }, answer).send()) ?? {};
     assert.deepEqual({ status, flag, details }, { status: 500, flag: 21, details: "rate_limiter_error" });
     const denied = new Limited(
       { failureModeDenyPercent: { defaultValue: { numerator: 60 } }, statusOnError: { code: "ServiceUnavailable" } },
       answer,
     );
-    assert.equal((await denied.ask())?.status, 503);
+    assert.equal((await denied.send())?.status, 503);
   }
 });
 
@@ -233,7 +233,7 @@ test("whether refused or not, a client gets the service's limit that ends first,
       [{}, []],
     ] as const) {
       const request = testRequest("/", { headers: { user: "ann" } });
-      await new Limited(config, { overallCode, statuses }).ask(request);
+      await new Limited(config, { overallCode, statuses }).send(request);
       assert.deepEqual(request.answerFields, expected);
     }
 });
@@ -248,7 +248,7 @@ test("a route has a domain and rules of its own", async () => {
     "test",
     notes,
   );
-  await limited.ask(testRequest("/", { filterConfigs: new Map([["limit", own]]) }));
+  await limited.send(testRequest("/", { filterConfigs: new Map([["limit", own]]) }));
   assert.deepEqual(limited.question(), {
     domain: "route",
     descriptors: [["generic_key=route", undefined, undefined]],

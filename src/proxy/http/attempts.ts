@@ -43,7 +43,7 @@ export interface AttemptsOwner {
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
   tunnelBytes(bytes: Buffer): void;
   /** The upstream has ended its side of a tunnel, or with `whole` the whole tunnel. */
-  tunnelEnded(whole: boolean): void;
+  tunnelEnded(isComplete: boolean): void;
   /** No upstream will respond. The proxy responds instead, or cuts off a response that has already begun. */
   failed(reply: ReplyRow): void;
   /** The upstream takes bytes of the request. */

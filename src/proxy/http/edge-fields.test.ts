@@ -18,7 +18,7 @@ const names = Object.keys(forged);
 const edge = { useRemoteAddress: true, appendForwardedFor: true, filtersIdle: false } as const;
 
 /** A filter that records these headers, read one by one and from the list of all. */
-function looking(seen: Record<string, string | undefined>[]): HttpFilter {
+function looking(headers: Record<string, string | undefined>[]): HttpFilter {
   return {
     name: "looks",
     onRequest: (request) => {
@@ -28,7 +28,7 @@ function looking(seen: Record<string, string | undefined>[]): HttpFilter {
         assert.deepEqual(request.values(name), values ?? [], name);
         assert.equal(request.header(name), values?.join(","), name);
       }
-      seen.push(Object.fromEntries(names.map((name) => [name, request.header(name)])));
+      headers.push(Object.fromEntries(names.map((name) => [name, request.header(name)])));
       return undefined;
     },
   };
@@ -45,12 +45,12 @@ async function upstreamOf(
 }
 
 test("filters at an edge see the proxy's own facts about the client, as the server does, and not the client's claims", async () => {
-  const seen: Record<string, string | undefined>[] = [];
-  await using harness = await Harness.start({ ...edge, filters: [looking(seen)] });
-  const ask = await upstreamOf(harness);
-  const received = await ask(forged);
+  const headers: Record<string, string | undefined>[] = [];
+  await using harness = await Harness.start({ ...edge, filters: [looking(headers)] });
+  const upstreamFields = await upstreamOf(harness);
+  const received = await upstreamFields(forged);
   const expected = Object.fromEntries(names.map((name) => [name, received[name]?.join(",")]));
-  assert.deepEqual(seen, [expected]);
+  assert.deepEqual(headers, [expected]);
   assert.deepEqual(
     { ...expected, "x-request-id": expected["x-request-id"]?.length },
     {
@@ -67,9 +67,9 @@ test("filters at an edge see the proxy's own facts about the client, as the serv
 
 test("behind trusted proxies, the upstream learns the client's address from them", async () => {
   await using harness = await Harness.start({ ...edge, trustedHops: 2 });
-  const ask = await upstreamOf(harness);
+  const upstreamFields = await upstreamOf(harness);
   const addressOf = async (forwardedFor: string) =>
-    (await ask({ "x-forwarded-for": forwardedFor }))["x-envoy-external-address"]?.join(",");
+    (await upstreamFields({ "x-forwarded-for": forwardedFor }))["x-envoy-external-address"]?.join(",");
   assert.equal(await addressOf("56.5.6.7, 72.9.5.6, 98.1.2.3"), "72.9.5.6");
   assert.equal(await addressOf("98.1.2.3"), "127.0.0.1");
 });
@@ -111,7 +111,7 @@ test("headers that a filter writes or removes are sent as the filter left them",
 
 test("headers that a route sets or removes take the place of the proxy's own, and of the client's", async () => {
   await using harness = await Harness.start({ ...edge, filtersIdle: true });
-  const ask = await upstreamOf(harness, {
+  const upstreamFields = await upstreamOf(harness, {
     add: [
       ...["x-forwarded-proto", "x-forwarded-client-cert", "x-request-id"].map((name) => ({
         name,
@@ -124,7 +124,7 @@ test("headers that a route sets or removes take the place of the proxy's own, an
     remove: ["x-envoy-external-address"],
   });
   for (const headers of [forged, {}] as const) {
-    const received = await ask(headers);
+    const received = await upstreamFields(headers);
     assert.deepEqual(
       names.map((name) => received[name]?.join(",")),
       [

@@ -6,7 +6,7 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "../filters/http-filter.ts";
 import { mutualTls } from "../testing/filter-request.ts";
 import { eventually, fetchOnce, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
-import { ask, connectTo, Http2Backend } from "../testing/http2-peers.ts";
+import { sendRequest, connectTo, Http2Backend } from "../testing/http2-peers.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import { decodePeerMetadata, encodePeerMetadata } from "../peers/peer-metadata.ts";
 import { responseFlags } from "../terms/response-flags.ts";
@@ -36,7 +36,7 @@ const echo = (request: IncomingMessage, response: ServerResponse): void => {
 };
 
 test("changes that filters make to a request are seen by routes, later filters and the upstream", async () => {
-  const seen: (string | undefined)[] = [];
+  const paths: (string | undefined)[] = [];
   await using harness = await withFilters(
     filter((request) => {
       request.setHeader("x-user", "alice");
@@ -47,13 +47,13 @@ test("changes that filters make to a request are seen by routes, later filters a
       return undefined;
     }),
     filter((request) => {
-      seen.push(
+      paths.push(
         request.header("x-user"),
         request.header("authorization"),
         [...request.headers()].find(([name]) => name === "x-route")?.[1],
       );
       request.clearRoute();
-      seen.push(request.route?.name);
+      paths.push(request.route?.name);
       return undefined;
     }),
   );
@@ -73,7 +73,7 @@ test("changes that filters make to a request are seen by routes, later filters a
     [upstream.headers["x-user"], upstream.headers["authorization"], upstream.length, answer.headers["x-from-filter"]],
     ["alice", undefined, 5, "yes"],
   );
-  assert.deepEqual(seen, ["alice", undefined, "b", "b"]);
+  assert.deepEqual(paths, ["alice", undefined, "b", "b"]);
   assert.deepEqual(harness.finished[0]?.metadata?.get("test"), { user: "alice" });
 });
 
@@ -86,7 +86,7 @@ test("a filter answers instead of the upstream, at once or later, over either ve
     const answer = await harness.get("/", { method: "POST", body: "x".repeat(100_000) });
     assert.deepEqual([answer.status, answer.body, answer.headers["x-why"]], [403, "RBAC: access denied", "policy"]);
     const session = await connectTo(harness.port);
-    const grpc = await ask(
+    const grpc = await sendRequest(
       session,
       { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" },
       "12345",
@@ -134,12 +134,15 @@ test("while a filter waits, the request waits whole: head, body and trailers", a
     harness.get(`/${id}`, { method: "POST", headers: { "x-id": String(id) }, body: "y".repeat(300_000) }),
   );
   const session = await connectTo(harness.port);
-  const two = ask(session, { ":method": "POST", ":path": "/two", "x-id": "two" }, "hello", { "x-sum": "5" });
+  const two = sendRequest(session, { ":method": "POST", ":path": "/two", "x-id": "two" }, "hello", { "x-sum": "5" });
   await eventually(() => entered.length === 4);
   resolve(undefined);
   for (const [index, answer] of (await Promise.all(plain)).entries()) {
-    const seen = JSON.parse(answer.body) as { url: string; headers: Record<string, string>; length: number };
-    assert.deepEqual([seen.url, seen.headers["x-later"], seen.length], [`/${index + 1}`, String(index + 1), 300_000]);
+    const upstreamRequest = JSON.parse(answer.body) as { url: string; headers: Record<string, string>; length: number };
+    assert.deepEqual(
+      [upstreamRequest.url, upstreamRequest.headers["x-later"], upstreamRequest.length],
+      [`/${index + 1}`, String(index + 1), 300_000],
+    );
   }
   assert.deepEqual(JSON.parse((await two).body.toString()), { later: "two", length: 5, trailer: "5" });
   session.close();
@@ -261,7 +264,7 @@ test("ALPN or the first bytes choose the codec, however they are split", async (
   const tls = mutualTls("", { alpnProtocol: "h2" });
   using agreed = await withInfo(harness, { tls });
   const session = await connectTo(agreed.port);
-  assert.equal((await ask(session, { ":path": "/", ":scheme": "https" })).body.toString(), "1.1");
+  assert.equal((await sendRequest(session, { ":path": "/", ":scheme": "https" })).body.toString(), "1.1");
   session.close();
   const notHttp2 = harness.client();
   for (const byte of "PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n") {

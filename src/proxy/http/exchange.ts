@@ -375,8 +375,8 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.answer.tunnelBytes(bytes);
   }
 
-  tunnelEnded(whole: boolean): void {
-    if (!whole) {
+  tunnelEnded(isComplete: boolean): void {
+    if (!isComplete) {
       this.owner.endTunnel();
       return;
     }

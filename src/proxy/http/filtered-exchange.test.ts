@@ -26,7 +26,7 @@ const reply: LocalReply = {
 /** A filter that writes bodies in capitals and records its calls. */
 class Capitals implements HttpFilter, StreamFilter {
   readonly name = "capitals";
-  readonly seen: string[] = [];
+  readonly events: string[] = [];
   readonly mark: string;
   /** Whether its outcomes come later. */
   takesTime = true;
@@ -49,29 +49,29 @@ class Capitals implements HttpFilter, StreamFilter {
   }
 
   stream(_request: FilterRequest, signal: () => AbortSignal): StreamFilter {
-    signal().addEventListener("abort", () => void this.seen.push("end"));
+    signal().addEventListener("abort", () => void this.events.push("end"));
     return this;
   }
 
   requestBody(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>> {
-    this.seen.push(`request ${bytes.length} ${end}`);
+    this.events.push(`request ${bytes.length} ${end}`);
     return this.#pass(Buffer.from(`${bytes.toString().toUpperCase()}${end ? this.mark : ""}`));
   }
 
   requestTrailers(trailers: readonly string[]): Later<StreamOutcome<StreamTail>> {
-    this.seen.push(`request trailers ${trailers.join()}`);
+    this.events.push(`request trailers ${trailers.join()}`);
     return this.#pass({ body: Buffer.from("!"), trailers });
   }
 
   async #head(response: FilterResponse): Promise<StreamOutcome<undefined>> {
-    const { bytes, whole } = await response.bodyStart(1_000_000);
-    this.seen.push(`body ${bytes.length} ${whole}`);
+    const { bytes, isWhole } = await response.bodyStart(1_000_000);
+    this.events.push(`body ${bytes.length} ${isWhole}`);
     response.replaceBody(Buffer.from(`${bytes.toString()}, read by ${this.mark}`));
     return passed;
   }
 
   responseHead(response: FilterResponse, end: boolean): Later<StreamOutcome<undefined>> {
-    this.seen.push(`head ${response.status} ${end}`);
+    this.events.push(`head ${response.status} ${end}`);
     if (this.refuses) return { kind: "reply", reply };
     response.fields = [
       ...response.fields.filter(([name]) => this.keepsLength || name !== "content-length"),
@@ -81,7 +81,7 @@ class Capitals implements HttpFilter, StreamFilter {
   }
 
   responseBody(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>> {
-    this.seen.push(`response ${bytes.length} ${end}`);
+    this.events.push(`response ${bytes.length} ${end}`);
     if (this.breaksOff) return { kind: "abort" };
     const text = bytes.toString().toUpperCase();
     return this.#pass(Buffer.from(end ? `${text}${this.mark}` : text));
@@ -116,7 +116,7 @@ for (const takesTime of [true, false])
     await using harness = await serving(first, second);
     const answer = await harness.get("/", { method: "POST", body: "with us" });
     assert.deepEqual([answer.status, answer.body, answer.headers["x-mark"]], [200, "GOT WITH USAB {}Ba", "b, a"]);
-    assert.deepEqual(first.seen, ["request 7 true", "head 200 false", "response 17 true", "end"]);
+    assert.deepEqual(first.events, ["request 7 true", "head 200 false", "response 17 true", "end"]);
     assert.equal((await harness.get("/")).body, "GOT  {}Ba");
   });
 
@@ -125,7 +125,7 @@ test("a filter reads the body that later filters produced, and replaces it", asy
   second.readsBody = true;
   await using harness = await serving(first, second, third);
   assert.equal((await harness.get("/")).body, "GOT  {}C, READ BY Ba");
-  assert.ok(second.seen.includes("body 8 true"), second.seen.join());
+  assert.ok(second.events.includes("body 8 true"), second.events.join());
 });
 
 test("large bodies pass in pieces in both directions", async () => {
@@ -141,7 +141,7 @@ test("large bodies pass in pieces in both directions", async () => {
   const { body } = await harness.get("/", { method: "POST", body: "x".repeat(3_000_000) });
   assert.equal(body, `${"Y".repeat(3_000_000)} 3000001a`);
   for (const side of ["request", "response"]) {
-    const sizes = filter.seen.filter((line) => line.startsWith(side)).map((line) => Number(line.split(" ")[1]));
+    const sizes = filter.events.filter((line) => line.startsWith(side)).map((line) => Number(line.split(" ")[1]));
     assert.ok(sizes.length > 3 && Math.max(...sizes) < 1_000_000, `${side}: ${sizes.join()}`);
   }
 });
@@ -154,7 +154,7 @@ test("a chunked body loses its framing before filters see it, and keeps its trai
     "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nwith\r\n3\r\n us\r\n0\r\nx-sum: 1\r\n\r\n",
   );
   await client.until(/GOT WITH US! {"X-SUM":"1"}a/);
-  assert.ok(filter.seen.includes("request trailers x-sum,1"), filter.seen.join());
+  assert.ok(filter.events.includes("request trailers x-sum,1"), filter.events.join());
 });
 
 test("a filter answers instead of the upstream, and local answers pass the filters", async () => {
@@ -199,5 +199,5 @@ test("a filter is notified when its client disconnects", async () => {
   client.socket.destroy();
   await client.closed;
   await sleep(20);
-  assert.equal(filter.seen.at(-1), "end");
+  assert.equal(filter.events.at(-1), "end");
 });

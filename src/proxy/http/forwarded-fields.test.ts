@@ -32,11 +32,11 @@ test("a gateway sends the port that the client used, and the client's own header
 });
 
 test("filters see the port as the server does", async () => {
-  const seen: (string | undefined)[] = [];
+  const ports: (string | undefined)[] = [];
   const looks: HttpFilter = {
     name: "looks",
     onRequest: (request) => {
-      seen.push(request.header("x-forwarded-port"), ...request.values("x-forwarded-port"));
+      ports.push(request.header("x-forwarded-port"), ...request.values("x-forwarded-port"));
       return undefined;
     },
   };
@@ -45,7 +45,7 @@ test("filters see the port as the server does", async () => {
     {},
     { "x-forwarded-port": "1" },
   );
-  assert.deepEqual(seen, [...(port ?? []), ...(port ?? [])]);
+  assert.deepEqual(ports, [...(port ?? []), ...(port ?? [])]);
 });
 
 test("x-forwarded-host gets the replaced host once, after those of earlier hops, and only if the route requests it", async () => {

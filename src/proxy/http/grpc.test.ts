@@ -170,12 +170,12 @@ test("gRPC streams run in both directions at once, and a slow server slows its c
 });
 
 test("an open gRPC stream is reported at each sweep with its messages so far, and a plain request never", async () => {
-  const seen: (readonly [number, number, number])[] = [];
+  const counts: (readonly [number, number, number])[] = [];
   await using made = await grpcThrough(
     {},
     {
       observeStream: ({ requestMessages, responseMessages, status }) =>
-        seen.push([requestMessages, responseMessages, status]),
+        counts.push([requestMessages, responseMessages, status]),
     },
   );
   const { path, requestSerialize, responseDeserialize } = definition.both;
@@ -195,7 +195,7 @@ test("an open gRPC stream is reported at each sweep with its messages so far, an
   waiting.on("error", () => undefined);
   await sentCount;
   made.harness.listener.sweep();
-  assert.deepEqual(seen, [
+  assert.deepEqual(counts, [
     [1, 1, 200],
     [2, 2, 200],
     [2, 2, 200],
@@ -205,7 +205,7 @@ test("an open gRPC stream is reported at each sweep with its messages so far, an
   call.end();
   await ended;
   made.harness.listener.sweep();
-  assert.equal(seen.length, 3, "nor after its end");
+  assert.equal(counts.length, 3, "nor after its end");
 });
 
 test("an error in trailers alone reaches the client, after a policy's retries for other statuses", async () => {

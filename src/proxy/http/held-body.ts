@@ -81,7 +81,7 @@ export class HeldBody {
     this.#wanted = undefined;
     wanted.resolve({
       bytes: Buffer.concat(this.#data).subarray(0, wanted.limit),
-      whole: this.#complete && this.#dataBytes <= wanted.limit,
+      isWhole: this.#complete && this.#dataBytes <= wanted.limit,
     });
   }
 }

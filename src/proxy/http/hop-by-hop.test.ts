@@ -7,11 +7,11 @@ import { parseTarget } from "./request-target.ts";
 
 /** An upstream that answers when the received text matches `end`. Returns what it has received. */
 async function upstream(harness: Harness, answer: string, end: RegExp): Promise<{ text: string }> {
-  const seen = { text: "" };
+  const received = { text: "" };
   const port = await harness.rawBackend((socket: Socket) => {
     let rest = "";
     socket.on("data", (chunk: Buffer) => {
-      seen.text += chunk.toString("latin1");
+      received.text += chunk.toString("latin1");
       rest += chunk.toString("latin1");
       if (!end.test(rest)) return;
       rest = "";
@@ -20,7 +20,7 @@ async function upstream(harness: Harness, answer: string, end: RegExp): Promise<
   });
   harness.cluster("c", [port]);
   harness.table = tableOf(route(forwardTo("c")));
-  return seen;
+  return received;
 }
 
 const inner = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -31,12 +31,12 @@ test("a framing field stays although `connection` names it, because otherwise th
     `connection: x, Transfer-Encoding\r\ntransfer-encoding: chunked\r\n\r\n${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`,
   ]) {
     await using harness = await Harness.start();
-    const seen = await upstream(harness, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", /smuggled[^]*\r\n\r\n$/);
+    const received = await upstream(harness, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", /smuggled[^]*\r\n\r\n$/);
     const client = harness.client();
     client.send(`POST / HTTP/1.1\r\nhost: a\r\n${framed}`);
     await client.until(/ok$/);
-    assert.match(seen.text, /^(content-length: \d+|transfer-encoding: chunked)\r$/m, framed.split("\r\n")[0]);
-    assert.doesNotMatch(seen.text, /^connection:/m);
+    assert.match(received.text, /^(content-length: \d+|transfer-encoding: chunked)\r$/m, framed.split("\r\n")[0]);
+    assert.doesNotMatch(received.text, /^connection:/m);
   }
 });
 
@@ -63,12 +63,12 @@ test("a client cannot use `connection` to drop a field that a filter set", async
     },
   };
   await using harness = await Harness.start({ filters: [setsField], filtersIdle: false });
-  const seen = await upstream(harness, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", /\r\n\r\n$/);
+  const received = await upstream(harness, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", /\r\n\r\n$/);
   const client = harness.client();
   client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: X-User, x-hop\r\nx-hop: 1\r\nx-user: admin\r\n\r\n");
   await client.until(/ok$/);
-  assert.match(seen.text, /^x-user: joe\r$/m);
-  assert.doesNotMatch(seen.text, /x-hop|admin/);
+  assert.match(received.text, /^x-user: joe\r$/m);
+  assert.doesNotMatch(received.text, /x-hop|admin/);
 });
 
 test("a fragment is dropped before the path is evaluated", () => {

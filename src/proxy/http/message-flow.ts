@@ -201,8 +201,8 @@ class FlowStage implements FlowTarget, FilterResponse {
     const start = this.#held.start(limit);
     // The sender may continue meanwhile.
     if (this.#held.wanted) this.#flow.run(() => undefined);
-    const { bytes, whole } = await start;
-    return { bytes: this.#newBody?.subarray(0, limit) ?? bytes, whole };
+    const { bytes, isWhole } = await start;
+    return { bytes: this.#newBody?.subarray(0, limit) ?? bytes, isWhole };
   }
 
   replaceBody(bytes: Buffer): void {

@@ -5,7 +5,7 @@ import type { HttpFilter } from "../filters/http-filter.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import { eventually, forwardTo, Harness, retryPolicy, route, tableOf, type RawClient } from "../testing/harness.ts";
-import { ask, connectTo, Http2Backend } from "../testing/http2-peers.ts";
+import { sendRequest, connectTo, Http2Backend } from "../testing/http2-peers.ts";
 
 /** A filter that lets requests wait by their path until the test lets them go. */
 class Gate implements HttpFilter {
@@ -27,9 +27,9 @@ test("a filter that outlasts its request changes nothing in the next request of 
   const later: string[] = [];
   const next: HttpFilter = { name: "next", onRequest: ({ path }) => void later.push(path) };
   await using harness = await Harness.start({ filters: [gate, next], filtersIdle: false });
-  const seen: unknown[] = [];
+  const requests: unknown[] = [];
   const { port } = await harness.backend((request, response) => {
-    seen.push([request.url, ...Object.keys(request.headers).filter((name) => name.startsWith("x-roles-of"))]);
+    requests.push([request.url, ...Object.keys(request.headers).filter((name) => name.startsWith("x-roles-of"))]);
     response.end();
   });
   harness.cluster("a", [port]);
@@ -40,13 +40,13 @@ test("a filter that outlasts its request changes nothing in the next request of 
   await eventually(() => gate.waiting.has("/left"));
   left.close(constants.NGHTTP2_CANCEL);
   await eventually(() => harness.records.length === 1);
-  const answer = ask(session, { ":path": "/next" });
+  const answer = sendRequest(session, { ":path": "/next" });
   await eventually(() => gate.waiting.has("/next"));
   gate.waiting.get("/left")?.();
   await eventually(() => gate.passedOn.includes("/left"));
   gate.waiting.get("/next")?.();
   assert.equal((await answer).headers[":status"], 200);
-  assert.deepEqual(seen, [["/next", "x-roles-of-next"]]);
+  assert.deepEqual(requests, [["/next", "x-roles-of-next"]]);
   // Later filters would count a request whose client has gone.
   assert.deepEqual(later, ["/next"]);
   session.close();
@@ -244,8 +244,8 @@ async function afterHttp1(client: RawClient, records: ExchangeRecord[], first: s
 }
 
 async function afterHttp2(session: ClientHttp2Session, first: Record<string, string> | undefined): Promise<void> {
-  if (first !== undefined) await ask(session, first, first[":method"] === "POST" ? Buffer.alloc(5) : undefined);
-  await ask(session, { ":path": "/probe", ":authority": "probe" });
+  if (first !== undefined) await sendRequest(session, first, first[":method"] === "POST" ? Buffer.alloc(5) : undefined);
+  await sendRequest(session, { ":path": "/probe", ":authority": "probe" });
 }
 
 test("a request has the same record, head and answer after any other request of its connection as on its own connection", async () => {

@@ -5,13 +5,13 @@ import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harn
 test("each attempt states its number and has the whole request", async () => {
   await using harness = await Harness.start();
   const attempts = 102;
-  const seen: [count: string, body: string][] = [];
+  const requests: [count: string, body: string][] = [];
   const { port } = await harness.backend((request, response) => {
     let body = "";
     request.on("data", (chunk: Buffer) => (body += chunk.toString()));
     request.on("end", () => {
-      seen.push([String(request.headers["x-envoy-attempt-count"]), body]);
-      response.statusCode = seen.length < attempts ? 503 : 200;
+      requests.push([String(request.headers["x-envoy-attempt-count"]), body]);
+      response.statusCode = requests.length < attempts ? 503 : 200;
       response.end();
     });
   });
@@ -32,7 +32,7 @@ test("each attempt states its number and has the whole request", async () => {
   client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
   await client.until(/HTTP\/1\.1 200 [^]*HTTP\/1\.1 200 /);
   client.socket.destroy();
-  assert.deepEqual(seen, [
+  assert.deepEqual(requests, [
     ...Array.from({ length: attempts }, (_, made) => [String(made + 1), body] as [string, string]),
     ["1", ""],
   ]);

@@ -12,12 +12,14 @@ export interface RequestTarget {
  * Undefined for a form that is invalid for the method. A fragment is dropped before the path is used, as in Istio's
  * Envoys (`http_reject_path_with_fragment: false`).
  */
-export function parseTarget(method: string, whole: string): RequestTarget | undefined {
+export function parseTarget(method: string, requestTarget: string): RequestTarget | undefined {
   if (method === "CONNECT") {
-    return /^[^/?#@\s]+:\d{1,5}$/.test(whole) ? { path: "", query: "", hasQuery: false, authority: whole } : undefined;
+    return /^[^/?#@\s]+:\d{1,5}$/.test(requestTarget)
+      ? { path: "", query: "", hasQuery: false, authority: requestTarget }
+      : undefined;
   }
-  const fragment = whole.indexOf("#");
-  const target = fragment < 0 ? whole : whole.slice(0, fragment);
+  const fragment = requestTarget.indexOf("#");
+  const target = fragment < 0 ? requestTarget : requestTarget.slice(0, fragment);
   if (target.charCodeAt(0) === 47) return split(target, undefined);
   if (target === "*")
     return method === "OPTIONS" ? { path: "*", query: "", hasQuery: false, authority: undefined } : undefined;

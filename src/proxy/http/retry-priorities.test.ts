@@ -15,13 +15,13 @@ async function attempts(
   retries: number,
   failing: readonly number[],
   ejected: readonly number[] = [],
-): Promise<{ readonly status: number; readonly went: readonly number[] }> {
+): Promise<{ readonly status: number; readonly chosen: readonly number[] }> {
   await using harness = await Harness.start();
-  const went: number[] = [];
+  const chosen: number[] = [];
   const endpoints = await Promise.all(
     [0, 0, 1, 1, 2, 2].map(async (priority) => {
       const { port } = await harness.backend((_request, response) => {
-        went.push(priority);
+        chosen.push(priority);
         response.statusCode = failing.includes(priority) ? 503 : 200;
         response.end();
       });
@@ -33,20 +33,20 @@ async function attempts(
     route(forwardTo("c", { retry: retryPolicy({ retries, on: { serverError: true }, otherPrioritiesAfter: 2 }) })),
   );
   const { status } = await harness.get("/");
-  return { status, went };
+  return { status, chosen };
 }
 
 test("after every second attempt a retry uses other priorities than the attempts before", async () => {
-  assert.deepEqual(await attempts(4, [0]), { status: 200, went: [0, 0, 1] });
-  assert.deepEqual(await attempts(6, [0, 1]), { status: 200, went: [0, 0, 1, 1, 2] });
+  assert.deepEqual(await attempts(4, [0]), { status: 200, chosen: [0, 0, 1] });
+  assert.deepEqual(await attempts(6, [0, 1]), { status: 200, chosen: [0, 0, 1, 1, 2] });
 });
 
 test("when all priorities have been tried, they are tried again from the first", async () => {
-  assert.deepEqual(await attempts(7, [0, 1, 2]), { status: 503, went: [0, 0, 1, 1, 2, 2, 0, 0] });
+  assert.deepEqual(await attempts(7, [0, 1, 2]), { status: 503, chosen: [0, 0, 1, 1, 2, 2, 0, 0] });
 });
 
 test("a priority without an endpoint that may take requests is skipped", async () => {
-  assert.deepEqual(await attempts(4, [0], [1]), { status: 200, went: [0, 0, 2] });
+  assert.deepEqual(await attempts(4, [0], [1]), { status: 200, chosen: [0, 0, 2] });
 });
 
 test("the interval comes from Envoy's previous_priorities, and the error for any other retry priority names it", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Agent } from "node:http";
 import { test } from "node:test";
 import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
-import { ask, connectTo } from "../testing/http2-peers.ts";
+import { sendRequest, connectTo } from "../testing/http2-peers.ts";
 import { encodePeerMetadata } from "../peers/peer-metadata.ts";
 
 const own = (name: string) => ({
@@ -69,7 +69,7 @@ test("a proxy whose application has ended closes the client's connection after t
   assert.deepEqual([answer.status, answer.headers["connection"]], [503, "close"]);
   const session = await connectTo(gone.port);
   const leaving = new Promise<number>((resolve) => session.once("goaway", resolve));
-  assert.equal((await ask(session, { ":path": "/" })).headers[":status"], 503);
+  assert.equal((await sendRequest(session, { ":path": "/" })).headers[":status"], 503);
   assert.equal(await leaving, 0, "no error: what is under way may end");
   await new Promise<void>((resolve) => session.once("close", () => resolve()));
 

@@ -89,7 +89,7 @@ class RecordedFrames implements FrameHandler {
   }
 }
 
-interface Seen {
+interface WatchedStream {
   readonly id: number;
   readonly stream: Http2Stream;
   readonly events: string[];
@@ -99,7 +99,7 @@ interface Seen {
 /** A connection of ours, by default as a server, and the peer that the test plays. */
 class Peer {
   readonly pipe = new Pipe();
-  readonly streams = new Map<number, Seen>();
+  readonly streams = new Map<number, WatchedStream>();
   readonly connection: Http2Connection;
   readonly writer = new FrameWriter();
   readonly received = new RecordedFrames();
@@ -128,23 +128,23 @@ class Peer {
     this.connection.start();
   }
 
-  watch(stream: Http2Stream): Seen {
-    const seen: Seen = { id: stream.id, stream, events: [], body: Buffer.alloc(0) };
+  watch(stream: Http2Stream): WatchedStream {
+    const watched: WatchedStream = { id: stream.id, stream, events: [], body: Buffer.alloc(0) };
     const handler: Http2StreamHandler = {
-      headers: (fields, endStream) => void seen.events.push(`headers ${fields.join(" ")}${endStream ? " end" : ""}`),
+      headers: (fields, endStream) => void watched.events.push(`headers ${fields.join(" ")}${endStream ? " end" : ""}`),
       data: (bytes, endStream) => {
-        seen.body = Buffer.concat([seen.body, bytes]);
-        if (endStream) seen.events.push("end");
+        watched.body = Buffer.concat([watched.body, bytes]);
+        if (endStream) watched.events.push("end");
       },
-      drained: () => void seen.events.push("drained"),
+      drained: () => void watched.events.push("drained"),
       aborted: (failure) =>
-        void seen.events.push(
+        void watched.events.push(
           `aborted by ${failure.by} ${errorCodeName(failure.code)}${failure.unprocessed ? " unprocessed" : ""}`,
         ),
     };
     stream.handler = handler;
-    this.streams.set(stream.id, seen);
-    return seen;
+    this.streams.set(stream.id, watched);
+    return watched;
   }
 
   /** The client's side of the beginning. */
@@ -270,11 +270,11 @@ const streamErrors: readonly (readonly [title: string, bytes: string, code: keyo
 for (const [title, bytes, code] of streamErrors) {
   test(`a stream ends by ${errorCodeName(errorCode[code])}, and the connection goes on: ${title}`, async () => {
     const peer = new Peer().greet().request(1, false);
-    const seen = peer.streams.get(1) ?? assert.fail();
-    seen.stream.expectedBytes = 5;
+    const watched = peer.streams.get(1) ?? assert.fail();
+    watched.stream.expectedBytes = 5;
     peer.raw(bytes);
     assert.ok((await peer.takeFrames()).includes(`rst 1 ${errorCodeName(errorCode[code])}`));
-    assert.ok(seen.events.at(-1)?.startsWith("aborted by protocol"));
+    assert.ok(watched.events.at(-1)?.startsWith("aborted by protocol"));
     peer.request(3);
     assert.deepEqual(peer.streams.get(3)?.events.length, 1);
     assert.equal(peer.connection.closed, false);
@@ -284,17 +284,17 @@ for (const [title, bytes, code] of streamErrors) {
 test("padding is removed and counts for the windows, and a body may be all padding", async () => {
   const peer = new Peer().greet().request(1, false);
   peer.raw(frame(0, 8, 1, "03 61 62 000000")).raw(frame(0, 9, 1, "02 0000"));
-  const seen = peer.streams.get(1) ?? assert.fail();
-  assert.deepEqual([seen.body.toString(), seen.events.at(-1)], ["ab", "end"]);
+  const watched = peer.streams.get(1) ?? assert.fail();
+  assert.deepEqual([watched.body.toString(), watched.events.at(-1)], ["ab", "end"]);
   assert.ok((await peer.takeFrames()).every((event) => !event.startsWith("goaway")));
 });
 
 test("nothing is sent while the window of the stream or the connection is zero, and everything afterwards", async () => {
   const peer = new Peer().greet([[setting.initialWindowSize, 0]]).request(1);
-  const seen = peer.streams.get(1) ?? assert.fail();
-  seen.stream.sendHeaders([":status", "200"], false);
-  assert.equal(seen.stream.write(Buffer.alloc(100_000), false), false);
-  seen.stream.write(Buffer.alloc(0), true);
+  const watched = peer.streams.get(1) ?? assert.fail();
+  watched.stream.sendHeaders([":status", "200"], false);
+  assert.equal(watched.stream.write(Buffer.alloc(100_000), false), false);
+  watched.stream.write(Buffer.alloc(0), true);
   await peer.takeFrames();
   peer.writer.windowUpdate(1, 10);
   peer.push();
@@ -321,11 +321,11 @@ test("nothing is sent while the window of the stream or the connection is zero, 
 
 test("a window that SETTINGS made negative must be refilled first", async () => {
   const peer = new Peer().greet([[setting.initialWindowSize, 100]]).request(1);
-  const seen = peer.streams.get(1) ?? assert.fail();
-  seen.stream.write(Buffer.alloc(100), false);
+  const watched = peer.streams.get(1) ?? assert.fail();
+  watched.stream.write(Buffer.alloc(100), false);
   peer.writer.settings([[setting.initialWindowSize, 40]]);
   peer.push();
-  seen.stream.write(Buffer.alloc(10), true);
+  watched.stream.write(Buffer.alloc(10), true);
   peer.writer.windowUpdate(1, 60);
   peer.push();
   assert.ok(!(await peer.takeFrames()).some((event) => event.endsWith("end")));
@@ -346,19 +346,19 @@ test("a peer that exceeds the window of a stream or connection gets FLOW_CONTROL
 
 test("a paused stream keeps its data and trailers in order, and returns its window only when it is read", async () => {
   const peer = new Peer().greet().request(1, false);
-  const seen = peer.streams.get(1) ?? assert.fail();
+  const watched = peer.streams.get(1) ?? assert.fail();
   await peer.takeFrames();
-  seen.stream.pause();
+  watched.stream.pause();
   const block = Buffer.alloc(50_000, 1);
   for (let index = 0; index < 4; index += 1) peer.writer.data(1, block, 0, block.length, false);
   peer.writer.headers(1, hpackEncode(["x-end", "yes"]), true, 16_384);
   peer.push();
   assert.deepEqual(
-    [seen.body.length, (await peer.takeFrames()).filter((event) => event.startsWith("window 1"))],
+    [watched.body.length, (await peer.takeFrames()).filter((event) => event.startsWith("window 1"))],
     [0, []],
   );
-  seen.stream.resume();
-  assert.deepEqual([seen.body.length, seen.events.at(-1)], [200_000, "headers x-end yes end"]);
+  watched.stream.resume();
+  assert.deepEqual([watched.body.length, watched.events.at(-1)], [200_000, "headers x-end yes end"]);
 });
 
 test("streams beyond the limit are refused as unprocessed", async () => {
@@ -385,14 +385,14 @@ test("a drain sends two GOAWAYs: the second, after a round trip, names the last 
 
 test("GOAWAY tells a client which of its streams were not processed", async () => {
   const peer = new Peer(false);
-  const seen = [1, 2, 3].map(() => peer.watch(peer.connection.open()));
-  for (const { stream } of seen)
+  const watched = [1, 2, 3].map(() => peer.watch(peer.connection.open()));
+  for (const { stream } of watched)
     stream.sendHeaders([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"], true);
   peer.writer.settings([]);
   peer.writer.goaway(3, errorCode.noError);
   peer.push();
   assert.deepEqual(
-    seen.map((one) => one.events),
+    watched.map((one) => one.events),
     [[], [], ["aborted by connection NO_ERROR unprocessed"]],
   );
   assert.deepEqual([peer.goaways, peer.connection.takesStream, peer.connection.closed], [1, false, false]);
@@ -430,13 +430,13 @@ test("a peer that only pings, or never reads our answers, is cut off", async () 
   await deaf.takeFrames();
   deaf.pipe.stuck = true;
   deaf.request(1, false);
-  const seen = deaf.streams.get(1) ?? assert.fail();
+  const watched = deaf.streams.get(1) ?? assert.fail();
   deaf.writer.windowUpdate(0, 2 ** 30);
   deaf.writer.windowUpdate(1, 2 ** 30);
   deaf.push();
   await turn();
   let written = 0;
-  while (seen.stream.write(Buffer.alloc(16_384), false)) written += 16_384;
+  while (watched.stream.write(Buffer.alloc(16_384), false)) written += 16_384;
   assert.ok(written <= 2 * http2Limits.outputHighWaterBytes, `writers were told to wait after ${written} bytes`);
 });
 
@@ -529,9 +529,9 @@ test("bodies arrive whole however frames are cut, padded and mixed, through wind
         if (at < all.length) peer.pipe.handler?.data(all.subarray(at));
         peer.streams.get(3)?.stream.resume();
         for (const [stream, parts] of expected) {
-          const seen = peer.streams.get(stream) ?? assert.fail();
-          assert.deepEqual(seen.body, Buffer.concat(parts));
-          assert.equal(seen.events.at(-1), "end");
+          const watched = peer.streams.get(stream) ?? assert.fail();
+          assert.deepEqual(watched.body, Buffer.concat(parts));
+          assert.equal(watched.events.at(-1), "end");
         }
       },
     ),
@@ -545,12 +545,12 @@ test("a client that opens many streams at once is served in turns, and input bey
   const head = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);
   for (let index = 0; index < count; index += 1) peer.writer.headers(2 * index + 1, head, true, 16_384);
   peer.push();
-  const seen: [streams: number, isPaused: boolean][] = [];
+  const states: [streams: number, isPaused: boolean][] = [];
   for (let turns = 0; turns < 5; turns += 1) {
-    seen.push([peer.streams.size / http2Limits.streamsPerTurn, peer.pipe.isPaused]);
+    states.push([peer.streams.size / http2Limits.streamsPerTurn, peer.pipe.isPaused]);
     await turn();
   }
-  assert.deepEqual(seen, [
+  assert.deepEqual(states, [
     [1, true],
     [2, true],
     [3, true],
@@ -570,13 +570,13 @@ test("a client that wastes streams is not read until its next stream may open, h
   peer.push();
   for (let turns = 0; turns < 5; turns += 1) await turn();
   const atOnce = 20;
-  const seen: [streams: number, isPaused: boolean][] = [[peer.streams.size, peer.pipe.isPaused]];
+  const states: [streams: number, isPaused: boolean][] = [[peer.streams.size, peer.pipe.isPaused]];
   for (const waitMs of [1.9, 0.2, 2.2]) {
     clock.pass(waitMs);
     for (let turns = 0; turns < 5; turns += 1) await turn();
-    seen.push([peer.streams.size, peer.pipe.isPaused]);
+    states.push([peer.streams.size, peer.pipe.isPaused]);
   }
-  assert.deepEqual(seen, [
+  assert.deepEqual(states, [
     [atOnce, true],
     [atOnce, true],
     [atOnce + 1, true],
@@ -595,23 +595,23 @@ test("no further input is read from a peer that was cut off and continues to sen
   peer.raw(frame(0, 0, 0, "00"));
   assert.ok((await peer.takeFrames()).includes("goaway 0 PROTOCOL_ERROR"));
   const block = Buffer.alloc(http2Limits.maxDroppedBytes / 4);
-  const seen: boolean[] = [];
+  const results: boolean[] = [];
   for (let count = 0; count < 5; count += 1) {
     peer.pipe.handler?.data(block);
-    seen.push(peer.pipe.isPaused);
+    results.push(peer.pipe.isPaused);
   }
-  assert.deepEqual(seen, [false, false, false, false, true]);
+  assert.deepEqual(results, [false, false, false, false, true]);
 });
 
 test("a request that waits for its upstream and gets invalid trailers is reset at once", async () => {
   const peer = new Peer().greet().request(1, false);
-  const seen = peer.streams.get(1) ?? assert.fail();
-  seen.stream.pause();
+  const watched = peer.streams.get(1) ?? assert.fail();
+  watched.stream.pause();
   peer.writer.data(1, Buffer.from("x"), 0, 1, false);
   peer.writer.headers(1, hpackEncode([":path", "/late"]), true, 16_384);
   peer.push();
   assert.ok((await peer.takeFrames()).includes("rst 1 PROTOCOL_ERROR"));
-  assert.equal(seen.events.at(-1), "aborted by protocol PROTOCOL_ERROR");
+  assert.equal(watched.events.at(-1), "aborted by protocol PROTOCOL_ERROR");
 });
 
 test("a connection that ends while its input waits does not read the rest", async () => {

@@ -4,8 +4,8 @@ import type { Inspection } from "./inspection.ts";
 import type { ListenerSpec } from "./listener-spec.ts";
 
 /** The traits of a connection that the matches of filter chains compare. */
-export function traitsOf(arrival: ConnectionInfo, seen: Inspection): ConnectionTraits {
-  const { hello, preface, proxied } = seen;
+export function traitsOf(arrival: ConnectionInfo, inspection: Inspection): ConnectionTraits {
+  const { hello, preface, proxied } = inspection;
   const secured = hello.kind === "tls";
   return {
     local: proxied?.local ?? arrival.local,
@@ -27,15 +27,17 @@ export function infoOf(
   spec: ListenerSpec,
   arrival: ConnectionInfo,
   traits: ConnectionTraits,
-  seen: Inspection,
+  inspection: Inspection,
 ): ConnectionInfo {
   const originalSource = originalSourceOf(spec, traits);
   return {
     ...arrival,
     local: traits.local,
     remote: traits.remote,
-    ...(seen.proxied?.remote === undefined ? {} : { directRemote: traits.directRemote }),
-    ...(seen.hello.kind === "tls" && seen.hello.serverName !== "" ? { serverName: seen.hello.serverName } : {}),
+    ...(inspection.proxied?.remote === undefined ? {} : { directRemote: traits.directRemote }),
+    ...(inspection.hello.kind === "tls" && inspection.hello.serverName !== ""
+      ? { serverName: inspection.hello.serverName }
+      : {}),
     ...(originalSource === undefined ? {} : { originalSource }),
   };
 }

@@ -64,7 +64,7 @@ test("an ambiguous ClientHello is not treated as TLS", () => {
 
 /** A decision about the first bytes must not change when more bytes arrive. */
 function assertSettles<Found extends { readonly kind: string }>(parse: (bytes: Buffer) => Found, bytes: Buffer): void {
-  const whole = parse(bytes);
+  const parsed = parse(bytes);
   let settled: Found | undefined;
   for (let length = 0; length <= bytes.length; length += 1 + (length >> 6)) {
     const found = parse(bytes.subarray(0, length));
@@ -72,7 +72,7 @@ function assertSettles<Found extends { readonly kind: string }>(parse: (bytes: B
     else if (settled === undefined) settled = found;
     else assert.deepEqual(found, settled, `${length} bytes`);
   }
-  if (settled !== undefined) assert.deepEqual(whole, settled);
+  if (settled !== undefined) assert.deepEqual(parsed, settled);
 }
 
 const host = fc.stringMatching(/^[a-z0-9.-]{1,40}$/);

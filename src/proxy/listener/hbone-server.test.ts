@@ -19,7 +19,7 @@ test("no tunnel from another pod leads to this pod's loopback, whose listeners t
     onCutOff: () => undefined,
     observer: () => undefined,
   });
-  const ask = async (local: string, authority: string): Promise<string> => {
+  const connectTo = async (local: string, authority: string): Promise<string> => {
     const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) =>
       server.accept(stream, {
         local: { address: local, port: 15_008 },
@@ -67,10 +67,10 @@ test("no tunnel from another pod leads to this pod's loopback, whose listeners t
     "[::ffff:7f00:1]:15000",
     "[::ffff:0.0.0.0]:15000",
   ])
-    assert.match(await ask("10.1.0.2", authority), /400/, authority);
+    assert.match(await connectTo("10.1.0.2", authority), /400/, authority);
   assert.deepEqual(entered, []);
-  assert.equal(await ask("10.1.0.2", "10.1.0.2:8080"), "let in");
-  assert.equal(await ask("127.0.0.1", "127.0.0.1:8080"), "let in");
+  assert.equal(await connectTo("10.1.0.2", "10.1.0.2:8080"), "let in");
+  assert.equal(await connectTo("127.0.0.1", "127.0.0.1:8080"), "let in");
   assert.deepEqual(entered, ["10.1.0.2:8080", "127.0.0.1:8080"]);
   server.closeAll();
 });

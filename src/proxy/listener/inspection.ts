@@ -101,13 +101,13 @@ class Look {
   }
 
   /** Whether all facts are known. */
-  at(seen: Buffer): boolean {
-    let bytes = seen;
+  at(received: Buffer): boolean {
+    let bytes = received;
     if (this.#plan.proxyHeader !== undefined) {
-      this.header = parseProxyHeader(seen);
+      this.header = parseProxyHeader(received);
       if (this.header.kind === "incomplete") return false;
       if (this.refused) return true;
-      if (this.header.kind === "header") bytes = seen.subarray(this.header.length);
+      if (this.header.kind === "header") bytes = received.subarray(this.header.length);
       if (!this.#plan.tls && !this.#plan.http) return true;
     }
     if (this.#plan.tls) {

@@ -273,17 +273,17 @@ export class ActiveListener {
   async #serve(stream: ByteStream, arrival: ConnectionInfo): Promise<void> {
     const spec = this.#spec;
     const plan = inspectionPlan(spec.inspectors, arrival.local.port, spec.inspectionTimeoutMs);
-    const seen = plan === undefined ? noInspection : await inspect(stream, plan);
+    const inspection = plan === undefined ? noInspection : await inspect(stream, plan);
     if (
-      seen.outcome === "ended" ||
-      seen.outcome === "refused" ||
-      (seen.outcome === "timeout" && !spec.continueOnTimeout)
+      inspection.outcome === "ended" ||
+      inspection.outcome === "refused" ||
+      (inspection.outcome === "timeout" && !spec.continueOnTimeout)
     ) {
       this.counters.inspectionFailed += 1;
       dispose(stream);
       return;
     }
-    const traits = traitsOf(arrival, seen);
+    const traits = traitsOf(arrival, inspection);
     const chain = this.#choose(traits);
     if (chain === undefined) {
       this.counters.noFilterChain += 1;
@@ -296,26 +296,26 @@ export class ActiveListener {
       dispose(stream);
       return;
     }
-    const info = infoOf(spec, arrival, traits, seen);
-    if (chain.spec.tls === undefined) chain.accept(unread(stream, seen.bytes), info);
-    else await this.#secure(stream, chain, info, seen);
+    const info = infoOf(spec, arrival, traits, inspection);
+    if (chain.spec.tls === undefined) chain.accept(unread(stream, inspection.bytes), info);
+    else await this.#secure(stream, chain, info, inspection);
   }
 
   async #secure(stream: ByteStream, chain: FilterChainRuntime, info: ConnectionInfo, first: Inspection): Promise<void> {
     const { tls: spec, handshakeTimeoutMs: timeoutMs } = chain.spec;
     if (spec === undefined) return;
-    const seen =
+    const inspection =
       first.hello.kind === "tls"
         ? first
         : await inspect(unread(stream, first.bytes), { proxyHeader: undefined, tls: true, http: false, timeoutMs });
     try {
-      if (seen.hello.kind !== "tls") throw new Error("TLS: the client does not speak TLS");
+      if (inspection.hello.kind !== "tls") throw new Error("TLS: the client does not speak TLS");
       const { contexts, localIdentity } = this.#runtime;
       const secured = await secureDownstream({
         stream,
         spec,
-        received: seen.bytes,
-        hello: seen.hello,
+        received: inspection.bytes,
+        hello: inspection.hello,
         contexts,
         localIdentity: ownIdentity(chain.spec, localIdentity),
         timeoutMs,

@@ -48,11 +48,11 @@ test("a field from a filter or a certificate stays one field, upstream and in th
       },
     };
     await using harness = await Harness.start({ filters: [setsField], filtersIdle: false });
-    let seen = "";
+    let received = "";
     const port = await harness.rawBackend((socket: Socket) => {
       socket.on("data", (chunk: Buffer) => {
-        seen += chunk.toString("latin1");
-        if (seen.endsWith("\r\n\r\n")) socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        received += chunk.toString("latin1");
+        if (received.endsWith("\r\n\r\n")) socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
       });
     });
     harness.cluster("c", [port]);
@@ -61,7 +61,7 @@ test("a field from a filter or a certificate stays one field, upstream and in th
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     const answer = await client.until(/ok$/);
     for (const [head, name] of [
-      [seen, "x-user"],
+      [received, "x-user"],
       [answer, "x-told"],
     ] as const) {
       assert.ok(!/^x-role/m.test(head), head);

@@ -72,7 +72,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     bodyStart: (limit) =>
       Promise.resolve({
         bytes: (options.body ?? Buffer.alloc(0)).subarray(0, limit),
-        whole: (options.body?.length ?? 0) <= limit,
+        isWhole: (options.body?.length ?? 0) <= limit,
       }),
     replaceBody: () => undefined,
     openLength: () => {

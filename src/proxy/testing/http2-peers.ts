@@ -47,7 +47,7 @@ export interface Http2Answer {
 }
 
 /** Sends one request on a session and collects the whole response. */
-export function ask(
+export function sendRequest(
   session: http2.ClientHttp2Session,
   headers: http2.OutgoingHttpHeaders,
   body?: Buffer | string,

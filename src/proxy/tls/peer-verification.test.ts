@@ -28,9 +28,15 @@ test("a peer is identified by its names, its key or its certificate", async () =
     [{ type: "ip", value: "10.0.0.1" }, false],
   ];
   for (const [matcher, expected] of cases) {
-    const whole: SubjectAltNameMatcher = { type: "any", match: "exact", value: "", ignoreCase: false, ...matcher };
+    const fullMatcher: SubjectAltNameMatcher = {
+      type: "any",
+      match: "exact",
+      value: "",
+      ignoreCase: false,
+      ...matcher,
+    };
     assert.equal(
-      peerTrouble(shop, spec({ subjectAltNames: [whole] })) === undefined,
+      peerTrouble(shop, spec({ subjectAltNames: [fullMatcher] })) === undefined,
       expected,
       JSON.stringify(matcher),
     );

@@ -8,10 +8,10 @@ import { startCollectedProxy } from "../testing/collected-proxy.ts";
 import { eventually, fetchOnce } from "../testing/harness.ts";
 import { freePort } from "../../net/testing/index.ts";
 
-let seen: IncomingHttpHeaders = {};
+let requestHeaders: IncomingHttpHeaders = {};
 let appStatus = 200;
 const started = await startCollectedProxy((request, response) => {
-  seen = request.headers;
+  requestHeaders = request.headers;
   response.writeHead(appStatus, { "content-length": 5 }).end("hello");
 });
 const { proxy, collector, appPort } = started;
@@ -121,7 +121,7 @@ test("OTLP over gRPC: a request's span has Envoy's name, kind and tags, and the 
     host: "127.0.0.1",
     headers: { "x-tier": "gold", "user-agent": Buffer.from("t\u00e9st/1").toString("latin1") },
   });
-  const { traceparent } = seen;
+  const { traceparent } = requestHeaders;
   const span = await spanOf("/grpc-one");
   assert.match(String(traceparent), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
   assert.equal(traceparent, `00-${span?.traceId}-${span?.spanId}-01`);
@@ -165,8 +165,8 @@ test("OTLP over gRPC: a request's span has Envoy's name, kind and tags, and the 
       "away",
     ],
   );
-  assert.equal(tags["guid:x-request-id"], seen["x-request-id"]);
-  assert.equal(String(seen["x-request-id"])[14], "9", "the id tells that the request is traced");
+  assert.equal(tags["guid:x-request-id"], requestHeaders["x-request-id"]);
+  assert.equal(String(requestHeaders["x-request-id"])[14], "9", "the id tells that the request is traced");
   const exportRequest = collector.requests.find(({ path }) => path.endsWith("TraceService/Export"));
   assert.deepEqual([exportRequest?.headers["x-token"], exportRequest?.headers[":authority"]], ["t", collectorHost]);
 });
@@ -178,7 +178,7 @@ test("a context in the request becomes the parent and decides sampling, and an u
   await fetchOnce(port, "/http-child", {
     headers: { traceparent: `00-${traceId}-${parent}-01`, tracestate: "vendor=1" },
   });
-  const [traceparent, tracestate] = [seen["traceparent"], seen["tracestate"]];
+  const [traceparent, tracestate] = [requestHeaders["traceparent"], requestHeaders["tracestate"]];
   const span = await spanOf("/http-child", 2);
   assert.deepEqual(
     [span?.traceId, span?.parentSpanId, traceparent, tracestate],
@@ -186,7 +186,7 @@ test("a context in the request becomes the parent and decides sampling, and an u
   );
   assert.equal(collector.requests.find(({ path }) => path === "/v1/traces")?.headers["authorization"], "token");
   await fetchOnce(port, "/http-unsampled", { headers: { traceparent: `00-${traceId}-${parent}-00` } });
-  assert.equal(seen["traceparent"], `00-${traceId}-${parent}-00`);
+  assert.equal(requestHeaders["traceparent"], `00-${traceId}-${parent}-00`);
   appStatus = 503;
   await fetchOnce(port, "/http-failed");
   appStatus = 200;
@@ -205,7 +205,7 @@ test("a gateway's request to the mesh gets its own span below the client's", asy
     { trafficDirection: "OUTBOUND" },
   );
   await fetchOnce(port, "/spawned");
-  const { traceparent } = seen;
+  const { traceparent } = requestHeaders;
   const server = await spanOf("/spawned", 2);
   const find = () => collector.spans.find(({ parentSpanId }) => parentSpanId !== "" && parentSpanId === server?.spanId);
   await eventually(() => find() !== undefined);
@@ -227,8 +227,8 @@ test("Zipkin gets JSON of version 2, and B3 headers are forwarded", async () => 
       "x-b3-sampled": "1",
     },
   });
-  const b3 = ["x-b3-traceid", "x-b3-parentspanid", "x-b3-sampled"].map((name) => seen[name]);
-  const [spanId] = [seen["x-b3-spanid"]];
+  const b3 = ["x-b3-traceid", "x-b3-parentspanid", "x-b3-sampled"].map((name) => requestHeaders[name]);
+  const [spanId] = [requestHeaders["x-b3-spanid"]];
   const find = () => collector.zipkin.find(({ id }) => id === spanId);
   await eventually(() => find() !== undefined);
   const span = find() ?? {};
@@ -250,7 +250,7 @@ test("without a collector, requests keep the contexts of their clients and get n
   const port = await listening("none", always);
   const contexts = async (headers: Record<string, string>) => {
     await fetchOnce(port, "/", { headers });
-    return Object.keys(seen).filter((name) => name.startsWith("x-b3-") || name === "traceparent");
+    return Object.keys(requestHeaders).filter((name) => name.startsWith("x-b3-") || name === "traceparent");
   };
   assert.deepEqual(await contexts({}), []);
   assert.deepEqual(await contexts({ "x-b3-sampled": "1" }), ["x-b3-sampled"]);
@@ -262,7 +262,7 @@ test("the configured share of requests is traced and all of them carry the decis
   const requests = 200;
   for (let index = 0; index < requests; index += 1) {
     await fetchOnce(port, `/share-${index}`);
-    const flags = String(seen["traceparent"]).slice(-2);
+    const flags = String(requestHeaders["traceparent"]).slice(-2);
     assert.ok(flags === "00" || flags === "01");
     if (flags === "01") sampled += 1;
   }
@@ -272,7 +272,7 @@ test("the configured share of requests is traced and all of them carry the decis
   assert.equal(countOf(), sampled);
   const silent = await listening("silent", { ...always, provider: providers.http, noContextPropagation: true });
   await fetchOnce(silent, "/silent");
-  assert.equal(seen["traceparent"], undefined);
+  assert.equal(requestHeaders["traceparent"], undefined);
   assert.ok((await spanOf("/silent", 2)) !== undefined);
 });
 
@@ -310,7 +310,7 @@ test("an access log reaches a service by OTLP, with its attributes and the reque
   await fetchOnce(port, "/log-failed");
   appStatus = 200;
   await fetchOnce(port, "/log-taken", { headers: { "x-tier": "gold" } });
-  const { traceparent } = seen;
+  const { traceparent } = requestHeaders;
   const find = () => collector.logs.find(({ body }) => body.includes("/log-taken"));
   await eventually(() => find() !== undefined);
   assert.deepEqual(find(), {

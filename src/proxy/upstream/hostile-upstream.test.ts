@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
-import { ask, connectTo } from "../testing/http2-peers.ts";
+import { sendRequest, connectTo } from "../testing/http2-peers.ts";
 
 test("an unrequested 101 response counts as an upstream failure, and the client's next bytes are parsed as a request", async () => {
   await using harness = await Harness.start();
@@ -25,7 +25,7 @@ test("an unrequested 101 response counts as an upstream failure, and the client'
   );
   assert.equal(harness.records[0]?.flag, "UPE");
   const session = await connectTo(harness.port);
-  assert.equal((await ask(session, { ":path": "/open" })).headers[":status"], 502);
+  assert.equal((await sendRequest(session, { ":path": "/open" })).headers[":status"], 502);
   session.close();
 });
 
@@ -71,8 +71,8 @@ test("a head that arrives byte by byte is read after any number of interim respo
   });
   harness.cluster("a", [port]);
   harness.table = tableOf(route(forwardTo("a")));
-  const whole = await harness.get("/");
-  assert.deepEqual([whole.status, whole.body], [200, "ok"]);
+  const response = await harness.get("/");
+  assert.deepEqual([response.status, response.body], [200, "ok"]);
   assert.equal((await harness.get("/endless")).status, 502);
   await eventually(() => harness.records.length === 2);
 });

@@ -60,9 +60,9 @@ export async function moduleOfImage(request: ImageRequest): Promise<ModuleCode> 
     );
   request.failsAs("download_failure");
   const layers = descriptorsOf(manifest["layers"]);
-  const whole = layers.find(({ mediaType }) => mediaType === moduleType);
+  const moduleLayer = layers.find(({ mediaType }) => mediaType === moduleType);
   const last = layers.at(-1);
-  if (whole !== undefined) return { bytes: await image.blob(whole), checksum: digest };
+  if (moduleLayer !== undefined) return { bytes: await image.blob(moduleLayer), checksum: digest };
   if (last === undefined || !archiveTypes.has(last.mediaType))
     throw userError(
       "module-unreachable",

@@ -11,7 +11,7 @@ const head = [
   [":method", "GET"],
   ["content-length", "4"],
 ] as const;
-const asking = (what: string): typeof head => [...head, ["x-do", what]] as unknown as typeof head;
+const withAction = (what: string): typeof head => [...head, ["x-do", what]] as unknown as typeof head;
 
 test("a module changes headers, reads properties, and sees stream events in order", async () => {
   using running = await RunningModule.start(code);
@@ -56,13 +56,13 @@ test("a module answers itself, and continues when a cluster has answered", async
         body: Buffer.from(`${cluster} ${method} ${path} ${authority}`),
       }),
   });
-  assert.equal((await running.open(asking("deny"))).action, 1);
+  assert.equal((await running.open(withAction("deny"))).action, 1);
   const reply = running.effects.find((effect) => effect.kind === "reply")?.reply;
   assert.deepEqual(
     [reply?.status, Buffer.from(reply?.body ?? []).toString(), reply?.grpcStatus],
     [403, "denied", undefined],
   );
-  assert.equal((await running.open(asking("call"))).action, 1);
+  assert.equal((await running.open(withAction("call"))).action, 1);
   await eventually(() => running.effects.some((effect) => effect.kind === "continue" && effect.side === "request"));
   assert.ok(running.fields(maps.requestHeaders).some(([, value]) => value === "callee GET /asked callee"));
 });
@@ -105,7 +105,7 @@ test("a deadline or a trap ends the module: later calls are rejected, and other 
     ["trap", "trap"],
   ] as const) {
     using running = await RunningModule.start(code, { deadlineMs: 300 });
-    await assert.rejects(running.open(asking(what)));
+    await assert.rejects(running.open(withAction(what)));
     assert.equal(running.failures[0], kind);
     assert.ok(running.machine.failed);
     await assert.rejects(running.open(head), /the module has failed/);
@@ -115,7 +115,7 @@ test("a deadline or a trap ends the module: later calls are rejected, and other 
 
 test("a module that needs more memory than the bound is ended", async () => {
   using running = await RunningModule.start(code);
-  await assert.rejects(running.open(asking("memory")));
+  await assert.rejects(running.open(withAction("memory")));
   assert.ok(running.machine.failed);
 });
 

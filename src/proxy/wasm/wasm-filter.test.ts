@@ -20,7 +20,7 @@ interface Served extends AsyncDisposable {
   readonly statistics: FilterStatistics;
   readonly registry: MetricsRegistry;
   /** The last request that the application received. */
-  readonly seen: { headers: Record<string, unknown>; body: string };
+  readonly received: { headers: Record<string, unknown>; body: string };
 }
 
 let keys = 0;
@@ -62,13 +62,13 @@ async function serving(
   const filter: HttpFilter = host.filter("wasm", settingsOf(more));
   const harness = await Harness.start({ filters: [filter], filtersIdle: false });
   clusters.of = harness;
-  const seen = { headers: {} as Record<string, unknown>, body: "" };
+  const received = { headers: {} as Record<string, unknown>, body: "" };
   const app = await harness.backend((request, response) => {
     let body = "";
     request.on("data", (chunk: Buffer) => (body += chunk.toString()));
     request.on("end", () => {
-      seen.headers = request.headers;
-      seen.body = body;
+      received.headers = request.headers;
+      received.body = body;
       response.end("hello");
     });
   });
@@ -80,7 +80,7 @@ async function serving(
     harness,
     statistics,
     registry,
-    seen,
+    received,
     async [Symbol.asyncDispose]() {
       await harness[Symbol.asyncDispose]();
       host.end();
@@ -88,15 +88,15 @@ async function serving(
   };
 }
 
-const asking = (what: string): { readonly headers: Record<string, string> } => ({ headers: { "x-do": what } });
+const withAction = (what: string): { readonly headers: Record<string, string> } => ({ headers: { "x-do": what } });
 
 test("a module changes headers and bodies in both directions, reads properties and shares its timer's count", async () => {
   await using served = await serving();
-  const { harness, seen } = served;
+  const { harness, received } = served;
   const answer = await harness.get("/there?q=1", { method: "POST", body: "with us" });
   assert.deepEqual([answer.status, answer.body, answer.headers["x-wasm"]], [200, "hello!", "response"]);
   assert.deepEqual(
-    [seen.body, seen.headers["x-path"], seen.headers["content-length"]],
+    [received.body, received.headers["x-path"], received.headers["content-length"]],
     [">with us", "/there?q=1", undefined],
   );
   await eventually(async () => Number((await harness.get("/")).headers["x-ticks"] ?? 0) > 1);
@@ -105,11 +105,11 @@ test("a module changes headers and bodies in both directions, reads properties a
 
 test("a module answers itself, and calls a cluster while the request waits", async () => {
   await using served = await serving();
-  const { harness, seen } = served;
-  const denied = await harness.get("/", asking("deny"));
+  const { harness, received } = served;
+  const denied = await harness.get("/", withAction("deny"));
   assert.deepEqual([denied.status, denied.body, denied.headers["x-wasm"]], [403, "denied!", "response"]);
-  assert.equal((await harness.get("/", asking("call"))).status, 200);
-  assert.equal(seen.headers["x-called"], "asked /asked");
+  assert.equal((await harness.get("/", withAction("call"))).status, 200);
+  assert.equal(received.headers["x-called"], "asked /asked");
 });
 
 test("a module's counters are among the proxy's metrics", async () => {
@@ -124,7 +124,7 @@ for (const what of ["loop", "trap", "memory"])
     await using served = await serving();
     const { harness, statistics } = served;
     assert.equal((await harness.get("/")).status, 200);
-    assert.equal((await harness.get("/", asking(what))).status, 503);
+    assert.equal((await harness.get("/", withAction(what))).status, 503);
     assert.equal((await harness.get("/")).status, 503);
     assert.equal(harness.records.at(-1)?.details, "wasm_fail_stream");
     const [deadlines, traps] = [statistics.counter("wasm.deadlines").value, statistics.counter("wasm.traps").value];
@@ -137,9 +137,9 @@ for (const what of ["loop", "trap", "memory"])
 
 test("with FAIL_OPEN requests pass without a module that failed", async () => {
   await using served = await serving({ failure: "open" });
-  const { harness, seen } = served;
-  const looped = await harness.get("/", { ...asking("loop"), method: "POST", body: "whole" });
-  assert.deepEqual([looped.status, looped.body, seen.body], [200, "hello", "whole"]);
+  const { harness, received } = served;
+  const looped = await harness.get("/", { ...withAction("loop"), method: "POST", body: "whole" });
+  assert.deepEqual([looped.status, looped.body, received.body], [200, "hello", "whole"]);
   const next = await harness.get("/");
   assert.deepEqual([next.status, next.headers["x-wasm"]], [200, undefined]);
 });
@@ -147,7 +147,7 @@ test("with FAIL_OPEN requests pass without a module that failed", async () => {
 test("with FAIL_RELOAD a trapped module restarts after a pause", async () => {
   await using served = await serving({ failure: "reload" });
   const { harness } = served;
-  assert.equal((await harness.get("/", asking("trap"))).status, 503);
+  assert.equal((await harness.get("/", withAction("trap"))).status, 503);
   assert.equal((await harness.get("/")).status, 503, "not at once");
   await sleep(1100);
   assert.deepEqual([(await harness.get("/")).status, served.statistics.counter("wasm.created").value], [200, 2]);

@@ -51,7 +51,7 @@ function cluster(name: string, more: Readonly<Record<string, JsonValue>> = {}): 
   return { ...(edsCluster(name, name) as object), lbPolicy: "ROUND_ROBIN", ...more };
 }
 
-async function ask(port: number, count: number): Promise<Answer[]> {
+async function get(port: number, count: number): Promise<Answer[]> {
   return await Promise.all(Array.from({ length: count }, async () => await fetchOnce(port, "/")));
 }
 
@@ -110,7 +110,7 @@ test("circuit breakers, rate limits and ejections apply to both workers together
   gate.resolve();
   assert.equal((await Promise.all(answers)).filter((status) => status === 200).length, held);
 
-  const limited = await ask(limitedPort, 24);
+  const limited = await get(limitedPort, 24);
   assert.equal(limited.filter(({ status }) => status === 200).length, 10);
   assert.equal(limited.filter(({ status }) => status === 429).length, 14);
 
@@ -122,7 +122,7 @@ test("circuit breakers, rate limits and ejections apply to both workers together
   });
   await new Promise((resolve) => setTimeout(resolve, 300));
   agent.destroy();
-  const later = await ask(mixedPort, 40);
+  const later = await get(mixedPort, 40);
   assert.ok(later.filter(({ status }) => status === 500).length <= 2, "the other worker has been told");
   const stats = (await fetchOnce(proxy.ports.admin, "/stats?filter=mixed.outlier_detection")).body;
   assert.match(stats, /ejections_enforced_total: 1$/m);
@@ -165,7 +165,7 @@ test("a worker in an endless loop is replaced, and its replacement serves", asyn
   await eventually(() => started === 3);
   await eventually(async () => (await proxy.samples("serin_proxy_worker_connections")).length === 2);
   await eventually(async () => (await fetchOnce(proxy.ports.readiness, "/healthz/ready")).status === 200);
-  const answers = await ask(port, 30);
+  const answers = await get(port, 30);
   assert.deepEqual(new Set(answers.map(({ body }) => body)), new Set(["good"]));
   assert.match(proxy.log.join(""), /a worker has ended.*worker=1 error="it has not answered for 4000 ms"/);
 });

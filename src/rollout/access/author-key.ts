@@ -8,8 +8,8 @@ const secretName = "serin-rollout-author";
 const serviceName = "serin-rollout";
 const keyBytes = 32;
 
-type AskedPath = "author" | "review";
-const labels: Readonly<Record<AskedPath, string>> = { author: "path of the webhook", review: "path of reviews" };
+type KeyPath = "author" | "review";
+const labels: Readonly<Record<KeyPath, string>> = { author: "path of the webhook", review: "path of reviews" };
 
 /** The key that signs authors. All engines share it through a Secret, which the first engine creates. */
 export class AuthorKey {
@@ -35,13 +35,13 @@ export class AuthorKey {
    * Without the secret, any client of the port could obtain a signature for any author, or find out anybody's rights.
    * The path is in the webhook's configuration, which only users with that right can read.
    */
-  async path(purpose: AskedPath): Promise<string> {
+  async path(purpose: KeyPath): Promise<string> {
     return `/${purpose}/${createHmac("sha256", await this.get())
       .update(labels[purpose])
       .digest("hex")}`;
   }
 
-  async isPath(purpose: AskedPath, path: string): Promise<boolean> {
+  async isPath(purpose: KeyPath, path: string): Promise<boolean> {
     const [shown, expected] = [Buffer.from(path), Buffer.from(await this.path(purpose))];
     return shown.length === expected.length && timingSafeEqual(shown, expected);
   }

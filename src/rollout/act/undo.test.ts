@@ -180,8 +180,8 @@ test("undo restores every journaled field, the deleted object and nothing else, 
 });
 
 test("an interrupted undo has the same result when it is repeated", async () => {
-  const whole = cluster();
-  await undo(whole, await perform(whole));
+  const undone = cluster();
+  await undo(undone, await perform(undone));
   for (let cut = 0; cut <= writes.length; cut += 1) {
     const objects = cluster();
     const journal = await perform(objects);
@@ -192,7 +192,7 @@ test("an interrupted undo has the same result when it is repeated", async () => 
     }
     // The journal still has all entries, because the undone ones had not been removed yet.
     await undo(objects, journal);
-    assert.deepEqual(objects.snapshot(), whole.snapshot(), `cut after ${cut}`);
+    assert.deepEqual(objects.snapshot(), undone.snapshot(), `cut after ${cut}`);
   }
 });
 

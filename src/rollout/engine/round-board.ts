@@ -45,8 +45,12 @@ export class RoundBoard {
    * Decides one round without interruption, so the other rollouts see at once what this one takes. They see what it
    * releases when `table.stored` is called.
    */
-  decide(seen: RolloutSeen, facts: RoundFacts, time: { readonly steadyMs: number; readonly nowMs: number }): Decision {
-    const { key, rollout, status, orders, heldUp } = seen;
+  decide(
+    observed: RolloutSeen,
+    facts: RoundFacts,
+    time: { readonly steadyMs: number; readonly nowMs: number },
+  ): Decision {
+    const { key, rollout, status, orders, heldUp } = observed;
     const { steps, change, observation, journal } = facts;
     const step = currentStep(steps, status, change.watched);
     const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);

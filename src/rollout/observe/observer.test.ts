@@ -70,8 +70,8 @@ test("while pods start, proxies and writes are checked rarely, and all of them a
   assert.equal(reads(), 2);
   const second = await look(moving, 400);
   assert.deepEqual([second.settle.map(({ state }) => state), reads()], [["waiting"], 2]);
-  const left = (seen: typeof first): number =>
-    seen.settle.reduce((sum, one) => sum + (one.state === "waiting" ? (one.left ?? 1) : 0), 0);
+  const left = (observed: typeof first): number =>
+    observed.settle.reduce((sum, one) => sum + (one.state === "waiting" ? (one.left ?? 1) : 0), 0);
   assert.ok(left(second) >= left(first), "what was not asked does not count as progress");
   await look(moving, 1100);
   assert.equal(reads(), 4);
@@ -99,8 +99,8 @@ test("a write that depends on another field waits for it and keeps the step from
       },
     ],
   };
-  const seen = await look(scaling, 0);
-  assert.deepEqual(seen, {
+  const observed = await look(scaling, 0);
+  assert.deepEqual(observed, {
     writes: [{ state: "later", detail: "Service shop/shop: template of its pods is not new yet" }],
     settle: [],
     checks: [],

@@ -109,13 +109,13 @@ export class Observer {
     const sources = { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs };
     const statesOf = async (conditions: readonly SettleCondition[]): Promise<SettleState[]> =>
       await Promise.all(conditions.map(async (condition) => await observeSettle(sources, condition)));
-    const asking = step.settle.filter(asksProxies);
+    const proxyConditions = step.settle.filter(asksProxies);
     const states = await statesOf(step.settle.filter((condition) => !asksProxies(condition)));
-    if (asking.length === 0) return states;
+    if (proxyConditions.length === 0) return states;
     const canWait = hasSettled || states.some(({ state }) => state !== "met");
-    if (canWait && this.#recentAnswers.get(key) !== undefined) return withUnasked(states, asking.length);
+    if (canWait && this.#recentAnswers.get(key) !== undefined) return withUnasked(states, proxyConditions.length);
     this.#recentAnswers.set(key, true);
-    return [...states, ...(await statesOf(asking))];
+    return [...states, ...(await statesOf(proxyConditions))];
   }
 
   /** Reads each object once, even if the step writes several of its fields. */

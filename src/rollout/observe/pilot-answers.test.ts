@@ -89,8 +89,8 @@ test("the error for an istiod that does not answer has its name, the time since 
   // Errors of all later requests to it have the same start time.
   clock.nowAtMs += 20_000;
   const proxies = `${who} has not reported which proxies it serves ${refused}; ${remedy}`;
-  for (const seen of [await observeRejections(view, "1-1-0"), await observeConvergence(view, { type: "mesh" })])
-    assert.deepEqual(seen, { type: "unavailable", detail: proxies });
+  for (const observation of [await observeRejections(view, "1-1-0"), await observeConvergence(view, { type: "mesh" })])
+    assert.deepEqual(observation, { type: "unavailable", detail: proxies });
 });
 
 test("an istiod that answers in between is silent only since it stopped again", async (context) => {
@@ -98,8 +98,8 @@ test("an istiod that answers in between is silent only since it stopped again", 
   await serve(context, (_, response) => response.writeHead(status).end("[]"));
   const { view, clock } = viewOf();
   const detail = async (): Promise<string> => {
-    const seen = await observeRejections(view, "1-1-0");
-    return seen.type === "unavailable" ? seen.detail : seen.type;
+    const observation = await observeRejections(view, "1-1-0");
+    return observation.type === "unavailable" ? observation.detail : observation.type;
   };
   assert.match(await detail(), /since 2023-11-14T22:13:20Z: 127\.0\.0\.1:8080 answered with HTTP status 500;/);
   clock.nowAtMs += 20_000;
@@ -115,15 +115,18 @@ test("an istiod that answers in between is silent only since it stopped again", 
 test("if the API server refuses the token, the error contains that reason and the server's message", async (context) => {
   await serve(context, (_, response) => response.writeHead(401).end());
   const { view } = viewOf();
-  const seen = await observeRejections(view, "1-1-0");
+  const observation = await observeRejections(view, "1-1-0");
   assert.match(
-    seen.type === "unavailable" ? seen.detail : "",
+    observation.type === "unavailable" ? observation.detail : "",
     /: create of a token of service account istio-system\/default: you may not create tokens; the engine asks again; if this lasts, see kubectl auth can-i create serviceaccounts --subresource=token -n istio-system --as system:serviceaccount:serin-system:serin-rollout$/,
   );
 });
 
 test("an answer that is not JSON causes an error that says so", async (context) => {
   await serve(context, (_, response) => response.end("<html>"));
-  const seen = await observeRejections(viewOf().view, "1-1-0");
-  assert.match(seen.type === "unavailable" ? seen.detail : "", /: 127\.0\.0\.1:8080 sent an answer that is not JSON;/);
+  const observation = await observeRejections(viewOf().view, "1-1-0");
+  assert.match(
+    observation.type === "unavailable" ? observation.detail : "",
+    /: 127\.0\.0\.1:8080 sent an answer that is not JSON;/,
+  );
 });

@@ -126,9 +126,9 @@ export async function observeRejections(view: ClusterView, revision: string): Pr
 }
 
 export async function observeNotRejected(view: ClusterView, revision: string): Promise<SettleState> {
-  const seen = await observeRejections(view, revision);
-  return seen.type === "verdict" && seen.verdict === "fail"
-    ? { state: "failed", detail: seen.evidence }
+  const rejections = await observeRejections(view, revision);
+  return rejections.type === "verdict" && rejections.verdict === "fail"
+    ? { state: "failed", detail: rejections.evidence }
     : { state: "met" };
 }
 

@@ -1,4 +1,4 @@
-import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
+import { errorOfStatus, podLogPath, type KubeClient } from "../../kube/index.ts";
 
 /**
  * A log comes from the node's kubelet. A kubelet that does not answer must not delay a round, because a person's order
@@ -14,8 +14,7 @@ export async function readPodLog(
   signal: AbortSignal = AbortSignal.timeout(limitMs),
 ): Promise<string> {
   const { namespace, name, node } = pod;
-  const query = new URLSearchParams(parameters).toString();
-  const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?${query}`;
+  const path = podLogPath(pod, parameters);
   try {
     const { status, text } = await client.raw("GET", path, { accept: "*/*", signal });
     if (status !== 200)

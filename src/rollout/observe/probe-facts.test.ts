@@ -42,10 +42,10 @@ function factsOf(name: string, report: Partial<PairReport>, samples: readonly Sa
     }) =>
       `istio_tcp_connections_opened_total{reporter="${reporter}",source_workload="${client}",source_workload_namespace="serin-probes",source_principal="${clientPrincipal}",destination_workload="${server}",destination_principal="${serverPrincipal}",destination_service_name="${service}",connection_security_policy="${policy}"} 5\n`,
   );
-  const whole: PairReport = { ok: 5, failed: 0, letIn: 0, lastError: "", peers: { "": 5 }, ...report };
+  const pairReport: PairReport = { ok: 5, failed: 0, letIn: 0, lastError: "", peers: { "": 5 }, ...report };
   const facts = probeFacts({
     pairs: [pair],
-    reports: [{ client: pair.client, number: 3, through: 2, pairs: { [name]: whole } }],
+    reports: [{ client: pair.client, number: 3, through: 2, pairs: { [name]: pairReport } }],
     samples: parsePrometheus(text.join("")).samples,
     trustDomains,
     pods: [],

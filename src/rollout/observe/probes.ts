@@ -41,12 +41,12 @@ export class ProbeObserver {
     const key = JSON.stringify([scope.revisions, scope.dataPlanes]);
     const kept = this.#kept.get(key);
     if (kept !== undefined) return kept;
-    const seen = this.#look(scope).catch((error: unknown): CheckObservation => ({
+    const observation = this.#look(scope).catch((error: unknown): CheckObservation => ({
       type: "unavailable",
       detail: messageOf(error),
     }));
-    this.#kept.set(key, seen);
-    return seen;
+    this.#kept.set(key, observation);
+    return observation;
   }
 
   async #look(scope: ProbeScope): Promise<CheckObservation> {

@@ -4,10 +4,10 @@ import { probeDataPlanes } from "../../api/serin/index.ts";
 import { probeObjects, probePods, probeSettle, probesOfRevision } from "./probe-objects.ts";
 import { probePairs } from "./probe-pairs.ts";
 
-const whole = { revisions: ["1-18-0", "1-18-1"], dataPlanes: probeDataPlanes };
+const allProbes = { revisions: ["1-18-0", "1-18-1"], dataPlanes: probeDataPlanes };
 
 test("the whole matrix has every pair of revision and data plane with traffic between them", () => {
-  const names = probePairs(whole).map(({ name }) => name);
+  const names = probePairs(allProbes).map(({ name }) => name);
   // Sidecars 2 x 4, ambient 2 x 6, gateways 2 x 6, no mesh 4.
   assert.equal(names.length, 36);
   assert.equal(new Set(names).size, 36);
@@ -39,8 +39,8 @@ test("names of objects replace the dot of a revision such as Banzai's", () => {
 });
 
 test("clients slow down with the number of pairs, up to a bound that a step can wait for", () => {
-  const interval = (dataPlanes: typeof whole.dataPlanes | readonly ["ambient"]): number => {
-    const client = probeObjects({ ...whole, dataPlanes, image: "serin" }).find(
+  const interval = (dataPlanes: typeof allProbes.dataPlanes | readonly ["ambient"]): number => {
+    const client = probeObjects({ ...allProbes, dataPlanes, image: "serin" }).find(
       ({ kind, metadata }) => kind === "Pod" && metadata.name === "client-ambient-1-18-0",
     );
     assert.ok(client !== undefined);
@@ -52,7 +52,7 @@ test("clients slow down with the number of pairs, up to a bound that a step can 
 });
 
 test("counting waits for every pod, proxy and acknowledgement", () => {
-  const settle = probeSettle(whole);
+  const settle = probeSettle(allProbes);
   const count = (type: string): number => settle.filter((condition) => condition.type === type).length;
   assert.deepEqual(
     { owner: count("owner"), podReady: count("podReady"), ready: count("ready") },
@@ -63,7 +63,7 @@ test("counting waits for every pod, proxy and acknowledgement", () => {
 });
 
 test("a retired revision removes only its own probes", () => {
-  const gone = probesOfRevision({ ...whole, image: "serin" }, "1-18-0").map(({ kind, name }) => `${kind} ${name}`);
+  const gone = probesOfRevision({ ...allProbes, image: "serin" }, "1-18-0").map(({ kind, name }) => `${kind} ${name}`);
   assert.ok(gone.includes("Pod client-ambient-1-18-0") && gone.includes("Gateway waypoint-1-18-0"));
   assert.ok(
     gone.every((name) => name.endsWith("-1-18-0")),

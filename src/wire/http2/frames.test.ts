@@ -128,13 +128,13 @@ test("frames survive a round trip, however the bytes are split", () => {
 });
 
 test("a DATA frame written in pieces equals one written at once", () => {
-  const [pieces, whole] = [new FrameWriter(), new FrameWriter()];
+  const [pieces, single] = [new FrameWriter(), new FrameWriter()];
   const bytes = Buffer.from("all of it");
   pieces.dataHead(3, bytes.length, true);
   pieces.raw(bytes.subarray(0, 4));
   pieces.raw(bytes.subarray(4));
-  whole.data(3, bytes, 0, bytes.length, true);
-  assert.deepEqual(pieces.view(), whole.view());
+  single.data(3, bytes, 0, bytes.length, true);
+  assert.deepEqual(pieces.view(), single.view());
 });
 
 test("random bytes are frames or a connection error", () => {

@@ -35,7 +35,7 @@ test("header blocks compressed by zlib with SPDY's dictionary are read, message 
 });
 
 test("zlib reads a session's replies, and two sessions carry streams both ways", async () => {
-  const seen: string[] = [];
+  const events: string[] = [];
   const toServer: Uint8Array[] = [];
   const toClient: Uint8Array[] = [];
   const server = new SpdySession({
@@ -45,9 +45,9 @@ test("zlib reads a session's replies, and two sessions carry streams both ways",
       stream.setHandler({
         data: (bytes) => stream.write(bytes),
         end: () => stream.end(),
-        reset: () => void seen.push("reset"),
+        reset: () => void events.push("reset"),
       });
-      seen.push(`${stream.id} ${stream.headers["streamtype"] ?? ""}`);
+      events.push(`${stream.id} ${stream.headers["streamtype"] ?? ""}`);
     },
   });
   const client = new SpdySession({
@@ -57,8 +57,8 @@ test("zlib reads a session's replies, and two sessions carry streams both ways",
   });
   const stream = client.open({ streamType: "data" });
   stream.setHandler({
-    data: (bytes) => void seen.push(Buffer.from(bytes).toString()),
-    end: () => void seen.push("end"),
+    data: (bytes) => void events.push(Buffer.from(bytes).toString()),
+    end: () => void events.push("end"),
     reset: () => undefined,
   });
   stream.write(Buffer.from("hello"));
@@ -69,20 +69,20 @@ test("zlib reads a session's replies, and two sessions carry streams both ways",
   assert.deepEqual([...(await through(inflate, (toClient[0] ?? new Uint8Array()).slice(12)))], [0, 0, 0, 0]);
   inflate.close();
   client.receive(Buffer.concat(toClient));
-  assert.deepEqual(seen, ["1 data", "3 error", "reset", "hello", "end"]);
+  assert.deepEqual(events, ["1 data", "3 error", "reset", "hello", "end"]);
   assert.equal(client.openStreams, 0);
   assert.equal(server.openStreams, 0);
 });
 
 test("a stream that is opened again is refused, and the first one stays open", () => {
-  const seen: string[] = [];
+  const events: string[] = [];
   const toServer: Uint8Array[] = [];
   const server = new SpdySession({
     role: "server",
-    send: (bytes) => void seen.push(`type ${bytes[3]}`),
+    send: (bytes) => void events.push(`type ${bytes[3]}`),
     opened: (stream) => {
-      seen.push(`opened ${stream.id}`);
-      stream.setHandler({ data: (bytes) => void seen.push(Buffer.from(bytes).toString()), end() {}, reset() {} });
+      events.push(`opened ${stream.id}`);
+      stream.setHandler({ data: (bytes) => void events.push(Buffer.from(bytes).toString()), end() {}, reset() {} });
     },
   });
   for (const name of ["a", "b"])
@@ -94,7 +94,7 @@ test("a stream that is opened again is refused, and the first one stays open", (
     Buffer.concat([second.subarray(0, 4), length(second.length - 8 - 6), second.subarray(8, 18), second.subarray(24)]),
   );
   server.receive(encodeFrame({ type: "data", streamId: 1, fin: false, bytes: Buffer.from("hello") }));
-  assert.deepEqual(seen.slice(0, 4), ["type 2", "opened 1", "type 3", "hello"]);
+  assert.deepEqual(events.slice(0, 4), ["type 2", "opened 1", "type 3", "hello"]);
   assert.equal(server.openStreams, 1);
 });
 

@@ -39,7 +39,7 @@ const resolver = new DnsResolver({ state, network: "", domain: "cluster.local", 
 const serverFailure = 2;
 const code = (packet: DecodedPacket) => (packet.flags ?? 0) & 15;
 
-async function ask(
+async function answerOf(
   name: string,
   type: "A" | "AAAA" | "TXT" = "A",
   transport: "udp" | "tcp" = "udp",
@@ -52,65 +52,65 @@ async function ask(
 const data = (packet: DecodedPacket) => (packet.answers ?? []).map((answer) => ("data" in answer ? answer.data : ""));
 
 test("a service's name resolves to its addresses by family, in any case", async () => {
-  const answer = await ask("Web.Default.svc.cluster.local");
+  const answer = await answerOf("Web.Default.svc.cluster.local");
   assert.deepEqual([answer.id, data(answer)], [77, ["10.96.0.1"]]);
-  assert.deepEqual(data(await ask("web.default.svc.cluster.local", "AAAA")), ["fd96::1"]);
-  const none = await ask("api.example.com", "AAAA");
+  assert.deepEqual(data(await answerOf("web.default.svc.cluster.local", "AAAA")), ["fd96::1"]);
+  const none = await answerOf("api.example.com", "AAAA");
   assert.deepEqual([code(none), data(none)], [0, []]);
 });
 
 test("search domains after an external name are removed with a CNAME, and wildcards match", async () => {
-  assert.deepEqual(data(await ask("api.example.com.default.svc.cluster.local")), ["api.example.com", "240.0.0.1"]);
-  assert.deepEqual(data(await ask("any.wild.example")), ["240.0.0.2"]);
+  assert.deepEqual(data(await answerOf("api.example.com.default.svc.cluster.local")), ["api.example.com", "240.0.0.1"]);
+  assert.deepEqual(data(await answerOf("any.wild.example")), ["240.0.0.2"]);
 });
 
 test("another namespace's wildcard gets no name of the cluster's domain, which resolvers append first to every name", async () => {
   for (const name of ["missing.default.svc.cluster.local", "api.github.com.default.svc.cluster.local", "x.local"])
-    assert.equal(code(await ask(name)), serverFailure, name);
-  assert.deepEqual(data(await ask("web.default.svc.cluster.local.default.svc.cluster.local")), [
+    assert.equal(code(await answerOf(name)), serverFailure, name);
+  assert.deepEqual(data(await answerOf("web.default.svc.cluster.local.default.svc.cluster.local")), [
     "web.default.svc.cluster.local",
     "10.96.0.1",
   ]);
-  assert.deepEqual(data(await ask("one.db.shop.svc.cluster.local")), ["240.0.0.4"]);
-  assert.deepEqual(data(await ask("one.far.svc.cluster.local")), ["240.0.0.5"]);
+  assert.deepEqual(data(await answerOf("one.db.shop.svc.cluster.local")), ["240.0.0.4"]);
+  assert.deepEqual(data(await answerOf("one.far.svc.cluster.local")), ["240.0.0.5"]);
 });
 
 test("a service's short names resolve without a name server, both as requested and with a search domain", async () => {
   for (const name of ["web", "web.default", "web.default.svc", "other.shop"])
-    assert.deepEqual(data(await ask(name)), [name.startsWith("web") ? "10.96.0.1" : "10.96.0.3"], name);
+    assert.deepEqual(data(await answerOf(name)), [name.startsWith("web") ? "10.96.0.1" : "10.96.0.3"], name);
   for (const [name, short] of [
     ["other.shop.default.svc.cluster.local", "other.shop"],
     ["other.shop.svc.default.svc.cluster.local", "other.shop.svc"],
     ["web.default.svc.svc.cluster.local", "web.default.svc"],
   ] as const)
-    assert.deepEqual(data(await ask(name)), [short, short.startsWith("web") ? "10.96.0.1" : "10.96.0.3"], name);
-  assert.deepEqual(data(await ask("any.wild.example.default.svc.cluster.local")), ["240.0.0.2"]);
+    assert.deepEqual(data(await answerOf(name)), [short, short.startsWith("web") ? "10.96.0.1" : "10.96.0.3"], name);
+  assert.deepEqual(data(await answerOf("any.wild.example.default.svc.cluster.local")), ["240.0.0.2"]);
   // No Service of the pod's namespace has this name.
-  assert.equal(code(await ask("other")), serverFailure);
-  assert.equal(code(await ask("other.default.svc.cluster.local")), serverFailure);
+  assert.equal(code(await answerOf("other")), serverFailure);
+  assert.equal(code(await answerOf("other.default.svc.cluster.local")), serverFailure);
 });
 
 test("a ServiceEntry for one pod of a StatefulSet resolves by the pod's short names too", async () => {
   for (const name of ["db-0.db", "db-0.db.default", "db-0.db.default.svc", "db-0.db.default.svc.cluster.local"])
-    assert.deepEqual(data(await ask(name)), ["240.0.0.3"], name);
+    assert.deepEqual(data(await answerOf(name)), ["240.0.0.3"], name);
 });
 
 test("the name of a headless service's pod is left to the name server, which knows the pod's address", async () => {
   // Without a name server, a forwarded query fails.
   for (const name of ["h0.headless", "h0.headless.default", "h0.headless.default.svc.cluster.local"])
-    assert.equal(code(await ask(name)), serverFailure, name);
+    assert.equal(code(await answerOf(name)), serverFailure, name);
 });
 
 test("a headless service resolves to its endpoints, truncated over UDP and whole over TCP", async () => {
-  const short = await ask("headless.default.svc.cluster.local");
+  const short = await answerOf("headless.default.svc.cluster.local");
   assert.deepEqual([short.flag_tc, data(short)], [true, []]);
-  assert.equal(data(await ask("headless.default.svc.cluster.local", "A", "tcp")).length, 60);
+  assert.equal(data(await answerOf("headless.default.svc.cluster.local", "A", "tcp")).length, 60);
 });
 
 test("unknown names are forwarded, or get SERVFAIL without a name server, and a malformed query gets no answer", async () => {
-  assert.equal(code(await ask("db.example.com")), serverFailure);
-  assert.equal(code(await ask("example.org")), serverFailure);
-  assert.equal(code(await ask("web.default.svc.cluster.local", "TXT")), serverFailure);
+  assert.equal(code(await answerOf("db.example.com")), serverFailure);
+  assert.equal(code(await answerOf("example.org")), serverFailure);
+  assert.equal(code(await answerOf("web.default.svc.cluster.local", "TXT")), serverFailure);
   assert.equal(
     await resolver.answer(Buffer.from("junk"), { name: "", namespace: "", serviceAccount: "" }, "udp"),
     undefined,

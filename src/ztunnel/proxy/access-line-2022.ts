@@ -29,11 +29,11 @@ function outbound({ details, durationMs, forwardBytes, backwardBytes, flag }: En
   }
   if (hboneTarget === undefined)
     return `${start} "${text(destinationAddress)}" ${identity}_to_original_dst - ${end} capture outbound (no waypoint proxy)`;
-  const meant =
+  const requested =
     service === undefined
       ? text(originalDestination)
       : `${service.protocols?.get(originalDestination.port) ?? "tcp"}_${service.hostname}`;
-  return `${start} "envoy://outbound_tunnel_lis_${identity}/${hboneTarget}" ${identity}_to_${meant}_outbound_internal ${noAddress} ${end} capture outbound (no waypoint proxy)`;
+  return `${start} "envoy://outbound_tunnel_lis_${identity}/${hboneTarget}" ${identity}_to_${requested}_outbound_internal ${noAddress} ${end} capture outbound (no waypoint proxy)`;
 }
 
 function inbound({ details, durationMs, forwardBytes, backwardBytes, flag }: EndedConnection, random: Random): string {

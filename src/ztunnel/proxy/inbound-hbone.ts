@@ -41,7 +41,7 @@ interface Target {
   readonly address: string;
   readonly port: number;
   /** The destination that the client asked for. It differs if the workload is a proxy for others. */
-  readonly meant: SocketAddress;
+  readonly requested: SocketAddress;
   readonly service: Service | undefined;
 }
 
@@ -188,9 +188,9 @@ export class InboundHbone {
       return;
     }
     forgetAddresses(application);
-    const { workload, meant } = target;
+    const { workload, requested } = target;
     if (workload.applicationTunnel?.protocol === "PROXY")
-      application.write(proxyHeader(request.remote, meant, request.peerIdentity));
+      application.write(proxyHeader(request.remote, requested, request.peerIdentity));
     const tunnel = request.accept(answerHeaders(target.workload));
     // If the property were assigned directly, V8 would put the function, and everything that it refers to, among the
     // old objects.
@@ -229,14 +229,14 @@ export class InboundHbone {
       : this.#servicePort(authority, workload);
     if (isIllegalPort(ports, found.port)) throw userError("self-call", selfCall);
     const port = workload.applicationTunnel?.port ?? found.port;
-    const meant = authority.isAddress
+    const requested = authority.isAddress
       ? { address: authority.host, port: authority.port }
       : { address, port: found.port };
     return {
       workload,
       address,
       port,
-      meant,
+      requested,
       service: found.service ?? guessService(state, workload, found.port, saidHost),
     };
   }
@@ -254,9 +254,10 @@ export class InboundHbone {
    */
   #isWaypointOf(address: string, workload: Workload, local: SocketAddress): boolean {
     const { state, network } = this.#pod.environment;
-    const meant = state.workloadByAddress(network, address) ?? state.serviceByVip(network, address, workload.namespace);
-    if (meant?.waypoint === undefined) return false;
-    const gateway = state.gateway(meant.waypoint, workload.namespace);
+    const requested =
+      state.workloadByAddress(network, address) ?? state.serviceByVip(network, address, workload.namespace);
+    if (requested?.waypoint === undefined) return false;
+    const gateway = state.gateway(requested.waypoint, workload.namespace);
     if (gateway?.workload !== undefined) return gateway.workload.workloadIps.includes(local.address);
     return gateway?.service !== undefined && state.endpoints(gateway.service).has(workload.uid);
   }

@@ -110,7 +110,7 @@ async function talk(namespace: NetworkNamespace, address: string, port: number) 
   return { stream, until, closed: () => closed, say: (words: string) => stream.write(Buffer.from(words)) };
 }
 
-async function whole(policies = "", wrapped = (authority: CertificateAuthority) => authority) {
+async function startBoth(policies = "", wrapped = (authority: CertificateAuthority) => authority) {
   const pods = podPair();
   const root = new FakeCertificateAuthority().exportRoot();
   const authority = wrapped(new FakeCertificateAuthority({ root }));
@@ -133,7 +133,7 @@ async function whole(policies = "", wrapped = (authority: CertificateAuthority) 
 }
 
 test("an echo through a service crosses two ztunnels, keeps the client's address, and both name both identities", async () => {
-  const { pods, source, destination, close } = await whole();
+  const { pods, source, destination, close } = await startBoth();
   const wire = sniff(pods.server);
   const client = await talk(pods.client, serviceAddress, 80);
   assert.match(await client.until("\n"), new RegExp(`hello ${clientAddress}`));
@@ -172,11 +172,11 @@ const strict = `policies:
 - {name: strict, namespace: default, scope: Namespace, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}
 `;
 
-for (const [itself, whose, seen] of [
+for (const [itself, sourceName, sourceAddress] of [
   [false, "a pod", clientAddress],
   [true, "the ztunnel's own pod", serverAddress],
 ] as const)
-  test(`port 15020 of ${whose} is reached by HBONE, from the address ${seen}`, async () => {
+  test(`port 15020 of ${sourceName} is reached by HBONE, from the address ${sourceAddress}`, async () => {
     const pods = podPair();
     const app = await echoServer(pods.server, 15_020);
     const root = new FakeCertificateAuthority().exportRoot();
@@ -191,7 +191,7 @@ for (const [itself, whose, seen] of [
     await clientProxy.start();
     await serverProxy.start();
     const one = await talk(pods.client, serverAddress, 15_020);
-    assert.match(await one.until("hello"), new RegExp(`hello ${seen.replaceAll(".", "\\.")}\\n`));
+    assert.match(await one.until("hello"), new RegExp(`hello ${sourceAddress.replaceAll(".", "\\.")}\\n`));
     assert.match(
       renderPrometheus(server.registry),
       /istio_tcp_connections_opened_total\{reporter="destination"[^\n]*connection_security_policy="mutual_tls"[^\n]* 1\n/,
@@ -207,7 +207,7 @@ for (const [itself, whose, seen] of [
 
 test("STRICT accepts mTLS and closes plaintext, which PERMISSIVE accepts from the client's address", async () => {
   for (const policies of ["", strict]) {
-    const { pods, source, destination, close } = await whole(policies);
+    const { pods, source, destination, close } = await startBoth(policies);
     // The client's ztunnel knows no server: it sends plaintext.
     for (const workload of source.env.state.workloads())
       if (workload.name === "server") source.env.state.putWorkload({ ...workload, protocol: "TCP" });
@@ -241,7 +241,7 @@ const denyAll = `policies:
 `;
 
 test("a denial over HBONE is 401 in both logs, and revoking a permission closes its connections", async () => {
-  const { pods, source, destination, close } = await whole(denyAll);
+  const { pods, source, destination, close } = await startBoth(denyAll);
   assert.equal(
     await talk(pods.client, serviceAddress, 80).then(
       (client) => client.until("never"),
@@ -269,7 +269,7 @@ test("a denial over HBONE is 401 in both logs, and revoking a permission closes 
 });
 
 test("a closed port, an unknown port and a destination outside the mesh each have their log line", async () => {
-  const { pods, source, destination, close } = await whole();
+  const { pods, source, destination, close } = await startBoth();
   // The reset may arrive before the client notices that the connection is established.
   const nothingFrom = async (address: string, port: number) => {
     const answer = await talk(pods.client, address, port).then(
@@ -305,7 +305,7 @@ function probedConnections(namespace: NetworkNamespace): number {
 }
 
 test("plain TCP connections with peers are probed for as long as they live, as upstream", async () => {
-  const { pods, source, close } = await whole();
+  const { pods, source, close } = await startBoth();
   source.env.state.removeWorkload("c//Pod/default/server");
   const client = await talk(pods.client, serverAddress, 8080);
   await client.until("\n");
@@ -317,7 +317,7 @@ test("plain TCP connections with peers are probed for as long as they live, as u
 });
 
 test("a large transfer through two ztunnels arrives whole, and a reset is passed on", async () => {
-  const { pods, close } = await whole();
+  const { pods, close } = await startBoth();
   const client = await talk(pods.client, serviceAddress, 80);
   await client.until("\n");
   const block = "0123456789abcdef".repeat(65_536);
@@ -332,7 +332,7 @@ test("a large transfer through two ztunnels arrives whole, and a reset is passed
 test("connections of a new ztunnel wait while the CA is unreachable, and are answered two seconds after it returns", async () => {
   const awayMs = 5_000;
   let backAtMs = Infinity;
-  const { pods, close } = await whole("", (authority) => ({
+  const { pods, close } = await startBoth("", (authority) => ({
     sign: async (request, signal) => {
       if (performance.now() < backAtMs) throw new Error("connect ECONNREFUSED 10.96.0.10:15012");
       return await authority.sign(request, signal);
@@ -351,7 +351,7 @@ test("connections of a new ztunnel wait while the CA is unreachable, and are ans
 test("a pod that is removed while its connection is being opened leaves no connection behind", async () => {
   const serverMayHaveCertificate = Promise.withResolvers<undefined>();
   let requests = 0;
-  const { pods, source, destination, outbound, close } = await whole("", (authority) => ({
+  const { pods, source, destination, outbound, close } = await startBoth("", (authority) => ({
     sign: async (request, signal) => {
       requests += 1;
       // The client's certificate arrives first. The handshake waits for the server's certificate.

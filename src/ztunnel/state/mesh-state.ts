@@ -60,7 +60,7 @@ export class MeshState {
   }
 
   /** The change that turns an empty state into this one. */
-  whole(): MeshChange {
+  snapshot(): MeshChange {
     return {
       ...noChange,
       workloads: this.workloads(),

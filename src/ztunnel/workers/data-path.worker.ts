@@ -23,7 +23,7 @@ import { AccessLog, fileSink, MetricsRegistry, snapshotOf } from "../../telemetr
 import { absolutePath } from "../config.ts";
 import { DataPath } from "../data-path.ts";
 import type { AddedPod } from "../proxy/served-pods.ts";
-import { AskedCertificates } from "./asked-certificates.ts";
+import { RequestedCertificates } from "./requested-certificates.ts";
 import { ShareMemory } from "./share-memory.ts";
 import { WorkerShare } from "./worker-share.ts";
 import type { OfferedConnection, ProcessCalls, WorkerCalls, WorkerStart } from "./worker-calls.ts";
@@ -45,7 +45,7 @@ let drains = false;
 
 const dataPath = new DataPath({
   config,
-  certificates: new AskedCertificates(received, {
+  certificates: new RequestedCertificates(received, {
     need: async (identity) => await calls.call("needCertificate", identity),
     trouble: async (identity) => await calls.call("certificateTrouble", identity),
   }),

@@ -68,7 +68,7 @@ class Node implements AsyncDisposable {
     node.set.start();
     const state = new MeshState();
     parseLocalConfig(mesh, state);
-    await node.set.apply(state.whole());
+    await node.set.apply(state.snapshot());
     for (const name of ["client", "server"] as const)
       await node.set.add({
         uid: name,

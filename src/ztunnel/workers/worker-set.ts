@@ -229,7 +229,7 @@ export class WorkerSet implements ThreadServing {
         left: () => this.#tellLeft(),
       }),
       onBegin: (ask) => {
-        ask("mesh", this.state.whole());
+        ask("mesh", this.state.snapshot());
         for (const { certificate } of certificates.statuses())
           if (certificate !== undefined) ask("certify", certificateParts(certificate));
         for (const { pod } of this.#held.values()) ask("addPod", pod);

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { JsonObject } from "@bufbuild/protobuf";
+import { endsWithThis } from "../../../scripts/ends-with-this.ts";
 import { FakeCertificateAuthority } from "../../../src/dataplane/index.ts";
 import { TestProxy } from "../../../src/proxy/testing/test-proxy.ts";
 import { typeUrls } from "../../../src/wire/xds/index.ts";
@@ -105,19 +106,7 @@ async function startEnvoy(lanes: readonly Lane[], directory: string): Promise<Ch
   writeFileSync(file, JSON.stringify(bootstrap));
   const shown = process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit";
   const envoy = spawn(
-    "setpriv",
-    [
-      "--pdeathsig",
-      "KILL",
-      envoyProgram,
-      "-c",
-      file,
-      "--concurrency",
-      "1",
-      "--log-level",
-      "warning",
-      "--use-dynamic-base-id",
-    ],
+    ...endsWithThis(envoyProgram, "-c", file, "--concurrency", "1", "--log-level", "warning", "--use-dynamic-base-id"),
     { stdio: ["ignore", shown, shown] },
   );
   const deadline = Date.now() + readyMs;
@@ -139,11 +128,11 @@ async function outcomeOf(judged: JudgedCase, lane: Lane, side: Side, quietMs: nu
       ? await runHttp1(listener, { ...send, quietMs })
       : await runHttp2(listener, { ...send, quietMs });
   if (result.connection !== "goes on") await new Promise((resolve) => setTimeout(resolve, settleMs));
-  const seen = upstream.requests.filter(({ line }) => !line.startsWith("GET /probe "));
+  const requests = upstream.requests.filter(({ line }) => !line.startsWith("GET /probe "));
   return {
     answers: result.answers,
     connection: result.connection,
-    upstream: seen,
+    upstream: requests,
     ...(judged.comparesAnswer === true ? { answer: result.answer } : {}),
   };
 }

@@ -6,6 +6,7 @@ import { request } from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { endsWithThis } from "../../../scripts/ends-with-this.ts";
 import { createClusterPki, type ClusterPki } from "../../../src/cluster/apiserver/index.ts";
 import { root, serin } from "../../support/lab-cluster.ts";
 
@@ -84,7 +85,7 @@ async function startSerin(stateDirectory: string, pki: ClusterPki, children: Chi
       advertise: { address: host },
     }),
   );
-  const child = spawn("setpriv", ["--pdeathsig", "KILL", serin, "cluster-apiserver", file], {
+  const child = spawn(...endsWithThis(serin, "cluster-apiserver", file), {
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });
   children.push(child);
@@ -111,13 +112,7 @@ async function startKubernetes(
   const etcdUrl = `http://${host}:${etcdPort}`;
   const start = (program: string, flags: Readonly<Record<string, string>>): ChildProcess => {
     const child = spawn(
-      "setpriv",
-      [
-        "--pdeathsig",
-        "KILL",
-        join(programs, program),
-        ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`),
-      ],
+      ...endsWithThis(join(programs, program), ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`)),
       { stdio: "ignore" },
     );
     children.push(child);

@@ -73,13 +73,16 @@ async function compared(
   memories: { readonly kubernetes: Memory; readonly serin: Memory },
   exchange: Exchange,
 ): Promise<Difference[]> {
-  const ask = async (server: ComparedServer, memory: Memory): Promise<Json> => {
+  const sendExchange = async (server: ComparedServer, memory: Memory): Promise<Json> => {
     assert.ok(!memory.has(exchange.title), `"${exchange.title}" is there twice`);
     const answer = await perform(server.access, exchange, (title) => memory.get(title));
     memory.set(exchange.title, answer.body);
     return normalAnswer(answer);
   };
-  const [theirs, ours] = await Promise.all([ask(kubernetes, memories.kubernetes), ask(serin, memories.serin)]);
+  const [theirs, ours] = await Promise.all([
+    sendExchange(kubernetes, memories.kubernetes),
+    sendExchange(serin, memories.serin),
+  ]);
   return differencesOf(theirs, ours);
 }
 

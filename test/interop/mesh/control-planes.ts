@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { endsWithThis } from "../../../scripts/ends-with-this.ts";
 import { freePort } from "../../../src/net/testing/index.ts";
 import { serin } from "../../support/lab-cluster.ts";
 
@@ -89,7 +90,7 @@ async function start(
     `--meshConfig=${meshConfig}`,
     `--networksConfig=${networksFileOf(meshConfig)}`,
   ];
-  const child = spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], {
+  const child = spawn(...endsWithThis(program, ...args), {
     cwd: directory,
     env: {
       ...process.env,

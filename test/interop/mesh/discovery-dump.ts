@@ -57,20 +57,20 @@ type Client = DiscoveryTestClient<"delta">;
 
 async function dumpAmbient(client: Client): Promise<Dump> {
   return {
-    addresses: await ask(client, "addresses", ["*"]),
-    authorizations: await ask(client, "authorizations", ["*"]),
+    addresses: await subscribe(client, "addresses", ["*"]),
+    authorizations: await subscribe(client, "authorizations", ["*"]),
   };
 }
 
 async function dumpProxy(client: Client): Promise<Dump> {
-  const clusters = await ask(client, "clusters", []);
-  const endpoints = await ask(
+  const clusters = await subscribe(client, "clusters", []);
+  const endpoints = await subscribe(
     client,
     "endpoints",
     [...clusters].flatMap(([name, cluster]) => (isOfEndpoints(cluster) ? [name] : [])),
   );
-  const listeners = await ask(client, "listeners", []);
-  const routes = await ask(client, "routes", [...new Set(textsAt([...listeners.values()], "routeConfigName"))]);
+  const listeners = await subscribe(client, "listeners", []);
+  const routes = await subscribe(client, "routes", [...new Set(textsAt([...listeners.values()], "routeConfigName"))]);
   // Secrets are left out, because they need a proven identity. Clusters and listeners show the names of the requested
   // ones.
   return { clusters, endpoints, listeners, routes };
@@ -93,7 +93,7 @@ function textsAt(value: Json, wanted: string): string[] {
  * Without names it requests all resources of the type. With names it waits until each has arrived or is known to be
  * absent.
  */
-async function ask(client: Client, kind: string, names: readonly string[]): Promise<ReadonlyMap<string, Json>> {
+async function subscribe(client: Client, kind: string, names: readonly string[]): Promise<ReadonlyMap<string, Json>> {
   const { url, schema } = schemas[kind] ?? { url: "", schema: ClusterSchema };
   const found = new Map<string, Json>();
   if (kind !== "clusters" && kind !== "listeners" && names.length === 0) return found;

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { endsWithThis } from "../../../scripts/ends-with-this.ts";
 import { createLogger } from "../../../src/base/index.ts";
 import { CertificateManager, formatIdentity, IstioCertificateClient } from "../../../src/dataplane/index.ts";
 import { root } from "../../support/lab-cluster.ts";
@@ -108,10 +109,7 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
   );
   const shown = process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit";
   const child = spawn(
-    "setpriv",
-    [
-      "--pdeathsig",
-      "KILL",
+    ...endsWithThis(
       envoyProgram,
       "-c",
       files.bootstrap,
@@ -120,7 +118,7 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
       "--log-level",
       process.env["ENVOY_LOG_LEVEL"] ?? "warning",
       "--use-dynamic-base-id",
-    ],
+    ),
     { stdio: ["ignore", shown, shown] },
   );
   const envoy: EnvoyProcess = {

@@ -22,7 +22,7 @@ interface Answer {
   readonly headers: IncomingMessage["headers"];
 }
 
-interface Seen {
+interface ReceivedRequest {
   readonly app: string;
   readonly path: string;
   readonly host: string;
@@ -45,13 +45,13 @@ const keySecret = "an interop test's own secret key";
 
 /** The applications of the mesh's pods, on their addresses. */
 class Apps {
-  readonly seen: Seen[] = [];
+  readonly receivedRequests: ReceivedRequest[] = [];
   readonly #servers: (Server | Http2SecureServer)[] = [];
   #flaky = 0;
 
   async plain(app: string, host: string, port: number): Promise<void> {
     const server = createServer((incoming, response) => {
-      this.seen.push(seenOf(app, incoming, ""));
+      this.receivedRequests.push(seenOf(app, incoming, ""));
       this.#flaky += incoming.headers["x-flaky"] === "yes" ? 1 : 0;
       response.statusCode = incoming.headers["x-flaky"] === "yes" && this.#flaky % 3 !== 0 ? 503 : 200;
       response.end(app);
@@ -67,7 +67,7 @@ class Apps {
         ALPNCallback: ({ protocols }) => protocols.find((name) => name === "istio" || name === "http/1.1"),
       },
       (incoming, response) => {
-        this.seen.push(seenOf(app, incoming, peerOf(incoming.socket as TLSSocket)));
+        this.receivedRequests.push(seenOf(app, incoming, peerOf(incoming.socket as TLSSocket)));
         response.end(app);
       },
     );
@@ -79,7 +79,7 @@ class Apps {
     const server = createSecureServer({ ...tlsOf(certificate), ALPNProtocols: ["h2"] });
     server.on("stream", (stream, headers) => {
       const authority = String(headers[":authority"]);
-      this.seen.push({
+      this.receivedRequests.push({
         app,
         path: String(headers[":method"]),
         host: authority,
@@ -117,11 +117,11 @@ function peerOf(socket: TLSSocket): string {
   return (socket.getPeerCertificate().subjectaltname ?? "").replace(/^URI:/, "");
 }
 
-function seenOf(app: string, incoming: IncomingMessage, peer: string): Seen {
+function seenOf(app: string, incoming: IncomingMessage, peer: string): ReceivedRequest {
   return { app, path: incoming.url ?? "", host: incoming.headers.host ?? "", headers: incoming.headers, peer };
 }
 
-async function ask(options: RequestOptions & { readonly secure?: boolean }): Promise<Answer> {
+async function sendRequest(options: RequestOptions & { readonly secure?: boolean }): Promise<Answer> {
   return await new Promise((resolve, reject) => {
     const outgoing = (options.secure === true ? secureRequest : request)(
       { agent: false, timeout: 5000, ...options },
@@ -202,55 +202,63 @@ class Traffic {
 
   readonly cases: Readonly<Record<string, () => Promise<void>>> = {
     "sidecar: weights": async () => {
-      const asks = async (): Promise<Answer> =>
-        await ask({ ...sidecarAddress, path: "/", headers: { host: "reviews" } });
-      await eventually(async () => assert.match((await asks()).body, /^reviews-v[12]$/));
-      within(await shareOf(asks, "reviews-v2"));
+      const answerOfReviews = async (): Promise<Answer> =>
+        await sendRequest({ ...sidecarAddress, path: "/", headers: { host: "reviews" } });
+      await eventually(async () => assert.match((await answerOfReviews()).body, /^reviews-v[12]$/));
+      within(await shareOf(answerOfReviews, "reviews-v2"));
     },
     "sidecar: routes by a header": async () =>
       assert.equal(
-        (await ask({ ...sidecarAddress, path: "/", headers: { host: "reviews", "end-user": "jason" } })).body,
+        (await sendRequest({ ...sidecarAddress, path: "/", headers: { host: "reviews", "end-user": "jason" } })).body,
         "reviews-v3",
       ),
     "sidecar: mirrors": async () => {
       assert.equal(
-        (await ask({ ...sidecarAddress, path: "/mirrored/1", headers: { host: "reviews" } })).body,
+        (await sendRequest({ ...sidecarAddress, path: "/mirrored/1", headers: { host: "reviews" } })).body,
         "reviews-v1",
       );
       await eventually(async () =>
         assert.ok(
-          this.#apps.seen.some(
+          this.#apps.receivedRequests.some(
             ({ app, path, host }) => app === "reviews-v3" && path === "/mirrored/1" && host === "reviews",
           ),
         ),
       );
     },
     "sidecar: aborts": async () =>
-      assert.equal((await ask({ ...sidecarAddress, path: "/aborted", headers: { host: "reviews" } })).status, 555),
+      assert.equal(
+        (await sendRequest({ ...sidecarAddress, path: "/aborted", headers: { host: "reviews" } })).status,
+        555,
+      ),
     "sidecar: delays": async () => {
       const startedMs = performance.now();
-      assert.equal((await ask({ ...sidecarAddress, path: "/delayed", headers: { host: "reviews" } })).status, 200);
+      assert.equal(
+        (await sendRequest({ ...sidecarAddress, path: "/delayed", headers: { host: "reviews" } })).status,
+        200,
+      );
       assert.ok(performance.now() - startedMs >= 390);
     },
     "sidecar: retries, with the path rewritten": async () => {
       assert.equal(
-        (await ask({ ...sidecarAddress, path: "/flaky", headers: { host: "reviews", "x-flaky": "yes" } })).status,
+        (await sendRequest({ ...sidecarAddress, path: "/flaky", headers: { host: "reviews", "x-flaky": "yes" } }))
+          .status,
         200,
       );
       assert.equal(
-        this.#apps.seen.filter(({ path, headers }) => path === "/rewritten" && headers["x-flaky"] === "yes").length,
+        this.#apps.receivedRequests.filter(({ path, headers }) => path === "/rewritten" && headers["x-flaky"] === "yes")
+          .length,
         3,
       );
     },
     "sidecar: mutual TLS, with a certificate of our authority": async () => {
       await eventually(async () =>
         assert.equal(
-          (await ask({ ...sidecarAddress, path: "/ratings", headers: { host: "ratings" } })).body,
+          (await sendRequest({ ...sidecarAddress, path: "/ratings", headers: { host: "ratings" } })).body,
           "ratings-v1",
         ),
       );
       assert.equal(
-        this.#apps.seen.findLast(({ path }) => path === "/ratings")?.peer,
+        this.#apps.receivedRequests.findLast(({ path }) => path === "/ratings")?.peer,
         "spiffe://cluster.local/ns/shop/sa/client",
       );
     },
@@ -268,14 +276,14 @@ class Traffic {
       );
     },
     "gateway: weights": async () => {
-      const asks = async (): Promise<Answer> =>
-        await ask({ ...gatewayAddress, path: "/", headers: { host: "a.example.com" } });
-      await eventually(async () => assert.match((await asks()).body, /^reviews-v[12]$/));
-      within(await shareOf(asks, "reviews-v2"));
+      const answerOfGateway = async (): Promise<Answer> =>
+        await sendRequest({ ...gatewayAddress, path: "/", headers: { host: "a.example.com" } });
+      await eventually(async () => assert.match((await answerOfGateway()).body, /^reviews-v[12]$/));
+      within(await shareOf(answerOfGateway, "reviews-v2"));
     },
     "gateway: HTTPS, and mutual TLS to the application": async () => {
-      const asks = async (): Promise<Answer> =>
-        await ask({
+      const answerOfGateway = async (): Promise<Answer> =>
+        await sendRequest({
           secure: true,
           host: "127.0.0.1",
           port: secureGatewayPort,
@@ -284,29 +292,34 @@ class Traffic {
           path: "/ratings/2",
           headers: { host: "a.example.com" },
         } as RequestOptions);
-      await eventually(async () => assert.equal((await asks()).body, "ratings-v1"));
+      await eventually(async () => assert.equal((await answerOfGateway()).body, "ratings-v1"));
       assert.equal(
-        this.#apps.seen.findLast(({ path }) => path === "/ratings/2")?.peer,
+        this.#apps.receivedRequests.findLast(({ path }) => path === "/ratings/2")?.peer,
         "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway",
       );
     },
     "gateway: refuses by policy": async () =>
       assert.equal(
-        (await ask({ ...gatewayAddress, path: "/forbidden", headers: { host: "a.example.com" } })).status,
+        (await sendRequest({ ...gatewayAddress, path: "/forbidden", headers: { host: "a.example.com" } })).status,
         403,
       ),
     "gateway: takes tokens of its issuer alone": async () => {
-      const asks = async (headers: Record<string, string>): Promise<number> =>
-        (await ask({ ...gatewayAddress, path: "/private", headers: { host: "a.example.com", ...headers } })).status;
-      assert.equal(await asks({}), 403, "without a token");
-      assert.equal(await asks({ authorization: `Bearer ${token("issuer.example.com", keySecret)}` }), 200, "with one");
+      const statusOf = async (headers: Record<string, string>): Promise<number> =>
+        (await sendRequest({ ...gatewayAddress, path: "/private", headers: { host: "a.example.com", ...headers } }))
+          .status;
+      assert.equal(await statusOf({}), 403, "without a token");
       assert.equal(
-        await asks({ authorization: `Bearer ${token("issuer.example.com", "another key")}` }),
+        await statusOf({ authorization: `Bearer ${token("issuer.example.com", keySecret)}` }),
+        200,
+        "with one",
+      );
+      assert.equal(
+        await statusOf({ authorization: `Bearer ${token("issuer.example.com", "another key")}` }),
         401,
         "signed by another",
       );
       assert.equal(
-        await asks({ authorization: `Bearer ${token("other.example.com", keySecret)}` }),
+        await statusOf({ authorization: `Bearer ${token("other.example.com", keySecret)}` }),
         401,
         "of another issuer",
       );
@@ -349,8 +362,8 @@ class Traffic {
         await eventually(async () => assert.match(await requestThroughTunnel("GET"), /^HTTP\/1\.1 200[^]*web-v[12]/));
         assert.match(await requestThroughTunnel("DELETE"), /^HTTP\/1\.1 403/);
         const [connected, served] = [
-          this.#apps.seen.findLast(({ path }) => path === "CONNECT"),
-          this.#apps.seen.findLast(({ path }) => path === "/through"),
+          this.#apps.receivedRequests.findLast(({ path }) => path === "CONNECT"),
+          this.#apps.receivedRequests.findLast(({ path }) => path === "/through"),
         ];
         assert.equal(connected?.peer, "spiffe://cluster.local/ns/mesh/sa/waypoint");
         assert.match(connected.host, /^10\.244\.1\.2[12]:8080$/);

@@ -52,10 +52,10 @@ export class ObjectStore {
     const place = await this.#placeOf(object);
     const path = pathOf(object, place);
     const { status, ...body } = object as UntypedObject & { status?: unknown };
-    let answer = await this.#ask("POST", path, body);
+    let answer = await this.#send("POST", path, body);
     if (answer.status === 409) {
-      const known = JSON.parse((await this.#ask("GET", `${path}/${object.metadata.name}`)).text) as UntypedObject;
-      answer = await this.#ask("PUT", `${path}/${object.metadata.name}`, {
+      const known = JSON.parse((await this.#send("GET", `${path}/${object.metadata.name}`)).text) as UntypedObject;
+      answer = await this.#send("PUT", `${path}/${object.metadata.name}`, {
         ...body,
         metadata: { ...body.metadata, resourceVersion: known.metadata.resourceVersion ?? "" },
       });
@@ -63,7 +63,7 @@ export class ObjectStore {
     if (answer.status >= 300) throw new Error(`${describe(object)}: ${messageIn(answer.text)}`);
     let stored = JSON.parse(answer.text) as UntypedObject;
     if (status !== undefined && place.hasStatus) {
-      const written = await this.#ask("PUT", `${path}/${object.metadata.name}/status`, { ...stored, status });
+      const written = await this.#send("PUT", `${path}/${object.metadata.name}/status`, { ...stored, status });
       if (written.status >= 300) throw new Error(`the status of ${describe(object)}: ${messageIn(written.text)}`);
       stored = JSON.parse(written.text) as UntypedObject;
     }
@@ -79,21 +79,21 @@ export class ObjectStore {
   /** Deletes the object. A missing object is no error. */
   async delete(object: UntypedObject): Promise<void> {
     const place = await this.#placeOf(object);
-    const answer = await this.#ask("DELETE", `${pathOf(object, place)}/${object.metadata.name}?gracePeriodSeconds=0`);
+    const answer = await this.#send("DELETE", `${pathOf(object, place)}/${object.metadata.name}?gracePeriodSeconds=0`);
     if (answer.status >= 300 && answer.status !== 404)
       throw new Error(`${describe(object)}: ${messageIn(answer.text)}`);
   }
 
   /** Undefined if the object does not exist. */
   async get(object: UntypedObject): Promise<UntypedObject | undefined> {
-    const answer = await this.#ask("GET", `${pathOf(object, await this.#placeOf(object))}/${object.metadata.name}`);
+    const answer = await this.#send("GET", `${pathOf(object, await this.#placeOf(object))}/${object.metadata.name}`);
     return answer.status === 200 ? (JSON.parse(answer.text) as UntypedObject) : undefined;
   }
 
   async waitForGroups(groups: readonly string[]): Promise<void> {
     const deadline = Date.now() + groupTimeoutMs;
     for (const group of groups) {
-      while ((await this.#ask("GET", `/apis/${group}`)).status !== 200) {
+      while ((await this.#send("GET", `/apis/${group}`)).status !== 200) {
         if (Date.now() > deadline) throw new Error(`the API server does not serve ${group}`);
         await new Promise((resolve) => setTimeout(resolve, lookMs));
       }
@@ -103,14 +103,14 @@ export class ObjectStore {
   /** A token of the account, bound to the pod, for the audience of the mesh's authority. */
   async token(namespace: string, account: string, pod: string): Promise<string> {
     const uid = JSON.parse(
-      (await this.#ask("GET", `/api/v1/namespaces/${namespace}/pods/${pod}`)).text,
+      (await this.#send("GET", `/api/v1/namespaces/${namespace}/pods/${pod}`)).text,
     ) as UntypedObject;
     const spec = {
       audiences: ["istio-ca"],
       expirationSeconds: 43_200,
       boundObjectRef: { kind: "Pod", apiVersion: "v1", name: pod, uid: uid.metadata.uid },
     };
-    const answer = await this.#ask("POST", `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`, {
+    const answer = await this.#send("POST", `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`, {
       apiVersion: "authentication.k8s.io/v1",
       kind: "TokenRequest",
       spec,
@@ -119,7 +119,7 @@ export class ObjectStore {
     return (JSON.parse(answer.text) as { status: { token: string } }).status.token;
   }
 
-  async #ask(method: string, path: string, body?: unknown): Promise<Answer> {
+  async #send(method: string, path: string, body?: unknown): Promise<Answer> {
     try {
       return await this.#askOnce(method, path, body);
     } catch (error) {
@@ -154,7 +154,7 @@ export class ObjectStore {
     const version = object.apiVersion ?? "";
     let places = this.#places.get(version);
     if (places?.get(object.kind ?? "") === undefined) {
-      const answer = await this.#ask("GET", version.includes("/") ? `/apis/${version}` : `/api/${version}`);
+      const answer = await this.#send("GET", version.includes("/") ? `/apis/${version}` : `/api/${version}`);
       const { resources = [] } = JSON.parse(answer.text) as {
         resources?: { name: string; kind: string; namespaced: boolean }[];
       };

@@ -118,9 +118,13 @@ export async function queryOfCheck(address: string, expression: string): Promise
     return { status: answer.status, text: await answer.text() };
   };
   const metrics = undefined as unknown as QueryTools["metrics"];
-  const seen = await observeQuery(spec, { canary: nobody, stable: nobody, window: "60s" }, { metrics, exchange });
-  assert.ok(seen.type === "values" && typeof seen.result === "number", JSON.stringify(seen));
-  return seen.result;
+  const observation = await observeQuery(
+    spec,
+    { canary: nobody, stable: nobody, window: "60s" },
+    { metrics, exchange },
+  );
+  assert.ok(observation.type === "values" && typeof observation.result === "number", JSON.stringify(observation));
+  return observation.result;
 }
 
 /** The figures of each edge, by source and destination. */

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { endsWithThis } from "../../../scripts/ends-with-this.ts";
 import { SeqpacketServer, type NetworkNamespace, type SeqpacketConnection } from "../../../src/net/index.ts";
 import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsRequest } from "../../../src/wire/zds/index.ts";
 import { serin } from "../../support/lab-cluster.ts";
@@ -43,33 +44,29 @@ export class ZtunnelProcess {
     this.#agent = this.#listen(files.socket);
     this.#adminPort = program === undefined ? Number(ownPorts.ADMIN_PORT) : 15_000;
     this.#readinessPort = program === undefined ? Number(ownPorts.READINESS_PORT) : 15_021;
-    this.#child = spawn(
-      "setpriv",
-      ["--pdeathsig", "KILL", ...(program === undefined ? [serin, "ztunnel"] : [program, "proxy"])],
-      {
-        cwd: own,
-        env: {
-          PATH: process.env["PATH"],
-          NODE_NAME: "node-a",
-          POD_NAME: "ztunnel-1",
-          POD_NAMESPACE: "istio-system",
-          SERVICE_ACCOUNT: "ztunnel",
-          INSTANCE_IP: "10.244.1.7",
-          CLUSTER_ID: "Kubernetes",
-          XDS_ADDRESS: controlPlane,
-          CA_ADDRESS: controlPlane,
-          XDS_ROOT_CA: files.root,
-          CA_ROOT_CA: files.root,
-          AUTH_TOKEN: files.token,
-          INPOD_UDS: files.socket,
-          XDS_ON_DEMAND: String(onDemand),
-          RUST_LOG: "info",
-          ISTIO_META_DNS_CAPTURE: "false",
-          ...(program === undefined ? ownPorts : {}),
-        },
-        stdio: ["ignore", "pipe", "pipe"],
+    this.#child = spawn(...endsWithThis(...(program === undefined ? [serin, "ztunnel"] : [program, "proxy"])), {
+      cwd: own,
+      env: {
+        PATH: process.env["PATH"],
+        NODE_NAME: "node-a",
+        POD_NAME: "ztunnel-1",
+        POD_NAMESPACE: "istio-system",
+        SERVICE_ACCOUNT: "ztunnel",
+        INSTANCE_IP: "10.244.1.7",
+        CLUSTER_ID: "Kubernetes",
+        XDS_ADDRESS: controlPlane,
+        CA_ADDRESS: controlPlane,
+        XDS_ROOT_CA: files.root,
+        CA_ROOT_CA: files.root,
+        AUTH_TOKEN: files.token,
+        INPOD_UDS: files.socket,
+        XDS_ON_DEMAND: String(onDemand),
+        RUST_LOG: "info",
+        ISTIO_META_DNS_CAPTURE: "false",
+        ...(program === undefined ? ownPorts : {}),
       },
-    );
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on("data", (data: Buffer) => {
         this.#output.push(data.toString());

@@ -106,13 +106,13 @@ class Traffic {
   async between(client: "upstream" | "serin", onDemand: boolean, body: (world: World) => Promise<void>): Promise<void> {
     const pods = podPair();
     const capture = sniff(pods.client);
-    const start = (program: string | undefined, asks: boolean) =>
+    const start = (program: string | undefined, requestsCertificates: boolean) =>
       new ZtunnelProcess({
         program,
         directory: this.#mesh.directory,
         token: this.#token,
         root: this.#root,
-        onDemand: asks,
+        onDemand: requestsCertificates,
       });
     const [upstream, own] = [start(this.#program, onDemand), start(undefined, false)];
     const [near, far] = client === "upstream" ? [upstream, own] : [own, upstream];

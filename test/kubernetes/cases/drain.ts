@@ -10,7 +10,7 @@ import { applyText } from "./policies.ts";
 const collectedMs = 180_000;
 
 /** The load generator's Deployment. It needs no second pod, because it may pause. */
-const asking = "load";
+const loadPod = "load";
 
 /** The Deployments that need a second pod before a node is drained, as on any cluster. */
 async function doubled({ cluster }: Bench): Promise<readonly Deployment[]> {
@@ -20,7 +20,7 @@ async function doubled({ cluster }: Bench): Promise<readonly Deployment[]> {
   ]);
   return lists
     .flatMap(({ items }) => items)
-    .filter(({ metadata, spec }) => metadata.name !== asking && (spec?.replicas ?? 1) === 1);
+    .filter(({ metadata, spec }) => metadata.name !== loadPod && (spec?.replicas ?? 1) === 1);
 }
 
 /** Resolves when everything is available again. */

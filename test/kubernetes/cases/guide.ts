@@ -78,8 +78,8 @@ async function addresses(bench: Bench): Promise<string[]> {
  * some.
  */
 function whileAsking(hosts: readonly string[], line: string): string {
-  const asks = hosts.map((host) => `curl -s -o /dev/null -m 4 http://${host}/productpage`).join("; ");
-  return `{ (while sleep 0.05; do ${asks}; done) > /dev/null 2>&1 & asking=$!; ${line}; code=$?; kill $asking; exit $code; }`;
+  const commands = hosts.map((host) => `curl -s -o /dev/null -m 4 http://${host}/productpage`).join("; ");
+  return `{ (while sleep 0.05; do ${commands}; done) > /dev/null 2>&1 & asking=$!; ${line}; code=$?; kill $asking; exit $code; }`;
 }
 
 /** Removes bookinfo of earlier cases. Its Gateways are deleted first, as the page says. */

@@ -23,8 +23,8 @@ export const waypointCase: Case = {
       return /"istio.io\/WaypointBound"/.test(text) && /attached to waypoint/.test(text);
     });
     await load.more(200);
-    const asking = { namespace: shop, pod: "deploy/load", withHead: true };
-    const answer = await cluster.answer(asking, `http://reviews.${shop}:9080/reviews/0`);
+    const loadPod = { namespace: shop, pod: "deploy/load", withHead: true };
+    const answer = await cluster.answer(loadPod, `http://reviews.${shop}:9080/reviews/0`);
     if (!/server: istio-envoy/i.test(answer))
       throw new Error(`the answer did not come through the waypoint:\n${answer}`);
     return "answers come through it";

@@ -21,7 +21,7 @@ const streamSeconds = 60;
 const leastRequests = 50_000;
 const loadTimeoutMs = 400_000;
 /** The Deployment that sends requests in addition to the constant load. */
-const asking = "load-upgrade";
+const loadName = "load-upgrade";
 
 /** Upgrades the installation of the README to another revision and release. */
 function upgradeObject(name: string, revision: string, tag: string): UntypedObject {
@@ -146,12 +146,12 @@ async function beginUpgradeLoad(bench: Bench): Promise<() => Promise<void>> {
     ...streams("pod", `${host}:8080`),
     { name: "pod: TCP stream", kind: "tcp", url: `tcp://${host}:9000`, count: 3, seconds: streamSeconds },
   ];
-  await cluster.api.apply([generatorObject(asking, shop, loadPlan(cluster.files.reports, inside, held))]);
+  await cluster.api.apply([generatorObject(loadName, shop, loadPlan(cluster.files.reports, inside, held))]);
   await cluster.available(shop);
   return async () => {
     await stop();
-    await cluster.kubectl("delete", "-n", shop, `deployment/${asking}`, "--wait");
-    await cluster.kubectl("wait", "-n", shop, "--for=delete", "pod", "-l", `app=${asking}`, "--timeout=60s");
+    await cluster.kubectl("delete", "-n", shop, `deployment/${loadName}`, "--wait");
+    await cluster.kubectl("wait", "-n", shop, "--for=delete", "pod", "-l", `app=${loadName}`, "--timeout=60s");
     await cluster.kubectl("delete", "-n", shop, "httproute/streams");
     for (const file of ["streams/streams.yaml", "bookinfo/networking/bookinfo-gateway.yaml"])
       await cluster.kubectl("delete", "-n", shop, "-f", join(samples, file));
@@ -193,18 +193,18 @@ export const meshUpgradeCase: Case = {
     const endLoad = await beginUpgradeLoad(bench);
     const before = load.totals;
     let steps = 0;
-    let seen = before;
+    let status = before;
     try {
       steps = await thereAndBack(bench);
-      seen = difference(load.totals, before);
+      status = difference(load.totals, before);
     } finally {
       // The cases that follow count their own requests, so this load ends even if the upgrade failed.
       await endLoad();
     }
-    const cut = seen.closedConnections + Object.values(seen.endedWithPod).reduce((sum, count) => sum + count, 0);
-    if (cut > 0 || seen.ended === 0)
-      throw new Error(`${cut} long connections were cut, ${seen.ended} lived their time`);
-    return `forward in ${steps} steps, and back; ${seen.ended} long connections, none cut`;
+    const cut = status.closedConnections + Object.values(status.endedWithPod).reduce((sum, count) => sum + count, 0);
+    if (cut > 0 || status.ended === 0)
+      throw new Error(`${cut} long connections were cut, ${status.ended} lived their time`);
+    return `forward in ${steps} steps, and back; ${status.ended} long connections, none cut`;
   },
 };
 

@@ -43,7 +43,7 @@ export const portsCase: Case = {
         inside: pod(inside, "app=asks"),
         another: pod(another, "app=asks"),
         waypoint: pod(inside, "gateway.networking.k8s.io/gateway-name=waypoint"),
-        nodes: { asked: nodeAddress(1), asking: nodeAddress(2) },
+        nodes: { called: nodeAddress(1), calling: nodeAddress(2) },
       });
       return `${rows} rows as they stand, asked from a pod outside, a pod inside, another namespace, a node and the own pod`;
     } finally {

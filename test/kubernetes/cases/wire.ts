@@ -37,8 +37,8 @@ export const wireCase: Case = {
     ]);
     await cluster.available(outside);
     await askFromOutside(bench);
-    const [, seen] = await counted(bench);
-    if (seen === 0) throw new Error("the counter does not see plain HTTP: a pod outside of the mesh has asked");
+    const [, packets] = await counted(bench);
+    if (packets === 0) throw new Error("the counter does not see plain HTTP: a pod outside of the mesh has asked");
     const log = await cluster.kubectl("logs", "-n", "istio-system", "-l", "app=ztunnel", "--tail=400");
     const identity = (account: string): string => `spiffe://cluster.local/ns/${shop}/sa/${account}`;
     const line = log
@@ -50,7 +50,7 @@ export const wireCase: Case = {
       );
     if (line === undefined) throw new Error("no ztunnel tells of a connection with both identities");
     for (const number of nodeNumbers) await cluster.nodes[number].ok(["nft", "delete", "table", "ip", "wire"]);
-    return `${hbone} packets of HBONE, 0 of plain HTTP; ${seen} of plain HTTP once a pod outside asks; both identities are logged`;
+    return `${hbone} packets of HBONE, 0 of plain HTTP; ${packets} of plain HTTP once a pod outside asks; both identities are logged`;
   },
 };
 

@@ -1,12 +1,16 @@
 import { apiVersionOf, type KindDefinition } from "../../index.ts";
 
-export interface Told {
+export interface Issues {
   readonly errors: readonly string[];
   readonly warnings: readonly string[];
 }
 
 /** The issues that the kind's parser reports for a spec, each as `path: message`. */
-export function issuesOf(kind: KindDefinition, spec: unknown, metadata: Readonly<Record<string, unknown>> = {}): Told {
+export function issuesOf(
+  kind: KindDefinition,
+  spec: unknown,
+  metadata: Readonly<Record<string, unknown>> = {},
+): Issues {
   const parsed = kind.parse?.({
     apiVersion: apiVersionOf(kind),
     kind: kind.kind,

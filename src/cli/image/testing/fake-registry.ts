@@ -10,7 +10,7 @@ import type { RegistryCertificate } from "./registry-certificate.ts";
 
 export interface FakeRegistryOptions {
   /** The authentication that it requires. None if absent. */
-  readonly asks?: "basic" | "bearer";
+  readonly authentication?: "basic" | "bearer";
   /** If set, every upload is answered with this status. */
   readonly uploadStatus?: number;
   /** Whether uploads are refused with 403, whatever the credentials are. */
@@ -131,9 +131,9 @@ export class FakeRegistry implements AsyncDisposable {
   }
 
   #refusal({ headers, method }: IncomingMessage, url: URL): Answer | undefined {
-    const { asks } = this.#options;
-    if (asks === undefined) return undefined;
-    if (asks === "basic") {
+    const { authentication } = this.#options;
+    if (authentication === undefined) return undefined;
+    if (authentication === "basic") {
       if (headers.authorization === basicOf(account)) return undefined;
       return { status: 401, headers: { "www-authenticate": 'Basic realm="registry"' } };
     }

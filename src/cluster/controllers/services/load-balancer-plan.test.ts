@@ -66,12 +66,12 @@ test("a pool with avoidBuggyIPs gives no address that ends in 0 or 255", () => {
 });
 
 test("a requested address is given if a pool has it and it is free", () => {
-  const asking = (address: string): Allocation =>
+  const requesting = (address: string): Allocation =>
     beside(service({ "metallb.io/loadBalancerIPs": address }), service({}, {}, "other"));
-  assert.deepEqual(asking("172.18.254.7"), { addresses: ["172.18.254.7"], pool: "reserved" });
-  assert.equal(asking("172.18.255.200").addresses, undefined);
-  assert.deepEqual(asking("1.2.3.4"), { addresses: undefined, reason: '["1.2.3.4"] is not allowed in config' });
-  assert.deepEqual(asking("x"), { addresses: undefined, reason: '"x" is not an IP address' });
+  assert.deepEqual(requesting("172.18.254.7"), { addresses: ["172.18.254.7"], pool: "reserved" });
+  assert.equal(requesting("172.18.255.200").addresses, undefined);
+  assert.deepEqual(requesting("1.2.3.4"), { addresses: undefined, reason: '["1.2.3.4"] is not allowed in config' });
+  assert.deepEqual(requesting("x"), { addresses: undefined, reason: '"x" is not an IP address' });
 });
 
 test("an address is requested by either annotation of MetalLB, or by spec.loadBalancerIP", () => {

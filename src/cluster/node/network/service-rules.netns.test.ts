@@ -70,9 +70,9 @@ async function dial(from: NetworkNamespace | undefined, host: string, port: numb
 }
 
 async function answers(from: NetworkNamespace | undefined, host: string, port = 80): Promise<Set<string>> {
-  const seen = new Set<string>();
-  for (let count = 0; count < 24; count += 1) seen.add(await dial(from, host, port));
-  return seen;
+  const servers = new Set<string>();
+  for (let count = 0; count < 24; count += 1) servers.add(await dial(from, host, port));
+  return servers;
 }
 
 test("a pod reaches every endpoint of a Service by its cluster and its LoadBalancer address, with its own source address", async () => {
@@ -83,11 +83,11 @@ test("a pod reaches every endpoint of a Service by its cluster and its LoadBalan
 });
 
 test("a pod reaches itself through its Service", async () => {
-  const seen = await answers(pods[0], "10.96.0.50");
-  assert.equal(seen.size, 2);
+  const servers = await answers(pods[0], "10.96.0.50");
+  assert.equal(servers.size, 2);
   assert.ok(
-    [...seen].every((answer) => answer.includes(" saw ")),
-    [...seen].join(", "),
+    [...servers].every((answer) => answer.includes(" saw ")),
+    [...servers].join(", "),
   );
 });
 
@@ -126,24 +126,24 @@ test("an address that several Services name belongs to the Service to which it i
     endpoints: [{ address: "10.244.1.4", port: 8080, local: true }],
   };
   const own = new Set(["10.244.1.2 saw 10.244.1.4", "10.244.1.3 saw 10.244.1.4"]);
-  const seen = async (address: string): Promise<Set<string>> => await answers(pods[2], address);
+  const servers = async (address: string): Promise<Set<string>> => await answers(pods[2], address);
   rules.update(thief);
-  for (const address of ["10.96.0.50", "172.18.255.200"]) assert.deepEqual(await seen(address), own);
+  for (const address of ["10.96.0.50", "172.18.255.200"]) assert.deepEqual(await servers(address), own);
   // A node that starts again meets the thief first.
   rules.replaceAll(
     [thief, plan],
     addresses.map(({ ip }) => ip),
   );
-  for (const address of ["10.96.0.50", "172.18.255.200"]) assert.deepEqual(await seen(address), own);
+  for (const address of ["10.96.0.50", "172.18.255.200"]) assert.deepEqual(await servers(address), own);
   rules.update({ ...plan, endpoints: [] });
-  assert.deepEqual(await seen("10.96.0.50"), new Set(["ECONNREFUSED"]));
+  assert.deepEqual(await servers("10.96.0.50"), new Set(["ECONNREFUSED"]));
   rules.remove(plan.key);
   // The client is the pod of the Service that claims the address wrongly, so it sees the node's address.
-  assert.deepEqual(await seen("172.18.255.200"), new Set(["10.244.1.4 saw 172.18.0.3"]));
+  assert.deepEqual(await servers("172.18.255.200"), new Set(["10.244.1.4 saw 172.18.0.3"]));
   rules.update(plan);
-  assert.deepEqual(await seen("172.18.255.200"), own);
+  assert.deepEqual(await servers("172.18.255.200"), own);
   rules.remove(thief.key);
-  assert.deepEqual(await seen("10.96.0.50"), own);
+  assert.deepEqual(await servers("10.96.0.50"), own);
 });
 
 test("an unanswered connection attempt goes to a current endpoint with its next SYN", async () => {

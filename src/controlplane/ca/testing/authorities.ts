@@ -86,10 +86,10 @@ function withoutVersion(der: Buffer, signer: KeyObject): string {
   const parts: Buffer[] = [];
   while (!reader.isAtEnd) {
     const part = reader.next();
-    if (part.tag !== derTags.context0 && part.tag !== derTags.context3) parts.push(part.whole);
+    if (part.tag !== derTags.context0 && part.tag !== derTags.context3) parts.push(part.encoded);
   }
   const body = derSequence(...parts);
-  return pemOf("CERTIFICATE", derSequence(body, algorithm.whole, derBitString(sign("sha256", body, signer))));
+  return pemOf("CERTIFICATE", derSequence(body, algorithm.encoded, derBitString(sign("sha256", body, signer))));
 }
 
 export function keyPem(key: KeyObject, type: "pkcs1" | "pkcs8" | "sec1" = "pkcs8"): string {

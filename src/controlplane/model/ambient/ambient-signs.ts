@@ -13,7 +13,7 @@ interface Labelled {
  * label that adds a namespace or pod to ambient or names a waypoint. Calls at most once, and never after it was
  * disposed. Objects that existed before the call are no sign.
  */
-export function watchForAmbient(inputs: MeshInputs, waypoints: Waypoints, seen: () => void): Disposable {
+export function watchForAmbient(inputs: MeshInputs, waypoints: Waypoints, onSign: () => void): Disposable {
   const watched: Disposable[] = [];
   const end = (): void => {
     for (const watch of watched.splice(0)) watch[Symbol.dispose]();
@@ -23,7 +23,7 @@ export function watchForAmbient(inputs: MeshInputs, waypoints: Waypoints, seen: 
       collection.onChange((changes) => {
         if (watched.length === 0 || !changes.some((change) => change.type === "set" && isSign(change.item))) return;
         end();
-        seen();
+        onSign();
       }),
     );
   };

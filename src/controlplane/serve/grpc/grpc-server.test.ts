@@ -76,7 +76,7 @@ function clientOf(port: number, issued?: Issued, roots = authority.roots): grpc.
   });
 }
 
-async function ask(client: grpc.Client, request: string, words: readonly string[] = []): Promise<string> {
+async function callEcho(client: grpc.Client, request: string, words: readonly string[] = []): Promise<string> {
   const metadata = new grpc.Metadata();
   for (const word of words) metadata.add("x-word", word);
   return await new Promise((resolve, reject) => {
@@ -94,7 +94,7 @@ test("a client certificate is optional; a trusted one identifies the caller, and
     [stranger, "nobody a+b"],
   ] as const) {
     const client = clientOf(port, issued);
-    assert.equal(await ask(client, "who", ["a", "b"]), expected);
+    assert.equal(await callEcho(client, "who", ["a", "b"]), expected);
     client.close();
   }
 });
@@ -129,24 +129,24 @@ test("TLS sessions are never resumed, so that a client presents its certificate 
 test("a method's refusal reaches the client with status and message, and a request above the limit has its own error", async () => {
   const { port } = await serve();
   const client = clientOf(port);
-  await assert.rejects(ask(client, "no"), { code: grpc.status.PERMISSION_DENIED, details: "100 % ü" });
-  await assert.rejects(ask(client, "x".repeat(1001)), { message: /a request may have 1000 bytes at most/ });
-  assert.equal(await ask(client, "who"), "nobody ");
+  await assert.rejects(callEcho(client, "no"), { code: grpc.status.PERMISSION_DENIED, details: "100 % ü" });
+  await assert.rejects(callEcho(client, "x".repeat(1001)), { message: /a request may have 1000 bytes at most/ });
+  assert.equal(await callEcho(client, "who"), "nobody ");
   client.close();
 });
 
 test("a rotated certificate and roots apply to new connections, and open ones continue", async () => {
   const { port, certificate } = await serve();
   const before_ = clientOf(port, web);
-  assert.equal(await ask(before_, "who"), `URI:${webId} `);
+  assert.equal(await callEcho(before_, "who"), `URI:${webId} `);
   const next = await TestAuthority.create();
   certificate.rotate(materialOf(await next.issue({ dns: "istiod.test" }), next.roots));
-  assert.equal(await ask(before_, "who"), `URI:${webId} `);
+  assert.equal(await callEcho(before_, "who"), `URI:${webId} `);
   const later = clientOf(port, await next.issue({ spiffe: webId }), next.roots);
-  assert.equal(await ask(later, "who"), `URI:${webId} `);
+  assert.equal(await callEcho(later, "who"), `URI:${webId} `);
   // The former roots no longer identify a client.
   const former = clientOf(port, web, next.roots);
-  assert.equal(await ask(former, "who"), "nobody ");
+  assert.equal(await callEcho(former, "who"), "nobody ");
   assert.throws(() => certificate.rotate({ certificate: "no", privateKey: "no", clientRoots: "no" }), {
     code: "tls-material-invalid",
   });
@@ -174,9 +174,9 @@ test("clients with TLS before 1.2, or without HTTP/2, are refused", async () => 
 test("a stopping server finishes open calls and accepts none, and after the grace time ends the remaining calls with a reason", async () => {
   const first = await serve();
   const client = clientOf(first.port);
-  const waiting = ask(client, "wait");
+  const waiting = callEcho(client, "wait");
   // Both calls use one connection, so an answer to the second one shows that the first one has arrived.
-  assert.equal(await ask(client, "who"), "nobody ");
+  assert.equal(await callEcho(client, "who"), "nobody ");
   const stopped = first.server.stop(60_000);
   first.release();
   assert.equal(await waiting, "nobody ");
@@ -184,8 +184,8 @@ test("a stopping server finishes open calls and accepts none, and after the grac
   await stopped;
   const second = await serve();
   const other = clientOf(second.port);
-  const never = ask(other, "wait");
-  await ask(other, "who");
+  const never = callEcho(other, "wait");
+  await callEcho(other, "who");
   await Promise.all([
     second.server.stop(10),
     assert.rejects(never, { code: grpc.status.UNAVAILABLE, details: "the control plane is stopping" }),

@@ -69,8 +69,8 @@ export class ScriptRequest implements ScriptMessage {
 
   async #read(): Promise<Buffer | undefined | "too long"> {
     if (!this.request.hasBody) return undefined;
-    const { bytes, whole } = await this.request.bodyStart(maxScriptBodyBytes);
-    return whole ? (bytes.length === 0 ? undefined : Buffer.from(bytes)) : "too long";
+    const { bytes, isWhole } = await this.request.bodyStart(maxScriptBodyBytes);
+    return isWhole ? (bytes.length === 0 ? undefined : Buffer.from(bytes)) : "too long";
   }
 
   #set(name: string, values: readonly string[]): void {
@@ -146,8 +146,8 @@ export class ScriptResponse implements ScriptMessage {
   }
 
   async #read(): Promise<Buffer | undefined | "too long"> {
-    const { bytes, whole } = await this.#response.bodyStart(maxScriptBodyBytes);
-    return whole ? (bytes.length === 0 ? undefined : bytes) : "too long";
+    const { bytes, isWhole } = await this.#response.bodyStart(maxScriptBodyBytes);
+    return isWhole ? (bytes.length === 0 ? undefined : bytes) : "too long";
   }
 }
 

@@ -92,9 +92,9 @@ export class LuaStream {
   async wait(operation: LuaWait, given: Results): Promise<Results> {
     switch (operation) {
       case "body":
-        return [await this.#whole()];
+        return [await this.#isWhole()];
       case "trailers":
-        await this.#whole();
+        await this.#isWhole();
         this.#trailers = this.#message.trailers();
         return [this.#trailers !== undefined];
       case "call":
@@ -105,7 +105,7 @@ export class LuaStream {
     }
   }
 
-  async #whole(): Promise<boolean> {
+  async #isWhole(): Promise<boolean> {
     if (this.#body !== undefined) return true;
     const body = await this.#message.body();
     if (body !== "too long") {

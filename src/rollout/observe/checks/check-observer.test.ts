@@ -100,9 +100,9 @@ test("a slow server delays no round and gets no second request meanwhile, and it
   resolve({ status: 200, text: "{}" });
   await new Promise((turn) => void setImmediate(turn));
   assert.equal(requestCount, 1);
-  const seen = await observer.observe(check, origin);
+  const observation = await observer.observe(check, origin);
   assert.deepEqual(
-    [seen.type, seen.look, requestCount],
+    [observation.type, observation.look, requestCount],
     ["values", begun, 1],
     "what has come is told before it is asked again, however late",
   );
@@ -141,12 +141,14 @@ test("a server that is missing or fails counts as not answering", async () => {
     body: {},
     timeoutSeconds: 1,
   } as const;
-  const seen = await new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange: httpExchange }).observe(
-    { spec: spec("webhook", { webhook }), subject: backends },
-    origin,
-  );
-  assert.equal(seen.type, "unavailable");
-  assert.doesNotMatch(JSON.stringify(seen), /secret/);
+  const observation = await new CheckObserver({
+    client: noClient,
+    view: fakeView([]),
+    clock,
+    exchange: httpExchange,
+  }).observe({ spec: spec("webhook", { webhook }), subject: backends }, origin);
+  assert.equal(observation.type, "unavailable");
+  assert.doesNotMatch(JSON.stringify(observation), /secret/);
   const broken: HttpExchange = async () => await Promise.resolve({ status: 502, text: "" });
   assert.equal(
     (
@@ -178,9 +180,9 @@ test("a query of the mesh's own metrics sees the scrapes of its looks, with its 
   const check = { spec: spec("query", { query, max: 1, intervalSeconds: 5 }), subject: backends };
   const results: unknown[] = [];
   for (let look = 0; look < 4; look += 1) {
-    const seen = await observer.observe(check, { ...origin, settledForMs: 15_000 });
-    results.push(seen.type === "values" ? seen.result : seen);
-    if (seen.type === "values") assert.deepEqual(seen.baseline, []);
+    const observation = await observer.observe(check, { ...origin, settledForMs: 15_000 });
+    results.push(observation.type === "values" ? observation.result : observation);
+    if (observation.type === "values") assert.deepEqual(observation.baseline, []);
     clock.nowAtMs += 5000;
     total += 10;
   }
@@ -191,11 +193,11 @@ test("a query of the mesh's own metrics sees the scrapes of its looks, with its 
 test("a query with a variable that the step lacks is an error", async () => {
   const query = { provider: "mesh", expression: "up{rev='{{ canary.revision }}'}", timeoutSeconds: 5 } as const;
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock: standingClock() });
-  const { look: _, ...seen } = await observer.observe(
+  const { look: _, ...observation } = await observer.observe(
     { spec: spec("query", { query, max: 1 }), subject: backends },
     origin,
   );
-  assert.deepEqual(seen, {
+  assert.deepEqual(observation, {
     type: "verdict",
     verdict: "error",
     evidence: "this step has no canary.revision, which the query names",
@@ -287,7 +289,7 @@ test("Prometheus is asked for an instant value, and its error is reported", asyn
   const exchange: HttpExchange = async ({ url }) =>
     await Promise.resolve(answers[new URL(url).searchParams.get("query") ?? ""] ?? { status: 404, text: "" });
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock: standingClock(), exchange });
-  const ask = async (expression: string) =>
+  const observe = async (expression: string) =>
     await observer.observe(
       {
         spec: spec("query", {
@@ -299,7 +301,7 @@ test("Prometheus is asked for an instant value, and its error is reported", asyn
       },
       origin,
     );
-  const [one, two, bad] = [await ask("one"), await ask("two"), await ask("bad")];
+  const [one, two, bad] = [await observe("one"), await observe("two"), await observe("bad")];
   assert.equal(one.type === "values" && one.result, 0.25);
   assert.deepEqual(two.type === "values" && two.result, [
     { labels: { a: "b" }, value: 1 },
@@ -319,16 +321,16 @@ test("roots must be trusted by all, and must be those that end the certificate c
     clock: standingClock(),
     scrape,
   });
-  const ask = async (roots: readonly string[]) => {
-    const seen = await observer.observe(
+  const observe = async (roots: readonly string[]) => {
+    const observation = await observer.observe(
       { spec: spec("certificate-roots", { name: `r${roots.join("-")}`, roots }), subject: { type: "mesh" } },
       origin,
     );
-    return seen.type === "verdict" ? `${seen.verdict}: ${seen.evidence}` : seen.type;
+    return observation.type === "verdict" ? `${observation.verdict}: ${observation.evidence}` : observation.type;
   };
-  assert.equal(await ask([]), "pass: 2 proxies trust aa, and all their certificates end in it");
-  assert.equal(await ask(["aa", "bb"]), "wait: istio-system/y does not trust the root bb; it trusts aa");
-  assert.equal(await ask(["bb"]), "wait: istio-system/y does not trust the root bb; it trusts aa");
+  assert.equal(await observe([]), "pass: 2 proxies trust aa, and all their certificates end in it");
+  assert.equal(await observe(["aa", "bb"]), "wait: istio-system/y does not trust the root bb; it trusts aa");
+  assert.equal(await observe(["bb"]), "wait: istio-system/y does not trust the root bb; it trusts aa");
 });
 
 test("seconds with an error in a pod's log are counted from the first look on, and a stack trace once", async () => {
@@ -360,8 +362,8 @@ test("seconds with an error in a pod's log are counted from the first look on, a
   const check = { spec: spec("error-log-rate", { intervalSeconds: 1 }), subject: backends };
   await observer.observe(check, origin);
   clock.nowAtMs += 5000;
-  const seen = await observer.observe(check, origin);
-  assert.deepEqual(seen.type === "counters" ? [seen.sources, seen.lastError] : seen, [
+  const observation = await observer.observe(check, origin);
+  assert.deepEqual(observation.type === "counters" ? [observation.sources, observation.lastError] : observation, [
     {
       "shop/next-1 app": { canaryTotal: 5, canaryErrors: 2, stableTotal: 0, stableErrors: 0 },
       "shop/now-1 app": { canaryTotal: 0, canaryErrors: 0, stableTotal: 5, stableErrors: 0 },
@@ -381,8 +383,8 @@ test("setting the clock forward or back adds no seconds to the counted time of l
   const observer = new CheckObserver({ client, view, clock });
   const check = { spec: spec("error-log-rate", { intervalSeconds: 1 }), subject: backends };
   const seconds = async (): Promise<number | undefined> => {
-    const seen = await observer.observe(check, origin);
-    return seen.type === "counters" ? seen.sources["shop/next-1 app"]?.canaryTotal : undefined;
+    const observation = await observer.observe(check, origin);
+    return observation.type === "counters" ? observation.sources["shop/next-1 app"]?.canaryTotal : undefined;
   };
   assert.equal(await seconds(), 0);
   clock.nowAtMs += 5000;

@@ -101,22 +101,22 @@ export class CheckObserver {
       watched.latest = this.#begin(check, origin, watched, nowMs);
     }
     const { look, latest } = watched;
-    const seen = watched.isAnswered ? await latest : await this.#within(latest, watched);
-    if (seen.type === "pending") return seen;
+    const observation = watched.isAnswered ? await latest : await this.#within(latest, watched);
+    if (observation.type === "pending") return observation;
     watched.isDelivered = true;
-    return intervalMs === 0 ? seen : { ...seen, look };
+    return intervalMs === 0 ? observation : { ...observation, look };
   }
 
   async #begin(check: PlannedCheck, origin: CheckOrigin, watched: Watched, nowMs: number): Promise<CheckObservation> {
     watched.isAnswered = false;
     watched.isDelivered = false;
-    const seen = await this.#look(check, origin, watched, nowMs).catch((error: unknown): CheckObservation => ({
+    const observation = await this.#look(check, origin, watched, nowMs).catch((error: unknown): CheckObservation => ({
       type: "unavailable",
       detail: messageOf(error),
     }));
     watched.isAnswered = true;
-    watched.problem = seen.type === "unavailable" ? seen.detail : "";
-    return seen;
+    watched.problem = observation.type === "unavailable" ? observation.detail : "";
+    return observation;
   }
 
   /** While a slow look continues, the status shows why the previous look had no answer. */
@@ -229,11 +229,11 @@ export class CheckObserver {
   async #rejections(subject: CheckSubject): Promise<CheckObservation> {
     const { view } = this.#options;
     const found = revisionsOf(subject) ?? [...new Set(controlPlanePods(view).map(controlPlaneRevision))];
-    const seen = await Promise.all(found.map(async (revision) => await observeRejections(view, revision)));
+    const observations = await Promise.all(found.map(async (revision) => await observeRejections(view, revision)));
     const notPassed =
-      seen.find((one) => one.type === "verdict" && one.verdict === "fail") ??
-      seen.find((one) => one.type !== "verdict" || one.verdict !== "pass");
-    return notPassed ?? seen.at(-1) ?? { type: "unavailable", detail: "there is no control plane" };
+      observations.find((one) => one.type === "verdict" && one.verdict === "fail") ??
+      observations.find((one) => one.type !== "verdict" || one.verdict !== "pass");
+    return notPassed ?? observations.at(-1) ?? { type: "unavailable", detail: "there is no control plane" };
   }
 }
 

@@ -28,8 +28,8 @@ test("statuses of 500 and above, missing answers, and gRPC's server faults are f
     requests("next", "200", 4, { request_protocol: "grpc", grpc_response_status: "14" }) +
     requests("now", "404", 90) +
     requests("other", "500", 5);
-  const seen = await observeRequests(fakeView([gatewayPod("g")]), backends, fakeScrape({ g: text }));
-  assert.deepEqual(seen, {
+  const observation = await observeRequests(fakeView([gatewayPod("g")]), backends, fakeScrape({ g: text }));
+  assert.deepEqual(observation, {
     type: "counters",
     sources: { "shop/g": { canaryTotal: 17, canaryErrors: 7, stableTotal: 90, stableErrors: 0 } },
   });
@@ -43,12 +43,12 @@ test("versions behind one Service are distinguished by workload", async () => {
   };
   const to = (workload: string, count: number): string =>
     requests("shop", "200", count, { destination_workload: workload, destination_workload_namespace: "shop" });
-  const seen = await observeRequests(
+  const observation = await observeRequests(
     fakeView([gatewayPod("g")]),
     subject,
     fakeScrape({ g: to("shop", 9) + to("shop-canary", 1) + to("unknown", 5) }),
   );
-  assert.deepEqual(seen, {
+  assert.deepEqual(observation, {
     type: "counters",
     sources: { "shop/g": { canaryTotal: 1, canaryErrors: 0, stableTotal: 9, stableErrors: 0 } },
   });
@@ -56,8 +56,9 @@ test("versions behind one Service are distinguished by workload", async () => {
 
 test("a request that both a gateway and a waypoint reported is counted once", async () => {
   const texts = { g: requests("next", "200", 10), w: requests("next", "200", 10, { reporter: "waypoint" }) };
-  const seen = await observeRequests(fakeView([gatewayPod("g"), waypointPod("w")]), backends, fakeScrape(texts));
-  const totals = seen.type === "counters" ? Object.values(seen.sources).map(({ canaryTotal }) => canaryTotal) : [];
+  const observation = await observeRequests(fakeView([gatewayPod("g"), waypointPod("w")]), backends, fakeScrape(texts));
+  const totals =
+    observation.type === "counters" ? Object.values(observation.sources).map(({ canaryTotal }) => canaryTotal) : [];
   assert.deepEqual(totals, [0, 10]);
 });
 
@@ -66,9 +67,9 @@ test("a waypoint that stops counting is replaced by the clients' proxies, which 
   const choice = new ReporterChoice();
   const look = async (byGateway: number): Promise<Readonly<Record<string, number>>> => {
     const texts = { g: requests("next", "200", byGateway), w: requests("next", "200", 40, { reporter: "waypoint" }) };
-    const seen = await observeRequests(view, backends, fakeScrape(texts), choice);
+    const observation = await observeRequests(view, backends, fakeScrape(texts), choice);
     return Object.fromEntries(
-      Object.entries(seen.type === "counters" ? seen.sources : {}).map(([name, { canaryTotal }]) => [
+      Object.entries(observation.type === "counters" ? observation.sources : {}).map(([name, { canaryTotal }]) => [
         name,
         canaryTotal,
       ]),
@@ -103,12 +104,12 @@ test("a request with a proxy of the new revision at either end counts as the can
   ]);
   const to = (workload: string, count: number): string =>
     requests("x", "200", count, { destination_workload: workload, destination_workload_namespace: "shop" });
-  const seen = await observeRequests(
+  const observation = await observeRequests(
     view,
     subject,
     fakeScrape({ client: to("moved", 3) + to("left", 5), moved: to("left", 7), left: "" }),
   );
-  assert.deepEqual(seen.type === "counters" ? seen.sources : {}, {
+  assert.deepEqual(observation.type === "counters" ? observation.sources : {}, {
     "shop/client": { canaryTotal: 3, canaryErrors: 0, stableTotal: 5, stableErrors: 0 },
     "shop/moved": { canaryTotal: 7, canaryErrors: 0, stableTotal: 0, stableErrors: 0 },
     "shop/left": { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 },
@@ -131,8 +132,8 @@ test("requests to a namespace are counted by clients in other namespaces, and by
   const to = (namespace: string, count: number): string =>
     requests("x", "200", count, { destination_workload: "web", destination_workload_namespace: namespace });
   const texts = { web: "", client: to("shop", 4) + to("office", 9), front: to("shop", 6) };
-  const seen = await observeRequests(view, subject, fakeScrape(texts));
-  const totals = seen.type === "counters" ? Object.entries(seen.sources) : [];
+  const observation = await observeRequests(view, subject, fakeScrape(texts));
+  const totals = observation.type === "counters" ? Object.entries(observation.sources) : [];
   assert.deepEqual(
     totals.map(([name, { canaryTotal, stableTotal }]) => [name, canaryTotal, stableTotal]),
     [
@@ -147,12 +148,12 @@ test("mesh connections are counted by ztunnels if there are any, except those th
   const refused =
     'istio_tcp_connections_failed_total{reporter="destination",source_workload="client-none",source_workload_namespace="serin-probes"} 7\n';
   const text = `${refused}istio_tcp_connections_opened_total{reporter="source"} 8\nistio_tcp_connections_opened_total{reporter="destination"} 8\nistio_tcp_connections_failed_total{reporter="source"} 2\n`;
-  const seen = await observeConnections(
+  const observation = await observeConnections(
     fakeView([gatewayPod("g"), ztunnelPod("z")]),
     { type: "mesh" },
     fakeScrape({ g: text, z: text }),
   );
-  assert.deepEqual(seen, {
+  assert.deepEqual(observation, {
     type: "counters",
     sources: { "istio-system/z": { canaryTotal: 10, canaryErrors: 2, stableTotal: 0, stableErrors: 0 } },
   });
@@ -161,12 +162,12 @@ test("mesh connections are counted by ztunnels if there are any, except those th
 test("connection failures of a proxied request count against the version that it tried", async () => {
   const text =
     requests("next", "503", 2, { response_flags: "URX,UF" }) + requests("next", "500", 5) + requests("now", "200", 9);
-  const seen = await observeConnections(
+  const observation = await observeConnections(
     fakeView([gatewayPod("g"), ztunnelPod("z")]),
     backends,
     fakeScrape({ g: text, z: "" }),
   );
-  assert.deepEqual(seen.type === "counters" && seen.sources["shop/g"], {
+  assert.deepEqual(observation.type === "counters" && observation.sources["shop/g"], {
     canaryTotal: 7,
     canaryErrors: 2,
     stableTotal: 9,
@@ -189,8 +190,8 @@ test("histograms of all proxies are summed, and a restarted or late one neither 
   const observer = new DurationObserver();
   const view = fakeView([gatewayPod("g"), gatewayPod("h")]);
   const look = async (texts: Readonly<Record<string, string>>) => {
-    const seen = await observer.observe(view, backends, fakeScrape(texts));
-    return seen.type === "durations" ? [seen.canary.counts, seen.canary.sumMs] : seen;
+    const observation = await observer.observe(view, backends, fakeScrape(texts));
+    return observation.type === "durations" ? [observation.canary.counts, observation.canary.sumMs] : observation;
   };
   assert.deepEqual(await look({ g: histogram("next", 1, 2, 3) }), [[1, 1, 1], 21]);
   assert.deepEqual(await look({ g: histogram("next", 2, 3, 4), h: histogram("next", 100, 100, 100) }), [[2, 1, 1], 28]);

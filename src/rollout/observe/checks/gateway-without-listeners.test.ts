@@ -15,8 +15,8 @@ const pods = [gatewayPod("old"), gatewayPod("new", { labels: { [front]: "front",
 const listening = (count: number): string => `serin_proxy_listeners ${count}\n`;
 
 async function verdict(texts: Readonly<Record<string, string>>, of = pods): Promise<string | undefined> {
-  const seen = await gatewayWithoutListeners(fakeView(of), subject, fakeScrape(texts));
-  return seen?.type === "verdict" ? seen.verdict : undefined;
+  const result = await gatewayWithoutListeners(fakeView(of), subject, fakeScrape(texts));
+  return result?.type === "verdict" ? result.verdict : undefined;
 }
 
 test("a gateway that no Gateway is bound to passes without requests", async () => {
@@ -49,8 +49,8 @@ test("a gateway of an installation is found by its labels, beside other proxies 
     gatewayPod("other", { labels: { istio: "egressgateway" } }),
   ];
   const texts = { old: listening(0), new: listening(0), other: listening(3) };
-  const seen = await gatewayWithoutListeners(fakeView(all), installed, fakeScrape(texts));
-  assert.equal(seen?.type, "verdict");
+  const result = await gatewayWithoutListeners(fakeView(all), installed, fakeScrape(texts));
+  assert.equal(result?.type, "verdict");
   const busy = await gatewayWithoutListeners(fakeView(all), installed, fakeScrape({ ...texts, new: listening(1) }));
   assert.equal(busy, undefined);
   const { gatewayLabels: _, ...wave } = installed;

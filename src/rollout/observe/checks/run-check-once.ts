@@ -29,8 +29,8 @@ async function runCheckOnce(
   let status: CheckStatus | undefined;
   for (;;) {
     const passedMs = clock.steadyMs() - startedMs;
-    const seen: CheckObservation = await observer.observe(check, { ...origin, settledForMs: passedMs });
-    status = judgeCheck(check, seen, status, passedMs);
+    const observation: CheckObservation = await observer.observe(check, { ...origin, settledForMs: passedMs });
+    status = judgeCheck(check, observation, status, passedMs);
     if (status.verdict === "pass" || status.verdict === "fail" || passedMs >= withinMs || signal.aborted) return status;
     await clock.sleep(roundMs, signal).catch(() => undefined);
   }

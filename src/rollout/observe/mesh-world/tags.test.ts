@@ -63,12 +63,12 @@ test("a moved namespace is led by what led it before, although the old revision'
     metadata: { name: "to-new" },
     spec: { from: { revision: "sample" }, to: { revision: "new", install: [] }, scope },
   } as unknown as MeshUpgrade;
-  const seen = async (journal: readonly JournalEntry[]): Promise<unknown> => {
+  const tagsIn = async (journal: readonly JournalEntry[]): Promise<unknown> => {
     const leads = { tags: new Map<string, string>(), injectsWithoutTag: false };
     const prior = new PriorValues(journal);
     return (await observeNamespaces({ view, upgrade, prior, leads })).map(({ name, injection }) => [name, injection]);
   };
   const moved = [entry("istio.io/rev"), entry("istio-injection", "enabled")];
-  assert.deepEqual(await seen(moved), [["shop", { label: "istio-injection", value: "enabled" }]]);
-  assert.deepEqual(await seen([]), []);
+  assert.deepEqual(await tagsIn(moved), [["shop", { label: "istio-injection", value: "enabled" }]]);
+  assert.deepEqual(await tagsIn([]), []);
 });

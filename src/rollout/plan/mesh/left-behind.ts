@@ -114,7 +114,7 @@ export function leftBehind(
 ): readonly Dependent[] {
   const { scope, ztunnel } = upgrade.spec;
   const selected = plannedWaves(upgrade, world).flatMap(({ namespaces }) => namespaces);
-  const whole = new Set(selected.filter((namespace) => namespace.whole).map(({ name }) => name));
+  const wholeNamespaces = new Set(selected.filter((namespace) => namespace.isWhole).map(({ name }) => name));
   const workloads = new Set(
     scope.namespaces
       ? selected.flatMap((namespace) => namespace.workloads.map(({ object }) => keyOf(object.kind, object)))
@@ -134,7 +134,7 @@ export function leftBehind(
       case "sidecar":
         return workload !== undefined && workloads.has(keyOf(workload.kind, workload));
       case "ztunnel":
-        return scope.ztunnel && (ztunnel.by === "Node" || whole.has(namespace));
+        return scope.ztunnel && (ztunnel.by === "Node" || wholeNamespaces.has(namespace));
       case "gateway":
       case "gatewayLabel":
         return gateways.has(keyOf("Gateway", dependent));
@@ -145,7 +145,7 @@ export function leftBehind(
       case "validator":
         return tags.has("default");
       case "namespace":
-        return scope.namespaces && whole.has(name) && injected.has(name);
+        return scope.namespaces && wholeNamespaces.has(name) && injected.has(name);
       case "ownedGateway":
       case "proxy":
       case "machine":

@@ -36,7 +36,7 @@ export function sidecarStep(
   const restarts = restarted.flatMap((workload) =>
     restartWrites(
       upgrade,
-      { ...workload, byPodLabel: workload.byPodLabel || !namespace.whole },
+      { ...workload, byPodLabel: workload.byPodLabel || !namespace.isWhole },
       wave.mode === "ScaleFirst",
     ).map((write) => ({ ...write, undoGroup })),
   );
@@ -55,10 +55,13 @@ export function sidecarStep(
 }
 
 /** A whole namespace has one condition. If only some of its workloads move, each has its own condition. */
-function settledWhen(upgrade: MeshUpgrade, { name, whole, injection, workloads }: NamespaceInWave): SettleCondition[] {
+function settledWhen(
+  upgrade: MeshUpgrade,
+  { name, isWhole, injection, workloads }: NamespaceInWave,
+): SettleCondition[] {
   const { to, settleTimeoutSeconds } = upgrade.spec;
   const objects =
-    whole && injection !== undefined ? [reference("v1", "Namespace", name)] : workloads.map(({ object }) => object);
+    isWhole && injection !== undefined ? [reference("v1", "Namespace", name)] : workloads.map(({ object }) => object);
   return objects.map((object) => ({
     type: "workloadRevision",
     object,
@@ -89,10 +92,10 @@ export function sidecarChecks(
  * namespaces. `istio-injection` is removed last, because it overrides the other label while both exist.
  */
 function labelWrites(
-  { name, injection, whole }: NamespaceInWave,
+  { name, injection, isWhole }: NamespaceInWave,
   revision: string,
 ): Extract<Write, { type: "field" }>[] {
-  if (injection === undefined || !whole) return [];
+  if (injection === undefined || !isWhole) return [];
   const object = reference("v1", "Namespace", name);
   const named = { type: "field", object, pointer: labelPointer(revisionLabel), value: revision } as const;
   return injection.label === injectionLabel
@@ -104,13 +107,14 @@ function labelWrites(
  * The restarted workloads, and as many others as may restart at once. Empty before the namespace's label is written.
  */
 function dueRestarts(
-  { workloads, injection, labelled, whole }: NamespaceInWave,
+  { workloads, injection, labelled, isWhole }: NamespaceInWave,
   maxUnavailable: number,
 ): WorkloadInWorld[] {
   let free = maxUnavailable - workloads.filter(({ state }) => state === "moving").length;
   return workloads.filter((workload) => {
     if (workload.state !== "waiting") return true;
-    const may = workload.heldBy === undefined && (workload.byPodLabel || !whole || injection === undefined || labelled);
+    const may =
+      workload.heldBy === undefined && (workload.byPodLabel || !isWhole || injection === undefined || labelled);
     if (!may || free <= 0) return false;
     free -= 1;
     return true;

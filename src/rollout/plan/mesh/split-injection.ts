@@ -17,7 +17,7 @@ const kind = "MutatingWebhookConfiguration";
  */
 export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, waves: readonly PlannedWave[]): Step[] {
   const split = waves.flatMap(({ namespaces }) =>
-    namespaces.filter(({ whole, injection }) => !whole && injection !== undefined),
+    namespaces.filter(({ isWhole, injection }) => !isWhole && injection !== undefined),
   );
   if (split.length === 0) return [];
   const namespaces = [...new Set(split.map(({ name }) => name))].toSorted();
@@ -47,7 +47,7 @@ export function splitInjector(revision: string): ObjectReference {
  * removed with it.
  */
 export function unsplitWrites({ injectors }: MeshWorld, waves: readonly PlannedWave[]): Write[] {
-  if (!waves.some(({ namespaces }) => namespaces.some(({ whole, injection }) => !whole && injection !== undefined)))
+  if (!waves.some(({ namespaces }) => namespaces.some(({ isWhole, injection }) => !isWhole && injection !== undefined)))
     return [];
   return injectors.map(({ object, index, objectSelector }) => ({
     type: "field",

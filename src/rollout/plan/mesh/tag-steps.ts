@@ -46,7 +46,7 @@ export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
 function followingNamespaces(upgrade: MeshUpgrade, world: MeshWorld, tags: readonly string[]): Write[] {
   const moved = new Set(
     plannedWaves(upgrade, world).flatMap(({ namespaces }) =>
-      namespaces.filter(({ whole }) => whole).map(({ name }) => name),
+      namespaces.filter(({ isWhole }) => isWhole).map(({ name }) => name),
     ),
   );
   const isFollower = ({ name, injection }: NamespaceInWorld): boolean =>

@@ -12,7 +12,7 @@ export interface PlannedWave {
 
 export interface NamespaceInWave extends NamespaceInWorld {
   /** Whether the wave moves the whole namespace by its label. Otherwise only the named workloads move. */
-  readonly whole: boolean;
+  readonly isWhole: boolean;
 }
 
 const everything: UpgradeWave = {
@@ -41,12 +41,12 @@ export function plannedWaves({ spec }: MeshUpgrade, { namespaces }: MeshWorld): 
       );
       for (const workload of workloads) takenWorkloads.add(workload);
       if (!ofWorkloads) taken.add(namespace.name);
-      return { ...namespace, workloads, whole: !ofWorkloads };
+      return { ...namespace, workloads, isWhole: !ofWorkloads };
     });
     return {
       wave,
       number: index + 1,
-      namespaces: parts.filter(({ whole, workloads }) => whole || workloads.length > 0),
+      namespaces: parts.filter(({ isWhole, workloads }) => isWhole || workloads.length > 0),
     };
   });
 }

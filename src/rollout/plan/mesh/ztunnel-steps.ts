@@ -78,7 +78,7 @@ export function nodeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
 /** Moves the ambient pods of a wave to the new ztunnel. */
 export function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave): Step[] {
   const namespaces = planned.namespaces.filter(
-    ({ whole, ambient, enrolledPods }) => whole && (ambient || enrolledPods.length > 0),
+    ({ isWhole, ambient, enrolledPods }) => isWhole && (ambient || enrolledPods.length > 0),
   );
   if (namespaces.length === 0 || upgrade.spec.ztunnel.by === "Node") return [];
   return upgrade.spec.ztunnel.by === "Namespace"

@@ -143,7 +143,7 @@ function adminOf({ advertise, caCertificate }: Configuration): Admin {
   return { host: advertise.address, port: ownPort, ca: pki("ca.crt"), cert: pki("admin.crt"), key: pki("admin.key") };
 }
 
-async function ask(admin: Admin, method: string, path: string, body?: unknown): Promise<number> {
+async function sendRequest(admin: Admin, method: string, path: string, body?: unknown): Promise<number> {
   return await new Promise((resolve) => {
     const outgoing = request(
       { ...admin, servername: "kubernetes", method, path, headers: { "content-type": "application/json" } },
@@ -160,7 +160,7 @@ async function ask(admin: Admin, method: string, path: string, body?: unknown): 
 async function isReady(admin: Admin): Promise<boolean> {
   const deadline = Date.now() + readyTimeoutMs;
   while (Date.now() < deadline) {
-    if ((await ask(admin, "GET", "/readyz")) === 200) return true;
+    if ((await sendRequest(admin, "GET", "/readyz")) === 200) return true;
     await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
   process.stderr.write(`kube-apiserver is not ready after ${readyTimeoutMs / 1000} s\n`);
@@ -190,7 +190,7 @@ const nodeRules = [
 
 async function bindRoles(admin: Admin): Promise<void> {
   const apiGroup = "rbac.authorization.k8s.io";
-  const created = await ask(admin, "POST", `/apis/${apiGroup}/v1/clusterroles`, {
+  const created = await sendRequest(admin, "POST", `/apis/${apiGroup}/v1/clusterroles`, {
     apiVersion: `${apiGroup}/v1`,
     kind: "ClusterRole",
     metadata: { name: "serin-lab:node" },
@@ -198,7 +198,7 @@ async function bindRoles(admin: Admin): Promise<void> {
   });
   if (created !== 201 && created !== 409) throw new Error(`the role serin-lab:node cannot be created: HTTP ${created}`);
   for (const [role, subjects] of Object.entries(bindings)) {
-    const status = await ask(admin, "POST", `/apis/${apiGroup}/v1/clusterrolebindings`, {
+    const status = await sendRequest(admin, "POST", `/apis/${apiGroup}/v1/clusterrolebindings`, {
       apiVersion: `${apiGroup}/v1`,
       kind: "ClusterRoleBinding",
       metadata: { name: `serin-lab:${role}` },

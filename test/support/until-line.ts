@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LabCluster } from "./lab-cluster.ts";
 
-export interface Told {
+export interface AwaitedLine {
   /** The awaited state, for the error. */
   readonly what: string;
   /** `kubectl get … -w` without the `-w`. It prints a line for each state of the object. */
@@ -17,9 +17,9 @@ export interface Told {
 const againMs = 300;
 
 /** Resolves with the first line that is accepted. Rejects at once if `accepts` throws. */
-export async function untilTold(
+export async function untilLine(
   lab: Pick<LabCluster, "spawnInShell">,
-  { what, command, timeoutMs }: Told,
+  { what, command, timeoutMs }: AwaitedLine,
   accepts: (line: string) => boolean,
 ): Promise<string> {
   const limit = AbortSignal.timeout(timeoutMs);

@@ -9,7 +9,7 @@ interface CertificateOwner {
 }
 
 /** The certificates of a worker. The main thread fetches them on demand and renews them. */
-export class AskedCertificates implements CertificateSource {
+export class RequestedCertificates implements CertificateSource {
   readonly #received: ReceivedCertificates;
   readonly #owner: CertificateOwner;
 

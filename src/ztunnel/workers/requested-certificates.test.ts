@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CertificateManager, FakeCertificateAuthority, ReceivedCertificates } from "../../dataplane/index.ts";
 import { silentLogger } from "../../base/index.ts";
-import { AskedCertificates } from "./asked-certificates.ts";
+import { RequestedCertificates } from "./requested-certificates.ts";
 
 const identity = "spiffe://cluster.local/ns/default/sa/a";
 
 test("a certificate that a worker lacks is requested when it is needed, and used when it arrives", async () => {
   const requestedNames: string[] = [];
   const received = new ReceivedCertificates(() => Date.now());
-  const certificates = new AskedCertificates(received, {
+  const certificates = new RequestedCertificates(received, {
     need: (name) => Promise.resolve(void requestedNames.push(name)),
     trouble: () => Promise.resolve(undefined),
   });
@@ -28,7 +28,7 @@ test("a certificate that a worker lacks is requested when it is needed, and used
 });
 
 test("the error for a missing certificate has the CA's answer", async () => {
-  const certificates = new AskedCertificates(new ReceivedCertificates(() => Date.now()), {
+  const certificates = new RequestedCertificates(new ReceivedCertificates(() => Date.now()), {
     need: () => Promise.reject(new Error("refused")),
     trouble: () => Promise.resolve("the CA said no"),
   });

@@ -1,0 +1,14 @@
+const program = "setpriv";
+const flags = ["--pdeathsig", "KILL"] as const;
+
+/**
+ * The program and arguments of a process that the kernel ends with this one, however this one ends. Pass them to `spawn`.
+ */
+export function endsWithThis(...command: readonly string[]): [program: string, args: string[]] {
+  return [program, [...flags, ...command]];
+}
+
+/** The same as words of one command line. */
+export function wordsThatEndWithThis(...command: readonly string[]): string[] {
+  return [program, ...flags, ...command];
+}
