@@ -286,9 +286,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // the buckets. Eight compress: four of messages, the filter, its configuration, the choice of a coding, and the
   // bodies (zlib itself is read at the first configuration). Three hold requests: the message, the filter and its
   // configuration. Three refuse requests that other sites forge. Three answer health checks. One compiles what routes
-  // change of filters. Two keep foreign web pages from the ports for the pod.
+  // change of filters. Two keep foreign web pages from the ports for the pod. One bounds the files
+  // that configuration names.
   proxy: {
-    modules: 682,
+    modules: 683,
     never: [
       "src/cluster/",
       "src/controlplane/",

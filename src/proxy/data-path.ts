@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { messageOf, type Clock, type Logger, type Random } from "../base/index.ts";
 import {
   hboneCutOffs,
@@ -27,6 +26,7 @@ import { AppliedConfig } from "./applied-config.ts";
 import { identityOf, nodeId, xdsNode, type ProxySettings } from "./proxy-settings.ts";
 import type { ClusterStatus, Serving, ServingStatus, Statistic } from "./serving.ts";
 import type { JointLimits } from "./joint-limits.ts";
+import { readBoundedFile } from "./tls/bounded-file.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
 import type { ServiceSecret } from "./tls/tls-spec.ts";
@@ -282,7 +282,7 @@ export class DataPath implements Serving {
           callCluster,
           hasCluster: (name) => this.#config.cluster(name) !== undefined,
           node: wasm.nodeAttributes(nodeId(settings), settings),
-          readFile: async (path) => await readFile(path),
+          readFile: async (path) => await readBoundedFile(path, wasm.maxModuleBytes),
           fetch,
         }),
     );

@@ -47,6 +47,8 @@ export interface Warmup {
 
 const allPercent = 100;
 const maxTableSize = 5_000_011;
+/** Proxies refuse a cluster with more, also those of other namespaces that the rule is exported to. */
+const maxRingSize = 8_388_608;
 
 function isPrime(value: number): boolean {
   if (value < 2) return false;
@@ -81,13 +83,13 @@ function readConsistentHash(reader: Reader | undefined): ConsistentHash | undefi
   const ring = reader.object("ringHash");
   const maglev = reader.object("maglev");
   if (ring !== undefined && maglev !== undefined) reader.error("cannot be combined with ringHash", "maglev");
-  const legacySize = reader.integer("minimumRingSize", 0);
+  const legacySize = reader.integer("minimumRingSize", 0, maxRingSize);
   if (legacySize !== undefined && legacySize !== 0) {
     if (ring !== undefined || maglev !== undefined)
       reader.error("cannot be combined with ringHash or maglev", "minimumRingSize");
     else reader.warnDeprecated("is deprecated; use ringHash.minimumRingSize", "minimumRingSize");
   }
-  const minimumRingSize = ring?.integer("minimumRingSize", 0) || legacySize || undefined;
+  const minimumRingSize = ring?.integer("minimumRingSize", 0, maxRingSize) || legacySize || undefined;
   const tableSize = maglev?.integer("tableSize", 0);
   if (maglev !== undefined && (tableSize === undefined || tableSize >= maxTableSize || !isPrime(tableSize))) {
     maglev.error(`must be a prime number below ${maxTableSize}, got ${tableSize ?? "none"}`, "tableSize");

@@ -67,6 +67,7 @@ export function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
   checkHosts(reader, spec);
   checkAddresses(reader, spec);
   checkPorts(reader, spec);
+  checkSockets(reader, spec);
   checkEndpoints(reader, spec);
   if (spec.resolution === "DYNAMIC_DNS") checkDynamicDns(opened, spec);
   refuseUnknown(selector);
@@ -135,6 +136,16 @@ function checkAddresses(reader: Reader, { addresses, resolution, hosts, ports }:
   if (isByDns && addresses.length > 0 && hosts.length > 1 && ports.some((port) => isTcpProtocol(port.protocol))) {
     reader.warn("has more than one host with addresses and a TCP port: proxies cannot tell them apart", "hosts");
   }
+}
+
+function checkSockets(reader: Reader, { endpoints, resolution }: ServiceEntrySpec): void {
+  if (resolution === "STATIC" || resolution === "NONE") return;
+  for (const [index, { address }] of endpoints.entries())
+    if (address?.startsWith("unix://") === true)
+      reader.error(
+        `must be a name or an IP address when the resolution is ${resolution}, got "${address}"`,
+        `endpoints[${index}].address`,
+      );
 }
 
 function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySpec): void {

@@ -58,6 +58,7 @@ export interface ClientTls {
 }
 
 const allPercent = 100;
+const maxUint32 = 4_294_967_295;
 const configMapPrefix = "configmap://";
 
 const settingFields = ["loadBalancer", "connectionPool", "outlierDetection", "tls"] as const;
@@ -126,7 +127,7 @@ function readRetryBudget(reader: Reader | undefined): TrafficPolicy["retryBudget
     reader.error(`must be from 0 to 100, got ${percent}`, "percent");
   const budget = {
     percent,
-    minRetryConcurrency: reader.integer("minRetryConcurrency", 0),
+    minRetryConcurrency: reader.integer("minRetryConcurrency", 0, maxUint32),
     budgetIntervalMs: readDurationMs(reader, "budgetInterval"),
   };
   warnOfUnknown(reader);
@@ -135,7 +136,7 @@ function readRetryBudget(reader: Reader | undefined): TrafficPolicy["retryBudget
 
 export function readOutlierDetection(reader: Reader | undefined): OutlierDetection | undefined {
   if (reader === undefined) return undefined;
-  const legacy = reader.integer("consecutiveErrors", 0);
+  const legacy = reader.integer("consecutiveErrors", 0, maxUint32);
   if (legacy !== undefined)
     reader.warn(
       "is deprecated and has no effect; use consecutiveGatewayErrors or consecutive5xxErrors",
@@ -143,9 +144,9 @@ export function readOutlierDetection(reader: Reader | undefined): OutlierDetecti
       "deprecated-no-effect",
     );
   const detection: OutlierDetection = {
-    consecutive5xxErrors: reader.integer("consecutive5xxErrors", 0),
-    consecutiveGatewayErrors: reader.integer("consecutiveGatewayErrors", 0),
-    consecutiveLocalOriginFailures: reader.integer("consecutiveLocalOriginFailures", 0),
+    consecutive5xxErrors: reader.integer("consecutive5xxErrors", 0, maxUint32),
+    consecutiveGatewayErrors: reader.integer("consecutiveGatewayErrors", 0, maxUint32),
+    consecutiveLocalOriginFailures: reader.integer("consecutiveLocalOriginFailures", 0, maxUint32),
     splitExternalLocalOriginErrors: reader.boolean("splitExternalLocalOriginErrors") ?? false,
     intervalMs: readDurationMs(reader, "interval", 1),
     baseEjectionTimeMs: readDurationMs(reader, "baseEjectionTime", 1),

@@ -56,6 +56,7 @@ export interface WorkloadEntryRules {
 }
 
 const unixPrefix = "unix://";
+const maxUint32 = 4_294_967_295;
 
 export function parseWorkloadEntry(raw: unknown): Parsed<WorkloadEntry> {
   const opened = openObject(raw);
@@ -77,7 +78,7 @@ export function readWorkloadEntry(reader: Reader, rules: WorkloadEntryRules): Wo
     labels: reader.stringMap("labels"),
     network: readText(reader, "network"),
     locality: readText(reader, "locality"),
-    weight: reader.integer("weight", 0) || undefined,
+    weight: reader.integer("weight", 0, maxUint32) || undefined,
     serviceAccount: readText(reader, "serviceAccount"),
   };
   checkAddress(reader, entry, rules);

@@ -1,6 +1,6 @@
 export { boundedModule } from "./bounded-module.ts";
 export { engine } from "./engine.ts";
-export { maxMemoryBytes } from "./limits.ts";
+export { maxMemoryBytes, maxModuleBytes } from "./limits.ts";
 export { ModuleMachine, type MachineServices } from "./module-machine.ts";
 export { SharedStore } from "./shared-store.ts";
 export { ModuleHost } from "./module-host.ts";

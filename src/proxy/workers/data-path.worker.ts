@@ -22,6 +22,7 @@ import {
 import { MetricsRegistry, snapshotOf } from "../../telemetry/index.ts";
 import { DataPath } from "../data-path.ts";
 import { randomUuids } from "../random-text.ts";
+import { readCertificateFile } from "../tls/bounded-file.ts";
 import { sharedListen } from "./shared-listen.ts";
 import type { ProcessCalls, UpdateOutcome, WorkerCalls, WorkerStart } from "./worker-calls.ts";
 import { WorkerLimits } from "./worker-limits.ts";
@@ -45,7 +46,7 @@ const dataPath = new DataPath({
   registry,
   listen: sharedListen(),
   resolve: (name) => calls.call("resolve", name),
-  readFile: async (path) => await readFile(path, "utf8"),
+  readFile: readCertificateFile,
   newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
   log,
   clock,

@@ -193,6 +193,9 @@ function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Colle
       ...podsSelectedBy(pods, entry.namespace, selector, reader),
       ...podsSelectedBy(remotePods, entry.namespace, selector, reader),
     ].filter((pod) => pod.ready && pod.addresses.length > 0);
+    // A proxy refuses a cluster that looks up names and has a socket in its file system.
+    const { resolution } = entry.spec;
+    const isByName = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN" || resolution === "DYNAMIC_DNS";
     const viewOf = ({ clusterId }: PodFacts): ClusterView =>
       clusterId === undefined ? view : clusterView(clusterId, mesh, inputs, reader);
     return entry.spec.hosts.flatMap((host) =>
@@ -209,7 +212,11 @@ function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Colle
             }),
           ),
         ];
-        return [endpointsKey(`${entry.namespace}/${host.toLowerCase()}`, port.number), sortedEndpoints(found)] as const;
+        const usable = isByName ? found.filter((endpoint) => endpoint.port !== 0) : found;
+        return [
+          endpointsKey(`${entry.namespace}/${host.toLowerCase()}`, port.number),
+          sortedEndpoints(usable),
+        ] as const;
       }),
     );
   });

@@ -152,6 +152,26 @@ test("the Sidecar that matches by labels, then by namespace, then of the root na
   assert.equal(services(plain).length, 2);
 });
 
+test("a cluster that looks up names has no socket of a WorkloadEntry, with which proxies refuse the whole cluster", () => {
+  const { apply, serve } = createOutboundFixture();
+  const entry = (resolution: string): KubernetesObject =>
+    config("ServiceEntry", "shop/out", {
+      hosts: ["api.example.org"],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution,
+      workloadSelector: { labels: { app: "api" } },
+    });
+  apply(
+    ...base,
+    entry("DNS"),
+    config("WorkloadEntry", "shop/name", { address: "a.example.org", labels: { app: "api" } }),
+    config("WorkloadEntry", "shop/socket", { address: "unix:///run/api.sock", labels: { app: "api" } }),
+  );
+  const text = JSON.stringify(serve().clusters()["outbound|80||api.example.org"]);
+  assert.match(text, /a\.example\.org/);
+  assert.doesNotMatch(text, /api\.sock/);
+});
+
 test("subsets select endpoints by label, and the client namespace's rule wins over the service's and the root's", () => {
   const { apply, remove, serve } = createOutboundFixture();
   const rule = (key: string, simple: string, spec: object = {}): KubernetesObject =>

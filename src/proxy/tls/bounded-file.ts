@@ -1,0 +1,40 @@
+import { constants } from "node:fs";
+import { open, type FileHandle } from "node:fs/promises";
+import { userError } from "../../base/index.ts";
+
+const chunkBytes = 65_536;
+/** Bundles of all public roots have some hundred kB, and revocation lists some MB. */
+const maxTextBytes = 16 << 20;
+
+/**
+ * Reads a file that configuration names. A DestinationRule of any namespace can name one for all sidecars, so a device
+ * without an end (`/dev/zero`), or one that has nothing to read (`/dev/ptmx`), must neither fill the memory nor occupy a
+ * thread.
+ */
+export async function readBoundedFile(path: string, maxBytes: number): Promise<Buffer> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  try {
+    if (!(await file.stat()).isFile())
+      throw userError("file-invalid", `${path} is no regular file`, { hint: "name a file that the pod mounts" });
+    return await contentOf(file, path, maxBytes);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The size in the file's status may be 0, and the file may grow. */
+async function contentOf(file: FileHandle, path: string, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for (let total = 0; ;) {
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes);
+    if (bytesRead === 0) return Buffer.concat(chunks);
+    total += bytesRead;
+    if (total > maxBytes) throw userError("file-invalid", `${path} has more than ${maxBytes} bytes`);
+    chunks.push(buffer.subarray(0, bytesRead));
+  }
+}
+
+/** A certificate, key, root bundle or revocation list. */
+export async function readCertificateFile(path: string): Promise<string> {
+  return (await readBoundedFile(path, maxTextBytes)).toString("utf8");
+}
