@@ -51,9 +51,17 @@ export interface Refusal {
   readonly remedy: string;
 }
 
-/** The status of a rollout whose spec is not carried out. */
-export function refusedStatus(status: RolloutStatus, { reason, problem, remedy }: Refusal): RolloutStatus {
+/**
+ * The status of a rollout whose spec is not carried out. One that has ended, and that waits for another change of a
+ * watched Deployment at most, stays as it is: nothing of it is under way.
+ */
+export function refusedStatus(
+  status: RolloutStatus,
+  { reason, problem, remedy }: Refusal,
+  isWatched: boolean,
+): RolloutStatus {
   const message = `${problem}; ${remedy}, or delete the object, which undoes its changes`;
+  if (status.phase === "RolledBack" || (isWatched && status.phase === "Completed")) return { ...status, message };
   return { ...withHold(status, { phase: "Stuck", reason, message }), cause: message };
 }
 
