@@ -134,7 +134,7 @@ test("the service learns how many hits a request counts as", async () => {
     },
     ok,
   );
-  await limited.ask(testRequest("/", { headers: { user: "ann", "x-cost": "5" } }));
+  await limited.send(testRequest("/", { headers: { user: "ann", "x-cost": "5" } }));
   const { body } = limited.requests.at(-1) ?? assert.fail();
   assert.deepEqual(
     fromBinary(RateLimitRequestSchema, body.subarray(5)).descriptors.map(({ hitsAddend, isNegativeHits }) => [

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { maxDecisions, type DecisionRecord, type JournalEntry } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { boundedDecisions, JournalStore } from "./journal-store.ts";
+import { boundedDecisions, JournalStore, withEntries } from "./journal-store.ts";
 
 function records(count: number, run: number, message = "m"): DecisionRecord[] {
   return Array.from({ length: count }, (_one, index) => ({ at: String(index), run, decision: "StepDone", message }));
@@ -40,4 +40,25 @@ test("a journal that is too large to store is refused before anything is written
     store.append("meshupgrade.up", [entry], []),
     /the journal meshupgrade\.up would have 1 entries of more than 900 KiB/,
   );
+});
+
+test("a field that an edited plan writes again keeps its first prior value, with the value that was written last", () => {
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const entry = (step: string, more: object): JournalEntry => ({
+    type: "field",
+    step,
+    object,
+    pointer: "/data/w",
+    ...more,
+  });
+  const before = [entry("step-1", { prior: "0", written: "10", uid: "1" })];
+  const added = [
+    entry("step-1", { prior: "10", written: "5", uid: "1" }),
+    entry("step-2", { prior: "5", written: "50" }),
+  ];
+  assert.deepEqual(withEntries(before, added), [
+    entry("step-1", { prior: "0", written: "5", uid: "1" }),
+    entry("step-2", { prior: "5", written: "50" }),
+  ]);
+  assert.equal(withEntries(before, before)[0], before[0]);
 });

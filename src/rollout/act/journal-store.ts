@@ -1,4 +1,4 @@
-import { userError, truncated, type Clock } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, userError, truncated, type Clock } from "../../base/index.ts";
 import {
   journalFormatVersion,
   maxDecisions,
@@ -53,17 +53,17 @@ export class JournalStore {
   }
 
   /**
-   * Stores entries before the writes that they describe, and decisions. Existing entries stay, because undo must
-   * restore the first prior value.
+   * Stores entries before the writes that they describe, and decisions. An existing entry keeps its prior value, because
+   * undo must restore the first one. Its written value follows an edited plan.
    */
   async append(name: string, added: readonly JournalEntry[], decisions: readonly DecisionRecord[]): Promise<void> {
     if (added.length === 0 && decisions.length === 0) return;
     const journal = await this.#load(name);
-    const known = new Set(journal?.entries.map(entryKey));
-    const fresh = added.filter((entry) => !known.has(entryKey(entry)));
-    if (fresh.length === 0 && decisions.length === 0) return;
-    const entries = [...(journal?.entries ?? []), ...fresh];
-    if (fresh.length > 0 && JSON.stringify(entries).length > maxEntryBytes) {
+    const before = journal?.entries ?? [];
+    const entries = withEntries(before, added);
+    const isChanged = entries.some((entry, index) => entry !== before[index]);
+    if (!isChanged && decisions.length === 0) return;
+    if (isChanged && JSON.stringify(entries).length > maxEntryBytes) {
       throw userError(
         "journal-full",
         `the journal ${name} would have ${entries.length} entries of more than ${maxEntryBytes / 1024} KiB, and the engine writes only what it can journal`,
@@ -130,6 +130,20 @@ export class JournalStore {
 }
 
 /** One entry for each step and field, so repeating a step after a crash adds nothing. */
+/** The entries with added ones. Of a known field, only the written value is taken over. */
+export function withEntries(known: readonly JournalEntry[], added: readonly JournalEntry[]): readonly JournalEntry[] {
+  const byKey = new Map(added.map((entry) => [entryKey(entry), entry]));
+  const kept = known.map((entry) => {
+    const again = byKey.get(entryKey(entry));
+    byKey.delete(entryKey(entry));
+    if (entry.type !== "field" || again?.type !== "field") return entry;
+    if (jsonEqualWithoutNulls(entry.written, again.written)) return entry;
+    const { written: _before, ...rest } = entry;
+    return { ...rest, ...(again.written === undefined ? {} : { written: again.written }) };
+  });
+  return [...kept, ...byKey.values()];
+}
+
 export function entryKey(entry: JournalEntry): string {
   return `${entry.step} ${entry.type} ${referenceKey(entry.object)} ${entry.type === "field" ? entry.pointer : ""}`;
 }

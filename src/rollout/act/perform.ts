@@ -35,17 +35,18 @@ export interface UndoSurroundings {
 
 /**
  * Undoes one entry: restores the field's prior value, creates the deleted object again, or deletes the created one. A
- * failure is repeated later.
+ * failure is repeated later. `original`: the first entry of the same field.
  */
 export async function undoEntry(
   objects: ObjectAccess,
   entry: JournalEntry,
   surroundings: UndoSurroundings,
+  original: JournalEntry = entry,
 ): Promise<UndoResult> {
   try {
     if (entry.type === "deleted") return await undoDeleted(objects, entry, surroundings);
     if (entry.type === "created") return await undoCreated(objects, entry, surroundings);
-    return await undoField(objects, entry, surroundings);
+    return await undoField(objects, entry, surroundings, original);
   } catch (error) {
     if (error instanceof SerinError && error.kind === "internal") throw error;
     return { state: "waiting", detail: messageOf(error) };
@@ -110,6 +111,7 @@ async function undoField(
   objects: ObjectAccess,
   entry: Extract<JournalEntry, { type: "field" }>,
   surroundings: UndoSurroundings,
+  original: JournalEntry,
 ): Promise<UndoResult> {
   const current = await objects.get(entry.object);
   if (current === undefined) return { state: "undone" };
@@ -122,7 +124,10 @@ async function undoField(
     await objects.setField(entry.object, entry.pointer, new Date(surroundings.nowMs).toISOString(), found);
     return { state: "undone" };
   }
-  if (!jsonEqualWithoutNulls(found, entry.prior)) {
+  // Somebody may have restored what was there before the run, such as a GitOps controller.
+  const isRestored =
+    !covers(found, entry.written) && original.type === "field" && jsonEqualWithoutNulls(found, original.prior);
+  if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
     // For an adopted template, any added field makes it the user's own new template.
     if (entry.adopted === true ? !jsonEqualWithoutNulls(found, entry.written) : !covers(found, entry.written)) {
       // A user's later change stays, unless the entry replaces pods: requests are about to return to pods with the
@@ -133,7 +138,11 @@ async function undoField(
       if (entry.adopted !== true && who?.startsWith(fieldManager) !== true)
         return {
           state: "conflict",
-          detail: fieldConflict(entry, found, who ?? lastWriter(current) ?? "somebody else"),
+          detail: fieldConflict(
+            original.type === "field" ? { ...entry, prior: original.prior } : entry,
+            found,
+            who ?? lastWriter(current) ?? "somebody else",
+          ),
         };
     }
     const heldBack = await surroundings.heldBack(entry, current, found);

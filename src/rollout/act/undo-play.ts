@@ -25,6 +25,7 @@ export type UndoResult =
 export class UndoPlay {
   readonly undone: JournalEntry[] = [];
   readonly #queue: JournalEntry[];
+  readonly #entries: readonly JournalEntry[];
   readonly #passOver: boolean;
   readonly #waiting: { readonly entry: JournalEntry; readonly detail: string }[] = [];
   #conflict: string | undefined;
@@ -32,6 +33,7 @@ export class UndoPlay {
 
   constructor(entries: readonly JournalEntry[], passOver: boolean) {
     this.#queue = [...undoOrder(entries)];
+    this.#entries = entries;
     this.#passOver = passOver;
   }
 
@@ -41,6 +43,18 @@ export class UndoPlay {
     do this.#current = this.#queue.shift();
     while (this.#current !== undefined && this.#needsOneThatWaits(this.#current));
     return this.#current;
+  }
+
+  /** The first entry of the current one's field, with the value from before the run. */
+  get original(): JournalEntry | undefined {
+    const entry = this.#current;
+    if (entry?.type !== "field") return undefined;
+    return this.#entries.find(
+      (other) =>
+        other.type === "field" &&
+        other.pointer === entry.pointer &&
+        referenceKey(other.object) === referenceKey(entry.object),
+    );
   }
 
   /** Takes the result of the entry that {@link next} returned. */

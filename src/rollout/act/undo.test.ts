@@ -149,7 +149,7 @@ async function undo(
 ): Promise<UndoPlay> {
   const play = new UndoPlay(journal, passOver);
   for (let entry = play.next(); entry !== undefined; entry = play.next())
-    play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, { ...free, ...surroundings }));
+    play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, { ...free, ...surroundings }, play.original));
   return play;
 }
 
@@ -215,6 +215,43 @@ test("a field that somebody else changed is never overwritten, and the message h
   );
   assert.deepEqual(valueAt(theirs, "/spec/rules"), [{ weight: 77 }]);
   assert.ok(objects.all.has("Deployment canary"), "what came before it in the journal stays for now");
+});
+
+test("a field that somebody has set back to what it was before the run is undone, in whatever step", async () => {
+  const pointer = "/spec/rules";
+  const weights = (weight: number) => [{ weight: 100 - weight }, { weight }];
+  const entry = (step: string, prior: unknown, written: unknown): JournalEntry => ({
+    type: "field",
+    step,
+    object: route,
+    pointer,
+    prior,
+    written,
+  });
+  const entries = [
+    entry("step-1", [{ weight: 100 }], weights(10)),
+    entry("step-2", weights(10), weights(50)),
+    { type: "created", step: "s", object: made } as const,
+  ];
+  const undoneWith = async (rules: unknown) => {
+    const objects = cluster();
+    const theirs = objects.all.get("HTTPRoute r") as UntypedObject;
+    theirs.metadata.managedFields = [
+      { manager: "argocd", operation: "Update", fieldsV1: { "f:spec": { "f:rules": {} } } },
+    ];
+    (theirs["spec"] as Record<string, unknown>)["rules"] = rules;
+    const { undone, report } = await undo(objects, entries);
+    return { undone: undone.length, conflict: report.conflict, rules: valueAt(theirs, pointer) };
+  };
+  // Git has the route of before the run, and its controller has put that back.
+  assert.deepEqual(await undoneWith([{ weight: 100 }]), {
+    undone: 3,
+    conflict: undefined,
+    rules: [{ weight: 100 }],
+  });
+  const other = await undoneWith([{ weight: 77 }]);
+  assert.equal(other.undone, 1);
+  assert.match(other.conflict ?? "", /changed by argocd .*; set it to \[\{"weight":100\}\] \(as it was before\)/);
 });
 
 test("a recreated workload must run before undo continues; after a long wait independent entries are undone", async () => {

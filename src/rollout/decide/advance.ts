@@ -49,7 +49,8 @@ function write(
   const failure = failedWrite === undefined ? "" : `: ${failedWrite.detail}`;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
   const stalledMs = step.patient === true && isFirst ? 0 : withoutProgressMs(before) + elapsedMs;
-  const held = { ...status, step: { ...before, settlingMs, stalledMs } };
+  const isReplanned = states.some((one) => one.state === "pending" && one.isReplanned === true);
+  const held = { ...status, step: { ...(isReplanned ? unsettled(before) : before), settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient)) {
     const names = writing.flatMap((action) =>
       action.type === "write"
@@ -72,6 +73,11 @@ function write(
     actions: [...recovery(status), ...due],
     ...repeated(due, states),
   };
+}
+
+/** What was measured so far belongs to other writes, such as another weight. */
+function unsettled({ settledAt: _settled, settledForMs: _forMs, ...step }: StepStatus): StepStatus {
+  return { ...step, checks: [] };
 }
 
 /** Who has undone all that the step writes, if it has written that before. */

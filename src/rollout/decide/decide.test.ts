@@ -166,6 +166,27 @@ test("a repeated write says who undoes it, and the status names them when it wai
   assert.match(over.status.cause ?? "", /overwritten or refused: ConfigMap n\/c \/data\/a: argocd at .* puts back/);
 });
 
+test("a step whose plan was edited settles again, and what it had measured does not count", () => {
+  const steps: Step[] = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "2" }] }, last];
+  const checks = [{ type: "restarts", verdict: "wait", evidence: "" } as const];
+  const step = {
+    id: "one",
+    title: "one",
+    startedAt: "",
+    settledAt: "2026-01-01T00:00:00Z",
+    settledForMs: 9000,
+    checks,
+  };
+  const stepAfter = (state: object): object | undefined => {
+    const observation: Observation = { writes: [{ state: "pending", ...state }], settle: [], checks: [] };
+    return decide(input({ status: { ...begun, phase: "Judging", step }, steps, observation })).status.step;
+  };
+  const { settledAt: _settled, settledForMs: _forMs, ...unsettled } = step;
+  const waited = { settlingMs: 100, stalledMs: 100 };
+  assert.deepEqual(stepAfter({ isReplanned: true }), { ...unsettled, checks: [], ...waited });
+  assert.deepEqual(stepAfter({ by: "argocd" }), { ...step, ...waited });
+});
+
 test("a watched change that is held begins no run, and the status says why until it may", () => {
   const held = "a change waits, because Deployment n/web has 0 replicas";
   const change = { candidate: "v2", watched: true } as const;

@@ -43,11 +43,13 @@ export function decide(input: DecideInput): Decision {
 }
 
 const watchingMessage = "waits for a change to roll out";
+const completedMessage = "done";
 
 /** The message why no run begins, or that there is no change. Undefined if the phase has its own message. */
 function messageAtRest({ change }: DecideInput, phase: RolloutStatus["phase"]): string | undefined {
   if (phase === "Watching") return change.held ?? watchingMessage;
-  return phase === "Completed" || phase === "RolledBack" ? change.held : undefined;
+  if (phase === "Completed") return change.held ?? completedMessage;
+  return phase === "RolledBack" ? change.held : undefined;
 }
 
 function next(input: DecideInput): Decision {
@@ -121,10 +123,12 @@ const nextRunIsHeld =
 
 function afterRollback(input: DecideInput): Decision {
   const { status, orders, change } = input;
+  // The reason that held the next run back may be gone.
+  const ended = { ...status, message: status.cause ?? "" };
   // Undo has restored the version that ran before, so there is nothing to roll out.
-  if (change.idle === true) return { status, actions: [] };
+  if (change.idle === true) return { status: ended, actions: [] };
   const superseded = status.undo?.next === "NewRun";
-  if (!superseded && change.candidate === status.candidate) return { status, actions: [] };
+  if (!superseded && change.candidate === status.candidate) return { status: ended, actions: [] };
   if (orders.abort)
     return {
       status: { ...status, message: nextRunIsHeld },
@@ -229,7 +233,7 @@ function finish({ status, change, group, nowMs, journal }: DecideInput): Decisio
   if (group !== undefined && group.run !== status.groupRun)
     return { status: { ...status, groupRun: group.run }, actions: [] };
   return {
-    status: { ...rest, phase: "Completed", message: "done", endedAt: at(nowMs) },
+    status: { ...rest, phase: "Completed", message: completedMessage, endedAt: at(nowMs) },
     actions: [
       { type: "event", reason: "Completed", message: `${status.completedSteps.length} steps done`, warning: false },
       ...(journal.setup === 0 ? [{ type: "release" } as const] : []),

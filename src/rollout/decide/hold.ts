@@ -51,9 +51,17 @@ export interface Refusal {
   readonly remedy: string;
 }
 
-/** The status of a rollout whose spec cannot be executed. */
-export function refusedStatus(status: RolloutStatus, { reason, problem, remedy }: Refusal): RolloutStatus {
+/**
+ * The status of a rollout whose spec cannot be executed. A rollout that has ended, or that only watches its Deployment,
+ * keeps its phase, because nothing of it is under way.
+ */
+export function refusedStatus(
+  status: RolloutStatus,
+  { reason, problem, remedy }: Refusal,
+  isWatched: boolean,
+): RolloutStatus {
   const message = `${problem}; ${remedy}, or delete the object, which undoes its changes`;
+  if (status.phase === "RolledBack" || (isWatched && status.phase === "Completed")) return { ...status, message };
   return { ...withHold(status, { phase: "Stuck", reason, message }), cause: message };
 }
 

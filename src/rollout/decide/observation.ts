@@ -17,7 +17,7 @@ export type WriteState =
   /**
    * Not written yet. `prior` is the current value, which goes into the journal with the object's `uid`. `isFirst`: the
    * step has not written it before. Without it, somebody has undone the write, or the server refused it. `by`: who wrote
-   * the current value instead.
+   * the current value instead. `isReplanned`: the step itself has written it, before somebody edited the plan.
    */
   | {
       readonly state: "pending";
@@ -26,6 +26,7 @@ export type WriteState =
       readonly madeParents?: number;
       readonly isFirst?: true;
       readonly by?: string;
+      readonly isReplanned?: true;
     }
   | { readonly state: "done" }
   /** Not due yet, because another field does not have its value. The step has not settled. */

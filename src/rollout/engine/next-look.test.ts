@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { lateReadLookMs, restAfterMs } from "./next-look.ts";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import type { RolloutOrders } from "../decide/index.ts";
+import { isAtRest, lateReadLookMs, restAfterMs } from "./next-look.ts";
+import type { Rollout } from "./rollout-object.ts";
 
 test("an idle rollout is read again while the watch reports another version, so that no order is lost", () => {
   assert.notEqual(lateReadLookMs("7", "8"), undefined);
@@ -13,4 +16,23 @@ test("a slow look delays the next one by as much, within a bound", () => {
   assert.equal(restAfterMs(150, 900), 900);
   assert.equal(restAfterMs(150, 60_000), 2000);
   assert.equal(restAfterMs(undefined, 900), undefined);
+});
+
+test("a rollout that was rolled back rests, unless its message names a fault of a spec that is correct again", () => {
+  const rollout = {
+    kind: "Canary",
+    metadata: { name: "web" },
+    spec: { target: { httpRoute: {} } },
+  } as unknown as Rollout;
+  const rests = (message: string): boolean => {
+    const status = {
+      phase: "RolledBack",
+      message,
+      cause: "aborted by ann",
+      candidate: "v1",
+    } as unknown as RolloutStatus;
+    return isAtRest(rollout, rollout, status, {} as RolloutOrders, "v1");
+  };
+  assert.equal(rests("aborted by ann"), true);
+  assert.equal(rests("spec.steps: must rise; correct the spec"), false);
 });

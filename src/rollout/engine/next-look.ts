@@ -64,6 +64,8 @@ export function isAtRest(
 ): boolean {
   if (orders.deletion !== undefined) return false;
   if (status.phase !== "RolledBack" && (status.phase !== "Completed" || orders.abort)) return false;
+  // It tells of a fault of the spec, which is corrected.
+  if (status.phase === "RolledBack" && status.message !== (status.cause ?? "")) return false;
   return !followsOthers(rollout, status) && status.candidate === candidate && !hasFinalizer(raw);
 }
 

@@ -424,19 +424,20 @@ export class RolloutEngine {
     { key, raw, status }: Round,
     refusal: Refusal,
   ): Promise<number> {
-    const refused = refusedStatus(status, refusal);
-    const { message, pauseReason } = refused;
+    const refused = refusedStatus(status, refusal, isWatched(raw));
+    const { phase, message, pauseReason } = refused;
     // It keeps what it holds until it continues or is undone.
-    this.#board.table.set(contenderOf(raw, { ...status, phase: "Stuck" }, { wants: [], heldUp: true }));
-    this.#show(key, "Stuck");
-    if (status.phase !== "Stuck" || status.message !== message || status.pauseReason !== pauseReason) {
-      const stuck = { ...refused, observedGeneration: raw.metadata.generation ?? 0 };
+    this.#board.table.set(contenderOf(raw, { ...status, phase }, { wants: [], heldUp: true }));
+    this.#show(key, phase);
+    if (status.phase !== phase || status.message !== message || status.pauseReason !== pauseReason) {
+      const told = { ...refused, observedGeneration: raw.metadata.generation ?? 0 };
       this.#actions.fence();
-      await this.#writeStatus(kind, raw, stuck);
-      await this.#actions.perform(raw, {
-        status: stuck,
-        actions: [{ type: "event", reason: "Stuck", message, warning: true }],
-      });
+      await this.#writeStatus(kind, raw, told);
+      if (phase === "Stuck")
+        await this.#actions.perform(raw, {
+          status: told,
+          actions: [{ type: "event", reason: "Stuck", message, warning: true }],
+        });
     }
     return refusedTickMs;
   }

@@ -183,9 +183,10 @@ function writeState(
     return { state: "later", detail: laterDetail(write.object, after) };
   const { uid } = current.metadata;
   const isFirst = !journal.some((entry) => isOf(entry, write, step));
+  const by = whoWrote(current, write.pointer) ?? "somebody";
   const known = {
     ...(uid === undefined ? {} : { uid }),
-    ...(isFirst ? { isFirst: true as const } : { by: whoWrote(current, write.pointer) ?? "somebody" }),
+    ...(isFirst ? { isFirst: true as const } : isEngine(by) ? { isReplanned: true as const } : { by }),
   };
   if (found !== undefined) return { state: "pending", prior: found, ...known };
   const madeParents = missingParentCount(current, write.pointer);
@@ -218,9 +219,13 @@ function conflictOf(
   if (first.uid !== undefined && first.uid !== current.metadata.uid && jsonEqualWithoutNulls(found, first.prior))
     return undefined;
   const who = whoWrote(current, write.pointer);
-  return who?.startsWith(`${fieldManager} `) === true || who === fieldManager
+  return who !== undefined && isEngine(who)
     ? undefined
     : conflictDetail(write, found, known.written ?? known.prior, who);
+}
+
+function isEngine(writer: string): boolean {
+  return writer === fieldManager || writer.startsWith(`${fieldManager} `);
 }
 
 function laterDetail(object: ObjectReference, { pointer, value }: NonNullable<FieldWrite["after"]>): string {

@@ -111,7 +111,7 @@ function workloadState(
   if (late === undefined) return { state: "met" };
   const detail = `Deployment ${late.reference.name} is not at ${revision}`;
   const isRestarted = late.fields.get(restartPointer) === mark || late.fields.get(podRev) === revision;
-  const sinceMs = cluster.nowMs - late.readyAtMs;
+  const sinceMs = cluster.nowMs - late.startedAtMs;
   return isRestarted && sinceMs > withinMs
     ? { state: "failed", detail: `${detail} ${Math.round(sinceMs / 1000)} s after its restart` }
     : { state: "waiting", detail };

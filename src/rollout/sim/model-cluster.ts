@@ -51,20 +51,26 @@ export class ModelCluster {
   readonly unanswered = new Set<string>();
   /** The objects, by {@link referenceKey}, whose changes the server refuses, except those of an undo. */
   readonly refused = new Set<string>();
+  /** Tells for which objects the server refuses new pods, as a quota or an admission webhook does. By rollout. */
+  readonly podsRefused = new Map<string, (object: ObjectReference) => boolean>();
   controlPlaneUp = true;
   nowMs = 0;
   readonly #random: Random;
+  #uid = 0;
 
   constructor(random: Random) {
     this.#random = random;
   }
 
   add(reference: ObjectReference, fields: Readonly<Record<string, unknown>> = {}): ModelObject {
+    this.#uid += 1;
     const object: ModelObject = {
       reference,
+      uid: this.#uid,
       fields: new Map(Object.entries(fields)),
       writers: new Map(),
       readyAtMs: this.nowMs,
+      startedAtMs: this.nowMs,
     };
     this.objects.set(referenceKey(reference), object);
     return object;
@@ -180,20 +186,37 @@ export class ModelCluster {
     if (found === undefined) return { state: "gone" };
     const value = found.fields.get(write.pointer);
     if (covers(value, write.value)) return { state: "done" };
-    const known = journal.findLast(
-      (entry) =>
-        entry.type === "field" &&
-        entry.pointer === write.pointer &&
-        referenceKey(entry.object) === referenceKey(write.object),
+    const entries = journal.flatMap((entry) =>
+      entry.type === "field" &&
+      entry.pointer === write.pointer &&
+      referenceKey(entry.object) === referenceKey(write.object)
+        ? [entry]
+        : [],
     );
-    if (known?.type === "field" && write.restart === undefined && found.writers.get(write.pointer) !== engineWriter) {
-      const expected = known.step === step ? [known.prior, known.written] : [known.written];
+    const [first, known] = [entries[0], entries.at(-1)];
+    const isOwn = found.writers.get(write.pointer) === engineWriter;
+    if (first !== undefined && known !== undefined && write.restart === undefined && !isOwn) {
+      const expected = [
+        known.written,
+        ...(known.step === step ? [known.prior] : []),
+        ...(first.uid === String(found.uid) ? [] : [first.prior]),
+      ];
       if (!expected.some((one) => jsonEqualWithoutNulls(one, value)))
         return { state: "conflict", detail: `${write.object.name}${write.pointer} was changed by somebody else` };
     }
     if (write.after !== undefined && templateRevision(this, write.object) !== write.after.value)
       return { state: "later", detail: `the pods of ${write.object.name} are not those of the new control plane yet` };
-    return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
+    const isFirst = entries.every((entry) => entry.step !== step);
+    return {
+      state: "pending",
+      uid: String(found.uid),
+      ...(isFirst
+        ? { isFirst }
+        : isOwn
+          ? { isReplanned: true }
+          : { by: found.writers.get(write.pointer) ?? "somebody" }),
+      ...(value === undefined ? {} : { prior: value }),
+    };
   }
 
   write(write: Write, prior: unknown): void {
@@ -231,17 +254,39 @@ export class ModelCluster {
         this.nowMs < object.readyAtMs ? (object.readyBefore ?? 0) : Infinity,
       );
     if (restarts.has(pointer) || grows || (object.reference.kind === "Gateway" && pointer === rev)) this.#start(object);
-    if (pointer === canaryRevision && value !== undefined)
-      object.canaryReadyAtMs = this.nowMs + Math.floor(startMs * this.#random());
+    if (pointer === canaryRevision && value !== undefined) object.canaryReadyAtMs = this.#readyAt(object);
     if (restarts.has(pointer)) this.injected.set(referenceKey(object.reference), injectingRevision(this, object));
   }
 
   #start(object: ModelObject): void {
-    object.readyAtMs = this.nowMs + Math.floor(startMs * this.#random());
+    object.startedAtMs = this.nowMs;
+    object.readyAtMs = this.#readyAt(object);
+  }
+
+  #readyAt({ reference }: ModelObject): number {
+    const takesMs = Math.floor(startMs * this.#random());
+    return [...this.podsRefused.values()].some((isRefused) => isRefused(reference)) ? Infinity : this.nowMs + takesMs;
+  }
+
+  /** The server accepts pods again, and the controllers make those that were refused. */
+  acceptPods(rollout: string): void {
+    this.podsRefused.delete(rollout);
+    for (const object of this.objects.values()) {
+      if (object.readyAtMs === Infinity) object.readyAtMs = this.#readyAt(object);
+      if (object.canaryReadyAtMs === Infinity) object.canaryReadyAtMs = this.#readyAt(object);
+    }
+  }
+
+  /** Somebody deletes an object, and its owner makes it again, with the fields of its owner. */
+  remake({ reference }: ModelObject, fields: Readonly<Record<string, unknown>>): void {
+    const key = referenceKey(reference);
+    const object = this.add(reference, fields);
+    this.#start(object);
+    if (this.injected.has(key)) this.injected.set(key, injectingRevision(this, object));
   }
 
   /** Does the same as `undoEntry`. */
-  undo(entry: JournalEntry): UndoResult {
+  undo(entry: JournalEntry, original: JournalEntry = entry): UndoResult {
     const found = this.find(entry.object);
     if (entry.type === "deleted") {
       if (found === undefined) this.#start(this.add(entry.object));
@@ -266,7 +311,9 @@ export class ModelCluster {
       return { state: "undone" };
     }
     const value = found.fields.get(entry.pointer);
-    if (!jsonEqualWithoutNulls(value, entry.prior)) {
+    const isRestored =
+      !covers(value, entry.written) && original.type === "field" && jsonEqualWithoutNulls(value, original.prior);
+    if (!isRestored && !jsonEqualWithoutNulls(value, entry.prior)) {
       const held = heldByGateway(this, entry, value);
       if (held !== undefined) return { state: "waiting", detail: held };
       if (!covers(value, entry.written) && found.writers.get(entry.pointer) !== engineWriter)

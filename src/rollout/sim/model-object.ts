@@ -6,7 +6,11 @@ export interface ModelObject {
   readonly fields: Map<string, unknown>;
   /** The last writer of each field. */
   readonly writers: Map<string, string>;
+  /** Another one for each object of a name. */
+  readonly uid: number;
   readyAtMs: number;
+  /** When its pods were started last. */
+  startedAtMs: number;
   /** How many of its pods are ready before `readyAtMs`. When a Deployment grows, its former pods stay ready. */
   readyBefore?: number;
   /** For a Gateway: when the pods of its canary are ready. */

@@ -32,13 +32,29 @@ export interface SimStep {
   readonly untilApproved?: boolean;
 }
 
-/** An action of people or a fault of machines, at one tick or until another tick. */
+/**
+ * An action of people or a fault of machines, at one tick or until another tick. `resume`: a person takes back a pause
+ * and an abort. `remake`: a pod, a node or a workload is deleted and comes back under its name. `edit`: a person changes
+ * the steps. `selfHeal`: a GitOps controller puts back a field that the rollout writes. `noPods`: the server refuses
+ * the new pods. `badSpec` and `noRights`: the target cannot be planned, or the author may not change it. `noEngine`: the
+ * engine is scaled to 0.
+ */
 export type Disturbance =
-  | { readonly type: "abort" | "delete" | "promote" | "recreate"; readonly atTick: number; readonly rollout: number }
-  | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
-  | { readonly type: "pause" | "meddle"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
   | {
-      readonly type: "controlPlaneDown" | "freeze" | "apiDown" | "stopLeader";
+      readonly type: "abort" | "delete" | "promote" | "recreate" | "resume" | "remake";
+      readonly atTick: number;
+      readonly rollout: number;
+    }
+  | { readonly type: "edit"; readonly atTick: number; readonly rollout: number; readonly steps: readonly SimStep[] }
+  | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
+  | {
+      readonly type: "pause" | "meddle" | "selfHeal" | "noPods" | "badSpec" | "noRights";
+      readonly atTick: number;
+      readonly untilTick: number;
+      readonly rollout: number;
+    }
+  | {
+      readonly type: "controlPlaneDown" | "freeze" | "apiDown" | "stopLeader" | "noEngine";
       readonly atTick: number;
       readonly untilTick: number;
     }
@@ -47,13 +63,17 @@ export type Disturbance =
 /**
  * A fault that never ends by itself, so that every rollout that waits for it must report it. `silence`: a route gets no
  * more requests. `unanswered`: its counters cannot be read. `theirs`: another writer's value stays. `controlPlaneGone`:
- * no proxy learns of changes. `refused`: the server refuses what the engine writes into one object.
+ * no proxy learns of changes. `refused`: the server refuses what the engine writes into one object. The others are like
+ * the {@link Disturbance} of the same type.
  */
 export interface Lasting {
-  readonly type: "silence" | "unanswered" | "theirs" | "controlPlaneGone" | "refused";
+  readonly type: "silence" | "unanswered" | "theirs" | "controlPlaneGone" | "refused" | LastingDisturbance;
   readonly atTick: number;
   readonly rollout: number;
 }
+
+const lastingDisturbances = ["selfHeal", "noPods", "badSpec", "noRights"] as const;
+type LastingDisturbance = (typeof lastingDisturbances)[number];
 
 export interface Scenario {
   readonly seed: number;
@@ -74,11 +94,27 @@ export const calmFromTick = 200;
 export const tickMs = 500;
 
 const refusalSalt = 0x4e_f5;
+const moreSalt = 0x30_6e;
 
 export const namespaces = ["a", "b", "c"] as const;
 
-/** Generates the scenario of a seed. */
+/** Generates the scenario of a seed: that of {@link plainScenarioOf}, and in half of the seeds more disturbances. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = plainScenarioOf(seed);
+  const random = seededRandom(seed ^ moreSalt);
+  if (random() < 0.5) return scenario;
+  const more = Array.from({ length: 1 + pick(random, 3) }, () => furtherDisturbanceOf(random, scenario.rollouts));
+  const { lasting } = scenario;
+  const type = lastingDisturbances[pick(random, lastingDisturbances.length)] ?? "selfHeal";
+  return {
+    ...scenario,
+    disturbances: [...scenario.disturbances, ...more],
+    ...(lasting !== undefined && random() < 0.5 ? { lasting: { ...lasting, type } } : {}),
+  };
+}
+
+/** The scenario of a seed with the disturbances that there were first, so that the seeds that found faults keep theirs. */
+export function plainScenarioOf(seed: number): Scenario {
   const random = seededRandom(seed);
   const rollouts = withMoves(
     seed,
@@ -176,6 +212,33 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
     default:
       return { type, atTick, untilTick };
   }
+}
+
+function furtherDisturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturbance {
+  const atTick = 1 + pick(random, calmFromTick - 60);
+  const untilTick = Math.min(calmFromTick - 1, atTick + 1 + pick(random, 120));
+  const rollout = pick(random, rollouts.length);
+  const types = ["resume", "remake", "edit", "selfHeal", "noPods", "badSpec", "noRights", "noEngine"] as const;
+  const type = types[pick(random, types.length)] ?? "resume";
+  switch (type) {
+    case "resume":
+    case "remake":
+      return { type, atTick, rollout };
+    case "edit":
+      return { type, atTick, rollout, steps: editedSteps(random, rollouts[rollout]?.steps ?? []) };
+    case "noEngine":
+      return { type, atTick, untilTick };
+    default:
+      return { type, atTick, untilTick, rollout };
+  }
+}
+
+/** Steps without one of them, with lower weights, or with one more. */
+function editedSteps(random: Random, steps: readonly SimStep[]): readonly SimStep[] {
+  const way = random();
+  if (way < 0.3) return steps.toSpliced(pick(random, steps.length), 1);
+  if (way < 0.6) return steps.map((step) => ({ ...step, weight: Math.ceil(step.weight / 2) }));
+  return [{ weight: 1 + pick(random, 5), ...(random() < 0.3 ? { untilApproved: true } : {}) }, ...steps];
 }
 
 function lastingOf(random: Random, rollouts: number, seed: number): Lasting {

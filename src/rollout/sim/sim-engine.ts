@@ -11,16 +11,18 @@ import {
   journalCounts,
   orderedSteps,
   referenceKey,
+  refusedStatus,
   type Action,
   type Decision,
   type DecideInput,
+  type Refusal,
   type Step,
 } from "../decide/index.ts";
 import { contenderOf } from "../engine/contender-table.ts";
 import { hasFinalizer, needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
 import { isWatched, journalNameOf, ordersOf, specCandidate, type Rollout } from "../engine/rollout-object.ts";
-import { isAtRest, lateReadLookMs, nextLookMs } from "../engine/next-look.ts";
+import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs } from "../engine/next-look.ts";
 import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
 import type { SimStore } from "./sim-store.ts";
 
@@ -38,6 +40,8 @@ export interface SimEngineOptions {
   readonly freezes: () => readonly Freeze[];
   readonly now: () => { readonly steadyMs: number; readonly nowMs: number };
   readonly isStale: () => boolean;
+  /** Why the rollout cannot be planned, or may not do its steps. */
+  readonly refusal: (rollout: Rollout) => Refusal | undefined;
   /** Called for each stored decision. */
   readonly onDecision: (key: string, rollout: Rollout, decision: Decision, before: RolloutStatus) => void;
 }
@@ -101,8 +105,12 @@ export class SimEngine {
     const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
     yield;
     const puttingBack = isPuttingBack(status);
-    const steps = puttingBack ? [] : orderedSteps(stepsOf(raw), orders, status);
-    const change = this.#changeOf(raw, status, puttingBack);
+    const mustPutBack = orders.deletion !== undefined || puttingBack || (orders.abort && status.phase !== "RolledBack");
+    const refusal = this.#options.refusal(raw);
+    if (refusal !== undefined && !mustPutBack) return this.#refuse(key, raw, status, refusal);
+    const isUnplanned = puttingBack || refusal?.reason === "spec";
+    const steps = isUnplanned ? [] : orderedSteps(stepsOf(raw), orders, status);
+    const change = this.#changeOf(raw, status, isUnplanned);
     const step = currentStep(steps, status, change.watched);
     const observing =
       step !== undefined &&
@@ -124,6 +132,20 @@ export class SimEngine {
     const nextMs = nextLookMs(raw, decision.status);
     if (nextMs === undefined) this.#lookAgain(key, raw);
     else this.wake(key, nextMs);
+  }
+
+  /** Does the same as the real engine with a spec that it does not carry out. */
+  #refuse(key: string, raw: Rollout, status: RolloutStatus, refusal: Refusal): void {
+    const { store, onDecision } = this.#options;
+    const refused = refusedStatus(status, refusal, isWatched(raw));
+    const { phase, message, pauseReason } = refused;
+    this.board.table.set(contenderOf(raw, { ...status, phase }, { wants: [], heldUp: true }));
+    this.wake(key, refusedTickMs);
+    if (status.phase === phase && status.message === message && status.pauseReason === pauseReason) return;
+    this.#fence();
+    const stuck = { ...refused, observedGeneration: raw.metadata.generation ?? 0 };
+    store.writeStatus(key, raw.metadata.resourceVersion ?? "", stuck);
+    if (phase === "Stuck") onDecision(key, raw, { status: stuck, actions: [] }, status);
   }
 
   /** Makes the rollout due again if the version read was older than the watch's. */
@@ -237,7 +259,7 @@ export class SimEngine {
     const play = new UndoPlay(entries, passOver);
     for (let entry = play.next(); entry !== undefined; entry = play.next()) {
       this.#fence();
-      const result = cluster.undo(entry);
+      const result = cluster.undo(entry, play.original);
       play.tell(result);
       if (result.state === "undone" && isRestart(entry)) this.#strike(name, [entry]);
       yield;

@@ -1,10 +1,4 @@
-import {
-  checkDefaults,
-  type Approval,
-  type Canary,
-  type MeshUpgrade,
-  type ObjectReference,
-} from "../../api/serin/index.ts";
+import { checkDefaults, type Canary, type MeshUpgrade, type ObjectReference } from "../../api/serin/index.ts";
 import type { Step, Write } from "../decide/index.ts";
 import { meshSteps, meshUpgradeSpec, rev, type MeshObjects } from "./sim-mesh.ts";
 import type { SimRollout } from "./scenario.ts";
@@ -82,9 +76,12 @@ export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade
 }
 
 /** The steps of a rollout. Together they use every kind of write that undo handles. */
-export function simSteps(objects: MeshObjects, sim: SimRollout, approvals: readonly Approval[]): Step[] {
+export function simSteps(objects: MeshObjects, sim: SimRollout, { spec }: Canary | MeshUpgrade): Step[] {
   const { mesh } = sim;
-  return mesh === undefined ? canarySteps(sim, approvals) : meshSteps(objects, { ...sim, mesh }, approvals);
+  if (mesh !== undefined) return meshSteps(objects, { ...sim, mesh }, spec.approvals);
+  // A person may have edited the steps since.
+  const { steps } = spec as unknown as Pick<SimRollout, "steps">;
+  return canarySteps({ ...sim, steps }, spec.approvals);
 }
 
 function canarySteps(sim: SimRollout, approvals: readonly { readonly step: string }[]): Step[] {

@@ -1,5 +1,5 @@
 import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
-import { entryKey } from "../act/journal-store.ts";
+import { withEntries } from "../act/journal-store.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 
 /** The server's error if a write names an outdated version. */
@@ -87,9 +87,8 @@ export class SimStore {
 
   append(name: string, entries: readonly JournalEntry[], decisions: readonly DecisionRecord[]): void {
     const journal = this.journals.get(name) ?? { entries: [], decisions: [] };
-    const known = new Set(journal.entries.map(entryKey));
     this.journals.set(name, {
-      entries: [...journal.entries, ...entries.filter((entry) => !known.has(entryKey(entry)))],
+      entries: withEntries(journal.entries, entries),
       decisions: [...journal.decisions, ...decisions],
     });
   }

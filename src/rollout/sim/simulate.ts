@@ -1,6 +1,13 @@
 import { invariant, jsonEqualWithoutNulls, messageOf, type Random, seededRandom } from "../../base/index.ts";
 import type { Freeze, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
-import { isPuttingBack, isUnderWay, referenceKey, undoPatienceMs, type Decision } from "../decide/index.ts";
+import {
+  isPuttingBack,
+  isUnderWay,
+  referenceKey,
+  undoPatienceMs,
+  type Decision,
+  type Refusal,
+} from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { ModelCluster, PatchRefused } from "./model-cluster.ts";
@@ -9,7 +16,7 @@ import { calmFromTick, tickMs, type Disturbance, type Lasting, type Scenario, ty
 import { NotLeading, SimEngine } from "./sim-engine.ts";
 import { injectingRevision } from "./mesh-model.ts";
 import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
-import { objectsOf, revisionPointer, rolloutObject, simSteps } from "./sim-plan.ts";
+import { objectsOf, ownsObject, revisionPointer, rolloutObject, simSteps } from "./sim-plan.ts";
 import { Conflict, SimStore } from "./sim-store.ts";
 import { Witness } from "./witness.ts";
 import { isRestingPhase } from "../../api/serin/index.ts";
@@ -32,7 +39,7 @@ const watchedTicks = 12;
 export const unendedText = "never came to its end";
 /** Matches a message that names a command, an action of a person, or another rollout, freeze or group to wait for. */
 const saysWhoMustAct =
-  /resolve it|restore it|a person must|promote|approv|abort|^waits: |resume|^paused by |was rolled back; change it|changed by somebody else/;
+  /resolve it|restore it|a person must|promote|approv|abort|^waits: |resume|^paused by |was rolled back; change it|changed by somebody else|correct the spec|grant it/;
 
 /** Runs one scenario to its end. Returns what happened, and the violated invariant if there is one. */
 export function simulate(scenario: Scenario): SimResult {
@@ -67,6 +74,10 @@ class Simulation {
   #apiUp = true;
   #stopped: SimEngine | undefined;
   #freezes: readonly Freeze[] = [];
+  /** Why a rollout is not carried out, by its name. */
+  readonly #refusals = new Map<string, Refusal>();
+  /** The fields that a GitOps controller puts back, by the rollout's name, with their values in Git. */
+  readonly #inGit = new Map<string, Meddled>();
   #lastStates = "";
   #statesSinceTick = 0;
 
@@ -173,7 +184,8 @@ class Simulation {
       store: this.#store,
       cluster: this.#cluster,
       maxConcurrent: this.#scenario.maxConcurrent,
-      steps: (rollout) => simSteps(this.#cluster, this.#simOf(rollout), rollout.spec.approvals),
+      steps: (rollout) => simSteps(this.#cluster, this.#simOf(rollout), rollout),
+      refusal: (rollout) => this.#refusals.get(rollout.metadata.name ?? ""),
       templateOf: (rollout) => this.#templates.get(rollout.metadata.name ?? "") ?? "v1",
       freezes: () => this.#freezes,
       now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#wallMs() }),
@@ -269,6 +281,7 @@ class Simulation {
     });
     if (this.#tick === calmFromTick) this.#moveStrangers();
     for (const disturbance of this.#scenario.disturbances) this.#disturb(disturbance);
+    this.#heal();
     if (this.#scenario.lasting !== undefined) this.#last(this.#scenario.lasting);
     for (const key of this.#store.keys) {
       this.#abortAtStep(key);
@@ -299,6 +312,7 @@ class Simulation {
       this.#store.patchSpec(key, { abort: true });
       return;
     }
+    this.#relabel(status);
     const at = new Date(this.#wallMs()).toISOString();
     if (status.pauseReason === "approval" && status.step !== undefined) {
       if (found.spec.approvals.some(({ step }) => step === status.step?.id)) return;
@@ -317,6 +331,13 @@ class Simulation {
       this.#note(`${key} is aborted: it is stuck: ${status.message}`);
       this.#store.patchSpec(key, { abort: true });
     }
+  }
+
+  /** Does what the status asks of a person, for a namespace whose label somebody has put back. */
+  #relabel({ message }: RolloutStatus): void {
+    const [, name, to] = /Namespace (\w+): point it to (\S+?)(;|$)/.exec(message) ?? [];
+    const found = name === undefined ? undefined : this.#cluster.find(reference("v1", "Namespace", name));
+    if (found !== undefined && this.#isCalm()) this.#cluster.setField(found, revisionPointer, to, "somebody");
   }
 
   /** Rolls the rollout back as a person, as soon as the given number of steps is done. */
@@ -359,6 +380,8 @@ class Simulation {
     if (type === "unanswered") this.#cluster.unanswered.add(sim.name);
     if (type === "refused") this.#refuse(sim);
     if (type === "theirs") this.#meddle({ type: "meddle", atTick, untilTick: patienceTicks, rollout }, sim, true);
+    if (type === "selfHeal" || type === "noPods" || type === "badSpec" || type === "noRights")
+      this.#disturbRollout({ type, atTick, untilTick: patienceTicks, rollout }, sim, true);
   }
 
   #refuse(sim: SimRollout): void {
@@ -383,7 +406,20 @@ class Simulation {
       case "stopLeader":
         this.#stopLeader(begins);
         return;
+      case "noEngine":
+        this.#scale(begins ? 0 : 1);
+        return;
       default:
+    }
+  }
+
+  /** Scales the engine. Those that run end at once, in the middle of their rounds. */
+  #scale(replicas: 0 | 1): void {
+    this.#stopped = undefined;
+    if (replicas === 0) this.#engines = [];
+    else if (this.#engines.length === 0) {
+      this.#store.leader += 1;
+      this.#engines = [this.#engine(this.#store.leader)];
     }
   }
 
@@ -448,6 +484,27 @@ class Simulation {
       case "change":
         this.#templates.set(sim.name, disturbance.template);
         return;
+      case "resume":
+        this.#store.patchSpec(key, { paused: false, abort: false });
+        return;
+      case "edit":
+        if (sim.kind === "Canary") this.#store.patchSpec(key, { steps: disturbance.steps });
+        return;
+      case "remake":
+        this.#remake(sim);
+        return;
+      case "selfHeal":
+        this.#watchByGit(sim, begins);
+        return;
+      case "noPods":
+        if (begins) this.#cluster.podsRefused.set(sim.name, (object) => ownsObject(sim, object));
+        else this.#cluster.acceptPods(sim.name);
+        return;
+      case "badSpec":
+      case "noRights":
+        if (begins) this.#refusals.set(sim.name, refusals[disturbance.type]);
+        else this.#refusals.delete(sim.name);
+        return;
       case "meddle":
         this.#meddle(disturbance, sim, begins);
         return;
@@ -488,6 +545,36 @@ class Simulation {
     }
   }
 
+  /** Deletes a pod, a node or a workload of the mesh, whose owner makes it again. */
+  #remake(sim: SimRollout): void {
+    const before = meshBefore(sim).filter(([{ kind, name }]) => /^(Pod|Node)$/.test(kind) || name.startsWith("work-"));
+    const [reference, fields] = before[Math.floor(this.#random() * before.length)] ?? [];
+    const found = reference === undefined ? undefined : this.#cluster.find(reference);
+    if (found !== undefined && fields !== undefined) this.#cluster.remake(found, fields);
+  }
+
+  /** A GitOps controller begins to put a field back to its present value, or to that before the rollout's writes. */
+  #watchByGit(sim: SimRollout, begins: boolean): void {
+    this.#inGit.delete(sim.name);
+    const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
+    const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
+    const object = target === undefined ? undefined : this.#cluster.find(target);
+    if (!begins || object === undefined) return;
+    const written = this.#store.journals
+      .get(journalNameOf(rolloutObject(sim, "")))
+      ?.entries.find(
+        (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
+      );
+    const before = written?.type === "field" ? written.prior : object.fields.get(pointer);
+    this.#inGit.set(sim.name, { object, pointer, before });
+  }
+
+  #heal(): void {
+    for (const { object, pointer, before } of this.#inGit.values())
+      if (!jsonEqualWithoutNulls(object.fields.get(pointer), before) && this.#random() < 0.3)
+        this.#cluster.setField(object, pointer, before, "somebody");
+  }
+
   #allAtRest(): boolean {
     return this.#store.keys.every((key) => {
       const rollout = this.#store.read(key);
@@ -521,6 +608,11 @@ class Simulation {
 }
 
 class ApiDown extends Error {}
+
+const refusals: Readonly<Record<"badSpec" | "noRights", Refusal>> = {
+  badSpec: { reason: "spec", problem: "its target does not exist", remedy: "correct the spec" },
+  noRights: { reason: "author", problem: "its author may not patch the route", remedy: "grant it" },
+};
 
 function namespaceOf({ moves = [] }: SimRollout): ObjectReference | undefined {
   return moves[0] === undefined ? undefined : reference("v1", "Namespace", moves[0]);

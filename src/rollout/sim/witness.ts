@@ -153,7 +153,7 @@ export class Witness {
 
   /** Checks that the proxies use the weight of a settled step, unless another writer has changed it since. */
   #hasSettled(key: string, rollout: Rollout, sim: SimRollout, id: string): void {
-    const step = simSteps(this.#cluster, sim, rollout.spec.approvals).find((candidate) => candidate.id === id);
+    const step = simSteps(this.#cluster, sim, rollout).find((candidate) => candidate.id === id);
     const route = this.#cluster.find(objectsOf(sim).route);
     if (step?.weight === undefined || route?.fields.get("/weight") !== step.weight) return;
     invariant(
@@ -164,7 +164,7 @@ export class Witness {
 
   #stepDone(key: string, seen: Seen, rollout: Rollout, status: RolloutStatus, evidence: readonly string[]): void {
     const id = status.completedSteps.at(-1)?.id ?? "";
-    const planned = simSteps(this.#cluster, seen.sim, rollout.spec.approvals).find((step) => step.id === id);
+    const planned = simSteps(this.#cluster, seen.sim, rollout).find((step) => step.id === id);
     const overruled =
       rollout.spec.fullPromotion !== undefined || evidence.some((text) => text.includes("approved all the same"));
     if (planned === undefined || overruled) return;
@@ -193,8 +193,9 @@ export class Witness {
   }
 
   #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
-    const did = (type: string): boolean => this.#scenario.disturbances.some((disturbance) => disturbance.type === type);
     const lasting = this.#scenario.lasting?.type;
+    const did = (type: string): boolean =>
+      lasting === type || this.#scenario.disturbances.some((disturbance) => disturbance.type === type);
     if (cause.includes("request-success-rate"))
       invariant(
         sim.errorRate > 0 || (lasting === "unanswered" && cause.includes("no answer in")),
@@ -203,6 +204,8 @@ export class Witness {
     else if (cause.includes("did not settle"))
       invariant(
         did("controlPlaneDown") ||
+          did("noPods") ||
+          did("selfHeal") ||
           lasting === "controlPlaneGone" ||
           // A recreated upgrade does not find the old revision that its predecessor has removed.
           (did("recreate") && cause.includes(" exists, and ")),
@@ -210,15 +213,16 @@ export class Witness {
       );
     else
       invariant(
-        (cause.includes("after its restart") && did("meddle")) ||
-          (lasting === "refused" && cause.includes("or refused")) ||
+        (cause.includes("after its restart") && (did("meddle") || did("noPods") || did("selfHeal"))) ||
+          (cause.includes("or refused") && (did("refused") || did("selfHeal"))) ||
           /aborted by|^group g|another change|was deleted|journal still has/.test(cause),
         `${key} was rolled back: ${cause}`,
       );
   }
 
   #completed(key: string, seen: Seen, rollout: Rollout): void {
-    const excused = rollout.spec.fullPromotion !== undefined || seen.sim.kind === "MeshUpgrade";
+    const isEdited = this.#scenario.disturbances.some(({ type }) => type === "edit");
+    const excused = rollout.spec.fullPromotion !== undefined || isEdited || seen.sim.kind === "MeshUpgrade";
     invariant(seen.sim.errorRate === 0 || excused, `${key} is bad and completed`);
   }
 
