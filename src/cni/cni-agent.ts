@@ -121,7 +121,7 @@ export class CniAgent {
     this.#plugin = new PluginServer(
       paths.pluginSocket,
       {
-        add: (pod) => this.#add(pod),
+        add: async (pod) => await this.#metrics.pluginRequest(this.#add(pod)),
         check: (pod) => this.#check(pod),
         delete: (pod) => this.#delete(pod),
         status: () => this.#status(),

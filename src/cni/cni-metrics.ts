@@ -7,6 +7,7 @@ import type { MetricsRegistry } from "../telemetry/index.ts";
 export class CniMetrics {
   readonly #events;
   readonly #installs;
+  readonly #requests;
   readonly #ready;
 
   /** `ztunnels` returns the number of connected ztunnels. It is called at each rendering. */
@@ -17,6 +18,11 @@ export class CniMetrics {
       ["type"],
     );
     this.#installs = registry.counter("istio_cni_installs_total", "Total number of CNI plugins installed.", ["result"]);
+    this.#requests = registry.counter(
+      "istio_cni_plugin_requests_total",
+      "The total number of CNI plugin requests handled by the node agent.",
+      ["response_code"],
+    );
     this.#ready = registry
       .gauge("istio_cni_install_ready", "Whether the CNI plugin installation is ready or not.")
       .labels();
@@ -26,6 +32,17 @@ export class CniMetrics {
 
   podEvent(type: "add" | "update" | "delete"): void {
     this.#events.labels(type).increment();
+  }
+
+  /** Counts a pod that the container runtime adds, by the status of HTTP that upstream's agent would answer. */
+  async pluginRequest(handled: Promise<void>): Promise<void> {
+    try {
+      await handled;
+      this.#requests.labels("200").increment();
+    } catch (error) {
+      this.#requests.labels("500").increment();
+      throw error;
+    }
   }
 
   installed(): void {

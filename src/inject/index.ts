@@ -1,3 +1,4 @@
+export { underOtherSource } from "./merge-pod.ts";
 export { injectionDecision, type InjectionDecision } from "./decision.ts";
 export { injectPod, type InjectionContext, type InjectionOutcome, type InjectionRequest } from "./inject-pod.ts";
 export {

@@ -119,3 +119,30 @@ test("long lists are merged and compared in linear time", () => {
   assert.deepEqual(createJsonPatch({ env: list() }, { env: list() }), []);
   assert.ok(reads < count * 30, `${reads} reads`);
 });
+
+test("a volume gets another source, as SPIRE's template gives the workload's socket, and not a second one", () => {
+  const csi = { driver: "csi.spiffe.io", readOnly: true };
+  const merged = mergeStrategically(
+    {
+      volumes: [
+        { name: "workload-socket", emptyDir: {} },
+        { name: "data", emptyDir: { medium: "Memory" } },
+      ],
+    },
+    {
+      volumes: [
+        { name: "workload-socket", csi },
+        { name: "data", emptyDir: { sizeLimit: "1Gi" } },
+      ],
+    },
+  );
+  assert.deepEqual(merged.volumes, [
+    { name: "workload-socket", csi },
+    { name: "data", emptyDir: { medium: "Memory", sizeLimit: "1Gi" } },
+  ]);
+  const explicit = mergeStrategically(
+    { volumes: [{ name: "workload-socket", emptyDir: {} }] },
+    { volumes: [{ name: "workload-socket", emptyDir: null, csi }] },
+  );
+  assert.deepEqual(explicit.volumes, [{ name: "workload-socket", csi }]);
+});

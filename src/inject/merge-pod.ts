@@ -89,11 +89,21 @@ function mergeLists(
       continue;
     const key = keyOf(element, keys) ?? put(undefined);
     // A variable may have a value or a source. The API server refuses both.
-    const result = merge(field === "env" ? undefined : merged.get(key), element, "");
+    const known = field === "env" ? undefined : merged.get(key);
+    const result = merge(field === "volumes" ? underOtherSource(known, element) : known, element, "");
     if (result === undefined) merged.delete(key);
     else merged.set(key, result);
   }
   return [...merged.values()];
+}
+
+/** A volume has one source, which another one replaces. The API server refuses both. */
+export function underOtherSource(volume: unknown, over: unknown): unknown {
+  if (!isTree(volume) || !isTree(over)) return volume;
+  const sources = Object.entries(over).filter(
+    ([key, value]) => key !== "name" && !key.startsWith("$") && value !== null,
+  );
+  return sources.length === 0 || sources.some(([key]) => volume[key] !== undefined) ? volume : { name: volume["name"] };
 }
 
 /** Undefined if the element is no object or has none of the keys. */

@@ -354,6 +354,11 @@ const actedOn: readonly string[] = [
   ].map((name) => `ztunnel.${name}`),
 ];
 
+/** Whether components use a value of `spec.values`, or some value below it. */
+export function isActedOn(path: string): boolean {
+  return actedOn.some((known) => known === path || path.startsWith(`${known}.`) || known.startsWith(`${path}.`));
+}
+
 /** Warns of current values that Serin does not act on. */
 function unusedValues(values: Readonly<Record<string, unknown>>, prefix = ""): FieldIssue[] {
   const warnings: FieldIssue[] = [];

@@ -1,3 +1,6 @@
+import chartValues from "#generated/install/chart-values.json" with { type: "json" };
+import { isActedOn } from "./settings.ts";
+
 export type UpstreamChart = "base" | "istiod" | "cni" | "ztunnel" | "gateway";
 
 /** Parts of `spec.values` that istiod's chart has at its top, too. All its other values stand under `pilot`. */
@@ -20,10 +23,28 @@ const sharedParts: ReadonlySet<string> = new Set([
   "telemetry",
 ]);
 
+/** Values that the charts read by other means than `$v`. */
+const readElsewhere: ReadonlySet<string> = new Set(["profile"]);
+
 /** Where a value of a chart stands in `spec.values` of an IstioOperator. */
 export function operatorPathOf(chart: UpstreamChart, path: string): string {
   const [first = ""] = path.split(".");
   if (chart === "base" || first === "global" || first === "revision") return path;
   if (chart === "istiod") return sharedParts.has(first) ? path : `pilot.${path}`;
   return `${chart}.${path}`;
+}
+
+/** The values of upstream's chart that our chart with these templates does not act on. */
+export function unreadValues(chart: UpstreamChart, templates: string): string[] {
+  const read = [...templates.matchAll(/\$v\)?\.([A-Za-z0-9_.()]+)/g)].map(([, path = ""]) =>
+    path.replaceAll(/[()]/g, "").replace(/\.$/, ""),
+  );
+  return Object.keys(chartValues.charts[chart]).filter((path) => {
+    // Values of istiod may stand in an older place, too.
+    const own = chart === "istiod" ? path.replace(/^pilot\./, "") : path;
+    if (readElsewhere.has(own) || read.some((known) => `${known}.`.startsWith(`${own}.`))) return false;
+    // A part that goes on as a whole, such as `global`, may hold values that nothing reads there.
+    const inPart = read.some((known) => own.startsWith(`${known}.`));
+    return !inPart || (chart !== "gateway" && !isActedOn(operatorPathOf(chart, path)));
+  });
 }

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import type { IncomingHttpHeaders } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Server } from "node:net";
 import { after, before, test } from "node:test";
+import type { RbacAuthorizer } from "../auth/index.ts";
 import { createAuthority, issueCertificate } from "./certificate.ts";
+import { impersonated } from "./impersonate.ts";
 import { ServerHarness, type Json } from "./server-harness.ts";
 
 let server: ServerHarness;
@@ -187,6 +190,60 @@ test("an administrator may impersonate another user, and then has only that user
   const headers = { "impersonate-user": "nobody" };
   const answer = await server.call("GET", pods, undefined, { headers });
   assert.match(answer.body.message, /User "nobody" cannot list resource "pods"/);
+});
+
+test("an administrator may impersonate a uid and extra fields, and others need the right to each value", async () => {
+  const headers = {
+    "impersonate-user": "jane",
+    "impersonate-uid": "06f6ce97",
+    "impersonate-extra-scopes": "view, edit",
+    "impersonate-extra-acme.com%2fproject": "some-project",
+  };
+  const reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+  const self = await server.call("POST", reviews, {}, { headers });
+  assert.deepEqual(self.body.status.userInfo, {
+    username: "jane",
+    uid: "06f6ce97",
+    groups: ["system:authenticated"],
+    extra: { scopes: ["view", "edit"], "acme.com/project": ["some-project"] },
+  });
+  const { "impersonate-user": _user, ...without } = headers;
+  const alone = await server.call("POST", reviews, {}, { headers: without });
+  assert.equal(
+    `${alone.status} ${alone.body.message}`,
+    "400 requested a uid or extra fields without impersonating a user",
+  );
+  const subject = (resource: string, subresource: string, name: string) => ({
+    verb: "impersonate",
+    group: "authentication.k8s.io",
+    resource,
+    subresource,
+    namespace: "",
+    name,
+  });
+  const allowed = [subject("uids", "", "06f6ce97"), subject("userextras", "scopes", "view")];
+  const authorizer = {
+    authorize: (_user: unknown, asked: { readonly resource: string }) => ({
+      allowed: asked.resource === "users" || allowed.some((known) => JSON.stringify(known) === JSON.stringify(asked)),
+    }),
+  } as unknown as RbacAuthorizer;
+  const admin = { name: "admin", groups: [] };
+  const ask = (more: IncomingHttpHeaders) => () =>
+    impersonated(authorizer, admin, { "impersonate-user": "jane", ...more });
+  assert.deepEqual(ask({ "impersonate-uid": "06f6ce97", "impersonate-extra-scopes": "view" })(), {
+    name: "jane",
+    groups: ["system:authenticated"],
+    uid: "06f6ce97",
+    extra: { scopes: ["view"] },
+  });
+  assert.throws(
+    ask({ "impersonate-uid": "other" }),
+    /uids\.authentication\.k8s\.io "other" is forbidden: User "admin" cannot/,
+  );
+  assert.throws(
+    ask({ "impersonate-extra-scopes": "view, edit" }),
+    /userextras\/scopes\.authentication\.k8s\.io "edit" is forbidden: User "admin" cannot impersonate resource "userextras\/scopes"/,
+  );
 });
 
 test("a pod gets its account's token volume, and its deletion waits for the node that runs it", async () => {

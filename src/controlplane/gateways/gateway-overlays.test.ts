@@ -50,6 +50,22 @@ spec:
   });
 });
 
+test("parameters give a volume another source in place of its own", () => {
+  const volumes = [
+    { name: "workload-socket", emptyDir: {} },
+    { name: "other", emptyDir: {} },
+  ];
+  const given = {
+    ...deployment,
+    spec: { ...deployment.spec, template: { spec: { containers: [], volumes } } },
+  } as unknown as Deployment;
+  const text = "spec: {template: {spec: {volumes: [{name: workload-socket, csi: {driver: csi.spiffe.io}}]}}}";
+  assert.deepEqual(overlaid(given, text).spec?.template.spec?.volumes, [
+    { name: "workload-socket", csi: { driver: "csi.spiffe.io" } },
+    { name: "other", emptyDir: {} },
+  ]);
+});
+
 test("an autoscaler and a budget are made only where parameters ask for them", () => {
   assert.deepEqual([scalerOf(deployment, undefined), budgetOf(deployment, undefined)], [[], []]);
   const [scaler] = scalerOf(deployment, "spec: {minReplicas: 2, maxReplicas: 4}") as readonly { spec?: object }[];

@@ -2,7 +2,7 @@ import { parse } from "yaml";
 import type { KubernetesObject } from "../../api/index.ts";
 import { horizontalPodAutoscalerKind, podDisruptionBudgetKind, type Deployment } from "../../api/kubernetes/index.ts";
 import { messageOf, userError } from "../../base/index.ts";
-import { yamlBoundsFault } from "../../inject/index.ts";
+import { underOtherSource, yamlBoundsFault } from "../../inject/index.ts";
 
 export const autoscalerKind = horizontalPodAutoscalerKind;
 export const disruptionBudgetKind = podDisruptionBudgetKind;
@@ -113,20 +113,26 @@ function merge(base: Fields, patch: Fields): Fields {
     const before = base[field];
     if (value === null) delete result[field];
     else if (isFields(value) && isFields(before)) result[field] = merge(before, value);
-    else if (Array.isArray(value) && Array.isArray(before)) result[field] = mergeLists(before, value, mergeKeys[field]);
+    else if (Array.isArray(value) && Array.isArray(before)) result[field] = mergeLists(before, value, field);
     else result[field] = value;
   }
   return result;
 }
 
-function mergeLists(base: readonly unknown[], patch: readonly unknown[], key: string | undefined): readonly unknown[] {
+function mergeLists(base: readonly unknown[], patch: readonly unknown[], field: string): readonly unknown[] {
+  const key = mergeKeys[field];
   if (key === undefined || ![...base, ...patch].every((element) => isFields(element) && element[key] !== undefined))
     return patch;
   const elements = new Map((base as readonly Fields[]).map((element) => [element[key], element]));
   for (const element of patch as readonly Fields[]) {
     const { $patch: directive, ...fields } = element;
+    const known = elements.get(element[key]) ?? {};
     if (directive === "delete") elements.delete(element[key]);
-    else elements.set(element[key], merge(elements.get(element[key]) ?? {}, fields));
+    else
+      elements.set(
+        element[key],
+        merge(field === "volumes" ? (underOtherSource(known, fields) as Fields) : known, fields),
+      );
   }
   return [...elements.values()];
 }

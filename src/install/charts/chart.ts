@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { operatorPathOf, unreadValues, type UpstreamChart } from "../upstream-values.ts";
 
 /** A Helm chart: its files by path inside the chart's folder. */
 export interface Chart {
@@ -11,6 +12,8 @@ export interface Chart {
 
 export interface ChartParts {
   readonly name: string;
+  /** The chart of upstream's whose values a user may have. */
+  readonly upstream?: UpstreamChart;
   readonly version: string;
   readonly appVersion: string;
   readonly description: string;
@@ -40,7 +43,7 @@ export function assembleChart(parts: ChartParts): Chart {
     ["Chart.yaml", stringify(metadata)],
     ["values.yaml", stringify(parts.values)],
     ["values.schema.json", `${JSON.stringify(parts.schema, null, 2)}\n`],
-    ["templates/NOTES.txt", parts.notes],
+    ["templates/NOTES.txt", `${parts.notes}${unreadNotes(parts)}`],
     ...Object.entries(parts.templates).map(
       ([file, text]) => [`templates/${file.includes(".") ? file : `${file}.yaml`}`, `${text}\n`] as const,
     ),
@@ -83,5 +86,28 @@ export function valuesHelper(older: readonly string[], flattensGlobals = false):
     ...merge("$user"),
     "{{- toYaml $values }}",
     "{{- end }}",
+  ].join("\n");
+}
+
+/** The notes name each given value of upstream's chart that has no effect in ours. */
+function unreadNotes({ upstream, templates }: ChartParts): string {
+  if (upstream === undefined) return "";
+  const paths = unreadValues(upstream, Object.values(templates).join("\n"));
+  // Values of istiod may stand in an older place, too.
+  const places = paths.flatMap((path) => [...new Set([path, operatorPathOf(upstream, path)])]);
+  return [
+    "{{- $given := deepCopy .Values }}",
+    `{{- range $path := list ${places.map((path) => JSON.stringify(path)).join(" ")} }}`,
+    "{{- $found := true }}{{- $at := $given }}",
+    '{{- range $key := splitList "." $path }}',
+    '{{- if not (kindIs "map" $at) }}{{- $found = false }}',
+    "{{- else if not (hasKey $at $key) }}{{- $found = false }}",
+    "{{- else }}{{- $at = index $at $key }}{{- end }}",
+    "{{- end }}",
+    "{{- if $found }}",
+    "WARNING: this chart does not act on the value {{ $path }}.",
+    "{{- end }}",
+    "{{- end }}",
+    "",
   ].join("\n");
 }

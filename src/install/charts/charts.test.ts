@@ -163,3 +163,65 @@ test("istiod's chart grants changes of nodes only with taint.enabled", () => {
     /- name: PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME\n +value: \{\{ \$v\.taint\.name \| quote \}\}/,
   );
 });
+
+test("the notes name each value of upstream's chart that ours does not act on, and no other", () => {
+  const notedBy = (chart: string): readonly string[] =>
+    [
+      ...(/range \$path := list (.*) \}\}/.exec(fileOf(chart, "templates/NOTES.txt"))?.[1] ?? "").matchAll(
+        /"([^"]+)"/g,
+      ),
+    ].map(([, path = ""]) => path);
+  assert.deepEqual(notedBy("gateway"), [
+    "compatibilityVersion",
+    "gateway.compatibilityVersion",
+    "global.networkPolicy.enabled",
+    "ownerName",
+    "gateway.ownerName",
+  ]);
+  for (const [chart, noted, acted] of [
+    [
+      "istiod",
+      ["memory", "pilot.memory", "gatewayClasses"],
+      ["extraContainerArgs", "global.meshID", "env", "pilot.env"],
+    ],
+    [
+      "istiod",
+      ["global.networkPolicy.enabled"],
+      ["sidecarInjectorWebhook.enableNamespacesByDefault", "telemetry.enabled"],
+    ],
+    ["cni", ["repair.deletePods", "cni.repair.deletePods"], ["repair.enabled", "daemonSetLabels", "ownerName"]],
+    ["ztunnel", ["logAsJson"], ["updateStrategy.type", "istioNamespace", "dnsPolicy"]],
+    ["base", ["global.resourceScope"], ["base.enableIstioConfigCRDs", "experimental.stableValidationPolicy"]],
+  ] as const) {
+    const paths = notedBy(chart);
+    assert.deepEqual(
+      noted.filter((path) => !paths.includes(path)),
+      [],
+      chart,
+    );
+    assert.deepEqual(
+      acted.filter((path) => paths.includes(path)),
+      [],
+      chart,
+    );
+  }
+});
+
+test("istiod's chart passes arguments, the mesh's name and the injection of all namespaces on", () => {
+  const istiod = fileOf("istiod", "templates/istiod.yaml");
+  assert.match(istiod, /\{\{- with \$v\.extraContainerArgs \}\}\{\{ toYaml \. \| nindent \d+ \}\}\{\{- end \}\}/);
+  assert.match(istiod, /\(dict "meshId" \$v\.global\.meshID\)/);
+  assert.match(istiod, /\{\{- if \$v\.sidecarInjectorWebhook\.enableNamespacesByDefault \}\}/);
+  assert.match(istiod, /name: auto\.sidecar-injector\.istio\.io/);
+});
+
+test("the gateway's chart writes each of the pod's, the Service's and the autoscaler's values", () => {
+  const gateway = fileOf("gateway", "templates/gateway.yaml");
+  for (const value of ["strategy", "lifecycle", "readinessProbe", "dnsConfig", "service.selectorLabels"])
+    assert.match(gateway, new RegExp(`\\{\\{- with \\$v\\.${value.replace(".", "\\.")} \\}\\}\\{\\{ toYaml`), value);
+  assert.match(gateway, /pick \$v\.service [^}]*"loadBalancerClass"/);
+  assert.match(
+    gateway,
+    /kind: "\{\{ \$v\.kind \| default "Deployment" \| quote \}\}"|kind: \{\{ \$v\.kind \| default "Deployment" \| quote \}\}/,
+  );
+});

@@ -59,6 +59,7 @@ export function gatewayChart(options: ChartOptions): Chart {
   });
   return assembleChart({
     name: "gateway",
+    upstream: "gateway",
     version: options.version,
     appVersion: options.version,
     description: "An ingress or egress gateway",
@@ -122,6 +123,35 @@ export function gatewayChart(options: ChartOptions): Chart {
   });
 }
 
+/** Fields of a Service that have the name of their value. */
+const serviceFields = [
+  "allocateLoadBalancerNodePorts",
+  "clusterIP",
+  "externalIPs",
+  "healthCheckNodePort",
+  "internalTrafficPolicy",
+  "ipFamilies",
+  "ipFamilyPolicy",
+  "loadBalancerClass",
+  "loadBalancerSourceRanges",
+] as const;
+
+/** An object in an expression. Two braces in a row would look like the end of the expression. */
+function dict(fields: Readonly<Record<string, unknown>>): string {
+  return `(${JSON.stringify(JSON.stringify(fields).replaceAll(/\}(?=\})/g, "} "))} | fromYaml)`;
+}
+
+const podContext = dict({ sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] });
+const containerContext = dict({
+  capabilities: { drop: ["ALL"] },
+  allowPrivilegeEscalation: false,
+  privileged: false,
+  readOnlyRootFilesystem: true,
+  runAsNonRoot: true,
+  seccompProfile: { type: "RuntimeDefault" },
+});
+const ofKind = '$v.kind | default "Deployment"';
+
 function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[] {
   const name = marks.text('include "gateway.name" $');
   const account = marks.text('include "gateway.account" $');
@@ -173,8 +203,9 @@ function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[
           type: marks.text("$v.service.type"),
           loadBalancerIP: marks.optional("$v.service.loadBalancerIP"),
           externalTrafficPolicy: marks.optional("$v.service.externalTrafficPolicy"),
+          ...marks.map(`pick $v.service ${serviceFields.map((field) => `"${field}"`).join(" ")}`),
           ports: marks.list('index (include "gateway.ports" $ | fromYaml) "ports"'),
-          selector,
+          selector: { ...selector, ...marks.map("$v.service.selectorLabels") },
         },
       },
     ),
@@ -201,9 +232,11 @@ function gatewayDeployment(
 ): UntypedObject {
   const { account, selector, ...identity } = given;
   return object(
-    { apiVersion: "apps/v1", kind: "Deployment", ...identity },
+    { apiVersion: "apps/v1", kind: marks.text(ofKind), ...identity },
     {
       spec: {
+        strategy: marks.map("$v.strategy"),
+        minReadySeconds: marks.number("int ($v.minReadySeconds | default 0)"),
         ...(isScaled ? {} : { replicas: marks.number("$v.replicaCount") }),
         selector: { matchLabels: selector },
         template: {
@@ -218,20 +251,14 @@ function gatewayDeployment(
           },
           spec: {
             serviceAccountName: account,
-            securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
+            securityContext: marks.map(`$v.securityContext | default ${podContext}`),
+            initContainers: marks.list("$v.initContainers"),
             containers: [
               {
                 name: "istio-proxy",
                 image: "auto",
                 imagePullPolicy: marks.optional("$v.imagePullPolicy"),
-                securityContext: {
-                  capabilities: { drop: ["ALL"] },
-                  allowPrivilegeEscalation: false,
-                  privileged: false,
-                  readOnlyRootFilesystem: true,
-                  runAsNonRoot: true,
-                  seccompProfile: { type: "RuntimeDefault" },
-                },
+                securityContext: marks.map(`$v.containerSecurityContext | default ${containerContext}`),
                 env: [
                   {
                     name:
@@ -242,12 +269,19 @@ function gatewayDeployment(
                       )[0] ?? "",
                     value: "",
                   },
+                  ...marks.list("$v.envVarFrom"),
                 ],
                 ports: [{ name: "http-envoy-prom", containerPort: 15_090, protocol: "TCP" }],
                 resources: marks.map("$v.resources"),
                 volumeMounts: marks.list("$v.volumeMounts"),
+                readinessProbe: marks.map("$v.readinessProbe"),
+                lifecycle: marks.map("$v.lifecycle"),
               },
+              ...marks.list("$v.additionalContainers"),
             ],
+            priorityClassName: marks.optional("$v.priorityClassName"),
+            dnsPolicy: marks.optional("$v.dnsPolicy"),
+            dnsConfig: marks.map("$v.dnsConfig"),
             volumes: marks.list("$v.volumes"),
             imagePullSecrets: marks.list("$v.imagePullSecrets"),
             nodeSelector: marks.map("$v.nodeSelector"),
@@ -261,6 +295,9 @@ function gatewayDeployment(
     },
   );
 }
+
+const memoryShare = "$v.autoscaling.targetMemoryUtilizationPercentage";
+const ofMemory = `ternary (list (dict "type" "Resource" "resource" (dict "name" "memory" "target" (dict "type" "Utilization" "averageUtilization" (int ${memoryShare}))))) (list) (gt (int ${memoryShare}) 0)`;
 
 function gatewayScaler(marks: TemplateMarks, identity: GatewayIdentity): UntypedObject {
   const metric = {
@@ -277,10 +314,11 @@ function gatewayScaler(marks: TemplateMarks, identity: GatewayIdentity): Untyped
     { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", ...identity },
     {
       spec: {
-        scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: identity.name },
+        scaleTargetRef: { apiVersion: "apps/v1", kind: marks.text(ofKind), name: identity.name },
         minReplicas: marks.number("int $v.autoscaling.minReplicas"),
         maxReplicas: marks.number("int $v.autoscaling.maxReplicas"),
-        metrics: [metric],
+        metrics: [metric, ...marks.list(ofMemory)],
+        behavior: marks.map("$v.autoscaling.autoscaleBehavior"),
       },
     },
   );

@@ -52,7 +52,10 @@ function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tre
     revisionLabel: marks.text(chosenRevision),
     multiClusterGroup: marks.text(`$v.env.MCS_API_GROUP | default "${defaultMultiClusterApi.group}"`),
     values: mergeTrees(
-      mergeTrees(defaultValues, { pilot: { autoscaleEnabled: true } }),
+      mergeTrees(defaultValues, {
+        pilot: { autoscaleEnabled: true },
+        ownerName: marks.text('$v.ownerName | default "unknown"'),
+      }),
       values,
     ) as InstallSettings["values"],
   };
@@ -186,6 +189,7 @@ export function baseChart(options: ChartOptions): Chart {
     .join("\n");
   return assembleChart({
     name: "base",
+    upstream: "base",
     version: options.version,
     appVersion: options.version,
     description: "Definitions of Istio's kinds, and what all revisions of a control plane share",
@@ -252,11 +256,16 @@ export function istiodChart(options: ChartOptions): Chart {
     isRevisioned = false,
     isScaled = false,
     isUntainting = false,
+    injectsEverywhere = false,
   ]: readonly boolean[]): UntypedObject[] => {
     const settings = markedSettings(marks, isRevisioned, {
       base: validationMarks(marks),
       global: globalMarks(marks),
       pilot: pilotMarks(marks, isScaled, isUntainting),
+      sidecarInjectorWebhook: {
+        enableNamespacesByDefault: injectsEverywhere,
+        reinvocationPolicy: marks.text('$v.sidecarInjectorWebhook.reinvocationPolicy | default "Never"'),
+      },
     });
     return [...renderPilot(settings), ...revisionStableChannel(settings)]
       .map((object) => (isRevisioned ? object : withKeptSelector(object, marks)))
@@ -264,7 +273,12 @@ export function istiodChart(options: ChartOptions): Chart {
   };
   const main = templateOfVariants({
     marks,
-    switches: [revisionSwitch, { condition: "$v.autoscaleEnabled" }, { condition: "$v.taint.enabled" }],
+    switches: [
+      revisionSwitch,
+      { condition: "$v.autoscaleEnabled" },
+      { condition: "$v.taint.enabled" },
+      { condition: "$v.sidecarInjectorWebhook.enableNamespacesByDefault" },
+    ],
     render,
     keyOf: keyWithoutMarks,
     conditions: {
@@ -279,6 +293,7 @@ export function istiodChart(options: ChartOptions): Chart {
   });
   return assembleChart({
     name: "istiod",
+    upstream: "istiod",
     version: options.version,
     appVersion: options.version,
     description: "The control plane of one revision",
@@ -291,6 +306,8 @@ export function istiodChart(options: ChartOptions): Chart {
         global: globals(options),
         resources: { requests: { cpu: "50m", memory: "128Mi" } },
         configMap: true,
+        autoscaleBehavior: {},
+        extraContainerArgs: [],
         hub: "",
         tag: "",
         image: "pilot",
@@ -383,6 +400,16 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
     serviceAccountAnnotations: marks.map("$v.serviceAccountAnnotations"),
     sidecarInjectorWebhookAnnotations: marks.map("$v.sidecarInjectorWebhookAnnotations"),
     trustedZtunnelNamespace: marks.text("$v.trustedZtunnelNamespace | default $.Release.Namespace"),
+    extraContainerArgs: marks.list("$v.extraContainerArgs"),
+    envVarFrom: marks.list("$v.envVarFrom"),
+    initContainers: marks.list("$v.initContainers"),
+    ipFamilies: marks.list("$v.ipFamilies"),
+    ipFamilyPolicy: marks.optional("$v.ipFamilyPolicy"),
+    seccompProfile: marks.map('$v.seccompProfile | default (dict "type" "RuntimeDefault")'),
+    terminationMessagePolicy: marks.optional("$v.terminationMessagePolicy"),
+    topologySpreadConstraints: marks.list("$v.topologySpreadConstraints"),
+    trafficDistribution: marks.optional("$v.trafficDistribution"),
+    autoscaleBehavior: marks.map("$v.autoscaleBehavior"),
     trustedZtunnelName: marks.text('$v.trustedZtunnelName | default "ztunnel"'),
     taint: {
       enabled: isUntainting,
@@ -403,9 +430,13 @@ function withConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject 
 }
 
 const injectorValues =
-  '(dict "gateways" (pick $v.gateways "securityContext" "seccompProfile") "global" $v.global "pilot" (dict "cni" $v.cni "env" $v.env) "revision" ($v.revision | default "") "sidecarInjectorWebhook" $v.sidecarInjectorWebhook)';
+  '(dict "gateways" (pick $v.gateways "securityContext" "seccompProfile") "global" $v.global "pilot" (dict "cni" $v.cni "env" $v.env "crlConfigMapName" ($v.crlConfigMapName | default "istio-ca-crl")) "revision" ($v.revision | default "") "sidecarInjectorWebhook" $v.sidecarInjectorWebhook)';
 const injectorConfig =
   '(dict "defaultTemplates" ($v.sidecarInjectorWebhook.defaultTemplates | default (list "sidecar")) "policy" $v.global.proxy.autoInject "alwaysInjectSelector" $v.sidecarInjectorWebhook.alwaysInjectSelector "neverInjectSelector" $v.sidecarInjectorWebhook.neverInjectSelector "injectedAnnotations" $v.sidecarInjectorWebhook.injectedAnnotations "template" "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}" "templates" $v.sidecarInjectorWebhook.templates)';
+
+/** Whether a value turns metrics off. */
+const withoutMetrics =
+  '(or (not $v.telemetry.enabled) (not $v.telemetry.v2.enabled) (eq (toString ($v.telemetry.v2.prometheus).enabled) "false"))';
 
 function configText(key: string, text: string, marks: TemplateMarks): string {
   if (key === "values") return marks.block(`${injectorValues} | toPrettyJson`);
@@ -414,7 +445,8 @@ function configText(key: string, text: string, marks: TemplateMarks): string {
   if (key === "meshNetworks") return marks.block('(dict "networks" $v.global.meshNetworks) | toYaml');
   if (key === "mesh") {
     const suffix = '(ternary "" (printf "-%s" $v.revision) (eq ($v.revision | default "default") "default"))';
-    const defaults = `(dict "defaultConfig" (dict "discoveryAddress" (printf "istiod%s.%s.svc:15012" ${suffix} $.Release.Namespace)) "defaultProviders" (dict "metrics" (list "prometheus")) "enablePrometheusMerge" true "rootNamespace" $.Release.Namespace "trustDomain" "cluster.local")`;
+    const own = '(ternary (dict "meshId" $v.global.meshID) (dict) (ne ($v.global.meshID | default "") ""))';
+    const defaults = `(dict "defaultConfig" (merge (dict "discoveryAddress" (printf "istiod%s.%s.svc:15012" ${suffix} $.Release.Namespace)) ${own}) "defaultProviders" (ternary (dict) (dict "metrics" (list "prometheus")) ${withoutMetrics}) "enablePrometheusMerge" true "rootNamespace" $.Release.Namespace "trustDomain" "cluster.local")`;
     return marks.block(`mergeOverwrite ${defaults} $v.meshConfig | toYaml`);
   }
   return text;
@@ -479,6 +511,9 @@ export function cniChart(options: ChartOptions): Chart {
     tag: marks.text("$v.tag | default $v.global.tag"),
     excludeNamespaces: [marks.text('join "," $v.excludeNamespaces')],
     rollingMaxUnavailable: marks.number("$v.rollingMaxUnavailable"),
+    daemonSetLabels: marks.map("$v.daemonSetLabels"),
+    pullPolicy: marks.optional("$v.pullPolicy | default $v.global.imagePullPolicy"),
+    terminationGracePeriodSeconds: marks.number("int ($v.terminationGracePeriodSeconds | default 30)"),
     ambient: {},
     repair: {},
     cniBinDir: marks.text(platformChoice("cniBinDir")),
@@ -492,6 +527,7 @@ export function cniChart(options: ChartOptions): Chart {
     );
   return assembleChart({
     name: "cni",
+    upstream: "cni",
     version: options.version,
     appVersion: options.version,
     description: "The node agent: enrols a node's pods",
@@ -569,6 +605,23 @@ export function ztunnelChart(options: ChartOptions): Chart {
     tag: marks.text("$v.tag | default $v.global.tag"),
     labels: marks.map("$v.labels"),
     terminationGracePeriodSeconds: marks.number("int $v.terminationGracePeriodSeconds"),
+    annotations: marks.map("$v.annotations"),
+    dnsPolicy: marks.optional("$v.dnsPolicy"),
+    dnsConfig: marks.map("$v.dnsConfig"),
+    imagePullPolicy: marks.optional("$v.imagePullPolicy | default $v.global.imagePullPolicy"),
+    multiCluster: {
+      clusterName: marks.text(
+        '($v.multiCluster).clusterName | default $v.global.multiCluster.clusterName | default "Kubernetes"',
+      ),
+    },
+    seLinuxOptions: marks.map("$v.seLinuxOptions"),
+    updateStrategy: {
+      type: marks.text('($v.updateStrategy).type | default "RollingUpdate"'),
+      rollingUpdate: {
+        maxSurge: marks.number("(($v.updateStrategy).rollingUpdate).maxSurge | default 1"),
+        maxUnavailable: marks.number("(($v.updateStrategy).rollingUpdate).maxUnavailable | default 0"),
+      },
+    },
     caAddress: marks.text('$v.caAddress | default (include "serin.discovery" .)'),
     xdsAddress: marks.text('$v.xdsAddress | default (include "serin.discovery" .)'),
   };
@@ -585,6 +638,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
   ].join("\n");
   return assembleChart({
     name: "ztunnel",
+    upstream: "ztunnel",
     version: options.version,
     appVersion: options.version,
     description: "The node proxy of one revision",
