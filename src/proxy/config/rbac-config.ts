@@ -193,11 +193,7 @@ function compileAuthenticated(message: Principal_Authenticated, where: string): 
 }
 
 function isNamed(tls: DownstreamTls, matches: StringMatcher): boolean {
-  return (
-    (tls.peerIdentity !== "" && matches(tls.peerIdentity)) ||
-    tls.peerDnsNames().some(matches) ||
-    matches(tls.peerSubject())
-  );
+  return tls.peerUris().some(matches) || tls.peerDnsNames().some(matches) || matches(tls.peerSubject());
 }
 
 /** Identities as a tunnel's end knows them. */

@@ -154,6 +154,15 @@ describe("principals", () => {
     assert.deepEqual([takes({ directRemoteIp: balancers }), takes({ directRemoteIp: clients })], [true, false]);
     assert.deepEqual([takes({ remoteIp: balancers }), takes({ remoteIp: clients })], [false, true]);
   });
+  test("a principal matches any URI of the client's certificate, not only the first", () => {
+    const uris = ["spiffe://outside/ns/a/sa/first", "spiffe://outside/ns/a/sa/second"] as const;
+    const tls = mutualTls(uris[0], { peerUris: () => uris });
+    const denies = (exact: string): boolean => {
+      const filter = filterOf(policy([any], [{ authenticated: { principalName: { exact } } }], "DENY"));
+      return filter.onRequest(testRequest("/", { connection: connectionFrom("10.0.0.1", { tls }) })) !== undefined;
+    };
+    assert.deepEqual([...uris, "spiffe://outside/ns/a/sa/third"].map(denies), [true, true, false]);
+  });
   test("plaintext, or an unverified certificate, does not count as authenticated", () => {
     const filter = filterOf(policy([any], [{ authenticated: {} }]));
     assert.equal(filter.onRequest(testRequest())?.status, 403);

@@ -3,7 +3,7 @@ import { transientError } from "../../base/index.ts";
 import { secureServer, type ByteStream, type SecureStream } from "../../net/index.ts";
 import type { DownstreamTls } from "../terms/connection-info.ts";
 import { peerExchangeProtocol } from "../peers/peer-exchange.ts";
-import { certificateNames, peerTrouble } from "../tls/peer-verification.ts";
+import { certificateNames, peerTrouble, type CertificateNames } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import type { DownstreamTlsSpec } from "../tls/tls-spec.ts";
 import type { ClientHello } from "./client-hello.ts";
@@ -62,11 +62,12 @@ class VerifiedTls implements DownstreamTls {
   readonly serverName: string;
   readonly alpnProtocol: string | undefined;
   readonly #certificate: X509Certificate | undefined;
+  #names: CertificateNames | undefined;
 
   constructor(stream: SecureStream, serverName: string, localIdentity: string, verified: boolean) {
     this.#certificate = verified ? stream.peerCertificate : undefined;
     this.verified = this.#certificate !== undefined;
-    this.peerIdentity = stream.peerIdentity === "" ? firstUri(this.#certificate) : stream.peerIdentity;
+    this.peerIdentity = stream.peerIdentity === "" ? (this.peerUris()[0] ?? "") : stream.peerIdentity;
     this.localIdentity = localIdentity;
     this.serverName = serverName;
     this.alpnProtocol = stream.alpnProtocol;
@@ -85,15 +86,20 @@ class VerifiedTls implements DownstreamTls {
       .join(",");
   }
 
+  peerUris(): readonly string[] {
+    return this.#namesOf(this.#certificate)?.uris ?? [];
+  }
+
   peerDnsNames(): readonly string[] {
-    return this.#certificate === undefined ? [] : certificateNames(this.#certificate).dns;
+    return this.#namesOf(this.#certificate)?.dns ?? [];
   }
 
   peerCertificateHash(): string {
     return this.#certificate?.fingerprint256.replaceAll(":", "").toLowerCase() ?? "";
   }
-}
 
-function firstUri(certificate: X509Certificate | undefined): string {
-  return certificate === undefined ? "" : (certificateNames(certificate).uris[0] ?? "");
+  /** Parsed once, because policies read them for each request. */
+  #namesOf(certificate: X509Certificate | undefined): CertificateNames | undefined {
+    return certificate === undefined ? undefined : (this.#names ??= certificateNames(certificate));
+  }
 }

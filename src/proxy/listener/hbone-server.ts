@@ -165,6 +165,7 @@ function tlsOfTunnel(tls: DownstreamTls): DownstreamTls {
     alpnProtocol: undefined,
     peerCertificate: () => tls.peerCertificate(),
     peerSubject: () => tls.peerSubject(),
+    peerUris: () => tls.peerUris(),
     peerDnsNames: () => tls.peerDnsNames(),
     peerCertificateHash: () => tls.peerCertificateHash(),
   };

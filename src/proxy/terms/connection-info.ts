@@ -49,6 +49,8 @@ export interface DownstreamTls {
   peerCertificate(): string;
   /** The subject of the client's certificate, as `CN=a,O=b`. Empty without a certificate. */
   peerSubject(): string;
+  /** All URI SANs of the client's certificate. A certificate of the mesh has one. */
+  peerUris(): readonly string[];
   /** The DNS names of the client's certificate. */
   peerDnsNames(): readonly string[];
   /** The SHA-256 of the client's certificate in hexadecimal. Empty without one. */

@@ -21,6 +21,7 @@ export function mutualTls(peerIdentity: string, more: Partial<DownstreamTls> = {
     localIdentity: "spiffe://cluster.local/ns/a/sa/server",
     peerCertificate: () => "",
     peerSubject: () => "",
+    peerUris: () => (peerIdentity === "" ? [] : [peerIdentity]),
     peerDnsNames: () => [],
     peerCertificateHash: () => "",
     serverName: "",

@@ -191,7 +191,7 @@ export class LuaStream {
       case "uriSanLocalCertificate":
         return listOf(tls?.localIdentity);
       case "uriSanPeerCertificate":
-        return listOf(tls?.peerIdentity);
+        return listOf(...(tls?.peerUris() ?? []));
       case "dnsSansPeerCertificate":
         return listOf(...(tls?.peerDnsNames() ?? []));
       case "sha256PeerCertificateDigest":
