@@ -76,7 +76,7 @@ export const canaryTheApp: Act = {
       ],
       checks: [
         { type: "request-success-rate", ...checkLimits },
-        { type: "request-share", ...checkLimits, minSamples: 200 },
+        { type: "request-share", ...checkLimits, minSamples: 120 },
       ],
     };
     const object = {
