@@ -1,3 +1,4 @@
+import { unreadVariables } from "../api/pilot-variables/index.ts";
 import { envBoolean, envList, envString, userError, type Environment } from "../base/index.ts";
 import type { InsecureKubeConfigOption } from "../kube/index.ts";
 import { envDuration } from "./authority-options.ts";
@@ -47,16 +48,8 @@ export function readClusterSettings(env: Environment): ClusterSettings {
       },
     },
     services: services.settings,
-    withoutEffect: [...services.withoutEffect, ...unsupported.filter((name) => isRequested(env, name))],
+    withoutEffect: [...services.withoutEffect, ...unreadVariables(env)],
   };
-}
-
-/** Settings about the Secrets of a cluster other than the one with the configuration. */
-const unsupported = ["LOCAL_CLUSTER_SECRET_WATCHER"];
-
-function isRequested(env: Environment, name: string): boolean {
-  const text = envString(env, name, "");
-  return text !== "" && text !== "false";
 }
 
 function insecureOptions(names: readonly string[]): ReadonlySet<InsecureKubeConfigOption> {

@@ -8,6 +8,7 @@ import {
   type GatewaySpec,
   type IstioOperatorSpec,
 } from "../api/istio/index.ts";
+import { unreadVariables } from "../api/pilot-variables/index.ts";
 import { defaultValues } from "./default-values.ts";
 import { switchGateways } from "./gateway-switches.ts";
 import { checkValues } from "./known-values.ts";
@@ -60,12 +61,19 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   const profile = profileOf(given);
   const base = profiles[profile];
   if (base === undefined) return failed([unknownProfile(profile)], []);
-  const checked = checkValues(treeAt(given, "values") ?? {});
+  const values = treeAt(given, "values") ?? {};
+  const checked = checkValues(values);
   const merged = parseIstioOperator({
     spec: applySetFlags(mergeTrees(base, sources.specs.reduce<unknown>(mergeTrees, {})), flags.flags),
   });
   const mesh = meshIssues(treeAt(given, "meshConfig"));
-  const warnings = [...merged.warnings, ...checked.warnings, ...unusedIn(given, checked), ...mesh.warnings];
+  const warnings = [
+    ...merged.warnings,
+    ...checked.warnings,
+    ...unusedIn(given, checked),
+    ...unusedVariables(values),
+    ...mesh.warnings,
+  ];
   const errors = [...flags.errors, ...merged.errors, ...checked.errors, ...mesh.errors];
   if (errors.length > 0 || merged.value === undefined) return failed(errors, warnings);
   const switched = switchGateways(given, merged.value.spec);
@@ -118,6 +126,13 @@ function unusedIn(
   return unusedValues(treeAt(given, "values") ?? {}).filter(
     ({ path }) => !reportedPaths.some((other) => other === path || other.startsWith(`${path}.`)),
   );
+}
+
+function unusedVariables(values: Readonly<Record<string, unknown>>): FieldIssue[] {
+  return unreadVariables(treeAt(values, "pilot", "env") ?? {}).map((name) => ({
+    path: `spec.values.pilot.env.${name}`,
+    message: "is not acted on by Serin",
+  }));
 }
 
 /** Images that no container runtime could pull. An empty text is valid, because a chart fills it in. */

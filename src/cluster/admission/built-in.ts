@@ -7,6 +7,7 @@ import { certificateRequests } from "./certificate-requests.ts";
 import { limitRanger, limitRangerAfterWebhooks } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { podDefaults } from "./pod-defaults.ts";
+import { policyParameterRights } from "./policy-parameters.ts";
 import { roleEscalation } from "./role-escalation.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
 import { storageAdmission } from "./storage.ts";
@@ -31,6 +32,7 @@ export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     podDefaults(parts),
     storageAdmission(parts),
     roleEscalation(parts.store, parts.authorizer),
+    policyParameterRights(parts, parts.authorizer),
     certificateRequests(parts.authorizer, parts.clock),
     validatingPolicies(parts),
     webhookAdmission(parts),

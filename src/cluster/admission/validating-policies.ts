@@ -1,4 +1,4 @@
-import type { LabelSelector } from "../../api/index.ts";
+import type { LabelSelector, UntypedObject } from "../../api/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { outOfBudget, type MeteredCel } from "../../base/cel/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
@@ -6,10 +6,10 @@ import type { Store } from "../store/index.ts";
 import { reviewOf } from "./admission-review.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { admissionCompiler } from "./match-conditions.ts";
+import { parametersOf, policyGroup, type ParamKind, type ParamRef } from "./policy-parameters.ts";
 import { RequestMatcher, type MatchPolicy, type MatchRule } from "./request-matcher.ts";
 import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
 
-const group = "admissionregistration.k8s.io";
 const variables = ["object", "oldObject", "request", "params", "namespaceObject", "variables"] as const;
 /** The limit for the cost of all expressions of one policy, as in Kubernetes. */
 const maxCost = 10_000_000;
@@ -37,7 +37,7 @@ interface Validation {
 /** admissionregistration.k8s.io/v1, as stored (defaults applied). */
 interface PolicySpec {
   readonly failurePolicy?: "Fail" | "Ignore";
-  readonly paramKind?: object;
+  readonly paramKind?: ParamKind;
   readonly matchConstraints?: MatchResources;
   readonly matchConditions?: readonly NamedExpression[];
   readonly variables?: readonly NamedExpression[];
@@ -46,6 +46,7 @@ interface PolicySpec {
 
 interface BindingSpec {
   readonly policyName?: string;
+  readonly paramRef?: ParamRef;
   readonly matchResources?: MatchResources;
   readonly validationActions?: readonly string[];
 }
@@ -63,7 +64,7 @@ const codes: Readonly<Record<string, number>> = {
   RequestEntityTooLarge: 413,
 };
 
-/** Enforces ValidatingAdmissionPolicies for their bindings. Policies with parameters count as failing. */
+/** Enforces ValidatingAdmissionPolicies for their bindings. */
 export function validatingPolicies(parts: {
   readonly store: Store;
   readonly registry: SchemaRegistry;
@@ -86,19 +87,39 @@ class ValidatingPolicies {
 
   validate(request: AdmissionRequest): void {
     // A broken policy would otherwise prevent its own repair.
-    if (request.type.group === group && /^(?:validating|mutating)admissionpolic/.test(request.type.plural)) return;
-    for (const record of this.#store.collection(`${group}/validatingadmissionpolicybindings`).list()) {
+    if (request.type.group === policyGroup && /^(?:validating|mutating)admissionpolic/.test(request.type.plural))
+      return;
+    for (const record of this.#store.collection(`${policyGroup}/validatingadmissionpolicybindings`).list()) {
       const binding = (record.object["spec"] ?? {}) as BindingSpec;
       const { policyName = "" } = binding;
-      const policy = this.#store.latest(`${group}/validatingadmissionpolicies`, "", policyName)?.object;
+      const policy = this.#store.latest(`${policyGroup}/validatingadmissionpolicies`, "", policyName)?.object;
       if (policy === undefined) continue;
       const spec = (policy["spec"] ?? {}) as PolicySpec;
       const type = this.#typeFor(spec.matchConstraints, request);
       const bound = binding.matchResources;
       if (type === undefined || (bound !== undefined && this.#typeFor(bound, request, true) === undefined)) continue;
-      const denial = this.#denialOf(spec, type, request);
-      if (denial !== undefined)
-        act(denial, { policyName, binding: record.name, actions: binding.validationActions, request });
+      const place = { policyName, binding: record.name, request };
+      for (const parameters of this.#parametersFor(spec, binding.paramRef, place)) {
+        const denial = this.#denialOf(spec, type, request, parameters);
+        if (denial !== undefined) act(denial, { ...place, actions: binding.validationActions });
+      }
+    }
+  }
+
+  /** A misconfigured binding refuses as the failure policy says, whatever its actions are. */
+  #parametersFor(
+    spec: PolicySpec,
+    reference: ParamRef | undefined,
+    place: Pick<Parameters<typeof act>[1], "policyName" | "binding" | "request">,
+  ): readonly (UntypedObject | null)[] {
+    const parts = { store: this.#store, registry: this.#registry };
+    try {
+      return parametersOf(parts, spec.paramKind, reference, place.request.namespace);
+    } catch (error) {
+      if (spec.failurePolicy === "Ignore") return [];
+      const message = `failed to configure binding: ${messageOf(error)}`;
+      act({ message, reason: "Invalid" }, { ...place, actions: ["Deny"] });
+      return [];
     }
   }
 
@@ -111,12 +132,19 @@ class ValidatingPolicies {
     return this.#matcher.typeFor(resourceRules, matchPolicy, request);
   }
 
-  #denialOf(spec: PolicySpec, type: ResourceType, request: AdmissionRequest): Denial | undefined {
+  #denialOf(
+    spec: PolicySpec,
+    type: ResourceType,
+    request: AdmissionRequest,
+    parameters: UntypedObject | null,
+  ): Denial | undefined {
     const failed = (message: string): Denial | undefined =>
       spec.failurePolicy === "Ignore" ? undefined : { message, reason: "Invalid" };
-    if (spec.paramKind !== undefined) return failed("the lab's API server does not support policies with parameters");
     this.#compile ??= admissionCompiler(variables);
-    const run = new PolicyRun(this.#compile, this.#bindingsOf(type, request));
+    const run = new PolicyRun(this.#compile, {
+      ...this.#bindingsOf(type, request),
+      params: parameters,
+    });
     try {
       for (const { expression } of spec.matchConditions ?? []) if (run.value(expression) === false) return undefined;
       for (const { name, expression } of spec.variables ?? []) run.define(name, expression);
@@ -145,7 +173,6 @@ class ValidatingPolicies {
       object: review.object ?? null,
       oldObject: review.oldObject ?? null,
       request: review,
-      params: null,
       namespaceObject: this.#store.latest("/namespaces", "", request.namespace)?.object ?? null,
       variables: {},
     };

@@ -106,6 +106,106 @@ test("a policy that cannot be evaluated refuses, or is ignored, as its failure p
     String(warned.headers["warning"]),
     /Validation failed for ValidatingAdmissionPolicy 'warns' with binding 'warns-binding': careful/,
   );
-  await enforce("parameters", { ...broken, paramKind: { apiVersion: "v1", kind: "ConfigMap" } });
-  assert.match((await create("parameters", "one")).body.message, /does not support policies with parameters/);
+});
+
+const limited = {
+  paramKind: { apiVersion: "v1", kind: "ConfigMap" },
+  matchConstraints: {
+    excludeResourceRules: [{ ...configMaps, resourceNames: ["limit", "limit-a", "limit-b", "limit-c"] }],
+  },
+  validations: [
+    {
+      expression: "params == null || int(object.data.size) <= int(params.data.max)",
+      messageExpression: "'above ' + params.data.max + ' of ' + params.metadata.name",
+    },
+  ],
+};
+
+test("a policy's parameters come from its binding, by name or labels, of the request's namespace or another", async () => {
+  const sized = async (namespace: string, size: number): Promise<unknown> => {
+    const { status, body } = await create(namespace, `size-${size}`, { data: { size: String(size) } });
+    return status === 201 ? 201 : body.message.replace(/^.* denied request: /, "");
+  };
+  const limit = (namespace: string, name: string, max: number, labels: Json = {}) =>
+    create(namespace, name, { data: { max: String(max) }, labels });
+  const missing = "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction";
+
+  await enforce("by-name", limited, { paramRef: { name: "limit", parameterNotFoundAction: "Deny" } });
+  assert.equal(await sized("by-name", 1), missing);
+  await limit("by-name", "limit", 3);
+  assert.deepEqual([await sized("by-name", 3), await sized("by-name", 4)], [201, "above 3 of limit"]);
+
+  const selector = { matchLabels: { is: "limit" } };
+  await enforce("by-label", limited, { paramRef: { selector, parameterNotFoundAction: "Allow" } });
+  assert.equal(await sized("by-label", 100), 201, "none found");
+  await limit("by-label", "limit-a", 9, { is: "limit" });
+  await limit("by-label", "limit-b", 5, { is: "limit" });
+  await limit("by-label", "limit-c", 1);
+  assert.deepEqual([await sized("by-label", 5), await sized("by-label", 7)], [201, "above 5 of limit-b"]);
+
+  const elsewhere = { name: "limit", namespace: "by-name", parameterNotFoundAction: "Deny" };
+  await enforce("elsewhere", limited, { paramRef: elsewhere });
+  assert.equal(await sized("elsewhere", 4), "above 3 of limit");
+
+  await enforce("without-reference", limited);
+  assert.equal(await sized("without-reference", 1000), 201);
+});
+
+test("a misconfigured binding refuses as the failure policy says, even if it only warns", async () => {
+  const paramRef = { name: "limit", namespace: "default", parameterNotFoundAction: "Deny" };
+  const refused = async (name: string, paramKind: Json, fields: Json = {}): Promise<string> => {
+    await enforce(name, { ...limited, paramKind, ...fields }, { paramRef, validationActions: ["Warn"] });
+    const { status, body } = await create(name, "one", { data: { size: "1" } });
+    return `${status} ${body.message ?? ""}`.replace(/ configmaps.* denied request: failed to configure binding:/, "");
+  };
+  assert.equal(
+    await refused("cluster-wide", { apiVersion: "v1", kind: "Namespace" }),
+    "422 paramRef.namespace must not be provided for a cluster-scoped `paramKind`",
+  );
+  const unknown = { apiVersion: "example.com/v1", kind: "Limit" };
+  assert.equal(await refused("unknown", unknown), "422 paramKind kind `example.com/v1, Kind=Limit` not known");
+  assert.equal(await refused("unknown-ignored", unknown, { failurePolicy: "Ignore" }), "201 ");
+});
+
+test("who writes a policy or a binding must be allowed to read the parameters", async () => {
+  const rules = [
+    {
+      apiGroups: ["admissionregistration.k8s.io"],
+      resources: ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+      verbs: ["create"],
+    },
+    { apiGroups: [""], resources: ["configmaps"], verbs: ["get"] },
+  ];
+  const rbac = "/apis/rbac.authorization.k8s.io/v1";
+  await server.call("POST", `${rbac}/clusterroles`, { metadata: { name: "policies" }, rules });
+  await server.call("POST", `${rbac}/clusterrolebindings`, {
+    metadata: { name: "policies" },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "policies" },
+    subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "peter" }],
+  });
+  const headers = { "impersonate-user": "peter" };
+  const write = async (plural: string, name: string, spec: Json): Promise<string> => {
+    const body = { metadata: { name }, spec };
+    const answer = await server.call("POST", `${admission}/${plural}`, body, { headers });
+    return `${answer.status} ${answer.body.message ?? ""}`;
+  };
+  const policy = async (name: string, kind: string): Promise<string> =>
+    await write("validatingadmissionpolicies", name, {
+      ...limited,
+      paramKind: { apiVersion: "v1", kind },
+      matchConstraints: { resourceRules: [{ ...configMaps, resourceNames: ["none"] }] },
+    });
+  assert.equal(await policy("peters", "ConfigMap"), "201 ");
+  assert.equal(
+    await policy("peters-secrets", "Secret"),
+    '422 ValidatingAdmissionPolicy.admissionregistration.k8s.io "peters-secrets" is invalid: spec.paramKind: Forbidden: user "peter" must have "get" permission on all objects of the referenced paramKind (kind=Secret, apiVersion=v1)',
+  );
+  const paramRef = { name: "limit", namespace: "default", parameterNotFoundAction: "Deny" };
+  const binding = async (name: string, policyName: string): Promise<string> =>
+    await write("validatingadmissionpolicybindings", name, { policyName, validationActions: ["Deny"], paramRef });
+  assert.equal(await binding("peters", "peters"), "201 ");
+  assert.match(
+    await binding("unknown", "not-yet"),
+    /^422 .*spec\.paramRef: Forbidden: user "peter" does not have "get" permission on the object referenced by paramRef$/,
+  );
 });

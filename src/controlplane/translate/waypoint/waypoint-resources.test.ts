@@ -385,6 +385,33 @@ test("the mesh's providers are reachable from a waypoint anywhere, and a missing
   assert.equal((valueAt(endpoints("shop/wp")[name] ?? {}, "endpoints", 0, "lbEndpoints") as JsonValue[]).length, 1);
 });
 
+test("the mesh's default traffic policy holds at a waypoint, and a rule's own pool comes before it", () => {
+  const { apply, inputs, clusters } = waypoints();
+  inputs.mesh.set(meshKey, {
+    ...testMesh,
+    defaultTrafficPolicy: {
+      connectionPool: { tcp: { maxConnections: 11 }, http: { h2UpgradePolicy: "DEFAULT", useClientProtocol: false } },
+      outlierDetection: {
+        consecutive5xxErrors: 3,
+        splitExternalLocalOriginErrors: false,
+        outlierDetectionHttpErrorCodes: [],
+      },
+    },
+  });
+  apply(...shop, gateway);
+  const limits = (): unknown[] => {
+    const web = clusters("shop/wp")["inbound-vip|80|http|web.shop.svc.cluster.local"] ?? {};
+    return [
+      valueAt(web, "circuitBreakers", "thresholds", 0, "maxConnections"),
+      valueAt(web, "outlierDetection", "consecutive5xx"),
+    ];
+  };
+  assert.deepEqual(limits(), [11, 3]);
+  const trafficPolicy = { connectionPool: { tcp: { maxConnections: 7 } } };
+  apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy }));
+  assert.deepEqual(limits(), [7, 3]);
+});
+
 test("each pod of a waypoint gets endpoints by distance, if a rule or the service enables it", () => {
   const { apply, endpoints } = waypoints();
   const near = (scope: string): unknown => {

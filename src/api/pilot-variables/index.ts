@@ -1,0 +1,1 @@
+export { readsVariable, unreadVariables } from "./unread-variables.ts";

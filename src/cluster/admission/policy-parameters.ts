@@ -1,0 +1,141 @@
+import { isDeepStrictEqual } from "node:util";
+import { matchesLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
+import type { RbacAuthorizer } from "../auth/index.ts";
+import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import type { Store } from "../store/index.ts";
+import type { AdmissionPlugin } from "./chain.ts";
+import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
+
+export const policyGroup = "admissionregistration.k8s.io";
+const policies = `${policyGroup}/validatingadmissionpolicies`;
+
+export interface ParamKind {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+}
+
+export interface ParamRef {
+  readonly name?: string;
+  readonly namespace?: string;
+  readonly selector?: LabelSelector;
+  readonly parameterNotFoundAction?: string;
+}
+
+interface ParameterParts {
+  readonly store: Store;
+  readonly registry: SchemaRegistry;
+}
+
+/**
+ * The objects with which a policy is evaluated for a binding, one after the other. One null if there are no parameters,
+ * nothing if the binding allows that none is found. Throws if the binding is misconfigured or demands one.
+ */
+export function parametersOf(
+  { store, registry }: ParameterParts,
+  kind: ParamKind | undefined,
+  reference: ParamRef | undefined,
+  requestNamespace: string,
+): readonly (UntypedObject | null)[] {
+  if (kind === undefined || reference === undefined) return [null];
+  const type = typeOf(registry, kind);
+  if (type === undefined)
+    throw new Error(`paramKind kind \`${kind.apiVersion ?? ""}, Kind=${kind.kind ?? ""}\` not known`);
+  const { name = "", namespace = "", selector, parameterNotFoundAction } = reference;
+  if (!type.namespaced && namespace !== "")
+    throw new Error("paramRef.namespace must not be provided for a cluster-scoped `paramKind`");
+  const place = !type.namespaced || namespace !== "" ? namespace : requestNamespace;
+  if (type.namespaced && place === "")
+    throw new Error("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources");
+  if ((name === "") === (selector === undefined))
+    throw new Error(
+      name === ""
+        ? "one of name or selector must be provided"
+        : "paramRef.name and paramRef.selector are mutually exclusive",
+    );
+  const found =
+    name === ""
+      ? store
+          .collection(type.storageKey)
+          .list(place)
+          .filter(({ labels }) => matchesLabelSelector(selector ?? {}, labels))
+      : [store.latest(type.storageKey, place, name)].filter((record) => record !== undefined);
+  if (found.length === 0 && parameterNotFoundAction === "Deny")
+    throw new Error("no params found for policy binding with `Deny` parameterNotFoundAction");
+  return found.map(({ object }) => registry.convert(object, type));
+}
+
+/** A policy tells what its parameters contain, so who writes it, or a binding, must be allowed to read them. */
+export function policyParameterRights(parts: ParameterParts, authorizer: RbacAuthorizer): AdmissionPlugin {
+  return {
+    name: "PolicyParameterRights",
+    validate(request) {
+      const { operation, type, object, oldObject, subresource } = request;
+      const isWrite = operation === "CREATE" || operation === "UPDATE";
+      if (!isWrite || type.group !== policyGroup || subresource !== "" || object === undefined) return;
+      if (type.plural === "validatingadmissionpolicies") {
+        const kind = specOf(object).paramKind;
+        if (kind === undefined || isDeepStrictEqual(kind, specOf(oldObject).paramKind)) return;
+        if (mayRead(parts, authorizer, request, kind, { name: "*", namespace: "*" })) return;
+        const named = `(kind=${kind.kind ?? ""}, apiVersion=${kind.apiVersion ?? ""})`;
+        throw refusal(
+          request,
+          "paramKind",
+          `must have "get" permission on all objects of the referenced paramKind ${named}`,
+        );
+      }
+      if (type.plural !== "validatingadmissionpolicybindings") return;
+      const { paramRef, policyName = "" } = specOf(object);
+      const before = specOf(oldObject);
+      if (paramRef === undefined) return;
+      if (policyName === before.policyName && isDeepStrictEqual(paramRef, before.paramRef)) return;
+      const kind = specOf(parts.store.latest(policies, "", policyName)?.object).paramKind;
+      if (mayRead(parts, authorizer, request, kind, paramRef)) return;
+      throw refusal(request, "paramRef", 'does not have "get" permission on the object referenced by paramRef');
+    },
+  };
+}
+
+interface ParameterSpec {
+  readonly paramKind?: ParamKind;
+  readonly paramRef?: ParamRef;
+  readonly policyName?: string;
+}
+
+function specOf(object: UntypedObject | undefined): ParameterSpec {
+  return object?.["spec"] ?? {};
+}
+
+function typeOf(registry: SchemaRegistry, { apiVersion = "", kind }: ParamKind): ResourceType | undefined {
+  const { group, version } = groupVersion(apiVersion);
+  return registry.resources().find((type) => type.group === group && type.version === version && type.kind === kind);
+}
+
+function groupVersion(apiVersion: string): { readonly group: string; readonly version: string } {
+  const [first = "", second] = apiVersion.split("/");
+  return second === undefined ? { group: "", version: first } : { group: first, version: second };
+}
+
+/** Without a known kind, only the right to read everything is enough. */
+function mayRead(
+  { registry }: ParameterParts,
+  authorizer: RbacAuthorizer,
+  { user }: AdmissionRequest,
+  kind: ParamKind | undefined,
+  { name = "", namespace = "" }: ParamRef,
+): boolean {
+  const group = kind === undefined ? "*" : groupVersion(kind.apiVersion ?? "").group;
+  const resource = (kind && typeOf(registry, kind))?.plural ?? "*";
+  return authorizer.authorize(user, { verb: "get", group, resource, subresource: "", name, namespace }).allowed;
+}
+
+function refusal(request: AdmissionRequest, field: string, why: string): AdmissionRefusal {
+  const { type, object, user } = request;
+  const message = `spec.${field}: Forbidden: user "${user.name}" ${why}`;
+  return new AdmissionRefusal(
+    422,
+    "Invalid",
+    `${type.kind}.${type.group} "${object?.metadata.name ?? ""}" is invalid: ${message}`,
+    [{ reason: "FieldValueForbidden", message: message.slice(message.indexOf("Forbidden")), field: `spec.${field}` }],
+    subjectOf(request),
+  );
+}
