@@ -85,7 +85,7 @@ function repeated(writing: readonly Action[], states: readonly WriteState[]): Pi
   const by = states.flatMap((one) => (one.state === "pending" && one.by !== undefined ? [one.by] : []));
   const written = writing.filter(({ type }) => type === "write").length;
   if (written === 0 || by.length < written) return {};
-  return { repeats: `${[...new Set(by)].join(", ")} puts back what was there before` };
+  return { repeats: `${[...new Set(by)].join(", ")} puts back what was there before; let it leave the field alone` };
 }
 
 /** A step begins with a status of its own, so that the engine observes it before it writes anything. */

@@ -159,7 +159,7 @@ test("a repeated write says who undoes it, and the status names them when it wai
   };
   assert.equal(look({ isFirst: true }).repeats, undefined);
   const { repeats = "" } = look({ by: "argocd at 2026-01-01T00:00:00Z" });
-  assert.equal(repeats, "argocd at 2026-01-01T00:00:00Z puts back what was there before");
+  assert.equal(repeats, "argocd at 2026-01-01T00:00:00Z puts back what was there before; let it leave the field alone");
   const waits = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true } });
   assert.deepEqual([waits.repeats, reasons(waits), waits.status.message], [undefined, [], `one: ${repeats}`]);
   const over = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true }, elapsedMs: 300_001 });

@@ -382,7 +382,7 @@ export class RolloutEngine {
       try {
         const report = await this.#actions.perform(rollout, decision);
         this.#board.memory.rememberUndo(key, report);
-        this.#board.memory.rememberWritten(key, decision.repeats, this.#options.clock.steadyMs());
+        this.#board.memory.rememberDone(key, decision, this.#options.clock.steadyMs());
       } catch (error) {
         if (!isRace(error))
           this.#board.memory.rememberFailedWrite(key, messageOf(error), this.#options.clock.steadyMs());
