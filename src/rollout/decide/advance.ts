@@ -94,6 +94,7 @@ function begin(input: DecideInput, step: Step): Decision {
   const [blocker, ...more] = blockers;
   if (blocker !== undefined) return waitFor(status, [blocker, ...more]);
   const first = status.startedAt === undefined;
+  const moves = status.moves ?? orders.moves;
   const namespaces = [
     ...new Set([
       ...(orders.holdsAllNamespaces ? (status.namespaces ?? []) : []),
@@ -122,6 +123,7 @@ function begin(input: DecideInput, step: Step): Decision {
       phase: step.phase ?? "Progressing",
       message: step.title,
       startedAt: status.startedAt ?? at(nowMs),
+      ...(moves === undefined ? {} : { moves }),
       ...(group === undefined || step.setup === true ? {} : { groupRun: group.run }),
       ...(namespaces.length === 0 ? {} : { namespaces }),
       step: stepStatus,

@@ -71,6 +71,13 @@ test("a run begins with its plan, the namespaces of all its steps, and a name fo
   );
 });
 
+test("a run remembers what it moves, whatever the spec says later", () => {
+  const { status } = decide(input({ orders: { ...orders, moves: "a" } }));
+  assert.equal(status.moves, "a");
+  const { step: _step, ...between } = status;
+  assert.equal(decide(input({ status: between, orders: { ...orders, moves: "b" } })).status.moves, "a");
+});
+
 test("a blocker is named, reported once, and reported again only when it changes", () => {
   const freeze: Blocker = { reason: "freeze", by: "holidays", text: "freeze holidays until then" };
   const rival: Blocker = { reason: "rollout", by: "Canary a/b", text: "Canary a/b has reserved namespace n" };

@@ -59,6 +59,7 @@ import {
   ordersOf,
   ordersOfRefused,
   parseRollout,
+  strayProblem,
   type Rollout,
 } from "./rollout-object.ts";
 import { RoundBoard } from "./round-board.ts";
@@ -290,7 +291,7 @@ export class RolloutEngine {
       rollout: parsed.rollout,
       status,
       orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject),
-      problem: undefined,
+      problem: strayProblem(parsed.rollout, status),
     };
   }
 
