@@ -97,6 +97,8 @@ export interface RolloutStatus {
   readonly run?: number;
   /** A digest of the pod template or spec that is rolled out, or was last. A new one starts a new run. */
   readonly candidate?: string;
+  /** What the run moves, since its beginning: the target, or the two revisions. Absent if an older engine began it. */
+  readonly moves?: string;
   /** The orders that were there when this run was noticed: they do not apply to it. Absent in the first run. */
   readonly ordersBefore?: OrdersMark;
   /** All currently planned steps, including completed ones, at most {@link maxPlannedSteps}. */

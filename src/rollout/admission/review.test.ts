@@ -68,6 +68,8 @@ test("a Canary under way cannot change its target, and a MeshUpgrade under way c
   );
   assert.equal(await review({}, { oldObject: oldOf({ target, steps: [{ weight: 20 }] }, "Judging") }), "allowed");
   assert.equal(await review({}, { oldObject: oldOf(before, "Stuck", []) }), "allowed", "nothing is written yet");
+  const inFirstStep = { ...oldOf(before, "Stuck", []), status: { phase: "Stuck", startedAt: "2026-01-01T00:00:00Z" } };
+  assert.match(await review({}, { oldObject: inFirstStep }), /spec\.target: must not change/);
   assert.equal(await review({}, { oldObject: oldOf(before, "Completed") }), "allowed");
   const web = (name: string): object => ({ target: { deployment: { name, service: "web" } }, steps: [{ weight: 10 }] });
   const other = { object: { metadata: { name: "shop" }, spec: web("other") } };

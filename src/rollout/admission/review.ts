@@ -127,7 +127,11 @@ interface Begun {
     readonly from?: { readonly revision?: string };
     readonly to?: { readonly revision?: string };
   };
-  readonly status?: { readonly phase?: string; readonly completedSteps?: readonly unknown[] };
+  readonly status?: {
+    readonly phase?: string;
+    readonly startedAt?: string;
+    readonly completedSteps?: readonly unknown[];
+  };
 }
 
 /**
@@ -137,8 +141,9 @@ interface Begun {
 function strayIssues(kind: KindDefinition, { object, oldObject }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
   const { metadata, spec: before, status } = (oldObject ?? {}) as Begun;
   const now = ((object ?? {}) as Begun).spec;
-  const { phase = "", completedSteps = [] } = status ?? {};
-  if (completedSteps.length === 0) return [];
+  const { phase = "", startedAt, completedSteps = [] } = status ?? {};
+  // Its first step may have written something already.
+  if (startedAt === undefined && completedSteps.length === 0) return [];
   if (isRestingPhase(phase)) return heldTargetIssues(before, now);
   const { name = "", namespace = "" } = metadata ?? {};
   const [noun, undo] =

@@ -85,7 +85,7 @@ function repeated(writing: readonly Action[], states: readonly WriteState[]): Pi
   const by = states.flatMap((one) => (one.state === "pending" && one.by !== undefined ? [one.by] : []));
   const written = writing.filter(({ type }) => type === "write").length;
   if (written === 0 || by.length < written) return {};
-  return { repeats: `${[...new Set(by)].join(", ")} puts back what was there before` };
+  return { repeats: `${[...new Set(by)].join(", ")} puts back what was there before; let it leave the field alone` };
 }
 
 /** A step begins with a status of its own, so that the engine observes it before it writes anything. */
@@ -94,6 +94,7 @@ function begin(input: DecideInput, step: Step): Decision {
   const [blocker, ...more] = blockers;
   if (blocker !== undefined) return waitFor(status, [blocker, ...more]);
   const first = status.startedAt === undefined;
+  const moves = status.moves ?? orders.moves;
   const namespaces = [
     ...new Set([
       ...(orders.holdsAllNamespaces ? (status.namespaces ?? []) : []),
@@ -122,6 +123,7 @@ function begin(input: DecideInput, step: Step): Decision {
       phase: step.phase ?? "Progressing",
       message: step.title,
       startedAt: status.startedAt ?? at(nowMs),
+      ...(moves === undefined ? {} : { moves }),
       ...(group === undefined || step.setup === true ? {} : { groupRun: group.run }),
       ...(namespaces.length === 0 ? {} : { namespaces }),
       step: stepStatus,

@@ -71,6 +71,13 @@ test("a run begins with its plan, the namespaces of all its steps, and a name fo
   );
 });
 
+test("a run remembers what it moves, whatever the spec says later", () => {
+  const { status } = decide(input({ orders: { ...orders, moves: "a" } }));
+  assert.equal(status.moves, "a");
+  const { step: _step, ...between } = status;
+  assert.equal(decide(input({ status: between, orders: { ...orders, moves: "b" } })).status.moves, "a");
+});
+
 test("a blocker is named, reported once, and reported again only when it changes", () => {
   const freeze: Blocker = { reason: "freeze", by: "holidays", text: "freeze holidays until then" };
   const rival: Blocker = { reason: "rollout", by: "Canary a/b", text: "Canary a/b has reserved namespace n" };
@@ -159,7 +166,7 @@ test("a repeated write says who undoes it, and the status names them when it wai
   };
   assert.equal(look({ isFirst: true }).repeats, undefined);
   const { repeats = "" } = look({ by: "argocd at 2026-01-01T00:00:00Z" });
-  assert.equal(repeats, "argocd at 2026-01-01T00:00:00Z puts back what was there before");
+  assert.equal(repeats, "argocd at 2026-01-01T00:00:00Z puts back what was there before; let it leave the field alone");
   const waits = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true } });
   assert.deepEqual([waits.repeats, reasons(waits), waits.status.message], [undefined, [], `one: ${repeats}`]);
   const over = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true }, elapsedMs: 300_001 });

@@ -13,6 +13,8 @@ export interface RolloutOrders {
   readonly automaticRollback: boolean;
   readonly approvals: readonly Approval[];
   readonly fullPromotion?: { readonly by: string; readonly why: string };
+  /** What the spec moves, for {@link RolloutStatus.moves}. Absent if the parser refuses the spec. */
+  readonly moves?: string;
   /** The last orders of all runs. */
   readonly last: OrdersMark;
   readonly settleTimeoutMs: number;

@@ -59,6 +59,7 @@ import {
   ordersOf,
   ordersOfRefused,
   parseRollout,
+  strayProblem,
   type Rollout,
 } from "./rollout-object.ts";
 import { RoundBoard } from "./round-board.ts";
@@ -290,7 +291,7 @@ export class RolloutEngine {
       rollout: parsed.rollout,
       status,
       orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject),
-      problem: undefined,
+      problem: strayProblem(parsed.rollout, status),
     };
   }
 
@@ -383,7 +384,7 @@ export class RolloutEngine {
       try {
         const report = await this.#actions.perform(rollout, decision);
         this.#board.memory.rememberUndo(key, report);
-        this.#board.memory.rememberWritten(key, decision.repeats, this.#options.clock.steadyMs());
+        this.#board.memory.rememberDone(key, decision, this.#options.clock.steadyMs());
       } catch (error) {
         if (!isRace(error))
           this.#board.memory.rememberFailedWrite(key, messageOf(error), this.#options.clock.steadyMs());

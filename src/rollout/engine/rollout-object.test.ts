@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { OrdersMark } from "../../api/serin/index.ts";
-import { journalNameOf, ordersOf, parseRollout, type Rollout } from "./rollout-object.ts";
+import { initialStatus } from "../decide/index.ts";
+import { journalNameOf, ordersOf, parseRollout, strayProblem, type Rollout } from "./rollout-object.ts";
 
 const target = { httpRoute: { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "next", port: 80 } } };
 
@@ -63,6 +64,35 @@ test("orders of a later run are those that came after its beginning, whatever th
   });
   assert.deepEqual(parsed(last), { approved: [], promoted: false, last });
   assert.deepEqual(parsed({}), { approved: ["step-1", "step-2"], promoted: true, last });
+});
+
+test("a run whose target or revisions were changed in the middle, while no webhook was there, is not continued", () => {
+  const canaryOf = (name: string): Rollout => {
+    const spec = { target: { httpRoute: { ...target.httpRoute, name } }, steps: [{ weight: 10 }] };
+    const kind = { apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary" };
+    const found = parseRollout({ ...kind, metadata: { name: "shop", namespace: "shop" }, spec } as unknown as Rollout);
+    assert.ok("rollout" in found);
+    return found.rollout;
+  };
+  const { moves = "" } = ordersOf(canaryOf("shop"), { metadata: {} });
+  const underWay = { ...initialStatus, phase: "Judging", startedAt: "2026-01-01T11:00:00Z", moves } as const;
+  assert.equal(strayProblem(canaryOf("shop"), underWay), undefined);
+  assert.match(
+    strayProblem(canaryOf("other"), underWay) ?? "",
+    /^spec\.target: must not change .*"shop".*, got .*"other".*\. Put it back, or .* serin canary abort shop -n shop$/,
+  );
+  assert.equal(strayProblem(canaryOf("other"), { ...underWay, phase: "RolledBack" }), undefined);
+  const { moves: _moves, ...older } = underWay;
+  assert.equal(strayProblem(canaryOf("other"), older), undefined, "an older engine began it");
+  const upgrade = {
+    kind: "MeshUpgrade",
+    metadata: { name: "up" },
+    spec: { from: { revision: "a" }, to: { revision: "c" } },
+  };
+  assert.match(
+    strayProblem(upgrade as unknown as Rollout, { ...underWay, moves: "revision a to b" }) ?? "",
+    /it moves revision a to b, got revision a to c\. .* serin upgrade rollback up$/,
+  );
 });
 
 test("a rollout with the longest name has a journal that can be stored", () => {

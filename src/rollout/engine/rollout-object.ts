@@ -14,7 +14,7 @@ import {
   type RolloutStatus,
 } from "../../api/serin/index.ts";
 import { whoWrote } from "../act/field-managers.ts";
-import type { RolloutOrders } from "../decide/index.ts";
+import { isUnderWay, type RolloutOrders } from "../decide/index.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
@@ -114,6 +114,27 @@ export function targetOf(rollout: Rollout): string {
   return JSON.stringify([field, namespace, name, rule ?? route ?? service ?? stable ?? ""]);
 }
 
+function movesOf(rollout: Rollout): string {
+  return isMeshUpgrade(rollout)
+    ? `revision ${rollout.spec.from.revision} to ${rollout.spec.to.revision}`
+    : targetOf(rollout);
+}
+
+/**
+ * Whether the spec of a run that is under way now names another target, or other revisions. The webhook refuses that,
+ * but nobody does while the engine is away. The run would forget what it has moved, and count its finished steps for
+ * another object.
+ */
+export function strayProblem(rollout: Rollout, status: RolloutStatus): string | undefined {
+  const [before, now] = [status.moves, movesOf(rollout)];
+  if (before === undefined || before === now || !isUnderWay(status)) return undefined;
+  const { name = "", namespace = "" } = rollout.metadata;
+  const [field, undo] = isMeshUpgrade(rollout)
+    ? ["spec.from and spec.to", `upgrade rollback ${name}`]
+    : ["spec.target", `canary abort ${name} -n ${namespace}`];
+  return `${field}: must not change while the rollout is under way: it moves ${before}, got ${now}. Put it back, or undo the rollout first: serin ${undo}`;
+}
+
 /** A digest of what the spec changes, without people's orders. */
 export function specCandidate(rollout: Rollout): string {
   const changes = isMeshUpgrade(rollout)
@@ -144,6 +165,7 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
     approvals: spec.approvals,
     ...(spec.fullPromotion === undefined ? {} : { fullPromotion: spec.fullPromotion }),
     last: lastOrders(raw),
+    moves: movesOf(rollout),
     settleTimeoutMs: spec.settleTimeoutSeconds * 1000,
     ...(metadata.deletionTimestamp === undefined ? {} : { deletion: spec.onDeletion }),
     holdsAllNamespaces: !isMeshUpgrade(rollout),

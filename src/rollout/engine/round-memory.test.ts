@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RolloutPhase, RolloutStatus, Verdict } from "../../api/serin/index.ts";
-import { initialStatus, type Action } from "../decide/index.ts";
+import { initialStatus, type Action, type RolloutEvent } from "../decide/index.ts";
 import { RoundMemory } from "./round-memory.ts";
 
 const key = "Canary shop/web";
@@ -39,6 +39,10 @@ function writes(rounds: number, next: (round: number) => RolloutStatus): number 
   return count;
 }
 
+function event(reason: RolloutEvent["reason"]): RolloutEvent {
+  return { type: "event", reason, message: "", warning: false };
+}
+
 test("a write that keeps failing is repeated twice at once, and then at growing intervals", () => {
   const memory = new RoundMemory();
   const writtenAtMs: number[] = [];
@@ -50,7 +54,9 @@ test("a write that keeps failing is repeated twice at once, and then at growing 
   }
   assert.deepEqual(writtenAtMs, [0, 50, 100, 1100, 3100, 7100, 15_100, 25_100, 35_100, 45_100, 55_100]);
   assert.equal(memory.failedWrite(key, 60_000)?.detail, "the server refuses it");
-  memory.rememberWritten(key, undefined, 60_000);
+  memory.rememberDone(key, { status: initialStatus, actions: [event("Stuck")] }, 60_000);
+  assert.equal(memory.failedWrite(key, 60_000)?.detail, "the server refuses it", "an event is no write");
+  memory.rememberDone(key, { status: initialStatus, actions: [event("StepDone")] }, 60_000);
   assert.equal(memory.failedWrite(key, 60_000), undefined);
 });
 
@@ -61,7 +67,10 @@ test("a write that somebody keeps undoing is repeated as rarely as one that fail
     memory.remember(key, initialStatus, nowMs);
     if (memory.failedWrite(key, nowMs)?.waits === true) continue;
     writtenAtMs.push(nowMs);
-    memory.rememberWritten(key, "argocd puts back what was there before", nowMs);
+    const repeats = "argocd puts back what was there before";
+    memory.rememberDone(key, { status: initialStatus, actions: [], repeats }, nowMs);
+    // What was written stays for a moment, and the step pauses again.
+    memory.rememberDone(key, { status: initialStatus, actions: [event("Paused")] }, nowMs);
   }
   assert.deepEqual(writtenAtMs, [0, 50, 100, 1100, 3100, 7100, 15_100]);
   assert.equal(memory.failedWrite(key, 20_000)?.detail, "argocd puts back what was there before");

@@ -1,6 +1,6 @@
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { RolloutStatus, StepStatus } from "../../api/serin/index.ts";
-import type { Decision, FailedWrite, UndoReport } from "../decide/index.ts";
+import type { Action, Decision, FailedWrite, UndoReport } from "../decide/index.ts";
 
 /**
  * The maximum time that one round adds. An engine that was suspended, or waited for an answer, observed nothing
@@ -106,9 +106,13 @@ export class RoundMemory {
     this.#rounds.set(key, { ...last, failure: { detail, count, untilSteadyMs: steadyMs + delayMs } });
   }
 
-  /** All actions of the last round were carried out. A write that somebody keeps undoing counts as failed. */
-  rememberWritten(key: string, repeats: string | undefined, steadyMs: number): void {
+  /**
+   * All actions of the last round were carried out. A write that somebody keeps undoing counts as failed, also if the
+   * step paused in between.
+   */
+  rememberDone(key: string, { actions, repeats }: Decision, steadyMs: number): void {
     if (repeats !== undefined) return this.rememberFailedWrite(key, repeats, steadyMs);
+    if (!actions.some(clearsFailure)) return;
     const last = this.#rounds.get(key);
     if (last?.failure !== undefined) this.#rounds.set(key, { ...last, failure: undefined });
   }
@@ -139,6 +143,12 @@ export class RoundMemory {
     this.#rounds.delete(key);
     this.#superseded.delete(key);
   }
+}
+
+function clearsFailure(action: Action): boolean {
+  return (
+    action.type === "write" || (action.type === "event" && /^(StepDone|StepStarted|RollingBack)$/.test(action.reason))
+  );
 }
 
 type Counters = Pick<StepStatus, "settlingMs" | "settledForMs" | "settlingLeft" | "stalledMs">;

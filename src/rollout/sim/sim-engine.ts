@@ -203,7 +203,7 @@ export class SimEngine {
       this.#fence();
       try {
         yield* this.#perform(key, raw, decision);
-        this.board.memory.rememberWritten(key, decision.repeats, this.#options.now().steadyMs);
+        this.board.memory.rememberDone(key, decision, this.#options.now().steadyMs);
       } catch (error) {
         if (error instanceof PatchRefused)
           this.board.memory.rememberFailedWrite(key, "the server refuses it", this.#options.now().steadyMs);
