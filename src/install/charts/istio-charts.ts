@@ -1,95 +1,28 @@
-import { isTree, treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { renderBase } from "../components/base.ts";
-import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
-import { renderCni } from "../components/cni.ts";
 import { renderPilot } from "../components/pilot.ts";
 import { renderRolloutEngine } from "../components/rollout-engine.ts";
 import { defaultStableChannel, revisionStableChannel } from "../components/stable-channel.ts";
 import { revisionTagService } from "../components/revision-tag-service.ts";
 import { defaultValidator, revisionTag } from "../components/webhooks.ts";
-import { renderZtunnel } from "../components/ztunnel.ts";
 import { defaultValues } from "../default-values.ts";
-import { mergeTrees } from "../merge.ts";
-import { resolveSettings, type InstallSettings } from "../settings.ts";
+import type { InstallSettings } from "../settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import {
+  globalMarks,
+  globals,
+  keyWithoutMarks,
+  markedSettings,
+  ofRelease,
+  revisionSwitch,
+  workloadMarks,
+  type ChartOptions,
+  type Tree,
+} from "./chart-settings.ts";
 import { profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
-import { templateOfVariants, type Switch } from "./variants.ts";
+import { templateOfVariants } from "./variants.ts";
 import { looseSchema } from "./values-schema.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
-
-export interface ChartOptions {
-  readonly hub: string;
-  /** The release: the version of the charts, and the default tag of images. */
-  readonly version: string;
-  readonly customResources: {
-    readonly istio: readonly UntypedObject[];
-    readonly rollout: readonly UntypedObject[];
-    readonly banzai: readonly UntypedObject[];
-  };
-}
-
-const revisionSwitch: Switch = { condition: '(ne ($v.revision | default "default") "default")' };
-const chosenRevision = '$v.revision | default "default"';
-
-function globals({ hub, version }: ChartOptions): Tree {
-  return { ...treeAt(defaultValues, "global"), hub, tag: version };
-}
-
-/** Settings with marks wherever a chart's values apply. `isRevisioned` is the state of the revision's switch. */
-function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tree): InstallSettings {
-  const parsed = resolveSettings({ specs: [{ profile: "empty" }] }, { hub: "", tag: "" });
-  if (parsed.value === undefined) throw new Error("the default settings cannot be wrong");
-  return {
-    ...parsed.value,
-    hub: marks.text("$v.global.hub"),
-    tag: marks.text("$v.global.tag"),
-    namespace: marks.text("$.Release.Namespace"),
-    revision: isRevisioned ? marks.text("$v.revision") : "",
-    revisionLabel: marks.text(chosenRevision),
-    multiClusterGroup: marks.text(`$v.env.MCS_API_GROUP | default "${defaultMultiClusterApi.group}"`),
-    values: mergeTrees(
-      mergeTrees(defaultValues, { pilot: { autoscaleEnabled: true } }),
-      values,
-    ) as InstallSettings["values"],
-  };
-}
-
-/** The key of an object, without the marks that a revision or namespace adds to its name. */
-function keyWithoutMarks({ kind, metadata }: UntypedObject): string {
-  return `${kind ?? ""}/${(metadata.name ?? "").replaceAll(/-?⟦\d+⟧/g, "")}`;
-}
-
-/** Adds the labels that name the helm release. */
-function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedObject {
-  const name = marks.text("$.Release.Name");
-  const relabel = (labels: Tree): Tree =>
-    Object.fromEntries(
-      Object.entries(labels).map(([key, value]) => [
-        key,
-        key === "release" || key === "app.kubernetes.io/instance" ? name : value,
-      ]),
-    );
-  const { spec } = object as { spec?: { template?: { metadata?: { labels?: Tree } } } };
-  const template = spec?.template;
-  const pods =
-    template?.metadata?.labels === undefined
-      ? {}
-      : {
-          spec: {
-            ...spec,
-            template: { ...template, metadata: { ...template.metadata, labels: relabel(template.metadata.labels) } },
-          },
-        };
-  return {
-    ...object,
-    metadata: { ...object.metadata, labels: relabel(object.metadata.labels ?? {}) as Record<string, string> },
-    ...pods,
-  };
-}
 
 /** The injector's name ends with the namespace, unless that is istio-system. */
 function injectorName(object: UntypedObject, marks: TemplateMarks): UntypedObject {
@@ -97,46 +30,6 @@ function injectorName(object: UntypedObject, marks: TemplateMarks): UntypedObjec
   if (object.kind !== "MutatingWebhookConfiguration" || !name.startsWith("istio-sidecar-injector")) return object;
   const suffix = marks.text('ternary "" (printf "-%s" $.Release.Namespace) (eq $.Release.Namespace "istio-system")');
   return { ...object, metadata: { ...object.metadata, name: name.replace(/-⟦\d+⟧$/, suffix) } };
-}
-
-/** Marks for the values that every workload supports. */
-function workloadMarks(marks: TemplateMarks, at: string): Tree {
-  return {
-    resources: marks.map(`${at}.resources`),
-    nodeSelector: marks.map(`${at}.nodeSelector`),
-    tolerations: marks.list(`${at}.tolerations`),
-    affinity: marks.map(`${at}.affinity`),
-    podAnnotations: marks.map(`${at}.podAnnotations`),
-    podLabels: marks.map(`${at}.podLabels`),
-    env: marks.env(`${at}.env`),
-    volumes: marks.list(`${at}.volumes`),
-    volumeMounts: marks.list(`${at}.volumeMounts`),
-  };
-}
-
-function globalMarks(marks: TemplateMarks): Tree {
-  const proxy = (field: string): string => marks.text(`$v.global.proxy.${field}`);
-  return {
-    imagePullPolicy: marks.optional("$v.global.imagePullPolicy"),
-    priorityClassName: marks.optional("$v.global.priorityClassName"),
-    pilotCertProvider: marks.text("$v.global.pilotCertProvider"),
-    logging: { level: marks.text("$v.global.logging.level") },
-    multiCluster: { clusterName: marks.text('$v.global.multiCluster.clusterName | default "Kubernetes"') },
-    proxy: {
-      clusterDomain: proxy("clusterDomain"),
-      logLevel: proxy("logLevel"),
-      componentLogLevel: proxy("componentLogLevel"),
-    },
-    istiod: { enableAnalysis: false },
-  };
-}
-
-/** Pods on which others of the node depend are evicted last. */
-function nodeMarks(marks: TemplateMarks): Tree {
-  return {
-    ...globalMarks(marks),
-    priorityClassName: marks.text('$v.global.priorityClassName | default "system-node-critical"'),
-  };
 }
 
 /** As in upstream, uses the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */
@@ -454,178 +347,4 @@ function renamedTag(object: UntypedObject, marks: TemplateMarks): UntypedObject 
     'ternary (printf "istio-revision-tag-%s" $tag) (printf "istio-revision-tag-%s-%s" $tag $.Release.Namespace) (eq $.Release.Namespace "istio-system")',
   );
   return { ...object, metadata: { ...object.metadata, name } };
-}
-
-/** A path that depends on the cluster's platform unless a value sets it. */
-function platformChoice(field: Parameters<typeof cniPlatformChoices>[0]): string {
-  const { usual, differing } = cniPlatformChoices(field);
-  const byPlatform = differing.reduce(
-    (otherwise, [platform, value]) =>
-      `(ternary "${value}" ${otherwise} (eq ($v.global.platform | default "") "${platform}"))`,
-    `"${usual}"`,
-  );
-  return `$v.${field} | default ${byPlatform}`;
-}
-
-export function cniChart(options: ChartOptions): Chart {
-  const marks = new TemplateMarks();
-  const own = {
-    ...workloadMarks(marks, "$v"),
-    env: marks.map("$v.env"),
-    logLevel: marks.text("$v.logLevel"),
-    logging: { level: marks.text("$v.logging.level") },
-    image: marks.text("$v.image"),
-    hub: marks.text("$v.hub | default $v.global.hub"),
-    tag: marks.text("$v.tag | default $v.global.tag"),
-    excludeNamespaces: [marks.text('join "," $v.excludeNamespaces')],
-    rollingMaxUnavailable: marks.number("$v.rollingMaxUnavailable"),
-    ambient: {},
-    repair: {},
-    cniBinDir: marks.text(platformChoice("cniBinDir")),
-    cniConfDir: marks.text(platformChoice("cniConfDir")),
-    cniNetnsDir: marks.text(platformChoice("cniNetnsDir")),
-    cniConfFileName: marks.text(platformChoice("cniConfFileName")),
-  };
-  const render = (): UntypedObject[] =>
-    renderCni(markedSettings(marks, false, { global: nodeMarks(marks), cni: own })).map((object) =>
-      ofRelease(agentConfig(object, marks), marks),
-    );
-  return assembleChart({
-    name: "cni",
-    version: options.version,
-    appVersion: options.version,
-    description: "The node agent: enrols a node's pods",
-    values: {
-      [defaultsKey]: {
-        global: globals(options),
-        hub: "",
-        tag: "",
-        image: "install-cni",
-        revision: "",
-        logLevel: "info",
-        logging: { level: "info" },
-        excludeNamespaces: ["istio-system", "kube-system"],
-        ambient: { enabled: true, dnsCapture: true, ipv6: true },
-        repair: { enabled: true },
-        chained: true,
-        cniBinDir: "",
-        cniConfDir: "",
-        cniNetnsDir: "",
-        cniConfFileName: "",
-        env: {},
-        resources: { requests: { cpu: "20m", memory: "96Mi" } },
-        rollingMaxUnavailable: 1,
-        nodeSelector: {},
-        tolerations: [{ operator: "Exists" }],
-        affinity: {},
-        podAnnotations: {},
-        podLabels: {},
-        volumes: [],
-        volumeMounts: [],
-      },
-    },
-    templates: {
-      "_helpers.tpl": valuesHelper(["cni"]),
-      cni: `${valuesHeader}\n${templateOfVariants({ marks, switches: [], render, keyOf: keyWithoutMarks })}`,
-    },
-    files: profileFiles(["global", "cni"]),
-    notes: '"{{ .Release.Name }}" is installed: pods of labelled namespaces are enrolled as they start.\n',
-    schema: looseSchema({
-      excludeNamespaces: "array",
-      ambient: "object",
-      global: "object",
-      logLevel: "string",
-      profile: "string",
-      env: "object",
-    }),
-  });
-}
-
-const agentSwitches = {
-  AMBIENT_ENABLED: "ambient.enabled",
-  AMBIENT_DNS_CAPTURE: "ambient.dnsCapture",
-  AMBIENT_IPV6: "ambient.ipv6",
-  REPAIR_ENABLED: "repair.enabled",
-} as const;
-
-function agentConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject {
-  if (object.kind !== "ConfigMap" || !isTree(object["data"])) return object;
-  const switched = Object.fromEntries(
-    Object.entries(agentSwitches).map(([name, path]) => [name, marks.text(`toString $v.${path}`)]),
-  );
-  const byName = unchainedPlatforms.map((platform) => `(ne ($v.global.platform | default "") "${platform}")`).join(" ");
-  switched["CHAINED_CNI_PLUGIN"] = marks.text(`toString (and $v.chained ${byName})`);
-  return { ...object, data: { ...object["data"], ...switched } };
-}
-
-export function ztunnelChart(options: ChartOptions): Chart {
-  const marks = new TemplateMarks();
-  const own = {
-    ...workloadMarks(marks, "$v"),
-    logLevel: marks.text("$v.logLevel"),
-    network: marks.text("$v.network | default $v.global.network"),
-    image: marks.text("$v.image"),
-    hub: marks.text("$v.hub | default $v.global.hub"),
-    tag: marks.text("$v.tag | default $v.global.tag"),
-    labels: marks.map("$v.labels"),
-    terminationGracePeriodSeconds: marks.number("int $v.terminationGracePeriodSeconds"),
-    caAddress: marks.text('$v.caAddress | default (include "serin.discovery" .)'),
-    xdsAddress: marks.text('$v.xdsAddress | default (include "serin.discovery" .)'),
-  };
-  const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] =>
-    renderZtunnel(markedSettings(marks, isRevisioned, { global: nodeMarks(marks), ztunnel: own })).map((object) =>
-      ofRelease(object, marks),
-    );
-  const discovery = [
-    '{{- define "serin.discovery" -}}',
-    valuesHeader,
-    '{{- $suffix := ternary "" (printf "-%s" $v.revision) (eq ($v.revision | default "default") "default") -}}',
-    "https://istiod{{ $suffix }}.{{ $v.istioNamespace }}.svc:15012",
-    "{{- end }}",
-  ].join("\n");
-  return assembleChart({
-    name: "ztunnel",
-    version: options.version,
-    appVersion: options.version,
-    description: "The node proxy of one revision",
-    values: {
-      [defaultsKey]: {
-        global: globals(options),
-        hub: "",
-        tag: "",
-        image: "ztunnel",
-        revision: "",
-        istioNamespace: "istio-system",
-        caAddress: "",
-        xdsAddress: "",
-        logLevel: "info",
-        network: "",
-        terminationGracePeriodSeconds: 3600,
-        env: {},
-        labels: {},
-        resources: { requests: { cpu: "50m", memory: "128Mi" } },
-        nodeSelector: {},
-        tolerations: [{ operator: "Exists" }],
-        affinity: {},
-        podAnnotations: {},
-        podLabels: {},
-        volumes: [],
-        volumeMounts: [],
-      },
-    },
-    templates: {
-      "_helpers.tpl": `${valuesHelper(["ztunnel"], true)}\n${discovery}`,
-      ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks })}`,
-    },
-    files: profileFiles(["global", "ztunnel"]),
-    notes: '"{{ .Release.Name }}" is installed: label a namespace istio.io/dataplane-mode=ambient to enrol its pods.\n',
-    schema: looseSchema({
-      revision: "string",
-      env: "object",
-      logLevel: "string",
-      istioNamespace: "string",
-      caAddress: "string",
-      xdsAddress: "string",
-    }),
-  });
 }

@@ -1,0 +1,202 @@
+import { isTree } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
+import { renderCni } from "../components/cni.ts";
+import { renderZtunnel } from "../components/ztunnel.ts";
+import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import {
+  globals,
+  keyWithoutMarks,
+  markedSettings,
+  nodeMarks,
+  ofRelease,
+  revisionSwitch,
+  workloadMarks,
+  type ChartOptions,
+} from "./chart-settings.ts";
+import { profileFiles } from "./profile-files.ts";
+import { TemplateMarks } from "./template-marks.ts";
+import { templateOfVariants } from "./variants.ts";
+import { looseSchema } from "./values-schema.ts";
+
+/** A path that depends on the cluster's platform unless a value sets it. */
+function platformChoice(field: Parameters<typeof cniPlatformChoices>[0]): string {
+  const { usual, differing } = cniPlatformChoices(field);
+  const byPlatform = differing.reduce(
+    (otherwise, [platform, value]) =>
+      `(ternary "${value}" ${otherwise} (eq ($v.global.platform | default "") "${platform}"))`,
+    `"${usual}"`,
+  );
+  return `$v.${field} | default ${byPlatform}`;
+}
+
+const agentDefaults = {
+  hub: "",
+  tag: "",
+  image: "install-cni",
+  revision: "",
+  logLevel: "info",
+  logging: { level: "info" },
+  excludeNamespaces: ["istio-system", "kube-system"],
+  ambient: { enabled: true, dnsCapture: true, ipv6: true },
+  repair: { enabled: true },
+  chained: true,
+  cniBinDir: "",
+  cniConfDir: "",
+  cniNetnsDir: "",
+  cniConfFileName: "",
+  env: {},
+  resources: { requests: { cpu: "20m", memory: "96Mi" } },
+  rollingMaxUnavailable: 1,
+  nodeSelector: {},
+  tolerations: [{ operator: "Exists" }],
+  affinity: {},
+  podAnnotations: {},
+  podLabels: {},
+  volumes: [],
+  volumeMounts: [],
+};
+
+export function cniChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const own = {
+    ...workloadMarks(marks, "$v"),
+    env: marks.map("$v.env"),
+    logLevel: marks.text("$v.logLevel"),
+    logging: { level: marks.text("$v.logging.level") },
+    image: marks.text("$v.image"),
+    hub: marks.text("$v.hub | default $v.global.hub"),
+    tag: marks.text("$v.tag | default $v.global.tag"),
+    excludeNamespaces: [marks.text('join "," $v.excludeNamespaces')],
+    rollingMaxUnavailable: marks.number("$v.rollingMaxUnavailable"),
+    ambient: {},
+    repair: {},
+    cniBinDir: marks.text(platformChoice("cniBinDir")),
+    cniConfDir: marks.text(platformChoice("cniConfDir")),
+    cniNetnsDir: marks.text(platformChoice("cniNetnsDir")),
+    cniConfFileName: marks.text(platformChoice("cniConfFileName")),
+  };
+  const render = (): UntypedObject[] =>
+    renderCni(markedSettings(marks, false, { global: nodeMarks(marks), cni: own })).map((object) =>
+      ofRelease(agentConfig(object, marks), marks),
+    );
+  return assembleChart({
+    name: "cni",
+    version: options.version,
+    appVersion: options.version,
+    description: "The node agent: enrols a node's pods",
+    values: {
+      [defaultsKey]: {
+        global: globals(options),
+        ...agentDefaults,
+      },
+    },
+    templates: {
+      "_helpers.tpl": valuesHelper(["cni"]),
+      cni: `${valuesHeader}\n${templateOfVariants({ marks, switches: [], render, keyOf: keyWithoutMarks })}`,
+    },
+    files: profileFiles(["global", "cni"]),
+    notes: '"{{ .Release.Name }}" is installed: pods of labelled namespaces are enrolled as they start.\n',
+    schema: looseSchema({
+      excludeNamespaces: "array",
+      ambient: "object",
+      global: "object",
+      logLevel: "string",
+      profile: "string",
+      env: "object",
+    }),
+  });
+}
+
+const agentSwitches = {
+  AMBIENT_ENABLED: "ambient.enabled",
+  AMBIENT_DNS_CAPTURE: "ambient.dnsCapture",
+  AMBIENT_IPV6: "ambient.ipv6",
+  REPAIR_ENABLED: "repair.enabled",
+} as const;
+
+function agentConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  if (object.kind !== "ConfigMap" || !isTree(object["data"])) return object;
+  const switched = Object.fromEntries(
+    Object.entries(agentSwitches).map(([name, path]) => [name, marks.text(`toString $v.${path}`)]),
+  );
+  const byName = unchainedPlatforms.map((platform) => `(ne ($v.global.platform | default "") "${platform}")`).join(" ");
+  switched["CHAINED_CNI_PLUGIN"] = marks.text(`toString (and $v.chained ${byName})`);
+  return { ...object, data: { ...object["data"], ...switched } };
+}
+
+const ztunnelDefaults = {
+  hub: "",
+  tag: "",
+  image: "ztunnel",
+  revision: "",
+  istioNamespace: "istio-system",
+  caAddress: "",
+  xdsAddress: "",
+  logLevel: "info",
+  network: "",
+  terminationGracePeriodSeconds: 3600,
+  env: {},
+  labels: {},
+  resources: { requests: { cpu: "50m", memory: "128Mi" } },
+  nodeSelector: {},
+  tolerations: [{ operator: "Exists" }],
+  affinity: {},
+  podAnnotations: {},
+  podLabels: {},
+  volumes: [],
+  volumeMounts: [],
+};
+
+export function ztunnelChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const own = {
+    ...workloadMarks(marks, "$v"),
+    logLevel: marks.text("$v.logLevel"),
+    network: marks.text("$v.network | default $v.global.network"),
+    image: marks.text("$v.image"),
+    hub: marks.text("$v.hub | default $v.global.hub"),
+    tag: marks.text("$v.tag | default $v.global.tag"),
+    labels: marks.map("$v.labels"),
+    terminationGracePeriodSeconds: marks.number("int $v.terminationGracePeriodSeconds"),
+    caAddress: marks.text('$v.caAddress | default (include "serin.discovery" .)'),
+    xdsAddress: marks.text('$v.xdsAddress | default (include "serin.discovery" .)'),
+  };
+  const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] =>
+    renderZtunnel(markedSettings(marks, isRevisioned, { global: nodeMarks(marks), ztunnel: own })).map((object) =>
+      ofRelease(object, marks),
+    );
+  const discovery = [
+    '{{- define "serin.discovery" -}}',
+    valuesHeader,
+    '{{- $suffix := ternary "" (printf "-%s" $v.revision) (eq ($v.revision | default "default") "default") -}}',
+    "https://istiod{{ $suffix }}.{{ $v.istioNamespace }}.svc:15012",
+    "{{- end }}",
+  ].join("\n");
+  return assembleChart({
+    name: "ztunnel",
+    version: options.version,
+    appVersion: options.version,
+    description: "The node proxy of one revision",
+    values: {
+      [defaultsKey]: {
+        global: globals(options),
+        ...ztunnelDefaults,
+      },
+    },
+    templates: {
+      "_helpers.tpl": `${valuesHelper(["ztunnel"], true)}\n${discovery}`,
+      ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks })}`,
+    },
+    files: profileFiles(["global", "ztunnel"]),
+    notes: '"{{ .Release.Name }}" is installed: label a namespace istio.io/dataplane-mode=ambient to enrol its pods.\n',
+    schema: looseSchema({
+      revision: "string",
+      env: "object",
+      logLevel: "string",
+      istioNamespace: "string",
+      caAddress: "string",
+      xdsAddress: "string",
+    }),
+  });
+}
